@@ -1,0 +1,64 @@
+/**
+ * Every code an error or a check can carry, with the exit code it leads to when it ends a command.
+ * Codes and exit codes are a contract with scripts: a code is never renamed or reused.
+ */
+export const ERROR_CODES = {
+  // Wrong usage or an invalid file: 64.
+  USAGE: 64,
+  REFERENCE_INVALID: 64,
+  TRANSPORT_UNKNOWN: 64,
+  TRANSPORT_UNSUPPORTED: 64,
+  DIGEST_INVALID: 64,
+  PLATFORM_INVALID: 64,
+  FILTER_INVALID: 64,
+  FILE_UNREADABLE: 64,
+  FILE_INVALID: 64,
+  PLAN_INVALID: 64,
+  PLAN_EDITED: 64,
+  PLAN_FORMAT_NEWER: 64,
+  JOURNAL_INVALID: 64,
+  CREDENTIALS_INVALID: 64,
+  TLS_FILE_INVALID: 64,
+  // A check forbids it: 3.
+  SCHEMA1_UNSUPPORTED: 3,
+  SOURCE_INCOMPLETE: 3,
+  DESTINATION_CONFLICT: 3,
+  // The world is no longer as planned: 4.
+  DRIFT: 4,
+  // What was asked for failed: 1.
+  TAG_NOT_FOUND: 1,
+  REPOSITORY_NOT_FOUND: 1,
+  MANIFEST_NOT_FOUND: 1,
+  MANIFEST_INVALID: 1,
+  MANIFEST_TOO_LARGE: 1,
+  CONFIG_TOO_LARGE: 1,
+  BLOB_NOT_FOUND: 1,
+  BLOB_DIGEST_MISMATCH: 1,
+  BLOB_SIZE_MISMATCH: 1,
+  MANIFEST_DIGEST_MISMATCH: 1,
+  UPLOAD_LOST: 1,
+  UPLOAD_OFFSET_REFUSED: 1,
+  NOT_A_REGISTRY: 1,
+  UNAUTHORIZED: 1,
+  FORBIDDEN: 1,
+  PROTECTED: 1,
+  RATE_LIMITED: 1,
+  PAYLOAD_TOO_LARGE: 1,
+  REGISTRY_REFUSED: 1,
+  REGISTRY_UNAVAILABLE: 1,
+  UNSUPPORTED_BY_REGISTRY: 1,
+  TLS_CERTIFICATE: 1,
+  HOST_NOT_FOUND: 1,
+  CONNECTION_FAILED: 1,
+  TIMEOUT: 1,
+  REDIRECT_REFUSED: 1,
+  RESPONSE_INVALID: 1,
+  CREDENTIAL_HELPER_FAILED: 1,
+  JOURNAL_WRITE_FAILED: 1,
+  JOURNAL_BUSY: 1,
+  FILE_WRITE_FAILED: 1,
+  INTERNAL: 1,
+  INTERRUPTED: 130,
+} as const satisfies Record<string, 1 | 3 | 4 | 64 | 130>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;

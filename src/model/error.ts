@@ -1,0 +1,52 @@
+import type {ErrorCode} from './error-codes.ts';
+
+/** Which party a failure belongs to, so that a message can say whose fault it is. */
+export type Side = 'source' | 'destination' | 'gitlab' | 'local';
+
+export interface TransshipErrorOptions {
+  readonly side: Side;
+  /** What to do about it, as one sentence. */
+  readonly hint: string;
+  /** Whether the same call may succeed later with nothing changed. Default: false. */
+  readonly retry?: boolean;
+  /** How long the other side asked us to wait before trying again, in ms. */
+  readonly retryAfterMs?: number;
+  /** The HTTP status that led here, where there was one. */
+  readonly status?: number;
+  readonly cause?: unknown;
+}
+
+/**
+ * The one error class of the tool. `code` is a contract (see README, "Error codes"); the texts are not.
+ * The message says what was wrong, with the wrong value; the hint says what to do.
+ */
+export class TransshipError extends Error {
+  override readonly name = 'TransshipError';
+  readonly code: ErrorCode;
+  readonly side: Side;
+  readonly hint: string;
+  readonly retry: boolean;
+  readonly retryAfterMs: number | undefined;
+  readonly status: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: TransshipErrorOptions) {
+    super(message, options.cause === undefined ? undefined : {cause: options.cause});
+    this.code = code;
+    this.side = options.side;
+    this.hint = options.hint;
+    this.retry = options.retry ?? false;
+    this.retryAfterMs = options.retryAfterMs;
+    this.status = options.status;
+  }
+}
+
+/** Puts any thrown value into a TransshipError; one that is a TransshipError already stays as it is. */
+export function asTransshipError(thrown: unknown, side: Side): TransshipError {
+  if (thrown instanceof TransshipError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new TransshipError('INTERNAL', message, {
+    side,
+    hint: 'this is a defect in transship: please report it with the output of --debug',
+    cause: thrown,
+  });
+}

@@ -1,0 +1,83 @@
+import type {Digest} from './digest.ts';
+import type {ErrorCode} from './error-codes.ts';
+import type {Side} from './error.ts';
+
+/** An error as data, for events, journals and JSON answers. */
+export interface ErrorData {
+  readonly code: ErrorCode;
+  readonly side: Side;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** How a blob got to its repository. */
+export type BlobOutcome = 'copied' | 'mounted' | 'present';
+
+/** How a step ended. */
+export type StepOutcome = 'done' | 'present' | 'failed' | 'blocked' | 'not-started';
+
+/**
+ * All that can be told about a run while it goes on. The names and fields are a contract (`--progress json`).
+ * Reported synchronously; a reporter that is slow must buffer by itself.
+ */
+export type RunEvent =
+  | {
+      readonly type: 'run-started';
+      readonly plan: Digest;
+      readonly steps: number;
+      readonly blobs: number;
+      /** Bytes of the blobs that have to travel. */
+      readonly bytes: number;
+    }
+  | {
+      readonly type: 'observing';
+      readonly what: string;
+      readonly done: number;
+      readonly total: number;
+    }
+  | {readonly type: 'step-started'; readonly step: string}
+  | {
+      readonly type: 'step-ended';
+      readonly step: string;
+      readonly outcome: StepOutcome;
+      readonly error?: ErrorData;
+    }
+  | {
+      readonly type: 'blob-started';
+      readonly digest: Digest;
+      readonly to: string;
+      readonly size: number;
+    }
+  | {
+      readonly type: 'blob-progress';
+      readonly digest: Digest;
+      readonly to: string;
+      /** Bytes that the destination has acknowledged; absolute, so a rewind lowers it by itself. */
+      readonly acknowledged: number;
+      readonly size: number;
+    }
+  | {
+      readonly type: 'blob-ended';
+      readonly digest: Digest;
+      readonly to: string;
+      readonly outcome: BlobOutcome | 'failed';
+      readonly size: number;
+    }
+  | {
+      readonly type: 'retrying';
+      readonly what: string;
+      readonly attempt: number;
+      readonly delayMs: number;
+      readonly error: ErrorData;
+    }
+  | {readonly type: 'notice'; readonly code: string; readonly message: string}
+  | {
+      readonly type: 'run-ended';
+      readonly result: 'done' | 'failed' | 'interrupted' | 'drift';
+      readonly done: number;
+      readonly failed: number;
+      /** Bytes that were sent to the destination. */
+      readonly bytes: number;
+    };
+
+export type Report = (event: RunEvent) => void;

@@ -1,0 +1,202 @@
+import {z} from 'zod';
+import type {Descriptor} from './descriptor.ts';
+import {type Digest, digestOf, isDigest, algorithmOf} from './digest.ts';
+import {TransshipError, type Side} from './error.ts';
+import {
+  DOCKER_LIST,
+  DOCKER_MANIFEST,
+  isManifestType,
+  isSchema1Type,
+  OCI_INDEX,
+  OCI_MANIFEST,
+  DOCKER_SCHEMA1_SIGNED,
+} from './media-type.ts';
+
+/** Registries keep manifests of 4 MiB at least and mostly at most (distribution-spec, "Pushing manifests"). */
+export const MANIFEST_LIMIT = 4 * 1024 * 1024;
+
+/** A manifest: the bytes are the truth and are never written anew, the view is for reading. */
+export interface Manifest {
+  readonly descriptor: Descriptor;
+  readonly bytes: Uint8Array;
+  readonly view: ManifestView;
+}
+
+export type ManifestView =
+  | {
+      readonly kind: 'image';
+      readonly config: Descriptor;
+      readonly layers: readonly Descriptor[];
+      readonly subject?: Descriptor;
+      readonly artifactType?: string;
+      readonly annotations?: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly kind: 'index';
+      readonly manifests: readonly Descriptor[];
+      readonly subject?: Descriptor;
+      readonly artifactType?: string;
+      readonly annotations?: Readonly<Record<string, string>>;
+    }
+  /** Docker schema 1: recognised so that it can be refused with a reason. */
+  | {readonly kind: 'schema1'};
+
+const digestSchema = z.string().refine(isDigest, {error: 'not a sha256 or sha512 digest'});
+const annotations = z.record(z.string(), z.string());
+const platform = z
+  .object({
+    os: z.string(),
+    architecture: z.string(),
+    variant: z.string().optional(),
+    'os.version': z.string().optional(),
+  })
+  .transform(({os, architecture, variant, 'os.version': osVersion}) => ({
+    os,
+    architecture,
+    ...(variant ? {variant} : {}),
+    ...(osVersion ? {osVersion} : {}),
+  }));
+/** Lenient on purpose: only what we act on is checked, all else stays in the bytes. */
+const descriptor = z
+  .object({
+    mediaType: z.string(),
+    digest: digestSchema,
+    size: z.int().nonnegative(),
+    platform: platform.nullish().catch(undefined),
+    artifactType: z.string().nullish(),
+    urls: z.array(z.string()).nullish(),
+    annotations: annotations.nullish().catch(undefined),
+  })
+  .transform((value) => withoutNullish(value) as unknown as Descriptor);
+const shared = {
+  mediaType: z.string().optional(),
+  artifactType: z.string().optional(),
+  subject: descriptor.nullish(),
+  annotations: annotations.nullish().catch(undefined),
+};
+const image = z.object({...shared, config: descriptor, layers: z.array(descriptor)});
+const index = z.object({...shared, manifests: z.array(descriptor)});
+
+/**
+ * Reads a manifest from its bytes. The media type is what the bytes say, else what `contentType` says, else what the
+ * shape says: Helm's manifests name none (image-spec manifest.md: `mediaType` SHOULD be used).
+ * @param side whose manifest it is, for the error
+ * @throws TransshipError MANIFEST_INVALID, MANIFEST_TOO_LARGE
+ */
+export function parseManifest(
+  bytes: Uint8Array,
+  contentType: string | undefined,
+  expected: Digest | undefined,
+  side: Side,
+): Manifest {
+  const name = expected ?? 'the manifest';
+  if (bytes.byteLength > MANIFEST_LIMIT) throw manifestTooLarge(name, side);
+  const json = parseJson(bytes, name, side);
+  const mediaType = mediaTypeOf(json, contentType);
+  const digest = digestOf(bytes, expected ? algorithmOf(expected) : 'sha256');
+  const base = {mediaType, digest, size: bytes.byteLength};
+  if (isSchema1Type(mediaType)) return {descriptor: base, bytes, view: {kind: 'schema1'}};
+  const view = parseView(json, mediaType, name, side);
+  const artifactType = view.kind === 'schema1' ? undefined : artifactTypeOf(view);
+  return {descriptor: artifactType ? {...base, artifactType} : base, bytes, view};
+}
+
+export function manifestTooLarge(name: string, side: Side): TransshipError {
+  return new TransshipError(
+    'MANIFEST_TOO_LARGE',
+    `${name} is larger than ${MANIFEST_LIMIT} bytes`,
+    {
+      side,
+      hint: 'registries take manifests of at most 4 MiB; leave this image out or build it with fewer entries',
+    },
+  );
+}
+
+/** All descriptors a manifest points to, in its own order; the subject is not among them. */
+export function successors(view: ManifestView): readonly Descriptor[] {
+  switch (view.kind) {
+    case 'image':
+      return [view.config, ...view.layers];
+    case 'index':
+      return view.manifests;
+    case 'schema1':
+      return [];
+  }
+}
+
+/** The successors that are manifests themselves. BuildKit's cache lists plain blobs in an index. */
+export function childManifests(view: ManifestView): readonly Descriptor[] {
+  return view.kind === 'index'
+    ? view.manifests.filter((child) => isManifestType(child.mediaType))
+    : [];
+}
+
+/** The successors that are blobs. */
+export function childBlobs(view: ManifestView): readonly Descriptor[] {
+  return view.kind === 'index'
+    ? view.manifests.filter((child) => !isManifestType(child.mediaType))
+    : successors(view);
+}
+
+/** The artifact type of a manifest as a referrers list shows it (distribution-spec, "Listing Referrers"). */
+function artifactTypeOf(view: Exclude<ManifestView, {kind: 'schema1'}>): string | undefined {
+  return (
+    view.artifactType ?? (view.kind === 'image' && view.subject ? view.config.mediaType : undefined)
+  );
+}
+
+function parseJson(bytes: Uint8Array, name: string, side: Side): Record<string, unknown> {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', {fatal: true}).decode(bytes));
+  } catch (cause) {
+    throw invalid(`${name} is not JSON`, side, cause);
+  }
+  if (typeof json === 'object' && json !== null && !Array.isArray(json))
+    return json as Record<string, unknown>;
+  throw invalid(`${name} is not a JSON object`, side);
+}
+
+function mediaTypeOf(json: Record<string, unknown>, contentType: string | undefined): string {
+  if (typeof json['mediaType'] === 'string' && json['mediaType'] !== '') return json['mediaType'];
+  const header = contentType?.split(';')[0]?.trim().toLowerCase();
+  if (header !== undefined && isManifestType(header)) return header;
+  if (json['schemaVersion'] === 1) return DOCKER_SCHEMA1_SIGNED;
+  return 'manifests' in json ? OCI_INDEX : OCI_MANIFEST;
+}
+
+function parseView(json: unknown, mediaType: string, name: string, side: Side): ManifestView {
+  if (mediaType === OCI_INDEX || mediaType === DOCKER_LIST) {
+    const {mediaType: _type, ...view} = checked(index, json, name, side);
+    return {kind: 'index', ...withoutNullish(view)};
+  }
+  if (mediaType === OCI_MANIFEST || mediaType === DOCKER_MANIFEST) {
+    const {mediaType: _type, ...view} = checked(image, json, name, side);
+    return {kind: 'image', ...withoutNullish(view)};
+  }
+  throw invalid(`${name} has the unknown media type ${mediaType}`, side);
+}
+
+function checked<T>(schema: z.ZodType<T>, json: unknown, name: string, side: Side): T {
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw invalid(
+    `${name} is not valid: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`,
+    side,
+  );
+}
+
+function invalid(message: string, side: Side, cause?: unknown): TransshipError {
+  return new TransshipError('MANIFEST_INVALID', message, {
+    side,
+    hint: 'the registry holds something that is not an image manifest; leave this tag out or push it anew',
+    cause,
+  });
+}
+
+function withoutNullish<T extends object>(value: T): {[K in keyof T]: NonNullable<T[K]>} {
+  return Object.fromEntries(
+    Object.entries(value).filter(([, item]) => item !== undefined && item !== null),
+  ) as {[K in keyof T]: NonNullable<T[K]>};
+}

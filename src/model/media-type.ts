@@ -1,0 +1,46 @@
+/** Media types of manifests, as the image spec 1.1 and the Docker image spec v2 name them. */
+export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
+export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+export const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json';
+export const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
+export const DOCKER_SCHEMA1 = 'application/vnd.docker.distribution.manifest.v1+json';
+export const DOCKER_SCHEMA1_SIGNED = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+
+/**
+ * What a manifest request accepts. `*` + `/*` does not count for registries of the distribution family: an OCI
+ * manifest whose type is not listed is answered with 404 MANIFEST_UNKNOWN, and a Docker list asked for by tag is
+ * rewritten to linux/amd64 (registry/handlers/manifests.go). Schema 1 is listed last, so that it can be reported.
+ */
+export const MANIFEST_ACCEPT = [
+  OCI_INDEX,
+  DOCKER_LIST,
+  OCI_MANIFEST,
+  DOCKER_MANIFEST,
+  DOCKER_SCHEMA1_SIGNED,
+  DOCKER_SCHEMA1,
+].join(', ');
+
+export function isIndexType(mediaType: string): boolean {
+  return mediaType === OCI_INDEX || mediaType === DOCKER_LIST;
+}
+
+export function isImageType(mediaType: string): boolean {
+  return mediaType === OCI_MANIFEST || mediaType === DOCKER_MANIFEST;
+}
+
+export function isSchema1Type(mediaType: string): boolean {
+  return mediaType === DOCKER_SCHEMA1 || mediaType === DOCKER_SCHEMA1_SIGNED;
+}
+
+/** Whether content of this type is stored under `/manifests/`, not under `/blobs/`. */
+export function isManifestType(mediaType: string): boolean {
+  return isIndexType(mediaType) || isImageType(mediaType) || isSchema1Type(mediaType);
+}
+
+/** Layers that a registry need not hold because their `urls` say where they are. */
+const FOREIGN_LAYER =
+  /^application\/vnd\.(?:docker\.image\.rootfs\.foreign|oci\.image\.layer\.nondistributable)\b/;
+
+export function isForeignLayerType(mediaType: string): boolean {
+  return FOREIGN_LAYER.test(mediaType);
+}

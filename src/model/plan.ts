@@ -1,0 +1,163 @@
+import type {Digest} from './digest.ts';
+import type {ErrorCode} from './error-codes.ts';
+import type {Tag} from './reference.ts';
+
+/** The format that this version writes and reads. */
+export const PLAN_FORMAT = 1;
+
+/** What somebody wants, in their words; the filters as they were given. */
+export interface Wish {
+  readonly source: string;
+  readonly destination: string;
+  readonly filters: WishFilters;
+}
+
+export interface WishFilters {
+  /** Globs; a tag must match one of them, if there are any. */
+  readonly tags?: readonly string[];
+  /** Globs; a tag must match none of them. */
+  readonly excludeTags?: readonly string[];
+  /** A range as node-semver reads it. */
+  readonly semver?: string;
+  /** Only the newest so many, by the time of creation in the image config. */
+  readonly newest?: number;
+  /** Only what was created after this time (ISO 8601). */
+  readonly newerThan?: string;
+  /** `os/architecture[/variant]`; none: all. */
+  readonly platforms?: readonly string[];
+}
+
+/** A manifest of the plan's graph. Its bytes are read from `from` by digest when the plan is applied. */
+export interface PlannedManifest {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Child manifests that travel with it, in the manifest's order. */
+  readonly manifests: readonly Digest[];
+  /** Blobs that it needs, in the manifest's order, each once. */
+  readonly blobs: readonly Digest[];
+  /** The manifest it refers to. */
+  readonly subject?: Digest;
+  /**
+   * Set where the bytes are not the source's: an index cut down to some of its manifests, on the user's request
+   * (`--platform`). Made again from the source's bytes when the plan is applied.
+   */
+  readonly cutFrom?: {readonly digest: Digest; readonly keep: readonly Digest[]};
+}
+
+/**
+ * One image (or artifact) to be copied: its blobs, its manifests children first, then the tag.
+ * `from` and `to` are repositories as `host/path`.
+ */
+export interface CopyStep {
+  readonly kind: 'copy';
+  /** Unique in the plan, the same in each plan of the same work. */
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  /** The manifest that is to be at `to`. */
+  readonly digest: Digest;
+  /** The tag it gets; absent: pushed by digest only (a referrer). */
+  readonly tag?: Tag;
+  /** The tag it was found by at the source and what that pointed to, to notice drift; absent: found by digest. */
+  readonly sourceTag?: {readonly name: Tag; readonly digest: Digest};
+  /** What `tag` pointed to at the destination when planning; null: nothing. */
+  readonly replaces: Digest | null;
+  /** Manifests in the order in which they are put; `digest` is the last. */
+  readonly manifests: readonly Digest[];
+  /** Steps that must be done before: the subject of a referrer. */
+  readonly needs: readonly string[];
+  /** Why this step is there, for people. */
+  readonly why: string;
+}
+
+/** Later kinds of steps join this union. */
+export type Step = CopyStep;
+
+/** What happens to one blob at one destination repository. */
+export interface BlobAction {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly from: string;
+  readonly to: string;
+  /**
+   * `copy`: its bytes travel. `mount`: taken from `mountFrom` on the same registry. `present`: there already.
+   * `foreign`: neither here nor there, the manifest names URLs for it.
+   */
+  readonly action: 'copy' | 'mount' | 'present' | 'foreign';
+  readonly mountFrom?: string;
+}
+
+/** Something that is not done, and why. */
+export type Skip =
+  /** There already, with this very digest. Part of what `verify` compares. */
+  | {
+      readonly reason: 'present';
+      readonly from: string;
+      readonly to: string;
+      readonly tag?: Tag;
+      readonly digest: Digest;
+    }
+  /** A tag that the filters leave out, or whose name no client can use. */
+  | {
+      readonly reason: 'filtered' | 'invalid-name';
+      readonly from: string;
+      readonly tag: string;
+      readonly detail: string;
+    }
+  /** `unsupported`: schema 1 and the like. `incomplete`: the source does not have all of it. */
+  | {
+      readonly reason: 'unsupported' | 'incomplete';
+      readonly from: string;
+      readonly tag?: string;
+      readonly digest?: Digest;
+      readonly detail: string;
+    };
+
+/** A finding about the plan. `forbid` ends `plan` and `apply` with exit 3. */
+export interface Check {
+  readonly code: ErrorCode | 'INDEX_CUT' | 'TAG_MOVES' | 'FOREIGN_LAYERS' | 'SKIPPED';
+  readonly result: 'warn' | 'forbid';
+  readonly subject: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+export interface PlanTotals {
+  /** Steps, that is images and artifacts to be copied. */
+  readonly steps: number;
+  /** Images that are there already. */
+  readonly present: number;
+  readonly skipped: number;
+  readonly manifests: number;
+  readonly blobs: {
+    readonly copy: number;
+    readonly mount: number;
+    readonly present: number;
+    readonly foreign: number;
+  };
+  /** Bytes of the blobs to be copied. */
+  readonly bytes: number;
+  /** Bytes that need not travel: mounted or present. */
+  readonly bytesSaved: number;
+  /** An estimate of the requests that applying takes. */
+  readonly requests: {readonly source: number; readonly destination: number};
+}
+
+/** What will be done: digest-pinned, without clock, secrets and randomness. */
+export interface Plan {
+  readonly format: typeof PLAN_FORMAT;
+  /** The digest of all the rest in canonical form; a plan that was edited by hand no longer matches. */
+  readonly id: Digest;
+  readonly kind: 'copy';
+  readonly wish: Wish;
+  readonly steps: readonly Step[];
+  readonly manifests: readonly PlannedManifest[];
+  readonly blobs: readonly BlobAction[];
+  readonly skipped: readonly Skip[];
+  readonly checks: readonly Check[];
+  readonly totals: PlanTotals;
+}

@@ -1,0 +1,50 @@
+import {TransshipError} from './error.ts';
+
+/** The platform of an image, as in an index (image-spec image-index.md). */
+export interface Platform {
+  readonly os: string;
+  readonly architecture: string;
+  readonly variant?: string;
+  readonly osVersion?: string;
+}
+
+const PART = '[a-z0-9][a-z0-9_.-]*';
+const PLATFORM = new RegExp(`^(${PART})/(${PART})(?:/(${PART}))?$`, 'i');
+
+/**
+ * Reads `os/architecture[/variant]`, as docker and skopeo write it.
+ * @throws TransshipError PLATFORM_INVALID
+ */
+export function parsePlatform(text: string): Platform {
+  const match = PLATFORM.exec(text);
+  if (!match) {
+    throw new TransshipError('PLATFORM_INVALID', `"${text}" is not a platform`, {
+      side: 'local',
+      hint: 'write os/architecture or os/architecture/variant, for example linux/arm64',
+    });
+  }
+  const [, os = '', architecture = '', variant] = match;
+  return variant === undefined ? {os, architecture} : {os, architecture, variant};
+}
+
+export function formatPlatform(platform: Platform): string {
+  const {os, architecture, variant} = platform;
+  return variant === undefined ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`;
+}
+
+/** What a wish leaves open (the variant) matches anything. */
+export function platformMatches(wanted: Platform, actual: Platform): boolean {
+  return (
+    wanted.os === actual.os &&
+    wanted.architecture === actual.architecture &&
+    (wanted.variant === undefined || wanted.variant === actual.variant)
+  );
+}
+
+/**
+ * BuildKit lists attestations in an index as manifests for the platform unknown/unknown.
+ * @see https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md
+ */
+export function isAttestationPlatform(platform: Platform | undefined): boolean {
+  return platform?.os === 'unknown' && platform.architecture === 'unknown';
+}

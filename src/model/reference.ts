@@ -1,0 +1,120 @@
+import {type Digest, isDigest} from './digest.ts';
+import {TransshipError} from './error.ts';
+
+/** A tag name, checked: `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}` (distribution-spec, "Pulling manifests"). */
+export type Tag = string & {readonly __brand: 'Tag'};
+
+/** A repository path without host, checked: at most 255 characters (distribution-spec, "Pulling manifests"). */
+export type RepositoryPath = string & {readonly __brand: 'RepositoryPath'};
+
+/** A repository: where, without tag and digest. */
+export interface Repository {
+  /** `host[:port]` in lower case; an IPv6 address stands in brackets. Docker Hub is always `docker.io`. */
+  readonly registry: string;
+  readonly path: RepositoryPath;
+}
+
+/** A reference: a repository with, perhaps, a tag and a digest. */
+export interface Reference extends Repository {
+  readonly tag?: Tag;
+  readonly digest?: Digest;
+}
+
+export const DOCKER_HUB = 'docker.io';
+const DOCKER_HUB_ALIASES = new Set([
+  'docker.io',
+  'index.docker.io',
+  'registry-1.docker.io',
+  'registry.hub.docker.com',
+]);
+
+const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
+const PATH = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
+const TAG = /^\w[\w.-]{0,127}$/;
+const HOST =
+  /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
+
+export function isTag(text: string): text is Tag {
+  return TAG.test(text);
+}
+
+export function isRepositoryPath(text: string): text is RepositoryPath {
+  return text.length <= 255 && PATH.test(text);
+}
+
+/**
+ * Reads `host[:port]/path[:tag][@digest]`. As docker reads it: without a host the image is on Docker Hub, where a
+ * single name lives in `library/` (distribution/reference normalize.go, `splitDockerDomain`).
+ * @throws TransshipError REFERENCE_INVALID
+ */
+export function parseReference(text: string): Reference {
+  const at = text.indexOf('@');
+  const digest = at < 0 ? undefined : text.slice(at + 1);
+  const named = at < 0 ? text : text.slice(0, at);
+  if (digest !== undefined && !isDigest(digest)) {
+    throw invalid(
+      text,
+      `"${digest}" is not a digest`,
+      'write sha256: and 64 lower-case hexadecimal digits after the @',
+    );
+  }
+  const colon = named.lastIndexOf(':');
+  const hasTag = colon > named.lastIndexOf('/') && colon > named.lastIndexOf(']');
+  const tag = hasTag ? named.slice(colon + 1) : undefined;
+  if (tag !== undefined && !isTag(tag)) {
+    throw invalid(
+      text,
+      `"${tag}" is not a tag`,
+      'a tag has letters, digits, "_", "." and "-", 128 at most, and starts with none of "." and "-"',
+    );
+  }
+  const {registry, path} = splitHost(hasTag ? named.slice(0, colon) : named);
+  if (!HOST.test(registry))
+    throw invalid(text, `"${registry}" is not a host`, 'write host[:port]/repository');
+  if (!isRepositoryPath(path))
+    throw invalid(
+      text,
+      whyNotAPath(path),
+      'repository names are lower case: letters, digits and ".", "_", "-" between them, parts joined by "/"',
+    );
+  return {
+    registry,
+    path,
+    ...(tag === undefined ? {} : {tag}),
+    ...(digest === undefined ? {} : {digest}),
+  };
+}
+
+/** `host/path`, the name of a repository in messages and plans. */
+export function formatRepository({registry, path}: Repository): string {
+  return `${registry}/${path}`;
+}
+
+export function formatReference(reference: Reference): string {
+  const {tag, digest} = reference;
+  return `${formatRepository(reference)}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+}
+
+function splitHost(name: string): {registry: string; path: string} {
+  const slash = name.indexOf('/');
+  const first = slash < 0 ? '' : name.slice(0, slash);
+  const isHost = /[.:[]/.test(first) || first === 'localhost' || first !== first.toLowerCase();
+  if (!isHost) return {registry: DOCKER_HUB, path: slash < 0 ? `library/${name}` : name};
+  const registry = first.toLowerCase();
+  const path = name.slice(slash + 1);
+  if (!DOCKER_HUB_ALIASES.has(registry)) return {registry, path};
+  return {registry: DOCKER_HUB, path: path.includes('/') ? path : `library/${path}`};
+}
+
+function whyNotAPath(path: string): string {
+  if (path === '') return 'the repository name is missing';
+  if (path.length > 255) return 'the repository name has more than 255 characters';
+  return `"${path}" is not a repository name`;
+}
+
+function invalid(text: string, why: string, hint: string): TransshipError {
+  return new TransshipError('REFERENCE_INVALID', `"${text}" is not an image reference: ${why}`, {
+    side: 'local',
+    hint,
+  });
+}

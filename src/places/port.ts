@@ -1,0 +1,110 @@
+import type {Descriptor} from '../model/descriptor.ts';
+import type {Digest} from '../model/digest.ts';
+import type {Manifest} from '../model/manifest.ts';
+import type {RepositoryPath, Tag} from '../model/reference.ts';
+
+/** What every call to a place takes besides its subject. */
+export interface Call {
+  /** Ends the call; it then rejects with the signal's reason. */
+  readonly signal: AbortSignal;
+}
+
+/** A piece of a blob in bytes: from `offset` up to, not including, `end` (default: the blob's end). */
+export interface ByteRange {
+  readonly offset: number;
+  readonly end?: number;
+}
+
+/** The bytes of a blob. Whoever holds it reads it to its end or returns the iterator. */
+export interface BlobStream {
+  /** Where the bytes begin: the offset asked for, or 0 where the place cannot serve ranges. */
+  readonly start: number;
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+/** Opens a blob's bytes at an offset, anew at each call: a body that can be sent again. */
+export type OpenBody = (offset: number, signal: AbortSignal) => Promise<AsyncIterable<Uint8Array>>;
+
+/** The reading side: one repository's tags, manifests and blobs, wherever they live. */
+export interface RepositoryReader {
+  /** For messages and plans: `host/path` or a transport with a file. */
+  readonly name: string;
+  /**
+   * All tag names, page by page, as the place lists them: also names that no client can use (an empty one).
+   * Undefined where there is no such repository.
+   */
+  listTags(call: Call): Promise<readonly string[] | undefined>;
+  /** What a tag or digest points to, by the cheapest request; undefined: not there. */
+  head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined>;
+  /** The manifest, its bytes checked against the digest; undefined: not there. */
+  getManifest(reference: Tag | Digest, call: Call): Promise<Manifest | undefined>;
+  /** What refers to `subject`; undefined: the place has no referrers API (the fallback tag may still have them). */
+  listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[] | undefined>;
+  hasBlob(digest: Digest, call: Call): Promise<boolean>;
+  /** @throws TransshipError BLOB_NOT_FOUND and what a registry may answer */
+  openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream>;
+}
+
+/** The writing side. */
+export interface RepositoryWriter extends RepositoryReader {
+  /**
+   * Puts the manifest's bytes as they are, under its digest or a tag.
+   * `subjectKept` says that the place lists it as a referrer of its subject (the OCI-Subject header); if not, the
+   * fallback tag is ours to write (distribution-spec, "Pushing Manifests with Subject").
+   */
+  putManifest(
+    reference: Tag | Digest,
+    manifest: Manifest,
+    call: Call,
+  ): Promise<{readonly subjectKept: boolean}>;
+  /** Sends a whole blob in one PUT. `open` is called while the upload is being opened, to save a round trip. */
+  putBlob(blob: Descriptor, open: OpenBody, call: Call): Promise<void>;
+  /** Opens an upload that takes chunks. */
+  beginUpload(blob: Descriptor, call: Call): Promise<Upload>;
+  /** Finds an upload of an earlier run again; undefined: it is gone. */
+  resumeUpload(saved: SavedUpload, call: Call): Promise<Upload | undefined>;
+  /** Where the place can take a blob from another repository of its own without moving bytes. */
+  readonly mount?: MountBlob;
+  readonly deleteTag?: (tag: Tag, call: Call) => Promise<void>;
+  readonly deleteManifest?: (digest: Digest, call: Call) => Promise<void>;
+}
+
+/** Mounts, or answers with the upload that the place opened instead (202), or `declined`. */
+export type MountBlob = (
+  blob: Descriptor,
+  from: RepositoryPath,
+  call: Call,
+) => Promise<
+  | {readonly kind: 'mounted'}
+  | {readonly kind: 'upload'; readonly upload: Upload}
+  | {readonly kind: 'declined'}
+>;
+
+/** What must be remembered to go on with an upload after a restart. */
+export interface SavedUpload {
+  readonly digest: Digest;
+  /** The upload's URL at the registry, opaque. */
+  readonly location: string;
+  /** Bytes that the registry has acknowledged. */
+  readonly offset: number;
+}
+
+/** An open upload. Its offset is the registry's word, never ours. */
+export interface Upload {
+  readonly saved: SavedUpload;
+  /** Bytes that the registry has acknowledged. */
+  readonly offset: number;
+  /** The least size of a chunk that is not the last (OCI-Chunk-Min-Length), in bytes; 0: any. */
+  readonly minChunk: number;
+  /**
+   * Sends the next `length` bytes at `offset` in one PATCH and gives the new offset.
+   * After a failure the offset is in doubt: call `ask` before anything else.
+   */
+  append(body: AsyncIterable<Uint8Array>, length: number, call: Call): Promise<number>;
+  /** Asks the registry for the offset and believes it; undefined: the upload is gone. */
+  ask(call: Call): Promise<number | undefined>;
+  /** Closes the upload; the registry checks the digest. */
+  commit(blob: Descriptor, call: Call): Promise<void>;
+  /** Gives the upload up, at the registry too. Failing to is no failure. */
+  cancel(call: Call): Promise<void>;
+}
