@@ -1,7 +1,7 @@
-import type {Descriptor} from '../model/descriptor.ts';
-import type {Digest} from '../model/digest.ts';
-import type {Manifest} from '../model/manifest.ts';
-import type {RepositoryPath, Tag} from '../model/reference.ts';
+import type {Descriptor} from './descriptor.ts';
+import type {Digest} from './digest.ts';
+import type {Manifest} from './manifest.ts';
+import type {RepositoryPath, Tag} from './reference.ts';
 
 /** What every call to a place takes besides its subject. */
 export interface Call {
