@@ -1,0 +1,90 @@
+import type {Digest} from './digest.ts';
+import type {ErrorData, StepOutcome} from './event.ts';
+import type {Tag} from './reference.ts';
+
+/**
+ * How a run ended. `failed`: some steps failed, the others are done. `interrupted`: a signal ended it; applying again
+ * goes on. `drift`: the world is no longer as planned, and nothing was written after that was noticed.
+ */
+export type RunEnd = 'done' | 'failed' | 'interrupted' | 'drift';
+
+/** How one step ended; `error` says why where it failed, or names the step that blocks it. */
+export interface StepResult {
+  readonly id: string;
+  readonly outcome: StepOutcome;
+  readonly error?: ErrorData;
+}
+
+/** A tag that does not point to what it pointed to when planning. Null: there is no such tag. */
+export interface Drift {
+  readonly side: 'source' | 'destination';
+  /** `host/path`. */
+  readonly repository: string;
+  readonly tag: Tag;
+  readonly planned: Digest | null;
+  readonly actual: Digest | null;
+}
+
+/** What came of applying a plan once. */
+export interface RunResult {
+  readonly plan: Digest;
+  readonly result: RunEnd;
+  /** Every step of the plan, in its order, also those that were not started. */
+  readonly steps: readonly StepResult[];
+  /** Bytes that were sent to the destination, those of failed attempts included. */
+  readonly bytes: {readonly sent: number};
+  /** Blobs by what happened to them, counted once for each destination repository. */
+  readonly blobs: {readonly copied: number; readonly mounted: number; readonly present: number};
+  /** Requests that were made, those that were tried again included. */
+  readonly requests?: {readonly source: number; readonly destination: number};
+  /** Set where `result` is `drift`: every tag that differs. */
+  readonly drift?: readonly Drift[];
+}
+
+/** Something at the destination that is not as the plan says. */
+export interface VerifyDifference {
+  readonly what: 'tag' | 'manifest' | 'blob';
+  /** `host/path`. */
+  readonly repository: string;
+  /** The tag that differs. */
+  readonly tag?: Tag;
+  /** The planned digest. */
+  readonly digest: Digest;
+  /** What is there in its place; null: nothing. */
+  readonly actual: Digest | null;
+}
+
+/** What came of comparing the destination with a plan. No differences: all is as planned. */
+export interface VerifyResult {
+  readonly plan: Digest;
+  readonly checked: {readonly tags: number; readonly manifests: number; readonly blobs: number};
+  readonly differences: readonly VerifyDifference[];
+}
+
+/** An upload that stands half-way and can be continued. */
+export interface OpenUpload {
+  readonly digest: Digest;
+  /** The destination repository, `host/path`. */
+  readonly to: string;
+  /** Bytes that the registry has acknowledged. */
+  readonly offset: number;
+  /** Bytes of the whole blob. */
+  readonly size: number;
+}
+
+/** How far a plan is, by its journal alone. */
+export interface StatusResult {
+  readonly plan: Digest;
+  /** `left` steps were not started or not finished; `done + failed + left = total`. */
+  readonly steps: {
+    readonly done: number;
+    readonly failed: number;
+    readonly left: number;
+    readonly total: number;
+  };
+  /** Bytes of the blobs that the plan copies: those of finished blobs, and of all. */
+  readonly bytes: {readonly done: number; readonly total: number};
+  readonly uploads: readonly OpenUpload[];
+  /** How the last run ended; absent: none ran, one runs now, or it was killed. */
+  readonly ended?: RunEnd;
+}
