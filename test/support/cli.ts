@@ -1,0 +1,17 @@
+import {fileURLToPath} from 'node:url';
+import {type ProgramOptions, type ProgramResult, runProgram} from './program.ts';
+import {tempDirectory} from './temp.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+/** Runs transship from its sources, as a user would, with an empty home unless `env.HOME` names one. */
+export async function runCli(
+  args: readonly string[],
+  options: ProgramOptions = {},
+): Promise<ProgramResult> {
+  await using home = await tempDirectory();
+  return await runProgram(process.execPath, [MAIN, ...args], {
+    ...options,
+    env: {HOME: home.path, ...options.env},
+  });
+}
