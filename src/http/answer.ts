@@ -1,0 +1,103 @@
+import type {Dispatcher} from 'undici';
+import type {HttpRequest} from './message.ts';
+import {networkError} from './network-error.ts';
+
+/** What was read of a body. */
+export interface ReadBody {
+  readonly bytes: Uint8Array;
+  /** False: the body has more bytes than the limit; they were dropped. */
+  readonly complete: boolean;
+}
+
+/**
+ * An answer whose headers are there and whose body is still on the wire. Its holder reads the body in one of three
+ * ways, `chunks`, `read` or `discard`; until then a connection is taken.
+ */
+export class HttpAnswer {
+  readonly status: number;
+  /** The request that was answered, the last of a chain of redirects: its URL resolves relative ones. */
+  readonly request: HttpRequest;
+  readonly #headers: Dispatcher.ResponseData['headers'];
+  readonly #body: Dispatcher.ResponseData['body'];
+  #read: Promise<ReadBody> | undefined;
+
+  constructor(request: HttpRequest, data: Dispatcher.ResponseData) {
+    this.status = data.statusCode;
+    this.request = request;
+    this.#headers = data.headers;
+    this.#body = data.body;
+  }
+
+  /** By its name in lower case; several of one name are joined by commas. */
+  header(name: string): string | undefined {
+    const value = this.#headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  /** `content-length` in bytes. */
+  get length(): number | undefined {
+    const value = this.header('content-length');
+    return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
+  }
+
+  /** The body, once. Ending the iteration early closes the connection. */
+  chunks(): AsyncIterable<Uint8Array> {
+    const body = this.#body;
+    const {request} = this;
+    return {
+      [Symbol.asyncIterator]() {
+        const source = body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array, undefined>;
+        return {
+          async next() {
+            try {
+              return await source.next();
+            } catch (thrown) {
+              throw networkError(thrown, request);
+            }
+          },
+          return() {
+            destroy(body);
+            return Promise.resolve({done: true, value: undefined});
+          },
+        };
+      },
+    };
+  }
+
+  /** Reads the body into memory, `limit` bytes at most. Asked again, it gives what was read the first time. */
+  read(limit: number): Promise<ReadBody> {
+    this.#read ??= this.#readOnce(limit);
+    return this.#read;
+  }
+
+  /** Lets the body go; a short one is read to its end, so that the connection can be used again. */
+  async discard(): Promise<void> {
+    if (this.#read) {
+      await this.#read;
+      return;
+    }
+    // A body that breaks while nobody wants it is no failure.
+    await this.read(DISCARD_LIMIT).catch(() => undefined);
+  }
+
+  async #readOnce(limit: number): Promise<ReadBody> {
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of this.chunks()) {
+      chunks.push(chunk);
+      length += chunk.byteLength;
+      // Leaving the loop closes the connection.
+      if (length > limit) return {bytes: Buffer.concat(chunks, limit), complete: false};
+    }
+    const [first] = chunks;
+    return {bytes: first && chunks.length === 1 ? first : Buffer.concat(chunks), complete: true};
+  }
+}
+
+const DISCARD_LIMIT = 64 * 1024;
+
+/** Destroying before the end raises an error that nobody waits for. */
+function destroy(body: Dispatcher.ResponseData['body']): void {
+  body.on('error', () => undefined);
+  body.destroy();
+}

@@ -1,0 +1,176 @@
+import type {Readable} from 'node:stream';
+import {HttpAnswer} from './answer.ts';
+import {DEFAULT_TIMEOUTS, Dispatchers, type Timeouts} from './dispatchers.ts';
+import {type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
+import {networkError} from './network-error.ts';
+import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
+import {Redirects} from './redirect.ts';
+import {Attempts, DEFAULT_RETRY, isPassing, pause, type RetryPolicy} from './retry.ts';
+import {parseRetryAfter} from './retry-after.ts';
+import {Throttle} from './throttle.ts';
+import {TransshipError} from '../model/error.ts';
+
+export interface HttpClientOptions {
+  /** TLS and proxies. Default: Node's, and none. */
+  readonly settings?: OriginSettings;
+  readonly timeouts?: Timeouts;
+  readonly retry?: RetryPolicy;
+}
+
+/**
+ * Sends requests: one dispatcher and one throttle for each origin, redirects decided hop by hop, and another attempt
+ * where the failure may pass and the body can be sent again. What a status means is for the caller to say.
+ */
+export class HttpClient implements AsyncDisposable {
+  readonly #dispatchers: Dispatchers;
+  readonly #throttles = new Map<string, Throttle>();
+  readonly #retry: RetryPolicy;
+
+  constructor({settings, timeouts, retry}: HttpClientOptions = {}) {
+    this.#dispatchers = new Dispatchers(
+      settings ?? DEFAULT_ORIGIN_SETTINGS,
+      timeouts ?? DEFAULT_TIMEOUTS,
+    );
+    this.#retry = retry ?? DEFAULT_RETRY;
+  }
+
+  /**
+   * Gives the answer, whatever its status. After the last attempt an answer such as 503 is given as it is.
+   * @throws TransshipError HOST_NOT_FOUND, CONNECTION_FAILED, TIMEOUT, TLS_CERTIFICATE, RESPONSE_INVALID,
+   *   REDIRECT_REFUSED, TLS_FILE_INVALID and what a request body throws
+   */
+  async send(request: HttpRequest): Promise<HttpAnswer> {
+    if (!isRepeatable(request.body)) return this.#follow(request);
+    const {attemptsAt500 = this.#retry.attemptsAt500} = request;
+    const attempts = new Attempts({...this.#retry, attemptsAt500});
+    for (;;) {
+      const outcome = await this.#follow(request).catch((error: unknown) => error);
+      let failure;
+      if (outcome instanceof HttpAnswer) {
+        if (!isPassing(outcome.status)) return outcome;
+        failure = {status: outcome.status, retryAfterMs: retryAfterOf(outcome)};
+      } else {
+        const mayPass =
+          outcome instanceof TransshipError && outcome.retry && outcome.side === request.side;
+        if (!mayPass) throw outcome;
+        failure = {status: outcome.status, retryAfterMs: outcome.retryAfterMs};
+      }
+      const pauseMs = attempts.next(failure);
+      if (pauseMs === undefined) {
+        if (outcome instanceof HttpAnswer) return outcome;
+        throw outcome;
+      }
+      if (outcome instanceof HttpAnswer) await outcome.discard();
+      await pause(pauseMs, request.signal);
+    }
+  }
+
+  /** How much may go on at an origin, for reports and tests. */
+  throttle(origin: string): Throttle {
+    let throttle = this.#throttles.get(origin);
+    if (!throttle) {
+      throttle = new Throttle();
+      this.#throttles.set(origin, throttle);
+    }
+    return throttle;
+  }
+
+  /** Closes all connections, also those in use. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const throttle of this.#throttles.values()) throttle[Symbol.dispose]();
+    await this.#dispatchers.destroy();
+  }
+
+  async #follow(first: HttpRequest): Promise<HttpAnswer> {
+    const redirects = new Redirects();
+    let request = first;
+    for (;;) {
+      const answer = await this.#sendOnce(request);
+      const isRedirect = answer.status >= 300 && answer.status < 400 && answer.status !== 304;
+      if (!isRedirect) return answer;
+      const next = redirects.next(request, answer.status, answer.header('location'));
+      if (!next) return answer;
+      await answer.discard();
+      request = next;
+    }
+  }
+
+  async #sendOnce(request: HttpRequest): Promise<HttpAnswer> {
+    const throttle = this.throttle(request.url.origin);
+    try {
+      const answer = await throttle.run(request.lane ?? 'small', request.signal, () =>
+        this.#dispatch(request),
+      );
+      if (answer.status !== 429 && answer.status !== 503) throttle.succeeded();
+      else throttle.overloaded(this.#holdFor(answer));
+      return answer;
+    } catch (thrown) {
+      if (request.body?.kind === 'stream') release(request.body.chunks);
+      const error = networkError(thrown, request);
+      if (error.code === 'TIMEOUT') throttle.overloaded();
+      throw error;
+    }
+  }
+
+  async #dispatch(request: HttpRequest): Promise<HttpAnswer> {
+    const {method, url, headers, authorization, body, signal, headersTimeoutMs} = request;
+    const dispatcher = await this.#dispatchers.of(url.origin);
+    const content = body ? await openBody(body, signal) : null;
+    try {
+      const data = await dispatcher.request({
+        origin: url.origin,
+        path: `${url.pathname}${url.search}`,
+        method,
+        headers: {
+          'accept-encoding': 'identity',
+          'user-agent': 'transship',
+          ...headers,
+          ...(authorization === undefined ? {} : {authorization}),
+          ...(body && {'content-length': String(lengthOf(body))}),
+        },
+        // Undici takes any async iterable; its types name streams only.
+        body: content as Readable | Uint8Array | null,
+        signal,
+        ...(headersTimeoutMs === undefined ? {} : {headersTimeout: headersTimeoutMs}),
+      });
+      return new HttpAnswer(request, data);
+    } catch (thrown) {
+      release(content);
+      throw thrown;
+    }
+  }
+
+  /** A pause longer than any call would wait for ends the calls that meet it, and holds up no other. */
+  #holdFor(answer: HttpAnswer): number {
+    const ms = retryAfterOf(answer) ?? 0;
+    return ms > this.#retry.budgetMs ? 0 : ms;
+  }
+}
+
+/** The answer's `Retry-After` in ms from now. */
+export function retryAfterOf(answer: HttpAnswer): number | undefined {
+  return parseRetryAfter(answer.header('retry-after'), Date.now());
+}
+
+function lengthOf(body: HttpBody): number {
+  return body.kind === 'bytes' ? body.bytes.byteLength : body.length;
+}
+
+async function openBody(
+  body: HttpBody,
+  signal: AbortSignal,
+): Promise<Uint8Array | AsyncIterable<Uint8Array>> {
+  if (body.kind === 'bytes') return body.bytes;
+  return body.kind === 'stream' ? body.chunks : body.open(signal);
+}
+
+/**
+ * Ends a body that was perhaps never begun, so that what feeds it is closed. Not waited for: its source may hang, and
+ * the failure that led here is what matters.
+ */
+function release(content: Uint8Array | AsyncIterable<Uint8Array> | null): void {
+  if (content === null || content instanceof Uint8Array) return;
+  content[Symbol.asyncIterator]()
+    .return?.()
+    .catch(() => undefined);
+}

@@ -1,0 +1,49 @@
+import type {Side} from '../model/error.ts';
+import type {Lane} from './throttle.ts';
+
+export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** The body of a request; its length in bytes is always known, so nothing is sent in chunked encoding. */
+export type HttpBody =
+  | {readonly kind: 'bytes'; readonly bytes: Uint8Array}
+  /** Sent once: a failed request is not sent again. Whatever happens, the client ends the iteration. */
+  | {
+      readonly kind: 'stream';
+      readonly length: number;
+      readonly chunks: AsyncIterable<Uint8Array>;
+    }
+  /** Opened anew for each attempt. */
+  | {
+      readonly kind: 'factory';
+      readonly length: number;
+      open(signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+    };
+
+export interface HttpRequest {
+  readonly method: Method;
+  readonly url: URL;
+  /** Whose fault a failure is. */
+  readonly side: Side;
+  /** Ends the request and the reading of its answer; both then reject with the signal's reason. */
+  readonly signal: AbortSignal;
+  /** Names in lower case, without `authorization`. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The `authorization` header. It is for the origin of `url` and never sent to another. */
+  readonly authorization?: string | undefined;
+  readonly body?: HttpBody | undefined;
+  /** The queue it waits in. Default: `small`. */
+  readonly lane?: Lane;
+  /** How long the server may take to answer once the body is sent, in ms. Default: the client's. */
+  readonly headersTimeoutMs?: number;
+  /** Attempts in all where the answer is 500, which is often an answer for good. Default: the policy's. */
+  readonly attemptsAt500?: number;
+}
+
+/** `GET https://host/path`, for messages: nothing of the query. */
+export function describeRequest({method, url}: Pick<HttpRequest, 'method' | 'url'>): string {
+  return `${method} ${url.protocol}//${url.host}${url.pathname}`;
+}
+
+export function isRepeatable(body: HttpBody | undefined): boolean {
+  return body?.kind !== 'stream';
+}

@@ -1,0 +1,138 @@
+import {TransshipError} from '../model/error.ts';
+import type {ErrorCode} from '../model/error-codes.ts';
+import {describeRequest, type HttpRequest} from './message.ts';
+
+interface Explanation {
+  readonly code: ErrorCode;
+  readonly what: string;
+  readonly hint: string;
+  readonly retry: boolean;
+}
+
+const NO_HOST = 'check the name of the host, and the resolver of this machine';
+const NO_CONNECTION =
+  'check that the registry runs and that this machine may reach it, or set a proxy';
+const BROKEN =
+  'the connection broke on the way; a proxy or load balancer in between may have limits';
+
+const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
+  ENOTFOUND: {code: 'HOST_NOT_FOUND', what: 'no such host', hint: NO_HOST, retry: false},
+  EAI_AGAIN: {
+    code: 'HOST_NOT_FOUND',
+    what: 'the resolver did not answer',
+    hint: NO_HOST,
+    retry: true,
+  },
+  ECONNREFUSED: connection('the connection was refused', NO_CONNECTION),
+  EHOSTUNREACH: connection('there is no route to the host', NO_CONNECTION),
+  ENETUNREACH: connection('there is no route to the network', NO_CONNECTION),
+  EADDRNOTAVAIL: connection('there is no local address left for a connection', NO_CONNECTION),
+  ECONNRESET: connection('the connection was reset', BROKEN),
+  ECONNABORTED: connection('the connection was aborted', BROKEN),
+  EPIPE: connection('the connection was closed', BROKEN),
+  UND_ERR_SOCKET: connection('the connection was closed', BROKEN),
+  UND_ERR_CLOSED: {
+    ...connection('the client is closed', 'end the run before closing it'),
+    retry: false,
+  },
+  UND_ERR_DESTROYED: {
+    ...connection('the client is closed', 'end the run before closing it'),
+    retry: false,
+  },
+  ERR_SSL_WRONG_VERSION_NUMBER: {
+    ...connection('the answer is not TLS', 'for a registry without TLS, say --plain-http HOST'),
+    retry: false,
+  },
+  ETIMEDOUT: timeout('the connection could not be made in time', NO_CONNECTION),
+  UND_ERR_CONNECT_TIMEOUT: timeout('the connection could not be made in time', NO_CONNECTION),
+  UND_ERR_HEADERS_TIMEOUT: timeout('no answer came in time', 'the registry is overloaded or hangs'),
+  UND_ERR_BODY_TIMEOUT: timeout(
+    'the answer stalled',
+    'the registry or the network in between hangs',
+  ),
+  UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: {
+    code: 'BLOB_SIZE_MISMATCH',
+    what: 'the body to be sent is longer or shorter than announced',
+    hint: 'the source gives other bytes than its manifest promises; push the image to the source again',
+    retry: false,
+  },
+};
+
+/**
+ * Puts what undici or Node threw into a TransshipError. Errors that are one already stay as they are (a request body
+ * may throw one). An aborted signal is not a failure: its reason is thrown.
+ * @param doing what went on, in place of method and URL
+ */
+export function networkError(
+  thrown: unknown,
+  request: Pick<HttpRequest, 'method' | 'url' | 'side' | 'signal'>,
+): TransshipError {
+  request.signal.throwIfAborted();
+  if (thrown instanceof TransshipError) return thrown;
+  const system = codeOf(thrown);
+  const {code, what, hint, retry} = explain(system);
+  const detail = system === undefined ? messageOf(thrown) : system;
+  return new TransshipError(code, `${describeRequest(request)}: ${what} (${detail})`, {
+    side: request.side,
+    hint,
+    retry,
+    cause: thrown,
+  });
+}
+
+function explain(code: string | undefined): Explanation {
+  const known = code === undefined ? undefined : EXPLANATIONS[code];
+  if (known) return known;
+  if (code !== undefined && isCertificateCode(code)) {
+    return {
+      code: 'TLS_CERTIFICATE',
+      what: 'the TLS certificate is not accepted',
+      hint: 'name the CA with --ca-file FILE or in certs.d; a registry that wants a client certificate finds it there too',
+      retry: false,
+    };
+  }
+  if (code?.startsWith('HPE_') || code?.startsWith('UND_ERR_HEADERS_OVERFLOW')) {
+    return {
+      code: 'RESPONSE_INVALID',
+      what: 'the answer is not HTTP',
+      hint: 'check host and port; for a registry with TLS leave --plain-http out',
+      retry: false,
+    };
+  }
+  return connection('the request failed', BROKEN);
+}
+
+function isCertificateCode(code: string): boolean {
+  return (
+    /^(?:CERT_|ERR_TLS_CERT|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|CRL_|INVALID_CA|HOSTNAME_MISMATCH)/.test(
+      code,
+    ) || /^ERR_SSL_.*(?:CERTIFICATE|UNKNOWN_CA)/.test(code)
+  );
+}
+
+function codeOf(thrown: unknown): string | undefined {
+  for (
+    let error = thrown, depth = 0;
+    error instanceof Error && depth < 4;
+    error = error.cause, depth++
+  ) {
+    const inner = error instanceof AggregateError ? error.errors[0] : undefined;
+    const code = (error as NodeJS.ErrnoException).code ?? (inner as NodeJS.ErrnoException)?.code;
+    // Undici wraps what broke a socket; the reason says more than the wrapping.
+    if (typeof code === 'string' && !(code === 'UND_ERR_SOCKET' && codeOf(error.cause)))
+      return code;
+  }
+  return undefined;
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+function connection(what: string, hint: string): Explanation {
+  return {code: 'CONNECTION_FAILED', what, hint, retry: true};
+}
+
+function timeout(what: string, hint: string): Explanation {
+  return {code: 'TIMEOUT', what, hint, retry: true};
+}

@@ -1,0 +1,96 @@
+import PQueue from 'p-queue';
+
+/**
+ * The queues of a host. `small`: requests without much of a body. `read`: opening a large answer. `write`: sending a
+ * large body. A write may wait for a read of the same host, and both for small requests, never the other way round;
+ * each lane has a slot of its own at least, so none can block another for good.
+ */
+export type Lane = 'small' | 'read' | 'write';
+
+const FLOOR = 1;
+const START = 16;
+const CEILING = 64;
+
+/**
+ * How much goes on at one host at a time. The limit adapts: it doubles with each round of good answers, halves when
+ * the host says that it is overloaded, and grows by one a round from there (as TCP does: RFC 5681, section 3.1). A
+ * pause that the host asks for holds all lanes.
+ */
+export class Throttle implements Disposable {
+  readonly #lanes: Readonly<Record<Lane, PQueue>>;
+  #limit = START;
+  /** Below it the limit grows by one with each good answer, above with each round of them. */
+  #threshold = CEILING;
+  /** Good answers since the limit changed last. */
+  #good = 0;
+  /** Answers that were asked for before the limit was halved say nothing about the new limit. */
+  #ignore = 0;
+  #heldUntil = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor() {
+    this.#lanes = {small: new PQueue(), read: new PQueue(), write: new PQueue()};
+    this.#apply();
+  }
+
+  /** Requests that may be under way in the `small` lane; the other lanes have half of it each. */
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** Runs the task when its lane has a slot and the host is not held. Its slot is free when it settles. */
+  run<T>(lane: Lane, signal: AbortSignal, task: () => Promise<T>): Promise<Awaited<T>> {
+    return this.#lanes[lane].add(task, {signal});
+  }
+
+  /** The host answered as it should. */
+  succeeded(): void {
+    if (this.#ignore > 0) this.#ignore--;
+    if (this.#limit >= CEILING) return;
+    this.#good++;
+    if (this.#limit >= this.#threshold && this.#good < this.#limit) return;
+    this.#good = 0;
+    this.#limit++;
+    this.#apply();
+  }
+
+  /**
+   * The host is overloaded: 429, 503, or no answer in time.
+   * @param retryAfterMs how long it wants to be left alone
+   */
+  overloaded(retryAfterMs = 0): void {
+    this.#hold(retryAfterMs);
+    if (this.#ignore > 0) {
+      this.#ignore--;
+      return;
+    }
+    const {small, read, write} = this.#lanes;
+    this.#ignore = Math.max(0, small.pending + read.pending + write.pending - 1);
+    this.#limit = Math.max(FLOOR, Math.floor(this.#limit / 2));
+    this.#threshold = this.#limit;
+    this.#good = 0;
+    this.#apply();
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+
+  #hold(ms: number): void {
+    const until = Date.now() + ms;
+    if (ms <= 0 || until <= this.#heldUntil) return;
+    this.#heldUntil = until;
+    clearTimeout(this.#timer);
+    for (const lane of Object.values(this.#lanes)) lane.pause();
+    this.#timer = setTimeout(() => {
+      for (const lane of Object.values(this.#lanes)) lane.start();
+    }, ms);
+  }
+
+  #apply(): void {
+    const half = Math.max(FLOOR, Math.ceil(this.#limit / 2));
+    this.#lanes.small.concurrency = this.#limit;
+    this.#lanes.read.concurrency = half;
+    this.#lanes.write.concurrency = half;
+  }
+}
