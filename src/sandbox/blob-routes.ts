@@ -1,0 +1,66 @@
+import {parseRange} from './byte-range.ts';
+import type {Exchange} from './exchange.ts';
+import {methodRefused, type Registry} from './registry.ts';
+import {type Refusal, refusal} from './refusal.ts';
+import {emptyReply, type Reply} from './reply.ts';
+import type {RouteOf} from './route.ts';
+
+type BlobRoute = RouteOf<'blob'>;
+
+/** `/v2/<name>/blobs/<digest>` (distribution-spec, "Pulling blobs", "Deleting Blobs"). */
+export async function answerBlob(
+  registry: Registry,
+  exchange: Exchange,
+  route: BlobRoute,
+): Promise<Reply> {
+  switch (exchange.method) {
+    case 'GET':
+    case 'HEAD':
+      return pullBlob(registry, exchange, route);
+    case 'DELETE':
+      return deleteBlob(registry, route);
+    default:
+      throw methodRefused(exchange);
+  }
+}
+
+async function pullBlob(
+  {storage}: Registry,
+  {method, headers}: Exchange,
+  {repository, digest}: BlobRoute,
+): Promise<Reply> {
+  const size = await storage.blobs.size(repository, digest);
+  if (size === undefined) throw blobUnknown(digest);
+  const range = method === 'GET' ? parseRange(headers.range, size) : undefined;
+  const fields = {
+    'docker-content-digest': digest,
+    etag: `"${digest}"`,
+    'accept-ranges': 'bytes',
+    'content-type': 'application/octet-stream',
+  };
+  if (range === 'unsatisfiable')
+    return emptyReply(416, {...fields, 'content-range': `bytes */${size}`});
+  const slice = range ?? {start: 0, end: size};
+  return {
+    status: range ? 206 : 200,
+    headers: {
+      ...fields,
+      'content-length': String(slice.end - slice.start),
+      ...(range ? {'content-range': `bytes ${slice.start}-${slice.end - 1}/${size}`} : {}),
+    },
+    body: () => storage.blobs.read(digest, slice),
+  };
+}
+
+async function deleteBlob(
+  {storage, flavour}: Registry,
+  {repository, digest}: BlobRoute,
+): Promise<Reply> {
+  if (!flavour.delete) throw refusal(405, 'UNSUPPORTED', 'deleting is switched off');
+  if (!(await storage.blobs.unlink(repository, digest))) throw blobUnknown(digest);
+  return emptyReply(202, {'docker-content-digest': digest});
+}
+
+function blobUnknown(digest: string): Refusal {
+  return refusal(404, 'BLOB_UNKNOWN', 'blob unknown to registry', digest);
+}

@@ -1,0 +1,118 @@
+import {createReadStream} from 'node:fs';
+import {readFile, stat} from 'node:fs/promises';
+import {join} from 'node:path';
+import {z} from 'zod';
+import {algorithmOf, type Digest, hexOf, isDigest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import {childBlobs, childManifests, parseManifest} from '../model/manifest.ts';
+import {isManifestType} from '../model/media-type.ts';
+import {isTag, type RepositoryPath, type Tag} from '../model/reference.ts';
+import type {Storage} from './storage.ts';
+
+/** Where a layout keeps the tag of an entry (image-spec annotations.md). */
+const REF_NAME = 'org.opencontainers.image.ref.name';
+
+const indexSchema = z.object({
+  manifests: z.array(
+    z.object({
+      mediaType: z.string(),
+      digest: z.string().refine(isDigest, {error: 'not a digest'}),
+      annotations: z.record(z.string(), z.string()).optional(),
+    }),
+  ),
+});
+
+/**
+ * Puts an OCI image layout (image-spec image-layout.md) into a repository, byte for byte, with its tags. What the
+ * layout lists and does not have is left out: foreign layers, the other platforms of a sparse image.
+ * @returns the tags
+ * @throws TransshipError FILE_INVALID, FILE_UNREADABLE, MANIFEST_INVALID, BLOB_DIGEST_MISMATCH
+ */
+export async function loadLayout(
+  storage: Storage,
+  directory: string,
+  repository: RepositoryPath,
+): Promise<readonly Tag[]> {
+  const load: Load = {storage, directory, repository, done: new Set()};
+  const tags: Tag[] = [];
+  for (const {mediaType, digest, annotations} of await readIndex(directory)) {
+    const name = annotations?.[REF_NAME];
+    const tag = name !== undefined && isTag(name) ? name : undefined;
+    if (isManifestType(mediaType)) await loadManifest(load, digest, mediaType, tag);
+    if (tag !== undefined) tags.push(tag);
+  }
+  return tags;
+}
+
+interface Load {
+  readonly storage: Storage;
+  readonly directory: string;
+  readonly repository: RepositoryPath;
+  /** What is in the repository by now. */
+  readonly done: Set<Digest>;
+}
+
+async function readIndex(directory: string): Promise<z.infer<typeof indexSchema>['manifests']> {
+  const file = join(directory, 'index.json');
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new TransshipError('FILE_UNREADABLE', `"${file}" cannot be read`, {
+      side: 'local',
+      hint: 'give the directory of an OCI image layout, as `skopeo copy … oci:DIR` writes it',
+      cause,
+    });
+  });
+  try {
+    return indexSchema.parse(JSON.parse(text)).manifests;
+  } catch (cause) {
+    throw new TransshipError('FILE_INVALID', `"${file}" is not the index of an image layout`, {
+      side: 'local',
+      hint: 'write the layout anew',
+      cause,
+    });
+  }
+}
+
+/** Children first, so that whoever looks on never sees half an image. */
+async function loadManifest(
+  load: Load,
+  digest: Digest,
+  mediaType: string,
+  tag?: Tag,
+): Promise<void> {
+  if (load.done.has(digest) && tag === undefined) return;
+  const file = blobFile(load, digest);
+  if (!(await exists(file))) return;
+  const manifest = parseManifest(await readFile(file), mediaType, digest, 'local');
+  if (manifest.descriptor.digest !== digest) throw mismatch(file);
+  for (const child of childManifests(manifest.view))
+    await loadManifest(load, child.digest, child.mediaType);
+  for (const child of childBlobs(manifest.view)) await loadBlob(load, child.digest);
+  await load.storage.manifests.put(load.repository, manifest, tag);
+  load.done.add(digest);
+}
+
+async function loadBlob(load: Load, digest: Digest): Promise<void> {
+  const {storage, repository, done} = load;
+  const file = blobFile(load, digest);
+  if (done.has(digest) || !(await exists(file))) return;
+  const id = await storage.uploads.begin(repository);
+  await storage.uploads.append(repository, id, createReadStream(file));
+  if (!(await storage.uploads.commit(repository, id, digest))) throw mismatch(file);
+  await storage.blobs.link(repository, digest);
+  done.add(digest);
+}
+
+function blobFile({directory}: Load, digest: Digest): string {
+  return join(directory, 'blobs', algorithmOf(digest), hexOf(digest));
+}
+
+async function exists(file: string): Promise<boolean> {
+  return (await stat(file).catch(() => undefined)) !== undefined;
+}
+
+function mismatch(file: string): TransshipError {
+  return new TransshipError('BLOB_DIGEST_MISMATCH', `"${file}" does not have its name's digest`, {
+    side: 'local',
+    hint: 'the layout is damaged: write it anew',
+  });
+}

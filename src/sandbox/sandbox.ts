@@ -1,0 +1,70 @@
+import type {Grant, User} from './account.ts';
+import type {Exchange, Intercept} from './exchange.ts';
+import {type Flavour, SPEC_FLAVOUR} from './flavour.ts';
+import {basicGuard, type Guard, openGuard, tokenGuard} from './guard.ts';
+import {startHttpServer} from './http-server.ts';
+import {answerRegistry} from './answer-registry.ts';
+import type {Reply} from './reply.ts';
+import {RequestLog} from './request-log.ts';
+import {Storage, type StorageOptions} from './storage.ts';
+import {type TokenOptions, TokenService} from './token-service.ts';
+
+/** Who may do what, and how they show who they are. */
+export type AuthOptions =
+  /** By token, as GitLab does it: `/jwt/auth` on the same server. */
+  | ({readonly kind: 'token'} & TokenOptions)
+  | {
+      readonly kind: 'basic';
+      readonly users: readonly User[];
+      /** What may be done without credentials. Default: nothing. */
+      readonly anonymous?: readonly Grant[];
+    };
+
+export interface SandboxOptions {
+  /** Default: a free one. */
+  readonly port?: number;
+  /** Default: in memory. */
+  readonly storage?: StorageOptions;
+  /** Default: everybody may do everything. */
+  readonly auth?: AuthOptions;
+  /** Differences from the spec with all of its optional parts. */
+  readonly flavour?: Partial<Flavour>;
+  readonly intercept?: Intercept;
+}
+
+/** A registry in this process, for trying things out and for tests. */
+export interface Sandbox extends AsyncDisposable {
+  /** `127.0.0.1:PORT`, as it stands in image references. */
+  readonly host: string;
+  /** `http://127.0.0.1:PORT`. */
+  readonly url: string;
+  readonly storage: Storage;
+  readonly log: RequestLog;
+  /** Breaks all connections, and settles when the last request has ended. */
+  close(): Promise<void>;
+}
+
+/** @throws Error EADDRINUSE, EACCES for the port */
+export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+  const storage = new Storage(options.storage ?? {kind: 'memory'});
+  const flavour = {...SPEC_FLAVOUR, ...options.flavour};
+  const {auth, intercept} = options;
+  const tokens = auth?.kind === 'token' ? new TokenService(auth) : undefined;
+  const guard = guardFor(auth, tokens);
+  const answer = async (exchange: Exchange): Promise<Reply> => {
+    if (tokens && exchange.route.kind === 'token') return tokens.answer(exchange);
+    return answerRegistry({storage, flavour}, exchange, guard(exchange));
+  };
+  const log = new RequestLog();
+  const server = await startHttpServer(options.port ?? 0, log, (exchange) =>
+    intercept ? intercept(exchange, () => answer(exchange)) : answer(exchange),
+  );
+  const {host} = server;
+  const close = () => server.close();
+  return {host, url: `http://${host}`, storage, log, close, [Symbol.asyncDispose]: close};
+}
+
+function guardFor(auth: AuthOptions | undefined, tokens: TokenService | undefined): Guard {
+  if (tokens) return tokenGuard(tokens);
+  return auth?.kind === 'basic' ? basicGuard(auth.users, auth.anonymous) : openGuard;
+}

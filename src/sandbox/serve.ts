@@ -1,0 +1,118 @@
+import type {IncomingMessage, ServerResponse} from 'node:http';
+import {finished, pipeline} from 'node:stream/promises';
+import type {Answer, Exchange} from './exchange.ts';
+import {Refusal, refusal} from './refusal.ts';
+import type {Reply} from './reply.ts';
+import type {LoggedRequest} from './request-log.ts';
+import {parseRoute} from './route.ts';
+
+/** Bytes of bodies that went through. */
+interface Traffic {
+  bytesIn: number;
+  bytesOut: number;
+}
+
+/**
+ * Serves one request and tells how it went; never rejects. What `answer` throws is answered too: a Refusal as it says,
+ * anything else with 500.
+ * @param number see `Exchange.number`
+ */
+export async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  number: number,
+  answer: Answer,
+): Promise<LoggedRequest> {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort(new Error('the connection was closed')));
+  const traffic: Traffic = {bytesIn: 0, bytesOut: 0};
+  const exchange = toExchange(request, number, gone.signal, traffic);
+  let failure: Error | undefined;
+  try {
+    const reply = await answer(exchange).catch((error: unknown) => {
+      if (error instanceof Refusal) return error.reply;
+      failure = asError(error);
+      return refusal(500, 'UNKNOWN', failure.message).reply;
+    });
+    gone.signal.throwIfAborted();
+    await send(response, reply, traffic);
+    // What was not read of the body is in the way of the connection's next request.
+    request.resume();
+  } catch (error) {
+    failure ??= asError(error);
+    response.destroy();
+  }
+  return {
+    number,
+    method: exchange.method,
+    path: request.url ?? '',
+    kind: exchange.route.kind,
+    status: response.headersSent ? response.statusCode : undefined,
+    ...traffic,
+    range: request.headers.range,
+    contentRange: request.headers['content-range'],
+    failure: failure?.message,
+  };
+}
+
+function toExchange(
+  request: IncomingMessage,
+  number: number,
+  signal: AbortSignal,
+  traffic: Traffic,
+): Exchange {
+  const [path = '', query = ''] = (request.url ?? '').split(/\?(.*)/s);
+  const {localAddress, localPort} = request.socket;
+  return {
+    method: request.method ?? '',
+    path,
+    query: new URLSearchParams(query),
+    headers: request.headers,
+    route: parseRoute(path),
+    number,
+    origin: `http://${request.headers.host ?? `${localAddress}:${localPort}`}`,
+    signal,
+    socket: request.socket,
+    body: countedIn(request, traffic),
+  };
+}
+
+/** Whoever stops reading half-way leaves the connection alone: the answer still has to get through. */
+async function* countedIn(request: IncomingMessage, traffic: Traffic): AsyncGenerator<Uint8Array> {
+  for await (const chunk of request.iterator({destroyOnReturn: false})) {
+    traffic.bytesIn += chunk.byteLength;
+    yield chunk;
+  }
+}
+
+async function send(response: ServerResponse, reply: Reply, traffic: Traffic): Promise<void> {
+  const {status, headers, body} = reply;
+  response.setHeader('docker-distribution-api-version', 'registry/2.0');
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  response.statusCode = status;
+  if (body === undefined || response.req.method === 'HEAD') {
+    response.end();
+    await finished(response);
+    return;
+  }
+  const chunks = typeof body === 'function' ? body() : whole(body);
+  await pipeline(counted(chunks, traffic), response);
+}
+
+async function* whole(body: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield body;
+}
+
+async function* counted(
+  chunks: AsyncIterable<Uint8Array>,
+  traffic: Traffic,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    traffic.bytesOut += chunk.byteLength;
+    yield chunk;
+  }
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

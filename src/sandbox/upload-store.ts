@@ -1,0 +1,112 @@
+import {createHash, type Hash, randomUUID} from 'node:crypto';
+import {algorithmOf, type Digest, finishDigest} from '../model/digest.ts';
+import type {RepositoryPath} from '../model/reference.ts';
+import type {FileTree} from './file-tree.ts';
+import {contentFile, uploadFile} from './layout-paths.ts';
+
+const UPLOAD_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+export function isUploadId(text: string): boolean {
+  return UPLOAD_ID.test(text);
+}
+
+/** The sha256 of an upload's first `size` bytes. */
+interface Running {
+  readonly hash: Hash;
+  size: number;
+}
+
+/**
+ * Uploads that are under way. An upload is a file and nothing else, so it survives a restart; the hash that runs along
+ * in memory only saves reading the file again at the end.
+ */
+export class UploadStore {
+  readonly #tree: FileTree;
+  readonly #running = new Map<string, Running>();
+  /** The end of the queue of those that write to an upload, by upload. */
+  readonly #queues = new Map<string, Promise<void>>();
+
+  constructor(tree: FileTree) {
+    this.#tree = tree;
+  }
+
+  /** Opens an upload and gives its id. */
+  async begin(repository: RepositoryPath): Promise<string> {
+    const id = randomUUID();
+    await this.#tree.store(uploadFile(repository, id), new Uint8Array());
+    this.#running.set(id, {hash: createHash('sha256'), size: 0});
+    return id;
+  }
+
+  /** Bytes that have arrived; undefined: there is no such upload. */
+  async size(repository: RepositoryPath, id: string): Promise<number | undefined> {
+    return this.#tree.size(uploadFile(repository, id));
+  }
+
+  /** Appends a body to an upload. What arrives before the body breaks off is kept. */
+  async append(
+    repository: RepositoryPath,
+    id: string,
+    body: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    await this.#tree.append(uploadFile(repository, id), hashed(body, this.#running.get(id)));
+  }
+
+  /**
+   * Ends the upload: its bytes become the content of `digest`, or are thrown away where they have another digest.
+   * @returns whether the digest was right
+   */
+  async commit(repository: RepositoryPath, id: string, digest: Digest): Promise<boolean> {
+    if ((await this.#digest(repository, id, digest)) !== digest) {
+      await this.cancel(repository, id);
+      return false;
+    }
+    await this.#tree.move(uploadFile(repository, id), contentFile(digest));
+    this.#running.delete(id);
+    return true;
+  }
+
+  /** False: there was no such upload. */
+  async cancel(repository: RepositoryPath, id: string): Promise<boolean> {
+    this.#running.delete(id);
+    return this.#tree.remove(uploadFile(repository, id));
+  }
+
+  /** Lets one at a time write to an upload; others wait in the order in which they came. */
+  async exclusively<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#queues.get(id);
+    const {promise, resolve} = Promise.withResolvers<void>();
+    this.#queues.set(id, promise);
+    await before;
+    try {
+      return await work();
+    } finally {
+      resolve();
+      if (this.#queues.get(id) === promise) this.#queues.delete(id);
+    }
+  }
+
+  async #digest(repository: RepositoryPath, id: string, wanted: Digest): Promise<Digest> {
+    const size = (await this.size(repository, id)) ?? 0;
+    const algorithm = algorithmOf(wanted);
+    const running = this.#running.get(id);
+    if (algorithm === 'sha256' && running?.size === size)
+      return finishDigest(running.hash, algorithm);
+    const hash = createHash(algorithm);
+    const bytes = this.#tree.read(uploadFile(repository, id), {start: 0, end: size});
+    for await (const chunk of bytes) hash.update(chunk);
+    return finishDigest(hash, algorithm);
+  }
+}
+
+/** Passes a body on and counts a chunk as hashed once it has been taken. */
+async function* hashed(
+  body: AsyncIterable<Uint8Array>,
+  running: Running | undefined,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    yield chunk;
+    running?.hash.update(chunk);
+    if (running) running.size += chunk.byteLength;
+  }
+}
