@@ -10,10 +10,11 @@ export type Digest = string & {readonly __brand: 'Digest'};
 /** The algorithms that the image spec registers. */
 export type DigestAlgorithm = 'sha256' | 'sha512';
 
-const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
+/** What a digest looks like, for schemas. */
+export const DIGEST_PATTERN = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
 
 export function isDigest(text: string): text is Digest {
-  return DIGEST.test(text);
+  return DIGEST_PATTERN.test(text);
 }
 
 /** @throws TransshipError DIGEST_INVALID */

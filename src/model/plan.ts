@@ -64,7 +64,10 @@ export interface CopyStep {
   readonly sourceTag?: {readonly name: Tag; readonly digest: Digest};
   /** What `tag` pointed to at the destination when planning; null: nothing. */
   readonly replaces: Digest | null;
-  /** Manifests in the order in which they are put; `digest` is the last. */
+  /**
+   * Manifests in the order in which they are put; `digest` is the last. Those that are known to be at `to` are not among
+   * them. Steps that share a manifest list it each, so that none of them depends on another for it.
+   */
   readonly manifests: readonly Digest[];
   /** Steps that must be done before: the subject of a referrer. */
   readonly needs: readonly string[];
@@ -101,11 +104,15 @@ export type Skip =
       readonly tag?: Tag;
       readonly digest: Digest;
     }
-  /** A tag that the filters leave out, or whose name no client can use. */
+  /**
+   * A tag that the filters leave out, or whose name no client can use; without a tag: an artifact whose subject is left
+   * out.
+   */
   | {
       readonly reason: 'filtered' | 'invalid-name';
       readonly from: string;
-      readonly tag: string;
+      readonly tag?: string;
+      readonly digest?: Digest;
       readonly detail: string;
     }
   /** `unsupported`: schema 1 and the like. `incomplete`: the source does not have all of it. */
@@ -131,8 +138,11 @@ export interface PlanTotals {
   readonly steps: number;
   /** Images that are there already. */
   readonly present: number;
+  /** What is skipped for any other reason. */
   readonly skipped: number;
+  /** Manifests to be put, each once for each destination repository. */
   readonly manifests: number;
+  /** Each blob once for each destination repository. */
   readonly blobs: {
     readonly copy: number;
     readonly mount: number;

@@ -28,14 +28,21 @@ const DOCKER_HUB_ALIASES = new Set([
   'registry.hub.docker.com',
 ]);
 
+/** The one name of a registry: in lower case, and `docker.io` for each of Docker Hub's. */
+export function canonicalRegistry(host: string): string {
+  const name = host.toLowerCase();
+  return DOCKER_HUB_ALIASES.has(name) ? DOCKER_HUB : name;
+}
+
 const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
 const PATH = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
-const TAG = /^\w[\w.-]{0,127}$/;
+/** What a tag looks like, for schemas. */
+export const TAG_PATTERN = /^\w[\w.-]{0,127}$/;
 const HOST =
   /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 
 export function isTag(text: string): text is Tag {
-  return TAG.test(text);
+  return TAG_PATTERN.test(text);
 }
 
 export function isRepositoryPath(text: string): text is RepositoryPath {
@@ -100,10 +107,10 @@ function splitHost(name: string): {registry: string; path: string} {
   const first = slash < 0 ? '' : name.slice(0, slash);
   const isHost = /[.:[]/.test(first) || first === 'localhost' || first !== first.toLowerCase();
   if (!isHost) return {registry: DOCKER_HUB, path: slash < 0 ? `library/${name}` : name};
-  const registry = first.toLowerCase();
+  const registry = canonicalRegistry(first);
   const path = name.slice(slash + 1);
-  if (!DOCKER_HUB_ALIASES.has(registry)) return {registry, path};
-  return {registry: DOCKER_HUB, path: path.includes('/') ? path : `library/${path}`};
+  if (registry !== DOCKER_HUB) return {registry, path};
+  return {registry, path: path.includes('/') ? path : `library/${path}`};
 }
 
 function whyNotAPath(path: string): string {

@@ -1,5 +1,7 @@
 import type {Digest} from '../model/digest.ts';
+import type {ErrorData} from '../model/event.ts';
 import type {Manifest} from '../model/manifest.ts';
+import type {Platform} from '../model/platform.ts';
 import type {Tag} from '../model/reference.ts';
 
 /** What was seen at one source repository: plain data, for the planner. */
@@ -9,17 +11,35 @@ export interface SourceInventory {
   /** What was asked for and found, by tag or by digest. Roots of referrers are in `attached`. */
   readonly roots: readonly SourceRoot[];
   /** Tags that were not read, with the reason. */
-  readonly notRead: readonly {
-    readonly tag: string;
-    readonly reason: 'filtered' | 'invalid-name';
-    readonly detail: string;
-  }[];
-  /** Every manifest that was read, by digest. */
+  readonly notRead: readonly NotRead[];
+  /** Tags that were asked for and hold something that is no manifest. */
+  readonly unreadable?: readonly Unreadable[];
+  /**
+   * Every manifest that was read, by digest. The manifest of an asked root need not be there if the destination's tag
+   * points to it already and no platforms are chosen: nothing of it is looked at then.
+   */
   readonly manifests: ReadonlyMap<Digest, Manifest>;
   /** Manifests that some index lists and the source does not have. */
   readonly missingManifests: ReadonlySet<Digest>;
   /** Blobs that have `urls` and that the source itself does not have. */
   readonly absentForeign: ReadonlySet<Digest>;
+  /** When what a root points to was created (ISO 8601), by the root's digest, as far as that was read. */
+  readonly created?: ReadonlyMap<Digest, string>;
+  /** The platforms of images by what their configs say, as far as those were read; an index may name none. */
+  readonly platformOf?: ReadonlyMap<Digest, Platform>;
+}
+
+/** A tag whose manifest cannot be read, and why. */
+export interface Unreadable {
+  readonly tag: Tag;
+  readonly error: ErrorData;
+}
+
+/** A tag that was left alone, and why. */
+export interface NotRead {
+  readonly tag: string;
+  readonly reason: 'filtered' | 'invalid-name';
+  readonly detail: string;
 }
 
 export type SourceRoot =
@@ -31,6 +51,8 @@ export type SourceRoot =
        * of `subject`, taken along though no filter names it.
        */
       readonly as: 'asked';
+      /** The tag that it gets at the destination, where that is not `tag`. */
+      readonly toTag?: Tag;
     }
   | {
       readonly tag?: Tag;

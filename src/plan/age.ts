@@ -1,0 +1,83 @@
+import type {Digest} from '../model/digest.ts';
+import type {WishFilters} from '../model/plan.ts';
+import {compareText} from './compare.ts';
+import {filterInvalid} from './filters.ts';
+
+const UNIT_MS = {h: 3_600_000, d: 86_400_000, w: 7 * 86_400_000} as const;
+const AGE = /^(\d{1,6})([hdw])$/;
+const ISO_TIME = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/;
+
+/**
+ * Reads `--newer-than`: an age before `now` (`12h`, `90d`, `2w`) or a time (`2026-01-31`, midnight UTC, or ISO 8601
+ * with its zone).
+ * @returns the time in ISO 8601, UTC
+ * @throws TransshipError FILTER_INVALID
+ */
+export function parseAge(text: string, now: Date): string {
+  const age = AGE.exec(text);
+  const unit = age?.[2] as keyof typeof UNIT_MS | undefined;
+  const time = unit
+    ? now.getTime() - Number(age?.[1]) * UNIT_MS[unit]
+    : ISO_TIME.test(text)
+      ? Date.parse(text)
+      : Number.NaN;
+  const date = new Date(time);
+  if (!Number.isNaN(date.getTime())) return date.toISOString();
+  throw filterInvalid(
+    `--newer-than "${text}" is neither an age nor a time`,
+    'write 12h, 90d, 2w or a date such as 2026-01-31',
+  );
+}
+
+/** A tag and what it points to. */
+export interface DatedTag {
+  readonly tag: string;
+  readonly digest: Digest;
+}
+
+/**
+ * Applies `--newer-than`, then `--newest`, to the tags of one repository. Times are compared in ms; of equal ones the
+ * tag that sorts first counts as newer. An image whose time is not known (or no time at all) counts as older than
+ * every other: `--newer-than` leaves it out, `--newest` takes it last.
+ * @param created times of creation (ISO 8601) by the digest that a tag points to
+ * @returns the tags that are left out, with the reason; all others are selected
+ * @throws TransshipError FILTER_INVALID
+ */
+export function tagsTooOld(
+  tags: readonly DatedTag[],
+  created: ReadonlyMap<Digest, string>,
+  {newest, newerThan}: Pick<WishFilters, 'newest' | 'newerThan'>,
+): ReadonlyMap<string, string> {
+  if (newest !== undefined && !(Number.isSafeInteger(newest) && newest > 0)) {
+    throw filterInvalid(`--newest ${newest} is not a number of tags`, 'write 1 or more');
+  }
+  const limit = newerThan === undefined ? -Infinity : Date.parse(newerThan);
+  if (Number.isNaN(limit)) {
+    throw filterInvalid(`--newer-than "${newerThan}" is not a time`, 'write it as ISO 8601 has it');
+  }
+  const leftOut = new Map<string, string>();
+  const dated = tags.map(({tag, digest}) => ({tag, time: timeOf(digest, created)}));
+  const young = dated
+    .filter(({time}) => newerThan === undefined || time > limit)
+    .sort((a, b) => (a.time === b.time ? compareText(a.tag, b.tag) : b.time - a.time));
+  const kept = new Set(young.slice(0, newest).map(({tag}) => tag));
+  const youngTags = new Set(young.map(({tag}) => tag));
+  for (const {tag, time} of dated) {
+    if (kept.has(tag)) continue;
+    if (youngTags.has(tag)) leftOut.set(tag, `--newest ${newest}: older than those`);
+    else leftOut.set(tag, `--newer-than ${newerThan}: ${whenText(time)}`);
+  }
+  return leftOut;
+}
+
+/** Ms since 1970; -Infinity: not known. */
+export function timeOf(digest: Digest, created: ReadonlyMap<Digest, string> | undefined): number {
+  const time = Date.parse(created?.get(digest) ?? '');
+  return Number.isNaN(time) ? -Infinity : time;
+}
+
+function whenText(time: number): string {
+  return time === -Infinity
+    ? 'the time of creation is not known'
+    : `created ${new Date(time).toISOString()}`;
+}

@@ -1,0 +1,113 @@
+import type {Descriptor} from '../model/descriptor.ts';
+import type {Digest} from '../model/digest.ts';
+import {childBlobs} from '../model/manifest.ts';
+import type {BlobAction} from '../model/plan.ts';
+import type {Candidate} from './candidate.ts';
+import type {Presence} from './presence.ts';
+import {registryOf} from './registry-of.ts';
+
+/** One blob that one destination repository needs. */
+interface Need {
+  readonly blob: Descriptor;
+  readonly to: string;
+  /** Where it is listed, in the order of the candidates. */
+  readonly sources: Source[];
+  /** Whether a manifest is going to be put that lists it. */
+  isForPut: boolean;
+}
+
+interface Source {
+  readonly from: string;
+  /** A layer with URLs that the source itself does not have. */
+  readonly isAbsent: boolean;
+}
+
+/**
+ * What happens to each blob at each destination repository, in the order in which the candidates need them. A digest
+ * crosses the wire once for each destination registry: the first repository gets it by copy, the others mount it from
+ * there; and none copies it if a source or destination repository on that registry has it already.
+ */
+export function blobActions(
+  candidates: readonly Candidate[],
+  presence: Presence,
+): readonly BlobAction[] {
+  const needs = needsOf(candidates, presence);
+  const holders = new Holders();
+  for (const {blob, to, sources} of needs) {
+    for (const {from, isAbsent} of sources) if (!isAbsent) holders.add(from, blob.digest);
+    if (presence.has(to, blob.digest)) holders.add(to, blob.digest);
+  }
+  return needs.map((need) => {
+    const {blob, to} = need;
+    const {digest, mediaType, size} = blob;
+    const source = bestSource(need, (from) => holders.areNear(from, to));
+    const base = {digest, mediaType, size, from: source.from, to};
+    if (presence.has(to, digest)) return {...base, action: 'present'};
+    // A manifest that is there already got by without it.
+    if (source.isAbsent || !need.isForPut) return {...base, action: 'foreign'};
+    const mountFrom = holders.areNear(source.from, to) ? source.from : holders.near(to, digest);
+    if (mountFrom !== undefined) return {...base, action: 'mount', mountFrom};
+    holders.add(to, digest);
+    return {...base, action: 'copy'};
+  });
+}
+
+function needsOf(candidates: readonly Candidate[], presence: Presence): readonly Need[] {
+  const needs = new Map<string, Need>();
+  for (const {source, destination, graph} of candidates) {
+    const [from, to] = [source.repository, destination.repository];
+    for (const {descriptor, view} of graph?.manifests ?? []) {
+      const isForPut = !presence.has(to, descriptor.digest);
+      for (const blob of childBlobs(view)) {
+        const key = `${to} ${blob.digest}`;
+        const need = needs.get(key) ?? {blob, to, sources: [], isForPut};
+        needs.set(key, need);
+        need.isForPut ||= isForPut;
+        if (!need.sources.some((known) => known.from === from)) {
+          need.sources.push({from, isAbsent: source.absentForeign.has(blob.digest)});
+        }
+      }
+    }
+  }
+  return [...needs.values()];
+}
+
+/** A source that has it, on the destination's registry if there is one: mounting is cheaper than copying. */
+function bestSource({sources, to}: Need, isNear: (from: string) => boolean): Source {
+  const having = sources.filter(({isAbsent}) => !isAbsent);
+  return (
+    having.find(({from}) => isNear(from)) ?? having[0] ?? sources[0] ?? {from: to, isAbsent: true}
+  );
+}
+
+/** For each registry, a repository that has a blob, or will have it once the plan has got so far. */
+class Holders {
+  readonly #repositories = new Map<string, string>();
+  readonly #registries = new Map<string, string | undefined>();
+
+  /** The first repository of a registry stays. Repositories that are files are no source of mounts. */
+  add(repository: string, digest: Digest): void {
+    const registry = this.#registryOf(repository);
+    const key = `${registry} ${digest}`;
+    if (registry !== undefined && !this.#repositories.has(key)) {
+      this.#repositories.set(key, repository);
+    }
+  }
+
+  /** A repository on the registry of `repository` that has the blob. */
+  near(repository: string, digest: Digest): string | undefined {
+    return this.#repositories.get(`${this.#registryOf(repository)} ${digest}`);
+  }
+
+  areNear(a: string, b: string): boolean {
+    const registry = this.#registryOf(a);
+    return registry !== undefined && registry === this.#registryOf(b);
+  }
+
+  #registryOf(repository: string): string | undefined {
+    if (!this.#registries.has(repository)) {
+      this.#registries.set(repository, registryOf(repository));
+    }
+    return this.#registries.get(repository);
+  }
+}

@@ -1,0 +1,98 @@
+import {type Digest, shortDigest} from '../model/digest.ts';
+import type {ErrorData} from '../model/event.ts';
+import type {Check} from '../model/plan.ts';
+
+/** @param alone it is all that was asked for, so that the plan as a whole fails */
+export function schema1Check(subject: string, alone: boolean): Check {
+  return {
+    code: 'SCHEMA1_UNSUPPORTED',
+    result: alone ? 'forbid' : 'warn',
+    subject,
+    message: `${subject} is an image of Docker schema 1, whose bytes registries change on the way`,
+    hint: 'pull it with an old docker and push it again, or leave it out',
+  };
+}
+
+/** @param alone it is all that was asked for, so that the plan as a whole fails */
+export function incompleteCheck(
+  subject: string,
+  missing: readonly Digest[],
+  alone: boolean,
+): Check {
+  const [first, ...others] = missing;
+  const more = others.length === 0 ? '' : ` and ${others.length} more`;
+  return {
+    code: 'SOURCE_INCOMPLETE',
+    result: alone ? 'forbid' : 'warn',
+    subject,
+    message: `${subject} lists ${first === undefined ? 'manifests' : shortDigest(first)}${more}, which the source does not have`,
+    hint: 'push the image to the source again, or choose with --platform what is there',
+  };
+}
+
+export function noPlatformCheck(subject: string, detail: string): Check {
+  return {
+    code: 'SKIPPED',
+    result: 'forbid',
+    subject,
+    message: `${subject} is left out, and it is all that was asked for: ${detail}`,
+    hint: 'choose a platform that the image has, or leave --platform out',
+  };
+}
+
+/** A tag that holds no manifest keeps nothing else back. */
+export function unreadableCheck(subject: string, {code, message, hint}: ErrorData): Check {
+  return {code, result: 'warn', subject, message, hint};
+}
+
+export function invalidNamesCheck(repository: string, count: number): Check {
+  return {
+    code: 'SKIPPED',
+    result: 'warn',
+    subject: repository,
+    message: `${repository} lists ${count} tag${count === 1 ? '' : 's'} with a name that no client can ask for`,
+    hint: 'delete such tags at the source, or copy their images by digest',
+  };
+}
+
+/** @param to what the tag gets instead of the whole index */
+export function indexCutCheck(subject: string, index: Digest, to: string): Check {
+  return {
+    code: 'INDEX_CUT',
+    result: 'warn',
+    subject,
+    message: `${subject} gets ${to} instead of ${shortDigest(index)}: another digest than at the source`,
+    hint: 'signatures and attestations of the whole index do not go with it; leave --platform out to keep everything',
+  };
+}
+
+export function tagMovesCheck(subject: string, old: Digest, next: Digest): Check {
+  return {
+    code: 'TAG_MOVES',
+    result: 'warn',
+    subject,
+    message: `${subject} points to ${shortDigest(old)} and will point to ${shortDigest(next)}`,
+    hint: 'give the old image another tag first if it is still needed, or leave this tag out',
+  };
+}
+
+export function foreignLayersCheck(subject: string, count: number): Check {
+  return {
+    code: 'FOREIGN_LAYERS',
+    result: 'warn',
+    subject,
+    message: `${count} layer${count === 1 ? '' : 's'} of ${subject} stay where their URLs say: the source does not have them`,
+    hint: 'clients must reach those URLs; some registries refuse such manifests',
+  };
+}
+
+/** @param sources the two that want the same tag, as references with digests */
+export function conflictCheck(subject: string, sources: readonly [string, string]): Check {
+  return {
+    code: 'DESTINATION_CONFLICT',
+    result: 'forbid',
+    subject,
+    message: `${subject} is wanted for two different images: ${sources[0]} and ${sources[1]}`,
+    hint: 'send one of them to another repository or tag, or leave it out',
+  };
+}

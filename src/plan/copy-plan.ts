@@ -1,0 +1,152 @@
+import type {Digest} from '../model/digest.ts';
+import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
+import {
+  type BlobAction,
+  type Check,
+  type CopyStep,
+  type Plan,
+  PLAN_FORMAT,
+  type PlannedManifest,
+  type Skip,
+  type Wish,
+} from '../model/plan.ts';
+import {blobActions} from './blob-actions.ts';
+import {type Candidate, nameOf, type Route, targetOf} from './candidate.ts';
+import * as checks from './checks.ts';
+import {planId} from './plan-id.ts';
+import {Presence} from './presence.ts';
+import {candidatesOf} from './route-candidates.ts';
+import {copySteps} from './steps.ts';
+import {totalsOf} from './totals.ts';
+
+export interface CopyPlanInput {
+  readonly wish: Wish;
+  /** In the order in which their steps are to stand. */
+  readonly routes: readonly Route[];
+}
+
+/**
+ * Computes what has to be done so that the wish comes true, from what was seen. Pure: the same routes give the same
+ * plan, byte for byte, in whatever order the inventories list things.
+ * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERNAL where an inventory is not whole
+ */
+export function makeCopyPlan({wish, routes}: CopyPlanInput): Plan {
+  const found = routes.map((route) => candidatesOf(route, wish.filters));
+  const {candidates, conflicts} = withoutDuplicates(found.flatMap((route) => route.candidates));
+  const presence = new Presence(routes.map(({destination}) => destination));
+  for (const candidate of candidates) presence.follow(candidate);
+  const [done, toDo] = partition(candidates, (candidate) => presence.isDone(candidate));
+  const steps = copySteps(toDo, presence);
+  const blobs = blobActions([...toDo, ...done], presence);
+  const manifests = plannedManifests([...toDo, ...done]);
+  const skipped = [...done.map(presentSkip), ...found.flatMap((route) => route.skipped)];
+  const content = {
+    format: PLAN_FORMAT,
+    kind: 'copy',
+    wish,
+    steps,
+    manifests,
+    blobs,
+    skipped,
+    checks: [
+      ...conflicts,
+      ...found.flatMap((route) => route.checks),
+      ...stepChecks(steps, manifests, blobs),
+    ],
+    totals: totalsOf(steps, manifests, blobs, skipped),
+  } as const;
+  return {...content, id: planId(content)};
+}
+
+/**
+ * Each target once. Of two that want the same tag for different images the first is kept, and a check forbids the plan.
+ * What has no tag is dropped where a tag brings the same manifest to the same repository.
+ */
+function withoutDuplicates(candidates: readonly Candidate[]): {
+  readonly candidates: readonly Candidate[];
+  readonly conflicts: readonly Check[];
+} {
+  const byTarget = new Map<string, Candidate>();
+  const conflicts: Check[] = [];
+  const tagged = new Set<string>();
+  for (const candidate of candidates) {
+    const target = targetOf(candidate);
+    const first = byTarget.get(target);
+    if (candidate.tag !== undefined) {
+      tagged.add(nameOf(candidate.destination.repository, undefined, candidate.digest));
+    }
+    if (!first) byTarget.set(target, candidate);
+    else if (first.digest !== candidate.digest) {
+      conflicts.push(checks.conflictCheck(target, [sourceName(first), sourceName(candidate)]));
+    }
+  }
+  const kept = [...byTarget].filter(([target, {tag}]) => tag !== undefined || !tagged.has(target));
+  return {candidates: kept.map(([, candidate]) => candidate), conflicts};
+}
+
+function sourceName({source, root}: Candidate): string {
+  const name = nameOf(source.repository, root.tag, root.digest);
+  return root.tag === undefined ? name : `${name}@${root.digest}`;
+}
+
+function presentSkip({source, destination, tag, digest}: Candidate): Skip {
+  const [from, to] = [source.repository, destination.repository];
+  return {reason: 'present', from, to, ...(tag === undefined ? {} : {tag}), digest};
+}
+
+/** Every manifest once, as the candidates list them, children first. */
+function plannedManifests(candidates: readonly Candidate[]): readonly PlannedManifest[] {
+  const planned = new Map<Digest, PlannedManifest>();
+  for (const {graph, digest, cutFrom} of candidates) {
+    for (const manifest of graph?.manifests ?? []) {
+      const own = manifest.descriptor.digest;
+      if (planned.has(own)) continue;
+      planned.set(own, plannedManifest(manifest, own === digest ? cutFrom : undefined));
+    }
+  }
+  return [...planned.values()];
+}
+
+function plannedManifest(
+  {descriptor, view}: Manifest,
+  cutFrom: PlannedManifest['cutFrom'],
+): PlannedManifest {
+  const {digest, mediaType, size} = descriptor;
+  const subject = view.kind === 'schema1' ? undefined : view.subject?.digest;
+  return {
+    digest,
+    mediaType,
+    size,
+    manifests: [...new Set(childManifests(view).map((child) => child.digest))],
+    blobs: [...new Set(childBlobs(view).map((child) => child.digest))],
+    ...(subject === undefined ? {} : {subject}),
+    ...(cutFrom === undefined ? {} : {cutFrom}),
+  };
+}
+
+function stepChecks(
+  steps: readonly CopyStep[],
+  manifests: readonly PlannedManifest[],
+  blobs: readonly BlobAction[],
+): readonly Check[] {
+  const blobsOf = new Map(manifests.map((manifest) => [manifest.digest, manifest.blobs]));
+  const foreign = new Set(
+    blobs.flatMap(({action, to, digest}) => (action === 'foreign' ? [`${to} ${digest}`] : [])),
+  );
+  return steps.flatMap((step) => {
+    const target = nameOf(step.to, step.tag, step.digest);
+    const layers = new Set(step.manifests.flatMap((digest) => blobsOf.get(digest) ?? []));
+    const absent = [...layers].filter((digest) => foreign.has(`${step.to} ${digest}`)).length;
+    return [
+      ...(step.replaces === null ? [] : [checks.tagMovesCheck(target, step.replaces, step.digest)]),
+      ...(absent === 0 ? [] : [checks.foreignLayersCheck(target, absent)]),
+    ];
+  });
+}
+
+function partition<T>(
+  items: readonly T[],
+  test: (item: T) => boolean,
+): readonly [readonly T[], readonly T[]] {
+  return [items.filter(test), items.filter((item) => !test(item))];
+}

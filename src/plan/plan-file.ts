@@ -1,0 +1,63 @@
+import {z} from 'zod';
+import {TransshipError} from '../model/error.ts';
+import {PLAN_FORMAT, type Plan} from '../model/plan.ts';
+import {planId} from './plan-id.ts';
+import {planSchema} from './plan-schema.ts';
+
+/** The plan as a file: indented JSON for reviews, the fields in the schema's order, a newline at the end. */
+export function serializePlan(plan: Plan): string {
+  return `${JSON.stringify(planSchema.parse(plan), null, 2)}\n`;
+}
+
+/**
+ * Reads a plan file and makes sure that nobody has changed it.
+ * @param fileName for messages
+ * @throws TransshipError PLAN_INVALID, PLAN_FORMAT_NEWER, PLAN_EDITED
+ */
+export function parsePlan(text: string, fileName: string): Plan {
+  const json = parseJson(text, fileName);
+  const format = z.object({format: z.int()}).safeParse(json);
+  if (format.success && format.data.format > PLAN_FORMAT) {
+    throw new TransshipError(
+      'PLAN_FORMAT_NEWER',
+      `${fileName} has format ${format.data.format}; this version reads up to ${PLAN_FORMAT}`,
+      {side: 'local', hint: 'update transship, or plan again with this version'},
+    );
+  }
+  const parsed = planSchema.safeParse(json);
+  if (!parsed.success) throw invalid(describeIssues(parsed.error), fileName, parsed.error);
+  const plan: Plan = parsed.data;
+  const id = planId(plan);
+  if (id === plan.id) return plan;
+  throw new TransshipError(
+    'PLAN_EDITED',
+    `${fileName} was changed after it was made: its content is ${id}, its id says ${plan.id}`,
+    {
+      side: 'local',
+      hint: 'do not edit plans; change the flags or the migration file and plan again',
+    },
+  );
+}
+
+function parseJson(text: string, fileName: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw invalid(cause instanceof Error ? cause.message : String(cause), fileName, cause);
+  }
+}
+
+/** The first issue is enough: a file that is no plan has hundreds. */
+function describeIssues({issues}: z.ZodError): string {
+  const [issue] = issues;
+  const path = (issue?.path ?? []).map(String).join('.');
+  return path === '' ? (issue?.message ?? '') : `${path}: ${issue?.message ?? ''}`;
+}
+
+function invalid(why: string, fileName: string, cause: unknown): TransshipError {
+  return new TransshipError('PLAN_INVALID', `${fileName} is not a plan: ${why}`, {
+    side: 'local',
+    hint: 'give a file that "transship plan --out" wrote, whole and unchanged',
+    cause,
+  });
+}

@@ -1,0 +1,14 @@
+import {type Digest, digestOf} from '../model/digest.ts';
+import type {Plan} from '../model/plan.ts';
+import {compareText} from './compare.ts';
+
+/** The identity of a plan: sha256 over all of it but `id`, as JSON with sorted keys and without whitespace. */
+export function planId(plan: Omit<Plan, 'id'>): Digest {
+  const {id: _id, ...content} = plan as Partial<Plan>;
+  return digestOf(JSON.stringify(content, sortedKeys));
+}
+
+function sortedKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => compareText(a, b)));
+}

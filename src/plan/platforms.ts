@@ -1,0 +1,117 @@
+import type {Descriptor} from '../model/descriptor.ts';
+import type {Digest} from '../model/digest.ts';
+import type {Manifest} from '../model/manifest.ts';
+import {
+  formatPlatform,
+  isAttestationPlatform,
+  type Platform,
+  platformMatches,
+} from '../model/platform.ts';
+import {compareText} from './compare.ts';
+import type {FindManifest} from './graph.ts';
+
+/** BuildKit's annotation on an attestation: the digest of the image that it is about. */
+const ATTESTED = 'vnd.docker.reference.digest';
+
+/** What is to be copied in the place of a root. */
+export type PlatformChoice =
+  /** `digest` as it is: the root itself or a manifest below it. */
+  | {readonly kind: 'whole'; readonly digest: Digest}
+  /** The index `digest`, with the manifests in `keep` only (in its own order). */
+  | {readonly kind: 'cut'; readonly digest: Digest; readonly keep: readonly Digest[]}
+  | {readonly kind: 'none'; readonly available: readonly string[]};
+
+export interface PlatformWish {
+  /** None: all platforms. */
+  readonly wanted: readonly Platform[];
+  readonly find: FindManifest;
+  /** Platforms of images as their configs name them, where those were read. */
+  readonly platformOf?: ReadonlyMap<Digest, Platform> | undefined;
+}
+
+/** An image below an index, or an entry that is none. */
+interface Leaf {
+  readonly digest: Digest;
+  /** Undefined: neither the index nor a config names it. */
+  readonly platform: Platform | undefined;
+}
+
+/**
+ * Chooses what of `root` is for the platforms wanted.
+ * - Everything is for them: the root as it is, its attestations included.
+ * - One platform is wanted and one image is for it, however deep: that image itself.
+ * - Else the index, cut down to the entries that are for them and to the attestations of those. An index inside stays
+ *   whole if anything in it is wanted; if it is all that is wanted, it is what the root is replaced by.
+ * - What names no platform at all is no choice between platforms (a chart, an index of artifacts, an image whose
+ *   config was not read) and stays as it is.
+ */
+export function choosePlatforms(root: Manifest, wish: PlatformWish): PlatformChoice {
+  const {wanted, platformOf} = wish;
+  const {digest} = root.descriptor;
+  const isWanted = ({platform}: Leaf) =>
+    platform !== undefined && wanted.some((one) => platformMatches(one, platform));
+  const leaves =
+    root.view.kind === 'index'
+      ? leavesOf(root.view.manifests, wish)
+      : [{digest, platform: platformOf?.get(digest)}];
+  if (wanted.length === 0 || leaves.every(({platform}) => platform === undefined)) {
+    return {kind: 'whole', digest};
+  }
+  const matching = new Set(leaves.filter(isWanted).map((leaf) => leaf.digest));
+  if (matching.size === 0) return {kind: 'none', available: namesOf(leaves)};
+  if (leaves.every((leaf) => matching.has(leaf.digest))) return {kind: 'whole', digest};
+  const [only] = matching;
+  if (wanted.length === 1 && matching.size === 1 && only) return {kind: 'whole', digest: only};
+  const entries = root.view.kind === 'index' ? root.view.manifests : [];
+  const chosen = entries.filter((entry) =>
+    leavesOf([entry], wish).some((leaf) => matching.has(leaf.digest)),
+  );
+  return cutTo(root, chosen, wish);
+}
+
+function cutTo(root: Manifest, chosen: readonly Descriptor[], wish: PlatformWish): PlatformChoice {
+  const {digest} = root.descriptor;
+  const entries = root.view.kind === 'index' ? root.view.manifests : [];
+  const chosenDigests = new Set(chosen.map((entry) => entry.digest));
+  const [first] = chosenDigests;
+  const inner = chosenDigests.size === 1 && first ? wish.find(first) : undefined;
+  if (inner?.view.kind === 'index') return choosePlatforms(inner, wish);
+  const kept = entries.filter(
+    (entry) => chosenDigests.has(entry.digest) || isAttestationOf(entry, chosenDigests),
+  );
+  const keep = [...new Set(kept.map((entry) => entry.digest))];
+  return kept.length === entries.length ? {kind: 'whole', digest} : {kind: 'cut', digest, keep};
+}
+
+/**
+ * The entries and, for indexes among them, the entries below; attestations are no choice of their own. An index that
+ * is met again adds nothing, so that indexes which list one another twice, level by level, do not multiply.
+ */
+function leavesOf(
+  entries: readonly Descriptor[],
+  wish: PlatformWish,
+  seen = new Set<Digest>(),
+): readonly Leaf[] {
+  return entries.flatMap((entry) => {
+    if (isAttestation(entry) || seen.has(entry.digest)) return [];
+    const inner = wish.find(entry.digest);
+    if (inner?.view.kind === 'index') {
+      seen.add(entry.digest);
+      return leavesOf(inner.view.manifests, wish, seen);
+    }
+    return [{digest: entry.digest, platform: entry.platform ?? wish.platformOf?.get(entry.digest)}];
+  });
+}
+
+function isAttestation({platform, annotations}: Descriptor): boolean {
+  return isAttestationPlatform(platform) || annotations?.[ATTESTED] !== undefined;
+}
+
+function isAttestationOf({annotations}: Descriptor, digests: ReadonlySet<string>): boolean {
+  return digests.has(annotations?.[ATTESTED] ?? '');
+}
+
+function namesOf(leaves: readonly Leaf[]): readonly string[] {
+  const names = leaves.flatMap(({platform}) => (platform ? [formatPlatform(platform)] : []));
+  return [...new Set(names)].sort(compareText);
+}

@@ -1,0 +1,246 @@
+import {algorithmOf, type Digest, digestOf, shortDigest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import type {Manifest} from '../model/manifest.ts';
+import {parseManifest} from '../model/manifest.ts';
+import type {Check, Skip, WishFilters} from '../model/plan.ts';
+import {parsePlatform, type Platform} from '../model/platform.ts';
+import type {SourceRoot} from '../observe/inventory.ts';
+import {tagsTooOld, timeOf} from './age.ts';
+import {type Candidate, destinationTag, nameOf, type Route} from './candidate.ts';
+import * as checks from './checks.ts';
+import {compareText} from './compare.ts';
+import {cutIndex} from './cut-index.ts';
+import {graphOf} from './graph.ts';
+import {choosePlatforms} from './platforms.ts';
+
+/** What one route comes to. */
+export interface RouteCandidates {
+  readonly candidates: readonly Candidate[];
+  readonly skipped: readonly Skip[];
+  readonly checks: readonly Check[];
+}
+
+type AttachedRoot = Exclude<SourceRoot, {as: 'asked'}>;
+
+/** Why a root is left out. */
+type LeftOutReason = 'filtered' | 'unsupported' | 'incomplete';
+
+/**
+ * Decides for each root of a route whether it goes: first what was asked for, the oldest first (by tag where the times
+ * are equal or not known), then what is attached to it, each after its subject.
+ * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERNAL where the inventory does not hold a root
+ */
+export function candidatesOf(route: Route, filters: WishFilters): RouteCandidates {
+  const walk = new RouteWalk(route, (filters.platforms ?? []).map(parsePlatform));
+  walk.takeNotRead();
+  walk.takeAsked(filters);
+  walk.takeAttached();
+  return walk;
+}
+
+/** One walk over the roots of a route. */
+class RouteWalk implements RouteCandidates {
+  readonly candidates: Candidate[] = [];
+  readonly skipped: Skip[] = [];
+  readonly checks: Check[] = [];
+  readonly #route: Route;
+  readonly #platforms: readonly Platform[];
+  /** Roots that were asked for and do not go, for what is attached to them. */
+  readonly #leftOut = new Map<Digest, LeftOutReason>();
+
+  constructor(route: Route, platforms: readonly Platform[]) {
+    this.#route = route;
+    this.#platforms = platforms;
+  }
+
+  takeNotRead(): void {
+    const {repository, notRead, unreadable = []} = this.#route.source;
+    const sorted = [...notRead].sort((a, b) => compareText(a.tag, b.tag));
+    for (const {tag, reason, detail} of sorted) {
+      this.skipped.push({reason, from: repository, tag, detail});
+    }
+    const invalid = notRead.filter(({reason}) => reason === 'invalid-name').length;
+    if (invalid > 0) this.checks.push(checks.invalidNamesCheck(repository, invalid));
+    for (const {tag, error} of [...unreadable].sort((a, b) => compareText(a.tag, b.tag))) {
+      this.skipped.push({reason: 'unsupported', from: repository, tag, detail: error.message});
+      this.checks.push(checks.unreadableCheck(nameOf(repository, tag, undefined), error));
+    }
+  }
+
+  takeAsked(filters: WishFilters): void {
+    const {roots, created} = this.#route.source;
+    const asked = roots
+      .filter((root) => root.as === 'asked')
+      .sort((a, b) => compareTimes(a, b, created) || compareRoots(a, b));
+    const tagged = asked.flatMap(({tag, digest}) => (tag === undefined ? [] : [{tag, digest}]));
+    const tooOld = tagsTooOld(tagged, created ?? new Map(), filters);
+    for (const root of asked) {
+      const detail = root.tag === undefined ? undefined : tooOld.get(root.tag);
+      if (detail === undefined) this.#takeAskedRoot(root);
+      else this.#skip(root, 'filtered', detail);
+    }
+  }
+
+  /** Attachments of attachments too; what is attached to nothing that goes is left out. */
+  takeAttached(): void {
+    const waiting = Map.groupBy(
+      this.#route.source.roots.filter((root) => root.as !== 'asked').sort(compareRoots),
+      ({subject}) => subject,
+    );
+    for (let next = 0; next < this.candidates.length; next++) {
+      const candidate = this.candidates[next];
+      if (candidate)
+        for (const digest of digestsOf(candidate)) this.#takeAttachedTo(digest, waiting);
+    }
+    for (const [subject, roots] of waiting) {
+      for (const root of roots) this.#skipAttached(root, subject);
+    }
+  }
+
+  #takeAttachedTo(subject: Digest, waiting: Map<Digest, AttachedRoot[]>): void {
+    const roots = waiting.get(subject) ?? [];
+    waiting.delete(subject);
+    for (const root of roots) {
+      const manifest = this.#find(root.digest);
+      if (manifest) this.#consider(root, manifest, undefined);
+      else this.#skipIncomplete(root, [root.digest]);
+    }
+  }
+
+  #takeAskedRoot(root: SourceRoot): void {
+    const {source, destination, single} = this.#route;
+    const manifest = this.#find(root.digest);
+    if (!manifest) {
+      this.#takeUnread(root);
+      return;
+    }
+    const choice = choosePlatforms(manifest, {
+      wanted: this.#platforms,
+      find: this.#find,
+      platformOf: source.platformOf,
+    });
+    if (choice.kind === 'none') {
+      const detail = `--platform: it has ${choice.available.join(', ')} only`;
+      this.#skip(root, 'filtered', detail);
+      if (single) this.checks.push(checks.noPlatformCheck(this.#sourceName(root), detail));
+      return;
+    }
+    const chosen = this.#find(choice.digest);
+    if (!chosen) {
+      this.#skipIncomplete(root, [choice.digest]);
+      return;
+    }
+    const cutFrom = choice.kind === 'cut' ? {digest: choice.digest, keep: choice.keep} : undefined;
+    const content = cutFrom ? cutManifest(chosen, cutFrom.keep) : chosen;
+    if (!this.#consider(root, content, cutFrom) || content.descriptor.digest === root.digest)
+      return;
+    const target = nameOf(destination.repository, destinationTag(root), content.descriptor.digest);
+    const instead = cutFrom
+      ? `an index of ${cutFrom.keep.length} manifests`
+      : `${shortDigest(choice.digest)} alone`;
+    this.checks.push(checks.indexCutCheck(target, root.digest, instead));
+  }
+
+  /** A root whose manifest was not read: either it is at the destination, or the source lost it meanwhile. */
+  #takeUnread(root: SourceRoot): void {
+    const {source, destination} = this.#route;
+    const tag = destinationTag(root);
+    const isThere =
+      this.#platforms.length === 0 &&
+      (tag === undefined
+        ? destination.present.has(root.digest)
+        : destination.tags.get(tag) === root.digest);
+    if (isThere) {
+      const {digest} = root;
+      this.candidates.push({
+        source,
+        destination,
+        root,
+        tag,
+        digest,
+        graph: undefined,
+        cutFrom: undefined,
+      });
+    } else if (source.missingManifests.has(root.digest)) {
+      this.#skipIncomplete(root, [root.digest]);
+    } else {
+      throw new TransshipError('INTERNAL', `${this.#sourceName(root)} was not read`, {
+        side: 'local',
+        hint: 'this is a defect in transship: please report it',
+      });
+    }
+  }
+
+  /** @returns whether it goes */
+  #consider(root: SourceRoot, content: Manifest, cutFrom: Candidate['cutFrom']): boolean {
+    const {source, destination, single = false} = this.#route;
+    const graph = graphOf(content, this.#find);
+    if (graph.schema1.length > 0) {
+      this.#skip(root, 'unsupported', 'Docker schema 1');
+      const alone = single && root.as === 'asked';
+      this.checks.push(checks.schema1Check(this.#sourceName(root), alone));
+      return false;
+    }
+    if (graph.missing.length > 0) {
+      this.#skipIncomplete(root, graph.missing);
+      return false;
+    }
+    const tag = destinationTag(root);
+    const {digest} = content.descriptor;
+    this.candidates.push({source, destination, root, tag, digest, graph, cutFrom});
+    return true;
+  }
+
+  #skipIncomplete(root: SourceRoot, missing: readonly Digest[]): void {
+    const names = missing.map(shortDigest).join(', ');
+    this.#skip(root, 'incomplete', `the source does not have ${names}`);
+    const alone = this.#route.single === true && root.as === 'asked';
+    this.checks.push(checks.incompleteCheck(this.#sourceName(root), missing, alone));
+  }
+
+  #skipAttached(root: AttachedRoot, subject: Digest): void {
+    const reason = this.#leftOut.get(subject) ?? 'filtered';
+    this.#skip(root, reason, `it belongs to ${shortDigest(subject)}, which is not copied`);
+  }
+
+  #skip({tag, digest}: SourceRoot, reason: LeftOutReason, detail: string): void {
+    const from = this.#route.source.repository;
+    this.#leftOut.set(digest, reason);
+    this.skipped.push({reason, from, ...(tag === undefined ? {} : {tag}), digest, detail});
+  }
+
+  #sourceName({tag, digest}: SourceRoot): string {
+    return nameOf(this.#route.source.repository, tag, digest);
+  }
+
+  readonly #find = (digest: Digest) => this.#route.source.manifests.get(digest);
+}
+
+/** The index again, without what is not in `keep`; its digest is of the algorithm that the source's is of. */
+function cutManifest(index: Manifest, keep: readonly Digest[]): Manifest {
+  const bytes = cutIndex(index.bytes, keep);
+  const {mediaType, digest} = index.descriptor;
+  return parseManifest(bytes, mediaType, digestOf(bytes, algorithmOf(digest)), 'source');
+}
+
+function digestsOf({digest, graph}: Candidate): readonly Digest[] {
+  return graph ? graph.manifests.map(({descriptor}) => descriptor.digest) : [digest];
+}
+
+function compareTimes(
+  a: SourceRoot,
+  b: SourceRoot,
+  created: ReadonlyMap<Digest, string> | undefined,
+): number {
+  const [timeA, timeB] = [timeOf(a.digest, created), timeOf(b.digest, created)];
+  return timeA === timeB ? 0 : timeA - timeB;
+}
+
+/** By tag, those without one last; then by digest. */
+function compareRoots(a: SourceRoot, b: SourceRoot): number {
+  if (a.tag !== undefined && b.tag !== undefined) {
+    return compareText(a.tag, b.tag) || compareText(a.digest, b.digest);
+  }
+  if (a.tag === b.tag) return compareText(a.digest, b.digest);
+  return a.tag === undefined ? 1 : -1;
+}

@@ -1,0 +1,76 @@
+import {type Digest, shortDigest} from '../model/digest.ts';
+import type {CopyStep} from '../model/plan.ts';
+import {attachmentSubject} from './attachment.ts';
+import {type Candidate, targetOf} from './candidate.ts';
+import type {Presence} from './presence.ts';
+
+/**
+ * The steps of the candidates, in their order, except that what refers to another step's manifest comes after it.
+ * @param candidates those with something to do
+ */
+export function copySteps(
+  candidates: readonly Candidate[],
+  presence: Presence,
+): readonly CopyStep[] {
+  const providers = new Map<string, Candidate>();
+  for (const candidate of candidates) {
+    for (const {descriptor} of candidate.graph?.manifests ?? []) {
+      const key = contentKey(candidate, descriptor.digest);
+      if (!providers.has(key)) providers.set(key, candidate);
+    }
+  }
+  const steps = new Map<Candidate, CopyStep>();
+  const entered = new Set<Candidate>();
+  const visit = (candidate: Candidate) => {
+    if (entered.has(candidate)) return;
+    entered.add(candidate);
+    const subject = subjectOf(candidate);
+    const before = subject && providers.get(contentKey(candidate, subject));
+    if (before) visit(before);
+    // Not there yet: two artifacts that refer to each other's parts. One of them has to be first.
+    const needed = before && before !== candidate ? steps.get(before) : undefined;
+    steps.set(candidate, stepOf(candidate, presence, needed ? [needed.id] : []));
+  };
+  for (const candidate of candidates) visit(candidate);
+  return [...steps.values()];
+}
+
+function stepOf(candidate: Candidate, presence: Presence, needs: readonly string[]): CopyStep {
+  const {source, destination, root, tag, digest, graph} = candidate;
+  const to = destination.repository;
+  const digests = graph?.manifests.map(({descriptor}) => descriptor.digest) ?? [];
+  return {
+    kind: 'copy',
+    id: `copy:${targetOf(candidate)}`,
+    from: source.repository,
+    to,
+    digest,
+    ...(tag === undefined ? {} : {tag}),
+    ...(root.tag === undefined ? {} : {sourceTag: {name: root.tag, digest: root.digest}}),
+    replaces: presence.tagged(candidate),
+    manifests: digests.filter((one) => one === digest || !presence.has(to, one)),
+    needs,
+    why: whyOf(candidate, presence),
+  };
+}
+
+/** The manifest that must be there first: a referrer without its subject is of no use to anybody. */
+function subjectOf({root, tag, graph}: Candidate): Digest | undefined {
+  if (root.as !== 'asked') return root.subject;
+  const view = graph?.manifests.at(-1)?.view;
+  const subject = view === undefined || view.kind === 'schema1' ? undefined : view.subject;
+  return subject?.digest ?? attachmentSubject(tag ?? '');
+}
+
+function whyOf(candidate: Candidate, presence: Presence): string {
+  const {root, tag, digest, destination} = candidate;
+  if (root.as === 'referrer') return `refers to ${shortDigest(root.subject)}`;
+  if (root.as === 'signature') return `belongs to ${shortDigest(root.subject)}`;
+  if (presence.tagged(candidate) !== null) return 'the tag points to something else';
+  if (tag === undefined) return 'not there yet';
+  return presence.has(destination.repository, digest) ? 'there without the tag' : 'not there yet';
+}
+
+function contentKey({destination}: Candidate, digest: Digest): string {
+  return `${destination.repository} ${digest}`;
+}

@@ -1,0 +1,58 @@
+import type {BlobAction, CopyStep, PlannedManifest, PlanTotals, Skip} from '../model/plan.ts';
+
+/**
+ * Counts a plan. The requests are an estimate of what applying takes when nothing fails and no upload is large enough
+ * for more than one chunk; token requests are not in it.
+ * - source: a HEAD for each tag (to notice drift), a GET for each manifest that is put and for each blob that is copied.
+ * - destination: a HEAD for each tag, a PUT for each child manifest once for each repository and for each step's own
+ *   manifest, a POST for each mount, a POST and a PUT for each blob that is copied.
+ */
+export function totalsOf(
+  steps: readonly CopyStep[],
+  manifests: readonly PlannedManifest[],
+  blobs: readonly BlobAction[],
+  skipped: readonly Skip[],
+): PlanTotals {
+  const byAction = Map.groupBy(blobs, ({action}) => action);
+  const count = (action: BlobAction['action']) => byAction.get(action)?.length ?? 0;
+  const bytes = (action: BlobAction['action']) =>
+    (byAction.get(action) ?? []).reduce((sum, {size}) => sum + size, 0);
+  const present = skipped.filter((skip) => skip.reason === 'present');
+  const sourceTags = new Set([
+    ...steps.flatMap(({from, sourceTag}) => (sourceTag ? [`${from}:${sourceTag.name}`] : [])),
+    ...present.flatMap(({from, tag}) => (tag === undefined ? [] : [`${from}:${tag}`])),
+  ]);
+  const tags = [...steps, ...present].filter(({tag}) => tag !== undefined).length;
+  const put = new Set(
+    steps.flatMap((step) => step.manifests.map((digest) => `${step.to} ${digest}`)),
+  );
+  const children = new Set(
+    steps.flatMap((step) => step.manifests.slice(0, -1).map((digest) => `${step.to} ${digest}`)),
+  );
+  const cut = new Map(
+    manifests.flatMap((one) => (one.cutFrom ? [[one.digest, one.cutFrom.digest]] : [])),
+  );
+  const read = new Set(
+    steps.flatMap((step) =>
+      step.manifests.map((digest) => `${step.from} ${cut.get(digest) ?? digest}`),
+    ),
+  );
+  return {
+    steps: steps.length,
+    present: present.length,
+    skipped: skipped.length - present.length,
+    manifests: put.size,
+    blobs: {
+      copy: count('copy'),
+      mount: count('mount'),
+      present: count('present'),
+      foreign: count('foreign'),
+    },
+    bytes: bytes('copy'),
+    bytesSaved: bytes('mount') + bytes('present'),
+    requests: {
+      source: sourceTags.size + read.size + count('copy'),
+      destination: tags + children.size + steps.length + count('mount') + 2 * count('copy'),
+    },
+  };
+}
