@@ -1,0 +1,2 @@
+/** Environment variables, as a value. An empty one counts as not set. */
+export type Environment = Readonly<Record<string, string | undefined>>;
