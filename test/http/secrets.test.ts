@@ -1,0 +1,66 @@
+import {array, assert, constantFrom, nat, property, string} from 'fast-check';
+import {expect, test} from 'vitest';
+import {Redactor} from '../../src/http/secrets.ts';
+
+test.each([
+  ['as it is', 'so it is pa$$ "w\\ord+é here'],
+  ['in a URL', `https://r.test/?p=${encodeURIComponent('pa$$ "w\\ord+é')}&x=1`],
+  ['in a form', new URLSearchParams({p: 'pa$$ "w\\ord+é'}).toString()],
+  ['in JSON', JSON.stringify({p: 'pa$$ "w\\ord+é'})],
+  ['in base64', Buffer.from('pa$$ "w\\ord+é').toString('base64')],
+  ['in base64 for URLs', Buffer.from('pa$$ "w\\ord+é').toString('base64url')],
+  ['in a header', `Basic ${Buffer.from('me:pa$$ "w\\ord+é').toString('base64')}`],
+])('a password is blanked %s', (_, text) => {
+  const redactor = new Redactor();
+  redactor.learnBasic('me', 'pa$$ "w\\ord+é');
+  const redacted = redactor.redact(text);
+  expect(redacted).toContain('***');
+  expect(redacted).not.toMatch(/rd|pa|cGEk|bWU6/);
+});
+
+test('the rest of the text stays as it is', () => {
+  const redactor = new Redactor();
+  redactor.learn('secret');
+  expect(redactor.redact('a secret, twice secretsecret b')).toBe('a ***, twice ****** b');
+  expect(redactor.redact('nothing here')).toBe('nothing here');
+});
+
+test('secrets that overlap leave no tail', () => {
+  const redactor = new Redactor();
+  for (const secret of ['abcdef', 'defghi', 'bcde']) redactor.learn(secret);
+  expect(redactor.redact('xabcdefghix')).toBe('x***x');
+  expect(redactor.redact('xabcdefx')).toBe('x***x');
+});
+
+test('what is shorter than four characters is no secret', () => {
+  const redactor = new Redactor();
+  redactor.learn('the');
+  redactor.learn('');
+  expect(redactor.redact('the word')).toBe('the word');
+});
+
+test('passing tokens are forgotten in the end, lasting secrets never', () => {
+  const redactor = new Redactor();
+  redactor.learn('lasting-secret');
+  redactor.learnPassing('passing-oldest');
+  for (let i = 0; i < 1000; i++) redactor.learnPassing(`passing-${i}`);
+  expect(redactor.redact('lasting-secret passing-999 passing-oldest')).toBe(
+    '*** *** passing-oldest',
+  );
+});
+
+test('a secret never comes through', () => {
+  const secret = string({
+    minLength: 4,
+    maxLength: 12,
+    unit: constantFrom('a', 'b', ':', '%'),
+  });
+  assert(
+    property(array(secret, {minLength: 1, maxLength: 4}), array(nat(9)), (secrets, order) => {
+      const redactor = new Redactor();
+      for (const one of secrets) redactor.learn(one);
+      const text = order.map((i) => secrets[i] ?? 'xyz').join('');
+      for (const one of secrets) expect(redactor.redact(text)).not.toContain(one);
+    }),
+  );
+});
