@@ -1,0 +1,72 @@
+import type {Environment} from '../model/environment.ts';
+import {TransshipError} from '../model/error.ts';
+import {parseNoProxy} from './no-proxy.ts';
+import {hostnameOf, isLoopback, type OriginSettings} from './origin.ts';
+import type {Redactor} from './secrets.ts';
+
+/**
+ * Chooses the proxy of an origin from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY. As Go's clients (docker,
+ * skopeo, crane) do: the upper-case name wins over the lower-case one, an empty value is none, a URL without a scheme
+ * is `http://`, and this machine is never asked for through a proxy. ALL_PROXY, which curl knows, stands in for
+ * either of the first two. User name and password in a URL are taught to the redactor.
+ * @throws TransshipError USAGE, at once: a proxy that is not understood must not be passed by
+ */
+export function proxyFromEnvironment(
+  env: Environment,
+  redactor: Redactor,
+): OriginSettings['proxyFor'] {
+  const proxies = {
+    'https:': readProxy(env, ['HTTPS_PROXY', 'ALL_PROXY'], redactor),
+    'http:': readProxy(env, ['HTTP_PROXY', 'ALL_PROXY'], redactor),
+  } as const;
+  const bypass = parseNoProxy(lookUp(env, ['NO_PROXY'])?.value ?? '');
+  return (origin) => {
+    const {protocol, host, port} = new URL(origin);
+    const secure = protocol === 'https:';
+    const hostname = hostnameOf(host);
+    if (isLoopback(hostname) || bypass(hostname, port || (secure ? '443' : '80'))) return undefined;
+    return proxies[secure ? 'https:' : 'http:'];
+  };
+}
+
+function lookUp(
+  env: Environment,
+  names: readonly string[],
+): {name: string; value: string} | undefined {
+  for (const name of names.flatMap((upper) => [upper, upper.toLowerCase()])) {
+    const value = env[name]?.trim();
+    if (value) return {name, value};
+  }
+  return undefined;
+}
+
+function readProxy(
+  env: Environment,
+  names: readonly string[],
+  redactor: Redactor,
+): string | undefined {
+  const found = lookUp(env, names);
+  if (!found) return undefined;
+  const text = found.value.includes('://') ? found.value : `http://${found.value}`;
+  const url = URL.parse(text);
+  const login = url && loginOf(url);
+  if (!login || !/^https?:$/.test(url.protocol)) {
+    // The password of a URL that cannot be read may end at any "@": only what follows the last one is shown.
+    const shown = found.value.replace(/^(\w+:\/\/)?.*@/s, '$1***@');
+    throw new TransshipError('USAGE', `${found.name}="${shown}" is not the URL of a proxy`, {
+      side: 'local',
+      hint: 'write http://host:port or https://host:port (SOCKS is not supported), with special characters of a password percent-encoded',
+    });
+  }
+  if (login.password !== '') redactor.learnBasic(login.username, login.password);
+  return url.href;
+}
+
+/** User name and password without percent-encoding; undefined where the encoding is broken. */
+function loginOf(url: URL): {username: string; password: string} | undefined {
+  try {
+    return {username: decodeURIComponent(url.username), password: decodeURIComponent(url.password)};
+  } catch {
+    return undefined;
+  }
+}
