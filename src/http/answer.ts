@@ -1,6 +1,7 @@
 import type {Dispatcher} from 'undici';
 import type {HttpRequest} from './message.ts';
 import {networkError} from './network-error.ts';
+import {parseRetryAfter} from './retry-after.ts';
 
 /** What was read of a body. */
 export interface ReadBody {
@@ -100,4 +101,9 @@ const DISCARD_LIMIT = 64 * 1024;
 function destroy(body: Dispatcher.ResponseData['body']): void {
   body.on('error', () => undefined);
   body.destroy();
+}
+
+/** The answer's `Retry-After`, in ms from now. */
+export function retryAfterOf(answer: HttpAnswer): number | undefined {
+  return parseRetryAfter(answer.header('retry-after'), Date.now());
 }

@@ -1,12 +1,11 @@
 import type {Readable} from 'node:stream';
-import {HttpAnswer} from './answer.ts';
+import {HttpAnswer, retryAfterOf} from './answer.ts';
 import {DEFAULT_TIMEOUTS, Dispatchers, type Timeouts} from './dispatchers.ts';
 import {type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
 import {Redirects} from './redirect.ts';
 import {Attempts, DEFAULT_RETRY, isPassing, pause, type RetryPolicy} from './retry.ts';
-import {parseRetryAfter} from './retry-after.ts';
 import {Throttle} from './throttle.ts';
 import {TransshipError} from '../model/error.ts';
 
@@ -41,8 +40,9 @@ export class HttpClient implements AsyncDisposable {
    */
   async send(request: HttpRequest): Promise<HttpAnswer> {
     if (!isRepeatable(request.body)) return this.#follow(request);
-    const {attemptsAt500 = this.#retry.attemptsAt500} = request;
-    const attempts = new Attempts({...this.#retry, attemptsAt500});
+    const {attempts: most = this.#retry.attempts, attemptsAt500 = this.#retry.attemptsAt500} =
+      request;
+    const attempts = new Attempts({...this.#retry, attempts: most, attemptsAt500});
     for (;;) {
       const outcome = await this.#follow(request).catch((error: unknown) => error);
       let failure;
@@ -133,7 +133,10 @@ export class HttpClient implements AsyncDisposable {
         signal,
         ...(headersTimeoutMs === undefined ? {} : {headersTimeout: headersTimeoutMs}),
       });
-      return new HttpAnswer(request, data);
+      const answer = new HttpAnswer(request, data);
+      // Nothing to come: the caller need not care, and what undici holds of the request is let go.
+      if (method === 'HEAD' || answer.length === 0) await answer.discard();
+      return answer;
     } catch (thrown) {
       release(content);
       throw thrown;
@@ -145,11 +148,6 @@ export class HttpClient implements AsyncDisposable {
     const ms = retryAfterOf(answer) ?? 0;
     return ms > this.#retry.budgetMs ? 0 : ms;
   }
-}
-
-/** The answer's `Retry-After` in ms from now. */
-export function retryAfterOf(answer: HttpAnswer): number | undefined {
-  return parseRetryAfter(answer.header('retry-after'), Date.now());
 }
 
 function lengthOf(body: HttpBody): number {

@@ -35,6 +35,8 @@ export interface HttpRequest {
   readonly lane?: Lane;
   /** How long the server may take to answer once the body is sent, in ms. Default: the client's. */
   readonly headersTimeoutMs?: number;
+  /** Attempts in all. Default: the policy's. */
+  readonly attempts?: number;
   /** Attempts in all where the answer is 500, which is often an answer for good. Default: the policy's. */
   readonly attemptsAt500?: number;
 }

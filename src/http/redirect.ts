@@ -1,6 +1,5 @@
 import {TransshipError} from '../model/error.ts';
 import {hostnameOf, isPrivateAddress} from './origin.ts';
-
 import {describeRequest, type HttpRequest, isRepeatable} from './message.ts';
 import {redactUrl} from './redaction.ts';
 

@@ -1,0 +1,58 @@
+/** Waits for the promise, or rejects with the signal's reason; the promise itself goes on. */
+export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const {promise: aborted, reject} = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, {once: true});
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+interface Flight<T> {
+  readonly result: Promise<T>;
+  readonly controller: AbortController;
+  waiting: number;
+}
+
+/**
+ * Runs a task once for all who ask for the same key while it is under way. It is aborted when the last of them gave
+ * up. What it came to is not kept: that is for the task to do.
+ */
+export class SingleFlight<T> {
+  readonly #flights = new Map<string, Flight<T>>();
+
+  async run(
+    key: string,
+    signal: AbortSignal,
+    task: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    signal.throwIfAborted();
+    const flight = this.#flights.get(key) ?? this.#start(key, task);
+    flight.waiting++;
+    try {
+      return await abortable(flight.result, signal);
+    } finally {
+      flight.waiting--;
+      if (flight.waiting === 0) {
+        this.#forget(key, flight);
+        flight.controller.abort();
+      }
+    }
+  }
+
+  #start(key: string, task: (signal: AbortSignal) => Promise<T>): Flight<T> {
+    const controller = new AbortController();
+    const flight: Flight<T> = {result: task(controller.signal), controller, waiting: 0};
+    this.#flights.set(key, flight);
+    const forget = () => this.#forget(key, flight);
+    flight.result.then(forget, forget);
+    return flight;
+  }
+
+  #forget(key: string, flight: Flight<T>): void {
+    if (this.#flights.get(key) === flight) this.#flights.delete(key);
+  }
+}

@@ -1,0 +1,141 @@
+import type {HttpAnswer} from '../http/answer.ts';
+import {parseChallenges} from '../http/challenge.ts';
+import type {HttpClient} from '../http/client.ts';
+import {type HttpRequest, isRepeatable} from '../http/message.ts';
+import {abortable} from '../http/single-flight.ts';
+import type {RepositoryPath} from '../model/reference.ts';
+import type {Credentials} from './credentials/credentials.ts';
+import {errorCodes, isProtection} from './refusal.ts';
+import {formatScope, mergeScopes, parseScopes, type Scope} from './scope.ts';
+import type {RegistryOptions} from './settings.ts';
+import type {Token} from './token.ts';
+import {TokenCache} from './token-cache.ts';
+import {basicAuthorization, type TokenService} from './token-service.ts';
+
+/** What the registry asks for, as far as it is known. */
+type Demand =
+  | {readonly kind: 'nothing'}
+  | {readonly kind: 'basic'}
+  | {readonly kind: 'bearer'; readonly service: TokenService};
+
+/** What a request needs. The path chooses the credentials. */
+export interface Need {
+  readonly path: RepositoryPath | undefined;
+  readonly scopes: readonly Scope[];
+}
+
+interface Authorization {
+  readonly header: string;
+  /** The token in it that can be renewed. */
+  readonly token?: Token;
+}
+
+/**
+ * Sends requests to one registry with the authorization it asks for. Nothing is assumed: the first request goes out
+ * alone and without, and its answer tells what the registry wants; from then on tokens are got beforehand.
+ */
+export class Authenticator {
+  readonly #http: HttpClient;
+  readonly #credentials: (path: RepositoryPath | undefined) => Promise<Credentials | undefined>;
+  readonly #tokens: TokenCache;
+  /** What a registry wants for a need where that is more or other than the usual scope, by the usual scope. */
+  readonly #corrections = new Map<string, readonly Scope[]>();
+  #demand: Demand | undefined;
+  #scout: Promise<void> | undefined;
+
+  constructor(options: RegistryOptions) {
+    this.#http = options.http;
+    this.#credentials = options.credentials ?? (() => Promise.resolve(undefined));
+    this.#tokens = new TokenCache(options);
+  }
+
+  /** Sends the request; a 401 is answered once, with a new token. Gives the last answer, whatever its status. */
+  async send(request: HttpRequest, need: Need): Promise<HttpAnswer> {
+    if (this.#demand) return this.#exchange(request, need);
+    if (this.#scout) {
+      await abortable(this.#scout, request.signal);
+      return this.#exchange(request, need);
+    }
+    const scout = Promise.withResolvers<void>();
+    this.#scout = scout.promise;
+    try {
+      const answer = await this.#exchange(request, need);
+      this.#demand ??= {kind: 'nothing'};
+      return answer;
+    } finally {
+      this.#scout = undefined;
+      scout.resolve();
+    }
+  }
+
+  /**
+   * What the token for this need allows; undefined where that cannot be known beforehand: another kind of
+   * authorization, a token that does not tell, or no request sent yet.
+   */
+  async granted(
+    request: Pick<HttpRequest, 'url' | 'signal'>,
+    need: Need,
+  ): Promise<readonly Scope[] | undefined> {
+    return (await this.#authorize(request, need))?.token?.granted;
+  }
+
+  async #exchange(request: HttpRequest, need: Need): Promise<HttpAnswer> {
+    const authorization = await this.#authorize(request, need);
+    const answer = await this.#http.send({...request, authorization: authorization?.header});
+    if (answer.status !== 401 || isProtection(await errorCodes(answer))) return answer;
+    this.#learn(answer, need);
+    if (authorization?.token) this.#tokens.invalidate(authorization.token);
+    if (!isRepeatable(request.body)) return answer;
+    const renewed = await this.#authorize(request, need);
+    if (!renewed || renewed.header === authorization?.header) return answer;
+    return this.#http.send({...request, authorization: renewed.header});
+  }
+
+  /** Bearer is preferred to Basic: its tokens are worth less to a thief. */
+  #learn(answer: HttpAnswer, need: Need): void {
+    const challenges = parseChallenges(answer.header('www-authenticate'));
+    const bearer = challenges.find(
+      ({scheme, parameters}) => scheme === 'bearer' && parameters['realm'],
+    );
+    const {realm, service, scope} = bearer?.parameters ?? {};
+    if (realm !== undefined) {
+      this.#demand = {kind: 'bearer', service: {realm, service: service || undefined}};
+      this.#correct(need, parseScopes(scope));
+    } else if (challenges.some(({scheme}) => scheme === 'basic')) {
+      this.#demand = {kind: 'basic'};
+    }
+  }
+
+  #correct({scopes}: Need, asked: readonly Scope[]): void {
+    const usual = mergeScopes(scopes);
+    const corrected = mergeScopes([...scopes, ...asked]);
+    const key = keyOf(usual);
+    if (keyOf(corrected) !== key) this.#corrections.set(key, corrected);
+  }
+
+  async #authorize(
+    {url, signal}: Pick<HttpRequest, 'url' | 'signal'>,
+    {path, scopes}: Need,
+  ): Promise<Authorization | undefined> {
+    const demand = this.#demand;
+    if (!demand || demand.kind === 'nothing') return undefined;
+    const credentials = await this.#credentials(path);
+    if (demand.kind === 'basic') {
+      return credentials?.kind === 'basic' ? {header: basicAuthorization(credentials)} : undefined;
+    }
+    if (credentials?.kind === 'registry-token') return {header: `Bearer ${credentials.token}`};
+    const usual = mergeScopes(scopes);
+    const token = await this.#tokens.get({
+      service: demand.service,
+      scopes: this.#corrections.get(keyOf(usual)) ?? usual,
+      credentials,
+      plainHttp: url.protocol === 'http:',
+      signal,
+    });
+    return {header: `Bearer ${token.value}`, token};
+  }
+}
+
+function keyOf(scopes: readonly Scope[]): string {
+  return scopes.map(formatScope).join(' ');
+}

@@ -1,0 +1,90 @@
+import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpRequest} from '../http/message.ts';
+import {resolveHop} from '../http/redirect.ts';
+import {SingleFlight} from '../http/single-flight.ts';
+import type {Side} from '../model/error.ts';
+import {Authenticator, type Need} from './authenticator.ts';
+import {endpointOf, probeLoopback} from './endpoint.ts';
+import type {Scope} from './scope.ts';
+import type {RegistryNotice, RegistryOptions} from './settings.ts';
+
+/** A request to a registry, before it has an origin and an authorization. */
+export interface RegistryRequest
+  extends Pick<
+      HttpRequest,
+      'method' | 'headers' | 'body' | 'lane' | 'signal' | 'headersTimeoutMs' | 'attemptsAt500'
+    >,
+    Need {
+  /** Below `/v2/`, with its query; or a URL that the registry named. */
+  readonly target: string | URL;
+}
+
+/** Speaks with one registry: knows its scheme, its authorization and what is odd about it. */
+export class Connection {
+  readonly host: string;
+  readonly side: Side;
+  readonly #options: RegistryOptions;
+  readonly #authenticator: Authenticator;
+  readonly #probes = new SingleFlight<URL>();
+  readonly #noticed = new Set<RegistryNotice['code']>();
+  #endpoint: URL | undefined;
+
+  constructor(options: RegistryOptions) {
+    this.host = options.host;
+    this.side = options.side;
+    this.#options = options;
+    this.#authenticator = new Authenticator(options);
+    this.#endpoint = endpointOf(options.host, options.plainHttp ?? false);
+  }
+
+  /** Gives the answer, whatever its status. Other origins than the registry's are spoken to without credentials. */
+  async send({target, path, scopes, ...rest}: RegistryRequest): Promise<HttpAnswer> {
+    const endpoint = await this.#reach(rest.signal);
+    const url = typeof target === 'string' ? new URL(target, endpoint) : target;
+    const request: HttpRequest = {...rest, url, side: this.side};
+    if (url.origin !== endpoint.origin) return this.#options.http.send(request);
+    return this.#authenticator.send(request, {path, scopes});
+  }
+
+  /** What the token for this need allows; undefined: not known beforehand. */
+  async granted(need: Need, signal: AbortSignal): Promise<readonly Scope[] | undefined> {
+    const url = await this.#reach(signal);
+    return this.#authenticator.granted({url, signal}, need);
+  }
+
+  /**
+   * Resolves the URL that an answer names for the next request. Behind a proxy that ends TLS, registries name http
+   * URLs of their own host; those are put right to https, and no other is trusted with less than we had.
+   * @throws TransshipError REDIRECT_REFUSED
+   */
+  resolve(location: string, {request}: HttpAnswer): URL {
+    const from = request.url;
+    const url = URL.parse(location, from.href);
+    if (from.protocol !== 'https:' || url?.protocol !== 'http:' || url.hostname !== from.hostname) {
+      return resolveHop(location, request);
+    }
+    this.#notice({
+      code: 'UPLOAD_LOCATION_HTTP',
+      message: `${this.host} names its uploads with http:// although it is spoken to with https; its proxy or its setting for relative URLs is wrong`,
+    });
+    url.protocol = 'https:';
+    // A proxy that tells neither scheme nor port makes the registry name port 80.
+    url.port = from.port;
+    return url;
+  }
+
+  async #reach(signal: AbortSignal): Promise<URL> {
+    if (this.#endpoint) return this.#endpoint;
+    const {http} = this.#options;
+    const probe = (flightSignal: AbortSignal) =>
+      probeLoopback(http, this.host, this.side, flightSignal);
+    this.#endpoint = await this.#probes.run('scheme', signal, probe);
+    return this.#endpoint;
+  }
+
+  #notice(notice: RegistryNotice): void {
+    if (this.#noticed.has(notice.code)) return;
+    this.#noticed.add(notice.code);
+    this.#options.notice?.(notice);
+  }
+}

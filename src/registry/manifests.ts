@@ -1,0 +1,158 @@
+import type {HttpAnswer} from '../http/answer.ts';
+import type {Descriptor} from '../model/descriptor.ts';
+import {type Digest, isDigest} from '../model/digest.ts';
+import {type Side, TransshipError} from '../model/error.ts';
+import {type Manifest, MANIFEST_LIMIT, manifestTooLarge, parseManifest} from '../model/manifest.ts';
+import {MANIFEST_ACCEPT} from '../model/media-type.ts';
+import type {Call} from '../model/port.ts';
+import type {RepositoryPath, Tag} from '../model/reference.ts';
+import type {Connection} from './connection.ts';
+import {refusal} from './refusal.ts';
+import {deleteScope, pullScope, pushScope} from './scope.ts';
+
+/** A registry that refuses a manifest with 500 (docker-registry 2.8) says so again and again. */
+const PUT_ATTEMPTS_AT_500 = 2;
+
+/** The manifests of one repository (distribution-spec, "Pulling manifests", "Pushing Manifests", "Deleting tags"). */
+export class Manifests {
+  readonly #connection: Connection;
+  readonly #path: RepositoryPath;
+
+  constructor(connection: Connection, path: RepositoryPath) {
+    this.#connection = connection;
+    this.#path = path;
+  }
+
+  async head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
+    const answer = await this.#read('HEAD', reference, call);
+    if (answer.status === 404) return undefined;
+    const digest = digestHeader(answer) ?? (isDigest(reference) ? reference : undefined);
+    const mediaType = mediaTypeOf(answer);
+    const size = answer.length;
+    // Not every registry says all of it, nor knows HEAD.
+    const isTelling =
+      answer.status === 200 && digest && mediaType && size !== undefined && size > 0;
+    if (!isTelling) {
+      if (answer.status !== 200 && answer.status !== 405) throw await refusal(answer);
+      return (await this.get(reference, call))?.descriptor;
+    }
+    if (isDigest(reference) && digest !== reference) throw this.#mismatch(reference, digest);
+    return {mediaType, digest, size};
+  }
+
+  async get(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
+    const answer = await this.#read('GET', reference, call);
+    if (answer.status === 404) return this.#absent(answer);
+    if (answer.status !== 200) throw await refusal(answer);
+    const {bytes, complete} = await answer.read(MANIFEST_LIMIT);
+    if (!complete) throw manifestTooLarge(this.#nameOf(reference), this.#side);
+    const named = isDigest(reference) ? reference : digestHeader(answer);
+    const manifest = parseManifest(bytes, mediaTypeOf(answer), named, this.#side);
+    if (named === undefined || manifest.descriptor.digest === named) return manifest;
+    // The digest of a signed schema 1 manifest is that of its payload, without the signatures.
+    if (manifest.view.kind !== 'schema1') throw this.#mismatch(named, manifest.descriptor.digest);
+    return {...manifest, descriptor: {...manifest.descriptor, digest: named}};
+  }
+
+  async put(
+    reference: Tag | Digest,
+    {bytes, descriptor}: Manifest,
+    {signal}: Call,
+  ): Promise<{readonly subjectKept: boolean}> {
+    const answer = await this.#connection.send({
+      method: 'PUT',
+      target: this.#target(reference),
+      headers: {'content-type': descriptor.mediaType},
+      body: {kind: 'bytes', bytes},
+      attemptsAt500: PUT_ATTEMPTS_AT_500,
+      path: this.#path,
+      scopes: [pushScope(this.#path)],
+      signal,
+    });
+    if (answer.status < 200 || answer.status > 202) {
+      throw await refusal(answer, {refusedAt500: true, notFound: 'REPOSITORY_NOT_FOUND'});
+    }
+    const kept = digestHeader(answer);
+    await answer.discard();
+    const isSame = kept === undefined || kept === descriptor.digest;
+    if (!isSame && kept.startsWith('sha256:') === descriptor.digest.startsWith('sha256:')) {
+      throw this.#mismatch(descriptor.digest, kept);
+    }
+    return {subjectKept: answer.header('oci-subject') !== undefined};
+  }
+
+  async delete(reference: Tag | Digest, {signal}: Call): Promise<void> {
+    const answer = await this.#connection.send({
+      method: 'DELETE',
+      target: this.#target(reference),
+      path: this.#path,
+      scopes: [deleteScope(this.#path)],
+      signal,
+    });
+    // Gone is what was wanted.
+    if (answer.status >= 400 && answer.status !== 404)
+      throw await this.#undeleted(answer, reference);
+    await answer.discard();
+  }
+
+  get #side(): Side {
+    return this.#connection.side;
+  }
+
+  #read(method: 'GET' | 'HEAD', reference: Tag | Digest, {signal}: Call): Promise<HttpAnswer> {
+    return this.#connection.send({
+      method,
+      target: this.#target(reference),
+      headers: {accept: MANIFEST_ACCEPT},
+      path: this.#path,
+      scopes: [pullScope(this.#path)],
+      signal,
+    });
+  }
+
+  /** A 404 in HTML comes from something else than a registry. */
+  async #absent(answer: HttpAnswer): Promise<undefined> {
+    const error = await refusal(answer, {notFound: 'MANIFEST_NOT_FOUND'});
+    if (error.code === 'NOT_A_REGISTRY') throw error;
+    return undefined;
+  }
+
+  /** Registries of the distribution family before 3.0 answer a tag with 400 DIGEST_INVALID or 405. */
+  async #undeleted(answer: HttpAnswer, reference: Tag | Digest): Promise<TransshipError> {
+    const error = await refusal(answer);
+    if (isDigest(reference) || error.code !== 'BLOB_DIGEST_MISMATCH') return error;
+    return new TransshipError('UNSUPPORTED_BY_REGISTRY', error.message, {
+      side: this.#side,
+      hint: 'this registry deletes by digest only, and with a digest all of its tags',
+      status: answer.status,
+    });
+  }
+
+  #target(reference: Tag | Digest): string {
+    return `${this.#path}/manifests/${reference}`;
+  }
+
+  #nameOf(reference: Tag | Digest): string {
+    return `${this.#connection.host}/${this.#path}${isDigest(reference) ? '@' : ':'}${reference}`;
+  }
+
+  #mismatch(wanted: Digest, got: Digest): TransshipError {
+    return new TransshipError(
+      'MANIFEST_DIGEST_MISMATCH',
+      `${this.#nameOf(wanted)} came with the digest ${got}`,
+      {
+        side: this.#side,
+        hint: 'the registry, or a proxy before it, changes manifests; read from the registry itself',
+      },
+    );
+  }
+}
+
+function digestHeader(answer: HttpAnswer): Digest | undefined {
+  const digest = answer.header('docker-content-digest')?.trim();
+  return digest !== undefined && isDigest(digest) ? digest : undefined;
+}
+
+function mediaTypeOf(answer: HttpAnswer): string | undefined {
+  return answer.header('content-type')?.split(';')[0]?.trim() || undefined;
+}

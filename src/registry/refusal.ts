@@ -1,0 +1,275 @@
+import {z} from 'zod';
+import {type HttpAnswer, retryAfterOf} from '../http/answer.ts';
+import {describeRequest} from '../http/message.ts';
+import {TransshipError} from '../model/error.ts';
+import type {ErrorCode} from '../model/error-codes.ts';
+
+/** The bytes of an answer that are read for the registry's words. */
+const BODY_LIMIT = 64 * 1024;
+/** The registry's words in a message, in characters. */
+const WORDS_LIMIT = 600;
+
+/** One of the errors in a registry's answer (distribution-spec, "Error Codes"). */
+export interface RegistryErrorEntry {
+  readonly code: string;
+  readonly message: string;
+  readonly detail: string;
+}
+
+export interface RefusalContext {
+  /** Who answered. Default: the registry. */
+  readonly who?: string;
+  /** What a 404 without a telling code means. Default: NOT_A_REGISTRY. */
+  readonly notFound?: ErrorCode;
+  /** A 500 is an answer for good: docker-registry gives it for manifests that it refuses. */
+  readonly refusedAt500?: boolean;
+}
+
+interface Explanation {
+  readonly code: ErrorCode;
+  readonly hint: string;
+  readonly retry?: boolean;
+}
+
+const BY_CODE: Readonly<Record<string, Explanation>> = {
+  PROTECTED_TAG: protectedBy(
+    'a tag protection rule forbids it; change the rule, or leave the tag out',
+  ),
+  IMMUTABLE_TAG: protectedBy('the tag is immutable; change the rule, or leave the tag out'),
+  PROTECTED_MANIFEST: protectedBy(
+    'a protected tag uses this manifest; change the rule, or keep it',
+  ),
+  NAME_UNKNOWN: {code: 'REPOSITORY_NOT_FOUND', hint: 'check the name of the repository'},
+  MANIFEST_UNKNOWN: {code: 'MANIFEST_NOT_FOUND', hint: 'check the tag or digest'},
+  BLOB_UNKNOWN: {
+    code: 'BLOB_NOT_FOUND',
+    hint: 'the registry has lost this blob; push the image again',
+  },
+  MANIFEST_BLOB_UNKNOWN: {
+    code: 'BLOB_NOT_FOUND',
+    hint: 'something the manifest refers to is not in the repository; it has to be pushed first',
+  },
+  BLOB_UPLOAD_UNKNOWN: uploadLost(),
+  BLOB_UPLOAD_INVALID: uploadLost(),
+  DIGEST_INVALID: {
+    code: 'BLOB_DIGEST_MISMATCH',
+    hint: 'the bytes that arrived have another digest; try again, and check the source if it stays',
+    retry: true,
+  },
+  SIZE_INVALID: {
+    code: 'BLOB_SIZE_MISMATCH',
+    hint: 'the bytes that arrived have another length; try again',
+    retry: true,
+  },
+  RENAME_IN_PROGRESS: {
+    code: 'REGISTRY_UNAVAILABLE',
+    hint: 'the repository is being renamed; wait some seconds',
+    retry: true,
+  },
+  TOOMANYREQUESTS: rateLimited(),
+  UNSUPPORTED: unsupported(),
+};
+
+/** Codes that say more than the status they come with, whatever that is. */
+const STRONG_CODES = new Set([
+  'PROTECTED_TAG',
+  'IMMUTABLE_TAG',
+  'PROTECTED_MANIFEST',
+  'TOOMANYREQUESTS',
+]);
+
+/**
+ * Puts an answer that is not what was asked for into an error, with the registry's own words. Reads the body.
+ * The one place where statuses and codes of registries are given a meaning.
+ */
+export async function refusal(
+  answer: HttpAnswer,
+  context: RefusalContext = {},
+): Promise<TransshipError> {
+  const {request, status} = answer;
+  const body = await readErrors(answer);
+  const {code, hint, retry = false} = explain(answer, body, context);
+  const who = context.who === undefined ? '' : `${context.who} `;
+  const words = body.words === '' ? '' : `: ${body.words}`;
+  const retryAfterMs = retryAfterOf(answer);
+  return new TransshipError(code, `${describeRequest(request)}: ${who}answered ${status}${words}`, {
+    side: request.side,
+    hint,
+    retry,
+    status,
+    ...(retryAfterMs === undefined ? {} : {retryAfterMs}),
+  });
+}
+
+/** The codes of an error answer. The body stays readable for `refusal`. */
+export async function errorCodes(answer: HttpAnswer): Promise<readonly string[]> {
+  const {errors} = await readErrors(answer);
+  return errors.map(({code}) => code);
+}
+
+/** Whether a 401 is a decision about the subject and no question of who asks (GitLab's registry). */
+export function isProtection(codes: readonly string[]): boolean {
+  return codes.some((code) => BY_CODE[code]?.code === 'PROTECTED');
+}
+
+function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): Explanation {
+  const {status} = answer;
+  const known = body.errors.find(({code}) => BY_CODE[code])?.code ?? '';
+  const byCode = BY_CODE[known];
+  if (byCode && STRONG_CODES.has(known)) return byCode;
+  if (status === 401) return unauthorized(answer.request.authorization !== undefined);
+  if (status === 403) return forbidden(body);
+  if (status === 405) return unsupported();
+  if (status === 413) {
+    return {
+      code: 'PAYLOAD_TOO_LARGE',
+      hint: 'a limit of the registry or of a proxy before it; send smaller pieces with --chunk-size',
+    };
+  }
+  if (status === 416) {
+    return {
+      code: 'UPLOAD_OFFSET_REFUSED',
+      hint: 'the upload stands elsewhere; ask and go on there',
+      retry: true,
+    };
+  }
+  if (status === 429) return rateLimited();
+  if (status === 500 && context.refusedAt500) return refused();
+  if (status === 408 || status >= 500) {
+    return {
+      code: 'REGISTRY_UNAVAILABLE',
+      hint: 'the registry or a proxy before it fails for now; run the command again later to go on',
+      retry: true,
+    };
+  }
+  if (byCode) return byCode;
+  if (body.isHtml || status < 400) {
+    return {code: 'NOT_A_REGISTRY', hint: 'check host and port: something else answers there'};
+  }
+  if (status === 404) {
+    return {code: context.notFound ?? 'NOT_A_REGISTRY', hint: 'check the name, and host and port'};
+  }
+  return refused();
+}
+
+function forbidden(body: ErrorBody): Explanation {
+  return {
+    code: 'FORBIDDEN',
+    hint:
+      body.words === ''
+        ? 'an empty 403 often comes from the storage behind the registry: its administrator should check the rights there'
+        : 'use credentials that have the right to do this',
+  };
+}
+
+function unauthorized(hadAuthorization: boolean): Explanation {
+  return {
+    code: 'UNAUTHORIZED',
+    hint: hadAuthorization
+      ? 'the credentials are refused or do not suffice; log in again with docker login, or use others'
+      : 'log in with docker login, or name a file with --authfile',
+  };
+}
+
+function refused(): Explanation {
+  return {code: 'REGISTRY_REFUSED', hint: 'the registry does not take this; its own words say why'};
+}
+
+function unsupported(): Explanation {
+  return {
+    code: 'UNSUPPORTED_BY_REGISTRY',
+    hint: 'the registry is read-only or does not offer this; ask its administrator',
+  };
+}
+
+function rateLimited(): Explanation {
+  return {
+    code: 'RATE_LIMITED',
+    hint: 'the registry wants fewer requests; log in for a higher limit, or run the command again later to go on',
+    retry: true,
+  };
+}
+
+function protectedBy(hint: string): Explanation {
+  return {code: 'PROTECTED', hint};
+}
+
+function uploadLost(): Explanation {
+  return {
+    code: 'UPLOAD_LOST',
+    hint: 'the upload has ended at the registry; begin it again',
+    retry: true,
+  };
+}
+
+interface ErrorBody {
+  readonly errors: readonly RegistryErrorEntry[];
+  /** The errors in one line, or the text of the body. */
+  readonly words: string;
+  readonly isHtml: boolean;
+}
+
+const entrySchema = z.object({
+  code: z.union([z.string(), z.number().transform(String)]).catch(''),
+  message: z.string().catch(''),
+  detail: z
+    .unknown()
+    .optional()
+    .transform((detail) => {
+      if (typeof detail === 'string') return detail;
+      const isTelling =
+        typeof detail === 'object' && detail !== null && Object.keys(detail).length > 0;
+      return isTelling ? JSON.stringify(detail) : '';
+    }),
+});
+const bodySchema = z.union([
+  z.object({errors: z.array(entrySchema)}),
+  // Token services and proxies have forms of their own (RFC 6749, section 5.2).
+  z
+    .object({
+      error: z.string().optional(),
+      error_description: z.string().optional(),
+      details: z.string().optional(),
+      message: z.string().optional(),
+    })
+    .transform(({error, error_description, details, message}) => ({
+      errors: [
+        {code: error ?? '', message: error_description ?? details ?? message ?? '', detail: ''},
+      ],
+    })),
+]);
+
+async function readErrors(answer: HttpAnswer): Promise<ErrorBody> {
+  const text = await answer.read(BODY_LIMIT).then(
+    ({bytes}) => Buffer.from(bytes).toString().trim(),
+    // The status alone has to do where the body breaks.
+    () => '',
+  );
+  const isHtml =
+    /^text\/html\b/i.test(answer.header('content-type') ?? '') || /^<(?:!doctype|html)/i.test(text);
+  if (isHtml) return {errors: [], words: titleOf(text), isHtml};
+  const errors = parseErrors(text);
+  const words = errors
+    .map(({code, message, detail}) => [code, message, detail].filter(Boolean).join(': '))
+    .filter(Boolean)
+    .join('; ');
+  return {errors, words: inOneLine(words || text), isHtml};
+}
+
+function parseErrors(text: string): readonly RegistryErrorEntry[] {
+  try {
+    return bodySchema.safeParse(JSON.parse(text)).data?.errors ?? [];
+  } catch {
+    return [];
+  }
+}
+
+function titleOf(html: string): string {
+  return inOneLine(/<title>([^<]*)<\/title>/i.exec(html)?.[1] ?? 'a page in HTML');
+}
+
+function inOneLine(text: string): string {
+  // Control characters could fool a terminal.
+  const line = text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
+  return line.length <= WORDS_LIMIT ? line : `${line.slice(0, WORDS_LIMIT)}…`;
+}

@@ -1,0 +1,134 @@
+import type {Descriptor} from '../model/descriptor.ts';
+import type {Digest} from '../model/digest.ts';
+import type {Manifest} from '../model/manifest.ts';
+import type {
+  BlobStream,
+  ByteRange,
+  Call,
+  MountBlob,
+  OpenBody,
+  RepositoryWriter,
+  SavedUpload,
+  Upload,
+} from '../model/port.ts';
+import {formatRepository, type RepositoryPath, type Tag} from '../model/reference.ts';
+import {Blobs} from './blobs.ts';
+import {Connection} from './connection.ts';
+import {listCatalog, listTags} from './listing.ts';
+import {Manifests} from './manifests.ts';
+import {listReferrers} from './referrers.ts';
+import type {Scope} from './scope.ts';
+import type {RegistryOptions} from './settings.ts';
+import {Uploads} from './uploads.ts';
+
+/** One registry, seen from one side of a copy. Nothing is sent before something is asked for. */
+export class Registry {
+  readonly host: string;
+  readonly #connection: Connection;
+  readonly #repositories = new Map<RepositoryPath, RegistryRepository>();
+
+  constructor(options: RegistryOptions) {
+    this.host = options.host;
+    this.#connection = new Connection(options);
+  }
+
+  repository(path: RepositoryPath): RegistryRepository {
+    let repository = this.#repositories.get(path);
+    if (!repository) {
+      repository = new RegistryRepository(this.#connection, path);
+      this.#repositories.set(path, repository);
+    }
+    return repository;
+  }
+
+  /**
+   * All repositories that the registry shows us.
+   * @throws TransshipError UNAUTHORIZED or FORBIDDEN where only administrators may, UNSUPPORTED_BY_REGISTRY
+   */
+  catalog(call: Call): Promise<readonly string[]> {
+    return listCatalog(this.#connection, call);
+  }
+
+  /**
+   * What a token for this scope really allows, proved before anything is touched; undefined: the registry does not
+   * tell beforehand. Asking for push may make GitLab create the repository: ask only for what will be written.
+   */
+  async granted(
+    path: RepositoryPath,
+    scope: Scope,
+    {signal}: Call,
+  ): Promise<readonly Scope[] | undefined> {
+    return this.#connection.granted({path, scopes: [scope]}, signal);
+  }
+}
+
+/** A repository of a registry, behind the port that all places share. */
+export class RegistryRepository implements RepositoryWriter {
+  /** `host/path`. */
+  readonly name: string;
+  readonly mount: MountBlob;
+  readonly #connection: Connection;
+  readonly #path: RepositoryPath;
+  readonly #manifests: Manifests;
+  readonly #blobs: Blobs;
+  readonly #uploads: Uploads;
+
+  constructor(connection: Connection, path: RepositoryPath) {
+    this.name = formatRepository({registry: connection.host, path});
+    this.#connection = connection;
+    this.#path = path;
+    this.#manifests = new Manifests(connection, path);
+    this.#blobs = new Blobs(connection, path);
+    this.#uploads = new Uploads(connection, path);
+    this.mount = this.#uploads.mount;
+  }
+
+  listTags(call: Call): Promise<readonly string[] | undefined> {
+    return listTags(this.#connection, this.#path, call);
+  }
+
+  head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
+    return this.#manifests.head(reference, call);
+  }
+
+  getManifest(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
+    return this.#manifests.get(reference, call);
+  }
+
+  listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[] | undefined> {
+    return listReferrers(this.#connection, this.#path, subject, call);
+  }
+
+  hasBlob(digest: Digest, call: Call): Promise<boolean> {
+    return this.#blobs.has(digest, call);
+  }
+
+  openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {
+    return this.#blobs.open(blob, range, call);
+  }
+
+  putManifest(
+    reference: Tag | Digest,
+    manifest: Manifest,
+    call: Call,
+  ): Promise<{readonly subjectKept: boolean}> {
+    return this.#manifests.put(reference, manifest, call);
+  }
+
+  putBlob(blob: Descriptor, open: OpenBody, call: Call): Promise<void> {
+    return this.#uploads.put(blob, open, call);
+  }
+
+  beginUpload(blob: Descriptor, call: Call): Promise<Upload> {
+    return this.#uploads.begin(blob, call);
+  }
+
+  resumeUpload(saved: SavedUpload, call: Call): Promise<Upload | undefined> {
+    return this.#uploads.resume(saved, call);
+  }
+
+  readonly deleteTag = (tag: Tag, call: Call): Promise<void> => this.#manifests.delete(tag, call);
+
+  readonly deleteManifest = (digest: Digest, call: Call): Promise<void> =>
+    this.#manifests.delete(digest, call);
+}

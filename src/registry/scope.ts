@@ -1,0 +1,61 @@
+import type {RepositoryPath} from '../model/reference.ts';
+
+/** What a token is asked for: actions on one resource (distribution, docs/spec/auth/scope.md). */
+export interface Scope {
+  /** `repository:group/project`, `registry:catalog`. */
+  readonly resource: string;
+  /** Sorted, each once. */
+  readonly actions: readonly string[];
+}
+
+export const CATALOG_SCOPE: Scope = {resource: 'registry:catalog', actions: ['*']};
+
+export function pullScope(path: RepositoryPath): Scope {
+  return {resource: `repository:${path}`, actions: ['pull']};
+}
+
+export function pushScope(path: RepositoryPath): Scope {
+  return {resource: `repository:${path}`, actions: ['pull', 'push']};
+}
+
+export function deleteScope(path: RepositoryPath): Scope {
+  return {resource: `repository:${path}`, actions: ['delete', 'pull']};
+}
+
+export function formatScope({resource, actions}: Scope): string {
+  return `${resource}:${actions.join(',')}`;
+}
+
+/** Reads a challenge's `scope`: several, parted by spaces. A resource name may hold colons, actions may not. */
+export function parseScopes(text: string | undefined): readonly Scope[] {
+  return (text ?? '').split(/\s+/).flatMap((part) => {
+    const match = /^([a-z][^:]*:.+):([^:]*)$/i.exec(part);
+    const actions = match?.[2]?.split(',').filter(Boolean) ?? [];
+    return match?.[1] && actions.length > 0 ? [{resource: match[1], actions}] : [];
+  });
+}
+
+/** One scope for each resource, sorted, so that equal needs look equal. */
+export function mergeScopes(scopes: readonly Scope[]): readonly Scope[] {
+  const actions = new Map<string, Set<string>>();
+  for (const scope of scopes) {
+    const merged = actions.get(scope.resource) ?? new Set<string>();
+    for (const action of scope.actions) merged.add(action);
+    actions.set(scope.resource, merged);
+  }
+  return [...actions]
+    .map(([resource, set]) => ({resource, actions: [...set].sort()}))
+    .sort((a, b) => (a.resource < b.resource ? -1 : 1));
+}
+
+/** Whether whoever has `have` may do all of `need`. */
+export function covers(have: readonly Scope[], need: readonly Scope[]): boolean {
+  return need.every((wanted) => missingActions(have, wanted).length === 0);
+}
+
+/** The actions of `wanted` that `have` does not allow. */
+export function missingActions(have: readonly Scope[], wanted: Scope): readonly string[] {
+  const allowed = have.find(({resource}) => resource === wanted.resource)?.actions ?? [];
+  if (allowed.includes('*')) return [];
+  return wanted.actions.filter((action) => !allowed.includes(action));
+}

@@ -1,0 +1,119 @@
+import type {HttpClient} from '../http/client.ts';
+import type {HttpRequest} from '../http/message.ts';
+import {hostnameOf, isLoopback} from '../http/origin.ts';
+import {redactUrl} from '../http/redaction.ts';
+import {type Side, TransshipError} from '../model/error.ts';
+import type {Credentials} from './credentials/credentials.ts';
+import {refusal} from './refusal.ts';
+import {formatScope, type Scope} from './scope.ts';
+import {parseToken, type Token} from './token.ts';
+
+/** Where the registry sends us for tokens: the parameters of its Bearer challenge. */
+export interface TokenService {
+  readonly realm: string;
+  readonly service: string | undefined;
+}
+
+export interface TokenRequest {
+  readonly service: TokenService;
+  readonly scopes: readonly Scope[];
+  readonly credentials: Credentials | undefined;
+  /** The registry itself is spoken to without TLS, so its token service may be too. */
+  readonly plainHttp: boolean;
+  readonly side: Side;
+  readonly signal: AbortSignal;
+  readonly now: () => number;
+}
+
+const TOKEN_LIMIT = 256 * 1024;
+
+/**
+ * Gets a token: GET with Basic credentials or none (distribution, docs/spec/auth/token.md), or, for an identity
+ * token, the refresh grant of OAuth2 (docs/spec/auth/oauth.md).
+ * @throws TransshipError UNAUTHORIZED, FORBIDDEN, RESPONSE_INVALID and what the network gives
+ */
+export async function fetchToken(http: HttpClient, wanted: TokenRequest): Promise<Token> {
+  const realm = realmOf(wanted);
+  const {credentials} = wanted;
+  const request =
+    credentials?.kind === 'identity-token'
+      ? refreshRequest(realm, wanted, credentials.token)
+      : tokenRequest(realm, wanted, credentials);
+  const answer = await http.send(request);
+  if (answer.status !== 200) throw await refusal(answer, {who: 'the token service'});
+  const {bytes} = await answer.read(TOKEN_LIMIT);
+  const token = parseToken(parseJson(bytes), wanted.now());
+  if (token) return token;
+  throw new TransshipError('RESPONSE_INVALID', `${redactUrl(realm)} answered without a token`, {
+    side: wanted.side,
+    hint: 'the token service of the registry is set up wrong; ask its administrator',
+    status: answer.status,
+  });
+}
+
+function tokenRequest(
+  realm: URL,
+  {service, scopes, side, signal}: TokenRequest,
+  credentials: Credentials | undefined,
+): HttpRequest {
+  const url = new URL(realm);
+  if (service.service !== undefined) url.searchParams.set('service', service.service);
+  for (const scope of scopes) url.searchParams.append('scope', formatScope(scope));
+  const authorization = credentials?.kind === 'basic' ? basicAuthorization(credentials) : undefined;
+  return {method: 'GET', url, side, signal, authorization};
+}
+
+function refreshRequest(
+  realm: URL,
+  {service, scopes, side, signal}: TokenRequest,
+  refreshToken: string,
+): HttpRequest {
+  const form = new URLSearchParams({
+    grant_type: 'refresh_token',
+    client_id: 'transship',
+    refresh_token: refreshToken,
+    ...(service.service === undefined ? {} : {service: service.service}),
+    ...(scopes.length === 0 ? {} : {scope: scopes.map(formatScope).join(' ')}),
+  });
+  return {
+    method: 'POST',
+    url: realm,
+    side,
+    signal,
+    headers: {'content-type': 'application/x-www-form-urlencoded'},
+    body: {kind: 'bytes', bytes: Buffer.from(form.toString())},
+  };
+}
+
+export function basicAuthorization({
+  username,
+  password,
+}: Extract<Credentials, {kind: 'basic'}>): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+
+/** The registry names the realm, so it is not trusted with more than it needs. */
+function realmOf({service, credentials, plainHttp, side}: TokenRequest): URL {
+  const realm = URL.parse(service.realm);
+  if (!realm || !/^https?:$/.test(realm.protocol)) {
+    throw new TransshipError('RESPONSE_INVALID', `the realm "${service.realm}" is not a URL`, {
+      side,
+      hint: 'the registry is set up wrong; ask its administrator',
+    });
+  }
+  const isSafe = realm.protocol === 'https:' || plainHttp || isLoopback(hostnameOf(realm.host));
+  if (isSafe || !credentials) return realm;
+  throw new TransshipError(
+    'UNAUTHORIZED',
+    `the registry wants the credentials to be sent to ${redactUrl(realm)}, without TLS`,
+    {side, hint: 'ask its administrator to serve the token service with https'},
+  );
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString());
+  } catch {
+    return undefined;
+  }
+}

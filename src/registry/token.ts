@@ -1,0 +1,69 @@
+import {z} from 'zod';
+import type {Scope} from './scope.ts';
+
+/** An access token of a token service. */
+export interface Token {
+  readonly value: string;
+  /** When to get a new one, in ms since the epoch. */
+  readonly renewAt: number;
+  /** What it allows, where the token says so (a JWT with `access`); undefined: not known. */
+  readonly granted: readonly Scope[] | undefined;
+}
+
+/** Without any word about its life, a token lives this long (distribution, docs/spec/auth/token.md), in ms. */
+const DEFAULT_LIFE_MS = 60_000;
+/** A token is renewed so long before its end, in ms, or after two thirds of a life shorter than three times that. */
+const MARGIN_MS = 60_000;
+
+const answerSchema = z
+  .object({
+    token: z.string().nullish(),
+    access_token: z.string().nullish(),
+    expires_in: z.number().positive().nullish().catch(undefined),
+  })
+  .transform(({token, access_token, expires_in}) => ({
+    value: token || access_token || '',
+    lifeMs: expires_in ? expires_in * 1000 : undefined,
+  }));
+
+const claimsSchema = z.object({
+  exp: z.number().optional().catch(undefined),
+  iat: z.number().optional().catch(undefined),
+  access: z
+    .array(z.object({type: z.string(), name: z.string(), actions: z.array(z.string()).nullable()}))
+    .nullish()
+    .catch(undefined),
+});
+
+/**
+ * Reads a token service's answer; undefined: there is no token in it. Times are counted from its arrival, so that the
+ * clocks of the service and of this machine need not agree.
+ * @param now ms since the epoch
+ */
+export function parseToken(answer: unknown, now: number): Token | undefined {
+  const parsed = answerSchema.safeParse(answer);
+  if (!parsed.success || parsed.data.value === '') return undefined;
+  const {value, lifeMs: announced} = parsed.data;
+  const claims = readClaims(value);
+  const {exp, iat} = claims ?? {};
+  const claimed =
+    exp === undefined ? undefined : exp * 1000 - (iat === undefined ? now : iat * 1000);
+  const lifeMs = Math.max(0, announced ?? claimed ?? DEFAULT_LIFE_MS);
+  const granted = claims?.access?.map(({type, name, actions}) => ({
+    resource: `${type}:${name}`,
+    actions: actions ?? [],
+  }));
+  return {value, renewAt: now + lifeMs - Math.min(MARGIN_MS, lifeMs / 3), granted};
+}
+
+/** The claims of a JWT, not verified: they are for planning only, the registry decides. */
+function readClaims(token: string): z.infer<typeof claimsSchema> | undefined {
+  const [, payload, signature] = token.split('.');
+  if (payload === undefined || signature === undefined) return undefined;
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString());
+    return claimsSchema.safeParse(claims).data;
+  } catch {
+    return undefined;
+  }
+}
