@@ -1,0 +1,138 @@
+import {type ExecFileException, execFile} from 'node:child_process';
+import {z} from 'zod';
+import type {Environment} from '../../model/environment.ts';
+import type {Redactor} from '../../http/secrets.ts';
+import {TransshipError} from '../../model/error.ts';
+import {type Credentials, credentialsInvalid} from './credentials.ts';
+
+/** How long a helper may take, in ms, before it is killed: it may have to ask a cloud, or a person for a passphrase. */
+export const HELPER_TIMEOUT_MS = 60_000;
+/** Some clouds give tokens of 10 KB; a helper that writes more than this, in bytes, is killed. */
+const OUTPUT_LIMIT = 256 * 1024;
+/** How many characters of a failing helper's words are quoted. */
+const QUOTE_LIMIT = 300;
+
+const answerSchema = z.object({Username: z.string(), Secret: z.string()});
+
+/** What running a credential helper takes. */
+export interface HelperCall {
+  /** Given to the helper, without our own TRANSSHIP_* variables; its PATH is where the helper is looked for. */
+  readonly env: Environment;
+  readonly redactor: Redactor;
+  readonly signal: AbortSignal;
+  /** In ms; default HELPER_TIMEOUT_MS. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * The program of a helper's name.
+ * @param where the file that names it, for messages
+ * @throws TransshipError CREDENTIALS_INVALID where the name is more than a name: it must not lead to another folder
+ */
+export function helperProgram(name: string, where: string): string {
+  if (/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(name)) return `docker-credential-${name}`;
+  throw credentialsInvalid(
+    `"${name}" in ${where} is not the name of a credential helper`,
+    'write what follows "docker-credential-" in the name of the program, for example ecr-login',
+  );
+}
+
+/**
+ * Asks a credential helper (https://github.com/docker/docker-credential-helpers#development): `PROGRAM get`, started
+ * without a shell, gets the server's URL on its stdin and answers with JSON. Undefined: it knows none.
+ * Rejects with the signal's reason when that is aborted.
+ * @throws TransshipError CREDENTIAL_HELPER_FAILED
+ */
+export async function askHelper(
+  program: string,
+  serverUrl: string,
+  call: HelperCall,
+): Promise<Credentials | undefined> {
+  const {error, stdout, stderr} = await run(program, serverUrl, call);
+  call.signal.throwIfAborted();
+  if (error) {
+    if (isNotFound(stdout) || isNotFound(stderr)) return undefined;
+    throw failed(program, serverUrl, whyFailed(error, stdout, stderr, call));
+  }
+  const answer = answerSchema.safeParse(parseJson(stdout));
+  if (!answer.success) {
+    // Not quoted: it may be the secret in a form that we do not know.
+    throw failed(program, serverUrl, 'its answer is not {"Username": …, "Secret": …}');
+  }
+  const {Username: username, Secret: secret} = answer.data;
+  if (secret === '') return undefined;
+  return username === '<token>'
+    ? {kind: 'identity-token', token: secret}
+    : {kind: 'basic', username, password: secret};
+}
+
+interface Outcome {
+  readonly error: ExecFileException | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(program: string, serverUrl: string, call: HelperCall): Promise<Outcome> {
+  const options = {
+    env: Object.fromEntries(
+      Object.entries(call.env).filter(([name]) => !name.startsWith('TRANSSHIP_')),
+    ),
+    timeout: call.timeoutMs ?? HELPER_TIMEOUT_MS,
+    maxBuffer: OUTPUT_LIMIT,
+    signal: call.signal,
+    killSignal: 'SIGKILL',
+    windowsHide: true,
+  } as const;
+  return new Promise((resolve) => {
+    const child = execFile(program, ['get'], options, (error, stdout, stderr) =>
+      resolve({error, stdout, stderr}),
+    );
+    // A helper that does not read its input is not thereby wrong: what it answers and its exit status decide.
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(`${serverUrl}\n`);
+  });
+}
+
+function whyFailed(
+  error: ExecFileException,
+  stdout: string,
+  stderr: string,
+  {redactor, timeoutMs = HELPER_TIMEOUT_MS}: HelperCall,
+): string {
+  if (error.code === 'ENOENT') return 'there is no such program on the PATH';
+  if (error.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') {
+    return `it wrote more than ${OUTPUT_LIMIT} bytes`;
+  }
+  if (error.killed) return `it did not answer within ${timeoutMs} ms`;
+  const ended = error.signal ? `it was ended by ${error.signal}` : `exit status ${error.code}`;
+  // Helpers of the docker family put their errors on stdout; an answer with a secret would be JSON.
+  const words = `${stderr} ${/[{"]/.test(stdout) ? '' : stdout}`
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim();
+  if (words === '') return ended;
+  return `${ended}: ${redactor.redact(words).slice(0, QUOTE_LIMIT)}`;
+}
+
+/** The words are part of the protocol (docker-credential-helpers, credentials/error.go). */
+function isNotFound(output: string): boolean {
+  return /^credentials not found\b/im.test(output.trim());
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function failed(program: string, serverUrl: string, why: string): TransshipError {
+  return new TransshipError(
+    'CREDENTIAL_HELPER_FAILED',
+    `the credential helper ${program} failed for ${serverUrl}: ${why}`,
+    {
+      side: 'local',
+      hint: `try it: echo ${serverUrl} | ${program} get; or give another file with --authfile`,
+    },
+  );
+}

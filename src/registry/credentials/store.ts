@@ -1,0 +1,164 @@
+import type {Environment} from '../../model/environment.ts';
+import type {Redactor} from '../../http/secrets.ts';
+import {canonicalRegistry, DOCKER_HUB} from '../../model/reference.ts';
+import {readAuthEntry} from './auth-entry.ts';
+import {type AuthFile, parseAuthFile, readAuthFile} from './auth-file.ts';
+import {dockerConfigFile, podmanAuthFiles, type User} from './auth-file-paths.ts';
+import {
+  type Credentials,
+  credentialsInvalid,
+  type CredentialSide,
+  learnCredentials,
+} from './credentials.ts';
+import {gitlabJobCredentials, sideCredentials} from './environment.ts';
+import {askHelper, helperProgram} from './helper.ts';
+import {findForHost} from './host-key.ts';
+
+/** Under which name docker login keeps Docker Hub. */
+const DOCKER_HUB_SERVER = 'https://index.docker.io/v1/';
+
+/** Where credentials are looked for. */
+export interface CredentialSources {
+  readonly env: Environment;
+  readonly user: User;
+  /** `--authfile`: it must be there. */
+  readonly authFile?: string;
+  /** Learns every secret before it is handed out. */
+  readonly redactor: Redactor;
+  /** The run's: ends helpers that are at work. */
+  readonly signal: AbortSignal;
+  /** For one credential helper, in ms. */
+  readonly helperTimeoutMs?: number;
+}
+
+/**
+ * Finds the credentials of a host. The first of these that knows it decides:
+ * 1. the variables of the side, TRANSSHIP_SOURCE_* or TRANSSHIP_DESTINATION_*;
+ * 2. the file of `--authfile`;
+ * 3. the file of REGISTRY_AUTH_FILE;
+ * 4. podman's files;
+ * 5. docker's: the JSON in DOCKER_AUTH_CONFIG, then `config.json`;
+ * 6. in a GitLab job, for the registry of its instance: the job's own login.
+ * Within a file: `credHelpers`, then `auths`, then `credsStore`.
+ *
+ * The variables of a side belong to one host: the one in TRANSSHIP_<SIDE>_HOST, or else the first that asks; if then
+ * another host asks, that is an error, so that no password goes to a registry it was not meant for.
+ *
+ * Files are read once and helpers asked once, however many ask; `forget` makes it look again.
+ */
+export class CredentialStore {
+  readonly #sources: CredentialSources;
+  readonly #sideHosts = new Map<CredentialSide, string>();
+  readonly #answers = new Map<string, Promise<Credentials | undefined>>();
+  #files: Promise<readonly AuthFile[]> | undefined;
+
+  constructor(sources: CredentialSources) {
+    this.#sources = sources;
+  }
+
+  /**
+   * Undefined: nobody has credentials for this host, so it is asked anonymously.
+   * @param host `host[:port]` of a reference
+   * @param repositoryPath for files that have credentials for single namespaces, as podman's may
+   * @throws TransshipError CREDENTIALS_INVALID, CREDENTIAL_HELPER_FAILED
+   */
+  async find(
+    host: string,
+    side: CredentialSide,
+    repositoryPath?: string,
+  ): Promise<Credentials | undefined> {
+    const {env, redactor} = this.#sources;
+    const registry = canonicalRegistry(host);
+    const found =
+      this.#forSide(registry, side) ??
+      (await this.#inFiles(registry, repositoryPath)) ??
+      gitlabJobCredentials(env, registry);
+    if (found) learnCredentials(found, redactor);
+    return found;
+  }
+
+  /** Drops what is remembered: after a refusal, a file or a helper may know something newer. */
+  forget(): void {
+    this.#files = undefined;
+    this.#answers.clear();
+  }
+
+  #forSide(registry: string, side: CredentialSide): Credentials | undefined {
+    const given = sideCredentials(this.#sources.env, side);
+    if (!given) return undefined;
+    if (given.host !== undefined) return given.host === registry ? given.credentials : undefined;
+    const meant = this.#sideHosts.get(side) ?? registry;
+    this.#sideHosts.set(side, meant);
+    if (meant === registry) return given.credentials;
+    throw credentialsInvalid(
+      `the variables ${given.prefix}_* could mean ${meant} or ${registry}`,
+      `set ${given.prefix}_HOST to the one they are for, and log in to the other with docker login or podman login`,
+    );
+  }
+
+  async #inFiles(registry: string, path: string | undefined): Promise<Credentials | undefined> {
+    this.#files ??= this.#readFiles();
+    for (const file of await this.#files) {
+      const found = await this.#inFile(file, registry, path);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  async #inFile(
+    file: AuthFile,
+    registry: string,
+    path: string | undefined,
+  ): Promise<Credentials | undefined> {
+    const server = registry === DOCKER_HUB ? DOCKER_HUB_SERVER : registry;
+    const helper = findForHost(file.credHelpers, registry, path)?.value;
+    const ofHelper = helper ? await this.#ask(helper, server, file) : undefined;
+    if (ofHelper) return ofHelper;
+    const entry = findForHost(file.auths, registry, path);
+    const ofEntry = entry && readAuthEntry(file.name, entry.key, entry.value);
+    if (ofEntry) return ofEntry;
+    if (helper !== undefined || file.credsStore === undefined) return undefined;
+    // Docker leaves an empty entry behind under the name by which the store knows the secret.
+    return this.#ask(file.credsStore, entry?.key ?? server, file);
+  }
+
+  #ask(name: string, server: string, file: AuthFile): Promise<Credentials | undefined> {
+    const {env, redactor, signal, helperTimeoutMs} = this.#sources;
+    const program = helperProgram(name, file.name);
+    const key = `${program} ${server}`;
+    const asked =
+      this.#answers.get(key) ??
+      askHelper(program, server, {
+        env,
+        redactor,
+        signal,
+        ...(helperTimeoutMs === undefined ? {} : {timeoutMs: helperTimeoutMs}),
+      });
+    this.#answers.set(key, asked);
+    return asked;
+  }
+
+  async #readFiles(): Promise<readonly AuthFile[]> {
+    const {env, user, authFile} = this.#sources;
+    const named = authFile === undefined ? undefined : await readAuthFile(authFile);
+    if (authFile !== undefined && !named) {
+      throw credentialsInvalid(
+        `--authfile: there is no file ${authFile}`,
+        'name a file that docker login or podman login wrote',
+      );
+    }
+    const given = env['DOCKER_AUTH_CONFIG'];
+    return [
+      ...(named ? [named] : []),
+      ...(await readAll([env['REGISTRY_AUTH_FILE'], ...podmanAuthFiles(env, user)])),
+      ...(given ? [parseAuthFile('DOCKER_AUTH_CONFIG', given)] : []),
+      ...(await readAll([dockerConfigFile(env, user)])),
+    ];
+  }
+}
+
+/** Those of the files that are there, in their order. */
+async function readAll(files: readonly (string | undefined)[]): Promise<readonly AuthFile[]> {
+  const read = await Promise.all(files.flatMap((file) => (file ? [readAuthFile(file)] : [])));
+  return read.filter((file) => file !== undefined);
+}
