@@ -1,0 +1,34 @@
+import {TransshipError} from '../model/error.ts';
+
+export function isMissing(error: unknown): boolean {
+  return hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR');
+}
+
+export function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
+
+/** What a failing read of a file is to the user. A TransshipError stays as it is. */
+export function unreadable(path: string, cause: unknown): Error {
+  if (cause instanceof TransshipError) return cause;
+  return new TransshipError('FILE_UNREADABLE', `cannot read ${path}: ${reason(cause)}`, {
+    side: 'local',
+    hint: 'check that the path is right and that you may read it',
+    cause,
+  });
+}
+
+/** What a failing write is to the user. A TransshipError stays as it is. */
+export function unwritable(path: string, cause: unknown): Error {
+  if (cause instanceof TransshipError) return cause;
+  const full = hasCode(cause, 'ENOSPC') || hasCode(cause, 'EDQUOT');
+  return new TransshipError('FILE_WRITE_FAILED', `cannot write ${path}: ${reason(cause)}`, {
+    side: 'local',
+    hint: full ? 'make room on the disk and run it again' : 'check that you may write there',
+    cause,
+  });
+}
+
+function reason(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

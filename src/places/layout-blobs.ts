@@ -1,0 +1,98 @@
+import {open, readFile, stat} from 'node:fs/promises';
+import {join} from 'node:path';
+import type {Descriptor} from '../model/descriptor.ts';
+import {algorithmOf, type Digest, hexOf} from '../model/digest.ts';
+import {type Side, TransshipError} from '../model/error.ts';
+import type {BlobStream, ByteRange, Call} from '../model/port.ts';
+import {isMissing, unreadable} from './file-error.ts';
+
+/** Bytes that one read takes from a file: few system calls, little memory. */
+const READ_SIZE = 256 * 1024;
+
+/** The `blobs` directory of a layout (image-spec image-layout.md, "Blobs"). Manifests are blobs there, too. */
+export class LayoutBlobs {
+  readonly #directory: string;
+  readonly #side: Side;
+
+  constructor(layout: string, side: Side) {
+    this.#directory = join(layout, 'blobs');
+    this.#side = side;
+  }
+
+  /** The file that holds the content, or would hold it. */
+  path(digest: Digest): string {
+    return join(this.#directory, algorithmOf(digest), hexOf(digest));
+  }
+
+  /** Bytes; undefined: not there. */
+  async size(digest: Digest): Promise<number | undefined> {
+    try {
+      const file = await stat(this.path(digest));
+      return file.isFile() ? file.size : undefined;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw unreadable(this.path(digest), error);
+    }
+  }
+
+  /** The whole content if it has at most `limit` bytes; else only its size. */
+  async read(
+    digest: Digest,
+    limit: number,
+  ): Promise<Uint8Array | {readonly size: number} | undefined> {
+    const size = await this.size(digest);
+    if (size === undefined || size > limit) return size === undefined ? undefined : {size};
+    try {
+      return await readFile(this.path(digest));
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw unreadable(this.path(digest), error);
+    }
+  }
+
+  /**
+   * The file is opened when the first chunk is asked for: a stream that nobody reads holds nothing.
+   * @throws TransshipError BLOB_NOT_FOUND, BLOB_SIZE_MISMATCH
+   */
+  async open(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {
+    call.signal.throwIfAborted();
+    const size = await this.size(blob.digest);
+    if (size === undefined) {
+      throw new TransshipError('BLOB_NOT_FOUND', `${this.path(blob.digest)} is not there`, {
+        side: this.#side,
+        hint: 'the layout is not whole; write the image into it again',
+      });
+    }
+    if (size !== blob.size) {
+      throw new TransshipError(
+        'BLOB_SIZE_MISMATCH',
+        `${this.path(blob.digest)} has ${size} bytes, the manifest says ${blob.size}`,
+        {side: this.#side, hint: 'the file is damaged; write the image into the layout again'},
+      );
+    }
+    const end = Math.min(range.end ?? size, size);
+    return {
+      start: range.offset,
+      chunks: readRange(this.path(blob.digest), range.offset, end, call),
+    };
+  }
+}
+
+/** Each chunk is a buffer of its own, since the reader may keep it. */
+async function* readRange(
+  path: string,
+  offset: number,
+  end: number,
+  call: Call,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  await using file = await open(path, 'r');
+  let position = offset;
+  while (position < end) {
+    call.signal.throwIfAborted();
+    const buffer = Buffer.allocUnsafeSlow(Math.min(READ_SIZE, end - position));
+    const {bytesRead} = await file.read(buffer, 0, buffer.byteLength, position);
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}

@@ -1,0 +1,106 @@
+import type {Descriptor} from '../model/descriptor.ts';
+import {type Digest, isDigest} from '../model/digest.ts';
+import type {Manifest} from '../model/manifest.ts';
+import type {IndexChange, IndexEntry} from './layout-index.ts';
+
+/** Where a layout keeps its tags (image-spec annotations.md, "Pre-Defined Annotation Keys"). */
+const REF_NAME = 'org.opencontainers.image.ref.name';
+
+/** The entries of an index, found by tag and by digest. */
+export interface EntryTable {
+  /** In the order of the index. */
+  readonly tags: ReadonlyMap<string, Descriptor>;
+  readonly digests: ReadonlyMap<Digest, Descriptor>;
+  /** By place in the index. */
+  readonly listed: readonly (Descriptor | undefined)[];
+}
+
+/** Of entries with the same tag or digest the first counts. An entry with an unknown kind of digest is passed over. */
+export function tabulate(entries: readonly IndexEntry[]): EntryTable {
+  const tags = new Map<string, Descriptor>();
+  const digests = new Map<Digest, Descriptor>();
+  const listed = entries.map(descriptorOf);
+  for (const [place, entry] of entries.entries()) {
+    const descriptor = listed[place];
+    if (descriptor === undefined) continue;
+    const tag = tagOf(entry);
+    if (tag !== undefined && !tags.has(tag)) tags.set(tag, descriptor);
+    if (!digests.has(descriptor.digest)) digests.set(descriptor.digest, descriptor);
+  }
+  return {tags, digests, listed};
+}
+
+/**
+ * Lets `tag` point to the manifest; the entry that had the tag goes.
+ * @param parts children of the manifest that need no entry of their own
+ */
+export function withTag(manifest: Manifest, tag: string, parts: ReadonlySet<string>): IndexChange {
+  return (entries) => {
+    const isTagged = (entry: IndexEntry): boolean => tagOf(entry) === tag;
+    const fresh = entryOf(manifest, tag);
+    const old = entries.find(isTagged);
+    if (old?.digest === fresh.digest) return entries;
+    const at = old === undefined ? entries.length : entries.indexOf(old);
+    const kept = (entry: IndexEntry): boolean => !isTagged(entry) && !isBare(entry, fresh.digest);
+    return without(parts, [
+      ...entries.slice(0, at).filter(kept),
+      fresh,
+      ...entries.slice(at).filter(kept),
+    ]);
+  };
+}
+
+/**
+ * Lists the manifest without a tag, so that it can be found, unless it is listed already.
+ * @param parts children of the manifest that need no entry of their own
+ */
+export function withManifest(manifest: Manifest, parts: ReadonlySet<string>): IndexChange {
+  return (entries) =>
+    entries.some((entry) => entry.digest === manifest.descriptor.digest)
+      ? entries
+      : without(parts, [...entries, entryOf(manifest)]);
+}
+
+/** Takes the tag away. The manifest stays listed. */
+export function withoutTag(tag: string): IndexChange {
+  return (entries) => {
+    const kept = entries.filter((entry) => tagOf(entry) !== tag);
+    const removed = entries.find((entry) => tagOf(entry) === tag);
+    if (removed === undefined || kept.some(({digest}) => digest === removed.digest)) return kept;
+    const {annotations: {[REF_NAME]: _tag, ...annotations} = {}, ...rest} = removed;
+    return [...kept, Object.keys(annotations).length > 0 ? {...rest, annotations} : rest];
+  };
+}
+
+/** What an index is made of need not stand beside it: it was put first and listed until now. */
+function without(
+  parts: ReadonlySet<string>,
+  entries: readonly IndexEntry[],
+): readonly IndexEntry[] {
+  return entries.filter((entry) => !(parts.has(entry.digest) && isBare(entry, entry.digest)));
+}
+
+/** Whether it lists `digest` and says no more about it. */
+function isBare(entry: IndexEntry, digest: string): boolean {
+  return entry.digest === digest && Object.keys(entry.annotations ?? {}).length === 0;
+}
+
+function entryOf({descriptor}: Manifest, tag?: string): IndexEntry {
+  const {mediaType, digest, size, artifactType} = descriptor;
+  return {
+    mediaType,
+    digest,
+    size,
+    ...(artifactType === undefined ? {} : {artifactType}),
+    ...(tag === undefined ? {} : {annotations: {[REF_NAME]: tag}}),
+  };
+}
+
+function tagOf(entry: IndexEntry): string | undefined {
+  return entry.annotations?.[REF_NAME];
+}
+
+function descriptorOf({mediaType, digest, size, artifactType}: IndexEntry): Descriptor | undefined {
+  if (!isDigest(digest)) return undefined;
+  return {mediaType, digest, size, ...(artifactType === undefined ? {} : {artifactType})};
+}

@@ -1,0 +1,169 @@
+import {mkdir, readFile, stat} from 'node:fs/promises';
+import {join} from 'node:path';
+import {z} from 'zod';
+import {TransshipError} from '../model/error.ts';
+import {replaceFile, syncDirectory} from './durable-file.ts';
+import {isMissing, unreadable, unwritable} from './file-error.ts';
+import {takeLock} from './layout-lock.ts';
+
+/** Far above any real layout: 100 000 tags are about 25 MB. */
+const INDEX_LIMIT = 64 * 1024 * 1024;
+const LAYOUT_FILE = '{"imageLayoutVersion":"1.0.0"}';
+
+/** One line of `index.json`; what we do not know in it is kept. */
+const entry = z.looseObject({
+  mediaType: z.string(),
+  digest: z.string(),
+  size: z.int().nonnegative(),
+  artifactType: z.string().optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+});
+const index = z.looseObject({manifests: z.array(entry).nullish()});
+const layoutFile = z.object({imageLayoutVersion: z.string()});
+
+export type IndexEntry = z.infer<typeof entry>;
+
+/** Gives the entries as they are to be. Pure, since it may run long after it was asked for. */
+export type IndexChange = (entries: readonly IndexEntry[]) => readonly IndexEntry[];
+
+interface Waiting {
+  readonly change: IndexChange;
+  readonly settle: PromiseWithResolvers<void>;
+}
+
+/** `index.json` of a layout: read again when it changed, written anew as a whole, by one process at a time. */
+export class LayoutIndex {
+  readonly #layout: string;
+  readonly #scratch: string;
+  readonly #path: string;
+  #cached: {readonly version: string; readonly entries: readonly IndexEntry[]} | undefined;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | undefined;
+
+  constructor(layout: string, scratch: string) {
+    this.#layout = layout;
+    this.#scratch = scratch;
+    this.#path = join(layout, 'index.json');
+  }
+
+  /**
+   * The same array as long as the file is the same; undefined: this is no layout.
+   * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
+   */
+  async entries(): Promise<readonly IndexEntry[] | undefined> {
+    const version = await this.#version();
+    if (version === undefined || !(await this.#isLayout())) return undefined;
+    if (this.#cached?.version !== version)
+      this.#cached = {version, entries: (await this.#read()).manifests ?? []};
+    return this.#cached.entries;
+  }
+
+  /**
+   * Changes the entries; makes a layout of the directory if need be. Changes that are asked for while another is being
+   * written go into one write together.
+   * @throws TransshipError FILE_WRITE_FAILED, FILE_INVALID
+   */
+  async update(change: IndexChange): Promise<void> {
+    const settle = Promise.withResolvers<void>();
+    this.#waiting.push({change, settle});
+    if (this.#writing === undefined) this.#writing = this.#writeAll();
+    await settle.promise;
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        await this.#write(batch.map(({change}) => change));
+        for (const {settle} of batch) settle.resolve();
+      } catch (error) {
+        for (const {settle} of batch) settle.reject(unwritable(this.#path, error));
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  async #write(changes: readonly IndexChange[]): Promise<void> {
+    await mkdir(this.#scratch, {recursive: true});
+    await using lock = await takeLock(join(this.#scratch, 'index.lock'));
+    const before = await this.#readOrNew();
+    const manifests = changes.reduce<readonly IndexEntry[]>(
+      (entries, change) => change(entries),
+      before.manifests ?? [],
+    );
+    const bytes = Buffer.from(JSON.stringify({...before, manifests}));
+    // What the new index names must be on the disk before it.
+    for (const algorithm of ['sha256', 'sha512'])
+      await syncDirectory(join(this.#layout, 'blobs', algorithm));
+    if (!(await this.#isLayout()))
+      await replaceFile(join(this.#layout, 'oci-layout'), Buffer.from(LAYOUT_FILE), this.#scratch);
+    if (!(await lock.isHeld())) throw lockLost(this.#path);
+    await replaceFile(this.#path, bytes, this.#scratch);
+    await syncDirectory(this.#layout);
+  }
+
+  async #readOrNew(): Promise<z.infer<typeof index>> {
+    if ((await this.#version()) !== undefined) return await this.#read();
+    return {schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: []};
+  }
+
+  async #read(): Promise<z.infer<typeof index>> {
+    const {size} = await stat(this.#path);
+    if (size > INDEX_LIMIT) throw invalid(this.#path, `it has more than ${INDEX_LIMIT} bytes`);
+    return parse(index, await readFile(this.#path, 'utf8'), this.#path);
+  }
+
+  /** Changes whenever the file does: each write makes a new file. */
+  async #version(): Promise<string | undefined> {
+    try {
+      const {ino, mtimeNs, size} = await stat(this.#path, {bigint: true});
+      return `${ino} ${mtimeNs} ${size}`;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw unreadable(this.#path, error);
+    }
+  }
+
+  async #isLayout(): Promise<boolean> {
+    if (this.#cached !== undefined) return true;
+    const path = join(this.#layout, 'oci-layout');
+    try {
+      const {imageLayoutVersion} = parse(layoutFile, await readFile(path, 'utf8'), path);
+      if (imageLayoutVersion.startsWith('1.')) return true;
+      throw invalid(path, `the layout's version is ${imageLayoutVersion}`);
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw unreadable(path, error);
+    }
+  }
+}
+
+function parse<T>(schema: z.ZodType<T>, text: string, path: string): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw invalid(path, 'it is not JSON', cause);
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw invalid(path, `${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
+}
+
+function invalid(path: string, why: string, cause?: unknown): TransshipError {
+  return new TransshipError('FILE_INVALID', `${path} is not that of an OCI layout: ${why}`, {
+    side: 'local',
+    hint: 'give a directory that holds an OCI image layout of version 1',
+    cause,
+  });
+}
+
+function lockLost(path: string): TransshipError {
+  return new TransshipError('FILE_WRITE_FAILED', `another process took ${path} over`, {
+    side: 'local',
+    hint: 'this process was halted for long; run it again',
+    retry: true,
+  });
+}

@@ -1,0 +1,163 @@
+import {createHash, type Hash, randomUUID} from 'node:crypto';
+import {createReadStream} from 'node:fs';
+import {type FileHandle, mkdir, open, rename, rm, stat} from 'node:fs/promises';
+import {basename, dirname, join} from 'node:path';
+import type {Descriptor} from '../model/descriptor.ts';
+import {algorithmOf, type Digest, finishDigest, hexOf} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import type {Call, SavedUpload, Upload} from '../model/port.ts';
+import {writeAll} from './durable-file.ts';
+import {isMissing, unwritable} from './file-error.ts';
+import {gathered} from './gathered.ts';
+
+/** Bytes that one write puts into the file, and what a dying process loses at most. */
+const WRITE_SIZE = 1024 * 1024;
+
+/**
+ * A blob on its way into a layout: a file of its own, named for the digest. Between calls it is not open. It is hashed
+ * as it grows and becomes a blob only if the digest is right.
+ */
+export class LayoutUpload implements Upload {
+  readonly minChunk = 0;
+  readonly #file: string;
+  readonly #target: string;
+  readonly #digest: Digest;
+  readonly #hash: Hash;
+  #offset: number;
+
+  private constructor(file: string, target: string, digest: Digest, hash: Hash, offset: number) {
+    this.#file = file;
+    this.#target = target;
+    this.#digest = digest;
+    this.#hash = hash;
+    this.#offset = offset;
+  }
+
+  /**
+   * @param scratch the directory for unfinished blobs; made if need be
+   * @param target where the blob is to be
+   */
+  static async begin(scratch: string, target: string, digest: Digest): Promise<LayoutUpload> {
+    const file = join(scratch, `${partialName(digest)}.${randomUUID()}.part`);
+    try {
+      await mkdir(scratch, {recursive: true});
+      await (await open(file, 'wx')).close();
+    } catch (error) {
+      throw unwritable(file, error);
+    }
+    return new LayoutUpload(file, target, digest, createHash(algorithmOf(digest)), 0);
+  }
+
+  /** Finds the file of an earlier run and reads it, to hash it. Undefined: it is gone. */
+  static async resume(
+    scratch: string,
+    target: string,
+    {digest, location}: SavedUpload,
+  ): Promise<LayoutUpload | undefined> {
+    // A location from elsewhere must not lead to other files.
+    if (basename(location) !== location || !location.startsWith(`${partialName(digest)}.`)) return;
+    const file = join(scratch, location);
+    const hash = createHash(algorithmOf(digest));
+    let offset = 0;
+    try {
+      for await (const chunk of createReadStream(file, {highWaterMark: WRITE_SIZE})) {
+        hash.update(chunk as Uint8Array);
+        offset += (chunk as Uint8Array).byteLength;
+      }
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw unwritable(file, error);
+    }
+    return new LayoutUpload(file, target, digest, hash, offset);
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
+  get saved(): SavedUpload {
+    return {digest: this.#digest, location: basename(this.#file), offset: this.#offset};
+  }
+
+  async append(body: AsyncIterable<Uint8Array>, length: number, call: Call): Promise<number> {
+    await using file = await this.#open();
+    const end = this.#offset + length;
+    for await (const piece of gathered(body, Math.min(WRITE_SIZE, length))) {
+      call.signal.throwIfAborted();
+      if (this.#offset + piece.byteLength > end) throw this.#wrongSize(`more than ${end}`);
+      try {
+        await writeAll(file, piece, this.#offset);
+      } catch (error) {
+        throw unwritable(this.#file, error);
+      }
+      this.#hash.update(piece);
+      this.#offset += piece.byteLength;
+    }
+    if (this.#offset < end) throw this.#wrongSize(`${this.#offset} and not ${end}`);
+    return this.#offset;
+  }
+
+  async ask(): Promise<number | undefined> {
+    try {
+      await stat(this.#file);
+      return this.#offset;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw unwritable(this.#file, error);
+    }
+  }
+
+  /** @throws TransshipError BLOB_SIZE_MISMATCH, BLOB_DIGEST_MISMATCH; with the latter the bytes are thrown away */
+  async commit(blob: Descriptor): Promise<void> {
+    if (this.#offset !== blob.size) throw this.#wrongSize(`${this.#offset} and not ${blob.size}`);
+    const seen = finishDigest(this.#hash.copy(), algorithmOf(this.#digest));
+    if (seen !== blob.digest) {
+      await this.cancel();
+      throw new TransshipError(
+        'BLOB_DIGEST_MISMATCH',
+        `the bytes of ${blob.digest} have the digest ${seen}`,
+        {side: 'source', hint: 'run it again: the bytes are fetched anew', retry: true},
+      );
+    }
+    {
+      await using file = await this.#open();
+      await file.sync();
+    }
+    try {
+      await mkdir(dirname(this.#target), {recursive: true});
+      await rename(this.#file, this.#target);
+    } catch (error) {
+      throw unwritable(this.#target, error);
+    }
+  }
+
+  async cancel(): Promise<void> {
+    await rm(this.#file, {force: true});
+  }
+
+  async #open(): Promise<FileHandle> {
+    try {
+      return await open(this.#file, 'r+');
+    } catch (error) {
+      if (!isMissing(error)) throw unwritable(this.#file, error);
+      throw new TransshipError('UPLOAD_LOST', `${this.#file} is gone`, {
+        side: 'destination',
+        hint: 'run it again: the blob is written from its beginning',
+        retry: true,
+        cause: error,
+      });
+    }
+  }
+
+  #wrongSize(what: string): TransshipError {
+    return new TransshipError('BLOB_SIZE_MISMATCH', `${this.#digest} got bytes: ${what}`, {
+      side: 'source',
+      hint: 'the source sent another number of bytes than it said; run it again',
+      retry: true,
+    });
+  }
+}
+
+function partialName(digest: Digest): string {
+  return `${algorithmOf(digest)}-${hexOf(digest)}`;
+}

@@ -1,0 +1,235 @@
+import {mkdir} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
+import type {Descriptor} from '../model/descriptor.ts';
+import {type Digest, isDigest} from '../model/digest.ts';
+import {type Side, TransshipError} from '../model/error.ts';
+import {
+  childManifests,
+  type Manifest,
+  MANIFEST_LIMIT,
+  manifestTooLarge,
+  parseManifest,
+} from '../model/manifest.ts';
+import type {
+  BlobStream,
+  ByteRange,
+  Call,
+  OpenBody,
+  RepositoryWriter,
+  SavedUpload,
+  Upload,
+} from '../model/port.ts';
+import type {Tag} from '../model/reference.ts';
+import {replaceFile} from './durable-file.ts';
+import {unwritable} from './file-error.ts';
+import {LayoutBlobs} from './layout-blobs.ts';
+import {type EntryTable, tabulate, withManifest, withoutTag, withTag} from './layout-entries.ts';
+import {type IndexEntry, LayoutIndex} from './layout-index.ts';
+import {findReferrers} from './layout-referrers.ts';
+import {LayoutUpload} from './layout-upload.ts';
+
+/**
+ * Beside the layout's own files: unfinished blobs and the lock. Other tools pass it over, and while no run is under way
+ * it may be deleted.
+ */
+const SCRATCH = '.transship';
+
+export interface OciLayoutOptions {
+  /** Whose content it is, for errors. Default: `local`. */
+  readonly side?: Side;
+}
+
+/**
+ * An OCI image layout in a directory, as one repository (image-spec image-layout.md). Nothing is created before
+ * something is written. Several processes may write into one layout.
+ */
+export class OciLayout implements RepositoryWriter {
+  readonly name: string;
+  readonly #side: Side;
+  readonly #scratch: string;
+  readonly #blobs: LayoutBlobs;
+  readonly #index: LayoutIndex;
+  #table: {readonly of: readonly IndexEntry[]; readonly table: EntryTable} | undefined;
+  #referrers:
+    | {readonly of: EntryTable; readonly found: Promise<ReadonlyMap<Digest, readonly Descriptor[]>>}
+    | undefined;
+
+  constructor(directory: string, options: OciLayoutOptions = {}) {
+    this.name = `oci:${directory}`;
+    this.#side = options.side ?? 'local';
+    this.#scratch = join(directory, SCRATCH);
+    this.#blobs = new LayoutBlobs(directory, this.#side);
+    this.#index = new LayoutIndex(directory, this.#scratch);
+  }
+
+  async listTags(call: Call): Promise<readonly string[] | undefined> {
+    const table = await this.#entries(call);
+    return table && [...table.tags.keys()];
+  }
+
+  /**
+   * What the part after `oci:DIR:` names: a tag of any form, a digest, or `@N`, the entry at that place of the index
+   * (containers-transports(5)). Without a `ref` the layout must have a single image.
+   * @throws TransshipError REFERENCE_INVALID
+   */
+  async resolve(ref: string | undefined, call: Call): Promise<Descriptor | undefined> {
+    const table = await this.#entries(call);
+    if (table === undefined) return undefined;
+    if (ref === undefined) {
+      if (table.digests.size <= 1) return [...table.digests.values()][0];
+      throw new TransshipError(
+        'REFERENCE_INVALID',
+        `${this.name} holds ${table.digests.size} images`,
+        {
+          side: 'local',
+          hint: `say which one: ${this.name}:TAG`,
+        },
+      );
+    }
+    const place = /^@(\d+)$/.exec(ref)?.[1];
+    if (place !== undefined) return table.listed[Number(place)];
+    return await this.head(ref as Tag | Digest, call);
+  }
+
+  async head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
+    const listed = await this.#find(reference, call);
+    if (listed !== undefined) {
+      const size = await this.#blobs.size(listed.digest);
+      return size === undefined ? undefined : {...listed, size};
+    }
+    return isDigest(reference) ? (await this.getManifest(reference, call))?.descriptor : undefined;
+  }
+
+  async getManifest(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
+    const listed = await this.#find(reference, call);
+    if (listed !== undefined) return await this.#read(listed.digest, listed.mediaType);
+    return isDigest(reference) ? await this.#read(reference, undefined) : undefined;
+  }
+
+  /** All manifests that the index leads to are read once for it; the list is never undefined. */
+  async listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[]> {
+    const table = await this.#entries(call);
+    if (table === undefined) return [];
+    if (this.#referrers?.of !== table) {
+      const read = async ({digest, mediaType}: Descriptor) => await this.#read(digest, mediaType);
+      this.#referrers = {of: table, found: findReferrers(table.digests.values(), read)};
+    }
+    // Several calls wait for one search, so it does not end with the signal of one of them.
+    const search = this.#referrers;
+    try {
+      const found = await search.found;
+      call.signal.throwIfAborted();
+      return found.get(subject) ?? [];
+    } catch (error) {
+      if (this.#referrers === search) this.#referrers = undefined;
+      throw error;
+    }
+  }
+
+  async hasBlob(digest: Digest, call: Call): Promise<boolean> {
+    call.signal.throwIfAborted();
+    return (await this.#blobs.size(digest)) !== undefined;
+  }
+
+  async openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {
+    return await this.#blobs.open(blob, range, call);
+  }
+
+  /** A layout finds referrers by looking, so the subject is always kept. */
+  async putManifest(
+    reference: Tag | Digest,
+    manifest: Manifest,
+    call: Call,
+  ): Promise<{readonly subjectKept: boolean}> {
+    call.signal.throwIfAborted();
+    const {digest, size} = manifest.descriptor;
+    if (isDigest(reference) && reference !== digest) throw this.#mismatch(reference, digest);
+    const path = this.#blobs.path(digest);
+    try {
+      if ((await this.#blobs.size(digest)) !== size) {
+        await mkdir(this.#scratch, {recursive: true});
+        await mkdir(dirname(path), {recursive: true});
+        await replaceFile(path, manifest.bytes, this.#scratch);
+      }
+    } catch (error) {
+      throw unwritable(path, error);
+    }
+    const parts = await this.#partsOf(manifest);
+    await this.#index.update(
+      isDigest(reference) ? withManifest(manifest, parts) : withTag(manifest, reference, parts),
+    );
+    return {subjectKept: true};
+  }
+
+  async putBlob(blob: Descriptor, open: OpenBody, call: Call): Promise<void> {
+    const upload = await this.beginUpload(blob, call);
+    try {
+      await upload.append(await open(0, call.signal), blob.size, call);
+      await upload.commit(blob, call);
+    } catch (error) {
+      await upload.cancel(call);
+      throw error;
+    }
+  }
+
+  async beginUpload(blob: Descriptor, call: Call): Promise<Upload> {
+    call.signal.throwIfAborted();
+    return await LayoutUpload.begin(this.#scratch, this.#blobs.path(blob.digest), blob.digest);
+  }
+
+  async resumeUpload(saved: SavedUpload, call: Call): Promise<Upload | undefined> {
+    call.signal.throwIfAborted();
+    return await LayoutUpload.resume(this.#scratch, this.#blobs.path(saved.digest), saved);
+  }
+
+  async deleteTag(tag: Tag, call: Call): Promise<void> {
+    if ((await this.#find(tag, call)) !== undefined) await this.#index.update(withoutTag(tag));
+  }
+
+  async #entries(call: Call): Promise<EntryTable | undefined> {
+    call.signal.throwIfAborted();
+    const entries = await this.#index.entries();
+    if (entries === undefined) return undefined;
+    if (this.#table?.of !== entries) this.#table = {of: entries, table: tabulate(entries)};
+    return this.#table.table;
+  }
+
+  async #find(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
+    const table = await this.#entries(call);
+    return isDigest(reference) ? table?.digests.get(reference) : table?.tags.get(reference);
+  }
+
+  async #read(digest: Digest, mediaType: string | undefined): Promise<Manifest | undefined> {
+    const bytes = await this.#blobs.read(digest, MANIFEST_LIMIT);
+    if (bytes === undefined) return undefined;
+    if (!(bytes instanceof Uint8Array)) throw manifestTooLarge(digest, this.#side);
+    const manifest = parseManifest(bytes, mediaType, digest, this.#side);
+    if (manifest.descriptor.digest !== digest)
+      throw this.#mismatch(digest, manifest.descriptor.digest);
+    return manifest;
+  }
+
+  /**
+   * The children that belong to an index alone. The index of a fallback tag only tells of referrers, which must be found
+   * without it, too; they have an artifact type and no platform there (distribution-spec, "Referrers Tag Schema").
+   */
+  async #partsOf({view}: Manifest): Promise<ReadonlySet<Digest>> {
+    const parts = new Set<Digest>();
+    for (const {digest, mediaType, platform, artifactType} of childManifests(view)) {
+      if (platform === undefined && artifactType !== undefined) {
+        const child = (await this.#read(digest, mediaType))?.view;
+        if (child?.kind !== 'schema1' && child?.subject !== undefined) continue;
+      }
+      parts.add(digest);
+    }
+    return parts;
+  }
+
+  #mismatch(wanted: Digest, seen: Digest): TransshipError {
+    return new TransshipError(
+      'MANIFEST_DIGEST_MISMATCH',
+      `${wanted} in ${this.name} has bytes with the digest ${seen}`,
+      {side: this.#side, hint: 'the file is damaged; write the image into the layout again'},
+    );
+  }
+}
