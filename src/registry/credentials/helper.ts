@@ -6,7 +6,7 @@ import {TransshipError} from '../../model/error.ts';
 import {type Credentials, credentialsInvalid} from './credentials.ts';
 
 /** How long a helper may take, in ms, before it is killed: it may have to ask a cloud, or a person for a passphrase. */
-export const HELPER_TIMEOUT_MS = 60_000;
+const HELPER_TIMEOUT_MS = 60_000;
 /** Some clouds give tokens of 10 KB; a helper that writes more than this, in bytes, is killed. */
 const OUTPUT_LIMIT = 256 * 1024;
 /** How many characters of a failing helper's words are quoted. */
@@ -20,7 +20,7 @@ export interface HelperCall {
   readonly env: Environment;
   readonly redactor: Redactor;
   readonly signal: AbortSignal;
-  /** In ms; default HELPER_TIMEOUT_MS. */
+  /** In ms; default 60 000. */
   readonly timeoutMs?: number;
 }
 
@@ -103,6 +103,7 @@ function whyFailed(
   if (error.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') {
     return `it wrote more than ${OUTPUT_LIMIT} bytes`;
   }
+  if (typeof error.code === 'string') return `it cannot be started (${error.code})`;
   if (error.killed) return `it did not answer within ${timeoutMs} ms`;
   const ended = error.signal ? `it was ended by ${error.signal}` : `exit status ${error.code}`;
   // Helpers of the docker family put their errors on stdout; an answer with a secret would be JSON.

@@ -1,4 +1,4 @@
-import {readFile} from 'node:fs/promises';
+import {readFile, writeFile} from 'node:fs/promises';
 import {inspect} from 'node:util';
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
 import {Redactor} from '../../../src/http/secrets.ts';
@@ -94,6 +94,18 @@ test('the words of a failing helper are cut short', async () => {
 test('a helper that is not there fails with its name', async () => {
   const asked = ask('exit 0', {env: {PATH: '/none'}});
   await expect(asked).rejects.toThrow('docker-credential-fake failed for r.test: there is no such');
+});
+
+test('a helper that may not be run fails with the reason', async () => {
+  await writeFile(helpers.directory.join('docker-credential-fake'), 'not for execution');
+  const call = {
+    env: {PATH: helpers.directory.path},
+    redactor: new Redactor(),
+    signal: AbortSignal.timeout(30_000),
+  };
+  await expect(askHelper('docker-credential-fake', 'r.test', call)).rejects.toThrow(
+    'it cannot be started (EACCES)',
+  );
 });
 
 test('a helper that writes without end is killed', async () => {
