@@ -1,0 +1,129 @@
+/** The rooms of `src`, from the ground up: a room may import only from those before it. */
+export const ROOMS = [
+  'model',
+  'http',
+  'registry',
+  'places',
+  'transfer',
+  'observe',
+  'plan',
+  'gitlab',
+  'apply',
+  'doctor',
+  'report',
+  'sandbox',
+  'cli',
+] as const;
+
+const LINE_LIMIT = 300;
+/** Packages that only one room may use. */
+const OWNED: Readonly<Record<string, string>> = {
+  undici: 'http',
+  commander: 'cli',
+  'cli-progress': 'cli',
+};
+/** Rooms of pure functions, and what they must do without. */
+const PURE = new Set(['model', 'plan']);
+const IMPURE_MODULES =
+  /^node:(?:fs|net|http|https|http2|tls|dns|dgram|child_process|worker_threads|timers|os|stream)\b/;
+const IMPURE_NAMES =
+  /\b(?:Date\.now|Math\.random|randomUUID|randomBytes|performance\.now|setTimeout|setInterval|setImmediate|fetch)\b|\bnew Date\(\)/;
+
+/** A file of `src`; the path is relative to it, with `/`. */
+export interface SourceFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+export interface Import {
+  /** As written. */
+  readonly module: string;
+  /** The room it leads to; undefined: a package or a module of Node's. */
+  readonly room: string | undefined;
+}
+
+/** What a file breaks, one sentence for each thing; none: all is well. */
+export function violations(file: SourceFile): readonly string[] {
+  const room = roomOf(file.path);
+  if (room === undefined) return [`${file.path} is in no room`];
+  const code = codeOf(file.text);
+  const found = importsOf(file).flatMap((used) => importViolations(room, used));
+  const lines = file.text.trimEnd().split('\n').length;
+  if (lines > LINE_LIMIT) found.push(`has ${lines} lines`);
+  if (/\bimport\(\s*[^'"\s]/.test(code)) found.push('imports a module whose name is computed');
+  if (/\brequire\(/.test(code)) found.push('uses require');
+  if (room !== 'cli') {
+    if (/(?<![\w.$])process\s*(?:\?\.|\.|\[)/.test(code)) found.push('uses process');
+    if (/(?<![\w.$])console\s*(?:\?\.|\.|\[)/.test(code)) found.push('uses console');
+  }
+  const impure = PURE.has(room) ? IMPURE_NAMES.exec(code)?.[0] : undefined;
+  if (impure !== undefined) found.push(`is pure and uses ${impure}`);
+  return found.map((what) => `${file.path} ${what}`);
+}
+
+function importViolations(room: string, {module, room: other}: Import): string[] {
+  if (module.startsWith('.')) {
+    if (other === undefined) return [`imports ${module}, which is in no room`];
+    return other === room || mayImport(room, other) ? [] : [`imports from ${other}: ${module}`];
+  }
+  const owner = OWNED[packageOf(module)];
+  if (owner !== undefined && owner !== room)
+    return [`imports ${module}, which belongs to ${owner}`];
+  if (room !== 'cli' && module === 'node:process') return ['uses process'];
+  if (room !== 'cli' && module === 'node:console') return ['uses console'];
+  return PURE.has(room) && IMPURE_MODULES.test(module) ? [`is pure and imports ${module}`] : [];
+}
+
+function mayImport(room: string, other: string): boolean {
+  // GitLab's API is a client of its own: what it needs of a registry it is given through the model's ports.
+  if (room === 'gitlab' && other === 'registry') return false;
+  return rank(other) < rank(room);
+}
+
+function rank(room: string): number {
+  return (ROOMS as readonly string[]).indexOf(room);
+}
+
+/** Every import of a file: static, of types, re-exports, dynamic. */
+export function importsOf({path, text}: SourceFile): readonly Import[] {
+  const code = codeOf(text);
+  const modules = [
+    // `import … from '…'` and `export … from '…'`; a name list may span lines, a string or `;` ends the statement.
+    ...code.matchAll(/(?:^|[;}])\s*(?:import|export)\b[^'";]*?\bfrom\s*['"]([^'"]+)['"]/gm),
+    ...code.matchAll(/(?:^|[;}])\s*import\s*['"]([^'"]+)['"]/gm),
+    ...code.matchAll(/\bimport\(\s*['"]([^'"]+)['"]/g),
+  ];
+  return modules.map(([, module = '']) => ({module, room: roomOf(resolve(path, module))}));
+}
+
+/** The code without its comments. Strings stay, since the names of modules are strings. */
+function codeOf(text: string): string {
+  const token =
+    /\/\*[\s\S]*?\*\/|\/\/[^\n]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|(?<=[=(,:;!&|?{}[\n]\s*)\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/[a-z]*/g;
+  return text.replace(token, (part) => {
+    if (part.startsWith('//') || part.startsWith('/*')) return ' ';
+    // A message may speak of a process; only what looks like a module's name matters.
+    return /^['"][\w@./:-]*['"]$/.test(part) || part.startsWith('`') ? part : "''";
+  });
+}
+
+function roomOf(path: string): string | undefined {
+  const [room = '', file] = path.split('/');
+  return file !== undefined && rank(room) >= 0 ? room : undefined;
+}
+
+function packageOf(module: string): string {
+  const [first = '', second = ''] = module.split('/');
+  return first.startsWith('@') ? `${first}/${second}` : first;
+}
+
+/** The path that a relative import leads to, below `src`; `..` that lead out of it stay. */
+function resolve(from: string, module: string): string {
+  if (!module.startsWith('.')) return '';
+  const parts = from.split('/').slice(0, -1);
+  for (const part of module.split('/')) {
+    if (part === '..' && parts.length > 0 && parts.at(-1) !== '..') parts.pop();
+    else if (part !== '.') parts.push(part);
+  }
+  return parts.join('/');
+}
