@@ -136,6 +136,7 @@ export class HttpClient implements AsyncDisposable {
       const answer = new HttpAnswer(request, data);
       // Nothing to come: the caller need not care, and what undici holds of the request is let go.
       if (method === 'HEAD' || answer.length === 0) await answer.discard();
+      else if (request.readLimit !== undefined) await answer.read(request.readLimit);
       return answer;
     } catch (thrown) {
       release(content);

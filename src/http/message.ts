@@ -33,6 +33,11 @@ export interface HttpRequest {
   readonly body?: HttpBody | undefined;
   /** The queue it waits in. Default: `small`. */
   readonly lane?: Lane;
+  /**
+   * The answer's body is read at once, so many bytes of it at most: a body that breaks is a failed attempt then. The
+   * same limit is to be given to `read`.
+   */
+  readonly readLimit?: number;
   /** How long the server may take to answer once the body is sent, in ms. Default: the client's. */
   readonly headersTimeoutMs?: number;
   /** Attempts in all. Default: the policy's. */

@@ -12,7 +12,14 @@ import type {RegistryNotice, RegistryOptions} from './settings.ts';
 export interface RegistryRequest
   extends Pick<
       HttpRequest,
-      'method' | 'headers' | 'body' | 'lane' | 'signal' | 'headersTimeoutMs' | 'attemptsAt500'
+      | 'method'
+      | 'headers'
+      | 'body'
+      | 'lane'
+      | 'signal'
+      | 'readLimit'
+      | 'headersTimeoutMs'
+      | 'attemptsAt500'
     >,
     Need {
   /** Below `/v2/`, with its query; or a URL that the registry named. */

@@ -104,6 +104,7 @@ export class Manifests {
       method,
       target: this.#target(reference),
       headers: {accept: MANIFEST_ACCEPT},
+      readLimit: MANIFEST_LIMIT,
       path: this.#path,
       scopes: [pullScope(this.#path)],
       signal,

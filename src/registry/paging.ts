@@ -18,7 +18,7 @@ export async function* pages(
   const visited = new Set<string>();
   let {target} = first;
   for (;;) {
-    const answer = await connection.send({...first, target});
+    const answer = await connection.send({...first, target, readLimit: PAGE_LIMIT});
     yield answer;
     const link = answer.status === 200 ? nextLink(answer.header('link')) : undefined;
     if (link === undefined) return;
@@ -31,7 +31,7 @@ export async function* pages(
 }
 
 /** The most of one page that is read, in bytes: registries that page not at all send everything at once. */
-export const PAGE_LIMIT = 64 * 1024 * 1024;
+export const PAGE_LIMIT = 32 * 1024 * 1024;
 
 /** @throws TransshipError RESPONSE_INVALID */
 export async function readPage(answer: HttpAnswer): Promise<unknown> {

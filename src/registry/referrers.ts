@@ -1,12 +1,12 @@
 import type {HttpAnswer} from '../http/answer.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
-import {MANIFEST_LIMIT, parseManifest} from '../model/manifest.ts';
+import {parseManifest} from '../model/manifest.ts';
 import {OCI_INDEX} from '../model/media-type.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection} from './connection.ts';
-import {pages, unreadable} from './paging.ts';
+import {PAGE_LIMIT, pages, unreadable} from './paging.ts';
 import {refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 
@@ -48,8 +48,8 @@ export async function listReferrers(
 }
 
 async function readIndex(answer: HttpAnswer): Promise<readonly Descriptor[]> {
-  const {bytes, complete} = await answer.read(MANIFEST_LIMIT);
-  if (!complete) throw unreadable(answer, `is larger than ${MANIFEST_LIMIT} bytes`);
+  const {bytes, complete} = await answer.read(PAGE_LIMIT);
+  if (!complete) throw unreadable(answer, `is larger than ${PAGE_LIMIT} bytes`);
   const {view} = parseManifest(bytes, OCI_INDEX, undefined, answer.request.side);
   if (view.kind === 'index') return view.manifests;
   throw unreadable(answer, 'is not an index');

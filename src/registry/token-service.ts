@@ -39,7 +39,7 @@ export async function fetchToken(http: HttpClient, wanted: TokenRequest): Promis
     credentials?.kind === 'identity-token'
       ? refreshRequest(realm, wanted, credentials.token)
       : tokenRequest(realm, wanted, credentials);
-  const answer = await http.send(request);
+  const answer = await http.send({...request, readLimit: TOKEN_LIMIT});
   if (answer.status !== 200) throw await refusal(answer, {who: 'the token service'});
   const {bytes} = await answer.read(TOKEN_LIMIT);
   const token = parseToken(parseJson(bytes), wanted.now());

@@ -1,6 +1,7 @@
 import type {HttpAnswer} from '../http/answer.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
 import type {Call, MountBlob, OpenBody, SavedUpload} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection} from './connection.ts';
@@ -58,9 +59,8 @@ export class Uploads {
    */
   readonly mount: MountBlob = async (blob, from, call) => {
     const scopes = [pushScope(this.#path), pullScope(from)];
-    if (await this.#mayNotRead(from, scopes, call)) return {kind: 'declined'};
-    const query = `?mount=${encodeURIComponent(blob.digest)}&from=${encodeURIComponent(from)}`;
-    const answer = await this.#post(query, scopes, call);
+    const answer = await this.#askToMount(blob.digest, from, scopes, call);
+    if (!answer) return {kind: 'declined'};
     if (answer.status === 201) {
       await answer.discard();
       return {kind: 'mounted'};
@@ -72,6 +72,26 @@ export class Uploads {
     await answer.discard();
     return {kind: 'declined'};
   };
+
+  /** Undefined: no token for both repositories is to be had. */
+  async #askToMount(
+    digest: Digest,
+    from: RepositoryPath,
+    scopes: readonly Scope[],
+    call: Call,
+  ): Promise<HttpAnswer | undefined> {
+    try {
+      if (await this.#mayNotRead(from, scopes, call)) return undefined;
+      const query = `?mount=${encodeURIComponent(digest)}&from=${encodeURIComponent(from)}`;
+      return await this.#post(query, scopes, call);
+    } catch (error) {
+      const isDenied =
+        error instanceof TransshipError &&
+        (error.code === 'UNAUTHORIZED' || error.code === 'FORBIDDEN');
+      if (isDenied) return undefined;
+      throw error;
+    }
+  }
 
   /** A token service drops what it does not grant, and a JWT tells so before the registry does. */
   async #mayNotRead(
