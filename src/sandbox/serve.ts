@@ -1,5 +1,6 @@
+import {once} from 'node:events';
 import type {IncomingMessage, ServerResponse} from 'node:http';
-import {finished, pipeline} from 'node:stream/promises';
+import {finished} from 'node:stream/promises';
 import type {Answer, Exchange} from './exchange.ts';
 import {Refusal, refusal} from './refusal.ts';
 import type {Reply} from './reply.ts';
@@ -35,12 +36,13 @@ export async function serve(
       return refusal(500, 'UNKNOWN', failure.message).reply;
     });
     gone.signal.throwIfAborted();
-    await send(response, reply, traffic);
+    await send(response, reply, gone.signal, traffic);
     // What was not read of the body is in the way of the connection's next request.
     request.resume();
   } catch (error) {
     failure ??= asError(error);
-    response.destroy();
+    // The client gets what was sent before the body broke off, and then the end of the connection.
+    request.socket.destroySoon();
   }
   return {
     number,
@@ -85,32 +87,26 @@ async function* countedIn(request: IncomingMessage, traffic: Traffic): AsyncGene
   }
 }
 
-async function send(response: ServerResponse, reply: Reply, traffic: Traffic): Promise<void> {
-  const {status, headers, body} = reply;
+async function send(
+  response: ServerResponse,
+  {status, headers, body}: Reply,
+  signal: AbortSignal,
+  traffic: Traffic,
+): Promise<void> {
   response.setHeader('docker-distribution-api-version', 'registry/2.0');
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.statusCode = status;
-  if (body === undefined || response.req.method === 'HEAD') {
-    response.end();
-    await finished(response);
-    return;
-  }
-  const chunks = typeof body === 'function' ? body() : whole(body);
-  await pipeline(counted(chunks, traffic), response);
-}
-
-async function* whole(body: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield body;
-}
-
-async function* counted(
-  chunks: AsyncIterable<Uint8Array>,
-  traffic: Traffic,
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) {
+  const isBodyless = body === undefined || response.req.method === 'HEAD';
+  for await (const chunk of isBodyless ? [] : chunksOf(body)) {
     traffic.bytesOut += chunk.byteLength;
-    yield chunk;
+    if (!response.write(chunk)) await once(response, 'drain', {signal});
   }
+  response.end();
+  await finished(response);
+}
+
+function chunksOf(body: NonNullable<Reply['body']>): AsyncIterable<Uint8Array> | [Uint8Array] {
+  return typeof body === 'function' ? body() : [body];
 }
 
 function asError(thrown: unknown): Error {

@@ -1,0 +1,116 @@
+import {once} from 'node:events';
+import {readdir, writeFile} from 'node:fs/promises';
+import {connect} from 'node:net';
+import {text} from 'node:stream/consumers';
+import {describe, expect, test} from 'vitest';
+import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
+import {tempDirectory} from '../support/temp.ts';
+import {openUpload, pushBlob, pushImage, send, sha256, someBlob} from './client.ts';
+
+/** Sends a request line as it is: `fetch` would tidy the path up. */
+async function raw(sandbox: Sandbox, line: string): Promise<string> {
+  const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1');
+  socket.end(`${line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  return text(socket);
+}
+
+describe('a path that leads out', () => {
+  test.each([
+    'GET /v2/../../secret/blobs/uploads/x',
+    'GET /v2/%2e%2e/%2e%2e/manifests/secret',
+    'PUT /v2/a/../../b/manifests/v1',
+    'POST /v2/a/../b/blobs/uploads/',
+    'POST /v2/_manifests/blobs/uploads/',
+    'POST /v2/a%00b/blobs/uploads/',
+    'GET /v2/a/manifests/..',
+    'GET /v2/a/manifests/%2e%2e%2f%2e%2e%2fsecret',
+    'GET /v2/a/blobs/sha256:../../../secret',
+    'GET /v2/a/blobs/sha256:%2e%2e%2fsecret',
+    'GET /v2/a/referrers/sha256:..',
+    'PATCH /v2/a/blobs/uploads/..?_state=Li4',
+    'GET /v2/a/blobs/uploads/%2e%2e%2f%2e%2e%2fsecret',
+    'GET /v2/a/tags/list%',
+    `POST /v2/a/blobs/uploads/?mount=${sha256('x')}/../x&from=a`,
+    'POST /v2/a/blobs/uploads/?mount=x&from=../a',
+    'GET //v2//secret',
+    'GET /v2/a/tags/list/../../../secret',
+    'OPTIONS *',
+  ])('%s is refused, and nothing is written', async (line) => {
+    await using temp = await tempDirectory();
+    await writeFile(temp.join('secret'), 'secret');
+    const storage = {kind: 'directory', path: temp.join('storage')} as const;
+    await using sandbox = await startSandbox({storage});
+    expect(await raw(sandbox, line)).toMatch(/^HTTP\/1\.1 (400|404) /);
+    expect(sandbox.log.entries.map(({failure}) => failure)).toEqual([undefined]);
+    expect(await readdir(temp.path)).toEqual(['secret']);
+  });
+
+  test('as `from` of a mount only opens an upload', async () => {
+    await using sandbox = await startSandbox();
+    const uploads = `POST /v2/a/blobs/uploads/?mount=${sha256('x')}&from=../../secret`;
+    expect(await raw(sandbox, uploads)).toMatch(/^HTTP\/1\.1 202 /);
+  });
+});
+
+describe.each(['memory', 'directory'])('in the %s', (kind) => {
+  async function start(path: string): Promise<Sandbox> {
+    return startSandbox({storage: kind === 'memory' ? {kind} : {kind: 'directory', path}});
+  }
+
+  test('many uploads of one blob at a time all succeed', async () => {
+    await using temp = await tempDirectory();
+    await using sandbox = await start(temp.path);
+    const {bytes, digest} = someBlob(300_000);
+    const repositories = Array.from({length: 20}, (_, i) => `${sandbox.url}/v2/a/b${i % 4}`);
+    await Promise.all(repositories.map((repository) => pushBlob(repository, bytes)));
+    const pulled = await send('GET', `${repositories[0]}/blobs/${digest}`);
+    expect(pulled.body.equals(bytes)).toBe(true);
+  });
+
+  test('a tag that many write and read at a time always points to something', async () => {
+    await using temp = await tempDirectory();
+    await using sandbox = await start(temp.path);
+    const repository = `${sandbox.url}/v2/a/b`;
+    await pushImage(repository, 'v1');
+    const writes = Array.from({length: 20}, (_, i) => pushImage(repository, 'v1', {x: i}));
+    const headers = {accept: 'application/vnd.oci.image.manifest.v1+json'};
+    const reads = Array.from({length: 20}, () =>
+      send('GET', `${repository}/manifests/v1`, {headers}),
+    );
+    for (const {answer} of await Promise.all(writes)) expect(answer.status).toBe(201);
+    for (const read of await Promise.all(reads)) {
+      expect(read.headers.get('docker-content-digest')).toBe(sha256(read.body));
+    }
+  });
+
+  test('two that close one upload: one gets the blob, the other is told', async () => {
+    await using temp = await tempDirectory();
+    await using sandbox = await start(temp.path);
+    const {bytes, digest} = someBlob();
+    const put = `${await openUpload(`${sandbox.url}/v2/a/b`)}&digest=${digest}`;
+    const both = await Promise.all([1, 2].map(() => send('PUT', put, {body: bytes})));
+    expect(new Set(both.map(({status}) => status))).toEqual(new Set([201, 404]));
+    expect((await send('HEAD', `${sandbox.url}/v2/a/b/blobs/${digest}`)).status).toBe(200);
+  });
+});
+
+test('a refused body of any size does not disturb the next request of the connection', async () => {
+  await using sandbox = await startSandbox();
+  const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1');
+  const size = 5 * 1024 * 1024;
+  socket.write(`PUT /v2/a/b/manifests/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: ${size}\r\n\r\n`);
+  socket.write(Buffer.alloc(size));
+  socket.end('GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  const answers = await text(socket);
+  expect(answers.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
+});
+
+test('a client that goes away in the middle of a download is no failure of the next', async () => {
+  await using sandbox = await startSandbox();
+  const digest = await pushBlob(`${sandbox.url}/v2/a/b`, Buffer.alloc(20_000_000));
+  const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1');
+  socket.write(`GET /v2/a/b/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  await once(socket, 'data');
+  socket.destroy();
+  expect((await send('GET', `${sandbox.url}/v2/a/b/blobs/${digest}`)).status).toBe(200);
+});

@@ -1,0 +1,195 @@
+import {connect} from 'node:net';
+import {once} from 'node:events';
+import {describe, expect, test} from 'vitest';
+import {startSandbox} from '../../src/sandbox/sandbox.ts';
+import {tempDirectory} from '../support/temp.ts';
+import {codes, locationOf, openUpload, pushBlob, send, sha256, someBlob} from './client.ts';
+
+/** What happens on the other side of a broken connection is seen only by looking again. */
+const PATIENT = {timeout: 30_000, interval: 5};
+
+describe('an upload in one piece', () => {
+  test('goes with the PUT', async () => {
+    await using sandbox = await startSandbox();
+    const repository = `${sandbox.url}/v2/a/b`;
+    const {bytes, digest} = someBlob();
+    const opened = await send('POST', `${repository}/blobs/uploads/`);
+    expect(opened.status).toBe(202);
+    expect(opened.headers.get('range')).toBe('0-0');
+    expect(opened.headers.get('docker-upload-uuid')).toMatch(/^[0-9a-f-]{36}$/);
+
+    const closed = await send('PUT', `${locationOf(opened)}&digest=${digest}`, {body: bytes});
+    expect(closed.status).toBe(201);
+    expect(closed.headers.get('docker-content-digest')).toBe(digest);
+    const pulled = await send('GET', locationOf(closed));
+    expect(pulled.body.equals(bytes)).toBe(true);
+  });
+
+  test('goes with the POST where the registry has that', async () => {
+    const {bytes, digest} = someBlob();
+    await using sandbox = await startSandbox();
+    const uploads = `/v2/a/b/blobs/uploads/?digest=${digest}`;
+    expect((await send('POST', sandbox.url + uploads, {body: bytes})).status).toBe(201);
+    expect((await send('HEAD', `${sandbox.url}/v2/a/b/blobs/${digest}`)).status).toBe(200);
+
+    await using without = await startSandbox({flavour: {singlePost: false}});
+    expect((await send('POST', without.url + uploads, {body: bytes})).status).toBe(202);
+    expect((await send('HEAD', `${without.url}/v2/a/b/blobs/${digest}`)).status).toBe(404);
+  });
+
+  test('has sha512 too', async () => {
+    await using sandbox = await startSandbox();
+    const repository = `${sandbox.url}/v2/a/b`;
+    const digest =
+      'sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e';
+    const put = await send('PUT', `${await openUpload(repository)}&digest=${digest}`);
+    expect(put.status).toBe(201);
+    expect((await send('GET', `${repository}/blobs/${digest}`)).body.byteLength).toBe(0);
+  });
+
+  test('with another digest is refused and gone', async () => {
+    await using sandbox = await startSandbox();
+    const location = await openUpload(`${sandbox.url}/v2/a/b`);
+    const wrong = await send('PUT', `${location}&digest=${sha256('other')}`, {body: 'this'});
+    expect(wrong.status).toBe(400);
+    expect(codes(wrong)).toEqual(['DIGEST_INVALID']);
+    expect((await send('GET', location)).status).toBe(404);
+    const blob = await send('HEAD', `${sandbox.url}/v2/a/b/blobs/${sha256('other')}`);
+    expect(blob.status).toBe(404);
+  });
+});
+
+describe('an upload in chunks', () => {
+  test('goes on at each new Location, and says where it stands', async () => {
+    await using sandbox = await startSandbox();
+    const first = await send('PATCH', await openUpload(`${sandbox.url}/v2/a/b`), {
+      body: 'hello ',
+      headers: {'content-range': '0-5', 'content-type': 'application/octet-stream'},
+    });
+    expect(first.status).toBe(202);
+    expect(first.headers.get('range')).toBe('0-5');
+    const second = await send('PATCH', locationOf(first), {body: 'wor'});
+    expect(second.headers.get('range')).toBe('0-8');
+    expect(locationOf(second)).not.toBe(locationOf(first));
+
+    const asked = await send('GET', locationOf(first));
+    expect(asked.status).toBe(204);
+    expect(asked.headers.get('range')).toBe('0-8');
+    const digest = sha256('hello world');
+    const closed = await send('PUT', `${locationOf(asked)}&digest=${digest}`, {
+      body: 'ld',
+      headers: {'content-range': '9-10'},
+    });
+    expect(closed.status).toBe(201);
+  });
+
+  test.each([
+    ['too far on', '5-9', 416, 'CONTENT_RANGE_INVALID', '0-2'],
+    ['behind', '0-4', 416, 'CONTENT_RANGE_INVALID', '0-2'],
+    ['of another length', '3-9', 400, 'SIZE_INVALID', null],
+    ['that is none', 'three to nine', 416, 'CONTENT_RANGE_INVALID', '0-2'],
+  ])('refuses a range %s, and keeps its place', async (_what, range, status, code, told) => {
+    await using sandbox = await startSandbox();
+    const opened = await openUpload(`${sandbox.url}/v2/a/b`);
+    const location = locationOf(await send('PATCH', opened, {body: 'abc'}));
+    const refused = await send('PATCH', location, {
+      body: 'defgh',
+      headers: {'content-range': range},
+    });
+    expect(refused.status).toBe(status);
+    expect(codes(refused)).toEqual([code]);
+    expect((await send('GET', location)).headers.get('range')).toBe('0-2');
+    expect(refused.headers.get('range')).toBe(told);
+  });
+
+  test('refuses an old Location and tells the new one', async () => {
+    await using sandbox = await startSandbox();
+    const old = await openUpload(`${sandbox.url}/v2/a/b`);
+    await send('PATCH', old, {body: 'abc'});
+    const refused = await send('PATCH', old, {body: 'def'});
+    expect(refused.status).toBe(416);
+    expect(codes(refused)).toEqual(['RESUMABLE_BLOB_UPLOAD_INVALID']);
+    expect((await send('PATCH', locationOf(refused), {body: 'def'})).status).toBe(202);
+  });
+
+  test('two at the same place: one is taken', async () => {
+    await using sandbox = await startSandbox();
+    const location = await openUpload(`${sandbox.url}/v2/a/b`);
+    const both = await Promise.all(
+      ['aaa', 'bbb'].map((body) =>
+        send('PATCH', location, {body, headers: {'content-range': '0-2'}}),
+      ),
+    );
+    expect(new Set(both.map(({status}) => status))).toEqual(new Set([202, 416]));
+    expect((await send('GET', location)).headers.get('range')).toBe('0-2');
+  });
+
+  test('can be given up', async () => {
+    await using sandbox = await startSandbox();
+    const location = await openUpload(`${sandbox.url}/v2/a/b`);
+    expect((await send('DELETE', location)).status).toBe(204);
+    const gone = await send('PATCH', location, {body: 'abc'});
+    expect(gone.status).toBe(404);
+    expect(codes(gone)).toEqual(['BLOB_UPLOAD_UNKNOWN']);
+  });
+
+  test('announces the least size of a chunk', async () => {
+    await using sandbox = await startSandbox({flavour: {minChunk: 5_000_000}});
+    const opened = await send('POST', `${sandbox.url}/v2/a/b/blobs/uploads/`);
+    expect(opened.headers.get('oci-chunk-min-length')).toBe('5000000');
+  });
+});
+
+test('what arrived before the connection broke is kept, over a restart too', async () => {
+  await using temp = await tempDirectory();
+  const storage = {kind: 'directory', path: temp.path} as const;
+  let path: string;
+  {
+    await using sandbox = await startSandbox({storage});
+    const location = new URL(await openUpload(`${sandbox.url}/v2/a/b`));
+    path = location.pathname + location.search;
+    const socket = connect(Number(location.port), location.hostname);
+    socket.on('error', () => {});
+    socket.write(`PATCH ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhello `);
+    const stands = async () => (await send('GET', location.href)).headers.get('range');
+    await expect.poll(stands, PATIENT).toBe('0-5');
+    socket.destroy();
+    await once(socket, 'close');
+    const patch = () => sandbox.log.entries.find(({method}) => method === 'PATCH');
+    await expect.poll(patch, PATIENT).toMatchObject({status: undefined, bytesIn: 6});
+  }
+  await using sandbox = await startSandbox({storage});
+  const asked = await send('GET', sandbox.url + path);
+  expect(asked.headers.get('range')).toBe('0-5');
+  const digest = sha256('hello world');
+  const closed = await send('PUT', `${locationOf(asked)}&digest=${digest}`, {body: 'world'});
+  expect(closed.status).toBe(201);
+});
+
+describe('mounting', () => {
+  test('takes the blob from the other repository', async () => {
+    await using sandbox = await startSandbox();
+    const digest = await pushBlob(`${sandbox.url}/v2/from/here`, 'blob');
+    const uploads = `${sandbox.url}/v2/to/there/blobs/uploads/?mount=${digest}`;
+    const mounted = await send('POST', `${uploads}&from=from/here`);
+    expect(mounted.status).toBe(201);
+    expect((await send('GET', locationOf(mounted))).body.toString()).toBe('blob');
+  });
+
+  test('finds the blob by itself when no repository is named', async () => {
+    await using sandbox = await startSandbox();
+    const digest = await pushBlob(`${sandbox.url}/v2/from/here`, 'blob');
+    const uploads = `${sandbox.url}/v2/to/there/blobs/uploads/?mount=${digest}`;
+    expect((await send('POST', uploads)).status).toBe(201);
+  });
+
+  test('of what is not there opens an upload', async () => {
+    await using sandbox = await startSandbox();
+    const digest = sha256('blob');
+    const uploads = `${sandbox.url}/v2/to/there/blobs/uploads/?mount=${digest}`;
+    const declined = await send('POST', `${uploads}&from=from/here`);
+    expect(declined.status).toBe(202);
+    const closed = await send('PUT', `${locationOf(declined)}&digest=${digest}`, {body: 'blob'});
+    expect(closed.status).toBe(201);
+  });
+});
