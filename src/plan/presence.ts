@@ -38,23 +38,23 @@ export class Presence {
   }
 
   /**
-   * Takes from what is known to what follows: a registry takes no manifest without its parts (distribution-spec,
-   * "Pushing Manifests"), so that they are there where the manifest is; and where source and destination are one
-   * repository, all of it is. Layers with URLs are excepted, since no registry asks for those.
+   * Takes from what is known to what follows: a source that may be another route's destination has what it gives; and a
+   * registry takes no manifest without its parts (distribution-spec, "Pushing Manifests"), so that they are there where
+   * the manifest is. Layers with URLs are excepted, since no registry asks for those.
    */
   follow(candidate: Candidate): void {
     const {source, destination, cutFrom, digest, graph} = candidate;
+    const own = this.#of(source.repository).content;
     const {content} = this.#of(destination.repository);
-    const isSame = source.repository === destination.repository;
     if (this.isDone(candidate)) content.add(digest);
     for (const {descriptor, view} of graph?.manifests.toReversed() ?? []) {
       const isCut = cutFrom !== undefined && descriptor.digest === digest;
-      if (isSame && !isCut) content.add(descriptor.digest);
-      if (!isSame && !content.has(descriptor.digest)) continue;
-      for (const child of childManifests(view)) content.add(child.digest);
-      for (const blob of childBlobs(view)) {
-        const isThere = isSame ? !source.absentForeign.has(blob.digest) : !blob.urls?.length;
-        if (isThere) content.add(blob.digest);
+      if (!isCut) own.add(descriptor.digest);
+      const isThere = content.has(descriptor.digest);
+      for (const child of isThere ? childManifests(view) : []) content.add(child.digest);
+      for (const {digest: blob, urls} of childBlobs(view)) {
+        if (!source.absentForeign.has(blob)) own.add(blob);
+        if (isThere && !urls?.length) content.add(blob);
       }
     }
   }

@@ -1,0 +1,153 @@
+import {describe, expect, it} from 'vitest';
+import type {Manifest} from '../../src/model/manifest.ts';
+import {digestOf} from '../../src/model/digest.ts';
+import type {Plan, WishFilters} from '../../src/model/plan.ts';
+import type {Tag} from '../../src/model/reference.ts';
+import type {SourceInventory, SourceRoot} from '../../src/observe/inventory.ts';
+import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
+import {cutIndex} from '../../src/plan/cut-index.ts';
+import {destination, entry, image, index, layoutSource, source} from '../support/inventories.ts';
+
+const FROM = 'a.test/team/app';
+const TO = 'b.test/group/app';
+const amd64 = image(['amd64']);
+const arm64 = image(['arm64']);
+const arm = image(['arm']);
+const app = index([
+  entry(amd64, 'linux/amd64'),
+  entry(arm64, 'linux/arm64'),
+  entry(arm, 'linux/arm/v7'),
+]);
+const sbom = image(['sbom of amd64'], {subject: amd64});
+const signature = image(['signature of the sbom'], {subject: sbom});
+const cosign = image(['signature of the index']);
+
+const tagFor = ({descriptor}: Manifest) => descriptor.digest.replace(':', '-');
+const referrer = (of: Manifest, subject: Manifest): SourceRoot => ({
+  digest: of.descriptor.digest,
+  as: 'referrer',
+  subject: subject.descriptor.digest,
+});
+
+function withAttached(): SourceInventory {
+  const from = source(FROM, {'1.0': app}, [amd64, arm64, arm, sbom, signature, cosign]);
+  const cosignTag = `${tagFor(app)}.sig` as Tag;
+  const signed: SourceRoot = {
+    ...referrer(cosign, app),
+    tag: cosignTag,
+    as: 'signature',
+  } as SourceRoot;
+  return {
+    ...from,
+    roots: [referrer(signature, sbom), signed, referrer(sbom, amd64), ...from.roots],
+  };
+}
+
+function planOne(from: SourceInventory, filters: WishFilters = {}, to = destination(TO)): Plan {
+  const route = {source: from, destination: to, single: true};
+  return makeCopyPlan({wish: {source: FROM, destination: TO, filters}, routes: [route]});
+}
+
+describe('makeCopyPlan: what belongs to an image', () => {
+  it('comes after it, each with what it needs', () => {
+    const {steps} = planOne(withAttached());
+    const id = (what: Manifest) => `copy:${TO}@${what.descriptor.digest}`;
+    expect(steps.map((step) => [step.id, step.needs])).toEqual([
+      [`copy:${TO}:1.0`, []],
+      [id(sbom), [`copy:${TO}:1.0`]],
+      [`copy:${TO}:${tagFor(app)}.sig`, [`copy:${TO}:1.0`]],
+      [id(signature), [id(sbom)]],
+    ]);
+  });
+
+  it('needs nothing where the image is there already', () => {
+    const to = destination(TO, {'1.0': app.descriptor.digest});
+    const {steps, skipped} = planOne(withAttached(), {}, to);
+    expect(skipped).toMatchObject([{reason: 'present', tag: '1.0'}]);
+    expect(steps.map(({needs}) => needs.length)).toEqual([0, 0, 1]);
+  });
+
+  it('comes after it also where it was asked for as a tag', () => {
+    const made = planOne(layoutSource('signed', FROM));
+    const image1 = made.steps.find(({tag}) => tag === '1.0');
+    expect(made.steps).toHaveLength(5);
+    for (const step of made.steps) {
+      expect(step.needs).toEqual(step === image1 ? [] : [image1?.id]);
+    }
+  });
+
+  it('stays behind with it', () => {
+    const old = new Map([[app.descriptor.digest, '2020-01-01T00:00:00Z']]);
+    const made = planOne({...withAttached(), created: old}, {newerThan: '2026-01-01T00:00:00Z'});
+    expect(made.steps).toEqual([]);
+    expect(made.skipped).toHaveLength(4);
+    expect(made.skipped).toContainEqual({
+      reason: 'filtered',
+      from: FROM,
+      digest: sbom.descriptor.digest,
+      detail: expect.stringContaining('which is not copied'),
+    });
+  });
+
+  it('is refused where it is not whole itself', () => {
+    const from = withAttached();
+    const manifests = new Map(from.manifests);
+    manifests.delete(sbom.descriptor.digest);
+    const made = planOne({...from, manifests});
+    expect(made.steps.map(({tag}) => tag)).toEqual(['1.0', `${tagFor(app)}.sig`]);
+    expect(made.checks).toMatchObject([{code: 'SOURCE_INCOMPLETE', result: 'warn'}]);
+    expect(made.skipped).toMatchObject([
+      {reason: 'incomplete', digest: sbom.descriptor.digest},
+      {reason: 'incomplete', digest: signature.descriptor.digest},
+    ]);
+  });
+});
+
+describe('makeCopyPlan: platforms', () => {
+  it('copies the one image, and what belongs to it', () => {
+    const made = planOne(withAttached(), {platforms: ['linux/amd64']});
+    expect(made.steps.map(({digest}) => digest)).toEqual(
+      [amd64, sbom, signature].map(({descriptor}) => descriptor.digest),
+    );
+    expect(made.steps[0]).toMatchObject({
+      tag: '1.0',
+      sourceTag: {name: '1.0', digest: app.descriptor.digest},
+    });
+    expect(made.skipped).toMatchObject([{reason: 'filtered', tag: `${tagFor(app)}.sig`}]);
+    expect(made.checks).toMatchObject([{code: 'INDEX_CUT', result: 'warn', subject: `${TO}:1.0`}]);
+  });
+
+  it('cuts an index so that the same bytes can be made again', () => {
+    const made = planOne(withAttached(), {platforms: ['linux/amd64', 'linux/arm']});
+    const keep = [amd64, arm].map(({descriptor}) => descriptor.digest);
+    const cut = made.manifests.find(({cutFrom}) => cutFrom !== undefined);
+    expect(cut).toMatchObject({cutFrom: {digest: app.descriptor.digest, keep}, manifests: keep});
+    expect(cut?.digest).toBe(digestOf(cutIndex(app.bytes, keep)));
+    expect(made.steps[0]).toMatchObject({digest: cut?.digest, manifests: [...keep, cut?.digest]});
+    expect(made.checks.map(({code}) => code)).toEqual(['INDEX_CUT']);
+  });
+
+  it('finds an index that was cut before', () => {
+    const filters = {platforms: ['linux/amd64', 'linux/arm']};
+    const [first] = planOne(withAttached(), filters).steps;
+    const to = destination(TO, {'1.0': first?.digest ?? amd64.descriptor.digest});
+    expect(planOne(withAttached(), filters, to).skipped[0]).toMatchObject({reason: 'present'});
+  });
+
+  it('takes of a source that is not whole the platform that is', () => {
+    const made = planOne(layoutSource('sparse', FROM), {platforms: ['linux/amd64']});
+    expect(made.steps).toHaveLength(1);
+    expect(planOne(layoutSource('sparse', FROM)).steps).toEqual([]);
+  });
+
+  it('refuses a single image that has none of them, naming those it has', () => {
+    const made = planOne(withAttached(), {platforms: ['windows/amd64']});
+    expect(made.steps).toEqual([]);
+    expect(made.checks).toMatchObject([{code: 'SKIPPED', result: 'forbid'}]);
+    expect(made.skipped[0]).toMatchObject({
+      reason: 'filtered',
+      tag: '1.0',
+      detail: '--platform: it has linux/amd64, linux/arm/v7, linux/arm64 only',
+    });
+  });
+});

@@ -1,0 +1,98 @@
+import {describe, expect, it} from 'vitest';
+import type {WishFilters} from '../../src/model/plan.ts';
+import {attachmentSubject} from '../../src/plan/attachment.ts';
+import {selectTags} from '../../src/plan/filters.ts';
+
+const HEX = 'ab'.repeat(32);
+const SIGNATURE = `sha256-${HEX}.sig`;
+const NAMES = [
+  'latest',
+  '1.0.0',
+  'v1.2.3',
+  '1.3.0-rc.1',
+  '2.0.0',
+  '1.35',
+  '1.0.0_build.7',
+  '.hidden',
+];
+
+describe('selectTags', () => {
+  it.each<[string, WishFilters, string[]]>([
+    ['nothing', {}, ['latest', '1.0.0', 'v1.2.3', '1.3.0-rc.1', '2.0.0', '1.35', '1.0.0_build.7']],
+    ['a glob', {tags: ['1.*']}, ['1.0.0', '1.3.0-rc.1', '1.35', '1.0.0_build.7']],
+    ['several globs', {tags: ['latest', 'v*']}, ['latest', 'v1.2.3']],
+    ['braces', {tags: ['{latest,2.*}']}, ['latest', '2.0.0']],
+    ['a class', {tags: ['[v]*']}, ['v1.2.3']],
+    ['case', {tags: ['LATEST']}, []],
+    ['an exclusion', {excludeTags: ['*rc*', '1.0*', 'latest']}, ['v1.2.3', '2.0.0', '1.35']],
+    ['both', {tags: ['1*'], excludeTags: ['*rc*', '*_*']}, ['1.0.0', '1.35']],
+    ['a range', {semver: '>=1 <2'}, ['1.0.0', 'v1.2.3', '1.0.0_build.7']],
+    ['a range with a prerelease', {semver: '>=1.3.0-rc.0 <2'}, ['1.3.0-rc.1']],
+    ['a range and a glob', {semver: '*', tags: ['v*']}, ['v1.2.3']],
+  ])('takes what %s leaves', (_what, filters, expected) => {
+    const {selected, notRead} = selectTags(NAMES, filters);
+    expect(selected).toEqual(expected);
+    expect(notRead).toHaveLength(NAMES.length - expected.length);
+  });
+
+  it('says of each tag why it is left out', () => {
+    const {notRead} = selectTags(['', 'dev', '1.0.0', 'x', '9.0.0'], {
+      excludeTags: ['d*'],
+      semver: '^1',
+    });
+    expect(notRead).toEqual([
+      {tag: '', reason: 'invalid-name', detail: expect.any(String)},
+      {tag: 'dev', reason: 'filtered', detail: '--exclude-tag d* matches'},
+      {tag: 'x', reason: 'filtered', detail: '--semver ^1: not a version'},
+      {tag: '9.0.0', reason: 'filtered', detail: '--semver ^1: not in the range'},
+    ]);
+  });
+
+  it('takes a tag that is listed twice once', () => {
+    expect(selectTags(['a', 'b', 'a'], {}).selected).toEqual(['a', 'b']);
+  });
+
+  it('leaves signatures to their subjects where there are filters', () => {
+    const names = ['1.0', SIGNATURE];
+    expect(selectTags(names, {}).selected).toEqual(names);
+    for (const filters of [{tags: ['*']}, {newest: 3}, {platforms: ['linux/amd64']}]) {
+      const {selected, notRead} = selectTags(names, filters);
+      expect(selected).toEqual(['1.0']);
+      expect(notRead).toEqual([
+        {tag: SIGNATURE, reason: 'filtered', detail: expect.stringContaining('sha256:abab')},
+      ]);
+    }
+    expect(selectTags(names, {tags: []}).selected).toEqual(names);
+  });
+
+  it.each<[WishFilters, string]>([
+    [{tags: ['']}, '--tag'],
+    [{tags: ['!1.*']}, '--tag "!1.*"'],
+    [{excludeTags: ['team/app']}, '--exclude-tag "team/app"'],
+    [{tags: ['[1']}, '--tag "[1"'],
+    [{semver: 'one'}, '--semver "one"'],
+    [{semver: ' '}, '--semver'],
+  ])('refuses %j, naming the flag', (filters, message) => {
+    expect(() => selectTags([], filters)).toThrow(
+      expect.objectContaining({code: 'FILTER_INVALID', message: expect.stringContaining(message)}),
+    );
+  });
+});
+
+describe('attachmentSubject', () => {
+  it.each([
+    [`sha256-${HEX}`, `sha256:${HEX}`],
+    [`sha256-${HEX}.sig`, `sha256:${HEX}`],
+    [`sha256-${HEX}.att`, `sha256:${HEX}`],
+    [`sha256-${HEX}.sbom`, `sha256:${HEX}`],
+    [`sha256-${HEX}.vnd.example`, `sha256:${HEX}`],
+    [`sha256-${HEX.slice(1)}`, undefined],
+    [`sha256-${HEX}0`, undefined],
+    [`sha256-${HEX.toUpperCase()}`, undefined],
+    [`x-sha256-${HEX}`, undefined],
+    [`sha512-${HEX}`, undefined],
+    ['latest', undefined],
+  ])('reads %s', (tag, subject) => {
+    expect(attachmentSubject(tag)).toBe(subject);
+  });
+});
