@@ -10,6 +10,8 @@ const SPACE = /[\s,]*/y;
 const TOKEN = /[\w!#$%&'*+.^`|~-]+/y;
 const EQUALS = /\s*=\s*/y;
 const QUOTED = /"((?:[^"\\]|\\.)*)"?/y;
+/** What some schemes carry in place of parameters (RFC 9110, section 11.2). */
+const TOKEN68 = /[ \t]+[\w.~+/-]+=*(?=\s*(?:,|$))/y;
 const BARE = /[^\s,"]*/y;
 
 /**
@@ -33,6 +35,7 @@ export function parseChallenges(value: string | undefined): readonly Challenge[]
     const current = challenges.at(-1);
     if (!take(EQUALS) || !current) {
       challenges.push({scheme: token.toLowerCase(), parameters: {}});
+      take(TOKEN68);
       continue;
     }
     const quoted = take(QUOTED)?.[1];

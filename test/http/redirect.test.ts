@@ -1,0 +1,104 @@
+import {describe, expect, it} from 'vitest';
+import {HttpClient} from '../../src/http/client.ts';
+import type {HttpRequest} from '../../src/http/message.ts';
+import {Redirects, resolveHop} from '../../src/http/redirect.ts';
+import {startHttpServer} from '../support/http-server.ts';
+import {NEVER} from '../support/streams.ts';
+
+const from = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
+  method: 'GET',
+  url: new URL(url),
+  side: 'source',
+  signal: NEVER,
+  ...more,
+});
+
+describe('resolveHop', () => {
+  it.each([
+    ['https://a.example/v2/x', '/y?z=1', 'https://a.example/y?z=1'],
+    ['https://a.example/v2/x', 'https://storage.example/y#part', 'https://storage.example/y'],
+    ['http://a.example/', 'https://a.example/', 'https://a.example/'],
+    ['https://10.0.0.1/', 'https://10.0.0.2/', 'https://10.0.0.2/'],
+    ['http://localhost:5000/', 'http://localhost:9000/', 'http://localhost:9000/'],
+  ])('from %s to %s', (url, location, to) => {
+    expect(resolveHop(location, from(url)).href).toBe(to);
+  });
+
+  it.each([
+    ['http after https', 'https://a.example/', 'http://a.example/'],
+    ['a private address', 'https://a.example/', 'https://169.254.169.254/latest'],
+    ['a loopback name', 'https://a.example/', 'https://localhost/'],
+    ['another protocol', 'https://a.example/', 'file:///etc/passwd'],
+    ['a user name', 'https://a.example/', 'https://me:secret@b.example/'],
+    ['nonsense', 'https://a.example/', 'https://['],
+  ])('refuses %s', (_what, url, location) => {
+    expect(() => resolveHop(location, from(url))).toThrow(
+      expect.objectContaining({
+        code: 'REDIRECT_REFUSED',
+        message: expect.not.stringContaining('secret'),
+      }),
+    );
+  });
+});
+
+describe('Redirects', () => {
+  it('keeps the authorization within the origin, and loses it for good beyond', () => {
+    const redirects = new Redirects();
+    const first = from('https://a.example/1', {authorization: 'Bearer t'});
+    const second = redirects.next(first, 307, '/2');
+    expect(second?.authorization).toBe('Bearer t');
+    const third = second && redirects.next(second, 302, 'https://b.example/3');
+    expect(third).not.toHaveProperty('authorization');
+    const fourth = third && redirects.next(third, 302, 'https://a.example/4');
+    expect(fourth?.url.href).toBe('https://a.example/4');
+    expect(fourth).not.toHaveProperty('authorization');
+  });
+
+  it('refuses a circle and an endless chain', () => {
+    const circle = new Redirects();
+    const a = from('https://a.example/1');
+    const b = circle.next(a, 302, '/2');
+    expect(() => b && circle.next(b, 302, '/1')).toThrow('circle');
+
+    const chain = new Redirects();
+    const follow = () => {
+      let request: HttpRequest | undefined = a;
+      for (let n = 0; request && n < 50; n++) request = chain.next(request, 302, `/hop${n}`);
+    };
+    expect(follow).toThrow('more than 6');
+  });
+
+  it('follows a write only where method and body can stay', () => {
+    const bytes = {kind: 'bytes', bytes: new Uint8Array(1)} as const;
+    const stream = {kind: 'stream', length: 1, chunks: (async function* () {})()} as const;
+    const next = (status: number, more: Partial<HttpRequest>) =>
+      new Redirects().next(from('https://a.example/', {method: 'POST', ...more}), status, '/2');
+    expect(next(307, {body: bytes})?.body).toBe(bytes);
+    expect(next(302, {body: bytes})).toBeUndefined();
+    expect(next(307, {body: stream})).toBeUndefined();
+    expect(new Redirects().next(from('https://a.example/'), 307, undefined)).toBeUndefined();
+  });
+});
+
+describe('HttpClient, redirected', () => {
+  it('keeps the range, and gives the storage no authorization', async () => {
+    await using storage = await startHttpServer((_request, response) => {
+      response.writeHead(206, {'content-range': 'bytes 5-9/10'}).end('56789');
+    });
+    await using registry = await startHttpServer((_request, response) => {
+      response.writeHead(307, {location: `${storage.url}/blob?sig=1`}).end('moved');
+    });
+    await using http = new HttpClient();
+    const answer = await http.send(
+      from(`${registry.url}/v2/a`, {authorization: 'Bearer t', headers: {range: 'bytes=5-9'}}),
+    );
+    expect(Buffer.from((await answer.read(100)).bytes).toString()).toBe('56789');
+    expect(answer.request.url.href).toBe(`${storage.url}/blob?sig=1`);
+    expect(registry.requests[0]?.headers.authorization).toBe('Bearer t');
+    expect(storage.requests[0]?.headers).toMatchObject({
+      range: 'bytes=5-9',
+      'accept-encoding': 'identity',
+    });
+    expect(storage.requests[0]?.headers).not.toHaveProperty('authorization');
+  });
+});

@@ -1,0 +1,138 @@
+import {describe, expect, it} from 'vitest';
+import {HttpClient} from '../../src/http/client.ts';
+import type {HttpRequest} from '../../src/http/message.ts';
+import {Attempts, DEFAULT_RETRY, pause, type RetryPolicy} from '../../src/http/retry.ts';
+import {startHttpServer} from '../support/http-server.ts';
+import {NEVER, streamOf} from '../support/streams.ts';
+
+const QUICK: RetryPolicy = {attempts: 4, attemptsAt500: 2, baseMs: 1, capMs: 1, budgetMs: 1000};
+
+const get = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
+  method: 'GET',
+  url: new URL(url),
+  side: 'source',
+  signal: NEVER,
+  ...more,
+});
+
+/** Answers with these statuses, one after the other, and with the last one for ever. */
+function answering(...statuses: number[]) {
+  return startHttpServer((_request, response) => {
+    const status = statuses.length > 1 ? statuses.shift() : statuses[0];
+    response.writeHead(status ?? 599).end(String(status));
+  });
+}
+
+describe('Attempts', () => {
+  it('pauses between nothing and a bound that doubles, up to the cap', () => {
+    const bounds = [100, 200, 400, 500, 500];
+    const policy = {attempts: 6, attemptsAt500: 6, baseMs: 100, capMs: 500, budgetMs: 1e9};
+    for (let n = 0; n < 50; n++) {
+      const attempts = new Attempts(policy);
+      const pauses = bounds.map(() => attempts.next({status: 503}) ?? Number.NaN);
+      pauses.forEach((ms, index) => expect(ms).toBeLessThanOrEqual(bounds[index] ?? 0));
+      expect(Math.min(...pauses)).toBeGreaterThanOrEqual(0);
+      expect(attempts.next({status: 503})).toBeUndefined();
+    }
+  });
+
+  it('waits at least as long as the server asks for, within the budget', () => {
+    const attempts = new Attempts({...DEFAULT_RETRY, budgetMs: 20_000});
+    expect(attempts.next({status: 429, retryAfterMs: 10_000})).toBeGreaterThanOrEqual(10_000);
+    expect(attempts.next({status: 429, retryAfterMs: 10_000})).toBeUndefined();
+  });
+});
+
+describe('HttpClient, trying again', () => {
+  it.each([408, 429, 500, 502, 503, 504])('does so after %i', async (status) => {
+    await using server = await answering(status, 200);
+    await using http = new HttpClient({retry: QUICK});
+    expect((await http.send(get(server.url))).status).toBe(200);
+    expect(server.requests).toHaveLength(2);
+  });
+
+  it.each([400, 401, 403, 404, 405, 409, 413, 416, 501])('does not after %i', async (status) => {
+    await using server = await answering(status, 200);
+    await using http = new HttpClient({retry: QUICK});
+    expect((await http.send(get(server.url))).status).toBe(status);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('gives the last answer when all attempts are made, sooner at 500', async () => {
+    await using busy = await answering(503);
+    await using broken = await answering(500);
+    await using http = new HttpClient({retry: QUICK});
+    const answer = await http.send(get(busy.url));
+    expect(Buffer.from((await answer.read(100)).bytes).toString()).toBe('503');
+    expect(busy.requests).toHaveLength(4);
+    expect((await http.send(get(broken.url))).status).toBe(500);
+    expect(broken.requests).toHaveLength(2);
+  });
+
+  it('opens the body anew for each attempt', async () => {
+    await using server = await answering(503, 503, 201);
+    await using http = new HttpClient({retry: QUICK});
+    const body = {
+      kind: 'factory',
+      length: 3,
+      open: () => Promise.resolve(streamOf([Buffer.from('abc')])),
+    } as const;
+    expect((await http.send(get(server.url, {method: 'PUT', body}))).status).toBe(201);
+    expect(server.requests.map((request) => request.body.toString())).toEqual([
+      'abc',
+      'abc',
+      'abc',
+    ]);
+  });
+
+  it('does not send a stream twice', async () => {
+    await using server = await answering(503, 201);
+    await using http = new HttpClient({retry: QUICK});
+    const body = {kind: 'stream', length: 3, chunks: streamOf([Buffer.from('abc')])} as const;
+    expect((await http.send(get(server.url, {method: 'PATCH', body}))).status).toBe(503);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('sends again what a connection lost, also in the middle of a small answer', async () => {
+    let requests = 0;
+    await using server = await startHttpServer((_request, response) => {
+      requests++;
+      if (requests === 1) response.destroy();
+      else if (requests === 2)
+        response.writeHead(200, {'content-length': '9'}).write('x', () => response.destroy());
+      else response.end('all of it');
+    });
+    await using http = new HttpClient({retry: QUICK});
+    const answer = await http.send(get(server.url, {readLimit: 100}));
+    expect(Buffer.from((await answer.read(100)).bytes).toString()).toBe('all of it');
+  });
+
+  it('gives up at once where the server wants more time than there is', async () => {
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(429, {'retry-after': '3600'}).end();
+    });
+    await using http = new HttpClient({retry: QUICK});
+    expect((await http.send(get(server.url))).status).toBe(429);
+    expect((await http.send(get(server.url))).status).toBe(429);
+    expect(server.requests).toHaveLength(2);
+  });
+
+  it('slows down when it is told to', async () => {
+    await using server = await answering(429, 200);
+    await using http = new HttpClient({retry: QUICK});
+    const {origin} = new URL(server.url);
+    const before = http.throttle(origin).limit;
+    await http.send(get(server.url));
+    expect(http.throttle(origin).limit).toBeLessThan(before);
+  });
+});
+
+describe('pause', () => {
+  it('ends with the reason of an abort', async () => {
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const waiting = pause(3_600_000, controller.signal);
+    controller.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+  });
+});

@@ -1,0 +1,127 @@
+import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
+import {type Lane, Throttle} from '../../src/http/throttle.ts';
+import {NEVER} from '../support/streams.ts';
+
+/** Tasks that end when they are told to. */
+function tasks(throttle: Throttle) {
+  const started: (() => void)[] = [];
+  const results: Promise<void>[] = [];
+  return {
+    started,
+    add(lane: Lane, count: number) {
+      for (let n = 0; n < count; n++) {
+        const {promise, resolve} = Promise.withResolvers<void>();
+        results.push(
+          throttle.run(lane, NEVER, () => {
+            started.push(resolve);
+            return promise;
+          }),
+        );
+      }
+    },
+    async endAll() {
+      while (started.length > 0) {
+        for (const end of started.splice(0)) end();
+        await Promise.resolve();
+        await new Promise(setImmediate);
+      }
+      await Promise.all(results);
+    },
+  };
+}
+
+describe('Throttle', () => {
+  it('bounds each lane, and lets no lane wait for another', async () => {
+    using throttle = new Throttle();
+    const work = tasks(throttle);
+    work.add('write', 100);
+    expect(work.started).toHaveLength(8);
+    work.add('read', 100);
+    expect(work.started).toHaveLength(16);
+    work.add('small', 100);
+    expect(work.started).toHaveLength(32);
+    await work.endAll();
+  });
+
+  it('doubles with each round of good answers, up to 64', () => {
+    using throttle = new Throttle();
+    for (let n = 0; n < 16; n++) throttle.succeeded();
+    expect(throttle.limit).toBe(32);
+    for (let n = 0; n < 32; n++) throttle.succeeded();
+    expect(throttle.limit).toBe(64);
+    for (let n = 0; n < 1000; n++) throttle.succeeded();
+    expect(throttle.limit).toBe(64);
+  });
+
+  it('halves when the host is overloaded, never below one, and then grows by one a round', () => {
+    using throttle = new Throttle();
+    throttle.overloaded();
+    expect(throttle.limit).toBe(8);
+    for (let n = 0; n < 8; n++) throttle.succeeded();
+    expect(throttle.limit).toBe(9);
+    for (let n = 0; n < 20; n++) throttle.overloaded();
+    expect(throttle.limit).toBe(1);
+    throttle.succeeded();
+    expect(throttle.limit).toBe(2);
+  });
+
+  it('takes the refusals of one round for one', async () => {
+    using throttle = new Throttle();
+    const work = tasks(throttle);
+    work.add('small', 16);
+    for (let n = 0; n < 16; n++) throttle.overloaded();
+    expect(throttle.limit).toBe(8);
+    throttle.overloaded();
+    expect(throttle.limit).toBe(4);
+    await work.endAll();
+  });
+
+  it('leaves a slot in each lane at the lowest limit', async () => {
+    using throttle = new Throttle();
+    for (let n = 0; n < 10; n++) throttle.overloaded();
+    const work = tasks(throttle);
+    work.add('write', 3);
+    work.add('read', 3);
+    work.add('small', 3);
+    expect(work.started).toHaveLength(3);
+    await work.endAll();
+  });
+
+  it('lets go of what is aborted while it waits', async () => {
+    using throttle = new Throttle();
+    const work = tasks(throttle);
+    work.add('small', 16);
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const waiting = throttle.run('small', controller.signal, () =>
+      Promise.reject(new Error('ran')),
+    );
+    controller.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    await work.endAll();
+  });
+});
+
+describe('Throttle, told to wait', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout', 'Date']});
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('holds all lanes for the longest time that was asked for', async () => {
+    using throttle = new Throttle();
+    throttle.overloaded(5_000);
+    throttle.overloaded(1_000);
+    const ran: string[] = [];
+    const all = (['small', 'read', 'write'] as const).map((lane) =>
+      throttle.run(lane, NEVER, () => Promise.resolve(ran.push(lane))),
+    );
+    await vi.advanceTimersByTimeAsync(4_999);
+    expect(ran).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    await Promise.all(all);
+    expect(ran.sort()).toEqual(['read', 'small', 'write']);
+  });
+});
