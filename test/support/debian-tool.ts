@@ -11,7 +11,7 @@ export type Tool = 'docker-registry' | 'skopeo';
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/transship/', import.meta.url));
 
 /** The path of a program: on PATH, or unpacked by an earlier `provideTool`; undefined: not there. */
-export async function findTool(name: Tool): Promise<string | undefined> {
+async function findTool(name: Tool): Promise<string | undefined> {
   for (const directory of [...(process.env['PATH'] ?? '').split(delimiter), CACHE]) {
     const path = join(directory, name);
     if (directory !== '' && (await isExecutable(path))) return path;

@@ -19,7 +19,10 @@ export interface ProgramOptions {
   /** Kills the program; the result then has code 137. */
   readonly signal?: AbortSignal;
   /** Called with the process when it runs, to send it a signal. */
-  readonly onStart?: (program: {readonly pid: number; kill(signal: NodeJS.Signals): void}) => void;
+  readonly onStart?: (program: {
+    readonly pid: number;
+    readonly kill: (signal: NodeJS.Signals) => void;
+  }) => void;
 }
 
 const SIGNAL_NUMBERS: Partial<Record<NodeJS.Signals, number>> = {
