@@ -1,4 +1,4 @@
-import {open, readFile, stat} from 'node:fs/promises';
+import {type FileHandle, open, readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, hexOf} from '../model/digest.ts';
@@ -73,6 +73,7 @@ export class LayoutBlobs {
     const end = Math.min(range.end ?? size, size);
     return {
       start: range.offset,
+      end,
       chunks: readRange(this.path(blob.digest), range.offset, end, call),
     };
   }
@@ -85,14 +86,37 @@ async function* readRange(
   end: number,
   call: Call,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  await using file = await open(path, 'r');
+  await using file = await openFile(path);
   let position = offset;
   while (position < end) {
     call.signal.throwIfAborted();
-    const buffer = Buffer.allocUnsafeSlow(Math.min(READ_SIZE, end - position));
-    const {bytesRead} = await file.read(buffer, 0, buffer.byteLength, position);
-    if (bytesRead === 0) return;
-    position += bytesRead;
-    yield buffer.subarray(0, bytesRead);
+    const chunk = await readAt(file, position, Math.min(READ_SIZE, end - position), path);
+    if (chunk.byteLength === 0) return;
+    position += chunk.byteLength;
+    yield chunk;
+  }
+}
+
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r');
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/** Up to `length` bytes; none: the file ends there. */
+async function readAt(
+  file: FileHandle,
+  position: number,
+  length: number,
+  path: string,
+): Promise<Uint8Array> {
+  try {
+    const buffer = Buffer.allocUnsafeSlow(length);
+    const {bytesRead} = await file.read(buffer, 0, length, position);
+    return buffer.subarray(0, bytesRead);
+  } catch (error) {
+    throw unreadable(path, error);
   }
 }

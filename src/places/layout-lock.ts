@@ -8,6 +8,8 @@ import {hasCode, isMissing} from './file-error.ts';
 const STALE_AFTER = 10_000;
 const WAIT_LIMIT = 60_000;
 const POLL = 15;
+/** Looking whether it is an old one takes some calls: done at first and then every so many polls. */
+const POLLS_PER_LOOK = 50;
 
 /** The lock while it is held. */
 export interface Lock extends AsyncDisposable {
@@ -23,9 +25,9 @@ export interface Lock extends AsyncDisposable {
 export async function takeLock(path: string): Promise<Lock> {
   const token = randomUUID();
   const limit = AbortSignal.timeout(WAIT_LIMIT);
-  while (!(await create(path, token))) {
+  for (let polls = 0; !(await create(path, token)); polls += 1) {
     if (limit.aborted) throw busy(path);
-    await removeStale(path);
+    if (polls % POLLS_PER_LOOK === 0) await removeStale(path);
     await delay(POLL);
   }
   const isHeld = async (): Promise<boolean> => (await content(path)) === token;

@@ -22,7 +22,7 @@ export class LayoutUpload implements Upload {
   readonly #file: string;
   readonly #target: string;
   readonly #digest: Digest;
-  readonly #hash: Hash;
+  #hash: Hash;
   #offset: number;
 
   private constructor(file: string, target: string, digest: Digest, hash: Hash, offset: number) {
@@ -85,13 +85,7 @@ export class LayoutUpload implements Upload {
     for await (const piece of gathered(body, Math.min(WRITE_SIZE, length))) {
       call.signal.throwIfAborted();
       if (this.#offset + piece.byteLength > end) throw this.#wrongSize(`more than ${end}`);
-      try {
-        await writeAll(file, piece, this.#offset);
-      } catch (error) {
-        throw unwritable(this.#file, error);
-      }
-      this.#hash.update(piece);
-      this.#offset += piece.byteLength;
+      await this.#write(file, piece);
     }
     if (this.#offset < end) throw this.#wrongSize(`${this.#offset} and not ${end}`);
     return this.#offset;
@@ -133,6 +127,20 @@ export class LayoutUpload implements Upload {
 
   async cancel(): Promise<void> {
     await rm(this.#file, {force: true});
+  }
+
+  /** Hashes while the file is written. A write that fails leaves hash and offset as they were. */
+  async #write(file: FileHandle, piece: Uint8Array): Promise<void> {
+    const hash = this.#hash.copy();
+    const writing = writeAll(file, piece, this.#offset);
+    hash.update(piece);
+    try {
+      await writing;
+    } catch (error) {
+      throw unwritable(this.#file, error);
+    }
+    this.#hash = hash;
+    this.#offset += piece.byteLength;
   }
 
   async #open(): Promise<FileHandle> {

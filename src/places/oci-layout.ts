@@ -146,7 +146,8 @@ export class OciLayout implements RepositoryWriter {
     if (isDigest(reference) && reference !== digest) throw this.#mismatch(reference, digest);
     const path = this.#blobs.path(digest);
     try {
-      if ((await this.#blobs.size(digest)) !== size) {
+      const there = await this.#blobs.read(digest, size);
+      if (!(there instanceof Uint8Array && Buffer.compare(there, manifest.bytes) === 0)) {
         await mkdir(this.#scratch, {recursive: true});
         await mkdir(dirname(path), {recursive: true});
         await replaceFile(path, manifest.bytes, this.#scratch);

@@ -1,0 +1,53 @@
+import {cp, mkdir, readdir, symlink, writeFile} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {expect, test} from 'vitest';
+import {runProgram} from './support/program.ts';
+import {tempDirectory} from './support/temp.ts';
+
+const PROJECT = fileURLToPath(new URL('../', import.meta.url));
+const NOT_COPIED = new Set(['node_modules', 'dist', '.git', 'coverage']);
+/** The Node of this test first, so that npm's scripts run with it. */
+const PATH = `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`;
+
+async function scripts(directory: string, args: readonly string[]): Promise<string> {
+  const env = {PATH, HOME: directory, npm_config_update_notifier: 'false'};
+  const {code, stdout, stderr} = await runProgram('npm', args, {cwd: directory, env});
+  if (code !== 0) throw new Error(`npm ${args.join(' ')} failed: ${stdout}${stderr}`);
+  return stdout;
+}
+
+test('the package holds what a user needs, and runs', async () => {
+  await using temp = await tempDirectory();
+  // A copy, so that the build disturbs nobody.
+  const copy = temp.join('project');
+  await mkdir(copy);
+  for (const name of await readdir(PROJECT))
+    if (!NOT_COPIED.has(name)) await cp(join(PROJECT, name), join(copy, name), {recursive: true});
+  await symlink(join(PROJECT, 'node_modules'), join(copy, 'node_modules'));
+  await writeFile(join(copy, 'README.md'), '', {flag: 'a'});
+  await scripts(copy, ['run', 'build']);
+
+  const [packed] = JSON.parse(
+    await scripts(copy, ['pack', '--dry-run', '--json', '--ignore-scripts']),
+  ) as {files: {path: string; mode: number}[]}[];
+  const paths = packed?.files.map(({path}) => path) ?? [];
+  const outside = paths.filter((path) => !path.startsWith('dist/'));
+  expect(outside.sort()).toEqual([
+    'CHANGELOG.md',
+    'LICENSE',
+    'README.md',
+    'package.json',
+    'plans/plan.schema.json',
+  ]);
+  const sources = await readdir(join(PROJECT, 'src'), {recursive: true});
+  const built = sources
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => `dist/${path.replace(/\.ts$/, '.js')}`);
+  expect(paths.filter((path) => path.startsWith('dist/')).sort()).toEqual(built.sort());
+
+  const main = join(copy, 'dist', 'cli', 'main.js');
+  const ran = await runProgram(process.execPath, [main, '--version'], {env: {HOME: temp.path}});
+  expect(ran).toMatchObject({code: 0, stderr: ''});
+  expect(ran.stdout).toMatch(/\d+\.\d+\.\d+/);
+});
