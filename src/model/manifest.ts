@@ -112,30 +112,23 @@ export function manifestTooLarge(name: string, side: Side): TransshipError {
   );
 }
 
-/** All descriptors a manifest points to, in its own order; the subject is not among them. */
-export function successors(view: ManifestView): readonly Descriptor[] {
-  switch (view.kind) {
-    case 'image':
-      return [view.config, ...view.layers];
-    case 'index':
-      return view.manifests;
-    case 'schema1':
-      return [];
-  }
-}
-
-/** The successors that are manifests themselves. BuildKit's cache lists plain blobs in an index. */
+/** The manifests that an index lists. BuildKit's cache lists plain blobs in an index, which are none. */
 export function childManifests(view: ManifestView): readonly Descriptor[] {
   return view.kind === 'index'
     ? view.manifests.filter((child) => isManifestType(child.mediaType))
     : [];
 }
 
-/** The successors that are blobs. */
+/** The blobs that a manifest needs: config and layers, or what else than manifests an index lists. */
 export function childBlobs(view: ManifestView): readonly Descriptor[] {
-  return view.kind === 'index'
-    ? view.manifests.filter((child) => !isManifestType(child.mediaType))
-    : successors(view);
+  switch (view.kind) {
+    case 'image':
+      return [view.config, ...view.layers];
+    case 'index':
+      return view.manifests.filter((child) => !isManifestType(child.mediaType));
+    case 'schema1':
+      return [];
+  }
 }
 
 /** The artifact type of a manifest as a referrers list shows it (distribution-spec, "Listing Referrers"). */

@@ -19,6 +19,8 @@ export interface ByteRange {
 export interface BlobStream {
   /** Where the bytes begin: the offset asked for, or 0 where the place cannot serve ranges. */
   readonly start: number;
+  /** Where they end: as asked for, or at the blob's end where the place cannot serve ranges. */
+  readonly end: number;
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 

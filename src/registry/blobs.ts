@@ -38,7 +38,7 @@ export class Blobs {
    */
   async open(blob: Descriptor, {offset, end}: ByteRange, {signal}: Call): Promise<BlobStream> {
     const last = Math.min(end ?? blob.size, blob.size);
-    if (offset >= last && blob.size > 0) return {start: offset, chunks: nothing()};
+    if (offset >= last && blob.size > 0) return {start: offset, end: last, chunks: nothing()};
     const isPiece = offset > 0 || last < blob.size;
     const answer = await this.#connection.send({
       method: 'GET',
@@ -57,7 +57,7 @@ export class Blobs {
     if (length !== undefined && length !== blob.size) {
       throw await this.#wrongSize(answer, blob, String(length));
     }
-    return {start: 0, chunks: answer.chunks()};
+    return {start: 0, end: blob.size, chunks: answer.chunks()};
   }
 
   async #piece(
@@ -71,8 +71,9 @@ export class Blobs {
     if (range?.total !== undefined && range.total !== blob.size) {
       throw await this.#wrongSize(answer, blob, String(range.total));
     }
-    if (range?.start === offset && range.end === end)
-      return {start: offset, chunks: answer.chunks()};
+    if (range?.start === offset && range.end === end) {
+      return {start: offset, end, chunks: answer.chunks()};
+    }
     await answer.discard();
     throw new TransshipError(
       'RESPONSE_INVALID',

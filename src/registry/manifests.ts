@@ -70,7 +70,11 @@ export class Manifests {
       signal,
     });
     if (answer.status < 200 || answer.status > 202) {
-      throw await refusal(answer, {refusedAt500: true, notFound: 'REPOSITORY_NOT_FOUND'});
+      throw await refusal(answer, {
+        refusedAt500: true,
+        putsManifest: true,
+        notFound: 'REPOSITORY_NOT_FOUND',
+      });
     }
     const kept = digestHeader(answer);
     await answer.discard();

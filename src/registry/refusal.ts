@@ -23,6 +23,8 @@ export interface RefusalContext {
   readonly notFound?: ErrorCode;
   /** A 500 is an answer for good: docker-registry gives it for manifests that it refuses. */
   readonly refusedAt500?: boolean;
+  /** A manifest was put: something unknown is a part of it. Codes differ between registries. */
+  readonly putsManifest?: boolean;
 }
 
 interface Explanation {
@@ -45,10 +47,7 @@ const BY_CODE: Readonly<Record<string, Explanation>> = {
     code: 'BLOB_NOT_FOUND',
     hint: 'the registry has lost this blob; push the image again',
   },
-  MANIFEST_BLOB_UNKNOWN: {
-    code: 'BLOB_NOT_FOUND',
-    hint: 'something the manifest refers to is not in the repository; it has to be pushed first',
-  },
+  MANIFEST_BLOB_UNKNOWN: partsMissing(),
   BLOB_UPLOAD_UNKNOWN: uploadLost(),
   BLOB_UPLOAD_INVALID: uploadLost(),
   DIGEST_INVALID: {
@@ -142,6 +141,9 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
       retry: true,
     };
   }
+  if (context.putsManifest && (known === 'BLOB_UNKNOWN' || known === 'MANIFEST_UNKNOWN')) {
+    return partsMissing();
+  }
   if (byCode) return byCode;
   if (body.isHtml || status < 400) {
     return {code: 'NOT_A_REGISTRY', hint: 'check host and port: something else answers there'};
@@ -150,6 +152,13 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
     return {code: context.notFound ?? 'NOT_A_REGISTRY', hint: 'check the name, and host and port'};
   }
   return refused();
+}
+
+function partsMissing(): Explanation {
+  return {
+    code: 'MANIFEST_PARTS_MISSING',
+    hint: 'something the manifest refers to is not in the repository; it has to be pushed first',
+  };
 }
 
 function forbidden(body: ErrorBody): Explanation {

@@ -1,0 +1,53 @@
+import type {Digest} from '../model/digest.ts';
+import type {Report} from '../model/event.ts';
+import type {Manifest} from '../model/manifest.ts';
+import type {RepositoryReader, RepositoryWriter} from '../model/port.ts';
+import type {ChunkBounds} from '../transfer/chunk-size.ts';
+import type {RetryPolicy} from '../transfer/retry-budget.ts';
+import type {Journal} from './journal.ts';
+
+/** Finds the repositories that a plan names, as `host/path`. */
+export interface Repositories {
+  source(name: string): RepositoryReader;
+  destination(name: string): RepositoryWriter;
+}
+
+/** What applying a plan needs besides the plan. */
+export interface ApplyContext {
+  readonly repositories: Repositories;
+  readonly journal: Journal;
+  readonly report: Report;
+  readonly settings: ApplySettings;
+  /** Manifests that were read while planning, in the same process; others are read by digest. */
+  readonly observed?: ReadonlyMap<Digest, Manifest>;
+  /**
+   * True: the plan was made a moment ago from what was seen, so nothing is asked again. False: source and destination
+   * are compared with the plan before the first write.
+   */
+  readonly fresh: boolean;
+}
+
+export interface ApplySettings {
+  /** Bounds of an upload chunk in bytes. */
+  readonly chunk: ChunkBounds;
+  readonly retry: RetryPolicy;
+  /** Blobs that are on their way at once; the hosts' own limits are below it. */
+  readonly jobs: Jobs;
+  /** What a failed step means for the others. */
+  readonly onFailure: 'continue' | 'stop';
+}
+
+export interface Jobs {
+  readonly large: number;
+  readonly small: number;
+}
+
+export const DEFAULT_JOBS: Jobs = {large: 8, small: 64};
+
+/** How a run is ended early. */
+export interface Interruption {
+  /** Nothing new is begun; the requests under way are finished. */
+  readonly stopping: AbortSignal;
+  /** All ends at once. */
+  readonly aborted: AbortSignal;
+}

@@ -1,0 +1,196 @@
+import PQueue from 'p-queue';
+import type {Digest} from '../model/digest.ts';
+import type {BlobOutcome} from '../model/event.ts';
+import type {BlobAction} from '../model/plan.ts';
+import type {Call, RepositoryWriter, Upload} from '../model/port.ts';
+import {ChunkSize} from '../transfer/chunk-size.ts';
+import {ReadConnections} from '../transfer/read-connections.ts';
+import {transferBlob} from '../transfer/transfer-blob.ts';
+import type {ApplyContext, Interruption} from './apply-context.ts';
+import {errorData} from './error-data.ts';
+import {throwIfStopping} from '../transfer/interrupted.ts';
+import {uploadKey} from './journal.ts';
+import {parseReference} from '../model/reference.ts';
+
+/** Blobs above this many bytes get a queue of their own, largest first, so that none is left alone at the end. */
+const LARGE = 8 * 1024 * 1024;
+
+/** What came of the blobs so far. */
+export interface BlobCounts {
+  copied: number;
+  mounted: number;
+  present: number;
+  /** Bytes handed to the destination. */
+  sent: number;
+}
+
+/** Brings blobs to their repositories, each once however many manifests want it. */
+export class BlobTransfers {
+  readonly counts: BlobCounts = {copied: 0, mounted: 0, present: 0, sent: 0};
+  readonly #context: ApplyContext;
+  readonly #interruption: Interruption;
+  readonly #actions: ReadonlyMap<string, BlobAction>;
+  readonly #ensured = new Map<string, Promise<void>>();
+  readonly #connections = new ReadConnections();
+  readonly #chunkSizes = new Map<string, ChunkSize>();
+  readonly #large: PQueue;
+  readonly #small: PQueue;
+
+  constructor(actions: readonly BlobAction[], context: ApplyContext, interruption: Interruption) {
+    this.#context = context;
+    this.#interruption = interruption;
+    this.#actions = new Map(actions.map((action) => [uploadKey(action.digest, action.to), action]));
+    const {jobs} = context.settings;
+    this.#large = new PQueue({concurrency: jobs.large});
+    this.#small = new PQueue({concurrency: jobs.small});
+  }
+
+  /** Begins with the large blobs among `wanted` (by `uploadKey`). Their failures come out of `ensure`. */
+  startLarge(wanted: ReadonlySet<string>): void {
+    for (const [key, action] of this.#actions) {
+      if (action.action !== 'copy' || action.size <= LARGE || !wanted.has(key)) continue;
+      this.ensure(action.digest, action.to).catch(() => undefined);
+    }
+  }
+
+  /** Resolves when the blob is in the repository. @throws TransshipError */
+  ensure(digest: Digest, to: string): Promise<void> {
+    const key = uploadKey(digest, to);
+    let ensured = this.#ensured.get(key);
+    if (ensured === undefined) {
+      ensured = this.#bring(key);
+      this.#ensured.set(key, ensured);
+    }
+    return ensured;
+  }
+
+  /** Forgets what was believed of these blobs, so that the next `ensure` asks and, where needed, sends them. */
+  async doubt(digests: readonly Digest[], to: string, call: Call): Promise<void> {
+    const destination = this.#context.repositories.destination(to);
+    for (const digest of digests) {
+      const key = uploadKey(digest, to);
+      const action = this.#actions.get(key);
+      if (action === undefined || action.action === 'foreign') continue;
+      if (await destination.hasBlob(digest, call)) continue;
+      this.#ensured.set(key, this.#enqueue({...action, action: 'copy'}));
+    }
+  }
+
+  async #bring(key: string): Promise<void> {
+    const action = this.#actions.get(key);
+    switch (action?.action) {
+      case undefined:
+      case 'foreign':
+        return;
+      case 'present':
+        this.counts.present += 1;
+        return;
+      case 'copy':
+        await this.#enqueue(action);
+        return;
+      case 'mount':
+        // The repository to mount from may be getting the blob in this very run.
+        if (action.mountFrom !== undefined) await this.ensure(action.digest, action.mountFrom);
+        await this.#enqueue(action);
+        return;
+    }
+  }
+
+  #enqueue(action: BlobAction): Promise<void> {
+    const isLarge = action.action === 'copy' && action.size > LARGE;
+    const queue = isLarge ? this.#large : this.#small;
+    const priority = isLarge ? action.size : 0;
+    return queue.add(() => this.#run(action), {priority});
+  }
+
+  async #run(action: BlobAction): Promise<void> {
+    const {report, journal} = this.#context;
+    const {digest, to, size} = action;
+    throwIfStopping(this.#interruption.stopping);
+    report({type: 'blob-started', digest, to, size});
+    try {
+      const outcome = await this.#place(action);
+      this.counts[outcome] += 1;
+      await journal.append({type: 'blob', digest, to, outcome});
+      report({type: 'blob-ended', digest, to, outcome, size});
+    } catch (error) {
+      report({type: 'blob-ended', digest, to, outcome: 'failed', size});
+      throw error;
+    }
+  }
+
+  async #place(action: BlobAction): Promise<BlobOutcome> {
+    const destination = this.#context.repositories.destination(action.to);
+    const call = {signal: this.#interruption.aborted};
+    // An earlier run may have been killed between the last byte and the journal's line.
+    if (this.#context.journal.continues && (await destination.hasBlob(action.digest, call)))
+      return 'present';
+    if (action.action !== 'mount' || action.mountFrom === undefined || !destination.mount) {
+      await this.#transfer(action, destination);
+      return 'copied';
+    }
+    const {path} = parseReference(action.mountFrom);
+    const answer = await destination.mount(descriptorOf(action), path, call);
+    if (answer.kind === 'mounted') return 'mounted';
+    await this.#transfer(action, destination, answer.kind === 'upload' ? answer.upload : undefined);
+    return 'copied';
+  }
+
+  async #transfer(
+    action: BlobAction,
+    destination: RepositoryWriter,
+    upload?: Upload,
+  ): Promise<void> {
+    const {repositories, journal, report, settings} = this.#context;
+    const {digest, to, size} = action;
+    const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
+    await transferBlob(
+      {
+        blob: descriptorOf(action),
+        source: repositories.source(action.from),
+        destination,
+        ...(saved ? {saved} : {}),
+        ...(upload ? {upload} : {}),
+      },
+      {
+        chunkSize: this.#chunkSizeFor(to),
+        retry: settings.retry,
+        connections: this.#connections,
+        stopping: this.#interruption.stopping,
+      },
+      {
+        acknowledged: (acknowledged) =>
+          report({type: 'blob-progress', digest, to, acknowledged, size}),
+        sent: (bytes) => {
+          this.counts.sent += bytes;
+        },
+        saved: ({location, offset}) =>
+          journal.append({type: 'upload', digest, to, location, offset}),
+        retrying: (attempt, delayMs, error) =>
+          report({
+            type: 'retrying',
+            what: `${digest} to ${to}`,
+            attempt,
+            delayMs,
+            error: errorData(error),
+          }),
+      },
+      {signal: this.#interruption.aborted},
+    );
+  }
+
+  #chunkSizeFor(to: string): ChunkSize {
+    const {registry} = parseReference(to);
+    const known = this.#chunkSizes.get(registry) ?? new ChunkSize(this.#context.settings.chunk);
+    this.#chunkSizes.set(registry, known);
+    return known;
+  }
+}
+
+function descriptorOf({mediaType, digest, size}: BlobAction): {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly size: number;
+} {
+  return {mediaType, digest, size};
+}

@@ -1,0 +1,99 @@
+import PQueue from 'p-queue';
+import type {Drift} from '../model/outcome.ts';
+import type {CopyStep, Plan} from '../model/plan.ts';
+import type {Call} from '../model/port.ts';
+import type {Tag} from '../model/reference.ts';
+import {observeDestinationTags} from '../observe/observe-destination.ts';
+import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
+import type {Repositories} from './apply-context.ts';
+
+/** What the world is like, compared with a plan. */
+export interface PlanState {
+  /** Steps whose result is at the destination already: by an earlier run, or by anybody. */
+  readonly done: ReadonlySet<string>;
+  readonly drift: readonly Drift[];
+}
+
+/**
+ * Compares source and destination with the plan: one HEAD for each step at the destination, one more at the source for
+ * each that is still to do. A tag that is neither as planned before nor as planned after is drift.
+ */
+export async function findDrift(
+  plan: Plan,
+  repositories: Repositories,
+  call: Call,
+): Promise<PlanState> {
+  const tags = await destinationTags(plan, repositories, call);
+  const done = new Set<string>();
+  const drift: Drift[] = [];
+  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
+  await queue.addAll(
+    plan.steps.map((step) => async () => {
+      const actual = await atDestination(step, tags, repositories, call);
+      if (actual === step.digest) {
+        done.add(step.id);
+        return;
+      }
+      if (step.tag !== undefined && actual !== step.replaces) {
+        drift.push({
+          side: 'destination',
+          repository: step.to,
+          tag: step.tag,
+          planned: step.replaces,
+          actual,
+        });
+      }
+      const moved = await sourceDrift(step, repositories, call);
+      if (moved !== undefined) drift.push(moved);
+    }),
+  );
+  return {done, drift: drift.sort((a, b) => order(a).localeCompare(order(b), 'en'))};
+}
+
+type TagsByRepository = ReadonlyMap<string, Awaited<ReturnType<typeof observeDestinationTags>>>;
+
+async function destinationTags(
+  plan: Plan,
+  repositories: Repositories,
+  call: Call,
+): Promise<TagsByRepository> {
+  const wanted = new Map<string, Tag[]>();
+  for (const {to, tag} of plan.steps) {
+    const list = wanted.get(to) ?? [];
+    if (tag !== undefined) list.push(tag);
+    wanted.set(to, list);
+  }
+  const seen = new Map<string, Awaited<ReturnType<typeof observeDestinationTags>>>();
+  for (const [to, list] of wanted) {
+    seen.set(to, await observeDestinationTags(repositories.destination(to), list, call));
+  }
+  return seen;
+}
+
+async function atDestination(
+  step: CopyStep,
+  tags: TagsByRepository,
+  repositories: Repositories,
+  call: Call,
+): Promise<CopyStep['replaces']> {
+  const seen = tags.get(step.to);
+  if (seen?.exists !== true) return null;
+  if (step.tag !== undefined) return seen.tags.get(step.tag) ?? null;
+  return (await repositories.destination(step.to).head(step.digest, call))?.digest ?? null;
+}
+
+async function sourceDrift(
+  step: CopyStep,
+  repositories: Repositories,
+  call: Call,
+): Promise<Drift | undefined> {
+  if (step.sourceTag === undefined) return undefined;
+  const {name, digest} = step.sourceTag;
+  const actual = (await repositories.source(step.from).head(name, call))?.digest ?? null;
+  if (actual === digest) return undefined;
+  return {side: 'source', repository: step.from, tag: name, planned: digest, actual};
+}
+
+function order({side, repository, tag}: Drift): string {
+  return `${side} ${repository} ${tag}`;
+}

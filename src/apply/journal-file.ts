@@ -1,0 +1,134 @@
+import {type FileHandle, open, readFile, truncate} from 'node:fs/promises';
+import {isErrno} from './errno.ts';
+import {TransshipError} from '../model/error.ts';
+import {type JournalEntry, journalEntry} from './journal-entry.ts';
+
+/**
+ * Reads a journal. A last line without its end was being written when the process was killed: it is not counted.
+ * @returns no entries where there is no file
+ * @throws TransshipError JOURNAL_INVALID naming the line
+ */
+export async function readJournal(file: string): Promise<readonly JournalEntry[]> {
+  return (await readWhole(file)).entries;
+}
+
+async function readWhole(file: string): Promise<{entries: JournalEntry[]; wholeBytes: number}> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return {entries: [], wholeBytes: 0};
+    throw new TransshipError('JOURNAL_INVALID', `the journal ${file} cannot be read`, {
+      side: 'local',
+      hint: 'check its permissions, or name another file with --journal',
+      cause: error,
+    });
+  }
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  const lines = whole.split('\n').slice(0, -1);
+  return {
+    entries: lines.map((line, at) => parseLine(line, file, at + 1)),
+    wholeBytes: Buffer.byteLength(whole),
+  };
+}
+
+function parseLine(line: string, file: string, number: number): JournalEntry {
+  let json: unknown;
+  try {
+    json = JSON.parse(line);
+  } catch {
+    json = undefined;
+  }
+  const parsed = journalEntry.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new TransshipError(
+    'JOURNAL_INVALID',
+    `line ${number} of the journal ${file} is not a journal entry`,
+    {
+      side: 'local',
+      hint: 'move the file away: what is done is found again at the destination, only half-sent blobs start anew',
+    },
+  );
+}
+
+/**
+ * Adds lines to a journal and lets go of them only when they are on the disk. Lines that come while the disk is busy
+ * are written together, so that many small steps do not wait for one flush each.
+ */
+export class JournalWriter implements AsyncDisposable {
+  readonly #file: string;
+  readonly #handle: FileHandle;
+  #waiting: {
+    readonly text: string;
+    readonly resolve: () => void;
+    readonly reject: (e: Error) => void;
+  }[] = [];
+  #flushing: Promise<void> | undefined;
+
+  private constructor(file: string, handle: FileHandle) {
+    this.#file = file;
+    this.#handle = handle;
+  }
+
+  /**
+   * Opens the journal for adding, with what is in it. A half-written last line is cut off.
+   * @throws TransshipError JOURNAL_INVALID, JOURNAL_WRITE_FAILED
+   */
+  static async open(
+    file: string,
+  ): Promise<{writer: JournalWriter; entries: readonly JournalEntry[]}> {
+    const {entries, wholeBytes} = await readWhole(file);
+    try {
+      // It names upload locations, which are nobody else's business.
+      const handle = await open(file, 'a', 0o600);
+      if ((await handle.stat()).size > wholeBytes) await truncate(file, wholeBytes);
+      return {writer: new JournalWriter(file, handle), entries};
+    } catch (error) {
+      throw writeFailed(file, error);
+    }
+  }
+
+  /** @throws TransshipError JOURNAL_WRITE_FAILED, for instance when the disk is full */
+  append(entry: JournalEntry): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({text: `${JSON.stringify(entry)}\n`, resolve, reject});
+      this.#flushing ??= this.#flush();
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#flushing;
+    await this.#handle.close();
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        await this.#handle.appendFile(batch.map(({text}) => text).join(''));
+        await this.#handle.datasync();
+        for (const {resolve} of batch) resolve();
+      } catch (error) {
+        const failure = writeFailed(this.#file, error);
+        for (const {reject} of batch) reject(failure);
+      }
+    }
+    this.#flushing = undefined;
+  }
+}
+
+function writeFailed(file: string, cause: unknown): TransshipError {
+  const full = isErrno(cause, 'ENOSPC') || isErrno(cause, 'EDQUOT');
+  return new TransshipError(
+    'JOURNAL_WRITE_FAILED',
+    `the journal ${file} cannot be written${full ? ': the disk is full' : `: ${String(cause)}`}`,
+    {
+      side: 'local',
+      hint: full
+        ? 'free some space, then apply again: it goes on where it stood'
+        : 'name a file in a writable folder with --journal',
+      cause,
+    },
+  );
+}

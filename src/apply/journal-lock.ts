@@ -1,0 +1,58 @@
+import {readFile, rm, writeFile} from 'node:fs/promises';
+import {TransshipError} from '../model/error.ts';
+import {isErrno} from './errno.ts';
+
+/** The processes of this machine, as far as a lock needs them. */
+export interface Processes {
+  /** Our own process id. */
+  readonly pid: number;
+  readonly isRunning: (pid: number) => boolean;
+}
+
+/**
+ * Keeps a second process from the same journal. The lock is a file beside it with the process id; one that a killed
+ * process left behind is taken over. Two machines that share a disk are not told apart: give each its own journal.
+ * @throws TransshipError JOURNAL_BUSY, JOURNAL_WRITE_FAILED
+ */
+export async function lockJournal(journal: string, processes: Processes): Promise<AsyncDisposable> {
+  const file = `${journal}.lock`;
+  for (let tries = 0; ; tries += 1) {
+    try {
+      await writeFile(file, String(processes.pid), {flag: 'wx', mode: 0o600});
+      return {[Symbol.asyncDispose]: () => rm(file, {force: true})};
+    } catch (error) {
+      if (!isErrno(error, 'EEXIST')) throw unwritable(file, error);
+      const owner = await readOwner(file);
+      if (tries > 2 || (owner !== undefined && processes.isRunning(owner)))
+        throw busy(journal, owner);
+      await rm(file, {force: true});
+    }
+  }
+}
+
+/** Undefined: the lock went away meanwhile, or its writer was killed before it wrote. */
+async function readOwner(file: string): Promise<number | undefined> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  const pid = Number.parseInt(text, 10);
+  return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
+}
+
+function busy(journal: string, owner: number | undefined): TransshipError {
+  return new TransshipError(
+    'JOURNAL_BUSY',
+    `process ${owner ?? '?'} is applying with the journal ${journal}`,
+    {
+      side: 'local',
+      hint: 'wait for it to end, or name another file with --journal',
+      retry: true,
+    },
+  );
+}
+
+function unwritable(file: string, cause: unknown): TransshipError {
+  return new TransshipError('JOURNAL_WRITE_FAILED', `${file} cannot be written: ${String(cause)}`, {
+    side: 'local',
+    hint: 'name a file in a writable folder with --journal',
+    cause,
+  });
+}

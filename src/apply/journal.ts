@@ -1,0 +1,79 @@
+import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import type {RunEnd} from '../model/outcome.ts';
+import type {SavedUpload} from '../model/port.ts';
+import type {JournalEntry} from './journal-entry.ts';
+import {JournalWriter} from './journal-file.ts';
+import {lockJournal, type Processes} from './journal-lock.ts';
+
+/** What an applying run needs of its memory. What is done is always found at the destination; this saves the rest. */
+export interface Journal extends AsyncDisposable {
+  /** Whether an earlier run has written to it. */
+  readonly continues: boolean;
+  /** The upload that an earlier run left for this blob. */
+  savedUpload(digest: Digest, to: string): SavedUpload | undefined;
+  append(entry: JournalEntry): Promise<void>;
+  end(result: RunEnd): Promise<void>;
+}
+
+export interface JournalOptions {
+  readonly file: string;
+  readonly plan: Digest;
+  /**
+   * Go on with the uploads that another plan of the same work left. A copy that was killed plans anew when it is run
+   * again, and what is at the destination by then makes it another plan.
+   */
+  readonly anyPlan?: boolean;
+  /** The time of day, for people who read the journal. */
+  readonly now: () => Date;
+  readonly processes: Processes;
+}
+
+/**
+ * Opens the journal of a plan, or begins it.
+ * @throws TransshipError JOURNAL_BUSY, JOURNAL_INVALID, JOURNAL_WRITE_FAILED
+ */
+export async function openJournal(options: JournalOptions): Promise<Journal> {
+  const {file, plan, anyPlan, now, processes} = options;
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.use(await lockJournal(file, processes));
+  const {writer, entries} = await JournalWriter.open(file);
+  cleanup.use(writer);
+  const other = entries.find((entry) => entry.type === 'run' && entry.plan !== plan);
+  if (other !== undefined && anyPlan !== true) throw otherPlan(file);
+  await writer.append({type: 'run', plan, at: now().toISOString()});
+  const uploads = openUploads(entries);
+  const owned = cleanup.move();
+  return {
+    continues: entries.length > 0,
+    savedUpload: (digest, to) => uploads.get(uploadKey(digest, to)),
+    append: (entry) => writer.append(entry),
+    end: (result) => writer.append({type: 'end', result, at: now().toISOString()}),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** The uploads that were begun and not brought to an end, by `uploadKey`. */
+export function openUploads(entries: readonly JournalEntry[]): ReadonlyMap<string, SavedUpload> {
+  const uploads = new Map<string, SavedUpload>();
+  for (const entry of entries) {
+    if (entry.type === 'upload') {
+      const {digest, location, offset} = entry;
+      uploads.set(uploadKey(digest, entry.to), {digest, location, offset});
+    } else if (entry.type === 'blob') {
+      uploads.delete(uploadKey(entry.digest, entry.to));
+    }
+  }
+  return uploads;
+}
+
+export function uploadKey(digest: Digest, to: string): string {
+  return `${digest} ${to}`;
+}
+
+function otherPlan(file: string): TransshipError {
+  return new TransshipError('JOURNAL_INVALID', `the journal ${file} belongs to another plan`, {
+    side: 'local',
+    hint: 'name another file with --journal, or move this one away',
+  });
+}

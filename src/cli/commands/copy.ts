@@ -1,0 +1,57 @@
+import type {Command} from 'commander';
+import {renderRun, type OutcomeFormat} from '../../report/outcome.ts';
+import {readCopyWish} from '../copy-wish.ts';
+import type {Io} from '../io.ts';
+import {makePlan} from '../make-plan.ts';
+import {
+  addFilterFlags,
+  addFormatFlag,
+  addHostFlags,
+  addRunFlags,
+  type FilterFlags,
+  type HostFlags,
+  type RunFlags,
+  wishFilters,
+} from '../options.ts';
+import {RUN_EXIT, runPlan} from '../run-plan.ts';
+import {withSession} from '../session.ts';
+
+type Flags = HostFlags & FilterFlags & RunFlags & {readonly format: OutcomeFormat};
+
+/** `transship copy`: plan and apply in one go. */
+export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
+  const command = program
+    .command('copy')
+    .summary('copy images from registry to registry')
+    .description(
+      'Copies one image, or every tag of a repository, byte for byte: plans and applies in one go.',
+    )
+    .argument('<source>', 'host/repository[:tag][@digest]; without a tag, all tags')
+    .argument('<destination>', 'host/repository[:tag]')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  transship copy registry.example.com/team/app gitlab.example.com:5050/group/project/app
+  transship copy docker://alpine:3.20 localhost:5000/mirror/alpine:3.20
+  transship copy --semver '^1.2' --exclude-tag '*-rc*' old.example.com/app new.example.com/app`,
+    );
+  addFormatFlag(addRunFlags(addFilterFlags(addHostFlags(command))), [
+    'text',
+    'json',
+    'markdown',
+  ]).action(async (source: string, destination: string, flags: Flags) => {
+    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
+    const result = await withSession(io, flags, async (session) => {
+      const {plan, observed} = await makePlan(
+        wish,
+        session.registries,
+        session.report,
+        session.call,
+      );
+      return {plan, run: await runPlan(plan, {kind: 'made', observed}, flags, io, session)};
+    });
+    io.stdout.write(renderRun(result.run, result.plan, flags.format));
+    done(RUN_EXIT[result.run.result]);
+  });
+}

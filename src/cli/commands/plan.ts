@@ -1,0 +1,67 @@
+import type {Command} from 'commander';
+import {type PlanFormat, renderPlan} from '../../report/plan.ts';
+import {readCopyWish} from '../copy-wish.ts';
+import type {Io} from '../io.ts';
+import {makePlan} from '../make-plan.ts';
+import {
+  addFilterFlags,
+  addFormatFlag,
+  addHostFlags,
+  addProgressFlag,
+  type FilterFlags,
+  type HostFlags,
+  wishFilters,
+} from '../options.ts';
+import {writePlanFile} from '../plan-file.ts';
+import type {ProgressKind} from '../reporters/choose.ts';
+import {withSession} from '../session.ts';
+
+interface Flags extends HostFlags, FilterFlags {
+  readonly out?: string;
+  readonly format: PlanFormat;
+  readonly detailedExitcode?: boolean;
+  readonly progress: ProgressKind;
+}
+
+/** `transship plan copy`: decides what a copy would do, and does nothing. */
+export function addPlan(program: Command, io: Io, done: (exitCode: number) => void): void {
+  const plan = program.command('plan').summary('find out what has to be done, without doing it');
+  const copy = plan
+    .command('copy')
+    .summary('plan a copy from registry to registry')
+    .description(
+      'Looks at source and destination, prints the review and, with --out, writes the plan. Nothing is changed.',
+    )
+    .argument('<source>', 'host/repository[:tag][@digest]; without a tag, all tags')
+    .argument('<destination>', 'host/repository[:tag]')
+    .option('--out <file>', 'write the plan here, for show, apply and verify')
+    .option('--detailed-exitcode', 'exit 2 where there is something to do, 0 where there is not')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  transship plan copy registry.example.com/team/app gitlab.example.com:5050/group/project/app --out app.plan.json
+  transship plan copy old.example.com/app:v1 new.example.com/app --format markdown --detailed-exitcode`,
+    );
+  addFormatFlag(addProgressFlag(addFilterFlags(addHostFlags(copy))), [
+    'text',
+    'json',
+    'markdown',
+    'html',
+  ]).action(async (source: string, destination: string, flags: Flags) => {
+    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
+    const made = await withSession(io, flags, ({registries, report, call}) =>
+      makePlan(wish, registries, report, call),
+    );
+    if (flags.out !== undefined) await writePlanFile(flags.out, made.plan);
+    io.stdout.write(renderPlan(made.plan, flags.format));
+    if (flags.out !== undefined && flags.format === 'text') {
+      io.stdout.write(
+        `\nThe plan is in ${flags.out}. To carry it out: transship apply ${flags.out}\n`,
+      );
+    }
+    const forbidden = made.plan.checks.some(({result}) => result === 'forbid');
+    const hasWork = made.plan.steps.length > 0;
+    done(forbidden ? 3 : flags.detailedExitcode === true && hasWork ? 2 : 0);
+  });
+}

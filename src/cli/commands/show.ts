@@ -1,0 +1,24 @@
+import type {Command} from 'commander';
+import {type PlanFormat, renderPlan} from '../../report/plan.ts';
+import type {Io} from '../io.ts';
+import {addFormatFlag} from '../options.ts';
+import {readPlanFile} from '../plan-file.ts';
+
+/** `transship show`: the review of a plan. */
+export function addShow(program: Command, io: Io, done: (exitCode: number) => void): void {
+  const command = program
+    .command('show')
+    .summary('print the review of a plan')
+    .argument('<plan>', 'the file that "plan … --out" wrote')
+    .option('--full', 'do not shorten long lists')
+    .addHelpText(
+      'after',
+      '\nExample:\n  transship show app.plan.json --format markdown > review.md',
+    );
+  addFormatFlag(command, ['text', 'markdown', 'json', 'html']).action(
+    async (file: string, {format, full}: {format: PlanFormat; full?: boolean}) => {
+      io.stdout.write(renderPlan(await readPlanFile(file), format, {full: full === true}));
+      done(0);
+    },
+  );
+}

@@ -1,0 +1,27 @@
+import type {Redactor} from '../http/secrets.ts';
+import type {Processes} from '../apply/journal-lock.ts';
+
+/** Where text goes. */
+export interface TextSink {
+  write(text: string): void;
+}
+
+/** The process as the commands see it: the only way in and out, so that a test can stand in for it. */
+export interface Io {
+  /** Answers. */
+  readonly stdout: TextSink;
+  /** Progress and messages. */
+  readonly stderr: NodeJS.WritableStream & {readonly isTTY?: boolean; readonly columns?: number};
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly home: string;
+  /** The user's id; undefined where the system has none. */
+  readonly uid: number | undefined;
+  readonly now: () => Date;
+  /** Blanks secrets out of everything that is written. */
+  readonly redactor: Redactor;
+  readonly processes: Processes;
+  /** The first signal: finish what is under way. */
+  readonly stopping: AbortSignal;
+  /** The second: stop at once. */
+  readonly aborted: AbortSignal;
+}

@@ -1,0 +1,48 @@
+import type {Repositories} from '../apply/apply-context.ts';
+import type {Digest} from '../model/digest.ts';
+import type {Report} from '../model/event.ts';
+import type {Manifest} from '../model/manifest.ts';
+import type {Plan} from '../model/plan.ts';
+import type {Call} from '../model/port.ts';
+import {formatRepository} from '../model/reference.ts';
+import {observeRoute} from '../observe/observe-route.ts';
+import {attachmentSubject} from '../plan/attachment.ts';
+import {makeCopyPlan} from '../plan/copy-plan.ts';
+import {selectTags} from '../plan/filters.ts';
+import type {CopyWish} from './copy-wish.ts';
+
+/** A plan, with the manifests that were read for it, so that applying it at once need not read them again. */
+export interface MadePlan {
+  readonly plan: Plan;
+  readonly observed: ReadonlyMap<Digest, Manifest>;
+}
+
+/** Observes both sides, then decides. Nothing is written anywhere. */
+export async function makePlan(
+  {wish, source, destination, toTag}: CopyWish,
+  repositories: Repositories,
+  report: Report,
+  call: Call,
+): Promise<MadePlan> {
+  const {filters} = wish;
+  const {tag, digest} = source;
+  const single = tag !== undefined || digest !== undefined;
+  // The filters are checked before anything is asked.
+  selectTags([], filters);
+  const what = formatRepository(source);
+  const route = await observeRoute(
+    {
+      source: repositories.source(what),
+      destination: repositories.destination(formatRepository(destination)),
+      ...(single ? {reference: {...(tag ? {tag} : {}), ...(digest ? {digest} : {})}} : {}),
+      ...(toTag === undefined ? {} : {toTag}),
+      select: (names) => selectTags(names, filters),
+      attachmentSubject,
+      configs: filters.newest !== undefined || filters.newerThan !== undefined,
+      progress: (done, total) => report({type: 'observing', what, done, total}),
+    },
+    call,
+  );
+  const plan = makeCopyPlan({wish, routes: [{...route, single}]});
+  return {plan, observed: route.source.manifests};
+}

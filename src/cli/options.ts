@@ -1,0 +1,131 @@
+import type {Command} from 'commander';
+import {InvalidArgumentError, Option} from 'commander';
+import {parseAge} from '../plan/age.ts';
+import type {WishFilters} from '../model/plan.ts';
+import {PROGRESS_KINDS, type ProgressKind} from './reporters/choose.ts';
+
+/** Flags of everything that talks to a registry. */
+export interface HostFlags {
+  readonly authfile?: string;
+  readonly plainHttp: readonly string[];
+  readonly caFile?: string;
+  readonly insecure: readonly string[];
+}
+
+export interface FilterFlags {
+  readonly tag: readonly string[];
+  readonly excludeTag: readonly string[];
+  readonly semver?: string;
+  readonly newest?: number;
+  readonly newerThan?: string;
+  readonly platform: readonly string[];
+}
+
+export interface RunFlags {
+  readonly progress: ProgressKind;
+  readonly journal?: string;
+  readonly onFailure: 'continue' | 'stop';
+  readonly jobs?: number;
+  readonly chunkSize?: number;
+}
+
+const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+
+export function addHostFlags(command: Command): Command {
+  return command
+    .option('--authfile <file>', 'credentials, in the form of docker config.json')
+    .option(
+      '--plain-http <host>',
+      'speak HTTP without TLS with this host (repeatable)',
+      collect,
+      [],
+    )
+    .option('--ca-file <file>', 'trust the authorities in this PEM file too')
+    .option(
+      '--insecure <host>',
+      'do not check the certificate of this host (repeatable)',
+      collect,
+      [],
+    );
+}
+
+export function addFilterFlags(command: Command): Command {
+  return command
+    .option('--tag <glob>', 'only tags that match (repeatable)', collect, [])
+    .option('--exclude-tag <glob>', 'no tags that match (repeatable)', collect, [])
+    .option('--semver <range>', 'only tags that are versions in this range')
+    .option('--newest <n>', 'only the n newest images', wholeNumber)
+    .option('--newer-than <age>', 'only images newer than 12h, 90d, 2w or a date')
+    .option(
+      '--platform <os/arch>',
+      'only these platforms of each image (repeatable; default: all)',
+      collect,
+      [],
+    );
+}
+
+export function addRunFlags(command: Command): Command {
+  return addProgressFlag(command)
+    .option('--journal <file>', 'where to remember what was done')
+    .addOption(
+      new Option('--on-failure <policy>', 'what a failed image means for the others')
+        .choices(['continue', 'stop'])
+        .default('continue'),
+    )
+    .option('--jobs <n>', 'blobs on their way at once (default: found by itself)', wholeNumber)
+    .option('--chunk-size <size>', 'bytes of an upload chunk, such as 32MiB', byteSize);
+}
+
+export function addProgressFlag(command: Command): Command {
+  return command.addOption(
+    new Option('--progress <kind>', 'how to show progress, on stderr')
+      .choices(PROGRESS_KINDS)
+      .default('auto'),
+  );
+}
+
+/** @param formats the first is the default */
+export function addFormatFlag(command: Command, formats: readonly string[]): Command {
+  const [first = 'text'] = formats;
+  return command.addOption(
+    new Option('--format <format>', 'form of the answer, on stdout')
+      .choices(formats)
+      .default(first),
+  );
+}
+
+/** The filters of a wish; only those that were given. @throws TransshipError FILTER_INVALID */
+export function wishFilters(flags: FilterFlags, now: Date): WishFilters {
+  const {tag, excludeTag, semver, newest, newerThan, platform} = flags;
+  return {
+    ...(tag.length > 0 ? {tags: tag} : {}),
+    ...(excludeTag.length > 0 ? {excludeTags: excludeTag} : {}),
+    ...(semver === undefined ? {} : {semver}),
+    ...(newest === undefined ? {} : {newest}),
+    ...(newerThan === undefined ? {} : {newerThan: parseAge(newerThan, now)}),
+    ...(platform.length > 0 ? {platforms: platform} : {}),
+  };
+}
+
+export function wholeNumber(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('write a whole number, 1 or more');
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  K: 2 ** 10,
+  KiB: 2 ** 10,
+  M: 2 ** 20,
+  MiB: 2 ** 20,
+  G: 2 ** 30,
+  GiB: 2 ** 30,
+};
+
+/** Reads a size in bytes, with a unit of 1024 if there is one. */
+function byteSize(text: string): number {
+  const match = /^(\d{1,12})(|K|KiB|M|MiB|G|GiB)$/.exec(text);
+  const bytes = Number(match?.[1]) * (UNITS[match?.[2] ?? ''] ?? Number.NaN);
+  if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
+  throw new InvalidArgumentError('write a size such as 32MiB');
+}

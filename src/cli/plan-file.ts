@@ -1,0 +1,60 @@
+import {randomBytes} from 'node:crypto';
+import {open, readFile, rename, rm} from 'node:fs/promises';
+import {basename, dirname, join} from 'node:path';
+import {TransshipError} from '../model/error.ts';
+import type {Plan} from '../model/plan.ts';
+import {parsePlan, serializePlan} from '../plan/plan-file.ts';
+
+/** The most that is read as a plan, in bytes: some 100,000 images. */
+const PLAN_LIMIT = 512 * 1024 * 1024;
+
+/** @throws TransshipError FILE_UNREADABLE, PLAN_INVALID, PLAN_EDITED, PLAN_FORMAT_NEWER */
+export async function readPlanFile(file: string): Promise<Plan> {
+  let text: string;
+  try {
+    const bytes = await readFile(file);
+    if (bytes.byteLength > PLAN_LIMIT) throw new Error('it is larger than 512 MiB');
+    text = new TextDecoder('utf-8', {fatal: true}).decode(bytes);
+  } catch (error) {
+    throw new TransshipError(
+      'FILE_UNREADABLE',
+      `the plan ${file} cannot be read: ${reason(error)}`,
+      {
+        side: 'local',
+        hint: 'name the file that "transship plan … --out FILE" wrote',
+        cause: error,
+      },
+    );
+  }
+  return parsePlan(text, file);
+}
+
+/** Writes the whole file or none of it. @throws TransshipError FILE_WRITE_FAILED */
+export async function writePlanFile(file: string, plan: Plan): Promise<void> {
+  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
+  try {
+    const handle = await open(temporary, 'wx');
+    try {
+      await handle.writeFile(serializePlan(plan));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, {force: true});
+    throw new TransshipError(
+      'FILE_WRITE_FAILED',
+      `the plan ${file} cannot be written: ${reason(error)}`,
+      {
+        side: 'local',
+        hint: 'name a file in a writable folder with --out',
+        cause: error,
+      },
+    );
+  }
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

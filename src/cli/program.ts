@@ -1,0 +1,87 @@
+import {Command, CommanderError} from 'commander';
+import {TransshipError} from '../model/error.ts';
+import {addApply} from './commands/apply.ts';
+import {addCopy} from './commands/copy.ts';
+import {addPlan} from './commands/plan.ts';
+import {addSandbox} from './commands/sandbox.ts';
+import {addShow} from './commands/show.ts';
+import {addStatus} from './commands/status.ts';
+import {addVerify} from './commands/verify.ts';
+import type {Io} from './io.ts';
+import {printError} from './print-error.ts';
+
+/**
+ * Runs one command line. All that it prints goes through `io`.
+ * @param args without the program's name
+ * @returns the exit code
+ */
+export async function runProgram(
+  args: readonly string[],
+  version: string,
+  io: Io,
+): Promise<number> {
+  let exitCode = 0;
+  const program = buildProgram(version, io, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(args, {from: 'user'});
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      return printError(usageError(error), io.stderr, false);
+    }
+    if (io.aborted.aborted) return printError(interruptedError(), io.stderr, false);
+    return printError(error, io.stderr, args.includes('--debug'));
+  }
+}
+
+function buildProgram(version: string, io: Io, done: (exitCode: number) => void): Command {
+  const program = new Command('transship')
+    .description('Relocates container images: plan, review, apply, verify.')
+    .version(version, '--version', 'print the version')
+    .option('--debug', 'print where an error came from')
+    .helpCommand(false)
+    .showSuggestionAfterError()
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 done, 1 some images failed, 2 plan: work to do, verify: differences,
+3 a check forbids it, 4 drift: plan again, 64 wrong usage, 130 interrupted.`,
+    );
+  for (const add of [addCopy, addPlan, addShow, addApply, addVerify, addStatus, addSandbox]) {
+    add(program, io, done);
+  }
+  configure(program, io);
+  return program;
+}
+
+/** Subcommands inherit nothing in commander that was set after they were made. */
+function configure(command: Command, io: Io): void {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => io.stdout.write(text),
+    // The message is printed with side and hint by printError.
+    writeErr: () => undefined,
+  });
+  for (const child of command.commands) configure(child, io);
+}
+
+function usageError(error: CommanderError): TransshipError {
+  const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
+  return new TransshipError(
+    'USAGE',
+    message === '(outputHelp)' ? 'no command was given' : message,
+    {
+      side: 'local',
+      hint: 'see transship --help, or transship COMMAND --help',
+    },
+  );
+}
+
+function interruptedError(): TransshipError {
+  return new TransshipError('INTERRUPTED', 'interrupted', {
+    side: 'local',
+    hint: 'run it again to go on: what was done is kept',
+  });
+}

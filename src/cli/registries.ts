@@ -1,0 +1,88 @@
+import type {Repositories} from '../apply/apply-context.ts';
+import {certsDirs} from '../http/certs-dir.ts';
+import {HttpClient} from '../http/client.ts';
+import {HostSet} from '../http/host-set.ts';
+import {proxyFromEnvironment} from '../http/proxy.ts';
+import type {Redactor} from '../http/secrets.ts';
+import {tlsFromFiles} from '../http/tls.ts';
+import type {Report} from '../model/event.ts';
+import type {RepositoryReader, RepositoryWriter} from '../model/port.ts';
+import {parseReference} from '../model/reference.ts';
+import {CredentialStore} from '../registry/credentials/store.ts';
+import {Registry} from '../registry/registry.ts';
+import type {Io} from './io.ts';
+import type {HostFlags} from './options.ts';
+
+export interface RegistriesOptions {
+  readonly io: Io;
+  readonly flags: HostFlags;
+  readonly redactor: Redactor;
+  readonly report: Report;
+}
+
+/** The registries of one command, each opened when it is first named, with the user's settings for its host. */
+export class Registries implements Repositories, AsyncDisposable {
+  readonly #options: RegistriesOptions;
+  readonly #http: HttpClient;
+  readonly #credentials: CredentialStore;
+  readonly #plainHttp: HostSet;
+  readonly #registries = new Map<string, Registry>();
+
+  /** @throws TransshipError USAGE for a proxy or a host that is not one */
+  constructor(options: RegistriesOptions) {
+    const {io, flags, redactor} = options;
+    const {caFile, authfile} = flags;
+    this.#options = options;
+    this.#plainHttp = new HostSet('--plain-http', flags.plainHttp);
+    this.#http = new HttpClient({
+      settings: {
+        connectOptions: tlsFromFiles({
+          certsDirs: certsDirs(io.home),
+          insecure: new HostSet('--insecure', flags.insecure),
+          ...(caFile === undefined ? {} : {caFile}),
+        }),
+        proxyFor: proxyFromEnvironment(io.env, redactor),
+      },
+    });
+    this.#credentials = new CredentialStore({
+      env: io.env,
+      user: {home: io.home, ...(io.uid === undefined ? {} : {uid: io.uid})},
+      redactor,
+      signal: io.aborted,
+      ...(authfile === undefined ? {} : {authFile: authfile}),
+    });
+  }
+
+  source(name: string): RepositoryReader {
+    return this.#repository(name, 'source');
+  }
+
+  destination(name: string): RepositoryWriter {
+    return this.#repository(name, 'destination');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#http[Symbol.asyncDispose]();
+  }
+
+  #repository(name: string, side: 'source' | 'destination'): RepositoryWriter {
+    const {registry: host, path} = parseReference(name);
+    const key = `${side} ${host}`;
+    const registry = this.#registries.get(key) ?? this.#open(host, side);
+    this.#registries.set(key, registry);
+    return registry.repository(path);
+  }
+
+  #open(host: string, side: 'source' | 'destination'): Registry {
+    const {redactor, report} = this.#options;
+    return new Registry({
+      host,
+      side,
+      http: this.#http,
+      plainHttp: this.#plainHttp.has(host),
+      credentials: (path) => this.#credentials.find(host, side, path),
+      learnToken: (token) => redactor.learnPassing(token),
+      notice: ({code, message}) => report({type: 'notice', code, message}),
+    });
+  }
+}

@@ -1,0 +1,34 @@
+import type {Report} from '../../model/event.ts';
+import type {Io} from '../io.ts';
+import {jsonReporter} from './json.ts';
+import {plainReporter} from './plain.ts';
+
+export const PROGRESS_KINDS = ['auto', 'bar', 'plain', 'json', 'none'] as const;
+export type ProgressKind = (typeof PROGRESS_KINDS)[number];
+
+/** A reporter that must be closed before anything else is printed. */
+export interface OpenReporter extends Disposable {
+  readonly report: Report;
+}
+
+/** `auto` is bars on a terminal and lines elsewhere, CI included. */
+export async function openReporter(kind: ProgressKind, {stderr, env}: Io): Promise<OpenReporter> {
+  const isTerminal = stderr.isTTY === true && env['CI'] === undefined && env['TERM'] !== 'dumb';
+  const chosen = kind === 'auto' ? (isTerminal ? 'bar' : 'plain') : kind;
+  switch (chosen) {
+    case 'json':
+      return {report: jsonReporter(stderr), [Symbol.dispose]: () => undefined};
+    case 'none':
+      return {report: () => undefined, [Symbol.dispose]: () => undefined};
+    case 'plain': {
+      const {report, close} = plainReporter(stderr);
+      return {report, [Symbol.dispose]: close};
+    }
+    case 'bar': {
+      // Loaded only where it is shown, to start fast.
+      const {barReporter} = await import('./bar.ts');
+      const {report, close} = barReporter(stderr);
+      return {report, [Symbol.dispose]: close};
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import type {Report, RunEvent} from '../../model/event.ts';
+import {formatBytes} from '../../report/bytes.ts';
+import {errorLines} from '../print-error.ts';
+import type {TextSink} from '../io.ts';
+import {Rate} from './rate.ts';
+import {RunTally} from './run-tally.ts';
+
+/** A summary line at most this often, and at least this often while a run goes on: CI kills silent jobs. */
+const EVERY_MS = 5_000;
+
+/** Lines for logs: failures and notices at once, else one line of progress every few seconds. */
+export function plainReporter(sink: TextSink): {
+  readonly report: Report;
+  readonly close: () => void;
+} {
+  const tally = new RunTally();
+  const rate = new Rate(30_000);
+  let observing = '';
+  const line = (): void => {
+    rate.sample(performance.now(), tally.acknowledged);
+    if (tally.steps === 0) sink.write(`reading ${observing || 'source and destination'}\n`);
+    else sink.write(`${progressLine(tally, rate)}\n`);
+  };
+  const timer = setInterval(line, EVERY_MS);
+  const report = (event: RunEvent): void => {
+    tally.add(event);
+    switch (event.type) {
+      case 'observing':
+        observing = `${event.what}: ${event.done} of ${event.total} tags`;
+        break;
+      case 'run-started':
+        rate.sample(performance.now(), 0);
+        break;
+      case 'step-ended':
+        if (event.error) sink.write(`${event.step}\n${errorLines(event.error)}`);
+        break;
+      case 'retrying':
+        sink.write(
+          `trying again in ${Math.ceil(event.delayMs / 100) / 10} s: ${event.what}: ${event.error.message}\n`,
+        );
+        break;
+      case 'notice':
+        sink.write(`note: ${event.message}\n`);
+        break;
+      case 'step-started':
+      case 'blob-started':
+      case 'blob-progress':
+      case 'blob-ended':
+      case 'run-ended':
+        break;
+    }
+  };
+  return {report, close: () => clearInterval(timer)};
+}
+
+function progressLine(tally: RunTally, rate: Rate): string {
+  const {stepsEnded, steps, acknowledged, bytes, stepsFailed} = tally;
+  const perSecond = rate.perSecond;
+  const left = perSecond ? `, ${Math.ceil((bytes - acknowledged) / perSecond)} s left` : '';
+  const speed = perSecond === undefined ? '' : `, ${formatBytes(perSecond)}/s${left}`;
+  const failed = stepsFailed === 0 ? '' : `, ${stepsFailed} failed`;
+  return `${stepsEnded} of ${steps} images, ${formatBytes(acknowledged)} of ${formatBytes(bytes)}${speed}${failed}`;
+}

@@ -1,0 +1,25 @@
+import type {Report} from '../model/event.ts';
+import type {Call} from '../model/port.ts';
+import type {Io} from './io.ts';
+import type {HostFlags} from './options.ts';
+import {Registries} from './registries.ts';
+import {openReporter, type ProgressKind} from './reporters/choose.ts';
+
+/** What a command that talks to registries works with. */
+export interface Session {
+  readonly registries: Registries;
+  readonly report: Report;
+  readonly call: Call;
+}
+
+/** Opens registries and progress, runs `work`, and closes both whatever happens. */
+export async function withSession<T>(
+  io: Io,
+  flags: HostFlags & {readonly progress: ProgressKind},
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  using reporter = await openReporter(flags.progress, io);
+  const {report} = reporter;
+  await using registries = new Registries({io, flags, redactor: io.redactor, report});
+  return await work({registries, report, call: {signal: io.aborted}});
+}

@@ -1,0 +1,29 @@
+/** What SIGINT and SIGTERM mean: the first asks for an orderly end, the second for an immediate one. */
+export interface Signals extends Disposable {
+  readonly stopping: AbortSignal;
+  readonly aborted: AbortSignal;
+}
+
+/** @param first called once, to tell the user what the first signal does */
+export function listenForSignals(process: NodeJS.Process, first: () => void): Signals {
+  const stopping = new AbortController();
+  const aborted = new AbortController();
+  const onSignal = (): void => {
+    if (stopping.signal.aborted) {
+      aborted.abort(new DOMException('interrupted', 'AbortError'));
+      return;
+    }
+    stopping.abort();
+    first();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return {
+    stopping: stopping.signal,
+    aborted: aborted.signal,
+    [Symbol.dispose]: () => {
+      process.off('SIGINT', onSignal);
+      process.off('SIGTERM', onSignal);
+    },
+  };
+}

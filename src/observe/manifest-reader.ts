@@ -1,0 +1,140 @@
+import PQueue from 'p-queue';
+import type {Descriptor} from '../model/descriptor.ts';
+import type {Digest} from '../model/digest.ts';
+import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
+import {isForeignLayerType} from '../model/media-type.ts';
+import type {Call, RepositoryReader} from '../model/port.ts';
+import type {Tag} from '../model/reference.ts';
+
+/** Reads manifest graphs of one source repository, each manifest once. */
+export class ManifestReader {
+  readonly manifests = new Map<Digest, Manifest>();
+  /** Listed by an index and not there. */
+  readonly missing = new Set<Digest>();
+  readonly #source: RepositoryReader;
+  readonly #known: ReadonlyMap<Tag, Digest>;
+  readonly #queue: PQueue;
+  /** Apart from the other queue: each job here waits for jobs there. */
+  readonly #referrerQueue: PQueue;
+  readonly #reading = new Map<Digest, Promise<void>>();
+  readonly #listed = new Map<Digest, Promise<readonly Descriptor[] | undefined>>();
+  /** Whether the source has a referrers API; undefined: not asked yet. */
+  #hasReferrers: boolean | undefined;
+
+  constructor(source: RepositoryReader, known: ReadonlyMap<Tag, Digest>, concurrency: number) {
+    this.#source = source;
+    this.#known = known;
+    this.#queue = new PQueue({concurrency});
+    this.#referrerQueue = new PQueue({concurrency});
+  }
+
+  /** Reads what a tag or digest points to, with all below it; undefined: not there. */
+  async readRoot(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
+    const known = this.#known.get(reference as Tag);
+    if (known !== undefined) {
+      const head = await this.#source.head(reference, call);
+      if (head === undefined || head.digest === known) return head?.digest;
+    }
+    const manifest = await this.#source.getManifest(reference, call);
+    if (manifest === undefined) return undefined;
+    await this.#keep(manifest, call);
+    return manifest.descriptor.digest;
+  }
+
+  /** Every manifest that was read below these, themselves included. */
+  graph(roots: readonly Digest[]): Digest[] {
+    const seen = new Set<Digest>();
+    const visit = (digest: Digest): void => {
+      if (seen.has(digest)) return;
+      seen.add(digest);
+      const manifest = this.manifests.get(digest);
+      if (manifest) for (const child of childManifests(manifest.view)) visit(child.digest);
+    };
+    for (const root of roots) visit(root);
+    return [...seen];
+  }
+
+  /**
+   * What refers to these manifests, read with all below it. A source without the API is asked once only: its
+   * referrers stand in fallback tags, which are tags like others.
+   */
+  async referrersOf(
+    subjects: readonly Digest[],
+    call: Call,
+  ): Promise<{readonly subject: Digest; readonly digest: Digest}[]> {
+    const [first] = subjects;
+    if (first === undefined || !(await this.hasReferrersApi(first, call))) return [];
+    const found = await this.#referrerQueue.addAll(
+      subjects.map((subject) => () => this.#referrers(subject, call)),
+    );
+    return found.flat();
+  }
+
+  /** Asked once, with any subject: the answer holds for the source. */
+  async hasReferrersApi(subject: Digest, call: Call): Promise<boolean> {
+    this.#hasReferrers ??= (await this.#listReferrers(subject, call)) !== undefined;
+    return this.#hasReferrers;
+  }
+
+  /** Reads the manifests that were known to be at the destination, and so were not read. */
+  async readAll(digests: readonly Digest[], call: Call): Promise<void> {
+    await Promise.all(digests.map((digest) => this.#readChild(digest, call)));
+  }
+
+  /** Of the layers that may be elsewhere, those that the source does not have. */
+  async absentForeign(call: Call): Promise<ReadonlySet<Digest>> {
+    const foreign = new Set<Digest>();
+    for (const {view} of this.manifests.values()) {
+      for (const blob of childBlobs(view)) {
+        if (isForeignLayerType(blob.mediaType) || (blob.urls?.length ?? 0) > 0)
+          foreign.add(blob.digest);
+      }
+    }
+    const absent = new Set<Digest>();
+    await this.#queue.addAll(
+      [...foreign].map((digest) => async () => {
+        if (!(await this.#source.hasBlob(digest, call))) absent.add(digest);
+      }),
+    );
+    return absent;
+  }
+
+  async #keep(manifest: Manifest, call: Call): Promise<void> {
+    const {digest} = manifest.descriptor;
+    if (this.manifests.has(digest)) return;
+    this.manifests.set(digest, manifest);
+    await Promise.all(
+      childManifests(manifest.view).map((child) => this.#readChild(child.digest, call)),
+    );
+  }
+
+  async #readChild(digest: Digest, call: Call): Promise<void> {
+    if (this.manifests.has(digest)) return;
+    const reading = this.#reading.get(digest) ?? this.#readMissing(digest, call);
+    this.#reading.set(digest, reading);
+    await reading;
+  }
+
+  async #readMissing(digest: Digest, call: Call): Promise<void> {
+    const manifest = await this.#queue.add(() => this.#source.getManifest(digest, call));
+    if (manifest === undefined) this.missing.add(digest);
+    else await this.#keep(manifest, call);
+  }
+
+  #listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[] | undefined> {
+    const listed = this.#listed.get(subject) ?? this.#source.listReferrers(subject, call);
+    this.#listed.set(subject, listed);
+    return listed;
+  }
+
+  async #referrers(subject: Digest, call: Call): Promise<{subject: Digest; digest: Digest}[]> {
+    const listed = (await this.#listReferrers(subject, call)) ?? [];
+    await this.readAll(
+      listed.map(({digest}) => digest),
+      call,
+    );
+    return listed
+      .filter(({digest}) => this.manifests.has(digest))
+      .map(({digest}) => ({subject, digest}));
+  }
+}

@@ -1,0 +1,84 @@
+import type {Digest} from '../model/digest.ts';
+import type {Call, RepositoryReader} from '../model/port.ts';
+import type {Tag} from '../model/reference.ts';
+import type {DestinationInventory, SourceInventory, SourceRoot} from './inventory.ts';
+import {observeDestinationTags, observePresent} from './observe-destination.ts';
+import {observeSource, type SourceQuestion} from './observe-source.ts';
+
+/** One source repository, one destination repository, and what of the first is wanted in the second. */
+export interface RouteQuestion extends Omit<SourceQuestion, 'known'> {
+  readonly source: RepositoryReader;
+  readonly destination: RepositoryReader;
+  /** The tag that a single image gets at the destination, where it is not its own. */
+  readonly toTag?: Tag;
+}
+
+export interface RouteInventory {
+  readonly source: SourceInventory;
+  readonly destination: DestinationInventory;
+}
+
+/**
+ * Looks at both sides. With nothing to do that is a listing and one HEAD per tag on each side; into a repository that
+ * is not there yet it is a listing and one GET per manifest at the source, and one request at the destination.
+ */
+export async function observeRoute(question: RouteQuestion, call: Call): Promise<RouteInventory> {
+  const {destination, toTag} = question;
+  let seen = {exists: true, tags: new Map<Tag, Digest>() as ReadonlyMap<Tag, Digest>};
+  const source = await observeSource(
+    question.source,
+    {
+      ...question,
+      known: async (wanted) => {
+        seen = await observeDestinationTags(
+          destination,
+          toTag === undefined ? wanted : [toTag],
+          call,
+        );
+        const [tag] = wanted;
+        const digest = toTag && seen.tags.get(toTag);
+        if (toTag === undefined) return seen.tags;
+        return new Map(tag !== undefined && digest !== undefined ? [[tag, digest]] : []);
+      },
+    },
+    call,
+  );
+  const roots =
+    toTag === undefined ? source.roots : source.roots.map((root) => renamed(root, toTag));
+  const tags = await alsoSeen(destination, seen, roots, call);
+  const missing = roots.filter(
+    (root) => tags.tags.get(destinationTag(root) as Tag) !== root.digest,
+  );
+  return {
+    source: {...source, roots},
+    destination: await observePresent(
+      destination,
+      tags,
+      missing.map((root) => root.digest),
+      source.manifests,
+      call,
+    ),
+  };
+}
+
+/** The tag of a root at the destination. */
+function destinationTag(root: SourceRoot): Tag | undefined {
+  return (root.as === 'asked' ? root.toTag : undefined) ?? root.tag;
+}
+
+function renamed(root: SourceRoot, toTag: Tag): SourceRoot {
+  return root.as === 'asked' && root.tag !== toTag ? {...root, toTag} : root;
+}
+
+/** Signatures and fallback tags came to light only while the source was read. */
+async function alsoSeen(
+  destination: RepositoryReader,
+  seen: {readonly exists: boolean; readonly tags: ReadonlyMap<Tag, Digest>},
+  roots: readonly SourceRoot[],
+  call: Call,
+): Promise<{readonly exists: boolean; readonly tags: ReadonlyMap<Tag, Digest>}> {
+  const extra = roots.flatMap((root) => (root.as === 'signature' && root.tag ? [root.tag] : []));
+  if (!seen.exists || extra.length === 0) return seen;
+  const more = await observeDestinationTags(destination, extra, call);
+  return {exists: true, tags: new Map([...seen.tags, ...more.tags])};
+}

@@ -1,0 +1,59 @@
+const MiB = 1024 * 1024;
+
+/** Bounds of a chunk in bytes. */
+export interface ChunkBounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+export const DEFAULT_CHUNK: ChunkBounds = {min: 16 * MiB, max: 64 * MiB};
+
+/** What a chunk should take at the measured rate: long against a round trip, short against a token's five minutes. */
+const AIM_MS = 4_000;
+/** No chunk should take longer than this: a fifth of the shortest usual token life (GitLab: 5 min). */
+const LONGEST_MS = 60_000;
+/** The least that a proxy's limit can make us go down to. */
+const FLOOR = 256 * 1024;
+
+/**
+ * Chooses the size of upload chunks for one registry from what it saw there. A larger chunk costs fewer round trips, a
+ * smaller one loses less when the line breaks; what is sent again is never more than one.
+ */
+export class ChunkSize {
+  readonly #bounds: ChunkBounds;
+  #ceiling: number;
+  /** Bytes per ms of the latest chunks. */
+  #rate: number | undefined;
+
+  constructor(bounds: ChunkBounds = DEFAULT_CHUNK) {
+    this.#bounds = bounds;
+    this.#ceiling = bounds.max;
+  }
+
+  /**
+   * @param minChunk what the registry asks for (OCI-Chunk-Min-Length), in bytes
+   */
+  next(minChunk = 0): number {
+    const {min} = this.#bounds;
+    const wanted = this.#rate === undefined ? min : Math.max(min, this.#rate * AIM_MS);
+    const longest = this.#rate === undefined ? Infinity : this.#rate * LONGEST_MS;
+    const size = Math.max(FLOOR, Math.min(wanted, longest));
+    return Math.max(Math.floor(Math.min(size, this.#ceiling)), minChunk);
+  }
+
+  /** Tells how long a chunk took. */
+  measured(bytes: number, ms: number): void {
+    const rate = bytes / Math.max(ms, 1);
+    this.#rate = this.#rate === undefined ? rate : (this.#rate + rate) / 2;
+  }
+
+  /**
+   * A proxy answered 413 to a chunk of `size` bytes: it is halved from now on.
+   * @returns false where it cannot get smaller
+   */
+  refused(size: number): boolean {
+    if (size <= FLOOR) return false;
+    this.#ceiling = Math.max(FLOOR, Math.min(this.#ceiling, Math.floor(size / 2)));
+    return true;
+  }
+}

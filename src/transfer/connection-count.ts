@@ -1,0 +1,49 @@
+/** A rate must grow by this factor when the connections are doubled, or the doubling did not help. */
+const WORTH = 1.25;
+/** How long a count is watched before it is judged, in ms: long enough for a slow start to be over. */
+const WATCH_MS = 300;
+
+/**
+ * Finds how many connections to read a blob over: doubles as long as the rate grows with it, then stays at the last
+ * count that helped. A line that one connection fills is not crowded with more.
+ */
+export class ConnectionCount {
+  readonly #limit: number;
+  #count = 2;
+  #before: {readonly count: number; readonly rate: number} = {count: 1, rate: 0};
+  #watchedFrom: number;
+  #bytes = 0;
+  #settled = false;
+
+  /** @param now ms, of a clock that only goes forward */
+  constructor(limit: number, now: number) {
+    this.#limit = limit;
+    this.#watchedFrom = now;
+  }
+
+  get count(): number {
+    return Math.min(this.#count, this.#limit);
+  }
+
+  /** Tells that bytes have arrived, over whichever connection. */
+  arrived(bytes: number, now: number): void {
+    if (this.#settled) return;
+    this.#bytes += bytes;
+    const ms = now - this.#watchedFrom;
+    if (ms < WATCH_MS) return;
+    this.#judge(this.#bytes / ms);
+    this.#watchedFrom = now;
+    this.#bytes = 0;
+  }
+
+  #judge(rate: number): void {
+    if (rate < this.#before.rate * WORTH) {
+      this.#count = this.#before.count;
+      this.#settled = true;
+      return;
+    }
+    this.#before = {count: this.#count, rate};
+    if (this.#count >= this.#limit) this.#settled = true;
+    this.#count = Math.min(this.#count * 2, this.#limit);
+  }
+}

@@ -1,0 +1,14 @@
+import {TransshipError} from '../model/error.ts';
+
+/** What a run that is told to stop ends its unfinished work with. */
+export function interrupted(): TransshipError {
+  return new TransshipError('INTERRUPTED', 'interrupted', {
+    side: 'local',
+    hint: 'apply again to go on: what was done is kept',
+  });
+}
+
+/** @throws TransshipError INTERRUPTED */
+export function throwIfStopping(stopping: AbortSignal): void {
+  if (stopping.aborted) throw interrupted();
+}

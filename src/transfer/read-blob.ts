@@ -1,0 +1,38 @@
+import type {Descriptor} from '../model/descriptor.ts';
+import type {Call, RepositoryReader} from '../model/port.ts';
+import {endedEarly, longer} from './blob-size.ts';
+import type {RetryBudget} from './retry-budget.ts';
+
+/**
+ * Reads a blob from `offset` to its end. A connection that breaks is opened again where it broke, so the consumer sees
+ * one unbroken stream; a place that cannot serve ranges is read from the start and the known part is passed over.
+ * The size is checked; the digest is the consumer's to check.
+ * @throws TransshipError BLOB_SIZE_MISMATCH, BLOB_NOT_FOUND, or the last failure when the budget is spent
+ */
+export async function* readBlob(
+  source: RepositoryReader,
+  blob: Descriptor,
+  offset: number,
+  budget: RetryBudget,
+  call: Call,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let position = offset;
+  while (position < blob.size) {
+    try {
+      const stream = await source.openBlob(blob, {offset: position}, call);
+      let at = stream.start;
+      for await (const chunk of stream.chunks) {
+        const known = Math.max(0, position - at);
+        at += chunk.byteLength;
+        if (at > blob.size) throw longer(source, blob);
+        if (at <= position) continue;
+        position = at;
+        budget.progressed();
+        yield known === 0 ? chunk : chunk.subarray(known);
+      }
+      if (position < blob.size) throw endedEarly(source, blob, position);
+    } catch (error) {
+      await budget.spend(error, 'source', call);
+    }
+  }
+}

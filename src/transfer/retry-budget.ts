@@ -1,0 +1,59 @@
+import {setTimeout as delay} from 'node:timers/promises';
+import {asTransshipError, type Side, type TransshipError} from '../model/error.ts';
+import type {Call} from '../model/port.ts';
+
+/** How failures are answered; all times in ms. */
+export interface RetryPolicy {
+  /** Failures in a row, without any progress between them, after which the last one is final. */
+  readonly limit: number;
+  /** The first wait is at most this long; it doubles with each failure. */
+  readonly baseMs: number;
+  readonly capMs: number;
+  /** In [0, 1): full jitter, so that workers that failed together do not come back together. */
+  readonly random: () => number;
+}
+
+export const DEFAULT_RETRY: RetryPolicy = {
+  limit: 6,
+  baseMs: 250,
+  capMs: 20_000,
+  random: Math.random,
+};
+
+/** Told before each wait. */
+export type OnRetry = (attempt: number, delayMs: number, error: TransshipError) => void;
+
+/**
+ * Counts the failures of one piece of work. It refills when the work got on: a transfer that moves, however often it
+ * is cut, is not given up.
+ */
+export class RetryBudget {
+  readonly #policy: RetryPolicy;
+  readonly #onRetry: OnRetry;
+  #failures = 0;
+
+  constructor(policy: RetryPolicy, onRetry: OnRetry) {
+    this.#policy = policy;
+    this.#onRetry = onRetry;
+  }
+
+  progressed(): void {
+    this.#failures = 0;
+  }
+
+  /**
+   * Waits until the work may be tried again.
+   * @throws what failed, as TransshipError, where another try cannot help or the budget is spent
+   */
+  async spend(failure: unknown, side: Side, call: Call): Promise<void> {
+    call.signal.throwIfAborted();
+    const error = asTransshipError(failure, side);
+    this.#failures += 1;
+    if (!error.retry || this.#failures >= this.#policy.limit) throw error;
+    const {baseMs, capMs, random} = this.#policy;
+    const jittered = random() * Math.min(capMs, baseMs * 2 ** (this.#failures - 1));
+    const delayMs = Math.max(jittered, error.retryAfterMs ?? 0);
+    this.#onRetry(this.#failures, Math.round(delayMs), error);
+    await delay(delayMs, undefined, {signal: call.signal});
+  }
+}
