@@ -1,0 +1,157 @@
+import {type Digest, shortDigest} from '../model/digest.ts';
+import type {Check, Plan, Skip, Step} from '../model/plan.ts';
+import {formatBytes} from './bytes.ts';
+import type {Cell, ReportDocument, Row, Section} from './document.ts';
+import {counted, imageName} from './words.ts';
+
+/** What a reviewer wants to know of a plan: what forbids it, what moves, what is new, what stays, what is left out. */
+export function planDocument(plan: Plan): ReportDocument {
+  const {wish, steps, skipped, checks, totals} = plan;
+  const sizeOf = imageSizes(plan);
+  const copied = (step: Step): Row => ({
+    cells: [
+      code(imageName(step.to, step.tag, step.digest)),
+      code(shortDigest(step.digest)),
+      formatBytes(sizeOf(step.digest)),
+      code(step.sourceTag ? `${step.from}:${step.sourceTag.name}` : step.from),
+      step.why,
+    ],
+  });
+  const moving = steps.filter(({replaces}) => replaces !== null);
+  const others = skipped.filter((skip) => skip.reason !== 'present');
+  return {
+    title: 'transship plan',
+    facts: [
+      ['plan', plan.id],
+      ['source', wish.source],
+      ['destination', wish.destination],
+      ...filterFacts(plan),
+    ],
+    sections: [
+      checkSection(
+        'Forbidden',
+        '!',
+        checks.filter(({result}) => result === 'forbid'),
+      ),
+      {
+        heading: 'To copy',
+        mark: '+',
+        columns: ['Image', 'Digest', 'Size', 'From', 'Why'],
+        rows: steps.filter(({replaces}) => replaces === null).map(copied),
+      },
+      {
+        heading: 'Tags that move',
+        mark: '~',
+        columns: ['Image', 'From digest', 'To digest', 'Size', 'From'],
+        rows: moving.map((step) => movedRow(step, sizeOf(step.digest))),
+      },
+      {
+        heading: 'Already there',
+        mark: '=',
+        columns: ['Image', 'Digest'],
+        rows: skipped.flatMap((skip) => (skip.reason === 'present' ? [presentRow(skip)] : [])),
+        isDetail: true,
+      },
+      {
+        heading: 'Skipped',
+        mark: '-',
+        columns: ['Image', 'Reason', 'Detail'],
+        rows: others.map(skippedRow),
+        isDetail: true,
+      },
+      // A tag that moves has its own list.
+      checkSection(
+        'To look at',
+        '?',
+        checks.filter(({result, code: name}) => result === 'warn' && name !== 'TAG_MOVES'),
+      ),
+    ],
+    summary: planSummary(totals, checks),
+  };
+}
+
+/** The last line of a review. */
+export function planSummary(totals: Plan['totals'], checks: readonly Check[]): string {
+  const {steps, present, skipped, blobs, bytes} = totals;
+  const rest = `${present} already there, ${skipped} skipped.`;
+  const forbidding = checks.filter(({result}) => result === 'forbid').length;
+  const verdict =
+    forbidding === 0
+      ? ''
+      : ` It cannot be applied: ${counted(forbidding, 'check')} ${forbidding === 1 ? 'forbids' : 'forbid'} it.`;
+  if (steps === 0) return `Plan: nothing to do, ${rest}${verdict}`;
+  const travelling = `${formatBytes(bytes)} in ${counted(blobs.copy, 'blob')}`;
+  return `Plan: ${counted(steps, 'image')} to copy (${travelling}), ${blobs.mount} mounted, ${rest}${verdict}`;
+}
+
+function filterFacts({wish: {filters}}: Plan): readonly (readonly [string, string])[] {
+  const flags: readonly (readonly [string, string | number | readonly string[] | undefined])[] = [
+    ['--tag', filters.tags],
+    ['--exclude-tag', filters.excludeTags],
+    ['--semver', filters.semver],
+    ['--newest', filters.newest],
+    ['--newer-than', filters.newerThan],
+    ['--platform', filters.platforms],
+  ];
+  return flags.flatMap(([flag, value]) => {
+    const text = typeof value === 'object' ? value.join(', ') : String(value ?? '');
+    return text === '' ? [] : [[flag, text] as const];
+  });
+}
+
+function movedRow(step: Step, size: number): Row {
+  return {
+    cells: [
+      code(imageName(step.to, step.tag, step.digest)),
+      code(step.replaces === null ? '' : shortDigest(step.replaces)),
+      code(shortDigest(step.digest)),
+      formatBytes(size),
+      code(step.from),
+    ],
+  };
+}
+
+function presentRow({to, tag, digest}: Extract<Skip, {reason: 'present'}>): Row {
+  return {cells: [code(imageName(to, tag, digest)), code(shortDigest(digest))]};
+}
+
+function skippedRow(skip: Skip): Row {
+  const detail = 'detail' in skip ? skip.detail : '';
+  return {cells: [code(imageName(skip.from, skip.tag, skip.digest)), skip.reason, detail]};
+}
+
+function checkSection(heading: string, mark: '!' | '?', checks: readonly Check[]): Section {
+  return {
+    heading,
+    mark,
+    columns: ['Check', 'Finding'],
+    rows: checks.map(({code: name, message, hint}) => ({cells: [code(name), message], hint})),
+    isWhole: mark === '!',
+  };
+}
+
+/** The bytes of an image: its blobs and manifests, each once, whether they have to travel or not. */
+function imageSizes({manifests, blobs}: Plan): (digest: Digest) => number {
+  const planned = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
+  const sizes = new Map(blobs.map(({digest, size}) => [digest, size]));
+  const known = new Map<Digest, number>();
+  const visit = (digest: Digest, seen: Set<Digest>): number => {
+    if (seen.has(digest)) return 0;
+    seen.add(digest);
+    const manifest = planned.get(digest);
+    if (!manifest) return sizes.get(digest) ?? 0;
+    return [...manifest.manifests, ...manifest.blobs].reduce(
+      (sum, child) => sum + visit(child, seen),
+      manifest.size,
+    );
+  };
+  return (digest) => {
+    const size = known.get(digest) ?? visit(digest, new Set());
+    known.set(digest, size);
+    return size;
+  };
+}
+
+function code(text: string): Cell {
+  return {code: text};
+}

@@ -1,0 +1,24 @@
+import type {Plan} from '../model/plan.ts';
+import {serializePlan} from '../plan/plan-file.ts';
+import type {RenderOptions} from './document.ts';
+import {renderHtml} from './html.ts';
+import {renderMarkdown} from './markdown.ts';
+import {planDocument} from './plan-document.ts';
+import {renderText} from './text.ts';
+
+/** `json` is the plan itself, as in a plan file. */
+export type PlanFormat = 'text' | 'markdown' | 'json' | 'html';
+
+/** The review of a plan, with a newline at the end. HTML is always full. */
+export function renderPlan(plan: Plan, format: PlanFormat, options: RenderOptions = {}): string {
+  switch (format) {
+    case 'json':
+      return serializePlan(plan);
+    case 'text':
+      return renderText(planDocument(plan), options);
+    case 'markdown':
+      return renderMarkdown(planDocument(plan), options);
+    case 'html':
+      return renderHtml(planDocument(plan));
+  }
+}

@@ -1,0 +1,30 @@
+import {type Digest, shortDigest} from '../model/digest.ts';
+
+/** `1 image`, `2 images`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** `host/path:tag`, without a tag `host/path@sha256:abcdef012345`. */
+export function imageName(
+  repository: string,
+  tag: string | undefined,
+  digest: Digest | undefined,
+): string {
+  if (tag !== undefined) return `${repository}:${tag}`;
+  return digest === undefined ? repository : `${repository}@${shortDigest(digest)}`;
+}
+
+/** C0, C1 and the marks that change the direction of text or are not seen. */
+const UNPRINTABLE = /[\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
+
+/**
+ * Text from outside on one line, harmless to a terminal and to the eye: what would move the cursor, change colours or
+ * hide other text is written as `\u{1b}`.
+ */
+export function printable(text: string): string {
+  return text.replace(
+    UNPRINTABLE,
+    (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16).padStart(2, '0')}}`,
+  );
+}

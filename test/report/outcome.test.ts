@@ -1,0 +1,159 @@
+import {describe, expect, it} from 'vitest';
+import {digestOf} from '../../src/model/digest.ts';
+import type {ErrorData} from '../../src/model/event.ts';
+import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcome.ts';
+import type {Tag} from '../../src/model/reference.ts';
+import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
+import {renderRun, renderStatus, renderVerify} from '../../src/report/outcome.ts';
+import {destination, image, source} from '../support/inventories.ts';
+
+const TO = 'b.test/app';
+const plan = makeCopyPlan({
+  wish: {source: 'a.test/app', destination: TO, filters: {}},
+  routes: [
+    {
+      source: source('a.test/app', {
+        a: image(['a']),
+        b: image(['b']),
+        c: image(['c']),
+        d: image(['d']),
+      }),
+      destination: destination(TO, {d: image(['d']).descriptor.digest}),
+    },
+  ],
+});
+const error: ErrorData = {
+  code: 'FORBIDDEN',
+  side: 'destination',
+  message: 'b.test refused the push',
+  hint: 'give the token the scope write_registry',
+};
+const [one = '', two = '', three = ''] = plan.steps.map(({id}) => id);
+const run: RunResult = {
+  plan: plan.id,
+  result: 'failed',
+  steps: [
+    {id: one, outcome: 'done'},
+    {id: two, outcome: 'failed', error},
+    {id: three, outcome: 'not-started'},
+  ],
+  bytes: {sent: 3.4 * 1024 ** 2},
+  blobs: {copied: 20, mounted: 4, present: 1},
+};
+const lastLine = (text: string) => text.trimEnd().split('\n').at(-1);
+
+describe('renderRun', () => {
+  it.each<[Partial<RunResult>, string]>([
+    [
+      {result: 'done', steps: plan.steps.map(({id}) => ({id, outcome: 'done'}))},
+      'Done: 3 images copied (3.4 MiB in 20 blobs), 4 mounted, 1 already there.',
+    ],
+    [
+      {},
+      'Failed: 1 of 3 images failed, 1 left; 1 image copied (3.4 MiB in 20 blobs), 4 mounted, 1 already there. Apply again to try those again.',
+    ],
+    [
+      {result: 'interrupted', steps: plan.steps.map(({id}) => ({id, outcome: 'not-started'}))},
+      'Interrupted: 3 of 3 images left; 0 images copied (3.4 MiB in 20 blobs), 4 mounted, 1 already there. Apply again to go on.',
+    ],
+  ])('says in one line how it ended: %#', (more, summary) => {
+    expect(lastLine(renderRun({...run, ...more}, plan, 'text'))).toBe(summary);
+  });
+
+  it('names each failure, its code and what to do', () => {
+    const text = renderRun(run, plan, 'text');
+    expect(text).toContain(
+      `Failed (1):\n  ! ${TO}:b  FORBIDDEN  b.test refused the push\n      give the token the scope write_registry\n`,
+    );
+    expect(text).toContain(`Not started (1):\n  - ${TO}:c\n`);
+    const markdown = renderRun(run, plan, 'markdown');
+    expect(markdown).toContain(
+      `| \`${TO}:b\` | \`FORBIDDEN\` | b.test refused the push | give the token the scope write\\_registry |`,
+    );
+  });
+
+  it('shows every failure, however many', () => {
+    const steps = Array.from({length: 90}, (_, at) => ({
+      id: `copy:${TO}:${at}`,
+      outcome: 'failed' as const,
+      error,
+    }));
+    expect(renderRun({...run, steps}, plan, 'text').match(/^ {2}! /gm)).toHaveLength(90);
+  });
+
+  it('names what drifted', () => {
+    const [planned, actual] = [digestOf('planned'), digestOf('actual')];
+    const drift = [
+      {side: 'source', repository: 'a.test/app', tag: 'a' as Tag, planned, actual},
+      {side: 'destination', repository: TO, tag: 'b' as Tag, planned: null, actual},
+    ] as const;
+    const text = renderRun({...run, result: 'drift', drift}, plan, 'text');
+    expect(text).toMatch(/^ {2}! a\.test\/app:a +source +sha256:\w{12} +sha256:\w{12}$/m);
+    expect(text).toMatch(/^ {2}! b\.test\/app:b +destination +nothing +sha256:\w{12}$/m);
+    expect(lastLine(text)).toMatch(
+      /^Drift: 2 tags changed since the plan was made; .* Plan again\.$/,
+    );
+  });
+
+  it('is the result itself as JSON', () => {
+    expect(JSON.parse(renderRun(run, plan, 'json'))).toEqual(run);
+  });
+});
+
+describe('renderVerify', () => {
+  const checked = {tags: 2, manifests: 3, blobs: 1};
+  const clean: VerifyResult = {plan: plan.id, checked, differences: []};
+  const digest = digestOf('x');
+  const different: VerifyResult = {
+    ...clean,
+    differences: [
+      {what: 'tag', repository: TO, tag: 'a' as Tag, digest, actual: digestOf('y')},
+      {what: 'blob', repository: TO, digest, actual: null},
+    ],
+  };
+
+  it('says what was compared', () => {
+    expect(lastLine(renderVerify(clean, 'text'))).toBe(
+      'Verified: 2 tags, 3 manifests and 1 blob are as planned.',
+    );
+  });
+
+  it('names what differs', () => {
+    const text = renderVerify(different, 'text');
+    expect(text).toMatch(/^ {2}! tag +b\.test\/app:a +sha256:\w{12} +sha256:\w{12}$/m);
+    expect(text).toContain(`${digest}  nothing`);
+    expect(lastLine(text)).toBe(
+      'Different: 2 of 2 tags, 3 manifests and 1 blob are not as planned.',
+    );
+    expect(renderVerify(different, 'markdown')).toContain('| tag | `b.test/app:a` |');
+    expect(JSON.parse(renderVerify(different, 'json'))).toEqual(different);
+  });
+});
+
+describe('renderStatus', () => {
+  const status: StatusResult = {
+    plan: plan.id,
+    steps: {done: 1, failed: 1, left: 1, total: 3},
+    bytes: {done: 1024, total: 4096},
+    uploads: [{digest: digestOf('big'), to: TO, offset: 1024 ** 2, size: 1024 ** 3}],
+    ended: 'interrupted',
+  };
+
+  it('says how far it is and what can be continued', () => {
+    const text = renderStatus(status, 'text');
+    expect(text).toMatch(/^ {2}\+ sha256:\w{12} +b\.test\/app +1\.0 MiB +1\.0 GiB$/m);
+    expect(lastLine(text)).toBe(
+      'Status: 1 of 3 images done, 1 failed, 1 left (1.0 KiB of 4.0 KiB); the last run was interrupted.',
+    );
+    expect(renderStatus(status, 'markdown')).toContain('**Status: 1 of 3 images done');
+    expect(JSON.parse(renderStatus(status, 'json'))).toEqual(status);
+  });
+
+  it('says so where no run has ended', () => {
+    const {ended, ...others} = status;
+    expect([ended, lastLine(renderStatus(others, 'text'))]).toEqual([
+      'interrupted',
+      expect.stringMatching(/; no run has ended\.$/),
+    ]);
+  });
+});
