@@ -15,7 +15,7 @@ export interface Exchange {
   readonly number: number;
   /** `http://host`, as the client calls this server: it may stand behind a proxy. */
   readonly origin: string;
-  /** Aborted when the connection is gone before the answer was sent: every wait ends then. */
+  /** Aborted when the answer was sent or the connection is gone: every wait ends then. */
   readonly signal: AbortSignal;
   /** For faults below HTTP: `resetAndDestroy`, `pause`. */
   readonly socket: Socket;

@@ -1,7 +1,7 @@
 import {createServer} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import type {Answer} from './exchange.ts';
-import type {LoggedRequest, RequestLog} from './request-log.ts';
+import type {RequestLog} from './request-log.ts';
 import {serve} from './serve.ts';
 
 /** A server on the loopback interface. */
@@ -28,7 +28,7 @@ export async function startHttpServer(
   let count = 0;
   const server = createServer((request, response) => {
     count += 1;
-    const work = logged(serve(request, response, count, answer), log);
+    const work = serve(request, response, count, answer, log);
     underWay.add(work);
     void work.then(() => underWay.delete(work));
   });
@@ -47,8 +47,4 @@ export async function startHttpServer(
   };
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {host, close, [Symbol.asyncDispose]: close};
-}
-
-async function logged(served: Promise<LoggedRequest>, log: RequestLog): Promise<void> {
-  log.add(await served);
 }

@@ -9,28 +9,22 @@ import type {RepositoryPath, Tag} from '../model/reference.ts';
 // repositories/<name>/_uploads/<id>                        the bytes of an upload so far
 // No part of a repository's name starts with "_", so the folders of one never meet those of another.
 
-const REPOSITORIES = 'repositories';
-
-export const repositoriesFolder = REPOSITORIES;
+export const REPOSITORIES_FOLDER = 'repositories';
 
 export function contentFile(digest: Digest): string {
   return `blobs/${slashed(digest)}`;
 }
 
 export function repositoryFolder(repository: string): string {
-  return `${REPOSITORIES}/${repository}`;
+  return `${REPOSITORIES_FOLDER}/${repository}`;
 }
 
 export function blobLink(repository: RepositoryPath, digest: Digest): string {
   return `${repositoryFolder(repository)}/_blobs/${slashed(digest)}`;
 }
 
-export function manifestFolder(repository: RepositoryPath): string {
-  return `${repositoryFolder(repository)}/_manifests`;
-}
-
 export function manifestLink(repository: RepositoryPath, digest: Digest): string {
-  return `${manifestFolder(repository)}/${slashed(digest)}`;
+  return `${repositoryFolder(repository)}/_manifests/${slashed(digest)}`;
 }
 
 export function tagFolder(repository: RepositoryPath): string {

@@ -21,7 +21,10 @@ export interface LoggedRequest {
   readonly failure: string | undefined;
 }
 
-/** The latest requests, in the order in which they ended. */
+/**
+ * The latest requests, in the order in which they ended. An answer without a large body is in the log before the client
+ * has it; a large one may come a moment later.
+ */
 export class RequestLog {
   readonly #limit: number;
   #entries: LoggedRequest[] = [];

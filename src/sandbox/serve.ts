@@ -4,7 +4,7 @@ import {finished} from 'node:stream/promises';
 import type {Answer, Exchange} from './exchange.ts';
 import {Refusal, refusal} from './refusal.ts';
 import type {Reply} from './reply.ts';
-import type {LoggedRequest} from './request-log.ts';
+import type {RequestLog} from './request-log.ts';
 import {parseRoute} from './route.ts';
 
 /** Bytes of bodies that went through. */
@@ -14,7 +14,7 @@ interface Traffic {
 }
 
 /**
- * Serves one request and tells how it went; never rejects. What `answer` throws is answered too: a Refusal as it says,
+ * Serves one request and logs how it went; never rejects. What `answer` throws is answered too: a Refusal as it says,
  * anything else with 500.
  * @param number see `Exchange.number`
  */
@@ -23,11 +23,24 @@ export async function serve(
   response: ServerResponse,
   number: number,
   answer: Answer,
-): Promise<LoggedRequest> {
+  log: RequestLog,
+): Promise<void> {
   const gone = new AbortController();
   response.once('close', () => gone.abort(new Error('the connection was closed')));
   const traffic: Traffic = {bytesIn: 0, bytesOut: 0};
   const exchange = toExchange(request, number, gone.signal, traffic);
+  const record = (status: number | undefined, failure: Error | undefined) =>
+    log.add({
+      number,
+      method: exchange.method,
+      path: request.url ?? '',
+      kind: exchange.route.kind,
+      status,
+      ...traffic,
+      range: request.headers.range,
+      contentRange: request.headers['content-range'],
+      failure: failure?.message,
+    });
   let failure: Error | undefined;
   try {
     const reply = await answer(exchange).catch((error: unknown) => {
@@ -36,25 +49,20 @@ export async function serve(
       return refusal(500, 'UNKNOWN', failure.message).reply;
     });
     gone.signal.throwIfAborted();
-    await send(response, reply, gone.signal, traffic);
-    // What was not read of the body is in the way of the connection's next request.
-    request.resume();
+    await writeReply(response, reply, gone.signal, traffic);
+    // Now, so that a client that has the whole answer finds it in the log.
+    record(reply.status, failure);
   } catch (error) {
-    failure ??= asError(error);
+    record(response.headersSent ? response.statusCode : undefined, failure ?? asError(error));
     // The client gets what was sent before the body broke off, and then the end of the connection.
     request.socket.destroySoon();
+    return;
   }
-  return {
-    number,
-    method: exchange.method,
-    path: request.url ?? '',
-    kind: exchange.route.kind,
-    status: response.headersSent ? response.statusCode : undefined,
-    ...traffic,
-    range: request.headers.range,
-    contentRange: request.headers['content-range'],
-    failure: failure?.message,
-  };
+  response.end();
+  // What was not read of the body is in the way of the connection's next request.
+  request.resume();
+  // A client that leaves before the last bytes is no concern of ours.
+  await finished(response).catch(() => {});
 }
 
 function toExchange(
@@ -87,7 +95,8 @@ async function* countedIn(request: IncomingMessage, traffic: Traffic): AsyncGene
   }
 }
 
-async function send(
+/** Writes all but the end of an answer. */
+async function writeReply(
   response: ServerResponse,
   {status, headers, body}: Reply,
   signal: AbortSignal,
@@ -101,8 +110,6 @@ async function send(
     traffic.bytesOut += chunk.byteLength;
     if (!response.write(chunk)) await once(response, 'drain', {signal});
   }
-  response.end();
-  await finished(response);
 }
 
 function chunksOf(body: NonNullable<Reply['body']>): AsyncIterable<Uint8Array> | [Uint8Array] {

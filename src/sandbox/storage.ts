@@ -2,7 +2,7 @@ import {isRepositoryPath, type RepositoryPath} from '../model/reference.ts';
 import {BlobStore} from './blob-store.ts';
 import {DirectoryTree} from './directory-tree.ts';
 import type {FileTree} from './file-tree.ts';
-import {repositoriesFolder, repositoryFolder} from './layout-paths.ts';
+import {REPOSITORIES_FOLDER, repositoryFolder} from './layout-paths.ts';
 import {ManifestStore} from './manifest-store.ts';
 import {MemoryTree} from './memory-tree.ts';
 import {UploadStore} from './upload-store.ts';
@@ -34,7 +34,7 @@ export class Storage {
   /** All repositories in lexical order. */
   async repositories(): Promise<readonly RepositoryPath[]> {
     const found: RepositoryPath[] = [];
-    const folders = [...(await this.#tree.list(repositoriesFolder))];
+    const folders = [...(await this.#tree.list(REPOSITORIES_FOLDER))];
     for (let name = folders.pop(); name !== undefined; name = folders.pop()) {
       const inside = await this.#tree.list(repositoryFolder(name));
       if (isInUse(inside) && isRepositoryPath(name)) found.push(name);

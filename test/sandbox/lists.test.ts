@@ -1,7 +1,8 @@
 import {describe, expect, test} from 'vitest';
 import {OCI_INDEX, OCI_MANIFEST} from '../../src/model/media-type.ts';
+import {GITLAB_FLAVOUR} from '../../src/sandbox/flavour.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
-import {codes, json, pushBlob, pushImage, send, sha256} from './client.ts';
+import {codes, json, pushBlob, pushImage, putManifest, send, sha256} from './client.ts';
 
 /** Follows the links from page to page. */
 async function pages(
@@ -63,6 +64,19 @@ test('the catalog has all repositories, in pages', async () => {
   const found = await pages(sandbox.url, '/v2/_catalog?n=3', 'repositories');
   expect(found).toEqual([['a', 'a/b/blobs/uploads', 'a/c'], ['b']]);
   expect((await send('GET', `${sandbox.url}/v2/_catalog?n=1001`)).status).toBe(400);
+});
+
+test('as GitLab has it: pages of 100 tags, no referrers, the digest of a POST ignored', async () => {
+  await using sandbox = await startSandbox({flavour: GITLAB_FLAVOUR});
+  const repository = `${sandbox.url}/v2/g/p`;
+  const {bytes, digest} = await pushImage(repository);
+  const names = Array.from({length: 101}, (_, index) => `v${index}`);
+  await Promise.all(names.map((name) => putManifest(repository, name, bytes)));
+  const found = await pages(sandbox.url, '/v2/g/p/tags/list', 'tags');
+  expect(found.map(({length}) => length)).toEqual([100, 1]);
+  expect((await send('GET', `${repository}/referrers/${digest}`)).status).toBe(404);
+  const post = `${repository}/blobs/uploads/?digest=${sha256('blob')}`;
+  expect((await send('POST', post, {body: 'blob'})).status).toBe(202);
 });
 
 describe('referrers', () => {
