@@ -1,6 +1,7 @@
 import {isRepositoryPath} from '../model/reference.ts';
 import type {Exchange} from './exchange.ts';
 
+/** What may be done with a repository; `*` is everything. */
 export type Action = 'pull' | 'push' | 'delete' | '*';
 
 /** Something that a token allows (distribution, docs/spec/auth/jwt.md, `access`). */

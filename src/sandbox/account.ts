@@ -4,10 +4,9 @@ import type {Access, Action} from './access.ts';
 
 /** What somebody may do with the repositories that match. */
 export interface Grant {
-  /** A glob: `group/*`, `group/**`; `registry:catalog` is written `catalog`. */
+  /** A glob: `group/*`, `group/**`. The catalog counts as a repository called `catalog`, and takes the action `*`. */
   readonly repository: string;
-  /** `*` is every action. */
-  readonly actions: readonly (Action | '*')[];
+  readonly actions: readonly Action[];
 }
 
 export interface User {
@@ -16,18 +15,18 @@ export interface User {
   readonly grants: readonly Grant[];
 }
 
-/** `{name, password}` of a Basic header; undefined: there is none, or it is not well-formed. */
+export interface Credentials {
+  readonly name: string;
+  readonly password: string;
+}
+
+/** What a Basic header says (RFC 7617); undefined: there is none, or it is not well-formed. */
 export function parseBasic(header: string | undefined): Credentials | undefined {
   const [, encoded] = /^basic +([a-z0-9+/]+=*)$/i.exec(header ?? '') ?? [];
   if (encoded === undefined) return undefined;
   const text = Buffer.from(encoded, 'base64').toString();
   const colon = text.indexOf(':');
   return colon < 0 ? undefined : {name: text.slice(0, colon), password: text.slice(colon + 1)};
-}
-
-export interface Credentials {
-  readonly name: string;
-  readonly password: string;
 }
 
 /** The user with this name and password. */

@@ -1,6 +1,5 @@
 import type {Digest} from '../model/digest.ts';
-import type {RepositoryPath} from '../model/reference.ts';
-import {isRepositoryPath} from '../model/reference.ts';
+import {isRepositoryPath, type RepositoryPath} from '../model/reference.ts';
 import {checkChunk, exactly} from './chunk-rules.ts';
 import type {Exchange} from './exchange.ts';
 import {type Caller, methodRefused, type Registry} from './registry.ts';
