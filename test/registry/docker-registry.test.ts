@@ -55,11 +55,9 @@ async function copy(from: RegistryRepository, to: RegistryRepository, name: Tag 
 
 describe('docker-registry', () => {
   it.each(LAYOUTS.filter((name) => name !== 'sparse'))('gives and takes %s', async (name) => {
-    const accepted = corpus[name].registries['docker-registry-2.8.2']?.accepted;
     const directory = layoutDirectory(name);
     const {tags} = await pushLayout(directory, server.url, `in/${name}`, {allowRefused: true});
     expect(tags.length).toBeGreaterThan(0);
-    expect(tags).toEqual(expect.arrayContaining([...(accepted ?? [])]));
     const [from, to] = [repository(`in/${name}`), repository(`out/${name}`)];
     expect([...((await from.listTags(call)) ?? [])].sort()).toEqual([...tags].sort());
     for (const tag of tags) {

@@ -1,0 +1,73 @@
+import {describe, expect, it} from 'vitest';
+import {HttpClient} from '../../src/http/client.ts';
+import {digestOf} from '../../src/model/digest.ts';
+import type {RepositoryPath} from '../../src/model/reference.ts';
+import {endpointOf} from '../../src/registry/endpoint.ts';
+import {Registry} from '../../src/registry/registry.ts';
+import {testAuthority} from '../support/certificates.ts';
+import {startHttpServer} from '../support/http-server.ts';
+import {NEVER} from '../support/streams.ts';
+
+describe('endpointOf', () => {
+  it.each([
+    ['docker.io', false, 'https://registry-1.docker.io/v2/'],
+    ['registry.example', false, 'https://registry.example/v2/'],
+    ['registry.example:5000', true, 'http://registry.example:5000/v2/'],
+    ['127.0.0.1:5000', true, 'http://127.0.0.1:5000/v2/'],
+    ['localhost:5000', false, undefined],
+    ['[::1]:5000', false, undefined],
+  ])('%s, plain HTTP %s', (host, plainHttp, url) => {
+    expect(endpointOf(host, plainHttp)?.href).toBe(url);
+  });
+});
+
+const has = (host: string, http: HttpClient) =>
+  new Registry({host, side: 'source', http})
+    .repository('a' as RepositoryPath)
+    .hasBlob(digestOf('blob'), {signal: NEVER});
+
+describe('a registry on this machine', () => {
+  it('is spoken to without TLS', async () => {
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(200).end();
+    });
+    await using http = new HttpClient();
+    expect(await has(server.host, http)).toBe(true);
+    expect(server.requests.map(({target}) => target)).toEqual([
+      '/v2/',
+      `/v2/a/blobs/${digestOf('blob')}`,
+    ]);
+  });
+
+  it('is spoken to with TLS where it wants that', async () => {
+    await using authority = await testAuthority();
+    const tls = authority.server;
+    await using server = await startHttpServer(
+      (_request, response) => {
+        response.writeHead(200).end();
+      },
+      {tls},
+    );
+    await using http = new HttpClient({
+      settings: {
+        connectOptions: () => Promise.resolve({ca: [authority.authority.cert]}),
+        proxyFor: () => undefined,
+      },
+    });
+    expect(await has(server.host, http)).toBe(true);
+    await using stranger = new HttpClient();
+    await expect(has(server.host, stranger)).rejects.toMatchObject({code: 'TLS_CERTIFICATE'});
+  });
+
+  it('is spoken to with TLS where it says so, as Go does', async () => {
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(400).end('Client sent an HTTP request to an HTTPS server.\n');
+    });
+    await using http = new HttpClient({
+      retry: {attempts: 1, attemptsAt500: 1, baseMs: 1, capMs: 1, budgetMs: 1},
+    });
+    await expect(has(server.host, http)).rejects.toMatchObject({
+      message: expect.stringContaining(`https://${server.host}`) as string,
+    });
+  });
+});

@@ -1,0 +1,225 @@
+import {describe, expect, it} from 'vitest';
+import {HttpClient} from '../../src/http/client.ts';
+import {digestOf} from '../../src/model/digest.ts';
+import type {RepositoryPath} from '../../src/model/reference.ts';
+import {Registry} from '../../src/registry/registry.ts';
+import type {RegistryNotice} from '../../src/registry/settings.ts';
+import {testAuthority} from '../support/certificates.ts';
+import {type Handler, sendError, startHttpServer} from '../support/http-server.ts';
+import {NEVER, streamOf} from '../support/streams.ts';
+
+const call = {signal: NEVER};
+const bytes = Buffer.from('0123456789');
+const blob = {mediaType: 'a/b', digest: digestOf(bytes), size: 10};
+const UPLOADS = '/v2/a/blobs/uploads/';
+
+/** A registry that opens an upload at `location`, with what else is said of it, and answers all else by `then`. */
+async function startUploads(location: string, then: Handler, headers: Record<string, string> = {}) {
+  const server = await startHttpServer((request, response) => {
+    if (request.method === 'POST') response.writeHead(202, {location, ...headers}).end();
+    else return then(request, response);
+  });
+  const http = new HttpClient();
+  const registry = new Registry({host: server.host, side: 'destination', http, plainHttp: true});
+  return {
+    server,
+    repository: registry.repository('a' as RepositoryPath),
+    async [Symbol.asyncDispose]() {
+      await http[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const answer =
+  (status: number, headers: Record<string, string> = {}): Handler =>
+  (_request, response) =>
+    void response.writeHead(status, headers).end();
+
+const piece = (start: number, end: number) => streamOf([bytes.subarray(start, end)]);
+
+describe('an upload', () => {
+  it('sends chunks with their place, each to where the last answer points', async () => {
+    let sent = 0;
+    await using rig = await startUploads(`${UPLOADS}1?_state=a%2Fb`, (request, response) => {
+      if (request.method === 'PUT') return void response.writeHead(201).end();
+      sent += request.body.length;
+      const location = `${UPLOADS}1?_state=${sent}`;
+      response.writeHead(202, {location, range: `0-${sent - 1}`}).end();
+    });
+    const upload = await rig.repository.beginUpload(blob, call);
+    expect(await upload.append(piece(0, 6), 6, call)).toBe(6);
+    expect(await upload.append(piece(6, 10), 4, call)).toBe(10);
+    await upload.commit(blob, call);
+    const [, first, second, last] = rig.server.requests;
+    expect(first?.target).toBe(`${UPLOADS}1?_state=a%2Fb`);
+    expect(first?.headers).toMatchObject({
+      'content-range': '0-5',
+      'content-length': '6',
+      'content-type': 'application/octet-stream',
+    });
+    expect(second?.target).toBe(`${UPLOADS}1?_state=6`);
+    expect(second?.headers['content-range']).toBe('6-9');
+    expect(last?.target).toBe(`${UPLOADS}1?_state=10&digest=${encodeURIComponent(blob.digest)}`);
+    expect(last?.headers['content-length']).toBe('0');
+  });
+
+  it('closes at a location without a query', async () => {
+    await using rig = await startUploads('7', answer(201));
+    await (await rig.repository.beginUpload(blob, call)).commit(blob, call);
+    const digest = encodeURIComponent(blob.digest);
+    expect(rig.server.requests.at(-1)?.target).toBe(`${UPLOADS}7?digest=${digest}`);
+  });
+
+  it('goes to another host where it is sent to, without credentials', async () => {
+    await using elsewhere = await startHttpServer((_request, response) => {
+      response.writeHead(202).end();
+    });
+    await using rig = await startUploads(`${elsewhere.url}/upload`, answer(599));
+    const upload = await rig.repository.beginUpload(blob, call);
+    expect(await upload.append(piece(0, 10), 10, call)).toBe(10);
+    expect(elsewhere.requests[0]?.headers).not.toHaveProperty('authorization');
+  });
+
+  it.each([
+    [201, {}, 6],
+    [202, {range: '0-3'}, 4],
+    [202, {range: 'bytes=0-3'}, 4],
+    [202, {range: '0-0'}, 0],
+    [204, {range: '0-5'}, 6],
+  ])('believes the registry that answers a chunk with %i %o', async (status, headers, offset) => {
+    await using rig = await startUploads(`${UPLOADS}1`, answer(status, headers));
+    const upload = await rig.repository.beginUpload(blob, call);
+    expect(await upload.append(piece(0, 6), 6, call)).toBe(offset);
+    expect(upload.saved).toMatchObject({digest: blob.digest, offset});
+  });
+
+  it('takes 0-0 for one byte only where one was sent', async () => {
+    await using rig = await startUploads(`${UPLOADS}1`, answer(202, {range: '0-0'}));
+    const upload = await rig.repository.beginUpload(blob, call);
+    expect(await upload.ask(call)).toBe(0);
+    expect(await upload.append(piece(0, 1), 1, call)).toBe(1);
+    expect(await upload.ask(call)).toBe(1);
+  });
+
+  it('knows the least chunk that the registry takes', async () => {
+    const headers = {'oci-chunk-min-length': '5242880'};
+    await using rig = await startUploads(`${UPLOADS}1`, answer(202), headers);
+    expect((await rig.repository.beginUpload(blob, call)).minChunk).toBe(5_242_880);
+  });
+
+  it('takes the new location of a refused chunk, and asks there', async () => {
+    await using rig = await startUploads(`${UPLOADS}1`, (request, response) => {
+      const location = `${UPLOADS}2`;
+      if (request.method === 'GET') response.writeHead(204, {location, range: '0-3'}).end();
+      else sendError(response, 416, 'CONTENT_RANGE_INVALID', {location});
+    });
+    const upload = await rig.repository.beginUpload(blob, call);
+    await expect(upload.append(piece(0, 6), 6, call)).rejects.toMatchObject({
+      code: 'UPLOAD_OFFSET_REFUSED',
+      retry: true,
+    });
+    expect(await upload.ask(call)).toBe(4);
+    expect(rig.server.requests.at(-1)?.target).toBe(`${UPLOADS}2`);
+  });
+
+  it.each([404, 410])('is gone at %i', async (status) => {
+    await using rig = await startUploads(`${UPLOADS}1`, answer(status));
+    const upload = await rig.repository.beginUpload(blob, call);
+    expect(await upload.ask(call)).toBeUndefined();
+    expect(await rig.repository.resumeUpload(upload.saved, call)).toBeUndefined();
+    await upload.cancel(call);
+  });
+
+  it('reports one that went away between two chunks', async () => {
+    await using rig = await startUploads(`${UPLOADS}1`, (_request, response) => {
+      sendError(response, 404, 'BLOB_UPLOAD_UNKNOWN');
+    });
+    const upload = await rig.repository.beginUpload(blob, call);
+    await expect(upload.append(piece(0, 6), 6, call)).rejects.toMatchObject({
+      code: 'UPLOAD_LOST',
+      retry: true,
+    });
+  });
+
+  it('needs to know where', async () => {
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(202).end();
+    });
+    await using http = new HttpClient();
+    const registry = new Registry({host: server.host, side: 'destination', http, plainHttp: true});
+    const beginning = registry.repository('a' as RepositoryPath).beginUpload(blob, call);
+    await expect(beginning).rejects.toMatchObject({code: 'RESPONSE_INVALID'});
+  });
+
+  it('is not moved to another scheme, and tells so once', async () => {
+    await using authority = await testAuthority();
+    const tls = authority.server;
+    await using server = await startHttpServer(
+      (request, response) => {
+        const location = `http://127.0.0.1${UPLOADS}1`;
+        response.writeHead(request.method === 'PUT' ? 201 : 202, {location}).end();
+      },
+      {tls},
+    );
+    await using http = new HttpClient({
+      settings: {
+        connectOptions: () => Promise.resolve({ca: [authority.authority.cert]}),
+        proxyFor: () => undefined,
+      },
+    });
+    const notices: RegistryNotice[] = [];
+    const notice = (given: RegistryNotice) => notices.push(given);
+    const registry = new Registry({host: server.host, side: 'destination', http, notice});
+    const upload = await registry.repository('a' as RepositoryPath).beginUpload(blob, call);
+    await upload.append(piece(0, 10), 10, call);
+    await upload.commit(blob, call);
+    expect(upload.saved.location).toBe(`${server.url}${UPLOADS}1`);
+    expect(notices.map(({code}) => code)).toEqual(['UPLOAD_LOCATION_HTTP']);
+  });
+});
+
+describe('a whole blob', () => {
+  it('is opened while its upload is, and the upload ended where it cannot be', async () => {
+    await using rig = await startUploads(`${UPLOADS}1`, answer(202));
+    const failure = new Error('the source is gone');
+    const putting = rig.repository.putBlob(blob, () => Promise.reject(failure), call);
+    await expect(putting).rejects.toBe(failure);
+    expect(rig.server.requests.map(({method}) => method)).toEqual(['POST', 'DELETE']);
+  });
+
+  it('is let go where the upload cannot be opened', async () => {
+    await using server = await startHttpServer((_request, response) => {
+      sendError(response, 403, 'DENIED');
+    });
+    await using http = new HttpClient();
+    const registry = new Registry({host: server.host, side: 'destination', http, plainHttp: true});
+    let ended = false;
+    const source: AsyncIterable<Uint8Array> = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => Promise.reject(new Error('not to be read')),
+        return: () => {
+          ended = true;
+          return Promise.resolve({done: true, value: undefined});
+        },
+      }),
+    };
+    const repository = registry.repository('a' as RepositoryPath);
+    const putting = repository.putBlob(blob, () => Promise.resolve(source), call);
+    await expect(putting).rejects.toMatchObject({code: 'FORBIDDEN'});
+    expect(ended).toBe(true);
+  });
+});
+
+describe('a mount', () => {
+  it.each([401, 403, 404, 405])('is declined with %i', async (status) => {
+    await using server = await startHttpServer((_request, response) => {
+      sendError(response, status, 'DENIED');
+    });
+    await using http = new HttpClient();
+    const registry = new Registry({host: server.host, side: 'destination', http, plainHttp: true});
+    const repository = registry.repository('a' as RepositoryPath);
+    const outcome = await repository.mount(blob, 'b' as RepositoryPath, call);
+    expect(outcome).toEqual({kind: 'declined'});
+  });
+});
