@@ -47,7 +47,7 @@ export interface CorpusLayout {
     Record<
       string,
       {
-        readonly accepted: readonly string[];
+        readonly accepted: readonly string[] | 'all';
         readonly refused?: Readonly<Record<string, {readonly http: number; readonly code: string}>>;
       }
     >
