@@ -3,7 +3,7 @@ import {TransshipError} from '../model/error.ts';
 import type {RunEnd} from '../model/outcome.ts';
 import type {SavedUpload} from '../model/port.ts';
 import type {JournalEntry} from './journal-entry.ts';
-import {JournalWriter} from './journal-file.ts';
+import {JournalWriter, readJournal} from './journal-file.ts';
 import {lockJournal, type Processes} from './journal-lock.ts';
 
 /** What an applying run needs of its memory. What is done is always found at the destination; this saves the rest. */
@@ -34,22 +34,34 @@ export interface JournalOptions {
  * @throws TransshipError JOURNAL_BUSY, JOURNAL_INVALID, JOURNAL_WRITE_FAILED
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
-  const {file, plan, anyPlan, now, processes} = options;
-  await using cleanup = new AsyncDisposableStack();
-  cleanup.use(await lockJournal(file, processes));
-  const {writer, entries} = await JournalWriter.open(file);
-  cleanup.use(writer);
-  const other = entries.find((entry) => entry.type === 'run' && entry.plan !== plan);
+  const lock = await lockJournal(options.file, options.processes);
+  try {
+    return await openLocked(options, lock);
+  } catch (error) {
+    await lock[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function openLocked(
+  {file, plan, anyPlan, now}: JournalOptions,
+  lock: AsyncDisposable,
+): Promise<Journal> {
+  const before = await readJournal(file);
+  const other = before.find((entry) => entry.type === 'run' && entry.plan !== plan);
   if (other !== undefined && anyPlan !== true) throw otherPlan(file);
+  const {writer, entries} = await JournalWriter.open(file);
   await writer.append({type: 'run', plan, at: now().toISOString()});
   const uploads = openUploads(entries);
-  const owned = cleanup.move();
   return {
     continues: entries.length > 0,
     savedUpload: (digest, to) => uploads.get(uploadKey(digest, to)),
     append: (entry) => writer.append(entry),
     end: (result) => writer.append({type: 'end', result, at: now().toISOString()}),
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    [Symbol.asyncDispose]: async () => {
+      await writer[Symbol.asyncDispose]();
+      await lock[Symbol.asyncDispose]();
+    },
   };
 }
 

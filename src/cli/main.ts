@@ -20,9 +20,7 @@ const packageJson: unknown = JSON.parse(
 );
 const {version} = packageJson as {readonly version: string};
 
-using signals = listenForSignals(process, () =>
-  stderr.write('finishing what is under way; interrupt again to stop at once\n'),
-);
+using signals = listenForSignals(process);
 // A reader that went away (| head) is no failure of ours.
 stdout.on('error', () => undefined);
 stderr.on('error', () => undefined);

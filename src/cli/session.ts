@@ -12,10 +12,28 @@ export interface Session {
   readonly call: Call;
 }
 
+type SessionFlags = HostFlags & {readonly progress: ProgressKind};
+
 /** Opens registries and progress, runs `work`, and closes both whatever happens. */
 export async function withSession<T>(
   io: Io,
-  flags: HostFlags & {readonly progress: ProgressKind},
+  flags: SessionFlags,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const tell = (): void => {
+    io.stderr.write('finishing what is under way; interrupt again to stop at once\n');
+  };
+  io.stopping.addEventListener('abort', tell, {once: true});
+  try {
+    return await runSession(io, flags, work);
+  } finally {
+    io.stopping.removeEventListener('abort', tell);
+  }
+}
+
+async function runSession<T>(
+  io: Io,
+  flags: SessionFlags,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
   using reporter = await openReporter(flags.progress, io);

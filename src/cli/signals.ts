@@ -4,8 +4,7 @@ export interface Signals extends Disposable {
   readonly aborted: AbortSignal;
 }
 
-/** @param first called once, to tell the user what the first signal does */
-export function listenForSignals(process: NodeJS.Process, first: () => void): Signals {
+export function listenForSignals(process: NodeJS.Process): Signals {
   const stopping = new AbortController();
   const aborted = new AbortController();
   const onSignal = (): void => {
@@ -14,7 +13,6 @@ export function listenForSignals(process: NodeJS.Process, first: () => void): Si
       return;
     }
     stopping.abort();
-    first();
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
