@@ -1,20 +1,8 @@
-import {z} from 'zod';
 import {type HttpAnswer, retryAfterOf} from '../http/answer.ts';
 import {describeRequest} from '../http/message.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
-
-/** The bytes of an answer that are read for the registry's words. */
-const BODY_LIMIT = 64 * 1024;
-/** The registry's words in a message, in characters. */
-const WORDS_LIMIT = 600;
-
-/** One of the errors in a registry's answer (distribution-spec, "Error Codes"). */
-export interface RegistryErrorEntry {
-  readonly code: string;
-  readonly message: string;
-  readonly detail: string;
-}
+import {type ErrorBody, readErrors} from './error-body.ts';
 
 export interface RefusalContext {
   /** Who answered. Default: the registry. */
@@ -33,41 +21,43 @@ interface Explanation {
   readonly retry?: boolean;
 }
 
-const BY_CODE: Readonly<Record<string, Explanation>> = {
-  PROTECTED_TAG: protectedBy(
-    'a tag protection rule forbids it; change the rule, or leave the tag out',
-  ),
-  IMMUTABLE_TAG: protectedBy('the tag is immutable; change the rule, or leave the tag out'),
-  PROTECTED_MANIFEST: protectedBy(
-    'a protected tag uses this manifest; change the rule, or keep it',
-  ),
-  NAME_UNKNOWN: {code: 'REPOSITORY_NOT_FOUND', hint: 'check the name of the repository'},
-  MANIFEST_UNKNOWN: {code: 'MANIFEST_NOT_FOUND', hint: 'check the tag or digest'},
-  BLOB_UNKNOWN: {
-    code: 'BLOB_NOT_FOUND',
-    hint: 'the registry has lost this blob; push the image again',
-  },
-  MANIFEST_BLOB_UNKNOWN: partsMissing(),
-  BLOB_UPLOAD_UNKNOWN: uploadLost(),
-  BLOB_UPLOAD_INVALID: uploadLost(),
-  DIGEST_INVALID: {
-    code: 'BLOB_DIGEST_MISMATCH',
-    hint: 'the bytes that arrived have another digest; try again, and check the source if it stays',
-    retry: true,
-  },
-  SIZE_INVALID: {
-    code: 'BLOB_SIZE_MISMATCH',
-    hint: 'the bytes that arrived have another length; try again',
-    retry: true,
-  },
-  RENAME_IN_PROGRESS: {
-    code: 'REGISTRY_UNAVAILABLE',
-    hint: 'the repository is being renamed; wait some seconds',
-    retry: true,
-  },
-  TOOMANYREQUESTS: rateLimited(),
-  UNSUPPORTED: unsupported(),
-};
+const BY_CODE: ReadonlyMap<string, Explanation> = new Map(
+  Object.entries<Explanation>({
+    PROTECTED_TAG: protectedBy(
+      'a tag protection rule forbids it; change the rule, or leave the tag out',
+    ),
+    IMMUTABLE_TAG: protectedBy('the tag is immutable; change the rule, or leave the tag out'),
+    PROTECTED_MANIFEST: protectedBy(
+      'a protected tag uses this manifest; change the rule, or keep it',
+    ),
+    NAME_UNKNOWN: {code: 'REPOSITORY_NOT_FOUND', hint: 'check the name of the repository'},
+    MANIFEST_UNKNOWN: {code: 'MANIFEST_NOT_FOUND', hint: 'check the tag or digest'},
+    BLOB_UNKNOWN: {
+      code: 'BLOB_NOT_FOUND',
+      hint: 'the registry has lost this blob; push the image again',
+    },
+    MANIFEST_BLOB_UNKNOWN: partsMissing(),
+    BLOB_UPLOAD_UNKNOWN: uploadLost(),
+    BLOB_UPLOAD_INVALID: uploadLost(),
+    DIGEST_INVALID: {
+      code: 'BLOB_DIGEST_MISMATCH',
+      hint: 'the bytes that arrived have another digest; try again, and check the source if it stays',
+      retry: true,
+    },
+    SIZE_INVALID: {
+      code: 'BLOB_SIZE_MISMATCH',
+      hint: 'the bytes that arrived have another length; try again',
+      retry: true,
+    },
+    RENAME_IN_PROGRESS: {
+      code: 'REGISTRY_UNAVAILABLE',
+      hint: 'the repository is being renamed; wait some seconds',
+      retry: true,
+    },
+    TOOMANYREQUESTS: rateLimited(),
+    UNSUPPORTED: unsupported(),
+  }),
+);
 
 /** Codes that say more than the status they come with, whatever that is. */
 const STRONG_CODES = new Set([
@@ -108,13 +98,13 @@ export async function errorCodes(answer: HttpAnswer): Promise<readonly string[]>
 
 /** Whether a 401 is a decision about the subject and no question of who asks (GitLab's registry). */
 export function isProtection(codes: readonly string[]): boolean {
-  return codes.some((code) => BY_CODE[code]?.code === 'PROTECTED');
+  return codes.some((code) => BY_CODE.get(code)?.code === 'PROTECTED');
 }
 
 function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): Explanation {
   const {status} = answer;
-  const known = body.errors.find(({code}) => BY_CODE[code])?.code ?? '';
-  const byCode = BY_CODE[known];
+  const known = body.errors.find(({code}) => BY_CODE.has(code))?.code ?? '';
+  const byCode = BY_CODE.get(known);
   if (byCode && STRONG_CODES.has(known)) return byCode;
   if (status === 401) return unauthorized(answer.request.authorization !== undefined);
   if (status === 403) return forbidden(body);
@@ -209,76 +199,4 @@ function uploadLost(): Explanation {
     hint: 'the upload has ended at the registry; begin it again',
     retry: true,
   };
-}
-
-interface ErrorBody {
-  readonly errors: readonly RegistryErrorEntry[];
-  /** The errors in one line, or the text of the body. */
-  readonly words: string;
-  readonly isHtml: boolean;
-}
-
-const entrySchema = z.object({
-  code: z.union([z.string(), z.number().transform(String)]).catch(''),
-  message: z.string().catch(''),
-  detail: z
-    .unknown()
-    .optional()
-    .transform((detail) => {
-      if (typeof detail === 'string') return detail;
-      const isTelling =
-        typeof detail === 'object' && detail !== null && Object.keys(detail).length > 0;
-      return isTelling ? JSON.stringify(detail) : '';
-    }),
-});
-const bodySchema = z.union([
-  z.object({errors: z.array(entrySchema)}),
-  // Token services and proxies have forms of their own (RFC 6749, section 5.2).
-  z
-    .object({
-      error: z.string().optional(),
-      error_description: z.string().optional(),
-      details: z.string().optional(),
-      message: z.string().optional(),
-    })
-    .transform(({error, error_description, details, message}) => ({
-      errors: [
-        {code: error ?? '', message: error_description ?? details ?? message ?? '', detail: ''},
-      ],
-    })),
-]);
-
-async function readErrors(answer: HttpAnswer): Promise<ErrorBody> {
-  const text = await answer.read(BODY_LIMIT).then(
-    ({bytes}) => Buffer.from(bytes).toString().trim(),
-    // The status alone has to do where the body breaks.
-    () => '',
-  );
-  const isHtml =
-    /^text\/html\b/i.test(answer.header('content-type') ?? '') || /^<(?:!doctype|html)/i.test(text);
-  if (isHtml) return {errors: [], words: titleOf(text), isHtml};
-  const errors = parseErrors(text);
-  const words = errors
-    .map(({code, message, detail}) => [code, message, detail].filter(Boolean).join(': '))
-    .filter(Boolean)
-    .join('; ');
-  return {errors, words: inOneLine(words || text), isHtml};
-}
-
-function parseErrors(text: string): readonly RegistryErrorEntry[] {
-  try {
-    return bodySchema.safeParse(JSON.parse(text)).data?.errors ?? [];
-  } catch {
-    return [];
-  }
-}
-
-function titleOf(html: string): string {
-  return inOneLine(/<title>([^<]*)<\/title>/i.exec(html)?.[1] ?? 'a page in HTML');
-}
-
-function inOneLine(text: string): string {
-  // Control characters could fool a terminal.
-  const line = text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
-  return line.length <= WORDS_LIMIT ? line : `${line.slice(0, WORDS_LIMIT)}…`;
 }

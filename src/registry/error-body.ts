@@ -1,0 +1,91 @@
+import {z} from 'zod';
+import type {HttpAnswer} from '../http/answer.ts';
+
+/** The bytes of an answer that are read for the registry's words. */
+const BODY_LIMIT = 64 * 1024;
+/** The registry's words in a message, in characters. */
+const WORDS_LIMIT = 600;
+
+/** One of the errors in a registry's answer (distribution-spec, "Error Codes"). */
+interface RegistryErrorEntry {
+  readonly code: string;
+  readonly message: string;
+  readonly detail: string;
+}
+
+/** What an answer says beside its status. */
+export interface ErrorBody {
+  readonly errors: readonly RegistryErrorEntry[];
+  /** The errors in one line, or the text of the body. */
+  readonly words: string;
+  readonly isHtml: boolean;
+}
+
+const entrySchema = z.object({
+  code: z.union([z.string(), z.number().transform(String)]).catch(''),
+  message: z.string().catch(''),
+  detail: z
+    .unknown()
+    .optional()
+    .transform((detail) => {
+      if (typeof detail === 'string') return detail;
+      const isTelling =
+        typeof detail === 'object' && detail !== null && Object.keys(detail).length > 0;
+      return isTelling ? JSON.stringify(detail) : '';
+    }),
+});
+const bodySchema = z.union([
+  z.object({errors: z.array(entrySchema)}),
+  // Token services and proxies have forms of their own (RFC 6749, section 5.2).
+  z
+    .object({
+      error: z.string().optional(),
+      error_description: z.string().optional(),
+      details: z.string().optional(),
+      message: z.string().optional(),
+    })
+    .transform(({error, error_description, details, message}) => ({
+      errors: [
+        {code: error ?? '', message: error_description ?? details ?? message ?? '', detail: ''},
+      ],
+    })),
+]);
+
+/** Reads the errors of an answer, in the form of a registry, of a token service or of a web server. */
+export async function readErrors(answer: HttpAnswer): Promise<ErrorBody> {
+  const text = await answer.read(BODY_LIMIT).then(
+    ({bytes}) => Buffer.from(bytes).toString().trim(),
+    () => {
+      answer.request.signal.throwIfAborted();
+      // The status alone has to do where the body breaks.
+      return '';
+    },
+  );
+  const isHtml =
+    /^text\/html\b/i.test(answer.header('content-type') ?? '') || /^<(?:!doctype|html)/i.test(text);
+  if (isHtml) return {errors: [], words: titleOf(text), isHtml};
+  const errors = parseErrors(text);
+  const words = errors
+    .map(({code, message, detail}) => [code, message, detail].filter(Boolean).join(': '))
+    .filter(Boolean)
+    .join('; ');
+  return {errors, words: inOneLine(words || text), isHtml};
+}
+
+function parseErrors(text: string): readonly RegistryErrorEntry[] {
+  try {
+    return bodySchema.safeParse(JSON.parse(text)).data?.errors ?? [];
+  } catch {
+    return [];
+  }
+}
+
+function titleOf(html: string): string {
+  return inOneLine(/<title>([^<]*)<\/title>/i.exec(html)?.[1] ?? 'a page in HTML');
+}
+
+function inOneLine(text: string): string {
+  // Control characters could fool a terminal.
+  const line = text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
+  return line.length <= WORDS_LIMIT ? line : `${line.slice(0, WORDS_LIMIT)}…`;
+}
