@@ -75,9 +75,6 @@ export interface CopyStep {
   readonly why: string;
 }
 
-/** Later kinds of steps join this union. */
-export type Step = CopyStep;
-
 /** What happens to one blob at one destination repository. */
 export interface BlobAction {
   readonly digest: Digest;
@@ -157,17 +154,20 @@ export interface PlanTotals {
   readonly requests: {readonly source: number; readonly destination: number};
 }
 
-/** What will be done: digest-pinned, without clock, secrets and randomness. */
-export interface Plan {
+/** What a copy from registry to registry does. */
+export interface CopyPlan {
   readonly format: typeof PLAN_FORMAT;
   /** The digest of all the rest in canonical form; a plan that was edited by hand no longer matches. */
   readonly id: Digest;
   readonly kind: 'copy';
   readonly wish: Wish;
-  readonly steps: readonly Step[];
+  readonly steps: readonly CopyStep[];
   readonly manifests: readonly PlannedManifest[];
   readonly blobs: readonly BlobAction[];
   readonly skipped: readonly Skip[];
   readonly checks: readonly Check[];
   readonly totals: PlanTotals;
 }
+
+/** What will be done: digest-pinned, without clock, secrets and randomness. */
+export type Plan = CopyPlan;

@@ -1,5 +1,5 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
-import type {Check, Plan, Skip, Step} from '../model/plan.ts';
+import type {Check, CopyStep, Plan, Skip} from '../model/plan.ts';
 import {formatBytes} from './bytes.ts';
 import type {Cell, ReportDocument, Row, Section} from './document.ts';
 import {counted, imageName} from './words.ts';
@@ -8,7 +8,7 @@ import {counted, imageName} from './words.ts';
 export function planDocument(plan: Plan): ReportDocument {
   const {wish, steps, skipped, checks, totals} = plan;
   const sizeOf = imageSizes(plan);
-  const copied = (step: Step): Row => ({
+  const copied = (step: CopyStep): Row => ({
     cells: [
       code(imageName(step.to, step.tag, step.digest)),
       code(shortDigest(step.digest)),
@@ -99,7 +99,7 @@ function filterFacts({wish: {filters}}: Plan): readonly (readonly [string, strin
   });
 }
 
-function movedRow(step: Step, size: number): Row {
+function movedRow(step: CopyStep, size: number): Row {
   return {
     cells: [
       code(imageName(step.to, step.tag, step.digest)),

@@ -1,0 +1,117 @@
+import type {Digest} from './digest.ts';
+import type {
+  BlobAction,
+  Check,
+  CopyStep,
+  PLAN_FORMAT,
+  PlannedManifest,
+  PlanTotals,
+  Skip,
+} from './plan.ts';
+import type {Tag} from './reference.ts';
+
+/** What somebody wants of GitLab: a project at another path. */
+export interface TransferWish {
+  /** The instance, as `https://host[/path]`. */
+  readonly gitlab: string;
+  /** Full path of the project. */
+  readonly project: string;
+  /** Full path that it is to have. */
+  readonly to: string;
+  /** The donor as it was asked for: a folder, or a project of the same instance. */
+  readonly donor: {readonly kind: 'directory' | 'project'; readonly path: string};
+}
+
+/** Where the images wait while their project has none. */
+export type Donor =
+  /** An OCI layout for each repository in this folder. */
+  | {readonly kind: 'directory'; readonly path: string}
+  /** A project of the same instance: blobs are mounted there and back, and no bytes travel. */
+  | {
+      readonly kind: 'project';
+      readonly path: string;
+      /** Absent: it is created when the plan is applied. */
+      readonly id?: number;
+      /** The namespace that it is created in. */
+      readonly namespaceId: number;
+    };
+
+/** One image repository of the project, on its way. */
+export interface TransferRepository {
+  /** `host/path` before. */
+  readonly from: string;
+  /** At the donor: `host/path`, or `oci:DIR`. */
+  readonly donor: string;
+  /** `host/path` after. */
+  readonly to: string;
+  /** Its tags, oldest first: a registry with metadata database dates a tag by its push, and policies go by the date. */
+  readonly tags: readonly {readonly name: Tag; readonly digest: Digest}[];
+}
+
+/** What is carried in one direction: the steps of a copy, and what happens to the blobs. */
+export interface Carriage {
+  readonly copies: readonly CopyStep[];
+  readonly blobs: readonly BlobAction[];
+}
+
+/** What a cleanup policy was like, in the API's own names, so that it can be put back as it was. */
+export type PolicyState = Readonly<Record<string, string | number | boolean | null>>;
+
+interface StepBase {
+  /** Unique in the plan, the same in each plan of the same work. */
+  readonly id: string;
+  readonly needs: readonly string[];
+  readonly why: string;
+}
+
+/**
+ * The steps of a transfer, in the order of GitLab's manual procedure (doc/user/packages/container_registry:
+ * "Move or rename container registry repositories"): pull, retag, delete, transfer or rename, push.
+ */
+export type TransferStep =
+  /** Stops the project's cleanup policy, which would delete what looks old in the middle of the move. */
+  | (StepBase & {readonly kind: 'pause'; readonly policy: PolicyState})
+  /** Old path to donor. */
+  | (StepBase & {readonly kind: 'pull'} & Carriage)
+  /** Compares a place with the plan, digest by digest, blobs included. */
+  | (StepBase & {readonly kind: 'verify'; readonly at: 'donor' | 'target'})
+  /** Deletes tag by tag, each only if it still points to the planned digest; then waits until GitLab agrees. */
+  | (StepBase & {readonly kind: 'delete-old'})
+  /** Moves the project. Absent members stay as they are. */
+  | (StepBase & {
+      readonly kind: 'change-path';
+      readonly namespaceId?: number;
+      readonly path?: string;
+    })
+  /** Gives the images at the donor their names at the new path. */
+  | (StepBase & {readonly kind: 'retag'})
+  /** Donor to new path. */
+  | (StepBase & {readonly kind: 'push'} & Carriage)
+  /** Puts the cleanup policy back as it was. */
+  | (StepBase & {readonly kind: 'resume'; readonly policy: PolicyState});
+
+/** What a GitLab transfer does. */
+export interface TransferPlan {
+  readonly format: typeof PLAN_FORMAT;
+  /** The digest of all the rest in canonical form; a plan that was edited by hand no longer matches. */
+  readonly id: Digest;
+  readonly kind: 'transfer';
+  readonly wish: TransferWish;
+  readonly project: {
+    readonly id: number;
+    /** Full paths. */
+    readonly from: string;
+    readonly to: string;
+  };
+  /** `native`: GitLab moves the images itself. `staged`: they wait at the donor. `empty`: there are none. */
+  readonly way: 'native' | 'staged' | 'empty';
+  readonly donor: Donor;
+  readonly repositories: readonly TransferRepository[];
+  readonly steps: readonly TransferStep[];
+  readonly manifests: readonly PlannedManifest[];
+  readonly skipped: readonly Skip[];
+  readonly checks: readonly Check[];
+  readonly totals: PlanTotals;
+  /** An estimate of how long the images are at neither path, in seconds. */
+  readonly downtimeSeconds: number;
+}
