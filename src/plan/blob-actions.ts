@@ -11,7 +11,7 @@ interface Need {
   readonly blob: Descriptor;
   readonly to: string;
   /** Where it is listed, in the order of the candidates. */
-  readonly sources: Source[];
+  readonly sources: [Source, ...Source[]];
   /** Whether a manifest is going to be put that lists it. */
   isForPut: boolean;
 }
@@ -40,7 +40,7 @@ export function blobActions(
   return needs.map((need) => {
     const {blob, to} = need;
     const {digest, mediaType, size} = blob;
-    const source = bestSource(need, (from) => holders.areNear(from, to));
+    const source = need.sources.find(({isAbsent}) => !isAbsent) ?? need.sources[0];
     const base = {digest, mediaType, size, from: source.from, to};
     if (presence.has(to, digest)) return {...base, action: 'present'};
     // A manifest that is there already got by without it.
@@ -60,24 +60,18 @@ function needsOf(candidates: readonly Candidate[], presence: Presence): readonly
       const isForPut = !presence.has(to, descriptor.digest);
       for (const blob of childBlobs(view)) {
         const key = `${to} ${blob.digest}`;
-        const need = needs.get(key) ?? {blob, to, sources: [], isForPut};
-        needs.set(key, need);
-        need.isForPut ||= isForPut;
-        if (!need.sources.some((known) => known.from === from)) {
-          need.sources.push({from, isAbsent: source.absentForeign.has(blob.digest)});
+        const listed = {from, isAbsent: source.absentForeign.has(blob.digest)};
+        const need = needs.get(key);
+        if (need === undefined) {
+          needs.set(key, {blob, to, sources: [listed], isForPut});
+          continue;
         }
+        need.isForPut ||= isForPut;
+        if (!need.sources.some((known) => known.from === from)) need.sources.push(listed);
       }
     }
   }
   return [...needs.values()];
-}
-
-/** A source that has it, on the destination's registry if there is one: mounting is cheaper than copying. */
-function bestSource({sources, to}: Need, isNear: (from: string) => boolean): Source {
-  const having = sources.filter(({isAbsent}) => !isAbsent);
-  return (
-    having.find(({from}) => isNear(from)) ?? having[0] ?? sources[0] ?? {from: to, isAbsent: true}
-  );
 }
 
 /** For each registry, a repository that has a blob, or will have it once the plan has got so far. */

@@ -53,7 +53,7 @@ export function makeCopyPlan({wish, routes}: CopyPlanInput): Plan {
       ...found.flatMap((route) => route.checks),
       ...stepChecks(steps, manifests, blobs),
     ],
-    totals: totalsOf(steps, manifests, blobs, skipped),
+    totals: totalsOf(steps, blobs, skipped),
   } as const;
   return {...content, id: planId(content)};
 }

@@ -1,4 +1,4 @@
-import type {BlobAction, CopyStep, PlannedManifest, PlanTotals, Skip} from '../model/plan.ts';
+import type {BlobAction, CopyStep, PlanTotals, Skip} from '../model/plan.ts';
 
 /**
  * Counts a plan. The requests are an estimate of what applying takes when nothing fails and no upload is large enough
@@ -9,7 +9,6 @@ import type {BlobAction, CopyStep, PlannedManifest, PlanTotals, Skip} from '../m
  */
 export function totalsOf(
   steps: readonly CopyStep[],
-  manifests: readonly PlannedManifest[],
   blobs: readonly BlobAction[],
   skipped: readonly Skip[],
 ): PlanTotals {
@@ -29,13 +28,8 @@ export function totalsOf(
   const children = new Set(
     steps.flatMap((step) => step.manifests.slice(0, -1).map((digest) => `${step.to} ${digest}`)),
   );
-  const cut = new Map(
-    manifests.flatMap((one) => (one.cutFrom ? [[one.digest, one.cutFrom.digest]] : [])),
-  );
   const read = new Set(
-    steps.flatMap((step) =>
-      step.manifests.map((digest) => `${step.from} ${cut.get(digest) ?? digest}`),
-    ),
+    steps.flatMap((step) => step.manifests.map((digest) => `${step.from} ${digest}`)),
   );
   return {
     steps: steps.length,

@@ -90,6 +90,18 @@ describe('blobActions', () => {
     ]);
   });
 
+  it('does not miss a layer with URLs that an image at the destination got by without', () => {
+    const url = layer('windows', {urls: ['https://example.test/w']});
+    const [old, fresh] = [image([url, 'old']), image([url, 'new'])];
+    const there = [old.descriptor.digest];
+    expect(actionsOn(url, into(source('a.test/x', {old}), 'b.test/x', there))).toEqual([
+      ['b.test/x', 'foreign'],
+    ]);
+    expect(actionsOn(url, into(source('a.test/x', {old, fresh}), 'b.test/x', there))).toEqual([
+      ['b.test/x', 'copy'],
+    ]);
+  });
+
   it('counts bytes that travel and bytes that need not', () => {
     const wish = {source: 'x', destination: 'y', filters: {}};
     const routes = [into(left, 'b.test/left'), into(right, 'b.test/right', [base.digest])];

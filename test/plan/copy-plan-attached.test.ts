@@ -6,7 +6,15 @@ import type {Tag} from '../../src/model/reference.ts';
 import type {SourceInventory, SourceRoot} from '../../src/observe/inventory.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {cutIndex} from '../../src/plan/cut-index.ts';
-import {destination, entry, image, index, layoutSource, source} from '../support/inventories.ts';
+import {
+  destination,
+  entry,
+  image,
+  index,
+  layoutSource,
+  manifest,
+  source,
+} from '../support/inventories.ts';
 
 const FROM = 'a.test/team/app';
 const TO = 'b.test/group/app';
@@ -76,6 +84,21 @@ describe('makeCopyPlan: what belongs to an image', () => {
     }
   });
 
+  it('comes after it whatever the names are', () => {
+    const tags = {v1: amd64, [`${tagFor(amd64)}.sig`]: cosign};
+    expect(planOne(source(FROM, tags)).steps.map(({tag}) => tag)).toEqual(Object.keys(tags));
+  });
+
+  it('is skipped where it is of a kind that cannot be copied, and nothing else is', () => {
+    const old = manifest({schemaVersion: 1, name: 'x', fsLayers: []});
+    const from = source(FROM, {'1.0': amd64}, [old]);
+    const tagged = {tag: `${tagFor(amd64)}.sig` as Tag, as: 'signature'} as const;
+    const root = {...tagged, digest: old.descriptor.digest, subject: amd64.descriptor.digest};
+    const made = planOne({...from, roots: [...from.roots, root]});
+    expect(made.steps).toHaveLength(1);
+    expect(made.checks).toMatchObject([{code: 'SCHEMA1_UNSUPPORTED', result: 'warn'}]);
+  });
+
   it('stays behind with it', () => {
     const old = new Map([[app.descriptor.digest, '2020-01-01T00:00:00Z']]);
     const made = planOne({...withAttached(), created: old}, {newerThan: '2026-01-01T00:00:00Z'});
@@ -125,6 +148,26 @@ describe('makeCopyPlan: platforms', () => {
     expect(cut?.digest).toBe(digestOf(cutIndex(app.bytes, keep)));
     expect(made.steps[0]).toMatchObject({digest: cut?.digest, manifests: [...keep, cut?.digest]});
     expect(made.checks.map(({code}) => code)).toEqual(['INDEX_CUT']);
+  });
+
+  it('cuts an index in its own repository', () => {
+    const made = planOne(
+      withAttached(),
+      {platforms: ['linux/amd64', 'linux/arm']},
+      destination(FROM, {'1.0': app.descriptor.digest}),
+    );
+    expect(made.steps[0]).toMatchObject({
+      why: 'the tag points to something else',
+      replaces: app.descriptor.digest,
+      manifests: [made.steps[0]?.digest],
+    });
+    const from = withAttached();
+    const roots = from.roots.map((root) =>
+      root.tag === '1.0' ? {digest: root.digest, as: 'asked' as const} : root,
+    );
+    const byDigest = {...from, roots};
+    const again = planOne(byDigest, {platforms: ['linux/amd64', 'linux/arm']}, destination(FROM));
+    expect(again.steps[0]).toMatchObject({digest: made.steps[0]?.digest, why: 'not there yet'});
   });
 
   it('finds an index that was cut before', () => {

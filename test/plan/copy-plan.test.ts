@@ -110,6 +110,10 @@ describe('makeCopyPlan: steps', () => {
     expect(() => planOne({...from, manifests: new Map()})).toThrow(
       expect.objectContaining({code: 'INTERNAL'}),
     );
+    const unread = {source: {...from, manifests: new Map()}, destination: to};
+    expect(() => plan([unread], {platforms: ['linux/amd64']})).toThrow(
+      expect.objectContaining({code: 'INTERNAL'}),
+    );
     expect(manifests.size).toBe(1);
   });
 
