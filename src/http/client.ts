@@ -113,7 +113,8 @@ export class HttpClient implements AsyncDisposable {
   }
 
   async #dispatch(request: HttpRequest): Promise<HttpAnswer> {
-    const {method, url, headers, authorization, body, signal, headersTimeoutMs} = request;
+    const {method, url, headers, originHeaders, authorization, body, signal, headersTimeoutMs} =
+      request;
     const dispatcher = await this.#dispatchers.of(url.origin);
     const content = body ? await openBody(body, signal) : null;
     try {
@@ -125,12 +126,15 @@ export class HttpClient implements AsyncDisposable {
           'accept-encoding': 'identity',
           'user-agent': 'transship',
           ...headers,
+          ...originHeaders,
           ...(authorization === undefined ? {} : {authorization}),
           ...(body && {'content-length': String(lengthOf(body))}),
         },
         // Undici takes any async iterable; its types name streams only.
         body: content as Readable | Uint8Array | null,
         signal,
+        // Undici would close the connection after each HEAD, lest a body follows that should not be there.
+        reset: false,
         ...(headersTimeoutMs === undefined ? {} : {headersTimeout: headersTimeoutMs}),
       });
       const answer = new HttpAnswer(request, data);

@@ -30,6 +30,8 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** The `authorization` header. It is for the origin of `url` and never sent to another. */
   readonly authorization?: string | undefined;
+  /** Other headers that hold a secret; they are for the origin of `url` as well. Names in lower case. */
+  readonly originHeaders?: Readonly<Record<string, string>> | undefined;
   readonly body?: HttpBody | undefined;
   /** The queue it waits in. Default: `small`. */
   readonly lane?: Lane;

@@ -31,9 +31,10 @@ export class Redirects {
     if (this.#visited.size > REDIRECT_LIMIT) {
       throw refused(request, `is the last of more than ${REDIRECT_LIMIT}`);
     }
-    const {authorization, ...rest} = request;
-    // Once the chain has left the origin, the authorization is gone, also for a hop back.
-    return url.origin === request.url.origin ? {...rest, url, authorization} : {...rest, url};
+    if (url.origin === request.url.origin) return {...request, url};
+    // Once the chain has left the origin, what was for it alone is gone, also for a hop back.
+    const {authorization: _authorization, originHeaders: _originHeaders, ...rest} = request;
+    return {...rest, url};
   }
 }
 
