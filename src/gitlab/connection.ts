@@ -1,0 +1,196 @@
+import type {z} from 'zod';
+import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpClient} from '../http/client.ts';
+import {nextLink} from '../http/link.ts';
+import {describeRequest, type HttpRequest, type Method} from '../http/message.ts';
+import {Attempts, DEFAULT_RETRY, pause} from '../http/retry.ts';
+import {TransshipError} from '../model/error.ts';
+import type {Call} from '../model/port.ts';
+import {type GitLabToken, tokenHeaders} from './gitlab-token.ts';
+import {refusal, type RefusalContext, waitOf} from './refusal.ts';
+
+/** The most of one answer that is read, in bytes; a page of 100 is far below it. */
+const ANSWER_LIMIT = 16 * 1024 * 1024;
+/** The most that GitLab gives on a page (GitLab: doc/api/rest/_index.md, "Pagination"). */
+const PAGE_SIZE = 100;
+/** Pages of one list at most, a bound for memory and for servers that never end. */
+const PAGE_LIMIT = 20_000;
+
+type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** A call of GitLab's REST API. */
+export interface ApiRequest extends Call {
+  /** Default: GET. */
+  readonly method?: Method;
+  /** Below `/api/v4/`; see `apiPath`. */
+  readonly path: string;
+  readonly query?: Query;
+  /** Sent as JSON. */
+  readonly body?: object;
+  /** How long GitLab may take to answer, in ms. */
+  readonly headersTimeoutMs?: number;
+  /** What a refusal means here. */
+  readonly refused?: RefusalContext;
+}
+
+/** Writes the path of an API call; what is put into it is percent-encoded, so `group/project` is one part. */
+export function apiPath(
+  parts: TemplateStringsArray,
+  ...values: readonly (string | number)[]
+): string {
+  return String.raw({raw: parts}, ...values.map((value) => encodeURIComponent(value)));
+}
+
+/** Speaks with one GitLab instance: its address, its token, its pages and its refusals. */
+export class Connection {
+  readonly url: URL;
+  readonly #http: HttpClient;
+  readonly #token: GitLabToken;
+
+  /** @param url as `parseGitLabUrl` gives it */
+  constructor(url: URL, token: GitLabToken, http: HttpClient) {
+    this.url = url;
+    this.#http = http;
+    this.#token = token;
+  }
+
+  /** @throws TransshipError what `refusal` makes of a status that is not 2xx, and what `HttpClient.send` throws */
+  async send(request: ApiRequest): Promise<HttpAnswer> {
+    const answer = await this.#sendOnce(request);
+    if (answer.status >= 200 && answer.status < 300) return answer;
+    throw await refusal(answer, request.refused);
+  }
+
+  async read<T>(request: ApiRequest, schema: z.ZodType<T>): Promise<T> {
+    return parse(await this.send(request), schema);
+  }
+
+  /** As `read`; undefined: there is no such thing (404), or none that this token may see. */
+  async find<T>(request: ApiRequest, schema: z.ZodType<T>): Promise<T | undefined> {
+    const answer = await this.#sendOnce(request);
+    if (answer.status >= 200 && answer.status < 300) return parse(answer, schema);
+    const error = await refusal(answer, request.refused);
+    if (error.status === 404 && error.code !== 'NOT_GITLAB') return undefined;
+    throw error;
+  }
+
+  /** `absent`: there is no such thing (404), or not any more. */
+  async remove(request: ApiRequest & {readonly method: 'DELETE'}): Promise<'accepted' | 'absent'> {
+    const answer = await this.#sendOnce(request);
+    if (answer.status >= 200 && answer.status < 300) return 'accepted';
+    const error = await refusal(answer, request.refused);
+    if (error.status === 404 && error.code !== 'NOT_GITLAB') return 'absent';
+    throw error;
+  }
+
+  /**
+   * A whole list, page by page. Of the link to the next page only the query counts: behind a proxy GitLab may know
+   * itself by another name, to which the token must not go.
+   */
+  async list<T>(request: ApiRequest, item: z.ZodType<T>): Promise<readonly T[]> {
+    const items: T[] = [];
+    const visited = new Set<string>();
+    let query = queryOf({per_page: PAGE_SIZE, ...request.query});
+    for (let pages = 0; pages < PAGE_LIMIT; pages++) {
+      visited.add(query.toString());
+      const answer = await this.send({...request, query: Object.fromEntries(query)});
+      items.push(...(await parse(answer, item.array())));
+      const next = nextQuery(answer, query);
+      if (next === undefined) return items;
+      if (visited.has(next.toString()))
+        throw invalid(answer, 'is a list whose pages run in a circle');
+      query = next;
+    }
+    throw new TransshipError('RESPONSE_INVALID', `the list at ${request.path} has no end`, {
+      side: 'gitlab',
+      hint: `no list of more than ${PAGE_LIMIT * PAGE_SIZE} entries is read`,
+    });
+  }
+
+  async #sendOnce(request: ApiRequest): Promise<HttpAnswer> {
+    const {method = 'GET', path, query, body, signal, headersTimeoutMs} = request;
+    const url = new URL(`${this.url.href.replace(/\/$/, '')}/api/v4/${path}`);
+    url.search = queryOf(query ?? {}).toString();
+    const bytes = body && Buffer.from(JSON.stringify(body));
+    const sent: HttpRequest = {
+      method,
+      url,
+      side: 'gitlab',
+      signal,
+      headers: {
+        accept: 'application/json',
+        ...(bytes ? {'content-type': 'application/json'} : {}),
+      },
+      originHeaders: tokenHeaders(this.#token),
+      readLimit: ANSWER_LIMIT,
+      ...(bytes ? {body: {kind: 'bytes', bytes}} : {}),
+      ...(headersTimeoutMs === undefined ? {} : {headersTimeoutMs}),
+    };
+    const isSafeToRepeat = method === 'GET' || method === 'HEAD' || method === 'DELETE';
+    return isSafeToRepeat ? this.#http.send(sent) : this.#change(sent);
+  }
+
+  /** Repeats a change only where GitLab says that it did not look at it (429): a 502 may hide one that was done. */
+  async #change(request: HttpRequest): Promise<HttpAnswer> {
+    const attempts = new Attempts(DEFAULT_RETRY);
+    for (;;) {
+      const answer = await this.#http.send({...request, attempts: 1});
+      if (answer.status !== 429) return answer;
+      const pauseMs = attempts.next({status: 429, retryAfterMs: waitOf(answer)});
+      if (pauseMs === undefined) return answer;
+      await pause(pauseMs, request.signal);
+    }
+  }
+}
+
+async function parse<T>(answer: HttpAnswer, schema: z.ZodType<T>): Promise<T> {
+  const {bytes, complete} = await answer.read(ANSWER_LIMIT);
+  if (!complete) throw invalid(answer, `is larger than ${ANSWER_LIMIT} bytes`);
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(bytes).toString());
+  } catch (cause) {
+    throw invalid(answer, 'is not JSON', cause);
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw invalid(answer, `has a wrong ${issue?.path.join('.') || 'form'}`, parsed.error);
+}
+
+function nextQuery(answer: HttpAnswer, query: URLSearchParams): URLSearchParams | undefined {
+  const link = nextLink(answer.header('link'));
+  if (link !== undefined) {
+    const url = URL.parse(link, answer.request.url.href);
+    if (!url) throw invalid(answer, 'names a next page that is not a URL');
+    return url.searchParams;
+  }
+  // Some proxies drop `Link`.
+  const page = answer.header('x-next-page');
+  if (page === undefined || !/^\d+$/.test(page)) return undefined;
+  const next = new URLSearchParams(query);
+  next.set('page', page);
+  return next;
+}
+
+function queryOf(query: Query): URLSearchParams {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) parameters.set(name, String(value));
+  }
+  return parameters;
+}
+
+function invalid(answer: HttpAnswer, why: string, cause?: unknown): TransshipError {
+  const {request, status} = answer;
+  return new TransshipError(
+    'RESPONSE_INVALID',
+    `the answer to ${describeRequest(request)} ${why}`,
+    {
+      side: 'gitlab',
+      hint: 'check the address with --gitlab: is it a GitLab, and of a version that is still supported?',
+      status,
+      cause,
+    },
+  );
+}

@@ -1,0 +1,139 @@
+import {z} from 'zod';
+import {pause} from '../http/retry.ts';
+import {TransshipError} from '../model/error.ts';
+import type {Call} from '../model/port.ts';
+import {apiPath, type Connection} from './connection.ts';
+import {DEFAULT_PATIENCE, type Patience} from './confirm.ts';
+import {
+  type ContainerRepository,
+  containerRepositorySchema,
+  type TagDetail,
+  tagDetailSchema,
+} from './container-repository.ts';
+
+/** Which repository, for calls that want its project too. */
+export type RepositoryId = Pick<ContainerRepository, 'id' | 'projectId'>;
+
+const tagSchema = z.object({name: z.string()});
+
+/**
+ * Calls about image paths and their tags (GitLab: doc/api/container_registry.md,
+ * lib/api/project_container_repositories.rb).
+ */
+export class ContainerRepositories {
+  readonly #connection: Connection;
+  readonly #patience: Patience;
+
+  constructor(connection: Connection, patience: Patience = DEFAULT_PATIENCE) {
+    this.#connection = connection;
+    this.#patience = patience;
+  }
+
+  /** All of a project, with `tagsCount`. */
+  async ofProject(projectId: number, {signal}: Call): Promise<readonly ContainerRepository[]> {
+    return this.#connection.list(
+      {
+        path: apiPath`projects/${projectId}/registry/repositories`,
+        query: {tags_count: true},
+        signal,
+      },
+      containerRepositorySchema,
+    );
+  }
+
+  /** All of a group and its subgroups, without `tagsCount`: the records that keep the group from moving. */
+  async ofGroup(groupId: number, {signal}: Call): Promise<readonly ContainerRepository[]> {
+    const path = apiPath`groups/${groupId}/registry/repositories`;
+    return this.#connection.list({path, signal}, containerRepositorySchema);
+  }
+
+  /** With `tagsCount`. */
+  async find(id: number, {signal}: Call): Promise<ContainerRepository | undefined> {
+    return this.#connection.find(
+      {path: apiPath`registry/repositories/${id}`, query: {tags_count: true}, signal},
+      containerRepositorySchema,
+    );
+  }
+
+  /**
+   * All tag names. By keyset, which does not shift while tags are deleted; a registry without metadata database
+   * refuses that with 405 and is asked by page numbers.
+   */
+  async tags({projectId, id}: RepositoryId, {signal}: Call): Promise<readonly string[]> {
+    const path = apiPath`projects/${projectId}/registry/repositories/${id}/tags`;
+    const list = async (query: {pagination?: string}) => {
+      const tags = await this.#connection.list({path, query, signal}, tagSchema);
+      return tags.map(({name}) => name);
+    };
+    return list({pagination: 'keyset'}).catch((error: unknown) => {
+      if (error instanceof TransshipError && error.status === 405) return list({});
+      throw error;
+    });
+  }
+
+  async findTag(
+    {projectId, id}: RepositoryId,
+    name: string,
+    {signal}: Call,
+  ): Promise<TagDetail | undefined> {
+    const path = apiPath`projects/${projectId}/registry/repositories/${id}/tags/${name}`;
+    return this.#connection.find({path, signal}, tagDetailSchema);
+  }
+
+  /**
+   * Deletes one tag and no other that has its digest; registries before 3.0 and those that are not GitLab's delete
+   * all of them.
+   * @throws TransshipError PROTECTED, FORBIDDEN
+   */
+  async deleteTag(
+    {projectId, id}: RepositoryId,
+    name: string,
+    {signal}: Call,
+  ): Promise<'deleted' | 'absent'> {
+    const path = apiPath`projects/${projectId}/registry/repositories/${id}/tags/${name}`;
+    const outcome = await this.#connection.remove({method: 'DELETE', path, signal});
+    return outcome === 'accepted' ? 'deleted' : outcome;
+  }
+
+  /**
+   * Asks for the deletion of the record and all of its tags. It takes minutes: see `untilDeleted`.
+   * @throws TransshipError PROTECTED, FORBIDDEN
+   */
+  async delete({projectId, id}: RepositoryId, {signal}: Call): Promise<'accepted' | 'absent'> {
+    const path = apiPath`projects/${projectId}/registry/repositories/${id}`;
+    return this.#connection.remove({method: 'DELETE', path, signal});
+  }
+
+  /**
+   * Waits until GitLab has deleted the repository.
+   * @throws TransshipError REPOSITORY_DELETE_FAILED; CHANGE_NOT_SEEN when the patience is at its end
+   */
+  async untilDeleted(id: number, call: Call, patience = this.#patience): Promise<void> {
+    for (let waitedMs = 0; ; waitedMs += patience.everyMs) {
+      const repository = await this.find(id, call);
+      if (!repository) return;
+      if (repository.status === 'delete_failed') throw deleteFailed(repository);
+      if (waitedMs >= patience.limitMs) throw stillThere(repository);
+      await pause(patience.everyMs, call.signal);
+    }
+  }
+}
+
+function deleteFailed({path}: ContainerRepository): TransshipError {
+  return new TransshipError('REPOSITORY_DELETE_FAILED', `GitLab failed to delete ${path}`, {
+    side: 'gitlab',
+    hint: 'its registry cannot delete; an administrator should look at the rights of its storage',
+  });
+}
+
+function stillThere({path, status}: ContainerRepository): TransshipError {
+  return new TransshipError(
+    'CHANGE_NOT_SEEN',
+    `${path} is still there (${status ?? 'no status'})`,
+    {
+      side: 'gitlab',
+      hint: 'GitLab deletes in the background, some minutes to hours long; run the command again to go on',
+      retry: true,
+    },
+  );
+}

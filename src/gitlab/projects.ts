@@ -1,0 +1,171 @@
+import {TransshipError} from '../model/error.ts';
+import type {Call} from '../model/port.ts';
+import type {CleanupPolicy} from './cleanup-policy.ts';
+import {confirm, DEFAULT_PATIENCE, type Patience} from './confirm.ts';
+import {apiPath, type Connection} from './connection.ts';
+import {type TransferLocation, transferLocationSchema} from './namespace.ts';
+import {type Project, projectSchema, type RegistryAccess, type Visibility} from './project.ts';
+import type {RefusalContext} from './refusal.ts';
+
+/** A transfer updates the routes of everything in the project before it is answered. */
+const SLOW_ANSWER_MS = 180_000;
+
+const TRANSFER_REFUSED: RefusalContext = {
+  forbidden: {
+    code: 'TRANSFER_FORBIDDEN',
+    hint: 'use the token of an owner of the project who may create projects in the target namespace',
+  },
+  notFound: {
+    code: 'NAMESPACE_NOT_FOUND',
+    hint: 'check the target namespace, and whether the owner of the token may see it',
+  },
+};
+
+/** What a new project is made with. */
+export interface NewProject {
+  readonly path: string;
+  readonly namespaceId: number;
+  readonly visibility: Visibility;
+}
+
+/** Calls about projects (GitLab: doc/api/projects.md, lib/api/projects.rb). */
+export class Projects {
+  readonly #connection: Connection;
+  readonly #patience: Patience;
+
+  constructor(connection: Connection, patience: Patience = DEFAULT_PATIENCE) {
+    this.#connection = connection;
+    this.#patience = patience;
+  }
+
+  /**
+   * By id or full path; undefined: there is none, or none that the token may see. GitLab redirects the paths that a
+   * project had before, so compare `fullPath`; from then on use the id.
+   */
+  async find(idOrPath: number | string, {signal}: Call): Promise<Project | undefined> {
+    return this.#connection.find({path: apiPath`projects/${idOrPath}`, signal}, projectSchema);
+  }
+
+  /** @throws TransshipError PROJECT_NOT_FOUND */
+  async get(idOrPath: number | string, call: Call): Promise<Project> {
+    const project = await this.find(idOrPath, call);
+    if (project) return project;
+    throw new TransshipError('PROJECT_NOT_FOUND', `GitLab shows no project "${idOrPath}"`, {
+      side: 'gitlab',
+      hint: 'check the path, and whether the owner of the token may see the project',
+      status: 404,
+    });
+  }
+
+  /** The groups that the token's owner may transfer the project to; users are not among them. */
+  async transferLocations(
+    id: number,
+    search: string | undefined,
+    {signal}: Call,
+  ): Promise<readonly TransferLocation[]> {
+    return this.#connection.list(
+      {path: apiPath`projects/${id}/transfer_locations`, query: {search}, signal},
+      transferLocationSchema,
+    );
+  }
+
+  /**
+   * Moves the project to another namespace, and waits until it is there. Done already, it changes nothing.
+   * @throws TransshipError TRANSFER_TAGS_PRESENT, REGISTRY_RENAME_UNSUPPORTED, NAME_TAKEN, TRANSFER_FORBIDDEN,
+   *   NAMESPACE_NOT_FOUND, TRANSFER_PACKAGES_PRESENT, CHANGE_NOT_SEEN
+   */
+  async transfer(id: number, namespaceId: number, call: Call): Promise<Project> {
+    const {signal} = call;
+    const moved = await confirm(
+      {
+        request: async () => {
+          await this.#connection.send({
+            method: 'PUT',
+            path: apiPath`projects/${id}/transfer`,
+            body: {namespace: namespaceId},
+            headersTimeoutMs: SLOW_ANSWER_MS,
+            refused: TRANSFER_REFUSED,
+            signal,
+          });
+          return 'accepted';
+        },
+        read: () => this.get(id, call),
+        isDone: ({namespace}) => namespace.id === namespaceId,
+        unseen: ({fullPath}) => `the project is still ${fullPath}`,
+      },
+      this.#patience,
+      call,
+    );
+    // A transfer is never ignored: every answer but 2xx is a refusal.
+    return moved ?? this.get(id, call);
+  }
+
+  /**
+   * Changes the last part of the project's path, and reads the project again: where the registry is in the way,
+   * GitLab answers 200 with `null` and changes nothing (GitLab: lib/api/projects.rb, `render_validation_error!`).
+   * @throws TransshipError PATH_CHANGE_REFUSED, NAME_TAKEN, NAME_RESERVED, FORBIDDEN, CHANGE_NOT_SEEN
+   */
+  async changePath(id: number, path: string, call: Call): Promise<Project> {
+    const {signal} = call;
+    const changed = await confirm(
+      {
+        request: async () => {
+          const answer = await this.#connection.read(
+            {
+              method: 'PUT',
+              path: apiPath`projects/${id}`,
+              body: {path},
+              headersTimeoutMs: SLOW_ANSWER_MS,
+              signal,
+            },
+            projectSchema.nullable(),
+          );
+          return answer?.path === path ? 'accepted' : 'ignored';
+        },
+        read: () => this.get(id, call),
+        isDone: (project) => project.path === path,
+        unseen: (project) => `the project's path is still ${project.fullPath}`,
+      },
+      this.#patience,
+      call,
+    );
+    if (changed) return changed;
+    throw new TransshipError(
+      'PATH_CHANGE_REFUSED',
+      `GitLab answered 200 and did not change the path of project ${id} to "${path}"`,
+      {
+        side: 'gitlab',
+        hint: 'it does so where images are in the way: take the tags out of the registry first, as `transship plan transfer` does',
+        status: 200,
+      },
+    );
+  }
+
+  async setRegistryAccess(id: number, access: RegistryAccess, call: Call): Promise<void> {
+    await this.#set(id, {container_registry_access_level: access}, call);
+  }
+
+  /** Sets the given parts of the cleanup policy: `{enabled: false}` pauses it, the policy as it was puts it back. */
+  async setCleanupPolicy(id: number, policy: Partial<CleanupPolicy>, call: Call): Promise<void> {
+    await this.#set(id, {container_expiration_policy_attributes: policy}, call);
+  }
+
+  /** @throws TransshipError NAME_TAKEN, NAME_RESERVED, FORBIDDEN */
+  async create({path, namespaceId, visibility}: NewProject, {signal}: Call): Promise<Project> {
+    const body = {path, name: path, namespace_id: namespaceId, visibility};
+    return this.#connection.read({method: 'POST', path: 'projects', body, signal}, projectSchema);
+  }
+
+  /**
+   * Asks for the deletion of a project. GitLab renames it first, so one with tags may refuse: empty it before.
+   * `absent`: there is no such project.
+   */
+  async delete(id: number, {signal}: Call): Promise<'accepted' | 'absent'> {
+    const request = {method: 'DELETE', path: apiPath`projects/${id}`, signal} as const;
+    return this.#connection.remove(request);
+  }
+
+  async #set(id: number, body: object, {signal}: Call): Promise<void> {
+    await this.#connection.send({method: 'PUT', path: apiPath`projects/${id}`, body, signal});
+  }
+}

@@ -1,0 +1,159 @@
+import {z} from 'zod';
+import {type HttpAnswer, retryAfterOf} from '../http/answer.ts';
+import {describeRequest} from '../http/message.ts';
+import {TransshipError} from '../model/error.ts';
+import type {ErrorCode} from '../model/error-codes.ts';
+import {REFUSAL_TEXTS} from './refusal-texts.ts';
+
+/** The bytes of an answer that are read for GitLab's words. */
+const BODY_LIMIT = 64 * 1024;
+/** GitLab's words in a message, in characters. */
+const WORDS_LIMIT = 600;
+
+interface Explanation {
+  readonly code: ErrorCode;
+  readonly hint: string;
+  readonly retry?: boolean;
+}
+
+/** What single statuses mean for one call, where it is more than in general. */
+export interface RefusalContext {
+  readonly forbidden?: Explanation;
+  readonly notFound?: Explanation;
+}
+
+/**
+ * Puts an answer that is not what was asked for into an error, with GitLab's own words. Reads the body.
+ * The one place where GitLab's statuses and texts are given a meaning.
+ */
+export async function refusal(
+  answer: HttpAnswer,
+  context: RefusalContext = {},
+): Promise<TransshipError> {
+  const {request, status} = answer;
+  const {words, isHtml} = await readWords(answer);
+  const {code, hint, retry = false} = explain(status, words, isHtml, context);
+  const retryAfterMs = waitOf(answer);
+  const said = words === '' ? '' : `: ${words}`;
+  return new TransshipError(code, `${describeRequest(request)}: GitLab answered ${status}${said}`, {
+    side: 'gitlab',
+    hint,
+    retry,
+    status,
+    ...(retryAfterMs === undefined ? {} : {retryAfterMs}),
+  });
+}
+
+/**
+ * How long a refused request should wait, in ms: `Retry-After`, else the end of the rate limit's period
+ * (GitLab: lib/gitlab/rack_attack.rb, `RateLimit-Reset` in seconds since the epoch).
+ */
+export function waitOf(answer: HttpAnswer): number | undefined {
+  const asked = retryAfterOf(answer);
+  if (asked !== undefined || answer.status !== 429) return asked;
+  const reset = Number(answer.header('ratelimit-reset') ?? Number.NaN);
+  return Number.isFinite(reset) ? Math.max(0, reset * 1000 - Date.now()) : undefined;
+}
+
+function explain(
+  status: number,
+  words: string,
+  isHtml: boolean,
+  context: RefusalContext,
+): Explanation {
+  const known =
+    status >= 400 && status < 500 && REFUSAL_TEXTS.find(({pattern}) => pattern.test(words));
+  if (known) return known;
+  if (status === 401) {
+    return {
+      code: 'UNAUTHORIZED',
+      hint: 'the token is wrong, has ended or was revoked; make another',
+    };
+  }
+  if (status === 429) {
+    return {
+      code: 'RATE_LIMITED',
+      hint: 'GitLab wants fewer requests; run the command again later to go on',
+      retry: true,
+    };
+  }
+  if (status === 408 || status >= 500) {
+    return {
+      code: 'GITLAB_UNAVAILABLE',
+      hint: 'GitLab or a proxy before it fails for now; run the command again later to go on',
+      retry: true,
+    };
+  }
+  if (isHtml || status < 400) {
+    return {
+      code: 'NOT_GITLAB',
+      hint: 'check the address with --gitlab: something else answers there',
+    };
+  }
+  if (status === 403) {
+    return (
+      context.forbidden ?? {
+        code: 'FORBIDDEN',
+        hint: 'use the token of somebody who may do this',
+      }
+    );
+  }
+  const fallback: Explanation = {
+    code: 'GITLAB_REFUSED',
+    hint: 'GitLab does not do this; its own words say why',
+  };
+  return status === 404 ? (context.notFound ?? fallback) : fallback;
+}
+
+const bodySchema = z.looseObject({
+  message: z.unknown().optional(),
+  error: z.unknown().optional(),
+  error_description: z.unknown().optional(),
+});
+
+/** GitLab's words in one line, whatever they are wrapped in. */
+async function readWords(answer: HttpAnswer): Promise<{words: string; isHtml: boolean}> {
+  const text = await answer.read(BODY_LIMIT).then(
+    ({bytes}) => Buffer.from(bytes).toString().trim(),
+    // The status alone has to do where the body breaks.
+    () => '',
+  );
+  const isHtml =
+    /^text\/html\b/i.test(answer.header('content-type') ?? '') || /^<(?:!doctype|html)/i.test(text);
+  if (isHtml) {
+    return {
+      words: inOneLine(/<title>([^<]*)<\/title>/i.exec(text)?.[1] ?? 'a page in HTML'),
+      isHtml,
+    };
+  }
+  return {words: inOneLine(messageOf(text)), isHtml};
+}
+
+function messageOf(text: string): string {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    // Some refusals are plain text, such as `Retry later`.
+    return text;
+  }
+  const body = bodySchema.safeParse(json).data;
+  if (!body) return typeof json === 'string' ? json : '';
+  return [body.message, body.error, body.error_description].flatMap(flatten).join('; ');
+}
+
+/** `{"base": ["…"]}` is `base …`, a list its parts: the forms of errors in Rails. */
+function flatten(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  if (Array.isArray(value)) return value.flatMap(flatten);
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) =>
+    flatten(inner).map((text) => (key === 'base' ? text : `${key} ${text}`)),
+  );
+}
+
+function inOneLine(text: string): string {
+  // Control characters could fool a terminal.
+  const line = text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
+  return line.length <= WORDS_LIMIT ? line : `${line.slice(0, WORDS_LIMIT)}…`;
+}
