@@ -38,6 +38,19 @@ describe('HttpClient', () => {
     expect(server.requests[0]?.headers).not.toHaveProperty('transfer-encoding');
   });
 
+  it('uses a connection again, whatever was asked', async () => {
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(200, {'content-length': '5'}).end('12345');
+    });
+    await using http = client();
+    for (const method of ['HEAD', 'GET', 'DELETE', 'HEAD', 'POST', 'HEAD'] as const) {
+      const answer = await http.send(get(server.url, {method}));
+      await answer.discard();
+    }
+    // A connection is free a turn of the event loop after its answer: two take turns.
+    expect(server.connections()).toBeLessThanOrEqual(2);
+  });
+
   it('reads no more of a body than allowed', async () => {
     await using server = await startHttpServer((_request, response) => {
       response.end('x'.repeat(100_000));

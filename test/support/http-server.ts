@@ -20,6 +20,8 @@ export interface HttpServer extends AsyncDisposable {
   readonly url: string;
   /** What arrived, oldest first. */
   readonly requests: readonly ArrivedRequest[];
+  /** Connections that were made so far. */
+  connections(): number;
 }
 
 export type Handler = (request: ArrivedRequest, response: ServerResponse) => void | Promise<void>;
@@ -37,6 +39,7 @@ export async function startHttpServer(
   {tls, early = false}: HttpServerOptions = {},
 ): Promise<HttpServer> {
   const requests: ArrivedRequest[] = [];
+  let connections = 0;
   const scheme = tls ? 'https' : 'http';
   const server: Server = tls ? createTlsServer(tls) : createServer();
   server.on('request', (incoming, response) => {
@@ -59,6 +62,7 @@ export async function startHttpServer(
       response.end(String(error));
     });
   });
+  server.on('connection', () => connections++);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -66,6 +70,7 @@ export async function startHttpServer(
     host,
     url: `${scheme}://${host}`,
     requests,
+    connections: () => connections,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();
