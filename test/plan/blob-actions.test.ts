@@ -97,9 +97,9 @@ describe('blobActions', () => {
     expect(actionsOn(url, into(source('a.test/x', {old}), 'b.test/x', there))).toEqual([
       ['b.test/x', 'foreign'],
     ]);
-    expect(actionsOn(url, into(source('a.test/x', {old, fresh}), 'b.test/x', there))).toEqual([
-      ['b.test/x', 'copy'],
-    ]);
+    expect(actionsOn(url, into(source('a.test/x', {a: old, b: fresh}), 'b.test/x', there))).toEqual(
+      [['b.test/x', 'copy']],
+    );
   });
 
   it('counts bytes that travel and bytes that need not', () => {
