@@ -10,6 +10,7 @@ import type {ApplyContext, Interruption} from './apply-context.ts';
 import {errorData} from './error-data.ts';
 import {throwIfStopping} from '../transfer/interrupted.ts';
 import {uploadKey} from './journal.ts';
+import {parsePlace} from '../model/place.ts';
 import {parseReference} from '../model/reference.ts';
 
 /** Blobs above this many bytes get a queue of their own, largest first, so that none is left alone at the end. */
@@ -180,7 +181,8 @@ export class BlobTransfers {
   }
 
   #chunkSizeFor(to: string): ChunkSize {
-    const {registry} = parseReference(to);
+    const place = parsePlace(to);
+    const registry = place.transport === 'docker' ? place.reference.registry : to;
     const known = this.#chunkSizes.get(registry) ?? new ChunkSize(this.#context.settings.chunk);
     this.#chunkSizes.set(registry, known);
     return known;

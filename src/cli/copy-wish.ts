@@ -1,13 +1,22 @@
+import {type Digest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {formatPlace, parsePlace, type Place} from '../model/place.ts';
 import type {Wish, WishFilters} from '../model/plan.ts';
-import type {Reference, Tag} from '../model/reference.ts';
+import {formatRepository, isTag, type Tag} from '../model/reference.ts';
+
+/** One side of a copy. */
+export interface CopyEnd {
+  /** The repository as plans name it: `host/path`, `oci:DIR` or `oci-archive:FILE`. */
+  readonly repository: string;
+  readonly tag?: Tag;
+  readonly digest?: Digest;
+}
 
 /** What `copy SOURCE DESTINATION` asks for, read from the two places. */
 export interface CopyWish {
   readonly wish: Wish;
-  readonly source: Reference;
-  readonly destination: Reference;
+  readonly source: CopyEnd;
+  readonly destination: CopyEnd;
   /** The tag at the destination, where one image is copied and it gets one. */
   readonly toTag?: Tag;
 }
@@ -18,8 +27,7 @@ export interface CopyWish {
  * @throws TransshipError REFERENCE_INVALID, TRANSPORT_UNKNOWN, TRANSPORT_UNSUPPORTED, USAGE
  */
 export function readCopyWish(from: string, to: string, filters: WishFilters): CopyWish {
-  const source = registryReference(parsePlace(from));
-  const destination = registryReference(parsePlace(to));
+  const [source, destination] = [copyEnd(parsePlace(from)), copyEnd(parsePlace(to))];
   const isWhole = source.tag === undefined && source.digest === undefined;
   if (destination.digest !== undefined) {
     throw usage(
@@ -36,8 +44,8 @@ export function readCopyWish(from: string, to: string, filters: WishFilters): Co
   const toTag = destination.tag ?? source.tag;
   return {
     wish: {
-      source: formatPlace({transport: 'docker', reference: source}),
-      destination: formatPlace({transport: 'docker', reference: destination}),
+      source: formatPlace(parsePlace(from)),
+      destination: formatPlace(parsePlace(to)),
       filters,
     },
     source,
@@ -46,16 +54,40 @@ export function readCopyWish(from: string, to: string, filters: WishFilters): Co
   };
 }
 
-function registryReference(place: Place): Reference {
-  if (place.transport === 'docker') return place.reference;
-  throw new TransshipError(
-    'TRANSPORT_UNSUPPORTED',
-    `${formatPlace(place)}: images are copied from registry to registry only`,
-    {
-      side: 'local',
-      hint: `push it to a registry first, for example: skopeo copy --all ${place.transport}:… docker://host/repository`,
-    },
-  );
+function copyEnd(place: Place): CopyEnd {
+  switch (place.transport) {
+    case 'docker': {
+      const {tag, digest} = place.reference;
+      return {
+        repository: formatRepository(place.reference),
+        ...(tag ? {tag} : {}),
+        ...(digest ? {digest} : {}),
+      };
+    }
+    case 'oci':
+    case 'oci-archive': {
+      const {transport, file, ref} = place;
+      const repository = `${transport}:${file}`;
+      if (ref === undefined) return {repository};
+      if (isTag(ref)) return {repository, tag: ref};
+      if (isDigest(ref)) return {repository, digest: ref};
+      throw usage(
+        `"${ref}" in ${repository}:${ref} is neither a tag nor a digest`,
+        'name one of its tags',
+      );
+    }
+    case 'dir':
+    case 'docker-archive':
+    case 'docker-daemon':
+      throw new TransshipError(
+        'TRANSPORT_UNSUPPORTED',
+        `${formatPlace(place)}: ${place.transport} keeps no manifests as registries do, so that digests would change`,
+        {
+          side: 'local',
+          hint: `turn it into a layout first: skopeo copy ${place.transport}:… oci:DIR:TAG`,
+        },
+      );
+  }
 }
 
 function usage(message: string, hint: string): TransshipError {

@@ -2,18 +2,14 @@
 import {readFileSync} from 'node:fs';
 import {homedir} from 'node:os';
 import {Redactor} from '../http/secrets.ts';
-import type {Io, TextSink} from './io.ts';
+import type {Io} from './io.ts';
 import {isRunning} from './is-running.ts';
 import {runProgram} from './program.ts';
+import {redactedSink, redactedStream} from './redacted.ts';
 import {listenForSignals} from './signals.ts';
 
 const redactor = new Redactor();
 const {stdout, stderr} = process;
-
-/** The last line of defence: whatever is written, no secret is in it. */
-function redacted(sink: NodeJS.WriteStream): TextSink {
-  return {write: (text) => void sink.write(redactor.redact(text))};
-}
 
 const packageJson: unknown = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -26,8 +22,8 @@ stdout.on('error', () => undefined);
 stderr.on('error', () => undefined);
 
 const io: Io = {
-  stdout: redacted(stdout),
-  stderr: redactedStream(),
+  stdout: redactedSink(stdout, redactor),
+  stderr: redactedStream(stderr, redactor),
   env: process.env,
   home: homedir(),
   uid: process.getuid?.(),
@@ -39,10 +35,3 @@ const io: Io = {
 };
 
 process.exitCode = await runProgram(process.argv.slice(2), version, io);
-
-function redactedStream(): Io['stderr'] {
-  return Object.assign(Object.create(stderr) as Io['stderr'], {
-    write: (text: string | Uint8Array) =>
-      stderr.write(typeof text === 'string' ? redactor.redact(text) : text),
-  });
-}

@@ -4,7 +4,6 @@ import type {Report} from '../model/event.ts';
 import type {Manifest} from '../model/manifest.ts';
 import type {Plan} from '../model/plan.ts';
 import type {Call} from '../model/port.ts';
-import {formatRepository} from '../model/reference.ts';
 import {observeRoute} from '../observe/observe-route.ts';
 import {attachmentSubject} from '../plan/attachment.ts';
 import {makeCopyPlan} from '../plan/copy-plan.ts';
@@ -29,16 +28,21 @@ export async function makePlan(
   const single = tag !== undefined || digest !== undefined;
   // The filters are checked before anything is asked.
   selectTags([], filters);
-  const what = formatRepository(source);
+  const looksInside =
+    filters.newest !== undefined ||
+    filters.newerThan !== undefined ||
+    (filters.platforms?.length ?? 0) > 0;
+  const what = source.repository;
   const route = await observeRoute(
     {
       source: repositories.source(what),
-      destination: repositories.destination(formatRepository(destination)),
+      destination: repositories.destination(destination.repository),
       ...(single ? {reference: {...(tag ? {tag} : {}), ...(digest ? {digest} : {})}} : {}),
       ...(toTag === undefined ? {} : {toTag}),
       select: (names) => selectTags(names, filters),
       attachmentSubject,
-      configs: filters.newest !== undefined || filters.newerThan !== undefined,
+      configs: looksInside,
+      readAll: looksInside,
       progress: (done, total) => report({type: 'observing', what, done, total}),
     },
     call,

@@ -6,8 +6,11 @@ import {proxyFromEnvironment} from '../http/proxy.ts';
 import type {Redactor} from '../http/secrets.ts';
 import {tlsFromFiles} from '../http/tls.ts';
 import type {Report} from '../model/event.ts';
-import type {RepositoryReader, RepositoryWriter} from '../model/port.ts';
+import type {Call, RepositoryReader, RepositoryWriter} from '../model/port.ts';
+import {parsePlace} from '../model/place.ts';
 import {parseReference} from '../model/reference.ts';
+import {OciArchive} from '../places/oci-archive.ts';
+import {OciLayout} from '../places/oci-layout.ts';
 import {CredentialStore} from '../registry/credentials/store.ts';
 import {Registry} from '../registry/registry.ts';
 import type {Io} from './io.ts';
@@ -20,12 +23,13 @@ export interface RegistriesOptions {
   readonly report: Report;
 }
 
-/** The registries of one command, each opened when it is first named, with the user's settings for its host. */
+/** The places of one command, each opened when it is first named, with the user's settings for its host. */
 export class Registries implements Repositories, AsyncDisposable {
   readonly #options: RegistriesOptions;
   readonly #http: HttpClient;
   readonly #credentials: CredentialStore;
   readonly #plainHttp: HostSet;
+  readonly #archives = new Map<string, OciArchive>();
   readonly #registries = new Map<string, Registry>();
 
   /** @throws TransshipError USAGE for a proxy or a host that is not one */
@@ -62,15 +66,32 @@ export class Registries implements Repositories, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const archive of this.#archives.values()) await archive.close();
     await this.#http[Symbol.asyncDispose]();
   }
 
+  /** Writes the archives that were worked on; to be called when a run has done all that it should. */
+  async pack(call: Call): Promise<void> {
+    for (const archive of this.#archives.values()) await archive.pack(call);
+  }
+
   #repository(name: string, side: 'source' | 'destination'): RepositoryWriter {
+    const place = parsePlace(name);
+    if (place.transport === 'oci') return new OciLayout(place.file, {side});
+    if (place.transport === 'oci-archive') return this.#archive(place.file, side);
     const {registry: host, path} = parseReference(name);
     const key = `${side} ${host}`;
     const registry = this.#registries.get(key) ?? this.#open(host, side);
     this.#registries.set(key, registry);
     return registry.repository(path);
+  }
+
+  #archive(file: string, side: 'source' | 'destination'): OciArchive {
+    const key = `${side} ${file}`;
+    const archive =
+      this.#archives.get(key) ?? new OciArchive(file, side === 'source' ? 'read' : 'write');
+    this.#archives.set(key, archive);
+    return archive;
   }
 
   #open(host: string, side: 'source' | 'destination'): Registry {

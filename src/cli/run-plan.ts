@@ -27,7 +27,7 @@ export async function runPlan(
   origin: RunOrigin,
   flags: RunFlags,
   io: Io,
-  {registries, report}: Session,
+  {registries, report, call}: Session,
 ): Promise<RunResult> {
   throwIfForbidden(plan);
   const file = flags.journal ?? defaultJournal(plan, origin, io);
@@ -49,7 +49,7 @@ export async function runPlan(
     now: io.now,
     processes: io.processes,
   });
-  return await applyPlan(
+  const result = await applyPlan(
     plan,
     {
       repositories: registries,
@@ -61,6 +61,8 @@ export async function runPlan(
     },
     io,
   );
+  if (result.result === 'done') await registries.pack(call);
+  return result;
 }
 
 /** @throws TransshipError with the code of the first check that forbids the plan; exit 3 */

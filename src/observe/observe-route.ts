@@ -11,6 +11,8 @@ export interface RouteQuestion extends Omit<SourceQuestion, 'known'> {
   readonly destination: RepositoryReader;
   /** The tag that a single image gets at the destination, where it is not its own. */
   readonly toTag?: Tag;
+  /** Read every manifest, also of what the destination has: for filters that look into them. */
+  readonly readAll: boolean;
 }
 
 export interface RouteInventory {
@@ -35,6 +37,7 @@ export async function observeRoute(question: RouteQuestion, call: Call): Promise
           toTag === undefined ? wanted : [toTag],
           call,
         );
+        if (question.readAll) return new Map();
         const [tag] = wanted;
         const digest = toTag && seen.tags.get(toTag);
         if (toTag === undefined) return seen.tags;

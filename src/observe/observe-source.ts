@@ -22,7 +22,7 @@ export interface SourceQuestion {
   readonly attachmentSubject: (tag: string) => Digest | undefined;
   /** What the destination has for these tags of the source; what is the same there need not be read. */
   readonly known: (wanted: readonly Tag[]) => Promise<ReadonlyMap<Tag, Digest>>;
-  /** Whether times of creation are needed, which costs one config blob for each image. */
+  /** Whether times of creation and platforms are needed, which costs one config blob for each image. */
   readonly configs: boolean;
   readonly progress: (done: number, total: number) => void;
 }

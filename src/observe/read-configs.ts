@@ -4,7 +4,7 @@ import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {childManifests, type Manifest} from '../model/manifest.ts';
-import {isAttestationPlatform} from '../model/platform.ts';
+import {isAttestationPlatform, type Platform} from '../model/platform.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {SourceRoot} from './inventory.ts';
 
@@ -12,25 +12,43 @@ import type {SourceRoot} from './inventory.ts';
 const CONFIG_LIMIT = 4 * 1024 * 1024;
 const CONFIG_CONCURRENCY = 32;
 
-const config = z.object({created: z.iso.datetime({offset: true}).optional()});
+const config = z.object({
+  created: z.iso.datetime({offset: true}).optional().catch(undefined),
+  os: z.string().optional().catch(undefined),
+  architecture: z.string().optional().catch(undefined),
+  variant: z.string().optional().catch(undefined),
+});
 
-/** When each root was made, as its (first) image's config says; a root that does not say is not in the map. */
+/** What the configs of images say of the roots; a root that does not say it is not in the map. */
+export interface ConfigFacts {
+  /** When the root's (first) image was made, ISO 8601. */
+  readonly created: ReadonlyMap<Digest, string>;
+  /** The platform of each root that is a single image. */
+  readonly platformOf: ReadonlyMap<Digest, Platform>;
+}
+
+/** Reads one config for each root, with all the trouble of a blob each: only where a filter asks for it. */
 export async function readConfigs(
   source: RepositoryReader,
   roots: readonly SourceRoot[],
   manifests: ReadonlyMap<Digest, Manifest>,
   call: Call,
-): Promise<{readonly created: ReadonlyMap<Digest, string>}> {
+): Promise<ConfigFacts> {
   const created = new Map<Digest, string>();
+  const platformOf = new Map<Digest, Platform>();
   const queue = new PQueue({concurrency: CONFIG_CONCURRENCY});
   await queue.addAll(
     [...new Set(roots.map((root) => root.digest))].map((digest) => async () => {
       const blob = firstConfig(digest, manifests);
-      const time = blob && parseCreated(await readSmallBlob(source, blob, call));
-      if (time !== undefined) created.set(digest, time);
+      if (blob === undefined) return;
+      const said = parseConfig(await readSmallBlob(source, blob, call));
+      if (said?.created !== undefined) created.set(digest, said.created);
+      const platform = said && platformIn(said);
+      const isSingle = manifests.get(digest)?.view.kind === 'image';
+      if (platform && isSingle) platformOf.set(digest, platform);
     }),
   );
-  return {created};
+  return {created, platformOf};
 }
 
 function firstConfig(
@@ -61,14 +79,18 @@ async function readSmallBlob(
   return Buffer.concat(parts);
 }
 
-/** Artifacts have configs of all kinds; what is no image config has no time. */
-function parseCreated(bytes: Uint8Array): string | undefined {
+/** Artifacts have configs of all kinds; what is no image config says nothing. */
+function parseConfig(bytes: Uint8Array): z.infer<typeof config> | undefined {
   try {
-    const parsed = config.safeParse(JSON.parse(new TextDecoder().decode(bytes)));
-    return parsed.success ? parsed.data.created : undefined;
+    return config.safeParse(JSON.parse(new TextDecoder().decode(bytes))).data;
   } catch {
     return undefined;
   }
+}
+
+function platformIn({os, architecture, variant}: z.infer<typeof config>): Platform | undefined {
+  if (!os || !architecture) return undefined;
+  return variant ? {os, architecture, variant} : {os, architecture};
 }
 
 function tooLarge(source: RepositoryReader, blob: Descriptor): TransshipError {

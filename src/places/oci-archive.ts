@@ -1,0 +1,123 @@
+import {mkdtemp, rm, stat} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import type {Descriptor} from '../model/descriptor.ts';
+import type {Digest} from '../model/digest.ts';
+import type {Manifest} from '../model/manifest.ts';
+import type {
+  BlobStream,
+  ByteRange,
+  Call,
+  OpenBody,
+  RepositoryWriter,
+  SavedUpload,
+  Upload,
+} from '../model/port.ts';
+import type {Tag} from '../model/reference.ts';
+import {packLayout, unpackLayout} from './archive-file.ts';
+import {OciLayout} from './oci-layout.ts';
+
+/**
+ * An OCI image layout in a tar file. A tar file can neither be read at random nor changed in place, so it is worked on
+ * as a folder: one that is only read in the system's folder for temporary files, one that is written in `FILE.layout`,
+ * which stays when a run is cut, so that the next one goes on there.
+ */
+export class OciArchive implements RepositoryWriter {
+  readonly name: string;
+  readonly #file: string;
+  readonly #writes: boolean;
+  #opened: Promise<{readonly layout: OciLayout; readonly directory: string}> | undefined;
+
+  constructor(file: string, use: 'read' | 'write') {
+    this.name = `oci-archive:${file}`;
+    this.#file = file;
+    this.#writes = use === 'write';
+  }
+
+  async listTags(call: Call): Promise<readonly string[] | undefined> {
+    return await (await this.#layout(call)).listTags(call);
+  }
+
+  async head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
+    return await (await this.#layout(call)).head(reference, call);
+  }
+
+  async getManifest(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
+    return await (await this.#layout(call)).getManifest(reference, call);
+  }
+
+  async listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[]> {
+    return await (await this.#layout(call)).listReferrers(subject, call);
+  }
+
+  async hasBlob(digest: Digest, call: Call): Promise<boolean> {
+    return await (await this.#layout(call)).hasBlob(digest, call);
+  }
+
+  async openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {
+    return await (await this.#layout(call)).openBlob(blob, range, call);
+  }
+
+  async putManifest(
+    reference: Tag | Digest,
+    manifest: Manifest,
+    call: Call,
+  ): Promise<{readonly subjectKept: boolean}> {
+    return await (await this.#layout(call)).putManifest(reference, manifest, call);
+  }
+
+  async putBlob(blob: Descriptor, open: OpenBody, call: Call): Promise<void> {
+    await (await this.#layout(call)).putBlob(blob, open, call);
+  }
+
+  async beginUpload(blob: Descriptor, call: Call): Promise<Upload> {
+    return await (await this.#layout(call)).beginUpload(blob, call);
+  }
+
+  async resumeUpload(saved: SavedUpload, call: Call): Promise<Upload | undefined> {
+    return await (await this.#layout(call)).resumeUpload(saved, call);
+  }
+
+  /**
+   * Writes the file, if this archive is written and was worked on. To be called once all that belongs into it is there.
+   * @throws TransshipError FILE_WRITE_FAILED
+   */
+  async pack(call: Call): Promise<void> {
+    if (!this.#writes || this.#opened === undefined) return;
+    const {directory} = await this.#opened;
+    await packLayout(directory, this.#file, call.signal);
+    await rm(directory, {recursive: true, force: true});
+    this.#opened = undefined;
+  }
+
+  /** Removes what was unpacked only to be read. */
+  async close(): Promise<void> {
+    if (this.#writes || this.#opened === undefined) return;
+    const opened = await this.#opened.catch(() => undefined);
+    if (opened) await rm(opened.directory, {recursive: true, force: true});
+  }
+
+  async #layout(call: Call): Promise<OciLayout> {
+    this.#opened ??= this.#open(call);
+    return (await this.#opened).layout;
+  }
+
+  async #open({signal}: Call): Promise<{layout: OciLayout; directory: string}> {
+    const directory = this.#writes
+      ? `${this.#file}.layout`
+      : await mkdtemp(join(tmpdir(), 'transship-archive-'));
+    // What an earlier run left is newer than the file it was made from.
+    const isNew = !this.#writes || !(await isThere(directory));
+    if (isNew && (!this.#writes || (await isThere(this.#file)))) {
+      await unpackLayout(this.#file, directory, signal);
+    }
+    return {layout: new OciLayout(directory), directory};
+  }
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
