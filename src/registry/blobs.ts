@@ -52,12 +52,25 @@ export class Blobs {
     if (answer.status === 404) throw await refusal(answer, {notFound: 'BLOB_NOT_FOUND'});
     if (answer.status === 416) throw await this.#wrongSize(answer, blob, 'less than that');
     if (answer.status === 206 && isPiece) return this.#piece(answer, blob, offset, last);
-    if (answer.status !== 200) throw await refusal(answer);
+    if (answer.status !== 200) throw await this.#refused(answer);
     const {length} = answer;
     if (length !== undefined && length !== blob.size) {
       throw await this.#wrongSize(answer, blob, String(length));
     }
     return {start: 0, end: blob.size, chunks: answer.chunks()};
+  }
+
+  /**
+   * A storage that the registry redirects to refuses links whose time is over. Such a link may have waited for its turn
+   * here, so the registry is worth asking for another.
+   */
+  async #refused(answer: HttpAnswer): Promise<TransshipError> {
+    const error = await refusal(answer);
+    const isExpiry =
+      [400, 401, 403].includes(answer.status) && this.#connection.isElsewhere(answer);
+    if (!isExpiry) return error;
+    const {code, message, side, hint} = error;
+    return new TransshipError(code, message, {side, hint, retry: true, status: answer.status});
   }
 
   async #piece(

@@ -59,6 +59,11 @@ export class Connection {
     return this.#authenticator.granted({url, signal}, need);
   }
 
+  /** Whether the answer came from where the registry redirected to. */
+  isElsewhere({request}: HttpAnswer): boolean {
+    return this.#endpoint !== undefined && request.url.origin !== this.#endpoint.origin;
+  }
+
   /**
    * Resolves the URL that an answer names for the next request. Behind a proxy that ends TLS, registries name http
    * URLs of their own host; those are put right to https, and no other is trusted with less than we had.

@@ -1,10 +1,12 @@
 import {createHash, type Hash} from 'node:crypto';
 import type {Descriptor} from '../model/descriptor.ts';
-import {algorithmOf, type Digest, finishDigest} from '../model/digest.ts';
+import {algorithmOf, finishDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 
-/** Opens the source's bytes from an offset to the blob's end. */
-export type OpenFrom = (offset: number) => AsyncGenerator<Uint8Array, void, undefined>;
+type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
+
+/** Opens the source's bytes from an offset to the blob's end; the signal ends a read that hangs. */
+export type OpenFrom = (offset: number, signal: AbortSignal) => Bytes;
 
 /**
  * A reading position in a blob that can be handed out in pieces and set back. It hashes what passes, as long as it
@@ -13,10 +15,12 @@ export type OpenFrom = (offset: number) => AsyncGenerator<Uint8Array, void, unde
 export class BlobCursor implements AsyncDisposable {
   readonly #blob: Descriptor;
   readonly #open: OpenFrom;
-  #stream: AsyncGenerator<Uint8Array, void, undefined> | undefined;
+  #stream: {readonly chunks: Bytes; readonly end: AbortController} | undefined;
   /** Bytes that the stream gave and nobody took yet: at most one of its chunks. */
   #rest: Uint8Array | undefined;
   #position = 0;
+  /** The `take` that is not over. One that was given up may still wait for the stream: what it gets is nobody's. */
+  #taking: object | undefined;
   #hash: Hash | undefined;
   /** The hash at the last place that is worth going back to. */
   #mark: {readonly offset: number; readonly hash: Hash | undefined};
@@ -32,15 +36,22 @@ export class BlobCursor implements AsyncDisposable {
     return this.#position;
   }
 
+  /** Whether every byte so far was hashed, so that the check at the end means something. */
+  get hashesAll(): boolean {
+    return this.#hash !== undefined;
+  }
+
   /** Remembers the present position, so that `seek` can come back to it with the hash whole. */
   mark(): void {
     this.#mark = {offset: this.#position, hash: this.#hash?.copy()};
   }
 
-  /** Goes to `offset`. The source is opened there when bytes are next taken. */
+  /** Goes to `offset` and ends any `take`. The source is opened there when bytes are next taken. */
   async seek(offset: number): Promise<void> {
-    if (offset === this.#position) return;
+    if (offset === this.#position && this.#taking === undefined) return;
+    this.#taking = undefined;
     await this.#close();
+    if (offset === this.#position) return;
     this.#position = offset;
     if (offset === 0) this.#hash = createHash(algorithmOf(this.#blob.digest));
     else if (offset === this.#mark.offset) this.#hash = this.#mark.hash?.copy();
@@ -49,30 +60,36 @@ export class BlobCursor implements AsyncDisposable {
 
   /**
    * The next `length` bytes. With the last bytes of the blob the digest is checked, before they are given away.
-   * @throws TransshipError BLOB_DIGEST_MISMATCH
+   * @throws TransshipError BLOB_DIGEST_MISMATCH and what the source throws
    */
-  async *take(length: number): AsyncGenerator<Uint8Array, void, undefined> {
+  async *take(length: number): Bytes {
+    const taking = {};
+    this.#taking = taking;
     let left = length;
     while (left > 0) {
       const chunk = await this.#next();
+      if (this.#taking !== taking) return;
       const piece = chunk.byteLength <= left ? chunk : chunk.subarray(0, left);
       this.#rest = piece === chunk ? undefined : chunk.subarray(left);
       this.#hash?.update(piece);
       this.#position += piece.byteLength;
       left -= piece.byteLength;
       if (this.#position === this.#blob.size) this.#check();
+      // Over with the last piece, whether or not anybody asks for another.
+      if (left === 0) this.#taking = undefined;
       yield piece;
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#taking = undefined;
     await this.#close();
   }
 
   async #next(): Promise<Uint8Array> {
     if (this.#rest) return this.#rest;
-    this.#stream ??= this.#open(this.#position);
-    const {value, done} = await this.#stream.next();
+    this.#stream ??= this.#openHere();
+    const {value, done} = await this.#stream.chunks.next();
     if (done !== true) return value;
     throw new TransshipError(
       'BLOB_SIZE_MISMATCH',
@@ -84,13 +101,18 @@ export class BlobCursor implements AsyncDisposable {
     );
   }
 
+  #openHere() {
+    const end = new AbortController();
+    return {chunks: this.#open(this.#position, end.signal), end};
+  }
+
   #check(): void {
-    const seen: Digest | undefined =
-      this.#hash && finishDigest(this.#hash.copy(), algorithmOf(this.#blob.digest));
-    if (seen === undefined || seen === this.#blob.digest) return;
+    const {digest} = this.#blob;
+    const seen = this.#hash && finishDigest(this.#hash.copy(), algorithmOf(digest));
+    if (seen === undefined || seen === digest) return;
     throw new TransshipError(
       'BLOB_DIGEST_MISMATCH',
-      `the bytes of ${this.#blob.digest} have the digest ${seen}`,
+      `the bytes of ${digest} have the digest ${seen}`,
       {
         side: 'source',
         hint: 'the source or the line to it changed the bytes; if it happens again, push the image anew at the source',
@@ -98,10 +120,12 @@ export class BlobCursor implements AsyncDisposable {
     );
   }
 
+  /** A read that is under way would hold up the end for as long as the source hangs. */
   async #close(): Promise<void> {
     const stream = this.#stream;
     this.#stream = undefined;
     this.#rest = undefined;
-    await stream?.return();
+    stream?.end.abort();
+    await stream?.chunks.return();
   }
 }

@@ -12,8 +12,8 @@ export const DEFAULT_CHUNK: ChunkBounds = {min: 16 * MiB, max: 64 * MiB};
 const AIM_MS = 4_000;
 /** No chunk should take longer than this: a fifth of the shortest usual token life (GitLab: 5 min). */
 const LONGEST_MS = 60_000;
-/** The least that a proxy's limit can make us go down to. */
-const FLOOR = 256 * 1024;
+/** The least that failures can make us go down to. */
+const FLOOR = 16 * 1024;
 
 /**
  * Chooses the size of upload chunks for one registry from what it saw there. A larger chunk costs fewer round trips, a
@@ -32,16 +32,19 @@ export class ChunkSize {
 
   /**
    * @param minChunk what the registry asks for (OCI-Chunk-Min-Length), in bytes
+   * @param failures of this upload in a row: each but the first halves the size, for a line that breaks before a whole
+   *   chunk is through, and for a proxy whose 413 is lost because it hangs up at once
    */
-  next(minChunk = 0): number {
+  next(minChunk = 0, failures = 0): number {
     const {min} = this.#bounds;
     const wanted = this.#rate === undefined ? min : Math.max(min, this.#rate * AIM_MS);
     const longest = this.#rate === undefined ? Infinity : this.#rate * LONGEST_MS;
-    const size = Math.max(FLOOR, Math.min(wanted, longest));
-    return Math.max(Math.floor(Math.min(size, this.#ceiling)), minChunk);
+    const size = Math.min(wanted, longest, this.#ceiling);
+    const least = Math.min(FLOOR, this.#ceiling);
+    return Math.max(Math.floor(size / 2 ** Math.max(0, failures - 1)), least, minChunk);
   }
 
-  /** Tells how long a chunk took. */
+  /** Tells how long a chunk took. The last of a blob tells nothing where it is a short one. */
   measured(bytes: number, ms: number): void {
     const rate = bytes / Math.max(ms, 1);
     this.#rate = this.#rate === undefined ? rate : (this.#rate + rate) / 2;

@@ -1,6 +1,8 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {endedEarly, longer} from './blob-size.ts';
+import type {RateLimit} from './rate-limit.ts';
+import type {ReadContext} from './read-context.ts';
 import type {RetryBudget} from './retry-budget.ts';
 
 /**
@@ -29,8 +31,13 @@ export class Part {
     this.#arrived = arrived;
   }
 
-  begin(source: RepositoryReader, blob: Descriptor, budget: RetryBudget, call: Call): void {
-    this.#filling = this.#fill(source, blob, budget, call)
+  begin(
+    source: RepositoryReader,
+    blob: Descriptor,
+    {newBudget, rate}: Pick<ReadContext, 'newBudget' | 'rate'>,
+    call: Call,
+  ): void {
+    this.#filling = this.#fill(source, blob, newBudget(), rate, call)
       .catch((error: unknown) => {
         this.#failure = {error};
       })
@@ -66,11 +73,12 @@ export class Part {
     source: RepositoryReader,
     blob: Descriptor,
     budget: RetryBudget,
+    rate: RateLimit | undefined,
     call: Call,
   ): Promise<void> {
     while (this.#position < this.end && !this.hasNoRanges) {
       try {
-        await this.#fillFrom(source, blob, budget, call);
+        await this.#fillFrom(source, blob, budget, rate, call);
         if (this.#position < this.end && !this.hasNoRanges)
           throw endedEarly(source, blob, this.#position);
       } catch (error) {
@@ -83,6 +91,7 @@ export class Part {
     source: RepositoryReader,
     blob: Descriptor,
     budget: RetryBudget,
+    rate: RateLimit | undefined,
     call: Call,
   ): Promise<void> {
     const start = this.#position;
@@ -90,6 +99,7 @@ export class Part {
     this.hasNoRanges = stream.start !== start || stream.end !== this.end;
     for await (const chunk of stream.chunks) {
       if (this.hasNoRanges) return;
+      if (rate) await rate.pass(chunk.byteLength, call);
       this.#position += chunk.byteLength;
       if (this.#position > this.end) throw longer(source, blob);
       budget.progressed();

@@ -1,7 +1,7 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {endedEarly, longer} from './blob-size.ts';
-import type {RetryBudget} from './retry-budget.ts';
+import type {ReadContext} from './read-context.ts';
 
 /**
  * Reads a blob from `offset` to its end. A connection that breaks is opened again where it broke, so the consumer sees
@@ -13,15 +13,17 @@ export async function* readBlob(
   source: RepositoryReader,
   blob: Descriptor,
   offset: number,
-  budget: RetryBudget,
+  {newBudget, rate}: Pick<ReadContext, 'newBudget' | 'rate'>,
   call: Call,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const budget = newBudget();
   let position = offset;
   while (position < blob.size) {
     try {
       const stream = await source.openBlob(blob, {offset: position}, call);
       let at = stream.start;
       for await (const chunk of stream.chunks) {
+        if (rate) await rate.pass(chunk.byteLength, call);
         const known = Math.max(0, position - at);
         at += chunk.byteLength;
         if (at > blob.size) throw longer(source, blob);

@@ -3,18 +3,10 @@ import type {Call, RepositoryReader} from '../model/port.ts';
 import {ConnectionCount} from './connection-count.ts';
 import {Part} from './part.ts';
 import {readBlob} from './read-blob.ts';
-import type {ReadConnections} from './read-connections.ts';
-import type {RetryBudget} from './retry-budget.ts';
+import type {ReadContext} from './read-context.ts';
 
 /** Bytes of one ranged request. Parts in flight are held in memory: connections × this. */
 export const PART_SIZE = 8 * 1024 * 1024;
-
-/** What reading a blob takes besides the blob. */
-export interface ReadContext {
-  readonly connections: ReadConnections;
-  /** Each part has a budget of its own: when a line breaks, all its connections fail at once. */
-  readonly newBudget: () => RetryBudget;
-}
 
 /**
  * Reads a blob from `offset` to its end over several connections, joined in order: a source that gives each connection
@@ -24,9 +16,10 @@ export async function* readParts(
   source: RepositoryReader,
   blob: Descriptor,
   offset: number,
-  {connections, newBudget}: ReadContext,
+  context: ReadContext,
   call: Call,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const {connections} = context;
   const stop = new AbortController();
   const partCall = {signal: AbortSignal.any([call.signal, stop.signal])};
   const count = new ConnectionCount(connections.limit, performance.now());
@@ -45,7 +38,7 @@ export async function* readParts(
       );
       parts.push(part);
       next = part.end;
-      part.begin(source, blob, newBudget(), partCall);
+      part.begin(source, blob, context, partCall);
     }
   };
   try {
@@ -69,7 +62,7 @@ export async function* readParts(
   if (!hasRanges) connections.cannotServeRanges(source.name);
   connections.take();
   try {
-    yield* readBlob(source, blob, position, newBudget(), call);
+    yield* readBlob(source, blob, position, context, call);
   } finally {
     connections.release();
   }

@@ -9,6 +9,8 @@ export interface RetryPolicy {
   /** The first wait is at most this long; it doubles with each failure. */
   readonly baseMs: number;
   readonly capMs: number;
+  /** A host that wants to be left alone for longer than this is not waited for. */
+  readonly longestMs: number;
   /** In [0, 1): full jitter, so that workers that failed together do not come back together. */
   readonly random: () => number;
 }
@@ -17,6 +19,7 @@ export const DEFAULT_RETRY: RetryPolicy = {
   limit: 6,
   baseMs: 250,
   capMs: 20_000,
+  longestMs: 15 * 60_000,
   random: Math.random,
 };
 
@@ -37,23 +40,33 @@ export class RetryBudget {
     this.#onRetry = onRetry;
   }
 
+  /** Failures since the work last got on. */
+  get failures(): number {
+    return this.#failures;
+  }
+
   progressed(): void {
     this.#failures = 0;
   }
 
   /**
    * Waits until the work may be tried again.
-   * @throws what failed, as TransshipError, where another try cannot help or the budget is spent
+   * @throws what failed, as TransshipError, where another try cannot help or the budget is spent; the reason of the
+   *   call's signal
    */
-  async spend(failure: unknown, side: Side, call: Call): Promise<void> {
-    call.signal.throwIfAborted();
+  async spend(failure: unknown, side: Side, {signal}: Call): Promise<void> {
+    signal.throwIfAborted();
     const error = asTransshipError(failure, side);
     this.#failures += 1;
-    if (!error.retry || this.#failures >= this.#policy.limit) throw error;
-    const {baseMs, capMs, random} = this.#policy;
+    const {limit, baseMs, capMs, longestMs, random} = this.#policy;
+    const {retryAfterMs = 0} = error;
+    if (!error.retry || this.#failures >= limit || retryAfterMs > longestMs) throw error;
     const jittered = random() * Math.min(capMs, baseMs * 2 ** (this.#failures - 1));
-    const delayMs = Math.max(jittered, error.retryAfterMs ?? 0);
+    const delayMs = Math.max(jittered, retryAfterMs);
     this.#onRetry(this.#failures, Math.round(delayMs), error);
-    await delay(delayMs, undefined, {signal: call.signal});
+    await delay(delayMs, undefined, {signal}).catch((cause: unknown) => {
+      signal.throwIfAborted();
+      throw cause;
+    });
   }
 }

@@ -1,0 +1,137 @@
+import {randomUUID} from 'node:crypto';
+import type {Exchange} from '../exchange.ts';
+import {emptyReply, jsonReply, type Reply} from '../reply.ts';
+import {cut, flipped, marked, readSome} from './bodies.ts';
+import type {Fault} from './fault.ts';
+import type {Gates} from './gates.ts';
+
+type Next = () => Promise<Reply>;
+
+/** What the faults that struck so far mean for later requests. */
+export interface Aftermath {
+  readonly gates: Gates;
+  /** Uploads that are gone, by id. */
+  readonly lostUploads: Set<string>;
+  /** Links that redirects gave out; true: it works. */
+  readonly links: Map<string, boolean>;
+}
+
+/** Lets one fault strike one exchange. */
+export async function strike(
+  fault: Fault,
+  exchange: Exchange,
+  next: Next,
+  aftermath: Aftermath,
+): Promise<Reply> {
+  switch (fault.kind) {
+    case 'reset':
+      return breakOff(exchange);
+    case 'lose-answer':
+      await next();
+      return breakOff(exchange);
+    case 'cut-request':
+      exchange.body = cut(exchange.body, fault.after);
+      await next().catch(() => undefined);
+      return breakOff(exchange);
+    case 'cut-answer':
+      return withBody(await next(), (body) => cut(body, fault.after));
+    case 'flip-bit':
+      return withBody(await next(), (body) => flipped(body, fault.at));
+    case 'stall': {
+      const wait = () => aftermath.gates.wait(fault.gate, exchange.signal);
+      if (fault.body === 'answer')
+        return withBody(await next(), (body) => marked(body, fault.after, wait));
+      exchange.body = marked(exchange.body, fault.after, wait);
+      return next();
+    }
+    case 'refuse':
+      await readSome(exchange.body, fault.after);
+      return error(fault.status, fault.code, fault.headers);
+    case 'lose-upload':
+      return loseUpload(exchange, aftermath);
+    case 'refuse-digest':
+      await readSome(exchange.body, Number.POSITIVE_INFINITY);
+      loseUpload(exchange, aftermath);
+      return error(400, 'DIGEST_INVALID');
+    case 'wrong-offset':
+      return withOffset(await next(), fault.by);
+    case 'decline-mount':
+      exchange.query.delete('mount');
+      return next();
+    case 'https-location':
+      return withHttps(await next(), exchange);
+    case 'redirect':
+      return redirect(exchange, !fault.expired, aftermath);
+    case 'claim-present':
+      return {status: 200, headers: {'content-length': '1'}};
+  }
+}
+
+/** The parameter by which a redirect's link is known again. */
+export const LINK_PARAMETER = 'fault-link';
+
+export function uploadUnknown(): Reply {
+  return error(404, 'BLOB_UPLOAD_UNKNOWN');
+}
+
+export function linkExpired(): Reply {
+  const body = Buffer.from(
+    '<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>',
+  );
+  return {
+    status: 403,
+    headers: {'content-type': 'application/xml', 'content-length': String(body.byteLength)},
+    body,
+  };
+}
+
+function breakOff({socket}: Exchange): never {
+  socket.resetAndDestroy();
+  throw new Error('broken off by a fault');
+}
+
+function error(status: number, code: string, headers: Reply['headers'] = {}): Reply {
+  return jsonReply(status, {errors: [{code, message: 'refused by a fault'}]}, headers);
+}
+
+function loseUpload({route}: Exchange, {lostUploads}: Aftermath): Reply {
+  if (route.kind === 'upload') lostUploads.add(route.id);
+  return uploadUnknown();
+}
+
+function withBody(
+  reply: Reply,
+  change: (body: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>,
+): Reply {
+  const {body} = reply;
+  if (body === undefined) return reply;
+  return {...reply, body: () => change(typeof body === 'function' ? body() : once(body))};
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+function withOffset(reply: Reply, by: number): Reply {
+  const last = /^0-(\d+)$/.exec(String(reply.headers['range'] ?? ''))?.[1];
+  if (last === undefined) return reply;
+  return {...reply, headers: {...reply.headers, range: `0-${Math.max(0, Number(last) + by)}`}};
+}
+
+function withHttps(reply: Reply, {origin}: Exchange): Reply {
+  const location = reply.headers['location'];
+  if (typeof location !== 'string') return reply;
+  const url = new URL(location, origin);
+  url.protocol = 'https:';
+  return {...reply, headers: {...reply.headers, location: url.href}};
+}
+
+function redirect(exchange: Exchange, works: boolean, {links}: Aftermath): Reply {
+  const link = randomUUID();
+  links.set(link, works);
+  // Another name of the same server is another origin.
+  const url = new URL(exchange.path, exchange.origin);
+  url.hostname = 'localhost';
+  url.searchParams.set(LINK_PARAMETER, link);
+  return emptyReply(307, {location: url.href});
+}

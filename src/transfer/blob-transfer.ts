@@ -1,0 +1,114 @@
+import {TransshipError} from '../model/error.ts';
+import type {Call} from '../model/port.ts';
+import {BlobCursor} from './blob-cursor.ts';
+import type {BlobJob, TransferEvents, TransferSettings} from './blob-job.ts';
+import {throwIfStopping} from './interrupted.ts';
+import {readBlob} from './read-blob.ts';
+import type {ReadContext} from './read-context.ts';
+import {PART_SIZE, readParts} from './read-parts.ts';
+import {RetryBudget} from './retry-budget.ts';
+
+/** What all ways to bring one blob over share: its source as a cursor, and the patience with its destination. */
+export class BlobTransfer {
+  readonly job: BlobJob;
+  readonly settings: TransferSettings;
+  readonly events: TransferEvents;
+  readonly call: Call;
+  /** Failures of the destination; those of the source are healed where it is read. */
+  readonly #budget: RetryBudget;
+  /** The farthest that the destination ever was: only what is beyond it is progress. */
+  #farthest = 0;
+
+  constructor(job: BlobJob, settings: TransferSettings, events: TransferEvents, call: Call) {
+    this.job = job;
+    this.settings = settings;
+    this.events = events;
+    this.call = call;
+    this.#budget = new RetryBudget(settings.retry, events.retrying);
+  }
+
+  /** Failures in a row. */
+  get failures(): number {
+    return this.#budget.failures;
+  }
+
+  /** Tells what the destination holds. An upload that is lost again and again does not count as getting on. */
+  acknowledged(bytes: number): void {
+    this.events.acknowledged(bytes);
+    if (bytes <= this.#farthest) return;
+    this.#farthest = bytes;
+    this.#budget.progressed();
+  }
+
+  /**
+   * Waits until the destination may be tried again.
+   * @throws `error` where that is of no use: the source has had its own tries, and wrong bytes stay wrong; INTERRUPTED
+   *   where the run is to end
+   */
+  async failed(error: unknown): Promise<void> {
+    const {call, settings} = this;
+    call.signal.throwIfAborted();
+    if (error instanceof TransshipError && (error.side === 'source' || isWrongDigest(error)))
+      throw error;
+    const signal = AbortSignal.any([call.signal, settings.stopping]);
+    try {
+      await this.#budget.spend(error, 'destination', {signal});
+    } catch (thrown) {
+      call.signal.throwIfAborted();
+      throwIfStopping(settings.stopping);
+      throw thrown;
+    }
+  }
+
+  /** Asks the destination until it answers. @throws as `failed` */
+  async ask<T>(question: (call: Call) => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await question(this.call);
+      } catch (error) {
+        await this.failed(error);
+      }
+    }
+  }
+
+  /** Whether the blob is in the repository, for when an answer was lost, or our own hash did not see it all. */
+  isThere(): Promise<boolean> {
+    const {destination, blob} = this.job;
+    return this.ask((call) => destination.hasBlob(blob.digest, call));
+  }
+
+  /** The error with which a piece of `size` bytes may be tried again with less; undefined: it is not about size. */
+  tooLarge(error: unknown, size: number): TransshipError | undefined {
+    if (!(error instanceof TransshipError) || error.code !== 'PAYLOAD_TOO_LARGE') return undefined;
+    if (!this.settings.chunkSize.refused(size)) return undefined;
+    const {side, hint} = error;
+    return new TransshipError(error.code, error.message, {side, hint, retry: true, cause: error});
+  }
+
+  /** The source's bytes, read over several connections where that is of use. */
+  cursor(): BlobCursor {
+    const {blob, source} = this.job;
+    const {connections, retry, rate} = this.settings;
+    const newBudget = () => new RetryBudget(retry, this.events.retrying);
+    const context: ReadContext = {connections, newBudget, rate};
+    return new BlobCursor(blob, (offset, end) => {
+      const call = {signal: AbortSignal.any([this.call.signal, end])};
+      return blob.size - offset > PART_SIZE && connections.servesRanges(source.name)
+        ? readParts(source, blob, offset, context, call)
+        : readBlob(source, blob, offset, context, call);
+    });
+  }
+
+  /** Passes bytes on to the destination and counts them. */
+  async *sent(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of chunks) {
+      this.events.sent(chunk.byteLength);
+      yield chunk;
+    }
+  }
+}
+
+/** Whoever found out: the sum of the bytes is not the digest. */
+export function isWrongDigest(error: unknown): boolean {
+  return error instanceof TransshipError && error.code === 'BLOB_DIGEST_MISMATCH';
+}

@@ -1,0 +1,109 @@
+import {TransshipError} from '../model/error.ts';
+import type {Upload} from '../model/port.ts';
+import type {BlobCursor} from './blob-cursor.ts';
+import type {BlobTransfer} from './blob-transfer.ts';
+import {throwIfStopping} from './interrupted.ts';
+
+/**
+ * Sends a blob in a series of chunks that can be continued: by this process after a failure, by another after a kill.
+ *
+ * What a kill costs depends on the registry. GitLab's tells the true offset at any time, so what had arrived counts.
+ * The distribution family (docker-registry 2 and 3) signs the offset into the Location and ends an upload whose bytes
+ * are more than that: killed between two chunks it goes on, killed while a chunk is on its way the blob starts anew
+ * (registry/handlers/blobupload.go, `ResumeBlobUpload`, "upload resumed at wrong offest").
+ * @param found an upload to go on with
+ */
+export async function putChunks(transfer: BlobTransfer, found: Upload | undefined): Promise<void> {
+  const {blob, destination} = transfer.job;
+  await using cursor = transfer.cursor();
+  let upload = found;
+  for (;;) {
+    try {
+      upload ??= await destination.beginUpload(blob, transfer.call);
+      await sendRest(transfer, upload, cursor);
+      break;
+    } catch (error) {
+      await transfer.failed(error);
+      if (upload === undefined) continue;
+      const wasComplete = upload.offset === blob.size;
+      upload = await whereItStands(transfer, upload);
+      // The closing request may have done its work although its answer never came.
+      if (upload === undefined && wasComplete && (await transfer.isThere())) return;
+    }
+  }
+  if (!cursor.hashesAll && !(await transfer.isThere())) throw notKept(transfer);
+}
+
+/** Goes on with an upload of an earlier run; undefined: it is gone, or of no use. */
+export async function findUpload(transfer: BlobTransfer): Promise<Upload | undefined> {
+  const {saved, upload: open, destination, blob} = transfer.job;
+  if (open !== undefined || saved === undefined) return open;
+  const found = await transfer.ask((call) => destination.resumeUpload(saved, call));
+  if (found === undefined || found.offset <= blob.size) return found;
+  await found.cancel(transfer.call);
+  return undefined;
+}
+
+/** Sends from the upload's offset to the end and closes the upload. */
+async function sendRest(transfer: BlobTransfer, upload: Upload, cursor: BlobCursor): Promise<void> {
+  const {job, settings, events, call} = transfer;
+  const {size} = job.blob;
+  for (;;) {
+    transfer.acknowledged(upload.offset);
+    await events.saved(upload.saved);
+    throwIfStopping(settings.stopping);
+    if (upload.offset >= size) break;
+    await cursor.seek(upload.offset);
+    cursor.mark();
+    await sendChunk(transfer, upload, cursor);
+  }
+  await upload.commit(job.blob, call);
+}
+
+async function sendChunk(
+  transfer: BlobTransfer,
+  upload: Upload,
+  cursor: BlobCursor,
+): Promise<void> {
+  const {chunkSize} = transfer.settings;
+  const wanted = chunkSize.next(upload.minChunk, transfer.failures);
+  const length = Math.min(wanted, transfer.job.blob.size - upload.offset);
+  const began = performance.now();
+  try {
+    await upload.append(transfer.sent(cursor.take(length)), length, transfer.call);
+  } catch (error) {
+    throw transfer.tooLarge(error, length) ?? error;
+  }
+  if (length === wanted) chunkSize.measured(length, performance.now() - began);
+  if (upload.offset > transfer.job.blob.size) throw tooFar(transfer, upload);
+}
+
+/** Not believed at once: the registry is asked again. */
+function tooFar({job}: BlobTransfer, {offset}: Upload): TransshipError {
+  return new TransshipError(
+    'UPLOAD_OFFSET_REFUSED',
+    `${job.destination.name}@${job.blob.digest}: the registry says that it has ${offset} of ${job.blob.size} bytes`,
+    {side: 'destination', hint: 'the registry miscounts; ask its administrator', retry: true},
+  );
+}
+
+/** After any doubt the registry is asked; an upload that is gone, or longer than the blob, starts anew. */
+async function whereItStands(transfer: BlobTransfer, upload: Upload): Promise<Upload | undefined> {
+  const offset = await transfer.ask((call) => upload.ask(call));
+  if (offset === undefined) return undefined;
+  if (offset <= transfer.job.blob.size) return upload;
+  await upload.cancel(transfer.call);
+  return undefined;
+}
+
+/** The registry closed the upload, and does not have the blob. */
+function notKept({job}: BlobTransfer): TransshipError {
+  return new TransshipError(
+    'BLOB_DIGEST_MISMATCH',
+    `${job.destination.name}@${job.blob.digest} is not there after its upload was closed`,
+    {
+      side: 'destination',
+      hint: 'the registry took other bytes for it, or lost them; apply again, and check its storage if it stays',
+    },
+  );
+}

@@ -1,0 +1,28 @@
+import {setTimeout as delay} from 'node:timers/promises';
+import type {Call} from '../model/port.ts';
+
+/** What may pass at once after a time without traffic, in ms of the rate. */
+const BURST_MS = 100;
+
+/**
+ * Holds all bytes that are read from sources to one rate, over all transfers of the run. What waits is not read, so
+ * the source feels it too.
+ */
+export class RateLimit {
+  readonly #bytesPerMs: number;
+  /** When all that was let through so far is paid for, in ms of the monotonic clock. */
+  #paidAt = 0;
+
+  /** @param bytesPerSecond at least 1 */
+  constructor(bytesPerSecond: number) {
+    this.#bytesPerMs = bytesPerSecond / 1000;
+  }
+
+  /** Resolves when so many bytes, which have arrived, may be passed on. Those that ask first go first. */
+  async pass(bytes: number, {signal}: Call): Promise<void> {
+    const now = performance.now();
+    this.#paidAt = Math.max(this.#paidAt, now - BURST_MS) + bytes / this.#bytesPerMs;
+    const waitMs = this.#paidAt - now;
+    if (waitMs > 0) await delay(waitMs, undefined, {signal});
+  }
+}

@@ -1,0 +1,157 @@
+import {createHash, randomBytes} from 'node:crypto';
+import {HttpClient} from '../../src/http/client.ts';
+import type {Timeouts} from '../../src/http/dispatchers.ts';
+import type {Descriptor} from '../../src/model/descriptor.ts';
+import {type Digest, digestOf} from '../../src/model/digest.ts';
+import type {SavedUpload} from '../../src/model/port.ts';
+import type {RepositoryPath} from '../../src/model/reference.ts';
+import {Registry, type RegistryRepository} from '../../src/registry/registry.ts';
+import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
+import {FaultScript} from '../../src/sandbox/faults/fault-script.ts';
+import {type Sandbox, type SandboxOptions, startSandbox} from '../../src/sandbox/sandbox.ts';
+import type {BlobJob, TransferSettings} from '../../src/transfer/blob-job.ts';
+import {ChunkSize} from '../../src/transfer/chunk-size.ts';
+import {ReadConnections} from '../../src/transfer/read-connections.ts';
+import type {RetryPolicy} from '../../src/transfer/retry-budget.ts';
+import {transferBlob} from '../../src/transfer/transfer-blob.ts';
+import {collect, NEVER, streamOf} from './streams.ts';
+
+export const KiB = 1024;
+export const CHUNK = 64 * KiB;
+
+/** The usual patience, with waits too short to notice. */
+export const HASTY: RetryPolicy = {
+  limit: 6,
+  baseMs: 1,
+  capMs: 4,
+  longestMs: 60_000,
+  random: Math.random,
+};
+
+const FROM = 'from/here' as RepositoryPath;
+const TO = 'to/there' as RepositoryPath;
+
+export interface TransferRigOptions {
+  /** Faults of the source and of the destination. */
+  readonly source?: readonly FaultRuleInput[];
+  readonly destination?: readonly FaultRuleInput[];
+  readonly sandbox?: SandboxOptions;
+  readonly timeouts?: Timeouts;
+}
+
+/** What a transfer told and did. */
+export interface Told {
+  readonly acknowledged: number[];
+  readonly saved: SavedUpload[];
+  sent: number;
+  retries: number;
+}
+
+/** Two registries in this process with faults, and clients of them that are quick to try again. */
+export class TransferRig implements AsyncDisposable {
+  readonly source: RegistryRepository;
+  readonly destination: RegistryRepository;
+  readonly sourceFaults: FaultScript;
+  readonly destinationFaults: FaultScript;
+  readonly sandboxes: {readonly source: Sandbox; readonly destination: Sandbox};
+  readonly notices: string[] = [];
+  readonly #http: HttpClient;
+
+  private constructor(
+    sandboxes: {readonly source: Sandbox; readonly destination: Sandbox},
+    faults: {readonly source: FaultScript; readonly destination: FaultScript},
+    timeouts: Timeouts | undefined,
+  ) {
+    this.sandboxes = sandboxes;
+    this.sourceFaults = faults.source;
+    this.destinationFaults = faults.destination;
+    const retry = {attempts: 3, attemptsAt500: 2, baseMs: 1, capMs: 4, budgetMs: 5_000};
+    this.#http = new HttpClient({retry, ...(timeouts ? {timeouts} : {})});
+    const {http, notices} = {http: this.#http, notices: this.notices};
+    const notice = ({code}: {readonly code: string}) => void notices.push(code);
+    const {host} = sandboxes.source;
+    this.source = new Registry({host, side: 'source', http, notice}).repository(FROM);
+    this.destination = new Registry({
+      host: sandboxes.destination.host,
+      side: 'destination',
+      http,
+      notice,
+    }).repository(TO);
+  }
+
+  static async start(options: TransferRigOptions = {}): Promise<TransferRig> {
+    const faults = {
+      source: new FaultScript(options.source ?? []),
+      destination: new FaultScript(options.destination ?? []),
+    };
+    const source = await startSandbox({intercept: faults.source.intercept});
+    const destination = await startSandbox({
+      ...options.sandbox,
+      intercept: faults.destination.intercept,
+    });
+    return new TransferRig({source, destination}, faults, options.timeouts);
+  }
+
+  /** Puts a blob of so many random bytes into the source's storage, past its faults. */
+  async blob(size: number, content: Buffer = randomBytes(size)): Promise<Descriptor> {
+    const digest = digestOf(content);
+    const {blobs, uploads} = this.sandboxes.source.storage;
+    const id = await uploads.begin(FROM);
+    const pieces = Math.ceil(size / CHUNK);
+    await uploads.append(
+      FROM,
+      id,
+      streamOf(
+        Array.from({length: pieces}, (_, at) => content.subarray(at * CHUNK, (at + 1) * CHUNK)),
+      ),
+    );
+    await uploads.commit(FROM, id, digest);
+    await blobs.link(FROM, digest);
+    return {mediaType: 'application/octet-stream', digest, size};
+  }
+
+  /** Brings the blob over in chunks of 64 KiB. */
+  async transfer(
+    blob: Descriptor,
+    more: Partial<BlobJob> & {readonly settings?: Partial<TransferSettings>} = {},
+  ): Promise<Told> {
+    const {settings, ...job} = more;
+    const told: Told = {acknowledged: [], saved: [], sent: 0, retries: 0};
+    await transferBlob(
+      {blob, source: this.source, destination: this.destination, ...job},
+      {
+        chunkSize: new ChunkSize({min: CHUNK, max: CHUNK}),
+        retry: HASTY,
+        connections: new ReadConnections(),
+        stopping: NEVER,
+        ...settings,
+      },
+      {
+        acknowledged: (bytes) => told.acknowledged.push(bytes),
+        sent: (bytes) => {
+          told.sent += bytes;
+        },
+        saved: async (saved) => void told.saved.push(saved),
+        retrying: () => {
+          told.retries += 1;
+        },
+      },
+      {signal: NEVER},
+    );
+    return told;
+  }
+
+  /** The digest of what the destination's storage really holds; undefined: it does not have the blob. */
+  async kept({digest, size}: Descriptor): Promise<Digest | undefined> {
+    const {blobs} = this.sandboxes.destination.storage;
+    const found = await blobs.size(TO, digest);
+    if (found === undefined) return undefined;
+    const bytes = await collect(blobs.read(digest, {start: 0, end: size}));
+    return `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#http[Symbol.asyncDispose]();
+    await Promise.all([this.sandboxes.source.close(), this.sandboxes.destination.close()]);
+  }
+}
