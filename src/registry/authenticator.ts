@@ -70,7 +70,7 @@ export class Authenticator {
 
   /**
    * What the token for this need allows; undefined where that cannot be known beforehand: another kind of
-   * authorization, a token that does not tell, or no request sent yet.
+   * authorization, a token that does not tell, or nothing heard of the registry yet.
    */
   async granted(
     request: Pick<HttpRequest, 'url' | 'signal'>,
@@ -82,7 +82,8 @@ export class Authenticator {
   async #exchange(request: HttpRequest, need: Need): Promise<HttpAnswer> {
     const authorization = await this.#authorize(request, need);
     const answer = await this.#http.send({...request, authorization: authorization?.header});
-    if (answer.status !== 401 || isProtection(await errorCodes(answer))) return answer;
+    if (answer.status !== 401 || !isFromRegistry(answer, request)) return answer;
+    if (isProtection(await errorCodes(answer))) return answer;
     this.#learn(answer, need);
     if (authorization?.token) this.#tokens.invalidate(authorization.token);
     if (!isRepeatable(request.body)) return answer;
@@ -134,6 +135,11 @@ export class Authenticator {
     });
     return {header: `Bearer ${token.value}`, token};
   }
+}
+
+/** A challenge of a host that the registry redirected to is not the registry's: it must not learn credentials. */
+function isFromRegistry(answer: HttpAnswer, request: HttpRequest): boolean {
+  return answer.request.url.origin === request.url.origin;
 }
 
 function keyOf(scopes: readonly Scope[]): string {

@@ -22,12 +22,23 @@ export async function* pages(
     yield answer;
     const link = answer.status === 200 ? nextLink(answer.header('link')) : undefined;
     if (link === undefined) return;
-    const next = connection.resolve(link, answer);
-    // Some registries know their own host no better than behind which proxy they are: the path is what counts.
-    visited.add(answer.request.url.search);
-    if (visited.has(next.search)) throw circle(connection, next);
+    const next = nextPage(link, answer);
+    visited.add(pathOf(answer.request.url));
+    if (visited.has(pathOf(next))) throw circle(connection, next);
     target = next;
   }
+}
+
+/** Registries behind a proxy name hosts of their own for the next page; it is where the last one was. */
+function nextPage(link: string, answer: HttpAnswer): URL {
+  const {url} = answer.request;
+  const next = URL.parse(link, url.href);
+  if (!next) throw unreadable(answer, 'names a next page that is not a URL');
+  return new URL(pathOf(next), url.origin);
+}
+
+function pathOf({pathname, search}: URL): string {
+  return pathname + search;
 }
 
 /** The most of one page that is read, in bytes: registries that page not at all send everything at once. */

@@ -58,7 +58,10 @@ export class Registry {
     scope: Scope,
     {signal}: Call,
   ): Promise<readonly Scope[] | undefined> {
-    return this.#connection.granted({path, scopes: [scope]}, signal);
+    const need = {path, scopes: [scope]};
+    const answer = await this.#connection.send({method: 'GET', target: '', ...need, signal});
+    await answer.discard();
+    return this.#connection.granted(need, signal);
   }
 }
 

@@ -132,8 +132,21 @@ export class RegistryUpload implements Upload {
       body: body ?? {kind: 'bytes', bytes: new Uint8Array()},
       headersTimeoutMs: CLOSE_TIMEOUT_MS,
     });
-    if (answer.status < 200 || answer.status > 204) throw await this.#refusal(answer);
-    await answer.discard();
+    if (answer.status >= 200 && answer.status <= 204) return answer.discard();
+    const error = await this.#refusal(answer);
+    // Where the answer to an earlier attempt got lost, the upload is gone because it was closed.
+    if (error.code !== 'UPLOAD_LOST' || !(await this.#isThere(blob, call))) throw error;
+  }
+
+  async #isThere({digest}: Descriptor, {signal}: Call): Promise<boolean> {
+    const answer = await this.#connection.send({
+      method: 'HEAD',
+      target: `${this.#path}/blobs/${digest}`,
+      path: this.#path,
+      scopes: [pushScope(this.#path)],
+      signal,
+    });
+    return answer.status === 200;
   }
 
   #send(

@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import {digestOf} from '../../src/model/digest.ts';
-import type {RepositoryPath} from '../../src/model/reference.ts';
+import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import type {Credentials} from '../../src/registry/credentials/credentials.ts';
 import {Registry} from '../../src/registry/registry.ts';
 import {pullScope, pushScope} from '../../src/registry/scope.ts';
@@ -95,6 +95,36 @@ describe('a registry that asks for tokens', () => {
     }
   });
 
+  it('protects its tags with 401, which no new token changes', async () => {
+    await using server = await startTokenRegistry({
+      answer: (_request, response) => sendError(response, 401, 'PROTECTED_TAG'),
+    });
+    await using http = new HttpClient();
+    const repository = open(http, server.registry.host).repository(path);
+    await expect(repository.deleteTag('v1' as Tag, call)).rejects.toMatchObject({
+      code: 'PROTECTED',
+      status: 401,
+    });
+    expect(server.service.requests).toHaveLength(1);
+    expect([...server.given.values()]).toEqual([[`repository:${path}:delete,pull`]]);
+  });
+
+  it('does not lend its credentials to where it redirects', async () => {
+    await using thief = await startTokenRegistry();
+    await using server = await startTokenRegistry({
+      answer: (_request, response) =>
+        void response.writeHead(307, {location: `${thief.registry.url}/blob`}).end(),
+    });
+    await using http = new HttpClient();
+    const repository = open(http, server.registry.host, as(basic)).repository(path);
+    const blob = {mediaType: 'a/b', digest, size: 4};
+    const opening = repository.openBlob(blob, {offset: 0}, call);
+    await expect(opening).rejects.toMatchObject({code: 'UNAUTHORIZED'});
+    expect(thief.registry.requests).toHaveLength(1);
+    expect(thief.registry.requests[0]?.headers).not.toHaveProperty('authorization');
+    expect(thief.service.requests).toHaveLength(0);
+  });
+
   it('gets a new token for one that it refuses, once, and keeps the others', async () => {
     await using server = await startTokenRegistry();
     await using http = new HttpClient();
@@ -166,7 +196,6 @@ describe('a registry that asks for tokens', () => {
     });
     await using http = new HttpClient();
     const registry = open(http, server.registry.host);
-    await registry.repository(path).hasBlob(digest, call);
     expect(await registry.granted(path, pushScope(path), call)).toEqual([pullScope(path)]);
   });
 

@@ -142,6 +142,21 @@ describe('an upload', () => {
     });
   });
 
+  it('is closed where it is gone and the blob is there: an answer got lost', async () => {
+    await using rig = await startUploads(`${UPLOADS}1`, (request, response) => {
+      if (request.method === 'HEAD') response.writeHead(200).end();
+      else sendError(response, 404, 'BLOB_UPLOAD_UNKNOWN');
+    });
+    await (await rig.repository.beginUpload(blob, call)).commit(blob, call);
+    expect(rig.server.requests.at(-1)?.target).toBe(`/v2/a/blobs/${blob.digest}`);
+  });
+
+  it('is lost where it is gone and the blob is not there', async () => {
+    await using rig = await startUploads(`${UPLOADS}1`, answer(404));
+    const upload = await rig.repository.beginUpload(blob, call);
+    await expect(upload.commit(blob, call)).rejects.toMatchObject({code: 'UPLOAD_LOST'});
+  });
+
   it('needs to know where', async () => {
     await using server = await startHttpServer((_request, response) => {
       response.writeHead(202).end();
