@@ -61,7 +61,6 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
 /**
  * Puts what undici or Node threw into a TransshipError. Errors that are one already stay as they are (a request body
  * may throw one). An aborted signal is not a failure: its reason is thrown.
- * @param doing what went on, in place of method and URL
  */
 export function networkError(
   thrown: unknown,

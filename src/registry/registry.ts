@@ -16,7 +16,7 @@ import {Blobs} from './blobs.ts';
 import {Connection} from './connection.ts';
 import {listCatalog, listTags} from './listing.ts';
 import {Manifests} from './manifests.ts';
-import {listReferrers} from './referrers.ts';
+import {Referrers} from './referrers.ts';
 import type {Scope} from './scope.ts';
 import type {RegistryOptions} from './settings.ts';
 import {Uploads} from './uploads.ts';
@@ -25,17 +25,19 @@ import {Uploads} from './uploads.ts';
 export class Registry {
   readonly host: string;
   readonly #connection: Connection;
+  readonly #referrers: Referrers;
   readonly #repositories = new Map<RepositoryPath, RegistryRepository>();
 
   constructor(options: RegistryOptions) {
     this.host = options.host;
     this.#connection = new Connection(options);
+    this.#referrers = new Referrers(this.#connection);
   }
 
   repository(path: RepositoryPath): RegistryRepository {
     let repository = this.#repositories.get(path);
     if (!repository) {
-      repository = new RegistryRepository(this.#connection, path);
+      repository = new RegistryRepository(this.#connection, this.#referrers, path);
       this.#repositories.set(path, repository);
     }
     return repository;
@@ -71,14 +73,16 @@ export class RegistryRepository implements RepositoryWriter {
   readonly name: string;
   readonly mount: MountBlob;
   readonly #connection: Connection;
+  readonly #referrers: Referrers;
   readonly #path: RepositoryPath;
   readonly #manifests: Manifests;
   readonly #blobs: Blobs;
   readonly #uploads: Uploads;
 
-  constructor(connection: Connection, path: RepositoryPath) {
+  constructor(connection: Connection, referrers: Referrers, path: RepositoryPath) {
     this.name = formatRepository({registry: connection.host, path});
     this.#connection = connection;
+    this.#referrers = referrers;
     this.#path = path;
     this.#manifests = new Manifests(connection, path);
     this.#blobs = new Blobs(connection, path);
@@ -99,7 +103,7 @@ export class RegistryRepository implements RepositoryWriter {
   }
 
   listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[] | undefined> {
-    return listReferrers(this.#connection, this.#path, subject, call);
+    return this.#referrers.list(this.#path, subject, call);
   }
 
   hasBlob(digest: Digest, call: Call): Promise<boolean> {

@@ -105,6 +105,34 @@ describe('referrers', () => {
   });
 });
 
+describe('a registry without referrers', () => {
+  it('is not asked for ever', async () => {
+    await againstRegistry(
+      (_request, response) => void response.writeHead(404).end('404 page not found'),
+      async (repository, server) => {
+        for (let n = 0; n < 5; n++) await repository.listReferrers(digest, call);
+        expect(server.requests).toHaveLength(3);
+      },
+    );
+  });
+
+  it('is asked again where a 404 is about the repository, or it has answered before', async () => {
+    let requests = 0;
+    await againstRegistry(
+      (_request, response) => {
+        requests++;
+        if (requests <= 5) sendError(response, 404, 'NAME_UNKNOWN');
+        else if (requests === 6) sendJson(response, 200, index(referrer('one')));
+        else response.writeHead(404).end('404 page not found');
+      },
+      async (repository) => {
+        for (let n = 0; n < 12; n++) await repository.listReferrers(digest, call);
+        expect(requests).toBe(12);
+      },
+    );
+  });
+});
+
 describe('a catalog', () => {
   it('that is not shown is an error', async () => {
     await againstRegistry(
