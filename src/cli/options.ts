@@ -7,18 +7,18 @@ import {PROGRESS_KINDS, type ProgressKind} from './reporters/choose.ts';
 /** Flags of everything that talks to a registry. */
 export interface HostFlags {
   readonly authfile?: string;
-  readonly plainHttp: readonly string[];
+  readonly plainHttp?: readonly string[];
   readonly caFile?: string;
-  readonly insecure: readonly string[];
+  readonly insecure?: readonly string[];
 }
 
 export interface FilterFlags {
-  readonly tag: readonly string[];
-  readonly excludeTag: readonly string[];
+  readonly tag?: readonly string[];
+  readonly excludeTag?: readonly string[];
   readonly semver?: string;
   readonly newest?: number;
   readonly newerThan?: string;
-  readonly platform: readonly string[];
+  readonly platform?: readonly string[];
 }
 
 export interface RunFlags {
@@ -27,32 +27,27 @@ export interface RunFlags {
   readonly onFailure: 'continue' | 'stop';
   readonly jobs?: number;
   readonly chunkSize?: number;
+  /** Bytes per second. */
+  readonly limitRate?: number;
 }
 
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+/** For flags that may be given several times. */
+export function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
 
 export function addHostFlags(command: Command): Command {
   return command
     .option('--authfile <file>', 'credentials, in the form of docker config.json')
-    .option(
-      '--plain-http <host>',
-      'speak HTTP without TLS with this host (repeatable)',
-      collect,
-      [],
-    )
+    .option('--plain-http <host>', 'speak HTTP without TLS with this host (repeatable)', collect)
     .option('--ca-file <file>', 'trust the authorities in this PEM file too')
-    .option(
-      '--insecure <host>',
-      'do not check the certificate of this host (repeatable)',
-      collect,
-      [],
-    );
+    .option('--insecure <host>', 'do not check the certificate of this host (repeatable)', collect);
 }
 
 export function addFilterFlags(command: Command): Command {
   return command
-    .option('--tag <glob>', 'only tags that match (repeatable)', collect, [])
-    .option('--exclude-tag <glob>', 'no tags that match (repeatable)', collect, [])
+    .option('--tag <glob>', 'only tags that match (repeatable)', collect)
+    .option('--exclude-tag <glob>', 'no tags that match (repeatable)', collect)
     .option('--semver <range>', 'only tags that are versions in this range')
     .option('--newest <n>', 'only the n newest images', wholeNumber)
     .option('--newer-than <age>', 'only images newer than 12h, 90d, 2w or a date')
@@ -60,7 +55,6 @@ export function addFilterFlags(command: Command): Command {
       '--platform <os/arch>',
       'only these platforms of each image (repeatable; default: all)',
       collect,
-      [],
     );
 }
 
@@ -73,7 +67,8 @@ export function addRunFlags(command: Command): Command {
         .default('continue'),
     )
     .option('--jobs <n>', 'blobs on their way at once (default: found by itself)', wholeNumber)
-    .option('--chunk-size <size>', 'bytes of an upload chunk, such as 32MiB', byteSize);
+    .option('--chunk-size <size>', 'bytes of an upload chunk, such as 32MiB', byteSize)
+    .option('--limit-rate <rate>', 'bytes per second, over all transfers, such as 10MiB', byteSize);
 }
 
 export function addProgressFlag(command: Command): Command {
@@ -98,12 +93,12 @@ export function addFormatFlag(command: Command, formats: readonly string[]): Com
 export function wishFilters(flags: FilterFlags, now: Date): WishFilters {
   const {tag, excludeTag, semver, newest, newerThan, platform} = flags;
   return {
-    ...(tag.length > 0 ? {tags: tag} : {}),
-    ...(excludeTag.length > 0 ? {excludeTags: excludeTag} : {}),
+    ...(tag === undefined ? {} : {tags: tag}),
+    ...(excludeTag === undefined ? {} : {excludeTags: excludeTag}),
     ...(semver === undefined ? {} : {semver}),
     ...(newest === undefined ? {} : {newest}),
     ...(newerThan === undefined ? {} : {newerThan: parseAge(newerThan, now)}),
-    ...(platform.length > 0 ? {platforms: platform} : {}),
+    ...(platform === undefined ? {} : {platforms: platform}),
   };
 }
 

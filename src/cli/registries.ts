@@ -37,12 +37,12 @@ export class Registries implements Repositories, AsyncDisposable {
     const {io, flags, redactor} = options;
     const {caFile, authfile} = flags;
     this.#options = options;
-    this.#plainHttp = new HostSet('--plain-http', flags.plainHttp);
+    this.#plainHttp = new HostSet('--plain-http', flags.plainHttp ?? []);
     this.#http = new HttpClient({
       settings: {
         connectOptions: tlsFromFiles({
           certsDirs: certsDirs(io.home),
-          insecure: new HostSet('--insecure', flags.insecure),
+          insecure: new HostSet('--insecure', flags.insecure ?? []),
           ...(caFile === undefined ? {} : {caFile}),
         }),
         proxyFor: proxyFromEnvironment(io.env, redactor),

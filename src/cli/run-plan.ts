@@ -103,10 +103,11 @@ function wishKey(wish: Wish): string {
   return hexOf(digestOf(JSON.stringify(wish))).slice(0, 32);
 }
 
-function settingsOf({onFailure, jobs, chunkSize}: RunFlags): ApplySettings {
+function settingsOf({onFailure, jobs, chunkSize, limitRate}: RunFlags): ApplySettings {
   return {
     onFailure,
     retry: DEFAULT_RETRY,
+    ...(limitRate === undefined ? {} : {limitRate}),
     chunk: chunkSize === undefined ? DEFAULT_CHUNK : {min: chunkSize, max: chunkSize},
     jobs: jobs === undefined ? DEFAULT_JOBS : {large: jobs, small: jobs},
   };

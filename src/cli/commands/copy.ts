@@ -13,6 +13,7 @@ import {
   type RunFlags,
   wishFilters,
 } from '../options.ts';
+import {reportWarnings} from '../report-warnings.ts';
 import {RUN_EXIT, runPlan} from '../run-plan.ts';
 import {withSession} from '../session.ts';
 
@@ -26,8 +27,11 @@ export function addCopy(program: Command, io: Io, done: (exitCode: number) => vo
     .description(
       'Copies one image, or every tag of a repository, byte for byte: plans and applies in one go.',
     )
-    .argument('<source>', 'host/repository[:tag][@digest]; without a tag, all tags')
-    .argument('<destination>', 'host/repository[:tag]')
+    .argument(
+      '<source>',
+      'host/repository[:tag][@digest], oci:DIR[:tag] or oci-archive:FILE[:tag]; without a tag, all tags',
+    )
+    .argument('<destination>', 'host/repository[:tag], oci:DIR[:tag] or oci-archive:FILE[:tag]')
     .addHelpText(
       'after',
       `
@@ -49,6 +53,7 @@ Examples:
         session.report,
         session.call,
       );
+      reportWarnings(plan, session.report);
       return {plan, run: await runPlan(plan, {kind: 'made', observed}, flags, io, session)};
     });
     io.stdout.write(renderRun(result.run, result.plan, flags.format));

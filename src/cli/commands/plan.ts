@@ -32,8 +32,11 @@ export function addPlan(program: Command, io: Io, done: (exitCode: number) => vo
     .description(
       'Looks at source and destination, prints the review and, with --out, writes the plan. Nothing is changed.',
     )
-    .argument('<source>', 'host/repository[:tag][@digest]; without a tag, all tags')
-    .argument('<destination>', 'host/repository[:tag]')
+    .argument(
+      '<source>',
+      'host/repository[:tag][@digest], oci:DIR[:tag] or oci-archive:FILE[:tag]; without a tag, all tags',
+    )
+    .argument('<destination>', 'host/repository[:tag], oci:DIR[:tag] or oci-archive:FILE[:tag]')
     .option('--out <file>', 'write the plan here, for show, apply and verify')
     .option('--detailed-exitcode', 'exit 2 where there is something to do, 0 where there is not')
     .addHelpText(

@@ -12,7 +12,7 @@ interface Flags {
   readonly user: string;
   readonly password: string;
   readonly tokenLife: number;
-  readonly load: readonly LoadArgument[];
+  readonly load?: readonly LoadArgument[];
 }
 
 interface LoadArgument {
@@ -36,7 +36,6 @@ export function addSandbox(program: Command, io: Io, done: (exitCode: number) =>
       '--load <repository=dir>',
       'put an OCI image layout into a repository (repeatable)',
       collectLoad,
-      [],
     )
     .addHelpText(
       'after',
@@ -73,7 +72,7 @@ async function serve(flags: Flags, io: Io): Promise<void> {
       cause,
     });
   });
-  for (const {repository, directory} of flags.load) {
+  for (const {repository, directory} of flags.load ?? []) {
     const tags = await loadLayout(sandbox.storage, directory, repository);
     io.stdout.write(`${sandbox.host}/${repository}: ${tags.join(', ')}\n`);
   }
@@ -89,7 +88,7 @@ function portNumber(text: string): number {
   throw new InvalidArgumentError('write a port, 0 to 65535');
 }
 
-function collectLoad(text: string, before: readonly LoadArgument[]): readonly LoadArgument[] {
+function collectLoad(text: string, before: readonly LoadArgument[] = []): readonly LoadArgument[] {
   const at = text.indexOf('=');
   const repository = text.slice(0, at);
   if (at < 0 || !isRepositoryPath(repository))

@@ -3,13 +3,13 @@ import {readJournal} from '../../apply/journal-file.ts';
 import {planStatus} from '../../apply/plan-status.ts';
 import {type OutcomeFormat, renderStatus} from '../../report/outcome.ts';
 import type {Io} from '../io.ts';
-import {addFormatFlag} from '../options.ts';
+import {addFormatFlag, collect} from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';
 import {journalBeside} from '../run-plan.ts';
 
 interface Flags {
   readonly format: OutcomeFormat;
-  readonly journal: readonly string[];
+  readonly journal?: readonly string[];
 }
 
 /** `transship status`: how far a plan is, without asking any registry. */
@@ -21,14 +21,13 @@ export function addStatus(program: Command, io: Io, done: (exitCode: number) => 
     .option(
       '--journal <file>',
       'read this journal (repeatable; default: the one beside the plan)',
-      (value: string, before: readonly string[]) => [...before, value],
-      [],
+      collect,
     )
     .addHelpText('after', '\nExample:\n  transship status app.plan.json');
   addFormatFlag(command, ['text', 'json', 'markdown']).action(
     async (file: string, flags: Flags) => {
       const plan = await readPlanFile(file);
-      const files = flags.journal.length > 0 ? flags.journal : [journalBeside(file)];
+      const files = flags.journal ?? [journalBeside(file)];
       const journals = await Promise.all(files.map(readJournal));
       io.stdout.write(renderStatus(planStatus(plan, journals), flags.format));
       done(0);
