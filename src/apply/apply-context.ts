@@ -31,6 +31,8 @@ export interface ApplySettings {
   /** Bounds of an upload chunk in bytes. */
   readonly chunk: ChunkBounds;
   readonly retry: RetryPolicy;
+  /** What may be read from all sources together, in bytes per second; absent: as much as there is. */
+  readonly limitRate?: number;
   /** Blobs that are on their way at once; the hosts' own limits are below it. */
   readonly jobs: Jobs;
   /** What a failed step means for the others. */

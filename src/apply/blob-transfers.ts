@@ -4,6 +4,7 @@ import type {BlobOutcome} from '../model/event.ts';
 import type {BlobAction} from '../model/plan.ts';
 import type {Call, RepositoryWriter, Upload} from '../model/port.ts';
 import {ChunkSize} from '../transfer/chunk-size.ts';
+import {RateLimit} from '../transfer/rate-limit.ts';
 import {ReadConnections} from '../transfer/read-connections.ts';
 import {transferBlob} from '../transfer/transfer-blob.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
@@ -33,6 +34,7 @@ export class BlobTransfers {
   readonly #actions: ReadonlyMap<string, BlobAction>;
   readonly #ensured = new Map<string, Promise<void>>();
   readonly #connections = new ReadConnections();
+  readonly #rate: RateLimit | undefined;
   readonly #chunkSizes = new Map<string, ChunkSize>();
   readonly #large: PQueue;
   readonly #small: PQueue;
@@ -41,7 +43,8 @@ export class BlobTransfers {
     this.#context = context;
     this.#interruption = interruption;
     this.#actions = new Map(actions.map((action) => [uploadKey(action.digest, action.to), action]));
-    const {jobs} = context.settings;
+    const {jobs, limitRate} = context.settings;
+    this.#rate = limitRate === undefined ? undefined : new RateLimit(limitRate);
     this.#large = new PQueue({concurrency: jobs.large});
     this.#small = new PQueue({concurrency: jobs.small});
   }
@@ -157,6 +160,7 @@ export class BlobTransfers {
         chunkSize: this.#chunkSizeFor(to),
         retry: settings.retry,
         connections: this.#connections,
+        ...(this.#rate ? {rate: this.#rate} : {}),
         stopping: this.#interruption.stopping,
       },
       {
@@ -183,7 +187,8 @@ export class BlobTransfers {
   #chunkSizeFor(to: string): ChunkSize {
     const place = parsePlace(to);
     const registry = place.transport === 'docker' ? place.reference.registry : to;
-    const known = this.#chunkSizes.get(registry) ?? new ChunkSize(this.#context.settings.chunk);
+    const {chunk, limitRate} = this.#context.settings;
+    const known = this.#chunkSizes.get(registry) ?? new ChunkSize(chunk, limitRate);
     this.#chunkSizes.set(registry, known);
     return known;
   }

@@ -4,10 +4,11 @@ import {applyPlan} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
 import {openJournal} from '../apply/journal.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
+import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Manifest} from '../model/manifest.ts';
 import type {RunEnd, RunResult} from '../model/outcome.ts';
-import type {Check, Plan, Wish} from '../model/plan.ts';
+import type {Check, CopyPlan, Wish} from '../model/plan.ts';
 import {DEFAULT_CHUNK} from '../transfer/chunk-size.ts';
 import {DEFAULT_RETRY} from '../transfer/retry-budget.ts';
 import type {Io} from './io.ts';
@@ -23,7 +24,7 @@ export type RunOrigin =
 
 /** Applies a plan with the settings of the flags. @throws TransshipError the first check that forbids it */
 export async function runPlan(
-  plan: Plan,
+  plan: CopyPlan,
   origin: RunOrigin,
   flags: RunFlags,
   io: Io,
@@ -66,7 +67,7 @@ export async function runPlan(
 }
 
 /** @throws TransshipError with the code of the first check that forbids the plan; exit 3 */
-function throwIfForbidden({checks}: Plan): void {
+function throwIfForbidden({checks}: CopyPlan): void {
   const forbidden = checks.find(({result}) => result === 'forbid');
   if (forbidden === undefined) return;
   const {code, subject, message, hint} = forbidden;
@@ -81,7 +82,7 @@ function throwIfForbidden({checks}: Plan): void {
 }
 
 /** Beside the plan; for a copy without a plan file, by what was asked for, so that running it again finds it. */
-function defaultJournal(plan: Plan, origin: RunOrigin, io: Io): string {
+function defaultJournal(plan: CopyPlan, origin: RunOrigin, io: Io): string {
   if (origin.kind === 'file') return journalBeside(origin.file);
   const state = io.env['XDG_STATE_HOME'] || join(io.home, '.local', 'state');
   return join(state, 'transship', `${wishKey(plan.wish)}.journal.ndjson`);
@@ -113,15 +114,6 @@ function settingsOf({onFailure, jobs, chunkSize, limitRate}: RunFlags): ApplySet
   };
 }
 
-const WARNINGS: ReadonlySet<Check['code']> = new Set([
-  'INDEX_CUT',
-  'TAG_MOVES',
-  'FOREIGN_LAYERS',
-  'SKIPPED',
-]);
-
-function isErrorCode(
-  code: Check['code'],
-): code is Exclude<Check['code'], 'INDEX_CUT' | 'TAG_MOVES' | 'FOREIGN_LAYERS' | 'SKIPPED'> {
-  return !WARNINGS.has(code);
+function isErrorCode(code: Check['code']): code is ErrorCode {
+  return Object.hasOwn(ERROR_CODES, code);
 }

@@ -25,9 +25,11 @@ export class ChunkSize {
   /** Bytes per ms of the latest chunks. */
   #rate: number | undefined;
 
-  constructor(bounds: ChunkBounds = DEFAULT_CHUNK) {
+  /** @param limitRate the most that will ever be sent, in bytes per second */
+  constructor(bounds: ChunkBounds = DEFAULT_CHUNK, limitRate?: number) {
     this.#bounds = bounds;
     this.#ceiling = bounds.max;
+    if (limitRate !== undefined) this.#rate = limitRate / 1000;
   }
 
   /**

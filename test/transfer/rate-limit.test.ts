@@ -1,0 +1,45 @@
+import {describe, expect, it} from 'vitest';
+import {RateLimit} from '../../src/transfer/rate-limit.ts';
+import {TransferRig} from '../support/transfer-rig.ts';
+import {NEVER} from '../support/streams.ts';
+
+const call = {signal: NEVER};
+
+describe('a rate limit', () => {
+  it('is never faster than it says, over all that share it', async () => {
+    const limit = new RateLimit(1_000_000);
+    const began = performance.now();
+    await Promise.all(Array.from({length: 10}, () => limit.pass(50_000, call)));
+    // 500 ms less the burst of 100; a timer may come a fraction early.
+    expect(performance.now() - began).toBeGreaterThan(395);
+  });
+
+  it('lets those through first that ask first', async () => {
+    const limit = new RateLimit(1_000_000);
+    const order: number[] = [];
+    await Promise.all(
+      [150_000, 10_000, 10_000].map(async (bytes, at) => {
+        await limit.pass(bytes, call);
+        order.push(at);
+      }),
+    );
+    expect(order).toEqual([0, 1, 2]);
+  });
+
+  it('ends its wait with the call', async () => {
+    const limit = new RateLimit(1);
+    const end = new AbortController();
+    const waiting = limit.pass(1_000_000, {signal: end.signal});
+    end.abort();
+    await expect(waiting).rejects.toMatchObject({name: 'AbortError'});
+  });
+
+  it('holds a transfer back', async () => {
+    await using rig = await TransferRig.start();
+    const blob = await rig.blob(300_000);
+    const began = performance.now();
+    await rig.transfer(blob, {settings: {rate: new RateLimit(1_000_000)}});
+    expect(performance.now() - began).toBeGreaterThan(195);
+    expect(await rig.kept(blob)).toBe(blob.digest);
+  });
+});
