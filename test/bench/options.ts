@@ -1,0 +1,53 @@
+import {fileURLToPath} from 'node:url';
+import {parseArgs} from 'node:util';
+
+const BUILT = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+export interface Options {
+  /** How often each variant runs each workload. */
+  readonly rounds: number;
+  /** Ids of workloads; undefined: all. */
+  readonly only: readonly string[] | undefined;
+  /** Names of tools; undefined: all that are found. */
+  readonly tools: readonly string[] | undefined;
+  /** Of the sizes and of the number of tags. */
+  readonly scale: number;
+  /** Where the page is kept besides stdout. */
+  readonly out: string | undefined;
+  /** Built programs of transship: its `cli/main.js`, and those of other versions to compare with. */
+  readonly transship: readonly string[];
+}
+
+export const USAGE = `node test/bench/main.ts [--rounds 3] [--only A,B] [--tools transship,crane] [--scale 0.1]
+  [--out FILE]         keep the page there as well
+  [--transship FILE]   the cli/main.js to measure, instead of the one in dist (repeatable, to compare builds)
+`;
+
+/** @throws Error naming the argument that is wrong */
+export function readOptions(args: readonly string[]): Options {
+  const {values} = parseArgs({
+    args: [...args],
+    options: {
+      rounds: {type: 'string', default: '3'},
+      only: {type: 'string'},
+      tools: {type: 'string'},
+      scale: {type: 'string', default: '1'},
+      out: {type: 'string'},
+      transship: {type: 'string', multiple: true, default: [BUILT]},
+    },
+  });
+  return {
+    rounds: positive('--rounds', values.rounds),
+    only: values.only?.toUpperCase().split(','),
+    tools: values.tools?.split(','),
+    scale: positive('--scale', values.scale),
+    out: values.out,
+    transship: values.transship,
+  };
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (value > 0 && Number.isFinite(value)) return value;
+  throw new Error(`${name} ${text}: write a number above 0`);
+}

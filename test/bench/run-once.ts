@@ -1,0 +1,70 @@
+import {tempDirectory, type TempDirectory} from '../support/temp.ts';
+import type {Link} from './link.ts';
+import {type Cost, measure, runUntilKilled} from './measure.ts';
+import type {RunStage, Stage} from './stage.ts';
+import type {Command, Variant} from './tool.ts';
+
+/** What one run of a variant came to. */
+export interface Sample extends Cost {
+  /** At both registries, by their access logs. */
+  readonly requests: number;
+  /** Bytes of bodies that the source gave, by its access log. */
+  readonly readBytes: number;
+  /** What travelled more than once, as a part of all bytes; only where the tool was killed. */
+  readonly againPart?: number;
+}
+
+/**
+ * Runs a variant once and checks that the destination is as it should be.
+ * @returns undefined where the variant has nothing of its own for this job
+ * @throws Error where the tool fails, or left something else than it should
+ */
+export async function runOnce(
+  stage: Stage,
+  variant: Variant,
+  killAt: number | undefined,
+): Promise<Sample | undefined> {
+  await using run = await stage.openRun();
+  await using home = await tempDirectory();
+  const command = variant.command(run.job);
+  if (command === undefined) return undefined;
+  if (killAt !== undefined) await runHalf(command, home, run.toDestination, killAt * stage.bytes);
+  const cost = await measure(command, home);
+  if (variant.kind !== 'limit') {
+    const [difference] = await run.differences();
+    if (difference !== undefined) throw new Error(difference);
+  }
+  const {source, destination} = await run.requests();
+  return {
+    ...cost,
+    requests: source.length + destination.length,
+    readBytes: source.reduce((sum, {bytes}) => sum + bytes, 0),
+    ...(killAt === undefined ? {} : {againPart: await againPart(run, stage.bytes)}),
+  };
+}
+
+/** Kills the command when `bytes` have reached the destination. */
+async function runHalf(
+  command: Command,
+  home: TempDirectory,
+  link: Link | undefined,
+  bytes: number,
+): Promise<void> {
+  if (link === undefined) throw new Error('only a link can tell when to kill');
+  const kill = new AbortController();
+  const ended = new AbortController();
+  const watching = link.delivered(bytes, ended.signal).then(() => kill.abort());
+  try {
+    await runUntilKilled(command, home, kill.signal);
+  } finally {
+    ended.abort();
+    await watching;
+  }
+}
+
+/** Heads of requests and answers count as well: they are less than a thousandth. */
+async function againPart({toSource, toDestination}: RunStage, bytes: number): Promise<number> {
+  const read = (await toSource?.counts())?.down ?? 0;
+  const sent = (await toDestination?.counts())?.up ?? 0;
+  return Math.max(read, sent) / bytes - 1;
+}
