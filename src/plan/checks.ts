@@ -42,7 +42,7 @@ export function noPlatformCheck(subject: string, detail: string): Check {
 
 /** A tag that holds no manifest keeps nothing else back. */
 export function unreadableCheck(subject: string, {code, message, hint}: ErrorData): Check {
-  return {code, result: 'warn', subject, message, hint};
+  return {code, result: 'warn', subject, message: `${subject} is left out: ${message}`, hint};
 }
 
 export function invalidNamesCheck(repository: string, count: number): Check {

@@ -1,0 +1,57 @@
+import {Writable} from 'node:stream';
+import {isRunning} from '../../src/cli/is-running.ts';
+import {runProgram} from '../../src/cli/program.ts';
+import {redactedSink, redactedStream} from '../../src/cli/redacted.ts';
+import {Redactor} from '../../src/http/secrets.ts';
+import type {ProgramResult} from './program.ts';
+import {NEVER} from './streams.ts';
+import {tempDirectory} from './temp.ts';
+
+export interface TransshipOptions {
+  /** All that it sees of the environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: an empty one that is gone afterwards. */
+  readonly home?: string;
+  /** The first signal. */
+  readonly stopping?: AbortSignal;
+  /** The second. */
+  readonly aborted?: AbortSignal;
+  /** Told what is written to stderr, as it is written. */
+  readonly onStderr?: (text: string) => void;
+}
+
+/** Runs a command line in this process: all of the program but what `main.ts` takes from the process. */
+export async function transship(
+  args: readonly string[],
+  options: TransshipOptions = {},
+): Promise<ProgramResult> {
+  await using empty = await tempDirectory();
+  const redactor = new Redactor();
+  const output = {stdout: '', stderr: ''};
+  const stderr = new Writable({
+    decodeStrings: false,
+    write(chunk: string, _encoding, done) {
+      output.stderr += chunk;
+      options.onStderr?.(chunk);
+      done();
+    },
+  });
+  const stdout = {
+    write: (text: string) => {
+      output.stdout += text;
+    },
+  };
+  const code = await runProgram(args, '0.0.0', {
+    stdout: redactedSink(stdout, redactor),
+    stderr: redactedStream(stderr, redactor),
+    env: options.env ?? {},
+    home: options.home ?? empty.path,
+    uid: undefined,
+    now: () => new Date(),
+    redactor,
+    processes: {pid: process.pid, isRunning: (pid) => isRunning(process, pid)},
+    stopping: options.stopping ?? NEVER,
+    aborted: options.aborted ?? NEVER,
+  });
+  return {code, ...output};
+}
