@@ -2,7 +2,7 @@ import PQueue from 'p-queue';
 import type {RunResult, StepResult} from '../model/outcome.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import type {CopyStep, Plan, PlannedManifest} from '../model/plan.ts';
+import type {CopyStep, CopyPlan, PlannedManifest} from '../model/plan.ts';
 import {interrupted, throwIfStopping} from '../transfer/interrupted.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
 import {BlobTransfers} from './blob-transfers.ts';
@@ -23,7 +23,7 @@ const STEP_WINDOW = 96;
  * @throws TransshipError when the run cannot go on at all: the journal cannot be written, a registry cannot be asked
  */
 export async function applyPlan(
-  plan: Plan,
+  plan: CopyPlan,
   context: ApplyContext,
   interruption: Interruption,
 ): Promise<RunResult> {
@@ -48,7 +48,7 @@ export async function applyPlan(
 }
 
 class Run {
-  readonly #plan: Plan;
+  readonly #plan: CopyPlan;
   readonly #context: ApplyContext;
   readonly #stopping: AbortSignal;
   readonly #interruption: Interruption;
@@ -60,7 +60,7 @@ class Run {
   readonly #results = new Map<string, Promise<StepResult>>();
   readonly #fallbackTags: ReadonlySet<string>;
 
-  constructor(plan: Plan, context: ApplyContext, interruption: Interruption, state: PlanState) {
+  constructor(plan: CopyPlan, context: ApplyContext, interruption: Interruption, state: PlanState) {
     this.#plan = plan;
     this.#context = context;
     this.#stopping = AbortSignal.any([interruption.stopping, this.#failedOnce.signal]);

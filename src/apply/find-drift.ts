@@ -1,6 +1,6 @@
 import PQueue from 'p-queue';
 import type {Drift} from '../model/outcome.ts';
-import type {CopyStep, Plan} from '../model/plan.ts';
+import type {CopyStep, CopyPlan} from '../model/plan.ts';
 import type {Call} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {observeDestinationTags} from '../observe/observe-destination.ts';
@@ -19,7 +19,7 @@ export interface PlanState {
  * each that is still to do. A tag that is neither as planned before nor as planned after is drift.
  */
 export async function findDrift(
-  plan: Plan,
+  plan: CopyPlan,
   repositories: Repositories,
   call: Call,
 ): Promise<PlanState> {
@@ -53,7 +53,7 @@ export async function findDrift(
 type TagsByRepository = ReadonlyMap<string, Awaited<ReturnType<typeof observeDestinationTags>>>;
 
 async function destinationTags(
-  plan: Plan,
+  plan: CopyPlan,
   repositories: Repositories,
   call: Call,
 ): Promise<TagsByRepository> {

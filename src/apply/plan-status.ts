@@ -1,5 +1,5 @@
 import type {StatusResult} from '../model/outcome.ts';
-import type {Plan} from '../model/plan.ts';
+import type {CopyPlan} from '../model/plan.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-entry.ts';
 
@@ -8,7 +8,7 @@ import type {JournalEntry} from './journal-entry.ts';
  * @param journals the entries of each journal: one, or one for each machine that works on the plan
  */
 export function planStatus(
-  plan: Plan,
+  plan: CopyPlan,
   journals: readonly (readonly JournalEntry[])[],
 ): StatusResult {
   const entries = journals.flat();

@@ -1,7 +1,7 @@
 import PQueue from 'p-queue';
 import type {Digest} from '../model/digest.ts';
 import type {VerifyDifference, VerifyResult} from '../model/outcome.ts';
-import type {Plan, PlannedManifest} from '../model/plan.ts';
+import type {CopyPlan, PlannedManifest} from '../model/plan.ts';
 import type {Call} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
@@ -19,7 +19,7 @@ interface Expected {
  * plan was made only the root is known, so only that is compared.
  */
 export async function verifyPlan(
-  plan: Plan,
+  plan: CopyPlan,
   repositories: Repositories,
   call: Call,
 ): Promise<VerifyResult> {
@@ -48,7 +48,7 @@ export async function verifyPlan(
   };
 }
 
-function expectedOf(plan: Plan): Expected {
+function expectedOf(plan: CopyPlan): Expected {
   const planned = new Map(plan.manifests.map((manifest) => [manifest.digest, manifest]));
   const foreign = new Set(
     plan.blobs.filter(({action}) => action === 'foreign').map(({digest, to}) => `${to} ${digest}`),

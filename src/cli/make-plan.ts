@@ -2,7 +2,7 @@ import type {Repositories} from '../apply/apply-context.ts';
 import type {Digest} from '../model/digest.ts';
 import type {Report} from '../model/event.ts';
 import type {Manifest} from '../model/manifest.ts';
-import type {Plan} from '../model/plan.ts';
+import type {CopyPlan} from '../model/plan.ts';
 import type {Call} from '../model/port.ts';
 import {observeRoute} from '../observe/observe-route.ts';
 import {attachmentSubject} from '../plan/attachment.ts';
@@ -12,7 +12,7 @@ import type {CopyWish} from './copy-wish.ts';
 
 /** A plan, with the manifests that were read for it, so that applying it at once need not read them again. */
 export interface MadePlan {
-  readonly plan: Plan;
+  readonly plan: CopyPlan;
   readonly observed: ReadonlyMap<Digest, Manifest>;
 }
 

@@ -2,7 +2,7 @@ import {randomBytes} from 'node:crypto';
 import {open, readFile, rename, rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {TransshipError} from '../model/error.ts';
-import type {Plan} from '../model/plan.ts';
+import type {CopyPlan, Plan} from '../model/plan.ts';
 import {parsePlan, serializePlan} from '../plan/plan-file.ts';
 
 /** The most that is read as a plan, in bytes: some 100,000 images. */
@@ -27,6 +27,16 @@ export async function readPlanFile(file: string): Promise<Plan> {
     );
   }
   return parsePlan(text, file);
+}
+
+/** As `readPlanFile`, for what knows plans of copies only. @throws TransshipError USAGE as well */
+export async function readCopyPlanFile(file: string): Promise<CopyPlan> {
+  const plan = await readPlanFile(file);
+  if (plan.kind === 'copy') return plan;
+  throw new TransshipError('USAGE', `${file} is the plan of a transfer`, {
+    side: 'local',
+    hint: 'this command knows plans of copies only',
+  });
 }
 
 /** Writes the whole file or none of it. @throws TransshipError FILE_WRITE_FAILED */

@@ -1,6 +1,7 @@
 import type {Digest} from './digest.ts';
 import type {ErrorCode} from './error-codes.ts';
 import type {Tag} from './reference.ts';
+import type {TransferPlan} from './transfer-plan.ts';
 
 /** The format that this version writes and reads. */
 export const PLAN_FORMAT = 1;
@@ -121,10 +122,47 @@ export type Skip =
       readonly detail: string;
     };
 
-/** A finding about the plan. `forbid` ends `plan` and `apply` with exit 3. */
+/** A finding that is no error when it stands alone. */
+export type FindingCode =
+  | 'INDEX_CUT'
+  | 'TAG_MOVES'
+  | 'FOREIGN_LAYERS'
+  | 'SKIPPED'
+  // Of transfers.
+  | 'PROJECT_READY'
+  | 'TARGET_FREE'
+  | 'ALREADY_THERE'
+  | 'PROJECT_NOT_MOVABLE'
+  | 'ROLE_MISSING'
+  | 'TOKEN_READY'
+  | 'TOKEN_ENDS_SOON'
+  | 'NAME_INVALID'
+  | 'REGISTRY_READY'
+  | 'DELETE_READY'
+  | 'DELETE_UNPROVED'
+  | 'DELETE_INEFFECTIVE'
+  | 'DELETION_UNDER_WAY'
+  | 'CLOCK_SKEW'
+  | 'RULES_READY'
+  | 'RULES_NOT_SEEN'
+  | 'RULE_KEEPS_OLD_PATH'
+  | 'POLICY_PAUSED'
+  | 'POLICY_RUNS_SOON'
+  | 'MEDIA_TYPE_UNKNOWN'
+  | 'UNTAGGED_NOT_SEEN'
+  | 'TAG_NAME_INVALID'
+  | 'DONOR_READY'
+  | 'DONOR_OCCUPIED'
+  | 'DONOR_MISSING'
+  | 'DONOR_TOO_SMALL'
+  | 'PIPELINES_RUNNING'
+  | 'NATIVE_WAY';
+
+/** A finding about the plan. `forbid` ends `plan` and `apply` with exit 3; `pass` says what was proved. */
 export interface Check {
-  readonly code: ErrorCode | 'INDEX_CUT' | 'TAG_MOVES' | 'FOREIGN_LAYERS' | 'SKIPPED';
-  readonly result: 'warn' | 'forbid';
+  readonly code: ErrorCode | FindingCode;
+  /** Plans of copies have no `pass`. */
+  readonly result: 'pass' | 'warn' | 'forbid';
   readonly subject: string;
   readonly message: string;
   readonly hint: string;
@@ -170,4 +208,4 @@ export interface CopyPlan {
 }
 
 /** What will be done: digest-pinned, without clock, secrets and randomness. */
-export type Plan = CopyPlan;
+export type Plan = CopyPlan | TransferPlan;

@@ -45,7 +45,15 @@ export interface TransferRepository {
   /** `host/path` after. */
   readonly to: string;
   /** Its tags, oldest first: a registry with metadata database dates a tag by its push, and policies go by the date. */
-  readonly tags: readonly {readonly name: Tag; readonly digest: Digest}[];
+  readonly tags: readonly TransferTag[];
+}
+
+/** A tag of the project, and what it points to. */
+export interface TransferTag {
+  readonly name: Tag;
+  readonly digest: Digest;
+  /** Bytes of the whole image: its manifests and blobs, each once. */
+  readonly size: number;
 }
 
 /** What is carried in one direction: the steps of a copy, and what happens to the blobs. */

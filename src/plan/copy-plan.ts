@@ -4,7 +4,7 @@ import {
   type BlobAction,
   type Check,
   type CopyStep,
-  type Plan,
+  type CopyPlan,
   PLAN_FORMAT,
   type PlannedManifest,
   type Skip,
@@ -30,7 +30,7 @@ export interface CopyPlanInput {
  * plan, byte for byte, in whatever order the inventories list things.
  * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERNAL where an inventory is not whole
  */
-export function makeCopyPlan({wish, routes}: CopyPlanInput): Plan {
+export function makeCopyPlan({wish, routes}: CopyPlanInput): CopyPlan {
   const found = routes.map((route) => candidatesOf(route, wish.filters));
   const {candidates, conflicts} = withoutDuplicates(found.flatMap((route) => route.candidates));
   const presence = new Presence(routes.map(({destination}) => destination));

@@ -1,9 +1,10 @@
 import {type Digest, digestOf} from '../model/digest.ts';
-import type {Plan} from '../model/plan.ts';
+import type {CopyPlan, Plan} from '../model/plan.ts';
+import type {TransferPlan} from '../model/transfer-plan.ts';
 import {compareText} from './compare.ts';
 
 /** The identity of a plan: sha256 over all of it but `id`, as JSON with sorted keys and without whitespace. */
-export function planId(plan: Omit<Plan, 'id'>): Digest {
+export function planId(plan: Omit<CopyPlan, 'id'> | Omit<TransferPlan, 'id'>): Digest {
   const {id: _id, ...content} = plan as Partial<Plan>;
   return digestOf(JSON.stringify(content, sortedKeys));
 }

@@ -1,11 +1,12 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
-import type {Check, CopyStep, Plan, Skip} from '../model/plan.ts';
+import type {Check, CopyStep, CopyPlan, Skip} from '../model/plan.ts';
 import {formatBytes} from './bytes.ts';
-import type {Cell, ReportDocument, Row, Section} from './document.ts';
+import {checkSection, verdictOf} from './checks.ts';
+import type {Cell, ReportDocument, Row} from './document.ts';
 import {counted, imageName} from './words.ts';
 
 /** What a reviewer wants to know of a plan: what forbids it, what moves, what is new, what stays, what is left out. */
-export function planDocument(plan: Plan): ReportDocument {
+export function planDocument(plan: CopyPlan): ReportDocument {
   const {wish, steps, skipped, checks, totals} = plan;
   const sizeOf = imageSizes(plan);
   const copied = (step: CopyStep): Row => ({
@@ -71,20 +72,16 @@ export function planDocument(plan: Plan): ReportDocument {
 }
 
 /** The last line of a review. */
-export function planSummary(totals: Plan['totals'], checks: readonly Check[]): string {
+export function planSummary(totals: CopyPlan['totals'], checks: readonly Check[]): string {
   const {steps, present, skipped, blobs, bytes} = totals;
   const rest = `${present} already there, ${skipped} skipped.`;
-  const forbidding = checks.filter(({result}) => result === 'forbid').length;
-  const verdict =
-    forbidding === 0
-      ? ''
-      : ` It cannot be applied: ${counted(forbidding, 'check')} ${forbidding === 1 ? 'forbids' : 'forbid'} it.`;
+  const verdict = verdictOf(checks);
   if (steps === 0) return `Plan: nothing to do, ${rest}${verdict}`;
   const travelling = `${formatBytes(bytes)} in ${counted(blobs.copy, 'blob')}`;
   return `Plan: ${counted(steps, 'image')} to copy (${travelling}), ${blobs.mount} mounted, ${rest}${verdict}`;
 }
 
-function filterFacts({wish: {filters}}: Plan): readonly (readonly [string, string])[] {
+function filterFacts({wish: {filters}}: CopyPlan): readonly (readonly [string, string])[] {
   const flags: readonly (readonly [string, string | number | readonly string[] | undefined])[] = [
     ['--tag', filters.tags],
     ['--exclude-tag', filters.excludeTags],
@@ -120,18 +117,8 @@ function skippedRow(skip: Skip): Row {
   return {cells: [code(imageName(skip.from, skip.tag, skip.digest)), skip.reason, detail]};
 }
 
-function checkSection(heading: string, mark: '!' | '?', checks: readonly Check[]): Section {
-  return {
-    heading,
-    mark,
-    columns: ['Check', 'Finding'],
-    rows: checks.map(({code: name, message, hint}) => ({cells: [code(name), message], hint})),
-    isWhole: mark === '!',
-  };
-}
-
 /** The bytes of an image: its blobs and manifests, each once, whether they have to travel or not. */
-function imageSizes({manifests, blobs}: Plan): (digest: Digest) => number {
+function imageSizes({manifests, blobs}: CopyPlan): (digest: Digest) => number {
   const planned = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
   const sizes = new Map(blobs.map(({digest, size}) => [digest, size]));
   const known = new Map<Digest, number>();

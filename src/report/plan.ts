@@ -1,9 +1,10 @@
 import type {Plan} from '../model/plan.ts';
 import {serializePlan} from '../plan/plan-file.ts';
-import type {RenderOptions} from './document.ts';
+import type {RenderOptions, ReportDocument} from './document.ts';
 import {renderHtml} from './html.ts';
 import {renderMarkdown} from './markdown.ts';
 import {planDocument} from './plan-document.ts';
+import {transferDocument} from './transfer-document.ts';
 import {renderText} from './text.ts';
 
 /** `json` is the plan itself, as in a plan file. */
@@ -15,10 +16,14 @@ export function renderPlan(plan: Plan, format: PlanFormat, options: RenderOption
     case 'json':
       return serializePlan(plan);
     case 'text':
-      return renderText(planDocument(plan), options);
+      return renderText(documentOf(plan), options);
     case 'markdown':
-      return renderMarkdown(planDocument(plan), options);
+      return renderMarkdown(documentOf(plan), options);
     case 'html':
-      return renderHtml(planDocument(plan));
+      return renderHtml(documentOf(plan));
   }
+}
+
+function documentOf(plan: Plan): ReportDocument {
+  return plan.kind === 'copy' ? planDocument(plan) : transferDocument(plan);
 }

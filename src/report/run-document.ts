@@ -13,7 +13,7 @@ export function runDocument(result: RunResult, plan: Plan): ReportDocument {
     steps.filter((step) => step.outcome === outcome);
   const row = ({id, error}: StepResult): Row => {
     const step = named.get(id);
-    const image = step ? imageName(step.to, step.tag, step.digest) : id;
+    const image = step?.kind === 'copy' ? imageName(step.to, step.tag, step.digest) : id;
     const cells = [{code: image}, {code: error?.code ?? ''}, error?.message ?? ''];
     return error ? {cells, hint: error.hint} : {cells};
   };

@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import type {Manifest} from '../../src/model/manifest.ts';
 import {digestOf} from '../../src/model/digest.ts';
-import type {Plan, WishFilters} from '../../src/model/plan.ts';
+import type {CopyPlan, WishFilters} from '../../src/model/plan.ts';
 import type {Tag} from '../../src/model/reference.ts';
 import type {SourceInventory, SourceRoot} from '../../src/observe/inventory.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
@@ -51,7 +51,7 @@ function withAttached(): SourceInventory {
   };
 }
 
-function planOne(from: SourceInventory, filters: WishFilters = {}, to = destination(TO)): Plan {
+function planOne(from: SourceInventory, filters: WishFilters = {}, to = destination(TO)): CopyPlan {
   const route = {source: from, destination: to, single: true};
   return makeCopyPlan({wish: {source: FROM, destination: TO, filters}, routes: [route]});
 }

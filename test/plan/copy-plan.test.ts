@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import type {Manifest} from '../../src/model/manifest.ts';
-import type {Plan, WishFilters} from '../../src/model/plan.ts';
+import type {CopyPlan, WishFilters} from '../../src/model/plan.ts';
 import type {Tag} from '../../src/model/reference.ts';
 import type {SourceInventory} from '../../src/observe/inventory.ts';
 import type {Route} from '../../src/plan/candidate.ts';
@@ -15,16 +15,16 @@ const both = index([entry(one, 'linux/amd64'), entry(two, 'linux/arm64')]);
 
 const digestOf = ({descriptor}: Manifest) => descriptor.digest;
 
-function plan(routes: readonly Route[], filters: WishFilters = {}): Plan {
+function plan(routes: readonly Route[], filters: WishFilters = {}): CopyPlan {
   return makeCopyPlan({wish: {source: FROM, destination: TO, filters}, routes});
 }
 
-function planOne(from: SourceInventory, to = destination(TO), more: Partial<Route> = {}): Plan {
+function planOne(from: SourceInventory, to = destination(TO), more: Partial<Route> = {}): CopyPlan {
   return plan([{source: from, destination: to, ...more}]);
 }
 
-const tagsOf = ({steps}: Plan) => steps.map(({tag}) => tag);
-const codes = ({checks}: Plan) => checks.map(({code, result}) => `${result} ${code}`);
+const tagsOf = ({steps}: CopyPlan) => steps.map(({tag}) => tag);
+const codes = ({checks}: CopyPlan) => checks.map(({code, result}) => `${result} ${code}`);
 
 describe('makeCopyPlan: steps', () => {
   it('pins what it copies', () => {

@@ -3,7 +3,7 @@ import {describe, expect, it} from 'vitest';
 import type {Digest} from '../../src/model/digest.ts';
 import {ERROR_CODES} from '../../src/model/error-codes.ts';
 import {childBlobs} from '../../src/model/manifest.ts';
-import type {Plan, WishFilters} from '../../src/model/plan.ts';
+import type {CopyPlan, WishFilters} from '../../src/model/plan.ts';
 import type {SourceInventory} from '../../src/observe/inventory.ts';
 import type {Route} from '../../src/plan/candidate.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
@@ -44,7 +44,7 @@ function routeOf({layout, from, to, attach, present, tagged}: Situation): Route 
 
 type Situation = typeof situation extends fc.Arbitrary<infer T> ? T : never;
 
-function planOf(routes: readonly Route[], wanted: WishFilters): Plan {
+function planOf(routes: readonly Route[], wanted: WishFilters): CopyPlan {
   return makeCopyPlan({wish: {source: 'a', destination: 'b', filters: wanted}, routes});
 }
 
@@ -135,11 +135,14 @@ describe('a copy plan', () => {
 });
 
 /** What is wrong with a plan: everything that must hold, looked at from the plan alone. */
-function faults(plan: Plan, routes: readonly Route[]): readonly string[] {
+function faults(plan: CopyPlan, routes: readonly Route[]): readonly string[] {
   return [...stepFaults(plan, routes), ...blobFaults(plan, routes)];
 }
 
-function* stepFaults({steps, manifests, blobs}: Plan, routes: readonly Route[]): Generator<string> {
+function* stepFaults(
+  {steps, manifests, blobs}: CopyPlan,
+  routes: readonly Route[],
+): Generator<string> {
   const planned = new Map(manifests.map((one) => [one.digest, one]));
   const actions = new Set(blobs.map(({to, digest}) => `${to} ${digest}`));
   const done = new Set<string>();
@@ -165,7 +168,7 @@ function* stepFaults({steps, manifests, blobs}: Plan, routes: readonly Route[]):
   }
 }
 
-function* blobFaults({blobs}: Plan, routes: readonly Route[]): Generator<string> {
+function* blobFaults({blobs}: CopyPlan, routes: readonly Route[]): Generator<string> {
   const seen = new Set<string>();
   const copied = new Set<string>();
   for (const {to, digest, action, mountFrom} of blobs) {

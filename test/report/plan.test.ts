@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import {shortDigest} from '../../src/model/digest.ts';
-import type {Plan} from '../../src/model/plan.ts';
+import type {CopyPlan} from '../../src/model/plan.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {parsePlan} from '../../src/plan/plan-file.ts';
 import {renderPlan} from '../../src/report/plan.ts';
@@ -28,7 +28,7 @@ const mixed = makeCopyPlan({
   ],
 });
 
-function many(count: number): Plan {
+function many(count: number): CopyPlan {
   const tags = Object.fromEntries(
     Array.from({length: count}, (_, at) => [`v${String(at).padStart(3, '0')}`, one]),
   );
@@ -36,7 +36,7 @@ function many(count: number): Plan {
   return makeCopyPlan({wish: {source: FROM, destination: TO, filters: {}}, routes});
 }
 
-function copiesShown(plan: Plan, full = false): number | undefined {
+function copiesShown(plan: CopyPlan, full = false): number | undefined {
   return renderPlan(plan, 'text', {full}).match(/^ {2}\+ /gm)?.length;
 }
 

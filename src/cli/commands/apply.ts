@@ -8,7 +8,7 @@ import {
   type HostFlags,
   type RunFlags,
 } from '../options.ts';
-import {readPlanFile} from '../plan-file.ts';
+import {readCopyPlanFile} from '../plan-file.ts';
 import {RUN_EXIT, runPlan} from '../run-plan.ts';
 import {withSession} from '../session.ts';
 
@@ -27,7 +27,7 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     .addHelpText('after', '\nExample:\n  transship apply app.plan.json --progress plain');
   addFormatFlag(addRunFlags(addHostFlags(command)), ['text', 'json', 'markdown']).action(
     async (file: string, flags: Flags) => {
-      const plan = await readPlanFile(file);
+      const plan = await readCopyPlanFile(file);
       const result = await withSession(io, flags, (session) =>
         runPlan(plan, {kind: 'file', file}, flags, io, session),
       );

@@ -3,7 +3,7 @@ import {verifyPlan} from '../../apply/verify-plan.ts';
 import {type OutcomeFormat, renderVerify} from '../../report/outcome.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
-import {readPlanFile} from '../plan-file.ts';
+import {readCopyPlanFile} from '../plan-file.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 
@@ -22,7 +22,7 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
     .addHelpText('after', '\nExample:\n  transship verify app.plan.json --format json');
   addFormatFlag(addProgressFlag(addHostFlags(command)), ['text', 'json', 'markdown']).action(
     async (file: string, flags: Flags) => {
-      const plan = await readPlanFile(file);
+      const plan = await readCopyPlanFile(file);
       const result = await withSession(io, flags, ({registries, call}) =>
         verifyPlan(plan, registries, call),
       );

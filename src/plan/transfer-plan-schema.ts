@@ -1,0 +1,168 @@
+import {z} from 'zod';
+import {PLAN_FORMAT} from '../model/plan.ts';
+import type {TransferPlan} from '../model/transfer-plan.ts';
+import {
+  blob,
+  checks,
+  copyStep,
+  count,
+  digest,
+  manifests,
+  planIdField,
+  repository,
+  size,
+  type Says,
+  skipped,
+  tag,
+  totals,
+} from './schema-parts.ts';
+
+const fullPath = (what: string) => z.string().min(1).describe(`Full path of ${what}.`);
+const gitlabId = (what: string) => z.int().positive().describe(`GitLab's id of ${what}.`);
+
+const wish = z
+  .strictObject({
+    gitlab: z.string().describe('The address of the instance.'),
+    project: fullPath('the project, as it was given'),
+    to: fullPath('the project after the move, as it was given'),
+    donor: z
+      .strictObject({
+        kind: z.enum(['directory', 'project']).describe('What kind of place it is.'),
+        path: z.string().min(1).describe('The folder, or the full path of the project.'),
+      })
+      .describe('Where the images wait, as it was given.'),
+  })
+  .describe('What somebody wants, in their words.');
+
+const donor = z
+  .discriminatedUnion('kind', [
+    z
+      .strictObject({
+        kind: z.literal('directory').describe('A folder with an OCI layout for each repository.'),
+        path: z.string().min(1).describe('The folder, absolute.'),
+      })
+      .describe('A folder on the machine that applies the plan.'),
+    z
+      .strictObject({
+        kind: z.literal('project').describe('A project of the same instance.'),
+        path: fullPath('the project'),
+        id: gitlabId('the project; absent: it is created when the plan is applied').exactOptional(),
+        namespaceId: gitlabId('the namespace that it is created in'),
+      })
+      .describe('A project of the same instance: its registry mounts the blobs.'),
+  ])
+  .describe('Where the images wait while their project has none.');
+
+const transferRepository = z
+  .strictObject({
+    from: repository('The repository before'),
+    donor: repository('The repository at the donor'),
+    to: repository('The repository after'),
+    tags: z
+      .array(
+        z
+          .strictObject({
+            name: tag('The tag.'),
+            digest: digest('What it points to.'),
+            size: size('the whole image, each manifest and blob once'),
+          })
+          .describe('A tag and what it points to.'),
+      )
+      .describe('Its tags, oldest first.'),
+  })
+  .describe('One image repository of the project, on its way.');
+
+const policy = z
+  .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+  .describe("The project's cleanup policy as it was, in the API's own names.");
+
+const base = {
+  id: z.string().min(1).describe('Unique in the plan.'),
+  needs: z.array(z.string()).describe('Steps that must be done before.'),
+  why: z.string().describe('Why the step is there, for people.'),
+};
+const carriage = {
+  copies: z.array(copyStep).describe('The images that are carried, in this order.'),
+  blobs: z.array(blob).describe('Every blob of them, once for each destination repository.'),
+};
+
+const step = z
+  .discriminatedUnion('kind', [
+    z
+      .strictObject({
+        kind: z.literal('pause').describe('Stops the cleanup policy.'),
+        ...base,
+        policy,
+      })
+      .describe('The cleanup policy is stopped for the time of the move.'),
+    z
+      .strictObject({kind: z.literal('pull').describe('Old path to donor.'), ...base, ...carriage})
+      .describe('The images are copied to the donor.'),
+    z
+      .strictObject({
+        kind: z.literal('verify').describe('Compares a place with the plan.'),
+        ...base,
+        at: z.enum(['donor', 'target']).describe('The place.'),
+      })
+      .describe('A place is compared with the plan, digest by digest.'),
+    z
+      .strictObject({kind: z.literal('delete-old').describe('Deletes at the old path.'), ...base})
+      .describe('The tags at the old path are deleted, one by one.'),
+    z
+      .strictObject({
+        kind: z.literal('change-path').describe('Moves the project.'),
+        ...base,
+        namespaceId: gitlabId('the namespace that it moves to').exactOptional(),
+        path: z
+          .string()
+          .min(1)
+          .describe("The last part of the project's new path.")
+          .exactOptional(),
+      })
+      .describe('The project gets another namespace or another path.'),
+    z
+      .strictObject({kind: z.literal('retag').describe('New names for the images.'), ...base})
+      .describe('The images at the donor get their names at the new path.'),
+    z
+      .strictObject({kind: z.literal('push').describe('Donor to new path.'), ...base, ...carriage})
+      .describe('The images are copied to the new path.'),
+    z
+      .strictObject({
+        kind: z.literal('resume').describe('Puts the cleanup policy back.'),
+        ...base,
+        policy,
+      })
+      .describe('The cleanup policy is put back as it was.'),
+  ])
+  .describe('One step of the transfer.');
+
+export const transferPlanSchema = z
+  .strictObject({
+    format: z.literal(PLAN_FORMAT).describe('The version of this format.'),
+    id: planIdField,
+    kind: z.literal('transfer').describe('The kind of the plan.'),
+    wish,
+    project: z
+      .strictObject({
+        id: gitlabId('the project'),
+        from: fullPath('the project before'),
+        to: fullPath('the project after'),
+      })
+      .describe('The project that moves.'),
+    way: z
+      .enum(['native', 'staged', 'empty'])
+      .describe(
+        'native: GitLab moves the images itself. staged: they wait at the donor. empty: there are none.',
+      ),
+    donor,
+    repositories: z.array(transferRepository).describe('The image repositories of the project.'),
+    steps: z.array(step).describe('What is done, in this order.'),
+    manifests,
+    skipped,
+    checks,
+    totals,
+    downtimeSeconds: count('How long the images are at neither path, in seconds; an estimate.'),
+  })
+  .describe('The transfer of a GitLab project with its images.');
+
+true satisfies Says<typeof transferPlanSchema, TransferPlan>;

@@ -1,0 +1,131 @@
+import {shortDigest} from '../model/digest.ts';
+import type {BlobAction} from '../model/plan.ts';
+import type {Carriage, Donor, TransferPlan, TransferStep} from '../model/transfer-plan.ts';
+import {formatBytes} from './bytes.ts';
+import {checkSection, verdictOf} from './checks.ts';
+import type {ReportDocument, Row} from './document.ts';
+import {counted, imageName} from './words.ts';
+
+const WAYS = {
+  native: 'GitLab moves the images itself',
+  staged: 'the images wait at the donor',
+  empty: 'there are no images',
+} as const satisfies Record<TransferPlan['way'], string>;
+
+/** What a reviewer wants to know of a transfer: what forbids it, what is done in which order, and every image. */
+export function transferDocument(plan: TransferPlan): ReportDocument {
+  const {project, repositories, steps, skipped, checks} = plan;
+  const withResult = (result: string) => checks.filter((check) => check.result === result);
+  return {
+    title: 'transship plan: transfer',
+    facts: [
+      ['plan', plan.id],
+      ['gitlab', plan.wish.gitlab],
+      ['project', `${project.from} (${project.id})`],
+      ['to', project.to],
+      ['way', `${plan.way}: ${WAYS[plan.way]}`],
+      ...(plan.way === 'staged' ? [['donor', donorName(plan.donor)] as const] : []),
+    ],
+    sections: [
+      checkSection('Forbidden', '!', withResult('forbid')),
+      {
+        heading: 'Steps',
+        mark: '~',
+        columns: ['Step', 'What', 'Why'],
+        rows: steps.map((step) => ({cells: [step.id, whatOf(step, plan), step.why]})),
+        isWhole: true,
+      },
+      {
+        heading: 'Images',
+        mark: '+',
+        columns: ['Image', 'Digest', 'Size', 'To'],
+        rows: repositories.flatMap(({from, to, tags}) =>
+          tags.map(
+            ({name, digest, size}): Row => ({
+              cells: [
+                {code: imageName(from, name, digest)},
+                {code: shortDigest(digest)},
+                formatBytes(size),
+                {code: imageName(to, name, digest)},
+              ],
+            }),
+          ),
+        ),
+      },
+      {
+        heading: 'Not carried',
+        mark: '-',
+        columns: ['Image', 'Reason', 'Detail'],
+        rows: skipped.map((skip) => ({
+          cells: [
+            {code: imageName(skip.from, skip.tag, skip.digest)},
+            skip.reason,
+            'detail' in skip ? skip.detail : '',
+          ],
+        })),
+        isWhole: true,
+      },
+      checkSection('To look at', '?', withResult('warn')),
+      checkSection('Proved', '=', withResult('pass')),
+    ],
+    summary: transferSummary(plan),
+  };
+}
+
+function transferSummary({repositories, steps, way, checks, ...plan}: TransferPlan): string {
+  const verdict = verdictOf(checks);
+  if (steps.length === 0) return `Transfer: nothing to do.${verdict}`;
+  const images = repositories.reduce((sum, {tags}) => sum + tags.length, 0);
+  const where = `${counted(images, 'image')} in ${repositories.length} ${repositories.length === 1 ? 'repository' : 'repositories'}`;
+  switch (way) {
+    case 'empty':
+      return `Transfer: ${counted(steps.length, 'step')}, no images.${verdict}`;
+    case 'native':
+      return `Transfer: ${counted(steps.length, 'step')}, ${where} moved by GitLab itself.${verdict}`;
+    case 'staged': {
+      const {blobs, bytes} = plan.totals;
+      const travel = `${formatBytes(bytes)} travel in ${counted(blobs.copy, 'blob')}, ${blobs.mount} mounted`;
+      return `Transfer: ${counted(steps.length, 'step')}, ${where} (${travel}), about ${plan.downtimeSeconds} s without images.${verdict}`;
+    }
+  }
+}
+
+function whatOf(step: TransferStep, {project, repositories, donor}: TransferPlan): string {
+  switch (step.kind) {
+    case 'pause':
+      return 'stop the cleanup policy';
+    case 'pull':
+      return carriageText(step, donorName(donor));
+    case 'verify':
+      return step.at === 'donor' ? `compare ${donorName(donor)}` : `compare ${project.to}`;
+    case 'delete-old': {
+      const tags = repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
+      return `delete ${counted(tags, 'tag')} at ${project.from}`;
+    }
+    case 'change-path':
+      return step.path === undefined
+        ? `transfer to namespace ${step.namespaceId ?? ''}`.trimEnd()
+        : `change the path to ${step.path}`;
+    case 'retag':
+      return `name the images for ${project.to}`;
+    case 'push':
+      return carriageText(step, project.to);
+    case 'resume':
+      return 'put the cleanup policy back';
+  }
+}
+
+function carriageText({copies, blobs}: Carriage, to: string): string {
+  const count = (action: BlobAction['action']) =>
+    blobs.filter((blob) => blob.action === action).length;
+  const bytes = blobs.reduce((sum, {action, size}) => sum + (action === 'copy' ? size : 0), 0);
+  const present = count('present');
+  const rest = present === 0 ? '' : `, ${present} there`;
+  return `${counted(copies.length, 'image')} to ${to}: ${counted(count('copy'), 'blob')} (${formatBytes(bytes)}) travel, ${count('mount')} mounted${rest}`;
+}
+
+function donorName(donor: Donor): string {
+  return donor.kind === 'directory' || donor.id !== undefined
+    ? donor.path
+    : `${donor.path} (to be created)`;
+}
