@@ -38,6 +38,11 @@ export class Throttle implements Disposable {
     return this.#limit;
   }
 
+  /** Whether all lanes wait because the host wants to be left alone. */
+  get isHeld(): boolean {
+    return this.#heldUntil > Date.now();
+  }
+
   /** Runs the task when its lane has a slot and the host is not held. Its slot is free when it settles. */
   run<T>(lane: Lane, signal: AbortSignal, task: () => Promise<T>): Promise<Awaited<T>> {
     return this.#lanes[lane].add(task, {signal});

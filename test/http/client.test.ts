@@ -91,22 +91,30 @@ describe('HttpClient', () => {
     await ended.promise;
   });
 
-  it('ends a body that it could not begin to send', async () => {
+  it.each(['stream', 'factory'] as const)(
+    'ends a %s that it could not begin to send',
+    async (kind) => {
+      await using http = client({retry: {...QUICK, attempts: 1}});
+      const {chunks, ended} = untouched();
+      const body =
+        kind === 'stream'
+          ? ({kind, length: 1, chunks} as const)
+          : ({kind, length: 1, open: () => Promise.resolve(chunks)} as const);
+      const sending = http.send(get(`http://${await closedPort()}/`, {method: 'PATCH', body}));
+      await expect(sending).rejects.toMatchObject({code: 'CONNECTION_FAILED', retry: true});
+      await ended;
+    },
+  );
+
+  it('ends a stream that is aborted before its turn', async () => {
     await using http = client();
-    const ended = Promise.withResolvers<void>();
-    const chunks: AsyncIterable<Uint8Array> = {
-      [Symbol.asyncIterator]: () => ({
-        next: () => new Promise(() => undefined),
-        return: () => {
-          ended.resolve();
-          return Promise.resolve({done: true, value: undefined});
-        },
-      }),
-    };
+    const {chunks, ended} = untouched();
     const body = {kind: 'stream', length: 1, chunks} as const;
-    const sending = http.send(get(`http://${await closedPort()}/`, {method: 'PATCH', body}));
-    await expect(sending).rejects.toMatchObject({code: 'CONNECTION_FAILED', retry: true});
-    await ended.promise;
+    const reason = new Error('enough');
+    const signal = AbortSignal.abort(reason);
+    const sending = http.send(get('http://127.0.0.1:1/', {method: 'PATCH', body, signal}));
+    await expect(sending).rejects.toBe(reason);
+    await ended;
   });
 
   it('throws what the body throws', async () => {
@@ -180,6 +188,21 @@ describe('HttpClient', () => {
     await expect(answer.read(100)).rejects.toMatchObject({code: 'TIMEOUT'});
   });
 });
+
+/** A body that must not be read, and a promise for its end. */
+function untouched() {
+  const {promise: ended, resolve} = Promise.withResolvers<void>();
+  const chunks: AsyncIterable<Uint8Array> = {
+    [Symbol.asyncIterator]: () => ({
+      next: () => Promise.reject(new Error('not to be read')),
+      return: () => {
+        resolve();
+        return Promise.resolve({done: true, value: undefined});
+      },
+    }),
+  };
+  return {chunks, ended};
+}
 
 async function closedPort(): Promise<string> {
   const server = createServer().listen(0, '127.0.0.1');

@@ -1,4 +1,4 @@
-import {describe, expect, it} from 'vitest';
+import {describe, expect, it, vi} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import type {HttpRequest} from '../../src/http/message.ts';
 import {Attempts, DEFAULT_RETRY, pause, type RetryPolicy} from '../../src/http/retry.ts';
@@ -124,6 +124,20 @@ describe('HttpClient, trying again', () => {
     const before = http.throttle(origin).limit;
     await http.send(get(server.url));
     expect(http.throttle(origin).limit).toBeLessThan(before);
+  });
+
+  it('holds all requests to a host that wants to be left alone', async () => {
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(503, {'retry-after': '60'}).end();
+    });
+    await using http = new HttpClient({retry: {...QUICK, budgetMs: 120_000}});
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const sending = [1, 2].map(() => http.send(get(server.url, {signal: controller.signal})));
+    const throttle = http.throttle(new URL(server.url).origin);
+    await vi.waitFor(() => expect(throttle.isHeld).toBe(true));
+    controller.abort(reason);
+    for (const one of sending) await expect(one).rejects.toBe(reason);
   });
 });
 

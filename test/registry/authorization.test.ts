@@ -118,10 +118,14 @@ describe('a registry that asks for tokens', () => {
     await using http = new HttpClient();
     const repository = open(http, server.registry.host, as(basic)).repository(path);
     const blob = {mediaType: 'a/b', digest, size: 4};
-    const opening = repository.openBlob(blob, {offset: 0}, call);
-    await expect(opening).rejects.toMatchObject({code: 'UNAUTHORIZED'});
-    expect(thief.registry.requests).toHaveLength(1);
-    expect(thief.registry.requests[0]?.headers).not.toHaveProperty('authorization');
+    for (let n = 0; n < 2; n++) {
+      const opening = repository.openBlob(blob, {offset: 0}, call);
+      await expect(opening).rejects.toMatchObject({code: 'UNAUTHORIZED'});
+    }
+    expect(thief.registry.requests).toHaveLength(2);
+    for (const {headers} of thief.registry.requests) {
+      expect(headers).not.toHaveProperty('authorization');
+    }
     expect(thief.service.requests).toHaveLength(0);
   });
 
