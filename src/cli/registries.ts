@@ -8,9 +8,10 @@ import {tlsFromFiles} from '../http/tls.ts';
 import type {Report} from '../model/event.ts';
 import type {Call, RepositoryReader, RepositoryWriter} from '../model/port.ts';
 import {parsePlace} from '../model/place.ts';
-import {parseReference} from '../model/reference.ts';
+import {canonicalRegistry, parseReference} from '../model/reference.ts';
 import {OciArchive} from '../places/oci-archive.ts';
 import {OciLayout} from '../places/oci-layout.ts';
+import type {Credentials} from '../registry/credentials/credentials.ts';
 import {CredentialStore} from '../registry/credentials/store.ts';
 import {Registry} from '../registry/registry.ts';
 import type {Io} from './io.ts';
@@ -31,6 +32,7 @@ export class Registries implements Repositories, AsyncDisposable {
   readonly #plainHttp: HostSet;
   readonly #archives = new Map<string, OciArchive>();
   readonly #registries = new Map<string, Registry>();
+  readonly #derived = new Map<string, Credentials>();
 
   /** @throws TransshipError USAGE for a proxy or a host that is not one */
   constructor(options: RegistriesOptions) {
@@ -53,6 +55,7 @@ export class Registries implements Repositories, AsyncDisposable {
       user: {home: io.home, ...(io.uid === undefined ? {} : {uid: io.uid})},
       redactor,
       signal: io.aborted,
+      derived: (host) => this.#derived.get(host),
       ...(authfile === undefined ? {} : {authFile: authfile}),
     });
   }
@@ -63,6 +66,24 @@ export class Registries implements Repositories, AsyncDisposable {
 
   destination(name: string): RepositoryWriter {
     return this.#repository(name, 'destination');
+  }
+
+  /** For what is asked beside the registries, with the same settings of hosts. */
+  get http(): HttpClient {
+    return this.#http;
+  }
+
+  /** Logs in to the registry of a GitLab instance with the instance's token, unless the user has a login for it. */
+  logIn(host: string, credentials: Credentials): void {
+    this.#derived.set(canonicalRegistry(host), credentials);
+  }
+
+  /** @param host `host[:port]`, as GitLab names it */
+  registry(host: string, side: 'source' | 'destination'): Registry {
+    const key = `${side} ${canonicalRegistry(host)}`;
+    const registry = this.#registries.get(key) ?? this.#open(canonicalRegistry(host), side);
+    this.#registries.set(key, registry);
+    return registry;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -80,10 +101,7 @@ export class Registries implements Repositories, AsyncDisposable {
     if (place.transport === 'oci') return new OciLayout(place.file, {side});
     if (place.transport === 'oci-archive') return this.#archive(place.file, side);
     const {registry: host, path} = parseReference(name);
-    const key = `${side} ${host}`;
-    const registry = this.#registries.get(key) ?? this.#open(host, side);
-    this.#registries.set(key, registry);
-    return registry.repository(path);
+    return this.registry(host, side).repository(path);
   }
 
   #archive(file: string, side: 'source' | 'destination'): OciArchive {

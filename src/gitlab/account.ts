@@ -60,6 +60,14 @@ export class Account {
     return this.#connection.read({path: 'user', signal}, userSchema);
   }
 
+  /** GitLab's clock, in ms since the epoch, to a second; undefined: it does not tell. */
+  async clock({signal}: Call): Promise<number | undefined> {
+    const answer = await this.#connection.send({path: 'version', signal});
+    await answer.discard();
+    const clock = Date.parse(answer.header('date') ?? '');
+    return Number.isNaN(clock) ? undefined : clock;
+  }
+
   /** The version of GitLab, such as `18.7.1-ee`. */
   async version({signal}: Call): Promise<string> {
     const {version} = await this.#connection.read({path: 'version', signal}, versionSchema);

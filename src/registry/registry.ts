@@ -14,6 +14,7 @@ import type {
 import {formatRepository, type RepositoryPath, type Tag} from '../model/reference.ts';
 import {Blobs} from './blobs.ts';
 import {Connection} from './connection.ts';
+import {readTagTimes, readTraits, type RegistryTraits} from './gitlab-extension.ts';
 import {listCatalog, listTags} from './listing.ts';
 import {Manifests} from './manifests.ts';
 import {Referrers} from './referrers.ts';
@@ -49,6 +50,16 @@ export class Registry {
    */
   catalog(call: Call): Promise<readonly string[]> {
     return listCatalog(this.#connection, call);
+  }
+
+  /** What the registry tells of itself. */
+  traits(call: Call): Promise<RegistryTraits> {
+    return readTraits(this.#connection, call);
+  }
+
+  /** When each tag was last pushed, in ms since the epoch; undefined: this registry does not know. */
+  tagTimes(path: RepositoryPath, call: Call): Promise<ReadonlyMap<string, number> | undefined> {
+    return readTagTimes(this.#connection, path, call);
   }
 
   /**

@@ -25,6 +25,8 @@ export interface CredentialSources {
   readonly authFile?: string;
   /** Learns every secret before it is handed out. */
   readonly redactor: Redactor;
+  /** What else is known for a host, for want of a login that the user made for it. */
+  readonly derived?: (registry: string) => Credentials | undefined;
   /** The run's: ends helpers that are at work. */
   readonly signal: AbortSignal;
   /** For one credential helper, in ms. */
@@ -38,7 +40,8 @@ export interface CredentialSources {
  * 3. the file of REGISTRY_AUTH_FILE;
  * 4. podman's files;
  * 5. docker's: the JSON in DOCKER_AUTH_CONFIG, then `config.json`;
- * 6. in a GitLab job, for the registry of its instance: the job's own login.
+ * 6. `derived`: the token that GitLab itself is asked with, for its registry;
+ * 7. in a GitLab job, for the registry of its instance: the job's own login.
  * Within a file: `credHelpers`, then `auths`, then `credsStore`.
  *
  * The variables of a side belong to one host: the one in TRANSSHIP_<SIDE>_HOST, or else the first that asks; if then
@@ -72,6 +75,7 @@ export class CredentialStore {
     const found =
       this.#forSide(registry, side) ??
       (await this.#inFiles(registry, repositoryPath)) ??
+      this.#sources.derived?.(registry) ??
       gitlabJobCredentials(env, registry);
     if (found) learnCredentials(found, redactor);
     return found;

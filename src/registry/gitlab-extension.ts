@@ -1,0 +1,86 @@
+import {z} from 'zod';
+import type {Call} from '../model/port.ts';
+import type {RepositoryPath} from '../model/reference.ts';
+import type {Connection} from './connection.ts';
+import {PAGE_SIZE, pages, readPage, unreadable} from './paging.ts';
+import {refusal} from './refusal.ts';
+import {pullScope} from './scope.ts';
+
+/** What a registry tells of itself at its base. Of a registry that is not GitLab's only the time is known. */
+export interface RegistryTraits {
+  /** GitLab's version of it. */
+  readonly version?: string;
+  /** Whether a tag can be deleted alone, without the others of its digest. */
+  readonly deletesTags: boolean;
+  /** Whether its metadata are in a database, which moves repositories and lists tags with their times. */
+  readonly database: boolean;
+  /** Its clock, in ms since the epoch, to a second. */
+  readonly clock?: number;
+}
+
+/**
+ * Asks the base of the API, `GET /v2/`, with authorization: without it the headers are not there (GitLab container
+ * registry: registry/handlers/app.go, `apiBase`).
+ * @throws TransshipError the registry's refusals
+ */
+export async function readTraits(connection: Connection, {signal}: Call): Promise<RegistryTraits> {
+  const answer = await connection.send({
+    method: 'GET',
+    target: '',
+    path: undefined,
+    scopes: [],
+    signal,
+  });
+  if (answer.status !== 200) throw await refusal(answer);
+  await answer.discard();
+  const version = answer.header('gitlab-container-registry-version');
+  const features = answer.header('gitlab-container-registry-features') ?? '';
+  const clock = Date.parse(answer.header('date') ?? '');
+  return {
+    ...(version === undefined ? {} : {version}),
+    deletesTags: features.split(/[\s,]+/).includes('tag_delete'),
+    database: answer.header('gitlab-container-registry-database-enabled') === 'true',
+    ...(Number.isNaN(clock) ? {} : {clock}),
+  };
+}
+
+const tagsSchema = z.array(
+  z.object({
+    name: z.string(),
+    published_at: z.string().nullish(),
+    created_at: z.string().nullish(),
+  }),
+);
+
+/**
+ * When each tag was last pushed, in ms since the epoch; undefined: the registry does not know (GitLab container
+ * registry: docs/spec/gitlab/api.md, "List Repository Tags").
+ * @throws TransshipError the registry's refusals
+ */
+export async function readTagTimes(
+  connection: Connection,
+  path: RepositoryPath,
+  {signal}: Call,
+): Promise<ReadonlyMap<string, number> | undefined> {
+  const times = new Map<string, number>();
+  for await (const answer of pages(connection, {
+    method: 'GET',
+    target: `../gitlab/v1/repositories/${path}/tags/list/?n=${PAGE_SIZE}`,
+    path,
+    scopes: [pullScope(path)],
+    signal,
+  })) {
+    if (answer.status === 404) {
+      await answer.discard();
+      return undefined;
+    }
+    if (answer.status !== 200) throw await refusal(answer);
+    const page = tagsSchema.safeParse(await readPage(answer));
+    if (!page.success) throw unreadable(answer, 'is not a list of tags', page.error);
+    for (const {name, published_at: published, created_at: created} of page.data) {
+      const time = Date.parse(published ?? created ?? '');
+      if (!Number.isNaN(time)) times.set(name, time);
+    }
+  }
+  return times;
+}
