@@ -12,14 +12,18 @@ export interface Repositories {
   destination(name: string): RepositoryWriter;
 }
 
-/** What applying a plan needs besides the plan. */
-export interface ApplyContext {
+/** What carrying images needs besides the images. */
+export interface CarryContext {
   readonly repositories: Repositories;
   readonly journal: Journal;
   readonly report: Report;
   readonly settings: ApplySettings;
   /** Manifests that were read while planning, in the same process; others are read by digest. */
   readonly observed?: ReadonlyMap<Digest, Manifest>;
+}
+
+/** What applying a plan of copies needs besides the plan. */
+export interface ApplyContext extends CarryContext {
   /**
    * True: the plan was made a moment ago from what was seen, so nothing is asked again. False: source and destination
    * are compared with the plan before the first write.

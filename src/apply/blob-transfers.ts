@@ -7,7 +7,7 @@ import {ChunkSize} from '../transfer/chunk-size.ts';
 import {RateLimit} from '../transfer/rate-limit.ts';
 import {ReadConnections} from '../transfer/read-connections.ts';
 import {transferBlob} from '../transfer/transfer-blob.ts';
-import type {ApplyContext, Interruption} from './apply-context.ts';
+import type {CarryContext, Interruption} from './apply-context.ts';
 import {errorData} from './error-data.ts';
 import {throwIfStopping} from '../transfer/interrupted.ts';
 import {uploadKey} from './journal.ts';
@@ -29,7 +29,7 @@ export interface BlobCounts {
 /** Brings blobs to their repositories, each once however many manifests want it. */
 export class BlobTransfers {
   readonly counts: BlobCounts = {copied: 0, mounted: 0, present: 0, sent: 0};
-  readonly #context: ApplyContext;
+  readonly #context: CarryContext;
   readonly #interruption: Interruption;
   readonly #actions: ReadonlyMap<string, BlobAction>;
   readonly #ensured = new Map<string, Promise<void>>();
@@ -39,7 +39,7 @@ export class BlobTransfers {
   readonly #large: PQueue;
   readonly #small: PQueue;
 
-  constructor(actions: readonly BlobAction[], context: ApplyContext, interruption: Interruption) {
+  constructor(actions: readonly BlobAction[], context: CarryContext, interruption: Interruption) {
     this.#context = context;
     this.#interruption = interruption;
     this.#actions = new Map(actions.map((action) => [uploadKey(action.digest, action.to), action]));
@@ -76,7 +76,10 @@ export class BlobTransfers {
       const action = this.#actions.get(key);
       if (action === undefined || action.action === 'foreign') continue;
       if (await destination.hasBlob(digest, call)) continue;
-      this.#ensured.set(key, this.#enqueue({...action, action: 'copy'}));
+      const sending = this.#enqueue({...action, action: 'copy'});
+      // It may fail before anybody waits for it: the others are still being asked for.
+      sending.catch(() => undefined);
+      this.#ensured.set(key, sending);
     }
   }
 

@@ -1,6 +1,6 @@
 import PQueue from 'p-queue';
 import type {Drift} from '../model/outcome.ts';
-import type {CopyStep, CopyPlan} from '../model/plan.ts';
+import type {CopyStep} from '../model/plan.ts';
 import type {Call} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {observeDestinationTags} from '../observe/observe-destination.ts';
@@ -19,16 +19,16 @@ export interface PlanState {
  * each that is still to do. A tag that is neither as planned before nor as planned after is drift.
  */
 export async function findDrift(
-  plan: CopyPlan,
+  steps: readonly CopyStep[],
   repositories: Repositories,
   call: Call,
 ): Promise<PlanState> {
-  const tags = await destinationTags(plan, repositories, call);
+  const tags = await destinationTags(steps, repositories, call);
   const done = new Set<string>();
   const drift: Drift[] = [];
   const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
   await queue.addAll(
-    plan.steps.map((step) => async () => {
+    steps.map((step) => async () => {
       const actual = await atDestination(step, tags, repositories, call);
       if (actual === step.digest) {
         done.add(step.id);
@@ -53,12 +53,12 @@ export async function findDrift(
 type TagsByRepository = ReadonlyMap<string, Awaited<ReturnType<typeof observeDestinationTags>>>;
 
 async function destinationTags(
-  plan: CopyPlan,
+  steps: readonly CopyStep[],
   repositories: Repositories,
   call: Call,
 ): Promise<TagsByRepository> {
   const wanted = new Map<string, Tag[]>();
-  for (const {to, tag} of plan.steps) {
+  for (const {to, tag} of steps) {
     const list = wanted.get(to) ?? [];
     if (tag !== undefined) list.push(tag);
     wanted.set(to, list);

@@ -2,13 +2,22 @@ import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Manifest} from '../model/manifest.ts';
 import type {CopyStep, PlannedManifest} from '../model/plan.ts';
-import type {Call} from '../model/port.ts';
+import type {Call, RepositoryWriter} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import type {ApplyContext} from './apply-context.ts';
+import type {CarryContext} from './apply-context.ts';
 import type {BlobTransfers} from './blob-transfers.ts';
 import type {ManifestSource} from './manifest-source.ts';
 import {ReferrersFallback} from './referrers-fallback.ts';
 import {settleAll} from './settle-all.ts';
+
+type PutAnswer = Awaited<ReturnType<RepositoryWriter['putManifest']>>;
+
+export interface PushOptions {
+  /** Whether the tag that lists the referrers of this subject is itself among what is copied. */
+  readonly fallbackPlanned: (subject: Digest) => boolean;
+  /** The last manifest is put only when this has settled. */
+  readonly turn?: Promise<unknown>;
+}
 
 /**
  * Puts manifests: blobs first, then children, then the manifest, so that nothing visible ever points to something that
@@ -18,15 +27,16 @@ export class ManifestPushes {
   readonly #planned: ReadonlyMap<Digest, PlannedManifest>;
   readonly #blobs: BlobTransfers;
   readonly #manifests: ManifestSource;
-  readonly #context: ApplyContext;
+  readonly #context: CarryContext;
   readonly #fallback: ReferrersFallback;
-  readonly #pushed = new Map<string, Promise<void>>();
+  /** Manifests by digest, as several images may want them: each is put once for each repository. */
+  readonly #pushed = new Map<string, Promise<PutAnswer>>();
 
   constructor(
     planned: ReadonlyMap<Digest, PlannedManifest>,
     blobs: BlobTransfers,
     manifests: ManifestSource,
-    context: ApplyContext,
+    context: CarryContext,
   ) {
     this.#planned = planned;
     this.#blobs = blobs;
@@ -36,15 +46,17 @@ export class ManifestPushes {
   }
 
   /** Copies all of one image; its tag, where it has one, is written last. */
-  async push(
-    step: CopyStep,
-    fallbackPlanned: (subject: Digest) => boolean,
-    call: Call,
-  ): Promise<void> {
+  async push(step: CopyStep, {fallbackPlanned, turn}: PushOptions, call: Call): Promise<void> {
     const mine = new Set(step.manifests);
-    await this.#pushParts(step.digest, step, mine, call);
+    if (turn !== undefined) {
+      await this.#pushParts(step.digest, step, mine, call);
+      await turn;
+    }
+    const {subjectKept} =
+      step.tag === undefined
+        ? await this.#pushOnce(step.digest, step, mine, call)
+        : await this.#pushAs(step.tag, step.digest, step, mine, call);
     const manifest = await this.#manifests.get(step.digest, step.from, call);
-    const {subjectKept} = await this.#put(manifest, step, step.tag ?? step.digest, mine, call);
     const subject = manifest.view.kind === 'schema1' ? undefined : manifest.view.subject?.digest;
     if (subject !== undefined && !subjectKept && !fallbackPlanned(subject)) {
       await this.#fallback.add(
@@ -68,26 +80,32 @@ export class ManifestPushes {
       ...(planned?.blobs ?? []).map((blob) => this.#blobs.ensure(blob, step.to)),
       ...(planned?.manifests ?? [])
         .filter((child) => mine.has(child))
-        .map((child) => this.#pushChild(child, step, mine, call)),
+        .map((child) => this.#pushOnce(child, step, mine, call)),
     ]);
   }
 
-  #pushChild(digest: Digest, step: CopyStep, mine: ReadonlySet<Digest>, call: Call): Promise<void> {
-    const key = `${digest} ${step.to}`;
-    const pushing = this.#pushed.get(key) ?? this.#pushByDigest(digest, step, mine, call);
-    this.#pushed.set(key, pushing);
-    return pushing;
-  }
-
-  async #pushByDigest(
+  #pushOnce(
     digest: Digest,
     step: CopyStep,
     mine: ReadonlySet<Digest>,
     call: Call,
-  ): Promise<void> {
+  ): Promise<PutAnswer> {
+    const key = `${digest} ${step.to}`;
+    const pushing = this.#pushed.get(key) ?? this.#pushAs(digest, digest, step, mine, call);
+    this.#pushed.set(key, pushing);
+    return pushing;
+  }
+
+  async #pushAs(
+    reference: Tag | Digest,
+    digest: Digest,
+    step: CopyStep,
+    mine: ReadonlySet<Digest>,
+    call: Call,
+  ): Promise<PutAnswer> {
     await this.#pushParts(digest, step, mine, call);
     const manifest = await this.#manifests.get(digest, step.from, call);
-    await this.#put(manifest, step, digest, mine, call);
+    return this.#put(manifest, step, reference, mine, call);
   }
 
   /**
@@ -100,7 +118,7 @@ export class ManifestPushes {
     reference: Tag | Digest,
     mine: ReadonlySet<Digest>,
     call: Call,
-  ): Promise<{readonly subjectKept: boolean}> {
+  ): Promise<PutAnswer> {
     const destination = this.#context.repositories.destination(step.to);
     try {
       return await destination.putManifest(reference, manifest, call);

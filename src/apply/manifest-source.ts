@@ -4,14 +4,14 @@ import {type Manifest, parseManifest} from '../model/manifest.ts';
 import type {PlannedManifest} from '../model/plan.ts';
 import type {Call} from '../model/port.ts';
 import {cutIndex} from '../plan/cut-index.ts';
-import type {ApplyContext} from './apply-context.ts';
+import type {CarryContext} from './apply-context.ts';
 
 /** Gets the bytes of a plan's manifests: what planning saw, else the source by digest, else made from those. */
 export class ManifestSource {
-  readonly #context: ApplyContext;
+  readonly #context: CarryContext;
   readonly #planned: ReadonlyMap<Digest, PlannedManifest>;
 
-  constructor(planned: ReadonlyMap<Digest, PlannedManifest>, context: ApplyContext) {
+  constructor(planned: ReadonlyMap<Digest, PlannedManifest>, context: CarryContext) {
     this.#planned = planned;
     this.#context = context;
   }

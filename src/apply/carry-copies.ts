@@ -1,0 +1,169 @@
+import PQueue from 'p-queue';
+import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import type {StepResult} from '../model/outcome.ts';
+import type {CopyStep, PlannedManifest} from '../model/plan.ts';
+import type {Carriage} from '../model/transfer-plan.ts';
+import {interrupted, throwIfStopping} from '../transfer/interrupted.ts';
+import type {CarryContext, Interruption} from './apply-context.ts';
+import {type BlobCounts, BlobTransfers} from './blob-transfers.ts';
+import {errorData} from './error-data.ts';
+import {uploadKey} from './journal.ts';
+import {ManifestPushes} from './manifest-pushes.ts';
+import {ManifestSource} from './manifest-source.ts';
+import {fallbackTag} from './referrers-fallback.ts';
+import {settleAll} from './settle-all.ts';
+
+/** Images that are worked on at once. Their blobs have queues of their own; an image that waits holds no bytes. */
+const STEP_WINDOW = 96;
+
+/** What is carried in one go: of a plan all of it, of a transfer one direction. */
+export interface Cargo extends Carriage {
+  readonly manifests: readonly PlannedManifest[];
+  /** Copies whose result is at the destination already, by id. */
+  readonly done: ReadonlySet<string>;
+  /**
+   * Write the tags of each repository one after the other, in the order of the copies: GitLab's registry with metadata
+   * database dates a tag by its push, and cleanup policies go by that date. Default: as it comes.
+   */
+  readonly isTagOrderKept?: boolean;
+}
+
+/** What came of it. `interrupted` says that the run was told to stop while something was left. */
+export interface Carried {
+  readonly end: 'done' | 'failed' | 'interrupted';
+  /** Every copy, in its order. */
+  readonly steps: readonly StepResult[];
+  readonly counts: BlobCounts;
+}
+
+/**
+ * Brings images to their repositories, many at a time. A failed one does not stop the others, unless the settings say so.
+ * @throws TransshipError JOURNAL_WRITE_FAILED: without a journal nothing more may be done
+ */
+export async function carryCopies(
+  cargo: Cargo,
+  context: CarryContext,
+  interruption: Interruption,
+): Promise<Carried> {
+  return await new CopyRun(cargo, context, interruption).all();
+}
+
+class CopyRun {
+  readonly #cargo: Cargo;
+  readonly #context: CarryContext;
+  readonly #stopping: AbortSignal;
+  readonly #interruption: Interruption;
+  readonly #manifests: ReadonlyMap<Digest, PlannedManifest>;
+  readonly #blobs: BlobTransfers;
+  readonly #pushes: ManifestPushes;
+  readonly #failedOnce = new AbortController();
+  readonly #results = new Map<string, Promise<StepResult>>();
+  /** By repository, the copy that writes its tag before the next one may. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #fallbackTags: ReadonlySet<string>;
+
+  constructor(cargo: Cargo, context: CarryContext, interruption: Interruption) {
+    this.#cargo = cargo;
+    this.#context = context;
+    this.#stopping = AbortSignal.any([interruption.stopping, this.#failedOnce.signal]);
+    this.#interruption = {...interruption, stopping: this.#stopping};
+    this.#manifests = new Map(cargo.manifests.map((manifest) => [manifest.digest, manifest]));
+    this.#blobs = new BlobTransfers(cargo.blobs, context, this.#interruption);
+    const source = new ManifestSource(this.#manifests, context);
+    this.#pushes = new ManifestPushes(this.#manifests, this.#blobs, source, context);
+    this.#fallbackTags = new Set(cargo.copies.map(({to, tag}) => `${to}:${tag ?? ''}`));
+  }
+
+  async all(): Promise<Carried> {
+    const queue = new PQueue({concurrency: STEP_WINDOW});
+    this.#blobs.startLarge(this.#wantedBlobs());
+    for (const step of this.#cargo.copies) {
+      const turn = this.#cargo.isTagOrderKept === true ? this.#turns.get(step.to) : undefined;
+      const result = queue.add(() => this.#step(step, turn));
+      this.#results.set(step.id, result);
+      this.#turns.set(step.to, result);
+    }
+    await settleAll([...this.#results.values()]);
+    const steps = await Promise.all(this.#results.values());
+    const wasInterrupted = this.#interruption.stopping.aborted && !this.#failedOnce.signal.aborted;
+    const failed = steps.some(({outcome}) => outcome === 'failed' || outcome === 'blocked');
+    const end = wasInterrupted ? 'interrupted' : failed ? 'failed' : 'done';
+    return {end, steps, counts: this.#blobs.counts};
+  }
+
+  /** The blobs of the steps that are not done, as `uploadKey`. */
+  #wantedBlobs(): ReadonlySet<string> {
+    const wanted = new Set<string>();
+    for (const {id, to, manifests} of this.#cargo.copies) {
+      if (this.#cargo.done.has(id)) continue;
+      for (const digest of manifests) {
+        for (const blob of this.#manifests.get(digest)?.blobs ?? [])
+          wanted.add(uploadKey(blob, to));
+      }
+    }
+    return wanted;
+  }
+
+  /** Never rejects but for the journal: a failure is the step's result. */
+  async #step(step: CopyStep, turn: Promise<unknown> | undefined): Promise<StepResult> {
+    const {report, journal} = this.#context;
+    if (this.#cargo.done.has(step.id)) {
+      await journal.append({type: 'step', id: step.id, outcome: 'present'});
+      return this.#ended({id: step.id, outcome: 'present'});
+    }
+    if (this.#stopping.aborted) return this.#ended({id: step.id, outcome: 'not-started'});
+    const blocked = await this.#blockedBy(step);
+    if (blocked !== undefined) return this.#ended(blocked);
+    report({type: 'step-started', step: step.id});
+    try {
+      await this.#copy(step, turn);
+      await journal.append({type: 'step', id: step.id, outcome: 'done'});
+      return this.#ended({id: step.id, outcome: 'done'});
+    } catch (error) {
+      return await this.#failed(step, error);
+    }
+  }
+
+  async #copy(step: CopyStep, turn: Promise<unknown> | undefined): Promise<void> {
+    throwIfStopping(this.#stopping);
+    const fallbackPlanned = (subject: Digest): boolean =>
+      this.#fallbackTags.has(`${step.to}:${fallbackTag(subject)}`);
+    const call = {signal: this.#interruption.aborted};
+    await this.#pushes.push(step, {fallbackPlanned, ...(turn ? {turn} : {})}, call);
+  }
+
+  async #failed(step: CopyStep, thrown: unknown): Promise<StepResult> {
+    const error = this.#interruption.aborted.aborted ? interrupted() : thrown;
+    if (error instanceof TransshipError && error.code === 'INTERRUPTED') {
+      return this.#ended({id: step.id, outcome: 'not-started'});
+    }
+    // Without a journal nothing more may be done.
+    if (error instanceof TransshipError && error.code === 'JOURNAL_WRITE_FAILED') {
+      this.#failedOnce.abort();
+      throw error;
+    }
+    const data = errorData(error);
+    if (this.#context.settings.onFailure === 'stop') this.#failedOnce.abort();
+    await this.#context.journal.append({type: 'step', id: step.id, outcome: 'failed', error: data});
+    return this.#ended({id: step.id, outcome: 'failed', error: data});
+  }
+
+  /** Waits for the steps before this one. They stand before it in the queue, so they never wait for it. */
+  async #blockedBy({id, needs}: CopyStep): Promise<StepResult | undefined> {
+    for (const need of needs) {
+      const before = await this.#results.get(need);
+      if (before === undefined || before.outcome === 'done' || before.outcome === 'present')
+        continue;
+      if (before.outcome === 'not-started') return {id, outcome: 'not-started'};
+      return {id, outcome: 'blocked', ...(before.error ? {error: before.error} : {})};
+    }
+    return undefined;
+  }
+
+  #ended(result: StepResult): StepResult {
+    const {id, outcome, error} = result;
+    this.#context.report({type: 'step-ended', step: id, outcome, ...(error ? {error} : {})});
+    return result;
+  }
+}
