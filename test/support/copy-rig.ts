@@ -1,0 +1,161 @@
+import {
+  type ApplySettings,
+  DEFAULT_JOBS,
+  type Repositories,
+} from '../../src/apply/apply-context.ts';
+import {applyPlan} from '../../src/apply/apply-plan.ts';
+import {openJournal} from '../../src/apply/journal.ts';
+import {readCopyWish} from '../../src/cli/copy-wish.ts';
+import {makePlan} from '../../src/cli/make-plan.ts';
+import {HttpClient} from '../../src/http/client.ts';
+import type {Timeouts} from '../../src/http/dispatchers.ts';
+import {digestOf} from '../../src/model/digest.ts';
+import type {RunEvent} from '../../src/model/event.ts';
+import {childBlobs, childManifests} from '../../src/model/manifest.ts';
+import type {RunResult} from '../../src/model/outcome.ts';
+import type {CopyPlan} from '../../src/model/plan.ts';
+import {parseReference, type RepositoryPath} from '../../src/model/reference.ts';
+import {Registry} from '../../src/registry/registry.ts';
+import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
+import {FaultScript} from '../../src/sandbox/faults/fault-script.ts';
+import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
+import {collect, NEVER} from './streams.ts';
+import {type TempDirectory, tempDirectory} from './temp.ts';
+import {CHUNK, HASTY} from './transfer-rig.ts';
+
+export interface RunOptions {
+  readonly source?: FaultScript;
+  readonly destination?: FaultScript;
+  readonly timeouts?: Timeouts;
+  readonly settings?: Partial<ApplySettings>;
+  readonly report?: (event: RunEvent) => void;
+  readonly stopping?: AbortSignal;
+  readonly aborted?: AbortSignal;
+}
+
+/** Two sandboxes whose faults are chosen anew for each run of a plan, and a journal that outlives the runs. */
+export class CopyRig implements AsyncDisposable {
+  readonly source: Sandbox;
+  readonly destination: Sandbox;
+  readonly #faults: {source: FaultScript; destination: FaultScript};
+  readonly #temp: TempDirectory;
+
+  private constructor(
+    source: Sandbox,
+    destination: Sandbox,
+    faults: {source: FaultScript; destination: FaultScript},
+    temp: TempDirectory,
+  ) {
+    this.source = source;
+    this.destination = destination;
+    this.#faults = faults;
+    this.#temp = temp;
+  }
+
+  static async start(): Promise<CopyRig> {
+    const faults = {source: noFaults(), destination: noFaults()};
+    const source = await startSandbox({
+      intercept: (exchange, next) => faults.source.intercept(exchange, next),
+    });
+    const destination = await startSandbox({
+      intercept: (exchange, next) => faults.destination.intercept(exchange, next),
+    });
+    return new CopyRig(source, destination, faults, await tempDirectory());
+  }
+
+  /** Plans a copy of a whole repository, without faults. */
+  async plan(from: RepositoryPath, to: string): Promise<CopyPlan> {
+    await using http = new HttpClient();
+    const wish = readCopyWish(`${this.source.host}/${from}`, `${this.destination.host}/${to}`, {});
+    const made = await makePlan(wish, repositories(http), () => undefined, {signal: NEVER});
+    return made.plan;
+  }
+
+  /** Applies a plan as a process of its own would: with connections of its own and what the journal has. */
+  async apply(plan: CopyPlan, options: RunOptions = {}): Promise<RunResult> {
+    const {source, destination, settings, report, stopping, aborted, timeouts} = options;
+    this.#faults.source = source ?? noFaults();
+    this.#faults.destination = destination ?? noFaults();
+    const retry = {attempts: 3, attemptsAt500: 2, baseMs: 1, capMs: 4, budgetMs: 5_000};
+    await using http = new HttpClient({retry, ...(timeouts ? {timeouts} : {})});
+    await using journal = await openJournal({
+      file: this.#temp.join(`${plan.id.slice(7)}.ndjson`),
+      plan: plan.id,
+      now: () => new Date(0),
+      processes: {pid: process.pid, isRunning: () => false},
+    });
+    return await applyPlan(
+      plan,
+      {
+        repositories: repositories(http),
+        journal,
+        report: report ?? (() => undefined),
+        settings: {
+          chunk: {min: CHUNK, max: CHUNK},
+          retry: HASTY,
+          jobs: DEFAULT_JOBS,
+          onFailure: 'continue',
+          ...settings,
+        },
+        fresh: false,
+      },
+      {stopping: stopping ?? NEVER, aborted: aborted ?? NEVER},
+    );
+  }
+
+  /** Walks the destination's storage and tells what is wrong: a tag whose image is not whole, bytes that are others. */
+  async problems(): Promise<readonly string[]> {
+    const {storage} = this.destination;
+    const found: string[] = [];
+    for (const repository of await storage.repositories()) {
+      const tags = await storage.manifests.tags(repository);
+      const roots = await Promise.all(
+        tags.map((tag) => storage.manifests.resolve(repository, tag)),
+      );
+      for (const queue = [...roots]; queue.length > 0; ) {
+        const digest = queue.pop();
+        const manifest = digest && (await storage.manifests.get(repository, digest));
+        if (!manifest) {
+          found.push(`${repository}: the manifest ${digest} is missing`);
+          continue;
+        }
+        if (digestOf(manifest.bytes) !== digest) found.push(`${repository}: ${digest} is other`);
+        queue.push(...childManifests(manifest.view).map((child) => child.digest));
+        for (const blob of childBlobs(manifest.view)) {
+          const size = await storage.blobs.size(repository, blob.digest);
+          if (size === undefined) {
+            found.push(`${repository}: the blob ${blob.digest} is missing`);
+            continue;
+          }
+          const bytes = await collect(storage.blobs.read(blob.digest, {start: 0, end: size}));
+          if (digestOf(bytes) !== blob.digest) found.push(`${repository}: ${blob.digest} is other`);
+        }
+      }
+    }
+    return found;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.source.close(), this.destination.close()]);
+    await this.#temp[Symbol.asyncDispose]();
+  }
+}
+
+export function scriptOf(rules: readonly FaultRuleInput[]): FaultScript {
+  return new FaultScript(rules);
+}
+
+function noFaults(): FaultScript {
+  return new FaultScript([]);
+}
+
+function repositories(http: HttpClient): Repositories {
+  const opened = new Map<string, Registry>();
+  const open = (name: string, side: 'source' | 'destination') => {
+    const {registry: host, path} = parseReference(name);
+    const registry = opened.get(`${side} ${host}`) ?? new Registry({host, side, http});
+    opened.set(`${side} ${host}`, registry);
+    return registry.repository(path);
+  };
+  return {source: (name) => open(name, 'source'), destination: (name) => open(name, 'destination')};
+}
