@@ -3,6 +3,7 @@ import type {Digest} from '../model/digest.ts';
 import type {Report} from '../model/event.ts';
 import type {Manifest} from '../model/manifest.ts';
 import type {CopyPlan} from '../model/plan.ts';
+import {parsePlatform} from '../model/platform.ts';
 import type {Call} from '../model/port.ts';
 import {observeRoute} from '../observe/observe-route.ts';
 import {attachmentSubject} from '../plan/attachment.ts';
@@ -28,6 +29,7 @@ export async function makePlan(
   const single = tag !== undefined || digest !== undefined;
   // The filters are checked before anything is asked.
   selectTags([], filters);
+  filters.platforms?.forEach(parsePlatform);
   const looksInside =
     filters.newest !== undefined ||
     filters.newerThan !== undefined ||

@@ -1,6 +1,7 @@
 import {ERROR_CODES} from '../model/error-codes.ts';
 import {asTransshipError, type Side} from '../model/error.ts';
 import type {ErrorData} from '../model/event.ts';
+import {printable} from '../report/words.ts';
 import type {TextSink} from './io.ts';
 
 const WHOSE: Readonly<Record<Side, string>> = {
@@ -12,16 +13,45 @@ const WHOSE: Readonly<Record<Side, string>> = {
 
 /** Three lines: what was wrong, whose side it is on, what to do. */
 export function errorLines({code, side, message, hint}: ErrorData): string {
-  return `error: ${message} [${code}]\n side: ${WHOSE[side]}\n hint: ${hint}\n`;
+  return `error: ${inOneLine(message)} [${code}]\n side: ${WHOSE[side]}\n hint: ${inOneLine(hint)}\n`;
+}
+
+/** Messages quote what came from outside: it must neither add lines nor move the cursor. */
+function inOneLine(text: string): string {
+  return printable(text.replaceAll(/\s+/g, ' '));
+}
+
+/** How what ended a command is told. */
+export interface ErrorStyle {
+  /** `json`: as one more event, so that every line of `--progress json` is JSON. */
+  readonly form: 'text' | 'json';
+  /** Where it came from, too: its stack, and those of its causes. */
+  readonly debug: boolean;
 }
 
 /**
  * Prints what ended a command.
  * @returns the exit code that belongs to it
  */
-export function printError(thrown: unknown, stderr: TextSink, debug: boolean): number {
+export function printError(thrown: unknown, stderr: TextSink, {form, debug}: ErrorStyle): number {
   const error = asTransshipError(thrown, 'local');
-  stderr.write(errorLines(error));
-  if (debug && error.stack) stderr.write(`${error.stack}\n`);
-  return ERROR_CODES[error.code];
+  const {code, side, message, hint} = error;
+  const trace = debug ? {trace: traceOf(error)} : {};
+  if (form === 'json') {
+    const event = {type: 'error', error: {code, side, message, hint}, ...trace};
+    stderr.write(`${JSON.stringify(event)}\n`);
+  } else {
+    stderr.write(errorLines(error));
+    for (const line of trace.trace ?? []) stderr.write(`${printable(line)}\n`);
+  }
+  return ERROR_CODES[code];
+}
+
+/** The stacks of an error and its causes, line by line. */
+function traceOf(error: unknown): string[] {
+  const lines: string[] = [];
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth += 1) {
+    lines.push(...`${depth === 0 ? '' : 'caused by '}${at.stack ?? String(at)}`.split('\n'));
+  }
+  return lines;
 }

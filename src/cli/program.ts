@@ -8,7 +8,7 @@ import {addShow} from './commands/show.ts';
 import {addStatus} from './commands/status.ts';
 import {addVerify} from './commands/verify.ts';
 import type {Io} from './io.ts';
-import {printError} from './print-error.ts';
+import {type ErrorStyle, printError} from './print-error.ts';
 
 /**
  * Runs one command line. All that it prints goes through `io`.
@@ -21,6 +21,7 @@ export async function runProgram(
   io: Io,
 ): Promise<number> {
   let exitCode = 0;
+  const style = errorStyle(args);
   const program = buildProgram(version, io, (code) => {
     exitCode = code;
   });
@@ -30,10 +31,9 @@ export async function runProgram(
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0;
-      return printError(usageError(error), io.stderr, false);
+      return printError(usageError(error), io.stderr, style);
     }
-    if (io.aborted.aborted) return printError(interruptedError(), io.stderr, false);
-    return printError(error, io.stderr, args.includes('--debug'));
+    return printError(isInterruption(error, io) ? interruptedError() : error, io.stderr, style);
   }
 }
 
@@ -65,6 +65,20 @@ function configure(command: Command, io: Io): void {
     writeErr: () => undefined,
   });
   for (const child of command.commands) configure(child, io);
+}
+
+/** Read from the words themselves: an error in them must be told in the same way. */
+function errorStyle(args: readonly string[]): ErrorStyle {
+  const isJson = args.some(
+    (arg, at) => arg === '--progress=json' || (arg === '--progress' && args[at + 1] === 'json'),
+  );
+  return {form: isJson ? 'json' : 'text', debug: args.includes('--debug')};
+}
+
+/** What a signal ended rejects with the signal's reason. */
+function isInterruption(error: unknown, {stopping, aborted}: Io): boolean {
+  if (aborted.aborted) return true;
+  return stopping.aborted && error instanceof DOMException && error.name === 'AbortError';
 }
 
 function usageError(error: CommanderError): TransshipError {

@@ -50,35 +50,39 @@ export async function runPlan(
     now: io.now,
     processes: io.processes,
   });
-  const result = await applyPlan(
-    plan,
-    {
-      repositories: registries,
-      journal,
-      report,
-      settings: settingsOf(flags),
-      fresh: origin.kind === 'made',
-      ...(origin.kind === 'made' ? {observed: origin.observed} : {}),
-    },
-    io,
+  const context = {
+    repositories: registries,
+    journal,
+    report,
+    settings: settingsOf(flags),
+    fresh: origin.kind === 'made',
+    ...(origin.kind === 'made' ? {observed: origin.observed} : {}),
+  };
+  const tell = (): void => report(STOPPING);
+  io.stopping.addEventListener('abort', tell, {once: true});
+  const result = await applyPlan(plan, context, io).finally(() =>
+    io.stopping.removeEventListener('abort', tell),
   );
   if (result.result === 'done') await registries.pack(call);
   return result;
 }
 
+/** The first signal takes some time to have its effect: whoever sent it should know. */
+const STOPPING = {
+  type: 'notice',
+  code: 'STOPPING',
+  message: 'finishing what is under way; interrupt again to stop at once',
+} as const;
+
 /** @throws TransshipError with the code of the first check that forbids the plan; exit 3 */
 function throwIfForbidden({checks}: CopyPlan): void {
   const forbidden = checks.find(({result}) => result === 'forbid');
   if (forbidden === undefined) return;
-  const {code, subject, message, hint} = forbidden;
-  throw new TransshipError(
-    isErrorCode(code) ? code : 'SOURCE_INCOMPLETE',
-    `${subject}: ${message}`,
-    {
-      side: 'source',
-      hint,
-    },
-  );
+  const {code, message, hint} = forbidden;
+  throw new TransshipError(isErrorCode(code) ? code : 'SOURCE_INCOMPLETE', message, {
+    side: code === 'DESTINATION_CONFLICT' ? 'destination' : 'source',
+    hint,
+  });
 }
 
 /** Beside the plan; for a copy without a plan file, by what was asked for, so that running it again finds it. */

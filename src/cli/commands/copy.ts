@@ -51,7 +51,7 @@ Examples:
         wish,
         session.registries,
         session.report,
-        session.call,
+        session.reading,
       );
       reportWarnings(plan, session.report);
       return {plan, run: await runPlan(plan, {kind: 'made', observed}, flags, io, session)};

@@ -53,8 +53,8 @@ Examples:
     'html',
   ]).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
-    const made = await withSession(io, flags, ({registries, report, call}) =>
-      makePlan(wish, registries, report, call),
+    const made = await withSession(io, flags, ({registries, report, reading}) =>
+      makePlan(wish, registries, report, reading),
     );
     if (flags.out !== undefined) await writePlanFile(flags.out, made.plan);
     io.stdout.write(renderPlan(made.plan, flags.format));

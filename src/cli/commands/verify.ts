@@ -23,8 +23,8 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
   addFormatFlag(addProgressFlag(addHostFlags(command)), ['text', 'json', 'markdown']).action(
     async (file: string, flags: Flags) => {
       const plan = await readCopyPlanFile(file);
-      const result = await withSession(io, flags, ({registries, call}) =>
-        verifyPlan(plan, registries, call),
+      const result = await withSession(io, flags, ({registries, reading}) =>
+        verifyPlan(plan, registries, reading),
       );
       io.stdout.write(renderVerify(result, flags.format));
       done(result.differences.length === 0 ? 0 : 2);

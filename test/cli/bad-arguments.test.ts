@@ -1,0 +1,152 @@
+import {mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
+import {describe, expect, test} from 'vitest';
+import type {RepositoryPath} from '../../src/model/reference.ts';
+import {loadLayout} from '../../src/sandbox/load-layout.ts';
+import {startSandbox} from '../../src/sandbox/sandbox.ts';
+import {toldError} from '../support/error-lines.ts';
+import {layoutDirectory} from '../support/fixtures.ts';
+import {tempDirectory} from '../support/temp.ts';
+import {transship} from '../support/transship.ts';
+
+/** Nothing answers there; nothing is asked, either. */
+const TO = '127.0.0.1:1/to';
+
+describe('what cannot be meant is refused with 64, before any request', () => {
+  test.each([
+    ['no command', [], 'USAGE', 'no command'],
+    ['an unknown command', ['cpoy', 'a', 'b'], 'USAGE', "'cpoy'"],
+    ['an unknown flag', ['copy', '--plattform', 'x', 'a', 'b'], 'USAGE', "'--plattform'"],
+    ['a missing argument', ['copy', 'a'], 'USAGE', "'destination'"],
+    ['too many arguments', ['copy', 'a', 'b', 'c'], 'USAGE', 'arguments'],
+    ['a flag without its value', ['copy', 'a', 'b', '--tag'], 'USAGE', '--tag'],
+    ['plan without a kind', ['plan'], 'USAGE', 'no command'],
+    ['not a number', ['copy', 'a', 'b', '--newest', '-1'], 'USAGE', '--newest'],
+    ['not a size', ['copy', 'a', 'b', '--chunk-size', '4 lots'], 'USAGE', '--chunk-size'],
+    ['not a kind of progress', ['copy', 'a', 'b', '--progress', 'fast'], 'USAGE', '--progress'],
+    ['not a format', ['plan', 'copy', 'a', 'b', '--format', 'xml'], 'USAGE', '--format'],
+    ['not a policy', ['copy', 'a', 'b', '--on-failure', 'cry'], 'USAGE', '--on-failure'],
+    ['capitals', ['copy', 'localhost/Team/App', TO], 'REFERENCE_INVALID', 'Team/App'],
+    ['nothing', ['copy', '', TO], 'REFERENCE_INVALID', '""'],
+    ['a bad tag', ['copy', 'localhost/app:-x', TO], 'REFERENCE_INVALID', '-x'],
+    ['a short digest', ['copy', 'localhost/app@sha256:ab', TO], 'REFERENCE_INVALID', 'sha256:ab'],
+    ['a bad host', ['copy', 'loc_al.host/app', TO], 'REFERENCE_INVALID', 'loc_al.host'],
+    ['an unknown transport', ['copy', 'http://localhost/app', TO], 'TRANSPORT_UNKNOWN', 'http:'],
+    ['skopeo’s storage', ['copy', 'containers-storage:a', TO], 'TRANSPORT_UNKNOWN', 'storage'],
+    ['a folder of blobs', ['copy', 'dir:/tmp/x', TO], 'TRANSPORT_UNSUPPORTED', 'dir:/tmp/x'],
+    [
+      'a digest as target',
+      ['copy', 'localhost/a:1', `${TO}@sha256:${'a'.repeat(64)}`],
+      'USAGE',
+      'digest',
+    ],
+    ['one tag for all', ['copy', 'localhost/a', `${TO}:latest`], 'USAGE', 'latest'],
+    ['an open bracket', ['copy', 'localhost/a', TO, '--tag', '['], 'FILTER_INVALID', '--tag'],
+    ['no range', ['copy', 'localhost/a', TO, '--semver', 'new'], 'FILTER_INVALID', '--semver'],
+    [
+      'no age',
+      ['copy', 'localhost/a', TO, '--newer-than', 'old'],
+      'FILTER_INVALID',
+      '--newer-than',
+    ],
+    ['no platform', ['copy', 'localhost/a', TO, '--platform', 'arm'], 'PLATFORM_INVALID', 'arm'],
+    ['no host', ['copy', 'localhost/a', TO, '--plain-http', 'a/b'], 'USAGE', '--plain-http'],
+  ])('%s', async (_what, args, code, named) => {
+    const error = toldError(await transship(args));
+    expect(error).toMatchObject({code, exit: 64, side: 'this machine'});
+    expect(error.message).toContain(named);
+  });
+
+  test('an unknown flag that is nearly one is put right', async () => {
+    const {message} = toldError(await transship(['copy', 'a', 'b', '--plattform', 'x']));
+    expect(message).toContain('--platform');
+  });
+
+  test('a proxy that is none, without its password', async () => {
+    const env = {HTTPS_PROXY: 'socks5://me:hunter2secret@proxy:1080'};
+    const error = toldError(await transship(['copy', 'r.test/a', TO], {env}));
+    expect(error).toMatchObject({code: 'USAGE', exit: 64});
+    expect(JSON.stringify(error)).not.toContain('hunter2secret');
+  });
+});
+
+describe('files that cannot be used', () => {
+  test.each([
+    ['absent', undefined, 'FILE_UNREADABLE'],
+    ['empty', '', 'PLAN_INVALID'],
+    ['not JSON', 'steps:\n- copy', 'PLAN_INVALID'],
+    ['not UTF-8', Buffer.from([0xff, 0xfe, 0x00]), 'FILE_UNREADABLE'],
+    ['another JSON', '{"a": 1}', 'PLAN_INVALID'],
+    ['a list', '[]', 'PLAN_INVALID'],
+    ['of a newer format', '{"format": 2, "kind": "copy"}', 'PLAN_FORMAT_NEWER'],
+  ])('a plan that is %s', async (_what, content, code) => {
+    await using temp = await tempDirectory();
+    const file = temp.join('p.json');
+    if (content !== undefined) await writeFile(file, content);
+    for (const command of ['apply', 'verify', 'show', 'status']) {
+      const error = toldError(await transship([command, file]));
+      expect(error).toMatchObject({code, exit: 64, side: 'this machine'});
+      expect(error.message).toContain(file);
+    }
+    expect(await readdir(temp.path)).toEqual(content === undefined ? [] : ['p.json']);
+  });
+
+  test('a plan that was edited by hand', async () => {
+    await using temp = await tempDirectory();
+    await using sandbox = await startSandbox();
+    await loadLayout(sandbox.storage, layoutDirectory('helm'), 'a' as RepositoryPath);
+    const file = temp.join('p.json');
+    await transship(['plan', 'copy', `${sandbox.host}/a`, `${sandbox.host}/b`, '--out', file]);
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, text.replaceAll(`${sandbox.host}/b`, `${sandbox.host}/c`));
+    sandbox.log.clear();
+
+    const error = toldError(await transship(['apply', file]));
+
+    expect(error).toMatchObject({code: 'PLAN_EDITED', exit: 64});
+    expect(sandbox.log.entries).toEqual([]);
+    expect(await readdir(temp.path)).toEqual(['p.json']);
+  });
+
+  test('a plan that cannot be written is not written at all', async () => {
+    await using temp = await tempDirectory();
+    await using sandbox = await startSandbox();
+    await loadLayout(sandbox.storage, layoutDirectory('helm'), 'a' as RepositoryPath);
+    const places = [`${sandbox.host}/a`, `${sandbox.host}/b`];
+    await mkdir(temp.join('folder'));
+    for (const file of [temp.join('none', 'p.json'), temp.join('folder')]) {
+      const error = toldError(await transship(['plan', 'copy', ...places, '--out', file]));
+      expect(error).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1, side: 'this machine'});
+      expect(error.message).toContain(file);
+    }
+    expect(await readdir(temp.path)).toEqual(['folder']);
+  });
+
+  test.each([
+    ['absent', '--authfile', undefined],
+    ['not JSON', '--authfile', 'machine r login me'],
+    ['not JSON objects', '--authfile', '{"auths": {"127.0.0.1:1": "me:secret"}}'],
+  ])('an authfile that is %s', async (_what, flag, content) => {
+    await using temp = await tempDirectory();
+    const file = temp.join('auth.json');
+    if (content !== undefined) await writeFile(file, content);
+    await using sandbox = await startSandbox({
+      auth: {kind: 'basic', users: []},
+    });
+    const run = await transship(['copy', `${sandbox.host}/a`, TO, flag, file]);
+    const error = toldError(run);
+    expect(error).toMatchObject({code: 'CREDENTIALS_INVALID', exit: 64, side: 'this machine'});
+    expect(error.message).toContain(file);
+    expect(run.stderr).not.toContain('secret');
+  });
+
+  test('a CA file that is none', async () => {
+    await using temp = await tempDirectory();
+    await writeFile(temp.join('ca.pem'), 'not a certificate');
+    for (const name of ['ca.pem', 'absent.pem']) {
+      const flags = ['--ca-file', temp.join(name)];
+      const error = toldError(await transship(['copy', 'registry.invalid/a', TO, ...flags]));
+      expect(error).toMatchObject({code: 'TLS_FILE_INVALID', exit: 64});
+      expect(error.message).toContain(name);
+    }
+  });
+});

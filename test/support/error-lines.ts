@@ -1,0 +1,23 @@
+import type {ProgramResult} from './program.ts';
+
+/** What a command says when it ends with an error. */
+export interface ToldError {
+  readonly code: string;
+  readonly exit: number;
+  readonly side: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+const FORM = /^error: (.+) \[([A-Z0-9_]+)\]\n side: (.+)\n hint: (.+)\n$/;
+
+/**
+ * Reads the three lines of an error from stderr.
+ * @throws Error where stderr holds anything else, or stdout anything at all
+ */
+export function toldError({code: exit, stdout, stderr}: ProgramResult): ToldError {
+  const [, message = '', code = '', side = '', hint = ''] = FORM.exec(stderr) ?? [];
+  if (code === '' || stdout !== '')
+    throw new Error(`not an error in three lines (exit ${exit}): ${stdout}${stderr}`);
+  return {code, exit, side, message, hint};
+}
