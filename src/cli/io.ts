@@ -1,3 +1,4 @@
+import type {RetryPolicy} from '../http/retry.ts';
 import type {Redactor} from '../http/secrets.ts';
 import type {Processes} from '../apply/journal-lock.ts';
 
@@ -20,6 +21,8 @@ export interface Io {
   /** Blanks secrets out of everything that is written. */
   readonly redactor: Redactor;
   readonly processes: Processes;
+  /** When requests are sent again. Default: the HTTP client's. */
+  readonly retry?: RetryPolicy;
   /** The first signal: finish what is under way. */
   readonly stopping: AbortSignal;
   /** The second: stop at once. */

@@ -41,6 +41,7 @@ export class Registries implements Repositories, AsyncDisposable {
     this.#options = options;
     this.#plainHttp = new HostSet('--plain-http', flags.plainHttp ?? []);
     this.#http = new HttpClient({
+      ...(io.retry ? {retry: io.retry} : {}),
       settings: {
         connectOptions: tlsFromFiles({
           certsDirs: certsDirs(io.home),

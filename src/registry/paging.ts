@@ -55,12 +55,12 @@ export async function readPage(answer: HttpAnswer): Promise<unknown> {
   throw unreadable(answer, `is larger than ${PAGE_LIMIT} bytes`);
 }
 
-export function unreadable(
-  {request, status}: HttpAnswer,
-  why: string,
-  cause?: unknown,
-): TransshipError {
-  return new TransshipError('RESPONSE_INVALID', `the list at ${request.url.pathname} ${why}`, {
+/** A page in HTML, whatever its status, is no registry's: a web application before it, or in its place, answers. */
+export function unreadable(answer: HttpAnswer, why: string, cause?: unknown): TransshipError {
+  const {request, status} = answer;
+  const isHtml = /^text\/html\b/i.test(answer.header('content-type') ?? '');
+  const list = `the list at ${request.url.host}${request.url.pathname}`;
+  return new TransshipError(isHtml ? 'NOT_A_REGISTRY' : 'RESPONSE_INVALID', `${list} ${why}`, {
     side: request.side,
     hint: 'check host and port: is it a registry?',
     status,

@@ -2,6 +2,7 @@ import {Writable} from 'node:stream';
 import {isRunning} from '../../src/cli/is-running.ts';
 import {runProgram} from '../../src/cli/program.ts';
 import {redactedSink, redactedStream} from '../../src/cli/redacted.ts';
+import {DEFAULT_RETRY, type RetryPolicy} from '../../src/http/retry.ts';
 import {Redactor} from '../../src/http/secrets.ts';
 import type {ProgramResult} from './program.ts';
 import {NEVER} from './streams.ts';
@@ -16,6 +17,8 @@ export interface TransshipOptions {
   readonly stopping?: AbortSignal;
   /** The second. */
   readonly aborted?: AbortSignal;
+  /** When requests are sent again. Default: at once. */
+  readonly retry?: RetryPolicy;
   /** Told what is written to stderr, as it is written. */
   readonly onStderr?: (text: string) => void;
 }
@@ -49,6 +52,7 @@ export async function transship(
     uid: undefined,
     now: () => new Date(),
     redactor,
+    retry: options.retry ?? {...DEFAULT_RETRY, baseMs: 0},
     processes: {pid: process.pid, isRunning: (pid) => isRunning(process, pid)},
     stopping: options.stopping ?? NEVER,
     aborted: options.aborted ?? NEVER,

@@ -1,0 +1,127 @@
+import type {ServerResponse} from 'node:http';
+import {writeFile} from 'node:fs/promises';
+import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {DEFAULT_RETRY} from '../../src/http/retry.ts';
+import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
+import {type TestAuthority, testAuthority} from '../support/certificates.ts';
+import {credentialHelpers} from '../support/credential-helper.ts';
+import {toldError} from '../support/error-lines.ts';
+import {sendError, sendJson, startHttpServer} from '../support/http-server.ts';
+import {pushImage} from '../support/push-image.ts';
+import {tempDirectory} from '../support/temp.ts';
+import {transship} from '../support/transship.ts';
+
+const cleanup = new AsyncDisposableStack();
+let sandbox: Sandbox;
+let authority: TestAuthority;
+
+beforeAll(async () => {
+  sandbox = cleanup.use(await startSandbox());
+  authority = cleanup.use(await testAuthority());
+  await pushImage(sandbox.url, 'good', 'latest');
+});
+afterAll(() => cleanup.disposeAsync());
+
+const HTML = '<!doctype html><html><head><title>Welcome</title></head></html>';
+
+function page(response: ServerResponse, status: number): void {
+  response.writeHead(status, {'content-type': 'text/html; charset=utf-8'}).end(HTML);
+}
+
+const refused = (status: number, code: string) => (response: ServerResponse) =>
+  sendError(response, status, code, {'retry-after': '0'});
+
+describe.each(['source', 'destination'] as const)('the %s', (side) => {
+  const places = (host: string) =>
+    side === 'source'
+      ? [`${host}/team/app`, `${sandbox.host}/never`]
+      : [`${sandbox.host}/good`, `${host}/team/app`];
+  const {attempts, attemptsAt500} = DEFAULT_RETRY;
+
+  test.each([
+    ['a page', (response: ServerResponse) => page(response, 200), 'NOT_A_REGISTRY', 1],
+    ['a page with 404', (response: ServerResponse) => page(response, 404), 'NOT_A_REGISTRY', 1],
+    ['401', refused(401, 'UNAUTHORIZED'), 'UNAUTHORIZED', 1],
+    ['403', refused(403, 'DENIED'), 'FORBIDDEN', 1],
+    ['429', refused(429, 'TOOMANYREQUESTS'), 'RATE_LIMITED', attempts],
+    ['500', refused(500, 'UNKNOWN'), 'REGISTRY_UNAVAILABLE', attemptsAt500],
+    ['503', refused(503, 'UNAVAILABLE'), 'REGISTRY_UNAVAILABLE', attempts],
+    ['418', refused(418, 'TEAPOT'), 'REGISTRY_REFUSED', 1],
+    [
+      'another JSON',
+      (response: ServerResponse) => sendJson(response, 200, []),
+      'RESPONSE_INVALID',
+      1,
+    ],
+    [
+      'a broken answer',
+      (response: ServerResponse) => void response.destroy(),
+      'CONNECTION_FAILED',
+      attempts,
+    ],
+  ])('answers with %s', async (_what, answer, code, most) => {
+    await using server = await startHttpServer(({url}, response) => {
+      if (url.pathname === '/v2/') sendJson(response, 200, {});
+      else answer(response);
+    });
+    const error = toldError(await transship(['copy', ...places(server.host)]));
+    expect(error).toMatchObject({code, exit: 1, side: `the ${side}`});
+    expect(error.message).toContain(server.host);
+    const asked = server.requests.filter(({url}) => url.pathname !== '/v2/');
+    expect(asked).toHaveLength(most);
+    expect(asked.map(({method}) => method)).not.toContain('POST');
+  });
+
+  test('has a certificate for another name', async () => {
+    const {cert, key} = authority.otherServer;
+    await using server = await startHttpServer((_request, response) => page(response, 200), {
+      tls: {cert, key},
+    });
+    const flags = ['--ca-file', authority.authority.certFile];
+    const error = toldError(await transship(['copy', ...places(server.host), ...flags]));
+    expect(error).toMatchObject({code: 'TLS_CERTIFICATE', exit: 1, side: `the ${side}`});
+    expect(error.hint).toContain('--ca-file');
+    expect(server.requests).toEqual([]);
+  });
+
+  test('has no such host', async () => {
+    const error = toldError(await transship(['copy', ...places('registry.invalid')]));
+    expect(error).toMatchObject({code: 'HOST_NOT_FOUND', exit: 1, side: `the ${side}`});
+    expect(error.message).toContain('registry.invalid');
+  });
+
+  test('does not listen', async () => {
+    const closed = await startHttpServer((_request, response) => page(response, 200));
+    await closed[Symbol.asyncDispose]();
+    const error = toldError(await transship(['copy', ...places(closed.host)]));
+    expect(error).toMatchObject({code: 'CONNECTION_FAILED', exit: 1, side: `the ${side}`});
+  });
+});
+
+describe('what is asked for is not there', () => {
+  test.each([
+    ['repository', '/none', 'REPOSITORY_NOT_FOUND', '/none'],
+    ['tag', '/good:none', 'TAG_NOT_FOUND', '/good:none'],
+    ['tag of no repository', '/none:none', 'TAG_NOT_FOUND', '/none:none'],
+    ['digest', `/good@sha256:${'a'.repeat(64)}`, 'MANIFEST_NOT_FOUND', 'aaaa'],
+  ])('%s', async (_what, suffix, code, named) => {
+    const places = [`${sandbox.host}${suffix}`, `${sandbox.host}/never`];
+    const error = toldError(await transship(['copy', ...places]));
+    expect(error).toMatchObject({code, exit: 1, side: 'the source'});
+    expect(error.message).toContain(named);
+  });
+});
+
+test('a credential helper that fails is named, with its words', async () => {
+  await using helpers = await credentialHelpers();
+  await helpers.add('broken', 'echo "the keyring is locked" >&2; exit 3');
+  await using temp = await tempDirectory();
+  const authFile = temp.join('auth.json');
+  await writeFile(authFile, JSON.stringify({credsStore: 'broken'}));
+  await using server = await startSandbox({auth: {kind: 'basic', users: []}});
+  const args = ['copy', `${server.host}/a`, `${sandbox.host}/b`, '--authfile', authFile];
+  const error = toldError(await transship(args, {env: {PATH: helpers.path}}));
+  expect(error).toMatchObject({code: 'CREDENTIAL_HELPER_FAILED', exit: 1, side: 'this machine'});
+  expect(error.message).toContain('docker-credential-broken');
+  expect(error.message).toContain('the keyring is locked');
+});
