@@ -16,7 +16,7 @@ export type Guard = (exchange: Exchange) => Caller;
 export const openGuard: Guard = () => ({mayPull: () => true});
 
 /** Asks for a token of `tokens`, which answers on the same server. */
-export function tokenGuard(tokens: TokenService): Guard {
+export function tokenGuard(tokens: Pick<TokenService, 'service' | 'verify'>): Guard {
   return (exchange) => {
     const needed = accessFor(exchange);
     const [, token] = /^bearer +(\S+)$/i.exec(exchange.headers.authorization ?? '') ?? [];

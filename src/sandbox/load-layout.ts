@@ -25,6 +25,7 @@ const indexSchema = z.object({
 /**
  * Puts an OCI image layout (image-spec image-layout.md) into a repository, byte for byte, with its tags. What the
  * layout lists and does not have is left out: foreign layers, the other platforms of a sparse image.
+ * @param tagOf the tag that an entry of this name gets; undefined: none, and the entry is left out
  * @returns the tags
  * @throws TransshipError FILE_INVALID, FILE_UNREADABLE, MANIFEST_INVALID, BLOB_DIGEST_MISMATCH
  */
@@ -32,13 +33,15 @@ export async function loadLayout(
   storage: Storage,
   directory: string,
   repository: RepositoryPath,
+  tagOf: (name: Tag) => Tag | undefined = (name) => name,
 ): Promise<readonly Tag[]> {
   const load: Load = {storage, directory, repository, done: new Set()};
   const tags: Tag[] = [];
   for (const {mediaType, digest, annotations} of await readIndex(directory)) {
     const name = annotations?.[REF_NAME];
-    const tag = name !== undefined && isTag(name) ? name : undefined;
-    if (isManifestType(mediaType)) await loadManifest(load, digest, mediaType, tag);
+    const tag = name !== undefined && isTag(name) ? tagOf(name) : undefined;
+    const isLeftOut = name !== undefined && isTag(name) && tag === undefined;
+    if (isManifestType(mediaType) && !isLeftOut) await loadManifest(load, digest, mediaType, tag);
     if (tag !== undefined) tags.push(tag);
   }
   return tags;

@@ -31,6 +31,15 @@ export class Storage {
     return isInUse(await this.#tree.list(repositoryFolder(repository)));
   }
 
+  /** Gives a repository another name, with all that is in it. What is at the new name stays, and is added to. */
+  async rename(from: RepositoryPath, to: RepositoryPath): Promise<void> {
+    for (const part of await this.#tree.list(repositoryFolder(from))) {
+      // A part without "_" belongs to another repository, below this one.
+      if (part.startsWith('_'))
+        await this.#moveAll(`${repositoryFolder(from)}/${part}`, `${repositoryFolder(to)}/${part}`);
+    }
+  }
+
   /** All repositories in lexical order. */
   async repositories(): Promise<readonly RepositoryPath[]> {
     const found: RepositoryPath[] = [];
@@ -41,6 +50,12 @@ export class Storage {
       for (const part of inside) if (!part.startsWith('_')) folders.push(`${name}/${part}`);
     }
     return found.sort();
+  }
+
+  async #moveAll(from: string, to: string): Promise<void> {
+    if ((await this.#tree.size(from)) !== undefined) return this.#tree.move(from, to);
+    for (const name of await this.#tree.list(from))
+      await this.#moveAll(`${from}/${name}`, `${to}/${name}`);
   }
 }
 

@@ -1,0 +1,111 @@
+import {type Digest, isDigest} from '../../model/digest.ts';
+import {
+  childManifests,
+  MANIFEST_LIMIT,
+  type Manifest,
+  parseManifest,
+} from '../../model/manifest.ts';
+import {isKnownMediaType} from '../../gitlab/media-types.ts';
+import type {RepositoryPath} from '../../model/reference.ts';
+import type {Exchange} from '../exchange.ts';
+import {refusal} from '../refusal.ts';
+import type {RouteOf} from '../route.ts';
+import type {Instance} from './instance.ts';
+import {matches} from './pattern.ts';
+import type {TagLimits} from './registry-tokens.ts';
+
+/**
+ * Keeps protected and immutable tags as they are. It answers 401 though it is no question of who asks (GitLab container
+ * registry: registry/handlers/manifests.go, docs/spec/gitlab/http-api/errors.md).
+ * @throws Refusal PROTECTED_TAG, IMMUTABLE_TAG, PROTECTED_MANIFEST
+ */
+export async function requireUnlimited(
+  {storage}: Instance,
+  limits: TagLimits,
+  method: string,
+  {repository, reference}: RouteOf<'manifest'>,
+): Promise<void> {
+  if (isDigest(reference)) {
+    const isLimited = limits.delete.length + limits.immutable.length > 0;
+    if (method === 'DELETE' && isLimited) {
+      const message = 'manifest may be used by a protected tag';
+      throw refusal(401, 'PROTECTED_MANIFEST', message, {digest: reference});
+    }
+    return;
+  }
+  const denied = method === 'DELETE' ? limits.delete : limits.push;
+  if (denied.some((pattern) => matches(pattern, reference)))
+    throw refusal(401, 'PROTECTED_TAG', 'insufficient permissions to alter tag', {tag: reference});
+  const exists = (await storage.manifests.resolve(repository, reference)) !== undefined;
+  if (exists && limits.immutable.some((pattern) => matches(pattern, reference)))
+    throw refusal(401, 'IMMUTABLE_TAG', 'tag is immutable', {tag: reference});
+}
+
+/**
+ * With its database the registry knows the media types that it takes, and wants a subject before what refers to it
+ * (GitLab container registry: docs/supported-media-types.md, registry/handlers/manifests.go). Takes the body and puts
+ * it back.
+ * @throws Refusal MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN
+ */
+export async function checkManifest(
+  {mode, storage}: Instance,
+  exchange: Exchange,
+  {repository}: RouteOf<'manifest'>,
+): Promise<void> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of exchange.body) {
+    chunks.push(chunk);
+    size += chunk.byteLength;
+    // GitLab container registry: registry/handlers/manifests.go, `maxManifestBodySize`; others answer 413.
+    if (size > MANIFEST_LIMIT) throw refusal(400, 'MANIFEST_INVALID', 'payload limit exceeded');
+  }
+  exchange.body = again(chunks);
+  const manifest = readable(Buffer.concat(chunks), exchange.headers['content-type']);
+  if (mode === 'legacy' || !manifest || manifest.view.kind === 'schema1') return;
+  const {view, descriptor} = manifest;
+  const config = view.kind === 'image' ? view.config.mediaType : undefined;
+  for (const type of [descriptor.mediaType, config, view.artifactType]) {
+    if (type !== undefined && type !== '' && !isKnownMediaType(type)) {
+      const detail = `unknown media type: ${type}`;
+      throw refusal(400, 'MANIFEST_INVALID', 'manifest invalid', detail);
+    }
+  }
+  const subject = view.subject?.digest;
+  if (subject !== undefined && !(await storage.manifests.has(repository, subject)))
+    throw refusal(400, 'MANIFEST_BLOB_UNKNOWN', 'blob unknown to registry', {digest: subject});
+}
+
+/**
+ * A manifest that an index lists cannot be deleted, as long as there is a database to know it by.
+ * @throws Refusal MANIFEST_REFERENCED
+ */
+export async function requireDeletable(
+  {mode, storage}: Instance,
+  repository: RepositoryPath,
+  digest: Digest,
+): Promise<void> {
+  if (mode === 'legacy') return;
+  for (const tag of await storage.manifests.tags(repository)) {
+    const root = await storage.manifests.resolve(repository, tag);
+    const manifest = root && (await storage.manifests.get(repository, root));
+    const children = manifest ? childManifests(manifest.view) : [];
+    if (children.some((child) => child.digest === digest)) {
+      const message = 'manifest referenced by a manifest list';
+      throw refusal(409, 'MANIFEST_REFERENCED', message, digest);
+    }
+  }
+}
+
+/** What cannot be read is refused further on, with a better reason. */
+function readable(bytes: Uint8Array, contentType: string | undefined): Manifest | undefined {
+  try {
+    return parseManifest(bytes, contentType, undefined, 'local');
+  } catch {
+    return undefined;
+  }
+}
+
+async function* again(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+}

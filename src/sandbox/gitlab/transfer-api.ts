@@ -1,0 +1,109 @@
+import {z} from 'zod';
+import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
+import {rootOf} from '../../gitlab/namespace.ts';
+import {jsonReply, type Reply} from '../reply.ts';
+import {type ApiCall, bodyOf, groupOf, projectOf} from './api-call.ts';
+import {pageReply} from './api-page.ts';
+import {badRequest, notFound} from './api-refusal.ts';
+import {type MoveRefusal, moveProject, whyNotMove} from './move-project.ts';
+import {presentGroup, presentProject} from './present.ts';
+import {requireLevel} from './project-api.ts';
+import {levelInGroup, mayFill} from './rights.ts';
+import type {WorldGroup, WorldProject} from './world.ts';
+
+const transferSchema = z.object({namespace: z.coerce.string()});
+
+/** `PUT /projects/:id/transfer` (GitLab: lib/api/projects.rb, app/services/projects/transfer_service.rb). */
+export async function transferProject(call: ApiCall): Promise<Reply> {
+  const {world, person, events, background, switches} = call;
+  const project = projectOf(call);
+  requireLevel(call, project, ACCESS_LEVEL.owner);
+  // The policy of an archived project leaves its owner no right to move it.
+  if (project.archived) requireLevel(call, project, Number.POSITIVE_INFINITY);
+  const target = namespaceOf(call, bodyOf(call, transferSchema).namespace);
+  if (target === undefined) throw notFound('Namespace');
+  const why = await whyNotTransfer(call, project, target);
+  if (why !== undefined) {
+    const what = `transfer of ${world.projectPath(project)}`;
+    events.add(person.user.username, {kind: 'refused', what, why});
+    throw badRequest(`Failed to transfer project ${hashOf(call, why)}`);
+  }
+  const delayMs = switches.transferDelayMs;
+  const move = () => moveProject(call, project, {namespaceId: target});
+  if (delayMs === undefined) await move();
+  else background.later(delayMs, move);
+  return jsonReply(200, presentProject(call, project));
+}
+
+/** `GET /projects/:id/transfer_locations`: groups that the caller maintains, without the project's own. */
+export function listTransferLocations(call: ApiCall): Reply {
+  const project = projectOf(call);
+  requireLevel(call, project, ACCESS_LEVEL.maintainer);
+  return pageReply(
+    call,
+    locations(call, (group) => group.id !== project.namespaceId),
+  );
+}
+
+/** `GET /groups/:id/transfer_locations` */
+export function listGroupTransferLocations(call: ApiCall): Reply {
+  const group = groupOf(call);
+  const inside = new Set(call.world.withSubgroups(group).map(({id}) => id));
+  return pageReply(
+    call,
+    locations(call, ({id}) => !inside.has(id) && id !== group.parentId),
+  );
+}
+
+function locations(call: ApiCall, isWanted: (group: WorldGroup) => boolean): readonly object[] {
+  const {world, person, query} = call;
+  const search = (query.get('search') ?? '').toLowerCase();
+  return [...world.groups.values()]
+    .filter((group) => levelInGroup(world, person.user, group) >= ACCESS_LEVEL.maintainer)
+    .filter(isWanted)
+    .filter(({name, path}) => `${name} ${path}`.toLowerCase().includes(search))
+    .map((group) => presentGroup(call, group));
+}
+
+async function whyNotTransfer(
+  call: ApiCall,
+  project: WorldProject,
+  target: number,
+): Promise<string | undefined> {
+  const {world, person} = call;
+  const namespace = world.namespacePath(target) ?? '';
+  const to = `${namespace}/${project.path}`;
+  if (target === project.namespaceId) return 'Project is already in this namespace.';
+  if (!mayFill(world, person.user, target))
+    return "You don't have permission to transfer projects into that namespace.";
+  if (world.isTaken(to)) return 'Project with same name or path in target namespace already exists';
+  const isOtherRoot = rootOf(world.projectPath(project)) !== rootOf(to);
+  if (project.hasScopedPackages && isOtherRoot)
+    return "Root namespace can't be updated if the project has NPM packages scoped to the current root level namespace.";
+  return textOf(await whyNotMove(call, project, to));
+}
+
+function textOf(why: MoveRefusal | undefined): string | undefined {
+  switch (why) {
+    case undefined:
+      return undefined;
+    case 'no-gitlab-api':
+      return 'Project cannot be transferred, because image tags are present in its container registry';
+    case 'other-root':
+      return 'Project cannot be transferred to a different top-level namespace, because image tags are present in its container registry';
+    default:
+      return `Project cannot be transferred because of a container registry error: ${why}`;
+  }
+}
+
+/** A Ruby hash inside of a string; Ruby 3.4 writes it in another way than those before. */
+function hashOf({mode}: ApiCall, text: string): string {
+  return mode === 'legacy' ? `{:new_namespace=>["${text}"]}` : `{new_namespace: ["${text}"]}`;
+}
+
+function namespaceOf({world}: ApiCall, idOrPath: string): number | undefined {
+  if (!/^\d+$/.test(idOrPath))
+    return world.groupAt(idOrPath)?.id ?? world.userNamed(idOrPath)?.namespaceId;
+  const id = Number(idOrPath);
+  return world.namespacePath(id) === undefined ? undefined : id;
+}

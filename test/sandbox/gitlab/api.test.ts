@@ -1,0 +1,176 @@
+import {readFile} from 'node:fs/promises';
+import {fileURLToPath} from 'node:url';
+import {describe, expect, test} from 'vitest';
+import {parse} from 'yaml';
+import {startGitLabSandbox} from '../../../src/sandbox/gitlab/gitlab-sandbox.ts';
+import {parseSeed, readSeed} from '../../../src/sandbox/gitlab/seed.ts';
+import {layoutDirectory} from '../../support/fixtures.ts';
+import {type Rig, SEED, startRig} from './rig.ts';
+
+const IMAGES = 'projects/org%2Fbuild%2Fapp/registry/repositories';
+
+async function firstImage(rig: Rig): Promise<string> {
+  const [found] = (await rig.api('GET', IMAGES)).json as {id: number}[];
+  return `${IMAGES}/${found?.id}`;
+}
+
+describe('with many tags', () => {
+  const seed = {
+    ...SEED,
+    projects: [
+      {
+        path: 'org/build/app',
+        images: ['latest', ...Array.from({length: 24}, (_, index) => `t${index + 10}`)].map(
+          (tag) => ({
+            layout: layoutDirectory('busybox'),
+            tag,
+          }),
+        ),
+      },
+    ],
+    tokens: SEED.tokens?.filter(({project}) => project !== 'org/build/empty') ?? [],
+  };
+
+  test('lists come in pages, by number and by keyset', async () => {
+    await using rig = await startRig({seed});
+    const tags = `${await firstImage(rig)}/tags`;
+    const second = await rig.api('GET', `${tags}?page=2`);
+    expect(second.json).toHaveLength(5);
+    expect(second.headers.get('x-total')).toBe('25');
+    expect(second.headers.get('link')).not.toContain('rel="next"');
+    const keyset = await rig.api('GET', `${tags}?pagination=keyset&per_page=24`);
+    expect(keyset.json).toHaveLength(24);
+    expect(keyset.headers.get('link')).toMatch(/last=t32>; rel="next"$/);
+    expect(keyset.headers.get('x-total')).toBeNull();
+    const page = await rig
+      .client()
+      .ContainerRegistry.allTags('org/build/app', Number(tags.split('/').at(-2)));
+    expect(page).toHaveLength(25);
+  });
+
+  test('a bulk deletion spares latest and what is to be kept, once an hour', async () => {
+    let now = Date.parse('2026-01-01');
+    await using rig = await startRig({seed, clock: () => now});
+    const tags = `${await firstImage(rig)}/tags`;
+    expect((await rig.api('DELETE', tags)).json).toEqual({error: 'name_regex_delete is missing'});
+    const sweep = () =>
+      rig.api('DELETE', `${tags}?name_regex_delete=.*&name_regex_keep=t1.&keep_n=1`);
+    expect((await sweep()).status).toBe(202);
+    await rig.sandbox.settled();
+    expect((await rig.api('GET', `${tags}?per_page=100`)).json).toHaveLength(12);
+    expect((await sweep()).text).toContain('at most once an hour');
+    now += 3_600_001;
+    expect((await sweep()).status).toBe(202);
+  });
+});
+
+test('keyset pages need the database', async () => {
+  await using rig = await startRig({mode: 'legacy'});
+  const tags = `${await firstImage(rig)}/tags`;
+  expect((await rig.api('GET', `${tags}?pagination=keyset`)).status).toBe(405);
+  expect((await rig.api('GET', tags)).json).toHaveLength(1);
+});
+
+test('a deletion goes on in the background, and may fail', async () => {
+  await using rig = await startRig({
+    switches: {deletionDelayMs: 20, undeletable: new Set(['org/build/app/cr'])},
+  });
+  const image = await firstImage(rig);
+  const id = image.split('/').at(-1);
+  expect((await rig.api('DELETE', image)).status).toBe(202);
+  const status = async () => (await rig.api('GET', `registry/repositories/${id}`)).json;
+  expect(await status()).toMatchObject({status: expect.stringMatching('delete_') as string});
+  await rig.sandbox.settled();
+  expect(await status()).toMatchObject({status: 'delete_failed'});
+  rig.sandbox.switches.undeletable.clear();
+  await rig.api('DELETE', image);
+  await rig.sandbox.settled();
+  expect((await rig.api('GET', `registry/repositories/${id}`)).status).toBe(404);
+});
+
+test('the details of a tag name the manifest and the config', async () => {
+  await using rig = await startRig({clock: () => 0});
+  const tag = await rig.api('GET', `${await firstImage(rig)}/tags/v2.9.1`);
+  expect(tag.json).toMatchObject({
+    name: 'v2.9.1',
+    location: `${rig.host}/org/build/app/cr:v2.9.1`,
+    digest: expect.stringMatching(/^sha256:/) as string,
+    created_at: '1970-01-01T00:00:00.000Z',
+  });
+});
+
+test('requests beyond the limit are answered with 429', async () => {
+  await using rig = await startRig({rateLimit: {requests: 2}, clock: () => 30_000});
+  const answers = [];
+  for (let count = 0; count < 3; count++) answers.push(await rig.api('GET', 'version'));
+  const [first, , last] = answers;
+  expect(first?.headers.get('ratelimit-remaining')).toBe('1');
+  expect([last?.status, last?.text, last?.headers.get('retry-after')]).toEqual([
+    429,
+    'Retry later\n',
+    '30',
+  ]);
+});
+
+test('a token tells its scopes, and a job has no such thing', async () => {
+  await using rig = await startRig();
+  const self = await rig.api('GET', 'personal_access_tokens/self', {token: 'ada-registry'});
+  expect(self.json).toMatchObject({scopes: ['read_registry', 'write_registry']});
+  const asJob = {token: '', headers: {'job-token': 'app-job'}};
+  expect((await rig.api('GET', 'personal_access_tokens/self', asJob)).status).toBe(401);
+  expect((await rig.api('GET', IMAGES, asJob)).json).toHaveLength(1);
+  expect((await rig.api('GET', IMAGES.replace('app', 'empty'), asJob)).status).toBe(404);
+  expect((await rig.api('PUT', 'projects/org%2Fbuild%2Fapp', asJob)).status).toBe(401);
+  const scoped = await rig.api('PUT', 'projects/org%2Fbuild%2Fapp', {token: 'ada-read', body: {}});
+  expect(scoped).toMatchObject({status: 403, json: {error: 'insufficient_scope'}});
+});
+
+test('settings are kept, a switched-off registry is closed', async () => {
+  await using rig = await startRig();
+  const body = {
+    container_expiration_policy_attributes: {enabled: true, keep_n: 5},
+    container_registry_access_level: 'disabled',
+  };
+  const put = await rig.api('PUT', 'projects/org%2Fbuild%2Fapp', {body});
+  expect(put.json).toMatchObject({
+    container_expiration_policy: {enabled: true, keep_n: 5, cadence: '1d'},
+    container_registry_access_level: 'disabled',
+  });
+  expect((await rig.api('GET', IMAGES)).status).toBe(403);
+  const scope = 'repository:org/build/app/cr:pull';
+  expect((await rig.registryToken('x:ada-api', scope)).granted).toEqual([]);
+});
+
+test('projects may be moved to groups that the caller maintains', async () => {
+  await using rig = await startRig();
+  const found = await rig.api('GET', 'projects/org%2Fbuild%2Fapp/transfer_locations?search=build');
+  expect(found.json).toMatchObject([{full_path: 'new_org/build'}]);
+  const namespace = await rig.api('GET', 'namespaces/ada');
+  expect(namespace.json).toMatchObject({kind: 'user', full_path: 'ada'});
+  const projects = await rig.api('GET', 'groups/org/projects?include_subgroups=true');
+  expect(projects.json).toHaveLength(2);
+  expect((await rig.api('GET', 'groups/org/projects')).json).toEqual([]);
+  expect((await rig.api('GET', 'groups/org/registry/repositories')).json).toHaveLength(1);
+});
+
+test('the seed that comes along has the project of GitLab’s example', async () => {
+  const file = fileURLToPath(new URL('../../../plans/sandbox.yaml', import.meta.url));
+  await using sandbox = await startGitLabSandbox({seed: await readSeed(file)});
+  const answer = await fetch(
+    `${sandbox.url}/api/v4/projects/org%2Fbuild%2Fsample_project/registry/repositories?tags=true`,
+    {headers: {'private-token': 'sandbox-owner'}},
+  );
+  expect(await answer.json()).toMatchObject([
+    {name: 'cr', tags: [{path: 'org/build/sample_project/cr:v2.9.1'}]},
+  ]);
+});
+
+test('a seed that cannot be is an error that names the place', async () => {
+  const file = fileURLToPath(new URL('../../../plans/sandbox.yaml', import.meta.url));
+  const seed = parse(await readFile(file, 'utf8')) as object;
+  expect(() => parseSeed({...seed, groups: [{path: 'x', members: {ada: 'king'}}]})).toThrow(
+    'groups.0.members.ada',
+  );
+  const unknown = parseSeed({...seed, groups: [{path: 'x', members: {nobody: 'owner'}}]});
+  await expect(startGitLabSandbox({seed: unknown})).rejects.toThrow('unknown user, "nobody"');
+});
