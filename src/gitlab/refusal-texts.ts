@@ -85,9 +85,10 @@ export const REFUSAL_TEXTS: readonly RefusalText[] = [
     hint: 'delete the npm packages that are scoped to the old top-level group, or stay in it',
   },
   {
-    pattern: /permission to transfer (?:this project|projects into that namespace)/i,
+    pattern:
+      /permission to transfer (?:this project|projects into that namespace)|don't have enough permissions/i,
     code: 'TRANSFER_FORBIDDEN',
-    hint: 'use the token of an owner of the project who may create projects in the target namespace',
+    hint: 'use the token of an owner of what is moved, who also maintains the target namespace',
   },
   {
     pattern:
