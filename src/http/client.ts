@@ -24,12 +24,11 @@ export class HttpClient implements AsyncDisposable {
   readonly #dispatchers: Dispatchers;
   readonly #throttles = new Map<string, Throttle>();
   readonly #retry: RetryPolicy;
+  readonly #headersMs: number;
 
-  constructor({settings, timeouts, retry}: HttpClientOptions = {}) {
-    this.#dispatchers = new Dispatchers(
-      settings ?? DEFAULT_ORIGIN_SETTINGS,
-      timeouts ?? DEFAULT_TIMEOUTS,
-    );
+  constructor({settings, timeouts = DEFAULT_TIMEOUTS, retry}: HttpClientOptions = {}) {
+    this.#headersMs = timeouts.headersMs;
+    this.#dispatchers = new Dispatchers(settings ?? DEFAULT_ORIGIN_SETTINGS, timeouts);
     this.#retry = retry ?? DEFAULT_RETRY;
   }
 
@@ -113,8 +112,8 @@ export class HttpClient implements AsyncDisposable {
   }
 
   async #dispatch(request: HttpRequest): Promise<HttpAnswer> {
-    const {method, url, headers, originHeaders, authorization, body, signal, headersTimeoutMs} =
-      request;
+    const {method, url, headers, originHeaders, authorization, body, signal} = request;
+    const {headersTimeoutMs = this.#headersMs, moreHeadersMs = 0} = request;
     const dispatcher = await this.#dispatchers.of(url.origin);
     const content = body ? await openBody(body, signal) : null;
     try {
@@ -135,7 +134,7 @@ export class HttpClient implements AsyncDisposable {
         signal,
         // Undici would close the connection after each HEAD, lest a body follows that should not be there.
         reset: false,
-        ...(headersTimeoutMs === undefined ? {} : {headersTimeout: headersTimeoutMs}),
+        headersTimeout: headersTimeoutMs + moreHeadersMs,
       });
       const answer = new HttpAnswer(request, data);
       // Nothing to come: the caller need not care, and what undici holds of the request is let go.

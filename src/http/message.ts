@@ -42,6 +42,8 @@ export interface HttpRequest {
   readonly readLimit?: number;
   /** How long the server may take to answer once the body is sent, in ms. Default: the client's. */
   readonly headersTimeoutMs?: number;
+  /** How much longer than that, in ms: for work that takes its time. */
+  readonly moreHeadersMs?: number;
   /** Attempts in all. Default: the policy's. */
   readonly attempts?: number;
   /** Attempts in all where the answer is 500, which is often an answer for good. Default: the policy's. */

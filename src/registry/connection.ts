@@ -18,7 +18,7 @@ export interface RegistryRequest
       | 'lane'
       | 'signal'
       | 'readLimit'
-      | 'headersTimeoutMs'
+      | 'moreHeadersMs'
       | 'attemptsAt500'
     >,
     Need {

@@ -9,8 +9,8 @@ import type {Connection} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {deleteScope, pushScope} from './scope.ts';
 
-/** Closing an upload makes some registries read the whole blob again, or join its parts, in ms. */
-const CLOSE_TIMEOUT_MS = 15 * 60_000;
+/** Closing an upload makes some registries read the whole blob again, or join its parts: bytes per ms at the least. */
+const CLOSE_RATE = 10_000;
 
 const BYTES = {'content-type': 'application/octet-stream'};
 
@@ -130,7 +130,7 @@ export class RegistryUpload implements Upload {
     const answer = await this.#send('PUT', url, call, {
       headers: body ? BYTES : {},
       body: body ?? {kind: 'bytes', bytes: new Uint8Array()},
-      headersTimeoutMs: CLOSE_TIMEOUT_MS,
+      moreHeadersMs: blob.size / CLOSE_RATE,
     });
     if (answer.status >= 200 && answer.status <= 204) return answer.discard();
     const error = await this.#refusal(answer);
@@ -153,7 +153,7 @@ export class RegistryUpload implements Upload {
     method: Method,
     target: URL,
     {signal}: Call,
-    more: {headers?: Record<string, string>; body?: HttpBody; headersTimeoutMs?: number} = {},
+    more: {headers?: Record<string, string>; body?: HttpBody; moreHeadersMs?: number} = {},
   ): Promise<HttpAnswer> {
     return this.#connection.send({
       ...more,

@@ -33,11 +33,6 @@ export async function storeImage(
   const config = Buffer.from(JSON.stringify({architecture: 'amd64', os: 'linux', tag}));
   await storeBlob(storage, repository, config);
   for (const layer of layers) await storeBlob(storage, repository, layer);
-  const entry = (mediaType: string, bytes: Uint8Array) => ({
-    mediaType,
-    digest: digestOf(bytes),
-    size: bytes.byteLength,
-  });
   const manifest = {
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
@@ -52,6 +47,10 @@ export async function storeImage(
   );
   await storage.manifests.put(repository, parsed, tag as Tag);
   return parsed.descriptor.digest;
+}
+
+function entry(mediaType: string, bytes: Uint8Array) {
+  return {mediaType, digest: digestOf(bytes), size: bytes.byteLength};
 }
 
 /** Bytes that nobody else has. */

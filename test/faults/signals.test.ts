@@ -1,0 +1,99 @@
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {readFile} from 'node:fs/promises';
+import {fileURLToPath} from 'node:url';
+import {describe, expect, it} from 'vitest';
+import type {RepositoryPath} from '../../src/model/reference.ts';
+import {FaultScript} from '../../src/sandbox/faults/fault-script.ts';
+import {startSandbox} from '../../src/sandbox/sandbox.ts';
+import {cleanEnvironment} from '../support/program.ts';
+import {someBytes, storeImage} from '../support/small-images.ts';
+import {type TempDirectory, tempDirectory} from '../support/temp.ts';
+import {transship} from '../support/transship.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const CHUNK = 32 * 1024;
+const FROM = 'from/app' as RepositoryPath;
+
+/** A copy whose second chunk has half arrived and goes on when the gate `chunk` is opened. */
+async function startStalledCopy(temp: TempDirectory) {
+  const cleanup = new AsyncDisposableStack();
+  const faults = new FaultScript([
+    {
+      method: 'PATCH',
+      skip: 1,
+      fault: {kind: 'stall', body: 'request', after: CHUNK / 2, gate: 'chunk'},
+    },
+  ]);
+  const source = cleanup.use(await startSandbox());
+  const destination = cleanup.use(await startSandbox({intercept: faults.intercept}));
+  const layer = someBytes(4 * CHUNK);
+  const digest = await storeImage(source.storage, FROM, 'v1', [layer]);
+  const journal = temp.join('journal');
+  const args = ['copy', `${source.host}/${FROM}:v1`, `${destination.host}/to/app:v1`];
+  args.push('--chunk-size', String(CHUNK), '--journal', journal, '--progress', 'plain');
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: {...cleanEnvironment(), HOME: temp.path},
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const closed = once(child, 'close') as Promise<[number | null]>;
+  await faults.gates.reached('chunk');
+  const bytesOfChunks = () =>
+    destination.log.entries
+      .filter(({method}) => method === 'PATCH')
+      .reduce((sum, {bytesIn}) => sum + bytesIn, 0);
+  return {
+    faults,
+    bytesOfChunks,
+    layer,
+    exit: async () => {
+      child.stderr.resume();
+      return (await closed)[0];
+    },
+    /** Sends the signal, and resolves when the program has said that it has it. */
+    interrupt: async () => {
+      child.kill('SIGINT');
+      for await (const text of child.stderr.setEncoding('utf8').iterator({destroyOnReturn: false}))
+        if (String(text).includes('finishing')) return;
+    },
+    kill: () => child.kill('SIGINT'),
+    uploads: async () =>
+      (await readFile(journal, 'utf8'))
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as {readonly type: string; readonly offset?: number})
+        .filter(({type}) => type === 'upload'),
+    again: () => transship(args, {home: temp.path}),
+    copied: async () =>
+      (await destination.storage.manifests.resolve('to/app' as RepositoryPath, 'v1' as never)) ===
+      digest,
+    [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
+  };
+}
+
+describe('Ctrl-C', () => {
+  it('once finishes the chunk under way, remembers it, and exits with 130', async () => {
+    await using temp = await tempDirectory();
+    await using copy = await startStalledCopy(temp);
+    await copy.interrupt();
+    copy.faults.gates.open('chunk');
+    expect(await copy.exit()).toBe(130);
+    expect((await copy.uploads()).at(-1)).toMatchObject({offset: 2 * CHUNK});
+    expect(copy.bytesOfChunks()).toBe(2 * CHUNK);
+    expect(await copy.again()).toMatchObject({code: 0});
+    expect(copy.bytesOfChunks()).toBe(copy.layer.length);
+    expect(await copy.copied()).toBe(true);
+  });
+
+  it('twice stops at once, and nothing is lost', async () => {
+    await using temp = await tempDirectory();
+    await using copy = await startStalledCopy(temp);
+    await copy.interrupt();
+    copy.kill();
+    expect(await copy.exit()).toBe(130);
+    expect((await copy.uploads()).at(-1)).toMatchObject({offset: CHUNK});
+    copy.faults.gates.open('chunk');
+    expect(await copy.again()).toMatchObject({code: 0});
+    expect(await copy.copied()).toBe(true);
+  });
+});
