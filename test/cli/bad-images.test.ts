@@ -1,0 +1,184 @@
+import {readFile} from 'node:fs/promises';
+import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import type {Plan} from '../../src/model/plan.ts';
+import type {RepositoryPath} from '../../src/model/reference.ts';
+import type {Intercept} from '../../src/sandbox/exchange.ts';
+import {bytesReply, type Reply} from '../../src/sandbox/reply.ts';
+import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
+import {toldError} from '../support/error-lines.ts';
+import {fixture} from '../support/fixtures.ts';
+import {pushImage, put, sha256} from '../support/push-image.ts';
+import {transship} from '../support/transship.ts';
+
+const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+const SCHEMA1 = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+const cleanup = new AsyncDisposableStack();
+/** What stands for a manifest or a blob, by the end of its path, in place of what was pushed. */
+const instead = new Map<string, Reply>();
+let source: Sandbox;
+let destination: Sandbox;
+let schema1: Buffer;
+let count = 0;
+let repository: RepositoryPath;
+
+const replace: Intercept = async ({path, method}, next) => {
+  const reply = instead.get(path.slice(path.lastIndexOf('/') + 1));
+  return method === 'GET' || method === 'HEAD' ? (reply ?? next()) : next();
+};
+
+beforeAll(async () => {
+  schema1 = await readFile(fixture('schema1/manifest.json'));
+  source = cleanup.use(await startSandbox({intercept: replace}));
+  destination = cleanup.use(await startSandbox());
+});
+afterAll(() => cleanup.disposeAsync());
+beforeEach(async () => {
+  repository = `test/r${++count}` as RepositoryPath;
+  instead.clear();
+  await pushImage(source.url, repository, 'good');
+});
+
+function copy(tag: string, ...flags: readonly string[]) {
+  const [from, to] = [`${source.host}/${repository}${tag}`, `${destination.host}/${repository}`];
+  return transship(['copy', from, to, ...flags]);
+}
+
+async function tagsThere(): Promise<readonly string[]> {
+  return [...(await destination.storage.manifests.tags(repository))].sort();
+}
+
+function manifest(bytes: Uint8Array, mediaType = MANIFEST): Reply {
+  return bytesReply(200, bytes, {'content-type': mediaType});
+}
+
+describe('an image that cannot be read', () => {
+  const cases: readonly (readonly [string, () => Reply, string, number])[] = [
+    ['Docker schema 1', () => manifest(schema1, SCHEMA1), 'SCHEMA1_UNSUPPORTED', 3],
+    ['no JSON', () => manifest(Buffer.from('{"schemaVersion": 2')), 'MANIFEST_INVALID', 1],
+    ['a page', () => manifest(Buffer.from('<html></html>'), 'text/html'), 'MANIFEST_INVALID', 1],
+    ['no image', () => manifest(Buffer.from('{"schemaVersion": 2}')), 'MANIFEST_INVALID', 1],
+    ['more than 4 MiB', () => manifest(Buffer.alloc(4 * 2 ** 20 + 1, 32)), 'MANIFEST_TOO_LARGE', 1],
+    [
+      'other bytes than its digest says',
+      () =>
+        bytesReply(200, Buffer.from('{"schemaVersion":2,"manifests":[]}'), {
+          'content-type': 'application/vnd.oci.image.index.v1+json',
+          'docker-content-digest': `sha256:${'a'.repeat(64)}`,
+        }),
+      'MANIFEST_DIGEST_MISMATCH',
+      1,
+    ],
+  ];
+
+  test.each(cases)('%s, asked for by itself, is an error', async (_what, reply, code, exit) => {
+    await pushImage(source.url, repository, 'bad');
+    instead.set('bad', reply());
+    const error = toldError(await copy(':bad'));
+    expect(error).toMatchObject({code, exit, side: 'the source'});
+    expect(await tagsThere()).toEqual([]);
+  });
+
+  test.each(cases)('%s, in a repository, keeps no other back', async (_what, reply, code) => {
+    await pushImage(source.url, repository, 'bad');
+    instead.set('bad', reply());
+    const planned = await transship([
+      'plan',
+      'copy',
+      `${source.host}/${repository}`,
+      `${destination.host}/${repository}`,
+      '--format',
+      'json',
+    ]);
+    const {skipped, checks} = JSON.parse(planned.stdout) as Plan;
+    expect(planned.code).toBe(0);
+    expect(skipped).toMatchObject([{reason: 'unsupported', tag: 'bad'}]);
+    expect(checks).toMatchObject([{code, result: 'warn'}]);
+
+    const run = await copy('');
+
+    expect(run.code).toBe(0);
+    expect(run.stderr).toMatch(new RegExp(`^note: ${source.host}/${repository}:bad .*\n$`));
+    expect(await tagsThere()).toEqual(['good']);
+  });
+});
+
+describe('an image that is not whole', () => {
+  test('an index without one of its manifests', async () => {
+    const {digest, bytes} = await pushImage(source.url, repository, 'child');
+    const index = JSON.stringify({
+      schemaVersion: 2,
+      manifests: [
+        {mediaType: MANIFEST, digest, size: bytes.length},
+        {mediaType: MANIFEST, digest: sha256('absent'), size: 10},
+      ],
+    });
+    instead.set('bad', manifest(Buffer.from(index), 'application/vnd.oci.image.index.v1+json'));
+    await pushImage(source.url, repository, 'bad');
+
+    const error = toldError(await copy(':bad'));
+    expect(error).toMatchObject({code: 'SOURCE_INCOMPLETE', exit: 3, side: 'the source'});
+    expect(error.message).toContain(sha256('absent').slice(0, 19));
+    expect(await tagsThere()).toEqual([]);
+
+    const whole = await copy('');
+    expect(whole.code).toBe(0);
+    expect(whole.stderr).toContain(`${repository}:bad lists ${sha256('absent').slice(0, 19)}`);
+    expect(await tagsThere()).toEqual(['child', 'good']);
+  });
+
+  test.each([
+    ['is gone', () => bytesReply(404, Buffer.from('{"errors":[]}'), {}), 'BLOB_NOT_FOUND'],
+    ['has other bytes', () => bytesReply(200, Buffer.from('lAyer!'), {}), 'BLOB_DIGEST_MISMATCH'],
+    ['is shorter', () => bytesReply(200, Buffer.from('lay'), {}), 'BLOB_SIZE_MISMATCH'],
+  ])('a layer that %s leaves no tag behind', async (_what, reply, code) => {
+    const {layers} = await pushImage(source.url, repository, 'bad', {
+      layers: [Buffer.from('layer!')],
+    });
+    instead.set(layers[0]?.digest ?? '', reply());
+    const run = await copy('');
+    expect(run.code).toBe(1);
+    expect(run.stderr).toMatch(
+      new RegExp(`:bad\nerror: .*\\[${code}\\]\n side: the source\n hint: `),
+    );
+    expect(run.stdout).toContain(`${destination.host}/${repository}:bad`);
+    expect(await tagsThere()).toEqual(['good']);
+  });
+
+  test('a config that is too large to be read for --newest', async () => {
+    await pushImage(source.url, repository, 'bad', {configSize: 4 * 2 ** 20 + 1});
+    const error = toldError(await copy('', '--newest', '1'));
+    expect(error).toMatchObject({code: 'CONFIG_TOO_LARGE', exit: 1, side: 'the source'});
+    expect(error.hint).toContain('--newest');
+    expect((await copy('')).code).toBe(0);
+  });
+});
+
+test('tags with names that no client can ask for are left out, with a note', async () => {
+  const list = Buffer.from(JSON.stringify({tags: ['good', '', '-x', 'a b\u001b[2J']}));
+  instead.set('list', bytesReply(200, list, {'content-type': 'application/json'}));
+  const run = await copy('');
+  expect(run.code).toBe(0);
+  expect(run.stderr).toMatch(/^note: .* lists 3 tags with a name that no client can ask for\n$/);
+  expect(run.stdout).not.toContain('\u001b');
+  expect(await tagsThere()).toEqual(['good']);
+});
+
+test('what the destination refuses for good is tried once, and its words are told', async () => {
+  const words = 'the storage quota is used up';
+  const refuse: Intercept = async ({method, route}, next) => {
+    if (method !== 'PUT' || route.kind !== 'manifest') return next();
+    const error = {code: 'DENIED', message: words};
+    return bytesReply(403, Buffer.from(JSON.stringify({errors: [error]})), {});
+  };
+  await using strict = await startSandbox({intercept: refuse});
+  await put(
+    `${source.url}/v2/${repository}/manifests/empty`,
+    'application/vnd.oci.image.index.v1+json',
+    '{"schemaVersion":2,"manifests":[]}',
+  );
+  const run = await transship(['copy', `${source.host}/${repository}:empty`, `${strict.host}/a`]);
+  expect(run.code).toBe(1);
+  expect(run.stderr).toContain(words);
+  expect(run.stdout).toContain(words);
+  expect(strict.log.entries.filter(({method}) => method === 'PUT')).toHaveLength(1);
+});
