@@ -23,6 +23,22 @@ export async function findDrift(
   repositories: Repositories,
   call: Call,
 ): Promise<PlanState> {
+  const {done, drift} = await compareDestination(steps, repositories, call);
+  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
+  const moved = await queue.addAll(
+    steps
+      .filter(({id}) => !done.has(id))
+      .map((step) => () => sourceDrift(step, repositories, call)),
+  );
+  return {done, drift: inOrder([...drift, ...moved.filter((one) => one !== undefined)])};
+}
+
+/** Compares the destination alone: what is as planned already, and what is neither that nor as it was. */
+export async function compareDestination(
+  steps: readonly CopyStep[],
+  repositories: Repositories,
+  call: Call,
+): Promise<PlanState> {
   const tags = await destinationTags(steps, repositories, call);
   const done = new Set<string>();
   const drift: Drift[] = [];
@@ -32,22 +48,13 @@ export async function findDrift(
       const actual = await atDestination(step, tags, repositories, call);
       if (actual === step.digest) {
         done.add(step.id);
-        return;
+      } else if (step.tag !== undefined && actual !== step.replaces) {
+        const {to: repository, tag, replaces: planned} = step;
+        drift.push({side: 'destination', repository, tag, planned, actual});
       }
-      if (step.tag !== undefined && actual !== step.replaces) {
-        drift.push({
-          side: 'destination',
-          repository: step.to,
-          tag: step.tag,
-          planned: step.replaces,
-          actual,
-        });
-      }
-      const moved = await sourceDrift(step, repositories, call);
-      if (moved !== undefined) drift.push(moved);
     }),
   );
-  return {done, drift: drift.sort((a, b) => order(a).localeCompare(order(b), 'en'))};
+  return {done, drift: inOrder(drift)};
 }
 
 type TagsByRepository = ReadonlyMap<string, Awaited<ReturnType<typeof observeDestinationTags>>>;
@@ -92,6 +99,11 @@ async function sourceDrift(
   const actual = (await repositories.source(step.from).head(name, call))?.digest ?? null;
   if (actual === digest) return undefined;
   return {side: 'source', repository: step.from, tag: name, planned: digest, actual};
+}
+
+/** By side, repository and tag, so that a report is the same each time. */
+export function inOrder(drift: readonly Drift[]): readonly Drift[] {
+  return drift.toSorted((a, b) => order(a).localeCompare(order(b), 'en'));
 }
 
 function order({side, repository, tag}: Drift): string {

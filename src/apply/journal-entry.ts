@@ -33,6 +33,10 @@ export const journalEntry = z.discriminatedUnion('type', [
     outcome: z.enum(['done', 'present', 'failed', 'blocked']),
     error: errorData.optional(),
   }),
+  /** A tag at the old path of a transfer is about to be deleted; written before it is. */
+  z.object({type: z.literal('delete'), repository: z.string(), tag: z.string(), digest}),
+  /** What follows takes the transfer back: what the steps before did no longer counts. */
+  z.object({type: z.literal('rollback')}),
   z.object({
     type: z.literal('end'),
     result: z.enum(['done', 'failed', 'interrupted', 'drift']),

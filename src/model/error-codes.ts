@@ -37,6 +37,7 @@ export const ERROR_CODES = {
   REGISTRY_RENAME_UNSUPPORTED: 3,
   REGISTRY_DISABLED: 3,
   REGISTRY_READ_ONLY: 3,
+  ROLLBACK_TOO_LATE: 3,
   // The world is no longer as planned: 4.
   DRIFT: 4,
   // What was asked for failed: 1.
@@ -67,6 +68,7 @@ export const ERROR_CODES = {
   GITLAB_UNAVAILABLE: 1,
   REPOSITORY_DELETE_FAILED: 1,
   CHANGE_NOT_SEEN: 1,
+  VERIFY_FAILED: 1,
   TLS_CERTIFICATE: 1,
   HOST_NOT_FOUND: 1,
   CONNECTION_FAILED: 1,

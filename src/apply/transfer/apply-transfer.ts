@@ -1,0 +1,180 @@
+import {TransshipError} from '../../model/error.ts';
+import type {RunResult, StepResult} from '../../model/outcome.ts';
+import type {TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
+import {interrupted} from '../../transfer/interrupted.ts';
+import type {Interruption} from '../apply-context.ts';
+import {reportEnd} from '../apply-plan.ts';
+import {errorData} from '../error-data.ts';
+import {changePath} from './change-path.ts';
+import {deleteOld} from './delete-old.ts';
+import {carriageOf} from './expected-at.ts';
+import {readOldTags} from './old-tags.ts';
+import {pausePolicy, resumePolicy, tellOldRules} from './policy.ts';
+import {pull, push} from './pull-push.ts';
+import {retag} from './retag.ts';
+import type {StepEnd} from './step-end.ts';
+import {Tally} from './tally.ts';
+import type {TransferContext, TransferRun} from './transfer-context.ts';
+import {verifyDonor, verifyTarget} from './verify-place.ts';
+import {throwIfTaken, whereabouts} from './whereabouts.ts';
+
+/**
+ * Carries a transfer out, step by step, each proved before the next. Nothing is believed that an earlier run wrote
+ * down: each step finds out what there is left to do, so that applying again goes on wherever a run ended.
+ * @throws TransshipError where the run cannot begin (USAGE, NAME_TAKEN, DRIFT, PROJECT_NOT_FOUND), and
+ *   JOURNAL_WRITE_FAILED
+ */
+export async function applyTransfer(
+  plan: TransferPlan,
+  context: TransferContext,
+  interruption: Interruption,
+): Promise<RunResult> {
+  const {report, journal} = context;
+  const call = {signal: interruption.aborted};
+  const where = await whereabouts(plan, context, call);
+  const run: TransferRun = {
+    context,
+    interruption,
+    call,
+    progress: {where, isDonorProved: false},
+  };
+  report({type: 'run-started', plan: plan.id, ...sizeOf(plan)});
+  const result = await begin(plan, run);
+  await journal.end(result.result);
+  reportEnd(result, report);
+  return result;
+}
+
+async function begin(plan: TransferPlan, run: TransferRun): Promise<RunResult> {
+  const tally = new Tally(plan.id);
+  if (run.progress.where === 'before') {
+    throwIfNobodyAgrees(plan, run);
+    await throwIfTaken(plan, run.context, run.call);
+    const {drift} = await readOldTags(plan, run);
+    if (drift.length > 0) {
+      for (const {id} of plan.steps) tally.add(id, {end: 'stopped'});
+      return tally.result('drift', drift);
+    }
+  }
+  return runSteps(plan, run, tally);
+}
+
+async function runSteps(plan: TransferPlan, run: TransferRun, tally: Tally): Promise<RunResult> {
+  let last: StepEnd = {end: 'present'};
+  for (const step of plan.steps) {
+    const isOver = last.end !== 'done' && last.end !== 'present';
+    if (isOver) {
+      ended({id: step.id, outcome: 'not-started'}, run);
+      tally.add(step.id, {end: 'stopped'});
+      continue;
+    }
+    last = await runStep(plan, step, run);
+    tally.add(step.id, last);
+  }
+  switch (last.end) {
+    case 'done':
+    case 'present':
+      return tally.result('done');
+    case 'stopped':
+      return tally.result('interrupted');
+    case 'failed':
+      return tally.result('failed');
+    case 'drift':
+      return tally.result('drift', last.drift);
+  }
+}
+
+async function runStep(plan: TransferPlan, step: TransferStep, run: TransferRun): Promise<StepEnd> {
+  const {context, interruption} = run;
+  const {id} = step;
+  if (interruption.stopping.aborted) {
+    ended({id, outcome: 'not-started'}, run);
+    return {end: 'stopped'};
+  }
+  context.report({type: 'step-started', step: id});
+  const end = await handle(plan, step, run).catch((error: unknown) => endOf(error, run));
+  switch (end.end) {
+    case 'done':
+    case 'present':
+      await context.journal.append({type: 'step', id, outcome: end.end});
+      ended({id, outcome: end.end}, run);
+      return end;
+    case 'failed':
+      await context.journal.append({type: 'step', id, outcome: 'failed', error: end.error});
+      ended({id, outcome: 'failed', error: end.error}, run);
+      return end;
+    case 'drift':
+    case 'stopped':
+      ended({id, outcome: 'not-started'}, run);
+      return end;
+  }
+}
+
+async function handle(plan: TransferPlan, step: TransferStep, run: TransferRun): Promise<StepEnd> {
+  switch (step.kind) {
+    case 'pause':
+      return pausePolicy(plan, run);
+    case 'pull':
+      return pull(plan, step, run);
+    case 'verify':
+      return step.at === 'donor' ? verifyDonor(plan, run) : await verifyMoved(plan, run);
+    case 'delete-old':
+      return deleteOld(plan, run);
+    case 'change-path':
+      return changePath(plan, step, run);
+    case 'retag':
+      return retag(plan, run);
+    case 'push':
+      return push(plan, step, run);
+    case 'resume':
+      return resumePolicy(plan, step.policy, run);
+  }
+}
+
+async function verifyMoved(plan: TransferPlan, run: TransferRun): Promise<StepEnd> {
+  const end = await verifyTarget(plan, run);
+  if (end.end === 'done') await tellOldRules(plan, run);
+  return end;
+}
+
+/** What a step that threw came to. @throws TransshipError JOURNAL_WRITE_FAILED: nothing more may be done then */
+function endOf(thrown: unknown, {interruption}: TransferRun): StepEnd {
+  const isStopped = interruption.aborted.aborted || interruption.stopping.aborted;
+  const error = isStopped && isAbort(thrown) ? interrupted() : thrown;
+  if (error instanceof TransshipError) {
+    if (error.code === 'INTERRUPTED') return {end: 'stopped'};
+    if (error.code === 'JOURNAL_WRITE_FAILED') throw error;
+  }
+  return {end: 'failed', error: errorData(error)};
+}
+
+/** What a call that was ended by its signal rejects with. */
+function isAbort(thrown: unknown): boolean {
+  return thrown instanceof Error && thrown.name === 'AbortError';
+}
+
+/** @throws TransshipError USAGE where tags would be deleted and nobody can be asked */
+function throwIfNobodyAgrees(plan: TransferPlan, {context}: TransferRun): void {
+  const deletes = plan.steps.some(({kind}) => kind === 'delete-old');
+  if (!deletes || context.mayDelete !== undefined) return;
+  throw new TransshipError(
+    'USAGE',
+    `the plan deletes the tags of ${plan.project.from}, and there is no terminal to ask at`,
+    {side: 'local', hint: 'agree beforehand with --yes; nothing was done'},
+  );
+}
+
+function sizeOf(plan: TransferPlan): {
+  readonly steps: number;
+  readonly blobs: number;
+  readonly bytes: number;
+} {
+  const carried = [carriageOf(plan, 'pull'), carriageOf(plan, 'push')];
+  const images = carried.reduce((sum, {copies}) => sum + copies.length, 0);
+  const {blobs, bytes} = plan.totals;
+  return {steps: plan.steps.length + images, blobs: blobs.copy, bytes};
+}
+
+function ended({id, outcome, error}: StepResult, {context}: TransferRun): void {
+  context.report({type: 'step-ended', step: id, outcome, ...(error ? {error} : {})});
+}

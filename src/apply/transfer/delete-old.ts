@@ -1,0 +1,130 @@
+import PQueue from 'p-queue';
+import type {ContainerRepository} from '../../gitlab/container-repository.ts';
+import {TransshipError} from '../../model/error.ts';
+import type {Drift} from '../../model/outcome.ts';
+import type {TransferPlan} from '../../model/transfer-plan.ts';
+import {throwIfStopping} from '../../transfer/interrupted.ts';
+import {inOrder} from '../find-drift.ts';
+import {type OldTag, readOldTags} from './old-tags.ts';
+import {DONE, PRESENT, type StepEnd} from './step-end.ts';
+import type {TransferRun} from './transfer-context.ts';
+import {untilEmpty} from './until-empty.ts';
+
+/** Deletions at once. Few: each is a write at GitLab, and all end at the first that finds something else than planned. */
+const DELETE_CONCURRENCY = 8;
+
+/**
+ * Empties the old path, tag by tag. Before the first deletion all tags are read again; before each of them its own,
+ * since a push may come in between. Then it waits until the registry and GitLab agree that nothing is left.
+ * @throws TransshipError the refusals of the registry and of GitLab, and what `untilEmpty` throws
+ */
+export async function deleteOld(plan: TransferPlan, run: TransferRun): Promise<StepEnd> {
+  if (run.progress.where !== 'before') return PRESENT;
+  const {planned, drift} = await readOldTags(plan, run);
+  if (drift.length > 0) return {end: 'drift', drift};
+  if (planned.length > 0) {
+    throwIfUnproved(run);
+    if (!(await agreed(plan, planned, run))) return {end: 'stopped'};
+    const moved = await deleteTags(plan, planned, run);
+    if (moved.length > 0) return {end: 'drift', drift: moved};
+  }
+  const late = await untilEmpty(plan, run);
+  if (late.length > 0) return {end: 'drift', drift: late};
+  return planned.length > 0 ? DONE : PRESENT;
+}
+
+function throwIfUnproved({progress}: TransferRun): void {
+  if (progress.isDonorProved) return;
+  throw new TransshipError('INTERNAL', 'the donor was not verified before the deletion', {
+    side: 'local',
+    hint: 'the plan has its steps in a wrong order; plan again',
+  });
+}
+
+async function agreed(
+  {project, donor}: TransferPlan,
+  tags: readonly OldTag[],
+  {context}: TransferRun,
+): Promise<boolean> {
+  const isAgreed = await context.mayDelete?.({
+    tags: tags.length,
+    repositories: new Set(tags.map(({repository}) => repository)).size,
+    project: project.from,
+    donor: donor.path,
+  });
+  if (isAgreed === true) return true;
+  context.report({
+    type: 'notice',
+    code: 'NOTHING_DELETED',
+    message: `nothing was deleted; the images are at the donor ${donor.path}, too. Apply again to go on, or roll back`,
+  });
+  return false;
+}
+
+/** @returns tags that were found to point elsewhere; no deletion is begun after the first of them */
+async function deleteTags(
+  plan: TransferPlan,
+  tags: readonly OldTag[],
+  run: TransferRun,
+): Promise<readonly Drift[]> {
+  const {context, call, interruption} = run;
+  const deleteTag = await deletionOf(plan, run);
+  const queue = new PQueue({concurrency: DELETE_CONCURRENCY});
+  const drift: Drift[] = [];
+  let isEnded = false;
+  const deletions = tags.map((old) => async () => {
+    if (isEnded) return;
+    try {
+      throwIfStopping(interruption.stopping);
+      const {repository, tag, digest: planned} = old;
+      const now = await context.repositories.source(repository).head(tag, call);
+      if (now === undefined) return;
+      if (now.digest !== planned) {
+        isEnded = true;
+        drift.push({side: 'source', repository, tag, planned, actual: now.digest});
+        return;
+      }
+      await context.journal.append({type: 'delete', repository, tag, digest: planned});
+      await deleteTag(old);
+    } catch (error) {
+      isEnded = true;
+      throw error;
+    }
+  });
+  const settled = await Promise.allSettled(deletions.map((one) => queue.add(one)));
+  const failed = settled.find((one) => one.status === 'rejected');
+  if (failed !== undefined && drift.length === 0) throw failed.reason;
+  return inOrder(drift);
+}
+
+/**
+ * How a tag is deleted alone. A registry that does not say that it can is not asked: it might delete all tags of the
+ * digest. GitLab knows how to ask it.
+ */
+async function deletionOf(
+  plan: TransferPlan,
+  {context, call}: TransferRun,
+): Promise<(tag: OldTag) => Promise<void>> {
+  const {deletesTags} = await context.traits(call);
+  if (deletesTags) {
+    return async ({repository, tag}) => {
+      await context.repositories.destination(repository).deleteTag?.(tag, call);
+    };
+  }
+  const {repositories} = context.gitlab;
+  const records = new Map<string, ContainerRepository>();
+  for (const record of await repositories.ofProject(plan.project.id, call))
+    records.set(`${record.registryHost}/${record.path}`, record);
+  return async ({repository, tag}) => {
+    const record = records.get(repository);
+    if (record === undefined) throw unknownToGitLab(repository);
+    await repositories.deleteTag(record, tag, call);
+  };
+}
+
+function unknownToGitLab(repository: string): TransshipError {
+  return new TransshipError('REPOSITORY_NOT_FOUND', `GitLab has no record of ${repository}`, {
+    side: 'gitlab',
+    hint: 'this registry deletes tags through GitLab only: push any tag to that repository, then apply again',
+  });
+}

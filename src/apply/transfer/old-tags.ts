@@ -1,0 +1,91 @@
+import PQueue from 'p-queue';
+import type {Digest} from '../../model/digest.ts';
+import type {Drift} from '../../model/outcome.ts';
+import type {Tag} from '../../model/reference.ts';
+import type {TransferPlan} from '../../model/transfer-plan.ts';
+import {OBSERVE_CONCURRENCY} from '../../observe/observe-source.ts';
+import {inOrder} from '../find-drift.ts';
+import type {TransferRun} from './transfer-context.ts';
+
+/** A tag at the old path, and what it points to. */
+export interface OldTag {
+  /** `host/path`. */
+  readonly repository: string;
+  readonly tag: Tag;
+  readonly digest: Digest;
+}
+
+/** What is at the old path now, against what was planned. */
+export interface OldTags {
+  /** Planned tags that are there and point to the planned digest. */
+  readonly planned: readonly OldTag[];
+  /** Tags that are new, point elsewhere, or are gone though the donor does not have them. */
+  readonly drift: readonly Drift[];
+}
+
+/**
+ * Reads every tag at the old path, also those of repositories that came after planning: one list for each repository
+ * and one HEAD for each tag.
+ */
+export async function readOldTags(plan: TransferPlan, run: TransferRun): Promise<OldTags> {
+  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
+  const found = await queue.addAll(
+    (await oldRepositories(plan, run)).map((name) => () => readRepository(name, run)),
+  );
+  const actual = new Map(found.flat().map((one) => [`${one.repository}:${one.tag}`, one]));
+  const planned: OldTag[] = [];
+  const drift: Drift[] = [];
+  for (const {from, donor, tags} of plan.repositories) {
+    for (const {name: tag, digest} of tags) {
+      const now = actual.get(`${from}:${tag}`)?.digest ?? null;
+      actual.delete(`${from}:${tag}`);
+      const isHeld = now === null && (await isAtDonor(donor, tag, digest, run));
+      if (now === digest) planned.push({repository: from, tag, digest});
+      else if (!isHeld)
+        drift.push({side: 'source', repository: from, tag, planned: digest, actual: now});
+    }
+  }
+  for (const {repository, tag, digest} of actual.values())
+    drift.push({side: 'source', repository, tag, planned: null, actual: digest});
+  return {planned, drift: inOrder(drift)};
+}
+
+/** Those of the plan, and what GitLab has records of besides. */
+async function oldRepositories(
+  plan: TransferPlan,
+  {context, call}: TransferRun,
+): Promise<readonly string[]> {
+  const records = await context.gitlab.repositories.ofProject(plan.project.id, call);
+  return [
+    ...new Set([
+      ...plan.repositories.map(({from}) => from),
+      ...records.map(({registryHost, path}) => `${registryHost}/${path}`),
+    ]),
+  ];
+}
+
+async function readRepository(
+  name: string,
+  {context, call}: TransferRun,
+): Promise<readonly OldTag[]> {
+  const repository = context.repositories.source(name);
+  const tags = (await repository.listTags(call)) ?? [];
+  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
+  const read = await queue.addAll(
+    tags.map((tag) => async () => {
+      const head = await repository.head(tag as Tag, call);
+      return head && {repository: name, tag: tag as Tag, digest: head.digest};
+    }),
+  );
+  return read.filter((one) => one !== undefined);
+}
+
+/** A tag that is gone was deleted by an earlier run, if the donor has it. */
+async function isAtDonor(
+  donor: string,
+  tag: Tag,
+  digest: Digest,
+  {context, call}: TransferRun,
+): Promise<boolean> {
+  return (await context.repositories.destination(donor).head(tag, call))?.digest === digest;
+}

@@ -1,0 +1,52 @@
+import {cleanupPolicySchema} from '../../gitlab/cleanup-policy.ts';
+import {registryPathOf} from '../../gitlab/naming.ts';
+import type {PolicyState, TransferPlan} from '../../model/transfer-plan.ts';
+import {DONE, PRESENT, type StepEnd} from './step-end.ts';
+import type {TransferRun} from './transfer-context.ts';
+
+/** Stops the cleanup policy, which would delete what looks old in the middle of the move. */
+export async function pausePolicy(
+  plan: TransferPlan,
+  {context, call}: TransferRun,
+): Promise<StepEnd> {
+  const {projects} = context.gitlab;
+  const {cleanupPolicy} = await projects.get(plan.project.id, call);
+  if (cleanupPolicy?.enabled === false) return PRESENT;
+  await projects.setCleanupPolicy(plan.project.id, {enabled: false}, call);
+  return DONE;
+}
+
+/** Puts the policy back as it was. */
+export async function resumePolicy(
+  plan: TransferPlan,
+  policy: PolicyState,
+  {context, call}: TransferRun,
+): Promise<StepEnd> {
+  const {projects} = context.gitlab;
+  const before = cleanupPolicySchema.parse(policy);
+  const {cleanupPolicy} = await projects.get(plan.project.id, call);
+  const isSame = Object.entries(before).every(
+    ([name, value]) => cleanupPolicy?.[name as keyof typeof before] === value,
+  );
+  if (isSame) return PRESENT;
+  await projects.setCleanupPolicy(plan.project.id, before, call);
+  return DONE;
+}
+
+/** Tells of rules that go on protecting the old path: GitLab keeps their patterns as they are when a project moves. */
+export async function tellOldRules(
+  plan: TransferPlan,
+  {context, call}: TransferRun,
+): Promise<void> {
+  const {id, from, to} = plan.project;
+  const old = registryPathOf(from);
+  const rules = (await context.gitlab.protection.ofRepositories(id, call)) ?? [];
+  for (const {pattern} of rules) {
+    if (pattern.toLowerCase() !== old && !pattern.toLowerCase().startsWith(`${old}/`)) continue;
+    context.report({
+      type: 'notice',
+      code: 'RULE_KEEPS_OLD_PATH',
+      message: `the protection rule "${pattern}" names the old path; give it ${registryPathOf(to)} in its place`,
+    });
+  }
+}

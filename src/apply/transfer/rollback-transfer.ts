@@ -1,0 +1,117 @@
+import {TransshipError} from '../../model/error.ts';
+import type {Drift, RunResult} from '../../model/outcome.ts';
+import type {BlobAction, CopyStep} from '../../model/plan.ts';
+import type {Carriage, TransferPlan} from '../../model/transfer-plan.ts';
+import type {Interruption} from '../apply-context.ts';
+import {reportEnd} from '../apply-plan.ts';
+import {carriageOf} from './expected-at.ts';
+import {resumePolicy} from './policy.ts';
+import {carry} from './pull-push.ts';
+import {DONE} from './step-end.ts';
+import {Tally} from './tally.ts';
+import type {TransferContext, TransferRun} from './transfer-context.ts';
+import {compareAt} from './verify-place.ts';
+import {whereabouts} from './whereabouts.ts';
+
+/**
+ * Takes a half-done transfer back: every image that is gone from the old path comes back from the donor, and the cleanup
+ * policy is as it was. A tag that somebody pushed to the old path meanwhile stays. Done twice, the second changes nothing.
+ * @throws TransshipError ROLLBACK_TOO_LATE once the project has moved; what the registry and GitLab refuse
+ */
+export async function rollbackTransfer(
+  plan: TransferPlan,
+  context: TransferContext,
+  interruption: Interruption,
+): Promise<RunResult> {
+  const call = {signal: interruption.aborted};
+  const where = await whereabouts(plan, context, call);
+  if (where !== 'before') throw tooLate(plan);
+  const run = {context, interruption, call, progress: {where, isDonorProved: false}};
+  const way = backward(plan);
+  const {blobs, bytes} = plan.totals;
+  const steps = way.copies.length;
+  context.report({type: 'run-started', plan: plan.id, steps, blobs: blobs.copy, bytes});
+  await context.journal.append({type: 'rollback'});
+  const result = await takeBack(plan, way, run);
+  await context.journal.end(result.result);
+  reportEnd(result, context.report);
+  return result;
+}
+
+async function takeBack(
+  plan: TransferPlan,
+  carriage: Carriage,
+  run: TransferRun,
+): Promise<RunResult> {
+  const tally = new Tally(plan.id);
+  const {database} = await run.context.traits(run.call);
+  const end = await carry(plan, carriage, run, database);
+  const drift = end.end === 'drift' ? end.drift : [];
+  if (end.end === 'failed' || end.end === 'stopped') {
+    tally.add('put-back', end);
+    return tally.result(end.end === 'failed' ? 'failed' : 'interrupted');
+  }
+  tally.add('put-back', drift.length > 0 ? {...end, end: 'done'} : end);
+  await throwIfNotWhole(plan, drift, run);
+  tally.add('verify-old', DONE);
+  const pause = plan.steps.find((step) => step.kind === 'pause');
+  if (pause !== undefined) tally.add('resume', await resumePolicy(plan, pause.policy, run));
+  return drift.length > 0 ? tally.result('drift', drift) : tally.result('done');
+}
+
+async function throwIfNotWhole(
+  plan: TransferPlan,
+  drift: readonly Drift[],
+  {context, call}: TransferRun,
+): Promise<void> {
+  const {differences} = await compareAt(plan, 'old', context.repositories, call);
+  const known = new Set(drift.map(({repository, tag}) => `${repository}:${tag}`));
+  const first = differences.find(
+    ({repository, tag}) => tag === undefined || !known.has(`${repository}:${tag}`),
+  );
+  if (first === undefined) return;
+  throw new TransshipError(
+    'VERIFY_FAILED',
+    `the ${first.what} ${first.repository}${first.tag === undefined ? `@${first.digest}` : `:${first.tag}`} is not at the old path`,
+    {side: 'destination', hint: 'roll back again: what is missing is pushed from the donor'},
+  );
+}
+
+/** From the donor to the old path: the way of the push with another end. */
+function backward(plan: TransferPlan): Carriage {
+  const {copies, blobs} = carriageOf(plan, 'push');
+  const names = new Map(plan.repositories.map(({from, to}) => [to, from]));
+  const at = (to: string): string => names.get(to) ?? to;
+  const isOfTransfer = new Set(plan.repositories.map(({to}) => to));
+  return {
+    copies: copies.map(
+      (copy): CopyStep => ({
+        ...copy,
+        id: backId(copy.id),
+        to: at(copy.to),
+        needs: copy.needs.map(backId),
+        replaces: null,
+      }),
+    ),
+    blobs: blobs.map((blob): BlobAction => {
+      const {mountFrom} = blob;
+      const isMoved = mountFrom !== undefined && isOfTransfer.has(mountFrom);
+      return {...blob, to: at(blob.to), ...(isMoved ? {mountFrom: at(mountFrom)} : {})};
+    }),
+  };
+}
+
+function backId(id: string): string {
+  return `back:${id}`;
+}
+
+function tooLate({project: {from, to}}: TransferPlan): TransshipError {
+  return new TransshipError(
+    'ROLLBACK_TOO_LATE',
+    `the project has left ${from}, so its images cannot be pushed there any more`,
+    {
+      side: 'gitlab',
+      hint: `apply the plan again to put the images at ${to}; then plan a transfer back to ${from}`,
+    },
+  );
+}

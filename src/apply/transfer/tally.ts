@@ -1,0 +1,48 @@
+import type {Digest} from '../../model/digest.ts';
+import type {Drift, RunEnd, RunResult, StepResult} from '../../model/outcome.ts';
+import type {StepEnd} from './step-end.ts';
+
+/** Gathers what came of the steps of a transfer: each step, after it its images. */
+export class Tally {
+  readonly #plan: Digest;
+  readonly #steps: StepResult[] = [];
+  readonly #blobs = {copied: 0, mounted: 0, present: 0};
+  #sent = 0;
+
+  constructor(plan: Digest) {
+    this.#plan = plan;
+  }
+
+  add(id: string, end: StepEnd): void {
+    this.#steps.push(stepResult(id, end), ...(end.images ?? []));
+    if (end.counts === undefined) return;
+    this.#blobs.copied += end.counts.copied;
+    this.#blobs.mounted += end.counts.mounted;
+    this.#blobs.present += end.counts.present;
+    this.#sent += end.counts.sent;
+  }
+
+  result(result: RunEnd, drift?: readonly Drift[]): RunResult {
+    return {
+      plan: this.#plan,
+      result,
+      steps: this.#steps,
+      bytes: {sent: this.#sent},
+      blobs: this.#blobs,
+      ...(drift === undefined ? {} : {drift}),
+    };
+  }
+}
+
+function stepResult(id: string, end: StepEnd): StepResult {
+  switch (end.end) {
+    case 'done':
+    case 'present':
+      return {id, outcome: end.end};
+    case 'failed':
+      return {id, outcome: 'failed', error: end.error};
+    case 'drift':
+    case 'stopped':
+      return {id, outcome: 'not-started'};
+  }
+}

@@ -1,0 +1,51 @@
+import type {GitLab} from '../../gitlab/gitlab.ts';
+import type {Patience} from '../../gitlab/confirm.ts';
+import type {Call} from '../../model/port.ts';
+import type {CarryContext, Interruption} from '../apply-context.ts';
+
+/** What carrying out a transfer needs besides the plan. */
+export interface TransferContext extends CarryContext {
+  readonly gitlab: Pick<GitLab, 'projects' | 'repositories' | 'protection'>;
+  /** What the instance's registry tells of itself. */
+  readonly traits: (call: Call) => Promise<{
+    /** Whether it deletes a tag alone, without the others of its digest. */
+    readonly deletesTags: boolean;
+    /** Whether it dates tags by their push. */
+    readonly database: boolean;
+  }>;
+  /**
+   * Asks whether the tags may be deleted now that all is at the donor. Undefined: there is nobody to ask, and nobody
+   * has agreed beforehand; then nothing at all is done.
+   */
+  readonly mayDelete: ((question: DeletionQuestion) => Promise<boolean>) | undefined;
+  /** How long to wait for what GitLab does in the background. */
+  readonly patience: Patience;
+}
+
+export interface DeletionQuestion {
+  readonly tags: number;
+  readonly repositories: number;
+  /** Full path of the project. */
+  readonly project: string;
+  /** Where the images are by now. */
+  readonly donor: string;
+}
+
+/** One run of a transfer: what all its steps work with. */
+export interface TransferRun {
+  readonly context: TransferContext;
+  readonly interruption: Interruption;
+  /** Ends at the second signal. */
+  readonly call: Call;
+  readonly progress: TransferProgress;
+}
+
+/** Where the project is: at its old path, between two changes, at its new one. */
+export type Whereabouts = 'before' | 'between' | 'after';
+
+/** What this run has seen and proved. The steps write it, the steps after them go by it. */
+export interface TransferProgress {
+  where: Whereabouts;
+  /** Every manifest and blob was found at the donor in this run. */
+  isDonorProved: boolean;
+}
