@@ -69,6 +69,15 @@ export class Groups {
     );
   }
 
+  /** The projects of the group itself whose name or path has `search` in it. */
+  async projectsNamed(id: number, search: string, {signal}: Call): Promise<readonly Project[]> {
+    const query = {include_subgroups: false, with_shared: false, search};
+    return this.#connection.list(
+      {path: apiPath`groups/${id}/projects`, query, signal},
+      projectSchema,
+    );
+  }
+
   async transferLocations(
     id: number,
     search: string | undefined,

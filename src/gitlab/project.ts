@@ -27,6 +27,8 @@ export interface Project {
   readonly registryHost?: string;
   /** Undefined: the token may not see it. */
   readonly cleanupPolicy?: CleanupPolicy;
+  /** When it runs next, in ISO 8601; undefined: it does not, or GitLab does not tell. */
+  readonly cleanupRunsAt?: string;
   /** The highest access level of the token's owner, itself or through the group; 0: none, as for an admin. */
   readonly accessLevel: number;
 }
@@ -35,6 +37,14 @@ const access = z
   .object({access_level: z.int()})
   .nullish()
   .transform((level) => level?.access_level ?? 0);
+
+/** The policy as it can be put back, and apart from it what cannot. */
+const cleanup = z.preprocess(
+  (json) => (json === null || json === undefined ? json : {policy: json, run: json}),
+  z
+    .object({policy: cleanupPolicySchema, run: z.object({next_run_at: z.string().nullish()})})
+    .nullish(),
+);
 
 /** GitLab: lib/api/entities/project.rb. */
 export const projectSchema = z
@@ -53,7 +63,7 @@ export const projectSchema = z
       .optional()
       .catch(undefined),
     container_registry_image_prefix: z.string().nullish(),
-    container_expiration_policy: cleanupPolicySchema.nullish(),
+    container_expiration_policy: cleanup.nullish(),
     permissions: z.object({project_access: access, group_access: access}).nullish(),
   })
   .transform(
@@ -73,7 +83,8 @@ export const projectSchema = z
         deletionDate: json.marked_for_deletion_on ?? json.marked_for_deletion_at,
         registryAccess: json.container_registry_access_level,
         registryHost: json.container_registry_image_prefix?.split('/')[0],
-        cleanupPolicy: json.container_expiration_policy,
+        cleanupPolicy: json.container_expiration_policy?.policy,
+        cleanupRunsAt: json.container_expiration_policy?.run.next_run_at,
       }),
     }),
   );

@@ -1,3 +1,4 @@
+import {z} from 'zod';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import type {CleanupPolicy} from './cleanup-policy.ts';
@@ -139,6 +140,19 @@ export class Projects {
         status: 200,
       },
     );
+  }
+
+  /** Whether pipelines of the project are running; undefined: the token may not see that. */
+  async hasRunningPipelines(id: number, {signal}: Call): Promise<boolean | undefined> {
+    const query = {status: 'running', per_page: 1};
+    const running = await this.#connection
+      .find({path: apiPath`projects/${id}/pipelines`, query, signal}, z.array(z.unknown()))
+      .catch((error: unknown) => {
+        // So GitLab answers where pipelines are switched off, too.
+        if (error instanceof TransshipError && error.status === 403) return undefined;
+        throw error;
+      });
+    return running && running.length > 0;
   }
 
   async setRegistryAccess(id: number, access: RegistryAccess, call: Call): Promise<void> {

@@ -1,5 +1,4 @@
 import type {Digest} from '../model/digest.ts';
-import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
 import {
   type BlobAction,
   type Check,
@@ -14,6 +13,7 @@ import {blobActions} from './blob-actions.ts';
 import {type Candidate, nameOf, type Route, targetOf} from './candidate.ts';
 import * as checks from './checks.ts';
 import {planId} from './plan-id.ts';
+import {plannedManifest} from './planned-manifest.ts';
 import {Presence} from './presence.ts';
 import {candidatesOf} from './route-candidates.ts';
 import {copySteps} from './steps.ts';
@@ -105,23 +105,6 @@ function plannedManifests(candidates: readonly Candidate[]): readonly PlannedMan
     }
   }
   return [...planned.values()];
-}
-
-function plannedManifest(
-  {descriptor, view}: Manifest,
-  cutFrom: PlannedManifest['cutFrom'],
-): PlannedManifest {
-  const {digest, mediaType, size} = descriptor;
-  const subject = view.kind === 'schema1' ? undefined : view.subject?.digest;
-  return {
-    digest,
-    mediaType,
-    size,
-    manifests: [...new Set(childManifests(view).map((child) => child.digest))],
-    blobs: [...new Set(childBlobs(view).map((child) => child.digest))],
-    ...(subject === undefined ? {} : {subject}),
-    ...(cutFrom === undefined ? {} : {cutFrom}),
-  };
 }
 
 function stepChecks(

@@ -104,7 +104,7 @@ function whatOf(step: TransferStep, {project, repositories, donor}: TransferPlan
     }
     case 'change-path':
       return step.path === undefined
-        ? `transfer to namespace ${step.namespaceId ?? ''}`.trimEnd()
+        ? `transfer to ${project.to.split('/').slice(0, -1).join('/')}`
         : `change the path to ${step.path}`;
     case 'retag':
       return `name the images for ${project.to}`;

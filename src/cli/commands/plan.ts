@@ -15,6 +15,7 @@ import {
 import {writePlanFile} from '../plan-file.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
+import {addPlanTransfer} from './plan-transfer.ts';
 
 interface Flags extends HostFlags, FilterFlags {
   readonly out?: string;
@@ -26,6 +27,7 @@ interface Flags extends HostFlags, FilterFlags {
 /** `transship plan copy`: decides what a copy would do, and does nothing. */
 export function addPlan(program: Command, io: Io, done: (exitCode: number) => void): void {
   const plan = program.command('plan').summary('find out what has to be done, without doing it');
+  addPlanTransfer(plan, io, done);
   const copy = plan
     .command('copy')
     .summary('plan a copy from registry to registry')

@@ -1,0 +1,93 @@
+import type {Command} from 'commander';
+import {gatherTransferFacts} from '../../gitlab/preflight/gather-facts.ts';
+import {makeTransferPlan} from '../../plan/transfer/transfer-plan.ts';
+import {type PlanFormat, renderPlan} from '../../report/plan.ts';
+import {freeBytes} from '../disk-room.ts';
+import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts';
+import type {Io} from '../io.ts';
+import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
+import {writePlanFile} from '../plan-file.ts';
+import type {ProgressKind} from '../reporters/choose.ts';
+import {withSession} from '../session.ts';
+import {readTransferWish} from '../transfer-wish.ts';
+
+interface Flags extends HostFlags, GitLabFlags {
+  readonly to: string;
+  readonly donor?: string;
+  readonly createDonor?: boolean;
+  readonly staged?: boolean;
+  readonly out?: string;
+  readonly format: PlanFormat;
+  readonly detailedExitcode?: boolean;
+  readonly progress: ProgressKind;
+}
+
+/** `transship plan transfer`: decides how a project moves with its images, and moves nothing. */
+export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) => void): void {
+  const command = plan
+    .command('transfer')
+    .summary('plan the move of a GitLab project and its images')
+    .description(
+      'Looks at the project, its images and its target, proves the rights that the move takes, and prints the review. ' +
+        'Nothing is changed, but for a tag that comes and goes in a donor project.',
+    )
+    .argument('<project>', 'full path of the project')
+    .requiredOption('--to <path>', 'its new full path; or a namespace with a / at the end')
+    .option(
+      '--donor <place>',
+      'where the images wait: a folder (./dir, /dir), or a project of the same GitLab (group/project), where no bytes travel (default: ./transship-donor/<project>)',
+    )
+    .option('--create-donor', 'make the donor project when the plan is applied')
+    .option('--staged', 'go by the donor even where GitLab could move the images itself')
+    .option('--out <file>', 'write the plan here, for show, apply and verify')
+    .option('--detailed-exitcode', 'exit 2 where there is something to do, 0 where there is not')
+    .addHelpText(
+      'after',
+      `
+Exit 3: something forbids the move; the review says what, and nothing was touched.
+
+Examples:
+  transship plan transfer org/build/sample_project --to new_org/build/ --gitlab https://gitlab.example.com --out move.plan.json
+  transship plan transfer org/app --to team/app --donor org/parking --gitlab gitlab.example.com --format markdown`,
+    );
+  addFormatFlag(addProgressFlag(addHostFlags(addGitLabFlags(command))), [
+    'text',
+    'json',
+    'markdown',
+    'html',
+  ]).action(async (project: string, flags: Flags) => {
+    const made = await withSession(io, flags, async ({registries, report, call}) => {
+      const access = await openGitLab(flags, io, registries);
+      const {gitlab, tokenKind} = access;
+      const address = gitlab.url.href.replace(/\/$/, '');
+      const facts = await gatherTransferFacts(
+        {
+          wish: readTransferWish(project, flags, address, flags.donor === undefined),
+          staged: flags.staged === true,
+          createDonor: flags.createDonor === true,
+        },
+        {
+          gitlab,
+          tokenKind,
+          openRegistry: (host) => access.openRegistry(host),
+          openDonor: (name) => registries.destination(name),
+          freeBytes,
+          now: () => io.now().getTime(),
+          progress: (what, read, total) => report({type: 'observing', what, done: read, total}),
+        },
+        call,
+      );
+      return makeTransferPlan(facts);
+    });
+    if (flags.out !== undefined) await writePlanFile(flags.out, made);
+    io.stdout.write(renderPlan(made, flags.format));
+    if (flags.out !== undefined && flags.format === 'text') {
+      io.stdout.write(
+        `\nThe plan is in ${flags.out}. To carry it out: transship apply ${flags.out}\n`,
+      );
+    }
+    const forbidden = made.checks.some(({result}) => result === 'forbid');
+    const hasWork = made.steps.length > 0;
+    done(forbidden ? 3 : flags.detailedExitcode === true && hasWork ? 2 : 0);
+  });
+}

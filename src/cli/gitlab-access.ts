@@ -1,0 +1,120 @@
+import {readFile} from 'node:fs/promises';
+import type {Command} from 'commander';
+import {GitLab} from '../gitlab/gitlab.ts';
+import type {GitLabToken} from '../gitlab/gitlab-token.ts';
+import {parseGitLabUrl} from '../gitlab/gitlab-url.ts';
+import {TransshipError} from '../model/error.ts';
+import type {Credentials} from '../registry/credentials/credentials.ts';
+import type {Registry} from '../registry/registry.ts';
+import type {Io} from './io.ts';
+import type {Registries} from './registries.ts';
+
+/** Flags of everything that talks to a GitLab instance. */
+export interface GitLabFlags {
+  readonly gitlab?: string;
+  readonly tokenFile?: string;
+}
+
+/** The most that is read as a token, in bytes. */
+const TOKEN_LIMIT = 4096;
+
+export function addGitLabFlags(command: Command): Command {
+  return command
+    .option('--gitlab <url>', 'the address of GitLab (default: $CI_SERVER_URL)')
+    .option(
+      '--token-file <file>',
+      'read the token from this file (default: $TRANSSHIP_GITLAB_TOKEN, $GITLAB_TOKEN, $CI_JOB_TOKEN)',
+    );
+}
+
+/** A GitLab instance and its registry, both asked with one token. */
+export class GitLabAccess {
+  readonly gitlab: GitLab;
+  readonly tokenKind: GitLabToken['kind'];
+  readonly #token: GitLabToken;
+  readonly #registries: Registries;
+
+  constructor(url: URL, token: GitLabToken, registries: Registries) {
+    this.gitlab = new GitLab({url, token, http: registries.http});
+    this.tokenKind = token.kind;
+    this.#token = token;
+    this.#registries = registries;
+  }
+
+  /** Opens the registry of the instance; with the token, unless the user has a login for it. */
+  openRegistry(host: string): Registry {
+    this.#registries.logIn(host, credentialsOf(this.#token));
+    return this.#registries.registry(host, 'source');
+  }
+}
+
+/**
+ * Opens the instance that the flags or the environment name. The token never comes from the command line, where other
+ * users of the machine could read it.
+ * @param address of the instance, where a plan names it
+ * @throws TransshipError USAGE, FILE_UNREADABLE
+ */
+export async function openGitLab(
+  flags: GitLabFlags,
+  io: Io,
+  registries: Registries,
+  address = flags.gitlab ?? io.env['CI_SERVER_URL'],
+): Promise<GitLabAccess> {
+  if (address === undefined || address === '') {
+    throw new TransshipError('USAGE', 'no GitLab is named', {
+      side: 'local',
+      hint: 'give its address with --gitlab, as https://gitlab.example.com',
+    });
+  }
+  const url = parseGitLabUrl(address);
+  const token = await readToken(flags, io);
+  io.redactor.learn(token.value);
+  const {username, password} = credentialsOf(token);
+  io.redactor.learnBasic(username, password);
+  return new GitLabAccess(url, token, registries);
+}
+
+/** The registry takes an access token under any name, a job's under that of jobs (GitLab: lib/gitlab/auth.rb). */
+function credentialsOf({kind, value}: GitLabToken): Extract<Credentials, {kind: 'basic'}> {
+  const username = kind === 'job-token' ? 'gitlab-ci-token' : 'transship';
+  return {kind: 'basic', username, password: value};
+}
+
+async function readToken({tokenFile}: GitLabFlags, {env}: Io): Promise<GitLabToken> {
+  if (tokenFile !== undefined)
+    return {kind: 'access-token', value: checked(await readTokenFile(tokenFile), tokenFile)};
+  for (const name of ['TRANSSHIP_GITLAB_TOKEN', 'GITLAB_TOKEN'] as const) {
+    const value = env[name];
+    if (value) return {kind: 'access-token', value: checked(value.trim(), `$${name}`)};
+  }
+  const job = env['CI_JOB_TOKEN'];
+  if (job) return {kind: 'job-token', value: checked(job.trim(), '$CI_JOB_TOKEN')};
+  throw new TransshipError('USAGE', 'there is no token for GitLab', {
+    side: 'local',
+    hint: 'set GITLAB_TOKEN to an access token with the scope api, or name a file with --token-file',
+  });
+}
+
+async function readTokenFile(file: string): Promise<string> {
+  try {
+    const bytes = await readFile(file);
+    if (bytes.byteLength > TOKEN_LIMIT) throw new Error(`it is larger than ${TOKEN_LIMIT} bytes`);
+    return bytes.toString().trim();
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new TransshipError('FILE_UNREADABLE', `the token in ${file} cannot be read: ${why}`, {
+      side: 'local',
+      hint: 'name a file that holds nothing but the token',
+      cause,
+    });
+  }
+}
+
+/** A token goes into a header: no blanks, no line breaks. */
+function checked(value: string, where: string): string {
+  if (/^[\x21-\x7e]+$/.test(value)) return value;
+  throw new TransshipError('USAGE', `what is in ${where} is not a token`, {
+    side: 'local',
+    hint: 'a token is one word of ASCII characters',
+  });
+}

@@ -1,0 +1,67 @@
+import type {Call} from '../../model/port.ts';
+import type {TransferWish} from '../../model/transfer-plan.ts';
+import type {DonorFacts} from '../../plan/transfer/facts.ts';
+import type {Project} from '../project.ts';
+import {findNamespace} from './find-target.ts';
+import type {Surroundings} from './surroundings.ts';
+
+/**
+ * Looks at the place where the images are to wait.
+ * @param mayCreate whether a project that is not there may be made
+ * @throws TransshipError NAMESPACE_NOT_FOUND for a project that could not be made either
+ */
+export async function findDonor(
+  {kind, path}: TransferWish['donor'],
+  mover: Project,
+  mayCreate: boolean,
+  surroundings: Surroundings,
+  call: Call,
+): Promise<DonorFacts> {
+  if (kind === 'directory') {
+    const freeBytes = await surroundings.freeBytes(path);
+    return {donor: {kind, path}, mayCreate, ...(freeBytes === undefined ? {} : {freeBytes})};
+  }
+  const project = await surroundings.gitlab.projects.find(path, call);
+  if (project === undefined) {
+    const parent = path.split('/').slice(0, -1).join('/');
+    const namespace = await findNamespace(parent, surroundings, call);
+    return {donor: {kind, path, namespaceId: namespace.id}, mayCreate};
+  }
+  const problem = problemOf(project, mover);
+  const donor = {
+    kind,
+    path: project.fullPath,
+    id: project.id,
+    namespaceId: project.namespace.id,
+  } as const;
+  return {donor, mayCreate, ...(problem === undefined ? {} : {problem})};
+}
+
+function problemOf(donor: Project, mover: Project): DonorFacts['problem'] {
+  const {fullPath, archived, deletionDate, registryAccess, cleanupPolicy} = donor;
+  if (donor.id === mover.id)
+    return unfit(`${fullPath} cannot be its own donor`, 'name another project, or a folder');
+  if (archived || deletionDate !== undefined) {
+    return unfit(
+      `${fullPath} is archived or marked for deletion, and takes no images`,
+      'name another project, or a folder',
+    );
+  }
+  if (registryAccess === 'disabled') {
+    return unfit(
+      `the container registry of ${fullPath} is disabled`,
+      'enable it in the settings of the project',
+    );
+  }
+  if (cleanupPolicy?.enabled === true) {
+    return unfit(
+      `the cleanup policy of ${fullPath} could delete images that wait there`,
+      'switch it off in the settings of the project',
+    );
+  }
+  return undefined;
+}
+
+function unfit(message: string, hint: string): NonNullable<DonorFacts['problem']> {
+  return {code: 'DONOR_UNFIT', message, hint};
+}

@@ -1,0 +1,147 @@
+import {TransshipError} from '../../model/error.ts';
+import type {Call} from '../../model/port.ts';
+import {isRepositoryPath} from '../../model/reference.ts';
+import type {TransferWish} from '../../model/transfer-plan.ts';
+import type {
+  DonorFacts,
+  RegistryFacts,
+  RepositoryFacts,
+  RuleFacts,
+  TransferFacts,
+} from '../../plan/transfer/facts.ts';
+import {hasContent, wayOf} from '../../plan/transfer/way.ts';
+import {given} from '../given.ts';
+import type {Project} from '../project.ts';
+import {findDonor} from './find-donor.ts';
+import {findProject, projectFacts, tokenFacts} from './find-project.ts';
+import {findTarget} from './find-target.ts';
+import {observeImages} from './observe-images.ts';
+import {probeDonor} from './probe-donor.ts';
+import {clockFacts, missingActions, refusedDeletion} from './prove-registry.ts';
+import type {InstanceRegistry, Surroundings} from './surroundings.ts';
+
+export interface TransferQuestion {
+  /** With the donor's folder absolute. */
+  readonly wish: TransferWish;
+  /** Take the way by the donor even where GitLab could move the images itself. */
+  readonly staged: boolean;
+  /** A donor project that is not there may be made when the plan is applied. */
+  readonly createDonor: boolean;
+}
+
+/**
+ * Finds out all that a transfer depends on, and proves what can be proved. Nothing is changed, but for a tag that comes
+ * and goes in a donor project.
+ * @throws TransshipError PROJECT_NOT_FOUND, NAMESPACE_NOT_FOUND, TOKEN_SCOPE_MISSING, and what GitLab and its registry
+ *   answer
+ */
+export async function gatherTransferFacts(
+  {wish, staged, createDonor}: TransferQuestion,
+  surroundings: Surroundings,
+  call: Call,
+): Promise<TransferFacts> {
+  const project = await findProject(wish.project, surroundings, call);
+  const {username, ...token} = await tokenFacts(surroundings, call);
+  const person = {isAdmin: token.isAdmin, ...given({username})};
+  const target = await findTarget(wish.to, project, person, surroundings, call);
+  const donor = await findDonor(wish.donor, project, createDonor, surroundings, call);
+  const base = {
+    wish,
+    now: surroundings.now(),
+    staged,
+    project: await projectFacts(project, surroundings, call),
+    target,
+    token,
+    donor,
+  };
+  const nothing = {...base, repositories: [], rules: {}};
+  if (base.project.isRegistryDisabled || target.fullPath === project.fullPath) return nothing;
+  const records = await surroundings.gitlab.repositories.ofProject(project.id, call);
+  const host = project.registryHost ?? records[0]?.registryHost;
+  if (host === undefined || host === '') return nothing;
+  const opened = surroundings.openRegistry(host);
+  const [{version, deletesTags, database, clock: registryClock}, gitlabClock] = await Promise.all([
+    opened.traits(call),
+    surroundings.gitlab.account.clock(call),
+  ]);
+  const question = {project, target, donor, records, registry: opened, database};
+  const repositories = await observeImages(question, surroundings, call);
+  const registry: RegistryFacts = {
+    host,
+    deletesTags,
+    database,
+    ...given({version}),
+    ...clockFacts({
+      here: surroundings.now(),
+      ...given({registry: registryClock, gitlab: gitlabClock}),
+    }),
+  };
+  const seen = {...base, registry, repositories, rules: {}};
+  if (wayOf(seen) !== 'staged') return seen;
+  return {
+    ...seen,
+    registry: {...registry, ...(await proveRegistry(registry, repositories, opened, call))},
+    donor: await proveDonor(donor, repositories, opened, surroundings, call),
+    rules: await readRules(project, surroundings, call),
+  };
+}
+
+/** Rights are those of the project, so one repository stands for all. */
+async function proveRegistry(
+  {deletesTags}: RegistryFacts,
+  repositories: readonly RepositoryFacts[],
+  opened: InstanceRegistry,
+  call: Call,
+): Promise<Pick<RegistryFacts, 'missingActions' | 'refusesDelete'>> {
+  const path = pathOf(repositories.find(hasContent)?.from, opened);
+  if (path === undefined) return {};
+  const missing = await missingActions(opened, path, call);
+  const mayDelete = deletesTags && missing?.includes('delete') !== true;
+  return given({
+    missingActions: missing,
+    refusesDelete: mayDelete ? await refusedDeletion(opened, path, call) : undefined,
+  });
+}
+
+/** Asked for at the very repository that the first images are going to wait in. */
+async function proveDonor(
+  donor: DonorFacts,
+  repositories: readonly RepositoryFacts[],
+  opened: InstanceRegistry,
+  {openDonor}: Surroundings,
+  call: Call,
+): Promise<DonorFacts> {
+  const {donor: place, problem} = donor;
+  if (place.kind === 'directory' || place.id === undefined || problem !== undefined) return donor;
+  const name = repositories.find(hasContent)?.donor;
+  const path = pathOf(name, opened);
+  if (name === undefined || path === undefined) return donor;
+  const missing = await missingActions(opened, path, call);
+  const isFree = missing !== undefined && missing.length === 0;
+  return {
+    ...donor,
+    ...given({
+      missingActions: missing,
+      probe: isFree ? await probeDonor(openDonor(name), call) : undefined,
+    }),
+  };
+}
+
+async function readRules({id}: Project, {gitlab}: Surroundings, call: Call): Promise<RuleFacts> {
+  const [repositories, tags] = await Promise.all([
+    gitlab.protection.ofRepositories(id, call).catch(notTold),
+    gitlab.protection.ofTags(id, call).catch(notTold),
+  ]);
+  return given({repositories, tags});
+}
+
+/** Rules are shown to maintainers; who is none cannot delete either, which is found elsewhere. */
+function notTold(error: unknown): undefined {
+  if (error instanceof TransshipError && error.code === 'FORBIDDEN') return undefined;
+  throw error;
+}
+
+function pathOf(name: string | undefined, {host}: InstanceRegistry) {
+  const path = name?.slice(host.length + 1);
+  return path !== undefined && isRepositoryPath(path) ? path : undefined;
+}

@@ -1,0 +1,138 @@
+import {TransshipError} from '../../model/error.ts';
+import type {Manifest} from '../../model/manifest.ts';
+import type {Call, RepositoryReader} from '../../model/port.ts';
+import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
+import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
+import {observeDestinationTags, observePresent} from '../../observe/observe-destination.ts';
+import {observeSource} from '../../observe/observe-source.ts';
+import {selectTags} from '../../plan/filters.ts';
+import type {DonorFacts, RepositoryFacts, TargetFacts} from '../../plan/transfer/facts.ts';
+import type {ContainerRepository} from '../container-repository.ts';
+import {given} from '../given.ts';
+import {isKnownMediaType} from '../media-types.ts';
+import {movedImagePath, registryPathOf, whyNotImagePath} from '../naming.ts';
+import type {Project} from '../project.ts';
+import {donorNames} from './donor-names.ts';
+import type {InstanceRegistry, Surroundings} from './surroundings.ts';
+
+export interface ImagesQuestion {
+  readonly project: Project;
+  readonly target: TargetFacts;
+  readonly donor: DonorFacts;
+  /** GitLab's records of the project's image paths. */
+  readonly records: readonly ContainerRepository[];
+  readonly registry: InstanceRegistry;
+  /** The registry has a metadata database. */
+  readonly database: boolean;
+}
+
+/**
+ * Looks at every image repository of a project and at what of it the donor has. The project's own path is looked at
+ * even without a record: GitLab counts its tags (GitLab: app/models/project.rb, `has_root_container_repository_tags?`).
+ * @throws TransshipError the registry's refusals
+ */
+export async function observeImages(
+  question: ImagesQuestion,
+  surroundings: Surroundings,
+  call: Call,
+): Promise<readonly RepositoryFacts[]> {
+  const {project, registry, donor, records} = question;
+  const root = registryPathOf(project.fullPath);
+  const paths = [...new Set([root, ...records.map(({path}) => path)])].filter(isRepositoryPath);
+  const names = donorNames(
+    donor.donor,
+    registry.host,
+    project,
+    paths.map((path) => nameBelow(path, root)),
+  );
+  const found: RepositoryFacts[] = [];
+  for (const path of paths) {
+    const source = await observeAll(registry.repository(path), surroundings, call);
+    if (source === undefined) continue;
+    const place = names.get(nameBelow(path, root)) ?? '';
+    found.push(await repositoryFacts(path, source, place, question, surroundings, call));
+  }
+  return found;
+}
+
+async function repositoryFacts(
+  path: RepositoryPath,
+  source: SourceInventory,
+  donor: string,
+  question: ImagesQuestion,
+  surroundings: Surroundings,
+  call: Call,
+): Promise<RepositoryFacts> {
+  const {project, target, registry, database, records} = question;
+  const to = movedImagePath(path, project.fullPath, target.fullPath);
+  return {
+    from: source.repository,
+    to: `${registry.host}/${to}`,
+    donor,
+    source,
+    atDonor: await observeDonor(donor, source, question.donor, surroundings, call),
+    unknownMediaTypes: database ? unknownTypes([...source.manifests.values()]) : [],
+    ...given({
+      whyNotTo: whyNotImagePath(to, target.fullPath),
+      deletion: records.find((record) => record.path === path)?.status,
+      tagTimes: database ? await registry.tagTimes(path, call) : undefined,
+    }),
+  };
+}
+
+/** All that is there; undefined: the registry knows no such repository. */
+async function observeAll(
+  repository: RepositoryReader,
+  {progress}: Surroundings,
+  call: Call,
+): Promise<SourceInventory | undefined> {
+  try {
+    return await observeSource(
+      repository,
+      {
+        select: (names) => selectTags(names, {}),
+        // Every tag goes, those of signatures too.
+        attachmentSubject: () => undefined,
+        known: () => Promise.resolve(new Map()),
+        configs: false,
+        progress: (done, total) => progress(repository.name, done, total),
+      },
+      call,
+    );
+  } catch (error) {
+    if (error instanceof TransshipError && error.code === 'REPOSITORY_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+async function observeDonor(
+  name: string,
+  source: SourceInventory,
+  {donor}: DonorFacts,
+  {openDonor}: Surroundings,
+  call: Call,
+): Promise<DestinationInventory> {
+  // GitLab's registry answers for an unknown project as for a forbidden one.
+  const isThere = donor.kind === 'directory' || donor.id !== undefined;
+  if (!isThere || source.roots.length === 0)
+    return {repository: name, exists: false, tags: new Map(), present: new Set()};
+  const repository = openDonor(name);
+  const tags = source.roots.flatMap(({tag}) => (tag === undefined ? [] : [tag]));
+  const seen = await observeDestinationTags(repository, tags, call);
+  const roots = source.roots.map(({digest}) => digest);
+  return observePresent(repository, seen, roots, source.manifests, call);
+}
+
+function unknownTypes(manifests: readonly Manifest[]): readonly string[] {
+  const types = manifests.flatMap(({descriptor, view}) => [
+    descriptor.mediaType,
+    ...(view.kind === 'image' ? [view.config.mediaType] : []),
+    ...(view.kind !== 'schema1' && view.artifactType !== undefined ? [view.artifactType] : []),
+  ]);
+  return [...new Set(types)].filter((type) => !isKnownMediaType(type)).toSorted();
+}
+
+/** The path below the project's; empty: the project's own. */
+function nameBelow(path: string, root: string): string {
+  return path.slice(root.length + 1);
+}

@@ -1,0 +1,88 @@
+import {TransshipError} from '../../model/error.ts';
+import type {Call} from '../../model/port.ts';
+import {isTag, type RepositoryPath} from '../../model/reference.ts';
+import type {Finding, RegistryFacts} from '../../plan/transfer/facts.ts';
+import {given} from '../given.ts';
+import type {InstanceRegistry} from './surroundings.ts';
+
+/** What moving images takes; sorted, as scopes are. */
+const ACTIONS = ['delete', 'pull', 'push'] as const;
+/** A tag that nobody has: a deletion of it changes nothing, and tells whether deletions are taken. */
+const NO_TAG = 'transship-probe-of-deletions';
+
+/**
+ * What of pulling, pushing and deleting the registry does not let this token do; undefined: it does not tell. Asking
+ * for pushes may make GitLab create a record, so this is asked only for what there is, or what will be written.
+ */
+export async function missingActions(
+  registry: InstanceRegistry,
+  path: RepositoryPath,
+  call: Call,
+): Promise<readonly string[] | undefined> {
+  const resource = `repository:${path}`;
+  const ask = async (actions: readonly string[]) => {
+    const granted = await registry.granted(path, {resource, actions}, call);
+    if (granted === undefined) return undefined;
+    const allowed = granted.find((grant) => grant.resource === resource)?.actions ?? [];
+    return allowed.includes('*') ? [] : ACTIONS.filter((action) => !allowed.includes(action));
+  };
+  try {
+    return await ask(ACTIONS);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    // A protected path is refused as a whole when a push is asked for.
+    return ask(['delete', 'pull']).catch((again: unknown) => {
+      if (isRefusal(again)) return [...ACTIONS];
+      throw again;
+    });
+  }
+}
+
+/** Why the registry takes no deletions; undefined: it does, as far as can be seen without one. */
+export async function refusedDeletion(
+  registry: InstanceRegistry,
+  path: RepositoryPath,
+  call: Call,
+): Promise<Finding | undefined> {
+  const {deleteTag} = registry.repository(path);
+  if (deleteTag === undefined || !isTag(NO_TAG)) return undefined;
+  try {
+    await deleteTag(NO_TAG, call);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof TransshipError)) throw error;
+    // Rules are read from GitLab, which names them.
+    if (error.code === 'PROTECTED') return undefined;
+    if (error.status === 405) {
+      return {
+        code: 'REGISTRY_READ_ONLY',
+        message: `the registry at ${registry.host} takes no deletions: it is read-only, or they are switched off (405)`,
+        hint: 'wait until its maintenance is over, or have its administrator enable deletion',
+      };
+    }
+    if (!isRefusal(error)) throw error;
+    const {code, message, hint} = error;
+    return {code, message, hint};
+  }
+}
+
+/** How far the clocks are from each other, in ms. */
+export function clockFacts(clocks: {
+  readonly registry?: number;
+  readonly gitlab?: number;
+  readonly here: number;
+}): Pick<RegistryFacts, 'aheadOfGitLabMs' | 'gitlabAheadMs'> {
+  const {registry, gitlab, here} = clocks;
+  if (gitlab === undefined) return {};
+  return given({
+    aheadOfGitLabMs: registry === undefined ? undefined : registry - gitlab,
+    gitlabAheadMs: gitlab - here,
+  });
+}
+
+function isRefusal(error: unknown): boolean {
+  return (
+    error instanceof TransshipError &&
+    (error.code === 'UNAUTHORIZED' || error.code === 'FORBIDDEN' || error.code === 'PROTECTED')
+  );
+}

@@ -1,0 +1,43 @@
+import type {Call, RepositoryWriter} from '../../model/port.ts';
+import type {RepositoryPath} from '../../model/reference.ts';
+import type {GitLab} from '../gitlab.ts';
+
+/** Actions on one resource, as a token service names them. */
+interface Grant {
+  readonly resource: string;
+  readonly actions: readonly string[];
+}
+
+/** The registry of a GitLab instance, as far as a transfer is planned with it. */
+export interface InstanceRegistry {
+  /** `host[:port]`. */
+  readonly host: string;
+  /** What it tells of itself; `clock` in ms since the epoch. */
+  traits(call: Call): Promise<{
+    readonly version?: string;
+    readonly deletesTags: boolean;
+    readonly database: boolean;
+    readonly clock?: number;
+  }>;
+  /** When each tag was last pushed, in ms since the epoch; undefined: it does not know. */
+  tagTimes(path: RepositoryPath, call: Call): Promise<ReadonlyMap<string, number> | undefined>;
+  /** What a token for this really allows; undefined: it does not tell beforehand. */
+  granted(path: RepositoryPath, wanted: Grant, call: Call): Promise<readonly Grant[] | undefined>;
+  repository(path: RepositoryPath): RepositoryWriter;
+}
+
+/** What a transfer is looked at with. */
+export interface Surroundings {
+  readonly gitlab: GitLab;
+  readonly tokenKind: 'access-token' | 'job-token';
+  /** Opens the registry of the instance, logged in. */
+  readonly openRegistry: (host: string) => InstanceRegistry;
+  /** Opens a repository of the donor's: `host/path`, or `oci:DIR`. */
+  readonly openDonor: (name: string) => RepositoryWriter;
+  /** Bytes that are free where this folder is, or will be; undefined: the system does not tell. */
+  readonly freeBytes: (folder: string) => Promise<number | undefined>;
+  /** Of this machine, in ms since the epoch. */
+  readonly now: () => number;
+  /** Told of tags that were read, of all of one repository. */
+  readonly progress: (repository: string, done: number, total: number) => void;
+}

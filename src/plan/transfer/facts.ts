@@ -1,0 +1,147 @@
+import type {Check} from '../../model/plan.ts';
+import type {Donor, PolicyState, TransferWish} from '../../model/transfer-plan.ts';
+import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
+
+/**
+ * What was found out about a transfer before it is planned: plain data, so that the decisions can be tested without a
+ * GitLab. Times are ms since the epoch; access levels are GitLab's numbers, 50 is an owner.
+ */
+export interface TransferFacts {
+  readonly wish: TransferWish;
+  /** This machine's clock. */
+  readonly now: number;
+  /** Somebody asked for the donor even where GitLab could move the images by itself. */
+  readonly staged: boolean;
+  readonly project: ProjectFacts;
+  readonly target: TargetFacts;
+  readonly token: TokenFacts;
+  /** Undefined: the instance has no registry, or none that it tells of. */
+  readonly registry?: RegistryFacts;
+  /** Every image repository of the project that the registry has, also those without tags. */
+  readonly repositories: readonly RepositoryFacts[];
+  readonly donor: DonorFacts;
+  readonly rules: RuleFacts;
+}
+
+/** What was found wrong, in words. */
+export type Finding = Pick<Check, 'code' | 'message' | 'hint'>;
+
+export interface ProjectFacts {
+  readonly id: number;
+  /** Before the move. */
+  readonly fullPath: string;
+  /** The last part of it. */
+  readonly path: string;
+  readonly namespace: {readonly id: number; readonly fullPath: string};
+  readonly archived: boolean;
+  /** Set where the project waits for its deletion. */
+  readonly deletionDate?: string;
+  /** Of the token's owner; 0: GitLab does not tell. */
+  readonly accessLevel: number;
+  readonly isRegistryDisabled: boolean;
+  /** Undefined: there is none, or the token may not see it. */
+  readonly policy?: PolicyState;
+  readonly policyRunsAt?: number;
+  /** Undefined: not known. */
+  readonly hasRunningPipelines?: boolean;
+}
+
+/** Where the project is to be. */
+export interface TargetFacts {
+  readonly fullPath: string;
+  /** The last part of it. */
+  readonly path: string;
+  readonly namespace: {readonly id: number; readonly fullPath: string};
+  /** Whether the token's owner may move projects there; undefined: not known. */
+  readonly isAllowed?: boolean;
+  /** Why no project can have this path; undefined: one can. */
+  readonly whyNotPath?: string;
+  /** Why no images can live below this path; undefined: they can. */
+  readonly whyNotImages?: string;
+  /** Full paths of other projects that are in the way. */
+  readonly taken: {
+    /** At `fullPath`. */
+    readonly atTarget?: string;
+    /** In the new namespace under the old path: in the way of a transfer before the change of path. */
+    readonly oldPathInNew?: string;
+    /** In the old namespace under the new path: in the way of a change of path before the transfer. */
+    readonly newPathInOld?: string;
+    /** In the new namespace with the project's name, which GitLab refuses as well. */
+    readonly name?: string;
+  };
+}
+
+export interface TokenFacts {
+  readonly kind: 'access-token' | 'job-token';
+  /** Undefined: GitLab does not tell. */
+  readonly scopes?: readonly string[];
+  readonly expiresAt?: number;
+  readonly isAdmin: boolean;
+}
+
+export interface RegistryFacts {
+  /** `host[:port]`. */
+  readonly host: string;
+  /** GitLab's version of it; undefined: it is not GitLab's. */
+  readonly version?: string;
+  readonly deletesTags: boolean;
+  readonly database: boolean;
+  /** How far the registry's clock is ahead of GitLab's, in ms. */
+  readonly aheadOfGitLabMs?: number;
+  /** How far GitLab's clock is ahead of this machine's, in ms. */
+  readonly gitlabAheadMs?: number;
+  /** What was asked for at the old path, and what of it was not granted; undefined: the registry does not tell. */
+  readonly missingActions?: readonly string[];
+  /** Why it refuses to delete even what is not there; undefined: it does not, or it was not asked. */
+  readonly refusesDelete?: Finding;
+}
+
+/** One image repository. */
+export interface RepositoryFacts {
+  /** `host/path` before, and after. */
+  readonly from: string;
+  readonly to: string;
+  /** At the donor: `host/path`, or `oci:DIR`. */
+  readonly donor: string;
+  /** Why no image can live at `to`; undefined: it can. */
+  readonly whyNotTo?: string;
+  /** How far GitLab is with deleting it. */
+  readonly deletion?: 'delete_scheduled' | 'delete_ongoing' | 'delete_failed';
+  readonly source: SourceInventory;
+  /** When its tags were pushed, by tag; undefined: the registry does not know. */
+  readonly tagTimes?: ReadonlyMap<string, number>;
+  /** What the donor has already. */
+  readonly atDonor: DestinationInventory;
+  /** Media types of it that GitLab's database does not know. */
+  readonly unknownMediaTypes: readonly string[];
+}
+
+export interface DonorFacts {
+  readonly donor: Donor;
+  /** Why a project cannot be the donor; undefined: it can. */
+  readonly problem?: Finding;
+  /** Whether a donor project that is not there may be created. */
+  readonly mayCreate: boolean;
+  /** Of a project: what its registry does not grant; undefined: not asked, or the registry does not tell. */
+  readonly missingActions?: readonly string[];
+  /** Of a project: what came of a tag that was pushed, deleted and listed. */
+  readonly probe?: 'passed' | Finding;
+  /** Of a directory: bytes that are free. */
+  readonly freeBytes?: number;
+}
+
+export interface RuleFacts {
+  /** Undefined: this version of GitLab does not tell. */
+  readonly repositories?: readonly {
+    readonly pattern: string;
+    readonly push?: number;
+    readonly delete?: number;
+  }[];
+  /** Undefined: this version of GitLab does not tell. */
+  readonly tags?: readonly {
+    readonly pattern: string;
+    readonly immutable: boolean;
+    readonly push?: number;
+    readonly delete?: number;
+  }[];
+}

@@ -1,0 +1,92 @@
+import type {Check} from '../../model/plan.ts';
+import type {Carriages} from './carriage.ts';
+import type {RepositoryFacts, TransferFacts} from './facts.ts';
+import {forbid, warn} from './finding.ts';
+import {hasContent} from './way.ts';
+
+/**
+ * Whether everything that is at the old path gets to the new one. What would be left behind forbids the plan: its
+ * deletion would lose it, and without its deletion the project does not move.
+ */
+export function imageChecks(
+  {repositories, registry}: TransferFacts,
+  {skipped, checks}: Carriages,
+): readonly Check[] {
+  const named = repositories.flatMap(({source}) =>
+    source.notRead.length === 0
+      ? []
+      : [
+          badTagNames(
+            source.repository,
+            source.notRead.map(({tag}) => tag),
+          ),
+        ],
+  );
+  const lost = new Set(
+    skipped.flatMap(({from, reason}) => (reason === 'invalid-name' ? [] : [from])),
+  );
+  return [
+    ...named,
+    // A name that cannot be asked for is told of above, in other words.
+    ...checks
+      .filter(({code}) => code !== 'SKIPPED')
+      .map((check): Check => ({...check, result: 'forbid'})),
+    ...repositories.flatMap((repository) => [...repositoryChecks(repository)]),
+    ...(lost.size === 0 && repositories.some(hasContent) ? [untagged(registry?.host ?? '')] : []),
+  ];
+}
+
+function badTagNames(repository: string, tags: readonly string[]): Check {
+  const names = tags.map((tag) => `"${tag}"`).join(', ');
+  return forbid(
+    'TAG_NAME_INVALID',
+    repository,
+    `${repository} has tags that no client can pull or delete: ${names}`,
+    'an administrator must remove them from the storage of the registry; GitLab counts them as tags',
+  );
+}
+
+function* repositoryChecks(facts: RepositoryFacts) {
+  const {from, to, deletion, whyNotTo, unknownMediaTypes} = facts;
+  if (deletion === 'delete_failed') {
+    yield warn(
+      'DELETION_UNDER_WAY',
+      from,
+      `GitLab tried to delete ${from} and failed`,
+      'look at the rights of the registry at its storage before tags are deleted there',
+    );
+  } else if (deletion !== undefined) {
+    yield forbid(
+      'DELETION_UNDER_WAY',
+      from,
+      `GitLab is deleting ${from} (${deletion})`,
+      'wait until it is gone, and plan again',
+    );
+  }
+  if (!hasContent(facts)) return;
+  if (whyNotTo !== undefined) {
+    yield forbid(
+      'NAME_INVALID',
+      to,
+      `${from} cannot be at ${to}: ${whyNotTo}`,
+      'choose another path with --to',
+    );
+  }
+  if (unknownMediaTypes.length > 0) {
+    yield warn(
+      'MEDIA_TYPE_UNKNOWN',
+      from,
+      `${from} has manifests with types that GitLab's registry may refuse: ${unknownMediaTypes.join(', ')}`,
+      'the donor takes them first, so a refusal comes before anything is deleted; with a folder as the donor try one image by hand',
+    );
+  }
+}
+
+function untagged(host: string): Check {
+  return warn(
+    'UNTAGGED_NOT_SEEN',
+    host,
+    'manifests without a tag, and outside of any index with one, cannot be listed and do not come along',
+    'give those that are still pulled by digest a tag, and plan again',
+  );
+}

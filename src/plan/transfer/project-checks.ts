@@ -1,0 +1,153 @@
+import type {Check} from '../../model/plan.ts';
+import type {ProjectFacts, TargetFacts, TransferFacts} from './facts.ts';
+import {forbid, pass, warn} from './finding.ts';
+import {movesOf} from './moves.ts';
+
+/** GitLab's numbers (GitLab: lib/gitlab/access.rb). */
+const MAINTAINER = 40;
+const OWNER = 50;
+
+/** Whether the project can move, and whether it can be where it is to be. */
+export function projectChecks({project, target, token}: TransferFacts): readonly Check[] {
+  if (project.fullPath === target.fullPath) return [alreadyThere(project)];
+  const found = [
+    ...stateChecks(project),
+    ...(token.isAdmin ? [] : roleChecks(project, target)),
+    ...targetChecks(project, target),
+  ];
+  return [
+    ...found,
+    ...(found.some(({subject}) => subject === project.fullPath)
+      ? []
+      : [pass('PROJECT_READY', project.fullPath, 'the project can be moved by this token')]),
+    ...(found.some(({subject}) => subject === target.fullPath)
+      ? []
+      : [
+          pass(
+            'TARGET_FREE',
+            target.fullPath,
+            'the new path is free, and valid for a project and its images',
+          ),
+        ]),
+  ];
+}
+
+function alreadyThere({fullPath}: ProjectFacts): Check {
+  return warn(
+    'ALREADY_THERE',
+    fullPath,
+    `the project is at ${fullPath} already`,
+    'if an earlier plan of this transfer was not finished, apply that one again: its images may still be at the donor',
+  );
+}
+
+function* stateChecks({fullPath, archived, deletionDate, ...project}: ProjectFacts) {
+  if (archived) {
+    yield forbid(
+      'PROJECT_NOT_MOVABLE',
+      fullPath,
+      `${fullPath} is archived, and GitLab transfers no archived project`,
+      'unarchive it first, and archive it again afterwards',
+    );
+  }
+  if (deletionDate !== undefined) {
+    yield forbid(
+      'PROJECT_NOT_MOVABLE',
+      fullPath,
+      `${fullPath} is marked for deletion on ${deletionDate}`,
+      'restore the project first',
+    );
+  }
+  if (project.isRegistryDisabled) {
+    yield forbid(
+      'REGISTRY_DISABLED',
+      fullPath,
+      `the container registry of ${fullPath} is disabled, which hides images that it may still have`,
+      'enable it in the settings of the project, and plan again',
+    );
+  }
+  if (project.hasRunningPipelines === true) {
+    yield warn(
+      'PIPELINES_RUNNING',
+      `${fullPath} pipelines`,
+      `pipelines of ${fullPath} are running; what they push after planning is drift`,
+      'let them finish, and pause schedules for the time of the move',
+    );
+  }
+}
+
+function* roleChecks(project: ProjectFacts, target: TargetFacts) {
+  const {fullPath, accessLevel} = project;
+  const isTransfer = project.namespace.id !== target.namespace.id;
+  const needed = isTransfer ? OWNER : MAINTAINER;
+  const role = isTransfer ? 'an owner of the project' : 'a maintainer of the project';
+  const hint = `use the token of ${role}`;
+  if (accessLevel === 0) {
+    yield warn(
+      'ROLE_MISSING',
+      `${fullPath} role`,
+      `GitLab does not tell the role that the token has in ${fullPath}; it must be that of ${role}`,
+      hint,
+    );
+  } else if (accessLevel < needed) {
+    yield forbid(
+      'ROLE_MISSING',
+      fullPath,
+      `the token has access level ${accessLevel} in ${fullPath}, and ${needed} is needed`,
+      hint,
+    );
+  }
+  if (!isTransfer) return;
+  if (target.isAllowed === false) {
+    yield forbid(
+      'TRANSFER_FORBIDDEN',
+      target.namespace.fullPath,
+      `the token may not move projects to ${target.namespace.fullPath}`,
+      'use the token of somebody who may create projects there',
+    );
+  } else if (target.isAllowed === undefined) {
+    yield warn(
+      'TRANSFER_FORBIDDEN',
+      target.namespace.fullPath,
+      `GitLab does not tell whether the token may move projects to ${target.namespace.fullPath}`,
+      'make sure that the owner of the token may create projects there',
+    );
+  }
+}
+
+function* targetChecks(project: ProjectFacts, target: TargetFacts) {
+  const {fullPath, taken, whyNotPath, whyNotImages} = target;
+  const isNewPath = project.path !== target.path;
+  if (isNewPath && whyNotPath !== undefined) {
+    yield forbid('NAME_INVALID', fullPath, whyNotPath, 'choose another path with --to');
+  }
+  if (whyNotImages !== undefined) {
+    yield forbid('NAME_INVALID', fullPath, whyNotImages, 'choose another path with --to');
+  }
+  if (taken.atTarget !== undefined) {
+    yield forbid(
+      'NAME_TAKEN',
+      fullPath,
+      `there is a project ${taken.atTarget} already`,
+      'choose another path with --to, or move that project away',
+    );
+  } else {
+    const order = movesOf(project, target);
+    if ('inTheWay' in order) {
+      yield forbid(
+        'NAME_TAKEN',
+        fullPath,
+        `${order.inTheWay} is in the way: GitLab changes namespace and path one after the other, and neither order is free`,
+        'move to the namespace and to the path with two plans, by way of a path that is free',
+      );
+    }
+  }
+  if (taken.name !== undefined && taken.name !== taken.atTarget) {
+    yield forbid(
+      'NAME_TAKEN',
+      fullPath,
+      `${taken.name} has the same name as the project, which GitLab does not allow in one namespace`,
+      'give one of the two another name in its settings',
+    );
+  }
+}

@@ -1,0 +1,78 @@
+import type {Check} from '../../model/plan.ts';
+import type {TransferFacts} from './facts.ts';
+import {forbid, pass, warn} from './finding.ts';
+import {matchesRule, matchesTagRule} from './rule-pattern.ts';
+import {hasContent} from './way.ts';
+
+/** Whether protection rules keep tags from being deleted at the old path, or pushed to the new one. */
+export function ruleChecks(facts: TransferFacts): readonly Check[] {
+  const found = [...repositoryRules(facts), ...tagRules(facts)];
+  return found.length > 0
+    ? found
+    : [pass('RULES_READY', facts.project.fullPath, 'no protection rule is in the way')];
+}
+
+/** GitLab: doc/api/container_repository_protection_rules.md. Administrators are above them. */
+function* repositoryRules({rules, repositories, project, token}: TransferFacts) {
+  for (const rule of rules.repositories ?? []) {
+    const hit = repositories
+      .filter(hasContent)
+      .find(({from}) => matchesRule(rule.pattern, pathOf(from)));
+    if (hit === undefined) continue;
+    const isAbove = (level: number | undefined) =>
+      !token.isAdmin && level !== undefined && level > project.accessLevel;
+    if (isAbove(rule.delete) || isAbove(rule.push)) {
+      yield forbid(
+        'PROTECTED',
+        hit.from,
+        `the protection rule "${rule.pattern}" keeps this token from ${isAbove(rule.delete) ? 'deleting' : 'pushing to'} ${hit.from}`,
+        'remove the rule for the time of the move, or use the token of somebody whom it allows this',
+      );
+    } else {
+      yield warn(
+        'RULE_KEEPS_OLD_PATH',
+        hit.from,
+        `the protection rule "${rule.pattern}" names the old path, and does so after the move`,
+        'give it the new path in the settings of the project afterwards',
+      );
+    }
+  }
+}
+
+/** GitLab: doc/user/packages/container_registry/protected_container_tags.md and immutable_container_tags.md. */
+function* tagRules({rules, repositories, project, token, registry}: TransferFacts) {
+  if (rules.tags === undefined) {
+    // Tags are protected by the registry's database only.
+    if (registry?.database !== true) return;
+    yield warn(
+      'RULES_NOT_SEEN',
+      project.fullPath,
+      'this version of GitLab does not tell its rules for protected tags',
+      'look at them in the settings of the project: a protected tag cannot be deleted, and so stops the move half-way',
+    );
+    return;
+  }
+  const tags = repositories.flatMap(({from, source}) =>
+    source.roots.flatMap(({tag}) => (tag === undefined ? [] : [{from, tag}])),
+  );
+  for (const {pattern, immutable, push, delete: remove} of rules.tags) {
+    const hit = tags.find(({tag}) => matchesTagRule(pattern, tag));
+    if (hit === undefined) continue;
+    const isAbove = (level: number | undefined) =>
+      !token.isAdmin && level !== undefined && level > project.accessLevel;
+    if (!immutable && !isAbove(push) && !isAbove(remove)) continue;
+    yield forbid(
+      'PROTECTED',
+      `${hit.from}:${hit.tag}`,
+      immutable
+        ? `the rule "${pattern}" makes ${hit.from}:${hit.tag} immutable: nobody can delete it`
+        : `the rule "${pattern}" keeps this token from ${isAbove(remove) ? 'deleting' : 'pushing'} ${hit.from}:${hit.tag}`,
+      'remove the rule for the time of the move, and make it again afterwards',
+    );
+  }
+}
+
+/** A repository's name without its host. */
+function pathOf(name: string): string {
+  return name.slice(name.indexOf('/') + 1);
+}

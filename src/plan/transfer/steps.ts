@@ -1,0 +1,96 @@
+import type {PolicyState, TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
+import type {Carriages} from './carriage.ts';
+import type {Move} from './moves.ts';
+
+/** `Omit` for each member of a union. */
+type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+type Bare = Without<TransferStep, 'needs'>;
+
+/**
+ * The steps of a transfer, each needing the one before. The order is that of GitLab's manual for images in a project
+ * that moves (GitLab: doc/user/packages/container_registry/troubleshoot_container_registry.md): pull, delete, move,
+ * push; and a proof before everything that cannot be undone.
+ * @param policy of a cleanup policy that is at work; undefined: there is none
+ */
+export function transferSteps(
+  way: TransferPlan['way'],
+  moves: readonly Move[],
+  {pull, push}: Carriages,
+  policy: PolicyState | undefined,
+): readonly TransferStep[] {
+  if (moves.length === 0) return [];
+  const changes = moves.map((move) => changeStep(move, moves.length));
+  switch (way) {
+    case 'empty':
+      return inOrder(changes);
+    case 'native':
+      return inOrder([...changes, verifyTarget('GitLab does not look at what its registry did')]);
+    case 'staged':
+      return inOrder([
+        ...(policy === undefined ? [] : [pauseStep(policy)]),
+        {
+          id: 'pull',
+          kind: 'pull',
+          why: 'the images need a place while their project has none for them',
+          ...pull,
+        },
+        {
+          id: 'verify-donor',
+          kind: 'verify',
+          at: 'donor',
+          why: 'nothing is deleted that is not whole at the donor',
+        },
+        {
+          id: 'delete-old',
+          kind: 'delete-old',
+          why: 'GitLab moves no project that has tags in its registry',
+        },
+        ...changes,
+        {id: 'retag', kind: 'retag', why: 'the images are named after the path of their project'},
+        {id: 'push', kind: 'push', why: 'the images follow their project', ...push},
+        verifyTarget('the donor may go only when all is at the new path'),
+        ...(policy === undefined ? [] : [resumeStep(policy)]),
+      ]);
+  }
+}
+
+function inOrder(steps: readonly Bare[]): readonly TransferStep[] {
+  return steps.map((step, at): TransferStep => {
+    const before = steps[at - 1];
+    return {...step, needs: before === undefined ? [] : [before.id]};
+  });
+}
+
+function changeStep(move: Move, count: number): Bare {
+  const alone = count === 1 ? '' : '; GitLab changes namespace and path one after the other';
+  return move.kind === 'namespace'
+    ? {
+        id: 'change-namespace',
+        kind: 'change-path',
+        namespaceId: move.namespaceId,
+        why: `the project goes to another namespace${alone}`,
+      }
+    : {
+        id: 'change-path',
+        kind: 'change-path',
+        path: move.path,
+        why: `the project gets another path${alone}`,
+      };
+}
+
+function verifyTarget(why: string): Bare {
+  return {id: 'verify-target', kind: 'verify', at: 'target', why};
+}
+
+function pauseStep(policy: PolicyState): Bare {
+  return {
+    id: 'pause',
+    kind: 'pause',
+    why: 'it would delete tags in the middle of the move',
+    policy,
+  };
+}
+
+function resumeStep(policy: PolicyState): Bare {
+  return {id: 'resume', kind: 'resume', why: 'the cleanup policy was at work before', policy};
+}
