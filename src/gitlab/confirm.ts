@@ -56,5 +56,5 @@ export async function confirm<T>(
 
 /** An answer that did not come, or a gateway's, says nothing of what GitLab does. */
 function mayGoOn({code, status}: TransshipError): boolean {
-  return code === 'TIMEOUT' || status === 502 || status === 504;
+  return code === 'TIMEOUT' || code === 'CONNECTION_FAILED' || status === 502 || status === 504;
 }

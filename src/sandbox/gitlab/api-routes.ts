@@ -8,7 +8,13 @@ import {
   transferGroup,
   updateGroup,
 } from './group-api.ts';
-import {createProject, deleteProject, showProject, updateProject} from './project-api.ts';
+import {
+  createProject,
+  deleteProject,
+  listPipelines,
+  showProject,
+  updateProject,
+} from './project-api.ts';
 import {repositoryRules, tagRules} from './protection-api.ts';
 import {
   listGroupRepositories,
@@ -58,6 +64,7 @@ const ROUTES: readonly ApiRoute[] = [
   route('PUT', 'projects/:id', 'write', updateProject),
   route('DELETE', 'projects/:id', 'write', deleteProject),
   route('PUT', 'projects/:id/transfer', 'write', transferProject),
+  route('GET', 'projects/:id/pipelines', 'read', listPipelines),
   route('GET', 'projects/:id/transfer_locations', 'read', listTransferLocations),
   route('GET', 'registry/repositories/:repository', 'read', showRepository),
   route('GET', IMAGES, 'job-read', listRepositories),

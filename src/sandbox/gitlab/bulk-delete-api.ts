@@ -2,24 +2,21 @@ import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
 import {jsonReply, type Reply} from '../reply.ts';
 import type {ApiCall} from './api-call.ts';
 import {ApiRefusal, badRequest} from './api-refusal.ts';
+import {ageOf, type CleanupWish, tagExpression, tagsToClean} from './cleanup.ts';
 import {deleteTag} from './instance.ts';
-import {isKept, target} from './repository-api.ts';
+import {target} from './repository-api.ts';
 import {levelInProject} from './rights.ts';
 
 const ONCE_PER_MS = 60 * 60 * 1000;
 
 /**
- * `DELETE …/tags?name_regex_delete=…`: later, once an hour, and never `latest` (GitLab:
- * lib/api/project_container_repositories.rb, app/services/projects/container_repository/cleanup_tags_base_service.rb).
- * `older_than` deletes nothing here: all that is in the sandbox is new.
+ * `DELETE …/tags?name_regex_delete=…`: later, and once an hour (GitLab: lib/api/project_container_repositories.rb,
+ * app/services/projects/container_repository/cleanup_tags_base_service.rb).
  */
 export async function removeTags(call: ApiCall): Promise<Reply> {
-  const {query, person, world, storage, clock, background, switches} = call;
+  const {query, person, world, clock, background, switches} = call;
   const {project, record, path} = target(call, ACCESS_LEVEL.maintainer);
-  const remove = expression(query.get('name_regex_delete') ?? query.get('name_regex'));
-  const keep = query.get('name_regex_keep');
-  const keepPattern = keep === null ? undefined : expression(keep);
-  if (!remove) throw new ApiRefusal(400, {error: 'name_regex_delete is missing'});
+  const wish = wishOf(query);
   const now = clock();
   if (record.lastBulkDelete !== undefined && now - record.lastBulkDelete < ONCE_PER_MS) {
     throw badRequest(
@@ -29,24 +26,29 @@ export async function removeTags(call: ApiCall): Promise<Reply> {
   record.lastBulkDelete = now;
   const level = levelInProject(world, person.user, project);
   background.later(switches.deletionDelayMs, async () => {
-    if (path === undefined || query.has('older_than')) return;
-    const tags = await storage.manifests.tags(path);
-    const chosen = tags
-      .filter((tag) => tag !== 'latest' && remove.test(tag) && !keepPattern?.test(tag))
-      .filter((tag) => !isKept(project, tag, level));
-    const kept = Number(query.get('keep_n') ?? 0);
-    for (const tag of kept === 0 ? chosen : chosen.slice(0, -kept))
+    if (path === undefined) return;
+    for (const tag of await tagsToClean(call, project, path, wish, level))
       await deleteTag(call, path, tag, person.user.username);
   });
   return jsonReply(202, 202);
 }
 
-/** RE2 that matches the whole name, nearly: JavaScript's expressions know more. */
-function expression(text: string | null): RegExp | undefined {
-  if (text === null) return undefined;
+function wishOf(query: URLSearchParams): CleanupWish {
+  const remove = query.get('name_regex_delete') ?? query.get('name_regex');
+  const keep = query.get('name_regex_keep');
+  if (remove === null) throw new ApiRefusal(400, {error: 'name_regex_delete is missing'});
+  return {
+    remove: expression(remove, 'name_regex_delete'),
+    keep: keep === null ? undefined : expression(keep, 'name_regex_keep'),
+    keepNewest: Number(query.get('keep_n') ?? 0),
+    olderThanMs: ageOf(query.get('older_than') ?? undefined),
+  };
+}
+
+function expression(text: string, name: string): RegExp {
   try {
-    return new RegExp(`^(?:${text})$`);
+    return tagExpression(text);
   } catch {
-    throw new ApiRefusal(400, {error: 'name_regex_delete is an invalid regexp'});
+    throw new ApiRefusal(400, {error: `${name} is an invalid regexp`});
   }
 }

@@ -5,6 +5,7 @@ import type {Reply} from '../reply.ts';
 import {Storage, type StorageOptions} from '../storage.ts';
 import {Api} from './api.ts';
 import {Background} from './background.ts';
+import {runCleanup} from './cleanup.ts';
 import {EventLog} from './event-log.ts';
 import type {Instance, RegistryMode, Switches} from './instance.ts';
 import type {RateLimitOptions} from './rate-limit.ts';
@@ -43,6 +44,8 @@ export interface GitLabSandbox extends AsyncDisposable {
   readonly log: RequestLog;
   readonly events: EventLog;
   readonly switches: Switches;
+  /** Lets the cleanup policies that are enabled do their work now. */
+  runCleanup(): Promise<void>;
   /** Settles when GitLab has nothing left to do in the background. */
   settled(): Promise<void>;
   /** Breaks all connections, drops what was to be done, and settles when the last request has ended. */
@@ -90,6 +93,7 @@ export async function startGitLabSandbox(options: GitLabSandboxOptions): Promise
     log,
     events,
     switches,
+    runCleanup: () => runCleanup(instance),
     settled: () => background.settled(),
     close,
     [Symbol.asyncDispose]: close,

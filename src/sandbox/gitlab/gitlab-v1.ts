@@ -3,7 +3,7 @@ import type {RepositoryPath, Tag} from '../../model/reference.ts';
 import type {Exchange} from '../exchange.ts';
 import {refusal} from '../refusal.ts';
 import {emptyReply, jsonReply, type Reply} from '../reply.ts';
-import type {Instance} from './instance.ts';
+import {type Instance, pushedAt} from './instance.ts';
 
 const PAGE_SIZE = 100;
 const PAGE_LIMIT = 1000;
@@ -51,18 +51,15 @@ async function listTags(
 }
 
 async function describeTag(
-  {storage, events}: Instance,
+  instance: Instance,
   repository: RepositoryPath,
   name: Tag,
 ): Promise<object | undefined> {
+  const {storage} = instance;
   const digest = await storage.manifests.resolve(repository, name);
   const manifest = digest && (await storage.manifests.get(repository, digest));
   if (!manifest) return undefined;
-  const pushed = events.events.findLast(
-    (event) =>
-      event.kind === 'manifest-pushed' && event.repository === repository && event.tag === name,
-  );
-  const time = new Date(pushed?.at ?? 0).toISOString();
+  const time = new Date(pushedAt(instance, repository, name)).toISOString();
   return {
     name,
     digest,

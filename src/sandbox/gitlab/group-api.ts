@@ -22,9 +22,11 @@ export function listGroupProjects(call: ApiCall): Reply {
   const {world, person, query} = call;
   const group = groupOf(call);
   const deep = query.get('include_subgroups') === 'true';
+  const search = (query.get('search') ?? '').toLowerCase();
   const projects = world
     .projectsIn(group)
     .filter(({namespaceId}) => deep || namespaceId === group.id)
+    .filter(({name, path}) => `${name} ${path}`.toLowerCase().includes(search))
     .filter((project) => maySee(world, person.user, project));
   return pageReply(
     call,

@@ -60,6 +60,19 @@ export async function hasTags(instance: Instance, project: WorldProject): Promis
   return false;
 }
 
+/** When a tag was pushed last, in ms since the epoch; a tag that the registry moved keeps its time. */
+export function pushedAt({events}: Instance, repository: string, tag: string): number {
+  let path = repository;
+  for (let index = events.events.length - 1; index >= 0; index--) {
+    const event = events.events[index];
+    if (!event) break;
+    if (event.kind === 'repository-moved' && event.to === path) path = event.from;
+    if (event.kind === 'manifest-pushed' && event.repository === path && event.tag === tag)
+      return event.at;
+  }
+  return 0;
+}
+
 /** Takes a tag out of the registry, and writes it down. False: there was none. */
 export async function deleteTag(
   {storage, events}: Instance,

@@ -25,7 +25,7 @@ export function presentProject(call: ApiCall, project: WorldProject): object {
     container_registry_access_level: project.registryAccess,
     container_registry_enabled: project.registryAccess !== 'disabled',
     container_registry_image_prefix: `${registryHost(call)}/${registryPathOf(path)}`,
-    container_expiration_policy: {...project.cleanupPolicy, next_run_at: null},
+    container_expiration_policy: {...project.cleanupPolicy, next_run_at: nextRun(call, project)},
     marked_for_deletion_on: null,
     permissions: {
       project_access: own === undefined ? null : {access_level: own},
@@ -115,6 +115,12 @@ export function presentRule(
 /** The sandbox's registry is on the port of its GitLab. */
 export function registryHost({exchange}: Pick<ApiCall, 'exchange'>): string {
   return new URL(exchange.origin).host;
+}
+
+/** A day from now: the sandbox's policies run when they are told to. */
+function nextRun({clock}: ApiCall, {cleanupPolicy}: WorldProject): string | null {
+  const tomorrow = clock() + 24 * 60 * 60 * 1000;
+  return cleanupPolicy.enabled ? new Date(tomorrow).toISOString() : null;
 }
 
 function levelName(level: number | undefined): string | null {

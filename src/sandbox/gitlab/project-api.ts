@@ -3,6 +3,7 @@ import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
 import {whyNotProjectPath} from '../../gitlab/naming.ts';
 import {jsonReply, type Reply} from '../reply.ts';
 import {type ApiCall, bodyOf, flagField, numberField, projectOf} from './api-call.ts';
+import {pageReply} from './api-page.ts';
 import {badRequest, forbidden, notFound} from './api-refusal.ts';
 import {moveProject, whyNotMove} from './move-project.ts';
 import {presentProject} from './present.ts';
@@ -57,6 +58,19 @@ export function showProject(call: ApiCall): Reply {
   return jsonReply(200, presentProject(call, projectOf(call)));
 }
 
+/** `GET /projects/:id/pipelines`: those that run, and no others. */
+export function listPipelines(call: ApiCall): Reply {
+  const {pipelines, id} = projectOf(call);
+  const running = Array.from({length: pipelines}, (_, index) => ({
+    id: index + 1,
+    project_id: id,
+    status: 'running',
+    ref: 'main',
+  }));
+  const status = call.query.get('status') ?? 'running';
+  return pageReply(call, status === 'running' ? running : []);
+}
+
 /** `POST /projects` */
 export function createProject(call: ApiCall): Reply {
   const {world, person, events} = call;
@@ -77,6 +91,7 @@ export function createProject(call: ApiCall): Reply {
     registryAccess: 'enabled',
     cleanupPolicy: DEFAULT_POLICY,
     hasScopedPackages: false,
+    pipelines: 0,
     members: new Map([[person.user.id, ACCESS_LEVEL.owner]]),
     repositoryRules: [],
     tagRules: [],

@@ -5,11 +5,11 @@ import {type ApiCall, groupOf, projectOf, repositoryOf} from './api-call.ts';
 import {keysetReply, pageReply} from './api-page.ts';
 import {ApiRefusal, forbidden, notFound} from './api-refusal.ts';
 import {sizeOf} from './gitlab-v1.ts';
-import {deleteTag, type Instance} from './instance.ts';
+import {deleteTag, type Instance, pushedAt} from './instance.ts';
 import {matches} from './pattern.ts';
 import {presentRepository, registryHost} from './present.ts';
 import {requireLevel} from './project-api.ts';
-import {levelInProject, rulesAbove} from './rights.ts';
+import {isKept, levelInProject, rulesAbove} from './rights.ts';
 import type {WorldProject, WorldRepository} from './world.ts';
 
 /** `GET /projects/:id/registry/repositories` (GitLab: lib/api/project_container_repositories.rb). */
@@ -74,16 +74,14 @@ export async function listTags(call: ApiCall): Promise<Reply> {
 
 /** `GET …/tags/:tag`. Without the database GitLab cannot read an index (GitLab: lib/container_registry/tag.rb). */
 export async function showTag(call: ApiCall): Promise<Reply> {
-  const {storage, params, events, mode} = call;
+  const {storage, params, mode} = call;
   const {path} = target(call, ACCESS_LEVEL.reporter);
   const names = path === undefined ? [] : await storage.manifests.tags(path);
   const name = names.find((tag) => tag === params['tag']);
   const digest = path && name && (await storage.manifests.resolve(path, name));
   const manifest = path && digest && (await storage.manifests.get(path, digest));
-  if (!manifest || (mode === 'legacy' && manifest.view.kind !== 'image')) throw notFound('Tag');
-  const pushed = events.events.findLast(
-    (event) => event.kind === 'manifest-pushed' && event.repository === path && event.tag === name,
-  );
+  if (!path || !name || !manifest || (mode === 'legacy' && manifest.view.kind !== 'image'))
+    throw notFound('Tag');
   const revision =
     manifest.view.kind === 'image' ? manifest.view.config.digest.replace(/^\w+:/, '') : '';
   return jsonReply(200, {
@@ -93,7 +91,7 @@ export async function showTag(call: ApiCall): Promise<Reply> {
     revision,
     short_revision: revision.slice(0, 9),
     digest,
-    created_at: new Date(pushed?.at ?? 0).toISOString(),
+    created_at: new Date(pushedAt(call, path, name)).toISOString(),
     total_size: sizeOf(manifest),
   });
 }
@@ -171,16 +169,6 @@ export function target(call: ApiCall, level: number): Target {
   const record = repositoryOf(call, project);
   const path = call.world.repositoryPath(record);
   return {project, record, path: isRepositoryPath(path) ? path : undefined};
-}
-
-/** Whether a rule keeps the tag from somebody of this level. */
-export function isKept(project: WorldProject, tag: string, level: number): boolean {
-  const immutable = project.tagRules.filter(
-    (rule) => rule.push === undefined && rule.delete === undefined,
-  );
-  return [...rulesAbove(project.tagRules, 'delete', level), ...immutable].some(({pattern}) =>
-    matches(pattern, tag),
-  );
 }
 
 /** The registry of a project that has it switched off is as if it were not there. */

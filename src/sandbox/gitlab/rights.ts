@@ -1,4 +1,5 @@
 import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
+import {matches} from './pattern.ts';
 import type {World, WorldGroup, WorldProject, WorldToken, WorldUser} from './world.ts';
 
 /** Who asks, and with which token; without one it is a user with a password. */
@@ -45,4 +46,14 @@ export function rulesAbove(
   level: number,
 ): WorldProject['tagRules'] {
   return rules.filter((rule) => (rule[action] ?? 0) > level);
+}
+
+/** Whether a rule keeps the tag from somebody of this level. */
+export function isKept(project: WorldProject, tag: string, level: number): boolean {
+  const immutable = project.tagRules.filter(
+    (rule) => rule.push === undefined && rule.delete === undefined,
+  );
+  return [...rulesAbove(project.tagRules, 'delete', level), ...immutable].some(({pattern}) =>
+    matches(pattern, tag),
+  );
 }

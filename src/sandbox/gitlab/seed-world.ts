@@ -64,6 +64,7 @@ async function seedProject(instance: Instance, seed: Seed['projects'][number]): 
     registryAccess: seed.registry,
     cleanupPolicy: {...DEFAULT_POLICY, ...withoutUndefined(seed.cleanup ?? {})},
     hasScopedPackages: seed.npm,
+    pipelines: seed.pipelines,
     members: memberIds(world, seed.members),
     repositoryRules: seed.rules.repositories.map((rule) => ruleOf(world, rule)),
     tagRules: seed.rules.tags.map((rule) => ruleOf(world, rule)),

@@ -60,6 +60,8 @@ const seedSchema = z.strictObject({
           .partial()
           .optional(),
         npm: z.boolean().default(false),
+        /** Running ones. */
+        pipelines: z.int().nonnegative().default(0),
         rules: z
           .strictObject({
             repositories: z.array(rule).default([]),

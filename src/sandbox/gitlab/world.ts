@@ -57,6 +57,8 @@ export interface WorldProject {
   cleanupPolicy: CleanupPolicy;
   /** It has an npm package whose scope is the top-level group. */
   readonly hasScopedPackages: boolean;
+  /** Pipelines that are running. */
+  pipelines: number;
   readonly members: Map<number, number>;
   readonly repositoryRules: WorldRule[];
   readonly tagRules: WorldRule[];

@@ -64,6 +64,29 @@ describe('with many tags', () => {
   });
 });
 
+test('a cleanup policy deletes what is old, beyond the newest, and not kept', async () => {
+  let now = Date.parse('2026-01-01');
+  await using rig = await startRig({clock: () => now});
+  const image = await firstImage(rig);
+  const copy = (tag: string) => {
+    now += 60_000;
+    const path = `docker://${rig.host}/org/build/app/cr`;
+    return rig.skopeo(['copy', '--all', `${path}:v2.9.1`, `${path}:${tag}`]);
+  };
+  for (const tag of ['a', 'latest', 'b', 'keep-me']) expect((await copy(tag)).code).toBe(0);
+  const policy = {enabled: true, keep_n: 1, older_than: '14d', name_regex_keep: 'keep-.*'};
+  const body = {container_expiration_policy_attributes: policy};
+  const project = await rig.api('PUT', 'projects/org%2Fbuild%2Fapp', {body});
+  expect(project.text).toContain('"next_run_at":"2026-01-02');
+  const tags = async () =>
+    ((await rig.api('GET', `${image}/tags`)).json as {name: string}[]).map(({name}) => name);
+  await rig.sandbox.runCleanup();
+  expect(await tags()).toHaveLength(5);
+  now += 15 * 24 * 3_600_000;
+  await rig.sandbox.runCleanup();
+  expect(await tags()).toEqual(['b', 'keep-me', 'latest']);
+});
+
 test('keyset pages need the database', async () => {
   await using rig = await startRig({mode: 'legacy'});
   const tags = `${await firstImage(rig)}/tags`;
@@ -148,9 +171,20 @@ test('projects may be moved to groups that the caller maintains', async () => {
   const namespace = await rig.api('GET', 'namespaces/ada');
   expect(namespace.json).toMatchObject({kind: 'user', full_path: 'ada'});
   const projects = await rig.api('GET', 'groups/org/projects?include_subgroups=true');
+  const searched = await rig.api('GET', 'groups/org%2Fbuild/projects?search=emp');
+  expect(searched.json).toMatchObject([{path: 'empty'}]);
   expect(projects.json).toHaveLength(2);
   expect((await rig.api('GET', 'groups/org/projects')).json).toEqual([]);
   expect((await rig.api('GET', 'groups/org/registry/repositories')).json).toHaveLength(1);
+});
+
+test('running pipelines can be seen', async () => {
+  const [app, ...others] = SEED.projects ?? [];
+  const projects = [{...app, path: 'org/build/app', pipelines: 2}, ...others];
+  await using rig = await startRig({seed: {...SEED, projects}});
+  const pipelines = 'projects/org%2Fbuild%2Fapp/pipelines';
+  expect((await rig.api('GET', `${pipelines}?status=running`)).json).toHaveLength(2);
+  expect((await rig.api('GET', `${pipelines}?status=failed`)).json).toEqual([]);
 });
 
 test('the seed that comes along has the project of GitLab’s example', async () => {

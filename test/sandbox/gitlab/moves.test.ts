@@ -1,6 +1,7 @@
 import {describe, expect, test} from 'vitest';
 import {gaps} from '../../../src/sandbox/gitlab/event-log.ts';
 import type {RegistryMode} from '../../../src/sandbox/gitlab/instance.ts';
+import {tempDirectory} from '../../support/temp.ts';
 import {type Rig, type RigOptions, startRig} from './rig.ts';
 
 const PROJECT = 'projects/org%2Fbuild%2Fapp';
@@ -40,19 +41,27 @@ describe('a transfer to another top-level group is refused in the words of', () 
   });
 });
 
-test('with its database the registry moves images in the same top-level group', async () => {
-  await using rig = await startRig();
-  expect((await rig.api('PUT', `${PROJECT}/transfer`, {body: {namespace: 'org'}})).status).toBe(
-    200,
-  );
-  expect((await rig.api('PUT', 'projects/org%2Fapp', {body: {path: 'moved'}})).json).toMatchObject({
-    path_with_namespace: 'org/moved',
-  });
-  expect(await listTags(rig, 'org/moved/cr')).toEqual(['v2.9.1']);
-  const copy = `docker://${rig.host}/org/moved/cr:v2.9.1`;
-  expect(await rig.skopeo(['inspect', '--raw', copy])).toMatchObject({code: 0});
-  expect(gaps(rig.sandbox.events.events)).toEqual([]);
-});
+test.each(['memory', 'directory'] as const)(
+  'with its database the registry moves images in the same top-level group: %s',
+  async (kind) => {
+    await using temp = await tempDirectory();
+    await using rig = await startRig({
+      storage: kind === 'memory' ? {kind} : {kind, path: temp.path},
+    });
+    expect((await rig.api('PUT', `${PROJECT}/transfer`, {body: {namespace: 'org'}})).status).toBe(
+      200,
+    );
+    expect(
+      (await rig.api('PUT', 'projects/org%2Fapp', {body: {path: 'moved'}})).json,
+    ).toMatchObject({
+      path_with_namespace: 'org/moved',
+    });
+    expect(await listTags(rig, 'org/moved/cr')).toEqual(['v2.9.1']);
+    const copy = `docker://${rig.host}/org/moved/cr:v2.9.1`;
+    expect(await rig.skopeo(['inspect', '--raw', copy])).toMatchObject({code: 0});
+    expect(gaps(rig.sandbox.events.events)).toEqual([]);
+  },
+);
 
 test('GitLab tells of success though the registry did not move', async () => {
   await using rig = await startRig({switches: {nativeMove: 'lost'}});

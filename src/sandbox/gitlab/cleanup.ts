@@ -1,0 +1,71 @@
+import {isRepositoryPath, type RepositoryPath, type Tag} from '../../model/reference.ts';
+import {deleteTag, type Instance, pushedAt} from './instance.ts';
+import {isKept} from './rights.ts';
+import type {WorldProject} from './world.ts';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Which tags may go. */
+export interface CleanupWish {
+  readonly remove: RegExp;
+  readonly keep: RegExp | undefined;
+  /** So many of the newest stay. */
+  readonly keepNewest: number;
+  /** Only what was pushed longer ago than this; ms. */
+  readonly olderThanMs: number;
+}
+
+/** `14d` in ms. */
+export function ageOf(text: string | undefined): number {
+  return Number.parseInt(text ?? '0', 10) * DAY_MS;
+}
+
+/** RE2 that matches the whole name, nearly: JavaScript's expressions know more. @throws SyntaxError */
+export function tagExpression(text: string): RegExp {
+  return new RegExp(`^(?:${text})$`);
+}
+
+/**
+ * The tags that a cleanup deletes, in GitLab's order of rules (GitLab:
+ * doc/user/packages/container_registry/reduce_container_registry_storage.md, "How the cleanup policy works"): never
+ * `latest`, and nothing that a protection rule keeps.
+ */
+export async function tagsToClean(
+  instance: Instance,
+  project: WorldProject,
+  path: RepositoryPath,
+  {remove, keep, keepNewest, olderThanMs}: CleanupWish,
+  level: number,
+): Promise<readonly Tag[]> {
+  const {storage, clock} = instance;
+  const age = (tag: Tag) => clock() - pushedAt(instance, path, tag);
+  const tags = await storage.manifests.tags(path);
+  return tags
+    .filter((tag) => tag !== 'latest' && remove.test(tag) && !keep?.test(tag))
+    .sort((a, b) => age(a) - age(b))
+    .slice(keepNewest)
+    .filter((tag) => age(tag) >= olderThanMs && !isKept(project, tag, level));
+}
+
+/** Lets the cleanup policy of every project that has one do its work, as GitLab's cron does. */
+export async function runCleanup(instance: Instance): Promise<void> {
+  const {world} = instance;
+  for (const project of world.projects.values()) {
+    const {enabled, name_regex, name_regex_keep, keep_n, older_than} = project.cleanupPolicy;
+    if (!enabled) continue;
+    const keep = name_regex_keep ?? '';
+    const wish: CleanupWish = {
+      remove: tagExpression(name_regex ?? '.*'),
+      keep: keep === '' ? undefined : tagExpression(keep),
+      keepNewest: keep_n ?? 0,
+      olderThanMs: ageOf(older_than),
+    };
+    for (const record of world.repositoriesOf(project)) {
+      const path = world.repositoryPath(record);
+      if (!isRepositoryPath(path)) continue;
+      // The policy acts for nobody, so every rule stands.
+      for (const tag of await tagsToClean(instance, project, path, wish, 0))
+        await deleteTag(instance, path, tag, 'cleanup-policy');
+    }
+  }
+}
