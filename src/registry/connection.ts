@@ -18,6 +18,7 @@ export interface RegistryRequest
       | 'lane'
       | 'signal'
       | 'readLimit'
+      | 'answerSize'
       | 'moreHeadersMs'
       | 'attemptsAt500'
     >,
@@ -66,20 +67,22 @@ export class Connection {
 
   /**
    * Resolves the URL that an answer names for the next request. Behind a proxy that ends TLS, registries name http
-   * URLs of their own host; those are put right to https, and no other is trusted with less than we had.
+   * URLs of their own host, and those that think they have TLS name https ones: they are put right to the scheme that
+   * answers. No other host is trusted with less than we had.
    * @throws TransshipError REDIRECT_REFUSED
    */
   resolve(location: string, {request}: HttpAnswer): URL {
     const from = request.url;
     const url = URL.parse(location, from.href);
-    if (from.protocol !== 'https:' || url?.protocol !== 'http:' || url.hostname !== from.hostname) {
+    const isWeb = url?.protocol === 'http:' || url?.protocol === 'https:';
+    if (!isWeb || url.protocol === from.protocol || url.hostname !== from.hostname)
       return resolveHop(location, request);
-    }
+    const [named, spoken] = [url.protocol, from.protocol].map((scheme) => scheme.slice(0, -1));
     this.#notice({
-      code: 'UPLOAD_LOCATION_HTTP',
-      message: `${this.host} names its uploads with http:// although it is spoken to with https; its proxy or its setting for relative URLs is wrong`,
+      code: named === 'http' ? 'UPLOAD_LOCATION_HTTP' : 'UPLOAD_LOCATION_HTTPS',
+      message: `${this.host} names its uploads with ${named}:// although it is spoken to with ${spoken}; its proxy or its setting for relative URLs is wrong`,
     });
-    url.protocol = 'https:';
+    url.protocol = from.protocol;
     // A proxy that tells neither scheme nor port makes the registry name port 80.
     url.port = from.port;
     return url;

@@ -23,7 +23,7 @@ export interface RegistryOptions {
 }
 
 export interface RegistryNotice {
-  /** `UPLOAD_LOCATION_HTTP`: uploads are offered under http although the registry is spoken to with https. */
-  readonly code: 'UPLOAD_LOCATION_HTTP';
+  /** Uploads are offered under http although the registry is spoken to with https, or the other way round. */
+  readonly code: 'UPLOAD_LOCATION_HTTP' | 'UPLOAD_LOCATION_HTTPS';
   readonly message: string;
 }

@@ -1,5 +1,5 @@
 import type {HttpAnswer} from '../http/answer.ts';
-import type {HttpBody, Method} from '../http/message.ts';
+import {type HttpBody, isRepeatable, type Method} from '../http/message.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
@@ -185,8 +185,10 @@ export class RegistryUpload implements Upload {
 
   async #refusal(answer: HttpAnswer): Promise<TransshipError> {
     const error = await refusal(answer, {notFound: 'UPLOAD_LOST'});
-    if (error.code !== 'UNAUTHORIZED' && error.code !== 'UPLOAD_LOST') return error;
-    // A token may have ended while the body was on its way: the next request gets a new one.
+    // A token may have ended while the body was on its way: the next request gets a new one. A request that can be sent
+    // again was sent with it already.
+    const mayRenew = error.code === 'UNAUTHORIZED' && !isRepeatable(answer.request.body);
+    if (!mayRenew && error.code !== 'UPLOAD_LOST') return error;
     return new TransshipError(error.code, error.message, {
       side: error.side,
       hint: error.hint,

@@ -85,10 +85,29 @@ describe('a blob in one request survives', () => {
   });
 });
 
+it('a Location on another scheme is put right, and told once', async () => {
+  const odd = {kind: 'https-location'} as const;
+  await using rig = await TransferRig.start({
+    destination: [on('POST', odd), on('PATCH', odd, {times: 9})],
+  });
+  const blob = await rig.blob(SIZE);
+  await rig.transfer(blob);
+  expect(await rig.kept(blob)).toBe(blob.digest);
+  expect(rig.destinationFaults.strikes.length).toBeGreaterThan(5);
+  expect(rig.notices).toEqual(['UPLOAD_LOCATION_HTTPS']);
+});
+
 describe('gives up, with a code,', () => {
   const FINAL: readonly (readonly [string, Side, FaultRuleInput[], object, number])[] = [
     ['403', 'destination', [refuse('POST', 403)], {code: 'FORBIDDEN', side: 'destination'}, 1],
     ['401', 'destination', [refuse('POST', 401)], {code: 'UNAUTHORIZED'}, 1],
+    [
+      '401 that stays',
+      'destination',
+      [{about: 'upload', skip: 1, times: 99, fault: {kind: 'refuse', status: 401}}],
+      {code: 'UNAUTHORIZED'},
+      2,
+    ],
     [
       'a wrong sum, twice',
       'destination',

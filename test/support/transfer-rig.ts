@@ -5,6 +5,7 @@ import type {Descriptor} from '../../src/model/descriptor.ts';
 import {type Digest, digestOf} from '../../src/model/digest.ts';
 import type {SavedUpload} from '../../src/model/port.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
+import type {Credentials} from '../../src/registry/credentials/credentials.ts';
 import {Registry, type RegistryRepository} from '../../src/registry/registry.ts';
 import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
 import {FaultScript} from '../../src/sandbox/faults/fault-script.ts';
@@ -37,6 +38,10 @@ export interface TransferRigOptions {
   readonly destination?: readonly FaultRuleInput[];
   readonly sandbox?: SandboxOptions;
   readonly timeouts?: Timeouts;
+  /** For a destination that wants a login. */
+  readonly credentials?: Credentials;
+  /** The destination's clock and ours, in ms. */
+  readonly now?: () => number;
 }
 
 /** What a transfer told and did. */
@@ -60,7 +65,7 @@ export class TransferRig implements AsyncDisposable {
   private constructor(
     sandboxes: {readonly source: Sandbox; readonly destination: Sandbox},
     faults: {readonly source: FaultScript; readonly destination: FaultScript},
-    timeouts: Timeouts | undefined,
+    {timeouts, credentials, now}: TransferRigOptions,
   ) {
     this.sandboxes = sandboxes;
     this.sourceFaults = faults.source;
@@ -76,6 +81,8 @@ export class TransferRig implements AsyncDisposable {
       side: 'destination',
       http,
       notice,
+      ...(credentials ? {credentials: () => Promise.resolve(credentials)} : {}),
+      ...(now ? {now} : {}),
     }).repository(TO);
   }
 
@@ -89,7 +96,7 @@ export class TransferRig implements AsyncDisposable {
       ...options.sandbox,
       intercept: faults.destination.intercept,
     });
-    return new TransferRig({source, destination}, faults, options.timeouts);
+    return new TransferRig({source, destination}, faults, options);
   }
 
   /** Puts a blob of so many random bytes into the source's storage, past its faults. */
@@ -113,9 +120,12 @@ export class TransferRig implements AsyncDisposable {
   /** Brings the blob over in chunks of 64 KiB. */
   async transfer(
     blob: Descriptor,
-    more: Partial<BlobJob> & {readonly settings?: Partial<TransferSettings>} = {},
+    more: Partial<BlobJob> & {
+      readonly settings?: Partial<TransferSettings>;
+      readonly onSaved?: (saved: SavedUpload) => void;
+    } = {},
   ): Promise<Told> {
-    const {settings, ...job} = more;
+    const {settings, onSaved, ...job} = more;
     const told: Told = {acknowledged: [], saved: [], sent: 0, retries: 0};
     await transferBlob(
       {blob, source: this.source, destination: this.destination, ...job},
@@ -131,7 +141,10 @@ export class TransferRig implements AsyncDisposable {
         sent: (bytes) => {
           told.sent += bytes;
         },
-        saved: async (saved) => void told.saved.push(saved),
+        saved: async (saved) => {
+          told.saved.push(saved);
+          onSaved?.(saved);
+        },
         retrying: () => {
           told.retries += 1;
         },
