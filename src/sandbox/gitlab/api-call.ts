@@ -67,14 +67,25 @@ export const numberField = z.coerce.number().int();
 export const flagField = z.union([z.boolean(), z.stringbool()]);
 
 /**
- * The project that the path names, by id or full path. The paths that it had before lead to it, with a redirect.
- * @throws ApiRefusal 404
+ * The project that the path names, by id or full path. A path that it had before leads to it by a redirect, for
+ * reading alone (GitLab: lib/api/helpers.rb, `find_project!`; doc/api/rest/_index.md, "Redirects").
+ * @throws ApiRefusal 301, 404, 405
  */
-export function projectOf({world, person, params}: ApiCall): WorldProject {
+export function projectOf({world, person, params, exchange}: ApiCall): WorldProject {
   const name = params['id'] ?? '';
-  const project = /^\d+$/.test(name) ? world.projects.get(Number(name)) : world.projectAt(name);
-  if (project && maySee(world, person.user, project)) return project;
-  throw notFound('Project');
+  const byPath = /^\d+$/.test(name) ? undefined : world.projectAt(name);
+  const moved = byPath ? undefined : world.redirects.get(name.toLowerCase());
+  const project = byPath ?? world.projects.get(moved ?? Number(name));
+  if (!project || !maySee(world, person.user, project)) throw notFound('Project');
+  if (moved === undefined) return project;
+  if (exchange.method !== 'GET') {
+    const why = 'Non GET methods are not allowed for moved projects';
+    throw new ApiRefusal(405, {message: `405 Method Not Allowed - ${why}`});
+  }
+  const path = exchange.path.replace(/^\/api\/v4\/projects\/[^/]+/, `/api/v4/projects/${moved}`);
+  const query = exchange.query.size > 0 ? `?${exchange.query.toString()}` : '';
+  const location = `${exchange.origin}${path}${query}`;
+  throw new ApiRefusal(301, {message: 'This resource has been moved permanently'}, {location});
 }
 
 /** @throws ApiRefusal 404 */

@@ -8,7 +8,8 @@ const SIZE_LIMIT = 100;
 /** A page of a list, by number, with the headers that lead on (GitLab: doc/api/rest/_index.md, "Pagination"). */
 export function pageReply({exchange, query}: ApiCall, items: readonly unknown[]): Reply {
   const size = pageSize(query);
-  const page = Math.max(1, Number(query.get('page') ?? 1));
+  const page = Number(query.get('page') ?? 1);
+  if (!Number.isInteger(page) || page < 1) throw new ApiRefusal(400, {error: 'page is invalid'});
   const pages = Math.max(1, Math.ceil(items.length / size));
   const link = (rel: string, to: number) => {
     const target = new URLSearchParams(query);

@@ -6,9 +6,9 @@ export class ApiRefusal extends Error {
   readonly reply: Reply;
 
   /** @param body as GitLab writes it: a `message` that is a string or an object of lists, or an `error` */
-  constructor(status: number, body: object) {
+  constructor(status: number, body: object, headers: Reply['headers'] = {}) {
     super(JSON.stringify(body));
-    this.reply = jsonReply(status, body);
+    this.reply = jsonReply(status, body, headers);
   }
 }
 

@@ -47,14 +47,8 @@ const createSchema = z.object({
   visibility: z.enum(['private', 'internal', 'public']).default('private'),
 });
 
-/** `GET /projects/:id`; a path of before leads to the project with 301 (GitLab: lib/api/helpers.rb). */
+/** `GET /projects/:id` */
 export function showProject(call: ApiCall): Reply {
-  const {world, params, exchange} = call;
-  const moved = world.redirects.get((params['id'] ?? '').toLowerCase());
-  if (moved !== undefined && !world.projectAt(params['id'] ?? '')) {
-    const location = `${exchange.origin}/api/v4/projects/${moved}`;
-    return jsonReply(301, {message: 'Moved Permanently'}, {location});
-  }
   return jsonReply(200, presentProject(call, projectOf(call)));
 }
 

@@ -79,11 +79,11 @@ test('gitbeaker is refused the transfer that GitLab refuses, and makes it when t
   expect(await gitlab.Projects.show(id)).toMatchObject({
     path_with_namespace: 'new_org/build/renamed',
   });
-  const old = await rig.api('GET', 'projects/org%2Fbuild%2Fapp');
-  expect([old.status, old.headers.get('location')]).toEqual([
-    301,
-    `${rig.url}/api/v4/projects/${id}`,
-  ]);
+  const old = 'projects/org%2Fbuild%2Fapp';
+  const moved = await rig.api('GET', `${old}/registry/repositories?page=1`);
+  const location = `${rig.url}/api/v4/projects/${id}/registry/repositories?page=1`;
+  expect([moved.status, moved.headers.get('location')]).toEqual([301, location]);
+  expect((await rig.api('PUT', old, {body: {path: 'again'}})).status).toBe(405);
 });
 
 test('gitbeaker makes and deletes a donor project', async () => {
