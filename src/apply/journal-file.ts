@@ -64,6 +64,8 @@ export class JournalWriter implements AsyncDisposable {
     readonly reject: (e: Error) => void;
   }[] = [];
   #flushing: Promise<void> | undefined;
+  /** Half a line may stand at the end by now: to add to it would spoil the journal for good. */
+  #broken: TransshipError | undefined;
 
   private constructor(file: string, handle: FileHandle) {
     this.#file = file;
@@ -106,12 +108,13 @@ export class JournalWriter implements AsyncDisposable {
       const batch = this.#waiting;
       this.#waiting = [];
       try {
+        if (this.#broken) throw this.#broken;
         await this.#handle.appendFile(batch.map(({text}) => text).join(''));
         await this.#handle.datasync();
         for (const {resolve} of batch) resolve();
       } catch (error) {
-        const failure = writeFailed(this.#file, error);
-        for (const {reject} of batch) reject(failure);
+        this.#broken ??= writeFailed(this.#file, error);
+        for (const {reject} of batch) reject(this.#broken);
       }
     }
     this.#flushing = undefined;

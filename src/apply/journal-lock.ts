@@ -1,4 +1,4 @@
-import {readFile, rm, writeFile} from 'node:fs/promises';
+import {constants, copyFile, readFile, rename, rm, writeFile} from 'node:fs/promises';
 import {TransshipError} from '../model/error.ts';
 import {isErrno} from './errno.ts';
 
@@ -25,8 +25,24 @@ export async function lockJournal(journal: string, processes: Processes): Promis
       const owner = await readOwner(file);
       if (tries > 2 || (owner !== undefined && processes.isRunning(owner)))
         throw busy(journal, owner);
-      await rm(file, {force: true});
+      await removeStale(file, owner, processes.pid);
     }
+  }
+}
+
+/**
+ * Moves a dead lock out of the way. Two may see the same dead lock; the second would move the new one of the first, so
+ * what was moved is looked at again, and put back if it is not what was seen.
+ */
+async function removeStale(file: string, seen: number | undefined, pid: number): Promise<void> {
+  const aside = `${file}.${pid}.stale`;
+  try {
+    await rename(file, aside);
+    if ((await readOwner(aside)) !== seen) await copyFile(aside, file, constants.COPYFILE_EXCL);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT') && !isErrno(error, 'EEXIST')) throw unwritable(file, error);
+  } finally {
+    await rm(aside, {force: true});
   }
 }
 

@@ -1,0 +1,280 @@
+import {appendFile, readdir, readFile, truncate, writeFile} from 'node:fs/promises';
+import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import type {RunResult, StatusResult} from '../../src/model/outcome.ts';
+import type {RepositoryPath} from '../../src/model/reference.ts';
+import type {Intercept} from '../../src/sandbox/exchange.ts';
+import {refusal} from '../../src/sandbox/refusal.ts';
+import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
+import {toldError} from '../support/error-lines.ts';
+import {pushImage} from '../support/push-image.ts';
+import {type TempDirectory, tempDirectory} from '../support/temp.ts';
+import {transship, type TransshipOptions} from '../support/transship.ts';
+
+const CHUNK = 256 * 1024;
+const LAYER = Buffer.alloc(6 * CHUNK, 'layer');
+const cleanup = new AsyncDisposableStack();
+/** Stands before the destination while a test wants it to. */
+let intercept: Intercept | undefined;
+let source: Sandbox;
+let destination: Sandbox;
+let temp: TempDirectory;
+let count = 0;
+let repository: RepositoryPath;
+let planFile: string;
+let journalFile: string;
+
+beforeAll(async () => {
+  temp = cleanup.use(await tempDirectory());
+  source = cleanup.use(await startSandbox());
+  destination = cleanup.use(
+    await startSandbox({
+      intercept: (exchange, next) => (intercept ? intercept(exchange, next) : next()),
+    }),
+  );
+});
+afterAll(() => cleanup.disposeAsync());
+beforeEach(async () => {
+  intercept = undefined;
+  repository = `test/r${++count}` as RepositoryPath;
+  planFile = temp.join(`${count}.plan.json`);
+  journalFile = temp.join(`${count}.journal.ndjson`);
+  await pushImage(source.url, repository, 'a');
+  await pushImage(source.url, repository, 'b', {layers: [LAYER]});
+  await transship(['plan', 'copy', ...places(), '--out', planFile]);
+  destination.log.clear();
+});
+
+function places(): readonly [string, string] {
+  return [`${source.host}/${repository}`, `${destination.host}/${repository}`];
+}
+
+async function apply(flags: readonly string[] = [], options: TransshipOptions = {}) {
+  const run = await transship(['apply', planFile, '--format', 'json', ...flags], options);
+  return {...run, result: run.stdout === '' ? undefined : (JSON.parse(run.stdout) as RunResult)};
+}
+
+async function tagsThere(): Promise<readonly string[]> {
+  return [...(await destination.storage.manifests.tags(repository))].sort();
+}
+
+/** Bytes of blobs that arrived. */
+function arrived(): number {
+  return destination.log.entries
+    .filter(({kind}) => kind === 'upload')
+    .reduce((sum, {bytesIn}) => sum + bytesIn, 0);
+}
+
+async function entries(): Promise<readonly {readonly type: string}[]> {
+  const text = await readFile(journalFile, 'utf8');
+  expect(text.endsWith('\n')).toBe(true);
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as {type: string});
+}
+
+test('lies beside the plan: who ran, what was done, how it ended', async () => {
+  expect((await apply()).code).toBe(0);
+  const written = await entries();
+  expect(written[0]).toMatchObject({type: 'run'});
+  expect(written.at(-1)).toMatchObject({type: 'end', result: 'done'});
+  expect(written.filter(({type}) => type === 'step')).toHaveLength(2);
+  expect(await readdir(temp.path)).not.toContain(`${count}.journal.ndjson.lock`);
+});
+
+describe('a run that failed', () => {
+  test('goes on where it stood, and does not send again what is there', async () => {
+    intercept = async ({method, path}, next) => {
+      if (method === 'PUT' && path.endsWith('/manifests/b'))
+        throw refusal(403, 'DENIED', 'not today');
+      return next();
+    };
+    const first = await apply();
+    expect(first.code).toBe(1);
+    expect(first.result?.steps.map(({outcome}) => outcome).sort()).toEqual(['done', 'failed']);
+    const status = await transship(['status', planFile, '--format', 'json']);
+    expect(JSON.parse(status.stdout) as StatusResult).toMatchObject({
+      steps: {done: 1, failed: 1, left: 0, total: 2},
+      ended: 'failed',
+    });
+    intercept = undefined;
+    destination.log.clear();
+
+    const second = await apply();
+
+    expect(second.code).toBe(0);
+    expect(second.result?.steps.map(({outcome}) => outcome).sort()).toEqual(['done', 'present']);
+    expect(arrived()).toBe(0);
+    expect(await tagsThere()).toEqual(['a', 'b']);
+  });
+
+  test('with --on-failure stop begins no other image', async () => {
+    // More images than are worked on at once; they share all but their tags.
+    const failed = Promise.withResolvers<void>();
+    const tags = Array.from({length: 150}, (_, at) => `t${at}`);
+    for (const tag of tags) await pushImage(source.url, `${repository}/many`, tag);
+    intercept = async ({method, route, path}, next) => {
+      if (method !== 'PUT' || route.kind !== 'manifest') return next();
+      if (path.endsWith('/t0')) throw refusal(403, 'DENIED', 'not today');
+      await failed.promise;
+      return next();
+    };
+    const [from, to] = places();
+    const args = [
+      'copy',
+      `${from}/many`,
+      `${to}/many`,
+      '--on-failure',
+      'stop',
+      '--progress',
+      'json',
+    ];
+    const run = await transship([...args, '--format', 'json'], {
+      onStderr: (text) => {
+        if (text.includes('"outcome":"failed"') && text.includes('step-ended')) failed.resolve();
+      },
+    });
+    expect(run.code).toBe(1);
+    const outcomes = Map.groupBy(
+      (JSON.parse(run.stdout) as RunResult).steps,
+      ({outcome}) => outcome,
+    );
+    expect(outcomes.get('failed')).toHaveLength(1);
+    expect(outcomes.get('not-started')?.length).toBeGreaterThan(0);
+    const there = await destination.storage.manifests.tags(`${repository}/many` as RepositoryPath);
+    expect(there).toHaveLength(outcomes.get('done')?.length ?? 0);
+  });
+});
+
+describe('a run that was interrupted', () => {
+  test('once, finishes the chunk that is on its way and goes on there', async () => {
+    const stopping = new AbortController();
+    intercept = async ({method}, next) => {
+      const reply = await next();
+      if (method === 'PATCH') stopping.abort();
+      return reply;
+    };
+    const first = await apply(['--chunk-size', String(CHUNK)], {stopping: stopping.signal});
+    expect(first).toMatchObject({code: 130, result: {result: 'interrupted'}});
+    expect(first.stderr).toBe(
+      'note: finishing what is under way; interrupt again to stop at once\n',
+    );
+    const status = await transship(['status', planFile, '--format', 'json']);
+    expect(JSON.parse(status.stdout) as StatusResult).toMatchObject({
+      uploads: [{offset: CHUNK, size: LAYER.length}],
+      ended: 'interrupted',
+    });
+    intercept = undefined;
+    destination.log.clear();
+
+    expect((await apply(['--chunk-size', String(CHUNK)])).code).toBe(0);
+
+    expect(await tagsThere()).toEqual(['a', 'b']);
+    expect(arrived()).toBeLessThan(LAYER.length - CHUNK + 1000);
+  });
+
+  test('twice, ends at once with no tag on half an image', async () => {
+    const [stopping, aborted] = [new AbortController(), new AbortController()];
+    intercept = async ({method, signal}, next) => {
+      if (method !== 'PATCH') return next();
+      stopping.abort();
+      aborted.abort(new DOMException('interrupted', 'AbortError'));
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, {once: true}));
+      return next();
+    };
+    const flags = ['--chunk-size', String(CHUNK)];
+    const first = await apply(flags, {stopping: stopping.signal, aborted: aborted.signal});
+    expect(first.code).toBe(130);
+    expect(await tagsThere()).not.toContain('b');
+    intercept = undefined;
+
+    expect((await apply(flags)).code).toBe(0);
+    expect(await tagsThere()).toEqual(['a', 'b']);
+  });
+
+  test.each(['plan', 'verify'])('while it only reads (%s), ends at once', async (command) => {
+    const stopping = new AbortController();
+    intercept = async ({signal}, next) => {
+      stopping.abort();
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, {once: true}));
+      return next();
+    };
+    const out = temp.join(`${count}.other.json`);
+    const args = {plan: ['plan', 'copy', ...places(), '--out', out], verify: ['verify', planFile]};
+    const run = await transship(args[command as 'plan'], {stopping: stopping.signal});
+    expect(toldError(run)).toMatchObject({code: 'INTERRUPTED', exit: 130});
+    expect(await readdir(temp.path)).not.toContain(`${count}.other.json`);
+  });
+});
+
+describe('a journal that is not as it should be', () => {
+  test('of another plan is refused, before anything is written', async () => {
+    await apply(['--journal', journalFile]);
+    await transship(['plan', 'copy', places()[0], `${places()[1]}/other`, '--out', planFile]);
+    const error = toldError(await transship(['apply', planFile, '--journal', journalFile]));
+    expect(error).toMatchObject({code: 'JOURNAL_INVALID', exit: 64, side: 'this machine'});
+    expect(error.message).toContain(journalFile);
+  });
+
+  test('with a line that is none names the line', async () => {
+    await apply();
+    await appendFile(journalFile, 'not a line\n{"type":"end"}\n');
+    const number = (await readFile(journalFile, 'utf8')).split('\n').length - 2;
+    for (const command of ['apply', 'status']) {
+      const error = toldError(await transship([command, planFile]));
+      expect(error).toMatchObject({code: 'JOURNAL_INVALID', exit: 64});
+      expect(error.message).toContain(`line ${number} of`);
+    }
+  });
+
+  test('whose last line was cut off by a kill loses that line only', async () => {
+    await apply();
+    const whole = await readFile(journalFile, 'utf8');
+    await truncate(journalFile, whole.length - 10);
+    expect((await transship(['status', planFile])).code).toBe(0);
+    expect((await apply()).code).toBe(0);
+    expect((await entries()).at(-1)).toMatchObject({type: 'end', result: 'done'});
+  });
+
+  test('that a running process has is busy; a dead one’s is taken over', async () => {
+    const lock = `${journalFile}.lock`;
+    await writeFile(lock, String(process.pid));
+    const error = toldError(await transship(['apply', planFile]));
+    expect(error).toMatchObject({code: 'JOURNAL_BUSY', exit: 1, side: 'this machine'});
+    expect(error.message).toContain(String(process.pid));
+    expect(await readFile(lock, 'utf8')).toBe(String(process.pid));
+    expect(destination.log.entries).toEqual([]);
+    // Above any id that a system gives (proc(5), pid_max).
+    await writeFile(lock, String(2 ** 22 + 1));
+    expect((await apply()).code).toBe(0);
+    expect(await readdir(temp.path)).not.toContain(`${count}.journal.ndjson.lock`);
+  });
+
+  test('in a folder that is none is refused', async () => {
+    const error = toldError(
+      await transship(['apply', planFile, '--journal', `${planFile}/journal.ndjson`]),
+    );
+    expect(error).toMatchObject({code: 'JOURNAL_WRITE_FAILED', exit: 1, side: 'this machine'});
+    expect(error.hint).toContain('--journal');
+    expect(destination.log.entries.filter(({method}) => method !== 'GET')).toEqual([]);
+  });
+});
+
+test('of a copy that was killed is found by the same copy, and is not kept when all is done', async () => {
+  const home = temp.join(`home${count}`);
+  const stopping = new AbortController();
+  intercept = async ({method}, next) => {
+    const reply = await next();
+    if (method === 'PATCH') stopping.abort();
+    return reply;
+  };
+  const args = ['copy', ...places(), '--chunk-size', String(CHUNK)];
+  expect((await transship(args, {home, stopping: stopping.signal})).code).toBe(130);
+  intercept = undefined;
+  destination.log.clear();
+
+  expect((await transship(args, {home})).code).toBe(0);
+
+  expect(arrived()).toBeLessThan(LAYER.length - CHUNK + 1000);
+  expect(await readdir(`${home}/.local/state/transship`)).toEqual([]);
+});

@@ -1,0 +1,143 @@
+import {readFile} from 'node:fs/promises';
+import {fileURLToPath} from 'node:url';
+import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import type {RunEvent} from '../../src/model/event.ts';
+import type {RepositoryPath} from '../../src/model/reference.ts';
+import {loadLayout} from '../../src/sandbox/load-layout.ts';
+import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
+import {runCli} from '../support/cli.ts';
+import {toldError} from '../support/error-lines.ts';
+import {layoutDirectory} from '../support/fixtures.ts';
+import {runProgram} from '../support/program.ts';
+import {type TempDirectory, tempDirectory} from '../support/temp.ts';
+import {transship} from '../support/transship.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const COMMANDS = ['copy', 'plan copy', 'show', 'apply', 'verify', 'status', 'sandbox'];
+const cleanup = new AsyncDisposableStack();
+let sandbox: Sandbox;
+let temp: TempDirectory;
+
+beforeAll(async () => {
+  temp = cleanup.use(await tempDirectory());
+  sandbox = cleanup.use(await startSandbox());
+  await loadLayout(sandbox.storage, layoutDirectory('layered'), 'in' as RepositoryPath);
+});
+afterAll(() => cleanup.disposeAsync());
+
+describe('help', () => {
+  test('of the program names every command and the exit codes', async () => {
+    const {code, stdout, stderr} = await transship(['--help']);
+    expect({code, stderr}).toEqual({code: 0, stderr: ''});
+    for (const command of COMMANDS) expect(stdout).toContain(`  ${command.split(' ')[0]} `);
+    expect(stdout).toMatch(/Exit codes: 0 .*130/s);
+  });
+
+  test.each(COMMANDS)('of %s has an example that is a command line', async (command) => {
+    const {code, stdout, stderr} = await transship([...command.split(' '), '--help']);
+    expect({code, stderr}).toEqual({code: 0, stderr: ''});
+    expect(stdout).toMatch(new RegExp(`Examples?:\n  transship ${command} ?`));
+  });
+});
+
+describe('the process', () => {
+  test('prints its version', async () => {
+    const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
+    const {version} = JSON.parse(text) as {version: string};
+    const run = await runCli(['--version']);
+    expect(run).toEqual({code: 0, stdout: `${version}\n`, stderr: ''});
+  });
+
+  test('without a command says so in three lines', async () => {
+    expect(toldError(await runCli([]))).toMatchObject({code: 'USAGE', exit: 64});
+  });
+
+  test('does not mind a reader that goes away', async () => {
+    const file = temp.join('closed.plan.json');
+    const places = [`${sandbox.host}/in`, `${sandbox.host}/closed`];
+    await transship(['plan', 'copy', ...places, '--out', file]);
+    const script = `{ "$0" "$@"; echo "exit $?" >&2; } | head -n 1`;
+    const args = [MAIN, 'show', file, '--full', '--format', 'json'];
+    const run = await runProgram('sh', ['-c', script, process.execPath, ...args]);
+    expect(run).toEqual({code: 0, stdout: '{\n', stderr: 'exit 0\n'});
+  });
+
+  test('whose disk is full stops, and goes on when there is room', async () => {
+    const file = temp.join('full.plan.json');
+    const places = [`${sandbox.host}/in`, `${sandbox.host}/full`];
+    await transship(['plan', 'copy', ...places, '--out', file]);
+    // A limit on the size of files fails in the midst of a line, as a full disk does.
+    const script = `trap '' XFSZ; ulimit -f 1; exec "$0" "$@"`;
+    const full = await runProgram('sh', ['-c', script, process.execPath, MAIN, 'apply', file], {
+      env: {HOME: temp.path},
+    });
+    const error = toldError(full);
+    expect(error).toMatchObject({code: 'JOURNAL_WRITE_FAILED', exit: 1, side: 'this machine'});
+    expect(error.message).toContain(temp.join('full.journal.ndjson'));
+
+    expect((await transship(['apply', file])).code).toBe(0);
+    expect((await transship(['verify', file])).code).toBe(0);
+  });
+
+  test('is interrupted by a signal with 130', async () => {
+    const waiting = Promise.withResolvers<void>();
+    await using slow = await startSandbox({
+      intercept: async ({signal}, next) => {
+        waiting.resolve();
+        await new Promise((resolve) => signal.addEventListener('abort', resolve, {once: true}));
+        return next();
+      },
+    });
+    const args = ['plan', 'copy', `${slow.host}/a`, `${slow.host}/b`];
+    const run = await runCli(args, {
+      onStart: ({kill}) => void waiting.promise.then(() => kill('SIGINT')),
+    });
+    expect(toldError(run)).toMatchObject({code: 'INTERRUPTED', exit: 130});
+  });
+});
+
+describe('--progress json', () => {
+  test('gives one event a line, from the first to the last', async () => {
+    const places = [`${sandbox.host}/in`, `${sandbox.host}/json`];
+    const run = await transship(['copy', ...places, '--progress', 'json']);
+    expect(run.code).toBe(0);
+    const events = run.stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as RunEvent);
+    const kinds = events.map(({type}) => type);
+    expect(kinds[0]).toBe('observing');
+    expect(kinds.at(-1)).toBe('run-ended');
+    const started = events.find((event) => event.type === 'run-started');
+    expect(started).toMatchObject({steps: 12, plan: expect.stringMatching(/^sha256:/)});
+    expect(kinds.filter((type) => type === 'step-ended')).toHaveLength(12);
+    const sizes = events.map((event) =>
+      event.type === 'blob-ended' && event.outcome === 'copied' ? event.size : 0,
+    );
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(started?.bytes);
+    expect(events.at(-1)).toMatchObject({result: 'done', done: 12, failed: 0});
+  });
+
+  test('tells an error as an event, too', async () => {
+    const run = await transship([
+      'copy',
+      `${sandbox.host}/none`,
+      'localhost:1/x',
+      '--progress=json',
+    ]);
+    expect(run).toMatchObject({code: 1, stdout: ''});
+    expect(JSON.parse(run.stderr)).toMatchObject({
+      type: 'error',
+      error: {code: 'REPOSITORY_NOT_FOUND', side: 'source', hint: expect.any(String)},
+    });
+  });
+});
+
+test('--debug tells where an error came from, after its three lines', async () => {
+  const args = ['show', temp.join('absent.json')];
+  const plain = await transship(args);
+  const debug = await transship([...args, '--debug']);
+  expect(debug.stderr.startsWith(plain.stderr)).toBe(true);
+  expect(debug.stderr).toMatch(/\n {4}at .*plan-file\.ts/);
+  expect(debug.stderr).toMatch(/\ncaused by Error: ENOENT/);
+});
