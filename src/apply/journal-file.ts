@@ -92,6 +92,7 @@ export class JournalWriter implements AsyncDisposable {
 
   /** @throws TransshipError JOURNAL_WRITE_FAILED, for instance when the disk is full */
   append(entry: JournalEntry): Promise<void> {
+    if (this.#broken) return Promise.reject(this.#broken);
     return new Promise((resolve, reject) => {
       this.#waiting.push({text: `${JSON.stringify(entry)}\n`, resolve, reject});
       this.#flushing ??= this.#flush();

@@ -1,0 +1,47 @@
+import {readFile, writeFile} from 'node:fs/promises';
+import {expect, test} from 'vitest';
+import {JournalWriter, readJournal} from '../../src/apply/journal-file.ts';
+import type {JournalEntry} from '../../src/apply/journal-entry.ts';
+import {tempDirectory} from '../support/temp.ts';
+
+const END: JournalEntry = {type: 'end', result: 'done', at: '2026-01-01T00:00:00.000Z'};
+
+test('lines that come while the disk is busy are all there, in their order', async () => {
+  await using temp = await tempDirectory();
+  const file = temp.join('j');
+  const {writer} = await JournalWriter.open(file);
+  const steps = Array.from({length: 50}, (_, at): JournalEntry => {
+    return {type: 'step', id: `s${at}`, outcome: 'done'};
+  });
+  await Promise.all(steps.map((step) => writer.append(step)));
+  await writer[Symbol.asyncDispose]();
+  expect(await readJournal(file)).toEqual(steps);
+});
+
+test('after a line that could not be written none is added any more', async () => {
+  await using temp = await tempDirectory();
+  const file = temp.join('j');
+  const {writer} = await JournalWriter.open(file);
+  await writer.append(END);
+  // A closed file can be written as little as a full disk.
+  await writer[Symbol.asyncDispose]();
+  for (let tries = 0; tries < 3; tries += 1) {
+    const both = await Promise.allSettled([writer.append(END), writer.append(END)]);
+    expect(both).toMatchObject([
+      {status: 'rejected', reason: {code: 'JOURNAL_WRITE_FAILED'}},
+      {status: 'rejected', reason: {code: 'JOURNAL_WRITE_FAILED'}},
+    ]);
+  }
+  expect(await readJournal(file)).toEqual([END]);
+});
+
+test('half a line at the end is cut off before more is added', async () => {
+  await using temp = await tempDirectory();
+  const file = temp.join('j');
+  await writeFile(file, `${JSON.stringify(END)}\n{"type":"st`);
+  const {writer, entries} = await JournalWriter.open(file);
+  expect(entries).toEqual([END]);
+  await writer.append(END);
+  await writer[Symbol.asyncDispose]();
+  expect(await readFile(file, 'utf8')).toBe(`${JSON.stringify(END)}\n`.repeat(2));
+});
