@@ -1,3 +1,4 @@
+import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Manifest} from '../model/manifest.ts';
@@ -11,6 +12,16 @@ import {ReferrersFallback} from './referrers-fallback.ts';
 import {settleAll} from './settle-all.ts';
 
 type PutAnswer = Awaited<ReturnType<RepositoryWriter['putManifest']>>;
+
+/** What is remembered of a manifest that was put: little, since there are many. */
+interface Pushed {
+  /** Of one that refers to another, and that the registry does not list by itself. */
+  readonly unlisted?: {
+    readonly subject: Digest;
+    readonly descriptor: Descriptor;
+    readonly annotations: Readonly<Record<string, string>> | undefined;
+  };
+}
 
 export interface PushOptions {
   /** Whether the tag that lists the referrers of this subject is itself among what is copied. */
@@ -30,7 +41,7 @@ export class ManifestPushes {
   readonly #context: CarryContext;
   readonly #fallback: ReferrersFallback;
   /** Manifests by digest, as several images may want them: each is put once for each repository. */
-  readonly #pushed = new Map<string, Promise<PutAnswer>>();
+  readonly #pushed = new Map<string, Promise<Pushed>>();
 
   constructor(
     planned: ReadonlyMap<Digest, PlannedManifest>,
@@ -52,21 +63,13 @@ export class ManifestPushes {
       await this.#pushParts(step.digest, step, mine, call);
       await turn;
     }
-    const {subjectKept} =
+    const {unlisted} =
       step.tag === undefined
         ? await this.#pushOnce(step.digest, step, mine, call)
         : await this.#pushAs(step.tag, step.digest, step, mine, call);
-    const manifest = await this.#manifests.get(step.digest, step.from, call);
-    const subject = manifest.view.kind === 'schema1' ? undefined : manifest.view.subject?.digest;
-    if (subject !== undefined && !subjectKept && !fallbackPlanned(subject)) {
-      await this.#fallback.add(
-        step.to,
-        subject,
-        manifest.descriptor,
-        annotationsOf(manifest),
-        call,
-      );
-    }
+    if (unlisted === undefined || fallbackPlanned(unlisted.subject)) return;
+    const {subject, descriptor, annotations} = unlisted;
+    await this.#fallback.add(step.to, subject, descriptor, annotations, call);
   }
 
   async #pushParts(
@@ -89,7 +92,7 @@ export class ManifestPushes {
     step: CopyStep,
     mine: ReadonlySet<Digest>,
     call: Call,
-  ): Promise<PutAnswer> {
+  ): Promise<Pushed> {
     const key = `${digest} ${step.to}`;
     const pushing = this.#pushed.get(key) ?? this.#pushAs(digest, digest, step, mine, call);
     this.#pushed.set(key, pushing);
@@ -102,10 +105,14 @@ export class ManifestPushes {
     step: CopyStep,
     mine: ReadonlySet<Digest>,
     call: Call,
-  ): Promise<PutAnswer> {
+  ): Promise<Pushed> {
     await this.#pushParts(digest, step, mine, call);
     const manifest = await this.#manifests.get(digest, step.from, call);
-    return this.#put(manifest, step, reference, mine, call);
+    const {subjectKept} = await this.#put(manifest, step, reference, mine, call);
+    const subject = manifest.view.kind === 'schema1' ? undefined : manifest.view.subject?.digest;
+    if (subject === undefined || subjectKept) return {};
+    const {descriptor} = manifest;
+    return {unlisted: {subject, descriptor, annotations: annotationsOf(manifest)}};
   }
 
   /**

@@ -19,12 +19,17 @@ export interface GitLabFlags {
 const TOKEN_LIMIT = 4096;
 
 export function addGitLabFlags(command: Command): Command {
-  return command
-    .option('--gitlab <url>', 'the address of GitLab (default: $CI_SERVER_URL)')
-    .option(
-      '--token-file <file>',
-      'read the token from this file (default: $TRANSSHIP_GITLAB_TOKEN, $GITLAB_TOKEN, $CI_JOB_TOKEN)',
-    );
+  return addTokenFlag(
+    command.option('--gitlab <url>', 'the address of GitLab (default: $CI_SERVER_URL)'),
+  );
+}
+
+/** For commands that know the instance from a plan. */
+export function addTokenFlag(command: Command): Command {
+  return command.option(
+    '--token-file <file>',
+    "read GitLab's token from this file (default: $TRANSSHIP_GITLAB_TOKEN, $GITLAB_TOKEN, $CI_JOB_TOKEN)",
+  );
 }
 
 /** A GitLab instance and its registry, both asked with one token. */

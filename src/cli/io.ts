@@ -13,6 +13,8 @@ export interface Io {
   readonly stdout: TextSink;
   /** Progress and messages. */
   readonly stderr: NodeJS.WritableStream & {readonly isTTY?: boolean; readonly columns?: number};
+  /** Asks a yes or no; no is the default. Undefined: there is no terminal to ask at. */
+  readonly ask?: (question: string) => Promise<boolean>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
   /** The user's id; undefined where the system has none. */

@@ -3,6 +3,7 @@ import {readFileSync} from 'node:fs';
 import {homedir} from 'node:os';
 import {Redactor} from '../http/secrets.ts';
 import type {Io} from './io.ts';
+import {askAtTerminal} from './ask.ts';
 import {isRunning} from './is-running.ts';
 import {runProgram} from './program.ts';
 import {redactedSink, redactedStream} from './redacted.ts';
@@ -24,6 +25,7 @@ stderr.on('error', () => undefined);
 const io: Io = {
   stdout: redactedSink(stdout, redactor),
   stderr: redactedStream(stderr, redactor),
+  ...(process.stdin.isTTY && stderr.isTTY ? {ask: askAtTerminal(process.stdin, stderr)} : {}),
   env: process.env,
   home: homedir(),
   uid: process.getuid?.(),

@@ -3,6 +3,7 @@ import {open, readFile, rename, rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {TransshipError} from '../model/error.ts';
 import type {CopyPlan, Plan} from '../model/plan.ts';
+import type {TransferPlan} from '../model/transfer-plan.ts';
 import {parsePlan, serializePlan} from '../plan/plan-file.ts';
 
 /** The most that is read as a plan, in bytes: some 100,000 images. */
@@ -36,6 +37,16 @@ export async function readCopyPlanFile(file: string): Promise<CopyPlan> {
   throw new TransshipError('USAGE', `${file} is the plan of a transfer`, {
     side: 'local',
     hint: 'this command knows plans of copies only',
+  });
+}
+
+/** As `readPlanFile`, for what knows plans of transfers only. @throws TransshipError USAGE as well */
+export async function readTransferPlanFile(file: string): Promise<TransferPlan> {
+  const plan = await readPlanFile(file);
+  if (plan.kind === 'transfer') return plan;
+  throw new TransshipError('USAGE', `${file} is the plan of a copy`, {
+    side: 'local',
+    hint: 'this command knows plans of transfers only; a copy leaves its source as it is',
   });
 }
 

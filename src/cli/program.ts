@@ -3,6 +3,7 @@ import {TransshipError} from '../model/error.ts';
 import {addApply} from './commands/apply.ts';
 import {addCopy} from './commands/copy.ts';
 import {addPlan} from './commands/plan.ts';
+import {addRollback} from './commands/rollback.ts';
 import {addSandbox} from './commands/sandbox.ts';
 import {addShow} from './commands/show.ts';
 import {addStatus} from './commands/status.ts';
@@ -50,7 +51,7 @@ function buildProgram(version: string, io: Io, done: (exitCode: number) => void)
 Exit codes: 0 done, 1 some images failed, 2 plan: work to do, verify: differences,
 3 a check forbids it, 4 drift: plan again, 64 wrong usage, 130 interrupted.`,
     );
-  for (const add of [addCopy, addPlan, addShow, addApply, addVerify, addStatus, addSandbox]) {
+  for (const add of [addCopy, addPlan, addShow, addApply, addVerify, addStatus, addRollback, addSandbox]) {
     add(program, io, done);
   }
   configure(program, io);

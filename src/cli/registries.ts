@@ -30,6 +30,7 @@ export class Registries implements Repositories, AsyncDisposable {
   readonly #http: HttpClient;
   readonly #credentials: CredentialStore;
   readonly #plainHttp: HostSet;
+  readonly #layouts = new Map<string, OciLayout>();
   readonly #archives = new Map<string, OciArchive>();
   readonly #registries = new Map<string, Registry>();
   readonly #derived = new Map<string, Credentials>();
@@ -99,10 +100,18 @@ export class Registries implements Repositories, AsyncDisposable {
 
   #repository(name: string, side: 'source' | 'destination'): RepositoryWriter {
     const place = parsePlace(name);
-    if (place.transport === 'oci') return new OciLayout(place.file, {side});
+    if (place.transport === 'oci') return this.#layout(place.file, side);
     if (place.transport === 'oci-archive') return this.#archive(place.file, side);
     const {registry: host, path} = parseReference(name);
     return this.registry(host, side).repository(path);
+  }
+
+  /** One for each folder: what is written into it at the same time goes into its index together. */
+  #layout(directory: string, side: 'source' | 'destination'): OciLayout {
+    const key = `${side} ${directory}`;
+    const layout = this.#layouts.get(key) ?? new OciLayout(directory, {side});
+    this.#layouts.set(key, layout);
+    return layout;
   }
 
   #archive(file: string, side: 'source' | 'destination'): OciArchive {

@@ -1,14 +1,15 @@
-import {mkdir} from 'node:fs/promises';
+import {mkdir, rm} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {applyPlan} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
-import {openJournal} from '../apply/journal.ts';
+import {type Journal, openJournal} from '../apply/journal.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
+import type {Report} from '../model/event.ts';
 import type {Manifest} from '../model/manifest.ts';
 import type {RunEnd, RunResult} from '../model/outcome.ts';
-import type {Check, CopyPlan, Wish} from '../model/plan.ts';
+import type {Check, CopyPlan, Plan, Wish} from '../model/plan.ts';
 import {DEFAULT_CHUNK} from '../transfer/chunk-size.ts';
 import {DEFAULT_RETRY} from '../transfer/retry-budget.ts';
 import type {Io} from './io.ts';
@@ -32,6 +33,31 @@ export async function runPlan(
 ): Promise<RunResult> {
   throwIfForbidden(plan);
   const file = flags.journal ?? defaultJournal(plan, origin, io);
+  await using journal = await openPlanJournal(file, plan.id, origin.kind === 'made', io);
+  const context = {
+    repositories: registries,
+    journal,
+    report,
+    settings: settingsOf(flags),
+    fresh: origin.kind === 'made',
+    ...(origin.kind === 'made' ? {observed: origin.observed} : {}),
+  };
+  const result = await tellingOfStop(io, report, () => applyPlan(plan, context, io));
+  if (result.result === 'done') {
+    await registries.pack(call);
+    // Nobody named it, and there is nothing left to go on with.
+    if (origin.kind === 'made' && flags.journal === undefined) await rm(file, {force: true});
+  }
+  return result;
+}
+
+/** @throws TransshipError JOURNAL_WRITE_FAILED, JOURNAL_BUSY, JOURNAL_INVALID */
+export async function openPlanJournal(
+  file: string,
+  plan: Digest,
+  anyPlan: boolean,
+  {now, processes}: Io,
+): Promise<Journal> {
   await mkdir(dirname(file), {recursive: true}).catch((cause: unknown) => {
     throw new TransshipError(
       'JOURNAL_WRITE_FAILED',
@@ -43,28 +69,22 @@ export async function runPlan(
       },
     );
   });
-  await using journal = await openJournal({
-    file,
-    plan: plan.id,
-    anyPlan: origin.kind === 'made',
-    now: io.now,
-    processes: io.processes,
-  });
-  const context = {
-    repositories: registries,
-    journal,
-    report,
-    settings: settingsOf(flags),
-    fresh: origin.kind === 'made',
-    ...(origin.kind === 'made' ? {observed: origin.observed} : {}),
-  };
+  return openJournal({file, plan, anyPlan, now, processes});
+}
+
+/** Runs `work`, and says so when the first signal comes. */
+export async function tellingOfStop<T>(
+  {stopping}: Pick<Io, 'stopping'>,
+  report: Report,
+  work: () => Promise<T>,
+): Promise<T> {
   const tell = (): void => report(STOPPING);
-  io.stopping.addEventListener('abort', tell, {once: true});
-  const result = await applyPlan(plan, context, io).finally(() =>
-    io.stopping.removeEventListener('abort', tell),
-  );
-  if (result.result === 'done') await registries.pack(call);
-  return result;
+  stopping.addEventListener('abort', tell, {once: true});
+  try {
+    return await work();
+  } finally {
+    stopping.removeEventListener('abort', tell);
+  }
 }
 
 /** The first signal takes some time to have its effect: whoever sent it should know. */
@@ -75,7 +95,7 @@ const STOPPING = {
 } as const;
 
 /** @throws TransshipError with the code of the first check that forbids the plan; exit 3 */
-function throwIfForbidden({checks}: CopyPlan): void {
+export function throwIfForbidden({checks}: Pick<Plan, 'checks'>): void {
   const forbidden = checks.find(({result}) => result === 'forbid');
   if (forbidden === undefined) return;
   const {code, message, hint} = forbidden;
@@ -108,7 +128,8 @@ function wishKey(wish: Wish): string {
   return hexOf(digestOf(JSON.stringify(wish))).slice(0, 32);
 }
 
-function settingsOf({onFailure, jobs, chunkSize, limitRate}: RunFlags): ApplySettings {
+/** What the flags say of how images are carried. */
+export function settingsOf({onFailure, jobs, chunkSize, limitRate}: RunFlags): ApplySettings {
   return {
     onFailure,
     retry: DEFAULT_RETRY,

@@ -8,7 +8,7 @@ import {errorData} from '../error-data.ts';
 import {changePath} from './change-path.ts';
 import {deleteOld} from './delete-old.ts';
 import {carriageOf} from './expected-at.ts';
-import {readOldTags} from './old-tags.ts';
+import {type OldTag, readOldTags} from './old-tags.ts';
 import {pausePolicy, resumePolicy, tellOldRules} from './policy.ts';
 import {pull, push} from './pull-push.ts';
 import {retag} from './retag.ts';
@@ -38,25 +38,49 @@ export async function applyTransfer(
     call,
     progress: {where, isDonorProved: false},
   };
+  const tally = new Tally(plan.id);
+  const stop = where === 'before' ? await whyNotBegin(plan, run) : undefined;
   report({type: 'run-started', plan: plan.id, ...sizeOf(plan)});
-  const result = await begin(plan, run);
+  const result = stop === undefined ? await runSteps(plan, run, tally) : stopped(plan, tally, stop);
   await journal.end(result.result);
   reportEnd(result, report);
   return result;
 }
 
-async function begin(plan: TransferPlan, run: TransferRun): Promise<RunResult> {
-  const tally = new Tally(plan.id);
-  if (run.progress.where === 'before') {
-    throwIfNobodyAgrees(plan, run);
-    await throwIfTaken(plan, run.context, run.call);
-    const {drift} = await readOldTags(plan, run);
-    if (drift.length > 0) {
-      for (const {id} of plan.steps) tally.add(id, {end: 'stopped'});
-      return tally.result('drift', drift);
-    }
+/**
+ * What keeps a run from beginning while the project is at its old path; undefined: nothing.
+ * @throws TransshipError NAME_TAKEN; USAGE where nobody can be asked
+ */
+async function whyNotBegin(plan: TransferPlan, run: TransferRun): Promise<StepEnd | undefined> {
+  await throwIfTaken(plan, run.context, run.call);
+  const {planned, drift} = await readOldTags(plan, run);
+  if (drift.length > 0) return {end: 'drift', drift};
+  const deletes = plan.steps.some(({kind}) => kind === 'delete-old');
+  if (!deletes || planned.length === 0) return undefined;
+  return (await mayDelete(plan, planned, run)) ? undefined : {end: 'stopped'};
+}
+
+function stopped(plan: TransferPlan, tally: Tally, stop: StepEnd): RunResult {
+  for (const {id} of plan.steps) tally.add(id, {end: 'stopped'});
+  return stop.end === 'drift' ? tally.result('drift', stop.drift) : tally.result('interrupted');
+}
+
+/** @throws TransshipError USAGE where nobody can be asked */
+async function mayDelete(
+  {project, donor}: TransferPlan,
+  tags: readonly OldTag[],
+  {context}: TransferRun,
+): Promise<boolean> {
+  if (context.mayDelete === undefined) {
+    throw new TransshipError(
+      'USAGE',
+      `the plan deletes the tags of ${project.from}, and there is no terminal to ask at`,
+      {side: 'local', hint: 'agree beforehand with --yes; nothing was done'},
+    );
   }
-  return runSteps(plan, run, tally);
+  const repositories = new Set(tags.map(({repository}) => repository)).size;
+  const question = {tags: tags.length, repositories, project: project.from, donor: donor.path};
+  return context.mayDelete(question);
 }
 
 async function runSteps(plan: TransferPlan, run: TransferRun, tally: Tally): Promise<RunResult> {
@@ -151,17 +175,6 @@ function endOf(thrown: unknown, {interruption}: TransferRun): StepEnd {
 /** What a call that was ended by its signal rejects with. */
 function isAbort(thrown: unknown): boolean {
   return thrown instanceof Error && thrown.name === 'AbortError';
-}
-
-/** @throws TransshipError USAGE where tags would be deleted and nobody can be asked */
-function throwIfNobodyAgrees(plan: TransferPlan, {context}: TransferRun): void {
-  const deletes = plan.steps.some(({kind}) => kind === 'delete-old');
-  if (!deletes || context.mayDelete !== undefined) return;
-  throw new TransshipError(
-    'USAGE',
-    `the plan deletes the tags of ${plan.project.from}, and there is no terminal to ask at`,
-    {side: 'local', hint: 'agree beforehand with --yes; nothing was done'},
-  );
 }
 
 function sizeOf(plan: TransferPlan): {

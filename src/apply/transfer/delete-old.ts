@@ -11,7 +11,7 @@ import type {TransferRun} from './transfer-context.ts';
 import {untilEmpty} from './until-empty.ts';
 
 /** Deletions at once. Few: each is a write at GitLab, and all end at the first that finds something else than planned. */
-const DELETE_CONCURRENCY = 8;
+export const DELETE_CONCURRENCY = 8;
 
 /**
  * Empties the old path, tag by tag. Before the first deletion all tags are read again; before each of them its own,
@@ -24,7 +24,6 @@ export async function deleteOld(plan: TransferPlan, run: TransferRun): Promise<S
   if (drift.length > 0) return {end: 'drift', drift};
   if (planned.length > 0) {
     throwIfUnproved(run);
-    if (!(await agreed(plan, planned, run))) return {end: 'stopped'};
     const moved = await deleteTags(plan, planned, run);
     if (moved.length > 0) return {end: 'drift', drift: moved};
   }
@@ -39,26 +38,6 @@ function throwIfUnproved({progress}: TransferRun): void {
     side: 'local',
     hint: 'the plan has its steps in a wrong order; plan again',
   });
-}
-
-async function agreed(
-  {project, donor}: TransferPlan,
-  tags: readonly OldTag[],
-  {context}: TransferRun,
-): Promise<boolean> {
-  const isAgreed = await context.mayDelete?.({
-    tags: tags.length,
-    repositories: new Set(tags.map(({repository}) => repository)).size,
-    project: project.from,
-    donor: donor.path,
-  });
-  if (isAgreed === true) return true;
-  context.report({
-    type: 'notice',
-    code: 'NOTHING_DELETED',
-    message: `nothing was deleted; the images are at the donor ${donor.path}, too. Apply again to go on, or roll back`,
-  });
-  return false;
 }
 
 /** @returns tags that were found to point elsewhere; no deletion is begun after the first of them */

@@ -1,4 +1,6 @@
 import PQueue from 'p-queue';
+import type {ContainerRepository} from '../../gitlab/container-repository.ts';
+import {registryPathOf} from '../../gitlab/naming.ts';
 import type {Digest} from '../../model/digest.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {Tag} from '../../model/reference.ts';
@@ -29,8 +31,9 @@ export interface OldTags {
  */
 export async function readOldTags(plan: TransferPlan, run: TransferRun): Promise<OldTags> {
   const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
+  const records = await run.context.gitlab.repositories.ofProject(plan.project.id, run.call);
   const found = await queue.addAll(
-    (await oldRepositories(plan, run)).map((name) => () => readRepository(name, run)),
+    oldRepositories(plan, records).map((name) => () => readRepository(name, run)),
   );
   const actual = new Map(found.flat().map((one) => [`${one.repository}:${one.tag}`, one]));
   const planned: OldTag[] = [];
@@ -50,16 +53,24 @@ export async function readOldTags(plan: TransferPlan, run: TransferRun): Promise
   return {planned, drift: inOrder(drift)};
 }
 
-/** Those of the plan, and what GitLab has records of besides. */
-async function oldRepositories(
-  plan: TransferPlan,
-  {context, call}: TransferRun,
-): Promise<readonly string[]> {
-  const records = await context.gitlab.repositories.ofProject(plan.project.id, call);
+/**
+ * Those of the plan, what GitLab has records of besides, and the project's own path, whose tags GitLab counts even
+ * without a record (GitLab: app/models/project.rb, `has_root_container_repository_tags?`).
+ */
+export function oldRepositories(
+  {repositories, project}: TransferPlan,
+  records: readonly ContainerRepository[],
+): readonly string[] {
+  const planned = repositories.map(({from}) => from);
+  const hosts = new Set([
+    ...planned.map((name) => name.slice(0, name.indexOf('/'))),
+    ...records.map(({registryHost}) => registryHost),
+  ]);
   return [
     ...new Set([
-      ...plan.repositories.map(({from}) => from),
+      ...planned,
       ...records.map(({registryHost, path}) => `${registryHost}/${path}`),
+      ...[...hosts].map((host) => `${host}/${registryPathOf(project.from)}`),
     ]),
   ];
 }

@@ -14,8 +14,8 @@ export interface TransferContext extends CarryContext {
     readonly database: boolean;
   }>;
   /**
-   * Asks whether the tags may be deleted now that all is at the donor. Undefined: there is nobody to ask, and nobody
-   * has agreed beforehand; then nothing at all is done.
+   * Asks whether the old path may be emptied, before anything is done. Undefined: there is nobody to ask, and nobody
+   * has agreed beforehand.
    */
   readonly mayDelete: ((question: DeletionQuestion) => Promise<boolean>) | undefined;
   /** How long to wait for what GitLab does in the background. */
@@ -27,7 +27,7 @@ export interface DeletionQuestion {
   readonly repositories: number;
   /** Full path of the project. */
   readonly project: string;
-  /** Where the images are by now. */
+  /** Where the images are going to be by then. */
   readonly donor: string;
 }
 

@@ -6,6 +6,7 @@ import type {Tag} from '../../model/reference.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {interrupted} from '../../transfer/interrupted.ts';
 import {inOrder} from '../find-drift.ts';
+import {oldRepositories} from './old-tags.ts';
 import type {TransferRun} from './transfer-context.ts';
 
 /** What is still seen at the old path. */
@@ -44,13 +45,9 @@ async function readRest(plan: TransferPlan, {context, call}: TransferRun): Promi
       tags.map(({name, digest}) => [`${from}:${name}`, digest] as const),
     ),
   );
-  const names = new Set([
-    ...plan.repositories.map(({from}) => from),
-    ...records.map(({registryHost, path}) => `${registryHost}/${path}`),
-  ]);
   const kept: string[] = [];
   const late: Drift[] = [];
-  for (const repository of names) {
+  for (const repository of oldRepositories(plan, records)) {
     const source = context.repositories.source(repository);
     for (const tag of (await source.listTags(call)) ?? []) {
       const name = `${repository}:${tag}`;

@@ -1,18 +1,14 @@
 import type {Command} from 'commander';
 import {type OutcomeFormat, renderRun} from '../../report/outcome.ts';
+import {addTokenFlag} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
-import {
-  addFormatFlag,
-  addHostFlags,
-  addRunFlags,
-  type HostFlags,
-  type RunFlags,
-} from '../options.ts';
-import {readCopyPlanFile} from '../plan-file.ts';
+import {addFormatFlag, addHostFlags, addRunFlags, type HostFlags} from '../options.ts';
+import {readPlanFile} from '../plan-file.ts';
 import {RUN_EXIT, runPlan} from '../run-plan.ts';
+import {runTransfer, type TransferRunFlags} from '../run-transfer.ts';
 import {withSession} from '../session.ts';
 
-type Flags = HostFlags & RunFlags & {readonly format: OutcomeFormat};
+type Flags = HostFlags & TransferRunFlags & {readonly format: OutcomeFormat};
 
 /** `transship apply`: does what a plan says; run again, it goes on. */
 export function addApply(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -24,15 +20,23 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     )
     .argument('<plan>', 'the file that "plan … --out" wrote')
     .option('--yes', 'do not ask before anything is deleted (copies delete nothing)')
-    .addHelpText('after', '\nExample:\n  transship apply app.plan.json --progress plain');
-  addFormatFlag(addRunFlags(addHostFlags(command)), ['text', 'json', 'markdown']).action(
-    async (file: string, flags: Flags) => {
-      const plan = await readCopyPlanFile(file);
-      const result = await withSession(io, flags, (session) =>
-        runPlan(plan, {kind: 'file', file}, flags, io, session),
-      );
-      io.stdout.write(renderRun(result, plan, flags.format));
-      done(RUN_EXIT[result.result]);
-    },
-  );
+    .option('--remove-donor', 'of a transfer: take the images away from the donor at the end')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  transship apply app.plan.json --progress plain\n  transship apply move.plan.json --yes',
+    );
+  addFormatFlag(addRunFlags(addHostFlags(addTokenFlag(command))), [
+    'text',
+    'json',
+    'markdown',
+  ]).action(async (file: string, flags: Flags) => {
+    const plan = await readPlanFile(file);
+    const result = await withSession(io, flags, (session) =>
+      plan.kind === 'copy'
+        ? runPlan(plan, {kind: 'file', file}, flags, io, session)
+        : runTransfer(plan, file, flags, io, session),
+    );
+    io.stdout.write(renderRun(result, plan, flags.format));
+    done(RUN_EXIT[result.result]);
+  });
 }

@@ -1,0 +1,42 @@
+import type {Command} from 'commander';
+import {type OutcomeFormat, renderRun} from '../../report/outcome.ts';
+import {addTokenFlag, type GitLabFlags} from '../gitlab-access.ts';
+import type {Io} from '../io.ts';
+import {
+  addFormatFlag,
+  addHostFlags,
+  addRunFlags,
+  type HostFlags,
+  type RunFlags,
+} from '../options.ts';
+import {readTransferPlanFile} from '../plan-file.ts';
+import {RUN_EXIT} from '../run-plan.ts';
+import {runRollback} from '../run-transfer.ts';
+import {withSession} from '../session.ts';
+
+type Flags = HostFlags & RunFlags & GitLabFlags & {readonly format: OutcomeFormat};
+
+/** `transship rollback`: puts the images of a half-done transfer back. */
+export function addRollback(program: Command, io: Io, done: (exitCode: number) => void): void {
+  const command = program
+    .command('rollback')
+    .summary('take a half-done transfer back to where it was')
+    .description(
+      'As long as the project is at its old path: brings every image that is gone from there back from the donor, ' +
+        'proves it, and sets the cleanup policy as it was. Once the project has moved, apply goes on instead (exit 3).',
+    )
+    .argument('<plan>', 'the file that "plan transfer … --out" wrote')
+    .addHelpText('after', '\nExample:\n  transship rollback move.plan.json');
+  addFormatFlag(addRunFlags(addHostFlags(addTokenFlag(command))), [
+    'text',
+    'json',
+    'markdown',
+  ]).action(async (file: string, flags: Flags) => {
+    const plan = await readTransferPlanFile(file);
+    const result = await withSession(io, flags, (session) =>
+      runRollback(plan, file, flags, io, session),
+    );
+    io.stdout.write(renderRun(result, plan, flags.format));
+    done(RUN_EXIT[result.result]);
+  });
+}

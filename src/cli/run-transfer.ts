@@ -1,0 +1,94 @@
+import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
+import {removeDonor} from '../apply/transfer/remove-donor.ts';
+import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
+import type {TransferContext} from '../apply/transfer/transfer-context.ts';
+import type {Journal} from '../apply/journal.ts';
+import {DEFAULT_PATIENCE} from '../gitlab/confirm.ts';
+import type {RunResult} from '../model/outcome.ts';
+import type {TransferPlan} from '../model/transfer-plan.ts';
+import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
+import type {Io} from './io.ts';
+import type {RunFlags} from './options.ts';
+import {
+  journalBeside,
+  openPlanJournal,
+  settingsOf,
+  tellingOfStop,
+  throwIfForbidden,
+} from './run-plan.ts';
+import type {Session} from './session.ts';
+
+export interface TransferRunFlags extends RunFlags, GitLabFlags {
+  readonly yes?: boolean;
+  readonly removeDonor?: boolean;
+}
+
+/** Applies the plan of a transfer. @throws TransshipError the first check that forbids it */
+export async function runTransfer(
+  plan: TransferPlan,
+  file: string,
+  flags: TransferRunFlags,
+  io: Io,
+  session: Session,
+): Promise<RunResult> {
+  throwIfForbidden(plan);
+  await using journal = await journalOf(plan, file, flags, io);
+  const context = await contextOf(plan, journal, flags, io, session);
+  const result = await tellingOfStop(io, session.report, () => applyTransfer(plan, context, io));
+  if (result.result === 'done' && flags.removeDonor === true)
+    await removeDonor(plan, context, session.call);
+  return result;
+}
+
+/** Takes a half-done transfer back. */
+export async function runRollback(
+  plan: TransferPlan,
+  file: string,
+  flags: TransferRunFlags,
+  io: Io,
+  session: Session,
+): Promise<RunResult> {
+  await using journal = await journalOf(plan, file, flags, io);
+  const context = await contextOf(plan, journal, flags, io, session);
+  return tellingOfStop(io, session.report, () => rollbackTransfer(plan, context, io));
+}
+
+function journalOf(
+  {id}: TransferPlan,
+  file: string,
+  {journal = journalBeside(file)}: RunFlags,
+  io: Io,
+): Promise<Journal> {
+  return openPlanJournal(journal, id, false, io);
+}
+
+async function contextOf(
+  plan: TransferPlan,
+  journal: Journal,
+  flags: TransferRunFlags,
+  io: Io,
+  {registries, report}: Session,
+): Promise<TransferContext> {
+  const access = await openGitLab(flags, io, registries, plan.wish.gitlab);
+  const [host = ''] = plan.repositories[0]?.from.split('/') ?? [];
+  const registry = host === '' ? undefined : access.openRegistry(host);
+  return {
+    gitlab: access.gitlab,
+    traits: async (call) => (await registry?.traits(call)) ?? {deletesTags: false, database: false},
+    repositories: registries,
+    journal,
+    report,
+    settings: settingsOf(flags),
+    mayDelete: consent(flags, io),
+    patience: DEFAULT_PATIENCE,
+  };
+}
+
+function consent({yes}: TransferRunFlags, {ask}: Io): TransferContext['mayDelete'] {
+  if (yes === true) return () => Promise.resolve(true);
+  if (ask === undefined) return undefined;
+  return ({tags, repositories, project, donor}) =>
+    ask(
+      `The ${tags} tags in ${repositories} image repositories of ${project} will be deleted once all of them are whole at ${donor}. Go on?`,
+    );
+}
