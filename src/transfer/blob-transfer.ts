@@ -5,7 +5,7 @@ import type {BlobJob, TransferEvents, TransferSettings} from './blob-job.ts';
 import {throwIfStopping} from './interrupted.ts';
 import {readBlob} from './read-blob.ts';
 import type {ReadContext} from './read-context.ts';
-import {PART_SIZE, readParts} from './read-parts.ts';
+import {readParts} from './read-parts.ts';
 import {RetryBudget} from './retry-budget.ts';
 
 /** What all ways to bring one blob over share: its source as a cursor, and the patience with its destination. */
@@ -93,7 +93,7 @@ export class BlobTransfer {
     const context: ReadContext = {connections, newBudget, rate};
     return new BlobCursor(blob, (offset, end) => {
       const call = {signal: AbortSignal.any([this.call.signal, end])};
-      return blob.size - offset > PART_SIZE && connections.servesRanges(source.name)
+      return blob.size - offset > connections.buffers.size && connections.servesRanges(source.name)
         ? readParts(source, blob, offset, context, call)
         : readBlob(source, blob, offset, context, call);
     });

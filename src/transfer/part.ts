@@ -1,43 +1,46 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {endedEarly, longer} from './blob-size.ts';
-import type {RateLimit} from './rate-limit.ts';
 import type {ReadContext} from './read-context.ts';
 import type {RetryBudget} from './retry-budget.ts';
+
+/** What is given away at once, in bytes, at most. */
+const PIECE = 256 * 1024;
 
 /**
  * One range of a blob on its way into memory. It is filled as fast as it comes, up to its own size, and emptied by the
  * one that reads `chunks`.
  */
 export class Part {
+  readonly start: number;
   readonly end: number;
+  /** Where its bytes are kept. */
+  readonly buffer: Buffer;
   /** Set when the source answered with the whole blob: what it sent is not used. */
   hasNoRanges = false;
-  readonly #arrived: (bytes: number) => void;
-  readonly #waiting: Uint8Array[] = [];
-  /** The first byte that has not arrived. */
-  #position: number;
+  readonly #onArrival: (bytes: number) => void;
+  /** Bytes in the buffer, and those of them that were given away. */
+  #arrived = 0;
+  #given = 0;
   #filling: Promise<void> = Promise.resolve();
   #isOver = false;
   #failure: {readonly error: unknown} | undefined;
   #wake: () => void = () => undefined;
 
+  /** @param buffer of at least the range's size; the part's own until it has ended */
   constructor(
-    range: {readonly start: number; readonly end: number},
-    arrived: (bytes: number) => void,
+    {start, end}: {readonly start: number; readonly end: number},
+    buffer: Buffer,
+    onArrival: (bytes: number) => void,
   ) {
-    this.#position = range.start;
-    this.end = range.end;
-    this.#arrived = arrived;
+    this.start = start;
+    this.end = end;
+    this.buffer = buffer;
+    this.#onArrival = onArrival;
   }
 
-  begin(
-    source: RepositoryReader,
-    blob: Descriptor,
-    {newBudget, rate}: Pick<ReadContext, 'newBudget' | 'rate'>,
-    call: Call,
-  ): void {
-    this.#filling = this.#fill(source, blob, newBudget(), rate, call)
+  begin(source: RepositoryReader, blob: Descriptor, context: ReadContext, call: Call): void {
+    this.#filling = this.#fill(source, blob, context, call)
       .catch((error: unknown) => {
         this.#failure = {error};
       })
@@ -52,12 +55,13 @@ export class Part {
     await this.#filling;
   }
 
-  /** The bytes in order. @throws what made the part fail */
+  /** The bytes in order, as they come. They stay as they are until the next are asked for. @throws what made the part fail */
   async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
     for (;;) {
-      const chunk = this.#waiting.shift();
-      if (chunk !== undefined) {
-        yield chunk;
+      if (this.#given < this.#arrived) {
+        const from = this.#given;
+        this.#given = Math.min(this.#arrived, from + PIECE);
+        yield this.buffer.subarray(from, this.#given);
       } else if (this.#isOver) {
         if (this.#failure) throw this.#failure.error;
         return;
@@ -69,16 +73,20 @@ export class Part {
     }
   }
 
+  get #position(): number {
+    return this.start + this.#arrived;
+  }
+
   async #fill(
     source: RepositoryReader,
     blob: Descriptor,
-    budget: RetryBudget,
-    rate: RateLimit | undefined,
+    context: ReadContext,
     call: Call,
   ): Promise<void> {
+    const budget = context.newBudget();
     while (this.#position < this.end && !this.hasNoRanges) {
       try {
-        await this.#fillFrom(source, blob, budget, rate, call);
+        await this.#fillFrom(source, blob, context, budget, call);
         if (this.#position < this.end && !this.hasNoRanges)
           throw endedEarly(source, blob, this.#position);
       } catch (error) {
@@ -90,8 +98,8 @@ export class Part {
   async #fillFrom(
     source: RepositoryReader,
     blob: Descriptor,
+    {rate}: ReadContext,
     budget: RetryBudget,
-    rate: RateLimit | undefined,
     call: Call,
   ): Promise<void> {
     const start = this.#position;
@@ -100,11 +108,11 @@ export class Part {
     for await (const chunk of stream.chunks) {
       if (this.hasNoRanges) return;
       if (rate) await rate.pass(chunk.byteLength, call);
-      this.#position += chunk.byteLength;
-      if (this.#position > this.end) throw longer(source, blob);
+      if (this.#position + chunk.byteLength > this.end) throw longer(source, blob);
+      this.buffer.set(chunk, this.#arrived);
+      this.#arrived += chunk.byteLength;
       budget.progressed();
-      this.#waiting.push(chunk);
-      this.#arrived(chunk.byteLength);
+      this.#onArrival(chunk.byteLength);
       this.#wake();
     }
   }

@@ -5,12 +5,10 @@ import {Part} from './part.ts';
 import {readBlob} from './read-blob.ts';
 import type {ReadContext} from './read-context.ts';
 
-/** Bytes of one ranged request. Parts in flight are held in memory: connections × this. */
-export const PART_SIZE = 8 * 1024 * 1024;
-
 /**
  * Reads a blob from `offset` to its end over several connections, joined in order: a source that gives each connection
- * a fixed rate is read several times as fast. The number of connections is found while reading.
+ * a fixed rate is read several times as fast. The number of connections is found while reading. What is left when one
+ * connection is enough, when other transfers have all of them, or when the source cannot serve ranges, is read in one.
  */
 export async function* readParts(
   source: RepositoryReader,
@@ -20,6 +18,7 @@ export async function* readParts(
   call: Call,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const {connections} = context;
+  const {buffers} = connections;
   const stop = new AbortController();
   const partCall = {signal: AbortSignal.any([call.signal, stop.signal])};
   const count = new ConnectionCount(connections.limit, performance.now());
@@ -28,12 +27,10 @@ export async function* readParts(
   let position = offset;
   let hasRanges = true;
   const fill = (): void => {
-    // One connection is enough: the rest is one request, after these parts.
     while (next < blob.size && parts.length < count.count && count.count > 1) {
-      // The first is the transfer's own; the others are lent.
-      if (parts.length === 0) connections.take();
-      else if (!connections.tryTake()) return;
-      const part = new Part({start: next, end: Math.min(next + PART_SIZE, blob.size)}, (bytes) =>
+      if (!connections.tryTake()) return;
+      const range = {start: next, end: Math.min(next + buffers.size, blob.size)};
+      const part = new Part(range, buffers.take(), (bytes) =>
         count.arrived(bytes, performance.now()),
       );
       parts.push(part);
@@ -43,19 +40,22 @@ export async function* readParts(
   };
   try {
     for (fill(); parts[0] !== undefined; fill()) {
-      for await (const chunk of parts[0].chunks()) {
+      const [part] = parts;
+      for await (const chunk of part.chunks()) {
         position += chunk.byteLength;
         yield chunk;
       }
-      hasRanges = !parts[0].hasNoRanges;
+      hasRanges = !part.hasNoRanges;
       if (!hasRanges) break;
       parts.shift();
       // Only now: a part that has arrived and waits takes as much memory as one on its way.
       connections.release();
+      buffers.giveBack(part.buffer);
     }
   } finally {
     stop.abort();
     await Promise.all(parts.map((part) => part.ended()));
+    // Their buffers are not used again: what was given away last may still be on its way out.
     parts.forEach(() => connections.release());
   }
   if (position >= blob.size) return;

@@ -132,7 +132,7 @@ export class TransferRig implements AsyncDisposable {
       {
         chunkSize: new ChunkSize({min: CHUNK, max: CHUNK}),
         retry: HASTY,
-        connections: new ReadConnections(),
+        connections: new ReadConnections(10, CHUNK),
         stopping: NEVER,
         ...settings,
       },

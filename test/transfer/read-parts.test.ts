@@ -1,0 +1,102 @@
+import {randomBytes} from 'node:crypto';
+import {describe, expect, it} from 'vitest';
+import {digestOf} from '../../src/model/digest.ts';
+import type {RepositoryReader} from '../../src/model/port.ts';
+import {ReadConnections} from '../../src/transfer/read-connections.ts';
+import {readParts} from '../../src/transfer/read-parts.ts';
+import {RetryBudget} from '../../src/transfer/retry-budget.ts';
+import {NEVER} from '../support/streams.ts';
+import {HASTY, KiB, TransferRig} from '../support/transfer-rig.ts';
+
+const PART = 64 * KiB;
+const call = {signal: NEVER};
+
+function contextOf(connections: ReadConnections) {
+  return {connections, newBudget: () => new RetryBudget(HASTY, () => undefined)};
+}
+
+/** Copies what is borrowed. */
+async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const copies: Buffer[] = [];
+  for await (const chunk of chunks) copies.push(Buffer.from(chunk));
+  return Buffer.concat(copies);
+}
+
+describe('reading in parts', () => {
+  it.each([
+    ['from the start', 0],
+    ['from the middle of a part', PART + 17],
+  ])('joins them in order, %s', async (_what, offset) => {
+    await using rig = await TransferRig.start();
+    const content = randomBytes(20 * PART + 5);
+    const blob = await rig.blob(content.length, content);
+    const connections = new ReadConnections(4, PART);
+    const read = await readAll(readParts(rig.source, blob, offset, contextOf(connections), call));
+    expect(read.equals(content.subarray(offset))).toBe(true);
+    expect(connections.tryTake()).toBe(true);
+  });
+
+  it('heals parts that break, each where it broke', async () => {
+    const fault = {kind: 'cut-answer', after: 10_000} as const;
+    await using rig = await TransferRig.start({
+      source: [{method: 'GET', about: 'blob', times: 40, fault}],
+    });
+    const content = randomBytes(8 * PART);
+    const blob = await rig.blob(content.length, content);
+    const context = contextOf(new ReadConnections(4, PART));
+    const read = await readAll(readParts(rig.source, blob, 0, context, call));
+    expect(read.equals(content)).toBe(true);
+    expect(rig.sourceFaults.strikes).toHaveLength(40);
+  });
+
+  it('fails with the part that cannot be had, and lets all connections go', async () => {
+    const fault = {kind: 'refuse', status: 404} as const;
+    await using rig = await TransferRig.start({
+      source: [{method: 'GET', about: 'blob', skip: 2, times: 99, fault}],
+    });
+    const blob = await rig.blob(8 * PART);
+    const connections = new ReadConnections(2, PART);
+    const reading = readAll(readParts(rig.source, blob, 0, contextOf(connections), call));
+    await expect(reading).rejects.toMatchObject({code: 'BLOB_NOT_FOUND'});
+    expect([connections.tryTake(), connections.tryTake()]).toEqual([true, true]);
+  });
+
+  it('lets all connections go when the reader leaves', async () => {
+    await using rig = await TransferRig.start();
+    const blob = await rig.blob(8 * PART);
+    const connections = new ReadConnections(2, PART);
+    const chunks = readParts(rig.source, blob, 0, contextOf(connections), call);
+    await chunks.next();
+    await chunks.return();
+    expect([connections.tryTake(), connections.tryTake()]).toEqual([true, true]);
+  });
+
+  it('reads on in one where others have all connections', async () => {
+    await using rig = await TransferRig.start();
+    const content = randomBytes(4 * PART);
+    const blob = await rig.blob(content.length, content);
+    const connections = new ReadConnections(1, PART);
+    connections.take();
+    const read = await readAll(readParts(rig.source, blob, 0, contextOf(connections), call));
+    expect(read.equals(content)).toBe(true);
+    const reads = rig.sandboxes.source.log.entries.filter(({kind}) => kind === 'blob');
+    expect(reads).toHaveLength(1);
+  });
+
+  it('reads a source without ranges in one, and remembers', async () => {
+    await using rig = await TransferRig.start();
+    const content = randomBytes(4 * PART + 1);
+    const blob = await rig.blob(content.length, content);
+    const {source} = rig;
+    const whole: Pick<RepositoryReader, 'name' | 'openBlob'> = {
+      name: 'without ranges',
+      openBlob: () => source.openBlob(blob, {offset: 0}, call),
+    };
+    const connections = new ReadConnections(4, PART);
+    const reader = whole as RepositoryReader;
+    const read = await readAll(readParts(reader, blob, 100, contextOf(connections), call));
+    expect(digestOf(read)).toBe(digestOf(content.subarray(100)));
+    expect(connections.servesRanges('without ranges')).toBe(false);
+    expect(connections.servesRanges(source.name)).toBe(true);
+  });
+});
