@@ -14,7 +14,12 @@ export async function findProject(
   {gitlab, tokenKind}: Surroundings,
   call: Call,
 ): Promise<Project> {
-  const project = await gitlab.projects.find(path, call);
+  const project = await gitlab.projects.find(path, call).catch((error: unknown) => {
+    const isJobs = tokenKind === 'job-token' && error instanceof TransshipError;
+    // Of most of the API a job's token opens nothing (GitLab: doc/ci/jobs/ci_job_token.md).
+    if (isJobs && (error.status === 401 || error.status === 403)) return undefined;
+    throw error;
+  });
   if (project !== undefined) return project;
   if (tokenKind === 'job-token') {
     throw new TransshipError('TOKEN_SCOPE_MISSING', `the token of a CI job does not see ${path}`, {

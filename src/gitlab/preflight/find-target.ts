@@ -101,8 +101,10 @@ async function namesake(
   gitlab: Surroundings['gitlab'],
   call: Call,
 ): Promise<string | undefined> {
-  const projects = await gitlab.groups.projectsNamed(namespace.id, project.name, call);
-  return projects.find(({id, name}) => name === project.name && id !== project.id)?.fullPath;
+  const projects = await gitlab.groups
+    .projectsNamed(namespace.id, project.name, call)
+    .catch(notTold);
+  return projects?.find(({id, name}) => name === project.name && id !== project.id)?.fullPath;
 }
 
 /** Undefined: GitLab does not tell. */
@@ -117,13 +119,15 @@ async function mayMoveTo(
   if (namespace.kind === 'user')
     return username === undefined ? undefined : namespace.fullPath === username;
   const search = namespace.fullPath.split('/').at(-1);
-  try {
-    const locations = await gitlab.projects.transferLocations(project.id, search, call);
-    return locations.some(({id}) => id === namespace.id);
-  } catch (error) {
-    // Who owns no part of the project is not told; that is found elsewhere.
-    if (error instanceof TransshipError && (error.status === 403 || error.status === 404))
-      return undefined;
-    throw error;
-  }
+  const locations = await gitlab.projects
+    .transferLocations(project.id, search, call)
+    .catch(notTold);
+  return locations?.some(({id}) => id === namespace.id);
+}
+
+/** Who may see too little of the project or of the group is told nothing. */
+function notTold(error: unknown): undefined {
+  if (error instanceof TransshipError && (error.status === 403 || error.status === 404))
+    return undefined;
+  throw error;
 }

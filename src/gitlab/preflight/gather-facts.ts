@@ -17,7 +17,7 @@ import {findProject, projectFacts, tokenFacts} from './find-project.ts';
 import {findTarget} from './find-target.ts';
 import {observeImages} from './observe-images.ts';
 import {probeDonor} from './probe-donor.ts';
-import {clockFacts, missingActions, refusedDeletion} from './prove-registry.ts';
+import {clockFacts, missingActions, tryDeletion} from './prove-registry.ts';
 import type {InstanceRegistry, Surroundings} from './surroundings.ts';
 
 export interface TransferQuestion {
@@ -92,14 +92,14 @@ async function proveRegistry(
   repositories: readonly RepositoryFacts[],
   opened: InstanceRegistry,
   call: Call,
-): Promise<Pick<RegistryFacts, 'missingActions' | 'refusesDelete'>> {
+): Promise<Pick<RegistryFacts, 'missingActions' | 'deletion'>> {
   const path = pathOf(repositories.find(hasContent)?.from, opened);
   if (path === undefined) return {};
   const missing = await missingActions(opened, path, call);
   const mayDelete = deletesTags && missing?.includes('delete') !== true;
   return given({
     missingActions: missing,
-    refusesDelete: mayDelete ? await refusedDeletion(opened, path, call) : undefined,
+    deletion: mayDelete ? await tryDeletion(opened, path, call) : undefined,
   });
 }
 

@@ -38,17 +38,17 @@ export async function missingActions(
   }
 }
 
-/** Why the registry takes no deletions; undefined: it does, as far as can be seen without one. */
-export async function refusedDeletion(
+/** Whether the registry takes deletions, as far as can be seen without one; undefined: it cannot be seen. */
+export async function tryDeletion(
   registry: InstanceRegistry,
   path: RepositoryPath,
   call: Call,
-): Promise<Finding | undefined> {
+): Promise<'taken' | Finding | undefined> {
   const {deleteTag} = registry.repository(path);
   if (deleteTag === undefined || !isTag(NO_TAG)) return undefined;
   try {
     await deleteTag(NO_TAG, call);
-    return undefined;
+    return 'taken';
   } catch (error) {
     if (!(error instanceof TransshipError)) throw error;
     // Rules are read from GitLab, which names them.

@@ -92,8 +92,8 @@ export interface RegistryFacts {
   readonly gitlabAheadMs?: number;
   /** What was asked for at the old path, and what of it was not granted; undefined: the registry does not tell. */
   readonly missingActions?: readonly string[];
-  /** Why it refuses to delete even what is not there; undefined: it does not, or it was not asked. */
-  readonly refusesDelete?: Finding;
+  /** Whether it takes deletions, tried on a tag that is not there; undefined: not tried. */
+  readonly deletion?: 'taken' | Finding;
 }
 
 /** One image repository. */

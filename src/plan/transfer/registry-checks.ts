@@ -48,11 +48,8 @@ function grantChecks({host, version, missingActions}: RegistryFacts, project: st
   ];
 }
 
-function deleteChecks(
-  {host, refusesDelete, deletesTags}: RegistryFacts,
-  isProbed: boolean,
-): Check[] {
-  if (refusesDelete !== undefined) return [forbidFinding(host, refusesDelete)];
+function deleteChecks({host, deletion, deletesTags}: RegistryFacts, isProbed: boolean): Check[] {
+  if (typeof deletion === 'object') return [forbidFinding(host, deletion)];
   if (!deletesTags) {
     return [
       warn(
@@ -63,7 +60,8 @@ function deleteChecks(
       ),
     ];
   }
-  if (isProbed) return [];
+  // Without the right to try it there is nothing to say; that it is missing is said above.
+  if (isProbed || deletion === undefined) return [];
   return [
     pass(
       'DELETE_READY',
