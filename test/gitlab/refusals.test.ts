@@ -104,6 +104,26 @@ describe('a refused change is recognised in every form', () => {
       'TOKEN_SCOPE_MISSING',
     ],
     [{message: '403 Forbidden'}, 403, 'TRANSFER_FORBIDDEN'],
+    [
+      {message: '403 Forbidden - Deleting protected container repository forbidden.'},
+      403,
+      'PROTECTED',
+    ],
+    [
+      {
+        message: {
+          username: ['cannot be changed if a personal project has container registry tags.'],
+        },
+      },
+      400,
+      'TRANSFER_TAGS_PRESENT',
+    ],
+    [
+      {message: 'This request has already been made. You can run this at most once an hour'},
+      400,
+      'RATE_LIMITED',
+    ],
+    [{message: "Transfer failed: You don't have enough permissions."}, 400, 'TRANSFER_FORBIDDEN'],
     [{message: '401 Unauthorized'}, 401, 'UNAUTHORIZED'],
     [{message: '404 Group Not Found'}, 404, 'GROUP_NOT_FOUND'],
     ['Retry later\n', 429, 'RATE_LIMITED'],

@@ -1,7 +1,7 @@
-import type {Exchange, Intercept} from '../exchange.ts';
+import type {Answer, Intercept} from '../exchange.ts';
 import {startHttpServer} from '../http-server.ts';
+import {refusal} from '../refusal.ts';
 import {RequestLog} from '../request-log.ts';
-import type {Reply} from '../reply.ts';
 import {Storage, type StorageOptions} from '../storage.ts';
 import {Api} from './api.ts';
 import {Background} from './background.ts';
@@ -18,6 +18,8 @@ import {World} from './world.ts';
 export interface GitLabSandboxOptions {
   /** Default: a free one. */
   readonly port?: number;
+  /** Gives the registry a port of its own, 0 for a free one. Default: it shares GitLab's. */
+  readonly registryPort?: number;
   readonly seed: Seed;
   /** Default: `metadata-db`, as GitLab installs it today. */
   readonly mode?: RegistryMode;
@@ -34,9 +36,9 @@ export interface GitLabSandboxOptions {
   readonly clock?: () => number;
 }
 
-/** A GitLab-like instance in this process: REST API, token service and registry on one port of the loopback. */
+/** A GitLab-like instance in this process, on the loopback: REST API, token service and registry. */
 export interface GitLabSandbox extends AsyncDisposable {
-  /** `127.0.0.1:PORT`, as it stands in image references. */
+  /** `127.0.0.1:PORT` of the registry, as it stands in image references. */
   readonly host: string;
   /** `http://127.0.0.1:PORT`: GitLab's address. */
   readonly url: string;
@@ -73,22 +75,32 @@ export async function startGitLabSandbox(options: GitLabSandboxOptions): Promise
       ...options.switches,
     },
     clock,
+    hosts: {gitlab: '', registry: ''},
   };
   await seedWorld(instance, options.seed);
-  const answer = answerer(instance, options);
+  const {hosts, storage, events, switches, background} = instance;
+  const answers = answerer(instance, options);
   const log = new RequestLog();
-  const server = await startHttpServer(options.port ?? 0, log, (exchange) =>
-    intercept ? intercept(exchange, () => answer(exchange)) : answer(exchange),
-  );
-  const {host} = server;
-  const {storage, events, switches, background} = instance;
+  const start = (port: number, answer: Answer) =>
+    startHttpServer(port, log, (exchange) =>
+      intercept ? intercept(exchange, () => answer(exchange)) : answer(exchange),
+    );
+  const gitlab = await start(options.port ?? 0, answers.gitlab);
+  const registry = await (options.registryPort === undefined
+    ? gitlab
+    : start(options.registryPort, answers.registry).catch(async (error: unknown) => {
+        await gitlab.close();
+        throw error;
+      }));
+  hosts.gitlab = gitlab.host;
+  hosts.registry = registry.host;
   const close = async () => {
-    await server.close();
+    await Promise.all([...new Set([gitlab, registry])].map((server) => server.close()));
     await background.close();
   };
   return {
-    host,
-    url: `http://${host}`,
+    host: registry.host,
+    url: `http://${gitlab.host}`,
     storage,
     log,
     events,
@@ -100,16 +112,20 @@ export async function startGitLabSandbox(options: GitLabSandboxOptions): Promise
   };
 }
 
+/** What each of the two servers answers; GitLab's answers for both where it is alone. */
 function answerer(
   instance: Instance,
-  {tokenLifeSeconds = 300, rateLimit}: GitLabSandboxOptions,
-): (exchange: Exchange) => Promise<Reply> {
+  {tokenLifeSeconds = 300, rateLimit, registryPort}: GitLabSandboxOptions,
+): {readonly gitlab: Answer; readonly registry: Answer} {
   const tokens = new RegistryTokens(instance, tokenLifeSeconds);
-  const registry = new RegistryFront(instance, tokens);
+  const front = new RegistryFront(instance, tokens);
   const api = new Api(instance, rateLimit);
-  return async (exchange) => {
+  const registry: Answer = (exchange) => front.answer(exchange);
+  const gitlab: Answer = async (exchange) => {
     if (exchange.path.startsWith('/api/v4')) return api.answer(exchange);
     if (exchange.route.kind === 'token') return tokens.answer(exchange);
-    return registry.answer(exchange);
+    if (registryPort === undefined) return registry(exchange);
+    throw refusal(404, 'UNKNOWN', 'there is nothing at this path', exchange.path);
   };
+  return {gitlab, registry};
 }

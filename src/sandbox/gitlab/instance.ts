@@ -25,9 +25,16 @@ export interface Switches {
   transferDelayMs: number | undefined;
 }
 
+/** `127.0.0.1:PORT` of each, known once they listen. They are one and the same unless asked for otherwise. */
+export interface Hosts {
+  gitlab: string;
+  registry: string;
+}
+
 /** What the parts of the sandbox's GitLab work with. */
 export interface Instance {
   readonly mode: RegistryMode;
+  readonly hosts: Hosts;
   readonly world: World;
   readonly storage: Storage;
   readonly events: EventLog;

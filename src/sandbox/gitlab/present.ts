@@ -24,7 +24,7 @@ export function presentProject(call: ApiCall, project: WorldProject): object {
     namespace: presentNamespace(call, project.namespaceId),
     container_registry_access_level: project.registryAccess,
     container_registry_enabled: project.registryAccess !== 'disabled',
-    container_registry_image_prefix: `${registryHost(call)}/${registryPathOf(path)}`,
+    container_registry_image_prefix: `${call.hosts.registry}/${registryPathOf(path)}`,
     container_expiration_policy: {...project.cleanupPolicy, next_run_at: nextRun(call, project)},
     marked_for_deletion_on: null,
     permissions: {
@@ -72,7 +72,7 @@ export async function presentRepository(
   extras: {readonly tags: boolean; readonly tagsCount: boolean},
 ): Promise<object> {
   const path = call.world.repositoryPath(repository);
-  const location = `${registryHost(call)}/${path}`;
+  const location = `${call.hosts.registry}/${path}`;
   const wantsTags = extras.tags || extras.tagsCount;
   const tags = wantsTags && isRepositoryPath(path) ? await call.storage.manifests.tags(path) : [];
   return {
@@ -110,11 +110,6 @@ export function presentRule(
     minimum_access_level_for_push: levelName(rule.push),
     minimum_access_level_for_delete: levelName(rule.delete),
   };
-}
-
-/** The sandbox's registry is on the port of its GitLab. */
-export function registryHost({exchange}: Pick<ApiCall, 'exchange'>): string {
-  return new URL(exchange.origin).host;
 }
 
 /** A day from now: the sandbox's policies run when they are told to. */

@@ -25,7 +25,9 @@ export class RegistryFront {
   constructor(instance: Instance, tokens: RegistryTokens) {
     this.#instance = instance;
     this.#tokens = tokens;
-    this.#guard = tokenGuard(tokens);
+    const guard = tokenGuard(tokens);
+    // Tokens are had from GitLab, wherever its registry is.
+    this.#guard = (exchange) => guard({...exchange, origin: `http://${instance.hosts.gitlab}`});
   }
 
   /** @throws Refusal */

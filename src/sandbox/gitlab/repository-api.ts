@@ -7,7 +7,7 @@ import {ApiRefusal, forbidden, notFound} from './api-refusal.ts';
 import {sizeOf} from './gitlab-v1.ts';
 import {deleteTag, type Instance, pushedAt} from './instance.ts';
 import {matches} from './pattern.ts';
-import {presentRepository, registryHost} from './present.ts';
+import {presentRepository} from './present.ts';
 import {requireLevel} from './project-api.ts';
 import {isKept, levelInProject, rulesAbove} from './rights.ts';
 import type {WorldProject, WorldRepository} from './world.ts';
@@ -67,7 +67,7 @@ export async function listTags(call: ApiCall): Promise<Reply> {
   const tags = names.map((name) => ({
     name,
     path: `${path}:${name}`,
-    location: `${registryHost(call)}/${path}:${name}`,
+    location: `${call.hosts.registry}/${path}:${name}`,
   }));
   return isKeyset ? keysetReply(call, tags) : pageReply(call, tags);
 }
@@ -87,7 +87,7 @@ export async function showTag(call: ApiCall): Promise<Reply> {
   return jsonReply(200, {
     name,
     path: `${path}:${name}`,
-    location: `${registryHost(call)}/${path}:${name}`,
+    location: `${call.hosts.registry}/${path}:${name}`,
     revision,
     short_revision: revision.slice(0, 9),
     digest,

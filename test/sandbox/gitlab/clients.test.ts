@@ -30,6 +30,17 @@ test.each(['legacy', 'metadata-db'] as const)(
   },
 );
 
+test('the registry may be a host of its own', async () => {
+  await using rig = await startRig({registryPort: 0});
+  expect(rig.url).not.toContain(rig.host);
+  const project = await rig.client().Projects.show('org/build/app');
+  expect(project['container_registry_image_prefix']).toBe(`${rig.host}/org/build/app`);
+  const listed = await rig.skopeo(['list-tags', `docker://${rig.host}/org/build/app/cr`]);
+  expect(JSON.parse(listed.stdout)).toMatchObject({Tags: ['v2.9.1']});
+  expect((await fetch(`${rig.url}/v2/`)).status).toBe(404);
+  expect((await fetch(`http://${rig.host}/api/v4/version`)).status).toBe(401);
+});
+
 test('gitbeaker finds the images, tag by tag, and deletes them', async () => {
   await using rig = await startRig();
   const gitlab = rig.client();
