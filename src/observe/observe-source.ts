@@ -180,7 +180,12 @@ async function addAttachments(
   let fresh = reader.graph(roots.map((root) => root.digest));
   while (fresh.length > 0) {
     for (const subject of fresh) asked.add(subject);
-    const found = await findAttached(reader, fresh, tagsOf, call);
+    const found = await findAttached(
+      reader,
+      fresh,
+      (subject) => (tagsOf.get(subject) ?? []).filter((tag) => !taken.has(tag)),
+      call,
+    );
     const added = found.filter((root) => !taken.has(root.tag ?? root.digest));
     for (const root of added) taken.add(root.tag ?? root.digest);
     roots.push(...added);
@@ -191,7 +196,7 @@ async function addAttachments(
 async function findAttached(
   reader: ManifestReader,
   subjects: readonly Digest[],
-  tagsOf: ReadonlyMap<Digest, readonly Tag[]>,
+  tagsOf: (subject: Digest) => readonly Tag[],
   call: Call,
 ): Promise<SourceRoot[]> {
   const referrers = await reader.referrersOf(subjects, call);
@@ -200,11 +205,14 @@ async function findAttached(
     as: 'referrer',
     subject,
   }));
-  for (const subject of subjects) {
-    for (const tag of tagsOf.get(subject) ?? []) {
-      const digest = await reader.readRoot(tag, call);
-      if (digest !== undefined) found.push({tag, digest, as: 'signature', subject});
-    }
-  }
-  return found;
+  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
+  const tagged = await queue.addAll(
+    subjects.flatMap((subject) =>
+      tagsOf(subject).map((tag) => async (): Promise<SourceRoot[]> => {
+        const digest = await reader.readRoot(tag, call);
+        return digest === undefined ? [] : [{tag, digest, as: 'signature', subject}];
+      }),
+    ),
+  );
+  return [...found, ...tagged.flat()];
 }
