@@ -1,4 +1,3 @@
-import type {Dispatcher} from 'undici';
 import type {HttpRequest} from './message.ts';
 import {networkError} from './network-error.ts';
 import {parseRetryAfter} from './retry-after.ts';
@@ -10,6 +9,14 @@ export interface ReadBody {
   readonly complete: boolean;
 }
 
+/** What an answer is made of. */
+export interface AnswerData {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** Returning it early closes the connection. */
+  readonly body: Required<Pick<AsyncIterator<Uint8Array, undefined>, 'next' | 'return'>>;
+}
+
 /**
  * An answer whose headers are there and whose body is still on the wire. Its holder reads the body in one of three
  * ways, `chunks`, `read` or `discard`; until then a connection is taken.
@@ -18,11 +25,11 @@ export class HttpAnswer {
   readonly status: number;
   /** The request that was answered, the last of a chain of redirects: its URL resolves relative ones. */
   readonly request: HttpRequest;
-  readonly #headers: Dispatcher.ResponseData['headers'];
-  readonly #body: Dispatcher.ResponseData['body'];
+  readonly #headers: AnswerData['headers'];
+  readonly #body: AnswerData['body'];
   #read: Promise<ReadBody> | undefined;
 
-  constructor(request: HttpRequest, data: Dispatcher.ResponseData) {
+  constructor(request: HttpRequest, data: AnswerData) {
     this.status = data.statusCode;
     this.request = request;
     this.#headers = data.headers;
@@ -41,27 +48,24 @@ export class HttpAnswer {
     return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
   }
 
-  /** The body, once. Ending the iteration early closes the connection. */
+  /**
+   * The body, once. Each piece is borrowed: it may be overwritten when the next one is asked for. Ending the iteration
+   * early closes the connection.
+   */
   chunks(): AsyncIterable<Uint8Array> {
     const body = this.#body;
     const {request} = this;
     return {
-      [Symbol.asyncIterator]() {
-        const source = body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array, undefined>;
-        return {
-          async next() {
-            try {
-              return await source.next();
-            } catch (thrown) {
-              throw networkError(thrown, request);
-            }
-          },
-          return() {
-            destroy(body);
-            return Promise.resolve({done: true, value: undefined});
-          },
-        };
-      },
+      [Symbol.asyncIterator]: () => ({
+        async next() {
+          try {
+            return await body.next();
+          } catch (thrown) {
+            throw networkError(thrown, request);
+          }
+        },
+        return: () => body.return(),
+      }),
     };
   }
 
@@ -85,7 +89,7 @@ export class HttpAnswer {
     const chunks: Uint8Array[] = [];
     let length = 0;
     for await (const chunk of this.chunks()) {
-      chunks.push(chunk);
+      chunks.push(Buffer.from(chunk));
       length += chunk.byteLength;
       // Leaving the loop closes the connection.
       if (length > limit) return {bytes: Buffer.concat(chunks, limit), complete: false};
@@ -96,12 +100,6 @@ export class HttpAnswer {
 }
 
 const DISCARD_LIMIT = 64 * 1024;
-
-/** Destroying before the end raises an error that nobody waits for. */
-function destroy(body: Dispatcher.ResponseData['body']): void {
-  body.on('error', () => undefined);
-  body.destroy();
-}
 
 /** The answer's `Retry-After`, in ms from now. */
 export function retryAfterOf(answer: HttpAnswer): number | undefined {

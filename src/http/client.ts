@@ -1,6 +1,6 @@
-import type {Readable} from 'node:stream';
 import {HttpAnswer, retryAfterOf} from './answer.ts';
 import {DEFAULT_TIMEOUTS, Dispatchers, type Timeouts} from './dispatchers.ts';
+import {type Content, dispatch} from './dispatch.ts';
 import {type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
@@ -24,10 +24,8 @@ export class HttpClient implements AsyncDisposable {
   readonly #dispatchers: Dispatchers;
   readonly #throttles = new Map<string, Throttle>();
   readonly #retry: RetryPolicy;
-  readonly #headersMs: number;
 
   constructor({settings, timeouts = DEFAULT_TIMEOUTS, retry}: HttpClientOptions = {}) {
-    this.#headersMs = timeouts.headersMs;
     this.#dispatchers = new Dispatchers(settings ?? DEFAULT_ORIGIN_SETTINGS, timeouts);
     this.#retry = retry ?? DEFAULT_RETRY;
   }
@@ -112,37 +110,18 @@ export class HttpClient implements AsyncDisposable {
   }
 
   async #dispatch(request: HttpRequest): Promise<HttpAnswer> {
-    const {method, url, headers, originHeaders, authorization, body, signal} = request;
-    const {headersTimeoutMs = this.#headersMs, moreHeadersMs = 0} = request;
-    const dispatcher = await this.#dispatchers.of(url.origin);
-    const content = body ? await openBody(body, signal) : null;
+    const {method, url, body, signal, readLimit} = request;
+    const channel = await this.#dispatchers.of(url.origin);
+    const content = body && (await openBody(body, signal));
     try {
-      const data = await dispatcher.request({
-        origin: url.origin,
-        path: `${url.pathname}${url.search}`,
-        method,
-        headers: {
-          'accept-encoding': 'identity',
-          'user-agent': 'transship',
-          ...headers,
-          ...originHeaders,
-          ...(authorization === undefined ? {} : {authorization}),
-          ...(body && {'content-length': String(lengthOf(body))}),
-        },
-        // Undici takes any async iterable; its types name streams only.
-        body: content as Readable | Uint8Array | null,
-        signal,
-        // Undici would close the connection after each HEAD, lest a body follows that should not be there.
-        reset: false,
-        headersTimeout: headersTimeoutMs + moreHeadersMs,
-      });
+      const data = await dispatch(request, content, channel, this.#dispatchers.timeouts);
       const answer = new HttpAnswer(request, data);
-      // Nothing to come: the caller need not care, and what undici holds of the request is let go.
+      // Nothing to come: the caller need not care, and what is held of the request is let go.
       if (method === 'HEAD' || answer.length === 0) await answer.discard();
-      else if (request.readLimit !== undefined) await answer.read(request.readLimit);
+      else if (readLimit !== undefined) await answer.read(readLimit);
       return answer;
     } catch (thrown) {
-      release(content);
+      if (content) release(content);
       throw thrown;
     }
   }
@@ -154,14 +133,7 @@ export class HttpClient implements AsyncDisposable {
   }
 }
 
-function lengthOf(body: HttpBody): number {
-  return body.kind === 'bytes' ? body.bytes.byteLength : body.length;
-}
-
-async function openBody(
-  body: HttpBody,
-  signal: AbortSignal,
-): Promise<Uint8Array | AsyncIterable<Uint8Array>> {
+async function openBody(body: HttpBody, signal: AbortSignal): Promise<Content> {
   if (body.kind === 'bytes') return body.bytes;
   return body.kind === 'stream' ? body.chunks : body.open(signal);
 }
@@ -170,8 +142,8 @@ async function openBody(
  * Ends a body that was perhaps never begun, so that what feeds it is closed. Not waited for: its source may hang, and
  * the failure that led here is what matters.
  */
-function release(content: Uint8Array | AsyncIterable<Uint8Array> | null): void {
-  if (content === null || content instanceof Uint8Array) return;
+function release(content: Content): void {
+  if (content instanceof Uint8Array) return;
   content[Symbol.asyncIterator]()
     .return?.()
     .catch(() => undefined);

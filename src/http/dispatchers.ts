@@ -1,5 +1,8 @@
+import {createSecureContext} from 'node:tls';
 import {type Dispatcher, Pool, ProxyAgent} from 'undici';
-import type {OriginSettings} from './origin.ts';
+import {BulkConnections} from './bulk-connections.ts';
+import type {BulkTarget} from './bulk-connection.ts';
+import type {ConnectOptions, OriginSettings} from './origin.ts';
 
 export interface Timeouts {
   /** To connect, in ms. */
@@ -21,28 +24,36 @@ const CONNECTIONS = 256;
 /** Idle connections are kept so long, in ms, where the server names no time of its own. */
 const KEEP_ALIVE_MS = 20_000;
 
+/** The ways to one origin. */
+export interface Channel {
+  /** For requests of any kind. */
+  readonly dispatcher: Dispatcher;
+  /** For large bodies; undefined: the way leads through a proxy. */
+  readonly bulk: BulkConnections | undefined;
+}
+
 /**
- * One dispatcher for each origin, made when it is first needed. HTTP/1.1 only: bulk transfer over one HTTP/2
- * connection is several times slower than over several connections.
+ * One channel for each origin, made when it is first needed. HTTP/1.1 only: bulk transfer over one HTTP/2 connection is
+ * several times slower than over several connections.
  */
 export class Dispatchers {
+  readonly timeouts: Timeouts;
   readonly #settings: OriginSettings;
-  readonly #timeouts: Timeouts;
-  readonly #byOrigin = new Map<string, Promise<Dispatcher>>();
+  readonly #byOrigin = new Map<string, Promise<Channel>>();
 
   constructor(settings: OriginSettings, timeouts: Timeouts) {
     this.#settings = settings;
-    this.#timeouts = timeouts;
+    this.timeouts = timeouts;
   }
 
   /** @throws TransshipError TLS_FILE_INVALID, at each call for that origin */
-  of(origin: string): Promise<Dispatcher> {
-    let dispatcher = this.#byOrigin.get(origin);
-    if (!dispatcher) {
-      dispatcher = this.#make(origin);
-      this.#byOrigin.set(origin, dispatcher);
+  of(origin: string): Promise<Channel> {
+    let channel = this.#byOrigin.get(origin);
+    if (!channel) {
+      channel = this.#make(origin);
+      this.#byOrigin.set(origin, channel);
     }
-    return dispatcher;
+    return channel;
   }
 
   /** Breaks what is still under way. */
@@ -50,34 +61,50 @@ export class Dispatchers {
     const made = await Promise.allSettled(this.#byOrigin.values());
     this.#byOrigin.clear();
     const working = made.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    await Promise.all(working.map((dispatcher) => dispatcher.destroy()));
+    for (const {bulk} of working) bulk?.destroy();
+    await Promise.all(working.map(({dispatcher}) => dispatcher.destroy()));
   }
 
-  async #make(origin: string): Promise<Dispatcher> {
-    const tls = origin.startsWith('https:') ? await this.#settings.connectOptions(origin) : {};
-    const connect = {...mutable(tls), timeout: this.#timeouts.connectMs};
+  async #make(origin: string): Promise<Channel> {
+    const {connectMs, headersMs, bodyIdleMs} = this.timeouts;
+    const tls = origin.startsWith('https:')
+      ? contextOf(await this.#settings.connectOptions(origin))
+      : {};
     const options = {
       connections: CONNECTIONS,
       pipelining: 1,
       allowH2: false,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      headersTimeout: this.#timeouts.headersMs,
-      bodyTimeout: this.#timeouts.bodyIdleMs,
+      headersTimeout: headersMs,
+      bodyTimeout: bodyIdleMs,
     };
+    const connect = {...tls, timeout: connectMs};
     const proxy = this.#settings.proxyFor(origin);
-    return proxy === undefined
-      ? new Pool(origin, {...options, connect})
-      : new ProxyAgent({...options, uri: proxy, requestTls: connect, connect});
+    if (proxy !== undefined) {
+      // The connection to the proxy is made by `proxyTls`, whatever the proxy's scheme; `requestTls` goes through it.
+      const dispatcher = new ProxyAgent({
+        ...options,
+        uri: proxy,
+        requestTls: connect,
+        proxyTls: {timeout: connectMs},
+      });
+      return {dispatcher, bulk: undefined};
+    }
+    return {
+      dispatcher: new Pool(origin, {...options, connect}),
+      bulk: new BulkConnections({origin, tls, connectMs}, KEEP_ALIVE_MS),
+    };
   }
 }
 
-/** Node's types want arrays that may be changed. */
-function mutable(tls: Awaited<ReturnType<OriginSettings['connectOptions']>>) {
-  const {ca, cert, key, rejectUnauthorized} = tls;
+/** One context for all connections: to read some hundred authorities costs 20 ms each time. */
+function contextOf({ca, cert, key, rejectUnauthorized}: ConnectOptions): BulkTarget['tls'] {
   return {
-    ...(ca && {ca: [...ca]}),
-    ...(cert && {cert: [...cert]}),
-    ...(key && {key: [...key]}),
+    secureContext: createSecureContext({
+      ...(ca && {ca: [...ca]}),
+      ...(cert && {cert: [...cert]}),
+      ...(key && {key: [...key]}),
+    }),
     ...(rejectUnauthorized === undefined ? {} : {rejectUnauthorized}),
   };
 }

@@ -40,6 +40,8 @@ export interface HttpRequest {
    * same limit is to be given to `read`.
    */
   readonly readLimit?: number;
+  /** About how many bytes of an answer's body are expected. Large ones are read over connections of their own. */
+  readonly answerSize?: number;
   /** How long the server may take to answer once the body is sent, in ms. Default: the client's. */
   readonly headersTimeoutMs?: number;
   /** How much longer than that, in ms: for work that takes its time. */

@@ -21,6 +21,7 @@ export interface BlobStream {
   readonly start: number;
   /** Where they end: as asked for, or at the blob's end where the place cannot serve ranges. */
   readonly end: number;
+  /** Each chunk is borrowed: it may be overwritten when the next one is asked for. */
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 

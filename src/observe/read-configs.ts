@@ -74,7 +74,7 @@ async function readSmallBlob(
   for await (const chunk of chunks) {
     size += chunk.byteLength;
     if (size > CONFIG_LIMIT) throw tooLarge(source, blob);
-    parts.push(chunk);
+    parts.push(Buffer.from(chunk));
   }
   return Buffer.concat(parts);
 }

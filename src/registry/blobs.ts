@@ -45,6 +45,7 @@ export class Blobs {
       target: `${this.#path}/blobs/${blob.digest}`,
       ...(isPiece && {headers: {range: formatByteRange(offset, last)}}),
       lane: 'read',
+      answerSize: last - offset,
       path: this.#path,
       scopes: [pullScope(this.#path)],
       signal,

@@ -4,7 +4,8 @@ export const NEVER: AbortSignal = new AbortController().signal;
 /** All bytes of a stream; for small test data only. */
 export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const parts: Uint8Array[] = [];
-  for await (const chunk of chunks) parts.push(chunk);
+  // A chunk may be borrowed.
+  for await (const chunk of chunks) parts.push(Buffer.from(chunk));
   return Buffer.concat(parts);
 }
 

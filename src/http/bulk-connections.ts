@@ -1,0 +1,64 @@
+import {errors} from 'undici';
+import {BulkConnection, type BulkTarget} from './bulk-connection.ts';
+import {type BulkAnswer, type BulkRequest, exchange} from './bulk-exchange.ts';
+
+/** Where the server names a time after which it closes idle connections, ours end so much earlier, in ms. */
+const MARGIN_MS = 1000;
+
+/** The connections to one origin that carry large bodies: as many as there are requests, and kept for the next ones. */
+export class BulkConnections {
+  readonly #target: BulkTarget;
+  readonly #keepAliveMs: number;
+  readonly #all = new Set<BulkConnection>();
+  /** The one used last comes last: it is the least likely to have been closed meanwhile. */
+  readonly #idle: {readonly connection: BulkConnection; readonly until: number}[] = [];
+  #isDestroyed = false;
+
+  /** @param keepAliveMs how long an idle connection is kept where the server names no time */
+  constructor(target: BulkTarget, keepAliveMs: number) {
+    this.#target = target;
+    this.#keepAliveMs = keepAliveMs;
+  }
+
+  /** @throws as `exchange` and `BulkConnection.open` */
+  async request(request: BulkRequest): Promise<BulkAnswer> {
+    const connection = this.#takeIdle() ?? (await this.#open(request.signal));
+    let keepMs = this.#keepAliveMs;
+    const answer = await exchange(connection, request, (end) => {
+      if (end === 'whole' && connection.isIdle && !this.#isDestroyed) {
+        this.#idle.push({connection, until: performance.now() + keepMs});
+      } else this.#close(connection);
+    });
+    const hint = /\btimeout=(\d{1,6})/.exec(String(answer.headers['keep-alive'] ?? ''))?.[1];
+    if (hint !== undefined) keepMs = Number(hint) * 1000 - MARGIN_MS;
+    return answer;
+  }
+
+  /** Breaks what is still under way. */
+  destroy(): void {
+    this.#isDestroyed = true;
+    for (const connection of this.#all) connection.destroy(new errors.ClientDestroyedError());
+    this.#all.clear();
+  }
+
+  async #open(signal: AbortSignal): Promise<BulkConnection> {
+    const connection = await BulkConnection.open(this.#target, signal);
+    this.#all.add(connection);
+    if (!this.#isDestroyed) return connection;
+    this.#close(connection);
+    throw new errors.ClientDestroyedError();
+  }
+
+  #takeIdle(): BulkConnection | undefined {
+    for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
+      if (idle.connection.isIdle && idle.until > performance.now()) return idle.connection;
+      this.#close(idle.connection);
+    }
+    return undefined;
+  }
+
+  #close(connection: BulkConnection): void {
+    this.#all.delete(connection);
+    connection.destroy();
+  }
+}

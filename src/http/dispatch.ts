@@ -1,0 +1,93 @@
+import type {Readable} from 'node:stream';
+import type {Dispatcher} from 'undici';
+import type {AnswerData} from './answer.ts';
+import type {Channel, Timeouts} from './dispatchers.ts';
+import type {HttpBody, HttpRequest} from './message.ts';
+
+/** A request's body, opened. */
+export type Content = Uint8Array | AsyncIterable<Uint8Array>;
+
+/** Bodies of so many bytes go over connections made for them; smaller ones would wait longer for one than they take. */
+export const BULK = 256 * 1024;
+
+/**
+ * Sends a request once, over the connections that fit its bodies.
+ * @throws the errors of Node and undici, as `networkError` understands them; what the body throws
+ */
+export async function dispatch(
+  request: HttpRequest,
+  content: Content | undefined,
+  {dispatcher, bulk}: Channel,
+  timeouts: Timeouts,
+): Promise<AnswerData> {
+  const {method, url, body, signal, headersTimeoutMs = timeouts.headersMs} = request;
+  const headersMs = headersTimeoutMs + (request.moreHeadersMs ?? 0);
+  const target = `${url.pathname}${url.search}`;
+  const headers = headersOf(request);
+  const isBulk = (request.answerSize ?? 0) >= BULK || (body ? lengthOf(body) : 0) >= BULK;
+  if (bulk && isBulk && !(content instanceof Uint8Array)) {
+    return bulk.request({
+      method,
+      target,
+      headers: {host: url.host, ...headers},
+      ...(body && content && {body: {length: lengthOf(body), chunks: content}}),
+      signal,
+      headersMs,
+      idleMs: timeouts.bodyIdleMs,
+    });
+  }
+  const data = await dispatcher.request({
+    origin: url.origin,
+    path: target,
+    method,
+    headers: {...headers, ...(body && {'content-length': String(lengthOf(body))})},
+    // Undici takes any async iterable; its types name streams only.
+    body: (content === undefined ? null : kept(content)) as Readable | Uint8Array | null,
+    signal,
+    // Undici would close the connection after each HEAD, lest a body follows that should not be there.
+    reset: false,
+    headersTimeout: headersMs,
+  });
+  return {...data, body: bodyOf(data.body)};
+}
+
+function headersOf({headers, originHeaders, authorization}: HttpRequest): Record<string, string> {
+  return {
+    'accept-encoding': 'identity',
+    'user-agent': 'transship',
+    ...headers,
+    ...originHeaders,
+    ...(authorization === undefined ? {} : {authorization}),
+  };
+}
+
+function lengthOf(body: HttpBody): number {
+  return body.kind === 'bytes' ? body.bytes.byteLength : body.length;
+}
+
+/** Undici may ask for a piece while the one before is still in a socket's queue, and pieces may be borrowed. */
+function kept(content: Content): Content {
+  return content instanceof Uint8Array ? content : copies(content);
+}
+
+async function* copies(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) yield Buffer.from(chunk);
+}
+
+function bodyOf(body: Dispatcher.ResponseData['body']): AnswerData['body'] {
+  let iterator: AsyncIterator<Uint8Array, undefined> | undefined;
+  return {
+    next: () => {
+      iterator ??= body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array, undefined>;
+      return iterator.next();
+    },
+    return: () => {
+      // Destroying before the end raises an error that nobody waits for.
+      body.on('error', () => undefined);
+      body.destroy();
+      return Promise.resolve({done: true, value: undefined});
+    },
+  };
+}
