@@ -14,6 +14,8 @@ import type {RepositoryFacts} from './facts.ts';
 export interface Carriages {
   readonly pull: Carriage;
   readonly push: Carriage;
+  /** What goes, by the repository's name at the old path, oldest first. */
+  readonly going: ReadonlyMap<string, readonly Candidate[]>;
   /** Every manifest that travels, children first. */
   readonly manifests: readonly Manifest[];
   /** What does not travel, and so would be lost. */
@@ -29,7 +31,9 @@ export function carriagesOf(repositories: readonly RepositoryFacts[]): Carriages
     return {facts, route, candidates: oldestFirst(candidates, facts.tagTimes), skipped, checks};
   });
   const inward = found.flatMap(({candidates}) => candidates);
+  // Where no image can be, none is planned to go; a check forbids the plan.
   const outward = found.flatMap(({facts, candidates}) => {
+    if (facts.whyNotTo !== undefined) return [];
     const source = donorInventory(facts, candidates);
     const destination = emptyInventory(facts.to);
     return candidates.map((candidate) => ({...candidate, source, destination}));
@@ -43,6 +47,7 @@ export function carriagesOf(repositories: readonly RepositoryFacts[]): Carriages
       outward,
       found.map(({facts}) => emptyInventory(facts.to)),
     ),
+    going: new Map(found.map(({facts, candidates}) => [facts.from, candidates])),
     manifests: manifestsOf(inward),
     skipped: found.flatMap(({skipped}) => skipped),
     checks: found.flatMap(({checks}) => checks),

@@ -19,7 +19,13 @@ export function projectChecks({project, target, token}: TransferFacts): readonly
     ...found,
     ...(found.some(({subject}) => subject === project.fullPath)
       ? []
-      : [pass('PROJECT_READY', project.fullPath, 'the project is neither archived nor to be deleted, and the role of the token suffices')]),
+      : [
+          pass(
+            'PROJECT_READY',
+            project.fullPath,
+            'the project is neither archived nor to be deleted, and the role of the token suffices',
+          ),
+        ]),
     ...(found.some(({subject}) => subject === target.fullPath)
       ? []
       : [

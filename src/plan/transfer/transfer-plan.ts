@@ -52,13 +52,12 @@ export function makeTransferPlan(facts: TransferFacts): TransferPlan {
   return {...content, id: planId(content)};
 }
 
-/** Its tags in the order in which they are pushed: that of the carriage. */
 function repositoryOf(
   {from, to, donor, source}: RepositoryFacts,
-  {push}: Carriages,
+  {going}: Carriages,
 ): TransferRepository {
-  const tags = push.copies.flatMap(({to: at, tag, digest}): TransferTag[] =>
-    at === to && tag !== undefined ? [transferTag(tag, digest, source.manifests)] : [],
+  const tags = (going.get(from) ?? []).flatMap(({tag, digest}) =>
+    tag === undefined ? [] : [transferTag(tag, digest, source.manifests)],
   );
   return {from, donor, to, tags};
 }

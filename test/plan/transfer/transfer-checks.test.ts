@@ -3,7 +3,14 @@ import {OCI_MANIFEST} from '../../../src/model/media-type.ts';
 import type {Tag} from '../../../src/model/reference.ts';
 import {makeTransferPlan} from '../../../src/plan/transfer/transfer-plan.ts';
 import {destination, entry, image, index, manifest} from '../../support/inventories.ts';
-import {type Changes, FROM, repository, TO, transferFacts} from '../../support/transfer-facts.ts';
+import {
+  type Changes,
+  FROM,
+  HOST,
+  repository,
+  TO,
+  transferFacts,
+} from '../../support/transfer-facts.ts';
 
 const v1 = image(['a']);
 const NOW = transferFacts().now;
@@ -67,7 +74,7 @@ const TABLE: readonly (readonly [what: string, changes: Changes, found: readonly
   ],
   [
     'a path that is too deep',
-    {repositories: [repository('a/b', {v1}, {whyNotTo: tooDeep})]},
+    {repositories: [repository('a/b', {v1}, {to: `${HOST}/a..b`, whyNotTo: tooDeep})]},
     ['forbid NAME_INVALID'],
   ],
   ['a tag without a name', {repositories: [unnamed()]}, ['forbid TAG_NAME_INVALID']],

@@ -45,8 +45,6 @@ describe('a transfer, whatever the project has', () => {
           source.roots.map(({tag, digest}) => ({tag, digest, donor, to})),
         );
         const {pull, push} = carriagesOf(plan);
-        const names = (carriage: Carriage) =>
-          carriage.copies.map(({to, tag, digest}) => `${to}:${tag}@${digest}`).sort();
         expect(names(pull)).toEqual(
           wanted.map(({donor, tag, digest}) => `${donor}:${tag}@${digest}`).sort(),
         );
@@ -121,6 +119,10 @@ describe('a transfer, whatever the project has', () => {
     );
   });
 });
+
+function names({copies}: Carriage): readonly string[] {
+  return copies.map(({to, tag, digest}) => `${to}:${tag}@${digest}`).sort();
+}
 
 function carriagesOf({steps}: TransferPlan): {readonly pull: Carriage; readonly push: Carriage} {
   const find = (kind: 'pull' | 'push'): Carriage => {
