@@ -12,6 +12,11 @@ export interface Flavour {
   readonly singlePost: boolean;
   /** Whether layers with `urls` may be absent; GitLab refuses them unless its admin allows the URL. */
   readonly foreignLayers: boolean;
+  /**
+   * Whether an upload is gone once it has got bytes that no answer acknowledged: distribution (docker-registry 2 and 3)
+   * compares the offset in the Location with what it has (blobupload.go, `ResumeBlobUpload`); GitLab's does not.
+   */
+  readonly losesCutUploads: boolean;
   /** Bytes, sent as OCI-Chunk-Min-Length; 0: not sent. */
   readonly minChunk: number;
 }
@@ -24,6 +29,7 @@ export const SPEC_FLAVOUR: Flavour = {
   deleteByTag: true,
   singlePost: true,
   foreignLayers: true,
+  losesCutUploads: false,
   minChunk: 0,
 };
 

@@ -42,11 +42,12 @@ export async function answerUpload(
   exchange: Exchange,
   route: UploadRoute,
 ): Promise<Reply> {
-  const {storage} = registry;
+  const {storage, flavour} = registry;
   const {repository, id} = route;
   const size = await storage.uploads.size(repository, id);
   if (size === undefined) throw uploadUnknown(id);
-  if (decodeUploadState(exchange.query.get('_state'), id) === undefined)
+  const offset = decodeUploadState(exchange.query.get('_state'), id);
+  if (offset === undefined || (flavour.losesCutUploads && offset !== size))
     throw refusal(404, 'BLOB_UPLOAD_INVALID', 'the _state of the upload is not valid');
   switch (exchange.method) {
     case 'GET':

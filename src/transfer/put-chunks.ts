@@ -4,6 +4,9 @@ import type {BlobCursor} from './blob-cursor.ts';
 import type {BlobTransfer} from './blob-transfer.ts';
 import {throwIfStopping} from './interrupted.ts';
 
+/** Timeouts in a row at the same offset after which an upload is left for another. */
+const STUCK = 2;
+
 /**
  * Sends a blob in a series of chunks that can be continued: by this process after a failure, by another after a kill.
  *
@@ -17,6 +20,7 @@ export async function putChunks(transfer: BlobTransfer, found: Upload | undefine
   const {blob, destination} = transfer.job;
   await using cursor = transfer.cursor();
   let upload = found;
+  let timeouts = 0;
   for (;;) {
     try {
       upload ??= await destination.beginUpload(blob, transfer.call);
@@ -25,13 +29,21 @@ export async function putChunks(transfer: BlobTransfer, found: Upload | undefine
     } catch (error) {
       await transfer.failed(error);
       if (upload === undefined) continue;
-      const wasComplete = upload.offset === blob.size;
+      const {offset} = upload;
+      const wasComplete = offset === blob.size;
       upload = await whereItStands(transfer, upload);
+      timeouts = isTimeout(error) && upload?.offset === offset ? timeouts + 1 : 0;
+      // The registry answers and the upload takes nothing: a chunk of a connection long gone may still hold it.
+      if (timeouts === STUCK) upload = undefined;
       // The closing request may have done its work although its answer never came.
       if (upload === undefined && wasComplete && (await transfer.isThere())) return;
     }
   }
   if (!cursor.hashesAll && !(await transfer.isThere())) throw notKept(transfer);
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof TransshipError && error.code === 'TIMEOUT';
 }
 
 /** Goes on with an upload of an earlier run; undefined: it is gone, or of no use. */

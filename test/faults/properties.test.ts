@@ -66,8 +66,9 @@ it('a copy ends whole or with a code, whatever goes wrong, and ends whole when n
     fc.asyncProperty(
       repositories,
       fc.array(fc.record({source: rules, destination: rules}), {minLength: 1, maxLength: 3}),
-      async ({layers, images}, runs) => {
-        await using rig = await CopyRig.start();
+      fc.boolean(),
+      async ({layers, images}, runs, losesCutUploads) => {
+        await using rig = await CopyRig.start({losesCutUploads});
         const blobs = layers.map(someBytes);
         for (const [at, picks] of images.entries()) {
           const picked = picks.map((pick) => blobs[pick % blobs.length] ?? Buffer.of());

@@ -151,6 +151,17 @@ it('a source whose bytes are wrong twice is given up, and nothing of it is kept'
   expect(await rig.kept(blob)).toBeUndefined();
 });
 
+it('an upload that the registry gives up when it is cut starts anew', async () => {
+  await using rig = await TransferRig.start({
+    destination: [cutRequest(1000, {skip: 2})],
+    sandbox: {flavour: {losesCutUploads: true}},
+  });
+  const blob = await rig.blob(SIZE);
+  const told = await rig.transfer(blob);
+  expect(await rig.kept(blob)).toBe(blob.digest);
+  expect(told.acknowledged.filter((bytes) => bytes === 0)).toHaveLength(2);
+});
+
 type Fault = FaultRuleInput['fault'];
 type Limits = Pick<FaultRuleInput, 'skip' | 'times'>;
 

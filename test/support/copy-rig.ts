@@ -18,6 +18,7 @@ import {parseReference, type RepositoryPath} from '../../src/model/reference.ts'
 import {Registry} from '../../src/registry/registry.ts';
 import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
 import {FaultScript} from '../../src/sandbox/faults/fault-script.ts';
+import type {Flavour} from '../../src/sandbox/flavour.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {collect, NEVER} from './streams.ts';
 import {type TempDirectory, tempDirectory} from './temp.ts';
@@ -52,12 +53,14 @@ export class CopyRig implements AsyncDisposable {
     this.#temp = temp;
   }
 
-  static async start(): Promise<CopyRig> {
+  /** @param flavour of the destination */
+  static async start(flavour: Partial<Flavour> = {}): Promise<CopyRig> {
     const faults = {source: noFaults(), destination: noFaults()};
     const source = await startSandbox({
       intercept: (exchange, next) => faults.source.intercept(exchange, next),
     });
     const destination = await startSandbox({
+      flavour,
       intercept: (exchange, next) => faults.destination.intercept(exchange, next),
     });
     return new CopyRig(source, destination, faults, await tempDirectory());

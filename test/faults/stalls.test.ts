@@ -1,0 +1,48 @@
+import {describe, expect, it} from 'vitest';
+import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
+import {ChunkSize} from '../../src/transfer/chunk-size.ts';
+import {KiB, TransferRig} from '../support/transfer-rig.ts';
+
+const MiB = 1024 * KiB;
+const TIMEOUTS = {connectMs: 5_000, headersMs: 500, bodyIdleMs: 500};
+
+function stall(
+  method: 'GET' | 'PATCH' | 'PUT',
+  body: 'request' | 'answer',
+  after: number,
+): FaultRuleInput {
+  const about = method === 'GET' ? 'blob' : 'upload';
+  return {method, about, fault: {kind: 'stall', body, after, gate: 'never'}};
+}
+
+/** Chunks that fit into the buffers of sockets, and one that does not, so that writing it stalls. */
+describe.each([
+  ['small', 64 * KiB, 5],
+  ['large', 8 * MiB, 1],
+] as const)('with %s chunks, a transfer gets over', (_what, chunk, count) => {
+  const STALLS: readonly (readonly [string, 'source' | 'destination', FaultRuleInput])[] = [
+    ['a source that stalls before it gives anything', 'source', stall('GET', 'answer', 0)],
+    ['a source that stalls in the middle', 'source', stall('GET', 'answer', 30_000)],
+    ['a chunk that is not taken', 'destination', stall('PATCH', 'request', 0)],
+    ['a chunk that is half taken', 'destination', stall('PATCH', 'request', 30_000)],
+  ];
+
+  it.each(STALLS)('%s', async (_case, side, rule) => {
+    await using rig = await TransferRig.start({[side]: [rule], timeouts: TIMEOUTS});
+    const blob = await rig.blob(chunk * count + 1);
+    const chunkSize = new ChunkSize({min: chunk, max: chunk});
+    await rig.transfer(blob, {settings: {chunkSize}});
+    const faults = side === 'source' ? rig.sourceFaults : rig.destinationFaults;
+    expect(faults.strikes).toHaveLength(1);
+    expect(await rig.kept(blob)).toBe(blob.digest);
+  });
+
+  it('a closing request that is not answered', async () => {
+    const rule = stall('PUT', 'request', 0);
+    await using rig = await TransferRig.start({destination: [rule], timeouts: TIMEOUTS});
+    const blob = await rig.blob(chunk);
+    const chunkSize = new ChunkSize({min: 2 * chunk, max: 2 * chunk});
+    await rig.transfer(blob, {settings: {chunkSize}});
+    expect(await rig.kept(blob)).toBe(blob.digest);
+  });
+});
