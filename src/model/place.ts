@@ -1,5 +1,5 @@
 import {TransshipError} from './error.ts';
-import {formatReference, parseReference, type Reference} from './reference.ts';
+import {formatReference, parseReference, type Reference, withoutLogin} from './reference.ts';
 
 /** A place as the user writes it: skopeo's transports (containers-transports(5)). */
 export type Place =
@@ -42,7 +42,7 @@ export function parsePlace(text: string): Place {
   if (instead !== undefined) {
     throw new TransshipError(
       'TRANSPORT_UNKNOWN',
-      `"${name}:" in "${text}" is not a transport that transship knows`,
+      `"${name}:" in "${withoutLogin(text)}" is not a transport that transship knows`,
       {side: 'local', hint: instead},
     );
   }

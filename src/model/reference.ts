@@ -55,6 +55,8 @@ export function isRepositoryPath(text: string): text is RepositoryPath {
  * @throws TransshipError REFERENCE_INVALID
  */
 export function parseReference(text: string): Reference {
+  const shown = withoutLogin(text);
+  if (shown !== text) throw notADigest(shown);
   const at = text.indexOf('@');
   const digest = at < 0 ? undefined : text.slice(at + 1);
   const named = at < 0 ? text : text.slice(0, at);
@@ -100,6 +102,30 @@ export function formatRepository({registry, path}: Repository): string {
 export function formatReference(reference: Reference): string {
   const {tag, digest} = reference;
   return `${formatRepository(reference)}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+}
+
+/** The text for a message: a login that somebody wrote before the host must not be shown again. */
+export function withoutLogin(text: string): string {
+  const [digest = ''] = /@sha\d+:[^@]*$/.exec(text) ?? [];
+  const rest = text.slice(0, text.length - digest.length);
+  const [scheme = ''] = /^[a-z][a-z-]*:\/\//.exec(rest) ?? [];
+  const at = rest.lastIndexOf('@');
+  return at < 0 ? text : `${scheme}***${rest.slice(at)}${digest}`;
+}
+
+function notADigest(shown: string): TransshipError {
+  const after = shown.slice(shown.indexOf('@') + 1);
+  return after.includes('/')
+    ? invalid(
+        shown,
+        'it holds a login',
+        'leave the login out: credentials come from docker login, --authfile FILE or TRANSSHIP_SOURCE_USERNAME and its kin',
+      )
+    : invalid(
+        shown,
+        `"${after}" is not a digest`,
+        'write sha256: and 64 lower-case hexadecimal digits after the @',
+      );
 }
 
 function splitHost(name: string): {registry: string; path: string} {
