@@ -49,7 +49,7 @@ export function selectTags(names: readonly string[], filters: WishFilters): TagS
 }
 
 /** Whether less than everything is wanted. */
-export function hasFilters(filters: WishFilters): boolean {
+function hasFilters(filters: WishFilters): boolean {
   return Object.values(filters).some((value) =>
     Array.isArray(value) ? value.length > 0 : value !== undefined,
   );

@@ -41,7 +41,7 @@ export interface RenderOptions {
 }
 
 /** Rows that a section shows unless everything is asked for. */
-export const ROW_LIMIT = 25;
+const ROW_LIMIT = 25;
 
 /** The rows to show, and how many there are besides. */
 export function shortened(

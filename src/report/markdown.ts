@@ -48,14 +48,14 @@ function renderCell(cell: Cell): string {
 }
 
 /** Text that stays text: no markup, no HTML, no mentions of people, issues or labels. */
-export function escapeMarkdown(text: string): string {
+function escapeMarkdown(text: string): string {
   return printable(text)
     .replace(/[&<>@#!~$%]/g, (char) => `&#${char.charCodeAt(0)};`)
     .replace(/[\\`*_{}[\]|]/g, '\\$&');
 }
 
 /** A code span, its fence longer than any run of backticks inside; a bar would end a table's cell even there. */
-export function codeSpan(text: string): string {
+function codeSpan(text: string): string {
   const plain = printable(text);
   if (plain === '') return '';
   const longest = Math.max(0, ...(plain.match(/`+/g) ?? []).map((run) => run.length));

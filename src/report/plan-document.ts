@@ -72,7 +72,7 @@ export function planDocument(plan: CopyPlan): ReportDocument {
 }
 
 /** The last line of a review. */
-export function planSummary(totals: CopyPlan['totals'], checks: readonly Check[]): string {
+function planSummary(totals: CopyPlan['totals'], checks: readonly Check[]): string {
   const {steps, present, skipped, blobs, bytes} = totals;
   const rest = `${present} already there, ${skipped} skipped.`;
   const verdict = verdictOf(checks);
