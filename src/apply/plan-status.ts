@@ -1,5 +1,5 @@
 import type {StatusResult} from '../model/outcome.ts';
-import type {CopyPlan} from '../model/plan.ts';
+import type {CopyPlan, Plan} from '../model/plan.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-entry.ts';
 
@@ -8,10 +8,11 @@ import type {JournalEntry} from './journal-entry.ts';
  * @param journals the entries of each journal: one, or one for each machine that works on the plan
  */
 export function planStatus(
-  plan: CopyPlan,
+  plan: Plan,
   journals: readonly (readonly JournalEntry[])[],
 ): StatusResult {
-  const entries = journals.flat();
+  const {steps, blobs} = workOf(plan);
+  const entries = journals.flatMap(sinceRollback);
   const outcomes = new Map<string, 'done' | 'failed'>();
   const blobsDone = new Set<string>();
   for (const entry of entries) {
@@ -22,15 +23,16 @@ export function planStatus(
       entry.outcome === 'done' || entry.outcome === 'present' ? 'done' : 'failed',
     );
   }
-  const outcomesOfPlan = plan.steps.map(({id}) => outcomes.get(id));
+  const outcomesOfPlan = steps.map(({id}) => outcomes.get(id));
   const done = outcomesOfPlan.filter((outcome) => outcome === 'done').length;
   const failed = outcomesOfPlan.filter((outcome) => outcome === 'failed').length;
-  const copied = plan.blobs.filter(({action}) => action === 'copy');
+  const copied = blobs.filter(({action}) => action === 'copy');
   const uploads = openUploads(entries);
   const ended = endOf(journals);
   return {
     plan: plan.id,
-    steps: {done, failed, left: plan.steps.length - done - failed, total: plan.steps.length},
+    unit: plan.kind === 'copy' ? 'image' : 'step',
+    steps: {done, failed, left: steps.length - done - failed, total: steps.length},
     bytes: {
       done: sum(copied.filter(({digest, to}) => blobsDone.has(uploadKey(digest, to)))),
       total: sum(copied),
@@ -41,6 +43,23 @@ export function planStatus(
     }),
     ...(ended === undefined ? {} : {ended}),
   };
+}
+
+/** Of a transfer its steps count, not their images: whether an image is at the donor says little on its own. */
+function workOf(
+  plan: Plan,
+): Pick<CopyPlan, 'blobs'> & {readonly steps: readonly {readonly id: string}[]} {
+  if (plan.kind === 'copy') return plan;
+  const blobs = plan.steps.flatMap((step) =>
+    step.kind === 'pull' || step.kind === 'push' ? step.blobs : [],
+  );
+  return {steps: plan.steps, blobs};
+}
+
+/** What was done before a rollback is undone. */
+function sinceRollback(entries: readonly JournalEntry[]): readonly JournalEntry[] {
+  const at = entries.findLastIndex(({type}) => type === 'rollback');
+  return entries.slice(at + 1);
 }
 
 /** The worst end of the journals' last runs; undefined while one of them has not ended. */

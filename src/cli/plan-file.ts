@@ -2,7 +2,7 @@ import {randomBytes} from 'node:crypto';
 import {open, readFile, rename, rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {TransshipError} from '../model/error.ts';
-import type {CopyPlan, Plan} from '../model/plan.ts';
+import type {Plan} from '../model/plan.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {parsePlan, serializePlan} from '../plan/plan-file.ts';
 
@@ -28,16 +28,6 @@ export async function readPlanFile(file: string): Promise<Plan> {
     );
   }
   return parsePlan(text, file);
-}
-
-/** As `readPlanFile`, for what knows plans of copies only. @throws TransshipError USAGE as well */
-export async function readCopyPlanFile(file: string): Promise<CopyPlan> {
-  const plan = await readPlanFile(file);
-  if (plan.kind === 'copy') return plan;
-  throw new TransshipError('USAGE', `${file} is the plan of a transfer`, {
-    side: 'local',
-    hint: 'this command knows plans of copies only',
-  });
 }
 
 /** As `readPlanFile`, for what knows plans of transfers only. @throws TransshipError USAGE as well */

@@ -2,9 +2,12 @@ import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {removeDonor} from '../apply/transfer/remove-donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import type {TransferContext} from '../apply/transfer/transfer-context.ts';
+import type {GitLab} from '../gitlab/gitlab.ts';
 import type {Journal} from '../apply/journal.ts';
+import {compareAt} from '../apply/transfer/verify-place.ts';
+import {whereabouts} from '../apply/transfer/whereabouts.ts';
 import {DEFAULT_PATIENCE} from '../gitlab/confirm.ts';
-import type {RunResult} from '../model/outcome.ts';
+import type {RunResult, VerifyResult} from '../model/outcome.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
@@ -53,6 +56,36 @@ export async function runRollback(
   return tellingOfStop(io, session.report, () => rollbackTransfer(plan, context, io));
 }
 
+/** Compares the place where the images are to be now, or the donor. */
+export async function verifyTransfer(
+  plan: TransferPlan,
+  flags: GitLabFlags & {readonly donor?: boolean},
+  io: Io,
+  {registries, reading}: Session,
+): Promise<VerifyResult> {
+  const access = await accessFor(plan, flags, io, registries);
+  if (flags.donor === true) return compareAt(plan, 'donor', registries, reading);
+  const where = await whereabouts(plan, access, reading);
+  const place = {before: 'old', between: 'donor', after: 'target'} as const;
+  return compareAt(plan, place[where], registries, reading);
+}
+
+/** The instance of the plan, its registry logged in to. */
+async function accessFor(
+  plan: TransferPlan,
+  flags: GitLabFlags,
+  io: Io,
+  registries: Session['registries'],
+): Promise<Pick<TransferContext, 'traits'> & {readonly gitlab: GitLab}> {
+  const access = await openGitLab(flags, io, registries, plan.wish.gitlab);
+  const [host = ''] = plan.repositories[0]?.from.split('/') ?? [];
+  const registry = host === '' ? undefined : access.openRegistry(host);
+  return {
+    gitlab: access.gitlab,
+    traits: async (call) => (await registry?.traits(call)) ?? {deletesTags: false, database: false},
+  };
+}
+
 function journalOf(
   {id}: TransferPlan,
   file: string,
@@ -69,12 +102,8 @@ async function contextOf(
   io: Io,
   {registries, report}: Session,
 ): Promise<TransferContext> {
-  const access = await openGitLab(flags, io, registries, plan.wish.gitlab);
-  const [host = ''] = plan.repositories[0]?.from.split('/') ?? [];
-  const registry = host === '' ? undefined : access.openRegistry(host);
   return {
-    gitlab: access.gitlab,
-    traits: async (call) => (await registry?.traits(call)) ?? {deletesTags: false, database: false},
+    ...(await accessFor(plan, flags, io, registries)),
     repositories: registries,
     journal,
     report,

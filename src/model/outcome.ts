@@ -75,6 +75,8 @@ export interface OpenUpload {
 /** How far a plan is, by its journal alone. */
 export interface StatusResult {
   readonly plan: Digest;
+  /** What is counted as `steps`. */
+  readonly unit: 'image' | 'step';
   /** `left` steps were not started or not finished; `done + failed + left = total`. */
   readonly steps: {
     readonly done: number;

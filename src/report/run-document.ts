@@ -1,19 +1,21 @@
-import {type Digest, shortDigest} from '../model/digest.ts';
-import type {Drift, RunResult, StepResult} from '../model/outcome.ts';
-import type {Plan} from '../model/plan.ts';
+import type {RunResult, StepResult} from '../model/outcome.ts';
+import type {CopyPlan, Plan} from '../model/plan.ts';
 import {formatBytes} from './bytes.ts';
 import type {ReportDocument, Row} from './document.ts';
+import {driftRow} from './drift-row.ts';
+import {transferRunDocument} from './transfer-run-document.ts';
 import {counted, imageName} from './words.ts';
 
 /** What a reader wants to know of a run: what drifted, what failed and why, what is left, and how much was done. */
 export function runDocument(result: RunResult, plan: Plan): ReportDocument {
+  if (plan.kind === 'transfer') return transferRunDocument(result, plan);
   const {steps, drift = []} = result;
   const named = new Map(plan.steps.map((step) => [step.id, step]));
   const withOutcome = (outcome: StepResult['outcome']) =>
     steps.filter((step) => step.outcome === outcome);
   const row = ({id, error}: StepResult): Row => {
     const step = named.get(id);
-    const image = step?.kind === 'copy' ? imageName(step.to, step.tag, step.digest) : id;
+    const image = step ? imageName(step.to, step.tag, step.digest) : id;
     const cells = [{code: image}, {code: error?.code ?? ''}, error?.message ?? ''];
     return error ? {cells, hint: error.hint} : {cells};
   };
@@ -42,7 +44,7 @@ export function runDocument(result: RunResult, plan: Plan): ReportDocument {
   };
 }
 
-function runSummary({result, steps, blobs, bytes, drift = []}: RunResult, plan: Plan): string {
+function runSummary({result, steps, blobs, bytes, drift = []}: RunResult, plan: CopyPlan): string {
   const count = (outcome: StepResult['outcome']) =>
     steps.filter((step) => step.outcome === outcome).length;
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}`;
@@ -59,12 +61,4 @@ function runSummary({result, steps, blobs, bytes, drift = []}: RunResult, plan: 
     case 'drift':
       return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. Plan again.`;
   }
-}
-
-function driftRow({side, repository, tag, planned, actual}: Drift): Row {
-  return {cells: [{code: `${repository}:${tag}`}, side, digestCell(planned), digestCell(actual)]};
-}
-
-function digestCell(digest: Digest | null): Row['cells'][number] {
-  return digest === null ? 'nothing' : {code: shortDigest(digest)};
 }

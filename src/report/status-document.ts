@@ -12,7 +12,14 @@ const ENDINGS = {
 } as const satisfies Record<NonNullable<StatusResult['ended']>, string>;
 
 /** How far a plan is: images, bytes, and uploads that can be continued. */
-export function statusDocument({plan, steps, bytes, uploads, ended}: StatusResult): ReportDocument {
+export function statusDocument({
+  plan,
+  unit,
+  steps,
+  bytes,
+  uploads,
+  ended,
+}: StatusResult): ReportDocument {
   const {done, failed, left, total} = steps;
   const amount = `${formatBytes(bytes.done)} of ${formatBytes(bytes.total)}`;
   const ending = ended === undefined ? 'no run has ended' : ENDINGS[ended];
@@ -29,6 +36,6 @@ export function statusDocument({plan, steps, bytes, uploads, ended}: StatusResul
         })),
       },
     ],
-    summary: `Status: ${done} of ${counted(total, 'image')} done, ${failed} failed, ${left} left (${amount}); ${ending}.`,
+    summary: `Status: ${done} of ${counted(total, unit)} done, ${failed} failed, ${left} left (${amount}); ${ending}.`,
   };
 }

@@ -37,6 +37,33 @@ export async function show(
   return code ?? 1;
 }
 
+/**
+ * Runs one command line until it has written something that matches to stderr, and kills it then.
+ * @returns whether it was killed, and had not ended before
+ */
+export async function showUntil(
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+  args: readonly string[],
+  pattern: RegExp,
+): Promise<boolean> {
+  console.log(`\n$ transship ${args.join(' ')}`);
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd,
+    env,
+    stdio: ['ignore', 'inherit', 'pipe'],
+  });
+  const ended = once(child, 'exit');
+  for await (const line of createInterface({input: child.stderr})) {
+    if (child.killed) continue;
+    console.log(`  ${line}`);
+    if (pattern.test(line)) child.kill('SIGKILL');
+  }
+  await ended;
+  console.log('(killed with SIGKILL)');
+  return child.signalCode === 'SIGKILL';
+}
+
 async function stop(child: ChildProcess): Promise<void> {
   const ended = once(child, 'exit');
   child.kill('SIGTERM');

@@ -133,6 +133,7 @@ describe('renderVerify', () => {
 describe('renderStatus', () => {
   const status: StatusResult = {
     plan: plan.id,
+    unit: 'image',
     steps: {done: 1, failed: 1, left: 1, total: 3},
     bytes: {done: 1024, total: 4096},
     uploads: [{digest: digestOf('big'), to: TO, offset: 1024 ** 2, size: 1024 ** 3}],

@@ -13,7 +13,7 @@ import {pausePolicy, resumePolicy, tellOldRules} from './policy.ts';
 import {pull, push} from './pull-push.ts';
 import {retag} from './retag.ts';
 import type {StepEnd} from './step-end.ts';
-import {Tally} from './tally.ts';
+import {stepResult, Tally} from './tally.ts';
 import type {TransferContext, TransferRun} from './transfer-context.ts';
 import {verifyDonor, verifyTarget} from './verify-place.ts';
 import {throwIfTaken, whereabouts} from './whereabouts.ts';
@@ -117,21 +117,12 @@ async function runStep(plan: TransferPlan, step: TransferStep, run: TransferRun)
   }
   context.report({type: 'step-started', step: id});
   const end = await handle(plan, step, run).catch((error: unknown) => endOf(error, run));
-  switch (end.end) {
-    case 'done':
-    case 'present':
-      await context.journal.append({type: 'step', id, outcome: end.end});
-      ended({id, outcome: end.end}, run);
-      return end;
-    case 'failed':
-      await context.journal.append({type: 'step', id, outcome: 'failed', error: end.error});
-      ended({id, outcome: 'failed', error: end.error}, run);
-      return end;
-    case 'drift':
-    case 'stopped':
-      ended({id, outcome: 'not-started'}, run);
-      return end;
-  }
+  const result = stepResult(id, end);
+  const {outcome, error} = result;
+  if (outcome !== 'not-started')
+    await context.journal.append({type: 'step', id, outcome, ...(error ? {error} : {})});
+  ended(result, run);
+  return end;
 }
 
 async function handle(plan: TransferPlan, step: TransferStep, run: TransferRun): Promise<StepEnd> {

@@ -4,11 +4,15 @@ import type {PolicyState, TransferPlan} from '../../model/transfer-plan.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
 
-/** Stops the cleanup policy, which would delete what looks old in the middle of the move. */
+/**
+ * Stops the cleanup policy, which would delete what looks old in the middle of the move. Once the project has left its
+ * old path this was done: a policy that is at work by then has been put back.
+ */
 export async function pausePolicy(
   plan: TransferPlan,
-  {context, call}: TransferRun,
+  {context, call, progress}: TransferRun,
 ): Promise<StepEnd> {
+  if (progress.where !== 'before') return PRESENT;
   const {projects} = context.gitlab;
   const {cleanupPolicy} = await projects.get(plan.project.id, call);
   if (cleanupPolicy?.enabled === false) return PRESENT;

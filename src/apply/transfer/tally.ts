@@ -1,4 +1,5 @@
 import type {Digest} from '../../model/digest.ts';
+import type {ErrorData} from '../../model/event.ts';
 import type {Drift, RunEnd, RunResult, StepResult} from '../../model/outcome.ts';
 import type {StepEnd} from './step-end.ts';
 
@@ -34,7 +35,8 @@ export class Tally {
   }
 }
 
-function stepResult(id: string, end: StepEnd): StepResult {
+/** What a step came to, as results and events tell it. */
+export function stepResult(id: string, end: StepEnd): StepResult {
   switch (end.end) {
     case 'done':
     case 'present':
@@ -42,7 +44,18 @@ function stepResult(id: string, end: StepEnd): StepResult {
     case 'failed':
       return {id, outcome: 'failed', error: end.error};
     case 'drift':
+      return {id, outcome: 'failed', error: driftError(end.drift)};
     case 'stopped':
       return {id, outcome: 'not-started'};
   }
+}
+
+function driftError([first, ...others]: readonly Drift[]): ErrorData {
+  const more = others.length === 0 ? '' : ` and ${others.length} more`;
+  return {
+    code: 'DRIFT',
+    side: first?.side ?? 'source',
+    message: `${first?.repository}:${first?.tag}${more} changed since the plan was made`,
+    hint: 'nothing of what changed was deleted; what is gone from the old path is at the donor',
+  };
 }

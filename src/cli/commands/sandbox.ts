@@ -1,7 +1,9 @@
 import {once} from 'node:events';
-import {type Command, InvalidArgumentError} from 'commander';
+import {writeFile} from 'node:fs/promises';
+import {type Command, InvalidArgumentError, Option} from 'commander';
 import {TransshipError} from '../../model/error.ts';
 import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
+import type {RegistryMode} from '../../sandbox/gitlab/instance.ts';
 import type {Io} from '../io.ts';
 import {wholeNumber} from '../options.ts';
 
@@ -13,6 +15,10 @@ interface Flags {
   readonly password: string;
   readonly tokenLife: number;
   readonly load?: readonly LoadArgument[];
+  readonly gitlab?: boolean;
+  readonly seed?: string;
+  readonly mode: RegistryMode;
+  readonly events?: string;
 }
 
 interface LoadArgument {
@@ -25,7 +31,9 @@ export function addSandbox(program: Command, io: Io, done: (exitCode: number) =>
   program
     .command('sandbox')
     .summary('run an embedded registry to try things out')
-    .description('Serves an OCI registry on 127.0.0.1 until it is interrupted. Not for production.')
+    .description(
+      'Serves an OCI registry, or with --gitlab an instance like GitLab, on 127.0.0.1 until it is interrupted. Not for production.',
+    )
     .option('--port <port>', 'port to listen on; 0: a free one', portNumber, 5050)
     .option('--dir <dir>', 'keep the content in this folder (default: in memory)')
     .option('--auth', 'ask for a login and give tokens as GitLab does')
@@ -37,16 +45,28 @@ export function addSandbox(program: Command, io: Io, done: (exitCode: number) =>
       'put an OCI image layout into a repository (repeatable)',
       collectLoad,
     )
+    .option('--gitlab', 'serve a GitLab-like instance: REST API, token service and registry')
+    .option('--seed <file>', 'what the instance begins with, such as plans/sandbox.yaml')
+    .addOption(
+      new Option(
+        '--mode <mode>',
+        'the registry of the instance: whether it can move images by itself',
+      )
+        .choices(['legacy', 'metadata-db'])
+        .default('metadata-db'),
+    )
+    .option('--events <file>', 'at the end, write what happened in the instance, as lines of JSON')
     .addHelpText(
       'after',
       `
 Examples:
   transship sandbox --port 5050
+  transship sandbox --gitlab --seed plans/sandbox.yaml --mode legacy
   transship sandbox --port 0 --load team/app=fixtures/layouts/busybox
   transship sandbox --auth --user me --password secret --dir ./registry`,
     )
     .action(async (flags: Flags) => {
-      await serve(flags, io);
+      await (flags.gitlab === true ? serveGitLab(flags, io) : serve(flags, io));
       done(0);
     });
 }
@@ -66,11 +86,7 @@ async function serve(flags: Flags, io: Io): Promise<void> {
       : {}),
   });
   await using sandbox = await starting.catch((cause: unknown) => {
-    throw new TransshipError('USAGE', `port ${flags.port} cannot be used: ${String(cause)}`, {
-      side: 'local',
-      hint: 'choose another with --port, or 0 for a free one',
-      cause,
-    });
+    throw portTaken(flags.port, cause);
   });
   for (const {repository, directory} of flags.load ?? []) {
     const tags = await loadLayout(sandbox.storage, directory, repository);
@@ -80,6 +96,60 @@ async function serve(flags: Flags, io: Io): Promise<void> {
     `registry on ${sandbox.url}${flags.auth === true ? `, log in as ${name}` : ''}; end it with Ctrl-C\n`,
   );
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
+}
+
+async function serveGitLab(
+  {port, dir, seed, mode, tokenLife, events}: Flags,
+  io: Io,
+): Promise<void> {
+  if (seed === undefined) {
+    throw new TransshipError('USAGE', 'an instance needs groups, projects and tokens', {
+      side: 'local',
+      hint: 'name a file with --seed; plans/sandbox.yaml is an example',
+    });
+  }
+  const [{startGitLabSandbox}, {readSeed}] = await Promise.all([
+    import('../../sandbox/gitlab/gitlab-sandbox.ts'),
+    import('../../sandbox/gitlab/seed.ts'),
+  ]);
+  const starting = startGitLabSandbox({
+    port,
+    seed: await readSeed(seed),
+    mode,
+    tokenLifeSeconds: tokenLife,
+    ...(dir === undefined ? {} : {storage: {kind: 'directory' as const, path: dir}}),
+  });
+  await using sandbox = await starting.catch((error: unknown) => {
+    throw isPortError(error) ? portTaken(port, error) : error;
+  });
+  io.stdout.write(`GitLab on ${sandbox.url}, registry on ${sandbox.url}; end it with Ctrl-C\n`);
+  if (!io.stopping.aborted) await once(io.stopping, 'abort');
+  if (events !== undefined) await writeEvents(events, sandbox.events.events);
+}
+
+async function writeEvents(file: string, events: readonly object[]): Promise<void> {
+  const lines = events.map((event) => `${JSON.stringify(event)}\n`);
+  await writeFile(file, lines.join('')).catch((cause: unknown) => {
+    throw new TransshipError('FILE_WRITE_FAILED', `the events cannot be written to ${file}`, {
+      side: 'local',
+      hint: 'name a file in a writable folder with --events',
+      cause,
+    });
+  });
+}
+
+function isPortError(error: unknown): boolean {
+  return (
+    error instanceof Error && 'code' in error && /^(?:EADDRINUSE|EACCES)$/.test(String(error.code))
+  );
+}
+
+function portTaken(port: number, cause: unknown): TransshipError {
+  return new TransshipError('USAGE', `port ${port} cannot be used: ${String(cause)}`, {
+    side: 'local',
+    hint: 'choose another with --port, or 0 for a free one',
+    cause,
+  });
 }
 
 function portNumber(text: string): number {

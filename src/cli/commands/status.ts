@@ -4,7 +4,7 @@ import {planStatus} from '../../apply/plan-status.ts';
 import {type OutcomeFormat, renderStatus} from '../../report/outcome.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, collect} from '../options.ts';
-import {readCopyPlanFile} from '../plan-file.ts';
+import {readPlanFile} from '../plan-file.ts';
 import {journalBeside} from '../run-plan.ts';
 
 interface Flags {
@@ -26,7 +26,7 @@ export function addStatus(program: Command, io: Io, done: (exitCode: number) => 
     .addHelpText('after', '\nExample:\n  transship status app.plan.json');
   addFormatFlag(command, ['text', 'json', 'markdown']).action(
     async (file: string, flags: Flags) => {
-      const plan = await readCopyPlanFile(file);
+      const plan = await readPlanFile(file);
       const files = flags.journal ?? [journalBeside(file)];
       const journals = await Promise.all(files.map(readJournal));
       io.stdout.write(renderStatus(planStatus(plan, journals), flags.format));

@@ -1,0 +1,110 @@
+import type {RunResult, StepResult} from '../model/outcome.ts';
+import type {TransferPlan} from '../model/transfer-plan.ts';
+import {formatBytes} from './bytes.ts';
+import type {ReportDocument} from './document.ts';
+import {driftRow} from './drift-row.ts';
+import {counted} from './words.ts';
+
+const PUT_BACK = 'put-back';
+
+/** The steps that putting images back has beside those of the plan. */
+const BACKWARD: ReadonlyMap<string, string> = new Map([
+  [PUT_BACK, 'put the images back'],
+  ['verify-old', 'compare the old path with the plan'],
+  ['resume', 'put the cleanup policy back'],
+]);
+
+/** What came of a transfer, step by step; of its images only those that failed. */
+export function transferRunDocument(result: RunResult, plan: TransferPlan): ReportDocument {
+  const {steps, drift = []} = result;
+  const kinds = new Map<string, string>(plan.steps.map(({id, why}) => [id, why]));
+  const isStep = ({id}: StepResult): boolean => kinds.has(id) || BACKWARD.has(id);
+  const failed = steps.filter((step) => step.outcome === 'failed');
+  const why = ({id}: StepResult): string => kinds.get(id) ?? BACKWARD.get(id) ?? '';
+  return {
+    title: steps.some(({id}) => id === PUT_BACK) ? 'transship rollback' : 'transship apply',
+    facts: [
+      ['plan', result.plan],
+      ['project', `${plan.project.from} to ${plan.project.to}`],
+    ],
+    sections: [
+      {
+        heading: 'Drift',
+        mark: '!',
+        columns: ['Tag', 'Side', 'Planned', 'Found'],
+        rows: drift.map(driftRow),
+        isWhole: true,
+      },
+      {
+        heading: 'Done',
+        mark: '+',
+        columns: ['Step', 'Why'],
+        rows: steps
+          .filter((step) => isStep(step) && step.outcome === 'done')
+          .map((step) => ({cells: [{code: step.id}, why(step)]})),
+      },
+      {
+        heading: 'Done before',
+        mark: '=',
+        columns: ['Step', 'Why'],
+        rows: steps
+          .filter((step) => isStep(step) && step.outcome === 'present')
+          .map((step) => ({cells: [{code: step.id}, why(step)]})),
+      },
+      {
+        heading: 'Failed',
+        mark: '!',
+        columns: ['Step', 'Code', 'Error'],
+        rows: failed.map(({id, error}) => ({
+          cells: [{code: id}, {code: error?.code ?? ''}, error?.message ?? ''],
+          ...(error ? {hint: error.hint} : {}),
+        })),
+        isWhole: true,
+      },
+      {
+        heading: 'Not started',
+        mark: '-',
+        columns: ['Step', 'Why'],
+        rows: steps
+          .filter((step) => isStep(step) && step.outcome === 'not-started')
+          .map((step) => ({cells: [{code: step.id}, why(step)]})),
+      },
+    ],
+    summary: summaryOf(result, plan, isStep),
+  };
+}
+
+function summaryOf(
+  {result, steps, blobs, bytes, drift = []}: RunResult,
+  plan: TransferPlan,
+  isStep: (step: StepResult) => boolean,
+): string {
+  const {from, to} = plan.project;
+  const tags = plan.repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
+  const images = steps.filter((step) => !isStep(step) && step.outcome === 'done').length;
+  const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}, ${blobs.mounted} mounted`;
+  const done = `${counted(images, 'image')} carried (${travelled})`;
+  const isBack = steps.some(({id}) => id === PUT_BACK);
+  // A deletion that failed may have begun; one that was not started has not.
+  const isBegun = steps.some(({id, outcome}) => id === 'delete-old' && outcome !== 'not-started');
+  const wayOut =
+    isBegun && !isBack
+      ? 'Apply again to go on, or roll back while the project has not moved.'
+      : 'Run it again to go on.';
+  switch (result) {
+    case 'done':
+      return isBack
+        ? `Done: ${counted(tags, 'tag')} of ${from} are as they were; ${done}.`
+        : `Done: ${from} is ${to} with ${counted(tags, 'tag')}; ${done}.`;
+    case 'failed':
+      return `Failed: see above; ${done}. ${wayOut}`;
+    case 'interrupted':
+      return `Interrupted: ${done}. ${wayOut}`;
+    case 'drift':
+      return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${
+        isBegun
+          ? 'What is gone from the old path is at the donor: roll back, then plan again.'
+          : 'Nothing was deleted; plan again.'
+      }`;
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * `npm run demo:transfer`: moves the project of GitLab's own example with its image, is killed half-way, goes on, and
+ * shows from what the instance wrote down that the image was never gone.
+ */
+import {mkdtemp, readFile, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {gaps, type LoggedEvent} from '../../src/sandbox/gitlab/event-log.ts';
+import {show, showUntil, startSandboxProcess} from './program.ts';
+
+const seed = fileURLToPath(new URL('../../plans/sandbox.yaml', import.meta.url));
+const folder = await mkdtemp(join(tmpdir(), 'transship-demo-'));
+const eventFile = join(folder, 'events.ndjson');
+const env = {...process.env, GITLAB_TOKEN: 'sandbox-owner', XDG_STATE_HOME: folder};
+
+console.log('A GitLab-like instance whose registry cannot move images by itself.');
+let asExpected = true;
+const expect = (isAsExpected: boolean): void => {
+  asExpected &&= isAsExpected;
+};
+{
+  await using gitlab = await startSandboxProcess([
+    '--gitlab',
+    '--seed',
+    seed,
+    '--mode',
+    'legacy',
+    '--events',
+    eventFile,
+  ]);
+  const plan = ['plan', 'transfer', 'org/build/sample_project'];
+  const to = ['--to', 'new_org/build/new_sample_project', '--gitlab', `http://${gitlab.host}`];
+  const donor = ['--donor', 'donors/parking', '--create-donor'];
+  expect((await show(folder, env, [...plan, ...to, ...donor, '--out', 'move.plan.json'])) === 0);
+  expect((await show(folder, env, ['show', 'move.plan.json'])) === 0);
+  const apply = ['apply', 'move.plan.json', '--yes', '--progress', 'json'];
+  console.log('\nThe run is killed once the old path is empty and the project about to move:');
+  expect(await showUntil(folder, env, apply, /"step-ended","step":"delete-old","outcome":"done"/));
+  expect((await show(folder, env, ['status', 'move.plan.json'])) === 0);
+  console.log('\nApplied again, it goes on:');
+  expect((await show(folder, env, ['apply', 'move.plan.json', '--yes'])) === 0);
+  expect((await show(folder, env, ['verify', 'move.plan.json'])) === 0);
+  expect((await show(folder, env, ['apply', 'move.plan.json', '--yes', '--remove-donor'])) === 0);
+}
+const lines = (await readFile(eventFile, 'utf8')).trimEnd().split('\n');
+const events = lines.map((line) => JSON.parse(line) as LoggedEvent);
+console.log(`\nWhat the instance wrote down:\n${events.map(eventLine).join('\n')}`);
+const lost = gaps(events);
+const moved = events.some(({kind}) => kind === 'project-moved');
+await rm(folder, {recursive: true});
+asExpected &&= lost.length === 0 && moved;
+console.log(
+  asExpected
+    ? '\nThe event log shows every image held by at least one place at every moment.'
+    : `\nSomething went wrong: see above. Images without a place: ${JSON.stringify(lost)}`,
+);
+process.exitCode = asExpected ? 0 : 1;
+
+function eventLine({seq, at: _at, by: _by, kind, ...rest}: LoggedEvent): string {
+  const values = Object.values(rest).map(String);
+  return `  ${String(seq).padStart(3)} ${kind.padEnd(17)} ${values.join(' ')}`;
+}
