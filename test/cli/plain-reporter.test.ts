@@ -1,0 +1,52 @@
+import {afterEach, beforeEach, expect, test, vi} from 'vitest';
+import {plainReporter} from '../../src/cli/reporters/plain.ts';
+import {digestOf} from '../../src/model/digest.ts';
+
+const digest = digestOf('x');
+let lines: string[];
+let reporter: ReturnType<typeof plainReporter>;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  lines = [];
+  reporter = plainReporter({write: (text) => void lines.push(text)});
+});
+afterEach(() => {
+  reporter.close();
+  vi.useRealTimers();
+});
+
+test('is never silent for long, and never says more than a line every few seconds', () => {
+  vi.advanceTimersByTime(5_000);
+  expect(lines).toEqual([expect.stringMatching(/^reading .*\n$/)]);
+  reporter.report({type: 'run-started', plan: digest, steps: 2, blobs: 1, bytes: 1000});
+  for (let acknowledged = 0; acknowledged < 600; acknowledged += 1) {
+    reporter.report({type: 'blob-progress', digest, to: 'r/a', acknowledged, size: 1000});
+    vi.advanceTimersByTime(100);
+  }
+  expect(lines).toHaveLength(1 + 60 / 5);
+  expect(lines.at(-1)).toMatch(/^0 of 2 images, 5\d\d B of 1000 B, 10 B\/s, \d+ s left\n$/);
+});
+
+test('tells failures at once, and counts them', () => {
+  reporter.report({type: 'run-started', plan: digest, steps: 2, blobs: 0, bytes: 0});
+  const error = {
+    code: 'FORBIDDEN',
+    side: 'source',
+    message: 'no\u001b[2J\nmore',
+    hint: 'h',
+  } as const;
+  reporter.report({type: 'step-ended', step: 'copy:r/a:b', outcome: 'failed', error});
+  expect(lines).toEqual([
+    'copy:r/a:b\nerror: no\\u{1b}[2J more [FORBIDDEN]\n side: the source\n hint: h\n',
+  ]);
+  vi.advanceTimersByTime(5_000);
+  expect(lines.at(-1)).toContain('1 of 2 images');
+  expect(lines.at(-1)).toContain('1 failed');
+});
+
+test('says nothing once it is closed', () => {
+  reporter.close();
+  vi.advanceTimersByTime(60_000);
+  expect(lines).toEqual([]);
+});
