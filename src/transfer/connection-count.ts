@@ -1,11 +1,15 @@
-/** A rate must grow by this factor when the connections are doubled, or the doubling did not help. */
+/** Where it helps, so many times as many connections are tried next: each trial costs time at a low rate. */
+const STEP = 4;
+/** A rate must grow by this factor when connections are added, or they did not help. */
 const WORTH = 1.25;
-/** How long a count is watched before it is judged, in ms: long enough for a slow start to be over. */
-const WATCH_MS = 300;
+/** What arrives so soon after a change is not counted, in ms: new connections are being made, and start slowly. */
+const SETTLE_MS = 200;
+/** How long a count is then watched before it is judged, in ms. */
+const WATCH_MS = 200;
 
 /**
- * Finds how many connections to read a blob over: doubles as long as the rate grows with it, then stays at the last
- * count that helped. A line that one connection fills is not crowded with more.
+ * Finds how many connections to read a blob over: takes more as long as the rate grows with them, then stays at the
+ * last count that helped. A line that one connection fills is not crowded with more.
  */
 export class ConnectionCount {
   readonly #limit: number;
@@ -18,7 +22,7 @@ export class ConnectionCount {
   /** @param now ms, of a clock that only goes forward */
   constructor(limit: number, now: number) {
     this.#limit = limit;
-    this.#watchedFrom = now;
+    this.#watchedFrom = now + SETTLE_MS;
   }
 
   get count(): number {
@@ -27,12 +31,12 @@ export class ConnectionCount {
 
   /** Tells that bytes have arrived, over whichever connection. */
   arrived(bytes: number, now: number): void {
-    if (this.#settled) return;
+    if (this.#settled || now < this.#watchedFrom) return;
     this.#bytes += bytes;
     const ms = now - this.#watchedFrom;
     if (ms < WATCH_MS) return;
     this.#judge(this.#bytes / ms);
-    this.#watchedFrom = now;
+    this.#watchedFrom = now + SETTLE_MS;
     this.#bytes = 0;
   }
 
@@ -44,6 +48,6 @@ export class ConnectionCount {
     }
     this.#before = {count: this.#count, rate};
     if (this.#count >= this.#limit) this.#settled = true;
-    this.#count = Math.min(this.#count * 2, this.#limit);
+    this.#count = Math.min(this.#count * STEP, this.#limit);
   }
 }
