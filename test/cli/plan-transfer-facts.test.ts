@@ -29,9 +29,16 @@ function withJson(change: (json: Record<string, unknown>[]) => unknown): (reply:
   };
 }
 
+function late(seconds: number): string {
+  return new Date(Date.now() + seconds * 1000).toUTCString();
+}
+
+/** Says that the tag of the probe is deleted, and keeps it. */
+const keepProbe: Intercept = async ({method, path}, next) =>
+  method === 'DELETE' && path.endsWith('/transship-probe') ? {status: 202, headers: {}} : next();
+
 describe('plan transfer finds out', () => {
   it('how far the clocks of GitLab and of its registry are apart', async () => {
-    const late = (seconds: number) => new Date(Date.now() + seconds * 1000).toUTCString();
     const findings: string[][] = [];
     for (const seconds of [0, 45, 90]) {
       const intercept = changed(
@@ -49,11 +56,7 @@ describe('plan transfer finds out', () => {
   });
 
   it('that the storage keeps what the registry says is deleted', async () => {
-    const intercept: Intercept = async ({method, path}, next) =>
-      method === 'DELETE' && path.endsWith('/transship-probe')
-        ? {status: 202, headers: {}}
-        : next();
-    await using rig = await startRig({seed: transferSeed(), intercept});
+    await using rig = await startRig({seed: transferSeed(), intercept: keepProbe});
     const {code, forbidden} = await planTransfer(rig.url);
     expect([code, forbidden]).toEqual([3, ['REPOSITORY_DELETE_FAILED']]);
   });
@@ -82,7 +85,7 @@ describe('plan transfer finds out', () => {
   it('a tag without a name', async () => {
     const intercept = changed(
       (_method, path) => path.endsWith('/app/tags/list'),
-      withJson((list) => ({...list, tags: ['', 'v1']})),
+      withJson(() => ({name: 'org/build/app', tags: ['', 'v1']})),
     );
     await using rig = await startRig({seed: transferSeed(), intercept});
     const {code, forbidden} = await planTransfer(rig.url);

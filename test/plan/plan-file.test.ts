@@ -7,7 +7,9 @@ import {parsePlan, serializePlan} from '../../src/plan/plan-file.ts';
 import {planId} from '../../src/plan/plan-id.ts';
 import {planJsonSchema} from '../../src/plan/plan-schema.ts';
 import {LAYOUTS} from '../support/fixtures.ts';
+import {makeTransferPlan} from '../../src/plan/transfer/transfer-plan.ts';
 import {destination, layoutSource} from '../support/inventories.ts';
+import {transferFacts} from '../support/transfer-facts.ts';
 
 const SCHEMA = new URL('../../plans/plan.schema.json', import.meta.url);
 const wish = {source: 'a.test/x', destination: 'b.test/x', filters: {tags: ['*'], newest: 20}};
@@ -22,6 +24,14 @@ const plan = makeCopyPlan({
     return {source, destination: to};
   }),
 });
+
+/** One of the other kind, with every kind of step. */
+const transfer = makeTransferPlan(
+  transferFacts({
+    project: {policy: {enabled: true, keep_n: 5, name_regex: null}},
+    target: {fullPath: 'new_org/build/tool', path: 'tool'},
+  }),
+);
 
 type Json = null | boolean | number | string | Json[] | {[key: string]: Json};
 
@@ -42,9 +52,12 @@ describe('a plan file', () => {
     );
   });
 
-  it('does not hide an edit', () => {
+  it.each([
+    ['copy', plan],
+    ['transfer', transfer],
+  ])('does not hide an edit of a %s', (_kind, whole) => {
     let edits = 0;
-    for (const edited of everyEdit(plan as unknown as Json)) {
+    for (const edited of everyEdit(whole as unknown as Json)) {
       edits++;
       expect(() => parsePlan(JSON.stringify(edited), 'plan.json')).toThrow(
         expect.objectContaining({
@@ -90,6 +103,9 @@ describe('the published schema', () => {
     const validate = ajv.compile(JSON.parse(readFileSync(SCHEMA, 'utf8')) as object);
     const check = (value: unknown) => validate(JSON.parse(JSON.stringify(value)));
     expect([check(plan), validate.errors]).toEqual([true, null]);
+    expect([check(transfer), validate.errors]).toEqual([true, null]);
+    expect(check({...transfer, way: 'by sea'})).toBe(false);
+    expect(check({...plan, kind: 'transfer'})).toBe(false);
     expect(check({...plan, news: true})).toBe(false);
     expect(check({...plan, id: 'sha256:1'})).toBe(false);
     expect(check({...plan, steps: [{...plan.steps[0], manifests: []}]})).toBe(false);

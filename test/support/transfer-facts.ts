@@ -86,8 +86,8 @@ export function transferFacts(changes: Changes = {}): TransferFacts {
   };
   const merged = Object.entries(changes).map(([key, change]) => {
     const base = facts[key as keyof TransferFacts];
-    const isRecord = typeof change === 'object' && !Array.isArray(change);
-    return [key, isRecord ? {...(base as object), ...change} : change];
+    const isWhole = typeof change !== 'object' || Array.isArray(change);
+    return [key, isWhole ? change : {...(base as object), ...(change as object)}];
   });
   return {...facts, ...(Object.fromEntries(merged) as Partial<TransferFacts>)};
 }
