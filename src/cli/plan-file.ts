@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto';
-import {open, readFile, rename, rm} from 'node:fs/promises';
+import {open, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
@@ -40,29 +40,35 @@ export async function readTransferPlanFile(file: string): Promise<TransferPlan> 
   });
 }
 
-/** Writes the whole file or none of it. @throws TransshipError FILE_WRITE_FAILED */
+/**
+ * Writes the whole file or none of it; into a pipe or a device, which a rename would put out of the way, as it comes.
+ * @throws TransshipError FILE_WRITE_FAILED
+ */
 export async function writePlanFile(file: string, plan: Plan): Promise<void> {
-  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
+  const text = serializePlan(plan);
   try {
-    const handle = await open(temporary, 'wx');
-    try {
-      await handle.writeFile(serializePlan(plan));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
+    const there = await stat(file).catch(() => undefined);
+    if (there === undefined || there.isFile() || there.isDirectory()) await replace(file, text);
+    else await writeFile(file, text);
   } catch (error) {
-    await rm(temporary, {force: true});
     throw new TransshipError(
       'FILE_WRITE_FAILED',
       `the plan ${file} cannot be written: ${reason(error)}`,
-      {
-        side: 'local',
-        hint: 'name a file in a writable folder with --out',
-        cause: error,
-      },
+      {side: 'local', hint: 'name a file in a writable folder with --out', cause: error},
     );
+  }
+}
+
+async function replace(file: string, text: string): Promise<void> {
+  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
+  try {
+    await using handle = await open(temporary, 'wx');
+    await handle.writeFile(text);
+    await handle.sync();
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, {force: true});
+    throw error;
   }
 }
 

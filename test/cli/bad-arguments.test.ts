@@ -1,10 +1,11 @@
-import {mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {describe, expect, test} from 'vitest';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {loadLayout} from '../../src/sandbox/load-layout.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
+import {runProgram} from '../support/program.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
@@ -119,6 +120,20 @@ describe('files that cannot be used', () => {
       expect(error.message).toContain(file);
     }
     expect(await readdir(temp.path)).toEqual(['folder']);
+  });
+
+  test('a plan goes into a pipe as it is, and the pipe stays', async () => {
+    await using temp = await tempDirectory();
+    await using sandbox = await startSandbox();
+    await loadLayout(sandbox.storage, layoutDirectory('helm'), 'a' as RepositoryPath);
+    const pipe = temp.join('pipe');
+    expect((await runProgram('mkfifo', [pipe])).code).toBe(0);
+    const reading = runProgram('cat', [pipe]);
+    const args = ['plan', 'copy', `${sandbox.host}/a`, `${sandbox.host}/b`, '--format', 'json'];
+    const run = await transship([...args, '--out', pipe]);
+    // Were the pipe replaced, its reader would wait for ever.
+    expect((await stat(pipe)).isFIFO()).toBe(true);
+    expect((await reading).stdout).toBe(run.stdout);
   });
 
   test.each([
