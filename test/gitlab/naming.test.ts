@@ -35,6 +35,7 @@ describe('a project cannot be called', () => {
 test.each([
   ['new_org/build', 'fine'],
   ['build/api', 'fine'],
+  ['wikis/build', 'fine'],
   ['api/build', 'reserves "api"'],
   ['org/wikis', 'reserves "wikis"'],
   [Array.from({length: 21}, () => 'g').join('/'), 'at most 20'],

@@ -58,7 +58,9 @@ test('a list that runs in a circle is an error', async () => {
   );
   await expect(rig.gitlab.groups.transferLocations(1, undefined, CALL)).rejects.toMatchObject({
     code: 'RESPONSE_INVALID',
+    message: expect.stringContaining('circle') as string,
   });
+  expect(rig.server.requests).toHaveLength(2);
 });
 
 test('tags are listed by keyset, and by page number where the registry has no database', async () => {
