@@ -33,6 +33,8 @@ export class BlobTransfers {
   readonly #interruption: Interruption;
   readonly #actions: ReadonlyMap<string, BlobAction>;
   readonly #ensured = new Map<string, Promise<void>>();
+  /** Blobs, by `uploadKey`, that the registry turned out to miss. */
+  readonly #sentAnyway = new Set<string>();
   readonly #connections = new ReadConnections();
   readonly #rate: RateLimit | undefined;
   readonly #chunkSizes = new Map<string, ChunkSize>();
@@ -68,19 +70,30 @@ export class BlobTransfers {
     return ensured;
   }
 
-  /** Forgets what was believed of these blobs, so that the next `ensure` asks and, where needed, sends them. */
+  /**
+   * Forgets what was believed of these blobs, so that the next `ensure` waits until those that are missing were sent. A
+   * registry that misses one and says that it has all of them is wrong once: then all are sent, each once in a run.
+   */
   async doubt(digests: readonly Digest[], to: string, call: Call): Promise<void> {
     const destination = this.#context.repositories.destination(to);
-    for (const digest of digests) {
-      const key = uploadKey(digest, to);
-      const action = this.#actions.get(key);
-      if (action === undefined || action.action === 'foreign') continue;
-      if (await destination.hasBlob(digest, call)) continue;
-      const sending = this.#enqueue({...action, action: 'copy'});
-      // It may fail before anybody waits for it: the others are still being asked for.
-      sending.catch(() => undefined);
-      this.#ensured.set(key, sending);
-    }
+    const suspects = digests.flatMap((digest) => {
+      const action = this.#actions.get(uploadKey(digest, to));
+      return action === undefined || action.action === 'foreign' ? [] : [action];
+    });
+    const missing: BlobAction[] = [];
+    for (const action of suspects)
+      if (!(await destination.hasBlob(action.digest, call))) missing.push(action);
+    for (const action of missing.length > 0 ? missing : suspects) this.#sendAnyway(action);
+  }
+
+  #sendAnyway(action: BlobAction): void {
+    const key = uploadKey(action.digest, action.to);
+    if (this.#sentAnyway.has(key)) return;
+    this.#sentAnyway.add(key);
+    const sending = this.#enqueue({...action, action: 'copy'});
+    // It may fail before anybody waits for it: the others are still being asked for.
+    sending.catch(() => undefined);
+    this.#ensured.set(key, sending);
   }
 
   async #bring(key: string): Promise<void> {
@@ -130,8 +143,9 @@ export class BlobTransfers {
     const destination = this.#context.repositories.destination(action.to);
     const call = {signal: this.#interruption.aborted};
     // An earlier run may have been killed between the last byte and the journal's line.
-    if (this.#context.journal.continues && (await destination.hasBlob(action.digest, call)))
-      return 'present';
+    const mayBeThere =
+      this.#context.journal.continues && !this.#sentAnyway.has(uploadKey(action.digest, action.to));
+    if (mayBeThere && (await destination.hasBlob(action.digest, call))) return 'present';
     if (action.action !== 'mount' || action.mountFrom === undefined || !destination.mount) {
       await this.#transfer(action, destination);
       return 'copied';

@@ -1,0 +1,106 @@
+import {describe, expect, it} from 'vitest';
+import type {RunEvent} from '../../src/model/event.ts';
+import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
+import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
+import {CopyRig, scriptOf} from '../support/copy-rig.ts';
+import {someBytes, storeImage} from '../support/small-images.ts';
+import {CHUNK} from '../support/transfer-rig.ts';
+
+const FROM = 'from/app' as RepositoryPath;
+const TO = 'to/app' as RepositoryPath;
+
+/** Two images that share a layer, and the plan to copy them. */
+async function startCopy() {
+  const rig = await CopyRig.start();
+  const shared = someBytes(3 * CHUNK);
+  const layers = [shared, someBytes(CHUNK + 1), someBytes(100)] as const;
+  await storeImage(rig.source.storage, FROM, 'v1', [shared, layers[1]]);
+  await storeImage(rig.source.storage, FROM, 'v2', [shared, layers[2]]);
+  return {rig, plan: await rig.plan(FROM, TO)};
+}
+
+function tagsOf(rig: CopyRig): Promise<readonly Tag[]> {
+  return rig.destination.storage.manifests.tags(TO);
+}
+
+const refuseUploads: FaultRuleInput = {
+  method: 'POST',
+  times: 99,
+  fault: {kind: 'refuse', status: 403},
+};
+
+describe('a copy', () => {
+  it('reports what the destination has acknowledged, and never more than it has', async () => {
+    const {rig, plan} = await startCopy();
+    await using _rig = rig;
+    const events: Extract<RunEvent, {type: 'blob-progress'}>[] = [];
+    await rig.apply(plan, {
+      destination: scriptOf([
+        {method: 'PATCH', skip: 2, fault: {kind: 'cut-request', after: 1000}},
+      ]),
+      report: (event) => {
+        if (event.type === 'blob-progress') events.push(event);
+      },
+    });
+    for (const {digest, size} of plan.blobs) {
+      const steps = events.filter((event) => event.digest === digest);
+      expect(steps.at(-1)?.acknowledged).toBe(size);
+      expect(steps.every(({acknowledged}) => acknowledged <= size)).toBe(true);
+    }
+    expect(events.map(({acknowledged}) => acknowledged)).toContain(CHUNK);
+  });
+
+  it.each([
+    ['once', 1],
+    ['always', 99],
+  ])('finds out that the registry lies about a blob %s', async (_what, times) => {
+    const {rig, plan} = await startCopy();
+    await using _rig = rig;
+    const refused = await rig.apply(plan, {destination: scriptOf([refuseUploads])});
+    expect(refused.result).toBe('failed');
+    const lies = scriptOf([{fault: {kind: 'claim-present'}, times}]);
+    expect(await rig.apply(plan, {destination: lies})).toMatchObject({result: 'done'});
+    expect(lies.strikes.length).toBeGreaterThan(0);
+    expect(await rig.problems()).toEqual([]);
+    expect(await tagsOf(rig)).toEqual(['v1', 'v2']);
+  });
+
+  it('carries on with the others where one image cannot be had', async () => {
+    const {rig, plan} = await startCopy();
+    await using _rig = rig;
+    const broken = plan.blobs.find(({size}) => size === CHUNK + 1);
+    const gone: FaultRuleInput = {
+      method: 'GET',
+      path: broken?.digest ?? '',
+      times: 99,
+      fault: {kind: 'refuse', status: 404, code: 'BLOB_UNKNOWN'},
+    };
+    const result = await rig.apply(plan, {source: scriptOf([gone])});
+    expect(result.result).toBe('failed');
+    expect(await tagsOf(rig)).toEqual(['v2']);
+    expect(await rig.problems()).toEqual([]);
+    expect(await rig.apply(plan)).toMatchObject({result: 'done'});
+    expect(await tagsOf(rig)).toEqual(['v1', 'v2']);
+  });
+
+  it('leaves small requests through while large bodies stall', async () => {
+    const {rig, plan} = await startCopy();
+    await using _rig = rig;
+    const stalled = scriptOf([
+      {
+        method: 'PATCH',
+        times: 3,
+        fault: {kind: 'stall', body: 'request', after: 10, gate: 'body'},
+      },
+    ]);
+    const applying = rig.apply(plan, {destination: stalled});
+    await stalled.gates.reached('body');
+    const small = await fetch(`${rig.destination.url}/v2/`);
+    expect(small.status).toBe(200);
+    await expect
+      .poll(() => rig.destination.log.entries.filter(({method}) => method === 'PUT').length)
+      .toBeGreaterThanOrEqual(2);
+    stalled.gates.open('body');
+    expect(await applying).toMatchObject({result: 'done'});
+  });
+});
