@@ -47,9 +47,9 @@ export class GitLabAccess {
   }
 
   /** Opens the registry of the instance; with the token, unless the user has a login for it. */
-  openRegistry(host: string): Registry {
+  openRegistry(host: string, side: 'source' | 'destination' = 'source'): Registry {
     this.#registries.logIn(host, credentialsOf(this.#token));
-    return this.#registries.registry(host, 'source');
+    return this.#registries.registry(host, side);
   }
 }
 

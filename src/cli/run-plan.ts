@@ -95,14 +95,22 @@ const STOPPING = {
 } as const;
 
 /** @throws TransshipError with the code of the first check that forbids the plan; exit 3 */
-export function throwIfForbidden({checks}: Pick<Plan, 'checks'>): void {
+export function throwIfForbidden({checks, kind}: Pick<Plan, 'checks' | 'kind'>): void {
   const forbidden = checks.find(({result}) => result === 'forbid');
   if (forbidden === undefined) return;
   const {code, message, hint} = forbidden;
-  throw new TransshipError(isErrorCode(code) ? code : 'SOURCE_INCOMPLETE', message, {
-    side: code === 'DESTINATION_CONFLICT' ? 'destination' : 'source',
+  const side = code === 'DESTINATION_CONFLICT' ? 'destination' : 'source';
+  const error = forbiddenCode(code);
+  throw new TransshipError(error, error === 'PLAN_FORBIDDEN' ? `${code}: ${message}` : message, {
+    side: kind === 'transfer' ? 'gitlab' : side,
     hint,
   });
+}
+
+/** The code that the command ends with: one of exit 3, whatever else the finding's own code may stand for. */
+function forbiddenCode(code: Check['code']): ErrorCode {
+  if (code === 'SKIPPED') return 'SOURCE_INCOMPLETE';
+  return isErrorCode(code) && ERROR_CODES[code] === 3 ? code : 'PLAN_FORBIDDEN';
 }
 
 /** Beside the plan; for a copy without a plan file, by what was asked for, so that running it again finds it. */

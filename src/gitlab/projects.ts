@@ -29,6 +29,8 @@ export interface NewProject {
   readonly visibility: Visibility;
 }
 
+const packagesSchema = z.array(z.object({name: z.string()}));
+
 /** Calls about projects (GitLab: doc/api/projects.md, lib/api/projects.rb). */
 export class Projects {
   readonly #connection: Connection;
@@ -142,16 +144,30 @@ export class Projects {
     );
   }
 
+  /**
+   * The name of an npm package in the scope of a top-level group, as `@org/lib`: with one GitLab does not let the
+   * project leave that group (GitLab: app/services/projects/transfer_service.rb). Undefined: none, or none that the
+   * token may see.
+   */
+  async scopedPackage(
+    id: number,
+    topLevelGroup: string,
+    {signal}: Call,
+  ): Promise<string | undefined> {
+    const scope = `@${topLevelGroup}/`;
+    const query = {package_type: 'npm', package_name: scope};
+    const packages = await this.#connection
+      .find({path: apiPath`projects/${id}/packages`, query, signal}, packagesSchema)
+      .catch(hidden);
+    return packages?.find(({name}) => name.startsWith(scope))?.name;
+  }
+
   /** Whether pipelines of the project are running; undefined: the token may not see that. */
   async hasRunningPipelines(id: number, {signal}: Call): Promise<boolean | undefined> {
     const query = {status: 'running', per_page: 1};
     const running = await this.#connection
       .find({path: apiPath`projects/${id}/pipelines`, query, signal}, z.array(z.unknown()))
-      .catch((error: unknown) => {
-        // So GitLab answers where pipelines are switched off, too.
-        if (error instanceof TransshipError && error.status === 403) return undefined;
-        throw error;
-      });
+      .catch(hidden);
     return running && running.length > 0;
   }
 
@@ -182,4 +198,10 @@ export class Projects {
   async #set(id: number, body: object, {signal}: Call): Promise<void> {
     await this.#connection.send({method: 'PUT', path: apiPath`projects/${id}`, body, signal});
   }
+}
+
+/** So GitLab answers where a part of the project is switched off, too. */
+function hidden(error: unknown): undefined {
+  if (error instanceof TransshipError && error.status === 403) return undefined;
+  throw error;
 }

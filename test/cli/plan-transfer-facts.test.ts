@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import type {Intercept} from '../../src/sandbox/exchange.ts';
-import type {Reply} from '../../src/sandbox/reply.ts';
+import {jsonReply, type Reply} from '../../src/sandbox/reply.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {planTransfer, transferSeed} from '../support/plan-transfer.ts';
@@ -135,6 +135,36 @@ describe('plan transfer finds out', () => {
     expect(plan?.steps.at(-1)).toMatchObject({kind: 'resume', policy: {enabled: true, keep_n: 5}});
     const busy = await planTransfer(rig.url, {args: ['--donor', 'donors/busy']});
     expect(busy.forbidden).toEqual(['DONOR_UNFIT']);
+  });
+
+  it('that pipelines are running', async () => {
+    await using rig = await startRig({seed: transferSeed({pipelines: 1})});
+    const {code, warned} = await planTransfer(rig.url);
+    expect([code, warned.includes('PIPELINES_RUNNING')]).toEqual([0, true]);
+  });
+
+  it('npm packages that hold the project in its top-level group', async () => {
+    const intercept: Intercept = async ({path}, next) =>
+      path.endsWith('/packages') ? jsonReply(200, [{name: '@org/lib'}]) : next();
+    await using rig = await startRig({seed: transferSeed(), intercept});
+    expect((await planTransfer(rig.url)).forbidden).toEqual(['TRANSFER_PACKAGES_PRESENT']);
+    expect((await planTransfer(rig.url, {to: 'org/other/'})).forbidden).toEqual([]);
+  });
+
+  it('a group at the new path', async () => {
+    await using rig = await startRig({seed: transferSeed()});
+    const {code, forbidden} = await planTransfer(rig.url, {to: 'new_org/build'});
+    expect([code, forbidden.at(-1)]).toEqual([3, 'NAME_TAKEN']);
+  });
+
+  it('what another login for the registry may not do', async () => {
+    await using rig = await startRig({seed: transferSeed()});
+    const env = {
+      TRANSSHIP_DESTINATION_USERNAME: 'ada',
+      TRANSSHIP_DESTINATION_PASSWORD: 'ada-registry',
+    };
+    const {code, forbidden} = await planTransfer(rig.url, {env});
+    expect([code, forbidden]).toEqual([3, ['TOKEN_SCOPE_MISSING', 'TOKEN_SCOPE_MISSING']]);
   });
 
   it('a project at the path where it was before', async () => {

@@ -46,6 +46,8 @@ export interface PlanTransferOptions {
   readonly to?: string;
   readonly token?: string;
   readonly args?: readonly string[];
+  /** Besides the token. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Runs `plan transfer` of `org/build/app` on the command line, and reads the plan that it prints. */
@@ -55,6 +57,7 @@ export async function planTransfer(
     to = 'new_org/build/',
     token = 'ada-api',
     args = ['--donor', 'donors/parking'],
+    env = {},
   }: PlanTransferOptions = {},
 ) {
   const {code, stdout, stderr} = await transship(
@@ -72,7 +75,7 @@ export async function planTransfer(
       'none',
       ...args,
     ],
-    {env: token.endsWith('-job') ? {CI_JOB_TOKEN: token} : {GITLAB_TOKEN: token}},
+    {env: {...env, [token.endsWith('-job') ? 'CI_JOB_TOKEN' : 'GITLAB_TOKEN']: token}},
   );
   const plan = stdout === '' ? undefined : (parsePlan(stdout, 'stdout') as TransferPlan);
   const checks = plan?.checks ?? [];

@@ -69,7 +69,7 @@ Examples:
         {
           gitlab,
           tokenKind,
-          openRegistry: (host) => access.openRegistry(host),
+          openRegistry: (host, side) => access.openRegistry(host, side),
           openDonor: (name) => registries.destination(name),
           freeBytes,
           now: () => io.now().getTime(),

@@ -3,6 +3,7 @@ import type {Call} from '../../model/port.ts';
 import type {ProjectFacts, TokenFacts} from '../../plan/transfer/facts.ts';
 import type {Project} from '../project.ts';
 import {given} from '../given.ts';
+import {rootOf} from '../namespace.ts';
 import type {Surroundings} from './surroundings.ts';
 
 /**
@@ -54,6 +55,7 @@ export async function projectFacts(
       policy: cleanupPolicy && {...cleanupPolicy},
       policyRunsAt: Number.isNaN(runsAt) ? undefined : runsAt,
       hasRunningPipelines: await gitlab.projects.hasRunningPipelines(id, call),
+      scopedPackage: await gitlab.projects.scopedPackage(id, rootOf(fullPath), call),
     }),
   };
 }

@@ -75,11 +75,12 @@ async function findTaken(
   {gitlab}: Surroundings,
   call: Call,
 ): Promise<TargetFacts['taken']> {
-  /** Another project at this very path, and not one that GitLab leads to from there. */
+  /** Another project or a group at this very path, and not a project that GitLab leads to from there. */
   const at = async (fullPath: string): Promise<string | undefined> => {
     const found = await gitlab.projects.find(fullPath, call);
     const isThere = found && found.fullPath.toLowerCase() === fullPath.toLowerCase();
-    return isThere && found.id !== project.id ? found.fullPath : undefined;
+    if (isThere) return found.id === project.id ? undefined : found.fullPath;
+    return (await gitlab.groups.findNamespace(fullPath, call))?.fullPath;
   };
   const isTransfer = namespace.id !== project.namespace.id;
   const isBoth = isTransfer && path !== project.path;

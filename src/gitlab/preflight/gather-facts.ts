@@ -59,7 +59,7 @@ export async function gatherTransferFacts(
   const records = await surroundings.gitlab.repositories.ofProject(project.id, call);
   const host = project.registryHost ?? records[0]?.registryHost;
   if (host === undefined || host === '') return nothing;
-  const opened = surroundings.openRegistry(host);
+  const opened = surroundings.openRegistry(host, 'source');
   const [{version, deletesTags, database, clock: registryClock}, gitlabClock] = await Promise.all([
     opened.traits(call),
     surroundings.gitlab.account.clock(call),
@@ -78,10 +78,13 @@ export async function gatherTransferFacts(
   };
   const seen = {...base, registry, repositories, rules: {}};
   if (wayOf(seen) !== 'staged') return seen;
+  const writable = surroundings.openRegistry(host, 'destination');
+  // What it grants is known only once it has asked for a token.
+  await writable.traits(call);
   return {
     ...seen,
-    registry: {...registry, ...(await proveRegistry(registry, repositories, opened, call))},
-    donor: await proveDonor(donor, repositories, opened, surroundings, call),
+    registry: {...registry, ...(await proveRegistry(registry, repositories, writable, call))},
+    donor: await proveDonor(donor, repositories, writable, surroundings, call),
     rules: await readRules(project, surroundings, call),
   };
 }

@@ -30,8 +30,8 @@ export interface InstanceRegistry {
 export interface Surroundings {
   readonly gitlab: GitLab;
   readonly tokenKind: 'access-token' | 'job-token';
-  /** Opens the registry of the instance, logged in. */
-  readonly openRegistry: (host: string) => InstanceRegistry;
+  /** Opens the registry of the instance, logged in as it is read (`source`) or written to. */
+  readonly openRegistry: (host: string, side: 'source' | 'destination') => InstanceRegistry;
   /** Opens a repository of the donor's: `host/path`, or `oci:DIR`. */
   readonly openDonor: (name: string) => RepositoryWriter;
   /** Bytes that are free where this folder is, or will be; undefined: the system does not tell. */

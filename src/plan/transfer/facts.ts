@@ -44,6 +44,8 @@ export interface ProjectFacts {
   readonly policyRunsAt?: number;
   /** Undefined: not known. */
   readonly hasRunningPipelines?: boolean;
+  /** An npm package whose name has the top-level group in it, as `@org/lib`; undefined: none is seen. */
+  readonly scopedPackage?: string;
 }
 
 /** Where the project is to be. */
@@ -58,7 +60,7 @@ export interface TargetFacts {
   readonly whyNotPath?: string;
   /** Why no images can live below this path; undefined: they can. */
   readonly whyNotImages?: string;
-  /** Full paths of other projects that are in the way. */
+  /** Full paths of other projects, or of groups, that are in the way. */
   readonly taken: {
     /** At `fullPath`. */
     readonly atTarget?: string;

@@ -2,6 +2,7 @@ import type {Check} from '../../model/plan.ts';
 import type {ProjectFacts, TargetFacts, TransferFacts} from './facts.ts';
 import {forbid, pass, warn} from './finding.ts';
 import {movesOf} from './moves.ts';
+import {rootOf} from './way.ts';
 
 /** GitLab's numbers (GitLab: lib/gitlab/access.rb). */
 const MAINTAINER = 40;
@@ -124,6 +125,15 @@ function* roleChecks(project: ProjectFacts, target: TargetFacts) {
 function* targetChecks(project: ProjectFacts, target: TargetFacts) {
   const {fullPath, taken, whyNotPath, whyNotImages} = target;
   const isNewPath = project.path !== target.path;
+  const {scopedPackage} = project;
+  if (scopedPackage !== undefined && rootOf(project.fullPath) !== rootOf(fullPath)) {
+    yield forbid(
+      'TRANSFER_PACKAGES_PRESENT',
+      project.fullPath,
+      `the npm package ${scopedPackage} is named after the top-level group, which the project leaves`,
+      'delete the npm packages of that scope first, or stay in the top-level group',
+    );
+  }
   if (isNewPath && whyNotPath !== undefined) {
     yield forbid('NAME_INVALID', fullPath, whyNotPath, 'choose another path with --to');
   }
@@ -134,8 +144,8 @@ function* targetChecks(project: ProjectFacts, target: TargetFacts) {
     yield forbid(
       'NAME_TAKEN',
       fullPath,
-      `there is a project ${taken.atTarget} already`,
-      'choose another path with --to, or move that project away',
+      `${taken.atTarget} is there already`,
+      'choose another path with --to, or move away what has this one',
     );
   } else {
     const order = movesOf(project, target);

@@ -31,6 +31,7 @@ export function hasContent({source}: TransferFacts['repositories'][number]): boo
   );
 }
 
-function rootOf(fullPath: string): string {
+/** The top-level group or the user, to be compared. */
+export function rootOf(fullPath: string): string {
   return (fullPath.split('/')[0] ?? '').toLowerCase();
 }

@@ -27,6 +27,11 @@ const TABLE: readonly (readonly [what: string, changes: Changes, found: readonly
   ['one that is going', {project: {deletionDate: '2026-02-01'}}, ['forbid PROJECT_NOT_MOVABLE']],
   ['a registry that is off', {project: {isRegistryDisabled: true}}, ['forbid REGISTRY_DISABLED']],
   ['running pipelines', {project: {hasRunningPipelines: true}}, ['warn PIPELINES_RUNNING']],
+  [
+    'a package of the old group',
+    {project: {scopedPackage: '@org/x'}},
+    ['forbid TRANSFER_PACKAGES_PRESENT'],
+  ],
   ['a maintainer who transfers', {project: {accessLevel: 40}}, ['forbid ROLE_MISSING']],
   ['a role that is not told', {project: {accessLevel: 0}}, ['warn ROLE_MISSING']],
   [
