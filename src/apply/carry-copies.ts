@@ -11,7 +11,7 @@ import {errorData} from './error-data.ts';
 import {uploadKey} from './journal.ts';
 import {ManifestPushes} from './manifest-pushes.ts';
 import {ManifestSource} from './manifest-source.ts';
-import {fallbackTag} from './referrers-fallback.ts';
+import {fallbackTag} from '../observe/listed-referrer.ts';
 import {settleAll} from './settle-all.ts';
 
 /** Images that are worked on at once. Their blobs have queues of their own; an image that waits holds no bytes. */

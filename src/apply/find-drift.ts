@@ -3,6 +3,7 @@ import type {Drift} from '../model/outcome.ts';
 import type {CopyStep} from '../model/plan.ts';
 import type {Call} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
+import {hasUntagged} from '../observe/listed-referrer.ts';
 import {observeDestinationTags} from '../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
 import type {Repositories} from './apply-context.ts';
@@ -86,7 +87,8 @@ async function atDestination(
   const seen = tags.get(step.to);
   if (seen?.exists !== true) return null;
   if (step.tag !== undefined) return seen.tags.get(step.tag) ?? null;
-  return (await repositories.destination(step.to).head(step.digest, call))?.digest ?? null;
+  const isThere = await hasUntagged(repositories.destination(step.to), step.digest, call);
+  return isThere ? step.digest : null;
 }
 
 async function sourceDrift(

@@ -1,10 +1,11 @@
 import type {Descriptor} from '../model/descriptor.ts';
-import {algorithmOf, type Digest, hexOf} from '../model/digest.ts';
+import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {type Manifest, parseManifest} from '../model/manifest.ts';
 import {OCI_INDEX} from '../model/media-type.ts';
 import type {Call, RepositoryWriter} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
+import {fallbackTag} from '../observe/listed-referrer.ts';
 import type {Repositories} from './apply-context.ts';
 
 /**
@@ -40,10 +41,6 @@ export class ReferrersFallback {
     );
     await added;
   }
-}
-
-export function fallbackTag(subject: Digest): Tag {
-  return `${algorithmOf(subject)}-${hexOf(subject)}` as Tag;
 }
 
 async function addTo(

@@ -2,7 +2,14 @@ import type {Digest} from '../model/digest.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import type {DestinationInventory, SourceInventory, SourceRoot} from './inventory.ts';
-import {observeDestinationTags, observePresent} from './observe-destination.ts';
+import {hasUntagged} from './listed-referrer.ts';
+import {
+  allTags,
+  type AskedTags,
+  beginTags,
+  observeDestinationTags,
+  observePresent,
+} from './observe-destination.ts';
 import {observeSource, type SourceQuestion} from './observe-source.ts';
 
 /** One source repository, one destination repository, and what of the first is wanted in the second. */
@@ -26,42 +33,58 @@ export interface RouteInventory {
  */
 export async function observeRoute(question: RouteQuestion, call: Call): Promise<RouteInventory> {
   const {destination, toTag} = question;
-  let seen = {exists: true, tags: new Map<Tag, Digest>() as ReadonlyMap<Tag, Digest>};
+  // Asked for while the source lists its own.
+  const listing = destination.listTags(call);
+  listing.catch(() => undefined);
+  let asked: AskedTags;
   const source = await observeSource(
     question.source,
     {
       ...question,
       known: async (wanted) => {
-        seen = await observeDestinationTags(
-          destination,
-          toTag === undefined ? wanted : [toTag],
-          call,
-        );
-        if (question.readAll) return new Map();
+        asked = beginTags(destination, await listing, toTag === undefined ? wanted : [toTag], call);
+        if (question.readAll || asked === undefined) return new Map();
         const [tag] = wanted;
-        const digest = toTag && seen.tags.get(toTag);
-        if (toTag === undefined) return seen.tags;
+        const digest = toTag && asked.get(toTag);
+        if (toTag === undefined) return asked;
         return new Map(tag !== undefined && digest !== undefined ? [[tag, digest]] : []);
       },
     },
     call,
   );
+  const seen = await allTags(asked);
   const roots =
     toTag === undefined ? source.roots : source.roots.map((root) => renamed(root, toTag));
   const tags = await alsoSeen(destination, seen, roots, call);
   const missing = roots.filter(
     (root) => tags.tags.get(destinationTag(root) as Tag) !== root.digest,
   );
+  const present = await observePresent(
+    destination,
+    tags,
+    missing.map((root) => root.digest),
+    source.manifests,
+    call,
+  );
   return {
     source: {...source, roots},
-    destination: await observePresent(
-      destination,
-      tags,
-      missing.map((root) => root.digest),
-      source.manifests,
-      call,
-    ),
+    destination: await withoutUnlisted(destination, present, roots, call),
   };
+}
+
+/** A referrer that is there and that nothing lists is not there for anybody: it is to be pushed, and listed, again. */
+async function withoutUnlisted(
+  destination: RepositoryReader,
+  inventory: DestinationInventory,
+  roots: readonly SourceRoot[],
+  call: Call,
+): Promise<DestinationInventory> {
+  const present = new Set(inventory.present);
+  for (const {as, tag, digest} of roots) {
+    if (as !== 'referrer' || tag !== undefined || !present.has(digest)) continue;
+    if (!(await hasUntagged(destination, digest, call))) present.delete(digest);
+  }
+  return {...inventory, present};
 }
 
 /** The tag of a root at the destination. */

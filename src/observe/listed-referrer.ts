@@ -1,0 +1,32 @@
+import {algorithmOf, type Digest, hexOf} from '../model/digest.ts';
+import {childManifests} from '../model/manifest.ts';
+import type {Call, RepositoryReader} from '../model/port.ts';
+import type {Tag} from '../model/reference.ts';
+
+/** The tag that lists what refers to a subject where there is no API (distribution-spec, "Referrers Tag Schema"). */
+export function fallbackTag(subject: Digest): Tag {
+  return `${algorithmOf(subject)}-${hexOf(subject)}` as Tag;
+}
+
+/**
+ * Whether a place has an untagged manifest so that it can be found: there, and listed by its subject, if it has one.
+ * A run that was killed between the manifest and the list leaves one that nobody finds.
+ */
+export async function hasUntagged(
+  place: RepositoryReader,
+  digest: Digest,
+  call: Call,
+): Promise<boolean> {
+  const manifest = await place.getManifest(digest, call);
+  if (manifest === undefined) return false;
+  const subject = manifest.view.kind === 'schema1' ? undefined : manifest.view.subject?.digest;
+  if (subject === undefined) return true;
+  const listed =
+    (await place.listReferrers(subject, call)) ?? (await fallbackList(place, subject, call));
+  return listed.some((referrer) => referrer.digest === digest);
+}
+
+async function fallbackList(place: RepositoryReader, subject: Digest, call: Call) {
+  const list = await place.getManifest(fallbackTag(subject), call);
+  return list === undefined ? [] : childManifests(list.view);
+}
