@@ -37,6 +37,10 @@ function late(seconds: number): string {
 const keepProbe: Intercept = async ({method, path}, next) =>
   method === 'DELETE' && path.endsWith('/transship-probe') ? {status: 202, headers: {}} : next();
 
+/** Has an npm package in the scope of the top-level group. */
+const showPackage: Intercept = async ({path}, next) =>
+  path.endsWith('/packages') ? jsonReply(200, [{name: '@org/lib'}]) : next();
+
 describe('plan transfer finds out', () => {
   it('how far the clocks of GitLab and of its registry are apart', async () => {
     const findings: string[][] = [];
@@ -144,9 +148,7 @@ describe('plan transfer finds out', () => {
   });
 
   it('npm packages that hold the project in its top-level group', async () => {
-    const intercept: Intercept = async ({path}, next) =>
-      path.endsWith('/packages') ? jsonReply(200, [{name: '@org/lib'}]) : next();
-    await using rig = await startRig({seed: transferSeed(), intercept});
+    await using rig = await startRig({seed: transferSeed(), intercept: showPackage});
     expect((await planTransfer(rig.url)).forbidden).toEqual(['TRANSFER_PACKAGES_PRESENT']);
     expect((await planTransfer(rig.url, {to: 'org/other/'})).forbidden).toEqual([]);
   });
