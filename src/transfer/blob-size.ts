@@ -14,6 +14,15 @@ export function longer(source: RepositoryReader, blob: Descriptor): TransshipErr
   );
 }
 
+/** A connection that gives next to nothing; another one may be better. */
+export function tooSlow(source: RepositoryReader, blob: Descriptor): TransshipError {
+  return new TransshipError('TIMEOUT', `${source.name}@${blob.digest} comes too slowly`, {
+    side: 'source',
+    retry: true,
+    hint: 'the registry or the network in between is overloaded',
+  });
+}
+
 /** Fewer bytes than the descriptor says: a line that broke without a word, or a blob that is damaged. */
 export function endedEarly(source: RepositoryReader, blob: Descriptor, at: number): TransshipError {
   return new TransshipError(

@@ -1,6 +1,7 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
-import {endedEarly, longer} from './blob-size.ts';
+import {endedEarly, longer, tooSlow} from './blob-size.ts';
+import {Pace} from './pace.ts';
 import type {ReadContext} from './read-context.ts';
 import type {RetryBudget} from './retry-budget.ts';
 
@@ -98,22 +99,26 @@ export class Part {
   async #fillFrom(
     source: RepositoryReader,
     blob: Descriptor,
-    {rate}: ReadContext,
+    {rate, slowest}: ReadContext,
     budget: RetryBudget,
     call: Call,
   ): Promise<void> {
     const start = this.#position;
     const stream = await source.openBlob(blob, {offset: start, end: this.end}, call);
     this.hasNoRanges = stream.start !== start || stream.end !== this.end;
+    const pace = new Pace(slowest);
     for await (const chunk of stream.chunks) {
       if (this.hasNoRanges) return;
+      const isTooSlow = pace.isTooSlow(chunk.byteLength);
       if (rate) await rate.pass(chunk.byteLength, call);
       if (this.#position + chunk.byteLength > this.end) throw longer(source, blob);
       this.buffer.set(chunk, this.#arrived);
       this.#arrived += chunk.byteLength;
-      budget.progressed();
+      if (!isTooSlow) budget.progressed();
       this.#onArrival(chunk.byteLength);
       this.#wake();
+      if (isTooSlow && this.#position < this.end) throw tooSlow(source, blob);
+      pace.waits();
     }
   }
 }

@@ -1,6 +1,7 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
-import {endedEarly, longer} from './blob-size.ts';
+import {endedEarly, longer, tooSlow} from './blob-size.ts';
+import {Pace} from './pace.ts';
 import type {ReadContext} from './read-context.ts';
 
 /**
@@ -13,7 +14,7 @@ export async function* readBlob(
   source: RepositoryReader,
   blob: Descriptor,
   offset: number,
-  {newBudget, rate}: Pick<ReadContext, 'newBudget' | 'rate'>,
+  {newBudget, rate, slowest}: Omit<ReadContext, 'connections'>,
   call: Call,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const budget = newBudget();
@@ -21,16 +22,21 @@ export async function* readBlob(
   while (position < blob.size) {
     try {
       const stream = await source.openBlob(blob, {offset: position}, call);
+      const pace = new Pace(slowest);
       let at = stream.start;
       for await (const chunk of stream.chunks) {
+        const isTooSlow = pace.isTooSlow(chunk.byteLength);
         if (rate) await rate.pass(chunk.byteLength, call);
         const known = Math.max(0, position - at);
         at += chunk.byteLength;
         if (at > blob.size) throw longer(source, blob);
-        if (at <= position) continue;
-        position = at;
-        budget.progressed();
-        yield known === 0 ? chunk : chunk.subarray(known);
+        if (at > position) {
+          position = at;
+          if (!isTooSlow) budget.progressed();
+          yield known === 0 ? chunk : chunk.subarray(known);
+        }
+        if (isTooSlow && position < blob.size) throw tooSlow(source, blob);
+        pace.waits();
       }
       if (position < blob.size) throw endedEarly(source, blob, position);
     } catch (error) {

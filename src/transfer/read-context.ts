@@ -1,3 +1,4 @@
+import type {SlowestPace} from './pace.ts';
 import type {RateLimit} from './rate-limit.ts';
 import type {ReadConnections} from './read-connections.ts';
 import type {RetryBudget} from './retry-budget.ts';
@@ -9,4 +10,6 @@ export interface ReadContext {
   readonly newBudget: () => RetryBudget;
   /** Of the whole run; absent: as fast as it goes. */
   readonly rate?: RateLimit | undefined;
+  /** What a connection must give at least. Default: SLOWEST. */
+  readonly slowest?: SlowestPace | undefined;
 }

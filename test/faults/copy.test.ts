@@ -16,7 +16,8 @@ async function startCopy() {
   const layers = [shared, someBytes(CHUNK + 1), someBytes(100)] as const;
   await storeImage(rig.source.storage, FROM, 'v1', [shared, layers[1]]);
   await storeImage(rig.source.storage, FROM, 'v2', [shared, layers[2]]);
-  return {rig, plan: await rig.plan(FROM, TO)};
+  const plan = await rig.plan(FROM, TO);
+  return {rig, plan, [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose]()};
 }
 
 function tagsOf(rig: CopyRig): Promise<readonly Tag[]> {
@@ -31,8 +32,8 @@ const refuseUploads: FaultRuleInput = {
 
 describe('a copy', () => {
   it('reports what the destination has acknowledged, and never more than it has', async () => {
-    const {rig, plan} = await startCopy();
-    await using _rig = rig;
+    await using copy = await startCopy();
+    const {rig, plan} = copy;
     const events: Extract<RunEvent, {type: 'blob-progress'}>[] = [];
     await rig.apply(plan, {
       destination: scriptOf([
@@ -54,8 +55,8 @@ describe('a copy', () => {
     ['once', 1],
     ['always', 99],
   ])('finds out that the registry lies about a blob %s', async (_what, times) => {
-    const {rig, plan} = await startCopy();
-    await using _rig = rig;
+    await using copy = await startCopy();
+    const {rig, plan} = copy;
     const refused = await rig.apply(plan, {destination: scriptOf([refuseUploads])});
     expect(refused.result).toBe('failed');
     const lies = scriptOf([{fault: {kind: 'claim-present'}, times}]);
@@ -66,8 +67,8 @@ describe('a copy', () => {
   });
 
   it('carries on with the others where one image cannot be had', async () => {
-    const {rig, plan} = await startCopy();
-    await using _rig = rig;
+    await using copy = await startCopy();
+    const {rig, plan} = copy;
     const broken = plan.blobs.find(({size}) => size === CHUNK + 1);
     const gone: FaultRuleInput = {
       method: 'GET',
@@ -84,8 +85,8 @@ describe('a copy', () => {
   });
 
   it('leaves small requests through while large bodies stall', async () => {
-    const {rig, plan} = await startCopy();
-    await using _rig = rig;
+    await using copy = await startCopy();
+    const {rig, plan} = copy;
     const stalled = scriptOf([
       {
         method: 'PATCH',

@@ -1,0 +1,57 @@
+import {describe, expect, it} from 'vitest';
+import {OCI_MANIFEST} from '../../src/model/media-type.ts';
+import {digestOf} from '../../src/model/digest.ts';
+import type {RepositoryReader} from '../../src/model/port.ts';
+import {Pace} from '../../src/transfer/pace.ts';
+import {readBlob} from '../../src/transfer/read-blob.ts';
+import {RetryBudget} from '../../src/transfer/retry-budget.ts';
+import {collect, NEVER, streamOf} from '../support/streams.ts';
+import {HASTY} from '../support/transfer-rig.ts';
+
+const newBudget = () => new RetryBudget({...HASTY, limit: 99}, () => undefined);
+
+describe('a pace', () => {
+  it('counts the time of waiting only', () => {
+    let now = 0;
+    const pace = new Pace({bytes: 100, ms: 1000}, () => now);
+    now += 900;
+    expect(pace.isTooSlow(10)).toBe(false);
+    // The reader takes its time.
+    now += 5000;
+    pace.waits();
+    now += 99;
+    expect(pace.isTooSlow(10)).toBe(false);
+    pace.waits();
+    now += 1;
+    expect(pace.isTooSlow(10)).toBe(true);
+  });
+
+  it('is judged anew in each period', () => {
+    let now = 0;
+    const pace = new Pace({bytes: 100, ms: 1000}, () => now);
+    now += 1000;
+    expect(pace.isTooSlow(100)).toBe(false);
+    pace.waits();
+    now += 1000;
+    expect(pace.isTooSlow(99)).toBe(true);
+  });
+});
+
+it('a connection that trickles is left for another, which goes on where it was', async () => {
+  const content = Buffer.from('0123456789');
+  const blob = {mediaType: OCI_MANIFEST, digest: digestOf(content), size: content.length};
+  const offsets: number[] = [];
+  const source: Pick<RepositoryReader, 'name' | 'openBlob'> = {
+    name: 'trickling',
+    openBlob: async (_blob, {offset}) => {
+      offsets.push(offset);
+      const pieces = Array.from(content.subarray(offset), (byte) => Uint8Array.of(byte));
+      return {start: offset, end: content.length, chunks: streamOf(pieces)};
+    },
+  };
+  const slowest = {bytes: 100, ms: 0};
+  const call = {signal: NEVER};
+  const chunks = readBlob(source as RepositoryReader, blob, 0, {newBudget, slowest}, call);
+  expect((await collect(chunks)).equals(content)).toBe(true);
+  expect(offsets).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
