@@ -6,13 +6,16 @@ import {isForeignLayerType} from '../model/media-type.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 
+/** What the destination has for tags of the source: those that are there, while they are being asked for. */
+export type KnownTags = ReadonlyMap<Tag, Promise<Digest | undefined>>;
+
 /** Reads manifest graphs of one source repository, each manifest once. */
 export class ManifestReader {
   readonly manifests = new Map<Digest, Manifest>();
   /** Listed by an index and not there. */
   readonly missing = new Set<Digest>();
   readonly #source: RepositoryReader;
-  readonly #known: ReadonlyMap<Tag, Digest>;
+  readonly #known: KnownTags;
   readonly #queue: PQueue;
   /** Apart from the other queue: each job here waits for jobs there. */
   readonly #referrerQueue: PQueue;
@@ -21,7 +24,7 @@ export class ManifestReader {
   /** Whether the source has a referrers API; undefined: not asked yet. */
   #hasReferrers: boolean | undefined;
 
-  constructor(source: RepositoryReader, known: ReadonlyMap<Tag, Digest>, concurrency: number) {
+  constructor(source: RepositoryReader, known: KnownTags, concurrency: number) {
     this.#source = source;
     this.#known = known;
     this.#queue = new PQueue({concurrency});
@@ -30,9 +33,9 @@ export class ManifestReader {
 
   /** Reads what a tag or digest points to, with all below it; undefined: not there. */
   async readRoot(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
-    const known = this.#known.get(reference as Tag);
-    if (known !== undefined) {
-      const head = await this.#source.head(reference, call);
+    const asked = this.#known.get(reference as Tag);
+    if (asked !== undefined) {
+      const [head, known] = await Promise.all([this.#source.head(reference, call), asked]);
       if (head === undefined || head.digest === known) return head?.digest;
     }
     const manifest = await this.#source.getManifest(reference, call);

@@ -21,19 +21,41 @@ export async function observeDestinationTags(
   wanted: readonly Tag[],
   call: Call,
 ): Promise<DestinationTags> {
-  const names = await destination.listTags(call);
-  if (names === undefined) return {exists: false, tags: new Map()};
+  return allTags(beginTags(destination, await destination.listTags(call), wanted, call));
+}
+
+/** Tags that are being asked for; undefined: the registry knows no such repository. */
+export type AskedTags = ReadonlyMap<Tag, Promise<Digest | undefined>> | undefined;
+
+/** Begins to ask what those of `wanted` point to that are among `names`, so that the source is asked meanwhile. */
+export function beginTags(
+  destination: RepositoryReader,
+  names: readonly string[] | undefined,
+  wanted: readonly Tag[],
+  call: Call,
+): AskedTags {
+  if (names === undefined) return undefined;
   const there = new Set(names);
   const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
+  const asked = new Map<Tag, Promise<Digest | undefined>>();
+  for (const tag of wanted) {
+    if (!there.has(tag)) continue;
+    const digest = queue.add(async () => (await destination.head(tag, call))?.digest);
+    // It may fail before anybody waits for it.
+    digest.catch(() => undefined);
+    asked.set(tag, digest);
+  }
+  return asked;
+}
+
+/** @throws TransshipError the registry's refusals */
+export async function allTags(asked: AskedTags): Promise<DestinationTags> {
   const tags = new Map<Tag, Digest>();
-  await queue.addAll(
-    wanted
-      .filter((tag) => there.has(tag))
-      .map((tag) => async () => {
-        const head = await destination.head(tag, call);
-        if (head !== undefined) tags.set(tag, head.digest);
-      }),
-  );
+  if (asked === undefined) return {exists: false, tags};
+  for (const [tag, digest] of asked) {
+    const found = await digest;
+    if (found !== undefined) tags.set(tag, found);
+  }
   return {exists: true, tags};
 }
 

@@ -6,7 +6,7 @@ import {isTag, type Tag} from '../model/reference.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import type {ErrorData} from '../model/event.ts';
 import type {NotRead, SourceInventory, SourceRoot, Unreadable} from './inventory.ts';
-import {ManifestReader} from './manifest-reader.ts';
+import {type KnownTags, ManifestReader} from './manifest-reader.ts';
 import {readConfigs} from './read-configs.ts';
 
 /** Requests that observing keeps going at once; the host's own limit is below them (http/). */
@@ -21,7 +21,7 @@ export interface SourceQuestion {
   /** The manifest that a signature's or a fallback tag belongs to; undefined: an ordinary tag. */
   readonly attachmentSubject: (tag: string) => Digest | undefined;
   /** What the destination has for these tags of the source; what is the same there need not be read. */
-  readonly known: (wanted: readonly Tag[]) => Promise<ReadonlyMap<Tag, Digest>>;
+  readonly known: (wanted: readonly Tag[]) => Promise<KnownTags>;
   /** Whether times of creation and platforms are needed, which costs one config blob for each image. */
   readonly configs: boolean;
   readonly progress: (done: number, total: number) => void;
