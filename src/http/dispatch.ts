@@ -2,13 +2,10 @@ import type {Readable} from 'node:stream';
 import type {Dispatcher} from 'undici';
 import type {AnswerData} from './answer.ts';
 import type {Channel, Timeouts} from './dispatchers.ts';
-import type {HttpBody, HttpRequest} from './message.ts';
+import {type HttpBody, type HttpRequest, LARGE_BODY} from './message.ts';
 
 /** A request's body, opened. */
 export type Content = Uint8Array | AsyncIterable<Uint8Array>;
-
-/** Bodies of so many bytes go over connections made for them; smaller ones would wait longer for one than they take. */
-export const BULK = 256 * 1024;
 
 /**
  * Sends a request once, over the connections that fit its bodies.
@@ -24,7 +21,7 @@ export async function dispatch(
   const headersMs = headersTimeoutMs + (request.moreHeadersMs ?? 0);
   const target = `${url.pathname}${url.search}`;
   const headers = headersOf(request);
-  const isBulk = (request.answerSize ?? 0) >= BULK || (body ? lengthOf(body) : 0) >= BULK;
+  const isBulk = (request.answerSize ?? 0) > LARGE_BODY || (body ? lengthOf(body) : 0) > LARGE_BODY;
   if (bulk && isBulk && !(content instanceof Uint8Array)) {
     return bulk.request({
       method,

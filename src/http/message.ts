@@ -19,6 +19,9 @@ export type HttpBody =
       open(signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
     };
 
+/** Bodies of so many bytes are large: they go over connections of their own, and wait in lanes of their own. */
+export const LARGE_BODY = 256 * 1024;
+
 export interface HttpRequest {
   readonly method: Method;
   readonly url: URL;

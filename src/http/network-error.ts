@@ -1,3 +1,4 @@
+import {errors} from 'undici';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {describeRequest, type HttpRequest} from './message.ts';
@@ -14,6 +15,10 @@ const NO_CONNECTION =
   'check that the registry runs and that this machine may reach it, or set a proxy';
 const BROKEN =
   'the connection broke on the way; a proxy or load balancer in between may have limits';
+
+/** Under TLS 1.3 a server can refuse a client without a certificate only once the client takes the line for made. */
+const HUNG_UP =
+  'the server hung up before it said anything; where it wants a client certificate, put that and its key into certs.d';
 
 const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   ENOTFOUND: {code: 'HOST_NOT_FOUND', what: 'no such host', hint: NO_HOST, retry: false},
@@ -69,7 +74,10 @@ export function networkError(
   request.signal.throwIfAborted();
   if (thrown instanceof TransshipError) return thrown;
   const system = codeOf(thrown);
-  const {code, what, hint, retry} = explain(system);
+  const {code, what, hint, retry} =
+    request.url.protocol === 'https:' && saidNothing(thrown)
+      ? connection('the connection was closed', HUNG_UP)
+      : explain(system);
   const detail = system === undefined ? messageOf(thrown) : system;
   return new TransshipError(code, `${describeRequest(request)}: ${what} (${detail})`, {
     side: request.side,
@@ -101,11 +109,16 @@ function explain(code: string | undefined): Explanation {
   return connection('the request failed', BROKEN);
 }
 
+/** Whether the other side ended a connection, as undici tells it, on which it had never said anything. */
+function saidNothing(thrown: unknown): boolean {
+  return thrown instanceof errors.SocketError && thrown.socket?.bytesRead === 0;
+}
+
 function isCertificateCode(code: string): boolean {
   return (
     /^(?:CERT_|ERR_TLS_CERT|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|CRL_|INVALID_CA|HOSTNAME_MISMATCH)/.test(
       code,
-    ) || /^ERR_SSL_.*(?:CERTIFICATE|UNKNOWN_CA)/.test(code)
+    ) || /^ERR_SSL_.*(?:CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE)/.test(code)
   );
 }
 

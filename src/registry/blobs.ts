@@ -1,4 +1,5 @@
 import type {HttpAnswer} from '../http/answer.ts';
+import {LARGE_BODY} from '../http/message.ts';
 import {formatByteRange, parseContentRange} from '../http/range.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
@@ -44,7 +45,7 @@ export class Blobs {
       method: 'GET',
       target: `${this.#path}/blobs/${blob.digest}`,
       ...(isPiece && {headers: {range: formatByteRange(offset, last)}}),
-      lane: 'read',
+      lane: last - offset > LARGE_BODY ? 'read' : 'small',
       answerSize: last - offset,
       path: this.#path,
       scopes: [pullScope(this.#path)],

@@ -1,5 +1,5 @@
 import type {HttpAnswer} from '../http/answer.ts';
-import {type HttpBody, isRepeatable, type Method} from '../http/message.ts';
+import {type HttpBody, isRepeatable, LARGE_BODY, type Method} from '../http/message.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
@@ -159,7 +159,10 @@ export class RegistryUpload implements Upload {
       ...more,
       method,
       target,
-      lane: more.body && more.body.kind !== 'bytes' ? 'write' : 'small',
+      lane:
+        more.body && more.body.kind !== 'bytes' && more.body.length > LARGE_BODY
+          ? 'write'
+          : 'small',
       path: this.#path,
       scopes: [method === 'DELETE' ? deleteScope(this.#path) : pushScope(this.#path)],
       signal,

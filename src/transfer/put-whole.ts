@@ -1,5 +1,6 @@
 import {TransshipError} from '../model/error.ts';
 import type {BlobTransfer} from './blob-transfer.ts';
+import {openBody} from './open-body.ts';
 
 /**
  * Sends a blob in one PUT.
@@ -9,11 +10,7 @@ export async function putWhole(transfer: BlobTransfer): Promise<boolean> {
   const {blob, destination} = transfer.job;
   for (;;) {
     try {
-      await destination.putBlob(
-        blob,
-        () => Promise.resolve(transfer.sent(wholeBlob(transfer))),
-        transfer.call,
-      );
+      await destination.putBlob(blob, () => openBody(transfer), transfer.call);
       return true;
     } catch (error) {
       const tooLarge = transfer.tooLarge(error, blob.size);
@@ -22,11 +19,6 @@ export async function putWhole(transfer: BlobTransfer): Promise<boolean> {
       if (mayHaveArrived(error) && (await transfer.isThere())) return true;
     }
   }
-}
-
-async function* wholeBlob(transfer: BlobTransfer): AsyncGenerator<Uint8Array, void, undefined> {
-  await using cursor = transfer.cursor();
-  yield* cursor.take(transfer.job.blob.size);
 }
 
 /** The answer was lost, or a proxy gave up waiting for it. */

@@ -207,3 +207,23 @@ test('a --ca-file that is not there is told with its name', async () => {
     message: '/none/ca.pem cannot be read (ENOENT)',
   });
 });
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+  'a server that hangs up on clients without a certificate is told as one (%s)',
+  async (maxVersion) => {
+    const {cert: ca} = tls.authority;
+    await using server = await tlsServer({requestCert: true, rejectUnauthorized: true, maxVersion});
+    const connectOptions = () => Promise.resolve({ca: [ca]});
+    await using client = new HttpClient({settings: {connectOptions, proxyFor: () => undefined}});
+    const sending = client.send({
+      method: 'GET',
+      url: new URL(`https://${server.host}/v2/`),
+      side: 'source',
+      signal: AbortSignal.timeout(30_000),
+      attempts: 1,
+    });
+    await expect(sending).rejects.toMatchObject({
+      hint: expect.stringContaining('client certificate'),
+    });
+  },
+);

@@ -1,0 +1,210 @@
+import {createHash, randomBytes} from 'node:crypto';
+import {once} from 'node:events';
+import {type AddressInfo, createServer, type Socket} from 'node:net';
+import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {HttpClient, type HttpClientOptions} from '../../src/http/client.ts';
+import {type HttpRequest, LARGE_BODY} from '../../src/http/message.ts';
+import {type TestAuthority, testAuthority} from '../support/certificates.ts';
+import {startHttpServer} from '../support/http-server.ts';
+import {collect, NEVER} from '../support/streams.ts';
+
+const ONCE = {attempts: 1, attemptsAt500: 1, baseMs: 1, capMs: 1, budgetMs: 1};
+const LARGE = 5 * 1024 * 1024 + 17;
+
+let tls: TestAuthority;
+beforeAll(async () => {
+  tls = await testAuthority();
+});
+afterAll(() => tls[Symbol.asyncDispose]());
+
+const client = (options: HttpClientOptions = {}) =>
+  new HttpClient({
+    retry: ONCE,
+    settings: {
+      connectOptions: () => Promise.resolve({ca: [tls.authority.cert]}),
+      proxyFor: () => undefined,
+    },
+    ...options,
+  });
+
+const large = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
+  method: 'GET',
+  url: new URL(url),
+  side: 'source',
+  signal: NEVER,
+  answerSize: LARGE,
+  ...more,
+});
+
+/** Gives all its chunks in one memory, as those who lend do. */
+async function* lent(bytes: Buffer, size: number): AsyncGenerator<Uint8Array, void, undefined> {
+  const memory = Buffer.alloc(size);
+  for (let at = 0; at < bytes.length; at += size) {
+    const length = bytes.copy(memory, 0, at);
+    yield memory.subarray(0, length);
+    memory.fill(0);
+  }
+}
+
+/** A server that answers each connection's first bytes with what it is told to, as it is. */
+async function rawServer(answer: (socket: Socket) => void) {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => undefined);
+    socket.once('data', () => answer(socket));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+describe.each(['http', 'https'] as const)('a large body over %s', (scheme) => {
+  const options = () => (scheme === 'https' ? {tls: tls.server} : {});
+
+  it('arrives as it was sent, over connections that are used again', async () => {
+    const bytes = randomBytes(LARGE);
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(200, {'content-length': LARGE}).end(bytes);
+    }, options());
+    await using http = client();
+    for (let round = 0; round < 3; round++) {
+      const answer = await http.send(large(server.url));
+      const hash = createHash('sha256');
+      for await (const chunk of answer.chunks()) {
+        // Reading goes on while a chunk is worked on, until all buffers are full, and must not reach it.
+        for (let turn = 0; turn < 20; turn++) await new Promise((go) => setImmediate(go));
+        hash.update(chunk);
+      }
+      expect(hash.digest('hex')).toBe(createHash('sha256').update(bytes).digest('hex'));
+    }
+    expect(server.connections()).toBe(1);
+  });
+
+  it('is sent from memory that is used again', async () => {
+    const bytes = randomBytes(LARGE);
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(201).end();
+    }, options());
+    await using http = client();
+    for (const size of [1000, 300_000]) {
+      const body = {kind: 'stream', length: LARGE, chunks: lent(bytes, size)} as const;
+      const answer = await http.send(large(server.url, {method: 'PUT', body}));
+      expect(answer.status).toBe(201);
+      await answer.discard();
+    }
+    for (const request of server.requests) expect(request.body.equals(bytes)).toBe(true);
+    expect(server.connections()).toBe(1);
+  });
+});
+
+describe('a small body of a stream', () => {
+  it('may be lent as well', async () => {
+    const bytes = randomBytes(LARGE_BODY);
+    await using server = await startHttpServer((_request, response) => {
+      response.end();
+    });
+    await using http = client();
+    const body = {kind: 'stream', length: bytes.length, chunks: lent(bytes, 1000)} as const;
+    await http.send(large(server.url, {method: 'PUT', body, answerSize: 0}));
+    expect(server.requests[0]?.body.equals(bytes)).toBe(true);
+  });
+});
+
+describe('an answer with a large body', () => {
+  const OK = 'HTTP/1.1 200 OK\r\n';
+
+  it.each([
+    [
+      'in one piece',
+      `${OK}transfer-encoding: chunked\r\n\r\n4\r\nabcd\r\n3;x=1\r\nefg\r\n0\r\nt: 1\r\n\r\n`,
+    ],
+    ['to the end of the connection', `${OK}\r\nabcdefg`],
+    [
+      'after one that tells nothing',
+      `HTTP/1.1 103 Early\r\na: b\r\n\r\n${OK}content-length: 7\r\n\r\nabcdefg`,
+    ],
+  ])('is read %s, however the bytes come', async (_how, text) => {
+    for (const size of [1, 2, 7, text.length]) {
+      await using server = await rawServer((socket) => {
+        for (let at = 0; at < text.length; at += size) socket.write(text.slice(at, at + size));
+        socket.end();
+      });
+      await using http = client();
+      const answer = await http.send(large(server.url));
+      expect((await collect(answer.chunks())).toString()).toBe('abcdefg');
+    }
+  });
+
+  it.each([
+    ['no HTTP', 'SSH-2.0-OpenSSH\r\n\r\n', 'RESPONSE_INVALID'],
+    ['a header without a name', `${OK}: 1\r\n\r\n`, 'RESPONSE_INVALID'],
+    ['two lengths', `${OK}content-length: 1\r\ncontent-length: 2\r\n\r\n`, 'RESPONSE_INVALID'],
+    ['a coding nobody asked for', `${OK}transfer-encoding: gzip\r\n\r\n`, 'RESPONSE_INVALID'],
+    ['another protocol', 'HTTP/1.1 101 Switching\r\n\r\n', 'RESPONSE_INVALID'],
+    ['a head without end', `${OK}a: ${'b'.repeat(100_000)}`, 'RESPONSE_INVALID'],
+    ['half a head', `${OK}content-le`, 'CONNECTION_FAILED'],
+  ])('is refused with %s', async (_what, text, code) => {
+    await using server = await rawServer((socket) => socket.end(text));
+    await using http = client();
+    await expect(http.send(large(server.url))).rejects.toMatchObject({code});
+  });
+
+  it.each([
+    ['a length', `${OK}content-length: 9\r\n\r\nabc`, 'CONNECTION_FAILED'],
+    ['pieces', `${OK}transfer-encoding: chunked\r\n\r\n9\r\nabc`, 'CONNECTION_FAILED'],
+    ['pieces of no size', `${OK}transfer-encoding: chunked\r\n\r\nxyz\r\nabc`, 'RESPONSE_INVALID'],
+  ])('that breaks off with %s fails', async (_what, text, code) => {
+    await using server = await rawServer((socket) => socket.end(text));
+    await using http = client();
+    const answer = await http.send(large(server.url));
+    await expect(collect(answer.chunks())).rejects.toMatchObject({code});
+  });
+
+  it('is given up when it stalls, and when none comes', async () => {
+    await using stalling = await rawServer((socket) => {
+      socket.write(`${OK}content-length: 9\r\n\r\nabc`);
+    });
+    await using silent = await rawServer(() => undefined);
+    await using http = client({timeouts: {connectMs: 1000, headersMs: 50, bodyIdleMs: 50}});
+    const answer = await http.send(large(stalling.url));
+    await expect(collect(answer.chunks())).rejects.toMatchObject({code: 'TIMEOUT', retry: true});
+    await expect(http.send(large(silent.url))).rejects.toMatchObject({code: 'TIMEOUT'});
+  });
+
+  it('ends with the reason of an abort', async () => {
+    await using server = await rawServer((socket) => {
+      socket.write(`${OK}content-length: 9\r\n\r\nabc`);
+    });
+    await using http = client();
+    const {signal, abort} = abortable();
+    const answer = await http.send(large(server.url, {signal}));
+    const reading = collect(answer.chunks());
+    const reason = new Error('enough');
+    abort(reason);
+    await expect(reading).rejects.toBe(reason);
+  });
+
+  it('closes the connection when it is not read to its end', async () => {
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(200, {'content-length': LARGE}).end(Buffer.alloc(LARGE));
+    });
+    await using http = client();
+    for (let round = 0; round < 2; round++) {
+      const answer = await http.send(large(server.url));
+      for await (const chunk of answer.chunks()) if (chunk.byteLength > 0) break;
+    }
+    expect(server.connections()).toBe(2);
+  });
+});
+
+function abortable() {
+  const controller = new AbortController();
+  return {signal: controller.signal, abort: (reason: Error) => controller.abort(reason)};
+}
