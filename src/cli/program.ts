@@ -1,13 +1,6 @@
 import {Command, CommanderError} from 'commander';
 import {TransshipError} from '../model/error.ts';
-import {addApply} from './commands/apply.ts';
-import {addCopy} from './commands/copy.ts';
-import {addPlan} from './commands/plan.ts';
-import {addRollback} from './commands/rollback.ts';
-import {addSandbox} from './commands/sandbox.ts';
-import {addShow} from './commands/show.ts';
-import {addStatus} from './commands/status.ts';
-import {addVerify} from './commands/verify.ts';
+import {loadCommands} from './command-modules.ts';
 import type {Io} from './io.ts';
 import {type ErrorStyle, printError} from './print-error.ts';
 
@@ -23,7 +16,7 @@ export async function runProgram(
 ): Promise<number> {
   let exitCode = 0;
   const style = errorStyle(args);
-  const program = buildProgram(version, io, (code) => {
+  const program = await buildProgram(args, version, io, (code) => {
     exitCode = code;
   });
   try {
@@ -38,7 +31,12 @@ export async function runProgram(
   }
 }
 
-function buildProgram(version: string, io: Io, done: (exitCode: number) => void): Command {
+async function buildProgram(
+  args: readonly string[],
+  version: string,
+  io: Io,
+  done: (exitCode: number) => void,
+): Promise<Command> {
   const program = new Command('transship')
     .description('Relocates container images: plan, review, apply, verify.')
     .version(version, '--version', 'print the version')
@@ -51,9 +49,7 @@ function buildProgram(version: string, io: Io, done: (exitCode: number) => void)
 Exit codes: 0 done, 1 some images failed, 2 plan: work to do, verify: differences,
 3 a check forbids it, 4 drift: plan again, 64 wrong usage, 130 interrupted.`,
     );
-  for (const add of [addCopy, addPlan, addShow, addApply, addVerify, addStatus, addRollback, addSandbox]) {
-    add(program, io, done);
-  }
+  for (const add of await loadCommands(args)) add(program, io, done);
   configure(program, io);
   return program;
 }

@@ -1,5 +1,8 @@
 import picomatch from 'picomatch';
-import semver from 'semver';
+// The whole package has several times as many files to load.
+import parseVersion from 'semver/functions/parse.js';
+import satisfies from 'semver/functions/satisfies.js';
+import validRange from 'semver/ranges/valid.js';
 import {shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {WishFilters} from '../model/plan.ts';
@@ -109,7 +112,7 @@ function globMatcher(glob: string, flag: string): (tag: string) => boolean {
  * prerelease is in a range only if the range names a prerelease of the same three numbers.
  */
 function semverFilter(range: string): TagFilter {
-  const parsed = range.trim() === '' ? null : semver.validRange(range);
+  const parsed = range.trim() === '' ? null : validRange(range);
   if (parsed === null) {
     throw filterInvalid(
       `--semver "${range}" is not a range of versions`,
@@ -117,9 +120,9 @@ function semverFilter(range: string): TagFilter {
     );
   }
   return (tag) => {
-    const version = semver.parse(tag.replace('_', '+'));
+    const version = parseVersion(tag.replace('_', '+'));
     if (version === null) return `--semver ${range}: not a version`;
-    return semver.satisfies(version, parsed) ? undefined : `--semver ${range}: not in the range`;
+    return satisfies(version, parsed) ? undefined : `--semver ${range}: not in the range`;
   };
 }
 

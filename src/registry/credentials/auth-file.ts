@@ -1,6 +1,5 @@
 import {createReadStream} from 'node:fs';
 import {text} from 'node:stream/consumers';
-import {LineCounter, parseDocument} from 'yaml';
 import {z} from 'zod';
 import {credentialsInvalid} from './credentials.ts';
 
@@ -61,14 +60,14 @@ export async function readAuthFile(file: string): Promise<AuthFile | undefined> 
  * The parsers' words are left out of messages and causes: they quote the text, and the text has passwords in it.
  * @throws TransshipError CREDENTIALS_INVALID
  */
-export function parseAuthFile(name: string, content: string): AuthFile {
+export async function parseAuthFile(name: string, content: string): Promise<AuthFile> {
   const hint = 'write it as docker login or podman login do, or move it away and log in again';
   let json: unknown;
   try {
     // Docker takes a blank file for one without entries.
     json = content.trim() === '' ? {} : JSON.parse(content);
   } catch (error) {
-    throw credentialsInvalid(`${name}${whereNotJson(content, error)} is not JSON`, hint);
+    throw credentialsInvalid(`${name}${await whereNotJson(content, error)} is not JSON`, hint);
   }
   const parsed = fileSchema.safeParse(json);
   if (!parsed.success) {
@@ -86,9 +85,11 @@ export function parseAuthFile(name: string, content: string): AuthFile {
 }
 
 /** `:line:column` of the first mistake. V8 tells it for some mistakes; of the others most are none in YAML either. */
-function whereNotJson(content: string, error: unknown): string {
+async function whereNotJson(content: string, error: unknown): Promise<string> {
   const told = /\(line (\d+) column (\d+)\)$/.exec(error instanceof Error ? error.message : '');
   if (told) return `:${told[1]}:${told[2]}`;
+  // Loaded only here: it takes a tenth of the time that the program takes to start.
+  const {LineCounter, parseDocument} = await import('yaml');
   const options = {schema: 'json', lineCounter: new LineCounter(), logLevel: 'silent'} as const;
   const mistake = parseDocument(content, options).errors[0]?.linePos?.[0];
   return mistake ? `:${mistake.line}:${mistake.col}` : '';

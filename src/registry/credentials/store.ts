@@ -155,7 +155,7 @@ export class CredentialStore {
     return [
       ...(named ? [named] : []),
       ...(await readAll([env['REGISTRY_AUTH_FILE'], ...podmanAuthFiles(env, user)])),
-      ...(given ? [parseAuthFile('DOCKER_AUTH_CONFIG', given)] : []),
+      ...(given ? [await parseAuthFile('DOCKER_AUTH_CONFIG', given)] : []),
       ...(await readAll([dockerConfigFile(env, user)])),
     ];
   }
