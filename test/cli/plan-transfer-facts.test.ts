@@ -65,6 +65,13 @@ describe('plan transfer finds out', () => {
     expect([code, forbidden]).toEqual([3, ['REPOSITORY_DELETE_FAILED']]);
   });
 
+  it('that the donor deletes, where there are none but indexes to try it with', async () => {
+    const images = [{layout: layoutDirectory('busybox'), ref: 'latest', tag: 'v1'}];
+    await using rig = await startRig({seed: transferSeed({images})});
+    const {code, proved} = await planTransfer(rig.url);
+    expect([code, proved.includes('DELETE_READY')]).toEqual([0, true]);
+  });
+
   it('that the registry does not delete single tags', async () => {
     const intercept = changed(
       (_method, path) => path === '/v2/',

@@ -1,6 +1,7 @@
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {describe, expect, it} from 'vitest';
+import {gaps} from '../../src/sandbox/gitlab/event-log.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {planTransfer, transferSeed} from '../support/plan-transfer.ts';
 import {tempDirectory} from '../support/temp.ts';
@@ -52,6 +53,8 @@ describe.each(['legacy', 'metadata-db'] as const)('plan transfer, %s', (mode) =>
     );
     // Deleting a tag that nobody has tells whether deletions are taken.
     expect(writes.map(({method, status}) => `${method} ${status}`)).toEqual(['DELETE 404']);
+    // The image that comes and goes at the donor is one that stays at the old path.
+    expect(gaps(rig.sandbox.events.events)).toEqual([]);
     const after = await rig.sandbox.storage.repositories();
     expect(after.filter((path) => !path.startsWith('donors/'))).toEqual(before);
   });

@@ -1,24 +1,17 @@
 import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
-import {isRepositoryPath} from '../../model/reference.ts';
 import type {TransferWish} from '../../model/transfer-plan.ts';
-import type {
-  DonorFacts,
-  RegistryFacts,
-  RepositoryFacts,
-  RuleFacts,
-  TransferFacts,
-} from '../../plan/transfer/facts.ts';
-import {hasContent, wayOf} from '../../plan/transfer/way.ts';
+import type {RegistryFacts, RuleFacts, TransferFacts} from '../../plan/transfer/facts.ts';
+import {wayOf} from '../../plan/transfer/way.ts';
 import {given} from '../given.ts';
 import type {Project} from '../project.ts';
 import {findDonor} from './find-donor.ts';
 import {findProject, projectFacts, tokenFacts} from './find-project.ts';
 import {findTarget} from './find-target.ts';
 import {observeImages} from './observe-images.ts';
-import {probeDonor} from './probe-donor.ts';
-import {clockFacts, missingActions, tryDeletion} from './prove-registry.ts';
-import type {InstanceRegistry, Surroundings} from './surroundings.ts';
+import {proveDonor} from './prove-donor.ts';
+import {clockFacts, proveRegistry} from './prove-registry.ts';
+import type {Surroundings} from './surroundings.ts';
 
 export interface TransferQuestion {
   /** With the donor's folder absolute. */
@@ -60,9 +53,13 @@ export async function gatherTransferFacts(
   const host = project.registryHost ?? records[0]?.registryHost;
   if (host === undefined || host === '') return nothing;
   const opened = surroundings.openRegistry(host, 'source');
-  const [{version, deletesTags, database, clock: registryClock}, gitlabClock] = await Promise.all([
-    opened.traits(call),
-    surroundings.gitlab.account.clock(call),
+  const {now, gitlab} = surroundings;
+  const [{version, deletesTags, database, registryAhead}, gitlabAhead] = await Promise.all([
+    opened.traits(call).then(({clock, ...traits}) => ({
+      ...traits,
+      registryAhead: clock === undefined ? undefined : clock - now(),
+    })),
+    gitlab.account.clock(call).then((clock) => (clock === undefined ? undefined : clock - now())),
   ]);
   const question = {project, target, donor, records, registry: opened, database};
   const repositories = await observeImages(question, surroundings, call);
@@ -71,10 +68,7 @@ export async function gatherTransferFacts(
     deletesTags,
     database,
     ...given({version}),
-    ...clockFacts({
-      here: surroundings.now(),
-      ...given({registry: registryClock, gitlab: gitlabClock}),
-    }),
+    ...clockFacts({registry: registryAhead, gitlab: gitlabAhead}),
   };
   const seen = {...base, registry, repositories, rules: {}};
   if (wayOf(seen) !== 'staged') return seen;
@@ -86,47 +80,6 @@ export async function gatherTransferFacts(
     registry: {...registry, ...(await proveRegistry(registry, repositories, writable, call))},
     donor: await proveDonor(donor, repositories, writable, surroundings, call),
     rules: await readRules(project, surroundings, call),
-  };
-}
-
-/** Rights are those of the project, so one repository stands for all. */
-async function proveRegistry(
-  {deletesTags}: RegistryFacts,
-  repositories: readonly RepositoryFacts[],
-  opened: InstanceRegistry,
-  call: Call,
-): Promise<Pick<RegistryFacts, 'missingActions' | 'deletion'>> {
-  const path = pathOf(repositories.find(hasContent)?.from, opened);
-  if (path === undefined) return {};
-  const missing = await missingActions(opened, path, call);
-  const mayDelete = deletesTags && missing?.includes('delete') !== true;
-  return given({
-    missingActions: missing,
-    deletion: mayDelete ? await tryDeletion(opened, path, call) : undefined,
-  });
-}
-
-/** Asked for at the very repository that the first images are going to wait in. */
-async function proveDonor(
-  donor: DonorFacts,
-  repositories: readonly RepositoryFacts[],
-  opened: InstanceRegistry,
-  {openDonor}: Surroundings,
-  call: Call,
-): Promise<DonorFacts> {
-  const {donor: place, problem} = donor;
-  if (place.kind === 'directory' || place.id === undefined || problem !== undefined) return donor;
-  const name = repositories.find(hasContent)?.donor;
-  const path = pathOf(name, opened);
-  if (name === undefined || path === undefined) return donor;
-  const missing = await missingActions(opened, path, call);
-  const isFree = missing !== undefined && missing.length === 0;
-  return {
-    ...donor,
-    ...given({
-      missingActions: missing,
-      probe: isFree ? await probeDonor(openDonor(name), call) : undefined,
-    }),
   };
 }
 
@@ -142,9 +95,4 @@ async function readRules({id}: Project, {gitlab}: Surroundings, call: Call): Pro
 function notTold(error: unknown): undefined {
   if (error instanceof TransshipError && error.code === 'FORBIDDEN') return undefined;
   throw error;
-}
-
-function pathOf(name: string | undefined, {host}: InstanceRegistry) {
-  const path = name?.slice(host.length + 1);
-  return path !== undefined && isRepositoryPath(path) ? path : undefined;
 }

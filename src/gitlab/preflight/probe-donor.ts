@@ -1,41 +1,37 @@
+import type {Descriptor} from '../../model/descriptor.ts';
 import {digestOf} from '../../model/digest.ts';
 import {TransshipError} from '../../model/error.ts';
-import {parseManifest} from '../../model/manifest.ts';
+import {childBlobs, type Manifest, parseManifest} from '../../model/manifest.ts';
 import {OCI_MANIFEST} from '../../model/media-type.ts';
 import type {Call, RepositoryWriter} from '../../model/port.ts';
-import type {Tag} from '../../model/reference.ts';
+import type {RepositoryPath, Tag} from '../../model/reference.ts';
 import type {Finding} from '../../plan/transfer/facts.ts';
 
 const PROBE_TAG = 'transship-probe' as Tag;
 
+/** An image that is going to wait at the donor. */
+export interface Sample {
+  readonly manifest: Manifest;
+  /** Where it is now. */
+  readonly from: RepositoryPath;
+}
+
 /**
- * Pushes a tiny image to the donor, deletes its tag and looks whether it is gone: storage without the right to delete
- * lets registries answer 202 and keep the tag (GitLab container registry: issue 551).
+ * Pushes an image to the donor, deletes its tag and looks whether it is gone: storage without the right to delete lets
+ * registries answer 202 and keep the tag (GitLab container registry: issue 551). The image is one that is to wait there,
+ * its blobs mounted; where that is not to be had, one of a hundred bytes.
  * @returns what went wrong, or `passed`
  */
 export async function probeDonor(
   repository: RepositoryWriter,
+  sample: Sample | undefined,
   call: Call,
 ): Promise<'passed' | Finding> {
   const {deleteTag} = repository;
   if (deleteTag === undefined) return 'passed';
   try {
-    const config = Buffer.from(
-      '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}',
-    );
-    const descriptor = {
-      mediaType: 'application/vnd.oci.image.config.v1+json',
-      digest: digestOf(config),
-      size: config.byteLength,
-    };
-    const json = {schemaVersion: 2, mediaType: OCI_MANIFEST, config: descriptor, layers: []};
-    const manifest = parseManifest(
-      Buffer.from(JSON.stringify(json)),
-      OCI_MANIFEST,
-      undefined,
-      'destination',
-    );
-    await repository.putBlob(descriptor, () => Promise.resolve(chunksOf(config)), call);
+    const isMounted = sample !== undefined && (await mountAll(repository, sample, call));
+    const manifest = isMounted ? sample.manifest : await pushTiny(repository, call);
     await repository.putManifest(PROBE_TAG, manifest, call);
     await deleteTag(PROBE_TAG, call);
     const left = (await repository.listTags(call)) ?? [];
@@ -44,6 +40,35 @@ export async function probeDonor(
     if (!(error instanceof TransshipError) || error.retry) throw error;
     return error.status === 405 ? readOnly(repository.name) : refused(error);
   }
+}
+
+/** False: the registry does not mount one of them. */
+async function mountAll(
+  {mount}: RepositoryWriter,
+  {manifest, from}: Sample,
+  call: Call,
+): Promise<boolean> {
+  if (mount === undefined) return false;
+  for (const blob of childBlobs(manifest.view)) {
+    const answer = await mount(blob, from, call);
+    if (answer.kind === 'upload') await answer.upload.cancel(call);
+    if (answer.kind !== 'mounted') return false;
+  }
+  return true;
+}
+
+async function pushTiny(repository: RepositoryWriter, call: Call): Promise<Manifest> {
+  const bytes = Buffer.from(
+    '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}',
+  );
+  const config: Descriptor = {
+    mediaType: 'application/vnd.oci.image.config.v1+json',
+    digest: digestOf(bytes),
+    size: bytes.byteLength,
+  };
+  const json = {schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: []};
+  await repository.putBlob(config, () => Promise.resolve(chunksOf(bytes)), call);
+  return parseManifest(Buffer.from(JSON.stringify(json)), OCI_MANIFEST, undefined, 'destination');
 }
 
 async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -1,7 +1,8 @@
 import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
-import {isTag, type RepositoryPath} from '../../model/reference.ts';
-import type {Finding, RegistryFacts} from '../../plan/transfer/facts.ts';
+import {isRepositoryPath, isTag, type RepositoryPath} from '../../model/reference.ts';
+import type {Finding, RegistryFacts, RepositoryFacts} from '../../plan/transfer/facts.ts';
+import {hasContent} from '../../plan/transfer/way.ts';
 import {given} from '../given.ts';
 import type {InstanceRegistry} from './surroundings.ts';
 
@@ -9,6 +10,23 @@ import type {InstanceRegistry} from './surroundings.ts';
 const ACTIONS = ['delete', 'pull', 'push'] as const;
 /** A tag that nobody has: a deletion of it changes nothing, and tells whether deletions are taken. */
 const NO_TAG = 'transship-probe-of-deletions';
+
+/** Rights are those of the project, so one repository stands for all. */
+export async function proveRegistry(
+  {deletesTags}: RegistryFacts,
+  repositories: readonly RepositoryFacts[],
+  opened: InstanceRegistry,
+  call: Call,
+): Promise<Pick<RegistryFacts, 'missingActions' | 'deletion'>> {
+  const path = pathAt(repositories.find(hasContent)?.from, opened);
+  if (path === undefined) return {};
+  const missing = await missingActions(opened, path, call);
+  const mayDelete = deletesTags && missing?.includes('delete') !== true;
+  return given({
+    missingActions: missing,
+    deletion: mayDelete ? await tryDeletion(opened, path, call) : undefined,
+  });
+}
 
 /**
  * What of pulling, pushing and deleting the registry does not let this token do; undefined: it does not tell. Asking
@@ -39,7 +57,7 @@ export async function missingActions(
 }
 
 /** Whether the registry takes deletions, as far as can be seen without one; undefined: it cannot be seen. */
-export async function tryDeletion(
+async function tryDeletion(
   registry: InstanceRegistry,
   path: RepositoryPath,
   call: Call,
@@ -66,17 +84,19 @@ export async function tryDeletion(
   }
 }
 
-/** How far the clocks are from each other, in ms. */
-export function clockFacts(clocks: {
-  readonly registry?: number;
-  readonly gitlab?: number;
-  readonly here: number;
+/**
+ * How far the clocks are from each other, in ms.
+ * @param ahead of this machine's clock, each at the moment when it was told
+ */
+export function clockFacts(ahead: {
+  readonly registry: number | undefined;
+  readonly gitlab: number | undefined;
 }): Pick<RegistryFacts, 'aheadOfGitLabMs' | 'gitlabAheadMs'> {
-  const {registry, gitlab, here} = clocks;
+  const {registry, gitlab} = ahead;
   if (gitlab === undefined) return {};
   return given({
     aheadOfGitLabMs: registry === undefined ? undefined : registry - gitlab,
-    gitlabAheadMs: gitlab - here,
+    gitlabAheadMs: gitlab,
   });
 }
 
@@ -85,4 +105,13 @@ function isRefusal(error: unknown): boolean {
     error instanceof TransshipError &&
     (error.code === 'UNAUTHORIZED' || error.code === 'FORBIDDEN' || error.code === 'PROTECTED')
   );
+}
+
+/** The path of a repository on this registry; undefined: it is elsewhere, or cannot be. */
+export function pathAt(
+  name: string | undefined,
+  {host}: InstanceRegistry,
+): RepositoryPath | undefined {
+  const path = name?.slice(host.length + 1);
+  return path !== undefined && isRepositoryPath(path) ? path : undefined;
 }

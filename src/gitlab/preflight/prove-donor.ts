@@ -1,0 +1,53 @@
+import {childBlobs} from '../../model/manifest.ts';
+import type {Call} from '../../model/port.ts';
+import type {DonorFacts, RepositoryFacts} from '../../plan/transfer/facts.ts';
+import {hasContent} from '../../plan/transfer/way.ts';
+import {given} from '../given.ts';
+import {probeDonor, type Sample} from './probe-donor.ts';
+import {missingActions, pathAt} from './prove-registry.ts';
+import type {InstanceRegistry, Surroundings} from './surroundings.ts';
+
+/** Asked for at the very repository that the first images are going to wait in. */
+export async function proveDonor(
+  donor: DonorFacts,
+  repositories: readonly RepositoryFacts[],
+  opened: InstanceRegistry,
+  {openDonor}: Surroundings,
+  call: Call,
+): Promise<DonorFacts> {
+  const {donor: place, problem} = donor;
+  if (place.kind === 'directory' || place.id === undefined || problem !== undefined) return donor;
+  const name = repositories.find(hasContent)?.donor;
+  const path = pathAt(name, opened);
+  if (name === undefined || path === undefined) return donor;
+  const missing = await missingActions(opened, path, call);
+  const isFree = missing !== undefined && missing.length === 0;
+  const sample = smallestImage(repositories, opened);
+  return {
+    ...donor,
+    ...given({
+      missingActions: missing,
+      probe: isFree ? await probeDonor(openDonor(name), sample, call) : undefined,
+    }),
+  };
+}
+
+/** The tagged image with the fewest blobs; undefined: there are indexes and artifacts only. */
+function smallestImage(
+  repositories: readonly RepositoryFacts[],
+  opened: InstanceRegistry,
+): Sample | undefined {
+  const samples = repositories.flatMap(({source}) =>
+    source.roots.flatMap(({digest}): Sample[] => {
+      const manifest = source.manifests.get(digest);
+      const from = pathAt(source.repository, opened);
+      const isPlain = manifest?.view.kind === 'image' && manifest.view.subject === undefined;
+      return isPlain && from !== undefined ? [{manifest, from}] : [];
+    }),
+  );
+  return samples.toSorted((a, b) => countBlobs(a) - countBlobs(b))[0];
+}
+
+function countBlobs({manifest}: Sample): number {
+  return childBlobs(manifest.view).length;
+}
