@@ -36,13 +36,14 @@ export async function readOldTags(plan: TransferPlan, run: TransferRun): Promise
     oldRepositories(plan, records).map((name) => () => readRepository(name, run)),
   );
   const actual = new Map(found.flat().map((one) => [`${one.repository}:${one.tag}`, one]));
+  const donorHas = donorReader(plan, run);
   const planned: OldTag[] = [];
   const drift: Drift[] = [];
   for (const {from, donor, tags} of plan.repositories) {
     for (const {name: tag, digest} of tags) {
       const now = actual.get(`${from}:${tag}`)?.digest ?? null;
       actual.delete(`${from}:${tag}`);
-      const isHeld = now === null && (await isAtDonor(donor, tag, digest, run));
+      const isHeld = now === null && (await donorHas(donor, tag, digest));
       if (now === digest) planned.push({repository: from, tag, digest});
       else if (!isHeld)
         drift.push({side: 'source', repository: from, tag, planned: digest, actual: now});
@@ -91,12 +92,19 @@ async function readRepository(
   return read.filter((one) => one !== undefined);
 }
 
-/** A tag that is gone was deleted by an earlier run, if the donor has it. */
-async function isAtDonor(
-  donor: string,
-  tag: Tag,
-  digest: Digest,
+/** Asks the donor for a tag. A donor project that is not there yet has none, and its registry answers nobody. */
+function donorReader(
+  {donor: place}: TransferPlan,
   {context, call}: TransferRun,
-): Promise<boolean> {
-  return (await context.repositories.destination(donor).head(tag, call))?.digest === digest;
+): (donor: string, tag: Tag, digest: Digest) => Promise<boolean> {
+  let isThere: Promise<boolean> | undefined;
+  return async (donor, tag, digest) => {
+    isThere ??= place.kind === 'directory' ? Promise.resolve(true) : isProject(place);
+    if (!(await isThere)) return false;
+    return (await context.repositories.destination(donor).head(tag, call))?.digest === digest;
+  };
+
+  async function isProject({id, path}: {readonly id?: number; readonly path: string}) {
+    return (await context.gitlab.projects.find(id ?? path, call)) !== undefined;
+  }
 }

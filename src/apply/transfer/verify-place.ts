@@ -9,8 +9,8 @@ import {byRehashing} from './rehash.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
 
-/** How long images that GitLab moves by itself may take to be at the new path, in ms. */
-const NATIVE_PATIENCE = {everyMs: 2_000, limitMs: 60_000};
+/** The most that images which GitLab moves by itself may take to be at the new path, in ms. */
+const NATIVE_LIMIT_MS = 60_000;
 
 /**
  * Compares a place with the plan, digest by digest. The files of a directory donor are read and hashed again.
@@ -49,8 +49,8 @@ export async function verifyDonor(plan: TransferPlan, run: TransferRun): Promise
 /** After the move: all is at the new path. What GitLab moves by itself may take a moment. */
 export async function verifyTarget(plan: TransferPlan, run: TransferRun): Promise<StepEnd> {
   const {context, call} = run;
-  const limitMs = plan.way === 'native' ? NATIVE_PATIENCE.limitMs : 0;
-  const everyMs = Math.min(NATIVE_PATIENCE.everyMs, context.patience.everyMs);
+  const {everyMs} = context.patience;
+  const limitMs = plan.way === 'native' ? Math.min(NATIVE_LIMIT_MS, context.patience.limitMs) : 0;
   for (let waitedMs = 0; ; waitedMs += everyMs) {
     const compared = await compareAt(plan, 'target', context.repositories, call);
     if (compared.differences.length === 0) return DONE;

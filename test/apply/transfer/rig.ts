@@ -1,0 +1,304 @@
+import {readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+import type {JournalEntry} from '../../../src/apply/journal-entry.ts';
+import type {Journal} from '../../../src/apply/journal.ts';
+import {applyTransfer} from '../../../src/apply/transfer/apply-transfer.ts';
+import {removeDonor} from '../../../src/apply/transfer/remove-donor.ts';
+import {rollbackTransfer} from '../../../src/apply/transfer/rollback-transfer.ts';
+import type {TransferContext} from '../../../src/apply/transfer/transfer-context.ts';
+import {compareAt} from '../../../src/apply/transfer/verify-place.ts';
+import type {TransferPlace} from '../../../src/apply/transfer/expected-at.ts';
+import {GitLab} from '../../../src/gitlab/gitlab.ts';
+import {parseGitLabUrl} from '../../../src/gitlab/gitlab-url.ts';
+import {gatherTransferFacts} from '../../../src/gitlab/preflight/gather-facts.ts';
+import {HttpClient} from '../../../src/http/client.ts';
+import type {RunEvent} from '../../../src/model/event.ts';
+import type {RunResult, VerifyResult} from '../../../src/model/outcome.ts';
+import {parseReference, type Tag} from '../../../src/model/reference.ts';
+import type {TransferPlan} from '../../../src/model/transfer-plan.ts';
+import {OciLayout} from '../../../src/places/oci-layout.ts';
+import {makeTransferPlan} from '../../../src/plan/transfer/transfer-plan.ts';
+import {Registry} from '../../../src/registry/registry.ts';
+import type {Exchange, Intercept} from '../../../src/sandbox/exchange.ts';
+import type {GitLabSandbox} from '../../../src/sandbox/gitlab/gitlab-sandbox.ts';
+import {emptyReply} from '../../../src/sandbox/reply.ts';
+import type {RegistryMode} from '../../../src/sandbox/gitlab/instance.ts';
+import type {SeedInput} from '../../../src/sandbox/gitlab/seed.ts';
+import {DEFAULT_CHUNK} from '../../../src/transfer/chunk-size.ts';
+import {startRig} from '../../sandbox/gitlab/rig.ts';
+import {layoutDirectory} from '../../support/fixtures.ts';
+import {NEVER} from '../../support/streams.ts';
+import {tempDirectory} from '../../support/temp.ts';
+import {HASTY} from '../../support/transfer-rig.ts';
+
+const TOKEN = 'ada-api';
+
+export type DonorKind = 'directory' | 'project';
+
+export interface TransferRigOptions {
+  readonly donor?: DonorKind;
+  readonly mode?: RegistryMode;
+  readonly images?: NonNullable<SeedInput['projects']>[number]['images'];
+  readonly to?: string;
+  /** Plan the way by the donor even where GitLab could move the images itself. */
+  readonly staged?: boolean;
+}
+
+export interface RunOptions {
+  /** Called for each event, before anything else happens. */
+  readonly onEvent?: (event: RunEvent) => void;
+  /** The first signal. */
+  readonly stopping?: AbortSignal;
+  /** The second; it stands for a kill: what was under way ends wherever it was. */
+  readonly killed?: AbortSignal;
+  /** What comes of asking whether tags may be deleted. Default: they may. */
+  readonly consent?: 'given' | 'refused' | 'nobody';
+}
+
+/** A multi-arch image, a signed one with its signatures, and a policy that is at work. */
+function seed(images: TransferRigOptions['images']): SeedInput {
+  return {
+    users: [{name: 'root', admin: true}, {name: 'ada'}],
+    groups: [
+      {path: 'org/build', members: {ada: 'owner'}},
+      {path: 'new_org/build', members: {ada: 'owner'}},
+      {path: 'donors', members: {ada: 'owner'}},
+    ],
+    projects: [
+      {
+        path: 'org/build/app',
+        cleanup: {enabled: true, cadence: '7d', keep_n: 10, older_than: '30d', name_regex: '.*'},
+        images: images ?? [
+          {layout: layoutDirectory('attested'), ref: '1.0', tag: 'v1'},
+          {name: 'tools', layout: layoutDirectory('signed')},
+        ],
+      },
+    ],
+    tokens: [
+      {value: 'root-api', user: 'root', scopes: ['api']},
+      {value: TOKEN, user: 'ada', scopes: ['api']},
+    ],
+  };
+}
+
+type Outside = Awaited<ReturnType<typeof startRig>>;
+
+/** A transfer that is planned and can be applied again and again, against a GitLab in this process. */
+export class TransferRig implements AsyncDisposable {
+  readonly sandbox: GitLabSandbox;
+  readonly api: Outside['api'];
+  readonly registryToken: Outside['registryToken'];
+  readonly plan: TransferPlan;
+  readonly journal: JournalEntry[] = [];
+  /** The registry says that it deletes tags, and keeps them. */
+  keepsTags = false;
+  /** Called before each request that the sandbox answers. */
+  onRequest: ((exchange: Exchange) => Promise<void>) | undefined;
+  /** Called after each request that changed something, before the client has the answer. */
+  onWritten: (() => void) | undefined;
+  readonly #parts: AsyncDisposableStack;
+  #step = '';
+
+  private constructor(
+    sandbox: GitLabSandbox,
+    {api, registryToken}: Outside,
+    plan: TransferPlan,
+    parts: AsyncDisposableStack,
+  ) {
+    this.sandbox = sandbox;
+    this.api = api;
+    this.registryToken = registryToken;
+    this.plan = plan;
+    this.#parts = parts;
+  }
+
+  static async start(options: TransferRigOptions = {}): Promise<TransferRig> {
+    await using parts = new AsyncDisposableStack();
+    const hooks: {rig?: TransferRig} = {};
+    const intercept: Intercept = async (exchange, next) => {
+      const {rig} = hooks;
+      await rig?.onRequest?.(exchange);
+      if (rig?.keepsTags === true && exchange.method === 'DELETE') return emptyReply(202);
+      const reply = await next();
+      if (!['GET', 'HEAD'].includes(exchange.method)) rig?.onWritten?.();
+      return reply;
+    };
+    const {mode = 'legacy', donor = 'directory', images} = options;
+    const outside = parts.use(await startRig({mode, seed: seed(images), intercept}));
+    const {sandbox} = outside;
+    const folder = parts.use(await tempDirectory());
+    const path = donor === 'project' ? 'donors/parking' : folder.join('donor');
+    const plan = await makePlan(sandbox, {kind: donor, path}, options);
+    const rig = new TransferRig(sandbox, outside, plan, parts.move());
+    hooks.rig = rig;
+    return rig;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.disposeAsync();
+  }
+
+  apply(options: RunOptions = {}): Promise<RunResult> {
+    return this.#run(options, (context) => applyTransfer(this.plan, context, ends(options)));
+  }
+
+  rollback(options: RunOptions = {}): Promise<RunResult> {
+    return this.#run(options, (context) => rollbackTransfer(this.plan, context, ends(options)));
+  }
+
+  removeDonor(): Promise<void> {
+    return this.#run({}, (context) => removeDonor(this.plan, context, {signal: NEVER}));
+  }
+
+  compare(place: TransferPlace): Promise<VerifyResult> {
+    return this.#run({}, ({repositories}) =>
+      compareAt(this.plan, place, repositories, {signal: NEVER}),
+    );
+  }
+
+  /** The tags below a path in the registry's storage, as `repository:tag`, and what they point to. */
+  async tagsBelow(path: string): Promise<Readonly<Record<string, string>>> {
+    const {manifests} = this.sandbox.storage;
+    const found: Record<string, string> = {};
+    for (const repository of await this.sandbox.storage.repositories()) {
+      if (repository !== path && !repository.startsWith(`${path}/`)) continue;
+      for (const tag of await manifests.tags(repository)) {
+        const name = `${repository.slice(path.length)}:${tag}`;
+        found[name] = (await manifests.resolve(repository, tag)) ?? '';
+      }
+    }
+    return found;
+  }
+
+  /** Points a tag to what another one points to, as a push would. */
+  async retag(from: string, to: string): Promise<void> {
+    const {manifests} = this.sandbox.storage;
+    const [source, target] = [parseReference(`x.y/${from}`), parseReference(`x.y/${to}`)];
+    const digest = await manifests.resolve(source.path, source.tag as Tag);
+    const manifest = digest && (await manifests.get(source.path, digest));
+    if (!manifest) throw new Error(`${from} is not there`);
+    await manifests.put(target.path, manifest, target.tag);
+  }
+
+  /** Whether this step began last. */
+  isAt(step: string): boolean {
+    return this.#step === step;
+  }
+
+  /** Makes GitLab's record of an image path, which a token for a push does. */
+  async record(path: string): Promise<void> {
+    const granted = await this.registryToken('ada:ada-api', `repository:${path}:pull,push`);
+    if (granted.status !== 200) throw new Error(`GitLab answered ${granted.status}`);
+  }
+
+  /** Changes a byte of the largest file at a donor that is a folder. */
+  damageDonor(): void {
+    const files = readdirSync(this.plan.donor.path, {recursive: true, withFileTypes: true})
+      .filter((entry) => entry.isFile() && entry.parentPath.includes('blobs'))
+      .map((entry) => join(entry.parentPath, entry.name))
+      .toSorted((a, b) => statSync(b).size - statSync(a).size);
+    const [largest = ''] = files;
+    const bytes = readFileSync(largest);
+    bytes[0] = (bytes[0] ?? 0) ^ 1;
+    writeFileSync(largest, bytes);
+  }
+
+  /** Each run has clients of its own, as if it were a process. */
+  async #run<T>(
+    {onEvent, killed = NEVER, consent = 'given'}: RunOptions,
+    work: (context: TransferContext) => Promise<T>,
+  ): Promise<T> {
+    await using clients = openClients(this.sandbox);
+    const {gitlab, registry, place} = clients;
+    return await work({
+      gitlab,
+      traits: (call) => registry.traits(call),
+      repositories: {source: place, destination: place},
+      journal: this.#journal(killed),
+      report: (event) => {
+        if (event.type === 'step-started') this.#step = event.step;
+        onEvent?.(event);
+      },
+      settings: {
+        chunk: DEFAULT_CHUNK,
+        retry: HASTY,
+        jobs: {large: 2, small: 8},
+        onFailure: 'continue',
+      },
+      mayDelete: consent === 'nobody' ? undefined : () => Promise.resolve(consent === 'given'),
+      patience: {everyMs: 1, limitMs: 20},
+    });
+  }
+
+  #journal(killed: AbortSignal): Journal {
+    return {
+      continues: this.journal.length > 0,
+      savedUpload: () => undefined,
+      append: async (entry) => {
+        killed.throwIfAborted();
+        this.journal.push(entry);
+      },
+      end: async () => undefined,
+      [Symbol.asyncDispose]: async () => undefined,
+    };
+  }
+}
+
+function ends({stopping = NEVER, killed = NEVER}: RunOptions) {
+  return {stopping, aborted: killed};
+}
+
+function openClients({host, url}: GitLabSandbox) {
+  const http = new HttpClient({
+    retry: {attempts: 2, attemptsAt500: 1, baseMs: 1, capMs: 1, budgetMs: 100},
+  });
+  const credentials = {kind: 'basic', username: 'ada', password: TOKEN} as const;
+  const registry = new Registry({
+    host,
+    side: 'source',
+    http,
+    plainHttp: true,
+    credentials: () => Promise.resolve(credentials),
+  });
+  const layouts = new Map<string, OciLayout>();
+  const place = (name: string) => {
+    if (!name.startsWith('oci:')) return registry.repository(parseReference(name).path);
+    const layout = layouts.get(name) ?? new OciLayout(name.slice('oci:'.length));
+    layouts.set(name, layout);
+    return layout;
+  };
+  const gitlab = new GitLab({
+    url: parseGitLabUrl(url),
+    token: {kind: 'access-token', value: TOKEN},
+    http,
+    patience: {everyMs: 1, limitMs: 1_000},
+  });
+  return {gitlab, registry, place, [Symbol.asyncDispose]: () => http[Symbol.asyncDispose]()};
+}
+
+async function makePlan(
+  sandbox: GitLabSandbox,
+  donor: {readonly kind: DonorKind; readonly path: string},
+  {to = 'new_org/build/renamed', staged = true}: TransferRigOptions,
+): Promise<TransferPlan> {
+  await using clients = openClients(sandbox);
+  const {gitlab, registry, place} = clients;
+  const wish = {gitlab: sandbox.url, project: 'org/build/app', to, donor};
+  const facts = await gatherTransferFacts(
+    {wish, staged, createDonor: true},
+    {
+      gitlab,
+      tokenKind: 'access-token',
+      openRegistry: () => registry,
+      openDonor: place,
+      freeBytes: () => Promise.resolve(undefined),
+      now: () => Date.now(),
+      progress: () => undefined,
+    },
+    {signal: NEVER},
+  );
+  const plan = makeTransferPlan(facts);
+  const forbidden = plan.checks.find(({result}) => result === 'forbid');
+  if (forbidden) throw new Error(`the plan is forbidden: ${forbidden.message}`);
+  return plan;
+}
