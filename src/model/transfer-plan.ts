@@ -18,7 +18,7 @@ export interface TransferWish {
   readonly project: string;
   /** Full path that it is to have. */
   readonly to: string;
-  /** The donor as it was asked for: a folder, or a project of the same instance. */
+  /** The donor that was asked for: a folder, absolute, or a project of the same instance. */
   readonly donor: {readonly kind: 'directory' | 'project'; readonly path: string};
 }
 

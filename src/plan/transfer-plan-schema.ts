@@ -28,9 +28,9 @@ const wish = z
     donor: z
       .strictObject({
         kind: z.enum(['directory', 'project']).describe('What kind of place it is.'),
-        path: z.string().min(1).describe('The folder, or the full path of the project.'),
+        path: z.string().min(1).describe('The folder, absolute, or the full path of the project.'),
       })
-      .describe('Where the images wait, as it was given.'),
+      .describe('Where the images are to wait.'),
   })
   .describe('What somebody wants, in their words.');
 
