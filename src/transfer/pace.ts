@@ -5,7 +5,7 @@ export interface SlowestPace {
 }
 
 /** A connection at that pace takes a day for 86 MiB: another one can only be better. */
-export const SLOWEST: SlowestPace = {bytes: 60 * 1024, ms: 60_000};
+const SLOWEST: SlowestPace = {bytes: 60 * 1024, ms: 60_000};
 
 /**
  * Tells whether a connection that never quite stalls is worth keeping. Only the time that is spent waiting for it counts:

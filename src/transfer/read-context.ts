@@ -10,6 +10,6 @@ export interface ReadContext {
   readonly newBudget: () => RetryBudget;
   /** Of the whole run; absent: as fast as it goes. */
   readonly rate?: RateLimit | undefined;
-  /** What a connection must give at least. Default: SLOWEST. */
+  /** What a connection must give at least. Default: 60 KiB in a minute. */
   readonly slowest?: SlowestPace | undefined;
 }

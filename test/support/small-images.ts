@@ -10,7 +10,7 @@ const LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
 const CONFIG = 'application/vnd.oci.image.config.v1+json';
 
 /** Puts a blob into the storage of a sandbox, past its HTTP. */
-export async function storeBlob(
+async function storeBlob(
   {blobs, uploads}: Storage,
   repository: RepositoryPath,
   bytes: Uint8Array,
