@@ -1,3 +1,4 @@
+import PQueue from 'p-queue';
 import {TransshipError} from '../../model/error.ts';
 import type {Manifest} from '../../model/manifest.ts';
 import type {Call, RepositoryReader} from '../../model/port.ts';
@@ -14,6 +15,9 @@ import {movedImagePath, registryPathOf, whyNotImagePath} from '../naming.ts';
 import type {Project} from '../project.ts';
 import {donorNames} from './donor-names.ts';
 import type {InstanceRegistry, Surroundings} from './surroundings.ts';
+
+/** Repositories that are looked at side by side: most of them have few tags. */
+const AT_ONCE = 8;
 
 export interface ImagesQuestion {
   readonly project: Project;
@@ -45,14 +49,15 @@ export async function observeImages(
     project,
     paths.map((path) => nameBelow(path, root)),
   );
-  const found: RepositoryFacts[] = [];
-  for (const path of paths) {
-    const source = await observeAll(registry.repository(path), surroundings, call);
-    if (source === undefined) continue;
-    const place = names.get(nameBelow(path, root)) ?? '';
-    found.push(await repositoryFacts(path, source, place, question, surroundings, call));
-  }
-  return found;
+  const queue = new PQueue({concurrency: AT_ONCE});
+  const found = await queue.addAll(
+    paths.map((path) => async () => {
+      const source = await observeAll(registry.repository(path), surroundings, call);
+      const place = names.get(nameBelow(path, root)) ?? '';
+      return source && repositoryFacts(path, source, place, question, surroundings, call);
+    }),
+  );
+  return found.filter((facts) => facts !== undefined);
 }
 
 async function repositoryFacts(

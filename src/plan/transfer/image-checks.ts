@@ -1,4 +1,5 @@
 import type {Check} from '../../model/plan.ts';
+import type {Carriage} from '../../model/transfer-plan.ts';
 import type {Carriages} from './carriage.ts';
 import type {RepositoryFacts, TransferFacts} from './facts.ts';
 import {forbid, warn} from './finding.ts';
@@ -10,7 +11,7 @@ import {hasContent} from './way.ts';
  */
 export function imageChecks(
   {repositories, registry}: TransferFacts,
-  {skipped, checks}: Carriages,
+  {skipped, checks, push}: Carriages,
 ): readonly Check[] {
   const named = repositories.flatMap(({source}) =>
     source.notRead.length === 0
@@ -32,6 +33,7 @@ export function imageChecks(
       .filter(({code}) => code !== 'SKIPPED')
       .map((check): Check => ({...check, result: 'forbid'})),
     ...repositories.flatMap((repository) => [...repositoryChecks(repository)]),
+    ...foreignLayers(push),
     ...(lost.size === 0 && repositories.some(hasContent) ? [untagged(registry?.host ?? '')] : []),
   ];
 }
@@ -80,6 +82,22 @@ function* repositoryChecks(facts: RepositoryFacts) {
       'the donor takes them first, so a refusal comes before anything is deleted; with a folder as the donor try one image by hand',
     );
   }
+}
+
+/** GitLab's registry takes no manifest with URLs unless its settings name them (its registry/handlers/app.go). */
+function foreignLayers({blobs}: Carriage): readonly Check[] {
+  const byRepository = Map.groupBy(
+    blobs.filter(({action}) => action === 'foreign'),
+    ({to}) => to,
+  );
+  return [...byRepository].map(([to, layers]) =>
+    warn(
+      'FOREIGN_LAYERS',
+      to,
+      `${layers.length} layer${layers.length === 1 ? '' : 's'} of ${to} are not in the registry, only at the URLs in their manifests, which the registry may refuse`,
+      'take a project as the donor: its registry refuses them before anything is deleted',
+    ),
+  );
 }
 
 function untagged(host: string): Check {

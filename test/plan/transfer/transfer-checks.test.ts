@@ -2,7 +2,7 @@ import {describe, expect, it} from 'vitest';
 import {OCI_MANIFEST} from '../../../src/model/media-type.ts';
 import type {Tag} from '../../../src/model/reference.ts';
 import {makeTransferPlan} from '../../../src/plan/transfer/transfer-plan.ts';
-import {destination, entry, image, index, manifest} from '../../support/inventories.ts';
+import {destination, entry, image, index, layer, manifest} from '../../support/inventories.ts';
 import {
   type Changes,
   FROM,
@@ -93,6 +93,7 @@ const TABLE: readonly (readonly [what: string, changes: Changes, found: readonly
     {repositories: [repository('', {missing})]},
     ['forbid SOURCE_INCOMPLETE'],
   ],
+  ['layers that are elsewhere', {repositories: [foreign()]}, ['warn FOREIGN_LAYERS']],
   [
     'unknown media types',
     {repositories: [repository('', {v1}, {unknownMediaTypes: ['application/x']})]},
@@ -228,6 +229,12 @@ function unnamed() {
   const one = repository('', {v1});
   const notRead = [{tag: '' as Tag, reason: 'invalid-name', detail: 'no name'} as const];
   return {...one, source: {...one.source, notRead}};
+}
+
+function foreign() {
+  const far = layer('far', {urls: ['https://far.test/layer']});
+  const one = repository('', {v1: image([far])});
+  return {...one, source: {...one.source, absentForeign: new Set([far.digest])}};
 }
 
 function onDisk() {
