@@ -53,7 +53,7 @@ export async function runRollback(
 ): Promise<RunResult> {
   await using journal = await journalOf(plan, file, flags, io);
   const context = await contextOf(plan, journal, flags, io, session);
-  return tellingOfStop(io, session.report, () => rollbackTransfer(plan, context, io));
+  return await tellingOfStop(io, session.report, () => rollbackTransfer(plan, context, io));
 }
 
 /** Compares the place where the images are to be now, or the donor. */
