@@ -34,10 +34,12 @@ async function findTools({
 }
 
 async function run(options: Options): Promise<void> {
-  const {rounds, only, scale, out} = options;
+  const {rounds, only, best, scale, out} = options;
   const tools = await findTools(options);
   const facts = await describeMachine(tools);
-  const variants = tools.flatMap(({tool}) => tool.variants);
+  const variants = tools
+    .flatMap(({tool}) => tool.variants)
+    .filter(({kind}) => !best || kind !== 'usual');
   const results: (readonly Measurement[])[] = [];
   for (const workload of WORKLOADS) {
     if (only !== undefined && !only.includes(workload.id)) continue;

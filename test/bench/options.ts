@@ -10,6 +10,8 @@ export interface Options {
   readonly only: readonly string[] | undefined;
   /** Names of tools; undefined: all that are found. */
   readonly tools: readonly string[] | undefined;
+  /** Leave out the peers as they come, which are slow, and run them with their best flags only. */
+  readonly best: boolean;
   /** Of the sizes and of the number of tags. */
   readonly scale: number;
   /** Where the page is kept besides stdout. */
@@ -19,6 +21,7 @@ export interface Options {
 }
 
 export const USAGE = `node test/bench/main.ts [--rounds 3] [--only A,B] [--tools transship,crane] [--scale 0.1]
+  [--best]             no peers without flags: quicker
   [--out FILE]         keep the page there as well
   [--transship FILE]   the cli/main.js to measure, instead of the one in dist (repeatable, to compare builds)
 `;
@@ -31,6 +34,7 @@ export function readOptions(args: readonly string[]): Options {
       rounds: {type: 'string', default: '3'},
       only: {type: 'string'},
       tools: {type: 'string'},
+      best: {type: 'boolean', default: false},
       scale: {type: 'string', default: '1'},
       out: {type: 'string'},
       transship: {type: 'string', multiple: true, default: [BUILT]},
@@ -40,6 +44,7 @@ export function readOptions(args: readonly string[]): Options {
     rounds: positive('--rounds', values.rounds),
     only: values.only?.toUpperCase().split(','),
     tools: values.tools?.split(','),
+    best: values.best,
     scale: positive('--scale', values.scale),
     out: values.out,
     transship: values.transship,

@@ -9,15 +9,26 @@ const crane: Tool = {
   program: 'crane',
   versionArgs: ['version'],
   install: 'go install github.com/google/go-containerregistry/cmd/crane@latest',
-  variants: [[], ['-j', '8'], ['-j', String(MANY)]].map((flags) => ({
-    label: ['crane', ...flags].join(' '),
-    kind: flags.length === 0 ? 'usual' : 'best',
-    command: (job) => ({
-      file: 'crane',
-      args: ['copy', ...(isOne(job) ? [] : ['-a']), ...flags, from(job), to(job)],
-    }),
-  })),
+  variants: [
+    {label: 'crane', kind: 'usual', command: (job) => craneCopy(job, [])},
+    // For one image it is the same as any other number above its layers.
+    {
+      label: 'crane -j 8',
+      kind: 'best',
+      command: (job) => (isOne(job) ? undefined : craneCopy(job, ['-j', '8'])),
+    },
+    {
+      label: `crane -j ${MANY}`,
+      kind: 'best',
+      command: (job) => craneCopy(job, ['-j', String(MANY)]),
+    },
+  ],
 };
+
+function craneCopy(job: CopyJob, flags: readonly string[]): Command {
+  const all = isOne(job) ? [] : ['--all-tags'];
+  return commandOf(['crane', 'copy', ...all, ...flags, from(job), to(job)]);
+}
 
 const SKOPEO = ['skopeo', '--insecure-policy'];
 const SKOPEO_FLAGS = ['--all', '--src-tls-verify=false', '--dest-tls-verify=false'];

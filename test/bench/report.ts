@@ -23,7 +23,7 @@ export function renderPage(
     'Written by `npm run bench -- --out FILE`. Medians of ' +
       `${rounds} rounds in turn${scale === 1 ? '' : `, at ${scale} of the full size`}; a peer without flags runs in the ` +
       'first round only. CPU is user and system time of the tool and all that it starts; peak is the largest resident ' +
-      'size of one process; requests and bytes read are what the two docker-registries logged. A limit is what no tool ' +
+      'size of one process; requests and bytes read are what the two registries logged. A limit is what no tool ' +
       'can be faster than: two curls per blob without any checking, or the round trips and bytes over the connections.',
     facts.map((fact) => `- ${fact}`).join('\n'),
     ...results.map(renderWorkload),
@@ -58,7 +58,12 @@ function renderWorkload(measurements: readonly Measurement[]): string {
         decimals(inMiB(medianOf(measurement, 'peakBytes')), 0),
         decimals(medianOf(measurement, 'requests'), 0),
         decimals(inMiB(medianOf(measurement, 'readBytes')), 0),
-        ...(isKilled ? [percent(medianOf(measurement, 'againPart'))] : []),
+        ...(isKilled
+          ? [
+              percent(medianOf(measurement, 'readAgain')),
+              percent(medianOf(measurement, 'sentAgain')),
+            ]
+          : []),
         String(samples.length),
       ];
     });
@@ -71,7 +76,7 @@ function renderWorkload(measurements: readonly Measurement[]): string {
     'peak MiB',
     'requests',
     'MiB read',
-    ...(isKilled ? ['bytes again'] : []),
+    ...(isKilled ? ['read again', 'sent again'] : []),
     'runs',
   ];
   return `## ${workload.id}: ${workload.title}\n\n${table(heads, [...limitRows(workload), ...rows])}`;

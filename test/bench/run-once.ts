@@ -10,8 +10,10 @@ export interface Sample extends Cost {
   readonly requests: number;
   /** Bytes of bodies that the source gave, by its access log. */
   readonly readBytes: number;
-  /** What travelled more than once, as a part of all bytes; only where the tool was killed. */
-  readonly againPart?: number;
+  /** What the source gave more than once, as a part of all bytes; only where the tool was killed. */
+  readonly readAgain?: number;
+  /** What reached the destination more than once, likewise. */
+  readonly sentAgain?: number;
 }
 
 /**
@@ -34,12 +36,10 @@ export async function runOnce(
     const [difference] = await run.differences();
     if (difference !== undefined) throw new Error(difference);
   }
-  const {source, destination} = await run.requests();
   return {
     ...cost,
-    requests: source.length + destination.length,
-    readBytes: source.reduce((sum, {bytes}) => sum + bytes, 0),
-    ...(killAt === undefined ? {} : {againPart: await againPart(run, stage.bytes)}),
+    ...(await run.counts()),
+    ...(killAt === undefined ? {} : await again(run, stage.bytes)),
   };
 }
 
@@ -63,8 +63,14 @@ async function runHalf(
 }
 
 /** Heads of requests and answers count as well: they are less than a thousandth. */
-async function againPart({toSource, toDestination}: RunStage, bytes: number): Promise<number> {
-  const read = (await toSource?.counts())?.down ?? 0;
-  const sent = (await toDestination?.counts())?.up ?? 0;
-  return Math.max(read, sent) / bytes - 1;
+async function again(
+  {toSource, toDestination}: RunStage,
+  bytes: number,
+): Promise<Pick<Sample, 'readAgain' | 'sentAgain'>> {
+  const read = await toSource?.counts();
+  const sent = await toDestination?.counts();
+  return {
+    ...(read && {readAgain: read.down / bytes - 1}),
+    ...(sent && {sentAgain: sent.up / bytes - 1}),
+  };
 }

@@ -1,8 +1,7 @@
-import type {LoggedRequest} from '../support/access-log.ts';
-import {type DockerRegistry, startDockerRegistry} from '../support/docker-registry.ts';
 import {type Content, findDifferences, pushContent} from './content.ts';
 import type {LineSpeed} from './delayed-line.ts';
 import {type Link, startLink} from './link.ts';
+import {type CountingRegistry, startRegistry} from './registries.ts';
 import type {CopyJob} from './copy-job.ts';
 import type {Workload} from './workloads.ts';
 
@@ -22,11 +21,8 @@ export interface RunStage extends AsyncDisposable {
   readonly job: CopyJob;
   readonly toSource: Link | undefined;
   readonly toDestination: Link | undefined;
-  /** Requests that the registries logged in this run. */
-  requests(): Promise<{
-    readonly source: readonly LoggedRequest[];
-    readonly destination: readonly LoggedRequest[];
-  }>;
+  /** What the registries logged in this run. */
+  counts(): Promise<{readonly requests: number; readonly readBytes: number}>;
   /** One line for each tag that the destination does not have as it should. */
   differences(): Promise<readonly string[]>;
 }
@@ -34,11 +30,11 @@ export interface RunStage extends AsyncDisposable {
 /** Starts the source and fills it; the destination too, where there is nothing to do. */
 export async function openStage(workload: Workload): Promise<Stage> {
   await using cleanup = new AsyncDisposableStack();
-  const source = cleanup.use(await startDockerRegistry());
+  const source = cleanup.use(await startRegistry('docker'));
   const content = await pushContent(source.url, REPOSITORY, workload.content);
-  let filled: DockerRegistry | undefined;
+  let filled: CountingRegistry | undefined;
   if (workload.isDone) {
-    filled = cleanup.use(await startDockerRegistry());
+    filled = cleanup.use(await startRegistry('docker'));
     await pushContent(filled.url, REPOSITORY, workload.content);
   }
   const owned = cleanup.move();
@@ -53,13 +49,13 @@ export async function openStage(workload: Workload): Promise<Stage> {
 async function openRun(
   workload: Workload,
   content: Content,
-  source: DockerRegistry,
-  filled: DockerRegistry | undefined,
+  source: CountingRegistry,
+  filled: CountingRegistry | undefined,
 ): Promise<RunStage> {
   await using cleanup = new AsyncDisposableStack();
-  const link = async (registry: DockerRegistry, speed: LineSpeed | undefined) =>
+  const link = async (registry: CountingRegistry, speed: LineSpeed | undefined) =>
     speed && cleanup.use(await startLink(registry.host, speed));
-  const destination = filled ?? cleanup.use(await startDockerRegistry());
+  const destination = filled ?? cleanup.use(await startRegistry(workload.into ?? 'docker'));
   const toSource = await link(source, workload.source);
   const toDestination = await link(destination, workload.destination);
   await source.forgetRequests();
@@ -75,8 +71,13 @@ async function openRun(
     },
     toSource,
     toDestination,
-    async requests() {
-      return {source: await source.requests(), destination: await destination.requests()};
+    async counts() {
+      const read = await source.requests();
+      const written = await destination.requests();
+      return {
+        requests: read.length + written.length,
+        readBytes: read.reduce((sum, {bytes}) => sum + bytes, 0),
+      };
     },
     differences: () => findDifferences(destination.url, content),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

@@ -1,5 +1,6 @@
 import type {ContentSpec} from './content.ts';
 import type {LineSpeed} from './delayed-line.ts';
+import type {RegistryKind} from './registries.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -14,6 +15,8 @@ export interface Workload {
   readonly source?: LineSpeed;
   /** The way to the destination; undefined: loopback. */
   readonly destination?: LineSpeed;
+  /** What the destination is; default: docker-registry. */
+  readonly into?: RegistryKind;
   /** The destination has it all before the tool begins. */
   readonly isDone?: true;
   /** The tool is killed when this part of the bytes has reached the destination, then run again. */
@@ -61,10 +64,12 @@ export const WORKLOADS: readonly Workload[] = [
   },
   {
     id: 'E',
-    title: 'the same layer, killed (SIGKILL) half-way and run again',
+    title:
+      'the same layer to a registry that keeps cut uploads (ours), killed (SIGKILL) half-way and run again',
     content: ONE_LAYER,
     source: FAR_AND_SLOW,
     destination: FAR,
+    into: 'gitlab',
     killAt: 0.5,
   },
   {
