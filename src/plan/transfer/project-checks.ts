@@ -92,7 +92,7 @@ function* roleChecks(project: ProjectFacts, target: TargetFacts) {
   if (accessLevel === 0) {
     yield warn(
       'ROLE_MISSING',
-      `${fullPath} role`,
+      fullPath,
       `GitLab does not tell the role that the token has in ${fullPath}; it must be that of ${role}`,
       hint,
     );

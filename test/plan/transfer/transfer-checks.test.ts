@@ -201,6 +201,7 @@ describe('the checks of a transfer', () => {
 
   it('do not claim what a fault contradicts', () => {
     expect(passed({project: {archived: true}})).not.toContain('PROJECT_READY');
+    expect(passed({project: {accessLevel: 0}})).not.toContain('PROJECT_READY');
     expect(passed({target: {taken: {atTarget: TO}}})).not.toContain('TARGET_FREE');
     expect(passed({token: {scopes: []}})).not.toContain('TOKEN_READY');
     expect(passed({rules: {tags: [{pattern: '*', immutable: true}]}})).not.toContain('RULES_READY');
