@@ -121,21 +121,21 @@ class Sender {
 
 /** Reads up to the end of the head of the final answer; those before it (1xx) tell nothing that we need. */
 async function readHead(connection: BulkConnection, method: string): Promise<ResponseHead> {
-  let text = '';
-  for (;;) {
+  let head = Buffer.alloc(0);
+  while (head.length < HEAD_LIMIT) {
     const bytes = await connection.read();
     if (bytes === undefined) throw new errors.SocketError('other side closed');
-    text += Buffer.from(bytes).toString('latin1');
-    for (let end = text.indexOf(END_OF_HEAD); end >= 0; end = text.indexOf(END_OF_HEAD)) {
-      const head = parseResponseHead(text.slice(0, end), method);
-      text = text.slice(end + END_OF_HEAD.length);
-      if (head.status === 101) throw notHttp('HPE_INVALID_CONSTANT', 'a switch of protocols');
-      if (head.status < 200) continue;
-      connection.unread(text.length);
-      return head;
-    }
-    if (text.length > HEAD_LIMIT) throw notHttp('HPE_HEADER_OVERFLOW', 'the head has no end');
+    const before = head.length;
+    head = Buffer.concat([head, bytes.subarray(0, HEAD_LIMIT)]);
+    const end = head.indexOf(END_OF_HEAD);
+    if (end < 0) continue;
+    connection.unread(bytes.byteLength - (end + END_OF_HEAD.length - before));
+    const parsed = parseResponseHead(head.toString('latin1', 0, end), method);
+    if (parsed.status === 101) throw notHttp('HPE_INVALID_CONSTANT', 'a switch of protocols');
+    if (parsed.status >= 200) return parsed;
+    head = Buffer.alloc(0);
   }
+  throw notHttp('HPE_HEADER_OVERFLOW', 'the head has no end');
 }
 
 const END_OF_HEAD = '\r\n\r\n';

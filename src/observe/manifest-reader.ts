@@ -6,8 +6,8 @@ import {isForeignLayerType} from '../model/media-type.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 
-/** What the destination has for tags of the source: those that are there, while they are being asked for. */
-export type KnownTags = ReadonlyMap<Tag, Promise<Digest | undefined>>;
+/** What the destination has for tags of the source, perhaps while it is being asked for. */
+export type KnownTags = ReadonlyMap<Tag, Digest | Promise<Digest | undefined>>;
 
 /** Reads manifest graphs of one source repository, each manifest once. */
 export class ManifestReader {

@@ -5,6 +5,9 @@ import {TransshipError} from '../model/error.ts';
 
 type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
 
+/** Why a read was ended; made once, since every blob ends with it. */
+const LET_GO = new Error('nobody wants the bytes any more');
+
 /** Opens the source's bytes from an offset to the blob's end; the signal ends a read that hangs. */
 export type OpenFrom = (offset: number, signal: AbortSignal) => Bytes;
 
@@ -125,7 +128,7 @@ export class BlobCursor implements AsyncDisposable {
     const stream = this.#stream;
     this.#stream = undefined;
     this.#rest = undefined;
-    stream?.end.abort();
+    stream?.end.abort(LET_GO);
     await stream?.chunks.return();
   }
 }

@@ -7,9 +7,12 @@ const SETTLE_MS = 200;
 /** How long a count is then watched before it is judged, in ms. */
 const WATCH_MS = 200;
 
+/** Where whoever takes the bytes is busy with them for more than this part of the time, more of them are of no use. */
+const BUSY = 0.5;
+
 /**
  * Finds how many connections to read a blob over: takes more as long as the rate grows with them, then stays at the
- * last count that helped. A line that one connection fills is not crowded with more.
+ * last count that helped. A line that one connection fills is not crowded with more, nor one to a slower taker.
  */
 export class ConnectionCount {
   readonly #limit: number;
@@ -17,6 +20,7 @@ export class ConnectionCount {
   #before: {readonly count: number; readonly rate: number} = {count: 1, rate: 0};
   #watchedFrom: number;
   #bytes = 0;
+  #busyMs = 0;
   #settled = false;
 
   /** @param now ms, of a clock that only goes forward */
@@ -35,13 +39,19 @@ export class ConnectionCount {
     this.#bytes += bytes;
     const ms = now - this.#watchedFrom;
     if (ms < WATCH_MS) return;
-    this.#judge(this.#bytes / ms);
+    this.#judge(this.#bytes / ms, this.#busyMs / ms);
     this.#watchedFrom = now + SETTLE_MS;
     this.#bytes = 0;
+    this.#busyMs = 0;
   }
 
-  #judge(rate: number): void {
-    if (rate < this.#before.rate * WORTH) {
+  /** Tells that whoever takes the bytes was busy with some for so many ms, just now. */
+  taken(ms: number, now: number): void {
+    if (now >= this.#watchedFrom) this.#busyMs += ms;
+  }
+
+  #judge(rate: number, busy: number): void {
+    if (busy > BUSY || rate < this.#before.rate * WORTH) {
       this.#count = this.#before.count;
       this.#settled = true;
       return;

@@ -43,7 +43,10 @@ export async function* readParts(
       const [part] = parts;
       for await (const chunk of part.chunks()) {
         position += chunk.byteLength;
+        const given = performance.now();
         yield chunk;
+        const now = performance.now();
+        count.taken(now - given, now);
       }
       hasRanges = !part.hasNoRanges;
       if (!hasRanges) break;
