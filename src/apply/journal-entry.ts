@@ -1,5 +1,6 @@
 import {z} from 'zod';
 import {isDigest} from '../model/digest.ts';
+import {isTag} from '../model/reference.ts';
 
 const digest = z.string().refine(isDigest, {error: 'not a digest'});
 const errorData = z.object({
@@ -35,6 +36,12 @@ export const journalEntry = z.discriminatedUnion('type', [
   }),
   /** A tag at the old path of a transfer is about to be deleted; written before it is. */
   z.object({type: z.literal('delete'), repository: z.string(), tag: z.string(), digest}),
+  /** A tag that came or moved after planning is taken along. */
+  z.object({
+    type: z.literal('adopt'),
+    repository: z.string(),
+    tag: z.string().refine(isTag, {error: 'not a tag'}),
+  }),
   /** What follows takes the transfer back: what the steps before did no longer counts. */
   z.object({type: z.literal('rollback')}),
   z.object({

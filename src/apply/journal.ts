@@ -2,6 +2,7 @@ import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RunEnd} from '../model/outcome.ts';
 import type {SavedUpload} from '../model/port.ts';
+import type {Tag} from '../model/reference.ts';
 import type {JournalEntry} from './journal-entry.ts';
 import {JournalWriter, readJournal} from './journal-file.ts';
 import {lockJournal, type Processes} from './journal-lock.ts';
@@ -12,6 +13,8 @@ export interface Journal extends AsyncDisposable {
   readonly continues: boolean;
   /** The upload that an earlier run left for this blob. */
   savedUpload(digest: Digest, to: string): SavedUpload | undefined;
+  /** Tags that earlier runs of a transfer took along beside those of the plan. */
+  readonly adopted: readonly {readonly repository: string; readonly tag: Tag}[];
   append(entry: JournalEntry): Promise<void>;
   end(result: RunEnd): Promise<void>;
 }
@@ -56,6 +59,7 @@ async function openLocked(
   return {
     continues: entries.length > 0,
     savedUpload: (digest, to) => uploads.get(uploadKey(digest, to)),
+    adopted: entries.filter((entry) => entry.type === 'adopt'),
     append: (entry) => writer.append(entry),
     end: (result) => writer.append({type: 'end', result, at: now().toISOString()}),
     [Symbol.asyncDispose]: async () => {

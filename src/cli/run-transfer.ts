@@ -24,6 +24,7 @@ import type {Session} from './session.ts';
 export interface TransferRunFlags extends RunFlags, GitLabFlags {
   readonly yes?: boolean;
   readonly removeDonor?: boolean;
+  readonly adoptNewTags?: boolean;
 }
 
 /** Applies the plan of a transfer. @throws TransshipError the first check that forbids it */
@@ -109,6 +110,7 @@ async function contextOf(
     report,
     settings: settingsOf(flags),
     mayDelete: consent(flags, io),
+    adoptNewTags: flags.adoptNewTags === true,
     patience: DEFAULT_PATIENCE,
   };
 }

@@ -5,10 +5,11 @@ import {interrupted} from '../../transfer/interrupted.ts';
 import type {Interruption} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
 import {errorData} from '../error-data.ts';
+import {planWithTags} from './adopt-tags.ts';
+import {adopted, begin} from './begin.ts';
 import {changePath} from './change-path.ts';
 import {deleteOld} from './delete-old.ts';
 import {carriageOf} from './expected-at.ts';
-import {type OldTag, readOldTags} from './old-tags.ts';
 import {pausePolicy, resumePolicy, tellOldRules} from './policy.ts';
 import {pull, push} from './pull-push.ts';
 import {retag} from './retag.ts';
@@ -16,7 +17,10 @@ import type {StepEnd} from './step-end.ts';
 import {stepResult, Tally} from './tally.ts';
 import type {TransferContext, TransferRun} from './transfer-context.ts';
 import {verifyDonor, verifyTarget} from './verify-place.ts';
-import {throwIfTaken, whereabouts} from './whereabouts.ts';
+import {whereabouts} from './whereabouts.ts';
+
+/** How often tags are taken along that came while the old path was emptied: somebody who pushes all the time wins. */
+const ADOPTION_LIMIT = 5;
 
 /**
  * Carries a transfer out, step by step, each proved before the next. Nothing is believed that an earlier run wrote
@@ -39,25 +43,14 @@ export async function applyTransfer(
     progress: {where, isDonorProved: false},
   };
   const tally = new Tally(plan.id);
-  const stop = where === 'before' ? await whyNotBegin(plan, run) : undefined;
+  const known = await planWithTags(plan, journal.adopted, run);
+  const begun = where === 'before' ? await begin(known, run) : {plan: known};
   report({type: 'run-started', plan: plan.id, ...sizeOf(plan)});
-  const result = stop === undefined ? await runSteps(plan, run, tally) : stopped(plan, tally, stop);
+  const result =
+    'stop' in begun ? stopped(plan, tally, begun.stop) : await runSteps(begun.plan, run, tally);
   await journal.end(result.result);
   reportEnd(result, report);
   return result;
-}
-
-/**
- * What keeps a run from beginning while the project is at its old path; undefined: nothing.
- * @throws TransshipError NAME_TAKEN; USAGE where nobody can be asked
- */
-async function whyNotBegin(plan: TransferPlan, run: TransferRun): Promise<StepEnd | undefined> {
-  await throwIfTaken(plan, run.context, run.call);
-  const {planned, drift} = await readOldTags(plan, run);
-  if (drift.length > 0) return {end: 'drift', drift};
-  const deletes = plan.steps.some(({kind}) => kind === 'delete-old');
-  if (!deletes || planned.length === 0) return undefined;
-  return (await mayDelete(plan, planned, run)) ? undefined : {end: 'stopped'};
 }
 
 function stopped(plan: TransferPlan, tally: Tally, stop: StepEnd): RunResult {
@@ -65,35 +58,29 @@ function stopped(plan: TransferPlan, tally: Tally, stop: StepEnd): RunResult {
   return stop.end === 'drift' ? tally.result('drift', stop.drift) : tally.result('interrupted');
 }
 
-/** @throws TransshipError USAGE where nobody can be asked */
-async function mayDelete(
-  {project, donor}: TransferPlan,
-  tags: readonly OldTag[],
-  {context}: TransferRun,
-): Promise<boolean> {
-  if (context.mayDelete === undefined) {
-    throw new TransshipError(
-      'USAGE',
-      `the plan deletes the tags of ${project.from}, and there is no terminal to ask at`,
-      {side: 'local', hint: 'agree beforehand with --yes; nothing was done'},
-    );
-  }
-  const repositories = new Set(tags.map(({repository}) => repository)).size;
-  const question = {tags: tags.length, repositories, project: project.from, donor: donor.path};
-  return context.mayDelete(question);
-}
-
-async function runSteps(plan: TransferPlan, run: TransferRun, tally: Tally): Promise<RunResult> {
+async function runSteps(planned: TransferPlan, run: TransferRun, tally: Tally): Promise<RunResult> {
+  let plan = planned;
   let last: StepEnd = {end: 'present'};
-  for (const step of plan.steps) {
-    const isOver = last.end !== 'done' && last.end !== 'present';
-    if (isOver) {
+  let adoptions = 0;
+  for (let at = 0; at < plan.steps.length; at += 1) {
+    const step = plan.steps[at];
+    if (step === undefined) break;
+    if (last.end !== 'done' && last.end !== 'present') {
       ended({id: step.id, outcome: 'not-started'}, run);
       tally.add(step.id, {end: 'stopped'});
       continue;
     }
     last = await runStep(plan, step, run);
     tally.add(step.id, last);
+    if (step.kind !== 'delete-old' || last.end !== 'drift' || adoptions >= ADOPTION_LIMIT) continue;
+    const extended = await adopted(plan, last.drift, run);
+    if (extended === undefined) continue;
+    // What came meanwhile has to be pulled and proved before anything more is deleted.
+    plan = extended;
+    run.progress.isDonorProved = false;
+    adoptions += 1;
+    last = {end: 'done'};
+    at = plan.steps.findIndex(({kind}) => kind === 'pull') - 1;
   }
   switch (last.end) {
     case 'done':

@@ -29,3 +29,12 @@ export async function ensureDonor(
   if (project.cleanupPolicy?.enabled === true)
     await projects.setCleanupPolicy(project.id, {enabled: false}, call);
 }
+
+/** Whether the donor can be asked: the registry answers nobody for a project that is not there. */
+export async function isDonorThere(
+  {donor}: TransferPlan,
+  {context, call}: TransferRun,
+): Promise<boolean> {
+  if (donor.kind === 'directory') return true;
+  return (await context.gitlab.projects.find(donor.id ?? donor.path, call)) !== undefined;
+}

@@ -7,6 +7,7 @@ import type {Tag} from '../../model/reference.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {OBSERVE_CONCURRENCY} from '../../observe/observe-source.ts';
 import {inOrder} from '../find-drift.ts';
+import {isDonorThere} from './donor-project.ts';
 import type {TransferRun} from './transfer-context.ts';
 
 /** A tag at the old path, and what it points to. */
@@ -92,19 +93,16 @@ async function readRepository(
   return read.filter((one) => one !== undefined);
 }
 
-/** Asks the donor for a tag. A donor project that is not there yet has none, and its registry answers nobody. */
+/** Asks the donor for a tag. A donor project that is not there yet has none. */
 function donorReader(
-  {donor: place}: TransferPlan,
-  {context, call}: TransferRun,
+  plan: TransferPlan,
+  run: TransferRun,
 ): (donor: string, tag: Tag, digest: Digest) => Promise<boolean> {
   let isThere: Promise<boolean> | undefined;
   return async (donor, tag, digest) => {
-    isThere ??= place.kind === 'directory' ? Promise.resolve(true) : isProject(place);
+    isThere ??= isDonorThere(plan, run);
     if (!(await isThere)) return false;
-    return (await context.repositories.destination(donor).head(tag, call))?.digest === digest;
+    const {repositories} = run.context;
+    return (await repositories.destination(donor).head(tag, run.call))?.digest === digest;
   };
-
-  async function isProject({id, path}: {readonly id?: number; readonly path: string}) {
-    return (await context.gitlab.projects.find(id ?? path, call)) !== undefined;
-  }
 }

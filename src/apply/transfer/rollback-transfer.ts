@@ -4,6 +4,7 @@ import type {BlobAction, CopyStep} from '../../model/plan.ts';
 import type {Carriage, TransferPlan} from '../../model/transfer-plan.ts';
 import type {Interruption} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
+import {planWithTags} from './adopt-tags.ts';
 import {carriageOf} from './expected-at.ts';
 import {resumePolicy} from './policy.ts';
 import {carry} from './pull-push.ts';
@@ -19,14 +20,15 @@ import {whereabouts} from './whereabouts.ts';
  * @throws TransshipError ROLLBACK_TOO_LATE once the project has moved; what the registry and GitLab refuse
  */
 export async function rollbackTransfer(
-  plan: TransferPlan,
+  planned: TransferPlan,
   context: TransferContext,
   interruption: Interruption,
 ): Promise<RunResult> {
   const call = {signal: interruption.aborted};
-  const where = await whereabouts(plan, context, call);
-  if (where !== 'before') throw tooLate(plan);
+  const where = await whereabouts(planned, context, call);
+  if (where !== 'before') throw tooLate(planned);
   const run = {context, interruption, call, progress: {where, isDonorProved: false}};
+  const plan = await planWithTags(planned, context.journal.adopted, run);
   const way = backward(plan);
   const {blobs, bytes} = plan.totals;
   const steps = way.copies.length;

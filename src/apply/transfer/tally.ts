@@ -6,7 +6,8 @@ import type {StepEnd} from './step-end.ts';
 /** Gathers what came of the steps of a transfer: each step, after it its images. */
 export class Tally {
   readonly #plan: Digest;
-  readonly #steps: StepResult[] = [];
+  /** By id; a step that was done once more counts as it ended last. */
+  readonly #steps = new Map<string, StepResult>();
   readonly #blobs = {copied: 0, mounted: 0, present: 0};
   #sent = 0;
 
@@ -15,7 +16,8 @@ export class Tally {
   }
 
   add(id: string, end: StepEnd): void {
-    this.#steps.push(stepResult(id, end), ...(end.images ?? []));
+    for (const result of [stepResult(id, end), ...(end.images ?? [])])
+      this.#steps.set(result.id, result);
     if (end.counts === undefined) return;
     this.#blobs.copied += end.counts.copied;
     this.#blobs.mounted += end.counts.mounted;
@@ -27,7 +29,7 @@ export class Tally {
     return {
       plan: this.#plan,
       result,
-      steps: this.#steps,
+      steps: [...this.#steps.values()],
       bytes: {sent: this.#sent},
       blobs: this.#blobs,
       ...(drift === undefined ? {} : {drift}),

@@ -18,6 +18,8 @@ export interface TransferContext extends CarryContext {
    * has agreed beforehand.
    */
   readonly mayDelete: ((question: DeletionQuestion) => Promise<boolean>) | undefined;
+  /** Tags that came or moved after planning are taken along, instead of stopping the run. */
+  readonly adoptNewTags: boolean;
   /** How long to wait for what GitLab does in the background. */
   readonly patience: Patience;
 }

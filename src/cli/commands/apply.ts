@@ -20,6 +20,7 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     )
     .argument('<plan>', 'the file that "plan … --out" wrote')
     .option('--yes', 'do not ask before anything is deleted (copies delete nothing)')
+    .option('--adopt-new-tags', 'of a transfer: take tags along that came or moved after planning')
     .option('--remove-donor', 'of a transfer: take the images away from the donor at the end')
     .addHelpText(
       'after',

@@ -8,17 +8,10 @@ import {rollbackTransfer} from '../../../src/apply/transfer/rollback-transfer.ts
 import type {TransferContext} from '../../../src/apply/transfer/transfer-context.ts';
 import {compareAt} from '../../../src/apply/transfer/verify-place.ts';
 import type {TransferPlace} from '../../../src/apply/transfer/expected-at.ts';
-import {GitLab} from '../../../src/gitlab/gitlab.ts';
-import {parseGitLabUrl} from '../../../src/gitlab/gitlab-url.ts';
-import {gatherTransferFacts} from '../../../src/gitlab/preflight/gather-facts.ts';
-import {HttpClient} from '../../../src/http/client.ts';
 import type {RunEvent} from '../../../src/model/event.ts';
 import type {RunResult, VerifyResult} from '../../../src/model/outcome.ts';
 import {parseReference, type Tag} from '../../../src/model/reference.ts';
 import type {TransferPlan} from '../../../src/model/transfer-plan.ts';
-import {OciLayout} from '../../../src/places/oci-layout.ts';
-import {makeTransferPlan} from '../../../src/plan/transfer/transfer-plan.ts';
-import {Registry} from '../../../src/registry/registry.ts';
 import type {Exchange, Intercept} from '../../../src/sandbox/exchange.ts';
 import type {GitLabSandbox} from '../../../src/sandbox/gitlab/gitlab-sandbox.ts';
 import {emptyReply} from '../../../src/sandbox/reply.ts';
@@ -29,9 +22,8 @@ import {startRig} from '../../sandbox/gitlab/rig.ts';
 import {layoutDirectory} from '../../support/fixtures.ts';
 import {NEVER} from '../../support/streams.ts';
 import {tempDirectory} from '../../support/temp.ts';
+import {makePlan, openClients, TOKEN} from './clients.ts';
 import {HASTY} from '../../support/transfer-rig.ts';
-
-const TOKEN = 'ada-api';
 
 export type DonorKind = 'directory' | 'project';
 
@@ -51,6 +43,7 @@ export interface RunOptions {
   readonly stopping?: AbortSignal;
   /** The second; it stands for a kill: what was under way ends wherever it was. */
   readonly killed?: AbortSignal;
+  readonly adoptNewTags?: boolean;
   /** What comes of asking whether tags may be deleted. Default: they may. */
   readonly consent?: 'given' | 'refused' | 'nobody';
 }
@@ -205,7 +198,7 @@ export class TransferRig implements AsyncDisposable {
 
   /** Each run has clients of its own, as if it were a process. */
   async #run<T>(
-    {onEvent, killed = NEVER, consent = 'given'}: RunOptions,
+    {onEvent, killed = NEVER, consent = 'given', adoptNewTags = false}: RunOptions,
     work: (context: TransferContext) => Promise<T>,
   ): Promise<T> {
     await using clients = openClients(this.sandbox);
@@ -226,6 +219,7 @@ export class TransferRig implements AsyncDisposable {
         onFailure: 'continue',
       },
       mayDelete: consent === 'nobody' ? undefined : () => Promise.resolve(consent === 'given'),
+      adoptNewTags,
       patience: {everyMs: 1, limitMs: 20},
     });
   }
@@ -234,6 +228,7 @@ export class TransferRig implements AsyncDisposable {
     return {
       continues: this.journal.length > 0,
       savedUpload: () => undefined,
+      adopted: this.journal.filter((entry) => entry.type === 'adopt'),
       append: async (entry) => {
         killed.throwIfAborted();
         this.journal.push(entry);
@@ -246,59 +241,4 @@ export class TransferRig implements AsyncDisposable {
 
 function ends({stopping = NEVER, killed = NEVER}: RunOptions) {
   return {stopping, aborted: killed};
-}
-
-function openClients({host, url}: GitLabSandbox) {
-  const http = new HttpClient({
-    retry: {attempts: 2, attemptsAt500: 1, baseMs: 1, capMs: 1, budgetMs: 100},
-  });
-  const credentials = {kind: 'basic', username: 'ada', password: TOKEN} as const;
-  const registry = new Registry({
-    host,
-    side: 'source',
-    http,
-    plainHttp: true,
-    credentials: () => Promise.resolve(credentials),
-  });
-  const layouts = new Map<string, OciLayout>();
-  const place = (name: string) => {
-    if (!name.startsWith('oci:')) return registry.repository(parseReference(name).path);
-    const layout = layouts.get(name) ?? new OciLayout(name.slice('oci:'.length));
-    layouts.set(name, layout);
-    return layout;
-  };
-  const gitlab = new GitLab({
-    url: parseGitLabUrl(url),
-    token: {kind: 'access-token', value: TOKEN},
-    http,
-    patience: {everyMs: 1, limitMs: 1_000},
-  });
-  return {gitlab, registry, place, [Symbol.asyncDispose]: () => http[Symbol.asyncDispose]()};
-}
-
-async function makePlan(
-  sandbox: GitLabSandbox,
-  donor: {readonly kind: DonorKind; readonly path: string},
-  {to = 'new_org/build/renamed', staged = true}: TransferRigOptions,
-): Promise<TransferPlan> {
-  await using clients = openClients(sandbox);
-  const {gitlab, registry, place} = clients;
-  const wish = {gitlab: sandbox.url, project: 'org/build/app', to, donor};
-  const facts = await gatherTransferFacts(
-    {wish, staged, createDonor: true},
-    {
-      gitlab,
-      tokenKind: 'access-token',
-      openRegistry: () => registry,
-      openDonor: place,
-      freeBytes: () => Promise.resolve(undefined),
-      now: () => Date.now(),
-      progress: () => undefined,
-    },
-    {signal: NEVER},
-  );
-  const plan = makeTransferPlan(facts);
-  const forbidden = plan.checks.find(({result}) => result === 'forbid');
-  if (forbidden) throw new Error(`the plan is forbidden: ${forbidden.message}`);
-  return plan;
 }

@@ -1,0 +1,61 @@
+import {TransshipError} from '../../model/error.ts';
+import type {Drift} from '../../model/outcome.ts';
+import type {TransferPlan} from '../../model/transfer-plan.ts';
+import {adoptable, planWithTags} from './adopt-tags.ts';
+import {readOldTags} from './old-tags.ts';
+import type {StepEnd} from './step-end.ts';
+import type {TransferRun} from './transfer-context.ts';
+import {throwIfTaken} from './whereabouts.ts';
+
+/** What is carried out, or what keeps the run from beginning. */
+export type Begun = {readonly plan: TransferPlan} | {readonly stop: StepEnd};
+
+/**
+ * Before the first step, while the project is at its old path: the new path is free, the tags are as planned, and
+ * somebody agrees that they are deleted.
+ * @throws TransshipError NAME_TAKEN; USAGE where nobody can be asked
+ */
+export async function begin(plan: TransferPlan, run: TransferRun): Promise<Begun> {
+  await throwIfTaken(plan, run.context, run.call);
+  const {planned, drift} = await readOldTags(plan, run);
+  const whole = drift.length === 0 ? plan : await adopted(plan, drift, run);
+  if (whole === undefined) return {stop: {end: 'drift', drift}};
+  const deletes = plan.steps.some(({kind}) => kind === 'delete-old');
+  const names = [...planned, ...drift].map(({repository, tag}) => ({repository, tag}));
+  if (!deletes || names.length === 0) return {plan: whole};
+  return (await mayDelete(plan, names, run)) ? {plan: whole} : {stop: {end: 'stopped'}};
+}
+
+/** The plan with the tags of the drift; undefined: that was not asked for, or not all of them can be taken along. */
+export async function adopted(
+  plan: TransferPlan,
+  drift: readonly Drift[],
+  run: TransferRun,
+): Promise<TransferPlan | undefined> {
+  const {adoptNewTags, journal, report} = run.context;
+  const tags = adoptNewTags && plan.way === 'staged' ? adoptable(plan, drift) : undefined;
+  if (tags === undefined) return undefined;
+  for (const {repository, tag} of tags) {
+    await journal.append({type: 'adopt', repository, tag});
+    const message = `${repository}:${tag} came or moved after planning, and is taken along`;
+    report({type: 'notice', code: 'TAG_ADOPTED', message});
+  }
+  return planWithTags(plan, tags, run);
+}
+
+async function mayDelete(
+  {project, donor}: TransferPlan,
+  tags: readonly {readonly repository: string}[],
+  {context}: TransferRun,
+): Promise<boolean> {
+  if (context.mayDelete === undefined) {
+    throw new TransshipError(
+      'USAGE',
+      `the plan deletes the tags of ${project.from}, and there is no terminal to ask at`,
+      {side: 'local', hint: 'agree beforehand with --yes; nothing was done'},
+    );
+  }
+  const repositories = new Set(tags.map(({repository}) => repository)).size;
+  const question = {tags: tags.length, repositories, project: project.from, donor: donor.path};
+  return context.mayDelete(question);
+}

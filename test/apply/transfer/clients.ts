@@ -1,0 +1,71 @@
+import {GitLab} from '../../../src/gitlab/gitlab.ts';
+import {parseGitLabUrl} from '../../../src/gitlab/gitlab-url.ts';
+import {gatherTransferFacts} from '../../../src/gitlab/preflight/gather-facts.ts';
+import {HttpClient} from '../../../src/http/client.ts';
+import {parseReference} from '../../../src/model/reference.ts';
+import type {TransferPlan} from '../../../src/model/transfer-plan.ts';
+import {OciLayout} from '../../../src/places/oci-layout.ts';
+import {makeTransferPlan} from '../../../src/plan/transfer/transfer-plan.ts';
+import {Registry} from '../../../src/registry/registry.ts';
+import type {GitLabSandbox} from '../../../src/sandbox/gitlab/gitlab-sandbox.ts';
+import {NEVER} from '../../support/streams.ts';
+
+/** Of somebody who owns both groups. */
+export const TOKEN = 'ada-api';
+
+/** What one process speaks with the sandbox by. */
+export function openClients({host, url}: GitLabSandbox) {
+  const http = new HttpClient({
+    retry: {attempts: 2, attemptsAt500: 1, baseMs: 1, capMs: 1, budgetMs: 100},
+  });
+  const credentials = {kind: 'basic', username: 'ada', password: TOKEN} as const;
+  const registry = new Registry({
+    host,
+    side: 'source',
+    http,
+    plainHttp: true,
+    credentials: () => Promise.resolve(credentials),
+  });
+  const layouts = new Map<string, OciLayout>();
+  const place = (name: string) => {
+    if (!name.startsWith('oci:')) return registry.repository(parseReference(name).path);
+    const layout = layouts.get(name) ?? new OciLayout(name.slice('oci:'.length));
+    layouts.set(name, layout);
+    return layout;
+  };
+  const gitlab = new GitLab({
+    url: parseGitLabUrl(url),
+    token: {kind: 'access-token', value: TOKEN},
+    http,
+    patience: {everyMs: 1, limitMs: 1_000},
+  });
+  return {gitlab, registry, place, [Symbol.asyncDispose]: () => http[Symbol.asyncDispose]()};
+}
+
+/** Plans the move of `org/build/app`. */
+export async function makePlan(
+  sandbox: GitLabSandbox,
+  donor: {readonly kind: 'directory' | 'project'; readonly path: string},
+  {to = 'new_org/build/renamed', staged = true}: {readonly to?: string; readonly staged?: boolean},
+): Promise<TransferPlan> {
+  await using clients = openClients(sandbox);
+  const {gitlab, registry, place} = clients;
+  const wish = {gitlab: sandbox.url, project: 'org/build/app', to, donor};
+  const facts = await gatherTransferFacts(
+    {wish, staged, createDonor: true},
+    {
+      gitlab,
+      tokenKind: 'access-token',
+      openRegistry: () => registry,
+      openDonor: place,
+      freeBytes: () => Promise.resolve(undefined),
+      now: () => Date.now(),
+      progress: () => undefined,
+    },
+    {signal: NEVER},
+  );
+  const plan = makeTransferPlan(facts);
+  const forbidden = plan.checks.find(({result}) => result === 'forbid');
+  if (forbidden) throw new Error(`the plan is forbidden: ${forbidden.message}`);
+  return plan;
+}
