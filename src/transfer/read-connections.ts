@@ -10,7 +10,8 @@ export class ReadConnections {
   readonly #limit: number;
   /** Sources that answered a range with the whole: there is no use in asking again. */
   readonly #withoutRanges = new Set<string>();
-  #inUse = 0;
+  #lent = 0;
+  #transfers = 0;
 
   /** @param partSize bytes of one ranged request */
   constructor(limit = 10, partSize?: number) {
@@ -23,20 +24,24 @@ export class ReadConnections {
     return this.#limit;
   }
 
-  /** Counts a connection that a transfer has by right. */
-  take(): void {
-    this.#inUse += 1;
+  /** Counts a transfer, until it leaves, with the one connection that it has by right. */
+  enter(): void {
+    this.#transfers += 1;
   }
 
-  /** Lends one, if there is one. */
+  leave(): void {
+    this.#transfers -= 1;
+  }
+
+  /** Lends one, if there is one: the fewer the more transfers there are, which read side by side anyway. */
   tryTake(): boolean {
-    if (this.#inUse >= this.#limit) return false;
-    this.#inUse += 1;
+    if (this.#lent + this.#transfers - 1 >= this.#limit) return false;
+    this.#lent += 1;
     return true;
   }
 
   release(): void {
-    this.#inUse -= 1;
+    this.#lent -= 1;
   }
 
   servesRanges(source: string): boolean {

@@ -18,6 +18,24 @@ export async function* readParts(
   call: Call,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const {connections} = context;
+  connections.enter();
+  try {
+    const position = yield* readSomeParts(source, blob, offset, context, call);
+    if (position < blob.size) yield* readBlob(source, blob, position, context, call);
+  } finally {
+    connections.leave();
+  }
+}
+
+/** Reads as long as parts are of use. @returns the offset of what is left */
+async function* readSomeParts(
+  source: RepositoryReader,
+  blob: Descriptor,
+  offset: number,
+  context: ReadContext,
+  call: Call,
+): AsyncGenerator<Uint8Array, number, undefined> {
+  const {connections} = context;
   const {buffers} = connections;
   const stop = new AbortController();
   const partCall = {signal: AbortSignal.any([call.signal, stop.signal])};
@@ -61,12 +79,6 @@ export async function* readParts(
     // Their buffers are not used again: what was given away last may still be on its way out.
     parts.forEach(() => connections.release());
   }
-  if (position >= blob.size) return;
   if (!hasRanges) connections.cannotServeRanges(source.name);
-  connections.take();
-  try {
-    yield* readBlob(source, blob, position, context, call);
-  } finally {
-    connections.release();
-  }
+  return position;
 }

@@ -76,7 +76,7 @@ describe('reading in parts', () => {
     const content = randomBytes(4 * PART);
     const blob = await rig.blob(content.length, content);
     const connections = new ReadConnections(1, PART);
-    connections.take();
+    connections.enter();
     const read = await readAll(readParts(rig.source, blob, 0, contextOf(connections), call));
     expect(read.equals(content)).toBe(true);
     const reads = rig.sandboxes.source.log.entries.filter(({kind}) => kind === 'blob');
