@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import {readFileSync} from 'node:fs';
 import {homedir} from 'node:os';
+import {setFlagsFromString} from 'node:v8';
 import {Redactor} from '../http/secrets.ts';
 import type {Io} from './io.ts';
 import {askAtTerminal} from './ask.ts';
@@ -8,6 +9,10 @@ import {isRunning} from './is-running.ts';
 import {runProgram} from './program.ts';
 import {redactedSink, redactedStream} from './redacted.ts';
 import {listenForSignals} from './signals.ts';
+
+// V8 grows its young generation to a hundred MiB where many small requests go on, although what lives is a tenth of that.
+// Kept as small as it begins, 500 tags peak at 150 MiB in place of 210, for 3 % more processor time.
+setFlagsFromString('--semi-space-growth-factor=1');
 
 const redactor = new Redactor();
 const {stdout, stderr} = process;
