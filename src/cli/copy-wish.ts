@@ -41,6 +41,12 @@ export function readCopyWish(from: string, to: string, filters: WishFilters): Co
       'name a tag at the source, or none at the destination',
     );
   }
+  if (!isWhole && TAG_FILTERS.some((filter) => filters[filter] !== undefined)) {
+    throw usage(
+      `${from} is one image, and the filters of tags choose among many`,
+      'leave the tag or digest out, or the filters',
+    );
+  }
   const toTag = destination.tag ?? source.tag;
   return {
     wish: {
@@ -53,6 +59,8 @@ export function readCopyWish(from: string, to: string, filters: WishFilters): Co
     ...(isWhole || toTag === undefined ? {} : {toTag}),
   };
 }
+
+const TAG_FILTERS = ['tags', 'excludeTags', 'semver', 'newest', 'newerThan'] as const;
 
 function copyEnd(place: Place): CopyEnd {
   switch (place.transport) {

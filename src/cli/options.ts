@@ -67,7 +67,7 @@ export function addRunFlags(command: Command): Command {
         .default('continue'),
     )
     .option('--jobs <n>', 'blobs on their way at once (default: found by itself)', wholeNumber)
-    .option('--chunk-size <size>', 'bytes of an upload chunk, such as 32MiB', byteSize)
+    .option('--chunk-size <size>', 'bytes of an upload chunk, such as 32MiB', chunkSize)
     .option('--limit-rate <rate>', 'bytes per second, over all transfers, such as 10MiB', byteSize);
 }
 
@@ -107,6 +107,9 @@ export function wholeNumber(text: string): number {
   throw new InvalidArgumentError('write a whole number, 1 or more');
 }
 
+/** A request for each few bytes is a mistake, in bytes. */
+const SMALLEST_CHUNK = 4096;
+
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
   K: 2 ** 10,
@@ -118,6 +121,12 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 
 /** Reads a size in bytes, with a unit of 1024 if there is one. */
+function chunkSize(text: string): number {
+  const bytes = byteSize(text);
+  if (bytes >= SMALLEST_CHUNK) return bytes;
+  throw new InvalidArgumentError('a chunk has 4KiB at least');
+}
+
 function byteSize(text: string): number {
   const match = /^(\d{1,12})(|K|KiB|M|MiB|G|GiB)$/.exec(text);
   const bytes = Number(match?.[1]) * (UNITS[match?.[2] ?? ''] ?? Number.NaN);

@@ -1,6 +1,9 @@
 import {type Digest, isDigest} from './digest.ts';
 import {TransshipError} from './error.ts';
 
+/** Docker would take it for an image of Docker Hub with a number for a tag; nobody means that. */
+const HOST_AND_PORT = /^(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+):\d{1,5}$/i;
+
 /** A tag name, checked: `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}` (distribution-spec, "Pulling manifests"). */
 export type Tag = string & {readonly __brand: 'Tag'};
 
@@ -57,6 +60,9 @@ export function isRepositoryPath(text: string): text is RepositoryPath {
 export function parseReference(text: string): Reference {
   const shown = withoutLogin(text);
   if (shown !== text) throw notADigest(shown);
+  if (HOST_AND_PORT.test(text)) {
+    throw invalid(text, 'it names a host and no repository', `write ${text}/repository`);
+  }
   const at = text.indexOf('@');
   const digest = at < 0 ? undefined : text.slice(at + 1);
   const named = at < 0 ? text : text.slice(0, at);

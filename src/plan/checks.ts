@@ -86,6 +86,17 @@ export function foreignLayersCheck(subject: string, count: number): Check {
   };
 }
 
+/** Something is there and nothing of it is left: a filter with a typo must not end as a success. */
+export function nothingSelectedCheck(source: string, skipped: number): Check {
+  return {
+    code: 'NOTHING_SELECTED',
+    result: 'forbid',
+    subject: source,
+    message: `nothing of ${source} is left to be copied: ${skipped} left out`,
+    hint: 'the plan says why each was left out; change the filters, or name another source',
+  };
+}
+
 /** @param sources the two that want the same tag, as references with digests */
 export function conflictCheck(subject: string, sources: readonly [string, string]): Check {
   return {

@@ -40,6 +40,7 @@ export function makeCopyPlan({wish, routes}: CopyPlanInput): CopyPlan {
   const blobs = blobActions([...toDo, ...done], presence);
   const manifests = plannedManifests([...toDo, ...done]);
   const skipped = [...done.map(presentSkip), ...found.flatMap((route) => route.skipped)];
+  const routeChecks = [...conflicts, ...found.flatMap((route) => route.checks)];
   const content = {
     format: PLAN_FORMAT,
     kind: 'copy',
@@ -49,13 +50,25 @@ export function makeCopyPlan({wish, routes}: CopyPlanInput): CopyPlan {
     blobs,
     skipped,
     checks: [
-      ...conflicts,
-      ...found.flatMap((route) => route.checks),
+      ...routeChecks,
+      ...nothingSelected(wish, candidates.length, skipped.length, routeChecks),
       ...stepChecks(steps, manifests, blobs),
     ],
     totals: totalsOf(steps, blobs, skipped),
   } as const;
   return {...content, id: planId(content)};
+}
+
+/** One that forbids already says why, and better. */
+function nothingSelected(
+  wish: Wish,
+  candidates: number,
+  skipped: number,
+  others: readonly Check[],
+): readonly Check[] {
+  const isKnown = others.some(({result}) => result === 'forbid');
+  if (candidates > 0 || skipped === 0 || isKnown) return [];
+  return [checks.nothingSelectedCheck(wish.source, skipped)];
 }
 
 /**

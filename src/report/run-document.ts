@@ -49,7 +49,8 @@ function runSummary({result, steps, blobs, bytes, drift = []}: RunResult, plan: 
     steps.filter((step) => step.outcome === outcome).length;
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}`;
   const present = plan.totals.present + count('present');
-  const done = `${counted(count('done'), 'image')} copied (${travelled}), ${blobs.mounted} mounted, ${present} already there`;
+  const skipped = plan.totals.skipped === 0 ? '' : `, ${plan.totals.skipped} left out by the plan`;
+  const done = `${counted(count('done'), 'image')} copied (${travelled}), ${blobs.mounted} mounted, ${present} already there${skipped}`;
   const left = steps.length - count('done') - count('present') - count('failed');
   switch (result) {
     case 'done':

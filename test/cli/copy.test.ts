@@ -102,13 +102,26 @@ describe('filters', () => {
       ['v2.0.0', 'latest'],
     ],
     [['--tag', 'v*', '--newest', '1'], ['v2.0.0']],
-    [['--tag', 'none'], []],
   ])('%j leave %j', async (flags, expected) => {
     for (const [tag, created] of Object.entries(images))
       await pushImage(source.url, repository, tag, created === undefined ? {} : {created});
     const run = await copy(['', ''], ...flags);
     expect(run).toMatchObject({code: 0, stderr: ''});
     expect(await tagsAt(destination)).toEqual([...expected].sort());
+  });
+
+  test('a filter that leaves nothing is no success', async () => {
+    await load('busybox');
+    const run = await copy(['', ''], '--tag', 'none');
+    expect(run.code).toBe(3);
+    expect(run.stderr).toContain('3 left out [NOTHING_SELECTED]');
+    expect(await tagsAt(destination)).toEqual([]);
+  });
+
+  test('filters of tags and a single image do not go together', async () => {
+    const run = await copy([':latest', ''], '--tag', 'v*');
+    expect(run.code).toBe(64);
+    expect(run.stderr).toContain('[USAGE]');
   });
 
   test('--platform gives the tag an index of what was chosen, and says so', async () => {

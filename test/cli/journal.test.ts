@@ -232,6 +232,8 @@ describe('a journal that is not as it should be', () => {
     const whole = await readFile(journalFile, 'utf8');
     await truncate(journalFile, whole.length - 10);
     expect((await transship(['status', planFile])).code).toBe(0);
+    const named = await transship(['status', planFile, '--journal', `${planFile}.nowhere`]);
+    expect(toldError(named)).toMatchObject({code: 'FILE_UNREADABLE', exit: 64});
     expect((await apply()).code).toBe(0);
     expect((await entries()).at(-1)).toMatchObject({type: 'end', result: 'done'});
   });

@@ -171,7 +171,8 @@ describe('makeCopyPlan: what cannot go', () => {
     (_what, from, reason, code) => {
       const several = planOne(from);
       expect(several.skipped).toMatchObject([{reason, tag: 'old'}]);
-      expect(codes(several)).toEqual([`warn ${code}`]);
+      // Nothing else is there: what is left is nothing.
+      expect(codes(several)).toEqual([`warn ${code}`, 'forbid NOTHING_SELECTED']);
       expect(several.steps).toEqual([]);
       expect(codes(planOne(from, destination(TO), {single: true}))).toEqual([`forbid ${code}`]);
     },
@@ -195,7 +196,7 @@ describe('makeCopyPlan: what cannot go', () => {
     const notRead = [{tag: '', reason: 'invalid-name', detail: 'empty'}] as const;
     const made = planOne(source(FROM, {}, [], {notRead}));
     expect(made.skipped).toEqual([{reason: 'invalid-name', from: FROM, tag: '', detail: 'empty'}]);
-    expect(codes(made)).toEqual(['warn SKIPPED']);
+    expect(codes(made)).toEqual(['warn SKIPPED', 'forbid NOTHING_SELECTED']);
   });
 
   it('leaves foreign layers where they are', () => {

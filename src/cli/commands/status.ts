@@ -1,6 +1,8 @@
+import {access} from 'node:fs/promises';
 import type {Command} from 'commander';
 import {readJournal} from '../../apply/journal-file.ts';
 import {planStatus} from '../../apply/plan-status.ts';
+import {TransshipError} from '../../model/error.ts';
 import {type OutcomeFormat, renderStatus} from '../../report/outcome.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, collect} from '../options.ts';
@@ -28,9 +30,21 @@ export function addStatus(program: Command, io: Io, done: (exitCode: number) => 
     async (file: string, flags: Flags) => {
       const plan = await readPlanFile(file);
       const files = flags.journal ?? [journalBeside(file)];
+      if (flags.journal) await Promise.all(flags.journal.map(mustBeThere));
       const journals = await Promise.all(files.map(readJournal));
       io.stdout.write(renderStatus(planStatus(plan, journals), flags.format));
       done(0);
     },
   );
+}
+
+/** Before the first run there is no journal beside the plan; one that is named is meant to be there. */
+async function mustBeThere(file: string): Promise<void> {
+  await access(file).catch((cause: unknown) => {
+    throw new TransshipError('FILE_UNREADABLE', `the journal ${file} is not there`, {
+      side: 'local',
+      hint: 'name the file that "apply --journal" wrote',
+      cause,
+    });
+  });
 }
