@@ -1,5 +1,5 @@
 import {type FileHandle, open, readFile, truncate} from 'node:fs/promises';
-import {isErrno} from './errno.ts';
+import {hasCode} from '../places/file-error.ts';
 import {TransshipError} from '../model/error.ts';
 import {type JournalEntry, journalEntry} from './journal-entry.ts';
 
@@ -17,7 +17,7 @@ async function readWhole(file: string): Promise<{entries: JournalEntry[]; wholeB
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return {entries: [], wholeBytes: 0};
+    if (hasCode(error, 'ENOENT')) return {entries: [], wholeBytes: 0};
     throw new TransshipError('JOURNAL_INVALID', `the journal ${file} cannot be read`, {
       side: 'local',
       hint: 'check its permissions, or name another file with --journal',
@@ -123,7 +123,7 @@ export class JournalWriter implements AsyncDisposable {
 }
 
 function writeFailed(file: string, cause: unknown): TransshipError {
-  const full = isErrno(cause, 'ENOSPC') || isErrno(cause, 'EDQUOT');
+  const full = hasCode(cause, 'ENOSPC') || hasCode(cause, 'EDQUOT');
   return new TransshipError(
     'JOURNAL_WRITE_FAILED',
     `the journal ${file} cannot be written${full ? ': the disk is full' : `: ${String(cause)}`}`,

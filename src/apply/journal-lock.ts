@@ -1,6 +1,6 @@
 import {constants, copyFile, readFile, rename, rm, writeFile} from 'node:fs/promises';
 import {TransshipError} from '../model/error.ts';
-import {isErrno} from './errno.ts';
+import {hasCode} from '../places/file-error.ts';
 
 /** The processes of this machine, as far as a lock needs them. */
 export interface Processes {
@@ -21,7 +21,7 @@ export async function lockJournal(journal: string, processes: Processes): Promis
       await writeFile(file, String(processes.pid), {flag: 'wx', mode: 0o600});
       return {[Symbol.asyncDispose]: () => rm(file, {force: true})};
     } catch (error) {
-      if (!isErrno(error, 'EEXIST')) throw unwritable(file, error);
+      if (!hasCode(error, 'EEXIST')) throw unwritable(file, error);
       const owner = await readOwner(file);
       if (tries > 2 || (owner !== undefined && processes.isRunning(owner)))
         throw busy(journal, owner);
@@ -40,7 +40,7 @@ async function removeStale(file: string, seen: number | undefined, pid: number):
     await rename(file, aside);
     if ((await readOwner(aside)) !== seen) await copyFile(aside, file, constants.COPYFILE_EXCL);
   } catch (error) {
-    if (!isErrno(error, 'ENOENT') && !isErrno(error, 'EEXIST')) throw unwritable(file, error);
+    if (!hasCode(error, 'ENOENT') && !hasCode(error, 'EEXIST')) throw unwritable(file, error);
   } finally {
     await rm(aside, {force: true});
   }

@@ -3,7 +3,7 @@ import type {Call} from '../../model/port.ts';
 import type {Tag} from '../../model/reference.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {parsePlace} from '../../model/place.ts';
-import {isErrno} from '../errno.ts';
+import {hasCode} from '../../places/file-error.ts';
 import {DELETE_CONCURRENCY} from './delete-old.ts';
 import type {TransferContext} from './transfer-context.ts';
 import PQueue from 'p-queue';
@@ -36,7 +36,7 @@ async function removeLayouts(
     else await rm(place.file, {recursive: true, force: true});
   }
   await rmdir(donor.path).catch((error: unknown) => {
-    if (!isErrno(error, 'ENOTEMPTY') && !isErrno(error, 'ENOENT')) throw error;
+    if (!hasCode(error, 'ENOTEMPTY') && !hasCode(error, 'ENOENT')) throw error;
   });
 }
 
