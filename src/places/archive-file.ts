@@ -81,7 +81,7 @@ async function addFiles(
   for (const name of await layoutFiles(directory)) {
     const path = join(directory, name);
     const {size} = await stat(path);
-    // The same content gives the same archive: no times, no owners.
+    // Times and owners say nothing about the images.
     await pipeline(createReadStream(path), archive.entry({name, size, mtime: new Date(0)}), {
       signal,
     });
