@@ -31,8 +31,8 @@ export async function refusal(
   context: RefusalContext = {},
 ): Promise<TransshipError> {
   const {request, status} = answer;
-  const {words, isHtml} = await readWords(answer);
-  const {code, hint, retry = false} = explain(status, words, isHtml, context);
+  const {words, isForeign} = await readWords(answer);
+  const {code, hint, retry = false} = explain(status, words, isForeign, context);
   const retryAfterMs = waitOf(answer);
   const said = words === '' ? '' : `: ${words}`;
   return new TransshipError(code, `${describeRequest(request)}: GitLab answered ${status}${said}`, {
@@ -58,7 +58,7 @@ export function waitOf(answer: HttpAnswer): number | undefined {
 function explain(
   status: number,
   words: string,
-  isHtml: boolean,
+  isForeign: boolean,
   context: RefusalContext,
 ): Explanation {
   const known =
@@ -84,7 +84,7 @@ function explain(
       retry: true,
     };
   }
-  if (isHtml || status < 400) {
+  if (isForeign || status < 400) {
     return {
       code: 'NOT_GITLAB',
       hint: 'check the address with --gitlab: something else answers there',
@@ -111,8 +111,11 @@ const bodySchema = z.looseObject({
   error_description: z.unknown().optional(),
 });
 
-/** GitLab's words in one line, whatever they are wrapped in. */
-async function readWords(answer: HttpAnswer): Promise<{words: string; isHtml: boolean}> {
+/**
+ * GitLab's words in one line, whatever they are wrapped in. `isForeign`: they are not GitLab's. Its API says in JSON
+ * what is not there (GitLab: lib/api/helpers.rb, `not_found!`); a page or plain text comes from somebody else.
+ */
+async function readWords(answer: HttpAnswer): Promise<{words: string; isForeign: boolean}> {
   const text = await answer.read(BODY_LIMIT).then(
     ({bytes}) => Buffer.from(bytes).toString().trim(),
     // The status alone has to do where the body breaks.
@@ -123,10 +126,11 @@ async function readWords(answer: HttpAnswer): Promise<{words: string; isHtml: bo
   if (isHtml) {
     return {
       words: inOneLine(/<title>([^<]*)<\/title>/i.exec(text)?.[1] ?? 'a page in HTML'),
-      isHtml,
+      isForeign: true,
     };
   }
-  return {words: inOneLine(messageOf(text)), isHtml};
+  const isForeign = answer.status === 404 && text !== '' && !/^[{["]/.test(text);
+  return {words: inOneLine(messageOf(text)), isForeign};
 }
 
 function messageOf(text: string): string {
