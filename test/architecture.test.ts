@@ -10,8 +10,7 @@ async function sourceFiles(): Promise<readonly SourceFile[]> {
   const entries = await readdir(SOURCES, {recursive: true, withFileTypes: true});
   const paths = entries
     .filter((entry) => entry.isFile())
-    .map((entry) => relative(SOURCES, join(entry.parentPath, entry.name)).split(sep).join('/'))
-    .filter((path) => path !== 'tsconfig.build.json');
+    .map((entry) => relative(SOURCES, join(entry.parentPath, entry.name)).split(sep).join('/'));
   return await Promise.all(
     paths.map(async (path) => ({path, text: await readFile(join(SOURCES, path), 'utf8')})),
   );

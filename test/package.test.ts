@@ -1,4 +1,4 @@
-import {cp, mkdir, readdir, symlink, writeFile} from 'node:fs/promises';
+import {cp, mkdir, readdir, readFile, symlink, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {expect, test} from 'vitest';
@@ -40,14 +40,22 @@ test('the package holds what a user needs, and runs', async () => {
     'package.json',
     'plans/plan.schema.json',
   ]);
-  const sources = await readdir(join(PROJECT, 'src'), {recursive: true});
-  const built = sources
-    .filter((path) => path.endsWith('.ts'))
-    .map((path) => `dist/${path.replace(/\.ts$/, '.js')}`);
-  expect(paths.filter((path) => path.startsWith('dist/')).sort()).toEqual(built.sort());
+  const built = paths.filter((path) => path.startsWith('dist/'));
+  const notices = await readFile(join(copy, 'dist', 'THIRD-PARTY-NOTICES.txt'), 'utf8');
+  for (const name of ['commander', 'undici', 'zod'])
+    expect(notices).toMatch(new RegExp(`^${name} .*\\n\\n[^]*?Permission is hereby granted`, 'm'));
 
-  const main = join(copy, 'dist', 'cli', 'main.js');
+  // Installed where no library is near.
+  const installed = temp.join('installed');
+  for (const path of [...built, 'package.json'])
+    await cp(join(copy, path), join(installed, path), {recursive: true});
+  const main = join(installed, 'dist', 'cli', 'main.js');
   const ran = await runProgram(process.execPath, [main, '--version'], {env: {HOME: temp.path}});
   expect(ran).toMatchObject({code: 0, stderr: ''});
   expect(ran.stdout).toMatch(/\d+\.\d+\.\d+/);
+  const missing = temp.join('missing');
+  const args = [main, 'copy', `oci:${missing}`, `oci:${temp.join('layout')}`];
+  const failed = await runProgram(process.execPath, args, {env: {HOME: temp.path}});
+  expect(failed).toMatchObject({code: 1, stdout: ''});
+  expect(failed.stderr).toContain('REPOSITORY_NOT_FOUND');
 });

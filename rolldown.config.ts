@@ -1,0 +1,41 @@
+import {readdir, readFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {defineConfig, type Plugin} from 'rolldown';
+
+/**
+ * The program as one file for each command, libraries included: Node finds, reads and links some 330 modules in 0.34 s
+ * and these in 0.2 s, which is most of a run that has nothing to do.
+ */
+export default defineConfig({
+  input: {'cli/main': 'src/cli/main.ts'},
+  platform: 'node',
+  transform: {target: 'node22.19'},
+  plugins: [thirdPartyNotices('THIRD-PARTY-NOTICES.txt')],
+  output: {dir: 'dist', cleanDir: true, chunkFileNames: 'chunks/[name]-[hash].js'},
+});
+
+/** The licences of the libraries in the bundle ask to be passed on with them. */
+function thirdPartyNotices(fileName: string): Plugin {
+  return {
+    name: 'third-party-notices',
+    async generateBundle() {
+      const packages = new Set([...this.getModuleIds()].flatMap((id) => packageOf(id) ?? []));
+      const notices = await Promise.all([...packages].toSorted().map(noticeOf));
+      this.emitFile({type: 'asset', fileName, source: notices.join('\n\n')});
+    },
+  };
+}
+
+/** The folder of the package that a module belongs to; undefined: it is ours. */
+function packageOf(id: string): string | undefined {
+  return /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(id)?.[0];
+}
+
+async function noticeOf(folder: string): Promise<string> {
+  const {name, version, license} = JSON.parse(
+    await readFile(join(folder, 'package.json'), 'utf8'),
+  ) as Readonly<Record<'name' | 'version' | 'license', string>>;
+  const file = (await readdir(folder)).find((each) => /^licen[cs]e/i.test(each));
+  const text = file === undefined ? '' : await readFile(join(folder, file), 'utf8');
+  return `${name} ${version} (${license})\n\n${text.trim()}\n`;
+}
