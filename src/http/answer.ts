@@ -53,18 +53,10 @@ export class HttpAnswer {
    * early closes the connection.
    */
   chunks(): AsyncIterable<Uint8Array> {
-    const body = this.#body;
-    const {request} = this;
     return {
       [Symbol.asyncIterator]: () => ({
-        async next() {
-          try {
-            return await body.next();
-          } catch (thrown) {
-            throw networkError(thrown, request);
-          }
-        },
-        return: () => body.return(),
+        next: () => this.#next(),
+        return: () => this.#body.return(),
       }),
     };
   }
@@ -77,25 +69,33 @@ export class HttpAnswer {
 
   /** Lets the body go; a short one is read to its end, so that the connection can be used again. */
   async discard(): Promise<void> {
-    if (this.#read) {
-      await this.#read;
-      return;
-    }
     // A body that breaks while nobody wants it is no failure.
     await this.read(DISCARD_LIMIT).catch(() => undefined);
   }
 
-  async #readOnce(limit: number): Promise<ReadBody> {
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    for await (const chunk of this.chunks()) {
-      chunks.push(Buffer.from(chunk));
-      length += chunk.byteLength;
-      // Leaving the loop closes the connection.
-      if (length > limit) return {bytes: Buffer.concat(chunks, limit), complete: false};
+  async #next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    try {
+      return await this.#body.next();
+    } catch (thrown) {
+      throw networkError(thrown, this.request);
     }
-    const [first] = chunks;
-    return {bytes: first && chunks.length === 1 ? first : Buffer.concat(chunks), complete: true};
+  }
+
+  async #readOnce(limit: number): Promise<ReadBody> {
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    for (;;) {
+      const {value: piece} = await this.#next();
+      if (piece === undefined) break;
+      pieces.push(Buffer.from(piece));
+      length += piece.byteLength;
+      if (length <= limit) continue;
+      // Closes the connection.
+      await this.#body.return();
+      return {bytes: Buffer.concat(pieces, limit), complete: false};
+    }
+    const [first] = pieces;
+    return {bytes: first && pieces.length === 1 ? first : Buffer.concat(pieces), complete: true};
   }
 }
 

@@ -1,8 +1,8 @@
 import type {Readable} from 'node:stream';
-import type {Dispatcher} from 'undici';
 import type {AnswerData} from './answer.ts';
 import type {Channel, Timeouts} from './dispatchers.ts';
 import {type HttpBody, type HttpRequest, LARGE_BODY} from './message.ts';
+import {exchange} from './undici-exchange.ts';
 
 /** A request's body, opened. */
 export type Content = Uint8Array | AsyncIterable<Uint8Array>;
@@ -33,19 +33,18 @@ export async function dispatch(
       idleMs: timeouts.bodyIdleMs,
     });
   }
-  const data = await dispatcher.request({
+  const options = {
     origin: url.origin,
     path: target,
     method,
     headers: {...headers, ...(body && {'content-length': String(lengthOf(body))})},
     // Undici takes any async iterable; its types name streams only.
     body: (content === undefined ? null : kept(content)) as Readable | Uint8Array | null,
-    signal,
     // Undici would close the connection after each HEAD, lest a body follows that should not be there.
     reset: false,
     headersTimeout: headersMs,
-  });
-  return {...data, body: bodyOf(data.body)};
+  };
+  return await exchange(dispatcher, options, signal);
 }
 
 function headersOf({headers, originHeaders, authorization}: HttpRequest): Record<string, string> {
@@ -71,20 +70,4 @@ async function* copies(
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const chunk of chunks) yield Buffer.from(chunk);
-}
-
-function bodyOf(body: Dispatcher.ResponseData['body']): AnswerData['body'] {
-  let iterator: AsyncIterator<Uint8Array, undefined> | undefined;
-  return {
-    next: () => {
-      iterator ??= body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array, undefined>;
-      return iterator.next();
-    },
-    return: () => {
-      // Destroying before the end raises an error that nobody waits for.
-      body.on('error', () => undefined);
-      body.destroy();
-      return Promise.resolve({done: true, value: undefined});
-    },
-  };
 }

@@ -19,8 +19,10 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   bodyIdleMs: 60_000,
 };
 
-/** Connections to one origin. The throttle and the transfers in progress bound what is really in use. */
-const CONNECTIONS = 256;
+/** Connections to one origin at most: as many as the throttle lets small requests be under way. */
+const CONNECTIONS = 64;
+/** Through a proxy, which large bodies take as well. */
+const PROXIED_CONNECTIONS = 2 * CONNECTIONS;
 /** Idle connections are kept so long, in ms, where the server names no time of its own. */
 const KEEP_ALIVE_MS = 20_000;
 
@@ -84,6 +86,7 @@ export class Dispatchers {
       // The connection to the proxy is made by `proxyTls`, whatever the proxy's scheme; `requestTls` goes through it.
       const dispatcher = new ProxyAgent({
         ...options,
+        connections: PROXIED_CONNECTIONS,
         uri: proxy,
         requestTls: connect,
         proxyTls: {timeout: connectMs},

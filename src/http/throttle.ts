@@ -1,4 +1,4 @@
-import PQueue from 'p-queue';
+import {Slots} from './slots.ts';
 
 /**
  * The queues of a host. `small`: requests without much of a body. `read`: opening a large answer. `write`: sending a
@@ -8,7 +8,7 @@ import PQueue from 'p-queue';
 export type Lane = 'small' | 'read' | 'write';
 
 const FLOOR = 1;
-const START = 16;
+const START = 32;
 const CEILING = 64;
 
 /**
@@ -17,7 +17,7 @@ const CEILING = 64;
  * pause that the host asks for holds all lanes.
  */
 export class Throttle implements Disposable {
-  readonly #lanes: Readonly<Record<Lane, PQueue>>;
+  readonly #lanes: Readonly<Record<Lane, Slots>>;
   #limit = START;
   /** Below it the limit grows by one with each good answer, above with each round of them. */
   #threshold = CEILING;
@@ -29,8 +29,8 @@ export class Throttle implements Disposable {
   #timer: NodeJS.Timeout | undefined;
 
   constructor() {
-    this.#lanes = {small: new PQueue(), read: new PQueue(), write: new PQueue()};
-    this.#apply();
+    const [all, half] = [START, START / 2];
+    this.#lanes = {small: new Slots(all), read: new Slots(half), write: new Slots(half)};
   }
 
   /** Requests that may be under way in the `small` lane; the other lanes have half of it each. */
@@ -44,8 +44,8 @@ export class Throttle implements Disposable {
   }
 
   /** Runs the task when its lane has a slot and the host is not held. Its slot is free when it settles. */
-  run<T>(lane: Lane, signal: AbortSignal, task: () => Promise<T>): Promise<Awaited<T>> {
-    return this.#lanes[lane].add(task, {signal});
+  run<T>(lane: Lane, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+    return this.#lanes[lane].run(signal, task);
   }
 
   /** The host answered as it should. */
@@ -70,7 +70,7 @@ export class Throttle implements Disposable {
       return;
     }
     const {small, read, write} = this.#lanes;
-    this.#ignore = Math.max(0, small.pending + read.pending + write.pending - 1);
+    this.#ignore = Math.max(0, small.taken + read.taken + write.taken - 1);
     this.#limit = Math.max(FLOOR, Math.floor(this.#limit / 2));
     this.#threshold = this.#limit;
     this.#good = 0;
@@ -86,16 +86,16 @@ export class Throttle implements Disposable {
     if (ms <= 0 || until <= this.#heldUntil) return;
     this.#heldUntil = until;
     clearTimeout(this.#timer);
-    for (const lane of Object.values(this.#lanes)) lane.pause();
+    for (const lane of Object.values(this.#lanes)) lane.hold();
     this.#timer = setTimeout(() => {
-      for (const lane of Object.values(this.#lanes)) lane.start();
+      for (const lane of Object.values(this.#lanes)) lane.release();
     }, ms);
   }
 
   #apply(): void {
     const half = Math.max(FLOOR, Math.ceil(this.#limit / 2));
-    this.#lanes.small.concurrency = this.#limit;
-    this.#lanes.read.concurrency = half;
-    this.#lanes.write.concurrency = half;
+    this.#lanes.small.count = this.#limit;
+    this.#lanes.read.count = half;
+    this.#lanes.write.count = half;
   }
 }

@@ -35,18 +35,16 @@ describe('Throttle', () => {
     using throttle = new Throttle();
     const work = tasks(throttle);
     work.add('write', 100);
-    expect(work.started).toHaveLength(8);
-    work.add('read', 100);
     expect(work.started).toHaveLength(16);
-    work.add('small', 100);
+    work.add('read', 100);
     expect(work.started).toHaveLength(32);
+    work.add('small', 100);
+    expect(work.started).toHaveLength(64);
     await work.endAll();
   });
 
   it('doubles with each round of good answers, up to 64', () => {
     using throttle = new Throttle();
-    for (let n = 0; n < 16; n++) throttle.succeeded();
-    expect(throttle.limit).toBe(32);
     for (let n = 0; n < 32; n++) throttle.succeeded();
     expect(throttle.limit).toBe(64);
     for (let n = 0; n < 1000; n++) throttle.succeeded();
@@ -56,9 +54,9 @@ describe('Throttle', () => {
   it('halves when the host is overloaded, never below one, and then grows by one a round', () => {
     using throttle = new Throttle();
     throttle.overloaded();
-    expect(throttle.limit).toBe(8);
-    for (let n = 0; n < 8; n++) throttle.succeeded();
-    expect(throttle.limit).toBe(9);
+    expect(throttle.limit).toBe(16);
+    for (let n = 0; n < 16; n++) throttle.succeeded();
+    expect(throttle.limit).toBe(17);
     for (let n = 0; n < 20; n++) throttle.overloaded();
     expect(throttle.limit).toBe(1);
     throttle.succeeded();
@@ -68,11 +66,11 @@ describe('Throttle', () => {
   it('takes the refusals of one round for one', async () => {
     using throttle = new Throttle();
     const work = tasks(throttle);
-    work.add('small', 16);
-    for (let n = 0; n < 16; n++) throttle.overloaded();
-    expect(throttle.limit).toBe(8);
+    work.add('small', 32);
+    for (let n = 0; n < 32; n++) throttle.overloaded();
+    expect(throttle.limit).toBe(16);
     throttle.overloaded();
-    expect(throttle.limit).toBe(4);
+    expect(throttle.limit).toBe(8);
     await work.endAll();
   });
 
@@ -90,7 +88,7 @@ describe('Throttle', () => {
   it('lets go of what is aborted while it waits', async () => {
     using throttle = new Throttle();
     const work = tasks(throttle);
-    work.add('small', 16);
+    work.add('small', 32);
     const controller = new AbortController();
     const reason = new Error('enough');
     const waiting = throttle.run('small', controller.signal, () =>

@@ -1,0 +1,76 @@
+/** A number of slots, and who waits for one: first come, first served. Not p-queue, whose events cost more than a small request. */
+export class Slots {
+  #count: number;
+  #taken = 0;
+  #isHeld = false;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** With fewer than are taken, nobody is let in until enough are free again. */
+  set count(count: number) {
+    this.#count = count;
+    this.#letIn();
+  }
+
+  /** Lets nobody in until `release`. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    this.#isHeld = false;
+    this.#letIn();
+  }
+
+  /**
+   * Runs the task when there is a slot, which is free again when the task settles.
+   * @throws the signal's reason, where it is aborted before the task is begun; what the task throws
+   */
+  async run<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+    signal.throwIfAborted();
+    if (this.#isFree()) this.#taken += 1;
+    else await this.#turn(signal);
+    try {
+      return await task();
+    } finally {
+      this.#taken -= 1;
+      this.#letIn();
+    }
+  }
+
+  /** Resolves with a slot taken. */
+  #turn(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiting.delete(enter);
+        reject(signal.reason as Error);
+      };
+      const enter = (): void => {
+        signal.removeEventListener('abort', leave);
+        resolve();
+      };
+      this.#waiting.add(enter);
+      signal.addEventListener('abort', leave, {once: true});
+    });
+  }
+
+  #letIn(): void {
+    for (const enter of this.#waiting) {
+      if (!this.#isFree()) return;
+      this.#waiting.delete(enter);
+      this.#taken += 1;
+      enter();
+    }
+  }
+
+  #isFree(): boolean {
+    return !this.#isHeld && this.#taken < this.#count;
+  }
+}

@@ -1,0 +1,80 @@
+import type {Dispatcher} from 'undici';
+import type {AnswerData} from './answer.ts';
+import {PushedBody} from './pushed-body.ts';
+
+type Handler = Dispatcher.DispatchHandler;
+type Controller = Dispatcher.DispatchController;
+
+/**
+ * Sends one request by undici. Its own `request` makes a stream for each answer, which costs more than all the rest of
+ * a request that has no body to speak of.
+ * @throws the errors of undici, as `networkError` understands them; what a request body throws; the signal's reason
+ */
+export function exchange(
+  dispatcher: Dispatcher,
+  options: Dispatcher.DispatchOptions,
+  signal: AbortSignal,
+): Promise<AnswerData> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    dispatcher.dispatch(options, new AnswerHandler(signal, resolve, reject));
+  });
+}
+
+class AnswerHandler implements Handler {
+  readonly #signal: AbortSignal;
+  readonly #answered: (data: AnswerData) => void;
+  readonly #failed: (reason: Error) => void;
+  #controller: Controller | undefined;
+  #body: PushedBody | undefined;
+
+  constructor(
+    signal: AbortSignal,
+    answered: (data: AnswerData) => void,
+    failed: (reason: Error) => void,
+  ) {
+    this.#signal = signal;
+    this.#answered = answered;
+    this.#failed = failed;
+    signal.addEventListener('abort', this.#abort, {once: true});
+  }
+
+  onRequestStart(controller: Controller): void {
+    this.#controller = controller;
+    if (this.#signal.aborted) this.#abort();
+  }
+
+  onResponseStart(
+    controller: Controller,
+    statusCode: number,
+    headers: AnswerData['headers'],
+  ): void {
+    // Those before the final answer (1xx) tell nothing that we need.
+    if (statusCode < 200) return;
+    this.#body = new PushedBody(controller);
+    this.#answered({statusCode, headers, body: this.#body});
+  }
+
+  onResponseData(_controller: Controller, piece: Buffer): void {
+    this.#body?.push(piece);
+  }
+
+  onResponseEnd(): void {
+    this.#signal.removeEventListener('abort', this.#abort);
+    this.#body?.end();
+  }
+
+  onResponseError(_controller: Controller, error: Error): void {
+    this.#signal.removeEventListener('abort', this.#abort);
+    this.#failed(error);
+    this.#body?.end(error);
+  }
+
+  /** A request that is still in undici's queue ends at once, too; it is broken when it is begun. */
+  readonly #abort = (): void => {
+    const reason = this.#signal.reason as Error;
+    this.#failed(reason);
+    this.#body?.end(reason);
+    this.#controller?.abort(reason);
+  };
+}

@@ -1,0 +1,89 @@
+import {describe, expect, it} from 'vitest';
+import {Slots} from '../../src/http/slots.ts';
+import {NEVER} from '../support/streams.ts';
+
+/** Lets all that can go on do so. */
+const settle = () => new Promise<void>((resolve) => void setImmediate(resolve));
+
+/** A task that ends when it is told to. */
+function task(name: string, began: string[]) {
+  const {promise, resolve} = Promise.withResolvers<void>();
+  return {
+    end: resolve,
+    run: () => {
+      began.push(name);
+      return promise;
+    },
+  };
+}
+
+describe('Slots', () => {
+  it('lets in as many as it has, and the others in their order', async () => {
+    const slots = new Slots(2);
+    const began: string[] = [];
+    const tasks = ['a', 'b', 'c', 'd'].map((name) => task(name, began));
+    const all = tasks.map(({run}) => slots.run(NEVER, run));
+    expect(began).toEqual(['a', 'b']);
+    tasks[1]?.end();
+    await settle();
+    expect(began).toEqual(['a', 'b', 'c']);
+    for (const {end} of tasks) end();
+    await Promise.all(all);
+    expect(began).toEqual(['a', 'b', 'c', 'd']);
+    expect(slots.taken).toBe(0);
+  });
+
+  it('frees the slot of a task that failed', async () => {
+    const slots = new Slots(1);
+    const failed = slots.run(NEVER, () => Promise.reject(new Error('no')));
+    const next = slots.run(NEVER, () => Promise.resolve('next'));
+    await expect(failed).rejects.toThrow('no');
+    expect(await next).toBe('next');
+  });
+
+  it('lets in more at once when it gets more, and nobody while it has too few', async () => {
+    const slots = new Slots(2);
+    const began: string[] = [];
+    const tasks = ['a', 'b', 'c', 'd'].map((name) => task(name, began));
+    const all = tasks.map(({run}) => slots.run(NEVER, run));
+    slots.count = 1;
+    tasks[0]?.end();
+    await settle();
+    expect(began).toEqual(['a', 'b']);
+    slots.count = 3;
+    await settle();
+    expect(began).toEqual(['a', 'b', 'c', 'd']);
+    for (const {end} of tasks) end();
+    await Promise.all(all);
+  });
+
+  it('holds everybody until it is released', async () => {
+    const slots = new Slots(1);
+    slots.hold();
+    const began: string[] = [];
+    const held = task('a', began);
+    const all = slots.run(NEVER, held.run);
+    await settle();
+    expect(began).toEqual([]);
+    slots.release();
+    held.end();
+    await all;
+    expect(began).toEqual(['a']);
+  });
+
+  it('runs nothing whose signal is aborted, and forgets who waits', async () => {
+    const slots = new Slots(1);
+    const began: string[] = [];
+    const first = task('first', began);
+    const running = slots.run(NEVER, first.run);
+    const controller = new AbortController();
+    const waiting = slots.run(controller.signal, task('waiting', began).run);
+    controller.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+    await expect(slots.run(controller.signal, task('late', began).run)).rejects.toThrow('enough');
+    first.end();
+    await running;
+    expect(began).toEqual(['first']);
+    expect(slots.taken).toBe(0);
+  });
+});
