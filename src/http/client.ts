@@ -24,6 +24,8 @@ export class HttpClient implements AsyncDisposable {
   readonly #dispatchers: Dispatchers;
   readonly #throttles = new Map<string, Throttle>();
   readonly #retry: RetryPolicy;
+  /** Aborted when the client is closed. */
+  readonly #closing = new AbortController();
 
   constructor({settings, timeouts = DEFAULT_TIMEOUTS, retry}: HttpClientOptions = {}) {
     this.#dispatchers = new Dispatchers(settings ?? DEFAULT_ORIGIN_SETTINGS, timeouts);
@@ -53,12 +55,11 @@ export class HttpClient implements AsyncDisposable {
         failure = {status: outcome.status, retryAfterMs: outcome.retryAfterMs};
       }
       const pauseMs = attempts.next(failure);
-      if (pauseMs === undefined) {
+      if (outcome instanceof HttpAnswer && pauseMs !== undefined) await outcome.discard();
+      if (pauseMs === undefined || !(await this.#paused(pauseMs, request.signal))) {
         if (outcome instanceof HttpAnswer) return outcome;
         throw outcome;
       }
-      if (outcome instanceof HttpAnswer) await outcome.discard();
-      await pause(pauseMs, request.signal);
     }
   }
 
@@ -72,10 +73,22 @@ export class HttpClient implements AsyncDisposable {
     return throttle;
   }
 
-  /** Closes all connections, also those in use. */
+  /** Closes all connections, also those in use; no request is sent again. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
     for (const throttle of this.#throttles.values()) throttle[Symbol.dispose]();
     await this.#dispatchers.destroy();
+  }
+
+  /** Whether the pause is over; false: the client was closed. */
+  async #paused(ms: number, signal: AbortSignal): Promise<boolean> {
+    const closing = this.#closing.signal;
+    if (!closing.aborted) {
+      await pause(ms, AbortSignal.any([signal, closing])).catch((reason: unknown) => {
+        if (!closing.aborted) throw reason;
+      });
+    }
+    return !closing.aborted;
   }
 
   async #follow(first: HttpRequest): Promise<HttpAnswer> {

@@ -162,6 +162,21 @@ describe('HttpClient', () => {
     await expect(reading).rejects.toBe(reason);
   });
 
+  it('tries nothing again once it is closed', async () => {
+    const first = Promise.withResolvers<void>();
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(503).end();
+      first.resolve();
+    });
+    const http = client({retry: {...QUICK, baseMs: 50_000, capMs: 50_000}});
+    const answer = http.send(get(server.url));
+    await first.promise;
+    await http[Symbol.asyncDispose]();
+    // Either its 503, or that the connection broke while it came.
+    await answer.catch(() => undefined);
+    expect(server.requests).toHaveLength(1);
+  });
+
   it('reports a body that breaks off as a failure of the connection', async () => {
     await using server = await startHttpServer((_request, response) => {
       response.writeHead(200, {'content-length': '100'}).write('x', () => response.destroy());
