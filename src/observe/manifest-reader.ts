@@ -22,7 +22,7 @@ export class ManifestReader {
   readonly #reading = new Map<Digest, Promise<void>>();
   readonly #listed = new Map<Digest, Promise<readonly Descriptor[] | undefined>>();
   /** Whether the source has a referrers API; undefined: not asked yet. */
-  #hasReferrers: boolean | undefined;
+  #hasReferrers: Promise<boolean> | undefined;
 
   constructor(source: RepositoryReader, known: KnownTags, concurrency: number) {
     this.#source = source;
@@ -33,6 +33,13 @@ export class ManifestReader {
 
   /** Reads what a tag or digest points to, with all below it; undefined: not there. */
   async readRoot(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
+    const digest = await this.#readRoot(reference, call);
+    // Will be asked for when all roots are read; it may fail before that.
+    if (digest !== undefined) this.hasReferrersApi(digest, call).catch(() => undefined);
+    return digest;
+  }
+
+  async #readRoot(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
     const asked = this.#known.get(reference as Tag);
     if (asked !== undefined) {
       const [head, known] = await Promise.all([this.#source.head(reference, call), asked]);
@@ -74,8 +81,10 @@ export class ManifestReader {
   }
 
   /** Asked once, with any subject: the answer holds for the source. */
-  async hasReferrersApi(subject: Digest, call: Call): Promise<boolean> {
-    this.#hasReferrers ??= (await this.#listReferrers(subject, call)) !== undefined;
+  hasReferrersApi(subject: Digest, call: Call): Promise<boolean> {
+    this.#hasReferrers ??= this.#listReferrers(subject, call).then(
+      (listed) => listed !== undefined,
+    );
     return this.#hasReferrers;
   }
 
