@@ -33,6 +33,7 @@ export class Registries implements Repositories, AsyncDisposable {
   readonly #layouts = new Map<string, OciLayout>();
   readonly #archives = new Map<string, OciArchive>();
   readonly #registries = new Map<string, Registry>();
+  readonly #repositories = new Map<string, RepositoryWriter>();
   readonly #derived = new Map<string, Credentials>();
 
   /** @throws TransshipError USAGE for a proxy or a host that is not one */
@@ -98,7 +99,15 @@ export class Registries implements Repositories, AsyncDisposable {
     for (const archive of this.#archives.values()) await archive.pack(call);
   }
 
+  /** Asked for again and again by each part of a run: a name is taken apart once. */
   #repository(name: string, side: 'source' | 'destination'): RepositoryWriter {
+    const key = `${side} ${name}`;
+    const repository = this.#repositories.get(key) ?? this.#openRepository(name, side);
+    this.#repositories.set(key, repository);
+    return repository;
+  }
+
+  #openRepository(name: string, side: 'source' | 'destination'): RepositoryWriter {
     const place = parsePlace(name);
     if (place.transport === 'oci') return this.#layout(place.file, side);
     if (place.transport === 'oci-archive') return this.#archive(place.file, side);
