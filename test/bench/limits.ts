@@ -1,3 +1,5 @@
+import {availableParallelism} from 'node:os';
+import {leastOf, type Measurement} from './measurement.ts';
 import type {Workload} from './workloads.ts';
 
 /** As many as the most eager peer opens. */
@@ -5,15 +7,37 @@ const CONNECTIONS = 32;
 /** Ranged reads of one blob at once. */
 const RANGES = 8;
 
-/** The least that a workload takes where the line is what holds it up; undefined: the machine is, see curl's row. */
+/** The least that a workload takes. */
 export interface Limit {
   readonly seconds: number;
   /** How it is reckoned. */
   readonly why: string;
 }
 
-/** What no tool can be faster than, without more connections or fewer requests. */
-export function limitOf({source, destination, isDone, content}: Workload): Limit | undefined {
+/** What no tool can be faster than, without more connections or fewer requests, or less work for the registries. */
+export function limitsOf(measurements: readonly Measurement[]): readonly Limit[] {
+  const [first] = measurements;
+  const ofLine = first && limitOfLine(first.workload);
+  const work = leastOf(
+    measurements.filter(({variant}) => variant.kind !== 'limit'),
+    'otherCpuSeconds',
+  );
+  const processors = availableParallelism();
+  return [
+    ...(ofLine ? [ofLine] : []),
+    ...(work === undefined
+      ? []
+      : [
+          {
+            seconds: work / processors,
+            why: `the work of the registries on ${processors} processors`,
+          },
+        ]),
+  ];
+}
+
+/** Undefined: not a line but the machine holds it up. */
+function limitOfLine({source, destination, isDone, content}: Workload): Limit | undefined {
   const {tags, own, shared} = content;
   if (source?.bytesPerSecond !== undefined) {
     const bytes = own.count * own.size;

@@ -1,4 +1,5 @@
 import {mkdir, readFile, writeFile} from 'node:fs/promises';
+import {cpus} from 'node:os';
 import {dirname} from 'node:path';
 import {type ProgramResult, runProgram} from '../support/program.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
@@ -9,6 +10,8 @@ export interface Cost {
   readonly wallSeconds: number;
   /** User and system time of the command and of all that it started. */
   readonly cpuSeconds: number;
+  /** What else this machine did in that time: the registries and the lines, if it is left alone otherwise. */
+  readonly otherCpuSeconds: number;
   /** The largest resident size of any one process of it, in bytes. */
   readonly peakBytes: number;
 }
@@ -17,6 +20,7 @@ export interface Cost {
 export async function measure(command: Command, home: TempDirectory): Promise<Cost> {
   await using temp = await tempDirectory();
   const report = temp.join('cost');
+  const busyBefore = busySeconds();
   const started = performance.now();
   const result = await run(
     {
@@ -27,11 +31,27 @@ export async function measure(command: Command, home: TempDirectory): Promise<Co
     home,
   );
   const wallSeconds = (performance.now() - started) / 1000;
+  const busy = busySeconds() - busyBefore;
   if (result.code !== 0) throw new Error(`exit ${result.code}: ${endOf(result)}`);
   const [user = 0, system = 0, peakKiB = 0] = (await readFile(report, 'utf8'))
     .split(' ')
     .map(Number);
-  return {wallSeconds, cpuSeconds: user + system, peakBytes: peakKiB * 1024};
+  const cpuSeconds = user + system;
+  return {
+    wallSeconds,
+    cpuSeconds,
+    otherCpuSeconds: Math.max(0, busy - cpuSeconds),
+    peakBytes: peakKiB * 1024,
+  };
+}
+
+/** Time that all processors together have worked. */
+function busySeconds(): number {
+  const sum = cpus().reduce(
+    (ms, {times}) => ms + times.user + times.nice + times.sys + times.irq,
+    0,
+  );
+  return sum / 1000;
 }
 
 /** Runs a command until `kill` is aborted. @throws Error where it ends before */

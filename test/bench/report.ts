@@ -1,7 +1,6 @@
-import {limitOf} from './limits.ts';
+import {limitsOf} from './limits.ts';
 import {isPeer, leastOf, type Measurement, medianOf} from './measurement.ts';
 import {judge} from './targets.ts';
-import type {Workload} from './workloads.ts';
 
 const MiB = 1024 * 1024;
 
@@ -22,7 +21,8 @@ export function renderPage(
     '# Benchmark',
     'Written by `npm run bench -- --out FILE`. Medians of ' +
       `${rounds} rounds in turn${scale === 1 ? '' : `, at ${scale} of the full size`}; a peer without flags runs in the ` +
-      'first round only. CPU is user and system time of the tool and all that it starts; peak is the largest resident ' +
+      'first round only. CPU is user and system time of the tool and all that it starts; others CPU is what the machine did beside ' +
+      'it, which is the work of the registries and the lines; peak is the largest resident ' +
       'size of one process; requests and bytes read are what the two registries logged. A limit is what no tool ' +
       'can be faster than: two curls per blob without any checking, or the round trips and bytes over the connections.',
     facts.map((fact) => `- ${fact}`).join('\n'),
@@ -55,6 +55,7 @@ function renderWorkload(measurements: readonly Measurement[]): string {
         ratio(wall, best.wallSeconds),
         decimals(cpu, 2),
         ratio(cpu, best.cpuSeconds),
+        decimals(medianOf(measurement, 'otherCpuSeconds'), 2),
         decimals(inMiB(medianOf(measurement, 'peakBytes')), 0),
         decimals(medianOf(measurement, 'requests'), 0),
         decimals(inMiB(medianOf(measurement, 'readBytes')), 0),
@@ -73,18 +74,18 @@ function renderWorkload(measurements: readonly Measurement[]): string {
     '× best peer',
     'CPU s',
     '× best peer',
+    'others CPU s',
     'peak MiB',
     'requests',
     'MiB read',
     ...(isKilled ? ['read again', 'sent again'] : []),
     'runs',
   ];
-  return `## ${workload.id}: ${workload.title}\n\n${table(heads, [...limitRows(workload), ...rows])}`;
+  return `## ${workload.id}: ${workload.title}\n\n${table(heads, [...limitRows(measurements), ...rows])}`;
 }
 
-function limitRows(workload: Workload): readonly (readonly string[])[] {
-  const limit = limitOf(workload);
-  return limit === undefined ? [] : [[`limit: ${limit.why}`, decimals(limit.seconds, 2)]];
+function limitRows(measurements: readonly Measurement[]): readonly (readonly string[])[] {
+  return limitsOf(measurements).map(({why, seconds}) => [`limit: ${why}`, decimals(seconds, 2)]);
 }
 
 function renderTargets(results: readonly (readonly Measurement[])[]): string {
