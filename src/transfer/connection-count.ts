@@ -7,7 +7,7 @@ const SETTLE_MS = 200;
 /** How long a count is then watched before it is judged, in ms. */
 const WATCH_MS = 200;
 
-/** Where whoever takes the bytes is busy with them for more than this part of the time, more of them are of no use. */
+/** Where whoever takes the bytes is busy with them for more than this part of the time, more connections are of no use. */
 const BUSY = 0.5;
 
 /**
@@ -16,7 +16,7 @@ const BUSY = 0.5;
  */
 export class ConnectionCount {
   readonly #limit: number;
-  #count = 2;
+  #count = 4;
   #before: {readonly count: number; readonly rate: number} = {count: 1, rate: 0};
   #watchedFrom: number;
   #bytes = 0;
@@ -51,13 +51,16 @@ export class ConnectionCount {
   }
 
   #judge(rate: number, busy: number): void {
-    if (busy > BUSY || rate < this.#before.rate * WORTH) {
+    const isBusy = busy > BUSY;
+    // That these are better than one is not known yet: a taker that is busy with them needs no more than one.
+    const helped = rate >= this.#before.rate * WORTH && !(isBusy && this.#before.rate === 0);
+    if (!helped) {
       this.#count = this.#before.count;
       this.#settled = true;
       return;
     }
     this.#before = {count: this.#count, rate};
-    if (this.#count >= this.#limit) this.#settled = true;
-    this.#count = Math.min(this.#count * STEP, this.#limit);
+    if (isBusy || this.#count >= this.#limit) this.#settled = true;
+    else this.#count = Math.min(this.#count * STEP, this.#limit);
   }
 }

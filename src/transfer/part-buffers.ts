@@ -1,5 +1,5 @@
 /** Bytes of one ranged request: many round trips' worth, and few enough that a buffer for each is affordable. */
-const PART_SIZE = 4 * 1024 * 1024;
+const PART_SIZE = 8 * 1024 * 1024;
 
 /**
  * Buffers for parts, used again and again: fresh memory for each part costs more time than reading it does. There are

@@ -3,7 +3,7 @@ import {PartBuffers} from './part-buffers.ts';
 /**
  * How many connections read large blobs at once, over the whole run. Each transfer has one by right, to read without a
  * buffer; those that read into buffers are lent as long as there are any, so that many transfers side by side do not
- * each open ten, and memory is bounded.
+ * each open eight, and memory is bounded.
  */
 export class ReadConnections {
   readonly buffers: PartBuffers;
@@ -14,7 +14,7 @@ export class ReadConnections {
   #transfers = 0;
 
   /** @param partSize bytes of one ranged request */
-  constructor(limit = 10, partSize?: number) {
+  constructor(limit = 8, partSize?: number) {
     this.#limit = limit;
     this.buffers = new PartBuffers(partSize);
   }

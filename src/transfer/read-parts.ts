@@ -65,6 +65,8 @@ async function* readSomeParts(
         yield chunk;
         const now = performance.now();
         count.taken(now - given, now);
+        // Not only between parts: on a slow line one takes longer than it takes to see that more would help.
+        fill();
       }
       hasRanges = !part.hasNoRanges;
       if (!hasRanges) break;

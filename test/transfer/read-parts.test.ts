@@ -1,7 +1,8 @@
 import {randomBytes} from 'node:crypto';
+import {setTimeout as delay} from 'node:timers/promises';
 import {describe, expect, it} from 'vitest';
 import {digestOf} from '../../src/model/digest.ts';
-import type {RepositoryReader} from '../../src/model/port.ts';
+import type {Call, RepositoryReader} from '../../src/model/port.ts';
 import {ReadConnections} from '../../src/transfer/read-connections.ts';
 import {readParts} from '../../src/transfer/read-parts.ts';
 import {RetryBudget} from '../../src/transfer/retry-budget.ts';
@@ -69,6 +70,28 @@ describe('reading in parts', () => {
     await chunks.next();
     await chunks.return();
     expect([connections.tryTake(), connections.tryTake()]).toEqual([true, true]);
+  });
+
+  it('opens more while the first part is still on its way', async () => {
+    const size = 64 * PART;
+    const blob = {mediaType: 'application/octet-stream', digest: digestOf('any'), size};
+    let opened = 0;
+    const trickle = async function* (signal: AbortSignal) {
+      for (;;) {
+        await delay(1, undefined, {signal});
+        yield new Uint8Array(16);
+      }
+    };
+    const source = {
+      name: 'far.example/app',
+      openBlob: (_blob: unknown, {offset, end}: {offset: number; end: number}, {signal}: Call) => {
+        opened += 1;
+        return Promise.resolve({start: offset, end, chunks: trickle(signal)});
+      },
+    } as unknown as RepositoryReader;
+    const context = contextOf(new ReadConnections(8, 8 * PART));
+    for await (const _chunk of readParts(source, blob, 0, context, call)) if (opened > 4) break;
+    expect(opened).toBe(8);
   });
 
   it('reads on in one where others have all connections', async () => {

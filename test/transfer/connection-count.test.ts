@@ -1,0 +1,52 @@
+import {describe, expect, it} from 'vitest';
+import {ConnectionCount} from '../../src/transfer/connection-count.ts';
+
+/**
+ * Watches a blob for some seconds, in steps of 50 ms.
+ * @param rate bytes per ms that so many connections bring
+ * @param busy the part of the time that the taker is busy with them
+ */
+function watch(rate: (count: number) => number, busy: (count: number) => number, limit = 8) {
+  const count = new ConnectionCount(limit, 0);
+  const tried = [count.count];
+  for (let now = 50; now < 5000; now += 50) {
+    count.taken(busy(count.count) * 50, now);
+    count.arrived(rate(count.count) * 50, now);
+    if (tried.at(-1) !== count.count) tried.push(count.count);
+  }
+  return tried;
+}
+
+const never = () => 0;
+
+describe('the number of connections', () => {
+  it('grows as long as each brings more', () => {
+    expect(watch((count) => count * 20, never)).toEqual([4, 8]);
+  });
+
+  it('stays below its limit', () => {
+    expect(watch((count) => count * 20, never, 4)).toEqual([4]);
+  });
+
+  it('goes back where more did not help', () => {
+    expect(watch((count) => Math.min(count, 4) * 20, never)).toEqual([4, 8, 4]);
+  });
+
+  it('goes back to one where the taker has enough to do with the first', () => {
+    expect(
+      watch(
+        () => 500,
+        () => 0.9,
+      ),
+    ).toEqual([4, 1]);
+  });
+
+  it('keeps what helped where the taker has enough to do only then', () => {
+    expect(
+      watch(
+        (count) => count * 20,
+        (count) => (count < 8 ? 0.1 : 0.9),
+      ),
+    ).toEqual([4, 8]);
+  });
+});
