@@ -30,7 +30,7 @@ export function limitsOf(measurements: readonly Measurement[]): readonly Limit[]
       : [
           {
             seconds: work / processors,
-            why: `the work of the registries on ${processors} processors`,
+            why: `least work of the registries and lines, on ${processors} processors`,
           },
         ]),
   ];

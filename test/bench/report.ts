@@ -24,7 +24,8 @@ export function renderPage(
       'first round only. CPU is user and system time of the tool and all that it starts; others CPU is what the machine did beside ' +
       'it, which is the work of the registries and the lines; peak is the largest resident ' +
       'size of one process; requests and bytes read are what the two registries logged. A limit is what no tool ' +
-      'can be faster than: two curls per blob without any checking, or the round trips and bytes over the connections.',
+      'can be faster than: two curls per blob without any checking, the round trips and bytes over the connections, or the least ' +
+      'that the machine did beside any tool, on all its processors.',
     facts.map((fact) => `- ${fact}`).join('\n'),
     ...results.map(renderWorkload),
     renderTargets(results),
