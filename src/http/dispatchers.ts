@@ -1,5 +1,5 @@
 import {createSecureContext} from 'node:tls';
-import {type Dispatcher, Pool, ProxyAgent} from 'undici';
+import {type Dispatcher, errors, Pool, ProxyAgent} from 'undici';
 import {BulkConnections} from './bulk-connections.ts';
 import type {BulkTarget} from './bulk-connection.ts';
 import type {ConnectOptions, OriginSettings} from './origin.ts';
@@ -21,8 +21,6 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
 
 /** Connections to one origin at most: as many as the throttle lets small requests be under way. */
 const CONNECTIONS = 64;
-/** Through a proxy, which large bodies take as well. */
-const PROXIED_CONNECTIONS = 2 * CONNECTIONS;
 /** Idle connections are kept so long, in ms, where the server names no time of its own. */
 const KEEP_ALIVE_MS = 20_000;
 
@@ -42,26 +40,28 @@ export class Dispatchers {
   readonly timeouts: Timeouts;
   readonly #settings: OriginSettings;
   readonly #byOrigin = new Map<string, Promise<Channel>>();
+  #isDestroyed = false;
 
   constructor(settings: OriginSettings, timeouts: Timeouts) {
     this.#settings = settings;
     this.timeouts = timeouts;
   }
 
-  /** @throws TransshipError TLS_FILE_INVALID, at each call for that origin */
-  of(origin: string): Promise<Channel> {
+  /** @throws TransshipError TLS_FILE_INVALID, at each call for that origin; undici's ClientDestroyedError */
+  async of(origin: string): Promise<Channel> {
+    if (this.#isDestroyed) throw new errors.ClientDestroyedError();
     let channel = this.#byOrigin.get(origin);
     if (!channel) {
       channel = this.#make(origin);
       this.#byOrigin.set(origin, channel);
     }
-    return channel;
+    return await channel;
   }
 
-  /** Breaks what is still under way. */
+  /** Breaks what is still under way, and lets nothing begin. */
   async destroy(): Promise<void> {
+    this.#isDestroyed = true;
     const made = await Promise.allSettled(this.#byOrigin.values());
-    this.#byOrigin.clear();
     const working = made.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     for (const {bulk} of working) bulk?.destroy();
     await Promise.all(working.map(({dispatcher}) => dispatcher.destroy()));
@@ -86,7 +86,8 @@ export class Dispatchers {
       // The connection to the proxy is made by `proxyTls`, whatever the proxy's scheme; `requestTls` goes through it.
       const dispatcher = new ProxyAgent({
         ...options,
-        connections: PROXIED_CONNECTIONS,
+        // Large bodies take this way as well, and each may wait for a request that stands behind it.
+        connections: null,
         uri: proxy,
         requestTls: connect,
         proxyTls: {timeout: connectMs},

@@ -48,10 +48,10 @@ export class PushedBody implements AsyncIterator<Uint8Array, undefined> {
   }
 
   return(): Promise<IteratorResult<Uint8Array, undefined>> {
-    const isWhole = this.#end !== undefined;
+    const hasEnded = this.#end !== undefined;
     this.#held = [];
     this.end();
-    if (!isWhole) this.#source.abort(new Error('the rest of the answer is not wanted'));
+    if (!hasEnded) this.#source.abort(new Error('the rest of the answer is not wanted'));
     return Promise.resolve({done: true, value: undefined});
   }
 

@@ -29,8 +29,8 @@ export class Throttle implements Disposable {
   #timer: NodeJS.Timeout | undefined;
 
   constructor() {
-    const [all, half] = [START, START / 2];
-    this.#lanes = {small: new Slots(all), read: new Slots(half), write: new Slots(half)};
+    this.#lanes = {small: new Slots(START), read: new Slots(START), write: new Slots(START)};
+    this.#apply();
   }
 
   /** Requests that may be under way in the `small` lane; the other lanes have half of it each. */
@@ -77,8 +77,10 @@ export class Throttle implements Disposable {
     this.#apply();
   }
 
+  /** Who waits is let in, to fail: nothing can be sent any more. */
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
+    for (const lane of Object.values(this.#lanes)) lane.release();
   }
 
   #hold(ms: number): void {

@@ -70,7 +70,7 @@ class AnswerHandler implements Handler {
     this.#body?.end(error);
   }
 
-  /** A request that is still in undici's queue ends at once, too; it is broken when it is begun. */
+  /** A request that is still in undici's queue ends at once, too; undici closes the connection that it would have used. */
   readonly #abort = (): void => {
     const reason = this.#signal.reason as Error;
     this.#failed(reason);

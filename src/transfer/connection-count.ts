@@ -12,12 +12,13 @@ const BUSY = 0.5;
 
 /**
  * Finds how many connections to read a blob over: takes more as long as the rate grows with them, then stays at the
- * last count that helped. A line that one connection fills is not crowded with more, nor one to a slower taker.
+ * last count that helped. A slower taker is served over one; whether four are better than one is not tried, they are few.
  */
 export class ConnectionCount {
   readonly #limit: number;
   #count = 4;
-  #before: {readonly count: number; readonly rate: number} = {count: 1, rate: 0};
+  /** The count that was watched before, and its rate; undefined: none was. */
+  #before: {readonly count: number; readonly rate: number} | undefined;
   #watchedFrom: number;
   #bytes = 0;
   #busyMs = 0;
@@ -47,15 +48,15 @@ export class ConnectionCount {
 
   /** Tells that whoever takes the bytes was busy with some for so many ms, just now. */
   taken(ms: number, now: number): void {
-    if (now >= this.#watchedFrom) this.#busyMs += ms;
+    if (now >= this.#watchedFrom) this.#busyMs += Math.min(ms, now - this.#watchedFrom);
   }
 
   #judge(rate: number, busy: number): void {
     const isBusy = busy > BUSY;
-    // That these are better than one is not known yet: a taker that is busy with them needs no more than one.
-    const helped = rate >= this.#before.rate * WORTH && !(isBusy && this.#before.rate === 0);
+    // A taker that is busy with the first few needs no more than one.
+    const helped = this.#before === undefined ? !isBusy : rate >= this.#before.rate * WORTH;
     if (!helped) {
-      this.#count = this.#before.count;
+      this.#count = this.#before?.count ?? 1;
       this.#settled = true;
       return;
     }

@@ -1,7 +1,7 @@
 import {createServer} from 'node:net';
 import {once} from 'node:events';
 import type {AddressInfo} from 'node:net';
-import {describe, expect, it} from 'vitest';
+import {describe, expect, it, vi} from 'vitest';
 import {HttpClient, type HttpClientOptions} from '../../src/http/client.ts';
 import type {HttpRequest} from '../../src/http/message.ts';
 import type {RetryPolicy} from '../../src/http/retry.ts';
@@ -163,18 +163,33 @@ describe('HttpClient', () => {
   });
 
   it('tries nothing again once it is closed', async () => {
-    const first = Promise.withResolvers<void>();
     await using server = await startHttpServer((_request, response) => {
       response.writeHead(503).end();
-      first.resolve();
     });
     const http = client({retry: {...QUICK, baseMs: 50_000, capMs: 50_000}});
     const answer = http.send(get(server.url));
-    await first.promise;
+    const {origin} = new URL(server.url);
+    const before = http.throttle(origin).limit;
+    await vi.waitUntil(() => http.throttle(origin).limit < before);
     await http[Symbol.asyncDispose]();
-    // Either its 503, or that the connection broke while it came.
-    await answer.catch(() => undefined);
+    expect((await answer).status).toBe(503);
     expect(server.requests).toHaveLength(1);
+  });
+
+  it('begins nothing of what waits once it is closed', async () => {
+    const full = Promise.withResolvers<void>();
+    const limit = 32;
+    await using server = await startHttpServer(() => {
+      if (server.requests.length === limit) full.resolve();
+    });
+    const http = client();
+    const all = Array.from({length: 2 * limit}, () =>
+      http.send(get(server.url)).catch((error: unknown) => error),
+    );
+    await full.promise;
+    await http[Symbol.asyncDispose]();
+    for (const error of await Promise.all(all)) expect(error).toBeInstanceOf(TransshipError);
+    expect(server.requests).toHaveLength(limit);
   });
 
   it('reports a body that breaks off as a failure of the connection', async () => {
