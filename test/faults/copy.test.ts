@@ -84,24 +84,21 @@ describe('a copy', () => {
     expect(await tagsOf(rig)).toEqual(['v1', 'v2']);
   });
 
-  it('leaves small requests through while large bodies stall', async () => {
+  it.each([
+    ['mounts in the second repository what the first one got', [], {mounted: 5, copied: 5}],
+    [
+      'sends what the registry will not mount',
+      [{times: 99, fault: {kind: 'decline-mount'}}],
+      {mounted: 0, copied: 10},
+    ],
+  ] as const)('%s', async (_what, rules, blobs) => {
     await using copy = await startCopy();
-    const {rig, plan} = copy;
-    const stalled = scriptOf([
-      {
-        method: 'PATCH',
-        times: 3,
-        fault: {kind: 'stall', body: 'request', after: 10, gate: 'body'},
-      },
-    ]);
-    const applying = rig.apply(plan, {destination: stalled});
-    await stalled.gates.reached('body');
-    const small = await fetch(`${rig.destination.url}/v2/`);
-    expect(small.status).toBe(200);
-    await expect
-      .poll(() => rig.destination.log.entries.filter(({method}) => method === 'PUT').length)
-      .toBeGreaterThanOrEqual(2);
-    stalled.gates.open('body');
-    expect(await applying).toMatchObject({result: 'done'});
+    const {rig} = copy;
+    const plan = await rig.plan(FROM, TO, 'to/other');
+    const destination = scriptOf(rules);
+    expect(await rig.apply(plan, {destination})).toMatchObject({result: 'done', blobs});
+    expect(destination.strikes).toHaveLength(rules.length * 5);
+    expect(await rig.problems()).toEqual([]);
+    expect(await rig.destination.storage.repositories()).toHaveLength(2);
   });
 });

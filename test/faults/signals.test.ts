@@ -12,7 +12,8 @@ import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const CHUNK = 32 * 1024;
+/** More than 256 KiB, so that it goes over a connection of our own (`LARGE_BODY` in src/http/message.ts). */
+const CHUNK = 512 * 1024;
 const FROM = 'from/app' as RepositoryPath;
 
 /** A copy whose second chunk has half arrived and goes on when the gate `chunk` is opened. */

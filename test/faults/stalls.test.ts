@@ -1,6 +1,5 @@
 import {describe, expect, it} from 'vitest';
 import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
-import {ChunkSize} from '../../src/transfer/chunk-size.ts';
 import {KiB, TransferRig} from '../support/transfer-rig.ts';
 
 const MiB = 1024 * KiB;
@@ -15,11 +14,15 @@ function stall(
   return {method, about, fault: {kind: 'stall', body, after, gate: 'never'}};
 }
 
-/** Chunks that fit into the buffers of sockets, and one that does not, so that writing it stalls. */
+/**
+ * Chunks that fit into the buffers of sockets, on either side of what goes over connections of our own, and one that
+ * does not, so that writing it stalls.
+ */
 describe.each([
-  ['small', 64 * KiB, 5],
-  ['large', 8 * MiB, 1],
-] as const)('with %s chunks, a transfer gets over', (_what, chunk, count) => {
+  ['64 KiB', 64 * KiB, 64 * KiB, 5],
+  ['512 KiB', 512 * KiB, 512 * KiB, 5],
+  ['8 MiB', 8 * MiB, 512 * KiB, 1],
+] as const)('with chunks of %s, a transfer gets over', (_what, chunk, part, count) => {
   const STALLS: readonly (readonly [string, 'source' | 'destination', FaultRuleInput])[] = [
     ['a source that stalls before it gives anything', 'source', stall('GET', 'answer', 0)],
     ['a source that stalls in the middle', 'source', stall('GET', 'answer', 30_000)],
@@ -28,10 +31,9 @@ describe.each([
   ];
 
   it.each(STALLS)('%s', async (_case, side, rule) => {
-    await using rig = await TransferRig.start({[side]: [rule], timeouts: TIMEOUTS});
+    await using rig = await TransferRig.start({[side]: [rule], timeouts: TIMEOUTS, chunk, part});
     const blob = await rig.blob(chunk * count + 1);
-    const chunkSize = new ChunkSize({min: chunk, max: chunk});
-    await rig.transfer(blob, {settings: {chunkSize}});
+    await rig.transfer(blob);
     const faults = side === 'source' ? rig.sourceFaults : rig.destinationFaults;
     expect(faults.strikes).toHaveLength(1);
     expect(await rig.kept(blob)).toBe(blob.digest);
@@ -39,10 +41,11 @@ describe.each([
 
   it('a closing request that is not answered', async () => {
     const rule = stall('PUT', 'request', 0);
-    await using rig = await TransferRig.start({destination: [rule], timeouts: TIMEOUTS});
+    const options = {destination: [rule], timeouts: TIMEOUTS, chunk: 2 * chunk, part};
+    await using rig = await TransferRig.start(options);
     const blob = await rig.blob(chunk);
-    const chunkSize = new ChunkSize({min: 2 * chunk, max: 2 * chunk});
-    await rig.transfer(blob, {settings: {chunkSize}});
+    await rig.transfer(blob);
+    expect(rig.destinationFaults.strikes).toHaveLength(1);
     expect(await rig.kept(blob)).toBe(blob.digest);
   });
 });

@@ -1,5 +1,5 @@
 import {describe, expect, it} from 'vitest';
-import {CHUNK, TransferRig, type TransferRigOptions} from '../support/transfer-rig.ts';
+import {CHUNK, KiB, TransferRig, type TransferRigOptions} from '../support/transfer-rig.ts';
 
 const LIFE_SECONDS = 300;
 const USER = {
@@ -48,23 +48,26 @@ describe('a token', () => {
     expect(answers(rig, 'token', 200).length).toBeGreaterThanOrEqual(4);
   });
 
-  it('that ends while a chunk is on its way is renewed, and the upload goes on', async () => {
-    const clock = {now: Date.UTC(2026, 0, 1)};
-    const start = clock.now;
-    const options = withTokens(clock);
-    // Only the registry's clock moves on.
-    const now = () => start;
-    await using rig = await TransferRig.start({...options, now});
-    const blob = await rig.blob(4 * CHUNK);
-    const {sent} = await rig.transfer(blob, {
-      onSaved: ({offset}) => {
-        if (offset === 2 * CHUNK) clock.now = start + 1_000_000;
-      },
-    });
-    expect(await rig.kept(blob)).toBe(blob.digest);
-    expect(answers(rig, 'upload', 401)).toHaveLength(1);
-    expect(sent).toBeLessThanOrEqual(5 * CHUNK);
-  });
+  it.each([64 * KiB, 512 * KiB])(
+    'that ends while a chunk of %i bytes is on its way is renewed, and the upload goes on',
+    async (chunk) => {
+      const clock = {now: Date.UTC(2026, 0, 1)};
+      const start = clock.now;
+      const options = withTokens(clock);
+      // Only the registry's clock moves on.
+      const now = () => start;
+      await using rig = await TransferRig.start({...options, now, chunk, part: chunk});
+      const blob = await rig.blob(4 * chunk);
+      const {sent} = await rig.transfer(blob, {
+        onSaved: ({offset}) => {
+          if (offset === 2 * chunk) clock.now = start + 1_000_000;
+        },
+      });
+      expect(await rig.kept(blob)).toBe(blob.digest);
+      expect(answers(rig, 'upload', 401)).toHaveLength(1);
+      expect(sent).toBeLessThanOrEqual(5 * chunk);
+    },
+  );
 
   it('is fetched once for all that wait for it', async () => {
     const clock = {now: Date.UTC(2026, 0, 1)};

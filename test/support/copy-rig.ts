@@ -5,8 +5,6 @@ import {
 } from '../../src/apply/apply-context.ts';
 import {applyPlan} from '../../src/apply/apply-plan.ts';
 import {openJournal} from '../../src/apply/journal.ts';
-import {readCopyWish} from '../../src/cli/copy-wish.ts';
-import {makePlan} from '../../src/cli/make-plan.ts';
 import {HttpClient} from '../../src/http/client.ts';
 import type {Timeouts} from '../../src/http/dispatchers.ts';
 import {digestOf} from '../../src/model/digest.ts';
@@ -15,6 +13,10 @@ import {childBlobs, childManifests} from '../../src/model/manifest.ts';
 import type {RunResult} from '../../src/model/outcome.ts';
 import type {CopyPlan} from '../../src/model/plan.ts';
 import {parseReference, type RepositoryPath} from '../../src/model/reference.ts';
+import {observeRoute} from '../../src/observe/observe-route.ts';
+import {attachmentSubject} from '../../src/plan/attachment.ts';
+import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
+import {selectTags} from '../../src/plan/filters.ts';
 import {Registry} from '../../src/registry/registry.ts';
 import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
 import {FaultScript} from '../../src/sandbox/faults/fault-script.ts';
@@ -66,12 +68,28 @@ export class CopyRig implements AsyncDisposable {
     return new CopyRig(source, destination, faults, await tempDirectory());
   }
 
-  /** Plans a copy of a whole repository, without faults. */
-  async plan(from: RepositoryPath, to: string): Promise<CopyPlan> {
+  /** Plans a copy of a whole repository to others, without faults. The later ones mount what the first one gets. */
+  async plan(from: RepositoryPath, ...to: readonly string[]): Promise<CopyPlan> {
     await using http = new HttpClient();
-    const wish = readCopyWish(`${this.source.host}/${from}`, `${this.destination.host}/${to}`, {});
-    const made = await makePlan(wish, repositories(http), () => undefined, {signal: NEVER});
-    return made.plan;
+    const source = `${this.source.host}/${from}`;
+    const destinations = to.map((path) => `${this.destination.host}/${path}`);
+    const found = repositories(http);
+    const question = {
+      source: found.source(source),
+      select: (names: readonly string[]) => selectTags(names, {}),
+      attachmentSubject,
+      configs: false,
+      readAll: false,
+      progress: () => undefined,
+    };
+    const routes = [];
+    for (const name of destinations) {
+      const destination = found.destination(name);
+      const route = await observeRoute({...question, destination}, {signal: NEVER});
+      routes.push({...route, single: false});
+    }
+    const wish = {source, destination: destinations.join(' '), filters: {}};
+    return makeCopyPlan({wish, routes});
   }
 
   /** Applies a plan as a process of its own would: with connections of its own and what the journal has. */

@@ -13,7 +13,7 @@ import {type Sandbox, type SandboxOptions, startSandbox} from '../../src/sandbox
 import type {BlobJob, TransferSettings} from '../../src/transfer/blob-job.ts';
 import {ChunkSize} from '../../src/transfer/chunk-size.ts';
 import {ReadConnections} from '../../src/transfer/read-connections.ts';
-import type {RetryPolicy} from '../../src/transfer/retry-budget.ts';
+import type {OnRetry, RetryPolicy} from '../../src/transfer/retry-budget.ts';
 import {transferBlob} from '../../src/transfer/transfer-blob.ts';
 import {collect, NEVER, streamOf} from './streams.ts';
 
@@ -38,6 +38,9 @@ export interface TransferRigOptions {
   readonly destination?: readonly FaultRuleInput[];
   readonly sandbox?: SandboxOptions;
   readonly timeouts?: Timeouts;
+  /** Bytes of an upload chunk and of a ranged read. Default: 64 KiB each. */
+  readonly chunk?: number;
+  readonly part?: number;
   /** For a destination that wants a login. */
   readonly credentials?: Credentials;
   /** The destination's clock and ours, in ms. */
@@ -60,19 +63,27 @@ export class TransferRig implements AsyncDisposable {
   readonly destinationFaults: FaultScript;
   readonly sandboxes: {readonly source: Sandbox; readonly destination: Sandbox};
   readonly notices: string[] = [];
-  readonly #http: HttpClient;
+  /** When each request arrived at the destination, in ms since the epoch. */
+  readonly arrivals: readonly number[];
+  readonly http: HttpClient;
+  readonly #chunk: number;
+  readonly #part: number;
 
   private constructor(
     sandboxes: {readonly source: Sandbox; readonly destination: Sandbox},
     faults: {readonly source: FaultScript; readonly destination: FaultScript},
-    {timeouts, credentials, now}: TransferRigOptions,
+    arrivals: readonly number[],
+    {timeouts, credentials, now, chunk = CHUNK, part = CHUNK}: TransferRigOptions,
   ) {
     this.sandboxes = sandboxes;
+    this.arrivals = arrivals;
+    this.#chunk = chunk;
+    this.#part = part;
     this.sourceFaults = faults.source;
     this.destinationFaults = faults.destination;
     const retry = {attempts: 3, attemptsAt500: 2, baseMs: 1, capMs: 4, budgetMs: 5_000};
-    this.#http = new HttpClient({retry, ...(timeouts ? {timeouts} : {})});
-    const {http, notices} = {http: this.#http, notices: this.notices};
+    this.http = new HttpClient({retry, ...(timeouts ? {timeouts} : {})});
+    const {http, notices} = this;
     const notice = ({code}: {readonly code: string}) => void notices.push(code);
     const {host} = sandboxes.source;
     this.source = new Registry({host, side: 'source', http, notice}).repository(FROM);
@@ -92,11 +103,15 @@ export class TransferRig implements AsyncDisposable {
       destination: new FaultScript(options.destination ?? []),
     };
     const source = await startSandbox({intercept: faults.source.intercept});
+    const arrivals: number[] = [];
     const destination = await startSandbox({
       ...options.sandbox,
-      intercept: faults.destination.intercept,
+      intercept: (exchange, next) => {
+        arrivals.push(Date.now());
+        return faults.destination.intercept(exchange, next);
+      },
     });
-    return new TransferRig({source, destination}, faults, options);
+    return new TransferRig({source, destination}, faults, arrivals, options);
   }
 
   /** Puts a blob of so many random bytes into the source's storage, past its faults. */
@@ -117,22 +132,24 @@ export class TransferRig implements AsyncDisposable {
     return {mediaType: 'application/octet-stream', digest, size};
   }
 
-  /** Brings the blob over in chunks of 64 KiB. */
+  /** Brings the blob over in chunks, or in one request where it is no larger than one. */
   async transfer(
     blob: Descriptor,
     more: Partial<BlobJob> & {
       readonly settings?: Partial<TransferSettings>;
       readonly onSaved?: (saved: SavedUpload) => void;
+      readonly onRetry?: OnRetry;
+      readonly signal?: AbortSignal;
     } = {},
   ): Promise<Told> {
-    const {settings, onSaved, ...job} = more;
+    const {settings, onSaved, onRetry, signal = NEVER, ...job} = more;
     const told: Told = {acknowledged: [], saved: [], sent: 0, retries: 0};
     await transferBlob(
       {blob, source: this.source, destination: this.destination, ...job},
       {
-        chunkSize: new ChunkSize({min: CHUNK, max: CHUNK}),
+        chunkSize: new ChunkSize({min: this.#chunk, max: this.#chunk}),
         retry: HASTY,
-        connections: new ReadConnections(10, CHUNK),
+        connections: new ReadConnections(10, this.#part),
         stopping: NEVER,
         ...settings,
       },
@@ -145,11 +162,12 @@ export class TransferRig implements AsyncDisposable {
           told.saved.push(saved);
           onSaved?.(saved);
         },
-        retrying: () => {
+        retrying: (...what) => {
           told.retries += 1;
+          onRetry?.(...what);
         },
       },
-      {signal: NEVER},
+      {signal},
     );
     return told;
   }
@@ -164,7 +182,7 @@ export class TransferRig implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#http[Symbol.asyncDispose]();
+    await this.http[Symbol.asyncDispose]();
     await Promise.all([this.sandboxes.source.close(), this.sandboxes.destination.close()]);
   }
 }
