@@ -7,17 +7,19 @@ import {
 } from 'node:http';
 import type {AddressInfo} from 'node:net';
 
-/** A point in the traffic: the request with this number (from 1), and how far it has got. */
+/** A point in the traffic: a request, and how far it has got. */
 export interface Moment {
+  /** From 1; for `during` only requests with a body are counted. */
   readonly number: number;
   /** `before` it is passed on; `during` its body, half of it passed on; `after`: answered, and the answer kept back. */
   readonly when: 'before' | 'during' | 'after';
 }
 
 export interface Forwarded {
-  readonly number: number;
   readonly method: string;
+  /** With its query. */
   readonly path: string;
+  readonly hasBody: boolean;
   /** Bytes of the request's body that were passed on. */
   sent: number;
 }
@@ -28,6 +30,8 @@ export interface Forwarder extends AsyncDisposable {
   /** What was passed on, oldest first. */
   readonly requests: readonly Forwarded[];
   forget(): void;
+  /** Settles when nothing is on its way any more. */
+  idle(): Promise<void>;
   /** Calls `act` at that moment; the request ends there, without an answer. */
   at(moment: Moment, act: (request: Forwarded) => Promise<void>): void;
 }
@@ -38,38 +42,50 @@ export async function startForwarder(target: string): Promise<Forwarder> {
   let trap:
     | {readonly moment: Moment; readonly act: (request: Forwarded) => Promise<void>}
     | undefined;
+  const underWay = new Set<Promise<void>>();
+  /** Requests of the kind that a moment counts. */
   let count = 0;
-  const springs = (number: number, when: Moment['when']) =>
-    trap?.moment.number === number && trap.moment.when === when;
+  const isChosen = ({hasBody}: Forwarded): boolean => {
+    if (trap === undefined || (trap.moment.when === 'during' && !hasBody)) return false;
+    count += 1;
+    return count === trap.moment.number;
+  };
 
   const forward = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
-    count += 1;
     const {method = '', url = '', headers} = incoming;
-    const entry: Forwarded = {number: count, method, path: url, sent: 0};
+    const length = Number(headers['content-length'] ?? 0);
+    const entry: Forwarded = {method, path: url, hasBody: length > 0, sent: 0};
     requests.push(entry);
-    if (springs(entry.number, 'before')) return trap?.act(entry);
+    const chosen = isChosen(entry) ? trap : undefined;
+    if (chosen?.moment.when === 'before') return chosen.act(entry);
     const [hostname, port] = target.split(':');
     const outgoing = openRequest({hostname, port, method, path: url, headers, agent: false});
     const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>;
     answered.catch(() => undefined);
-    const half = Math.ceil(Number(headers['content-length'] ?? 0) / 2);
-    for await (const chunk of incoming as AsyncIterable<Buffer>) {
-      if (springs(entry.number, 'during') && entry.sent + chunk.byteLength >= half) {
-        const piece = chunk.subarray(0, half - entry.sent);
-        await new Promise((resolve) => outgoing.write(piece, resolve));
-        entry.sent += piece.byteLength;
-        await trap?.act(entry);
-        outgoing.destroy();
-        return;
+    try {
+      const half = Math.ceil(length / 2);
+      for await (const chunk of incoming as AsyncIterable<Buffer>) {
+        if (chosen?.moment.when === 'during' && entry.sent + chunk.byteLength >= half) {
+          const piece = chunk.subarray(0, half - entry.sent);
+          await new Promise((resolve) => outgoing.write(piece, resolve));
+          entry.sent += piece.byteLength;
+          await chosen.act(entry);
+          outgoing.destroy();
+          return;
+        }
+        entry.sent += chunk.byteLength;
+        if (!outgoing.write(chunk)) await once(outgoing, 'drain');
       }
-      entry.sent += chunk.byteLength;
-      if (!outgoing.write(chunk)) await once(outgoing, 'drain');
+    } catch (error) {
+      // The registry sees the connection end as well.
+      outgoing.destroy();
+      throw error;
     }
     outgoing.end();
     const [answer] = await answered;
-    if (springs(entry.number, 'after')) {
+    if (chosen !== undefined) {
       answer.resume();
-      return trap?.act(entry);
+      return chosen.act(entry);
     }
     response.writeHead(answer.statusCode ?? 500, answer.headers);
     for await (const chunk of answer) response.write(chunk);
@@ -78,12 +94,14 @@ export async function startForwarder(target: string): Promise<Forwarder> {
 
   const server = createServer((incoming, response) => {
     incoming.on('error', () => undefined);
-    forward(incoming, response)
+    const work = forward(incoming, response)
       // Whatever broke, the client sees its connection end.
       .catch(() => undefined)
       .finally(() => {
         if (!response.writableEnded) response.destroy();
+        underWay.delete(work);
       });
+    underWay.add(work);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -96,6 +114,9 @@ export async function startForwarder(target: string): Promise<Forwarder> {
       requests = [];
       count = 0;
       trap = undefined;
+    },
+    async idle() {
+      await Promise.all(underWay);
     },
     at(moment, act) {
       trap = {moment, act};
