@@ -3,104 +3,116 @@ import {expect, it} from 'vitest';
 import {TransshipError} from '../../src/model/error.ts';
 import type {RunResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
-import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
 import {CopyRig, scriptOf} from '../support/copy-rig.ts';
+import {FAULT_KINDS, faultRules, pieceSizes, sizesAround} from '../support/fault-arbitraries.ts';
 import {someBytes, storeImage} from '../support/small-images.ts';
-import {CHUNK} from '../support/transfer-rig.ts';
+import {TransferRig} from '../support/transfer-rig.ts';
 
 /** The same cases each time; another number here, or in a failure's report, gives others. */
 const SEED = 20_261_121;
 const FROM = 'from/app' as RepositoryPath;
+/** The second mounts what the first gets. */
+const TO = ['to/app' as RepositoryPath, 'to/other' as RepositoryPath];
 /** A run that takes longer hangs, in ms. */
 const PATIENCE = 20_000;
 const TIMEOUTS = {connectMs: 1_000, headersMs: 200, bodyIdleMs: 200};
 
-const sizes = fc.constantFrom(0, 1, 5_000, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 17);
-/** Images by the indices of their layers. */
-const repositories = fc.record({
-  layers: fc.array(sizes, {minLength: 1, maxLength: 5}),
-  images: fc.array(fc.array(fc.nat(4), {minLength: 1, maxLength: 3}), {minLength: 1, maxLength: 3}),
-});
-
-const bytes = fc.oneof(fc.nat(2_000), fc.nat(2 * CHUNK), fc.constant(CHUNK));
-const status = fc.constantFrom(401, 403, 404, 408, 413, 416, 429, 500, 502, 503, 504);
-const fault: fc.Arbitrary<FaultRuleInput['fault']> = fc.oneof(
-  bytes.map((after) => ({kind: 'cut-request', after}) as const),
-  bytes.map((after) => ({kind: 'cut-answer', after}) as const),
+/** Images by the indices of their layers, and the size of chunks. */
+const cargo = pieceSizes.chain((chunk) =>
   fc.record({
-    kind: fc.constant('stall' as const),
-    body: fc.constantFrom('request' as const, 'answer' as const),
-    after: bytes,
-    gate: fc.constant('never'),
+    chunk: fc.constant(chunk),
+    layers: fc.array(sizesAround(chunk), {minLength: 1, maxLength: 5}),
+    images: fc.array(fc.array(fc.nat(4), {minLength: 1, maxLength: 3}), {
+      minLength: 1,
+      maxLength: 3,
+    }),
   }),
-  bytes.map((at) => ({kind: 'flip-bit', at}) as const),
-  fc.record({kind: fc.constant('refuse' as const), status, after: bytes}),
-  fc.integer({min: -CHUNK, max: CHUNK}).map((by) => ({kind: 'wrong-offset', by}) as const),
-  fc.boolean().map((expired) => ({kind: 'redirect', expired}) as const),
-  fc.constantFrom(
-    {kind: 'lose-answer'} as const,
-    {kind: 'reset'} as const,
-    {kind: 'lose-upload'} as const,
-    {kind: 'refuse-digest'} as const,
-    {kind: 'decline-mount'} as const,
-    {kind: 'claim-present'} as const,
-  ),
-);
-const rules = fc.array(
-  fc.record({
-    method: fc.option(
-      fc.constantFrom('GET' as const, 'POST' as const, 'PUT' as const, 'PATCH' as const),
-      {
-        nil: undefined,
-      },
-    ),
-    skip: fc.nat(12),
-    times: fc.integer({min: 1, max: 8}),
-    fault,
-  }),
-  {maxLength: 6},
 );
 
 it('a copy ends whole or with a code, whatever goes wrong, and ends whole when nothing does any more', async () => {
+  const struck = new Set<string>();
   await fc.assert(
     fc.asyncProperty(
-      repositories,
-      fc.array(fc.record({source: rules, destination: rules}), {minLength: 1, maxLength: 3}),
+      cargo,
+      fc.array(fc.record({source: faultRules, destination: faultRules}), {
+        minLength: 1,
+        maxLength: 3,
+      }),
       fc.boolean(),
-      async ({layers, images}, runs, losesCutUploads) => {
+      async ({chunk, layers, images}, runs, losesCutUploads) => {
         await using rig = await CopyRig.start({losesCutUploads});
         const blobs = layers.map(someBytes);
         for (const [at, picks] of images.entries()) {
           const picked = picks.map((pick) => blobs[pick % blobs.length] ?? Buffer.of());
           await storeImage(rig.source.storage, FROM, `v${at}`, picked);
         }
-        const plan = await rig.plan(FROM, 'to/app');
-        for (const {source, destination} of runs) {
+        const settings = {chunk: {min: chunk, max: chunk}};
+        const plan = await rig.plan(FROM, ...TO);
+        for (const rules of runs) {
           const aborted = AbortSignal.timeout(PATIENCE);
+          const [source, destination] = [scriptOf(rules.source), scriptOf(rules.destination)];
           const ended = await rig
-            .apply(plan, {
-              source: scriptOf(source),
-              destination: scriptOf(destination),
-              timeouts: TIMEOUTS,
-              aborted,
-            })
+            .apply(plan, {source, destination, timeouts: TIMEOUTS, aborted, settings})
             .catch((error: unknown) => error);
+          for (const {rule} of [...source.strikes, ...destination.strikes])
+            struck.add(rule.fault.kind);
           expect(aborted.aborted).toBe(false);
           expect(isDescribed(ended)).toBe(true);
           expect(JSON.stringify(ended)).not.toContain('INTERNAL');
           expect(await rig.problems()).toEqual([]);
         }
-        const last = await rig.apply(plan);
+        const last = await rig.apply(plan, {settings});
         expect(last).toMatchObject({result: 'done'});
         expect(await rig.problems()).toEqual([]);
-        expect(
-          await rig.destination.storage.manifests.tags('to/app' as RepositoryPath),
-        ).toHaveLength(images.length);
+        for (const path of TO)
+          expect(await rig.destination.storage.manifests.tags(path)).toHaveLength(images.length);
       },
     ),
     {seed: SEED, numRuns: 40},
   );
-});
+  expect(struck).toEqual(new Set(FAULT_KINDS));
+}, 120_000);
+
+const blobCases = fc.record({chunk: pieceSizes, part: pieceSizes}).chain(({chunk, part}) =>
+  fc.record({
+    chunk: fc.constant(chunk),
+    part: fc.constant(part),
+    size: fc.oneof(sizesAround(chunk), sizesAround(part)),
+  }),
+);
+
+it('a blob, in chunks and parts of any size, ends whole or with a code, whatever goes wrong', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      blobCases,
+      faultRules,
+      faultRules,
+      fc.boolean(),
+      async ({size, ...sizes}, source, destination, losesCutUploads) => {
+        const sandbox = {flavour: {losesCutUploads}};
+        const options = {source, destination, sandbox, timeouts: TIMEOUTS, ...sizes};
+        await using rig = await TransferRig.start(options);
+        const blob = await rig.blob(size);
+        const signal = AbortSignal.timeout(PATIENCE);
+        const failure = await rig.transfer(blob, {signal}).then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+        expect(signal.aborted).toBe(false);
+        expect(failure === undefined || failure instanceof TransshipError).toBe(true);
+        expect(failure).not.toMatchObject({code: 'INTERNAL'});
+        const kept = await rig.kept(blob);
+        expect([undefined, blob.digest]).toContain(kept);
+        // A registry that lies about a blob is found out when the manifest is put.
+        const isLie = rig.destinationFaults.strikes.some(
+          ({rule}) => rule.fault.kind === 'claim-present',
+        );
+        expect(failure !== undefined || kept !== undefined || isLie).toBe(true);
+      },
+    ),
+    {seed: SEED, numRuns: 40},
+  );
+}, 120_000);
 
 /** A run's result, or an error with a code. */
 function isDescribed(ended: unknown): boolean {
