@@ -17,12 +17,12 @@ export async function applyPlan(
   const {report} = context;
   const total = {steps: plan.steps.length, blobs: plan.totals.blobs.copy, bytes: plan.totals.bytes};
   report({type: 'run-started', plan: plan.id, ...total});
-  const state: PlanState = context.fresh
+  const state: PlanState | undefined = context.fresh
     ? {done: new Set(), drift: []}
-    : await findDrift(plan.steps, context.repositories, {signal: interruption.aborted});
+    : await stateNow(plan, context, interruption);
   const result =
-    state.drift.length > 0
-      ? drifted(plan, state)
+    state === undefined || state.drift.length > 0
+      ? notBegun(plan, state?.drift)
       : await carried(plan, state, context, interruption);
   await context.journal.end(result.result);
   reportEnd(result, context.report);
@@ -50,13 +50,27 @@ async function carried(
   return {plan: plan.id, result: end, steps, bytes: {sent}, blobs};
 }
 
-function drifted(plan: CopyPlan, {drift}: PlanState): RunResult {
+/** Undefined: it was interrupted. It only reads, so there is nothing to finish: the first signal ends it. */
+async function stateNow(
+  {steps}: CopyPlan,
+  {repositories}: ApplyContext,
+  {stopping, aborted}: Interruption,
+): Promise<PlanState | undefined> {
+  try {
+    return await findDrift(steps, repositories, {signal: AbortSignal.any([stopping, aborted])});
+  } catch (error) {
+    if (stopping.aborted) return undefined;
+    throw error;
+  }
+}
+
+function notBegun(plan: CopyPlan, drift: PlanState['drift'] | undefined): RunResult {
   return {
     plan: plan.id,
-    result: 'drift',
+    result: drift === undefined ? 'interrupted' : 'drift',
     steps: plan.steps.map(({id}) => ({id, outcome: 'not-started'})),
     bytes: {sent: 0},
     blobs: {copied: 0, mounted: 0, present: 0},
-    drift,
+    ...(drift === undefined ? {} : {drift}),
   };
 }

@@ -192,6 +192,22 @@ describe('a run that was interrupted', () => {
     expect(await tagsThere()).toEqual(['a', 'b']);
   });
 
+  test('while it looks for drift, ends at once and has begun nothing', async () => {
+    const stopping = new AbortController();
+    intercept = async ({signal}, next) => {
+      stopping.abort();
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, {once: true}));
+      return next();
+    };
+    const first = await apply([], {stopping: stopping.signal});
+    expect(first).toMatchObject({code: 130, result: {result: 'interrupted'}});
+    const outcomes = first.result?.steps.map(({outcome}) => outcome);
+    expect(outcomes).toEqual(['not-started', 'not-started']);
+    intercept = undefined;
+    expect((await apply()).code).toBe(0);
+    expect(await tagsThere()).toEqual(['a', 'b']);
+  });
+
   test.each(['plan', 'verify'])('while it only reads (%s), ends at once', async (command) => {
     const stopping = new AbortController();
     intercept = async ({signal}, next) => {

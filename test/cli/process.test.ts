@@ -1,3 +1,4 @@
+import {once} from 'node:events';
 import {readFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
@@ -79,18 +80,18 @@ describe('the process', () => {
     expect((await transship(['verify', file])).code).toBe(0);
   });
 
-  test('is interrupted by a signal with 130', async () => {
+  test.each(['SIGINT', 'SIGTERM'] as const)('is interrupted by %s with 130', async (signal) => {
     const waiting = Promise.withResolvers<void>();
     await using slow = await startSandbox({
-      intercept: async ({signal}, next) => {
+      intercept: async (exchange, next) => {
         waiting.resolve();
-        await new Promise((resolve) => signal.addEventListener('abort', resolve, {once: true}));
+        await once(exchange.signal, 'abort');
         return next();
       },
     });
     const args = ['plan', 'copy', `${slow.host}/a`, `${slow.host}/b`];
     const run = await runCli(args, {
-      onStart: ({kill}) => void waiting.promise.then(() => kill('SIGINT')),
+      onStart: ({kill}) => void waiting.promise.then(() => kill(signal)),
     });
     expect(toldError(run)).toMatchObject({code: 'INTERRUPTED', exit: 130});
   });
