@@ -3,6 +3,7 @@ import {writeFile} from 'node:fs/promises';
 import {type Command, InvalidArgumentError, Option} from 'commander';
 import {TransshipError} from '../../model/error.ts';
 import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
+import type {FaultScript} from '../../sandbox/faults/fault-script.ts';
 import type {RegistryMode} from '../../sandbox/gitlab/instance.ts';
 import type {Io} from '../io.ts';
 import {wholeNumber} from '../options.ts';
@@ -19,6 +20,7 @@ interface Flags {
   readonly seed?: string;
   readonly mode: RegistryMode;
   readonly events?: string;
+  readonly faults?: string;
 }
 
 interface LoadArgument {
@@ -56,6 +58,7 @@ export function addSandbox(program: Command, io: Io, done: (exitCode: number) =>
         .default('metadata-db'),
     )
     .option('--events <file>', 'at the end, write what happened in the instance, as lines of JSON')
+    .option('--faults <file>', 'what goes wrong with which requests, as a list in JSON')
     .addHelpText(
       'after',
       `
@@ -77,10 +80,12 @@ async function serve(flags: Flags, io: Io): Promise<void> {
     import('../../sandbox/load-layout.ts'),
   ]);
   const {user: name, password, dir} = flags;
+  const faults = await faultsOf(flags);
   const users = [{name, password, grants: [{repository: '**', actions: ['*' as const]}]}];
   const starting = startSandbox({
     port: flags.port,
     ...(dir === undefined ? {} : {storage: {kind: 'directory' as const, path: dir}}),
+    ...(faults === undefined ? {} : {intercept: faults.intercept}),
     ...(flags.auth === true
       ? {auth: {kind: 'token' as const, users, tokenLifeSeconds: flags.tokenLife}}
       : {}),
@@ -96,12 +101,11 @@ async function serve(flags: Flags, io: Io): Promise<void> {
     `registry on ${sandbox.url}${flags.auth === true ? `, log in as ${name}` : ''}; end it with Ctrl-C\n`,
   );
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
+  if (faults !== undefined) io.stdout.write(strikesOf(faults));
 }
 
-async function serveGitLab(
-  {port, dir, seed, mode, tokenLife, events}: Flags,
-  io: Io,
-): Promise<void> {
+async function serveGitLab(flags: Flags, io: Io): Promise<void> {
+  const {port, dir, seed, mode, tokenLife, events} = flags;
   if (seed === undefined) {
     throw new TransshipError('USAGE', 'an instance needs groups, projects and tokens', {
       side: 'local',
@@ -112,8 +116,10 @@ async function serveGitLab(
     import('../../sandbox/gitlab/gitlab-sandbox.ts'),
     import('../../sandbox/gitlab/seed.ts'),
   ]);
+  const faults = await faultsOf(flags);
   const starting = startGitLabSandbox({
     port,
+    ...(faults === undefined ? {} : {intercept: faults.intercept}),
     seed: await readSeed(seed),
     mode,
     tokenLifeSeconds: tokenLife,
@@ -124,7 +130,20 @@ async function serveGitLab(
   });
   io.stdout.write(`GitLab on ${sandbox.url}, registry on ${sandbox.url}; end it with Ctrl-C\n`);
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
+  if (faults !== undefined) io.stdout.write(strikesOf(faults));
   if (events !== undefined) await writeEvents(events, sandbox.events.events);
+}
+
+async function faultsOf({faults}: Flags): Promise<FaultScript | undefined> {
+  if (faults === undefined) return undefined;
+  const {readFaults} = await import('../fault-file.ts');
+  return readFaults(faults);
+}
+
+/** A line for each fault that struck, so that a test of another client can tell whether its script did what it should. */
+function strikesOf({strikes}: FaultScript): string {
+  const lines = strikes.map(({method, path, rule}) => `${rule.fault.kind}: ${method} ${path}\n`);
+  return lines.join('') || 'no fault struck\n';
 }
 
 async function writeEvents(file: string, events: readonly object[]): Promise<void> {

@@ -1,0 +1,37 @@
+import {readFile} from 'node:fs/promises';
+import {TransshipError} from '../model/error.ts';
+import {faultScript} from '../sandbox/faults/fault.ts';
+import {FaultScript} from '../sandbox/faults/fault-script.ts';
+
+/**
+ * Reads the faults that are to strike in the sandbox: a JSON list of rules.
+ * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
+ */
+export async function readFaults(file: string): Promise<FaultScript> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new TransshipError('FILE_UNREADABLE', `"${file}" cannot be read`, {
+      side: 'local',
+      hint: 'check the path of the file',
+      cause,
+    });
+  });
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw invalid(file, cause instanceof Error ? cause.message : String(cause), cause);
+  }
+  const parsed = faultScript.safeParse(value);
+  if (parsed.success) return new FaultScript(parsed.data);
+  const [issue] = parsed.error.issues;
+  const path = (issue?.path ?? []).map(String).join('.');
+  throw invalid(file, `${path === '' ? '' : `${path}: `}${issue?.message}`, parsed.error);
+}
+
+function invalid(file: string, why: string, cause: unknown): TransshipError {
+  return new TransshipError('FILE_INVALID', `"${file}" is not a list of faults: ${why}`, {
+    side: 'local',
+    hint: 'write JSON such as [{"method": "PATCH", "fault": {"kind": "cut-request", "after": 1000}}]',
+    cause,
+  });
+}
