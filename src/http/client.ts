@@ -5,7 +5,14 @@ import {type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
 import {Redirects} from './redirect.ts';
-import {Attempts, DEFAULT_RETRY, isPassing, pause, type RetryPolicy} from './retry.ts';
+import {
+  Attempts,
+  DEFAULT_RETRY,
+  isPassing,
+  LONGEST_HOLD_MS,
+  pause,
+  type RetryPolicy,
+} from './retry.ts';
 import {Throttle} from './throttle.ts';
 import {TransshipError} from '../model/error.ts';
 
@@ -112,7 +119,7 @@ export class HttpClient implements AsyncDisposable {
         this.#dispatch(request),
       );
       if (answer.status !== 429 && answer.status !== 503) throttle.succeeded();
-      else throttle.overloaded(this.#holdFor(answer));
+      else throttle.overloaded(holdFor(answer));
       return answer;
     } catch (thrown) {
       if (request.body?.kind === 'stream') release(request.body.chunks);
@@ -138,12 +145,12 @@ export class HttpClient implements AsyncDisposable {
       throw thrown;
     }
   }
+}
 
-  /** A pause longer than any call would wait for ends the calls that meet it, and holds up no other. */
-  #holdFor(answer: HttpAnswer): number {
-    const ms = retryAfterOf(answer) ?? 0;
-    return ms > this.#retry.budgetMs ? 0 : ms;
-  }
+/** A pause longer than anybody waits for ends the calls that meet it, and holds up no other. */
+function holdFor(answer: HttpAnswer): number {
+  const ms = retryAfterOf(answer) ?? 0;
+  return ms > LONGEST_HOLD_MS ? 0 : ms;
 }
 
 async function openBody(body: HttpBody, signal: AbortSignal): Promise<Content> {

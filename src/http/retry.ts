@@ -22,6 +22,12 @@ export const DEFAULT_RETRY: RetryPolicy = {
   budgetMs: 120_000,
 };
 
+/**
+ * The longest pause that anybody waits for, in ms. This one may be more than a request's own budget: its caller can have
+ * more patience, and meanwhile nobody else is to ask a host that wants to be left alone.
+ */
+export const LONGEST_HOLD_MS = 15 * 60_000;
+
 /** Statuses after which the same request may be answered otherwise (RFC 9110, 15; RFC 6585, 4). */
 const PASSING_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
 

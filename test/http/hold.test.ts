@@ -1,0 +1,60 @@
+import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
+import {HttpClient} from '../../src/http/client.ts';
+import type {HttpRequest} from '../../src/http/message.ts';
+import {LONGEST_HOLD_MS, type RetryPolicy} from '../../src/http/retry.ts';
+import {startHttpServer} from '../support/http-server.ts';
+import {NEVER} from '../support/streams.ts';
+
+/** A whole second: a date in a header has no parts of one. */
+const NOW = Date.UTC(2026, 0, 1);
+const HOLD_MS = 300_000;
+/** No call waits that long by itself. */
+const SHORT: RetryPolicy = {attempts: 4, attemptsAt500: 2, baseMs: 1, capMs: 1, budgetMs: 1000};
+
+const get = (url: string): HttpRequest => ({
+  method: 'GET',
+  url: new URL(url),
+  side: 'source',
+  signal: NEVER,
+});
+
+/** Refuses the first request for some time, and takes all others. */
+function startLimited(retryAfter: string) {
+  return startHttpServer(({target}, response) => {
+    if (target === '/first') response.writeHead(429, {'retry-after': retryAfter}).end();
+    else response.writeHead(200).end();
+  });
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout', 'Date'], now: NOW});
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('a host that wants to be left alone for longer than a request has', () => {
+  it.each([
+    ['in seconds', String(HOLD_MS / 1000)],
+    ['until a date', new Date(NOW + HOLD_MS).toUTCString()],
+  ])('gets no request of anybody, %s', async (_what, retryAfter) => {
+    await using server = await startLimited(retryAfter);
+    await using http = new HttpClient({retry: SHORT});
+    expect((await http.send(get(`${server.url}/first`))).status).toBe(429);
+    const second = http.send(get(`${server.url}/second`));
+    await vi.advanceTimersByTimeAsync(HOLD_MS - 1);
+    // Somebody else is answered meanwhile.
+    expect((await fetch(`${server.url}/other`)).status).toBe(200);
+    expect(server.requests.map(({target}) => target)).toEqual(['/first', '/other']);
+    await vi.advanceTimersByTimeAsync(1);
+    expect((await second).status).toBe(200);
+    expect(server.requests.map(({target}) => target)).toEqual(['/first', '/other', '/second']);
+  });
+
+  it('is asked again at once where nobody would wait', async () => {
+    await using server = await startLimited(String(LONGEST_HOLD_MS / 1000 + 1));
+    await using http = new HttpClient({retry: SHORT});
+    expect((await http.send(get(`${server.url}/first`))).status).toBe(429);
+    expect((await http.send(get(`${server.url}/second`))).status).toBe(200);
+  });
+});
