@@ -186,8 +186,8 @@ export class BlobTransfers {
         sent: (bytes) => {
           this.counts.sent += bytes;
         },
-        saved: ({location, offset}) =>
-          journal.append({type: 'upload', digest, to, location, offset}),
+        saved: ({location, offset, minChunk}) =>
+          journal.append({type: 'upload', digest, to, location, offset, minChunk}),
         retrying: (attempt, delayMs, error) =>
           report({
             type: 'retrying',

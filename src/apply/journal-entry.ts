@@ -21,6 +21,7 @@ export const journalEntry = z.discriminatedUnion('type', [
     to: z.string(),
     location: z.string(),
     offset: z.int().nonnegative(),
+    minChunk: z.int().positive().optional(),
   }),
   z.object({
     type: z.literal('blob'),

@@ -74,8 +74,8 @@ export function openUploads(entries: readonly JournalEntry[]): ReadonlyMap<strin
   const uploads = new Map<string, SavedUpload>();
   for (const entry of entries) {
     if (entry.type === 'upload') {
-      const {digest, location, offset} = entry;
-      uploads.set(uploadKey(digest, entry.to), {digest, location, offset});
+      const {digest, location, offset, minChunk} = entry;
+      uploads.set(uploadKey(digest, entry.to), {digest, location, offset, minChunk});
     } else if (entry.type === 'blob') {
       uploads.delete(uploadKey(entry.digest, entry.to));
     }

@@ -19,7 +19,7 @@ export interface ByteRange {
 export interface BlobStream {
   /** Where the bytes begin: the offset asked for, or 0 where the place cannot serve ranges. */
   readonly start: number;
-  /** Where they end: as asked for, or at the blob's end where the place cannot serve ranges. */
+  /** Where they end: as asked for or before it, or at the blob's end where the place cannot serve ranges. */
   readonly end: number;
   /** Each chunk is borrowed: it may be overwritten when the next one is asked for. */
   readonly chunks: AsyncIterable<Uint8Array>;
@@ -64,7 +64,7 @@ export interface RepositoryWriter extends RepositoryReader {
   putBlob(blob: Descriptor, open: OpenBody, call: Call): Promise<void>;
   /** Opens an upload that takes chunks. */
   beginUpload(blob: Descriptor, call: Call): Promise<Upload>;
-  /** Finds an upload of an earlier run again; undefined: it is gone. */
+  /** Finds an upload of an earlier run again; undefined: it is gone, or cannot be asked for. */
   resumeUpload(saved: SavedUpload, call: Call): Promise<Upload | undefined>;
   /** Where the place can take a blob from another repository of its own without moving bytes. */
   readonly mount?: MountBlob;
@@ -90,6 +90,8 @@ export interface SavedUpload {
   readonly location: string;
   /** Bytes that the registry has acknowledged. */
   readonly offset: number;
+  /** What the registry said when the upload was opened, and may not say again: see `Upload.minChunk`. */
+  readonly minChunk?: number | undefined;
 }
 
 /** An open upload. Its offset is the registry's word, never ours. */
@@ -104,7 +106,7 @@ export interface Upload {
    * After a failure the offset is in doubt: call `ask` before anything else.
    */
   append(body: AsyncIterable<Uint8Array>, length: number, call: Call): Promise<number>;
-  /** Asks the registry for the offset and believes it; undefined: the upload is gone. */
+  /** Asks the registry for the offset and believes it; undefined: the upload is gone, or cannot be asked for. */
   ask(call: Call): Promise<number | undefined>;
   /** Closes the upload; the registry checks the digest. */
   commit(blob: Descriptor, call: Call): Promise<void>;

@@ -16,14 +16,16 @@ const BYTES = {'content-type': 'application/octet-stream'};
 
 /** An upload at a registry (distribution-spec, "Pushing a blob in chunks"). */
 export class RegistryUpload implements Upload {
-  readonly minChunk: number;
   readonly #connection: Connection;
   readonly #path: RepositoryPath;
   readonly #digest: Digest;
   #location: URL;
   #offset: number;
+  #minChunk: number;
 
-  /** @param offset what the registry is known to have, in bytes */
+  /**
+   * @param at where it is, how many bytes the registry is known to have, and how many it wants in a chunk at least
+   */
   constructor(
     connection: Connection,
     path: RepositoryPath,
@@ -35,7 +37,7 @@ export class RegistryUpload implements Upload {
     this.#digest = digest;
     this.#location = at.location;
     this.#offset = at.offset;
-    this.minChunk = at.minChunk;
+    this.#minChunk = at.minChunk;
   }
 
   /**
@@ -51,12 +53,8 @@ export class RegistryUpload implements Upload {
     await answer.discard();
     const location = locationOf(connection, answer);
     if (location) {
-      const minChunk = Number(answer.header('oci-chunk-min-length') ?? 0);
-      return new RegistryUpload(connection, path, digest, {
-        location,
-        offset: 0,
-        minChunk: Number.isSafeInteger(minChunk) && minChunk > 0 ? minChunk : 0,
-      });
+      const minChunk = minChunkOf(answer) ?? 0;
+      return new RegistryUpload(connection, path, digest, {location, offset: 0, minChunk});
     }
     throw new TransshipError(
       'RESPONSE_INVALID',
@@ -70,11 +68,20 @@ export class RegistryUpload implements Upload {
   }
 
   get saved(): SavedUpload {
-    return {digest: this.#digest, location: this.#location.href, offset: this.#offset};
+    return {
+      digest: this.#digest,
+      location: this.#location.href,
+      offset: this.#offset,
+      ...(this.#minChunk > 0 ? {minChunk: this.#minChunk} : {}),
+    };
   }
 
   get offset(): number {
     return this.#offset;
+  }
+
+  get minChunk(): number {
+    return this.#minChunk;
   }
 
   async append(chunks: AsyncIterable<Uint8Array>, length: number, call: Call): Promise<number> {
@@ -169,9 +176,10 @@ export class RegistryUpload implements Upload {
     });
   }
 
-  /** Each answer may name another URL for the next request, also one that refuses a chunk. */
+  /** Each answer may name another URL for the next request, also one that refuses a chunk; some name the least chunk. */
   #move(answer: HttpAnswer): void {
     this.#location = locationOf(this.#connection, answer) ?? this.#location;
+    this.#minChunk = minChunkOf(answer) ?? this.#minChunk;
   }
 
   /**
@@ -204,4 +212,10 @@ export class RegistryUpload implements Upload {
 function locationOf(connection: Connection, answer: HttpAnswer): URL | undefined {
   const location = answer.header('location');
   return location === undefined ? undefined : connection.resolve(location, answer);
+}
+
+/** The least size of a chunk, in bytes; undefined: the answer does not say. */
+function minChunkOf(answer: HttpAnswer): number | undefined {
+  const text = answer.header('oci-chunk-min-length') ?? '';
+  return /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 }

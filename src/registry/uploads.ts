@@ -43,12 +43,12 @@ export class Uploads {
 
   /** The registry's word is asked for at once: what was saved may be older than what it has. */
   async resume(
-    {digest, location, offset}: SavedUpload,
+    {digest, location, offset, minChunk = 0}: SavedUpload,
     call: Call,
   ): Promise<RegistryUpload | undefined> {
     const url = URL.parse(location);
     if (!url) return undefined;
-    const at = {location: url, offset, minChunk: 0};
+    const at = {location: url, offset, minChunk};
     const upload = new RegistryUpload(this.#connection, this.#path, digest, at);
     return (await upload.ask(call)) === undefined ? undefined : upload;
   }

@@ -7,6 +7,8 @@ import {decodeUploadState} from './upload-state.ts';
 /**
  * Checks that a chunk is meant for where the upload stands: its `_state`, its Content-Range and its length.
  * @param size bytes the upload has
+ * @param isOver whether its last chunk came, as one must be that is smaller than the minimum that was announced
+ *   (distribution-spec, "Pushing a blob in chunks"; it names no status for it, so the one for what is out of order)
  * @param progress the headers that tell the client where the upload stands
  * @returns the bytes that the body must have; undefined: any number
  * @throws Refusal
@@ -15,6 +17,7 @@ export function checkChunk(
   {headers, query}: Exchange,
   id: string,
   size: number,
+  isOver: boolean,
   progress: () => Reply['headers'],
 ): number | undefined {
   const type = headers['content-type'];
@@ -25,13 +28,18 @@ export function checkChunk(
     throw refusal(416, 'RESUMABLE_BLOB_UPLOAD_INVALID', message, undefined, progress());
   }
   const contentRange = headers['content-range'];
+  const length = headers['content-length'];
+  const isEmpty = (length ?? '0') === '0' && headers['transfer-encoding'] === undefined;
+  if (isOver && !isEmpty) {
+    const message = 'the chunk before was smaller than OCI-Chunk-Min-Length, so it was the last';
+    throw refusal(416, 'CONTENT_RANGE_INVALID', message, contentRange, progress());
+  }
   if (contentRange === undefined) return undefined;
   const range = parseChunkRange(contentRange);
   if (range?.start !== size) {
     const message = `the range must start at ${size}`;
     throw refusal(416, 'CONTENT_RANGE_INVALID', message, contentRange, progress());
   }
-  const length = headers['content-length'];
   if (length !== undefined && Number(length) !== range.end - range.start)
     throw refusal(400, 'SIZE_INVALID', 'Content-Length and Content-Range differ', contentRange);
   return range.end - range.start;

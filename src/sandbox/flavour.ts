@@ -17,7 +17,7 @@ export interface Flavour {
    * compares the offset in the Location with what it has (blobupload.go, `ResumeBlobUpload`); GitLab's does not.
    */
   readonly losesCutUploads: boolean;
-  /** Bytes, sent as OCI-Chunk-Min-Length; 0: not sent. */
+  /** Bytes, sent as OCI-Chunk-Min-Length; nothing is taken after a smaller chunk. 0: not sent. */
   readonly minChunk: number;
 }
 

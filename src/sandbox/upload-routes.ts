@@ -70,8 +70,12 @@ async function appendChunk(
   exchange: Exchange,
   route: UploadRoute,
 ): Promise<Reply> {
+  const before = await sizeOf(registry, route);
   await append(registry, exchange, route);
   const size = await sizeOf(registry, route);
+  // Only what follows can tell whether it was the last.
+  if (size > before && size - before < registry.flavour.minChunk)
+    registry.storage.uploads.addNoMore(route.id);
   return underWay(202, registry, exchange, route, size);
 }
 
@@ -90,8 +94,9 @@ async function append(registry: Registry, exchange: Exchange, route: UploadRoute
   const {repository, id} = route;
   const size = await sizeOf(registry, route);
   const progress = () => underWay(416, registry, exchange, route, size).headers;
-  const length = checkChunk(exchange, id, size, progress);
-  await registry.storage.uploads.append(repository, id, exactly(exchange.body, length));
+  const {uploads} = registry.storage;
+  const length = checkChunk(exchange, id, size, uploads.isOver(id), progress);
+  await uploads.append(repository, id, exactly(exchange.body, length));
 }
 
 async function commit(

@@ -23,6 +23,8 @@ interface Running {
 export class UploadStore {
   readonly #tree: FileTree;
   readonly #running = new Map<string, Running>();
+  /** Uploads whose last chunk came; a restart forgets it. */
+  readonly #over = new Set<string>();
   /** The end of the queue of those that write to an upload, by upload. */
   readonly #queues = new Map<string, Promise<void>>();
 
@@ -41,6 +43,15 @@ export class UploadStore {
   /** Bytes that have arrived; undefined: there is no such upload. */
   async size(repository: RepositoryPath, id: string): Promise<number | undefined> {
     return this.#tree.size(uploadFile(repository, id));
+  }
+
+  /** Nothing but the end of the upload is to come. */
+  addNoMore(id: string): void {
+    this.#over.add(id);
+  }
+
+  isOver(id: string): boolean {
+    return this.#over.has(id);
   }
 
   /** Appends a body to an upload. What arrives before the body breaks off is kept. */
@@ -63,12 +74,14 @@ export class UploadStore {
     }
     await this.#tree.move(uploadFile(repository, id), contentFile(digest));
     this.#running.delete(id);
+    this.#over.delete(id);
     return true;
   }
 
   /** False: there was no such upload. */
   async cancel(repository: RepositoryPath, id: string): Promise<boolean> {
     this.#running.delete(id);
+    this.#over.delete(id);
     return this.#tree.remove(uploadFile(repository, id));
   }
 

@@ -123,6 +123,23 @@ describe('an upload', () => {
     expect(rig.server.requests.at(-1)?.target).toBe(`${UPLOADS}2`);
   });
 
+  it('keeps the least chunk where a later answer does not say it, and believes one that does', async () => {
+    let said: Record<string, string> = {};
+    await using rig = await startUploads(
+      `${UPLOADS}1`,
+      (_request, response) => void response.writeHead(204, {range: '0-3', ...said}).end(),
+      {'oci-chunk-min-length': '5242880'},
+    );
+    const {saved} = await rig.repository.beginUpload(blob, call);
+    const resume = () =>
+      rig.repository.resumeUpload(JSON.parse(JSON.stringify(saved)) as typeof saved, call);
+    expect((await resume())?.minChunk).toBe(5_242_880);
+    said = {'oci-chunk-min-length': '6000000'};
+    expect((await resume())?.minChunk).toBe(6_000_000);
+    said = {'oci-chunk-min-length': 'much'};
+    expect((await resume())?.minChunk).toBe(5_242_880);
+  });
+
   it.each([404, 410])('is gone at %i', async (status) => {
     await using rig = await startUploads(`${UPLOADS}1`, answer(status));
     const upload = await rig.repository.beginUpload(blob, call);

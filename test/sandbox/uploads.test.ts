@@ -138,6 +138,25 @@ describe('an upload in chunks', () => {
     const opened = await send('POST', `${sandbox.url}/v2/a/b/blobs/uploads/`);
     expect(opened.headers.get('oci-chunk-min-length')).toBe('5000000');
   });
+
+  test('takes a smaller chunk than that as the last only', async () => {
+    await using sandbox = await startSandbox({flavour: {minChunk: 6}});
+    const opened = await openUpload(`${sandbox.url}/v2/a/b`);
+    const large = await send('PATCH', opened, {body: 'hello '});
+    const small = await send('PATCH', locationOf(large), {body: 'world'});
+    expect([large.status, small.status]).toEqual([202, 202]);
+    for (const [method, query] of [
+      ['PATCH', ''],
+      ['PUT', `&digest=${sha256('hello world!')}`],
+    ] as const) {
+      const refused = await send(method, locationOf(small) + query, {body: '!'});
+      expect(refused.status).toBe(416);
+      expect(codes(refused)).toEqual(['CONTENT_RANGE_INVALID']);
+      expect(refused.headers.get('range')).toBe('0-10');
+    }
+    const closed = await send('PUT', `${locationOf(small)}&digest=${sha256('hello world')}`);
+    expect(closed.status).toBe(201);
+  });
 });
 
 test('what arrived before the connection broke is kept, over a restart too', async () => {

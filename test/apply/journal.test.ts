@@ -1,0 +1,23 @@
+import {expect, test} from 'vitest';
+import {openJournal} from '../../src/apply/journal.ts';
+import {digestOf} from '../../src/model/digest.ts';
+import {tempDirectory} from '../support/temp.ts';
+
+test('an upload is remembered with the least chunk that it takes', async () => {
+  await using temp = await tempDirectory();
+  const options = {
+    file: temp.join('j'),
+    plan: digestOf('plan'),
+    now: () => new Date(0),
+    processes: {pid: process.pid, isRunning: () => false},
+  };
+  const digest = digestOf('blob');
+  const to = 'registry.example.com/app';
+  const upload = {digest, location: '/v2/app/blobs/uploads/1', offset: 7, minChunk: 5_242_880};
+  {
+    await using journal = await openJournal(options);
+    await journal.append({type: 'upload', to, ...upload});
+  }
+  await using journal = await openJournal(options);
+  expect(journal.savedUpload(digest, to)).toEqual(upload);
+});
