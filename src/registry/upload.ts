@@ -12,6 +12,13 @@ import {deleteScope, pushScope} from './scope.ts';
 /** Closing an upload makes some registries read the whole blob again, or join its parts: bytes per ms at the least. */
 const CLOSE_RATE = 10_000;
 
+/**
+ * Answers to the question where an upload stands that no further question changes: it is gone, the registry does not
+ * know its Location any more (400 BLOB_UPLOAD_INVALID), or cannot be asked (405: the GET is a part of distribution-spec
+ * 1.1 that older registries lack).
+ */
+const OF_NO_USE = new Set([400, 404, 405, 410, 416]);
+
 const BYTES = {'content-type': 'application/octet-stream'};
 
 /** An upload at a registry (distribution-spec, "Pushing a blob in chunks"). */
@@ -100,7 +107,7 @@ export class RegistryUpload implements Upload {
 
   async ask(call: Call): Promise<number | undefined> {
     const answer = await this.#send('GET', this.#location, call);
-    if (answer.status === 404 || answer.status === 410) {
+    if (OF_NO_USE.has(answer.status)) {
       await answer.discard();
       return undefined;
     }

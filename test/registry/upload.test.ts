@@ -140,7 +140,7 @@ describe('an upload', () => {
     expect((await resume())?.minChunk).toBe(5_242_880);
   });
 
-  it.each([404, 410])('is gone at %i', async (status) => {
+  it.each([400, 404, 405, 410, 416])('is gone at %i', async (status) => {
     await using rig = await startUploads(`${UPLOADS}1`, answer(status));
     const upload = await rig.repository.beginUpload(blob, call);
     expect(await upload.ask(call)).toBeUndefined();
