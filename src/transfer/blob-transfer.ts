@@ -18,6 +18,8 @@ export class BlobTransfer {
   readonly #budget: RetryBudget;
   /** The farthest that the destination ever was: only what is beyond it is progress. */
   #farthest = 0;
+  /** Where the destination last wanted other credentials. */
+  #unauthorizedAt: number | undefined;
 
   constructor(job: BlobJob, settings: TransferSettings, events: TransferEvents, call: Call) {
     this.job = job;
@@ -50,6 +52,7 @@ export class BlobTransfer {
     call.signal.throwIfAborted();
     if (error instanceof TransshipError && (error.side === 'source' || isWrongDigest(error)))
       throw error;
+    if (this.#isUnauthorizedAgain(error)) throw error;
     const signal = AbortSignal.any([call.signal, settings.stopping]);
     try {
       await this.#budget.spend(error, 'destination', {signal});
@@ -58,6 +61,14 @@ export class BlobTransfer {
       throwIfStopping(settings.stopping);
       throw thrown;
     }
+  }
+
+  /** A token may end while a body is on its way. One that was got anew for the same bytes, and does not do, never will. */
+  #isUnauthorizedAgain(error: unknown): boolean {
+    if (!(error instanceof TransshipError) || error.code !== 'UNAUTHORIZED') return false;
+    const isAgain = this.#unauthorizedAt === this.#farthest;
+    this.#unauthorizedAt = this.#farthest;
+    return isAgain;
   }
 
   /** Asks the destination until it answers. @throws as `failed` */
