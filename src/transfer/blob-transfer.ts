@@ -110,9 +110,18 @@ export class BlobTransfer {
     });
   }
 
-  /** Passes bytes on to the destination and counts them. */
-  async *sent(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  /**
+   * Passes bytes on to the destination and counts them.
+   * @param begun told once, when the first bytes are there and have a connection to go over
+   */
+  async *sent(
+    chunks: AsyncIterable<Uint8Array>,
+    begun: () => void = () => undefined,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    let isBegun = false;
     for await (const chunk of chunks) {
+      if (!isBegun) begun();
+      isBegun = true;
       this.events.sent(chunk.byteLength);
       yield chunk;
     }

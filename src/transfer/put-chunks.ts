@@ -80,9 +80,13 @@ async function sendChunk(
   const {chunkSize} = transfer.settings;
   const wanted = chunkSize.next(upload.minChunk, transfer.failures);
   const length = Math.min(wanted, transfer.job.blob.size - upload.offset);
-  const began = performance.now();
+  let began = performance.now();
+  // What was waited for before says nothing of the line: a slot, a host that wants to be left alone, the source.
+  const body = transfer.sent(cursor.take(length), () => {
+    began = performance.now();
+  });
   try {
-    await upload.append(transfer.sent(cursor.take(length)), length, transfer.call);
+    await upload.append(body, length, transfer.call);
   } catch (error) {
     throw transfer.tooLarge(error, length) ?? error;
   }
@@ -99,7 +103,7 @@ function tooFar({job}: BlobTransfer, {offset}: Upload): TransshipError {
   );
 }
 
-/** After any doubt the registry is asked; an upload that is gone, or longer than the blob, starts anew. */
+/** After any doubt the registry is asked; an upload that cannot be gone on with, or is too long, starts anew. */
 async function whereItStands(transfer: BlobTransfer, upload: Upload): Promise<Upload | undefined> {
   const offset = await transfer.ask((call) => upload.ask(call));
   if (offset === undefined) return undefined;
