@@ -114,7 +114,7 @@ export class Part {
       if (this.#position + chunk.byteLength > this.end) throw longer(source, blob);
       this.buffer.set(chunk, this.#arrived);
       this.#arrived += chunk.byteLength;
-      if (!isTooSlow) budget.progressed();
+      if (!isTooSlow) budget.arrived(chunk.byteLength, this.end - this.start);
       this.#onArrival(chunk.byteLength);
       this.#wake();
       if (isTooSlow && this.#position < this.end) throw tooSlow(source, blob);

@@ -31,8 +31,8 @@ export async function* readBlob(
         at += chunk.byteLength;
         if (at > blob.size) throw longer(source, blob);
         if (at > position) {
+          if (!isTooSlow) budget.arrived(at - position, blob.size - offset);
           position = at;
-          if (!isTooSlow) budget.progressed();
           yield known === 0 ? chunk : chunk.subarray(known);
         }
         if (isTooSlow && position < blob.size) throw tooSlow(source, blob);

@@ -1,4 +1,5 @@
 import {setTimeout as delay} from 'node:timers/promises';
+import {LONGEST_HOLD_MS} from '../http/retry.ts';
 import {asTransshipError, type Side, type TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 
@@ -19,9 +20,14 @@ export const DEFAULT_RETRY: RetryPolicy = {
   limit: 6,
   baseMs: 250,
   capMs: 20_000,
-  longestMs: 15 * 60_000,
+  longestMs: LONGEST_HOLD_MS,
   random: Math.random,
 };
+
+/** So much of what is to be read is progress, in bytes: a byte for each failure would be no end of failures. */
+const PROGRESS = 64 * 1024;
+/** Or this part of it, where it is less. */
+const PROGRESS_PART = 1 / 128;
 
 /** Told before each wait. */
 export type OnRetry = (attempt: number, delayMs: number, error: TransshipError) => void;
@@ -34,6 +40,8 @@ export class RetryBudget {
   readonly #policy: RetryPolicy;
   readonly #onRetry: OnRetry;
   #failures = 0;
+  /** Bytes since the last failure. */
+  #arrived = 0;
 
   constructor(policy: RetryPolicy, onRetry: OnRetry) {
     this.#policy = policy;
@@ -50,6 +58,15 @@ export class RetryBudget {
   }
 
   /**
+   * Tells of bytes, which are progress when they are enough since the last failure.
+   * @param whole bytes of the whole piece of work
+   */
+  arrived(bytes: number, whole: number): void {
+    this.#arrived += bytes;
+    if (this.#arrived >= Math.min(PROGRESS, whole * PROGRESS_PART)) this.progressed();
+  }
+
+  /**
    * Waits until the work may be tried again.
    * @throws what failed, as TransshipError, where another try cannot help or the budget is spent; the reason of the
    *   call's signal
@@ -58,11 +75,13 @@ export class RetryBudget {
     signal.throwIfAborted();
     const error = asTransshipError(failure, side);
     this.#failures += 1;
+    this.#arrived = 0;
     const {limit, baseMs, capMs, longestMs, random} = this.#policy;
     const {retryAfterMs = 0} = error;
     if (!error.retry || this.#failures >= limit || retryAfterMs > longestMs) throw error;
     const jittered = random() * Math.min(capMs, baseMs * 2 ** (this.#failures - 1));
-    const delayMs = Math.max(jittered, retryAfterMs);
+    // Added, so that those who were told the same time do not wake together.
+    const delayMs = retryAfterMs + jittered;
     this.#onRetry(this.#failures, Math.round(delayMs), error);
     await delay(delayMs, undefined, {signal}).catch((cause: unknown) => {
       signal.throwIfAborted();

@@ -1,0 +1,81 @@
+import {describe, expect, it} from 'vitest';
+import {TransshipError} from '../../src/model/error.ts';
+import {RetryBudget, type RetryPolicy} from '../../src/transfer/retry-budget.ts';
+import {NEVER} from '../support/streams.ts';
+import {KiB} from '../support/transfer-rig.ts';
+
+const GiB = 1024 * 1024 * KiB;
+const POLICY: RetryPolicy = {limit: 4, baseMs: 2, capMs: 6, longestMs: 100, random: () => 0.5};
+const call = {signal: NEVER};
+
+function failure(more: {readonly retry?: boolean; readonly retryAfterMs?: number} = {}) {
+  return new TransshipError('TIMEOUT', 'nothing came', {
+    side: 'source',
+    hint: 'none',
+    retry: true,
+    ...more,
+  });
+}
+
+/** A budget, and the waits that it told of, in ms. */
+function budgetOf(policy: Partial<RetryPolicy> = {}) {
+  const waits: number[] = [];
+  const budget = new RetryBudget({...POLICY, ...policy}, (_attempt, ms) => waits.push(ms));
+  return {budget, waits, fail: (more = {}) => budget.spend(failure(more), 'source', call)};
+}
+
+describe('a retry budget', () => {
+  it('waits longer each time, up to the cap, and ends at the limit', async () => {
+    const {waits, fail} = budgetOf();
+    for (let n = 0; n < 3; n += 1) await fail();
+    await expect(fail()).rejects.toMatchObject({code: 'TIMEOUT'});
+    expect(waits).toEqual([1, 2, 3]);
+  });
+
+  it('waits as long as it is told to and the jitter on top, so that not all come at once', async () => {
+    const waits = [];
+    for (const part of [0, 0.25, 0.75]) {
+      const told = budgetOf({baseMs: 4, random: () => part});
+      await told.fail({retryAfterMs: 5});
+      waits.push(...told.waits);
+    }
+    expect(waits).toEqual([5, 6, 8]);
+  });
+
+  it('ends at what no other try changes, and at a wait that is too long', async () => {
+    const {waits, fail} = budgetOf();
+    await expect(fail({retry: false})).rejects.toMatchObject({retry: false});
+    await expect(fail({retryAfterMs: 101})).rejects.toMatchObject({retryAfterMs: 101});
+    expect(waits).toEqual([]);
+  });
+
+  it('is not refilled by a few bytes for each failure', async () => {
+    const {budget, fail} = budgetOf();
+    for (let n = 0; n < 3; n += 1) {
+      await fail();
+      budget.arrived(40 * KiB, GiB);
+    }
+    await expect(fail()).rejects.toMatchObject({code: 'TIMEOUT'});
+  });
+
+  it.each([
+    ['64 KiB in pieces', GiB, 16 * KiB],
+    ['a good part of little', 1280, 3],
+  ])('is refilled by %s', async (_what, whole, piece) => {
+    const {budget, fail} = budgetOf();
+    for (let n = 0; n < 20; n += 1) {
+      await fail();
+      for (let pieces = 0; pieces < 4; pieces += 1) budget.arrived(piece, whole);
+      expect(budget.failures).toBe(0);
+    }
+  });
+
+  it('ends with the reason of an abort', async () => {
+    const {budget} = budgetOf({baseMs: 3_600_000, capMs: 3_600_000});
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const waiting = budget.spend(failure(), 'source', {signal: controller.signal});
+    controller.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+  });
+});
