@@ -38,7 +38,8 @@ export class Pace {
     this.#waitedMs += this.#now() - this.#waitingSince;
     this.#bytes += bytes;
     if (this.#waitedMs < this.#slowest.ms) return false;
-    const isSlow = this.#bytes < this.#slowest.bytes;
+    // The rate, not the bytes: what comes at once after a long silence is not fast.
+    const isSlow = this.#bytes * this.#slowest.ms < this.#slowest.bytes * this.#waitedMs;
     this.#waitedMs = 0;
     this.#bytes = 0;
     return isSlow;

@@ -4,6 +4,8 @@ import {digestOf} from '../../src/model/digest.ts';
 import type {RepositoryReader} from '../../src/model/port.ts';
 import {Pace} from '../../src/transfer/pace.ts';
 import {readBlob} from '../../src/transfer/read-blob.ts';
+import {ReadConnections} from '../../src/transfer/read-connections.ts';
+import {readParts} from '../../src/transfer/read-parts.ts';
 import {RetryBudget} from '../../src/transfer/retry-budget.ts';
 import {collect, NEVER, streamOf} from '../support/streams.ts';
 import {HASTY} from '../support/transfer-rig.ts';
@@ -26,6 +28,16 @@ describe('a pace', () => {
     expect(pace.isTooSlow(10)).toBe(true);
   });
 
+  it('is a rate: much at once after a long silence is not fast', () => {
+    let now = 0;
+    const pace = new Pace({bytes: 100, ms: 1000}, () => now);
+    now += 10_000;
+    expect(pace.isTooSlow(999)).toBe(true);
+    pace.waits();
+    now += 10_000;
+    expect(pace.isTooSlow(1000)).toBe(false);
+  });
+
   it('is judged anew in each period', () => {
     let now = 0;
     const pace = new Pace({bytes: 100, ms: 1000}, () => now);
@@ -37,21 +49,38 @@ describe('a pace', () => {
   });
 });
 
-it('a connection that trickles is left for another, which goes on where it was', async () => {
+describe('a connection that trickles is left for another, which goes on where it was,', () => {
   const content = Buffer.from('0123456789');
   const blob = {mediaType: OCI_MANIFEST, digest: digestOf(content), size: content.length};
-  const offsets: number[] = [];
-  const source: Pick<RepositoryReader, 'name' | 'openBlob'> = {
-    name: 'trickling',
-    openBlob: async (_blob, {offset}) => {
-      offsets.push(offset);
-      const pieces = Array.from(content.subarray(offset), (byte) => Uint8Array.of(byte));
-      return {start: offset, end: content.length, chunks: streamOf(pieces)};
-    },
-  };
-  const slowest = {bytes: 100, ms: 0};
+  /** Each byte comes too slowly, whatever the time that it takes. */
+  const context = {newBudget, slowest: {bytes: 100, ms: 1e-9}};
   const call = {signal: NEVER};
-  const chunks = readBlob(source as RepositoryReader, blob, 0, {newBudget, slowest}, call);
-  expect((await collect(chunks)).equals(content)).toBe(true);
-  expect(offsets).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+
+  function startTrickle() {
+    const offsets: number[] = [];
+    const source: Pick<RepositoryReader, 'name' | 'openBlob'> = {
+      name: 'trickling',
+      openBlob: async (_blob, {offset, end = content.length}) => {
+        offsets.push(offset);
+        const pieces = Array.from(content.subarray(offset, end), (byte) => Uint8Array.of(byte));
+        return {start: offset, end, chunks: streamOf(pieces)};
+      },
+    };
+    return {offsets, source: source as RepositoryReader};
+  }
+
+  it('in one', async () => {
+    const {offsets, source} = startTrickle();
+    const chunks = readBlob(source, blob, 0, context, call);
+    expect((await collect(chunks)).equals(content)).toBe(true);
+    expect(offsets).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
+  it('in parts', async () => {
+    const {offsets, source} = startTrickle();
+    const connections = new ReadConnections(2, 5);
+    const chunks = readParts(source, blob, 0, {...context, connections}, call);
+    expect((await collect(chunks)).equals(content)).toBe(true);
+    expect(offsets.sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
 });
