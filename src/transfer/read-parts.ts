@@ -78,7 +78,8 @@ async function* readSomeParts(
   } finally {
     stop.abort();
     await Promise.all(parts.map((part) => part.ended()));
-    // Their buffers are not used again: what was given away last may still be on its way out.
+    // What was given away last may still be on its way out, so the buffer that it is in is not used again.
+    for (const part of parts.slice(1)) buffers.giveBack(part.buffer);
     parts.forEach(() => connections.release());
   }
   if (!hasRanges) connections.cannotServeRanges(source.name);

@@ -1,6 +1,6 @@
 import {randomBytes} from 'node:crypto';
 import {setTimeout as delay} from 'node:timers/promises';
-import {describe, expect, it} from 'vitest';
+import {describe, expect, it, vi} from 'vitest';
 import {digestOf} from '../../src/model/digest.ts';
 import type {Call, RepositoryReader} from '../../src/model/port.ts';
 import {ReadConnections} from '../../src/transfer/read-connections.ts';
@@ -14,6 +14,13 @@ const call = {signal: NEVER};
 
 function contextOf(connections: ReadConnections) {
   return {connections, newBudget: () => new RetryBudget(HASTY, () => undefined)};
+}
+
+async function* trickle(signal: AbortSignal) {
+  for (;;) {
+    await delay(1, undefined, {signal});
+    yield new Uint8Array(16);
+  }
 }
 
 /** Copies what is borrowed. */
@@ -72,26 +79,40 @@ describe('reading in parts', () => {
     expect([connections.tryTake(), connections.tryTake()]).toEqual([true, true]);
   });
 
+  it('takes the buffers of parts that nobody saw again, when the reader leaves', async () => {
+    await using rig = await TransferRig.start();
+    const blob = await rig.blob(8 * PART);
+    const connections = new ReadConnections(4, PART);
+    const {buffers} = connections;
+    const take = vi.spyOn(buffers, 'take');
+    const chunks = readParts(rig.source, blob, 0, contextOf(connections), call);
+    const {value} = await chunks.next();
+    await chunks.return();
+    const [first, ...others] = take.mock.results.map((result) => result.value as Buffer);
+    expect(first?.buffer).toBe(value?.buffer);
+    expect(others).toHaveLength(3);
+    // What was given away last may still be on its way out.
+    const again = [buffers.take(), buffers.take(), buffers.take(), buffers.take()];
+    expect(again.slice(0, 3).every((buffer) => others.includes(buffer))).toBe(true);
+    expect(again).not.toContain(first);
+  });
+
   it('opens more while the first part is still on its way', async () => {
     const size = 64 * PART;
     const blob = {mediaType: 'application/octet-stream', digest: digestOf('any'), size};
-    let opened = 0;
-    const trickle = async function* (signal: AbortSignal) {
-      for (;;) {
-        await delay(1, undefined, {signal});
-        yield new Uint8Array(16);
-      }
-    };
+    const opened: number[] = [];
     const source = {
       name: 'far.example/app',
       openBlob: (_blob: unknown, {offset, end}: {offset: number; end: number}, {signal}: Call) => {
-        opened += 1;
+        opened.push(offset);
         return Promise.resolve({start: offset, end, chunks: trickle(signal)});
       },
     } as unknown as RepositoryReader;
     const context = contextOf(new ReadConnections(8, 8 * PART));
-    for await (const _chunk of readParts(source, blob, 0, context, call)) if (opened > 4) break;
-    expect(opened).toBe(8);
+    const chunks = readParts(source, blob, 0, context, call);
+    while (opened.length <= 4) await chunks.next();
+    await chunks.return();
+    expect(opened).toHaveLength(8);
   });
 
   it('reads on in one where others have all connections', async () => {
