@@ -34,8 +34,8 @@ export class Blobs {
   }
 
   /**
-   * Opens a blob, or a piece of it. An answer that is another piece than was asked for is an error: its bytes would
-   * be joined to the wrong place.
+   * Opens a blob, or a piece of it. An answer that is another piece than was asked for, and not its beginning, is an
+   * error: its bytes would be joined to the wrong place.
    */
   async open(blob: Descriptor, {offset, end}: ByteRange, {signal}: Call): Promise<BlobStream> {
     const last = Math.min(end ?? blob.size, blob.size);
@@ -86,8 +86,9 @@ export class Blobs {
     if (range?.total !== undefined && range.total !== blob.size) {
       throw await this.#wrongSize(answer, blob, String(range.total));
     }
-    if (range?.start === offset && range.end === end) {
-      return {start: offset, end, chunks: answer.chunks()};
+    // Less than was asked for is allowed, more is not (RFC 9110, section 15.3.7).
+    if (range?.start === offset && range.end <= end) {
+      return {start: offset, end: range.end, chunks: answer.chunks()};
     }
     await answer.discard();
     throw new TransshipError(

@@ -88,8 +88,6 @@ export class Part {
     while (this.#position < this.end && !this.hasNoRanges) {
       try {
         await this.#fillFrom(source, blob, context, budget, call);
-        if (this.#position < this.end && !this.hasNoRanges)
-          throw endedEarly(source, blob, this.#position);
       } catch (error) {
         await budget.spend(error, 'source', call);
       }
@@ -105,13 +103,14 @@ export class Part {
   ): Promise<void> {
     const start = this.#position;
     const stream = await source.openBlob(blob, {offset: start, end: this.end}, call);
-    this.hasNoRanges = stream.start !== start || stream.end !== this.end;
+    const {end} = stream;
+    this.hasNoRanges = stream.start !== start || end > this.end;
     const pace = new Pace(slowest);
     for await (const chunk of stream.chunks) {
       if (this.hasNoRanges) return;
       const isTooSlow = pace.isTooSlow(chunk.byteLength);
       if (rate) await rate.pass(chunk.byteLength, call);
-      if (this.#position + chunk.byteLength > this.end) throw longer(source, blob);
+      if (this.#position + chunk.byteLength > end) throw longer(source, blob);
       this.buffer.set(chunk, this.#arrived);
       this.#arrived += chunk.byteLength;
       if (!isTooSlow) budget.arrived(chunk.byteLength, this.end - this.start);
@@ -120,5 +119,6 @@ export class Part {
       if (isTooSlow && this.#position < this.end) throw tooSlow(source, blob);
       pace.waits();
     }
+    if (this.#position < end && !this.hasNoRanges) throw endedEarly(source, blob, this.#position);
   }
 }

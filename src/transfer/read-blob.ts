@@ -6,7 +6,8 @@ import type {ReadContext} from './read-context.ts';
 
 /**
  * Reads a blob from `offset` to its end. A connection that breaks is opened again where it broke, so the consumer sees
- * one unbroken stream; a place that cannot serve ranges is read from the start and the known part is passed over.
+ * one unbroken stream. So is one that gives less than was asked for. A place that cannot serve ranges is read from the
+ * start, and the known part is passed over.
  * The size is checked; the digest is the consumer's to check.
  * @throws TransshipError BLOB_SIZE_MISMATCH, BLOB_NOT_FOUND, or the last failure when the budget is spent
  */
@@ -29,7 +30,7 @@ export async function* readBlob(
         if (rate) await rate.pass(chunk.byteLength, call);
         const known = Math.max(0, position - at);
         at += chunk.byteLength;
-        if (at > blob.size) throw longer(source, blob);
+        if (at > stream.end) throw longer(source, blob);
         if (at > position) {
           if (!isTooSlow) budget.arrived(at - position, blob.size - offset);
           position = at;
@@ -38,7 +39,7 @@ export async function* readBlob(
         if (isTooSlow && position < blob.size) throw tooSlow(source, blob);
         pace.waits();
       }
-      if (position < blob.size) throw endedEarly(source, blob, position);
+      if (position < stream.end) throw endedEarly(source, blob, position);
     } catch (error) {
       await budget.spend(error, 'source', call);
     }

@@ -12,8 +12,8 @@ import {HASTY, KiB, TransferRig} from '../support/transfer-rig.ts';
 const PART = 64 * KiB;
 const call = {signal: NEVER};
 
-function contextOf(connections: ReadConnections) {
-  return {connections, newBudget: () => new RetryBudget(HASTY, () => undefined)};
+function contextOf(connections: ReadConnections, policy = HASTY) {
+  return {connections, newBudget: () => new RetryBudget(policy, () => undefined)};
 }
 
 async function* trickle(signal: AbortSignal) {
@@ -95,6 +95,27 @@ describe('reading in parts', () => {
     const again = [buffers.take(), buffers.take(), buffers.take(), buffers.take()];
     expect(again.slice(0, 3).every((buffer) => others.includes(buffer))).toBe(true);
     expect(again).not.toContain(first);
+  });
+
+  it.each([
+    ['in parts', 4],
+    ['in one', 1],
+  ])('goes on where an answer ended that was shorter than asked, %s', async (_what, count) => {
+    await using rig = await TransferRig.start();
+    const content = randomBytes(4 * PART + 5);
+    const blob = await rig.blob(content.length, content);
+    const {source} = rig;
+    const brief: Pick<RepositoryReader, 'name' | 'openBlob'> = {
+      name: 'brief',
+      openBlob: (_blob, {offset, end = blob.size}, thisCall) =>
+        source.openBlob(blob, {offset, end: Math.min(end, offset + 10_000)}, thisCall),
+    };
+    const connections = new ReadConnections(count, PART);
+    // No failure is got over.
+    const context = contextOf(connections, {...HASTY, limit: 1});
+    const chunks = readParts(brief as RepositoryReader, blob, 0, context, call);
+    expect((await readAll(chunks)).equals(content)).toBe(true);
+    expect(connections.servesRanges('brief')).toBe(true);
   });
 
   it('opens more while the first part is still on its way', async () => {
