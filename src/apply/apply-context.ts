@@ -37,18 +37,19 @@ export interface ApplySettings {
   readonly retry: RetryPolicy;
   /** What may be read from all sources together, in bytes per second; absent: as much as there is. */
   readonly limitRate?: number;
-  /** Blobs that are on their way at once; the hosts' own limits are below it. */
   readonly jobs: Jobs;
   /** What a failed step means for the others. */
   readonly onFailure: 'continue' | 'stop';
 }
 
+/** Blobs that are on their way at once; the hosts' own limits are below it. */
 export interface Jobs {
+  readonly all: number;
+  /** Large ones among them: less than `all`, so that small ones need not wait for them; 1 where `all` is 1. */
   readonly large: number;
-  readonly small: number;
 }
 
-export const DEFAULT_JOBS: Jobs = {large: 8, small: 64};
+export const DEFAULT_JOBS: Jobs = {all: 72, large: 8};
 
 /** How a run is ended early. */
 export interface Interruption {

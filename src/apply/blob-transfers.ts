@@ -1,4 +1,3 @@
-import PQueue from 'p-queue';
 import type {Digest} from '../model/digest.ts';
 import type {BlobOutcome} from '../model/event.ts';
 import type {BlobAction} from '../model/plan.ts';
@@ -8,14 +7,12 @@ import {RateLimit} from '../transfer/rate-limit.ts';
 import {ReadConnections} from '../transfer/read-connections.ts';
 import {transferBlob} from '../transfer/transfer-blob.ts';
 import type {CarryContext, Interruption} from './apply-context.ts';
+import {BlobQueues, isLarge} from './blob-queues.ts';
 import {errorData} from './error-data.ts';
 import {throwIfStopping} from '../transfer/interrupted.ts';
 import {uploadKey} from './journal.ts';
 import {parsePlace} from '../model/place.ts';
 import {parseReference} from '../model/reference.ts';
-
-/** Blobs above this many bytes get a queue of their own, largest first, so that none is left alone at the end. */
-const LARGE = 8 * 1024 * 1024;
 
 /** What came of the blobs so far. */
 export interface BlobCounts {
@@ -38,8 +35,7 @@ export class BlobTransfers {
   readonly #connections = new ReadConnections();
   readonly #rate: RateLimit | undefined;
   readonly #chunkSizes = new Map<string, ChunkSize>();
-  readonly #large: PQueue;
-  readonly #small: PQueue;
+  readonly #queues: BlobQueues;
 
   constructor(actions: readonly BlobAction[], context: CarryContext, interruption: Interruption) {
     this.#context = context;
@@ -47,14 +43,13 @@ export class BlobTransfers {
     this.#actions = new Map(actions.map((action) => [uploadKey(action.digest, action.to), action]));
     const {jobs, limitRate} = context.settings;
     this.#rate = limitRate === undefined ? undefined : new RateLimit(limitRate);
-    this.#large = new PQueue({concurrency: jobs.large});
-    this.#small = new PQueue({concurrency: jobs.small});
+    this.#queues = new BlobQueues(jobs);
   }
 
   /** Begins with the large blobs among `wanted` (by `uploadKey`). Their failures come out of `ensure`. */
   startLarge(wanted: ReadonlySet<string>): void {
     for (const [key, action] of this.#actions) {
-      if (action.action !== 'copy' || action.size <= LARGE || !wanted.has(key)) continue;
+      if (!isLarge(action) || !wanted.has(key)) continue;
       this.ensure(action.digest, action.to).catch(() => undefined);
     }
   }
@@ -117,21 +112,20 @@ export class BlobTransfers {
   }
 
   #enqueue(action: BlobAction): Promise<void> {
-    const isLarge = action.action === 'copy' && action.size > LARGE;
-    const queue = isLarge ? this.#large : this.#small;
-    const priority = isLarge ? action.size : 0;
-    return queue.add(() => this.#run(action), {priority});
+    return this.#queues.add(action, () => this.#run(action));
   }
 
   async #run(action: BlobAction): Promise<void> {
-    const {report, journal} = this.#context;
+    const {report} = this.#context;
     const {digest, to, size} = action;
     throwIfStopping(this.#interruption.stopping);
+    // Its bytes are not among those that were announced as having to travel: no progress is to be told.
+    if (action.action === 'mount' && (await this.#isThere(action)))
+      return this.#ended(action, 'present');
     report({type: 'blob-started', digest, to, size});
     try {
       const outcome = await this.#place(action);
-      this.counts[outcome] += 1;
-      await journal.append({type: 'blob', digest, to, outcome});
+      await this.#ended(action, outcome);
       report({type: 'blob-ended', digest, to, outcome, size});
     } catch (error) {
       report({type: 'blob-ended', digest, to, outcome: 'failed', size});
@@ -139,13 +133,22 @@ export class BlobTransfers {
     }
   }
 
+  async #ended({digest, to}: BlobAction, outcome: BlobOutcome): Promise<void> {
+    this.counts[outcome] += 1;
+    await this.#context.journal.append({type: 'blob', digest, to, outcome});
+  }
+
+  /** An earlier run may have been killed between the last byte and the journal's line. */
+  async #isThere({digest, to}: BlobAction): Promise<boolean> {
+    const {journal, repositories} = this.#context;
+    if (!journal.continues || this.#sentAnyway.has(uploadKey(digest, to))) return false;
+    return repositories.destination(to).hasBlob(digest, {signal: this.#interruption.aborted});
+  }
+
   async #place(action: BlobAction): Promise<BlobOutcome> {
     const destination = this.#context.repositories.destination(action.to);
     const call = {signal: this.#interruption.aborted};
-    // An earlier run may have been killed between the last byte and the journal's line.
-    const mayBeThere =
-      this.#context.journal.continues && !this.#sentAnyway.has(uploadKey(action.digest, action.to));
-    if (mayBeThere && (await destination.hasBlob(action.digest, call))) return 'present';
+    if (action.action === 'copy' && (await this.#isThere(action))) return 'present';
     if (action.action !== 'mount' || action.mountFrom === undefined || !destination.mount) {
       await this.#transfer(action, destination);
       return 'copied';
@@ -165,6 +168,8 @@ export class BlobTransfers {
     const {repositories, journal, report, settings} = this.#context;
     const {digest, to, size} = action;
     const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
+    // The first word on each blob is where it stands before anything of it is sent; of a saved upload, the registry's.
+    if (saved === undefined) report({type: 'blob-progress', digest, to, acknowledged: 0, size});
     await transferBlob(
       {
         blob: descriptorOf(action),

@@ -8,11 +8,11 @@ import {interrupted, throwIfStopping} from '../transfer/interrupted.ts';
 import type {CarryContext, Interruption} from './apply-context.ts';
 import {type BlobCounts, BlobTransfers} from './blob-transfers.ts';
 import {errorData} from './error-data.ts';
-import {uploadKey} from './journal.ts';
 import {ManifestPushes} from './manifest-pushes.ts';
 import {ManifestSource} from './manifest-source.ts';
 import {fallbackTag} from '../observe/listed-referrer.ts';
 import {settleAll} from './settle-all.ts';
+import {blobsOfDone, wantedBlobs} from './wanted-blobs.ts';
 
 /** Images that are worked on at once. Their blobs have queues of their own; an image that waits holds no bytes. */
 const STEP_WINDOW = 96;
@@ -27,6 +27,8 @@ export interface Cargo extends Carriage {
    * database dates a tag by its push, and cleanup policies go by that date. Default: as it comes.
    */
   readonly isTagOrderKept?: boolean;
+  /** All of this or most was carried before in this run, and told as progress then. */
+  readonly isAgain?: boolean;
 }
 
 /** What came of it. `interrupted` says that the run was told to stop while something was left. */
@@ -77,7 +79,13 @@ class CopyRun {
 
   async all(): Promise<Carried> {
     const queue = new PQueue({concurrency: STEP_WINDOW});
-    this.#blobs.startLarge(this.#wantedBlobs());
+    const {copies, done} = this.#cargo;
+    const left = wantedBlobs(
+      copies.filter(({id}) => !done.has(id)),
+      this.#manifests,
+    );
+    if (this.#cargo.isAgain !== true) this.#tellDone(left);
+    this.#blobs.startLarge(left);
     for (const step of this.#cargo.copies) {
       const turn = this.#cargo.isTagOrderKept === true ? this.#turns.get(step.to) : undefined;
       const result = queue.add(() => this.#step(step, turn));
@@ -92,17 +100,12 @@ class CopyRun {
     return {end, steps, counts: this.#blobs.counts};
   }
 
-  /** The blobs of the steps that are not done, as `uploadKey`. */
-  #wantedBlobs(): ReadonlySet<string> {
-    const wanted = new Set<string>();
-    for (const {id, to, manifests} of this.#cargo.copies) {
-      if (this.#cargo.done.has(id)) continue;
-      for (const digest of manifests) {
-        for (const blob of this.#manifests.get(digest)?.blobs ?? [])
-          wanted.add(uploadKey(blob, to));
-      }
-    }
-    return wanted;
+  /** What an earlier run brought was announced with the rest: progress begins behind it. */
+  #tellDone(left: ReadonlySet<string>): void {
+    const {copies, blobs, done} = this.#cargo;
+    const of = copies.filter(({id}) => done.has(id));
+    for (const {digest, to, size} of blobsOfDone(blobs, of, left, this.#manifests))
+      this.#context.report({type: 'blob-ended', digest, to, outcome: 'present', size});
   }
 
   /** Never rejects but for the journal: a failure is the step's result. */

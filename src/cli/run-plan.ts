@@ -143,7 +143,7 @@ export function settingsOf({onFailure, jobs, chunkSize, limitRate}: RunFlags): A
     retry: DEFAULT_RETRY,
     ...(limitRate === undefined ? {} : {limitRate}),
     chunk: chunkSize === undefined ? DEFAULT_CHUNK : {min: chunkSize, max: chunkSize},
-    jobs: jobs === undefined ? DEFAULT_JOBS : {large: jobs, small: jobs},
+    jobs: jobs === undefined ? DEFAULT_JOBS : {all: jobs, large: Math.max(1, jobs - 1)},
   };
 }
 

@@ -13,6 +13,7 @@ import {carriageOf} from './expected-at.ts';
 import {pausePolicy, resumePolicy, tellOldRules} from './policy.ts';
 import {pull, push} from './pull-push.ts';
 import {retag} from './retag.ts';
+import {type RunSize, sizeOf} from './run-size.ts';
 import type {StepEnd} from './step-end.ts';
 import {stepResult, Tally} from './tally.ts';
 import type {TransferContext, TransferRun} from './transfer-context.ts';
@@ -40,12 +41,16 @@ export async function applyTransfer(
     context,
     interruption,
     call,
-    progress: {where, isDonorProved: false},
+    progress: {where, isDonorProved: false, isPulled: false},
   };
   const tally = new Tally(plan.id);
   const known = await planWithTags(plan, journal.adopted, run);
   const begun = where === 'before' ? await begin(known, run) : {plan: known};
-  report({type: 'run-started', plan: plan.id, ...sizeOf(plan)});
+  report({
+    type: 'run-started',
+    plan: plan.id,
+    ...announced('plan' in begun ? begun.plan : known, run),
+  });
   const result =
     'stop' in begun ? stopped(plan, tally, begun.stop) : await runSteps(begun.plan, run, tally);
   await journal.end(result.result);
@@ -155,15 +160,11 @@ function isAbort(thrown: unknown): boolean {
   return thrown instanceof Error && thrown.name === 'AbortError';
 }
 
-function sizeOf(plan: TransferPlan): {
-  readonly steps: number;
-  readonly blobs: number;
-  readonly bytes: number;
-} {
-  const carried = [carriageOf(plan, 'pull'), carriageOf(plan, 'push')];
-  const images = carried.reduce((sum, {copies}) => sum + copies.length, 0);
-  const {blobs, bytes} = plan.totals;
-  return {steps: plan.steps.length + images, blobs: blobs.copy, bytes};
+/** Once the project has left its old path nothing is pulled any more. */
+function announced(plan: TransferPlan, {progress}: TransferRun): RunSize {
+  const ways = progress.where === 'before' ? (['pull', 'push'] as const) : (['push'] as const);
+  const size = sizeOf(ways.map((way) => carriageOf(plan, way)));
+  return {...size, steps: plan.steps.length + size.steps};
 }
 
 function ended({id, outcome, error}: StepResult, {context}: TransferRun): void {

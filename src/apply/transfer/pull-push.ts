@@ -2,7 +2,7 @@ import {errorData} from '../error-data.ts';
 import type {Drift, StepResult} from '../../model/outcome.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Carriage, TransferPlan} from '../../model/transfer-plan.ts';
-import {carryCopies, type Carried} from '../carry-copies.ts';
+import {type Cargo, carryCopies, type Carried} from '../carry-copies.ts';
 import {compareDestination} from '../find-drift.ts';
 import {ensureDonor} from './donor-project.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';
@@ -16,7 +16,9 @@ export async function pull(
 ): Promise<StepEnd> {
   if (run.progress.where !== 'before') return PRESENT;
   await ensureDonor(plan, run);
-  return carry(plan, carriage, run, false);
+  const isAgain = run.progress.isPulled;
+  run.progress.isPulled = true;
+  return carry(plan, carriage, run, {isTagOrderKept: false, isAgain});
 }
 
 /**
@@ -29,7 +31,7 @@ export async function push(
   run: TransferRun,
 ): Promise<StepEnd> {
   const {database} = await run.context.traits(run.call);
-  return carry(plan, carriage, run, database);
+  return carry(plan, carriage, run, {isTagOrderKept: database});
 }
 
 /** Carries what is not there yet; what is there and neither as planned nor as it was stays, and is told of as drift. */
@@ -37,12 +39,12 @@ export async function carry(
   plan: TransferPlan,
   {copies, blobs}: Carriage,
   {context, interruption, call}: TransferRun,
-  isTagOrderKept: boolean,
+  how: Pick<Cargo, 'isTagOrderKept' | 'isAgain'>,
 ): Promise<StepEnd> {
   const {done, drift} = await compareDestination(copies, context.repositories, call);
   const strange = new Set(drift.map(({repository, tag}) => `${repository}:${tag}`));
   const ours = copies.filter(({to, tag}) => !strange.has(`${to}:${tag ?? ''}`));
-  const cargo = {copies: ours, blobs, manifests: plan.manifests, done, isTagOrderKept};
+  const cargo = {copies: ours, blobs, manifests: plan.manifests, done, ...how};
   return stepEnd(await carryCopies(cargo, context, interruption), drift);
 }
 

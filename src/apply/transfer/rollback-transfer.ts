@@ -8,6 +8,7 @@ import {planWithTags} from './adopt-tags.ts';
 import {carriageOf} from './expected-at.ts';
 import {resumePolicy} from './policy.ts';
 import {carry} from './pull-push.ts';
+import {sizeOf} from './run-size.ts';
 import {DONE} from './step-end.ts';
 import {Tally} from './tally.ts';
 import type {TransferContext, TransferRun} from './transfer-context.ts';
@@ -27,12 +28,11 @@ export async function rollbackTransfer(
   const call = {signal: interruption.aborted};
   const where = await whereabouts(planned, context, call);
   if (where !== 'before') throw tooLate(planned);
-  const run = {context, interruption, call, progress: {where, isDonorProved: false}};
+  const progress = {where, isDonorProved: false, isPulled: false};
+  const run = {context, interruption, call, progress};
   const plan = await planWithTags(planned, context.journal.adopted, run);
   const way = backward(plan);
-  const {blobs, bytes} = plan.totals;
-  const steps = way.copies.length;
-  context.report({type: 'run-started', plan: plan.id, steps, blobs: blobs.copy, bytes});
+  context.report({type: 'run-started', plan: plan.id, ...sizeOf([way])});
   await context.journal.append({type: 'rollback'});
   const result = await takeBack(plan, way, run);
   await context.journal.end(result.result);
@@ -47,7 +47,7 @@ async function takeBack(
 ): Promise<RunResult> {
   const tally = new Tally(plan.id);
   const {database} = await run.context.traits(run.call);
-  const end = await carry(plan, carriage, run, database);
+  const end = await carry(plan, carriage, run, {isTagOrderKept: database});
   const drift = end.end === 'drift' ? end.drift : [];
   if (end.end === 'failed' || end.end === 'stopped') {
     tally.add('put-back', end);

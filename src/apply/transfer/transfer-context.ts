@@ -50,4 +50,6 @@ export interface TransferProgress {
   where: Whereabouts;
   /** Every manifest and blob was found at the donor in this run. */
   isDonorProved: boolean;
+  /** The images were pulled in this run, those at least that the plan had then. */
+  isPulled: boolean;
 }

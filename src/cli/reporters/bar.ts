@@ -3,6 +3,7 @@ import {shortDigest} from '../../model/digest.ts';
 import type {Report, RunEvent} from '../../model/event.ts';
 import {formatBytes} from '../../report/bytes.ts';
 import {errorLines} from '../print-error.ts';
+import {noticeText, progressText, retryText} from './progress-text.ts';
 import {Rate} from './rate.ts';
 import {RunTally} from './run-tally.ts';
 
@@ -19,21 +20,33 @@ export function barReporter(stream: NodeJS.WritableStream): {
   const bars = new cliProgress.MultiBar({
     stream,
     format: '{name} {bar} {percentage}% {detail}',
-    barsize: 30,
+    // Leaves room for the text on 80 columns.
+    barsize: 10,
     hideCursor: true,
     clearOnComplete: true,
     gracefulExit: false,
+    // What is logged above the bars pushes them down, changed or not.
+    forceRedraw: true,
   });
   const tally = new RunTally();
   const rate = new Rate();
   const lines = new Map<string, SingleBar>();
   let total: SingleBar | undefined;
+  /** With each frame, so that a rate that falls is seen although nothing happens. */
   const update = (): void => {
-    rate.sample(performance.now(), tally.acknowledged);
-    const detail = `${tally.stepsEnded}/${tally.steps} images, ${formatBytes(tally.acknowledged)} of ${formatBytes(tally.bytes)}, ${formatBytes(rate.perSecond ?? 0)}/s`;
+    if (total === undefined || tally.steps === 0) return;
+    rate.sample(performance.now(), tally.travelled);
     // Without bytes to move (all mounted) the images are what moves.
-    const value = tally.bytes > 0 ? tally.acknowledged : tally.stepsEnded;
-    total?.update(value, {name: 'all', detail});
+    const isOfBytes = tally.bytes > 0;
+    total.setTotal(isOfBytes ? tally.bytes : tally.steps);
+    const value = isOfBytes ? tally.acknowledged : tally.stepsEnded;
+    total.update(value, {name: 'all', detail: progressText(tally, rate)});
+  };
+  bars.on('update-pre', update);
+  /** Above the bars; they draw it with their next frame. */
+  const log = (text: string): void => {
+    if (total === undefined) stream.write(text);
+    else bars.log(text);
   };
   const report = (event: RunEvent): void => {
     tally.add(event);
@@ -48,8 +61,7 @@ export function barReporter(stream: NodeJS.WritableStream): {
         break;
       case 'run-started':
         total ??= bars.create(1, 0, {name: 'all', detail: ''});
-        total.setTotal(Math.max(1, event.bytes > 0 ? event.bytes : event.steps));
-        update();
+        rate.sample(performance.now(), 0);
         break;
       case 'blob-started':
         if (event.size >= WORTH_A_LINE && lines.size < MOST_LINES) {
@@ -62,27 +74,34 @@ export function barReporter(stream: NodeJS.WritableStream): {
         break;
       case 'blob-progress':
         lines.get(`${event.digest} ${event.to}`)?.update(event.acknowledged);
-        update();
         break;
       case 'blob-ended': {
         const bar = lines.get(`${event.digest} ${event.to}`);
         if (bar) bars.remove(bar);
         lines.delete(`${event.digest} ${event.to}`);
-        update();
         break;
       }
       case 'step-ended':
-        if (event.error) bars.log(`${event.step}\n${errorLines(event.error)}`);
-        update();
+        if (event.error) log(`${event.step}\n${errorLines(event.error)}`);
         break;
       case 'notice':
-        bars.log(`note: ${event.message}\n`);
+        log(noticeText(event));
         break;
       case 'retrying':
+        log(retryText(event));
+        break;
       case 'step-started':
       case 'run-ended':
         break;
     }
   };
-  return {report, close: () => bars.stop()};
+  const close = (): void => {
+    process.off('exit', close);
+    // What was logged since the last frame.
+    if (total !== undefined) bars.update();
+    bars.stop();
+  };
+  // The third signal closes nothing: without this the terminal would be left without a cursor.
+  process.once('exit', close);
+  return {report, close};
 }

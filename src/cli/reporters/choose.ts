@@ -12,7 +12,10 @@ export interface OpenReporter extends Disposable {
 }
 
 /** `auto` is bars on a terminal and lines elsewhere, CI included. */
-export async function openReporter(kind: ProgressKind, {stderr, env}: Io): Promise<OpenReporter> {
+export async function openReporter(
+  kind: ProgressKind,
+  {stderr, env}: Pick<Io, 'stderr' | 'env'>,
+): Promise<OpenReporter> {
   const isTerminal = stderr.isTTY === true && env['CI'] === undefined && env['TERM'] !== 'dumb';
   const chosen = kind === 'auto' ? (isTerminal ? 'bar' : 'plain') : kind;
   switch (chosen) {

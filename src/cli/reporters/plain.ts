@@ -1,7 +1,7 @@
 import type {Report, RunEvent} from '../../model/event.ts';
-import {formatBytes} from '../../report/bytes.ts';
 import {errorLines} from '../print-error.ts';
 import type {TextSink} from '../io.ts';
+import {noticeText, progressText, retryText} from './progress-text.ts';
 import {Rate} from './rate.ts';
 import {RunTally} from './run-tally.ts';
 
@@ -17,9 +17,9 @@ export function plainReporter(sink: TextSink): {
   const rate = new Rate(30_000);
   let observing = '';
   const line = (): void => {
-    rate.sample(performance.now(), tally.acknowledged);
+    rate.sample(performance.now(), tally.travelled);
     if (tally.steps === 0) sink.write(`reading ${observing || 'source and destination'}\n`);
-    else sink.write(`${progressLine(tally, rate)}\n`);
+    else sink.write(`${progressText(tally, rate)}\n`);
   };
   const timer = setInterval(line, EVERY_MS);
   const report = (event: RunEvent): void => {
@@ -35,12 +35,10 @@ export function plainReporter(sink: TextSink): {
         if (event.error) sink.write(`${event.step}\n${errorLines(event.error)}`);
         break;
       case 'retrying':
-        sink.write(
-          `trying again in ${Math.ceil(event.delayMs / 100) / 10} s: ${event.what}: ${event.error.message}\n`,
-        );
+        sink.write(retryText(event));
         break;
       case 'notice':
-        sink.write(`note: ${event.message}\n`);
+        sink.write(noticeText(event));
         break;
       case 'step-started':
       case 'blob-started':
@@ -51,13 +49,4 @@ export function plainReporter(sink: TextSink): {
     }
   };
   return {report, close: () => clearInterval(timer)};
-}
-
-function progressLine(tally: RunTally, rate: Rate): string {
-  const {stepsEnded, steps, acknowledged, bytes, stepsFailed} = tally;
-  const perSecond = rate.perSecond;
-  const left = perSecond ? `, ${Math.ceil((bytes - acknowledged) / perSecond)} s left` : '';
-  const speed = perSecond === undefined ? '' : `, ${formatBytes(perSecond)}/s${left}`;
-  const failed = stepsFailed === 0 ? '' : `, ${stepsFailed} failed`;
-  return `${stepsEnded} of ${steps} images, ${formatBytes(acknowledged)} of ${formatBytes(bytes)}${speed}${failed}`;
 }

@@ -1,45 +1,64 @@
 import type {RunEvent} from '../../model/event.ts';
 
+/** A blob on its way, in bytes. */
+interface UnderWay {
+  readonly acknowledged: number;
+  readonly size: number;
+}
+
 /** The sums that progress is shown from. Absolute values in, so a rewound upload lowers them by itself. */
 export class RunTally {
-  steps = 0;
   stepsEnded = 0;
   stepsFailed = 0;
-  blobs = 0;
-  blobsEnded = 0;
-  /** Bytes that have to travel. */
-  bytes = 0;
-  /** Bytes of ended blobs. */
+  /** Bytes that the destination acknowledged in this run: what it had before, and mounts, are not among them. */
+  travelled = 0;
+  #steps = 0;
+  #bytes = 0;
+  /** Bytes of blobs that have travelled, in this run or before. */
   #endedBytes = 0;
-  readonly #underWay = new Map<string, number>();
+  readonly #underWay = new Map<string, UnderWay>();
 
-  /** Bytes that the destination has acknowledged. */
+  /** Images, also those that are done; never less than have ended: a transfer may take more along. */
+  get steps(): number {
+    return Math.max(this.#steps, this.stepsEnded);
+  }
+
+  /**
+   * Bytes that have to travel, also those that have. More than was announced where a registry does not mount what it was
+   * to mount, or lost what it had.
+   */
+  get bytes(): number {
+    return Math.max(this.#bytes, this.#endedBytes + this.#sum(({size}) => size));
+  }
+
+  /** Bytes of those that the destination has; never more than `bytes`. */
   get acknowledged(): number {
-    let sum = this.#endedBytes;
-    for (const bytes of this.#underWay.values()) sum += bytes;
-    return sum;
+    return this.#endedBytes + this.#sum(({acknowledged}) => acknowledged);
   }
 
   add(event: RunEvent): void {
     switch (event.type) {
       case 'run-started':
-        this.steps = event.steps;
-        this.blobs = event.blobs;
-        this.bytes = event.bytes;
+        this.#steps = event.steps;
+        this.#bytes = event.bytes;
         break;
       case 'step-ended':
         this.stepsEnded += 1;
         if (event.outcome === 'failed' || event.outcome === 'blocked') this.stepsFailed += 1;
         break;
-      case 'blob-progress':
-        this.#underWay.set(`${event.digest} ${event.to}`, event.acknowledged);
+      case 'blob-progress': {
+        const {acknowledged, size} = event;
+        const key = `${event.digest} ${event.to}`;
+        // The first word on a blob is where it stands: an upload of an earlier run may have come far.
+        const before = this.#underWay.get(key)?.acknowledged ?? acknowledged;
+        this.travelled += Math.max(0, acknowledged - before);
+        this.#underWay.set(key, {acknowledged: Math.min(acknowledged, size), size});
         break;
+      }
       case 'blob-ended':
         this.#underWay.delete(`${event.digest} ${event.to}`);
-        if (event.outcome === 'copied') {
-          this.blobsEnded += 1;
+        if (event.outcome === 'copied' || event.outcome === 'present')
           this.#endedBytes += event.size;
-        }
         break;
       case 'observing':
       case 'step-started':
@@ -49,5 +68,11 @@ export class RunTally {
       case 'run-ended':
         break;
     }
+  }
+
+  #sum(of: (blob: UnderWay) => number): number {
+    let sum = 0;
+    for (const blob of this.#underWay.values()) sum += of(blob);
+    return sum;
   }
 }

@@ -215,7 +215,7 @@ export class TransferRig implements AsyncDisposable {
       settings: {
         chunk: DEFAULT_CHUNK,
         retry: HASTY,
-        jobs: {large: 2, small: 8},
+        jobs: {all: 10, large: 2},
         onFailure: 'continue',
       },
       mayDelete: consent === 'nobody' ? undefined : () => Promise.resolve(consent === 'given'),

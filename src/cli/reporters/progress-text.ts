@@ -1,0 +1,26 @@
+import type {RunEvent} from '../../model/event.ts';
+import {formatBytes} from '../../report/bytes.ts';
+import {printable} from '../../report/words.ts';
+import type {Rate} from './rate.ts';
+import type {RunTally} from './run-tally.ts';
+
+/** How far a run is, on one line. */
+export function progressText(tally: RunTally, rate: Rate): string {
+  const {stepsEnded, steps, acknowledged, bytes, stepsFailed} = tally;
+  const {perSecond} = rate;
+  const left = perSecond ? `, ${Math.ceil((bytes - acknowledged) / perSecond)} s left` : '';
+  const speed = perSecond === undefined ? '' : `, ${formatBytes(perSecond)}/s${left}`;
+  const failed = stepsFailed === 0 ? '' : `, ${stepsFailed} failed`;
+  return `${stepsEnded} of ${steps} images, ${formatBytes(acknowledged)} of ${formatBytes(bytes)}${speed}${failed}`;
+}
+
+/** That something is tried again, and why; ends the line. */
+export function retryText({delayMs, what, error}: Extract<RunEvent, {type: 'retrying'}>): string {
+  const seconds = Math.ceil(delayMs / 100) / 10;
+  return `trying again in ${seconds} s: ${printable(`${what}: ${error.message}`)}\n`;
+}
+
+/** A notice; ends the line. */
+export function noticeText({message}: Extract<RunEvent, {type: 'notice'}>): string {
+  return `note: ${printable(message)}\n`;
+}
