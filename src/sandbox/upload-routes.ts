@@ -31,7 +31,7 @@ export async function answerUploads(
   const wanted = digest === null ? undefined : checkedDigest(digest);
   const id = await storage.uploads.begin(repository);
   const route: UploadRoute = {kind: 'upload', repository, id};
-  if (wanted === undefined) return underWay(202, registry, exchange, route, 0);
+  if (wanted === undefined) return opened(registry, exchange, route);
   await storage.uploads.append(repository, id, exchange.body);
   return commit(registry, exchange, route, wanted);
 }
@@ -52,7 +52,7 @@ export async function answerUpload(
   switch (exchange.method) {
     case 'GET':
     case 'HEAD':
-      return underWay(204, registry, exchange, route, size);
+      return underWay(204, exchange, route, size);
     case 'PATCH':
       return storage.uploads.exclusively(id, () => appendChunk(registry, exchange, route));
     case 'PUT':
@@ -76,7 +76,7 @@ async function appendChunk(
   // Only what follows can tell whether it was the last.
   if (size > before && size - before < registry.flavour.minChunk)
     registry.storage.uploads.addNoMore(route.id);
-  return underWay(202, registry, exchange, route, size);
+  return underWay(202, exchange, route, size);
 }
 
 async function closeUpload(
@@ -93,7 +93,7 @@ async function closeUpload(
 async function append(registry: Registry, exchange: Exchange, route: UploadRoute): Promise<void> {
   const {repository, id} = route;
   const size = await sizeOf(registry, route);
-  const progress = () => underWay(416, registry, exchange, route, size).headers;
+  const progress = () => underWay(416, exchange, route, size).headers;
   const {uploads} = registry.storage;
   const length = checkChunk(exchange, id, size, uploads.isOver(id), progress);
   await uploads.append(repository, id, exactly(exchange.body, length));
@@ -135,9 +135,16 @@ async function canMount(
   return false;
 }
 
+/** The one answer that tells the least size of a chunk (distribution-spec, "Pushing a blob in chunks"). */
+function opened(registry: Registry, exchange: Exchange, route: UploadRoute): Reply {
+  const {minChunk} = registry.flavour;
+  const {status, headers} = underWay(202, exchange, route, 0);
+  const announced = minChunk > 0 ? {'oci-chunk-min-length': String(minChunk)} : {};
+  return emptyReply(status, {...headers, ...announced});
+}
+
 function underWay(
   status: number,
-  {flavour}: Registry,
   {origin}: Exchange,
   {repository, id}: UploadRoute,
   size: number,
@@ -148,7 +155,6 @@ function underWay(
     // Of no bytes the last one is 0 as well: so says every registry of the distribution family.
     range: `0-${Math.max(size - 1, 0)}`,
     'docker-upload-uuid': id,
-    ...(flavour.minChunk > 0 ? {'oci-chunk-min-length': String(flavour.minChunk)} : {}),
   });
 }
 
