@@ -83,8 +83,9 @@ export class HttpClient implements AsyncDisposable {
   /** Closes all connections, also those in use; no request is sent again. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
+    const destroyed = this.#dispatchers.destroy();
     for (const throttle of this.#throttles.values()) throttle[Symbol.dispose]();
-    await this.#dispatchers.destroy();
+    await destroyed;
   }
 
   /** Whether the pause is over; false: the client was closed. */
@@ -92,6 +93,7 @@ export class HttpClient implements AsyncDisposable {
     const closing = this.#closing.signal;
     if (!closing.aborted) {
       await pause(ms, AbortSignal.any([signal, closing])).catch((reason: unknown) => {
+        signal.throwIfAborted();
         if (!closing.aborted) throw reason;
       });
     }
