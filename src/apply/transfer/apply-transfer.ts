@@ -36,11 +36,13 @@ export async function applyTransfer(
 ): Promise<RunResult> {
   const {report, journal} = context;
   const call = {signal: interruption.aborted};
+  const reading = {signal: AbortSignal.any([interruption.stopping, interruption.aborted])};
   const where = await whereabouts(plan, context, call);
   const run: TransferRun = {
     context,
     interruption,
     call,
+    reading,
     progress: {where, isDonorProved: false, isPulled: false},
   };
   const tally = new Tally(plan.id);

@@ -30,7 +30,7 @@ export async function push(
   carriage: Carriage,
   run: TransferRun,
 ): Promise<StepEnd> {
-  const {database} = await run.context.traits(run.call);
+  const {database} = await run.context.traits(run.reading);
   return carry(plan, carriage, run, {isTagOrderKept: database});
 }
 
@@ -38,10 +38,10 @@ export async function push(
 export async function carry(
   plan: TransferPlan,
   {copies, blobs}: Carriage,
-  {context, interruption, call}: TransferRun,
+  {context, interruption, reading}: TransferRun,
   how: Pick<Cargo, 'isTagOrderKept' | 'isAgain'>,
 ): Promise<StepEnd> {
-  const {done, drift} = await compareDestination(copies, context.repositories, call);
+  const {done, drift} = await compareDestination(copies, context.repositories, reading);
   const strange = new Set(drift.map(({repository, tag}) => `${repository}:${tag}`));
   const ours = copies.filter(({to, tag}) => !strange.has(`${to}:${tag ?? ''}`));
   const cargo = {copies: ours, blobs, manifests: plan.manifests, done, ...how};

@@ -14,15 +14,15 @@ import type {TransferRun} from './transfer-context.ts';
  */
 export async function retag(
   plan: TransferPlan,
-  {context, call, progress}: TransferRun,
+  {context, reading, progress}: TransferRun,
 ): Promise<StepEnd> {
   if (progress.isDonorProved) return DONE;
   const {copies} = carriageOf(plan, 'push');
-  const {done} = await compareDestination(copies, context.repositories, call);
+  const {done} = await compareDestination(copies, context.repositories, reading);
   const left = copies.filter(({id}) => !done.has(id));
   for (const {from, sourceTag, digest} of left) {
     const reference = sourceTag?.name ?? digest;
-    const there = await context.repositories.source(from).head(reference, call);
+    const there = await context.repositories.source(from).head(reference, reading);
     if (there?.digest === (sourceTag?.digest ?? digest)) continue;
     throw new TransshipError(
       'MANIFEST_NOT_FOUND',

@@ -29,7 +29,8 @@ export async function rollbackTransfer(
   const where = await whereabouts(planned, context, call);
   if (where !== 'before') throw tooLate(planned);
   const progress = {where, isDonorProved: false, isPulled: false};
-  const run = {context, interruption, call, progress};
+  // A comparison that was ended early would leave no result: this is not taken apart into steps.
+  const run = {context, interruption, call, reading: call, progress};
   const plan = await planWithTags(planned, context.journal.adopted, run);
   const way = backward(plan);
   context.report({type: 'run-started', plan: plan.id, ...sizeOf([way])});

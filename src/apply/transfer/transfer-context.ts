@@ -39,6 +39,8 @@ export interface TransferRun {
   readonly interruption: Interruption;
   /** Ends at the second signal. */
   readonly call: Call;
+  /** For what only compares, and has nothing to finish: ends at the first. */
+  readonly reading: Call;
   readonly progress: TransferProgress;
 }
 

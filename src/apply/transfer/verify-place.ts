@@ -30,9 +30,9 @@ export async function compareAt(
 
 /** Before the move: proves that all is at the donor, so that the old path may be emptied. */
 export async function verifyDonor(plan: TransferPlan, run: TransferRun): Promise<StepEnd> {
-  const {context, call, progress} = run;
+  const {context, reading, progress} = run;
   if (progress.where !== 'before') return PRESENT;
-  const compared = await compareAt(plan, 'donor', context.repositories, call);
+  const compared = await compareAt(plan, 'donor', context.repositories, reading);
   if (compared.differences.length > 0) {
     return failed(
       compared,
@@ -48,14 +48,14 @@ export async function verifyDonor(plan: TransferPlan, run: TransferRun): Promise
 
 /** After the move: all is at the new path. What GitLab moves by itself may take a moment. */
 export async function verifyTarget(plan: TransferPlan, run: TransferRun): Promise<StepEnd> {
-  const {context, call} = run;
+  const {context, reading} = run;
   const {everyMs} = context.patience;
   const limitMs = plan.way === 'native' ? Math.min(NATIVE_LIMIT_MS, context.patience.limitMs) : 0;
   for (let waitedMs = 0; ; waitedMs += everyMs) {
-    const compared = await compareAt(plan, 'target', context.repositories, call);
+    const compared = await compareAt(plan, 'target', context.repositories, reading);
     if (compared.differences.length === 0) return DONE;
     if (waitedMs >= limitMs) return failed(compared, 'at the new path', targetHint(plan));
-    await pause(everyMs, AbortSignal.any([run.interruption.stopping, call.signal]));
+    await pause(everyMs, reading.signal);
   }
 }
 
