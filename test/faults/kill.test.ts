@@ -6,7 +6,7 @@ import type {RepositoryPath} from '../../src/model/reference.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {startDockerRegistry} from '../support/docker-registry.ts';
 import {type Forwarded, type Forwarder, type Moment, startForwarder} from '../support/forwarder.ts';
-import {runProgram} from '../support/program.ts';
+import {type ProgramResult, runProgram} from '../support/program.ts';
 import {someBytes, storeImage} from '../support/small-images.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
@@ -66,7 +66,7 @@ async function startCopy({images, registry, flags}: Route) {
   ];
   const home = temp.join('home');
   const planned = await transship(['plan', 'copy', ...places, '--out', plan], {home});
-  expect(planned).toMatchObject({code: 0});
+  endedWith(0, planned);
   forwarders.source.forget();
   forwarders.destination.forget();
   const apply = ['apply', plan, '--chunk-size', String(images.chunk), '--progress', 'none'];
@@ -86,10 +86,15 @@ async function startCopy({images, registry, flags}: Route) {
   };
 }
 
+/** @throws Error with what the program had to say */
+function endedWith(wanted: number, {code, stderr}: ProgramResult): void {
+  if (code !== wanted) throw new Error(`it ended with ${code} and not with ${wanted}: ${stderr}`);
+}
+
 /** What a run that nothing disturbs asks of either side. */
 async function undisturbed(route: Route): Promise<Readonly<Record<Side, readonly Forwarded[]>>> {
   await using copy = await startCopy(route);
-  expect(await copy.run()).toMatchObject({code: 0});
+  endedWith(0, await copy.run());
   const {source: from, destination: to} = copy.forwarders;
   return {source: from.requests, destination: to.requests};
 }
@@ -109,19 +114,19 @@ async function killAndApply(route: Route, side: Side, moment: Moment) {
   await using copy = await startCopy(route);
   const {destination} = copy.forwarders;
   let struck: Forwarded | undefined;
-  const {code} = await copy.run((kill) =>
+  const killed = await copy.run((kill) =>
     copy.forwarders[side].at(moment, async (request) => {
       struck = request;
       kill();
     }),
   );
+  endedWith(137, killed);
   expect(struck).toBeDefined();
-  expect(code).toBe(137);
   await destination.idle();
   const {requests} = destination;
   copy.forwarders.source.forget();
   destination.forget();
-  expect(await copy.again()).toMatchObject({code: 0});
+  endedWith(0, await copy.again());
   const {tags, bytes} = await readImages(route, copy.to);
   expect(tags).toEqual(route.images.tags);
   const sentTwice = bytesOf(uploadsIn([...requests, ...destination.requests])) - bytes;

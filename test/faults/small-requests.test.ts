@@ -5,6 +5,8 @@ import {KiB, TransferRig} from '../support/transfer-rig.ts';
 
 /** More than may send a large body to one host at once. */
 const TRANSFERS = 40;
+/** For what must come to pass, in ms: a second is not enough on a machine that has other things to do. */
+const PATIENCE = {timeout: 20_000};
 
 it('leaves small requests through while stalled chunks have all places of large bodies', async () => {
   const stalled = {kind: 'stall', body: 'request', after: 10, gate: 'bodies'} as const;
@@ -18,9 +20,9 @@ it('leaves small requests through while stalled chunks have all places of large 
   const {strikes, gates} = rig.destinationFaults;
   const {url, log} = rig.sandboxes.destination;
   const opened = () => log.entries.filter(({method}) => method === 'POST');
-  await expect.poll(() => opened().length).toBe(TRANSFERS);
+  await expect.poll(() => opened().length, PATIENCE).toBe(TRANSFERS);
   // As many as there are places, and the others wait.
-  await expect.poll(() => strikes.length).toBe(rig.http.throttle(url).limit / 2);
+  await expect.poll(() => strikes.length, PATIENCE).toBe(rig.http.throttle(url).limit / 2);
   expect(strikes.length).toBeLessThan(TRANSFERS);
   const [blob] = blobs;
   expect(blob && (await rig.destination.hasBlob(blob.digest, {signal: NEVER}))).toBe(false);
