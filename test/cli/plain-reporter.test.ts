@@ -28,6 +28,19 @@ test('is never silent for long, and never says more than a line every few second
   expect(lines.at(-1)).toMatch(/^0 of 2 images, 5\d\d B of 1000 B, 10 B\/s, \d+ s left\n$/);
 });
 
+test('does not guess from the first few bytes how long the others take', () => {
+  reporter.report({type: 'run-started', plan: digest, steps: 1, blobs: 2, bytes: 100_000});
+  const progress = (acknowledged: number) =>
+    reporter.report({type: 'blob-progress', digest, to: 'r/a', acknowledged, size: 100_000});
+  progress(0);
+  progress(40);
+  vi.advanceTimersByTime(5_000);
+  expect(lines.at(-1)).toMatch(/40 B of 97\.7 KiB, 8 B\/s\n$/);
+  progress(50_000);
+  vi.advanceTimersByTime(5_000);
+  expect(lines.at(-1)).toMatch(/48\.8 KiB of 97\.7 KiB, 4\.9 KiB\/s, 10 s left\n$/);
+});
+
 test('tells failures at once, and counts them', () => {
   reporter.report({type: 'run-started', plan: digest, steps: 2, blobs: 0, bytes: 0});
   const error = {

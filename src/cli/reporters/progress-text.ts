@@ -4,11 +4,19 @@ import {printable} from '../../report/words.ts';
 import type {Rate} from './rate.ts';
 import type {RunTally} from './run-tally.ts';
 
+/**
+ * So many bytes must have come before they say how long the others take, or a hundredth of all where that is less: a
+ * config arrives at once, a large chunk after seconds.
+ */
+const ENOUGH_TO_TELL = 1024 * 1024;
+
 /** How far a run is, on one line. */
 export function progressText(tally: RunTally, rate: Rate): string {
-  const {stepsEnded, steps, acknowledged, bytes, stepsFailed} = tally;
+  const {stepsEnded, steps, acknowledged, bytes, stepsFailed, travelled} = tally;
   const {perSecond} = rate;
-  const left = perSecond ? `, ${Math.ceil((bytes - acknowledged) / perSecond)} s left` : '';
+  const isTold = travelled >= Math.min(ENOUGH_TO_TELL, bytes / 100);
+  const left =
+    perSecond && isTold ? `, ${Math.ceil((bytes - acknowledged) / perSecond)} s left` : '';
   const speed = perSecond === undefined ? '' : `, ${formatBytes(perSecond)}/s${left}`;
   const failed = stepsFailed === 0 ? '' : `, ${stepsFailed} failed`;
   return `${stepsEnded} of ${steps} images, ${formatBytes(acknowledged)} of ${formatBytes(bytes)}${speed}${failed}`;
