@@ -4,7 +4,13 @@ import {TransshipError} from '../../src/model/error.ts';
 import type {RunResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {CopyRig, scriptOf} from '../support/copy-rig.ts';
-import {FAULT_KINDS, faultRules, pieceSizes, sizesAround} from '../support/fault-arbitraries.ts';
+import {
+  FAULT_KINDS,
+  faultRules,
+  flavours,
+  pieceSizes,
+  sizesAround,
+} from '../support/fault-arbitraries.ts';
 import {someBytes, storeImage} from '../support/small-images.ts';
 import {TransferRig} from '../support/transfer-rig.ts';
 
@@ -38,9 +44,9 @@ it('a copy ends whole or with a code, whatever goes wrong, and ends whole when n
         minLength: 1,
         maxLength: 3,
       }),
-      fc.boolean(),
-      async ({chunk, layers, images}, runs, losesCutUploads) => {
-        await using rig = await CopyRig.start({losesCutUploads});
+      flavours,
+      async ({chunk, layers, images}, runs, flavour) => {
+        await using rig = await CopyRig.start(flavour);
         const blobs = layers.map(someBytes);
         for (const [at, picks] of images.entries()) {
           const picked = picks.map((pick) => blobs[pick % blobs.length] ?? Buffer.of());
@@ -87,10 +93,9 @@ it('a blob, in chunks and parts of any size, ends whole or with a code, whatever
       blobCases,
       faultRules,
       faultRules,
-      fc.boolean(),
-      async ({size, ...sizes}, source, destination, losesCutUploads) => {
-        const sandbox = {flavour: {losesCutUploads}};
-        const options = {source, destination, sandbox, timeouts: TIMEOUTS, ...sizes};
+      flavours,
+      async ({size, ...sizes}, source, destination, flavour) => {
+        const options = {source, destination, sandbox: {flavour}, timeouts: TIMEOUTS, ...sizes};
         await using rig = await TransferRig.start(options);
         const blob = await rig.blob(size);
         const signal = AbortSignal.timeout(PATIENCE);

@@ -14,6 +14,12 @@ const bytes = fc.oneof(fc.nat(2_000), fc.nat(128 * KiB), fc.nat(600 * KiB), piec
 const status = fc.constantFrom(401, 403, 404, 408, 413, 416, 429, 500, 502, 503, 504);
 const offset = {min: -64 * KiB, max: 64 * KiB};
 
+/** In what a destination may differ that matters to uploads. */
+export const flavours = fc.record({
+  losesCutUploads: fc.boolean(),
+  minChunk: fc.constantFrom(0, 100 * KiB),
+});
+
 /** What can go wrong with any request, by its kind. */
 const general = {
   'cut-request': bytes.map((after) => ({kind: 'cut-request', after}) as const),
