@@ -26,7 +26,7 @@ export class BlobTransfer {
     this.settings = settings;
     this.events = events;
     this.call = call;
-    this.#budget = new RetryBudget(settings.retry, events.retrying);
+    this.#budget = new RetryBudget(settings.retry, events.retrying, settings.stopping);
   }
 
   /** Failures in a row. */
@@ -99,8 +99,8 @@ export class BlobTransfer {
   /** The source's bytes, read over several connections where that is of use. */
   cursor(): BlobCursor {
     const {blob, source} = this.job;
-    const {connections, retry, rate} = this.settings;
-    const newBudget = () => new RetryBudget(retry, this.events.retrying);
+    const {connections, retry, rate, stopping} = this.settings;
+    const newBudget = () => new RetryBudget(retry, this.events.retrying, stopping);
     const context: ReadContext = {connections, newBudget, rate};
     return new BlobCursor(blob, (offset, end) => {
       const call = {signal: AbortSignal.any([this.call.signal, end])};

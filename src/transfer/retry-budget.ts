@@ -2,6 +2,7 @@ import {setTimeout as delay} from 'node:timers/promises';
 import {LONGEST_HOLD_MS} from '../http/retry.ts';
 import {asTransshipError, type Side, type TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
+import {throwIfStopping} from './interrupted.ts';
 
 /** How failures are answered; all times in ms. */
 export interface RetryPolicy {
@@ -39,13 +40,16 @@ export type OnRetry = (attempt: number, delayMs: number, error: TransshipError) 
 export class RetryBudget {
   readonly #policy: RetryPolicy;
   readonly #onRetry: OnRetry;
+  readonly #stopping: AbortSignal | undefined;
   #failures = 0;
   /** Bytes since the last failure. */
   #arrived = 0;
 
-  constructor(policy: RetryPolicy, onRetry: OnRetry) {
+  /** @param stopping ends a wait, and with it the work: a host may want to be left alone for a quarter of an hour */
+  constructor(policy: RetryPolicy, onRetry: OnRetry, stopping?: AbortSignal) {
     this.#policy = policy;
     this.#onRetry = onRetry;
+    this.#stopping = stopping;
   }
 
   /** Failures since the work last got on. */
@@ -69,7 +73,7 @@ export class RetryBudget {
   /**
    * Waits until the work may be tried again.
    * @throws what failed, as TransshipError, where another try cannot help or the budget is spent; the reason of the
-   *   call's signal
+   *   call's signal; INTERRUPTED where the run is to end
    */
   async spend(failure: unknown, side: Side, {signal}: Call): Promise<void> {
     signal.throwIfAborted();
@@ -83,8 +87,11 @@ export class RetryBudget {
     // Added, so that those who were told the same time do not wake together.
     const delayMs = retryAfterMs + jittered;
     this.#onRetry(this.#failures, Math.round(delayMs), error);
-    await delay(delayMs, undefined, {signal}).catch((cause: unknown) => {
+    const stopping = this.#stopping;
+    const waiting = stopping ? AbortSignal.any([signal, stopping]) : signal;
+    await delay(delayMs, undefined, {signal: waiting}).catch((cause: unknown) => {
       signal.throwIfAborted();
+      if (stopping) throwIfStopping(stopping);
       throw cause;
     });
   }

@@ -78,4 +78,13 @@ describe('a retry budget', () => {
     controller.abort(reason);
     await expect(waiting).rejects.toBe(reason);
   });
+
+  it('waits no longer when the run is to end', async () => {
+    const stopping = new AbortController();
+    const policy = {...POLICY, baseMs: 3_600_000, capMs: 3_600_000};
+    const budget = new RetryBudget(policy, () => undefined, stopping.signal);
+    const waiting = budget.spend(failure(), 'source', call);
+    stopping.abort();
+    await expect(waiting).rejects.toMatchObject({code: 'INTERRUPTED'});
+  });
 });
