@@ -1,5 +1,5 @@
 import {createSecureContext} from 'node:tls';
-import {type Dispatcher, errors, Pool, ProxyAgent} from 'undici';
+import {type Dispatcher, errors, Pool} from 'undici';
 import {BulkConnections} from './bulk-connections.ts';
 import type {BulkTarget} from './bulk-connection.ts';
 import type {ConnectOptions, OriginSettings} from './origin.ts';
@@ -83,6 +83,7 @@ export class Dispatchers {
     const connect = {...tls, timeout: connectMs};
     const proxy = this.#settings.proxyFor(origin);
     if (proxy !== undefined) {
+      const {ProxyAgent} = await import('./proxy-agent.ts');
       // The connection to the proxy is made by `proxyTls`, whatever the proxy's scheme; `requestTls` goes through it.
       const dispatcher = new ProxyAgent({
         ...options,

@@ -104,6 +104,19 @@ describe.each(['http', 'https'] as const)('a large body over %s', (scheme) => {
   });
 });
 
+it.each(['a\r\nx-more: 1', 'a\nb', 'a\0', 'ä€'])(
+  'sends no header with the value %j',
+  async (value) => {
+    await using server = await startHttpServer((_request, response) => {
+      response.end();
+    });
+    await using http = client();
+    const sending = http.send(large(server.url, {headers: {'x-a': value}}));
+    await expect(sending).rejects.toMatchObject({cause: {message: 'invalid x-a header'}});
+    expect(server.requests).toHaveLength(0);
+  },
+);
+
 describe('a small body of a stream', () => {
   it('may be lent as well', async () => {
     const bytes = randomBytes(LARGE_BODY);

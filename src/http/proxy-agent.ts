@@ -1,0 +1,2 @@
+/** Loaded only where there is a proxy. */
+export {ProxyAgent} from 'undici';
