@@ -5,8 +5,9 @@ export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** The body of a request; its length in bytes is always known, so nothing is sent in chunked encoding. */
 export type HttpBody =
-  | {readonly kind: 'bytes'; readonly bytes: Uint8Array}
-  /** Sent once: a failed request is not sent again. Whatever happens, the client ends the iteration. */
+  /** `once`: a failed request is not sent again. */
+  | {readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly once?: true}
+  /** Sent once. Whatever happens, the client ends the iteration. */
   | {
       readonly kind: 'stream';
       readonly length: number;
@@ -61,5 +62,6 @@ export function describeRequest({method, url}: Pick<HttpRequest, 'method' | 'url
 }
 
 export function isRepeatable(body: HttpBody | undefined): boolean {
-  return body?.kind !== 'stream';
+  if (body === undefined || body.kind === 'factory') return true;
+  return body.kind === 'bytes' && body.once !== true;
 }

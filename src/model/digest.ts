@@ -1,4 +1,4 @@
-import {createHash, type Hash} from 'node:crypto';
+import {type Hash, hash as hexDigest} from 'node:crypto';
 import {TransshipError} from './error.ts';
 
 /**
@@ -39,7 +39,7 @@ export function digestOf(
   bytes: Uint8Array | string,
   algorithm: DigestAlgorithm = 'sha256',
 ): Digest {
-  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}` as Digest;
+  return `${algorithm}:${hexDigest(algorithm, bytes)}` as Digest;
 }
 
 /** Ends `hash` and gives its digest; the hash cannot be used afterwards. */

@@ -25,8 +25,11 @@ export interface BlobStream {
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
-/** Opens a blob's bytes at an offset, anew at each call: a body that can be sent again. */
-export type OpenBody = (offset: number, signal: AbortSignal) => Promise<AsyncIterable<Uint8Array>>;
+/** A whole blob on its way to a place: its bytes where they are few, else chunks, each of them borrowed. */
+export type BlobBody = Uint8Array | AsyncIterable<Uint8Array>;
+
+/** Opens a whole blob, anew at each call. */
+export type OpenBody = () => Promise<BlobBody>;
 
 /** The reading side: one repository's tags, manifests and blobs, wherever they live. */
 export interface RepositoryReader {

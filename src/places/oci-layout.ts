@@ -14,6 +14,7 @@ import type {
   BlobStream,
   ByteRange,
   Call,
+  BlobBody,
   OpenBody,
   RepositoryWriter,
   SavedUpload,
@@ -165,7 +166,7 @@ export class OciLayout implements RepositoryWriter {
   async putBlob(blob: Descriptor, open: OpenBody, call: Call): Promise<void> {
     const upload = await this.beginUpload(blob, call);
     try {
-      await upload.append(await open(0, call.signal), blob.size, call);
+      await upload.append(chunksOf(await open()), blob.size, call);
       await upload.commit(blob, call);
     } catch (error) {
       await upload.cancel(call);
@@ -233,4 +234,9 @@ export class OciLayout implements RepositoryWriter {
       {side: this.#side, hint: 'the file is damaged; write the image into the layout again'},
     );
   }
+}
+
+async function* chunksOf(body: BlobBody): AsyncGenerator<Uint8Array, void, undefined> {
+  if (body instanceof Uint8Array) yield body;
+  else yield* body;
 }

@@ -1,8 +1,9 @@
 import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpBody} from '../http/message.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import type {Call, MountBlob, OpenBody, SavedUpload} from '../model/port.ts';
+import type {BlobBody, Call, MountBlob, OpenBody, SavedUpload} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection} from './connection.ts';
 import {refusal} from './refusal.ts';
@@ -21,18 +22,17 @@ export class Uploads {
 
   /** POST, then PUT with the bytes: understood by every registry, unlike a single POST. */
   async put(blob: Descriptor, open: OpenBody, call: Call): Promise<void> {
-    const opening = open(0, call.signal);
+    const opening = open();
     const [upload, body] = await Promise.allSettled([this.begin(blob, call), opening]);
     if (upload.status === 'rejected') {
-      if (body.status === 'fulfilled') await body.value[Symbol.asyncIterator]().return?.();
+      if (body.status === 'fulfilled') await endBody(body.value);
       throw upload.reason;
     }
     if (body.status === 'rejected') {
       await upload.value.cancel(call);
       throw body.reason;
     }
-    const chunks = body.value;
-    await upload.value.commitWith(blob, {kind: 'stream', length: blob.size, chunks}, call);
+    await upload.value.commitWith(blob, sentOnce(body.value, blob.size), call);
   }
 
   async begin(blob: Descriptor, call: Call): Promise<RegistryUpload> {
@@ -122,4 +122,15 @@ export class Uploads {
   #refused(answer: HttpAnswer) {
     return refusal(answer, {notFound: 'REPOSITORY_NOT_FOUND'});
   }
+}
+
+/** Of a PUT that failed the upload may have kept some bytes: to send all of them again would put them behind those. */
+function sentOnce(body: BlobBody, length: number): HttpBody {
+  return body instanceof Uint8Array
+    ? {kind: 'bytes', bytes: body, once: true}
+    : {kind: 'stream', length, chunks: body};
+}
+
+async function endBody(body: BlobBody): Promise<void> {
+  if (!(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.();
 }

@@ -2,6 +2,7 @@ import {createHash, type Hash} from 'node:crypto';
 import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, finishDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
+import {digestMismatch} from './digest-mismatch.ts';
 
 type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
 
@@ -112,15 +113,7 @@ export class BlobCursor implements AsyncDisposable {
   #check(): void {
     const {digest} = this.#blob;
     const seen = this.#hash && finishDigest(this.#hash.copy(), algorithmOf(digest));
-    if (seen === undefined || seen === digest) return;
-    throw new TransshipError(
-      'BLOB_DIGEST_MISMATCH',
-      `the bytes of ${digest} have the digest ${seen}`,
-      {
-        side: 'source',
-        hint: 'the source or the line to it changed the bytes; if it happens again, push the image anew at the source',
-      },
-    );
+    if (seen !== undefined && seen !== digest) throw digestMismatch(this.#blob, seen);
   }
 
   /** A read that is under way would hold up the end for as long as the source hangs. */

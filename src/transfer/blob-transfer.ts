@@ -1,7 +1,9 @@
+import {algorithmOf, digestOf} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import {BlobCursor} from './blob-cursor.ts';
 import type {BlobJob, TransferEvents, TransferSettings} from './blob-job.ts';
+import {digestMismatch, isDigestMismatch} from './digest-mismatch.ts';
 import {throwIfStopping} from './interrupted.ts';
 import {readBlob} from './read-blob.ts';
 import type {ReadContext} from './read-context.ts';
@@ -50,7 +52,7 @@ export class BlobTransfer {
   async failed(error: unknown): Promise<void> {
     const {call, settings} = this;
     call.signal.throwIfAborted();
-    if (error instanceof TransshipError && (error.side === 'source' || isWrongDigest(error)))
+    if (error instanceof TransshipError && (error.side === 'source' || isDigestMismatch(error)))
       throw error;
     if (this.#isUnauthorizedAgain(error)) throw error;
     const signal = AbortSignal.any([call.signal, settings.stopping]);
@@ -99,15 +101,34 @@ export class BlobTransfer {
   /** The source's bytes, read over several connections where that is of use. */
   cursor(): BlobCursor {
     const {blob, source} = this.job;
-    const {connections, retry, rate, stopping} = this.settings;
-    const newBudget = () => new RetryBudget(retry, this.events.retrying, stopping);
-    const context: ReadContext = {connections, newBudget, rate};
+    const {connections} = this.settings;
+    const context = this.#readContext();
     return new BlobCursor(blob, (offset, end) => {
       const call = {signal: AbortSignal.any([this.call.signal, end])};
       return blob.size - offset > connections.buffers.size && connections.servesRanges(source.name)
         ? readParts(source, blob, offset, context, call)
         : readBlob(source, blob, offset, context, call);
     });
+  }
+
+  /** Reads the whole blob into memory, which is for small ones. @throws what `BlobCursor.take` throws */
+  async bytes(): Promise<Uint8Array> {
+    const {blob, source} = this.job;
+    const pieces: Uint8Array[] = [];
+    // Chunks are borrowed.
+    for await (const chunk of readBlob(source, blob, 0, this.#readContext(), this.call))
+      pieces.push(Buffer.from(chunk));
+    const [first = Buffer.alloc(0)] = pieces;
+    const bytes = pieces.length > 1 ? Buffer.concat(pieces) : first;
+    const seen = digestOf(bytes, algorithmOf(blob.digest));
+    if (seen !== blob.digest) throw digestMismatch(blob, seen);
+    return bytes;
+  }
+
+  #readContext(): ReadContext {
+    const {connections, retry, rate, stopping} = this.settings;
+    const newBudget = () => new RetryBudget(retry, this.events.retrying, stopping);
+    return {connections, newBudget, rate};
   }
 
   /**
@@ -126,9 +147,4 @@ export class BlobTransfer {
       yield chunk;
     }
   }
-}
-
-/** Whoever found out: the sum of the bytes is not the digest. */
-export function isWrongDigest(error: unknown): boolean {
-  return error instanceof TransshipError && error.code === 'BLOB_DIGEST_MISMATCH';
 }

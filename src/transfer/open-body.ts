@@ -1,4 +1,5 @@
 import {LARGE_BODY} from '../http/message.ts';
+import type {BlobBody} from '../model/port.ts';
 import type {BlobTransfer} from './blob-transfer.ts';
 
 type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
@@ -8,27 +9,20 @@ type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
  * small one is read to its end: sending it then waits for nothing at the source.
  * @throws what the source throws
  */
-export async function openBody(transfer: BlobTransfer): Promise<AsyncIterable<Uint8Array>> {
-  if (transfer.job.blob.size <= LARGE_BODY) return transfer.sent(await gathered(whole(transfer)));
-  const chunks = transfer.sent(whole(transfer));
-  return new Begun(chunks, await chunks.next());
+export async function openBody(transfer: BlobTransfer): Promise<BlobBody> {
+  const {size} = transfer.job.blob;
+  if (size > LARGE_BODY) {
+    const chunks = transfer.sent(whole(transfer));
+    return new Begun(chunks, await chunks.next());
+  }
+  const bytes = await transfer.bytes();
+  transfer.events.sent(size);
+  return bytes;
 }
 
 async function* whole(transfer: BlobTransfer): Bytes {
   await using cursor = transfer.cursor();
   yield* cursor.take(transfer.job.blob.size);
-}
-
-/** All of it as one chunk. */
-async function gathered(chunks: Bytes): Promise<Bytes> {
-  const parts: Uint8Array[] = [];
-  // Chunks are borrowed.
-  for await (const chunk of chunks) parts.push(Buffer.from(chunk));
-  return one(Buffer.concat(parts));
-}
-
-async function* one(chunk: Uint8Array): Bytes {
-  yield chunk;
 }
 
 /** A stream whose first chunk was asked for already. Ending it ends the stream, also before anything is taken. */

@@ -1,6 +1,7 @@
 import type {Call} from '../model/port.ts';
 import type {BlobJob, TransferEvents, TransferSettings} from './blob-job.ts';
-import {BlobTransfer, isWrongDigest} from './blob-transfer.ts';
+import {BlobTransfer} from './blob-transfer.ts';
+import {isDigestMismatch} from './digest-mismatch.ts';
 import {findUpload, putChunks} from './put-chunks.ts';
 import {putWhole} from './put-whole.ts';
 
@@ -19,7 +20,7 @@ export async function transferBlob(
     await transferOnce(new BlobTransfer(job, settings, events, call));
   } catch (error) {
     // A line or a disk may have changed a bit, or an upload have mixed two runs: once more from the start.
-    if (!isWrongDigest(error)) throw error;
+    if (!isDigestMismatch(error)) throw error;
     events.acknowledged(0);
     const {blob, source, destination} = job;
     await transferOnce(new BlobTransfer({blob, source, destination}, settings, events, call));

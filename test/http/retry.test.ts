@@ -1,6 +1,6 @@
 import {describe, expect, it, vi} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
-import type {HttpRequest} from '../../src/http/message.ts';
+import type {HttpBody, HttpRequest} from '../../src/http/message.ts';
 import {Attempts, DEFAULT_RETRY, pause, type RetryPolicy} from '../../src/http/retry.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {NEVER, streamOf} from '../support/streams.ts';
@@ -85,10 +85,12 @@ describe('HttpClient, trying again', () => {
     ]);
   });
 
-  it('does not send a stream twice', async () => {
+  it.each<HttpBody>([
+    {kind: 'stream', length: 3, chunks: streamOf([Buffer.from('abc')])},
+    {kind: 'bytes', bytes: Buffer.from('abc'), once: true},
+  ])('does not send a body twice that is for one time, of $kind', async (body) => {
     await using server = await answering(503, 201);
     await using http = new HttpClient({retry: QUICK});
-    const body = {kind: 'stream', length: 3, chunks: streamOf([Buffer.from('abc')])} as const;
     expect((await http.send(get(server.url, {method: 'PATCH', body}))).status).toBe(503);
     expect(server.requests).toHaveLength(1);
   });

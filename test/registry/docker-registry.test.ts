@@ -47,7 +47,7 @@ async function copy(from: RegistryRepository, to: RegistryRepository, name: Tag 
   for (const blob of childBlobs(manifest.view)) {
     if (await to.hasBlob(blob.digest, call)) continue;
     if (!(await from.hasBlob(blob.digest, call))) continue;
-    const open = async (offset: number) => (await from.openBlob(blob, {offset}, call)).chunks;
+    const open = async () => (await from.openBlob(blob, {offset: 0}, call)).chunks;
     await to.putBlob(blob, open, call);
   }
   await to.putManifest(name, manifest, call);
@@ -109,7 +109,7 @@ describe('docker-registry', () => {
     const bytes = randomBytes(10_000);
     const blob = blobOf(bytes);
     const from = repository('pieces');
-    await from.putBlob(blob, (offset) => Promise.resolve(streamOf([bytes.subarray(offset)])), call);
+    await from.putBlob(blob, () => Promise.resolve(bytes), call);
     for (const [offset, end] of [
       [0, 10_000],
       [0, 10],

@@ -67,12 +67,8 @@ async function pushTiny(repository: RepositoryWriter, call: Call): Promise<Manif
     size: bytes.byteLength,
   };
   const json = {schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: []};
-  await repository.putBlob(config, () => Promise.resolve(chunksOf(bytes)), call);
+  await repository.putBlob(config, () => Promise.resolve(bytes), call);
   return parseManifest(Buffer.from(JSON.stringify(json)), OCI_MANIFEST, undefined, 'destination');
-}
-
-async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }
 
 function refused({code, message, hint}: TransshipError): Finding {
