@@ -120,12 +120,14 @@ export class BlobTransfers {
     const {digest, to, size} = action;
     throwIfStopping(this.#interruption.stopping);
     // Its bytes are not among those that were announced as having to travel: no progress is to be told.
-    if (action.action === 'mount' && (await this.#isThere(action)))
-      return this.#ended(action, 'present');
+    if (action.action === 'mount' && (await this.#isThere(action))) {
+      this.#ended(action, 'present');
+      return;
+    }
     report({type: 'blob-started', digest, to, size});
     try {
       const outcome = await this.#place(action);
-      await this.#ended(action, outcome);
+      this.#ended(action, outcome);
       report({type: 'blob-ended', digest, to, outcome, size});
     } catch (error) {
       report({type: 'blob-ended', digest, to, outcome: 'failed', size});
@@ -133,9 +135,9 @@ export class BlobTransfers {
     }
   }
 
-  async #ended({digest, to}: BlobAction, outcome: BlobOutcome): Promise<void> {
+  #ended({digest, to}: BlobAction, outcome: BlobOutcome): void {
     this.counts[outcome] += 1;
-    await this.#context.journal.append({type: 'blob', digest, to, outcome});
+    this.#context.journal.note({type: 'blob', digest, to, outcome});
   }
 
   /** An earlier run may have been killed between the last byte and the journal's line. */

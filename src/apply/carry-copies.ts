@@ -112,7 +112,7 @@ class CopyRun {
   async #step(step: CopyStep, turn: Promise<unknown> | undefined): Promise<StepResult> {
     const {report, journal} = this.#context;
     if (this.#cargo.done.has(step.id)) {
-      await journal.append({type: 'step', id: step.id, outcome: 'present'});
+      journal.note({type: 'step', id: step.id, outcome: 'present'});
       return this.#ended({id: step.id, outcome: 'present'});
     }
     if (this.#stopping.aborted) return this.#ended({id: step.id, outcome: 'not-started'});
@@ -121,7 +121,7 @@ class CopyRun {
     report({type: 'step-started', step: step.id});
     try {
       await this.#copy(step, turn);
-      await journal.append({type: 'step', id: step.id, outcome: 'done'});
+      journal.note({type: 'step', id: step.id, outcome: 'done'});
       return this.#ended({id: step.id, outcome: 'done'});
     } catch (error) {
       return await this.#failed(step, error);

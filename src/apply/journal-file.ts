@@ -51,19 +51,25 @@ function parseLine(line: string, file: string, number: number): JournalEntry {
   );
 }
 
+/** A note is in the file this long after it was made at the latest, in ms. */
+const NOTE_MS = 50;
+
+interface Line {
+  readonly text: string;
+  /** Absent: a note, which nobody waits for. */
+  readonly settle?: {resolve(): void; reject(reason: Error): void};
+}
+
 /**
- * Adds lines to a journal and lets go of them only when they are on the disk. Lines that come while the disk is busy
- * are written together, so that many small steps do not wait for one flush each.
+ * Adds lines to a journal, in the order they come. Lines that come while the disk is busy are written together, so
+ * that many small steps do not wait for one flush each.
  */
 export class JournalWriter implements AsyncDisposable {
   readonly #file: string;
   readonly #handle: FileHandle;
-  #waiting: {
-    readonly text: string;
-    readonly resolve: () => void;
-    readonly reject: (e: Error) => void;
-  }[] = [];
+  #waiting: Line[] = [];
   #flushing: Promise<void> | undefined;
+  #noteTimer: NodeJS.Timeout | undefined;
   /** Half a line may stand at the end by now: to add to it would spoil the journal for good. */
   #broken: TransshipError | undefined;
 
@@ -90,36 +96,62 @@ export class JournalWriter implements AsyncDisposable {
     }
   }
 
-  /** @throws TransshipError JOURNAL_WRITE_FAILED, for instance when the disk is full */
+  /**
+   * Resolves when the entry, and all before it, are on the disk.
+   * @throws TransshipError JOURNAL_WRITE_FAILED, for instance when the disk is full
+   */
   append(entry: JournalEntry): Promise<void> {
     if (this.#broken) return Promise.reject(this.#broken);
     return new Promise((resolve, reject) => {
-      this.#waiting.push({text: `${JSON.stringify(entry)}\n`, resolve, reject});
-      this.#flushing ??= this.#flush();
+      this.#waiting.push({text: textOf(entry), settle: {resolve, reject}});
+      void this.#flushed();
     });
   }
 
+  /**
+   * Takes an entry to be written soon, which whoever kills the process may prevent.
+   * @throws TransshipError JOURNAL_WRITE_FAILED where an earlier entry could not be written
+   */
+  note(entry: JournalEntry): void {
+    if (this.#broken) throw this.#broken;
+    this.#waiting.push({text: textOf(entry)});
+    this.#noteTimer ??= setTimeout(() => void this.#flushed(), NOTE_MS);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#flushing;
+    await this.#flushed();
+    clearTimeout(this.#noteTimer);
     await this.#handle.close();
   }
 
+  /** Never rejects. */
+  async #flushed(): Promise<void> {
+    if (this.#waiting.length > 0) this.#flushing ??= this.#flush();
+    await this.#flushing;
+  }
+
   async #flush(): Promise<void> {
+    clearTimeout(this.#noteTimer);
+    this.#noteTimer = undefined;
     while (this.#waiting.length > 0) {
       const batch = this.#waiting;
       this.#waiting = [];
       try {
         if (this.#broken) throw this.#broken;
         await this.#handle.appendFile(batch.map(({text}) => text).join(''));
-        await this.#handle.datasync();
-        for (const {resolve} of batch) resolve();
+        if (batch.some(({settle}) => settle !== undefined)) await this.#handle.datasync();
+        for (const {settle} of batch) settle?.resolve();
       } catch (error) {
         this.#broken ??= writeFailed(this.#file, error);
-        for (const {reject} of batch) reject(this.#broken);
+        for (const {settle} of batch) settle?.reject(this.#broken);
       }
     }
     this.#flushing = undefined;
   }
+}
+
+function textOf(entry: JournalEntry): string {
+  return `${JSON.stringify(entry)}\n`;
 }
 
 function writeFailed(file: string, cause: unknown): TransshipError {

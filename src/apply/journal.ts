@@ -15,7 +15,10 @@ export interface Journal extends AsyncDisposable {
   savedUpload(digest: Digest, to: string): SavedUpload | undefined;
   /** Tags that earlier runs of a transfer took along beside those of the plan. */
   readonly adopted: readonly {readonly repository: string; readonly tag: Tag}[];
+  /** For what must not be forgotten: resolves when it is on the disk. */
   append(entry: JournalEntry): Promise<void>;
+  /** For what is only told: a run that is killed may have done a little more than its journal says. */
+  note(entry: JournalEntry): void;
   end(result: RunEnd): Promise<void>;
 }
 
@@ -61,6 +64,7 @@ async function openLocked(
     savedUpload: (digest, to) => uploads.get(uploadKey(digest, to)),
     adopted: entries.filter((entry) => entry.type === 'adopt'),
     append: (entry) => writer.append(entry),
+    note: (entry) => writer.note(entry),
     end: (result) => writer.append({type: 'end', result, at: now().toISOString()}),
     [Symbol.asyncDispose]: async () => {
       await writer[Symbol.asyncDispose]();

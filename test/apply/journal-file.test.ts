@@ -1,9 +1,10 @@
 import {readFile, writeFile} from 'node:fs/promises';
-import {expect, test} from 'vitest';
+import {expect, test, vi} from 'vitest';
 import {JournalWriter, readJournal} from '../../src/apply/journal-file.ts';
 import type {JournalEntry} from '../../src/apply/journal-entry.ts';
 import {tempDirectory} from '../support/temp.ts';
 
+const STEP: JournalEntry = {type: 'step', id: 's', outcome: 'done'};
 const END: JournalEntry = {type: 'end', result: 'done', at: '2026-01-01T00:00:00.000Z'};
 
 test('lines that come while the disk is busy are all there, in their order', async () => {
@@ -16,6 +17,31 @@ test('lines that come while the disk is busy are all there, in their order', asy
   await Promise.all(steps.map((step) => writer.append(step)));
   await writer[Symbol.asyncDispose]();
   expect(await readJournal(file)).toEqual(steps);
+});
+
+test('notes stand before what is appended after them, and are there when the journal is closed', async () => {
+  await using temp = await tempDirectory();
+  const file = temp.join('j');
+  const {writer} = await JournalWriter.open(file);
+  writer.note(STEP);
+  await writer.append(END);
+  expect(await readJournal(file)).toEqual([STEP, END]);
+  writer.note(STEP);
+  await writer[Symbol.asyncDispose]();
+  expect(await readJournal(file)).toEqual([STEP, END, STEP]);
+});
+
+test('a note is written although nothing comes after it', async () => {
+  await using temp = await tempDirectory();
+  const file = temp.join('j');
+  const {writer} = await JournalWriter.open(file);
+  await using _ = writer;
+  for (let notes = 1; notes <= 3; notes += 1) {
+    writer.note(STEP);
+    await vi.waitFor(async () => {
+      expect(await readJournal(file)).toHaveLength(notes);
+    });
+  }
 });
 
 test('after a line that could not be written none is added any more', async () => {
@@ -31,6 +57,7 @@ test('after a line that could not be written none is added any more', async () =
       {status: 'rejected', reason: {code: 'JOURNAL_WRITE_FAILED'}},
       {status: 'rejected', reason: {code: 'JOURNAL_WRITE_FAILED'}},
     ]);
+    expect(() => writer.note(END)).toThrow(expect.objectContaining({code: 'JOURNAL_WRITE_FAILED'}));
   }
   expect(await readJournal(file)).toEqual([END]);
 });

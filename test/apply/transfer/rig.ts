@@ -233,6 +233,10 @@ export class TransferRig implements AsyncDisposable {
         killed.throwIfAborted();
         this.journal.push(entry);
       },
+      note: (entry) => {
+        killed.throwIfAborted();
+        this.journal.push(entry);
+      },
       end: async () => undefined,
       [Symbol.asyncDispose]: async () => undefined,
     };
