@@ -24,7 +24,7 @@ export class ReadConnections {
     return this.#limit;
   }
 
-  /** Counts a transfer, until it leaves, with the one connection that it has by right. */
+  /** Counts a transfer of a large blob, until it leaves, with the one connection that it has by right. */
   enter(): void {
     this.#transfers += 1;
   }
@@ -33,9 +33,16 @@ export class ReadConnections {
     this.#transfers -= 1;
   }
 
-  /** Lends one, if there is one: the fewer the more transfers there are, which read side by side anyway. */
+  /** How many there are to lend: the fewer the more transfers there are, which read side by side anyway. */
+  get available(): number {
+    // Who reads over lent ones does not use its own.
+    const own = Math.max(0, this.#transfers - 1);
+    return this.#limit - this.#lent - own;
+  }
+
+  /** Lends one, if there is one. */
   tryTake(): boolean {
-    if (this.#lent + this.#transfers - 1 >= this.#limit) return false;
+    if (this.available <= 0) return false;
     this.#lent += 1;
     return true;
   }

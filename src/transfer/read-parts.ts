@@ -17,14 +17,10 @@ export async function* readParts(
   context: ReadContext,
   call: Call,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const {connections} = context;
-  connections.enter();
-  try {
-    const position = yield* readSomeParts(source, blob, offset, context, call);
-    if (position < blob.size) yield* readBlob(source, blob, position, context, call);
-  } finally {
-    connections.leave();
-  }
+  // One part at a time is read no faster than all of it at once, and has to be copied.
+  const hasSome = context.connections.available > 1;
+  const position = hasSome ? yield* readSomeParts(source, blob, offset, context, call) : offset;
+  if (position < blob.size) yield* readBlob(source, blob, position, context, call);
 }
 
 /** Reads as long as parts are of use. @returns the offset of what is left */

@@ -16,6 +16,9 @@ export async function transferBlob(
   events: TransferEvents,
   call: Call,
 ): Promise<void> {
+  const {connections} = settings;
+  const isLarge = job.blob.size > connections.buffers.size;
+  if (isLarge) connections.enter();
   try {
     await transferOnce(new BlobTransfer(job, settings, events, call));
   } catch (error) {
@@ -24,6 +27,8 @@ export async function transferBlob(
     events.acknowledged(0);
     const {blob, source, destination} = job;
     await transferOnce(new BlobTransfer({blob, source, destination}, settings, events, call));
+  } finally {
+    if (isLarge) connections.leave();
   }
 }
 

@@ -148,6 +148,16 @@ describe('reading in parts', () => {
     expect(reads).toHaveLength(1);
   });
 
+  it('reads no blob in parts where as many travel as there are connections', async () => {
+    await using rig = await TransferRig.start();
+    const blobs = await Promise.all([1, 2, 3, 4].map((more) => rig.blob(8 * PART + more)));
+    const settings = {connections: new ReadConnections(4, PART)};
+    await Promise.all(blobs.map((blob) => rig.transfer(blob, {settings})));
+    const reads = rig.sandboxes.source.log.entries.filter(({kind}) => kind === 'blob');
+    expect(reads).toHaveLength(4);
+    expect(settings.connections.available).toBe(4);
+  });
+
   it('reads a source without ranges in one, and remembers', async () => {
     await using rig = await TransferRig.start();
     const content = randomBytes(4 * PART + 1);
