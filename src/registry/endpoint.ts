@@ -13,8 +13,13 @@ const WANTS_TLS =
 /** The URL below which the registry's API is, `…/v2/`; undefined: only asking can tell the scheme. */
 export function endpointOf(host: string, plainHttp: boolean): URL | undefined {
   if (host === DOCKER_HUB) return new URL(`https://${DOCKER_HUB_HOST}/v2/`);
-  if (plainHttp) return new URL(`http://${host}/v2/`);
+  if (plainHttp) return plainEndpointOf(host);
   return isLoopback(hostnameOf(host)) ? undefined : new URL(`https://${host}/v2/`);
+}
+
+/** The same without TLS. */
+export function plainEndpointOf(host: string): URL {
+  return new URL(`http://${host}/v2/`);
 }
 
 /**
@@ -28,7 +33,7 @@ export async function probeLoopback(
   side: Side,
   signal: AbortSignal,
 ): Promise<URL> {
-  const plain = new URL(`http://${host}/v2/`);
+  const plain = plainEndpointOf(host);
   const secure = new URL(`https://${host}/v2/`);
   const base = {method: 'GET', side, signal} as const;
   try {

@@ -27,16 +27,30 @@ const has = (host: string, http: HttpClient) =>
     .hasBlob(digestOf('blob'), {signal: NEVER});
 
 describe('a registry on this machine', () => {
-  it('is spoken to without TLS', async () => {
-    await using server = await startHttpServer((_request, response) => {
-      response.writeHead(200).end();
+  it('is spoken to without TLS, and asked for its scheme beside the first question', async () => {
+    const both = Promise.withResolvers<void>();
+    const targets = new Set<string>();
+    await using server = await startHttpServer(({target}, response) => {
+      targets.add(target);
+      if (targets.size === 2) both.resolve();
+      void both.promise.then(() => response.writeHead(200).end());
     });
     await using http = new HttpClient();
     expect(await has(server.host, http)).toBe(true);
-    expect(server.requests.map(({target}) => target)).toEqual([
-      '/v2/',
-      `/v2/a/blobs/${digestOf('blob')}`,
-    ]);
+    expect(targets).toEqual(new Set(['/v2/', `/v2/a/blobs/${digestOf('blob')}`]));
+    expect(server.requests).toHaveLength(2);
+  });
+
+  it('is asked for its scheme before it is told to do something', async () => {
+    await using server = await startHttpServer(({method}, response) => {
+      response.writeHead(method === 'GET' ? 200 : 202).end();
+    });
+    await using http = new HttpClient();
+    const repository = new Registry({host: server.host, side: 'destination', http}).repository(
+      'a' as RepositoryPath,
+    );
+    await repository.deleteManifest(digestOf('manifest'), {signal: NEVER});
+    expect(server.requests.map(({method}) => method)).toEqual(['GET', 'DELETE']);
   });
 
   it('is spoken to with TLS where it wants that', async () => {
