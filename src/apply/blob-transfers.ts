@@ -34,6 +34,7 @@ export class BlobTransfers {
   readonly #sentAnyway = new Set<string>();
   readonly #connections = new ReadConnections();
   readonly #rate: RateLimit | undefined;
+  /** By registry and by repository. */
   readonly #chunkSizes = new Map<string, ChunkSize>();
   readonly #queues: BlobQueues;
 
@@ -208,13 +209,16 @@ export class BlobTransfers {
     );
   }
 
+  /** One for each registry; found by the repository, since a name takes longer to be taken apart than to be found. */
   #chunkSizeFor(to: string): ChunkSize {
+    const known = this.#chunkSizes.get(to);
+    if (known) return known;
     const place = parsePlace(to);
     const registry = place.transport === 'docker' ? place.reference.registry : to;
     const {chunk, limitRate} = this.#context.settings;
-    const known = this.#chunkSizes.get(registry) ?? new ChunkSize(chunk, limitRate);
-    this.#chunkSizes.set(registry, known);
-    return known;
+    const size = this.#chunkSizes.get(registry) ?? new ChunkSize(chunk, limitRate);
+    for (const key of [registry, to]) this.#chunkSizes.set(key, size);
+    return size;
   }
 }
 

@@ -58,11 +58,15 @@ export function resolveHop(
     throw refused(request, `leads from https to ${redactUrl(to)}`);
   }
   if (to.username !== '' || to.password !== '') throw refused(request, 'carries a user name');
-  const [fromName, toName] = [hostnameOf(from.host), hostnameOf(to.host)];
-  if (toName !== fromName && isPrivateAddress(toName) && !isPrivateAddress(fromName)) {
+  const isElsewhere = to.hostname !== from.hostname;
+  if (isElsewhere && isPrivate(to) && !isPrivate(from)) {
     throw refused(request, `leads to the private address ${to.host}`);
   }
   return to;
+}
+
+function isPrivate({host}: URL): boolean {
+  return isPrivateAddress(hostnameOf(host));
 }
 
 function refused(
