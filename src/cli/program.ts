@@ -1,22 +1,26 @@
 import {Command, CommanderError} from 'commander';
 import {TransshipError} from '../model/error.ts';
-import {loadCommands} from './command-modules.ts';
+import {type AddCommand, loadCommands} from './command-modules.ts';
 import type {Io} from './io.ts';
 import {type ErrorStyle, printError} from './print-error.ts';
 
 /**
  * Runs one command line. All that it prints goes through `io`.
  * @param args without the program's name
+ * @param loaded told when all code that the command needs is loaded
  * @returns the exit code
  */
 export async function runProgram(
   args: readonly string[],
   version: string,
   io: Io,
+  loaded: () => void = () => undefined,
 ): Promise<number> {
   let exitCode = 0;
   const style = errorStyle(args);
-  const program = await buildProgram(args, version, io, (code) => {
+  const commands = await loadCommands(args);
+  loaded();
+  const program = buildProgram(commands, version, io, (code) => {
     exitCode = code;
   });
   try {
@@ -31,12 +35,12 @@ export async function runProgram(
   }
 }
 
-async function buildProgram(
-  args: readonly string[],
+function buildProgram(
+  commands: readonly AddCommand[],
   version: string,
   io: Io,
   done: (exitCode: number) => void,
-): Promise<Command> {
+): Command {
   const program = new Command('transship')
     .description('Relocates container images: plan, review, apply, verify.')
     .version(version, '--version', 'print the version')
@@ -49,7 +53,7 @@ async function buildProgram(
 Exit codes: 0 done, 1 some images failed, 2 plan: work to do, verify: differences,
 3 a check forbids it, 4 drift: plan again, 64 wrong usage, 130 interrupted.`,
     );
-  for (const add of await loadCommands(args)) add(program, io, done);
+  for (const add of commands) add(program, io, done);
   configure(program, io);
   return program;
 }
