@@ -19,7 +19,7 @@ export interface BlobCounts {
   copied: number;
   mounted: number;
   present: number;
-  /** Bytes handed to the destination. */
+  /** Bytes that were given away to be sent, those of failed attempts included. */
   sent: number;
 }
 

@@ -115,7 +115,10 @@ export class JournalWriter implements AsyncDisposable {
   note(entry: JournalEntry): void {
     if (this.#broken) throw this.#broken;
     this.#waiting.push({text: textOf(entry)});
-    this.#noteTimer ??= setTimeout(() => void this.#flushed(), NOTE_MS);
+    this.#noteTimer ??= setTimeout(() => {
+      this.#noteTimer = undefined;
+      void this.#flushed();
+    }, NOTE_MS);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,7 +7,7 @@ import {type ErrorStyle, printError} from './print-error.ts';
 /**
  * Runs one command line. All that it prints goes through `io`.
  * @param args without the program's name
- * @param loaded told when all code that the command needs is loaded
+ * @param loaded told when the command's code is loaded
  * @returns the exit code
  */
 export async function runProgram(

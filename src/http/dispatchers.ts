@@ -91,7 +91,7 @@ export class Dispatchers {
         connections: null,
         uri: proxy,
         requestTls: connect,
-        proxyTls: {timeout: connectMs},
+        proxyTls: {timeout: connectMs, allowH2: false},
       });
       return {dispatcher, bulk: undefined};
     }

@@ -65,9 +65,11 @@ export class Connection {
     try {
       const endpoint = await this.#reach(request.signal);
       if (endpoint.protocol === 'http:') return await early;
+      // Before the next: the first request of all is waited for, with all its attempts.
+      asked.abort();
       return await this.#sendTo(endpoint, request);
     } finally {
-      if (this.#endpoint?.protocol !== 'http:') asked.abort();
+      if (this.#endpoint === undefined) asked.abort();
     }
   }
 

@@ -32,7 +32,7 @@ export interface TransferSettings {
 export interface TransferEvents {
   /** Bytes that the destination holds now; absolute. */
   readonly acknowledged: (bytes: number) => void;
-  /** Bytes that were handed to the destination, those of failed attempts included. */
+  /** Bytes that were given away to be sent, those of failed attempts included. */
   readonly sent: (bytes: number) => void;
   /** Where the upload stands; to be remembered, and awaited before more is sent. */
   readonly saved: (upload: SavedUpload) => Promise<void>;

@@ -7,8 +7,12 @@ const SETTLE_MS = 200;
 /** How long a count is then watched before it is judged, in ms. */
 const WATCH_MS = 200;
 
-/** Where whoever takes the bytes is busy with them for more than this part of the time, more connections are of no use. */
 const BUSY = 0.5;
+
+/** Whether who takes the bytes was busy with them for so much of the time that more connections are of no use. */
+export function isBusy(busyMs: number, ms: number): boolean {
+  return busyMs > ms * BUSY;
+}
 
 /**
  * Finds how many connections to read a blob over: takes more as long as the rate grows with them, then stays at the
@@ -40,7 +44,7 @@ export class ConnectionCount {
     this.#bytes += bytes;
     const ms = now - this.#watchedFrom;
     if (ms < WATCH_MS) return;
-    this.#judge(this.#bytes / ms, this.#busyMs / ms);
+    this.#judge(this.#bytes / ms, isBusy(this.#busyMs, ms));
     this.#watchedFrom = now + SETTLE_MS;
     this.#bytes = 0;
     this.#busyMs = 0;
@@ -51,17 +55,16 @@ export class ConnectionCount {
     if (now >= this.#watchedFrom) this.#busyMs += Math.min(ms, now - this.#watchedFrom);
   }
 
-  #judge(rate: number, busy: number): void {
-    const isBusy = busy > BUSY;
+  #judge(rate: number, isTakerBusy: boolean): void {
     // A taker that is busy with the first few needs no more than one.
-    const helped = this.#before === undefined ? !isBusy : rate >= this.#before.rate * WORTH;
+    const helped = this.#before === undefined ? !isTakerBusy : rate >= this.#before.rate * WORTH;
     if (!helped) {
       this.#count = this.#before?.count ?? 1;
       this.#settled = true;
       return;
     }
     this.#before = {count: this.#count, rate};
-    if (isBusy || this.#count >= this.#limit) this.#settled = true;
+    if (isTakerBusy || this.#count >= this.#limit) this.#settled = true;
     else this.#count = Math.min(this.#count * STEP, this.#limit);
   }
 }

@@ -1,14 +1,17 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
-import {ConnectionCount} from './connection-count.ts';
+import {ConnectionCount, isBusy} from './connection-count.ts';
 import {Part} from './part.ts';
 import {readBlob} from './read-blob.ts';
 import type {ReadContext} from './read-context.ts';
 
+/** What is left of a blob must be worth so many parts, for a connection to be given up for them. */
+const WORTH_PARTS = 4;
+
 /**
  * Reads a blob from `offset` to its end over several connections, joined in order: a source that gives each connection
- * a fixed rate is read several times as fast. The number of connections is found while reading. What is left when one
- * connection is enough, when other transfers have all of them, or when the source cannot serve ranges, is read in one.
+ * a fixed rate is read several times as fast. The number of connections is found while reading. Where one is enough, or
+ * the source cannot serve ranges, what is left is read in one; so it is while other transfers have all connections.
  */
 export async function* readParts(
   source: RepositoryReader,
@@ -17,20 +20,59 @@ export async function* readParts(
   context: ReadContext,
   call: Call,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  // One part at a time is read no faster than all of it at once, and has to be copied.
-  const hasSome = context.connections.available > 1;
-  const position = hasSome ? yield* readSomeParts(source, blob, offset, context, call) : offset;
+  let position = offset;
+  while (position < blob.size) {
+    // One part at a time is read no faster than all of it at once, and has to be copied.
+    if (context.connections.available <= 1) {
+      position = yield* readUntilSpare(source, blob, position, context, call);
+      continue;
+    }
+    const end = yield* readSomeParts(source, blob, position, context, call);
+    position = end.position;
+    if (end.isOneEnough) break;
+  }
   if (position < blob.size) yield* readBlob(source, blob, position, context, call);
 }
 
-/** Reads as long as parts are of use. @returns the offset of what is left */
-async function* readSomeParts(
+/**
+ * Reads in one until others have left connections that would speed it up. Where the taker is busy, they would not.
+ * @returns the offset of what is left
+ */
+async function* readUntilSpare(
   source: RepositoryReader,
   blob: Descriptor,
   offset: number,
   context: ReadContext,
   call: Call,
 ): AsyncGenerator<Uint8Array, number, undefined> {
+  const {connections} = context;
+  const {size} = connections.buffers;
+  let position = offset;
+  let watchedFrom = performance.now();
+  let busyMs = 0;
+  let next = offset + size;
+  for await (const chunk of readBlob(source, blob, offset, context, call)) {
+    position += chunk.byteLength;
+    const given = performance.now();
+    yield chunk;
+    const now = performance.now();
+    busyMs += now - given;
+    if (position < next) continue;
+    const isOfUse = blob.size - position >= WORTH_PARTS * size && connections.available > 1;
+    if (isOfUse && !isBusy(busyMs, now - watchedFrom)) return position;
+    [watchedFrom, busyMs, next] = [now, 0, position + size];
+  }
+  return position;
+}
+
+/** Reads as long as parts are of use. @returns the offset of what is left, and whether one connection does for it */
+async function* readSomeParts(
+  source: RepositoryReader,
+  blob: Descriptor,
+  offset: number,
+  context: ReadContext,
+  call: Call,
+): AsyncGenerator<Uint8Array, {position: number; isOneEnough: boolean}, undefined> {
   const {connections} = context;
   const {buffers} = connections;
   const stop = new AbortController();
@@ -79,5 +121,5 @@ async function* readSomeParts(
     parts.forEach(() => connections.release());
   }
   if (!hasRanges) connections.cannotServeRanges(source.name);
-  return position;
+  return {position, isOneEnough: !hasRanges || count.count === 1};
 }

@@ -44,6 +44,27 @@ test('a note is written although nothing comes after it', async () => {
   }
 });
 
+test('a note that came while another entry was being written does not hold up those after it', async () => {
+  await using temp = await tempDirectory();
+  const file = temp.join('j');
+  const {writer} = await JournalWriter.open(file);
+  await using _ = writer;
+  vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']});
+  try {
+    const appended = writer.append(END);
+    writer.note(STEP);
+    await appended;
+    await vi.advanceTimersByTimeAsync(1000);
+    writer.note(STEP);
+    await vi.advanceTimersByTimeAsync(1000);
+  } finally {
+    vi.useRealTimers();
+  }
+  await vi.waitFor(async () => {
+    expect(await readJournal(file)).toEqual([END, STEP, STEP]);
+  });
+});
+
 test('after a line that could not be written none is added any more', async () => {
   await using temp = await tempDirectory();
   const file = temp.join('j');

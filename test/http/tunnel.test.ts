@@ -2,6 +2,7 @@ import {randomBytes} from 'node:crypto';
 import {once} from 'node:events';
 import {createServer} from 'node:http';
 import {type AddressInfo, connect, type Socket} from 'node:net';
+import {createServer as createTlsServer} from 'node:tls';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
@@ -98,4 +99,28 @@ it('still checks the certificate of the host', async () => {
     attempts: 1,
   });
   await expect(sending).rejects.toMatchObject({code: 'TLS_CERTIFICATE'});
+});
+
+it('speaks HTTP/1.1 with a proxy that has TLS of its own', async () => {
+  const offered: string[][] = [];
+  const server = createTlsServer({
+    ...tls.server,
+    ALPNCallback: ({protocols}) => {
+      offered.push(protocols);
+      return undefined;
+    },
+  });
+  server.on('tlsClientError', () => undefined);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  await using http = clientThrough(`https://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const request = {
+    url: new URL('https://registry.example/v2/'),
+    side: 'source',
+    signal: NEVER,
+  } as const;
+  await expect(http.send({...request, method: 'GET', attempts: 1})).rejects.toThrow();
+  server.close();
+  expect(offered.flat()).not.toContain('h2');
+  expect(offered).not.toHaveLength(0);
 });

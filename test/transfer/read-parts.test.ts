@@ -140,7 +140,8 @@ describe('reading in parts', () => {
     await using rig = await TransferRig.start();
     const content = randomBytes(4 * PART);
     const blob = await rig.blob(content.length, content);
-    const connections = new ReadConnections(1, PART);
+    const connections = new ReadConnections(2, PART);
+    connections.enter();
     connections.enter();
     const read = await readAll(readParts(rig.source, blob, 0, contextOf(connections), call));
     expect(read.equals(content)).toBe(true);
@@ -156,6 +157,23 @@ describe('reading in parts', () => {
     const reads = rig.sandboxes.source.log.entries.filter(({kind}) => kind === 'blob');
     expect(reads).toHaveLength(4);
     expect(settings.connections.available).toBe(4);
+  });
+
+  it('goes over to parts when others are done', async () => {
+    await using rig = await TransferRig.start();
+    const content = randomBytes(40 * PART);
+    const blob = await rig.blob(content.length, content);
+    const connections = new ReadConnections(2, PART);
+    connections.enter();
+    connections.enter();
+    const chunks = readParts(rig.source, blob, 0, contextOf(connections), call);
+    const {value} = await chunks.next();
+    const first = Buffer.from(value ?? []);
+    connections.leave();
+    expect(Buffer.concat([first, await readAll(chunks)]).equals(content)).toBe(true);
+    const reads = rig.sandboxes.source.log.entries.filter(({kind}) => kind === 'blob');
+    expect(reads.length).toBeGreaterThan(10);
+    expect(connections.available).toBe(2);
   });
 
   it('reads a source without ranges in one, and remembers', async () => {
