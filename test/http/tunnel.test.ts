@@ -119,7 +119,9 @@ it('speaks HTTP/1.1 with a proxy that has TLS of its own', async () => {
     side: 'source',
     signal: NEVER,
   } as const;
-  await expect(http.send({...request, method: 'GET', attempts: 1})).rejects.toThrow();
+  await expect(http.send({...request, method: 'GET', attempts: 1})).rejects.toMatchObject({
+    side: 'source',
+  });
   server.close();
   expect(offered.flat()).not.toContain('h2');
   expect(offered).not.toHaveLength(0);
