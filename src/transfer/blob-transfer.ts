@@ -105,7 +105,8 @@ export class BlobTransfer {
     const context = this.#readContext();
     return new BlobCursor(blob, (offset, end) => {
       const call = {signal: AbortSignal.any([this.call.signal, end])};
-      return blob.size - offset > connections.buffers.size && connections.servesRanges(source.name)
+      return blob.size - offset > connections.buffers.size &&
+        connections.servesRanges(source.name) !== false
         ? readParts(source, blob, offset, context, call)
         : readBlob(source, blob, offset, context, call);
     });

@@ -8,8 +8,8 @@ import {PartBuffers} from './part-buffers.ts';
 export class ReadConnections {
   readonly buffers: PartBuffers;
   readonly #limit: number;
-  /** Sources that answered a range with the whole: there is no use in asking again. */
-  readonly #withoutRanges = new Set<string>();
+  /** Whether a source serves ranges, by its name, once it was asked for one. */
+  readonly #ranges = new Map<string, boolean>();
   #lent = 0;
   #transfers = 0;
 
@@ -51,11 +51,12 @@ export class ReadConnections {
     this.#lent -= 1;
   }
 
-  servesRanges(source: string): boolean {
-    return !this.#withoutRanges.has(source);
+  /** Whether this source answers a range with that range, and not with the whole; undefined: not known yet. */
+  servesRanges(source: string): boolean | undefined {
+    return this.#ranges.get(source);
   }
 
-  cannotServeRanges(source: string): void {
-    this.#withoutRanges.add(source);
+  learnRanges(source: string, areServed: boolean): void {
+    this.#ranges.set(source, areServed);
   }
 }

@@ -59,10 +59,34 @@ async function* readUntilSpare(
     busyMs += now - given;
     if (position < next) continue;
     const isOfUse = blob.size - position >= WORTH_PARTS * size && connections.available > 1;
-    if (isOfUse && !isBusy(busyMs, now - watchedFrom)) return position;
+    if (isOfUse && !isBusy(busyMs, now - watchedFrom)) {
+      // Without ranges all that was read would have to be read again.
+      const knows = connections.servesRanges(source.name);
+      if (knows ?? (await provesRanges(source, blob, position, context, call))) return position;
+    }
     [watchedFrom, busyMs, next] = [now, 0, position + size];
   }
   return position;
+}
+
+/** Asks for one byte, as a range. */
+async function provesRanges(
+  source: RepositoryReader,
+  blob: Descriptor,
+  offset: number,
+  {connections}: ReadContext,
+  call: Call,
+): Promise<boolean> {
+  try {
+    const {start, chunks} = await source.openBlob(blob, {offset, end: offset + 1}, call);
+    await chunks[Symbol.asyncIterator]().return?.();
+    connections.learnRanges(source.name, start === offset);
+    return start === offset;
+  } catch {
+    // What is being read goes on; it is tried again later.
+    call.signal.throwIfAborted();
+    return false;
+  }
 }
 
 /** Reads as long as parts are of use. @returns the offset of what is left, and whether one connection does for it */
@@ -83,6 +107,7 @@ async function* readSomeParts(
   let position = offset;
   let hasRanges = true;
   const fill = (): void => {
+    if (parts.length === 0 && connections.available <= 1) return;
     while (next < blob.size && parts.length < count.count && count.count > 1) {
       if (!connections.tryTake()) return;
       const range = {start: next, end: Math.min(next + buffers.size, blob.size)};
@@ -120,6 +145,6 @@ async function* readSomeParts(
     for (const part of parts.slice(1)) buffers.giveBack(part.buffer);
     parts.forEach(() => connections.release());
   }
-  if (!hasRanges) connections.cannotServeRanges(source.name);
+  connections.learnRanges(source.name, hasRanges);
   return {position, isOneEnough: !hasRanges || count.count === 1};
 }

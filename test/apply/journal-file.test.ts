@@ -54,6 +54,7 @@ test('a note that came while another entry was being written does not hold up th
     const appended = writer.append(END);
     writer.note(STEP);
     await appended;
+    while ((await readJournal(file)).length < 2) await new Promise((go) => setImmediate(go));
     await vi.advanceTimersByTimeAsync(1000);
     writer.note(STEP);
     await vi.advanceTimersByTimeAsync(1000);

@@ -1,6 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import {digestOf} from '../../src/model/digest.ts';
+import {DEFAULT_RETRY} from '../../src/http/retry.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {endpointOf} from '../../src/registry/endpoint.ts';
 import {Registry} from '../../src/registry/registry.ts';
@@ -63,6 +64,8 @@ describe('a registry on this machine', () => {
       {tls},
     );
     await using http = new HttpClient({
+      // Long enough that no attempt after the first falls into the test.
+      retry: {...DEFAULT_RETRY, baseMs: 3_600_000, capMs: 3_600_000},
       settings: {
         connectOptions: () => Promise.resolve({ca: [authority.authority.cert]}),
         proxyFor: () => undefined,
