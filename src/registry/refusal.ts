@@ -131,7 +131,10 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
       retry: true,
     };
   }
-  if (context.putsManifest && (known === 'BLOB_UNKNOWN' || known === 'MANIFEST_UNKNOWN')) {
+  // docker-registry adds DIGEST_INVALID where another PUT is writing a part's link (registry/storage, `verifyManifest`).
+  const missesPart = body.errors.some(({code}) => code === 'MANIFEST_BLOB_UNKNOWN');
+  const isUnknown = missesPart || known === 'BLOB_UNKNOWN' || known === 'MANIFEST_UNKNOWN';
+  if (context.putsManifest && isUnknown) {
     return partsMissing();
   }
   if (byCode) return byCode;

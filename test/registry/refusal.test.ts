@@ -1,13 +1,18 @@
 import {describe, expect, it} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
-import {refusal} from '../../src/registry/refusal.ts';
+import {type RefusalContext, refusal} from '../../src/registry/refusal.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {NEVER} from '../support/streams.ts';
 
 const withCode = (code: string, detail?: unknown) =>
   JSON.stringify({errors: [{code, message: 'the words', detail}]});
 
-async function refusalOf(status: number, body: string, headers: Record<string, string> = {}) {
+async function refusalOf(
+  status: number,
+  body: string,
+  headers: Record<string, string> = {},
+  context: RefusalContext = {},
+) {
   await using server = await startHttpServer((_request, response) => {
     response.writeHead(status, {'content-type': 'application/json', ...headers}).end(body);
   });
@@ -15,7 +20,7 @@ async function refusalOf(status: number, body: string, headers: Record<string, s
   await using http = new HttpClient({retry});
   const url = new URL(`${server.url}/v2/a?_state=secret`);
   const answer = await http.send({method: 'GET', url, side: 'destination', signal: NEVER});
-  return refusal(answer);
+  return refusal(answer, context);
 }
 
 describe('refusal', () => {
@@ -62,6 +67,16 @@ describe('refusal', () => {
     const error = await refusalOf(400, `\u001b[31m\n${'words '.repeat(10_000)}`);
     expect(error.message).not.toMatch(/\p{Cc}/u);
     expect(error.message.length).toBeLessThan(1000);
+  });
+
+  it('sees a part that is missing, whatever is said before of its link', async () => {
+    const codes = ['DIGEST_INVALID', 'MANIFEST_BLOB_UNKNOWN'].map((code) => ({
+      code,
+      message: code,
+    }));
+    const body = JSON.stringify({errors: codes});
+    const error = await refusalOf(400, body, {}, {putsManifest: true});
+    expect(error.code).toBe('MANIFEST_PARTS_MISSING');
   });
 
   it('tells how long to wait', async () => {
