@@ -15,6 +15,7 @@ import {DEFAULT_RETRY} from '../transfer/retry-budget.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
 import type {Session} from './session.ts';
+import {stateFolder} from './user-folders.ts';
 
 /** How a plan came to be applied. */
 export type RunOrigin =
@@ -116,8 +117,7 @@ function forbiddenCode(code: Check['code']): ErrorCode {
 /** Beside the plan; for a copy without a plan file, by what was asked for, so that running it again finds it. */
 function defaultJournal(plan: CopyPlan, origin: RunOrigin, io: Io): string {
   if (origin.kind === 'file') return journalBeside(origin.file);
-  const state = io.env['XDG_STATE_HOME'] || join(io.home, '.local', 'state');
-  return join(state, 'transship', `${wishKey(plan.wish)}.journal.ndjson`);
+  return join(stateFolder(io.env, io.home), `${wishKey(plan.wish)}.journal.ndjson`);
 }
 
 export function journalBeside(planFile: string): string {

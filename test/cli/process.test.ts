@@ -1,5 +1,5 @@
 import {once} from 'node:events';
-import {readFile} from 'node:fs/promises';
+import {readdir, readFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import type {RunEvent} from '../../src/model/event.ts';
@@ -47,6 +47,19 @@ describe('the process', () => {
     const {version} = JSON.parse(text) as {version: string};
     const run = await runCli(['--version']);
     expect(run).toEqual({code: 0, stdout: `${version}\n`, stderr: ''});
+  });
+
+  test('keeps what was compiled for the next run, in the folder for such things', async () => {
+    const env = {HOME: temp.path, XDG_CACHE_HOME: temp.join('cache')};
+    const run = await runProgram(process.execPath, [MAIN, '--version'], {env});
+    expect(run).toMatchObject({code: 0, stderr: ''});
+    expect(await readdir(temp.join('cache', 'transship'))).not.toEqual([]);
+  });
+
+  test('does without where nothing can be kept', async () => {
+    const env = {HOME: temp.path, XDG_CACHE_HOME: '/dev/null'};
+    const run = await runProgram(process.execPath, [MAIN, '--version'], {env});
+    expect(run).toMatchObject({code: 0, stderr: ''});
   });
 
   test('without a command says so in three lines', async () => {

@@ -12,6 +12,7 @@ export async function runCli(
   await using home = await tempDirectory();
   return await runProgram(process.execPath, [MAIN, ...args], {
     ...options,
-    env: {HOME: home.path, ...options.env},
+    // What is kept in a home that is gone afterwards is of no use.
+    env: {HOME: home.path, NODE_DISABLE_COMPILE_CACHE: '1', ...options.env},
   });
 }

@@ -1,0 +1,26 @@
+import {homedir} from 'node:os';
+import {join} from 'node:path';
+import type {Environment} from '../model/environment.ts';
+
+/**
+ * Where the user's own files are. A user that has no entry in the system's list and no HOME, as in some containers, gets
+ * the root folder, which container runtimes set HOME to for such a user.
+ * @param find throws where there is none
+ */
+export function homeFolder(find: () => string = homedir): string {
+  try {
+    return find();
+  } catch {
+    return '/';
+  }
+}
+
+/** For what can be made again (XDG Base Directory Specification). */
+export function cacheFolder(env: Environment, home: string): string {
+  return join(env['XDG_CACHE_HOME'] || join(home, '.cache'), 'transship');
+}
+
+/** For what is to outlive a run, and is of no use elsewhere (XDG Base Directory Specification). */
+export function stateFolder(env: Environment, home: string): string {
+  return join(env['XDG_STATE_HOME'] || join(home, '.local', 'state'), 'transship');
+}
