@@ -1,5 +1,5 @@
-import {tempDirectory, type TempDirectory} from '../support/temp.ts';
-import type {Link} from './link.ts';
+import type {TempDirectory} from '../support/temp.ts';
+import type {Link} from './links.ts';
 import {type Cost, measure, runUntilKilled} from './measure.ts';
 import type {RunStage, Stage} from './stage.ts';
 import type {Command, Variant} from './tool.ts';
@@ -18,16 +18,17 @@ export interface Sample extends Cost {
 
 /**
  * Runs a variant once and checks that the destination is as it should be.
+ * @param home of the variant, the same in all its runs, as a user's is
  * @returns undefined where the variant has nothing of its own for this job
  * @throws Error where the tool fails, or left something else than it should
  */
 export async function runOnce(
   stage: Stage,
   variant: Variant,
+  home: TempDirectory,
   killAt: number | undefined,
 ): Promise<Sample | undefined> {
   await using run = await stage.openRun();
-  await using home = await tempDirectory();
   const command = variant.command(run.job);
   if (command === undefined) return undefined;
   if (killAt !== undefined) await runHalf(command, home, run.toDestination, killAt * stage.bytes);

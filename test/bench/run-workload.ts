@@ -1,8 +1,17 @@
+import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import type {Measurement} from './measurement.ts';
 import {runOnce, type Sample} from './run-once.ts';
 import {openStage} from './stage.ts';
 import type {Variant} from './tool.ts';
 import type {Workload} from './workloads.ts';
+
+/** What a variant came to so far. */
+interface Entry {
+  readonly variant: Variant;
+  readonly home: TempDirectory;
+  readonly samples: Sample[];
+  failure: string | undefined;
+}
 
 /** Runs all variants in turn, as often as there are rounds. */
 export async function runWorkload(
@@ -11,32 +20,30 @@ export async function runWorkload(
   rounds: number,
   report: (line: string) => void,
 ): Promise<readonly Measurement[]> {
-  await using stage = await openStage(workload);
-  const samples = new Map<Variant, Sample[]>(variants.map((variant) => [variant, []]));
-  const failures = new Map<Variant, string>();
+  await using cleanup = new AsyncDisposableStack();
+  const stage = cleanup.use(await openStage(workload));
+  const entries: Entry[] = [];
+  for (const variant of variants) {
+    const home = cleanup.use(await tempDirectory());
+    entries.push({variant, home, samples: [], failure: undefined});
+  }
   for (let round = 1; round <= rounds; round += 1) {
-    for (const [variant, runs] of samples) {
-      if (failures.has(variant) || !isDue(variant, workload, round)) continue;
+    for (const entry of entries) {
+      const {variant, home, samples, failure} = entry;
+      if (failure !== undefined || !isDue(variant, workload, round)) continue;
+      const run = `${workload.id} ${round}/${rounds} ${variant.label}`;
       try {
-        const sample = await runOnce(stage, variant, workload.killAt);
+        const sample = await runOnce(stage, variant, home, workload.killAt);
         if (sample === undefined) continue;
-        runs.push(sample);
-        report(
-          `${workload.id} ${round}/${rounds} ${variant.label}: ${sample.wallSeconds.toFixed(2)} s`,
-        );
+        samples.push(sample);
+        report(`${run}: ${sample.wallSeconds.toFixed(2)} s`);
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        failures.set(variant, reason);
-        report(`${workload.id} ${round}/${rounds} ${variant.label} failed: ${reason}`);
+        entry.failure = error instanceof Error ? error.message : String(error);
+        report(`${run} failed: ${entry.failure}`);
       }
     }
   }
-  return [...samples].map(([variant, runs]) => ({
-    workload,
-    variant,
-    samples: runs,
-    failure: failures.get(variant),
-  }));
+  return entries.map(({variant, samples, failure}) => ({workload, variant, samples, failure}));
 }
 
 function isDue({kind}: Variant, {isLong, killAt}: Workload, round: number): boolean {

@@ -1,6 +1,6 @@
 import {type Content, findDifferences, pushContent} from './content.ts';
 import type {LineSpeed} from './delayed-line.ts';
-import {type Link, startLink} from './link.ts';
+import {type Link, type Links, startLinks} from './links.ts';
 import {type CountingRegistry, startRegistry} from './registries.ts';
 import type {CopyJob} from './copy-job.ts';
 import type {Workload} from './workloads.ts';
@@ -37,11 +37,12 @@ export async function openStage(workload: Workload): Promise<Stage> {
     filled = cleanup.use(await startRegistry('docker'));
     await pushContent(filled.url, REPOSITORY, workload.content);
   }
+  const links = cleanup.use(await startLinks());
   const owned = cleanup.move();
   return {
     content,
     bytes: content.blobs.reduce((sum, {size}) => sum + size, 0),
-    openRun: () => openRun(workload, content, source, filled),
+    openRun: () => openRun(workload, content, source, filled, links),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -51,10 +52,11 @@ async function openRun(
   content: Content,
   source: CountingRegistry,
   filled: CountingRegistry | undefined,
+  links: Links,
 ): Promise<RunStage> {
   await using cleanup = new AsyncDisposableStack();
   const link = async (registry: CountingRegistry, speed: LineSpeed | undefined) =>
-    speed && cleanup.use(await startLink(registry.host, speed));
+    speed && cleanup.use(await links.open(registry.host, speed));
   const destination = filled ?? cleanup.use(await startRegistry(workload.into ?? 'docker'));
   const toSource = await link(source, workload.source);
   const toDestination = await link(destination, workload.destination);

@@ -3,7 +3,7 @@ import {once} from 'node:events';
 import {createServer, connect} from 'node:net';
 import {buffer} from 'node:stream/consumers';
 import {expect, test} from 'vitest';
-import {startLink} from './link.ts';
+import {startLinks} from './links.ts';
 import {randomLayer} from './random-bytes.ts';
 
 /** More than a link holds at once. */
@@ -28,7 +28,8 @@ async function throughEcho(host: string, bytes: Buffer): Promise<Buffer> {
 
 test('a link passes on every byte, in order, and counts them', async () => {
   await using echo = await startEcho();
-  await using link = await startLink(echo.host, {roundTripMs: 2});
+  await using links = await startLinks();
+  await using link = await links.open(echo.host, {roundTripMs: 2});
   const sent = Buffer.concat([...randomLayer('link', SIZE)]);
   const got = await throughEcho(link.host, sent);
   expect(createHash('sha256').update(got).digest('hex')).toBe(
@@ -39,8 +40,27 @@ test('a link passes on every byte, in order, and counts them', async () => {
 
 test('an answer takes the round trips of the handshake and of the request, and the bytes of both their time', async () => {
   await using echo = await startEcho();
-  await using link = await startLink(echo.host, {roundTripMs: 40, bytesPerSecond: 1_000_000});
+  await using links = await startLinks();
+  await using link = await links.open(echo.host, {roundTripMs: 40, bytesPerSecond: 1_000_000});
   const started = performance.now();
   await throughEcho(link.host, Buffer.alloc(50_000));
   expect(performance.now() - started).toBeGreaterThanOrEqual(80 + 2 * 50);
+});
+
+test('each link has counts of its own, and its end breaks what goes over it', async () => {
+  await using echo = await startEcho();
+  await using links = await startLinks();
+  await using open = await links.open(echo.host, {roundTripMs: 2});
+  const closed = await links.open(echo.host, {roundTripMs: 2});
+  await throughEcho(open.host, Buffer.alloc(3));
+  await throughEcho(closed.host, Buffer.alloc(5));
+  expect(await open.counts()).toEqual({connections: 1, up: 3, down: 3});
+  expect(await closed.counts()).toEqual({connections: 1, up: 5, down: 5});
+  const socket = connect(Number(closed.host.split(':')[1]), '127.0.0.1');
+  socket.on('error', () => undefined).resume();
+  await once(socket, 'connect');
+  const ended = once(socket, 'close');
+  await closed[Symbol.asyncDispose]();
+  await ended;
+  expect(await throughEcho(open.host, Buffer.alloc(3))).toHaveLength(3);
 });
