@@ -1,5 +1,6 @@
 import {readFile} from 'node:fs/promises';
 import {TransshipError} from '../model/error.ts';
+import {unreadable} from '../places/file-error.ts';
 import {faultScript} from '../sandbox/faults/fault.ts';
 import {FaultScript} from '../sandbox/faults/fault-script.ts';
 
@@ -9,11 +10,7 @@ import {FaultScript} from '../sandbox/faults/fault-script.ts';
  */
 export async function readFaults(file: string): Promise<FaultScript> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new TransshipError('FILE_UNREADABLE', `"${file}" cannot be read`, {
-      side: 'local',
-      hint: 'check the path of the file',
-      cause,
-    });
+    throw unreadable(file, cause);
   });
   let value: unknown;
   try {

@@ -5,6 +5,7 @@ import {z} from 'zod';
 import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
 import {TransshipError} from '../../model/error.ts';
 import {isTag} from '../../model/reference.ts';
+import {unreadable} from '../../places/file-error.ts';
 
 const role = z
   .enum(['guest', 'planner', 'reporter', 'developer', 'maintainer', 'owner'])
@@ -107,11 +108,7 @@ export function parseSeed(value: unknown, name = 'the seed'): Seed {
  */
 export async function readSeed(file: string): Promise<Seed> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new TransshipError('FILE_UNREADABLE', `"${file}" cannot be read`, {
-      side: 'local',
-      hint: 'check the path of the file',
-      cause,
-    });
+    throw unreadable(file, cause);
   });
   let value: unknown;
   try {
