@@ -1,5 +1,5 @@
 import {homedir} from 'node:os';
-import {join} from 'node:path';
+import {isAbsolute, join} from 'node:path';
 import type {Environment} from '../model/environment.ts';
 
 /**
@@ -9,7 +9,7 @@ import type {Environment} from '../model/environment.ts';
  */
 export function homeFolder(find: () => string = homedir): string {
   try {
-    return find();
+    return absolute(find()) ?? '/';
   } catch {
     return '/';
   }
@@ -17,10 +17,18 @@ export function homeFolder(find: () => string = homedir): string {
 
 /** For what can be made again (XDG Base Directory Specification). */
 export function cacheFolder(env: Environment, home: string): string {
-  return join(env['XDG_CACHE_HOME'] || join(home, '.cache'), 'transship');
+  return join(absolute(env['XDG_CACHE_HOME']) ?? join(home, '.cache'), 'transship');
 }
 
 /** For what is to outlive a run, and is of no use elsewhere (XDG Base Directory Specification). */
 export function stateFolder(env: Environment, home: string): string {
-  return join(env['XDG_STATE_HOME'] || join(home, '.local', 'state'), 'transship');
+  return join(absolute(env['XDG_STATE_HOME']) ?? join(home, '.local', 'state'), 'transship');
+}
+
+/**
+ * A path that does not lead into the folder that a command happens to run in: whoever filled that one would choose what
+ * is loaded from the cache. The specification, too, has relative paths ignored.
+ */
+function absolute(path: string | undefined): string | undefined {
+  return path !== undefined && isAbsolute(path) ? path : undefined;
 }

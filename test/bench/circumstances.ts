@@ -1,6 +1,7 @@
 import {cpus, release, tmpdir, totalmem, type} from 'node:os';
 import {runProgram} from '../support/program.ts';
 import {needTool} from '../support/debian-tool.ts';
+import {tempDirectory} from '../support/temp.ts';
 import {REGISTRY_SETTINGS} from './registries.ts';
 import type {Tool} from './tool.ts';
 
@@ -12,8 +13,11 @@ export interface FoundTool {
 
 /** Undefined: the tool is not on this machine. */
 export async function findTool(tool: Tool): Promise<FoundTool | undefined> {
+  await using home = await tempDirectory();
   try {
-    const {code, stdout} = await runProgram(tool.program, tool.versionArgs);
+    const {code, stdout} = await runProgram(tool.program, tool.versionArgs, {
+      env: {HOME: home.path},
+    });
     return code === 0 ? {tool, version: versionIn(stdout)} : undefined;
   } catch {
     return undefined;

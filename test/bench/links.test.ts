@@ -57,8 +57,8 @@ test('each link has counts of its own, and its end breaks what goes over it', as
   expect(await open.counts()).toEqual({connections: 1, up: 3, down: 3});
   expect(await closed.counts()).toEqual({connections: 1, up: 5, down: 5});
   const socket = connect(Number(closed.host.split(':')[1]), '127.0.0.1');
-  socket.on('error', () => undefined).resume();
-  await once(socket, 'connect');
+  socket.write('.');
+  await once(socket, 'data');
   const ended = once(socket, 'close');
   await closed[Symbol.asyncDispose]();
   await ended;

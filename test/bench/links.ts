@@ -47,7 +47,7 @@ export async function startLinks(): Promise<Links> {
   const ask = (order: Order): Promise<Answer> => {
     const answer = Promise.withResolvers<Answer>();
     waiting.push(answer);
-    child.send(order);
+    child.send(order, (error) => error && answer.reject(error));
     return answer.promise;
   };
   let opened = 0;

@@ -25,8 +25,8 @@ export function renderPage(
       'it, which is the work of the registries and the lines; peak is the largest resident ' +
       'size of one process; requests and bytes read are what the two registries logged. A limit is what no tool ' +
       'can be faster than: two curls per blob without any checking, the round trips and bytes over the connections, or the least ' +
-      'that the machine did beside any tool, on all its processors. Each tool has a home folder of its own, new at first and the ' +
-      'same in all rounds.',
+      'that the machine did beside any tool, on all its processors. In each workload a tool has a home ' +
+      'folder of its own, new in the first round and the same in all.',
     facts.map((fact) => `- ${fact}`).join('\n'),
     ...results.map(renderWorkload),
     renderTargets(results),

@@ -54,7 +54,9 @@ async function runHalf(
   if (link === undefined) throw new Error('only a link can tell when to kill');
   const kill = new AbortController();
   const ended = new AbortController();
-  const watching = link.delivered(bytes, ended.signal).then(() => kill.abort());
+  const watching = link.delivered(bytes, ended.signal).finally(() => kill.abort());
+  // Told below.
+  watching.catch(() => undefined);
   try {
     await runUntilKilled(command, home, kill.signal);
   } finally {

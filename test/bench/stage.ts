@@ -37,7 +37,8 @@ export async function openStage(workload: Workload): Promise<Stage> {
     filled = cleanup.use(await startRegistry('docker'));
     await pushContent(filled.url, REPOSITORY, workload.content);
   }
-  const links = cleanup.use(await startLinks());
+  const isFar = workload.source !== undefined || workload.destination !== undefined;
+  const links = isFar ? cleanup.use(await startLinks()) : undefined;
   const owned = cleanup.move();
   return {
     content,
@@ -52,11 +53,11 @@ async function openRun(
   content: Content,
   source: CountingRegistry,
   filled: CountingRegistry | undefined,
-  links: Links,
+  links: Links | undefined,
 ): Promise<RunStage> {
   await using cleanup = new AsyncDisposableStack();
   const link = async (registry: CountingRegistry, speed: LineSpeed | undefined) =>
-    speed && cleanup.use(await links.open(registry.host, speed));
+    speed && links && cleanup.use(await links.open(registry.host, speed));
   const destination = filled ?? cleanup.use(await startRegistry(workload.into ?? 'docker'));
   const toSource = await link(source, workload.source);
   const toDestination = await link(destination, workload.destination);

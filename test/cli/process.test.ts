@@ -1,5 +1,5 @@
 import {once} from 'node:events';
-import {readdir, readFile} from 'node:fs/promises';
+import {readFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import type {RunEvent} from '../../src/model/event.ts';
@@ -51,9 +51,14 @@ describe('the process', () => {
 
   test('keeps what was compiled for the next run, in the folder for such things', async () => {
     const env = {HOME: temp.path, XDG_CACHE_HOME: temp.join('cache')};
-    const run = await runProgram(process.execPath, [MAIN, '--version'], {env});
-    expect(run).toMatchObject({code: 0, stderr: ''});
-    expect(await readdir(temp.join('cache', 'transship'))).not.toEqual([]);
+    const first = await runProgram(process.execPath, [MAIN, '--version'], {env});
+    expect(first).toMatchObject({code: 0, stderr: ''});
+    const next = await runProgram(process.execPath, [MAIN, '--version'], {
+      env: {...env, NODE_DEBUG_NATIVE: 'COMPILE_CACHE'},
+    });
+    const told = `${next.stdout}${next.stderr}`;
+    expect(told).toContain(`reading cache from ${temp.join('cache', 'transship')}`);
+    expect(told).toMatch(/\/cli\/start\.ts was accepted/);
   });
 
   test('does without where nothing can be kept', async () => {
@@ -72,7 +77,8 @@ describe('the process', () => {
     await transship(['plan', 'copy', ...places, '--out', file]);
     const script = `{ "$0" "$@"; echo "exit $?" >&2; } | head -n 1`;
     const args = [MAIN, 'show', file, '--full', '--format', 'json'];
-    const run = await runProgram('sh', ['-c', script, process.execPath, ...args]);
+    const env = {HOME: temp.path};
+    const run = await runProgram('sh', ['-c', script, process.execPath, ...args], {env});
     expect(run).toEqual({code: 0, stdout: '{\n', stderr: 'exit 0\n'});
   });
 

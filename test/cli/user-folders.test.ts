@@ -9,19 +9,22 @@ test('the home is what the system says', () => {
   expect(homeFolder(() => '/home/someone')).toBe('/home/someone');
 });
 
+test.each(['', 'somewhere'])('a home of "%s" is the root folder', (home) => {
+  expect(homeFolder(() => home)).toBe('/');
+});
+
 test('a user that the system does not know has the root folder, as container runtimes have it', () => {
   expect(homeFolder(unknown)).toBe('/');
 });
 
+const BELOW_HOME = ['/home/someone/.cache/transship', '/home/someone/.local/state/transship'];
+
 test.each([
-  [{}, '/home/someone/.cache/transship', '/home/someone/.local/state/transship'],
-  [
-    {XDG_CACHE_HOME: '', XDG_STATE_HOME: ''},
-    '/home/someone/.cache/transship',
-    '/home/someone/.local/state/transship',
-  ],
-  [{XDG_CACHE_HOME: '/c', XDG_STATE_HOME: '/s'}, '/c/transship', '/s/transship'],
-])('with %o files are in %s and %s', (env, cache, state) => {
-  expect(cacheFolder(env, '/home/someone')).toBe(cache);
-  expect(stateFolder(env, '/home/someone')).toBe(state);
+  [{}, BELOW_HOME],
+  [{XDG_CACHE_HOME: '', XDG_STATE_HOME: ''}, BELOW_HOME],
+  [{XDG_CACHE_HOME: 'c', XDG_STATE_HOME: './s'}, BELOW_HOME],
+  [{XDG_CACHE_HOME: '/c', XDG_STATE_HOME: '/s'}, ['/c/transship', '/s/transship']],
+])('with %o files are in %o', (env, folders) => {
+  const found = [cacheFolder(env, '/home/someone'), stateFolder(env, '/home/someone')];
+  expect(found).toEqual(folders);
 });

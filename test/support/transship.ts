@@ -23,7 +23,7 @@ export interface TransshipOptions {
   readonly onStderr?: (text: string) => void;
 }
 
-/** Runs a command line in this process: all of the program but what `main.ts` takes from the process. */
+/** Runs a command line in this process: all of the program but what `start.ts` takes from the process. */
 export async function transship(
   args: readonly string[],
   options: TransshipOptions = {},
