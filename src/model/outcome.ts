@@ -35,8 +35,6 @@ export interface RunResult {
   readonly bytes: {readonly sent: number};
   /** Blobs by what happened to them, counted once for each destination repository. */
   readonly blobs: {readonly copied: number; readonly mounted: number; readonly present: number};
-  /** Requests that were made, those that were tried again included. */
-  readonly requests?: {readonly source: number; readonly destination: number};
   /** Set where `result` is `drift`: every tag that differs. */
   readonly drift?: readonly Drift[];
 }
