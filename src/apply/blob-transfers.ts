@@ -9,7 +9,7 @@ import {transferBlob} from '../transfer/transfer-blob.ts';
 import type {CarryContext, Interruption} from './apply-context.ts';
 import {BlobQueues, isLarge} from './blob-queues.ts';
 import {errorData} from './error-data.ts';
-import {throwIfStopping} from '../transfer/interrupted.ts';
+import {throwIfStopping} from '../model/interrupted.ts';
 import {uploadKey} from './journal.ts';
 import {parsePlace} from '../model/place.ts';
 import {parseReference} from '../model/reference.ts';

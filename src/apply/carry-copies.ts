@@ -4,7 +4,7 @@ import {TransshipError} from '../model/error.ts';
 import type {StepResult} from '../model/outcome.ts';
 import type {CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {Carriage} from '../model/transfer-plan.ts';
-import {interrupted, throwIfStopping} from '../transfer/interrupted.ts';
+import {interrupted, throwIfStopping} from '../model/interrupted.ts';
 import type {CarryContext, Interruption} from './apply-context.ts';
 import {type BlobCounts, BlobTransfers} from './blob-transfers.ts';
 import {errorData} from './error-data.ts';

@@ -1,5 +1,6 @@
 import {Command, CommanderError} from 'commander';
 import {TransshipError} from '../model/error.ts';
+import {interrupted} from '../model/interrupted.ts';
 import {type AddCommand, loadCommands} from './command-modules.ts';
 import type {Io} from './io.ts';
 import {type ErrorStyle, printError} from './print-error.ts';
@@ -31,7 +32,7 @@ export async function runProgram(
       if (error.exitCode === 0) return 0;
       return printError(usageError(error), io.stderr, style);
     }
-    return printError(isInterruption(error, io) ? interruptedError() : error, io.stderr, style);
+    return printError(isInterruption(error, io) ? interrupted() : error, io.stderr, style);
   }
 }
 
@@ -92,11 +93,4 @@ function usageError(error: CommanderError): TransshipError {
       hint: 'see transship --help, or transship COMMAND --help',
     },
   );
-}
-
-function interruptedError(): TransshipError {
-  return new TransshipError('INTERRUPTED', 'interrupted', {
-    side: 'local',
-    hint: 'run it again to go on: what was done is kept',
-  });
 }

@@ -15,12 +15,15 @@ import {
 } from './retry.ts';
 import {Throttle} from './throttle.ts';
 import {TransshipError} from '../model/error.ts';
+import {throwIfStopping} from '../model/interrupted.ts';
 
 export interface HttpClientOptions {
   /** TLS and proxies. Default: Node's, and none. */
   readonly settings?: OriginSettings;
   readonly timeouts?: Timeouts;
   readonly retry?: RetryPolicy;
+  /** The run is to end: what is under way goes on, and nobody waits to send something again. Default: never. */
+  readonly stopping?: AbortSignal;
 }
 
 /**
@@ -33,16 +36,23 @@ export class HttpClient implements AsyncDisposable {
   readonly #retry: RetryPolicy;
   /** Aborted when the client is closed. */
   readonly #closing = new AbortController();
+  readonly #stopping: AbortSignal;
 
-  constructor({settings, timeouts = DEFAULT_TIMEOUTS, retry}: HttpClientOptions = {}) {
+  constructor({
+    settings,
+    timeouts = DEFAULT_TIMEOUTS,
+    retry,
+    stopping = new AbortController().signal,
+  }: HttpClientOptions = {}) {
     this.#dispatchers = new Dispatchers(settings ?? DEFAULT_ORIGIN_SETTINGS, timeouts);
     this.#retry = retry ?? DEFAULT_RETRY;
+    this.#stopping = stopping;
   }
 
   /**
    * Gives the answer, whatever its status. After the last attempt an answer such as 503 is given as it is.
    * @throws TransshipError HOST_NOT_FOUND, CONNECTION_FAILED, TIMEOUT, TLS_CERTIFICATE, RESPONSE_INVALID,
-   *   REDIRECT_REFUSED, TLS_FILE_INVALID and what a request body throws
+   *   REDIRECT_REFUSED, TLS_FILE_INVALID, INTERRUPTED and what a request body throws
    */
   async send(request: HttpRequest): Promise<HttpAnswer> {
     if (!isRepeatable(request.body)) return this.#follow(request);
@@ -74,7 +84,7 @@ export class HttpClient implements AsyncDisposable {
   throttle(origin: string): Throttle {
     let throttle = this.#throttles.get(origin);
     if (!throttle) {
-      throttle = new Throttle();
+      throttle = new Throttle(this.#stopping);
       this.#throttles.set(origin, throttle);
     }
     return throttle;
@@ -88,15 +98,17 @@ export class HttpClient implements AsyncDisposable {
     await destroyed;
   }
 
-  /** Whether the pause is over; false: the client was closed. */
+  /** Whether the pause is over; false: the client was closed. @throws TransshipError INTERRUPTED */
   async #paused(ms: number, signal: AbortSignal): Promise<boolean> {
     const closing = this.#closing.signal;
-    if (!closing.aborted) {
-      await pause(ms, AbortSignal.any([signal, closing])).catch((reason: unknown) => {
-        signal.throwIfAborted();
-        if (!closing.aborted) throw reason;
-      });
-    }
+    if (closing.aborted) return false;
+    const ends = AbortSignal.any([signal, closing, this.#stopping]);
+    await pause(ms, ends).catch((reason: unknown) => {
+      signal.throwIfAborted();
+      if (closing.aborted) return;
+      throwIfStopping(this.#stopping);
+      throw reason;
+    });
     return !closing.aborted;
   }
 

@@ -1,9 +1,14 @@
+interface Waiter {
+  enter(): void;
+  leave(reason: Error): void;
+}
+
 /** A number of slots, and who waits for one: first come, first served. Not p-queue, whose events cost more than a small request. */
 export class Slots {
   #count: number;
   #taken = 0;
   #isHeld = false;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Set<Waiter>();
 
   constructor(count: number) {
     this.#count = count;
@@ -29,9 +34,14 @@ export class Slots {
     this.#letIn();
   }
 
+  /** Those who wait give up: they reject with the reason. */
+  dismiss(reason: Error): void {
+    for (const waiter of this.#waiting) waiter.leave(reason);
+  }
+
   /**
    * Runs the task when there is a slot, which is free again when the task settles.
-   * @throws the signal's reason, where it is aborted before the task is begun; what the task throws
+   * @throws the signal's reason, where it is aborted before the task is begun; that of `dismiss`; what the task throws
    */
   async run<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T> {
     signal.throwIfAborted();
@@ -48,25 +58,29 @@ export class Slots {
   /** Resolves with a slot taken. */
   #turn(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        this.#waiting.delete(enter);
-        reject(signal.reason as Error);
+      const abort = (): void => waiter.leave(signal.reason as Error);
+      const waiter: Waiter = {
+        enter: () => {
+          signal.removeEventListener('abort', abort);
+          resolve();
+        },
+        leave: (reason) => {
+          this.#waiting.delete(waiter);
+          signal.removeEventListener('abort', abort);
+          reject(reason);
+        },
       };
-      const enter = (): void => {
-        signal.removeEventListener('abort', leave);
-        resolve();
-      };
-      this.#waiting.add(enter);
-      signal.addEventListener('abort', leave, {once: true});
+      this.#waiting.add(waiter);
+      signal.addEventListener('abort', abort, {once: true});
     });
   }
 
   #letIn(): void {
-    for (const enter of this.#waiting) {
+    for (const waiter of this.#waiting) {
       if (!this.#isFree()) return;
-      this.#waiting.delete(enter);
+      this.#waiting.delete(waiter);
       this.#taken += 1;
-      enter();
+      waiter.enter();
     }
   }
 

@@ -4,7 +4,7 @@ import type {Call} from '../model/port.ts';
 import {BlobCursor} from './blob-cursor.ts';
 import type {BlobJob, TransferEvents, TransferSettings} from './blob-job.ts';
 import {digestMismatch, isDigestMismatch} from './digest-mismatch.ts';
-import {throwIfStopping} from './interrupted.ts';
+import {throwIfStopping} from '../model/interrupted.ts';
 import {readBlob} from './read-blob.ts';
 import type {ReadContext} from './read-context.ts';
 import {readParts} from './read-parts.ts';

@@ -2,7 +2,7 @@ import {TransshipError} from '../model/error.ts';
 import type {Upload} from '../model/port.ts';
 import type {BlobCursor} from './blob-cursor.ts';
 import type {BlobTransfer} from './blob-transfer.ts';
-import {throwIfStopping} from './interrupted.ts';
+import {throwIfStopping} from '../model/interrupted.ts';
 
 /** Timeouts in a row at the same offset after which an upload is left for another. */
 const STUCK = 2;

@@ -2,7 +2,7 @@ import {setTimeout as delay} from 'node:timers/promises';
 import {LONGEST_HOLD_MS} from '../http/retry.ts';
 import {asTransshipError, type Side, type TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
-import {throwIfStopping} from './interrupted.ts';
+import {throwIfStopping} from '../model/interrupted.ts';
 
 /** How failures are answered; all times in ms. */
 export interface RetryPolicy {

@@ -6,6 +6,7 @@ import {describe, expect, it} from 'vitest';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {FaultScript} from '../../src/sandbox/faults/fault-script.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
+import {refuse} from '../support/fault-rules.ts';
 import {cleanEnvironment} from '../support/program.ts';
 import {someBytes, storeImage} from '../support/small-images.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
@@ -96,5 +97,25 @@ describe('Ctrl-C', () => {
     copy.faults.gates.open('chunk');
     expect(await copy.again()).toMatchObject({code: 0});
     expect(await copy.copied()).toBe(true);
+  });
+
+  it('once ends the wait for a host that wants to be left alone, also of those that ask it later', async () => {
+    await using temp = await tempDirectory();
+    const faults = new FaultScript([refuse('PUT', 429, {}, 0, {'retry-after': '600'})]);
+    await using source = await startSandbox();
+    await using destination = await startSandbox({intercept: faults.intercept});
+    for (const tag of ['v1', 'v2', 'v3'])
+      await storeImage(source.storage, FROM, tag, [someBytes(1024)]);
+    const args = ['copy', `${source.host}/${FROM}`, `${destination.host}/to/app`];
+    args.push('--journal', temp.join('journal'), '--progress', 'plain');
+    const ctrlC = new AbortController();
+    const onStderr = (text: string) => {
+      if (text.includes('429')) ctrlC.abort();
+    };
+    expect(await transship(args, {stopping: ctrlC.signal, onStderr})).toMatchObject({
+      code: 130,
+      stdout: expect.stringContaining('Interrupted:'),
+    });
+    expect(await transship(args)).toMatchObject({code: 0});
   });
 });

@@ -57,4 +57,47 @@ describe('a host that wants to be left alone for longer than a request has', () 
     expect((await http.send(get(`${server.url}/first`))).status).toBe(429);
     expect((await http.send(get(`${server.url}/second`))).status).toBe(200);
   });
+
+  it('is waited for by nobody once the run is to stop', async () => {
+    await using server = await startLimited(String(HOLD_MS / 1000));
+    const stopping = new AbortController();
+    await using http = new HttpClient({retry: SHORT, stopping: stopping.signal});
+    expect((await http.send(get(`${server.url}/first`))).status).toBe(429);
+    const waiting = http.send(get(`${server.url}/second`));
+    stopping.abort();
+    await expect(waiting).rejects.toMatchObject({code: 'INTERRUPTED'});
+    await expect(http.send(get(`${server.url}/third`))).rejects.toMatchObject({
+      code: 'INTERRUPTED',
+    });
+    expect(server.requests.map(({target}) => target)).toEqual(['/first']);
+  });
+
+  it('is waited for by nobody where it says so after the run was told to stop', async () => {
+    await using server = await startLimited(String(HOLD_MS / 1000));
+    await using http = new HttpClient({retry: SHORT, stopping: AbortSignal.abort()});
+    expect((await http.send(get(`${server.url}/first`))).status).toBe(429);
+    await expect(http.send(get(`${server.url}/second`))).rejects.toMatchObject({
+      code: 'INTERRUPTED',
+    });
+  });
+});
+
+describe('a run that is to stop', () => {
+  it('ends the pause before another attempt', async () => {
+    await using server = await startLimited('1');
+    const stopping = new AbortController();
+    const retry = {...SHORT, budgetMs: HOLD_MS};
+    await using http = new HttpClient({retry, stopping: stopping.signal});
+    const pausing = http.send(get(`${server.url}/first`));
+    await vi.waitFor(() => expect(vi.getTimerCount()).toBeGreaterThan(0));
+    stopping.abort();
+    await expect(pausing).rejects.toMatchObject({code: 'INTERRUPTED'});
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('still sends what nothing holds', async () => {
+    await using server = await startLimited('1');
+    await using http = new HttpClient({retry: SHORT, stopping: AbortSignal.abort()});
+    expect((await http.send(get(`${server.url}/other`))).status).toBe(200);
+  });
 });

@@ -1,7 +1,7 @@
 import {TransshipError} from '../../model/error.ts';
 import type {RunResult, StepResult} from '../../model/outcome.ts';
 import type {TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
-import {interrupted} from '../../transfer/interrupted.ts';
+import {interrupted} from '../../model/interrupted.ts';
 import type {Interruption} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
 import {errorData} from '../error-data.ts';

@@ -3,7 +3,7 @@ import type {ContainerRepository} from '../../gitlab/container-repository.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
-import {throwIfStopping} from '../../transfer/interrupted.ts';
+import {throwIfStopping} from '../../model/interrupted.ts';
 import {inOrder} from '../find-drift.ts';
 import {type OldTag, readOldTags} from './old-tags.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';

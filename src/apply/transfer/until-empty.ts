@@ -4,7 +4,7 @@ import type {Digest} from '../../model/digest.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {Tag} from '../../model/reference.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
-import {interrupted} from '../../transfer/interrupted.ts';
+import {interrupted} from '../../model/interrupted.ts';
 import {inOrder} from '../find-drift.ts';
 import {oldRepositories} from './old-tags.ts';
 import type {TransferRun} from './transfer-context.ts';

@@ -1,10 +1,10 @@
-import {TransshipError} from '../model/error.ts';
+import {TransshipError} from './error.ts';
 
 /** What a run that is told to stop ends its unfinished work with. */
 export function interrupted(): TransshipError {
   return new TransshipError('INTERRUPTED', 'interrupted', {
     side: 'local',
-    hint: 'apply again to go on: what was done is kept',
+    hint: 'run it again to go on: what was done is kept',
   });
 }
 
