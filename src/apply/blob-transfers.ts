@@ -28,6 +28,7 @@ export class BlobTransfers {
   readonly counts: BlobCounts = {copied: 0, mounted: 0, present: 0, sent: 0};
   readonly #context: CarryContext;
   readonly #interruption: Interruption;
+  readonly #call: Call;
   readonly #actions: ReadonlyMap<string, BlobAction>;
   readonly #ensured = new Map<string, Promise<void>>();
   /** Blobs, by `uploadKey`, that the registry turned out to miss. */
@@ -41,6 +42,7 @@ export class BlobTransfers {
   constructor(actions: readonly BlobAction[], context: CarryContext, interruption: Interruption) {
     this.#context = context;
     this.#interruption = interruption;
+    this.#call = {signal: interruption.aborted, stopping: interruption.stopping};
     this.#actions = new Map(actions.map((action) => [uploadKey(action.digest, action.to), action]));
     const {jobs, limitRate} = context.settings;
     this.#rate = limitRate === undefined ? undefined : new RateLimit(limitRate);
@@ -145,19 +147,18 @@ export class BlobTransfers {
   async #isThere({digest, to}: BlobAction): Promise<boolean> {
     const {journal, repositories} = this.#context;
     if (!journal.continues || this.#sentAnyway.has(uploadKey(digest, to))) return false;
-    return repositories.destination(to).hasBlob(digest, {signal: this.#interruption.aborted});
+    return repositories.destination(to).hasBlob(digest, this.#call);
   }
 
   async #place(action: BlobAction): Promise<BlobOutcome> {
     const destination = this.#context.repositories.destination(action.to);
-    const call = {signal: this.#interruption.aborted};
     if (action.action === 'copy' && (await this.#isThere(action))) return 'present';
     if (action.action !== 'mount' || action.mountFrom === undefined || !destination.mount) {
       await this.#transfer(action, destination);
       return 'copied';
     }
     const {path} = parseReference(action.mountFrom);
-    const answer = await destination.mount(descriptorOf(action), path, call);
+    const answer = await destination.mount(descriptorOf(action), path, this.#call);
     if (answer.kind === 'mounted') return 'mounted';
     await this.#transfer(action, destination, answer.kind === 'upload' ? answer.upload : undefined);
     return 'copied';
@@ -205,7 +206,7 @@ export class BlobTransfers {
             error: errorData(error),
           }),
       },
-      {signal: this.#interruption.aborted},
+      this.#call,
     );
   }
 

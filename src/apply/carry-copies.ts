@@ -132,7 +132,7 @@ class CopyRun {
     throwIfStopping(this.#stopping);
     const fallbackPlanned = (subject: Digest): boolean =>
       this.#fallbackTags.has(`${step.to}:${fallbackTag(subject)}`);
-    const call = {signal: this.#interruption.aborted};
+    const call = {signal: this.#interruption.aborted, stopping: this.#stopping};
     await this.#pushes.push(step, {fallbackPlanned, ...(turn ? {turn} : {})}, call);
   }
 

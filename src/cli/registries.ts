@@ -44,7 +44,6 @@ export class Registries implements Repositories, AsyncDisposable {
     this.#plainHttp = new HostSet('--plain-http', flags.plainHttp ?? []);
     this.#http = new HttpClient({
       ...(io.retry ? {retry: io.retry} : {}),
-      stopping: io.stopping,
       settings: {
         connectOptions: tlsFromFiles({
           certsDirs: certsDirs(io.home),

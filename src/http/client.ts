@@ -15,15 +15,14 @@ import {
 } from './retry.ts';
 import {Throttle} from './throttle.ts';
 import {TransshipError} from '../model/error.ts';
-import {throwIfStopping} from '../model/interrupted.ts';
+import {interrupted} from '../model/interrupted.ts';
+import type {Call} from '../model/port.ts';
 
 export interface HttpClientOptions {
   /** TLS and proxies. Default: Node's, and none. */
   readonly settings?: OriginSettings;
   readonly timeouts?: Timeouts;
   readonly retry?: RetryPolicy;
-  /** The run is to end: what is under way goes on, and nobody waits to send something again. Default: never. */
-  readonly stopping?: AbortSignal;
 }
 
 /**
@@ -36,17 +35,10 @@ export class HttpClient implements AsyncDisposable {
   readonly #retry: RetryPolicy;
   /** Aborted when the client is closed. */
   readonly #closing = new AbortController();
-  readonly #stopping: AbortSignal;
 
-  constructor({
-    settings,
-    timeouts = DEFAULT_TIMEOUTS,
-    retry,
-    stopping = new AbortController().signal,
-  }: HttpClientOptions = {}) {
+  constructor({settings, timeouts = DEFAULT_TIMEOUTS, retry}: HttpClientOptions = {}) {
     this.#dispatchers = new Dispatchers(settings ?? DEFAULT_ORIGIN_SETTINGS, timeouts);
     this.#retry = retry ?? DEFAULT_RETRY;
-    this.#stopping = stopping;
   }
 
   /**
@@ -73,7 +65,9 @@ export class HttpClient implements AsyncDisposable {
       }
       const pauseMs = attempts.next(failure);
       if (outcome instanceof HttpAnswer && pauseMs !== undefined) await outcome.discard();
-      if (pauseMs === undefined || !(await this.#paused(pauseMs, request.signal))) {
+      // A pause that nobody asked for is short, and what is under way may end well after it.
+      const call: Call = failure.retryAfterMs === undefined ? {signal: request.signal} : request;
+      if (pauseMs === undefined || !(await this.#paused(pauseMs, call))) {
         if (outcome instanceof HttpAnswer) return outcome;
         throw outcome;
       }
@@ -84,7 +78,7 @@ export class HttpClient implements AsyncDisposable {
   throttle(origin: string): Throttle {
     let throttle = this.#throttles.get(origin);
     if (!throttle) {
-      throttle = new Throttle(this.#stopping);
+      throttle = new Throttle();
       this.#throttles.set(origin, throttle);
     }
     return throttle;
@@ -99,15 +93,14 @@ export class HttpClient implements AsyncDisposable {
   }
 
   /** Whether the pause is over; false: the client was closed. @throws TransshipError INTERRUPTED */
-  async #paused(ms: number, signal: AbortSignal): Promise<boolean> {
+  async #paused(ms: number, {signal, stopping}: Call): Promise<boolean> {
     const closing = this.#closing.signal;
     if (closing.aborted) return false;
-    const ends = AbortSignal.any([signal, closing, this.#stopping]);
+    const ends = AbortSignal.any([signal, closing, ...(stopping ? [stopping] : [])]);
     await pause(ms, ends).catch((reason: unknown) => {
       signal.throwIfAborted();
       if (closing.aborted) return;
-      throwIfStopping(this.#stopping);
-      throw reason;
+      throw stopping?.aborted === true ? interrupted() : reason;
     });
     return !closing.aborted;
   }
@@ -129,7 +122,7 @@ export class HttpClient implements AsyncDisposable {
   async #sendOnce(request: HttpRequest): Promise<HttpAnswer> {
     const throttle = this.throttle(request.url.origin);
     try {
-      const answer = await throttle.run(request.lane ?? 'small', request.signal, () =>
+      const answer = await throttle.run(request.lane ?? 'small', request, () =>
         this.#dispatch(request),
       );
       if (answer.status !== 429 && answer.status !== 503) throttle.succeeded();

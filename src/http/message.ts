@@ -30,6 +30,8 @@ export interface HttpRequest {
   readonly side: Side;
   /** Ends the request and the reading of its answer; both then reject with the signal's reason. */
   readonly signal: AbortSignal;
+  /** Once aborted, it waits for no host that wants to be left alone: it rejects with INTERRUPTED. Default: never. */
+  readonly stopping?: AbortSignal;
   /** Names in lower case, without `authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
   /** The `authorization` header. It is for the origin of `url` and never sent to another. */

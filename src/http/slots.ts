@@ -1,6 +1,10 @@
+import {interrupted} from '../model/interrupted.ts';
+import type {Call} from '../model/port.ts';
+
 interface Waiter {
   enter(): void;
-  leave(reason: Error): void;
+  /** Leaves where the slots are held and its run is to stop. */
+  reconsider(): void;
 }
 
 /** A number of slots, and who waits for one: first come, first served. Not p-queue, whose events cost more than a small request. */
@@ -27,6 +31,7 @@ export class Slots {
   /** Lets nobody in until `release`. */
   hold(): void {
     this.#isHeld = true;
+    for (const waiter of this.#waiting) waiter.reconsider();
   }
 
   release(): void {
@@ -34,19 +39,15 @@ export class Slots {
     this.#letIn();
   }
 
-  /** Those who wait give up: they reject with the reason. */
-  dismiss(reason: Error): void {
-    for (const waiter of this.#waiting) waiter.leave(reason);
-  }
-
   /**
    * Runs the task when there is a slot, which is free again when the task settles.
-   * @throws the signal's reason, where it is aborted before the task is begun; that of `dismiss`; what the task throws
+   * @throws the signal's reason, where it is aborted before the task is begun; TransshipError INTERRUPTED, where the run is
+   *   to stop and the slots are held; what the task throws
    */
-  async run<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T> {
-    signal.throwIfAborted();
+  async run<T>(call: Call, task: () => Promise<T>): Promise<T> {
+    call.signal.throwIfAborted();
     if (this.#isFree()) this.#taken += 1;
-    else await this.#turn(signal);
+    else await this.#turn(call);
     try {
       return await task();
     } finally {
@@ -56,29 +57,29 @@ export class Slots {
   }
 
   /** Resolves with a slot taken. */
-  #turn(signal: AbortSignal): Promise<void> {
+  #turn({signal, stopping}: Call): Promise<void> {
     return new Promise((resolve, reject) => {
-      const abort = (): void => waiter.leave(signal.reason as Error);
-      const waiter: Waiter = {
-        enter: () => {
-          signal.removeEventListener('abort', abort);
-          resolve();
-        },
-        leave: (reason) => {
-          this.#waiting.delete(waiter);
-          signal.removeEventListener('abort', abort);
-          reject(reason);
-        },
+      const abort = (): void => end(() => reject(signal.reason as Error));
+      const reconsider = (): void => {
+        if (this.#isHeld && stopping?.aborted === true) end(() => reject(interrupted()));
+      };
+      const waiter = {enter: () => end(resolve), reconsider};
+      const end = (settle: () => void): void => {
+        this.#waiting.delete(waiter);
+        signal.removeEventListener('abort', abort);
+        stopping?.removeEventListener('abort', reconsider);
+        settle();
       };
       this.#waiting.add(waiter);
-      signal.addEventListener('abort', abort, {once: true});
+      signal.addEventListener('abort', abort);
+      stopping?.addEventListener('abort', reconsider);
+      reconsider();
     });
   }
 
   #letIn(): void {
     for (const waiter of this.#waiting) {
       if (!this.#isFree()) return;
-      this.#waiting.delete(waiter);
       this.#taken += 1;
       waiter.enter();
     }

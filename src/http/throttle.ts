@@ -1,4 +1,4 @@
-import {interrupted} from '../model/interrupted.ts';
+import type {Call} from '../model/port.ts';
 import {Slots} from './slots.ts';
 
 /**
@@ -15,7 +15,7 @@ const CEILING = 64;
 /**
  * How much goes on at one host at a time. The limit adapts: it doubles with each round of good answers, halves when
  * the host says that it is overloaded, and grows by one a round from there (as TCP does: RFC 5681, section 3.1). A
- * pause that the host asks for holds all lanes; nobody waits for its end when the run is to stop.
+ * pause that the host asks for holds all lanes.
  */
 export class Throttle implements Disposable {
   readonly #lanes: Readonly<Record<Lane, Slots>>;
@@ -28,15 +28,8 @@ export class Throttle implements Disposable {
   #ignore = 0;
   #heldUntil = 0;
   #timer: NodeJS.Timeout | undefined;
-  readonly #stopping: AbortSignal;
-  readonly #onStop = (): void => {
-    if (this.isHeld) this.#dismiss();
-  };
 
-  /** @param stopping the run is to end as soon as what is under way is done. Default: never */
-  constructor(stopping: AbortSignal = new AbortController().signal) {
-    this.#stopping = stopping;
-    stopping.addEventListener('abort', this.#onStop, {once: true});
+  constructor() {
     this.#lanes = {small: new Slots(START), read: new Slots(START), write: new Slots(START)};
     this.#apply();
   }
@@ -53,11 +46,10 @@ export class Throttle implements Disposable {
 
   /**
    * Runs the task when its lane has a slot and the host is not held. Its slot is free when it settles.
-   * @throws TransshipError INTERRUPTED where the host is held and the run is to stop
+   * @throws what `Slots.run` throws
    */
-  run<T>(lane: Lane, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
-    if (this.isHeld && this.#stopping.aborted) return Promise.reject(interrupted());
-    return this.#lanes[lane].run(signal, task);
+  run<T>(lane: Lane, call: Call, task: () => Promise<T>): Promise<T> {
+    return this.#lanes[lane].run(call, task);
   }
 
   /** The host answered as it should. */
@@ -92,7 +84,6 @@ export class Throttle implements Disposable {
   /** Who waits is let in, to fail: nothing can be sent any more. */
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
-    this.#stopping.removeEventListener('abort', this.#onStop);
     for (const lane of Object.values(this.#lanes)) lane.release();
   }
 
@@ -102,14 +93,9 @@ export class Throttle implements Disposable {
     this.#heldUntil = until;
     clearTimeout(this.#timer);
     for (const lane of Object.values(this.#lanes)) lane.hold();
-    if (this.#stopping.aborted) this.#dismiss();
     this.#timer = setTimeout(() => {
       for (const lane of Object.values(this.#lanes)) lane.release();
     }, ms);
-  }
-
-  #dismiss(): void {
-    for (const lane of Object.values(this.#lanes)) lane.dismiss(interrupted());
   }
 
   #apply(): void {

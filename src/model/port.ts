@@ -7,6 +7,8 @@ import type {RepositoryPath, Tag} from './reference.ts';
 export interface Call {
   /** Ends the call; it then rejects with the signal's reason. */
   readonly signal: AbortSignal;
+  /** Once aborted, the call waits for no host that wants to be left alone: it rejects with INTERRUPTED. Default: never. */
+  readonly stopping?: AbortSignal;
 }
 
 /** A piece of a blob in bytes: from `offset` up to, not including, `end` (default: the blob's end). */

@@ -20,13 +20,13 @@ export class Blobs {
     this.#path = path;
   }
 
-  async has(digest: Digest, {signal}: Call): Promise<boolean> {
+  async has(digest: Digest, call: Call): Promise<boolean> {
     const answer = await this.#connection.send({
       method: 'HEAD',
       target: `${this.#path}/blobs/${digest}`,
       path: this.#path,
       scopes: [pullScope(this.#path)],
-      signal,
+      ...call,
     });
     if (answer.status === 404) return false;
     if (answer.status === 200) return true;
@@ -37,7 +37,7 @@ export class Blobs {
    * Opens a blob, or a piece of it. An answer that is another piece than was asked for, and not its beginning, is an
    * error: its bytes would be joined to the wrong place.
    */
-  async open(blob: Descriptor, {offset, end}: ByteRange, {signal}: Call): Promise<BlobStream> {
+  async open(blob: Descriptor, {offset, end}: ByteRange, call: Call): Promise<BlobStream> {
     const last = Math.min(end ?? blob.size, blob.size);
     if (offset >= last && blob.size > 0) return {start: offset, end: last, chunks: nothing()};
     const isPiece = offset > 0 || last < blob.size;
@@ -49,7 +49,7 @@ export class Blobs {
       answerSize: last - offset,
       path: this.#path,
       scopes: [pullScope(this.#path)],
-      signal,
+      ...call,
     });
     if (answer.status === 404) throw await refusal(answer, {notFound: 'BLOB_NOT_FOUND'});
     if (answer.status === 416) throw await this.#wrongSize(answer, blob, 'less than that');

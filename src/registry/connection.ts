@@ -17,6 +17,7 @@ export interface RegistryRequest
       | 'body'
       | 'lane'
       | 'signal'
+      | 'stopping'
       | 'readLimit'
       | 'answerSize'
       | 'moreHeadersMs'

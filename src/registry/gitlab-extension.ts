@@ -23,13 +23,13 @@ export interface RegistryTraits {
  * registry: registry/handlers/app.go, `apiBase`).
  * @throws TransshipError the registry's refusals
  */
-export async function readTraits(connection: Connection, {signal}: Call): Promise<RegistryTraits> {
+export async function readTraits(connection: Connection, call: Call): Promise<RegistryTraits> {
   const answer = await connection.send({
     method: 'GET',
     target: '',
     path: undefined,
     scopes: [],
-    signal,
+    ...call,
   });
   if (answer.status !== 200) throw await refusal(answer);
   await answer.discard();
@@ -60,7 +60,7 @@ const tagsSchema = z.array(
 export async function readTagTimes(
   connection: Connection,
   path: RepositoryPath,
-  {signal}: Call,
+  call: Call,
 ): Promise<ReadonlyMap<string, number> | undefined> {
   const times = new Map<string, number>();
   for await (const answer of pages(connection, {
@@ -68,7 +68,7 @@ export async function readTagTimes(
     target: `../gitlab/v1/repositories/${path}/tags/list/?n=${PAGE_SIZE}`,
     path,
     scopes: [pullScope(path)],
-    signal,
+    ...call,
   })) {
     if (answer.status === 404) {
       await answer.discard();

@@ -16,7 +16,7 @@ const catalogSchema = z.object({repositories: z.array(z.string()).nullish()});
 export async function listTags(
   connection: Connection,
   path: RepositoryPath,
-  {signal}: Call,
+  call: Call,
 ): Promise<readonly string[] | undefined> {
   const names = new Set<string>();
   for await (const answer of pages(connection, {
@@ -24,7 +24,7 @@ export async function listTags(
     target: `${path}/tags/list?n=${PAGE_SIZE}`,
     path,
     scopes: [pullScope(path)],
-    signal,
+    ...call,
   })) {
     if (answer.status === 404) {
       const error = await refusal(answer, {notFound: 'REPOSITORY_NOT_FOUND'});
@@ -40,17 +40,14 @@ export async function listTags(
 }
 
 /** All repositories of a registry that shows them (`/v2/_catalog`, no part of the OCI specification). */
-export async function listCatalog(
-  connection: Connection,
-  {signal}: Call,
-): Promise<readonly string[]> {
+export async function listCatalog(connection: Connection, call: Call): Promise<readonly string[]> {
   const names = new Set<string>();
   for await (const answer of pages(connection, {
     method: 'GET',
     target: `_catalog?n=${PAGE_SIZE}`,
     path: undefined,
     scopes: [CATALOG_SCOPE],
-    signal,
+    ...call,
   })) {
     if (answer.status !== 200) {
       throw await refusal(answer, {notFound: 'UNSUPPORTED_BY_REGISTRY'});

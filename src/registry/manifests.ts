@@ -57,7 +57,7 @@ export class Manifests {
   async put(
     reference: Tag | Digest,
     {bytes, descriptor}: Manifest,
-    {signal}: Call,
+    call: Call,
   ): Promise<{readonly subjectKept: boolean}> {
     const answer = await this.#connection.send({
       method: 'PUT',
@@ -67,7 +67,7 @@ export class Manifests {
       attemptsAt500: PUT_ATTEMPTS_AT_500,
       path: this.#path,
       scopes: [pushScope(this.#path)],
-      signal,
+      ...call,
     });
     if (answer.status < 200 || answer.status > 202) {
       throw await refusal(answer, {
@@ -85,13 +85,13 @@ export class Manifests {
     return {subjectKept: answer.header('oci-subject') !== undefined};
   }
 
-  async delete(reference: Tag | Digest, {signal}: Call): Promise<void> {
+  async delete(reference: Tag | Digest, call: Call): Promise<void> {
     const answer = await this.#connection.send({
       method: 'DELETE',
       target: this.#target(reference),
       path: this.#path,
       scopes: [deleteScope(this.#path)],
-      signal,
+      ...call,
     });
     // Gone is what was wanted.
     if (answer.status >= 400 && answer.status !== 404)
@@ -103,7 +103,7 @@ export class Manifests {
     return this.#connection.side;
   }
 
-  #read(method: 'GET' | 'HEAD', reference: Tag | Digest, {signal}: Call): Promise<HttpAnswer> {
+  #read(method: 'GET' | 'HEAD', reference: Tag | Digest, call: Call): Promise<HttpAnswer> {
     return this.#connection.send({
       method,
       target: this.#target(reference),
@@ -111,7 +111,7 @@ export class Manifests {
       readLimit: MANIFEST_LIMIT,
       path: this.#path,
       scopes: [pullScope(this.#path)],
-      signal,
+      ...call,
     });
   }
 

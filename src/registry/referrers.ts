@@ -33,7 +33,7 @@ export class Referrers {
   async list(
     path: RepositoryPath,
     subject: Digest,
-    {signal}: Call,
+    call: Call,
   ): Promise<readonly Descriptor[] | undefined> {
     if (this.#foreign404s !== undefined && this.#foreign404s >= ENOUGH_404S) return undefined;
     const found = new Map<Digest, Descriptor>();
@@ -43,7 +43,7 @@ export class Referrers {
       headers: {accept: OCI_INDEX},
       path,
       scopes: [pullScope(path)],
-      signal,
+      ...call,
     })) {
       if (await this.#isUnknown(answer)) return undefined;
       if (answer.status !== 200) throw await refusal(answer);

@@ -69,12 +69,12 @@ export class Registry {
   async granted(
     path: RepositoryPath,
     scope: Scope,
-    {signal}: Call,
+    call: Call,
   ): Promise<readonly Scope[] | undefined> {
     const need = {path, scopes: [scope]};
-    const answer = await this.#connection.send({method: 'GET', target: '', ...need, signal});
+    const answer = await this.#connection.send({method: 'GET', target: '', ...need, ...call});
     await answer.discard();
-    return this.#connection.granted(need, signal);
+    return this.#connection.granted(need, call.signal);
   }
 }
 

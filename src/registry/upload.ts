@@ -152,13 +152,13 @@ export class RegistryUpload implements Upload {
     if (error.code !== 'UPLOAD_LOST' || !(await this.#isThere(blob, call))) throw error;
   }
 
-  async #isThere({digest}: Descriptor, {signal}: Call): Promise<boolean> {
+  async #isThere({digest}: Descriptor, call: Call): Promise<boolean> {
     const answer = await this.#connection.send({
       method: 'HEAD',
       target: `${this.#path}/blobs/${digest}`,
       path: this.#path,
       scopes: [pushScope(this.#path)],
-      signal,
+      ...call,
     });
     return answer.status === 200;
   }
@@ -166,7 +166,7 @@ export class RegistryUpload implements Upload {
   #send(
     method: Method,
     target: URL,
-    {signal}: Call,
+    call: Call,
     more: {headers?: Record<string, string>; body?: HttpBody; moreHeadersMs?: number} = {},
   ): Promise<HttpAnswer> {
     return this.#connection.send({
@@ -179,7 +179,7 @@ export class RegistryUpload implements Upload {
           : 'small',
       path: this.#path,
       scopes: [method === 'DELETE' ? deleteScope(this.#path) : pushScope(this.#path)],
-      signal,
+      ...call,
     });
   }
 

@@ -94,16 +94,12 @@ export class Uploads {
   }
 
   /** A token service drops what it does not grant, and a JWT tells so before the registry does. */
-  async #mayNotRead(
-    from: RepositoryPath,
-    scopes: readonly Scope[],
-    {signal}: Call,
-  ): Promise<boolean> {
-    const granted = await this.#connection.granted({path: this.#path, scopes}, signal);
+  async #mayNotRead(from: RepositoryPath, scopes: readonly Scope[], call: Call): Promise<boolean> {
+    const granted = await this.#connection.granted({path: this.#path, scopes}, call.signal);
     return granted !== undefined && missingActions(granted, pullScope(from)).length > 0;
   }
 
-  #post(query: string, scopes: readonly Scope[], {signal}: Call): Promise<HttpAnswer> {
+  #post(query: string, scopes: readonly Scope[], call: Call): Promise<HttpAnswer> {
     return this.#connection.send({
       method: 'POST',
       target: `${this.#path}/blobs/uploads/${query}`,
@@ -111,7 +107,7 @@ export class Uploads {
       body: {kind: 'bytes', bytes: new Uint8Array()},
       path: this.#path,
       scopes,
-      signal,
+      ...call,
     });
   }
 

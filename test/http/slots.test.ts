@@ -22,7 +22,7 @@ describe('Slots', () => {
     const slots = new Slots(2);
     const began: string[] = [];
     const tasks = ['a', 'b', 'c', 'd'].map((name) => task(name, began));
-    const all = tasks.map(({run}) => slots.run(NEVER, run));
+    const all = tasks.map(({run}) => slots.run({signal: NEVER}, run));
     expect(began).toEqual(['a', 'b']);
     tasks[1]?.end();
     await settle();
@@ -35,8 +35,8 @@ describe('Slots', () => {
 
   it('frees the slot of a task that failed', async () => {
     const slots = new Slots(1);
-    const failed = slots.run(NEVER, () => Promise.reject(new Error('no')));
-    const next = slots.run(NEVER, () => Promise.resolve('next'));
+    const failed = slots.run({signal: NEVER}, () => Promise.reject(new Error('no')));
+    const next = slots.run({signal: NEVER}, () => Promise.resolve('next'));
     await expect(failed).rejects.toThrow('no');
     expect(await next).toBe('next');
   });
@@ -45,7 +45,7 @@ describe('Slots', () => {
     const slots = new Slots(2);
     const began: string[] = [];
     const tasks = ['a', 'b', 'c', 'd'].map((name) => task(name, began));
-    const all = tasks.map(({run}) => slots.run(NEVER, run));
+    const all = tasks.map(({run}) => slots.run({signal: NEVER}, run));
     slots.count = 1;
     tasks[0]?.end();
     await settle();
@@ -62,7 +62,7 @@ describe('Slots', () => {
     slots.hold();
     const began: string[] = [];
     const held = task('a', began);
-    const all = slots.run(NEVER, held.run);
+    const all = slots.run({signal: NEVER}, held.run);
     await settle();
     expect(began).toEqual([]);
     slots.release();
@@ -75,15 +75,44 @@ describe('Slots', () => {
     const slots = new Slots(1);
     const began: string[] = [];
     const first = task('first', began);
-    const running = slots.run(NEVER, first.run);
+    const running = slots.run({signal: NEVER}, first.run);
     const controller = new AbortController();
-    const waiting = slots.run(controller.signal, task('waiting', began).run);
+    const waiting = slots.run({signal: controller.signal}, task('waiting', began).run);
     controller.abort(new Error('enough'));
     await expect(waiting).rejects.toThrow('enough');
-    await expect(slots.run(controller.signal, task('late', began).run)).rejects.toThrow('enough');
+    await expect(slots.run({signal: controller.signal}, task('late', began).run)).rejects.toThrow(
+      'enough',
+    );
     first.end();
     await running;
     expect(began).toEqual(['first']);
+    expect(slots.taken).toBe(0);
+  });
+
+  it('lets those whose run is to stop leave while it is held, and keeps the others in their order', async () => {
+    const slots = new Slots(1);
+    const stopping = new AbortController();
+    const stoppable = {signal: NEVER, stopping: stopping.signal};
+    const began: string[] = [];
+    const first = task('first', began);
+    const running = slots.run({signal: NEVER}, first.run);
+    const left = slots.run(stoppable, task('left', began).run);
+    const second = task('second', began);
+    const stayed = slots.run({signal: NEVER}, second.run);
+    stopping.abort();
+    // It waits for a slot, not for a host.
+    await settle();
+    expect(began).toEqual(['first']);
+    slots.hold();
+    await expect(left).rejects.toMatchObject({code: 'INTERRUPTED'});
+    await expect(slots.run(stoppable, task('late', began).run)).rejects.toMatchObject({
+      code: 'INTERRUPTED',
+    });
+    first.end();
+    second.end();
+    slots.release();
+    await Promise.all([running, stayed]);
+    expect(began).toEqual(['first', 'second']);
     expect(slots.taken).toBe(0);
   });
 });

@@ -12,7 +12,7 @@ function tasks(throttle: Throttle) {
       for (let n = 0; n < count; n++) {
         const {promise, resolve} = Promise.withResolvers<void>();
         results.push(
-          throttle.run(lane, NEVER, () => {
+          throttle.run(lane, {signal: NEVER}, () => {
             started.push(resolve);
             return promise;
           }),
@@ -91,7 +91,7 @@ describe('Throttle', () => {
     work.add('small', 32);
     const controller = new AbortController();
     const reason = new Error('enough');
-    const waiting = throttle.run('small', controller.signal, () =>
+    const waiting = throttle.run('small', {signal: controller.signal}, () =>
       Promise.reject(new Error('ran')),
     );
     controller.abort(reason);
@@ -114,7 +114,7 @@ describe('Throttle, told to wait', () => {
     throttle.overloaded(1_000);
     const ran: string[] = [];
     const all = (['small', 'read', 'write'] as const).map((lane) =>
-      throttle.run(lane, NEVER, () => Promise.resolve(ran.push(lane))),
+      throttle.run(lane, {signal: NEVER}, () => Promise.resolve(ran.push(lane))),
     );
     await vi.advanceTimersByTimeAsync(4_999);
     expect(ran).toEqual([]);
