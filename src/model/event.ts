@@ -13,8 +13,8 @@ export interface ErrorData {
 /** How a blob got to its repository. */
 export type BlobOutcome = 'copied' | 'mounted' | 'present';
 
-/** How a step ended. */
-export type StepOutcome = 'done' | 'present' | 'failed' | 'blocked' | 'not-started';
+/** How a step ended. `interrupted`: a step of a transfer that had begun; a copy that is not done counts as not started. */
+export type StepOutcome = 'done' | 'present' | 'failed' | 'blocked' | 'interrupted' | 'not-started';
 
 /**
  * All that can be told about a run while it goes on. The names and fields are a contract (`--progress json`).

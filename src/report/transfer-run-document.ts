@@ -62,6 +62,14 @@ export function transferRunDocument(result: RunResult, plan: TransferPlan): Repo
         isWhole: true,
       },
       {
+        heading: 'Interrupted',
+        mark: '!',
+        columns: ['Step', 'Why'],
+        rows: steps
+          .filter((step) => isStep(step) && step.outcome === 'interrupted')
+          .map((step) => ({cells: [{code: step.id}, why(step)]})),
+      },
+      {
         heading: 'Not started',
         mark: '-',
         columns: ['Step', 'Why'],
@@ -85,7 +93,7 @@ function summaryOf(
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}, ${blobs.mounted} mounted`;
   const done = `${counted(images, 'image')} carried (${travelled})`;
   const isBack = steps.some(({id}) => id === PUT_BACK);
-  // A deletion that failed may have begun; one that was not started has not.
+  // A deletion that failed or was interrupted has perhaps deleted something.
   const isBegun = steps.some(({id, outcome}) => id === 'delete-old' && outcome !== 'not-started');
   const wayOut =
     isBegun && !isBack

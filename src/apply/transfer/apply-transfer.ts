@@ -61,7 +61,7 @@ export async function applyTransfer(
 }
 
 function stopped(plan: TransferPlan, tally: Tally, stop: StepEnd): RunResult {
-  for (const {id} of plan.steps) tally.add(id, {end: 'stopped'});
+  for (const {id} of plan.steps) tally.add(id, {end: 'not-started'});
   return stop.end === 'drift' ? tally.result('drift', stop.drift) : tally.result('interrupted');
 }
 
@@ -74,7 +74,7 @@ async function runSteps(planned: TransferPlan, run: TransferRun, tally: Tally): 
     if (step === undefined) break;
     if (last.end !== 'done' && last.end !== 'present') {
       ended({id: step.id, outcome: 'not-started'}, run);
-      tally.add(step.id, {end: 'stopped'});
+      tally.add(step.id, {end: 'not-started'});
       continue;
     }
     last = await runStep(plan, step, run);
@@ -93,7 +93,8 @@ async function runSteps(planned: TransferPlan, run: TransferRun, tally: Tally): 
     case 'done':
     case 'present':
       return tally.result('done');
-    case 'stopped':
+    case 'interrupted':
+    case 'not-started':
       return tally.result('interrupted');
     case 'failed':
       return tally.result('failed');
@@ -107,13 +108,13 @@ async function runStep(plan: TransferPlan, step: TransferStep, run: TransferRun)
   const {id} = step;
   if (interruption.stopping.aborted) {
     ended({id, outcome: 'not-started'}, run);
-    return {end: 'stopped'};
+    return {end: 'not-started'};
   }
   context.report({type: 'step-started', step: id});
   const end = await handle(plan, step, run).catch((error: unknown) => endOf(error, run));
   const result = stepResult(id, end);
   const {outcome, error} = result;
-  if (outcome !== 'not-started')
+  if (outcome !== 'interrupted' && outcome !== 'not-started')
     await context.journal.append({type: 'step', id, outcome, ...(error ? {error} : {})});
   ended(result, run);
   return end;
@@ -151,7 +152,7 @@ function endOf(thrown: unknown, {interruption}: TransferRun): StepEnd {
   const isStopped = interruption.aborted.aborted || interruption.stopping.aborted;
   const error = isStopped && isAbort(thrown) ? interrupted() : thrown;
   if (error instanceof TransshipError) {
-    if (error.code === 'INTERRUPTED') return {end: 'stopped'};
+    if (error.code === 'INTERRUPTED') return {end: 'interrupted'};
     if (error.code === 'JOURNAL_WRITE_FAILED') throw error;
   }
   return {end: 'failed', error: errorData(error)};

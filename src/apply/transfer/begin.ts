@@ -23,7 +23,7 @@ export async function begin(plan: TransferPlan, run: TransferRun): Promise<Begun
   const deletes = plan.steps.some(({kind}) => kind === 'delete-old');
   const names = [...planned, ...drift].map(({repository, tag}) => ({repository, tag}));
   if (!deletes || names.length === 0) return {plan: whole};
-  return (await mayDelete(plan, names, run)) ? {plan: whole} : {stop: {end: 'stopped'}};
+  return (await mayDelete(plan, names, run)) ? {plan: whole} : {stop: {end: 'not-started'}};
 }
 
 /** The plan with the tags of the drift; undefined: that was not asked for, or not all of them can be taken along. */

@@ -50,7 +50,7 @@ export async function carry(
 
 function stepEnd({end, steps: images, counts}: Carried, drift: readonly Drift[]): StepEnd {
   const carried = {images, counts};
-  if (end === 'interrupted') return {end: 'stopped', ...carried};
+  if (end === 'interrupted') return {end, ...carried};
   if (end === 'failed') return {end: 'failed', error: firstFailure(images), ...carried};
   if (drift.length > 0) return {end: 'drift', drift, ...carried};
   return images.every(({outcome}) => outcome === 'present')

@@ -8,8 +8,8 @@ export type StepEnd =
   | ({readonly end: 'done' | 'present'} & Carried)
   | ({readonly end: 'failed'; readonly error: ErrorData} & Carried)
   | ({readonly end: 'drift'; readonly drift: readonly Drift[]} & Carried)
-  /** A signal, or a no to a question; applying again goes on. */
-  | ({readonly end: 'stopped'} & Carried);
+  /** A signal came, after it had begun or before; or a no to a question. Applying again goes on. */
+  | ({readonly end: 'interrupted' | 'not-started'} & Carried);
 
 interface Carried {
   /** The images of the step. */

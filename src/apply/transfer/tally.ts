@@ -42,13 +42,13 @@ export function stepResult(id: string, end: StepEnd): StepResult {
   switch (end.end) {
     case 'done':
     case 'present':
+    case 'interrupted':
+    case 'not-started':
       return {id, outcome: end.end};
     case 'failed':
       return {id, outcome: 'failed', error: end.error};
     case 'drift':
       return {id, outcome: 'failed', error: driftError(end.drift)};
-    case 'stopped':
-      return {id, outcome: 'not-started'};
   }
 }
 

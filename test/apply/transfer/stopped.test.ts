@@ -1,5 +1,8 @@
 import {once} from 'node:events';
 import {describe, expect, test} from 'vitest';
+import {DELETE_CONCURRENCY} from '../../../src/apply/transfer/delete-old.ts';
+import {transferRunDocument} from '../../../src/report/transfer-run-document.ts';
+import {layoutDirectory} from '../../support/fixtures.ts';
 import {TransferRig} from './rig.ts';
 
 const OLD = 'org/build/app';
@@ -28,9 +31,34 @@ describe('the first signal ends at once what only compares', () => {
 
     expect(result).toBe('interrupted');
     const outcomes = new Map(steps.map(({id, outcome}) => [id, outcome]));
-    expect(outcomes.get(step)).toBe('not-started');
+    expect(outcomes.get(step)).toBe('interrupted');
     expect(steps.filter(({outcome}) => outcome === 'failed')).toEqual([]);
     expect((await rig.apply()).result).toBe('done');
     expect(await rig.tagsBelow(NEW)).toEqual(before);
   });
+});
+
+test('the first signal in the middle of the deletion leaves both ways open', async () => {
+  const images = Array.from({length: DELETE_CONCURRENCY + 1}, (_, at) => ({
+    layout: layoutDirectory('attested'),
+    ref: '1.0',
+    tag: `v${at}`,
+  }));
+  await using rig = await TransferRig.start({donor: 'project', images});
+  const before = await rig.tagsBelow(OLD);
+  const stopping = new AbortController();
+  rig.onRequest = async ({method}) => {
+    if (method === 'DELETE' && rig.isAt('delete-old')) stopping.abort();
+    await Promise.resolve();
+  };
+  const result = await rig.apply({stopping: stopping.signal});
+  rig.onRequest = undefined;
+
+  const outcomes = new Map(result.steps.map(({id, outcome}) => [id, outcome]));
+  expect(outcomes.get('delete-old')).toBe('interrupted');
+  expect(outcomes.get('change-path')).toBe('not-started');
+  expect(transferRunDocument(result, rig.plan).summary).toContain('or roll back');
+  expect(await rig.tagsBelow(OLD)).not.toEqual(before);
+  expect((await rig.rollback()).result).toBe('done');
+  expect(await rig.tagsBelow(OLD)).toEqual(before);
 });
