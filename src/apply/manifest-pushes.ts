@@ -69,7 +69,8 @@ export class ManifestPushes {
         : await this.#pushAs(step.tag, step.digest, step, mine, call);
     if (unlisted === undefined || fallbackPlanned(unlisted.subject)) return;
     const {subject, descriptor, annotations} = unlisted;
-    await this.#fallback.add(step.to, subject, descriptor, annotations, call);
+    // Not left by `stopping`: its tag is written, so that another run would take the image for done.
+    await this.#fallback.add(step.to, subject, descriptor, annotations, {signal: call.signal});
   }
 
   async #pushParts(

@@ -1,6 +1,18 @@
-/** Waits until every one has settled, then throws the first failure: nothing goes on unobserved behind a failed step. */
+import {TransshipError} from '../model/error.ts';
+
+/**
+ * Waits until every one has settled, then throws the first failure: nothing goes on unobserved behind a failed step. What
+ * was only interrupted hides no failure.
+ */
 export async function settleAll(promises: readonly Promise<unknown>[]): Promise<void> {
   const settled = await Promise.allSettled(promises);
-  const failed = settled.find((result) => result.status === 'rejected');
-  if (failed) throw failed.reason;
+  const failures = settled.flatMap((result) =>
+    result.status === 'rejected' ? [result.reason as unknown] : [],
+  );
+  if (failures.length > 0)
+    throw failures.find((failure) => !isInterruption(failure)) ?? failures[0];
+}
+
+function isInterruption(failure: unknown): boolean {
+  return failure instanceof TransshipError && failure.code === 'INTERRUPTED';
 }

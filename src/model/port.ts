@@ -7,7 +7,10 @@ import type {RepositoryPath, Tag} from './reference.ts';
 export interface Call {
   /** Ends the call; it then rejects with the signal's reason. */
   readonly signal: AbortSignal;
-  /** Once aborted, the call waits for no host that wants to be left alone: it rejects with INTERRUPTED. Default: never. */
+  /**
+   * Once aborted, the call waits for no registry that wants to be left alone: it rejects with INTERRUPTED. Its token
+   * service is waited for. Default: never.
+   */
   readonly stopping?: AbortSignal;
 }
 

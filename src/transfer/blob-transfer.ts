@@ -104,7 +104,7 @@ export class BlobTransfer {
     const {connections} = this.settings;
     const context = this.#readContext();
     return new BlobCursor(blob, (offset, end) => {
-      // Not ended by `stopping`: a chunk that is under way would be cut, which some registries do not forgive.
+      // Without `stopping`: to leave a held source would cut the chunk under way, which some registries do not forgive.
       const call = {signal: AbortSignal.any([this.call.signal, end])};
       return blob.size - offset > connections.buffers.size &&
         connections.servesRanges(source.name) !== false

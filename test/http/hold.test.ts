@@ -82,6 +82,20 @@ describe('a host that wants to be left alone for longer than a request has', () 
 });
 
 describe('a run that is to stop', () => {
+  it('ends the pause that the host asked for', async () => {
+    await using server = await startHttpServer((_request, response) => {
+      // A status that does not hold the host: only the pause is to be seen.
+      response.writeHead(500, {'retry-after': '50'}).end();
+    });
+    await using http = new HttpClient({retry: {...SHORT, budgetMs: HOLD_MS}});
+    const stopping = new AbortController();
+    const pausing = http.send({...get(server.url), stopping: stopping.signal});
+    await vi.waitFor(() => expect(server.requests).toHaveLength(1));
+    stopping.abort();
+    await expect(pausing).rejects.toMatchObject({code: 'INTERRUPTED'});
+    expect(server.requests).toHaveLength(1);
+  });
+
   it('sends what nothing holds, and tries again what failed by itself', async () => {
     await using server = await startHttpServer(({target}, response) => {
       const isFirst = server.requests.length === 1;

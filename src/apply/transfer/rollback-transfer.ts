@@ -50,7 +50,7 @@ async function takeBack(
   const {database} = await run.context.traits(run.call);
   const end = await carry(plan, carriage, run, {isTagOrderKept: database});
   const drift = end.end === 'drift' ? end.drift : [];
-  if (end.end === 'failed' || end.end === 'interrupted') {
+  if (end.end === 'failed' || end.end === 'interrupted' || end.end === 'not-started') {
     tally.add('put-back', end);
     return tally.result(end.end === 'failed' ? 'failed' : 'interrupted');
   }
