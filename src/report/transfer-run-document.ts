@@ -1,7 +1,8 @@
+import type {StepOutcome} from '../model/event.ts';
 import type {RunResult, StepResult} from '../model/outcome.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {formatBytes} from './bytes.ts';
-import type {ReportDocument} from './document.ts';
+import type {ReportDocument, Section} from './document.ts';
 import {driftRow} from './drift-row.ts';
 import {counted} from './words.ts';
 
@@ -21,6 +22,14 @@ export function transferRunDocument(result: RunResult, plan: TransferPlan): Repo
   const isStep = ({id}: StepResult): boolean => kinds.has(id) || BACKWARD.has(id);
   const failed = steps.filter((step) => step.outcome === 'failed');
   const why = ({id}: StepResult): string => kinds.get(id) ?? BACKWARD.get(id) ?? '';
+  const stepsThat = (outcome: StepOutcome, heading: string, mark: Section['mark']): Section => ({
+    heading,
+    mark,
+    columns: ['Step', 'Why'],
+    rows: steps
+      .filter((step) => isStep(step) && step.outcome === outcome)
+      .map((step) => ({cells: [{code: step.id}, why(step)]})),
+  });
   return {
     title: steps.some(({id}) => id === PUT_BACK) ? 'transship rollback' : 'transship apply',
     facts: [
@@ -35,22 +44,8 @@ export function transferRunDocument(result: RunResult, plan: TransferPlan): Repo
         rows: drift.map(driftRow),
         isWhole: true,
       },
-      {
-        heading: 'Done',
-        mark: '+',
-        columns: ['Step', 'Why'],
-        rows: steps
-          .filter((step) => isStep(step) && step.outcome === 'done')
-          .map((step) => ({cells: [{code: step.id}, why(step)]})),
-      },
-      {
-        heading: 'Done before',
-        mark: '=',
-        columns: ['Step', 'Why'],
-        rows: steps
-          .filter((step) => isStep(step) && step.outcome === 'present')
-          .map((step) => ({cells: [{code: step.id}, why(step)]})),
-      },
+      stepsThat('done', 'Done', '+'),
+      stepsThat('present', 'Done before', '='),
       {
         heading: 'Failed',
         mark: '!',
@@ -61,22 +56,8 @@ export function transferRunDocument(result: RunResult, plan: TransferPlan): Repo
         })),
         isWhole: true,
       },
-      {
-        heading: 'Interrupted',
-        mark: '!',
-        columns: ['Step', 'Why'],
-        rows: steps
-          .filter((step) => isStep(step) && step.outcome === 'interrupted')
-          .map((step) => ({cells: [{code: step.id}, why(step)]})),
-      },
-      {
-        heading: 'Not started',
-        mark: '-',
-        columns: ['Step', 'Why'],
-        rows: steps
-          .filter((step) => isStep(step) && step.outcome === 'not-started')
-          .map((step) => ({cells: [{code: step.id}, why(step)]})),
-      },
+      stepsThat('interrupted', 'Interrupted', '!'),
+      stepsThat('not-started', 'Not started', '-'),
     ],
     summary: summaryOf(result, plan, isStep),
   };
