@@ -4,7 +4,7 @@ import {TransshipError} from '../model/error.ts';
 import type {StepResult} from '../model/outcome.ts';
 import type {CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {Carriage} from '../model/transfer-plan.ts';
-import {interrupted, throwIfStopping} from '../model/interrupted.ts';
+import {interrupted, isInterrupted, throwIfStopping} from '../model/interrupted.ts';
 import type {CarryContext, Interruption} from './apply-context.ts';
 import {type BlobCounts, BlobTransfers} from './blob-transfers.ts';
 import {errorData} from './error-data.ts';
@@ -138,9 +138,7 @@ class CopyRun {
 
   async #failed(step: CopyStep, thrown: unknown): Promise<StepResult> {
     const error = this.#interruption.aborted.aborted ? interrupted() : thrown;
-    if (error instanceof TransshipError && error.code === 'INTERRUPTED') {
-      return this.#ended({id: step.id, outcome: 'not-started'});
-    }
+    if (isInterrupted(error)) return this.#ended({id: step.id, outcome: 'not-started'});
     // Without a journal nothing more may be done.
     if (error instanceof TransshipError && error.code === 'JOURNAL_WRITE_FAILED') {
       this.#failedOnce.abort();

@@ -1,4 +1,4 @@
-import {TransshipError} from '../model/error.ts';
+import {isInterrupted} from '../model/interrupted.ts';
 
 /**
  * Waits until every one has settled, then throws the first failure: nothing goes on unobserved behind a failed step. What
@@ -9,10 +9,5 @@ export async function settleAll(promises: readonly Promise<unknown>[]): Promise<
   const failures = settled.flatMap((result) =>
     result.status === 'rejected' ? [result.reason as unknown] : [],
   );
-  if (failures.length > 0)
-    throw failures.find((failure) => !isInterruption(failure)) ?? failures[0];
-}
-
-function isInterruption(failure: unknown): boolean {
-  return failure instanceof TransshipError && failure.code === 'INTERRUPTED';
+  if (failures.length > 0) throw failures.find((failure) => !isInterrupted(failure)) ?? failures[0];
 }

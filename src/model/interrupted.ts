@@ -8,6 +8,11 @@ export function interrupted(): TransshipError {
   });
 }
 
+/** Whether nothing failed but that the run was to stop. */
+export function isInterrupted(error: unknown): boolean {
+  return error instanceof TransshipError && error.code === 'INTERRUPTED';
+}
+
 /** @throws TransshipError INTERRUPTED */
 export function throwIfStopping(stopping: AbortSignal): void {
   if (stopping.aborted) throw interrupted();

@@ -1,7 +1,7 @@
 import {TransshipError} from '../../model/error.ts';
 import type {RunResult, StepResult} from '../../model/outcome.ts';
 import type {TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
-import {interrupted} from '../../model/interrupted.ts';
+import {interrupted, isInterrupted} from '../../model/interrupted.ts';
 import type {Interruption} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
 import {errorData} from '../error-data.ts';
@@ -151,10 +151,8 @@ async function verifyMoved(plan: TransferPlan, run: TransferRun): Promise<StepEn
 function endOf(thrown: unknown, {interruption}: TransferRun): StepEnd {
   const isStopped = interruption.aborted.aborted || interruption.stopping.aborted;
   const error = isStopped && isAbort(thrown) ? interrupted() : thrown;
-  if (error instanceof TransshipError) {
-    if (error.code === 'INTERRUPTED') return {end: 'interrupted'};
-    if (error.code === 'JOURNAL_WRITE_FAILED') throw error;
-  }
+  if (isInterrupted(error)) return {end: 'interrupted'};
+  if (error instanceof TransshipError && error.code === 'JOURNAL_WRITE_FAILED') throw error;
   return {end: 'failed', error: errorData(error)};
 }
 

@@ -5,6 +5,7 @@ import type {Drift} from '../../model/outcome.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {throwIfStopping} from '../../model/interrupted.ts';
 import {inOrder} from '../find-drift.ts';
+import {settleAll} from '../settle-all.ts';
 import {type OldTag, readOldTags} from './old-tags.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
@@ -70,9 +71,11 @@ async function deleteTags(
       throw error;
     }
   });
-  const settled = await Promise.allSettled(deletions.map((one) => queue.add(one)));
-  const failed = settled.find((one) => one.status === 'rejected');
-  if (failed !== undefined && drift.length === 0) throw failed.reason;
+  try {
+    await settleAll(deletions.map((one) => queue.add(one)));
+  } catch (error) {
+    if (drift.length === 0) throw error;
+  }
   return inOrder(drift);
 }
 
