@@ -109,13 +109,14 @@ export class Part {
     for await (const chunk of stream.chunks) {
       if (this.hasNoRanges) return;
       const isTooSlow = pace.isTooSlow(chunk.byteLength);
-      if (rate) await rate.pass(chunk.byteLength, call);
-      if (this.#position + chunk.byteLength > end) throw longer(source, blob);
-      this.buffer.set(chunk, this.#arrived);
-      this.#arrived += chunk.byteLength;
-      if (!isTooSlow) budget.arrived(chunk.byteLength, this.end - this.start);
-      this.#onArrival(chunk.byteLength);
-      this.#wake();
+      for await (const piece of rate?.pieces(chunk, call) ?? [chunk]) {
+        if (this.#position + piece.byteLength > end) throw longer(source, blob);
+        this.buffer.set(piece, this.#arrived);
+        this.#arrived += piece.byteLength;
+        if (!isTooSlow) budget.arrived(piece.byteLength, this.end - this.start);
+        this.#onArrival(piece.byteLength);
+        this.#wake();
+      }
       if (isTooSlow && this.#position < this.end) throw tooSlow(source, blob);
       pace.waits();
     }

@@ -1,7 +1,7 @@
 import {setTimeout as delay} from 'node:timers/promises';
 import type {Call} from '../model/port.ts';
 
-/** What may pass at once after a time without traffic, in ms of the rate. */
+/** What may pass at once, also after a time without traffic, in ms of the rate. */
 const BURST_MS = 100;
 
 /**
@@ -16,6 +16,19 @@ export class RateLimit {
   /** @param bytesPerSecond at least 1 */
   constructor(bytesPerSecond: number) {
     this.#bytesPerMs = bytesPerSecond / 1000;
+  }
+
+  /**
+   * The bytes, in pieces that are passed on when they may be. All at once after a wait for all of them would leave the
+   * one who takes them without any for so long that it takes the connection for dead.
+   */
+  async *pieces(chunk: Uint8Array, call: Call): AsyncGenerator<Uint8Array, void, undefined> {
+    const size = Math.max(1, Math.floor(this.#bytesPerMs * BURST_MS));
+    for (let at = 0; at < chunk.byteLength; at += size) {
+      const piece = chunk.subarray(at, at + size);
+      await this.pass(piece.byteLength, call);
+      yield piece;
+    }
   }
 
   /** Resolves when so many bytes, which have arrived, may be passed on. Those that ask first go first. */

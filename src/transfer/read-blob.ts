@@ -27,14 +27,14 @@ export async function* readBlob(
       let at = stream.start;
       for await (const chunk of stream.chunks) {
         const isTooSlow = pace.isTooSlow(chunk.byteLength);
-        if (rate) await rate.pass(chunk.byteLength, call);
-        const known = Math.max(0, position - at);
-        at += chunk.byteLength;
-        if (at > stream.end) throw longer(source, blob);
-        if (at > position) {
+        for await (const piece of rate?.pieces(chunk, call) ?? [chunk]) {
+          const known = Math.max(0, position - at);
+          at += piece.byteLength;
+          if (at > stream.end) throw longer(source, blob);
+          if (at <= position) continue;
           if (!isTooSlow) budget.arrived(at - position, blob.size - offset);
           position = at;
-          yield known === 0 ? chunk : chunk.subarray(known);
+          yield known === 0 ? piece : piece.subarray(known);
         }
         if (isTooSlow && position < blob.size) throw tooSlow(source, blob);
         pace.waits();

@@ -10,6 +10,8 @@ import {collect, NEVER} from '../support/streams.ts';
 
 const ONCE = {attempts: 1, attemptsAt500: 1, baseMs: 1, capMs: 1, budgetMs: 1};
 const LARGE = 5 * 1024 * 1024 + 17;
+/** More connections than have large buffers. */
+const MANY = 12;
 
 let tls: TestAuthority;
 beforeAll(async () => {
@@ -85,6 +87,25 @@ describe.each(['http', 'https'] as const)('a large body over %s', (scheme) => {
       expect(hash.digest('hex')).toBe(createHash('sha256').update(bytes).digest('hex'));
     }
     expect(server.connections()).toBe(1);
+  });
+
+  it('arrives as it was sent over each of many connections', async () => {
+    const bytes = randomBytes(LARGE);
+    const gate = Promise.withResolvers<void>();
+    let asked = 0;
+    await using server = await startHttpServer((_request, response) => {
+      asked += 1;
+      if (asked === MANY) gate.resolve();
+      // So that none of the connections can be used twice.
+      void gate.promise.then(() => {
+        response.writeHead(200, {'content-length': LARGE}).end(bytes);
+      });
+    }, options());
+    await using http = client();
+    const read = async () => collect((await http.send(large(server.url))).chunks());
+    const all = await Promise.all(Array.from({length: MANY}, read));
+    expect(all.map((each) => each.equals(bytes))).toEqual(Array(MANY).fill(true));
+    expect(server.connections()).toBe(MANY);
   });
 
   it('is sent from memory that is used again', async () => {

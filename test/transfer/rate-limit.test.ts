@@ -1,6 +1,10 @@
 import {describe, expect, it} from 'vitest';
 import {RateLimit} from '../../src/transfer/rate-limit.ts';
-import {TransferRig} from '../support/transfer-rig.ts';
+import {ReadConnections} from '../../src/transfer/read-connections.ts';
+import {readBlob} from '../../src/transfer/read-blob.ts';
+import {readParts} from '../../src/transfer/read-parts.ts';
+import {RetryBudget} from '../../src/transfer/retry-budget.ts';
+import {HASTY, KiB, TransferRig} from '../support/transfer-rig.ts';
 import {NEVER} from '../support/streams.ts';
 
 const call = {signal: NEVER};
@@ -32,6 +36,24 @@ describe('a rate limit', () => {
     const waiting = limit.pass(1_000_000, {signal: end.signal});
     end.abort();
     await expect(waiting).rejects.toMatchObject({name: 'AbortError'});
+  });
+
+  it.each([
+    ['in one', readBlob],
+    ['in parts', readParts],
+  ])('passes on what it may at once, of a blob that is read %s', async (_what, read) => {
+    await using rig = await TransferRig.start();
+    const blob = await rig.blob(512 * KiB);
+    const context = {
+      connections: new ReadConnections(4, 64 * KiB),
+      newBudget: () => new RetryBudget(HASTY, () => undefined),
+      // All that one read gives would take hours.
+      rate: new RateLimit(10),
+    };
+    const chunks = read(rig.source, blob, 0, context, call);
+    const first = await chunks.next();
+    await chunks.return();
+    expect(first.value?.byteLength).toBe(1);
   });
 
   it('holds a transfer back', async () => {
