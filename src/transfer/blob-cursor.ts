@@ -20,6 +20,8 @@ export class BlobCursor implements AsyncDisposable {
   readonly #blob: Descriptor;
   readonly #open: OpenFrom;
   #stream: {readonly chunks: Bytes; readonly end: AbortController} | undefined;
+  /** The stream's next chunk, which was asked for before anybody takes it. */
+  #ahead: Promise<IteratorResult<Uint8Array, void>> | undefined;
   /** Bytes that the stream gave and nobody took yet: at most one of its chunks. */
   #rest: Uint8Array | undefined;
   #position = 0;
@@ -43,6 +45,15 @@ export class BlobCursor implements AsyncDisposable {
   /** Whether every byte so far was hashed, so that the check at the end means something. */
   get hashesAll(): boolean {
     return this.#hash !== undefined;
+  }
+
+  /** Asks the source for the next bytes, before anybody takes them. */
+  prefetch(): void {
+    if (this.#stream !== undefined) return;
+    this.#stream = this.#openHere();
+    this.#ahead = this.#stream.chunks.next();
+    // A failure is for the one who takes them; there may be none.
+    this.#ahead.catch(() => undefined);
   }
 
   /** Remembers the present position, so that `seek` can come back to it with the hash whole. */
@@ -93,7 +104,9 @@ export class BlobCursor implements AsyncDisposable {
   async #next(): Promise<Uint8Array> {
     if (this.#rest) return this.#rest;
     this.#stream ??= this.#openHere();
-    const {value, done} = await this.#stream.chunks.next();
+    const next = this.#ahead ?? this.#stream.chunks.next();
+    this.#ahead = undefined;
+    const {value, done} = await next;
     if (done !== true) return value;
     throw new TransshipError(
       'BLOB_SIZE_MISMATCH',
@@ -120,6 +133,7 @@ export class BlobCursor implements AsyncDisposable {
   async #close(): Promise<void> {
     const stream = this.#stream;
     this.#stream = undefined;
+    this.#ahead = undefined;
     this.#rest = undefined;
     stream?.end.abort(LET_GO);
     await stream?.chunks.return();

@@ -21,6 +21,8 @@ export async function putChunks(transfer: BlobTransfer, found: Upload | undefine
   await using cursor = transfer.cursor();
   let upload = found;
   let timeouts = 0;
+  // The first bytes are on their way while the upload is opened: one round trip less.
+  if (upload === undefined) cursor.prefetch();
   for (;;) {
     try {
       upload ??= await destination.beginUpload(blob, transfer.call);

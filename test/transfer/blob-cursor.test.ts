@@ -51,6 +51,26 @@ describe('a cursor', () => {
     expect(cursor.hashesAll).toBe(true);
   });
 
+  it('asks ahead, once, and gives what came to whoever takes it', async () => {
+    const opened: number[] = [];
+    await using cursor = new BlobCursor(BLOB, (offset) => {
+      opened.push(offset);
+      return pieces(offset);
+    });
+    cursor.prefetch();
+    cursor.prefetch();
+    expect(opened).toEqual([0]);
+    expect((await collect(cursor.take(95))).equals(CONTENT)).toBe(true);
+    expect(opened).toEqual([0]);
+  });
+
+  it('forgets what it asked ahead for when it is set elsewhere', async () => {
+    await using cursor = new BlobCursor(BLOB, (offset) => pieces(offset));
+    cursor.prefetch();
+    await cursor.seek(50);
+    expect((await collect(cursor.take(45))).equals(CONTENT.subarray(50))).toBe(true);
+  });
+
   it('knows that it has not seen all of it after a jump', async () => {
     await using cursor = new BlobCursor(BLOB, (offset) => pieces(offset));
     await cursor.seek(50);
