@@ -15,40 +15,41 @@ const KiB = 1024;
 const BUFFER_SIZE = {few: 1024 * KiB, many: 512 * KiB};
 const FEW = 8;
 
+/** An idle connection is kept no longer, in ms: it holds its buffers, and opening another takes a round trip or two. */
+const LONGEST_IDLE_MS = 4000;
+
 /** The connections to one origin that carry large bodies: as many as there are requests, and kept for the next ones. */
 export class BulkConnections {
   readonly #target: BulkTarget;
-  readonly #keepAliveMs: number;
   readonly #all = new Set<BulkConnection>();
   /** The one used last comes last: it is the least likely to have been closed meanwhile. */
-  readonly #idle: {readonly connection: BulkConnection; readonly until: number}[] = [];
+  readonly #idle: {readonly connection: BulkConnection; readonly timer: NodeJS.Timeout}[] = [];
   /** Connections that are not yet among all. */
   #opening = 0;
   #isDestroyed = false;
 
-  /** @param keepAliveMs how long an idle connection is kept where the server names no time */
-  constructor(target: BulkTarget, keepAliveMs: number) {
+  constructor(target: BulkTarget) {
     this.#target = target;
-    this.#keepAliveMs = keepAliveMs;
   }
 
   /** @throws as `exchange` and `BulkConnection.open` */
   async request(request: BulkRequest): Promise<BulkAnswer> {
     const connection = this.#takeIdle() ?? (await this.#open(request.signal));
-    let keepMs = this.#keepAliveMs;
+    let keepMs = LONGEST_IDLE_MS;
     const answer = await exchange(connection, request, (end) => {
-      if (end === 'whole' && connection.isIdle && !this.#isDestroyed) {
-        this.#idle.push({connection, until: performance.now() + keepMs});
-      } else this.#close(connection);
+      if (end === 'whole' && connection.isIdle && !this.#isDestroyed)
+        this.#keep(connection, keepMs);
+      else this.#close(connection);
     });
     const hint = /\btimeout=(\d{1,6})/.exec(String(answer.headers['keep-alive'] ?? ''))?.[1];
-    if (hint !== undefined) keepMs = Number(hint) * 1000 - MARGIN_MS;
+    if (hint !== undefined) keepMs = Math.min(keepMs, Number(hint) * 1000 - MARGIN_MS);
     return answer;
   }
 
   /** Breaks what is still under way. */
   destroy(): void {
     this.#isDestroyed = true;
+    for (const {timer} of this.#idle) clearTimeout(timer);
     for (const connection of this.#all) connection.destroy(new errors.ClientDestroyedError());
     this.#all.clear();
   }
@@ -68,9 +69,21 @@ export class BulkConnections {
     }
   }
 
+  #keep(connection: BulkConnection, ms: number): void {
+    const idle = {
+      connection,
+      timer: setTimeout(() => {
+        this.#idle.splice(this.#idle.indexOf(idle), 1);
+        this.#close(connection);
+      }, ms),
+    };
+    this.#idle.push(idle);
+  }
+
   #takeIdle(): BulkConnection | undefined {
     for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
-      if (idle.connection.isIdle && idle.until > performance.now()) return idle.connection;
+      clearTimeout(idle.timer);
+      if (idle.connection.isIdle) return idle.connection;
       this.#close(idle.connection);
     }
     return undefined;

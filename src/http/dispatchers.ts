@@ -21,7 +21,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
 
 /** Connections to one origin at most: as many as the throttle lets small requests be under way. */
 const CONNECTIONS = 64;
-/** Idle connections are kept so long, in ms, where the server names no time of its own. */
+/** Idle connections for small requests are kept so long, in ms, where the server names no time of its own. */
 const KEEP_ALIVE_MS = 20_000;
 
 /** The ways to one origin. */
@@ -97,7 +97,7 @@ export class Dispatchers {
     }
     return {
       dispatcher: new Pool(origin, {...options, connect}),
-      bulk: new BulkConnections({origin, tls, connectMs}, KEEP_ALIVE_MS),
+      bulk: new BulkConnections({origin, tls, connectMs}),
     };
   }
 }

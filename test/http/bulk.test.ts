@@ -1,5 +1,6 @@
 import {createHash, randomBytes} from 'node:crypto';
 import {once} from 'node:events';
+import type {ServerResponse} from 'node:http';
 import {type AddressInfo, createServer, type Socket} from 'node:net';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {HttpClient, type HttpClientOptions} from '../../src/http/client.ts';
@@ -91,15 +92,12 @@ describe.each(['http', 'https'] as const)('a large body over %s', (scheme) => {
 
   it('arrives as it was sent over each of many connections', async () => {
     const bytes = randomBytes(LARGE);
-    const gate = Promise.withResolvers<void>();
-    let asked = 0;
+    const held: ServerResponse[] = [];
     await using server = await startHttpServer((_request, response) => {
-      asked += 1;
-      if (asked === MANY) gate.resolve();
-      // So that none of the connections can be used twice.
-      void gate.promise.then(() => {
-        response.writeHead(200, {'content-length': LARGE}).end(bytes);
-      });
+      held.push(response);
+      if (held.length < MANY) return;
+      // None before all are there, so that no connection is used twice.
+      for (const each of held) each.writeHead(200, {'content-length': LARGE}).end(bytes);
     }, options());
     await using http = client();
     const read = async () => collect((await http.send(large(server.url))).chunks());
@@ -137,6 +135,18 @@ it.each(['a\r\nx-more: 1', 'a\nb', 'a\0', 'ä€'])(
     expect(server.requests).toHaveLength(0);
   },
 );
+
+it('closes a connection that the server would close soon, before anybody asks for it', async () => {
+  const closed = Promise.withResolvers<void>();
+  await using server = await rawServer((socket) => {
+    socket.once('close', () => closed.resolve());
+    socket.write('HTTP/1.1 200 OK\r\nkeep-alive: timeout=1\r\ncontent-length: 2\r\n\r\nab');
+  });
+  await using http = client();
+  const answer = await http.send(large(server.url));
+  expect((await collect(answer.chunks())).toString()).toBe('ab');
+  await closed.promise;
+});
 
 describe('a small body of a stream', () => {
   it('may be lent as well', async () => {
