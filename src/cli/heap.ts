@@ -1,13 +1,54 @@
 import {setFlagsFromString} from 'node:v8';
+import type {Report, RunEvent} from '../model/event.ts';
 
-/**
- * Keeps the heap of a long run small. Many small requests make much garbage that lives for one round trip: long enough
- * for V8 to move it to the old generation and to let both generations grow to several times of what is in use. From
- * here on the young one does not grow: loading a command has made it some MiB large, which holds the garbage of a round
- * trip. The old one is at most twice as large as what lives. 5,000 tags peak at 180 MiB in place of 255, for a sixth
- * more processor time.
- */
-export function keepHeapSmall(): void {
-  setFlagsFromString('--semi-space-growth-factor=1');
-  setFlagsFromString('--heap-growing-percent=100');
+/** How V8 keeps this process's memory. */
+export interface Heap {
+  /**
+   * Small, for processor time. Many small requests make much garbage that lives for one round trip: long enough for V8 to
+   * move it to the old generation and to let both generations grow to several times of what is in use. From here on
+   * the young one does not grow: loading a command has made it some MiB large, which holds the garbage of a round trip.
+   * The old one is at most twice as large as what lives. 5,000 tags peak at 185 MiB in place of 260, for a fifth more
+   * processor time.
+   */
+  keepSmall(): void;
+  /** As V8 does by itself. */
+  letGrow(): void;
+}
+
+export const V8_HEAP: Heap = {
+  keepSmall() {
+    setFlagsFromString('--semi-space-growth-factor=1');
+    setFlagsFromString('--heap-growing-percent=100');
+  },
+  letGrow() {
+    setFlagsFromString('--semi-space-growth-factor=2');
+    setFlagsFromString('--heap-growing-percent=0');
+  },
+};
+
+/** Images or blobs up to which a run is over before its heap is large: 300 images take 8 % less processor time so. */
+const FEW = 1000;
+
+/** Lets the heap grow as long as what is told of the run says that it is a small one. */
+export function sizedBy(heap: Heap, report: Report): Report {
+  let size: 'small' | 'large' | undefined;
+  let observed = 0;
+  return (event) => {
+    if (event.type === 'observing') observed += 1;
+    const known = Math.max(announced(event), observed);
+    if (known > FEW && size !== 'large') {
+      if (size === 'small') heap.keepSmall();
+      size = 'large';
+    } else if (known > 0 && size === undefined) {
+      heap.letGrow();
+      size = 'small';
+    }
+    report(event);
+  };
+}
+
+/** Images or blobs that the run has at least. A transfer's repositories are observed one after the other. */
+function announced(event: RunEvent): number {
+  if (event.type === 'observing') return event.total;
+  return event.type === 'run-started' ? Math.max(event.steps, event.blobs) : 0;
 }

@@ -1,5 +1,6 @@
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Redactor} from '../http/secrets.ts';
+import type {Heap} from './heap.ts';
 import type {Processes} from '../apply/journal-lock.ts';
 
 /** Where text goes. */
@@ -23,6 +24,8 @@ export interface Io {
   /** Blanks secrets out of everything that is written. */
   readonly redactor: Redactor;
   readonly processes: Processes;
+  /** Undefined: not the commands' own. */
+  readonly heap?: Heap;
   /** When requests are sent again. Default: the HTTP client's. */
   readonly retry?: RetryPolicy;
   /** The first signal: finish what is under way. */

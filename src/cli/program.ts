@@ -8,19 +8,17 @@ import {type ErrorStyle, printError} from './print-error.ts';
 /**
  * Runs one command line. All that it prints goes through `io`.
  * @param args without the program's name
- * @param loaded told when the command's code is loaded
  * @returns the exit code
  */
 export async function runProgram(
   args: readonly string[],
   version: string,
   io: Io,
-  loaded: () => void = () => undefined,
 ): Promise<number> {
   let exitCode = 0;
   const style = errorStyle(args);
   const commands = await loadCommands(args);
-  loaded();
+  io.heap?.keepSmall();
   const program = buildProgram(commands, version, io, (code) => {
     exitCode = code;
   });

@@ -2,7 +2,7 @@ import {readFileSync} from 'node:fs';
 import {Redactor} from '../http/secrets.ts';
 import type {Io} from './io.ts';
 import {askAtTerminal} from './ask.ts';
-import {keepHeapSmall} from './heap.ts';
+import {V8_HEAP} from './heap.ts';
 import {isRunning} from './is-running.ts';
 import {runProgram} from './program.ts';
 import {redactedSink, redactedStream} from './redacted.ts';
@@ -32,8 +32,9 @@ const io: Io = {
   now: () => new Date(),
   redactor,
   processes: {pid: process.pid, isRunning: (pid) => isRunning(process, pid)},
+  heap: V8_HEAP,
   stopping: signals.stopping,
   aborted: signals.aborted,
 };
 
-process.exitCode = await runProgram(process.argv.slice(2), version, io, keepHeapSmall);
+process.exitCode = await runProgram(process.argv.slice(2), version, io);
