@@ -20,8 +20,8 @@ export function renderPage(
   return [
     '# Benchmark',
     'Written by `npm run bench -- --out FILE`. Medians of ' +
-      `${rounds} rounds in turn${scale === 1 ? '' : `, at ${scale} of the full size`}; a peer without flags runs in the ` +
-      'first round only. CPU is user and system time of the tool and all that it starts; others CPU is what the machine did beside ' +
+      `${rounds} rounds in turn${scale === 1 ? '' : `, at ${scale} of the full size`}, after a run that does not count and ` +
+      'finds the memory; a peer without flags runs in the first round only. CPU is user and system time of the tool and all that it starts; others CPU is what the machine did beside ' +
       'it, which is the work of the registries and the lines; peak is the largest resident ' +
       'size of one process; requests and bytes read are what the two registries logged. A limit is what no tool ' +
       'can be faster than: two curls per blob without any checking, the round trips and bytes over the connections, or the least ' +
