@@ -29,7 +29,7 @@ export const V8_HEAP: Heap = {
 /** Images or blobs up to which a run is over before its heap is large: 300 images take 8 % less processor time so. */
 const FEW = 1000;
 
-/** Lets the heap grow as long as what is told of the run says that it is a small one. */
+/** Lets the heap grow until what is told of the run says that it is a large one; what it has grown to then stays. */
 export function sizedBy(heap: Heap, report: Report): Report {
   let size: 'small' | 'large' | undefined;
   let observed = 0;

@@ -24,7 +24,7 @@ export interface Io {
   /** Blanks secrets out of everything that is written. */
   readonly redactor: Redactor;
   readonly processes: Processes;
-  /** Undefined: not the commands' own. */
+  /** Undefined: the process is not ours to tune. */
   readonly heap?: Heap;
   /** When requests are sent again. Default: the HTTP client's. */
   readonly retry?: RetryPolicy;

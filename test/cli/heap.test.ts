@@ -46,7 +46,7 @@ describe('the heap', () => {
       [...all('a', 3), started(3, 2000)],
       ['grow', 'small'],
     ],
-  ])('is set once by the size of the run: %s', (_what, events, done) => {
+  ])('is set by the size of the run: %s', (_what, events, done) => {
     expect(told(events)).toEqual({done, passed: events});
   });
 });
