@@ -9,21 +9,29 @@ const KiB = 1024;
 
 /**
  * Bytes of a read buffer, of which a connection has up to three. Fewer pieces are less work: with half of it a GiB takes
- * 6 % more processor time over eight connections, and 15 % more over one. Where there are many, half of it must do: what
- * all of them hold at most is 60 MiB.
+ * 6 % more processor time over eight connections, and 15 % more over one. Where there are many, a quarter of it must do:
+ * 72 connections, which are as many as there are blobs on their way without `--jobs`, hold 72 MiB at most.
  */
-const BUFFER_SIZE = {few: 1024 * KiB, many: 512 * KiB};
+const BUFFER_SIZE = {few: 1024 * KiB, many: 256 * KiB};
 const FEW = 8;
 
 /** An idle connection is kept no longer, in ms: it holds its buffers, and opening another takes a round trip or two. */
 const LONGEST_IDLE_MS = 4000;
+
+interface Idle {
+  readonly connection: BulkConnection;
+  /** When the server may close it, in ms of the monotonic clock. The timer may be late. */
+  readonly until: number;
+  /** Closes it then. */
+  readonly timer: NodeJS.Timeout;
+}
 
 /** The connections to one origin that carry large bodies: as many as there are requests, and kept for the next ones. */
 export class BulkConnections {
   readonly #target: BulkTarget;
   readonly #all = new Set<BulkConnection>();
   /** The one used last comes last: it is the least likely to have been closed meanwhile. */
-  readonly #idle: {readonly connection: BulkConnection; readonly timer: NodeJS.Timeout}[] = [];
+  readonly #idle: Idle[] = [];
   /** Connections that are not yet among all. */
   #opening = 0;
   #isDestroyed = false;
@@ -37,8 +45,8 @@ export class BulkConnections {
     const connection = this.#takeIdle() ?? (await this.#open(request.signal));
     let keepMs = LONGEST_IDLE_MS;
     const answer = await exchange(connection, request, (end) => {
-      if (end === 'whole' && connection.isIdle && !this.#isDestroyed)
-        this.#keep(connection, keepMs);
+      const isOfUse = end === 'whole' && keepMs > 0 && connection.isIdle && !this.#isDestroyed;
+      if (isOfUse) this.#keep(connection, keepMs);
       else this.#close(connection);
     });
     const hint = /\btimeout=(\d{1,6})/.exec(String(answer.headers['keep-alive'] ?? ''))?.[1];
@@ -70,8 +78,9 @@ export class BulkConnections {
   }
 
   #keep(connection: BulkConnection, ms: number): void {
-    const idle = {
+    const idle: Idle = {
       connection,
+      until: performance.now() + ms,
       timer: setTimeout(() => {
         this.#idle.splice(this.#idle.indexOf(idle), 1);
         this.#close(connection);
@@ -83,7 +92,7 @@ export class BulkConnections {
   #takeIdle(): BulkConnection | undefined {
     for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
       clearTimeout(idle.timer);
-      if (idle.connection.isIdle) return idle.connection;
+      if (idle.connection.isIdle && idle.until > performance.now()) return idle.connection;
       this.#close(idle.connection);
     }
     return undefined;

@@ -2,7 +2,7 @@ import {createHash, randomBytes} from 'node:crypto';
 import {once} from 'node:events';
 import type {ServerResponse} from 'node:http';
 import {type AddressInfo, createServer, type Socket} from 'node:net';
-import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi} from 'vitest';
 import {HttpClient, type HttpClientOptions} from '../../src/http/client.ts';
 import {type HttpRequest, LARGE_BODY} from '../../src/http/message.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
@@ -60,6 +60,7 @@ async function rawServer(answer: (socket: Socket) => void) {
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    sockets: sockets as readonly Socket[],
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       server.close();
@@ -136,16 +137,60 @@ it.each(['a\r\nx-more: 1', 'a\nb', 'a\0', 'ä€'])(
   },
 );
 
-it('closes a connection that the server would close soon, before anybody asks for it', async () => {
-  const closed = Promise.withResolvers<void>();
-  await using server = await rawServer((socket) => {
-    socket.once('close', () => closed.resolve());
-    socket.write('HTTP/1.1 200 OK\r\nkeep-alive: timeout=1\r\ncontent-length: 2\r\n\r\nab');
+describe('an idle connection', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout', 'performance']});
   });
-  await using http = client();
-  const answer = await http.send(large(server.url));
-  expect((await collect(answer.chunks())).toString()).toBe('ab');
-  await closed.promise;
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  const FIRST = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n';
+
+  it.each([
+    ['after four seconds', '', 4000],
+    ['a second before the server does', 'keep-alive: timeout=3\r\n', 2000],
+  ])('is closed %s', async (_when, header, ms) => {
+    const closed = Promise.withResolvers<void>();
+    await using server = await rawServer((socket) => {
+      socket.once('close', () => closed.resolve());
+      socket.write(`${FIRST}${header}\r\nab`);
+    });
+    await using http = client();
+    const answer = await http.send(large(server.url));
+    expect((await collect(answer.chunks())).toString()).toBe('ab');
+    expect(vi.getTimerCount()).toBe(1);
+    vi.advanceTimersByTime(ms);
+    await closed.promise;
+  });
+
+  it.each([0, 1])('is not kept where the server closes it within %i s', async (seconds) => {
+    const closed = Promise.withResolvers<void>();
+    await using server = await rawServer((socket) => {
+      socket.once('close', () => closed.resolve());
+      socket.write(`${FIRST}keep-alive: timeout=${seconds}\r\n\r\nab`);
+    });
+    await using http = client();
+    await collect((await http.send(large(server.url))).chunks());
+    await closed.promise;
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('is not closed when it is used again', async () => {
+    await using server = await rawServer((socket) => {
+      socket.write(`${FIRST}\r\nab`);
+      socket.once('data', () => socket.write(`${FIRST}\r\nc`));
+    });
+    await using http = client();
+    await collect((await http.send(large(server.url))).chunks());
+    const chunks = (await http.send(large(server.url))).chunks()[Symbol.asyncIterator]();
+    expect(Buffer.from((await chunks.next()).value ?? []).toString()).toBe('c');
+    vi.advanceTimersByTime(5000);
+    server.sockets[0]?.write('d');
+    expect(Buffer.from((await chunks.next()).value ?? []).toString()).toBe('d');
+    expect((await chunks.next()).done).toBe(true);
+    expect(server.sockets).toHaveLength(1);
+  });
 });
 
 describe('a small body of a stream', () => {
