@@ -47,13 +47,19 @@ export class BlobCursor implements AsyncDisposable {
     return this.#hash !== undefined;
   }
 
-  /** Asks the source for the next bytes, before anybody takes them. */
+  /** Asks the source for the next bytes, before anybody takes them. What comes is kept until `letGo` or `seek`. */
   prefetch(): void {
     if (this.#stream !== undefined) return;
     this.#stream = this.#openHere();
     this.#ahead = this.#stream.chunks.next();
     // A failure is for the one who takes them; there may be none.
     this.#ahead.catch(() => undefined);
+  }
+
+  /** Leaves the source, which is opened again when bytes are next taken. Ends any `take`. */
+  async letGo(): Promise<void> {
+    this.#taking = undefined;
+    await this.#close();
   }
 
   /** Remembers the present position, so that `seek` can come back to it with the hash whole. */
@@ -64,8 +70,7 @@ export class BlobCursor implements AsyncDisposable {
   /** Goes to `offset` and ends any `take`. The source is opened there when bytes are next taken. */
   async seek(offset: number): Promise<void> {
     if (offset === this.#position && this.#taking === undefined) return;
-    this.#taking = undefined;
-    await this.#close();
+    await this.letGo();
     if (offset === this.#position) return;
     this.#position = offset;
     if (offset === 0) this.#hash = createHash(algorithmOf(this.#blob.digest));
@@ -97,8 +102,7 @@ export class BlobCursor implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#taking = undefined;
-    await this.#close();
+    await this.letGo();
   }
 
   async #next(): Promise<Uint8Array> {

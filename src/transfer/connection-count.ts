@@ -27,6 +27,7 @@ export class ConnectionCount {
   #bytes = 0;
   #busyMs = 0;
   #settled = false;
+  #isTaken = false;
 
   /** @param now ms, of a clock that only goes forward */
   constructor(limit: number, now: number) {
@@ -40,7 +41,7 @@ export class ConnectionCount {
 
   /** Tells that bytes have arrived, over whichever connection. */
   arrived(bytes: number, now: number): void {
-    if (this.#settled || now < this.#watchedFrom) return;
+    if (this.#settled || !this.#isTaken || now < this.#watchedFrom) return;
     this.#bytes += bytes;
     const ms = now - this.#watchedFrom;
     if (ms < WATCH_MS) return;
@@ -50,9 +51,15 @@ export class ConnectionCount {
     this.#busyMs = 0;
   }
 
-  /** Tells that whoever takes the bytes was busy with some for so many ms, just now. */
+  /**
+   * Tells that whoever takes the bytes had some for so many ms, just now. With the first it is not known whether it was
+   * busy: an upload may have been opened meanwhile.
+   */
   taken(ms: number, now: number): void {
-    if (now >= this.#watchedFrom) this.#busyMs += Math.min(ms, now - this.#watchedFrom);
+    if (!this.#isTaken) {
+      this.#isTaken = true;
+      if (now > this.#watchedFrom) this.#watchedFrom = now + SETTLE_MS;
+    } else if (now >= this.#watchedFrom) this.#busyMs += Math.min(ms, now - this.#watchedFrom);
   }
 
   #judge(rate: number, isTakerBusy: boolean): void {

@@ -17,15 +17,13 @@ const STUCK = 2;
  * @param found an upload to go on with
  */
 export async function putChunks(transfer: BlobTransfer, found: Upload | undefined): Promise<void> {
-  const {blob, destination} = transfer.job;
+  const {blob} = transfer.job;
   await using cursor = transfer.cursor();
   let upload = found;
   let timeouts = 0;
-  // The first bytes are on their way while the upload is opened: one round trip less.
-  if (upload === undefined) cursor.prefetch();
   for (;;) {
     try {
-      upload ??= await destination.beginUpload(blob, transfer.call);
+      upload ??= await beginUpload(transfer, cursor);
       await sendRest(transfer, upload, cursor);
       break;
     } catch (error) {
@@ -42,6 +40,19 @@ export async function putChunks(transfer: BlobTransfer, found: Upload | undefine
     }
   }
   if (!cursor.hashesAll && !(await transfer.isThere())) throw notKept(transfer);
+}
+
+/** Opens an upload. The first bytes are on their way meanwhile, which is one round trip less. */
+async function beginUpload({job, call}: BlobTransfer, cursor: BlobCursor): Promise<Upload> {
+  await cursor.seek(0);
+  cursor.prefetch();
+  try {
+    return await job.destination.beginUpload(job.blob, call);
+  } catch (error) {
+    // The next attempt may be a while off, and others can use the connections.
+    await cursor.letGo();
+    throw error;
+  }
 }
 
 function isTimeout(error: unknown): boolean {

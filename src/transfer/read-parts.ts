@@ -48,7 +48,7 @@ async function* readUntilSpare(
   const {connections} = context;
   const {size} = connections.buffers;
   let position = offset;
-  let watchedFrom = performance.now();
+  let watchedFrom: number | undefined;
   let busyMs = 0;
   let next = offset + size;
   for await (const chunk of readBlob(source, blob, offset, context, call)) {
@@ -56,6 +56,11 @@ async function* readUntilSpare(
     const given = performance.now();
     yield chunk;
     const now = performance.now();
+    // With the first chunk an upload may have been opened.
+    if (watchedFrom === undefined) {
+      watchedFrom = now;
+      continue;
+    }
     busyMs += now - given;
     if (position < next) continue;
     const isOfUse = blob.size - position >= WORTH_PARTS * size && connections.available > 1;

@@ -32,6 +32,21 @@ describe('the number of connections', () => {
     expect(watch((count) => Math.min(count, 4) * 20, never)).toEqual([4, 8, 4]);
   });
 
+  it.each([100, 350, 1000])(
+    'does not take it for busy when the first bytes wait %i ms for its upload',
+    (waitMs) => {
+      const count = new ConnectionCount(8, 0);
+      // What there is room for has come long before.
+      for (let now = 50; now < waitMs; now += 50) count.arrived(1000, now);
+      count.taken(waitMs, waitMs);
+      for (let now = waitMs; now < waitMs + 1000; now += 50) {
+        count.taken(5, now);
+        count.arrived(count.count * 1000, now);
+      }
+      expect(count.count).toBe(8);
+    },
+  );
+
   it('goes back to one where the taker has enough to do with the first', () => {
     expect(
       watch(

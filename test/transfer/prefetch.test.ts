@@ -1,3 +1,4 @@
+import {once} from 'node:events';
 import {describe, expect, it} from 'vitest';
 import {TransshipError} from '../../src/model/error.ts';
 import type {RepositoryReader, RepositoryWriter} from '../../src/model/port.ts';
@@ -53,6 +54,44 @@ describe('the source of a large blob', () => {
     const destination = patient(rig, asked.promise);
     const transfer = rig.transfer(blob, {source: source as RepositoryReader, destination});
     await expect(transfer).rejects.toBe(gone);
+  });
+
+  it('is left while a destination that failed is left alone', async () => {
+    await using rig = await TransferRig.start();
+    const blob = await rig.blob(SIZE);
+    const asked = Promise.withResolvers<void>();
+    let hanging = 0;
+    const hangingAtRetries: number[] = [];
+    const source: Source = {
+      name: rig.source.name,
+      async openBlob(which, range, call) {
+        if (hangingAtRetries.length > 0) return await rig.source.openBlob(which, range, call);
+        hanging += 1;
+        asked.resolve();
+        await once(call.signal, 'abort');
+        hanging -= 1;
+        throw call.signal.reason;
+      },
+    };
+    const destination: Destination = {
+      name: rig.destination.name,
+      async beginUpload(...args) {
+        await asked.promise;
+        if (hangingAtRetries.length > 0) return await rig.destination.beginUpload(...args);
+        throw new TransshipError('REGISTRY_UNAVAILABLE', 'later', {
+          side: 'destination',
+          retry: true,
+          hint: 'none',
+        });
+      },
+    };
+    await rig.transfer(blob, {
+      source: source as RepositoryReader,
+      destination: destination as RepositoryWriter,
+      onRetry: () => void hangingAtRetries.push(hanging),
+    });
+    expect(await rig.kept(blob)).toBe(blob.digest);
+    expect(hangingAtRetries).toEqual([0]);
   });
 
   it('is not asked for what an upload of an earlier run has', async () => {
