@@ -60,8 +60,7 @@ async function warmUp(
 ): Promise<void> {
   await using home = await tempDirectory();
   try {
-    await runOnce(stage, variant, home, killAt);
-    report(`${id}: warm`);
+    if (await runOnce(stage, variant, home, killAt)) report(`${id}: warm`);
   } catch {
     // It fails in the rounds as well, and is told there.
   }
