@@ -10,7 +10,8 @@ const KiB = 1024;
 /**
  * Bytes of a read buffer, of which a connection has up to three. Fewer pieces are less work: with half of it a GiB takes
  * 6 % more processor time over eight connections, and 15 % more over one. Where there are many, a quarter of it must do:
- * 72 connections, which are as many as there are blobs on their way without `--jobs`, hold 72 MiB at most.
+ * 72 connections, which are as many as there are blobs on their way without `--jobs`, hold 72 MiB of one
+ * origin at most.
  */
 const BUFFER_SIZE = {few: 1024 * KiB, many: 256 * KiB};
 const FEW = 8;
@@ -20,9 +21,8 @@ const LONGEST_IDLE_MS = 4000;
 
 interface Idle {
   readonly connection: BulkConnection;
-  /** When the server may close it, in ms of the monotonic clock. The timer may be late. */
+  /** When it is to be closed, in ms of the monotonic clock. The timer may be late. */
   readonly until: number;
-  /** Closes it then. */
   readonly timer: NodeJS.Timeout;
 }
 

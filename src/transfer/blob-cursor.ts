@@ -47,7 +47,7 @@ export class BlobCursor implements AsyncDisposable {
     return this.#hash !== undefined;
   }
 
-  /** Asks the source for the next bytes, before anybody takes them. What comes is kept until `letGo` or `seek`. */
+  /** Asks the source for the next bytes, before anybody takes them. What comes is kept until the position is left. */
   prefetch(): void {
     if (this.#stream !== undefined) return;
     this.#stream = this.#openHere();
@@ -86,7 +86,7 @@ export class BlobCursor implements AsyncDisposable {
     const taking = {};
     this.#taking = taking;
     let left = length;
-    while (left > 0) {
+    while (left > 0 && this.#taking === taking) {
       const chunk = await this.#next();
       if (this.#taking !== taking) return;
       const piece = chunk.byteLength <= left ? chunk : chunk.subarray(0, left);
@@ -140,6 +140,7 @@ export class BlobCursor implements AsyncDisposable {
     this.#ahead = undefined;
     this.#rest = undefined;
     stream?.end.abort(LET_GO);
-    await stream?.chunks.return();
+    // What it fails with now is of no use to anybody.
+    await stream?.chunks.return().catch(() => undefined);
   }
 }

@@ -27,6 +27,8 @@ export class ConnectionCount {
   #bytes = 0;
   #busyMs = 0;
   #settled = false;
+  /** Bytes that came before any were taken, less what was taken since. */
+  #backlog = 0;
   #isTaken = false;
 
   /** @param now ms, of a clock that only goes forward */
@@ -41,7 +43,8 @@ export class ConnectionCount {
 
   /** Tells that bytes have arrived, over whichever connection. */
   arrived(bytes: number, now: number): void {
-    if (this.#settled || !this.#isTaken || now < this.#watchedFrom) return;
+    if (!this.#isTaken) this.#backlog += bytes;
+    if (this.#settled || this.#backlog > 0 || now < this.#watchedFrom) return;
     this.#bytes += bytes;
     const ms = now - this.#watchedFrom;
     if (ms < WATCH_MS) return;
@@ -52,13 +55,14 @@ export class ConnectionCount {
   }
 
   /**
-   * Tells that whoever takes the bytes had some for so many ms, just now. With the first it is not known whether it was
-   * busy: an upload may have been opened meanwhile.
+   * Tells that whoever takes the bytes had so many for so many ms, just now. That it was busy is not said of the first,
+   * with which an upload may have been opened, and of what came in that time.
    */
-  taken(ms: number, now: number): void {
-    if (!this.#isTaken) {
+  taken(bytes: number, ms: number, now: number): void {
+    if (!this.#isTaken || this.#backlog > 0) {
       this.#isTaken = true;
-      if (now > this.#watchedFrom) this.#watchedFrom = now + SETTLE_MS;
+      this.#backlog -= bytes;
+      if (this.#backlog <= 0 && now > this.#watchedFrom) this.#watchedFrom = now + SETTLE_MS;
     } else if (now >= this.#watchedFrom) this.#busyMs += Math.min(ms, now - this.#watchedFrom);
   }
 

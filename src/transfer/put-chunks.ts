@@ -27,6 +27,8 @@ export async function putChunks(transfer: BlobTransfer, found: Upload | undefine
       await sendRest(transfer, upload, cursor);
       break;
     } catch (error) {
+      // The next attempt may be a while off, and others can use the connections.
+      await cursor.letGo();
       await transfer.failed(error);
       if (upload === undefined) continue;
       const {offset} = upload;
@@ -46,13 +48,7 @@ export async function putChunks(transfer: BlobTransfer, found: Upload | undefine
 async function beginUpload({job, call}: BlobTransfer, cursor: BlobCursor): Promise<Upload> {
   await cursor.seek(0);
   cursor.prefetch();
-  try {
-    return await job.destination.beginUpload(job.blob, call);
-  } catch (error) {
-    // The next attempt may be a while off, and others can use the connections.
-    await cursor.letGo();
-    throw error;
-  }
+  return await job.destination.beginUpload(job.blob, call);
 }
 
 function isTimeout(error: unknown): boolean {

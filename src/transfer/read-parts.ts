@@ -132,7 +132,7 @@ async function* readSomeParts(
         const given = performance.now();
         yield chunk;
         const now = performance.now();
-        count.taken(now - given, now);
+        count.taken(chunk.byteLength, now - given, now);
         // Not only between parts: on a slow line one takes longer than it takes to see that more would help.
         fill();
       }

@@ -160,7 +160,9 @@ describe('an idle connection', () => {
     const answer = await http.send(large(server.url));
     expect((await collect(answer.chunks())).toString()).toBe('ab');
     expect(vi.getTimerCount()).toBe(1);
-    vi.advanceTimersByTime(ms);
+    vi.advanceTimersByTime(ms - 1);
+    expect(vi.getTimerCount()).toBe(1);
+    vi.advanceTimersByTime(1);
     await closed.promise;
   });
 

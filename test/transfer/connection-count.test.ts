@@ -10,8 +10,9 @@ function watch(rate: (count: number) => number, busy: (count: number) => number,
   const count = new ConnectionCount(limit, 0);
   const tried = [count.count];
   for (let now = 50; now < 5000; now += 50) {
-    count.taken(busy(count.count) * 50, now);
-    count.arrived(rate(count.count) * 50, now);
+    const bytes = rate(count.count) * 50;
+    count.arrived(bytes, now);
+    count.taken(bytes, busy(count.count) * 50, now);
     if (tried.at(-1) !== count.count) tried.push(count.count);
   }
   return tried;
@@ -32,16 +33,21 @@ describe('the number of connections', () => {
     expect(watch((count) => Math.min(count, 4) * 20, never)).toEqual([4, 8, 4]);
   });
 
-  it.each([100, 350, 1000])(
+  it.each([50, 100, 180, 350, 500, 1000])(
     'does not take it for busy when the first bytes wait %i ms for its upload',
     (waitMs) => {
       const count = new ConnectionCount(8, 0);
-      // What there is room for has come long before.
-      for (let now = 50; now < waitMs; now += 50) count.arrived(1000, now);
-      count.taken(waitMs, waitMs);
-      for (let now = waitMs; now < waitMs + 1000; now += 50) {
-        count.taken(5, now);
-        count.arrived(count.count * 1000, now);
+      // Bytes in each ms; there is room for four parts.
+      const [source, taker, room] = [10, 100, 20_000];
+      let waiting = 0;
+      for (let now = 10; now < 3000; now += 10) {
+        const bytes = Math.min(count.count * source * 10, room - waiting);
+        if (bytes > 0) count.arrived(bytes, now);
+        waiting += bytes;
+        if (now < waitMs) continue;
+        const taken = Math.min(waiting, taker * 10);
+        count.taken(taken, now - 10 < waitMs ? waitMs : taken / taker, now);
+        waiting -= taken;
       }
       expect(count.count).toBe(8);
     },
