@@ -10,10 +10,10 @@ const KiB = 1024;
 /**
  * Bytes of a read buffer, of which a connection has up to three. Fewer pieces are less work: with half of it a GiB takes
  * 6 % more processor time over eight connections, and 15 % more over one. Where there are many, a quarter of it must do:
- * 72 connections, which are as many as there are blobs on their way without `--jobs`, hold 72 MiB of one
- * origin at most.
+ * 72 connections to one origin, which are as many as there are blobs on their way without `--jobs`, hold 72 MiB at most.
  */
 const BUFFER_SIZE = {few: 1024 * KiB, many: 256 * KiB};
+/** As many as there are large blobs on their way without `--jobs`. */
 const FEW = 8;
 
 /** An idle connection is kept no longer, in ms: it holds its buffers, and opening another takes a round trip or two. */

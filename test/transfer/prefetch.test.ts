@@ -56,7 +56,7 @@ describe('the source of a large blob', () => {
     await expect(transfer).rejects.toBe(gone);
   });
 
-  it('is left while a destination that failed is left alone', async () => {
+  it.each(['opened', 'sent to'])('is left after an upload could not be %s', async (when) => {
     await using rig = await TransferRig.start();
     const blob = await rig.blob(SIZE);
     const asked = Promise.withResolvers<void>();
@@ -73,15 +73,23 @@ describe('the source of a large blob', () => {
         throw call.signal.reason;
       },
     };
+    const unavailable = async (): Promise<never> => {
+      await asked.promise;
+      throw new TransshipError('REGISTRY_UNAVAILABLE', 'later', {
+        side: 'destination',
+        retry: true,
+        hint: 'none',
+      });
+    };
     const destination: Destination = {
       name: rig.destination.name,
       async beginUpload(...args) {
-        await asked.promise;
-        if (hangingAtRetries.length > 0) return await rig.destination.beginUpload(...args);
-        throw new TransshipError('REGISTRY_UNAVAILABLE', 'later', {
-          side: 'destination',
-          retry: true,
-          hint: 'none',
+        if (when === 'opened' && hangingAtRetries.length === 0) return await unavailable();
+        const upload = await rig.destination.beginUpload(...args);
+        const append = upload.append.bind(upload);
+        return Object.assign(upload, {
+          append: (...body: Parameters<typeof append>) =>
+            hangingAtRetries.length === 0 ? unavailable() : append(...body),
         });
       },
     };
