@@ -12,7 +12,14 @@ export default defineConfig({
   // Node's own build of undici says the same, to be without the second parser.
   transform: {target: 'node22.19', define: {esbuildDetection: 'true'}},
   plugins: [partsOfUndici(), thirdPartyNotices('THIRD-PARTY-NOTICES.txt')],
-  output: {dir: 'dist', cleanDir: true, chunkFileNames: 'chunks/[name]-[hash].js'},
+  output: {
+    dir: 'dist',
+    cleanDir: true,
+    // An ES module that imports one of Node's makes Node list all that this exports, and load what stands behind it: 10 ms.
+    format: 'cjs',
+    entryFileNames: '[name].cjs',
+    chunkFileNames: 'chunks/[name]-[hash].cjs',
+  },
 });
 
 /** Parts of undici that no request of ours comes to: HTTP/2 is turned off, and no body is a form or a web stream. */

@@ -51,7 +51,7 @@ test('the package holds what a user needs, and runs', async () => {
   const installed = temp.join('installed');
   for (const path of [...built, 'package.json'])
     await cp(join(copy, path), join(installed, path), {recursive: true});
-  const main = join(installed, 'dist', 'cli', 'main.js');
+  const main = join(installed, 'dist', 'cli', 'main.cjs');
   const ran = await runProgram(process.execPath, [main, '--version'], {env: {HOME: temp.path}});
   expect(ran).toMatchObject({code: 0, stderr: ''});
   expect(ran.stdout).toMatch(/\d+\.\d+\.\d+/);

@@ -6,4 +6,4 @@ import {cacheFolder, homeFolder} from './user-folders.ts';
 // the next run. Where nothing can be kept it is compiled anew; NODE_COMPILE_CACHE names another folder, and
 // NODE_DISABLE_COMPILE_CACHE=1 keeps nothing.
 enableCompileCache(cacheFolder(process.env, homeFolder()));
-await import('./start.ts');
+void import('./start.ts').then(({start}) => start());

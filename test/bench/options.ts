@@ -1,7 +1,7 @@
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 
-const BUILT = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const BUILT = fileURLToPath(new URL('../../dist/cli/main.cjs', import.meta.url));
 
 export interface Options {
   /** How often each variant runs each workload. */
@@ -16,14 +16,14 @@ export interface Options {
   readonly scale: number;
   /** Where the page is kept besides stdout. */
   readonly out: string | undefined;
-  /** Built programs of transship: its `cli/main.js`, and those of other versions to compare with. */
+  /** Built programs of transship: its `cli/main.cjs`, and those of other versions to compare with. */
   readonly transship: readonly string[];
 }
 
 export const USAGE = `node test/bench/main.ts [--rounds 3] [--only A,B] [--tools transship,crane] [--scale 0.1]
   [--best]             no peers without flags: quicker
   [--out FILE]         keep the page there as well
-  [--transship FILE]   the cli/main.js to measure, instead of the one in dist (repeatable, to compare builds)
+  [--transship FILE]   the cli/main.cjs to measure, instead of the one in dist (repeatable, to compare builds)
 `;
 
 /** @throws Error naming the argument that is wrong */

@@ -1,7 +1,7 @@
 import {from, to} from './copy-job.ts';
 import type {Tool} from './tool.ts';
 
-/** What is measured, without any flag that changes how it works. @param main its built `cli/main.js` */
+/** What is measured, without any flag that changes how it works. @param main its built `cli/main.cjs` */
 export function transship(label: string, main: string): Tool {
   return {
     name: 'transship',
