@@ -1,19 +1,9 @@
-import {connect as connectTcp, isIP, type Socket} from 'node:net';
-import {connect as connectTls, type SecureContext} from 'node:tls';
+import type {Socket} from 'node:net';
 import {errors} from 'undici';
-import {hostnameOf} from './origin.ts';
+import type {Dial} from './dial.ts';
 
 /** Full buffers that wait, the one that is lent included; then the socket is not read. */
 const READ_AHEAD = 2;
-
-/** Where a connection leads, and how. */
-export interface BulkTarget {
-  /** `scheme://host[:port]` */
-  readonly origin: string;
-  /** For `https:`. */
-  readonly tls: {readonly secureContext?: SecureContext; readonly rejectUnauthorized?: boolean};
-  readonly connectMs: number;
-}
 
 /**
  * A connection that reads into a few buffers of its own, again and again. Reading a GiB that way costs half the processor
@@ -38,27 +28,13 @@ export class BulkConnection {
   #end: {readonly error: Error | undefined} | undefined;
   #wake: () => void = () => undefined;
 
-  private constructor({origin, tls}: BulkTarget, bufferSize: number) {
+  private constructor(dial: Dial, bufferSize: number) {
     this.#bufferSize = bufferSize;
     this.#filling = Buffer.allocUnsafeSlow(bufferSize);
-    const {protocol, host, port} = new URL(origin);
-    const hostname = hostnameOf(host);
-    const onread = {
+    this.#socket = dial.open({
       buffer: () => this.#filling.subarray(this.#filled),
       callback: (count: number) => this.#arrived(count),
-    };
-    // Nagle would hold back the last piece of each request until the one before is acknowledged.
-    const common = {host: hostname, noDelay: true, keepAlive: true, onread};
-    this.#socket =
-      protocol === 'https:'
-        ? connectTls({
-            ...common,
-            ...tls,
-            port: Number(port || 443),
-            ALPNProtocols: ['http/1.1'],
-            ...(isIP(hostname) ? {} : {servername: hostname}),
-          })
-        : connectTcp({...common, port: Number(port || 80)});
+    });
     this.#socket.on('error', (error) => this.#ended(error));
     this.#socket.on('end', () => this.#ended(undefined));
     this.#socket.on('close', () => this.#ended(undefined));
@@ -69,18 +45,19 @@ export class BulkConnection {
    * @throws the errors of Node and undici, as `networkError` understands them; the signal's reason
    */
   static async open(
-    target: BulkTarget,
+    dial: Dial,
+    connectMs: number,
     bufferSize: number,
     signal: AbortSignal,
   ): Promise<BulkConnection> {
     signal.throwIfAborted();
-    const connection = new BulkConnection(target, bufferSize);
+    const connection = new BulkConnection(dial, bufferSize);
     const socket = connection.#socket;
     const {promise, resolve, reject} = Promise.withResolvers<void>();
     const abort = (): void => reject(signal.reason);
-    const timer = setTimeout(() => reject(new errors.ConnectTimeoutError()), target.connectMs);
+    const timer = setTimeout(() => reject(new errors.ConnectTimeoutError()), connectMs);
     signal.addEventListener('abort', abort, {once: true});
-    socket.once(target.origin.startsWith('https:') ? 'secureConnect' : 'connect', () => resolve());
+    socket.once(dial.ready, () => resolve());
     socket.once('error', reject);
     socket.once('close', () => reject(new errors.SocketError('other side closed')));
     try {

@@ -1,6 +1,7 @@
 import {errors} from 'undici';
-import {BulkConnection, type BulkTarget} from './bulk-connection.ts';
+import {BulkConnection} from './bulk-connection.ts';
 import {type BulkAnswer, type BulkRequest, exchange} from './bulk-exchange.ts';
+import type {Dial} from './dial.ts';
 
 /** Where the server names a time after which it closes idle connections, ours end so much earlier, in ms. */
 const MARGIN_MS = 1000;
@@ -28,7 +29,8 @@ interface Idle {
 
 /** The connections to one origin that carry large bodies: as many as there are requests, and kept for the next ones. */
 export class BulkConnections {
-  readonly #target: BulkTarget;
+  readonly #dial: Dial;
+  readonly #connectMs: number;
   readonly #all = new Set<BulkConnection>();
   /** The one used last comes last: it is the least likely to have been closed meanwhile. */
   readonly #idle: Idle[] = [];
@@ -36,8 +38,10 @@ export class BulkConnections {
   #opening = 0;
   #isDestroyed = false;
 
-  constructor(target: BulkTarget) {
-    this.#target = target;
+  /** @param connectMs to connect, in ms */
+  constructor(dial: Dial, connectMs: number) {
+    this.#dial = dial;
+    this.#connectMs = connectMs;
   }
 
   /** @throws as `exchange` and `BulkConnection.open` */
@@ -67,7 +71,7 @@ export class BulkConnections {
     const bufferSize = this.#all.size + this.#opening < FEW ? few : many;
     this.#opening += 1;
     try {
-      const connection = await BulkConnection.open(this.#target, bufferSize, signal);
+      const connection = await BulkConnection.open(this.#dial, this.#connectMs, bufferSize, signal);
       this.#all.add(connection);
       if (!this.#isDestroyed) return connection;
       this.#close(connection);

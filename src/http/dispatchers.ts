@@ -1,8 +1,8 @@
-import {createSecureContext} from 'node:tls';
 import {type Dispatcher, errors, Pool} from 'undici';
 import {BulkConnections} from './bulk-connections.ts';
-import type {BulkTarget} from './bulk-connection.ts';
-import type {ConnectOptions, OriginSettings} from './origin.ts';
+import {type Dial, dialTcp} from './dial.ts';
+import type {SecureOptions} from './dial-tls.ts';
+import type {OriginSettings} from './origin.ts';
 
 export interface Timeouts {
   /** To connect, in ms. */
@@ -69,9 +69,7 @@ export class Dispatchers {
 
   async #make(origin: string): Promise<Channel> {
     const {connectMs, headersMs, bodyIdleMs} = this.timeouts;
-    const tls = origin.startsWith('https:')
-      ? contextOf(await this.#settings.connectOptions(origin))
-      : {};
+    const {secure, dial} = await this.#waysTo(origin);
     const options = {
       connections: CONNECTIONS,
       pipelining: 1,
@@ -80,7 +78,7 @@ export class Dispatchers {
       headersTimeout: headersMs,
       bodyTimeout: bodyIdleMs,
     };
-    const connect = {...tls, timeout: connectMs};
+    const connect = {...secure, timeout: connectMs};
     const proxy = this.#settings.proxyFor(origin);
     if (proxy !== undefined) {
       const {ProxyAgent} = await import('./proxy-agent.ts');
@@ -97,19 +95,14 @@ export class Dispatchers {
     }
     return {
       dispatcher: new Pool(origin, {...options, connect}),
-      bulk: new BulkConnections({origin, tls, connectMs}),
+      bulk: new BulkConnections(dial, connectMs),
     };
   }
-}
 
-/** One context for all connections: to read some hundred authorities costs 20 ms each time. */
-function contextOf({ca, cert, key, rejectUnauthorized}: ConnectOptions): BulkTarget['tls'] {
-  return {
-    secureContext: createSecureContext({
-      ...(ca && {ca: [...ca]}),
-      ...(cert && {cert: [...cert]}),
-      ...(key && {key: [...key]}),
-    }),
-    ...(rejectUnauthorized === undefined ? {} : {rejectUnauthorized}),
-  };
+  async #waysTo(origin: string): Promise<{readonly secure?: SecureOptions; readonly dial: Dial}> {
+    if (!origin.startsWith('https:')) return {dial: dialTcp(origin)};
+    const {dialTls, secureOptions} = await import('./dial-tls.ts');
+    const secure = secureOptions(await this.#settings.connectOptions(origin));
+    return {secure, dial: dialTls(origin, secure)};
+  }
 }

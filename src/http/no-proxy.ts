@@ -14,6 +14,7 @@ export function parseNoProxy(text: string): Bypass {
   const rules = text
     .toLowerCase()
     .split(/[\s,]+/)
+    .filter((entry) => entry !== '')
     .map((entry) => (entry === '*' ? () => true : (networkRule(entry) ?? hostRule(entry))));
   return (hostname, port) => {
     const name = hostname.toLowerCase().replace(/\.$/, '');

@@ -1,4 +1,3 @@
-import {getCACertificates} from 'node:tls';
 import {readCertsDir} from './certs-dir.ts';
 import type {HostSet} from './host-set.ts';
 import type {ConnectOptions, OriginSettings} from './origin.ts';
@@ -41,6 +40,7 @@ function namesOf(host: string): readonly string[] {
 
 async function trustedEverywhere(caFile: string | undefined): Promise<readonly string[]> {
   const named = caFile === undefined ? [] : await readCertificates(caFile);
+  const {getCACertificates} = await import('node:tls');
   // Most authorities are in both lists; each one costs time whenever a TLS context is made.
   return [...new Set([...getCACertificates('default'), ...getCACertificates('system'), ...named])];
 }
