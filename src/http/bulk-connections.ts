@@ -6,17 +6,6 @@ import type {Dial} from './dial.ts';
 /** Where the server names a time after which it closes idle connections, ours end so much earlier, in ms. */
 const MARGIN_MS = 1000;
 
-const KiB = 1024;
-
-/**
- * Bytes of a read buffer, of which a connection has up to three. Fewer pieces are less work: with half of it a GiB takes
- * 6 % more processor time over eight connections, and 15 % more over one. Where there are many, a quarter of it must do:
- * 72 connections to one origin, which are as many as there are blobs on their way without `--jobs`, hold 72 MiB at most.
- */
-const BUFFER_SIZE = {few: 1024 * KiB, many: 256 * KiB};
-/** As many as there are large blobs on their way without `--jobs`. */
-const FEW = 8;
-
 /** An idle connection is kept no longer, in ms: it holds its buffers, and opening another takes a round trip or two. */
 const LONGEST_IDLE_MS = 4000;
 
@@ -34,8 +23,6 @@ export class BulkConnections {
   readonly #all = new Set<BulkConnection>();
   /** The one used last comes last: it is the least likely to have been closed meanwhile. */
   readonly #idle: Idle[] = [];
-  /** Connections that are not yet among all. */
-  #opening = 0;
   #isDestroyed = false;
 
   /** @param connectMs to connect, in ms */
@@ -67,18 +54,11 @@ export class BulkConnections {
   }
 
   async #open(signal: AbortSignal): Promise<BulkConnection> {
-    const {few, many} = BUFFER_SIZE;
-    const bufferSize = this.#all.size + this.#opening < FEW ? few : many;
-    this.#opening += 1;
-    try {
-      const connection = await BulkConnection.open(this.#dial, this.#connectMs, bufferSize, signal);
-      this.#all.add(connection);
-      if (!this.#isDestroyed) return connection;
-      this.#close(connection);
-      throw new errors.ClientDestroyedError();
-    } finally {
-      this.#opening -= 1;
-    }
+    const connection = await BulkConnection.open(this.#dial, this.#connectMs, signal);
+    this.#all.add(connection);
+    if (!this.#isDestroyed) return connection;
+    this.#close(connection);
+    throw new errors.ClientDestroyedError();
   }
 
   #keep(connection: BulkConnection, ms: number): void {
