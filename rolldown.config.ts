@@ -4,7 +4,7 @@ import {defineConfig, type Plugin} from 'rolldown';
 
 /**
  * The program in a few files for each command, libraries included: Node finds, reads and links some 330 modules in
- * 0.34 s and these in 0.13 s, which counts where there is nothing to do.
+ * 0.34 s and these in 0.11 s, which counts where there is nothing to do.
  */
 export default defineConfig({
   input: {'cli/main': 'src/cli/main.ts'},

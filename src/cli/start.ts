@@ -27,7 +27,7 @@ export async function start(): Promise<void> {
   const io: Io = {
     stdout: redactedSink(stdout, redactor),
     stderr: redactedStream(stderr, redactor),
-    ...(process.stdin.isTTY && stderr.isTTY ? {ask: askAtTerminal(process.stdin, stderr)} : {}),
+    ...(stderr.isTTY && process.stdin.isTTY ? {ask: askAtTerminal(process.stdin, stderr)} : {}),
     env: process.env,
     home: homeFolder(),
     uid: process.getuid?.(),
