@@ -41,6 +41,9 @@ test('the package holds what a user needs, and runs', async () => {
     'plans/plan.schema.json',
   ]);
   const built = paths.filter((path) => path.startsWith('dist/'));
+  // As modules are; without it a write to what is frozen would be passed over in silence.
+  for (const path of built.filter((each) => each.endsWith('.cjs')))
+    expect(await readFile(join(copy, path), 'utf8')).toMatch(/^(?:#!.*\n)?"use strict";/);
   const notices = await readFile(join(copy, 'dist', 'THIRD-PARTY-NOTICES.txt'), 'utf8');
   for (const name of ['commander', 'undici', 'zod'])
     expect(notices).toMatch(

@@ -68,7 +68,7 @@ function configure(command: Command, io: Io): void {
 }
 
 /** Read from the words themselves: an error in them must be told in the same way. */
-function errorStyle(args: readonly string[]): ErrorStyle {
+export function errorStyle(args: readonly string[]): ErrorStyle {
   const isJson = args.some(
     (arg, at) => arg === '--progress=json' || (arg === '--progress' && args[at + 1] === 'json'),
   );

@@ -4,10 +4,14 @@ import type {Io} from './io.ts';
 import {askAtTerminal} from './ask.ts';
 import {V8_HEAP} from './heap.ts';
 import {isRunning} from './is-running.ts';
-import {runProgram} from './program.ts';
+import {printError} from './print-error.ts';
+import {errorStyle, runProgram} from './program.ts';
 import {redactedSink, redactedStream} from './redacted.ts';
 import {listenForSignals} from './signals.ts';
 import {homeFolder} from './user-folders.ts';
+
+/** What Node ends with where a module waits for ever; where a function does, it would end as if all were done. */
+const UNSETTLED = 13;
 
 /** Runs the command line of this process, and leaves its exit code with it. */
 export async function start(): Promise<void> {
@@ -39,5 +43,12 @@ export async function start(): Promise<void> {
     aborted: signals.aborted,
   };
 
-  process.exitCode = await runProgram(process.argv.slice(2), version, io);
+  const args = process.argv.slice(2);
+  process.exitCode = UNSETTLED;
+  process.once('exit', (code) => {
+    if (code !== UNSETTLED) return;
+    const error = new Error('the run waits for what can no longer come');
+    process.exitCode = printError(error, io.stderr, errorStyle(args));
+  });
+  process.exitCode = await runProgram(args, version, io);
 }

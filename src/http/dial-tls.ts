@@ -1,6 +1,6 @@
 // Loaded only where an origin speaks TLS: node:tls takes 10 ms to load.
 import {isIP} from 'node:net';
-import {connect, createSecureContext, type SecureContext} from 'node:tls';
+import {connect, createSecureContext, getCACertificates, type SecureContext} from 'node:tls';
 import {type Dial, socketOptions} from './dial.ts';
 import type {ConnectOptions} from './origin.ts';
 
@@ -37,4 +37,9 @@ export function dialTls(origin: string, secure: SecureOptions): Dial {
     },
     ready: 'secureConnect',
   };
+}
+
+/** Node's authorities and those of the operating system, PEM; some are in both. */
+export function knownAuthorities(): readonly string[] {
+  return [...getCACertificates('default'), ...getCACertificates('system')];
 }

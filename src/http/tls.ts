@@ -40,7 +40,7 @@ function namesOf(host: string): readonly string[] {
 
 async function trustedEverywhere(caFile: string | undefined): Promise<readonly string[]> {
   const named = caFile === undefined ? [] : await readCertificates(caFile);
-  const {getCACertificates} = await import('node:tls');
+  const {knownAuthorities} = await import('./dial-tls.ts');
   // Most authorities are in both lists; each one costs time whenever a TLS context is made.
-  return [...new Set([...getCACertificates('default'), ...getCACertificates('system'), ...named])];
+  return [...new Set([...knownAuthorities(), ...named])];
 }

@@ -67,6 +67,18 @@ describe('the process', () => {
     expect(run).toMatchObject({code: 0, stderr: ''});
   });
 
+  test('does not end like one that is done while it waits for what can no longer come', async () => {
+    const waitForEver = `import files from 'node:fs/promises';
+      import {syncBuiltinESMExports} from 'node:module';
+      files.readFile = () => new Promise(() => {});
+      syncBuiltinESMExports();`;
+    const preload = `data:text/javascript,${encodeURIComponent(waitForEver)}`;
+    const args = ['--import', preload, MAIN, 'show', 'any.plan.json'];
+    const run = await runProgram(process.execPath, args, {env: {HOME: temp.path}});
+    expect(run.stdout).toBe('');
+    expect(toldError(run)).toMatchObject({code: 'INTERNAL', exit: 1});
+  });
+
   test('without a command says so in three lines', async () => {
     expect(toldError(await runCli([]))).toMatchObject({code: 'USAGE', exit: 64});
   });

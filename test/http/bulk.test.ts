@@ -11,7 +11,7 @@ import {collect, NEVER} from '../support/streams.ts';
 
 const ONCE = {attempts: 1, attemptsAt500: 1, baseMs: 1, capMs: 1, budgetMs: 1};
 const LARGE = 5 * 1024 * 1024 + 17;
-/** More connections than have large buffers. */
+/** More connections than a run opens for one blob. */
 const MANY = 12;
 
 let tls: TestAuthority;
@@ -82,7 +82,7 @@ describe.each(['http', 'https'] as const)('a large body over %s', (scheme) => {
       const answer = await http.send(large(server.url));
       const hash = createHash('sha256');
       for await (const chunk of answer.chunks()) {
-        // Reading goes on while a chunk is worked on, until all buffers are full, and must not reach it.
+        // Reading goes on while a chunk is worked on, until one more buffer is full, and must not reach it.
         for (let turn = 0; turn < 20; turn++) await new Promise((go) => setImmediate(go));
         hash.update(chunk);
       }
