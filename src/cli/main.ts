@@ -6,4 +6,5 @@ import {cacheFolder, homeFolder} from './user-folders.ts';
 // the next run. Where nothing can be kept it is compiled anew; NODE_COMPILE_CACHE names another folder, and
 // NODE_DISABLE_COMPILE_CACHE=1 keeps nothing.
 enableCompileCache(cacheFolder(process.env, homeFolder()));
+// Not awaited: the build makes CommonJS of it, which cannot. What it rejects with ends the process.
 void import('./start.ts').then(({start}) => start());
