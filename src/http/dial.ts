@@ -14,7 +14,10 @@ export function dialTcp(origin: string): Dial {
   return {open: (onread) => connect(socketOptions(origin, onread)), ready: 'connect'};
 }
 
-/** What sockets have in common, over TLS or not. @param origin `scheme://host[:port]` */
+/**
+ * What sockets have in common, over TLS or not.
+ * @param origin `scheme://host[:port]`
+ */
 export function socketOptions(origin: string, onread: OnReadOpts) {
   const {protocol, host, port} = new URL(origin);
   return {

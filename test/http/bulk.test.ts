@@ -82,7 +82,7 @@ describe.each(['http', 'https'] as const)('a large body over %s', (scheme) => {
       const answer = await http.send(large(server.url));
       const hash = createHash('sha256');
       for await (const chunk of answer.chunks()) {
-        // Reading goes on while a chunk is worked on, until one more buffer is full, and must not reach it.
+        // Reading goes on while a chunk is worked on, until its buffer is full, and must not reach it.
         for (let turn = 0; turn < 20; turn++) await new Promise((go) => setImmediate(go));
         hash.update(chunk);
       }
