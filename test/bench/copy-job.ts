@@ -10,6 +10,8 @@ export interface CopyJob {
   readonly tags: readonly string[];
   /** Every distinct blob. */
   readonly digests: readonly string[];
+  /** The destination has it all already. */
+  readonly isDone: boolean;
 }
 
 /** Whether it is about one image. */

@@ -104,7 +104,12 @@ const CURL_TO_CURL = `
 location=$(curl -sSf -X POST -o /dev/null -w '%header{location}' "http://$2/blobs/uploads/")
 curl -sSf "http://$1/blobs/$3" | curl -sSf -T - -o /dev/null "$location&digest=$3"`;
 
-/** What the machine can do: for each blob one curl that reads and one that sends, eight pairs at once. */
+const ACCEPT = 'accept: application/vnd.oci.image.manifest.v1+json';
+
+/**
+ * What the machine can do: for each blob one curl that reads and one that sends, eight pairs at once; and where there
+ * is nothing to do, one curl that knows all tags and asks each side for the digest of each.
+ */
 const curl: Tool = {
   name: 'curl',
   program: 'curl',
@@ -122,6 +127,32 @@ const curl: Tool = {
           file: 'xargs',
           args: ['-P', '8', '-I', '{}', ...each],
           stdin: job.digests.join('\n'),
+        };
+      },
+    },
+    {
+      label: `limit: curl asks both sides for each tag, ${MANY} connections each`,
+      kind: 'limit',
+      command(job) {
+        if (!job.isDone) return undefined;
+        const manifests = [job.source, job.destination].map(
+          (host) => `http://${host}/v2/${job.repository}/manifests/`,
+        );
+        return {
+          file: 'curl',
+          args: [
+            '-sSf',
+            '--head',
+            '-H',
+            ACCEPT,
+            '-Z',
+            '--parallel-max',
+            String(2 * MANY),
+            '-K',
+            '-',
+          ],
+          // In turn, so that as many connections go to one side as to the other.
+          stdin: job.tags.flatMap((tag) => manifests.map((url) => `url = ${url}${tag}`)).join('\n'),
         };
       },
     },

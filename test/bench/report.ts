@@ -24,7 +24,7 @@ export function renderPage(
       'finds the memory; a peer without flags runs in the first round only. CPU is user and system time of the tool and all that it starts; others CPU is what the machine did beside ' +
       'it, which is the work of the registries and the lines; peak is the largest resident ' +
       'size of one process; requests and bytes read are what the two registries logged. A limit is what no tool ' +
-      'can be faster than: two curls per blob without any checking, the round trips and bytes over the connections, or the least ' +
+      'can be faster than: two curls per blob or one for all tags, without any checking, the round trips and bytes over the connections, or the least ' +
       'that the machine did beside any tool, on all its processors. In each workload a tool has a home ' +
       'folder of its own, new in the first round and the same in all.',
     facts.map((fact) => `- ${fact}`).join('\n'),

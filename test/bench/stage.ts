@@ -71,6 +71,7 @@ async function openRun(
       repository: content.repository,
       tags: [...content.tags.keys()],
       digests: content.blobs.map(({digest}) => digest),
+      isDone: workload.isDone ?? false,
     },
     toSource,
     toDestination,
