@@ -1,6 +1,6 @@
 import {randomBytes} from 'node:crypto';
 import {setTimeout as delay} from 'node:timers/promises';
-import {describe, expect, it, vi} from 'vitest';
+import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {digestOf} from '../../src/model/digest.ts';
 import type {Call, RepositoryReader} from '../../src/model/port.ts';
 import {ReadConnections} from '../../src/transfer/read-connections.ts';
@@ -134,6 +134,60 @@ describe('reading in parts', () => {
     while (opened.length <= 4) await chunks.next();
     await chunks.return();
     expect(opened).toHaveLength(8);
+  });
+
+  describe('once one connection was found to be enough', () => {
+    const size = 100 * PART;
+    const blob = {mediaType: 'application/octet-stream', digest: digestOf('any'), size};
+
+    /**
+     * Reads with a taker that is busy until parts are given up for one connection.
+     * @param then ms that the taker and the source need for a piece from then on
+     * @returns how often the source was asked then
+     */
+    async function readsAfter(then: {readonly taker: number; readonly source: number}) {
+      let now = {taker: 200, source: 0};
+      let isInOne = false;
+      let reads = 0;
+      async function* give(from: number, to: number) {
+        for (let at = from; at < to; at += PART) {
+          vi.advanceTimersByTime(now.source);
+          yield await Promise.resolve(new Uint8Array(Math.min(PART, to - at)));
+        }
+      }
+      const source = {
+        name: 'far.example/app',
+        openBlob: (_blob: unknown, {offset, end = size}: {offset: number; end?: number}) => {
+          if (isInOne) reads += 1;
+          isInOne ||= end === size;
+          return Promise.resolve({start: offset, end, chunks: give(offset, end)});
+        },
+      } as unknown as RepositoryReader;
+      const context = contextOf(new ReadConnections(8, PART));
+      let position = 0;
+      for await (const chunk of readParts(source, blob, 0, context, call)) {
+        position += chunk.byteLength;
+        vi.advanceTimersByTime(now.taker);
+        if (isInOne) now = then;
+      }
+      expect([isInOne, position]).toEqual([true, size]);
+      return reads;
+    }
+
+    beforeEach(() => {
+      vi.useFakeTimers({toFake: ['performance']});
+    });
+    afterEach(() => {
+      vi.useRealTimers();
+    });
+
+    it('tries parts again when the taker waits for the source', async () => {
+      expect(await readsAfter({taker: 0, source: 100})).toBeGreaterThan(10);
+    });
+
+    it('does not while the taker is busy', async () => {
+      expect(await readsAfter({taker: 100, source: 0})).toBe(0);
+    });
   });
 
   it('reads on in one where others have all connections', async () => {
