@@ -11,7 +11,10 @@ export interface BulkRequest {
   readonly target: string;
   /** All of them, names and values as they are to be sent. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: {readonly length: number; readonly chunks: AsyncIterable<Uint8Array>};
+  readonly body?: {
+    readonly length: number;
+    readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  };
   readonly signal: AbortSignal;
   /** For the answer, once the body is sent, in ms. */
   readonly headersMs: number;

@@ -1,5 +1,6 @@
 import type {Readable} from 'node:stream';
 import type {AnswerData} from './answer.ts';
+import type {BulkRequest} from './bulk-exchange.ts';
 import type {Channel, Timeouts} from './dispatchers.ts';
 import {type HttpBody, type HttpRequest, LARGE_BODY} from './message.ts';
 import {exchange} from './undici-exchange.ts';
@@ -21,13 +22,12 @@ export async function dispatch(
   const headersMs = headersTimeoutMs + (request.moreHeadersMs ?? 0);
   const target = `${url.pathname}${url.search}`;
   const headers = headersOf(request);
-  const isBulk = (request.answerSize ?? 0) > LARGE_BODY || (body ? lengthOf(body) : 0) > LARGE_BODY;
-  if (bulk && isBulk && !(content instanceof Uint8Array)) {
+  if (bulk && isBulk(request)) {
     return bulk.request({
       method,
       target,
       headers: {host: url.host, ...headers},
-      ...(body && content && {body: {length: lengthOf(body), chunks: content}}),
+      ...(body && content && {body: {length: lengthOf(body), chunks: chunksOf(content)}}),
       signal,
       headersMs,
       idleMs: timeouts.bodyIdleMs,
@@ -47,6 +47,11 @@ export async function dispatch(
   return await exchange(dispatcher, options, signal);
 }
 
+/** Whether a large body goes one way or the other, or is about to. */
+function isBulk({body, answerSize = 0, nextSize = 0}: HttpRequest): boolean {
+  return Math.max(answerSize, nextSize, body ? lengthOf(body) : 0) > LARGE_BODY;
+}
+
 function headersOf({headers, originHeaders, authorization}: HttpRequest): Record<string, string> {
   return {
     'accept-encoding': 'identity',
@@ -59,6 +64,11 @@ function headersOf({headers, originHeaders, authorization}: HttpRequest): Record
 
 function lengthOf(body: HttpBody): number {
   return body.kind === 'bytes' ? body.bytes.byteLength : body.length;
+}
+
+function chunksOf(content: Content): Exclude<BulkRequest['body'], undefined>['chunks'] {
+  if (!(content instanceof Uint8Array)) return content;
+  return content.byteLength > 0 ? [content] : [];
 }
 
 /** Undici may ask for a piece while the one before is still in a socket's queue, and pieces may be borrowed. */

@@ -48,6 +48,8 @@ export interface HttpRequest {
   readonly readLimit?: number;
   /** About how many bytes of an answer's body are expected. Large ones are read over connections of their own. */
   readonly answerSize?: number;
+  /** How many bytes are to be sent next, to where the answer says. Large ones go over the connection of this request. */
+  readonly nextSize?: number;
   /** How long the server may take to answer once the body is sent, in ms. Default: the client's. */
   readonly headersTimeoutMs?: number;
   /** How much longer than that, in ms: for work that takes its time. */

@@ -20,6 +20,7 @@ export interface RegistryRequest
       | 'stopping'
       | 'readLimit'
       | 'answerSize'
+      | 'nextSize'
       | 'moreHeadersMs'
       | 'attemptsAt500'
     >,

@@ -36,7 +36,7 @@ export class Uploads {
   }
 
   async begin(blob: Descriptor, call: Call): Promise<RegistryUpload> {
-    const answer = await this.#post('', [pushScope(this.#path)], call);
+    const answer = await this.#post('', [pushScope(this.#path)], call, blob.size);
     if (answer.status !== 202) throw await this.#refused(answer);
     return this.#opened(blob.digest, answer);
   }
@@ -99,12 +99,14 @@ export class Uploads {
     return granted !== undefined && missingActions(granted, pullScope(from)).length > 0;
   }
 
-  #post(query: string, scopes: readonly Scope[], call: Call): Promise<HttpAnswer> {
+  /** @param nextSize bytes that are sent once the upload is open, if it is known that they will be */
+  #post(query: string, scopes: readonly Scope[], call: Call, nextSize = 0): Promise<HttpAnswer> {
     return this.#connection.send({
       method: 'POST',
       target: `${this.#path}/blobs/uploads/${query}`,
       // Without a length some proxies answer 411.
       body: {kind: 'bytes', bytes: new Uint8Array()},
+      nextSize,
       path: this.#path,
       scopes,
       ...call,

@@ -1,5 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
+import {LARGE_BODY} from '../../src/http/message.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {Registry} from '../../src/registry/registry.ts';
@@ -62,6 +63,20 @@ describe('an upload', () => {
     expect(second?.headers['content-range']).toBe('6-9');
     expect(last?.target).toBe(`${UPLOADS}1?_state=10&digest=${encodeURIComponent(blob.digest)}`);
     expect(last?.headers['content-length']).toBe('0');
+  });
+
+  it('goes over the connection that it was opened with, where it is large', async () => {
+    const size = LARGE_BODY + 1;
+    const large = {...blob, size};
+    await using rig = await startUploads(`${UPLOADS}1`, answer(202));
+    const upload = await rig.repository.beginUpload(large, call);
+    await upload.append(streamOf([Buffer.alloc(size)]), size, call);
+    expect(rig.server.requests.map(({method, body}) => [method, body.length])).toEqual([
+      ['POST', 0],
+      ['PATCH', size],
+    ]);
+    expect(rig.server.requests[0]?.headers['content-length']).toBe('0');
+    expect(rig.server.connections()).toBe(1);
   });
 
   it('closes at a location without a query', async () => {
