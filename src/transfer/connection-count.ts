@@ -1,3 +1,5 @@
+/** So many connections are tried first. */
+const FIRST = 4;
 /** Where it helps, so many times as many connections are tried next: each trial costs time at a low rate. */
 const STEP = 4;
 /** A rate must grow by this factor when connections are added, or they did not help. */
@@ -16,11 +18,12 @@ export function isBusy(busyMs: number, ms: number): boolean {
 
 /**
  * Finds how many connections to read a blob over: takes more as long as the rate grows with them, then stays at the
- * last count that helped. A slower taker is served over one; whether four are better than one is not tried, they are few.
+ * last count that helped. A slower taker is served over one, until that turns out to be too few.
  */
 export class ConnectionCount {
   readonly #limit: number;
-  #count = 4;
+  readonly #least: number;
+  #count = FIRST;
   /** The count that was watched before, and its rate; undefined: none was. */
   #before: {readonly count: number; readonly rate: number} | undefined;
   #watchedFrom: number;
@@ -31,9 +34,13 @@ export class ConnectionCount {
   #backlog = 0;
   #isTaken = false;
 
-  /** @param now ms, of a clock that only goes forward */
-  constructor(limit: number, now: number) {
+  /**
+   * @param now ms, of a clock that only goes forward
+   * @param isOneTooFew whether that is known of one connection: the first count is the least then
+   */
+  constructor(limit: number, now: number, isOneTooFew = false) {
     this.#limit = limit;
+    this.#least = isOneTooFew ? FIRST : 1;
     this.#watchedFrom = now + SETTLE_MS;
   }
 
@@ -67,10 +74,10 @@ export class ConnectionCount {
   }
 
   #judge(rate: number, isTakerBusy: boolean): void {
-    // A taker that is busy with the first few needs no more than one.
+    // A taker that is busy with the first few needs no more of them, and most often no more than one.
     const helped = this.#before === undefined ? !isTakerBusy : rate >= this.#before.rate * WORTH;
     if (!helped) {
-      this.#count = this.#before?.count ?? 1;
+      this.#count = this.#before?.count ?? this.#least;
       this.#settled = true;
       return;
     }

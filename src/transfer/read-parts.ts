@@ -9,11 +9,11 @@ import type {ReadContext} from './read-context.ts';
 const WORTH_PARTS = 4;
 
 /**
- * Where one connection was found to be enough it is watched so long before several are tried again, in ms, and each time
- * twice as long. A trial is short, and a pause of the taker in the midst of it would otherwise cost the whole rest of a
- * blob: 26 s in place of 5 s for 512 MiB at 20 MB/s for each connection.
+ * Where the taker has enough to do with the first few connections it is given one, and watched for so long at least, in
+ * ms, before that is found to be too few. The trial of several is shorter: a pause of the taker in the midst of it cost
+ * the whole rest of a blob, 26 s in place of 5 s for 512 MiB at 20 MB/s for each connection.
  */
-const FIRST_WATCH_MS = 1000;
+const WATCH_MS = 1000;
 
 /**
  * Reads a blob from `offset` to its end over several connections, joined in order: a source that gives each connection
@@ -29,26 +29,26 @@ export async function* readParts(
   call: Call,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let position = offset;
-  let watchMs = FIRST_WATCH_MS;
+  let isOneTooFew = false;
   while (position < blob.size) {
     // One part at a time is read no faster than all of it at once, and has to be copied.
     if (context.connections.available <= 1) {
       position = yield* readInOne(source, blob, position, 0, context, call);
       continue;
     }
-    const end = yield* readSomeParts(source, blob, position, context, call);
+    const end = yield* readSomeParts(source, blob, position, isOneTooFew, context, call);
     position = end.position;
     if (!end.hasRanges) break;
     if (!end.isOneEnough) continue;
-    position = yield* readInOne(source, blob, position, watchMs, context, call);
-    watchMs *= 2;
+    position = yield* readInOne(source, blob, position, WATCH_MS, context, call);
+    isOneTooFew = true;
   }
   if (position < blob.size) yield* readBlob(source, blob, position, context, call);
 }
 
 /**
  * Reads in one until there are connections that would speed it up. Where the taker is busy, they would not.
- * @param watchMs how long the taker is watched at least before that is said of it, in ms
+ * @param watchMs how long the taker is watched at least before it is judged, in ms
  * @returns the offset of what is left
  */
 async function* readInOne(
@@ -113,6 +113,7 @@ async function* readSomeParts(
   source: RepositoryReader,
   blob: Descriptor,
   offset: number,
+  isOneTooFew: boolean,
   context: ReadContext,
   call: Call,
 ): AsyncGenerator<
@@ -124,7 +125,7 @@ async function* readSomeParts(
   const {buffers} = connections;
   const stop = new AbortController();
   const partCall = {signal: AbortSignal.any([call.signal, stop.signal])};
-  const count = new ConnectionCount(connections.limit, performance.now());
+  const count = new ConnectionCount(connections.limit, performance.now(), isOneTooFew);
   const parts: Part[] = [];
   let next = offset;
   let position = offset;

@@ -6,8 +6,13 @@ import {ConnectionCount} from '../../src/transfer/connection-count.ts';
  * @param rate bytes per ms that so many connections bring
  * @param busy the part of the time that the taker is busy with them
  */
-function watch(rate: (count: number) => number, busy: (count: number) => number, limit = 8) {
-  const count = new ConnectionCount(limit, 0);
+function watch(
+  rate: (count: number) => number,
+  busy: (count: number) => number,
+  limit = 8,
+  isOneTooFew = false,
+) {
+  const count = new ConnectionCount(limit, 0, isOneTooFew);
   const tried = [count.count];
   for (let now = 50; now < 5000; now += 50) {
     const bytes = rate(count.count) * 50;
@@ -60,6 +65,17 @@ describe('the number of connections', () => {
         () => 0.9,
       ),
     ).toEqual([4, 1]);
+  });
+
+  it('stays with the first where one is known to be too few', () => {
+    expect(
+      watch(
+        () => 500,
+        () => 0.9,
+        8,
+        true,
+      ),
+    ).toEqual([4]);
   });
 
   it('keeps what helped where the taker has enough to do only then', () => {

@@ -136,19 +136,19 @@ describe('reading in parts', () => {
     expect(opened).toHaveLength(8);
   });
 
-  describe('once one connection was found to be enough', () => {
+  describe('where the taker has enough to do with the first', () => {
     const size = 100 * PART;
     const blob = {mediaType: 'application/octet-stream', digest: digestOf('any'), size};
+    const busy = {taker: 200, source: 0};
 
     /**
-     * Reads with a taker that is busy until parts are given up for one connection.
-     * @param then ms that the taker and the source need for a piece from then on
-     * @returns how often the source was asked then
+     * Reads with a taker that is busy, but for when the blob is read in one.
+     * @param inOne ms that the taker and the source need for a piece then
+     * @returns how the source was asked, and when, in ms
      */
-    async function readsAfter(then: {readonly taker: number; readonly source: number}) {
-      let now = {taker: 200, source: 0};
-      let isInOne = false;
-      let reads = 0;
+    async function readsWith(inOne: typeof busy) {
+      const reads: {readonly isPart: boolean; readonly ms: number}[] = [];
+      let now = busy;
       async function* give(from: number, to: number) {
         for (let at = from; at < to; at += PART) {
           vi.advanceTimersByTime(now.source);
@@ -157,10 +157,13 @@ describe('reading in parts', () => {
       }
       const source = {
         name: 'far.example/app',
-        openBlob: (_blob: unknown, {offset, end = size}: {offset: number; end?: number}) => {
-          if (isInOne) reads += 1;
-          isInOne ||= end === size;
-          return Promise.resolve({start: offset, end, chunks: give(offset, end)});
+        openBlob: (_blob: unknown, {offset, end}: {offset: number; end?: number}) => {
+          reads.push({isPart: end !== undefined, ms: performance.now()});
+          return Promise.resolve({
+            start: offset,
+            end: end ?? size,
+            chunks: give(offset, end ?? size),
+          });
         },
       } as unknown as RepositoryReader;
       const context = contextOf(new ReadConnections(8, PART));
@@ -168,9 +171,9 @@ describe('reading in parts', () => {
       for await (const chunk of readParts(source, blob, 0, context, call)) {
         position += chunk.byteLength;
         vi.advanceTimersByTime(now.taker);
-        if (isInOne) now = then;
+        now = reads.at(-1)?.isPart ? busy : inOne;
       }
-      expect([isInOne, position]).toEqual([true, size]);
+      expect(position).toBe(size);
       return reads;
     }
 
@@ -181,12 +184,18 @@ describe('reading in parts', () => {
       vi.useRealTimers();
     });
 
-    it('tries parts again when the taker waits for the source', async () => {
-      expect(await readsAfter({taker: 0, source: 100})).toBeGreaterThan(10);
+    it('reads on in one', async () => {
+      const reads = await readsWith({taker: 100, source: 0});
+      expect(reads.filter(({isPart}) => !isPart)).toEqual([reads.at(-1)]);
+      expect(reads.length).toBeLessThan(20);
     });
 
-    it('does not while the taker is busy', async () => {
-      expect(await readsAfter({taker: 100, source: 0})).toBe(0);
+    it('reads in parts again, and for good, once it has waited for the source for a second', async () => {
+      const reads = await readsWith({taker: 0, source: 100});
+      const at = reads.findIndex(({isPart}) => !isPart);
+      const [inOne, ...others] = reads.slice(at);
+      expect(others.map(({isPart}) => isPart)).not.toContain(false);
+      expect(others[0]?.ms).toBeGreaterThanOrEqual((inOne?.ms ?? Infinity) + 1000);
     });
   });
 
