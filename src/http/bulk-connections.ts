@@ -1,3 +1,4 @@
+import {setImmediate} from 'node:timers/promises';
 import {errors} from 'undici';
 import {BulkConnection} from './bulk-connection.ts';
 import {type BulkAnswer, type BulkRequest, exchange} from './bulk-exchange.ts';
@@ -33,7 +34,7 @@ export class BulkConnections {
 
   /** @throws as `exchange` and `BulkConnection.open` */
   async request(request: BulkRequest): Promise<BulkAnswer> {
-    const connection = this.#takeIdle() ?? (await this.#open(request.signal));
+    const connection = (await this.#takeIdle()) ?? (await this.#open(request.signal));
     let keepMs = LONGEST_IDLE_MS;
     const answer = await exchange(connection, request, (end) => {
       const isOfUse = end === 'whole' && keepMs > 0 && connection.isIdle && !this.#isDestroyed;
@@ -73,9 +74,11 @@ export class BulkConnections {
     this.#idle.push(idle);
   }
 
-  #takeIdle(): BulkConnection | undefined {
+  async #takeIdle(): Promise<BulkConnection | undefined> {
     for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
       clearTimeout(idle.timer);
+      // The server may have closed it right after its last answer, which is seen only when the system is asked again.
+      await setImmediate();
       if (idle.connection.isIdle && idle.until > performance.now()) return idle.connection;
       this.#close(idle.connection);
     }

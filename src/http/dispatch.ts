@@ -47,9 +47,9 @@ export async function dispatch(
   return await exchange(dispatcher, options, signal);
 }
 
-/** Whether a large body goes one way or the other, or is about to. */
-function isBulk({body, answerSize = 0, nextSize = 0}: HttpRequest): boolean {
-  return Math.max(answerSize, nextSize, body ? lengthOf(body) : 0) > LARGE_BODY;
+/** Whether a large body goes one way or the other, or does so before or after this. */
+function isBulk({body, answerSize = 0, uploadSize = 0}: HttpRequest): boolean {
+  return Math.max(answerSize, uploadSize, body ? lengthOf(body) : 0) > LARGE_BODY;
 }
 
 function headersOf({headers, originHeaders, authorization}: HttpRequest): Record<string, string> {

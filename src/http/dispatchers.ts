@@ -28,7 +28,7 @@ const KEEP_ALIVE_MS = 20_000;
 export interface Channel {
   /** For requests of any kind. */
   readonly dispatcher: Dispatcher;
-  /** For large bodies; undefined: the way leads through a proxy. */
+  /** For large bodies and the requests around them; undefined: the way leads through a proxy. */
   readonly bulk: BulkConnections | undefined;
 }
 

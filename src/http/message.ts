@@ -20,7 +20,7 @@ export type HttpBody =
       open(signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
     };
 
-/** Bodies of so many bytes are large: they go over connections of their own, and wait in lanes of their own. */
+/** Bodies of more bytes are large: they go over connections of their own; those of blobs also wait in lanes of their own. */
 export const LARGE_BODY = 256 * 1024;
 
 export interface HttpRequest {
@@ -48,8 +48,11 @@ export interface HttpRequest {
   readonly readLimit?: number;
   /** About how many bytes of an answer's body are expected. Large ones are read over connections of their own. */
   readonly answerSize?: number;
-  /** How many bytes are to be sent next, to where the answer says. Large ones go over the connection of this request. */
-  readonly nextSize?: number;
+  /**
+   * Of how many bytes the upload is that this request opens or closes. Where they are large it goes over the connections
+   * that those go over, so that they find one open.
+   */
+  readonly uploadSize?: number;
   /** How long the server may take to answer once the body is sent, in ms. Default: the client's. */
   readonly headersTimeoutMs?: number;
   /** How much longer than that, in ms: for work that takes its time. */

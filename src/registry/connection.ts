@@ -20,7 +20,7 @@ export interface RegistryRequest
       | 'stopping'
       | 'readLimit'
       | 'answerSize'
-      | 'nextSize'
+      | 'uploadSize'
       | 'moreHeadersMs'
       | 'attemptsAt500'
     >,

@@ -5,7 +5,7 @@ import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call, SavedUpload, Upload} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
+import type {Connection, RegistryRequest} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {deleteScope, pushScope} from './scope.ts';
 
@@ -144,6 +144,7 @@ export class RegistryUpload implements Upload {
     const answer = await this.#send('PUT', url, call, {
       headers: body ? BYTES : {},
       body: body ?? {kind: 'bytes', bytes: new Uint8Array()},
+      uploadSize: blob.size,
       moreHeadersMs: blob.size / CLOSE_RATE,
     });
     if (answer.status >= 200 && answer.status <= 204) return answer.discard();
@@ -167,7 +168,7 @@ export class RegistryUpload implements Upload {
     method: Method,
     target: URL,
     call: Call,
-    more: {headers?: Record<string, string>; body?: HttpBody; moreHeadersMs?: number} = {},
+    more: Pick<RegistryRequest, 'headers' | 'body' | 'uploadSize' | 'moreHeadersMs'> = {},
   ): Promise<HttpAnswer> {
     return this.#connection.send({
       ...more,

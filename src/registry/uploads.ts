@@ -99,14 +99,14 @@ export class Uploads {
     return granted !== undefined && missingActions(granted, pullScope(from)).length > 0;
   }
 
-  /** @param nextSize bytes that are sent once the upload is open, if it is known that they will be */
-  #post(query: string, scopes: readonly Scope[], call: Call, nextSize = 0): Promise<HttpAnswer> {
+  /** @param uploadSize bytes that will be sent to the upload; 0: none, if the blob is mounted */
+  #post(query: string, scopes: readonly Scope[], call: Call, uploadSize = 0): Promise<HttpAnswer> {
     return this.#connection.send({
       method: 'POST',
       target: `${this.#path}/blobs/uploads/${query}`,
       // Without a length some proxies answer 411.
       body: {kind: 'bytes', bytes: new Uint8Array()},
-      nextSize,
+      uploadSize,
       path: this.#path,
       scopes,
       ...call,

@@ -137,6 +137,38 @@ it.each(['a\r\nx-more: 1', 'a\nb', 'a\0', 'ä€'])(
   },
 );
 
+it('a large body goes over another connection where the server closed that of the request before', async () => {
+  await using server = await rawServer((socket) => {
+    socket.end('HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n');
+  });
+  await using http = client();
+  const opening = {method: 'POST', answerSize: 0, uploadSize: LARGE} as const;
+  const none = {kind: 'bytes', bytes: new Uint8Array()} as const;
+  expect((await http.send(large(server.url, {...opening, body: none}))).status).toBe(202);
+  const body = {kind: 'stream', length: LARGE, chunks: lent(randomBytes(LARGE), 1000)} as const;
+  expect((await http.send(large(server.url, {method: 'PUT', body}))).status).toBe(202);
+  expect(server.sockets).toHaveLength(2);
+});
+
+it.each([300 * 1024, 0])(
+  'a body of %i bytes in memory is sent again after a refusal, and to another place',
+  async (size) => {
+    const bytes = randomBytes(size);
+    const statuses = [503, 307, 202];
+    await using server = await startHttpServer((_request, response) => {
+      const status = statuses.shift() ?? 500;
+      response.writeHead(status, status === 307 ? {location: '/other'} : {}).end();
+    });
+    await using http = client({retry: {...ONCE, attempts: 2}});
+    const body = {kind: 'bytes', bytes} as const;
+    const request = {method: 'POST', body, answerSize: 0, uploadSize: LARGE} as const;
+    expect((await http.send(large(server.url, request))).status).toBe(202);
+    expect(server.requests.map(({target}) => target)).toEqual(['/', '/', '/other']);
+    for (const sent of server.requests) expect(sent.body.equals(bytes)).toBe(true);
+    expect(server.connections()).toBe(1);
+  },
+);
+
 describe('an idle connection', () => {
   beforeEach(() => {
     vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout', 'performance']});

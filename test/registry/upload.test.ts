@@ -71,11 +71,14 @@ describe('an upload', () => {
     await using rig = await startUploads(`${UPLOADS}1`, answer(202));
     const upload = await rig.repository.beginUpload(large, call);
     await upload.append(streamOf([Buffer.alloc(size)]), size, call);
+    await upload.commit(large, call);
     expect(rig.server.requests.map(({method, body}) => [method, body.length])).toEqual([
       ['POST', 0],
       ['PATCH', size],
+      ['PUT', 0],
     ]);
-    expect(rig.server.requests[0]?.headers['content-length']).toBe('0');
+    const lengths = rig.server.requests.map(({headers}) => headers['content-length']);
+    expect(lengths).toEqual(['0', String(size), '0']);
     expect(rig.server.connections()).toBe(1);
   });
 
