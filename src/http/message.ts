@@ -49,8 +49,8 @@ export interface HttpRequest {
   /** About how many bytes of an answer's body are expected. Large ones are read over connections of their own. */
   readonly answerSize?: number;
   /**
-   * Of how many bytes the upload is that this request opens or closes. Where they are large it goes over the connections
-   * that those go over, so that they find one open.
+   * Bytes of the upload that this request opens or closes. If they are large it goes over the same connections as they
+   * do, so that they find one open.
    */
   readonly uploadSize?: number;
   /** How long the server may take to answer once the body is sent, in ms. Default: the client's. */
