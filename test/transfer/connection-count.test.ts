@@ -58,6 +58,22 @@ describe('the number of connections', () => {
     },
   );
 
+  it.each([500, 600, 700, 800, 900])(
+    'does not take it for no help when the taker pauses after %i ms',
+    (pausesAt) => {
+      const count = new ConnectionCount(8, 0);
+      const ends = pausesAt + 500;
+      for (let now = 50; now < 5000; now += 50) {
+        // All buffers are full then, and nothing comes.
+        if (now > pausesAt && now < ends) continue;
+        const bytes = count.count * 20 * 50;
+        count.taken(bytes, now === ends ? 500 : 0, now);
+        count.arrived(bytes, now);
+      }
+      expect(count.count).toBe(8);
+    },
+  );
+
   it('goes back to one where the taker has enough to do with the first', () => {
     expect(
       watch(
