@@ -76,9 +76,9 @@ export class ConnectionCount {
   #judge(rate: number, isTakerBusy: boolean): void {
     // A taker that is busy with the first few needs no more of them, and most often no more than one.
     const helped = this.#before === undefined ? !isTakerBusy : rate >= this.#before.rate * WORTH;
-    // More cannot help while the taker pauses: that says nothing of them, and they are watched again.
-    if (!helped && this.#before && isTakerBusy) return;
     if (!helped) {
+      // More cannot help while the taker pauses: that says nothing of them, and they are watched again.
+      if (this.#before && isTakerBusy) return;
       this.#count = this.#before?.count ?? this.#least;
       this.#settled = true;
       return;

@@ -23,9 +23,9 @@ export function renderPage(
       `${rounds} rounds in turn${scale === 1 ? '' : `, at ${scale} of the full size`}, after a run that does not count and ` +
       'finds the memory; a peer without flags runs in the first round only. CPU is user and system time of the tool and all that it starts; others CPU is what the machine did beside ' +
       'it, which is the work of the registries and the lines; peak is the largest resident ' +
-      'size of one process; requests and bytes read are what the two registries logged. A limit is what no tool ' +
-      'can be faster than: two curls per blob or one for all tags, without any checking, the round trips and bytes over the connections, or the least ' +
-      'that the machine did beside any tool, on all its processors. In each workload a tool has a home ' +
+      'size of one process; requests and bytes read are what the two registries logged. A limit is there to ' +
+      'compare with: the round trips and bytes over the connections, the least that the machine did beside any tool, on all its ' +
+      'processors, or curls that check nothing, two per blob or one for all tags, which can be outdone as other tools can. In each workload a tool has a home ' +
       'folder of its own, new in the first round and the same in all.',
     facts.map((fact) => `- ${fact}`).join('\n'),
     ...results.map(renderWorkload),
