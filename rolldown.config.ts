@@ -32,7 +32,7 @@ const UNUSED = /undici\/lib\/(?:dispatcher\/client-h2\.js|web\/)/;
  * CommonJS cannot be shaken by a bundler.
  */
 function partsOfUndici(): Plugin {
-  const common = {Pool: 'dispatcher/pool.js', errors: 'core/errors.js'};
+  const common = {errors: 'core/errors.js'};
   const proxy = {ProxyAgent: 'dispatcher/proxy-agent.js'};
   const modules: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'undici-parts': common,

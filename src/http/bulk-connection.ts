@@ -1,6 +1,6 @@
 import type {Socket} from 'node:net';
 import {errors} from 'undici';
-import type {Dial} from './dial.ts';
+import {type Dial, untilReady} from './dial.ts';
 
 /**
  * Bytes of a read buffer, of which a connection has two: 72 connections, as many as there are blobs on their way
@@ -52,23 +52,12 @@ export class BulkConnection {
   static async open(dial: Dial, connectMs: number, signal: AbortSignal): Promise<BulkConnection> {
     signal.throwIfAborted();
     const connection = new BulkConnection(dial);
-    const socket = connection.#socket;
-    const {promise, resolve, reject} = Promise.withResolvers<void>();
-    const abort = (): void => reject(signal.reason);
-    const timer = setTimeout(() => reject(new errors.ConnectTimeoutError()), connectMs);
-    signal.addEventListener('abort', abort, {once: true});
-    socket.once(dial.ready, () => resolve());
-    socket.once('error', reject);
-    socket.once('close', () => reject(new errors.SocketError('other side closed')));
     try {
-      await promise;
+      await untilReady(connection.#socket, dial, connectMs, signal);
       return connection;
     } catch (error) {
       connection.destroy();
       throw error;
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', abort);
     }
   }
 
@@ -103,7 +92,7 @@ export class BulkConnection {
   }
 
   /** Resolves when the bytes are with the system, so that their memory can be used again. */
-  write(bytes: Uint8Array | string): Promise<void> {
+  write(bytes: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       // A connection that is destroyed calls back with an error that says nothing of why.
       const settle = (error?: Error | null): void =>

@@ -1,16 +1,13 @@
 import {errors} from 'undici';
 import {type BodyEnd, BulkBody} from './bulk-body.ts';
 import type {BulkConnection} from './bulk-connection.ts';
-import {HEAD_LIMIT, notHttp, parseResponseHead, type ResponseHead} from './response-head.ts';
+import {HeadReader} from './head-reader.ts';
+import {formatRequestHead, type RequestHead} from './request-head.ts';
+import type {ResponseHead} from './response-head.ts';
 import {within} from './within.ts';
 
 /** A request as it is written to a connection. */
-export interface BulkRequest {
-  readonly method: string;
-  /** Path and query. */
-  readonly target: string;
-  /** All of them, names and values as they are to be sent. */
-  readonly headers: Readonly<Record<string, string>>;
+export interface BulkRequest extends RequestHead {
   readonly body?: {
     readonly length: number;
     readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
@@ -98,7 +95,7 @@ class Sender {
   }
 
   async #send(): Promise<void> {
-    await this.#write(formatHead(this.#request));
+    await this.#write(Buffer.from(formatRequestHead(this.#request), 'latin1'));
     if (this.#request.body) await this.#sendBody(this.#request.body);
     this.isDone = true;
   }
@@ -114,44 +111,20 @@ class Sender {
     if (left !== 0) throw new errors.RequestContentLengthMismatchError();
   }
 
-  #write(bytes: Uint8Array | string): Promise<void> {
+  #write(bytes: Uint8Array): Promise<void> {
     return within(this.#request.idleMs, this.#connection.write(bytes), () =>
       this.#connection.destroy(new errors.HeadersTimeoutError()),
     );
   }
 }
 
-/** Reads up to the end of the head of the final answer; those before it (1xx) tell nothing that we need. */
 async function readHead(connection: BulkConnection, method: string): Promise<ResponseHead> {
-  let head = Buffer.alloc(0);
-  while (head.length < HEAD_LIMIT) {
+  const reader = new HeadReader(method);
+  for (;;) {
     const bytes = await connection.read();
     if (bytes === undefined) throw new errors.SocketError('other side closed');
-    const before = head.length;
-    head = Buffer.concat([head, bytes.subarray(0, HEAD_LIMIT)]);
-    const end = head.indexOf(END_OF_HEAD);
-    if (end < 0) continue;
-    connection.unread(bytes.byteLength - (end + END_OF_HEAD.length - before));
-    const parsed = parseResponseHead(head.toString('latin1', 0, end), method);
-    if (parsed.status === 101) throw notHttp('HPE_INVALID_CONSTANT', 'a switch of protocols');
-    if (parsed.status >= 200) return parsed;
-    head = Buffer.alloc(0);
+    const {head, used} = reader.take(bytes);
+    connection.unread(bytes.byteLength - used);
+    if (head !== undefined) return head;
   }
-  throw notHttp('HPE_HEADER_OVERFLOW', 'the head has no end');
-}
-
-/** What a field value must not contain, RFC 9110 §5.5: control characters but tab, and what is no single byte. */
-// oxlint-disable-next-line no-control-regex
-const NOT_IN_A_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
-const END_OF_HEAD = '\r\n\r\n';
-
-function formatHead({method, target, headers, body}: BulkRequest): string {
-  const lines = Object.entries(headers).map(([name, value]) => {
-    // A line end in a value would begin a header that nobody meant. Not `validateHeaderValue` of node:http: to import
-    // that module loads Node's own undici, for its WebSocket, which takes 30 ms.
-    if (NOT_IN_A_VALUE.test(value)) throw new errors.InvalidArgumentError(`invalid ${name} header`);
-    return `${name}: ${value}\r\n`;
-  });
-  const length = body ? `content-length: ${body.length}\r\n` : '';
-  return `${method} ${target} HTTP/1.1\r\n${lines.join('')}${length}\r\n`;
 }

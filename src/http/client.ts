@@ -137,11 +137,14 @@ export class HttpClient implements AsyncDisposable {
   }
 
   async #dispatch(request: HttpRequest): Promise<HttpAnswer> {
-    const {method, url, body, signal, readLimit} = request;
+    const {method, url, body, signal, readLimit, leadsTo = 0} = request;
     const channel = await this.#dispatchers.of(url.origin);
     const content = body && (await openBody(body, signal));
     try {
-      const data = await dispatch(request, content, channel, this.#dispatchers.timeouts);
+      const answering = dispatch(request, content, channel, this.#dispatchers.timeouts);
+      if (leadsTo > 0)
+        channel.dispatcher.expect?.(Math.min(leadsTo, this.throttle(url.origin).limit));
+      const data = await answering;
       const answer = new HttpAnswer(request, data);
       // Nothing to come: the caller need not care, and what is held of the request is let go.
       if (method === 'HEAD' || answer.length === 0) await answer.discard();

@@ -1,4 +1,5 @@
 import {connect, type OnReadOpts, type Socket} from 'node:net';
+import {errors} from 'undici';
 import {hostnameOf} from './origin.ts';
 
 /** The way to one origin. */
@@ -28,4 +29,38 @@ export function socketOptions(origin: string, onread: OnReadOpts) {
     keepAlive: true,
     onread,
   };
+}
+
+/**
+ * Resolves when requests can be sent.
+ * @param connectMs how long it may take, in ms
+ * @throws the errors of Node and undici, as `networkError` understands them; the signal's reason
+ */
+export async function untilReady(
+  socket: Socket,
+  {ready}: Dial,
+  connectMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const {promise, resolve, reject} = Promise.withResolvers<void>();
+  const abort = (): void => reject(signal?.reason as Error);
+  const timer = setTimeout(() => reject(new errors.ConnectTimeoutError()), connectMs);
+  signal?.addEventListener('abort', abort, {once: true});
+  socket.once(ready, () => resolve());
+  socket.once('error', reject);
+  socket.once('close', () => reject(closedByOther(socket)));
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+/** What breaks off when the other side ends a connection. */
+export function closedByOther({bytesRead, bytesWritten}: Socket): Error {
+  return Object.assign(new errors.SocketError('other side closed'), {
+    // Whether it ever said anything tells more of why.
+    socket: {bytesRead, bytesWritten},
+  });
 }

@@ -1,4 +1,3 @@
-import type {Readable} from 'node:stream';
 import type {AnswerData} from './answer.ts';
 import type {BulkRequest} from './bulk-exchange.ts';
 import type {Channel, Timeouts} from './dispatchers.ts';
@@ -33,18 +32,20 @@ export async function dispatch(
       idleMs: timeouts.bodyIdleMs,
     });
   }
-  const options = {
-    origin: url.origin,
-    path: target,
-    method,
-    headers: {...headers, ...(body && {'content-length': String(lengthOf(body))})},
-    // Undici takes any async iterable; its types name streams only.
-    body: (content === undefined ? null : kept(content)) as Readable | Uint8Array | null,
-    // Undici would close the connection after each HEAD, lest a body follows that should not be there.
-    reset: false,
-    headersTimeout: headersMs,
-  };
-  return await exchange(dispatcher, options, signal);
+  return await exchange(
+    dispatcher,
+    {
+      origin: url.origin,
+      path: target,
+      method,
+      headers,
+      body: content === undefined ? null : kept(content),
+      // Undici would close the connection after each HEAD, lest a body follows that should not be there.
+      reset: false,
+      headersTimeout: headersMs,
+    },
+    signal,
+  );
 }
 
 /** Whether a large body goes one way or the other, or does so before or after this. */
@@ -52,13 +53,19 @@ function isBulk({body, answerSize = 0, uploadSize = 0}: HttpRequest): boolean {
   return Math.max(answerSize, uploadSize, body ? lengthOf(body) : 0) > LARGE_BODY;
 }
 
-function headersOf({headers, originHeaders, authorization}: HttpRequest): Record<string, string> {
+const WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
+
+function headersOf(request: HttpRequest): Record<string, string> {
+  const {method, headers, originHeaders, authorization, body} = request;
+  // Where a body could be, its length is said to be 0 (RFC 9110, section 8.6).
+  const length = body ? lengthOf(body) : WITH_BODY.has(method) ? 0 : undefined;
   return {
     'accept-encoding': 'identity',
     'user-agent': 'transship',
     ...headers,
     ...originHeaders,
     ...(authorization === undefined ? {} : {authorization}),
+    ...(length === undefined ? {} : {'content-length': String(length)}),
   };
 }
 

@@ -1,8 +1,10 @@
-import {type Dispatcher, errors, Pool} from 'undici';
+import {errors} from 'undici';
 import {BulkConnections} from './bulk-connections.ts';
 import {type Dial, dialTcp} from './dial.ts';
 import type {SecureOptions} from './dial-tls.ts';
 import type {OriginSettings} from './origin.ts';
+import {OriginDispatcher} from './origin-dispatcher.ts';
+import type {SmallDispatcher} from './undici-exchange.ts';
 
 export interface Timeouts {
   /** To connect, in ms. */
@@ -21,13 +23,10 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
 
 /** Connections to one origin at most: as many as the throttle lets small requests be under way. */
 const CONNECTIONS = 64;
-/** Idle connections for small requests are kept so long, in ms, where the server names no time of its own. */
-const KEEP_ALIVE_MS = 20_000;
-
 /** The ways to one origin. */
 export interface Channel {
   /** For requests of any kind. */
-  readonly dispatcher: Dispatcher;
+  readonly dispatcher: SmallDispatcher;
   /** For large bodies and the requests around them; undefined: the way leads through a proxy. */
   readonly bulk: BulkConnections | undefined;
 }
@@ -70,31 +69,31 @@ export class Dispatchers {
   async #make(origin: string): Promise<Channel> {
     const {connectMs, headersMs, bodyIdleMs} = this.timeouts;
     const {secure, dial} = await this.#waysTo(origin);
-    const options = {
-      connections: CONNECTIONS,
-      pipelining: 1,
-      allowH2: false,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      headersTimeout: headersMs,
-      bodyTimeout: bodyIdleMs,
-    };
-    const connect = {...secure, timeout: connectMs};
     const proxy = this.#settings.proxyFor(origin);
     if (proxy !== undefined) {
-      const {ProxyAgent} = await import('./proxy-agent.ts');
+      const {proxyDispatcher} = await import('./proxy-agent.ts');
       // The connection to the proxy is made by `proxyTls`, whatever the proxy's scheme; `requestTls` goes through it.
-      const dispatcher = new ProxyAgent({
-        ...options,
+      const dispatcher = proxyDispatcher({
+        uri: proxy,
         // Large bodies take this way as well, and each may wait for a request that stands behind it.
         connections: null,
-        uri: proxy,
-        requestTls: connect,
+        pipelining: 1,
+        allowH2: false,
+        headersTimeout: headersMs,
+        bodyTimeout: bodyIdleMs,
+        requestTls: {...secure, timeout: connectMs},
         proxyTls: {timeout: connectMs, allowH2: false},
       });
       return {dispatcher, bulk: undefined};
     }
     return {
-      dispatcher: new Pool(origin, {...options, connect}),
+      dispatcher: new OriginDispatcher({
+        origin,
+        dial,
+        connections: CONNECTIONS,
+        connectMs,
+        bodyIdleMs,
+      }),
       bulk: new BulkConnections(dial, connectMs),
     };
   }

@@ -53,6 +53,11 @@ export interface HttpRequest {
    * do, so that they find one open.
    */
   readonly uploadSize?: number;
+  /**
+   * About how many requests are likely to follow the answer at once: connections for them are opened while it is under
+   * way. Default: none.
+   */
+  readonly leadsTo?: number | undefined;
   /** How long the server may take to answer once the body is sent, in ms. Default: the client's. */
   readonly headersTimeoutMs?: number;
   /** How much longer than that, in ms: for work that takes its time. */

@@ -1,2 +1,53 @@
 /** Loaded only where there is a proxy. */
-export {ProxyAgent} from 'undici';
+import {type Dispatcher, ProxyAgent} from 'undici';
+import type {Controller, Handler} from './exchange.ts';
+import type {SmallDispatcher} from './undici-exchange.ts';
+
+/** Sends requests through a proxy. */
+export function proxyDispatcher(options: ProxyAgent.Options): SmallDispatcher {
+  const agent = new ProxyAgent(options).compose(endingWhenFree);
+  return {
+    // Undici takes any async iterable; its types name streams only.
+    dispatch: (request, handler) =>
+      agent.dispatch(request as unknown as Dispatcher.DispatchOptions, handler),
+    destroy: () => agent.destroy(),
+  };
+}
+
+/**
+ * Tells the end of an answer when undici can use the connection again: it gives it free one turn of the event loop later
+ * (`onMessageComplete` in its lib/dispatcher/client-h1.js). A request that is begun at once would open another
+ * connection, which takes two round trips with the proxy's.
+ */
+function endingWhenFree(dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch {
+  return (options, handler) => dispatch(options, new LateEnd(handler));
+}
+
+class LateEnd implements Handler {
+  readonly #handler: Handler;
+
+  constructor(handler: Handler) {
+    this.#handler = handler;
+  }
+
+  onRequestStart(controller: Controller, context: unknown): void {
+    this.#handler.onRequestStart?.(controller, context);
+  }
+
+  onResponseStart(...args: Parameters<NonNullable<Handler['onResponseStart']>>): void {
+    this.#handler.onResponseStart?.(...args);
+  }
+
+  onResponseData(controller: Controller, piece: Buffer): void {
+    this.#handler.onResponseData?.(controller, piece);
+  }
+
+  onResponseEnd(...args: Parameters<NonNullable<Handler['onResponseEnd']>>): void {
+    // Undici's own immediate comes after the first of these, and before the second.
+    setImmediate(() => setImmediate(() => this.#handler.onResponseEnd?.(...args)));
+  }
+
+  onResponseError(controller: Controller, error: Error): void {
+    this.#handler.onResponseError?.(controller, error);
+  }
+}

@@ -1,9 +1,16 @@
-import type {Dispatcher} from 'undici';
 import type {AnswerData} from './answer.ts';
+import type {Controller, Handler} from './exchange.ts';
+import type {DispatchedRequest} from './origin-dispatcher.ts';
 import {PushedBody} from './pushed-body.ts';
 
-type Handler = Dispatcher.DispatchHandler;
-type Controller = Dispatcher.DispatchController;
+/** A dispatcher of undici's, or one that works by its contract. */
+export interface SmallDispatcher {
+  dispatch(request: DispatchedRequest, handler: Handler): boolean;
+  /** Opens connections for requests that are about to come, so that they need not wait for them. */
+  expect?(count: number): void;
+  /** Breaks what is still under way, and lets nothing begin. */
+  destroy(): Promise<void>;
+}
 
 /**
  * Sends one request by undici. Its own `request` makes a stream for each answer, which costs more than all the rest of
@@ -11,13 +18,13 @@ type Controller = Dispatcher.DispatchController;
  * @throws the errors of undici, as `networkError` understands them; what a request body throws; the signal's reason
  */
 export function exchange(
-  dispatcher: Dispatcher,
-  options: Dispatcher.DispatchOptions,
+  dispatcher: SmallDispatcher,
+  request: DispatchedRequest,
   signal: AbortSignal,
 ): Promise<AnswerData> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
-    dispatcher.dispatch(options, new AnswerHandler(signal, resolve, reject));
+    dispatcher.dispatch(request, new AnswerHandler(signal, resolve, reject));
   });
 }
 
@@ -61,7 +68,7 @@ class AnswerHandler implements Handler {
 
   onResponseEnd(): void {
     this.#signal.removeEventListener('abort', this.#abort);
-    afterRelease(() => this.#body?.end());
+    this.#body?.end();
   }
 
   onResponseError(_controller: Controller, error: Error): void {
@@ -77,14 +84,4 @@ class AnswerHandler implements Handler {
     this.#body?.end(reason);
     this.#controller?.abort(reason);
   };
-}
-
-/**
- * Runs it when undici can use the connection again, of which the answer's end was just told: it gives it free one turn
- * of the event loop later (`onMessageComplete` in its lib/dispatcher/client-h1.js). A request that is begun at once
- * would open another connection, which takes a round trip, or two with TLS.
- */
-function afterRelease(run: () => void): void {
-  // Undici's own immediate comes after the first of these, and before the second.
-  setImmediate(() => setImmediate(run));
 }

@@ -43,8 +43,9 @@ export interface RepositoryReader {
   /**
    * All tag names, page by page, as the place lists them: also names that no client can use (an empty one).
    * Undefined where there is no such repository.
+   * @param leadsTo about how many calls will follow at once, so that the place can make ready for them
    */
-  listTags(call: Call): Promise<readonly string[] | undefined>;
+  listTags(call: Call, leadsTo?: number): Promise<readonly string[] | undefined>;
   /** What a tag or digest points to, by the cheapest request; undefined: not there. */
   head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined>;
   /** The manifest, its bytes checked against the digest; undefined: not there. */

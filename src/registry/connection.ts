@@ -21,6 +21,7 @@ export interface RegistryRequest
       | 'readLimit'
       | 'answerSize'
       | 'uploadSize'
+      | 'leadsTo'
       | 'moreHeadersMs'
       | 'attemptsAt500'
     >,

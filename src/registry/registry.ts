@@ -101,8 +101,8 @@ export class RegistryRepository implements RepositoryWriter {
     this.mount = this.#uploads.mount;
   }
 
-  listTags(call: Call): Promise<readonly string[] | undefined> {
-    return listTags(this.#connection, this.#path, call);
+  listTags(call: Call, leadsTo?: number): Promise<readonly string[] | undefined> {
+    return listTags(this.#connection, this.#path, call, leadsTo);
   }
 
   head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
