@@ -1,6 +1,6 @@
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Redactor} from '../http/secrets.ts';
-import type {Heap} from './heap.ts';
+import type {Engine} from './engine.ts';
 import type {Processes} from '../apply/journal-lock.ts';
 
 /** Where text goes. */
@@ -25,7 +25,7 @@ export interface Io {
   readonly redactor: Redactor;
   readonly processes: Processes;
   /** Undefined: the process is not ours to tune. */
-  readonly heap?: Heap;
+  readonly engine?: Engine;
   /** When requests are sent again. Default: the HTTP client's. */
   readonly retry?: RetryPolicy;
   /** The first signal: finish what is under way. */

@@ -1,5 +1,5 @@
 import {describe, expect, it} from 'vitest';
-import {sizedBy} from '../../src/cli/heap.ts';
+import {sizedBy} from '../../src/cli/engine.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {RunEvent} from '../../src/model/event.ts';
 
