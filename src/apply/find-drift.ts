@@ -1,8 +1,8 @@
-import PQueue from 'p-queue';
 import type {Drift} from '../model/outcome.ts';
 import type {CopyStep} from '../model/plan.ts';
 import type {Call} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
+import {forEachAtOnce} from '../observe/for-each-at-once.ts';
 import {hasUntagged} from '../observe/listed-referrer.ts';
 import {observeDestinationTags} from '../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
@@ -25,13 +25,13 @@ export async function findDrift(
   call: Call,
 ): Promise<PlanState> {
   const {done, drift} = await compareDestination(steps, repositories, call);
-  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
-  const moved = await queue.addAll(
-    steps
-      .filter(({id}) => !done.has(id))
-      .map((step) => () => sourceDrift(step, repositories, call)),
-  );
-  return {done, drift: inOrder([...drift, ...moved.filter((one) => one !== undefined)])};
+  const moved: Drift[] = [];
+  const toDo = steps.filter(({id}) => !done.has(id));
+  await forEachAtOnce(toDo, OBSERVE_CONCURRENCY, async (step) => {
+    const one = await sourceDrift(step, repositories, call);
+    if (one !== undefined) moved.push(one);
+  });
+  return {done, drift: inOrder([...drift, ...moved])};
 }
 
 /** Compares the destination alone: what is as planned already, and what is neither that nor as it was. */
@@ -43,18 +43,15 @@ export async function compareDestination(
   const tags = await destinationTags(steps, repositories, call);
   const done = new Set<string>();
   const drift: Drift[] = [];
-  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
-  await queue.addAll(
-    steps.map((step) => async () => {
-      const actual = await atDestination(step, tags, repositories, call);
-      if (actual === step.digest) {
-        done.add(step.id);
-      } else if (step.tag !== undefined && actual !== step.replaces) {
-        const {to: repository, tag, replaces: planned} = step;
-        drift.push({side: 'destination', repository, tag, planned, actual});
-      }
-    }),
-  );
+  await forEachAtOnce(steps, OBSERVE_CONCURRENCY, async (step) => {
+    const actual = await atDestination(step, tags, repositories, call);
+    if (actual === step.digest) {
+      done.add(step.id);
+    } else if (step.tag !== undefined && actual !== step.replaces) {
+      const {to: repository, tag, replaces: planned} = step;
+      drift.push({side: 'destination', repository, tag, planned, actual});
+    }
+  });
   return {done, drift: inOrder(drift)};
 }
 

@@ -3,6 +3,7 @@ import type {Digest} from '../model/digest.ts';
 import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
+import {forEachAtOnce} from './for-each-at-once.ts';
 import type {DestinationInventory} from './inventory.ts';
 import {OBSERVE_CONCURRENCY} from './observe-source.ts';
 
@@ -38,16 +39,18 @@ export function beginTags(
 ): AskedTags {
   if (names === undefined) return undefined;
   const there = new Set(names);
-  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
-  const asked = new Map<Tag, Promise<Digest | undefined>>();
+  const asked = new Map<Tag, PromiseWithResolvers<Digest | undefined>>();
   for (const tag of wanted) {
     if (!there.has(tag)) continue;
-    const digest = queue.add(async () => (await destination.head(tag, call))?.digest);
+    const answer = Promise.withResolvers<Digest | undefined>();
     // It may fail before anybody waits for it.
-    digest.catch(() => undefined);
-    asked.set(tag, digest);
+    answer.promise.catch(() => undefined);
+    asked.set(tag, answer);
   }
-  return asked;
+  void forEachAtOnce(asked, OBSERVE_CONCURRENCY, async ([tag, {resolve, reject}]) => {
+    await destination.head(tag, call).then((found) => resolve(found?.digest), reject);
+  });
+  return new Map([...asked].map(([tag, {promise}]) => [tag, promise]));
 }
 
 /** @throws TransshipError the registry's refusals */

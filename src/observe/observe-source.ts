@@ -5,6 +5,7 @@ import type {Call, RepositoryReader} from '../model/port.ts';
 import {isTag, type Tag} from '../model/reference.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import type {ErrorData} from '../model/event.ts';
+import {forEachAtOnce} from './for-each-at-once.ts';
 import type {NotRead, SourceInventory, SourceRoot, Unreadable} from './inventory.ts';
 import {type KnownTags, ManifestReader} from './manifest-reader.ts';
 import {readConfigs} from './read-configs.ts';
@@ -100,22 +101,20 @@ async function readTags(
   question: SourceQuestion,
   call: Call,
 ): Promise<SourceRoot[]> {
-  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
+  const digests = new Map<Tag, Digest>();
   let done = 0;
-  const digests = await queue.addAll(
-    tags.map((tag) => async () => {
-      try {
-        return await reader.readRoot(tag, call);
-      } catch (error) {
-        unreadable.push({tag, error: asUnreadable(error)});
-        return undefined;
-      } finally {
-        question.progress((done += 1), tags.length);
-      }
-    }),
-  );
-  return tags.flatMap((tag, at) => {
-    const digest = digests[at];
+  await forEachAtOnce(tags, OBSERVE_CONCURRENCY, async (tag) => {
+    try {
+      const digest = await reader.readRoot(tag, call);
+      if (digest !== undefined) digests.set(tag, digest);
+    } catch (error) {
+      unreadable.push({tag, error: asUnreadable(error)});
+    } finally {
+      question.progress((done += 1), tags.length);
+    }
+  });
+  return tags.flatMap((tag) => {
+    const digest = digests.get(tag);
     // Deleted between the listing and now: it is simply not there.
     return digest === undefined ? [] : [{tag, digest, as: 'asked' as const}];
   });

@@ -1,0 +1,45 @@
+import {expect, it} from 'vitest';
+import {forEachAtOnce} from '../../src/observe/for-each-at-once.ts';
+
+const turn = () => new Promise((go) => setImmediate(go));
+
+/** Work that is under way until it is told to end. */
+function gates() {
+  const begun = new Map<number, PromiseWithResolvers<void>>();
+  const work = (item: number) => {
+    const gate = Promise.withResolvers<void>();
+    begun.set(item, gate);
+    return gate.promise;
+  };
+  return {begun, work};
+}
+
+it('begins as many as may be under way, in their order, and the next when one has ended', async () => {
+  const {begun, work} = gates();
+  const all = forEachAtOnce([1, 2, 3, 4], 2, work);
+  expect([...begun.keys()]).toEqual([1, 2]);
+  begun.get(2)?.resolve();
+  await turn();
+  expect([...begun.keys()]).toEqual([1, 2, 3]);
+  begun.get(1)?.resolve();
+  await turn();
+  begun.get(3)?.resolve();
+  begun.get(4)?.resolve();
+  await all;
+});
+
+it('begins no other when one has failed', async () => {
+  const {begun, work} = gates();
+  const all = forEachAtOnce([1, 2, 3, 4], 2, work);
+  begun.get(1)?.reject(new Error('no'));
+  await expect(all).rejects.toThrow('no');
+  begun.get(2)?.resolve();
+  await turn();
+  expect([...begun.keys()]).toEqual([1, 2]);
+});
+
+it('is over at once where there is nothing', async () => {
+  const {begun, work} = gates();
+  await forEachAtOnce([], 2, work);
+  expect(begun.size).toBe(0);
+});
