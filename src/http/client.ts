@@ -120,10 +120,11 @@ export class HttpClient implements AsyncDisposable {
   }
 
   async #sendOnce(request: HttpRequest): Promise<HttpAnswer> {
-    const throttle = this.throttle(request.url.origin);
+    const {origin} = request.url;
+    const throttle = this.throttle(origin);
     try {
       const answer = await throttle.run(request.lane ?? 'small', request, () =>
-        this.#dispatch(request),
+        this.#dispatch(request, origin),
       );
       if (answer.status !== 429 && answer.status !== 503) throttle.succeeded();
       else throttle.overloaded(holdFor(answer));
@@ -136,14 +137,13 @@ export class HttpClient implements AsyncDisposable {
     }
   }
 
-  async #dispatch(request: HttpRequest): Promise<HttpAnswer> {
-    const {method, url, body, signal, readLimit, leadsTo = 0} = request;
-    const channel = await this.#dispatchers.of(url.origin);
+  async #dispatch(request: HttpRequest, origin: string): Promise<HttpAnswer> {
+    const {method, body, signal, readLimit, leadsTo = 0} = request;
+    const channel = await this.#dispatchers.of(origin);
     const content = body && (await openBody(body, signal));
     try {
-      const answering = dispatch(request, content, channel, this.#dispatchers.timeouts);
-      if (leadsTo > 0)
-        channel.dispatcher.expect?.(Math.min(leadsTo, this.throttle(url.origin).limit));
+      const answering = dispatch({request, origin, content}, channel, this.#dispatchers.timeouts);
+      if (leadsTo > 0) channel.dispatcher.expect?.(Math.min(leadsTo, this.throttle(origin).limit));
       const data = await answering;
       const answer = new HttpAnswer(request, data);
       // Nothing to come: the caller need not care, and what is held of the request is let go.
@@ -153,6 +153,8 @@ export class HttpClient implements AsyncDisposable {
     } catch (thrown) {
       if (content) release(content);
       throw thrown;
+    } finally {
+      if (leadsTo > 0) channel.dispatcher.expect?.(0);
     }
   }
 }

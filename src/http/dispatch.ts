@@ -7,13 +7,19 @@ import {exchange} from './undici-exchange.ts';
 /** A request's body, opened. */
 export type Content = Uint8Array | AsyncIterable<Uint8Array>;
 
+interface Outgoing {
+  readonly request: HttpRequest;
+  /** Of its URL, which takes time to make it. */
+  readonly origin: string;
+  readonly content: Content | undefined;
+}
+
 /**
  * Sends a request once, over the connections that fit its bodies.
  * @throws the errors of Node and undici, as `networkError` understands them; what the body throws
  */
 export async function dispatch(
-  request: HttpRequest,
-  content: Content | undefined,
+  {request, origin, content}: Outgoing,
   {dispatcher, bulk}: Channel,
   timeouts: Timeouts,
 ): Promise<AnswerData> {
@@ -35,7 +41,7 @@ export async function dispatch(
   return await exchange(
     dispatcher,
     {
-      origin: url.origin,
+      origin,
       path: target,
       method,
       headers,

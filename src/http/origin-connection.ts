@@ -86,12 +86,15 @@ export class OriginConnection implements Line {
     this.#isSent = body === undefined || body instanceof Uint8Array;
     exchange.comesOver(this);
     this.#watch.start(headersMs, () => this.destroy(new errors.HeadersTimeoutError()));
+    if (!(body instanceof Uint8Array)) {
+      this.#socket.write(head, 'latin1');
+      if (body !== undefined) void this.#sendPieces(body, length, exchange);
+      return;
+    }
     this.#socket.cork();
     this.#socket.write(head, 'latin1');
-    if (body instanceof Uint8Array) this.#socket.write(body);
+    this.#socket.write(body);
     this.#socket.uncork();
-    if (body !== undefined && !(body instanceof Uint8Array))
-      void this.#sendPieces(body, length, exchange);
   }
 
   pause(): void {
@@ -108,7 +111,7 @@ export class OriginConnection implements Line {
   destroy(error: Error = new errors.SocketError('the connection was closed on this side')): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#watch.stop();
+    this.#watch.end();
     this.#socket.destroy();
     const exchange = this.#exchange;
     this.#exchange = undefined;

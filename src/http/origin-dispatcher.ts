@@ -30,6 +30,9 @@ export interface OriginDispatcherOptions {
   readonly bodyIdleMs: number;
 }
 
+/** An origin that answers within so many ms is near: connections are opened there as fast as they are needed. */
+const NEAR_MS = 5;
+
 interface Waiting {
   readonly exchange: Exchange;
   readonly outgoing: Outgoing;
@@ -48,6 +51,7 @@ export class OriginDispatcher implements ConnectionOwner {
   readonly #idle: OriginConnection[] = [];
   readonly #waiting: Waiting[] = [];
   #dialing = 0;
+  #expecting: NodeJS.Timeout | undefined;
   /** Connections that are about to be needed. */
   #expected = 0;
   #isDestroyed = false;
@@ -76,15 +80,20 @@ export class OriginDispatcher implements ConnectionOwner {
     return true;
   }
 
-  /** Opens connections for requests that are about to come, so that they need not wait for them. */
+  /** As `SmallDispatcher` has it. */
   expect(count: number): void {
-    this.#expected = count;
-    this.#dialMissing();
+    clearTimeout(this.#expecting);
+    if (count === 0) return;
+    this.#expecting = setTimeout(() => {
+      this.#expected = count;
+      this.#dialMissing();
+    }, NEAR_MS);
   }
 
   /** Breaks what is still under way, and lets nothing begin. */
   destroy(): Promise<void> {
     this.#isDestroyed = true;
+    this.expect(0);
     const error = new errors.ClientDestroyedError();
     for (const {exchange} of this.#waiting.splice(0)) exchange.fail(error);
     for (const connection of this.#open) connection.destroy(error);

@@ -19,7 +19,9 @@ export type BodyFraming =
 export const HEAD_LIMIT = 64 * 1024;
 
 const STATUS_LINE = /^HTTP\/1\.([01]) (\d{3})(?: |$)/;
-const HEADER_LINE = /^([\w!#$%&'*+.^`|~-]+):[ \t]*(.*?)[ \t]*$/;
+/** The name of a header (RFC 9110, section 5.6.2). */
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
+const OUTER_BLANKS = /^[ \t]+|[ \t]+$/g;
 
 /**
  * Reads the head of an HTTP/1.1 answer.
@@ -48,9 +50,11 @@ function readHeaders(lines: readonly string[]): Record<string, string | string[]
   // Without a prototype: a header may have any name.
   const headers = Object.create(null) as Record<string, string | string[]>;
   for (const line of lines) {
-    const [, name, value = ''] = HEADER_LINE.exec(line) ?? [];
-    if (name === undefined) throw notHttp('HPE_INVALID_HEADER_TOKEN', 'a header has no name');
+    const colon = line.indexOf(':');
+    const name = line.slice(0, Math.max(colon, 0));
+    if (!TOKEN.test(name)) throw notHttp('HPE_INVALID_HEADER_TOKEN', 'a header has no name');
     const key = name.toLowerCase();
+    const value = line.slice(colon + 1).replace(OUTER_BLANKS, '');
     const before = headers[key];
     headers[key] = before === undefined ? value : [before, value].flat();
   }

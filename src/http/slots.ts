@@ -1,5 +1,6 @@
 import {interrupted} from '../model/interrupted.ts';
 import type {Call} from '../model/port.ts';
+import {onAbort} from './on-abort.ts';
 
 interface Waiter {
   enter(): void;
@@ -66,13 +67,14 @@ export class Slots {
       const waiter = {enter: () => end(resolve), reconsider};
       const end = (settle: () => void): void => {
         this.#waiting.delete(waiter);
-        signal.removeEventListener('abort', abort);
-        stopping?.removeEventListener('abort', reconsider);
+        forgetSignal();
+        forgetStopping?.();
         settle();
       };
       this.#waiting.add(waiter);
-      signal.addEventListener('abort', abort);
-      stopping?.addEventListener('abort', reconsider);
+      const forgetSignal = onAbort(signal, abort);
+      const forgetStopping =
+        stopping?.aborted === false ? onAbort(stopping, reconsider) : undefined;
       reconsider();
     });
   }

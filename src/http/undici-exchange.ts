@@ -1,12 +1,16 @@
 import type {AnswerData} from './answer.ts';
 import type {Controller, Handler} from './exchange.ts';
 import type {DispatchedRequest} from './origin-dispatcher.ts';
+import {onAbort} from './on-abort.ts';
 import {PushedBody} from './pushed-body.ts';
 
 /** A dispatcher of undici's, or one that works by its contract. */
 export interface SmallDispatcher {
   dispatch(request: DispatchedRequest, handler: Handler): boolean;
-  /** Opens connections for requests that are about to come, so that they need not wait for them. */
+  /**
+   * So many requests are about to come, when an answer has come: where that takes time, connections for them are opened
+   * meanwhile. 0: it has come, or never will.
+   */
   expect?(count: number): void;
   /** Breaks what is still under way, and lets nothing begin. */
   destroy(): Promise<void>;
@@ -32,6 +36,7 @@ class AnswerHandler implements Handler {
   readonly #signal: AbortSignal;
   readonly #answered: (data: AnswerData) => void;
   readonly #failed: (reason: Error) => void;
+  readonly #forget: () => void;
   #controller: Controller | undefined;
   #body: PushedBody | undefined;
 
@@ -43,7 +48,7 @@ class AnswerHandler implements Handler {
     this.#signal = signal;
     this.#answered = answered;
     this.#failed = failed;
-    signal.addEventListener('abort', this.#abort, {once: true});
+    this.#forget = onAbort(signal, () => this.#abort());
   }
 
   onRequestStart(controller: Controller): void {
@@ -67,21 +72,21 @@ class AnswerHandler implements Handler {
   }
 
   onResponseEnd(): void {
-    this.#signal.removeEventListener('abort', this.#abort);
+    this.#forget();
     this.#body?.end();
   }
 
   onResponseError(_controller: Controller, error: Error): void {
-    this.#signal.removeEventListener('abort', this.#abort);
+    this.#forget();
     this.#failed(error);
     this.#body?.end(error);
   }
 
   /** A request that is still in undici's queue ends at once, too; undici closes the connection that it would have used. */
-  readonly #abort = (): void => {
+  #abort(): void {
     const reason = this.#signal.reason as Error;
     this.#failed(reason);
     this.#body?.end(reason);
     this.#controller?.abort(reason);
-  };
+  }
 }

@@ -1,20 +1,51 @@
-/** Tells where nothing has moved for too long. One thing is watched at a time. */
+/**
+ * Tells where nothing has moved for too long. One thing is watched at a time. One timer serves many: to make and to clear
+ * one for each request costs more than to look at the clock.
+ */
 export class Watch {
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer strikes, in ms of the monotonic clock; it may be too early, and is set again then. */
+  #strikes = Infinity;
+  #watched: {readonly ms: number; readonly late: () => void; until: number} | undefined;
 
   /** @param late called once, after so many ms without a `touch` */
   start(ms: number, late: () => void): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(late, ms);
+    const now = performance.now();
+    this.#watched = {ms, late, until: now + ms};
+    if (this.#strikes > this.#watched.until) this.#set(now, ms);
   }
 
   /** Something moved. */
   touch(): void {
-    this.#timer?.refresh();
+    if (this.#watched) this.#watched.until = performance.now() + this.#watched.ms;
   }
 
   stop(): void {
+    this.#watched = undefined;
+  }
+
+  /** Stops for good. */
+  end(): void {
+    this.stop();
     clearTimeout(this.#timer);
-    this.#timer = undefined;
+  }
+
+  #set(now: number, ms: number): void {
+    clearTimeout(this.#timer);
+    this.#strikes = now + ms;
+    this.#timer = setTimeout(() => this.#look(), ms);
+  }
+
+  #look(): void {
+    this.#strikes = Infinity;
+    const watched = this.#watched;
+    if (watched === undefined) return;
+    const now = performance.now();
+    if (now < watched.until) {
+      this.#set(now, watched.until - now);
+      return;
+    }
+    this.#watched = undefined;
+    watched.late();
   }
 }

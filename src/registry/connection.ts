@@ -80,9 +80,10 @@ export class Connection {
     endpoint: URL,
     {target, path, scopes, ...rest}: RegistryRequest,
   ): Promise<HttpAnswer> {
-    const url = typeof target === 'string' ? new URL(target, endpoint) : target;
+    const isBelow = typeof target === 'string';
+    const url = isBelow ? new URL(target, endpoint) : target;
     const request: HttpRequest = {...rest, url, side: this.side};
-    if (url.origin !== endpoint.origin) return this.#options.http.send(request);
+    if (!isBelow && url.origin !== endpoint.origin) return this.#options.http.send(request);
     return this.#authenticator.send(request, {path, scopes});
   }
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {BodyDecoder} from '../../src/http/body-decoder.ts';
 import {HeadReader} from '../../src/http/head-reader.ts';
@@ -9,6 +9,10 @@ function piecesOf(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   const ends = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
   return [...ends, bytes.length].map((end, at) => bytes.subarray(at === 0 ? 0 : ends[at - 1], end));
 }
+
+/** The bytes as a piece of a chunked body. */
+const chunk = (bytes: Buffer) =>
+  Buffer.concat([Buffer.from(`${bytes.length.toString(16)};a=b\r\n`), bytes, Buffer.from('\r\n')]);
 
 /** What a body decoder makes of pieces: the content, and what it leaves of them. */
 function decode(framing: BodyFraming, pieces: readonly Buffer[]) {
@@ -43,12 +47,6 @@ describe('BodyDecoder', () => {
   });
 
   it('finds a chunked body, however it comes', () => {
-    const chunk = (bytes: Buffer) =>
-      Buffer.concat([
-        Buffer.from(`${bytes.length.toString(16)};a=b\r\n`),
-        bytes,
-        Buffer.from('\r\n'),
-      ]);
     fc.assert(
       fc.property(
         fc.array(bytesArbitrary.filter(({length}) => length > 0)),
