@@ -7,8 +7,8 @@ import {parsePlatform} from '../model/platform.ts';
 import type {Call} from '../model/port.ts';
 import {observeRoute} from '../observe/observe-route.ts';
 import {attachmentSubject} from '../plan/attachment.ts';
-import {makeCopyPlan} from '../plan/copy-plan.ts';
 import {selectTags} from '../plan/filters.ts';
+import {whileAsking} from './while-asking.ts';
 import type {CopyWish} from './copy-wish.ts';
 
 /** A plan, with the manifests that were read for it, so that applying it at once need not read them again. */
@@ -16,6 +16,8 @@ export interface MadePlan {
   readonly plan: CopyPlan;
   readonly observed: ReadonlyMap<Digest, Manifest>;
 }
+
+const loadPlanner = () => import('../plan/copy-plan.ts');
 
 /** Observes both sides, then decides. Nothing is written anywhere. */
 export async function makePlan(
@@ -35,7 +37,7 @@ export async function makePlan(
     filters.newerThan !== undefined ||
     (filters.platforms?.length ?? 0) > 0;
   const what = source.repository;
-  const route = await observeRoute(
+  const observing = observeRoute(
     {
       source: repositories.source(what),
       destination: repositories.destination(destination.repository),
@@ -49,6 +51,7 @@ export async function makePlan(
     },
     call,
   );
+  const [route, {makeCopyPlan}] = await Promise.all([observing, whileAsking(loadPlanner)]);
   const plan = makeCopyPlan({wish, routes: [{...route, single}]});
   return {plan, observed: route.source.manifests};
 }

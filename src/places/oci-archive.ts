@@ -14,7 +14,6 @@ import type {
   Upload,
 } from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import {packLayout, unpackLayout} from './archive-file.ts';
 import {OciLayout} from './oci-layout.ts';
 
 /**
@@ -85,6 +84,7 @@ export class OciArchive implements RepositoryWriter {
   async pack(call: Call): Promise<void> {
     if (!this.#writes || this.#opened === undefined) return;
     const {directory} = await this.#opened;
+    const {packLayout} = await archiveFile();
     await packLayout(directory, this.#file, call.signal);
     await rm(directory, {recursive: true, force: true});
     this.#opened = undefined;
@@ -109,11 +109,15 @@ export class OciArchive implements RepositoryWriter {
     // What an earlier run left is newer than the file it was made from.
     const isNew = !this.#writes || !(await isThere(directory));
     if (isNew && (!this.#writes || (await isThere(this.#file)))) {
+      const {unpackLayout} = await archiveFile();
       await unpackLayout(this.#file, directory, signal);
     }
     return {layout: new OciLayout(directory), directory};
   }
 }
+
+/** Loaded only where there is an archive, with the library that reads it. */
+const archiveFile = () => import('./archive-file.ts');
 
 function isThere(path: string): Promise<boolean> {
   return stat(path).then(

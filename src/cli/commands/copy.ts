@@ -1,5 +1,5 @@
 import type {Command} from 'commander';
-import {renderRun, type OutcomeFormat} from '../../report/outcome.ts';
+import type {OutcomeFormat} from '../../report/outcome.ts';
 import {readCopyWish} from '../copy-wish.ts';
 import type {Io} from '../io.ts';
 import {makePlan} from '../make-plan.ts';
@@ -14,8 +14,8 @@ import {
   wishFilters,
 } from '../options.ts';
 import {reportWarnings} from '../report-warnings.ts';
-import {RUN_EXIT, runPlan} from '../run-plan.ts';
 import {withSession} from '../session.ts';
+import {whileAsking} from '../while-asking.ts';
 
 type Flags = HostFlags & FilterFlags & RunFlags & {readonly format: OutcomeFormat};
 
@@ -46,17 +46,18 @@ Examples:
     'markdown',
   ]).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
-    const result = await withSession(io, flags, async (session) => {
-      const {plan, observed} = await makePlan(
-        wish,
-        session.registries,
-        session.report,
-        session.reading,
-      );
-      reportWarnings(plan, session.report);
-      return {plan, run: await runPlan(plan, {kind: 'made', observed}, flags, io, session)};
+    const {text, exitCode} = await withSession(io, flags, async (session) => {
+      const {registries, report, reading} = session;
+      const [{plan, observed}, {runPlan, RUN_EXIT}, {renderRun}] = await Promise.all([
+        makePlan(wish, registries, report, reading),
+        whileAsking(() => import('../run-plan.ts')),
+        whileAsking(() => import('../../report/outcome.ts')),
+      ]);
+      reportWarnings(plan, report);
+      const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);
+      return {text: renderRun(run, plan, flags.format), exitCode: RUN_EXIT[run.result]};
     });
-    io.stdout.write(renderRun(result.run, result.plan, flags.format));
-    done(RUN_EXIT[result.run.result]);
+    io.stdout.write(text);
+    done(exitCode);
   });
 }
