@@ -1,12 +1,14 @@
 import {writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
 import {describeMachine, findTool, type FoundTool} from './circumstances.ts';
 import type {Measurement} from './measurement.ts';
 import {type Options, readOptions, USAGE} from './options.ts';
 import {renderPage} from './report.ts';
 import {runWorkload} from './run-workload.ts';
 import {PEERS} from './peers.ts';
+import {folderInMemory} from './storage.ts';
 import {transship} from './transship.ts';
-import {scaled, WORKLOADS} from './workloads.ts';
+import {scaled, type Workload, WORKLOADS} from './workloads.ts';
 
 /** Measures transship beside other tools: the same work, the same registries, in turn. */
 
@@ -33,18 +35,28 @@ async function findTools({
   return found;
 }
 
+/** All that the run writes goes where the system's temporary files go: the registries' images above all. */
+async function chooseStorage({storage}: Options, workloads: readonly Workload[]): Promise<void> {
+  const folder = storage ?? (await folderInMemory(workloads));
+  if (folder === undefined) say(`no room in memory: the disk at ${tmpdir()} is measured as well`);
+  else process.env['TMPDIR'] = folder;
+}
+
 async function run(options: Options): Promise<void> {
   const {rounds, only, best, scale, out} = options;
+  const workloads = WORKLOADS.filter(({id}) => only === undefined || only.includes(id)).map(
+    (workload) => scaled(workload, scale),
+  );
+  await chooseStorage(options, workloads);
   const tools = await findTools(options);
   const facts = await describeMachine(tools);
   const variants = tools
     .flatMap(({tool}) => tool.variants)
     .filter(({kind}) => !best || kind !== 'usual');
   const results: (readonly Measurement[])[] = [];
-  for (const workload of WORKLOADS) {
-    if (only !== undefined && !only.includes(workload.id)) continue;
+  for (const workload of workloads) {
     say(`${workload.id}: ${workload.title}`);
-    results.push(await runWorkload(scaled(workload, scale), variants, rounds, say));
+    results.push(await runWorkload(workload, variants, rounds, say));
     // After each, so that a run that is ended early is not for nothing.
     if (out !== undefined) await writeFile(out, renderPage({facts, rounds, scale}, results));
   }

@@ -14,6 +14,8 @@ export interface Options {
   readonly best: boolean;
   /** Of the sizes and of the number of tags. */
   readonly scale: number;
+  /** The folder for all that is written; undefined: one in memory, if there is one with room enough. */
+  readonly storage: string | undefined;
   /** Where the page is kept besides stdout. */
   readonly out: string | undefined;
   /** Built programs of transship: its `cli/main.cjs`, and those of other versions to compare with. */
@@ -22,6 +24,7 @@ export interface Options {
 
 export const USAGE = `node test/bench/main.ts [--rounds 3] [--only A,B] [--tools transship,crane] [--scale 0.1]
   [--best]             no peers without flags: quicker
+  [--storage DIR]      where the registries keep their images, instead of memory (/dev/shm)
   [--out FILE]         keep the page there as well
   [--transship FILE]   the cli/main.cjs to measure, instead of the one in dist (repeatable, to compare builds)
 `;
@@ -36,6 +39,7 @@ export function readOptions(args: readonly string[]): Options {
       tools: {type: 'string'},
       best: {type: 'boolean', default: false},
       scale: {type: 'string', default: '1'},
+      storage: {type: 'string'},
       out: {type: 'string'},
       transship: {type: 'string', multiple: true, default: [BUILT]},
     },
@@ -46,6 +50,7 @@ export function readOptions(args: readonly string[]): Options {
     tools: values.tools?.split(','),
     best: values.best,
     scale: positive('--scale', values.scale),
+    storage: values.storage,
     out: values.out,
     transship: values.transship,
   };
