@@ -28,8 +28,8 @@ export default defineConfig({
 const UNUSED = /undici\/lib\/(?:dispatcher\/client-h2\.js|web\/)/;
 
 /**
- * What http/ uses of undici, without its fetch, WebSocket, cache and mocks: a quarter of what would have to be loaded.
- * CommonJS cannot be shaken by a bundler.
+ * What http/ uses of undici, which is little where there is no proxy: CommonJS cannot be shaken by a bundler, and would be
+ * loaded as a whole.
  */
 function partsOfUndici(): Plugin {
   const common = {errors: 'core/errors.js'};
