@@ -59,7 +59,7 @@ export class BodyDecoder {
 
   #read(line: string): void {
     if (this.#next === 'size') {
-      const size = /^[\da-f]{1,12}(?=$|[;\s])/i.exec(line)?.[0];
+      const size = /^0*([\da-f]{1,12})(?=$|[;\s])/i.exec(line)?.[1];
       if (size === undefined) throw badPiece();
       this.#left = Number.parseInt(size, 16);
       this.#next = this.#left === 0 ? 'trailer' : 'end of a piece';

@@ -1,5 +1,6 @@
 import {connect, type OnReadOpts, type Socket} from 'node:net';
 import {errors} from 'undici';
+import {onAbort} from './on-abort.ts';
 import {hostnameOf} from './origin.ts';
 
 /** The way to one origin. */
@@ -40,20 +41,20 @@ export async function untilReady(
   socket: Socket,
   {ready}: Dial,
   connectMs: number,
-  signal?: AbortSignal,
+  signal: AbortSignal,
 ): Promise<void> {
   const {promise, resolve, reject} = Promise.withResolvers<void>();
-  const abort = (): void => reject(signal?.reason as Error);
+  signal.throwIfAborted();
+  const closed = (): void => reject(closedByOther(socket));
   const timer = setTimeout(() => reject(new errors.ConnectTimeoutError()), connectMs);
-  signal?.addEventListener('abort', abort, {once: true});
-  socket.once(ready, () => resolve());
-  socket.once('error', reject);
-  socket.once('close', () => reject(closedByOther(socket)));
+  const forget = onAbort(signal, () => reject(signal.reason as Error));
+  socket.once(ready, resolve).once('error', reject).once('close', closed);
   try {
     await promise;
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', abort);
+    forget();
+    socket.off(ready, resolve).off('error', reject).off('close', closed);
   }
 }
 

@@ -2,7 +2,7 @@ import type {AnswerData} from './answer.ts';
 import type {BulkRequest} from './bulk-exchange.ts';
 import type {Channel, Timeouts} from './dispatchers.ts';
 import {type HttpBody, type HttpRequest, LARGE_BODY} from './message.ts';
-import {exchange} from './undici-exchange.ts';
+import {answerTo} from './answer-handler.ts';
 
 /** A request's body, opened. */
 export type Content = Uint8Array | AsyncIterable<Uint8Array>;
@@ -38,14 +38,14 @@ export async function dispatch(
       idleMs: timeouts.bodyIdleMs,
     });
   }
-  return await exchange(
+  return await answerTo(
     dispatcher,
     {
       origin,
       path: target,
       method,
       headers,
-      body: content === undefined ? null : kept(content),
+      body: content ?? null,
       // Undici would close the connection after each HEAD, lest a body follows that should not be there.
       reset: false,
       headersTimeout: headersMs,
@@ -82,15 +82,4 @@ function lengthOf(body: HttpBody): number {
 function chunksOf(content: Content): Exclude<BulkRequest['body'], undefined>['chunks'] {
   if (!(content instanceof Uint8Array)) return content;
   return content.byteLength > 0 ? [content] : [];
-}
-
-/** Undici may ask for a piece while the one before is still in a socket's queue, and pieces may be borrowed. */
-function kept(content: Content): Content {
-  return content instanceof Uint8Array ? content : copies(content);
-}
-
-async function* copies(
-  chunks: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const chunk of chunks) yield Buffer.from(chunk);
 }

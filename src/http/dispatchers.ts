@@ -3,8 +3,9 @@ import {BulkConnections} from './bulk-connections.ts';
 import {type Dial, dialTcp} from './dial.ts';
 import type {SecureOptions} from './dial-tls.ts';
 import type {OriginSettings} from './origin.ts';
+import {KEEP_ALIVE_MS} from './origin-connection.ts';
 import {OriginDispatcher} from './origin-dispatcher.ts';
-import type {SmallDispatcher} from './undici-exchange.ts';
+import type {SmallDispatcher} from './answer-handler.ts';
 
 export interface Timeouts {
   /** To connect, in ms. */
@@ -78,6 +79,7 @@ export class Dispatchers {
         // Large bodies take this way as well, and each may wait for a request that stands behind it.
         connections: null,
         pipelining: 1,
+        keepAliveTimeout: KEEP_ALIVE_MS,
         allowH2: false,
         headersTimeout: headersMs,
         bodyTimeout: bodyIdleMs,

@@ -75,7 +75,8 @@ export class Exchange implements Controller {
       this.#decoder = new BodyDecoder(found.head.body);
       this.#handler.onResponseStart?.(this, found.head.status, found.head.headers);
     }
-    while (used < bytes.byteLength && !this.#decoder.isOver) {
+    // A handler may have had enough of it.
+    while (used < bytes.byteLength && !this.#decoder.isOver && !this.aborted) {
       const {content, used: more} = this.#decoder.take(bytes.subarray(used));
       used += more;
       // Copied, as the connection reads on into the same memory.

@@ -8,15 +8,15 @@ import {Watch} from './watch.ts';
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** An idle connection is kept so long, in ms, where the server names no time of its own. */
-const KEEP_ALIVE_MS = 20_000;
+export const KEEP_ALIVE_MS = 20_000;
 
 /** Where the server names a time after which it closes idle connections, ours end so much earlier, in ms. */
 const MARGIN_MS = 1000;
 
 /** Whom a connection tells what becomes of it. */
 export interface ConnectionOwner {
-  /** It can take a request. */
-  freed(connection: OriginConnection): void;
+  /** An answer has ended; it may be that it can take another request. */
+  answered(connection: OriginConnection): void;
   /** It is of no more use. */
   closed(connection: OriginConnection): void;
 }
@@ -44,8 +44,10 @@ export class OriginConnection implements Line {
   readonly #watch = new Watch();
   /** What is under way. */
   #exchange: Exchange | undefined;
+  #headersMs = 0;
   #idleMs = 0;
   #isSent = false;
+  #hasAnswered = false;
   #isClosed = false;
 
   private constructor(dial: Dial, owner: ConnectionOwner) {
@@ -61,16 +63,19 @@ export class OriginConnection implements Line {
 
   /**
    * @param connectMs how long it may take, in ms
-   * @throws the errors of Node and undici, as `networkError` understands them
+   * @throws the errors of Node and undici, as `networkError` understands them; the signal's reason
    */
   static async open(
     dial: Dial,
     connectMs: number,
     owner: ConnectionOwner,
+    signal: AbortSignal,
   ): Promise<OriginConnection> {
     const connection = new OriginConnection(dial, owner);
     try {
-      await untilReady(connection.#socket, dial, connectMs);
+      await untilReady(connection.#socket, dial, connectMs, signal);
+      // It may have been closed since.
+      if (connection.isClosed) throw closedByOther(connection.#socket);
     } catch (error) {
       connection.destroy();
       throw error;
@@ -79,13 +84,18 @@ export class OriginConnection implements Line {
     return connection;
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Sends a request and reads its answer; nothing else may be under way. */
   send({head, body, length, headersMs, idleMs}: Outgoing, exchange: Exchange): void {
     this.#exchange = exchange;
+    this.#headersMs = headersMs;
     this.#idleMs = idleMs;
     this.#isSent = body === undefined || body instanceof Uint8Array;
     exchange.comesOver(this);
-    this.#watch.start(headersMs, () => this.destroy(new errors.HeadersTimeoutError()));
+    this.#watchHead();
     if (!(body instanceof Uint8Array)) {
       this.#socket.write(head, 'latin1');
       if (body !== undefined) void this.#sendPieces(body, length, exchange);
@@ -128,10 +138,12 @@ export class OriginConnection implements Line {
     }
     try {
       const used = exchange.take(bytes);
+      // The handler may have broken it off.
+      if (this.#exchange !== exchange) return true;
       if (exchange.isOver) this.#finish(exchange, used === bytes.byteLength);
       else if (exchange.head !== undefined && !exchange.paused) this.#watchBody();
     } catch (error) {
-      this.destroy(error as Error);
+      this.destroy(exchange.head === undefined ? this.#unasked(error) : (error as Error));
     }
     return this.#exchange?.paused !== true;
   }
@@ -142,11 +154,12 @@ export class OriginConnection implements Line {
     this.#watch.stop();
     // Nobody asks for more of an answer that is over.
     if (exchange.paused) this.#socket.resume();
+    this.#hasAnswered = true;
     const keepMs = isClean && this.#isSent ? keepsFor(exchange) : 0;
-    // Before the end is told, so that who sends the next request then finds it.
+    // Before the end is told, so that it is known of when the next request is sent.
     if (keepMs > 0) {
       this.#keep(keepMs);
-      this.#owner.freed(this);
+      this.#owner.answered(this);
     } else {
       this.destroy();
     }
@@ -159,32 +172,47 @@ export class OriginConnection implements Line {
     else this.destroy(closedByOther(this.#socket));
   }
 
+  /** After an answer, what is none belongs to that one: another connection may do. */
+  #unasked(error: unknown): Error {
+    if (!this.#hasAnswered) return error as Error;
+    return new errors.SocketError('something came that nobody asked for');
+  }
+
   #keep(ms: number): void {
     this.#watch.start(ms, () => this.destroy());
+  }
+
+  #watchHead(): void {
+    this.#watch.start(this.#headersMs, () => this.destroy(new errors.HeadersTimeoutError()));
   }
 
   #watchBody(): void {
     this.#watch.start(this.#idleMs, () => this.destroy(new errors.BodyTimeoutError()));
   }
 
-  /** A piece is asked for when the one before is with the system. */
+  /** A piece is asked for when the one before is with the system. How long it takes is for who gives it to watch. */
   async #sendPieces(
     pieces: AsyncIterable<Uint8Array>,
     length: number,
     exchange: Exchange,
   ): Promise<void> {
+    /** The answer came early, or the connection broke. */
+    const isOver = (): boolean => this.#exchange !== exchange;
+    const waitsForAnswer = (): boolean => !isOver() && exchange.head === undefined;
     let left = length;
+    this.#watch.stop();
     try {
       for await (const piece of pieces) {
-        // The answer came early, or the connection broke.
-        if (this.#exchange !== exchange) return;
+        if (isOver()) return;
         left -= piece.byteLength;
         if (left < 0) break;
+        if (waitsForAnswer()) this.#watchHead();
         await this.#write(piece);
-        if (exchange.head === undefined) this.#watch.touch();
+        if (waitsForAnswer()) this.#watch.stop();
       }
       if (left !== 0) throw new errors.RequestContentLengthMismatchError();
-      if (this.#exchange === exchange) this.#isSent = true;
+      if (waitsForAnswer()) this.#watchHead();
+      if (!isOver()) this.#isSent = true;
     } catch (error) {
       if (this.#exchange === exchange) this.destroy(error as Error);
     }

@@ -50,11 +50,13 @@ export class OriginDispatcher implements ConnectionOwner {
   /** The one used last comes last: it is the least likely to have been closed meanwhile. */
   readonly #idle: OriginConnection[] = [];
   readonly #waiting: Waiting[] = [];
+  /** Connections whose answer has just ended. */
+  #resting: OriginConnection[] = [];
   #dialing = 0;
   #expecting: NodeJS.Timeout | undefined;
   /** Connections that are about to be needed. */
   #expected = 0;
-  #isDestroyed = false;
+  readonly #destroying = new AbortController();
 
   constructor(options: OriginDispatcherOptions) {
     this.#options = options;
@@ -66,7 +68,7 @@ export class OriginDispatcher implements ConnectionOwner {
     const {path: target, method, headers, body, headersTimeout: headersMs} = request;
     const exchange = new Exchange(method, handler);
     try {
-      if (this.#isDestroyed) throw new errors.ClientDestroyedError();
+      this.#destroying.signal.throwIfAborted();
       const head = formatRequestHead({method, target, headers: {host: this.#host, ...headers}});
       const length = Number(headers['content-length'] ?? 0);
       const {bodyIdleMs: idleMs} = this.#options;
@@ -83,6 +85,7 @@ export class OriginDispatcher implements ConnectionOwner {
   /** As `SmallDispatcher` has it. */
   expect(count: number): void {
     clearTimeout(this.#expecting);
+    this.#expected = 0;
     if (count === 0) return;
     this.#expecting = setTimeout(() => {
       this.#expected = count;
@@ -92,17 +95,21 @@ export class OriginDispatcher implements ConnectionOwner {
 
   /** Breaks what is still under way, and lets nothing begin. */
   destroy(): Promise<void> {
-    this.#isDestroyed = true;
-    this.expect(0);
     const error = new errors.ClientDestroyedError();
+    this.#destroying.abort(error);
+    this.expect(0);
     for (const {exchange} of this.#waiting.splice(0)) exchange.fail(error);
     for (const connection of this.#open) connection.destroy(error);
     return Promise.resolve();
   }
 
-  freed(connection: OriginConnection): void {
-    this.#idle.push(connection);
-    this.#serve();
+  /**
+   * A connection rests for one turn of the event loop: a server that closes it, or sends more than its answer, has often
+   * done so by now, and it is not seen before the system is asked again.
+   */
+  answered(connection: OriginConnection): void {
+    if (this.#resting.push(connection) > 1) return;
+    setImmediate(() => setImmediate(() => this.#wake()));
   }
 
   closed(connection: OriginConnection): void {
@@ -110,6 +117,12 @@ export class OriginDispatcher implements ConnectionOwner {
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
     this.#dialMissing();
+  }
+
+  #wake(): void {
+    this.#idle.push(...this.#resting.filter(({isClosed}) => !isClosed));
+    this.#resting = [];
+    this.#serve();
   }
 
   #serve(): void {
@@ -126,29 +139,33 @@ export class OriginDispatcher implements ConnectionOwner {
   }
 
   #dialMissing(): void {
-    if (this.#isDestroyed) return;
+    if (this.#destroying.signal.aborted) return;
     const room = () => this.#open.size + this.#dialing < this.#options.connections;
-    while (this.#dialing < this.#waiting.length && room()) void this.#dial();
-    // Those who wait come first.
-    if (this.#waiting.length > 0) return;
+    const soon = () => this.#dialing + this.#resting.length;
+    while (soon() < this.#waiting.length && room()) void this.#dial();
+    // Those who wait come first; and where none could be opened, more are of no use.
+    if (this.#waiting.length > 0 || this.#open.size === 0) return;
     while (this.#open.size + this.#dialing < this.#expected && room()) void this.#dial();
     this.#expected = 0;
   }
 
   async #dial(): Promise<void> {
     const {dial, connectMs} = this.#options;
+    const {signal} = this.#destroying;
     this.#dialing += 1;
-    const opening = OriginConnection.open(dial, connectMs, this).finally(
-      () => (this.#dialing -= 1),
-    );
+    const opening = OriginConnection.open(dial, connectMs, this, signal).finally(() => {
+      this.#dialing -= 1;
+    });
     try {
       const connection = await opening;
       this.#open.add(connection);
-      if (this.#isDestroyed) connection.destroy();
-      else this.freed(connection);
+      this.#idle.push(connection);
+      this.#serve();
     } catch (error) {
-      // The one that has waited longest, which may not be the one that it was dialled for.
-      this.#waiting.shift()?.exchange.fail(error as Error);
+      this.#expected = 0;
+      // The one that has waited longest, unless there are others on their way for all who wait.
+      if (this.#open.size === 0 || this.#waiting.length > this.#dialing)
+        this.#waiting.shift()?.exchange.fail(error as Error);
       this.#dialMissing();
     }
   }

@@ -1,17 +1,30 @@
 /** Loaded only where there is a proxy. */
+import type {Readable} from 'node:stream';
 import {type Dispatcher, ProxyAgent} from 'undici';
 import type {Controller, Handler} from './exchange.ts';
-import type {SmallDispatcher} from './undici-exchange.ts';
+import type {DispatchedRequest} from './origin-dispatcher.ts';
+import type {SmallDispatcher} from './answer-handler.ts';
 
 /** Sends requests through a proxy. */
 export function proxyDispatcher(options: ProxyAgent.Options): SmallDispatcher {
   const agent = new ProxyAgent(options).compose(endingWhenFree);
   return {
-    // Undici takes any async iterable; its types name streams only.
-    dispatch: (request, handler) =>
-      agent.dispatch(request as unknown as Dispatcher.DispatchOptions, handler),
+    dispatch: ({body, ...request}, handler) =>
+      // Undici takes any async iterable; its types name streams only.
+      agent.dispatch({...request, body: kept(body) as Readable | Uint8Array | null}, handler),
     destroy: () => agent.destroy(),
   };
+}
+
+/** Undici may ask for a piece while the one before is still in a socket's queue, and pieces may be borrowed. */
+function kept(body: DispatchedRequest['body']): DispatchedRequest['body'] {
+  return body === null || body instanceof Uint8Array ? body : copies(body);
+}
+
+async function* copies(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) yield Buffer.from(chunk);
 }
 
 /**

@@ -1,3 +1,5 @@
+import {NOT_IN_A_VALUE, TOKEN} from './request-head.ts';
+
 /** Status line and headers of an answer. */
 export interface ResponseHead {
   readonly status: number;
@@ -18,10 +20,7 @@ export type BodyFraming =
 /** The most that a head may have, in bytes. */
 export const HEAD_LIMIT = 64 * 1024;
 
-const STATUS_LINE = /^HTTP\/1\.([01]) (\d{3})(?: |$)/;
-/** The name of a header (RFC 9110, section 5.6.2). */
-const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
-const OUTER_BLANKS = /^[ \t]+|[ \t]+$/g;
+const STATUS_LINE = /^HTTP\/1\.([01]) (\d{3})(?: [^\r\n]*)?$/;
 
 /**
  * Reads the head of an HTTP/1.1 answer.
@@ -54,11 +53,26 @@ function readHeaders(lines: readonly string[]): Record<string, string | string[]
     const name = line.slice(0, Math.max(colon, 0));
     if (!TOKEN.test(name)) throw notHttp('HPE_INVALID_HEADER_TOKEN', 'a header has no name');
     const key = name.toLowerCase();
-    const value = line.slice(colon + 1).replace(OUTER_BLANKS, '');
+    const value = withoutOuterBlanks(line.slice(colon + 1));
+    // A line that ends otherwise than others do would be one header to us and two to who stands in between.
+    if (NOT_IN_A_VALUE.test(value))
+      throw notHttp('HPE_INVALID_HEADER_TOKEN', `the header ${name} has control characters`);
     const before = headers[key];
     headers[key] = before === undefined ? value : [before, value].flat();
   }
   return headers;
+}
+
+/** Spaces and tabs. By hand: a regular expression takes as long as the square of the blanks in the middle. */
+function withoutOuterBlanks(text: string): string {
+  let [begin, end] = [0, text.length];
+  while (begin < end && isBlank(text.charCodeAt(begin))) begin += 1;
+  while (end > begin && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(begin, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 function framingOf(
@@ -70,11 +84,14 @@ function framingOf(
     return {kind: 'length', length: 0};
   }
   const coding = headers['transfer-encoding'];
+  const length = headers['content-length'];
   if (coding !== undefined) {
+    // Whoever believes the one and who the other find different answers (RFC 9112, section 6.3).
+    if (length !== undefined)
+      throw notHttp('HPE_INVALID_TRANSFER_ENCODING', 'a length and a transfer coding');
     if (String(coding).toLowerCase() === 'chunked') return {kind: 'chunked'};
     throw notHttp('HPE_INVALID_TRANSFER_ENCODING', `the transfer coding ${String(coding)}`);
   }
-  const length = headers['content-length'];
   if (length === undefined) return {kind: 'close'};
   if (typeof length === 'string' && /^\d{1,15}$/.test(length)) {
     return {kind: 'length', length: Number(length)};

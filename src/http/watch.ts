@@ -1,23 +1,18 @@
 /**
- * Tells where nothing has moved for too long. One thing is watched at a time. One timer serves many: to make and to clear
- * one for each request costs more than to look at the clock.
+ * Tells where something takes too long. One thing is watched at a time. One timer serves many: to make and to clear one
+ * for each request costs more than to look at the clock.
  */
 export class Watch {
   #timer: NodeJS.Timeout | undefined;
   /** When the timer strikes, in ms of the monotonic clock; it may be too early, and is set again then. */
   #strikes = Infinity;
-  #watched: {readonly ms: number; readonly late: () => void; until: number} | undefined;
+  #watched: {readonly late: () => void; readonly until: number} | undefined;
 
-  /** @param late called once, after so many ms without a `touch` */
+  /** @param late called once, after so many ms, unless it is stopped or started anew before */
   start(ms: number, late: () => void): void {
     const now = performance.now();
-    this.#watched = {ms, late, until: now + ms};
+    this.#watched = {late, until: now + ms};
     if (this.#strikes > this.#watched.until) this.#set(now, ms);
-  }
-
-  /** Something moved. */
-  touch(): void {
-    if (this.#watched) this.#watched.until = performance.now() + this.#watched.ms;
   }
 
   stop(): void {

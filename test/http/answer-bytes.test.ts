@@ -61,6 +61,13 @@ describe('BodyDecoder', () => {
     );
   });
 
+  it('takes a chunk size with leading zeros', () => {
+    const found = decode({kind: 'chunked'}, [
+      Buffer.from('00000000000000002\r\nab\r\n000\r\n\r\n'),
+    ]);
+    expect(found).toMatchObject({content: Buffer.from('ab'), isOver: true});
+  });
+
   it('takes all that comes where the body ends with the connection', () => {
     const found = decode({kind: 'close'}, [Buffer.from('ab'), Buffer.from('c')]);
     expect(found).toEqual({content: Buffer.from('abc'), left: Buffer.alloc(0), isOver: false});
@@ -93,6 +100,15 @@ function readHead(pieces: readonly Buffer[], method = 'GET') {
 }
 
 describe('HeadReader', () => {
+  it('passes over line ends before it, and blanks around values', () => {
+    const blanks = ' \t'.repeat(20_000);
+    const text = `\r\n\r\nHTTP/1.1 200 OK\r\na:${blanks}b ${'\t'.repeat(9)} c${' '.repeat(99)}\r\n\r\n`;
+    expect(readHead([Buffer.from(text)]).head).toMatchObject({
+      status: 200,
+      headers: {a: `b ${'\t'.repeat(9)} c`},
+    });
+  });
+
   it('finds the head of the final answer, however it comes', () => {
     const before = 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n';
     const head = 'HTTP/1.1 201 Created\r\nContent-Length: 3\r\nX-A: \xe4\r\nx-a: 2\r\n\r\n';
@@ -120,6 +136,15 @@ describe('HeadReader', () => {
     ['HTTP/1.1 OK\r\n\r\n', 'HPE_INVALID_CONSTANT'],
     ['HTTP/1.1 101 Switching Protocols\r\n\r\n', 'HPE_INVALID_CONSTANT'],
     ['HTTP/1.1 200 OK\r\n a: folded\r\n\r\n', 'HPE_INVALID_HEADER_TOKEN'],
+    ['HTTP/1.1 200 OK\r\na: b\ncontent-length: 2\r\n\r\n', 'HPE_INVALID_HEADER_TOKEN'],
+    ['HTTP/1.1 200 OK\r\na: b\rcontent-length: 2\r\n\r\n', 'HPE_INVALID_HEADER_TOKEN'],
+    ['HTTP/1.1 200 OK\r\na: \0\r\n\r\n', 'HPE_INVALID_HEADER_TOKEN'],
+    ['HTTP/1.1 200 OK\na: b\r\n\r\n', 'HPE_INVALID_CONSTANT'],
+    ['HTTP/1.1 200 OK\na: b\n\n', 'HPE_CR_EXPECTED'],
+    [
+      'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n',
+      'HPE_INVALID_TRANSFER_ENCODING',
+    ],
     [`HTTP/1.1 200 OK\r\na: ${'b'.repeat(70_000)}`, 'HPE_HEADER_OVERFLOW'],
   ])('refuses %j', (text, code) => {
     const read = () => readHead([Buffer.from(text, 'latin1')]);

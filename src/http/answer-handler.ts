@@ -17,11 +17,12 @@ export interface SmallDispatcher {
 }
 
 /**
- * Sends one request by undici. Its own `request` makes a stream for each answer, which costs more than all the rest of
- * a request that has no body to speak of.
- * @throws the errors of undici, as `networkError` understands them; what a request body throws; the signal's reason
+ * Sends one request and gives its answer. Undici's own `request` makes a stream for each answer, which costs more than
+ * all the rest of a request that has no body to speak of.
+ * @throws the errors of Node and undici, as `networkError` understands them; what a request body throws; the signal's
+ *   reason
  */
-export function exchange(
+export function answerTo(
   dispatcher: SmallDispatcher,
   request: DispatchedRequest,
   signal: AbortSignal,
@@ -82,7 +83,7 @@ class AnswerHandler implements Handler {
     this.#body?.end(error);
   }
 
-  /** A request that is still in undici's queue ends at once, too; undici closes the connection that it would have used. */
+  /** A request that still waits for a connection ends at once, too. */
   #abort(): void {
     const reason = this.#signal.reason as Error;
     this.#failed(reason);
