@@ -22,6 +22,17 @@ export interface Journal extends AsyncDisposable {
   end(result: RunEnd): Promise<void>;
 }
 
+/** Of a run that does nothing, and so has nothing to remember. */
+export const NO_JOURNAL: Journal = {
+  continues: false,
+  savedUpload: () => undefined,
+  adopted: [],
+  append: () => Promise.resolve(),
+  note: () => undefined,
+  end: () => Promise.resolve(),
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+};
+
 export interface JournalOptions {
   readonly file: string;
   readonly plan: Digest;

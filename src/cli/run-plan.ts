@@ -2,7 +2,7 @@ import {mkdir, rm} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {applyPlan} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
-import {type Journal, openJournal} from '../apply/journal.ts';
+import {type Journal, NO_JOURNAL, openJournal} from '../apply/journal.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
@@ -34,7 +34,12 @@ export async function runPlan(
 ): Promise<RunResult> {
   throwIfForbidden(plan);
   const file = flags.journal ?? defaultJournal(plan, origin, io);
-  await using journal = await openPlanJournal(file, plan.id, origin.kind === 'made', io);
+  // Nobody named it, and it would be removed at the end.
+  const isPassing = origin.kind === 'made' && flags.journal === undefined;
+  await using journal =
+    isPassing && plan.steps.length === 0
+      ? NO_JOURNAL
+      : await openPlanJournal(file, plan.id, origin.kind === 'made', io);
   const context = {
     repositories: registries,
     journal,
@@ -46,8 +51,7 @@ export async function runPlan(
   const result = await tellingOfStop(io, report, () => applyPlan(plan, context, io));
   if (result.result === 'done') {
     await registries.pack(call);
-    // Nobody named it, and there is nothing left to go on with.
-    if (origin.kind === 'made' && flags.journal === undefined) await rm(file, {force: true});
+    if (isPassing) await rm(file, {force: true});
   }
   return result;
 }

@@ -1,4 +1,4 @@
-import {appendFile, readdir, readFile, truncate, writeFile} from 'node:fs/promises';
+import {appendFile, readdir, readFile, rm, truncate, writeFile} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import type {RunResult, StatusResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
@@ -221,6 +221,22 @@ describe('a run that was interrupted', () => {
     expect(toldError(run)).toMatchObject({code: 'INTERRUPTED', exit: 130});
     expect(await readdir(temp.path)).not.toContain(`${count}.other.json`);
   });
+});
+
+test('a copy with nothing to do keeps none, unless one is named', async () => {
+  await using home = await tempDirectory();
+  const state = home.join('.local/state/transship');
+  const first = await transship(['copy', ...places()], {home: home.path});
+  expect(first.code).toBe(0);
+  // It kept one until it was done.
+  expect(await readdir(state)).toEqual([]);
+  await rm(state, {recursive: true});
+  const again = await transship(['copy', ...places()], {home: home.path});
+  expect(again).toMatchObject({code: 0, stdout: expect.stringContaining('2 already there')});
+  expect(await readdir(home.path)).toEqual(['.local']);
+  await expect(readdir(state)).rejects.toMatchObject({code: 'ENOENT'});
+  await transship(['copy', ...places(), '--journal', journalFile], {home: home.path});
+  expect(await readFile(journalFile, 'utf8')).toContain('"result":"done"');
 });
 
 describe('a journal that is not as it should be', () => {
