@@ -1,20 +1,8 @@
 import type {AnswerData} from './answer.ts';
 import type {Controller, Handler} from './exchange.ts';
-import type {DispatchedRequest} from './origin-dispatcher.ts';
 import {onAbort} from './on-abort.ts';
 import {PushedBody} from './pushed-body.ts';
-
-/** A dispatcher of undici's, or one that works by its contract. */
-export interface SmallDispatcher {
-  dispatch(request: DispatchedRequest, handler: Handler): boolean;
-  /**
-   * So many requests are about to come, when an answer has come: where that takes time, connections for them are opened
-   * meanwhile. 0: it has come, or never will.
-   */
-  expect?(count: number): void;
-  /** Breaks what is still under way, and lets nothing begin. */
-  destroy(): Promise<void>;
-}
+import type {DispatchedRequest, SmallDispatcher} from './small-dispatcher.ts';
 
 /**
  * Sends one request and gives its answer. Undici's own `request` makes a stream for each answer, which costs more than

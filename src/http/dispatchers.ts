@@ -5,7 +5,7 @@ import type {SecureOptions} from './dial-tls.ts';
 import type {OriginSettings} from './origin.ts';
 import {KEEP_ALIVE_MS} from './origin-connection.ts';
 import {OriginDispatcher} from './origin-dispatcher.ts';
-import type {SmallDispatcher} from './answer-handler.ts';
+import type {SmallDispatcher} from './small-dispatcher.ts';
 
 export interface Timeouts {
   /** To connect, in ms. */

@@ -2,8 +2,7 @@
 import type {Readable} from 'node:stream';
 import {type Dispatcher, ProxyAgent} from 'undici';
 import type {Controller, Handler} from './exchange.ts';
-import type {DispatchedRequest} from './origin-dispatcher.ts';
-import type {SmallDispatcher} from './answer-handler.ts';
+import type {DispatchedRequest, SmallDispatcher} from './small-dispatcher.ts';
 
 /** Sends requests through a proxy. */
 export function proxyDispatcher(options: ProxyAgent.Options): SmallDispatcher {

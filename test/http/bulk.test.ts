@@ -1,15 +1,15 @@
 import {createHash, randomBytes} from 'node:crypto';
-import {once} from 'node:events';
 import type {ServerResponse} from 'node:http';
-import {type AddressInfo, createServer, type Socket} from 'node:net';
+import type {Socket} from 'node:net';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi} from 'vitest';
-import {HttpClient, type HttpClientOptions} from '../../src/http/client.ts';
+import type {HttpClientOptions} from '../../src/http/client.ts';
 import {type HttpRequest, LARGE_BODY} from '../../src/http/message.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
 import {startHttpServer} from '../support/http-server.ts';
+import {type RawServer, startRawServer} from '../support/raw-server.ts';
+import {ONCE, singleAttemptClient} from '../support/single-attempt.ts';
 import {collect, NEVER} from '../support/streams.ts';
 
-const ONCE = {attempts: 1, attemptsAt500: 1, baseMs: 1, capMs: 1, budgetMs: 1};
 const LARGE = 5 * 1024 * 1024 + 17;
 /** More connections than a run opens for one blob. */
 const MANY = 12;
@@ -20,15 +20,17 @@ beforeAll(async () => {
 });
 afterAll(() => tls[Symbol.asyncDispose]());
 
-const client = (options: HttpClientOptions = {}) =>
-  new HttpClient({
-    retry: ONCE,
-    settings: {
-      connectOptions: () => Promise.resolve({ca: [tls.authority.cert]}),
-      proxyFor: () => undefined,
-    },
-    ...options,
+/** A server that answers each connection's first bytes with what it is told to, as it is. */
+function rawServer(answer: (socket: Socket) => void): Promise<RawServer> {
+  const answered = new WeakSet<Socket>();
+  return startRawServer((socket) => {
+    if (answered.has(socket)) return;
+    answered.add(socket);
+    answer(socket);
   });
+}
+
+const client = (options?: HttpClientOptions) => singleAttemptClient(tls, options);
 
 const large = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
   method: 'GET',
@@ -47,26 +49,6 @@ async function* lent(bytes: Buffer, size: number): AsyncGenerator<Uint8Array, vo
     yield memory.subarray(0, length);
     memory.fill(0);
   }
-}
-
-/** A server that answers each connection's first bytes with what it is told to, as it is. */
-async function rawServer(answer: (socket: Socket) => void) {
-  const sockets: Socket[] = [];
-  const server = createServer((socket) => {
-    sockets.push(socket);
-    socket.on('error', () => undefined);
-    socket.once('data', () => answer(socket));
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-    sockets: sockets as readonly Socket[],
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, 'close');
-    },
-  };
 }
 
 describe.each(['http', 'https'] as const)('a large body over %s', (scheme) => {

@@ -2,7 +2,8 @@ import {Duplex} from 'node:stream';
 import type {OnReadOpts, Socket} from 'node:net';
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import type {Controller, Handler} from '../../src/http/exchange.ts';
-import {type DispatchedRequest, OriginDispatcher} from '../../src/http/origin-dispatcher.ts';
+import {OriginDispatcher} from '../../src/http/origin-dispatcher.ts';
+import type {DispatchedRequest} from '../../src/http/small-dispatcher.ts';
 
 const ORIGIN = 'http://registry.test';
 const ANSWER = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';

@@ -1,13 +1,14 @@
 import {once} from 'node:events';
-import {type AddressInfo, createServer, type Socket} from 'node:net';
+import {type AddressInfo, createServer} from 'node:net';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
-import {HttpClient, type HttpClientOptions} from '../../src/http/client.ts';
+import type {HttpClient, HttpClientOptions} from '../../src/http/client.ts';
 import type {HttpRequest} from '../../src/http/message.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
 import {startHttpServer} from '../support/http-server.ts';
+import {startRawServer} from '../support/raw-server.ts';
+import {singleAttemptClient} from '../support/single-attempt.ts';
 import {collect, NEVER} from '../support/streams.ts';
 
-const ONCE = {attempts: 1, attemptsAt500: 1, baseMs: 1, capMs: 1, budgetMs: 1};
 /** As many as may be under way at a host at first. */
 const AT_FIRST = 32;
 
@@ -17,15 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => tls[Symbol.asyncDispose]());
 
-const client = (options: HttpClientOptions = {}) =>
-  new HttpClient({
-    retry: ONCE,
-    settings: {
-      connectOptions: () => Promise.resolve({ca: [tls.authority.cert]}),
-      proxyFor: () => undefined,
-    },
-    ...options,
-  });
+const client = (options?: HttpClientOptions) => singleAttemptClient(tls, options);
 
 const small = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
   method: 'GET',
@@ -37,26 +30,6 @@ const small = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
 
 const textOf = async (http: HttpClient, request: HttpRequest): Promise<string> =>
   (await collect((await http.send(request)).chunks())).toString();
-
-/** A server that is told of each piece that comes on a connection. */
-async function rawServer(onData: (socket: Socket, text: string, connection: number) => void) {
-  const sockets: Socket[] = [];
-  const server = createServer((socket) => {
-    const connection = sockets.push(socket);
-    socket.on('error', () => undefined);
-    socket.on('data', (bytes) => onData(socket, bytes.toString('latin1'), connection));
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-    sockets: sockets as readonly Socket[],
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, 'close');
-    },
-  };
-}
 
 const ANSWER = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n';
 
@@ -111,7 +84,7 @@ describe.each(['http', 'https'] as const)('small requests over %s', (scheme) => 
 });
 
 it('gives a body that ends with the connection', async () => {
-  await using server = await rawServer((socket) => {
+  await using server = await startRawServer((socket) => {
     socket.end('HTTP/1.1 200 OK\r\n\r\nall of it');
   });
   await using http = client();
@@ -119,7 +92,7 @@ it('gives a body that ends with the connection', async () => {
 });
 
 it('fails where a body ends before its length', async () => {
-  await using server = await rawServer((socket) => {
+  await using server = await startRawServer((socket) => {
     socket.end(`${ANSWER}\r\n1`);
   });
   await using http = client();
@@ -127,7 +100,7 @@ it('fails where a body ends before its length', async () => {
 });
 
 it('takes nothing for the next answer that comes after one', async () => {
-  await using server = await rawServer((socket, _text, connection) => {
+  await using server = await startRawServer((socket, _text, connection) => {
     const more = connection === 1 ? `${ANSWER}\r\nno` : '';
     socket.write(`${ANSWER}\r\n${connection}.${more}`);
   });
@@ -140,7 +113,7 @@ it.each([
   ['says that it closes it', 'connection: close\r\n'],
   ['keeps it for no longer than a second', 'keep-alive: timeout=1\r\n'],
 ])('uses no connection again where the server %s', async (_what, header) => {
-  await using server = await rawServer((socket, _text, connection) => {
+  await using server = await startRawServer((socket, _text, connection) => {
     socket.write(`${ANSWER}${header}\r\n${connection}.`);
   });
   await using http = client();
@@ -149,7 +122,7 @@ it.each([
 });
 
 it('opens another connection where the server closed the idle one', async () => {
-  await using server = await rawServer((socket, _text, connection) => {
+  await using server = await startRawServer((socket, _text, connection) => {
     socket.write(`${ANSWER}\r\n${connection}.`);
   });
   await using http = client();
@@ -162,7 +135,7 @@ it('opens another connection where the server closed the idle one', async () => 
 });
 
 it('says at once that it is not HTTP, where the server goes on waiting', async () => {
-  await using server = await rawServer((socket) => {
+  await using server = await startRawServer((socket) => {
     socket.write('SSH-2.0-OpenSSH_9.2\r\n');
   });
   await using http = client();
@@ -185,7 +158,7 @@ it('fails each request that waits for a connection, where none can be made', asy
 });
 
 it('gives an answer that comes before the body is sent, and ends the body', async () => {
-  await using server = await rawServer((socket) => {
+  await using server = await startRawServer((socket) => {
     socket.write('HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n');
   });
   await using http = client();
@@ -249,7 +222,7 @@ it.each(['a b', 'a:', '', 'ä'])('sends no header with the name %j', async (name
 it('closes the connection of a request that is aborted, and no other', async () => {
   const arrived = Promise.withResolvers<void>();
   const answers: (() => void)[] = [];
-  await using server = await rawServer((socket, _text, connection) => {
+  await using server = await startRawServer((socket, _text, connection) => {
     answers.push(() => socket.write(`${ANSWER}\r\n${connection}.`));
     if (answers.length === 2) arrived.resolve();
   });
@@ -268,7 +241,7 @@ it('closes the connection of a request that is aborted, and no other', async () 
 
 it('breaks what is under way, and what waits, when it is closed', async () => {
   const arrived = Promise.withResolvers<void>();
-  await using server = await rawServer(() => arrived.resolve());
+  await using server = await startRawServer(() => arrived.resolve());
   const http = client();
   const sending = Array.from({length: 70}, () => http.send(small(server.url)));
   const results = Promise.allSettled(sending);

@@ -19,6 +19,8 @@ import {whileAsking} from '../while-asking.ts';
 
 type Flags = HostFlags & FilterFlags & RunFlags & {readonly format: OutcomeFormat};
 
+const loadRun = () => Promise.all([import('../run-plan.ts'), import('../../report/outcome.ts')]);
+
 /** `transship copy`: plan and apply in one go. */
 export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
@@ -48,10 +50,9 @@ Examples:
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
     const {text, exitCode} = await withSession(io, flags, async (session) => {
       const {registries, report, reading} = session;
-      const [{plan, observed}, {runPlan, RUN_EXIT}, {renderRun}] = await Promise.all([
+      const [{plan, observed}, [{runPlan, RUN_EXIT}, {renderRun}]] = await Promise.all([
         makePlan(wish, registries, report, reading),
-        whileAsking(() => import('../run-plan.ts')),
-        whileAsking(() => import('../../report/outcome.ts')),
+        whileAsking(loadRun),
       ]);
       reportWarnings(plan, report);
       const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);
