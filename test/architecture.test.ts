@@ -42,6 +42,7 @@ describe('a rule is broken by', () => {
     ['a type of undici outside http', 'registry/a.ts', `import type {Dispatcher} from "undici";`],
     ['commander outside cli', 'report/a.ts', `import {Command} from 'commander';`],
     ['cli-progress outside cli', 'report/a.ts', `import {Bar} from 'cli-progress';`],
+    ['zod with settings of its own', 'plan/a.ts', `import {z} from 'zod';`],
     ['process outside cli', 'http/a.ts', `const home = process.env['HOME'];`],
     ['node:process outside cli', 'http/a.ts', `import {env} from 'node:process';`],
     ['console outside cli', 'http/a.ts', `console.error('no');`],

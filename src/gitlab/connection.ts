@@ -1,4 +1,4 @@
-import type {z} from 'zod';
+import type {z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 import type {HttpClient} from '../http/client.ts';
 import {nextLink} from '../http/link.ts';

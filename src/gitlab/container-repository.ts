@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import {given} from './given.ts';
 
 /** How far the deletion of a repository is; GitLab does it in the background. */

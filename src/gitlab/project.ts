@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import {type CleanupPolicy, cleanupPolicySchema} from './cleanup-policy.ts';
 import {given} from './given.ts';
 import {type Namespace, namespaceSchema} from './namespace.ts';

@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import type {Call} from '../model/port.ts';
 import {ACCESS_LEVEL, accessLevelOf} from './access-level.ts';
 import {apiPath, type Connection} from './connection.ts';

@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import {type HttpAnswer, retryAfterOf} from '../http/answer.ts';
 import {describeRequest} from '../http/message.ts';
 import {TransshipError} from '../model/error.ts';

@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from './schema.ts';
 import type {Descriptor} from './descriptor.ts';
 import {type Digest, digestOf, isDigest, algorithmOf} from './digest.ts';
 import {TransshipError, type Side} from './error.ts';

@@ -1,5 +1,5 @@
 import PQueue from 'p-queue';
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';

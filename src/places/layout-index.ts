@@ -1,6 +1,6 @@
 import {mkdir, readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import {replaceFile, syncDirectory} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';

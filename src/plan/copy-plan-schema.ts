@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import {type CopyPlan, PLAN_FORMAT} from '../model/plan.ts';
 import {
   blob,

@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import {PLAN_FORMAT, type Plan} from '../model/plan.ts';
 import {planId} from './plan-id.ts';

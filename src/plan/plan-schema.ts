@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import {copyPlanSchema} from './copy-plan-schema.ts';
 import {transferPlanSchema} from './transfer-plan-schema.ts';
 

@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import {DIGEST_PATTERN, type Digest} from '../model/digest.ts';
 import type {Check} from '../model/plan.ts';
 import {TAG_PATTERN, type Tag} from '../model/reference.ts';

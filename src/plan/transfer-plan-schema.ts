@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import {PLAN_FORMAT} from '../model/plan.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {

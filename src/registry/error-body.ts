@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 
 /** The bytes of an answer that are read for the registry's words. */

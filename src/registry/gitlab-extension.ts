@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection} from './connection.ts';

@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import type {Scope} from './scope.ts';
 
 /** An access token of a token service. */

@@ -1,7 +1,7 @@
 import {createReadStream} from 'node:fs';
 import {readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import {algorithmOf, type Digest, hexOf, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {childBlobs, childManifests, parseManifest} from '../model/manifest.ts';

@@ -1,5 +1,5 @@
 import {randomUUID, sign, verify} from 'node:crypto';
-import {z} from 'zod';
+import {z} from '../model/schema.ts';
 import type {Access} from './access.ts';
 import type {SigningKey} from './signing-key.ts';
 

@@ -21,6 +21,8 @@ const OWNED: Readonly<Record<string, string>> = {
   undici: 'http',
   commander: 'cli',
   'cli-progress': 'cli',
+  // Others use it by way of model/schema.ts, which sets it up.
+  zod: 'model',
 };
 /** Rooms of pure functions, and what they must do without. */
 const PURE = new Set(['model', 'plan']);

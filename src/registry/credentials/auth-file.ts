@@ -1,6 +1,6 @@
 import {createReadStream} from 'node:fs';
 import {text} from 'node:stream/consumers';
-import {z} from 'zod';
+import {z} from '../../model/schema.ts';
 import {credentialsInvalid} from './credentials.ts';
 
 const FILE_LIMIT = 4 * 1024 * 1024;

@@ -1,5 +1,5 @@
 import {type ExecFileException, execFile} from 'node:child_process';
-import {z} from 'zod';
+import {z} from '../../model/schema.ts';
 import type {Environment} from '../../model/environment.ts';
 import type {Redactor} from '../../http/secrets.ts';
 import {TransshipError} from '../../model/error.ts';

@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../../model/schema.ts';
 
 const bytes = z.int().nonnegative();
 const headers = z.record(z.string(), z.string());

@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../../model/schema.ts';
 import type {Exchange} from '../exchange.ts';
 import type {Reply} from '../reply.ts';
 import {ApiRefusal, notFound} from './api-refusal.ts';

@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../../model/schema.ts';
 import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
 import {whyNotProjectPath} from '../../gitlab/naming.ts';
 import {jsonReply, type Reply} from '../reply.ts';

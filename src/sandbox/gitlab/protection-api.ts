@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../../model/schema.ts';
 import {ACCESS_LEVEL, accessLevelOf} from '../../gitlab/access-level.ts';
 import {emptyReply, jsonReply, type Reply} from '../reply.ts';
 import {type ApiCall, type ApiHandler, bodyOf, projectOf} from './api-call.ts';

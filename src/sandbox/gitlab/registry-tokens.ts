@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../../model/schema.ts';
 import {type Access, type Action, parseScopes} from '../access.ts';
 import {parseBasic} from '../account.ts';
 import type {Exchange} from '../exchange.ts';

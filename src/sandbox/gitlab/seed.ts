@@ -1,7 +1,7 @@
 import {readFile} from 'node:fs/promises';
 import {dirname, resolve} from 'node:path';
 import {parse} from 'yaml';
-import {z} from 'zod';
+import {z} from '../../model/schema.ts';
 import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
 import {TransshipError} from '../../model/error.ts';
 import {isTag} from '../../model/reference.ts';

@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import {z} from '../../model/schema.ts';
 import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
 import {rootOf} from '../../gitlab/namespace.ts';
 import {jsonReply, type Reply} from '../reply.ts';
