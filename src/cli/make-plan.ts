@@ -7,7 +7,7 @@ import {parsePlatform} from '../model/platform.ts';
 import type {Call} from '../model/port.ts';
 import {observeRoute} from '../observe/observe-route.ts';
 import {attachmentSubject} from '../plan/attachment.ts';
-import {selectTags} from '../plan/filters.ts';
+import {tagSelector} from '../plan/filters.ts';
 import {whileAsking} from './while-asking.ts';
 import type {CopyWish} from './copy-wish.ts';
 
@@ -30,7 +30,7 @@ export async function makePlan(
   const {tag, digest} = source;
   const single = tag !== undefined || digest !== undefined;
   // The filters are checked before anything is asked.
-  selectTags([], filters);
+  const select = await tagSelector(filters);
   filters.platforms?.forEach(parsePlatform);
   const looksInside =
     filters.newest !== undefined ||
@@ -43,7 +43,7 @@ export async function makePlan(
       destination: repositories.destination(destination.repository),
       ...(single ? {reference: {...(tag ? {tag} : {}), ...(digest ? {digest} : {})}} : {}),
       ...(toTag === undefined ? {} : {toTag}),
-      select: (names) => selectTags(names, filters),
+      select,
       attachmentSubject,
       configs: looksInside,
       readAll: looksInside,

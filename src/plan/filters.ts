@@ -1,10 +1,4 @@
-import picomatch from 'picomatch';
-// The whole package has several times as many files to load.
-import parseVersion from 'semver/functions/parse.js';
-import satisfies from 'semver/functions/satisfies.js';
-import validRange from 'semver/ranges/valid.js';
 import {shortDigest} from '../model/digest.ts';
-import {TransshipError} from '../model/error.ts';
 import type {WishFilters} from '../model/plan.ts';
 import {isTag, type Tag} from '../model/reference.ts';
 import type {NotRead} from '../observe/inventory.ts';
@@ -17,7 +11,10 @@ export interface TagSelection {
 }
 
 /** Says why a tag is left out; undefined: it is not. */
-type TagFilter = (tag: Tag) => string | undefined;
+export type TagFilter = (tag: Tag) => string | undefined;
+
+/** Chooses among the tags of a repository. */
+export type TagSelector = (names: readonly string[]) => TagSelection;
 
 /**
  * Applies the filters that need nothing but names. Those by age and by platform are applied when the plan is made,
@@ -27,8 +24,20 @@ type TagFilter = (tag: Tag) => string | undefined;
  * goes or stays with the manifest that it is attached to. Without filters it is a tag like any other.
  * @throws TransshipError FILTER_INVALID
  */
-export function selectTags(names: readonly string[], filters: WishFilters): TagSelection {
-  const tagFilters = compile(filters);
+export async function tagSelector(filters: WishFilters): Promise<TagSelector> {
+  const tagFilters = await compile(filters);
+  const isFiltered = hasFilters(filters);
+  return (names) => select(names, tagFilters, isFiltered);
+}
+
+/** Where there are no filters. */
+export const selectAllTags: TagSelector = (names) => select(names, [], false);
+
+function select(
+  names: readonly string[],
+  tagFilters: readonly TagFilter[],
+  isFiltered: boolean,
+): TagSelection {
   const selected: Tag[] = [];
   const notRead: NotRead[] = [];
   for (const tag of new Set(names)) {
@@ -39,7 +48,7 @@ export function selectTags(names: readonly string[], filters: WishFilters): TagS
         reason: 'invalid-name',
         detail: 'no client can ask for a tag of this name',
       });
-    } else if (subject !== undefined && hasFilters(filters)) {
+    } else if (subject !== undefined && isFiltered) {
       const detail = `it belongs to ${shortDigest(subject)}, which is not copied`;
       notRead.push({tag, reason: 'filtered', detail});
     } else {
@@ -66,66 +75,18 @@ function firstReason(filters: readonly TagFilter[], tag: Tag): string | undefine
   return undefined;
 }
 
-function compile(filters: WishFilters): readonly TagFilter[] {
-  const compiled: TagFilter[] = [];
+/** What a filter needs is loaded where it is asked for: most copies have none. */
+async function compile(filters: WishFilters): Promise<readonly TagFilter[]> {
   const {tags = [], excludeTags = [], semver: range} = filters;
-  const excludes = excludeTags.map((glob) => ({glob, matches: globMatcher(glob, '--exclude-tag')}));
-  if (tags.length > 0) {
-    const includes = tags.map((glob) => globMatcher(glob, '--tag'));
-    compiled.push((tag) =>
-      includes.some((matches) => matches(tag))
-        ? undefined
-        : `--tag ${tags.join(', ')} does not match`,
-    );
+  const compiled: TagFilter[] = [];
+  if (tags.length > 0 || excludeTags.length > 0) {
+    const {excludingFilter, includingFilter} = await import('./glob-filters.ts');
+    if (tags.length > 0) compiled.push(includingFilter(tags));
+    if (excludeTags.length > 0) compiled.push(excludingFilter(excludeTags));
   }
-  compiled.push((tag) => {
-    const exclude = excludes.find(({matches}) => matches(tag));
-    return exclude && `--exclude-tag ${exclude.glob} matches`;
-  });
-  if (range !== undefined) compiled.push(semverFilter(range));
+  if (range !== undefined) {
+    const {semverFilter} = await import('./semver-filter.ts');
+    compiled.push(semverFilter(range));
+  }
   return compiled;
-}
-
-/** Braces, classes and extended globs are as in bash; `*` takes any characters, a leading dot included. */
-function globMatcher(glob: string, flag: string): (tag: string) => boolean {
-  if (glob === '') throw filterInvalid(`${flag} is empty`, 'write a glob, for example "1.*"');
-  if (glob.startsWith('!')) {
-    throw filterInvalid(`${flag} "${glob}" starts with "!"`, 'use --exclude-tag to leave tags out');
-  }
-  if (glob.includes('/')) {
-    throw filterInvalid(
-      `${flag} "${glob}" has a "/", which no tag has`,
-      'write the tag alone, without the repository',
-    );
-  }
-  try {
-    return picomatch(glob, {dot: true, nonegate: true, strictBrackets: true});
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw filterInvalid(`${flag} "${glob}" is not a glob: ${why}`, 'close every bracket', cause);
-  }
-}
-
-/**
- * A tag counts as a version if node-semver reads it as one, with three numbers and perhaps a `v` before them; `_`
- * stands for `+`, which tags cannot have (Helm writes 1.0.0+build as 1.0.0_build). As everywhere with node-semver, a
- * prerelease is in a range only if the range names a prerelease of the same three numbers.
- */
-function semverFilter(range: string): TagFilter {
-  const parsed = range.trim() === '' ? null : validRange(range);
-  if (parsed === null) {
-    throw filterInvalid(
-      `--semver "${range}" is not a range of versions`,
-      'write it as npm does, for example "^1.2" or ">=2.0.0 <3"',
-    );
-  }
-  return (tag) => {
-    const version = parseVersion(tag.replace('_', '+'));
-    if (version === null) return `--semver ${range}: not a version`;
-    return satisfies(version, parsed) ? undefined : `--semver ${range}: not in the range`;
-  };
-}
-
-export function filterInvalid(message: string, hint: string, cause?: unknown): TransshipError {
-  return new TransshipError('FILTER_INVALID', message, {side: 'local', hint, cause});
 }

@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import type {WishFilters} from '../../src/model/plan.ts';
 import {attachmentSubject} from '../../src/plan/attachment.ts';
-import {selectTags} from '../../src/plan/filters.ts';
+import {selectAllTags, type TagSelection, tagSelector} from '../../src/plan/filters.ts';
 
 const HEX = 'ab'.repeat(32);
 const SIGNATURE = `sha256-${HEX}.sig`;
@@ -16,7 +16,11 @@ const NAMES = [
   '.hidden',
 ];
 
-describe('selectTags', () => {
+async function select(names: readonly string[], filters: WishFilters): Promise<TagSelection> {
+  return (await tagSelector(filters))(names);
+}
+
+describe('tagSelector', () => {
   it.each<[string, WishFilters, string[]]>([
     ['nothing', {}, ['latest', '1.0.0', 'v1.2.3', '1.3.0-rc.1', '2.0.0', '1.35', '1.0.0_build.7']],
     ['a glob', {tags: ['1.*']}, ['1.0.0', '1.3.0-rc.1', '1.35', '1.0.0_build.7']],
@@ -29,14 +33,14 @@ describe('selectTags', () => {
     ['a range', {semver: '>=1 <2'}, ['1.0.0', 'v1.2.3', '1.0.0_build.7']],
     ['a range with a prerelease', {semver: '>=1.3.0-rc.0 <2'}, ['1.3.0-rc.1']],
     ['a range and a glob', {semver: '*', tags: ['v*']}, ['v1.2.3']],
-  ])('takes what %s leaves', (_what, filters, expected) => {
-    const {selected, notRead} = selectTags(NAMES, filters);
+  ])('takes what %s leaves', async (_what, filters, expected) => {
+    const {selected, notRead} = await select(NAMES, filters);
     expect(selected).toEqual(expected);
     expect(notRead).toHaveLength(NAMES.length - expected.length);
   });
 
-  it('says of each tag why it is left out', () => {
-    const {notRead} = selectTags(['', 'dev', '1.0.0', 'x', '9.0.0'], {
+  it('says of each tag why it is left out', async () => {
+    const {notRead} = await select(['', 'dev', '1.0.0', 'x', '9.0.0'], {
       excludeTags: ['d*'],
       semver: '^1',
     });
@@ -48,21 +52,22 @@ describe('selectTags', () => {
     ]);
   });
 
-  it('takes a tag that is listed twice once', () => {
-    expect(selectTags(['a', 'b', 'a'], {}).selected).toEqual(['a', 'b']);
+  it('takes a tag that is listed twice once', async () => {
+    expect((await select(['a', 'b', 'a'], {})).selected).toEqual(['a', 'b']);
   });
 
-  it('leaves signatures to their subjects where there are filters', () => {
+  it('leaves signatures to their subjects where there are filters', async () => {
     const names = ['1.0', SIGNATURE];
-    expect(selectTags(names, {}).selected).toEqual(names);
+    expect(selectAllTags(names).selected).toEqual(names);
+    expect((await select(names, {})).selected).toEqual(names);
     for (const filters of [{tags: ['*']}, {newest: 3}, {platforms: ['linux/amd64']}]) {
-      const {selected, notRead} = selectTags(names, filters);
+      const {selected, notRead} = await select(names, filters);
       expect(selected).toEqual(['1.0']);
       expect(notRead).toEqual([
         {tag: SIGNATURE, reason: 'filtered', detail: expect.stringContaining('sha256:abab')},
       ]);
     }
-    expect(selectTags(names, {tags: []}).selected).toEqual(names);
+    expect((await select(names, {tags: []})).selected).toEqual(names);
   });
 
   it.each<[WishFilters, string]>([
@@ -72,8 +77,8 @@ describe('selectTags', () => {
     [{tags: ['[1']}, '--tag "[1"'],
     [{semver: 'one'}, '--semver "one"'],
     [{semver: ' '}, '--semver'],
-  ])('refuses %j, naming the flag', (filters, message) => {
-    expect(() => selectTags([], filters)).toThrow(
+  ])('refuses %j, naming the flag', async (filters, message) => {
+    await expect(tagSelector(filters)).rejects.toThrow(
       expect.objectContaining({code: 'FILTER_INVALID', message: expect.stringContaining(message)}),
     );
   });

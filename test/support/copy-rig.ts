@@ -16,7 +16,7 @@ import {parseReference, type RepositoryPath} from '../../src/model/reference.ts'
 import {observeRoute} from '../../src/observe/observe-route.ts';
 import {attachmentSubject} from '../../src/plan/attachment.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
-import {selectTags} from '../../src/plan/filters.ts';
+import {selectAllTags} from '../../src/plan/filters.ts';
 import {Registry} from '../../src/registry/registry.ts';
 import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
 import {FaultScript} from '../../src/sandbox/faults/fault-script.ts';
@@ -76,7 +76,7 @@ export class CopyRig implements AsyncDisposable {
     const found = repositories(http);
     const question = {
       source: found.source(source),
-      select: (names: readonly string[]) => selectTags(names, {}),
+      select: selectAllTags,
       attachmentSubject,
       configs: false,
       readAll: false,

@@ -6,7 +6,7 @@ import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
 import {observeDestinationTags, observePresent} from '../../observe/observe-destination.ts';
 import {observeSource} from '../../observe/observe-source.ts';
-import {selectTags} from '../../plan/filters.ts';
+import {selectAllTags} from '../../plan/filters.ts';
 import type {DonorFacts, RepositoryFacts, TargetFacts} from '../../plan/transfer/facts.ts';
 import type {ContainerRepository} from '../container-repository.ts';
 import {given} from '../given.ts';
@@ -95,7 +95,7 @@ async function observeAll(
     return await observeSource(
       repository,
       {
-        select: (names) => selectTags(names, {}),
+        select: selectAllTags,
         // Every tag goes, those of signatures too.
         attachmentSubject: () => undefined,
         known: () => Promise.resolve(new Map()),
