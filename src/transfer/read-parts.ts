@@ -8,6 +8,9 @@ import type {ReadContext} from './read-context.ts';
 /** What is left of a blob must be worth so many parts, for a connection to be given up for them. */
 const WORTH_PARTS = 4;
 
+/** So must it be in time, in ms as it goes over one: to find out how many connections are of use takes half of that. */
+const WORTH_MS = 500;
+
 /**
  * Where the taker has enough to do with the first few connections it is given one, and watched for so long at least, in
  * ms, before that is found to be too few. The trial of several is shorter, and has been wrong: 512 MiB at 20 MB/s for
@@ -64,7 +67,7 @@ async function* readInOne(
   let position = offset;
   let watchedFrom: number | undefined;
   let busyMs = 0;
-  let next = offset + size;
+  let from = offset;
   for await (const chunk of readBlob(source, blob, offset, context, call)) {
     position += chunk.byteLength;
     const given = performance.now();
@@ -72,18 +75,20 @@ async function* readInOne(
     const now = performance.now();
     // With the first chunk an upload may have been opened.
     if (watchedFrom === undefined) {
-      watchedFrom = now;
+      [watchedFrom, from] = [now, position];
       continue;
     }
     busyMs += now - given;
-    if (position < next || now - watchedFrom < watchMs) continue;
-    const isOfUse = blob.size - position >= WORTH_PARTS * size && connections.available > 1;
-    if (isOfUse && !isBusy(busyMs, now - watchedFrom)) {
+    const [bytes, ms] = [position - from, now - watchedFrom];
+    if (bytes < size || ms < watchMs) continue;
+    const left = blob.size - position;
+    const isLong = left >= WORTH_PARTS * size && left * ms >= WORTH_MS * bytes;
+    if (isLong && connections.available > 1 && !isBusy(busyMs, ms)) {
       // Without ranges all that was read would have to be read again.
       const knows = connections.servesRanges(source.name);
       if (knows ?? (await provesRanges(source, blob, position, context, call))) return position;
     }
-    [watchedFrom, busyMs, next] = [now, 0, position + size];
+    [watchedFrom, busyMs, from] = [now, 0, position];
   }
   return position;
 }

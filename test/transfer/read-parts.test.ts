@@ -23,11 +23,48 @@ async function* trickle(signal: AbortSignal) {
   }
 }
 
+/** A source that needs so many ms for the bytes of a part. The clock stands still otherwise. */
+function paced(source: RepositoryReader, msPerPart: number): RepositoryReader {
+  const openBlob: RepositoryReader['openBlob'] = async (...asked) => {
+    const stream = await source.openBlob(...asked);
+    return {...stream, chunks: arriving(stream.chunks, msPerPart)};
+  };
+  return {name: source.name, openBlob} as Pick<
+    RepositoryReader,
+    'name' | 'openBlob'
+  > as RepositoryReader;
+}
+
+async function* arriving(chunks: AsyncIterable<Uint8Array>, msPerPart: number) {
+  for await (const chunk of chunks) {
+    vi.advanceTimersByTime((msPerPart * chunk.byteLength) / PART);
+    yield chunk;
+  }
+}
+
 /** Copies what is borrowed. */
 async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const copies: Buffer[] = [];
   for await (const chunk of chunks) copies.push(Buffer.from(chunk));
   return Buffer.concat(copies);
+}
+
+/** Reads a blob of 40 parts while the one other connection becomes free. */
+async function readWhileOneLeaves(
+  source: (rig: TransferRig) => RepositoryReader,
+  connections = new ReadConnections(2, PART),
+) {
+  await using rig = await TransferRig.start();
+  const content = randomBytes(40 * PART);
+  const blob = await rig.blob(content.length, content);
+  connections.enter();
+  connections.enter();
+  const chunks = readParts(source(rig), blob, 0, contextOf(connections), call);
+  const {value} = await chunks.next();
+  const first = Buffer.from(value ?? []);
+  connections.leave();
+  expect(Buffer.concat([first, await readAll(chunks)]).equals(content)).toBe(true);
+  return rig.sandboxes.source.log.entries.filter(({kind}) => kind === 'blob').length;
 }
 
 describe('reading in parts', () => {
@@ -222,46 +259,42 @@ describe('reading in parts', () => {
     expect(settings.connections.available).toBe(4);
   });
 
-  it('goes over to parts when others are done', async () => {
-    await using rig = await TransferRig.start();
-    const content = randomBytes(40 * PART);
-    const blob = await rig.blob(content.length, content);
-    const connections = new ReadConnections(2, PART);
-    connections.enter();
-    connections.enter();
-    const chunks = readParts(rig.source, blob, 0, contextOf(connections), call);
-    const {value} = await chunks.next();
-    const first = Buffer.from(value ?? []);
-    connections.leave();
-    expect(Buffer.concat([first, await readAll(chunks)]).equals(content)).toBe(true);
-    const reads = rig.sandboxes.source.log.entries.filter(({kind}) => kind === 'blob');
-    expect(reads.length).toBeGreaterThan(10);
-    expect(connections.available).toBe(2);
-  });
+  describe('where others are done meanwhile', () => {
+    beforeEach(() => {
+      vi.useFakeTimers({toFake: ['performance']});
+    });
+    afterEach(() => {
+      vi.useRealTimers();
+    });
 
-  it('does not leave a source without ranges when others are done', async () => {
-    await using rig = await TransferRig.start();
-    const content = randomBytes(40 * PART);
-    const blob = await rig.blob(content.length, content);
-    const asked: number[] = [];
-    const source = {
-      name: 'without ranges',
-      openBlob: (_blob, range) => {
-        asked.push(range.offset);
-        return rig.source.openBlob(blob, {offset: 0}, call);
-      },
-    } as Pick<RepositoryReader, 'name' | 'openBlob'> as RepositoryReader;
-    const connections = new ReadConnections(2, PART);
-    connections.enter();
-    connections.enter();
-    const chunks = readParts(source, blob, 0, contextOf(connections), call);
-    const {value} = await chunks.next();
-    const first = Buffer.from(value ?? []);
-    connections.leave();
-    expect(Buffer.concat([first, await readAll(chunks)]).equals(content)).toBe(true);
-    // The blob, and one byte of it once.
-    expect(asked).toHaveLength(2);
-    expect(connections.servesRanges('without ranges')).toBe(false);
+    it('goes over to parts', async () => {
+      const connections = new ReadConnections(2, PART);
+      const reads = await readWhileOneLeaves(({source}) => paced(source, 100), connections);
+      expect(reads).toBeGreaterThan(10);
+      expect(connections.available).toBe(2);
+    });
+
+    it('reads on in one where the rest takes no time', async () => {
+      expect(await readWhileOneLeaves(({source}) => paced(source, 10))).toBe(1);
+    });
+
+    it('does not leave a source without ranges', async () => {
+      const asked: number[] = [];
+      const connections = new ReadConnections(2, PART);
+      const withoutRanges = ({source}: TransferRig) =>
+        ({
+          ...paced(source, 100),
+          name: 'without ranges',
+          openBlob: (blob, range, more) => {
+            asked.push(range.offset);
+            return paced(source, 100).openBlob(blob, {offset: 0}, more);
+          },
+        }) satisfies RepositoryReader;
+      await readWhileOneLeaves(withoutRanges, connections);
+      // The blob, and one byte of it once.
+      expect(asked).toHaveLength(2);
+      expect(connections.servesRanges('without ranges')).toBe(false);
+    });
   });
 
   it('reads a source without ranges in one, and remembers', async () => {
