@@ -2,7 +2,7 @@ import {errors} from 'undici';
 import {BodyDecoder} from './body-decoder.ts';
 import type {BulkConnection} from './bulk-connection.ts';
 import type {BodyFraming} from './response-head.ts';
-import {within} from './within.ts';
+import {Watch} from './watch.ts';
 
 /** How a body came to its end: with a connection that is as before, or with one that is of no more use. */
 export type BodyEnd = 'whole' | 'broken';
@@ -13,6 +13,7 @@ export class BulkBody implements AsyncIterator<Uint8Array, undefined> {
   readonly #endsWithConnection: boolean;
   readonly #decoder: BodyDecoder;
   readonly #idleMs: number;
+  readonly #watch = new Watch();
   readonly #ended: (end: BodyEnd) => void;
   #isOver = false;
 
@@ -59,6 +60,7 @@ export class BulkBody implements AsyncIterator<Uint8Array, undefined> {
   #end(end: BodyEnd): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#watch.end();
     this.#ended(end);
   }
 
@@ -76,9 +78,12 @@ export class BulkBody implements AsyncIterator<Uint8Array, undefined> {
     return undefined;
   }
 
-  #read(): Promise<Uint8Array | undefined> {
-    return within(this.#idleMs, this.#connection.read(), () =>
-      this.#connection.destroy(new errors.BodyTimeoutError()),
-    );
+  async #read(): Promise<Uint8Array | undefined> {
+    this.#watch.start(this.#idleMs, this.#late);
+    const bytes = await this.#connection.read();
+    this.#watch.stop();
+    return bytes;
   }
+
+  readonly #late = (): void => this.#connection.destroy(new errors.BodyTimeoutError());
 }

@@ -4,6 +4,7 @@ import type {BulkConnection} from './bulk-connection.ts';
 import {HeadReader} from './head-reader.ts';
 import {formatRequestHead, type RequestHead} from './request-head.ts';
 import type {ResponseHead} from './response-head.ts';
+import {Watch} from './watch.ts';
 import {within} from './within.ts';
 
 /** A request as it is written to a connection. */
@@ -79,6 +80,7 @@ class Sender {
   isDone = false;
   readonly #connection: BulkConnection;
   readonly #request: BulkRequest;
+  readonly #watch = new Watch();
   #isStopped = false;
 
   constructor(connection: BulkConnection, request: BulkRequest) {
@@ -95,9 +97,13 @@ class Sender {
   }
 
   async #send(): Promise<void> {
-    await this.#write(Buffer.from(formatRequestHead(this.#request), 'latin1'));
-    if (this.#request.body) await this.#sendBody(this.#request.body);
-    this.isDone = true;
+    try {
+      await this.#write(Buffer.from(formatRequestHead(this.#request), 'latin1'));
+      if (this.#request.body) await this.#sendBody(this.#request.body);
+      this.isDone = true;
+    } finally {
+      this.#watch.end();
+    }
   }
 
   async #sendBody({length, chunks}: NonNullable<BulkRequest['body']>): Promise<void> {
@@ -111,11 +117,13 @@ class Sender {
     if (left !== 0) throw new errors.RequestContentLengthMismatchError();
   }
 
-  #write(bytes: Uint8Array): Promise<void> {
-    return within(this.#request.idleMs, this.#connection.write(bytes), () =>
-      this.#connection.destroy(new errors.HeadersTimeoutError()),
-    );
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#watch.start(this.#request.idleMs, this.#late);
+    await this.#connection.write(bytes);
+    this.#watch.stop();
   }
+
+  readonly #late = (): void => this.#connection.destroy(new errors.HeadersTimeoutError());
 }
 
 async function readHead(connection: BulkConnection, method: string): Promise<ResponseHead> {

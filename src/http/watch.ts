@@ -28,7 +28,8 @@ export class Watch {
   #set(now: number, ms: number): void {
     clearTimeout(this.#timer);
     this.#strikes = now + ms;
-    this.#timer = setTimeout(() => this.#look(), ms);
+    // What is watched keeps the process alive, where it is to be kept.
+    this.#timer = setTimeout(() => this.#look(), ms).unref();
   }
 
   #look(): void {

@@ -109,7 +109,8 @@ export class Part {
     for await (const chunk of stream.chunks) {
       if (this.hasNoRanges) return;
       const isTooSlow = pace.isTooSlow(chunk.byteLength);
-      for await (const piece of rate?.pieces(chunk, call) ?? [chunk]) {
+      for (const piece of rate?.pieces(chunk) ?? [chunk]) {
+        if (rate) await rate.pass(piece.byteLength, call);
         if (this.#position + piece.byteLength > end) throw longer(source, blob);
         this.buffer.set(piece, this.#arrived);
         this.#arrived += piece.byteLength;

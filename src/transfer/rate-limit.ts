@@ -19,16 +19,12 @@ export class RateLimit {
   }
 
   /**
-   * The bytes, in pieces that are passed on when they may be. All at once after a wait for all of them would leave the
+   * The bytes in pieces, each to be passed on when it may be. All at once after a wait for all of them would leave the
    * one who takes them without any for so long that it takes the connection for dead.
    */
-  async *pieces(chunk: Uint8Array, call: Call): AsyncGenerator<Uint8Array, void, undefined> {
+  *pieces(chunk: Uint8Array): Generator<Uint8Array, void, undefined> {
     const size = Math.max(1, Math.floor(this.#bytesPerMs * BURST_MS));
-    for (let at = 0; at < chunk.byteLength; at += size) {
-      const piece = chunk.subarray(at, at + size);
-      await this.pass(piece.byteLength, call);
-      yield piece;
-    }
+    for (let at = 0; at < chunk.byteLength; at += size) yield chunk.subarray(at, at + size);
   }
 
   /** Resolves when so many bytes, which have arrived, may be passed on. Those that ask first go first. */

@@ -27,7 +27,8 @@ export async function* readBlob(
       let at = stream.start;
       for await (const chunk of stream.chunks) {
         const isTooSlow = pace.isTooSlow(chunk.byteLength);
-        for await (const piece of rate?.pieces(chunk, call) ?? [chunk]) {
+        for (const piece of rate?.pieces(chunk) ?? [chunk]) {
+          if (rate) await rate.pass(piece.byteLength, call);
           const known = Math.max(0, position - at);
           at += piece.byteLength;
           if (at > stream.end) throw longer(source, blob);
