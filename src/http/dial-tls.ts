@@ -36,6 +36,7 @@ export function dialTls(origin: string, secure: SecureOptions): Dial {
       });
     },
     ready: 'secureConnect',
+    overruns: true,
   };
 }
 

@@ -9,11 +9,17 @@ export interface Dial {
   open(onread: OnReadOpts): Socket;
   /** The event of the socket after which requests can be sent. */
   readonly ready: 'connect' | 'secureConnect';
+  /** Whether bytes may still arrive after a pause, as of what TLS had deciphered. */
+  readonly overruns: boolean;
 }
 
 /** To an `http:` origin. */
 export function dialTcp(origin: string): Dial {
-  return {open: (onread) => connect(socketOptions(origin, onread)), ready: 'connect'};
+  return {
+    open: (onread) => connect(socketOptions(origin, onread)),
+    ready: 'connect',
+    overruns: false,
+  };
 }
 
 /**

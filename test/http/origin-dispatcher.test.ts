@@ -53,7 +53,7 @@ function rig(connections = 64) {
   };
   const dispatcher = new OriginDispatcher({
     origin: ORIGIN,
-    dial: {open, ready: 'connect'},
+    dial: {open, ready: 'connect', overruns: false},
     connections,
     connectMs: 20_000,
     bodyIdleMs: IDLE_MS,
