@@ -23,6 +23,9 @@ export interface Engine {
 
 export const V8: Engine = {
   compileLess() {
+    // Node loads what stands behind it at its first use, and can take code that was compiled beforehand only as long as
+    // V8's flags are as they were then: 2.6 ms in place of 0.8.
+    performance.now();
     setFlagsFromString('--no-maglev');
   },
   keepSmall() {
