@@ -24,7 +24,7 @@ export class BulkConnection {
   readonly #overruns: boolean;
   /** Bytes of a buffer. */
   readonly #size: number;
-  /** Where the socket writes, and the bytes in it so far. */
+  /** Where the socket writes, and the bytes in it so far. Without overruns it is the full one, until that is read. */
   #filling: Buffer;
   #filled = 0;
   /** Buffers that are full, in the order they are to be read. The first, or else the one being filled, is read now. */
@@ -33,6 +33,7 @@ export class BulkConnection {
   #read = 0;
   /** Buffers to be filled again. */
   readonly #free: Buffer[] = [];
+  #isWriting = false;
   #end: {readonly error: Error | undefined} | undefined;
   /** Lets `read` look again. */
   #wake: () => void = () => undefined;
@@ -68,7 +69,10 @@ export class BulkConnection {
     }
   }
 
-  /** Whether it can be used for another request: open, and nothing came that nobody asked for. */
+  /**
+   * Whether it can be used for another request: open, and nothing came that nobody asked for. Not where an answer ended
+   * with a buffer: the socket is still paused, so that its end would not be seen.
+   */
   get isIdle(): boolean {
     return this.#end === undefined && this.#available() === 0 && this.#full.length === 0;
   }
@@ -98,14 +102,32 @@ export class BulkConnection {
     this.#read -= count;
   }
 
-  /** Resolves when the bytes are with the system, so that their memory can be used again. */
+  /** Resolves when the bytes are with the system, so that their memory can be used again. One piece at a time. */
   write(bytes: Uint8Array): Promise<void> {
+    this.#isWriting = true;
     return new Promise((resolve, reject) => {
-      // A connection that is destroyed calls back with an error that says nothing of why.
-      const settle = (error?: Error | null): void =>
-        error ? reject(this.#end?.error ?? error) : resolve();
-      this.#socket.write(bytes, settle);
+      this.#socket.write(bytes, (error) => {
+        this.#isWriting = false;
+        // A connection that is destroyed calls back with an error that says nothing of why.
+        if (error) reject(this.#end?.error ?? error);
+        else resolve();
+      });
     });
+  }
+
+  /**
+   * Tells where a piece is being written and the system takes none of its bytes. A slow line may take a minute for a
+   * piece and still be of use. Over TLS Node does not see what moves, and a piece has to be gone in that time.
+   * @param ms for how long
+   * @returns ends it
+   */
+  watchWrites(ms: number, late: () => void): () => void {
+    const look = (): void => {
+      if (this.#isWriting) late();
+    };
+    // Not as its callback, which is told once only: that may be while the next piece is waited for.
+    this.#socket.on('timeout', look).setTimeout(ms);
+    return () => this.#socket.off('timeout', look).setTimeout(0);
   }
 
   /** Ends it at once; what is read or written then fails with `error`. */
@@ -126,8 +148,10 @@ export class BulkConnection {
     if (buffer && this.#overruns) this.#free.push(buffer);
     this.#read = 0;
     if (this.#full.length > 0) return;
-    // Not before the others had their turn: a socket with more to give would be read 32 times in a row.
-    setImmediate(() => this.#socket.resume());
+    // Not before the others had their turn: libuv reads a socket that has more to give up to 32 times in a row.
+    setImmediate(() => {
+      if (this.#full.length === 0) this.#socket.resume();
+    });
   }
 
   /** @returns false: no more for now */

@@ -4,7 +4,6 @@ import type {BulkConnection} from './bulk-connection.ts';
 import {HeadReader} from './head-reader.ts';
 import {formatRequestHead, type RequestHead} from './request-head.ts';
 import type {ResponseHead} from './response-head.ts';
-import {Watch} from './watch.ts';
 import {within} from './within.ts';
 
 /** A request as it is written to a connection. */
@@ -80,7 +79,6 @@ class Sender {
   isDone = false;
   readonly #connection: BulkConnection;
   readonly #request: BulkRequest;
-  readonly #watch = new Watch();
   #isStopped = false;
 
   constructor(connection: BulkConnection, request: BulkRequest) {
@@ -97,12 +95,16 @@ class Sender {
   }
 
   async #send(): Promise<void> {
+    const connection = this.#connection;
+    const unwatch = connection.watchWrites(this.#request.idleMs, () =>
+      connection.destroy(new errors.HeadersTimeoutError()),
+    );
     try {
-      await this.#write(Buffer.from(formatRequestHead(this.#request), 'latin1'));
+      await connection.write(Buffer.from(formatRequestHead(this.#request), 'latin1'));
       if (this.#request.body) await this.#sendBody(this.#request.body);
       this.isDone = true;
     } finally {
-      this.#watch.end();
+      unwatch();
     }
   }
 
@@ -112,18 +114,10 @@ class Sender {
       if (this.#isStopped) return;
       left -= chunk.byteLength;
       if (left < 0) break;
-      await this.#write(chunk);
+      await this.#connection.write(chunk);
     }
     if (left !== 0) throw new errors.RequestContentLengthMismatchError();
   }
-
-  async #write(bytes: Uint8Array): Promise<void> {
-    this.#watch.start(this.#request.idleMs, this.#late);
-    await this.#connection.write(bytes);
-    this.#watch.stop();
-  }
-
-  readonly #late = (): void => this.#connection.destroy(new errors.HeadersTimeoutError());
 }
 
 async function readHead(connection: BulkConnection, method: string): Promise<ResponseHead> {

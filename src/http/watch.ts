@@ -28,7 +28,7 @@ export class Watch {
   #set(now: number, ms: number): void {
     clearTimeout(this.#timer);
     this.#strikes = now + ms;
-    // What is watched keeps the process alive, where it is to be kept.
+    // A socket that is read or written holds the process until then; what is left of a timer that was stopped must not.
     this.#timer = setTimeout(() => this.#look(), ms).unref();
   }
 

@@ -8,7 +8,7 @@ import type {ReadContext} from './read-context.ts';
 /** What is left of a blob must be worth so many parts, for a connection to be given up for them. */
 const WORTH_PARTS = 4;
 
-/** So must it be in time, in ms as it goes over one: to find out how many connections are of use takes half of that. */
+/** So must it be in time, in ms as it goes over one: to judge how many connections are of use takes 400. */
 const WORTH_MS = 500;
 
 /**

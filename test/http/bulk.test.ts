@@ -1,6 +1,7 @@
 import {createHash, randomBytes} from 'node:crypto';
 import type {ServerResponse} from 'node:http';
 import type {Socket} from 'node:net';
+import {setTimeout as delay} from 'node:timers/promises';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi} from 'vitest';
 import type {HttpClientOptions} from '../../src/http/client.ts';
 import {type HttpRequest, LARGE_BODY} from '../../src/http/message.ts';
@@ -40,6 +41,9 @@ const large = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
   answerSize: LARGE,
   ...more,
 });
+
+const put = (url: string, chunks: AsyncIterable<Uint8Array>, length: number): HttpRequest =>
+  large(url, {method: 'PUT', body: {kind: 'stream', length, chunks}});
 
 /** Gives all its chunks in one memory, as those who lend do. */
 async function* lent(bytes: Buffer, size: number): AsyncGenerator<Uint8Array, void, undefined> {
@@ -206,6 +210,72 @@ describe('an idle connection', () => {
     expect(Buffer.from((await chunks.next()).value ?? []).toString()).toBe('d');
     expect((await chunks.next()).done).toBe(true);
     expect(server.sockets).toHaveLength(1);
+  });
+});
+
+describe('a large body that is slow', () => {
+  const IDLE_MS = 500;
+  const hasty = () => client({timeouts: {connectMs: 5000, headersMs: 5000, bodyIdleMs: IDLE_MS}});
+
+  /** A small piece, and after longer than nothing may move one of so many bytes. */
+  async function* afterPause(length: number) {
+    yield new Uint8Array(10);
+    await delay(2 * IDLE_MS);
+    yield new Uint8Array(length - 10);
+  }
+
+  it('may be taken as slowly as its taker likes', async () => {
+    vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout', 'performance']});
+    try {
+      await using server = await rawServer((socket) =>
+        socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na'),
+      );
+      await using http = hasty();
+      const chunks = (await http.send(large(server.url))).chunks()[Symbol.asyncIterator]();
+      expect(Buffer.from((await chunks.next()).value ?? []).toString()).toBe('a');
+      vi.advanceTimersByTime(2 * IDLE_MS);
+      server.sockets[0]?.write('b');
+      expect(Buffer.from((await chunks.next()).value ?? []).toString()).toBe('b');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it.each(['http', 'https'] as const)(
+    'may come as slowly as its source gives it, over %s',
+    async (scheme) => {
+      await using server = await startHttpServer(
+        (_request, response) => void response.writeHead(201).end(),
+        scheme === 'https' ? {tls: tls.server} : {},
+      );
+      await using http = hasty();
+      expect((await http.send(put(server.url, afterPause(LARGE), LARGE))).status).toBe(201);
+      expect(server.requests[0]?.body).toHaveLength(LARGE);
+    },
+  );
+
+  it('is broken off where none of it is taken, also after such a pause', async () => {
+    await using server = await rawServer((socket) => socket.pause());
+    await using http = hasty();
+    const length = 64 * 1024 * 1024;
+    await expect(http.send(put(server.url, afterPause(length), length))).rejects.toMatchObject({
+      code: 'TIMEOUT',
+    });
+  });
+
+  it('is let through where a piece takes longer, and some of it moves', async () => {
+    const length = 24 * 1024 * 1024;
+    let taken = 0;
+    await using server = await startRawServer((socket, text) => {
+      taken += text.length;
+      if (taken > length) socket.write('HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n');
+      // 64 KiB at a time, 8 MB in a second.
+      socket.pause();
+      setTimeout(() => socket.resume(), 8);
+    });
+    await using http = hasty();
+    const whole = lent(Buffer.alloc(length), length);
+    expect((await http.send(put(server.url, whole, length))).status).toBe(201);
   });
 });
 

@@ -5,9 +5,15 @@ import {readBlob} from '../../src/transfer/read-blob.ts';
 import {readParts} from '../../src/transfer/read-parts.ts';
 import {RetryBudget} from '../../src/transfer/retry-budget.ts';
 import {HASTY, KiB, TransferRig} from '../support/transfer-rig.ts';
-import {NEVER} from '../support/streams.ts';
+import {collect, NEVER} from '../support/streams.ts';
 
 const call = {signal: NEVER};
+
+const contextOf = (rate: RateLimit) => ({
+  connections: new ReadConnections(4, 64 * KiB),
+  newBudget: () => new RetryBudget(HASTY, () => undefined),
+  rate,
+});
 
 describe('a rate limit', () => {
   it('is never faster than it says, over all that share it', async () => {
@@ -38,22 +44,27 @@ describe('a rate limit', () => {
     await expect(waiting).rejects.toMatchObject({name: 'AbortError'});
   });
 
-  it.each([
+  describe.each([
     ['in one', readBlob],
     ['in parts', readParts],
-  ])('passes on what it may at once, of a blob that is read %s', async (_what, read) => {
-    await using rig = await TransferRig.start();
-    const blob = await rig.blob(512 * KiB);
-    const context = {
-      connections: new ReadConnections(4, 64 * KiB),
-      newBudget: () => new RetryBudget(HASTY, () => undefined),
+  ])('of a blob that is read %s', (_what, read) => {
+    it('passes on what it may at once', async () => {
+      await using rig = await TransferRig.start();
+      const blob = await rig.blob(512 * KiB);
       // All that one read gives would take hours.
-      rate: new RateLimit(10),
-    };
-    const chunks = read(rig.source, blob, 0, context, call);
-    const first = await chunks.next();
-    await chunks.return();
-    expect(first.value?.byteLength).toBe(1);
+      const chunks = read(rig.source, blob, 0, contextOf(new RateLimit(10)), call);
+      const first = await chunks.next();
+      await chunks.return();
+      expect(first.value?.byteLength).toBe(1);
+    });
+
+    it('holds the rest back', async () => {
+      await using rig = await TransferRig.start();
+      const blob = await rig.blob(300_000);
+      const began = performance.now();
+      await collect(read(rig.source, blob, 0, contextOf(new RateLimit(1_000_000)), call));
+      expect(performance.now() - began).toBeGreaterThan(195);
+    });
   });
 
   it('holds a transfer back', async () => {

@@ -269,13 +269,13 @@ describe('reading in parts', () => {
 
     it('goes over to parts', async () => {
       const connections = new ReadConnections(2, PART);
-      const reads = await readWhileOneLeaves(({source}) => paced(source, 100), connections);
+      const reads = await readWhileOneLeaves(({source}) => paced(source, 14), connections);
       expect(reads).toBeGreaterThan(10);
       expect(connections.available).toBe(2);
     });
 
     it('reads on in one where the rest takes no time', async () => {
-      expect(await readWhileOneLeaves(({source}) => paced(source, 10))).toBe(1);
+      expect(await readWhileOneLeaves(({source}) => paced(source, 12))).toBe(1);
     });
 
     it('does not leave a source without ranges', async () => {
