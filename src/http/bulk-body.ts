@@ -79,11 +79,9 @@ export class BulkBody implements AsyncIterator<Uint8Array, undefined> {
   }
 
   async #read(): Promise<Uint8Array | undefined> {
-    this.#watch.start(this.#idleMs, this.#late);
+    this.#watch.start(this.#idleMs, () => this.#connection.destroy(new errors.BodyTimeoutError()));
     const bytes = await this.#connection.read();
     this.#watch.stop();
     return bytes;
   }
-
-  readonly #late = (): void => this.#connection.destroy(new errors.BodyTimeoutError());
 }

@@ -19,8 +19,8 @@ export class RateLimit {
   }
 
   /**
-   * The bytes in pieces; each is to be passed on once `pass` has let it through. All at once after a wait for all of them would leave the
-   * one who takes them without any for so long that it takes the connection for dead.
+   * The bytes in pieces; each is to be passed on once `pass` has let it through. All at once after a wait for all of them
+   * would leave the one who takes them without any for so long that it takes the connection for dead.
    */
   *pieces(chunk: Uint8Array): Generator<Uint8Array, void, undefined> {
     const size = Math.max(1, Math.floor(this.#bytesPerMs * BURST_MS));

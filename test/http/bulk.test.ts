@@ -213,6 +213,21 @@ describe('an idle connection', () => {
   });
 });
 
+it('does not go over a connection that was closed with an answer that filled what it reads into', async () => {
+  const filled = 1024 * 1024;
+  const length = 1_000_000;
+  const head = `HTTP/1.1 200 OK\r\ncontent-length: ${length}\r\nfiller: `;
+  const filler = '-'.repeat(filled - length - head.length - 4);
+  await using server = await startRawServer((socket, _text, connection) => {
+    if (connection === 1) socket.end(`${head}${filler}\r\n\r\n${'a'.repeat(length)}`);
+    else socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+  });
+  await using http = client();
+  const first = await http.send(large(server.url));
+  expect(await collect(first.chunks())).toHaveLength(length);
+  expect((await http.send(large(server.url))).status).toBe(200);
+});
+
 describe('a large body that is slow', () => {
   const IDLE_MS = 500;
   const hasty = () => client({timeouts: {connectMs: 5000, headersMs: 5000, bodyIdleMs: IDLE_MS}});
