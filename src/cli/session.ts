@@ -1,6 +1,6 @@
 import type {Report} from '../model/event.ts';
 import type {Call} from '../model/port.ts';
-import {sizedBy} from './engine.ts';
+import {givingWay, sizedBy} from './engine.ts';
 import type {Io} from './io.ts';
 import type {HostFlags} from './options.ts';
 import {Registries} from './registries.ts';
@@ -22,7 +22,8 @@ export async function withSession<T>(
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
   using reporter = await openReporter(flags.progress, io);
-  const report = io.engine ? sizedBy(io.engine, reporter.report) : reporter.report;
+  const {engine} = io;
+  const report = engine ? givingWay(engine, sizedBy(engine, reporter.report)) : reporter.report;
   await using registries = new Registries({io, flags, redactor: io.redactor, report});
   return await work({
     registries,

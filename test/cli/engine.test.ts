@@ -1,5 +1,7 @@
+import {execFileSync} from 'node:child_process';
+import {getPriority} from 'node:os';
 import {describe, expect, it} from 'vitest';
-import {sizedBy} from '../../src/cli/engine.ts';
+import {givingWay, sizedBy} from '../../src/cli/engine.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {RunEvent} from '../../src/model/event.ts';
 
@@ -9,12 +11,12 @@ const observing = (what: string, done: number, total: number): RunEvent => ({
   done,
   total,
 });
-const started = (steps: number, blobs: number): RunEvent => ({
+const started = (steps: number, blobs: number, bytes = 0): RunEvent => ({
   type: 'run-started',
   plan: digestOf(Buffer.from('')),
   steps,
   blobs,
-  bytes: 0,
+  bytes,
 });
 const all = (what: string, total: number) =>
   Array.from({length: total}, (_, at) => observing(what, at + 1, total));
@@ -48,5 +50,37 @@ describe('the heap', () => {
     ],
   ])('is set by the size of the run: %s', (_what, events, done) => {
     expect(told(events)).toEqual({done, passed: events});
+  });
+});
+
+const MiB = 1024 * 1024;
+
+describe('the process', () => {
+  it.each([
+    ['a layer of 1 GiB', [...all('a', 1), started(1, 2, 1024 * MiB)], 1],
+    ['300 small images', [...all('a', 300), started(300, 605, 13 * MiB)], 0],
+    ['nothing to do', [...all('a', 300), started(0, 0)], 0],
+  ])('gives way by what there is to bring over: %s', (_what, events, times) => {
+    let given = 0;
+    const passed: RunEvent[] = [];
+    const engine = {giveWay: () => void (given += 1)};
+    const report = givingWay(engine, (event) => void passed.push(event));
+    for (const event of events) report(event);
+    expect({given, passed}).toEqual({given: times, passed: events});
+  });
+
+  it.each([
+    ['behind others', 0, 3],
+    ['no less than it was told to', 10, 10],
+  ])('is %s', (_what, before, after) => {
+    const code = `
+      import {getPriority, setPriority} from 'node:os';
+      import {V8} from ${JSON.stringify(new URL('../../src/cli/engine.ts', import.meta.url))};
+      if (${before} > getPriority()) setPriority(${before});
+      V8.giveWay();
+      console.log(getPriority());`;
+    const printed = execFileSync(process.execPath, ['--input-type=module', '--eval', code]);
+    // The tests themselves may have been put behind others.
+    expect(Number(printed)).toBe(Math.max(after, getPriority()));
   });
 });
