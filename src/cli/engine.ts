@@ -22,8 +22,8 @@ export interface Engine {
   letGrow(): void;
   /**
    * Lets others on this machine go first, as a registry beside it: what it has got has to be taken before more is of use.
-   * Of 1 GiB in eight layers between two registries on two processors, they take 6 % less processor time so, and all of it
-   * takes 3 % less time.
+   * Between two registries on two processors 1 GiB in eight layers takes 1 to 2 % less time so: the registries take 5 % less
+   * processor time, this process 5 % more.
    */
   giveWay(): void;
 }
