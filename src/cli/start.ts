@@ -2,7 +2,7 @@ import {readFileSync} from 'node:fs';
 import {Redactor} from '../http/secrets.ts';
 import type {Io} from './io.ts';
 import {askAtTerminal} from './ask.ts';
-import {V8} from './engine.ts';
+import {ENGINE} from './engine.ts';
 import {isRunning} from './is-running.ts';
 import {printError} from './print-error.ts';
 import {errorStyle, runProgram} from './program.ts';
@@ -38,7 +38,7 @@ export async function start(): Promise<void> {
     now: () => new Date(),
     redactor,
     processes: {pid: process.pid, isRunning: (pid) => isRunning(process, pid)},
-    engine: V8,
+    engine: ENGINE,
     stopping: signals.stopping,
     aborted: signals.aborted,
   };

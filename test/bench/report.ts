@@ -26,8 +26,8 @@ export function renderPage(
       'size of one process; requests and bytes read are what the two registries logged. A limit is there to ' +
       'compare with: the round trips and bytes over the connections, the least that the machine did beside any tool, on all its ' +
       'processors, or curls that check nothing, two per blob or one for all tags, which can be outdone as other tools can. In each workload a tool has a home ' +
-      'folder of its own, new in the first round and the same in all. transship lets others go first (nice 3) by itself where ' +
-      'it has 64 MiB or more to bring over; the peers stay as they are started.',
+      'folder of its own, new in the first round and the same in all. transship puts itself at nice 3 where ' +
+      'it plans to bring over 64 MiB or more, which counts as the registries are of the same session; the peers stay as they are started.',
     facts.map((fact) => `- ${fact}`).join('\n'),
     ...results.map(renderWorkload),
     renderTargets(results),

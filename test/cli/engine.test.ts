@@ -1,7 +1,10 @@
 import {execFileSync} from 'node:child_process';
 import {getPriority} from 'node:os';
+import {PassThrough} from 'node:stream';
 import {describe, expect, it} from 'vitest';
 import {givingWay, sizedBy} from '../../src/cli/engine.ts';
+import {withSession} from '../../src/cli/session.ts';
+import {Redactor} from '../../src/http/secrets.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {RunEvent} from '../../src/model/event.ts';
 
@@ -54,11 +57,21 @@ describe('the heap', () => {
 });
 
 const MiB = 1024 * 1024;
+const ENDED: RunEvent = {
+  type: 'run-ended',
+  result: 'done',
+  done: 1,
+  failed: 0,
+  bytes: 64 * MiB,
+};
 
 describe('the process', () => {
   it.each([
     ['a layer of 1 GiB', [...all('a', 1), started(1, 2, 1024 * MiB)], 1],
+    ['64 MiB', [started(1, 2, 64 * MiB)], 1],
+    ['a byte less', [started(1, 2, 64 * MiB - 1)], 0],
     ['300 small images', [...all('a', 300), started(300, 605, 13 * MiB)], 0],
+    ['what a run has brought over', [ENDED], 0],
     ['nothing to do', [...all('a', 300), started(0, 0)], 0],
   ])('gives way by what there is to bring over: %s', (_what, events, times) => {
     let given = 0;
@@ -69,18 +82,48 @@ describe('the process', () => {
     expect({given, passed}).toEqual({given: times, passed: events});
   });
 
-  it.each([
+  it.skipIf(process.platform === 'win32').each([
     ['behind others', 0, 3],
-    ['no less than it was told to', 10, 10],
+    ['where it was put, a little behind', 1, 1],
+    ['where it was put, farther behind', 10, 10],
   ])('is %s', (_what, before, after) => {
     const code = `
       import {getPriority, setPriority} from 'node:os';
-      import {V8} from ${JSON.stringify(new URL('../../src/cli/engine.ts', import.meta.url))};
+      import {ENGINE} from ${JSON.stringify(new URL('../../src/cli/engine.ts', import.meta.url))};
       if (${before} > getPriority()) setPriority(${before});
-      V8.giveWay();
+      ENGINE.giveWay();
       console.log(getPriority());`;
     const printed = execFileSync(process.execPath, ['--input-type=module', '--eval', code]);
-    // The tests themselves may have been put behind others.
-    expect(Number(printed)).toBe(Math.max(after, getPriority()));
+    // The tests themselves may have been started with a priority.
+    const given = getPriority();
+    expect(Number(printed)).toBe(given === 0 ? after : Math.max(before, given));
   });
+});
+
+it('is told of what a session reports', async () => {
+  const done: string[] = [];
+  const NEVER = new AbortController().signal;
+  const io = {
+    stdout: new PassThrough(),
+    stderr: new PassThrough(),
+    env: {},
+    home: '/',
+    uid: undefined,
+    now: () => new Date(0),
+    redactor: new Redactor(),
+    processes: {pid: 1, isRunning: () => false},
+    engine: {
+      compileLess: () => void done.push('less'),
+      keepSmall: () => void done.push('small'),
+      letGrow: () => void done.push('grow'),
+      giveWay: () => void done.push('give way'),
+    },
+    stopping: NEVER,
+    aborted: NEVER,
+  };
+  await withSession(io, {progress: 'none'}, ({report}) => {
+    report(started(1, 2, 64 * MiB));
+    return Promise.resolve();
+  });
+  expect(done.toSorted()).toEqual(['give way', 'grow']);
 });
