@@ -30,7 +30,7 @@ export interface Engine {
   giveWay(): void;
 }
 
-/** How far behind others, as of nice(2): a third of a processor is left where another process wants all of it. */
+/** How far behind others, as of nice(2): it takes a third of a processor that another process wants as well. */
 const BEHIND = 3;
 
 export const ENGINE: Engine = {
