@@ -15,6 +15,7 @@ export class BulkBody implements AsyncIterator<Uint8Array, undefined> {
   readonly #idleMs: number;
   readonly #watch = new Watch();
   readonly #ended: (end: BodyEnd) => void;
+  readonly #late = (): void => this.#connection.destroy(new errors.BodyTimeoutError());
   #isOver = false;
 
   /**
@@ -42,8 +43,18 @@ export class BulkBody implements AsyncIterator<Uint8Array, undefined> {
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
     if (this.#isOver) return {done: true, value: undefined};
     try {
-      const value = await this.#piece();
-      if (value !== undefined) return {done: false, value};
+      while (!this.#decoder.isOver) {
+        this.#watch.start(this.#idleMs, this.#late);
+        const bytes = await this.#connection.read();
+        this.#watch.stop();
+        if (bytes === undefined) {
+          if (this.#endsWithConnection) break;
+          throw new errors.SocketError('other side closed');
+        }
+        const {content, used} = this.#decoder.take(bytes);
+        this.#connection.unread(bytes.byteLength - used);
+        if (content.byteLength > 0) return {done: false, value: content};
+      }
     } catch (error) {
       this.#end('broken');
       throw error;
@@ -62,26 +73,5 @@ export class BulkBody implements AsyncIterator<Uint8Array, undefined> {
     this.#isOver = true;
     this.#watch.end();
     this.#ended(end);
-  }
-
-  async #piece(): Promise<Uint8Array | undefined> {
-    while (!this.#decoder.isOver) {
-      const bytes = await this.#read();
-      if (bytes === undefined) {
-        if (this.#endsWithConnection) return undefined;
-        throw new errors.SocketError('other side closed');
-      }
-      const {content, used} = this.#decoder.take(bytes);
-      this.#connection.unread(bytes.byteLength - used);
-      if (content.byteLength > 0) return content;
-    }
-    return undefined;
-  }
-
-  async #read(): Promise<Uint8Array | undefined> {
-    this.#watch.start(this.#idleMs, () => this.#connection.destroy(new errors.BodyTimeoutError()));
-    const bytes = await this.#connection.read();
-    this.#watch.stop();
-    return bytes;
   }
 }

@@ -80,9 +80,10 @@ export class BlobCursor implements AsyncDisposable {
 
   /**
    * The next `length` bytes. With the last bytes of the blob the digest is checked, before they are given away.
+   * @param passed told of each piece before it is given away
    * @throws TransshipError BLOB_DIGEST_MISMATCH and what the source throws
    */
-  async *take(length: number): Bytes {
+  async *take(length: number, passed: (bytes: number) => void = () => undefined): Bytes {
     const taking = {};
     this.#taking = taking;
     let left = length;
@@ -97,6 +98,7 @@ export class BlobCursor implements AsyncDisposable {
       if (this.#position === this.#blob.size) this.#check();
       // Over with the last piece, whether or not anybody asks for another.
       if (left === 0) this.#taking = undefined;
+      passed(piece.byteLength);
       yield piece;
     }
   }

@@ -132,21 +132,4 @@ export class BlobTransfer {
     const newBudget = () => new RetryBudget(retry, this.events.retrying, stopping);
     return {connections, newBudget, rate};
   }
-
-  /**
-   * Passes bytes on to the destination and counts them.
-   * @param begun told once, when the first bytes are there and have a connection to go over
-   */
-  async *sent(
-    chunks: AsyncIterable<Uint8Array>,
-    begun: () => void = () => undefined,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
-    let isBegun = false;
-    for await (const chunk of chunks) {
-      if (!isBegun) begun();
-      isBegun = true;
-      this.events.sent(chunk.byteLength);
-      yield chunk;
-    }
-  }
 }

@@ -12,7 +12,7 @@ type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
 export async function openBody(transfer: BlobTransfer): Promise<BlobBody> {
   const {size} = transfer.job.blob;
   if (size > LARGE_BODY) {
-    const chunks = transfer.sent(whole(transfer));
+    const chunks = whole(transfer);
     return new Begun(chunks, await chunks.next());
   }
   const bytes = await transfer.bytes();
@@ -22,7 +22,7 @@ export async function openBody(transfer: BlobTransfer): Promise<BlobBody> {
 
 async function* whole(transfer: BlobTransfer): Bytes {
   await using cursor = transfer.cursor();
-  yield* cursor.take(transfer.job.blob.size);
+  yield* cursor.take(transfer.job.blob.size, transfer.events.sent);
 }
 
 /** A stream whose first chunk was asked for already. Ending it ends the stream, also before anything is taken. */

@@ -91,8 +91,11 @@ async function sendChunk(
   const length = Math.min(wanted, transfer.job.blob.size - upload.offset);
   let began = performance.now();
   // What was waited for before says nothing of the line: a slot, a host that wants to be left alone, the source.
-  const body = transfer.sent(cursor.take(length), () => {
-    began = performance.now();
+  let isBegun = false;
+  const body = cursor.take(length, (bytes) => {
+    if (!isBegun) began = performance.now();
+    isBegun = true;
+    transfer.events.sent(bytes);
   });
   try {
     await upload.append(body, length, transfer.call);
