@@ -4,7 +4,7 @@ import {parseArgs} from 'node:util';
 const BUILT = fileURLToPath(new URL('../../dist/cli/main.cjs', import.meta.url));
 
 export interface Options {
-  /** How often each variant runs each workload. */
+  /** How often each variant runs a workload; more often where that takes seconds, once where it takes long. */
   readonly rounds: number;
   /** Ids of workloads; undefined: all. */
   readonly only: readonly string[] | undefined;

@@ -1,9 +1,12 @@
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import type {Measurement} from './measurement.ts';
 import {runOnce, type Sample} from './run-once.ts';
-import {openStage, type Stage} from './stage.ts';
+import {openStage} from './stage.ts';
 import type {Variant} from './tool.ts';
 import type {Workload} from './workloads.ts';
+
+/** What is over in seconds runs so many times as often. */
+const SHORT_TIMES = 3;
 
 /** What a variant came to so far. */
 interface Entry {
@@ -14,9 +17,10 @@ interface Entry {
 }
 
 /**
- * Runs all variants in turn, as often as there are rounds. Before them comes a run that does not count: it takes memory
- * that no process had before, which a virtual machine's host has to find first. 5 GiB took 43 s in place of 34 s for
- * whichever tool was the first.
+ * Runs all variants in turn, as often as there are rounds. Before them comes a round that does not count. It takes memory
+ * that no process had before, which a virtual machine's host has to find first: 5 GiB took 43 s in place of 34 s for
+ * whichever tool was the first. And a tool's home is then as where it is in use: transship keeps what V8 compiled, without
+ * which a run takes 0.02 s longer.
  */
 export async function runWorkload(
   workload: Workload,
@@ -31,17 +35,16 @@ export async function runWorkload(
     const home = cleanup.use(await tempDirectory());
     entries.push({variant, home, samples: [], failure: undefined});
   }
-  const first = variants.find(({kind}) => kind !== 'usual');
-  if (first !== undefined) await warmUp(stage, first, workload, report);
-  for (let round = 1; round <= rounds; round += 1) {
+  const last = roundsOf(workload, rounds);
+  for (let round = 0; round <= last; round += 1) {
     for (const entry of entries) {
       const {variant, home, samples, failure} = entry;
       if (failure !== undefined || !isDue(variant, workload, round)) continue;
-      const run = `${workload.id} ${round}/${rounds} ${variant.label}`;
+      const run = `${workload.id} ${round}/${last} ${variant.label}`;
       try {
         const sample = await runOnce(stage, variant, home, workload.killAt);
         if (sample === undefined) continue;
-        samples.push(sample);
+        if (round > 0) samples.push(sample);
         report(`${run}: ${sample.wallSeconds.toFixed(2)} s`);
       } catch (error) {
         entry.failure = error instanceof Error ? error.message : String(error);
@@ -52,23 +55,14 @@ export async function runWorkload(
   return entries.map(({variant, samples, failure}) => ({workload, variant, samples, failure}));
 }
 
-async function warmUp(
-  stage: Stage,
-  variant: Variant,
-  {id, killAt}: Workload,
-  report: (line: string) => void,
-): Promise<void> {
-  await using home = await tempDirectory();
-  try {
-    if (await runOnce(stage, variant, home, killAt)) report(`${id}: warm`);
-  } catch {
-    // It fails in the rounds as well, and is told there.
-  }
+/** Rounds that count. */
+function roundsOf({isLong, isShort}: Workload, rounds: number): number {
+  if (isLong) return 1;
+  return isShort ? SHORT_TIMES * rounds : rounds;
 }
 
 function isDue({kind}: Variant, {isLong, killAt}: Workload, round: number): boolean {
-  if (isLong && (round > 1 || kind === 'usual')) return false;
   // Half a pipe of curls is nothing to go on with.
   if (kind === 'limit' && killAt !== undefined) return false;
-  return kind !== 'usual' || round === 1;
+  return kind !== 'usual' || (round === 1 && !isLong);
 }
