@@ -40,6 +40,6 @@ export function leastOf(
  * Whether it is of another tool with its best flags. A peer as it comes is run once, to show what it does: one run is too
  * much chance to compare with.
  */
-export function isPeer({variant}: Measurement): boolean {
+export function isBestPeer({variant}: Measurement): boolean {
   return variant.kind === 'best';
 }

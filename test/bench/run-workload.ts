@@ -17,9 +17,9 @@ interface Entry {
 }
 
 /**
- * Runs all variants in turn, as often as there are rounds. Before them comes a round that does not count. It takes memory
+ * Runs all variants in turn, a peer as it comes only once. Before that comes a round that does not count. It takes memory
  * that no process had before, which a virtual machine's host has to find first: 5 GiB took 43 s in place of 34 s for
- * whichever tool was the first. And a tool's home is then as where it is in use: transship keeps what V8 compiled, without
+ * whichever tool was the first. And a tool's home is then like one that is in use: transship keeps what V8 compiled, without
  * which a run takes 0.02 s longer.
  */
 export async function runWorkload(

@@ -1,4 +1,4 @@
-import {isPeer, leastOf, type Measurement, medianOf, type Quantity} from './measurement.ts';
+import {isBestPeer, leastOf, type Measurement, medianOf, type Quantity} from './measurement.ts';
 
 /** What transship is to reach in a workload. */
 interface Target {
@@ -61,7 +61,7 @@ export function judge(
       const unit = quantity === 'peakBytes' ? MiB : 1;
       return [{workload, text: name, value: value / unit, atMost: atMost / unit}];
     }
-    const best = leastOf(all.filter(isPeer).filter(against.has), quantity);
+    const best = leastOf(all.filter(isBestPeer).filter(against.has), quantity);
     if (best === undefined) return [];
     return [{workload, text: `${name}, of ${against.name}`, value: value / best, atMost}];
   });
