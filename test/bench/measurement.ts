@@ -36,10 +36,7 @@ export function leastOf(
   return medians.length === 0 ? undefined : Math.min(...medians);
 }
 
-/**
- * Whether it is of another tool with its best flags. A peer as it comes is run once, to show what it does: one run is too
- * much chance to compare with.
- */
-export function isBestPeer({variant}: Measurement): boolean {
-  return variant.kind === 'best';
+/** Whether it is of another tool, and a copy. */
+export function isPeer({variant}: Measurement): boolean {
+  return variant.kind === 'usual' || variant.kind === 'best';
 }

@@ -1,4 +1,4 @@
-import {isBestPeer, leastOf, type Measurement, medianOf, type Quantity} from './measurement.ts';
+import {isPeer, leastOf, type Measurement, medianOf, type Quantity} from './measurement.ts';
 
 /** What transship is to reach in a workload. */
 interface Target {
@@ -7,12 +7,12 @@ interface Target {
   readonly quantity: Quantity;
   readonly name: string;
   readonly atMost: number;
-  /** The best of these peers, with their best flags, counts as 1; undefined: `atMost` is the number itself. */
+  /** The best of these peers counts as 1; undefined: `atMost` is the number itself. */
   readonly against?: {readonly name: string; readonly has: (measurement: Measurement) => boolean};
 }
 
 const CRANE = {name: 'crane', has: labelled(/^crane/)};
-const PEERS = {name: 'the best peer', has: () => true};
+const PEERS = {name: 'the best peer', has: isPeer};
 const MiB = 1024 * 1024;
 
 const TARGETS: readonly Target[] = [
@@ -61,7 +61,7 @@ export function judge(
       const unit = quantity === 'peakBytes' ? MiB : 1;
       return [{workload, text: name, value: value / unit, atMost: atMost / unit}];
     }
-    const best = leastOf(all.filter(isBestPeer).filter(against.has), quantity);
+    const best = leastOf(all.filter(against.has), quantity);
     if (best === undefined) return [];
     return [{workload, text: `${name}, of ${against.name}`, value: value / best, atMost}];
   });

@@ -12,7 +12,7 @@ export interface Command {
 export interface Variant {
   readonly label: string;
   /**
-   * `ours`: transship. `usual`: a peer as it comes, run in the first round that counts only. `best`: a peer with its best flags.
+   * `ours`: transship. `usual`: a peer as it comes, which is run less often. `best`: a peer with its best flags.
    * `limit`: no copy of an image, but what the machine can do.
    */
   readonly kind: 'ours' | 'usual' | 'best' | 'limit';
