@@ -1,8 +1,9 @@
 import {cp, mkdir, readdir, readFile, symlink, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import {expect, test} from 'vitest';
+import {expect, test, vi} from 'vitest';
 import {runProgram} from './support/program.ts';
+import {startRawServer} from './support/raw-server.ts';
 import {tempDirectory} from './support/temp.ts';
 
 const PROJECT = fileURLToPath(new URL('../', import.meta.url));
@@ -63,4 +64,12 @@ test('the package holds what a user needs, and runs', async () => {
   const failed = await runProgram(process.execPath, args, {env: {HOME: temp.path}});
   expect(failed).toMatchObject({code: 1, stdout: ''});
   expect(failed.stderr).toContain('REPOSITORY_NOT_FOUND');
+
+  // Connections are begun while it is loaded, and keep nobody waiting.
+  await using silent = await startRawServer(() => undefined);
+  const {host} = new URL(silent.url);
+  const wrong = [main, 'copy', `${host}/a`, `${host}/b`, '--no-such-flag'];
+  const refused = await runProgram(process.execPath, wrong, {env: {HOME: temp.path}});
+  expect(refused).toMatchObject({code: 64, stdout: ''});
+  await vi.waitFor(() => expect(silent.sockets).toHaveLength(4));
 });

@@ -1,3 +1,4 @@
+import type {EarlySockets} from '../http/early-sockets.ts';
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Redactor} from '../http/secrets.ts';
 import type {Engine} from './engine.ts';
@@ -26,6 +27,8 @@ export interface Io {
   readonly processes: Processes;
   /** Undefined: the process is not ours to tune. */
   readonly engine?: Engine;
+  /** Connections that were begun when the process was. */
+  readonly early?: EarlySockets;
   /** When requests are sent again. Default: the HTTP client's. */
   readonly retry?: RetryPolicy;
   /** The first signal: finish what is under way. */

@@ -1,6 +1,7 @@
 import {HttpAnswer, retryAfterOf} from './answer.ts';
 import {DEFAULT_TIMEOUTS, Dispatchers, type Timeouts} from './dispatchers.ts';
 import {type Content, dispatch} from './dispatch.ts';
+import type {EarlySockets} from './early-sockets.ts';
 import {type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
@@ -23,6 +24,8 @@ export interface HttpClientOptions {
   readonly settings?: OriginSettings;
   readonly timeouts?: Timeouts;
   readonly retry?: RetryPolicy;
+  /** For the first requests to their hosts. The caller's to dispose of. */
+  readonly early?: EarlySockets;
 }
 
 /**
@@ -36,8 +39,12 @@ export class HttpClient implements AsyncDisposable {
   /** Aborted when the client is closed. */
   readonly #closing = new AbortController();
 
-  constructor({settings, timeouts = DEFAULT_TIMEOUTS, retry}: HttpClientOptions = {}) {
-    this.#dispatchers = new Dispatchers(settings ?? DEFAULT_ORIGIN_SETTINGS, timeouts);
+  constructor({settings, timeouts, retry, early}: HttpClientOptions = {}) {
+    this.#dispatchers = new Dispatchers(
+      settings ?? DEFAULT_ORIGIN_SETTINGS,
+      timeouts ?? DEFAULT_TIMEOUTS,
+      early,
+    );
     this.#retry = retry ?? DEFAULT_RETRY;
   }
 

@@ -1,7 +1,8 @@
 // Loaded only where an origin speaks TLS: node:tls takes 10 ms to load.
 import {isIP} from 'node:net';
 import {connect, createSecureContext, getCACertificates, type SecureContext} from 'node:tls';
-import {type Dial, socketOptions} from './dial.ts';
+import {type Dial, socketOptions, targetOf} from './dial.ts';
+import {type EarlySockets, readInto} from './early-sockets.ts';
 import type {ConnectOptions} from './origin.ts';
 
 /** What connections over TLS to one origin have in common. */
@@ -10,8 +11,16 @@ export interface SecureOptions {
   readonly rejectUnauthorized?: boolean;
 }
 
-/** One context for all connections: to read some hundred authorities costs 20 ms each time. */
-export function secureOptions({ca, cert, key, rejectUnauthorized}: ConnectOptions): SecureOptions {
+const made = new WeakMap<ConnectOptions, SecureOptions>();
+
+/** One context for all origins with these very options: to read some hundred authorities costs 12 ms each time. */
+export function secureOptions(options: ConnectOptions): SecureOptions {
+  const secure = made.get(options) ?? makeSecureOptions(options);
+  made.set(options, secure);
+  return secure;
+}
+
+function makeSecureOptions({ca, cert, key, rejectUnauthorized}: ConnectOptions): SecureOptions {
   return {
     secureContext: createSecureContext({
       ...(ca && {ca: [...ca]}),
@@ -22,18 +31,28 @@ export function secureOptions({ca, cert, key, rejectUnauthorized}: ConnectOption
   };
 }
 
-/** To an `https:` origin. */
-export function dialTls(origin: string, secure: SecureOptions): Dial {
+/**
+ * To an `https:` origin.
+ * @param early what may have been begun to it; its sockets are read in pieces of their own
+ */
+export function dialTls(origin: string, secure: SecureOptions, early?: EarlySockets): Dial {
+  const target = targetOf(origin);
+  const options = {
+    ...secure,
+    // What a certificate has to be for; over a socket that is given, Node would take it for `localhost`.
+    host: target.host,
+    ALPNProtocols: ['http/1.1'],
+    // An address is no server name (RFC 6066, section 3).
+    ...(isIP(target.host) ? {} : {servername: target.host}),
+  };
   return {
     open: (onread) => {
-      const socket = socketOptions(origin, onread);
-      return connect({
-        ...socket,
-        ...secure,
-        ALPNProtocols: ['http/1.1'],
-        // An address is no server name (RFC 6066, section 3).
-        ...(isIP(socket.host) ? {} : {servername: socket.host}),
-      });
+      const socket = early?.take(target);
+      if (socket === undefined) return connect({...socketOptions(target, onread), ...options});
+      // Node heeds `onread` only where it makes the socket itself.
+      const secured = connect({...options, socket});
+      readInto(secured, onread);
+      return secured;
     },
     ready: 'secureConnect',
     overruns: true,

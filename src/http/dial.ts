@@ -1,5 +1,6 @@
 import {connect, type OnReadOpts, type Socket} from 'node:net';
 import {errors} from 'undici';
+import {type EarlySockets, readInto, SOCKET_SETTINGS, type Target} from './early-sockets.ts';
 import {onAbort} from './on-abort.ts';
 import {hostnameOf} from './origin.ts';
 
@@ -13,29 +14,33 @@ export interface Dial {
   readonly overruns: boolean;
 }
 
-/** To an `http:` origin. */
-export function dialTcp(origin: string): Dial {
+/**
+ * To an `http:` origin.
+ * @param early what may have been begun to it; its sockets are read in pieces of their own
+ */
+export function dialTcp(origin: string, early?: EarlySockets): Dial {
+  const target = targetOf(origin);
   return {
-    open: (onread) => connect(socketOptions(origin, onread)),
+    open: (onread) => {
+      const socket = early?.take(target);
+      if (socket === undefined) return connect(socketOptions(target, onread));
+      readInto(socket, onread);
+      return socket;
+    },
     ready: 'connect',
     overruns: false,
   };
 }
 
-/**
- * What sockets have in common, over TLS or not.
- * @param origin `scheme://host[:port]`
- */
-export function socketOptions(origin: string, onread: OnReadOpts) {
+/** Of a connection that has no early one, over TLS or not. */
+export function socketOptions(target: Target, onread: OnReadOpts) {
+  return {...target, ...SOCKET_SETTINGS, onread};
+}
+
+/** @param origin `scheme://host[:port]` */
+export function targetOf(origin: string): Target {
   const {protocol, host, port} = new URL(origin);
-  return {
-    host: hostnameOf(host),
-    port: Number(port || (protocol === 'https:' ? 443 : 80)),
-    // Nagle would hold back the last piece of each request until the one before is acknowledged.
-    noDelay: true,
-    keepAlive: true,
-    onread,
-  };
+  return {host: hostnameOf(host), port: Number(port || (protocol === 'https:' ? 443 : 80))};
 }
 
 /**
@@ -49,8 +54,10 @@ export async function untilReady(
   connectMs: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const {promise, resolve, reject} = Promise.withResolvers<void>();
   signal.throwIfAborted();
+  const isBegunEarly = ready === 'connect' && !socket.connecting && !socket.destroyed;
+  if (isBegunEarly) return;
+  const {promise, resolve, reject} = Promise.withResolvers<void>();
   const closed = (): void => reject(closedByOther(socket));
   const timer = setTimeout(() => reject(new errors.ConnectTimeoutError()), connectMs);
   const forget = onAbort(signal, () => reject(signal.reason as Error));

@@ -2,6 +2,7 @@ import {errors} from 'undici';
 import {BulkConnections} from './bulk-connections.ts';
 import {type Dial, dialTcp} from './dial.ts';
 import type {SecureOptions} from './dial-tls.ts';
+import type {EarlySockets} from './early-sockets.ts';
 import type {OriginSettings} from './origin.ts';
 import {KEEP_ALIVE_MS} from './origin-connection.ts';
 import {OriginDispatcher} from './origin-dispatcher.ts';
@@ -39,12 +40,15 @@ export interface Channel {
 export class Dispatchers {
   readonly timeouts: Timeouts;
   readonly #settings: OriginSettings;
+  readonly #early: EarlySockets | undefined;
   readonly #byOrigin = new Map<string, Promise<Channel>>();
   #isDestroyed = false;
 
-  constructor(settings: OriginSettings, timeouts: Timeouts) {
+  /** @param early for the first small requests to their hosts */
+  constructor(settings: OriginSettings, timeouts: Timeouts, early?: EarlySockets) {
     this.#settings = settings;
     this.timeouts = timeouts;
+    this.#early = early;
   }
 
   /** @throws TransshipError TLS_FILE_INVALID, at each call for that origin; undici's ClientDestroyedError */
@@ -91,19 +95,22 @@ export class Dispatchers {
     return {
       dispatcher: new OriginDispatcher({
         origin,
-        dial,
+        dial: dial(this.#early),
         connections: CONNECTIONS,
         connectMs,
         bodyIdleMs,
       }),
-      bulk: new BulkConnections(dial, connectMs),
+      bulk: new BulkConnections(dial(), connectMs),
     };
   }
 
-  async #waysTo(origin: string): Promise<{readonly secure?: SecureOptions; readonly dial: Dial}> {
-    if (!origin.startsWith('https:')) return {dial: dialTcp(origin)};
+  async #waysTo(origin: string): Promise<{
+    readonly secure?: SecureOptions;
+    readonly dial: (early?: EarlySockets) => Dial;
+  }> {
+    if (!origin.startsWith('https:')) return {dial: (early) => dialTcp(origin, early)};
     const {dialTls, secureOptions} = await import('./dial-tls.ts');
     const secure = secureOptions(await this.#settings.connectOptions(origin));
-    return {secure, dial: dialTls(origin, secure)};
+    return {secure, dial: (early) => dialTls(origin, secure, early)};
   }
 }

@@ -14,7 +14,8 @@ export interface ConnectOptions {
 /** What the user set for single hosts; an origin is `scheme://host[:port]`, as `URL.origin` writes it. */
 export interface OriginSettings {
   /**
-   * Asked once for each `https:` origin, before its first connection.
+   * Asked once for each `https:` origin, before its first connection. Origins that are given the same object share what
+   * is made of it.
    * @throws TransshipError TLS_FILE_INVALID
    */
   connectOptions(origin: string): Promise<ConnectOptions>;

@@ -13,12 +13,17 @@ export interface TlsFiles {
   readonly insecure: HostSet;
 }
 
+/** PEM. */
+interface Trusted {
+  readonly ca: readonly string[];
+}
+
 /**
  * Finds out how to speak TLS with an origin. Trusted are Node's authorities, those of the operating system, `--ca-file`
  * and the `.crt` files of the host. Files are read when the first origin needs them, and `--ca-file` once.
  */
 export function tlsFromFiles(files: TlsFiles): OriginSettings['connectOptions'] {
-  let trusted: Promise<readonly string[]> | undefined;
+  let common: Promise<Trusted> | undefined;
   return async (origin) => {
     const {host} = new URL(origin);
     const {authorities, clients} = await readCertsDir(files.certsDirs, namesOf(host));
@@ -27,8 +32,10 @@ export function tlsFromFiles(files: TlsFiles): OriginSettings['connectOptions'] 
         ? {}
         : {cert: clients.map((pair) => pair.cert), key: clients.map((pair) => pair.key)};
     if (files.insecure.has(host)) return {...client, rejectUnauthorized: false};
-    trusted ??= trustedEverywhere(files.caFile);
-    return {...client, ca: [...(await trusted), ...authorities]};
+    common ??= trustedEverywhere(files.caFile);
+    const trusted = await common;
+    if (clients.length === 0 && authorities.length === 0) return trusted;
+    return {...client, ca: [...trusted.ca, ...authorities]};
   };
 }
 
@@ -38,9 +45,9 @@ function namesOf(host: string): readonly string[] {
   return /:\d+$/.test(host) ? names : names.flatMap((name) => [name, `${name}:443`]);
 }
 
-async function trustedEverywhere(caFile: string | undefined): Promise<readonly string[]> {
+async function trustedEverywhere(caFile: string | undefined): Promise<Trusted> {
   const named = caFile === undefined ? [] : await readCertificates(caFile);
   const {knownAuthorities} = await import('./dial-tls.ts');
   // Most authorities are in both lists; each one costs time whenever a TLS context is made.
-  return [...new Set([...knownAuthorities(), ...named])];
+  return {ca: [...new Set([...knownAuthorities(), ...named])]};
 }

@@ -29,7 +29,10 @@ function rig(connections = 64) {
   const open = (onread: OnReadOpts): Socket => {
     const end: FarEnd = {
       sent: '',
-      connect: () => void socket.emit('connect'),
+      connect() {
+        socket.connecting = false;
+        socket.emit('connect');
+      },
       fail: () => void socket.destroy(Object.assign(new Error('no'), {code: 'ECONNREFUSED'})),
       send(text) {
         const count = (onread.buffer as Uint8Array & Buffer).write(text, 'latin1');
@@ -41,13 +44,14 @@ function rig(connections = 64) {
         return socket.destroyed;
       },
     };
-    const socket = new Duplex({
+    const duplex = new Duplex({
       read: () => undefined,
       write(chunk: Buffer, _encoding, done) {
         end.sent += chunk.toString('latin1');
         done();
       },
     });
+    const socket = Object.assign(duplex, {connecting: true});
     ends.push(end);
     return socket as unknown as Socket;
   };

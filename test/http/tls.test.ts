@@ -6,6 +6,7 @@ import {join} from 'node:path';
 import {rootCertificates, type TLSSocket} from 'node:tls';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
+import {secureOptions} from '../../src/http/dial-tls.ts';
 import {LARGE_BODY} from '../../src/http/message.ts';
 import {HostSet} from '../../src/http/host-set.ts';
 import {tlsFromFiles, type TlsFiles} from '../../src/http/tls.ts';
@@ -92,6 +93,18 @@ test('a certificate for another name is refused though its authority is trusted'
   await expect(statusOf(server.host, {caFile: tls.authority.certFile})).rejects.toMatchObject({
     code: 'TLS_CERTIFICATE',
   });
+});
+
+test('hosts without files of their own share what is made of the authorities', async () => {
+  await using temp = await tempDirectory();
+  const dir = await certsDir(temp.path, 'own.test', {'ca.crt': tls.authority.cert});
+  const connectOptions = tlsFromFiles({certsDirs: [dir], insecure: insecure('any.test')});
+  const hosts = ['one.test', 'two.test:5000', 'own.test', 'any.test'];
+  const [one, two, ...others] = await Promise.all(
+    hosts.map(async (host) => secureOptions(await connectOptions(`https://${host}`))),
+  );
+  expect(one?.secureContext).toBe(two?.secureContext);
+  for (const other of others) expect(other.secureContext).not.toBe(one?.secureContext);
 });
 
 test('a .crt in the folder of the host is trusted for that host', async () => {

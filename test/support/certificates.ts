@@ -16,6 +16,8 @@ export interface TestAuthority extends AsyncDisposable {
   readonly authority: TestCertificate;
   /** For servers on localhost and 127.0.0.1. */
   readonly server: TestCertificate;
+  /** For servers on localhost, but by no address. */
+  readonly namedServer: TestCertificate;
   /** For a server of another name. */
   readonly otherServer: TestCertificate;
   readonly client: TestCertificate;
@@ -36,6 +38,7 @@ export async function testAuthority(): Promise<TestAuthority> {
     directory,
     authority,
     server: await sign('server', 'serverAuth', 'DNS:localhost,IP:127.0.0.1'),
+    namedServer: await sign('named-server', 'serverAuth', 'DNS:localhost'),
     otherServer: await sign('other-server', 'serverAuth', 'DNS:other.test'),
     client: await sign('client', 'clientAuth', 'DNS:client.test'),
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),

@@ -1,0 +1,224 @@
+import {subscribe, unsubscribe} from 'node:diagnostics_channel';
+import {once} from 'node:events';
+import type {Socket} from 'node:net';
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi} from 'vitest';
+import {EarlySockets, readInto, type Target} from '../../src/http/early-sockets.ts';
+import {type HttpRequest, LARGE_BODY} from '../../src/http/message.ts';
+import {type TestAuthority, testAuthority} from '../support/certificates.ts';
+import {type HttpServer, startHttpServer} from '../support/http-server.ts';
+import {startRawServer} from '../support/raw-server.ts';
+import {singleAttemptClient} from '../support/single-attempt.ts';
+import {collect, NEVER} from '../support/streams.ts';
+
+let tls: TestAuthority;
+/** What this process has connected, in order. */
+let sockets: Socket[];
+const opened = (message: unknown): void => void sockets.push((message as {socket: Socket}).socket);
+beforeAll(async () => {
+  tls = await testAuthority();
+});
+afterAll(() => tls[Symbol.asyncDispose]());
+beforeEach(() => {
+  sockets = [];
+  subscribe('net.client.socket', opened);
+});
+afterEach(() => {
+  unsubscribe('net.client.socket', opened);
+  vi.useRealTimers();
+});
+
+const targetOf = (server: {readonly url: string}): Target => {
+  const {hostname: host, port} = new URL(server.url);
+  return {host, port: Number(port)};
+};
+const request = ({url}: {readonly url: string}, more: Partial<HttpRequest> = {}): HttpRequest => ({
+  method: 'GET',
+  url: new URL('/a', url),
+  side: 'source',
+  signal: NEVER,
+  ...more,
+});
+/** How many sockets keep this process. */
+const keeping = (): number =>
+  process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+/** The one that was begun first, connected. */
+async function begun(early: EarlySockets, server: {readonly url: string}): Promise<Socket> {
+  early.begin(targetOf(server));
+  const [socket] = sockets;
+  if (socket === undefined) throw new Error('nothing was begun');
+  await once(socket, 'connect');
+  return socket;
+}
+
+describe.each(['http', 'https'] as const)('over %s', (scheme) => {
+  const BODY = Buffer.alloc(1024 * 1024, 'abcdefghijk');
+  const serve = (): Promise<HttpServer> =>
+    startHttpServer(
+      ({method}, response) => void response.end(method === 'GET' ? BODY : ''),
+      scheme === 'https' ? {tls: tls.server} : {},
+    );
+
+  it.each(['connected', 'on its way'])('a request takes one that is %s', async (state) => {
+    await using server = await serve();
+    using early = new EarlySockets();
+    if (state === 'connected') await begun(early, server);
+    else early.begin(targetOf(server));
+    await using client = singleAttemptClient(tls, {early});
+    // More than is held at once: it is not read before that is asked for.
+    const answer = await client.send(request(server));
+    expect(BODY.equals(await collect(answer.chunks()))).toBe(true);
+    expect((await client.send(request(server, {method: 'HEAD'}))).status).toBe(200);
+    expect(sockets).toHaveLength(1);
+    expect(server.connections()).toBe(1);
+  });
+
+  it('a large body leaves it to small requests', async () => {
+    await using server = await serve();
+    using early = new EarlySockets();
+    const socket = await begun(early, server);
+    await using client = singleAttemptClient(tls, {early});
+    const answer = await client.send(request(server, {answerSize: LARGE_BODY + 1}));
+    expect(BODY.equals(await collect(answer.chunks()))).toBe(true);
+    expect(early.take(targetOf(server))).toBe(socket);
+    socket.destroy();
+  });
+
+  it('requests connect as ever where there are none left', async () => {
+    await using server = await serve();
+    using early = new EarlySockets();
+    await begun(early, server);
+    await using client = singleAttemptClient(tls, {early});
+    const answers = await Promise.all([1, 2, 3].map(() => client.send(request(server))));
+    for (const answer of answers) expect(await collect(answer.chunks())).toHaveLength(BODY.length);
+    expect(server.connections()).toBe(3);
+  });
+});
+
+describe.each(['http', 'https'] as const)('where nobody listens, over %s,', (scheme) => {
+  async function closedServer(): Promise<{readonly url: string}> {
+    await using server = await startRawServer(() => undefined);
+    const url = new URL(server.url);
+    url.protocol = scheme;
+    return {url: url.href};
+  }
+
+  it('connecting anew tells of it', async () => {
+    const server = await closedServer();
+    using early = new EarlySockets();
+    early.begin(targetOf(server));
+    await new Promise((resolve) => void sockets[0]?.once('close', resolve));
+    await using client = singleAttemptClient(tls, {early});
+    await expect(client.send(request(server))).rejects.toMatchObject({code: 'CONNECTION_FAILED'});
+    expect(sockets).toHaveLength(2);
+  });
+
+  it('what was begun tells of it', async () => {
+    const server = await closedServer();
+    using early = new EarlySockets();
+    early.begin(targetOf(server));
+    await using client = singleAttemptClient(tls, {early});
+    await expect(client.send(request(server))).rejects.toMatchObject({code: 'CONNECTION_FAILED'});
+    expect(sockets).toHaveLength(1);
+  });
+});
+
+it('is no way around the name in a certificate', async () => {
+  await using server = await startHttpServer((_request, response) => void response.end(), {
+    tls: tls.namedServer,
+  });
+  using early = new EarlySockets();
+  await begun(early, server);
+  await using client = singleAttemptClient(tls, {early});
+  await expect(client.send(request(server))).rejects.toMatchObject({code: 'TLS_CERTIFICATE'});
+  expect(sockets).toHaveLength(1);
+});
+
+it('keeps the process only when it is taken', async () => {
+  await using server = await startRawServer(() => undefined);
+  using early = new EarlySockets();
+  const socket = await begun(early, server);
+  await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
+  const before = keeping();
+  early.take(targetOf(server));
+  expect(keeping()).toBe(before + 1);
+  socket.destroy();
+});
+
+it('is read no further where that is not wanted', async () => {
+  await using server = await startRawServer(() => undefined);
+  using early = new EarlySockets();
+  const socket = await begun(early, server);
+  await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
+  const buffer = Buffer.alloc(64 * 1024);
+  const read = Promise.withResolvers<string>();
+  readInto(socket, {
+    buffer: () => buffer,
+    callback: (count) => {
+      read.resolve(buffer.toString('latin1', 0, count));
+      return false;
+    },
+  });
+  server.sockets[0]?.write('abc');
+  expect(await read.promise).toBe('abc');
+  expect(socket.isPaused()).toBe(true);
+});
+
+describe('nobody gets one', () => {
+  it('to another port or host', async () => {
+    await using server = await startRawServer(() => undefined);
+    using early = new EarlySockets();
+    await begun(early, server);
+    const {host, port} = targetOf(server);
+    expect(early.take({host, port: port + 1})).toBeUndefined();
+    expect(early.take({host: 'localhost', port})).toBeUndefined();
+  });
+
+  it('twice', async () => {
+    await using server = await startRawServer(() => undefined);
+    using early = new EarlySockets();
+    const socket = await begun(early, server);
+    expect(early.take(targetOf(server))).toBe(socket);
+    expect(early.take(targetOf(server))).toBeUndefined();
+    socket.destroy();
+  });
+
+  it('that the server has closed', async () => {
+    await using server = await startRawServer(() => undefined);
+    using early = new EarlySockets();
+    const socket = await begun(early, server);
+    await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
+    server.sockets[0]?.end();
+    await once(socket, 'close');
+    expect(early.take(targetOf(server))).toBeUndefined();
+  });
+
+  it('on which the server has said something unasked', async () => {
+    await using server = await startRawServer(() => undefined);
+    using early = new EarlySockets();
+    const socket = await begun(early, server);
+    await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
+    server.sockets[0]?.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+    await vi.waitFor(() => expect(socket.readableLength).toBeGreaterThan(0));
+    expect(early.take(targetOf(server))).toBeUndefined();
+    expect(socket.destroyed).toBe(true);
+  });
+
+  it('that has waited for two seconds', async () => {
+    vi.useFakeTimers({toFake: ['performance']});
+    await using server = await startRawServer(() => undefined);
+    using early = new EarlySockets();
+    const socket = await begun(early, server);
+    vi.advanceTimersByTime(2000);
+    expect(early.take(targetOf(server))).toBeUndefined();
+    expect(socket.destroyed).toBe(true);
+  });
+
+  it('after all were disposed of', async () => {
+    await using server = await startRawServer(() => undefined);
+    const early = new EarlySockets();
+    const socket = await begun(early, server);
+    early[Symbol.dispose]();
+    expect(socket.destroyed).toBe(true);
+    expect(early.take(targetOf(server))).toBeUndefined();
+  });
+});
