@@ -1,6 +1,7 @@
-import {constants, copyFile, readFile, rename, rm, writeFile} from 'node:fs/promises';
+import {constants, copyFile, readFile, rename, writeFile} from 'node:fs/promises';
 import {TransshipError} from '../model/error.ts';
 import {hasCode} from '../places/file-error.ts';
+import {removeFile} from '../places/remove-file.ts';
 
 /** The processes of this machine, as far as a lock needs them. */
 export interface Processes {
@@ -19,7 +20,7 @@ export async function lockJournal(journal: string, processes: Processes): Promis
   for (let tries = 0; ; tries += 1) {
     try {
       await writeFile(file, String(processes.pid), {flag: 'wx', mode: 0o600});
-      return {[Symbol.asyncDispose]: () => rm(file, {force: true})};
+      return {[Symbol.asyncDispose]: () => removeFile(file)};
     } catch (error) {
       if (!hasCode(error, 'EEXIST')) throw unwritable(file, error);
       const owner = await readOwner(file);
@@ -42,7 +43,7 @@ async function removeStale(file: string, seen: number | undefined, pid: number):
   } catch (error) {
     if (!hasCode(error, 'ENOENT') && !hasCode(error, 'EEXIST')) throw unwritable(file, error);
   } finally {
-    await rm(aside, {force: true});
+    await removeFile(aside);
   }
 }
 

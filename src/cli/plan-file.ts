@@ -1,10 +1,11 @@
 import {randomBytes} from 'node:crypto';
-import {open, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
+import {open, readFile, rename, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {parsePlan, serializePlan} from '../plan/plan-file.ts';
+import {removeFile} from '../places/remove-file.ts';
 
 /** The most that is read as a plan, in bytes: some 100,000 images. */
 const PLAN_LIMIT = 512 * 1024 * 1024;
@@ -67,7 +68,7 @@ async function replace(file: string, text: string): Promise<void> {
     await handle.sync();
     await rename(temporary, file);
   } catch (error) {
-    await rm(temporary, {force: true});
+    await removeFile(temporary);
     throw error;
   }
 }

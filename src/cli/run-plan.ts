@@ -1,4 +1,4 @@
-import {mkdir, rm} from 'node:fs/promises';
+import {mkdir} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {applyPlan} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
@@ -16,6 +16,7 @@ import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
 import type {Session} from './session.ts';
 import {stateFolder} from './user-folders.ts';
+import {removeFile} from '../places/remove-file.ts';
 
 /** How a plan came to be applied. */
 export type RunOrigin =
@@ -51,7 +52,7 @@ export async function runPlan(
   const result = await tellingOfStop(io, report, () => applyPlan(plan, context, io));
   if (result.result === 'done') {
     await registries.pack(call);
-    if (isPassing) await rm(file, {force: true});
+    if (isPassing) await removeFile(file);
   }
   return result;
 }

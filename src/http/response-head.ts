@@ -65,7 +65,8 @@ function readHeaders(lines: readonly string[]): Record<string, string | string[]
 
 /** Spaces and tabs. By hand: a regular expression takes as long as the square of the blanks in the middle. */
 function withoutOuterBlanks(text: string): string {
-  let [begin, end] = [0, text.length];
+  let begin = 0;
+  let end = text.length;
   while (begin < end && isBlank(text.charCodeAt(begin))) begin += 1;
   while (end > begin && isBlank(text.charCodeAt(end - 1))) end -= 1;
   return text.slice(begin, end);

@@ -1,10 +1,11 @@
 import {createReadStream, createWriteStream} from 'node:fs';
-import {mkdir, open, readdir, rename, rm, stat} from 'node:fs/promises';
+import {mkdir, open, readdir, rename, stat} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
 import {extract, pack} from 'tar-stream';
 import {TransshipError} from '../model/error.ts';
 import {hasCode} from './file-error.ts';
+import {removeFile} from './remove-file.ts';
 
 /** What an image layout is made of (image-spec image-layout.md); an archive's other entries are passed over. */
 const LAYOUT_FILE =
@@ -63,7 +64,7 @@ export async function packLayout(
     await handle.close();
     await rename(temporary, file);
   } catch (error) {
-    await rm(temporary, {force: true});
+    await removeFile(temporary);
     signal.throwIfAborted();
     throw new TransshipError('FILE_WRITE_FAILED', `${file} cannot be written: ${String(error)}`, {
       side: 'local',

@@ -1,7 +1,8 @@
 import {randomUUID} from 'node:crypto';
-import {type FileHandle, open, rename, rm} from 'node:fs/promises';
+import {type FileHandle, open, rename} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {hasCode, isMissing} from './file-error.ts';
+import {removeFile} from './remove-file.ts';
 
 /**
  * Puts `bytes` into the file at `path` so that a crash at any instant leaves the old file or the new one. The rename
@@ -15,7 +16,7 @@ export async function replaceFile(path: string, bytes: Uint8Array, scratch: stri
     await writeAll(file, bytes, 0);
     await file.sync();
   } catch (error) {
-    await rm(fresh, {force: true});
+    await removeFile(fresh);
     throw error;
   }
   await rename(fresh, path);

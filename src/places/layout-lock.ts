@@ -1,8 +1,9 @@
 import {randomUUID} from 'node:crypto';
-import {link, open, readFile, rename, rm, stat} from 'node:fs/promises';
+import {link, open, readFile, rename, stat} from 'node:fs/promises';
 import {setTimeout as delay} from 'node:timers/promises';
 import {TransshipError} from '../model/error.ts';
 import {hasCode, isMissing} from './file-error.ts';
+import {removeFile} from './remove-file.ts';
 
 /** A lock is held for some milliseconds; one that is this old, in ms, was left by a process that died. */
 const STALE_AFTER = 10_000;
@@ -34,7 +35,7 @@ export async function takeLock(path: string): Promise<Lock> {
   return {
     isHeld,
     async [Symbol.asyncDispose]() {
-      if (await isHeld()) await rm(path, {force: true});
+      if (await isHeld()) await removeFile(path);
     },
   };
 }
@@ -64,7 +65,7 @@ async function removeStale(path: string): Promise<void> {
   } catch (error) {
     if (!isMissing(error) && !hasCode(error, 'EEXIST')) throw error;
   } finally {
-    await rm(aside, {force: true});
+    await removeFile(aside);
   }
 }
 
@@ -79,7 +80,7 @@ async function isStale(path: string): Promise<boolean> {
     if (isMissing(error)) return false;
     throw error;
   } finally {
-    await rm(probe, {force: true});
+    await removeFile(probe);
   }
 }
 

@@ -1,6 +1,6 @@
 import {createHash, type Hash, randomUUID} from 'node:crypto';
 import {createReadStream} from 'node:fs';
-import {type FileHandle, mkdir, open, rename, rm, stat} from 'node:fs/promises';
+import {type FileHandle, mkdir, open, rename, stat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, finishDigest, hexOf} from '../model/digest.ts';
@@ -9,6 +9,7 @@ import type {Call, SavedUpload, Upload} from '../model/port.ts';
 import {writeAll} from './durable-file.ts';
 import {isMissing, unwritable} from './file-error.ts';
 import {gathered} from './gathered.ts';
+import {removeFile} from './remove-file.ts';
 
 /** Bytes that one write puts into the file, and what a dying process loses at most. */
 const WRITE_SIZE = 1024 * 1024;
@@ -126,7 +127,7 @@ export class LayoutUpload implements Upload {
   }
 
   async cancel(): Promise<void> {
-    await rm(this.#file, {force: true});
+    await removeFile(this.#file);
   }
 
   /** Hashes while the file is written. A write that fails leaves hash and offset as they were. */
