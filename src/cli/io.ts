@@ -27,7 +27,7 @@ export interface Io {
   readonly processes: Processes;
   /** Undefined: the process is not ours to tune. */
   readonly engine?: Engine;
-  /** Connections that were begun when the process was. */
+  /** Connections that were begun before the program was loaded. */
   readonly early?: EarlySockets;
   /** When requests are sent again. Default: the HTTP client's. */
   readonly retry?: RetryPolicy;

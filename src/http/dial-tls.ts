@@ -2,7 +2,7 @@
 import {isIP} from 'node:net';
 import {connect, createSecureContext, getCACertificates, type SecureContext} from 'node:tls';
 import {type Dial, socketOptions, targetOf} from './dial.ts';
-import {type EarlySockets, readInto} from './early-sockets.ts';
+import {readInto} from './early-sockets.ts';
 import type {ConnectOptions} from './origin.ts';
 
 /** What connections over TLS to one origin have in common. */
@@ -31,11 +31,8 @@ function makeSecureOptions({ca, cert, key, rejectUnauthorized}: ConnectOptions):
   };
 }
 
-/**
- * To an `https:` origin.
- * @param early what may have been begun to it; its sockets are read in pieces of their own
- */
-export function dialTls(origin: string, secure: SecureOptions, early?: EarlySockets): Dial {
+/** To an `https:` origin. */
+export function dialTls(origin: string, secure: SecureOptions): Dial {
   const target = targetOf(origin);
   const options = {
     ...secure,
@@ -46,14 +43,11 @@ export function dialTls(origin: string, secure: SecureOptions, early?: EarlySock
     ...(isIP(target.host) ? {} : {servername: target.host}),
   };
   return {
-    open: (onread) => {
-      const socket = early?.take(target);
-      if (socket === undefined) return connect({...socketOptions(target, onread), ...options});
-      // Node heeds `onread` only where it makes the socket itself.
-      const secured = connect({...options, socket});
-      readInto(secured, onread);
-      return secured;
-    },
+    // Node heeds `onread` only where it makes the socket itself.
+    open: (onread, over) =>
+      over === undefined
+        ? connect({...socketOptions(target, onread), ...options})
+        : readInto(connect({...options, socket: over}), onread),
     ready: 'secureConnect',
     overruns: true,
   };

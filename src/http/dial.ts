@@ -1,38 +1,34 @@
 import {connect, type OnReadOpts, type Socket} from 'node:net';
 import {errors} from 'undici';
-import {type EarlySockets, readInto, SOCKET_SETTINGS, type Target} from './early-sockets.ts';
+import {readInto, SOCKET_SETTINGS, type Target} from './early-sockets.ts';
 import {onAbort} from './on-abort.ts';
 import {hostnameOf} from './origin.ts';
 
 /** The way to one origin. */
 export interface Dial {
-  /** Begins to connect; what arrives goes where `onread` says. */
-  open(onread: OnReadOpts): Socket;
+  /**
+   * Begins to connect; what arrives goes where `onread` says.
+   * @param over connected to the origin's host already, to be used in place of a new connection
+   */
+  open(onread: OnReadOpts, over?: Socket): Socket;
   /** The event of the socket after which requests can be sent. */
   readonly ready: 'connect' | 'secureConnect';
   /** Whether bytes may still arrive after a pause, as of what TLS had deciphered. */
   readonly overruns: boolean;
 }
 
-/**
- * To an `http:` origin.
- * @param early what may have been begun to it; its sockets are read in pieces of their own
- */
-export function dialTcp(origin: string, early?: EarlySockets): Dial {
+/** To an `http:` origin. */
+export function dialTcp(origin: string): Dial {
   const target = targetOf(origin);
   return {
-    open: (onread) => {
-      const socket = early?.take(target);
-      if (socket === undefined) return connect(socketOptions(target, onread));
-      readInto(socket, onread);
-      return socket;
-    },
+    open: (onread, over) =>
+      over === undefined ? connect(socketOptions(target, onread)) : readInto(over, onread),
     ready: 'connect',
     overruns: false,
   };
 }
 
-/** Of a connection that has no early one, over TLS or not. */
+/** Of a new connection, over TLS or not. */
 export function socketOptions(target: Target, onread: OnReadOpts) {
   return {...target, ...SOCKET_SETTINGS, onread};
 }
@@ -55,8 +51,8 @@ export async function untilReady(
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted();
-  const isBegunEarly = ready === 'connect' && !socket.connecting && !socket.destroyed;
-  if (isBegunEarly) return;
+  const isReady = ready === 'connect' && socket.readyState === 'open';
+  if (isReady) return;
   const {promise, resolve, reject} = Promise.withResolvers<void>();
   const closed = (): void => reject(closedByOther(socket));
   const timer = setTimeout(() => reject(new errors.ConnectTimeoutError()), connectMs);

@@ -1,6 +1,6 @@
 import {errors} from 'undici';
 import {BulkConnections} from './bulk-connections.ts';
-import {type Dial, dialTcp} from './dial.ts';
+import {type Dial, dialTcp, targetOf} from './dial.ts';
 import type {SecureOptions} from './dial-tls.ts';
 import type {EarlySockets} from './early-sockets.ts';
 import type {OriginSettings} from './origin.ts';
@@ -95,22 +95,20 @@ export class Dispatchers {
     return {
       dispatcher: new OriginDispatcher({
         origin,
-        dial: dial(this.#early),
+        dial,
+        begun: () => this.#early?.take(targetOf(origin)),
         connections: CONNECTIONS,
         connectMs,
         bodyIdleMs,
       }),
-      bulk: new BulkConnections(dial(), connectMs),
+      bulk: new BulkConnections(dial, connectMs),
     };
   }
 
-  async #waysTo(origin: string): Promise<{
-    readonly secure?: SecureOptions;
-    readonly dial: (early?: EarlySockets) => Dial;
-  }> {
-    if (!origin.startsWith('https:')) return {dial: (early) => dialTcp(origin, early)};
+  async #waysTo(origin: string): Promise<{readonly secure?: SecureOptions; readonly dial: Dial}> {
+    if (!origin.startsWith('https:')) return {dial: dialTcp(origin)};
     const {dialTls, secureOptions} = await import('./dial-tls.ts');
     const secure = secureOptions(await this.#settings.connectOptions(origin));
-    return {secure, dial: (early) => dialTls(origin, secure, early)};
+    return {secure, dial: dialTls(origin, secure)};
   }
 }

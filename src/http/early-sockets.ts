@@ -13,44 +13,69 @@ export interface Target {
   readonly port: number;
 }
 
-/** A server may be about to close one on which it was asked nothing for longer, in ms. */
+/** One that nobody has taken, or that is not connected, is given up after so long, in ms: servers do the same. */
 const USABLE_MS = 2000;
 
 interface EarlySocket {
   readonly target: Target;
   readonly socket: Socket;
-  /** In ms of the monotonic clock. */
-  readonly usableUntil: number;
+  readonly timer: NodeJS.Timeout;
 }
 
 /**
  * Connections that are begun before it is known what will be asked over them, for the first requests to their hosts.
- * Those that nobody takes do not keep the process, and what becomes of them is told to nobody: who finds none here
- * connects as ever.
+ * Those that nobody takes do not keep the process, but for the lookup of their names, and what becomes of them is told
+ * to nobody: who finds none here connects as ever.
  */
 export class EarlySockets implements Disposable {
+  /** In the order in which they are to be taken. */
   readonly #begun: EarlySocket[] = [];
+  /** Taken before they were connected. */
+  readonly #awaited = new Set<EarlySocket>();
 
   /** Begins to connect, without TLS. */
   begin(target: Target): void {
     const socket = connect({...target, ...SOCKET_SETTINGS}).unref();
-    socket.on('error', ignore);
-    this.#begun.push({target, socket, usableUntil: performance.now() + USABLE_MS});
+    // Who takes it listens too.
+    socket.on('error', () => undefined);
+    const timer = setTimeout(() => socket.destroy(), USABLE_MS).unref();
+    this.#begun.push({target, socket, timer});
   }
 
-  /** One to this target that is connected or still on its way there, and from now on the caller's. */
-  take({host, port}: Target): Socket | undefined {
-    for (;;) {
-      const at = this.#begun.findIndex(({target}) => target.host === host && target.port === port);
-      const [early] = at < 0 ? [] : this.#begun.splice(at, 1);
-      if (early === undefined) return undefined;
-      if (isUsable(early)) return early.socket.off('error', ignore).ref();
-      early.socket.destroy();
+  /**
+   * One to this target, from now on the caller's, once it is connected: until then Node may put another handle into the
+   * socket, for another address of the host, of which TLS over it would know nothing and crash. Resolves with undefined
+   * where it comes to nothing; undefined at once: none was begun.
+   */
+  take({host, port}: Target): Promise<Socket | undefined> | undefined {
+    const at = this.#begun.findIndex(({target}) => target.host === host && target.port === port);
+    const [early] = at < 0 ? [] : this.#begun.splice(at, 1);
+    return early && this.#connected(early);
+  }
+
+  /** Gives up what nobody has got. */
+  [Symbol.dispose](): void {
+    for (const {socket, timer} of [...this.#begun.splice(0), ...this.#awaited]) {
+      clearTimeout(timer);
+      socket.destroy();
     }
   }
 
-  [Symbol.dispose](): void {
-    for (const {socket} of this.#begun.splice(0)) socket.destroy();
+  async #connected(early: EarlySocket): Promise<Socket | undefined> {
+    const {socket, timer} = early;
+    socket.ref();
+    if (socket.connecting) {
+      this.#awaited.add(early);
+      await new Promise<unknown>((resolve) => {
+        socket.once('connect', resolve).once('close', resolve);
+      });
+      this.#awaited.delete(early);
+    }
+    clearTimeout(timer);
+    // Whatever a server says unasked is no answer.
+    if (socket.readyState === 'open' && socket.readableLength === 0) return socket;
+    socket.destroy();
+    return undefined;
   }
 }
 
@@ -58,17 +83,10 @@ export class EarlySockets implements Disposable {
  * Has a socket that was made without `onread` do what that says.
  * @param onread its buffer takes at least 64 KiB, the most that Node gives at once
  */
-export function readInto(socket: Socket, onread: OnReadOpts): void {
-  socket.on('data', (bytes) => {
+export function readInto(socket: Socket, onread: OnReadOpts): Socket {
+  return socket.on('data', (bytes) => {
     const into = typeof onread.buffer === 'function' ? onread.buffer() : onread.buffer;
     into.set(bytes);
     if (!onread.callback(bytes.byteLength, into)) socket.pause();
   });
 }
-
-/** Whatever a server says unasked is no answer. */
-function isUsable({socket, usableUntil}: EarlySocket): boolean {
-  return !socket.destroyed && socket.readableLength === 0 && performance.now() < usableUntil;
-}
-
-function ignore(): void {}

@@ -21,6 +21,16 @@ export interface ConnectionOwner {
   closed(connection: OriginConnection): void;
 }
 
+/** How a connection is to be opened. */
+export interface Opening {
+  readonly dial: Dial;
+  /** How long it may take, in ms. */
+  readonly connectMs: number;
+  readonly signal: AbortSignal;
+  /** Connected already, to be used in place of a new connection. */
+  readonly over: Socket | undefined;
+}
+
 /** What is sent over a connection. */
 export interface Outgoing {
   /** The lines before the body, a byte for each character. */
@@ -50,28 +60,19 @@ export class OriginConnection implements Line {
   #hasAnswered = false;
   #isClosed = false;
 
-  private constructor(dial: Dial, owner: ConnectionOwner) {
+  private constructor({dial, over}: Opening, owner: ConnectionOwner) {
     this.#owner = owner;
-    this.#socket = dial.open({
-      buffer: READ_BUFFER,
-      callback: (count: number) => this.#arrived(READ_BUFFER.subarray(0, count)),
-    });
+    const callback = (count: number) => this.#arrived(READ_BUFFER.subarray(0, count));
+    this.#socket = dial.open({buffer: READ_BUFFER, callback}, over);
     this.#socket.on('error', (error) => this.destroy(error));
     this.#socket.on('end', () => this.#ended());
     this.#socket.on('close', () => this.#ended());
   }
 
-  /**
-   * @param connectMs how long it may take, in ms
-   * @throws the errors of Node and undici, as `networkError` understands them; the signal's reason
-   */
-  static async open(
-    dial: Dial,
-    connectMs: number,
-    owner: ConnectionOwner,
-    signal: AbortSignal,
-  ): Promise<OriginConnection> {
-    const connection = new OriginConnection(dial, owner);
+  /** @throws the errors of Node and undici, as `networkError` understands them; the signal's reason */
+  static async open(opening: Opening, owner: ConnectionOwner): Promise<OriginConnection> {
+    const {dial, connectMs, signal} = opening;
+    const connection = new OriginConnection(opening, owner);
     try {
       await untilReady(connection.#socket, dial, connectMs, signal);
       // It may have been closed since.

@@ -1,3 +1,4 @@
+import type {Socket} from 'node:net';
 import {errors} from 'undici';
 import type {Dial} from './dial.ts';
 import {Exchange, type Handler} from './exchange.ts';
@@ -8,6 +9,8 @@ import type {DispatchedRequest, SmallDispatcher} from './small-dispatcher.ts';
 export interface OriginDispatcherOptions {
   readonly origin: string;
   readonly dial: Dial;
+  /** Gives a connection that was begun before it was asked for; undefined: there is none, now or in the end. */
+  readonly begun?: () => Promise<Socket | undefined> | undefined;
   /** Connections at most. */
   readonly connections: number;
   /** To connect, in ms. */
@@ -133,10 +136,12 @@ export class OriginDispatcher implements SmallDispatcher, ConnectionOwner {
   }
 
   async #dial(): Promise<void> {
-    const {dial, connectMs} = this.#options;
+    const {dial, begun, connectMs} = this.#options;
     const {signal} = this.#destroying;
     this.#dialing += 1;
-    const opening = OriginConnection.open(dial, connectMs, this, signal).finally(() => {
+    const open = (over?: Socket): Promise<OriginConnection> =>
+      OriginConnection.open({dial, connectMs, signal, over}, this);
+    const opening = (begun?.()?.then(open) ?? open()).finally(() => {
       this.#dialing -= 1;
     });
     try {

@@ -27,20 +27,29 @@ describe('connections are begun early', () => {
     ]);
   });
 
+  test('to no third', () => {
+    expect(targets(`copy ${SOURCE} ${DESTINATION} other.example.com/c`)).toEqual(FAR);
+    expect(targets(`plan copy ${SOURCE} ${DESTINATION} other.example.com/c`)).toEqual(FAR);
+  });
+
   test('to the registry beside a layout, an archive, and Docker Hub', () => {
     expect(targets(`copy oci:dir.x/a ${DESTINATION}`)).toEqual(FAR.slice(1));
     expect(targets(`copy ${SOURCE} oci-archive:a.b/c.tar`)).toEqual(FAR.slice(0, 1));
     expect(targets(`copy alpine:3.20 ${DESTINATION}`)).toEqual(FAR.slice(1));
-    expect(targets(`copy docker.io/library/alpine ${DESTINATION}`)).toEqual(FAR.slice(1));
+    for (const hub of ['docker.io', 'index.docker.io', 'registry.hub.docker.com'])
+      expect(targets(`copy ${hub}/library/alpine ${DESTINATION}`)).toEqual(FAR.slice(1));
+    expect(targets('copy mydocker.io/a alpine')).toEqual(['mydocker.io:443']);
   });
 
-  test('to this machine only, where there is a proxy', () => {
-    const line = `copy ${SOURCE} localhost:5000/b`;
-    expect(targets(line, {https_proxy: 'http://proxy.test'})).toEqual(
-      Array.from({length: 2}, () => 'localhost:5000'),
-    );
-    expect(targets(line, {HTTPS_PROXY: ''})).toContain('old.example.com:443');
-  });
+  test.each(['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'])(
+    'to this machine only, where there is %s',
+    (name) => {
+      const line = `copy ${SOURCE} localhost:5000/b`;
+      const proxy = 'http://proxy.test';
+      expect(targets(line, {[name]: proxy})).toEqual(['localhost:5000', 'localhost:5000']);
+      expect(targets(line, {[name]: '', [`NO_${name}`]: proxy})).toContain('old.example.com:443');
+    },
+  );
 });
 
 describe('nothing is connected to early', () => {
@@ -51,6 +60,14 @@ describe('nothing is connected to early', () => {
     ['what is no reference', 'copy https://old.example.com/a user@new.example.com/b'],
     ['a host alone', 'copy old.example.com new.example.com/'],
     ['ports that there are not', 'copy old.example.com:0/a new.example.com:65536/b'],
+    ['addresses that are not written in full', 'copy 127.1/a 0x7f.1:5000/b'],
+    ['help', `copy ${SOURCE} ${DESTINATION} --help`],
+    ['help in short', `copy -h ${SOURCE} ${DESTINATION}`],
+    [
+      'hosts that may have other ports',
+      `copy ${SOURCE} ${DESTINATION} --plain-http old.example.com`,
+    ],
+    ['hosts that may have others', `copy --plain-http=old.example.com ${SOURCE} ${DESTINATION}`],
     ['a file', 'copy ./old.example.com/a ../x.y/b'],
     ['no words at all', ''],
   ])('for %s', (_what, line) => {

@@ -1,6 +1,11 @@
 import {subscribe, unsubscribe} from 'node:diagnostics_channel';
+import dns from 'node:dns';
 import {once} from 'node:events';
-import type {Socket} from 'node:net';
+import {
+  getDefaultAutoSelectFamilyAttemptTimeout,
+  setDefaultAutoSelectFamilyAttemptTimeout,
+  type Socket,
+} from 'node:net';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi} from 'vitest';
 import {EarlySockets, readInto, type Target} from '../../src/http/early-sockets.ts';
 import {type HttpRequest, LARGE_BODY} from '../../src/http/message.ts';
@@ -25,6 +30,7 @@ beforeEach(() => {
 afterEach(() => {
   unsubscribe('net.client.socket', opened);
   vi.useRealTimers();
+  vi.restoreAllMocks();
 });
 
 const targetOf = (server: {readonly url: string}): Target => {
@@ -79,7 +85,7 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
     await using client = singleAttemptClient(tls, {early});
     const answer = await client.send(request(server, {answerSize: LARGE_BODY + 1}));
     expect(BODY.equals(await collect(answer.chunks()))).toBe(true);
-    expect(early.take(targetOf(server))).toBe(socket);
+    expect(await early.take(targetOf(server))).toBe(socket);
     socket.destroy();
   });
 
@@ -102,23 +108,14 @@ describe.each(['http', 'https'] as const)('where nobody listens, over %s,', (sch
     return {url: url.href};
   }
 
-  it('connecting anew tells of it', async () => {
+  it.each(['closed', 'on its way'])('connecting anew tells of it: %s', async (state) => {
     const server = await closedServer();
     using early = new EarlySockets();
     early.begin(targetOf(server));
-    await new Promise((resolve) => void sockets[0]?.once('close', resolve));
+    if (state === 'closed') await new Promise((resolve) => void sockets[0]?.once('close', resolve));
     await using client = singleAttemptClient(tls, {early});
     await expect(client.send(request(server))).rejects.toMatchObject({code: 'CONNECTION_FAILED'});
     expect(sockets).toHaveLength(2);
-  });
-
-  it('what was begun tells of it', async () => {
-    const server = await closedServer();
-    using early = new EarlySockets();
-    early.begin(targetOf(server));
-    await using client = singleAttemptClient(tls, {early});
-    await expect(client.send(request(server))).rejects.toMatchObject({code: 'CONNECTION_FAILED'});
-    expect(sockets).toHaveLength(1);
   });
 });
 
@@ -133,13 +130,55 @@ it('is no way around the name in a certificate', async () => {
   expect(sockets).toHaveLength(1);
 });
 
+/** What the resolver says of `localhost`, when it is let: that address first, where nobody listens. */
+function resolver(first: string): {readonly answer: () => void} {
+  const asked = Promise.withResolvers<void>();
+  vi.spyOn(dns, 'lookup').mockImplementation(((_host: string, _options: object, answer: Answer) => {
+    const addresses = [first, '127.0.0.1'].map((address) => ({address, family: 4}));
+    void asked.promise.then(() => answer(null, addresses));
+  }) as typeof dns.lookup);
+  return {answer: () => asked.resolve()};
+}
+type Answer = (error: null, addresses: readonly {address: string; family: number}[]) => void;
+
+describe.each(['http', 'https'] as const)('to a host of two addresses, over %s,', (scheme) => {
+  // Nobody listens at the one, and of the other nothing is heard.
+  it.each(['127.0.0.2', '192.0.2.1'])(
+    'a request goes where somebody is, past %s',
+    async (first) => {
+      const patience = getDefaultAutoSelectFamilyAttemptTimeout();
+      setDefaultAutoSelectFamilyAttemptTimeout(10);
+      try {
+        await using server = await startHttpServer(
+          (_request, response) => void response.end('ok'),
+          scheme === 'https' ? {tls: tls.server} : {},
+        );
+        // The server has asked for its own address.
+        const {answer} = resolver(first);
+        const named = {url: server.url.replace('127.0.0.1', 'localhost')};
+        using early = new EarlySockets();
+        early.begin(targetOf(named));
+        const take = vi.spyOn(early, 'take');
+        await using client = singleAttemptClient(tls, {early});
+        const sent = client.send(request(named));
+        await vi.waitFor(() => expect(take).toHaveBeenCalled());
+        answer();
+        expect((await collect((await sent).chunks())).toString()).toBe('ok');
+        expect(sockets).toHaveLength(1);
+      } finally {
+        setDefaultAutoSelectFamilyAttemptTimeout(patience);
+      }
+    },
+  );
+});
+
 it('keeps the process only when it is taken', async () => {
   await using server = await startRawServer(() => undefined);
   using early = new EarlySockets();
   const socket = await begun(early, server);
   await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
   const before = keeping();
-  early.take(targetOf(server));
+  await early.take(targetOf(server));
   expect(keeping()).toBe(before + 1);
   socket.destroy();
 });
@@ -177,7 +216,7 @@ describe('nobody gets one', () => {
     await using server = await startRawServer(() => undefined);
     using early = new EarlySockets();
     const socket = await begun(early, server);
-    expect(early.take(targetOf(server))).toBe(socket);
+    expect(await early.take(targetOf(server))).toBe(socket);
     expect(early.take(targetOf(server))).toBeUndefined();
     socket.destroy();
   });
@@ -189,7 +228,20 @@ describe('nobody gets one', () => {
     await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
     server.sockets[0]?.end();
     await once(socket, 'close');
-    expect(early.take(targetOf(server))).toBeUndefined();
+    expect(await early.take(targetOf(server))).toBeUndefined();
+  });
+
+  it('that the server is closing', async () => {
+    await using server = await startRawServer(() => undefined);
+    using early = new EarlySockets();
+    const socket = await begun(early, server);
+    await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
+    const taken = new Promise((resolve) => {
+      socket.once('end', () => resolve(early.take(targetOf(server))));
+    });
+    server.sockets[0]?.end();
+    expect(await taken).toBeUndefined();
+    expect(socket.destroyed).toBe(true);
   });
 
   it('on which the server has said something unasked', async () => {
@@ -199,26 +251,55 @@ describe('nobody gets one', () => {
     await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
     server.sockets[0]?.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
     await vi.waitFor(() => expect(socket.readableLength).toBeGreaterThan(0));
-    expect(early.take(targetOf(server))).toBeUndefined();
+    expect(await early.take(targetOf(server))).toBeUndefined();
     expect(socket.destroyed).toBe(true);
   });
 
   it('that has waited for two seconds', async () => {
-    vi.useFakeTimers({toFake: ['performance']});
     await using server = await startRawServer(() => undefined);
+    vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']});
     using early = new EarlySockets();
     const socket = await begun(early, server);
     vi.advanceTimersByTime(2000);
-    expect(early.take(targetOf(server))).toBeUndefined();
     expect(socket.destroyed).toBe(true);
+    expect(await early.take(targetOf(server))).toBeUndefined();
+  });
+
+  it('that was not connected by then', async () => {
+    vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']});
+    resolver('127.0.0.2');
+    using early = new EarlySockets();
+    const target = {host: 'localhost', port: 1};
+    early.begin(target);
+    const taken = early.take(target);
+    vi.advanceTimersByTime(2000);
+    expect(await taken).toBeUndefined();
   });
 
   it('after all were disposed of', async () => {
     await using server = await startRawServer(() => undefined);
+    vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']});
+    resolver('127.0.0.2');
     const early = new EarlySockets();
     const socket = await begun(early, server);
+    const target = {host: 'localhost', port: 1};
+    early.begin(target);
+    const awaited = early.take(target);
     early[Symbol.dispose]();
+    expect(await awaited).toBeUndefined();
     expect(socket.destroyed).toBe(true);
     expect(early.take(targetOf(server))).toBeUndefined();
+  });
+
+  it('given up once it was taken', async () => {
+    await using server = await startRawServer(() => undefined);
+    vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']});
+    using early = new EarlySockets();
+    const socket = await begun(early, server);
+    await early.take(targetOf(server));
+    vi.advanceTimersByTime(2000);
+    early[Symbol.dispose]();
+    expect(socket.destroyed).toBe(false);
+    socket.destroy();
   });
 });

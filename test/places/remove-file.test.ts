@@ -1,0 +1,19 @@
+import {access, writeFile} from 'node:fs/promises';
+import {expect, test} from 'vitest';
+import {removeFile} from '../../src/places/remove-file.ts';
+import {tempDirectory} from '../support/temp.ts';
+
+test('a file is gone, and need not have been there', async () => {
+  await using temp = await tempDirectory();
+  const file = temp.join('file');
+  await writeFile(file, '');
+  await removeFile(file);
+  await expect(access(file)).rejects.toMatchObject({code: 'ENOENT'});
+  await removeFile(file);
+  await removeFile(`${temp.join('none')}/file`);
+});
+
+test('what cannot be removed is told', async () => {
+  await using temp = await tempDirectory();
+  await expect(removeFile(temp.path)).rejects.toThrow(temp.path);
+});
