@@ -28,6 +28,16 @@ export default defineConfig({
 const UNUSED = /undici\/lib\/(?:dispatcher\/client-h2\.js|web\/)/;
 
 /**
+ * Undici's index.js, which is left out, gives its dispatchers the methods of its API. `ProxyAgent` asks for a tunnel with
+ * one of them.
+ */
+const WITH_CONNECT = `
+import Dispatcher from 'undici/lib/dispatcher/dispatcher.js';
+import connect from 'undici/lib/api/api-connect.js';
+Dispatcher.prototype.connect = connect;
+`;
+
+/**
  * What http/ uses of undici, which is little where there is no proxy: CommonJS cannot be shaken by a bundler, and would be
  * loaded as a whole.
  */
@@ -48,9 +58,10 @@ function partsOfUndici(): Plugin {
       if (UNUSED.test(module)) return 'module.exports = {};';
       const exported = Object.entries(modules[module] ?? {});
       if (exported.length === 0) return null;
-      return exported
-        .map(([name, file]) => `export {default as ${name}} from 'undici/lib/${file}';`)
-        .join('\n');
+      const exports = exported.map(
+        ([name, file]) => `export {default as ${name}} from 'undici/lib/${file}';`,
+      );
+      return [module === 'undici-proxy-agent' ? WITH_CONNECT : '', ...exports].join('\n');
     },
   };
 }

@@ -1,4 +1,7 @@
+import {once} from 'node:events';
 import {cp, mkdir, readdir, readFile, symlink, writeFile} from 'node:fs/promises';
+import {createServer} from 'node:http';
+import type {AddressInfo} from 'node:net';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {expect, test, vi} from 'vitest';
@@ -64,6 +67,21 @@ test('the package holds what a user needs, and runs', async () => {
   const failed = await runProgram(process.execPath, args, {env: {HOME: temp.path}});
   expect(failed).toMatchObject({code: 1, stdout: ''});
   expect(failed.stderr).toContain('REPOSITORY_NOT_FOUND');
+
+  // What the bundle leaves out of undici, a tunnel through a proxy does not need.
+  const tunnels: string[] = [];
+  const proxy = createServer().on('connect', (request, client) => {
+    tunnels.push(request.url ?? '');
+    client.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+  });
+  await once(proxy.listen(0, '127.0.0.1'), 'listening');
+  const {port} = proxy.address() as AddressInfo;
+  const far = [main, 'copy', 'registry.test/a', `oci:${temp.join('far')}`];
+  const env = {HOME: temp.path, HTTPS_PROXY: `http://127.0.0.1:${port}`};
+  const barred = await runProgram(process.execPath, far, {env});
+  proxy.close();
+  expect(barred).toMatchObject({code: 1, stdout: ''});
+  expect(tunnels).toContain('registry.test:443');
 
   // Connections are begun while it is loaded, and keep nobody waiting.
   await using silent = await startRawServer(() => undefined);
