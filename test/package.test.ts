@@ -1,13 +1,14 @@
-import {once} from 'node:events';
 import {cp, mkdir, readdir, readFile, symlink, writeFile} from 'node:fs/promises';
-import {createServer} from 'node:http';
-import type {AddressInfo} from 'node:net';
+import type {ServerResponse} from 'node:http';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {expect, test, vi} from 'vitest';
+import {testAuthority} from './support/certificates.ts';
+import {startHttpServer} from './support/http-server.ts';
 import {runProgram} from './support/program.ts';
 import {startRawServer} from './support/raw-server.ts';
 import {tempDirectory} from './support/temp.ts';
+import {startTunnelProxy} from './support/tunnel-proxy.ts';
 
 const PROJECT = fileURLToPath(new URL('../', import.meta.url));
 const NOT_COPIED = new Set(['node_modules', 'dist', '.git', 'coverage']);
@@ -19,6 +20,10 @@ async function scripts(directory: string, args: readonly string[]): Promise<stri
   const {code, stdout, stderr} = await runProgram('npm', args, {cwd: directory, env});
   if (code !== 0) throw new Error(`npm ${args.join(' ')} failed: ${stdout}${stderr}`);
   return stdout;
+}
+
+function notFound(_request: unknown, response: ServerResponse): void {
+  response.writeHead(404).end();
 }
 
 test('the package holds what a user needs, and runs', async () => {
@@ -69,19 +74,16 @@ test('the package holds what a user needs, and runs', async () => {
   expect(failed.stderr).toContain('REPOSITORY_NOT_FOUND');
 
   // What the bundle leaves out of undici, a tunnel through a proxy does not need.
-  const tunnels: string[] = [];
-  const proxy = createServer().on('connect', (request, client) => {
-    tunnels.push(request.url ?? '');
-    client.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+  await using tls = await testAuthority();
+  await using proxy = await startTunnelProxy();
+  await using server = await startHttpServer(notFound, {tls: tls.otherServer});
+  const far = `other.test:${new URL(server.url).port}`;
+  const through = [main, 'copy', '--ca-file', tls.authority.certFile, `${far}/a`, `oci:${missing}`];
+  const tunnelled = await runProgram(process.execPath, through, {
+    env: {HOME: temp.path, HTTPS_PROXY: proxy.url},
   });
-  await once(proxy.listen(0, '127.0.0.1'), 'listening');
-  const {port} = proxy.address() as AddressInfo;
-  const far = [main, 'copy', 'registry.test/a', `oci:${temp.join('far')}`];
-  const env = {HOME: temp.path, HTTPS_PROXY: `http://127.0.0.1:${port}`};
-  const barred = await runProgram(process.execPath, far, {env});
-  proxy.close();
-  expect(barred).toMatchObject({code: 1, stdout: ''});
-  expect(tunnels).toContain('registry.test:443');
+  expect(tunnelled.stderr).toContain(`${far}/a does not exist [REPOSITORY_NOT_FOUND]`);
+  expect(proxy.targets).toContain(far);
 
   // Connections are begun while it is loaded, and keep nobody waiting.
   await using silent = await startRawServer(() => undefined);

@@ -71,7 +71,12 @@ export class OriginConnection implements Line {
 
   /** @throws the errors of Node and undici, as `networkError` understands them; the signal's reason */
   static async open(opening: Opening, owner: ConnectionOwner): Promise<OriginConnection> {
-    const {dial, connectMs, signal} = opening;
+    const {dial, connectMs, signal, over} = opening;
+    // What it was to go over may have been waited for: nothing is begun any more.
+    if (signal.aborted) {
+      over?.destroy();
+      throw signal.reason;
+    }
     const connection = new OriginConnection(opening, owner);
     try {
       await untilReady(connection.#socket, dial, connectMs, signal);

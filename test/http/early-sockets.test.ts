@@ -11,7 +11,7 @@ import {EarlySockets, readInto, type Target} from '../../src/http/early-sockets.
 import {type HttpRequest, LARGE_BODY} from '../../src/http/message.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
 import {type HttpServer, startHttpServer} from '../support/http-server.ts';
-import {startRawServer} from '../support/raw-server.ts';
+import {type RawServer, startRawServer} from '../support/raw-server.ts';
 import {singleAttemptClient} from '../support/single-attempt.ts';
 import {collect, NEVER} from '../support/streams.ts';
 
@@ -54,6 +54,13 @@ async function begun(early: EarlySockets, server: {readonly url: string}): Promi
   if (socket === undefined) throw new Error('nothing was begun');
   await once(socket, 'connect');
   return socket;
+}
+
+/** The same, with the server's end of it. */
+async function bothEnds(early: EarlySockets, server: RawServer) {
+  const socket = await begun(early, server);
+  await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
+  return {socket, far: server.sockets[0] as Socket};
 }
 
 describe.each(['http', 'https'] as const)('over %s', (scheme) => {
@@ -175,8 +182,7 @@ describe.each(['http', 'https'] as const)('to a host of two addresses, over %s,'
 it('keeps the process only when it is taken', async () => {
   await using server = await startRawServer(() => undefined);
   using early = new EarlySockets();
-  const socket = await begun(early, server);
-  await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
+  const {socket} = await bothEnds(early, server);
   const before = keeping();
   await early.take(targetOf(server));
   expect(keeping()).toBe(before + 1);
@@ -186,8 +192,7 @@ it('keeps the process only when it is taken', async () => {
 it('is read no further where that is not wanted', async () => {
   await using server = await startRawServer(() => undefined);
   using early = new EarlySockets();
-  const socket = await begun(early, server);
-  await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
+  const {socket, far} = await bothEnds(early, server);
   const buffer = Buffer.alloc(64 * 1024);
   const read = Promise.withResolvers<string>();
   readInto(socket, {
@@ -197,7 +202,7 @@ it('is read no further where that is not wanted', async () => {
       return false;
     },
   });
-  server.sockets[0]?.write('abc');
+  far.write('abc');
   expect(await read.promise).toBe('abc');
   expect(socket.isPaused()).toBe(true);
 });
@@ -224,9 +229,8 @@ describe('nobody gets one', () => {
   it('that the server has closed', async () => {
     await using server = await startRawServer(() => undefined);
     using early = new EarlySockets();
-    const socket = await begun(early, server);
-    await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
-    server.sockets[0]?.end();
+    const {socket, far} = await bothEnds(early, server);
+    far.end();
     await once(socket, 'close');
     expect(await early.take(targetOf(server))).toBeUndefined();
   });
@@ -234,12 +238,11 @@ describe('nobody gets one', () => {
   it('that the server is closing', async () => {
     await using server = await startRawServer(() => undefined);
     using early = new EarlySockets();
-    const socket = await begun(early, server);
-    await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
+    const {socket, far} = await bothEnds(early, server);
     const taken = new Promise((resolve) => {
       socket.once('end', () => resolve(early.take(targetOf(server))));
     });
-    server.sockets[0]?.end();
+    far.end();
     expect(await taken).toBeUndefined();
     expect(socket.destroyed).toBe(true);
   });
@@ -247,9 +250,8 @@ describe('nobody gets one', () => {
   it('on which the server has said something unasked', async () => {
     await using server = await startRawServer(() => undefined);
     using early = new EarlySockets();
-    const socket = await begun(early, server);
-    await vi.waitFor(() => expect(server.sockets).toHaveLength(1));
-    server.sockets[0]?.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+    const {socket, far} = await bothEnds(early, server);
+    far.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
     await vi.waitFor(() => expect(socket.readableLength).toBeGreaterThan(0));
     expect(await early.take(targetOf(server))).toBeUndefined();
     expect(socket.destroyed).toBe(true);

@@ -24,7 +24,7 @@ interface FarEnd {
 }
 
 /** A dispatcher whose connections are made and used by hand. */
-function rig(connections = 64) {
+function rig(connections = 64, begun?: () => Promise<undefined>) {
   const ends: FarEnd[] = [];
   const open = (onread: OnReadOpts): Socket => {
     const end: FarEnd = {
@@ -54,6 +54,7 @@ function rig(connections = 64) {
   const dispatcher = new OriginDispatcher({
     origin: ORIGIN,
     dial: {open, ready: 'connect', overruns: false},
+    ...(begun ? {begun} : {}),
     connections,
     connectMs: 20_000,
     bodyIdleMs: IDLE_MS,
@@ -283,6 +284,17 @@ describe('a connection that cannot be made', () => {
     ends[1]?.fail();
     await turns();
     expect(told).toEqual([['end'], [], []]);
+  });
+
+  it('begins no connection when one that was waited for comes to nothing after that', async () => {
+    const begun = Promise.withResolvers<undefined>();
+    const {ends, dispatcher} = rig(64, () => begun.promise);
+    const told = send(dispatcher);
+    await dispatcher.destroy();
+    begun.resolve(undefined);
+    await turns();
+    expect(ends).toEqual([]);
+    expect(told).toHaveLength(1);
   });
 
   it('is ended when the dispatcher is destroyed', async () => {

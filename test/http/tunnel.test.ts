@@ -1,13 +1,13 @@
 import {randomBytes} from 'node:crypto';
 import {once} from 'node:events';
-import {createServer} from 'node:http';
-import {type AddressInfo, connect, type Socket} from 'node:net';
+import type {AddressInfo} from 'node:net';
 import {createServer as createTlsServer} from 'node:tls';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {collect, NEVER, streamOf} from '../support/streams.ts';
+import {startTunnelProxy} from '../support/tunnel-proxy.ts';
 
 const LARGE = 1024 * 1024;
 
@@ -16,36 +16,6 @@ beforeAll(async () => {
   tls = await testAuthority();
 });
 afterAll(() => tls[Symbol.asyncDispose]());
-
-/** A proxy that makes tunnels (RFC 9110, section 9.3.6) and knows where they led. */
-async function startProxy() {
-  const targets: string[] = [];
-  const sockets = new Set<Socket>();
-  const server = createServer((_request, response) => response.writeHead(501).end());
-  server.on('connect', (request, client: Socket) => {
-    targets.push(request.url ?? '');
-    const target = connect(Number(request.url?.split(':')[1]), '127.0.0.1', () => {
-      client.write('HTTP/1.1 200 Connection established\r\n\r\n');
-      client.pipe(target).pipe(client);
-    });
-    for (const socket of [client, target]) {
-      sockets.add(socket);
-      socket.on('error', () => undefined);
-    }
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    targets,
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
-}
 
 function clientThrough(proxy: string): HttpClient {
   return new HttpClient({
@@ -58,7 +28,7 @@ function clientThrough(proxy: string): HttpClient {
 
 it('speaks TLS with the host itself, through a tunnel of the proxy', async () => {
   const bytes = randomBytes(LARGE);
-  await using proxy = await startProxy();
+  await using proxy = await startTunnelProxy();
   await using server = await startHttpServer(
     (_request, response) => {
       response.writeHead(200, {'content-length': LARGE}).end(bytes);
@@ -82,7 +52,7 @@ it('speaks TLS with the host itself, through a tunnel of the proxy', async () =>
 });
 
 it('still checks the certificate of the host', async () => {
-  await using proxy = await startProxy();
+  await using proxy = await startTunnelProxy();
   const {cert, key} = tls.otherServer;
   await using server = await startHttpServer(
     (_request, response) => {

@@ -1,0 +1,40 @@
+import {once} from 'node:events';
+import {createServer} from 'node:http';
+import {type AddressInfo, connect, type Socket} from 'node:net';
+
+export interface TunnelProxy extends AsyncDisposable {
+  /** `http://127.0.0.1:PORT` */
+  readonly url: string;
+  /** `host:port`, as asked for. */
+  readonly targets: readonly string[];
+}
+
+/** A proxy that makes tunnels (RFC 9110, section 9.3.6), to ports of this machine whatever their hosts are called. */
+export async function startTunnelProxy(): Promise<TunnelProxy> {
+  const targets: string[] = [];
+  const sockets = new Set<Socket>();
+  const server = createServer((_request, response) => response.writeHead(501).end());
+  server.on('connect', (request, client: Socket) => {
+    targets.push(request.url ?? '');
+    const target = connect(Number(request.url?.split(':')[1]), '127.0.0.1', () => {
+      client.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      client.pipe(target).pipe(client);
+    });
+    for (const socket of [client, target]) {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    targets,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
