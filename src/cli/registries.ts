@@ -1,3 +1,4 @@
+import {errorData} from '../apply/error-data.ts';
 import type {Repositories} from '../apply/apply-context.ts';
 import {certsDirs} from '../http/certs-dir.ts';
 import {HttpClient} from '../http/client.ts';
@@ -45,6 +46,8 @@ export class Registries implements Repositories, AsyncDisposable {
     this.#plainHttp = new HostSet('--plain-http', flags.plainHttp ?? []);
     this.#http = new HttpClient({
       ...(io.retry ? {retry: io.retry} : {}),
+      retrying: (what, attempt, delayMs, error) =>
+        options.report({type: 'retrying', what, attempt, delayMs, error: errorData(error)}),
       ...(io.early ? {early: io.early} : {}),
       settings: {
         connectOptions: tlsFromFiles({

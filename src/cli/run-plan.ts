@@ -11,7 +11,7 @@ import type {Manifest} from '../model/manifest.ts';
 import type {RunEnd, RunResult} from '../model/outcome.ts';
 import type {Check, CopyPlan, Plan, Wish} from '../model/plan.ts';
 import {DEFAULT_CHUNK} from '../transfer/chunk-size.ts';
-import {DEFAULT_RETRY} from '../transfer/retry-budget.ts';
+import {DEFAULT_RETRY} from '../http/retry.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
 import type {Session} from './session.ts';
@@ -45,7 +45,7 @@ export async function runPlan(
     repositories: registries,
     journal,
     report,
-    settings: settingsOf(flags),
+    settings: settingsOf(flags, io),
     fresh: origin.kind === 'made',
     ...(origin.kind === 'made' ? {observed: origin.observed} : {}),
   };
@@ -142,10 +142,13 @@ function wishKey(wish: Wish): string {
 }
 
 /** What the flags say of how images are carried. */
-export function settingsOf({onFailure, jobs, chunkSize, limitRate}: RunFlags): ApplySettings {
+export function settingsOf(
+  {onFailure, jobs, chunkSize, limitRate}: RunFlags,
+  io: Io,
+): ApplySettings {
   return {
     onFailure,
-    retry: DEFAULT_RETRY,
+    retry: io.retry ?? DEFAULT_RETRY,
     ...(limitRate === undefined ? {} : {limitRate}),
     chunk: chunkSize === undefined ? DEFAULT_CHUNK : {min: chunkSize, max: chunkSize},
     jobs: jobs === undefined ? DEFAULT_JOBS : {all: jobs, large: Math.max(1, jobs - 1)},

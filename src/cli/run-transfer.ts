@@ -108,7 +108,7 @@ async function contextOf(
     repositories: registries,
     journal,
     report,
-    settings: settingsOf(flags),
+    settings: settingsOf(flags, io),
     mayDelete: consent(flags, io),
     adoptNewTags: flags.adoptNewTags === true,
     patience: DEFAULT_PATIENCE,

@@ -1,5 +1,5 @@
 import {z} from '../model/schema.ts';
-import {type HttpAnswer, retryAfterOf} from '../http/answer.ts';
+import type {HttpAnswer} from '../http/answer.ts';
 import {describeRequest} from '../http/message.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
@@ -33,26 +33,15 @@ export async function refusal(
   const {request, status} = answer;
   const {words, isForeign} = await readWords(answer);
   const {code, hint, retry = false} = explain(status, words, isForeign, context);
-  const retryAfterMs = waitOf(answer);
   const said = words === '' ? '' : `: ${words}`;
   return new TransshipError(code, `${describeRequest(request)}: GitLab answered ${status}${said}`, {
     side: 'gitlab',
     hint,
     retry,
     status,
-    ...(retryAfterMs === undefined ? {} : {retryAfterMs}),
+    retryAfterMs: answer.retryAfterMs,
+    exhausted: answer.exhausted,
   });
-}
-
-/**
- * How long a refused request should wait, in ms: `Retry-After`, else the end of the rate limit's period
- * (GitLab: lib/gitlab/rack_attack.rb, `RateLimit-Reset` in seconds since the epoch).
- */
-export function waitOf(answer: HttpAnswer): number | undefined {
-  const asked = retryAfterOf(answer);
-  if (asked !== undefined || answer.status !== 429) return asked;
-  const reset = Number(answer.header('ratelimit-reset') ?? Number.NaN);
-  return Number.isFinite(reset) ? Math.max(0, reset * 1000 - Date.now()) : undefined;
 }
 
 function explain(

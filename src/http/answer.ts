@@ -1,6 +1,6 @@
 import type {HttpRequest} from './message.ts';
 import {networkError} from './network-error.ts';
-import {parseRetryAfter} from './retry-after.ts';
+import {parseRateLimitReset, parseRetryAfter} from './retry-after.ts';
 
 /** What was read of a body. */
 export interface ReadBody {
@@ -25,6 +25,13 @@ export class HttpAnswer {
   readonly status: number;
   /** The request that was answered, the last of a chain of redirects: its URL resolves relative ones. */
   readonly request: HttpRequest;
+  /**
+   * How long the host is to be left alone, in ms: what it asks for (`Retry-After`, or the end of a rate limit's period),
+   * and where a 429 says nothing, for how long the client leaves it alone.
+   */
+  retryAfterMs: number | undefined;
+  /** Set by the client: the request was sent again as often as is of use. */
+  exhausted = false;
   readonly #headers: AnswerData['headers'];
   readonly #body: AnswerData['body'];
   #read: Promise<ReadBody> | undefined;
@@ -34,6 +41,11 @@ export class HttpAnswer {
     this.request = request;
     this.#headers = data.headers;
     this.#body = data.body;
+    this.retryAfterMs =
+      parseRetryAfter(this.header('retry-after'), Date.now()) ??
+      (this.status === 429
+        ? parseRateLimitReset(this.header('ratelimit-reset'), Date.now())
+        : undefined);
   }
 
   /** By its name in lower case; several of one name are joined by commas. */
@@ -100,8 +112,3 @@ export class HttpAnswer {
 }
 
 const DISCARD_LIMIT = 64 * 1024;
-
-/** The answer's `Retry-After`, in ms from now. */
-export function retryAfterOf(answer: HttpAnswer): number | undefined {
-  return parseRetryAfter(answer.header('retry-after'), Date.now());
-}

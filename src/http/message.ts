@@ -64,6 +64,8 @@ export interface HttpRequest {
   readonly moreHeadersMs?: number;
   /** Attempts in all. Default: the policy's. */
   readonly attempts?: number;
+  /** It changes something each time that it is done: it is sent again only where the server did not look at it (429). */
+  readonly changes?: boolean;
   /** Attempts in all where the answer is 500, which is often an answer for good. Default: the policy's. */
   readonly attemptsAt500?: number;
 }

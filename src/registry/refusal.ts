@@ -1,4 +1,4 @@
-import {type HttpAnswer, retryAfterOf} from '../http/answer.ts';
+import type {HttpAnswer} from '../http/answer.ts';
 import {describeRequest} from '../http/message.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
@@ -80,13 +80,13 @@ export async function refusal(
   const {code, hint, retry = false} = explain(answer, body, context);
   const who = context.who === undefined ? '' : `${context.who} `;
   const words = body.words === '' ? '' : `: ${body.words}`;
-  const retryAfterMs = retryAfterOf(answer);
   return new TransshipError(code, `${describeRequest(request)}: ${who}answered ${status}${words}`, {
     side: request.side,
     hint,
     retry,
     status,
-    ...(retryAfterMs === undefined ? {} : {retryAfterMs}),
+    retryAfterMs: answer.retryAfterMs,
+    exhausted: answer.exhausted,
   });
 }
 

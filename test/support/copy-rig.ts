@@ -97,8 +97,7 @@ export class CopyRig implements AsyncDisposable {
     const {source, destination, settings, report, stopping, aborted, timeouts} = options;
     this.#faults.source = source ?? noFaults();
     this.#faults.destination = destination ?? noFaults();
-    const retry = {attempts: 3, attemptsAt500: 2, baseMs: 1, capMs: 4, budgetMs: 5_000};
-    await using http = new HttpClient({retry, ...(timeouts ? {timeouts} : {})});
+    await using http = new HttpClient({retry: HASTY, ...(timeouts ? {timeouts} : {})});
     await using journal = await openJournal({
       file: this.#temp.join(`${plan.id.slice(7)}.ndjson`),
       plan: plan.id,

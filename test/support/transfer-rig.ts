@@ -1,6 +1,7 @@
 import {createHash, randomBytes} from 'node:crypto';
 import {HttpClient} from '../../src/http/client.ts';
 import type {Timeouts} from '../../src/http/dispatchers.ts';
+import type {OnRetry, RetryPolicy} from '../../src/http/retry.ts';
 import type {Descriptor} from '../../src/model/descriptor.ts';
 import {type Digest, digestOf} from '../../src/model/digest.ts';
 import type {SavedUpload} from '../../src/model/port.ts';
@@ -13,7 +14,6 @@ import {type Sandbox, type SandboxOptions, startSandbox} from '../../src/sandbox
 import type {BlobJob, TransferSettings} from '../../src/transfer/blob-job.ts';
 import {ChunkSize} from '../../src/transfer/chunk-size.ts';
 import {ReadConnections} from '../../src/transfer/read-connections.ts';
-import type {OnRetry, RetryPolicy} from '../../src/transfer/retry-budget.ts';
 import {transferBlob} from '../../src/transfer/transfer-blob.ts';
 import {collect, NEVER, streamOf} from './streams.ts';
 
@@ -22,11 +22,11 @@ export const CHUNK = 64 * KiB;
 
 /** The usual patience, with waits too short to notice. */
 export const HASTY: RetryPolicy = {
-  limit: 6,
+  attempts: 6,
+  attemptsAt500: 3,
   baseMs: 1,
   capMs: 4,
-  longestMs: 60_000,
-  random: Math.random,
+  budgetMs: 60_000,
 };
 
 const FROM = 'from/here' as RepositoryPath;
@@ -81,8 +81,7 @@ export class TransferRig implements AsyncDisposable {
     this.#part = part;
     this.sourceFaults = faults.source;
     this.destinationFaults = faults.destination;
-    const retry = {attempts: 3, attemptsAt500: 2, baseMs: 1, capMs: 4, budgetMs: 5_000};
-    this.http = new HttpClient({retry, ...(timeouts ? {timeouts} : {})});
+    this.http = new HttpClient({retry: HASTY, ...(timeouts ? {timeouts} : {})});
     const {http, notices} = this;
     const notice = ({code}: {readonly code: string}) => void notices.push(code);
     const {host} = sandboxes.source;
