@@ -2,12 +2,13 @@ import type {HttpAnswer} from '../http/answer.ts';
 import {type HttpBody, isRepeatable, LARGE_BODY, type Method} from '../http/message.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
-import {TransshipError} from '../model/error.ts';
+import {retryable, TransshipError} from '../model/error.ts';
 import type {Call, SavedUpload, Upload} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection, RegistryRequest} from './connection.ts';
 import {refusal} from './refusal.ts';
-import {deleteScope, pushScope} from './scope.ts';
+import {deleteScope, pushScope, type Scope} from './scope.ts';
+import {isBlobStored, isSuccess, notStored, saysStored} from './stored.ts';
 
 /** Closing an upload makes some registries read the whole blob again, or join its parts: bytes per ms at the least. */
 const CLOSE_RATE = 10_000;
@@ -147,21 +148,14 @@ export class RegistryUpload implements Upload {
       uploadSize: blob.size,
       moreHeadersMs: blob.size / CLOSE_RATE,
     });
-    if (answer.status >= 200 && answer.status <= 204) return answer.discard();
-    const error = await this.#refusal(answer);
+    if (saysStored(answer, (digest) => digest === blob.digest)) return answer.discard();
+    const error = isSuccess(answer)
+      ? notStored(`${this.#connection.host}/${this.#path}@${blob.digest}`, answer)
+      : await this.#refusal(answer);
+    await answer.discard();
     // Where the answer to an earlier attempt got lost, the upload is gone because it was closed.
-    if (error.code !== 'UPLOAD_LOST' || !(await this.#isThere(blob, call))) throw error;
-  }
-
-  async #isThere({digest}: Descriptor, call: Call): Promise<boolean> {
-    const answer = await this.#connection.send({
-      method: 'HEAD',
-      target: `${this.#path}/blobs/${digest}`,
-      path: this.#path,
-      scopes: [pushScope(this.#path)],
-      ...call,
-    });
-    return answer.status === 200;
+    if (!isSuccess(answer) && error.code !== 'UPLOAD_LOST') throw error;
+    if (!(await isBlobStored(this.#connection, this.#path, blob, call))) throw error;
   }
 
   #send(
@@ -207,14 +201,24 @@ export class RegistryUpload implements Upload {
     // A token may have ended while the body was on its way: the next request gets a new one. A request that can be sent
     // again was sent with it already.
     const mayRenew = error.code === 'UNAUTHORIZED' && !isRepeatable(answer.request.body);
-    if (!mayRenew && error.code !== 'UPLOAD_LOST') return error;
-    return new TransshipError(error.code, error.message, {
-      side: error.side,
-      hint: error.hint,
-      retry: true,
-      ...(error.status === undefined ? {} : {status: error.status}),
-    });
+    return mayRenew || error.code === 'UPLOAD_LOST' ? retryable(error) : error;
   }
+}
+
+/** `POST /v2/<name>/blobs/uploads/`, which opens an upload or mounts a blob. */
+export function openingRequest(
+  path: RepositoryPath,
+  query: string,
+  scopes: readonly Scope[],
+): Omit<RegistryRequest, 'signal'> {
+  return {
+    method: 'POST',
+    target: `${path}/blobs/uploads/${query}`,
+    // Without a length some proxies answer 411.
+    body: {kind: 'bytes', bytes: new Uint8Array()},
+    path,
+    scopes,
+  };
 }
 
 function locationOf(connection: Connection, answer: HttpAnswer): URL | undefined {

@@ -14,6 +14,8 @@ const bytes = Buffer.from('0123456789');
 const blob = {mediaType: 'a/b', digest: digestOf(bytes), size: 10};
 const UPLOADS = '/v2/a/blobs/uploads/';
 
+const STORED = {'docker-content-digest': blob.digest};
+
 /** A registry that opens an upload at `location`, with what else is said of it, and answers all else by `then`. */
 async function startUploads(location: string, then: Handler, headers: Record<string, string> = {}) {
   const server = await startHttpServer((request, response) => {
@@ -43,7 +45,7 @@ describe('an upload', () => {
   it('sends chunks with their place, each to where the last answer points', async () => {
     let sent = 0;
     await using rig = await startUploads(`${UPLOADS}1?_state=a%2Fb`, (request, response) => {
-      if (request.method === 'PUT') return void response.writeHead(201).end();
+      if (request.method === 'PUT') return void response.writeHead(201, STORED).end();
       sent += request.body.length;
       const location = `${UPLOADS}1?_state=${sent}`;
       response.writeHead(202, {location, range: `0-${sent - 1}`}).end();
@@ -68,7 +70,9 @@ describe('an upload', () => {
   it('goes over the connection that it was opened with, where it is large', async () => {
     const size = LARGE_BODY + 1;
     const large = {...blob, size};
-    await using rig = await startUploads(`${UPLOADS}1`, answer(202));
+    await using rig = await startUploads(`${UPLOADS}1`, ({method}, response) => {
+      response.writeHead(method === 'PUT' ? 201 : 202, STORED).end();
+    });
     const upload = await rig.repository.beginUpload(large, call);
     await upload.append(streamOf([Buffer.alloc(size)]), size, call);
     await upload.commit(large, call);
@@ -83,7 +87,7 @@ describe('an upload', () => {
   });
 
   it('closes at a location without a query', async () => {
-    await using rig = await startUploads('7', answer(201));
+    await using rig = await startUploads('7', answer(201, STORED));
     await (await rig.repository.beginUpload(blob, call)).commit(blob, call);
     const digest = encodeURIComponent(blob.digest);
     expect(rig.server.requests.at(-1)?.target).toBe(`${UPLOADS}7?digest=${digest}`);
@@ -208,7 +212,7 @@ describe('an upload', () => {
     await using server = await startHttpServer(
       (request, response) => {
         const location = `http://127.0.0.1${UPLOADS}1`;
-        response.writeHead(request.method === 'PUT' ? 201 : 202, {location}).end();
+        response.writeHead(request.method === 'PUT' ? 201 : 202, {location, ...STORED}).end();
       },
       {tls},
     );
