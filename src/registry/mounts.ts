@@ -66,8 +66,8 @@ export class Mounts {
   ): Promise<Outcome> {
     const {status} = answer;
     if (status === 202) {
-      this.#failures = 0;
       const upload = await RegistryUpload.open(this.#connection, to, blob.digest, answer);
+      this.#failures = 0;
       return {kind: 'upload', upload};
     }
     await answer.discard();
