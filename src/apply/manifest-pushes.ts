@@ -6,7 +6,9 @@ import type {CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {Call, RepositoryWriter} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import type {CarryContext} from './apply-context.ts';
+import {RetryBudget} from '../transfer/retry-budget.ts';
 import type {BlobTransfers} from './blob-transfers.ts';
+import {errorData} from './error-data.ts';
 import type {ManifestSource} from './manifest-source.ts';
 import {ReferrersFallback} from './referrers-fallback.ts';
 import {settleAll} from './settle-all.ts';
@@ -127,9 +129,9 @@ export class ManifestPushes {
     mine: ReadonlySet<Digest>,
     call: Call,
   ): Promise<PutAnswer> {
-    const destination = this.#context.repositories.destination(step.to);
+    const put = () => this.#putStored(manifest, step.to, reference, call);
     try {
-      return await destination.putManifest(reference, manifest, call);
+      return await put();
     } catch (error) {
       if (!(error instanceof TransshipError) || error.code !== 'MANIFEST_PARTS_MISSING')
         throw error;
@@ -138,7 +140,32 @@ export class ManifestPushes {
       for (const child of planned?.manifests ?? []) this.#pushed.delete(`${child} ${step.to}`);
       const all = new Set([...mine, ...(planned?.manifests ?? [])]);
       await this.#pushParts(manifest.descriptor.digest, step, all, call);
-      return destination.putManifest(reference, manifest, call);
+      return put();
+    }
+  }
+
+  /** Puts it again where the registry answered as if it had stored it, and does not have it. */
+  async #putStored(
+    manifest: Manifest,
+    to: string,
+    reference: Tag | Digest,
+    call: Call,
+  ): Promise<PutAnswer> {
+    const {repositories, settings, report} = this.#context;
+    const what = `${reference} to ${to}`;
+    const budget = new RetryBudget(
+      settings.retry,
+      (attempt, delayMs, error) =>
+        report({type: 'retrying', what, attempt, delayMs, error: errorData(error)}),
+      call.stopping,
+    );
+    for (;;) {
+      try {
+        return await repositories.destination(to).putManifest(reference, manifest, call);
+      } catch (error) {
+        if (!(error instanceof TransshipError) || error.code !== 'CHANGE_NOT_SEEN') throw error;
+        await budget.spend(error, 'destination', call);
+      }
     }
   }
 }

@@ -44,6 +44,19 @@ export class TransshipError extends Error {
   }
 }
 
+/** The same error, for a caller who knows that another try may succeed. */
+export function retryable(error: TransshipError): TransshipError {
+  const {code, message, side, hint, retryAfterMs, status} = error;
+  return new TransshipError(code, message, {
+    side,
+    hint,
+    retry: true,
+    ...(retryAfterMs === undefined ? {} : {retryAfterMs}),
+    ...(status === undefined ? {} : {status}),
+    cause: error.cause,
+  });
+}
+
 /** Puts any thrown value into a TransshipError; one that is a TransshipError already stays as it is. */
 export function asTransshipError(thrown: unknown, side: Side): TransshipError {
   if (thrown instanceof TransshipError) return thrown;

@@ -164,7 +164,8 @@ describe('a registry that asks for tokens', () => {
 
   it('asks for both repositories in one token where a blob is mounted', async () => {
     await using server = await startTokenRegistry({
-      answer: (_request, response) => void response.writeHead(201).end(),
+      answer: (_request, response) =>
+        void response.writeHead(201, {'docker-content-digest': digest}).end(),
     });
     await using http = new HttpClient();
     const to = open(http, server.registry.host).repository(path);

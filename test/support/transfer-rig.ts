@@ -9,7 +9,9 @@ import type {RepositoryPath} from '../../src/model/reference.ts';
 import type {Credentials} from '../../src/registry/credentials/credentials.ts';
 import {Registry, type RegistryRepository} from '../../src/registry/registry.ts';
 import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
+import type {Exchange} from '../../src/sandbox/exchange.ts';
 import {FaultScript} from '../../src/sandbox/faults/fault-script.ts';
+import type {Reply} from '../../src/sandbox/reply.ts';
 import {type Sandbox, type SandboxOptions, startSandbox} from '../../src/sandbox/sandbox.ts';
 import type {BlobJob, TransferSettings} from '../../src/transfer/blob-job.ts';
 import {ChunkSize} from '../../src/transfer/chunk-size.ts';
@@ -37,6 +39,8 @@ export interface TransferRigOptions {
   readonly source?: readonly FaultRuleInput[];
   readonly destination?: readonly FaultRuleInput[];
   readonly sandbox?: SandboxOptions;
+  /** Changes the destination's answers. */
+  readonly rewrite?: (exchange: Exchange, reply: Reply) => Reply;
   readonly timeouts?: Timeouts;
   /** Bytes of an upload chunk and of a ranged read. Default: 64 KiB each. */
   readonly chunk?: number;
@@ -105,9 +109,10 @@ export class TransferRig implements AsyncDisposable {
     const arrivals: number[] = [];
     const destination = await startSandbox({
       ...options.sandbox,
-      intercept: (exchange, next) => {
+      intercept: async (exchange, next) => {
         arrivals.push(Date.now());
-        return faults.destination.intercept(exchange, next);
+        const reply = await faults.destination.intercept(exchange, next);
+        return options.rewrite?.(exchange, reply) ?? reply;
       },
     });
     return new TransferRig({source, destination}, faults, arrivals, options);
