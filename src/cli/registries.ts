@@ -35,6 +35,7 @@ export class Registries implements Repositories, AsyncDisposable {
   readonly #registries = new Map<string, Registry>();
   readonly #repositories = new Map<string, RepositoryWriter>();
   readonly #derived = new Map<string, Credentials>();
+  readonly #noticed = new Set<string>();
 
   /** @throws TransshipError USAGE for a proxy or a host that is not one */
   constructor(options: RegistriesOptions) {
@@ -142,6 +143,7 @@ export class Registries implements Repositories, AsyncDisposable {
       credentials: (path) => this.#credentials.find(host, side, path),
       learnToken: (token) => redactor.learnPassing(token),
       notice: ({code, message}) => report({type: 'notice', code, message}),
+      noticed: this.#noticed,
     });
   }
 }

@@ -6,7 +6,12 @@ import type {Side} from '../model/error.ts';
 import {Authenticator, type Need} from './authenticator.ts';
 import {endpointOf, plainEndpointOf, probeLoopback} from './endpoint.ts';
 import type {Scope} from './scope.ts';
-import type {RegistryNotice, RegistryOptions} from './settings.ts';
+import {
+  REGISTRY_FEATURES,
+  type RegistryFeature,
+  type RegistryNotice,
+  type RegistryOptions,
+} from './settings.ts';
 
 /** A request to a registry, before it has an origin and an authorization. */
 export interface RegistryRequest
@@ -37,13 +42,14 @@ export class Connection {
   readonly #options: RegistryOptions;
   readonly #authenticator: Authenticator;
   readonly #probes = new SingleFlight<URL>();
-  readonly #noticed = new Set<RegistryNotice['code']>();
+  readonly #noticed: Set<string>;
   #endpoint: URL | undefined;
 
   constructor(options: RegistryOptions) {
     this.host = options.host;
     this.side = options.side;
     this.#options = options;
+    this.#noticed = options.noticed ?? new Set();
     this.#authenticator = new Authenticator(options);
     this.#endpoint = endpointOf(options.host, options.plainHttp ?? false);
   }
@@ -121,6 +127,17 @@ export class Connection {
     return url;
   }
 
+  /**
+   * Tells the user, once for each host and feature, that an optional feature failed and another way is taken. That it is
+   * not tried again is for the caller to remember.
+   * @param reason what the registry did: `GET https://… answered 403`
+   * @param instead what is done in its place, as a clause: `blobs are read in one stream`
+   */
+  featureNotUsed(feature: RegistryFeature, reason: string, instead: string): void {
+    const message = `${this.host}: not using ${REGISTRY_FEATURES[feature]}: ${reason}; ${instead} instead`;
+    this.#notice({code: 'FEATURE_NOT_USED', message}, feature);
+  }
+
   async #reach(signal: AbortSignal): Promise<URL> {
     if (this.#endpoint) return this.#endpoint;
     const {http} = this.#options;
@@ -130,9 +147,10 @@ export class Connection {
     return this.#endpoint;
   }
 
-  #notice(notice: RegistryNotice): void {
-    if (this.#noticed.has(notice.code)) return;
-    this.#noticed.add(notice.code);
+  #notice(notice: RegistryNotice, feature = ''): void {
+    const key = `${this.host} ${notice.code} ${feature}`;
+    if (this.#noticed.has(key)) return;
+    this.#noticed.add(key);
     this.#options.notice?.(notice);
   }
 }

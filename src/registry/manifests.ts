@@ -1,4 +1,5 @@
 import type {HttpAnswer} from '../http/answer.ts';
+import {describeRequest} from '../http/message.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {type Side, TransshipError} from '../model/error.ts';
@@ -34,6 +35,10 @@ export class Manifests {
       answer.status === 200 && digest && mediaType && size !== undefined && size > 0;
     if (!isTelling) {
       if (answer.status !== 200 && answer.status !== 405) throw await refusal(answer);
+      if (answer.status === 405) {
+        const reason = `${describeRequest(answer.request)} answered 405`;
+        this.#connection.featureNotUsed('head', reason, 'manifests are read');
+      }
       return (await this.get(reference, call))?.descriptor;
     }
     if (isDigest(reference) && digest !== reference) throw this.#mismatch(reference, digest);

@@ -1,8 +1,11 @@
 import {describe, expect, it} from 'vitest';
+import {HttpClient} from '../../src/http/client.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import {DOCKER_SCHEMA1_SIGNED, MANIFEST_ACCEPT, OCI_MANIFEST} from '../../src/model/media-type.ts';
-import type {Tag} from '../../src/model/reference.ts';
-import type {Handler} from '../support/http-server.ts';
+import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
+import {Registry} from '../../src/registry/registry.ts';
+import type {RegistryNotice} from '../../src/registry/settings.ts';
+import {type Handler, startHttpServer} from '../support/http-server.ts';
 import {againstRegistry} from '../support/registry-rig.ts';
 import {collect, NEVER} from '../support/streams.ts';
 
@@ -146,5 +149,29 @@ describe('a blob', () => {
         expect(server.requests[0]?.headers['range']).toBe('bytes=4-9');
       },
     );
+  });
+});
+
+describe('a feature that fails and is replaced', () => {
+  it('is told once for each host, also where it is open as source and as destination', async () => {
+    await using server = await startHttpServer(withoutHead);
+    await using http = new HttpClient();
+    const notices: RegistryNotice[] = [];
+    const noticed = new Set<string>();
+    for (const side of ['source', 'destination'] as const) {
+      const notice = (given: RegistryNotice) => notices.push(given);
+      const registry = new Registry({
+        host: server.host,
+        side,
+        http,
+        plainHttp: true,
+        notice,
+        noticed,
+      });
+      for (const path of ['a/b', 'c'])
+        await registry.repository(path as RepositoryPath).head(tag, call);
+    }
+    const message = `${server.host}: not using HEAD requests: HEAD ${server.url}/v2/a/b/manifests/v1 answered 405; manifests are read instead`;
+    expect(notices).toEqual([{code: 'FEATURE_NOT_USED', message}]);
   });
 });
