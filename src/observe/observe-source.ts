@@ -54,7 +54,7 @@ export async function observeSource(
     reference === undefined
       ? await readTags(reader, selected, unreadable, question, call)
       : [await readOne(reader, source, reference, call)];
-  await addAttachments(reader, roots, names, question, call);
+  await addAttachments(reader, source, roots, names, question, call);
   const taken = new Set(roots.map((root) => root.tag));
   return {
     repository: source.name,
@@ -152,9 +152,13 @@ async function readOne(
   );
 }
 
+/** Signatures of attestations of signatures: real chains end after two or three. */
+const REFERRER_DEPTH_LIMIT = 32;
+
 /** Adds what belongs to the roots: referrers of each of their manifests, signatures by tag, and what refers to those. */
 async function addAttachments(
   reader: ManifestReader,
+  source: RepositoryReader,
   roots: SourceRoot[],
   names: readonly string[],
   {attachmentSubject}: SourceQuestion,
@@ -177,7 +181,8 @@ async function addAttachments(
     );
   }
   let fresh = reader.graph(roots.map((root) => root.digest));
-  while (fresh.length > 0) {
+  for (let depth = 1; fresh.length > 0; depth++) {
+    if (depth > REFERRER_DEPTH_LIMIT) throw endlessChain(source);
     for (const subject of fresh) asked.add(subject);
     const found = await findAttached(
       reader,
@@ -190,6 +195,17 @@ async function addAttachments(
     roots.push(...added);
     fresh = reader.graph(added.map((root) => root.digest)).filter((digest) => !asked.has(digest));
   }
+}
+
+function endlessChain({name}: RepositoryReader): TransshipError {
+  return new TransshipError(
+    'RESPONSE_INVALID',
+    `${name} has referrers of referrers on more than ${REFERRER_DEPTH_LIMIT} levels`,
+    {
+      side: 'source',
+      hint: 'a chain of referrers without end is a defect of the registry; ask its administrator',
+    },
+  );
 }
 
 async function findAttached(
