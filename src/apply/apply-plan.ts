@@ -1,5 +1,5 @@
 import type {RunResult, StepResult} from '../model/outcome.ts';
-import type {CopyPlan} from '../model/plan.ts';
+import {type CopyPlan, unchosenSkips} from '../model/plan.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
 import {carryCopies} from './carry-copies.ts';
 import {findDrift, type PlanState} from './find-drift.ts';
@@ -49,7 +49,10 @@ async function carried(
   const {end, drift, steps, counts} = await carryCopies(cargo, context, interruption);
   const {sent, ...blobs} = counts;
   const told = {plan: plan.id, steps, bytes: {sent}, blobs};
-  if (drift.length === 0) return {...told, result: end};
+  if (drift.length === 0) {
+    const isIncomplete = end === 'done' && unchosenSkips(plan).length > 0;
+    return {...told, result: isIncomplete ? 'incomplete' : end};
+  }
   // Before a failure: no run of this plan can do what failed any more, a new plan can.
   return {...told, result: end === 'interrupted' ? end : 'drift', drift};
 }

@@ -14,6 +14,8 @@ export class ManifestReader {
   readonly manifests = new Map<Digest, Manifest>();
   /** Listed by an index and not there. */
   readonly missing = new Set<Digest>();
+  /** What is listed as a referrer and not there, with its subject. */
+  readonly goneReferrers = new Map<Digest, Digest>();
   readonly #source: RepositoryReader;
   readonly #known: KnownTags;
   readonly #queue: PQueue;
@@ -62,6 +64,12 @@ export class ManifestReader {
     };
     for (const root of roots) visit(root);
     return [...seen];
+  }
+
+  /** What a manifest that was read refers to. */
+  subjectOf(digest: Digest): Digest | undefined {
+    const view = this.manifests.get(digest)?.view;
+    return view === undefined || view.kind === 'schema1' ? undefined : view.subject?.digest;
   }
 
   /**
@@ -145,8 +153,8 @@ export class ManifestReader {
       listed.map(({digest}) => digest),
       call,
     );
-    return listed
-      .filter(({digest}) => this.manifests.has(digest))
-      .map(({digest}) => ({subject, digest}));
+    const isThere = ({digest}: Descriptor): boolean => this.manifests.has(digest);
+    for (const one of listed) if (!isThere(one)) this.goneReferrers.set(one.digest, subject);
+    return listed.filter(isThere).map(({digest}) => ({subject, digest}));
   }
 }

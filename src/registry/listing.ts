@@ -6,7 +6,12 @@ import {PAGE_SIZE, pages, readPage, unreadable} from './paging.ts';
 import {refusal} from './refusal.ts';
 import {CATALOG_SCOPE, pullScope} from './scope.ts';
 
-const tagsSchema = z.object({tags: z.array(z.string()).nullish()});
+/** Registries were seen to list `null` among the tags: as an empty name, it is one that no client can ask for. */
+const tagName = z
+  .string()
+  .nullable()
+  .transform((name) => name ?? '');
+const tagsSchema = z.object({tags: z.array(tagName).nullish()});
 const catalogSchema = z.lazy(() => z.object({repositories: z.array(z.string()).nullish()}));
 
 /**
