@@ -1,6 +1,9 @@
 import PQueue from 'p-queue';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import type {ErrorCode} from '../model/error-codes.ts';
+import type {ErrorData} from '../model/event.ts';
 import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
 import {isForeignLayerType} from '../model/media-type.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
@@ -158,3 +161,19 @@ export class ManifestReader {
     return listed.filter(isThere).map(({digest}) => ({subject, digest}));
   }
 }
+
+/**
+ * What is wrong with a manifest that cannot be read. One tag that holds nonsense must not keep the others back.
+ * @throws all other errors: a registry that refuses does keep them back
+ */
+export function asUnreadable(error: unknown): ErrorData {
+  if (!(error instanceof TransshipError) || !UNREADABLE.has(error.code)) throw error;
+  const {code, side, message, hint} = error;
+  return {code, side, message, hint};
+}
+
+const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
+  'MANIFEST_INVALID',
+  'MANIFEST_TOO_LARGE',
+  'MANIFEST_DIGEST_MISMATCH',
+]);

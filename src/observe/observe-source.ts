@@ -1,15 +1,19 @@
 import PQueue from 'p-queue';
 import {type Digest, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {childManifests} from '../model/manifest.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
-import {isLayoutName, isTag, type Tag} from '../model/reference.ts';
-import type {ErrorCode} from '../model/error-codes.ts';
-import type {ErrorData} from '../model/event.ts';
+import {isTag, type Tag} from '../model/reference.ts';
 import {forEachAtOnce} from './for-each-at-once.ts';
 import type {NotRead, SourceInventory, SourceRoot, Unreadable} from './inventory.ts';
-import {type KnownTags, ManifestReader} from './manifest-reader.ts';
+import {asUnreadable, type KnownTags, ManifestReader} from './manifest-reader.ts';
 import {readConfigs} from './read-configs.ts';
+import {
+  type ImageReference,
+  leftUnnamed,
+  type Listing,
+  onlyImage,
+  readUnnamed,
+} from './unnamed-images.ts';
 
 /** Requests that observing keeps going at once; the host's own limit is below them (http/). */
 export const OBSERVE_CONCURRENCY = 64;
@@ -17,7 +21,7 @@ export const OBSERVE_CONCURRENCY = 64;
 /** What is to be read at a source. */
 export interface SourceQuestion {
   /** One tag or digest, or with neither the only image that there is; absent: every tag that `select` leaves. */
-  readonly reference?: {readonly tag?: Tag; readonly digest?: Digest};
+  readonly reference?: ImageReference;
   /** What a lone image without a name is called at the destination. Default: nothing, it goes by its digest. */
   readonly unnamedAs?: Tag;
   /** Chooses among all the tags that are there, by name. */
@@ -85,70 +89,14 @@ interface Found {
   readonly unreadable: Unreadable[];
 }
 
-/** What a place lists: names, and images that no name leads to and that stand for themselves. */
-interface Listing {
-  readonly names: readonly string[];
-  readonly unnamed: readonly Digest[];
-}
-
 function loneRoot(digest: Digest, toTag: Tag | undefined): SourceRoot {
   return {digest, as: 'asked', ...(toTag === undefined ? {} : {toTag})};
-}
-
-/**
- * Images that no name leads to, without what comes along with another: the parts of an index and the referrers of an
- * image. Read only where a name does not say what is asked for.
- */
-async function readUnnamed(
-  reader: ManifestReader,
-  source: RepositoryReader,
-  names: readonly string[],
-  reference: SourceQuestion['reference'],
-  call: Call,
-): Promise<readonly Digest[]> {
-  if (reference?.tag !== undefined || reference?.digest !== undefined) return [];
-  const unnamed = (await source.listUnnamed?.(call)) ?? [];
-  if (unnamed.length === 0) return [];
-  for (const each of [...unnamed, ...names.filter(isLayoutName)]) {
-    try {
-      const digest = await reader.readRoot(each, call);
-      if (digest !== undefined) await reader.readAll([digest], call);
-    } catch (error) {
-      // It is told of where it is read for good, and an image without a name stands for itself.
-      asUnreadable(error);
-    }
-  }
-  const parts = new Set(
-    [...reader.manifests.values()].flatMap(({view}) =>
-      childManifests(view).map(({digest}) => digest),
-    ),
-  );
-  return unnamed.filter((digest) => {
-    const subject = reader.subjectOf(digest);
-    return !parts.has(digest) && !(subject !== undefined && reader.manifests.has(subject));
-  });
-}
-
-function leftUnnamed(
-  name: string,
-  reader: ManifestReader,
-  roots: readonly SourceRoot[],
-  unnamed: readonly Digest[],
-): readonly NotRead[] {
-  const taken = new Set(reader.graph(roots.map(({digest}) => digest)));
-  return unnamed
-    .filter((digest) => !taken.has(digest))
-    .map((digest) => ({
-      digest,
-      reason: 'unnamed',
-      detail: `no name leads to it: copy it as ${name}@${digest}`,
-    }));
 }
 
 /** The names are needed for a whole repository, and to find signatures; a single image does without them if it must. */
 async function tagNames(
   source: RepositoryReader,
-  reference: SourceQuestion['reference'],
+  reference: ImageReference | undefined,
   call: Call,
 ): Promise<readonly string[]> {
   const isOne = reference?.tag !== undefined || reference?.digest !== undefined;
@@ -204,28 +152,15 @@ function goneTag(tag: Tag): NotRead {
   return {tag, reason: 'gone', detail: 'it is listed, and the source does not have its manifest'};
 }
 
-/** One tag that holds nonsense must not keep the others back; a registry that refuses does. */
-function asUnreadable(error: unknown): ErrorData {
-  if (!(error instanceof TransshipError) || !UNREADABLE.has(error.code)) throw error;
-  const {code, side, message, hint} = error;
-  return {code, side, message, hint};
-}
-
-const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
-  'MANIFEST_INVALID',
-  'MANIFEST_TOO_LARGE',
-  'MANIFEST_DIGEST_MISMATCH',
-]);
-
 async function readOne(
   reader: ManifestReader,
   source: RepositoryReader,
-  asked: NonNullable<SourceQuestion['reference']>,
+  asked: ImageReference,
   listing: Listing,
   call: Call,
 ): Promise<SourceRoot> {
   const isNamed = asked.tag !== undefined || asked.digest !== undefined;
-  const {tag, digest} = isNamed ? asked : await onlyOne(reader, source, listing, call);
+  const {tag, digest} = isNamed ? asked : await onlyImage(reader, source.name, listing, call);
   const wanted = digest ?? tag;
   const found = wanted && (await reader.readRoot(wanted, call));
   if (found !== undefined) return {...(tag === undefined ? {} : {tag}), digest: found, as: 'asked'};
@@ -237,34 +172,6 @@ async function readOne(
       hint: 'check the name; "transship plan copy" of the repository without a tag lists what is there',
     },
   );
-}
-
-/** @throws TransshipError REFERENCE_INVALID where there is more than one image, TAG_NOT_FOUND where there is none */
-async function onlyOne(
-  reader: ManifestReader,
-  source: RepositoryReader,
-  {names, unnamed}: Listing,
-  call: Call,
-): Promise<{readonly tag?: Tag; readonly digest?: Digest}> {
-  const images = new Map<Digest, {readonly tag?: Tag; readonly digest?: Digest}>(
-    unnamed.map((digest) => [digest, {digest}]),
-  );
-  for (const tag of names.filter(isLayoutName)) {
-    const digest = await reader.readRoot(tag, call);
-    if (digest !== undefined) images.set(digest, {tag});
-  }
-  const [only] = images.values();
-  if (only !== undefined && images.size === 1) return only;
-  if (only === undefined) {
-    throw new TransshipError('TAG_NOT_FOUND', `${source.name} holds no image`, {
-      side: 'source',
-      hint: 'check the name',
-    });
-  }
-  throw new TransshipError('REFERENCE_INVALID', `${source.name} holds ${images.size} images`, {
-    side: 'source',
-    hint: `name one of them: ${source.name}:NAME or ${source.name}@DIGEST`,
-  });
 }
 
 /** Adds what belongs to the roots: referrers of each of their manifests, signatures by tag, and what refers to those. */
