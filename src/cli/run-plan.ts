@@ -50,7 +50,7 @@ export async function runPlan(
     ...(origin.kind === 'made' ? {observed: origin.observed} : {}),
   };
   const result = await tellingOfStop(io, report, () => applyPlan(plan, context, io));
-  if (result.result === 'done') {
+  if (result.result === 'done' || result.result === 'incomplete') {
     await registries.pack(call);
     if (isPassing) await removeFile(file);
   }
@@ -132,6 +132,7 @@ export function journalBeside(planFile: string): string {
 /** The exit code of a run's end (README, "Exit codes"). */
 export const RUN_EXIT: Readonly<Record<RunEnd, number>> = {
   done: 0,
+  incomplete: 1,
   failed: 1,
   drift: 4,
   interrupted: 130,

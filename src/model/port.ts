@@ -46,6 +46,11 @@ export interface RepositoryReader {
    * @param leadsTo about how many calls will follow at once, so that the place can make ready for them
    */
   listTags(call: Call, leadsTo?: number): Promise<readonly string[] | undefined>;
+  /**
+   * Images that the place lists and that no name leads to, as an image layout may have them: none has a name, or another
+   * image has the same one. Parts and referrers of other images may be among them. Absent: the place has none.
+   */
+  listUnnamed?(call: Call): Promise<readonly Digest[]>;
   /** What a tag or digest points to, by the cheapest request; undefined: not there. */
   head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined>;
   /** The manifest, its bytes checked against the digest; undefined: not there. */

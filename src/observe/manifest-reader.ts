@@ -2,6 +2,8 @@ import PQueue from 'p-queue';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
+import type {ErrorCode} from '../model/error-codes.ts';
+import type {ErrorData} from '../model/event.ts';
 import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
 import {isForeignLayerType} from '../model/media-type.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
@@ -36,6 +38,8 @@ export class ManifestReader {
   readonly manifests = new Map<Digest, Manifest>();
   /** Listed by an index and not there. */
   readonly missing = new Set<Digest>();
+  /** What is listed as a referrer and not there, with its subject. */
+  readonly goneReferrers = new Map<Digest, Digest>();
   readonly #source: RepositoryReader;
   readonly #known: KnownTags;
   readonly #queue: PQueue;
@@ -90,6 +94,12 @@ export class ManifestReader {
     };
     for (const root of roots) visit(root);
     return [...seen];
+  }
+
+  /** What a manifest that was read refers to. */
+  subjectOf(digest: Digest): Digest | undefined {
+    const view = this.manifests.get(digest)?.view;
+    return view === undefined || view.kind === 'schema1' ? undefined : view.subject?.digest;
   }
 
   /**
@@ -196,9 +206,9 @@ export class ManifestReader {
       const size = this.manifests.get(digest)?.descriptor.size ?? 0;
       this.#countReferrers(Math.max(0, size - REFERRER_LEAST));
     });
-    return listed
-      .filter((digest) => this.manifests.has(digest))
-      .map((digest) => ({subject, digest}));
+    const isThere = (digest: Digest): boolean => this.manifests.has(digest);
+    for (const digest of listed) if (!isThere(digest)) this.goneReferrers.set(digest, subject);
+    return listed.filter(isThere).map((digest) => ({subject, digest}));
   }
 
   #countReferrers(bytes: number): void {
@@ -231,3 +241,19 @@ export class ManifestReader {
     );
   }
 }
+
+/**
+ * What is wrong with a manifest that cannot be read. One tag that holds nonsense must not keep the others back.
+ * @throws all other errors: a registry that refuses does keep them back
+ */
+export function asUnreadable(error: unknown): ErrorData {
+  if (!(error instanceof TransshipError) || !UNREADABLE.has(error.code)) throw error;
+  const {code, side, message, hint} = error;
+  return {code, side, message, hint};
+}
+
+const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
+  'MANIFEST_INVALID',
+  'MANIFEST_TOO_LARGE',
+  'MANIFEST_DIGEST_MISMATCH',
+]);

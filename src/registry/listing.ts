@@ -6,7 +6,12 @@ import {NAME_LIMITS, readList, readPage, unreadable} from './paging.ts';
 import {refusal} from './refusal.ts';
 import {CATALOG_SCOPE, pullScope} from './scope.ts';
 
-const tagsSchema = z.object({tags: list(z.string()).nullish()});
+/** Registries were seen to list `null` among the tags: as an empty name, it is one that no client can ask for. */
+const tagName = z
+  .string()
+  .nullable()
+  .transform((name) => name ?? '');
+const tagsSchema = z.object({tags: list(tagName).nullish()});
 const catalogSchema = z.lazy(() => z.object({repositories: list(z.string()).nullish()}));
 const itself = (name: string) => name;
 

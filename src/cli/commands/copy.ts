@@ -31,9 +31,9 @@ export function addCopy(program: Command, io: Io, done: (exitCode: number) => vo
     )
     .argument(
       '<source>',
-      'host/repository[:tag][@digest], oci:DIR[:tag] or oci-archive:FILE[:tag]; without a tag, all tags',
+      'host/repository[:tag][@digest], oci:DIR[:name] or oci-archive:FILE[:name]; without a tag, all tags',
     )
-    .argument('<destination>', 'host/repository[:tag], oci:DIR[:tag] or oci-archive:FILE[:tag]')
+    .argument('<destination>', 'host/repository[:tag], oci:DIR[:name] or oci-archive:FILE[:name]')
     .addHelpText(
       'after',
       `

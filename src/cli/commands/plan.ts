@@ -36,9 +36,9 @@ export function addPlan(program: Command, io: Io, done: (exitCode: number) => vo
     )
     .argument(
       '<source>',
-      'host/repository[:tag][@digest], oci:DIR[:tag] or oci-archive:FILE[:tag]; without a tag, all tags',
+      'host/repository[:tag][@digest], oci:DIR[:name] or oci-archive:FILE[:name]; without a tag, all tags',
     )
-    .argument('<destination>', 'host/repository[:tag], oci:DIR[:tag] or oci-archive:FILE[:tag]')
+    .argument('<destination>', 'host/repository[:tag], oci:DIR[:name] or oci-archive:FILE[:name]')
     .option('--out <file>', 'write the plan here, for show, apply and verify')
     .option('--detailed-exitcode', 'exit 2 where there is something to do, 0 where there is not')
     .addHelpText(
