@@ -62,7 +62,7 @@ export async function openPlanJournal(
   file: string,
   plan: Digest,
   anyPlan: boolean,
-  {now, processes}: Io,
+  {now, processes, redactor}: Io,
 ): Promise<Journal> {
   await mkdir(dirname(file), {recursive: true}).catch((cause: unknown) => {
     throw new TransshipError(
@@ -75,7 +75,7 @@ export async function openPlanJournal(
       },
     );
   });
-  return openJournal({file, plan, anyPlan, now, processes});
+  return openJournal({file, plan, anyPlan, now, processes, redactor});
 }
 
 /** Runs `work`, and says so when the first signal comes. */

@@ -7,6 +7,7 @@ import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts'
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
 import {writePlanFile} from '../plan-file.ts';
+import {redactedPlan} from '../redacted-plan.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 import {readTransferWish} from '../transfer-wish.ts';
@@ -77,7 +78,7 @@ Examples:
         },
         call,
       );
-      return makeTransferPlan(facts);
+      return redactedPlan(makeTransferPlan(facts), io.redactor);
     });
     if (flags.out !== undefined) await writePlanFile(flags.out, made);
     io.stdout.write(renderPlan(made, flags.format));

@@ -13,6 +13,7 @@ import {
   wishFilters,
 } from '../options.ts';
 import {writePlanFile} from '../plan-file.ts';
+import {redactedPlan} from '../redacted-plan.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 import {addPlanTransfer} from './plan-transfer.ts';
@@ -58,8 +59,9 @@ Examples:
     const made = await withSession(io, flags, ({registries, report, reading}) =>
       makePlan(wish, registries, report, reading),
     );
-    if (flags.out !== undefined) await writePlanFile(flags.out, made.plan);
-    io.stdout.write(renderPlan(made.plan, flags.format));
+    const redacted = redactedPlan(made.plan, io.redactor);
+    if (flags.out !== undefined) await writePlanFile(flags.out, redacted);
+    io.stdout.write(renderPlan(redacted, flags.format));
     if (flags.out !== undefined && flags.format === 'text') {
       io.stdout.write(
         `\nThe plan is in ${flags.out}. To carry it out: transship apply ${flags.out}\n`,
