@@ -1,6 +1,7 @@
 import type {Command} from 'commander';
 import type {OutcomeFormat} from '../../report/outcome.ts';
 import {readCopyWish} from '../copy-wish.ts';
+import {redactedPlan} from '../finished-plan.ts';
 import type {Io} from '../io.ts';
 import {makePlan} from '../make-plan.ts';
 import {
@@ -13,7 +14,6 @@ import {
   type RunFlags,
   wishFilters,
 } from '../options.ts';
-import {redactedPlan} from '../redacted-plan.ts';
 import {reportWarnings} from '../report-warnings.ts';
 import {withSession} from '../session.ts';
 import {whileAsking} from '../while-asking.ts';

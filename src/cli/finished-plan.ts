@@ -3,6 +3,30 @@ import {DIGEST_PATTERN} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
 import {planId} from '../plan/plan-id.ts';
+import type {Io} from './io.ts';
+import {rememberPlan} from './own-plans.ts';
+import {signedPlan} from './plan-review.ts';
+
+/** Flags of what makes a plan file. */
+export interface FinishFlags {
+  readonly out?: string;
+  readonly format: string;
+  readonly signKey?: string;
+}
+
+/**
+ * The plan as it may leave the process: without secrets, signed where a flag says so, and remembered as made here.
+ * @throws TransshipError RESPONSE_INVALID, FILE_UNREADABLE, FILE_INVALID
+ */
+export async function finishedPlan<T extends Plan>(
+  plan: T,
+  {out, format, signKey}: FinishFlags,
+  io: Io,
+): Promise<T> {
+  const redacted = redactedPlan(plan, io.redactor);
+  if (out !== undefined || format === 'json') await rememberPlan(redacted.id, io);
+  return signKey === undefined ? redacted : await signedPlan(redacted, signKey);
+}
 
 /** Fields of a plan that are written for people and may quote what a server said. */
 const WORDS = new Set(['why', 'detail', 'message', 'hint']);
