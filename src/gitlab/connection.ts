@@ -5,12 +5,14 @@ import {nextLink} from '../http/link.ts';
 import {describeRequest, type HttpRequest, type Method} from '../http/message.ts';
 import {Attempts, DEFAULT_RETRY, pause} from '../http/retry.ts';
 import {TransshipError} from '../model/error.ts';
+import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../model/json.ts';
 import type {Call} from '../model/port.ts';
 import {type GitLabToken, tokenHeaders} from './gitlab-token.ts';
 import {refusal, type RefusalContext, waitOf} from './refusal.ts';
 
 /** The most of one answer that is read, in bytes; a page of 100 is far below it. */
 const ANSWER_LIMIT = 16 * 1024 * 1024;
+const ANSWER_LIMITS = {...DOCUMENT_LIMITS, size: ANSWER_LIMIT};
 /** The most that GitLab gives on a page (GitLab: doc/api/rest/_index.md, "Pagination"). */
 const PAGE_SIZE = 100;
 /** Pages of one list at most, a bound for memory and for servers that never end. */
@@ -148,9 +150,9 @@ async function parse<T>(answer: HttpAnswer, schema: z.ZodType<T>): Promise<T> {
   if (!complete) throw invalid(answer, `is larger than ${ANSWER_LIMIT} bytes`);
   let json: unknown;
   try {
-    json = JSON.parse(Buffer.from(bytes).toString());
+    json = parseJson(bytes, ANSWER_LIMITS);
   } catch (cause) {
-    throw invalid(answer, 'is not JSON', cause);
+    throw invalid(answer, (cause as JsonError).message, cause);
   }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;

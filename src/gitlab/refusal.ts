@@ -3,6 +3,7 @@ import {type HttpAnswer, retryAfterOf} from '../http/answer.ts';
 import {describeRequest} from '../http/message.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
+import {parseJson} from '../model/json.ts';
 import {REFUSAL_TEXTS} from './refusal-texts.ts';
 
 /** The bytes of an answer that are read for GitLab's words. */
@@ -136,7 +137,7 @@ async function readWords(answer: HttpAnswer): Promise<{words: string; isForeign:
 function messageOf(text: string): string {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseJson(text);
   } catch {
     // Some refusals are plain text, such as `Retry later`.
     return text;

@@ -1,13 +1,14 @@
 import {mkdir, readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import {z} from '../model/schema.ts';
+import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
+import {list, texts, z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import {replaceFile, syncDirectory} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
 import {takeLock} from './layout-lock.ts';
 
-/** Far above any real layout: 100 000 tags are about 25 MB. */
-const INDEX_LIMIT = 64 * 1024 * 1024;
+/** Far above any real layout: 100 000 tags are about 25 MB, with 8 values each. */
+const INDEX_LIMITS: JsonLimits = {size: 32 * 1024 * 1024, depth: 100, values: 1_500_000};
 const LAYOUT_FILE = '{"imageLayoutVersion":"1.0.0"}';
 
 /** One line of `index.json`; what we do not know in it is kept. */
@@ -17,10 +18,10 @@ const entry = z.lazy(() =>
     digest: z.string(),
     size: z.int().nonnegative(),
     artifactType: z.string().optional(),
-    annotations: z.record(z.string(), z.string()).optional(),
+    annotations: texts().optional(),
   }),
 );
-const index = z.lazy(() => z.looseObject({manifests: z.array(entry).nullish()}));
+const index = z.lazy(() => z.looseObject({manifests: list(entry).nullish()}));
 const layoutFile = z.lazy(() => z.object({imageLayoutVersion: z.string()}));
 
 export type IndexEntry = z.infer<typeof entry>;
@@ -112,7 +113,8 @@ export class LayoutIndex {
 
   async #read(): Promise<z.infer<typeof index>> {
     const {size} = await stat(this.#path);
-    if (size > INDEX_LIMIT) throw invalid(this.#path, `it has more than ${INDEX_LIMIT} bytes`);
+    const limit = INDEX_LIMITS.size;
+    if (size > limit) throw invalid(this.#path, `it is larger than ${limit} bytes`);
     return parse(index, await readFile(this.#path, 'utf8'), this.#path);
   }
 
@@ -144,9 +146,9 @@ export class LayoutIndex {
 function parse<T>(schema: z.ZodType<T>, text: string, path: string): T {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseJson(text, INDEX_LIMITS);
   } catch (cause) {
-    throw invalid(path, 'it is not JSON', cause);
+    throw invalid(path, `it ${(cause as JsonError).message}`, cause);
   }
   const result = schema.safeParse(json);
   if (result.success) return result.data;

@@ -1,4 +1,5 @@
-import {z} from '../model/schema.ts';
+import {readJson} from '../model/json.ts';
+import {list, z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 
 /** The bytes of an answer that are read for the registry's words. */
@@ -38,7 +39,7 @@ const entrySchema = z.lazy(() =>
 );
 const bodySchema = z.lazy(() =>
   z.union([
-    z.object({errors: z.array(entrySchema)}),
+    z.object({errors: list(entrySchema)}),
     // Token services and proxies have forms of their own (RFC 6749, section 5.2).
     z
       .object({
@@ -68,20 +69,12 @@ export async function readErrors(answer: HttpAnswer): Promise<ErrorBody> {
   const isHtml =
     /^text\/html\b/i.test(answer.header('content-type') ?? '') || /^<(?:!doctype|html)/i.test(text);
   if (isHtml) return {errors: [], words: titleOf(text), isHtml};
-  const errors = parseErrors(text);
+  const errors = readJson(text, bodySchema)?.errors ?? [];
   const words = errors
     .map(({code, message, detail}) => [code, message, detail].filter(Boolean).join(': '))
     .filter(Boolean)
     .join('; ');
   return {errors, words: inOneLine(words || text), isHtml};
-}
-
-function parseErrors(text: string): readonly RegistryErrorEntry[] {
-  try {
-    return bodySchema.safeParse(JSON.parse(text)).data?.errors ?? [];
-  } catch {
-    return [];
-  }
 }
 
 function titleOf(html: string): string {

@@ -3,6 +3,8 @@ import type {HttpRequest} from '../http/message.ts';
 import {hostnameOf, isLoopback} from '../http/origin.ts';
 import {redactUrl} from '../http/redaction.ts';
 import {type Side, TransshipError} from '../model/error.ts';
+import {readJson} from '../model/json.ts';
+import {z} from '../model/schema.ts';
 import type {Credentials} from './credentials/credentials.ts';
 import {refusal} from './refusal.ts';
 import {formatScope, type Scope} from './scope.ts';
@@ -42,7 +44,7 @@ export async function fetchToken(http: HttpClient, wanted: TokenRequest): Promis
   const answer = await http.send({...request, readLimit: TOKEN_LIMIT});
   if (answer.status !== 200) throw await refusal(answer, {who: 'the token service'});
   const {bytes} = await answer.read(TOKEN_LIMIT);
-  const token = parseToken(parseJson(bytes), wanted.now());
+  const token = parseToken(readJson(bytes, z.unknown()), wanted.now());
   if (token) return token;
   throw new TransshipError('RESPONSE_INVALID', `${redactUrl(realm)} answered without a token`, {
     side: wanted.side,
@@ -108,12 +110,4 @@ function realmOf({service, credentials, plainHttp, side}: TokenRequest): URL {
     `the registry wants the credentials to be sent to ${redactUrl(realm)}, without TLS`,
     {side, hint: 'ask its administrator to serve the token service with https'},
   );
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString());
-  } catch {
-    return undefined;
-  }
 }

@@ -1,9 +1,10 @@
 import {createReadStream} from 'node:fs';
 import {text} from 'node:stream/consumers';
+import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import {credentialsInvalid} from './credentials.ts';
 
-const FILE_LIMIT = 4 * 1024 * 1024;
+const FILE_LIMIT = DOCUMENT_LIMITS.size;
 
 const entrySchema = z.lazy(() =>
   z.object({
@@ -69,9 +70,11 @@ export async function parseAuthFile(name: string, content: string): Promise<Auth
   let json: unknown;
   try {
     // Docker takes a blank file for one without entries.
-    json = content.trim() === '' ? {} : JSON.parse(content);
+    json = content.trim() === '' ? {} : parseJson(content);
   } catch (error) {
-    throw credentialsInvalid(`${name}${await whereNotJson(content, error)} is not JSON`, hint);
+    const {message, cause} = error as JsonError;
+    const where = cause === undefined ? '' : await whereNotJson(content, cause);
+    throw credentialsInvalid(`${name}${where} ${message}`, hint);
   }
   const parsed = fileSchema.safeParse(json);
   if (!parsed.success) {
