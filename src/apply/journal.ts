@@ -1,3 +1,4 @@
+import type {Redactor} from '../http/secrets.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RunEnd} from '../model/outcome.ts';
@@ -44,6 +45,8 @@ export interface JournalOptions {
   /** The time of day, for people who read the journal. */
   readonly now: () => Date;
   readonly processes: Processes;
+  /** No secret gets into the file. */
+  readonly redactor: Redactor;
 }
 
 /**
@@ -61,7 +64,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
 }
 
 async function openLocked(
-  {file, plan, anyPlan, now}: JournalOptions,
+  {file, plan, anyPlan, now, redactor}: JournalOptions,
   lock: AsyncDisposable,
 ): Promise<Journal> {
   const before = await readJournal(file);
@@ -74,14 +77,36 @@ async function openLocked(
     continues: entries.length > 0,
     savedUpload: (digest, to) => uploads.get(uploadKey(digest, to)),
     adopted: entries.filter((entry) => entry.type === 'adopt'),
-    append: (entry) => writer.append(entry),
-    note: (entry) => writer.note(entry),
+    append: async (entry) => {
+      const written = withoutSecrets(entry, redactor);
+      if (written !== undefined) await writer.append(written);
+    },
+    note: (entry) => {
+      const written = withoutSecrets(entry, redactor);
+      if (written !== undefined) writer.note(written);
+    },
     end: (result) => writer.append({type: 'end', result, at: now().toISOString()}),
     [Symbol.asyncDispose]: async () => {
       await writer[Symbol.asyncDispose]();
       await lock[Symbol.asyncDispose]();
     },
   };
+}
+
+/**
+ * The entry as it may be in a file. Undefined: an upload whose URL is a permission in itself (a presigned URL, or one
+ * that holds a token) is remembered by this process alone; after a kill its blob starts anew.
+ */
+function withoutSecrets(entry: JournalEntry, redactor: Redactor): JournalEntry | undefined {
+  if (entry.type === 'upload') {
+    const url = URL.parse(entry.location);
+    const hasLogin = url !== null && (url.username !== '' || url.password !== '');
+    return hasLogin || !redactor.isClean(entry.location) ? undefined : entry;
+  }
+  if (entry.type !== 'step' || entry.error === undefined) return entry;
+  const {message, hint} = entry.error;
+  const redacted = {message: redactor.redact(message), hint: redactor.redact(hint)};
+  return {...entry, error: {...entry.error, ...redacted}};
 }
 
 /** The uploads that were begun and not brought to an end, by `uploadKey`. */

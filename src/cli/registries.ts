@@ -17,12 +17,15 @@ import {CredentialStore} from '../registry/credentials/store.ts';
 import {Registry} from '../registry/registry.ts';
 import type {Io} from './io.ts';
 import type {HostFlags} from './options.ts';
+import type {PlanTrust} from './plan-trust.ts';
 
 export interface RegistriesOptions {
   readonly io: Io;
   readonly flags: HostFlags;
   readonly redactor: Redactor;
   readonly report: Report;
+  /** Set where hosts come from a plan file. Default: from the command line. */
+  readonly trust?: PlanTrust;
 }
 
 /** The places of one command, each opened when it is first named, with the user's settings for its host. */
@@ -40,7 +43,7 @@ export class Registries implements Repositories, AsyncDisposable {
 
   /** @throws TransshipError USAGE for a proxy or a host that is not one */
   constructor(options: RegistriesOptions) {
-    const {io, flags, redactor} = options;
+    const {io, flags, redactor, trust} = options;
     const {caFile, authfile} = flags;
     this.#options = options;
     this.#plainHttp = new HostSet('--plain-http', flags.plainHttp ?? []);
@@ -64,6 +67,7 @@ export class Registries implements Repositories, AsyncDisposable {
       redactor,
       signal: io.aborted,
       derived: (host) => this.#derived.get(host),
+      ...(trust ? {mayHaveLogin: (host, prefix) => trust.checkLogin(host, prefix)} : {}),
       ...(authfile === undefined ? {} : {authFile: authfile}),
     });
   }

@@ -15,7 +15,7 @@ import {DEFAULT_RETRY} from '../http/retry.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
 import type {Session} from './session.ts';
-import {stateFolder} from './user-folders.ts';
+import {privateFolder, stateFolder} from './user-folders.ts';
 import {removeFile} from '../places/remove-file.ts';
 
 /** How a plan came to be applied. */
@@ -62,9 +62,13 @@ export async function openPlanJournal(
   file: string,
   plan: Digest,
   anyPlan: boolean,
-  {now, processes}: Io,
+  {env, home, now, processes, redactor}: Io,
 ): Promise<Journal> {
-  await mkdir(dirname(file), {recursive: true}).catch((cause: unknown) => {
+  try {
+    const folder = dirname(file);
+    if (folder === stateFolder(env, home)) privateFolder(folder);
+    else await mkdir(folder, {recursive: true});
+  } catch (cause) {
     throw new TransshipError(
       'JOURNAL_WRITE_FAILED',
       `the folder of the journal ${file} cannot be made`,
@@ -74,8 +78,8 @@ export async function openPlanJournal(
         cause,
       },
     );
-  });
-  return openJournal({file, plan, anyPlan, now, processes});
+  }
+  return openJournal({file, plan, anyPlan, now, processes, redactor});
 }
 
 /** Runs `work`, and says so when the first signal comes. */

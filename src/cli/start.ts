@@ -56,5 +56,9 @@ export async function start(begun: EarlySockets): Promise<void> {
     const error = new Error('the run waits for what can no longer come');
     process.exitCode = printError(error, io.stderr, errorStyle(args));
   });
+  // Node would print the bare stack, past the redactor and past `--progress json`.
+  process.once('uncaughtException', (error) => {
+    process.exit(printError(error, io.stderr, errorStyle(args)));
+  });
   process.exitCode = await runProgram(args, version, io);
 }

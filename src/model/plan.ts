@@ -212,6 +212,8 @@ export interface CopyPlan {
   readonly format: typeof PLAN_FORMAT;
   /** The digest of all the rest in canonical form; a plan that was edited by hand no longer matches. */
   readonly id: Digest;
+  /** A signature of the id: ed25519, base64. */
+  readonly signature?: string;
   readonly kind: 'copy';
   readonly wish: Wish;
   readonly steps: readonly CopyStep[];

@@ -178,8 +178,12 @@ export const totals = z
   .describe('The plan in numbers.');
 
 export const planIdField = digest(
-  'The sha256 of all the rest, as JSON with sorted keys and without whitespace.',
+  'The sha256 of all the rest but the signature, as JSON with sorted keys and without whitespace.',
 );
+export const planSignature = z
+  .string()
+  .regex(/^[A-Za-z0-9+/]{86}==$/)
+  .describe('A signature of the line "transship plan <id>": ed25519, base64.');
 export const checks = z.array(check).describe('What to know before applying.');
 export const skipped = z.array(skip).describe('What is not done.');
 export const manifests = z.array(plannedManifest).describe('Every manifest of the plan, once.');

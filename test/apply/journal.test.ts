@@ -1,5 +1,6 @@
 import {expect, test} from 'vitest';
 import {openJournal} from '../../src/apply/journal.ts';
+import {Redactor} from '../../src/http/secrets.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import {tempDirectory} from '../support/temp.ts';
 
@@ -10,6 +11,7 @@ test('an upload is remembered with the least chunk that it takes', async () => {
     plan: digestOf('plan'),
     now: () => new Date(0),
     processes: {pid: process.pid, isRunning: () => false},
+    redactor: new Redactor(),
   };
   const digest = digestOf('blob');
   const to = 'registry.example.com/app';

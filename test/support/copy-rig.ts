@@ -5,6 +5,7 @@ import {
 } from '../../src/apply/apply-context.ts';
 import {applyPlan} from '../../src/apply/apply-plan.ts';
 import {openJournal} from '../../src/apply/journal.ts';
+import {Redactor} from '../../src/http/secrets.ts';
 import {HttpClient} from '../../src/http/client.ts';
 import type {Timeouts} from '../../src/http/dispatchers.ts';
 import {digestOf} from '../../src/model/digest.ts';
@@ -103,6 +104,7 @@ export class CopyRig implements AsyncDisposable {
       plan: plan.id,
       now: () => new Date(0),
       processes: {pid: process.pid, isRunning: () => false},
+      redactor: new Redactor(),
     });
     return await applyPlan(
       plan,

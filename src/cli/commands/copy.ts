@@ -1,6 +1,7 @@
 import type {Command} from 'commander';
 import type {OutcomeFormat} from '../../report/outcome.ts';
 import {readCopyWish} from '../copy-wish.ts';
+import {redactedPlan} from '../finished-plan.ts';
 import type {Io} from '../io.ts';
 import {makePlan} from '../make-plan.ts';
 import {
@@ -50,10 +51,11 @@ Examples:
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
     const {text, exitCode} = await withSession(io, flags, async (session) => {
       const {registries, report, reading} = session;
-      const [{plan, observed}, [{runPlan, RUN_EXIT}, {renderRun}]] = await Promise.all([
+      const [{plan: made, observed}, [{runPlan, RUN_EXIT}, {renderRun}]] = await Promise.all([
         makePlan(wish, registries, report, reading),
         whileAsking(loadRun),
       ]);
+      const plan = redactedPlan(made, io.redactor);
       reportWarnings(plan, report);
       const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);
       return {text: renderRun(run, plan, flags.format), exitCode: RUN_EXIT[run.result]};
