@@ -40,7 +40,7 @@ export async function runPlan(
   await using journal =
     isPassing && plan.steps.length === 0
       ? NO_JOURNAL
-      : await openPlanJournal(file, plan.id, origin.kind === 'made', io);
+      : await openPlanJournal(file, plan.id, origin.kind === 'made', io, report);
   const context = {
     repositories: registries,
     journal,
@@ -62,7 +62,8 @@ export async function openPlanJournal(
   file: string,
   plan: Digest,
   anyPlan: boolean,
-  {now, processes}: Io,
+  {now, stopping}: Pick<Io, 'now' | 'stopping'>,
+  report: Report,
 ): Promise<Journal> {
   await mkdir(dirname(file), {recursive: true}).catch((cause: unknown) => {
     throw new TransshipError(
@@ -75,7 +76,14 @@ export async function openPlanJournal(
       },
     );
   });
-  return openJournal({file, plan, anyPlan, now, processes});
+  return openJournal({
+    file,
+    plan,
+    anyPlan,
+    now,
+    signal: stopping,
+    notice: (code, message) => report({type: 'notice', code, message}),
+  });
 }
 
 /** Runs `work`, and says so when the first signal comes. */

@@ -36,7 +36,7 @@ export async function runTransfer(
   session: Session,
 ): Promise<RunResult> {
   throwIfForbidden(plan);
-  await using journal = await journalOf(plan, file, flags, io);
+  await using journal = await journalOf(plan, file, flags, io, session);
   const context = await contextOf(plan, journal, flags, io, session);
   const result = await tellingOfStop(io, session.report, () => applyTransfer(plan, context, io));
   if (result.result === 'done' && flags.removeDonor === true)
@@ -52,7 +52,7 @@ export async function runRollback(
   io: Io,
   session: Session,
 ): Promise<RunResult> {
-  await using journal = await journalOf(plan, file, flags, io);
+  await using journal = await journalOf(plan, file, flags, io, session);
   const context = await contextOf(plan, journal, flags, io, session);
   return await tellingOfStop(io, session.report, () => rollbackTransfer(plan, context, io));
 }
@@ -92,8 +92,9 @@ function journalOf(
   file: string,
   {journal = journalBeside(file)}: RunFlags,
   io: Io,
+  {report}: Session,
 ): Promise<Journal> {
-  return openPlanJournal(journal, id, false, io);
+  return openPlanJournal(journal, id, false, io, report);
 }
 
 async function contextOf(
