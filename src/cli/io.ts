@@ -2,7 +2,6 @@ import type {EarlySockets} from '../http/early-sockets.ts';
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Redactor} from '../http/secrets.ts';
 import type {Engine} from './engine.ts';
-import type {Processes} from '../apply/journal-lock.ts';
 
 /** Where text goes. */
 export interface TextSink {
@@ -24,7 +23,6 @@ export interface Io {
   readonly now: () => Date;
   /** Blanks secrets out of everything that is written. */
   readonly redactor: Redactor;
-  readonly processes: Processes;
   /** Undefined: the process is not ours to tune. */
   readonly engine?: Engine;
   /** Connections that were begun before the program was loaded. */

@@ -40,7 +40,7 @@ export async function runPlan(
   await using journal =
     isPassing && plan.steps.length === 0
       ? NO_JOURNAL
-      : await openPlanJournal(file, plan.id, origin.kind === 'made', io);
+      : await openPlanJournal(file, plan.id, origin.kind === 'made', io, report);
   const context = {
     repositories: registries,
     journal,
@@ -62,7 +62,8 @@ export async function openPlanJournal(
   file: string,
   plan: Digest,
   anyPlan: boolean,
-  {env, home, now, processes, redactor}: Io,
+  {env, home, now, stopping, redactor}: Pick<Io, 'env' | 'home' | 'now' | 'stopping' | 'redactor'>,
+  report: Report,
 ): Promise<Journal> {
   try {
     const folder = dirname(file);
@@ -79,7 +80,15 @@ export async function openPlanJournal(
       },
     );
   }
-  return openJournal({file, plan, anyPlan, now, processes, redactor});
+  return openJournal({
+    file,
+    plan,
+    anyPlan,
+    now,
+    redactor,
+    signal: stopping,
+    notice: (code, message) => report({type: 'notice', code, message}),
+  });
 }
 
 /** Runs `work`, and says so when the first signal comes. */

@@ -38,7 +38,7 @@ export async function runTransfer(
   trust: PlanTrust,
 ): Promise<RunResult> {
   throwIfForbidden(plan);
-  await using journal = await journalOf(plan, file, flags, io);
+  await using journal = await journalOf(plan, file, flags, io, session);
   const context = await contextOf(plan, journal, flags, io, session, trust);
   const result = await tellingOfStop(io, session.report, () => applyTransfer(plan, context, io));
   if (result.result === 'done' && flags.removeDonor === true)
@@ -55,7 +55,7 @@ export async function runRollback(
   session: Session,
   trust: PlanTrust,
 ): Promise<RunResult> {
-  await using journal = await journalOf(plan, file, flags, io);
+  await using journal = await journalOf(plan, file, flags, io, session);
   const context = await contextOf(plan, journal, flags, io, session, trust);
   return await tellingOfStop(io, session.report, () => rollbackTransfer(plan, context, io));
 }
@@ -101,8 +101,9 @@ function journalOf(
   file: string,
   {journal = journalBeside(file)}: RunFlags,
   io: Io,
+  {report}: Session,
 ): Promise<Journal> {
-  return openPlanJournal(journal, id, false, io);
+  return openPlanJournal(journal, id, false, io, report);
 }
 
 async function contextOf(

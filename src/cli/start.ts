@@ -4,7 +4,6 @@ import {Redactor} from '../http/secrets.ts';
 import type {Io} from './io.ts';
 import {askAtTerminal} from './ask.ts';
 import {ENGINE} from './engine.ts';
-import {isRunning} from './is-running.ts';
 import {printError} from './print-error.ts';
 import {errorStyle, runProgram} from './program.ts';
 import {redactedSink, redactedStream} from './redacted.ts';
@@ -42,7 +41,6 @@ export async function start(begun: EarlySockets): Promise<void> {
     uid: process.getuid?.(),
     now: () => new Date(),
     redactor,
-    processes: {pid: process.pid, isRunning: (pid) => isRunning(process, pid)},
     engine: ENGINE,
     early,
     stopping: signals.stopping,

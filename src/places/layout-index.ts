@@ -5,10 +5,12 @@ import {list, texts, z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import {replaceFile, syncDirectory} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
-import {takeLock} from './layout-lock.ts';
+import {type FileLock, takeLock} from './file-lock.ts';
 
 /** Far above any real layout: 100 000 tags are about 25 MB, with 8 values each. */
 const INDEX_LIMITS: JsonLimits = {size: 32 * 1024 * 1024, depth: 100, values: 1_500_000};
+/** Another process has the lock for some milliseconds at a time; many may wait for it. */
+const LOCK_WAIT_MS = 60_000;
 const LAYOUT_FILE = '{"imageLayoutVersion":"1.0.0"}';
 
 /** One line of `index.json`; what we do not know in it is kept. */
@@ -89,7 +91,7 @@ export class LayoutIndex {
 
   async #write(changes: readonly IndexChange[]): Promise<void> {
     await mkdir(this.#scratch, {recursive: true});
-    await using lock = await takeLock(join(this.#scratch, 'index.lock'));
+    await using lock = await this.#lock();
     const before = await this.#readOrNew();
     const manifests = changes.reduce<readonly IndexEntry[]>(
       (entries, change) => change(entries),
@@ -104,6 +106,18 @@ export class LayoutIndex {
     if (!(await lock.isHeld())) throw lockLost(this.#path);
     await replaceFile(this.#path, bytes, this.#scratch);
     await syncDirectory(this.#layout);
+  }
+
+  /** @throws TransshipError FILE_WRITE_FAILED where others hold it for too long */
+  async #lock(): Promise<FileLock> {
+    const path = join(this.#scratch, 'index.lock');
+    const attempt = await takeLock(path, {waitMs: LOCK_WAIT_MS});
+    if (attempt.kind === 'taken') return attempt.lock;
+    throw new TransshipError('FILE_WRITE_FAILED', `${attempt.owner} holds ${path}`, {
+      side: 'local',
+      hint: 'wait for the other run to end, then run it again; a lock whose owner died is released by itself',
+      retry: true,
+    });
   }
 
   async #readOrNew(): Promise<z.infer<typeof index>> {

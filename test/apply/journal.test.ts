@@ -1,3 +1,4 @@
+import {readFile, rm} from 'node:fs/promises';
 import {expect, test} from 'vitest';
 import {openJournal} from '../../src/apply/journal.ts';
 import {Redactor} from '../../src/http/secrets.ts';
@@ -10,7 +11,6 @@ test('an upload is remembered with the least chunk that it takes', async () => {
     file: temp.join('j'),
     plan: digestOf('plan'),
     now: () => new Date(0),
-    processes: {pid: process.pid, isRunning: () => false},
     redactor: new Redactor(),
   };
   const digest = digestOf('blob');
@@ -22,4 +22,23 @@ test('an upload is remembered with the least chunk that it takes', async () => {
   }
   await using journal = await openJournal(options);
   expect(journal.savedUpload(digest, to)).toEqual(upload);
+});
+
+test('a run that was halted and lost its lock writes nothing more', async () => {
+  await using temp = await tempDirectory();
+  const options = {
+    file: temp.join('j'),
+    plan: digestOf('plan'),
+    now: () => new Date(0),
+    redactor: new Redactor(),
+  };
+  await using journal = await openJournal(options);
+  // Another process took the lock away.
+  await rm(temp.join('j.lock'), {recursive: true});
+  const lost = {code: 'JOURNAL_WRITE_FAILED'};
+  await expect(journal.end('done')).rejects.toMatchObject(lost);
+  const before = await readFile(temp.join('j'), 'utf8');
+  await expect(journal.end('done')).rejects.toMatchObject(lost);
+  expect(() => journal.note({type: 'rollback'})).toThrow(expect.objectContaining(lost));
+  expect(await readFile(temp.join('j'), 'utf8')).toBe(before);
 });

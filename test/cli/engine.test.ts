@@ -114,7 +114,6 @@ it('is told of what a session reports', async () => {
     uid: undefined,
     now: () => new Date(0),
     redactor: new Redactor(),
-    processes: {pid: 1, isRunning: () => false},
     engine: {
       compileLess: () => void done.push('less'),
       keepSmall: () => void done.push('small'),

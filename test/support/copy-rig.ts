@@ -103,7 +103,6 @@ export class CopyRig implements AsyncDisposable {
       file: this.#temp.join(`${plan.id.slice(7)}.ndjson`),
       plan: plan.id,
       now: () => new Date(0),
-      processes: {pid: process.pid, isRunning: () => false},
       redactor: new Redactor(),
     });
     return await applyPlan(

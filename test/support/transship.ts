@@ -1,5 +1,4 @@
 import {Writable} from 'node:stream';
-import {isRunning} from '../../src/cli/is-running.ts';
 import {runProgram} from '../../src/cli/program.ts';
 import {redactedSink, redactedStream} from '../../src/cli/redacted.ts';
 import {DEFAULT_RETRY, type RetryPolicy} from '../../src/http/retry.ts';
@@ -55,7 +54,6 @@ export async function transship(
     now: () => new Date(),
     redactor,
     retry: options.retry ?? {...DEFAULT_RETRY, baseMs: 0},
-    processes: {pid: process.pid, isRunning: (pid) => isRunning(process, pid)},
     stopping: options.stopping ?? NEVER,
     aborted: options.aborted ?? NEVER,
   });
