@@ -1,6 +1,5 @@
 import type {HttpAnswer} from '../http/answer.ts';
 import type {HttpRequest} from '../http/message.ts';
-import {resolveHop} from '../http/redirect.ts';
 import {SingleFlight} from '../http/single-flight.ts';
 import type {Side} from '../model/error.ts';
 import {Authenticator, type Need} from './authenticator.ts';
@@ -115,7 +114,7 @@ export class Connection {
     const url = URL.parse(location, from.href);
     const isWeb = url?.protocol === 'http:' || url?.protocol === 'https:';
     if (!isWeb || url.protocol === from.protocol || url.hostname !== from.hostname)
-      return resolveHop(location, request);
+      return this.#options.http.resolve(location, request, 'upload location');
     const [named, spoken] = [url.protocol, from.protocol].map((scheme) => scheme.slice(0, -1));
     this.#notice({
       code: named === 'http' ? 'UPLOAD_LOCATION_HTTP' : 'UPLOAD_LOCATION_HTTPS',
