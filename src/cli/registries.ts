@@ -47,6 +47,7 @@ export class Registries implements Repositories, AsyncDisposable {
     const {caFile, authfile} = flags;
     this.#options = options;
     this.#plainHttp = new HostSet('--plain-http', flags.plainHttp ?? []);
+    const leading = new HostSet('--allow-unsafe-redirects', flags.allowUnsafeRedirects ?? []);
     this.#http = new HttpClient({
       ...(io.retry ? {retry: io.retry} : {}),
       retrying: (what, attempt, delayMs, error) =>
@@ -59,6 +60,7 @@ export class Registries implements Repositories, AsyncDisposable {
           ...(caFile === undefined ? {} : {caFile}),
         }),
         proxyFor: proxyFromEnvironment(io.env, redactor),
+        mayLeadAnywhere: (host) => leading.has(host),
       },
     });
     this.#credentials = new CredentialStore({

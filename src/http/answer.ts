@@ -1,3 +1,4 @@
+import {contentEncodings, decodeBody} from './content-encoding.ts';
 import type {HttpRequest} from './message.ts';
 import {networkError} from './network-error.ts';
 import {parseRateLimitReset, parseRetryAfter} from './retry-after.ts';
@@ -34,6 +35,8 @@ export class HttpAnswer {
   exhausted = false;
   readonly #headers: AnswerData['headers'];
   readonly #body: AnswerData['body'];
+  /** The body as it came, and as it was meant. */
+  #raw: Promise<ReadBody> | undefined;
   #read: Promise<ReadBody> | undefined;
 
   constructor(request: HttpRequest, data: AnswerData) {
@@ -73,16 +76,40 @@ export class HttpAnswer {
     };
   }
 
-  /** Reads the body into memory, `limit` bytes at most. Asked again, it gives what was read the first time. */
+  /**
+   * Whether the server says that it encoded the body (`Content-Encoding`): its `length` is not that of the content then.
+   * `read` decodes; `chunks` does not, as storages say `gzip` of layers that are gzip files themselves.
+   */
+  get isEncoded(): boolean {
+    return this.#encodings.length > 0;
+  }
+
+  /**
+   * Reads the body into memory and decodes it, `limit` bytes at most before and after. Asked again, it gives what was read
+   * the first time.
+   */
   read(limit: number): Promise<ReadBody> {
-    this.#read ??= this.#readOnce(limit);
+    this.#read ??= this.#decoded(limit);
     return this.#read;
   }
 
   /** Lets the body go; a short one is read to its end, so that the connection can be used again. */
   async discard(): Promise<void> {
     // A body that breaks while nobody wants it is no failure.
-    await this.read(DISCARD_LIMIT).catch(() => undefined);
+    this.#raw ??= this.#readOnce(DISCARD_LIMIT);
+    await this.#raw.catch(() => undefined);
+  }
+
+  get #encodings(): readonly string[] {
+    return contentEncodings(this.header('content-encoding'));
+  }
+
+  async #decoded(limit: number): Promise<ReadBody> {
+    this.#raw ??= this.#readOnce(limit);
+    const raw = await this.#raw;
+    if (!raw.complete || !this.isEncoded) return raw;
+    const bytes = await decodeBody(raw.bytes, this.#encodings, limit);
+    return bytes ? {bytes, complete: true} : {bytes: new Uint8Array(), complete: false};
   }
 
   async #next(): Promise<IteratorResult<Uint8Array, undefined>> {

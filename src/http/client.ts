@@ -5,7 +5,7 @@ import type {EarlySockets} from './early-sockets.ts';
 import {describeRequest, type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
-import {Redirects} from './redirect.ts';
+import {Redirects, resolveHop} from './redirect.ts';
 import {
   Attempts,
   DEFAULT_RETRY,
@@ -41,15 +41,13 @@ export class HttpClient implements AsyncDisposable {
   readonly #throttles = new Map<string, Throttle>();
   readonly #retry: RetryPolicy;
   readonly #retrying: HttpClientOptions['retrying'];
+  readonly #settings: OriginSettings;
   /** Aborted when the client is closed. */
   readonly #closing = new AbortController();
 
   constructor({settings, timeouts, retry, retrying, early}: HttpClientOptions = {}) {
-    this.#dispatchers = new Dispatchers(
-      settings ?? DEFAULT_ORIGIN_SETTINGS,
-      timeouts ?? DEFAULT_TIMEOUTS,
-      early,
-    );
+    this.#settings = settings ?? DEFAULT_ORIGIN_SETTINGS;
+    this.#dispatchers = new Dispatchers(this.#settings, timeouts ?? DEFAULT_TIMEOUTS, early);
     this.#retry = retry ?? DEFAULT_RETRY;
     this.#retrying = retrying;
   }
@@ -81,6 +79,18 @@ export class HttpClient implements AsyncDisposable {
       }
       throw exhausted(outcome);
     }
+  }
+
+  /**
+   * The URL that the server of `request` names for another one.
+   * @throws TransshipError REDIRECT_REFUSED, as of redirects
+   */
+  resolve(
+    location: string,
+    request: Pick<HttpRequest, 'method' | 'url' | 'side'>,
+    kind: Parameters<typeof resolveHop>[2],
+  ): URL {
+    return resolveHop(location, request, kind, this.#settings.mayLeadAnywhere);
   }
 
   /** How much may go on at an origin, for reports and tests. */
@@ -136,7 +146,7 @@ export class HttpClient implements AsyncDisposable {
   }
 
   async #follow(first: HttpRequest): Promise<HttpAnswer> {
-    const redirects = new Redirects();
+    const redirects = new Redirects(this.#settings.mayLeadAnywhere);
     let request = first;
     for (;;) {
       const answer = await this.#sendOnce(request);

@@ -25,7 +25,7 @@ export async function dispatch(
 ): Promise<AnswerData> {
   const {method, url, body, signal, headersTimeoutMs = timeouts.headersMs} = request;
   const headersMs = headersTimeoutMs + (request.moreHeadersMs ?? 0);
-  const target = `${url.pathname}${url.search}`;
+  const {target = `${url.pathname}${url.search}`} = request;
   const headers = headersOf(request);
   if (bulk && isBulk(request)) {
     return bulk.request({

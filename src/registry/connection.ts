@@ -1,6 +1,5 @@
 import type {HttpAnswer} from '../http/answer.ts';
 import type {HttpRequest} from '../http/message.ts';
-import {resolveHop} from '../http/redirect.ts';
 import {SingleFlight} from '../http/single-flight.ts';
 import type {Side} from '../model/error.ts';
 import {Authenticator, type Need} from './authenticator.ts';
@@ -43,6 +42,7 @@ export class Connection {
   readonly #authenticator: Authenticator;
   readonly #probes = new SingleFlight<URL>();
   readonly #noticed: Set<string>;
+  readonly #unused = new Set<RegistryFeature>();
   #endpoint: URL | undefined;
 
   constructor(options: RegistryOptions) {
@@ -115,7 +115,7 @@ export class Connection {
     const url = URL.parse(location, from.href);
     const isWeb = url?.protocol === 'http:' || url?.protocol === 'https:';
     if (!isWeb || url.protocol === from.protocol || url.hostname !== from.hostname)
-      return resolveHop(location, request);
+      return this.#options.http.resolve(location, request, 'upload location');
     const [named, spoken] = [url.protocol, from.protocol].map((scheme) => scheme.slice(0, -1));
     this.#notice({
       code: named === 'http' ? 'UPLOAD_LOCATION_HTTP' : 'UPLOAD_LOCATION_HTTPS',
@@ -127,13 +127,19 @@ export class Connection {
     return url;
   }
 
+  /** Whether a feature may be tried: it has not failed yet. */
+  uses(feature: RegistryFeature): boolean {
+    return !this.#unused.has(feature);
+  }
+
   /**
-   * Tells the user, once for each host and feature, that an optional feature failed and another way is taken. That it is
-   * not tried again is for the caller to remember.
+   * Remembers that an optional feature failed and another way is taken, and tells the user, once for each host and
+   * feature.
    * @param reason what the registry did: `GET https://… answered 403`
    * @param instead what is done in its place, as a clause: `blobs are read in one stream`
    */
   featureNotUsed(feature: RegistryFeature, reason: string, instead: string): void {
+    this.#unused.add(feature);
     const message = `${this.host}: not using ${REGISTRY_FEATURES[feature]}: ${reason}; ${instead} instead`;
     this.#notice({code: 'FEATURE_NOT_USED', message}, feature);
   }

@@ -30,7 +30,7 @@ export class Manifests {
     if (answer.status === 404) return undefined;
     const digest = digestHeader(answer) ?? (isDigest(reference) ? reference : undefined);
     const mediaType = mediaTypeOf(answer);
-    const size = answer.length;
+    const size = answer.isEncoded ? undefined : answer.length;
     // Not every registry says all of it, nor knows HEAD.
     const isTelling =
       answer.status === 200 && digest && mediaType && size !== undefined && size > 0;

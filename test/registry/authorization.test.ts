@@ -215,6 +215,18 @@ describe('a registry that asks for tokens', () => {
     ]);
   });
 
+  it('is asked for scopes of no known form with every need, before it says so again', async () => {
+    await using server = await startTokenRegistry({scope: 'aws'});
+    await using http = new HttpClient();
+    const registry = open(http, server.registry.host);
+    await registry.repository(path).hasBlob(digest, call);
+    await registry.repository('other' as RepositoryPath).hasBlob(digest, call);
+    expect([...server.given.values()]).toEqual([
+      [`repository:${path}:pull`, 'aws'],
+      ['repository:other:pull', 'aws'],
+    ]);
+  });
+
   it('takes an identity token to the token service, and a registry token to the registry', async () => {
     await using server = await startTokenRegistry();
     await using http = new HttpClient();
