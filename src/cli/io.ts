@@ -1,7 +1,5 @@
-import type {EarlySockets} from '../http/early-sockets.ts';
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Redactor} from '../http/secrets.ts';
-import type {Engine} from './engine.ts';
 import type {Processes} from '../apply/journal-lock.ts';
 
 /** Where text goes. */
@@ -25,10 +23,6 @@ export interface Io {
   /** Blanks secrets out of everything that is written. */
   readonly redactor: Redactor;
   readonly processes: Processes;
-  /** Undefined: the process is not ours to tune. */
-  readonly engine?: Engine;
-  /** Connections that were begun before the program was loaded. */
-  readonly early?: EarlySockets;
   /** When requests are sent again. Default: the HTTP client's. */
   readonly retry?: RetryPolicy;
   /** The first signal: finish what is under way. */

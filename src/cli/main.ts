@@ -1,12 +1,10 @@
 #!/usr/bin/env node
 import {enableCompileCache} from 'node:module';
-import {headStart} from './head-start.ts';
 import {cacheFolder, homeFolder} from './user-folders.ts';
 
 // Half of what a short run takes is its loading, and a quarter of that is V8's compiling: what it compiled is kept for
 // the next run. Where nothing can be kept it is compiled anew; NODE_COMPILE_CACHE names another folder, and
 // NODE_DISABLE_COMPILE_CACHE=1 keeps nothing.
 enableCompileCache(cacheFolder(process.env, homeFolder()));
-const early = headStart(process.argv.slice(2), process.env);
 // Not awaited: the build makes CommonJS of it, which cannot. What it rejects with ends the process.
-void import('./start.ts').then(({start}) => start(early));
+void import('./start.ts').then(({start}) => start());

@@ -8,7 +8,7 @@ import type {Call} from '../model/port.ts';
 import {observeRoute} from '../observe/observe-route.ts';
 import {attachmentSubject} from '../plan/attachment.ts';
 import {tagSelector} from '../plan/filters.ts';
-import {whileAsking} from './while-asking.ts';
+import {makeCopyPlan} from '../plan/copy-plan.ts';
 import type {CopyWish} from './copy-wish.ts';
 
 /** A plan, with the manifests that were read for it, so that applying it at once need not read them again. */
@@ -16,8 +16,6 @@ export interface MadePlan {
   readonly plan: CopyPlan;
   readonly observed: ReadonlyMap<Digest, Manifest>;
 }
-
-const loadPlanner = () => import('../plan/copy-plan.ts');
 
 /** Observes both sides, then decides. Nothing is written anywhere. */
 export async function makePlan(
@@ -30,14 +28,14 @@ export async function makePlan(
   const {tag, digest} = source;
   const single = tag !== undefined || digest !== undefined;
   // The filters are checked before anything is asked.
-  const select = await tagSelector(filters);
+  const select = tagSelector(filters);
   filters.platforms?.forEach(parsePlatform);
   const looksInside =
     filters.newest !== undefined ||
     filters.newerThan !== undefined ||
     (filters.platforms?.length ?? 0) > 0;
   const what = source.repository;
-  const observing = observeRoute(
+  const route = await observeRoute(
     {
       source: repositories.source(what),
       destination: repositories.destination(destination.repository),
@@ -51,7 +49,6 @@ export async function makePlan(
     },
     call,
   );
-  const [route, {makeCopyPlan}] = await Promise.all([observing, whileAsking(loadPlanner)]);
   const plan = makeCopyPlan({wish, routes: [{...route, single}]});
   return {plan, observed: route.source.manifests};
 }

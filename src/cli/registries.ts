@@ -44,7 +44,6 @@ export class Registries implements Repositories, AsyncDisposable {
     this.#plainHttp = new HostSet('--plain-http', flags.plainHttp ?? []);
     this.#http = new HttpClient({
       ...(io.retry ? {retry: io.retry} : {}),
-      ...(io.early ? {early: io.early} : {}),
       settings: {
         connectOptions: tlsFromFiles({
           certsDirs: certsDirs(io.home),

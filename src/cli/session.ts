@@ -1,6 +1,5 @@
 import type {Report} from '../model/event.ts';
 import type {Call} from '../model/port.ts';
-import {givingWay, sizedBy} from './engine.ts';
 import type {Io} from './io.ts';
 import type {HostFlags} from './options.ts';
 import {Registries} from './registries.ts';
@@ -21,9 +20,8 @@ export async function withSession<T>(
   flags: HostFlags & {readonly progress: ProgressKind},
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  using reporter = await openReporter(flags.progress, io);
-  const {engine} = io;
-  const report = engine ? givingWay(engine, sizedBy(engine, reporter.report)) : reporter.report;
+  using reporter = openReporter(flags.progress, io);
+  const {report} = reporter;
   await using registries = new Registries({io, flags, redactor: io.redactor, report});
   return await work({
     registries,

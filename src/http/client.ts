@@ -1,7 +1,6 @@
 import {HttpAnswer, retryAfterOf} from './answer.ts';
 import {DEFAULT_TIMEOUTS, Dispatchers, type Timeouts} from './dispatchers.ts';
 import {type Content, dispatch} from './dispatch.ts';
-import type {EarlySockets} from './early-sockets.ts';
 import {type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
@@ -22,10 +21,9 @@ import type {Call} from '../model/port.ts';
 export interface HttpClientOptions {
   /** TLS and proxies. Default: Node's, and none. */
   readonly settings?: OriginSettings;
-  readonly timeouts?: Timeouts;
+  /** Default: `DEFAULT_TIMEOUTS`. */
+  readonly timeouts?: Partial<Timeouts>;
   readonly retry?: RetryPolicy;
-  /** For the first requests to their hosts. The caller's to dispose of. */
-  readonly early?: EarlySockets;
 }
 
 /**
@@ -39,12 +37,11 @@ export class HttpClient implements AsyncDisposable {
   /** Aborted when the client is closed. */
   readonly #closing = new AbortController();
 
-  constructor({settings, timeouts, retry, early}: HttpClientOptions = {}) {
-    this.#dispatchers = new Dispatchers(
-      settings ?? DEFAULT_ORIGIN_SETTINGS,
-      timeouts ?? DEFAULT_TIMEOUTS,
-      early,
-    );
+  constructor({settings, timeouts, retry}: HttpClientOptions = {}) {
+    this.#dispatchers = new Dispatchers(settings ?? DEFAULT_ORIGIN_SETTINGS, {
+      ...DEFAULT_TIMEOUTS,
+      ...timeouts,
+    });
     this.#retry = retry ?? DEFAULT_RETRY;
   }
 
@@ -145,13 +142,11 @@ export class HttpClient implements AsyncDisposable {
   }
 
   async #dispatch(request: HttpRequest, origin: string): Promise<HttpAnswer> {
-    const {method, body, signal, readLimit, leadsTo = 0} = request;
-    const channel = await this.#dispatchers.of(origin);
+    const {method, body, signal, readLimit} = request;
+    const way = await this.#dispatchers.of(origin);
     const content = body && (await openBody(body, signal));
     try {
-      const answering = dispatch({request, origin, content}, channel, this.#dispatchers.timeouts);
-      if (leadsTo > 0) channel.dispatcher.expect?.(Math.min(leadsTo, this.throttle(origin).limit));
-      const data = await answering;
+      const data = await dispatch(request, content, way, this.#dispatchers.timeouts);
       const answer = new HttpAnswer(request, data);
       // Nothing to come: the caller need not care, and what is held of the request is let go.
       if (method === 'HEAD' || answer.length === 0) await answer.discard();
@@ -160,8 +155,6 @@ export class HttpClient implements AsyncDisposable {
     } catch (thrown) {
       if (content) release(content);
       throw thrown;
-    } finally {
-      if (leadsTo > 0) channel.dispatcher.expect?.(0);
     }
   }
 }

@@ -75,7 +75,7 @@ async function tagNames(
   call: Call,
 ): Promise<readonly string[]> {
   if (reference === undefined) {
-    const names = await source.listTags(call, OBSERVE_CONCURRENCY);
+    const names = await source.listTags(call);
     if (names !== undefined) return names;
     throw new TransshipError('REPOSITORY_NOT_FOUND', `${source.name} does not exist`, {
       side: 'source',

@@ -46,7 +46,6 @@ export class Blobs {
       target: `${this.#path}/blobs/${blob.digest}`,
       ...(isPiece && {headers: {range: formatByteRange(offset, last)}}),
       lane: last - offset > LARGE_BODY ? 'read' : 'small',
-      answerSize: last - offset,
       path: this.#path,
       scopes: [pullScope(this.#path)],
       ...call,
@@ -59,7 +58,7 @@ export class Blobs {
     if (length !== undefined && length !== blob.size) {
       throw await this.#wrongSize(answer, blob, String(length));
     }
-    return {start: 0, end: blob.size, chunks: answer.chunks()};
+    return streamOf(answer, 0, blob.size);
   }
 
   /**
@@ -88,7 +87,7 @@ export class Blobs {
     }
     // Less than was asked for is allowed, more is not (RFC 9110, section 15.3.7).
     if (range?.start === offset && range.end <= end) {
-      return {start: offset, end: range.end, chunks: answer.chunks()};
+      return streamOf(answer, offset, range.end);
     }
     await answer.discard();
     throw new TransshipError(
@@ -118,6 +117,10 @@ export class Blobs {
   #nameOf({digest}: Descriptor): string {
     return `${this.#connection.host}/${this.#path}@${digest}`;
   }
+}
+
+function streamOf(answer: HttpAnswer, start: number, end: number): BlobStream {
+  return {start, end, chunks: answer.chunks(), readInto: (memory) => answer.readInto(memory)};
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}

@@ -12,13 +12,11 @@ const catalogSchema = z.lazy(() => z.object({repositories: z.array(z.string()).n
 /**
  * All tags of a repository, as the registry has them, also an empty name; undefined: there is no such repository.
  * Listed twice, as happens when tags come and go meanwhile, a tag is given once.
- * @param leadsTo how many requests are likely to follow at once
  */
 export async function listTags(
   connection: Connection,
   path: RepositoryPath,
   call: Call,
-  leadsTo?: number,
 ): Promise<readonly string[] | undefined> {
   const names = new Set<string>();
   for await (const answer of pages(connection, {
@@ -26,7 +24,6 @@ export async function listTags(
     target: `${path}/tags/list?n=${PAGE_SIZE}`,
     path,
     scopes: [pullScope(path)],
-    leadsTo,
     ...call,
   })) {
     if (answer.status === 404) {

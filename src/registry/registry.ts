@@ -101,8 +101,8 @@ export class RegistryRepository implements RepositoryWriter {
     this.mount = this.#uploads.mount;
   }
 
-  listTags(call: Call, leadsTo?: number): Promise<readonly string[] | undefined> {
-    return listTags(this.#connection, this.#path, call, leadsTo);
+  listTags(call: Call): Promise<readonly string[] | undefined> {
+    return listTags(this.#connection, this.#path, call);
   }
 
   head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {

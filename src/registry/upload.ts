@@ -144,7 +144,6 @@ export class RegistryUpload implements Upload {
     const answer = await this.#send('PUT', url, call, {
       headers: body ? BYTES : {},
       body: body ?? {kind: 'bytes', bytes: new Uint8Array()},
-      uploadSize: blob.size,
       moreHeadersMs: blob.size / CLOSE_RATE,
     });
     if (answer.status >= 200 && answer.status <= 204) return answer.discard();
@@ -168,7 +167,7 @@ export class RegistryUpload implements Upload {
     method: Method,
     target: URL,
     call: Call,
-    more: Pick<RegistryRequest, 'headers' | 'body' | 'uploadSize' | 'moreHeadersMs'> = {},
+    more: Pick<RegistryRequest, 'headers' | 'body' | 'moreHeadersMs'> = {},
   ): Promise<HttpAnswer> {
     return this.#connection.send({
       ...more,

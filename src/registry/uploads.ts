@@ -36,7 +36,7 @@ export class Uploads {
   }
 
   async begin(blob: Descriptor, call: Call): Promise<RegistryUpload> {
-    const answer = await this.#post('', [pushScope(this.#path)], call, blob.size);
+    const answer = await this.#post('', [pushScope(this.#path)], call);
     if (answer.status !== 202) throw await this.#refused(answer);
     return this.#opened(blob.digest, answer);
   }
@@ -99,14 +99,12 @@ export class Uploads {
     return granted !== undefined && missingActions(granted, pullScope(from)).length > 0;
   }
 
-  /** @param uploadSize bytes that will be sent to the upload; 0: none, if the blob is mounted */
-  #post(query: string, scopes: readonly Scope[], call: Call, uploadSize = 0): Promise<HttpAnswer> {
+  #post(query: string, scopes: readonly Scope[], call: Call): Promise<HttpAnswer> {
     return this.#connection.send({
       method: 'POST',
       target: `${this.#path}/blobs/uploads/${query}`,
       // Without a length some proxies answer 411.
       body: {kind: 'bytes', bytes: new Uint8Array()},
-      uploadSize,
       path: this.#path,
       scopes,
       ...call,

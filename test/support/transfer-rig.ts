@@ -37,7 +37,7 @@ export interface TransferRigOptions {
   readonly source?: readonly FaultRuleInput[];
   readonly destination?: readonly FaultRuleInput[];
   readonly sandbox?: SandboxOptions;
-  readonly timeouts?: Timeouts;
+  readonly timeouts?: Partial<Timeouts>;
   /** Bytes of an upload chunk and of a ranged read. Default: 64 KiB each. */
   readonly chunk?: number;
   readonly part?: number;

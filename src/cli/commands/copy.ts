@@ -1,5 +1,5 @@
 import type {Command} from 'commander';
-import type {OutcomeFormat} from '../../report/outcome.ts';
+import {type OutcomeFormat, renderRun} from '../../report/outcome.ts';
 import {readCopyWish} from '../copy-wish.ts';
 import type {Io} from '../io.ts';
 import {makePlan} from '../make-plan.ts';
@@ -14,12 +14,10 @@ import {
   wishFilters,
 } from '../options.ts';
 import {reportWarnings} from '../report-warnings.ts';
+import {RUN_EXIT, runPlan} from '../run-plan.ts';
 import {withSession} from '../session.ts';
-import {whileAsking} from '../while-asking.ts';
 
 type Flags = HostFlags & FilterFlags & RunFlags & {readonly format: OutcomeFormat};
-
-const loadRun = () => Promise.all([import('../run-plan.ts'), import('../../report/outcome.ts')]);
 
 /** `transship copy`: plan and apply in one go. */
 export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -50,10 +48,7 @@ Examples:
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
     const {text, exitCode} = await withSession(io, flags, async (session) => {
       const {registries, report, reading} = session;
-      const [{plan, observed}, [{runPlan, RUN_EXIT}, {renderRun}]] = await Promise.all([
-        makePlan(wish, registries, report, reading),
-        whileAsking(loadRun),
-      ]);
+      const {plan, observed} = await makePlan(wish, registries, report, reading);
       reportWarnings(plan, report);
       const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);
       return {text: renderRun(run, plan, flags.format), exitCode: RUN_EXIT[run.result]};

@@ -1,5 +1,6 @@
 import {createReadStream} from 'node:fs';
 import {text} from 'node:stream/consumers';
+import {LineCounter, parseDocument} from 'yaml';
 import {z} from '../../model/schema.ts';
 import {credentialsInvalid} from './credentials.ts';
 
@@ -71,7 +72,7 @@ export async function parseAuthFile(name: string, content: string): Promise<Auth
     // Docker takes a blank file for one without entries.
     json = content.trim() === '' ? {} : JSON.parse(content);
   } catch (error) {
-    throw credentialsInvalid(`${name}${await whereNotJson(content, error)} is not JSON`, hint);
+    throw credentialsInvalid(`${name}${whereNotJson(content, error)} is not JSON`, hint);
   }
   const parsed = fileSchema.safeParse(json);
   if (!parsed.success) {
@@ -89,11 +90,9 @@ export async function parseAuthFile(name: string, content: string): Promise<Auth
 }
 
 /** `:line:column` of the first mistake. V8 tells it for some mistakes; of the others most are none in YAML either. */
-async function whereNotJson(content: string, error: unknown): Promise<string> {
+function whereNotJson(content: string, error: unknown): string {
   const told = /\(line (\d+) column (\d+)\)$/.exec(error instanceof Error ? error.message : '');
   if (told) return `:${told[1]}:${told[2]}`;
-  // Loaded only here: it takes a tenth of the time that the program takes to start.
-  const {LineCounter, parseDocument} = await import('yaml');
   const options = {schema: 'json', lineCounter: new LineCounter(), logLevel: 'silent'} as const;
   const mistake = parseDocument(content, options).errors[0]?.linePos?.[0];
   return mistake ? `:${mistake.line}:${mistake.col}` : '';
