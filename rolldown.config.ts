@@ -9,9 +9,8 @@ import {defineConfig, type Plugin} from 'rolldown';
 export default defineConfig({
   input: {'cli/main': 'src/cli/main.ts'},
   platform: 'node',
-  // Node's own build of undici says the same, to be without the second parser.
-  transform: {target: 'node22.19', define: {esbuildDetection: 'true'}},
-  plugins: [partsOfUndici(), thirdPartyNotices('THIRD-PARTY-NOTICES.txt')],
+  transform: {target: 'node22.19'},
+  plugins: [thirdPartyNotices('THIRD-PARTY-NOTICES.txt')],
   output: {
     dir: 'dist',
     cleanDir: true,
@@ -23,48 +22,6 @@ export default defineConfig({
     chunkFileNames: 'chunks/[name]-[hash].cjs',
   },
 });
-
-/** Parts of undici that no request of ours comes to: HTTP/2 is turned off, and no body is a form or a web stream. */
-const UNUSED = /undici\/lib\/(?:dispatcher\/client-h2\.js|web\/)/;
-
-/**
- * Undici's index.js, which is left out, gives its dispatchers the methods of its API. `ProxyAgent` asks for a tunnel with
- * one of them.
- */
-const WITH_CONNECT = `
-import Dispatcher from 'undici/lib/dispatcher/dispatcher.js';
-import connect from 'undici/lib/api/api-connect.js';
-Dispatcher.prototype.connect = connect;
-`;
-
-/**
- * What http/ uses of undici, which is little where there is no proxy: CommonJS cannot be shaken by a bundler, and would be
- * loaded as a whole.
- */
-function partsOfUndici(): Plugin {
-  const common = {errors: 'core/errors.js'};
-  const proxy = {ProxyAgent: 'dispatcher/proxy-agent.js'};
-  const modules: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-    'undici-parts': common,
-    'undici-proxy-agent': proxy,
-  };
-  return {
-    name: 'parts-of-undici',
-    resolveId: (source, importer) => {
-      if (source !== 'undici') return null;
-      return importer?.endsWith('/proxy-agent.ts') ? 'undici-proxy-agent' : 'undici-parts';
-    },
-    load: (module) => {
-      if (UNUSED.test(module)) return 'module.exports = {};';
-      const exported = Object.entries(modules[module] ?? {});
-      if (exported.length === 0) return null;
-      const exports = exported.map(
-        ([name, file]) => `export {default as ${name}} from 'undici/lib/${file}';`,
-      );
-      return [module === 'undici-proxy-agent' ? WITH_CONNECT : '', ...exports].join('\n');
-    },
-  };
-}
 
 /** The licences of the libraries in the bundle ask to be passed on with them. */
 function thirdPartyNotices(fileName: string): Plugin {

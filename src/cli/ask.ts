@@ -1,11 +1,11 @@
+import {createInterface} from 'node:readline/promises';
+
 /** Asks a yes or no at a terminal; everything but a yes is a no, so is the end of the input. */
 export function askAtTerminal(
   input: NodeJS.ReadableStream,
   output: NodeJS.WritableStream,
 ): (question: string) => Promise<boolean> {
   return async (question) => {
-    // Few runs ask.
-    const {createInterface} = await import('node:readline/promises');
     const lines = createInterface({input, output});
     const ended = new AbortController();
     lines.once('close', () => ended.abort());

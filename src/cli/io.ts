@@ -1,7 +1,5 @@
-import type {EarlySockets} from '../http/early-sockets.ts';
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Redactor} from '../http/secrets.ts';
-import type {Engine} from './engine.ts';
 
 /** Where text goes. */
 export interface TextSink {
@@ -23,10 +21,6 @@ export interface Io {
   readonly now: () => Date;
   /** Blanks secrets out of everything that is written. */
   readonly redactor: Redactor;
-  /** Undefined: the process is not ours to tune. */
-  readonly engine?: Engine;
-  /** Connections that were begun before the program was loaded. */
-  readonly early?: EarlySockets;
   /** When requests are sent again. Default: the HTTP client's. */
   readonly retry?: RetryPolicy;
   /** The first signal: finish what is under way. */

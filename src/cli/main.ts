@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 import {enableCompileCache} from 'node:module';
-import {headStart} from './head-start.ts';
 import {cacheFolder, homeFolder, privateFolder} from './user-folders.ts';
 
 // Half of what a short run takes is its loading, and a quarter of that is V8's compiling: what it compiled is kept for
@@ -14,6 +13,5 @@ try {
   // Where it cannot be made, nothing is kept.
 }
 enableCompileCache(cache);
-const early = headStart(process.argv.slice(2), process.env);
 // Not awaited: the build makes CommonJS of it, which cannot. What it rejects with ends the process.
-void import('./start.ts').then(({start}) => start(early));
+void import('./start.ts').then(({start}) => start());

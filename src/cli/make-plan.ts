@@ -9,7 +9,7 @@ import {observeRoute} from '../observe/observe-route.ts';
 import type {Tag} from '../model/reference.ts';
 import {attachmentSubject} from '../plan/attachment.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
-import {whileAsking} from './while-asking.ts';
+import {makeCopyPlan} from '../plan/copy-plan.ts';
 import type {CopyEnd, CopyWish} from './copy-wish.ts';
 
 /** A plan, with the manifests that were read for it, so that applying it at once need not read them again. */
@@ -17,8 +17,6 @@ export interface MadePlan {
   readonly plan: CopyPlan;
   readonly observed: ReadonlyMap<Digest, Manifest>;
 }
-
-const loadPlanner = () => import('../plan/copy-plan.ts');
 
 /** Observes both sides, then decides. Nothing is written anywhere. */
 export async function makePlan(
@@ -31,14 +29,14 @@ export async function makePlan(
   const {tag, digest} = source;
   const single = tag !== undefined || digest !== undefined || toTag !== undefined;
   // The filters are checked before anything is asked.
-  const select = await tagSelector(filters, namingOf(source, destination));
+  const select = tagSelector(filters, namingOf(source, destination));
   filters.platforms?.forEach(parsePlatform);
   const looksInside =
     filters.newest !== undefined ||
     filters.newerThan !== undefined ||
     (filters.platforms?.length ?? 0) > 0;
   const what = source.repository;
-  const observing = observeRoute(
+  const route = await observeRoute(
     {
       source: repositories.source(what),
       destination: repositories.destination(destination.repository),
@@ -53,7 +51,6 @@ export async function makePlan(
     },
     call,
   );
-  const [route, {makeCopyPlan}] = await Promise.all([observing, whileAsking(loadPlanner)]);
   const plan = makeCopyPlan({wish, routes: [{...route, single}]});
   return {plan, observed: route.source.manifests};
 }

@@ -18,9 +18,6 @@ export async function runProgram(
   let exitCode = 0;
   const style = errorStyle(args);
   const commands = await loadCommands(args);
-  // Not before: V8 takes what it compiled in an earlier run only where its flags are as they were then.
-  io.engine?.compileLess();
-  io.engine?.keepSmall();
   const program = buildProgram(commands, version, io, (code) => {
     exitCode = code;
   });

@@ -52,7 +52,6 @@ export class Registries implements Repositories, AsyncDisposable {
       ...(io.retry ? {retry: io.retry} : {}),
       retrying: (what, attempt, delayMs, error) =>
         options.report({type: 'retrying', what, attempt, delayMs, error: errorData(error)}),
-      ...(io.early ? {early: io.early} : {}),
       settings: {
         connectOptions: tlsFromFiles({
           certsDirs: certsDirs(io.home),

@@ -1,6 +1,5 @@
 import type {Report} from '../model/event.ts';
 import type {Call} from '../model/port.ts';
-import {givingWay, sizedBy} from './engine.ts';
 import type {Io} from './io.ts';
 import type {HostFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
@@ -26,9 +25,8 @@ export async function withSession<T>(
   work: (session: Session) => Promise<T>,
   trust?: PlanTrust,
 ): Promise<T> {
-  using reporter = await openReporter(flags.progress, io);
-  const {engine} = io;
-  const report = engine ? givingWay(engine, sizedBy(engine, reporter.report)) : reporter.report;
+  using reporter = openReporter(flags.progress, io);
+  const {report} = reporter;
   await using registries = new Registries({
     io,
     flags,

@@ -1,9 +1,7 @@
 import {readFileSync} from 'node:fs';
-import type {EarlySockets} from '../http/early-sockets.ts';
 import {Redactor} from '../http/secrets.ts';
 import type {Io} from './io.ts';
 import {askAtTerminal} from './ask.ts';
-import {ENGINE} from './engine.ts';
 import {printError} from './print-error.ts';
 import {errorStyle, runProgram} from './program.ts';
 import {redactedSink, redactedStream} from './redacted.ts';
@@ -13,12 +11,8 @@ import {homeFolder} from './user-folders.ts';
 /** What Node ends with where a module waits for ever; where a function does, it would end as if all were done. */
 const UNSETTLED = 13;
 
-/**
- * Runs the command line of this process, and leaves its exit code with it.
- * @param begun closed here, but for what the run has taken
- */
-export async function start(begun: EarlySockets): Promise<void> {
-  using early = begun;
+/** Runs the command line of this process, and leaves its exit code with it. */
+export async function start(): Promise<void> {
   const redactor = new Redactor();
   const {stdout, stderr} = process;
 
@@ -41,8 +35,6 @@ export async function start(begun: EarlySockets): Promise<void> {
     uid: process.getuid?.(),
     now: () => new Date(),
     redactor,
-    engine: ENGINE,
-    early,
     stopping: signals.stopping,
     aborted: signals.aborted,
   };

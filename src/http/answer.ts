@@ -1,6 +1,7 @@
+import type {AnswerBody} from './answer-body.ts';
 import {contentEncodings, decodeBody} from './content-encoding.ts';
 import type {HttpRequest} from './message.ts';
-import {networkError} from './network-error.ts';
+import {brokenRule, networkError} from './network-error.ts';
 import {parseRateLimitReset, parseRetryAfter} from './retry-after.ts';
 
 /** What was read of a body. */
@@ -14,13 +15,20 @@ export interface ReadBody {
 export interface AnswerData {
   readonly statusCode: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** Returning it early closes the connection. */
-  readonly body: Required<Pick<AsyncIterator<Uint8Array, undefined>, 'next' | 'return'>>;
+  readonly body: AnswerBody;
+  /** How long `read` may take, in ms. */
+  readonly readMs: number;
 }
 
+/** Memory that `chunks` reads into, in bytes: the fewer pieces, the less work. */
+const CHUNK = 1024 * 1024;
+
+/** Memory that `read` begins with where the length is not known, in bytes. */
+const FIRST_READ = 8 * 1024;
+
 /**
- * An answer whose headers are there and whose body is still on the wire. Its holder reads the body in one of three
- * ways, `chunks`, `read` or `discard`; until then a connection is taken.
+ * An answer whose headers are there and whose body is still on the wire. Its holder reads the body in one of four
+ * ways, `readInto`, `chunks`, `read` or `discard`; until then a connection is taken.
  */
 export class HttpAnswer {
   readonly status: number;
@@ -34,7 +42,8 @@ export class HttpAnswer {
   /** Set by the client: the request was sent again as often as is of use. */
   exhausted = false;
   readonly #headers: AnswerData['headers'];
-  readonly #body: AnswerData['body'];
+  readonly #body: AnswerBody;
+  readonly #readMs: number;
   /** The body as it came, and as it was meant. */
   #raw: Promise<ReadBody> | undefined;
   #read: Promise<ReadBody> | undefined;
@@ -44,6 +53,7 @@ export class HttpAnswer {
     this.request = request;
     this.#headers = data.headers;
     this.#body = data.body;
+    this.#readMs = data.readMs;
     this.retryAfterMs =
       parseRetryAfter(this.header('retry-after'), Date.now()) ??
       (this.status === 429
@@ -64,14 +74,44 @@ export class HttpAnswer {
   }
 
   /**
-   * The body, once. Each piece is borrowed: it may be overwritten when the next one is asked for. Ending the iteration
-   * early closes the connection.
+   * Waits for the next bytes of the body, and has them put into the caller's memory, which is not to be touched until
+   * then.
+   * @param memory at least one byte
+   * @returns how many there are; 0: the body is over
+   * @throws TransshipError
+   */
+  async readInto(memory: Uint8Array): Promise<number> {
+    try {
+      return await this.#body.readInto(memory);
+    } catch (thrown) {
+      throw networkError(thrown, this.request);
+    }
+  }
+
+  /** Ends the reading. The connection is closed, unless all of the body has come. */
+  cancel(): void {
+    this.#body.cancel();
+  }
+
+  /**
+   * The body, once. Each piece is borrowed: it is overwritten when the next one is asked for. Ending the iteration early
+   * closes the connection.
    */
   chunks(): AsyncIterable<Uint8Array> {
+    let memory: Buffer | undefined;
     return {
       [Symbol.asyncIterator]: () => ({
-        next: () => this.#next(),
-        return: () => this.#body.return(),
+        next: async () => {
+          memory ??= Buffer.allocUnsafe(Math.min(Math.max(this.length ?? CHUNK, 1), CHUNK));
+          const count = await this.readInto(memory);
+          return count > 0
+            ? {done: false, value: memory.subarray(0, count)}
+            : {done: true, value: undefined};
+        },
+        return: () => {
+          this.cancel();
+          return Promise.resolve({done: true, value: undefined});
+        },
       }),
     };
   }
@@ -112,29 +152,38 @@ export class HttpAnswer {
     return bytes ? {bytes, complete: true} : {bytes: new Uint8Array(), complete: false};
   }
 
-  async #next(): Promise<IteratorResult<Uint8Array, undefined>> {
+  async #readOnce(limit: number): Promise<ReadBody> {
+    const timer = setTimeout(() => this.#body.fail(brokenRule('BODY_TOO_SLOW')), this.#readMs);
     try {
-      return await this.#body.next();
-    } catch (thrown) {
-      throw networkError(thrown, this.request);
+      return await this.#readAll(limit);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
-  async #readOnce(limit: number): Promise<ReadBody> {
-    const pieces: Uint8Array[] = [];
+  async #readAll(limit: number): Promise<ReadBody> {
+    // One byte more than expected, to see that there is none.
+    let memory = Buffer.allocUnsafe(Math.min(limit, this.length ?? FIRST_READ) + 1);
     let length = 0;
     for (;;) {
-      const {value: piece} = await this.#next();
-      if (piece === undefined) break;
-      pieces.push(Buffer.from(piece));
-      length += piece.byteLength;
-      if (length <= limit) continue;
-      // Closes the connection.
-      await this.#body.return();
-      return {bytes: Buffer.concat(pieces, limit), complete: false};
+      const count = await this.readInto(memory.subarray(length));
+      if (count === 0) break;
+      length += count;
+      if (length > limit) {
+        this.cancel();
+        return {bytes: memory.subarray(0, limit), complete: false};
+      }
+      if (length < memory.byteLength) continue;
+      const grown = Buffer.allocUnsafe(Math.min(limit + 1, 2 * length));
+      grown.set(memory);
+      memory = grown;
     }
-    const [first] = pieces;
-    return {bytes: first && pieces.length === 1 ? first : Buffer.concat(pieces), complete: true};
+    // The rest of the memory would be kept as long as the bytes are.
+    const isTight = 2 * length > memory.byteLength;
+    return {
+      bytes: isTight ? memory.subarray(0, length) : Buffer.from(memory.subarray(0, length)),
+      complete: true,
+    };
   }
 }
 

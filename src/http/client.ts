@@ -1,7 +1,6 @@
 import {HttpAnswer} from './answer.ts';
 import {DEFAULT_TIMEOUTS, Dispatchers, type Timeouts} from './dispatchers.ts';
 import {type Content, dispatch} from './dispatch.ts';
-import type {EarlySockets} from './early-sockets.ts';
 import {describeRequest, type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
@@ -23,12 +22,11 @@ import type {Call} from '../model/port.ts';
 export interface HttpClientOptions {
   /** TLS and proxies. Default: Node's, and none. */
   readonly settings?: OriginSettings;
-  readonly timeouts?: Timeouts;
+  /** Default: `DEFAULT_TIMEOUTS`. */
+  readonly timeouts?: Partial<Timeouts>;
   readonly retry?: RetryPolicy;
   /** Told before a request is sent again; the host is the one that it was first sent to. */
   readonly retrying?: (host: string, ...retry: Parameters<OnRetry>) => void;
-  /** For the first requests to their hosts. The caller's to dispose of. */
-  readonly early?: EarlySockets;
 }
 
 /**
@@ -45,9 +43,9 @@ export class HttpClient implements AsyncDisposable {
   /** Aborted when the client is closed. */
   readonly #closing = new AbortController();
 
-  constructor({settings, timeouts, retry, retrying, early}: HttpClientOptions = {}) {
+  constructor({settings, timeouts, retry, retrying}: HttpClientOptions = {}) {
     this.#settings = settings ?? DEFAULT_ORIGIN_SETTINGS;
-    this.#dispatchers = new Dispatchers(this.#settings, timeouts ?? DEFAULT_TIMEOUTS, early);
+    this.#dispatchers = new Dispatchers(this.#settings, {...DEFAULT_TIMEOUTS, ...timeouts});
     this.#retry = retry ?? DEFAULT_RETRY;
     this.#retrying = retrying;
   }
@@ -184,13 +182,11 @@ export class HttpClient implements AsyncDisposable {
   }
 
   async #dispatch(request: HttpRequest, origin: string, throttle: Throttle): Promise<HttpAnswer> {
-    const {method, body, signal, readLimit, leadsTo = 0} = request;
-    const channel = await this.#dispatchers.of(origin);
+    const {method, body, signal, readLimit} = request;
+    const way = await this.#dispatchers.of(origin);
     const content = body && (await openBody(body, signal));
     try {
-      const answering = dispatch({request, origin, content}, channel, this.#dispatchers.timeouts);
-      if (leadsTo > 0) channel.dispatcher.expect?.(Math.min(leadsTo, throttle.limit));
-      const data = await answering;
+      const data = await dispatch(request, content, way, this.#dispatchers.timeouts);
       const answer = new HttpAnswer(request, data);
       this.#learn(answer, throttle);
       // Nothing to come: the caller need not care, and what is held of the request is let go.
@@ -200,8 +196,6 @@ export class HttpClient implements AsyncDisposable {
     } catch (thrown) {
       if (content) release(content);
       throw thrown;
-    } finally {
-      if (leadsTo > 0) channel.dispatcher.expect?.(0);
     }
   }
 }

@@ -1,62 +1,124 @@
+import type {Readable} from 'node:stream';
+import {setImmediate} from 'node:timers/promises';
+import type {Dispatcher} from 'undici';
 import type {AnswerData} from './answer.ts';
-import type {BulkRequest} from './bulk-exchange.ts';
-import type {Channel, Timeouts} from './dispatchers.ts';
-import {type HttpBody, type HttpRequest, LARGE_BODY} from './message.ts';
-import {answerTo} from './answer-handler.ts';
+import {AnswerBody} from './answer-body.ts';
+import type {Timeouts, Way} from './dispatchers.ts';
+import {type HttpBody, type HttpRequest} from './message.ts';
+import {brokenRule} from './network-error.ts';
 
 /** A request's body, opened. */
 export type Content = Uint8Array | AsyncIterable<Uint8Array>;
 
-interface Outgoing {
-  readonly request: HttpRequest;
-  /** Of its URL, which takes time to make it. */
-  readonly origin: string;
-  readonly content: Content | undefined;
-}
+/** Answers before the final one (1xx) that are passed over. */
+const INTERIM_LIMIT = 20;
+
+/** What is written at once, in bytes: so much must move in the time after which an upload counts as stalled. */
+const PIECE = 256 * 1024;
 
 /**
- * Sends a request once, over the connections that fit its bodies.
- * @throws the errors of Node and undici, as `networkError` understands them; what the body throws
+ * Sends a request once.
+ * @throws the errors of Node and undici, as `networkError` understands them; what the body throws; the signal's reason
  */
 export async function dispatch(
-  {request, origin, content}: Outgoing,
-  {dispatcher, bulk}: Channel,
+  request: HttpRequest,
+  content: Content | undefined,
+  {dispatcher, isProxied}: Way,
   timeouts: Timeouts,
 ): Promise<AnswerData> {
-  const {method, url, body, signal, headersTimeoutMs = timeouts.headersMs} = request;
-  const headersMs = headersTimeoutMs + (request.moreHeadersMs ?? 0);
+  const {method, url, signal, headersTimeoutMs = timeouts.headersMs, moreHeadersMs = 0} = request;
   const {target = `${url.pathname}${url.search}`} = request;
-  const headers = headersOf(request);
-  if (bulk && isBulk(request)) {
-    return bulk.request({
-      method,
-      target,
-      headers: {host: url.host, ...headers},
-      ...(body && content && {body: {length: lengthOf(body), chunks: chunksOf(content)}}),
-      signal,
-      headersMs,
-      idleMs: timeouts.bodyIdleMs,
-    });
-  }
-  return await answerTo(
-    dispatcher,
-    {
-      origin,
-      path: target,
-      method,
-      headers,
-      body: content ?? null,
-      // Undici would close the connection after each HEAD, lest a body follows that should not be there.
-      reset: false,
-      headersTimeout: headersMs,
-    },
-    signal,
-  );
+  // Undici looks for one turn whether the server closes a connection after its answer. A request that is sent before
+  // that is over would open another connection.
+  await setImmediate();
+  signal.throwIfAborted();
+  return await new Promise((resolve, reject) => {
+    dispatcher.dispatch(
+      {
+        origin: url.origin,
+        path: target,
+        method,
+        headers: headersOf(request),
+        // Undici takes any async iterable; its types name streams only.
+        body: (content && bodyOf(content, isProxied)) as Readable | Uint8Array | null,
+        // Undici would close the connection after each HEAD, lest a body follows that should not be there.
+        reset: false,
+        headersTimeout: headersTimeoutMs + moreHeadersMs,
+        bodyTimeout: timeouts.bodyIdleMs,
+      },
+      new AnswerHandler(signal, timeouts.readMs, resolve, reject),
+    );
+  });
 }
 
-/** Whether a large body goes one way or the other, or does so before or after this. */
-function isBulk({body, answerSize = 0, uploadSize = 0}: HttpRequest): boolean {
-  return Math.max(answerSize, uploadSize, body ? lengthOf(body) : 0) > LARGE_BODY;
+/** Makes an answer of what undici tells. */
+class AnswerHandler implements Dispatcher.DispatchHandler {
+  readonly #signal: AbortSignal;
+  readonly #readMs: number;
+  readonly #answered: (data: AnswerData) => void;
+  readonly #failed: (reason: Error) => void;
+  readonly #abort = (): void => this.#end(this.#signal.reason as Error);
+  #controller: Dispatcher.DispatchController | undefined;
+  #body: AnswerBody | undefined;
+  #interim = 0;
+
+  constructor(
+    signal: AbortSignal,
+    readMs: number,
+    answered: (data: AnswerData) => void,
+    failed: (reason: Error) => void,
+  ) {
+    this.#signal = signal;
+    this.#readMs = readMs;
+    this.#answered = answered;
+    this.#failed = failed;
+    signal.addEventListener('abort', this.#abort, {once: true});
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    // It may have waited for a connection.
+    if (this.#signal.aborted) controller.abort(this.#signal.reason as Error);
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    statusCode: number,
+    headers: AnswerData['headers'],
+  ): void {
+    if (statusCode < 200) {
+      this.#interim += 1;
+      if (this.#interim > INTERIM_LIMIT) controller.abort(brokenRule('ENDLESS_INTERIM_ANSWERS'));
+      return;
+    }
+    this.#body = new AnswerBody(controller, lengthIn(headers));
+    this.#answered({statusCode, headers, body: this.#body, readMs: this.#readMs});
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, piece: Buffer): void {
+    this.#body?.push(piece);
+  }
+
+  onResponseEnd(): void {
+    this.#forget();
+    this.#body?.end();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#forget();
+    this.#failed(error);
+    this.#body?.end(error);
+  }
+
+  #end(reason: Error): void {
+    this.#failed(reason);
+    this.#body?.end(reason);
+    this.#controller?.abort(reason);
+  }
+
+  #forget(): void {
+    this.#signal.removeEventListener('abort', this.#abort);
+  }
 }
 
 const WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
@@ -79,7 +141,24 @@ function lengthOf(body: HttpBody): number {
   return body.kind === 'bytes' ? body.bytes.byteLength : body.length;
 }
 
-function chunksOf(content: Content): Exclude<BulkRequest['body'], undefined>['chunks'] {
-  if (!(content instanceof Uint8Array)) return content;
-  return content.byteLength > 0 ? [content] : [];
+function lengthIn(headers: AnswerData['headers']): number | undefined {
+  const value = headers['content-length'];
+  return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
+}
+
+function bodyOf(content: Content, isProxied: boolean): Content {
+  return content instanceof Uint8Array ? content : pieces(content, isProxied);
+}
+
+/** @param areKept whether undici may ask for a piece while the one before is not with the system: they are borrowed */
+async function* pieces(
+  chunks: AsyncIterable<Uint8Array>,
+  areKept: boolean,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) {
+    for (let at = 0; at < chunk.byteLength; at += PIECE) {
+      const piece = chunk.subarray(at, at + PIECE);
+      yield areKept ? Buffer.from(piece) : piece;
+    }
+  }
 }

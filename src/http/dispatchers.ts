@@ -1,12 +1,7 @@
-import {errors} from 'undici';
-import {BulkConnections} from './bulk-connections.ts';
-import {type Dial, dialTcp, targetOf} from './dial.ts';
-import type {SecureOptions} from './dial-tls.ts';
-import type {EarlySockets} from './early-sockets.ts';
+import {type Dispatcher, errors, Pool, ProxyAgent} from 'undici';
+import {connector} from './connector.ts';
 import type {OriginSettings} from './origin.ts';
-import {KEEP_ALIVE_MS} from './origin-connection.ts';
-import {OriginDispatcher} from './origin-dispatcher.ts';
-import type {SmallDispatcher} from './small-dispatcher.ts';
+import {secureOptions} from './tls.ts';
 
 export interface Timeouts {
   /** To connect, in ms. */
@@ -15,100 +10,94 @@ export interface Timeouts {
   readonly headersMs: number;
   /** Between two pieces of an answer's body, in ms. */
   readonly bodyIdleMs: number;
+  /** For the whole of a body that is read into memory, in ms. */
+  readonly readMs: number;
 }
 
 export const DEFAULT_TIMEOUTS: Timeouts = {
   connectMs: 20_000,
   headersMs: 60_000,
   bodyIdleMs: 60_000,
+  readMs: 180_000,
 };
 
-/** Connections to one origin at most: as many as the throttle lets small requests be under way. */
-const CONNECTIONS = 64;
-/** The ways to one origin. */
-export interface Channel {
-  /** For requests of any kind. */
-  readonly dispatcher: SmallDispatcher;
-  /** For large bodies and the requests around them; undefined: the way leads through a proxy. */
-  readonly bulk: BulkConnections | undefined;
+/** How requests reach an origin. */
+export interface Way {
+  readonly dispatcher: Dispatcher;
+  /** Through a proxy. Its connections are undici's own: they keep what is written until it is sent. */
+  readonly isProxied: boolean;
 }
 
 /**
- * One channel for each origin, made when it is first needed. HTTP/1.1 only: bulk transfer over one HTTP/2 connection is
- * several times slower than over several connections.
+ * HTTP/1.1 only: bulk transfer over one HTTP/2 connection is several times slower than over several connections. As many
+ * connections as there are requests: how many those are is for the throttle of the origin.
  */
+const POOL = {
+  connections: null,
+  pipelining: 1,
+  allowH2: false,
+  /** Where the server names no time after which it closes an idle connection, in ms; else so much before that. */
+  keepAliveTimeout: 20_000,
+  keepAliveMaxTimeout: 20_000,
+  keepAliveTimeoutThreshold: 1000,
+  /** Of an answer's headers, and of its trailers, in bytes. */
+  maxHeaderSize: 64 * 1024,
+} as const satisfies Pool.Options;
+
+/** A pool of undici's for each origin, or its proxy agent, made when it is first needed. */
 export class Dispatchers {
   readonly timeouts: Timeouts;
   readonly #settings: OriginSettings;
-  readonly #early: EarlySockets | undefined;
-  readonly #byOrigin = new Map<string, Promise<Channel>>();
-  #isDestroyed = false;
+  readonly #byOrigin = new Map<string, Promise<Way>>();
+  /** Aborted when they are destroyed: ends connections that are still being made. */
+  readonly #closing = new AbortController();
 
-  /** @param early for the first small requests to their hosts */
-  constructor(settings: OriginSettings, timeouts: Timeouts, early?: EarlySockets) {
+  constructor(settings: OriginSettings, timeouts: Timeouts) {
     this.#settings = settings;
     this.timeouts = timeouts;
-    this.#early = early;
   }
 
   /** @throws TransshipError TLS_FILE_INVALID, at each call for that origin; undici's ClientDestroyedError */
-  async of(origin: string): Promise<Channel> {
-    if (this.#isDestroyed) throw new errors.ClientDestroyedError();
-    let channel = this.#byOrigin.get(origin);
-    if (!channel) {
-      channel = this.#make(origin);
-      this.#byOrigin.set(origin, channel);
+  async of(origin: string): Promise<Way> {
+    if (this.#closing.signal.aborted) throw new errors.ClientDestroyedError();
+    let way = this.#byOrigin.get(origin);
+    if (!way) {
+      way = this.#make(origin);
+      this.#byOrigin.set(origin, way);
     }
-    return await channel;
+    return await way;
   }
 
   /** Breaks what is still under way, and lets nothing begin. */
   async destroy(): Promise<void> {
-    this.#isDestroyed = true;
+    this.#closing.abort();
     const made = await Promise.allSettled(this.#byOrigin.values());
-    const working = made.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    for (const {bulk} of working) bulk?.destroy();
-    await Promise.all(working.map(({dispatcher}) => dispatcher.destroy()));
+    const ways = made.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    await Promise.all(ways.map(({dispatcher}) => dispatcher.destroy()));
   }
 
-  async #make(origin: string): Promise<Channel> {
-    const {connectMs, headersMs, bodyIdleMs} = this.timeouts;
-    const {secure, dial} = await this.#waysTo(origin);
+  async #make(origin: string): Promise<Way> {
+    const {connectMs} = this.timeouts;
+    const {signal} = this.#closing;
+    const tls = origin.startsWith('https:')
+      ? secureOptions(await this.#settings.connectOptions(origin))
+      : {};
     const proxy = this.#settings.proxyFor(origin);
-    if (proxy !== undefined) {
-      const {proxyDispatcher} = await import('./proxy-agent.ts');
-      // The connection to the proxy is made by `proxyTls`, whatever the proxy's scheme; `requestTls` goes through it.
-      const dispatcher = proxyDispatcher({
-        uri: proxy,
-        // Large bodies take this way as well, and each may wait for a request that stands behind it.
-        connections: null,
-        pipelining: 1,
-        keepAliveTimeout: KEEP_ALIVE_MS,
-        allowH2: false,
-        headersTimeout: headersMs,
-        bodyTimeout: bodyIdleMs,
-        requestTls: {...secure, timeout: connectMs},
-        proxyTls: {timeout: connectMs, allowH2: false},
-      });
-      return {dispatcher, bulk: undefined};
+    if (proxy === undefined) {
+      const connect = connector({tls, connectMs, signal});
+      return {dispatcher: new Pool(origin, {...POOL, connect}), isProxied: false};
     }
-    return {
-      dispatcher: new OriginDispatcher({
-        origin,
-        dial,
-        begun: () => this.#early?.take(targetOf(origin)),
-        connections: CONNECTIONS,
-        connectMs,
-        bodyIdleMs,
-      }),
-      bulk: new BulkConnections(dial, connectMs),
-    };
-  }
-
-  async #waysTo(origin: string): Promise<{readonly secure?: SecureOptions; readonly dial: Dial}> {
-    if (!origin.startsWith('https:')) return {dial: dialTcp(origin)};
-    const {dialTls, secureOptions} = await import('./dial-tls.ts');
-    const secure = secureOptions(await this.#settings.connectOptions(origin));
-    return {secure, dial: dialTls(origin, secure)};
+    // Its types name options of TLS alone; it passes all of them on.
+    const ending: object = {signal};
+    const dispatcher = new ProxyAgent({
+      ...POOL,
+      uri: proxy,
+      // Without a tunnel it passes on none of these options itself.
+      factory: (to, options) => new Pool(to, Object.assign({...POOL}, options)),
+      // The connection to the proxy is made by `proxyTls`, whatever the proxy's scheme; `requestTls` goes through it.
+      requestTls: {...tls, timeout: connectMs},
+      proxyTls: {timeout: connectMs, allowH2: false, ...ending},
+    });
+    return {dispatcher, isProxied: true};
   }
 }

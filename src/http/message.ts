@@ -25,7 +25,7 @@ export type HttpBody =
       open(signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
     };
 
-/** Bodies of more bytes are large: they go over connections of their own; those of blobs also wait in lanes of their own. */
+/** Bodies of more bytes are large: requests with them wait in lanes of their own. */
 export const LARGE_BODY = 256 * 1024;
 
 export interface HttpRequest {
@@ -53,18 +53,6 @@ export interface HttpRequest {
    * same limit is to be given to `read`.
    */
   readonly readLimit?: number;
-  /** About how many bytes of an answer's body are expected. Large ones are read over connections of their own. */
-  readonly answerSize?: number;
-  /**
-   * Bytes of the upload that this request opens or closes. If they are large it goes over the same connections as they
-   * do, so that they find one open.
-   */
-  readonly uploadSize?: number;
-  /**
-   * About how many requests are likely to follow the answer at once: connections for them are opened while it is under
-   * way. Default: none.
-   */
-  readonly leadsTo?: number | undefined;
   /** How long the server may take to answer once the body is sent, in ms. Default: the client's. */
   readonly headersTimeoutMs?: number;
   /** How much longer than that, in ms: for work that takes its time. */

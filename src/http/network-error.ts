@@ -16,9 +16,18 @@ const NO_CONNECTION =
 const BROKEN =
   'the connection broke on the way; a proxy or load balancer in between may have limits';
 
+const DEFECT = 'this is a defect of the registry or of a proxy before it; ask its administrator';
+
 /** Under TLS 1.3 a server can refuse a client without a certificate only once the client takes the line for made. */
 const HUNG_UP =
   'the server hung up before it said anything; where it wants a client certificate, put that and its key into certs.d';
+
+const NOT_HTTP: Explanation = {
+  code: 'RESPONSE_INVALID',
+  what: 'the answer is not HTTP',
+  hint: 'check host and port; for a registry with TLS leave --plain-http out',
+  retry: false,
+};
 
 const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   ENOTFOUND: {code: 'HOST_NOT_FOUND', what: 'no such host', hint: NO_HOST, retry: false},
@@ -55,6 +64,26 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     'the answer stalled',
     'the registry or the network in between hangs',
   ),
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: connection('the answer broke off', BROKEN),
+  UND_ERR_HEADERS_OVERFLOW: {
+    code: 'RESPONSE_INVALID',
+    what: 'the response headers or trailers are too large',
+    hint: DEFECT,
+    retry: false,
+  },
+  ENDLESS_INTERIM_ANSWERS: {
+    code: 'RESPONSE_INVALID',
+    what: 'the server sends interim responses (1xx) without end',
+    hint: DEFECT,
+    retry: false,
+  },
+  BODY_TOO_SLOW: {
+    ...timeout(
+      'the response body was not complete in time',
+      'the registry or the network in between is overloaded',
+    ),
+    retry: false,
+  },
   UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: {
     code: 'BLOB_SIZE_MISMATCH',
     what: 'the body to be sent is longer or shorter than announced',
@@ -62,6 +91,11 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     retry: false,
   },
 };
+
+/** An error for what undici allows a server and we do not. */
+export function brokenRule(code: 'ENDLESS_INTERIM_ANSWERS' | 'BODY_TOO_SLOW'): Error {
+  return Object.assign(new Error(code), {code});
+}
 
 /**
  * Puts what undici or Node threw into a TransshipError. Errors that are one already stay as they are (a request body
@@ -77,7 +111,9 @@ export function networkError(
   const {code, what, hint, retry} =
     request.url.protocol === 'https:' && saidNothing(thrown)
       ? connection('the connection was closed', HUNG_UP)
-      : explain(system);
+      : thrown instanceof errors.HTTPParserError
+        ? NOT_HTTP
+        : explain(system);
   const detail = system === undefined ? messageOf(thrown) : system;
   return new TransshipError(code, `${describeRequest(request)}: ${what} (${detail})`, {
     side: request.side,
@@ -95,14 +131,6 @@ function explain(code: string | undefined): Explanation {
       code: 'TLS_CERTIFICATE',
       what: 'the TLS certificate is not accepted',
       hint: 'name the CA with --ca-file FILE or in certs.d; a registry that wants a client certificate finds it there too',
-      retry: false,
-    };
-  }
-  if (code?.startsWith('HPE_') || code?.startsWith('UND_ERR_HEADERS_OVERFLOW')) {
-    return {
-      code: 'RESPONSE_INVALID',
-      what: 'the answer is not HTTP',
-      hint: 'check host and port; for a registry with TLS leave --plain-http out',
       retry: false,
     };
   }

@@ -1,3 +1,4 @@
+import {createSecureContext, getCACertificates, type SecureContext} from 'node:tls';
 import {readCertsDir} from './certs-dir.ts';
 import type {HostSet} from './host-set.ts';
 import type {ConnectOptions, OriginSettings} from './origin.ts';
@@ -16,6 +17,32 @@ export interface TlsFiles {
 /** PEM. */
 interface Trusted {
   readonly ca: readonly string[];
+}
+
+/** What connections over TLS to one origin have in common. */
+export interface SecureOptions {
+  readonly secureContext?: SecureContext;
+  readonly rejectUnauthorized?: boolean;
+}
+
+const made = new WeakMap<ConnectOptions, SecureOptions>();
+
+/** One context for all origins with these very options: it takes a while to read some hundred authorities. */
+export function secureOptions(options: ConnectOptions): SecureOptions {
+  const secure = made.get(options) ?? makeSecureOptions(options);
+  made.set(options, secure);
+  return secure;
+}
+
+function makeSecureOptions({ca, cert, key, rejectUnauthorized}: ConnectOptions): SecureOptions {
+  return {
+    secureContext: createSecureContext({
+      ...(ca && {ca: [...ca]}),
+      ...(cert && {cert: [...cert]}),
+      ...(key && {key: [...key]}),
+    }),
+    ...(rejectUnauthorized === undefined ? {} : {rejectUnauthorized}),
+  };
 }
 
 /**
@@ -47,7 +74,7 @@ function namesOf(host: string): readonly string[] {
 
 async function trustedEverywhere(caFile: string | undefined): Promise<Trusted> {
   const named = caFile === undefined ? [] : await readCertificates(caFile);
-  const {knownAuthorities} = await import('./dial-tls.ts');
+  const known = [...getCACertificates('default'), ...getCACertificates('system')];
   // Most authorities are in both lists; each one costs time whenever a TLS context is made.
-  return {ca: [...new Set([...knownAuthorities(), ...named])]};
+  return {ca: [...new Set([...known, ...named])]};
 }

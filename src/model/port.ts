@@ -28,6 +28,11 @@ export interface BlobStream {
   readonly end: number;
   /** Each chunk is borrowed: it may be overwritten when the next one is asked for. */
   readonly chunks: AsyncIterable<Uint8Array>;
+  /**
+   * In place of `chunks`, where the place can spare the reader a copy: waits for bytes, puts them into the memory (of at
+   * least one byte) from its beginning, and gives their number; 0: the stream is over.
+   */
+  readonly readInto?: (memory: Uint8Array) => Promise<number>;
 }
 
 /** A whole blob on its way to a place: its bytes where they are few, else chunks, each of them borrowed. */
@@ -43,9 +48,8 @@ export interface RepositoryReader {
   /**
    * All tag names, page by page, as the place lists them: also names that no client can use (an empty one).
    * Undefined where there is no such repository.
-   * @param leadsTo about how many calls will follow at once, so that the place can make ready for them
    */
-  listTags(call: Call, leadsTo?: number): Promise<readonly string[] | undefined>;
+  listTags(call: Call): Promise<readonly string[] | undefined>;
   /**
    * Images that the place lists and that no name leads to, as an image layout may have them: none has a name, or another
    * image has the same one. Parts and referrers of other images may be among them. Absent: the place has none.

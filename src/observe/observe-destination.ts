@@ -22,9 +22,7 @@ export async function observeDestinationTags(
   wanted: readonly Tag[],
   call: Call,
 ): Promise<DestinationTags> {
-  return allTags(
-    beginTags(destination, await destination.listTags(call, wanted.length), wanted, call),
-  );
+  return allTags(beginTags(destination, await destination.listTags(call), wanted, call));
 }
 
 /** Tags that are being asked for; undefined: the registry knows no such repository. */

@@ -10,7 +10,7 @@ import {
   observeDestinationTags,
   observePresent,
 } from './observe-destination.ts';
-import {OBSERVE_CONCURRENCY, observeSource, type SourceQuestion} from './observe-source.ts';
+import {observeSource, type SourceQuestion} from './observe-source.ts';
 
 /** One source repository, one destination repository, and what of the first is wanted in the second. */
 export interface RouteQuestion extends Omit<SourceQuestion, 'known'> {
@@ -34,7 +34,7 @@ export interface RouteInventory {
 export async function observeRoute(question: RouteQuestion, call: Call): Promise<RouteInventory> {
   const {destination, toTag} = question;
   // Asked for while the source lists its own.
-  const listing = destination.listTags(call, question.reference ? 1 : OBSERVE_CONCURRENCY);
+  const listing = destination.listTags(call);
   listing.catch(() => undefined);
   let asked: AskedTags;
   let beforehand: readonly Tag[] = [];

@@ -101,7 +101,7 @@ async function tagNames(
 ): Promise<readonly string[]> {
   const isOne = reference?.tag !== undefined || reference?.digest !== undefined;
   if (!isOne) {
-    const names = await source.listTags(call, OBSERVE_CONCURRENCY);
+    const names = await source.listTags(call);
     if (names !== undefined) return names;
     throw new TransshipError('REPOSITORY_NOT_FOUND', `${source.name} does not exist`, {
       side: 'source',

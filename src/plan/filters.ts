@@ -3,6 +3,8 @@ import type {WishFilters} from '../model/plan.ts';
 import {isLayoutName, isTag, splitLayoutName, type Tag} from '../model/reference.ts';
 import type {NotRead} from '../observe/inventory.ts';
 import {attachmentSubject} from './attachment.ts';
+import {excludingFilter, includingFilter} from './glob-filters.ts';
+import {semverFilter} from './semver-filter.ts';
 
 /** The tags that are asked for, and the others with the reason; both in the order in which they were listed. */
 export interface TagSelection {
@@ -34,11 +36,8 @@ export type TagSelector = (names: readonly string[]) => TagSelection;
  * goes or stays with the manifest that it is attached to. Without filters it is a tag like any other.
  * @throws TransshipError FILTER_INVALID
  */
-export async function tagSelector(
-  filters: WishFilters,
-  naming: Naming = 'tags',
-): Promise<TagSelector> {
-  const tagFilters = await compile(filters);
+export function tagSelector(filters: WishFilters, naming: Naming = 'tags'): TagSelector {
+  const tagFilters = compile(filters);
   const isFiltered = hasFilters(filters);
   return (names) => select(names, tagFilters, isFiltered, naming);
 }
@@ -112,18 +111,11 @@ function firstReason(filters: readonly TagFilter[], tag: Tag): string | undefine
   return undefined;
 }
 
-/** What a filter needs is loaded where it is asked for: most copies have none. */
-async function compile(filters: WishFilters): Promise<readonly TagFilter[]> {
+function compile(filters: WishFilters): readonly TagFilter[] {
   const {tags = [], excludeTags = [], semver: range} = filters;
   const compiled: TagFilter[] = [];
-  if (tags.length > 0 || excludeTags.length > 0) {
-    const {excludingFilter, includingFilter} = await import('./glob-filters.ts');
-    if (tags.length > 0) compiled.push(includingFilter(tags));
-    if (excludeTags.length > 0) compiled.push(excludingFilter(excludeTags));
-  }
-  if (range !== undefined) {
-    const {semverFilter} = await import('./semver-filter.ts');
-    compiled.push(semverFilter(range));
-  }
+  if (tags.length > 0) compiled.push(includingFilter(tags));
+  if (excludeTags.length > 0) compiled.push(excludingFilter(excludeTags));
+  if (range !== undefined) compiled.push(semverFilter(range));
   return compiled;
 }

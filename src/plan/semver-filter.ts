@@ -1,4 +1,3 @@
-// The whole package has several times as many files to load.
 import parseVersion from 'semver/functions/parse.js';
 import satisfies from 'semver/functions/satisfies.js';
 import validRange from 'semver/ranges/valid.js';

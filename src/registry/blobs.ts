@@ -88,7 +88,6 @@ export class Blobs {
       target: `${this.#path}/blobs/${blob.digest}`,
       ...(range && {headers: {range: formatByteRange(range.start, range.end)}}),
       lane: size > LARGE_BODY ? 'read' : 'small',
-      answerSize: size,
       path: this.#path,
       scopes: [pullScope(this.#path)],
       ...call,
@@ -103,7 +102,7 @@ export class Blobs {
     if (length !== undefined && length !== blob.size) {
       throw await this.#wrongSize(answer, blob, String(length));
     }
-    return {start: 0, end: blob.size, chunks: answer.chunks()};
+    return streamOf(answer, 0, blob.size);
   }
 
   /**
@@ -133,7 +132,7 @@ export class Blobs {
     }
     // Less than was asked for is allowed, more is not (RFC 9110, section 15.3.7).
     const isAsked = range?.start === start && range.end <= end;
-    return isAsked ? {start, end: range.end, chunks: answer.chunks()} : undefined;
+    return isAsked ? streamOf(answer, start, range.end) : undefined;
   }
 
   async #onlyPiece(answer: HttpAnswer, blob: Descriptor): Promise<TransshipError> {
@@ -166,6 +165,10 @@ export class Blobs {
   #nameOf({digest}: Descriptor): string {
     return `${this.#connection.host}/${this.#path}@${digest}`;
   }
+}
+
+function streamOf(answer: HttpAnswer, start: number, end: number): BlobStream {
+  return {start, end, chunks: answer.chunks(), readInto: (memory) => answer.readInto(memory)};
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}

@@ -3,7 +3,7 @@ import type {HttpRequest} from '../http/message.ts';
 import {SingleFlight} from '../http/single-flight.ts';
 import type {Side} from '../model/error.ts';
 import {Authenticator, type Need} from './authenticator.ts';
-import {endpointOf, plainEndpointOf, probeLoopback} from './endpoint.ts';
+import {endpointOf, probeLoopback} from './endpoint.ts';
 import type {Scope} from './scope.ts';
 import {
   REGISTRY_FEATURES,
@@ -23,9 +23,6 @@ export interface RegistryRequest
       | 'signal'
       | 'stopping'
       | 'readLimit'
-      | 'answerSize'
-      | 'uploadSize'
-      | 'leadsTo'
       | 'moreHeadersMs'
       | 'attemptsAt500'
     >,
@@ -56,30 +53,7 @@ export class Connection {
 
   /** Gives the answer, whatever its status. Other origins than the registry's are spoken to without credentials. */
   async send(request: RegistryRequest): Promise<HttpAnswer> {
-    if (this.#endpoint) return this.#sendTo(this.#endpoint, request);
-    if (request.method === 'GET' || request.method === 'HEAD') return this.#sendEarly(request);
     return this.#sendTo(await this.#reach(request.signal), request);
-  }
-
-  /**
-   * Sends a request that changes nothing to a registry on this machine while it is still being asked for its scheme, as
-   * it is most often spoken to: that saves a round trip.
-   */
-  async #sendEarly(request: RegistryRequest): Promise<HttpAnswer> {
-    const asked = new AbortController();
-    const signal = AbortSignal.any([request.signal, asked.signal]);
-    const early = this.#sendTo(plainEndpointOf(this.host), {...request, signal});
-    // Of no interest where the scheme is another one.
-    early.catch(() => undefined);
-    try {
-      const endpoint = await this.#reach(request.signal);
-      if (endpoint.protocol === 'http:') return await early;
-      // Before the next: the first request of all is waited for, with all its attempts.
-      asked.abort();
-      return await this.#sendTo(endpoint, request);
-    } finally {
-      if (this.#endpoint === undefined) asked.abort();
-    }
   }
 
   async #sendTo(

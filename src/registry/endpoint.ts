@@ -18,7 +18,7 @@ export function endpointOf(host: string, plainHttp: boolean): URL | undefined {
 }
 
 /** The same without TLS. */
-export function plainEndpointOf(host: string): URL {
+function plainEndpointOf(host: string): URL {
   return new URL(`http://${host}/v2/`);
 }
 

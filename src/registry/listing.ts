@@ -17,13 +17,11 @@ const itself = (name: string) => name;
 
 /**
  * All tags of a repository, as the registry has them, also an empty name; undefined: there is no such repository.
- * @param leadsTo how many requests are likely to follow at once
  */
 export async function listTags(
   connection: Connection,
   path: RepositoryPath,
   call: Call,
-  leadsTo?: number,
 ): Promise<readonly string[] | undefined> {
   const names = await readList(connection, {
     first: {
@@ -31,7 +29,6 @@ export async function listTags(
       target: `${path}/tags/list`,
       path,
       scopes: [pullScope(path)],
-      leadsTo,
       ...call,
     },
     isOfNames: true,

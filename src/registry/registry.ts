@@ -104,8 +104,8 @@ export class RegistryRepository implements RepositoryWriter {
     this.mount = (blob, from, call) => mounts.mount(path, blob, from, call);
   }
 
-  listTags(call: Call, leadsTo?: number): Promise<readonly string[] | undefined> {
-    return listTags(this.#connection, this.#path, call, leadsTo);
+  listTags(call: Call): Promise<readonly string[] | undefined> {
+    return listTags(this.#connection, this.#path, call);
   }
 
   head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {

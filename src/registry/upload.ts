@@ -174,7 +174,6 @@ export class RegistryUpload implements Upload {
     const answer = await this.#send('PUT', url, call, {
       headers: body ? BYTES : {},
       body: body ?? {kind: 'bytes', bytes: new Uint8Array()},
-      uploadSize: blob.size,
       moreHeadersMs: blob.size / CLOSE_RATE,
     });
     if (saysStored(answer, (digest) => digest === blob.digest)) return answer.discard();
@@ -191,7 +190,7 @@ export class RegistryUpload implements Upload {
     method: Method,
     target: URL,
     call: Call,
-    more: Pick<RegistryRequest, 'headers' | 'body' | 'uploadSize' | 'moreHeadersMs'> = {},
+    more: Pick<RegistryRequest, 'headers' | 'body' | 'moreHeadersMs'> = {},
   ): Promise<HttpAnswer> {
     return this.#connection.send({
       ...more,

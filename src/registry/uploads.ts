@@ -39,7 +39,6 @@ export class Uploads {
   async begin(blob: Descriptor, call: Call): Promise<RegistryUpload> {
     const answer = await this.#connection.send({
       ...openingRequest(this.#path, '', [pushScope(this.#path)]),
-      uploadSize: blob.size,
       ...call,
     });
     if (answer.status === 202) return this.#opened(blob.digest, answer);

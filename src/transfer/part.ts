@@ -1,5 +1,5 @@
 import type {Descriptor} from '../model/descriptor.ts';
-import type {Call, RepositoryReader} from '../model/port.ts';
+import type {BlobStream, Call, RepositoryReader} from '../model/port.ts';
 import {endedEarly, longer, tooSlow} from './blob-size.ts';
 import {Pace} from './pace.ts';
 import type {ReadContext} from './read-context.ts';
@@ -105,22 +105,49 @@ export class Part {
     const stream = await source.openBlob(blob, {offset: start, end: this.end}, call);
     const {end} = stream;
     this.hasNoRanges = stream.start !== start || end > this.end;
+    const readInto = reading(stream);
     const pace = new Pace(slowest);
-    for await (const chunk of stream.chunks) {
-      if (this.hasNoRanges) return;
-      const isTooSlow = pace.isTooSlow(chunk.byteLength);
-      for (const piece of rate?.pieces(chunk) ?? [chunk]) {
-        if (rate) await rate.pass(piece.byteLength, call);
-        if (this.#position + piece.byteLength > end) throw longer(source, blob);
-        this.buffer.set(piece, this.#arrived);
-        this.#arrived += piece.byteLength;
-        if (!isTooSlow) budget.arrived(piece.byteLength, this.end - this.start);
-        this.#onArrival(piece.byteLength);
+    try {
+      while (!this.hasNoRanges) {
+        const count = await readInto(this.#room(end, rate?.pieceSize));
+        if (count === 0) break;
+        const isTooSlow = pace.isTooSlow(count);
+        if (rate) await rate.pass(count, call);
+        if (this.#position + count > end) throw longer(source, blob);
+        this.#arrived += count;
+        if (!isTooSlow) budget.arrived(count, this.end - this.start);
+        this.#onArrival(count);
         this.#wake();
+        if (isTooSlow && this.#position < this.end) throw tooSlow(source, blob);
+        pace.waits();
       }
-      if (isTooSlow && this.#position < this.end) throw tooSlow(source, blob);
-      pace.waits();
+    } finally {
+      await stream.chunks[Symbol.asyncIterator]().return?.();
     }
     if (this.#position < end && !this.hasNoRanges) throw endedEarly(source, blob, this.#position);
   }
+
+  /** Where the next bytes go. Behind the last of them there is room for one that should not be. */
+  #room(end: number, most = Infinity): Uint8Array {
+    const left = Math.min(end - this.#position, most);
+    return left > 0 ? this.buffer.subarray(this.#arrived, this.#arrived + left) : new Uint8Array(1);
+  }
+}
+
+/** Reads a stream into the memory that is given: see `BlobStream.readInto`. */
+function reading({readInto, chunks}: BlobStream): NonNullable<BlobStream['readInto']> {
+  if (readInto !== undefined) return readInto;
+  const pieces = chunks[Symbol.asyncIterator]();
+  let rest: Uint8Array = new Uint8Array();
+  return async (memory) => {
+    while (rest.byteLength === 0) {
+      const next = await pieces.next();
+      if (next.done === true) return 0;
+      rest = next.value;
+    }
+    const part = rest.subarray(0, memory.byteLength);
+    memory.set(part);
+    rest = rest.subarray(part.byteLength);
+    return part.byteLength;
+  };
 }

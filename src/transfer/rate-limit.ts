@@ -18,12 +18,17 @@ export class RateLimit {
     this.#bytesPerMs = bytesPerSecond / 1000;
   }
 
+  /** The most that is to be let through at once, in bytes. */
+  get pieceSize(): number {
+    return Math.max(1, Math.floor(this.#bytesPerMs * BURST_MS));
+  }
+
   /**
    * The bytes in pieces; each is to be passed on once `pass` has let it through. All at once after a wait for all of them
    * would leave the one who takes them without any for so long that it takes the connection for dead.
    */
   *pieces(chunk: Uint8Array): Generator<Uint8Array, void, undefined> {
-    const size = Math.max(1, Math.floor(this.#bytesPerMs * BURST_MS));
+    const size = this.pieceSize;
     for (let at = 0; at < chunk.byteLength; at += size) yield chunk.subarray(at, at + size);
   }
 

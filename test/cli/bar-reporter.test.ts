@@ -43,7 +43,7 @@ async function open(
   kind: ProgressKind = 'bar',
   {isTTY = true, env = {}}: {isTTY?: boolean; env?: Readonly<Record<string, string>>} = {},
 ): Promise<(event: RunEvent) => void> {
-  reporter = await openReporter(kind, {stderr: stream(isTTY), env});
+  reporter = openReporter(kind, {stderr: stream(isTTY), env});
   return reporter.report;
 }
 

@@ -10,7 +10,6 @@ import {runCli} from '../support/cli.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {runProgram} from '../support/program.ts';
-import {startRawServer} from '../support/raw-server.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
@@ -60,20 +59,6 @@ describe('the process', () => {
     const told = `${next.stdout}${next.stderr}`;
     expect(told).toContain(`reading cache from ${temp.join('cache', 'transship')}`);
     expect(told).toMatch(/\/cli\/start\.ts was accepted/);
-  });
-
-  test('asks first over connections that were begun before it was loaded', async () => {
-    const asked: number[] = [];
-    await using server = await startRawServer((socket, _text, connection) => {
-      asked.push(connection);
-      socket.write('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n');
-    });
-    const {host} = new URL(server.url);
-    const args = [MAIN, 'plan', 'copy', `${host}/a`, `${host}/b`];
-    const run = await runProgram(process.execPath, args, {env: {HOME: temp.path}});
-    expect(toldError(run)).toMatchObject({code: 'REPOSITORY_NOT_FOUND'});
-    // Of either side its scheme and its tags.
-    expect(new Set(asked.slice(0, 4))).toEqual(new Set([1, 2, 3, 4]));
   });
 
   test('does without where nothing can be kept', async () => {

@@ -13,7 +13,7 @@ import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-/** More than 256 KiB, so that it goes over a connection of our own (`LARGE_BODY` in src/http/message.ts). */
+/** More than 256 KiB, so that it waits in a lane of its own (`LARGE_BODY` in src/http/message.ts). */
 const CHUNK = 512 * 1024;
 const FROM = 'from/app' as RepositoryPath;
 

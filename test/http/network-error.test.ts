@@ -33,7 +33,7 @@ describe('networkError', () => {
     ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'TLS_CERTIFICATE', false],
     ['ERR_TLS_CERT_ALTNAME_INVALID', 'TLS_CERTIFICATE', false],
     ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', 'TLS_CERTIFICATE', false],
-    ['HPE_INVALID_CONSTANT', 'RESPONSE_INVALID', false],
+    ['UND_ERR_HEADERS_OVERFLOW', 'RESPONSE_INVALID', false],
     ['WHO_KNOWS', 'CONNECTION_FAILED', true],
   ])('explains %s as %s', (code, expected, retry) => {
     const error = networkError(withCode(code), request);

@@ -30,7 +30,7 @@ import {CHUNK, HASTY} from './transfer-rig.ts';
 export interface RunOptions {
   readonly source?: FaultScript;
   readonly destination?: FaultScript;
-  readonly timeouts?: Timeouts;
+  readonly timeouts?: Partial<Timeouts>;
   readonly settings?: Partial<ApplySettings>;
   readonly report?: (event: RunEvent) => void;
   readonly stopping?: AbortSignal;

@@ -41,7 +41,7 @@ export interface TransferRigOptions {
   readonly sandbox?: SandboxOptions;
   /** Changes the destination's answers. */
   readonly rewrite?: (exchange: Exchange, reply: Reply) => Reply;
-  readonly timeouts?: Timeouts;
+  readonly timeouts?: Partial<Timeouts>;
   /** Bytes of an upload chunk and of a ranged read. Default: 64 KiB each. */
   readonly chunk?: number;
   readonly part?: number;

@@ -1,5 +1,5 @@
 import type {Command} from 'commander';
-import type {OutcomeFormat} from '../../report/outcome.ts';
+import {type OutcomeFormat, renderRun} from '../../report/outcome.ts';
 import {readCopyWish} from '../copy-wish.ts';
 import {redactedPlan} from '../finished-plan.ts';
 import type {Io} from '../io.ts';
@@ -15,12 +15,10 @@ import {
   wishFilters,
 } from '../options.ts';
 import {reportWarnings} from '../report-warnings.ts';
+import {RUN_EXIT, runPlan} from '../run-plan.ts';
 import {withSession} from '../session.ts';
-import {whileAsking} from '../while-asking.ts';
 
 type Flags = HostFlags & FilterFlags & RunFlags & {readonly format: OutcomeFormat};
-
-const loadRun = () => Promise.all([import('../run-plan.ts'), import('../../report/outcome.ts')]);
 
 /** `transship copy`: plan and apply in one go. */
 export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -51,10 +49,7 @@ Examples:
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
     const {text, exitCode} = await withSession(io, flags, async (session) => {
       const {registries, report, reading} = session;
-      const [{plan: made, observed}, [{runPlan, RUN_EXIT}, {renderRun}]] = await Promise.all([
-        makePlan(wish, registries, report, reading),
-        whileAsking(loadRun),
-      ]);
+      const {plan: made, observed} = await makePlan(wish, registries, report, reading);
       const plan = redactedPlan(made, io.redactor);
       reportWarnings(plan, report);
       const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);

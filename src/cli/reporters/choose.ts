@@ -1,5 +1,6 @@
 import type {Report} from '../../model/event.ts';
 import type {Io} from '../io.ts';
+import {barReporter} from './bar.ts';
 import {jsonReporter} from './json.ts';
 import {plainReporter} from './plain.ts';
 
@@ -12,10 +13,10 @@ export interface OpenReporter extends Disposable {
 }
 
 /** `auto` is bars on a terminal and lines elsewhere, CI included. */
-export async function openReporter(
+export function openReporter(
   kind: ProgressKind,
   {stderr, env}: Pick<Io, 'stderr' | 'env'>,
-): Promise<OpenReporter> {
+): OpenReporter {
   const isTerminal = stderr.isTTY === true && env['CI'] === undefined && env['TERM'] !== 'dumb';
   const chosen = kind === 'auto' ? (isTerminal ? 'bar' : 'plain') : kind;
   switch (chosen) {
@@ -28,8 +29,6 @@ export async function openReporter(
       return {report, [Symbol.dispose]: close};
     }
     case 'bar': {
-      // Loaded only where it is shown, to start fast.
-      const {barReporter} = await import('./bar.ts');
       const {report, close} = barReporter(stderr);
       return {report, [Symbol.dispose]: close};
     }

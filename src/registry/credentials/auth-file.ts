@@ -1,5 +1,6 @@
 import {createReadStream} from 'node:fs';
 import {text} from 'node:stream/consumers';
+import {LineCounter, parseDocument} from 'yaml';
 import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import {credentialsInvalid} from './credentials.ts';
@@ -73,7 +74,7 @@ export async function parseAuthFile(name: string, content: string): Promise<Auth
     json = content.trim() === '' ? {} : parseJson(content);
   } catch (error) {
     const {message, cause} = error as JsonError;
-    const where = cause === undefined ? '' : await whereNotJson(content, cause);
+    const where = cause === undefined ? '' : whereNotJson(content, cause);
     throw credentialsInvalid(`${name}${where} ${message}`, hint);
   }
   const parsed = fileSchema.safeParse(json);
@@ -92,11 +93,9 @@ export async function parseAuthFile(name: string, content: string): Promise<Auth
 }
 
 /** `:line:column` of the first mistake. V8 tells it for some mistakes; of the others most are none in YAML either. */
-async function whereNotJson(content: string, error: unknown): Promise<string> {
+function whereNotJson(content: string, error: unknown): string {
   const told = /\(line (\d+) column (\d+)\)$/.exec(error instanceof Error ? error.message : '');
   if (told) return `:${told[1]}:${told[2]}`;
-  // Loaded only here: it takes a tenth of the time that the program takes to start.
-  const {LineCounter, parseDocument} = await import('yaml');
   const options = {schema: 'json', lineCounter: new LineCounter(), logLevel: 'silent'} as const;
   const mistake = parseDocument(content, options).errors[0]?.linePos?.[0];
   return mistake ? `:${mistake.line}:${mistake.col}` : '';
