@@ -10,6 +10,8 @@ export interface HostFlags {
   readonly plainHttp?: readonly string[];
   readonly caFile?: string;
   readonly insecure?: readonly string[];
+  /** Keep what is read of sources, for later runs. Only where there is such a flag. */
+  readonly cache?: boolean;
 }
 
 export interface FilterFlags {
@@ -42,6 +44,14 @@ export function addHostFlags(command: Command): Command {
     .option('--plain-http <host>', 'speak HTTP without TLS with this host (repeatable)', collect)
     .option('--ca-file <file>', 'trust the authorities in this PEM file too')
     .option('--insecure <host>', 'do not check the certificate of this host (repeatable)', collect);
+}
+
+/** For copies, whose sources may have quotas. */
+export function addCacheFlag(command: Command): Command {
+  return command.option(
+    '--no-cache',
+    'do not keep manifests in the cache folder, nor use those kept there',
+  );
 }
 
 export function addFilterFlags(command: Command): Command {

@@ -2,7 +2,13 @@ import type {Command} from 'commander';
 import {type OutcomeFormat, renderRun} from '../../report/outcome.ts';
 import {addTokenFlag} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
-import {addFormatFlag, addHostFlags, addRunFlags, type HostFlags} from '../options.ts';
+import {
+  addCacheFlag,
+  addFormatFlag,
+  addHostFlags,
+  addRunFlags,
+  type HostFlags,
+} from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';
 import {RUN_EXIT, runPlan} from '../run-plan.ts';
 import {runTransfer, type TransferRunFlags} from '../run-transfer.ts';
@@ -26,13 +32,15 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
       'after',
       '\nExamples:\n  transship apply app.plan.json --progress plain\n  transship apply move.plan.json --yes',
     );
-  addFormatFlag(addRunFlags(addHostFlags(addTokenFlag(command))), [
+  addFormatFlag(addRunFlags(addCacheFlag(addHostFlags(addTokenFlag(command)))), [
     'text',
     'json',
     'markdown',
   ]).action(async (file: string, flags: Flags) => {
     const plan = await readPlanFile(file);
-    const result = await withSession(io, flags, (session) =>
+    // What a transfer deletes is looked at itself.
+    const cache = flags.cache === true && plan.kind === 'copy';
+    const result = await withSession(io, {...flags, cache}, (session) =>
       plan.kind === 'copy'
         ? runPlan(plan, {kind: 'file', file}, flags, io, session)
         : runTransfer(plan, file, flags, io, session),
