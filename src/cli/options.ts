@@ -11,6 +11,8 @@ export interface HostFlags {
   readonly caFile?: string;
   readonly insecure?: readonly string[];
   readonly allowUnsafeRedirects?: readonly string[];
+  /** Keep what is read of sources, for later runs. Only where there is such a flag. */
+  readonly cache?: boolean;
 }
 
 export interface FilterFlags {
@@ -48,6 +50,14 @@ export function addHostFlags(command: Command): Command {
       'follow this host from https to http and to private addresses (repeatable)',
       collect,
     );
+}
+
+/** For copies, whose sources may have quotas. */
+export function addCacheFlag(command: Command): Command {
+  return command.option(
+    '--no-cache',
+    'do not keep manifests in the cache folder, nor use those kept there',
+  );
 }
 
 export function addFilterFlags(command: Command): Command {

@@ -5,6 +5,7 @@ import {redactedPlan} from '../finished-plan.ts';
 import type {Io} from '../io.ts';
 import {makePlan} from '../make-plan.ts';
 import {
+  addCacheFlag,
   addFilterFlags,
   addFormatFlag,
   addHostFlags,
@@ -41,7 +42,7 @@ Examples:
   transship copy docker://alpine:3.20 localhost:5000/mirror/alpine:3.20
   transship copy --semver '^1.2' --exclude-tag '*-rc*' old.example.com/app new.example.com/app`,
     );
-  addFormatFlag(addRunFlags(addFilterFlags(addHostFlags(command))), [
+  addFormatFlag(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command)))), [
     'text',
     'json',
     'markdown',
