@@ -4,6 +4,7 @@ import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import {replaceFile, syncDirectory} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
+import {refuseWayOut} from './layout-links.ts';
 import {takeLock} from './layout-lock.ts';
 
 /** Far above any real layout: 100 000 tags are about 25 MB. */
@@ -87,6 +88,7 @@ export class LayoutIndex {
   }
 
   async #write(changes: readonly IndexChange[]): Promise<void> {
+    await refuseWayOut(this.#layout, this.#scratch, 'local');
     await mkdir(this.#scratch, {recursive: true});
     await using lock = await takeLock(join(this.#scratch, 'index.lock'));
     const before = await this.#readOrNew();
@@ -118,6 +120,7 @@ export class LayoutIndex {
 
   /** Changes whenever the file does: each write makes a new file. */
   async #version(): Promise<string | undefined> {
+    await refuseWayOut(this.#layout, this.#path, 'local');
     try {
       const {ino, mtimeNs, size} = await stat(this.#path, {bigint: true});
       return `${ino} ${mtimeNs} ${size}`;
@@ -130,6 +133,7 @@ export class LayoutIndex {
   async #isLayout(): Promise<boolean> {
     if (this.#cached !== undefined) return true;
     const path = join(this.#layout, 'oci-layout');
+    await refuseWayOut(this.#layout, path, 'local');
     try {
       const {imageLayoutVersion} = parse(layoutFile, await readFile(path, 'utf8'), path);
       if (imageLayoutVersion.startsWith('1.')) return true;
