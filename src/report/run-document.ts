@@ -5,7 +5,7 @@ import type {ReportDocument, Row} from './document.ts';
 import {driftRow} from './drift-row.ts';
 import {skippedRow} from './plan-document.ts';
 import {transferRunDocument} from './transfer-run-document.ts';
-import {counted, imageName} from './words.ts';
+import {counted, imageName, newAndMoving} from './words.ts';
 
 /** What a reader wants to know of a run: what drifted, what failed and why, what is left, and how much was done. */
 export function runDocument(result: RunResult, plan: Plan): ReportDocument {
@@ -57,7 +57,10 @@ function runSummary({result, steps, blobs, bytes, drift = []}: RunResult, plan: 
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}`;
   const present = plan.totals.present + count('present');
   const skipped = plan.totals.skipped === 0 ? '' : `, ${plan.totals.skipped} left out by the plan`;
-  const done = `${counted(count('done'), 'image')} copied (${travelled}), ${blobs.mounted} mounted, ${present} already there${skipped}`;
+  const moving = new Set(plan.steps.flatMap(({id, replaces}) => (replaces === null ? [] : [id])));
+  const moved = steps.filter(({id, outcome}) => outcome === 'done' && moving.has(id)).length;
+  const copied = `${counted(count('done'), 'image')} copied${newAndMoving(count('done'), moved, 'moved', 'moved')}`;
+  const done = `${copied} (${travelled}), ${blobs.mounted} mounted, ${present} already there${skipped}`;
   const left = steps.length - count('done') - count('present') - count('failed');
   switch (result) {
     case 'done':

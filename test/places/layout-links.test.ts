@@ -11,7 +11,7 @@ import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 
 const call = {signal: NEVER};
 const corpus = await readCorpus();
-const [tag = '', {digest}] = Object.entries(corpus.helm.tags)[0] ?? ['', {digest: ''}];
+const [tag, {digest}] = Object.entries(corpus.helm.tags)[0] ?? ['', {digest: ''}];
 const refused = {code: 'FILE_INVALID', message: expect.stringContaining('out of the layout')};
 let temp: TempDirectory;
 let directory: string;
@@ -44,7 +44,8 @@ describe('a link that leads out of the layout is not read:', () => {
   });
 
   test('a blob, even of the size that is wanted', async () => {
-    const [[blob = '', {size}] = ['', {size: 0}]] = Object.entries(corpus.helm.blobs);
+    const [found] = Object.entries(corpus.helm.blobs);
+    const [blob, size] = [found?.[0] ?? '', found?.[1].size ?? 0];
     await rm(file(blob));
     await writeFile(join(outside, 'secret'), Buffer.alloc(size, 's'));
     await symlink(join(outside, 'secret'), file(blob));
