@@ -28,6 +28,8 @@ afterEach(() => temp[Symbol.asyncDispose]());
 
 const file = (of: string): string => join(directory, 'blobs/sha256', of.slice(7));
 
+const openBlob = () => Promise.resolve(Buffer.from('blob'));
+
 /** Moves a file or folder of the layout out of it, and leaves a link in its place. */
 async function linkOut(path: string): Promise<void> {
   const away = join(outside, 'away');
@@ -75,8 +77,7 @@ describe('a folder outside is not written to by way of', () => {
     await symlink(outside, join(directory, name));
     const layout = new OciLayout(directory);
     await expect(layout.putManifest('x' as Tag, manifest, call)).rejects.toMatchObject(refused);
-    const open = () => Promise.resolve(Buffer.from('blob'));
-    await expect(layout.putBlob(blob, open, call)).rejects.toMatchObject(refused);
+    await expect(layout.putBlob(blob, openBlob, call)).rejects.toMatchObject(refused);
     expect(await readdir(outside)).toEqual([]);
   });
 });
