@@ -30,6 +30,8 @@ export class BlobTransfers {
   readonly #interruption: Interruption;
   readonly #call: Call;
   readonly #actions: ReadonlyMap<string, BlobAction>;
+  /** Blobs, by `uploadKey`, of which something got to the destination in this run. */
+  readonly #begun = new Set<string>();
   readonly #ensured = new Map<string, Promise<void>>();
   /** Blobs, by `uploadKey`, that the registry turned out to miss. */
   readonly #sentAnyway = new Set<string>();
@@ -55,6 +57,11 @@ export class BlobTransfers {
       if (!isLarge(action) || !wanted.has(key)) continue;
       this.ensure(action.digest, action.to).catch(() => undefined);
     }
+  }
+
+  /** Whether anything of the blob got to the repository in this run, or was found there as an earlier run's. */
+  hasBegun(digest: Digest, to: string): boolean {
+    return this.#begun.has(uploadKey(digest, to));
   }
 
   /** Resolves when the blob is in the repository. @throws TransshipError */
@@ -140,6 +147,7 @@ export class BlobTransfers {
 
   #ended({digest, to}: BlobAction, outcome: BlobOutcome): void {
     this.counts[outcome] += 1;
+    this.#begun.add(uploadKey(digest, to));
     this.#context.journal.note({type: 'blob', digest, to, outcome});
   }
 
@@ -190,8 +198,10 @@ export class BlobTransfers {
         stopping: this.#interruption.stopping,
       },
       {
-        acknowledged: (acknowledged) =>
-          report({type: 'blob-progress', digest, to, acknowledged, size}),
+        acknowledged: (acknowledged) => {
+          if (acknowledged > 0) this.#begun.add(uploadKey(digest, to));
+          report({type: 'blob-progress', digest, to, acknowledged, size});
+        },
         sent: (bytes) => {
           this.counts.sent += bytes;
         },

@@ -43,12 +43,12 @@ export class CachedReader implements RepositoryReader {
       ? await this.#cache.read(this.name, blob.digest)
       : undefined;
     if (kept?.byteLength === blob.size) return {start: 0, end: blob.size, chunks: chunksOf([kept])};
-    const stream = await this.#source.openBlob(blob, range, call);
-    return {...stream, chunks: this.#keeping(blob, stream.chunks)};
+    const {start, end, chunks} = await this.#source.openBlob(blob, range, call);
+    return {start, end, chunks: this.#keeping(blob, chunks)};
   }
 
-  listTags(call: Call, leadsTo?: number): Promise<readonly string[] | undefined> {
-    return this.#source.listTags(call, leadsTo);
+  listTags(call: Call): Promise<readonly string[] | undefined> {
+    return this.#source.listTags(call);
   }
 
   head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {

@@ -48,15 +48,16 @@ Examples:
     'markdown',
   ]).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
-    const {text, exitCode} = await withSession(io, flags, async (session) => {
+    const answer = await withSession(io, flags, async (session) => {
       const {registries, report, reading} = session;
       const {plan: made, observed} = await makePlan(wish, registries, report, reading);
       const plan = redactedPlan(made, io.redactor);
       reportWarnings(plan, report);
       const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);
-      return {text: renderRun(run, plan, flags.format), exitCode: RUN_EXIT[run.result]};
+      const text = renderRun(run, plan, flags.format, {planned: 'now'});
+      return {text, exitCode: RUN_EXIT[run.result]};
     });
-    io.stdout.write(text);
-    done(exitCode);
+    io.stdout.write(answer.text);
+    done(answer.exitCode);
   });
 }
