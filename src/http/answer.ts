@@ -25,6 +25,8 @@ export class HttpAnswer {
   readonly status: number;
   /** The request that was answered, the last of a chain of redirects: its URL resolves relative ones. */
   readonly request: HttpRequest;
+  /** The request was sent before and failed: the server may have carried it out then. */
+  isRepeated = false;
   readonly #headers: AnswerData['headers'];
   readonly #body: AnswerData['body'];
   #read: Promise<ReadBody> | undefined;

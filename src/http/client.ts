@@ -58,10 +58,11 @@ export class HttpClient implements AsyncDisposable {
     const {attempts: most = this.#retry.attempts, attemptsAt500 = this.#retry.attemptsAt500} =
       request;
     const attempts = new Attempts({...this.#retry, attempts: most, attemptsAt500});
-    for (;;) {
+    for (let isRepeated = false; ; isRepeated = true) {
       const outcome = await this.#follow(request).catch((error: unknown) => error);
       let failure;
       if (outcome instanceof HttpAnswer) {
+        outcome.isRepeated = isRepeated;
         if (!isPassing(outcome.status)) return outcome;
         failure = {status: outcome.status, retryAfterMs: retryAfterOf(outcome)};
       } else {

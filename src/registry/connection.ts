@@ -43,6 +43,8 @@ export class Connection {
   readonly #authenticator: Authenticator;
   readonly #probes = new SingleFlight<URL>();
   readonly #noticed: Set<string>;
+  /** Origins that the registry named for uploads in this process. */
+  readonly #uploadOrigins = new Set<string>();
   #endpoint: URL | undefined;
 
   constructor(options: RegistryOptions) {
@@ -110,7 +112,23 @@ export class Connection {
    * answers. No other host is trusted with less than we had.
    * @throws TransshipError REDIRECT_REFUSED
    */
-  resolve(location: string, {request}: HttpAnswer): URL {
+  resolve(location: string, answer: HttpAnswer): URL {
+    const url = this.#resolve(location, answer);
+    this.#uploadOrigins.add(url.origin);
+    return url;
+  }
+
+  /**
+   * Whether an upload at this URL may be the registry's: only where it is at the registry itself, or at an origin that
+   * the registry named for an upload in this process. For URLs from files that others can write to.
+   */
+  async mayBeUpload(url: URL, signal: AbortSignal): Promise<boolean> {
+    if (url.username !== '' || url.password !== '') return false;
+    const {origin} = await this.#reach(signal);
+    return url.origin === origin || this.#uploadOrigins.has(url.origin);
+  }
+
+  #resolve(location: string, {request}: HttpAnswer): URL {
     const from = request.url;
     const url = URL.parse(location, from.href);
     const isWeb = url?.protocol === 'http:' || url?.protocol === 'https:';
@@ -136,6 +154,12 @@ export class Connection {
   featureNotUsed(feature: RegistryFeature, reason: string, instead: string): void {
     const message = `${this.host}: not using ${REGISTRY_FEATURES[feature]}: ${reason}; ${instead} instead`;
     this.#notice({code: 'FEATURE_NOT_USED', message}, feature);
+  }
+
+  /** Tells the user, once, that an upload which the journal names is not gone on with. */
+  savedUploadIgnored(): void {
+    const message = `${this.host}: ignoring an upload in the journal that is at another host than the registry's uploads; its blob is sent from the start`;
+    this.#notice({code: 'SAVED_UPLOAD_IGNORED', message});
   }
 
   async #reach(signal: AbortSignal): Promise<URL> {

@@ -82,7 +82,7 @@ export class Manifests {
       return {subjectKept};
     }
     const error = await this.#unproved(reference, manifest, answer);
-    if (!mayBeStored(error)) throw error;
+    if (!isSuccess(answer) && !(answer.isRepeated && mayBeStored(error))) throw error;
     const isStored = await this.#isStored(reference, manifest, call).catch((asking: unknown) => {
       call.signal.throwIfAborted();
       throw isSuccess(answer) ? asking : error;

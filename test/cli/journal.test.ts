@@ -294,6 +294,53 @@ describe('a journal that is not as it should be', () => {
   });
 });
 
+describe('an upload of the journal', () => {
+  const stopAfterChunk = async () => {
+    const stopping = new AbortController();
+    intercept = async ({method}, next) => {
+      const reply = await next();
+      if (method === 'PATCH') stopping.abort();
+      return reply;
+    };
+    const chunks = ['--chunk-size', String(CHUNK)];
+    expect((await apply(chunks, {stopping: stopping.signal})).code).toBe(130);
+    intercept = undefined;
+    destination.log.clear();
+  };
+
+  const forge = async (location: string) => {
+    const forged = (await entries()).map((entry) =>
+      entry.type === 'upload' ? {...entry, location} : entry,
+    );
+    await writeFile(journalFile, forged.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+  };
+
+  test('at another host is not asked, gets nothing, and is told of', async () => {
+    await using elsewhere = await startSandbox();
+    await stopAfterChunk();
+    await forge(`${elsewhere.url}/v2/${repository}/blobs/uploads/1?_state=x`);
+    const run = await apply();
+    expect(run.code).toBe(0);
+    expect(run.stderr).toContain('ignoring an upload in the journal');
+    expect(elsewhere.log.entries).toEqual([]);
+    expect(arrived()).toBeGreaterThanOrEqual(LAYER.length);
+    expect(await tagsThere()).toEqual(['a', 'b']);
+  });
+
+  test.each(['file:///etc/passwd', 'http://169.254.169.254/latest', 'upload'])(
+    'at %s is not asked, and the blob is sent from the start at once',
+    async (location) => {
+      await stopAfterChunk();
+      await forge(location);
+      const run = await apply();
+      expect(run.code).toBe(0);
+      expect(run.stderr).toContain('ignoring an upload in the journal');
+      expect(run.stderr).not.toContain('trying again');
+      expect(await tagsThere()).toEqual(['a', 'b']);
+    },
+  );
+});
+
 test('of a copy that was killed is found by the same copy, and is not kept when all is done', async () => {
   const home = temp.join(`home${count}`);
   const stopping = new AbortController();
