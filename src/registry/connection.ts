@@ -131,6 +131,11 @@ export class Connection {
   #resolve(location: string, {request}: HttpAnswer): URL {
     const from = request.url;
     const url = URL.parse(location, from.href);
+    if (url?.protocol === from.protocol && url.hostname === from.hostname && url.port === '') {
+      if (from.port !== '') this.#noticePort(from.port);
+      url.port = from.port;
+      return resolveHop(url.href, request);
+    }
     const isWeb = url?.protocol === 'http:' || url?.protocol === 'https:';
     if (!isWeb || url.protocol === from.protocol || url.hostname !== from.hostname)
       return resolveHop(location, request);
@@ -143,6 +148,14 @@ export class Connection {
     // A proxy that tells neither scheme nor port makes the registry name port 80.
     url.port = from.port;
     return url;
+  }
+
+  /** Behind a proxy that does not pass the port on, registries name URLs of their own host without it. */
+  #noticePort(port: string): void {
+    this.#notice({
+      code: 'UPLOAD_LOCATION_PORT',
+      message: `${this.host} names its uploads without the port ${port}; its proxy does not pass the port on, or its setting for its own address lacks it`,
+    });
   }
 
   /**

@@ -231,7 +231,7 @@ function isDigestOf(digest: Digest, {bytes, descriptor}: Manifest): boolean {
  * tag refuses the second one.
  */
 function mayBeStored({code}: TransshipError): boolean {
-  return !['MANIFEST_PARTS_MISSING', 'RATE_LIMITED', 'UNAUTHORIZED'].includes(code);
+  return code !== 'MANIFEST_PARTS_MISSING' && code !== 'RATE_LIMITED';
 }
 
 function mediaTypeOf(answer: HttpAnswer): string | undefined {

@@ -73,6 +73,28 @@ async function entries(): Promise<readonly {readonly type: string}[]> {
     .map((line) => JSON.parse(line) as {type: string});
 }
 
+/** Applies until the first chunk has arrived. */
+async function stopAfterChunk(): Promise<void> {
+  const stopping = new AbortController();
+  intercept = async ({method}, next) => {
+    const reply = await next();
+    if (method === 'PATCH') stopping.abort();
+    return reply;
+  };
+  const chunks = ['--chunk-size', String(CHUNK)];
+  expect((await apply(chunks, {stopping: stopping.signal})).code).toBe(130);
+  intercept = undefined;
+  destination.log.clear();
+}
+
+/** Puts another URL in place of those of all uploads in the journal. */
+async function forge(location: string): Promise<void> {
+  const forged = (await entries()).map((entry) =>
+    entry.type === 'upload' ? {...entry, location} : entry,
+  );
+  await writeFile(journalFile, forged.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+}
+
 test('lies beside the plan: who ran, what was done, how it ended', async () => {
   expect((await apply()).code).toBe(0);
   const written = await entries();
@@ -295,26 +317,6 @@ describe('a journal that is not as it should be', () => {
 });
 
 describe('an upload of the journal', () => {
-  const stopAfterChunk = async () => {
-    const stopping = new AbortController();
-    intercept = async ({method}, next) => {
-      const reply = await next();
-      if (method === 'PATCH') stopping.abort();
-      return reply;
-    };
-    const chunks = ['--chunk-size', String(CHUNK)];
-    expect((await apply(chunks, {stopping: stopping.signal})).code).toBe(130);
-    intercept = undefined;
-    destination.log.clear();
-  };
-
-  const forge = async (location: string) => {
-    const forged = (await entries()).map((entry) =>
-      entry.type === 'upload' ? {...entry, location} : entry,
-    );
-    await writeFile(journalFile, forged.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
-  };
-
   test('at another host is not asked, gets nothing, and is told of', async () => {
     await using elsewhere = await startSandbox();
     await stopAfterChunk();

@@ -293,6 +293,30 @@ describe('an upload', () => {
     await expect(beginning).rejects.toMatchObject({code: 'RESPONSE_INVALID'});
   });
 
+  it('keeps the port of the registry where its location lacks it, and tells so once', async () => {
+    await using authority = await testAuthority();
+    const location = `https://127.0.0.1${UPLOADS}1`;
+    await using server = await startHttpServer(
+      ({method}, response) =>
+        void response.writeHead(method === 'PUT' ? 201 : 202, {location, ...STORED}).end(),
+      {tls: authority.server},
+    );
+    await using http = new HttpClient({
+      settings: {
+        connectOptions: () => Promise.resolve({ca: [authority.authority.cert]}),
+        proxyFor: () => undefined,
+      },
+    });
+    const notices: string[] = [];
+    const notice = ({code}: RegistryNotice) => void notices.push(code);
+    const registry = new Registry({host: server.host, side: 'destination', http, notice});
+    const upload = await registry.repository('a' as RepositoryPath).beginUpload(blob, call);
+    await upload.append(piece(0, 10), 10, call);
+    await upload.commit(blob, call);
+    expect(upload.saved.location).toBe(`${server.url}${UPLOADS}1`);
+    expect(notices).toEqual(['UPLOAD_LOCATION_PORT']);
+  });
+
   it('is not moved to another scheme, and tells so once', async () => {
     await using authority = await testAuthority();
     const tls = authority.server;
