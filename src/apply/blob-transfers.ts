@@ -91,6 +91,13 @@ export class BlobTransfers {
     for (const action of missing.length > 0 ? missing : suspects) this.#sendAnyway(action);
   }
 
+  /** Those of the blobs that the plan leaves where their `urls` say. */
+  foreign(digests: readonly Digest[], to: string): readonly Digest[] {
+    return digests.filter(
+      (digest) => this.#actions.get(uploadKey(digest, to))?.action === 'foreign',
+    );
+  }
+
   #sendAnyway(action: BlobAction): void {
     const key = uploadKey(action.digest, action.to);
     if (this.#sentAnyway.has(key)) return;
