@@ -41,47 +41,40 @@ export type ManifestView =
   /** Docker schema 1: recognised so that it can be refused with a reason. */
   | {readonly kind: 'schema1'};
 
-// All schemas that a run with nothing to do has no use for are lazy: they take 6 ms to make.
-const platform = z.lazy(() =>
-  z
-    .object({
-      os: z.string(),
-      architecture: z.string(),
-      variant: z.string().optional(),
-      'os.version': z.string().optional(),
-    })
-    .transform(({os, architecture, variant, 'os.version': osVersion}) => ({
-      os,
-      architecture,
-      ...(variant ? {variant} : {}),
-      ...(osVersion ? {osVersion} : {}),
-    })),
-);
-/** Lenient on purpose: only what we act on is checked, all else stays in the bytes. */
-const descriptor = z.lazy(() =>
-  z
-    .object({
-      mediaType: z.string(),
-      digest: z.string().refine(isDigest, {error: 'not a sha256 or sha512 digest'}),
-      size: z.int().nonnegative(),
-      platform: platform.nullish().catch(undefined),
-      artifactType: z.string().nullish(),
-      urls: z.array(z.string()).nullish(),
-      annotations: annotations().nullish().catch(undefined),
-    })
-    .transform((value) => withoutNullish(value) as unknown as Descriptor),
-);
 const annotations = () => z.record(z.string(), z.string());
+const platform = z
+  .object({
+    os: z.string(),
+    architecture: z.string(),
+    variant: z.string().optional(),
+    'os.version': z.string().optional(),
+  })
+  .transform(({os, architecture, variant, 'os.version': osVersion}) => ({
+    os,
+    architecture,
+    ...(variant ? {variant} : {}),
+    ...(osVersion ? {osVersion} : {}),
+  }));
+/** Lenient on purpose: only what we act on is checked, all else stays in the bytes. */
+const descriptor = z
+  .object({
+    mediaType: z.string(),
+    digest: z.string().refine(isDigest, {error: 'not a sha256 or sha512 digest'}),
+    size: z.int().nonnegative(),
+    platform: platform.nullish().catch(undefined),
+    artifactType: z.string().nullish(),
+    urls: z.array(z.string()).nullish(),
+    annotations: annotations().nullish().catch(undefined),
+  })
+  .transform((value) => withoutNullish(value) as unknown as Descriptor);
 const shared = () => ({
   mediaType: z.string().optional(),
   artifactType: z.string().optional(),
   subject: descriptor.nullish(),
   annotations: annotations().nullish().catch(undefined),
 });
-const image = z.lazy(() =>
-  z.object({...shared(), config: descriptor, layers: z.array(descriptor)}),
-);
-const index = z.lazy(() => z.object({...shared(), manifests: z.array(descriptor)}));
+const image = z.object({...shared(), config: descriptor, layers: z.array(descriptor)});
+const index = z.object({...shared(), manifests: z.array(descriptor)});
 
 /**
  * Reads a manifest from its bytes. The media type is what the bytes say, else what `contentType` says, else what the

@@ -11,17 +11,15 @@ const INDEX_LIMIT = 64 * 1024 * 1024;
 const LAYOUT_FILE = '{"imageLayoutVersion":"1.0.0"}';
 
 /** One line of `index.json`; what we do not know in it is kept. */
-const entry = z.lazy(() =>
-  z.looseObject({
-    mediaType: z.string(),
-    digest: z.string(),
-    size: z.int().nonnegative(),
-    artifactType: z.string().optional(),
-    annotations: z.record(z.string(), z.string()).optional(),
-  }),
-);
-const index = z.lazy(() => z.looseObject({manifests: z.array(entry).nullish()}));
-const layoutFile = z.lazy(() => z.object({imageLayoutVersion: z.string()}));
+const entry = z.looseObject({
+  mediaType: z.string(),
+  digest: z.string(),
+  size: z.int().nonnegative(),
+  artifactType: z.string().optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+});
+const index = z.looseObject({manifests: z.array(entry).nullish()});
+const layoutFile = z.object({imageLayoutVersion: z.string()});
 
 export type IndexEntry = z.infer<typeof entry>;
 

@@ -7,7 +7,7 @@ import {refusal} from './refusal.ts';
 import {CATALOG_SCOPE, pullScope} from './scope.ts';
 
 const tagsSchema = z.object({tags: z.array(z.string()).nullish()});
-const catalogSchema = z.lazy(() => z.object({repositories: z.array(z.string()).nullish()}));
+const catalogSchema = z.object({repositories: z.array(z.string()).nullish()});
 
 /**
  * All tags of a repository, as the registry has them, also an empty name; undefined: there is no such repository.
