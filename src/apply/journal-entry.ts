@@ -2,58 +2,53 @@ import {z} from '../model/schema.ts';
 import {isDigest} from '../model/digest.ts';
 import {isTag} from '../model/reference.ts';
 
-/**
- * One line of the journal. A line is only ever added; the latest word on a thing counts. Lazy: a run without an earlier
- * one reads none.
- */
-export const journalEntry = z.lazy(() => {
-  const digest = z.string().refine(isDigest, {error: 'not a digest'});
-  const errorData = z.object({
-    code: z.string(),
-    side: z.enum(['source', 'destination', 'gitlab', 'local']),
-    message: z.string(),
-    hint: z.string(),
-  });
-  return z.discriminatedUnion('type', [
-    /** A run of `apply` began. The first line of a journal says whose it is. */
-    z.object({type: z.literal('run'), plan: digest, at: z.iso.datetime()}),
-    /** Where an upload stands: enough to go on with it in another process. */
-    z.object({
-      type: z.literal('upload'),
-      digest,
-      to: z.string(),
-      location: z.string(),
-      offset: z.int().nonnegative(),
-      minChunk: z.int().positive().optional(),
-    }),
-    z.object({
-      type: z.literal('blob'),
-      digest,
-      to: z.string(),
-      outcome: z.enum(['copied', 'mounted', 'present']),
-    }),
-    z.object({
-      type: z.literal('step'),
-      id: z.string(),
-      outcome: z.enum(['done', 'present', 'failed', 'blocked']),
-      error: errorData.optional(),
-    }),
-    /** A tag at the old path of a transfer is about to be deleted; written before it is. */
-    z.object({type: z.literal('delete'), repository: z.string(), tag: z.string(), digest}),
-    /** A tag that came or moved after planning is taken along. */
-    z.object({
-      type: z.literal('adopt'),
-      repository: z.string(),
-      tag: z.string().refine(isTag, {error: 'not a tag'}),
-    }),
-    /** What follows takes the transfer back: what the steps before did no longer counts. */
-    z.object({type: z.literal('rollback')}),
-    z.object({
-      type: z.literal('end'),
-      result: z.enum(['done', 'incomplete', 'failed', 'interrupted', 'drift']),
-      at: z.iso.datetime(),
-    }),
-  ]);
+const digest = z.string().refine(isDigest, {error: 'not a digest'});
+const errorData = z.object({
+  code: z.string(),
+  side: z.enum(['source', 'destination', 'gitlab', 'local']),
+  message: z.string(),
+  hint: z.string(),
 });
+/** One line of the journal. A line is only ever added; the latest word on a thing counts. */
+export const journalEntry = z.discriminatedUnion('type', [
+  /** A run of `apply` began. The first line of a journal says whose it is. */
+  z.object({type: z.literal('run'), plan: digest, at: z.iso.datetime()}),
+  /** Where an upload stands: enough to go on with it in another process. */
+  z.object({
+    type: z.literal('upload'),
+    digest,
+    to: z.string(),
+    location: z.string(),
+    offset: z.int().nonnegative(),
+    minChunk: z.int().positive().optional(),
+  }),
+  z.object({
+    type: z.literal('blob'),
+    digest,
+    to: z.string(),
+    outcome: z.enum(['copied', 'mounted', 'present']),
+  }),
+  z.object({
+    type: z.literal('step'),
+    id: z.string(),
+    outcome: z.enum(['done', 'present', 'failed', 'blocked']),
+    error: errorData.optional(),
+  }),
+  /** A tag at the old path of a transfer is about to be deleted; written before it is. */
+  z.object({type: z.literal('delete'), repository: z.string(), tag: z.string(), digest}),
+  /** A tag that came or moved after planning is taken along. */
+  z.object({
+    type: z.literal('adopt'),
+    repository: z.string(),
+    tag: z.string().refine(isTag, {error: 'not a tag'}),
+  }),
+  /** What follows takes the transfer back: what the steps before did no longer counts. */
+  z.object({type: z.literal('rollback')}),
+  z.object({
+    type: z.literal('end'),
+    result: z.enum(['done', 'incomplete', 'failed', 'interrupted', 'drift']),
+    at: z.iso.datetime(),
+  }),
+]);
 
 export type JournalEntry = z.infer<typeof journalEntry>;

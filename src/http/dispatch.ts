@@ -14,7 +14,7 @@ export type Content = Uint8Array | AsyncIterable<Uint8Array>;
 const INTERIM_LIMIT = 20;
 
 /** What is written at once, in bytes: so much must move in the time after which an upload counts as stalled. */
-const PIECE = 256 * 1024;
+const PIECE = 512 * 1024;
 
 /**
  * Sends a request once.

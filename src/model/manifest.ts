@@ -42,36 +42,31 @@ export type ManifestView =
   /** Docker schema 1: recognised so that it can be refused with a reason. */
   | {readonly kind: 'schema1'};
 
-// All schemas that a run with nothing to do has no use for are lazy: they take 6 ms to make.
-const platform = z.lazy(() =>
-  z
-    .object({
-      os: z.string(),
-      architecture: z.string(),
-      variant: z.string().optional(),
-      'os.version': z.string().optional(),
-    })
-    .transform(({os, architecture, variant, 'os.version': osVersion}) => ({
-      os,
-      architecture,
-      ...(variant ? {variant} : {}),
-      ...(osVersion ? {osVersion} : {}),
-    })),
-);
+const platform = z
+  .object({
+    os: z.string(),
+    architecture: z.string(),
+    variant: z.string().optional(),
+    'os.version': z.string().optional(),
+  })
+  .transform(({os, architecture, variant, 'os.version': osVersion}) => ({
+    os,
+    architecture,
+    ...(variant ? {variant} : {}),
+    ...(osVersion ? {osVersion} : {}),
+  }));
 /** Lenient on purpose: only what we act on is checked, all else stays in the bytes. */
-const descriptor = z.lazy(() =>
-  z
-    .object({
-      mediaType: z.string(),
-      digest: z.string().refine(isDigest, {error: 'not a sha256 or sha512 digest'}),
-      size: z.int().nonnegative(),
-      platform: platform.nullish().catch(undefined),
-      artifactType: z.string().nullish(),
-      urls: list(z.string()).nullish(),
-      annotations: texts().nullish().catch(undefined),
-    })
-    .transform((value) => withoutNullish(value) as unknown as Descriptor),
-);
+const descriptor = z
+  .object({
+    mediaType: z.string(),
+    digest: z.string().refine(isDigest, {error: 'not a sha256 or sha512 digest'}),
+    size: z.int().nonnegative(),
+    platform: platform.nullish().catch(undefined),
+    artifactType: z.string().nullish(),
+    urls: list(z.string()).nullish(),
+    annotations: texts().nullish().catch(undefined),
+  })
+  .transform((value) => withoutNullish(value) as unknown as Descriptor);
 const shared = () => ({
   mediaType: z.string().optional(),
   artifactType: z.string().optional(),
@@ -79,13 +74,11 @@ const shared = () => ({
   annotations: texts().nullish().catch(undefined),
 });
 /** A list of descriptors. */
-export const descriptors = z.lazy(() => list(descriptor));
+export const descriptors = list(descriptor);
 /** Go writes a list that nobody made as null. */
 const descriptorsOrNull = () => descriptors.nullable().transform((items) => items ?? []);
-const image = z.lazy(() =>
-  z.object({...shared(), config: descriptor, layers: descriptorsOrNull()}),
-);
-const index = z.lazy(() => z.object({...shared(), manifests: descriptorsOrNull()}));
+const image = z.object({...shared(), config: descriptor, layers: descriptorsOrNull()});
+const index = z.object({...shared(), manifests: descriptorsOrNull()});
 
 /**
  * Reads a manifest from its bytes. The media type is what the bytes say, else what `contentType` says, else what the

@@ -13,14 +13,12 @@ import type {SourceRoot} from './inventory.ts';
 const CONFIG_LIMIT = DOCUMENT_LIMITS.size;
 const CONFIG_CONCURRENCY = 32;
 
-const config = z.lazy(() =>
-  z.object({
-    created: z.iso.datetime({offset: true}).optional().catch(undefined),
-    os: z.string().optional().catch(undefined),
-    architecture: z.string().optional().catch(undefined),
-    variant: z.string().optional().catch(undefined),
-  }),
-);
+const config = z.object({
+  created: z.iso.datetime({offset: true}).optional().catch(undefined),
+  os: z.string().optional().catch(undefined),
+  architecture: z.string().optional().catch(undefined),
+  variant: z.string().optional().catch(undefined),
+});
 
 /** What the configs of images say of the roots; a root that does not say it is not in the map. */
 export interface ConfigFacts {

@@ -15,17 +15,15 @@ const LOCK_WAIT_MS = 60_000;
 const LAYOUT_FILE = '{"imageLayoutVersion":"1.0.0"}';
 
 /** One line of `index.json`; what we do not know in it is kept. */
-const entry = z.lazy(() =>
-  z.looseObject({
-    mediaType: z.string(),
-    digest: z.string(),
-    size: z.int().nonnegative(),
-    artifactType: z.string().optional(),
-    annotations: texts().optional(),
-  }),
-);
-const index = z.lazy(() => z.looseObject({manifests: list(entry).nullish()}));
-const layoutFile = z.lazy(() => z.object({imageLayoutVersion: z.string()}));
+const entry = z.looseObject({
+  mediaType: z.string(),
+  digest: z.string(),
+  size: z.int().nonnegative(),
+  artifactType: z.string().optional(),
+  annotations: texts().optional(),
+});
+const index = z.looseObject({manifests: list(entry).nullish()});
+const layoutFile = z.object({imageLayoutVersion: z.string()});
 
 export type IndexEntry = z.infer<typeof entry>;
 

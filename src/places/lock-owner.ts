@@ -4,19 +4,17 @@ import {z} from '../model/schema.ts';
 import {hasCode, isMissing} from './file-error.ts';
 
 /** Who holds a lock, as far as its system tells; what is needed to find out later whether that very process runs. */
-const ownerRecord = z.lazy(() =>
-  z.object({
-    host: z.string(),
-    pid: z.int().positive().optional(),
-    /** Of the pid namespace, such as `pid:[4026531836]`; ids are unique only within one. */
-    namespace: z.string().optional(),
-    /** When the process began, in clock ticks since the boot (proc_pid_stat(5), `starttime`). */
-    start: z.string().optional(),
-    /** Of the running kernel; the same in each container on it. */
-    boot: z.string().optional(),
-    uid: z.int().optional(),
-  }),
-);
+const ownerRecord = z.object({
+  host: z.string(),
+  pid: z.int().positive().optional(),
+  /** Of the pid namespace, such as `pid:[4026531836]`; ids are unique only within one. */
+  namespace: z.string().optional(),
+  /** When the process began, in clock ticks since the boot (proc_pid_stat(5), `starttime`). */
+  start: z.string().optional(),
+  /** Of the running kernel; the same in each container on it. */
+  boot: z.string().optional(),
+  uid: z.int().optional(),
+});
 export type LockOwner = z.infer<typeof ownerRecord>;
 
 /**

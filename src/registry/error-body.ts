@@ -24,39 +24,35 @@ export interface ErrorBody {
   readonly isHtml: boolean;
 }
 
-const entrySchema = z.lazy(() =>
-  z.object({
-    code: z.union([z.string(), z.number().transform(String)]).catch(''),
-    message: z.string().catch(''),
-    detail: z
-      .unknown()
-      .optional()
-      .transform((detail) => {
-        if (typeof detail === 'string') return detail;
-        const isTelling =
-          typeof detail === 'object' && detail !== null && Object.keys(detail).length > 0;
-        return isTelling ? JSON.stringify(detail) : '';
-      }),
-  }),
-);
-const bodySchema = z.lazy(() =>
-  z.union([
-    z.object({errors: list(entrySchema)}),
-    // Token services and proxies have forms of their own (RFC 6749, section 5.2).
-    z
-      .object({
-        error: z.string().optional(),
-        error_description: z.string().optional(),
-        details: z.string().optional(),
-        message: z.string().optional(),
-      })
-      .transform(({error, error_description, details, message}) => ({
-        errors: [
-          {code: error ?? '', message: error_description ?? details ?? message ?? '', detail: ''},
-        ],
-      })),
-  ]),
-);
+const entrySchema = z.object({
+  code: z.union([z.string(), z.number().transform(String)]).catch(''),
+  message: z.string().catch(''),
+  detail: z
+    .unknown()
+    .optional()
+    .transform((detail) => {
+      if (typeof detail === 'string') return detail;
+      const isTelling =
+        typeof detail === 'object' && detail !== null && Object.keys(detail).length > 0;
+      return isTelling ? JSON.stringify(detail) : '';
+    }),
+});
+const bodySchema = z.union([
+  z.object({errors: list(entrySchema)}),
+  // Token services and proxies have forms of their own (RFC 6749, section 5.2).
+  z
+    .object({
+      error: z.string().optional(),
+      error_description: z.string().optional(),
+      details: z.string().optional(),
+      message: z.string().optional(),
+    })
+    .transform(({error, error_description, details, message}) => ({
+      errors: [
+        {code: error ?? '', message: error_description ?? details ?? message ?? '', detail: ''},
+      ],
+    })),
+]);
 
 /** Reads the errors of an answer, in the form of a registry, of a token service or of a web server. */
 export async function readErrors(answer: HttpAnswer): Promise<ErrorBody> {

@@ -44,14 +44,12 @@ export async function readTraits(connection: Connection, call: Call): Promise<Re
   };
 }
 
-const tagsSchema = z.lazy(() =>
-  list(
-    z.object({
-      name: z.string(),
-      published_at: z.string().nullish(),
-      created_at: z.string().nullish(),
-    }),
-  ),
+const tagsSchema = list(
+  z.object({
+    name: z.string(),
+    published_at: z.string().nullish(),
+    created_at: z.string().nullish(),
+  }),
 );
 
 /**

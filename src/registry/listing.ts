@@ -12,7 +12,7 @@ const tagName = z
   .nullable()
   .transform((name) => name ?? '');
 const tagsSchema = z.object({tags: list(tagName).nullish()});
-const catalogSchema = z.lazy(() => z.object({repositories: list(z.string()).nullish()}));
+const catalogSchema = z.object({repositories: list(z.string()).nullish()});
 const itself = (name: string) => name;
 
 /**

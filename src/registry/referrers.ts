@@ -22,7 +22,7 @@ const ENOUGH_FAILURES = 3;
 /** Far above what is attached to any real manifest: a scan each day is a few hundred in a year. */
 const REFERRER_LIMITS: ListLimits = {items: 10_000, bytes: 16 * 1024 * 1024};
 
-const indexSchema = z.lazy(() => z.object({manifests: descriptors}));
+const indexSchema = z.object({manifests: descriptors});
 
 /** The referrers API of one registry (distribution-spec, "Listing Referrers"). */
 export class Referrers {

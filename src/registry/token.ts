@@ -16,30 +16,24 @@ const DEFAULT_LIFE_MS = 60_000;
 /** A token is renewed so long before its end, in ms, or after two thirds of a life shorter than three times that. */
 const MARGIN_MS = 60_000;
 
-const answerSchema = z.lazy(() =>
-  z
-    .object({
-      token: z.string().nullish(),
-      access_token: z.string().nullish(),
-      expires_in: z.number().positive().nullish().catch(undefined),
-    })
-    .transform(({token, access_token, expires_in}) => ({
-      value: token || access_token || '',
-      lifeMs: expires_in ? expires_in * 1000 : undefined,
-    })),
-);
+const answerSchema = z
+  .object({
+    token: z.string().nullish(),
+    access_token: z.string().nullish(),
+    expires_in: z.number().positive().nullish().catch(undefined),
+  })
+  .transform(({token, access_token, expires_in}) => ({
+    value: token || access_token || '',
+    lifeMs: expires_in ? expires_in * 1000 : undefined,
+  }));
 
-const claimsSchema = z.lazy(() =>
-  z.object({
-    exp: z.number().optional().catch(undefined),
-    iat: z.number().optional().catch(undefined),
-    access: list(
-      z.object({type: z.string(), name: z.string(), actions: list(z.string()).nullable()}),
-    )
-      .nullish()
-      .catch(undefined),
-  }),
-);
+const claimsSchema = z.object({
+  exp: z.number().optional().catch(undefined),
+  iat: z.number().optional().catch(undefined),
+  access: list(z.object({type: z.string(), name: z.string(), actions: list(z.string()).nullable()}))
+    .nullish()
+    .catch(undefined),
+});
 
 /**
  * Reads a token service's answer; undefined: there is no token in it. Times are counted from its arrival, so that the

@@ -7,23 +7,19 @@ import {credentialsInvalid} from './credentials.ts';
 
 const FILE_LIMIT = DOCUMENT_LIMITS.size;
 
-const entrySchema = z.lazy(() =>
-  z.object({
-    /** Base64 of `username:password`. */
-    auth: z.string().optional(),
-    username: z.string().optional(),
-    password: z.string().optional(),
-    identitytoken: z.string().optional(),
-    registrytoken: z.string().optional(),
-  }),
-);
-const fileSchema = z.lazy(() =>
-  z.object({
-    auths: z.record(z.string(), entrySchema).nullish(),
-    credHelpers: z.record(z.string(), z.string()).nullish(),
-    credsStore: z.string().nullish(),
-  }),
-);
+const entrySchema = z.object({
+  /** Base64 of `username:password`. */
+  auth: z.string().optional(),
+  username: z.string().optional(),
+  password: z.string().optional(),
+  identitytoken: z.string().optional(),
+  registrytoken: z.string().optional(),
+});
+const fileSchema = z.object({
+  auths: z.record(z.string(), entrySchema).nullish(),
+  credHelpers: z.record(z.string(), z.string()).nullish(),
+  credsStore: z.string().nullish(),
+});
 
 /** One host's or namespace's entry under `auths`. */
 export type AuthEntry = z.infer<typeof entrySchema>;

@@ -13,7 +13,7 @@ const OUTPUT_LIMIT = 256 * 1024;
 /** How many characters of a failing helper's words are quoted. */
 const QUOTE_LIMIT = 300;
 
-const answerSchema = z.lazy(() => z.object({Username: z.string(), Secret: z.string()}));
+const answerSchema = z.object({Username: z.string(), Secret: z.string()});
 
 /** What running a credential helper takes. */
 export interface HelperCall {
