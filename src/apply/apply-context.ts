@@ -3,7 +3,7 @@ import type {Report} from '../model/event.ts';
 import type {Manifest} from '../model/manifest.ts';
 import type {RepositoryReader, RepositoryWriter} from '../model/port.ts';
 import type {ChunkBounds} from '../transfer/chunk-size.ts';
-import type {RetryPolicy} from '../transfer/retry-budget.ts';
+import type {RetryPolicy} from '../http/retry.ts';
 import type {Journal} from './journal.ts';
 
 /** Finds the repositories that a plan names, as `host/path`. */

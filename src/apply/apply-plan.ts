@@ -1,12 +1,13 @@
 import type {RunResult, StepResult} from '../model/outcome.ts';
-import type {CopyPlan} from '../model/plan.ts';
+import {type CopyPlan, unchosenSkips} from '../model/plan.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
 import {carryCopies} from './carry-copies.ts';
 import {findDrift, type PlanState} from './find-drift.ts';
 
 /**
  * Carries a plan out. What is done already is found out and left alone, so that applying again goes on or does nothing.
- * A failed step does not stop the others, unless the settings say so. Nothing is written where the world has drifted.
+ * A failed step does not stop the others, unless the settings say so. Nothing is written where the world has drifted
+ * before the run; a tag that changes during the run is left alone, and the others are done.
  * @throws TransshipError when the run cannot go on at all: the journal cannot be written, a registry cannot be asked
  */
 export async function applyPlan(
@@ -22,7 +23,7 @@ export async function applyPlan(
     : await stateNow(plan, context, interruption);
   const result =
     state === undefined || state.drift.length > 0
-      ? notBegun(plan, state?.drift)
+      ? notBegun(plan, state)
       : await carried(plan, state, context, interruption);
   await context.journal.end(result.result);
   reportEnd(result, context.report);
@@ -45,9 +46,15 @@ async function carried(
 ): Promise<RunResult> {
   const {steps: copies, blobs: actions, manifests} = plan;
   const cargo = {copies, blobs: actions, manifests, done};
-  const {end, steps, counts} = await carryCopies(cargo, context, interruption);
+  const {end, drift, steps, counts} = await carryCopies(cargo, context, interruption);
   const {sent, ...blobs} = counts;
-  return {plan: plan.id, result: end, steps, bytes: {sent}, blobs};
+  const told = {plan: plan.id, steps, bytes: {sent}, blobs};
+  if (drift.length === 0) {
+    const isIncomplete = end === 'done' && unchosenSkips(plan).length > 0;
+    return {...told, result: isIncomplete ? 'incomplete' : end};
+  }
+  // Before a failure: no run of this plan can do what failed any more, a new plan can.
+  return {...told, result: end === 'interrupted' ? end : 'drift', drift};
 }
 
 /** Undefined: it was interrupted. It only reads, so there is nothing to finish: the first signal ends it. */
@@ -64,13 +71,17 @@ async function stateNow(
   }
 }
 
-function notBegun(plan: CopyPlan, drift: PlanState['drift'] | undefined): RunResult {
+/** @param state undefined: it was interrupted before that was known */
+function notBegun(plan: CopyPlan, state: PlanState | undefined): RunResult {
   return {
     plan: plan.id,
-    result: drift === undefined ? 'interrupted' : 'drift',
-    steps: plan.steps.map(({id}) => ({id, outcome: 'not-started'})),
+    result: state === undefined ? 'interrupted' : 'drift',
+    steps: plan.steps.map(({id}) => ({
+      id,
+      outcome: state?.done.has(id) === true ? 'present' : 'not-started',
+    })),
     bytes: {sent: 0},
     blobs: {copied: 0, mounted: 0, present: 0},
-    ...(drift === undefined ? {} : {drift}),
+    ...(state === undefined ? {} : {drift: state.drift}),
   };
 }

@@ -1,13 +1,14 @@
 import PQueue from 'p-queue';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import type {StepResult} from '../model/outcome.ts';
+import type {Drift, StepResult} from '../model/outcome.ts';
 import type {CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {Carriage} from '../model/transfer-plan.ts';
 import {interrupted, isInterrupted, throwIfStopping} from '../model/interrupted.ts';
 import type {CarryContext, Interruption} from './apply-context.ts';
 import {type BlobCounts, BlobTransfers} from './blob-transfers.ts';
 import {errorData} from './error-data.ts';
+import {inOrder} from './find-drift.ts';
 import {ManifestPushes} from './manifest-pushes.ts';
 import {ManifestSource} from './manifest-source.ts';
 import {fallbackTag} from '../observe/listed-referrer.ts';
@@ -31,9 +32,14 @@ export interface Cargo extends Carriage {
   readonly isAgain?: boolean;
 }
 
-/** What came of it. `interrupted` says that the run was told to stop while something was left. */
+/**
+ * What came of it. `interrupted` says that the run was told to stop while something was left; `failed`, that a copy failed
+ * for another reason than drift.
+ */
 export interface Carried {
   readonly end: 'done' | 'failed' | 'interrupted';
+  /** Tags that changed at the destination after planning; their copies have failed with DRIFT. */
+  readonly drift: readonly Drift[];
   /** Every copy, in its order. */
   readonly steps: readonly StepResult[];
   readonly counts: BlobCounts;
@@ -95,9 +101,12 @@ class CopyRun {
     await settleAll([...this.#results.values()]);
     const steps = await Promise.all(this.#results.values());
     const wasInterrupted = this.#interruption.stopping.aborted && !this.#failedOnce.signal.aborted;
-    const failed = steps.some(({outcome}) => outcome === 'failed' || outcome === 'blocked');
+    const failed = steps.some(
+      ({outcome, error}) =>
+        (outcome === 'failed' || outcome === 'blocked') && error?.code !== 'DRIFT',
+    );
     const end = wasInterrupted ? 'interrupted' : failed ? 'failed' : 'done';
-    return {end, steps, counts: this.#blobs.counts};
+    return {end, drift: inOrder(this.#pushes.drift), steps, counts: this.#blobs.counts};
   }
 
   /** What an earlier run brought was announced with the rest: progress begins behind it. */

@@ -46,7 +46,7 @@ export const journalEntry = z.discriminatedUnion('type', [
   z.object({type: z.literal('rollback')}),
   z.object({
     type: z.literal('end'),
-    result: z.enum(['done', 'failed', 'interrupted', 'drift']),
+    result: z.enum(['done', 'incomplete', 'failed', 'interrupted', 'drift']),
     at: z.iso.datetime(),
   }),
 ]);

@@ -1,3 +1,4 @@
+import type {Redactor} from '../http/secrets.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RunEnd} from '../model/outcome.ts';
@@ -5,7 +6,7 @@ import type {SavedUpload} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import type {JournalEntry} from './journal-entry.ts';
 import {JournalWriter, readJournal} from './journal-file.ts';
-import {lockJournal, type Processes} from './journal-lock.ts';
+import {type FileLock, STALE_MS, takeLock} from '../places/file-lock.ts';
 
 /** What an applying run needs of its memory. What is done is always found at the destination; this saves the rest. */
 export interface Journal extends AsyncDisposable {
@@ -43,7 +44,12 @@ export interface JournalOptions {
   readonly anyPlan?: boolean;
   /** The time of day, for people who read the journal. */
   readonly now: () => Date;
-  readonly processes: Processes;
+  /** No secret gets into the file. */
+  readonly redactor: Redactor;
+  /** Ends the wait for a lock whose owner cannot be looked up. */
+  readonly signal?: AbortSignal;
+  /** Told where that wait begins. */
+  readonly notice?: (code: string, message: string) => void;
 }
 
 /**
@@ -51,7 +57,7 @@ export interface JournalOptions {
  * @throws TransshipError JOURNAL_BUSY, JOURNAL_INVALID, JOURNAL_WRITE_FAILED
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
-  const lock = await lockJournal(options.file, options.processes);
+  const lock = await lockJournal(options);
   try {
     return await openLocked(options, lock);
   } catch (error) {
@@ -61,8 +67,8 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
 }
 
 async function openLocked(
-  {file, plan, anyPlan, now}: JournalOptions,
-  lock: AsyncDisposable,
+  {file, plan, anyPlan, now, redactor}: JournalOptions,
+  lock: FileLock,
 ): Promise<Journal> {
   const before = await readJournal(file);
   const other = before.find((entry) => entry.type === 'run' && entry.plan !== plan);
@@ -70,18 +76,45 @@ async function openLocked(
   const {writer, entries} = await JournalWriter.open(file);
   await writer.append({type: 'run', plan, at: now().toISOString()});
   const uploads = openUploads(entries);
+  const append = async (entry: JournalEntry): Promise<void> => {
+    if (lock.isLost) throw lockLost(file);
+    const written = withoutSecrets(entry, redactor);
+    if (written === undefined) return;
+    const [isHeld] = await Promise.all([lock.isHeld(), writer.append(written)]);
+    if (!isHeld) throw lockLost(file);
+  };
   return {
     continues: entries.length > 0,
     savedUpload: (digest, to) => uploads.get(uploadKey(digest, to)),
     adopted: entries.filter((entry) => entry.type === 'adopt'),
-    append: (entry) => writer.append(entry),
-    note: (entry) => writer.note(entry),
-    end: (result) => writer.append({type: 'end', result, at: now().toISOString()}),
+    append,
+    note: (entry) => {
+      if (lock.isLost) throw lockLost(file);
+      const written = withoutSecrets(entry, redactor);
+      if (written !== undefined) writer.note(written);
+    },
+    end: (result) => append({type: 'end', result, at: now().toISOString()}),
     [Symbol.asyncDispose]: async () => {
       await writer[Symbol.asyncDispose]();
       await lock[Symbol.asyncDispose]();
     },
   };
+}
+
+/**
+ * The entry as it may be in a file. Undefined: an upload whose URL is a permission in itself (a presigned URL, or one
+ * that holds a token) is remembered by this process alone; after a kill its blob starts anew.
+ */
+function withoutSecrets(entry: JournalEntry, redactor: Redactor): JournalEntry | undefined {
+  if (entry.type === 'upload') {
+    const url = URL.parse(entry.location);
+    const hasLogin = url !== null && (url.username !== '' || url.password !== '');
+    return hasLogin || !redactor.isClean(entry.location) ? undefined : entry;
+  }
+  if (entry.type !== 'step' || entry.error === undefined) return entry;
+  const {message, hint} = entry.error;
+  const redacted = {message: redactor.redact(message), hint: redactor.redact(hint)};
+  return {...entry, error: {...entry.error, ...redacted}};
 }
 
 /** The uploads that were begun and not brought to an end, by `uploadKey`. */
@@ -100,6 +133,47 @@ export function openUploads(entries: readonly JournalEntry[]): ReadonlyMap<strin
 
 export function uploadKey(digest: Digest, to: string): string {
   return `${digest} ${to}`;
+}
+
+/** Keeps a second process from the same journal. */
+async function lockJournal({file, signal, notice}: JournalOptions): Promise<FileLock> {
+  const seconds = Math.ceil(STALE_MS / 1000);
+  try {
+    const attempt = await takeLock(`${file}.lock`, {
+      waitMs: 0,
+      ...(signal === undefined ? {} : {signal}),
+      onDoubt: (owner) =>
+        notice?.(
+          'LOCK_WATCHED',
+          `the journal ${file} is locked by ${owner}; checking for up to ${seconds} s whether it still runs`,
+        ),
+    });
+    if (attempt.kind === 'taken') return attempt.lock;
+    throw new TransshipError(
+      'JOURNAL_BUSY',
+      `the journal ${file} is in use by another run (${attempt.owner})`,
+      {
+        side: 'local',
+        hint: 'wait until that run ends, then run the command again; if that run was killed, its lock is released by itself',
+        retry: true,
+      },
+    );
+  } catch (error) {
+    if (error instanceof TransshipError || signal?.aborted === true) throw error;
+    throw new TransshipError('JOURNAL_WRITE_FAILED', `cannot lock ${file}: ${String(error)}`, {
+      side: 'local',
+      hint: `name a file in a writable folder with --journal, or delete ${file}.lock if it is in the way`,
+      cause: error,
+    });
+  }
+}
+
+/** This process was halted, and another one works with the journal by now. */
+function lockLost(file: string): TransshipError {
+  return new TransshipError('JOURNAL_WRITE_FAILED', `another run took over the journal ${file}`, {
+    side: 'local',
+    hint: 'this process was suspended for too long; wait until the other run ends, then run the command again',
+  });
 }
 
 function otherPlan(file: string): TransshipError {

@@ -1,12 +1,16 @@
 import type {Descriptor} from '../model/descriptor.ts';
-import type {Digest} from '../model/digest.ts';
+import {type Digest, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Manifest} from '../model/manifest.ts';
+import type {Drift} from '../model/outcome.ts';
 import type {CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {Call, RepositoryWriter} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
+import {fallbackTag} from '../observe/listed-referrer.ts';
 import type {CarryContext} from './apply-context.ts';
+import {RetryBudget} from '../transfer/retry-budget.ts';
 import type {BlobTransfers} from './blob-transfers.ts';
+import {errorData} from './error-data.ts';
 import type {ManifestSource} from './manifest-source.ts';
 import {ReferrersFallback} from './referrers-fallback.ts';
 import {settleAll} from './settle-all.ts';
@@ -35,6 +39,8 @@ export interface PushOptions {
  * is not there. A manifest that several images share is put once for each repository.
  */
 export class ManifestPushes {
+  /** Tags that no longer point to what they pointed to when planning, found just before they would be overwritten. */
+  readonly drift: Drift[] = [];
   readonly #planned: ReadonlyMap<Digest, PlannedManifest>;
   readonly #blobs: BlobTransfers;
   readonly #manifests: ManifestSource;
@@ -56,7 +62,10 @@ export class ManifestPushes {
     this.#fallback = new ReferrersFallback(context.repositories);
   }
 
-  /** Copies all of one image; its tag, where it has one, is written last. */
+  /**
+   * Copies all of one image; its tag, where it has one, is written last.
+   * @throws TransshipError DRIFT where the tag changed since planning; see `drift`
+   */
   async push(step: CopyStep, {fallbackPlanned, turn}: PushOptions, call: Call): Promise<void> {
     const mine = new Set(step.manifests);
     if (turn !== undefined) {
@@ -127,9 +136,9 @@ export class ManifestPushes {
     mine: ReadonlySet<Digest>,
     call: Call,
   ): Promise<PutAnswer> {
-    const destination = this.#context.repositories.destination(step.to);
+    const put = () => this.#putStored(manifest, step, reference, call);
     try {
-      return await destination.putManifest(reference, manifest, call);
+      return await put();
     } catch (error) {
       if (!(error instanceof TransshipError) || error.code !== 'MANIFEST_PARTS_MISSING')
         throw error;
@@ -138,9 +147,73 @@ export class ManifestPushes {
       for (const child of planned?.manifests ?? []) this.#pushed.delete(`${child} ${step.to}`);
       const all = new Set([...mine, ...(planned?.manifests ?? [])]);
       await this.#pushParts(manifest.descriptor.digest, step, all, call);
-      return destination.putManifest(reference, manifest, call);
+      return put();
     }
   }
+
+  /** Puts it again where the registry answered as if it had stored it, and does not have it. */
+  async #putStored(
+    manifest: Manifest,
+    step: CopyStep,
+    reference: Tag | Digest,
+    call: Call,
+  ): Promise<PutAnswer> {
+    const {settings, report} = this.#context;
+    const what = `${reference} to ${step.to}`;
+    const budget = new RetryBudget(
+      settings.retry,
+      (attempt, delayMs, error) =>
+        report({type: 'retrying', what, attempt, delayMs, error: errorData(error)}),
+      call.stopping,
+    );
+    for (;;) {
+      try {
+        return await this.#putUnlessDrifted(manifest, step, reference, call);
+      } catch (error) {
+        if (!(error instanceof TransshipError) || error.code !== 'CHANGE_NOT_SEEN') throw error;
+        await budget.spend(error, 'destination', call);
+      }
+    }
+  }
+
+  /**
+   * Looks at a tag once more before it is written: hours may lie between planning and this moment, and whoever pushed
+   * meanwhile is not to be overwritten. A tag with the planned digest is written again, which changes nothing.
+   */
+  async #putUnlessDrifted(
+    manifest: Manifest,
+    step: CopyStep,
+    reference: Tag | Digest,
+    call: Call,
+  ): Promise<PutAnswer> {
+    const destination = this.#context.repositories.destination(step.to);
+    if (reference === step.tag) {
+      const found = (await destination.head(reference, call))?.digest ?? null;
+      const actual = found !== null && isSubjectItself(reference, found) ? null : found;
+      if (actual !== step.replaces && actual !== step.digest) {
+        const {to: repository, tag, replaces: planned} = step;
+        this.drift.push({side: 'destination', repository, tag, planned, actual});
+        throw drifted(`${repository}:${tag}`, planned, actual);
+      }
+    }
+    return destination.putManifest(reference, manifest, call);
+  }
+}
+
+/** GitLab.com answers a request for the fallback tag of a manifest with that manifest (oras-project/oras-go#1396). */
+function isSubjectItself(tag: Tag | Digest, found: Digest): boolean {
+  return tag === fallbackTag(found);
+}
+
+function drifted(subject: string, planned: Digest | null, actual: Digest | null): TransshipError {
+  const [before, now] = [planned, actual].map((digest) =>
+    digest === null ? 'nothing' : shortDigest(digest),
+  );
+  return new TransshipError(
+    'DRIFT',
+    `${subject} points to ${now}, but pointed to ${before} when the plan was made; it was not overwritten`,
+    {side: 'destination', hint: 'plan again to see what would replace what'},
+  );
 }
 
 function annotationsOf({view}: Manifest): Readonly<Record<string, string>> | undefined {

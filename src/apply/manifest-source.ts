@@ -1,4 +1,4 @@
-import {type Digest, digestOf} from '../model/digest.ts';
+import {algorithmOf, type Digest, digestOf} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {type Manifest, parseManifest} from '../model/manifest.ts';
 import type {PlannedManifest} from '../model/plan.ts';
@@ -22,7 +22,7 @@ export class ManifestSource {
     if (cut === undefined) return this.#read(digest, from, call);
     const whole = await this.#read(cut.digest, from, call);
     const bytes = cutIndex(whole.bytes, cut.keep);
-    if (digestOf(bytes) !== digest) throw otherCut(digest, cut.digest);
+    if (digestOf(bytes, algorithmOf(digest)) !== digest) throw otherCut(digest, cut.digest);
     return parseManifest(bytes, whole.descriptor.mediaType, digest, 'source');
   }
 

@@ -67,7 +67,9 @@ function endOf(journals: readonly (readonly JournalEntry[])[]): StatusResult['en
   const ends = journals.map((entries) => entries.at(-1));
   if (ends.length === 0 || ends.some((entry) => entry?.type !== 'end')) return undefined;
   const results = ends.flatMap((entry) => (entry?.type === 'end' ? [entry.result] : []));
-  return (['drift', 'failed', 'interrupted', 'done'] as const).find((end) => results.includes(end));
+  return (['drift', 'failed', 'interrupted', 'incomplete', 'done'] as const).find((end) =>
+    results.includes(end),
+  );
 }
 
 function sum(blobs: readonly {readonly size: number}[]): number {

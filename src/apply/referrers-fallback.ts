@@ -1,6 +1,7 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
+import {parseJson} from '../model/json.ts';
 import {type Manifest, parseManifest} from '../model/manifest.ts';
 import {OCI_INDEX} from '../model/media-type.ts';
 import type {Call, RepositoryWriter} from '../model/port.ts';
@@ -73,7 +74,7 @@ function usableIndex(
   tag: Tag,
 ): Record<string, unknown> | undefined {
   if (present.descriptor.mediaType === OCI_INDEX && present.descriptor.digest !== subject) {
-    return JSON.parse(new TextDecoder().decode(present.bytes)) as Record<string, unknown>;
+    return parseJson(present.bytes) as Record<string, unknown>;
   }
   throw new TransshipError('DESTINATION_CONFLICT', `${name}:${tag} is not a list of referrers`, {
     side: 'destination',

@@ -2,12 +2,14 @@ import {type Digest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {formatPlace, parsePlace, type Place} from '../model/place.ts';
 import type {Wish, WishFilters} from '../model/plan.ts';
-import {formatRepository, isTag, type Tag} from '../model/reference.ts';
+import {formatRepository, isLayoutName, splitLayoutName, type Tag} from '../model/reference.ts';
 
 /** One side of a copy. */
 export interface CopyEnd {
   /** The repository as plans name it: `host/path`, `oci:DIR` or `oci-archive:FILE`. */
   readonly repository: string;
+  /** A layout on this machine: its images have names by another grammar than tags, or none. */
+  readonly isLayout: boolean;
   readonly tag?: Tag;
   readonly digest?: Digest;
 }
@@ -17,13 +19,13 @@ export interface CopyWish {
   readonly wish: Wish;
   readonly source: CopyEnd;
   readonly destination: CopyEnd;
-  /** The tag at the destination, where one image is copied and it gets one. */
+  /** The tag at the destination, where one image is copied and it gets one. A source without a name is that image. */
   readonly toTag?: Tag;
 }
 
 /**
- * Reads the places. A source without tag and digest means all of its tags; a single image keeps its tag unless the
- * destination names one.
+ * Reads the places. A source without tag and digest means all of its tags, but a layout means its only image where the
+ * destination names a tag. A single image keeps its tag unless the destination names one.
  * @throws TransshipError REFERENCE_INVALID, TRANSPORT_UNKNOWN, TRANSPORT_UNSUPPORTED, USAGE
  */
 export function readCopyWish(from: string, to: string, filters: WishFilters): CopyWish {
@@ -35,19 +37,23 @@ export function readCopyWish(from: string, to: string, filters: WishFilters): Co
       'the digest follows from the source; name a tag or nothing',
     );
   }
-  if (isWhole && destination.tag !== undefined) {
+  if (isWhole && destination.tag !== undefined && !source.isLayout) {
     throw usage(
       `${from} means all of its tags, but ${to} names one`,
       'name a tag at the source, or none at the destination',
     );
   }
-  if (!isWhole && TAG_FILTERS.some((filter) => filters[filter] !== undefined)) {
+  const isSingle = !isWhole || destination.tag !== undefined;
+  if (isSingle && TAG_FILTERS.some((filter) => filters[filter] !== undefined)) {
     throw usage(
       `${from} is one image, and the filters of tags choose among many`,
       'leave the tag or digest out, or the filters',
     );
   }
-  const toTag = destination.tag ?? source.tag;
+  const toTag = destination.tag ?? tagAt(destination, source.tag);
+  if (source.tag !== undefined && toTag === undefined) {
+    throw usage(`the name ${source.tag} has no tag`, `name one at the destination: ${to}:TAG`);
+  }
   return {
     wish: {
       source: formatPlace(parsePlace(from)),
@@ -56,8 +62,13 @@ export function readCopyWish(from: string, to: string, filters: WishFilters): Co
     },
     source,
     destination,
-    ...(isWhole || toTag === undefined ? {} : {toTag}),
+    ...(toTag === undefined ? {} : {toTag}),
   };
+}
+
+/** What an image with this name is called at the destination; undefined: it has to be named there. */
+function tagAt({isLayout}: CopyEnd, name: Tag | undefined): Tag | undefined {
+  return isLayout || name === undefined ? name : splitLayoutName(name).tag;
 }
 
 const TAG_FILTERS = ['tags', 'excludeTags', 'semver', 'newest', 'newerThan'] as const;
@@ -68,6 +79,7 @@ function copyEnd(place: Place): CopyEnd {
       const {tag, digest} = place.reference;
       return {
         repository: formatRepository(place.reference),
+        isLayout: false,
         ...(tag ? {tag} : {}),
         ...(digest ? {digest} : {}),
       };
@@ -76,12 +88,12 @@ function copyEnd(place: Place): CopyEnd {
     case 'oci-archive': {
       const {transport, file, ref} = place;
       const repository = `${transport}:${file}`;
-      if (ref === undefined) return {repository};
-      if (isTag(ref)) return {repository, tag: ref};
-      if (isDigest(ref)) return {repository, digest: ref};
+      if (ref === undefined) return {repository, isLayout: true};
+      if (isDigest(ref)) return {repository, isLayout: true, digest: ref};
+      if (isLayoutName(ref)) return {repository, isLayout: true, tag: ref};
       throw usage(
-        `"${ref}" in ${repository}:${ref} is neither a tag nor a digest`,
-        'name one of its tags',
+        `"${ref}" in ${repository}:${ref} is neither a name nor a digest`,
+        'name one of its images, such as v1 or team/app:v1, or write @sha256:… after the folder',
       );
     }
     case 'dir':

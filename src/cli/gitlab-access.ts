@@ -6,7 +6,9 @@ import {parseGitLabUrl} from '../gitlab/gitlab-url.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
 import type {Registry} from '../registry/registry.ts';
+import type {TransferPlan} from '../model/transfer-plan.ts';
 import type {Io} from './io.ts';
+import {namedGitLab, type PlanTrust} from './plan-trust.ts';
 import type {Registries} from './registries.ts';
 
 /** Flags of everything that talks to a GitLab instance. */
@@ -19,17 +21,15 @@ export interface GitLabFlags {
 const TOKEN_LIMIT = 4096;
 
 export function addGitLabFlags(command: Command): Command {
-  return addTokenFlag(
-    command.option('--gitlab <url>', 'the address of GitLab (default: $CI_SERVER_URL)'),
-  );
-}
-
-/** For commands that know the instance from a plan. */
-export function addTokenFlag(command: Command): Command {
-  return command.option(
-    '--token-file <file>',
-    "read GitLab's token from this file (default: $TRANSSHIP_GITLAB_TOKEN, $GITLAB_TOKEN, $CI_JOB_TOKEN)",
-  );
+  return command
+    .option(
+      '--gitlab <url>',
+      'the address of GitLab, which gets the token (default: $TRANSSHIP_GITLAB_HOST, $CI_SERVER_URL)',
+    )
+    .option(
+      '--token-file <file>',
+      "read GitLab's token from this file (default: $TRANSSHIP_GITLAB_TOKEN, $GITLAB_TOKEN, $CI_JOB_TOKEN)",
+    );
 }
 
 /** A GitLab instance and its registry, both asked with one token. */
@@ -56,27 +56,62 @@ export class GitLabAccess {
 /**
  * Opens the instance that the flags or the environment name. The token never comes from the command line, where other
  * users of the machine could read it.
- * @param address of the instance, where a plan names it
- * @throws TransshipError USAGE, FILE_UNREADABLE
+ * @throws TransshipError USAGE, FILE_UNREADABLE, HOST_NOT_NAMED
  */
 export async function openGitLab(
   flags: GitLabFlags,
   io: Io,
   registries: Registries,
-  address = flags.gitlab ?? io.env['CI_SERVER_URL'],
 ): Promise<GitLabAccess> {
-  if (address === undefined || address === '') {
+  const address = flags.gitlab || namedGitLab(io.env);
+  if (address === undefined) {
     throw new TransshipError('USAGE', 'no GitLab is named', {
       side: 'local',
       hint: 'give its address with --gitlab, as https://gitlab.example.com',
     });
   }
-  const url = parseGitLabUrl(address);
+  return await access(parseGitLabUrl(address), flags, io, registries);
+}
+
+/**
+ * Opens the instance of a plan, if it may get the token.
+ * @throws TransshipError as `openGitLab`
+ */
+export async function openPlannedGitLab(
+  {wish}: TransferPlan,
+  trust: PlanTrust,
+  flags: GitLabFlags,
+  io: Io,
+  registries: Registries,
+): Promise<GitLabAccess> {
+  const url = parseGitLabUrl(wish.gitlab);
+  await trust.checkGitLab(url);
+  return await access(url, flags, io, registries);
+}
+
+async function access(
+  url: URL,
+  flags: GitLabFlags,
+  io: Io,
+  registries: Registries,
+): Promise<GitLabAccess> {
   const token = await readToken(flags, io);
+  if (token.kind === 'job-token') checkJobToken(url, io);
   io.redactor.learn(token.value);
   const {username, password} = credentialsOf(token);
   io.redactor.learnBasic(username, password);
   return new GitLabAccess(url, token, registries);
+}
+
+/** A job's token is that of the instance which runs the job. @throws TransshipError HOST_NOT_NAMED */
+function checkJobToken(url: URL, {env}: Io): void {
+  const server = env['CI_SERVER_URL'];
+  if (server && parseGitLabUrl(server).origin === url.origin) return;
+  throw new TransshipError(
+    'HOST_NOT_NAMED',
+    `CI_JOB_TOKEN is for ${server ? parseGitLabUrl(server).origin : 'the GitLab in CI_SERVER_URL'}, not for ${url.origin}`,
+    {side: 'local', hint: `set GITLAB_TOKEN to an access token of ${url.origin}`},
+  );
 }
 
 /** The registry takes an access token under any name, a job's under that of jobs (GitLab: lib/gitlab/auth.rb). */

@@ -1,6 +1,5 @@
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Redactor} from '../http/secrets.ts';
-import type {Processes} from '../apply/journal-lock.ts';
 
 /** Where text goes. */
 export interface TextSink {
@@ -22,7 +21,6 @@ export interface Io {
   readonly now: () => Date;
   /** Blanks secrets out of everything that is written. */
   readonly redactor: Redactor;
-  readonly processes: Processes;
   /** When requests are sent again. Default: the HTTP client's. */
   readonly retry?: RetryPolicy;
   /** The first signal: finish what is under way. */

@@ -6,10 +6,11 @@ import type {CopyPlan} from '../model/plan.ts';
 import {parsePlatform} from '../model/platform.ts';
 import type {Call} from '../model/port.ts';
 import {observeRoute} from '../observe/observe-route.ts';
+import type {Tag} from '../model/reference.ts';
 import {attachmentSubject} from '../plan/attachment.ts';
-import {tagSelector} from '../plan/filters.ts';
+import {type Naming, tagSelector} from '../plan/filters.ts';
 import {makeCopyPlan} from '../plan/copy-plan.ts';
-import type {CopyWish} from './copy-wish.ts';
+import type {CopyEnd, CopyWish} from './copy-wish.ts';
 
 /** A plan, with the manifests that were read for it, so that applying it at once need not read them again. */
 export interface MadePlan {
@@ -26,9 +27,9 @@ export async function makePlan(
 ): Promise<MadePlan> {
   const {filters} = wish;
   const {tag, digest} = source;
-  const single = tag !== undefined || digest !== undefined;
+  const single = tag !== undefined || digest !== undefined || toTag !== undefined;
   // The filters are checked before anything is asked.
-  const select = tagSelector(filters);
+  const select = tagSelector(filters, namingOf(source, destination));
   filters.platforms?.forEach(parsePlatform);
   const looksInside =
     filters.newest !== undefined ||
@@ -41,6 +42,7 @@ export async function makePlan(
       destination: repositories.destination(destination.repository),
       ...(single ? {reference: {...(tag ? {tag} : {}), ...(digest ? {digest} : {})}} : {}),
       ...(toTag === undefined ? {} : {toTag}),
+      ...(destination.isLayout ? {} : {unnamedAs: LATEST}),
       select,
       attachmentSubject,
       configs: looksInside,
@@ -51,4 +53,12 @@ export async function makePlan(
   );
   const plan = makeCopyPlan({wish, routes: [{...route, single}]});
   return {plan, observed: route.source.manifests};
+}
+
+/** What docker, crane and skopeo call an image where nobody says how. */
+const LATEST = 'latest' as Tag;
+
+function namingOf(source: CopyEnd, destination: CopyEnd): Naming {
+  if (!source.isLayout) return 'tags';
+  return destination.isLayout ? 'names' : 'names-to-tags';
 }

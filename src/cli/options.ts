@@ -10,6 +10,7 @@ export interface HostFlags {
   readonly plainHttp?: readonly string[];
   readonly caFile?: string;
   readonly insecure?: readonly string[];
+  readonly allowUnsafeRedirects?: readonly string[];
 }
 
 export interface FilterFlags {
@@ -41,7 +42,12 @@ export function addHostFlags(command: Command): Command {
     .option('--authfile <file>', 'credentials, in the form of docker config.json')
     .option('--plain-http <host>', 'speak HTTP without TLS with this host (repeatable)', collect)
     .option('--ca-file <file>', 'trust the authorities in this PEM file too')
-    .option('--insecure <host>', 'do not check the certificate of this host (repeatable)', collect);
+    .option('--insecure <host>', 'do not check the certificate of this host (repeatable)', collect)
+    .option(
+      '--allow-unsafe-redirects <host>',
+      'follow this host from https to http and to private addresses (repeatable)',
+      collect,
+    );
 }
 
 export function addFilterFlags(command: Command): Command {

@@ -1,3 +1,4 @@
+import {errorData} from '../apply/error-data.ts';
 import type {Repositories} from '../apply/apply-context.ts';
 import {certsDirs} from '../http/certs-dir.ts';
 import {HttpClient} from '../http/client.ts';
@@ -16,12 +17,15 @@ import {CredentialStore} from '../registry/credentials/store.ts';
 import {Registry} from '../registry/registry.ts';
 import type {Io} from './io.ts';
 import type {HostFlags} from './options.ts';
+import type {PlanTrust} from './plan-trust.ts';
 
 export interface RegistriesOptions {
   readonly io: Io;
   readonly flags: HostFlags;
   readonly redactor: Redactor;
   readonly report: Report;
+  /** Set where hosts come from a plan file. Default: from the command line. */
+  readonly trust?: PlanTrust;
 }
 
 /** The places of one command, each opened when it is first named, with the user's settings for its host. */
@@ -35,15 +39,19 @@ export class Registries implements Repositories, AsyncDisposable {
   readonly #registries = new Map<string, Registry>();
   readonly #repositories = new Map<string, RepositoryWriter>();
   readonly #derived = new Map<string, Credentials>();
+  readonly #noticed = new Set<string>();
 
   /** @throws TransshipError USAGE for a proxy or a host that is not one */
   constructor(options: RegistriesOptions) {
-    const {io, flags, redactor} = options;
+    const {io, flags, redactor, trust} = options;
     const {caFile, authfile} = flags;
     this.#options = options;
     this.#plainHttp = new HostSet('--plain-http', flags.plainHttp ?? []);
+    const leading = new HostSet('--allow-unsafe-redirects', flags.allowUnsafeRedirects ?? []);
     this.#http = new HttpClient({
       ...(io.retry ? {retry: io.retry} : {}),
+      retrying: (what, attempt, delayMs, error) =>
+        options.report({type: 'retrying', what, attempt, delayMs, error: errorData(error)}),
       settings: {
         connectOptions: tlsFromFiles({
           certsDirs: certsDirs(io.home),
@@ -51,6 +59,7 @@ export class Registries implements Repositories, AsyncDisposable {
           ...(caFile === undefined ? {} : {caFile}),
         }),
         proxyFor: proxyFromEnvironment(io.env, redactor),
+        mayLeadAnywhere: (host) => leading.has(host),
       },
     });
     this.#credentials = new CredentialStore({
@@ -59,6 +68,7 @@ export class Registries implements Repositories, AsyncDisposable {
       redactor,
       signal: io.aborted,
       derived: (host) => this.#derived.get(host),
+      ...(trust ? {mayHaveLogin: (host, prefix) => trust.checkLogin(host, prefix)} : {}),
       ...(authfile === undefined ? {} : {authFile: authfile}),
     });
   }
@@ -141,6 +151,7 @@ export class Registries implements Repositories, AsyncDisposable {
       credentials: (path) => this.#credentials.find(host, side, path),
       learnToken: (token) => redactor.learnPassing(token),
       notice: ({code, message}) => report({type: 'notice', code, message}),
+      noticed: this.#noticed,
     });
   }
 }

@@ -11,11 +11,11 @@ import type {Manifest} from '../model/manifest.ts';
 import type {RunEnd, RunResult} from '../model/outcome.ts';
 import type {Check, CopyPlan, Plan, Wish} from '../model/plan.ts';
 import {DEFAULT_CHUNK} from '../transfer/chunk-size.ts';
-import {DEFAULT_RETRY} from '../transfer/retry-budget.ts';
+import {DEFAULT_RETRY} from '../http/retry.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
 import type {Session} from './session.ts';
-import {stateFolder} from './user-folders.ts';
+import {privateFolder, stateFolder} from './user-folders.ts';
 import {removeFile} from '../places/remove-file.ts';
 
 /** How a plan came to be applied. */
@@ -40,17 +40,17 @@ export async function runPlan(
   await using journal =
     isPassing && plan.steps.length === 0
       ? NO_JOURNAL
-      : await openPlanJournal(file, plan.id, origin.kind === 'made', io);
+      : await openPlanJournal(file, plan.id, origin.kind === 'made', io, report);
   const context = {
     repositories: registries,
     journal,
     report,
-    settings: settingsOf(flags),
+    settings: settingsOf(flags, io),
     fresh: origin.kind === 'made',
     ...(origin.kind === 'made' ? {observed: origin.observed} : {}),
   };
   const result = await tellingOfStop(io, report, () => applyPlan(plan, context, io));
-  if (result.result === 'done') {
+  if (result.result === 'done' || result.result === 'incomplete') {
     await registries.pack(call);
     if (isPassing) await removeFile(file);
   }
@@ -62,9 +62,14 @@ export async function openPlanJournal(
   file: string,
   plan: Digest,
   anyPlan: boolean,
-  {now, processes}: Io,
+  {env, home, now, stopping, redactor}: Pick<Io, 'env' | 'home' | 'now' | 'stopping' | 'redactor'>,
+  report: Report,
 ): Promise<Journal> {
-  await mkdir(dirname(file), {recursive: true}).catch((cause: unknown) => {
+  try {
+    const folder = dirname(file);
+    if (folder === stateFolder(env, home)) privateFolder(folder);
+    else await mkdir(folder, {recursive: true});
+  } catch (cause) {
     throw new TransshipError(
       'JOURNAL_WRITE_FAILED',
       `the folder of the journal ${file} cannot be made`,
@@ -74,8 +79,16 @@ export async function openPlanJournal(
         cause,
       },
     );
+  }
+  return openJournal({
+    file,
+    plan,
+    anyPlan,
+    now,
+    redactor,
+    signal: stopping,
+    notice: (code, message) => report({type: 'notice', code, message}),
   });
-  return openJournal({file, plan, anyPlan, now, processes});
 }
 
 /** Runs `work`, and says so when the first signal comes. */
@@ -132,6 +145,7 @@ export function journalBeside(planFile: string): string {
 /** The exit code of a run's end (README, "Exit codes"). */
 export const RUN_EXIT: Readonly<Record<RunEnd, number>> = {
   done: 0,
+  incomplete: 1,
   failed: 1,
   drift: 4,
   interrupted: 130,
@@ -142,10 +156,13 @@ function wishKey(wish: Wish): string {
 }
 
 /** What the flags say of how images are carried. */
-export function settingsOf({onFailure, jobs, chunkSize, limitRate}: RunFlags): ApplySettings {
+export function settingsOf(
+  {onFailure, jobs, chunkSize, limitRate}: RunFlags,
+  io: Io,
+): ApplySettings {
   return {
     onFailure,
-    retry: DEFAULT_RETRY,
+    retry: io.retry ?? DEFAULT_RETRY,
     ...(limitRate === undefined ? {} : {limitRate}),
     chunk: chunkSize === undefined ? DEFAULT_CHUNK : {min: chunkSize, max: chunkSize},
     jobs: jobs === undefined ? DEFAULT_JOBS : {all: jobs, large: Math.max(1, jobs - 1)},

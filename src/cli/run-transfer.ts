@@ -9,9 +9,10 @@ import {whereabouts} from '../apply/transfer/whereabouts.ts';
 import {DEFAULT_PATIENCE} from '../gitlab/confirm.ts';
 import type {RunResult, VerifyResult} from '../model/outcome.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
-import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
+import {type GitLabFlags, openPlannedGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
+import type {PlanTrust} from './plan-trust.ts';
 import {
   journalBeside,
   openPlanJournal,
@@ -34,10 +35,11 @@ export async function runTransfer(
   flags: TransferRunFlags,
   io: Io,
   session: Session,
+  trust: PlanTrust,
 ): Promise<RunResult> {
   throwIfForbidden(plan);
-  await using journal = await journalOf(plan, file, flags, io);
-  const context = await contextOf(plan, journal, flags, io, session);
+  await using journal = await journalOf(plan, file, flags, io, session);
+  const context = await contextOf(plan, journal, flags, io, session, trust);
   const result = await tellingOfStop(io, session.report, () => applyTransfer(plan, context, io));
   if (result.result === 'done' && flags.removeDonor === true)
     await removeDonor(plan, context, session.call);
@@ -51,9 +53,10 @@ export async function runRollback(
   flags: TransferRunFlags,
   io: Io,
   session: Session,
+  trust: PlanTrust,
 ): Promise<RunResult> {
-  await using journal = await journalOf(plan, file, flags, io);
-  const context = await contextOf(plan, journal, flags, io, session);
+  await using journal = await journalOf(plan, file, flags, io, session);
+  const context = await contextOf(plan, journal, flags, io, session, trust);
   return await tellingOfStop(io, session.report, () => rollbackTransfer(plan, context, io));
 }
 
@@ -62,24 +65,30 @@ export async function verifyTransfer(
   plan: TransferPlan,
   flags: GitLabFlags & {readonly donor?: boolean},
   io: Io,
-  {registries, reading}: Session,
+  session: Session,
+  trust: PlanTrust,
 ): Promise<VerifyResult> {
-  const access = await accessFor(plan, flags, io, registries);
+  const {registries, reading} = session;
+  const access = await accessFor(plan, flags, io, session, trust);
   if (flags.donor === true) return compareAt(plan, 'donor', registries, reading);
   const where = await whereabouts(plan, access, reading);
   const place = {before: 'old', between: 'donor', after: 'target'} as const;
   return compareAt(plan, place[where], registries, reading);
 }
 
-/** The instance of the plan, its registry logged in to. */
+/** The instance of the plan, its registry logged in to. @throws TransshipError HOST_NOT_NAMED */
 async function accessFor(
   plan: TransferPlan,
   flags: GitLabFlags,
   io: Io,
-  registries: Session['registries'],
+  {registries, reading}: Session,
+  trust: PlanTrust,
 ): Promise<Pick<TransferContext, 'traits'> & {readonly gitlab: GitLab}> {
-  const access = await openGitLab(flags, io, registries, plan.wish.gitlab);
+  const access = await openPlannedGitLab(plan, trust, flags, io, registries);
   const [host = ''] = plan.repositories[0]?.from.split('/') ?? [];
+  const told = async (): Promise<string | undefined> =>
+    (await access.gitlab.projects.get(plan.project.id, reading)).registryHost;
+  if (host !== '') await trust.checkRegistry(host, told);
   const registry = host === '' ? undefined : access.openRegistry(host);
   return {
     gitlab: access.gitlab,
@@ -92,8 +101,9 @@ function journalOf(
   file: string,
   {journal = journalBeside(file)}: RunFlags,
   io: Io,
+  {report}: Session,
 ): Promise<Journal> {
-  return openPlanJournal(journal, id, false, io);
+  return openPlanJournal(journal, id, false, io, report);
 }
 
 async function contextOf(
@@ -101,14 +111,16 @@ async function contextOf(
   journal: Journal,
   flags: TransferRunFlags,
   io: Io,
-  {registries, report}: Session,
+  session: Session,
+  trust: PlanTrust,
 ): Promise<TransferContext> {
+  const {registries, report} = session;
   return {
-    ...(await accessFor(plan, flags, io, registries)),
+    ...(await accessFor(plan, flags, io, session, trust)),
     repositories: registries,
     journal,
     report,
-    settings: settingsOf(flags),
+    settings: settingsOf(flags, io),
     mayDelete: consent(flags, io),
     adoptNewTags: flags.adoptNewTags === true,
     patience: DEFAULT_PATIENCE,

@@ -2,7 +2,6 @@ import {readFileSync} from 'node:fs';
 import {Redactor} from '../http/secrets.ts';
 import type {Io} from './io.ts';
 import {askAtTerminal} from './ask.ts';
-import {isRunning} from './is-running.ts';
 import {printError} from './print-error.ts';
 import {errorStyle, runProgram} from './program.ts';
 import {redactedSink, redactedStream} from './redacted.ts';
@@ -36,7 +35,6 @@ export async function start(): Promise<void> {
     uid: process.getuid?.(),
     now: () => new Date(),
     redactor,
-    processes: {pid: process.pid, isRunning: (pid) => isRunning(process, pid)},
     stopping: signals.stopping,
     aborted: signals.aborted,
   };
@@ -47,6 +45,10 @@ export async function start(): Promise<void> {
     if (code !== UNSETTLED) return;
     const error = new Error('the run waits for what can no longer come');
     process.exitCode = printError(error, io.stderr, errorStyle(args));
+  });
+  // Node would print the bare stack, past the redactor and past `--progress json`.
+  process.once('uncaughtException', (error) => {
+    process.exit(printError(error, io.stderr, errorStyle(args)));
   });
   process.exitCode = await runProgram(args, version, io);
 }

@@ -1,3 +1,4 @@
+import {chmodSync, mkdirSync} from 'node:fs';
 import {homedir} from 'node:os';
 import {isAbsolute, join} from 'node:path';
 import type {Environment} from '../model/environment.ts';
@@ -23,6 +24,15 @@ export function cacheFolder(env: Environment, home: string): string {
 /** For what is to outlive a run, and is of no use elsewhere (XDG Base Directory Specification). */
 export function stateFolder(env: Environment, home: string): string {
   return join(absolute(env['XDG_STATE_HOME']) ?? join(home, '.local', 'state'), 'transship');
+}
+
+/**
+ * Makes a folder that only the user may look into, whatever the umask is, and whatever an earlier version made.
+ * @throws the system's error
+ */
+export function privateFolder(path: string): void {
+  mkdirSync(path, {recursive: true, mode: 0o700});
+  chmodSync(path, 0o700);
 }
 
 /**

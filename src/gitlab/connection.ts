@@ -2,15 +2,16 @@ import type {z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 import type {HttpClient} from '../http/client.ts';
 import {nextLink} from '../http/link.ts';
-import {describeRequest, type HttpRequest, type Method} from '../http/message.ts';
-import {Attempts, DEFAULT_RETRY, pause} from '../http/retry.ts';
+import {describeRequest, type Method} from '../http/message.ts';
 import {TransshipError} from '../model/error.ts';
+import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../model/json.ts';
 import type {Call} from '../model/port.ts';
 import {type GitLabToken, tokenHeaders} from './gitlab-token.ts';
-import {refusal, type RefusalContext, waitOf} from './refusal.ts';
+import {refusal, type RefusalContext} from './refusal.ts';
 
 /** The most of one answer that is read, in bytes; a page of 100 is far below it. */
 const ANSWER_LIMIT = 16 * 1024 * 1024;
+const ANSWER_LIMITS = {...DOCUMENT_LIMITS, size: ANSWER_LIMIT};
 /** The most that GitLab gives on a page (GitLab: doc/api/rest/_index.md, "Pagination"). */
 const PAGE_SIZE = 100;
 /** Pages of one list at most, a bound for memory and for servers that never end. */
@@ -112,7 +113,7 @@ export class Connection {
     const url = new URL(`${this.url.href.replace(/\/$/, '')}/api/v4/${path}`);
     url.search = queryOf(query ?? {}).toString();
     const bytes = body && Buffer.from(JSON.stringify(body));
-    const sent: HttpRequest = {
+    return this.#http.send({
       method,
       url,
       side: 'gitlab',
@@ -125,21 +126,9 @@ export class Connection {
       readLimit: ANSWER_LIMIT,
       ...(bytes ? {body: {kind: 'bytes', bytes}} : {}),
       ...(headersTimeoutMs === undefined ? {} : {headersTimeoutMs}),
-    };
-    const isSafeToRepeat = method === 'GET' || method === 'HEAD' || method === 'DELETE';
-    return isSafeToRepeat ? this.#http.send(sent) : this.#change(sent);
-  }
-
-  /** Repeats a change only where GitLab says that it did not look at it (429): a 502 may hide one that was done. */
-  async #change(request: HttpRequest): Promise<HttpAnswer> {
-    const attempts = new Attempts(DEFAULT_RETRY);
-    for (;;) {
-      const answer = await this.#http.send({...request, attempts: 1});
-      if (answer.status !== 429) return answer;
-      const pauseMs = attempts.next({status: 429, retryAfterMs: waitOf(answer)});
-      if (pauseMs === undefined) return answer;
-      await pause(pauseMs, request.signal);
-    }
+      // A 502 may hide a change that was done.
+      changes: method !== 'GET' && method !== 'HEAD' && method !== 'DELETE',
+    });
   }
 }
 
@@ -148,9 +137,9 @@ async function parse<T>(answer: HttpAnswer, schema: z.ZodType<T>): Promise<T> {
   if (!complete) throw invalid(answer, `is larger than ${ANSWER_LIMIT} bytes`);
   let json: unknown;
   try {
-    json = JSON.parse(Buffer.from(bytes).toString());
+    json = parseJson(bytes, ANSWER_LIMITS);
   } catch (cause) {
-    throw invalid(answer, 'is not JSON', cause);
+    throw invalid(answer, (cause as JsonError).message, cause);
   }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;

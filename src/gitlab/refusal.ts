@@ -1,8 +1,9 @@
 import {z} from '../model/schema.ts';
-import {type HttpAnswer, retryAfterOf} from '../http/answer.ts';
+import type {HttpAnswer} from '../http/answer.ts';
 import {describeRequest} from '../http/message.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
+import {parseJson} from '../model/json.ts';
 import {REFUSAL_TEXTS} from './refusal-texts.ts';
 
 /** The bytes of an answer that are read for GitLab's words. */
@@ -33,26 +34,15 @@ export async function refusal(
   const {request, status} = answer;
   const {words, isForeign} = await readWords(answer);
   const {code, hint, retry = false} = explain(status, words, isForeign, context);
-  const retryAfterMs = waitOf(answer);
   const said = words === '' ? '' : `: ${words}`;
   return new TransshipError(code, `${describeRequest(request)}: GitLab answered ${status}${said}`, {
     side: 'gitlab',
     hint,
     retry,
     status,
-    ...(retryAfterMs === undefined ? {} : {retryAfterMs}),
+    retryAfterMs: answer.retryAfterMs,
+    exhausted: answer.exhausted,
   });
-}
-
-/**
- * How long a refused request should wait, in ms: `Retry-After`, else the end of the rate limit's period
- * (GitLab: lib/gitlab/rack_attack.rb, `RateLimit-Reset` in seconds since the epoch).
- */
-export function waitOf(answer: HttpAnswer): number | undefined {
-  const asked = retryAfterOf(answer);
-  if (asked !== undefined || answer.status !== 429) return asked;
-  const reset = Number(answer.header('ratelimit-reset') ?? Number.NaN);
-  return Number.isFinite(reset) ? Math.max(0, reset * 1000 - Date.now()) : undefined;
 }
 
 function explain(
@@ -136,7 +126,7 @@ async function readWords(answer: HttpAnswer): Promise<{words: string; isForeign:
 function messageOf(text: string): string {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseJson(text);
   } catch {
     // Some refusals are plain text, such as `Retry later`.
     return text;

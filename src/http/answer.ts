@@ -1,7 +1,8 @@
 import type {AnswerBody} from './answer-body.ts';
+import {contentEncodings, decodeBody} from './content-encoding.ts';
 import type {HttpRequest} from './message.ts';
 import {brokenRule, networkError} from './network-error.ts';
-import {parseRetryAfter} from './retry-after.ts';
+import {parseRateLimitReset, parseRetryAfter} from './retry-after.ts';
 
 /** What was read of a body. */
 export interface ReadBody {
@@ -33,9 +34,18 @@ export class HttpAnswer {
   readonly status: number;
   /** The request that was answered, the last of a chain of redirects: its URL resolves relative ones. */
   readonly request: HttpRequest;
+  /**
+   * How long the host is to be left alone, in ms: what it asks for (`Retry-After`, or the end of a rate limit's period),
+   * and where a 429 says nothing, for how long the client leaves it alone.
+   */
+  retryAfterMs: number | undefined;
+  /** Set by the client: the request was sent again as often as is of use. */
+  exhausted = false;
   readonly #headers: AnswerData['headers'];
   readonly #body: AnswerBody;
   readonly #readMs: number;
+  /** The body as it came, and as it was meant. */
+  #raw: Promise<ReadBody> | undefined;
   #read: Promise<ReadBody> | undefined;
 
   constructor(request: HttpRequest, data: AnswerData) {
@@ -44,6 +54,11 @@ export class HttpAnswer {
     this.#headers = data.headers;
     this.#body = data.body;
     this.#readMs = data.readMs;
+    this.retryAfterMs =
+      parseRetryAfter(this.header('retry-after'), Date.now()) ??
+      (this.status === 429
+        ? parseRateLimitReset(this.header('ratelimit-reset'), Date.now())
+        : undefined);
   }
 
   /** By its name in lower case; several of one name are joined by commas. */
@@ -101,16 +116,40 @@ export class HttpAnswer {
     };
   }
 
-  /** Reads the body into memory, `limit` bytes at most. Asked again, it gives what was read the first time. */
+  /**
+   * Whether the server says that it encoded the body (`Content-Encoding`): its `length` is not that of the content then.
+   * `read` decodes; `chunks` does not, as storages say `gzip` of layers that are gzip files themselves.
+   */
+  get isEncoded(): boolean {
+    return this.#encodings.length > 0;
+  }
+
+  /**
+   * Reads the body into memory and decodes it, `limit` bytes at most before and after. Asked again, it gives what was read
+   * the first time.
+   */
   read(limit: number): Promise<ReadBody> {
-    this.#read ??= this.#readOnce(limit);
+    this.#read ??= this.#decoded(limit);
     return this.#read;
   }
 
   /** Lets the body go; a short one is read to its end, so that the connection can be used again. */
   async discard(): Promise<void> {
     // A body that breaks while nobody wants it is no failure.
-    await this.read(DISCARD_LIMIT).catch(() => undefined);
+    this.#raw ??= this.#readOnce(DISCARD_LIMIT);
+    await this.#raw.catch(() => undefined);
+  }
+
+  get #encodings(): readonly string[] {
+    return contentEncodings(this.header('content-encoding'));
+  }
+
+  async #decoded(limit: number): Promise<ReadBody> {
+    this.#raw ??= this.#readOnce(limit);
+    const raw = await this.#raw;
+    if (!raw.complete || !this.isEncoded) return raw;
+    const bytes = await decodeBody(raw.bytes, this.#encodings, limit);
+    return bytes ? {bytes, complete: true} : {bytes: new Uint8Array(), complete: false};
   }
 
   async #readOnce(limit: number): Promise<ReadBody> {
@@ -149,8 +188,3 @@ export class HttpAnswer {
 }
 
 const DISCARD_LIMIT = 64 * 1024;
-
-/** The answer's `Retry-After`, in ms from now. */
-export function retryAfterOf(answer: HttpAnswer): number | undefined {
-  return parseRetryAfter(answer.header('retry-after'), Date.now());
-}

@@ -1,15 +1,16 @@
-import {HttpAnswer, retryAfterOf} from './answer.ts';
+import {HttpAnswer} from './answer.ts';
 import {DEFAULT_TIMEOUTS, Dispatchers, type Timeouts} from './dispatchers.ts';
 import {type Content, dispatch} from './dispatch.ts';
-import {type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
+import {describeRequest, type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
-import {Redirects} from './redirect.ts';
+import {Redirects, resolveHop} from './redirect.ts';
 import {
   Attempts,
   DEFAULT_RETRY,
+  isOverload,
   isPassing,
-  LONGEST_HOLD_MS,
+  type OnRetry,
   pause,
   type RetryPolicy,
 } from './retry.ts';
@@ -24,25 +25,29 @@ export interface HttpClientOptions {
   /** Default: `DEFAULT_TIMEOUTS`. */
   readonly timeouts?: Partial<Timeouts>;
   readonly retry?: RetryPolicy;
+  /** Told before a request is sent again; the host is the one that it was first sent to. */
+  readonly retrying?: (host: string, ...retry: Parameters<OnRetry>) => void;
 }
 
 /**
  * Sends requests: one dispatcher and one throttle for each origin, redirects decided hop by hop, and another attempt
- * where the failure may pass and the body can be sent again. What a status means is for the caller to say.
+ * where the failure may pass and the request can be repeated; what it gives up is marked `exhausted`, for its callers to
+ * give it up too. What a status means is for the caller to say.
  */
 export class HttpClient implements AsyncDisposable {
   readonly #dispatchers: Dispatchers;
   readonly #throttles = new Map<string, Throttle>();
   readonly #retry: RetryPolicy;
+  readonly #retrying: HttpClientOptions['retrying'];
+  readonly #settings: OriginSettings;
   /** Aborted when the client is closed. */
   readonly #closing = new AbortController();
 
-  constructor({settings, timeouts, retry}: HttpClientOptions = {}) {
-    this.#dispatchers = new Dispatchers(settings ?? DEFAULT_ORIGIN_SETTINGS, {
-      ...DEFAULT_TIMEOUTS,
-      ...timeouts,
-    });
+  constructor({settings, timeouts, retry, retrying}: HttpClientOptions = {}) {
+    this.#settings = settings ?? DEFAULT_ORIGIN_SETTINGS;
+    this.#dispatchers = new Dispatchers(this.#settings, {...DEFAULT_TIMEOUTS, ...timeouts});
     this.#retry = retry ?? DEFAULT_RETRY;
+    this.#retrying = retrying;
   }
 
   /**
@@ -51,38 +56,46 @@ export class HttpClient implements AsyncDisposable {
    *   REDIRECT_REFUSED, TLS_FILE_INVALID, INTERRUPTED and what a request body throws
    */
   async send(request: HttpRequest): Promise<HttpAnswer> {
-    if (!isRepeatable(request.body)) return this.#follow(request);
     const {attempts: most = this.#retry.attempts, attemptsAt500 = this.#retry.attemptsAt500} =
       request;
+    if (most === 1 || !isRepeatable(request.body)) return this.#follow(request);
     const attempts = new Attempts({...this.#retry, attempts: most, attemptsAt500});
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       const outcome = await this.#follow(request).catch((error: unknown) => error);
-      let failure;
       if (outcome instanceof HttpAnswer) {
-        if (!isPassing(outcome.status)) return outcome;
-        failure = {status: outcome.status, retryAfterMs: retryAfterOf(outcome)};
-      } else {
-        const mayPass =
-          outcome instanceof TransshipError && outcome.retry && outcome.side === request.side;
-        if (!mayPass) throw outcome;
-        failure = {status: outcome.status, retryAfterMs: outcome.retryAfterMs};
-      }
-      const pauseMs = attempts.next(failure);
-      if (outcome instanceof HttpAnswer && pauseMs !== undefined) await outcome.discard();
-      // A pause that nobody asked for is short, and what is under way may end well after it.
-      const call: Call = failure.retryAfterMs === undefined ? {signal: request.signal} : request;
-      if (pauseMs === undefined || !(await this.#paused(pauseMs, call))) {
-        if (outcome instanceof HttpAnswer) return outcome;
+        if (!mayRepeat(request, outcome)) return outcome;
+      } else if (!(outcome instanceof TransshipError) || !mayRepeat(request, outcome)) {
         throw outcome;
       }
+      const pauseMs = this.#isPatient(outcome) ? attempts.next(outcome) : undefined;
+      const isOver =
+        pauseMs === undefined || !(await this.#pauseBefore(request, attempt, pauseMs, outcome));
+      if (!isOver) continue;
+      if (outcome instanceof HttpAnswer) {
+        outcome.exhausted = true;
+        return outcome;
+      }
+      throw exhausted(outcome);
     }
+  }
+
+  /**
+   * The URL that the server of `request` names for another one.
+   * @throws TransshipError REDIRECT_REFUSED, as of redirects
+   */
+  resolve(
+    location: string,
+    request: Pick<HttpRequest, 'method' | 'url' | 'side'>,
+    kind: Parameters<typeof resolveHop>[2],
+  ): URL {
+    return resolveHop(location, request, kind, this.#settings.mayLeadAnywhere);
   }
 
   /** How much may go on at an origin, for reports and tests. */
   throttle(origin: string): Throttle {
     let throttle = this.#throttles.get(origin);
     if (!throttle) {
-      throttle = new Throttle();
+      throttle = new Throttle(this.#retry.baseMs);
       this.#throttles.set(origin, throttle);
     }
     return throttle;
@@ -96,10 +109,31 @@ export class HttpClient implements AsyncDisposable {
     await destroyed;
   }
 
+  /** The patience with a host is shared: what others waited for in vain is not waited for again. */
+  #isPatient(outcome: HttpAnswer | TransshipError): boolean {
+    if (!(outcome instanceof HttpAnswer) || !isOverload(outcome)) return true;
+    return this.throttle(outcome.request.url.origin).overloadedMs <= this.#retry.budgetMs;
+  }
+
+  /** Whether the pause is over; false: the client was closed. @throws TransshipError INTERRUPTED */
+  async #pauseBefore(
+    request: HttpRequest,
+    attempt: number,
+    ms: number,
+    outcome: HttpAnswer | TransshipError,
+  ): Promise<boolean> {
+    if (outcome instanceof HttpAnswer) await outcome.discard();
+    if (this.#closing.signal.aborted) return false;
+    const error = outcome instanceof HttpAnswer ? unavailable(outcome) : outcome;
+    this.#retrying?.(request.url.host, attempt, Math.round(ms), error);
+    // A pause that nobody asked for is short, and what is under way may end well after it.
+    const isShort = outcome.retryAfterMs === undefined;
+    return await this.#paused(ms, isShort ? {signal: request.signal} : request);
+  }
+
   /** Whether the pause is over; false: the client was closed. @throws TransshipError INTERRUPTED */
   async #paused(ms: number, {signal, stopping}: Call): Promise<boolean> {
     const closing = this.#closing.signal;
-    if (closing.aborted) return false;
     const ends = AbortSignal.any([signal, closing, ...(stopping ? [stopping] : [])]);
     await pause(ms, ends).catch((reason: unknown) => {
       signal.throwIfAborted();
@@ -110,7 +144,7 @@ export class HttpClient implements AsyncDisposable {
   }
 
   async #follow(first: HttpRequest): Promise<HttpAnswer> {
-    const redirects = new Redirects();
+    const redirects = new Redirects(this.#settings.mayLeadAnywhere);
     let request = first;
     for (;;) {
       const answer = await this.#sendOnce(request);
@@ -127,12 +161,9 @@ export class HttpClient implements AsyncDisposable {
     const {origin} = request.url;
     const throttle = this.throttle(origin);
     try {
-      const answer = await throttle.run(request.lane ?? 'small', request, () =>
-        this.#dispatch(request, origin),
+      return await throttle.run(request.lane ?? 'small', request, () =>
+        this.#dispatch(request, origin, throttle),
       );
-      if (answer.status !== 429 && answer.status !== 503) throttle.succeeded();
-      else throttle.overloaded(holdFor(answer));
-      return answer;
     } catch (thrown) {
       if (request.body?.kind === 'stream') release(request.body.chunks);
       const error = networkError(thrown, request);
@@ -141,13 +172,23 @@ export class HttpClient implements AsyncDisposable {
     }
   }
 
-  async #dispatch(request: HttpRequest, origin: string): Promise<HttpAnswer> {
+  /** Tells the throttle what an answer says of the host. */
+  #learn(answer: HttpAnswer, throttle: Throttle): void {
+    const {status, retryAfterMs = 0} = answer;
+    if (status !== 429 && status !== 503) throttle.succeeded();
+    else if (status === 429 && retryAfterMs === 0) answer.retryAfterMs = throttle.refused();
+    // A pause longer than anybody waits for ends the calls that meet it, and holds up no other.
+    else throttle.overloaded(retryAfterMs > this.#retry.budgetMs ? 0 : retryAfterMs);
+  }
+
+  async #dispatch(request: HttpRequest, origin: string, throttle: Throttle): Promise<HttpAnswer> {
     const {method, body, signal, readLimit} = request;
     const way = await this.#dispatchers.of(origin);
     const content = body && (await openBody(body, signal));
     try {
       const data = await dispatch(request, content, way, this.#dispatchers.timeouts);
       const answer = new HttpAnswer(request, data);
+      this.#learn(answer, throttle);
       // Nothing to come: the caller need not care, and what is held of the request is let go.
       if (method === 'HEAD' || answer.length === 0) await answer.discard();
       else if (readLimit !== undefined) await answer.read(readLimit);
@@ -159,10 +200,34 @@ export class HttpClient implements AsyncDisposable {
   }
 }
 
-/** A pause longer than anybody waits for ends the calls that meet it, and holds up no other. */
-function holdFor(answer: HttpAnswer): number {
-  const ms = retryAfterOf(answer) ?? 0;
-  return ms > LONGEST_HOLD_MS ? 0 : ms;
+/** A request that changes something each time is repeated only where the server did not look at it. */
+function mayRepeat({changes, side}: HttpRequest, outcome: HttpAnswer | TransshipError): boolean {
+  if (changes === true) return outcome.status === 429;
+  if (outcome instanceof HttpAnswer) return isPassing(outcome.status);
+  return outcome.retry && outcome.side === side;
+}
+
+function exhausted(error: TransshipError): TransshipError {
+  const {code, message, side, hint, retry, status, retryAfterMs, cause} = error;
+  const options = {side, hint, retry, status, retryAfterMs, cause, exhausted: true};
+  return new TransshipError(code, message, options);
+}
+
+/** An answer that may pass, for those who are told of the next attempt. */
+function unavailable({request, status, retryAfterMs}: HttpAnswer): TransshipError {
+  const isGitLab = request.side === 'gitlab';
+  const code =
+    status === 429 ? 'RATE_LIMITED' : isGitLab ? 'GITLAB_UNAVAILABLE' : 'REGISTRY_UNAVAILABLE';
+  return new TransshipError(code, `${describeRequest(request)} answered ${status}`, {
+    side: request.side,
+    hint:
+      status === 429
+        ? 'the host wants fewer requests'
+        : 'the host, or a proxy before it, fails for now',
+    retry: true,
+    status,
+    retryAfterMs,
+  });
 }
 
 async function openBody(body: HttpBody, signal: AbortSignal): Promise<Content> {

@@ -27,6 +27,7 @@ export async function dispatch(
   timeouts: Timeouts,
 ): Promise<AnswerData> {
   const {method, url, signal, headersTimeoutMs = timeouts.headersMs, moreHeadersMs = 0} = request;
+  const {target = `${url.pathname}${url.search}`} = request;
   // Undici looks for one turn whether the server closes a connection after its answer. A request that is sent before
   // that is over would open another connection.
   await setImmediate();
@@ -35,7 +36,7 @@ export async function dispatch(
     dispatcher.dispatch(
       {
         origin: url.origin,
-        path: `${url.pathname}${url.search}`,
+        path: target,
         method,
         headers: headersOf(request),
         // Undici takes any async iterable; its types name streams only.

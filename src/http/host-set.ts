@@ -2,7 +2,11 @@ import {TransshipError} from '../model/error.ts';
 import {canonicalRegistry} from '../model/reference.ts';
 
 /** The ports that a URL leaves out, by the flag whose hosts they belong to. */
-const DEFAULT_PORTS = {'--insecure': ':443', '--plain-http': ':80'} as const;
+const DEFAULT_PORTS = {
+  '--allow-unsafe-redirects': ':443',
+  '--insecure': ':443',
+  '--plain-http': ':80',
+} as const;
 
 /**
  * The hosts that a repeatable flag names, each `host[:port]`. A host without a port means the default port and no

@@ -27,9 +27,16 @@ export function parseLinks(value: string | undefined): readonly Link[] {
   }
 }
 
-/** The target of the first link with `rel="next"`. */
+/**
+ * The target of the first link with `rel="next"`, or of one without a relation, as crane and oras take it. Where a target
+ * lacks its brackets it ends at the first semicolon, as containers/image reads it (docker_client.go, `GetRepositoryTags`).
+ */
 export function nextLink(value: string | undefined): string | undefined {
-  return parseLinks(value).find(({rel}) => rel.includes('next'))?.target;
+  const links = parseLinks(value);
+  const next = links.find(({rel}) => rel.includes('next')) ?? links.find(({rel}) => !rel.length);
+  if (next || links.length > 0 || !/;\s*rel\s*=\s*["']?next\b/i.test(value ?? ''))
+    return next?.target;
+  return value?.split(';')[0]?.replaceAll(/[<>]/g, '').trim();
 }
 
 const PARAMETER = /\s*;\s*([^\s=;,]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?/y;
@@ -42,7 +49,7 @@ function readParameters(text: string, from: number): {rel: string; end: number} 
     end = PARAMETER.lastIndex;
     // RFC 8288, section 3.3: only the first rel counts.
     if (match[1]?.toLowerCase() === 'rel') {
-      rel ??= match[2]?.replaceAll(/\\(.)/g, '$1') ?? match[3] ?? '';
+      rel ??= match[2]?.replaceAll(/\\(.)/g, '$1') ?? match[3]?.replaceAll("'", '') ?? '';
     }
   }
   return {rel: rel ?? '', end};

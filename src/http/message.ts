@@ -5,8 +5,13 @@ export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** The body of a request; its length in bytes is always known, so nothing is sent in chunked encoding. */
 export type HttpBody =
-  /** `once`: a failed request is not sent again. */
-  | {readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly once?: true}
+  /** `once`: a failed request is not sent again. `secret`: it holds credentials, and is for the origin of `url` alone. */
+  | {
+      readonly kind: 'bytes';
+      readonly bytes: Uint8Array;
+      readonly once?: true;
+      readonly secret?: true;
+    }
   /** Sent once. Whatever happens, the client ends the iteration. */
   | {
       readonly kind: 'stream';
@@ -26,6 +31,8 @@ export const LARGE_BODY = 256 * 1024;
 export interface HttpRequest {
   readonly method: Method;
   readonly url: URL;
+  /** Path and query as they are to be sent, letter for letter. Default: those of `url`. */
+  readonly target?: string | undefined;
   /** Whose fault a failure is. */
   readonly side: Side;
   /** Ends the request and the reading of its answer; both then reject with the signal's reason. */
@@ -52,6 +59,8 @@ export interface HttpRequest {
   readonly moreHeadersMs?: number;
   /** Attempts in all. Default: the policy's. */
   readonly attempts?: number;
+  /** It changes something each time that it is done: it is sent again only where the server did not look at it (429). */
+  readonly changes?: boolean;
   /** Attempts in all where the answer is 500, which is often an answer for good. Default: the policy's. */
   readonly attemptsAt500?: number;
 }

@@ -1,4 +1,4 @@
-import {isIPv4, isIPv6} from 'node:net';
+import {BlockList, isIPv4, isIPv6} from 'node:net';
 
 /** How to speak TLS with one origin. Absent members mean Node's defaults. */
 export interface ConnectOptions {
@@ -21,6 +21,8 @@ export interface OriginSettings {
   connectOptions(origin: string): Promise<ConnectOptions>;
   /** The URL of the proxy for this origin; undefined: none. */
   proxyFor(origin: string): string | undefined;
+  /** Whether this `host[:port]` may lead requests to where no server should (see `resolveHop`). Default: none may. */
+  readonly mayLeadAnywhere?: (host: string) => boolean;
 }
 
 /** Node's defaults and no proxy. */
@@ -38,34 +40,98 @@ export function hostnameOf(host: string): string {
 
 /** Whether this name or address always means this machine: docker speaks plain HTTP with these unasked. */
 export function isLoopback(hostname: string): boolean {
+  return addressKind(hostname) === 'loopback';
+}
+
+/** What an address that is not public belongs to. */
+export type AddressKind = 'loopback' | 'link-local' | 'private';
+
+/**
+ * The network that an address belongs to; undefined: a public address, or a name, which is not resolved (but those
+ * of RFC 6761, section 6.3, are loopback). IPv6 addresses that hold one of IPv4 are as that one.
+ */
+export function addressKind(hostname: string): AddressKind | undefined {
   const name = hostname.toLowerCase().replace(/\.$/, '');
-  if (name === 'localhost' || name.endsWith('.localhost')) return true;
-  if (isIPv4(name)) return name.startsWith('127.');
-  return (
-    isIPv6(name) && (name === '::1' || /^(?:0*:)*:?0*1$/.test(name) || isMapped(name, /^127\./))
+  if (name === 'localhost' || name.endsWith('.localhost')) return 'loopback';
+  if (isIPv4(name)) return kindOf(name, 'ipv4');
+  if (!isIPv6(name)) return undefined;
+  const embedded = embeddedIPv4(wordsOf(name));
+  return kindOf(name, 'ipv6') ?? (embedded === undefined ? undefined : kindOf(embedded, 'ipv4'));
+}
+
+/** By the IANA registries of special-purpose addresses (RFC 6890): those that no public server has. */
+const SUBNETS: readonly (readonly [AddressKind, 'ipv4' | 'ipv6', readonly string[]])[] = [
+  ['loopback', 'ipv4', ['127.0.0.0/8']],
+  ['loopback', 'ipv6', ['::1/128']],
+  // The metadata services of clouds are at 169.254.169.254 and fd00:ec2::254.
+  ['link-local', 'ipv4', ['169.254.0.0/16']],
+  ['link-local', 'ipv6', ['fe80::/10', 'fd00:ec2::254/128']],
+  [
+    'private',
+    'ipv4',
+    [
+      '0.0.0.0/8',
+      '10.0.0.0/8',
+      '100.64.0.0/10',
+      '172.16.0.0/12',
+      '192.0.0.0/24',
+      '192.168.0.0/16',
+      '198.18.0.0/15',
+      '224.0.0.0/3',
+    ],
+  ],
+  // NAT64 within one network (RFC 8215), site-local (RFC 3879), unique local (RFC 4193), multicast.
+  ['private', 'ipv6', ['::/128', '64:ff9b:1::/48', 'fc00::/7', 'fec0::/10', 'ff00::/8']],
+];
+
+function kindOf(address: string, family: 'ipv4' | 'ipv6'): AddressKind | undefined {
+  return blockLists().find(([, list]) => list.check(address, family))?.[0];
+}
+
+let lists: readonly (readonly [AddressKind, BlockList])[] | undefined;
+
+/** Made when first asked for: most runs meet names only. */
+function blockLists() {
+  lists ??= SUBNETS.map(([kind, family, subnets]): readonly [AddressKind, BlockList] => {
+    const list = new BlockList();
+    for (const subnet of subnets) {
+      const [network = '', prefix] = subnet.split('/');
+      list.addSubnet(network, Number(prefix), family);
+    }
+    return [kind, list];
+  });
+  return lists;
+}
+
+/** The eight words of an IPv6 address. */
+function wordsOf(address: string): readonly number[] {
+  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);
+  const [, head = '', ...bytes] = dotted ?? [];
+  const [a = 0, b = 0, c = 0, d = 0] = bytes.map(Number);
+  const text = dotted
+    ? `${head}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`
+    : address;
+  const [left = [], right = []] = text.split('::').map((half) =>
+    half
+      .split(':')
+      .filter(Boolean)
+      .map((word) => Number.parseInt(word, 16)),
   );
+  return [...left, ...Array<number>(Math.max(0, 8 - left.length - right.length)).fill(0), ...right];
 }
 
 /**
- * Whether an address belongs to a private, link-local or loopback network, the ones that a public server has no
- * business to send us to (RFC 1918, 3927, 4193, 4291, 6598). Names are not resolved: only addresses and loopback names.
+ * The IPv4 address that an IPv6 address stands for: mapped and compatible (RFC 4291, section 2.5.5), NAT64 (RFC 6052),
+ * 6to4 (RFC 3056); undefined: none.
  */
-export function isPrivateAddress(hostname: string): boolean {
-  const name = hostname.toLowerCase();
-  if (isLoopback(name)) return true;
-  if (isIPv4(name)) return PRIVATE_IPV4.test(name);
-  return isIPv6(name) && (/^(?:::$|f[cd]|fe[89ab])/.test(name) || isMapped(name, PRIVATE_IPV4));
-}
-
-const PRIVATE_IPV4 =
-  /^(?:0|10|127|169\.254|192\.168|172\.(?:1[6-9]|2\d|3[01])|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\./;
-
-/** An IPv4 address in IPv6 form, as `URL` writes it: `::ffff:7f00:1`. */
-function isMapped(name: string, pattern: RegExp): boolean {
-  const dotted = /^::ffff:([\d.]+)$/.exec(name)?.[1];
-  if (dotted !== undefined) return pattern.test(dotted);
-  const words = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/.exec(name);
-  if (!words) return false;
-  const [high, low] = [Number.parseInt(words[1] ?? '', 16), Number.parseInt(words[2] ?? '', 16)];
-  return pattern.test(`${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`);
+function embeddedIPv4(words: readonly number[]): string | undefined {
+  const prefix = words
+    .slice(0, 6)
+    .map((word) => word.toString(16))
+    .join(':');
+  const isLast = ['0:0:0:0:0:0', '0:0:0:0:0:ffff', '64:ff9b:0:0:0:0'].includes(prefix);
+  const at = isLast ? 6 : words[0] === 0x2002 ? 1 : undefined;
+  if (at === undefined) return undefined;
+  const [high = 0, low = 0] = words.slice(at);
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
 }

@@ -1,5 +1,5 @@
 import {TransshipError} from '../model/error.ts';
-import {hostnameOf, isPrivateAddress} from './origin.ts';
+import {addressKind, hostnameOf} from './origin.ts';
 import {describeRequest, type HttpRequest, isRepeatable} from './message.ts';
 import {redactUrl} from './redaction.ts';
 
@@ -9,6 +9,11 @@ const REDIRECT_LIMIT = 6;
 /** The redirects of one request: checks each hop and says with what to go on. */
 export class Redirects {
   readonly #visited = new Set<string>();
+  readonly #mayLeadAnywhere: MayLeadAnywhere;
+
+  constructor(mayLeadAnywhere: MayLeadAnywhere = nobody) {
+    this.#mayLeadAnywhere = mayLeadAnywhere;
+  }
 
   /**
    * The request that follows a 3xx answer; undefined where the answer has to be taken as it is: a redirect that
@@ -24,61 +29,91 @@ export class Redirects {
     if (![301, 302, 303, 307, 308].includes(status)) return undefined;
     if (!isRead && (![307, 308].includes(status) || !isRepeatable(request.body))) return undefined;
     if (location === undefined) return undefined;
-    const url = resolveHop(location, request);
+    const url = resolveHop(location, request, 'redirect', this.#mayLeadAnywhere);
+    const target = rawTarget(location, url);
     this.#visited.add(`${request.method} ${request.url.href}`);
     if (this.#visited.has(`${request.method} ${url.href}`))
-      throw refused(request, 'runs in a circle');
+      throw refused(request, 'redirect', 'runs in a circle');
     if (this.#visited.size > REDIRECT_LIMIT) {
-      throw refused(request, `is the last of more than ${REDIRECT_LIMIT}`);
+      throw refused(request, 'redirect', `is the last of more than ${REDIRECT_LIMIT}`);
     }
-    if (url.origin === request.url.origin) return {...request, url};
+    if (url.origin === request.url.origin) return {...request, url, target};
+    if (request.body?.kind === 'bytes' && request.body.secret === true) {
+      const why = `leads to ${url.origin}, where the credentials in the request's body are not for`;
+      throw refused(request, 'redirect', why);
+    }
     // Once the chain has left the origin, what was for it alone is gone, also for a hop back.
     const {authorization: _authorization, originHeaders: _originHeaders, ...rest} = request;
-    return {...rest, url};
+    return {...rest, url, target};
   }
 }
 
+/** What names the next URL, in the words of messages. */
+type HopKind = 'redirect' | 'upload location' | 'realm of the token service';
+
+/** Whether the user allows this host to lead anywhere. */
+type MayLeadAnywhere = (host: string) => boolean;
+
+const nobody: MayLeadAnywhere = () => false;
+
 /**
  * Resolves what a server names as the next URL, and refuses what no registry has a reason to name: another protocol,
- * http after https, a private address on the word of a public host.
+ * http after https, a private address on the word of a host that is not of the same network. The user may allow a host
+ * the last two; credentials are decided on elsewhere.
  * @throws TransshipError REDIRECT_REFUSED
  */
 export function resolveHop(
   location: string,
   request: Pick<HttpRequest, 'method' | 'url' | 'side'>,
+  kind: HopKind = 'redirect',
+  mayLeadAnywhere: MayLeadAnywhere = nobody,
 ): URL {
   const from = request.url;
   const to = URL.parse(location, from.href);
-  if (!to) throw refused(request, 'is not a URL');
+  if (!to) throw refused(request, kind, 'is not a URL');
   to.hash = '';
   if (to.protocol !== 'https:' && to.protocol !== 'http:') {
-    throw refused(request, `leads to ${to.protocol}`);
+    throw refused(request, kind, `leads to ${to.protocol}`);
   }
-  if (from.protocol === 'https:' && to.protocol === 'http:') {
-    throw refused(request, `leads from https to ${redactUrl(to)}`);
-  }
-  if (to.username !== '' || to.password !== '') throw refused(request, 'carries a user name');
-  const isElsewhere = to.hostname !== from.hostname;
-  if (isElsewhere && isPrivate(to) && !isPrivate(from)) {
-    throw refused(request, `leads to the private address ${to.host}`);
-  }
-  return to;
+  if (to.username !== '' || to.password !== '') throw refused(request, kind, 'carries a user name');
+  const danger = dangerOf(from, to);
+  if (danger === undefined || mayLeadAnywhere(from.host)) return to;
+  const hint = `allow it with --allow-unsafe-redirects ${from.host} where it is meant so; else ${ASK}`;
+  throw refused(request, kind, danger, hint);
 }
 
-function isPrivate({host}: URL): boolean {
-  return isPrivateAddress(hostnameOf(host));
+/** Why a server should not lead from one URL to the other; undefined: it may. */
+function dangerOf(from: URL, to: URL): string | undefined {
+  const [fromKind, toKind] = [from, to].map(({host}) => addressKind(hostnameOf(host)));
+  const isNear = fromKind === 'loopback' && toKind === 'loopback';
+  if (from.protocol === 'https:' && to.protocol === 'http:' && !isNear) {
+    return `leads from https to ${redactUrl(to)}`;
+  }
+  // What runs on this machine sees its networks anyway.
+  const isWithin = toKind === undefined || toKind === fromKind || fromKind === 'loopback';
+  return isWithin || to.hostname === from.hostname
+    ? undefined
+    : `leads to the ${toKind} address ${to.host}`;
 }
+
+/**
+ * Path and query of a redirect as the server wrote them, where a URL would write them otherwise (`'` becomes `%27`):
+ * signatures of storages are over each letter. Undefined: the URL's own will do.
+ */
+function rawTarget(location: string, url: URL): string | undefined {
+  const query = /^[^?#]*(\?[^#]*)/.exec(location)?.[1] ?? '';
+  return query === url.search || !/^[\x21-\x7e]*$/.test(query) ? undefined : url.pathname + query;
+}
+
+const ASK =
+  'the registry, or a proxy before it, is set up wrong or not to be trusted: ask its administrator';
 
 function refused(
   request: Pick<HttpRequest, 'method' | 'url' | 'side'>,
+  kind: HopKind,
   why: string,
+  hint = ASK,
 ): TransshipError {
-  return new TransshipError(
-    'REDIRECT_REFUSED',
-    `${describeRequest(request)}: the redirect ${why}`,
-    {
-      side: request.side,
-      hint: 'the registry, or a proxy before it, is set up wrong or not to be trusted; ask its administrator',
-    },
-  );
+  const message = `${describeRequest(request)}: the ${kind} ${why}`;
+  return new TransshipError('REDIRECT_REFUSED', message, {side: request.side, hint});
 }

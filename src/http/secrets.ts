@@ -3,6 +3,18 @@ const SHORTEST = 4;
 /** How many passing secrets are remembered: tokens are renewed all through a run of days. */
 const PASSING_LIMIT = 500;
 const BLANK = '***';
+/**
+ * What is a secret by its form, whether we have learned it or not: a registry quotes signed URLs and tokens that it or a
+ * storage service made. The part after the named group `keep` is blanked.
+ */
+const FORMS = [
+  // Signatures of presigned URLs: S3, Google Cloud Storage, Azure, CloudFront; tokens in a query.
+  /(?<keep>[?&;](?:X-(?:Amz|Goog|Oss)-(?:Signature|Credential|Security-Token)|sig|signature|(?:access_|id_|refresh_|private_|job_)?token|jwt|password|secret)=)[^&\s"'<>\\]+/gi,
+  /(?<keep>\b(?:Bearer|Basic) +)[A-Za-z0-9._~+/-]{16,}=*/gi,
+  // JSON Web Tokens, and the prefixes of GitLab's, GitHub's and Docker's tokens.
+  /(?<keep>)\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?/g,
+  /(?<keep>)\b(?:gl(?:pat|dt|ptt|cbt|rt|ft|soat|oas)-|gh[pousr]_|github_pat_|dckr_pat_)[A-Za-z0-9_.-]{16,}/g,
+];
 
 /**
  * Learns secrets the moment they arrive and blanks them out of any text that is about to be shown or written.
@@ -46,7 +58,18 @@ export class Redactor {
       if (start >= done) redacted += `${text.slice(done, start)}${BLANK}`;
       done = Math.max(done, end);
     }
-    return redacted + text.slice(done);
+    redacted += text.slice(done);
+    return FORMS.reduce((shown, form) => shown.replace(form, `$<keep>${BLANK}`), redacted);
+  }
+
+  /** Whether nothing in the text is a secret. */
+  isClean(text: string): boolean {
+    return this.redact(text) === text;
+  }
+
+  /** The learned secrets in the text, in the form in which they stand there. */
+  secretsIn(text: string): ReadonlySet<string> {
+    return new Set([...this.#spans(text)].map(({start, end}) => text.slice(start, end)));
   }
 
   *#spans(text: string): Generator<{start: number; end: number}> {

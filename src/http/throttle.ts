@@ -12,10 +12,15 @@ const FLOOR = 1;
 const START = 32;
 const CEILING = 64;
 
+/** The first pause after a 429 without `Retry-After`, by the base of the policy's pauses: 1 s by default. */
+const BACK_OFF = 4;
+/** The longest such pause, in ms. */
+const LONGEST_BACK_OFF_MS = 30_000;
+
 /**
  * How much goes on at one host at a time. The limit adapts: it doubles with each round of good answers, halves when
  * the host says that it is overloaded, and grows by one a round from there (as TCP does: RFC 5681, section 3.1). A
- * pause that the host asks for holds all lanes.
+ * pause that the host asks for, or needs, holds all lanes.
  */
 export class Throttle implements Disposable {
   readonly #lanes: Readonly<Record<Lane, Slots>>;
@@ -28,8 +33,15 @@ export class Throttle implements Disposable {
   #ignore = 0;
   #heldUntil = 0;
   #timer: NodeJS.Timeout | undefined;
+  readonly #baseMs: number;
+  /** Pauses that were made up without a word from the host, less the good answers since. */
+  #backOffs = 0;
+  /** When the host was first overloaded since its last good answer, in ms since the epoch. */
+  #overloadedSince: number | undefined;
 
-  constructor() {
+  /** @param baseMs the base of pauses that no host asks for, in ms */
+  constructor(baseMs = 250) {
+    this.#baseMs = baseMs;
     this.#lanes = {small: new Slots(START), read: new Slots(START), write: new Slots(START)};
     this.#apply();
   }
@@ -44,6 +56,11 @@ export class Throttle implements Disposable {
     return this.#heldUntil > Date.now();
   }
 
+  /** How long the host has given no good answer and wanted fewer requests, in ms; 0: it is not so. */
+  get overloadedMs(): number {
+    return this.#overloadedSince === undefined ? 0 : Date.now() - this.#overloadedSince;
+  }
+
   /**
    * Runs the task when its lane has a slot and the host is not held. Its slot is free when it settles.
    * @throws what `Slots.run` throws
@@ -54,6 +71,8 @@ export class Throttle implements Disposable {
 
   /** The host answered as it should. */
   succeeded(): void {
+    this.#overloadedSince = undefined;
+    this.#backOffs = Math.max(0, this.#backOffs - 1);
     if (this.#ignore > 0) this.#ignore--;
     if (this.#limit >= CEILING) return;
     this.#good++;
@@ -68,6 +87,7 @@ export class Throttle implements Disposable {
    * @param retryAfterMs how long it wants to be left alone
    */
   overloaded(retryAfterMs = 0): void {
+    this.#overloadedSince ??= Date.now();
     this.#hold(retryAfterMs);
     if (this.#ignore > 0) {
       this.#ignore--;
@@ -79,6 +99,18 @@ export class Throttle implements Disposable {
     this.#threshold = this.#limit;
     this.#good = 0;
     this.#apply();
+  }
+
+  /**
+   * The host wants fewer requests and does not say for how long (429 without `Retry-After`): all lanes are held, longer
+   * each time. Answers that were on their way meanwhile lengthen no pause.
+   * @returns how long the host is left alone, in ms
+   */
+  refused(): number {
+    const backOffMs = Math.min(LONGEST_BACK_OFF_MS, this.#baseMs * BACK_OFF * 2 ** this.#backOffs);
+    if (!this.isHeld) this.#backOffs++;
+    this.overloaded(this.isHeld ? 0 : backOffMs);
+    return Math.max(0, this.#heldUntil - Date.now());
   }
 
   /** Who waits is let in, to fail: nothing can be sent any more. */

@@ -9,10 +9,12 @@ export interface TransshipErrorOptions {
   readonly hint: string;
   /** Whether the same call may succeed later with nothing changed. Default: false. */
   readonly retry?: boolean;
-  /** How long the other side asked us to wait before trying again, in ms. */
-  readonly retryAfterMs?: number;
+  /** How long the other side is to be left alone before trying again, in ms. */
+  readonly retryAfterMs?: number | undefined;
+  /** It was tried again as often as is of use already: whoever called does not try again. Default: false. */
+  readonly exhausted?: boolean;
   /** The HTTP status that led here, where there was one. */
-  readonly status?: number;
+  readonly status?: number | undefined;
   readonly cause?: unknown;
 }
 
@@ -27,6 +29,7 @@ export class TransshipError extends Error {
   readonly hint: string;
   readonly retry: boolean;
   readonly retryAfterMs: number | undefined;
+  readonly exhausted: boolean;
   readonly status: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: TransshipErrorOptions) {
@@ -36,8 +39,22 @@ export class TransshipError extends Error {
     this.hint = options.hint;
     this.retry = options.retry ?? false;
     this.retryAfterMs = options.retryAfterMs;
+    this.exhausted = options.exhausted ?? false;
     this.status = options.status;
   }
+}
+
+/** The same error, for a caller who knows that another try may succeed. */
+export function retryable(error: TransshipError): TransshipError {
+  const {code, message, side, hint, retryAfterMs, status} = error;
+  return new TransshipError(code, message, {
+    side,
+    hint,
+    retry: true,
+    ...(retryAfterMs === undefined ? {} : {retryAfterMs}),
+    ...(status === undefined ? {} : {status}),
+    cause: error.cause,
+  });
 }
 
 /** Puts any thrown value into a TransshipError; one that is a TransshipError already stays as it is. */

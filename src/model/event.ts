@@ -1,6 +1,7 @@
 import type {Digest} from './digest.ts';
 import type {ErrorCode} from './error-codes.ts';
 import type {Side} from './error.ts';
+import type {RunEnd} from './outcome.ts';
 
 /** An error as data, for events, journals and JSON answers. */
 export interface ErrorData {
@@ -73,7 +74,7 @@ export type RunEvent =
   | {readonly type: 'notice'; readonly code: string; readonly message: string}
   | {
       readonly type: 'run-ended';
-      readonly result: 'done' | 'failed' | 'interrupted' | 'drift';
+      readonly result: RunEnd;
       readonly done: number;
       readonly failed: number;
       /** Bytes that were sent to the destination. */

@@ -1,7 +1,8 @@
-import {z} from './schema.ts';
+import {list, texts, z} from './schema.ts';
 import type {Descriptor} from './descriptor.ts';
 import {type Digest, digestOf, isDigest, algorithmOf} from './digest.ts';
 import {TransshipError, type Side} from './error.ts';
+import {DOCUMENT_LIMITS, type JsonError, parseJson} from './json.ts';
 import {
   DOCKER_LIST,
   DOCKER_MANIFEST,
@@ -13,7 +14,7 @@ import {
 } from './media-type.ts';
 
 /** Registries keep manifests of 4 MiB at least and mostly at most (distribution-spec, "Pushing manifests"). */
-export const MANIFEST_LIMIT = 4 * 1024 * 1024;
+export const MANIFEST_LIMIT = DOCUMENT_LIMITS.size;
 
 /** A manifest: the bytes are the truth and are never written anew, the view is for reading. */
 export interface Manifest {
@@ -41,7 +42,6 @@ export type ManifestView =
   /** Docker schema 1: recognised so that it can be refused with a reason. */
   | {readonly kind: 'schema1'};
 
-const annotations = () => z.record(z.string(), z.string());
 const platform = z
   .object({
     os: z.string(),
@@ -63,18 +63,22 @@ const descriptor = z
     size: z.int().nonnegative(),
     platform: platform.nullish().catch(undefined),
     artifactType: z.string().nullish(),
-    urls: z.array(z.string()).nullish(),
-    annotations: annotations().nullish().catch(undefined),
+    urls: list(z.string()).nullish(),
+    annotations: texts().nullish().catch(undefined),
   })
   .transform((value) => withoutNullish(value) as unknown as Descriptor);
 const shared = () => ({
   mediaType: z.string().optional(),
   artifactType: z.string().optional(),
   subject: descriptor.nullish(),
-  annotations: annotations().nullish().catch(undefined),
+  annotations: texts().nullish().catch(undefined),
 });
-const image = z.object({...shared(), config: descriptor, layers: z.array(descriptor)});
-const index = z.object({...shared(), manifests: z.array(descriptor)});
+/** A list of descriptors. */
+export const descriptors = list(descriptor);
+/** Go writes a list that nobody made as null. */
+const descriptorsOrNull = () => descriptors.nullable().transform((items) => items ?? []);
+const image = z.object({...shared(), config: descriptor, layers: descriptorsOrNull()});
+const index = z.object({...shared(), manifests: descriptorsOrNull()});
 
 /**
  * Reads a manifest from its bytes. The media type is what the bytes say, else what `contentType` says, else what the
@@ -90,7 +94,7 @@ export function parseManifest(
 ): Manifest {
   const name = expected ?? 'the manifest';
   if (bytes.byteLength > MANIFEST_LIMIT) throw manifestTooLarge(name, side);
-  const json = parseJson(bytes, name, side);
+  const json = jsonObject(bytes, name, side);
   const mediaType = mediaTypeOf(json, contentType);
   const digest = digestOf(bytes, expected ? algorithmOf(expected) : 'sha256');
   const base = {mediaType, digest, size: bytes.byteLength};
@@ -137,12 +141,12 @@ function artifactTypeOf(view: Exclude<ManifestView, {kind: 'schema1'}>): string 
   );
 }
 
-function parseJson(bytes: Uint8Array, name: string, side: Side): Record<string, unknown> {
+function jsonObject(bytes: Uint8Array, name: string, side: Side): Record<string, unknown> {
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder('utf-8', {fatal: true}).decode(bytes));
+    json = parseJson(bytes);
   } catch (cause) {
-    throw invalid(`${name} is not JSON`, side, cause);
+    throw invalid(`${name} ${(cause as JsonError).message}`, side, cause);
   }
   if (typeof json === 'object' && json !== null && !Array.isArray(json))
     return json as Record<string, unknown>;

@@ -3,10 +3,12 @@ import type {ErrorData, StepOutcome} from './event.ts';
 import type {Tag} from './reference.ts';
 
 /**
- * How a run ended. `failed`: some steps failed, the others are done. `interrupted`: a signal ended it; applying again
- * goes on. `drift`: the world is no longer as planned, and nothing was written after that was noticed.
+ * How a run ended. `incomplete`: all that the plan does is done, but it leaves images out that no filter excludes, since
+ * the source cannot give them or the destination has no name for them. `failed`: some steps failed, the others are done. `interrupted`: a signal ended it; applying again
+ * goes on. `drift`: the world is no longer as planned. Where that was found before the first write, nothing was written;
+ * where a tag of the destination changed during the run, that tag was left alone and the other steps were done.
  */
-export type RunEnd = 'done' | 'failed' | 'interrupted' | 'drift';
+export type RunEnd = 'done' | 'incomplete' | 'failed' | 'interrupted' | 'drift';
 
 /** How one step ended; `error` says why where it failed, or names the step that blocks it. */
 export interface StepResult {
@@ -35,7 +37,7 @@ export interface RunResult {
   readonly bytes: {readonly sent: number};
   /** Blobs by what happened to them, counted once for each destination repository. */
   readonly blobs: {readonly copied: number; readonly mounted: number; readonly present: number};
-  /** Set where `result` is `drift`: every tag that differs. */
+  /** Every tag that differs; set where `result` is `drift`, or where a run that found drift was interrupted. */
   readonly drift?: readonly Drift[];
 }
 

@@ -1,3 +1,4 @@
+import {isDigest} from './digest.ts';
 import {TransshipError} from './error.ts';
 import {formatReference, parseReference, type Reference, withoutLogin} from './reference.ts';
 
@@ -7,6 +8,7 @@ export type Place =
   | {
       readonly transport: 'oci' | 'oci-archive' | 'docker-archive';
       readonly file: string;
+      /** A name or a digest. */
       readonly ref?: string;
     }
   | {readonly transport: 'dir'; readonly file: string}
@@ -60,8 +62,13 @@ export function formatPlace(place: Place): string {
     case 'oci':
     case 'oci-archive':
     case 'docker-archive':
-      return `${place.transport}:${place.file}${place.ref === undefined ? '' : `:${place.ref}`}`;
+      return `${place.transport}:${place.file}${suffixOf(place.ref)}`;
   }
+}
+
+function suffixOf(ref: string | undefined): string {
+  if (ref === undefined) return '';
+  return isDigest(ref) ? `@${ref}` : `:${ref}`;
 }
 
 function registryPlace(text: string): Place {
@@ -73,6 +80,8 @@ function filePlace(
   rest: string,
   text: string,
 ): Place {
+  const [, before = '', digest] = /^([^:]+)@(sha(?:256|512):[^:@/]+)$/.exec(rest) ?? [];
+  if (digest !== undefined && isDigest(digest)) return {transport, file: before, ref: digest};
   const colon = rest.indexOf(':');
   const file = needed(colon < 0 ? rest : rest.slice(0, colon), text);
   const ref = colon < 0 ? '' : rest.slice(colon + 1);

@@ -113,14 +113,29 @@ export type Skip =
       readonly digest?: Digest;
       readonly detail: string;
     }
-  /** `unsupported`: schema 1 and the like. `incomplete`: the source does not have all of it. */
+  /** What nobody chose to leave out: a run of the plan ends with `incomplete`. */
   | {
-      readonly reason: 'unsupported' | 'incomplete';
+      readonly reason: UnchosenReason;
       readonly from: string;
       readonly tag?: string;
       readonly digest?: Digest;
       readonly detail: string;
     };
+
+/**
+ * Why something is not copied though no filter excludes it. `unsupported`: schema 1 and the like. `incomplete`: the
+ * source does not have all of it. `gone`: the source lists it and does not have it. `unnamed`: an image in a layout
+ * without a name that is a tag at the destination.
+ */
+export const UNCHOSEN_REASONS = ['unsupported', 'incomplete', 'gone', 'unnamed'] as const;
+
+export type UnchosenReason = (typeof UNCHOSEN_REASONS)[number];
+
+/** What the plan leaves out though nobody chose so. */
+export function unchosenSkips({skipped}: Pick<CopyPlan, 'skipped'>): readonly Skip[] {
+  const unchosen: ReadonlySet<Skip['reason']> = new Set(UNCHOSEN_REASONS);
+  return skipped.filter(({reason}) => unchosen.has(reason));
+}
 
 /** A finding that is no error when it stands alone. */
 export type FindingCode =
@@ -197,6 +212,8 @@ export interface CopyPlan {
   readonly format: typeof PLAN_FORMAT;
   /** The digest of all the rest in canonical form; a plan that was edited by hand no longer matches. */
   readonly id: Digest;
+  /** A signature of the id: ed25519, base64. */
+  readonly signature?: string;
   readonly kind: 'copy';
   readonly wish: Wish;
   readonly steps: readonly CopyStep[];

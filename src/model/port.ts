@@ -50,6 +50,11 @@ export interface RepositoryReader {
    * Undefined where there is no such repository.
    */
   listTags(call: Call): Promise<readonly string[] | undefined>;
+  /**
+   * Images that the place lists and that no name leads to, as an image layout may have them: none has a name, or another
+   * image has the same one. Parts and referrers of other images may be among them. Absent: the place has none.
+   */
+  listUnnamed?(call: Call): Promise<readonly Digest[]>;
   /** What a tag or digest points to, by the cheapest request; undefined: not there. */
   head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined>;
   /** The manifest, its bytes checked against the digest; undefined: not there. */
@@ -117,6 +122,8 @@ export interface Upload {
   /**
    * Sends the next `length` bytes at `offset` in one PATCH and gives the new offset.
    * After a failure the offset is in doubt: call `ask` before anything else.
+   * @throws TransshipError UNSUPPORTED_BY_REGISTRY where the place does not take chunks, as does `commit`: the blob has to
+   *   be sent whole
    */
   append(body: AsyncIterable<Uint8Array>, length: number, call: Call): Promise<number>;
   /** Asks the registry for the offset and believes it; undefined: the upload is gone, or cannot be asked for. */

@@ -4,7 +4,10 @@ import {TransshipError} from './error.ts';
 /** Docker would take it for an image of Docker Hub with a number for a tag; nobody means that. */
 const HOST_AND_PORT = /^(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+):\d{1,5}$/i;
 
-/** A tag name, checked: `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}` (distribution-spec, "Pulling manifests"). */
+/**
+ * What an image is called in its repository, checked: in a registry a tag, `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`
+ * (distribution-spec, "Pulling manifests"); in an image layout any name, such as `team/app:v1`: see `isLayoutName`.
+ */
 export type Tag = string & {readonly __brand: 'Tag'};
 
 /** A repository path without host, checked: at most 255 characters (distribution-spec, "Pulling manifests"). */
@@ -41,11 +44,37 @@ const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
 const PATH = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
 /** What a tag looks like, for schemas. */
 export const TAG_PATTERN = /^\w[\w.-]{0,127}$/;
+/**
+ * Names in an image layout: the grammar of `org.opencontainers.image.ref.name` (image-spec annotations.md), and all that
+ * is a tag, which has underscores and runs of separators, too.
+ */
+export const LAYOUT_NAME_PATTERN = /^(?=.{1,1024}$)\w[\w.:@+-]*(?:\/\w[\w.:@+-]*)*$/;
 const HOST =
   /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 
 export function isTag(text: string): text is Tag {
   return TAG_PATTERN.test(text);
+}
+
+/** Whether an image in a layout can be asked for by this name. Every tag is such a name. */
+export function isLayoutName(text: string): text is Tag {
+  return LAYOUT_NAME_PATTERN.test(text);
+}
+
+/** A name in a layout taken apart: many tools write whole references there, `team/app:v1` or `docker.io/team/app:v1`. */
+export interface LayoutName {
+  /** What stands before the tag; empty where the name is a tag itself. */
+  readonly repository: string;
+  /** Undefined: it has none, as `feature/x` or `app@sha256:…`. */
+  readonly tag?: Tag;
+}
+
+export function splitLayoutName(name: string): LayoutName {
+  if (isTag(name)) return {repository: '', tag: name};
+  const colon = name.lastIndexOf(':');
+  const tag = name.slice(colon + 1);
+  const isTagged = colon > name.lastIndexOf('/') && !name.includes('@') && isTag(tag);
+  return isTagged ? {repository: name.slice(0, colon), tag} : {repository: name};
 }
 
 export function isRepositoryPath(text: string): text is RepositoryPath {

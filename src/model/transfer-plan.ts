@@ -103,6 +103,8 @@ export interface TransferPlan {
   readonly format: typeof PLAN_FORMAT;
   /** The digest of all the rest in canonical form; a plan that was edited by hand no longer matches. */
   readonly id: Digest;
+  /** A signature of the id: ed25519, base64. */
+  readonly signature?: string;
   readonly kind: 'transfer';
   readonly wish: TransferWish;
   readonly project: {

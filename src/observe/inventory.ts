@@ -10,7 +10,7 @@ export interface SourceInventory {
   readonly repository: string;
   /** What was asked for and found, by tag or by digest. Roots of referrers are in `attached`. */
   readonly roots: readonly SourceRoot[];
-  /** Tags that were not read, with the reason. */
+  /** What is listed and was left alone, or could not be had, with the reason. */
   readonly notRead: readonly NotRead[];
   /** Tags that were asked for and hold something that is no manifest. */
   readonly unreadable?: readonly Unreadable[];
@@ -35,10 +35,16 @@ export interface Unreadable {
   readonly error: ErrorData;
 }
 
-/** A tag that was left alone, and why. */
+/** Something listed that was left alone, and why. */
 export interface NotRead {
-  readonly tag: string;
-  readonly reason: 'filtered' | 'invalid-name';
+  /** Absent: it is listed without a tag. */
+  readonly tag?: string;
+  readonly digest?: Digest;
+  /**
+   * `gone`: the source lists it and does not have its manifest. `unnamed`: an image in a layout without a name that is
+   * a tag at the destination.
+   */
+  readonly reason: 'filtered' | 'invalid-name' | 'gone' | 'unnamed';
   readonly detail: string;
 }
 

@@ -3,9 +3,12 @@ import {childManifests} from '../model/manifest.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 
-/** The tag that lists what refers to a subject where there is no API (distribution-spec, "Referrers Tag Schema"). */
+/**
+ * The tag that lists what refers to a subject where there is no API. Of the digest no more than 64 characters are in it,
+ * or that of a sha512 would be no tag (distribution-spec, "Referrers Tag Schema").
+ */
 export function fallbackTag(subject: Digest): Tag {
-  return `${algorithmOf(subject)}-${hexOf(subject)}` as Tag;
+  return `${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}` as Tag;
 }
 
 /**

@@ -1,32 +1,63 @@
 import PQueue from 'p-queue';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import type {ErrorCode} from '../model/error-codes.ts';
+import type {ErrorData} from '../model/event.ts';
 import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
 import {isForeignLayerType} from '../model/media-type.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
+import {forEachAtOnce} from './for-each-at-once.ts';
 
 /** What the destination has for tags of the source, perhaps while it is being asked for. */
 export type KnownTags = ReadonlyMap<Tag, Digest | Promise<Digest | undefined>>;
 
-/** Reads manifest graphs of one source repository, each manifest once. */
+/**
+ * Indexes inside each other, of one image. Real ones are one level deep, of platforms; an index of such indexes has two.
+ * What walks a graph may recurse within this bound.
+ */
+const NESTING_LIMIT = 32;
+/** Bytes of the manifests of one image. An index of fifty platforms with their attestations is below 1 MiB. */
+const IMAGE_LIMIT = 32 * 1024 * 1024;
+
+/**
+ * Bytes of all referrers that are read, beside those for each manifest that they may refer to: 16,000 small ones, and 16
+ * for each manifest. Each counts for what it takes in memory at least.
+ */
+const REFERRERS_LIMIT = 64 * 1024 * 1024;
+const REFERRERS_LIMIT_EACH = 64 * 1024;
+const REFERRER_LEAST = 4096;
+
+/**
+ * Reads manifest graphs of one source repository, each manifest once.
+ * @throws TransshipError MANIFEST_INVALID and MANIFEST_TOO_LARGE for an image beyond the bounds above, and the source's
+ *   refusals
+ */
 export class ManifestReader {
   readonly manifests = new Map<Digest, Manifest>();
   /** Listed by an index and not there. */
   readonly missing = new Set<Digest>();
+  /** What is listed as a referrer and not there, with its subject. */
+  readonly goneReferrers = new Map<Digest, Digest>();
   readonly #source: RepositoryReader;
   readonly #known: KnownTags;
   readonly #queue: PQueue;
   /** Apart from the other queue: each job here waits for jobs there. */
   readonly #referrerQueue: PQueue;
-  readonly #reading = new Map<Digest, Promise<void>>();
-  readonly #listed = new Map<Digest, Promise<readonly Descriptor[] | undefined>>();
-  /** Whether the source has a referrers API; undefined: not asked yet. */
-  #hasReferrers: Promise<boolean> | undefined;
+  readonly #concurrency: number;
+  readonly #reading = new Map<Digest, Promise<Manifest | undefined>>();
+  /** The referrers of the first manifest that they were asked of, which tells whether the source has a referrers API. */
+  #first:
+    | {readonly subject: Digest; readonly listed: Promise<readonly Descriptor[] | undefined>}
+    | undefined;
+  /** Bytes of referrers that may yet be read; undefined: none was read. */
+  #referrerBytes: number | undefined;
 
   constructor(source: RepositoryReader, known: KnownTags, concurrency: number) {
     this.#source = source;
     this.#known = known;
+    this.#concurrency = concurrency;
     this.#queue = new PQueue({concurrency});
     this.#referrerQueue = new PQueue({concurrency});
   }
@@ -47,7 +78,8 @@ export class ManifestReader {
     }
     const manifest = await this.#source.getManifest(reference, call);
     if (manifest === undefined) return undefined;
-    await this.#keep(manifest, call);
+    this.manifests.set(manifest.descriptor.digest, manifest);
+    await this.#readBelow(manifest, call);
     return manifest.descriptor.digest;
   }
 
@@ -62,6 +94,12 @@ export class ManifestReader {
     };
     for (const root of roots) visit(root);
     return [...seen];
+  }
+
+  /** What a manifest that was read refers to. */
+  subjectOf(digest: Digest): Digest | undefined {
+    const view = this.manifests.get(digest)?.view;
+    return view === undefined || view.kind === 'schema1' ? undefined : view.subject?.digest;
   }
 
   /**
@@ -81,16 +119,17 @@ export class ManifestReader {
   }
 
   /** Asked once, with any subject: the answer holds for the source. */
-  hasReferrersApi(subject: Digest, call: Call): Promise<boolean> {
-    this.#hasReferrers ??= this.#listReferrers(subject, call).then(
-      (listed) => listed !== undefined,
-    );
-    return this.#hasReferrers;
+  async hasReferrersApi(subject: Digest, call: Call): Promise<boolean> {
+    this.#first ??= {subject, listed: this.#source.listReferrers(subject, call)};
+    return (await this.#first.listed) !== undefined;
   }
 
-  /** Reads the manifests that were known to be at the destination, and so were not read. */
+  /** Reads the manifests that were known to be at the destination, and so were not read, with all below them. */
   async readAll(digests: readonly Digest[], call: Call): Promise<void> {
-    await Promise.all(digests.map((digest) => this.#readChild(digest, call)));
+    await forEachAtOnce(digests, this.#concurrency, async (digest) => {
+      const manifest = await this.#read(digest, call);
+      if (manifest !== undefined) await this.#readBelow(manifest, call);
+    });
   }
 
   /** Of the layers that may be elsewhere, those that the source does not have. */
@@ -111,42 +150,110 @@ export class ManifestReader {
     return absent;
   }
 
-  async #keep(manifest: Manifest, call: Call): Promise<void> {
-    const {digest} = manifest.descriptor;
-    if (this.manifests.has(digest)) return;
-    this.manifests.set(digest, manifest);
-    await Promise.all(
-      childManifests(manifest.view).map((child) => this.#readChild(child.digest, call)),
-    );
+  /**
+   * Level by level, so that the longest way down is known whatever was read before: an index that is listed on several
+   * levels is looked at on each of them, and read once.
+   */
+  async #readBelow(root: Manifest, call: Call): Promise<void> {
+    const counted = new Set<Digest>();
+    let bytes = root.descriptor.size;
+    let level: readonly Manifest[] = [root];
+    for (let depth = 1; level.length > 0; depth++) {
+      const children = new Set(
+        level.flatMap(({view}) => childManifests(view).map(({digest}) => digest)),
+      );
+      if (children.size > 0 && depth > NESTING_LIMIT) throw this.#tooDeep(root);
+      const found: Manifest[] = [];
+      const atOnce = Math.min(children.size, this.#concurrency);
+      await forEachAtOnce(children, atOnce, async (digest) => {
+        const child = await this.#read(digest, call);
+        if (child === undefined) return;
+        found.push(child);
+        if (!counted.has(digest)) bytes += child.descriptor.size;
+        counted.add(digest);
+        if (bytes > IMAGE_LIMIT) throw this.#tooLarge(root);
+      });
+      level = found;
+    }
   }
 
-  async #readChild(digest: Digest, call: Call): Promise<void> {
-    if (this.manifests.has(digest)) return;
-    const reading = this.#reading.get(digest) ?? this.#readMissing(digest, call);
+  /** Undefined: not there. */
+  #read(digest: Digest, call: Call): Promise<Manifest | undefined> {
+    const known = this.manifests.get(digest);
+    if (known !== undefined) return Promise.resolve(known);
+    const reading = this.#reading.get(digest) ?? this.#readOnce(digest, call);
     this.#reading.set(digest, reading);
-    await reading;
+    return reading;
   }
 
-  async #readMissing(digest: Digest, call: Call): Promise<void> {
+  async #readOnce(digest: Digest, call: Call): Promise<Manifest | undefined> {
     const manifest = await this.#queue.add(() => this.#source.getManifest(digest, call));
     if (manifest === undefined) this.missing.add(digest);
-    else await this.#keep(manifest, call);
-  }
-
-  #listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[] | undefined> {
-    const listed = this.#listed.get(subject) ?? this.#source.listReferrers(subject, call);
-    this.#listed.set(subject, listed);
-    return listed;
+    else this.manifests.set(digest, manifest);
+    return manifest;
   }
 
   async #referrers(subject: Digest, call: Call): Promise<{subject: Digest; digest: Digest}[]> {
-    const listed = (await this.#listReferrers(subject, call)) ?? [];
-    await this.readAll(
-      listed.map(({digest}) => digest),
-      call,
+    const listing =
+      subject === this.#first?.subject
+        ? this.#first.listed
+        : this.#source.listReferrers(subject, call);
+    const listed = ((await listing) ?? []).map(({digest}) => digest);
+    const fresh = listed.filter((digest) => !this.manifests.has(digest));
+    this.#countReferrers(fresh.length * REFERRER_LEAST);
+    await forEachAtOnce(fresh, this.#concurrency, async (digest) => {
+      await this.readAll([digest], call);
+      const size = this.manifests.get(digest)?.descriptor.size ?? 0;
+      this.#countReferrers(Math.max(0, size - REFERRER_LEAST));
+    });
+    const isThere = (digest: Digest): boolean => this.manifests.has(digest);
+    for (const digest of listed) if (!isThere(digest)) this.goneReferrers.set(digest, subject);
+    return listed.filter(isThere).map((digest) => ({subject, digest}));
+  }
+
+  #countReferrers(bytes: number): void {
+    this.#referrerBytes ??= REFERRERS_LIMIT + REFERRERS_LIMIT_EACH * this.manifests.size;
+    this.#referrerBytes -= bytes;
+    if (this.#referrerBytes >= 0) return;
+    throw new TransshipError(
+      'RESPONSE_INVALID',
+      `${this.#source.name} has more referrers than are read`,
+      {
+        side: 'source',
+        hint: 'what refers to the images has no end, or is beyond what is supported; ask the administrator of the registry',
+      },
     );
-    return listed
-      .filter(({digest}) => this.manifests.has(digest))
-      .map(({digest}) => ({subject, digest}));
+  }
+
+  #tooDeep({descriptor}: Manifest): TransshipError {
+    return new TransshipError(
+      'MANIFEST_INVALID',
+      `${this.#source.name}@${descriptor.digest} has indexes nested deeper than ${NESTING_LIMIT} levels`,
+      {side: 'source', hint: 'leave this image out, or push it again as one index'},
+    );
+  }
+
+  #tooLarge({descriptor}: Manifest): TransshipError {
+    return new TransshipError(
+      'MANIFEST_TOO_LARGE',
+      `the manifests of ${this.#source.name}@${descriptor.digest} are larger than ${IMAGE_LIMIT} bytes`,
+      {side: 'source', hint: 'leave this image out, or push it again as several images'},
+    );
   }
 }
+
+/**
+ * What is wrong with a manifest that cannot be read. One tag that holds nonsense must not keep the others back.
+ * @throws all other errors: a registry that refuses does keep them back
+ */
+export function asUnreadable(error: unknown): ErrorData {
+  if (!(error instanceof TransshipError) || !UNREADABLE.has(error.code)) throw error;
+  const {code, side, message, hint} = error;
+  return {code, side, message, hint};
+}
+
+const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
+  'MANIFEST_INVALID',
+  'MANIFEST_TOO_LARGE',
+  'MANIFEST_DIGEST_MISMATCH',
+]);

@@ -79,6 +79,7 @@ export async function observePresent(
   if (!seen.exists) return found;
   const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
   const asked = new Set<Digest>();
+  const marked = new Set<Digest>();
   const ask = async (digest: Digest, isThere: () => Promise<boolean>): Promise<boolean> => {
     if (present.has(digest)) return true;
     if (asked.has(digest)) return false;
@@ -91,7 +92,7 @@ export async function observePresent(
     const manifest = manifests.get(digest);
     if (manifest === undefined || asked.has(digest)) return;
     if (await ask(digest, async () => (await destination.head(digest, call)) !== undefined)) {
-      markGraph(digest, manifests, present);
+      markGraph(digest, manifests, present, marked);
       return;
     }
     await Promise.all(childManifests(manifest.view).map((child) => visit(child.digest)));
@@ -109,10 +110,13 @@ function markGraph(
   digest: Digest,
   manifests: ReadonlyMap<Digest, Manifest>,
   present: Set<Digest>,
+  marked: Set<Digest>,
 ): void {
+  if (marked.has(digest)) return;
+  marked.add(digest);
   present.add(digest);
   const view = manifests.get(digest)?.view;
   if (view === undefined) return;
   for (const blob of childBlobs(view)) present.add(blob.digest);
-  for (const child of childManifests(view)) markGraph(child.digest, manifests, present);
+  for (const child of childManifests(view)) markGraph(child.digest, manifests, present, marked);
 }

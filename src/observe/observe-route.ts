@@ -37,12 +37,14 @@ export async function observeRoute(question: RouteQuestion, call: Call): Promise
   const listing = destination.listTags(call);
   listing.catch(() => undefined);
   let asked: AskedTags;
+  let beforehand: readonly Tag[] = [];
   const source = await observeSource(
     question.source,
     {
       ...question,
       known: async (wanted) => {
-        asked = beginTags(destination, await listing, toTag === undefined ? wanted : [toTag], call);
+        beforehand = toTag === undefined ? wanted : [toTag];
+        asked = beginTags(destination, await listing, beforehand, call);
         if (question.readAll || asked === undefined) return new Map();
         const [tag] = wanted;
         const digest = toTag && asked.get(toTag);
@@ -55,7 +57,7 @@ export async function observeRoute(question: RouteQuestion, call: Call): Promise
   const seen = await allTags(asked);
   const roots =
     toTag === undefined ? source.roots : source.roots.map((root) => renamed(root, toTag));
-  const tags = await alsoSeen(destination, seen, roots, call);
+  const tags = await alsoSeen(destination, seen, roots, new Set(beforehand), call);
   const missing = roots.filter(
     (root) => tags.tags.get(destinationTag(root) as Tag) !== root.digest,
   );
@@ -96,14 +98,18 @@ function renamed(root: SourceRoot, toTag: Tag): SourceRoot {
   return root.as === 'asked' && root.tag !== toTag ? {...root, toTag} : root;
 }
 
-/** Signatures and fallback tags came to light only while the source was read. */
+/** Signatures, fallback tags, and names of layouts that become tags came to light only while the source was read. */
 async function alsoSeen(
   destination: RepositoryReader,
   seen: {readonly exists: boolean; readonly tags: ReadonlyMap<Tag, Digest>},
   roots: readonly SourceRoot[],
+  beforehand: ReadonlySet<Tag>,
   call: Call,
 ): Promise<{readonly exists: boolean; readonly tags: ReadonlyMap<Tag, Digest>}> {
-  const extra = roots.flatMap((root) => (root.as === 'signature' && root.tag ? [root.tag] : []));
+  const extra = roots.flatMap((root) => {
+    const tag = destinationTag(root);
+    return tag === undefined || beforehand.has(tag) ? [] : [tag];
+  });
   if (!seen.exists || extra.length === 0) return seen;
   const more = await observeDestinationTags(destination, extra, call);
   return {exists: true, tags: new Map([...seen.tags, ...more.tags])};

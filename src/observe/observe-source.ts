@@ -1,22 +1,29 @@
 import PQueue from 'p-queue';
-import type {Digest} from '../model/digest.ts';
+import {type Digest, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {isTag, type Tag} from '../model/reference.ts';
-import type {ErrorCode} from '../model/error-codes.ts';
-import type {ErrorData} from '../model/event.ts';
 import {forEachAtOnce} from './for-each-at-once.ts';
 import type {NotRead, SourceInventory, SourceRoot, Unreadable} from './inventory.ts';
-import {type KnownTags, ManifestReader} from './manifest-reader.ts';
+import {asUnreadable, type KnownTags, ManifestReader} from './manifest-reader.ts';
 import {readConfigs} from './read-configs.ts';
+import {
+  type ImageReference,
+  leftUnnamed,
+  type Listing,
+  onlyImage,
+  readUnnamed,
+} from './unnamed-images.ts';
 
 /** Requests that observing keeps going at once; the host's own limit is below them (http/). */
 export const OBSERVE_CONCURRENCY = 64;
 
 /** What is to be read at a source. */
 export interface SourceQuestion {
-  /** One tag or digest; absent: every tag that `select` leaves. */
-  readonly reference?: {readonly tag?: Tag; readonly digest?: Digest};
+  /** One tag or digest, or with neither the only image that there is; absent: every tag that `select` leaves. */
+  readonly reference?: ImageReference;
+  /** What a lone image without a name is called at the destination. Default: nothing, it goes by its digest. */
+  readonly unnamedAs?: Tag;
   /** Chooses among all the tags that are there, by name. */
   readonly select: (names: readonly string[]) => TagSelection;
   /** The manifest that a signature's or a fallback tag belongs to; undefined: an ordinary tag. */
@@ -30,6 +37,8 @@ export interface SourceQuestion {
 
 export interface TagSelection {
   readonly selected: readonly Tag[];
+  /** The tags that they get at the destination, of those that are called otherwise there. */
+  readonly toTags?: ReadonlyMap<Tag, Tag>;
   readonly notRead: readonly NotRead[];
 }
 
@@ -45,21 +54,26 @@ export async function observeSource(
 ): Promise<SourceInventory> {
   const {reference} = question;
   const names = await tagNames(source, reference, call);
-  const {selected, notRead} =
-    reference === undefined ? question.select(names) : {selected: [], notRead: []};
-  const wanted = reference?.tag === undefined ? selected : [reference.tag];
+  const selection = reference === undefined ? question.select(names) : {selected: [], notRead: []};
+  const wanted = reference?.tag === undefined ? selection.selected : [reference.tag];
   const reader = new ManifestReader(source, await question.known(wanted), OBSERVE_CONCURRENCY);
-  const unreadable: Unreadable[] = [];
-  const roots: SourceRoot[] =
-    reference === undefined
-      ? await readTags(reader, selected, unreadable, question, call)
-      : [await readOne(reader, source, reference, call)];
-  await addAttachments(reader, roots, names, question, call);
+  const unnamed = await readUnnamed(reader, source, names, reference, call);
+  const found: Found = {roots: [], notRead: [...selection.notRead], unreadable: []};
+  if (reference !== undefined)
+    found.roots.push(await readOne(reader, source, reference, {names, unnamed}, call));
+  else if (names.length === 0 && unnamed.length === 1)
+    found.roots.push(...unnamed.map((digest) => loneRoot(digest, question.unnamedAs)));
+  else await readTags(reader, selection, found, question, call);
+  await addAttachments(reader, source, found, names, question, call);
+  const {roots, unreadable} = found;
   const taken = new Set(roots.map((root) => root.tag));
   return {
     repository: source.name,
     roots,
-    notRead: notRead.filter(({tag}) => !taken.has(tag as Tag)),
+    notRead: [
+      ...found.notRead.filter(({tag}) => tag === undefined || !taken.has(tag as Tag)),
+      ...(reference === undefined ? leftUnnamed(source.name, reader, roots, unnamed) : []),
+    ],
     unreadable,
     manifests: reader.manifests,
     missingManifests: reader.missing,
@@ -68,13 +82,25 @@ export async function observeSource(
   };
 }
 
+/** What was found of a source so far. */
+interface Found {
+  readonly roots: SourceRoot[];
+  readonly notRead: NotRead[];
+  readonly unreadable: Unreadable[];
+}
+
+function loneRoot(digest: Digest, toTag: Tag | undefined): SourceRoot {
+  return {digest, as: 'asked', ...(toTag === undefined ? {} : {toTag})};
+}
+
 /** The names are needed for a whole repository, and to find signatures; a single image does without them if it must. */
 async function tagNames(
   source: RepositoryReader,
-  reference: SourceQuestion['reference'],
+  reference: ImageReference | undefined,
   call: Call,
 ): Promise<readonly string[]> {
-  if (reference === undefined) {
+  const isOne = reference?.tag !== undefined || reference?.digest !== undefined;
+  if (!isOne) {
     const names = await source.listTags(call);
     if (names !== undefined) return names;
     throw new TransshipError('REPOSITORY_NOT_FOUND', `${source.name} does not exist`, {
@@ -96,49 +122,45 @@ async function tagNames(
 
 async function readTags(
   reader: ManifestReader,
-  tags: readonly Tag[],
-  unreadable: Unreadable[],
+  {selected, toTags}: TagSelection,
+  {roots, notRead, unreadable}: Found,
   question: SourceQuestion,
   call: Call,
-): Promise<SourceRoot[]> {
-  const digests = new Map<Tag, Digest>();
+): Promise<void> {
+  const digests = new Map<Tag, Digest | undefined>();
   let done = 0;
-  await forEachAtOnce(tags, OBSERVE_CONCURRENCY, async (tag) => {
+  await forEachAtOnce(selected, OBSERVE_CONCURRENCY, async (tag) => {
     try {
-      const digest = await reader.readRoot(tag, call);
-      if (digest !== undefined) digests.set(tag, digest);
+      digests.set(tag, await reader.readRoot(tag, call));
     } catch (error) {
       unreadable.push({tag, error: asUnreadable(error)});
     } finally {
-      question.progress((done += 1), tags.length);
+      question.progress((done += 1), selected.length);
     }
   });
-  return tags.flatMap((tag) => {
+  for (const tag of selected) {
+    if (!digests.has(tag)) continue;
     const digest = digests.get(tag);
-    // Deleted between the listing and now: it is simply not there.
-    return digest === undefined ? [] : [{tag, digest, as: 'asked' as const}];
-  });
+    const toTag = toTags?.get(tag);
+    if (digest === undefined) notRead.push(goneTag(tag));
+    else roots.push({tag, digest, as: 'asked', ...(toTag === undefined ? {} : {toTag})});
+  }
 }
 
-/** One tag that holds nonsense must not keep the others back; a registry that refuses does. */
-function asUnreadable(error: unknown): ErrorData {
-  if (!(error instanceof TransshipError) || !UNREADABLE.has(error.code)) throw error;
-  const {code, side, message, hint} = error;
-  return {code, side, message, hint};
+/** Expired or deleted a moment ago, or its manifest was lost: the list alone does not tell. */
+function goneTag(tag: Tag): NotRead {
+  return {tag, reason: 'gone', detail: 'it is listed, and the source does not have its manifest'};
 }
-
-const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
-  'MANIFEST_INVALID',
-  'MANIFEST_TOO_LARGE',
-  'MANIFEST_DIGEST_MISMATCH',
-]);
 
 async function readOne(
   reader: ManifestReader,
   source: RepositoryReader,
-  {tag, digest}: NonNullable<SourceQuestion['reference']>,
+  asked: ImageReference,
+  listing: Listing,
   call: Call,
 ): Promise<SourceRoot> {
+  const isNamed = asked.tag !== undefined || asked.digest !== undefined;
+  const {tag, digest} = isNamed ? asked : await onlyImage(reader, source.name, listing, call);
   const wanted = digest ?? tag;
   const found = wanted && (await reader.readRoot(wanted, call));
   if (found !== undefined) return {...(tag === undefined ? {} : {tag}), digest: found, as: 'asked'};
@@ -152,10 +174,14 @@ async function readOne(
   );
 }
 
+/** Signatures of attestations of signatures: real chains end after two or three. */
+const REFERRER_DEPTH_LIMIT = 32;
+
 /** Adds what belongs to the roots: referrers of each of their manifests, signatures by tag, and what refers to those. */
 async function addAttachments(
   reader: ManifestReader,
-  roots: SourceRoot[],
+  source: RepositoryReader,
+  {roots, notRead}: Found,
   names: readonly string[],
   {attachmentSubject}: SourceQuestion,
   call: Call,
@@ -177,12 +203,14 @@ async function addAttachments(
     );
   }
   let fresh = reader.graph(roots.map((root) => root.digest));
-  while (fresh.length > 0) {
+  for (let depth = 1; fresh.length > 0; depth++) {
+    if (depth > REFERRER_DEPTH_LIMIT) throw endlessChain(source);
     for (const subject of fresh) asked.add(subject);
     const found = await findAttached(
       reader,
       fresh,
       (subject) => (tagsOf.get(subject) ?? []).filter((tag) => !taken.has(tag)),
+      notRead,
       call,
     );
     const added = found.filter((root) => !taken.has(root.tag ?? root.digest));
@@ -190,12 +218,28 @@ async function addAttachments(
     roots.push(...added);
     fresh = reader.graph(added.map((root) => root.digest)).filter((digest) => !asked.has(digest));
   }
+  for (const [digest, subject] of reader.goneReferrers) {
+    const detail = `it is listed as a referrer of ${shortDigest(subject)}, and the source does not have its manifest`;
+    notRead.push({digest, reason: 'gone', detail});
+  }
+}
+
+function endlessChain({name}: RepositoryReader): TransshipError {
+  return new TransshipError(
+    'RESPONSE_INVALID',
+    `${name} has referrers of referrers on more than ${REFERRER_DEPTH_LIMIT} levels`,
+    {
+      side: 'source',
+      hint: 'a chain of referrers without end is a defect of the registry; ask its administrator',
+    },
+  );
 }
 
 async function findAttached(
   reader: ManifestReader,
   subjects: readonly Digest[],
   tagsOf: (subject: Digest) => readonly Tag[],
+  notRead: NotRead[],
   call: Call,
 ): Promise<SourceRoot[]> {
   const referrers = await reader.referrersOf(subjects, call);
@@ -209,7 +253,15 @@ async function findAttached(
     subjects.flatMap((subject) =>
       tagsOf(subject).map((tag) => async (): Promise<SourceRoot[]> => {
         const digest = await reader.readRoot(tag, call);
-        return digest === undefined ? [] : [{tag, digest, as: 'signature', subject}];
+        if (digest !== undefined) return [{tag, digest, as: 'signature', subject}];
+        // In the place of "filtered", which every tag of this kind is before its subject is known to go.
+        notRead.splice(
+          0,
+          notRead.length,
+          ...notRead.filter((one) => one.tag !== tag),
+          goneTag(tag),
+        );
+        return [];
       }),
     ),
   );

@@ -1,4 +1,5 @@
 import PQueue from 'p-queue';
+import {DOCUMENT_LIMITS, readJson} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
@@ -9,7 +10,7 @@ import type {Call, RepositoryReader} from '../model/port.ts';
 import type {SourceRoot} from './inventory.ts';
 
 /** The most that is read of an image config, in bytes; containers/image draws the same line. */
-const CONFIG_LIMIT = 4 * 1024 * 1024;
+const CONFIG_LIMIT = DOCUMENT_LIMITS.size;
 const CONFIG_CONCURRENCY = 32;
 
 const config = z.object({
@@ -41,7 +42,8 @@ export async function readConfigs(
     [...new Set(roots.map((root) => root.digest))].map((digest) => async () => {
       const blob = firstConfig(digest, manifests);
       if (blob === undefined) return;
-      const said = parseConfig(await readSmallBlob(source, blob, call));
+      // Artifacts have configs of all kinds; what is no image config says nothing.
+      const said = readJson(await readSmallBlob(source, blob, call), config);
       if (said?.created !== undefined) created.set(digest, said.created);
       const platform = said && platformIn(said);
       const isSingle = manifests.get(digest)?.view.kind === 'image';
@@ -77,15 +79,6 @@ async function readSmallBlob(
     parts.push(Buffer.from(chunk));
   }
   return Buffer.concat(parts);
-}
-
-/** Artifacts have configs of all kinds; what is no image config says nothing. */
-function parseConfig(bytes: Uint8Array): z.infer<typeof config> | undefined {
-  try {
-    return config.safeParse(JSON.parse(new TextDecoder().decode(bytes))).data;
-  } catch {
-    return undefined;
-  }
 }
 
 function platformIn({os, architecture, variant}: z.infer<typeof config>): Platform | undefined {

@@ -10,24 +10,29 @@ const REF_NAME = 'org.opencontainers.image.ref.name';
 export interface EntryTable {
   /** In the order of the index. */
   readonly tags: ReadonlyMap<string, Descriptor>;
+  /** All names in the order of the index, also of entries whose kind of digest is not known. */
+  readonly names: readonly string[];
+  /** Entries that no name leads to, in the order of the index. */
+  readonly unnamed: readonly Digest[];
   readonly digests: ReadonlyMap<Digest, Descriptor>;
-  /** By place in the index. */
-  readonly listed: readonly (Descriptor | undefined)[];
 }
 
 /** Of entries with the same tag or digest the first counts. An entry with an unknown kind of digest is passed over. */
 export function tabulate(entries: readonly IndexEntry[]): EntryTable {
   const tags = new Map<string, Descriptor>();
   const digests = new Map<Digest, Descriptor>();
-  const listed = entries.map(descriptorOf);
-  for (const [place, entry] of entries.entries()) {
-    const descriptor = listed[place];
-    if (descriptor === undefined) continue;
+  const names = new Set<string>();
+  for (const entry of entries) {
+    const descriptor = descriptorOf(entry);
     const tag = tagOf(entry);
+    if (tag !== undefined) names.add(tag);
+    if (descriptor === undefined) continue;
     if (tag !== undefined && !tags.has(tag)) tags.set(tag, descriptor);
     if (!digests.has(descriptor.digest)) digests.set(descriptor.digest, descriptor);
   }
-  return {tags, digests, listed};
+  const named = new Set([...tags.values()].map(({digest}) => digest));
+  const unnamed = [...digests.keys()].filter((digest) => !named.has(digest));
+  return {tags, names: [...names], unnamed, digests};
 }
 
 /**

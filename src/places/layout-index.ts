@@ -1,13 +1,16 @@
 import {mkdir, readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import {z} from '../model/schema.ts';
+import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
+import {list, texts, z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import {replaceFile, syncDirectory} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
-import {takeLock} from './layout-lock.ts';
+import {type FileLock, takeLock} from './file-lock.ts';
 
-/** Far above any real layout: 100 000 tags are about 25 MB. */
-const INDEX_LIMIT = 64 * 1024 * 1024;
+/** Far above any real layout: 100 000 tags are about 25 MB, with 8 values each. */
+const INDEX_LIMITS: JsonLimits = {size: 32 * 1024 * 1024, depth: 100, values: 1_500_000};
+/** Another process has the lock for some milliseconds at a time; many may wait for it. */
+const LOCK_WAIT_MS = 60_000;
 const LAYOUT_FILE = '{"imageLayoutVersion":"1.0.0"}';
 
 /** One line of `index.json`; what we do not know in it is kept. */
@@ -16,9 +19,9 @@ const entry = z.looseObject({
   digest: z.string(),
   size: z.int().nonnegative(),
   artifactType: z.string().optional(),
-  annotations: z.record(z.string(), z.string()).optional(),
+  annotations: texts().optional(),
 });
-const index = z.looseObject({manifests: z.array(entry).nullish()});
+const index = z.looseObject({manifests: list(entry).nullish()});
 const layoutFile = z.object({imageLayoutVersion: z.string()});
 
 export type IndexEntry = z.infer<typeof entry>;
@@ -86,7 +89,7 @@ export class LayoutIndex {
 
   async #write(changes: readonly IndexChange[]): Promise<void> {
     await mkdir(this.#scratch, {recursive: true});
-    await using lock = await takeLock(join(this.#scratch, 'index.lock'));
+    await using lock = await this.#lock();
     const before = await this.#readOrNew();
     const manifests = changes.reduce<readonly IndexEntry[]>(
       (entries, change) => change(entries),
@@ -103,6 +106,18 @@ export class LayoutIndex {
     await syncDirectory(this.#layout);
   }
 
+  /** @throws TransshipError FILE_WRITE_FAILED where others hold it for too long */
+  async #lock(): Promise<FileLock> {
+    const path = join(this.#scratch, 'index.lock');
+    const attempt = await takeLock(path, {waitMs: LOCK_WAIT_MS});
+    if (attempt.kind === 'taken') return attempt.lock;
+    throw new TransshipError('FILE_WRITE_FAILED', `${attempt.owner} holds ${path}`, {
+      side: 'local',
+      hint: 'wait for the other run to end, then run it again; a lock whose owner died is released by itself',
+      retry: true,
+    });
+  }
+
   async #readOrNew(): Promise<z.infer<typeof index>> {
     if ((await this.#version()) !== undefined) return await this.#read();
     return {schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: []};
@@ -110,7 +125,8 @@ export class LayoutIndex {
 
   async #read(): Promise<z.infer<typeof index>> {
     const {size} = await stat(this.#path);
-    if (size > INDEX_LIMIT) throw invalid(this.#path, `it has more than ${INDEX_LIMIT} bytes`);
+    const limit = INDEX_LIMITS.size;
+    if (size > limit) throw invalid(this.#path, `it is larger than ${limit} bytes`);
     return parse(index, await readFile(this.#path, 'utf8'), this.#path);
   }
 
@@ -142,9 +158,9 @@ export class LayoutIndex {
 function parse<T>(schema: z.ZodType<T>, text: string, path: string): T {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseJson(text, INDEX_LIMITS);
   } catch (cause) {
-    throw invalid(path, 'it is not JSON', cause);
+    throw invalid(path, `it ${(cause as JsonError).message}`, cause);
   }
   const result = schema.safeParse(json);
   if (result.success) return result.data;

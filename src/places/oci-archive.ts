@@ -37,6 +37,10 @@ export class OciArchive implements RepositoryWriter {
     return await (await this.#layout(call)).listTags(call);
   }
 
+  async listUnnamed(call: Call): Promise<readonly Digest[]> {
+    return await (await this.#layout(call)).listUnnamed(call);
+  }
+
   async head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
     return await (await this.#layout(call)).head(reference, call);
   }

@@ -65,31 +65,11 @@ export class OciLayout implements RepositoryWriter {
 
   async listTags(call: Call): Promise<readonly string[] | undefined> {
     const table = await this.#entries(call);
-    return table && [...table.tags.keys()];
+    return table?.names;
   }
 
-  /**
-   * What the part after `oci:DIR:` names: a tag of any form, a digest, or `@N`, the entry at that place of the index
-   * (containers-transports(5)). Without a `ref` the layout must have a single image.
-   * @throws TransshipError REFERENCE_INVALID
-   */
-  async resolve(ref: string | undefined, call: Call): Promise<Descriptor | undefined> {
-    const table = await this.#entries(call);
-    if (table === undefined) return undefined;
-    if (ref === undefined) {
-      if (table.digests.size <= 1) return [...table.digests.values()][0];
-      throw new TransshipError(
-        'REFERENCE_INVALID',
-        `${this.name} holds ${table.digests.size} images`,
-        {
-          side: 'local',
-          hint: `say which one: ${this.name}:TAG`,
-        },
-      );
-    }
-    const place = /^@(\d+)$/.exec(ref)?.[1];
-    if (place !== undefined) return table.listed[Number(place)];
-    return await this.head(ref as Tag | Digest, call);
+  async listUnnamed(call: Call): Promise<readonly Digest[]> {
+    return (await this.#entries(call))?.unnamed ?? [];
   }
 
   async head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {

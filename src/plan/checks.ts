@@ -1,6 +1,7 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import type {ErrorData} from '../model/event.ts';
 import type {Check} from '../model/plan.ts';
+import type {NotRead} from '../observe/inventory.ts';
 
 /** @param alone it is all that was asked for, so that the plan as a whole fails */
 export function schema1Check(subject: string, alone: boolean): Check {
@@ -45,23 +46,64 @@ export function unreadableCheck(subject: string, {code, message, hint}: ErrorDat
   return {code, result: 'warn', subject, message: `${subject} is left out: ${message}`, hint};
 }
 
-export function invalidNamesCheck(repository: string, count: number): Check {
+export function invalidNamesCheck(repository: string, {length}: readonly NotRead[]): Check {
   return {
     code: 'SKIPPED',
     result: 'warn',
     subject: repository,
-    message: `${repository} lists ${count} tag${count === 1 ? '' : 's'} with a name that no client can ask for`,
+    message: `${repository} lists ${length} tag${length === 1 ? '' : 's'} with a name that no client can ask for`,
     hint: 'delete such tags at the source, or copy their images by digest',
   };
 }
 
-/** @param to what the tag gets instead of the whole index */
-export function indexCutCheck(subject: string, index: Digest, to: string): Check {
+/** Listed at the source, and not there when asked for. */
+export function goneCheck(repository: string, gone: readonly NotRead[]): Check {
+  return {
+    code: 'MANIFEST_NOT_FOUND',
+    result: 'warn',
+    subject: repository,
+    message: `${repository} lists ${listOf(gone)}, but does not have the manifest: left out`,
+    hint: 'push the image again or delete the tag at the source, or leave it out with --exclude-tag',
+  };
+}
+
+/** Images in a layout that cannot be told apart by a tag. */
+export function unnamedCheck(repository: string, unnamed: readonly NotRead[]): Check {
+  const [first] = unnamed;
+  const name = first?.tag === undefined ? `@${first?.digest ?? ''}` : `:${first.tag}`;
+  return {
+    code: 'SKIPPED',
+    result: 'warn',
+    subject: repository,
+    message: `${repository} holds ${listOf(unnamed)}, which cannot get a tag by itself: left out`,
+    hint: `copy such images one by one, with a tag at the destination: transship copy ${repository}${name} HOST/REPOSITORY:TAG`,
+  };
+}
+
+function listOf([first, ...others]: readonly NotRead[]): string {
+  const name = first?.tag ?? (first?.digest === undefined ? '' : shortDigest(first.digest));
+  return others.length === 0 ? name : `${name} and ${others.length} more`;
+}
+
+/**
+ * @param to what the tag gets instead of the whole index
+ * @param absent attestations that are cut away because the source does not have them
+ */
+export function indexCutCheck(
+  subject: string,
+  index: Digest,
+  to: string,
+  absent: readonly Digest[],
+): Check {
+  const without =
+    absent.length === 0
+      ? ''
+      : `, without the attestations ${absent.map(shortDigest).join(', ')}, which the source does not have`;
   return {
     code: 'INDEX_CUT',
     result: 'warn',
     subject,
-    message: `${subject} gets ${to} instead of ${shortDigest(index)}: another digest than at the source`,
+    message: `${subject} gets ${to} instead of ${shortDigest(index)}${without}: another digest than at the source`,
     hint: 'signatures and attestations of the whole index do not go with it; leave --platform out to keep everything',
   };
 }
@@ -86,14 +128,21 @@ export function foreignLayersCheck(subject: string, count: number): Check {
   };
 }
 
-/** Something is there and nothing of it is left: a filter with a typo must not end as a success. */
-export function nothingSelectedCheck(source: string, skipped: number): Check {
+/**
+ * Something is there and nothing of it is left: a filter with a typo must not end as a success.
+ * @param hint what to do about it, where that is no filter's doing
+ */
+export function nothingSelectedCheck(
+  source: string,
+  skipped: number,
+  hint: string | undefined,
+): Check {
   return {
     code: 'NOTHING_SELECTED',
     result: 'forbid',
     subject: source,
     message: `nothing of ${source} is left to be copied: ${skipped} left out`,
-    hint: 'the plan says why each was left out; change the filters, or name another source',
+    hint: hint ?? 'the plan says why each was left out; change the filters, or name another source',
   };
 }
 

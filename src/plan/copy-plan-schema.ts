@@ -6,6 +6,7 @@ import {
   copyStep,
   manifests,
   planIdField,
+  planSignature,
   type Says,
   skipped,
   totals,
@@ -43,6 +44,7 @@ export const copyPlanSchema = z
   .strictObject({
     format: z.literal(PLAN_FORMAT).describe('The version of this format.'),
     id: planIdField,
+    signature: planSignature.exactOptional(),
     kind: z.literal('copy').describe('The kind of the plan.'),
     wish,
     steps: z.array(copyStep).describe('What is done, in this order as far as order matters.'),

@@ -51,7 +51,7 @@ export function makeCopyPlan({wish, routes}: CopyPlanInput): CopyPlan {
     skipped,
     checks: [
       ...routeChecks,
-      ...nothingSelected(wish, candidates.length, skipped.length, routeChecks),
+      ...nothingSelected(wish, candidates.length, skipped, routeChecks),
       ...stepChecks(steps, manifests, blobs),
     ],
     totals: totalsOf(steps, blobs, skipped),
@@ -63,12 +63,14 @@ export function makeCopyPlan({wish, routes}: CopyPlanInput): CopyPlan {
 function nothingSelected(
   wish: Wish,
   candidates: number,
-  skipped: number,
+  skipped: readonly Skip[],
   others: readonly Check[],
 ): readonly Check[] {
   const isKnown = others.some(({result}) => result === 'forbid');
-  if (candidates > 0 || skipped === 0 || isKnown) return [];
-  return [checks.nothingSelectedCheck(wish.source, skipped)];
+  if (candidates > 0 || skipped.length === 0 || isKnown) return [];
+  const isFiltered = skipped.some(({reason}) => reason === 'filtered');
+  const hint = isFiltered ? undefined : others[0]?.hint;
+  return [checks.nothingSelectedCheck(wish.source, skipped.length, hint)];
 }
 
 /**

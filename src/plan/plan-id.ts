@@ -3,9 +3,12 @@ import type {CopyPlan, Plan} from '../model/plan.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {compareText} from './compare.ts';
 
-/** The identity of a plan: sha256 over all of it but `id`, as JSON with sorted keys and without whitespace. */
+/**
+ * The identity of a plan: sha256 over all of it but `id` and `signature`, as JSON with sorted keys and without
+ * whitespace. It tells that a plan was changed by mistake: whoever changes it on purpose can compute the id anew.
+ */
 export function planId(plan: Omit<CopyPlan, 'id'> | Omit<TransferPlan, 'id'>): Digest {
-  const {id: _id, ...content} = plan as Partial<Plan>;
+  const {id: _id, signature: _signature, ...content} = plan as Partial<Plan>;
   return digestOf(JSON.stringify(content, sortedKeys));
 }
 

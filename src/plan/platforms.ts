@@ -18,7 +18,13 @@ export type PlatformChoice =
   /** `digest` as it is: the root itself or a manifest below it. */
   | {readonly kind: 'whole'; readonly digest: Digest}
   /** The index `digest`, with the manifests in `keep` only (in its own order). */
-  | {readonly kind: 'cut'; readonly digest: Digest; readonly keep: readonly Digest[]}
+  | {
+      readonly kind: 'cut';
+      readonly digest: Digest;
+      readonly keep: readonly Digest[];
+      /** Attestations of what stays that the source does not have, and so go as well. */
+      readonly absent: readonly Digest[];
+    }
   | {readonly kind: 'none'; readonly available: readonly string[]};
 
 export interface PlatformWish {
@@ -38,7 +44,8 @@ interface Leaf {
 
 /**
  * Chooses what of `root` is for the platforms wanted.
- * - Everything is for them: the root as it is, its attestations included.
+ * - Everything is for them: the root as it is, its attestations included; where the source lost some of those, as a
+ *   cleanup of untagged manifests does, the index without them.
  * - One platform is wanted and one image is for it, however deep: that image itself.
  * - Else the index, cut down to the entries that are for them and to the attestations of those. An index inside stays
  *   whole if anything in it is wanted; if it is all that is wanted, it is what the root is replaced by.
@@ -59,10 +66,11 @@ export function choosePlatforms(root: Manifest, wish: PlatformWish): PlatformCho
   }
   const matching = new Set(leaves.filter(isWanted).map((leaf) => leaf.digest));
   if (matching.size === 0) return {kind: 'none', available: namesOf(leaves)};
-  if (leaves.every((leaf) => matching.has(leaf.digest))) return {kind: 'whole', digest};
+  const entries = root.view.kind === 'index' ? root.view.manifests : [];
+  const isWhole = !entries.some((entry) => isAbsentAttestation(entry, wish));
+  if (isWhole && leaves.every((leaf) => matching.has(leaf.digest))) return {kind: 'whole', digest};
   const [only] = matching;
   if (wanted.length === 1 && matching.size === 1 && only) return {kind: 'whole', digest: only};
-  const entries = root.view.kind === 'index' ? root.view.manifests : [];
   const chosen = entries.filter((entry) =>
     leavesOf([entry], wish).some((leaf) => matching.has(leaf.digest)),
   );
@@ -79,8 +87,16 @@ function cutTo(root: Manifest, chosen: readonly Descriptor[], wish: PlatformWish
   const kept = entries.filter(
     (entry) => chosenDigests.has(entry.digest) || isAttestationOf(entry, chosenDigests),
   );
-  const keep = [...new Set(kept.map((entry) => entry.digest))];
-  return kept.length === entries.length ? {kind: 'whole', digest} : {kind: 'cut', digest, keep};
+  const [absent, there] = [true, false].map((isAbsent) => [
+    ...new Set(
+      kept
+        .filter((entry) => isAbsentAttestation(entry, wish) === isAbsent)
+        .map((entry) => entry.digest),
+    ),
+  ]);
+  return kept.length === entries.length && absent?.length === 0
+    ? {kind: 'whole', digest}
+    : {kind: 'cut', digest, keep: there ?? [], absent: absent ?? []};
 }
 
 /**
@@ -105,6 +121,10 @@ function leavesOf(
 
 function isAttestation({platform, annotations}: Descriptor): boolean {
   return isAttestationPlatform(platform) || annotations?.[ATTESTED] !== undefined;
+}
+
+function isAbsentAttestation(entry: Descriptor, {find}: PlatformWish): boolean {
+  return isAttestation(entry) && find(entry.digest) === undefined;
 }
 
 function isAttestationOf({annotations}: Descriptor, digests: ReadonlySet<string>): boolean {

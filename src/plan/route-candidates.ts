@@ -38,6 +38,13 @@ export function candidatesOf(route: Route, filters: WishFilters): RouteCandidate
   return walk;
 }
 
+/** What is said of things that the source lists and that cannot be had; what filters leave out needs no words. */
+const NOT_READ_CHECKS = [
+  ['invalid-name', checks.invalidNamesCheck],
+  ['gone', checks.goneCheck],
+  ['unnamed', checks.unnamedCheck],
+] as const;
+
 /** One walk over the roots of a route. */
 class RouteWalk implements RouteCandidates {
   readonly candidates: Candidate[] = [];
@@ -55,12 +62,15 @@ class RouteWalk implements RouteCandidates {
 
   takeNotRead(): void {
     const {repository, notRead, unreadable = []} = this.#route.source;
-    const sorted = [...notRead].sort((a, b) => compareText(a.tag, b.tag));
-    for (const {tag, reason, detail} of sorted) {
-      this.skipped.push({reason, from: repository, tag, detail});
+    const sorted = [...notRead].sort(
+      (a, b) =>
+        compareText(a.tag ?? '', b.tag ?? '') || compareText(a.digest ?? '', b.digest ?? ''),
+    );
+    for (const one of sorted) this.skipped.push({...one, from: repository});
+    for (const [reason, check] of NOT_READ_CHECKS) {
+      const named = sorted.filter((one) => one.reason === reason);
+      if (named.length > 0) this.checks.push(check(repository, named));
     }
-    const invalid = notRead.filter(({reason}) => reason === 'invalid-name').length;
-    if (invalid > 0) this.checks.push(checks.invalidNamesCheck(repository, invalid));
     for (const {tag, error} of [...unreadable].sort((a, b) => compareText(a.tag, b.tag))) {
       this.skipped.push({reason: 'unsupported', from: repository, tag, detail: error.message});
       this.checks.push(checks.unreadableCheck(nameOf(repository, tag, undefined), error));
@@ -138,7 +148,8 @@ class RouteWalk implements RouteCandidates {
     const instead = cutFrom
       ? `an index of ${cutFrom.keep.length} manifests`
       : `${shortDigest(choice.digest)} alone`;
-    this.checks.push(checks.indexCutCheck(target, root.digest, instead));
+    const absent = choice.kind === 'cut' ? choice.absent : [];
+    this.checks.push(checks.indexCutCheck(target, root.digest, instead, absent));
   }
 
   /** A root whose manifest was not read: either it is at the destination, or the source lost it meanwhile. */

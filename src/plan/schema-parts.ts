@@ -1,7 +1,7 @@
 import {z} from '../model/schema.ts';
 import {DIGEST_PATTERN, type Digest} from '../model/digest.ts';
-import type {Check} from '../model/plan.ts';
-import {TAG_PATTERN, type Tag} from '../model/reference.ts';
+import {type Check, UNCHOSEN_REASONS} from '../model/plan.ts';
+import {isTag, LAYOUT_NAME_PATTERN, TAG_PATTERN, type Tag} from '../model/reference.ts';
 
 /** What plan files of all kinds are made of. */
 
@@ -13,6 +13,15 @@ export const tag = (description: string) =>
   z.string().regex(TAG_PATTERN).describe(description) as unknown as z.ZodType<Tag>;
 export const repository = (what: string) =>
   z.string().min(1).describe(`${what}: host/path, or a transport with a file.`);
+
+/** What an image is called at one end of a copy: in a layout a name, in a registry a tag; see `isCalledRightly`. */
+const name = (description: string) =>
+  z.string().regex(LAYOUT_NAME_PATTERN).describe(description) as unknown as z.ZodType<Tag>;
+
+/** A name that is no tag must not get into the address of a request to a registry. */
+function isCalledRightly(place: string, called: string | undefined): boolean {
+  return called === undefined || isTag(called) || /^oci(?:-archive)?:/.test(place);
+}
 
 const plannedManifest = z
   .strictObject({
@@ -39,10 +48,12 @@ export const copyStep = z
     from: repository('The source repository'),
     to: repository('The destination repository'),
     digest: digest('The manifest that is to be at the destination.'),
-    tag: tag('The tag that it gets; absent: it is put by digest only.').exactOptional(),
+    tag: name(
+      'The tag that it gets, or in a layout the name; absent: it is put by digest only.',
+    ).exactOptional(),
     sourceTag: z
       .strictObject({
-        name: tag('The tag at the source.'),
+        name: name('The tag at the source, or in a layout the name.'),
         digest: digest('What it pointed to when planning.'),
       })
       .describe('The tag that it was found by; absent: it was found by digest.')
@@ -57,6 +68,11 @@ export const copyStep = z
     needs: z.array(z.string()).describe('Steps that must be done before.'),
     why: z.string().describe('Why the step is there, for people.'),
   })
+  .refine(
+    ({from, to, tag: toTag, sourceTag}) =>
+      isCalledRightly(to, toTag) && isCalledRightly(from, sourceTag?.name),
+    {error: 'only in a layout has an image a name that is no tag'},
+  )
   .describe('One image or artifact that is copied.');
 
 export const blob = z
@@ -84,8 +100,11 @@ const skip = z
         reason: z.literal('present').describe('There already, with this very digest.'),
         from: skippedFrom,
         to: repository('The destination repository'),
-        tag: tag('The tag at the destination.').exactOptional(),
+        tag: name('The tag at the destination, or in a layout the name.').exactOptional(),
         digest: digest('The manifest.'),
+      })
+      .refine(({to, tag: toTag}) => isCalledRightly(to, toTag), {
+        error: 'only in a layout has an image a name that is no tag',
       })
       .describe('An image that is there already.'),
     z
@@ -102,8 +121,10 @@ const skip = z
     z
       .strictObject({
         reason: z
-          .enum(['unsupported', 'incomplete'])
-          .describe('unsupported: of a kind that cannot be copied. incomplete: not whole.'),
+          .enum(UNCHOSEN_REASONS)
+          .describe(
+            'unsupported: of a kind that cannot be copied. incomplete: not whole. gone: listed, but not there. unnamed: in a layout without a name that is a tag at the destination.',
+          ),
         from: skippedFrom,
         tag: z.string().describe('The tag at the source.').exactOptional(),
         digest: digest('The manifest.').exactOptional(),
@@ -157,8 +178,12 @@ export const totals = z
   .describe('The plan in numbers.');
 
 export const planIdField = digest(
-  'The sha256 of all the rest, as JSON with sorted keys and without whitespace.',
+  'The sha256 of all the rest but the signature, as JSON with sorted keys and without whitespace.',
 );
+export const planSignature = z
+  .string()
+  .regex(/^[A-Za-z0-9+/]{86}==$/)
+  .describe('A signature of the line "transship plan <id>": ed25519, base64.');
 export const checks = z.array(check).describe('What to know before applying.');
 export const skipped = z.array(skip).describe('What is not done.');
 export const manifests = z.array(plannedManifest).describe('Every manifest of the plan, once.');

@@ -4,7 +4,7 @@ import type {BlobAction, CopyStep, PlanTotals, Skip} from '../model/plan.ts';
  * Counts a plan. The requests are an estimate of what applying takes when nothing fails and no upload is large enough
  * for more than one chunk; token requests are not in it.
  * - source: a HEAD for each tag (to notice drift), a GET for each manifest that is put and for each blob that is copied.
- * - destination: a HEAD for each tag, a PUT for each child manifest once for each repository and for each step's own
+ * - destination: a HEAD for each tag, and another just before it is written; a PUT for each child manifest once for each repository and for each step's own
  *   manifest, a POST for each mount, a POST and a PUT for each blob that is copied.
  */
 export function totalsOf(
@@ -21,7 +21,7 @@ export function totalsOf(
     ...steps.flatMap(({from, sourceTag}) => (sourceTag ? [`${from}:${sourceTag.name}`] : [])),
     ...present.flatMap(({from, tag}) => (tag === undefined ? [] : [`${from}:${tag}`])),
   ]);
-  const tags = [...steps, ...present].filter(({tag}) => tag !== undefined).length;
+  const tags = tagged(steps) + tagged(present);
   const put = new Set(
     steps.flatMap((step) => step.manifests.map((digest) => `${step.to} ${digest}`)),
   );
@@ -46,7 +46,12 @@ export function totalsOf(
     bytesSaved: bytes('mount') + bytes('present'),
     requests: {
       source: sourceTags.size + read.size + count('copy'),
-      destination: tags + children.size + steps.length + count('mount') + 2 * count('copy'),
+      destination:
+        tags + tagged(steps) + children.size + steps.length + count('mount') + 2 * count('copy'),
     },
   };
+}
+
+function tagged(items: readonly {readonly tag?: string}[]): number {
+  return items.filter(({tag}) => tag !== undefined).length;
 }

@@ -9,6 +9,7 @@ import {
   digest,
   manifests,
   planIdField,
+  planSignature,
   repository,
   size,
   type Says,
@@ -140,6 +141,7 @@ export const transferPlanSchema = z
   .strictObject({
     format: z.literal(PLAN_FORMAT).describe('The version of this format.'),
     id: planIdField,
+    signature: planSignature.exactOptional(),
     kind: z.literal('transfer').describe('The kind of the plan.'),
     wish,
     project: z

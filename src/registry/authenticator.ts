@@ -6,7 +6,7 @@ import {abortable} from '../http/single-flight.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Credentials} from './credentials/credentials.ts';
 import {errorCodes, isProtection} from './refusal.ts';
-import {formatScope, mergeScopes, parseScopes, type Scope} from './scope.ts';
+import {formatScope, isOpaque, mergeScopes, parseScopes, type Scope} from './scope.ts';
 import type {RegistryOptions} from './settings.ts';
 import type {Token} from './token.ts';
 import {TokenCache} from './token-cache.ts';
@@ -40,6 +40,8 @@ export class Authenticator {
   readonly #tokens: TokenCache;
   /** What a registry wants for a need where that is more or other than the usual scope, by the usual scope. */
   readonly #corrections = new Map<string, readonly Scope[]>();
+  /** What the registry wants for every need: scopes that are about none. */
+  #opaque: readonly Scope[] = [];
   #demand: Demand | undefined;
   #scout: Promise<void> | undefined;
 
@@ -108,8 +110,9 @@ export class Authenticator {
   }
 
   #correct({scopes}: Need, asked: readonly Scope[]): void {
+    this.#opaque = mergeScopes([...this.#opaque, ...asked.filter(isOpaque)]);
     const usual = mergeScopes(scopes);
-    const corrected = mergeScopes([...scopes, ...asked]);
+    const corrected = mergeScopes([...scopes, ...asked.filter((scope) => !isOpaque(scope))]);
     const key = keyOf(usual);
     if (keyOf(corrected) !== key) this.#corrections.set(key, corrected);
   }
@@ -128,9 +131,9 @@ export class Authenticator {
     const usual = mergeScopes(scopes);
     const token = await this.#tokens.get({
       service: demand.service,
-      scopes: this.#corrections.get(keyOf(usual)) ?? usual,
+      scopes: [...(this.#corrections.get(keyOf(usual)) ?? usual), ...this.#opaque],
       credentials,
-      plainHttp: url.protocol === 'http:',
+      registry: url,
       signal,
     });
     return {header: `Bearer ${token.value}`, token};

@@ -1,5 +1,5 @@
 import type {HttpAnswer} from '../http/answer.ts';
-import {LARGE_BODY} from '../http/message.ts';
+import {describeRequest, LARGE_BODY} from '../http/message.ts';
 import {formatByteRange, parseContentRange} from '../http/range.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
@@ -9,6 +9,15 @@ import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
+
+/** A piece of a blob, in bytes; `end` is exclusive. */
+interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What registries, and storages that sign other requests than they are sent, say to a `Range` that they do not serve. */
+const RANGE_REFUSED = new Set([400, 403, 416]);
 
 /** Reads the blobs of one repository (distribution-spec, "Pulling blobs"). */
 export class Blobs {
@@ -34,25 +43,60 @@ export class Blobs {
   }
 
   /**
-   * Opens a blob, or a piece of it. An answer that is another piece than was asked for, and not its beginning, is an
-   * error: its bytes would be joined to the wrong place.
+   * Opens a blob, or a piece of it. An answer that is another piece than was asked for, and not its beginning, is not
+   * used: its bytes would be joined to the wrong place. A registry that fails at ranges and gives the whole blob is asked
+   * for whole blobs from then on.
    */
   async open(blob: Descriptor, {offset, end}: ByteRange, call: Call): Promise<BlobStream> {
     const last = Math.min(end ?? blob.size, blob.size);
     if (offset >= last && blob.size > 0) return {start: offset, end: last, chunks: nothing()};
     const isPiece = offset > 0 || last < blob.size;
-    const answer = await this.#connection.send({
+    if (!isPiece || !this.#connection.uses('ranges'))
+      return this.#whole(await this.#get(blob, undefined, call), blob);
+    const range = {start: offset, end: last};
+    let answer = await this.#get(blob, range, call);
+    if (this.#mayBeExpired(answer)) {
+      await answer.discard();
+      answer = await this.#get(blob, range, call);
+    }
+    if (answer.status === 206) {
+      const piece = await this.#piece(answer, blob, range);
+      if (piece) return piece;
+    } else if (!RANGE_REFUSED.has(answer.status)) {
+      const whole = await this.#whole(answer, blob);
+      this.#useNoRanges(answer);
+      return whole;
+    }
+    // The error is that of the whole blob, where it is refused as well.
+    await answer.discard();
+    const whole = await this.#whole(await this.#get(blob, undefined, call), blob);
+    this.#useNoRanges(answer);
+    return whole;
+  }
+
+  #useNoRanges(answer: HttpAnswer): void {
+    const got =
+      answer.status === 206 ? ` with Content-Range "${answer.header('content-range') ?? ''}"` : '';
+    const reason = `${describeRequest(answer.request)} with a Range was answered ${answer.status}${got}`;
+    this.#connection.featureNotUsed('ranges', reason, 'blobs are read in one stream');
+  }
+
+  #get(blob: Descriptor, range: Range | undefined, call: Call): Promise<HttpAnswer> {
+    const size = range ? range.end - range.start : blob.size;
+    return this.#connection.send({
       method: 'GET',
       target: `${this.#path}/blobs/${blob.digest}`,
-      ...(isPiece && {headers: {range: formatByteRange(offset, last)}}),
-      lane: last - offset > LARGE_BODY ? 'read' : 'small',
+      ...(range && {headers: {range: formatByteRange(range.start, range.end)}}),
+      lane: size > LARGE_BODY ? 'read' : 'small',
       path: this.#path,
       scopes: [pullScope(this.#path)],
       ...call,
     });
+  }
+
+  async #whole(answer: HttpAnswer, blob: Descriptor): Promise<BlobStream> {
     if (answer.status === 404) throw await refusal(answer, {notFound: 'BLOB_NOT_FOUND'});
-    if (answer.status === 416) throw await this.#wrongSize(answer, blob, 'less than that');
-    if (answer.status === 206 && isPiece) return this.#piece(answer, blob, offset, last);
+    if (answer.status === 206) throw await this.#onlyPiece(answer, blob);
     if (answer.status !== 200) throw await this.#refused(answer);
     const {length} = answer;
     if (length !== undefined && length !== blob.size) {
@@ -65,34 +109,38 @@ export class Blobs {
    * A storage that the registry redirects to refuses links whose time is over. Such a link may have waited for its turn
    * here, so the registry is worth asking for another.
    */
+  #mayBeExpired(answer: HttpAnswer): boolean {
+    return [400, 401, 403].includes(answer.status) && this.#connection.isElsewhere(answer);
+  }
+
   async #refused(answer: HttpAnswer): Promise<TransshipError> {
     const error = await refusal(answer);
-    const isExpiry =
-      [400, 401, 403].includes(answer.status) && this.#connection.isElsewhere(answer);
-    if (!isExpiry) return error;
+    if (!this.#mayBeExpired(answer)) return error;
     const {code, message, side, hint} = error;
     return new TransshipError(code, message, {side, hint, retry: true, status: answer.status});
   }
 
+  /** Undefined: not the piece that was asked for. @throws TransshipError BLOB_SIZE_MISMATCH */
   async #piece(
     answer: HttpAnswer,
     blob: Descriptor,
-    offset: number,
-    end: number,
-  ): Promise<BlobStream> {
-    const header = answer.header('content-range');
-    const range = parseContentRange(header);
+    {start, end}: Range,
+  ): Promise<BlobStream | undefined> {
+    const range = parseContentRange(answer.header('content-range'));
     if (range?.total !== undefined && range.total !== blob.size) {
       throw await this.#wrongSize(answer, blob, String(range.total));
     }
     // Less than was asked for is allowed, more is not (RFC 9110, section 15.3.7).
-    if (range?.start === offset && range.end <= end) {
-      return streamOf(answer, offset, range.end);
-    }
+    const isAsked = range?.start === start && range.end <= end;
+    return isAsked ? streamOf(answer, start, range.end) : undefined;
+  }
+
+  async #onlyPiece(answer: HttpAnswer, blob: Descriptor): Promise<TransshipError> {
     await answer.discard();
-    throw new TransshipError(
+    const range = answer.header('content-range') ?? '';
+    return new TransshipError(
       'RESPONSE_INVALID',
-      `${this.#nameOf(blob)}: asked for bytes ${offset}-${end - 1}, got "${header ?? ''}"`,
+      `${this.#nameOf(blob)}: asked for the whole blob, got "${range}"`,
       {
         side: this.#connection.side,
         hint: 'the storage or a proxy before the registry serves ranges wrong; ask its administrator',

@@ -1,12 +1,16 @@
 import type {HttpAnswer} from '../http/answer.ts';
 import type {HttpRequest} from '../http/message.ts';
-import {resolveHop} from '../http/redirect.ts';
 import {SingleFlight} from '../http/single-flight.ts';
 import type {Side} from '../model/error.ts';
 import {Authenticator, type Need} from './authenticator.ts';
 import {endpointOf, probeLoopback} from './endpoint.ts';
 import type {Scope} from './scope.ts';
-import type {RegistryNotice, RegistryOptions} from './settings.ts';
+import {
+  REGISTRY_FEATURES,
+  type RegistryFeature,
+  type RegistryNotice,
+  type RegistryOptions,
+} from './settings.ts';
 
 /** A request to a registry, before it has an origin and an authorization. */
 export interface RegistryRequest
@@ -34,13 +38,15 @@ export class Connection {
   readonly #options: RegistryOptions;
   readonly #authenticator: Authenticator;
   readonly #probes = new SingleFlight<URL>();
-  readonly #noticed = new Set<RegistryNotice['code']>();
+  readonly #noticed: Set<string>;
+  readonly #unused = new Set<RegistryFeature>();
   #endpoint: URL | undefined;
 
   constructor(options: RegistryOptions) {
     this.host = options.host;
     this.side = options.side;
     this.#options = options;
+    this.#noticed = options.noticed ?? new Set();
     this.#authenticator = new Authenticator(options);
     this.#endpoint = endpointOf(options.host, options.plainHttp ?? false);
   }
@@ -83,7 +89,7 @@ export class Connection {
     const url = URL.parse(location, from.href);
     const isWeb = url?.protocol === 'http:' || url?.protocol === 'https:';
     if (!isWeb || url.protocol === from.protocol || url.hostname !== from.hostname)
-      return resolveHop(location, request);
+      return this.#options.http.resolve(location, request, 'upload location');
     const [named, spoken] = [url.protocol, from.protocol].map((scheme) => scheme.slice(0, -1));
     this.#notice({
       code: named === 'http' ? 'UPLOAD_LOCATION_HTTP' : 'UPLOAD_LOCATION_HTTPS',
@@ -95,6 +101,23 @@ export class Connection {
     return url;
   }
 
+  /** Whether a feature may be tried: it has not failed yet. */
+  uses(feature: RegistryFeature): boolean {
+    return !this.#unused.has(feature);
+  }
+
+  /**
+   * Remembers that an optional feature failed and another way is taken, and tells the user, once for each host and
+   * feature.
+   * @param reason what the registry did: `GET https://… answered 403`
+   * @param instead what is done in its place, as a clause: `blobs are read in one stream`
+   */
+  featureNotUsed(feature: RegistryFeature, reason: string, instead: string): void {
+    this.#unused.add(feature);
+    const message = `${this.host}: not using ${REGISTRY_FEATURES[feature]}: ${reason}; ${instead} instead`;
+    this.#notice({code: 'FEATURE_NOT_USED', message}, feature);
+  }
+
   async #reach(signal: AbortSignal): Promise<URL> {
     if (this.#endpoint) return this.#endpoint;
     const {http} = this.#options;
@@ -104,9 +127,10 @@ export class Connection {
     return this.#endpoint;
   }
 
-  #notice(notice: RegistryNotice): void {
-    if (this.#noticed.has(notice.code)) return;
-    this.#noticed.add(notice.code);
+  #notice(notice: RegistryNotice, feature = ''): void {
+    const key = `${this.host} ${notice.code} ${feature}`;
+    if (this.#noticed.has(key)) return;
+    this.#noticed.add(key);
     this.#options.notice?.(notice);
   }
 }

@@ -1,10 +1,11 @@
-import {z} from '../model/schema.ts';
+import {readJson} from '../model/json.ts';
+import {list, z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 
 /** The bytes of an answer that are read for the registry's words. */
 const BODY_LIMIT = 64 * 1024;
-/** The registry's words in a message, in characters. */
-const WORDS_LIMIT = 600;
+/** The most of a foreign answer that a message quotes, in characters: enough for a registry's own words. */
+const WORDS_LIMIT = 200;
 
 /** One of the errors in a registry's answer (distribution-spec, "Error Codes"). */
 interface RegistryErrorEntry {
@@ -16,8 +17,10 @@ interface RegistryErrorEntry {
 /** What an answer says beside its status. */
 export interface ErrorBody {
   readonly errors: readonly RegistryErrorEntry[];
-  /** The errors in one line, or the text of the body. */
+  /** The errors in one line, the title of a page in HTML, or the beginning of the text; short and printable. */
   readonly words: string;
+  /** The same without what is no error code or its description: all that may be told of a token service's answer. */
+  readonly codes: string;
   readonly isHtml: boolean;
 }
 
@@ -35,7 +38,7 @@ const entrySchema = z.object({
     }),
 });
 const bodySchema = z.union([
-  z.object({errors: z.array(entrySchema)}),
+  z.object({errors: list(entrySchema)}),
   // Token services and proxies have forms of their own (RFC 6749, section 5.2).
   z
     .object({
@@ -63,29 +66,26 @@ export async function readErrors(answer: HttpAnswer): Promise<ErrorBody> {
   );
   const isHtml =
     /^text\/html\b/i.test(answer.header('content-type') ?? '') || /^<(?:!doctype|html)/i.test(text);
-  if (isHtml) return {errors: [], words: titleOf(text), isHtml};
-  const errors = parseErrors(text);
-  const words = errors
-    .map(({code, message, detail}) => [code, message, detail].filter(Boolean).join(': '))
-    .filter(Boolean)
-    .join('; ');
-  return {errors, words: inOneLine(words || text), isHtml};
+  if (isHtml) return {errors: [], words: titleOf(text), codes: titleOf(text), isHtml};
+  const errors = readJson(text, bodySchema)?.errors ?? [];
+  const words = joined(errors.map(({code, message, detail}) => [code, message, detail]));
+  const codes = joined(errors.map(({code, message}) => [code, message]));
+  return {errors, words: inOneLine(words || text), codes: inOneLine(codes), isHtml};
 }
 
-function parseErrors(text: string): readonly RegistryErrorEntry[] {
-  try {
-    return bodySchema.safeParse(JSON.parse(text)).data?.errors ?? [];
-  } catch {
-    return [];
-  }
+function joined(errors: readonly (readonly string[])[]): string {
+  return errors
+    .map((parts) => parts.filter(Boolean).join(': '))
+    .filter(Boolean)
+    .join('; ');
 }
 
 function titleOf(html: string): string {
-  return inOneLine(/<title>([^<]*)<\/title>/i.exec(html)?.[1] ?? 'a page in HTML');
+  return inOneLine(/<title[^>]*>([^<]*)<\/title>/i.exec(html)?.[1] ?? 'a page in HTML');
 }
 
 function inOneLine(text: string): string {
-  // Control characters could fool a terminal.
-  const line = text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
+  // Control and format characters could fool a terminal, or turn the direction of the text.
+  const line = text.replaceAll(/[\s\p{C}]+/gu, ' ').trim();
   return line.length <= WORDS_LIMIT ? line : `${line.slice(0, WORDS_LIMIT)}…`;
 }

@@ -1,8 +1,8 @@
-import {z} from '../model/schema.ts';
+import {list, z} from '../model/schema.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection} from './connection.ts';
-import {PAGE_SIZE, pages, readPage, unreadable} from './paging.ts';
+import {NAME_LIMITS, PAGE_SIZE, readList, readPage, unreadable} from './paging.ts';
 import {refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 
@@ -44,7 +44,7 @@ export async function readTraits(connection: Connection, call: Call): Promise<Re
   };
 }
 
-const tagsSchema = z.array(
+const tagsSchema = list(
   z.object({
     name: z.string(),
     published_at: z.string().nullish(),
@@ -62,25 +62,33 @@ export async function readTagTimes(
   path: RepositoryPath,
   call: Call,
 ): Promise<ReadonlyMap<string, number> | undefined> {
+  const tags = await readList<z.infer<typeof tagsSchema>[number]>(connection, {
+    first: {
+      method: 'GET',
+      target: `../gitlab/v1/repositories/${path}/tags/list/?n=${PAGE_SIZE}`,
+      path,
+      scopes: [pullScope(path)],
+      ...call,
+    },
+    isOfNames: false,
+    limits: NAME_LIMITS,
+    keyOf: ({name}) => name,
+    read: async (answer) => {
+      if (answer.status === 404) {
+        await answer.discard();
+        return undefined;
+      }
+      if (answer.status !== 200) throw await refusal(answer);
+      const page = tagsSchema.safeParse(await readPage(answer));
+      if (page.success) return page.data;
+      throw unreadable(answer, 'is not a list of tags', page.error);
+    },
+  });
+  if (tags === undefined) return undefined;
   const times = new Map<string, number>();
-  for await (const answer of pages(connection, {
-    method: 'GET',
-    target: `../gitlab/v1/repositories/${path}/tags/list/?n=${PAGE_SIZE}`,
-    path,
-    scopes: [pullScope(path)],
-    ...call,
-  })) {
-    if (answer.status === 404) {
-      await answer.discard();
-      return undefined;
-    }
-    if (answer.status !== 200) throw await refusal(answer);
-    const page = tagsSchema.safeParse(await readPage(answer));
-    if (!page.success) throw unreadable(answer, 'is not a list of tags', page.error);
-    for (const {name, published_at: published, created_at: created} of page.data) {
-      const time = Date.parse(published ?? created ?? '');
-      if (!Number.isNaN(time)) times.set(name, time);
-    }
+  for (const [name, {published_at: published, created_at: created}] of tags) {
+    const time = Date.parse(published ?? created ?? '');
+    if (!Number.isNaN(time)) times.set(name, time);
   }
   return times;
 }

@@ -1,6 +1,7 @@
 import type {HttpAnswer} from '../http/answer.ts';
+import {describeRequest} from '../http/message.ts';
 import type {Descriptor} from '../model/descriptor.ts';
-import {type Digest, isDigest} from '../model/digest.ts';
+import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
 import {type Side, TransshipError} from '../model/error.ts';
 import {type Manifest, MANIFEST_LIMIT, manifestTooLarge, parseManifest} from '../model/manifest.ts';
 import {MANIFEST_ACCEPT} from '../model/media-type.ts';
@@ -9,6 +10,7 @@ import type {RepositoryPath, Tag} from '../model/reference.ts';
 import type {Connection} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {deleteScope, pullScope, pushScope} from './scope.ts';
+import {digestHeader, isPage, isSuccess, notStored, saysStored} from './stored.ts';
 
 /** A registry that refuses a manifest with 500 (docker-registry 2.8) says so again and again. */
 const PUT_ATTEMPTS_AT_500 = 2;
@@ -28,12 +30,16 @@ export class Manifests {
     if (answer.status === 404) return undefined;
     const digest = digestHeader(answer) ?? (isDigest(reference) ? reference : undefined);
     const mediaType = mediaTypeOf(answer);
-    const size = answer.length;
+    const size = answer.isEncoded ? undefined : answer.length;
     // Not every registry says all of it, nor knows HEAD.
     const isTelling =
       answer.status === 200 && digest && mediaType && size !== undefined && size > 0;
     if (!isTelling) {
       if (answer.status !== 200 && answer.status !== 405) throw await refusal(answer);
+      if (answer.status === 405) {
+        const reason = `${describeRequest(answer.request)} answered 405`;
+        this.#connection.featureNotUsed('head', reason, 'manifests are read');
+      }
       return (await this.get(reference, call))?.descriptor;
     }
     if (isDigest(reference) && digest !== reference) throw this.#mismatch(reference, digest);
@@ -56,9 +62,10 @@ export class Manifests {
 
   async put(
     reference: Tag | Digest,
-    {bytes, descriptor}: Manifest,
+    manifest: Manifest,
     call: Call,
   ): Promise<{readonly subjectKept: boolean}> {
+    const {bytes, descriptor} = manifest;
     const answer = await this.#connection.send({
       method: 'PUT',
       target: this.#target(reference),
@@ -69,20 +76,63 @@ export class Manifests {
       scopes: [pushScope(this.#path)],
       ...call,
     });
-    if (answer.status < 200 || answer.status > 202) {
-      throw await refusal(answer, {
+    const subjectKept = answer.header('oci-subject') !== undefined;
+    if (saysStored(answer, (digest) => isDigestOf(digest, manifest))) {
+      await answer.discard();
+      return {subjectKept};
+    }
+    const error = await this.#unproved(reference, manifest, answer);
+    if (!mayBeStored(error)) throw error;
+    const isStored = await this.#isStored(reference, manifest, call).catch((asking: unknown) => {
+      call.signal.throwIfAborted();
+      throw isSuccess(answer) ? asking : error;
+    });
+    if (!isStored) throw error;
+    return {subjectKept};
+  }
+
+  /** What is wrong with an answer that does not state that the manifest was stored, unless it is seen to be. */
+  async #unproved(
+    reference: Tag | Digest,
+    {descriptor}: Manifest,
+    answer: HttpAnswer,
+  ): Promise<TransshipError> {
+    if (!isSuccess(answer)) {
+      return await refusal(answer, {
         refusedAt500: true,
         putsManifest: true,
         notFound: 'REPOSITORY_NOT_FOUND',
       });
     }
-    const kept = digestHeader(answer);
     await answer.discard();
-    const isSame = kept === undefined || kept === descriptor.digest;
-    if (!isSame && kept.startsWith('sha256:') === descriptor.digest.startsWith('sha256:')) {
-      throw this.#mismatch(descriptor.digest, kept);
-    }
-    return {subjectKept: answer.header('oci-subject') !== undefined};
+    const named = digestHeader(answer);
+    return named === undefined || named === descriptor.digest
+      ? notStored(this.#nameOf(reference), answer)
+      : this.#mismatch(descriptor.digest, named);
+  }
+
+  /** Asks for a manifest that was put: under its tag, and under the digest that the registry has for it. */
+  async #isStored(reference: Tag | Digest, manifest: Manifest, call: Call): Promise<boolean> {
+    const digest = await this.#storedAs(reference, manifest, call);
+    if (digest === undefined || isDigest(reference)) return digest !== undefined;
+    return (await this.#storedAs(digest, manifest, call)) !== undefined;
+  }
+
+  /** The digest under which the registry has the manifest; undefined: `reference` is absent, or is another manifest. */
+  async #storedAs(
+    reference: Tag | Digest,
+    manifest: Manifest,
+    call: Call,
+  ): Promise<Digest | undefined> {
+    const head = await this.#read('HEAD', reference, call);
+    if (head.status === 404) return undefined;
+    const named = head.status === 200 ? digestHeader(head) : undefined;
+    if (named !== undefined) return isDigestOf(named, manifest) ? named : undefined;
+    const answer = await this.#read('GET', reference, call);
+    if (answer.status === 404) return undefined;
+    if (answer.status !== 200) throw await refusal(answer);
+    const {bytes} = await answer.read(MANIFEST_LIMIT);
+    return Buffer.compare(bytes, manifest.bytes) === 0 ? manifest.descriptor.digest : undefined;
   }
 
   async delete(reference: Tag | Digest, call: Call): Promise<void> {
@@ -94,9 +144,11 @@ export class Manifests {
       ...call,
     });
     // Gone is what was wanted.
-    if (answer.status >= 400 && answer.status !== 404)
-      throw await this.#undeleted(answer, reference);
-    await answer.discard();
+    const isGone = (answer.status === 202 || answer.status === 404) && !isPage(answer);
+    if (isGone) return answer.discard();
+    if (answer.status >= 400) throw await this.#undeleted(answer, reference);
+    if ((await this.#read('HEAD', reference, call)).status === 404) return answer.discard();
+    throw await this.#notDeleted(answer, reference);
   }
 
   get #side(): Side {
@@ -133,6 +185,22 @@ export class Manifests {
     });
   }
 
+  /** A redirect or a page comes from something else than a registry; any other success may be one that did nothing. */
+  async #notDeleted(answer: HttpAnswer, reference: Tag | Digest): Promise<TransshipError> {
+    if (!isSuccess(answer) || isPage(answer)) return await refusal(answer);
+    await answer.discard();
+    return new TransshipError(
+      'CHANGE_NOT_SEEN',
+      `${describeRequest(answer.request)} answered ${answer.status}, but ${this.#nameOf(reference)} is still there`,
+      {
+        side: this.#side,
+        hint: 'the registry or a proxy in front of it answered without deleting it; run the command again, and ask its administrator if this happens again',
+        retry: true,
+        status: answer.status,
+      },
+    );
+  }
+
   #target(reference: Tag | Digest): string {
     return `${this.#path}/manifests/${reference}`;
   }
@@ -153,9 +221,17 @@ export class Manifests {
   }
 }
 
-function digestHeader(answer: HttpAnswer): Digest | undefined {
-  const digest = answer.header('docker-content-digest')?.trim();
-  return digest !== undefined && isDigest(digest) ? digest : undefined;
+/** Whether it is the digest of these bytes: registries may name it by another algorithm than the one that was planned. */
+function isDigestOf(digest: Digest, {bytes, descriptor}: Manifest): boolean {
+  return digest === descriptor.digest || digest === digestOf(bytes, algorithmOf(digest));
+}
+
+/**
+ * Whether the manifest may be there although its PUT failed: a PUT whose answer was lost is repeated, and an immutable
+ * tag refuses the second one.
+ */
+function mayBeStored({code}: TransshipError): boolean {
+  return !['MANIFEST_PARTS_MISSING', 'RATE_LIMITED', 'UNAUTHORIZED'].includes(code);
 }
 
 function mediaTypeOf(answer: HttpAnswer): string | undefined {

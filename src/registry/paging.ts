@@ -1,58 +1,175 @@
 import type {HttpAnswer} from '../http/answer.ts';
 import {nextLink} from '../http/link.ts';
 import {TransshipError} from '../model/error.ts';
+import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
 import type {Connection, RegistryRequest} from './connection.ts';
 
 /** Names asked for per page; a registry may give fewer or all. */
 export const PAGE_SIZE = 1000;
 
+/** How much of one list is read. */
+export interface ListLimits {
+  readonly items: number;
+  /** Of the answers, in all. */
+  readonly bytes: number;
+}
+
+/** Far above any real list of names: the largest that were reported have some 100 000 tags, of 20 MB in all. */
+export const NAME_LIMITS: ListLimits = {items: 500_000, bytes: 64 * 1024 * 1024};
+
+/** Enough for `NAME_LIMITS` at 50 names a page, the fewest that a registry is known to give. */
+const PAGES_LIMIT = 10_000;
+/** Pages in a row without anything new. */
+const IDLE_PAGES_LIMIT = 1000;
+
+/** Of one page: registries that do not paginate send everything at once. */
+export const PAGE_LIMITS: JsonLimits = {
+  size: 16 * 1024 * 1024,
+  depth: 100,
+  values: NAME_LIMITS.items + 1000,
+};
+
+/** A list of a registry, over all of its pages. */
+export interface List<Item> {
+  /** Where it begins; every page is asked for in the same way. */
+  readonly first: Omit<RegistryRequest, 'target'> & {readonly target: string};
+  /**
+   * Whether it is a list of names, which takes `n` and `last` (distribution-spec, "Listing Tags"): where a registry does
+   * not tell of the next page, it is asked for what follows the last name.
+   */
+  readonly isOfNames: boolean;
+  readonly limits: ListLimits;
+  /** The items of a page; undefined: the registry has no such list. */
+  readonly read: (answer: HttpAnswer) => Promise<readonly Item[] | undefined>;
+  /** What an item is known by: one that is listed twice, as happens when some come and go meanwhile, is given once. */
+  readonly keyOf: (item: Item) => string;
+}
+
+/** Where a list goes on: at the page that `Link` names, or after the last name, for want of such a page. */
+type Next =
+  | {readonly by: 'link'; readonly target: URL}
+  | {readonly by: 'name'; readonly target: string; readonly why: TransshipError | undefined};
+
 /**
- * Follows a listing over its pages (distribution-spec, "Listing Tags", `Link` with `rel="next"`). Pages without end
- * are an error, and so is a next page that was there before.
- * @param first where the listing begins; every page is asked for in the same way
+ * Reads a list over its pages, which `Link` with `rel="next"` leads through. Never ends before the list does without an
+ * error: see `nextOf`.
+ * @returns the items by their keys, in the registry's order; undefined: there is no such list
+ * @throws TransshipError RESPONSE_INVALID also for a list beyond its limits, and what `read` throws
  */
-export async function* pages(
+export async function readList<Item>(
   connection: Connection,
-  first: RegistryRequest,
-): AsyncGenerator<HttpAnswer> {
+  list: List<Item>,
+): Promise<ReadonlyMap<string, Item> | undefined> {
+  const found = new Map<string, Item>();
   const visited = new Set<string>();
-  let {target} = first;
-  for (;;) {
-    const answer = await connection.send({...first, target, readLimit: PAGE_LIMIT});
-    yield answer;
-    const link = answer.status === 200 ? nextLink(answer.header('link')) : undefined;
-    if (link === undefined) return;
-    const next = nextPage(link, answer);
+  let bytes = 0;
+  let idle = 0;
+  let next: Next | undefined;
+  for (let page = 1; ; page++) {
+    const target = next?.target ?? firstTarget(list);
+    const answer = await connection.send({...list.first, target, readLimit: PAGE_LIMITS.size});
+    if (next?.by === 'name' && NO_LAST.has(answer.status)) {
+      await answer.discard();
+      if (next.why) throw next.why;
+      return found;
+    }
+    const items = await list.read(answer);
+    if (items === undefined && page === 1) return undefined;
+    if (items === undefined) throw unreadable(answer, 'names a next page that does not exist');
+    const before = found.size;
+    for (const item of items) if (!found.has(list.keyOf(item))) found.set(list.keyOf(item), item);
+    const isNew = found.size > before;
+    bytes += (await answer.read(PAGE_LIMITS.size)).bytes.byteLength;
+    idle = isNew ? 0 : idle + 1;
+    const isBeyond = found.size > list.limits.items || bytes > list.limits.bytes;
+    if (isBeyond || page === PAGES_LIMIT || idle === IDLE_PAGES_LIMIT)
+      throw endless(answer, found.size, page);
+    if (next?.by === 'name' && isNew) tellUnpaged(connection, answer, next);
     visited.add(pathOf(answer.request.url));
-    if (visited.has(pathOf(next))) throw circle(connection, next);
-    target = next;
+    next = nextOf(list, items, isNew, answer, visited);
+    if (next === undefined) return found;
   }
 }
 
-/** Registries behind a proxy name hosts of their own for the next page; it is where the last one was. */
-function nextPage(link: string, answer: HttpAnswer): URL {
+/** What registries answer that do not know `last`. */
+const NO_LAST = new Set([400, 404, 405, 501]);
+
+/**
+ * Where the list goes on; undefined: it ends here. It does not where a link cannot be followed, or where a page of names
+ * may be one of several: then it goes on after its last name, as long as that brings something new.
+ */
+function nextOf<Item>(
+  list: List<Item>,
+  items: readonly Item[],
+  isNew: boolean,
+  answer: HttpAnswer,
+  visited: ReadonlySet<string>,
+): Next | undefined {
+  const link = nextLink(answer.header('link'));
+  const linked = link === undefined ? undefined : nextPage(link, answer, visited);
+  if (linked instanceof URL) return {by: 'link', target: linked};
+  const last = isNew && list.isOfNames ? items.map(list.keyOf).findLast(Boolean) : undefined;
+  if (last === undefined) {
+    if (linked) throw linked;
+    return undefined;
+  }
+  if (!linked && !isFull(items.length)) return undefined;
+  const target = `${firstTarget(list)}&last=${encodeURIComponent(last)}`;
+  return {by: 'name', target, why: linked};
+}
+
+/**
+ * Whether there may be more than one page of so many names, though the registry names no next one. It gives as many as
+ * it was asked for, or as it gives at most, which is a round number.
+ */
+function isFull(count: number): boolean {
+  return count > 0 && count % 50 === 0;
+}
+
+function firstTarget({first, isOfNames}: Pick<List<unknown>, 'first' | 'isOfNames'>): string {
+  return isOfNames ? `${first.target}?n=${PAGE_SIZE}` : first.target;
+}
+
+/**
+ * Registries behind a proxy name hosts of their own for the next page; it is where the last one was.
+ * @returns an error where the link leads nowhere, or to a page that was there before
+ */
+function nextPage(
+  link: string,
+  answer: HttpAnswer,
+  visited: ReadonlySet<string>,
+): URL | TransshipError {
   const {url} = answer.request;
   const next = URL.parse(link, url.href);
-  if (!next) throw unreadable(answer, 'names a next page that is not a URL');
-  return new URL(pathOf(next), url.origin);
+  if (!next) return unreadable(answer, 'names a next page that is not a URL');
+  const path = pathOf(next);
+  if (!visited.has(path)) return new URL(path, url.origin);
+  return unreadable(answer, 'runs in a circle: its next page was there before');
 }
 
 function pathOf({pathname, search}: URL): string {
   return pathname + search;
 }
 
-/** The most of one page that is read, in bytes: registries that page not at all send everything at once. */
-export const PAGE_LIMIT = 32 * 1024 * 1024;
+function tellUnpaged(connection: Connection, answer: HttpAnswer, {why}: {why?: unknown}): void {
+  const {host, pathname} = answer.request.url;
+  const fault = why ? 'has a Link header that leads to no page' : 'has no Link header';
+  connection.featureNotUsed(
+    'pagination',
+    `the list at ${host}${pathname} ${fault}`,
+    'the list is continued with "last"',
+  );
+}
 
 /** @throws TransshipError RESPONSE_INVALID */
 export async function readPage(answer: HttpAnswer): Promise<unknown> {
-  const {bytes, complete} = await answer.read(PAGE_LIMIT);
+  const {bytes, complete} = await answer.read(PAGE_LIMITS.size);
+  if (!complete) throw unreadable(answer, `has a page larger than ${PAGE_LIMITS.size} bytes`);
   try {
-    if (complete) return JSON.parse(Buffer.from(bytes).toString());
+    return parseJson(bytes, PAGE_LIMITS);
   } catch (cause) {
-    throw unreadable(answer, 'is not JSON', cause);
+    throw unreadable(answer, (cause as JsonError).message, cause);
   }
-  throw unreadable(answer, `is larger than ${PAGE_LIMIT} bytes`);
 }
 
 /** A page in HTML, whatever its status, is no registry's: a web application before it, or in its place, answers. */
@@ -62,16 +179,22 @@ export function unreadable(answer: HttpAnswer, why: string, cause?: unknown): Tr
   const list = `the list at ${request.url.host}${request.url.pathname}`;
   return new TransshipError(isHtml ? 'NOT_A_REGISTRY' : 'RESPONSE_INVALID', `${list} ${why}`, {
     side: request.side,
-    hint: 'check host and port: is it a registry?',
+    hint: isHtml
+      ? 'check host and port: is it a registry?'
+      : 'the registry, or a proxy before it, sends a wrong answer; ask its administrator',
     status,
     cause,
   });
 }
 
-function circle(connection: Connection, next: URL): TransshipError {
+function endless({request}: HttpAnswer, entries: number, pages: number): TransshipError {
+  const {host, pathname} = request.url;
   return new TransshipError(
     'RESPONSE_INVALID',
-    `the list at ${connection.host}${next.pathname} runs in a circle: its next page was there before`,
-    {side: connection.side, hint: 'this is a defect of the registry; ask its administrator'},
+    `the list at ${host}${pathname} has no end: read ${entries} entries on ${pages} pages`,
+    {
+      side: request.side,
+      hint: 'the registry sends new pages without end, or holds more than is supported; ask its administrator',
+    },
   );
 }

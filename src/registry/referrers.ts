@@ -1,76 +1,115 @@
 import type {HttpAnswer} from '../http/answer.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
-import {parseManifest} from '../model/manifest.ts';
+import {TransshipError} from '../model/error.ts';
+import {descriptors} from '../model/manifest.ts';
 import {OCI_INDEX} from '../model/media-type.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
+import {z} from '../model/schema.ts';
 import type {Connection} from './connection.ts';
-import {PAGE_LIMIT, pages, unreadable} from './paging.ts';
+import {Manifests} from './manifests.ts';
+import {type ListLimits, readList, readPage, unreadable} from './paging.ts';
 import {errorCodes, refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 
 /** What a registry without the referrers API says: 404 by the specification, others by experience. */
 const NO_API = new Set([400, 404, 405, 406, 501]);
 
-/** After so many 404s that are none of a registry's own, and nothing else, a host is not asked any more. */
-const ENOUGH_404S = 3;
+/** After so many answers that are none of a referrers API, and no other, a host is not asked any more. */
+const ENOUGH_FAILURES = 3;
+
+/** Far above what is attached to any real manifest: a scan each day is a few hundred in a year. */
+const REFERRER_LIMITS: ListLimits = {items: 10_000, bytes: 16 * 1024 * 1024};
+
+const indexSchema = z.object({manifests: descriptors});
 
 /** The referrers API of one registry (distribution-spec, "Listing Referrers"). */
 export class Referrers {
   readonly #connection: Connection;
-  /** 404s of a router that does not know the path; undefined: the registry knows it. */
-  #foreign404s: number | undefined = 0;
+  /** Answers that are none of a referrers API; undefined: the registry has it. */
+  #failures: number | undefined = 0;
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
   /**
-   * What refers to a manifest; undefined: the registry has no referrers API. All of it is asked for: without a filter
-   * `OCI-Filters-Applied` cannot cut the list.
+   * What refers to a manifest that was read; undefined: the registry has no referrers API. All of it is asked for:
+   * without a filter `OCI-Filters-Applied` cannot cut the list. A host whose API has never answered as it should, while
+   * the manifest itself can be read, counts as one without it: web applications and proxies before registries answer
+   * unknown paths with pages, redirects, 401, 403, 429 and 500.
+   * @throws TransshipError where an API that has answered before fails, and for a list without end
    */
   async list(
     path: RepositoryPath,
     subject: Digest,
     call: Call,
   ): Promise<readonly Descriptor[] | undefined> {
-    if (this.#foreign404s !== undefined && this.#foreign404s >= ENOUGH_404S) return undefined;
-    const found = new Map<Digest, Descriptor>();
-    for await (const answer of pages(this.#connection, {
-      method: 'GET',
-      target: `${path}/referrers/${subject}`,
-      headers: {accept: OCI_INDEX},
-      path,
-      scopes: [pullScope(path)],
-      ...call,
-    })) {
-      if (await this.#isUnknown(answer)) return undefined;
-      if (answer.status !== 200) throw await refusal(answer);
-      for (const descriptor of await readIndex(answer)) found.set(descriptor.digest, descriptor);
+    if (this.#failures !== undefined && this.#failures >= ENOUGH_FAILURES) return undefined;
+    try {
+      const found = await readList<Descriptor>(this.#connection, {
+        first: {
+          method: 'GET',
+          target: `${path}/referrers/${subject}`,
+          headers: {accept: OCI_INDEX},
+          path,
+          scopes: [pullScope(path)],
+          ...call,
+        },
+        isOfNames: false,
+        limits: REFERRER_LIMITS,
+        keyOf: ({digest}) => digest,
+        read: (answer) => this.#readIndex(answer),
+      });
+      return found && [...found.values()];
+    } catch (error) {
+      if (!(await this.#isUnusable(error, path, subject, call))) throw error;
+      this.#connection.featureNotUsed(
+        'referrers',
+        (error as TransshipError).message,
+        'referrers are found by tag',
+      );
+      return undefined;
     }
-    return [...found.values()];
   }
 
-  async #isUnknown(answer: HttpAnswer): Promise<boolean> {
-    // A web application before the registry may answer any path with its page.
-    const isText = /^text\//i.test(answer.header('content-type') ?? '');
-    if (answer.status === 200 && !isText) {
-      this.#foreign404s = undefined;
-      return false;
+  async #readIndex(answer: HttpAnswer): Promise<readonly Descriptor[] | undefined> {
+    if (NO_API.has(answer.status)) {
+      const isForeign = answer.status === 404 && (await errorCodes(answer)).length === 0;
+      if (isForeign && this.#failures !== undefined) this.#failures++;
+      await answer.discard();
+      return undefined;
     }
-    if (answer.status !== 200 && !NO_API.has(answer.status)) return false;
-    const isForeign = answer.status === 404 && (await errorCodes(answer)).length === 0;
-    if (isForeign && this.#foreign404s !== undefined) this.#foreign404s++;
-    await answer.discard();
-    return true;
+    if (answer.status !== 200) throw await refusal(answer);
+    const type = answer.header('content-type') ?? '';
+    if (/^text\//i.test(type)) {
+      await answer.discard();
+      throw unreadable(answer, `is ${type}`);
+    }
+    const index = indexSchema.safeParse(await readPage(answer));
+    if (!index.success) throw unreadable(answer, 'is not an index', index.error);
+    this.#failures = undefined;
+    return index.data.manifests;
   }
-}
 
-async function readIndex(answer: HttpAnswer): Promise<readonly Descriptor[]> {
-  const {bytes, complete} = await answer.read(PAGE_LIMIT);
-  if (!complete) throw unreadable(answer, `is larger than ${PAGE_LIMIT} bytes`);
-  const {view} = parseManifest(bytes, OCI_INDEX, undefined, answer.request.side);
-  if (view.kind === 'index') return view.manifests;
-  throw unreadable(answer, 'is not an index');
+  /** Whether only the referrers API fails: what is wrong with the registry or the network stops the manifest, too. */
+  async #isUnusable(
+    failure: unknown,
+    path: RepositoryPath,
+    subject: Digest,
+    call: Call,
+  ): Promise<boolean> {
+    call.signal.throwIfAborted();
+    if (this.#failures === undefined || !(failure instanceof TransshipError)) return false;
+    if (failure.code === 'INTERRUPTED') return false;
+    const manifests = new Manifests(this.#connection, path);
+    const isReadable = await manifests.head(subject, call).then(
+      (found) => found !== undefined,
+      () => false,
+    );
+    call.signal.throwIfAborted();
+    if (isReadable && this.#failures !== undefined) this.#failures++;
+    return isReadable;
+  }
 }

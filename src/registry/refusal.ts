@@ -1,12 +1,12 @@
-import {type HttpAnswer, retryAfterOf} from '../http/answer.ts';
+import type {HttpAnswer} from '../http/answer.ts';
 import {describeRequest} from '../http/message.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {type ErrorBody, readErrors} from './error-body.ts';
 
 export interface RefusalContext {
-  /** Who answered. Default: the registry. */
-  readonly who?: string;
+  /** The token service answered, not the registry: its answer may hold a token, of which nothing is quoted. */
+  readonly ofTokenService?: boolean;
   /** What a 404 without a telling code means. Default: NOT_A_REGISTRY. */
   readonly notFound?: ErrorCode;
   /** A 500 is an answer for good: docker-registry gives it for manifests that it refuses. */
@@ -78,15 +78,16 @@ export async function refusal(
   const {request, status} = answer;
   const body = await readErrors(answer);
   const {code, hint, retry = false} = explain(answer, body, context);
-  const who = context.who === undefined ? '' : `${context.who} `;
-  const words = body.words === '' ? '' : `: ${body.words}`;
-  const retryAfterMs = retryAfterOf(answer);
+  const who = context.ofTokenService === true ? 'the token service ' : '';
+  const quote = context.ofTokenService === true ? body.codes : body.words;
+  const words = quote === '' ? '' : `: ${quote}`;
   return new TransshipError(code, `${describeRequest(request)}: ${who}answered ${status}${words}`, {
     side: request.side,
     hint,
     retry,
     status,
-    ...(retryAfterMs === undefined ? {} : {retryAfterMs}),
+    retryAfterMs: answer.retryAfterMs,
+    exhausted: answer.exhausted,
   });
 }
 

@@ -17,6 +17,7 @@ import {Connection} from './connection.ts';
 import {readTagTimes, readTraits, type RegistryTraits} from './gitlab-extension.ts';
 import {listCatalog, listTags} from './listing.ts';
 import {Manifests} from './manifests.ts';
+import {Mounts} from './mounts.ts';
 import {Referrers} from './referrers.ts';
 import type {Scope} from './scope.ts';
 import type {RegistryOptions} from './settings.ts';
@@ -27,18 +28,20 @@ export class Registry {
   readonly host: string;
   readonly #connection: Connection;
   readonly #referrers: Referrers;
+  readonly #mounts: Mounts;
   readonly #repositories = new Map<RepositoryPath, RegistryRepository>();
 
   constructor(options: RegistryOptions) {
     this.host = options.host;
     this.#connection = new Connection(options);
     this.#referrers = new Referrers(this.#connection);
+    this.#mounts = new Mounts(this.#connection);
   }
 
   repository(path: RepositoryPath): RegistryRepository {
     let repository = this.#repositories.get(path);
     if (!repository) {
-      repository = new RegistryRepository(this.#connection, this.#referrers, path);
+      repository = new RegistryRepository(path, this.#connection, this.#referrers, this.#mounts);
       this.#repositories.set(path, repository);
     }
     return repository;
@@ -90,7 +93,7 @@ export class RegistryRepository implements RepositoryWriter {
   readonly #blobs: Blobs;
   readonly #uploads: Uploads;
 
-  constructor(connection: Connection, referrers: Referrers, path: RepositoryPath) {
+  constructor(path: RepositoryPath, connection: Connection, referrers: Referrers, mounts: Mounts) {
     this.name = formatRepository({registry: connection.host, path});
     this.#connection = connection;
     this.#referrers = referrers;
@@ -98,7 +101,7 @@ export class RegistryRepository implements RepositoryWriter {
     this.#manifests = new Manifests(connection, path);
     this.#blobs = new Blobs(connection, path);
     this.#uploads = new Uploads(connection, path);
-    this.mount = this.#uploads.mount;
+    this.mount = (blob, from, call) => mounts.mount(path, blob, from, call);
   }
 
   listTags(call: Call): Promise<readonly string[] | undefined> {

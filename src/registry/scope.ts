@@ -4,7 +4,7 @@ import type {RepositoryPath} from '../model/reference.ts';
 export interface Scope {
   /** `repository:group/project`, `registry:catalog`. */
   readonly resource: string;
-  /** Sorted, each once. */
+  /** Sorted, each once; none: the resource is all of a scope that has another form (`aws`). */
   readonly actions: readonly string[];
 }
 
@@ -23,16 +23,29 @@ export function deleteScope(path: RepositoryPath): Scope {
 }
 
 export function formatScope({resource, actions}: Scope): string {
-  return `${resource}:${actions.join(',')}`;
+  return actions.length === 0 ? resource : `${resource}:${actions.join(',')}`;
 }
 
-/** Reads a challenge's `scope`: several, parted by spaces. A resource name may hold colons, actions may not. */
+/**
+ * Reads a challenge's `scope`: several, parted by spaces. A resource name may hold colons, actions may not. What has
+ * another form is opaque and kept as it is (RFC 6750, section 3: `scope` means what the service says).
+ */
 export function parseScopes(text: string | undefined): readonly Scope[] {
-  return (text ?? '').split(/\s+/).flatMap((part) => {
+  const parts = (text ?? '').split(/\s+/).filter(Boolean);
+  return parts.map((part) => {
     const match = /^([a-z][^:]*:.+):([^:]*)$/i.exec(part);
     const actions = match?.[2]?.split(',').filter(Boolean) ?? [];
-    return match?.[1] && actions.length > 0 ? [{resource: match[1], actions}] : [];
+    return match?.[1] && actions.length > 0 ? {resource: match[1], actions} : opaque(part);
   });
+}
+
+/** Whether a scope has no form that we know: it is not about a repository. */
+export function isOpaque({actions}: Scope): boolean {
+  return actions.length === 0;
+}
+
+function opaque(text: string): Scope {
+  return {resource: text, actions: []};
 }
 
 /** One scope for each resource, sorted, so that equal needs look equal. */

@@ -16,14 +16,34 @@ export interface RegistryOptions {
   readonly credentials?: (path: RepositoryPath | undefined) => Promise<Credentials | undefined>;
   /** Told each access token, so that it can be kept out of messages. */
   readonly learnToken?: (token: string) => void;
-  /** Told, once for each code, what is odd and was put right. */
+  /** Told what is odd about the registry and was put right, each thing once. */
   readonly notice?: (notice: RegistryNotice) => void;
+  /**
+   * What `notice` was told already. Registries that share it tell each thing once for all of them: a host may be open as
+   * source and as destination. Default: one of its own.
+   */
+  readonly noticed?: Set<string>;
   /** ms since the epoch, for the expiry of tokens. Default: `Date.now`. */
   readonly now?: () => number;
 }
 
+/** Optional features of the distribution API, in the words of messages. */
+export const REGISTRY_FEATURES = {
+  chunks: 'chunked uploads',
+  head: 'HEAD requests',
+  mount: 'cross-repository mounts',
+  pagination: 'paginated lists',
+  ranges: 'range requests',
+  referrers: 'the referrers API',
+} as const;
+
+export type RegistryFeature = keyof typeof REGISTRY_FEATURES;
+
 export interface RegistryNotice {
-  /** Uploads are offered under http although the registry is spoken to with https, or the other way round. */
-  readonly code: 'UPLOAD_LOCATION_HTTP' | 'UPLOAD_LOCATION_HTTPS';
+  /**
+   * `UPLOAD_LOCATION_…`: uploads are offered under http although the registry is spoken to with https, or the other way
+   * round. `FEATURE_NOT_USED`: an optional feature failed, and another way is taken.
+   */
+  readonly code: 'UPLOAD_LOCATION_HTTP' | 'UPLOAD_LOCATION_HTTPS' | 'FEATURE_NOT_USED';
   readonly message: string;
 }

@@ -1,8 +1,8 @@
 import {SingleFlight} from '../http/single-flight.ts';
-import {covers, formatScope, type Scope} from './scope.ts';
+import {covers, formatScope, isOpaque, type Scope} from './scope.ts';
 import type {RegistryOptions} from './settings.ts';
 import type {Token} from './token.ts';
-import {fetchToken, type TokenRequest} from './token-service.ts';
+import {fetchToken, type TokenRequest, type TokenService} from './token-service.ts';
 
 /** Tokens are dropped beyond this number, the oldest first: a run may see very many repositories. */
 const TOKENS_LIMIT = 1000;
@@ -30,7 +30,7 @@ export class TokenCache {
   /** @throws TransshipError as `fetchToken` does */
   async get(wanted: Omit<TokenRequest, 'side' | 'now'>): Promise<Token> {
     const {service, scopes, signal} = wanted;
-    const key = [service.realm, service.service, ...scopes.map(formatScope)].join(' ');
+    const key = keyOf(service, scopes);
     const known = this.#entries.get(key) ?? this.#wider(wanted);
     if (known && known.token.renewAt > this.#now()) return known.token;
     return this.#flights.run(key, signal, async (flightSignal) => {
@@ -56,11 +56,11 @@ export class TokenCache {
 
   /** A token to push with can pull as well, if it says so. */
   #wider({service, scopes}: Pick<TokenRequest, 'service' | 'scopes'>): Entry | undefined {
-    const [scope] = scopes;
-    if (!scope || scopes.length > 1 || scope.actions.join() !== 'pull') return undefined;
-    const push = formatScope({resource: scope.resource, actions: ['pull', 'push']});
-    const entry = this.#entries.get([service.realm, service.service, push].join(' '));
-    return entry?.token.granted && covers(entry.token.granted, scopes) ? entry : undefined;
+    const [scope, ...rest] = scopes;
+    if (scope?.actions.join() !== 'pull' || !rest.every(isOpaque)) return undefined;
+    const push = {resource: scope.resource, actions: ['pull', 'push']};
+    const entry = this.#entries.get(keyOf(service, [push, ...rest]));
+    return entry?.token.granted && covers(entry.token.granted, [scope]) ? entry : undefined;
   }
 
   #keep(key: string, entry: Entry): void {
@@ -71,4 +71,8 @@ export class TokenCache {
       this.#entries.delete(oldest);
     }
   }
+}
+
+function keyOf({realm, service}: TokenService, scopes: readonly Scope[]): string {
+  return [realm, service, ...scopes.map(formatScope)].join(' ');
 }

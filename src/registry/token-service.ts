@@ -1,9 +1,11 @@
 import type {HttpClient} from '../http/client.ts';
 import type {HttpRequest} from '../http/message.ts';
-import {hostnameOf, isLoopback} from '../http/origin.ts';
 import {redactUrl} from '../http/redaction.ts';
 import {type Side, TransshipError} from '../model/error.ts';
+import {readJson} from '../model/json.ts';
+import {z} from '../model/schema.ts';
 import type {Credentials} from './credentials/credentials.ts';
+import {readErrors} from './error-body.ts';
 import {refusal} from './refusal.ts';
 import {formatScope, type Scope} from './scope.ts';
 import {parseToken, type Token} from './token.ts';
@@ -18,8 +20,8 @@ export interface TokenRequest {
   readonly service: TokenService;
   readonly scopes: readonly Scope[];
   readonly credentials: Credentials | undefined;
-  /** The registry itself is spoken to without TLS, so its token service may be too. */
-  readonly plainHttp: boolean;
+  /** A URL of the registry that names the service. */
+  readonly registry: URL;
   readonly side: Side;
   readonly signal: AbortSignal;
   readonly now: () => number;
@@ -33,20 +35,26 @@ const TOKEN_LIMIT = 256 * 1024;
  * @throws TransshipError UNAUTHORIZED, FORBIDDEN, RESPONSE_INVALID and what the network gives
  */
 export async function fetchToken(http: HttpClient, wanted: TokenRequest): Promise<Token> {
-  const realm = realmOf(wanted);
+  const realm = realmOf(http, wanted);
   const {credentials} = wanted;
   const request =
     credentials?.kind === 'identity-token'
       ? refreshRequest(realm, wanted, credentials.token)
       : tokenRequest(realm, wanted, credentials);
   const answer = await http.send({...request, readLimit: TOKEN_LIMIT});
-  if (answer.status !== 200) throw await refusal(answer, {who: 'the token service'});
+  if (answer.status !== 200) throw await refusal(answer, {ofTokenService: true});
   const {bytes} = await answer.read(TOKEN_LIMIT);
-  const token = parseToken(parseJson(bytes), wanted.now());
+  const token = parseToken(readJson(bytes, z.unknown()), wanted.now());
   if (token) return token;
-  throw new TransshipError('RESPONSE_INVALID', `${redactUrl(realm)} answered without a token`, {
+  const page = await readErrors(answer);
+  const what = page.isHtml
+    ? `with a web page ("${page.words}") in place of a token`
+    : 'without a token';
+  throw new TransshipError('RESPONSE_INVALID', `${redactUrl(realm)} answered ${what}`, {
     side: wanted.side,
-    hint: 'the token service of the registry is set up wrong; ask its administrator',
+    hint: page.isHtml
+      ? 'a login page or a proxy answers in place of the token service; check its address, and whether this machine has to log in to reach it'
+      : 'the token service of the registry is set up wrong; ask its administrator',
     status: answer.status,
   });
 }
@@ -81,7 +89,7 @@ function refreshRequest(
     side,
     signal,
     headers: {'content-type': 'application/x-www-form-urlencoded'},
-    body: {kind: 'bytes', bytes: Buffer.from(form.toString())},
+    body: {kind: 'bytes', bytes: Buffer.from(form.toString()), secret: true},
   };
 }
 
@@ -92,28 +100,17 @@ export function basicAuthorization({
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
-/** The registry names the realm, so it is not trusted with more than it needs. */
-function realmOf({service, credentials, plainHttp, side}: TokenRequest): URL {
-  const realm = URL.parse(service.realm);
-  if (!realm || !/^https?:$/.test(realm.protocol)) {
-    throw new TransshipError('RESPONSE_INVALID', `the realm "${service.realm}" is not a URL`, {
-      side,
-      hint: 'the registry is set up wrong; ask its administrator',
-    });
+/**
+ * The registry names the realm, so it is asked no more than a redirect would be followed.
+ * @throws TransshipError RESPONSE_INVALID, REDIRECT_REFUSED
+ */
+function realmOf(http: HttpClient, {service, registry, side}: TokenRequest): URL {
+  if (URL.canParse(service.realm) && /^https?:/i.test(service.realm)) {
+    const request = {method: 'GET', url: registry, side} as const;
+    return http.resolve(service.realm, request, 'realm of the token service');
   }
-  const isSafe = realm.protocol === 'https:' || plainHttp || isLoopback(hostnameOf(realm.host));
-  if (isSafe || !credentials) return realm;
-  throw new TransshipError(
-    'UNAUTHORIZED',
-    `the registry wants the credentials to be sent to ${redactUrl(realm)}, without TLS`,
-    {side, hint: 'ask its administrator to serve the token service with https'},
-  );
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString());
-  } catch {
-    return undefined;
-  }
+  throw new TransshipError('RESPONSE_INVALID', `the realm "${service.realm}" is not a URL`, {
+    side,
+    hint: 'the registry is set up wrong; ask its administrator',
+  });
 }

@@ -1,4 +1,5 @@
-import {z} from '../model/schema.ts';
+import {readJson} from '../model/json.ts';
+import {list, z} from '../model/schema.ts';
 import type {Scope} from './scope.ts';
 
 /** An access token of a token service. */
@@ -29,8 +30,7 @@ const answerSchema = z
 const claimsSchema = z.object({
   exp: z.number().optional().catch(undefined),
   iat: z.number().optional().catch(undefined),
-  access: z
-    .array(z.object({type: z.string(), name: z.string(), actions: z.array(z.string()).nullable()}))
+  access: list(z.object({type: z.string(), name: z.string(), actions: list(z.string()).nullable()}))
     .nullish()
     .catch(undefined),
 });
@@ -60,10 +60,5 @@ export function parseToken(answer: unknown, now: number): Token | undefined {
 function readClaims(token: string): z.infer<typeof claimsSchema> | undefined {
   const [, payload, signature] = token.split('.');
   if (payload === undefined || signature === undefined) return undefined;
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString());
-    return claimsSchema.safeParse(claims).data;
-  } catch {
-    return undefined;
-  }
+  return readJson(Buffer.from(payload, 'base64url'), claimsSchema);
 }

@@ -1,16 +1,29 @@
 import type {HttpAnswer} from '../http/answer.ts';
-import {type HttpBody, isRepeatable, LARGE_BODY, type Method} from '../http/message.ts';
+import {
+  describeRequest,
+  type HttpBody,
+  isRepeatable,
+  LARGE_BODY,
+  type Method,
+} from '../http/message.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
-import {TransshipError} from '../model/error.ts';
+import {retryable, TransshipError} from '../model/error.ts';
 import type {Call, SavedUpload, Upload} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection, RegistryRequest} from './connection.ts';
 import {refusal} from './refusal.ts';
-import {deleteScope, pushScope} from './scope.ts';
+import {deleteScope, pushScope, type Scope} from './scope.ts';
+import {isBlobStored, isSuccess, notStored, saysStored} from './stored.ts';
 
 /** Closing an upload makes some registries read the whole blob again, or join its parts: bytes per ms at the least. */
 const CLOSE_RATE = 10_000;
+
+/**
+ * Refused offsets without a larger one being named in between, after which the chunks of a registry are not trusted: it
+ * names an offset and does not take a chunk there, or takes a chunk and does not keep it.
+ */
+const ENOUGH_REFUSALS = 2;
 
 /**
  * Answers to the question where an upload stands that no further question changes: it is gone, the registry does not
@@ -29,6 +42,13 @@ export class RegistryUpload implements Upload {
   #location: URL;
   #offset: number;
   #minChunk: number;
+  /** The offset that the registry last named when it was asked, until it takes a chunk. */
+  #named: number | undefined;
+  #farthestNamed = 0;
+  /** Refused offsets since the registry last named a larger one. */
+  #refusals = 0;
+  /** What a `Range` said that was not what had been sent. */
+  #oddRange: string | undefined;
 
   /**
    * @param at where it is, how many bytes the registry is known to have, and how many it wants in a chunk at least
@@ -99,9 +119,14 @@ export class RegistryUpload implements Upload {
     });
     this.#move(answer);
     // ECR answers 201, some 204.
-    if (answer.status < 200 || answer.status > 204) throw await this.#refusal(answer);
+    if (answer.status < 200 || answer.status > 204) throw await this.#chunkRefusal(answer);
     await answer.discard();
-    this.#offset = this.#offsetIn(answer, start + length);
+    // A success takes the whole chunk (distribution-spec, "Pushing a blob in chunks"). Its Range decides nothing: that of
+    // some registries is the chunk's, or stays at the end of the first chunk.
+    this.#offset = start + length;
+    this.#named = undefined;
+    const range = answer.header('range');
+    if (range !== undefined && offsetIn(range) !== this.#offset) this.#oddRange = range;
     return this.#offset;
   }
 
@@ -114,7 +139,12 @@ export class RegistryUpload implements Upload {
     if (answer.status < 200 || answer.status > 204) throw await this.#refusal(answer);
     await answer.discard();
     this.#move(answer);
-    this.#offset = this.#offsetIn(answer, 0);
+    const named = offsetIn(answer.header('range') ?? '') ?? 0;
+    // `0-0` is said of one byte as well as of none (docker-registry); one byte is believed only where one was sent.
+    this.#offset = named === 1 && this.#offset !== 1 ? 0 : named;
+    this.#named = this.#offset;
+    if (this.#offset > this.#farthestNamed) this.#refusals = 0;
+    this.#farthestNamed = Math.max(this.#farthestNamed, this.#offset);
     return this.#offset;
   }
 
@@ -146,21 +176,14 @@ export class RegistryUpload implements Upload {
       body: body ?? {kind: 'bytes', bytes: new Uint8Array()},
       moreHeadersMs: blob.size / CLOSE_RATE,
     });
-    if (answer.status >= 200 && answer.status <= 204) return answer.discard();
-    const error = await this.#refusal(answer);
+    if (saysStored(answer, (digest) => digest === blob.digest)) return answer.discard();
+    const error = isSuccess(answer)
+      ? notStored(`${this.#connection.host}/${this.#path}@${blob.digest}`, answer)
+      : await (body ? this.#refusal(answer) : this.#chunkRefusal(answer));
+    await answer.discard();
     // Where the answer to an earlier attempt got lost, the upload is gone because it was closed.
-    if (error.code !== 'UPLOAD_LOST' || !(await this.#isThere(blob, call))) throw error;
-  }
-
-  async #isThere({digest}: Descriptor, call: Call): Promise<boolean> {
-    const answer = await this.#connection.send({
-      method: 'HEAD',
-      target: `${this.#path}/blobs/${digest}`,
-      path: this.#path,
-      scopes: [pushScope(this.#path)],
-      ...call,
-    });
-    return answer.status === 200;
+    if (!isSuccess(answer) && error.code !== 'UPLOAD_LOST') throw error;
+    if (!(await isBlobStored(this.#connection, this.#path, blob, call))) throw error;
   }
 
   #send(
@@ -190,15 +213,33 @@ export class RegistryUpload implements Upload {
   }
 
   /**
-   * The offset in `Range: 0-N`. `0-0` is said of one byte as well as of none (docker-registry); one byte is believed
-   * only where we know of no other number.
+   * The refusal of a chunk or of the closing request. UNSUPPORTED_BY_REGISTRY, where it means that chunks do not work
+   * here.
    */
-  #offsetIn(answer: HttpAnswer, expected: number): number {
-    const last = /^\s*(?:bytes=)?0-(\d+)\s*$/i.exec(answer.header('range') ?? '')?.[1];
-    if (last === undefined) return expected;
-    const count = Number(last) + 1;
-    if (count > 1) return count;
-    return expected === 1 || (expected === 0 && this.#offset === 1) ? 1 : 0;
+  async #chunkRefusal(answer: HttpAnswer): Promise<TransshipError> {
+    const error = await this.#refusal(answer);
+    const why = this.#chunksFail(error, answer);
+    if (why === undefined) return error;
+    const reason = `${describeRequest(answer.request)} answered ${answer.status}${why}`;
+    this.#connection.featureNotUsed('chunks', reason, 'blobs are uploaded in one request');
+    return new TransshipError('UNSUPPORTED_BY_REGISTRY', reason, {
+      side: error.side,
+      hint: error.hint,
+      status: answer.status,
+    });
+  }
+
+  /** How a refusal shows that chunks do not work here, to be said after the status; undefined: it does not. */
+  #chunksFail({code}: TransshipError, answer: HttpAnswer): string | undefined {
+    if (code === 'UNSUPPORTED_BY_REGISTRY') return '';
+    if (code === 'BLOB_DIGEST_MISMATCH' && this.#oddRange !== undefined)
+      return ` after a chunk that was answered with the range ${this.#oddRange}`;
+    if (code !== 'UPLOAD_OFFSET_REFUSED') return undefined;
+    this.#refusals += 1;
+    const isAtNamed = this.#named !== undefined && this.#named === this.#offset;
+    const namesOther = (offsetIn(answer.header('range') ?? '') ?? this.#offset) !== this.#offset;
+    if (this.#refusals < ENOUGH_REFUSALS && (!isAtNamed || namesOther)) return undefined;
+    return isAtNamed ? ' to a chunk at the offset that the registry named' : '';
   }
 
   async #refusal(answer: HttpAnswer): Promise<TransshipError> {
@@ -206,19 +247,35 @@ export class RegistryUpload implements Upload {
     // A token may have ended while the body was on its way: the next request gets a new one. A request that can be sent
     // again was sent with it already.
     const mayRenew = error.code === 'UNAUTHORIZED' && !isRepeatable(answer.request.body);
-    if (!mayRenew && error.code !== 'UPLOAD_LOST') return error;
-    return new TransshipError(error.code, error.message, {
-      side: error.side,
-      hint: error.hint,
-      retry: true,
-      ...(error.status === undefined ? {} : {status: error.status}),
-    });
+    return mayRenew || error.code === 'UPLOAD_LOST' ? retryable(error) : error;
   }
+}
+
+/** `POST /v2/<name>/blobs/uploads/`, which opens an upload or mounts a blob. */
+export function openingRequest(
+  path: RepositoryPath,
+  query: string,
+  scopes: readonly Scope[],
+): Omit<RegistryRequest, 'signal'> {
+  return {
+    method: 'POST',
+    target: `${path}/blobs/uploads/${query}`,
+    // Without a length some proxies answer 411.
+    body: {kind: 'bytes', bytes: new Uint8Array()},
+    path,
+    scopes,
+  };
 }
 
 function locationOf(connection: Connection, answer: HttpAnswer): URL | undefined {
   const location = answer.header('location');
   return location === undefined ? undefined : connection.resolve(location, answer);
+}
+
+/** The offset after `Range: 0-N`; ECR names the range of the latest chunk alone. */
+function offsetIn(range: string): number | undefined {
+  const last = /^\s*(?:bytes[= ])?\d+-(\d{1,15})\s*$/i.exec(range)?.[1];
+  return last === undefined ? undefined : Number(last) + 1;
 }
 
 /** The least size of a chunk, in bytes; undefined: the answer does not say. */

@@ -112,7 +112,8 @@ function presentRow({to, tag, digest}: Extract<Skip, {reason: 'present'}>): Row 
   return {cells: [code(imageName(to, tag, digest)), code(shortDigest(digest))]};
 }
 
-function skippedRow(skip: Skip): Row {
+/** Something that is left out, and why. */
+export function skippedRow(skip: Skip): Row {
   const detail = 'detail' in skip ? skip.detail : '';
   return {cells: [code(imageName(skip.from, skip.tag, skip.digest)), skip.reason, detail]};
 }

@@ -1,8 +1,9 @@
 import type {RunResult, StepResult} from '../model/outcome.ts';
-import type {CopyPlan, Plan} from '../model/plan.ts';
+import {type CopyPlan, type Plan, unchosenSkips} from '../model/plan.ts';
 import {formatBytes} from './bytes.ts';
 import type {ReportDocument, Row} from './document.ts';
 import {driftRow} from './drift-row.ts';
+import {skippedRow} from './plan-document.ts';
 import {transferRunDocument} from './transfer-run-document.ts';
 import {counted, imageName} from './words.ts';
 
@@ -31,6 +32,12 @@ export function runDocument(result: RunResult, plan: Plan): ReportDocument {
         rows: drift.map(driftRow),
       },
       {heading: 'Failed', mark: '!', columns, rows: withOutcome('failed').map(row), isWhole: true},
+      {
+        heading: 'Left out by the plan',
+        mark: '!',
+        columns: ['Image', 'Reason', 'Detail'],
+        rows: unchosenSkips(plan).map(skippedRow),
+      },
       {heading: 'Blocked', mark: '-', columns, rows: withOutcome('blocked').map(row)},
       {
         heading: 'Not started',
@@ -55,6 +62,8 @@ function runSummary({result, steps, blobs, bytes, drift = []}: RunResult, plan: 
   switch (result) {
     case 'done':
       return `Done: ${done}.`;
+    case 'incomplete':
+      return `Incomplete: ${counted(unchosenSkips(plan).length, 'image')} could not be copied; ${done}. Leave them out with --exclude-tag, or repair them, to end with 0.`;
     case 'failed':
       return `Failed: ${count('failed')} of ${counted(steps.length, 'image')} failed, ${left} left; ${done}. Apply again to try those again.`;
     case 'interrupted':

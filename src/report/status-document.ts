@@ -6,6 +6,7 @@ import {counted} from './words.ts';
 
 const ENDINGS = {
   done: 'the last run finished',
+  incomplete: 'the last run finished, without images that the plan leaves out',
   failed: 'the last run finished with failures',
   interrupted: 'the last run was interrupted',
   drift: 'the last run stopped at drift',

@@ -85,6 +85,8 @@ function summaryOf(
       return isBack
         ? `Done: ${counted(tags, 'tag')} of ${from} are as they were; ${done}.`
         : `Done: ${from} is ${to} with ${counted(tags, 'tag')}; ${done}.`;
+    // Only a plan of copies is carried out without some of its images.
+    case 'incomplete':
     case 'failed':
       return `Failed: see above; ${done}. ${wayOut}`;
     case 'interrupted':

@@ -3,7 +3,7 @@ import type {RepositoryReader, RepositoryWriter, SavedUpload, Upload} from '../m
 import type {ChunkSize} from './chunk-size.ts';
 import type {RateLimit} from './rate-limit.ts';
 import type {ReadConnections} from './read-connections.ts';
-import type {OnRetry, RetryPolicy} from './retry-budget.ts';
+import type {OnRetry, RetryPolicy} from '../http/retry.ts';
 
 /** One blob that has to travel. */
 export interface BlobJob {

@@ -1,5 +1,5 @@
 import {algorithmOf, digestOf} from '../model/digest.ts';
-import {TransshipError} from '../model/error.ts';
+import {retryable, TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import {BlobCursor} from './blob-cursor.ts';
 import type {BlobJob, TransferEvents, TransferSettings} from './blob-job.ts';
@@ -94,8 +94,7 @@ export class BlobTransfer {
   tooLarge(error: unknown, size: number): TransshipError | undefined {
     if (!(error instanceof TransshipError) || error.code !== 'PAYLOAD_TOO_LARGE') return undefined;
     if (!this.settings.chunkSize.refused(size)) return undefined;
-    const {side, hint} = error;
-    return new TransshipError(error.code, error.message, {side, hint, retry: true, cause: error});
+    return retryable(error);
   }
 
   /** The source's bytes, read over several connections where that is of use. */

@@ -24,6 +24,7 @@ export class ChunkSize {
   #ceiling: number;
   /** Bytes per ms of the latest chunks. */
   #rate: number | undefined;
+  #takesChunks = true;
 
   /** @param limitRate the most that will ever be sent, in bytes per second */
   constructor(bounds: ChunkBounds = DEFAULT_CHUNK, limitRate?: number) {
@@ -33,11 +34,13 @@ export class ChunkSize {
   }
 
   /**
+   * The size of the next chunk in bytes; Infinity where the registry does not take chunks.
    * @param minChunk what the registry asks for (OCI-Chunk-Min-Length), in bytes
    * @param failures of this upload in a row: each but the first halves the size, for a line that breaks before a whole
    *   chunk is through, and for a proxy whose 413 is lost because it hangs up at once
    */
   next(minChunk = 0, failures = 0): number {
+    if (!this.#takesChunks) return Infinity;
     const {min} = this.#bounds;
     const wanted = this.#rate === undefined ? min : Math.max(min, this.#rate * AIM_MS);
     const longest = this.#rate === undefined ? Infinity : this.#rate * LONGEST_MS;
@@ -57,8 +60,13 @@ export class ChunkSize {
    * @returns false where it cannot get smaller
    */
   refused(size: number): boolean {
-    if (size <= FLOOR) return false;
+    if (size <= FLOOR || !this.#takesChunks) return false;
     this.#ceiling = Math.max(FLOOR, Math.min(this.#ceiling, Math.floor(size / 2)));
     return true;
+  }
+
+  /** Chunks do not work at this registry: whatever its size, a blob is one request from now on. */
+  unsupported(): void {
+    this.#takesChunks = false;
   }
 }

@@ -15,8 +15,12 @@ const STUCK = 2;
  * are more than that: killed between two chunks it goes on, killed while a chunk is on its way the blob starts anew
  * (registry/handlers/blobupload.go, `ResumeBlobUpload`, "upload resumed at wrong offest").
  * @param found an upload to go on with
+ * @returns false where the destination turned out not to take chunks: the blob is to be sent whole
  */
-export async function putChunks(transfer: BlobTransfer, found: Upload | undefined): Promise<void> {
+export async function putChunks(
+  transfer: BlobTransfer,
+  found: Upload | undefined,
+): Promise<boolean> {
   const {blob} = transfer.job;
   await using cursor = transfer.cursor();
   let upload = found;
@@ -29,6 +33,11 @@ export async function putChunks(transfer: BlobTransfer, found: Upload | undefine
     } catch (error) {
       // The next attempt may be a while off, and others can use the connections.
       await cursor.letGo();
+      if (upload !== undefined && isUnsupported(error)) {
+        transfer.settings.chunkSize.unsupported();
+        await upload.cancel(transfer.call);
+        return false;
+      }
       await transfer.failed(error);
       if (upload === undefined) continue;
       const {offset} = upload;
@@ -38,10 +47,11 @@ export async function putChunks(transfer: BlobTransfer, found: Upload | undefine
       // The registry answers and the upload takes nothing: a chunk of a connection long gone may still hold it.
       if (timeouts === STUCK) upload = undefined;
       // The closing request may have done its work although its answer never came.
-      if (upload === undefined && wasComplete && (await transfer.isThere())) return;
+      if (upload === undefined && wasComplete && (await transfer.isThere())) return true;
     }
   }
   if (!cursor.hashesAll && !(await transfer.isThere())) throw notKept(transfer);
+  return true;
 }
 
 /** Opens an upload. The first bytes are on their way meanwhile, which is one round trip less. */
@@ -49,6 +59,10 @@ async function beginUpload({job, call}: BlobTransfer, cursor: BlobCursor): Promi
   await cursor.seek(0);
   cursor.prefetch();
   return await job.destination.beginUpload(job.blob, call);
+}
+
+function isUnsupported(error: unknown): boolean {
+  return error instanceof TransshipError && error.code === 'UNSUPPORTED_BY_REGISTRY';
 }
 
 function isTimeout(error: unknown): boolean {
@@ -103,16 +117,6 @@ async function sendChunk(
     throw transfer.tooLarge(error, length) ?? error;
   }
   if (length === wanted) chunkSize.measured(length, performance.now() - began);
-  if (upload.offset > transfer.job.blob.size) throw tooFar(transfer, upload);
-}
-
-/** Not believed at once: the registry is asked again. */
-function tooFar({job}: BlobTransfer, {offset}: Upload): TransshipError {
-  return new TransshipError(
-    'UPLOAD_OFFSET_REFUSED',
-    `${job.destination.name}@${job.blob.digest}: the registry says that it has ${offset} of ${job.blob.size} bytes`,
-    {side: 'destination', hint: 'the registry miscounts; ask its administrator', retry: true},
-  );
 }
 
 /** After any doubt the registry is asked; an upload that cannot be gone on with, or is too long, starts anew. */

@@ -35,8 +35,11 @@ export async function transferBlob(
 async function transferOnce(transfer: BlobTransfer): Promise<void> {
   const {blob} = transfer.job;
   const upload = await findUpload(transfer);
-  const fitsOne = upload === undefined && blob.size <= transfer.settings.chunkSize.next();
-  const isDone = fitsOne && (await putWhole(transfer));
-  if (!isDone) await putChunks(transfer, upload);
+  const {chunkSize} = transfer.settings;
+  let isDone = false;
+  // Each way may turn out to be closed, once: one request is too large, or chunks are not taken.
+  if (upload === undefined && blob.size <= chunkSize.next()) isDone = await putWhole(transfer);
+  isDone ||= await putChunks(transfer, upload);
+  if (!isDone) await putWhole(transfer);
   transfer.acknowledged(blob.size);
 }

@@ -96,7 +96,8 @@ describe('an image that cannot be read', () => {
 
     const run = await copy('');
 
-    expect(run.code).toBe(0);
+    expect(run.code).toBe(1);
+    expect(run.stdout).toContain('Incomplete: 1 image could not be copied; 1 image copied');
     expect(run.stderr).toMatch(new RegExp(`^note: ${source.host}/${repository}:bad .*\n$`));
     expect(await tagsThere()).toEqual(['good']);
   });
@@ -121,7 +122,7 @@ describe('an image that is not whole', () => {
     expect(await tagsThere()).toEqual([]);
 
     const whole = await copy('');
-    expect(whole.code).toBe(0);
+    expect(whole.code).toBe(1);
     expect(whole.stderr).toContain(`${repository}:bad lists ${sha256('absent').slice(0, 19)}`);
     expect(await tagsThere()).toEqual(['child', 'good']);
   });
@@ -153,8 +154,30 @@ describe('an image that is not whole', () => {
   });
 });
 
+test('a tag that is listed and has no manifest is named as left out, in each form of the report', async () => {
+  const list = Buffer.from(JSON.stringify({tags: ['good', 'expired']}));
+  instead.set('list', bytesReply(200, list, {'content-type': 'application/json'}));
+  for (const form of ['text', 'markdown', 'json', 'html']) {
+    const [from, to] = [`${source.host}/${repository}`, `${destination.host}/${repository}`];
+    const planned = await transship(['plan', 'copy', from, to, '--format', form]);
+    expect(planned.code).toBe(0);
+    expect(planned.stdout).toContain('expired');
+    expect(planned.stdout).toContain('gone');
+    expect(planned.stdout).toContain('does not have its manifest');
+  }
+  const run = await copy('');
+  expect(run.code).toBe(1);
+  expect(run.stderr).toMatch(
+    /^note: .* lists expired, but does not have the manifest: left out\n$/,
+  );
+  expect(run.stdout).toMatch(/:expired +gone /);
+  expect(await tagsThere()).toEqual(['good']);
+  // What a filter excludes is nobody's loss.
+  expect(await copy('', '--exclude-tag', 'expired')).toMatchObject({code: 0, stderr: ''});
+});
+
 test('tags with names that no client can ask for are left out, with a note', async () => {
-  const list = Buffer.from(JSON.stringify({tags: ['good', '', '-x', 'a b\u001b[2J']}));
+  const list = Buffer.from(JSON.stringify({tags: ['good', null, '-x', 'a b\u001b[2J']}));
   instead.set('list', bytesReply(200, list, {'content-type': 'application/json'}));
   const run = await copy('');
   expect(run.code).toBe(0);

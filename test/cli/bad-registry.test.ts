@@ -43,7 +43,6 @@ describe.each(['source', 'destination'] as const)('the %s', (side) => {
     ['a page with 404', (response: ServerResponse) => page(response, 404), 'NOT_A_REGISTRY', 1],
     ['401', refused(401, 'UNAUTHORIZED'), 'UNAUTHORIZED', 1],
     ['403', refused(403, 'DENIED'), 'FORBIDDEN', 1],
-    ['429', refused(429, 'TOOMANYREQUESTS'), 'RATE_LIMITED', attempts],
     ['500', refused(500, 'UNKNOWN'), 'REGISTRY_UNAVAILABLE', attemptsAt500],
     ['503', refused(503, 'UNAVAILABLE'), 'REGISTRY_UNAVAILABLE', attempts],
     ['418', refused(418, 'TEAPOT'), 'REGISTRY_REFUSED', 1],
@@ -95,6 +94,39 @@ describe.each(['source', 'destination'] as const)('the %s', (side) => {
     await closed[Symbol.asyncDispose]();
     const error = toldError(await transship(['copy', ...places(closed.host)]));
     expect(error).toMatchObject({code: 'CONNECTION_FAILED', exit: 1, side: `the ${side}`});
+  });
+});
+
+/** Refuses so many requests, and passes the others on to the sandbox. */
+function refusing(times: number) {
+  let left = times;
+  return startHttpServer(async ({method, target}, response) => {
+    if (target !== '/v2/' && left-- > 0) return void response.writeHead(429).end();
+    const {status, headers, body} = await fetch(`${sandbox.url}${target}`, {method});
+    response.writeHead(status, Object.fromEntries(headers));
+    response.end(body === null ? undefined : Buffer.from(await new Response(body).arrayBuffer()));
+  });
+}
+
+describe('a registry that wants fewer requests', () => {
+  const retry = {...DEFAULT_RETRY, baseMs: 1, capMs: 1, budgetMs: 2000};
+
+  test('without a word for how long is waited for, and each attempt told', async () => {
+    await using server = await refusing(8);
+    const {code, stderr} = await transship(
+      ['copy', `${server.host}/good`, `${sandbox.host}/limited`],
+      {retry},
+    );
+    expect(code).toBe(0);
+    expect(stderr.match(/^trying again in .+ answered 429$/gm)).toHaveLength(8);
+  });
+
+  test('for ever is given up', async () => {
+    await using server = await refusing(Infinity);
+    const error = toldError(
+      await transship(['copy', `${server.host}/good`, `${sandbox.host}/limited`], {retry}),
+    );
+    expect(error).toMatchObject({code: 'RATE_LIMITED', exit: 1, side: 'the source'});
   });
 });
 

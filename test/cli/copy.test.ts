@@ -1,4 +1,6 @@
+import {createHash} from 'node:crypto';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import type {Digest} from '../../src/model/digest.ts';
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import {GITLAB_FLAVOUR} from '../../src/sandbox/flavour.ts';
 import {loadLayout} from '../../src/sandbox/load-layout.ts';
@@ -6,7 +8,7 @@ import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {startDockerRegistry} from '../support/docker-registry.ts';
 import {layoutDirectory, type LayoutName, readCorpus} from '../support/fixtures.ts';
 import {pushLayout, verifyLayout} from '../support/independent.ts';
-import {pushImage} from '../support/push-image.ts';
+import {pushImage, put} from '../support/push-image.ts';
 import {transship} from '../support/transship.ts';
 
 const corpus = await readCorpus();
@@ -134,6 +136,51 @@ describe('filters', () => {
       manifests: {platform: {architecture: string}}[];
     };
     expect(manifests.map(({platform}) => platform.architecture)).toEqual(['amd64', 'arm64']);
+  });
+
+  test('--platform leaves attestations out that the source does not have, and says which', async () => {
+    await load('attested-buildkit');
+    const [tag = ''] = Object.keys(corpus['attested-buildkit'].tags);
+    const {manifests} = (await manifestAt(source, tag)) as {
+      manifests: {digest: Digest; platform: {os: string; architecture: string}}[];
+    };
+    const lost = manifests.find(({platform}) => platform.os === 'unknown')?.digest;
+    await source.storage.manifests.delete(repository, lost as Digest);
+    const platforms = manifests.flatMap(({platform: {os, architecture}}) =>
+      os === 'unknown' ? [] : ['--platform', `${os}/${architecture}`],
+    );
+
+    // Not chosen by anybody: the others are copied, and the exit code says that this one is not.
+    await pushImage(source.url, repository, 'other');
+    const without = await copy(['', '']);
+    expect(without.code).toBe(1);
+    expect(without.stdout).toContain('Incomplete: 1 image could not be copied');
+    const there = await tagsAt(destination);
+    expect(there).toContain('other');
+    expect(there).not.toContain(tag);
+
+    const run = await copy([`:${tag}`, ''], ...platforms);
+    expect(run.code).toBe(0);
+    expect(run.stderr).toContain(`without the attestations ${lost?.slice(0, 19)}`);
+    const cut = (await manifestAt(destination, tag)) as {manifests: {digest: string}[]};
+    expect(cut.manifests.map(({digest}) => digest)).toEqual(
+      manifests.flatMap(({digest}) => (digest === lost ? [] : [digest])),
+    );
+  });
+
+  test('--platform cuts an index that is asked for by a sha512 digest', async () => {
+    await load('busybox');
+    const type = 'application/vnd.oci.image.index.v1+json';
+    const answer = await fetch(`${source.url}/v2/${repository}/manifests/1.35`, {
+      headers: {accept: type},
+    });
+    const bytes = await answer.text();
+    const digest = `sha512:${createHash('sha512').update(bytes).digest('hex')}`;
+    await put(`${source.url}/v2/${repository}/manifests/${digest}`, type, bytes);
+    const platforms = ['--platform', 'linux/arm64', '--platform', 'linux/amd64'];
+    expect((await copy([`@${digest}`, ':cut'], ...platforms)).code).toBe(0);
+    const {manifests} = (await manifestAt(destination, 'cut')) as {manifests: object[]};
+    expect(manifests).toHaveLength(2);
   });
 
   test('--platform that a single image does not have forbids the copy', async () => {

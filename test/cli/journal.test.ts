@@ -1,5 +1,17 @@
-import {appendFile, readdir, readFile, rm, truncate, writeFile} from 'node:fs/promises';
+import {
+  appendFile,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {openJournal} from '../../src/apply/journal.ts';
+import {Redactor} from '../../src/http/secrets.ts';
+import {digestOf} from '../../src/model/digest.ts';
 import type {RunResult, StatusResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import type {Intercept} from '../../src/sandbox/exchange.ts';
@@ -271,15 +283,30 @@ describe('a journal that is not as it should be', () => {
   });
 
   test('that a running process has is busy; a dead one’s is taken over', async () => {
-    const lock = `${journalFile}.lock`;
-    await writeFile(lock, String(process.pid));
-    const error = toldError(await transship(['apply', planFile]));
-    expect(error).toMatchObject({code: 'JOURNAL_BUSY', exit: 1, side: 'this machine'});
-    expect(error.message).toContain(String(process.pid));
-    expect(await readFile(lock, 'utf8')).toBe(String(process.pid));
-    expect(destination.log.entries).toEqual([]);
-    // Above any id that a system gives (proc(5), pid_max).
-    await writeFile(lock, String(2 ** 22 + 1));
+    const options = {
+      file: journalFile,
+      plan: digestOf('any'),
+      now: () => new Date(0),
+      redactor: new Redactor(),
+    };
+    {
+      await using _ = await openJournal(options);
+      const error = toldError(await transship(['apply', planFile]));
+      expect(error).toMatchObject({code: 'JOURNAL_BUSY', exit: 1, side: 'this machine'});
+      expect(error.message).toContain(String(process.pid));
+      expect(error.hint).not.toContain('--journal');
+      expect(destination.log.entries).toEqual([]);
+    }
+    await rm(journalFile);
+    // Its process id is ours, as it is in the next container; it began at another time.
+    await mkdir(`${journalFile}.lock`);
+    const {pid} = process;
+    const [boot, namespace] = await Promise.all([
+      readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+      readlink('/proc/self/ns/pid'),
+    ]);
+    const owner = {host: 'here', pid, boot: boot.trim(), namespace, start: '1'};
+    await writeFile(`${journalFile}.lock/other`, JSON.stringify(owner));
     expect((await apply()).code).toBe(0);
     expect(await readdir(temp.path)).not.toContain(`${count}.journal.ndjson.lock`);
   });

@@ -1,8 +1,9 @@
 import {mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
-import {afterEach, beforeEach, expect, test} from 'vitest';
+import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import type {RepositoryPath} from '../../src/model/reference.ts';
-import type {Intercept} from '../../src/sandbox/exchange.ts';
+import type {Exchange, Intercept} from '../../src/sandbox/exchange.ts';
 import {loadLayout} from '../../src/sandbox/load-layout.ts';
+import type {Reply} from '../../src/sandbox/reply.ts';
 import {type AuthOptions, type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {answering, credentialHelpers} from '../support/credential-helper.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
@@ -188,6 +189,115 @@ test('the signature of a redirect', async () => {
   await using target = await startSandbox();
   expect((await run(['copy', `${source.host}/in`, `${target.host}/out`])).code).toBe(1);
   expect(storage.requests[0]?.target).toContain(signature);
+  expect(await found()).toEqual([]);
+});
+
+/** An answer that gives back all that it was shown, and secrets of its own, in its body and in its headers. */
+function echo(exchange: Exchange): Reply {
+  const shown = exchange.headers.authorization?.split(' ')[1] ?? '';
+  if (shown !== '') learned.add(shown);
+  const signed = `https://s3.test/b?X-Amz-Credential=${PLANTED}&X-Amz-Signature=${PLANTED}`;
+  // What was not shown, nobody can give back.
+  const known = shown === '' ? '' : SECRET;
+  const message = `${shown} of ${known} is not enough, ask ${signed} or ${JWT} or Bearer ${PLANTED}`;
+  return {
+    status: 403,
+    headers: {location: signed, 'x-token': shown, 'set-cookie': `t=${shown}`, warning: PLANTED},
+    body: Buffer.from(JSON.stringify({errors: [{code: 'DENIED', message, detail: {shown}}]})),
+  };
+}
+const PLANTED = 'cGxhbnRlZC1zZWNyZXQ';
+const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwbGFudGVkIn0.c2lnbmF0dXJl';
+
+describe.each([
+  ['source', 'GET', 'tags'],
+  ['source', 'GET', 'manifest'],
+  ['source', 'GET', 'blob'],
+  ['source', 'GET', 'referrers'],
+  ['destination', 'HEAD', 'manifest'],
+  ['destination', 'HEAD', 'blob'],
+  ['destination', 'POST', 'uploads'],
+  ['destination', 'PATCH', 'upload'],
+  ['destination', 'PUT', 'upload'],
+  ['destination', 'PUT', 'manifest'],
+] as const)('the %s gives back what it was shown, to %s %s', (side, method, kind) => {
+  const intercept: Intercept = async (exchange, next) => {
+    const isIt = exchange.method === method && exchange.route.kind === kind;
+    return isIt ? echo(exchange) : listen(exchange, next);
+  };
+  test.each(['plan', 'copy'])('in %s', async (how) => {
+    for (const secret of [PLANTED, JWT]) learned.add(secret);
+    const auth = {auth: token};
+    await using source = await withContent(
+      await startSandbox({...auth, ...(side === 'source' ? {intercept} : {})}),
+    );
+    await using target = await startSandbox({...auth, ...(side === 'source' ? {} : {intercept})});
+    const login = {auth: basic()};
+    const file = await authFile({auths: {[source.host]: login, [target.host]: login}});
+    const places = [`${source.host}/in`, `${target.host}/out`];
+    const flags = ['--authfile', file, '--progress', 'json'];
+    if (how === 'copy') {
+      await run(['copy', ...places, ...flags]);
+    } else {
+      const plan = temp.join('home', 'p.plan.json');
+      await run(['plan', 'copy', ...places, '--out', plan, ...flags]);
+      await run(['apply', plan, ...flags]);
+      await run(['verify', plan, ...flags]);
+      await run(['status', plan, '--format', 'json']);
+    }
+    expect(await found()).toEqual([]);
+  });
+});
+
+test('an upload whose URL is a permission in itself is not written to the journal', async () => {
+  learned.add(PLANTED);
+  await using source = await withContent(await startSandbox());
+  await using target = await startSandbox({
+    intercept: async (exchange, next) => {
+      if (exchange.method === 'PUT' && exchange.route.kind === 'upload') return echo(exchange);
+      const reply = await next();
+      const {location} = reply.headers;
+      if (typeof location !== 'string') return reply;
+      return {...reply, headers: {...reply.headers, location: `${location}&sig=${PLANTED}`}};
+    },
+  });
+  const journal = temp.join('home', 'j');
+  const flags = ['--chunk-size', '4KiB', '--journal', journal];
+  await run(['copy', `${source.host}/in`, `${target.host}/out`, ...flags]);
+  expect(await readFile(journal, 'utf8')).toContain('"type":"step"');
+  expect(await found()).toEqual([]);
+});
+
+const INDEX = 'application/vnd.oci.image.index.v1+json';
+
+test('a registry that lists the token as a tag ends the planning', async () => {
+  await using server = await startHttpServer(({url, headers}, response) => {
+    const shown = headers.authorization?.split(' ')[1];
+    const realm = {'www-authenticate': `Bearer realm="${server.url}/token"`};
+    if (url.pathname === '/token') sendJson(response, 200, {token: PLANTED});
+    else if (shown === undefined) sendError(response, 401, 'UNAUTHORIZED', realm);
+    else if (url.pathname.endsWith('/list')) sendJson(response, 200, {name: 'a', tags: [shown]});
+    else if (url.pathname.includes('/manifests/'))
+      sendJson(
+        response,
+        200,
+        {schemaVersion: 2, mediaType: INDEX, manifests: []},
+        {'content-type': INDEX},
+      );
+    else sendError(response, 404, 'NOT_FOUND');
+  });
+  learned.add(PLANTED);
+  const out = temp.join('home', 'p.plan.json');
+  const {code} = await run([
+    'plan',
+    'copy',
+    `${server.host}/a`,
+    `oci:${temp.join('to')}`,
+    '--out',
+    out,
+  ]);
+  expect(code).toBe(1);
+  expect(said).toContain('RESPONSE_INVALID');
   expect(await found()).toEqual([]);
 });
 

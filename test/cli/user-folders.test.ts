@@ -1,5 +1,12 @@
+import {stat} from 'node:fs/promises';
+import {fileURLToPath} from 'node:url';
 import {expect, test} from 'vitest';
 import {cacheFolder, homeFolder, stateFolder} from '../../src/cli/user-folders.ts';
+import {layoutDirectory} from '../support/fixtures.ts';
+import {runProgram} from '../support/program.ts';
+import {tempDirectory} from '../support/temp.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 function unknown(): never {
   throw new Error('uv_os_homedir returned ENOENT');
@@ -28,3 +35,25 @@ test.each([
   const found = [cacheFolder(env, '/home/someone'), stateFolder(env, '/home/someone')];
   expect(found).toEqual(folders);
 });
+
+test.each([0o000, 0o022, 0o077])(
+  "with the umask %o the folders are the user's alone",
+  async (mask) => {
+    await using home = await tempDirectory();
+    await using other = await tempDirectory();
+    const env = {HOME: home.path, NODE_DISABLE_COMPILE_CACHE: ''};
+    const from = `oci:${layoutDirectory('busybox')}:1.35-amd64`;
+    const shell = `umask ${mask.toString(8)}; exec "$@"`;
+    const args = [process.execPath, MAIN, 'plan', 'copy', from, `oci:${other.join('x')}`, '--out'];
+    const {code} = await runProgram('sh', ['-c', shell, 'sh', ...args, other.join('p.json')], {
+      env,
+    });
+    expect(code).toBe(0);
+    for (const folder of [
+      '.cache/transship',
+      '.local/state/transship',
+      '.local/state/transship/plans',
+    ])
+      expect(((await stat(home.join(folder))).mode & 0o777).toString(8)).toBe('700');
+  },
+);

@@ -177,6 +177,20 @@ describe('gives up, with a code,', () => {
       {code: 'UPLOAD_LOST'},
       6,
     ],
+    [
+      'a registry that fails for good, and is asked no oftener than a request is repeated',
+      'destination',
+      [refuse('POST', 502, {times: 99})],
+      {code: 'REGISTRY_UNAVAILABLE', exhausted: true},
+      6,
+    ],
+    [
+      'a registry that answers 500 for good',
+      'destination',
+      [refuse('PATCH', 500, {times: 99})],
+      {code: 'REGISTRY_UNAVAILABLE'},
+      3,
+    ],
     ['a source that is gone', 'source', [refuse('GET', 404)], {code: 'BLOB_NOT_FOUND'}, 1],
     [
       'a day of Retry-After',

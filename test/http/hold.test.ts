@@ -1,21 +1,33 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import type {HttpRequest} from '../../src/http/message.ts';
-import {LONGEST_HOLD_MS, type RetryPolicy} from '../../src/http/retry.ts';
+import type {RetryPolicy} from '../../src/http/retry.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {NEVER} from '../support/streams.ts';
 
 /** A whole second: a date in a header has no parts of one. */
 const NOW = Date.UTC(2026, 0, 1);
 const HOLD_MS = 300_000;
-/** No call waits that long by itself. */
-const SHORT: RetryPolicy = {attempts: 4, attemptsAt500: 2, baseMs: 1, capMs: 1, budgetMs: 1000};
+const PATIENT: RetryPolicy = {
+  attempts: 4,
+  attemptsAt500: 2,
+  baseMs: 1,
+  capMs: 1,
+  budgetMs: 2 * HOLD_MS,
+};
 
 const get = (url: string): HttpRequest => ({
   method: 'GET',
   url: new URL(url),
   side: 'source',
   signal: NEVER,
+});
+
+/** What cannot be repeated, so that its refusal comes at once. */
+const first = (url: string): HttpRequest => ({
+  ...get(`${url}/first`),
+  method: 'PATCH',
+  body: {kind: 'bytes', bytes: Buffer.from('x'), once: true},
 });
 
 /** Refuses the first request for some time, and takes all others. */
@@ -33,14 +45,14 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe('a host that wants to be left alone for longer than a request has', () => {
+describe('a host that wants to be left alone', () => {
   it.each([
     ['in seconds', String(HOLD_MS / 1000)],
     ['until a date', new Date(NOW + HOLD_MS).toUTCString()],
   ])('gets no request of anybody, %s', async (_what, retryAfter) => {
     await using server = await startLimited(retryAfter);
-    await using http = new HttpClient({retry: SHORT});
-    expect((await http.send(get(`${server.url}/first`))).status).toBe(429);
+    await using http = new HttpClient({retry: PATIENT});
+    expect((await http.send(first(server.url))).status).toBe(429);
     const second = http.send(get(`${server.url}/second`));
     await vi.advanceTimersByTimeAsync(HOLD_MS - 1);
     // Somebody else is answered meanwhile.
@@ -52,16 +64,16 @@ describe('a host that wants to be left alone for longer than a request has', () 
   });
 
   it('is asked again at once where nobody would wait', async () => {
-    await using server = await startLimited(String(LONGEST_HOLD_MS / 1000 + 1));
-    await using http = new HttpClient({retry: SHORT});
-    expect((await http.send(get(`${server.url}/first`))).status).toBe(429);
+    await using server = await startLimited(String(PATIENT.budgetMs / 1000 + 1));
+    await using http = new HttpClient({retry: PATIENT});
+    expect((await http.send(first(server.url))).status).toBe(429);
     expect((await http.send(get(`${server.url}/second`))).status).toBe(200);
   });
 
   it('is waited for by nobody whose run is to stop', async () => {
     await using server = await startLimited(String(HOLD_MS / 1000));
-    await using http = new HttpClient({retry: SHORT});
-    expect((await http.send(get(`${server.url}/first`))).status).toBe(429);
+    await using http = new HttpClient({retry: PATIENT});
+    expect((await http.send(first(server.url))).status).toBe(429);
     const stopping = new AbortController();
     const send = () => http.send({...get(`${server.url}/other`), stopping: stopping.signal});
     const waiting = send();
@@ -73,10 +85,9 @@ describe('a host that wants to be left alone for longer than a request has', () 
 
   it('is waited for by nobody whose run was to stop before the host said so', async () => {
     await using server = await startLimited(String(HOLD_MS / 1000));
-    const retry = {...SHORT, budgetMs: 2 * HOLD_MS};
-    await using http = new HttpClient({retry});
-    const first = http.send({...get(`${server.url}/first`), stopping: AbortSignal.abort()});
-    await expect(first).rejects.toMatchObject({code: 'INTERRUPTED'});
+    await using http = new HttpClient({retry: PATIENT});
+    const sending = http.send({...get(`${server.url}/first`), stopping: AbortSignal.abort()});
+    await expect(sending).rejects.toMatchObject({code: 'INTERRUPTED'});
     expect(server.requests).toHaveLength(1);
   });
 });
@@ -87,7 +98,7 @@ describe('a run that is to stop', () => {
       // A status that does not hold the host: only the pause is to be seen.
       response.writeHead(500, {'retry-after': '50'}).end();
     });
-    await using http = new HttpClient({retry: {...SHORT, budgetMs: HOLD_MS}});
+    await using http = new HttpClient({retry: PATIENT});
     const stopping = new AbortController();
     const pausing = http.send({...get(server.url), stopping: stopping.signal});
     await vi.waitFor(() => expect(server.requests).toHaveLength(1));
@@ -101,7 +112,7 @@ describe('a run that is to stop', () => {
       const isFirst = server.requests.length === 1;
       response.writeHead(isFirst ? 503 : 200).end(target);
     });
-    await using http = new HttpClient({retry: SHORT});
+    await using http = new HttpClient({retry: PATIENT});
     const answer = await http.send({...get(`${server.url}/a`), stopping: AbortSignal.abort()});
     expect(answer.status).toBe(200);
     expect(server.requests).toHaveLength(2);

@@ -1,5 +1,5 @@
 import {describe, expect, it} from 'vitest';
-import {hostnameOf, isLoopback, isPrivateAddress} from '../../src/http/origin.ts';
+import {addressKind, hostnameOf, isLoopback} from '../../src/http/origin.ts';
 
 describe('hostnameOf', () => {
   it.each([
@@ -38,23 +38,38 @@ describe('isLoopback', () => {
   );
 });
 
-describe('isPrivateAddress', () => {
+describe('addressKind', () => {
   it.each([
-    '10.1.2.3',
-    '172.16.0.1',
-    '172.31.255.255',
-    '192.168.1.1',
-    '169.254.169.254',
-    '100.64.0.1',
-    '0.0.0.0',
-    'localhost',
-    '::1',
-    '::',
-    'fd00::1',
-    'fe80::1',
-    '::ffff:a00:1',
-  ])('%s is', (name) => {
-    expect(isPrivateAddress(name)).toBe(true);
+    ['private', '10.1.2.3'],
+    ['private', '172.16.0.1'],
+    ['private', '172.31.255.255'],
+    ['private', '192.168.1.1'],
+    ['private', '100.64.0.1'],
+    ['private', '198.18.0.1'],
+    ['private', '255.255.255.255'],
+    ['private', '0.0.0.0'],
+    ['private', '::'],
+    ['private', 'fd00::1'],
+    ['private', 'fec0::1'],
+    ['private', '::ffff:a00:1'],
+    ['private', '64:ff9b::10.0.0.1'],
+    ['private', '64:ff9b:1::808:808'],
+    ['private', '2002:c0a8:101::1'],
+    ['link-local', '169.254.169.254'],
+    ['link-local', 'fe80::1'],
+    ['link-local', 'febf::1'],
+    ['link-local', '::ffff:169.254.169.254'],
+    ['link-local', '64:ff9b::a9fe:a9fe'],
+    ['link-local', '64:ff9b:0:0:0:0:a9fe:a9fe'],
+    ['link-local', 'fd00:ec2::254'],
+    ['loopback', 'localhost'],
+    ['loopback', '127.0.0.1'],
+    ['loopback', '::1'],
+    ['loopback', '::7f00:1'],
+    ['loopback', '64:ff9b::7f00:1'],
+    ['loopback', '2002:7f00:1::'],
+  ])('is %s of %s', (kind, name) => {
+    expect(addressKind(name)).toBe(kind);
   });
 
   it.each([
@@ -62,10 +77,12 @@ describe('isPrivateAddress', () => {
     '100.128.0.1',
     '8.8.8.8',
     '2001:db8::1',
+    '2002:808:808::1',
+    '64:ff9b::808:808',
     'fd.example',
     '10.example',
     '::ffff:808:808',
-  ])('%s is not', (name) => {
-    expect(isPrivateAddress(name)).toBe(false);
+  ])('is none of %s', (name) => {
+    expect(addressKind(name)).toBeUndefined();
   });
 });

@@ -20,6 +20,9 @@ describe('resolveHop', () => {
     ['http://a.example/', 'https://a.example/', 'https://a.example/'],
     ['https://10.0.0.1/', 'https://10.0.0.2/', 'https://10.0.0.2/'],
     ['http://localhost:5000/', 'http://localhost:9000/', 'http://localhost:9000/'],
+    ['https://127.0.0.1/', 'http://127.0.0.1:9000/', 'http://127.0.0.1:9000/'],
+    ['http://localhost:5000/', 'http://192.168.1.5:9000/', 'http://192.168.1.5:9000/'],
+    ['https://10.0.0.1/', 'https://storage.example/', 'https://storage.example/'],
   ])('from %s to %s', (url, location, to) => {
     expect(resolveHop(location, from(url)).href).toBe(to);
   });
@@ -27,6 +30,11 @@ describe('resolveHop', () => {
   it.each([
     ['http after https', 'https://a.example/', 'http://a.example/'],
     ['a private address', 'https://a.example/', 'https://169.254.169.254/latest'],
+    ['its IPv6 form behind NAT64', 'https://a.example/', 'https://[64:ff9b::a9fe:a9fe]/'],
+    ['its mapped form', 'https://a.example/', 'https://[::ffff:10.0.0.1]/'],
+    ['a number that is an address', 'https://a.example/', 'https://2852039166/latest'],
+    ['a link-local address after a private one', 'https://10.0.0.1/', 'https://169.254.169.254/'],
+    ['this machine after a private one', 'https://10.0.0.1/', 'https://127.0.0.1/'],
     ['a loopback name', 'https://a.example/', 'https://localhost/'],
     ['another protocol', 'https://a.example/', 'file:///etc/passwd'],
     ['a user name', 'https://a.example/', 'https://me:secret@b.example/'],
@@ -38,6 +46,29 @@ describe('resolveHop', () => {
         message: expect.not.stringContaining('secret'),
       }),
     );
+  });
+});
+
+/** Where the user allows `a.example` to lead anywhere. */
+const resolveAllowed = (location: string, url: string): URL =>
+  resolveHop(location, from(url), 'redirect', (host) => host === 'a.example');
+
+describe('resolveHop, of a host that the user allows to lead anywhere,', () => {
+  it.each(['http://b.example/', 'https://10.0.0.1/', 'http://169.254.169.254/'])(
+    'takes %s',
+    (location) => {
+      expect(resolveAllowed(location, 'https://a.example/').href).toBe(location);
+    },
+  );
+
+  it('names the flag, and takes nothing of others or by other protocols', () => {
+    expect(() => resolveAllowed('https://10.0.0.1/', 'https://b.example/')).toThrow(
+      expect.objectContaining({
+        code: 'REDIRECT_REFUSED',
+        hint: expect.stringContaining('--allow-unsafe-redirects b.example') as string,
+      }),
+    );
+    expect(() => resolveAllowed('ftp://a.example/', 'https://a.example/')).toThrow('leads to ftp:');
   });
 });
 
@@ -68,6 +99,16 @@ describe('Redirects', () => {
     expect(follow).toThrow('more than 6');
   });
 
+  it('never takes a body with credentials to another origin', () => {
+    const body = {kind: 'bytes', bytes: Buffer.from('refresh_token=x'), secret: true} as const;
+    const post = from('https://a.example/token', {method: 'POST', body});
+    expect(new Redirects().next(post, 307, '/elsewhere')?.body).toBe(body);
+    for (const location of ['https://b.example/token', 'https://a.example:8443/token'])
+      expect(() => new Redirects().next(post, 308, location)).toThrow(
+        expect.objectContaining({code: 'REDIRECT_REFUSED'}),
+      );
+  });
+
   it('follows a write only where method and body can stay', () => {
     const bytes = {kind: 'bytes', bytes: new Uint8Array(1)} as const;
     const stream = {kind: 'stream', length: 1, chunks: (async function* () {})()} as const;
@@ -81,6 +122,17 @@ describe('Redirects', () => {
 });
 
 describe('HttpClient, redirected', () => {
+  it('asks for a signed URL letter for letter', async () => {
+    const query = "?sig=a'b(c)*!%2b&y=[1]&z=%20+q";
+    await using storage = await startHttpServer((_request, response) => void response.end());
+    await using registry = await startHttpServer((_request, response) => {
+      response.writeHead(307, {location: `${storage.url}/data//x%2Fy${query}#part`}).end();
+    });
+    await using http = new HttpClient();
+    await (await http.send(from(registry.url))).discard();
+    expect(storage.requests[0]?.target).toBe(`/data//x%2Fy${query}`);
+  });
+
   it('keeps the range, and gives the storage no authorization', async () => {
     await using storage = await startHttpServer((_request, response) => {
       response.writeHead(206, {'content-range': 'bytes 5-9/10'}).end('56789');

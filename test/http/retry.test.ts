@@ -41,6 +41,15 @@ describe('Attempts', () => {
     expect(attempts.next({status: 429, retryAfterMs: 10_000})).toBeGreaterThanOrEqual(10_000);
     expect(attempts.next({status: 429, retryAfterMs: 10_000})).toBeUndefined();
   });
+
+  it('does not count the refusals of a host that wants fewer requests, only the pauses', () => {
+    const attempts = new Attempts({...QUICK, budgetMs: 20_100});
+    for (const status of [429, 503])
+      for (let n = 0; n < 10; n++)
+        expect(attempts.next({status, retryAfterMs: 1000})).toBeGreaterThanOrEqual(1000);
+    expect(attempts.next({status: 429, retryAfterMs: 1000})).toBeUndefined();
+    expect(attempts.next({status: 502})).toBeLessThanOrEqual(1);
+  });
 });
 
 describe('HttpClient, trying again', () => {
@@ -140,6 +149,63 @@ describe('HttpClient, trying again', () => {
     await vi.waitFor(() => expect(throttle.isHeld).toBe(true));
     controller.abort(reason);
     for (const one of sending) await expect(one).rejects.toBe(reason);
+  });
+});
+
+describe('HttpClient, giving up', () => {
+  it('tells of each attempt that follows, and marks what it gives up', async () => {
+    await using server = await answering(503);
+    const told: unknown[] = [];
+    await using http = new HttpClient({
+      retry: QUICK,
+      retrying: (host, attempt, _ms, {code, message}) => told.push([host, attempt, code, message]),
+    });
+    expect(await http.send(get(`${server.url}/x`))).toMatchObject({exhausted: true});
+    const message = `GET ${server.url}/x answered 503`;
+    expect(told).toEqual(
+      [1, 2, 3].map((attempt) => [server.host, attempt, 'REGISTRY_UNAVAILABLE', message]),
+    );
+  });
+
+  it('marks an error as well, and what was sent once is not marked', async () => {
+    await using server = await startHttpServer((_request, response) => void response.destroy());
+    await using http = new HttpClient({retry: QUICK});
+    await expect(http.send(get(server.url))).rejects.toMatchObject({exhausted: true, retry: true});
+    expect(server.requests).toHaveLength(4);
+    const body = {kind: 'bytes', bytes: Buffer.from('x'), once: true} as const;
+    const once = http.send(get(server.url, {method: 'PUT', body}));
+    await expect(once).rejects.toMatchObject({exhausted: false, retry: true});
+  });
+
+  it('repeats a change only where the server did not look at it', async () => {
+    await using server = await answering(429, 502, 200);
+    await using http = new HttpClient({retry: QUICK});
+    const change = get(server.url, {method: 'POST', changes: true});
+    expect((await http.send(change)).status).toBe(502);
+    expect(server.requests).toHaveLength(2);
+  });
+});
+
+describe('HttpClient, at a host that wants fewer requests and does not say for how long,', () => {
+  const LIMITED: RetryPolicy = {...QUICK, budgetMs: 1000};
+
+  it('is more patient than with one that is broken', async () => {
+    await using server = await answering(...Array<number>(6).fill(429), 200);
+    await using http = new HttpClient({retry: LIMITED});
+    expect((await http.send(get(server.url))).status).toBe(200);
+    expect(server.requests).toHaveLength(7);
+  });
+
+  it('shares its patience among all requests', async () => {
+    await using server = await answering(429);
+    await using http = new HttpClient({retry: LIMITED});
+    expect((await http.send(get(server.url))).status).toBe(429);
+    const {length} = server.requests;
+    expect(length).toBeGreaterThan(4);
+    const throttle = http.throttle(new URL(server.url).origin);
+    vi.spyOn(throttle, 'overloadedMs', 'get').mockReturnValue(LIMITED.budgetMs + 1);
+    expect(await http.send(get(server.url))).toMatchObject({status: 429, exhausted: true});
+    expect(server.requests).toHaveLength(length + 1);
   });
 });
 

@@ -18,6 +18,19 @@ test.each([
   expect(redacted).not.toMatch(/rd|pa|cGEk|bWU6/);
 });
 
+test.each([
+  [
+    'https://s3.test/b?a=1&X-Amz-Signature=abc123&X-Amz-Date=1',
+    'https://s3.test/b?a=1&X-Amz-Signature=***&X-Amz-Date=1',
+  ],
+  ['GET /b?sig=abc%2F1 failed', 'GET /b?sig=*** failed'],
+  ['Authorization: Bearer abcdefghijklmnop1234 sent', 'Authorization: Bearer *** sent'],
+  ['got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwbGFudGVkIn0.c2ln', 'got ***'],
+  ['token glpat-abcdefghijklmnopqrst', 'token ***'],
+])('what has the form of a secret is blanked without being learned: %s', (text, redacted) => {
+  expect(new Redactor().redact(text)).toBe(redacted);
+});
+
 test('the rest of the text stays as it is', () => {
   const redactor = new Redactor();
   redactor.learn('secret');

@@ -122,4 +122,36 @@ describe('Throttle, told to wait', () => {
     await Promise.all(all);
     expect(ran.sort()).toEqual(['read', 'small', 'write']);
   });
+
+  it('holds longer for each refusal without a time, up to 30 s, and less again after good answers', async () => {
+    using throttle = new Throttle(250);
+    const pauses = [];
+    for (let n = 0; n < 7; n++) {
+      pauses.push(throttle.refused());
+      await vi.advanceTimersByTimeAsync(pauses.at(-1) ?? 0);
+    }
+    expect(pauses).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+    for (let n = 0; n < 6; n++) throttle.succeeded();
+    expect(throttle.refused()).toBe(2000);
+  });
+
+  it('is held no longer by refusals that were on their way', async () => {
+    using throttle = new Throttle(250);
+    throttle.refused();
+    await vi.advanceTimersByTimeAsync(400);
+    expect(throttle.refused()).toBe(600);
+    await vi.advanceTimersByTimeAsync(600);
+    expect(throttle.isHeld).toBe(false);
+  });
+
+  it('tells for how long the host has been overloaded without a good answer', async () => {
+    using throttle = new Throttle(250);
+    expect(throttle.overloadedMs).toBe(0);
+    throttle.refused();
+    await vi.advanceTimersByTimeAsync(5000);
+    throttle.overloaded();
+    expect(throttle.overloadedMs).toBe(5000);
+    throttle.succeeded();
+    expect(throttle.overloadedMs).toBe(0);
+  });
 });

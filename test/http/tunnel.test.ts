@@ -40,7 +40,6 @@ it('speaks TLS with the host itself, through a tunnel of the proxy', async () =>
     url: new URL(server.url),
     side: 'source',
     signal: NEVER,
-    answerSize: LARGE,
   } as const;
   const read = await http.send({...base, method: 'GET'});
   expect((await collect(read.chunks())).equals(bytes)).toBe(true);

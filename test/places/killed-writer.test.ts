@@ -1,4 +1,3 @@
-import {utimes} from 'node:fs/promises';
 import {expect, test} from 'vitest';
 import {parseManifest} from '../../src/model/manifest.ts';
 import {OCI_MANIFEST} from '../../src/model/media-type.ts';
@@ -48,8 +47,7 @@ test.each([1, 2, 3, 5, 8, 13])(
       expect(manifest?.view).toMatchObject({annotations: {name: tag}});
     }
 
-    // A lock that it left is old by now.
-    await utimes(temp.join('.transship', 'index.lock'), 1, 1).catch(() => undefined);
+    // A lock that it left is free: its owner is dead.
     const config = {mediaType: 'text/plain', digest: `sha256:${'0'.repeat(64)}`, size: 1};
     const bytes = Buffer.from(JSON.stringify({schemaVersion: 2, config, layers: []}));
     const next = parseManifest(bytes, OCI_MANIFEST, undefined, 'local');

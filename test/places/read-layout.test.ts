@@ -112,26 +112,6 @@ describe('openBlob', () => {
   });
 });
 
-describe('resolve', () => {
-  test('reads what may stand after oci:DIR:', async () => {
-    const layout = new OciLayout(layoutDirectory('busybox'));
-    const digest = corpus.busybox.tags['1.35-amd64']?.digest;
-    for (const ref of ['1.35-amd64', '@2', digest])
-      expect(await layout.resolve(ref, call)).toMatchObject({digest});
-    expect(await layout.resolve('@3', call)).toBeUndefined();
-    expect(await layout.resolve('nonesuch', call)).toBeUndefined();
-  });
-
-  test('needs no name where there is one image, and a name where there are several', async () => {
-    const sparse = new OciLayout(layoutDirectory('sparse'));
-    const digest = corpus.sparse.tags['amd64-only']?.digest;
-    expect(await sparse.resolve(undefined, call)).toMatchObject({digest});
-    await expect(
-      new OciLayout(layoutDirectory('layered')).resolve(undefined, call),
-    ).rejects.toMatchObject({code: 'REFERENCE_INVALID'});
-  });
-});
-
 describe('what is not in order', () => {
   test('a directory that is no layout has no repository, tags or manifests', async () => {
     await using temp = await tempDirectory();

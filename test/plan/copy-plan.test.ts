@@ -51,8 +51,8 @@ describe('makeCopyPlan: steps', () => {
       manifests: [digestOf(one), digestOf(two)],
       blobs: [],
     });
-    // 1 tag, 3 manifests, 5 blobs: read each; ask for the tag, put the manifests, POST and PUT the blobs.
-    expect(totals.requests).toEqual({source: 1 + 3 + 5, destination: 1 + 3 + 2 * 5});
+    // 1 tag, 3 manifests, 5 blobs: read each; ask for the tag twice, put the manifests, POST and PUT the blobs.
+    expect(totals.requests).toEqual({source: 1 + 3 + 5, destination: 2 + 3 + 2 * 5});
     expect(totals).toMatchObject({steps: 1, manifests: 3, blobs: {copy: 5, mount: 0}});
   });
 

@@ -11,8 +11,9 @@ const arm64 = image(['arm64']);
 const armV6 = image(['arm v6']);
 const armV7 = image(['arm v7']);
 const chart = image(['chart']);
+const attestation = (of: Manifest) => image([`attestation of ${of.descriptor.digest}`]);
 const attest = (of: Manifest) =>
-  entry(image([`attestation of ${of.descriptor.digest}`]), 'unknown/unknown', {
+  entry(attestation(of), 'unknown/unknown', {
     'vnd.docker.reference.digest': of.descriptor.digest,
   });
 const two = index([entry(amd64, 'linux/amd64'), entry(arm64, 'linux/arm64')]);
@@ -26,10 +27,19 @@ const attested = index([
 ]);
 const nested = index([entry(two), entry(arms)]);
 const known = new Map(
-  [amd64, arm64, armV6, armV7, chart, two, arms, attested, nested].map((one) => [
-    one.descriptor.digest,
-    one,
-  ]),
+  [
+    amd64,
+    arm64,
+    armV6,
+    armV7,
+    chart,
+    two,
+    arms,
+    attested,
+    nested,
+    attestation(amd64),
+    attestation(armV6),
+  ].map((one) => [one.descriptor.digest, one]),
 );
 
 const choose = (root: Manifest, ...wanted: string[]) =>
@@ -39,7 +49,15 @@ const cut = ({descriptor}: Manifest, ...keep: {digest: string}[]) => ({
   kind: 'cut',
   digest: descriptor.digest,
   keep: keep.map(({digest}) => digest),
+  absent: [],
 });
+/** An attestation of it is not at the source. */
+const halfAttested = index([
+  entry(amd64, 'linux/amd64'),
+  entry(arm64, 'linux/arm64'),
+  attest(amd64),
+  attest(arm64),
+]);
 
 describe('choosePlatforms', () => {
   it.each<[string, Manifest, string[], object]>([
@@ -70,6 +88,21 @@ describe('choosePlatforms', () => {
       two,
       ['linux/amd64', 'linux/s390x'],
       cut(two, amd64.descriptor),
+    ],
+    [
+      'all images without an attestation that the source lost',
+      halfAttested,
+      ['linux/amd64', 'linux/arm64'],
+      {
+        ...cut(halfAttested, amd64.descriptor, arm64.descriptor, attest(amd64)),
+        absent: [attest(arm64).digest],
+      },
+    ],
+    [
+      'the one image whose attestation the source lost',
+      index([entry(arm64, 'linux/arm64'), attest(arm64)]),
+      ['linux/arm64'],
+      whole(arm64),
     ],
     ['an image inside an inner index', nested, ['linux/arm/v7'], whole(armV7)],
     ['an inner index', nested, ['linux/arm'], whole(arms)],

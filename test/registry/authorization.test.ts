@@ -164,7 +164,8 @@ describe('a registry that asks for tokens', () => {
 
   it('asks for both repositories in one token where a blob is mounted', async () => {
     await using server = await startTokenRegistry({
-      answer: (_request, response) => void response.writeHead(201).end(),
+      answer: (_request, response) =>
+        void response.writeHead(201, {'docker-content-digest': digest}).end(),
     });
     await using http = new HttpClient();
     const to = open(http, server.registry.host).repository(path);
@@ -211,6 +212,18 @@ describe('a registry that asks for tokens', () => {
     await repository.hasBlob(digest, call);
     expect([...server.given.values()]).toEqual([
       [`repository:${path}:pull`, `repository:mirror/${path}:pull`],
+    ]);
+  });
+
+  it('is asked for scopes of no known form with every need, before it says so again', async () => {
+    await using server = await startTokenRegistry({scope: 'aws'});
+    await using http = new HttpClient();
+    const registry = open(http, server.registry.host);
+    await registry.repository(path).hasBlob(digest, call);
+    await registry.repository('other' as RepositoryPath).hasBlob(digest, call);
+    expect([...server.given.values()]).toEqual([
+      [`repository:${path}:pull`, 'aws'],
+      ['repository:other:pull', 'aws'],
     ]);
   });
 

@@ -1,8 +1,12 @@
+import {brotliCompressSync, deflateSync, gzipSync, zstdCompressSync} from 'node:zlib';
 import {describe, expect, it} from 'vitest';
+import {HttpClient} from '../../src/http/client.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import {DOCKER_SCHEMA1_SIGNED, MANIFEST_ACCEPT, OCI_MANIFEST} from '../../src/model/media-type.ts';
-import type {Tag} from '../../src/model/reference.ts';
-import type {Handler} from '../support/http-server.ts';
+import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
+import {Registry} from '../../src/registry/registry.ts';
+import type {RegistryNotice} from '../../src/registry/settings.ts';
+import {type Handler, startHttpServer} from '../support/http-server.ts';
 import {againstRegistry} from '../support/registry-rig.ts';
 import {collect, NEVER} from '../support/streams.ts';
 
@@ -83,6 +87,34 @@ describe('a manifest', () => {
     });
   });
 
+  it.each([
+    ['gzip', gzipSync(manifest)],
+    ['x-gzip', gzipSync(manifest)],
+    ['deflate', deflateSync(manifest)],
+    ['br', brotliCompressSync(manifest)],
+    ['zstd', zstdCompressSync(manifest)],
+    ['gzip, identity, br', brotliCompressSync(gzipSync(manifest))],
+    ['gzip', manifest],
+    ['unknown', manifest],
+  ])('is decoded where it comes as %s, and taken as it is where it is not', async (name, body) => {
+    const headers = {...complete, 'content-encoding': name};
+    await againstRegistry(give(headers, body), async (repository) => {
+      expect((await repository.getManifest(tag, call))?.bytes).toEqual(manifest);
+      const size = manifest.length;
+      expect(await repository.head(tag, call)).toEqual({mediaType: OCI_MANIFEST, digest, size});
+    });
+  });
+
+  it('is not decoded beyond 4 MiB', async () => {
+    const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
+    const headers = {...complete, 'content-encoding': 'gzip'};
+    await againstRegistry(give(headers, bomb), async (repository) => {
+      await expect(repository.getManifest(tag, call)).rejects.toMatchObject({
+        code: 'MANIFEST_TOO_LARGE',
+      });
+    });
+  });
+
   it('is not read beyond 4 MiB', async () => {
     const body = Buffer.alloc(4 * 1024 * 1024 + 1, ' ');
     await againstRegistry(give(complete, body), async (repository) => {
@@ -124,8 +156,71 @@ describe('a blob', () => {
         const {start, end, chunks} = await repository.openBlob(blob, {offset: 4}, call);
         expect([start, end]).toEqual([4, 7]);
         expect((await collect(chunks)).toString()).toBe('456');
+        // Not in answer to a plain request either.
         const opening = repository.openBlob(blob, {offset: 4, end: 6}, call);
         await expect(opening).rejects.toMatchObject({code: 'RESPONSE_INVALID'});
+      },
+    );
+  });
+
+  it.each([
+    [400, undefined],
+    [403, undefined],
+    [416, undefined],
+    [206, undefined],
+    [206, 'bytes 0-5/10'],
+    [206, 'bytes 4-4000/*'],
+  ])('is read whole from a source that answers ranges with %i %s', async (status, range) => {
+    const rangeHeader = range === undefined ? {} : {'content-range': range};
+    await using server = await startHttpServer(({headers}, response) => {
+      if (headers['range'] === undefined) response.writeHead(200).end(bytes);
+      else response.writeHead(status, rangeHeader).end('012345');
+    });
+    await using http = new HttpClient();
+    const notices: RegistryNotice[] = [];
+    const registry = new Registry({
+      host: server.host,
+      side: 'source',
+      http,
+      plainHttp: true,
+      notice: (given) => notices.push(given),
+    });
+    for (const path of ['a/b', 'c']) {
+      const repository = registry.repository(path as RepositoryPath);
+      const {start, end, chunks} = await repository.openBlob(blob, {offset: 4}, call);
+      expect([start, end, await collect(chunks)]).toEqual([0, 10, bytes]);
+    }
+    expect(server.requests.map(({headers}) => headers['range'])).toEqual([
+      'bytes=4-9',
+      undefined,
+      undefined,
+    ]);
+    expect(notices.map(({code}) => code)).toEqual(['FEATURE_NOT_USED']);
+    expect(notices[0]?.message).toContain(`answered ${status}`);
+  });
+
+  it('is asked for by range again where the link to a storage had ended', async () => {
+    let links = 0;
+    await using storage = await startHttpServer(({target}, response) => {
+      if (target === '/1') response.writeHead(403).end();
+      else response.writeHead(206, {'content-range': 'bytes 4-9/10'}).end('456789');
+    });
+    await againstRegistry(
+      (_request, response) =>
+        void response.writeHead(307, {location: `${storage.url}/${++links}`}).end(),
+      async (repository) => {
+        const {start, chunks} = await repository.openBlob(blob, {offset: 4}, call);
+        expect([start, (await collect(chunks)).toString()]).toEqual([4, '456789']);
+      },
+    );
+  });
+
+  it('keeps the bytes that a storage says to be encoded', async () => {
+    await againstRegistry(
+      (_request, response) => void response.writeHead(200, {'content-encoding': 'gzip'}).end(bytes),
+      async (repository) => {
+        const {chunks} = await repository.openBlob(blob, {offset: 0}, call);
+        expect(await collect(chunks)).toEqual(bytes);
       },
     );
   });
@@ -134,7 +229,6 @@ describe('a blob', () => {
     [206, 'bytes 3-9/10', 'RESPONSE_INVALID'],
     [206, undefined, 'RESPONSE_INVALID'],
     [206, 'bytes 4-9/11', 'BLOB_SIZE_MISMATCH'],
-    [416, 'bytes */3', 'BLOB_SIZE_MISMATCH'],
   ])('is refused in the piece %i %s', async (status, range, code) => {
     await againstRegistry(
       (_request, response) => {
@@ -146,5 +240,29 @@ describe('a blob', () => {
         expect(server.requests[0]?.headers['range']).toBe('bytes=4-9');
       },
     );
+  });
+});
+
+describe('a feature that fails and is replaced', () => {
+  it('is told once for each host, also where it is open as source and as destination', async () => {
+    await using server = await startHttpServer(withoutHead);
+    await using http = new HttpClient();
+    const notices: RegistryNotice[] = [];
+    const noticed = new Set<string>();
+    for (const side of ['source', 'destination'] as const) {
+      const notice = (given: RegistryNotice) => notices.push(given);
+      const registry = new Registry({
+        host: server.host,
+        side,
+        http,
+        plainHttp: true,
+        notice,
+        noticed,
+      });
+      for (const path of ['a/b', 'c'])
+        await registry.repository(path as RepositoryPath).head(tag, call);
+    }
+    const message = `${server.host}: not using HEAD requests: HEAD ${server.url}/v2/a/b/manifests/v1 answered 405; manifests are read instead`;
+    expect(notices).toEqual([{code: 'FEATURE_NOT_USED', message}]);
   });
 });

@@ -47,6 +47,7 @@ describe('scopes', () => {
     expect(parseScopes('repository:h:5000/a:pull,push  registry:catalog:* aws')).toEqual([
       {resource: 'repository:h:5000/a', actions: ['pull', 'push']},
       {resource: 'registry:catalog', actions: ['*']},
+      {resource: 'aws', actions: []},
     ]);
     expect(parseScopes(undefined)).toEqual([]);
   });
@@ -74,7 +75,7 @@ const wanted = (realm: string, more: Partial<TokenRequest> = {}): TokenRequest =
   service: {realm, service: undefined},
   scopes: [],
   credentials: undefined,
-  plainHttp: false,
+  registry: new URL('http://127.0.0.1:5000/v2/'),
   side: 'destination',
   signal: NEVER,
   now: () => NOW,
@@ -84,13 +85,60 @@ const wanted = (realm: string, more: Partial<TokenRequest> = {}): TokenRequest =
 describe('fetchToken', () => {
   const credentials = {kind: 'basic', username: 'me', password: 'secret'} as const;
 
-  it('does not send credentials over plain HTTP on the word of a registry with TLS', async () => {
+  it.each([
+    ['without TLS', 'http://tokens.example/'],
+    ['at a private address', 'https://10.0.0.1/token'],
+    ['at the metadata service', 'http://169.254.169.254/latest'],
+    ['at the metadata service behind NAT64', 'https://[64:ff9b::a9fe:a9fe]/latest'],
+    ['on this machine', 'https://localhost/token'],
+  ])('does not ask a realm %s on the word of a public registry with TLS', async (_what, realm) => {
     await using http = new HttpClient();
-    const request = wanted('http://tokens.example/', {credentials});
-    await expect(fetchToken(http, request)).rejects.toMatchObject({
-      code: 'UNAUTHORIZED',
-      message: expect.stringContaining('without TLS') as string,
+    const registry = new URL('https://registry.example/v2/');
+    for (const login of [credentials, undefined]) {
+      const request = wanted(realm, {registry, credentials: login});
+      await expect(fetchToken(http, request)).rejects.toMatchObject({
+        code: 'REDIRECT_REFUSED',
+        message: expect.stringContaining('the realm of the token service leads') as string,
+        hint: expect.stringContaining('--allow-unsafe-redirects registry.example') as string,
+      });
+    }
+  });
+
+  it('does not take an identity token to where the token service redirects', async () => {
+    await using other = await startHttpServer((_request, response) => void response.end());
+    await using service = await startHttpServer((_request, response) => {
+      response.writeHead(307, {location: `${other.url}/token`}).end();
     });
+    await using http = new HttpClient();
+    const identity = {kind: 'identity-token', token: 'refresh'} as const;
+    const request = wanted(`${service.url}/token`, {credentials: identity});
+    await expect(fetchToken(http, request)).rejects.toMatchObject({code: 'REDIRECT_REFUSED'});
+    expect(other.requests).toEqual([]);
+  });
+
+  it.each([200, 401])('names the page that answers %i in place of a token', async (status) => {
+    await using service = await startHttpServer((_request, response) => {
+      response.writeHead(status, {'content-type': 'text/html'});
+      response.end('<!doctype html><title lang="en">Sign in</title><p>secret');
+    });
+    await using http = new HttpClient();
+    const failing = fetchToken(http, wanted(`${service.url}/token`));
+    await expect(failing).rejects.toThrow('Sign in');
+    await expect(failing).rejects.not.toThrow('secret');
+  });
+
+  it.each([
+    ['text', 'AKIA-secret of the metadata service'],
+    ['details', JSON.stringify({errors: [{code: 'DENIED', detail: {token: 'secret'}}]})],
+    ['other fields', JSON.stringify({error: 'denied', password: 'secret'})],
+  ])('quotes nothing of the answer but codes and their descriptions, with %s', async (_w, body) => {
+    await using service = await startHttpServer((_request, response) => {
+      response.writeHead(403).end(body);
+    });
+    await using http = new HttpClient();
+    const failing = fetchToken(http, wanted(`${service.url}/token`));
+    await expect(failing).rejects.toMatchObject({code: 'FORBIDDEN'});
+    await expect(failing).rejects.not.toThrow('secret');
   });
 
   it.each(['/relative', 'ftp://tokens.example/', ''])('refuses the realm "%s"', async (realm) => {

@@ -14,6 +14,8 @@ const bytes = Buffer.from('0123456789');
 const blob = {mediaType: 'a/b', digest: digestOf(bytes), size: 10};
 const UPLOADS = '/v2/a/blobs/uploads/';
 
+const STORED = {'docker-content-digest': blob.digest};
+
 /** A registry that opens an upload at `location`, with what else is said of it, and answers all else by `then`. */
 async function startUploads(location: string, then: Handler, headers: Record<string, string> = {}) {
   const server = await startHttpServer((request, response) => {
@@ -21,9 +23,17 @@ async function startUploads(location: string, then: Handler, headers: Record<str
     else return then(request, response);
   });
   const http = new HttpClient();
-  const registry = new Registry({host: server.host, side: 'destination', http, plainHttp: true});
+  const notices: RegistryNotice[] = [];
+  const registry = new Registry({
+    host: server.host,
+    side: 'destination',
+    http,
+    plainHttp: true,
+    notice: (given) => notices.push(given),
+  });
   return {
     server,
+    notices,
     repository: registry.repository('a' as RepositoryPath),
     async [Symbol.asyncDispose]() {
       await http[Symbol.asyncDispose]();
@@ -43,7 +53,7 @@ describe('an upload', () => {
   it('sends chunks with their place, each to where the last answer points', async () => {
     let sent = 0;
     await using rig = await startUploads(`${UPLOADS}1?_state=a%2Fb`, (request, response) => {
-      if (request.method === 'PUT') return void response.writeHead(201).end();
+      if (request.method === 'PUT') return void response.writeHead(201, STORED).end();
       sent += request.body.length;
       const location = `${UPLOADS}1?_state=${sent}`;
       response.writeHead(202, {location, range: `0-${sent - 1}`}).end();
@@ -68,7 +78,9 @@ describe('an upload', () => {
   it('goes over the connection that it was opened with, where it is large', async () => {
     const size = LARGE_BODY + 1;
     const large = {...blob, size};
-    await using rig = await startUploads(`${UPLOADS}1`, answer(202));
+    await using rig = await startUploads(`${UPLOADS}1`, ({method}, response) => {
+      response.writeHead(method === 'PUT' ? 201 : 202, STORED).end();
+    });
     const upload = await rig.repository.beginUpload(large, call);
     await upload.append(streamOf([Buffer.alloc(size)]), size, call);
     await upload.commit(large, call);
@@ -83,7 +95,7 @@ describe('an upload', () => {
   });
 
   it('closes at a location without a query', async () => {
-    await using rig = await startUploads('7', answer(201));
+    await using rig = await startUploads('7', answer(201, STORED));
     await (await rig.repository.beginUpload(blob, call)).commit(blob, call);
     const digest = encodeURIComponent(blob.digest);
     expect(rig.server.requests.at(-1)?.target).toBe(`${UPLOADS}7?digest=${digest}`);
@@ -100,16 +112,61 @@ describe('an upload', () => {
   });
 
   it.each([
-    [201, {}, 6],
-    [202, {range: '0-3'}, 4],
-    [202, {range: 'bytes=0-3'}, 4],
-    [202, {range: '0-0'}, 0],
-    [204, {range: '0-5'}, 6],
-  ])('believes the registry that answers a chunk with %i %o', async (status, headers, offset) => {
+    [201, {}],
+    [202, {range: '0-5'}],
+    [202, {range: '0-3'}],
+    [202, {range: 'bytes=0-3'}],
+    [202, {range: '0-0'}],
+    [204, {range: '0-5'}],
+  ])('has all of a chunk that is answered with %i %o', async (status, headers) => {
     await using rig = await startUploads(`${UPLOADS}1`, answer(status, headers));
     const upload = await rig.repository.beginUpload(blob, call);
-    expect(await upload.append(piece(0, 6), 6, call)).toBe(offset);
-    expect(upload.saved).toMatchObject({digest: blob.digest, offset});
+    expect(await upload.append(piece(0, 6), 6, call)).toBe(6);
+    expect(upload.saved).toMatchObject({digest: blob.digest, offset: 6});
+  });
+
+  it.each([
+    ['0-3', 4],
+    ['bytes=0-3', 4],
+    ['2-3', 4],
+    ['0-0', 0],
+    ['', 0],
+  ])('is where the registry says when it is asked: range "%s"', async (range, offset) => {
+    await using rig = await startUploads(`${UPLOADS}1`, answer(204, {range}));
+    const upload = await rig.repository.beginUpload(blob, call);
+    expect(await upload.ask(call)).toBe(offset);
+  });
+
+  it('takes no chunks where the registry refuses one at the offset that it named', async () => {
+    await using rig = await startUploads(`${UPLOADS}1`, ({method}, response) => {
+      if (method === 'GET') response.writeHead(204, {range: '0-3'}).end();
+      else sendError(response, 416, 'CONTENT_RANGE_INVALID', {range: '0-3'});
+    });
+    const upload = await rig.repository.beginUpload(blob, call);
+    const refused = {code: 'UPLOAD_OFFSET_REFUSED', retry: true};
+    await expect(upload.append(piece(0, 6), 6, call)).rejects.toMatchObject(refused);
+    expect(await upload.ask(call)).toBe(4);
+    const unsupported = {code: 'UNSUPPORTED_BY_REGISTRY', retry: false};
+    await expect(upload.append(piece(4, 6), 2, call)).rejects.toMatchObject(unsupported);
+    const message = `${rig.server.host}: not using chunked uploads: PATCH ${rig.server.url}${UPLOADS}1 answered 416 to a chunk at the offset that the registry named; blobs are uploaded in one request instead`;
+    expect(rig.notices).toEqual([{code: 'FEATURE_NOT_USED', message}]);
+  });
+
+  it('goes on where a late chunk moved it between the question and the next chunk', async () => {
+    let kept = 4;
+    await using rig = await startUploads(`${UPLOADS}1`, ({method, headers}, response) => {
+      const range = `0-${kept - 1}`;
+      if (method === 'GET') response.writeHead(204, {range}).end();
+      else if (headers['content-range'] === '6-9') response.writeHead(202).end();
+      else sendError(response, 416, 'CONTENT_RANGE_INVALID', {range: '0-5'});
+      kept = 6;
+    });
+    const upload = await rig.repository.beginUpload(blob, call);
+    expect(await upload.ask(call)).toBe(4);
+    const refused = {code: 'UPLOAD_OFFSET_REFUSED'};
+    await expect(upload.append(piece(4, 10), 6, call)).rejects.toMatchObject(refused);
+    expect(await upload.ask(call)).toBe(6);
+    expect(await upload.append(piece(6, 10), 4, call)).toBe(10);
   });
 
   it('takes 0-0 for one byte only where one was sent', async () => {
@@ -208,7 +265,7 @@ describe('an upload', () => {
     await using server = await startHttpServer(
       (request, response) => {
         const location = `http://127.0.0.1${UPLOADS}1`;
-        response.writeHead(request.method === 'PUT' ? 201 : 202, {location}).end();
+        response.writeHead(request.method === 'PUT' ? 201 : 202, {location, ...STORED}).end();
       },
       {tls},
     );
@@ -262,14 +319,54 @@ describe('a whole blob', () => {
 });
 
 describe('a mount', () => {
-  it.each([401, 403, 404, 405])('is declined with %i', async (status) => {
-    await using server = await startHttpServer((_request, response) => {
-      sendError(response, status, 'DENIED');
+  async function mounting(handler: Handler) {
+    const server = await startHttpServer(handler);
+    const retry = {attempts: 2, attemptsAt500: 2, baseMs: 0, capMs: 0, budgetMs: 1000};
+    const http = new HttpClient({retry});
+    const notices: string[] = [];
+    const registry = new Registry({
+      host: server.host,
+      side: 'destination',
+      http,
+      plainHttp: true,
+      notice: ({code}) => notices.push(code),
     });
-    await using http = new HttpClient();
-    const registry = new Registry({host: server.host, side: 'destination', http, plainHttp: true});
-    const repository = registry.repository('a' as RepositoryPath);
-    const outcome = await repository.mount(blob, 'b' as RepositoryPath, call);
-    expect(outcome).toEqual({kind: 'declined'});
+    const mount = (to: string) =>
+      registry.repository(to as RepositoryPath).mount(blob, 'b' as RepositoryPath, call);
+    return {
+      server,
+      notices,
+      mount,
+      async [Symbol.asyncDispose]() {
+        await http[Symbol.asyncDispose]();
+        await server[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  it.each([401, 403, 404, 429])('is declined with %i, each time anew', async (status) => {
+    await using rig = await mounting((_request, response) =>
+      sendError(response, status, 'DENIED', {'retry-after': '0'}),
+    );
+    for (const to of ['a', 'c', 'd']) expect(await rig.mount(to)).toEqual({kind: 'declined'});
+    expect(rig.notices).toEqual([]);
+    expect(new Set(rig.server.requests.map(({url}) => url.pathname)).size).toBe(3);
   });
+
+  it.each([
+    ['405', (_request, response) => sendError(response, 405, 'UNSUPPORTED')],
+    ['500', (_request, response) => sendError(response, 500, 'UNKNOWN')],
+    ['503', (_request, response) => sendError(response, 503, 'UNAVAILABLE')],
+    ['200', (_request, response) => void response.writeHead(200).end('alive')],
+    ['202 without a Location', (_request, response) => void response.writeHead(202).end()],
+    ['nothing', (_request, response) => void response.destroy()],
+  ] satisfies [string, Handler][])(
+    'that fails with %s is declined, told once, and given up after two',
+    async (_what, handler) => {
+      await using rig = await mounting(handler);
+      for (const to of ['a', 'c', 'd']) expect(await rig.mount(to)).toEqual({kind: 'declined'});
+      expect(rig.notices).toEqual(['FEATURE_NOT_USED']);
+      expect(new Set(rig.server.requests.map(({url}) => url.pathname)).size).toBe(2);
+    },
+  );
 });

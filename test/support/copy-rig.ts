@@ -5,6 +5,7 @@ import {
 } from '../../src/apply/apply-context.ts';
 import {applyPlan} from '../../src/apply/apply-plan.ts';
 import {openJournal} from '../../src/apply/journal.ts';
+import {Redactor} from '../../src/http/secrets.ts';
 import {HttpClient} from '../../src/http/client.ts';
 import type {Timeouts} from '../../src/http/dispatchers.ts';
 import {digestOf} from '../../src/model/digest.ts';
@@ -97,13 +98,12 @@ export class CopyRig implements AsyncDisposable {
     const {source, destination, settings, report, stopping, aborted, timeouts} = options;
     this.#faults.source = source ?? noFaults();
     this.#faults.destination = destination ?? noFaults();
-    const retry = {attempts: 3, attemptsAt500: 2, baseMs: 1, capMs: 4, budgetMs: 5_000};
-    await using http = new HttpClient({retry, ...(timeouts ? {timeouts} : {})});
+    await using http = new HttpClient({retry: HASTY, ...(timeouts ? {timeouts} : {})});
     await using journal = await openJournal({
       file: this.#temp.join(`${plan.id.slice(7)}.ndjson`),
       plan: plan.id,
       now: () => new Date(0),
-      processes: {pid: process.pid, isRunning: () => false},
+      redactor: new Redactor(),
     });
     return await applyPlan(
       plan,

@@ -11,12 +11,16 @@ export interface ToldError {
 
 const FORM = /^error: (.+) \[([A-Z0-9_]+)\]\n side: (.+)\n hint: (.+)\n$/;
 
+/** What is told while a request is tried again. */
+const RETRIES = /^(?:trying again in .+\n)*/;
+
 /**
- * Reads the three lines of an error from stderr.
+ * Reads the three lines of an error from stderr, which what was tried again may precede.
  * @throws Error where stderr holds anything else, or stdout anything at all
  */
 export function toldError({code: exit, stdout, stderr}: ProgramResult): ToldError {
-  const [, message = '', code = '', side = '', hint = ''] = FORM.exec(stderr) ?? [];
+  const [, message = '', code = '', side = '', hint = ''] =
+    FORM.exec(stderr.replace(RETRIES, '')) ?? [];
   if (code === '' || stdout !== '')
     throw new Error(`not an error in three lines (exit ${exit}): ${stdout}${stderr}`);
   return {code, exit, side, message, hint};

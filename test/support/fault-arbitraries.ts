@@ -34,6 +34,12 @@ const general = {
   }),
   'flip-bit': bytes.map((at) => ({kind: 'flip-bit', at}) as const),
   refuse: fc.record({kind: fc.constant('refuse' as const), status, after: bytes}),
+  answer: fc.record({
+    kind: fc.constant('answer' as const),
+    status: fc.constantFrom(200, 201, 202, 302),
+    text: fc.constantFrom('', 'alive'),
+    carriedOut: fc.boolean(),
+  }),
 };
 
 /** What can go wrong with requests of one kind only. */

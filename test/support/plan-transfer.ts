@@ -75,7 +75,14 @@ export async function planTransfer(
       'none',
       ...args,
     ],
-    {env: {...env, [token.endsWith('-job') ? 'CI_JOB_TOKEN' : 'GITLAB_TOKEN']: token}},
+    {
+      env: {
+        ...env,
+        ...(token.endsWith('-job')
+          ? {CI_JOB_TOKEN: token, CI_SERVER_URL: url}
+          : {GITLAB_TOKEN: token}),
+      },
+    },
   );
   const plan = stdout === '' ? undefined : (parsePlan(stdout, 'stdout') as TransferPlan);
   const checks = plan?.checks ?? [];

@@ -3,14 +3,26 @@ import type {RepositoryPath} from '../../src/model/reference.ts';
 import {Registry, type RegistryRepository} from '../../src/registry/registry.ts';
 import {type Handler, type HttpServer, startHttpServer} from './http-server.ts';
 
-/** Runs with a the repository `a/b` of a registry that answers so; pauses between attempts are short. */
+/** Runs with the repository `a/b` of a registry that answers so; pauses between attempts are short. */
 export async function againstRegistry(
   handler: Handler,
-  run: (repository: RegistryRepository, server: HttpServer, registry: Registry) => Promise<void>,
+  run: (
+    repository: RegistryRepository,
+    server: HttpServer,
+    registry: Registry,
+    notices: readonly string[],
+  ) => Promise<void>,
 ): Promise<void> {
   await using server = await startHttpServer(handler);
   const retry = {attempts: 4, attemptsAt500: 4, baseMs: 1, capMs: 1, budgetMs: 1000};
   await using http = new HttpClient({retry});
-  const registry = new Registry({host: server.host, side: 'source', http, plainHttp: true});
-  await run(registry.repository('a/b' as RepositoryPath), server, registry);
+  const notices: string[] = [];
+  const registry = new Registry({
+    host: server.host,
+    side: 'source',
+    http,
+    plainHttp: true,
+    notice: ({message}) => notices.push(message),
+  });
+  await run(registry.repository('a/b' as RepositoryPath), server, registry, notices);
 }

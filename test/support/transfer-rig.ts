@@ -1,6 +1,7 @@
 import {createHash, randomBytes} from 'node:crypto';
 import {HttpClient} from '../../src/http/client.ts';
 import type {Timeouts} from '../../src/http/dispatchers.ts';
+import type {OnRetry, RetryPolicy} from '../../src/http/retry.ts';
 import type {Descriptor} from '../../src/model/descriptor.ts';
 import {type Digest, digestOf} from '../../src/model/digest.ts';
 import type {SavedUpload} from '../../src/model/port.ts';
@@ -8,12 +9,13 @@ import type {RepositoryPath} from '../../src/model/reference.ts';
 import type {Credentials} from '../../src/registry/credentials/credentials.ts';
 import {Registry, type RegistryRepository} from '../../src/registry/registry.ts';
 import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
+import type {Exchange} from '../../src/sandbox/exchange.ts';
 import {FaultScript} from '../../src/sandbox/faults/fault-script.ts';
+import type {Reply} from '../../src/sandbox/reply.ts';
 import {type Sandbox, type SandboxOptions, startSandbox} from '../../src/sandbox/sandbox.ts';
 import type {BlobJob, TransferSettings} from '../../src/transfer/blob-job.ts';
 import {ChunkSize} from '../../src/transfer/chunk-size.ts';
 import {ReadConnections} from '../../src/transfer/read-connections.ts';
-import type {OnRetry, RetryPolicy} from '../../src/transfer/retry-budget.ts';
 import {transferBlob} from '../../src/transfer/transfer-blob.ts';
 import {collect, NEVER, streamOf} from './streams.ts';
 
@@ -22,11 +24,11 @@ export const CHUNK = 64 * KiB;
 
 /** The usual patience, with waits too short to notice. */
 export const HASTY: RetryPolicy = {
-  limit: 6,
+  attempts: 6,
+  attemptsAt500: 3,
   baseMs: 1,
   capMs: 4,
-  longestMs: 60_000,
-  random: Math.random,
+  budgetMs: 60_000,
 };
 
 const FROM = 'from/here' as RepositoryPath;
@@ -37,6 +39,8 @@ export interface TransferRigOptions {
   readonly source?: readonly FaultRuleInput[];
   readonly destination?: readonly FaultRuleInput[];
   readonly sandbox?: SandboxOptions;
+  /** Changes the destination's answers. */
+  readonly rewrite?: (exchange: Exchange, reply: Reply) => Reply;
   readonly timeouts?: Partial<Timeouts>;
   /** Bytes of an upload chunk and of a ranged read. Default: 64 KiB each. */
   readonly chunk?: number;
@@ -81,8 +85,7 @@ export class TransferRig implements AsyncDisposable {
     this.#part = part;
     this.sourceFaults = faults.source;
     this.destinationFaults = faults.destination;
-    const retry = {attempts: 3, attemptsAt500: 2, baseMs: 1, capMs: 4, budgetMs: 5_000};
-    this.http = new HttpClient({retry, ...(timeouts ? {timeouts} : {})});
+    this.http = new HttpClient({retry: HASTY, ...(timeouts ? {timeouts} : {})});
     const {http, notices} = this;
     const notice = ({code}: {readonly code: string}) => void notices.push(code);
     const {host} = sandboxes.source;
@@ -106,9 +109,10 @@ export class TransferRig implements AsyncDisposable {
     const arrivals: number[] = [];
     const destination = await startSandbox({
       ...options.sandbox,
-      intercept: (exchange, next) => {
+      intercept: async (exchange, next) => {
         arrivals.push(Date.now());
-        return faults.destination.intercept(exchange, next);
+        const reply = await faults.destination.intercept(exchange, next);
+        return options.rewrite?.(exchange, reply) ?? reply;
       },
     });
     return new TransferRig({source, destination}, faults, arrivals, options);

@@ -1,18 +1,19 @@
 import {Writable} from 'node:stream';
-import {isRunning} from '../../src/cli/is-running.ts';
 import {runProgram} from '../../src/cli/program.ts';
 import {redactedSink, redactedStream} from '../../src/cli/redacted.ts';
 import {DEFAULT_RETRY, type RetryPolicy} from '../../src/http/retry.ts';
 import {Redactor} from '../../src/http/secrets.ts';
 import type {ProgramResult} from './program.ts';
 import {NEVER} from './streams.ts';
-import {tempDirectory} from './temp.ts';
+import {sharedHome} from './home.ts';
 
 export interface TransshipOptions {
   /** All that it sees of the environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Default: an empty one that is gone afterwards. */
+  /** Default: the one of `sharedHome`. */
   readonly home?: string;
+  /** Answers what is asked at the terminal. Default: there is none. */
+  readonly ask?: (question: string) => Promise<boolean>;
   /** The first signal. */
   readonly stopping?: AbortSignal;
   /** The second. */
@@ -28,7 +29,6 @@ export async function transship(
   args: readonly string[],
   options: TransshipOptions = {},
 ): Promise<ProgramResult> {
-  await using empty = await tempDirectory();
   const redactor = new Redactor();
   const output = {stdout: '', stderr: ''};
   const stderr = new Writable({
@@ -47,13 +47,13 @@ export async function transship(
   const code = await runProgram(args, '0.0.0', {
     stdout: redactedSink(stdout, redactor),
     stderr: redactedStream(stderr, redactor),
+    ...(options.ask ? {ask: options.ask} : {}),
     env: options.env ?? {},
-    home: options.home ?? empty.path,
+    home: options.home ?? (await sharedHome()),
     uid: undefined,
     now: () => new Date(),
     redactor,
     retry: options.retry ?? {...DEFAULT_RETRY, baseMs: 0},
-    processes: {pid: process.pid, isRunning: (pid) => isRunning(process, pid)},
     stopping: options.stopping ?? NEVER,
     aborted: options.aborted ?? NEVER,
   });

@@ -2,6 +2,7 @@ import {randomBytes} from 'node:crypto';
 import {describe, expect, it} from 'vitest';
 import type {SavedUpload} from '../../src/model/port.ts';
 import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
+import {ChunkSize} from '../../src/transfer/chunk-size.ts';
 import {NEVER, streamOf} from '../support/streams.ts';
 import {CHUNK, KiB, TransferRig} from '../support/transfer-rig.ts';
 
@@ -82,4 +83,68 @@ describe('a registry that wants large chunks', () => {
     expect(told.sent).toBe(SIZE - MIN_CHUNK);
     expect(chunks(rig)).toEqual([MIN_CHUNK, MIN_CHUNK, MIN_CHUNK, SIZE - 3 * MIN_CHUNK]);
   });
+});
+
+describe('a registry whose chunks do not work', () => {
+  const PATCH = {method: 'PATCH', about: 'upload', times: 99} as const;
+
+  it.each([
+    ['refuses each chunk at the offset that it names', {kind: 'refuse', status: 416}, 0],
+    ['has no PATCH', {kind: 'refuse', status: 405}, 0],
+    [
+      'accepts each chunk, keeps none, and says so',
+      {kind: 'answer', status: 202, headers: {range: '0-0'}},
+      SIZE,
+    ],
+  ] as const)('gets blobs in one request where it %s', async (_what, fault, chunked) => {
+    await using rig = await TransferRig.start({destination: [{...PATCH, fault}]});
+    const blob = await rig.blob(SIZE);
+    const told = await rig.transfer(blob);
+    expect(await rig.kept(blob)).toBe(blob.digest);
+    expect(told.sent).toBeGreaterThanOrEqual(SIZE + chunked);
+    expect(told.sent).toBeLessThanOrEqual(SIZE + chunked + 2 * CHUNK);
+    expect(rig.notices).toEqual(['FEATURE_NOT_USED']);
+  });
+
+  it('is remembered', async () => {
+    const fault = {kind: 'refuse', status: 416} as const;
+    await using rig = await TransferRig.start({destination: [{...PATCH, fault}]});
+    const settings = {chunkSize: new ChunkSize({min: CHUNK, max: CHUNK})};
+    await rig.transfer(await rig.blob(SIZE), {settings});
+    const before = rig.destinationFaults.strikes.length;
+    const blob = await rig.blob(SIZE);
+    const told = await rig.transfer(blob, {settings});
+    expect(await rig.kept(blob)).toBe(blob.digest);
+    expect([told.sent, rig.destinationFaults.strikes.length]).toEqual([SIZE, before]);
+  });
+
+  it('and that refuses the whole blob as well ends with its refusal', async () => {
+    const fault = {kind: 'refuse', status: 416} as const;
+    const tooLarge = {method: 'PUT', about: 'upload', times: 99} as const;
+    await using rig = await TransferRig.start({
+      destination: [
+        {...PATCH, fault},
+        {...tooLarge, fault: {kind: 'refuse', status: 413}},
+      ],
+    });
+    const transferring = rig.transfer(await rig.blob(SIZE));
+    await expect(transferring).rejects.toMatchObject({code: 'PAYLOAD_TOO_LARGE'});
+  });
+});
+
+it.each([
+  ['the range of the chunk', ({start, end}: {start: number; end: number}) => `${start}-${end}`],
+  ['the range of the first chunk', () => `0-${CHUNK - 1}`],
+])('chunks are sent one after the other where each is answered with %s', async (_what, range) => {
+  await using rig = await TransferRig.start({
+    rewrite: (exchange, reply) => {
+      if (exchange.method !== 'PATCH') return reply;
+      const [start = 0, end = 0] = (exchange.headers['content-range'] ?? '').split('-').map(Number);
+      return {...reply, headers: {...reply.headers, range: range({start, end})}};
+    },
+  });
+  const blob = await rig.blob(SIZE);
+  const told = await rig.transfer(blob);
+  expect(await rig.kept(blob)).toBe(blob.digest);
+  expect([told.sent, told.retries]).toEqual([SIZE, 0]);
 });

@@ -10,7 +10,7 @@ import {RetryBudget} from '../../src/transfer/retry-budget.ts';
 import {collect, NEVER, streamOf} from '../support/streams.ts';
 import {HASTY} from '../support/transfer-rig.ts';
 
-const newBudget = () => new RetryBudget({...HASTY, limit: 99}, () => undefined);
+const newBudget = () => new RetryBudget({...HASTY, attempts: 99}, () => undefined);
 
 describe('a pace', () => {
   it('counts the time of waiting only', () => {

@@ -149,7 +149,7 @@ describe('reading in parts', () => {
     };
     const connections = new ReadConnections(count, PART);
     // No failure is got over.
-    const context = contextOf(connections, {...HASTY, limit: 1});
+    const context = contextOf(connections, {...HASTY, attempts: 1});
     const chunks = readParts(brief as RepositoryReader, blob, 0, context, call);
     expect((await readAll(chunks)).equals(content)).toBe(true);
     expect(connections.servesRanges('brief')).not.toBe(false);

@@ -1,14 +1,25 @@
-import {describe, expect, it} from 'vitest';
+import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
+import type {RetryPolicy} from '../../src/http/retry.ts';
 import {TransshipError} from '../../src/model/error.ts';
-import {RetryBudget, type RetryPolicy} from '../../src/transfer/retry-budget.ts';
+import {RetryBudget} from '../../src/transfer/retry-budget.ts';
 import {NEVER} from '../support/streams.ts';
 import {KiB} from '../support/transfer-rig.ts';
 
 const GiB = 1024 * 1024 * KiB;
-const POLICY: RetryPolicy = {limit: 4, baseMs: 2, capMs: 6, longestMs: 100, random: () => 0.5};
+const POLICY: RetryPolicy = {attempts: 4, attemptsAt500: 2, baseMs: 2, capMs: 6, budgetMs: 100};
+/** Pauses that no test sees the end of. */
+const ENDLESS = {baseMs: 3_600_000, capMs: 3_600_000, budgetMs: 3_600_000};
 const call = {signal: NEVER};
 
-function failure(more: {readonly retry?: boolean; readonly retryAfterMs?: number} = {}) {
+/** Half of each bound is waited for. */
+beforeEach(() => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+function failure(more: Partial<TransshipError> = {}) {
   return new TransshipError('TIMEOUT', 'nothing came', {
     side: 'source',
     hint: 'none',
@@ -21,7 +32,11 @@ function failure(more: {readonly retry?: boolean; readonly retryAfterMs?: number
 function budgetOf(policy: Partial<RetryPolicy> = {}) {
   const waits: number[] = [];
   const budget = new RetryBudget({...POLICY, ...policy}, (_attempt, ms) => waits.push(ms));
-  return {budget, waits, fail: (more = {}) => budget.spend(failure(more), 'source', call)};
+  return {
+    budget,
+    waits,
+    fail: (more: Partial<TransshipError> = {}) => budget.spend(failure(more), 'source', call),
+  };
 }
 
 describe('a retry budget', () => {
@@ -35,18 +50,34 @@ describe('a retry budget', () => {
   it('waits as long as it is told to and the jitter on top, so that not all come at once', async () => {
     const waits = [];
     for (const part of [0, 0.25, 0.75]) {
-      const told = budgetOf({baseMs: 4, random: () => part});
+      vi.mocked(Math.random).mockReturnValue(part);
+      const told = budgetOf({baseMs: 4});
       await told.fail({retryAfterMs: 5});
       waits.push(...told.waits);
     }
     expect(waits).toEqual([5, 6, 8]);
   });
 
-  it('ends at what no other try changes, and at a wait that is too long', async () => {
+  it('does not count how often a host wants fewer requests, but how long it is waited for', async () => {
+    const {waits, fail} = budgetOf();
+    for (let n = 0; n < 8; n += 1) await fail({status: 429, retryAfterMs: 9});
+    await expect(fail({status: 429, retryAfterMs: 9})).rejects.toMatchObject({retryAfterMs: 9});
+    expect(waits).toEqual([10, 11, 12, 12, 12, 12, 12, 12]);
+  });
+
+  it('ends at what no other try changes, was tried before, or wants a wait that is too long', async () => {
     const {waits, fail} = budgetOf();
     await expect(fail({retry: false})).rejects.toMatchObject({retry: false});
+    await expect(fail({exhausted: true})).rejects.toMatchObject({exhausted: true});
     await expect(fail({retryAfterMs: 101})).rejects.toMatchObject({retryAfterMs: 101});
     expect(waits).toEqual([]);
+  });
+
+  it('ends sooner at 500, which is often an answer for good', async () => {
+    const {waits, fail} = budgetOf();
+    await fail({status: 500});
+    await expect(fail({status: 500})).rejects.toMatchObject({status: 500});
+    expect(waits).toHaveLength(1);
   });
 
   it('is not refilled by a few bytes for each failure', async () => {
@@ -71,7 +102,7 @@ describe('a retry budget', () => {
   });
 
   it('ends with the reason of an abort', async () => {
-    const {budget} = budgetOf({baseMs: 3_600_000, capMs: 3_600_000});
+    const {budget} = budgetOf(ENDLESS);
     const controller = new AbortController();
     const reason = new Error('enough');
     const waiting = budget.spend(failure(), 'source', {signal: controller.signal});
@@ -81,8 +112,7 @@ describe('a retry budget', () => {
 
   it('waits no longer when the run is to end', async () => {
     const stopping = new AbortController();
-    const policy = {...POLICY, baseMs: 3_600_000, capMs: 3_600_000};
-    const budget = new RetryBudget(policy, () => undefined, stopping.signal);
+    const budget = new RetryBudget({...POLICY, ...ENDLESS}, () => undefined, stopping.signal);
     const waiting = budget.spend(failure(), 'source', call);
     stopping.abort();
     await expect(waiting).rejects.toMatchObject({code: 'INTERRUPTED'});

@@ -1,9 +1,9 @@
 import {errorData} from '../error-data.ts';
-import type {Drift, StepResult} from '../../model/outcome.ts';
+import type {StepResult} from '../../model/outcome.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Carriage, TransferPlan} from '../../model/transfer-plan.ts';
 import {type Cargo, carryCopies, type Carried} from '../carry-copies.ts';
-import {compareDestination} from '../find-drift.ts';
+import {compareDestination, inOrder} from '../find-drift.ts';
 import {ensureDonor} from './donor-project.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
@@ -45,10 +45,11 @@ export async function carry(
   const strange = new Set(drift.map(({repository, tag}) => `${repository}:${tag}`));
   const ours = copies.filter(({to, tag}) => !strange.has(`${to}:${tag ?? ''}`));
   const cargo = {copies: ours, blobs, manifests: plan.manifests, done, ...how};
-  return stepEnd(await carryCopies(cargo, context, interruption), drift);
+  const carried = await carryCopies(cargo, context, interruption);
+  return stepEnd({...carried, drift: inOrder([...drift, ...carried.drift])});
 }
 
-function stepEnd({end, steps: images, counts}: Carried, drift: readonly Drift[]): StepEnd {
+function stepEnd({end, drift, steps: images, counts}: Carried): StepEnd {
   const carried = {images, counts};
   if (end === 'interrupted') return {end, ...carried};
   if (end === 'failed') return {end: 'failed', error: firstFailure(images), ...carried};

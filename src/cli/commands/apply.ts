@@ -1,14 +1,16 @@
 import type {Command} from 'commander';
+import type {RunResult} from '../../model/outcome.ts';
 import {type OutcomeFormat, renderRun} from '../../report/outcome.ts';
-import {addTokenFlag} from '../gitlab-access.ts';
+import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addRunFlags, type HostFlags} from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';
+import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import {RUN_EXIT, runPlan} from '../run-plan.ts';
 import {runTransfer, type TransferRunFlags} from '../run-transfer.ts';
-import {withSession} from '../session.ts';
+import {type Session, withSession} from '../session.ts';
 
-type Flags = HostFlags & TransferRunFlags & {readonly format: OutcomeFormat};
+type Flags = HostFlags & TransferRunFlags & TrustFlags & {readonly format: OutcomeFormat};
 
 /** `transship apply`: does what a plan says; run again, it goes on. */
 export function addApply(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -26,17 +28,18 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
       'after',
       '\nExamples:\n  transship apply app.plan.json --progress plain\n  transship apply move.plan.json --yes',
     );
-  addFormatFlag(addRunFlags(addHostFlags(addTokenFlag(command))), [
+  addFormatFlag(addRunFlags(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
     'text',
     'json',
     'markdown',
   ]).action(async (file: string, flags: Flags) => {
     const plan = await readPlanFile(file);
-    const result = await withSession(io, flags, (session) =>
+    const trust = await PlanTrust.of(plan, flags, io);
+    const run = (session: Session): Promise<RunResult> =>
       plan.kind === 'copy'
         ? runPlan(plan, {kind: 'file', file}, flags, io, session)
-        : runTransfer(plan, file, flags, io, session),
-    );
+        : runTransfer(plan, file, flags, io, session, trust);
+    const result = await withSession(io, flags, run, trust);
     io.stdout.write(renderRun(result, plan, flags.format));
     done(RUN_EXIT[result.result]);
   });

@@ -1,6 +1,7 @@
 import type {Command} from 'commander';
 import {type OutcomeFormat, renderRun} from '../../report/outcome.ts';
 import {readCopyWish} from '../copy-wish.ts';
+import {redactedPlan} from '../finished-plan.ts';
 import type {Io} from '../io.ts';
 import {makePlan} from '../make-plan.ts';
 import {
@@ -29,9 +30,9 @@ export function addCopy(program: Command, io: Io, done: (exitCode: number) => vo
     )
     .argument(
       '<source>',
-      'host/repository[:tag][@digest], oci:DIR[:tag] or oci-archive:FILE[:tag]; without a tag, all tags',
+      'host/repository[:tag][@digest], oci:DIR[:name] or oci-archive:FILE[:name]; without a tag, all tags',
     )
-    .argument('<destination>', 'host/repository[:tag], oci:DIR[:tag] or oci-archive:FILE[:tag]')
+    .argument('<destination>', 'host/repository[:tag], oci:DIR[:name] or oci-archive:FILE[:name]')
     .addHelpText(
       'after',
       `
@@ -48,7 +49,8 @@ Examples:
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
     const {text, exitCode} = await withSession(io, flags, async (session) => {
       const {registries, report, reading} = session;
-      const {plan, observed} = await makePlan(wish, registries, report, reading);
+      const {plan: made, observed} = await makePlan(wish, registries, report, reading);
+      const plan = redactedPlan(made, io.redactor);
       reportWarnings(plan, report);
       const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);
       return {text: renderRun(run, plan, flags.format), exitCode: RUN_EXIT[run.result]};

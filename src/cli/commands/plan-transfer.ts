@@ -6,17 +6,18 @@ import {freeBytes} from '../disk-room.ts';
 import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
+import {finishedPlan, type FinishFlags} from '../finished-plan.ts';
 import {writePlanFile} from '../plan-file.ts';
+import {addSignFlag} from '../plan-review.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 import {readTransferWish} from '../transfer-wish.ts';
 
-interface Flags extends HostFlags, GitLabFlags {
+interface Flags extends HostFlags, GitLabFlags, FinishFlags {
   readonly to: string;
   readonly donor?: string;
   readonly createDonor?: boolean;
   readonly staged?: boolean;
-  readonly out?: string;
   readonly format: PlanFormat;
   readonly detailedExitcode?: boolean;
   readonly progress: ProgressKind;
@@ -50,7 +51,7 @@ Examples:
   transship plan transfer org/build/sample_project --to new_org/build/ --gitlab https://gitlab.example.com --out move.plan.json
   transship plan transfer org/app --to team/app --donor org/parking --gitlab gitlab.example.com --format markdown`,
     );
-  addFormatFlag(addProgressFlag(addHostFlags(addGitLabFlags(command))), [
+  addFormatFlag(addProgressFlag(addHostFlags(addGitLabFlags(addSignFlag(command)))), [
     'text',
     'json',
     'markdown',
@@ -77,7 +78,7 @@ Examples:
         },
         call,
       );
-      return makeTransferPlan(facts);
+      return finishedPlan(makeTransferPlan(facts), flags, io);
     });
     if (flags.out !== undefined) await writePlanFile(flags.out, made);
     io.stdout.write(renderPlan(made, flags.format));

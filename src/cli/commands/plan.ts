@@ -12,13 +12,14 @@ import {
   type HostFlags,
   wishFilters,
 } from '../options.ts';
+import {finishedPlan, type FinishFlags} from '../finished-plan.ts';
 import {writePlanFile} from '../plan-file.ts';
+import {addSignFlag} from '../plan-review.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 import {addPlanTransfer} from './plan-transfer.ts';
 
-interface Flags extends HostFlags, FilterFlags {
-  readonly out?: string;
+interface Flags extends HostFlags, FilterFlags, FinishFlags {
   readonly format: PlanFormat;
   readonly detailedExitcode?: boolean;
   readonly progress: ProgressKind;
@@ -36,9 +37,9 @@ export function addPlan(program: Command, io: Io, done: (exitCode: number) => vo
     )
     .argument(
       '<source>',
-      'host/repository[:tag][@digest], oci:DIR[:tag] or oci-archive:FILE[:tag]; without a tag, all tags',
+      'host/repository[:tag][@digest], oci:DIR[:name] or oci-archive:FILE[:name]; without a tag, all tags',
     )
-    .argument('<destination>', 'host/repository[:tag], oci:DIR[:tag] or oci-archive:FILE[:tag]')
+    .argument('<destination>', 'host/repository[:tag], oci:DIR[:name] or oci-archive:FILE[:name]')
     .option('--out <file>', 'write the plan here, for show, apply and verify')
     .option('--detailed-exitcode', 'exit 2 where there is something to do, 0 where there is not')
     .addHelpText(
@@ -48,7 +49,7 @@ Examples:
   transship plan copy registry.example.com/team/app gitlab.example.com:5050/group/project/app --out app.plan.json
   transship plan copy old.example.com/app:v1 new.example.com/app --format markdown --detailed-exitcode`,
     );
-  addFormatFlag(addProgressFlag(addFilterFlags(addHostFlags(copy))), [
+  addFormatFlag(addProgressFlag(addFilterFlags(addHostFlags(addSignFlag(copy)))), [
     'text',
     'json',
     'markdown',
@@ -58,15 +59,16 @@ Examples:
     const made = await withSession(io, flags, ({registries, report, reading}) =>
       makePlan(wish, registries, report, reading),
     );
-    if (flags.out !== undefined) await writePlanFile(flags.out, made.plan);
-    io.stdout.write(renderPlan(made.plan, flags.format));
+    const finished = await finishedPlan(made.plan, flags, io);
+    if (flags.out !== undefined) await writePlanFile(flags.out, finished);
+    io.stdout.write(renderPlan(finished, flags.format));
     if (flags.out !== undefined && flags.format === 'text') {
       io.stdout.write(
         `\nThe plan is in ${flags.out}. To carry it out: transship apply ${flags.out}\n`,
       );
     }
-    const forbidden = made.plan.checks.some(({result}) => result === 'forbid');
-    const hasWork = made.plan.steps.length > 0;
+    const forbidden = finished.checks.some(({result}) => result === 'forbid');
+    const hasWork = finished.steps.length > 0;
     done(forbidden ? 3 : flags.detailedExitcode === true && hasWork ? 2 : 0);
   });
 }

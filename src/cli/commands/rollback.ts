@@ -1,6 +1,7 @@
 import type {Command} from 'commander';
+import type {RunResult} from '../../model/outcome.ts';
 import {type OutcomeFormat, renderRun} from '../../report/outcome.ts';
-import {addTokenFlag, type GitLabFlags} from '../gitlab-access.ts';
+import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {
   addFormatFlag,
@@ -10,11 +11,12 @@ import {
   type RunFlags,
 } from '../options.ts';
 import {readTransferPlanFile} from '../plan-file.ts';
+import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import {RUN_EXIT} from '../run-plan.ts';
 import {runRollback} from '../run-transfer.ts';
-import {withSession} from '../session.ts';
+import {type Session, withSession} from '../session.ts';
 
-type Flags = HostFlags & RunFlags & GitLabFlags & {readonly format: OutcomeFormat};
+type Flags = HostFlags & RunFlags & TrustFlags & {readonly format: OutcomeFormat};
 
 /** `transship rollback`: puts the images of a half-done transfer back. */
 export function addRollback(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -27,15 +29,16 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
     )
     .argument('<plan>', 'the file that "plan transfer … --out" wrote')
     .addHelpText('after', '\nExample:\n  transship rollback move.plan.json');
-  addFormatFlag(addRunFlags(addHostFlags(addTokenFlag(command))), [
+  addFormatFlag(addRunFlags(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
     'text',
     'json',
     'markdown',
   ]).action(async (file: string, flags: Flags) => {
     const plan = await readTransferPlanFile(file);
-    const result = await withSession(io, flags, (session) =>
-      runRollback(plan, file, flags, io, session),
-    );
+    const trust = await PlanTrust.of(plan, flags, io);
+    const run = (session: Session): Promise<RunResult> =>
+      runRollback(plan, file, flags, io, session, trust);
+    const result = await withSession(io, flags, run, trust);
     io.stdout.write(renderRun(result, plan, flags.format));
     done(RUN_EXIT[result.result]);
   });

@@ -1,15 +1,17 @@
 import type {Command} from 'commander';
 import {verifyPlan} from '../../apply/verify-plan.ts';
+import type {VerifyResult} from '../../model/outcome.ts';
 import {type OutcomeFormat, renderVerify} from '../../report/outcome.ts';
-import {addTokenFlag, type GitLabFlags} from '../gitlab-access.ts';
+import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';
+import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {verifyTransfer} from '../run-transfer.ts';
-import {withSession} from '../session.ts';
+import {type Session, withSession} from '../session.ts';
 
-interface Flags extends HostFlags, GitLabFlags {
+interface Flags extends HostFlags, TrustFlags {
   readonly donor?: boolean;
   readonly format: OutcomeFormat;
   readonly progress: ProgressKind;
@@ -27,17 +29,18 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
     .argument('<plan>', 'the file that "plan … --out" wrote')
     .option('--donor', 'of a transfer: compare the donor instead, and read its files again')
     .addHelpText('after', '\nExample:\n  transship verify app.plan.json --format json');
-  addFormatFlag(addProgressFlag(addHostFlags(addTokenFlag(command))), [
+  addFormatFlag(addProgressFlag(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
     'text',
     'json',
     'markdown',
   ]).action(async (file: string, flags: Flags) => {
     const plan = await readPlanFile(file);
-    const result = await withSession(io, flags, (session) =>
+    const trust = await PlanTrust.of(plan, flags, io);
+    const compare = (session: Session): Promise<VerifyResult> =>
       plan.kind === 'copy'
         ? verifyPlan(plan, session.registries, session.reading)
-        : verifyTransfer(plan, flags, io, session),
-    );
+        : verifyTransfer(plan, flags, io, session, trust);
+    const result = await withSession(io, flags, compare, trust);
     io.stdout.write(renderVerify(result, flags.format));
     done(result.differences.length === 0 ? 0 : 2);
   });

@@ -13,16 +13,12 @@ export function imageChecks(
   {repositories, registry}: TransferFacts,
   {skipped, checks, push}: Carriages,
 ): readonly Check[] {
-  const named = repositories.flatMap(({source}) =>
-    source.notRead.length === 0
-      ? []
-      : [
-          badTagNames(
-            source.repository,
-            source.notRead.map(({tag}) => tag),
-          ),
-        ],
-  );
+  const named = repositories.flatMap(({source: {repository, notRead}}) => {
+    const bad = notRead.flatMap(({reason, tag}) =>
+      reason === 'invalid-name' && tag !== undefined ? [tag] : [],
+    );
+    return bad.length === 0 ? [] : [badTagNames(repository, bad)];
+  });
   const lost = new Set(
     skipped.flatMap(({from, reason}) => (reason === 'invalid-name' ? [] : [from])),
   );
@@ -31,11 +27,25 @@ export function imageChecks(
     // A name that cannot be asked for is told of above, in other words.
     ...checks
       .filter(({code}) => code !== 'SKIPPED')
-      .map((check): Check => ({...check, result: 'forbid'})),
+      .map((check): Check => ({...check, result: 'forbid', hint: hintOf(check)})),
     ...repositories.flatMap((repository) => [...repositoryChecks(repository)]),
     ...foreignLayers(push),
     ...(lost.size === 0 && repositories.some(hasContent) ? [untagged(registry?.host ?? '')] : []),
   ];
+}
+
+/** A transfer takes a repository as a whole: what advice for copies says of filters cannot be followed. */
+function hintOf({code, subject, hint}: Check): string {
+  switch (code) {
+    case 'SOURCE_INCOMPLETE':
+      return `push the image again; or let the tag go without what is missing: transship copy --platform OS/ARCH ${subject} ${subject}; or delete the tag; then plan again`;
+    case 'MANIFEST_NOT_FOUND':
+      return 'push the image again, or delete the tag in GitLab, then plan again';
+    case 'SCHEMA1_UNSUPPORTED':
+      return 'pull it with an old docker and push it again, or delete the tag, then plan again';
+    default:
+      return hint;
+  }
 }
 
 function badTagNames(repository: string, tags: readonly string[]): Check {

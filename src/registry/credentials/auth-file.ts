@@ -1,10 +1,11 @@
 import {createReadStream} from 'node:fs';
 import {text} from 'node:stream/consumers';
 import {LineCounter, parseDocument} from 'yaml';
+import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import {credentialsInvalid} from './credentials.ts';
 
-const FILE_LIMIT = 4 * 1024 * 1024;
+const FILE_LIMIT = DOCUMENT_LIMITS.size;
 
 const entrySchema = z.object({
   /** Base64 of `username:password`. */
@@ -66,9 +67,11 @@ export async function parseAuthFile(name: string, content: string): Promise<Auth
   let json: unknown;
   try {
     // Docker takes a blank file for one without entries.
-    json = content.trim() === '' ? {} : JSON.parse(content);
+    json = content.trim() === '' ? {} : parseJson(content);
   } catch (error) {
-    throw credentialsInvalid(`${name}${whereNotJson(content, error)} is not JSON`, hint);
+    const {message, cause} = error as JsonError;
+    const where = cause === undefined ? '' : whereNotJson(content, cause);
+    throw credentialsInvalid(`${name}${where} ${message}`, hint);
   }
   const parsed = fileSchema.safeParse(json);
   if (!parsed.success) {

@@ -1,4 +1,5 @@
 import {type ExecFileException, execFile} from 'node:child_process';
+import {readJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import type {Environment} from '../../model/environment.ts';
 import type {Redactor} from '../../http/secrets.ts';
@@ -54,12 +55,12 @@ export async function askHelper(
     if (isNotFound(stdout) || isNotFound(stderr)) return undefined;
     throw failed(program, serverUrl, whyFailed(error, stdout, stderr, call));
   }
-  const answer = answerSchema.safeParse(parseJson(stdout));
-  if (!answer.success) {
+  const answer = readJson(stdout, answerSchema);
+  if (answer === undefined) {
     // Not quoted: it may be the secret in a form that we do not know.
     throw failed(program, serverUrl, 'its answer is not {"Username": …, "Secret": …}');
   }
-  const {Username: username, Secret: secret} = answer.data;
+  const {Username: username, Secret: secret} = answer;
   if (secret === '') return undefined;
   return username === '<token>'
     ? {kind: 'identity-token', token: secret}
@@ -117,14 +118,6 @@ function whyFailed(
 /** The words are part of the protocol (docker-credential-helpers, credentials/error.go). */
 function isNotFound(output: string): boolean {
   return /^credentials not found\b/im.test(output.trim());
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function failed(program: string, serverUrl: string, why: string): TransshipError {

@@ -27,6 +27,11 @@ export interface CredentialSources {
   readonly redactor: Redactor;
   /** What else is known for a host, for want of a login that the user made for it. */
   readonly derived?: (registry: string) => Credentials | undefined;
+  /**
+   * Asked before the login of variables that name no host goes to a registry: whether it may. Default: it may.
+   * Rejects where it may not.
+   */
+  readonly mayHaveLogin?: (registry: string, prefix: string) => Promise<void>;
   /** The run's: ends helpers that are at work. */
   readonly signal: AbortSignal;
   /** For one credential helper, in ms. */
@@ -44,14 +49,14 @@ export interface CredentialSources {
  * 7. in a GitLab job, for the registry of its instance: the job's own login.
  * Within a file: `credHelpers`, then `auths`, then `credsStore`.
  *
- * The variables of a side belong to one host: the one in TRANSSHIP_<SIDE>_HOST, or else the first that asks; if then
- * another host asks, that is an error, so that no password goes to a registry it was not meant for.
+ * The variables of a side belong to one host: the one in TRANSSHIP_<SIDE>_HOST, or else the first that asks, if it may
+ * have them; if then another host asks, that is an error, so that no password goes to a registry it was not meant for.
  *
  * Files are read once and helpers asked once, however many ask; `forget` makes it look again.
  */
 export class CredentialStore {
   readonly #sources: CredentialSources;
-  readonly #sideHosts = new Map<CredentialSide, string>();
+  readonly #sideHosts = new Map<CredentialSide, {registry: string; allowed: Promise<void>}>();
   readonly #answers = new Map<string, Promise<Credentials | undefined>>();
   #files: Promise<readonly AuthFile[]> | undefined;
 
@@ -73,7 +78,7 @@ export class CredentialStore {
     const {env, redactor} = this.#sources;
     const registry = canonicalRegistry(host);
     const found =
-      this.#forSide(registry, side) ??
+      (await this.#forSide(registry, side)) ??
       (await this.#inFiles(registry, repositoryPath)) ??
       this.#sources.derived?.(registry) ??
       gitlabJobCredentials(env, registry);
@@ -87,15 +92,22 @@ export class CredentialStore {
     this.#answers.clear();
   }
 
-  #forSide(registry: string, side: CredentialSide): Credentials | undefined {
+  async #forSide(registry: string, side: CredentialSide): Promise<Credentials | undefined> {
     const given = sideCredentials(this.#sources.env, side);
     if (!given) return undefined;
     if (given.host !== undefined) return given.host === registry ? given.credentials : undefined;
-    const meant = this.#sideHosts.get(side) ?? registry;
+    const {mayHaveLogin} = this.#sources;
+    const meant = this.#sideHosts.get(side) ?? {
+      registry,
+      allowed: mayHaveLogin?.(registry, given.prefix) ?? Promise.resolve(),
+    };
     this.#sideHosts.set(side, meant);
-    if (meant === registry) return given.credentials;
+    if (meant.registry === registry) {
+      await meant.allowed;
+      return given.credentials;
+    }
     throw credentialsInvalid(
-      `the variables ${given.prefix}_* could mean ${meant} or ${registry}`,
+      `the variables ${given.prefix}_* could mean ${meant.registry} or ${registry}`,
       `set ${given.prefix}_HOST to the one they are for, and log in to the other with docker login or podman login`,
     );
   }

@@ -69,13 +69,19 @@ export class FaultScript {
 
 function matches({method, about, path, fault}: FaultRule, exchange: Exchange): boolean {
   if (method !== undefined && method !== exchange.method) return false;
-  if (about !== undefined && about !== exchange.route.kind) return false;
+  if (about !== undefined && about !== 'mount' && about !== exchange.route.kind) return false;
+  if (about === 'mount' && !isMount(exchange)) return false;
   if (path !== undefined && !exchange.path.includes(path)) return false;
   return isMeantFor(fault.kind, exchange);
 }
 
+function isMount({route, query}: Exchange): boolean {
+  return route.kind === 'uploads' && query.has('mount');
+}
+
 /** Some faults make sense for one kind of request only, also where the rule does not say so. */
-function isMeantFor(kind: FaultRule['fault']['kind'], {method, route, query}: Exchange): boolean {
+function isMeantFor(kind: FaultRule['fault']['kind'], exchange: Exchange): boolean {
+  const {method, route} = exchange;
   switch (kind) {
     case 'lose-upload':
     case 'wrong-offset':
@@ -83,7 +89,7 @@ function isMeantFor(kind: FaultRule['fault']['kind'], {method, route, query}: Ex
     case 'refuse-digest':
       return route.kind === 'upload' && method === 'PUT';
     case 'decline-mount':
-      return route.kind === 'uploads' && query.has('mount');
+      return isMount(exchange);
     case 'https-location':
       return route.kind === 'upload' || route.kind === 'uploads';
     case 'redirect':
@@ -97,6 +103,7 @@ function isMeantFor(kind: FaultRule['fault']['kind'], {method, route, query}: Ex
     case 'stall':
     case 'flip-bit':
     case 'refuse':
+    case 'answer':
       return true;
   }
 }

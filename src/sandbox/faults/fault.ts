@@ -30,6 +30,17 @@ const fault = z.discriminatedUnion('kind', [
     after: bytes.default(0),
     headers: headers.default({}),
   }),
+  /**
+   * Answered with this success or redirect in place of the registry's answer, as load balancers in trouble do.
+   * `carriedOut`: the request is carried out all the same.
+   */
+  z.strictObject({
+    kind: z.literal('answer'),
+    status: z.int().min(200).max(399),
+    text: z.string().default(''),
+    headers: headers.default({}),
+    carriedOut: z.boolean().default(false),
+  }),
   /** The upload is gone, for this request and all later ones. */
   z.strictObject({kind: z.literal('lose-upload')}),
   /** The upload's bytes are taken and found to have another digest; the upload is gone. */
@@ -49,9 +60,9 @@ const fault = z.discriminatedUnion('kind', [
 /** Which requests a fault strikes, and how often. */
 export const faultRule = z.strictObject({
   method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']).optional(),
-  /** What the request is about. */
+  /** What the request is about. `uploads` opens an upload or mounts a blob, `mount` does the latter. */
   about: z
-    .enum(['base', 'tags', 'manifest', 'blob', 'uploads', 'upload', 'referrers', 'token'])
+    .enum(['base', 'tags', 'manifest', 'blob', 'uploads', 'mount', 'upload', 'referrers', 'token'])
     .optional(),
   /** Part of the path. */
   path: z.string().optional(),

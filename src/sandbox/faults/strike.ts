@@ -1,6 +1,6 @@
 import {randomUUID} from 'node:crypto';
 import type {Exchange} from '../exchange.ts';
-import {emptyReply, jsonReply, type Reply} from '../reply.ts';
+import {bytesReply, emptyReply, jsonReply, type Reply} from '../reply.ts';
 import {cut, flipped, marked, readSome} from './bodies.ts';
 import type {Fault} from './fault.ts';
 import type {Gates} from './gates.ts';
@@ -47,6 +47,10 @@ export async function strike(
     case 'refuse':
       await readSome(exchange.body, fault.after);
       return error(fault.status, fault.code, fault.headers);
+    case 'answer':
+      if (fault.carriedOut) await next();
+      else await readSome(exchange.body, Number.POSITIVE_INFINITY);
+      return bytesReply(fault.status, Buffer.from(fault.text), fault.headers);
     case 'lose-upload':
       return loseUpload(exchange, aftermath);
     case 'refuse-digest':

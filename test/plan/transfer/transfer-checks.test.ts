@@ -93,6 +93,7 @@ const TABLE: readonly (readonly [what: string, changes: Changes, found: readonly
     {repositories: [repository('', {missing})]},
     ['forbid SOURCE_INCOMPLETE'],
   ],
+  ['a tag without its manifest', {repositories: [gone()]}, ['forbid MANIFEST_NOT_FOUND']],
   ['layers that are elsewhere', {repositories: [foreign()]}, ['warn FOREIGN_LAYERS']],
   [
     'unknown media types',
@@ -199,6 +200,16 @@ describe('the checks of a transfer', () => {
     expect(checks.filter(({result}) => result === 'forbid')).toEqual([]);
   });
 
+  it('advise only what can be done in a transfer, which has no filters', () => {
+    for (const one of [repository('', {missing}), repository('', {v1, old: schema1}), gone()]) {
+      const {checks} = makeTransferPlan(transferFacts({repositories: [one]}));
+      const hints = checks.flatMap(({result, hint}) => (result === 'forbid' ? [hint] : []));
+      expect(hints).toHaveLength(1);
+      expect(hints[0]).toContain('delete the tag');
+      expect(hints[0]).not.toMatch(/leave it out|exclude-tag/);
+    }
+  });
+
   it('do not claim what a fault contradicts', () => {
     expect(passed({project: {archived: true}})).not.toContain('PROJECT_READY');
     expect(passed({project: {accessLevel: 0}})).not.toContain('PROJECT_READY');
@@ -229,6 +240,12 @@ function passed(changes: Changes): readonly string[] {
 function unnamed() {
   const one = repository('', {v1});
   const notRead = [{tag: '' as Tag, reason: 'invalid-name', detail: 'no name'} as const];
+  return {...one, source: {...one.source, notRead}};
+}
+
+function gone() {
+  const one = repository('', {v1});
+  const notRead = [{tag: 'old' as Tag, reason: 'gone', detail: 'no manifest'} as const];
   return {...one, source: {...one.source, notRead}};
 }
 

@@ -1,0 +1,66 @@
+import type {Redactor} from '../http/secrets.ts';
+import {DIGEST_PATTERN} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import type {Plan} from '../model/plan.ts';
+import {planId} from '../plan/plan-id.ts';
+import type {Io} from './io.ts';
+import {rememberPlan} from './own-plans.ts';
+import {signedPlan} from './plan-review.ts';
+
+/** Flags of what makes a plan file. */
+export interface FinishFlags {
+  readonly out?: string;
+  readonly format: string;
+  readonly signKey?: string;
+}
+
+/**
+ * The plan as it may leave the process: without secrets, signed where a flag says so, and remembered as made here.
+ * @throws TransshipError RESPONSE_INVALID, FILE_UNREADABLE, FILE_INVALID
+ */
+export async function finishedPlan<T extends Plan>(
+  plan: T,
+  {out, format, signKey}: FinishFlags,
+  io: Io,
+): Promise<T> {
+  const redacted = redactedPlan(plan, io.redactor);
+  if (out !== undefined || format === 'json') await rememberPlan(redacted.id, io);
+  return signKey === undefined ? redacted : await signedPlan(redacted, signKey);
+}
+
+/** Fields of a plan that are written for people and may quote what a server said. */
+const WORDS = new Set(['why', 'detail', 'message', 'hint']);
+/** Names are compared with secrets of this many characters or more: a shorter password may well be a part of a name. */
+const SHORTEST = 8;
+
+/**
+ * The plan as it may be written to a file: secrets in texts are blanked, and the id is that of what is left. A name
+ * (of a tag, a repository, a media type) cannot be blanked; the user's own words in the wish are no secrets.
+ * @throws TransshipError RESPONSE_INVALID where a server gave a secret back as a name
+ */
+export function redactedPlan<T extends Plan>(plan: T, redactor: Redactor): T {
+  if (redactor.isClean(JSON.stringify(plan))) return plan;
+  const wish = JSON.stringify(plan.wish);
+  const isSecret = (secret: string): boolean =>
+    secret.length >= SHORTEST && !wish.includes(JSON.stringify(secret).slice(1, -1));
+  const redact = (key: string, value: unknown): unknown => {
+    if (typeof value !== 'string') return value;
+    if (WORDS.has(key)) return redactor.redact(value);
+    if (!DIGEST_PATTERN.test(value) && [...redactor.secretsIn(value)].some(isSecret))
+      throw secretAsName(redactor.redact(value));
+    return value;
+  };
+  const redacted = JSON.parse(JSON.stringify(plan, redact)) as T;
+  return {...redacted, id: planId(redacted)};
+}
+
+function secretAsName(name: string): TransshipError {
+  return new TransshipError(
+    'RESPONSE_INVALID',
+    `a server answered with the name "${name}", which holds a secret that it was sent`,
+    {
+      side: 'source',
+      hint: 'the server is not to be trusted with this login: change the password or revoke the token',
+    },
+  );
+}

@@ -1,0 +1,186 @@
+import {realpath} from 'node:fs/promises';
+import {dirname, join, relative, resolve, sep} from 'node:path';
+import type {Command} from 'commander';
+import {parseGitLabUrl} from '../gitlab/gitlab-url.ts';
+import {TransshipError} from '../model/error.ts';
+import {parsePlace} from '../model/place.ts';
+import type {Plan} from '../model/plan.ts';
+import type {GitLabFlags} from './gitlab-access.ts';
+import type {Io} from './io.ts';
+import {collect} from './options.ts';
+import {isOwnPlan} from './own-plans.ts';
+import {addReviewFlags, type ReviewFlags, throwUnlessReviewed} from './plan-review.ts';
+
+/** Flags of the commands that follow a plan file. */
+export interface TrustFlags extends GitLabFlags, ReviewFlags {
+  readonly allowPath?: readonly string[];
+}
+
+export function addTrustFlags(command: Command): Command {
+  return addReviewFlags(command).option(
+    '--allow-path <dir>',
+    'a plan made elsewhere may use files below this folder (repeatable; default: the working folder)',
+    collect,
+  );
+}
+
+/**
+ * What a plan file may have done with what belongs to the user: their tokens, logins and files. The hosts and folders of
+ * a plan that was made here were named by the user when it was made. Everybody can write another plan, and give it the
+ * id that fits: of such a plan only what the user names counts, or what they agree to at a terminal.
+ */
+export class PlanTrust {
+  readonly #isOwn: boolean;
+  readonly #flags: TrustFlags;
+  readonly #io: Io;
+
+  private constructor(isOwn: boolean, flags: TrustFlags, io: Io) {
+    this.#isOwn = isOwn;
+    this.#flags = flags;
+    this.#io = io;
+  }
+
+  /**
+   * Checks that the plan is the one that was reviewed, where a flag says which, and that its files may be used.
+   * @throws TransshipError PLAN_NOT_REVIEWED, PATH_NOT_ALLOWED, FILE_UNREADABLE, FILE_INVALID
+   */
+  static async of(plan: Plan, flags: TrustFlags, io: Io): Promise<PlanTrust> {
+    await throwUnlessReviewed(plan, flags);
+    const trust = new PlanTrust(await isOwnPlan(plan.id, io), flags, io);
+    await trust.#checkFiles(plan);
+    return trust;
+  }
+
+  /**
+   * Whether the GitLab of the plan may get the user's token. Where a flag or the environment names one, that one decides.
+   * @throws TransshipError HOST_NOT_NAMED
+   */
+  async checkGitLab(url: URL): Promise<void> {
+    const named = this.#flags.gitlab || namedGitLab(this.#io.env);
+    if (named !== undefined) {
+      const {origin} = parseGitLabUrl(named);
+      if (origin === url.origin) return;
+      throw notNamed(
+        `the plan is for the GitLab at ${url.origin}, and the token for ${origin}`,
+        `if the plan is to have the token, apply it with --gitlab ${url.origin}`,
+      );
+    }
+    await this.#checkHost(
+      `the GitLab at ${url.origin}`,
+      'the token',
+      `name it with --gitlab ${url.origin}, or with TRANSSHIP_GITLAB_HOST, if it is to have the token`,
+    );
+  }
+
+  /**
+   * Whether a registry of the plan may get the login of the variables that begin with `prefix`.
+   * @throws TransshipError HOST_NOT_NAMED
+   */
+  async checkLogin(host: string, prefix: string): Promise<void> {
+    await this.#checkHost(
+      `the registry ${host}`,
+      `the login in ${prefix}_*`,
+      `set ${prefix}_HOST=${host} if it is to have the login`,
+    );
+  }
+
+  /**
+   * Whether the registry that a plan names may get GitLab's token. GitLab itself says which one its registry is.
+   * @param told by GitLab; undefined: an old version does not tell
+   * @throws TransshipError HOST_NOT_NAMED
+   */
+  async checkRegistry(host: string, told: () => Promise<string | undefined>): Promise<void> {
+    if (this.#isOwn) return;
+    const registry = await told();
+    if (registry?.toLowerCase() === host.toLowerCase()) return;
+    if (registry !== undefined) {
+      throw notNamed(
+        `the plan is for the registry ${host}, and the registry of GitLab is ${registry}`,
+        'plan again: the registry has moved, or somebody changed the plan',
+      );
+    }
+    await this.#checkHost(
+      `the registry ${host}`,
+      "GitLab's token",
+      `log in to it with docker login ${host}, or plan again on this machine`,
+    );
+  }
+
+  async #checkHost(host: string, what: string, hint: string): Promise<void> {
+    if (this.#isOwn) return;
+    const {ask} = this.#io;
+    const question = `This plan was not made on this machine. Send ${what} to ${host}?`;
+    if (ask !== undefined && (await ask(question))) return;
+    throw notNamed(`the plan names ${host}, and nothing else does: it does not get ${what}`, hint);
+  }
+
+  async #checkFiles(plan: Plan): Promise<void> {
+    if (this.#isOwn) return;
+    const files = filesOf(plan);
+    const {allowPath = []} = this.#flags;
+    const roots = await Promise.all(['.', ...allowPath].map(realPath));
+    const outside: string[] = [];
+    for (const file of files) {
+      const real = await realPath(file);
+      if (!roots.some((root) => isBelow(real, root))) outside.push(file);
+    }
+    const {ask} = this.#io;
+    const isAsked = files.length > 0 && allowPath.length === 0 && ask !== undefined;
+    if (outside.length === 0 && !isAsked) return;
+    const list = files.join(', ');
+    const question = `This plan was not made on this machine. It uses the files at ${list}. Continue?`;
+    if (isAsked && (await ask(question))) return;
+    const [first = list] = outside;
+    throw new TransshipError(
+      'PATH_NOT_ALLOWED',
+      `the plan was not made on this machine and uses ${first}, which is not in the working folder`,
+      {side: 'local', hint: `if it is to be used, add --allow-path ${dirname(resolve(first))}`},
+    );
+  }
+}
+
+/** The GitLab that the environment names; undefined: none. */
+export function namedGitLab(env: Io['env']): string | undefined {
+  return env['TRANSSHIP_GITLAB_HOST'] || env['CI_SERVER_URL'] || undefined;
+}
+
+/** The fields of a plan that hold places. */
+const PLACES = new Set(['from', 'to', 'mountFrom', 'donor', 'source', 'destination']);
+
+/** How places on disk begin. */
+const ON_DISK = /^(?:oci|oci-archive|docker-archive|dir):/;
+
+/** Every file and folder that a plan names, each once. */
+function filesOf(plan: Plan): readonly string[] {
+  const files = new Set<string>();
+  const places = new Set<string>();
+  JSON.stringify(plan, (key, value: unknown) => {
+    if (typeof value === 'string' && PLACES.has(key) && ON_DISK.test(value)) places.add(value);
+    return value;
+  });
+  for (const place of places) {
+    const parsed = parsePlace(place);
+    if ('file' in parsed) files.add(parsed.file);
+  }
+  if (plan.kind === 'transfer' && plan.donor.kind === 'directory') files.add(plan.donor.path);
+  return [...files];
+}
+
+/** The path without links; of what is not there, as far as it is there. */
+async function realPath(path: string): Promise<string> {
+  const absolute = resolve(path);
+  try {
+    return await realpath(absolute);
+  } catch {
+    const above = dirname(absolute);
+    return above === absolute ? absolute : join(await realPath(above), relative(above, absolute));
+  }
+}
+
+function isBelow(path: string, root: string): boolean {
+  return path === root || path.startsWith(root.endsWith(sep) ? root : `${root}${sep}`);
+}
+
+function notNamed(message: string, hint: string): TransshipError {
+  return new TransshipError('HOST_NOT_NAMED', message, {side: 'local', hint});
+}

@@ -1,0 +1,98 @@
+import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import {childManifests} from '../model/manifest.ts';
+import type {Call, RepositoryReader} from '../model/port.ts';
+import {isLayoutName, type Tag} from '../model/reference.ts';
+import type {NotRead, SourceRoot} from './inventory.ts';
+import {asUnreadable, type ManifestReader} from './manifest-reader.ts';
+
+// Images of a layout need no name, and two may have the same one.
+
+/** One image by its tag or its digest; with neither, the only one that there is. */
+export interface ImageReference {
+  readonly tag?: Tag;
+  readonly digest?: Digest;
+}
+
+/** What a place lists: names, and images that no name leads to and that stand for themselves. */
+export interface Listing {
+  readonly names: readonly string[];
+  readonly unnamed: readonly Digest[];
+}
+
+/**
+ * Images that no name leads to, without what comes along with another: the parts of an index and the referrers of an
+ * image. Read only where a name does not say what is asked for.
+ */
+export async function readUnnamed(
+  reader: ManifestReader,
+  source: RepositoryReader,
+  names: readonly string[],
+  reference: ImageReference | undefined,
+  call: Call,
+): Promise<readonly Digest[]> {
+  if (reference?.tag !== undefined || reference?.digest !== undefined) return [];
+  const unnamed = (await source.listUnnamed?.(call)) ?? [];
+  if (unnamed.length === 0) return [];
+  for (const each of [...unnamed, ...names.filter(isLayoutName)]) {
+    try {
+      const digest = await reader.readRoot(each, call);
+      if (digest !== undefined) await reader.readAll([digest], call);
+    } catch (error) {
+      // It is told of where it is read for good, and an image without a name stands for itself.
+      asUnreadable(error);
+    }
+  }
+  const parts = new Set(
+    [...reader.manifests.values()].flatMap(({view}) =>
+      childManifests(view).map(({digest}) => digest),
+    ),
+  );
+  return unnamed.filter((digest) => {
+    const subject = reader.subjectOf(digest);
+    return !parts.has(digest) && !(subject !== undefined && reader.manifests.has(subject));
+  });
+}
+
+/** What of the images without a name nothing that is copied brings along. */
+export function leftUnnamed(
+  name: string,
+  reader: ManifestReader,
+  roots: readonly SourceRoot[],
+  unnamed: readonly Digest[],
+): readonly NotRead[] {
+  const taken = new Set(reader.graph(roots.map(({digest}) => digest)));
+  return unnamed
+    .filter((digest) => !taken.has(digest))
+    .map((digest) => ({
+      digest,
+      reason: 'unnamed',
+      detail: `no name leads to it: copy it as ${name}@${digest}`,
+    }));
+}
+
+/** @throws TransshipError REFERENCE_INVALID where there is more than one image, TAG_NOT_FOUND where there is none */
+export async function onlyImage(
+  reader: ManifestReader,
+  place: string,
+  {names, unnamed}: Listing,
+  call: Call,
+): Promise<ImageReference> {
+  const images = new Map<Digest, ImageReference>(unnamed.map((digest) => [digest, {digest}]));
+  for (const tag of names.filter(isLayoutName)) {
+    const digest = await reader.readRoot(tag, call);
+    if (digest !== undefined) images.set(digest, {tag});
+  }
+  const [only] = images.values();
+  if (only !== undefined && images.size === 1) return only;
+  if (only === undefined) {
+    throw new TransshipError('TAG_NOT_FOUND', `${place} holds no image`, {
+      side: 'source',
+      hint: 'check the name',
+    });
+  }
+  throw new TransshipError('REFERENCE_INVALID', `${place} holds ${images.size} images`, {
+    side: 'source',
+    hint: `name one of them: ${place}:NAME or ${place}@DIGEST`,
+  });
+}

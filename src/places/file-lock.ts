@@ -1,0 +1,210 @@
+import {randomUUID} from 'node:crypto';
+import {mkdir, readdir, rename, rmdir, stat, utimes, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {setTimeout as delay} from 'node:timers/promises';
+import {hasCode, isMissing} from './file-error.ts';
+import {type LockOwner, ownerName, readOwner, stateOf, thisProcess} from './lock-owner.ts';
+import {removeFile} from './remove-file.ts';
+
+/** An owner shows that it is alive this often, in ms. */
+const BEAT_MS = 1_000;
+/**
+ * An owner that cannot be looked up, since it runs on another machine or in another container, is dead when it has not
+ * shown itself for so long, in ms. Many beats: one may be late on a busy machine, and network file systems show a change
+ * only after some seconds (nfs(5), acregmin).
+ */
+export const STALE_MS = 15_000;
+/** How long to wait before the next attempt, in ms. */
+const POLL_MS = 15;
+
+/** A monotonic clock in ms, of this process alone: nothing is compared with the clock of another machine. */
+export interface LockClock {
+  now(): number;
+  /** Rejects with the signal's reason. */
+  sleep(ms: number, signal: AbortSignal | undefined): Promise<void>;
+}
+
+const CLOCK: LockClock = {
+  now: () => performance.now(),
+  sleep: async (ms, signal) => await delay(ms, undefined, signal === undefined ? {} : {signal}),
+};
+
+export interface LockOptions {
+  /** How long to wait for an owner that is alive, in ms; 0: not at all. */
+  readonly waitMs: number;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal;
+  /** Called once where it takes up to `STALE_MS` to find out whether the owner is alive. */
+  readonly onDoubt?: (owner: string) => void;
+  /** Default: that of this process. */
+  readonly clock?: LockClock;
+}
+
+/** A lock while it is held; disposing of it releases it. */
+export interface FileLock extends AsyncDisposable {
+  /** False once another process took the lock over, because this one was halted for longer than `STALE_MS`. */
+  isHeld(): Promise<boolean>;
+  /** As `isHeld` found last: looked at with each beat, without a call. */
+  readonly isLost: boolean;
+}
+
+/** The lock, or the owner that is alive, in words. */
+export type LockAttempt =
+  | {readonly kind: 'taken'; readonly lock: FileLock}
+  | {readonly kind: 'busy'; readonly owner: string};
+
+/**
+ * Takes the lock at `path`, which one process at most has, on one machine or on several that share a disk.
+ *
+ * The lock is a directory that holds one file, named after a random id of its owner. It is prepared elsewhere and
+ * renamed into place, which succeeds only where there is no directory or an empty one (rename(2)). Whoever finds the
+ * owner dead removes the file by its name, which cannot hit the lock of somebody who was faster, and takes part in
+ * the next rename. So there is no instant at which two processes have the lock, or at which a dead one keeps it.
+ *
+ * Process ids repeat (in a container the next process is 1 again), so an owner is looked up by boot, pid namespace,
+ * process id and start time. One that cannot be looked up is watched: it changes the time of its file once a second.
+ * @throws the error of the file system
+ */
+export async function takeLock(path: string, options: LockOptions): Promise<LockAttempt> {
+  const {waitMs, signal, onDoubt, clock = CLOCK} = options;
+  const self = await thisProcess();
+  const begun = clock.now();
+  let watched: Watched | undefined;
+  let isTold = false;
+  for (;;) {
+    signal?.throwIfAborted();
+    const name = (await entriesOf(path))[0];
+    if (name === undefined) {
+      const id = randomUUID();
+      if (await moveIn(path, id, self)) return {kind: 'taken', lock: new HeldLock(path, id)};
+    } else {
+      watched = await watch(join(path, name), watched, self, clock.now());
+      if (watched?.state === 'dead') {
+        await removeFile(watched.file);
+        continue;
+      }
+      if (watched?.state === 'alive' && clock.now() - begun >= waitMs)
+        return {kind: 'busy', owner: watched.owner};
+      if (watched?.state === 'unknown' && !isTold) {
+        isTold = true;
+        onDoubt?.(watched.owner);
+      }
+    }
+    await clock.sleep(POLL_MS, signal);
+  }
+}
+
+class HeldLock implements FileLock {
+  readonly #path: string;
+  readonly #file: string;
+  readonly #timer: NodeJS.Timeout;
+  #beating: Promise<unknown> = Promise.resolve();
+  #isLost = false;
+
+  constructor(path: string, id: string) {
+    this.#path = path;
+    this.#file = join(path, id);
+    this.#timer = setInterval(() => {
+      this.#beating = this.#beat();
+    }, BEAT_MS);
+    this.#timer.unref();
+  }
+
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
+  async isHeld(): Promise<boolean> {
+    await stat(this.#file).catch((error: unknown) => this.#failed(error));
+    return !this.#isLost;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#beating;
+    await removeFile(this.#file);
+    await removeEmpty(this.#path);
+  }
+
+  /** Never rejects. That the time is another one than before is what counts, so a clock that is wrong does no harm. */
+  async #beat(): Promise<void> {
+    const now = new Date();
+    await utimes(this.#file, now, now).catch((error: unknown) => this.#failed(error));
+  }
+
+  /** A file system that fails for a moment has not taken the lock away. */
+  #failed(error: unknown): void {
+    this.#isLost ||= isMissing(error);
+  }
+}
+
+/** False: another process was faster. */
+async function moveIn(path: string, id: string, self: LockOwner): Promise<boolean> {
+  const prepared = `${path}.${id}`;
+  const file = join(prepared, id);
+  await mkdir(prepared);
+  try {
+    await writeFile(file, JSON.stringify(self), {flag: 'wx'});
+    // Windows renames nothing to a directory that is there, even if it is empty.
+    await removeEmpty(path);
+    await rename(prepared, path);
+    return true;
+  } catch (error) {
+    await removeFile(file);
+    await removeEmpty(prepared);
+    // EPERM: so Windows says that there is a directory.
+    if (hasCode(error, 'ENOTEMPTY') || hasCode(error, 'EEXIST')) return false;
+    if (hasCode(error, 'EPERM') && (await entriesOf(path)).length > 0) return false;
+    throw error;
+  }
+}
+
+async function removeEmpty(directory: string): Promise<void> {
+  try {
+    await rmdir(directory);
+  } catch (error) {
+    const isInUse = ['ENOTEMPTY', 'EEXIST'].some((code) => hasCode(error, code));
+    if (!isInUse && !isMissing(error)) throw error;
+  }
+}
+
+async function entriesOf(path: string): Promise<readonly string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
+
+/** An owner that was seen, and since when nothing of it has changed. */
+interface Watched {
+  readonly file: string;
+  readonly owner: string;
+  readonly changedMs: number;
+  /** By the clock of this process. */
+  readonly since: number;
+  readonly state: 'alive' | 'dead' | 'unknown';
+}
+
+/** Undefined: the lock was released. */
+async function watch(
+  file: string,
+  before: Watched | undefined,
+  self: LockOwner,
+  now: number,
+): Promise<Watched | undefined> {
+  try {
+    const {mtimeMs: changedMs} = await stat(file);
+    const isSame = before?.file === file;
+    if (isSame && before.changedMs !== changedMs)
+      return {...before, changedMs, since: now, state: 'alive'};
+    if (isSame) return now - before.since >= STALE_MS ? {...before, state: 'dead'} : before;
+    const owner = await readOwner(file);
+    const state = await stateOf(owner, self);
+    return {file, owner: ownerName(owner), changedMs, since: now, state};
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}

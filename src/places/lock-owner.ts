@@ -1,0 +1,98 @@
+import {readFile, readlink, stat} from 'node:fs/promises';
+import {hostname} from 'node:os';
+import {z} from '../model/schema.ts';
+import {hasCode, isMissing} from './file-error.ts';
+
+/** Who holds a lock, as far as its system tells; what is needed to find out later whether that very process runs. */
+const ownerRecord = z.object({
+  host: z.string(),
+  pid: z.int().positive().optional(),
+  /** Of the pid namespace, such as `pid:[4026531836]`; ids are unique only within one. */
+  namespace: z.string().optional(),
+  /** When the process began, in clock ticks since the boot (proc_pid_stat(5), `starttime`). */
+  start: z.string().optional(),
+  /** Of the running kernel; the same in each container on it. */
+  boot: z.string().optional(),
+  uid: z.int().optional(),
+});
+export type LockOwner = z.infer<typeof ownerRecord>;
+
+/**
+ * Reads who holds a lock. Of a file that is half-written, or not ours, nothing is known.
+ * @throws the error of the file system
+ */
+export async function readOwner(file: string): Promise<LockOwner> {
+  const text = await readFile(file, 'utf8');
+  try {
+    return ownerRecord.parse(JSON.parse(text));
+  } catch {
+    return {host: ''};
+  }
+}
+
+/** For messages. */
+export function ownerName({host, pid}: LockOwner): string {
+  const process = pid === undefined ? 'another process' : `process ${pid}`;
+  return host === '' ? process : `${process} on ${host}`;
+}
+
+let known: Promise<LockOwner> | undefined;
+
+/** This process, which stays the same: looked at once. */
+export async function thisProcess(): Promise<LockOwner> {
+  known ??= lookAtSelf();
+  return await known;
+}
+
+/** What `/proc` tells of this process; elsewhere than on Linux, only the host. */
+async function lookAtSelf(): Promise<LockOwner> {
+  try {
+    const [pid, namespace, boot, {uid}] = await Promise.all([
+      readlink('/proc/self'),
+      readlink('/proc/self/ns/pid'),
+      readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+      stat('/proc/self'),
+    ]);
+    const start = await startOf(Number(pid));
+    if (start === undefined) return {host: hostname()};
+    return {host: hostname(), pid: Number(pid), namespace, boot: boot.trim(), start, uid};
+  } catch {
+    return {host: hostname()};
+  }
+}
+
+/**
+ * Whether the owner runs, where this process can see it. A namespace that is gone may leave its number to the next
+ * one, whose process with the same id then began at another time.
+ */
+export async function stateOf(
+  owner: LockOwner,
+  self: LockOwner,
+): Promise<'alive' | 'dead' | 'unknown'> {
+  const {pid, boot, namespace} = owner;
+  const isInSight =
+    pid !== undefined &&
+    boot !== undefined &&
+    boot === self.boot &&
+    namespace !== undefined &&
+    namespace === self.namespace;
+  if (!isInSight) return 'unknown';
+  const start = await startOf(pid);
+  if (start !== undefined) return start === owner.start ? 'alive' : 'dead';
+  // With the mount option hidepid, processes of other users are not seen (proc(5)).
+  return owner.uid !== undefined && owner.uid === self.uid ? 'dead' : 'unknown';
+}
+
+/** Undefined: no such process runs, or none that is shown. */
+async function startOf(pid: number): Promise<string | undefined> {
+  try {
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+    // The name of the program, in parentheses, may hold blanks; `starttime` is the 22nd field of all.
+    const [state = '', ...fields] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    // Killed, and not yet waited for by its parent.
+    return 'ZXx'.includes(state) ? undefined : fields[18];
+  } catch (error) {
+    if (isMissing(error) || hasCode(error, 'ESRCH')) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,114 @@
+import type {HttpAnswer} from '../http/answer.ts';
+import {describeRequest} from '../http/message.ts';
+import type {Descriptor} from '../model/descriptor.ts';
+import {TransshipError} from '../model/error.ts';
+import {isInterrupted} from '../model/interrupted.ts';
+import type {Call, MountBlob} from '../model/port.ts';
+import type {RepositoryPath} from '../model/reference.ts';
+import type {Connection} from './connection.ts';
+import {missingActions, pullScope, pushScope, type Scope} from './scope.ts';
+import {isBlobStored, saysStored} from './stored.ts';
+import {openingRequest, RegistryUpload} from './upload.ts';
+
+type Outcome = Awaited<ReturnType<MountBlob>>;
+
+/** After so many mounts in a row that failed for no reason of rights, the registry is not asked for another. */
+const ENOUGH_FAILURES = 2;
+/** Uploading is always possible, so a mount is not worth many attempts. */
+const ATTEMPTS_AT_500 = 2;
+
+/**
+ * Statuses that concern the one mount: `from` may not be read or does not have the blob. The distribution family answers
+ * 401 or 403 where the specification wants 202.
+ */
+const ABOUT_THIS_MOUNT = new Set([401, 403, 404, 429]);
+
+const DECLINED: Outcome = {kind: 'declined'};
+
+/**
+ * Takes blobs from other repositories of one registry (distribution-spec, "Mounting a blob from another repository").
+ * Mounting is optional: whatever goes wrong with it, the bytes can be sent.
+ */
+export class Mounts {
+  readonly #connection: Connection;
+  /** In a row. */
+  #failures = 0;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Asks with a token for both repositories. */
+  async mount(
+    to: RepositoryPath,
+    blob: Descriptor,
+    from: RepositoryPath,
+    call: Call,
+  ): Promise<Outcome> {
+    if (this.#failures >= ENOUGH_FAILURES) return DECLINED;
+    const scopes = [pushScope(to), pullScope(from)];
+    try {
+      if (await this.#mayNotRead(to, from, scopes, call)) return DECLINED;
+      return await this.#outcome(await this.#post(to, blob, from, scopes, call), to, blob, call);
+    } catch (error) {
+      call.signal.throwIfAborted();
+      if (!(error instanceof TransshipError) || isInterrupted(error)) throw error;
+      const isDenied = error.code === 'UNAUTHORIZED' || error.code === 'FORBIDDEN';
+      return isDenied ? DECLINED : this.#failed(error.message);
+    }
+  }
+
+  async #outcome(
+    answer: HttpAnswer,
+    to: RepositoryPath,
+    blob: Descriptor,
+    call: Call,
+  ): Promise<Outcome> {
+    const {status} = answer;
+    if (status === 202) {
+      const upload = await RegistryUpload.open(this.#connection, to, blob.digest, answer);
+      this.#failures = 0;
+      return {kind: 'upload', upload};
+    }
+    await answer.discard();
+    if (ABOUT_THIS_MOUNT.has(status)) return DECLINED;
+    const isMounted =
+      saysStored(answer, (digest) => digest === blob.digest) ||
+      (status === 201 && (await isBlobStored(this.#connection, to, blob, call)));
+    if (!isMounted) return this.#failed(`${describeRequest(answer.request)} answered ${status}`);
+    this.#failures = 0;
+    return {kind: 'mounted'};
+  }
+
+  #failed(reason: string): Outcome {
+    this.#failures += 1;
+    this.#connection.featureNotUsed('mount', reason, 'blobs are copied');
+    return DECLINED;
+  }
+
+  /** A token service drops what it does not grant, and a JWT tells so before the registry does. */
+  async #mayNotRead(
+    to: RepositoryPath,
+    from: RepositoryPath,
+    scopes: readonly Scope[],
+    {signal}: Call,
+  ): Promise<boolean> {
+    const granted = await this.#connection.granted({path: to, scopes}, signal);
+    return granted !== undefined && missingActions(granted, pullScope(from)).length > 0;
+  }
+
+  #post(
+    to: RepositoryPath,
+    {digest}: Descriptor,
+    from: RepositoryPath,
+    scopes: readonly Scope[],
+    call: Call,
+  ): Promise<HttpAnswer> {
+    const query = `?mount=${encodeURIComponent(digest)}&from=${encodeURIComponent(from)}`;
+    return this.#connection.send({
+      ...openingRequest(to, query, scopes),
+      attemptsAt500: ATTEMPTS_AT_500,
+      ...call,
+    });
+  }
+}

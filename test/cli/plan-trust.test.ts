@@ -1,0 +1,274 @@
+import {execFile} from 'node:child_process';
+import {mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
+import {promisify} from 'node:util';
+import {afterEach, beforeEach, describe, expect, test} from 'vitest';
+import type {Plan} from '../../src/model/plan.ts';
+import {planId} from '../../src/plan/plan-id.ts';
+import {startSandbox} from '../../src/sandbox/sandbox.ts';
+import {type Rig, startRig} from '../sandbox/gitlab/rig.ts';
+import {toldError} from '../support/error-lines.ts';
+import {layoutDirectory} from '../support/fixtures.ts';
+import {type HttpServer, sendError, startHttpServer} from '../support/http-server.ts';
+import {type TempDirectory, tempDirectory} from '../support/temp.ts';
+import {transship} from '../support/transship.ts';
+
+const SEED = {
+  users: [{name: 'ada'}],
+  groups: [
+    {path: 'org', members: {ada: 'owner' as const}},
+    {path: 'new', members: {ada: 'owner' as const}},
+  ],
+  projects: [
+    {path: 'org/app', images: [{layout: layoutDirectory('attested'), ref: '1.0', tag: 'v1'}]},
+    {path: 'org/parking'},
+  ],
+  tokens: [
+    {value: 'ada-api', user: 'ada', scopes: ['api']},
+    {value: 'app-job', kind: 'job' as const, user: 'ada', project: 'org/app'},
+  ],
+};
+const TOKEN = {GITLAB_TOKEN: 'ada-api'};
+const IMAGE = `oci:${layoutDirectory('busybox')}:1.35-amd64`;
+
+let temp: TempDirectory;
+/** Records what it is asked; nobody who runs the command has named it. */
+let stranger: HttpServer;
+
+beforeEach(async () => {
+  temp = await tempDirectory();
+  stranger = await startHttpServer(({headers, url}, response) => {
+    const realm = {'www-authenticate': `Bearer realm="${url.origin}/token"`};
+    sendError(response, 401, 'UNAUTHORIZED', headers.authorization === undefined ? realm : {});
+  });
+});
+afterEach(async () => {
+  await stranger[Symbol.asyncDispose]();
+  await temp[Symbol.asyncDispose]();
+});
+
+/** Every credential that the stranger was shown. */
+function shown(): readonly string[] {
+  return stranger.requests.flatMap(({headers, body}) =>
+    [
+      headers.authorization,
+      headers['private-token'],
+      headers['job-token'],
+      body.toString(),
+    ].flatMap((value) => (value === undefined || value.length === 0 ? [] : [value.toString()])),
+  );
+}
+
+/** Changes a plan file as somebody would who wants it to be taken for whole. */
+async function edit(file: string, change: (text: string) => string): Promise<void> {
+  const plan = JSON.parse(change(await readFile(file, 'utf8'))) as Plan;
+  await writeFile(file, JSON.stringify({...plan, id: planId(plan)}));
+}
+
+async function planMove(rig: Rig): Promise<string> {
+  const file = temp.join('move.plan.json');
+  const wish = `plan transfer org/app --to new/ --donor org/parking --gitlab ${rig.url} --out ${file}`;
+  expect(await transship(wish.split(' '), {env: TOKEN})).toMatchObject({code: 0});
+  return file;
+}
+
+/** Another machine: nothing is remembered there. */
+async function elsewhere(): Promise<string> {
+  await mkdir(temp.join('elsewhere'), {recursive: true});
+  return temp.join('elsewhere');
+}
+
+const COMMANDS = ['apply --yes', 'verify', 'verify --donor', 'rollback'];
+
+describe.each(COMMANDS)('%s of a plan that names another GitLab', (line) => {
+  const [name = '', ...flags] = line.split(' ');
+
+  test.each([
+    ['nothing names one', ''],
+    ['CI_SERVER_URL names one', 'CI_SERVER_URL'],
+    ['TRANSSHIP_GITLAB_HOST names one', 'TRANSSHIP_GITLAB_HOST'],
+    ['--gitlab names one', '--gitlab'],
+  ])('sends it no token where %s', async (_, how) => {
+    await using rig = await startRig({mode: 'legacy', seed: SEED});
+    const file = await planMove(rig);
+    await edit(file, (text) =>
+      text.replace(`"gitlab": "${rig.url}"`, `"gitlab": "${stranger.url}"`),
+    );
+    const args = how === '--gitlab' ? [how, rig.url] : [];
+    const env = how === '' || how === '--gitlab' ? {} : {[how]: rig.url};
+    const run = await transship([name, file, ...flags, ...args], {env: {...TOKEN, ...env}});
+    expect(toldError(run)).toMatchObject({code: 'HOST_NOT_NAMED', exit: 3});
+    expect(toldError(run).hint).toContain(`--gitlab ${stranger.url}`);
+    expect(stranger.requests).toEqual([]);
+  });
+
+  test('sends the token of a job to CI_SERVER_URL alone', async () => {
+    await using rig = await startRig({mode: 'legacy', seed: SEED});
+    const file = await planMove(rig);
+    await edit(file, (text) =>
+      text.replace(`"gitlab": "${rig.url}"`, `"gitlab": "${stranger.url}"`),
+    );
+    const run = await transship([name, file, ...flags, '--gitlab', stranger.url], {
+      env: {CI_JOB_TOKEN: 'app-job', CI_SERVER_URL: rig.url},
+    });
+    expect(toldError(run)).toMatchObject({code: 'HOST_NOT_NAMED', exit: 3});
+    expect(stranger.requests).toEqual([]);
+  });
+
+  test('does not send the token to a registry that GitLab does not name', async () => {
+    await using rig = await startRig({mode: 'legacy', seed: SEED});
+    const file = await planMove(rig);
+    const [from, to] = [`"${rig.host}/`, `"${stranger.host}/`];
+    await edit(file, (text) => text.replaceAll(from, to));
+    const run = await transship([name, file, ...flags, '--gitlab', rig.url], {env: TOKEN});
+    expect(toldError(run)).toMatchObject({code: 'HOST_NOT_NAMED', exit: 3});
+    expect(shown()).toEqual([]);
+  });
+});
+
+describe('a plan from another machine', () => {
+  test.each(['--gitlab', 'CI_SERVER_URL', 'TRANSSHIP_GITLAB_HOST'])(
+    'is applied where %s names its GitLab',
+    async (how: string) => {
+      await using rig = await startRig({mode: 'legacy', seed: SEED});
+      const file = await planMove(rig);
+      const run = await transship(
+        ['apply', file, '--yes', ...(how === '--gitlab' ? [how, rig.url] : [])],
+        {
+          home: await elsewhere(),
+          env: {...TOKEN, ...(how === '--gitlab' ? {} : {[how]: rig.url})},
+        },
+      );
+      expect(run).toMatchObject({code: 0});
+    },
+  );
+
+  test.each([true, false])('is asked about at a terminal: %s', async (answer) => {
+    await using rig = await startRig({mode: 'legacy', seed: SEED});
+    const file = await planMove(rig);
+    const questions: string[] = [];
+    const run = await transship(['apply', file, '--yes'], {
+      home: await elsewhere(),
+      env: TOKEN,
+      ask: async (question) => {
+        questions.push(question);
+        return answer;
+      },
+    });
+    expect(questions).toEqual([expect.stringContaining(rig.url)]);
+    expect(run.code).toBe(answer ? 0 : 3);
+  });
+
+  test('gets the login in the variables only for the host that they name', async () => {
+    await using target = await startSandbox();
+    const file = temp.join('app.plan.json');
+    const places = [IMAGE, `${target.host}/app`];
+    expect(await transship(['plan', 'copy', ...places, '--out', file])).toMatchObject({code: 0});
+    await edit(file, (text) => text.replaceAll(target.host, stranger.host));
+    const login = {
+      TRANSSHIP_DESTINATION_USERNAME: 'ada',
+      TRANSSHIP_DESTINATION_PASSWORD: 'secret-1',
+    };
+    const flags = ['--allow-path', layoutDirectory('busybox')];
+    for (const command of ['apply', 'verify']) {
+      const run = await transship([command, file, ...flags], {env: login});
+      expect(toldError(run)).toMatchObject({code: 'HOST_NOT_NAMED', exit: 3});
+      expect(toldError(run).hint).toContain(`TRANSSHIP_DESTINATION_HOST=${stranger.host}`);
+    }
+    expect(shown()).toEqual([]);
+    const env = {...login, TRANSSHIP_DESTINATION_HOST: stranger.host};
+    await transship(['apply', file, ...flags], {env});
+    expect(shown()).not.toEqual([]);
+  });
+});
+
+describe('the files of a plan from another machine', () => {
+  test.each(['oci', 'oci-archive'])('have to be named: %s', async (transport) => {
+    const [file, to] = [temp.join('app.plan.json'), temp.join('out', 'x')];
+    await transship(['plan', 'copy', IMAGE, `${transport}:${to}`, '--out', file]);
+    const home = await elsewhere();
+    const run = await transship(['apply', file], {home});
+    expect(toldError(run)).toMatchObject({code: 'PATH_NOT_ALLOWED', exit: 3});
+    await expect(readFile(to)).rejects.toThrow('ENOENT');
+    const allowed = ['--allow-path', layoutDirectory('busybox'), '--allow-path', temp.path];
+    await mkdir(temp.join('out'));
+    expect(await transship(['apply', file, ...allowed], {home})).toMatchObject({code: 0});
+  });
+
+  test('are looked at through links', async () => {
+    const file = temp.join('app.plan.json');
+    await mkdir(temp.join('inside'));
+    await mkdir(temp.join('outside'));
+    await symlink(temp.join('outside'), temp.join('inside', 'link'));
+    const to = `oci:${temp.join('inside', 'link', 'x')}`;
+    await transship(['plan', 'copy', IMAGE, to, '--out', file]);
+    const allowed = [
+      '--allow-path',
+      layoutDirectory('busybox'),
+      '--allow-path',
+      temp.join('inside'),
+    ];
+    const run = await transship(['apply', file, ...allowed], {home: await elsewhere()});
+    expect(toldError(run)).toMatchObject({code: 'PATH_NOT_ALLOWED', exit: 3});
+  });
+
+  test.each([true, false])('are shown at a terminal: %s', async (answer) => {
+    const [file, to] = [temp.join('app.plan.json'), temp.join('x')];
+    await transship(['plan', 'copy', IMAGE, `oci:${to}`, '--out', file]);
+    const questions: string[] = [];
+    const run = await transship(['apply', file], {
+      home: await elsewhere(),
+      ask: async (question) => {
+        questions.push(question);
+        return answer;
+      },
+    });
+    expect(questions).toEqual([expect.stringContaining(to)]);
+    expect(run.code).toBe(answer ? 0 : 3);
+  });
+});
+
+/** By OpenSSL, not by the code under test. */
+async function keyPair(name: string): Promise<{key: string; pub: string}> {
+  const [key, pub] = [temp.join(`${name}.key`), temp.join(`${name}.pub`)];
+  await promisify(execFile)('openssl', ['genpkey', '-algorithm', 'ed25519', '-out', key]);
+  await promisify(execFile)('openssl', ['pkey', '-in', key, '-pubout', '-out', pub]);
+  return {key, pub};
+}
+
+async function expectNotReviewed(...args: readonly string[]): Promise<void> {
+  expect(toldError(await transship(args))).toMatchObject({code: 'PLAN_NOT_REVIEWED', exit: 3});
+}
+
+describe('a plan that was reviewed', () => {
+  test('is told by its id', async () => {
+    const file = temp.join('app.plan.json');
+    await transship(['plan', 'copy', IMAGE, `oci:${temp.join('x')}`, '--out', file]);
+    const {id} = JSON.parse(await readFile(file, 'utf8')) as Plan;
+    const other = await transship(['apply', file, '--plan-id', id.replace(/.$/, 'g')]);
+    expect(toldError(other)).toMatchObject({code: 'PLAN_NOT_REVIEWED', exit: 3});
+    expect(await transship(['apply', file, '--plan-id', id])).toMatchObject({code: 0});
+  });
+
+  test('is told by its signature', async () => {
+    const [ours, theirs] = [await keyPair('ours'), await keyPair('theirs')];
+    const [file, unsigned] = [temp.join('app.plan.json'), temp.join('unsigned.plan.json')];
+    const wish = ['plan', 'copy', IMAGE, `oci:${temp.join('x')}`, '--out'];
+    await transship([...wish, unsigned]);
+    expect(await transship([...wish, file, '--sign-key', ours.key])).toMatchObject({code: 0});
+    await expectNotReviewed('apply', unsigned, '--verify-key', ours.pub);
+    await expectNotReviewed('apply', file, '--verify-key', theirs.pub);
+    expect(await transship(['apply', file, '--verify-key', ours.pub])).toMatchObject({code: 0});
+    await edit(file, (text) => text.replaceAll(temp.join('x'), temp.join('y')));
+    for (const command of ['apply', 'verify'])
+      await expectNotReviewed(command, file, '--verify-key', ours.pub);
+  });
+
+  test('is not signed with what is no key', async () => {
+    await writeFile(temp.join('no.key'), 'secret-words');
+    const wish = ['plan', 'copy', IMAGE, `oci:${temp.join('x')}`, '--out', temp.join('p.json')];
+    const run = await transship([...wish, '--sign-key', temp.join('no.key'), '--debug']);
+    expect(run).toMatchObject({code: 64});
+    expect(run.stderr).toContain('FILE_INVALID');
+    expect(run.stderr).not.toContain('secret-words');
+  });
+});
