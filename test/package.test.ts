@@ -45,6 +45,7 @@ test('the package holds what a user needs, and runs', async () => {
     'CHANGELOG.md',
     'LICENSE',
     'README.md',
+    'bin/transship.cjs',
     'package.json',
     'plans/plan.schema.json',
   ]);
@@ -60,9 +61,9 @@ test('the package holds what a user needs, and runs', async () => {
 
   // Installed where no library is near.
   const installed = temp.join('installed');
-  for (const path of [...built, 'package.json'])
+  for (const path of [...built, 'bin/transship.cjs', 'package.json'])
     await cp(join(copy, path), join(installed, path), {recursive: true});
-  const main = join(installed, 'dist', 'cli', 'main.cjs');
+  const main = join(installed, 'bin', 'transship.cjs');
   const ran = await runProgram(process.execPath, [main, '--version'], {env: {HOME: temp.path}});
   expect(ran).toMatchObject({code: 0, stderr: ''});
   expect(ran.stdout).toMatch(/\d+\.\d+\.\d+/);

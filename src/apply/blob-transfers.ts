@@ -30,6 +30,8 @@ export class BlobTransfers {
   readonly #interruption: Interruption;
   readonly #call: Call;
   readonly #actions: ReadonlyMap<string, BlobAction>;
+  /** Blobs, by `uploadKey`, of which something got to the destination in this run. */
+  readonly #begun = new Set<string>();
   readonly #ensured = new Map<string, Promise<void>>();
   /** Blobs, by `uploadKey`, that the registry turned out to miss. */
   readonly #sentAnyway = new Set<string>();
@@ -57,6 +59,11 @@ export class BlobTransfers {
     }
   }
 
+  /** Whether anything of the blob got to the repository in this run, or was found there as an earlier run's. */
+  hasBegun(digest: Digest, to: string): boolean {
+    return this.#begun.has(uploadKey(digest, to));
+  }
+
   /** Resolves when the blob is in the repository. @throws TransshipError */
   ensure(digest: Digest, to: string): Promise<void> {
     const key = uploadKey(digest, to);
@@ -82,6 +89,13 @@ export class BlobTransfers {
     for (const action of suspects)
       if (!(await destination.hasBlob(action.digest, call))) missing.push(action);
     for (const action of missing.length > 0 ? missing : suspects) this.#sendAnyway(action);
+  }
+
+  /** Those of the blobs that the plan leaves where their `urls` say. */
+  foreign(digests: readonly Digest[], to: string): readonly Digest[] {
+    return digests.filter(
+      (digest) => this.#actions.get(uploadKey(digest, to))?.action === 'foreign',
+    );
   }
 
   #sendAnyway(action: BlobAction): void {
@@ -140,6 +154,7 @@ export class BlobTransfers {
 
   #ended({digest, to}: BlobAction, outcome: BlobOutcome): void {
     this.counts[outcome] += 1;
+    this.#begun.add(uploadKey(digest, to));
     this.#context.journal.note({type: 'blob', digest, to, outcome});
   }
 
@@ -190,8 +205,10 @@ export class BlobTransfers {
         stopping: this.#interruption.stopping,
       },
       {
-        acknowledged: (acknowledged) =>
-          report({type: 'blob-progress', digest, to, acknowledged, size}),
+        acknowledged: (acknowledged) => {
+          if (acknowledged > 0) this.#begun.add(uploadKey(digest, to));
+          report({type: 'blob-progress', digest, to, acknowledged, size});
+        },
         sent: (bytes) => {
           this.counts.sent += bytes;
         },

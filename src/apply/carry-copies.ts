@@ -124,7 +124,7 @@ class CopyRun {
       journal.note({type: 'step', id: step.id, outcome: 'present'});
       return this.#ended({id: step.id, outcome: 'present'});
     }
-    if (this.#stopping.aborted) return this.#ended({id: step.id, outcome: 'not-started'});
+    if (this.#stopping.aborted) return this.#ended(this.#unfinished(step));
     const blocked = await this.#blockedBy(step);
     if (blocked !== undefined) return this.#ended(blocked);
     report({type: 'step-started', step: step.id});
@@ -147,7 +147,7 @@ class CopyRun {
 
   async #failed(step: CopyStep, thrown: unknown): Promise<StepResult> {
     const error = this.#interruption.aborted.aborted ? interrupted() : thrown;
-    if (isInterrupted(error)) return this.#ended({id: step.id, outcome: 'not-started'});
+    if (isInterrupted(error)) return this.#ended(this.#unfinished(step));
     // Without a journal nothing more may be done.
     if (error instanceof TransshipError && error.code === 'JOURNAL_WRITE_FAILED') {
       this.#failedOnce.abort();
@@ -160,15 +160,25 @@ class CopyRun {
   }
 
   /** Waits for the steps before this one. They stand before it in the queue, so they never wait for it. */
-  async #blockedBy({id, needs}: CopyStep): Promise<StepResult | undefined> {
+  async #blockedBy(step: CopyStep): Promise<StepResult | undefined> {
+    const {id, needs} = step;
     for (const need of needs) {
       const before = await this.#results.get(need);
       if (before === undefined || before.outcome === 'done' || before.outcome === 'present')
         continue;
-      if (before.outcome === 'not-started') return {id, outcome: 'not-started'};
+      if (before.outcome === 'not-started' || before.outcome === 'interrupted')
+        return this.#unfinished(step);
       return {id, outcome: 'blocked', ...(before.error ? {error: before.error} : {})};
     }
     return undefined;
+  }
+
+  /** One that the run's end leaves: whether some of it is at the destination already. */
+  #unfinished({id, to, manifests}: CopyStep): StepResult {
+    const isBegun = manifests.some((digest) =>
+      this.#manifests.get(digest)?.blobs.some((blob) => this.#blobs.hasBegun(blob, to)),
+    );
+    return {id, outcome: isBegun ? 'interrupted' : 'not-started'};
   }
 
   #ended(result: StepResult): StepResult {

@@ -136,7 +136,15 @@ export class ManifestPushes {
     mine: ReadonlySet<Digest>,
     call: Call,
   ): Promise<PutAnswer> {
-    const put = () => this.#putStored(manifest, step, reference, call);
+    const blobs = this.#planned.get(manifest.descriptor.digest)?.blobs ?? [];
+    const foreign = this.#blobs.foreign(blobs, step.to);
+    const put = async (): Promise<PutAnswer> => {
+      try {
+        return await this.#putStored(manifest, step, reference, call);
+      } catch (error) {
+        throw foreign.length > 0 ? withForeign(error, foreign) : error;
+      }
+    };
     try {
       return await put();
     } catch (error) {
@@ -214,6 +222,20 @@ function drifted(subject: string, planned: Digest | null, actual: Digest | null)
     `${subject} points to ${now}, but pointed to ${before} when the plan was made; it was not overwritten`,
     {side: 'destination', hint: 'plan again to see what would replace what'},
   );
+}
+
+/** Of a manifest whose layers are elsewhere, a refusal is most likely about those; no registry says so in its words. */
+function withForeign(error: unknown, layers: readonly Digest[]): unknown {
+  const refusals = ['MANIFEST_PARTS_MISSING', 'REGISTRY_REFUSED', 'BLOB_NOT_FOUND'];
+  if (!(error instanceof TransshipError) || !refusals.includes(error.code)) return error;
+  const {code, message, side, status, cause} = error;
+  const what = `${layers.join(', ')} ${layers.length === 1 ? 'is' : 'are'} at a URL only`;
+  return new TransshipError(code, `${message}; ${what}`, {
+    side,
+    hint: 'the registry may not accept layers by URL: have its administrator allow them (distribution: validation.manifests.urls.allow), push the layers to the source registry first, or leave their platform out with --platform',
+    ...(status === undefined ? {} : {status}),
+    cause,
+  });
 }
 
 function annotationsOf({view}: Manifest): Readonly<Record<string, string>> | undefined {

@@ -2,6 +2,7 @@ import type {StatusResult} from '../model/outcome.ts';
 import type {CopyPlan, Plan} from '../model/plan.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-entry.ts';
+import {wantedBlobs} from './wanted-blobs.ts';
 
 /**
  * How far a plan is, by what its journals say. Nothing is asked of any registry.
@@ -28,11 +29,13 @@ export function planStatus(
   const failed = outcomesOfPlan.filter((outcome) => outcome === 'failed').length;
   const copied = blobs.filter(({action}) => action === 'copy');
   const uploads = openUploads(entries);
+  const begun = new Set([...blobsDone, ...uploads.keys()]);
+  const partly = plan.kind === 'copy' ? partlyCopied(plan, outcomes, begun) : 0;
   const ended = endOf(journals);
   return {
     plan: plan.id,
     unit: plan.kind === 'copy' ? 'image' : 'step',
-    steps: {done, failed, left: steps.length - done - failed, total: steps.length},
+    steps: {done, failed, left: steps.length - done - failed, partly, total: steps.length},
     bytes: {
       done: sum(copied.filter(({digest, to}) => blobsDone.has(uploadKey(digest, to)))),
       total: sum(copied),
@@ -43,6 +46,18 @@ export function planStatus(
     }),
     ...(ended === undefined ? {} : {ended}),
   };
+}
+
+/** @param begun blobs, by `uploadKey`, of which something is at the destination */
+function partlyCopied(
+  {steps, manifests}: CopyPlan,
+  ended: ReadonlyMap<string, unknown>,
+  begun: ReadonlySet<string>,
+): number {
+  const planned = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
+  const left = steps.filter(({id}) => !ended.has(id));
+  return left.filter((step) => [...wantedBlobs([step], planned)].some((blob) => begun.has(blob)))
+    .length;
 }
 
 /** Of a transfer its steps count, not their images: whether an image is at the donor says little on its own. */

@@ -11,6 +11,8 @@ export interface HostFlags {
   readonly caFile?: string;
   readonly insecure?: readonly string[];
   readonly allowUnsafeRedirects?: readonly string[];
+  /** Keep what is read of sources, for later runs. Only where there is such a flag. */
+  readonly cache?: boolean;
 }
 
 export interface FilterFlags {
@@ -20,6 +22,9 @@ export interface FilterFlags {
   readonly newest?: number;
   readonly newerThan?: string;
   readonly platform?: readonly string[];
+  /** False where tags are to stay: commander's form of `--no-clobber`. */
+  readonly clobber: boolean;
+  readonly allowEmpty?: boolean;
 }
 
 export interface RunFlags {
@@ -50,6 +55,14 @@ export function addHostFlags(command: Command): Command {
     );
 }
 
+/** For copies, whose sources may have quotas. */
+export function addCacheFlag(command: Command): Command {
+  return command.option(
+    '--no-cache',
+    'do not keep manifests in the cache folder, nor use those kept there',
+  );
+}
+
 export function addFilterFlags(command: Command): Command {
   return command
     .option('--tag <glob>', 'only tags that match (repeatable)', collect)
@@ -61,7 +74,9 @@ export function addFilterFlags(command: Command): Command {
       '--platform <os/arch>',
       'only these platforms of each image (repeatable; default: all)',
       collect,
-    );
+    )
+    .option('--no-clobber', 'leave tags alone that point to another image at the destination')
+    .option('--allow-empty', 'end with 0 where the filters leave nothing');
 }
 
 export function addRunFlags(command: Command): Command {
@@ -97,7 +112,7 @@ export function addFormatFlag(command: Command, formats: readonly string[]): Com
 
 /** The filters of a wish; only those that were given. @throws TransshipError FILTER_INVALID */
 export function wishFilters(flags: FilterFlags, now: Date): WishFilters {
-  const {tag, excludeTag, semver, newest, newerThan, platform} = flags;
+  const {tag, excludeTag, semver, newest, newerThan, platform, clobber, allowEmpty} = flags;
   return {
     ...(tag === undefined ? {} : {tags: tag}),
     ...(excludeTag === undefined ? {} : {excludeTags: excludeTag}),
@@ -105,6 +120,8 @@ export function wishFilters(flags: FilterFlags, now: Date): WishFilters {
     ...(newest === undefined ? {} : {newest}),
     ...(newerThan === undefined ? {} : {newerThan: parseAge(newerThan, now)}),
     ...(platform === undefined ? {} : {platforms: platform}),
+    ...(clobber ? {} : {noClobber: true}),
+    ...(allowEmpty === true ? {allowEmpty} : {}),
   };
 }
 

@@ -1,4 +1,5 @@
 import {errorData} from '../apply/error-data.ts';
+import {join} from 'node:path';
 import type {Repositories} from '../apply/apply-context.ts';
 import {certsDirs} from '../http/certs-dir.ts';
 import {HttpClient} from '../http/client.ts';
@@ -10,14 +11,17 @@ import type {Report} from '../model/event.ts';
 import type {Call, RepositoryReader, RepositoryWriter} from '../model/port.ts';
 import {parsePlace} from '../model/place.ts';
 import {canonicalRegistry, parseReference} from '../model/reference.ts';
+import {CachedReader} from '../places/cached-reader.ts';
+import {ContentCache} from '../places/content-cache.ts';
 import {OciArchive} from '../places/oci-archive.ts';
 import {OciLayout} from '../places/oci-layout.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
 import {CredentialStore} from '../registry/credentials/store.ts';
-import {Registry} from '../registry/registry.ts';
+import {Registry, RegistryRepository} from '../registry/registry.ts';
 import type {Io} from './io.ts';
 import type {HostFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
+import {cacheFolder} from './user-folders.ts';
 
 export interface RegistriesOptions {
   readonly io: Io;
@@ -40,12 +44,16 @@ export class Registries implements Repositories, AsyncDisposable {
   readonly #repositories = new Map<string, RepositoryWriter>();
   readonly #derived = new Map<string, Credentials>();
   readonly #noticed = new Set<string>();
+  readonly #cache: ContentCache | undefined;
+  readonly #cached = new Map<string, RepositoryReader>();
 
   /** @throws TransshipError USAGE for a proxy or a host that is not one */
   constructor(options: RegistriesOptions) {
     const {io, flags, redactor, trust} = options;
     const {caFile, authfile} = flags;
     this.#options = options;
+    if (flags.cache === true && !io.env['TRANSSHIP_NO_CACHE'])
+      this.#cache = new ContentCache(join(cacheFolder(io.env, io.home), 'content'));
     this.#plainHttp = new HostSet('--plain-http', flags.plainHttp ?? []);
     const leading = new HostSet('--allow-unsafe-redirects', flags.allowUnsafeRedirects ?? []);
     this.#http = new HttpClient({
@@ -74,7 +82,11 @@ export class Registries implements Repositories, AsyncDisposable {
   }
 
   source(name: string): RepositoryReader {
-    return this.#repository(name, 'source');
+    const repository = this.#repository(name, 'source');
+    if (this.#cache === undefined || !(repository instanceof RegistryRepository)) return repository;
+    const cached = this.#cached.get(name) ?? new CachedReader(repository, this.#cache);
+    this.#cached.set(name, cached);
+    return cached;
   }
 
   destination(name: string): RepositoryWriter {
@@ -101,6 +113,7 @@ export class Registries implements Repositories, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const archive of this.#archives.values()) await archive.close();
+    await this.#cache?.sweep();
     await this.#http[Symbol.asyncDispose]();
   }
 

@@ -3,6 +3,7 @@ import {removeDonor} from '../apply/transfer/remove-donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import type {TransferContext} from '../apply/transfer/transfer-context.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
+import {throwIfJobToken} from '../gitlab/gitlab-token.ts';
 import type {Journal} from '../apply/journal.ts';
 import {compareAt} from '../apply/transfer/verify-place.ts';
 import {whereabouts} from '../apply/transfer/whereabouts.ts';
@@ -85,6 +86,7 @@ async function accessFor(
   trust: PlanTrust,
 ): Promise<Pick<TransferContext, 'traits'> & {readonly gitlab: GitLab}> {
   const access = await openPlannedGitLab(plan, trust, flags, io, registries);
+  throwIfJobToken(access.tokenKind);
   const [host = ''] = plan.repositories[0]?.from.split('/') ?? [];
   const told = async (): Promise<string | undefined> =>
     (await access.gitlab.projects.get(plan.project.id, reading)).registryHost;

@@ -41,6 +41,8 @@ export class HttpAnswer {
   retryAfterMs: number | undefined;
   /** Set by the client: the request was sent again as often as is of use. */
   exhausted = false;
+  /** The request was sent before and failed: the server may have carried it out then. */
+  isRepeated = false;
   readonly #headers: AnswerData['headers'];
   readonly #body: AnswerBody;
   readonly #readMs: number;

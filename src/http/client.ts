@@ -63,6 +63,7 @@ export class HttpClient implements AsyncDisposable {
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#follow(request).catch((error: unknown) => error);
       if (outcome instanceof HttpAnswer) {
+        outcome.isRepeated = attempt > 1;
         if (!mayRepeat(request, outcome)) return outcome;
       } else if (!(outcome instanceof TransshipError) || !mayRepeat(request, outcome)) {
         throw outcome;

@@ -43,6 +43,8 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** The `authorization` header. It is for the origin of `url` and never sent to another. */
   readonly authorization?: string | undefined;
+  /** Where `authorization` is the token of a token service: whether the service gave it to a login or to anybody. */
+  readonly tokenOf?: 'login' | 'anybody' | undefined;
   /** Other headers that hold a secret; they are for the origin of `url` as well. Names in lower case. */
   readonly originHeaders?: Readonly<Record<string, string>> | undefined;
   readonly body?: HttpBody | undefined;

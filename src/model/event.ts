@@ -14,7 +14,7 @@ export interface ErrorData {
 /** How a blob got to its repository. */
 export type BlobOutcome = 'copied' | 'mounted' | 'present';
 
-/** How a step ended. `interrupted`: a step of a transfer that had begun; a copy that is not done counts as not started. */
+/** How a step ended. `interrupted`: it had begun and is not done; of a copy, some of its content is at the destination. */
 export type StepOutcome = 'done' | 'present' | 'failed' | 'blocked' | 'interrupted' | 'not-started';
 
 /**

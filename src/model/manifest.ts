@@ -156,7 +156,9 @@ function jsonObject(bytes: Uint8Array, name: string, side: Side): Record<string,
 function mediaTypeOf(json: Record<string, unknown>, contentType: string | undefined): string {
   if (typeof json['mediaType'] === 'string' && json['mediaType'] !== '') return json['mediaType'];
   const header = contentType?.split(';')[0]?.trim().toLowerCase();
-  if (header !== undefined && isManifestType(header)) return header;
+  // Stores that know one type only serve all manifests as schema 1, which the version in the bytes rules out.
+  const isRuledOut = json['schemaVersion'] === 2 && isSchema1Type(header ?? '');
+  if (header !== undefined && isManifestType(header) && !isRuledOut) return header;
   if (json['schemaVersion'] === 1) return DOCKER_SCHEMA1_SIGNED;
   return 'manifests' in json ? OCI_INDEX : OCI_MANIFEST;
 }

@@ -37,6 +37,14 @@ export function isManifestType(mediaType: string): boolean {
   return isIndexType(mediaType) || isImageType(mediaType) || isSchema1Type(mediaType);
 }
 
+/** Configs of images, the one kind of blob that planning looks into. */
+export function isConfigType(mediaType: string): boolean {
+  return (
+    mediaType === 'application/vnd.oci.image.config.v1+json' ||
+    mediaType === 'application/vnd.docker.container.image.v1+json'
+  );
+}
+
 /** Layers that a registry need not hold because their `urls` say where they are. */
 const FOREIGN_LAYER =
   /^application\/vnd\.(?:docker\.image\.rootfs\.foreign|oci\.image\.layer\.nondistributable)\b/;

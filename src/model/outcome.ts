@@ -77,11 +77,15 @@ export interface StatusResult {
   readonly plan: Digest;
   /** What is counted as `steps`. */
   readonly unit: 'image' | 'step';
-  /** `left` steps were not started or not finished; `done + failed + left = total`. */
+  /**
+   * `left` steps were not started or not finished; `done + failed + left = total`. `partly` of them have some of their
+   * content at the destination: images only, 0 where steps are counted.
+   */
   readonly steps: {
     readonly done: number;
     readonly failed: number;
     readonly left: number;
+    readonly partly: number;
     readonly total: number;
   };
   /** Bytes of the blobs that the plan copies: those of finished blobs, and of all. */

@@ -26,6 +26,10 @@ export interface WishFilters {
   readonly newerThan?: string;
   /** `os/architecture[/variant]`; none: all. */
   readonly platforms?: readonly string[];
+  /** Leave tags alone that point to another image at the destination. */
+  readonly noClobber?: boolean;
+  /** Filters that leave nothing are no reason to forbid the plan. */
+  readonly allowEmpty?: boolean;
 }
 
 /** A manifest of the plan's graph. Its bytes are read from `from` by digest when the plan is applied. */
@@ -105,9 +109,10 @@ export type Skip =
   /**
    * A tag that the filters leave out, or whose name no client can use; without a tag: an artifact whose subject is left
    * out.
+   * `kept`: its tag points to another image at the destination and stays there, as was asked for.
    */
   | {
-      readonly reason: 'filtered' | 'invalid-name';
+      readonly reason: 'filtered' | 'invalid-name' | 'kept';
       readonly from: string;
       readonly tag?: string;
       readonly digest?: Digest;
@@ -186,6 +191,8 @@ export interface Check {
 export interface PlanTotals {
   /** Steps, that is images and artifacts to be copied. */
   readonly steps: number;
+  /** Of those, the ones whose tag points to another image at the destination, and will move. */
+  readonly moves: number;
   /** Images that are there already. */
   readonly present: number;
   /** What is skipped for any other reason. */

@@ -22,10 +22,10 @@ const NESTING_LIMIT = 32;
 const IMAGE_LIMIT = 32 * 1024 * 1024;
 
 /**
- * Bytes of all referrers that are read, beside those for each manifest that they may refer to: 16,000 small ones, and 16
+ * Bytes of all referrers that are read, beside those for each manifest that they may refer to: 8,000 small ones, and 16
  * for each manifest. Each counts for what it takes in memory at least.
  */
-const REFERRERS_LIMIT = 64 * 1024 * 1024;
+const REFERRERS_LIMIT = 32 * 1024 * 1024;
 const REFERRERS_LIMIT_EACH = 64 * 1024;
 const REFERRER_LEAST = 4096;
 

@@ -5,16 +5,19 @@ import {algorithmOf, type Digest, hexOf} from '../model/digest.ts';
 import {type Side, TransshipError} from '../model/error.ts';
 import type {BlobStream, ByteRange, Call} from '../model/port.ts';
 import {isMissing, unreadable} from './file-error.ts';
+import {refuseWayOut} from './layout-links.ts';
 
 /** Bytes that one read takes from a file: few system calls, little memory. */
 const READ_SIZE = 256 * 1024;
 
 /** The `blobs` directory of a layout (image-spec image-layout.md, "Blobs"). Manifests are blobs there, too. */
 export class LayoutBlobs {
+  readonly #layout: string;
   readonly #directory: string;
   readonly #side: Side;
 
   constructor(layout: string, side: Side) {
+    this.#layout = layout;
     this.#directory = join(layout, 'blobs');
     this.#side = side;
   }
@@ -24,8 +27,12 @@ export class LayoutBlobs {
     return join(this.#directory, algorithmOf(digest), hexOf(digest));
   }
 
-  /** Bytes; undefined: not there. */
+  /**
+   * Bytes; undefined: no file is there.
+   * @throws TransshipError FILE_INVALID where it is a link that leads out of the layout
+   */
   async size(digest: Digest): Promise<number | undefined> {
+    await refuseWayOut(this.#layout, this.path(digest), this.#side);
     try {
       const file = await stat(this.path(digest));
       return file.isFile() ? file.size : undefined;

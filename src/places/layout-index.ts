@@ -6,6 +6,7 @@ import {TransshipError} from '../model/error.ts';
 import {replaceFile, syncDirectory} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
 import {type FileLock, takeLock} from './file-lock.ts';
+import {refuseWayOut} from './layout-links.ts';
 
 /** Far above any real layout: 100 000 tags are about 25 MB, with 8 values each. */
 const INDEX_LIMITS: JsonLimits = {size: 32 * 1024 * 1024, depth: 100, values: 1_500_000};
@@ -88,6 +89,7 @@ export class LayoutIndex {
   }
 
   async #write(changes: readonly IndexChange[]): Promise<void> {
+    await refuseWayOut(this.#layout, this.#scratch, 'local');
     await mkdir(this.#scratch, {recursive: true});
     await using lock = await this.#lock();
     const before = await this.#readOrNew();
@@ -132,6 +134,7 @@ export class LayoutIndex {
 
   /** Changes whenever the file does: each write makes a new file. */
   async #version(): Promise<string | undefined> {
+    await refuseWayOut(this.#layout, this.#path, 'local');
     try {
       const {ino, mtimeNs, size} = await stat(this.#path, {bigint: true});
       return `${ino} ${mtimeNs} ${size}`;
@@ -144,6 +147,7 @@ export class LayoutIndex {
   async #isLayout(): Promise<boolean> {
     if (this.#cached !== undefined) return true;
     const path = join(this.#layout, 'oci-layout');
+    await refuseWayOut(this.#layout, path, 'local');
     try {
       const {imageLayoutVersion} = parse(layoutFile, await readFile(path, 'utf8'), path);
       if (imageLayoutVersion.startsWith('1.')) return true;

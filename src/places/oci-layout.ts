@@ -26,6 +26,7 @@ import {unwritable} from './file-error.ts';
 import {LayoutBlobs} from './layout-blobs.ts';
 import {type EntryTable, tabulate, withManifest, withoutTag, withTag} from './layout-entries.ts';
 import {type IndexEntry, LayoutIndex} from './layout-index.ts';
+import {refuseWayOut} from './layout-links.ts';
 import {findReferrers} from './layout-referrers.ts';
 import {LayoutUpload} from './layout-upload.ts';
 
@@ -47,6 +48,7 @@ export interface OciLayoutOptions {
 export class OciLayout implements RepositoryWriter {
   readonly name: string;
   readonly #side: Side;
+  readonly #directory: string;
   readonly #scratch: string;
   readonly #blobs: LayoutBlobs;
   readonly #index: LayoutIndex;
@@ -58,6 +60,7 @@ export class OciLayout implements RepositoryWriter {
   constructor(directory: string, options: OciLayoutOptions = {}) {
     this.name = `oci:${directory}`;
     this.#side = options.side ?? 'local';
+    this.#directory = directory;
     this.#scratch = join(directory, SCRATCH);
     this.#blobs = new LayoutBlobs(directory, this.#side);
     this.#index = new LayoutIndex(directory, this.#scratch);
@@ -128,6 +131,7 @@ export class OciLayout implements RepositoryWriter {
     const path = this.#blobs.path(digest);
     try {
       const there = await this.#blobs.read(digest, size);
+      await this.#refuseWayOut(path);
       if (!(there instanceof Uint8Array && Buffer.compare(there, manifest.bytes) === 0)) {
         await mkdir(this.#scratch, {recursive: true});
         await mkdir(dirname(path), {recursive: true});
@@ -156,11 +160,13 @@ export class OciLayout implements RepositoryWriter {
 
   async beginUpload(blob: Descriptor, call: Call): Promise<Upload> {
     call.signal.throwIfAborted();
+    await this.#refuseWayOut(this.#blobs.path(blob.digest));
     return await LayoutUpload.begin(this.#scratch, this.#blobs.path(blob.digest), blob.digest);
   }
 
   async resumeUpload(saved: SavedUpload, call: Call): Promise<Upload | undefined> {
     call.signal.throwIfAborted();
+    await this.#refuseWayOut(this.#blobs.path(saved.digest));
     return await LayoutUpload.resume(this.#scratch, this.#blobs.path(saved.digest), saved);
   }
 
@@ -205,6 +211,11 @@ export class OciLayout implements RepositoryWriter {
       parts.add(digest);
     }
     return parts;
+  }
+
+  /** Before something is written there, by way of the folder for what is unfinished. */
+  async #refuseWayOut(path: string): Promise<void> {
+    for (const each of [this.#scratch, path]) await refuseWayOut(this.#directory, each, this.#side);
   }
 
   #mismatch(wanted: Digest, seen: Digest): TransshipError {

@@ -29,6 +29,8 @@ const filters = z
       .array(z.string())
       .describe('os/architecture[/variant]; none: all platforms.')
       .exactOptional(),
+    noClobber: z.boolean().describe('Tags at the destination stay as they are.').exactOptional(),
+    allowEmpty: z.boolean().describe('Filters may leave nothing.').exactOptional(),
   })
   .describe('The filters, as they were given.');
 

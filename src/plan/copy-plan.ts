@@ -67,7 +67,10 @@ function nothingSelected(
   others: readonly Check[],
 ): readonly Check[] {
   const isKnown = others.some(({result}) => result === 'forbid');
-  if (candidates > 0 || skipped.length === 0 || isKnown) return [];
+  // What stays at the destination was selected, and is there in some form.
+  const isKept = skipped.some(({reason}) => reason === 'kept');
+  if (candidates > 0 || skipped.length === 0 || isKnown || isKept) return [];
+  if (wish.filters.allowEmpty === true) return [];
   const isFiltered = skipped.some(({reason}) => reason === 'filtered');
   const hint = isFiltered ? undefined : others[0]?.hint;
   return [checks.nothingSelectedCheck(wish.source, skipped.length, hint)];

@@ -96,8 +96,12 @@ function whyNoTag(tag: Tag | undefined): string {
   return `${why}: copy it by its name`;
 }
 
-/** Whether less than everything is wanted. */
-function hasFilters(filters: WishFilters): boolean {
+/** Whether less than everything of the source is wanted. */
+function hasFilters({
+  noClobber: _noClobber,
+  allowEmpty: _allowEmpty,
+  ...filters
+}: WishFilters): boolean {
   return Object.values(filters).some((value) =>
     Array.isArray(value) ? value.length > 0 : value !== undefined,
   );

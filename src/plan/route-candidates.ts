@@ -4,6 +4,7 @@ import type {Manifest} from '../model/manifest.ts';
 import {parseManifest} from '../model/manifest.ts';
 import type {Check, Skip, WishFilters} from '../model/plan.ts';
 import {parsePlatform, type Platform} from '../model/platform.ts';
+import type {Tag} from '../model/reference.ts';
 import type {SourceRoot} from '../observe/inventory.ts';
 import {tagsTooOld, timeOf} from './age.ts';
 import {type Candidate, destinationTag, nameOf, type Route} from './candidate.ts';
@@ -23,7 +24,7 @@ export interface RouteCandidates {
 type AttachedRoot = Exclude<SourceRoot, {as: 'asked'}>;
 
 /** Why a root is left out. */
-type LeftOutReason = 'filtered' | 'unsupported' | 'incomplete';
+type LeftOutReason = 'filtered' | 'kept' | 'unsupported' | 'incomplete';
 
 /**
  * Decides for each root of a route whether it goes: first what was asked for, the oldest first (by tag where the times
@@ -31,7 +32,7 @@ type LeftOutReason = 'filtered' | 'unsupported' | 'incomplete';
  * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERNAL where the inventory does not hold a root
  */
 export function candidatesOf(route: Route, filters: WishFilters): RouteCandidates {
-  const walk = new RouteWalk(route, (filters.platforms ?? []).map(parsePlatform));
+  const walk = new RouteWalk(route, filters);
   walk.takeNotRead();
   walk.takeAsked(filters);
   walk.takeAttached();
@@ -52,12 +53,14 @@ class RouteWalk implements RouteCandidates {
   readonly checks: Check[] = [];
   readonly #route: Route;
   readonly #platforms: readonly Platform[];
+  readonly #isClobberAllowed: boolean;
   /** Roots that were asked for and do not go, for what is attached to them. */
   readonly #leftOut = new Map<Digest, LeftOutReason>();
 
-  constructor(route: Route, platforms: readonly Platform[]) {
+  constructor(route: Route, {platforms = [], noClobber = false}: WishFilters) {
     this.#route = route;
-    this.#platforms = platforms;
+    this.#platforms = platforms.map(parsePlatform);
+    this.#isClobberAllowed = !noClobber;
   }
 
   takeNotRead(): void {
@@ -185,6 +188,12 @@ class RouteWalk implements RouteCandidates {
   /** @returns whether it goes */
   #consider(root: SourceRoot, content: Manifest, cutFrom: Candidate['cutFrom']): boolean {
     const {source, destination, single = false} = this.#route;
+    const there = destination.tags.get(destinationTag(root) ?? ('' as Tag));
+    if (!this.#isClobberAllowed && there !== undefined && there !== content.descriptor.digest) {
+      const detail = `--no-clobber: the tag is there and points to ${shortDigest(there)}`;
+      this.#skip(root, 'kept', detail);
+      return false;
+    }
     const graph = graphOf(content, this.#find);
     if (graph.schema1.length > 0) {
       this.#skip(root, 'unsupported', 'Docker schema 1');

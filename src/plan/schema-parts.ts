@@ -110,8 +110,10 @@ const skip = z
     z
       .strictObject({
         reason: z
-          .enum(['filtered', 'invalid-name'])
-          .describe('filtered: by a filter. invalid-name: no client can ask for such a tag.'),
+          .enum(['filtered', 'invalid-name', 'kept'])
+          .describe(
+            'filtered: by a filter. invalid-name: no client can ask for such a tag. kept: the tag at the destination stays as it is.',
+          ),
         from: skippedFrom,
         tag: z.string().describe('The tag at the source.').exactOptional(),
         digest: digest('The manifest.').exactOptional(),
@@ -155,6 +157,7 @@ const check = z
 export const totals = z
   .strictObject({
     steps: count('Images and artifacts to be copied.'),
+    moves: count('Of those, the ones whose tag moves from another image at the destination.'),
     present: count('Images that are there already.'),
     skipped: count('What is skipped for any other reason.'),
     manifests: count('Manifests to be put, each once for each destination repository.'),

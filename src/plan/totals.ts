@@ -33,6 +33,7 @@ export function totalsOf(
   );
   return {
     steps: steps.length,
+    moves: steps.filter(({replaces}) => replaces !== null).length,
     present: present.length,
     skipped: skipped.length - present.length,
     manifests: put.size,

@@ -28,6 +28,7 @@ interface Authorization {
   readonly header: string;
   /** The token in it that can be renewed. */
   readonly token?: Token;
+  readonly tokenOf?: HttpRequest['tokenOf'];
 }
 
 /**
@@ -83,7 +84,7 @@ export class Authenticator {
 
   async #exchange(request: HttpRequest, need: Need): Promise<HttpAnswer> {
     const authorization = await this.#authorize(request, need);
-    const answer = await this.#http.send({...request, authorization: authorization?.header});
+    const answer = await this.#http.send(authorized(request, authorization));
     if (answer.status !== 401 || !isFromRegistry(answer, request)) return answer;
     if (isProtection(await errorCodes(answer))) return answer;
     this.#learn(answer, need);
@@ -91,7 +92,7 @@ export class Authenticator {
     if (!isRepeatable(request.body)) return answer;
     const renewed = await this.#authorize(request, need);
     if (!renewed || renewed.header === authorization?.header) return answer;
-    return this.#http.send({...request, authorization: renewed.header});
+    return this.#http.send(authorized(request, renewed));
   }
 
   /** Bearer is preferred to Basic: its tokens are worth less to a thief. */
@@ -136,8 +137,13 @@ export class Authenticator {
       registry: url,
       signal,
     });
-    return {header: `Bearer ${token.value}`, token};
+    const tokenOf = credentials === undefined ? 'anybody' : 'login';
+    return {header: `Bearer ${token.value}`, token, tokenOf};
   }
+}
+
+function authorized(request: HttpRequest, given: Authorization | undefined): HttpRequest {
+  return {...request, authorization: given?.header, tokenOf: given?.tokenOf};
 }
 
 /** A challenge of a host that the registry redirected to is not the registry's: it must not learn credentials. */

@@ -156,7 +156,7 @@ export class Blobs {
       `${this.#nameOf(blob)} should have ${blob.size} bytes, the registry has ${size}`,
       {
         side: this.#connection.side,
-        hint: 'the blob is damaged there; push the image again',
+        hint: 'the size in the manifest is wrong, or the blob is damaged; build and push the image again',
         status: answer.status,
       },
     );

@@ -40,6 +40,8 @@ export class Connection {
   readonly #probes = new SingleFlight<URL>();
   readonly #noticed: Set<string>;
   readonly #unused = new Set<RegistryFeature>();
+  /** Origins that the registry named for uploads in this process. */
+  readonly #uploadOrigins = new Set<string>();
   #endpoint: URL | undefined;
 
   constructor(options: RegistryOptions) {
@@ -84,9 +86,30 @@ export class Connection {
    * answers. No other host is trusted with less than we had.
    * @throws TransshipError REDIRECT_REFUSED
    */
-  resolve(location: string, {request}: HttpAnswer): URL {
+  resolve(location: string, answer: HttpAnswer): URL {
+    const url = this.#resolve(location, answer);
+    this.#uploadOrigins.add(url.origin);
+    return url;
+  }
+
+  /**
+   * Whether an upload at this URL may be the registry's: only where it is at the registry itself, or at an origin that
+   * the registry named for an upload in this process. For URLs from files that others can write to.
+   */
+  async mayBeUpload(url: URL, signal: AbortSignal): Promise<boolean> {
+    if (url.username !== '' || url.password !== '') return false;
+    const {origin} = await this.#reach(signal);
+    return url.origin === origin || this.#uploadOrigins.has(url.origin);
+  }
+
+  #resolve(location: string, {request}: HttpAnswer): URL {
     const from = request.url;
     const url = URL.parse(location, from.href);
+    if (url?.protocol === from.protocol && url.hostname === from.hostname && url.port === '') {
+      if (from.port !== '') this.#noticePort(from.port);
+      url.port = from.port;
+      return this.#options.http.resolve(url.href, request, 'upload location');
+    }
     const isWeb = url?.protocol === 'http:' || url?.protocol === 'https:';
     if (!isWeb || url.protocol === from.protocol || url.hostname !== from.hostname)
       return this.#options.http.resolve(location, request, 'upload location');
@@ -106,6 +129,14 @@ export class Connection {
     return !this.#unused.has(feature);
   }
 
+  /** Behind a proxy that does not pass the port on, registries name URLs of their own host without it. */
+  #noticePort(port: string): void {
+    this.#notice({
+      code: 'UPLOAD_LOCATION_PORT',
+      message: `${this.host} names its uploads without the port ${port}; its proxy does not pass the port on, or its setting for its own address lacks it`,
+    });
+  }
+
   /**
    * Remembers that an optional feature failed and another way is taken, and tells the user, once for each host and
    * feature.
@@ -116,6 +147,12 @@ export class Connection {
     this.#unused.add(feature);
     const message = `${this.host}: not using ${REGISTRY_FEATURES[feature]}: ${reason}; ${instead} instead`;
     this.#notice({code: 'FEATURE_NOT_USED', message}, feature);
+  }
+
+  /** Tells the user, once, that an upload which the journal names is not gone on with. */
+  savedUploadIgnored(): void {
+    const message = `${this.host}: ignoring an upload in the journal that is at another host than the registry's uploads; its blob is sent from the start`;
+    this.#notice({code: 'SAVED_UPLOAD_IGNORED', message});
   }
 
   async #reach(signal: AbortSignal): Promise<URL> {

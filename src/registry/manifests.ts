@@ -82,7 +82,7 @@ export class Manifests {
       return {subjectKept};
     }
     const error = await this.#unproved(reference, manifest, answer);
-    if (!mayBeStored(error)) throw error;
+    if (!isSuccess(answer) && !(answer.isRepeated && mayBeStored(error))) throw error;
     const isStored = await this.#isStored(reference, manifest, call).catch((asking: unknown) => {
       call.signal.throwIfAborted();
       throw isSuccess(answer) ? asking : error;
@@ -231,7 +231,7 @@ function isDigestOf(digest: Digest, {bytes, descriptor}: Manifest): boolean {
  * tag refuses the second one.
  */
 function mayBeStored({code}: TransshipError): boolean {
-  return !['MANIFEST_PARTS_MISSING', 'RATE_LIMITED', 'UNAUTHORIZED'].includes(code);
+  return code !== 'MANIFEST_PARTS_MISSING' && code !== 'RATE_LIMITED';
 }
 
 function mediaTypeOf(answer: HttpAnswer): string | undefined {

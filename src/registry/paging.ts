@@ -23,7 +23,7 @@ const PAGES_LIMIT = 10_000;
 const IDLE_PAGES_LIMIT = 1000;
 
 /** Of one page: registries that do not paginate send everything at once. */
-export const PAGE_LIMITS: JsonLimits = {
+const PAGE_LIMITS: JsonLimits = {
   size: 16 * 1024 * 1024,
   depth: 100,
   values: NAME_LIMITS.items + 1000,
@@ -84,9 +84,13 @@ export async function readList<Item>(
     const isBeyond = found.size > list.limits.items || bytes > list.limits.bytes;
     if (isBeyond || page === PAGES_LIMIT || idle === IDLE_PAGES_LIMIT)
       throw endless(answer, found.size, page);
-    if (next?.by === 'name' && isNew) tellUnpaged(connection, answer, next);
+    if (next?.by === 'name') {
+      if (!isNew && next.why) throw next.why;
+      if (!isNew) return found;
+      tellUnpaged(connection, answer, next);
+    }
     visited.add(pathOf(answer.request.url));
-    next = nextOf(list, items, isNew, answer, visited);
+    next = nextOf(list, items, isNew, answer, visited, next?.by === 'link');
     if (next === undefined) return found;
   }
 }
@@ -97,6 +101,7 @@ const NO_LAST = new Set([400, 404, 405, 501]);
 /**
  * Where the list goes on; undefined: it ends here. It does not where a link cannot be followed, or where a page of names
  * may be one of several: then it goes on after its last name, as long as that brings something new.
+ * @param isLinked a link led here, so that its absence says that this is the last page
  */
 function nextOf<Item>(
   list: List<Item>,
@@ -104,6 +109,7 @@ function nextOf<Item>(
   isNew: boolean,
   answer: HttpAnswer,
   visited: ReadonlySet<string>,
+  isLinked: boolean,
 ): Next | undefined {
   const link = nextLink(answer.header('link'));
   const linked = link === undefined ? undefined : nextPage(link, answer, visited);
@@ -113,7 +119,7 @@ function nextOf<Item>(
     if (linked) throw linked;
     return undefined;
   }
-  if (!linked && !isFull(items.length)) return undefined;
+  if (!linked && (isLinked || !isFull(items.length))) return undefined;
   const target = `${firstTarget(list)}&last=${encodeURIComponent(last)}`;
   return {by: 'name', target, why: linked};
 }

@@ -107,8 +107,10 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
   const known = body.errors.find(({code}) => BY_CODE.has(code))?.code ?? '';
   const byCode = BY_CODE.get(known);
   if (byCode && STRONG_CODES.has(known)) return byCode;
-  if (status === 401) return unauthorized(answer.request.authorization !== undefined);
-  if (status === 403) return forbidden(body);
+  if (status === 401) return unauthorized(answer);
+  // GitLab's token service answers 403 to those that it does not know, for all that is not public.
+  const isStranger = context.ofTokenService === true && answer.request.authorization === undefined;
+  if (status === 403) return isStranger ? unauthorized(answer) : forbidden(body);
   if (status === 405) return unsupported();
   if (status === 413) {
     return {
@@ -165,12 +167,31 @@ function forbidden(body: ErrorBody): Explanation {
   };
 }
 
-function unauthorized(hadAuthorization: boolean): Explanation {
+/**
+ * A registry answers 401 to a valid login without the right, too: the token service grants fewer actions than were asked
+ * for, and does not say whether the repository exists (distribution, docs/spec/auth/token.md).
+ */
+function unauthorized(answer: HttpAnswer): Explanation {
+  const {authorization, tokenOf} = answer.request;
+  if (authorization === undefined || tokenOf === 'anybody') {
+    return {
+      code: 'UNAUTHORIZED',
+      hint: 'log in with docker login, or name a file with --authfile; without a login the registry gives no access to this repository, if it exists',
+    };
+  }
+  const challenge = answer.header('www-authenticate') ?? '';
+  if (tokenOf === 'login' && !/\berror="?invalid_token/i.test(challenge)) {
+    const isGitLab = challenge.includes('/jwt/auth');
+    return {
+      code: 'FORBIDDEN',
+      hint: isGitLab
+        ? 'the login is valid, but GitLab gives it no such access to this path: check that the project exists, that its container registry is enabled, and that the account has the role for it; images belong to a project, not to a group, and have at most two more parts in their path'
+        : 'the login is valid, but gives no such access to this repository: check the name, and that the account has the right',
+    };
+  }
   return {
     code: 'UNAUTHORIZED',
-    hint: hadAuthorization
-      ? 'the credentials are refused or do not suffice; log in again with docker login, or use others'
-      : 'log in with docker login, or name a file with --authfile',
+    hint: 'the registry rejects the credentials; log in again with docker login, or use others',
   };
 }
 
@@ -200,7 +221,7 @@ function protectedBy(hint: string): Explanation {
 function uploadLost(): Explanation {
   return {
     code: 'UPLOAD_LOST',
-    hint: 'the upload has ended at the registry; begin it again',
+    hint: 'run the command again; if uploads are lost again and again, the registry runs as several replicas that do not share http.secret or their storage, or a load balancer spreads one upload over them: ask its administrator',
     retry: true,
   };
 }

@@ -42,8 +42,14 @@ export type RegistryFeature = keyof typeof REGISTRY_FEATURES;
 export interface RegistryNotice {
   /**
    * `UPLOAD_LOCATION_…`: uploads are offered under http although the registry is spoken to with https, or the other way
-   * round. `FEATURE_NOT_USED`: an optional feature failed, and another way is taken.
+   * round, or without the registry's port. `FEATURE_NOT_USED`: an optional feature failed, and another way is taken. `SAVED_UPLOAD_IGNORED`: the journal
+   * names an upload at an origin where the registry has none.
    */
-  readonly code: 'UPLOAD_LOCATION_HTTP' | 'UPLOAD_LOCATION_HTTPS' | 'FEATURE_NOT_USED';
+  readonly code:
+    | 'UPLOAD_LOCATION_HTTP'
+    | 'UPLOAD_LOCATION_HTTPS'
+    | 'UPLOAD_LOCATION_PORT'
+    | 'FEATURE_NOT_USED'
+    | 'SAVED_UPLOAD_IGNORED';
   readonly message: string;
 }

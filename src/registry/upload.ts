@@ -246,7 +246,8 @@ export class RegistryUpload implements Upload {
     const error = await refusal(answer, {notFound: 'UPLOAD_LOST'});
     // A token may have ended while the body was on its way: the next request gets a new one. A request that can be sent
     // again was sent with it already.
-    const mayRenew = error.code === 'UNAUTHORIZED' && !isRepeatable(answer.request.body);
+    const mayRenew =
+      answer.status === 401 && error.code !== 'PROTECTED' && !isRepeatable(answer.request.body);
     return mayRenew || error.code === 'UPLOAD_LOST' ? retryable(error) : error;
   }
 }

@@ -36,7 +36,7 @@ export class Uploads {
     await upload.value.commitWith(blob, sentOnce(body.value, blob.size), call);
   }
 
-  async begin(blob: Descriptor, call: Call): Promise<RegistryUpload> {
+  async begin(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<RegistryUpload> {
     const answer = await this.#connection.send({
       ...openingRequest(this.#path, '', [pushScope(this.#path)]),
       ...call,
@@ -47,14 +47,36 @@ export class Uploads {
     throw isSuccess(answer) ? retryable(error) : error;
   }
 
-  /** The registry's word is asked for at once: what was saved may be older than what it has. */
-  async resume(
-    {digest, location, offset, minChunk = 0}: SavedUpload,
+  /**
+   * The registry's word is asked for at once: what was saved may be older than what it has. A URL from a journal says
+   * nothing about where the registry puts its uploads: one at another origin is asked only after the registry has named
+   * that origin for a new upload, which is given where the saved one is of no use.
+   */
+  async resume(saved: SavedUpload, call: Call): Promise<RegistryUpload | undefined> {
+    const url = URL.parse(saved.location);
+    if (url && (await this.#connection.mayBeUpload(url, call.signal)))
+      return this.#resumeAt(url, saved, call);
+    if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
+      this.#connection.savedUploadIgnored();
+      return undefined;
+    }
+    const fresh = await this.begin({digest: saved.digest, size: saved.offset}, call);
+    if (!(await this.#connection.mayBeUpload(url, call.signal))) {
+      this.#connection.savedUploadIgnored();
+      return fresh;
+    }
+    const found = await this.#resumeAt(url, saved, call);
+    if (found === undefined) return fresh;
+    await fresh.cancel(call);
+    return found;
+  }
+
+  async #resumeAt(
+    location: URL,
+    {digest, offset, minChunk = 0}: SavedUpload,
     call: Call,
   ): Promise<RegistryUpload | undefined> {
-    const url = URL.parse(location);
-    if (!url) return undefined;
-    const at = {location: url, offset, minChunk};
+    const at = {location, offset, minChunk};
     const upload = new RegistryUpload(this.#connection, this.#path, digest, at);
     return (await upload.ask(call)) === undefined ? undefined : upload;
   }

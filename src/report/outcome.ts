@@ -10,14 +10,18 @@ import {verifyDocument} from './verify-document.ts';
 /** `json` is the result itself: its codes and fields are a contract. */
 export type OutcomeFormat = 'text' | 'markdown' | 'json';
 
-/** What came of applying `plan`, with a newline at the end. */
+/**
+ * What came of applying `plan`, with a newline at the end. `planned`: whether the same command made the plan, as `copy`
+ * does.
+ */
 export function renderRun(
   result: RunResult,
   plan: Plan,
   format: OutcomeFormat,
-  options: RenderOptions = {},
+  {planned = 'before', ...options}: RenderOptions & {readonly planned?: 'now' | 'before'} = {},
 ): string {
-  return format === 'json' ? json(result) : render(runDocument(result, plan), format, options);
+  if (format === 'json') return json(result);
+  return render(runDocument(result, plan, planned), format, options);
 }
 
 /** What differs from the plan at the destination, with a newline at the end. */

@@ -3,7 +3,7 @@ import type {Check, CopyStep, CopyPlan, Skip} from '../model/plan.ts';
 import {formatBytes} from './bytes.ts';
 import {checkSection, verdictOf} from './checks.ts';
 import type {Cell, ReportDocument, Row} from './document.ts';
-import {counted, imageName} from './words.ts';
+import {counted, imageName, newAndMoving} from './words.ts';
 
 /** What a reviewer wants to know of a plan: what forbids it, what moves, what is new, what stays, what is left out. */
 export function planDocument(plan: CopyPlan): ReportDocument {
@@ -73,12 +73,12 @@ export function planDocument(plan: CopyPlan): ReportDocument {
 
 /** The last line of a review. */
 function planSummary(totals: CopyPlan['totals'], checks: readonly Check[]): string {
-  const {steps, present, skipped, blobs, bytes} = totals;
+  const {steps, moves, present, skipped, blobs, bytes} = totals;
   const rest = `${present} already there, ${skipped} skipped.`;
   const verdict = verdictOf(checks);
   if (steps === 0) return `Plan: nothing to do, ${rest}${verdict}`;
   const travelling = `${formatBytes(bytes)} in ${counted(blobs.copy, 'blob')}`;
-  return `Plan: ${counted(steps, 'image')} to copy (${travelling}), ${blobs.mount} mounted, ${rest}${verdict}`;
+  return `Plan: ${counted(steps, 'image')} to copy${newAndMoving(steps, moves, 'moves', 'move')} (${travelling}), ${blobs.mount} mounted, ${rest}${verdict}`;
 }
 
 function filterFacts({wish: {filters}}: CopyPlan): readonly (readonly [string, string])[] {
@@ -89,6 +89,8 @@ function filterFacts({wish: {filters}}: CopyPlan): readonly (readonly [string, s
     ['--newest', filters.newest],
     ['--newer-than', filters.newerThan],
     ['--platform', filters.platforms],
+    ['--no-clobber', filters.noClobber === true ? 'yes' : undefined],
+    ['--allow-empty', filters.allowEmpty === true ? 'yes' : undefined],
   ];
   return flags.flatMap(([flag, value]) => {
     const text = typeof value === 'object' ? value.join(', ') : String(value ?? '');

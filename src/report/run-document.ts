@@ -5,10 +5,17 @@ import type {ReportDocument, Row} from './document.ts';
 import {driftRow} from './drift-row.ts';
 import {skippedRow} from './plan-document.ts';
 import {transferRunDocument} from './transfer-run-document.ts';
-import {counted, imageName} from './words.ts';
+import {counted, imageName, newAndMoving} from './words.ts';
 
-/** What a reader wants to know of a run: what drifted, what failed and why, what is left, and how much was done. */
-export function runDocument(result: RunResult, plan: Plan): ReportDocument {
+/**
+ * What a reader wants to know of a run: what drifted, what failed and why, what is left, and how much was done.
+ * @param planned whether the command that ran made the plan itself, so that running it again plans anew
+ */
+export function runDocument(
+  result: RunResult,
+  plan: Plan,
+  planned: 'now' | 'before',
+): ReportDocument {
   if (plan.kind === 'transfer') return transferRunDocument(result, plan);
   const {steps, drift = []} = result;
   const named = new Map(plan.steps.map((step) => [step.id, step]));
@@ -40,6 +47,13 @@ export function runDocument(result: RunResult, plan: Plan): ReportDocument {
       },
       {heading: 'Blocked', mark: '-', columns, rows: withOutcome('blocked').map(row)},
       {
+        heading: 'Partly copied',
+        mark: '-',
+        columns,
+        rows: withOutcome('interrupted').map(row),
+        isDetail: true,
+      },
+      {
         heading: 'Not started',
         mark: '-',
         columns,
@@ -47,28 +61,37 @@ export function runDocument(result: RunResult, plan: Plan): ReportDocument {
         isDetail: true,
       },
     ],
-    summary: runSummary(result, plan),
+    summary: runSummary(result, plan, planned),
   };
 }
 
-function runSummary({result, steps, blobs, bytes, drift = []}: RunResult, plan: CopyPlan): string {
+function runSummary(
+  {result, steps, blobs, bytes, drift = []}: RunResult,
+  plan: CopyPlan,
+  planned: 'now' | 'before',
+): string {
   const count = (outcome: StepResult['outcome']) =>
     steps.filter((step) => step.outcome === outcome).length;
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}`;
   const present = plan.totals.present + count('present');
   const skipped = plan.totals.skipped === 0 ? '' : `, ${plan.totals.skipped} left out by the plan`;
-  const done = `${counted(count('done'), 'image')} copied (${travelled}), ${blobs.mounted} mounted, ${present} already there${skipped}`;
+  const moving = new Set(plan.steps.flatMap(({id, replaces}) => (replaces === null ? [] : [id])));
+  const moved = steps.filter(({id, outcome}) => outcome === 'done' && moving.has(id)).length;
+  const copied = `${counted(count('done'), 'image')} copied${newAndMoving(count('done'), moved, 'moved', 'moved')}`;
+  const others = `${blobs.mounted} mounted, ${present} already there${skipped}`;
+  const done = `${copied} (${travelled}), ${others}`;
   const left = steps.length - count('done') - count('present') - count('failed');
+  const failed = count('failed') === 0 ? '' : `, ${count('failed')} failed`;
   switch (result) {
     case 'done':
       return `Done: ${done}.`;
     case 'incomplete':
       return `Incomplete: ${counted(unchosenSkips(plan).length, 'image')} could not be copied; ${done}. Leave them out with --exclude-tag, or repair them, to end with 0.`;
     case 'failed':
-      return `Failed: ${count('failed')} of ${counted(steps.length, 'image')} failed, ${left} left; ${done}. Apply again to try those again.`;
+      return `Failed: ${count('failed')} of ${counted(steps.length, 'image')} failed, ${left} left; ${done}. Run the same command again to try those again.`;
     case 'interrupted':
-      return `Interrupted: ${left} of ${counted(steps.length, 'image')} left; ${done}. Apply again to go on.`;
+      return `Interrupted: ${count('done')} of ${counted(steps.length, 'image')} copied, ${count('interrupted')} partly copied, ${left - count('interrupted')} not started${failed}; ${travelled} sent, ${others}. Run the same command again to go on.`;
     case 'drift':
-      return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. Plan again.`;
+      return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${planned === 'now' ? 'Run the same command again: it plans anew.' : 'Plan again.'}`;
   }
 }

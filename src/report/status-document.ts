@@ -21,7 +21,8 @@ export function statusDocument({
   uploads,
   ended,
 }: StatusResult): ReportDocument {
-  const {done, failed, left, total} = steps;
+  const {done, failed, left, partly, total} = steps;
+  const begun = partly === 0 ? '' : `, ${partly} of them partly copied`;
   const amount = `${formatBytes(bytes.done)} of ${formatBytes(bytes.total)}`;
   const ending = ended === undefined ? 'no run has ended' : ENDINGS[ended];
   return {
@@ -37,6 +38,6 @@ export function statusDocument({
         })),
       },
     ],
-    summary: `Status: ${done} of ${counted(total, unit)} done, ${failed} failed, ${left} left (${amount}); ${ending}.`,
+    summary: `Status: ${done} of ${counted(total, unit)} done, ${failed} failed, ${left} left${begun} (${amount}); ${ending}.`,
   };
 }

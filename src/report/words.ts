@@ -5,6 +5,12 @@ export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
+/** `: 297 new, 3 tags move`, to be put behind a number of images; empty where no tag moves. */
+export function newAndMoving(images: number, moving: number, one: string, many: string): string {
+  if (moving === 0) return '';
+  return `: ${images - moving} new, ${counted(moving, 'tag')} ${moving === 1 ? one : many}`;
+}
+
 /** `host/path:tag`, without a tag `host/path@sha256:abcdef012345`. */
 export function imageName(
   repository: string,

@@ -67,7 +67,7 @@ export class BlobTransfer {
 
   /** A token may end while a body is on its way. One that was got anew for the same bytes, and does not do, never will. */
   #isUnauthorizedAgain(error: unknown): boolean {
-    if (!(error instanceof TransshipError) || error.code !== 'UNAUTHORIZED') return false;
+    if (!(error instanceof TransshipError) || error.status !== 401) return false;
     const isAgain = this.#unauthorizedAt === this.#farthest;
     this.#unauthorizedAt = this.#farthest;
     return isAgain;

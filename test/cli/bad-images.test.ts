@@ -145,6 +145,20 @@ describe('an image that is not whole', () => {
     expect(await tagsThere()).toEqual(['good']);
   });
 
+  test('a layer whose manifest says 0 bytes, though its digest is of others', async () => {
+    const layer = Buffer.from('layer!');
+    const {config, layers} = await pushImage(source.url, repository, 'whole', {layers: [layer]});
+    const [{digest} = {digest: ''}] = layers;
+    const broken = {schemaVersion: 2, config, layers: [{...layers[0], size: 0}]};
+    const to = `${source.url}/v2/${repository}/manifests/bad`;
+    await put(to, MANIFEST, JSON.stringify(broken));
+    const {code, stderr} = await copy(':bad');
+    expect(code).toBe(1);
+    expect(stderr).toContain(`${digest} has 0 bytes`);
+    expect(stderr).toContain('[BLOB_SIZE_MISMATCH]\n side: the source');
+    expect(await tagsThere()).toEqual([]);
+  });
+
   test('a config that is too large to be read for --newest', async () => {
     await pushImage(source.url, repository, 'bad', {configSize: 4 * 2 ** 20 + 1});
     const error = toldError(await copy('', '--newest', '1'));
@@ -174,6 +188,53 @@ test('a tag that is listed and has no manifest is named as left out, in each for
   expect(await tagsThere()).toEqual(['good']);
   // What a filter excludes is nobody's loss.
   expect(await copy('', '--exclude-tag', 'expired')).toMatchObject({code: 0, stderr: ''});
+});
+
+test('an image that is served as schema 1, but says that it is schema 2, is copied', async () => {
+  const {bytes: pushed} = await pushImage(source.url, repository, 'typed');
+  const {mediaType: _type, ...untyped} = JSON.parse(pushed) as {readonly mediaType: string};
+  const bytes = JSON.stringify(untyped);
+  await put(`${source.url}/v2/${repository}/manifests/old`, MANIFEST, bytes);
+  instead.set('old', manifest(Buffer.from(bytes), SCHEMA1));
+  expect((await copy(':old')).code).toBe(0);
+  expect(await destination.storage.manifests.resolve(repository, 'old' as never)).toBe(
+    sha256(bytes),
+  );
+});
+
+/** Puts an image with a layer that only its URL has, and gives the layer. */
+async function pushForeign() {
+  const {config, layers} = await pushImage(source.url, repository, 'base');
+  const foreign = {
+    mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+    digest: sha256('elsewhere'),
+    size: 9,
+    urls: ['https://mcr.example.com/layer'],
+  };
+  const image = {schemaVersion: 2, mediaType: MANIFEST, config, layers: [...layers, foreign]};
+  const to = `${source.url}/v2/${repository}/manifests/windows`;
+  await put(to, MANIFEST, JSON.stringify(image));
+  return foreign;
+}
+
+describe('an image with a layer that only its URL has', () => {
+  test('is copied where the destination takes it', async () => {
+    await pushForeign();
+    expect((await copy(':windows')).code).toBe(0);
+    expect(await tagsThere()).toEqual(['windows']);
+  });
+
+  test('names the layer where the destination refuses it', async () => {
+    const {digest} = await pushForeign();
+    await using strict = await startSandbox({flavour: {foreignLayers: false}});
+    const places = [`${source.host}/${repository}:windows`, `${strict.host}/a`];
+    const {code, stderr} = await transship(['copy', ...places]);
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      `${digest} is at a URL only [MANIFEST_PARTS_MISSING]\n side: the destination`,
+    );
+    expect(stderr).toMatch(/hint: .*--platform/);
+  });
 });
 
 test('tags with names that no client can ask for are left out, with a note', async () => {

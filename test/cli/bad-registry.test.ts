@@ -3,6 +3,7 @@ import {writeFile} from 'node:fs/promises';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import {DEFAULT_RETRY} from '../../src/http/retry.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
+import {startRig} from '../sandbox/gitlab/rig.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
 import {credentialHelpers} from '../support/credential-helper.ts';
 import {toldError} from '../support/error-lines.ts';
@@ -156,4 +157,42 @@ test('a credential helper that fails is named, with its words', async () => {
   expect(error).toMatchObject({code: 'CREDENTIAL_HELPER_FAILED', exit: 1, side: 'this machine'});
   expect(error.message).toContain('docker-credential-broken');
   expect(error.message).toContain('the keyring is locked');
+});
+
+/** The error of a copy to a path of GitLab's registry. */
+async function copyToGitLab(path: string, login: Record<string, string>) {
+  await using rig = await startRig();
+  const answer = await fetch(`${rig.url}/api/v4/projects/org%2Fbuild%2Fapp`, {
+    headers: {'private-token': 'ada-api'},
+  });
+  const {container_registry_image_prefix: prefix} = (await answer.json()) as {
+    readonly container_registry_image_prefix: string;
+  };
+  const [registry] = prefix.split('/');
+  const args = ['copy', `${sandbox.host}/good`, `${registry}/${path}`];
+  return toldError(await transship(args, {env: login}));
+}
+
+describe('a path to which GitLab gives no access', () => {
+  const LOGIN = {
+    TRANSSHIP_DESTINATION_USERNAME: 'ada',
+    TRANSSHIP_DESTINATION_PASSWORD: 'ada-password',
+  };
+
+  test.each(['org/build/app/a/b/c', 'org/build/nowhere/app', 'org/build'])(
+    '%s: a valid login is not taken for a bad one',
+    async (path) => {
+      const error = await copyToGitLab(path, LOGIN);
+      expect(error).toMatchObject({code: 'FORBIDDEN', exit: 1, side: 'the destination'});
+      expect(error.hint).toContain('the login is valid');
+      expect(error.hint).toContain('project');
+      expect(error.hint).not.toContain('docker login');
+    },
+  );
+
+  test('without a login is to be logged in to', async () => {
+    const error = await copyToGitLab('org/build/app', {});
+    expect(error).toMatchObject({code: 'UNAUTHORIZED', side: 'the destination'});
+    expect(error.hint).toContain('docker login');
+  });
 });

@@ -120,6 +120,16 @@ describe('filters', () => {
     expect(await tagsAt(destination)).toEqual([]);
   });
 
+  test('a filter that leaves nothing is one with --allow-empty', async () => {
+    await load('busybox');
+    const args = ['--tag', 'none', '--allow-empty'];
+    expect(await copy(['', ''], ...args)).toMatchObject({code: 0, stderr: ''});
+    const places = [`${source.host}/${repository}`, `${destination.host}/${repository}`];
+    const planned = await transship(['plan', 'copy', ...places, ...args, '--detailed-exitcode']);
+    expect(planned.code).toBe(0);
+    expect(planned.stdout).toContain('3 skipped');
+  });
+
   test('filters of tags and a single image do not go together', async () => {
     const run = await copy([':latest', ''], '--tag', 'v*');
     expect(run.code).toBe(64);

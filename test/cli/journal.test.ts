@@ -85,6 +85,28 @@ async function entries(): Promise<readonly {readonly type: string}[]> {
     .map((line) => JSON.parse(line) as {type: string});
 }
 
+/** Applies until the first chunk has arrived. */
+async function stopAfterChunk(): Promise<void> {
+  const stopping = new AbortController();
+  intercept = async ({method}, next) => {
+    const reply = await next();
+    if (method === 'PATCH') stopping.abort();
+    return reply;
+  };
+  const chunks = ['--chunk-size', String(CHUNK)];
+  expect((await apply(chunks, {stopping: stopping.signal})).code).toBe(130);
+  intercept = undefined;
+  destination.log.clear();
+}
+
+/** Puts another URL in place of those of all uploads in the journal. */
+async function forge(location: string): Promise<void> {
+  const forged = (await entries()).map((entry) =>
+    entry.type === 'upload' ? {...entry, location} : entry,
+  );
+  await writeFile(journalFile, forged.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+}
+
 test('lies beside the plan: who ran, what was done, how it ended', async () => {
   expect((await apply()).code).toBe(0);
   const written = await entries();
@@ -152,7 +174,8 @@ describe('a run that failed', () => {
       ({outcome}) => outcome,
     );
     expect(outcomes.get('failed')).toHaveLength(1);
-    expect(outcomes.get('not-started')?.length).toBeGreaterThan(0);
+    // Not begun, but all of their blobs are there with the others'.
+    expect(outcomes.get('interrupted')?.length).toBeGreaterThan(0);
     const there = await destination.storage.manifests.tags(`${repository}/many` as RepositoryPath);
     expect(there).toHaveLength(outcomes.get('done')?.length ?? 0);
   });
@@ -174,8 +197,13 @@ describe('a run that was interrupted', () => {
     const status = await transship(['status', planFile, '--format', 'json']);
     expect(JSON.parse(status.stdout) as StatusResult).toMatchObject({
       uploads: [{offset: CHUNK, size: LAYER.length}],
+      steps: {partly: 1},
       ended: 'interrupted',
     });
+    // What is half there is neither done nor untouched, and all of it adds up.
+    const outcomes = first.result?.steps.map(({outcome}) => outcome) ?? [];
+    expect(outcomes).toContain('interrupted');
+    expect(first.result?.steps).toHaveLength(2);
     intercept = undefined;
     destination.log.clear();
 
@@ -319,6 +347,33 @@ describe('a journal that is not as it should be', () => {
     expect(error.hint).toContain('--journal');
     expect(destination.log.entries.filter(({method}) => method !== 'GET')).toEqual([]);
   });
+});
+
+describe('an upload of the journal', () => {
+  test('at another host is not asked, gets nothing, and is told of', async () => {
+    await using elsewhere = await startSandbox();
+    await stopAfterChunk();
+    await forge(`${elsewhere.url}/v2/${repository}/blobs/uploads/1?_state=x`);
+    const run = await apply();
+    expect(run.code).toBe(0);
+    expect(run.stderr).toContain('ignoring an upload in the journal');
+    expect(elsewhere.log.entries).toEqual([]);
+    expect(arrived()).toBeGreaterThanOrEqual(LAYER.length);
+    expect(await tagsThere()).toEqual(['a', 'b']);
+  });
+
+  test.each(['file:///etc/passwd', 'http://169.254.169.254/latest', 'upload'])(
+    'at %s is not asked, and the blob is sent from the start at once',
+    async (location) => {
+      await stopAfterChunk();
+      await forge(location);
+      const run = await apply();
+      expect(run.code).toBe(0);
+      expect(run.stderr).toContain('ignoring an upload in the journal');
+      expect(run.stderr).not.toContain('trying again');
+      expect(await tagsThere()).toEqual(['a', 'b']);
+    },
+  );
 });
 
 test('of a copy that was killed is found by the same copy, and is not kept when all is done', async () => {

@@ -1,5 +1,6 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import type {RunResult} from '../../src/model/outcome.ts';
+import type {CopyPlan} from '../../src/model/plan.ts';
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import type {Exchange} from '../../src/sandbox/exchange.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
@@ -109,6 +110,42 @@ describe('a tag that somebody pushes to the destination during the run', () => {
     const run = await transship(['apply', file]);
     expect(run.code).toBe(4);
     for (const digest of [before, theirs]) expect(run.stdout).toContain(digest.slice(0, 19));
+  });
+});
+
+describe('a tag that points to another image at the destination', () => {
+  beforeEach(async () => {
+    await store(destination, 'a');
+    for (const tag of ['a', 'b', 'c']) await store(source, tag);
+  });
+
+  test('is seen in the summary of the plan, in each form, and of the run', async () => {
+    for (const form of ['text', 'markdown', 'html']) {
+      const planned = await transship(['plan', 'copy', ...places(), '--format', form]);
+      expect(planned.stdout).toContain('Plan: 3 images to copy: 2 new, 1 tag moves (');
+    }
+    const planned = await transship(['plan', 'copy', ...places(), '--format', 'json']);
+    expect((JSON.parse(planned.stdout) as CopyPlan).totals).toMatchObject({steps: 3, moves: 1});
+    const run = await transship(['copy', ...places()]);
+    expect(run.stdout).toContain('Done: 3 images copied: 2 new, 1 tag moved (');
+  });
+
+  test('stays with --no-clobber, which the plan says', async () => {
+    const {a: theirs} = await tagsThere();
+    const flags = ['--no-clobber', '--format', 'json'];
+    const planned = await transship(['plan', 'copy', ...places(), ...flags]);
+    const {skipped, totals} = JSON.parse(planned.stdout) as CopyPlan;
+    expect(totals).toMatchObject({steps: 2, moves: 0, skipped: 1});
+    expect(skipped).toMatchObject([
+      {reason: 'kept', tag: 'a', detail: expect.stringContaining(theirs?.slice(0, 19) ?? '')},
+    ]);
+    expect(await transship(['copy', ...places(), '--no-clobber'])).toMatchObject({code: 0});
+    expect(await tagsThere()).toMatchObject({a: theirs, b: expect.any(String)});
+    // One image, whose tag stays, is no failure either.
+    const [from, to] = places();
+    const one = await transship(['copy', `${from}:a`, to, '--no-clobber']);
+    expect(one).toMatchObject({code: 0, stderr: ''});
+    expect(one.stdout).toContain('1 left out by the plan');
   });
 });
 

@@ -170,6 +170,17 @@ describe('apply', () => {
     expect(await writes()).toBe(0);
   });
 
+  test('counts what is there as there, also where it ends with 4', async () => {
+    await plan();
+    await pushLayout(layoutDirectory('busybox'), destination.url, repository, {tags: ['1.35']});
+    await move(source, 'latest', '1.35-amd64');
+    const run = await transship(['apply', planFile, '--format', 'json']);
+    expect(run.code).toBe(4);
+    const {steps} = JSON.parse(run.stdout) as RunResult;
+    expect(steps.filter(({outcome}) => outcome === 'present')).toHaveLength(1);
+    expect((await transship(['apply', planFile])).stdout).toContain('1 already there');
+  });
+
   test('goes on where another run, or anybody, has done a part', async () => {
     await plan();
     await pushLayout(layoutDirectory('busybox'), destination.url, repository, {tags: ['latest']});

@@ -122,6 +122,37 @@ describe('a second run', () => {
   });
 });
 
+test('an interrupted run counts what is done, and its sums do not run backwards', async () => {
+  for (const tag of ['a', 'b', 'c'])
+    await storeImage(source.storage, FROM, tag, [someBytes(6 * CHUNK)]);
+  const stopping = new AbortController();
+  let chunks = 0;
+  intercept = async ({method}, next) => {
+    const reply = await next();
+    chunks += method === 'PATCH' ? 1 : 0;
+    if (chunks === 4) stopping.abort();
+    return reply;
+  };
+  const places = [`${source.host}/${FROM}`, `${destination.host}/to/app`];
+  const copy = ['copy', ...places, '--chunk-size', String(CHUNK)];
+
+  const {code, events} = await eventsOf(copy, {stopping: stopping.signal});
+
+  expect(code).toBe(130);
+  const tally = new RunTally();
+  let [acknowledged, ended] = [0, 0];
+  for (const event of events) {
+    tally.add(event);
+    expect(tally.acknowledged).toBeGreaterThanOrEqual(acknowledged);
+    expect(tally.stepsEnded).toBeGreaterThanOrEqual(ended);
+    [acknowledged, ended] = [tally.acknowledged, tally.stepsEnded];
+  }
+  const done = events.filter((event) => event.type === 'step-ended' && event.outcome === 'done');
+  expect(tally.stepsEnded).toBe(done.length);
+  expect(tally.steps).toBe(3);
+  expect(acknowledged).toBeGreaterThanOrEqual(4 * CHUNK);
+});
+
 describe('a mount that the registry declines', () => {
   const size = 5 * CHUNK;
   beforeEach(async () => {

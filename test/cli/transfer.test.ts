@@ -91,3 +91,15 @@ test('rolling back is for plans of transfers', async () => {
   await writeFile(file, '{}');
   expect((await transship(['rollback', file])).code).toBe(64);
 });
+
+test.each(['apply', 'rollback', 'verify'])(
+  '%s with nothing but the token of a job says which token it takes',
+  async (command) => {
+    await using at = await planned();
+    const {length} = at.rig.sandbox.events.events;
+    const {code, stderr} = await transship([command, at.file], {env: {CI_JOB_TOKEN: 'app-job'}});
+    expect([code, at.rig.sandbox.events.events.length]).toEqual([3, length]);
+    expect(stderr).toContain('[TOKEN_SCOPE_MISSING]');
+    expect(stderr).toContain('GITLAB_TOKEN');
+  },
+);

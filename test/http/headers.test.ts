@@ -13,20 +13,20 @@ describe('nextLink', () => {
     ['</x?a=1,2;3>; title="a, b; rel=\\"prev\\""; rel="prev next"', '/x?a=1,2;3'],
     ['</x>; REL=NEXT', '/x'],
     ['</x> ; rel = "next"', '/x'],
+    // Without a relation, and without brackets, as some registries write it.
+    ['</x>', '/x'],
+    ['/x; rel="next"', '/x'],
+    ['</x; rel="next"', '/x'],
   ])('finds it in %s', (header, target) => {
     expect(nextLink(header)).toBe(target);
   });
 
-  it.each([
-    undefined,
-    '',
-    '</x>',
-    '</x>; rel="prev"',
-    '</x; rel="next"',
-    '</x>; rel=prev; rel=next',
-  ])('finds none in %s', (header) => {
-    expect(nextLink(header)).toBeUndefined();
-  });
+  it.each([undefined, '', '</x>; rel="prev"', '/x; rel="prev"', '</x>; rel=prev; rel=next'])(
+    'finds none in %s',
+    (header) => {
+      expect(nextLink(header)).toBeUndefined();
+    },
+  );
 
   it('ends, whatever it is given', () => {
     assert(

@@ -30,8 +30,8 @@ describe('tagSelector', () => {
     ['case', {tags: ['LATEST']}, []],
     ['an exclusion', {excludeTags: ['*rc*', '1.0*', 'latest']}, ['v1.2.3', '2.0.0', '1.35']],
     ['both', {tags: ['1*'], excludeTags: ['*rc*', '*_*']}, ['1.0.0', '1.35']],
-    ['a range', {semver: '>=1 <2'}, ['1.0.0', 'v1.2.3', '1.0.0_build.7']],
-    ['a range with a prerelease', {semver: '>=1.3.0-rc.0 <2'}, ['1.3.0-rc.1']],
+    ['a range', {semver: '>=1 <2'}, ['1.0.0', 'v1.2.3', '1.35', '1.0.0_build.7']],
+    ['a range with a prerelease', {semver: '>=1.3.0-rc.0 <2'}, ['1.3.0-rc.1', '1.35']],
     ['a range and a glob', {semver: '*', tags: ['v*']}, ['v1.2.3']],
   ])('takes what %s leaves', (_what, filters, expected) => {
     const {selected, notRead} = select(NAMES, filters);
@@ -49,6 +49,35 @@ describe('tagSelector', () => {
       {tag: 'dev', reason: 'filtered', detail: '--exclude-tag d* matches'},
       {tag: 'x', reason: 'filtered', detail: '--semver ^1: not a version'},
       {tag: '9.0.0', reason: 'filtered', detail: '--semver ^1: not in the range'},
+    ]);
+  });
+
+  it('takes one or two numbers for a version, whatever follows them', () => {
+    const names = [
+      '1',
+      '1.35',
+      'v1.35',
+      '1.35-amd64',
+      '1.36_build',
+      '2',
+      '2.1-arm64',
+      '1.2.3.4',
+      '1.x',
+    ];
+    expect(select(names, {semver: '>=1.30 <2'}).selected).toEqual([
+      '1.35',
+      'v1.35',
+      '1.35-amd64',
+      '1.36_build',
+    ]);
+    expect(select(names, {semver: '^2'}).selected).toEqual(['2', '2.1-arm64']);
+  });
+
+  it('says where a tag is outside of a range only as a pre-release', () => {
+    const {notRead} = select(['1.3.0-rc.1', '3.0.0-rc.1'], {semver: '^1'});
+    expect(notRead.map(({detail}) => detail)).toEqual([
+      '--semver ^1: is a pre-release, which the range does not name',
+      '--semver ^1: not in the range',
     ]);
   });
 

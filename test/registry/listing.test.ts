@@ -154,6 +154,21 @@ describe('a link to the next page', () => {
     );
   });
 
+  it('that is not on a page of a round number is not there: it was the last', async () => {
+    await againstRegistry(
+      ({url}, response) => {
+        const from = Number(url.searchParams.get('from') ?? 0);
+        const link = `<${url.pathname}?from=${from + 50}>; rel="next"`;
+        const tags = all.slice(from, from + 50);
+        sendJson(response, 200, {tags}, from + 50 < all.length ? {link} : {});
+      },
+      async (repository, server) => {
+        expect(await repository.listTags(call)).toEqual(all);
+        expect(server.requests).toHaveLength(5);
+      },
+    );
+  });
+
   const wrong: readonly (readonly [string, string, string])[] = [
     ['to where it stands', '</v2/a/b/tags/list?n=1000>; rel="next"', 'circle'],
     ['nowhere', '<http://[>; rel="next"', 'not a URL'],

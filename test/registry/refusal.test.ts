@@ -79,6 +79,11 @@ describe('refusal', () => {
     expect(error.code).toBe('MANIFEST_PARTS_MISSING');
   });
 
+  it('names what to check where uploads are lost again and again', async () => {
+    const error = await refusalOf(404, withCode('BLOB_UPLOAD_UNKNOWN'));
+    expect(error.hint).toContain('http.secret');
+  });
+
   it('tells how long to wait', async () => {
     const error = await refusalOf(429, '', {'retry-after': '7'});
     expect(error.retryAfterMs).toBe(7000);

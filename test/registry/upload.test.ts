@@ -223,6 +223,40 @@ describe('an upload', () => {
     await upload.cancel(call);
   });
 
+  it('is asked at another host only where the registry puts its uploads there', async () => {
+    await using elsewhere = await startHttpServer(({method}, response) => {
+      response.writeHead(method === 'GET' ? 204 : 202, {range: '0-3'}).end();
+    });
+    const saved = {digest: blob.digest, location: `${elsewhere.url}/old`, offset: 4};
+    await using other = await startUploads(`${UPLOADS}1`, answer(202));
+    const fresh = await other.repository.resumeUpload(saved, call);
+    expect(fresh?.saved.location).toBe(`${other.server.url}${UPLOADS}1`);
+    expect(fresh?.offset).toBe(0);
+    expect(elsewhere.requests).toEqual([]);
+    expect(other.notices.map(({code}) => code)).toEqual(['SAVED_UPLOAD_IGNORED']);
+
+    await using rig = await startUploads(`${elsewhere.url}/new`, answer(599));
+    const found = await rig.repository.resumeUpload(saved, call);
+    expect(found?.saved.location).toBe(`${elsewhere.url}/old`);
+    expect(found?.offset).toBe(4);
+    expect(elsewhere.requests.map(({method, target}) => `${method} ${target}`)).toEqual([
+      'GET /old',
+      'DELETE /new',
+    ]);
+    expect(rig.notices).toEqual([]);
+  });
+
+  it.each(['file:///etc/passwd', 'ftp://127.0.0.1/1', 'not a URL'])(
+    'is not asked at %s',
+    async (location) => {
+      await using rig = await startUploads(`${UPLOADS}1`, answer(202));
+      const saved = {digest: blob.digest, location, offset: 4};
+      expect(await rig.repository.resumeUpload(saved, call)).toBeUndefined();
+      expect(rig.notices.map(({code}) => code)).toEqual(['SAVED_UPLOAD_IGNORED']);
+      expect(rig.server.requests.filter(({url}) => url.pathname !== '/v2/')).toEqual([]);
+    },
+  );
+
   it('reports one that went away between two chunks', async () => {
     await using rig = await startUploads(`${UPLOADS}1`, (_request, response) => {
       sendError(response, 404, 'BLOB_UPLOAD_UNKNOWN');
@@ -257,6 +291,30 @@ describe('an upload', () => {
     const registry = new Registry({host: server.host, side: 'destination', http, plainHttp: true});
     const beginning = registry.repository('a' as RepositoryPath).beginUpload(blob, call);
     await expect(beginning).rejects.toMatchObject({code: 'RESPONSE_INVALID'});
+  });
+
+  it('keeps the port of the registry where its location lacks it, and tells so once', async () => {
+    await using authority = await testAuthority();
+    const location = `https://127.0.0.1${UPLOADS}1`;
+    await using server = await startHttpServer(
+      ({method}, response) =>
+        void response.writeHead(method === 'PUT' ? 201 : 202, {location, ...STORED}).end(),
+      {tls: authority.server},
+    );
+    await using http = new HttpClient({
+      settings: {
+        connectOptions: () => Promise.resolve({ca: [authority.authority.cert]}),
+        proxyFor: () => undefined,
+      },
+    });
+    const notices: string[] = [];
+    const notice = ({code}: RegistryNotice) => void notices.push(code);
+    const registry = new Registry({host: server.host, side: 'destination', http, notice});
+    const upload = await registry.repository('a' as RepositoryPath).beginUpload(blob, call);
+    await upload.append(piece(0, 10), 10, call);
+    await upload.commit(blob, call);
+    expect(upload.saved.location).toBe(`${server.url}${UPLOADS}1`);
+    expect(notices).toEqual(['UPLOAD_LOCATION_PORT']);
   });
 
   it('is not moved to another scheme, and tells so once', async () => {
@@ -318,34 +376,35 @@ describe('a whole blob', () => {
   });
 });
 
-describe('a mount', () => {
-  async function mounting(handler: Handler) {
-    const server = await startHttpServer(handler);
-    const retry = {attempts: 2, attemptsAt500: 2, baseMs: 0, capMs: 0, budgetMs: 1000};
-    const http = new HttpClient({retry});
-    const notices: string[] = [];
-    const registry = new Registry({
-      host: server.host,
-      side: 'destination',
-      http,
-      plainHttp: true,
-      notice: ({code}) => notices.push(code),
-    });
-    const mount = (to: string) =>
-      registry.repository(to as RepositoryPath).mount(blob, 'b' as RepositoryPath, call);
-    return {
-      server,
-      notices,
-      mount,
-      async [Symbol.asyncDispose]() {
-        await http[Symbol.asyncDispose]();
-        await server[Symbol.asyncDispose]();
-      },
-    };
-  }
+/** A registry that answers so, asked to mount the blob into a repository; attempts are few. */
+async function startMounts(handler: Handler) {
+  const server = await startHttpServer(handler);
+  const retry = {attempts: 2, attemptsAt500: 2, baseMs: 0, capMs: 0, budgetMs: 1000};
+  const http = new HttpClient({retry});
+  const notices: string[] = [];
+  const registry = new Registry({
+    host: server.host,
+    side: 'destination',
+    http,
+    plainHttp: true,
+    notice: ({code}) => notices.push(code),
+  });
+  const mount = (to: string) =>
+    registry.repository(to as RepositoryPath).mount(blob, 'b' as RepositoryPath, call);
+  return {
+    server,
+    notices,
+    mount,
+    async [Symbol.asyncDispose]() {
+      await http[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
 
+describe('a mount', () => {
   it.each([401, 403, 404, 429])('is declined with %i, each time anew', async (status) => {
-    await using rig = await mounting((_request, response) =>
+    await using rig = await startMounts((_request, response) =>
       sendError(response, status, 'DENIED', {'retry-after': '0'}),
     );
     for (const to of ['a', 'c', 'd']) expect(await rig.mount(to)).toEqual({kind: 'declined'});
@@ -363,7 +422,7 @@ describe('a mount', () => {
   ] satisfies [string, Handler][])(
     'that fails with %s is declined, told once, and given up after two',
     async (_what, handler) => {
-      await using rig = await mounting(handler);
+      await using rig = await startMounts(handler);
       for (const to of ['a', 'c', 'd']) expect(await rig.mount(to)).toEqual({kind: 'declined'});
       expect(rig.notices).toEqual(['FEATURE_NOT_USED']);
       expect(new Set(rig.server.requests.map(({url}) => url.pathname)).size).toBe(2);

@@ -76,7 +76,6 @@ describe('a manifest that is put', () => {
     ['202 with its digest', answer(202, DIGEST)],
     ['201 without a digest', answer(201)],
     ['201 with another digest', answer(201, OTHER)],
-    ['a redirect to a page', answer(302, {location: '/login'})],
   ])('is asked for by tag and by digest after %s', async (_what, write) => {
     await using rig = await start(registryThat(write, () => true));
     await rig.repository.putManifest(tag, manifest, call);
@@ -135,18 +134,25 @@ describe('a manifest that is put', () => {
     },
   );
 
-  it('is refused where its tag is another image', async () => {
+  it('is refused at once, and nothing is asked, where no answer was lost', async () => {
     await using rig = await start(({method}, response) => {
       if (method === 'PUT') sendError(response, 400, 'TAG_INVALID');
-      else response.writeHead(200, OTHER).end();
+      else response.writeHead(200, DIGEST).end();
     });
     const putting = rig.repository.putManifest(tag, manifest, call);
     await expect(putting).rejects.toMatchObject({code: 'REGISTRY_REFUSED', status: 400});
+    expect(rig.asked()).toEqual([`PUT ${tag}`]);
   });
 
-  it('is refused with the first words where it cannot be asked for', async () => {
+  it.each([
+    ['is another image', 200, OTHER],
+    ['may not be read', 403, {}],
+  ])('is refused where its tag %s', async (_what, status, headers) => {
+    let puts = 0;
     await using rig = await start(({method}, response) => {
-      sendError(response, method === 'PUT' ? 409 : 403, 'DENIED');
+      if (method !== 'PUT') response.writeHead(status, headers).end();
+      else if (puts++ === 0) response.destroy();
+      else sendError(response, 409, 'DENIED');
     });
     const putting = rig.repository.putManifest(tag, manifest, call);
     await expect(putting).rejects.toMatchObject({status: 409});

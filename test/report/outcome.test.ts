@@ -50,11 +50,18 @@ describe('renderRun', () => {
     ],
     [
       {},
-      'Failed: 1 of 3 images failed, 1 left; 1 image copied (3.4 MiB in 20 blobs), 4 mounted, 1 already there. Apply again to try those again.',
+      'Failed: 1 of 3 images failed, 1 left; 1 image copied (3.4 MiB in 20 blobs), 4 mounted, 1 already there. Run the same command again to try those again.',
     ],
     [
-      {result: 'interrupted', steps: plan.steps.map(({id}) => ({id, outcome: 'not-started'}))},
-      'Interrupted: 3 of 3 images left; 0 images copied (3.4 MiB in 20 blobs), 4 mounted, 1 already there. Apply again to go on.',
+      {
+        result: 'interrupted',
+        steps: [
+          {id: one, outcome: 'done'},
+          {id: two, outcome: 'interrupted'},
+          {id: three, outcome: 'not-started'},
+        ],
+      },
+      'Interrupted: 1 of 3 images copied, 1 partly copied, 1 not started; 3.4 MiB in 20 blobs sent, 4 mounted, 1 already there. Run the same command again to go on.',
     ],
   ])('says in one line how it ended: %#', (more, summary) => {
     expect(lastLine(renderRun({...run, ...more}, plan, 'text'))).toBe(summary);
@@ -66,6 +73,8 @@ describe('renderRun', () => {
       `Failed (1):\n  ! ${TO}:b  FORBIDDEN  b.test refused the push\n      give the token the scope write_registry\n`,
     );
     expect(text).toContain(`Not started (1):\n  - ${TO}:c\n`);
+    const partly = run.steps.map((step) => ({...step, outcome: 'interrupted'}) as const);
+    expect(renderRun({...run, steps: partly}, plan, 'text')).toContain('Partly copied (3):\n');
     const markdown = renderRun(run, plan, 'markdown');
     expect(markdown).toContain(
       `| \`${TO}:b\` | \`FORBIDDEN\` | b.test refused the push | give the token the scope write\\_registry |`,
@@ -93,6 +102,8 @@ describe('renderRun', () => {
     expect(lastLine(text)).toMatch(
       /^Drift: 2 tags changed since the plan was made; .* Plan again\.$/,
     );
+    const made = renderRun({...run, result: 'drift', drift}, plan, 'text', {planned: 'now'});
+    expect(lastLine(made)).toMatch(/ Run the same command again: it plans anew\.$/);
   });
 
   it('is the result itself as JSON', () => {
@@ -134,7 +145,7 @@ describe('renderStatus', () => {
   const status: StatusResult = {
     plan: plan.id,
     unit: 'image',
-    steps: {done: 1, failed: 1, left: 1, total: 3},
+    steps: {done: 1, failed: 1, left: 1, partly: 1, total: 3},
     bytes: {done: 1024, total: 4096},
     uploads: [{digest: digestOf('big'), to: TO, offset: 1024 ** 2, size: 1024 ** 3}],
     ended: 'interrupted',
@@ -144,7 +155,7 @@ describe('renderStatus', () => {
     const text = renderStatus(status, 'text');
     expect(text).toMatch(/^ {2}\+ sha256:\w{12} +b\.test\/app +1\.0 MiB +1\.0 GiB$/m);
     expect(lastLine(text)).toBe(
-      'Status: 1 of 3 images done, 1 failed, 1 left (1.0 KiB of 4.0 KiB); the last run was interrupted.',
+      'Status: 1 of 3 images done, 1 failed, 1 left, 1 of them partly copied (1.0 KiB of 4.0 KiB); the last run was interrupted.',
     );
     expect(renderStatus(status, 'markdown')).toContain('**Status: 1 of 3 images done');
     expect(JSON.parse(renderStatus(status, 'json'))).toEqual(status);

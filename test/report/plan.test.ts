@@ -56,7 +56,7 @@ describe('a plan as text', () => {
 
   it('ends with the whole in one line', () => {
     expect(text.trimEnd().split('\n').at(-1)).toBe(
-      `Plan: 2 images to copy (${mixed.totals.bytes} B in 2 blobs), 0 mounted, 1 already there, 2 skipped.`,
+      `Plan: 2 images to copy: 1 new, 1 tag moves (${mixed.totals.bytes} B in 2 blobs), 0 mounted, 1 already there, 2 skipped.`,
     );
   });
 

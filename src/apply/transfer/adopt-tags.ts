@@ -37,7 +37,8 @@ export function adoptable(
 
 /**
  * The plan with these tags in it, as they are now: at the old path, or where they are gone from there, at the donor.
- * What is at neither is left out.
+ * What is at neither is left out. Tags at the old path are taken along only where this run was asked to: that an earlier
+ * run was is something the journal remembers, not a permission. What only the donor has must not be left there.
  */
 export async function planWithTags(
   plan: TransferPlan,
@@ -61,7 +62,7 @@ async function lookAt(
   {context, call, progress}: TransferRun,
 ): Promise<readonly RepositoryFacts[]> {
   const {from, to, donor} = repository;
-  const {repositories} = context;
+  const {repositories, adoptNewTags} = context;
   const old =
     progress.where === 'before' ? await read(repositories.source(from), names, call.signal) : [];
   const there = new Set(old.flatMap(({roots}) => roots.map(({tag}) => tag)));
@@ -73,7 +74,7 @@ async function lookAt(
     canAskDonor && gone.length > 0
       ? await read(repositories.destination(donor), gone, call.signal)
       : [];
-  return [...old, ...kept].map((source) => ({
+  return [...(adoptNewTags ? old : []), ...kept].map((source) => ({
     from,
     to,
     donor,

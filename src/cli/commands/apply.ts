@@ -3,7 +3,13 @@ import type {RunResult} from '../../model/outcome.ts';
 import {type OutcomeFormat, renderRun} from '../../report/outcome.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
-import {addFormatFlag, addHostFlags, addRunFlags, type HostFlags} from '../options.ts';
+import {
+  addCacheFlag,
+  addFormatFlag,
+  addHostFlags,
+  addRunFlags,
+  type HostFlags,
+} from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import {RUN_EXIT, runPlan} from '../run-plan.ts';
@@ -28,18 +34,20 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
       'after',
       '\nExamples:\n  transship apply app.plan.json --progress plain\n  transship apply move.plan.json --yes',
     );
-  addFormatFlag(addRunFlags(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
+  addFormatFlag(addRunFlags(addCacheFlag(addHostFlags(addTrustFlags(addGitLabFlags(command))))), [
     'text',
     'json',
     'markdown',
   ]).action(async (file: string, flags: Flags) => {
     const plan = await readPlanFile(file);
     const trust = await PlanTrust.of(plan, flags, io);
+    // What a transfer deletes is looked at itself.
+    const cache = flags.cache === true && plan.kind === 'copy';
     const run = (session: Session): Promise<RunResult> =>
       plan.kind === 'copy'
         ? runPlan(plan, {kind: 'file', file}, flags, io, session)
         : runTransfer(plan, file, flags, io, session, trust);
-    const result = await withSession(io, flags, run, trust);
+    const result = await withSession(io, {...flags, cache}, run, trust);
     io.stdout.write(renderRun(result, plan, flags.format));
     done(RUN_EXIT[result.result]);
   });

@@ -5,6 +5,7 @@ import {redactedPlan} from '../finished-plan.ts';
 import type {Io} from '../io.ts';
 import {makePlan} from '../make-plan.ts';
 import {
+  addCacheFlag,
   addFilterFlags,
   addFormatFlag,
   addHostFlags,
@@ -41,21 +42,22 @@ Examples:
   transship copy docker://alpine:3.20 localhost:5000/mirror/alpine:3.20
   transship copy --semver '^1.2' --exclude-tag '*-rc*' old.example.com/app new.example.com/app`,
     );
-  addFormatFlag(addRunFlags(addFilterFlags(addHostFlags(command))), [
+  addFormatFlag(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command)))), [
     'text',
     'json',
     'markdown',
   ]).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
-    const {text, exitCode} = await withSession(io, flags, async (session) => {
+    const answer = await withSession(io, flags, async (session) => {
       const {registries, report, reading} = session;
       const {plan: made, observed} = await makePlan(wish, registries, report, reading);
       const plan = redactedPlan(made, io.redactor);
       reportWarnings(plan, report);
       const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);
-      return {text: renderRun(run, plan, flags.format), exitCode: RUN_EXIT[run.result]};
+      const text = renderRun(run, plan, flags.format, {planned: 'now'});
+      return {text, exitCode: RUN_EXIT[run.result]};
     });
-    io.stdout.write(text);
-    done(exitCode);
+    io.stdout.write(answer.text);
+    done(answer.exitCode);
   });
 }

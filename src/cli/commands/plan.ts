@@ -4,6 +4,7 @@ import {readCopyWish} from '../copy-wish.ts';
 import type {Io} from '../io.ts';
 import {makePlan} from '../make-plan.ts';
 import {
+  addCacheFlag,
   addFilterFlags,
   addFormatFlag,
   addHostFlags,
@@ -49,7 +50,7 @@ Examples:
   transship plan copy registry.example.com/team/app gitlab.example.com:5050/group/project/app --out app.plan.json
   transship plan copy old.example.com/app:v1 new.example.com/app --format markdown --detailed-exitcode`,
     );
-  addFormatFlag(addProgressFlag(addFilterFlags(addHostFlags(addSignFlag(copy)))), [
+  addFormatFlag(addProgressFlag(addFilterFlags(addCacheFlag(addHostFlags(addSignFlag(copy))))), [
     'text',
     'json',
     'markdown',

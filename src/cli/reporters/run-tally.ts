@@ -8,6 +8,7 @@ interface UnderWay {
 
 /** The sums that progress is shown from. Absolute values in, so a rewound upload lowers them by itself. */
 export class RunTally {
+  /** Images that are done, or have failed: what an interrupted run leaves is still to come. */
   stepsEnded = 0;
   stepsFailed = 0;
   /** Bytes that the destination acknowledged in this run: what it had before, and mounts, are not among them. */
@@ -43,6 +44,7 @@ export class RunTally {
         this.#bytes = event.bytes;
         break;
       case 'step-ended':
+        if (event.outcome === 'not-started' || event.outcome === 'interrupted') break;
         this.stepsEnded += 1;
         if (event.outcome === 'failed' || event.outcome === 'blocked') this.stepsFailed += 1;
         break;
@@ -56,6 +58,8 @@ export class RunTally {
         break;
       }
       case 'blob-ended':
+        // What the destination has of one that did not get through stays there.
+        if (event.outcome === 'failed') break;
         this.#underWay.delete(`${event.digest} ${event.to}`);
         if (event.outcome === 'copied' || event.outcome === 'present')
           this.#endedBytes += event.size;

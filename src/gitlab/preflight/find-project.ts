@@ -2,32 +2,23 @@ import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
 import type {ProjectFacts, TokenFacts} from '../../plan/transfer/facts.ts';
 import type {Project} from '../project.ts';
+import {throwIfJobToken} from '../gitlab-token.ts';
 import {given} from '../given.ts';
 import {rootOf} from '../namespace.ts';
 import type {Surroundings} from './surroundings.ts';
 
 /**
  * Finds the project that is to move.
- * @throws TransshipError PROJECT_NOT_FOUND; TOKEN_SCOPE_MISSING where a job's token sees too little
+ * @throws TransshipError PROJECT_NOT_FOUND; TOKEN_SCOPE_MISSING for the token of a job
  */
 export async function findProject(
   path: string,
   {gitlab, tokenKind}: Surroundings,
   call: Call,
 ): Promise<Project> {
-  const project = await gitlab.projects.find(path, call).catch((error: unknown) => {
-    const isJobs = tokenKind === 'job-token' && error instanceof TransshipError;
-    // Of most of the API a job's token opens nothing (GitLab: doc/ci/jobs/ci_job_token.md).
-    if (isJobs && (error.status === 401 || error.status === 403)) return undefined;
-    throw error;
-  });
+  throwIfJobToken(tokenKind);
+  const project = await gitlab.projects.find(path, call);
   if (project !== undefined) return project;
-  if (tokenKind === 'job-token') {
-    throw new TransshipError('TOKEN_SCOPE_MISSING', `the token of a CI job does not see ${path}`, {
-      side: 'gitlab',
-      hint: 'make an access token with the scope api, and give it in GITLAB_TOKEN',
-    });
-  }
   if ((await gitlab.groups.find(path, call)) === undefined) return gitlab.projects.get(path, call);
   throw new TransshipError('PROJECT_NOT_FOUND', `${path} is a group, not a project`, {
     side: 'gitlab',

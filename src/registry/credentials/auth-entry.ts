@@ -25,9 +25,11 @@ export function readAuthEntry(
 }
 
 function decodeAuth(name: string, key: string, auth: string): Credentials {
-  const decoded = Buffer.from(auth, 'base64').toString();
+  // As base64(1) and YAML break it; docker passes over line breaks, too (Go: encoding/base64, `Decode`).
+  const encoded = auth.replaceAll(/\s/g, '');
+  const decoded = Buffer.from(encoded, 'base64').toString();
   const colon = decoded.indexOf(':');
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(auth) || colon < 1) {
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(encoded) || colon < 1) {
     throw credentialsInvalid(
       `"auth" for ${key} in ${name} is not base64 of username:password`,
       'log in again, with docker login or podman login',

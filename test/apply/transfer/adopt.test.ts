@@ -1,4 +1,5 @@
 import {expect, test} from 'vitest';
+import type {Tag} from '../../../src/model/reference.ts';
 import {type DonorKind, TransferRig} from './rig.ts';
 
 const OLD = 'org/build/app';
@@ -34,8 +35,8 @@ test.each(DONORS)(
   },
 );
 
-test.each(['delete-old', 'change-namespace', 'push', 'verify-target'])(
-  'killed at %s, the next run knows of them without being asked again',
+test.each(['change-namespace', 'push', 'verify-target'])(
+  'killed at %s, the next run takes along those that only the donor has, without being asked again',
   async (step) => {
     await using rig = await TransferRig.start({donor: 'project'});
     await rig.retag(`${OLD}/tools:1.0`, `${OLD}:new`);
@@ -54,6 +55,37 @@ test.each(['delete-old', 'change-namespace', 'push', 'verify-target'])(
     expect(await rig.tagsBelow(NEW)).toEqual(now);
   },
 );
+
+test('killed before they are deleted, the next run takes them along only if it is asked to as well', async () => {
+  await using rig = await TransferRig.start({donor: 'project'});
+  await rig.retag(`${OLD}/tools:1.0`, `${OLD}:new`);
+  const now = await rig.tagsBelow(OLD);
+  const kill = new AbortController();
+  const run = rig.apply({
+    adoptNewTags: true,
+    killed: kill.signal,
+    onEvent: (event) => {
+      if (event.type === 'step-started' && event.step === 'delete-old')
+        kill.abort(new DOMException('killed', 'AbortError'));
+    },
+  });
+  await run.catch(() => undefined);
+  const refused = await rig.apply();
+  expect(refused).toMatchObject({result: 'drift', drift: [{tag: 'new', planned: null}]});
+  expect(await rig.tagsBelow(OLD)).toEqual(now);
+  expect((await rig.apply({adoptNewTags: true})).result).toBe('done');
+  expect(await rig.tagsBelow(NEW)).toEqual(now);
+});
+
+test('a tag that only the journal says to take along is drift', async () => {
+  await using rig = await TransferRig.start();
+  await rig.retag(`${OLD}/tools:1.0`, `${OLD}:forged`);
+  const now = await rig.tagsBelow(OLD);
+  const repository = rig.plan.repositories.find(({from}) => from.endsWith(OLD))?.from ?? '';
+  rig.journal.push({type: 'adopt', repository, tag: 'forged' as Tag});
+  expect((await rig.apply()).result).toBe('drift');
+  expect(await rig.tagsBelow(OLD)).toEqual(now);
+});
 
 test('rolled back, they are at the old path again', async () => {
   await using rig = await TransferRig.start();

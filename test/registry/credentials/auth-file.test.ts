@@ -25,6 +25,11 @@ test.each<[string, AuthEntry, object]>([
   ['auth', {auth: base64('me:pw')}, {kind: 'basic', username: 'me', password: 'pw'}],
   ['a colon in the password', {auth: base64('me:a:b')}, {username: 'me', password: 'a:b'}],
   ['zero bytes at the end', {auth: base64('me:pw\0\0')}, {username: 'me', password: 'pw'}],
+  [
+    'line breaks',
+    {auth: `${base64('me:password').replaceAll(/(.{5})/g, '$1\r\n')}\n`},
+    {username: 'me', password: 'password'},
+  ],
   ['letters beyond ASCII', {auth: base64('mé:pŵ')}, {username: 'mé', password: 'pŵ'}],
   ['plain members', {username: 'me', password: 'pw'}, {username: 'me', password: 'pw'}],
   [

@@ -1,0 +1,91 @@
+import type {Descriptor} from '../model/descriptor.ts';
+import {type Digest, isDigest} from '../model/digest.ts';
+import {type Manifest, MANIFEST_LIMIT, parseManifest} from '../model/manifest.ts';
+import {isConfigType} from '../model/media-type.ts';
+import type {BlobStream, ByteRange, Call, RepositoryReader} from '../model/port.ts';
+import type {Tag} from '../model/reference.ts';
+import type {ContentCache} from './content-cache.ts';
+
+/**
+ * A source whose manifests and configs are kept on this machine. Docker Hub counts each GET of a manifest as a pull and
+ * no HEAD (docs.docker.com/docker-hub/usage/pulls): a repository with more manifests than a window allows is read in
+ * several runs, each of which gets further. That a manifest is there, and what a tag points to, the source is asked each
+ * time, by HEAD; a repository of which nothing was kept is read as without a cache.
+ */
+export class CachedReader implements RepositoryReader {
+  readonly name: string;
+  readonly #source: RepositoryReader;
+  readonly #cache: ContentCache;
+
+  constructor(source: RepositoryReader, cache: ContentCache) {
+    this.name = source.name;
+    this.#source = source;
+    this.#cache = cache;
+  }
+
+  async getManifest(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
+    if (!(await this.#cache.isUsed(this.name))) return this.#fetch(reference, call);
+    // Of a digest that was not kept there is nothing to ask first.
+    const early = isDigest(reference) ? await this.#cache.read(this.name, reference) : undefined;
+    if (isDigest(reference) && early === undefined) return this.#fetch(reference, call);
+    const head = await this.#source.head(reference, call);
+    if (head === undefined) return undefined;
+    const kept = early ?? (await this.#cache.read(this.name, head.digest));
+    if (kept === undefined) return this.#fetch(reference, call);
+    return parseManifest(kept, head.mediaType, head.digest, 'source');
+  }
+
+  async openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {
+    const isWhole = range.offset === 0 && (range.end ?? blob.size) >= blob.size;
+    if (!isConfigType(blob.mediaType) || !isWhole || blob.size > MANIFEST_LIMIT)
+      return this.#source.openBlob(blob, range, call);
+    const kept = (await this.#cache.isUsed(this.name))
+      ? await this.#cache.read(this.name, blob.digest)
+      : undefined;
+    if (kept?.byteLength === blob.size) return {start: 0, end: blob.size, chunks: chunksOf([kept])};
+    const {start, end, chunks} = await this.#source.openBlob(blob, range, call);
+    return {start, end, chunks: this.#keeping(blob, chunks)};
+  }
+
+  listTags(call: Call): Promise<readonly string[] | undefined> {
+    return this.#source.listTags(call);
+  }
+
+  head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
+    return this.#source.head(reference, call);
+  }
+
+  listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[] | undefined> {
+    return this.#source.listReferrers(subject, call);
+  }
+
+  hasBlob(digest: Digest, call: Call): Promise<boolean> {
+    return this.#source.hasBlob(digest, call);
+  }
+
+  async #fetch(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
+    const manifest = await this.#source.getManifest(reference, call);
+    // The digest of a signed schema 1 manifest is not that of its bytes.
+    if (manifest && manifest.view.kind !== 'schema1')
+      await this.#cache.write(this.name, manifest.descriptor.digest, manifest.bytes);
+    return manifest;
+  }
+
+  async *#keeping(
+    blob: Descriptor,
+    chunks: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const parts: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of chunks) {
+      size += chunk.byteLength;
+      if (size <= blob.size) parts.push(Buffer.from(chunk));
+      yield chunk;
+    }
+    if (size === blob.size) await this.#cache.write(this.name, blob.digest, Buffer.concat(parts));
+  }
+}
+
+async function* chunksOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+}
