@@ -1,7 +1,15 @@
 import {promisify} from 'node:util';
-import type {InputType} from 'node:zlib';
+import zlib, {type InputType} from 'node:zlib';
 
 type Decode = (bytes: InputType, options: {maxOutputLength: number}) => Promise<Uint8Array>;
+
+const DECODERS: Readonly<Record<string, Decode>> = {
+  gzip: promisify(zlib.gunzip),
+  'x-gzip': promisify(zlib.gunzip),
+  deflate: promisify(zlib.inflate),
+  br: promisify(zlib.brotliDecompress),
+  zstd: promisify(zlib.zstdDecompress),
+};
 
 /** A body is encoded so many times at most: no server has a reason for more. */
 const MOST_ENCODINGS = 2;
@@ -41,18 +49,7 @@ async function decodeOnce(
   encoding: string,
   maxOutputLength: number,
 ): Promise<Uint8Array> {
-  // Loaded only where a server does so, to start fast.
-  const zlib = await import('node:zlib');
-  // Node 20 has no zstd.
-  const zstd: typeof zlib.zstdDecompress | undefined = zlib.zstdDecompress;
-  const decoders: Readonly<Record<string, Decode | undefined>> = {
-    gzip: promisify(zlib.gunzip),
-    'x-gzip': promisify(zlib.gunzip),
-    deflate: promisify(zlib.inflate),
-    br: promisify(zlib.brotliDecompress),
-    zstd: zstd && promisify(zstd),
-  };
-  const decode = decoders[encoding];
-  if (!decode) throw new Error(`no decoder for ${encoding}`);
+  const decode = DECODERS[encoding];
+  if (decode === undefined) throw new Error(`no decoder for ${encoding}`);
   return await decode(bytes, {maxOutputLength});
 }
