@@ -1,5 +1,6 @@
-import {mkdir, readFile, stat} from 'node:fs/promises';
+import {mkdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
+import {FileKindError, readRegular} from '../http/regular-file.ts';
 import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
 import {list, texts, z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
@@ -9,6 +10,8 @@ import {takeLock} from './layout-lock.ts';
 
 /** Far above any real layout: 100 000 tags are about 25 MB, with 8 values each. */
 const INDEX_LIMITS: JsonLimits = {size: 32 * 1024 * 1024, depth: 100, values: 1_500_000};
+/** The file says one thing. */
+const LAYOUT_FILE_LIMIT = 64 * 1024;
 const LAYOUT_FILE = '{"imageLayoutVersion":"1.0.0"}';
 
 /** One line of `index.json`; what we do not know in it is kept. */
@@ -112,10 +115,7 @@ export class LayoutIndex {
   }
 
   async #read(): Promise<z.infer<typeof index>> {
-    const {size} = await stat(this.#path);
-    const limit = INDEX_LIMITS.size;
-    if (size > limit) throw invalid(this.#path, `it is larger than ${limit} bytes`);
-    return parse(index, await readFile(this.#path, 'utf8'), this.#path);
+    return parse(index, await readSmall(this.#path, INDEX_LIMITS.size), this.#path);
   }
 
   /** Changes whenever the file does: each write makes a new file. */
@@ -133,7 +133,11 @@ export class LayoutIndex {
     if (this.#cached !== undefined) return true;
     const path = join(this.#layout, 'oci-layout');
     try {
-      const {imageLayoutVersion} = parse(layoutFile, await readFile(path, 'utf8'), path);
+      const {imageLayoutVersion} = parse(
+        layoutFile,
+        await readSmall(path, LAYOUT_FILE_LIMIT),
+        path,
+      );
       if (imageLayoutVersion.startsWith('1.')) return true;
       throw invalid(path, `the layout's version is ${imageLayoutVersion}`);
     } catch (error) {
@@ -143,7 +147,17 @@ export class LayoutIndex {
   }
 }
 
-function parse<T>(schema: z.ZodType<T>, text: string, path: string): T {
+/** @throws TransshipError FILE_INVALID where it is no file, or a large one */
+async function readSmall(path: string, limit: number): Promise<Uint8Array> {
+  try {
+    return await readRegular(path, limit);
+  } catch (error) {
+    if (error instanceof FileKindError) throw invalid(path, `it ${error.message}`, error);
+    throw error;
+  }
+}
+
+function parse<T>(schema: z.ZodType<T>, text: Uint8Array, path: string): T {
   let json: unknown;
   try {
     json = parseJson(text, INDEX_LIMITS);
