@@ -1,7 +1,12 @@
-import {type FileHandle, open, readFile, truncate} from 'node:fs/promises';
+import {type FileHandle, open, truncate} from 'node:fs/promises';
 import {hasCode} from '../places/file-error.ts';
+import {readRegular} from '../http/regular-file.ts';
+import {readJson} from '../model/json.ts';
 import {TransshipError} from '../model/error.ts';
 import {type JournalEntry, journalEntry} from './journal-entry.ts';
+
+/** The largest journal, in bytes: some 200,000 entries. */
+const FILE_LIMIT = 64 * 1024 * 1024;
 
 /**
  * Reads a journal. A last line without its end was being written when the process was killed: it is not counted.
@@ -15,32 +20,28 @@ export async function readJournal(file: string): Promise<readonly JournalEntry[]
 async function readWhole(file: string): Promise<{entries: JournalEntry[]; wholeBytes: number}> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = (await readRegular(file, FILE_LIMIT)).toString();
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return {entries: [], wholeBytes: 0};
-    throw new TransshipError('JOURNAL_INVALID', `the journal ${file} cannot be read`, {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TransshipError('JOURNAL_INVALID', `the journal ${file} cannot be read: ${why}`, {
       side: 'local',
       hint: 'check its permissions, or name another file with --journal',
       cause: error,
     });
   }
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
-  const lines = whole.split('\n').slice(0, -1);
-  return {
-    entries: lines.map((line, at) => parseLine(line, file, at + 1)),
-    wholeBytes: Buffer.byteLength(whole),
-  };
+  const entries: JournalEntry[] = [];
+  let start = 0;
+  for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
+    entries.push(parseLine(text.slice(start, end), file, entries.length + 1));
+    start = end + 1;
+  }
+  return {entries, wholeBytes: Buffer.byteLength(text.slice(0, start))};
 }
 
 function parseLine(line: string, file: string, number: number): JournalEntry {
-  let json: unknown;
-  try {
-    json = JSON.parse(line);
-  } catch {
-    json = undefined;
-  }
-  const parsed = journalEntry.safeParse(json);
-  if (parsed.success) return parsed.data;
+  const entry = readJson(line, journalEntry);
+  if (entry !== undefined) return entry;
   throw new TransshipError(
     'JOURNAL_INVALID',
     `line ${number} of the journal ${file} is not a journal entry`,

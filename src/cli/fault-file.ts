@@ -1,4 +1,5 @@
-import {readFile} from 'node:fs/promises';
+import {readRegular} from '../http/regular-file.ts';
+import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../model/json.ts';
 import {TransshipError} from '../model/error.ts';
 import {unreadable} from '../places/file-error.ts';
 import {faultScript} from '../sandbox/faults/fault.ts';
@@ -9,14 +10,14 @@ import {FaultScript} from '../sandbox/faults/fault-script.ts';
  * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
  */
 export async function readFaults(file: string): Promise<FaultScript> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+  const text = await readRegular(file, DOCUMENT_LIMITS.size).catch((cause: unknown) => {
     throw unreadable(file, cause);
   });
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (cause) {
-    throw invalid(file, cause instanceof Error ? cause.message : String(cause), cause);
+    throw invalid(file, `it ${(cause as JsonError).message}`, cause);
   }
   const parsed = faultScript.safeParse(value);
   if (parsed.success) return new FaultScript(parsed.data);

@@ -1,5 +1,5 @@
-import {readFile} from 'node:fs/promises';
 import type {Command} from 'commander';
+import {readRegular} from '../http/regular-file.ts';
 import {GitLab} from '../gitlab/gitlab.ts';
 import type {GitLabToken} from '../gitlab/gitlab-token.ts';
 import {parseGitLabUrl} from '../gitlab/gitlab-url.ts';
@@ -137,9 +137,7 @@ async function readToken({tokenFile}: GitLabFlags, {env}: Io): Promise<GitLabTok
 
 async function readTokenFile(file: string): Promise<string> {
   try {
-    const bytes = await readFile(file);
-    if (bytes.byteLength > TOKEN_LIMIT) throw new Error(`it is larger than ${TOKEN_LIMIT} bytes`);
-    return bytes.toString().trim();
+    return (await readRegular(file, TOKEN_LIMIT, {pipe: true})).toString().trim();
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new TransshipError('FILE_UNREADABLE', `the token in ${file} cannot be read: ${why}`, {

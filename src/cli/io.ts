@@ -23,6 +23,8 @@ export interface Io {
   readonly redactor: Redactor;
   /** When requests are sent again. Default: the HTTP client's. */
   readonly retry?: RetryPolicy;
+  /** Folders that must not outlive the process, as long as they are there. Default: nobody removes them at its end. */
+  readonly temporary?: Set<string>;
   /** The first signal: finish what is under way. */
   readonly stopping: AbortSignal;
   /** The second: stop at once. */

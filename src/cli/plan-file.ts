@@ -1,22 +1,18 @@
 import {randomBytes} from 'node:crypto';
-import {open, readFile, rename, stat, writeFile} from 'node:fs/promises';
+import {open, rename, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
-import {parsePlan, serializePlan} from '../plan/plan-file.ts';
+import {readRegular} from '../http/regular-file.ts';
+import {parsePlan, PLAN_LIMITS, serializePlan} from '../plan/plan-file.ts';
 import {removeFile} from '../places/remove-file.ts';
-
-/** The most that is read as a plan, in bytes: some 100,000 images. */
-const PLAN_LIMIT = 512 * 1024 * 1024;
 
 /** @throws TransshipError FILE_UNREADABLE, PLAN_INVALID, PLAN_EDITED, PLAN_FORMAT_NEWER */
 export async function readPlanFile(file: string): Promise<Plan> {
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    const bytes = await readFile(file);
-    if (bytes.byteLength > PLAN_LIMIT) throw new Error('it is larger than 512 MiB');
-    text = new TextDecoder('utf-8', {fatal: true}).decode(bytes);
+    bytes = await readRegular(file, PLAN_LIMITS.size);
   } catch (error) {
     throw new TransshipError(
       'FILE_UNREADABLE',
@@ -28,7 +24,7 @@ export async function readPlanFile(file: string): Promise<Plan> {
       },
     );
   }
-  return parsePlan(text, file);
+  return parsePlan(bytes, file);
 }
 
 /** As `readPlanFile`, for what knows plans of transfers only. @throws TransshipError USAGE as well */
@@ -48,6 +44,7 @@ export async function readTransferPlanFile(file: string): Promise<TransferPlan> 
 export async function writePlanFile(file: string, plan: Plan): Promise<void> {
   const text = serializePlan(plan);
   try {
+    if (text.length > PLAN_LIMITS.size) throw new Error('it is too large to be read again');
     const there = await stat(file).catch(() => undefined);
     if (there === undefined || there.isFile() || there.isDirectory()) await replace(file, text);
     else await writeFile(file, text);
@@ -55,7 +52,14 @@ export async function writePlanFile(file: string, plan: Plan): Promise<void> {
     throw new TransshipError(
       'FILE_WRITE_FAILED',
       `the plan ${file} cannot be written: ${reason(error)}`,
-      {side: 'local', hint: 'name a file in a writable folder with --out', cause: error},
+      {
+        side: 'local',
+        hint:
+          text.length > PLAN_LIMITS.size
+            ? 'make several plans, for some of the tags each, with --tag'
+            : 'name a file in a writable folder with --out',
+        cause: error,
+      },
     );
   }
 }

@@ -149,7 +149,8 @@ export class Registries implements Repositories, AsyncDisposable {
   #archive(file: string, side: 'source' | 'destination'): OciArchive {
     const key = `${side} ${file}`;
     const archive =
-      this.#archives.get(key) ?? new OciArchive(file, side === 'source' ? 'read' : 'write');
+      this.#archives.get(key) ??
+      new OciArchive(file, side === 'source' ? 'read' : 'write', this.#options.io.temporary);
     this.#archives.set(key, archive);
     return archive;
   }

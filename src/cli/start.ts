@@ -1,4 +1,4 @@
-import {readFileSync} from 'node:fs';
+import {readFileSync, rmSync} from 'node:fs';
 import {Redactor} from '../http/secrets.ts';
 import type {Io} from './io.ts';
 import {askAtTerminal} from './ask.ts';
@@ -26,7 +26,13 @@ export async function start(): Promise<void> {
   stdout.on('error', () => undefined);
   stderr.on('error', () => undefined);
 
+  const temporary = new Set<string>();
+  process.once('exit', () => {
+    for (const folder of temporary) rmSync(folder, {recursive: true, force: true});
+  });
+
   const io: Io = {
+    temporary,
     stdout: redactedSink(stdout, redactor),
     stderr: redactedStream(stderr, redactor),
     ...(stderr.isTTY && process.stdin.isTTY ? {ask: askAtTerminal(process.stdin, stderr)} : {}),

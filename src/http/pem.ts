@@ -1,7 +1,6 @@
 import {createPrivateKey, X509Certificate} from 'node:crypto';
-import {createReadStream} from 'node:fs';
-import {text} from 'node:stream/consumers';
 import {TransshipError} from '../model/error.ts';
+import {readRegular} from './regular-file.ts';
 
 /** A bundle of all public authorities has about 250 KB. */
 const FILE_LIMIT = 8 * 1024 * 1024;
@@ -40,13 +39,11 @@ export async function readKeyPair(certFile: string, keyFile: string): Promise<Ke
 
 async function readPem(file: string): Promise<string> {
   try {
-    const content = await text(createReadStream(file, {end: FILE_LIMIT}));
-    if (content.length <= FILE_LIMIT) return content;
+    return (await readRegular(file, FILE_LIMIT)).toString();
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw invalid(file, `cannot be read (${code})`, error);
+    const {code, message} = error as NodeJS.ErrnoException;
+    throw invalid(file, code === undefined ? message : `cannot be read (${code})`, error);
   }
-  throw invalid(file, `is larger than ${FILE_LIMIT} bytes`);
 }
 
 function parseCertificate(file: string, pem: string): X509Certificate {

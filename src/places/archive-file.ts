@@ -1,15 +1,33 @@
-import {createReadStream, createWriteStream} from 'node:fs';
-import {mkdir, open, readdir, rename, stat} from 'node:fs/promises';
-import {dirname, join} from 'node:path';
+import {createHash, randomBytes} from 'node:crypto';
+import {createWriteStream} from 'node:fs';
+import {
+  type FileHandle,
+  lstat,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  rename,
+  rmdir,
+} from 'node:fs/promises';
+import {basename, dirname, join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
 import {extract, pack} from 'tar-stream';
+import {openRegular, readRegular} from '../http/regular-file.ts';
+import type {Descriptor} from '../model/descriptor.ts';
+import {algorithmOf, type Digest, finishDigest, hexOf, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {hasCode} from './file-error.ts';
+import {childBlobs, childManifests, MANIFEST_LIMIT, parseManifest} from '../model/manifest.ts';
+import {isManifestType} from '../model/media-type.ts';
+import {hasCode, isMissing, unwritable} from './file-error.ts';
+import {LayoutIndex} from './layout-index.ts';
 import {removeFile} from './remove-file.ts';
 
 /** What an image layout is made of (image-spec image-layout.md); an archive's other entries are passed over. */
 const LAYOUT_FILE =
   /^(?:\.\/)?(oci-layout|index\.json|blobs\/(?:sha256|sha512)\/[a-f0-9]{64,128})$/;
+
+const TAR_BLOCK = 512;
 
 /**
  * Unpacks the image layout in a tar file. Only names of a layout's files are taken, so that no entry gets out of the
@@ -21,10 +39,14 @@ export async function unpackLayout(
   directory: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const archive = extract();
-  const reading = pipeline(createReadStream(file), archive, {signal});
   let files = 0;
   try {
+    await using handle = await openRegular(file);
+    if (!(await isEnded(handle))) throw new Error('it is cut off');
+    const archive = extract();
+    const reading = pipeline(handle.createReadStream({start: 0}), archive, {signal});
+    // An archive that ends too early fails here while an entry is being written: it is told below.
+    reading.catch(() => undefined);
     for await (const entry of archive) {
       const name = LAYOUT_FILE.exec(entry.header.name)?.[1];
       if (name === undefined || entry.header.type !== 'file') {
@@ -33,44 +55,55 @@ export async function unpackLayout(
       }
       const target = join(directory, name);
       await mkdir(dirname(target), {recursive: true});
-      await pipeline(entry, createWriteStream(target), {signal});
+      // Of several entries with one name the last counts.
+      await removeFile(target);
+      await pipeline(entry, createWriteStream(target, {flags: 'wx'}), {signal});
       files += 1;
     }
     await reading;
   } catch (error) {
-    await reading.catch(() => undefined);
     signal.throwIfAborted();
     throw unreadable(file, error);
   }
   if (files === 0) throw unreadable(file, new Error('it holds no image layout'));
 }
 
+/** Blocks of zeros end an archive (POSIX pax, "ustar Interchange Format"): one that was cut between entries has none. */
+async function isEnded(file: FileHandle): Promise<boolean> {
+  const {size} = await file.stat();
+  if (size < TAR_BLOCK || size % TAR_BLOCK !== 0) return false;
+  const {buffer} = await file.read(Buffer.alloc(TAR_BLOCK), 0, TAR_BLOCK, size - TAR_BLOCK);
+  return buffer.every((byte) => byte === 0);
+}
+
 /**
- * Packs a layout into a tar file: the whole file or none of it.
- * @throws TransshipError FILE_WRITE_FAILED
+ * Packs a layout into a tar file: the whole file or none of it. What goes into it is what the index leads to, each file
+ * hashed on its way: whatever else is in the folder stays there.
+ * @throws TransshipError FILE_WRITE_FAILED, BLOB_DIGEST_MISMATCH and what reading a layout gives
  */
 export async function packLayout(
   directory: string,
   file: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const temporary = `${file}.tmp`;
+  // Nobody can have put a link there under a name that is not known before.
+  const fresh = join(dirname(file), `.${basename(file)}.${randomBytes(8).toString('hex')}.tmp`);
   try {
+    const output = await open(fresh, 'wx');
     const archive = pack();
-    const writing = pipeline(archive, createWriteStream(temporary), {signal});
-    await Promise.all([writing, addFiles(directory, archive, signal)]);
-    const handle = await open(temporary, 'r+');
-    await handle.sync();
-    await handle.close();
-    await rename(temporary, file);
-  } catch (error) {
-    await removeFile(temporary);
-    signal.throwIfAborted();
-    throw new TransshipError('FILE_WRITE_FAILED', `${file} cannot be written: ${String(error)}`, {
-      side: 'local',
-      hint: 'name a file in a writable folder with enough space',
-      cause: error,
+    const writing = pipeline(archive, output.createWriteStream({flush: true}), {signal});
+    const adding = addFiles(directory, archive, signal).catch((error: unknown) => {
+      archive.destroy();
+      throw error;
     });
+    const [added, written] = await Promise.allSettled([adding, writing]);
+    if (added.status === 'rejected') throw added.reason;
+    if (written.status === 'rejected') throw written.reason;
+    await rename(fresh, file);
+  } catch (error) {
+    await removeFile(fresh);
+    signal.throwIfAborted();
+    throw unwritable(file, error);
   }
 }
 
@@ -79,36 +112,130 @@ async function addFiles(
   archive: ReturnType<typeof pack>,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const name of await layoutFiles(directory)) {
-    const path = join(directory, name);
-    const {size} = await stat(path);
-    // Times and owners say nothing about the images.
-    await pipeline(createReadStream(path), archive.entry({name, size, mtime: new Date(0)}), {
-      signal,
-    });
+  const reached = await reachedContent(directory, signal);
+  // Small files that say what it is first, then the content in the order of its names.
+  for (const name of ['oci-layout', 'index.json']) {
+    await using file = await openRegular(join(directory, name), {noFollow: true});
+    await addFile(archive, name, file, undefined, signal);
+  }
+  for (const digest of reached.toSorted((a, b) => (a < b ? -1 : 1))) {
+    const name = `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
+    await using file = await openRegular(join(directory, name), {noFollow: true});
+    await addFile(archive, name, file, digest, signal);
   }
   archive.finalize();
 }
 
-/** Small files that say what it is first, then the content in the order of its names. */
-async function layoutFiles(directory: string): Promise<readonly string[]> {
-  const files = ['oci-layout', 'index.json'];
-  for (const algorithm of ['sha256', 'sha512']) {
-    const folder = join('blobs', algorithm);
-    const names = await readdir(join(directory, folder)).catch((error: unknown) => {
-      if (hasCode(error, 'ENOENT')) return [];
-      throw error;
-    });
-    files.push(...names.toSorted((a, b) => (a < b ? -1 : 1)).map((name) => `${folder}/${name}`));
+async function addFile(
+  archive: ReturnType<typeof pack>,
+  name: string,
+  file: FileHandle,
+  digest: Digest | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const {size} = await file.stat();
+  const bytes = file.createReadStream();
+  // Times and owners say nothing about the images.
+  const entry = archive.entry({name, size, mtime: new Date(0)});
+  await pipeline(bytes, (chunks) => hashed(chunks, name, digest), entry, {signal});
+}
+
+async function* hashed(
+  chunks: AsyncIterable<Uint8Array>,
+  name: string,
+  digest: Digest | undefined,
+): AsyncGenerator<Uint8Array> {
+  const algorithm = digest === undefined ? 'sha256' : algorithmOf(digest);
+  const hash = createHash(algorithm);
+  for await (const chunk of chunks) {
+    hash.update(chunk);
+    yield chunk;
   }
-  return files;
+  if (digest === undefined || finishDigest(hash, algorithm) === digest) return;
+  throw new TransshipError('BLOB_DIGEST_MISMATCH', `${name} has other bytes than its name says`, {
+    side: 'local',
+    hint: 'delete the folder beside the archive that ends in .layout, and run it again',
+  });
+}
+
+/** Every blob of the layout that its index leads to, manifests included, as far as it is there. */
+async function reachedContent(directory: string, signal: AbortSignal): Promise<readonly Digest[]> {
+  const index = new LayoutIndex(directory, join(directory, '.transship'));
+  const entries = (await index.entries()) ?? [];
+  const waiting: Pick<Descriptor, 'digest' | 'mediaType'>[] = entries.flatMap((entry) =>
+    isDigest(entry.digest) ? [{digest: entry.digest, mediaType: entry.mediaType}] : [],
+  );
+  const seen = new Set<Digest>();
+  const reached: Digest[] = [];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const {digest, mediaType} = next;
+    signal.throwIfAborted();
+    if (seen.has(digest)) continue;
+    seen.add(digest);
+    const path = join(directory, 'blobs', algorithmOf(digest), hexOf(digest));
+    if (!(await isThere(path))) continue;
+    reached.push(digest);
+    if (!isManifestType(mediaType)) continue;
+    const bytes = await readRegular(path, MANIFEST_LIMIT, {noFollow: true});
+    const {view} = parseManifest(bytes, mediaType, digest, 'local');
+    waiting.push(...childManifests(view), ...childBlobs(view));
+  }
+  return reached;
+}
+
+/**
+ * Makes sure that the folder in which an archive is gathered is one that we made: no link, in it neither links nor
+ * devices, and ours. Whoever may write beside the archive could have put another one there, to have their bytes packed or
+ * files elsewhere overwritten.
+ * @throws TransshipError DESTINATION_CONFLICT
+ */
+export async function throwUnlessOurs(directory: string): Promise<void> {
+  const stats = await lstat(directory).catch((error: unknown) => {
+    if (isMissing(error)) return undefined;
+    throw unwritable(directory, error);
+  });
+  if (stats === undefined) return;
+  if (!stats.isDirectory()) throw notOurs(directory, 'it is not a folder');
+  if (stats.uid !== (await ownUid(dirname(directory)))) throw notOurs(directory, 'it is not yours');
+  for (const entry of await readdir(directory, {recursive: true, withFileTypes: true})) {
+    if (entry.isFile() || entry.isDirectory()) continue;
+    throw notOurs(directory, `${join(entry.parentPath, entry.name)} is neither file nor folder`);
+  }
+}
+
+/** The owner of what we create in a folder: a file server may make another one of us than this system. */
+async function ownUid(folder: string): Promise<number> {
+  const probe = await mkdtemp(join(folder, '.transship-'));
+  try {
+    return (await lstat(probe)).uid;
+  } finally {
+    await rmdir(probe);
+  }
+}
+
+function notOurs(directory: string, why: string): TransshipError {
+  return new TransshipError(
+    'DESTINATION_CONFLICT',
+    `the images of an archive are gathered in ${directory}, which something else is in the way of: ${why}`,
+    {side: 'local', hint: `move ${directory} away, or name another archive`},
+  );
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
 }
 
 function unreadable(file: string, cause: unknown): TransshipError {
-  const isMissing = hasCode(cause, 'ENOENT');
+  const isAbsent = hasCode(cause, 'ENOENT');
   const why = cause instanceof Error ? cause.message : String(cause);
   return new TransshipError(
-    isMissing ? 'FILE_UNREADABLE' : 'FILE_INVALID',
+    isAbsent ? 'FILE_UNREADABLE' : 'FILE_INVALID',
     `${file} is not an archive of an image layout: ${why}`,
     {side: 'local', hint: 'name a tar file as "skopeo copy … oci-archive:FILE" writes it', cause},
   );

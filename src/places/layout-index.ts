@@ -1,5 +1,6 @@
-import {mkdir, readFile, stat} from 'node:fs/promises';
+import {mkdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
+import {FileKindError, readRegular} from '../http/regular-file.ts';
 import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
 import {list, texts, z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
@@ -12,6 +13,8 @@ import {refuseWayOut} from './layout-links.ts';
 const INDEX_LIMITS: JsonLimits = {size: 32 * 1024 * 1024, depth: 100, values: 1_500_000};
 /** Another process has the lock for some milliseconds at a time; many may wait for it. */
 const LOCK_WAIT_MS = 60_000;
+/** The file says one thing. */
+const LAYOUT_FILE_LIMIT = 64 * 1024;
 const LAYOUT_FILE = '{"imageLayoutVersion":"1.0.0"}';
 
 /** One line of `index.json`; what we do not know in it is kept. */
@@ -126,10 +129,7 @@ export class LayoutIndex {
   }
 
   async #read(): Promise<z.infer<typeof index>> {
-    const {size} = await stat(this.#path);
-    const limit = INDEX_LIMITS.size;
-    if (size > limit) throw invalid(this.#path, `it is larger than ${limit} bytes`);
-    return parse(index, await readFile(this.#path, 'utf8'), this.#path);
+    return parse(index, await readSmall(this.#path, INDEX_LIMITS.size), this.#path);
   }
 
   /** Changes whenever the file does: each write makes a new file. */
@@ -149,7 +149,11 @@ export class LayoutIndex {
     const path = join(this.#layout, 'oci-layout');
     await refuseWayOut(this.#layout, path, 'local');
     try {
-      const {imageLayoutVersion} = parse(layoutFile, await readFile(path, 'utf8'), path);
+      const {imageLayoutVersion} = parse(
+        layoutFile,
+        await readSmall(path, LAYOUT_FILE_LIMIT),
+        path,
+      );
       if (imageLayoutVersion.startsWith('1.')) return true;
       throw invalid(path, `the layout's version is ${imageLayoutVersion}`);
     } catch (error) {
@@ -159,7 +163,17 @@ export class LayoutIndex {
   }
 }
 
-function parse<T>(schema: z.ZodType<T>, text: string, path: string): T {
+/** @throws TransshipError FILE_INVALID where it is no file, or a large one */
+async function readSmall(path: string, limit: number): Promise<Uint8Array> {
+  try {
+    return await readRegular(path, limit);
+  } catch (error) {
+    if (error instanceof FileKindError) throw invalid(path, `it ${error.message}`, error);
+    throw error;
+  }
+}
+
+function parse<T>(schema: z.ZodType<T>, text: Uint8Array, path: string): T {
   let json: unknown;
   try {
     json = parseJson(text, INDEX_LIMITS);

@@ -27,7 +27,14 @@ export class OciArchive implements RepositoryWriter {
   readonly #writes: boolean;
   #opened: Promise<{readonly layout: OciLayout; readonly directory: string}> | undefined;
 
-  constructor(file: string, use: 'read' | 'write') {
+  readonly #temporary: Set<string>;
+
+  /**
+   * @param temporary gets the folder that is unpacked only to be read, as long as it is there: whoever ends the process at
+   * once has to remove it
+   */
+  constructor(file: string, use: 'read' | 'write', temporary = new Set<string>()) {
+    this.#temporary = temporary;
     this.name = `oci-archive:${file}`;
     this.#file = file;
     this.#writes = use === 'write';
@@ -98,7 +105,12 @@ export class OciArchive implements RepositoryWriter {
   async close(): Promise<void> {
     if (this.#writes || this.#opened === undefined) return;
     const opened = await this.#opened.catch(() => undefined);
-    if (opened) await rm(opened.directory, {recursive: true, force: true});
+    if (opened) await this.#remove(opened.directory);
+  }
+
+  async #remove(directory: string): Promise<void> {
+    await rm(directory, {recursive: true, force: true});
+    this.#temporary.delete(directory);
   }
 
   async #layout(call: Call): Promise<OciLayout> {
@@ -106,17 +118,38 @@ export class OciArchive implements RepositoryWriter {
     return (await this.#opened).layout;
   }
 
-  async #open({signal}: Call): Promise<{layout: OciLayout; directory: string}> {
-    const directory = this.#writes
-      ? `${this.#file}.layout`
-      : await mkdtemp(join(tmpdir(), 'transship-archive-'));
-    // What an earlier run left is newer than the file it was made from.
-    const isNew = !this.#writes || !(await isThere(directory));
-    if (isNew && (!this.#writes || (await isThere(this.#file)))) {
-      const {unpackLayout} = await archiveFile();
-      await unpackLayout(this.#file, directory, signal);
-    }
+  async #open(call: Call): Promise<{layout: OciLayout; directory: string}> {
+    const directory = this.#writes ? await this.#openBeside(call) : await this.#openTemporary(call);
     return {layout: new OciLayout(directory), directory};
+  }
+
+  async #openTemporary({signal}: Call): Promise<string> {
+    const {unpackLayout} = await archiveFile();
+    const directory = await mkdtemp(join(tmpdir(), 'transship-archive-'));
+    this.#temporary.add(directory);
+    try {
+      await unpackLayout(this.#file, directory, signal);
+      return directory;
+    } catch (error) {
+      await this.#remove(directory);
+      throw error;
+    }
+  }
+
+  /** What an earlier run left is newer than the file it was made from. */
+  async #openBeside({signal}: Call): Promise<string> {
+    const {throwUnlessOurs, unpackLayout} = await archiveFile();
+    const directory = `${this.#file}.layout`;
+    await throwUnlessOurs(directory);
+    if ((await isThere(directory)) || !(await isThere(this.#file))) return directory;
+    try {
+      await unpackLayout(this.#file, directory, signal);
+      return directory;
+    } catch (error) {
+      // Half of it would be taken for the newer one the next time.
+      await rm(directory, {recursive: true, force: true});
+      throw error;
+    }
   }
 }
 

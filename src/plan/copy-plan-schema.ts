@@ -4,6 +4,7 @@ import {
   blob,
   checks,
   copyStep,
+  listOf,
   manifests,
   planIdField,
   planSignature,
@@ -14,9 +15,8 @@ import {
 
 const filters = z
   .strictObject({
-    tags: z.array(z.string()).describe('Globs; a tag must match one of them.').exactOptional(),
-    excludeTags: z
-      .array(z.string())
+    tags: listOf(z.string()).describe('Globs; a tag must match one of them.').exactOptional(),
+    excludeTags: listOf(z.string())
       .describe('Globs; a tag must match none of them.')
       .exactOptional(),
     semver: z.string().describe('A range of versions, as node-semver reads it.').exactOptional(),
@@ -25,8 +25,7 @@ const filters = z
       .string()
       .describe('Only what was created after this time (ISO 8601).')
       .exactOptional(),
-    platforms: z
-      .array(z.string())
+    platforms: listOf(z.string())
       .describe('os/architecture[/variant]; none: all platforms.')
       .exactOptional(),
     noClobber: z.boolean().describe('Tags at the destination stay as they are.').exactOptional(),
@@ -49,9 +48,9 @@ export const copyPlanSchema = z
     signature: planSignature.exactOptional(),
     kind: z.literal('copy').describe('The kind of the plan.'),
     wish,
-    steps: z.array(copyStep).describe('What is done, in this order as far as order matters.'),
+    steps: listOf(copyStep).describe('What is done, in this order as far as order matters.'),
     manifests,
-    blobs: z.array(blob).describe('Every blob, once for each destination repository.'),
+    blobs: listOf(blob).describe('Every blob, once for each destination repository.'),
     skipped,
     checks,
     totals,

@@ -1,8 +1,17 @@
+import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import {PLAN_FORMAT, type Plan} from '../model/plan.ts';
 import {planId} from './plan-id.ts';
 import {planSchema} from './plan-schema.ts';
+
+/**
+ * The largest plan that is read or written: some 20,000 images. It is held in memory as a whole, so its size is what
+ * bounds the memory.
+ */
+export const PLAN_LIMITS: JsonLimits = {size: 64 * 1024 * 1024, depth: 20, values: 2_000_000};
+/** Characters of what is wrong with a plan. */
+const WORDS_LIMIT = 500;
 
 /** The plan as a file: indented JSON for reviews, the fields in the schema's order, a newline at the end. */
 export function serializePlan(plan: Plan): string {
@@ -14,8 +23,8 @@ export function serializePlan(plan: Plan): string {
  * @param fileName for messages
  * @throws TransshipError PLAN_INVALID, PLAN_FORMAT_NEWER, PLAN_EDITED
  */
-export function parsePlan(text: string, fileName: string): Plan {
-  const json = parseJson(text, fileName);
+export function parsePlan(text: Uint8Array | string, fileName: string): Plan {
+  const json = readJson(text, fileName);
   const format = z.object({format: z.int()}).safeParse(json);
   if (format.success && format.data.format > PLAN_FORMAT) {
     throw new TransshipError(
@@ -39,19 +48,20 @@ export function parsePlan(text: string, fileName: string): Plan {
   );
 }
 
-function parseJson(text: string, fileName: string): unknown {
+function readJson(text: Uint8Array | string, fileName: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text, PLAN_LIMITS);
   } catch (cause) {
-    throw invalid(cause instanceof Error ? cause.message : String(cause), fileName, cause);
+    throw invalid(`it ${(cause as JsonError).message}`, fileName, cause);
   }
 }
 
-/** The first issue is enough: a file that is no plan has hundreds. */
+/** The first issue is enough, and the beginning of it: it may name every field of a file that is no plan. */
 function describeIssues({issues}: z.ZodError): string {
   const [issue] = issues;
   const path = (issue?.path ?? []).map(String).join('.');
-  return path === '' ? (issue?.message ?? '') : `${path}: ${issue?.message ?? ''}`;
+  const words = path === '' ? (issue?.message ?? '') : `${path}: ${issue?.message ?? ''}`;
+  return words.length > WORDS_LIMIT ? `${words.slice(0, WORDS_LIMIT)}…` : words;
 }
 
 function invalid(why: string, fileName: string, cause: unknown): TransshipError {

@@ -11,6 +11,22 @@ export const digest = (description: string) =>
   z.string().regex(DIGEST_PATTERN).describe(description) as unknown as z.ZodType<Digest>;
 export const tag = (description: string) =>
   z.string().regex(TAG_PATTERN).describe(description) as unknown as z.ZodType<Tag>;
+/**
+ * An array whose check ends at the first wrong item, in the published schema as any array: zod makes an issue of each, and
+ * a plan of somebody else's may have a million.
+ */
+export const listOf = <T extends z.ZodType>(item: T, least = 0) =>
+  z
+    .unknown()
+    .superRefine((values, context) => {
+      for (const [at, value] of (Array.isArray(values) ? values : []).entries()) {
+        const [issue] = item.safeParse(value).error?.issues ?? [];
+        if (issue === undefined) continue;
+        context.addIssue({code: 'custom', message: issue.message, path: [at, ...issue.path]});
+        return;
+      }
+    })
+    .pipe(least === 0 ? z.array(item) : z.array(item).min(least));
 export const repository = (what: string) =>
   z.string().min(1).describe(`${what}: host/path, or a transport with a file.`);
 
@@ -28,13 +44,13 @@ const plannedManifest = z
     digest: digest('The digest of the manifest.'),
     mediaType: z.string().describe('The media type of the manifest.'),
     size: size('the manifest'),
-    manifests: z.array(digest('A child.')).describe('Child manifests, in its own order.'),
-    blobs: z.array(digest('A blob.')).describe('Blobs that it needs, in its own order.'),
+    manifests: listOf(digest('A child.')).describe('Child manifests, in its own order.'),
+    blobs: listOf(digest('A blob.')).describe('Blobs that it needs, in its own order.'),
     subject: digest('The manifest that it refers to.').exactOptional(),
     cutFrom: z
       .strictObject({
         digest: digest('The index at the source.'),
-        keep: z.array(digest('A manifest.')).describe('The manifests of it that stay.'),
+        keep: listOf(digest('A manifest.')).describe('The manifests of it that stay.'),
       })
       .describe('Set for an index that is cut down to some of its manifests.')
       .exactOptional(),
@@ -61,11 +77,10 @@ export const copyStep = z
     replaces: digest('A digest.')
       .nullable()
       .describe('What the tag pointed to at the destination when planning; null: nothing.'),
-    manifests: z
-      .array(digest('A manifest.'))
-      .min(1)
-      .describe('The manifests to be put, in this order; the digest of the step is the last.'),
-    needs: z.array(z.string()).describe('Steps that must be done before.'),
+    manifests: listOf(digest('A manifest.'), 1).describe(
+      'The manifests to be put, in this order; the digest of the step is the last.',
+    ),
+    needs: listOf(z.string()).describe('Steps that must be done before.'),
     why: z.string().describe('Why the step is there, for people.'),
   })
   .refine(
@@ -187,9 +202,9 @@ export const planSignature = z
   .string()
   .regex(/^[A-Za-z0-9+/]{86}==$/)
   .describe('A signature of the line "transship plan <id>": ed25519, base64.');
-export const checks = z.array(check).describe('What to know before applying.');
-export const skipped = z.array(skip).describe('What is not done.');
-export const manifests = z.array(plannedManifest).describe('Every manifest of the plan, once.');
+export const checks = listOf(check).describe('What to know before applying.');
+export const skipped = listOf(skip).describe('What is not done.');
+export const manifests = listOf(plannedManifest).describe('Every manifest of the plan, once.');
 
 type DeepReadonly<T> = T extends string | number | boolean | null | undefined
   ? T

@@ -7,6 +7,7 @@ import {
   copyStep,
   count,
   digest,
+  listOf,
   manifests,
   planIdField,
   planSignature,
@@ -59,32 +60,38 @@ const transferRepository = z
     from: repository('The repository before'),
     donor: repository('The repository at the donor'),
     to: repository('The repository after'),
-    tags: z
-      .array(
-        z
-          .strictObject({
-            name: tag('The tag.'),
-            digest: digest('What it points to.'),
-            size: size('the whole image, each manifest and blob once'),
-          })
-          .describe('A tag and what it points to.'),
-      )
-      .describe('Its tags, oldest first.'),
+    tags: listOf(
+      z
+        .strictObject({
+          name: tag('The tag.'),
+          digest: digest('What it points to.'),
+          size: size('the whole image, each manifest and blob once'),
+        })
+        .describe('A tag and what it points to.'),
+    ).describe('Its tags, oldest first.'),
   })
   .describe('One image repository of the project, on its way.');
 
+/** GitLab's have some ten settings. */
+const POLICY_LIMIT = 100;
+
 const policy = z
-  .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+  .unknown()
+  .superRefine((value, context) => {
+    if (typeof value === 'object' && value !== null && Object.keys(value).length > POLICY_LIMIT)
+      context.addIssue({code: 'custom', message: `more than ${POLICY_LIMIT} settings`});
+  })
+  .pipe(z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])))
   .describe("The project's cleanup policy as it was, in the API's own names.");
 
 const base = {
   id: z.string().min(1).describe('Unique in the plan.'),
-  needs: z.array(z.string()).describe('Steps that must be done before.'),
+  needs: listOf(z.string()).describe('Steps that must be done before.'),
   why: z.string().describe('Why the step is there, for people.'),
 };
 const carriage = {
-  copies: z.array(copyStep).describe('The images that are carried, in this order.'),
-  blobs: z.array(blob).describe('Every blob of them, once for each destination repository.'),
+  copies: listOf(copyStep).describe('The images that are carried, in this order.'),
+  blobs: listOf(blob).describe('Every blob of them, once for each destination repository.'),
 };
 
 const step = z
@@ -157,8 +164,8 @@ export const transferPlanSchema = z
         'native: GitLab moves the images itself. staged: they wait at the donor. empty: there are none.',
       ),
     donor,
-    repositories: z.array(transferRepository).describe('The image repositories of the project.'),
-    steps: z.array(step).describe('What is done, in this order.'),
+    repositories: listOf(transferRepository).describe('The image repositories of the project.'),
+    steps: listOf(step).describe('What is done, in this order.'),
     manifests,
     skipped,
     checks,

@@ -1,10 +1,12 @@
 import {createReadStream} from 'node:fs';
-import {readFile, stat} from 'node:fs/promises';
+import {stat} from 'node:fs/promises';
 import {join} from 'node:path';
+import {readRegular} from '../http/regular-file.ts';
+import {DOCUMENT_LIMITS, parseJson} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import {algorithmOf, type Digest, hexOf, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {childBlobs, childManifests, parseManifest} from '../model/manifest.ts';
+import {childBlobs, childManifests, MANIFEST_LIMIT, parseManifest} from '../model/manifest.ts';
 import {isManifestType} from '../model/media-type.ts';
 import {isTag, type RepositoryPath, type Tag} from '../model/reference.ts';
 import type {Storage} from './storage.ts';
@@ -57,7 +59,7 @@ interface Load {
 
 async function readIndex(directory: string): Promise<z.infer<typeof indexSchema>['manifests']> {
   const file = join(directory, 'index.json');
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+  const bytes = await readRegular(file, DOCUMENT_LIMITS.size).catch((cause: unknown) => {
     throw new TransshipError('FILE_UNREADABLE', `"${file}" cannot be read`, {
       side: 'local',
       hint: 'give the directory of an OCI image layout, as `skopeo copy … oci:DIR` writes it',
@@ -65,7 +67,7 @@ async function readIndex(directory: string): Promise<z.infer<typeof indexSchema>
     });
   });
   try {
-    return indexSchema.parse(JSON.parse(text)).manifests;
+    return indexSchema.parse(parseJson(bytes)).manifests;
   } catch (cause) {
     throw new TransshipError('FILE_INVALID', `"${file}" is not the index of an image layout`, {
       side: 'local',
@@ -85,7 +87,12 @@ async function loadManifest(
   if (load.done.has(digest) && tag === undefined) return;
   const file = blobFile(load, digest);
   if (!(await exists(file))) return;
-  const manifest = parseManifest(await readFile(file), mediaType, digest, 'local');
+  const manifest = parseManifest(
+    await readRegular(file, MANIFEST_LIMIT),
+    mediaType,
+    digest,
+    'local',
+  );
   if (manifest.descriptor.digest !== digest) throw mismatch(file);
   for (const child of childManifests(manifest.view))
     await loadManifest(load, child.digest, child.mediaType);

@@ -1,11 +1,24 @@
 import {createHash} from 'node:crypto';
 import {createWriteStream} from 'node:fs';
-import {access, readdir, writeFile} from 'node:fs/promises';
+import {
+  access,
+  mkdir,
+  readdir,
+  readFile,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
-import {expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 import {pack} from 'tar-stream';
+import {runCli} from '../support/cli.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory, readCorpus} from '../support/fixtures.ts';
+import {startHttpServer} from '../support/http-server.ts';
+import {LayoutFiles, tagOf} from '../support/layout-files.ts';
 import {skopeo} from '../support/skopeo.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
@@ -59,6 +72,106 @@ test('a file that is missing, or no archive, is told', async () => {
   expect(toldError(missing)).toMatchObject({code: 'FILE_UNREADABLE', exit: 64});
   const other = await transship(['copy', `oci-archive:${folder.join('text.tar')}`, to]);
   expect(toldError(other)).toMatchObject({code: 'FILE_INVALID', exit: 64});
+});
+
+test.each([1, 600, 5_000, 700_000])(
+  'an archive without its last %i bytes is told, and leaves nothing',
+  async (cut) => {
+    await using folder = await tempDirectory();
+    const file = folder.join('a.tar');
+    await transship(['copy', `${BUSYBOX}:1.35-amd64`, `oci-archive:${file}`]);
+    // Two blocks of zeros end an archive, and are missed by nobody.
+    await truncate(file, (await stat(file)).size - 1024 - cut);
+    await using temporary = await tempDirectory();
+    const env = {TMPDIR: temporary.path};
+    const copy = ['copy', `oci-archive:${file}`, `oci:${folder.join('out')}`, '--progress', 'json'];
+    const run = await runCli(copy, {env});
+    expect(run.code).toBe(64);
+    const told = run.stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as {error?: {code: string}});
+    expect(told.at(-1)?.error?.code).toBe('FILE_INVALID');
+    expect(await readdir(temporary.path)).toEqual([]);
+    const add = await runCli(['copy', `${BUSYBOX}:1.35`, `oci-archive:${file}`], {env});
+    expect(add).toMatchObject({code: 64});
+    expect(await filesOf(folder.path)).toEqual(['a.tar']);
+  },
+);
+
+test('a signal that ends the process at once leaves no temporary folder', async () => {
+  await using folder = await tempDirectory();
+  await using temporary = await tempDirectory();
+  await transship(['copy', BUSYBOX, `oci-archive:${folder.join('a.tar')}`]);
+  await using server = await startHttpServer(() => {
+    kill?.('SIGINT');
+    kill?.('SIGINT');
+    kill?.('SIGINT');
+  });
+  let kill: ((signal: NodeJS.Signals) => void) | undefined;
+  const copy = ['copy', `oci-archive:${folder.join('a.tar')}`, `${server.host}/app`];
+  const {code} = await runCli(copy, {
+    env: {TMPDIR: temporary.path},
+    onStart: (program) => {
+      kill = program.kill;
+    },
+  });
+  expect(code).toBe(130);
+  expect(await readdir(temporary.path)).toEqual([]);
+});
+
+const copyTo = (file: string) =>
+  transship(['copy', `${BUSYBOX}:1.35-amd64`, `oci-archive:${file}`]);
+
+describe('what somebody put beside an archive', () => {
+  test.each(['a.tar.tmp', 'a.tar.layout'])('%s: a link has its target left alone', async (name) => {
+    await using folder = await tempDirectory();
+    await mkdir(folder.join('precious'));
+    await writeFile(folder.join('precious', 'file'), 'precious');
+    const isFolder = name.endsWith('layout');
+    await symlink(isFolder ? 'precious' : join('precious', 'file'), folder.join(name));
+    const run = await copyTo(folder.join('a.tar'));
+    expect(run.code).toBe(isFolder ? 3 : 0);
+    expect(await filesOf(folder.join('precious'))).toEqual(['file']);
+    expect(await readFile(folder.join('precious', 'file'), 'utf8')).toBe('precious');
+  });
+
+  test.each(['blobs/sha256/zzz', `blobs/sha256/${'a'.repeat(64)}`, 'index.json'])(
+    'a link in the folder, as %s, is not packed',
+    async (name) => {
+      await using folder = await tempDirectory();
+      await writeFile(folder.join('secret'), 'the secret');
+      const planted = folder.join('a.tar.layout', name);
+      await mkdir(dirname(planted), {recursive: true});
+      await symlink(folder.join('secret'), planted);
+      const run = await copyTo(folder.join('a.tar'));
+      expect(toldError(run)).toMatchObject({code: 'DESTINATION_CONFLICT', exit: 3});
+      await expect(access(folder.join('a.tar'))).rejects.toThrow('ENOENT');
+    },
+  );
+
+  test('a file that no image leads to is not packed', async () => {
+    await using folder = await tempDirectory();
+    const planted = folder.join('a.tar.layout', 'blobs', 'sha256', 'a'.repeat(64));
+    await mkdir(dirname(planted), {recursive: true});
+    await writeFile(planted, 'planted');
+    expect(await copyTo(folder.join('a.tar'))).toMatchObject({code: 0});
+    expect(await readFile(folder.join('a.tar'), 'latin1')).not.toContain('planted');
+  });
+
+  test('a blob with other bytes is not packed', async () => {
+    await using folder = await tempDirectory();
+    const source = await LayoutFiles.open(layoutDirectory('busybox'));
+    const root = source.entries.find((entry) => tagOf(entry) === '1.35-amd64');
+    const [manifest] = root ? await source.walk(root) : [];
+    const [blob = ''] = manifest?.blobs ?? [];
+    const planted = folder.join('a.tar.layout', 'blobs', ...blob.split(':'));
+    await mkdir(dirname(planted), {recursive: true});
+    await writeFile(planted, Buffer.alloc((await source.read(blob))?.byteLength ?? 0));
+    await copyTo(folder.join('a.tar'));
+    const packed = await readFile(folder.join('a.tar')).catch(() => source.read(blob));
+    expect(packed?.includes((await source.read(blob)) ?? '')).toBe(true);
+  });
 });
 
 test('no entry gets out of the folder', async () => {

@@ -1,6 +1,5 @@
-import {createReadStream} from 'node:fs';
-import {text} from 'node:stream/consumers';
 import {LineCounter, parseDocument} from 'yaml';
+import {readRegular} from '../../http/regular-file.ts';
 import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import {credentialsInvalid} from './credentials.ts';
@@ -41,21 +40,17 @@ export interface AuthFile {
 export async function readAuthFile(file: string): Promise<AuthFile | undefined> {
   let content: string;
   try {
-    content = await text(createReadStream(file, {end: FILE_LIMIT}));
+    content = (await readRegular(file, FILE_LIMIT)).toString();
   } catch (error) {
-    const {code} = error as NodeJS.ErrnoException;
+    const {code, message} = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw credentialsInvalid(
-      `the credentials file ${file} cannot be read (${code})`,
-      'make it readable for you, or name another one with --authfile',
+      `the credentials file ${file} cannot be read (${code ?? `it ${message}`})`,
+      'name a file that docker login or podman login wrote, and that you may read, with --authfile',
       error,
     );
   }
-  if (content.length <= FILE_LIMIT) return parseAuthFile(file, content);
-  throw credentialsInvalid(
-    `the credentials file ${file} is larger than ${FILE_LIMIT} bytes`,
-    'name a file that docker login or podman login wrote',
-  );
+  return await parseAuthFile(file, content);
 }
 
 /**

@@ -1,8 +1,8 @@
-import {readFile} from 'node:fs/promises';
 import {dirname, resolve} from 'node:path';
 import {parse} from 'yaml';
 import {z} from '../../model/schema.ts';
 import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
+import {readRegular} from '../../http/regular-file.ts';
 import {TransshipError} from '../../model/error.ts';
 import {isTag} from '../../model/reference.ts';
 import {unreadable} from '../../places/file-error.ts';
@@ -102,17 +102,20 @@ export function parseSeed(value: unknown, name = 'the seed'): Seed {
   throw invalid(name, `${issue?.path.join('.')}: ${issue?.message}`, parsed.error);
 }
 
+/** The largest seed, in bytes. */
+const SEED_LIMIT = 4 * 1024 * 1024;
+
 /**
  * Reads a seed from a YAML file; the layouts that it names are found from the file's own place.
  * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
  */
 export async function readSeed(file: string): Promise<Seed> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+  const bytes = await readRegular(file, SEED_LIMIT).catch((cause: unknown) => {
     throw unreadable(file, cause);
   });
   let value: unknown;
   try {
-    value = parse(text);
+    value = parse(bytes.toString());
   } catch (cause) {
     throw invalid(file, cause instanceof Error ? cause.message : 'not YAML', cause);
   }

@@ -1,0 +1,114 @@
+import {execFile} from 'node:child_process';
+import {mkdir, symlink, truncate, writeFile} from 'node:fs/promises';
+import {promisify} from 'node:util';
+import {afterEach, beforeEach, describe, expect, test} from 'vitest';
+import {toldError} from '../support/error-lines.ts';
+import {type HttpServer, sendError, startHttpServer} from '../support/http-server.ts';
+import {type TempDirectory, tempDirectory} from '../support/temp.ts';
+import {transship} from '../support/transship.ts';
+
+let temp: TempDirectory;
+/** Asks for a login. */
+let registry: HttpServer;
+beforeEach(async () => {
+  temp = await tempDirectory();
+  registry = await startHttpServer((_request, response) =>
+    sendError(response, 401, 'UNAUTHORIZED', {'www-authenticate': 'Basic realm="r"'}),
+  );
+  await mkdir(temp.join('layout'));
+  await writeFile(temp.join('layout', 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+  await writeFile(temp.join('layout', 'index.json'), '{"schemaVersion":2,"manifests":[]}');
+});
+afterEach(async () => {
+  await registry[Symbol.asyncDispose]();
+  await temp[Symbol.asyncDispose]();
+});
+
+/** The commands that read a file of somebody else's, with the code that they end with where it cannot be read. */
+const READERS: readonly (readonly [string, string, (file: string) => readonly string[]])[] = [
+  ['a plan', 'FILE_UNREADABLE', () => ['show', temp.join('file')]],
+  ['a plan to apply', 'FILE_UNREADABLE', () => ['apply', temp.join('file')]],
+  ['an archive', 'FILE_INVALID', () => ['copy', `oci-archive:${temp.join('file')}`, 'oci:x']],
+  [
+    'a credentials file',
+    'CREDENTIALS_INVALID',
+    () => ['copy', `${registry.host}/a:b`, 'oci:x', '--authfile', temp.join('file')],
+  ],
+  [
+    'an authority',
+    'TLS_FILE_INVALID',
+    () => ['copy', 'r.test/a:b', 'oci:x', '--ca-file', temp.join('file')],
+  ],
+  ['faults', 'FILE_UNREADABLE', () => ['sandbox', '--port', '0', '--faults', temp.join('file')]],
+];
+
+describe.each(READERS)('%s', (_, code, command) => {
+  test.each(['a pipe', 'a device', 'a folder'])('is not %s', async (kind) => {
+    const file = temp.join('file');
+    if (kind === 'a pipe') await promisify(execFile)('mkfifo', [file]);
+    else if (kind === 'a device') await symlink('/dev/zero', file);
+    else await mkdir(file);
+    expect(toldError(await transship(command(file)))).toMatchObject({code, exit: 64});
+  });
+});
+
+/** An archive may be of any size. */
+const SMALL = READERS.filter(([what]) => what !== 'an archive');
+
+describe.each(SMALL)('%s', (_, code, command) => {
+  test('is not a file of a gigabyte', async () => {
+    const file = temp.join('file');
+    await writeFile(file, '');
+    await truncate(file, 2 ** 30);
+    const before = process.memoryUsage().rss;
+    expect(toldError(await transship(command(file)))).toMatchObject({code, exit: 64});
+    expect(process.memoryUsage().rss - before).toBeLessThan(2 ** 27);
+  });
+});
+
+describe.each(['oci-layout', 'index.json'])('%s of a layout', (name) => {
+  test.each(['mkfifo', '/dev/zero'])('is a file, not %s', async (kind) => {
+    await mkdir(temp.join('other'));
+    for (const one of ['oci-layout', 'index.json']) {
+      const file = temp.join('other', one);
+      if (one !== name) await symlink(temp.join('layout', one), file);
+      else if (kind === 'mkfifo') await promisify(execFile)('mkfifo', [file]);
+      else await symlink(kind, file);
+    }
+    const run = await transship(['copy', `oci:${temp.join('other')}`, '127.0.0.1:1/a']);
+    expect(toldError(run)).toMatchObject({code: 'FILE_INVALID', exit: 64});
+  });
+});
+
+describe('a plan that is JSON', () => {
+  test.each([
+    ['nested a million levels deep', () => `${'['.repeat(1e6)}${']'.repeat(1e6)}`],
+    [
+      'with three million numbers',
+      () => `{"format":1,"kind":"copy","steps":[${'0,'.repeat(3e6)}0]}`,
+    ],
+    [
+      'with a million wrong steps',
+      () => `{"format":1,"kind":"copy","steps":[${'{},'.repeat(5e5)}{}]}`,
+    ],
+    [
+      'with half a million unknown fields',
+      () =>
+        `{"format":1,"kind":"copy"${Array.from({length: 5e5}, (_, at) => `,"${at}":0`).join('')}}`,
+    ],
+  ])('%s is told in few words', async (_, content) => {
+    const file = temp.join('p.json');
+    await writeFile(file, content());
+    const run = await transship(['show', file]);
+    expect(toldError(run)).toMatchObject({code: 'PLAN_INVALID', exit: 64});
+    expect(run.stderr.length).toBeLessThan(2000);
+  });
+});
+
+test('a journal is a file', async () => {
+  const source = 'fixtures/layouts/busybox';
+  const plan = temp.join('p.json');
+  await transship(['plan', 'copy', `oci:${source}`, `oci:${temp.join('x')}`, '--out', plan]);
+  const run = await transship(['status', plan, '--journal', '/dev/zero']);
+  expect(toldError(run)).toMatchObject({code: 'JOURNAL_INVALID', exit: 64});
+});
