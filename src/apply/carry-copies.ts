@@ -8,6 +8,7 @@ import {interrupted, isInterrupted, throwIfStopping} from '../model/interrupted.
 import type {CarryContext, Interruption} from './apply-context.ts';
 import {type BlobCounts, BlobTransfers} from './blob-transfers.ts';
 import {errorData} from './error-data.ts';
+import {isJournalFailure} from './journal-file.ts';
 import {ManifestPushes} from './manifest-pushes.ts';
 import {ManifestSource} from './manifest-source.ts';
 import {fallbackTag} from '../observe/listed-referrer.ts';
@@ -139,8 +140,7 @@ class CopyRun {
   async #failed(step: CopyStep, thrown: unknown): Promise<StepResult> {
     const error = this.#interruption.aborted.aborted ? interrupted() : thrown;
     if (isInterrupted(error)) return this.#ended({id: step.id, outcome: 'not-started'});
-    // Without a journal nothing more may be done.
-    if (error instanceof TransshipError && error.code === 'JOURNAL_WRITE_FAILED') {
+    if (isJournalFailure(error)) {
       this.#failedOnce.abort();
       throw error;
     }

@@ -2,6 +2,7 @@ import type {StatusResult} from '../model/outcome.ts';
 import type {CopyPlan, Plan} from '../model/plan.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-entry.ts';
+import {standingByJournal} from './transfer/standing.ts';
 
 /**
  * How far a plan is, by what its journals say. Nothing is asked of any registry.
@@ -29,6 +30,8 @@ export function planStatus(
   const copied = blobs.filter(({action}) => action === 'copy');
   const uploads = openUploads(entries);
   const ended = endOf(journals);
+  const transfer =
+    plan.kind === 'transfer' ? standingByJournal(plan, journals.flat(), ended) : undefined;
   return {
     plan: plan.id,
     unit: plan.kind === 'copy' ? 'image' : 'step',
@@ -42,6 +45,7 @@ export function planStatus(
       return upload === undefined ? [] : [{digest, to, offset: upload.offset, size}];
     }),
     ...(ended === undefined ? {} : {ended}),
+    ...(transfer === undefined ? {} : {transfer}),
   };
 }
 

@@ -17,7 +17,9 @@ export function renderRun(
   format: OutcomeFormat,
   options: RenderOptions = {},
 ): string {
-  return format === 'json' ? json(result) : render(runDocument(result, plan), format, options);
+  return format === 'json'
+    ? json(result)
+    : render(runDocument(result, plan, options), format, options);
 }
 
 /** What differs from the plan at the destination, with a newline at the end. */
@@ -35,7 +37,9 @@ export function renderStatus(
   format: OutcomeFormat,
   options: RenderOptions = {},
 ): string {
-  return format === 'json' ? json(result) : render(statusDocument(result), format, options);
+  return format === 'json'
+    ? json(result)
+    : render(statusDocument(result, options), format, options);
 }
 
 function render(

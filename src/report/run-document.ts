@@ -1,14 +1,18 @@
 import type {RunResult, StepResult} from '../model/outcome.ts';
 import type {CopyPlan, Plan} from '../model/plan.ts';
 import {formatBytes} from './bytes.ts';
-import type {ReportDocument, Row} from './document.ts';
+import type {RenderOptions, ReportDocument, Row} from './document.ts';
 import {driftRow} from './drift-row.ts';
 import {transferRunDocument} from './transfer-run-document.ts';
 import {counted, imageName} from './words.ts';
 
 /** What a reader wants to know of a run: what drifted, what failed and why, what is left, and how much was done. */
-export function runDocument(result: RunResult, plan: Plan): ReportDocument {
-  if (plan.kind === 'transfer') return transferRunDocument(result, plan);
+export function runDocument(
+  result: RunResult,
+  plan: Plan,
+  options: RenderOptions = {},
+): ReportDocument {
+  if (plan.kind === 'transfer') return transferRunDocument(result, plan, options);
   const {steps, drift = []} = result;
   const named = new Map(plan.steps.map((step) => [step.id, step]));
   const withOutcome = (outcome: StepResult['outcome']) =>

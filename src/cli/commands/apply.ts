@@ -37,7 +37,7 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
         ? runPlan(plan, {kind: 'file', file}, flags, io, session)
         : runTransfer(plan, file, flags, io, session),
     );
-    io.stdout.write(renderRun(result, plan, flags.format));
+    io.stdout.write(renderRun(result, plan, flags.format, {planFile: file}));
     done(RUN_EXIT[result.result]);
   });
 }

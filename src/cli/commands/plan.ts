@@ -1,6 +1,7 @@
 import type {Command} from 'commander';
 import {type PlanFormat, renderPlan} from '../../report/plan.ts';
 import {readCopyWish} from '../copy-wish.ts';
+import {throwIfBegun} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
 import {makePlan} from '../make-plan.ts';
 import {
@@ -12,7 +13,7 @@ import {
   type HostFlags,
   wishFilters,
 } from '../options.ts';
-import {writePlanFile} from '../plan-file.ts';
+import {planFileText, writePlanFile} from '../plan-file.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 import {addPlanTransfer} from './plan-transfer.ts';
@@ -55,16 +56,14 @@ Examples:
     'html',
   ]).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
+    if (flags.out !== undefined) await throwIfBegun(flags.out);
     const made = await withSession(io, flags, ({registries, report, reading}) =>
       makePlan(wish, registries, report, reading),
     );
     if (flags.out !== undefined) await writePlanFile(flags.out, made.plan);
     io.stdout.write(renderPlan(made.plan, flags.format));
-    if (flags.out !== undefined && flags.format === 'text') {
-      io.stdout.write(
-        `\nThe plan is in ${flags.out}. To carry it out: transship apply ${flags.out}\n`,
-      );
-    }
+    if (flags.out !== undefined && flags.format === 'text')
+      io.stdout.write(planFileText(flags.out, made.plan));
     const forbidden = made.plan.checks.some(({result}) => result === 'forbid');
     const hasWork = made.plan.steps.length > 0;
     done(forbidden ? 3 : flags.detailedExitcode === true && hasWork ? 2 : 0);

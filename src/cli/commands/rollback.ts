@@ -36,7 +36,7 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
     const result = await withSession(io, flags, (session) =>
       runRollback(plan, file, flags, io, session),
     );
-    io.stdout.write(renderRun(result, plan, flags.format));
+    io.stdout.write(renderRun(result, plan, flags.format, {planFile: file}));
     done(RUN_EXIT[result.result]);
   });
 }

@@ -9,6 +9,9 @@ interface UnderWay {
 /** The sums that progress is shown from. Absolute values in, so a rewound upload lowers them by itself. */
 export class RunTally {
   stepsEnded = 0;
+  /** The step that a transfer is at; it carries all images once or twice. Empty: a copy, or none has begun. */
+  phase = '';
+  isStarted = false;
   stepsFailed = 0;
   /** Bytes that the destination acknowledged in this run: what it had before, and mounts, are not among them. */
   travelled = 0;
@@ -39,10 +42,19 @@ export class RunTally {
   add(event: RunEvent): void {
     switch (event.type) {
       case 'run-started':
+        this.isStarted = true;
         this.#steps = event.steps;
         this.#bytes = event.bytes;
         break;
+      case 'step-started':
+        if (event.images === undefined) break;
+        this.phase = event.step;
+        if (event.images === 0) break;
+        this.stepsEnded = 0;
+        this.#steps = event.images;
+        break;
       case 'step-ended':
+        if (event.images !== undefined) break;
         this.stepsEnded += 1;
         if (event.outcome === 'failed' || event.outcome === 'blocked') this.stepsFailed += 1;
         break;
@@ -61,7 +73,6 @@ export class RunTally {
           this.#endedBytes += event.size;
         break;
       case 'observing':
-      case 'step-started':
       case 'blob-started':
       case 'retrying':
       case 'notice':
