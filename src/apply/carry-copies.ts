@@ -1,6 +1,5 @@
 import PQueue from 'p-queue';
 import type {Digest} from '../model/digest.ts';
-import {TransshipError} from '../model/error.ts';
 import type {StepResult} from '../model/outcome.ts';
 import type {CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {Carriage} from '../model/transfer-plan.ts';
