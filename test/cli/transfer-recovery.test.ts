@@ -349,10 +349,15 @@ describe('plan transfer understands', () => {
   test('no address of another instance', async () => {
     await using at = await start();
     const args = ['--to', 'new_org/build/', '--gitlab', at.rig.url];
-    const run = await at.run('plan', 'transfer', 'https://x:secret@other.test/org/app', ...args);
-    expect(toldError(run)).toMatchObject({code: 'USAGE', exit: 64});
-    expect(run.stderr).toContain('other.test');
-    expect(run.stderr).not.toContain('secret');
+    const refused = await at.run(
+      'plan',
+      'transfer',
+      'https://x:secret@other.test/org/app',
+      ...args,
+    );
+    expect(toldError(refused)).toMatchObject({code: 'USAGE', exit: 64});
+    expect(refused.stderr).toContain('other.test');
+    expect(refused.stderr).not.toContain('secret');
   });
 
   test.each([
