@@ -1,6 +1,5 @@
 import PQueue from 'p-queue';
 import type {Digest} from '../model/digest.ts';
-import {TransshipError} from '../model/error.ts';
 import type {Drift, StepResult} from '../model/outcome.ts';
 import type {CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {Carriage} from '../model/transfer-plan.ts';
@@ -9,6 +8,7 @@ import type {CarryContext, Interruption} from './apply-context.ts';
 import {type BlobCounts, BlobTransfers} from './blob-transfers.ts';
 import {errorData} from './error-data.ts';
 import {inOrder} from './find-drift.ts';
+import {isJournalFailure} from './journal-file.ts';
 import {ManifestPushes} from './manifest-pushes.ts';
 import {ManifestSource} from './manifest-source.ts';
 import {fallbackTag} from '../observe/listed-referrer.ts';
@@ -148,8 +148,7 @@ class CopyRun {
   async #failed(step: CopyStep, thrown: unknown): Promise<StepResult> {
     const error = this.#interruption.aborted.aborted ? interrupted() : thrown;
     if (isInterrupted(error)) return this.#ended(this.#unfinished(step));
-    // Without a journal nothing more may be done.
-    if (error instanceof TransshipError && error.code === 'JOURNAL_WRITE_FAILED') {
+    if (isJournalFailure(error)) {
       this.#failedOnce.abort();
       throw error;
     }

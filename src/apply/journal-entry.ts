@@ -3,6 +3,8 @@ import {isDigest} from '../model/digest.ts';
 import {isTag} from '../model/reference.ts';
 
 const digest = z.string().refine(isDigest, {error: 'not a digest'});
+const tag = z.string().refine(isTag, {error: 'not a tag'});
+const policy = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
 const errorData = z.object({
   code: z.string(),
   side: z.enum(['source', 'destination', 'gitlab', 'local']),
@@ -12,7 +14,22 @@ const errorData = z.object({
 /** One line of the journal. A line is only ever added; the latest word on a thing counts. */
 export const journalEntry = z.discriminatedUnion('type', [
   /** A run of `apply` began. The first line of a journal says whose it is. */
-  z.object({type: z.literal('run'), plan: digest, at: z.iso.datetime()}),
+  z.object({
+    type: z.literal('run'),
+    plan: digest,
+    at: z.iso.datetime(),
+    /** Of a transfer: what others need to know to find it, and to name the commands that work. */
+    transfer: z
+      .object({
+        gitlab: z.string(),
+        project: z.int().positive(),
+        from: z.string(),
+        to: z.string(),
+        donor: z.string(),
+        planFile: z.string(),
+      })
+      .optional(),
+  }),
   /** Where an upload stands: enough to go on with it in another process. */
   z.object({
     type: z.literal('upload'),
@@ -35,13 +52,15 @@ export const journalEntry = z.discriminatedUnion('type', [
     error: errorData.optional(),
   }),
   /** A tag at the old path of a transfer is about to be deleted; written before it is. */
-  z.object({type: z.literal('delete'), repository: z.string(), tag: z.string(), digest}),
+  z.object({type: z.literal('delete'), repository: z.string(), tag, digest}),
+  /** It was not deleted after all, or is there again. */
+  z.object({type: z.literal('kept'), repository: z.string(), tag}),
+  /** The cleanup policy is about to be switched off; as it was before. */
+  z.object({type: z.literal('pause'), policy}),
+  /** It was put back as it was. */
+  z.object({type: z.literal('resume')}),
   /** A tag that came or moved after planning is taken along. */
-  z.object({
-    type: z.literal('adopt'),
-    repository: z.string(),
-    tag: z.string().refine(isTag, {error: 'not a tag'}),
-  }),
+  z.object({type: z.literal('adopt'), repository: z.string(), tag}),
   /** What follows takes the transfer back: what the steps before did no longer counts. */
   z.object({type: z.literal('rollback')}),
   z.object({

@@ -158,6 +158,11 @@ function textOf(entry: JournalEntry): string {
   return `${JSON.stringify(entry)}\n`;
 }
 
+/** Without a journal nothing more may be done: the run ends. */
+export function isJournalFailure(error: unknown): boolean {
+  return error instanceof TransshipError && error.code === 'JOURNAL_WRITE_FAILED';
+}
+
 function writeFailed(file: string, cause: unknown): TransshipError {
   const full = hasCode(cause, 'ENOSPC') || hasCode(cause, 'EDQUOT');
   return new TransshipError(

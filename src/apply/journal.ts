@@ -1,3 +1,4 @@
+import {rename} from 'node:fs/promises';
 import type {Redactor} from '../http/secrets.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
@@ -6,16 +7,23 @@ import type {SavedUpload} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import type {JournalEntry} from './journal-entry.ts';
 import {JournalWriter, readJournal} from './journal-file.ts';
+import {
+  type JournaledTransfer,
+  transferUnfinished,
+  type Unfinished,
+  unfinishedIn,
+} from './unfinished.ts';
 import {type FileLock, STALE_MS, takeLock} from '../places/file-lock.ts';
 
 /** What an applying run needs of its memory. What is done is always found at the destination; this saves the rest. */
 export interface Journal extends AsyncDisposable {
   /** Whether an earlier run has written to it. */
   readonly continues: boolean;
+  /** What earlier runs changed and have neither completed nor taken back. */
+  readonly unfinished: Unfinished;
   /** The upload that an earlier run left for this blob. */
   savedUpload(digest: Digest, to: string): SavedUpload | undefined;
-  /** Tags that earlier runs of a transfer took along beside those of the plan. */
-  readonly adopted: readonly {readonly repository: string; readonly tag: Tag}[];
+  readonly adopted: ReturnType<typeof adoptedIn>;
   /** For what must not be forgotten: resolves when it is on the disk. */
   append(entry: JournalEntry): Promise<void>;
   /** For what is only told: a run that is killed may have done a little more than its journal says. */
@@ -26,6 +34,7 @@ export interface Journal extends AsyncDisposable {
 /** Of a run that does nothing, and so has nothing to remember. */
 export const NO_JOURNAL: Journal = {
   continues: false,
+  unfinished: unfinishedIn([]),
   savedUpload: () => undefined,
   adopted: [],
   append: () => Promise.resolve(),
@@ -37,6 +46,8 @@ export const NO_JOURNAL: Journal = {
 export interface JournalOptions {
   readonly file: string;
   readonly plan: Digest;
+  /** Of a transfer: written down, so that plans to come can find it. */
+  readonly transfer?: JournaledTransfer;
   /**
    * Go on with the uploads that another plan of the same work left. A copy that was killed plans anew when it is run
    * again, and what is at the destination by then makes it another plan.
@@ -53,8 +64,9 @@ export interface JournalOptions {
 }
 
 /**
- * Opens the journal of a plan, or begins it.
- * @throws TransshipError JOURNAL_BUSY, JOURNAL_INVALID, JOURNAL_WRITE_FAILED
+ * Opens the journal of a plan, or begins it. The journal of another plan is renamed to `FILE.old`, unless images that it
+ * deleted are still at a donor. What it says about half-sent blobs and a paused cleanup policy goes on to count.
+ * @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_BUSY, JOURNAL_INVALID, JOURNAL_WRITE_FAILED
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
   const lock = await lockJournal(options);
@@ -67,15 +79,23 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
 }
 
 async function openLocked(
-  {file, plan, anyPlan, now, redactor}: JournalOptions,
+  {file, plan, transfer, anyPlan, now, redactor}: JournalOptions,
   lock: FileLock,
 ): Promise<Journal> {
   const before = await readJournal(file);
-  const other = before.find((entry) => entry.type === 'run' && entry.plan !== plan);
-  if (other !== undefined && anyPlan !== true) throw otherPlan(file);
+  const isOther = before.some((entry) => entry.type === 'run' && entry.plan !== plan);
+  const others = isOther && anyPlan !== true ? before : [];
+  if (others.length > 0) await putAside(file, unfinishedIn(others));
   const {writer, entries} = await JournalWriter.open(file);
-  await writer.append({type: 'run', plan, at: now().toISOString()});
-  const uploads = openUploads(entries);
+  const {paused} = unfinishedIn(others);
+  await writer.append({
+    type: 'run',
+    plan,
+    at: now().toISOString(),
+    ...(transfer === undefined ? {} : {transfer}),
+  });
+  if (paused !== undefined) await writer.append({type: 'pause', policy: paused});
+  const uploads = openUploads([...others, ...entries]);
   const append = async (entry: JournalEntry): Promise<void> => {
     if (lock.isLost) throw lockLost(file);
     const written = withoutSecrets(entry, redactor);
@@ -85,8 +105,9 @@ async function openLocked(
   };
   return {
     continues: entries.length > 0,
+    unfinished: {...unfinishedIn(entries), ...(paused === undefined ? {} : {paused})},
     savedUpload: (digest, to) => uploads.get(uploadKey(digest, to)),
-    adopted: entries.filter((entry) => entry.type === 'adopt'),
+    adopted: adoptedIn(entries),
     append,
     note: (entry) => {
       if (lock.isLost) throw lockLost(file);
@@ -115,6 +136,13 @@ function withoutSecrets(entry: JournalEntry, redactor: Redactor): JournalEntry |
   const {message, hint} = entry.error;
   const redacted = {message: redactor.redact(message), hint: redactor.redact(hint)};
   return {...entry, error: {...entry.error, ...redacted}};
+}
+
+/** Tags that earlier runs of a transfer took along beside those of the plan. */
+export function adoptedIn(
+  entries: readonly JournalEntry[],
+): readonly {readonly repository: string; readonly tag: Tag}[] {
+  return entries.filter((entry) => entry.type === 'adopt');
 }
 
 /** The uploads that were begun and not brought to an end, by `uploadKey`. */
@@ -176,9 +204,20 @@ function lockLost(file: string): TransshipError {
   });
 }
 
-function otherPlan(file: string): TransshipError {
-  return new TransshipError('JOURNAL_INVALID', `the journal ${file} belongs to another plan`, {
-    side: 'local',
-    hint: 'name another file with --journal, or move this one away',
-  });
+/** @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_WRITE_FAILED */
+async function putAside(file: string, unfinished: Unfinished): Promise<void> {
+  if (unfinished.deleted.size > 0) throw transferUnfinished(unfinished, file);
+  try {
+    await rename(file, `${file}.old`);
+  } catch (error) {
+    throw new TransshipError(
+      'JOURNAL_WRITE_FAILED',
+      `cannot rename the journal ${file} of another plan: ${String(error)}`,
+      {
+        side: 'local',
+        hint: 'move that file away, or name another one with --journal',
+        cause: error,
+      },
+    );
+  }
 }

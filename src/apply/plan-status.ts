@@ -2,6 +2,7 @@ import type {StatusResult} from '../model/outcome.ts';
 import type {CopyPlan, Plan} from '../model/plan.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-entry.ts';
+import {standingByJournal} from './transfer/standing.ts';
 import {wantedBlobs} from './wanted-blobs.ts';
 
 /**
@@ -32,6 +33,8 @@ export function planStatus(
   const begun = new Set([...blobsDone, ...uploads.keys()]);
   const partly = plan.kind === 'copy' ? partlyCopied(plan, outcomes, begun) : 0;
   const ended = endOf(journals);
+  const transfer =
+    plan.kind === 'transfer' ? standingByJournal(plan, journals.flat(), ended) : undefined;
   return {
     plan: plan.id,
     unit: plan.kind === 'copy' ? 'image' : 'step',
@@ -45,6 +48,7 @@ export function planStatus(
       return upload === undefined ? [] : [{digest, to, offset: upload.offset, size}];
     }),
     ...(ended === undefined ? {} : {ended}),
+    ...(transfer === undefined ? {} : {transfer}),
   };
 }
 

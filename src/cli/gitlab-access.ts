@@ -54,7 +54,7 @@ export class GitLabAccess {
 }
 
 /**
- * Opens the instance that the flags or the environment name. The token never comes from the command line, where other
+ * Opens the instance that the flags or the environment name, or else the user in another way. The token never comes from the command line, where other
  * users of the machine could read it.
  * @throws TransshipError USAGE, FILE_UNREADABLE, HOST_NOT_NAMED
  */
@@ -62,8 +62,9 @@ export async function openGitLab(
   flags: GitLabFlags,
   io: Io,
   registries: Registries,
+  otherwise?: string,
 ): Promise<GitLabAccess> {
-  const address = flags.gitlab || namedGitLab(io.env);
+  const address = flags.gitlab || namedGitLab(io.env) || otherwise;
   if (address === undefined) {
     throw new TransshipError('USAGE', 'no GitLab is named', {
       side: 'local',

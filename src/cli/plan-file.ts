@@ -64,6 +64,13 @@ export async function writePlanFile(file: string, plan: Plan): Promise<void> {
   }
 }
 
+/** What is said below a review: where the plan is, and what can be done with it. */
+export function planFileText(file: string, {checks}: Plan): string {
+  return checks.some(({result}) => result === 'forbid')
+    ? `\nThe plan is in ${file}. It cannot be applied: change what is listed as forbidden, then plan again.\n`
+    : `\nThe plan is in ${file}. To carry it out: transship apply ${file}\n`;
+}
+
 async function replace(file: string, text: string): Promise<void> {
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
   try {

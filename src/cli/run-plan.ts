@@ -2,7 +2,7 @@ import {mkdir} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {applyPlan} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
-import {type Journal, NO_JOURNAL, openJournal} from '../apply/journal.ts';
+import {type Journal, type JournalOptions, NO_JOURNAL, openJournal} from '../apply/journal.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
@@ -40,7 +40,7 @@ export async function runPlan(
   await using journal =
     isPassing && plan.steps.length === 0
       ? NO_JOURNAL
-      : await openPlanJournal(file, plan.id, origin.kind === 'made', io, report);
+      : await openPlanJournal({file, plan: plan.id, anyPlan: origin.kind === 'made'}, io, report);
   const context = {
     repositories: registries,
     journal,
@@ -57,22 +57,20 @@ export async function runPlan(
   return result;
 }
 
-/** @throws TransshipError JOURNAL_WRITE_FAILED, JOURNAL_BUSY, JOURNAL_INVALID */
+/** @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_WRITE_FAILED, JOURNAL_BUSY, JOURNAL_INVALID */
 export async function openPlanJournal(
-  file: string,
-  plan: Digest,
-  anyPlan: boolean,
+  work: Pick<JournalOptions, 'file' | 'plan' | 'anyPlan' | 'transfer'>,
   {env, home, now, stopping, redactor}: Pick<Io, 'env' | 'home' | 'now' | 'stopping' | 'redactor'>,
   report: Report,
 ): Promise<Journal> {
   try {
-    const folder = dirname(file);
+    const folder = dirname(work.file);
     if (folder === stateFolder(env, home)) privateFolder(folder);
     else await mkdir(folder, {recursive: true});
   } catch (cause) {
     throw new TransshipError(
       'JOURNAL_WRITE_FAILED',
-      `the folder of the journal ${file} cannot be made`,
+      `the folder of the journal ${work.file} cannot be made`,
       {
         side: 'local',
         hint: 'name a file in a writable folder with --journal',
@@ -81,9 +79,7 @@ export async function openPlanJournal(
     );
   }
   return openJournal({
-    file,
-    plan,
-    anyPlan,
+    ...work,
     now,
     redactor,
     signal: stopping,

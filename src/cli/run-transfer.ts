@@ -1,10 +1,12 @@
 import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
+import {countAdopted, planWithAdopted} from '../apply/transfer/adopt-tags.ts';
 import {removeDonor} from '../apply/transfer/remove-donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import type {TransferContext} from '../apply/transfer/transfer-context.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
 import {throwIfJobToken} from '../gitlab/gitlab-token.ts';
-import type {Journal} from '../apply/journal.ts';
+import {adoptedIn, type Journal} from '../apply/journal.ts';
+import {readJournal} from '../apply/journal-file.ts';
 import {compareAt} from '../apply/transfer/verify-place.ts';
 import {whereabouts} from '../apply/transfer/whereabouts.ts';
 import {DEFAULT_PATIENCE} from '../gitlab/confirm.ts';
@@ -42,8 +44,11 @@ export async function runTransfer(
   await using journal = await journalOf(plan, file, flags, io, session);
   const context = await contextOf(plan, journal, flags, io, session, trust);
   const result = await tellingOfStop(io, session.report, () => applyTransfer(plan, context, io));
-  if (result.result === 'done' && flags.removeDonor === true)
-    await removeDonor(plan, context, session.call);
+  if (result.result === 'done' && flags.removeDonor === true) {
+    const {call} = session;
+    const lookout = {context, call, progress: {where: 'after'}} as const;
+    await removeDonor(await planWithAdopted(plan, journal.adopted, lookout), context, call);
+  }
   return result;
 }
 
@@ -61,20 +66,35 @@ export async function runRollback(
   return await tellingOfStop(io, session.report, () => rollbackTransfer(plan, context, io));
 }
 
-/** Compares the place where the images are to be now, or the donor. */
+/**
+ * Compares the place where the images are to be now, or the donor; tags that were taken along after planning are part of
+ * it.
+ */
 export async function verifyTransfer(
   plan: TransferPlan,
+  file: string,
   flags: GitLabFlags & {readonly donor?: boolean},
   io: Io,
   session: Session,
   trust: PlanTrust,
 ): Promise<VerifyResult> {
   const {registries, reading} = session;
-  const access = await accessFor(plan, flags, io, session, trust);
-  if (flags.donor === true) return compareAt(plan, 'donor', registries, reading);
-  const where = await whereabouts(plan, access, reading);
-  const place = {before: 'old', between: 'donor', after: 'target'} as const;
-  return compareAt(plan, place[where], registries, reading);
+  const {gitlab} = await accessFor(plan, flags, io, session, trust);
+  const where = await whereabouts(plan, {gitlab}, reading);
+  const lookout = {
+    context: {repositories: registries, gitlab},
+    call: reading,
+    progress: {where},
+  };
+  const journal = await readJournal(journalBeside(file));
+  const whole = await planWithAdopted(plan, adoptedIn(journal), lookout);
+  const places = {before: 'old', between: 'donor', after: 'target'} as const;
+  const place = flags.donor === true ? 'donor' : places[where];
+  const at = {old: plan.project.from, donor: plan.donor.path, target: plan.project.to}[place];
+  return {
+    ...(await compareAt(whole, place, registries, reading)),
+    transfer: {place, at, project: where, adopted: countAdopted(plan, whole)},
+  };
 }
 
 /** The instance of the plan, its registry logged in to. @throws TransshipError HOST_NOT_NAMED */
@@ -99,13 +119,21 @@ async function accessFor(
 }
 
 function journalOf(
-  {id}: TransferPlan,
+  {id, wish, project, donor}: TransferPlan,
   file: string,
   {journal = journalBeside(file)}: RunFlags,
   io: Io,
   {report}: Session,
 ): Promise<Journal> {
-  return openPlanJournal(journal, id, false, io, report);
+  const transfer = {
+    gitlab: wish.gitlab,
+    project: project.id,
+    from: project.from,
+    to: project.to,
+    donor: donor.path,
+    planFile: file,
+  };
+  return openPlanJournal({file: journal, plan: id, transfer}, io, report);
 }
 
 async function contextOf(

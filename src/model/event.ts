@@ -25,6 +25,7 @@ export type RunEvent =
   | {
       readonly type: 'run-started';
       readonly plan: Digest;
+      /** Images that are copied; a transfer carries each of them twice, to the donor and from there. */
       readonly steps: number;
       readonly blobs: number;
       /** Bytes of the blobs that have to travel. */
@@ -36,11 +37,18 @@ export type RunEvent =
       readonly done: number;
       readonly total: number;
     }
-  | {readonly type: 'step-started'; readonly step: string}
+  | {
+      readonly type: 'step-started';
+      readonly step: string;
+      /** Of a step of a transfer: the images that it carries, which are told of one by one; absent: an image. */
+      readonly images?: number;
+    }
   | {
       readonly type: 'step-ended';
       readonly step: string;
       readonly outcome: StepOutcome;
+      /** As in `step-started`. */
+      readonly images?: number;
       readonly error?: ErrorData;
     }
   | {

@@ -27,6 +27,31 @@ export interface Drift {
   readonly actual: Digest | null;
 }
 
+/** A command for the plan at hand, without the name of its file. */
+export type NextCommand = 'apply' | 'apply --adopt-new-tags' | 'rollback' | 'plan';
+
+/** Where the images of a transfer by way of a donor are, and what can be done. */
+export interface TransferStanding {
+  /** Where the project is: at its old path, between two changes of it, at its new path. */
+  readonly project: 'before' | 'between' | 'after';
+  /** Its full paths, old and new. */
+  readonly from: string;
+  readonly to: string;
+  /** Tags of the plan by where they are now: `old + donor + target = total`. `donor`: gone from the old path. */
+  readonly images: {
+    readonly total: number;
+    readonly old: number;
+    readonly donor: number;
+    readonly target: number;
+  };
+  /** The folder, or the full path of the project, where images wait. */
+  readonly donor: string;
+  /** The cleanup policy of the project is switched off for the time of the move. */
+  readonly isPaused: boolean;
+  /** The commands that work now, the first one first; none: there is nothing left to do. */
+  readonly next: readonly NextCommand[];
+}
+
 /** What came of applying a plan once. */
 export interface RunResult {
   readonly plan: Digest;
@@ -39,6 +64,8 @@ export interface RunResult {
   readonly blobs: {readonly copied: number; readonly mounted: number; readonly present: number};
   /** Every tag that differs; set where `result` is `drift`, or where a run that found drift was interrupted. */
   readonly drift?: readonly Drift[];
+  /** Of a transfer by way of a donor. */
+  readonly transfer?: TransferStanding;
 }
 
 /** Something at the destination that is not as the plan says. */
@@ -59,6 +86,19 @@ export interface VerifyResult {
   readonly plan: Digest;
   readonly checked: {readonly tags: number; readonly manifests: number; readonly blobs: number};
   readonly differences: readonly VerifyDifference[];
+  /** Of a transfer. */
+  readonly transfer?: ComparedPlace;
+}
+
+/** The place of a transfer that was compared with its plan. */
+export interface ComparedPlace {
+  readonly place: 'old' | 'donor' | 'target';
+  /** The full path of the project there, or the folder. */
+  readonly at: string;
+  /** Where the project is by now, and whether that is where the plan wants it (`after`). */
+  readonly project: 'before' | 'between' | 'after';
+  /** Tags among the compared ones that the plan does not name: they came after planning and were taken along. */
+  readonly adopted: number;
 }
 
 /** An upload that stands half-way and can be continued. */
@@ -93,4 +133,6 @@ export interface StatusResult {
   readonly uploads: readonly OpenUpload[];
   /** How the last run ended; absent: none ran, one runs now, or it was killed. */
   readonly ended?: RunEnd;
+  /** Of a transfer by way of a donor, as the journal has it. */
+  readonly transfer?: TransferStanding;
 }

@@ -38,6 +38,8 @@ export type Cell = string | {readonly code: string};
 export interface RenderOptions {
   /** Do not shorten long lists. */
   readonly full?: boolean;
+  /** The plan's file, for the commands that a report names. */
+  readonly planFile?: string;
 }
 
 /** Rows that a section shows unless everything is asked for. */

@@ -21,7 +21,7 @@ export function renderRun(
   {planned = 'before', ...options}: RenderOptions & {readonly planned?: 'now' | 'before'} = {},
 ): string {
   if (format === 'json') return json(result);
-  return render(runDocument(result, plan, planned), format, options);
+  return render(runDocument(result, plan, {...options, planned}), format, options);
 }
 
 /** What differs from the plan at the destination, with a newline at the end. */
@@ -39,7 +39,9 @@ export function renderStatus(
   format: OutcomeFormat,
   options: RenderOptions = {},
 ): string {
-  return format === 'json' ? json(result) : render(statusDocument(result), format, options);
+  return format === 'json'
+    ? json(result)
+    : render(statusDocument(result, options), format, options);
 }
 
 function render(

@@ -1,22 +1,20 @@
 import type {RunResult, StepResult} from '../model/outcome.ts';
 import {type CopyPlan, type Plan, unchosenSkips} from '../model/plan.ts';
 import {formatBytes} from './bytes.ts';
-import type {ReportDocument, Row} from './document.ts';
+import type {RenderOptions, ReportDocument, Row} from './document.ts';
 import {driftRow} from './drift-row.ts';
 import {skippedRow} from './plan-document.ts';
 import {transferRunDocument} from './transfer-run-document.ts';
 import {counted, imageName, newAndMoving} from './words.ts';
 
-/**
- * What a reader wants to know of a run: what drifted, what failed and why, what is left, and how much was done.
- * @param planned whether the command that ran made the plan itself, so that running it again plans anew
- */
+/** What a reader wants to know of a run: what drifted, what failed and why, what is left, and how much was done. */
 export function runDocument(
   result: RunResult,
   plan: Plan,
-  planned: 'now' | 'before',
+  options: RenderOptions & {readonly planned: 'now' | 'before'},
 ): ReportDocument {
-  if (plan.kind === 'transfer') return transferRunDocument(result, plan);
+  if (plan.kind === 'transfer') return transferRunDocument(result, plan, options);
+  const {planned} = options;
   const {steps, drift = []} = result;
   const named = new Map(plan.steps.map((step) => [step.id, step]));
   const withOutcome = (outcome: StepResult['outcome']) =>

@@ -1,7 +1,8 @@
 import {shortDigest} from '../model/digest.ts';
-import type {StatusResult} from '../model/outcome.ts';
+import type {StatusResult, TransferStanding} from '../model/outcome.ts';
 import {formatBytes} from './bytes.ts';
-import type {ReportDocument} from './document.ts';
+import type {RenderOptions, ReportDocument} from './document.ts';
+import {nextCommand} from './transfer-standing.ts';
 import {counted} from './words.ts';
 
 const ENDINGS = {
@@ -13,21 +14,17 @@ const ENDINGS = {
 } as const satisfies Record<NonNullable<StatusResult['ended']>, string>;
 
 /** How far a plan is: images, bytes, and uploads that can be continued. */
-export function statusDocument({
-  plan,
-  unit,
-  steps,
-  bytes,
-  uploads,
-  ended,
-}: StatusResult): ReportDocument {
+export function statusDocument(
+  {plan, unit, steps, bytes, uploads, ended, transfer}: StatusResult,
+  {planFile}: RenderOptions = {},
+): ReportDocument {
   const {done, failed, left, partly, total} = steps;
   const begun = partly === 0 ? '' : `, ${partly} of them partly copied`;
   const amount = `${formatBytes(bytes.done)} of ${formatBytes(bytes.total)}`;
   const ending = ended === undefined ? 'no run has ended' : ENDINGS[ended];
   return {
     title: 'transship status',
-    facts: [['plan', plan]],
+    facts: [['plan', plan], ...(transfer === undefined ? [] : transferFacts(transfer, planFile))],
     sections: [
       {
         heading: 'Uploads that can be continued',
@@ -38,6 +35,26 @@ export function statusDocument({
         })),
       },
     ],
-    summary: `Status: ${done} of ${counted(total, unit)} done, ${failed} failed, ${left} left${begun} (${amount}); ${ending}.`,
+    summary: `Status: ${imagesText(transfer)}${done} of ${counted(total, unit)} done, ${failed} failed, ${left} left${begun} (${amount}); ${ending}.`,
   };
+}
+
+function transferFacts(
+  {images, donor, isPaused, next, from, to}: TransferStanding,
+  planFile: string | undefined,
+): readonly (readonly [string, string])[] {
+  return [
+    ['old path', `${from}: ${counted(images.old, 'image')}`],
+    ['donor', `${donor}: ${counted(images.donor, 'image')} gone from the old path`],
+    ['new path', `${to}: ${counted(images.target, 'image')}`],
+    ...(isPaused ? [['switched off', `the cleanup policy of ${from}`] as const] : []),
+    ...next.map((command) => ['next', nextCommand(command, planFile)] as const),
+  ];
+}
+
+/** Of a transfer: its images before its steps. */
+function imagesText(transfer: TransferStanding | undefined): string {
+  if (transfer === undefined) return '';
+  const {total, old, donor, target} = transfer.images;
+  return `${target} of ${counted(total, 'image')} at the new path (${donor} at the donor, ${old} at the old path); `;
 }

@@ -1,9 +1,10 @@
 import type {StepOutcome} from '../model/event.ts';
-import type {RunResult, StepResult} from '../model/outcome.ts';
+import type {Drift, RunResult, StepResult} from '../model/outcome.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {formatBytes} from './bytes.ts';
-import type {ReportDocument, Section} from './document.ts';
+import type {RenderOptions, ReportDocument, Section} from './document.ts';
 import {driftRow} from './drift-row.ts';
+import {standingText} from './transfer-standing.ts';
 import {counted} from './words.ts';
 
 const PUT_BACK = 'put-back';
@@ -16,7 +17,11 @@ const BACKWARD: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** What came of a transfer, step by step; of its images only those that failed. */
-export function transferRunDocument(result: RunResult, plan: TransferPlan): ReportDocument {
+export function transferRunDocument(
+  result: RunResult,
+  plan: TransferPlan,
+  {planFile}: RenderOptions = {},
+): ReportDocument {
   const {steps, drift = []} = result;
   const kinds = new Map<string, string>(plan.steps.map(({id, why}) => [id, why]));
   const isStep = ({id}: StepResult): boolean => kinds.has(id) || BACKWARD.has(id);
@@ -59,14 +64,15 @@ export function transferRunDocument(result: RunResult, plan: TransferPlan): Repo
       stepsThat('interrupted', 'Interrupted', '!'),
       stepsThat('not-started', 'Not started', '-'),
     ],
-    summary: summaryOf(result, plan, isStep),
+    summary: summaryOf(result, plan, isStep, planFile),
   };
 }
 
 function summaryOf(
-  {result, steps, blobs, bytes, drift = []}: RunResult,
+  {result, steps, blobs, bytes, drift = [], transfer}: RunResult,
   plan: TransferPlan,
   isStep: (step: StepResult) => boolean,
+  planFile: string | undefined,
 ): string {
   const {from, to} = plan.project;
   const tags = plan.repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
@@ -74,12 +80,7 @@ function summaryOf(
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}, ${blobs.mounted} mounted`;
   const done = `${counted(images, 'image')} carried (${travelled})`;
   const isBack = steps.some(({id}) => id === PUT_BACK);
-  // A deletion that failed or was interrupted has perhaps deleted something.
-  const isBegun = steps.some(({id, outcome}) => id === 'delete-old' && outcome !== 'not-started');
-  const wayOut =
-    isBegun && !isBack
-      ? 'Apply again to go on, or roll back while the project has not moved.'
-      : 'Run it again to go on.';
+  const rest = transfer === undefined ? 'Run it again to go on.' : standingText(transfer, planFile);
   switch (result) {
     case 'done':
       return isBack
@@ -88,14 +89,17 @@ function summaryOf(
     // Only a plan of copies is carried out without some of its images.
     case 'incomplete':
     case 'failed':
-      return `Failed: see above; ${done}. ${wayOut}`;
+      return `Failed: see above; ${done}. ${rest}`;
     case 'interrupted':
-      return `Interrupted: ${done}. ${wayOut}`;
+      return `Interrupted: ${done}. ${rest}`;
     case 'drift':
-      return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${
-        isBegun
-          ? 'What is gone from the old path is at the donor: roll back, then plan again.'
-          : 'Nothing was deleted; plan again.'
-      }`;
+      return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${missingText(drift, plan)}${rest}`;
   }
+}
+
+/** Tags that nobody here deleted and the donor does not show: whether they wait there is not known. */
+function missingText(drift: readonly Drift[], {donor}: TransferPlan): string {
+  const missing = drift.filter(({side, actual}) => side === 'source' && actual === null).length;
+  if (missing === 0) return '';
+  return `${counted(missing, 'tag')} of them ${missing === 1 ? 'is' : 'are'} gone from the old path and not found at the donor ${donor.path}; if an earlier run of this plan deleted them, apply or roll back where that donor is available. `;
 }

@@ -1,15 +1,31 @@
 import {shortDigest} from '../model/digest.ts';
-import type {VerifyDifference, VerifyResult} from '../model/outcome.ts';
+import type {ComparedPlace, VerifyDifference, VerifyResult} from '../model/outcome.ts';
 import type {ReportDocument, Row} from './document.ts';
 import {counted} from './words.ts';
 
 /** What differs, by what it is; all of it, since each difference is a fault. */
-export function verifyDocument({plan, checked, differences}: VerifyResult): ReportDocument {
+export function verifyDocument({
+  plan,
+  checked,
+  differences,
+  transfer,
+}: VerifyResult): ReportDocument {
   const {tags, manifests, blobs} = checked;
-  const what = `${counted(tags, 'tag')}, ${counted(manifests, 'manifest')} and ${counted(blobs, 'blob')}`;
+  const adopted =
+    transfer === undefined || transfer.adopted === 0
+      ? ''
+      : ` (${transfer.adopted} of them added after planning)`;
+  const what = `${counted(tags, 'tag')}${adopted}, ${counted(manifests, 'manifest')} and ${counted(blobs, 'blob')}`;
+  const outcome =
+    differences.length === 0
+      ? `${what} are as planned`
+      : `${differences.length} of ${what} ${differences.length === 1 ? 'is' : 'are'} not as planned`;
   return {
     title: 'transship verify',
-    facts: [['plan', plan]],
+    facts: [
+      ['plan', plan],
+      ...(transfer === undefined ? [] : [['compared', placeName(transfer)] as const]),
+    ],
     sections: [
       {
         heading: 'Different',
@@ -19,10 +35,25 @@ export function verifyDocument({plan, checked, differences}: VerifyResult): Repo
       },
     ],
     summary:
-      differences.length === 0
-        ? `Verified: ${what} are as planned.`
-        : `Different: ${differences.length} of ${what} ${differences.length === 1 ? 'is' : 'are'} not as planned.`,
+      transfer === undefined || (transfer.place === 'donor' && transfer.project !== 'between')
+        ? `${differences.length === 0 ? 'Verified' : 'Different'}: ${outcome}.`
+        : summaryAt(transfer, differences.length === 0, outcome),
   };
+}
+
+function summaryAt({project}: ComparedPlace, isSame: boolean, outcome: string): string {
+  switch (project) {
+    case 'before':
+      return `Not moved: the project is still at its old path, where ${outcome}.`;
+    case 'between':
+      return `Not moved: the project is between its old and its new path; at the donor, ${outcome}.`;
+    case 'after':
+      return `${isSame ? 'Verified' : 'Different'}: at the new path, ${outcome}.`;
+  }
+}
+
+function placeName({place, at}: ComparedPlace): string {
+  return `the ${place === 'donor' ? 'donor' : `${place === 'old' ? 'old' : 'new'} path`} ${at}`;
 }
 
 function differenceRow({what, repository, tag, digest, actual}: VerifyDifference): Row {

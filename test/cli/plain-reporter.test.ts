@@ -58,6 +58,22 @@ test('tells failures at once, and counts them', () => {
   expect(lines.at(-1)).toContain('1 failed');
 });
 
+test('counts the images of a transfer, not its steps, and names the step', () => {
+  const step = (name: string, images: number) => {
+    reporter.report({type: 'step-started', step: name, images});
+    for (let image = 0; image < images; image += 1)
+      reporter.report({type: 'step-ended', step: `copy:${name}:${image}`, outcome: 'done'});
+    vi.advanceTimersByTime(5_000);
+    reporter.report({type: 'step-ended', step: name, outcome: 'done', images});
+    return lines.at(-1);
+  };
+  reporter.report({type: 'run-started', plan: digest, steps: 3, blobs: 0, bytes: 0});
+  expect(step('pause', 0)).toMatch(/^pause: 0 of 3 images,/);
+  expect(step('pull', 3)).toMatch(/^pull: 3 of 3 images,/);
+  expect(step('delete-old', 0)).toMatch(/^delete-old: 3 of 3 images,/);
+  expect(step('push', 3)).toMatch(/^push: 3 of 3 images,/);
+});
+
 test('says nothing once it is closed', () => {
   reporter.close();
   vi.advanceTimersByTime(60_000);

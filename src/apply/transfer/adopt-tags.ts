@@ -1,16 +1,18 @@
+import PQueue from 'p-queue';
 import {isTag, type Tag} from '../../model/reference.ts';
+import {PROBE_TAG} from '../../gitlab/preflight/probe-donor.ts';
 import type {Digest} from '../../model/digest.ts';
 import type {Drift} from '../../model/outcome.ts';
-import type {RepositoryReader} from '../../model/port.ts';
+import type {Call, RepositoryReader} from '../../model/port.ts';
 import type {TransferPlan, TransferRepository} from '../../model/transfer-plan.ts';
 import type {SourceInventory} from '../../observe/inventory.ts';
 import {observeDestinationTags} from '../../observe/observe-destination.ts';
-import {observeSource} from '../../observe/observe-source.ts';
+import {OBSERVE_CONCURRENCY, observeSource} from '../../observe/observe-source.ts';
 import {carriagesOf} from '../../plan/transfer/carriage.ts';
 import type {RepositoryFacts} from '../../plan/transfer/facts.ts';
 import {isDonorThere} from './donor-project.ts';
 import {withCarriages} from './plan-with-carriages.ts';
-import type {TransferRun} from './transfer-context.ts';
+import type {TransferContext, Whereabouts} from './transfer-context.ts';
 
 /** A tag that came or moved after planning and is taken along, because somebody asked for that. */
 export interface AdoptedTag {
@@ -35,6 +37,67 @@ export function adoptable(
     : undefined;
 }
 
+/** What tags are looked for with, and where the project is. */
+export interface Lookout {
+  /** Without `adoptNewTags`, what is at the old path is not taken along. */
+  readonly context: Pick<TransferContext, 'repositories' | 'gitlab'> &
+    Partial<Pick<TransferContext, 'adoptNewTags'>>;
+  readonly call: Call;
+  readonly progress: {readonly where: Whereabouts};
+}
+
+/**
+ * The plan with the tags that earlier runs took along: those of the journal, and those that only the donor has. The
+ * donor is looked at since a journal can be lost, or be on another machine: a tag that is there and gone from the old
+ * path would be left behind without a word.
+ */
+export async function planWithAdopted(
+  plan: TransferPlan,
+  journaled: readonly AdoptedTag[],
+  lookout: Lookout,
+): Promise<TransferPlan> {
+  if (plan.way !== 'staged') return plan;
+  const found = (await isDonorThere(plan, lookout)) ? await onlyAtDonor(plan, lookout) : [];
+  const known = new Set(journaled.map(({repository, tag}) => `${repository}:${tag}`));
+  const others = found.filter(({repository, tag}) => !known.has(`${repository}:${tag}`));
+  return planWithTags(plan, [...journaled, ...others], lookout);
+}
+
+/** How many tags the plan does not name itself, or names with another image. */
+export function countAdopted(plan: TransferPlan, whole: TransferPlan): number {
+  const names = new Set(
+    plan.repositories.flatMap(({from, tags}) =>
+      tags.map(({name, digest}) => `${from}:${name}@${digest}`),
+    ),
+  );
+  return whole.repositories
+    .flatMap(({from, tags}) => tags.map(({name, digest}) => `${from}:${name}@${digest}`))
+    .filter((name) => !names.has(name)).length;
+}
+
+/** Tags of the donor that neither the plan names nor the old path has. */
+async function onlyAtDonor(
+  {repositories}: TransferPlan,
+  {context, call, progress}: Lookout,
+): Promise<readonly AdoptedTag[]> {
+  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
+  const list = async (place: RepositoryReader) => (await place.listTags(call)) ?? [];
+  const found = await queue.addAll(
+    repositories.map(({from, donor, tags}) => async (): Promise<readonly AdoptedTag[]> => {
+      const planned = new Set<string>([PROBE_TAG, ...tags.map(({name}) => name)]);
+      const more = (await list(context.repositories.destination(donor)))
+        .filter(isTag)
+        .filter((tag) => !planned.has(tag));
+      if (more.length === 0) return [];
+      // What is at the old path, too, came after planning and was not deleted: that is drift.
+      const old = progress.where === 'before' ? await list(context.repositories.source(from)) : [];
+      const there = new Set<string>(old);
+      return more.filter((tag) => !there.has(tag)).map((tag) => ({repository: from, tag}));
+    }),
+  );
+  return found.flat();
+}
+
 /**
  * The plan with these tags in it, as they are now: at the old path, or where they are gone from there, at the donor.
  * What is at neither is left out. Tags at the old path are taken along only where this run was asked to: that an earlier
@@ -43,7 +106,7 @@ export function adoptable(
 export async function planWithTags(
   plan: TransferPlan,
   tags: readonly AdoptedTag[],
-  run: TransferRun,
+  run: Lookout,
 ): Promise<TransferPlan> {
   if (tags.length === 0) return plan;
   const isThere = await isDonorThere(plan, run);
@@ -59,7 +122,7 @@ async function lookAt(
   repository: TransferRepository,
   names: readonly Tag[],
   canAskDonor: boolean,
-  {context, call, progress}: TransferRun,
+  {context, call, progress}: Lookout,
 ): Promise<readonly RepositoryFacts[]> {
   const {from, to, donor} = repository;
   const {repositories, adoptNewTags} = context;

@@ -1,22 +1,23 @@
-import {TransshipError} from '../../model/error.ts';
 import type {RunResult, StepResult} from '../../model/outcome.ts';
 import type {TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
 import {interrupted, isInterrupted} from '../../model/interrupted.ts';
 import type {Interruption} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
 import {errorData} from '../error-data.ts';
-import {planWithTags} from './adopt-tags.ts';
+import {isJournalFailure} from '../journal-file.ts';
+import {planWithAdopted} from './adopt-tags.ts';
 import {adopted, begin} from './begin.ts';
 import {changePath} from './change-path.ts';
 import {deleteOld} from './delete-old.ts';
 import {carriageOf} from './expected-at.ts';
-import {pausePolicy, resumePolicy, tellOldRules} from './policy.ts';
+import {pausePolicy, resumePolicy, resumeUnlessBegun, tellOldRules} from './policy.ts';
 import {pull, push} from './pull-push.ts';
 import {retag} from './retag.ts';
 import {type RunSize, sizeOf} from './run-size.ts';
 import type {StepEnd} from './step-end.ts';
+import {doneOf, standingOf} from './standing.ts';
 import {stepResult, Tally} from './tally.ts';
-import type {TransferContext, TransferRun} from './transfer-context.ts';
+import {newProgress, type TransferContext, type TransferRun} from './transfer-context.ts';
 import {verifyDonor, verifyTarget} from './verify-place.ts';
 import {whereabouts} from './whereabouts.ts';
 
@@ -26,7 +27,7 @@ const ADOPTION_LIMIT = 5;
 /**
  * Carries a transfer out, step by step, each proved before the next. Nothing is believed that an earlier run wrote
  * down: each step finds out what there is left to do, so that applying again goes on wherever a run ended.
- * @throws TransshipError where the run cannot begin (USAGE, NAME_TAKEN, DRIFT, PROJECT_NOT_FOUND), and
+ * @throws TransshipError where the run cannot begin (USAGE, NAME_TAKEN, DRIFT, DONOR_ABSENT, PROJECT_NOT_FOUND), and
  *   JOURNAL_WRITE_FAILED
  */
 export async function applyTransfer(
@@ -43,21 +44,36 @@ export async function applyTransfer(
     interruption,
     call,
     reading,
-    progress: {where, isDonorProved: false, isPulled: false},
+    progress: newProgress(where, journal),
   };
   const tally = new Tally(plan.id);
-  const known = await planWithTags(plan, journal.adopted, run);
+  const known = await planWithAdopted(plan, journal.adopted, run);
   const begun = where === 'before' ? await begin(known, run) : {plan: known};
   report({
     type: 'run-started',
     plan: plan.id,
     ...announced('plan' in begun ? begun.plan : known, run),
   });
-  const result =
+  const ran =
     'stop' in begun ? stopped(plan, tally, begun.stop) : await runSteps(begun.plan, run, tally);
-  await journal.end(result.result);
+  if (ran.result !== 'done') await resumeUnlessBegun(plan, run);
+  await journal.end(ran.result);
+  const result = withStanding('plan' in begun ? begun.plan : known, ran, run);
   reportEnd(result, report);
   return result;
+}
+
+function withStanding(plan: TransferPlan, ran: RunResult, {progress}: TransferRun): RunResult {
+  const {where, gone, paused} = progress;
+  const transfer = standingOf(plan, {
+    project: where,
+    gone,
+    done: doneOf(ran.steps),
+    isPaused: paused !== undefined,
+    end: ran.result,
+    isRollback: false,
+  });
+  return {...ran, ...(transfer === undefined ? {} : {transfer})};
 }
 
 function stopped(plan: TransferPlan, tally: Tally, stop: StepEnd): RunResult {
@@ -73,7 +89,7 @@ async function runSteps(planned: TransferPlan, run: TransferRun, tally: Tally): 
     const step = plan.steps[at];
     if (step === undefined) break;
     if (last.end !== 'done' && last.end !== 'present') {
-      ended({id: step.id, outcome: 'not-started'}, run);
+      ended(step, {outcome: 'not-started'}, run);
       tally.add(step.id, {end: 'not-started'});
       continue;
     }
@@ -107,23 +123,23 @@ async function runStep(plan: TransferPlan, step: TransferStep, run: TransferRun)
   const {context, interruption} = run;
   const {id} = step;
   if (interruption.stopping.aborted) {
-    ended({id, outcome: 'not-started'}, run);
+    ended(step, {outcome: 'not-started'}, run);
     return {end: 'not-started'};
   }
-  context.report({type: 'step-started', step: id});
+  context.report({type: 'step-started', step: id, images: imagesOf(step)});
   const end = await handle(plan, step, run).catch((error: unknown) => endOf(error, run));
   const result = stepResult(id, end);
   const {outcome, error} = result;
   if (outcome !== 'interrupted' && outcome !== 'not-started')
     await context.journal.append({type: 'step', id, outcome, ...(error ? {error} : {})});
-  ended(result, run);
+  ended(step, result, run);
   return end;
 }
 
 async function handle(plan: TransferPlan, step: TransferStep, run: TransferRun): Promise<StepEnd> {
   switch (step.kind) {
     case 'pause':
-      return pausePolicy(plan, run);
+      return pausePolicy(plan, step.policy, run);
     case 'pull':
       return pull(plan, step, run);
     case 'verify':
@@ -152,7 +168,7 @@ function endOf(thrown: unknown, {interruption}: TransferRun): StepEnd {
   const isStopped = interruption.aborted.aborted || interruption.stopping.aborted;
   const error = isStopped && isAbort(thrown) ? interrupted() : thrown;
   if (isInterrupted(error)) return {end: 'interrupted'};
-  if (error instanceof TransshipError && error.code === 'JOURNAL_WRITE_FAILED') throw error;
+  if (isJournalFailure(error)) throw error;
   return {end: 'failed', error: errorData(error)};
 }
 
@@ -161,13 +177,29 @@ function isAbort(thrown: unknown): boolean {
   return thrown instanceof Error && thrown.name === 'AbortError';
 }
 
-/** Once the project has left its old path nothing is pulled any more. */
+/** Each image counts once. Once the project has left its old path nothing is pulled any more. */
 function announced(plan: TransferPlan, {progress}: TransferRun): RunSize {
   const ways = progress.where === 'before' ? (['pull', 'push'] as const) : (['push'] as const);
-  const size = sizeOf(ways.map((way) => carriageOf(plan, way)));
-  return {...size, steps: plan.steps.length + size.steps};
+  return {
+    ...sizeOf(ways.map((way) => carriageOf(plan, way))),
+    steps: sizeOf([carriageOf(plan, 'push')]).steps,
+  };
 }
 
-function ended({id, outcome, error}: StepResult, {context}: TransferRun): void {
-  context.report({type: 'step-ended', step: id, outcome, ...(error ? {error} : {})});
+function imagesOf(step: TransferStep): number {
+  return step.kind === 'pull' || step.kind === 'push' ? step.copies.length : 0;
+}
+
+function ended(
+  step: TransferStep,
+  {outcome, error}: Omit<StepResult, 'id'>,
+  {context}: TransferRun,
+): void {
+  context.report({
+    type: 'step-ended',
+    step: step.id,
+    outcome,
+    images: imagesOf(step),
+    ...(error ? {error} : {}),
+  });
 }

@@ -2,7 +2,8 @@ import {TransshipError} from '../../model/error.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {adoptable, planWithTags} from './adopt-tags.ts';
-import {readOldTags} from './old-tags.ts';
+import {isDonorThere} from './donor-project.ts';
+import {oldName, type OldTag, readOldTags} from './old-tags.ts';
 import type {StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
 import {throwIfTaken} from './whereabouts.ts';
@@ -13,17 +14,58 @@ export type Begun = {readonly plan: TransferPlan} | {readonly stop: StepEnd};
 /**
  * Before the first step, while the project is at its old path: the new path is free, the tags are as planned, and
  * somebody agrees that they are deleted.
- * @throws TransshipError NAME_TAKEN; USAGE where nobody can be asked
+ * @throws TransshipError NAME_TAKEN; DONOR_ABSENT; USAGE where nobody can be asked
  */
 export async function begin(plan: TransferPlan, run: TransferRun): Promise<Begun> {
   await throwIfTaken(plan, run.context, run.call);
   const {planned, drift} = await readOldTags(plan, run);
+  await noteKept(planned, run);
+  await throwIfDonorAbsent(plan, drift, run);
   const whole = drift.length === 0 ? plan : await adopted(plan, drift, run);
   if (whole === undefined) return {stop: {end: 'drift', drift}};
   const deletes = plan.steps.some(({kind}) => kind === 'delete-old');
   const names = [...planned, ...drift].map(({repository, tag}) => ({repository, tag}));
   if (!deletes || names.length === 0) return {plan: whole};
   return (await mayDelete(plan, names, run)) ? {plan: whole} : {stop: {end: 'not-started'}};
+}
+
+/** An earlier run was killed before the deletion that it had written down, or somebody brought the tags back. */
+async function noteKept(there: readonly OldTag[], {context}: TransferRun): Promise<void> {
+  const {journal} = context;
+  for (const {repository, tag, ...old} of there) {
+    if (journal.unfinished.deleted.has(oldName({repository, tag, ...old})))
+      await journal.append({type: 'kept', repository, tag});
+  }
+}
+
+/** What an earlier run deleted is no drift, though the donor does not show it: planning again would leave it behind. */
+async function throwIfDonorAbsent(
+  plan: TransferPlan,
+  drift: readonly Drift[],
+  run: TransferRun,
+): Promise<void> {
+  const {deleted} = run.context.journal.unfinished;
+  const lost = drift.filter((one) => one.actual === null && deleted.has(oldName(one)));
+  if (lost.length === 0) return;
+  const {donor, project} = plan;
+  const isThere = await isDonorThere(plan, run);
+  const where =
+    donor.kind === 'directory'
+      ? `the folder ${donor.path}, which is not on this machine or not whole`
+      : isThere
+        ? `the project ${donor.path}, whose registry does not list them`
+        : `the project ${donor.path}, which this token cannot see`;
+  throw new TransshipError(
+    'DONOR_ABSENT',
+    `${lost.length} ${lost.length === 1 ? 'tag' : 'tags'} of ${project.from} were deleted by an earlier run and wait in ${where}`,
+    {
+      side: donor.kind === 'directory' ? 'local' : 'gitlab',
+      hint:
+        donor.kind === 'directory'
+          ? 'run apply or rollback on the machine that has the folder, or copy the folder here; do not plan again'
+          : 'use a token that may read and write that project, then apply or roll back; do not plan again',
+    },
+  );
 }
 
 /** The plan with the tags of the drift; undefined: that was not asked for, or not all of them can be taken along. */

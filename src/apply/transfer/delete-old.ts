@@ -6,7 +6,7 @@ import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {throwIfStopping} from '../../model/interrupted.ts';
 import {inOrder} from '../find-drift.ts';
 import {settleAll} from '../settle-all.ts';
-import {type OldTag, readOldTags} from './old-tags.ts';
+import {oldName, type OldTag, readOldTags} from './old-tags.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
 import {untilEmpty} from './until-empty.ts';
@@ -47,7 +47,7 @@ async function deleteTags(
   tags: readonly OldTag[],
   run: TransferRun,
 ): Promise<readonly Drift[]> {
-  const {context, call, interruption} = run;
+  const {context, call, interruption, progress} = run;
   const deleteTag = await deletionOf(plan, run);
   const queue = new PQueue({concurrency: DELETE_CONCURRENCY});
   const drift: Drift[] = [];
@@ -65,7 +65,11 @@ async function deleteTags(
         return;
       }
       await context.journal.append({type: 'delete', repository, tag, digest: planned});
-      await deleteTag(old);
+      progress.gone.add(oldName(old));
+      await deleteTag(old).catch(async (error: unknown) => {
+        await noteIfKept(old, run);
+        throw error;
+      });
     } catch (error) {
       isEnded = true;
       throw error;
@@ -77,6 +81,19 @@ async function deleteTags(
     if (drift.length === 0) throw error;
   }
   return inOrder(drift);
+}
+
+/** A refused deletion has deleted nothing, which decides what can be done next. */
+async function noteIfKept(old: OldTag, {context, call, progress}: TransferRun): Promise<void> {
+  const {repository, tag, digest} = old;
+  const there = await context.repositories
+    .source(repository)
+    .head(tag, call)
+    // Then it is not known, and counts as deleted.
+    .catch(() => undefined);
+  if (there?.digest !== digest) return;
+  await context.journal.append({type: 'kept', repository, tag});
+  progress.gone.delete(oldName(old));
 }
 
 /**

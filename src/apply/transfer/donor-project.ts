@@ -1,6 +1,7 @@
 import {TransshipError} from '../../model/error.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
-import type {TransferRun} from './transfer-context.ts';
+import type {Call} from '../../model/port.ts';
+import type {TransferContext, TransferRun} from './transfer-context.ts';
 
 /**
  * Makes sure that there is a donor to push to. A donor project that the plan creates is private and has no cleanup
@@ -33,7 +34,7 @@ export async function ensureDonor(
 /** Whether the donor can be asked: the registry answers nobody for a project that is not there. */
 export async function isDonorThere(
   {donor}: TransferPlan,
-  {context, call}: TransferRun,
+  {context, call}: {readonly context: Pick<TransferContext, 'gitlab'>; readonly call: Call},
 ): Promise<boolean> {
   if (donor.kind === 'directory') return true;
   return (await context.gitlab.projects.find(donor.id ?? donor.path, call)) !== undefined;

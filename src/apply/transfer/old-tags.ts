@@ -18,10 +18,16 @@ export interface OldTag {
   readonly digest: Digest;
 }
 
+export function oldName({repository, tag}: Pick<OldTag, 'repository' | 'tag'>): string {
+  return `${repository}:${tag}`;
+}
+
 /** What is at the old path now, against what was planned. */
 export interface OldTags {
   /** Planned tags that are there and point to the planned digest. */
   readonly planned: readonly OldTag[];
+  /** Planned tags that are gone, and that the donor has. */
+  readonly held: readonly OldTag[];
   /** Tags that are new, point elsewhere, or are gone though the donor does not have them. */
   readonly drift: readonly Drift[];
 }
@@ -39,6 +45,7 @@ export async function readOldTags(plan: TransferPlan, run: TransferRun): Promise
   const actual = new Map(found.flat().map((one) => [`${one.repository}:${one.tag}`, one]));
   const donorHas = donorReader(plan, run);
   const planned: OldTag[] = [];
+  const held: OldTag[] = [];
   const drift: Drift[] = [];
   for (const {from, donor, tags} of plan.repositories) {
     for (const {name: tag, digest} of tags) {
@@ -46,13 +53,16 @@ export async function readOldTags(plan: TransferPlan, run: TransferRun): Promise
       actual.delete(`${from}:${tag}`);
       const isHeld = now === null && (await donorHas(donor, tag, digest));
       if (now === digest) planned.push({repository: from, tag, digest});
-      else if (!isHeld)
-        drift.push({side: 'source', repository: from, tag, planned: digest, actual: now});
+      else if (isHeld) held.push({repository: from, tag, digest});
+      else drift.push({side: 'source', repository: from, tag, planned: digest, actual: now});
     }
   }
   for (const {repository, tag, digest} of actual.values())
     drift.push({side: 'source', repository, tag, planned: null, actual: digest});
-  return {planned, drift: inOrder(drift)};
+  for (const one of held) run.progress.gone.add(oldName(one));
+  // Those that were put back meanwhile, by whomever.
+  for (const one of planned) run.progress.gone.delete(oldName(one));
+  return {planned, held, drift: inOrder(drift)};
 }
 
 /**

@@ -4,14 +4,16 @@ import type {BlobAction, CopyStep} from '../../model/plan.ts';
 import type {Carriage, TransferPlan} from '../../model/transfer-plan.ts';
 import type {Interruption} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
-import {planWithTags} from './adopt-tags.ts';
+import {planWithAdopted} from './adopt-tags.ts';
 import {carriageOf} from './expected-at.ts';
+import {readOldTags} from './old-tags.ts';
 import {resumePolicy} from './policy.ts';
 import {carry} from './pull-push.ts';
 import {sizeOf} from './run-size.ts';
 import {DONE} from './step-end.ts';
+import {doneOf, standingOf} from './standing.ts';
 import {Tally} from './tally.ts';
-import type {TransferContext, TransferRun} from './transfer-context.ts';
+import {newProgress, type TransferContext, type TransferRun} from './transfer-context.ts';
 import {compareAt} from './verify-place.ts';
 import {whereabouts} from './whereabouts.ts';
 
@@ -28,15 +30,26 @@ export async function rollbackTransfer(
   const call = {signal: interruption.aborted};
   const where = await whereabouts(planned, context, call);
   if (where !== 'before') throw tooLate(planned);
-  const progress = {where, isDonorProved: false, isPulled: false};
+  const progress = newProgress(where, context.journal);
   // A comparison that was ended early would leave no result: this is not taken apart into steps.
   const run = {context, interruption, call, reading: call, progress};
-  const plan = await planWithTags(planned, context.journal.adopted, run);
+  const plan = await planWithAdopted(planned, context.journal.adopted, run);
   const way = backward(plan);
   context.report({type: 'run-started', plan: plan.id, ...sizeOf([way])});
   await context.journal.append({type: 'rollback'});
-  const result = await takeBack(plan, way, run);
-  await context.journal.end(result.result);
+  await readOldTags(plan, run);
+  const ran = await takeBack(plan, way, run);
+  await context.journal.end(ran.result);
+  const isBack = ran.result === 'done' || ran.result === 'drift';
+  const transfer = standingOf(plan, {
+    project: where,
+    gone: isBack ? new Set() : progress.gone,
+    done: doneOf(ran.steps),
+    isPaused: progress.paused !== undefined,
+    end: ran.result,
+    isRollback: true,
+  });
+  const result = {...ran, ...(transfer === undefined ? {} : {transfer})};
   reportEnd(result, context.report);
   return result;
 }
@@ -58,7 +71,8 @@ async function takeBack(
   await throwIfNotWhole(plan, drift, run);
   tally.add('verify-old', DONE);
   const pause = plan.steps.find((step) => step.kind === 'pause');
-  if (pause !== undefined) tally.add('resume', await resumePolicy(plan, pause.policy, run));
+  const policy = pause?.policy ?? run.progress.paused;
+  if (policy !== undefined) tally.add('resume', await resumePolicy(plan, policy, run));
   return drift.length > 0 ? tally.result('drift', drift) : tally.result('done');
 }
 

@@ -48,7 +48,7 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
         ? runPlan(plan, {kind: 'file', file}, flags, io, session)
         : runTransfer(plan, file, flags, io, session, trust);
     const result = await withSession(io, {...flags, cache}, run, trust);
-    io.stdout.write(renderRun(result, plan, flags.format));
+    io.stdout.write(renderRun(result, plan, flags.format, {planFile: file}));
     done(RUN_EXIT[result.result]);
   });
 }

@@ -1,17 +1,19 @@
+import {dirname} from 'node:path';
 import type {Command} from 'commander';
 import {gatherTransferFacts} from '../../gitlab/preflight/gather-facts.ts';
 import {makeTransferPlan} from '../../plan/transfer/transfer-plan.ts';
 import {type PlanFormat, renderPlan} from '../../report/plan.ts';
+import {findEarlierTransfers, throwIfBegun} from '../earlier-transfers.ts';
 import {freeBytes} from '../disk-room.ts';
 import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
 import {finishedPlan, type FinishFlags} from '../finished-plan.ts';
-import {writePlanFile} from '../plan-file.ts';
+import {planFileText, writePlanFile} from '../plan-file.ts';
 import {addSignFlag} from '../plan-review.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
-import {readTransferWish} from '../transfer-wish.ts';
+import {instanceOf, readTransferWish} from '../transfer-wish.ts';
 
 interface Flags extends HostFlags, GitLabFlags, FinishFlags {
   readonly to: string;
@@ -32,7 +34,7 @@ export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) 
       'Looks at the project, its images and its target, proves the rights that the move takes, and prints the review. ' +
         'Nothing is changed, but for a tag that comes and goes in a donor project.',
     )
-    .argument('<project>', 'full path of the project')
+    .argument('<project>', 'full path, id or address of the project')
     .requiredOption('--to <path>', 'its new full path; or a namespace with a / at the end')
     .option(
       '--donor <place>',
@@ -57,13 +59,14 @@ Examples:
     'markdown',
     'html',
   ]).action(async (project: string, flags: Flags) => {
+    if (flags.out !== undefined) await throwIfBegun(flags.out);
     const made = await withSession(io, flags, async ({registries, report, call}) => {
-      const access = await openGitLab(flags, io, registries);
+      const access = await openGitLab(flags, io, registries, instanceOf(project));
       const {gitlab, tokenKind} = access;
       const address = gitlab.url.href.replace(/\/$/, '');
       const facts = await gatherTransferFacts(
         {
-          wish: readTransferWish(project, flags, address, flags.donor === undefined),
+          wish: readTransferWish(project, flags, address),
           staged: flags.staged === true,
           createDonor: flags.createDonor === true,
         },
@@ -78,15 +81,14 @@ Examples:
         },
         call,
       );
-      return finishedPlan(makeTransferPlan(facts), flags, io);
+      const folder = flags.out === undefined ? '.' : dirname(flags.out);
+      const earlier = await findEarlierTransfers(folder, address, facts.project.id);
+      return finishedPlan(makeTransferPlan({...facts, earlier}), flags, io);
     });
     if (flags.out !== undefined) await writePlanFile(flags.out, made);
     io.stdout.write(renderPlan(made, flags.format));
-    if (flags.out !== undefined && flags.format === 'text') {
-      io.stdout.write(
-        `\nThe plan is in ${flags.out}. To carry it out: transship apply ${flags.out}\n`,
-      );
-    }
+    if (flags.out !== undefined && flags.format === 'text')
+      io.stdout.write(planFileText(flags.out, made));
     const forbidden = made.checks.some(({result}) => result === 'forbid');
     const hasWork = made.steps.length > 0;
     done(forbidden ? 3 : flags.detailedExitcode === true && hasWork ? 2 : 0);

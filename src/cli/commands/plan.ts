@@ -1,6 +1,7 @@
 import type {Command} from 'commander';
 import {type PlanFormat, renderPlan} from '../../report/plan.ts';
 import {readCopyWish} from '../copy-wish.ts';
+import {throwIfBegun} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
 import {makePlan} from '../make-plan.ts';
 import {
@@ -14,7 +15,7 @@ import {
   wishFilters,
 } from '../options.ts';
 import {finishedPlan, type FinishFlags} from '../finished-plan.ts';
-import {writePlanFile} from '../plan-file.ts';
+import {planFileText, writePlanFile} from '../plan-file.ts';
 import {addSignFlag} from '../plan-review.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
@@ -57,17 +58,15 @@ Examples:
     'html',
   ]).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
+    if (flags.out !== undefined) await throwIfBegun(flags.out);
     const made = await withSession(io, flags, ({registries, report, reading}) =>
       makePlan(wish, registries, report, reading),
     );
     const finished = await finishedPlan(made.plan, flags, io);
     if (flags.out !== undefined) await writePlanFile(flags.out, finished);
     io.stdout.write(renderPlan(finished, flags.format));
-    if (flags.out !== undefined && flags.format === 'text') {
-      io.stdout.write(
-        `\nThe plan is in ${flags.out}. To carry it out: transship apply ${flags.out}\n`,
-      );
-    }
+    if (flags.out !== undefined && flags.format === 'text')
+      io.stdout.write(planFileText(flags.out, finished));
     const forbidden = finished.checks.some(({result}) => result === 'forbid');
     const hasWork = finished.steps.length > 0;
     done(forbidden ? 3 : flags.detailedExitcode === true && hasWork ? 2 : 0);

@@ -39,7 +39,7 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
     const run = (session: Session): Promise<RunResult> =>
       runRollback(plan, file, flags, io, session, trust);
     const result = await withSession(io, flags, run, trust);
-    io.stdout.write(renderRun(result, plan, flags.format));
+    io.stdout.write(renderRun(result, plan, flags.format, {planFile: file}));
     done(RUN_EXIT[result.result]);
   });
 }

@@ -32,7 +32,7 @@ export function addStatus(program: Command, io: Io, done: (exitCode: number) => 
       const files = flags.journal ?? [journalBeside(file)];
       if (flags.journal) await Promise.all(flags.journal.map(mustBeThere));
       const journals = await Promise.all(files.map(readJournal));
-      io.stdout.write(renderStatus(planStatus(plan, journals), flags.format));
+      io.stdout.write(renderStatus(planStatus(plan, journals), flags.format, {planFile: file}));
       done(0);
     },
   );

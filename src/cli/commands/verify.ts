@@ -23,8 +23,9 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
     .command('verify')
     .summary('compare the destination with a plan, digest by digest')
     .description(
-      'Exit 0: all is as planned. Exit 2: something differs, and is named. Of a transfer, compares where the images ' +
-        'are to be: the old path while the project is there, the donor between two changes of its path, then the new path.',
+      'Exit 0: all is as planned. Exit 2: something differs, and is named, or the project of a transfer is not at its ' +
+        'new path yet. For a transfer, compares the place where the images should be now: the old path while the project ' +
+        'is there, the donor between two changes of its path, then the new path. The answer names the place.',
     )
     .argument('<plan>', 'the file that "plan … --out" wrote')
     .option('--donor', 'of a transfer: compare the donor instead, and read its files again')
@@ -39,9 +40,10 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
     const compare = (session: Session): Promise<VerifyResult> =>
       plan.kind === 'copy'
         ? verifyPlan(plan, session.registries, session.reading)
-        : verifyTransfer(plan, flags, io, session, trust);
+        : verifyTransfer(plan, file, flags, io, session, trust);
     const result = await withSession(io, flags, compare, trust);
     io.stdout.write(renderVerify(result, flags.format));
-    done(result.differences.length === 0 ? 0 : 2);
+    const isWhereWanted = flags.donor === true || (result.transfer?.project ?? 'after') === 'after';
+    done(result.differences.length === 0 && isWhereWanted ? 0 : 2);
   });
 }

@@ -34,11 +34,11 @@ export function barReporter(stream: NodeJS.WritableStream): {
   let total: SingleBar | undefined;
   /** With each frame, so that a rate that falls is seen although nothing happens. */
   const update = (): void => {
-    if (total === undefined || tally.steps === 0) return;
+    if (total === undefined || !tally.isStarted) return;
     rate.sample(performance.now(), tally.travelled);
     // Without bytes to move (all mounted) the images are what moves.
     const isOfBytes = tally.bytes > 0;
-    total.setTotal(isOfBytes ? tally.bytes : tally.steps);
+    total.setTotal(isOfBytes ? tally.bytes : Math.max(1, tally.steps));
     const value = isOfBytes ? tally.acknowledged : tally.stepsEnded;
     total.update(value, {name: 'all', detail: progressText(tally, rate)});
   };

@@ -18,7 +18,7 @@ export function plainReporter(sink: TextSink): {
   let observing = '';
   const line = (): void => {
     rate.sample(performance.now(), tally.travelled);
-    if (tally.steps === 0) sink.write(`reading ${observing || 'source and destination'}\n`);
+    if (!tally.isStarted) sink.write(`reading ${observing || 'source and destination'}\n`);
     else sink.write(`${progressText(tally, rate)}\n`);
   };
   const timer = setInterval(line, EVERY_MS);

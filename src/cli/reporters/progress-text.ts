@@ -12,14 +12,15 @@ const ENOUGH_TO_TELL = 1024 * 1024;
 
 /** How far a run is, on one line. */
 export function progressText(tally: RunTally, rate: Rate): string {
-  const {stepsEnded, steps, acknowledged, bytes, stepsFailed, travelled} = tally;
+  const {phase, stepsEnded, steps, acknowledged, bytes, stepsFailed, travelled} = tally;
   const {perSecond} = rate;
   const isTold = travelled >= Math.min(ENOUGH_TO_TELL, bytes / 100);
   const left =
     perSecond && isTold ? `, ${Math.ceil((bytes - acknowledged) / perSecond)} s left` : '';
   const speed = perSecond === undefined ? '' : `, ${formatBytes(perSecond)}/s${left}`;
   const failed = stepsFailed === 0 ? '' : `, ${stepsFailed} failed`;
-  return `${stepsEnded} of ${steps} images, ${formatBytes(acknowledged)} of ${formatBytes(bytes)}${speed}${failed}`;
+  const at = phase === '' ? '' : `${phase}: `;
+  return `${at}${stepsEnded} of ${steps} images, ${formatBytes(acknowledged)} of ${formatBytes(bytes)}${speed}${failed}`;
 }
 
 /** That something is tried again, and why; ends the line. */

@@ -10,6 +10,9 @@ interface UnderWay {
 export class RunTally {
   /** Images that are done, or have failed: what an interrupted run leaves is still to come. */
   stepsEnded = 0;
+  /** The step that a transfer is at; it carries all images once or twice. Empty: a copy, or none has begun. */
+  phase = '';
+  isStarted = false;
   stepsFailed = 0;
   /** Bytes that the destination acknowledged in this run: what it had before, and mounts, are not among them. */
   travelled = 0;
@@ -40,10 +43,19 @@ export class RunTally {
   add(event: RunEvent): void {
     switch (event.type) {
       case 'run-started':
+        this.isStarted = true;
         this.#steps = event.steps;
         this.#bytes = event.bytes;
         break;
+      case 'step-started':
+        if (event.images === undefined) break;
+        this.phase = event.step;
+        if (event.images === 0) break;
+        this.stepsEnded = 0;
+        this.#steps = event.images;
+        break;
       case 'step-ended':
+        if (event.images !== undefined) break;
         if (event.outcome === 'not-started' || event.outcome === 'interrupted') break;
         this.stepsEnded += 1;
         if (event.outcome === 'failed' || event.outcome === 'blocked') this.stepsFailed += 1;
@@ -65,7 +77,6 @@ export class RunTally {
           this.#endedBytes += event.size;
         break;
       case 'observing':
-      case 'step-started':
       case 'blob-started':
       case 'retrying':
       case 'notice':

@@ -64,7 +64,7 @@ function splitTarget(to: string, oldPath: string): {namespacePath: string; path:
     return {namespacePath, path: last === '' ? oldPath : last};
   throw new TransshipError('USAGE', `--to ${to} names no namespace`, {
     side: 'local',
-    hint: 'write namespace/path, or namespace/ to keep the path of the project',
+    hint: `did you mean ${to}/? Write namespace/path, or namespace/ to keep the path of the project`,
   });
 }
 
@@ -76,16 +76,20 @@ async function findTaken(
   call: Call,
 ): Promise<TargetFacts['taken']> {
   /** Another project or a group at this very path, and not a project that GitLab leads to from there. */
-  const at = async (fullPath: string): Promise<string | undefined> => {
+  const lookAt = async (fullPath: string): Promise<{path?: string; isGroup?: boolean}> => {
     const found = await gitlab.projects.find(fullPath, call);
     const isThere = found && found.fullPath.toLowerCase() === fullPath.toLowerCase();
-    if (isThere) return found.id === project.id ? undefined : found.fullPath;
-    return (await gitlab.groups.findNamespace(fullPath, call))?.fullPath;
+    if (isThere) return found.id === project.id ? {} : {path: found.fullPath};
+    const group = await gitlab.groups.findNamespace(fullPath, call);
+    return group === undefined ? {} : {path: group.fullPath, isGroup: true};
   };
+  const at = async (fullPath: string) => (await lookAt(fullPath)).path;
+  const {path: atTarget, isGroup} = await lookAt(`${namespace.fullPath}/${path}`);
   const isTransfer = namespace.id !== project.namespace.id;
   const isBoth = isTransfer && path !== project.path;
   return given({
-    atTarget: await at(`${namespace.fullPath}/${path}`),
+    atTarget,
+    isGroup,
     oldPathInNew: isBoth ? await at(`${namespace.fullPath}/${project.path}`) : undefined,
     newPathInOld: isBoth ? await at(`${project.namespace.fullPath}/${path}`) : undefined,
     name:

@@ -1,10 +1,11 @@
 import PQueue from 'p-queue';
+import type {Digest} from '../../model/digest.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Manifest} from '../../model/manifest.ts';
 import type {Call, RepositoryReader} from '../../model/port.ts';
 import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
-import {observeDestinationTags, observePresent} from '../../observe/observe-destination.ts';
+import {allTags, beginTags, observePresent} from '../../observe/observe-destination.ts';
 import {observeSource} from '../../observe/observe-source.ts';
 import {selectAllTags} from '../../plan/filters.ts';
 import type {DonorFacts, RepositoryFacts, TargetFacts} from '../../plan/transfer/facts.ts';
@@ -14,6 +15,7 @@ import {isKnownMediaType} from '../media-types.ts';
 import {movedImagePath, registryPathOf, whyNotImagePath} from '../naming.ts';
 import type {Project} from '../project.ts';
 import {donorNames} from './donor-names.ts';
+import {PROBE_TAG} from './probe-donor.ts';
 import type {InstanceRegistry, Surroundings} from './surroundings.ts';
 
 /** Repositories that are looked at side by side: most of them have few tags. */
@@ -54,7 +56,9 @@ export async function observeImages(
     paths.map((path) => async () => {
       const source = await observeAll(registry.repository(path), surroundings, call);
       const place = names.get(nameBelow(path, root)) ?? '';
-      return source && repositoryFacts(path, source, place, question, surroundings, call);
+      const seen = source ?? nothingAt(`${registry.host}/${path}`);
+      const facts = await repositoryFacts(path, seen, place, question, surroundings, call);
+      return source === undefined && facts.onlyAtDonor === undefined ? undefined : facts;
     }),
   );
   return found.filter((facts) => facts !== undefined);
@@ -70,17 +74,26 @@ async function repositoryFacts(
 ): Promise<RepositoryFacts> {
   const {project, target, registry, database, records} = question;
   const to = movedImagePath(path, project.fullPath, target.fullPath);
+  const {atDonor, onlyAtDonor} = await observeDonor(
+    donor,
+    source,
+    question.donor,
+    surroundings,
+    call,
+  );
   return {
     from: source.repository,
     to: `${registry.host}/${to}`,
     donor,
     source,
-    atDonor: await observeDonor(donor, source, question.donor, surroundings, call),
+    atDonor,
     unknownMediaTypes: database ? unknownTypes([...source.manifests.values()]) : [],
     ...given({
       whyNotTo: whyNotImagePath(to, target.fullPath),
       deletion: records.find((record) => record.path === path)?.status,
-      tagTimes: database ? await registry.tagTimes(path, call) : undefined,
+      tagTimes:
+        database && source.roots.length > 0 ? await registry.tagTimes(path, call) : undefined,
+      onlyAtDonor: onlyAtDonor.length === 0 ? undefined : onlyAtDonor,
     }),
   };
 }
@@ -110,22 +123,42 @@ async function observeAll(
   }
 }
 
+/** A repository that the registry does not know: an earlier transfer may have emptied it. */
+function nothingAt(repository: string): SourceInventory {
+  return {
+    repository,
+    roots: [],
+    notRead: [],
+    manifests: new Map(),
+    missingManifests: new Set(),
+    absentForeign: new Set(),
+  };
+}
+
+/** What the donor has of the source, and which tags it has besides. */
 async function observeDonor(
   name: string,
   source: SourceInventory,
   {donor}: DonorFacts,
   {openDonor}: Surroundings,
   call: Call,
-): Promise<DestinationInventory> {
+): Promise<{atDonor: DestinationInventory; onlyAtDonor: readonly string[]}> {
+  const nothing = {repository: name, exists: false, tags: new Map(), present: new Set<Digest>()};
   // GitLab's registry answers for an unknown project as for a forbidden one.
   const isThere = donor.kind === 'directory' || donor.id !== undefined;
-  if (!isThere || source.roots.length === 0)
-    return {repository: name, exists: false, tags: new Map(), present: new Set()};
+  if (!isThere) return {atDonor: nothing, onlyAtDonor: []};
   const repository = openDonor(name);
-  const tags = source.roots.flatMap(({tag}) => (tag === undefined ? [] : [tag]));
-  const seen = await observeDestinationTags(repository, tags, call);
+  const listed = await repository.listTags(call);
+  const wanted = source.roots.flatMap(({tag}) => (tag === undefined ? [] : [tag]));
+  const known = new Set<string>([PROBE_TAG, ...wanted]);
+  for (const {tag} of [...source.notRead, ...(source.unreadable ?? [])])
+    if (tag !== undefined) known.add(tag);
+  const onlyAtDonor = (listed ?? []).filter((tag) => !known.has(tag));
+  if (source.roots.length === 0) return {atDonor: nothing, onlyAtDonor};
+  const seen = await allTags(beginTags(repository, listed, wanted, call));
   const roots = source.roots.map(({digest}) => digest);
-  return observePresent(repository, seen, roots, source.manifests, call);
+  const atDonor = await observePresent(repository, seen, roots, source.manifests, call);
+  return {atDonor, onlyAtDonor};
 }
 
 function unknownTypes(manifests: readonly Manifest[]): readonly string[] {

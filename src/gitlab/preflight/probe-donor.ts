@@ -7,7 +7,8 @@ import type {Call, RepositoryWriter} from '../../model/port.ts';
 import type {RepositoryPath, Tag} from '../../model/reference.ts';
 import type {Finding} from '../../plan/transfer/facts.ts';
 
-const PROBE_TAG = 'transship-probe' as Tag;
+/** Pushed to a donor and deleted there; a plan that was killed may leave it, and it is nobody's image. */
+export const PROBE_TAG = 'transship-probe' as Tag;
 
 /** An image that is going to wait at the donor. */
 export interface Sample {

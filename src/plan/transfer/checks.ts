@@ -2,6 +2,7 @@ import type {Check} from '../../model/plan.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import type {Carriages} from './carriage.ts';
 import {donorChecks} from './donor-checks.ts';
+import {earlierChecks} from './earlier-checks.ts';
 import type {TransferFacts} from './facts.ts';
 import {pass} from './finding.ts';
 import {imageChecks} from './image-checks.ts';
@@ -25,6 +26,7 @@ export function transferChecks(
   const {moves} = movesOf(project, target);
   return [
     ...checks,
+    ...earlierChecks(facts),
     ...tokenChecks(facts, moves),
     ...(way === 'native' ? [nativeWay(project.fullPath)] : []),
     ...(way === 'staged'

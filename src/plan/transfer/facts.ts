@@ -21,6 +21,21 @@ export interface TransferFacts {
   readonly repositories: readonly RepositoryFacts[];
   readonly donor: DonorFacts;
   readonly rules: RuleFacts;
+  /** Transfers of the project that were begun and are not at their end, by their journals. Default: none. */
+  readonly earlier?: readonly EarlierTransfer[];
+}
+
+/** What the journal of an earlier transfer of the project says. */
+export interface EarlierTransfer {
+  /** As it was given to `apply`. */
+  readonly planFile: string;
+  /** Full path of the project then. */
+  readonly from: string;
+  readonly donor: string;
+  /** Tags that it deleted and neither put back nor brought to the new path. `repository` is `host/path`. */
+  readonly deleted: readonly {readonly repository: string; readonly tag: string}[];
+  /** The cleanup policy that it switched off, as it was before. */
+  readonly paused?: PolicyState;
 }
 
 /** What was found wrong, in words. */
@@ -64,6 +79,8 @@ export interface TargetFacts {
   readonly taken: {
     /** At `fullPath`. */
     readonly atTarget?: string;
+    /** What is there is a group, in which the project could keep its path. */
+    readonly isGroup?: boolean;
     /** In the new namespace under the old path: in the way of a transfer before the change of path. */
     readonly oldPathInNew?: string;
     /** In the old namespace under the new path: in the way of a change of path before the transfer. */
@@ -114,6 +131,8 @@ export interface RepositoryFacts {
   readonly tagTimes?: ReadonlyMap<string, number>;
   /** What the donor has already. */
   readonly atDonor: DestinationInventory;
+  /** Tags that the donor has and the old path lacks. Default: none. */
+  readonly onlyAtDonor?: readonly string[];
   /** Media types of it that GitLab's database does not know. */
   readonly unknownMediaTypes: readonly string[];
 }

@@ -144,8 +144,12 @@ function* targetChecks(project: ProjectFacts, target: TargetFacts) {
     yield forbid(
       'NAME_TAKEN',
       fullPath,
-      `${taken.atTarget} is there already`,
-      'choose another path with --to, or move away what has this one',
+      taken.isGroup === true
+        ? `${taken.atTarget} is a group`
+        : `${taken.atTarget} is there already`,
+      taken.isGroup === true
+        ? `did you mean --to ${taken.atTarget}/? With a / at its end it is the namespace that the project moves to`
+        : 'choose another path with --to, or move away what has this one',
     );
   } else {
     const order = movesOf(project, target);

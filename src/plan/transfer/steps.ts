@@ -10,21 +10,28 @@ type Bare = Without<TransferStep, 'needs'>;
  * The steps of a transfer, each needing the one before. The order is that of GitLab's manual for images in a project
  * that moves (GitLab: doc/user/packages/container_registry/troubleshoot_container_registry.md): pull, delete, move,
  * push; and a proof before everything that cannot be undone.
- * @param policy of a cleanup policy that is at work; undefined: there is none
+ * @param policy of a cleanup policy that is at work, or was before an earlier transfer; undefined: there is none
+ * @param isPaused an earlier transfer switched it off, so that it has to be put back whichever way the images go
  */
 export function transferSteps(
   way: TransferPlan['way'],
   moves: readonly Move[],
   {pull, push}: Carriages,
   policy: PolicyState | undefined,
+  isPaused: boolean,
 ): readonly TransferStep[] {
   if (moves.length === 0) return [];
   const changes = moves.map((move) => changeStep(move, moves.length));
+  const resumed = isPaused && policy !== undefined ? [resumeStep(policy)] : [];
   switch (way) {
     case 'empty':
-      return inOrder(changes);
+      return inOrder([...changes, ...resumed]);
     case 'native':
-      return inOrder([...changes, verifyTarget('GitLab does not look at what its registry did')]);
+      return inOrder([
+        ...changes,
+        verifyTarget('GitLab does not look at what its registry did'),
+        ...resumed,
+      ]);
     case 'staged':
       return inOrder([
         ...(policy === undefined ? [] : [pauseStep(policy)]),

@@ -9,6 +9,7 @@ import {totalsOf} from '../totals.ts';
 import {type Carriages, carriagesOf} from './carriage.ts';
 import {transferChecks} from './checks.ts';
 import {downtimeSeconds} from './downtime.ts';
+import {pausedBefore} from './earlier-checks.ts';
 import type {RepositoryFacts, TransferFacts} from './facts.ts';
 import {movesOf} from './moves.ts';
 import {transferSteps} from './steps.ts';
@@ -29,7 +30,7 @@ export function makeTransferPlan(facts: TransferFacts): TransferPlan {
   const tags = repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
   const isStaged = way === 'staged' && moves.length > 0;
   const carried = isStaged ? [pull, push] : [];
-  const policy = project.policy?.['enabled'] === true ? project.policy : undefined;
+  const policy = project.policy?.['enabled'] === true ? project.policy : pausedBefore(facts);
   const content = {
     format: PLAN_FORMAT,
     kind: 'transfer',
@@ -38,7 +39,7 @@ export function makeTransferPlan(facts: TransferFacts): TransferPlan {
     way,
     donor: donor.donor,
     repositories,
-    steps: transferSteps(way, moves, carriages, policy),
+    steps: transferSteps(way, moves, carriages, policy, pausedBefore(facts) !== undefined),
     manifests: manifests.map((manifest) => plannedManifest(manifest, undefined)),
     skipped,
     checks: transferChecks(facts, way, carriages),

@@ -2,6 +2,7 @@ import {readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import type {JournalEntry} from '../../../src/apply/journal-entry.ts';
 import type {Journal} from '../../../src/apply/journal.ts';
+import {unfinishedIn} from '../../../src/apply/unfinished.ts';
 import {applyTransfer} from '../../../src/apply/transfer/apply-transfer.ts';
 import {removeDonor} from '../../../src/apply/transfer/remove-donor.ts';
 import {rollbackTransfer} from '../../../src/apply/transfer/rollback-transfer.ts';
@@ -227,6 +228,7 @@ export class TransferRig implements AsyncDisposable {
   #journal(killed: AbortSignal): Journal {
     return {
       continues: this.journal.length > 0,
+      unfinished: unfinishedIn(this.journal),
       savedUpload: () => undefined,
       adopted: this.journal.filter((entry) => entry.type === 'adopt'),
       append: async (entry) => {
@@ -237,7 +239,10 @@ export class TransferRig implements AsyncDisposable {
         killed.throwIfAborted();
         this.journal.push(entry);
       },
-      end: async () => undefined,
+      end: async (result) => {
+        killed.throwIfAborted();
+        this.journal.push({type: 'end', result, at: new Date(0).toISOString()});
+      },
       [Symbol.asyncDispose]: async () => undefined,
     };
   }

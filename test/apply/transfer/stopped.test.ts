@@ -57,7 +57,7 @@ test('the first signal in the middle of the deletion leaves both ways open', asy
   const outcomes = new Map(result.steps.map(({id, outcome}) => [id, outcome]));
   expect(outcomes.get('delete-old')).toBe('interrupted');
   expect(outcomes.get('change-path')).toBe('not-started');
-  expect(transferRunDocument(result, rig.plan).summary).toContain('or roll back');
+  expect(transferRunDocument(result, rig.plan).summary).toContain('transship rollback PLAN');
   expect(await rig.tagsBelow(OLD)).not.toEqual(before);
   expect((await rig.rollback()).result).toBe('done');
   expect(await rig.tagsBelow(OLD)).toEqual(before);

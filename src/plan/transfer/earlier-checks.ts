@@ -1,0 +1,82 @@
+import type {Check} from '../../model/plan.ts';
+import type {EarlierTransfer, TransferFacts} from './facts.ts';
+import {forbid, warn} from './finding.ts';
+
+/** Names in a message. */
+const NAMES_SHOWN = 5;
+
+/**
+ * Whether an earlier transfer of the project left images at a donor, or its cleanup policy switched off. A move without
+ * those images would leave them behind: nothing at the new path tells that they are missing.
+ */
+export function earlierChecks(facts: TransferFacts): readonly Check[] {
+  return [...journalChecks(facts), ...donorChecks(facts)];
+}
+
+function* journalChecks({project, repositories, earlier = []}: TransferFacts) {
+  const there = new Set(
+    repositories.flatMap(({from, source}) =>
+      source.roots.flatMap(({tag}) => (tag === undefined ? [] : [`${from}:${tag}`])),
+    ),
+  );
+  for (const {planFile, from, donor, deleted, paused} of earlier) {
+    const names = deleted.map(
+      ({repository, tag}) => `${movedName(repository, from, project.fullPath)}:${tag}`,
+    );
+    const gone = names.filter((name) => !there.has(name));
+    if (gone.length > 0) {
+      yield forbid(
+        'TRANSFER_UNFINISHED',
+        project.fullPath,
+        `the transfer of ${planFile} is not finished: ${listed(gone)} ${gone.length === 1 ? 'is' : 'are'} not in ${project.fullPath} and should be at its donor ${donor}`,
+        `complete it with "transship apply ${planFile}", or put the images back with "transship rollback ${planFile}" while the project is at its old path; then plan again`,
+      );
+    }
+    if (paused !== undefined && project.policy?.['enabled'] !== true) {
+      yield warn(
+        'POLICY_PAUSED_BEFORE',
+        project.fullPath,
+        `the cleanup policy is off since an earlier run of ${planFile}`,
+        'this plan puts it back as it was before that run; where it should stay off, disable it after the move',
+      );
+    }
+  }
+}
+
+function* donorChecks({project, donor, repositories}: TransferFacts) {
+  const only = repositories.flatMap(({from, source, onlyAtDonor = []}) =>
+    onlyAtDonor
+      .filter((tag) => !source.roots.some((root) => root.tag === tag))
+      .map((tag) => `${from}:${tag}`),
+  );
+  if (only.length === 0) return;
+  yield forbid(
+    'TRANSFER_UNFINISHED',
+    donor.donor.path,
+    `the donor ${donor.donor.path} has ${listed(only)}, which ${project.fullPath} does not have: an earlier transfer was perhaps not finished`,
+    'apply the plan of that transfer, or roll it back, and plan again; if nobody needs those images, delete them from the donor or choose another with --donor',
+  );
+}
+
+/** The name that an image of the project has by now: the project may have moved. */
+function movedName(repository: string, from: string, to: string): string {
+  const slash = repository.indexOf('/');
+  const [host, path] = [repository.slice(0, slash), repository.slice(slash + 1)];
+  // In lower case, as registries have it (GitLab: app/models/container_repository.rb).
+  return `${host}/${to.toLowerCase()}${path.slice(from.length)}`;
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  const shown = names.slice(0, NAMES_SHOWN).join(', ');
+  return `${names.length === 1 ? '1 tag' : `${names.length} tags`} (${shown}${more > 0 ? `, … ${more} more` : ''})`;
+}
+
+/** What the cleanup policy was like before an earlier transfer switched it off; undefined: none did. */
+export function pausedBefore({
+  project,
+  earlier = [],
+}: Pick<TransferFacts, 'project' | 'earlier'>): EarlierTransfer['paused'] {
+  if (project.policy?.['enabled'] === true) return undefined;
+  return earlier.find(({paused}) => paused !== undefined)?.paused;
+}

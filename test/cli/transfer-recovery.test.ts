@@ -1,0 +1,374 @@
+import {existsSync} from 'node:fs';
+import {appendFile, readFile, rename, rm} from 'node:fs/promises';
+import {describe, expect, test} from 'vitest';
+import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcome.ts';
+import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
+import {jsonReply} from '../../src/sandbox/reply.ts';
+import type {Exchange} from '../../src/sandbox/exchange.ts';
+import {startRig} from '../sandbox/gitlab/rig.ts';
+import {toldError} from '../support/error-lines.ts';
+import {layoutDirectory} from '../support/fixtures.ts';
+import {tempDirectory} from '../support/temp.ts';
+import {transship} from '../support/transship.ts';
+
+const OLD = 'org/build/app';
+const NEW = 'new_org/build/app';
+const POLICY = {
+  enabled: true,
+  cadence: '7d' as const,
+  keep_n: 10,
+  older_than: '30d' as const,
+  name_regex: '.*',
+  name_regex_keep: '',
+};
+const SEED = {
+  users: [{name: 'ada'}, {name: 'bob'}],
+  groups: [
+    {path: 'org/build', members: {ada: 'owner' as const, bob: 'owner' as const}},
+    {path: 'new_org/build', members: {ada: 'owner' as const, bob: 'owner' as const}},
+    {path: 'donors', members: {ada: 'owner' as const}},
+  ],
+  projects: [
+    {
+      path: OLD,
+      cleanup: POLICY,
+      images: [
+        {name: 'cr', layout: layoutDirectory('attested'), ref: '1.0', tag: 'v2.9.1'},
+        {layout: layoutDirectory('helm'), ref: '0.1.0', tag: 'chart'},
+      ],
+    },
+    {path: 'donors/parking'},
+  ],
+  tokens: [
+    {value: 'ada-api', user: 'ada', scopes: ['api' as const]},
+    {value: 'bob-api', user: 'bob', scopes: ['api' as const]},
+  ],
+};
+
+const run = (...args: readonly string[]) => transship(args, {env: {GITLAB_TOKEN: 'ada-api'}});
+
+/** A GitLab, a folder for plans, and the command line. */
+async function start() {
+  await using parts = new AsyncDisposableStack();
+  /** Refuses the requests that it says yes to. */
+  const faults: {refuse: (exchange: Exchange) => boolean} = {refuse: () => false};
+  const rig = parts.use(
+    await startRig({
+      mode: 'legacy',
+      seed: SEED,
+      intercept: async (exchange, next) =>
+        faults.refuse(exchange)
+          ? jsonReply(400, {errors: [{code: 'UNSUPPORTED', message: 'not today'}]})
+          : await next(),
+    }),
+  );
+  const folder = parts.use(await tempDirectory());
+  const {manifests} = rig.sandbox.storage;
+  const digest = await manifests.resolve(`${OLD}/cr` as RepositoryPath, 'v2.9.1' as Tag);
+  const image = digest && (await manifests.get(`${OLD}/cr` as RepositoryPath, digest));
+  if (!image) throw new Error('the seed has no image');
+  const own = parts.move();
+  return {
+    rig,
+    faults,
+    folder,
+    run,
+    plan: folder.join('move.plan.json'),
+    journal: folder.join('move.journal.ndjson'),
+    donor: folder.join('donor'),
+    planTo(file: string, ...donor: readonly string[]) {
+      const place = donor.length > 0 ? donor : ['--donor', folder.join('donor')];
+      const wish = ['plan', 'transfer', OLD, '--to', 'new_org/build/', '--gitlab', rig.url];
+      return run(...wish, '--out', folder.join(file), ...place);
+    },
+    /** Somebody pushes a tag to the old path. */
+    async push(to: string): Promise<void> {
+      await manifests.put(`${OLD}/cr` as RepositoryPath, image, to as Tag);
+    },
+    async tags(path: string): Promise<readonly string[]> {
+      return [...(await manifests.tags(path as RepositoryPath))].toSorted();
+    },
+    async isPolicyOn(): Promise<boolean> {
+      const {json} = await rig.api('GET', `projects/${encodeURIComponent(OLD)}`);
+      const {container_expiration_policy: policy} = json as {
+        container_expiration_policy: {enabled: boolean};
+      };
+      return policy.enabled;
+    },
+    [Symbol.asyncDispose]: () => own.disposeAsync(),
+  };
+}
+
+/** A transfer that deleted everything at the old path and could not move the project. */
+async function stoppedAfterDeletion(...donor: readonly string[]) {
+  await using parts = new AsyncDisposableStack();
+  const at = parts.use(await start());
+  expect(await at.planTo('move.plan.json', ...donor)).toMatchObject({code: 0});
+  at.faults.refuse = ({method, path}) => method === 'PUT' && path.endsWith('/transfer');
+  const stopped = await at.run('apply', at.plan, '--yes');
+  at.faults.refuse = () => false;
+  expect(stopped.code).toBe(1);
+  const own = parts.move();
+  return {...at, stopped, [Symbol.asyncDispose]: () => own.disposeAsync()};
+}
+
+describe('a transfer that stopped after its deletions', () => {
+  test('says what is gone, where it waits, and which commands work', async () => {
+    await using at = await stoppedAfterDeletion();
+    const line = at.stopped.stdout.trimEnd().split('\n').at(-1);
+    expect(line).toContain(`2 tags of ${OLD} are gone from the old path and wait at ${at.donor}`);
+    expect(line).toContain(`"transship apply ${at.plan}"`);
+    expect(line).toContain(`"transship rollback ${at.plan}"`);
+    expect(line).not.toContain('Nothing');
+    const status = await at.run('status', at.plan);
+    expect(status.stdout).toContain(`${at.donor}: 2 images gone from the old path`);
+    expect(status.stdout).toContain(`the cleanup policy of ${OLD}`);
+    expect(status.stdout).toMatch(/next +transship apply .*\n +next +transship rollback /);
+    expect(status.stdout).toContain('0 of 2 images at the new path (2 at the donor, 0 at the old');
+  });
+
+  test('says so at drift, too: what was pushed late does not hide what is gone', async () => {
+    await using at = await stoppedAfterDeletion();
+    await at.push('late');
+
+    const drift = await at.run('apply', at.plan, '--yes');
+    expect(drift.code).toBe(4);
+    expect(drift.stdout).toContain('2 tags of org/build/app are gone from the old path');
+    expect(drift.stdout).not.toContain('Nothing');
+    expect(drift.stdout).toContain(`"transship rollback ${at.plan}"`);
+    const json = await at.run('apply', at.plan, '--yes', '--format', 'json');
+    expect((JSON.parse(json.stdout) as RunResult).transfer).toMatchObject({
+      project: 'before',
+      images: {total: 2, old: 0, donor: 2, target: 0},
+      isPaused: true,
+      next: ['rollback', 'apply --adopt-new-tags'],
+    });
+    // Each of the two does what it says.
+    const adopted = await at.run('apply', at.plan, '--yes', '--adopt-new-tags');
+    expect(adopted.code).toBe(0);
+    expect(await at.tags(`${NEW}/cr`)).toEqual(['late', 'v2.9.1']);
+  });
+
+  test('is not written over by another plan, and forbids one elsewhere', async () => {
+    await using at = await stoppedAfterDeletion();
+    const before = await readFile(at.plan, 'utf8');
+    const again = toldError(await at.planTo('move.plan.json'));
+    expect(again).toMatchObject({code: 'TRANSFER_UNFINISHED', exit: 3});
+    expect(again.message).toContain('2 tags of org/build/app are gone');
+    expect(again.hint).toContain(`transship apply ${at.plan}`);
+    expect(again.hint).toContain(`transship rollback ${at.plan}`);
+    const copy = ['plan', 'copy', `oci:${layoutDirectory('helm')}`, `oci:${at.folder.join('x')}`];
+    expect(toldError(await at.run(...copy, '--out', at.plan)).code).toBe('TRANSFER_UNFINISHED');
+    expect(await readFile(at.plan, 'utf8')).toBe(before);
+
+    // By the journal, whatever the donor is.
+    const other = await at.planTo('other.plan.json', '--donor', 'donors/parking');
+    expect(other.code).toBe(3);
+    expect(other.stdout).toContain('TRANSFER_UNFINISHED');
+    expect(other.stdout).toContain(`transship rollback ${at.plan}`);
+    expect(other.stdout).not.toContain('To carry it out');
+    // By the donor, without a journal.
+    await rm(at.journal);
+    const blind = await at.planTo('other.plan.json');
+    expect(blind.code).toBe(3);
+    expect(blind.stdout).toContain(`/${OLD}/cr:v2.9.1`);
+    expect(toldError(await at.run('apply', at.folder.join('other.plan.json'), '--yes')).exit).toBe(
+      3,
+    );
+  });
+
+  test('is rolled back, then planned and applied again in the same file', async () => {
+    await using at = await stoppedAfterDeletion();
+    expect((await at.run('rollback', at.plan)).code).toBe(0);
+    expect(await at.tags(`${OLD}/cr`)).toEqual(['v2.9.1']);
+    await at.push('v3');
+    expect(await at.planTo('move.plan.json')).toMatchObject({code: 0});
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    expect(await at.tags(`${NEW}/cr`)).toEqual(['v2.9.1', 'v3']);
+    expect(await readFile(`${at.journal}.old`, 'utf8')).toContain('"rollback"');
+  });
+
+  test('does not call it drift where its folder is not on this machine', async () => {
+    await using at = await stoppedAfterDeletion();
+    await rename(at.donor, `${at.donor}.elsewhere`);
+    const error = toldError(await at.run('apply', at.plan, '--yes'));
+    expect(error).toMatchObject({code: 'DONOR_ABSENT', exit: 1, side: 'this machine'});
+    expect(error.message).toContain(at.donor);
+    expect(error.hint).toContain('do not plan again');
+    // Without the journal it cannot know, and says what may be.
+    await rename(at.journal, `${at.journal}.elsewhere`);
+    const blind = await at.run('apply', at.plan, '--yes');
+    expect(blind.code).toBe(4);
+    expect(blind.stdout).toContain(`not found at the donor ${at.donor}`);
+    await rename(`${at.donor}.elsewhere`, at.donor);
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+  });
+
+  test('does not call it drift where the token cannot see the donor', async () => {
+    await using at = await stoppedAfterDeletion('--donor', 'donors/parking');
+    const env = {GITLAB_TOKEN: 'bob-api'};
+    const error = toldError(await transship(['apply', at.plan, '--yes'], {env}));
+    expect(error).toMatchObject({code: 'DONOR_ABSENT', exit: 1, side: 'GitLab'});
+    expect(error.message).toContain('donors/parking, which this token cannot see');
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    expect(await at.tags(`${NEW}/cr`)).toEqual(['v2.9.1']);
+  });
+});
+
+describe('the cleanup policy', () => {
+  test('is on again after a run that failed and deleted nothing', async () => {
+    await using at = await start();
+    await at.planTo('a.plan.json', '--donor', 'donors/parking');
+    at.faults.refuse = ({method, path}) =>
+      method === 'PUT' && path.includes('/v2/donors/') && path.includes('/manifests/');
+    const failed = await at.run('apply', at.folder.join('a.plan.json'), '--yes');
+    expect(failed.code).toBe(1);
+    expect(failed.stderr).toContain('the cleanup policy of org/build/app is on again');
+    expect(failed.stdout).toContain('Nothing is gone from the old path');
+    expect(await at.isPolicyOn()).toBe(true);
+    at.faults.refuse = () => false;
+    await at.planTo('b.plan.json', '--donor', 'donors/parking');
+    expect((await at.run('apply', at.folder.join('b.plan.json'), '--yes')).code).toBe(0);
+    expect((await at.run('status', at.folder.join('b.plan.json'))).stdout).not.toContain('policy');
+  });
+
+  test('that a killed run left off is told by status, and put back by the plan that follows', async () => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    const kill = new AbortController();
+    at.faults.refuse = ({path}) => {
+      if (path.includes('/blobs/')) kill.abort(new DOMException('killed', 'AbortError'));
+      return false;
+    };
+    const env = {GITLAB_TOKEN: 'ada-api'};
+    await transship(['apply', at.plan, '--yes'], {
+      env,
+      stopping: kill.signal,
+      aborted: kill.signal,
+    });
+    at.faults.refuse = () => false;
+    expect(await at.isPolicyOn()).toBe(false);
+    const status = await at.run('status', at.plan, '--format', 'json');
+    expect((JSON.parse(status.stdout) as StatusResult).transfer).toMatchObject({
+      isPaused: true,
+      images: {old: 2, donor: 0},
+      next: ['apply'],
+    });
+
+    for (const file of ['move.plan.json', 'other.plan.json']) {
+      const plan = await at.planTo(file);
+      expect(plan.stdout).toContain('POLICY_PAUSED_BEFORE');
+      expect(plan.stdout).toMatch(/~ resume /);
+    }
+    expect((await at.run('apply', at.folder.join('other.plan.json'), '--yes')).code).toBe(0);
+    const {json} = await at.rig.api('GET', `projects/${encodeURIComponent(NEW)}`);
+    expect(json).toMatchObject({container_expiration_policy: POLICY});
+  });
+});
+
+test('tags that were taken along are moved and verified without the journal', async () => {
+  await using at = await start();
+  await at.planTo('move.plan.json');
+  await at.push('late');
+  at.faults.refuse = ({method, path}) => method === 'PUT' && path.endsWith('/transfer');
+  expect((await at.run('apply', at.plan, '--yes', '--adopt-new-tags')).code).toBe(1);
+  at.faults.refuse = () => false;
+  await rm(at.journal);
+  expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+  expect(await at.tags(`${NEW}/cr`)).toEqual(['late', 'v2.9.1']);
+  await rm(at.journal);
+  const verified = await at.run('verify', at.plan, '--format', 'json');
+  expect(verified.code).toBe(0);
+  expect(JSON.parse(verified.stdout) as VerifyResult).toMatchObject({
+    checked: {tags: 3},
+    transfer: {place: 'target', at: NEW, project: 'after', adopted: 1},
+  });
+  expect((await at.run('verify', at.plan)).stdout).toContain('(1 of them added after planning)');
+  // It is looked at like the others.
+  await at.rig.sandbox.storage.manifests.untag(`${NEW}/cr` as RepositoryPath, 'late' as Tag);
+  expect((await at.run('verify', at.plan)).code).toBe(2);
+  expect((await at.run('apply', at.plan, '--yes', '--remove-donor')).code).toBe(0);
+  expect(await at.tags(`${NEW}/cr`)).toEqual(['late', 'v2.9.1']);
+  expect(existsSync(at.donor)).toBe(false);
+});
+
+test('verify says which place it compared, and ends with 2 until the project has moved', async () => {
+  await using at = await start();
+  await at.planTo('move.plan.json');
+  const before = await at.run('verify', at.plan);
+  expect(before.code).toBe(2);
+  expect(before.stdout).toContain(`the old path ${OLD}`);
+  expect(before.stdout).toContain('Not moved: the project is still at its old path');
+  await at.run('apply', at.plan, '--yes');
+  const after = await at.run('verify', at.plan);
+  expect(after.code).toBe(0);
+  expect(after.stdout).toContain(`the new path ${NEW}`);
+  const donor = await at.run('verify', at.plan, '--donor');
+  expect([donor.code, donor.stdout]).toEqual([0, expect.stringContaining(`the donor ${at.donor}`)]);
+});
+
+test('a journal that cannot be read keeps its plan from being replaced', async () => {
+  await using at = await stoppedAfterDeletion();
+  await appendFile(at.journal, 'no line\n');
+  expect(toldError(await at.planTo('move.plan.json')).code).toBe('JOURNAL_INVALID');
+});
+
+describe('plan transfer understands', () => {
+  const forms = [
+    ['an address', (url: string) => `${url}/${OLD}`],
+    ['an address for git', (url: string) => `${url}/${OLD}.git`],
+    ['the address of a page', (url: string) => `${url}/${OLD}/-/settings/ci_cd?x=1`],
+  ] as const;
+
+  test.each(forms)('%s', async (_what, form) => {
+    await using at = await start();
+    const project = form(at.rig.url);
+    // The address names the instance, too.
+    const plan = await at.run(
+      'plan',
+      'transfer',
+      project,
+      '--to',
+      'new_org/build/',
+      '--format',
+      'json',
+    );
+    expect(plan.code).toBe(0);
+    expect(JSON.parse(plan.stdout)).toMatchObject({wish: {project: OLD}, project: {from: OLD}});
+  });
+
+  test('the id of a project', async () => {
+    await using at = await start();
+    const {json} = await at.rig.api('GET', `projects/${encodeURIComponent(OLD)}`);
+    const {id} = json as {id: number};
+    const args = ['--to', 'new_org/build/', '--gitlab', at.rig.url, '--format', 'json'];
+    const plan = await at.run('plan', 'transfer', String(id), ...args);
+    expect(JSON.parse(plan.stdout)).toMatchObject({project: {id, from: OLD}});
+  });
+
+  test('no address of another instance', async () => {
+    await using at = await start();
+    const args = ['--to', 'new_org/build/', '--gitlab', at.rig.url];
+    const refused = await at.run(
+      'plan',
+      'transfer',
+      'https://x:secret@other.test/org/app',
+      ...args,
+    );
+    expect(toldError(refused)).toMatchObject({code: 'USAGE', exit: 64});
+    expect(refused.stderr).toContain('other.test');
+    expect(refused.stderr).not.toContain('secret');
+  });
+
+  test.each([
+    ['new_org/build', 3, 'did you mean --to new_org/build/?'],
+    ['new_org', 64, 'did you mean new_org/?'],
+  ])('that --to %s may be meant as a namespace', async (to, code, words) => {
+    await using at = await start();
+    const wish = ['plan', 'transfer', OLD, '--to', to, '--gitlab', at.rig.url];
+    const plan = await at.run(...wish, '--out', at.plan);
+    expect(plan.code).toBe(code);
+    expect(plan.stdout + plan.stderr).toContain(words);
+    expect(plan.stdout).not.toContain('To carry it out');
+  });
+});
