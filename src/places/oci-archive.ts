@@ -1,8 +1,9 @@
-import {mkdtemp, rm, stat} from 'node:fs/promises';
+import {mkdir, mkdtemp, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
 import type {Manifest} from '../model/manifest.ts';
 import type {
   BlobStream,
@@ -14,7 +15,12 @@ import type {
   Upload,
 } from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
+import {isMissing, unwritable} from './file-error.ts';
+import {digestsIn, isVacant, removeLayout, SCRATCH, strangerInLayout} from './layout-folder.ts';
 import {OciLayout} from './oci-layout.ts';
+
+/** In the scratch folder of a layout beside an archive: that it is ours, and whether the archive is whole in it. */
+const MARK = join(SCRATCH, 'archive');
 
 /**
  * An OCI image layout in a tar file. A tar file can neither be read at random nor changed in place, so it is worked on
@@ -86,7 +92,7 @@ export class OciArchive implements RepositoryWriter {
     const {directory} = await this.#opened;
     const {packLayout} = await archiveFile();
     await packLayout(directory, this.#file, call.signal);
-    await rm(directory, {recursive: true, force: true});
+    await removeWhole(directory);
     this.#opened = undefined;
   }
 
@@ -104,16 +110,55 @@ export class OciArchive implements RepositoryWriter {
 
   async #open({signal}: Call): Promise<{layout: OciLayout; directory: string}> {
     const directory = this.#writes
-      ? `${this.#file}.layout`
+      ? await this.#openBeside(signal)
       : await mkdtemp(join(tmpdir(), 'transship-archive-'));
-    // What an earlier run left is newer than the file it was made from.
-    const isNew = !this.#writes || !(await isThere(directory));
-    if (isNew && (!this.#writes || (await isThere(this.#file)))) {
-      const {unpackLayout} = await archiveFile();
-      await unpackLayout(this.#file, directory, signal);
-    }
+    if (!this.#writes) await this.#unpack(directory, signal);
     return {layout: new OciLayout(directory), directory};
   }
+
+  /**
+   * What an earlier run left is newer than the file it was made from, if that was unpacked to its end.
+   * @throws TransshipError DESTINATION_CONFLICT where the folder is not one that we made: it is removed in the end
+   */
+  async #openBeside(signal: AbortSignal): Promise<string> {
+    const directory = `${this.#file}.layout`;
+    const mark = await readFile(join(directory, MARK), 'utf8').catch((error: unknown) => {
+      if (isMissing(error)) return undefined;
+      throw error;
+    });
+    const stranger = await strangerInLayout(directory);
+    const isOurs = mark !== undefined || (await isVacant(directory));
+    if (!isOurs || stranger !== undefined) throw notOurs(stranger ?? directory, this.#file);
+    if (mark === 'whole') return directory;
+    if (mark !== undefined) await removeWhole(directory);
+    try {
+      await mkdir(join(directory, SCRATCH), {recursive: true});
+      await writeFile(join(directory, MARK), 'part');
+      if (await isThere(this.#file)) await this.#unpack(directory, signal);
+      await writeFile(join(directory, MARK), 'whole');
+    } catch (error) {
+      throw unwritable(directory, error);
+    }
+    return directory;
+  }
+
+  async #unpack(directory: string, signal: AbortSignal): Promise<void> {
+    const {unpackLayout} = await archiveFile();
+    await unpackLayout(this.#file, directory, signal);
+  }
+}
+
+/** Removes a layout of ours. */
+async function removeWhole(directory: string): Promise<void> {
+  await removeLayout(directory, await digestsIn(directory));
+}
+
+function notOurs(path: string, file: string): TransshipError {
+  return new TransshipError(
+    'DESTINATION_CONFLICT',
+    `${path} is in the way: images for ${file} are gathered in ${file}.layout`,
+    {side: 'local', hint: `move ${file}.layout away, or name another archive`},
+  );
 }
 
 /** Loaded only where there is an archive, with the library that reads it. */
