@@ -46,8 +46,29 @@ export const journalEntry = z.lazy(() => {
       repository: z.string(),
       tag: z.string().refine(isTag, {error: 'not a tag'}),
     }),
-    /** What follows takes the transfer back: what the steps before did no longer counts. */
-    z.object({type: z.literal('rollback')}),
+    /**
+     * What this plan makes for its donor: only that is ever removed. Written before it is made; of a project once more
+     * with its id. `place` is a folder or a layout as the plan names them, or the full path of the project.
+     */
+    z.object({
+      type: z.literal('made'),
+      what: z.enum(['folder', 'project']),
+      place: z.string(),
+      /** What the project's description ends with: it tells whose it is where the answer with its id got lost. */
+      mark: z.string().optional(),
+      id: z.int().positive().optional(),
+    }),
+    /** The cleanup policy of a donor project is about to be stopped; without one it was put back. */
+    z.object({
+      type: z.literal('donor-policy'),
+      project: z.int().positive(),
+      policy: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+    }),
+    /**
+     * What follows takes the transfer back: what the steps before did no longer counts. With `isWhole` once more at its
+     * end: all that was deleted is back.
+     */
+    z.object({type: z.literal('rollback'), isWhole: z.literal(true).optional()}),
     z.object({
       type: z.literal('end'),
       result: z.enum(['done', 'failed', 'interrupted', 'drift']),
@@ -57,3 +78,13 @@ export const journalEntry = z.lazy(() => {
 });
 
 export type JournalEntry = z.infer<typeof journalEntry>;
+
+/** What the steps of a transfer go by, beside what they find. */
+export type TransferEntry = Extract<
+  JournalEntry,
+  {type: 'delete' | 'made' | 'donor-policy' | 'rollback'}
+>;
+
+export function isTransferEntry(entry: JournalEntry): entry is TransferEntry {
+  return ['delete', 'made', 'donor-policy', 'rollback'].includes(entry.type);
+}

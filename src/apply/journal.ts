@@ -3,7 +3,7 @@ import {TransshipError} from '../model/error.ts';
 import type {RunEnd} from '../model/outcome.ts';
 import type {SavedUpload} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import type {JournalEntry} from './journal-entry.ts';
+import {isTransferEntry, type JournalEntry, type TransferEntry} from './journal-entry.ts';
 import {JournalWriter, readJournal} from './journal-file.ts';
 import {lockJournal, type Processes} from './journal-lock.ts';
 
@@ -15,6 +15,8 @@ export interface Journal extends AsyncDisposable {
   savedUpload(digest: Digest, to: string): SavedUpload | undefined;
   /** Tags that earlier runs of a transfer took along beside those of the plan. */
   readonly adopted: readonly {readonly repository: string; readonly tag: Tag}[];
+  /** What earlier runs and this one wrote down of a transfer, in order. */
+  readonly transfer: readonly TransferEntry[];
   /** For what must not be forgotten: resolves when it is on the disk. */
   append(entry: JournalEntry): Promise<void>;
   /** For what is only told: a run that is killed may have done a little more than its journal says. */
@@ -27,6 +29,7 @@ export const NO_JOURNAL: Journal = {
   continues: false,
   savedUpload: () => undefined,
   adopted: [],
+  transfer: [],
   append: () => Promise.resolve(),
   note: () => undefined,
   end: () => Promise.resolve(),
@@ -70,11 +73,16 @@ async function openLocked(
   const {writer, entries} = await JournalWriter.open(file);
   await writer.append({type: 'run', plan, at: now().toISOString()});
   const uploads = openUploads(entries);
+  const transfer = entries.filter(isTransferEntry);
   return {
     continues: entries.length > 0,
     savedUpload: (digest, to) => uploads.get(uploadKey(digest, to)),
     adopted: entries.filter((entry) => entry.type === 'adopt'),
-    append: (entry) => writer.append(entry),
+    transfer,
+    append: async (entry) => {
+      await writer.append(entry);
+      if (isTransferEntry(entry)) transfer.push(entry);
+    },
     note: (entry) => writer.note(entry),
     end: (result) => writer.append({type: 'end', result, at: now().toISOString()}),
     [Symbol.asyncDispose]: async () => {

@@ -45,7 +45,7 @@ export function planStatus(
   };
 }
 
-/** Of a transfer its steps count, not their images: whether an image is at the donor says little on its own. */
+/** Without the removal of the donor, which nobody has to ask for. Of a transfer its steps count, not their images: whether an image is at the donor says little on its own. */
 function workOf(
   plan: Plan,
 ): Pick<CopyPlan, 'blobs'> & {readonly steps: readonly {readonly id: string}[]} {
@@ -53,7 +53,7 @@ function workOf(
   const blobs = plan.steps.flatMap((step) =>
     step.kind === 'pull' || step.kind === 'push' ? step.blobs : [],
   );
-  return {steps: plan.steps, blobs};
+  return {steps: plan.steps.filter(({kind}) => kind !== 'remove-donor'), blobs};
 }
 
 /** What was done before a rollback is undone. */

@@ -40,6 +40,7 @@ export const ERROR_CODES = {
   REGISTRY_DISABLED: 3,
   REGISTRY_READ_ONLY: 3,
   ROLLBACK_TOO_LATE: 3,
+  DONOR_UNFIT: 3,
   // The world is no longer as planned: 4.
   DRIFT: 4,
   // What was asked for failed: 1.
@@ -70,6 +71,7 @@ export const ERROR_CODES = {
   GITLAB_UNAVAILABLE: 1,
   REPOSITORY_DELETE_FAILED: 1,
   CHANGE_NOT_SEEN: 1,
+  DONOR_ABSENT: 1,
   VERIFY_FAILED: 1,
   TLS_CERTIFICATE: 1,
   HOST_NOT_FOUND: 1,

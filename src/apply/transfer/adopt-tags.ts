@@ -8,7 +8,7 @@ import {observeDestinationTags} from '../../observe/observe-destination.ts';
 import {observeSource} from '../../observe/observe-source.ts';
 import {carriagesOf} from '../../plan/transfer/carriage.ts';
 import type {RepositoryFacts} from '../../plan/transfer/facts.ts';
-import {isDonorThere} from './donor-project.ts';
+import {isDonorThere} from './donor.ts';
 import {withCarriages} from './plan-with-carriages.ts';
 import type {TransferRun} from './transfer-context.ts';
 

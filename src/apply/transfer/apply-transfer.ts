@@ -9,14 +9,19 @@ import {planWithTags} from './adopt-tags.ts';
 import {adopted, begin} from './begin.ts';
 import {changePath} from './change-path.ts';
 import {deleteOld} from './delete-old.ts';
+import {createDonor} from './donor.ts';
+import {releaseDonorPolicies} from './donor-policy.ts';
 import {carriageOf} from './expected-at.ts';
 import {pausePolicy, resumePolicy, tellOldRules} from './policy.ts';
+import {deletedTags} from './old-tags.ts';
+import {probe} from './probe.ts';
 import {pull, push} from './pull-push.ts';
+import {removeDonor} from './remove-donor.ts';
 import {retag} from './retag.ts';
 import {type RunSize, sizeOf} from './run-size.ts';
 import type {StepEnd} from './step-end.ts';
 import {stepResult, Tally} from './tally.ts';
-import type {TransferContext, TransferRun} from './transfer-context.ts';
+import type {TransferContext, TransferRun, Whereabouts} from './transfer-context.ts';
 import {verifyDonor, verifyTarget} from './verify-place.ts';
 import {whereabouts} from './whereabouts.ts';
 
@@ -30,14 +35,36 @@ const ADOPTION_LIMIT = 5;
  *   JOURNAL_WRITE_FAILED
  */
 export async function applyTransfer(
+  whole: TransferPlan,
+  context: TransferContext,
+  interruption: Interruption,
+): Promise<RunResult> {
+  const {report, journal} = context;
+  const plan = context.removesDonor ? whole : withoutRemoval(whole);
+  const call = {signal: interruption.aborted};
+  const where = await whereabouts(plan, context, call);
+  try {
+    const result = await carryOut(plan, where, context, interruption);
+    if (result.result === 'done' || deletedTags(journal).length === 0)
+      await releaseDonorPolicies(context, call);
+    await journal.end(result.result);
+    reportEnd(result, report);
+    return result;
+  } catch (error) {
+    if (deletedTags(journal).length === 0) await releaseDonorPolicies(context, call);
+    throw error;
+  }
+}
+
+async function carryOut(
   plan: TransferPlan,
+  where: Whereabouts,
   context: TransferContext,
   interruption: Interruption,
 ): Promise<RunResult> {
   const {report, journal} = context;
   const call = {signal: interruption.aborted};
   const reading = {signal: AbortSignal.any([interruption.stopping, interruption.aborted])};
-  const where = await whereabouts(plan, context, call);
   const run: TransferRun = {
     context,
     interruption,
@@ -53,11 +80,14 @@ export async function applyTransfer(
     plan: plan.id,
     ...announced('plan' in begun ? begun.plan : known, run),
   });
-  const result =
-    'stop' in begun ? stopped(plan, tally, begun.stop) : await runSteps(begun.plan, run, tally);
-  await journal.end(result.result);
-  reportEnd(result, report);
-  return result;
+  return 'stop' in begun
+    ? stopped(plan, tally, begun.stop)
+    : await runSteps(begun.plan, run, tally);
+}
+
+/** The images stay at the donor until somebody says that they may go. */
+function withoutRemoval(plan: TransferPlan): TransferPlan {
+  return {...plan, steps: plan.steps.filter(({kind}) => kind !== 'remove-donor')};
 }
 
 function stopped(plan: TransferPlan, tally: Tally, stop: StepEnd): RunResult {
@@ -122,12 +152,16 @@ async function runStep(plan: TransferPlan, step: TransferStep, run: TransferRun)
 
 async function handle(plan: TransferPlan, step: TransferStep, run: TransferRun): Promise<StepEnd> {
   switch (step.kind) {
+    case 'create-donor':
+      return createDonor(plan, run);
     case 'pause':
       return pausePolicy(plan, run);
     case 'pull':
       return pull(plan, step, run);
     case 'verify':
       return step.at === 'donor' ? verifyDonor(plan, run) : await verifyMoved(plan, run);
+    case 'probe':
+      return probe(step, run);
     case 'delete-old':
       return deleteOld(plan, run);
     case 'change-path':
@@ -138,6 +172,8 @@ async function handle(plan: TransferPlan, step: TransferStep, run: TransferRun):
       return push(plan, step, run);
     case 'resume':
       return resumePolicy(plan, step.policy, run);
+    case 'remove-donor':
+      return removeDonor(plan, run);
   }
 }
 

@@ -2,7 +2,8 @@ import {TransshipError} from '../../model/error.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {adoptable, planWithTags} from './adopt-tags.ts';
-import {readOldTags} from './old-tags.ts';
+import {throwIfDonorTaken} from './donor.ts';
+import {readOldTags, throwIfDonorAbsent} from './old-tags.ts';
 import type {StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
 import {throwIfTaken} from './whereabouts.ts';
@@ -11,12 +12,14 @@ import {throwIfTaken} from './whereabouts.ts';
 export type Begun = {readonly plan: TransferPlan} | {readonly stop: StepEnd};
 
 /**
- * Before the first step, while the project is at its old path: the new path is free, the tags are as planned, and
- * somebody agrees that they are deleted.
- * @throws TransshipError NAME_TAKEN; USAGE where nobody can be asked
+ * Before the first step, while the project is at its old path: the new path is free, nobody else has made the
+ * donor project, the tags are as planned, and somebody agrees that they are deleted.
+ * @throws TransshipError NAME_TAKEN; DRIFT for the donor project; DONOR_ABSENT; USAGE where nobody can be asked
  */
 export async function begin(plan: TransferPlan, run: TransferRun): Promise<Begun> {
   await throwIfTaken(plan, run.context, run.call);
+  await throwIfDonorTaken(plan, run);
+  await throwIfDonorAbsent(plan, run);
   const {planned, drift} = await readOldTags(plan, run);
   const whole = drift.length === 0 ? plan : await adopted(plan, drift, run);
   if (whole === undefined) return {stop: {end: 'drift', drift}};

@@ -7,8 +7,8 @@ import type {Tag} from '../../model/reference.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {OBSERVE_CONCURRENCY} from '../../observe/observe-source.ts';
 import {inOrder} from '../find-drift.ts';
-import {isDonorThere} from './donor-project.ts';
-import type {TransferRun} from './transfer-context.ts';
+import {donorAbsent, isDonorThere} from './donor.ts';
+import type {TransferContext, TransferRun} from './transfer-context.ts';
 
 /** A tag at the old path, and what it points to. */
 export interface OldTag {
@@ -24,6 +24,32 @@ export interface OldTags {
   readonly planned: readonly OldTag[];
   /** Tags that are new, point elsewhere, or are gone though the donor does not have them. */
   readonly drift: readonly Drift[];
+}
+
+/** Tags of the old path that runs of this plan deleted, or were about to, and that no rollback has put back since. */
+export function deletedTags({transfer}: TransferContext['journal']): readonly OldTag[] {
+  const back = transfer.findLastIndex(
+    (entry) => entry.type === 'rollback' && entry.isWhole === true,
+  );
+  return transfer.slice(back + 1).flatMap((entry) => {
+    if (entry.type !== 'delete') return [];
+    const {repository, tag, digest} = entry;
+    return [{repository, tag: tag as Tag, digest}];
+  });
+}
+
+/**
+ * Where the only copy of an image is in a donor folder, the folder is here.
+ * @throws TransshipError DONOR_ABSENT
+ */
+export async function throwIfDonorAbsent(plan: TransferPlan, run: TransferRun): Promise<void> {
+  const {donor} = plan;
+  if (donor.kind !== 'directory' || (await isDonorThere(plan, run))) return;
+  const {context, call} = run;
+  for (const {repository, tag} of deletedTags(context.journal)) {
+    const there = await context.repositories.source(repository).head(tag, call);
+    if (there === undefined) throw donorAbsent(context.folderOf(donor.path));
+  }
 }
 
 /**

@@ -36,7 +36,7 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
     const result = await withSession(io, flags, (session) =>
       plan.kind === 'copy'
         ? verifyPlan(plan, session.registries, session.reading)
-        : verifyTransfer(plan, flags, io, session),
+        : verifyTransfer(plan, file, flags, io, session),
     );
     io.stdout.write(renderVerify(result, flags.format));
     done(result.differences.length === 0 ? 0 : 2);

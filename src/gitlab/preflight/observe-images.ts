@@ -113,12 +113,12 @@ async function observeAll(
 async function observeDonor(
   name: string,
   source: SourceInventory,
-  {donor}: DonorFacts,
+  {donor, stranger}: DonorFacts,
   {openDonor}: Surroundings,
   call: Call,
 ): Promise<DestinationInventory> {
   // GitLab's registry answers for an unknown project as for a forbidden one.
-  const isThere = donor.kind === 'directory' || donor.id !== undefined;
+  const isThere = donor.kind === 'directory' ? stranger === undefined : donor.id !== undefined;
   if (!isThere || source.roots.length === 0)
     return {repository: name, exists: false, tags: new Map(), present: new Set()};
   const repository = openDonor(name);

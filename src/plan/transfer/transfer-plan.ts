@@ -38,7 +38,7 @@ export function makeTransferPlan(facts: TransferFacts): TransferPlan {
     way,
     donor: donor.donor,
     repositories,
-    steps: transferSteps(way, moves, carriages, policy),
+    steps: transferSteps(way, moves, tagged, carriages, donor.donor, policy),
     manifests: manifests.map((manifest) => plannedManifest(manifest, undefined)),
     skipped,
     checks: transferChecks(facts, way, carriages),
