@@ -76,9 +76,13 @@ function summaryOf(
   const isBack = steps.some(({id}) => id === PUT_BACK);
   // A deletion that failed or was interrupted has perhaps deleted something.
   const isBegun = steps.some(({id, outcome}) => id === 'delete-old' && outcome !== 'not-started');
+  const moves = new Set(plan.steps.flatMap(({id, kind}) => (kind === 'change-path' ? [id] : [])));
+  const isMoved = steps.some(
+    ({id, outcome}) => moves.has(id) && (outcome === 'done' || outcome === 'present'),
+  );
   const wayOut =
-    isBegun && !isBack
-      ? 'Apply again to go on, or roll back while the project has not moved.'
+    isBegun && !isBack && !isMoved
+      ? 'Apply again to go on, or roll back.'
       : 'Run it again to go on.';
   switch (result) {
     case 'done':

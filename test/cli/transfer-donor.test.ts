@@ -218,6 +218,7 @@ describe('a donor folder that is not on this machine', () => {
     await rm(move.folder.join('donor'), {recursive: true});
     const again = await move.apply();
     expect([again.code, again.stderr.includes('DONOR_ABSENT')]).toEqual([1, true]);
+    expect(again.stderr).toContain('transship rollback');
     const back = await move.run(['rollback', move.file]);
     expect(back.code).toBe(0);
     expect(await move.tagsAt(OLD)).toEqual(['v2.9.1']);
@@ -253,11 +254,15 @@ describe('a donor folder that is not on this machine', () => {
     };
     await using move = await startMove({intercept});
     await move.plan(['--donor', move.folder.join('donor')]);
-    expect((await move.apply([], {stopping: stopping.signal})).code).toBe(130);
+    const stopped = await move.apply([], {stopping: stopping.signal});
+    expect(stopped.code).toBe(130);
+    // It would be refused.
+    expect(stopped.stdout).not.toContain('roll back');
     await rm(move.folder.join('donor'), {recursive: true});
     const again = await move.apply(['--format', 'json']);
     const failed = (JSON.parse(again.stdout) as RunResult).steps.find((step) => step.error);
     expect(failed).toMatchObject({id: 'retag', error: {code: 'DONOR_ABSENT'}});
+    expect(failed?.error?.hint).not.toContain('rollback');
   });
 });
 

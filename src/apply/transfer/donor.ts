@@ -124,11 +124,14 @@ export function isOwnFolder(place: string, {journal}: Pick<TransferContext, 'jou
   );
 }
 
-/** The folder is not on this machine, though images wait in it. */
-export function donorAbsent(folder: string): TransshipError {
+/**
+ * The donor folder is not on this machine, though images wait in it.
+ * @param way what else there is to do, as a clause after the hint; the images cannot be put back once the project has moved
+ */
+export function donorAbsent(folder: string, way = ''): TransshipError {
   return new TransshipError('DONOR_ABSENT', `the donor folder ${folder} is not on this machine`, {
     side: 'local',
-    hint: 'run this on the machine that has the folder, or bring the folder here; as long as the project is at its old path, "transship rollback" puts back what the registry still has',
+    hint: `run this on the machine that has the folder, or bring the folder here${way}`,
   });
 }
 

@@ -48,7 +48,9 @@ export async function throwIfDonorAbsent(plan: TransferPlan, run: TransferRun): 
   const {context, call} = run;
   for (const {repository, tag} of deletedTags(context.journal)) {
     const there = await context.repositories.source(repository).head(tag, call);
-    if (there === undefined) throw donorAbsent(context.folderOf(donor.path));
+    if (there !== undefined) continue;
+    const way = '; or "transship rollback", which puts back what the registry still has';
+    throw donorAbsent(context.folderOf(donor.path), way);
   }
 }
 
