@@ -61,6 +61,24 @@ export const journalEntry = z.discriminatedUnion('type', [
   z.object({type: z.literal('resume')}),
   /** A tag that came or moved after planning is taken along. */
   z.object({type: z.literal('adopt'), repository: z.string(), tag}),
+  /**
+   * What this plan makes for its donor: only that is ever removed. Written before it is made; of a project once more
+   * with its id. `place` is a folder or a layout as the plan names them, or the full path of the project.
+   */
+  z.object({
+    type: z.literal('made'),
+    what: z.enum(['folder', 'project']),
+    place: z.string(),
+    /** What the project's description ends with: it tells whose it is where the answer with its id got lost. */
+    mark: z.string().optional(),
+    id: z.int().positive().optional(),
+  }),
+  /** The cleanup policy of a donor project is about to be stopped; without one it was put back. */
+  z.object({
+    type: z.literal('donor-policy'),
+    project: z.int().positive(),
+    policy: policy.optional(),
+  }),
   /** What follows takes the transfer back: what the steps before did no longer counts. */
   z.object({type: z.literal('rollback')}),
   z.object({
@@ -71,3 +89,10 @@ export const journalEntry = z.discriminatedUnion('type', [
 ]);
 
 export type JournalEntry = z.infer<typeof journalEntry>;
+
+/** What the steps of a transfer go by, beside what they find. */
+export type TransferEntry = Exclude<JournalEntry, {type: 'upload' | 'blob' | 'step'}>;
+
+export function isTransferEntry(entry: JournalEntry): entry is TransferEntry {
+  return !['upload', 'blob', 'step'].includes(entry.type);
+}

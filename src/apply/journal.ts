@@ -5,7 +5,7 @@ import {TransshipError} from '../model/error.ts';
 import type {RunEnd} from '../model/outcome.ts';
 import type {SavedUpload} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import type {JournalEntry} from './journal-entry.ts';
+import {isTransferEntry, type JournalEntry, type TransferEntry} from './journal-entry.ts';
 import {JournalWriter, readJournal} from './journal-file.ts';
 import {
   type JournaledTransfer,
@@ -19,11 +19,14 @@ import {type FileLock, STALE_MS, takeLock} from '../places/file-lock.ts';
 export interface Journal extends AsyncDisposable {
   /** Whether an earlier run has written to it. */
   readonly continues: boolean;
-  /** What earlier runs changed and have neither completed nor taken back. */
+  /** What earlier runs and this one changed and have neither completed nor taken back. */
   readonly unfinished: Unfinished;
   /** The upload that an earlier run left for this blob. */
   savedUpload(digest: Digest, to: string): SavedUpload | undefined;
+  /** Tags that earlier runs of a transfer took along beside those of the plan. */
   readonly adopted: ReturnType<typeof adoptedIn>;
+  /** What earlier runs and this one wrote down of a transfer, in order. */
+  readonly transfer: readonly TransferEntry[];
   /** For what must not be forgotten: resolves when it is on the disk. */
   append(entry: JournalEntry): Promise<void>;
   /** For what is only told: a run that is killed may have done a little more than its journal says. */
@@ -37,6 +40,7 @@ export const NO_JOURNAL: Journal = {
   unfinished: unfinishedIn([]),
   savedUpload: () => undefined,
   adopted: [],
+  transfer: [],
   append: () => Promise.resolve(),
   note: () => undefined,
   end: () => Promise.resolve(),
@@ -87,14 +91,15 @@ async function openLocked(
   const others = isOther && anyPlan !== true ? before : [];
   if (others.length > 0) await putAside(file, unfinishedIn(others));
   const {writer, entries} = await JournalWriter.open(file);
-  const {paused} = unfinishedIn(others);
   await writer.append({
     type: 'run',
     plan,
     at: now().toISOString(),
     ...(transfer === undefined ? {} : {transfer}),
   });
-  if (paused !== undefined) await writer.append({type: 'pause', policy: paused});
+  const carriedOver = heldPolicies(others);
+  for (const entry of carriedOver) await writer.append(entry);
+  const remembered: TransferEntry[] = [...entries.filter(isTransferEntry), ...carriedOver];
   const uploads = openUploads([...others, ...entries]);
   const append = async (entry: JournalEntry): Promise<void> => {
     if (lock.isLost) throw lockLost(file);
@@ -102,12 +107,16 @@ async function openLocked(
     if (written === undefined) return;
     const [isHeld] = await Promise.all([lock.isHeld(), writer.append(written)]);
     if (!isHeld) throw lockLost(file);
+    if (isTransferEntry(written)) remembered.push(written);
   };
   return {
     continues: entries.length > 0,
-    unfinished: {...unfinishedIn(entries), ...(paused === undefined ? {} : {paused})},
+    get unfinished() {
+      return unfinishedIn(remembered);
+    },
     savedUpload: (digest, to) => uploads.get(uploadKey(digest, to)),
     adopted: adoptedIn(entries),
+    transfer: remembered,
     append,
     note: (entry) => {
       if (lock.isLost) throw lockLost(file);
@@ -136,6 +145,15 @@ function withoutSecrets(entry: JournalEntry, redactor: Redactor): JournalEntry |
   const {message, hint} = entry.error;
   const redacted = {message: redactor.redact(message), hint: redactor.redact(hint)};
   return {...entry, error: {...entry.error, ...redacted}};
+}
+
+/** Cleanup policies that runs of another plan switched off and did not put back: they are to be put back all the same. */
+function heldPolicies(entries: readonly JournalEntry[]): readonly TransferEntry[] {
+  const {paused} = unfinishedIn(entries);
+  return [
+    ...(paused === undefined ? [] : [{type: 'pause', policy: paused} as const]),
+    ...entries.filter((entry) => entry.type === 'donor-policy'),
+  ];
 }
 
 /** Tags that earlier runs of a transfer took along beside those of the plan. */

@@ -64,7 +64,10 @@ function partlyCopied(
     .length;
 }
 
-/** Of a transfer its steps count, not their images: whether an image is at the donor says little on its own. */
+/**
+ * Of a transfer its steps count, not their images: whether an image is at the donor says little on its own. The removal
+ * of the donor does not count: nobody has to ask for it.
+ */
 function workOf(
   plan: Plan,
 ): Pick<CopyPlan, 'blobs'> & {readonly steps: readonly {readonly id: string}[]} {
@@ -72,7 +75,7 @@ function workOf(
   const blobs = plan.steps.flatMap((step) =>
     step.kind === 'pull' || step.kind === 'push' ? step.blobs : [],
   );
-  return {steps: plan.steps, blobs};
+  return {steps: plan.steps.filter(({kind}) => kind !== 'remove-donor'), blobs};
 }
 
 /** What was done before a rollback is undone. */

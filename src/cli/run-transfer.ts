@@ -1,6 +1,10 @@
+import {dirname} from 'node:path';
+import {rightsAt} from '../gitlab/preflight/prove-registry.ts';
+import {TransshipError} from '../model/error.ts';
+import type {Call} from '../model/port.ts';
+import {parseReference} from '../model/reference.ts';
 import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {countAdopted, planWithAdopted} from '../apply/transfer/adopt-tags.ts';
-import {removeDonor} from '../apply/transfer/remove-donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import type {TransferContext} from '../apply/transfer/transfer-context.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
@@ -13,6 +17,7 @@ import {DEFAULT_PATIENCE} from '../gitlab/confirm.ts';
 import type {RunResult, VerifyResult} from '../model/outcome.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {type GitLabFlags, openPlannedGitLab} from './gitlab-access.ts';
+import {folderFrom, isCiJob, relativeTo} from './transfer-wish.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
@@ -41,15 +46,10 @@ export async function runTransfer(
   trust: PlanTrust,
 ): Promise<RunResult> {
   throwIfForbidden(plan);
+  throwIfLostWithJob(plan, io);
   await using journal = await journalOf(plan, file, flags, io, session);
-  const context = await contextOf(plan, journal, flags, io, session, trust);
-  const result = await tellingOfStop(io, session.report, () => applyTransfer(plan, context, io));
-  if (result.result === 'done' && flags.removeDonor === true) {
-    const {call} = session;
-    const lookout = {context, call, progress: {where: 'after'}} as const;
-    await removeDonor(await planWithAdopted(plan, journal.adopted, lookout), context, call);
-  }
-  return result;
+  const context = await contextOf(plan, file, journal, flags, io, session, trust);
+  return await tellingOfStop(io, session.report, () => applyTransfer(plan, context, io));
 }
 
 /** Takes a half-done transfer back. */
@@ -62,7 +62,7 @@ export async function runRollback(
   trust: PlanTrust,
 ): Promise<RunResult> {
   await using journal = await journalOf(plan, file, flags, io, session);
-  const context = await contextOf(plan, journal, flags, io, session, trust);
+  const context = await contextOf(plan, file, journal, flags, io, session, trust);
   return await tellingOfStop(io, session.report, () => rollbackTransfer(plan, context, io));
 }
 
@@ -81,8 +81,10 @@ export async function verifyTransfer(
   const {registries, reading} = session;
   const {gitlab} = await accessFor(plan, flags, io, session, trust);
   const where = await whereabouts(plan, {gitlab}, reading);
+  const base = dirname(file);
+  const repositories = relativeTo(base, registries);
   const lookout = {
-    context: {repositories: registries, gitlab},
+    context: {repositories, gitlab, folderOf: (place: string) => folderFrom(base, place)},
     call: reading,
     progress: {where},
   };
@@ -92,7 +94,7 @@ export async function verifyTransfer(
   const place = flags.donor === true ? 'donor' : places[where];
   const at = {old: plan.project.from, donor: plan.donor.path, target: plan.project.to}[place];
   return {
-    ...(await compareAt(whole, place, registries, reading)),
+    ...(await compareAt(whole, place, repositories, reading)),
     transfer: {place, at, project: where, adopted: countAdopted(plan, whole)},
   };
 }
@@ -104,18 +106,50 @@ async function accessFor(
   io: Io,
   {registries, reading}: Session,
   trust: PlanTrust,
-): Promise<Pick<TransferContext, 'traits'> & {readonly gitlab: GitLab}> {
+): Promise<Pick<TransferContext, 'traits' | 'tagLimits'> & {readonly gitlab: GitLab}> {
   const access = await openPlannedGitLab(plan, trust, flags, io, registries);
   throwIfJobToken(access.tokenKind);
-  const [host = ''] = plan.repositories[0]?.from.split('/') ?? [];
+  const host = await registryHost(plan, access.gitlab, reading);
   const told = async (): Promise<string | undefined> =>
     (await access.gitlab.projects.get(plan.project.id, reading)).registryHost;
-  if (host !== '') await trust.checkRegistry(host, told);
-  const registry = host === '' ? undefined : access.openRegistry(host);
+  if (host !== undefined) await trust.checkRegistry(host, told);
+  const registry = host === undefined ? undefined : access.openRegistry(host, 'destination');
   return {
     gitlab: access.gitlab,
-    traits: async (call) => (await registry?.traits(call)) ?? {deletesTags: false, database: false},
+    traits: async (own) => (await registry?.traits(own)) ?? {deletesTags: false, database: false},
+    tagLimits: async (name, own) => {
+      const {path} = parseReference(name);
+      return registry && (await rightsAt(registry, path, own))?.tagLimits;
+    },
   };
+}
+
+/** Also of a project whose repositories have no tags: they are looked at before it moves. Undefined: there is none. */
+async function registryHost(
+  {repositories, project: {id}}: TransferPlan,
+  gitlab: GitLab,
+  call: Call,
+): Promise<string | undefined> {
+  const planned = repositories[0]?.from.split('/')[0];
+  if (planned !== undefined) return planned;
+  const project = await gitlab.projects.find(id, call);
+  if (project?.registryAccess === 'disabled') return undefined;
+  const known = project?.registryHost;
+  return known ?? (await gitlab.repositories.ofProject(id, call))[0]?.registryHost;
+}
+
+/** @throws TransshipError DONOR_UNFIT where the images would be lost with the disk of a CI job */
+function throwIfLostWithJob({donor, way}: TransferPlan, {env}: Io): void {
+  const isSafe = donor.kind === 'project' || donor.onThisMachine === true;
+  if (way !== 'staged' || isSafe || !isCiJob(env)) return;
+  throw new TransshipError(
+    'DONOR_UNFIT',
+    `this is a CI job, and the donor folder ${donor.path} may be deleted with it`,
+    {
+      side: 'local',
+      hint: 'plan again with a project as --donor; or, if the folder outlives the job, with --donor-on-this-machine',
+    },
+  );
 }
 
 function journalOf(
@@ -138,6 +172,7 @@ function journalOf(
 
 async function contextOf(
   plan: TransferPlan,
+  file: string,
   journal: Journal,
   flags: TransferRunFlags,
   io: Io,
@@ -145,14 +180,17 @@ async function contextOf(
   trust: PlanTrust,
 ): Promise<TransferContext> {
   const {registries, report} = session;
+  const base = dirname(file);
   return {
     ...(await accessFor(plan, flags, io, session, trust)),
-    repositories: registries,
+    repositories: relativeTo(base, registries),
+    folderOf: (place) => folderFrom(base, place),
     journal,
     report,
     settings: settingsOf(flags, io),
     mayDelete: consent(flags, io),
     adoptNewTags: flags.adoptNewTags === true,
+    removesDonor: flags.removeDonor === true,
     patience: DEFAULT_PATIENCE,
   };
 }

@@ -1,16 +1,20 @@
-import {join, resolve} from 'node:path';
+import {dirname, isAbsolute, join, relative, resolve} from 'node:path';
 import {TransshipError} from '../model/error.ts';
 import type {TransferWish} from '../model/transfer-plan.ts';
+import type {Repositories} from '../apply/apply-context.ts';
+import type {Io} from './io.ts';
 
 export interface TransferFlags {
   readonly to: string;
   readonly donor?: string;
+  /** The plan's file. */
+  readonly out?: string;
 }
 
 /**
  * Reads what `plan transfer` was asked for. Projects are named by full path, id, or address, as copied from a browser or
  * for git. A donor with a `/` inside is a project of the instance; one that begins with `.` or `/`, or is a single word,
- * is a folder.
+ * is a folder. A relative one is relative to the current folder here, and to that of the plan's file in the wish.
  * @param gitlab the address of the instance
  * @throws TransshipError USAGE
  */
@@ -26,7 +30,7 @@ export function readTransferWish(
     gitlab,
     project: path,
     to: isNamespace ? `${to}/` : to,
-    donor: readDonor(flags.donor, path, gitlab),
+    donor: readDonor(flags, path, gitlab),
   };
 }
 
@@ -36,15 +40,17 @@ export function instanceOf(project: string): string | undefined {
 }
 
 function readDonor(
-  donor: string | undefined,
+  {donor, out}: TransferFlags,
   project: string,
   gitlab: string,
 ): TransferWish['donor'] {
+  const base = planFolder(out);
   if (donor === undefined)
-    return {kind: 'directory', path: resolve(join('.', 'transship-donor', project))};
+    return {kind: 'directory', path: donorPath(join('.', 'transship-donor', project), base)};
   const isFolder = !isAddress(donor) && (/^[./]/.test(donor) || !donor.includes('/'));
   if (!isFolder) return {kind: 'project', path: pathOf(donor, gitlab, '--donor')};
-  if (donor !== '' && !donor.includes(':')) return {kind: 'directory', path: resolve(donor)};
+  if (donor !== '' && !donor.includes(':'))
+    return {kind: 'directory', path: donorPath(donor, base)};
   throw usage(`"${donor}" cannot be a donor`, 'name a folder without ":", or a project');
 }
 
@@ -73,6 +79,37 @@ function pathIn(address: string, gitlab: string, what: string): string {
   return decodeURIComponent(path)
     .replace(/\/$/, '')
     .replace(/\.git$/, '');
+}
+
+function donorPath(donor: string, base: string): string {
+  if (isAbsolute(donor)) return resolve(donor);
+  const path = relative(base, resolve(donor));
+  return path.startsWith('..') ? path : `./${path}`;
+}
+
+/** The folder that relative donors of a plan are relative to: that of its file; the current one for a plan on stdout. */
+export function planFolder(out: string | undefined): string {
+  return out === undefined || out.startsWith('/dev/') ? resolve('.') : dirname(resolve(out));
+}
+
+/** Where a donor folder, or a layout in it, is on this machine. @param base see `planFolder` */
+export function folderFrom(base: string, place: string): string {
+  return resolve(base, place.replace(/^oci:/, ''));
+}
+
+/** The repositories of a plan whose layouts may be named relative to its file. @param base see `planFolder` */
+export function relativeTo(base: string, repositories: Repositories): Repositories {
+  const located = (name: string): string =>
+    name.startsWith('oci:') ? `oci:${folderFrom(base, name)}` : name;
+  return {
+    source: (name) => repositories.source(located(name)),
+    destination: (name) => repositories.destination(located(name)),
+  };
+}
+
+/** Whether this runs in a CI job, as GitLab and most others say it (GitLab: doc/ci/variables/predefined_variables.md). */
+export function isCiJob({CI: value = ''}: Io['env']): boolean {
+  return !['', '0', 'false'].includes(value.toLowerCase());
 }
 
 function usage(message: string, hint: string): TransshipError {

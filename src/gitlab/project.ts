@@ -16,6 +16,9 @@ export interface Project {
   readonly path: string;
   readonly fullPath: string;
   readonly namespace: Namespace;
+  readonly description?: string;
+  /** Whether its Git repository has nothing in it; undefined: the token may not see that. */
+  readonly isRepositoryEmpty?: boolean;
   readonly visibility?: Visibility;
   /** An archived project cannot be transferred. */
   readonly archived: boolean;
@@ -55,6 +58,8 @@ export const projectSchema = z
     path_with_namespace: z.string(),
     namespace: namespaceSchema,
     visibility: z.enum(['private', 'internal', 'public']).optional().catch(undefined),
+    description: z.string().nullish(),
+    empty_repo: z.boolean().nullish(),
     archived: z.boolean().nullish(),
     marked_for_deletion_on: z.string().nullish(),
     marked_for_deletion_at: z.string().nullish(),
@@ -79,6 +84,8 @@ export const projectSchema = z
         json.permissions?.group_access ?? 0,
       ),
       ...given({
+        description: json.description,
+        isRepositoryEmpty: json.empty_repo,
         visibility: json.visibility,
         deletionDate: json.marked_for_deletion_on ?? json.marked_for_deletion_at,
         registryAccess: json.container_registry_access_level,

@@ -27,6 +27,7 @@ export interface NewProject {
   readonly path: string;
   readonly namespaceId: number;
   readonly visibility: Visibility;
+  readonly description?: string;
 }
 
 const packagesSchema = z.array(z.object({name: z.string()}));
@@ -138,7 +139,7 @@ export class Projects {
       `GitLab answered 200 and did not change the path of project ${id} to "${path}"`,
       {
         side: 'gitlab',
-        hint: 'it does so where images are in the way: take the tags out of the registry first, as `transship plan transfer` does',
+        hint: 'it does so where images are in the way: take the tags out of the registry first, as `transship plan transfer --staged` does',
         status: 200,
       },
     );
@@ -181,8 +182,8 @@ export class Projects {
   }
 
   /** @throws TransshipError NAME_TAKEN, NAME_RESERVED, FORBIDDEN */
-  async create({path, namespaceId, visibility}: NewProject, {signal}: Call): Promise<Project> {
-    const body = {path, name: path, namespace_id: namespaceId, visibility};
+  async create({path, namespaceId, ...rest}: NewProject, {signal}: Call): Promise<Project> {
+    const body = {path, name: path, namespace_id: namespaceId, ...rest};
     return this.#connection.read({method: 'POST', path: 'projects', body, signal}, projectSchema);
   }
 

@@ -9,7 +9,7 @@ export interface RefusalText {
 }
 
 const STAGE =
-  'move the images with `transship plan transfer`: it takes them out, and puts them back';
+  'move the images with `transship plan transfer --staged`: it takes them out, and puts them back';
 const EMPTY_GROUP =
   'a group moves only when none of its projects has a container repository, not even an empty one; `transship plan transfer` plans for that';
 

@@ -44,6 +44,7 @@ export const ERROR_CODES = {
   REGISTRY_READ_ONLY: 3,
   ROLLBACK_TOO_LATE: 3,
   TRANSFER_UNFINISHED: 3,
+  DONOR_UNFIT: 3,
   // The world is no longer as planned: 4.
   DRIFT: 4,
   // What was asked for failed: 1.

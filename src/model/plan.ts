@@ -158,9 +158,11 @@ export type FindingCode =
   | 'TOKEN_ENDS_SOON'
   | 'NAME_INVALID'
   | 'REGISTRY_READY'
+  | 'UPLOAD_READY'
+  | 'UPLOAD_REFUSED'
+  | 'MANIFEST_REFUSED'
   | 'DELETE_READY'
   | 'DELETE_UNPROVED'
-  | 'DONOR_UNFIT'
   | 'DELETION_UNDER_WAY'
   | 'CLOCK_SKEW'
   | 'RULES_READY'
@@ -176,6 +178,7 @@ export type FindingCode =
   | 'DONOR_OCCUPIED'
   | 'DONOR_MISSING'
   | 'DONOR_TOO_SMALL'
+  | 'DONOR_IN_CI_JOB'
   | 'PIPELINES_RUNNING'
   | 'NATIVE_WAY';
 

@@ -18,14 +18,20 @@ export interface TransferWish {
   readonly project: string;
   /** Full path that it is to have. */
   readonly to: string;
-  /** The donor that was asked for: a folder, absolute, or a project of the same instance. */
+  /** The donor that was asked for: a folder, as `Donor` has it, or a project of the same instance. */
   readonly donor: {readonly kind: 'directory' | 'project'; readonly path: string};
 }
 
 /** Where the images wait while their project has none. */
 export type Donor =
   /** An OCI layout for each repository in this folder. */
-  | {readonly kind: 'directory'; readonly path: string}
+  | {
+      readonly kind: 'directory';
+      /** Absolute, or relative to the folder of the plan's file: then both can go elsewhere together. */
+      readonly path: string;
+      /** Somebody said that the folder outlives the CI job that applies the plan. */
+      readonly onThisMachine?: true;
+    }
   /** A project of the same instance: blobs are mounted there and back, and no bytes travel. */
   | {
       readonly kind: 'project';
@@ -77,12 +83,25 @@ interface StepBase {
  * "Move or rename container registry repositories"): pull, retag, delete, transfer or rename, push.
  */
 export type TransferStep =
+  /** Makes the donor project, private, and stops its cleanup policy. */
+  | (StepBase & {
+      readonly kind: 'create-donor';
+      readonly path: string;
+      readonly namespaceId: number;
+    })
   /** Stops the project's cleanup policy, which would delete what looks old in the middle of the move. */
   | (StepBase & {readonly kind: 'pause'; readonly policy: PolicyState})
   /** Old path to donor. */
   | (StepBase & {readonly kind: 'pull'} & Carriage)
   /** Compares a place with the plan, digest by digest, blobs included. */
   | (StepBase & {readonly kind: 'verify'; readonly at: 'donor' | 'target'})
+  /**
+   * Proves that the registry takes uploads and these kinds of manifests, at the old path, where nothing is left behind:
+   * what waits in a folder has to be pushed again after the deletion.
+   */
+  | (StepBase & {readonly kind: 'probe'; readonly uploadsTo: string} & {
+      readonly manifests: readonly ProbedManifest[];
+    })
   /** Deletes tag by tag, each only if it still points to the planned digest; then waits until GitLab agrees. */
   | (StepBase & {readonly kind: 'delete-old'})
   /** Moves the project. Absent members stay as they are. */
@@ -96,7 +115,16 @@ export type TransferStep =
   /** Donor to new path. */
   | (StepBase & {readonly kind: 'push'} & Carriage)
   /** Puts the cleanup policy back as it was. */
-  | (StepBase & {readonly kind: 'resume'; readonly policy: PolicyState});
+  | (StepBase & {readonly kind: 'resume'; readonly policy: PolicyState})
+  /** Takes away from the donor what this plan put there. Only when `apply` is told to; until then the images stay. */
+  | (StepBase & {readonly kind: 'remove-donor'});
+
+/** A manifest that is put again where it is, by its digest: it stands for all of its kind. */
+export interface ProbedManifest {
+  /** `host/path`. */
+  readonly repository: string;
+  readonly digest: Digest;
+}
 
 /** What a GitLab transfer does. */
 export interface TransferPlan {

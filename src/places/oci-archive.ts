@@ -1,8 +1,9 @@
-import {mkdtemp, rm, stat} from 'node:fs/promises';
+import {mkdir, mkdtemp, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
 import type {Manifest} from '../model/manifest.ts';
 import type {
   BlobStream,
@@ -14,7 +15,12 @@ import type {
   Upload,
 } from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
+import {isMissing, unreadable, unwritable} from './file-error.ts';
+import {digestsIn, isVacant, removeLayout, SCRATCH, strangerInLayout} from './layout-folder.ts';
 import {OciLayout} from './oci-layout.ts';
+
+/** In the scratch folder of a layout beside an archive: that it is ours, and whether the archive is whole in it. */
+const MARK = join(SCRATCH, 'archive');
 
 /**
  * An OCI image layout in a tar file. A tar file can neither be read at random nor changed in place, so it is worked on
@@ -97,7 +103,7 @@ export class OciArchive implements RepositoryWriter {
     const {directory} = await this.#opened;
     const {packLayout} = await archiveFile();
     await packLayout(directory, this.#file, call.signal);
-    await rm(directory, {recursive: true, force: true});
+    await removeWhole(directory);
     this.#opened = undefined;
   }
 
@@ -123,12 +129,11 @@ export class OciArchive implements RepositoryWriter {
     return {layout: new OciLayout(directory), directory};
   }
 
-  async #openTemporary({signal}: Call): Promise<string> {
-    const {unpackLayout} = await archiveFile();
+  async #openTemporary(call: Call): Promise<string> {
     const directory = await mkdtemp(join(tmpdir(), 'transship-archive-'));
     this.#temporary.add(directory);
     try {
-      await unpackLayout(this.#file, directory, signal);
+      await this.#unpack(directory, call);
       return directory;
     } catch (error) {
       await this.#remove(directory);
@@ -136,21 +141,61 @@ export class OciArchive implements RepositoryWriter {
     }
   }
 
-  /** What an earlier run left is newer than the file it was made from. */
-  async #openBeside({signal}: Call): Promise<string> {
-    const {throwUnlessOurs, unpackLayout} = await archiveFile();
+  /**
+   * What an earlier run left is newer than the file it was made from, if that was unpacked to its end.
+   * @throws TransshipError DESTINATION_CONFLICT where the folder is not one that we made: it is removed in the end
+   */
+  async #openBeside(call: Call): Promise<string> {
+    const {throwUnlessOurs} = await archiveFile();
     const directory = `${this.#file}.layout`;
     await throwUnlessOurs(directory);
-    if ((await isThere(directory)) || !(await isThere(this.#file))) return directory;
-    try {
-      await unpackLayout(this.#file, directory, signal);
-      return directory;
-    } catch (error) {
-      // Half of it would be taken for the newer one the next time.
-      await rm(directory, {recursive: true, force: true});
-      throw error;
-    }
+    const mark = await readMark(directory);
+    const stranger = await strangerInLayout(directory);
+    const isOurs = mark !== undefined || (await isVacant(directory));
+    if (!isOurs || stranger !== undefined) throw notOurs(stranger ?? directory, this.#file);
+    if (mark === 'whole') return directory;
+    if (mark !== undefined) await removeWhole(directory);
+    await writeMark(directory, 'part');
+    if (await isThere(this.#file)) await this.#unpack(directory, call);
+    await writeMark(directory, 'whole');
+    return directory;
   }
+
+  async #unpack(directory: string, {signal}: Call): Promise<void> {
+    const {unpackLayout} = await archiveFile();
+    await unpackLayout(this.#file, directory, signal);
+  }
+}
+
+async function readMark(directory: string): Promise<string | undefined> {
+  try {
+    return await readFile(join(directory, MARK), 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw unreadable(directory, error);
+  }
+}
+
+async function writeMark(directory: string, mark: 'part' | 'whole'): Promise<void> {
+  try {
+    await mkdir(join(directory, SCRATCH), {recursive: true});
+    await writeFile(join(directory, MARK), mark);
+  } catch (error) {
+    throw unwritable(directory, error);
+  }
+}
+
+/** Removes a layout of ours. */
+async function removeWhole(directory: string): Promise<void> {
+  await removeLayout(directory, await digestsIn(directory));
+}
+
+function notOurs(path: string, file: string): TransshipError {
+  return new TransshipError(
+    'DESTINATION_CONFLICT',
+    `${path} is in the way: images for ${file} are gathered in ${file}.layout`,
+    {side: 'local', hint: `move ${file}.layout away, or name another archive`},
+  );
 }
 
 /** Loaded only where there is an archive, with the library that reads it. */

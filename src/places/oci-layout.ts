@@ -25,16 +25,11 @@ import {replaceFile} from './durable-file.ts';
 import {unwritable} from './file-error.ts';
 import {LayoutBlobs} from './layout-blobs.ts';
 import {type EntryTable, tabulate, withManifest, withoutTag, withTag} from './layout-entries.ts';
+import {SCRATCH} from './layout-folder.ts';
 import {type IndexEntry, LayoutIndex} from './layout-index.ts';
 import {refuseWayOut} from './layout-links.ts';
 import {findReferrers} from './layout-referrers.ts';
 import {LayoutUpload} from './layout-upload.ts';
-
-/**
- * Beside the layout's own files: unfinished blobs and the lock. Other tools pass it over, and while no run is under way
- * it may be deleted.
- */
-const SCRATCH = '.transship';
 
 export interface OciLayoutOptions {
   /** Whose content it is, for errors. Default: `local`. */

@@ -30,7 +30,12 @@ const wish = z
     donor: z
       .strictObject({
         kind: z.enum(['directory', 'project']).describe('What kind of place it is.'),
-        path: z.string().min(1).describe('The folder, absolute, or the full path of the project.'),
+        path: z
+          .string()
+          .min(1)
+          .describe(
+            'The folder, absolute or relative to the plan file, or the full path of the project.',
+          ),
       })
       .describe('Where the images are to wait.'),
   })
@@ -41,7 +46,11 @@ const donor = z
     z
       .strictObject({
         kind: z.literal('directory').describe('A folder with an OCI layout for each repository.'),
-        path: z.string().min(1).describe('The folder, absolute.'),
+        path: z.string().min(1).describe('The folder, absolute or relative to the plan file.'),
+        onThisMachine: z
+          .literal(true)
+          .describe('Somebody said that the folder outlives the CI job that applies the plan.')
+          .exactOptional(),
       })
       .describe('A folder on the machine that applies the plan.'),
     z
@@ -98,6 +107,14 @@ const step = z
   .discriminatedUnion('kind', [
     z
       .strictObject({
+        kind: z.literal('create-donor').describe('Makes the donor project.'),
+        ...base,
+        path: fullPath('the project'),
+        namespaceId: gitlabId('the namespace that it is created in'),
+      })
+      .describe('The donor project is created, private and without a cleanup policy at work.'),
+    z
+      .strictObject({
         kind: z.literal('pause').describe('Stops the cleanup policy.'),
         ...base,
         policy,
@@ -113,6 +130,23 @@ const step = z
         at: z.enum(['donor', 'target']).describe('The place.'),
       })
       .describe('A place is compared with the plan, digest by digest.'),
+    z
+      .strictObject({
+        kind: z.literal('probe').describe('Proves that the registry takes what is pushed later.'),
+        ...base,
+        uploadsTo: repository('The repository where an upload is begun and cancelled'),
+        manifests: z
+          .array(
+            z
+              .strictObject({
+                repository: repository('The repository that has it'),
+                digest: digest('The manifest.'),
+              })
+              .describe('A manifest that stands for all of its kind.'),
+          )
+          .describe('Manifests that are put again where they are, by digest.'),
+      })
+      .describe('Uploads and manifests are tried at the old path before anything is deleted.'),
     z
       .strictObject({kind: z.literal('delete-old').describe('Deletes at the old path.'), ...base})
       .describe('The tags at the old path are deleted, one by one.'),
@@ -141,6 +175,14 @@ const step = z
         policy,
       })
       .describe('The cleanup policy is put back as it was.'),
+    z
+      .strictObject({
+        kind: z.literal('remove-donor').describe('Takes the images away from the donor.'),
+        ...base,
+      })
+      .describe(
+        'What this plan put into the donor is removed; only where apply is told to with --remove-donor.',
+      ),
   ])
   .describe('One step of the transfer.');
 

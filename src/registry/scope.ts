@@ -6,6 +6,15 @@ export interface Scope {
   readonly resource: string;
   /** Sorted, each once; none: the resource is all of a scope that has another form (`aws`). */
   readonly actions: readonly string[];
+  /** Of what was granted: tags that its bearer may not change all the same, where the token says so. */
+  readonly tagLimits?: TagLimits;
+}
+
+/** Patterns of tags, regular expressions (GitLab: app/services/auth/container_registry_authentication_service.rb, `meta`). */
+export interface TagLimits {
+  readonly push: readonly string[];
+  readonly delete: readonly string[];
+  readonly immutable: readonly string[];
 }
 
 export const CATALOG_SCOPE: Scope = {resource: 'registry:catalog', actions: ['*']};

@@ -1,6 +1,6 @@
 import {readJson} from '../model/json.ts';
 import {list, z} from '../model/schema.ts';
-import type {Scope} from './scope.ts';
+import type {Scope, TagLimits} from './scope.ts';
 
 /** An access token of a token service. */
 export interface Token {
@@ -27,10 +27,30 @@ const answerSchema = z
     lifeMs: expires_in ? expires_in * 1000 : undefined,
   }));
 
+const patterns = list(z.string()).nullish();
+const metaSchema = z
+  .object({
+    tag_deny_access_patterns: z.object({push: patterns, delete: patterns}).nullish(),
+    tag_immutable_patterns: patterns,
+  })
+  .transform(
+    ({tag_deny_access_patterns: denied, tag_immutable_patterns: fixed}): TagLimits => ({
+      push: denied?.push ?? [],
+      delete: denied?.delete ?? [],
+      immutable: fixed ?? [],
+    }),
+  );
 const claimsSchema = z.object({
   exp: z.number().optional().catch(undefined),
   iat: z.number().optional().catch(undefined),
-  access: list(z.object({type: z.string(), name: z.string(), actions: list(z.string()).nullable()}))
+  access: list(
+    z.object({
+      type: z.string(),
+      name: z.string(),
+      actions: list(z.string()).nullable(),
+      meta: metaSchema.nullish().catch(undefined),
+    }),
+  )
     .nullish()
     .catch(undefined),
 });
@@ -49,9 +69,10 @@ export function parseToken(answer: unknown, now: number): Token | undefined {
   const claimed =
     exp === undefined ? undefined : exp * 1000 - (iat === undefined ? now : iat * 1000);
   const lifeMs = Math.max(0, announced ?? claimed ?? DEFAULT_LIFE_MS);
-  const granted = claims?.access?.map(({type, name, actions}) => ({
+  const granted = claims?.access?.map(({type, name, actions, meta}) => ({
     resource: `${type}:${name}`,
     actions: actions ?? [],
+    ...(meta ? {tagLimits: meta} : {}),
   }));
   return {value, renewAt: now + lifeMs - Math.min(MARGIN_MS, lifeMs / 3), granted};
 }

@@ -92,12 +92,16 @@ function transferSummary({repositories, steps, way, checks, ...plan}: TransferPl
 
 function whatOf(step: TransferStep, {project, repositories, donor}: TransferPlan): string {
   switch (step.kind) {
+    case 'create-donor':
+      return `create the private project ${step.path}`;
     case 'pause':
       return 'stop the cleanup policy';
     case 'pull':
       return carriageText(step, donorName(donor));
     case 'verify':
       return step.at === 'donor' ? `compare ${donorName(donor)}` : `compare ${project.to}`;
+    case 'probe':
+      return `begin an upload at ${step.uploadsTo} and cancel it, put ${counted(step.manifests.length, 'manifest')} there again`;
     case 'delete-old': {
       const tags = repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
       return `delete ${counted(tags, 'tag')} at ${project.from}`;
@@ -112,7 +116,16 @@ function whatOf(step: TransferStep, {project, repositories, donor}: TransferPlan
       return carriageText(step, project.to);
     case 'resume':
       return 'put the cleanup policy back';
+    case 'remove-donor':
+      return removalText(donor);
   }
+}
+
+function removalText(donor: Donor): string {
+  if (donor.kind === 'directory') return `delete the images in ${donor.path}`;
+  return donor.id === undefined
+    ? `delete the tags in ${donor.path}, and the project`
+    : `delete the tags in ${donor.path}`;
 }
 
 function carriageText({copies, blobs}: Carriage, to: string): string {

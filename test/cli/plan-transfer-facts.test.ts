@@ -143,7 +143,8 @@ describe('plan transfer finds out', () => {
     });
     const {plan, proved} = await planTransfer(rig.url);
     expect(proved).toContain('POLICY_PAUSED');
-    expect(plan?.steps.at(-1)).toMatchObject({kind: 'resume', policy: {enabled: true, keep_n: 5}});
+    const resume = plan?.steps.find(({kind}) => kind === 'resume');
+    expect(resume).toMatchObject({policy: {enabled: true, keep_n: 5}});
     const busy = await planTransfer(rig.url, {args: ['--donor', 'donors/busy']});
     expect(busy.forbidden).toEqual(['DONOR_UNFIT']);
   });

@@ -15,6 +15,7 @@ const STAGED = [
   'retag',
   'push',
   'verify-target',
+  'remove-donor',
 ];
 
 describe.each(['legacy', 'metadata-db'] as const)('plan transfer, %s', (mode) => {

@@ -74,7 +74,7 @@ test('a transfer that stopped half-way is rolled back', async () => {
   expect(back).toMatchObject({code: 0});
   expect(back.stdout).toContain('1 tag of org/build/app are as they were');
   const status = await run('status', at.file);
-  expect(status.stdout).toContain('0 of 7 steps done');
+  expect(status.stdout).toContain('0 of 8 steps done');
 });
 
 test('once the project has moved, rolling back is refused with what to do: exit 3', async () => {

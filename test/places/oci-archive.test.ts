@@ -1,5 +1,5 @@
 import {createHash} from 'node:crypto';
-import {createWriteStream} from 'node:fs';
+import {createWriteStream, existsSync, writeFileSync} from 'node:fs';
 import {
   access,
   mkdir,
@@ -197,4 +197,50 @@ test('a run that fails leaves no archive that looks whole', async () => {
   const run = await transship(['copy', `${BUSYBOX}:nope`, `oci-archive:${file}`]);
   expect(run.code).toBe(1);
   await expect(access(file)).rejects.toThrow('ENOENT');
+});
+
+test.each([
+  ['files of the user', 'notes.txt'],
+  ['a layout of the user', 'oci-layout'],
+])('%s in the folder beside the archive stay, and stop the copy', async (_what, name) => {
+  await using folder = await tempDirectory();
+  const beside = folder.join('a.tar.layout');
+  await mkdir(beside);
+  await writeFile(join(beside, name), '{"imageLayoutVersion":"1.0.0"}');
+  const copied = await transship(['copy', BUSYBOX, `oci-archive:${folder.join('a.tar')}`]);
+  expect(toldError(copied)).toMatchObject({code: 'DESTINATION_CONFLICT', exit: 3});
+  expect(await readdir(beside)).toEqual([name]);
+});
+
+test('what is put beside the images while they are gathered is not removed', async () => {
+  await using folder = await tempDirectory();
+  const beside = folder.join('a.tar.layout');
+  const kept = join(beside, 'notes.txt');
+  let isPut = false;
+  const copied = await transship(
+    ['copy', BUSYBOX, `oci-archive:${folder.join('a.tar')}`, '--progress', 'json'],
+    {
+      onStderr: () => {
+        if (isPut || !existsSync(beside)) return;
+        isPut = true;
+        writeFileSync(kept, 'mine');
+      },
+    },
+  );
+  expect([copied.code, isPut]).toEqual([0, true]);
+  expect(await readdir(beside)).toEqual(['notes.txt']);
+});
+
+test('an archive that was unpacked in part only is unpacked anew', async () => {
+  await using folder = await tempDirectory();
+  const file = folder.join('a.tar');
+  await transship(['copy', `${BUSYBOX}:1.35`, `oci-archive:${file}:first`]);
+  // What a run leaves that is killed while it unpacks.
+  const scratch = folder.join('a.tar.layout', '.transship');
+  await mkdir(scratch, {recursive: true});
+  await writeFile(join(scratch, 'archive'), 'part');
+  await transship(['copy', `${BUSYBOX}:1.35-amd64`, `oci-archive:${file}:second`]);
+  const plan = await transship(['plan', 'copy', `oci-archive:${file}`, `oci:${folder.join('x')}`]);
+  expect(plan.stdout).toContain(':first');
+  expect(plan.stdout).toContain(':second');
 });

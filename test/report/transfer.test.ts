@@ -47,6 +47,7 @@ describe('a transfer as text', () => {
       ['push', `3 images to ${TO}: 0 blobs (0 B) travel, 4 mounted`],
       ['verify-target', `compare ${TO}`],
       ['resume', 'put the cleanup policy back'],
+      ['remove-donor', 'delete the tags in donors/parking'],
     ]);
   });
 
@@ -67,7 +68,7 @@ describe('a transfer as text', () => {
 
   it('ends with the whole in one line', () => {
     expect(text.trimEnd().split('\n').at(-1)).toBe(
-      `Transfer: 9 steps, 3 images in 2 repositories (0 B travel in 0 blobs, 8 mounted), about ${plan.downtimeSeconds} s without images.`,
+      `Transfer: 10 steps, 3 images in 2 repositories (0 B travel in 0 blobs, 8 mounted), about ${plan.downtimeSeconds} s without images.`,
     );
     expect(lastLine({repositories: []})).toBe('Transfer: 1 step, no images.');
     const target = {fullPath: 'org/x/app', namespace: {id: 4, fullPath: 'org/x'}};

@@ -29,6 +29,7 @@ export async function storeImage(
   repository: RepositoryPath,
   tag: string,
   layers: readonly Uint8Array[],
+  configType = CONFIG,
 ): Promise<Digest> {
   const config = Buffer.from(JSON.stringify({architecture: 'amd64', os: 'linux', tag}));
   await storeBlob(storage, repository, config);
@@ -36,7 +37,7 @@ export async function storeImage(
   const manifest = {
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
-    config: entry(CONFIG, config),
+    config: entry(configType, config),
     layers: layers.map((layer) => entry(LAYER, layer)),
   };
   const parsed = parseManifest(

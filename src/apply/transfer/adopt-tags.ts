@@ -10,7 +10,7 @@ import {observeDestinationTags} from '../../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY, observeSource} from '../../observe/observe-source.ts';
 import {carriagesOf} from '../../plan/transfer/carriage.ts';
 import type {RepositoryFacts} from '../../plan/transfer/facts.ts';
-import {isDonorThere} from './donor-project.ts';
+import {isDonorThere} from './donor.ts';
 import {withCarriages} from './plan-with-carriages.ts';
 import type {TransferContext, Whereabouts} from './transfer-context.ts';
 
@@ -40,7 +40,7 @@ export function adoptable(
 /** What tags are looked for with, and where the project is. */
 export interface Lookout {
   /** Without `adoptNewTags`, what is at the old path is not taken along. */
-  readonly context: Pick<TransferContext, 'repositories' | 'gitlab'> &
+  readonly context: Pick<TransferContext, 'repositories' | 'gitlab' | 'folderOf'> &
     Partial<Pick<TransferContext, 'adoptNewTags'>>;
   readonly call: Call;
   readonly progress: {readonly where: Whereabouts};

@@ -9,9 +9,13 @@ import {planWithAdopted} from './adopt-tags.ts';
 import {adopted, begin} from './begin.ts';
 import {changePath} from './change-path.ts';
 import {deleteOld} from './delete-old.ts';
+import {createDonor} from './donor.ts';
+import {releaseDonorPolicies} from './donor-policy.ts';
 import {carriageOf} from './expected-at.ts';
 import {pausePolicy, resumePolicy, resumeUnlessBegun, tellOldRules} from './policy.ts';
+import {probe} from './probe.ts';
 import {pull, push} from './pull-push.ts';
+import {removeDonor} from './remove-donor.ts';
 import {retag} from './retag.ts';
 import {type RunSize, sizeOf} from './run-size.ts';
 import type {StepEnd} from './step-end.ts';
@@ -31,36 +35,50 @@ const ADOPTION_LIMIT = 5;
  *   JOURNAL_WRITE_FAILED
  */
 export async function applyTransfer(
-  plan: TransferPlan,
+  whole: TransferPlan,
   context: TransferContext,
   interruption: Interruption,
 ): Promise<RunResult> {
   const {report, journal} = context;
+  const plan = context.removesDonor ? whole : withoutRemoval(whole);
   const call = {signal: interruption.aborted};
-  const reading = {signal: AbortSignal.any([interruption.stopping, interruption.aborted])};
   const where = await whereabouts(plan, context, call);
   const run: TransferRun = {
     context,
     interruption,
     call,
-    reading,
+    reading: {signal: AbortSignal.any([interruption.stopping, interruption.aborted])},
     progress: newProgress(where, journal),
   };
+  try {
+    const result = await carryOut(plan, run);
+    if (result.result === 'done' || journal.unfinished.deleted.size === 0)
+      await releaseDonorPolicies(context, call);
+    await journal.end(result.result);
+    reportEnd(result, report);
+    return result;
+  } catch (error) {
+    if (journal.unfinished.deleted.size === 0) await releaseDonorPolicies(context, call);
+    throw error;
+  }
+}
+
+async function carryOut(plan: TransferPlan, run: TransferRun): Promise<RunResult> {
+  const {context, progress} = run;
   const tally = new Tally(plan.id);
-  const known = await planWithAdopted(plan, journal.adopted, run);
-  const begun = where === 'before' ? await begin(known, run) : {plan: known};
-  report({
-    type: 'run-started',
-    plan: plan.id,
-    ...announced('plan' in begun ? begun.plan : known, run),
-  });
+  const known = await planWithAdopted(plan, context.journal.adopted, run);
+  const begun = progress.where === 'before' ? await begin(known, run) : {plan: known};
+  const carried = 'plan' in begun ? begun.plan : known;
+  context.report({type: 'run-started', plan: plan.id, ...announced(carried, run)});
   const ran =
     'stop' in begun ? stopped(plan, tally, begun.stop) : await runSteps(begun.plan, run, tally);
   if (ran.result !== 'done') await resumeUnlessBegun(plan, run);
-  await journal.end(ran.result);
-  const result = withStanding('plan' in begun ? begun.plan : known, ran, run);
-  reportEnd(result, report);
-  return result;
+  return withStanding(carried, ran, run);
+}
+
+/** The images stay at the donor until somebody says that they may go. */
+function withoutRemoval(plan: TransferPlan): TransferPlan {
+  return {...plan, steps: plan.steps.filter(({kind}) => kind !== 'remove-donor')};
 }
 
 function withStanding(plan: TransferPlan, ran: RunResult, {progress}: TransferRun): RunResult {
@@ -138,12 +156,16 @@ async function runStep(plan: TransferPlan, step: TransferStep, run: TransferRun)
 
 async function handle(plan: TransferPlan, step: TransferStep, run: TransferRun): Promise<StepEnd> {
   switch (step.kind) {
+    case 'create-donor':
+      return createDonor(plan, run);
     case 'pause':
       return pausePolicy(plan, step.policy, run);
     case 'pull':
       return pull(plan, step, run);
     case 'verify':
       return step.at === 'donor' ? verifyDonor(plan, run) : await verifyMoved(plan, run);
+    case 'probe':
+      return probe(step, run);
     case 'delete-old':
       return deleteOld(plan, run);
     case 'change-path':
@@ -154,6 +176,8 @@ async function handle(plan: TransferPlan, step: TransferStep, run: TransferRun):
       return push(plan, step, run);
     case 'resume':
       return resumePolicy(plan, step.policy, run);
+    case 'remove-donor':
+      return removeDonor(plan, run);
   }
 }
 

@@ -2,7 +2,7 @@ import {TransshipError} from '../../model/error.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {adoptable, planWithTags} from './adopt-tags.ts';
-import {isDonorThere} from './donor-project.ts';
+import {donorAbsent, isDonorThere, throwIfDonorTaken} from './donor.ts';
 import {oldName, type OldTag, readOldTags} from './old-tags.ts';
 import type {StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
@@ -12,12 +12,13 @@ import {throwIfTaken} from './whereabouts.ts';
 export type Begun = {readonly plan: TransferPlan} | {readonly stop: StepEnd};
 
 /**
- * Before the first step, while the project is at its old path: the new path is free, the tags are as planned, and
- * somebody agrees that they are deleted.
- * @throws TransshipError NAME_TAKEN; DONOR_ABSENT; USAGE where nobody can be asked
+ * Before the first step, while the project is at its old path: the new path is free, nobody else has made the donor
+ * project, the tags are as planned, and somebody agrees that they are deleted.
+ * @throws TransshipError NAME_TAKEN; DRIFT for the donor project; DONOR_ABSENT; USAGE where nobody can be asked
  */
 export async function begin(plan: TransferPlan, run: TransferRun): Promise<Begun> {
   await throwIfTaken(plan, run.context, run.call);
+  await throwIfDonorTaken(plan, run);
   const {planned, drift} = await readOldTags(plan, run);
   await noteKept(planned, run);
   await throwIfDonorAbsent(plan, drift, run);
@@ -49,9 +50,13 @@ async function throwIfDonorAbsent(
   if (lost.length === 0) return;
   const {donor, project} = plan;
   const isThere = await isDonorThere(plan, run);
+  if (donor.kind === 'directory' && !isThere) {
+    const way = '; or "transship rollback", which puts back what the registry still has';
+    throw donorAbsent(run.context.folderOf(donor.path), way);
+  }
   const where =
     donor.kind === 'directory'
-      ? `the folder ${donor.path}, which is not on this machine or not whole`
+      ? `the folder ${donor.path}, which does not have them`
       : isThere
         ? `the project ${donor.path}, whose registry does not list them`
         : `the project ${donor.path}, which this token cannot see`;

@@ -1,8 +1,16 @@
 import {TransshipError} from '../../model/error.ts';
+import type {ErrorCode} from '../../model/error-codes.ts';
 import type {TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
 import {whereabouts} from './whereabouts.ts';
+
+/** Refusals that are about images in the registry. */
+const BECAUSE_OF_IMAGES: ReadonlySet<ErrorCode> = new Set([
+  'TRANSFER_TAGS_PRESENT',
+  'REGISTRY_RENAME_UNSUPPORTED',
+  'PATH_CHANGE_REFUSED',
+]);
 
 type ChangePath = Extract<TransferStep, {kind: 'change-path'}>;
 
@@ -20,8 +28,12 @@ export async function changePath(
   let project = await projects.get(id, call);
   const isMoved = namespaceId === undefined || project.namespace.id === namespaceId;
   const isNamed = path === undefined || project.path === path;
-  if (!isMoved) project = await projects.transfer(id, namespaceId, call);
-  if (!isNamed) project = await projects.changePath(id, path, call);
+  try {
+    if (!isMoved) project = await projects.transfer(id, namespaceId, call);
+    if (!isNamed) project = await projects.changePath(id, path, call);
+  } catch (error) {
+    throw error instanceof TransshipError ? explained(error, plan.way) : error;
+  }
   progress.where = await whereabouts(plan, context, call);
   if (progress.where === 'before') {
     throw new TransshipError('CHANGE_NOT_SEEN', `project ${id} is still ${project.fullPath}`, {
@@ -32,3 +44,24 @@ export async function changePath(
   }
   return isMoved && isNamed ? PRESENT : DONE;
 }
+
+/** The refusal with what to do next, which depends on how the plan meant to move the images. */
+function explained(error: TransshipError, way: TransferPlan['way']): TransshipError {
+  if (!BECAUSE_OF_IMAGES.has(error.code)) return error;
+  const {code, message, side, retry, status, cause} = error;
+  return new TransshipError(code, message, {
+    side,
+    hint: NEXT[way],
+    retry,
+    cause,
+    ...(status === undefined ? {} : {status}),
+  });
+}
+
+const NEXT: Readonly<Record<TransferPlan['way'], string>> = {
+  native:
+    'GitLab does not move these images itself, and nothing was changed: plan again with --staged, which moves them by way of a donor',
+  staged:
+    'GitLab still sees images at the old path: apply again to find out which, or roll back to put the others back',
+  empty: 'somebody pushed images since planning: plan again',
+};

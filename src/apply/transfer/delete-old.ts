@@ -7,6 +7,7 @@ import {throwIfStopping} from '../../model/interrupted.ts';
 import {inOrder} from '../find-drift.ts';
 import {settleAll} from '../settle-all.ts';
 import {oldName, type OldTag, readOldTags} from './old-tags.ts';
+import {throwIfProtected} from './probe.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
 import {untilEmpty} from './until-empty.ts';
@@ -25,6 +26,7 @@ export async function deleteOld(plan: TransferPlan, run: TransferRun): Promise<S
   if (drift.length > 0) return {end: 'drift', drift};
   if (planned.length > 0) {
     throwIfUnproved(run);
+    await throwIfProtected(plan, planned, run);
     const moved = await deleteTags(plan, planned, run);
     if (moved.length > 0) return {end: 'drift', drift: moved};
   }

@@ -7,7 +7,7 @@ import type {Tag} from '../../model/reference.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {OBSERVE_CONCURRENCY} from '../../observe/observe-source.ts';
 import {inOrder} from '../find-drift.ts';
-import {isDonorThere} from './donor-project.ts';
+import {isDonorThere} from './donor.ts';
 import type {TransferRun} from './transfer-context.ts';
 
 /** A tag at the old path, and what it points to. */

@@ -1,5 +1,6 @@
 import type {
   Carriage,
+  ProbedManifest,
   TransferPlan,
   TransferRepository,
   TransferTag,
@@ -18,6 +19,7 @@ export function withCarriages(plan: TransferPlan, more: Carriages): TransferPlan
     repositories: plan.repositories.map((repository) => withTags(repository, more.push)),
     steps: plan.steps.map((step) => {
       if (step.kind === 'pull') return {...step, ...joined(step, more.pull, atDonor)};
+      if (step.kind === 'probe') return {...step, manifests: [...step.manifests, ...rootsOf(more)]};
       if (step.kind === 'push') return {...step, ...joined(step, more.push, atTarget)};
       return step;
     }),
@@ -28,6 +30,11 @@ export function withCarriages(plan: TransferPlan, more: Carriages): TransferPlan
         .map((manifest) => plannedManifest(manifest, undefined)),
     ],
   };
+}
+
+/** What was not there when planning has to be tried, too: all of it, since it is little. */
+function rootsOf({pull}: Carriages): readonly ProbedManifest[] {
+  return pull.copies.map(({from, digest}) => ({repository: from, digest}));
 }
 
 /** @param replaced what the addition writes, as `repository:tag` */

@@ -4,7 +4,7 @@ import {TransshipError} from '../../model/error.ts';
 import type {Carriage, TransferPlan} from '../../model/transfer-plan.ts';
 import {type Cargo, carryCopies, type Carried} from '../carry-copies.ts';
 import {compareDestination, inOrder} from '../find-drift.ts';
-import {ensureDonor} from './donor-project.ts';
+import {prepareDonor} from './donor.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
 
@@ -15,7 +15,7 @@ export async function pull(
   run: TransferRun,
 ): Promise<StepEnd> {
   if (run.progress.where !== 'before') return PRESENT;
-  await ensureDonor(plan, run);
+  await prepareDonor(plan, run);
   const isAgain = run.progress.isPulled;
   run.progress.isPulled = true;
   return carry(plan, carriage, run, {isTagOrderKept: false, isAgain});

@@ -1,82 +1,109 @@
-import {rm, rmdir} from 'node:fs/promises';
-import type {Call} from '../../model/port.ts';
-import type {Tag} from '../../model/reference.ts';
-import type {TransferPlan} from '../../model/transfer-plan.ts';
-import {parsePlace} from '../../model/place.ts';
-import {hasCode} from '../../places/file-error.ts';
-import {DELETE_CONCURRENCY} from './delete-old.ts';
-import type {TransferContext} from './transfer-context.ts';
 import PQueue from 'p-queue';
+import type {Digest} from '../../model/digest.ts';
+import type {Tag} from '../../model/reference.ts';
+import type {Donor, TransferPlan} from '../../model/transfer-plan.ts';
+import {isVacant, listsOnly, removeIfEmpty, removeLayout} from '../../places/layout-folder.ts';
+import {DELETE_CONCURRENCY} from './delete-old.ts';
+import {createdDonorId, isOwnFolder} from './donor.ts';
+import {DONE, type StepEnd} from './step-end.ts';
+import type {TransferContext, TransferRun} from './transfer-context.ts';
 
 /**
- * Takes the images away from the donor, once they are proved to be at the new path. What somebody else put there stays:
- * a layout with other tags, a donor project with other images. A donor project that the plan created goes, too.
+ * Takes away from the donor what this plan put there, once all of it is proved to be at the new path. What the journal
+ * does not name as ours stays, and is told: other files and images, layouts and projects that were there before.
  */
-export async function removeDonor(
-  plan: TransferPlan,
-  context: TransferContext,
-  call: Call,
-): Promise<void> {
-  if (plan.way !== 'staged') return;
-  if (plan.donor.kind === 'directory') await removeLayouts(plan, context, call);
-  else await emptyProject(plan, plan.donor, context, call);
+export async function removeDonor(plan: TransferPlan, run: TransferRun): Promise<StepEnd> {
+  if (plan.donor.kind === 'directory') await removeFolder(plan, run);
+  else await emptyProject(plan, plan.donor, run);
+  return DONE;
 }
 
-async function removeLayouts(
-  {repositories, donor}: TransferPlan,
-  context: TransferContext,
-  call: Call,
-): Promise<void> {
-  for (const {donor: name, tags} of repositories) {
-    const place = parsePlace(name);
-    const ours = new Set<string>(tags.map((tag) => tag.name));
-    const there = (await context.repositories.source(name).listTags(call)) ?? [];
-    if (place.transport !== 'oci') continue;
-    if (there.some((tag) => !ours.has(tag))) tellKept(name, context);
-    else await rm(place.file, {recursive: true, force: true});
+async function removeFolder(plan: TransferPlan, {context}: TransferRun): Promise<void> {
+  const {donor, repositories} = plan;
+  for (const repository of repositories) {
+    const layout = repository.donor;
+    const folder = context.folderOf(layout);
+    const isGone = isOwnFolder(layout, context)
+      ? await removeOwnLayout(folder, plan, repository.tags)
+      : await isVacant(folder);
+    if (!isGone) tellKept(folder, context);
   }
-  await rmdir(donor.path).catch((error: unknown) => {
-    if (!hasCode(error, 'ENOTEMPTY') && !hasCode(error, 'ENOENT')) throw error;
-  });
+  const folder = context.folderOf(donor.path);
+  if (isOwnFolder(donor.path, context) && !(await removeIfEmpty(folder))) tellKept(folder, context);
+}
+
+/** By name: of the blobs those of the plan. False: something else is there as well. */
+async function removeOwnLayout(
+  folder: string,
+  {manifests, steps}: TransferPlan,
+  tags: readonly {readonly name: Tag}[],
+): Promise<boolean> {
+  const blobs = steps.flatMap((step) => (step.kind === 'pull' ? step.blobs : []));
+  const ours = new Set<Digest>([...manifests, ...blobs].map(({digest}) => digest));
+  const names = new Set<string>(tags.map(({name}) => name));
+  return (await listsOnly(folder, ours, names)) && (await removeLayout(folder, ours));
 }
 
 /** GitLab renames a project before it deletes it, which tags would keep it from: so they go first. */
 async function emptyProject(
-  {repositories}: TransferPlan,
-  {id, path}: TransferPlan['donor'] & {readonly kind: 'project'},
-  context: TransferContext,
-  call: Call,
+  plan: TransferPlan,
+  {id, path}: Donor & {readonly kind: 'project'},
+  run: TransferRun,
 ): Promise<void> {
+  const {context, call} = run;
   const {projects, repositories: records} = context.gitlab;
-  const project = await projects.find(id ?? path, call);
+  const created = createdDonorId(plan, context);
+  const project = await projects.find(created ?? id ?? path, call);
   if (project === undefined) return;
-  const byName = new Map(
-    (await records.ofProject(project.id, call)).map((record) => [
+  const isOurs = project.id === created;
+  // What a lost journal named is not ours to touch.
+  if (!isOurs && project.id !== id) return tellKept(path, context);
+  await deleteTags(plan, project.id, run);
+  if (!isOurs) return;
+  const left = await records.ofProject(project.id, call);
+  const isEmpty = left.every(({tagsCount = 0}) => tagsCount === 0);
+  if (isEmpty && project.isRepositoryEmpty !== false) await projects.delete(project.id, call);
+  else tellKept(path, context);
+}
+
+/** Each only if it still points to what this plan put there, as at the old path. */
+async function deleteTags(
+  {repositories}: TransferPlan,
+  projectId: number,
+  {context, call}: TransferRun,
+): Promise<void> {
+  const records = new Map(
+    (await context.gitlab.repositories.ofProject(projectId, call)).map((record) => [
       `${record.registryHost}/${record.path}`,
       record,
     ]),
   );
   const {deletesTags} = await context.traits(call);
-  const deleteTag = async (name: string, tag: Tag): Promise<void> => {
-    const record = byName.get(name);
-    if (deletesTags) await context.repositories.destination(name).deleteTag?.(tag, call);
-    else if (record !== undefined) await records.deleteTag(record, tag, call);
+  const remove = async (name: string, tag: Tag, digest: Digest): Promise<void> => {
+    const repository = context.repositories.destination(name);
+    const now = await repository.head(tag, call);
+    if (now === undefined) return;
+    if (now.digest !== digest) return tellKept(`${name}:${tag}`, context);
+    const record = records.get(name);
+    if (deletesTags) await repository.deleteTag?.(tag, call);
+    else if (record !== undefined) await context.gitlab.repositories.deleteTag(record, tag, call);
   };
   const queue = new PQueue({concurrency: DELETE_CONCURRENCY});
   await queue.addAll(
-    repositories.flatMap(({donor, tags}) => tags.map((tag) => () => deleteTag(donor, tag.name))),
+    repositories.flatMap(({donor, tags}) =>
+      tags.map(
+        ({name, digest}) =>
+          () =>
+            remove(donor, name, digest),
+      ),
+    ),
   );
-  const left = await records.ofProject(project.id, call);
-  const isEmpty = left.every(({tagsCount = 0}) => tagsCount === 0);
-  if (id !== undefined) return;
-  if (isEmpty) await projects.delete(project.id, call);
-  else tellKept(path, context);
 }
 
 function tellKept(name: string, {report}: TransferContext): void {
   report({
     type: 'notice',
     code: 'DONOR_KEPT',
-    message: `${name} holds other images, too, and stays`,
+    message: `${name} stays: it contains something that this plan did not put there`,
   });
 }

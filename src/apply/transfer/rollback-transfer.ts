@@ -5,12 +5,15 @@ import type {Carriage, TransferPlan} from '../../model/transfer-plan.ts';
 import type {Interruption} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
 import {planWithAdopted} from './adopt-tags.ts';
+import {releaseDonorPolicies} from './donor-policy.ts';
+import {isDonorThere} from './donor.ts';
 import {carriageOf} from './expected-at.ts';
 import {readOldTags} from './old-tags.ts';
 import {resumePolicy} from './policy.ts';
 import {carry} from './pull-push.ts';
+import {putBackByDigest} from './put-back-by-digest.ts';
 import {sizeOf} from './run-size.ts';
-import {DONE} from './step-end.ts';
+import {DONE, type StepEnd} from './step-end.ts';
 import {doneOf, standingOf} from './standing.ts';
 import {Tally} from './tally.ts';
 import {newProgress, type TransferContext, type TransferRun} from './transfer-context.ts';
@@ -19,7 +22,7 @@ import {whereabouts} from './whereabouts.ts';
 
 /**
  * Takes a half-done transfer back: every image that is gone from the old path comes back from the donor, and the cleanup
- * policy is as it was. A tag that somebody pushed to the old path meanwhile stays. Done twice, the second changes nothing.
+ * policy is as it was. Without a donor folder on this machine, what the registry still has comes back. A tag that somebody pushed to the old path meanwhile stays. Done twice, the second changes nothing.
  * @throws TransshipError ROLLBACK_TOO_LATE once the project has moved; what the registry and GitLab refuse
  */
 export async function rollbackTransfer(
@@ -39,8 +42,9 @@ export async function rollbackTransfer(
   await context.journal.append({type: 'rollback'});
   await readOldTags(plan, run);
   const ran = await takeBack(plan, way, run);
-  await context.journal.end(ran.result);
   const isBack = ran.result === 'done' || ran.result === 'drift';
+  if (isBack) await releaseDonorPolicies(context, call);
+  await context.journal.end(ran.result);
   const transfer = standingOf(plan, {
     project: where,
     gone: isBack ? new Set() : progress.gone,
@@ -60,8 +64,7 @@ async function takeBack(
   run: TransferRun,
 ): Promise<RunResult> {
   const tally = new Tally(plan.id);
-  const {database} = await run.context.traits(run.call);
-  const end = await carry(plan, carriage, run, {isTagOrderKept: database});
+  const end = await putBack(plan, carriage, run);
   const drift = end.end === 'drift' ? end.drift : [];
   if (end.end === 'failed' || end.end === 'interrupted' || end.end === 'not-started') {
     tally.add('put-back', end);
@@ -74,6 +77,13 @@ async function takeBack(
   const policy = pause?.policy ?? run.progress.paused;
   if (policy !== undefined) tally.add('resume', await resumePolicy(plan, policy, run));
   return drift.length > 0 ? tally.result('drift', drift) : tally.result('done');
+}
+
+async function putBack(plan: TransferPlan, carriage: Carriage, run: TransferRun): Promise<StepEnd> {
+  if (plan.donor.kind === 'directory' && !(await isDonorThere(plan, run)))
+    return putBackByDigest(plan, run);
+  const {database} = await run.context.traits(run.call);
+  return carry(plan, carriage, run, {isTagOrderKept: database});
 }
 
 async function throwIfNotWhole(

@@ -3,6 +3,7 @@ import type {Patience} from '../../gitlab/confirm.ts';
 import type {TransferStanding} from '../../model/outcome.ts';
 import type {Call} from '../../model/port.ts';
 import type {PolicyState} from '../../model/transfer-plan.ts';
+import type {TagLimits} from '../../plan/transfer/facts.ts';
 import type {CarryContext, Interruption} from '../apply-context.ts';
 import type {Journal} from '../journal.ts';
 
@@ -23,6 +24,12 @@ export interface TransferContext extends CarryContext {
   readonly mayDelete: ((question: DeletionQuestion) => Promise<boolean>) | undefined;
   /** Tags that came or moved after planning are taken along, instead of stopping the run. */
   readonly adoptNewTags: boolean;
+  /** The donor goes once all images are proved to be at the new path. */
+  readonly removesDonor: boolean;
+  /** Where a donor folder, or a layout in it, is on this machine. */
+  readonly folderOf: (path: string) => string;
+  /** What the registry's own token says about the tags of a repository; undefined: it does not say. */
+  readonly tagLimits: (repository: string, call: Call) => Promise<TagLimits | undefined>;
   /** How long to wait for what GitLab does in the background. */
   readonly patience: Patience;
 }

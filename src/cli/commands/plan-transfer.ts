@@ -1,7 +1,7 @@
-import {dirname} from 'node:path';
 import type {Command} from 'commander';
 import {gatherTransferFacts} from '../../gitlab/preflight/gather-facts.ts';
 import {makeTransferPlan} from '../../plan/transfer/transfer-plan.ts';
+import {strangerAmongLayouts} from '../../places/layout-folder.ts';
 import {type PlanFormat, renderPlan} from '../../report/plan.ts';
 import {findEarlierTransfers, throwIfBegun} from '../earlier-transfers.ts';
 import {freeBytes} from '../disk-room.ts';
@@ -13,12 +13,20 @@ import {planFileText, writePlanFile} from '../plan-file.ts';
 import {addSignFlag} from '../plan-review.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
-import {instanceOf, readTransferWish} from '../transfer-wish.ts';
+import {
+  folderFrom,
+  instanceOf,
+  isCiJob,
+  planFolder,
+  readTransferWish,
+  relativeTo,
+} from '../transfer-wish.ts';
 
 interface Flags extends HostFlags, GitLabFlags, FinishFlags {
   readonly to: string;
   readonly donor?: string;
   readonly createDonor?: boolean;
+  readonly donorOnThisMachine?: boolean;
   readonly staged?: boolean;
   readonly format: PlanFormat;
   readonly detailedExitcode?: boolean;
@@ -32,15 +40,20 @@ export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) 
     .summary('plan the move of a GitLab project and its images')
     .description(
       'Looks at the project, its images and its target, proves the rights that the move takes, and prints the review. ' +
-        'Nothing is changed, but for a tag that comes and goes in a donor project.',
+        'Changes nothing, except a probe tag, pushed to a donor project and deleted. ' +
+        'With a folder as the donor, sends a few bytes and manifests to the old path that are there already.',
     )
     .argument('<project>', 'full path, id or address of the project')
     .requiredOption('--to <path>', 'its new full path; or a namespace with a / at the end')
     .option(
       '--donor <place>',
-      'where the images wait: a folder (./dir, /dir), or a project of the same GitLab (group/project), where no bytes travel (default: ./transship-donor/<project>)',
+      'where the images wait: a folder (./dir, /dir), or a project of the same GitLab (group/project), where no bytes travel (default: ./transship-donor/<project>). A relative folder is stored relative to the plan file',
     )
     .option('--create-donor', 'make the donor project when the plan is applied')
+    .option(
+      '--donor-on-this-machine',
+      'in a CI job: the donor folder outlives the job, and "apply" runs on the machine that has it',
+    )
     .option('--staged', 'go by the donor even where GitLab could move the images itself')
     .option('--out <file>', 'write the plan here, for show, apply and verify')
     .option('--detailed-exitcode', 'exit 2 where there is something to do, 0 where there is not')
@@ -60,6 +73,7 @@ Examples:
     'html',
   ]).action(async (project: string, flags: Flags) => {
     if (flags.out !== undefined) await throwIfBegun(flags.out);
+    const base = planFolder(flags.out);
     const made = await withSession(io, flags, async ({registries, report, call}) => {
       const access = await openGitLab(flags, io, registries, instanceOf(project));
       const {gitlab, tokenKind} = access;
@@ -69,20 +83,22 @@ Examples:
           wish: readTransferWish(project, flags, address),
           staged: flags.staged === true,
           createDonor: flags.createDonor === true,
+          donorOnThisMachine: flags.donorOnThisMachine === true,
         },
         {
           gitlab,
           tokenKind,
           openRegistry: (host, side) => access.openRegistry(host, side),
-          openDonor: (name) => registries.destination(name),
-          freeBytes,
+          openDonor: (name) => relativeTo(base, registries).destination(name),
+          freeBytes: (folder) => freeBytes(folderFrom(base, folder)),
+          strangerAt: (folder) => strangerAmongLayouts(folderFrom(base, folder)),
+          isJob: isCiJob(io.env),
           now: () => io.now().getTime(),
           progress: (what, read, total) => report({type: 'observing', what, done: read, total}),
         },
         call,
       );
-      const folder = flags.out === undefined ? '.' : dirname(flags.out);
-      const earlier = await findEarlierTransfers(folder, address, facts.project.id);
+      const earlier = await findEarlierTransfers(base, address, facts.project.id);
       return finishedPlan(makeTransferPlan({...facts, earlier}), flags, io);
     });
     if (flags.out !== undefined) await writePlanFile(flags.out, made);

@@ -22,7 +22,9 @@ export function donorNames(
     [...single].map(([name, part]) => {
       if (donor.kind === 'directory') {
         const own = registryPathOf(project.path);
-        return [name, `oci:${join(donor.path, part === '' ? own : `${own}.${part}`)}`];
+        const layout = join(donor.path, part === '' ? own : `${own}.${part}`);
+        // What is relative says so, lest it be taken for the path of a project.
+        return [name, `oci:${donor.path.startsWith('./') ? './' : ''}${layout}`];
       }
       const base = `${host}/${registryPathOf(donor.path)}/p${project.id}`;
       return [name, part === '' ? base : `${base}/${part}`];

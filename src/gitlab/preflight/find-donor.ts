@@ -2,24 +2,39 @@ import type {Call} from '../../model/port.ts';
 import type {TransferWish} from '../../model/transfer-plan.ts';
 import type {DonorFacts} from '../../plan/transfer/facts.ts';
 import type {Project} from '../project.ts';
+import {given} from '../given.ts';
 import {findNamespace} from './find-target.ts';
 import type {Surroundings} from './surroundings.ts';
 
+/** What may be done for the donor's sake. */
+export interface DonorQuestion {
+  /** A donor project that is not there may be made when the plan is applied. */
+  readonly createDonor: boolean;
+  /** The donor's folder outlives the CI job. */
+  readonly donorOnThisMachine: boolean;
+}
+
 /**
  * Looks at the place where the images are to wait.
- * @param mayCreate whether a project that is not there may be made
  * @throws TransshipError NAMESPACE_NOT_FOUND for a project that could not be made either
  */
 export async function findDonor(
   {kind, path}: TransferWish['donor'],
   mover: Project,
-  mayCreate: boolean,
+  {createDonor: mayCreate, donorOnThisMachine}: DonorQuestion,
   surroundings: Surroundings,
   call: Call,
 ): Promise<DonorFacts> {
   if (kind === 'directory') {
-    const freeBytes = await surroundings.freeBytes(path);
-    return {donor: {kind, path}, mayCreate, ...(freeBytes === undefined ? {} : {freeBytes})};
+    return {
+      donor: {kind, path, ...(donorOnThisMachine ? {onThisMachine: true} : {})},
+      mayCreate,
+      isInJob: surroundings.isJob,
+      ...given({
+        freeBytes: await surroundings.freeBytes(path),
+        stranger: await surroundings.strangerAt(path),
+      }),
+    };
   }
   const project = await surroundings.gitlab.projects.find(path, call);
   if (project === undefined) {

@@ -31,10 +31,11 @@ export async function projectFacts(
   {gitlab}: Surroundings,
   call: Call,
 ): Promise<ProjectFacts> {
-  const {id, fullPath, path, namespace, archived, accessLevel, cleanupPolicy} = project;
+  const {id, name, fullPath, path, namespace, archived, accessLevel, cleanupPolicy} = project;
   const runsAt = Date.parse(project.cleanupRunsAt ?? '');
   return {
     id,
+    name,
     fullPath,
     path,
     namespace: {id: namespace.id, fullPath: namespace.fullPath},

@@ -2,34 +2,32 @@ import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
 import type {TransferWish} from '../../model/transfer-plan.ts';
 import type {RegistryFacts, RuleFacts, TransferFacts} from '../../plan/transfer/facts.ts';
-import {wayOf} from '../../plan/transfer/way.ts';
+import {hasContent, wayOf} from '../../plan/transfer/way.ts';
 import {given} from '../given.ts';
 import type {Project} from '../project.ts';
-import {findDonor} from './find-donor.ts';
+import {type DonorQuestion, findDonor} from './find-donor.ts';
 import {findProject, projectFacts, tokenFacts} from './find-project.ts';
 import {findTarget} from './find-target.ts';
 import {observeImages} from './observe-images.ts';
 import {proveDonor} from './prove-donor.ts';
 import {clockFacts, proveRegistry} from './prove-registry.ts';
-import type {Surroundings} from './surroundings.ts';
+import {proveWrites} from './prove-writes.ts';
+import type {InstanceRegistry, Surroundings} from './surroundings.ts';
 
-export interface TransferQuestion {
-  /** With the donor's folder absolute. */
+export interface TransferQuestion extends DonorQuestion {
   readonly wish: TransferWish;
   /** Take the way by the donor even where GitLab could move the images itself. */
   readonly staged: boolean;
-  /** A donor project that is not there may be made when the plan is applied. */
-  readonly createDonor: boolean;
 }
 
 /**
- * Finds out all that a transfer depends on, and proves what can be proved. Nothing is changed, but for a tag that comes
- * and goes in a donor project.
+ * Finds out all that a transfer depends on, and proves what can be proved. Nothing is changed, except a probe tag,
+ * pushed to a donor project and deleted. With a folder as the donor, content of the old path is sent there once more.
  * @throws TransshipError PROJECT_NOT_FOUND, NAMESPACE_NOT_FOUND, TOKEN_SCOPE_MISSING, and what GitLab and its registry
  *   answer
  */
 export async function gatherTransferFacts(
-  {wish, staged, createDonor}: TransferQuestion,
+  {wish, staged, ...question}: TransferQuestion,
   surroundings: Surroundings,
   call: Call,
 ): Promise<TransferFacts> {
@@ -37,7 +35,7 @@ export async function gatherTransferFacts(
   const {username, ...token} = await tokenFacts(surroundings, call);
   const person = {isAdmin: token.isAdmin, ...given({username})};
   const target = await findTarget(wish.to, project, person, surroundings, call);
-  const donor = await findDonor(wish.donor, project, createDonor, surroundings, call);
+  const donor = await findDonor(wish.donor, project, question, surroundings, call);
   const base = {
     wish,
     now: surroundings.now(),
@@ -61,8 +59,8 @@ export async function gatherTransferFacts(
     })),
     gitlab.account.clock(call).then((clock) => (clock === undefined ? undefined : clock - now())),
   ]);
-  const question = {project, target, donor, records, registry: opened, database};
-  const repositories = await observeImages(question, surroundings, call);
+  const images = {project, target, donor, records, registry: opened, database};
+  const repositories = await observeImages(images, surroundings, call);
   const registry: RegistryFacts = {
     host,
     deletesTags,
@@ -75,12 +73,29 @@ export async function gatherTransferFacts(
   const writable = surroundings.openRegistry(host, 'destination');
   // What it grants is known only once it has asked for a token.
   await writable.traits(call);
+  const proved = await proveRegistry(registry, repositories, writable, call);
   return {
     ...seen,
-    registry: {...registry, ...(await proveRegistry(registry, repositories, writable, call))},
+    registry: {
+      ...registry,
+      ...proved,
+      ...given({writes: await writesIn(seen, proved, writable, call)}),
+    },
     donor: await proveDonor(donor, repositories, writable, surroundings, call),
     rules: await readRules(project, surroundings, call),
   };
+}
+
+/** What waits in a donor project was taken by the registry; of a folder's images it has to be tried. */
+async function writesIn(
+  {donor: {donor, stranger}, repositories}: Pick<TransferFacts, 'donor' | 'repositories'>,
+  {missingActions = [], deletion}: Pick<RegistryFacts, 'missingActions' | 'deletion'>,
+  registry: InstanceRegistry,
+  call: Call,
+): Promise<RegistryFacts['writes']> {
+  const isOpen = missingActions.length === 0 && typeof deletion !== 'object';
+  if (donor.kind === 'project' || stranger !== undefined || !isOpen) return undefined;
+  return proveWrites(repositories.filter(hasContent), registry, call);
 }
 
 async function readRules({id}: Project, {gitlab}: Surroundings, call: Call): Promise<RuleFacts> {

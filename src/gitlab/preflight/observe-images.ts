@@ -139,13 +139,13 @@ function nothingAt(repository: string): SourceInventory {
 async function observeDonor(
   name: string,
   source: SourceInventory,
-  {donor}: DonorFacts,
+  {donor, stranger}: DonorFacts,
   {openDonor}: Surroundings,
   call: Call,
 ): Promise<{atDonor: DestinationInventory; onlyAtDonor: readonly string[]}> {
   const nothing = {repository: name, exists: false, tags: new Map(), present: new Set<Digest>()};
   // GitLab's registry answers for an unknown project as for a forbidden one.
-  const isThere = donor.kind === 'directory' || donor.id !== undefined;
+  const isThere = donor.kind === 'directory' ? stranger === undefined : donor.id !== undefined;
   if (!isThere) return {atDonor: nothing, onlyAtDonor: []};
   const repository = openDonor(name);
   const listed = await repository.listTags(call);

@@ -4,7 +4,7 @@ import type {DonorFacts, RepositoryFacts} from '../../plan/transfer/facts.ts';
 import {hasContent} from '../../plan/transfer/way.ts';
 import {given} from '../given.ts';
 import {probeDonor, type Sample} from './probe-donor.ts';
-import {missingActions, pathAt} from './prove-registry.ts';
+import {pathAt, rightsAt} from './prove-registry.ts';
 import type {InstanceRegistry, Surroundings} from './surroundings.ts';
 
 /** Asked for at the very repository that the first images are going to wait in. */
@@ -20,7 +20,7 @@ export async function proveDonor(
   const name = repositories.find(hasContent)?.donor;
   const path = pathAt(name, opened);
   if (name === undefined || path === undefined) return donor;
-  const missing = await missingActions(opened, path, call);
+  const missing = (await rightsAt(opened, path, call))?.missing;
   const isFree = missing !== undefined && missing.length === 0;
   const sample = smallestImage(repositories, opened);
   return {

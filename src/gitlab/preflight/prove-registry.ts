@@ -1,7 +1,12 @@
 import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
 import {isRepositoryPath, isTag, type RepositoryPath} from '../../model/reference.ts';
-import type {Finding, RegistryFacts, RepositoryFacts} from '../../plan/transfer/facts.ts';
+import type {
+  Finding,
+  RegistryFacts,
+  RepositoryFacts,
+  TagLimits,
+} from '../../plan/transfer/facts.ts';
 import {hasContent} from '../../plan/transfer/way.ts';
 import {given} from '../given.ts';
 import type {InstanceRegistry} from './surroundings.ts';
@@ -17,32 +22,43 @@ export async function proveRegistry(
   repositories: readonly RepositoryFacts[],
   opened: InstanceRegistry,
   call: Call,
-): Promise<Pick<RegistryFacts, 'missingActions' | 'deletion'>> {
+): Promise<Pick<RegistryFacts, 'missingActions' | 'tagLimits' | 'deletion'>> {
   const path = pathAt(repositories.find(hasContent)?.from, opened);
   if (path === undefined) return {};
-  const missing = await missingActions(opened, path, call);
-  const mayDelete = deletesTags && missing?.includes('delete') !== true;
+  const rights = await rightsAt(opened, path, call);
+  const mayDelete = deletesTags && rights?.missing.includes('delete') !== true;
   return given({
-    missingActions: missing,
+    missingActions: rights?.missing,
+    tagLimits: rights?.tagLimits,
     deletion: mayDelete ? await tryDeletion(opened, path, call) : undefined,
   });
 }
 
+/** What a token of the registry allows. */
+interface Rights {
+  /** What of pulling, pushing and deleting it does not. */
+  readonly missing: readonly string[];
+  readonly tagLimits?: TagLimits;
+}
+
 /**
- * What of pulling, pushing and deleting the registry does not let this token do; undefined: it does not tell. Asking
- * for pushes may make GitLab create a record, so this is asked only for what there is, or what will be written.
+ * What the registry lets this token do; undefined: it does not tell. Asking for pushes may make GitLab create a record,
+ * so this is asked only for what there is, or what will be written.
  */
-export async function missingActions(
-  registry: InstanceRegistry,
+export async function rightsAt(
+  registry: Pick<InstanceRegistry, 'granted'>,
   path: RepositoryPath,
   call: Call,
-): Promise<readonly string[] | undefined> {
+): Promise<Rights | undefined> {
   const resource = `repository:${path}`;
-  const ask = async (actions: readonly string[]) => {
+  const ask = async (actions: readonly string[]): Promise<Rights | undefined> => {
     const granted = await registry.granted(path, {resource, actions}, call);
     if (granted === undefined) return undefined;
-    const allowed = granted.find((grant) => grant.resource === resource)?.actions ?? [];
-    return allowed.includes('*') ? [] : ACTIONS.filter((action) => !allowed.includes(action));
+    const grant = granted.find((one) => one.resource === resource);
+    const allowed = grant?.actions ?? [];
+    const has = (action: string) => allowed.includes('*') || allowed.includes(action);
+    const missing = ACTIONS.filter((action) => !has(action));
+    return {missing, ...(grant?.tagLimits ? {tagLimits: grant.tagLimits} : {})};
   };
   try {
     return await ask(ACTIONS);
@@ -50,7 +66,7 @@ export async function missingActions(
     if (!isRefusal(error)) throw error;
     // A protected path is refused as a whole when a push is asked for.
     return ask(['delete', 'pull']).catch((again: unknown) => {
-      if (isRefusal(again)) return [...ACTIONS];
+      if (isRefusal(again)) return {missing: ACTIONS};
       throw again;
     });
   }

@@ -1,11 +1,14 @@
 import type {Call, RepositoryWriter} from '../../model/port.ts';
 import type {RepositoryPath} from '../../model/reference.ts';
+import type {TagLimits} from '../../plan/transfer/facts.ts';
 import type {GitLab} from '../gitlab.ts';
 
 /** Actions on one resource, as a token service names them. */
 interface Grant {
   readonly resource: string;
   readonly actions: readonly string[];
+  /** What the token says about tags, where it does. */
+  readonly tagLimits?: TagLimits;
 }
 
 /** The registry of a GitLab instance, as far as a transfer is planned with it. */
@@ -36,6 +39,10 @@ export interface Surroundings {
   readonly openDonor: (name: string) => RepositoryWriter;
   /** Bytes that are free where this folder is, or will be; undefined: the system does not tell. */
   readonly freeBytes: (folder: string) => Promise<number | undefined>;
+  /** The first thing in a donor folder that is no image layout of ours; undefined: there is none. */
+  readonly strangerAt: (folder: string) => Promise<string | undefined>;
+  /** This is a CI job: what it leaves on its disk may go with it. */
+  readonly isJob: boolean;
   /** Of this machine, in ms since the epoch. */
   readonly now: () => number;
   /** Told of tags that were read, of all of one repository. */

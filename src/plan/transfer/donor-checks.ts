@@ -8,10 +8,8 @@ import {forbid, forbidFinding, pass, warn} from './finding.ts';
 const DISK_SHARE = 0.95;
 
 /** Whether the images can wait at the donor. */
-export function donorChecks(
-  {donor, repositories}: TransferFacts,
-  {pull}: Carriages,
-): readonly Check[] {
+export function donorChecks(facts: TransferFacts, {pull}: Carriages): readonly Check[] {
+  const {donor, repositories} = facts;
   const occupied = repositories.flatMap(({source, atDonor}) =>
     source.roots.flatMap(({tag, digest}) => {
       const there = tag === undefined ? undefined : atDonor.tags.get(tag);
@@ -29,14 +27,30 @@ export function donorChecks(
   const bytes = pull.blobs.reduce((sum, {action, size}) => sum + (action === 'copy' ? size : 0), 0);
   const found = [
     ...occupied,
-    ...(donor.donor.kind === 'directory' ? directoryChecks(donor, bytes) : projectChecks(donor)),
+    ...(donor.donor.kind === 'directory' ? directoryChecks(donor, bytes) : projectChecks(facts)),
   ];
   return found.length > 0
     ? found
     : [pass('DONOR_READY', donor.donor.path, 'the images can wait at the donor')];
 }
 
-function* directoryChecks({donor, freeBytes}: DonorFacts, bytes: number) {
+function* directoryChecks({donor, freeBytes, stranger, isInJob}: DonorFacts, bytes: number) {
+  if (stranger !== undefined) {
+    yield forbid(
+      'DONOR_UNFIT',
+      donor.path,
+      `found ${stranger}: a donor folder contains nothing but the image layouts of transfers`,
+      'name a folder that is empty or does not exist with --donor',
+    );
+  }
+  if (isInJob === true && donor.kind === 'directory' && donor.onThisMachine !== true) {
+    yield forbid(
+      'DONOR_IN_CI_JOB',
+      donor.path,
+      `this is a CI job, and the folder ${donor.path} may be deleted with it, while it has the only copy of the images`,
+      'name a project with --donor; or, if the folder outlives the job and "apply" runs on the same machine, add --donor-on-this-machine',
+    );
+  }
   if (freeBytes === undefined || bytes <= freeBytes * DISK_SHARE) return;
   yield forbid(
     'DONOR_TOO_SMALL',
@@ -46,8 +60,18 @@ function* directoryChecks({donor, freeBytes}: DonorFacts, bytes: number) {
   );
 }
 
-function* projectChecks({donor, problem, mayCreate, missingActions = [], probe}: DonorFacts) {
+function* projectChecks(facts: TransferFacts) {
+  const {donor, problem, mayCreate, missingActions = [], probe} = facts.donor;
   if (problem !== undefined) yield forbidFinding(donor.path, problem);
+  const inTheWay = whyInTheWay(facts);
+  if (inTheWay !== undefined) {
+    yield forbid(
+      'DONOR_UNFIT',
+      donor.path,
+      inTheWay,
+      'choose another project with --donor, or a folder',
+    );
+  }
   if (donor.kind === 'project' && donor.id === undefined && problem === undefined) {
     yield mayCreate
       ? warn(
@@ -80,4 +104,27 @@ function* projectChecks({donor, problem, mayCreate, missingActions = [], probe}:
   } else if (probe !== undefined) {
     yield forbidFinding(donor.path, probe);
   }
+}
+
+/** Why the donor would keep the project from moving, once all images are deleted; undefined: it would not. */
+function whyInTheWay({donor: {donor}, project, target}: TransferFacts): string | undefined {
+  const path = donor.path.toLowerCase();
+  const places = [
+    target.fullPath,
+    // Where the project is between two changes.
+    `${target.namespace.fullPath}/${project.path}`,
+    `${project.namespace.fullPath}/${target.path}`,
+  ];
+  if (path !== project.fullPath.toLowerCase() && places.some((at) => at.toLowerCase() === path))
+    return `${donor.path} is where the project moves to`;
+  const slash = path.lastIndexOf('/');
+  // A project that is created is called what its path ends with; GitLab has each name once in a namespace.
+  const isNamesake =
+    donor.kind === 'project' &&
+    donor.id === undefined &&
+    path.slice(0, slash) === target.namespace.fullPath.toLowerCase() &&
+    path.slice(slash + 1) === project.name?.toLowerCase();
+  return isNamesake
+    ? `a project ${donor.path} would have the name of the project that moves there`
+    : undefined;
 }

@@ -43,6 +43,8 @@ export type Finding = Pick<Check, 'code' | 'message' | 'hint'>;
 
 export interface ProjectFacts {
   readonly id: number;
+  /** What people call it; a namespace has each name once. */
+  readonly name?: string;
   /** Before the move. */
   readonly fullPath: string;
   /** The last part of it. */
@@ -113,6 +115,17 @@ export interface RegistryFacts {
   readonly missingActions?: readonly string[];
   /** Whether it takes deletions, tried on a tag that is not there; undefined: not tried. */
   readonly deletion?: 'taken' | Finding;
+  /** Whether it takes uploads and each kind of manifest, tried at the old path; undefined: not tried. */
+  readonly writes?: 'taken' | readonly Finding[];
+  /** What the registry's own token says about the tags of the project; undefined: it does not say. */
+  readonly tagLimits?: TagLimits;
+}
+
+/** Patterns of tags that the registry does not let the bearer of a token change (GitLab: `access[].meta`). */
+export interface TagLimits {
+  readonly push: readonly string[];
+  readonly delete: readonly string[];
+  readonly immutable: readonly string[];
 }
 
 /** One image repository. */
@@ -149,6 +162,10 @@ export interface DonorFacts {
   readonly probe?: 'passed' | Finding;
   /** Of a directory: bytes that are free. */
   readonly freeBytes?: number;
+  /** Of a directory: the first thing found there that is no image layout; undefined: there is none. */
+  readonly stranger?: string;
+  /** Of a directory: it is planned in a CI job, whose files may go with it. */
+  readonly isInJob?: boolean;
 }
 
 export interface RuleFacts {

@@ -13,6 +13,8 @@ export function imageChecks(
   {repositories, registry}: TransferFacts,
   {skipped, checks, push}: Carriages,
 ): readonly Check[] {
+  // What the registry itself was asked about, it need not be guessed about.
+  const isProved = registry?.writes !== undefined;
   const named = repositories.flatMap(({source: {repository, notRead}}) => {
     const bad = notRead.flatMap(({reason, tag}) =>
       reason === 'invalid-name' && tag !== undefined ? [tag] : [],
@@ -28,8 +30,8 @@ export function imageChecks(
     ...checks
       .filter(({code}) => code !== 'SKIPPED')
       .map((check): Check => ({...check, result: 'forbid', hint: hintOf(check)})),
-    ...repositories.flatMap((repository) => [...repositoryChecks(repository)]),
-    ...foreignLayers(push),
+    ...repositories.flatMap((repository) => [...repositoryChecks(repository, isProved)]),
+    ...(isProved ? [] : foreignLayers(push)),
     ...(lost.size === 0 && repositories.some(hasContent) ? [untagged(registry?.host ?? '')] : []),
   ];
 }
@@ -58,7 +60,7 @@ function badTagNames(repository: string, tags: readonly string[]): Check {
   );
 }
 
-function* repositoryChecks(facts: RepositoryFacts) {
+function* repositoryChecks(facts: RepositoryFacts, isProved: boolean) {
   const {from, to, deletion, whyNotTo, unknownMediaTypes} = facts;
   if (deletion === 'delete_failed') {
     yield warn(
@@ -84,12 +86,12 @@ function* repositoryChecks(facts: RepositoryFacts) {
       'choose another path with --to',
     );
   }
-  if (unknownMediaTypes.length > 0) {
+  if (unknownMediaTypes.length > 0 && !isProved) {
     yield warn(
       'MEDIA_TYPE_UNKNOWN',
       from,
       `${from} has manifests with types that GitLab's registry may refuse: ${unknownMediaTypes.join(', ')}`,
-      'the donor takes them first, so a refusal comes before anything is deleted; with a folder as the donor try one image by hand',
+      'the donor project takes them first, so a refusal comes before anything is deleted',
     );
   }
 }

@@ -11,6 +11,7 @@ export function registryChecks({registry, project, donor}: TransferFacts): reado
   const probed = donor.probe !== undefined;
   return [
     ...grantChecks(registry, project.fullPath),
+    ...writeChecks(registry),
     ...deleteChecks(registry, probed),
     ...clockChecks(registry),
   ];
@@ -44,6 +45,19 @@ function grantChecks({host, version, missingActions}: RegistryFacts, project: st
       'REGISTRY_READY',
       subject,
       `${name} lets this token pull, push and delete images of ${project}`,
+    ),
+  ];
+}
+
+/** With a folder as the donor everything has to be pushed again, so this is tried where the images are now. */
+function writeChecks({host, writes}: RegistryFacts): readonly Check[] {
+  if (writes === undefined) return [];
+  if (writes !== 'taken') return writes.map((finding) => forbidFinding(host, finding));
+  return [
+    pass(
+      'UPLOAD_READY',
+      host,
+      'the registry takes uploads, and manifests of every kind that the project has',
     ),
   ];
 }

@@ -1,12 +1,14 @@
 import type {Check} from '../../model/plan.ts';
 import type {TransferFacts} from './facts.ts';
 import {forbid, pass, warn} from './finding.ts';
-import {matchesRule, matchesTagRule} from './rule-pattern.ts';
+import {matchesRule, matchesTagRule, whyLimited} from './rule-pattern.ts';
 import {hasContent} from './way.ts';
 
 /** Whether protection rules keep tags from being deleted at the old path, or pushed to the new one. */
 export function ruleChecks(facts: TransferFacts): readonly Check[] {
   const found = [...repositoryRules(facts), ...tagRules(facts)];
+  // The token of the registry says the same of the rules that GitLab shows.
+  if (!found.some(({code}) => code === 'PROTECTED')) found.push(...tokenLimits(facts));
   return found.length > 0
     ? found
     : [pass('RULES_READY', facts.project.fullPath, 'no protection rule is in the way')];
@@ -43,7 +45,7 @@ function* repositoryRules({rules, repositories, project, token}: TransferFacts) 
 function* tagRules({rules, repositories, project, token, registry}: TransferFacts) {
   if (rules.tags === undefined) {
     // Tags are protected by the registry's database only.
-    if (registry?.database !== true) return;
+    if (registry?.database !== true || registry.tagLimits !== undefined) return;
     yield warn(
       'RULES_NOT_SEEN',
       project.fullPath,
@@ -69,6 +71,25 @@ function* tagRules({rules, repositories, project, token, registry}: TransferFact
         : `the rule "${pattern}" keeps this token from ${isAbove(remove) ? 'deleting' : 'pushing'} ${hit.from}:${hit.tag}`,
       'remove the rule for the time of the move, and make it again afterwards',
     );
+  }
+}
+
+/** What the registry is told of tags, also by versions of GitLab that show no rules (GitLab: `access[].meta`). */
+function* tokenLimits({registry, repositories}: TransferFacts) {
+  const limits = registry?.tagLimits;
+  if (limits === undefined) return;
+  for (const {from, source} of repositories) {
+    for (const {tag} of source.roots) {
+      const why = tag === undefined ? undefined : whyLimited(limits, tag);
+      if (tag === undefined || why === undefined) continue;
+      yield forbid(
+        'PROTECTED',
+        `${from}:${tag}`,
+        `the registry does not let this token move ${from}:${tag}: ${why}`,
+        'remove the rule for the time of the move, and make it again afterwards',
+      );
+      return;
+    }
   }
 }
 

@@ -1,6 +1,14 @@
-import type {PolicyState, TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
+import type {
+  Donor,
+  PolicyState,
+  ProbedManifest,
+  TransferPlan,
+  TransferStep,
+} from '../../model/transfer-plan.ts';
 import type {Carriages} from './carriage.ts';
+import type {RepositoryFacts} from './facts.ts';
 import type {Move} from './moves.ts';
+import {probesOf} from './probes.ts';
 
 /** `Omit` for each member of a union. */
 type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
@@ -10,13 +18,16 @@ type Bare = Without<TransferStep, 'needs'>;
  * The steps of a transfer, each needing the one before. The order is that of GitLab's manual for images in a project
  * that moves (GitLab: doc/user/packages/container_registry/troubleshoot_container_registry.md): pull, delete, move,
  * push; and a proof before everything that cannot be undone.
+ * @param repositories those with images
  * @param policy of a cleanup policy that is at work, or was before an earlier transfer; undefined: there is none
  * @param isPaused an earlier transfer switched it off, so that it has to be put back whichever way the images go
  */
 export function transferSteps(
   way: TransferPlan['way'],
   moves: readonly Move[],
+  repositories: readonly RepositoryFacts[],
   {pull, push}: Carriages,
+  donor: Donor,
   policy: PolicyState | undefined,
   isPaused: boolean,
 ): readonly TransferStep[] {
@@ -34,6 +45,7 @@ export function transferSteps(
       ]);
     case 'staged':
       return inOrder([
+        ...(donor.kind === 'project' && donor.id === undefined ? [createStep(donor)] : []),
         ...(policy === undefined ? [] : [pauseStep(policy)]),
         {
           id: 'pull',
@@ -47,6 +59,7 @@ export function transferSteps(
           at: 'donor',
           why: 'nothing is deleted that is not whole at the donor',
         },
+        ...(donor.kind === 'directory' ? [probeStep(repositories)] : []),
         {
           id: 'delete-old',
           kind: 'delete-old',
@@ -57,6 +70,11 @@ export function transferSteps(
         {id: 'push', kind: 'push', why: 'the images follow their project', ...push},
         verifyTarget('the donor may go only when all is at the new path'),
         ...(policy === undefined ? [] : [resumeStep(policy)]),
+        {
+          id: 'remove-donor',
+          kind: 'remove-donor',
+          why: 'only with "apply --remove-donor"; until then the images stay at the donor as well',
+        },
       ]);
   }
 }
@@ -87,6 +105,30 @@ function changeStep(move: Move, count: number): Bare {
 
 function verifyTarget(why: string): Bare {
   return {id: 'verify-target', kind: 'verify', at: 'target', why};
+}
+
+function createStep({path, namespaceId}: Donor & {readonly kind: 'project'}): Bare {
+  return {
+    id: 'create-donor',
+    kind: 'create-donor',
+    path,
+    namespaceId,
+    why: 'the images wait in a project that is not there yet',
+  };
+}
+
+/** What waits in a project was taken by the registry already. */
+function probeStep(repositories: readonly RepositoryFacts[]): Bare {
+  const manifests = probesOf(repositories).map(
+    ({repository, digest}): ProbedManifest => ({repository, digest}),
+  );
+  return {
+    id: 'probe',
+    kind: 'probe',
+    uploadsTo: repositories[0]?.from ?? '',
+    manifests,
+    why: 'nothing is deleted that the registry might not take again',
+  };
 }
 
 function pauseStep(policy: PolicyState): Bare {

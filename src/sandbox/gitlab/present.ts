@@ -19,6 +19,9 @@ export function presentProject(call: ApiCall, project: WorldProject): object {
     name_with_namespace: path.replaceAll('/', ' / '),
     path_with_namespace: path,
     web_url: `${exchange.origin}/${path}`,
+    description: project.description,
+    // The sandbox has no Git (GitLab: lib/api/entities/project.rb, `empty_repo`).
+    empty_repo: true,
     visibility: project.visibility,
     archived: project.archived,
     namespace: presentNamespace(call, project.namespaceId),

@@ -45,6 +45,8 @@ const createSchema = z.object({
   name: z.string().optional(),
   namespace_id: numberField.optional(),
   visibility: z.enum(['private', 'internal', 'public']).default('private'),
+  /** GitLab: doc/api/projects.md, "Create a project". */
+  description: z.string().default(''),
 });
 
 /** `GET /projects/:id` */
@@ -68,7 +70,7 @@ export function listPipelines(call: ApiCall): Reply {
 /** `POST /projects` */
 export function createProject(call: ApiCall): Reply {
   const {world, person, events} = call;
-  const {path, name, namespace_id: wanted, visibility} = bodyOf(call, createSchema);
+  const {path, name, namespace_id: wanted, visibility, description} = bodyOf(call, createSchema);
   const namespaceId = wanted ?? person.user.namespaceId;
   const namespace = world.namespacePath(namespaceId);
   if (namespace === undefined) throw notFound('Namespace');
@@ -81,6 +83,7 @@ export function createProject(call: ApiCall): Reply {
     path,
     namespaceId,
     visibility,
+    description,
     archived: false,
     registryAccess: 'enabled',
     cleanupPolicy: DEFAULT_POLICY,

@@ -60,6 +60,7 @@ async function seedProject(instance: Instance, seed: Seed['projects'][number]): 
     path,
     namespaceId: world.userNamed(parent)?.namespaceId ?? groupFor(world, parent).id,
     visibility: seed.visibility,
+    description: '',
     archived: seed.archived,
     registryAccess: seed.registry,
     cleanupPolicy: {...DEFAULT_POLICY, ...withoutUndefined(seed.cleanup ?? {})},

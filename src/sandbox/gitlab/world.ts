@@ -52,6 +52,7 @@ export interface WorldProject {
   /** Of a group or of a user. */
   namespaceId: number;
   visibility: Visibility;
+  readonly description: string;
   archived: boolean;
   registryAccess: RegistryAccess;
   cleanupPolicy: CleanupPolicy;

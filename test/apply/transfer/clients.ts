@@ -4,6 +4,7 @@ import {gatherTransferFacts} from '../../../src/gitlab/preflight/gather-facts.ts
 import {HttpClient} from '../../../src/http/client.ts';
 import {parseReference} from '../../../src/model/reference.ts';
 import type {TransferPlan} from '../../../src/model/transfer-plan.ts';
+import {strangerAmongLayouts} from '../../../src/places/layout-folder.ts';
 import {OciLayout} from '../../../src/places/oci-layout.ts';
 import {makeTransferPlan} from '../../../src/plan/transfer/transfer-plan.ts';
 import {Registry} from '../../../src/registry/registry.ts';
@@ -52,13 +53,15 @@ export async function makePlan(
   const {gitlab, registry, place} = clients;
   const wish = {gitlab: sandbox.url, project: 'org/build/app', to, donor};
   const facts = await gatherTransferFacts(
-    {wish, staged, createDonor: true},
+    {wish, staged, createDonor: true, donorOnThisMachine: false},
     {
       gitlab,
       tokenKind: 'access-token',
       openRegistry: () => registry,
       openDonor: place,
       freeBytes: () => Promise.resolve(undefined),
+      strangerAt: strangerAmongLayouts,
+      isJob: false,
       now: () => Date.now(),
       progress: () => undefined,
     },

@@ -85,15 +85,14 @@ test('images that GitLab left behind are told of, and the way by the donor', asy
 test('a donor that is a folder goes when it is told to', async () => {
   await using rig = await TransferRig.start({donor: 'directory'});
   await rig.apply();
-  await rig.removeDonor();
+  expect((await rig.apply({removesDonor: true})).result).toBe('done');
   await expect(readdir(rig.plan.donor.path)).rejects.toMatchObject({code: 'ENOENT'});
   expect((await rig.compare('target')).differences).toEqual([]);
 });
 
 test('a donor project that was made for it goes when it is told to, its tags before it', async () => {
   await using rig = await TransferRig.start({donor: 'project'});
-  await rig.apply();
-  await rig.removeDonor();
+  expect((await rig.apply({removesDonor: true})).result).toBe('done');
   expect(await rig.tagsBelow('donors/parking')).toEqual({});
   const {events} = rig.sandbox.events;
   expect(events.at(-1)).toMatchObject({kind: 'project-deleted', path: 'donors/parking'});

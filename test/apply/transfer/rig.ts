@@ -4,7 +4,8 @@ import type {JournalEntry} from '../../../src/apply/journal-entry.ts';
 import type {Journal} from '../../../src/apply/journal.ts';
 import {unfinishedIn} from '../../../src/apply/unfinished.ts';
 import {applyTransfer} from '../../../src/apply/transfer/apply-transfer.ts';
-import {removeDonor} from '../../../src/apply/transfer/remove-donor.ts';
+import {isTransferEntry} from '../../../src/apply/journal-entry.ts';
+import {rightsAt} from '../../../src/gitlab/preflight/prove-registry.ts';
 import {rollbackTransfer} from '../../../src/apply/transfer/rollback-transfer.ts';
 import type {TransferContext} from '../../../src/apply/transfer/transfer-context.ts';
 import {compareAt} from '../../../src/apply/transfer/verify-place.ts';
@@ -45,6 +46,7 @@ export interface RunOptions {
   /** The second; it stands for a kill: what was under way ends wherever it was. */
   readonly killed?: AbortSignal;
   readonly adoptNewTags?: boolean;
+  readonly removesDonor?: boolean;
   /** What comes of asking whether tags may be deleted. Default: they may. */
   readonly consent?: 'given' | 'refused' | 'nobody';
 }
@@ -140,10 +142,6 @@ export class TransferRig implements AsyncDisposable {
     return this.#run(options, (context) => rollbackTransfer(this.plan, context, ends(options)));
   }
 
-  removeDonor(): Promise<void> {
-    return this.#run({}, (context) => removeDonor(this.plan, context, {signal: NEVER}));
-  }
-
   compare(place: TransferPlace): Promise<VerifyResult> {
     return this.#run({}, ({repositories}) =>
       compareAt(this.plan, place, repositories, {signal: NEVER}),
@@ -199,7 +197,13 @@ export class TransferRig implements AsyncDisposable {
 
   /** Each run has clients of its own, as if it were a process. */
   async #run<T>(
-    {onEvent, killed = NEVER, consent = 'given', adoptNewTags = false}: RunOptions,
+    {
+      onEvent,
+      killed = NEVER,
+      consent = 'given',
+      adoptNewTags = false,
+      removesDonor = false,
+    }: RunOptions,
     work: (context: TransferContext) => Promise<T>,
   ): Promise<T> {
     await using clients = openClients(this.sandbox);
@@ -221,12 +225,20 @@ export class TransferRig implements AsyncDisposable {
       },
       mayDelete: consent === 'nobody' ? undefined : () => Promise.resolve(consent === 'given'),
       adoptNewTags,
+      removesDonor,
+      folderOf: (name) => name.replace(/^oci:/, ''),
+      tagLimits: async (name, call) =>
+        (await rightsAt(registry, parseReference(name).path, call))?.tagLimits,
       patience: {everyMs: 1, limitMs: 20},
     });
   }
 
   #journal(killed: AbortSignal): Journal {
+    const {journal} = this;
     return {
+      get transfer() {
+        return journal.filter(isTransferEntry);
+      },
       continues: this.journal.length > 0,
       unfinished: unfinishedIn(this.journal),
       savedUpload: () => undefined,

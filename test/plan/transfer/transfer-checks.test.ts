@@ -170,6 +170,68 @@ const TABLE: readonly (readonly [what: string, changes: Changes, found: readonly
     {donor: {donor: directory, freeBytes: 1}, repositories: [onDisk()]},
     ['forbid DONOR_TOO_SMALL'],
   ],
+  [
+    'a folder with other files',
+    {donor: {donor: directory, stranger: '/donor/notes.txt'}, repositories: [onDisk()]},
+    ['forbid DONOR_UNFIT'],
+  ],
+  [
+    'a folder in a CI job',
+    {donor: {donor: directory, isInJob: true}, repositories: [onDisk()]},
+    ['forbid DONOR_IN_CI_JOB'],
+  ],
+  [
+    'a folder that outlives the CI job',
+    {donor: {donor: {...directory, onThisMachine: true}, isInJob: true}, repositories: [onDisk()]},
+    [],
+  ],
+  [
+    'a donor where the project moves to',
+    {donor: {donor: {...project, path: TO}, mayCreate: true}},
+    ['forbid DONOR_UNFIT', 'warn DONOR_MISSING'],
+  ],
+  [
+    'a donor where the project is between two changes',
+    {
+      donor: {donor: {...project, path: 'new_org/build/app'}, mayCreate: true},
+      target: {fullPath: 'new_org/build/tool', path: 'tool'},
+    },
+    ['forbid DONOR_UNFIT', 'warn DONOR_MISSING'],
+  ],
+  [
+    'a donor with the name of the project',
+    {
+      donor: {donor: {...project, path: 'new_org/build/the-app'}, mayCreate: true},
+      project: {name: 'the-app'},
+    },
+    ['forbid DONOR_UNFIT', 'warn DONOR_MISSING'],
+  ],
+  [
+    'uploads that are refused',
+    {registry: {writes: [{...finding, code: 'UPLOAD_REFUSED'}]}},
+    ['forbid UPLOAD_REFUSED'],
+  ],
+  [
+    'media types that the registry was asked about',
+    {
+      registry: {writes: 'taken'},
+      repositories: [repository('', {v1}, {unknownMediaTypes: ['application/x']})],
+    },
+    [],
+  ],
+  [
+    "a tag that only the registry's token protects",
+    {registry: {database: true, tagLimits: {push: [], delete: ['^v1$'], immutable: []}}},
+    ['forbid PROTECTED'],
+  ],
+  [
+    'rules that are not told, and a token that names none',
+    {
+      registry: {database: true, tagLimits: {push: [], delete: [], immutable: []}},
+      rules: {tags: undefined} as object,
+    },
+    [],
+  ],
   ['a disk with room', {donor: {donor: directory, freeBytes: 1e9}, repositories: [onDisk()]}, []],
 ];
 

@@ -14,6 +14,7 @@ const STAGED = [
   'retag',
   'push',
   'verify-target',
+  'remove-donor',
 ];
 
 function carriage(plan: TransferPlan, kind: 'pull' | 'push'): Carriage {
@@ -36,11 +37,24 @@ describe('a transfer', () => {
   it('pauses a cleanup policy that is at work, and puts it back as it was', () => {
     const policy = {enabled: true, cadence: '1month', keep_n: 5};
     const plan = makeTransferPlan(transferFacts({project: {policy}}));
-    expect(steps(plan)).toEqual(['pause', ...STAGED, 'resume']);
+    const withPolicy = STAGED.toSpliced(-1, 0, 'resume');
+    expect(steps(plan)).toEqual(['pause', ...withPolicy]);
     expect(plan.steps.at(0)).toMatchObject({policy});
-    expect(plan.steps.at(-1)).toMatchObject({policy});
+    expect(plan.steps.at(-2)).toMatchObject({policy});
     const idle = makeTransferPlan(transferFacts({project: {policy: {...policy, enabled: false}}}));
     expect(steps(idle)).toEqual(STAGED);
+  });
+
+  it('creates a donor project first, and tries uploads before the deletion with a folder', () => {
+    const missing = {kind: 'project', path: 'donors/new', namespaceId: 7} as const;
+    const created = makeTransferPlan(transferFacts({donor: {donor: missing, mayCreate: true}}));
+    expect(steps(created)).toEqual(['create-donor', ...STAGED]);
+    expect(created.steps.at(0)).toMatchObject({path: 'donors/new', namespaceId: 7});
+    const folder = {kind: 'directory', path: './donor'} as const;
+    const probed = makeTransferPlan(transferFacts({donor: {donor: folder}}));
+    expect(steps(probed)).toEqual(STAGED.toSpliced(2, 0, 'probe'));
+    const probe = probed.steps.find(({kind}) => kind === 'probe');
+    expect(probe).toMatchObject({uploadsTo: `${HOST}/${FROM}`, manifests: [{}]});
   });
 
   it('leaves the images to GitLab where it can move them', () => {

@@ -1,0 +1,185 @@
+import {randomUUID} from 'node:crypto';
+import {stat} from 'node:fs/promises';
+import type {Project} from '../../gitlab/project.ts';
+import {TransshipError} from '../../model/error.ts';
+import type {Call} from '../../model/port.ts';
+import type {Donor, TransferPlan} from '../../model/transfer-plan.ts';
+import {isMissing} from '../../places/file-error.ts';
+import {isVacant, strangerAmongLayouts} from '../../places/layout-folder.ts';
+import {holdDonorPolicy} from './donor-policy.ts';
+import {DONE, PRESENT, type StepEnd} from './step-end.ts';
+import type {TransferContext, TransferRun} from './transfer-context.ts';
+
+/** A donor project that the plan creates. */
+type NewDonor = Donor & {readonly kind: 'project'; readonly id?: undefined};
+
+/**
+ * Before anything is touched: where the plan is to create the donor project, nobody else has done so.
+ * @throws TransshipError DRIFT
+ */
+export async function throwIfDonorTaken(plan: TransferPlan, run: TransferRun): Promise<void> {
+  if (plan.way === 'staged' && isNew(plan.donor)) await findOwnDonor(plan.donor, run);
+}
+
+/**
+ * Creates the donor project, private and without a cleanup policy at work. What the journal says is ours is not
+ * created again.
+ * @throws TransshipError DRIFT where somebody else has made it, and what `Projects.create` throws
+ */
+export async function createDonor({donor}: TransferPlan, run: TransferRun): Promise<StepEnd> {
+  if (run.progress.where !== 'before' || !isNew(donor)) return PRESENT;
+  if ((await findOwnDonor(donor, run)) !== undefined) return PRESENT;
+  const {context, call} = run;
+  const {path: place, namespaceId} = donor;
+  const mark = randomUUID();
+  await context.journal.append({type: 'made', what: 'project', place, mark});
+  const path = place.slice(place.lastIndexOf('/') + 1);
+  const description = `Images wait here during a transfer by transship ${mark}`;
+  const {id} = await context.gitlab.projects.create(
+    {path, namespaceId, visibility: 'private', description},
+    call,
+  );
+  await context.journal.append({type: 'made', what: 'project', place, mark, id});
+  return DONE;
+}
+
+/**
+ * The donor project if this plan created it; undefined: there is none. Ours is what the journal names by id, or where
+ * a run ended before it knew the id, by the mark that it gave the project.
+ * @throws TransshipError DRIFT where another project is there
+ */
+async function findOwnDonor(
+  {path}: NewDonor,
+  {context, call}: TransferRun,
+): Promise<Project | undefined> {
+  const found = await context.gitlab.projects.find(path, call);
+  // GitLab answers for a path that a project had before with where it is now.
+  if (found?.fullPath.toLowerCase() !== path.toLowerCase()) return undefined;
+  const made = context.journal.transfer.flatMap((entry) =>
+    entry.type === 'made' && entry.what === 'project' && entry.place === path ? [entry] : [],
+  );
+  if (made.some(({id}) => id === found.id)) return found;
+  const marked = made.find(({mark}) => mark !== undefined && found.description?.endsWith(mark));
+  if (marked === undefined) throw donorTaken(found);
+  await context.journal.append({...marked, id: found.id});
+  return found;
+}
+
+/**
+ * Makes sure that there is a place to pull to, and writes down what of it is made now.
+ * @throws TransshipError PROJECT_NOT_FOUND where the donor was deleted since, DONOR_UNFIT where somebody put other
+ *   files into its folder
+ */
+export async function prepareDonor(plan: TransferPlan, run: TransferRun): Promise<void> {
+  const {donor, repositories} = plan;
+  const {context, call} = run;
+  if (donor.kind === 'project') {
+    const project = isNew(donor)
+      ? await findOwnDonor(donor, run)
+      : await context.gitlab.projects.find(donor.id ?? donor.path, call);
+    if (project?.fullPath.toLowerCase() !== donor.path.toLowerCase()) throw donorGone(donor);
+    await holdDonorPolicy(project, context, call);
+    return;
+  }
+  const folder = context.folderOf(donor.path);
+  const stranger = await strangerAmongLayouts(folder);
+  if (stranger !== undefined) throw donorUnfit(donor.path, stranger);
+  if (!(await isThere(folder))) await noteFolder(donor.path, context);
+  for (const {donor: layout} of repositories)
+    if (await isVacant(context.folderOf(layout))) await noteFolder(layout, context);
+}
+
+/**
+ * Whether the donor can be asked: the registry answers nobody for a project that is not there, and a folder may be on
+ * another machine, also where a run has made part of it anew.
+ */
+export async function isDonorThere(
+  {donor, repositories}: TransferPlan,
+  {
+    context,
+    call,
+  }: {readonly context: Pick<TransferContext, 'gitlab' | 'folderOf'>; readonly call: Call},
+): Promise<boolean> {
+  if (donor.kind === 'directory') {
+    const layouts = repositories.map((repository) => context.folderOf(repository.donor));
+    const vacant = await Promise.all(layouts.map(isVacant));
+    return !vacant.includes(true);
+  }
+  return (await context.gitlab.projects.find(donor.id ?? donor.path, call)) !== undefined;
+}
+
+/** The id of the donor project, if this plan created it. */
+export function createdDonorId(
+  {donor}: TransferPlan,
+  {journal}: Pick<TransferContext, 'journal'>,
+): number | undefined {
+  const ids = journal.transfer.flatMap((entry) =>
+    entry.type === 'made' && entry.what === 'project' && entry.place === donor.path
+      ? (entry.id ?? [])
+      : [],
+  );
+  return ids.at(-1);
+}
+
+/** Whether this plan made the donor's folder, or a layout in it. */
+export function isOwnFolder(place: string, {journal}: Pick<TransferContext, 'journal'>): boolean {
+  return journal.transfer.some(
+    (entry) => entry.type === 'made' && entry.what === 'folder' && entry.place === place,
+  );
+}
+
+/**
+ * The donor folder is not on this machine, though images wait in it.
+ * @param way what else there is to do, as a clause after the hint; the images cannot be put back once the project has moved
+ */
+export function donorAbsent(folder: string, way = ''): TransshipError {
+  return new TransshipError('DONOR_ABSENT', `the donor folder ${folder} is not on this machine`, {
+    side: 'local',
+    hint: `run this on the machine that has the folder, or bring the folder here${way}`,
+  });
+}
+
+async function noteFolder(place: string, context: TransferContext): Promise<void> {
+  if (!isOwnFolder(place, context))
+    await context.journal.append({type: 'made', what: 'folder', place});
+}
+
+function isNew(donor: Donor): donor is NewDonor {
+  return donor.kind === 'project' && donor.id === undefined;
+}
+
+async function isThere(folder: string): Promise<boolean> {
+  try {
+    await stat(folder);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+function donorTaken({id, fullPath}: Project): TransshipError {
+  return new TransshipError(
+    'DRIFT',
+    `project ${id} is at ${fullPath}, and this plan did not create it`,
+    {
+      side: 'gitlab',
+      hint: "nothing was done. Plan again: with it as the donor if that is right, else with another one. If an earlier run of this plan created it, pass that run's journal with --journal",
+    },
+  );
+}
+
+function donorGone({path}: Donor): TransshipError {
+  return new TransshipError('PROJECT_NOT_FOUND', `the donor project ${path} is not there`, {
+    side: 'gitlab',
+    hint: 'it was deleted or moved since planning; plan again',
+  });
+}
+
+function donorUnfit(folder: string, stranger: string): TransshipError {
+  return new TransshipError(
+    'DONOR_UNFIT',
+    `found ${stranger}: the donor folder ${folder} contained nothing but image layouts when planning`,
+    {side: 'local', hint: 'move that away, then apply again; or plan with another folder'},
+  );
+}

@@ -1,0 +1,127 @@
+import {lstat, readdir, rm, rmdir, stat} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
+import {algorithmOf, type Digest, hexOf, isDigest} from '../model/digest.ts';
+import {hasCode, isMissing} from './file-error.ts';
+import {tabulate} from './layout-entries.ts';
+import {LayoutIndex} from './layout-index.ts';
+import {removeFile} from './remove-file.ts';
+
+/**
+ * Beside the layout's own files: unfinished blobs and the lock. Other tools pass it over, and while no run is under way
+ * it may be deleted.
+ */
+export const SCRATCH = '.transship';
+
+/** All that a layout has at its top (image-spec image-layout.md), and our scratch folder; true: it is a folder. */
+const LAYOUT_NAMES: ReadonlyMap<string, boolean> = new Map([
+  ['oci-layout', false],
+  ['index.json', false],
+  ['blobs', true],
+  [SCRATCH, true],
+]);
+
+/**
+ * The first thing that keeps a path from being a folder of image layouts, one in each of its folders; undefined: it can
+ * be one, or it is not there yet. A link to such a folder is one; links inside of it are not.
+ * @throws Error of the file system where it cannot be looked into
+ */
+export async function strangerAmongLayouts(folder: string): Promise<string | undefined> {
+  const there = await stat(folder).catch(missing);
+  if (there === undefined) return fileAbove(folder);
+  if (!there.isDirectory()) return folder;
+  for (const name of await readdir(folder)) {
+    const stranger = await strangerInLayout(join(folder, name));
+    if (stranger !== undefined) return stranger;
+  }
+  return undefined;
+}
+
+/**
+ * The first thing that an image layout of ours does not have, its own path if it is no folder; undefined: it is one, is
+ * empty, or is not there. Also a layout that a killed run left half-written is one.
+ */
+export async function strangerInLayout(folder: string): Promise<string | undefined> {
+  const there = await lstat(folder).catch(missing);
+  if (there === undefined) return undefined;
+  if (!there.isDirectory()) return folder;
+  const entries = await readdir(folder, {withFileTypes: true});
+  const stranger = entries.find((entry) => LAYOUT_NAMES.get(entry.name) !== entry.isDirectory());
+  if (stranger !== undefined) return join(folder, stranger.name);
+  const names = new Set(entries.map(({name}) => name));
+  // A layout says what it is before it lists anything: an index.json alone is somebody else's.
+  return names.has('index.json') && !names.has('oci-layout')
+    ? join(folder, 'index.json')
+    : undefined;
+}
+
+/** Whether there is nothing at a path, or a folder with nothing in it but our own scratch folder. */
+export async function isVacant(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch(missing);
+  return names === undefined || names.every((name) => name === SCRATCH);
+}
+
+/** Whether a layout lists these manifests and tags at most. @throws TransshipError FILE_INVALID, FILE_UNREADABLE */
+export async function listsOnly(
+  folder: string,
+  digests: ReadonlySet<string>,
+  tags: ReadonlySet<string>,
+): Promise<boolean> {
+  const entries = (await new LayoutIndex(folder, join(folder, SCRATCH)).entries()) ?? [];
+  return (
+    entries.every(({digest}) => digests.has(digest)) &&
+    [...tabulate(entries).tags.keys()].every((tag) => tags.has(tag))
+  );
+}
+
+/**
+ * Removes a layout file by file, of its blobs these. What else is in its folder stays, and so does the folder then.
+ * @returns whether the folder is gone
+ */
+export async function removeLayout(folder: string, blobs: Iterable<Digest>): Promise<boolean> {
+  // The index first: cut here, what is left is no layout with images that are not there.
+  for (const name of ['index.json', 'oci-layout']) await removeFile(join(folder, name));
+  const below = join(folder, 'blobs');
+  for (const digest of blobs) await removeFile(join(below, algorithmOf(digest), hexOf(digest)));
+  await rm(join(folder, SCRATCH), {recursive: true, force: true});
+  for (const algorithm of ['sha256', 'sha512']) await removeIfEmpty(join(below, algorithm));
+  await removeIfEmpty(below);
+  return removeIfEmpty(folder);
+}
+
+/** The digests of all blobs that a layout has, listed or not. */
+export async function digestsIn(folder: string): Promise<readonly Digest[]> {
+  const found: string[] = [];
+  for (const algorithm of ['sha256', 'sha512']) {
+    const names = (await readdir(join(folder, 'blobs', algorithm)).catch(missing)) ?? [];
+    found.push(...names.map((name) => `${algorithm}:${name}`));
+  }
+  return found.filter(isDigest);
+}
+
+/** Removes a folder that has nothing in it. False: it has, and stays. */
+export async function removeIfEmpty(folder: string): Promise<boolean> {
+  try {
+    await rmdir(folder);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return true;
+    // POSIX lets rmdir answer either for a folder that is not empty; EBUSY and EINVAL are a mount and the current one.
+    const stays = ['ENOTEMPTY', 'EEXIST', 'EBUSY', 'EINVAL'].some((code) => hasCode(error, code));
+    if (stays) return false;
+    throw error;
+  }
+}
+
+/** A file in the way of a folder that is not there; undefined: it can be made. */
+async function fileAbove(folder: string): Promise<string | undefined> {
+  for (let at = dirname(folder); ; at = dirname(at)) {
+    const there = await stat(at).catch(missing);
+    if (there !== undefined) return there.isDirectory() ? undefined : at;
+    if (dirname(at) === at) return undefined;
+  }
+}
+
+function missing(error: unknown): undefined {
+  if (isMissing(error)) return undefined;
+  throw error;
+}
