@@ -8,6 +8,8 @@ import type {Expected} from './expected.ts';
 
 /** How it is found out whether a repository really has something. */
 export interface Proof {
+  /** What a tag points to is there for certain. */
+  readonly hasTagged: (at: RepositoryReader) => boolean;
   readonly hasManifest: (at: RepositoryReader, digest: Digest, call: Call) => Promise<boolean>;
   readonly hasBlob: (
     at: RepositoryReader,
@@ -18,6 +20,7 @@ export interface Proof {
 
 /** By one HEAD each: a registry has checked the digest when it took the content. */
 export const BY_ASKING: Proof = {
+  hasTagged: () => true,
   hasManifest: async (at, digest, call) => (await at.head(digest, call)) !== undefined,
   hasBlob: (at, {digest}, call) => at.hasBlob(digest, call),
 };
@@ -41,7 +44,7 @@ export async function compareExpected(
     tags.map(({at, tag, digest}) => async () => {
       const actual = (await reader(at).head(tag, call))?.digest ?? null;
       if (actual !== digest) differences.push({what: 'tag', repository: at, tag, digest, actual});
-      else if (proof === BY_ASKING) named.add(`${at} ${digest}`);
+      else if (proof.hasTagged(reader(at))) named.add(`${at} ${digest}`);
     }),
   );
   await queue.addAll([

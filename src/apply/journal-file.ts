@@ -5,8 +5,10 @@ import {readJson} from '../model/json.ts';
 import {TransshipError} from '../model/error.ts';
 import {type JournalEntry, journalEntry} from './journal-entry.ts';
 
-/** The largest journal, in bytes: some 200,000 entries. */
+/** The largest journal, in bytes: an entry has some 300. */
 const FILE_LIMIT = 64 * 1024 * 1024;
+/** All entries are held in memory. */
+const ENTRY_LIMIT = 500_000;
 
 /**
  * Reads a journal. A last line without its end was being written when the process was killed: it is not counted.
@@ -33,10 +35,22 @@ async function readWhole(file: string): Promise<{entries: JournalEntry[]; wholeB
   const entries: JournalEntry[] = [];
   let start = 0;
   for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
+    if (entries.length === ENTRY_LIMIT) throw tooLong(file);
     entries.push(parseLine(text.slice(start, end), file, entries.length + 1));
     start = end + 1;
   }
   return {entries, wholeBytes: Buffer.byteLength(text.slice(0, start))};
+}
+
+function tooLong(file: string): TransshipError {
+  return new TransshipError(
+    'JOURNAL_INVALID',
+    `the journal ${file} has more than ${ENTRY_LIMIT} entries`,
+    {
+      side: 'local',
+      hint: 'move the file away: what is done is found again at the destination, only half-sent blobs start anew',
+    },
+  );
 }
 
 function parseLine(line: string, file: string, number: number): JournalEntry {

@@ -3,11 +3,12 @@ import type {CopyPlan} from '../model/plan.ts';
 import type {Call} from '../model/port.ts';
 import type {Repositories} from './apply-context.ts';
 import {compareExpected} from './compare-expected.ts';
+import {byKindOfPlace} from './rehash.ts';
 import {expectedBelow, type Root} from './expected.ts';
 
 /**
- * Compares the destination with a plan, digest by digest, by HEAD requests only. Of what was there already when the
- * plan was made only the root is known, so only that is compared.
+ * Compares the destination with a plan, digest by digest: a registry by HEAD requests only, files by reading and
+ * hashing them. Of what was there already when the plan was made only the root is known, so only that is compared.
  */
 export async function verifyPlan(
   plan: CopyPlan,
@@ -19,5 +20,5 @@ export async function verifyPlan(
     return {at: to, digest, ...(tag === undefined ? {} : {tag})};
   });
   const expected = expectedBelow(roots, plan.manifests, plan.blobs);
-  return {plan: plan.id, ...(await compareExpected(expected, repositories, call))};
+  return {plan: plan.id, ...(await compareExpected(expected, repositories, call, byKindOfPlace()))};
 }

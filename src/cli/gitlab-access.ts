@@ -1,3 +1,4 @@
+import {stat} from 'node:fs/promises';
 import type {Command} from 'commander';
 import {readRegular} from '../http/regular-file.ts';
 import {GitLab} from '../gitlab/gitlab.ts';
@@ -97,6 +98,7 @@ async function access(
   registries: Registries,
 ): Promise<GitLabAccess> {
   const token = await readToken(flags, io);
+  if (flags.tokenFile !== undefined) await warnOfOthers(flags.tokenFile, registries);
   if (token.kind === 'job-token') checkJobToken(url, io);
   io.redactor.learn(token.value);
   const {username, password} = credentialsOf(token);
@@ -113,6 +115,15 @@ function checkJobToken(url: URL, {env}: Io): void {
     `CI_JOB_TOKEN is for ${server ? parseGitLabUrl(server).origin : 'the GitLab in CI_SERVER_URL'}, not for ${url.origin}`,
     {side: 'local', hint: `set GITLAB_TOKEN to an access token of ${url.origin}`},
   );
+}
+
+/** Whoever may write the file chooses whose token is used; whoever may read it has the token. */
+async function warnOfOthers(file: string, {report}: Registries): Promise<void> {
+  const {mode} = await stat(file);
+  const may = (mode & 0o002) !== 0 ? 'change' : (mode & 0o004) !== 0 ? 'read' : undefined;
+  if (may === undefined) return;
+  const message = `every user of this machine may ${may} ${file}: run chmod 600 on it`;
+  report({type: 'notice', code: 'TOKEN_FILE_OPEN', message});
 }
 
 /** The registry takes an access token under any name, a job's under that of jobs (GitLab: lib/gitlab/auth.rb). */

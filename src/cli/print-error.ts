@@ -1,7 +1,7 @@
 import {ERROR_CODES} from '../model/error-codes.ts';
 import {asTransshipError, type Side} from '../model/error.ts';
 import type {ErrorData} from '../model/event.ts';
-import {printable} from '../report/words.ts';
+import {printable, printableJson} from '../report/words.ts';
 import type {TextSink} from './io.ts';
 
 const WHOSE: Readonly<Record<Side, string>> = {
@@ -39,7 +39,7 @@ export function printError(thrown: unknown, stderr: TextSink, {form, debug}: Err
   const trace = debug ? {trace: traceOf(error)} : {};
   if (form === 'json') {
     const event = {type: 'error', error: {code, side, message, hint}, ...trace};
-    stderr.write(`${JSON.stringify(event)}\n`);
+    stderr.write(`${printableJson(event)}\n`);
   } else {
     stderr.write(errorLines(error));
     for (const line of trace.trace ?? []) stderr.write(`${printable(line)}\n`);

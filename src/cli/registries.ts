@@ -98,6 +98,10 @@ export class Registries implements Repositories, AsyncDisposable {
     return this.#http;
   }
 
+  get report(): Report {
+    return this.#options.report;
+  }
+
   /** Logs in to the registry of a GitLab instance with the instance's token, unless the user has a login for it. */
   logIn(host: string, credentials: Credentials): void {
     this.#derived.set(canonicalRegistry(host), credentials);

@@ -1,4 +1,5 @@
 import {TransshipError} from '../model/error.ts';
+import type {ErrorCode} from '../model/error-codes.ts';
 
 export function isMissing(error: unknown): boolean {
   return hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR');
@@ -6,6 +7,17 @@ export function isMissing(error: unknown): boolean {
 
 export function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
+}
+
+const DAMAGED: ReadonlySet<ErrorCode> = new Set([
+  'MANIFEST_DIGEST_MISMATCH',
+  'MANIFEST_INVALID',
+  'MANIFEST_TOO_LARGE',
+]);
+
+/** Whether a manifest was read, and is not what its name says. */
+export function isDamage(error: unknown): boolean {
+  return error instanceof TransshipError && DAMAGED.has(error.code);
 }
 
 /** What a failing read of a file is to the user. A TransshipError stays as it is. */

@@ -70,6 +70,10 @@ export class OciArchive implements RepositoryWriter {
     return await (await this.#layout(call)).hasBlob(digest, call);
   }
 
+  async hasWhole(blob: Descriptor, call: Call): Promise<boolean> {
+    return await (await this.#layout(call)).hasWhole(blob, call);
+  }
+
   async openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {
     return await (await this.#layout(call)).openBlob(blob, range, call);
   }
@@ -126,7 +130,8 @@ export class OciArchive implements RepositoryWriter {
 
   async #open(call: Call): Promise<{layout: OciLayout; directory: string}> {
     const directory = this.#writes ? await this.#openBeside(call) : await this.#openTemporary(call);
-    return {layout: new OciLayout(directory), directory};
+    const side = this.#writes ? 'destination' : 'source';
+    return {layout: new OciLayout(directory, {side}), directory};
   }
 
   async #openTemporary(call: Call): Promise<string> {

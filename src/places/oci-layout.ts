@@ -4,12 +4,14 @@ import type {Descriptor} from '../model/descriptor.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {type Side, TransshipError} from '../model/error.ts';
 import {
+  childBlobs,
   childManifests,
   type Manifest,
   MANIFEST_LIMIT,
   manifestTooLarge,
   parseManifest,
 } from '../model/manifest.ts';
+import {isManifestType} from '../model/media-type.ts';
 import type {
   BlobStream,
   ByteRange,
@@ -22,7 +24,7 @@ import type {
 } from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {replaceFile} from './durable-file.ts';
-import {unwritable} from './file-error.ts';
+import {isDamage, unwritable} from './file-error.ts';
 import {LayoutBlobs} from './layout-blobs.ts';
 import {type EntryTable, tabulate, withManifest, withoutTag, withTag} from './layout-entries.ts';
 import {SCRATCH} from './layout-folder.ts';
@@ -47,6 +49,8 @@ export class OciLayout implements RepositoryWriter {
   readonly #scratch: string;
   readonly #blobs: LayoutBlobs;
   readonly #index: LayoutIndex;
+  /** What was seen to have its size, or to be absent. */
+  readonly #sized = new Set<Digest>();
   #table: {readonly of: readonly IndexEntry[]; readonly table: EntryTable} | undefined;
   #referrers:
     | {readonly of: EntryTable; readonly found: Promise<ReadonlyMap<Digest, readonly Descriptor[]>>}
@@ -71,12 +75,23 @@ export class OciLayout implements RepositoryWriter {
   }
 
   async head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
-    const listed = await this.#find(reference, call);
-    if (listed !== undefined) {
-      const size = await this.#blobs.size(listed.digest);
-      return size === undefined ? undefined : {...listed, size};
+    const found = (await this.#find(reference, call)) ?? (await this.#unlisted(reference));
+    if (found === undefined) return undefined;
+    // What is to be written is not there as long as a part of it cannot be what its name says.
+    if (this.#side === 'destination' && !(await this.#hasSizes(found))) return undefined;
+    const size = await this.#blobs.size(found.digest);
+    return size === undefined ? undefined : {...found, size};
+  }
+
+  /** A manifest that the index does not list, such as an image of a list. */
+  async #unlisted(reference: Tag | Digest): Promise<Descriptor | undefined> {
+    if (!isDigest(reference)) return undefined;
+    try {
+      return (await this.#read(reference, undefined))?.descriptor;
+    } catch (error) {
+      if (this.#side === 'destination' && isDamage(error)) return undefined;
+      throw error;
     }
-    return isDigest(reference) ? (await this.getManifest(reference, call))?.descriptor : undefined;
   }
 
   async getManifest(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
@@ -108,6 +123,12 @@ export class OciLayout implements RepositoryWriter {
   async hasBlob(digest: Digest, call: Call): Promise<boolean> {
     call.signal.throwIfAborted();
     return (await this.#blobs.size(digest)) !== undefined;
+  }
+
+  /** Whether the file has the size that it should have, too. */
+  async hasWhole({digest, size}: Descriptor, call: Call): Promise<boolean> {
+    call.signal.throwIfAborted();
+    return (await this.#blobs.size(digest)) === size;
   }
 
   async openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {
@@ -211,6 +232,38 @@ export class OciLayout implements RepositoryWriter {
   /** Before something is written there, by way of the folder for what is unfinished. */
   async #refuseWayOut(path: string): Promise<void> {
     for (const each of [this.#scratch, path]) await refuseWayOut(this.#directory, each, this.#side);
+  }
+
+  /**
+   * Whether all below a manifest has the size that is told of it, as far as it is there: nobody has looked at the files of
+   * a folder since they were written. That their bytes are right is for `verify` to say.
+   */
+  async #hasSizes(root: Descriptor): Promise<boolean> {
+    const seen = new Set<Digest>();
+    const waiting = [root];
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      if (this.#sized.has(next.digest) || seen.has(next.digest)) continue;
+      seen.add(next.digest);
+      const size = await this.#blobs.size(next.digest);
+      if (size !== undefined && size !== next.size) return false;
+      if (size !== undefined && isManifestType(next.mediaType)) {
+        const view = await this.#viewOf(next);
+        if (view === undefined) return false;
+        waiting.push(...childManifests(view), ...childBlobs(view));
+      }
+    }
+    for (const digest of seen) this.#sized.add(digest);
+    return true;
+  }
+
+  /** Undefined: it is no manifest, or another one. */
+  async #viewOf({digest, mediaType}: Descriptor): Promise<Manifest['view'] | undefined> {
+    try {
+      return (await this.#read(digest, mediaType))?.view;
+    } catch (error) {
+      if (isDamage(error)) return undefined;
+      throw error;
+    }
   }
 
   #mismatch(wanted: Digest, seen: Digest): TransshipError {

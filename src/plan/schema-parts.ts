@@ -6,6 +6,11 @@ import {isTag, LAYOUT_NAME_PATTERN, TAG_PATTERN, type Tag} from '../model/refere
 /** What plan files of all kinds are made of. */
 
 export const count = (description: string) => z.int().nonnegative().describe(description);
+/** It is shown on terminals: no controls, and nothing that is not seen or turns the direction of text. */
+export const stepId = z
+  .string()
+  .regex(/^[^\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]{1,8000}$/u)
+  .describe('Unique in the plan.');
 export const size = (what: string) => count(`Bytes of ${what}.`);
 export const digest = (description: string) =>
   z.string().regex(DIGEST_PATTERN).describe(description) as unknown as z.ZodType<Digest>;
@@ -60,7 +65,7 @@ const plannedManifest = z
 export const copyStep = z
   .strictObject({
     kind: z.literal('copy').describe('The kind of the step.'),
-    id: z.string().min(1).describe('Unique in the plan.'),
+    id: stepId,
     from: repository('The source repository'),
     to: repository('The destination repository'),
     digest: digest('The manifest that is to be at the destination.'),

@@ -15,6 +15,7 @@ import {
   size,
   type Says,
   skipped,
+  stepId,
   tag,
   totals,
 } from './schema-parts.ts';
@@ -94,7 +95,7 @@ const policy = z
   .describe("The project's cleanup policy as it was, in the API's own names.");
 
 const base = {
-  id: z.string().min(1).describe('Unique in the plan.'),
+  id: stepId,
   needs: listOf(z.string()).describe('Steps that must be done before.'),
   why: z.string().describe('Why the step is there, for people.'),
 };

@@ -62,7 +62,8 @@ const claimsSchema = z.object({
  */
 export function parseToken(answer: unknown, now: number): Token | undefined {
   const parsed = answerSchema.safeParse(answer);
-  if (!parsed.success || parsed.data.value === '') return undefined;
+  // It goes into a header: a line break would begin another one.
+  if (!parsed.success || !/^[\x21-\x7e]+$/.test(parsed.data.value)) return undefined;
   const {value, lifeMs: announced} = parsed.data;
   const claims = readClaims(value);
   const {exp, iat} = claims ?? {};

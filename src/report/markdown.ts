@@ -47,9 +47,19 @@ function renderCell(cell: Cell): string {
   return typeof cell === 'string' ? escapeMarkdown(cell) : codeSpan(cell.code);
 }
 
-/** Text that stays text: no markup, no HTML, no mentions of people, issues or labels. */
+/** What GitLab and GitHub make a link of (GFM, "Autolinks"): an address from outside may lead anywhere. */
+const ADDRESS = /((?:[a-z][a-z0-9+.-]*:\/\/|www\.|mailto:)\S+|[^\s@]+@[^\s@]+\.[^\s@]+)/i;
+
+/** Text that stays text: no markup, no HTML, no links, no mentions of people, issues or labels. */
 function escapeMarkdown(text: string): string {
   return printable(text)
+    .split(ADDRESS)
+    .map((part, at) => (at % 2 === 1 ? codeSpan(part) : escapeWords(part)))
+    .join('');
+}
+
+function escapeWords(text: string): string {
+  return text
     .replace(/[&<>@#!~$%]/g, (char) => `&#${char.charCodeAt(0)};`)
     .replace(/[\\`*_{}[\]|]/g, '\\$&');
 }

@@ -6,6 +6,7 @@ import {runDocument} from './run-document.ts';
 import {statusDocument} from './status-document.ts';
 import {renderText} from './text.ts';
 import {verifyDocument} from './verify-document.ts';
+import {printableJson} from './words.ts';
 
 /** `json` is the result itself: its codes and fields are a contract. */
 export type OutcomeFormat = 'text' | 'markdown' | 'json';
@@ -53,5 +54,5 @@ function render(
 }
 
 function json(result: object): string {
-  return `${JSON.stringify(result, null, 2)}\n`;
+  return `${printableJson(result, 2)}\n`;
 }

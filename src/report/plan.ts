@@ -6,6 +6,7 @@ import {renderMarkdown} from './markdown.ts';
 import {planDocument} from './plan-document.ts';
 import {transferDocument} from './transfer-document.ts';
 import {renderText} from './text.ts';
+import {printableJson} from './words.ts';
 
 /** `json` is the plan itself, as in a plan file. */
 export type PlanFormat = 'text' | 'markdown' | 'json' | 'html';
@@ -14,7 +15,7 @@ export type PlanFormat = 'text' | 'markdown' | 'json' | 'html';
 export function renderPlan(plan: Plan, format: PlanFormat, options: RenderOptions = {}): string {
   switch (format) {
     case 'json':
-      return serializePlan(plan);
+      return `${printableJson(JSON.parse(serializePlan(plan)), 2)}\n`;
     case 'text':
       return renderText(documentOf(plan), options);
     case 'markdown':

@@ -25,6 +25,17 @@ export function imageName(
 const UNPRINTABLE = /[\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
 
 /**
+ * JSON that is as harmless to a terminal and to the eye as `printable` text, and the same JSON to a parser.
+ * @param space as of `JSON.stringify`
+ */
+export function printableJson(value: unknown, space?: number): string {
+  // JSON.stringify escapes C0; line breaks that it makes itself are the form.
+  return JSON.stringify(value, null, space).replace(UNPRINTABLE, (char) =>
+    char === '\n' ? char : `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/**
  * Text from outside on one line, harmless to a terminal and to the eye: what would move the cursor, change colours or
  * hide other text is written as `\u{1b}`.
  */

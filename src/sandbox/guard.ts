@@ -1,3 +1,4 @@
+import type {IncomingHttpHeaders} from 'node:http';
 import {type Access, accessFor, covers, formatScope} from './access.ts';
 import {allowed, findUser, type Grant, parseBasic, type User} from './account.ts';
 import type {Exchange} from './exchange.ts';
@@ -11,6 +12,21 @@ import type {TokenService} from './token-service.ts';
  * @throws Refusal UNAUTHORIZED with a challenge, DENIED
  */
 export type Guard = (exchange: Exchange) => Caller;
+
+/** `localhost`, 127.0.0.0/8 or ::1, with or without a port. */
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
+
+/**
+ * Keeps web pages out: a page of somewhere else may send requests to loopback, and by DNS rebinding even read the answers.
+ * The first names its origin, the second another host.
+ * @throws Refusal DENIED
+ */
+export function throwUnlessLocal({host, origin}: IncomingHttpHeaders): void {
+  if (host === undefined || !LOOPBACK.test(host))
+    throw refusal(403, 'DENIED', 'the sandbox answers for loopback hosts only');
+  if (origin === undefined || LOOPBACK.test(origin.replace(/^https?:\/\//, ''))) return;
+  throw refusal(403, 'DENIED', 'the sandbox does not answer pages of another origin');
+}
 
 /** Lets everybody do everything. */
 export const openGuard: Guard = () => ({mayPull: () => true});

@@ -2,6 +2,7 @@ import {once} from 'node:events';
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {finished} from 'node:stream/promises';
 import type {Answer, Exchange} from './exchange.ts';
+import {throwUnlessLocal} from './guard.ts';
 import {Refusal, refusal} from './refusal.ts';
 import type {Reply} from './reply.ts';
 import type {RequestLog} from './request-log.ts';
@@ -43,7 +44,11 @@ export async function serve(
     });
   let failure: Error | undefined;
   try {
-    const reply = await answer(exchange).catch((error: unknown) => {
+    const guarded = async (): Promise<Reply> => {
+      throwUnlessLocal(exchange.headers);
+      return await answer(exchange);
+    };
+    const reply = await guarded().catch((error: unknown) => {
       if (error instanceof Refusal) return error.reply;
       failure = asError(error);
       return refusal(500, 'UNKNOWN', failure.message).reply;

@@ -112,3 +112,18 @@ test('a journal is a file', async () => {
   const run = await transship(['status', plan, '--journal', '/dev/zero']);
   expect(toldError(run)).toMatchObject({code: 'JOURNAL_INVALID', exit: 64});
 });
+
+test('a journal has a bounded number of entries', async () => {
+  const [plan, journal] = [temp.join('p.json'), temp.join('j')];
+  await transship([
+    'plan',
+    'copy',
+    `oci:${temp.join('layout')}`,
+    `oci:${temp.join('x')}`,
+    '--out',
+    plan,
+  ]);
+  await writeFile(journal, '{"type":"rollback"}\n'.repeat(600_000));
+  const run = await transship(['status', plan, '--journal', journal]);
+  expect(toldError(run)).toMatchObject({code: 'JOURNAL_INVALID', exit: 64});
+});

@@ -10,7 +10,9 @@ import {openUpload, pushBlob, pushImage, send, sha256, someBlob} from './client.
 /** Sends a request line as it is: `fetch` would tidy the path up. */
 async function raw(sandbox: Sandbox, line: string): Promise<string> {
   const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1');
-  socket.end(`${line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.end(
+    `${line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+  );
   return text(socket);
 }
 
@@ -98,9 +100,11 @@ test('a refused body of any size does not disturb the next request of the connec
   await using sandbox = await startSandbox();
   const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1');
   const size = 5 * 1024 * 1024;
-  socket.write(`PUT /v2/a/b/manifests/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: ${size}\r\n\r\n`);
+  socket.write(
+    `PUT /v2/a/b/manifests/v1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${size}\r\n\r\n`,
+  );
   socket.write(Buffer.alloc(size));
-  socket.end('GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  socket.end('GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
   const answers = await text(socket);
   expect(answers.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
 });
@@ -109,8 +113,36 @@ test('a client that goes away in the middle of a download is no failure of the n
   await using sandbox = await startSandbox();
   const digest = await pushBlob(`${sandbox.url}/v2/a/b`, Buffer.alloc(20_000_000));
   const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1');
-  socket.write(`GET /v2/a/b/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  socket.write(`GET /v2/a/b/blobs/${digest} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
   await once(socket, 'data');
   socket.destroy();
   expect((await send('GET', `${sandbox.url}/v2/a/b/blobs/${digest}`)).status).toBe(200);
+});
+
+const post = async (url: string, headers: string): Promise<string> => {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  const line = 'POST /v2/a/blobs/uploads/ HTTP/1.1';
+  socket.end(`${line}\r\n${headers}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  return text(socket);
+};
+
+describe('a page of the web', () => {
+  test.each([
+    ['of another site', 'Host: localhost:5050\r\nOrigin: https://evil.test'],
+    ['without an origin of its own', 'Host: 127.0.0.1\r\nOrigin: null'],
+    ['whose name leads to loopback', 'Host: evil.test'],
+    ['whose name begins as loopback does', 'Host: 127.0.0.1.evil.test'],
+  ])('%s is refused', async (_, headers) => {
+    await using sandbox = await startSandbox();
+    expect(await post(sandbox.url, headers)).toMatch(/^HTTP\/1\.1 403 /);
+  });
+
+  test.each([
+    'Host: localhost:1',
+    'Host: [::1]:1',
+    'Host: 127.0.0.1\r\nOrigin: http://localhost:3000',
+  ])('on this machine is not: %s', async (headers) => {
+    await using sandbox = await startSandbox();
+    expect(await post(sandbox.url, headers)).toMatch(/^HTTP\/1\.1 202 /);
+  });
 });

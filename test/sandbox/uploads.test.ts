@@ -169,7 +169,7 @@ test('what arrived before the connection broke is kept, over a restart too', asy
     path = location.pathname + location.search;
     const socket = connect(Number(location.port), location.hostname);
     socket.on('error', () => {});
-    socket.write(`PATCH ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhello `);
+    socket.write(`PATCH ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhello `);
     const stands = async () => (await send('GET', location.href)).headers.get('range');
     await expect.poll(stands, PATIENT).toBe('0-5');
     socket.destroy();

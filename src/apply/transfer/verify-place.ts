@@ -5,7 +5,7 @@ import type {TransferPlan} from '../../model/transfer-plan.ts';
 import type {Repositories} from '../apply-context.ts';
 import {BY_ASKING, compareExpected} from '../compare-expected.ts';
 import {expectedAt, type TransferPlace} from './expected-at.ts';
-import {byRehashing} from './rehash.ts';
+import {byRehashing} from '../rehash.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
 

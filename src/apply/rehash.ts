@@ -1,11 +1,12 @@
 import {createHash} from 'node:crypto';
 import PQueue from 'p-queue';
-import {algorithmOf, type Digest, finishDigest} from '../../model/digest.ts';
-import {TransshipError} from '../../model/error.ts';
-import type {ErrorCode} from '../../model/error-codes.ts';
-import type {Call, RepositoryReader} from '../../model/port.ts';
-import type {Proof} from '../compare-expected.ts';
-import type {Expected} from '../expected.ts';
+import {algorithmOf, type Digest, finishDigest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import type {ErrorCode} from '../model/error-codes.ts';
+import type {Call, RepositoryReader} from '../model/port.ts';
+import {parsePlace} from '../model/place.ts';
+import {BY_ASKING, type Proof} from './compare-expected.ts';
+import type {Expected} from './expected.ts';
 
 /** Files that are read at once: more than a disk likes only takes memory. */
 const READ_CONCURRENCY = 4;
@@ -24,9 +25,22 @@ const NOT_WHOLE: ReadonlySet<ErrorCode> = new Set([
 export function byRehashing(): Proof {
   const queue = new PQueue({concurrency: READ_CONCURRENCY});
   return {
+    hasTagged: () => false,
     hasManifest: (at, digest, call) =>
       isWhole(async () => (await at.getManifest(digest, call)) !== undefined),
     hasBlob: (at, blob, call) => queue.add(() => isWhole(() => hasBytes(at, blob, call))),
+  };
+}
+
+/** Files are read again, a registry is asked. */
+export function byKindOfPlace(): Proof {
+  const rehashing = byRehashing();
+  const proofOf = ({name}: RepositoryReader): Proof =>
+    parsePlace(name).transport === 'docker' ? BY_ASKING : rehashing;
+  return {
+    hasTagged: (at) => proofOf(at).hasTagged(at),
+    hasManifest: (at, digest, call) => proofOf(at).hasManifest(at, digest, call),
+    hasBlob: (at, blob, call) => proofOf(at).hasBlob(at, blob, call),
   };
 }
 

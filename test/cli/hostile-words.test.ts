@@ -1,0 +1,123 @@
+import {chmod, writeFile} from 'node:fs/promises';
+import {expect, test} from 'vitest';
+import type {Plan} from '../../src/model/plan.ts';
+import {planId} from '../../src/plan/plan-id.ts';
+import {startRig} from '../sandbox/gitlab/rig.ts';
+import {startSandbox} from '../../src/sandbox/sandbox.ts';
+import {toldError} from '../support/error-lines.ts';
+import {layoutDirectory} from '../support/fixtures.ts';
+import {sendError, sendJson, startHttpServer} from '../support/http-server.ts';
+import {tempDirectory} from '../support/temp.ts';
+import {startTokenRegistry} from '../support/token-registry.ts';
+import {transship} from '../support/transship.ts';
+
+/** A change of direction, a C1 control that begins an escape sequence, and a byte order mark. */
+const HOSTILE = 'a\u202eb\u009b31mc\ufeffd';
+/** All but line breaks. */
+const UNSEEN = /(?!\n)[\p{Cc}\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/u;
+
+test.each(['json', 'plain'])(
+  'the words of a registry are harmless with --progress %s',
+  async (kind) => {
+    await using registry = await startHttpServer((_request, response) =>
+      sendJson(response, 403, {errors: [{code: 'DENIED', message: HOSTILE}]}),
+    );
+    const run = await transship(['copy', `${registry.host}/a:b`, 'oci:x', '--progress', kind]);
+    expect(run).toMatchObject({code: 1});
+    expect(run.stderr).not.toMatch(UNSEEN);
+  },
+);
+
+test('JSON says the same as without escapes', async () => {
+  await using registry = await startHttpServer((_request, response) =>
+    sendJson(response, 403, {errors: [{code: 'DENIED', message: HOSTILE}]}),
+  );
+  const run = await transship(['copy', `${registry.host}/a:b`, 'oci:x', '--progress', 'json']);
+  const last = run.stderr.trim().split('\n').at(-1) ?? '';
+  expect(last).toContain('\\u202e');
+  expect((JSON.parse(last) as {error: {message: string}}).error.message).toContain('a\u202eb');
+});
+
+test('a tag that a plan leaves out is harmless in each format', async () => {
+  await using registry = await startHttpServer(({url}, response) => {
+    if (url.pathname.endsWith('/list')) sendJson(response, 200, {name: 'a', tags: [HOSTILE]});
+    else sendError(response, 404, 'NOT_FOUND');
+  });
+  for (const format of ['text', 'json', 'markdown', 'html']) {
+    const run = await transship([
+      'plan',
+      'copy',
+      `${registry.host}/a`,
+      'oci:x',
+      '--format',
+      format,
+    ]);
+    expect(run.stdout + run.stderr).not.toMatch(UNSEEN);
+  }
+});
+
+test('the id of a step is printable', async () => {
+  await using temp = await tempDirectory();
+  const file = temp.join('p.json');
+  const wish = ['plan', 'copy', `oci:${layoutDirectory('busybox')}`, `oci:${temp.join('x')}`];
+  const {stdout} = await transship([...wish, '--format', 'json']);
+  const {id, ...plan} = JSON.parse(stdout) as Plan & {readonly kind: 'copy'};
+  const steps = plan.steps.map((step) => ({...step, id: `${step.id}${HOSTILE}`}));
+  const edited = {...plan, steps};
+  await writeFile(file, JSON.stringify({...edited, id: planId(edited)}));
+  expect(id).not.toBe(planId(edited));
+  for (const command of ['show', 'apply', 'status'])
+    expect(toldError(await transship([command, file]))).toMatchObject({
+      code: 'PLAN_INVALID',
+      exit: 64,
+    });
+});
+
+test('an address in an error is no link in Markdown', async () => {
+  const message = 'see https://evil.test/x or www.evil.test or a@evil.test';
+  await using target = await startSandbox({
+    intercept: async ({route}, next) =>
+      route.kind === 'uploads'
+        ? {
+            status: 403,
+            headers: {},
+            body: Buffer.from(JSON.stringify({errors: [{code: 'DENIED', message}]})),
+          }
+        : next(),
+  });
+  const image = `oci:${layoutDirectory('busybox')}:1.35-amd64`;
+  const {stdout} = await transship(['copy', image, `${target.host}/a`, '--format', 'markdown']);
+  expect(stdout).toContain('`https://evil.test/x`');
+  expect(stdout.replaceAll(/`[^`]*`/g, '')).not.toContain('evil.test');
+});
+
+test.each(['a\r\nX-Evil: 1', 'a\nb', 'a b', ''])('a token %j is no token', async (token) => {
+  await using registry = await startTokenRegistry({
+    token: () => ({token}),
+    answer: (_request, response) => sendError(response, 404, 'NOT_FOUND'),
+  });
+  const run = await transship([
+    'copy',
+    `${registry.registry.host}/a:b`,
+    'oci:x',
+    '--progress',
+    'none',
+  ]);
+  expect(toldError(run)).toMatchObject({code: 'RESPONSE_INVALID', exit: 1});
+  expect(registry.service.requests).toHaveLength(1);
+});
+
+test.each([
+  [0o600, undefined],
+  [0o644, 'read'],
+  [0o666, 'change'],
+])('a token file with the mode %o', async (mode, may) => {
+  await using rig = await startRig();
+  await using temp = await tempDirectory();
+  await writeFile(temp.join('token'), 'ada-api');
+  await chmod(temp.join('token'), mode);
+  const wish = `plan transfer org/build/app --to new_org/build/ --gitlab ${rig.url} --progress json`;
+  const run = await transship([...wish.split(' '), '--token-file', temp.join('token')]);
+  expect(run.stderr.includes('TOKEN_FILE_OPEN')).toBe(may !== undefined);
+  expect(run.stderr).toContain(may === undefined ? '' : `may ${may}`);
+});
