@@ -19,20 +19,28 @@ export type KnownTags = ReadonlyMap<Tag, Digest | Promise<Digest | undefined>>;
  */
 const NESTING_LIMIT = 32;
 /** Bytes of the manifests of one image. An index of fifty platforms with their attestations is below 1 MiB. */
-const IMAGE_LIMIT = 32 * 1024 * 1024;
+const IMAGE_LIMIT = 16 * 1024 * 1024;
 
 /**
- * Bytes of all referrers that are read, beside those for each manifest that they may refer to: 8,000 small ones, and 16
- * for each manifest. Each counts for what it takes in memory at least.
+ * Bytes of all manifests that are read, referrers too, and what each image that is asked for adds. Each manifest counts for
+ * what it takes in memory at least: one image may have 16,000 small ones attached, each further one 16.
  */
-const REFERRERS_LIMIT = 32 * 1024 * 1024;
-const REFERRERS_LIMIT_EACH = 64 * 1024;
-const REFERRER_LEAST = 4096;
+const TOTAL_LIMIT = 64 * 1024 * 1024;
+const TOTAL_LIMIT_EACH = 64 * 1024;
+const LEAST_SIZE = 4096;
+
+/**
+ * Manifests that are read at once: as many as are asked for, once that many were small, and few after a large one. Each of
+ * 4 MiB takes three times that while it is read.
+ */
+const FIRST_AT_ONCE = 12;
+const LARGE = 256 * 1024;
+const LARGE_AT_ONCE = 3;
 
 /**
  * Reads manifest graphs of one source repository, each manifest once.
- * @throws TransshipError MANIFEST_INVALID and MANIFEST_TOO_LARGE for an image beyond the bounds above, and the source's
- *   refusals
+ * @throws TransshipError MANIFEST_INVALID and MANIFEST_TOO_LARGE for an image beyond the bounds above, RESPONSE_INVALID
+ *   where all manifests are, and the source's refusals
  */
 export class ManifestReader {
   readonly manifests = new Map<Digest, Manifest>();
@@ -51,19 +59,20 @@ export class ManifestReader {
   #first:
     | {readonly subject: Digest; readonly listed: Promise<readonly Descriptor[] | undefined>}
     | undefined;
-  /** Bytes of referrers that may yet be read; undefined: none was read. */
-  #referrerBytes: number | undefined;
+  /** Bytes that may yet be read. */
+  #left = TOTAL_LIMIT;
 
   constructor(source: RepositoryReader, known: KnownTags, concurrency: number) {
     this.#source = source;
     this.#known = known;
     this.#concurrency = concurrency;
-    this.#queue = new PQueue({concurrency});
+    this.#queue = new PQueue({concurrency: Math.min(concurrency, FIRST_AT_ONCE)});
     this.#referrerQueue = new PQueue({concurrency});
   }
 
   /** Reads what a tag or digest points to, with all below it; undefined: not there. */
   async readRoot(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
+    this.#left += TOTAL_LIMIT_EACH;
     const digest = await this.#readRoot(reference, call);
     // Will be asked for when all roots are read; it may fail before that.
     if (digest !== undefined) this.hasReferrersApi(digest, call).catch(() => undefined);
@@ -76,9 +85,8 @@ export class ManifestReader {
       const [head, known] = await Promise.all([this.#source.head(reference, call), asked]);
       if (head === undefined || head.digest === known) return head?.digest;
     }
-    const manifest = await this.#source.getManifest(reference, call);
+    const manifest = await this.#get(reference, call);
     if (manifest === undefined) return undefined;
-    this.manifests.set(manifest.descriptor.digest, manifest);
     await this.#readBelow(manifest, call);
     return manifest.descriptor.digest;
   }
@@ -187,9 +195,19 @@ export class ManifestReader {
   }
 
   async #readOnce(digest: Digest, call: Call): Promise<Manifest | undefined> {
-    const manifest = await this.#queue.add(() => this.#source.getManifest(digest, call));
+    const manifest = await this.#get(digest, call);
     if (manifest === undefined) this.missing.add(digest);
-    else this.manifests.set(digest, manifest);
+    return manifest;
+  }
+
+  async #get(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
+    const manifest = await this.#queue.add(() => this.#source.getManifest(reference, call));
+    if (manifest === undefined) return undefined;
+    const {digest, size} = manifest.descriptor;
+    if (size > LARGE) this.#queue.concurrency = LARGE_AT_ONCE;
+    else this.#queue.concurrency = Math.min(this.#concurrency, this.#queue.concurrency + 1);
+    if (!this.manifests.has(digest)) this.#count(Math.max(size, LEAST_SIZE));
+    this.manifests.set(digest, manifest);
     return manifest;
   }
 
@@ -199,28 +217,21 @@ export class ManifestReader {
         ? this.#first.listed
         : this.#source.listReferrers(subject, call);
     const listed = ((await listing) ?? []).map(({digest}) => digest);
-    const fresh = listed.filter((digest) => !this.manifests.has(digest));
-    this.#countReferrers(fresh.length * REFERRER_LEAST);
-    await forEachAtOnce(fresh, this.#concurrency, async (digest) => {
-      await this.readAll([digest], call);
-      const size = this.manifests.get(digest)?.descriptor.size ?? 0;
-      this.#countReferrers(Math.max(0, size - REFERRER_LEAST));
-    });
+    await this.readAll(listed, call);
     const isThere = (digest: Digest): boolean => this.manifests.has(digest);
     for (const digest of listed) if (!isThere(digest)) this.goneReferrers.set(digest, subject);
     return listed.filter(isThere).map((digest) => ({subject, digest}));
   }
 
-  #countReferrers(bytes: number): void {
-    this.#referrerBytes ??= REFERRERS_LIMIT + REFERRERS_LIMIT_EACH * this.manifests.size;
-    this.#referrerBytes -= bytes;
-    if (this.#referrerBytes >= 0) return;
+  #count(bytes: number): void {
+    this.#left -= bytes;
+    if (this.#left >= 0) return;
     throw new TransshipError(
       'RESPONSE_INVALID',
-      `${this.#source.name} has more referrers than are read`,
+      `${this.#source.name} has more manifests for its tags than are read`,
       {
         side: 'source',
-        hint: 'what refers to the images has no end, or is beyond what is supported; ask the administrator of the registry',
+        hint: 'its manifests, or what refers to them, have no end or are beyond what is supported; copy fewer tags at once',
       },
     );
   }

@@ -64,7 +64,8 @@ function serve(
 }
 
 let count = 0;
-const copy = (from: string) => transship(['copy', from, `${destination.host}/to/r${++count}`]);
+const copy = (from: string) =>
+  transship(['copy', from, `${destination.host}/to/r${++count}`, '--progress', 'none']);
 
 describe('indexes inside each other', () => {
   test('are copied up to 32 levels', async () => {
@@ -87,9 +88,10 @@ describe('indexes inside each other', () => {
     const half = content.nested(20);
     const tags = {half, whole: content.nested(20, half), other: content.nested(1)};
     await using source = await serve(content, tags);
-    const run = await copy(`${source.host}/app`);
+    const place = `${destination.host}/to/others`;
+    const run = await transship(['copy', `${source.host}/app`, place]);
     expect(run.code).toBe(0);
-    expect(run.stderr).toMatch(/^note: .*app:whole .*nested deeper than 32 levels/);
+    expect(run.stderr).toMatch(/^note: .*app:whole .*nested deeper than 32 levels/m);
     expect(run.stdout).toContain('2 images copied');
   });
 
@@ -127,9 +129,9 @@ describe('indexes inside each other', () => {
   });
 });
 
-test('an image with more manifests than 32 MiB is an error', async () => {
+test('an image with more manifests than 16 MiB is an error', async () => {
   const content = new Content();
-  const children = Array.from({length: 12}, (_, n) =>
+  const children = Array.from({length: 7}, (_, n) =>
     content.index([], {n, annotations: {padding: ' '.repeat(3 * 2 ** 20)}}),
   );
   await using source = await serve(content, {large: content.index(children)});
@@ -152,8 +154,7 @@ function referrersOf(content: Content, each: number, size: number): Referrers {
 describe('referrers without end', () => {
   test.each([
     ['a chain', 1, 1, 'referrers of referrers on more than 32 levels'],
-    ['a tree', 10, 600_000, 'has more referrers than are read'],
-    ['one list', 9000, 1, 'has more referrers than are read'],
+    ['a tree', 8, 600_000, 'has more manifests for its tags than are read'],
   ])('in %s are an error', async (_what, each, size, message) => {
     const content = new Content();
     const tags = {one: content.index([], {n: 1}), two: content.index([], {n: 2})};

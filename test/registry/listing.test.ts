@@ -217,7 +217,7 @@ describe('a link to the next page', () => {
 
 describe('a list without end', () => {
   it.each([
-    ['of new names', 5000, 'read 505000 entries on 101 pages'],
+    ['of new names', 5000, 'read 205000 entries on 41 pages'],
     ['of pages without a name', 0, 'read 0 entries on 1000 pages'],
   ])('%s is an error', async (_what, count, message) => {
     let next = 0;
