@@ -7,6 +7,7 @@ import {rootCertificates, type TLSSocket} from 'node:tls';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import {HostSet} from '../../src/http/host-set.ts';
+import type {HttpRequest} from '../../src/http/message.ts';
 import {secureOptions, tlsFromFiles, type TlsFiles} from '../../src/http/tls.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
 import {tempDirectory} from '../support/temp.ts';
@@ -239,3 +240,42 @@ test.each(['TLSv1.2', 'TLSv1.3'] as const)(
     });
   },
 );
+
+test('a session is resumed where a connection is made again', async () => {
+  const resumed: boolean[] = [];
+  const {cert, key} = tls.server;
+  const server = createServer({cert, key}, (request, response) => {
+    resumed.push((request.socket as TLSSocket).isSessionReused());
+    response.writeHead(200, {connection: 'close'}).end();
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const {port} = server.address() as AddressInfo;
+  await using client = clientTrusting(tls);
+  for (let round = 0; round < 2; round += 1)
+    await (await client.send(get(`https://127.0.0.1:${port}/`))).discard();
+  expect(resumed).toEqual([false, true]);
+  server.close();
+});
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+  'a session of a server with another name is not resumed: it is refused again (%s)',
+  async (maxVersion) => {
+    const {cert, key} = tls.otherServer;
+    await using server = await tlsServer({cert, key, maxVersion});
+    await using client = clientTrusting(tls);
+    for (let round = 0; round < 3; round += 1)
+      await expect(client.send(get(`https://${server.host}/`))).rejects.toMatchObject({
+        code: 'TLS_CERTIFICATE',
+      });
+  },
+);
+
+function clientTrusting({authority}: TestAuthority): HttpClient {
+  const connectOptions = () => Promise.resolve({ca: [authority.cert]});
+  return new HttpClient({settings: {connectOptions, proxyFor: () => undefined}});
+}
+
+function get(url: string): HttpRequest {
+  const signal = AbortSignal.timeout(30_000);
+  return {method: 'GET', url: new URL(url), side: 'source', signal, attempts: 1};
+}
