@@ -1,0 +1,3 @@
+import {testKilledRuns} from './killed.ts';
+
+testKilledRuns('directory');

@@ -1,0 +1,21 @@
+import {expect, test} from 'vitest';
+import {testKilledRuns} from './killed.ts';
+import {TransferRig} from './rig.ts';
+
+testKilledRuns('project');
+
+test('after a rollback the same plan can be applied', async () => {
+  await using rig = await TransferRig.start();
+  const before = await rig.tagsBelow('org/build/app');
+  const kill = new AbortController();
+  const onEvent = (event: {readonly type: string; readonly step?: string}) => {
+    if (event.type === 'step-started' && event.step === 'change-namespace')
+      kill.abort(new DOMException('killed', 'AbortError'));
+  };
+  await rig.apply({killed: kill.signal, onEvent}).catch(() => undefined);
+  expect(await rig.tagsBelow('org/build/app')).toEqual({});
+  await rig.rollback();
+  expect(await rig.tagsBelow('org/build/app')).toEqual(before);
+  expect((await rig.apply()).result).toBe('done');
+  expect(await rig.tagsBelow('new_org/build/renamed')).toEqual(before);
+});
