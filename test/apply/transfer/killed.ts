@@ -7,11 +7,18 @@ const OLD = 'org/build/app';
 const NEW = 'new_org/build/renamed';
 const ENABLED = {container_expiration_policy: {enabled: true}};
 
-/** Small, so that there are few points to be killed at: an index with two children, and an image of its own. */
-const IMAGES = [
-  {layout: layoutDirectory('attested'), ref: '1.0', tag: 'v1'},
-  {name: 'tools', layout: layoutDirectory('helm'), ref: '0.1.0', tag: 'chart'},
-];
+const CHART = {layout: layoutDirectory('helm'), ref: '0.1.0'};
+/** Small, so that there are few points to be killed at: an index with two children, and images of one manifest. */
+const IMAGES = {
+  writes: [
+    {layout: layoutDirectory('attested'), ref: '1.0', tag: 'v1'},
+    {name: 'tools', ...CHART, tag: 'chart'},
+  ],
+  lines: [
+    {...CHART, tag: 'v1'},
+    {name: 'tools', ...CHART, tag: 'chart'},
+  ],
+};
 const LIMIT = {timeout: 120_000};
 
 /** Applies until so many requests were answered that change something, or lines written; then all ends at once. */
@@ -58,7 +65,7 @@ async function atEachPoint(
   check: (rig: TransferRig, before: Readonly<Record<string, string>>) => Promise<void>,
 ): Promise<number> {
   for (let count = 1; ; count += 1) {
-    await using rig = await TransferRig.start({donor, images: IMAGES});
+    await using rig = await TransferRig.start({donor, images: IMAGES[what]});
     const before = await rig.tagsBelow(OLD);
     if ((await killAfter(rig, count, what)) === 'finished') return count - 1;
     await rig.sandbox.settled();
