@@ -109,7 +109,7 @@ function passTo(socket: Socket): (count: number) => boolean {
 class ResponseHeads {
   #isExpected = false;
   /** The last bytes of a head that began in an earlier piece. */
-  #before = NOTHING;
+  #before: Buffer = NOTHING;
 
   /** A request is sent: what comes next is a head. */
   expect(): void {
