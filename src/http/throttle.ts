@@ -45,8 +45,7 @@ export class Throttle implements Disposable {
   /** @param baseMs the base of pauses that no host asks for, in ms */
   constructor(baseMs = 250) {
     this.#baseMs = baseMs;
-    const lane = (): PQueue => new PQueue({concurrency: START});
-    this.#lanes = {small: lane(), read: lane(), write: lane()};
+    this.#lanes = {small: new PQueue(), read: new PQueue(), write: new PQueue()};
     this.#apply();
   }
 
