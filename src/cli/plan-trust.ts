@@ -10,6 +10,7 @@ import type {Io} from './io.ts';
 import {collect} from './options.ts';
 import {isOwnPlan} from './own-plans.ts';
 import {addReviewFlags, type ReviewFlags, throwUnlessReviewed} from './plan-review.ts';
+import {folderFrom} from './transfer-wish.ts';
 
 /** Flags of the commands that follow a plan file. */
 export interface TrustFlags extends GitLabFlags, ReviewFlags {
@@ -42,12 +43,13 @@ export class PlanTrust {
 
   /**
    * Checks that the plan is the one that was reviewed, where a flag says which, and that its files may be used.
+   * @param file the plan's own
    * @throws TransshipError PLAN_NOT_REVIEWED, PATH_NOT_ALLOWED, FILE_UNREADABLE, FILE_INVALID
    */
-  static async of(plan: Plan, flags: TrustFlags, io: Io): Promise<PlanTrust> {
+  static async of(plan: Plan, file: string, flags: TrustFlags, io: Io): Promise<PlanTrust> {
     await throwUnlessReviewed(plan, flags);
     const trust = new PlanTrust(await isOwnPlan(plan.id, io), flags, io);
-    await trust.#checkFiles(plan);
+    await trust.#checkFiles(filesOf(plan, file));
     return trust;
   }
 
@@ -114,9 +116,8 @@ export class PlanTrust {
     throw notNamed(`the plan names ${host}, and nothing else does: it does not get ${what}`, hint);
   }
 
-  async #checkFiles(plan: Plan): Promise<void> {
+  async #checkFiles(files: readonly string[]): Promise<void> {
     if (this.#isOwn) return;
-    const files = filesOf(plan);
     const {allowPath = []} = this.#flags;
     const roots = await Promise.all(['.', ...allowPath].map(realPath));
     const outside: string[] = [];
@@ -150,8 +151,8 @@ const PLACES = new Set(['from', 'to', 'mountFrom', 'donor', 'source', 'destinati
 /** How places on disk begin. */
 const ON_DISK = /^(?:oci|oci-archive|docker-archive|dir):/;
 
-/** Every file and folder that a plan names, each once. */
-function filesOf(plan: Plan): readonly string[] {
+/** Every file and folder that a plan names, each once. The donor of a transfer is relative to the plan's own file. */
+function filesOf(plan: Plan, planFile: string): readonly string[] {
   const files = new Set<string>();
   const places = new Set<string>();
   JSON.stringify(plan, (key, value: unknown) => {
@@ -163,7 +164,9 @@ function filesOf(plan: Plan): readonly string[] {
     if ('file' in parsed) files.add(parsed.file);
   }
   if (plan.kind === 'transfer' && plan.donor.kind === 'directory') files.add(plan.donor.path);
-  return [...files];
+  return plan.kind === 'copy'
+    ? [...files]
+    : [...files].map((file) => folderFrom(dirname(planFile), file));
 }
 
 /** The path without links; of what is not there, as far as it is there. */

@@ -4,7 +4,7 @@ import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import {parseReference} from '../model/reference.ts';
 import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
-import {countAdopted, planWithAdopted} from '../apply/transfer/adopt-tags.ts';
+import {adoptedBefore, countAdopted, planWithTags} from '../apply/transfer/adopt-tags.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import type {TransferContext} from '../apply/transfer/transfer-context.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
@@ -89,7 +89,8 @@ export async function verifyTransfer(
     progress: {where},
   };
   const journal = await readJournal(journalBeside(file));
-  const whole = await planWithAdopted(plan, adoptedIn(journal), lookout);
+  const earlier = {continues: journal.length > 0, adopted: adoptedIn(journal)};
+  const whole = await planWithTags(plan, await adoptedBefore(plan, earlier, lookout), lookout);
   const places = {before: 'old', between: 'donor', after: 'target'} as const;
   const place = flags.donor === true ? 'donor' : places[where];
   const at = {old: plan.project.from, donor: plan.donor.path, target: plan.project.to}[place];

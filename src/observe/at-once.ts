@@ -1,10 +1,11 @@
 import PQueue from 'p-queue';
 
 /**
- * Does the work for each item, `limit` of them at once, in their order. Once one fails, no other is begun.
+ * Does the work for each item, `limit` of them at once, in their order. Once one fails, no other is begun, and those under
+ * way come to their end: what they bring may have cost a part of a quota.
  * @param limit at least 1
  * @returns the results, in the order of the items
- * @throws what the first work that fails throws, while others are still under way
+ * @throws what the first work that fails throws
  */
 export async function mapAtOnce<T, R>(
   items: Iterable<T>,
@@ -21,5 +22,10 @@ export async function mapAtOnce<T, R>(
       throw error;
     }
   };
-  return await queue.addAll([...items].map((item) => () => task(item)));
+  try {
+    return await queue.addAll([...items].map((item) => () => task(item)));
+  } catch (error) {
+    await queue.onPendingZero();
+    throw error;
+  }
 }

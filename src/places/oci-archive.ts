@@ -32,6 +32,7 @@ export class OciArchive implements RepositoryWriter {
   readonly #file: string;
   readonly #writes: boolean;
   #opened: Promise<{readonly layout: OciLayout; readonly directory: string}> | undefined;
+  #marked: Promise<void> | undefined;
 
   readonly #temporary: Set<string>;
 
@@ -83,19 +84,19 @@ export class OciArchive implements RepositoryWriter {
     manifest: Manifest,
     call: Call,
   ): Promise<{readonly subjectKept: boolean}> {
-    return await (await this.#layout(call)).putManifest(reference, manifest, call);
+    return await (await this.#toWrite(call)).putManifest(reference, manifest, call);
   }
 
   async putBlob(blob: Descriptor, open: OpenBody, call: Call): Promise<void> {
-    await (await this.#layout(call)).putBlob(blob, open, call);
+    await (await this.#toWrite(call)).putBlob(blob, open, call);
   }
 
   async beginUpload(blob: Descriptor, call: Call): Promise<Upload> {
-    return await (await this.#layout(call)).beginUpload(blob, call);
+    return await (await this.#toWrite(call)).beginUpload(blob, call);
   }
 
   async resumeUpload(saved: SavedUpload, call: Call): Promise<Upload | undefined> {
-    return await (await this.#layout(call)).resumeUpload(saved, call);
+    return await (await this.#toWrite(call)).resumeUpload(saved, call);
   }
 
   /**
@@ -105,10 +106,12 @@ export class OciArchive implements RepositoryWriter {
   async pack(call: Call): Promise<void> {
     if (!this.#writes || this.#opened === undefined) return;
     const {directory} = await this.#opened;
+    if (await isVacant(directory)) return;
     const {packLayout} = await archiveFile();
     await packLayout(directory, this.#file, call.signal);
     await removeWhole(directory);
     this.#opened = undefined;
+    this.#marked = undefined;
   }
 
   /** Removes what was unpacked only to be read. */
@@ -126,6 +129,15 @@ export class OciArchive implements RepositoryWriter {
   async #layout(call: Call): Promise<OciLayout> {
     this.#opened ??= this.#open(call);
     return (await this.#opened).layout;
+  }
+
+  /** The layout for what changes it. Its folder is ours from then on: a plan that only looks makes none. */
+  async #toWrite(call: Call): Promise<OciLayout> {
+    this.#opened ??= this.#open(call);
+    const {layout, directory} = await this.#opened;
+    this.#marked ??= writeMark(directory, 'whole');
+    await this.#marked;
+    return layout;
   }
 
   async #open(call: Call): Promise<{layout: OciLayout; directory: string}> {
@@ -160,8 +172,14 @@ export class OciArchive implements RepositoryWriter {
     if (!isOurs || stranger !== undefined) throw notOurs(stranger ?? directory, this.#file);
     if (mark === 'whole') return directory;
     if (mark !== undefined) await removeWhole(directory);
+    if (!(await isThere(this.#file))) return directory;
     await writeMark(directory, 'part');
-    if (await isThere(this.#file)) await this.#unpack(directory, call);
+    try {
+      await this.#unpack(directory, call);
+    } catch (error) {
+      await removeWhole(directory);
+      throw error;
+    }
     await writeMark(directory, 'whole');
     return directory;
   }

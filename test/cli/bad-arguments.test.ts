@@ -77,7 +77,7 @@ describe('files that cannot be used', () => {
     ['absent', undefined, 'FILE_UNREADABLE'],
     ['empty', '', 'PLAN_INVALID'],
     ['not JSON', 'steps:\n- copy', 'PLAN_INVALID'],
-    ['not UTF-8', Buffer.from([0xff, 0xfe, 0x00]), 'FILE_UNREADABLE'],
+    ['not UTF-8', Buffer.from([0xff, 0xfe, 0x00]), 'PLAN_INVALID'],
     ['another JSON', '{"a": 1}', 'PLAN_INVALID'],
     ['a list', '[]', 'PLAN_INVALID'],
     ['of a newer format', '{"format": 2, "kind": "copy"}', 'PLAN_FORMAT_NEWER'],

@@ -101,9 +101,12 @@ describe.each(['source', 'destination'] as const)('the %s', (side) => {
 /** Refuses so many requests, and passes the others on to the sandbox. */
 function refusing(times: number) {
   let left = times;
-  return startHttpServer(async ({method, target}, response) => {
+  return startHttpServer(async ({method, target, headers: {accept = '*/*'}}, response) => {
     if (target !== '/v2/' && left-- > 0) return void response.writeHead(429).end();
-    const {status, headers, body} = await fetch(`${sandbox.url}${target}`, {method});
+    const {status, headers, body} = await fetch(`${sandbox.url}${target}`, {
+      method,
+      headers: {accept},
+    });
     response.writeHead(status, Object.fromEntries(headers));
     response.end(body === null ? undefined : Buffer.from(await new Response(body).arrayBuffer()));
   });

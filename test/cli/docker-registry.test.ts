@@ -102,9 +102,7 @@ describe('transship copy, from docker-registry to docker-registry', () => {
     const run = await transship(['copy', ...places]);
     expect(run.code).toBe(1);
     expect(run.stdout).toBe('');
-    expect(run.stderr).toMatch(
-      /^error: .*\[FORBIDDEN\]\n side: the destination\n hint: use credentials/,
-    );
+    expect(run.stderr).toMatch(/^error: .*\[UNAUTHORIZED\]\n side: the destination\n hint: log in/);
   });
 });
 

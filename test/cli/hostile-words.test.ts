@@ -1,12 +1,14 @@
 import {chmod, writeFile} from 'node:fs/promises';
 import {expect, test} from 'vitest';
-import type {Plan} from '../../src/model/plan.ts';
+import type {CopyPlan, Plan} from '../../src/model/plan.ts';
 import {planId} from '../../src/plan/plan-id.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
+import {bytesReply} from '../../src/sandbox/reply.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {sendError, sendJson, startHttpServer} from '../support/http-server.ts';
+import {pushImage} from '../support/push-image.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {startTokenRegistry} from '../support/token-registry.ts';
 import {transship} from '../support/transship.ts';
@@ -29,13 +31,23 @@ test.each(['json', 'plain'])(
 );
 
 test('JSON says the same as without escapes', async () => {
-  await using registry = await startHttpServer((_request, response) =>
-    sendJson(response, 403, {errors: [{code: 'DENIED', message: HOSTILE}]}),
-  );
-  const run = await transship(['copy', `${registry.host}/a:b`, 'oci:x', '--progress', 'json']);
-  const last = run.stderr.trim().split('\n').at(-1) ?? '';
-  expect(last).toContain('\\u202e');
-  expect((JSON.parse(last) as {error: {message: string}}).error.message).toContain('a\u202eb');
+  const tags = Buffer.from(JSON.stringify({name: 'a', tags: ['good', HOSTILE]}));
+  await using registry = await startSandbox({
+    intercept: async ({route}, next) =>
+      route.kind === 'tags' ? bytesReply(200, tags, {'content-type': 'application/json'}) : next(),
+  });
+  await pushImage(registry.url, 'a', 'good');
+  const {stdout} = await transship([
+    'plan',
+    'copy',
+    `${registry.host}/a`,
+    'oci:x',
+    '--format',
+    'json',
+  ]);
+  expect(stdout).toContain('\\u202e');
+  const {skipped} = JSON.parse(stdout) as CopyPlan;
+  expect(skipped).toContainEqual(expect.objectContaining({tag: HOSTILE}));
 });
 
 test('a tag that a plan leaves out is harmless in each format', async () => {

@@ -273,7 +273,7 @@ test('a copy with nothing to do keeps none, unless one is named', async () => {
   await rm(state, {recursive: true});
   const again = await transship(['copy', ...places()], {home: home.path});
   expect(again).toMatchObject({code: 0, stdout: expect.stringContaining('2 already there')});
-  expect(await readdir(home.path)).toEqual(['.local']);
+  expect(await readdir(home.join('.local'), {recursive: true})).toEqual(['state']);
   await expect(readdir(state)).rejects.toMatchObject({code: 'ENOENT'});
   await transship(['copy', ...places(), '--journal', journalFile], {home: home.path});
   expect(await readFile(journalFile, 'utf8')).toContain('"result":"done"');

@@ -1,5 +1,6 @@
 import {execFile} from 'node:child_process';
 import {mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
+import {relative} from 'node:path';
 import {promisify} from 'node:util';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import type {Plan} from '../../src/model/plan.ts';
@@ -209,6 +210,19 @@ describe('the files of a plan from another machine', () => {
     ];
     const run = await transship(['apply', file, ...allowed], {home: await elsewhere()});
     expect(toldError(run)).toMatchObject({code: 'PATH_NOT_ALLOWED', exit: 3});
+  });
+
+  test('are those beside the plan, where it names them relative to its own file', async () => {
+    await using rig = await startRig({seed: SEED});
+    const file = temp.join('move.plan.json');
+    const donor = relative(process.cwd(), temp.join('donor'));
+    const wish = `plan transfer org/app --to new/ --donor ./${donor} --gitlab ${rig.url} --out ${file}`;
+    expect(await transship(wish.split(' '), {env: TOKEN})).toMatchObject({code: 0});
+    const home = await elsewhere();
+    const apply = ['apply', file, '--yes', '--gitlab', rig.url];
+    const error = toldError(await transship(apply, {home, env: TOKEN}));
+    expect(error).toMatchObject({code: 'PATH_NOT_ALLOWED', exit: 3});
+    expect(error.hint).toContain(`--allow-path ${temp.path}`);
   });
 
   test.each([true, false])('are shown at a terminal: %s', async (answer) => {

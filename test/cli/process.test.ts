@@ -70,7 +70,7 @@ describe('the process', () => {
   test('does not end like one that is done while it waits for what can no longer come', async () => {
     const waitForEver = `import files from 'node:fs/promises';
       import {syncBuiltinESMExports} from 'node:module';
-      files.readFile = () => new Promise(() => {});
+      files.open = () => new Promise(() => {});
       syncBuiltinESMExports();`;
     const preload = `data:text/javascript,${encodeURIComponent(waitForEver)}`;
     const args = ['--import', preload, MAIN, 'show', 'any.plan.json'];

@@ -222,7 +222,10 @@ describe('a donor folder that is not on this machine', () => {
     const back = await move.run(['rollback', move.file]);
     expect(back.code).toBe(0);
     expect(await move.tagsAt(OLD)).toEqual(['v2.9.1']);
-    expect((await move.run(['verify', move.file])).code).toBe(0);
+    const {code, stdout} = await move.run(['verify', move.file, '--format', 'json']);
+    // All is as it was: the project has not moved.
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({differences: [], transfer: {place: 'old'}});
   });
 
   test('is asked for where the registry has lost an image', async () => {

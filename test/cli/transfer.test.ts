@@ -97,7 +97,8 @@ test.each(['apply', 'rollback', 'verify'])(
   async (command) => {
     await using at = await planned();
     const {length} = at.rig.sandbox.events.events;
-    const {code, stderr} = await transship([command, at.file], {env: {CI_JOB_TOKEN: 'app-job'}});
+    const env = {CI_JOB_TOKEN: 'app-job', CI_SERVER_URL: at.rig.sandbox.url};
+    const {code, stderr} = await transship([command, at.file], {env});
     expect([code, at.rig.sandbox.events.events.length]).toEqual([3, length]);
     expect(stderr).toContain('[TOKEN_SCOPE_MISSING]');
     expect(stderr).toContain('GITLAB_TOKEN');

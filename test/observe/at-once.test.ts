@@ -28,14 +28,28 @@ it('begins as many as may be under way, in their order, and the next when one ha
   await all;
 });
 
-it('begins no other when one has failed', async () => {
+it('begins no other when one has failed, and waits for those under way', async () => {
   const {begun, work} = gates();
-  const all = mapAtOnce([1, 2, 3, 4], 2, work);
+  let isOver = false;
+  const all = mapAtOnce([1, 2, 3, 4], 2, work).finally(() => {
+    isOver = true;
+  });
+  all.catch(() => undefined);
   begun.get(1)?.reject(new Error('no'));
-  await expect(all).rejects.toThrow('no');
-  begun.get(2)?.resolve();
   await turn();
+  expect(isOver).toBe(false);
+  begun.get(2)?.resolve();
+  await expect(all).rejects.toThrow('no');
   expect([...begun.keys()]).toEqual([1, 2]);
+});
+
+it('tells of the first failure', async () => {
+  const {begun, work} = gates();
+  const all = mapAtOnce([1, 2], 2, work);
+  begun.get(2)?.reject(new Error('first'));
+  await turn();
+  begun.get(1)?.reject(new Error('second'));
+  await expect(all).rejects.toThrow('first');
 });
 
 it('is over at once where there is nothing', async () => {

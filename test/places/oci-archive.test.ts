@@ -155,6 +155,7 @@ describe('what somebody put beside an archive', () => {
     const planted = folder.join('a.tar.layout', 'blobs', 'sha256', 'a'.repeat(64));
     await mkdir(dirname(planted), {recursive: true});
     await writeFile(planted, 'planted');
+    await markAsOurs(folder.join('a.tar.layout'));
     expect(await copyTo(folder.join('a.tar'))).toMatchObject({code: 0});
     expect(await readFile(folder.join('a.tar'), 'latin1')).not.toContain('planted');
   });
@@ -168,11 +169,18 @@ describe('what somebody put beside an archive', () => {
     const planted = folder.join('a.tar.layout', 'blobs', ...blob.split(':'));
     await mkdir(dirname(planted), {recursive: true});
     await writeFile(planted, Buffer.alloc((await source.read(blob))?.byteLength ?? 0));
+    await markAsOurs(folder.join('a.tar.layout'));
     await copyTo(folder.join('a.tar'));
     const packed = await readFile(folder.join('a.tar')).catch(() => source.read(blob));
     expect(packed?.includes((await source.read(blob)) ?? '')).toBe(true);
   });
 });
+
+/** As an interrupted run leaves the folder in which it gathers an archive. */
+async function markAsOurs(directory: string): Promise<void> {
+  await mkdir(join(directory, '.transship'), {recursive: true});
+  await writeFile(join(directory, '.transship', 'archive'), 'whole');
+}
 
 test('no entry gets out of the folder', async () => {
   await using folder = await tempDirectory();

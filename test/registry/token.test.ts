@@ -137,7 +137,7 @@ describe('fetchToken', () => {
     });
     await using http = new HttpClient();
     const failing = fetchToken(http, wanted(`${service.url}/token`));
-    await expect(failing).rejects.toMatchObject({code: 'FORBIDDEN'});
+    await expect(failing).rejects.toMatchObject({code: 'UNAUTHORIZED'});
     await expect(failing).rejects.not.toThrow('secret');
   });
 

@@ -10,9 +10,10 @@ import {observeDestinationTags} from '../../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY, observeSource} from '../../observe/observe-source.ts';
 import {carriagesOf} from '../../plan/transfer/carriage.ts';
 import type {RepositoryFacts} from '../../plan/transfer/facts.ts';
+import type {Journal} from '../journal.ts';
 import {isDonorThere} from './donor.ts';
 import {withCarriages} from './plan-with-carriages.ts';
-import type {TransferContext, Whereabouts} from './transfer-context.ts';
+import type {TransferContext, TransferRun, Whereabouts} from './transfer-context.ts';
 
 /** A tag that came or moved after planning and is taken along, because somebody asked for that. */
 export interface AdoptedTag {
@@ -47,20 +48,26 @@ export interface Lookout {
 }
 
 /**
- * The plan with the tags that earlier runs took along: those of the journal, and those that only the donor has. The
- * donor is looked at since a journal can be lost, or be on another machine: a tag that is there and gone from the old
- * path would be left behind without a word.
+ * The tags that earlier runs took along, by the journal. Without one, as on another machine, those that only the donor
+ * has: they would be left behind without a word. Where there is a journal, they are somebody else's.
  */
-export async function planWithAdopted(
+export async function adoptedBefore(
   plan: TransferPlan,
-  journaled: readonly AdoptedTag[],
+  {continues, adopted}: Pick<Journal, 'continues' | 'adopted'>,
   lookout: Lookout,
-): Promise<TransferPlan> {
-  if (plan.way !== 'staged') return plan;
-  const found = (await isDonorThere(plan, lookout)) ? await onlyAtDonor(plan, lookout) : [];
-  const known = new Set(journaled.map(({repository, tag}) => `${repository}:${tag}`));
-  const others = found.filter(({repository, tag}) => !known.has(`${repository}:${tag}`));
-  return planWithTags(plan, [...journaled, ...others], lookout);
+): Promise<readonly AdoptedTag[]> {
+  if (plan.way !== 'staged') return [];
+  if (continues) return adopted;
+  return (await isDonorThere(plan, lookout)) ? await onlyAtDonor(plan, lookout) : [];
+}
+
+/** The plan with what earlier runs took along, which is in the journal from now on. */
+export async function planWithAdopted(plan: TransferPlan, run: TransferRun): Promise<TransferPlan> {
+  const {journal} = run.context;
+  const isKnown = journal.continues;
+  const tags = await adoptedBefore(plan, journal, run);
+  if (!isKnown) for (const tag of tags) await journal.append({type: 'adopt', ...tag});
+  return planWithTags(plan, tags, run);
 }
 
 /** How many tags the plan does not name itself, or names with another image. */

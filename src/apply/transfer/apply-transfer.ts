@@ -66,7 +66,7 @@ export async function applyTransfer(
 async function carryOut(plan: TransferPlan, run: TransferRun): Promise<RunResult> {
   const {context, progress} = run;
   const tally = new Tally(plan.id);
-  const known = await planWithAdopted(plan, context.journal.adopted, run);
+  const known = await planWithAdopted(plan, run);
   const begun = progress.where === 'before' ? await begin(known, run) : {plan: known};
   const carried = 'plan' in begun ? begun.plan : known;
   context.report({type: 'run-started', plan: plan.id, ...announced(carried, run)});

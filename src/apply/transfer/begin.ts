@@ -51,7 +51,8 @@ async function throwIfDonorAbsent(
   const {donor, project} = plan;
   const isThere = await isDonorThere(plan, run);
   if (donor.kind === 'directory' && !isThere) {
-    const way = '; or "transship rollback", which puts back what the registry still has';
+    const way =
+      ', and do not plan again; "transship rollback" puts back what the registry still has';
     throw donorAbsent(run.context.folderOf(donor.path), way);
   }
   const where =

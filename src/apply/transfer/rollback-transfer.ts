@@ -36,7 +36,7 @@ export async function rollbackTransfer(
   const progress = newProgress(where, context.journal);
   // A comparison that was ended early would leave no result: this is not taken apart into steps.
   const run = {context, interruption, call, reading: call, progress};
-  const plan = await planWithAdopted(planned, context.journal.adopted, run);
+  const plan = await planWithAdopted(planned, run);
   const way = backward(plan);
   context.report({type: 'run-started', plan: plan.id, ...sizeOf([way])});
   await context.journal.append({type: 'rollback'});

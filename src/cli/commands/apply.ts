@@ -40,7 +40,7 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     'markdown',
   ]).action(async (file: string, flags: Flags) => {
     const plan = await readPlanFile(file);
-    const trust = await PlanTrust.of(plan, flags, io);
+    const trust = await PlanTrust.of(plan, file, flags, io);
     // What a transfer deletes is looked at itself.
     const cache = flags.cache === true && plan.kind === 'copy';
     const run = (session: Session): Promise<RunResult> =>

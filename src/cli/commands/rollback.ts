@@ -35,7 +35,7 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
     'markdown',
   ]).action(async (file: string, flags: Flags) => {
     const plan = await readTransferPlanFile(file);
-    const trust = await PlanTrust.of(plan, flags, io);
+    const trust = await PlanTrust.of(plan, file, flags, io);
     const run = (session: Session): Promise<RunResult> =>
       runRollback(plan, file, flags, io, session, trust);
     const result = await withSession(io, flags, run, trust);

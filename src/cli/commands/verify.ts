@@ -36,7 +36,7 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
     'markdown',
   ]).action(async (file: string, flags: Flags) => {
     const plan = await readPlanFile(file);
-    const trust = await PlanTrust.of(plan, flags, io);
+    const trust = await PlanTrust.of(plan, file, flags, io);
     const compare = (session: Session): Promise<VerifyResult> =>
       plan.kind === 'copy'
         ? verifyPlan(plan, session.registries, session.reading)
