@@ -1,7 +1,7 @@
-import PQueue from 'p-queue';
 import type {Digest} from '../model/digest.ts';
 import type {VerifyDifference, VerifyResult} from '../model/outcome.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
+import {mapAtOnce} from '../observe/at-once.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
 import type {Repositories} from './apply-context.ts';
 import type {Expected} from './expected.ts';
@@ -36,30 +36,24 @@ export async function compareExpected(
   proof: Proof = BY_ASKING,
 ): Promise<Omit<VerifyResult, 'plan'>> {
   const differences: VerifyDifference[] = [];
-  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
   const reader = (name: string): RepositoryReader => repositories.destination(name);
   /** What a registry names as the target of a tag, it has. */
   const named = new Set<string>();
-  await queue.addAll(
-    tags.map(({at, tag, digest}) => async () => {
-      const actual = (await reader(at).head(tag, call))?.digest ?? null;
-      if (actual !== digest) differences.push({what: 'tag', repository: at, tag, digest, actual});
-      else if (proof.hasTagged(reader(at))) named.add(`${at} ${digest}`);
-    }),
-  );
-  await queue.addAll([
-    ...manifests
-      .filter(({at, digest}) => !named.has(`${at} ${digest}`))
-      .map(({at, digest}) => async () => {
-        const there = await proof.hasManifest(reader(at), digest, call);
-        if (!there) differences.push({what: 'manifest', repository: at, digest, actual: null});
-      }),
-    ...blobs.map((blob) => async () => {
-      const {at, digest} = blob;
-      const there = await proof.hasBlob(reader(at), blob, call);
-      if (!there) differences.push({what: 'blob', repository: at, digest, actual: null});
-    }),
-  ]);
+  await mapAtOnce(tags, OBSERVE_CONCURRENCY, async ({at, tag, digest}) => {
+    const actual = (await reader(at).head(tag, call))?.digest ?? null;
+    if (actual !== digest) differences.push({what: 'tag', repository: at, tag, digest, actual});
+    else if (proof.hasTagged(reader(at))) named.add(`${at} ${digest}`);
+  });
+  const others = manifests.filter(({at, digest}) => !named.has(`${at} ${digest}`));
+  await mapAtOnce(others, OBSERVE_CONCURRENCY, async ({at, digest}) => {
+    const there = await proof.hasManifest(reader(at), digest, call);
+    if (!there) differences.push({what: 'manifest', repository: at, digest, actual: null});
+  });
+  await mapAtOnce(blobs, OBSERVE_CONCURRENCY, async (blob) => {
+    const {at, digest} = blob;
+    const there = await proof.hasBlob(reader(at), blob, call);
+    if (!there) differences.push({what: 'blob', repository: at, digest, actual: null});
+  });
   return {
     checked: {tags: tags.length, manifests: manifests.length, blobs: blobs.length},
     differences: differences.sort((a, b) => order(a).localeCompare(order(b), 'en')),

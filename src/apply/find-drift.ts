@@ -2,7 +2,7 @@ import type {Drift} from '../model/outcome.ts';
 import type {CopyStep} from '../model/plan.ts';
 import type {Call} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import {forEachAtOnce} from '../observe/for-each-at-once.ts';
+import {mapAtOnce} from '../observe/at-once.ts';
 import {hasUntagged} from '../observe/listed-referrer.ts';
 import {observeDestinationTags} from '../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
@@ -27,7 +27,7 @@ export async function findDrift(
   const {done, drift} = await compareDestination(steps, repositories, call);
   const moved: Drift[] = [];
   const toDo = steps.filter(({id}) => !done.has(id));
-  await forEachAtOnce(toDo, OBSERVE_CONCURRENCY, async (step) => {
+  await mapAtOnce(toDo, OBSERVE_CONCURRENCY, async (step) => {
     const one = await sourceDrift(step, repositories, call);
     if (one !== undefined) moved.push(one);
   });
@@ -43,7 +43,7 @@ export async function compareDestination(
   const tags = await destinationTags(steps, repositories, call);
   const done = new Set<string>();
   const drift: Drift[] = [];
-  await forEachAtOnce(steps, OBSERVE_CONCURRENCY, async (step) => {
+  await mapAtOnce(steps, OBSERVE_CONCURRENCY, async (step) => {
     const actual = await atDestination(step, tags, repositories, call);
     if (actual === step.digest) {
       done.add(step.id);

@@ -1,8 +1,9 @@
-import {open, readdir, stat} from 'node:fs/promises';
+import {readdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {type JournalEntry, journalEntry} from '../apply/journal-entry.ts';
 import {readJournal} from '../apply/journal-file.ts';
 import {transferUnfinished, unfinishedIn} from '../apply/unfinished.ts';
+import {openRegular} from '../http/regular-file.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
 import {journalBeside} from './run-plan.ts';
 
@@ -45,12 +46,11 @@ export async function findEarlierTransfers(
   return found;
 }
 
-/** Whose a journal is, by its first line. */
+/** Whose a journal is, by its first line; undefined: no journal of a transfer. @throws where it cannot be read */
 async function ownerOf(
   file: string,
 ): Promise<Extract<JournalEntry, {type: 'run'}>['transfer'] | undefined> {
-  await using handle = await open(file, 'r');
-  if (!(await handle.stat()).isFile()) return undefined;
+  await using handle = await openRegular(file);
   const {buffer, bytesRead} = await handle.read(Buffer.alloc(FIRST_LINE_LIMIT));
   const [line = ''] = buffer.toString('utf8', 0, bytesRead).split('\n');
   const entry = journalEntry.safeParse(JSON.parse(line));

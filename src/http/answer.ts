@@ -20,6 +20,12 @@ export interface AnswerData {
   readonly readMs: number;
 }
 
+/** What `content-length` says, in bytes; undefined: nothing that can be read. */
+export function contentLength(headers: AnswerData['headers']): number | undefined {
+  const value = headers['content-length'];
+  return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
+}
+
 /** Memory that `chunks` reads into, in bytes: the fewer pieces, the less work. */
 const CHUNK = 1024 * 1024;
 
@@ -71,8 +77,7 @@ export class HttpAnswer {
 
   /** `content-length` in bytes. */
   get length(): number | undefined {
-    const value = this.header('content-length');
-    return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
+    return contentLength(this.#headers);
   }
 
   /**

@@ -184,10 +184,10 @@ export class HttpClient implements AsyncDisposable {
 
   async #dispatch(request: HttpRequest, origin: string, throttle: Throttle): Promise<HttpAnswer> {
     const {method, body, signal, readLimit} = request;
-    const way = await this.#dispatchers.of(origin);
+    const dispatcher = await this.#dispatchers.of(origin);
     const content = body && (await openBody(body, signal));
     try {
-      const data = await dispatch(request, content, way, this.#dispatchers.timeouts);
+      const data = await dispatch(request, content, dispatcher, this.#dispatchers.timeouts);
       const answer = new HttpAnswer(request, data);
       this.#learn(answer, throttle);
       // Nothing to come: the caller need not care, and what is held of the request is let go.

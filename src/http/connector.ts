@@ -103,33 +103,65 @@ function passTo(socket: Socket): (count: number) => boolean {
 
 /**
  * Changes what a client has to read and undici's parser refuses: header lines that are folded (RFC 9112, section 5.2), and
- * a 100 that nobody asked for (RFC 9110, section 15.2). Where a head comes in several pieces, only those that are whole
- * in one of them.
+ * a 100 that nobody asked for (RFC 9110, section 15.2). Where a head arrives in several pieces, only what is whole in one
+ * of them is changed.
  */
 class ResponseHeads {
   #isExpected = false;
+  /** The last bytes of a head that began in an earlier piece. */
+  #before: Buffer = NOTHING;
 
   /** A request is sent: what comes next is a head. */
   expect(): void {
     this.#isExpected = true;
+    this.#before = NOTHING;
   }
 
   /** Changes the bytes where they are. @returns what is left of them */
   tidy(bytes: Buffer): Buffer {
     let left = bytes;
     for (let from = 0; this.#isExpected && from < left.byteLength; ) {
-      const end = left.indexOf('\r\n\r\n', from);
-      unfold(left.subarray(from, end < 0 ? undefined : end));
-      if (end < 0) break;
-      const [, status] = /^HTTP\/1\.[01] (1\d\d)/.exec(left.toString('latin1', from, end)) ?? [];
+      const rest = left.subarray(from);
+      const length = lengthOfHead(this.#before, rest);
+      unfold(rest.subarray(0, length));
+      if (length === undefined) {
+        this.#before = lastBytes(Buffer.concat([this.#before, lastBytes(rest)]));
+        break;
+      }
+      const isWhole = this.#before.byteLength === 0;
+      const status = isWhole ? interimStatus(rest) : undefined;
       this.#isExpected = status !== undefined;
-      const next = end + 4;
+      this.#before = NOTHING;
       if (status === '100')
-        left = left.copyWithin(from, next).subarray(0, left.byteLength - next + from);
-      else from = next;
+        left = left.copyWithin(from, from + length).subarray(0, left.byteLength - length);
+      else from += length;
     }
     return left;
   }
+}
+
+const NOTHING = Buffer.alloc(0);
+const END_OF_HEAD = '\r\n\r\n';
+
+/**
+ * Up to where the head goes in a piece; undefined: beyond it. The end of a head may itself arrive in two pieces; what
+ * follows is the body, in which nothing may be changed.
+ */
+function lengthOfHead(before: Buffer, piece: Buffer): number | undefined {
+  const across = Buffer.concat([before, piece.subarray(0, END_OF_HEAD.length - 1)]);
+  const atSeam = across.indexOf(END_OF_HEAD);
+  if (atSeam >= 0) return atSeam + END_OF_HEAD.length - before.byteLength;
+  const at = piece.indexOf(END_OF_HEAD);
+  return at < 0 ? undefined : at + END_OF_HEAD.length;
+}
+
+function lastBytes(bytes: Buffer): Buffer {
+  return bytes.subarray(1 - END_OF_HEAD.length);
+}
+
+/** The status of the head at the beginning of these bytes, where another head follows (1xx). */
+function interimStatus(bytes: Buffer): string | undefined {
+  return /^HTTP\/1\.[01] (1\d\d)/.exec(bytes.toString('latin1', 0, 12))?.[1];
 }
 
 function unfold(head: Buffer): void {

@@ -1,10 +1,10 @@
 import type {Readable} from 'node:stream';
 import {setImmediate} from 'node:timers/promises';
 import type {Dispatcher} from 'undici';
-import type {AnswerData} from './answer.ts';
+import {type AnswerData, contentLength} from './answer.ts';
 import {AnswerBody} from './answer-body.ts';
-import type {Timeouts, Way} from './dispatchers.ts';
-import {type HttpBody, type HttpRequest} from './message.ts';
+import type {OriginDispatcher, Timeouts} from './dispatchers.ts';
+import type {HttpBody, HttpRequest} from './message.ts';
 import {brokenRule} from './network-error.ts';
 
 /** A request's body, opened. */
@@ -23,7 +23,7 @@ const PIECE = 512 * 1024;
 export async function dispatch(
   request: HttpRequest,
   content: Content | undefined,
-  {dispatcher, isProxied}: Way,
+  {dispatcher, isProxied}: OriginDispatcher,
   timeouts: Timeouts,
 ): Promise<AnswerData> {
   const {method, url, signal, headersTimeoutMs = timeouts.headersMs, moreHeadersMs = 0} = request;
@@ -91,7 +91,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
       if (this.#interim > INTERIM_LIMIT) controller.abort(brokenRule('ENDLESS_INTERIM_ANSWERS'));
       return;
     }
-    this.#body = new AnswerBody(controller, lengthIn(headers));
+    this.#body = new AnswerBody(controller, contentLength(headers));
     this.#answered({statusCode, headers, body: this.#body, readMs: this.#readMs});
   }
 
@@ -141,16 +141,13 @@ function lengthOf(body: HttpBody): number {
   return body.kind === 'bytes' ? body.bytes.byteLength : body.length;
 }
 
-function lengthIn(headers: AnswerData['headers']): number | undefined {
-  const value = headers['content-length'];
-  return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
-}
-
 function bodyOf(content: Content, isProxied: boolean): Content {
   return content instanceof Uint8Array ? content : pieces(content, isProxied);
 }
 
-/** @param areKept whether undici may ask for a piece while the one before is not with the system: they are borrowed */
+/**
+ * Chunks are borrowed. @param areKept whether undici may ask for a piece before the system has taken the one before it
+ */
 async function* pieces(
   chunks: AsyncIterable<Uint8Array>,
   areKept: boolean,

@@ -21,16 +21,16 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   readMs: 180_000,
 };
 
-/** How requests reach an origin. */
-export interface Way {
+/** How requests reach one origin. */
+export interface OriginDispatcher {
   readonly dispatcher: Dispatcher;
   /** Through a proxy. Its connections are undici's own: they keep what is written until it is sent. */
   readonly isProxied: boolean;
 }
 
 /**
- * HTTP/1.1 only: bulk transfer over one HTTP/2 connection is several times slower than over several connections. As many
- * connections as there are requests: how many those are is for the throttle of the origin.
+ * HTTP/1.1 only: large bodies are several times slower over one HTTP/2 connection than over several connections. The
+ * number of connections is not limited here: the throttle of the origin limits requests.
  */
 const POOL = {
   connections: null,
@@ -48,7 +48,7 @@ const POOL = {
 export class Dispatchers {
   readonly timeouts: Timeouts;
   readonly #settings: OriginSettings;
-  readonly #byOrigin = new Map<string, Promise<Way>>();
+  readonly #byOrigin = new Map<string, Promise<OriginDispatcher>>();
   /** Aborted when they are destroyed: ends connections that are still being made. */
   readonly #closing = new AbortController();
 
@@ -58,25 +58,25 @@ export class Dispatchers {
   }
 
   /** @throws TransshipError TLS_FILE_INVALID, at each call for that origin; undici's ClientDestroyedError */
-  async of(origin: string): Promise<Way> {
+  async of(origin: string): Promise<OriginDispatcher> {
     if (this.#closing.signal.aborted) throw new errors.ClientDestroyedError();
-    let way = this.#byOrigin.get(origin);
-    if (!way) {
-      way = this.#make(origin);
-      this.#byOrigin.set(origin, way);
+    let made = this.#byOrigin.get(origin);
+    if (!made) {
+      made = this.#make(origin);
+      this.#byOrigin.set(origin, made);
     }
-    return await way;
+    return await made;
   }
 
   /** Breaks what is still under way, and lets nothing begin. */
   async destroy(): Promise<void> {
     this.#closing.abort();
-    const made = await Promise.allSettled(this.#byOrigin.values());
-    const ways = made.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    await Promise.all(ways.map(({dispatcher}) => dispatcher.destroy()));
+    const all = await Promise.allSettled(this.#byOrigin.values());
+    const made = all.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    await Promise.all(made.map(({dispatcher}) => dispatcher.destroy()));
   }
 
-  async #make(origin: string): Promise<Way> {
+  async #make(origin: string): Promise<OriginDispatcher> {
     const {connectMs} = this.timeouts;
     const {signal} = this.#closing;
     const tls = origin.startsWith('https:')

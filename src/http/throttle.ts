@@ -1,5 +1,6 @@
+import PQueue from 'p-queue';
+import {interrupted} from '../model/interrupted.ts';
 import type {Call} from '../model/port.ts';
-import {Slots} from './slots.ts';
 
 /**
  * The queues of a host. `small`: requests without much of a body. `read`: opening a large answer. `write`: sending a
@@ -23,7 +24,9 @@ const LONGEST_BACK_OFF_MS = 30_000;
  * pause that the host asks for, or needs, holds all lanes.
  */
 export class Throttle implements Disposable {
-  readonly #lanes: Readonly<Record<Lane, Slots>>;
+  readonly #lanes: Readonly<Record<Lane, PQueue>>;
+  /** Of those who wait in a lane: each checks whether it is to leave. */
+  readonly #waiting = new Set<() => void>();
   #limit = START;
   /** Below it the limit grows by one with each good answer, above with each round of them. */
   #threshold = CEILING;
@@ -42,7 +45,7 @@ export class Throttle implements Disposable {
   /** @param baseMs the base of pauses that no host asks for, in ms */
   constructor(baseMs = 250) {
     this.#baseMs = baseMs;
-    this.#lanes = {small: new Slots(START), read: new Slots(START), write: new Slots(START)};
+    this.#lanes = {small: new PQueue(), read: new PQueue(), write: new PQueue()};
     this.#apply();
   }
 
@@ -62,11 +65,38 @@ export class Throttle implements Disposable {
   }
 
   /**
-   * Runs the task when its lane has a slot and the host is not held. Its slot is free when it settles.
-   * @throws what `Slots.run` throws
+   * Runs the task when its lane has a slot and the host is not held; first come, first served. Its slot is free when it
+   * settles.
+   * @throws the signal's reason, where it is aborted before the task is begun; TransshipError INTERRUPTED, where the run is
+   *   to stop and the host is held; what the task throws
    */
-  run<T>(lane: Lane, call: Call, task: () => Promise<T>): Promise<T> {
-    return this.#lanes[lane].run(call, task);
+  async run<T>(lane: Lane, {signal, stopping}: Call, task: () => Promise<T>): Promise<T> {
+    signal.throwIfAborted();
+    const queue = this.#lanes[lane];
+    const leaving = new AbortController();
+    const abort = (): void => leaving.abort(signal.reason);
+    const leaveIfHeld = (): void => {
+      if (queue.isPaused && stopping?.aborted === true) leaving.abort(interrupted());
+    };
+    const stopWaiting = (): void => {
+      signal.removeEventListener('abort', abort);
+      stopping?.removeEventListener('abort', leaveIfHeld);
+      this.#waiting.delete(leaveIfHeld);
+    };
+    leaveIfHeld();
+    signal.addEventListener('abort', abort);
+    stopping?.addEventListener('abort', leaveIfHeld);
+    this.#waiting.add(leaveIfHeld);
+    const begin = (): Promise<T> => {
+      // From here on the task itself heeds its signal.
+      stopWaiting();
+      return task();
+    };
+    try {
+      return await queue.add(begin, {signal: leaving.signal});
+    } finally {
+      stopWaiting();
+    }
   }
 
   /** The host answered as it should. */
@@ -94,7 +124,7 @@ export class Throttle implements Disposable {
       return;
     }
     const {small, read, write} = this.#lanes;
-    this.#ignore = Math.max(0, small.taken + read.taken + write.taken - 1);
+    this.#ignore = Math.max(0, small.pending + read.pending + write.pending - 1);
     this.#limit = Math.max(FLOOR, Math.floor(this.#limit / 2));
     this.#threshold = this.#limit;
     this.#good = 0;
@@ -116,7 +146,7 @@ export class Throttle implements Disposable {
   /** Who waits is let in, to fail: nothing can be sent any more. */
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
-    for (const lane of Object.values(this.#lanes)) lane.release();
+    this.#release();
   }
 
   #hold(ms: number): void {
@@ -124,16 +154,20 @@ export class Throttle implements Disposable {
     if (ms <= 0 || until <= this.#heldUntil) return;
     this.#heldUntil = until;
     clearTimeout(this.#timer);
-    for (const lane of Object.values(this.#lanes)) lane.hold();
-    this.#timer = setTimeout(() => {
-      for (const lane of Object.values(this.#lanes)) lane.release();
-    }, ms);
+    for (const lane of Object.values(this.#lanes)) lane.pause();
+    for (const leaveIfHeld of this.#waiting) leaveIfHeld();
+    this.#timer = setTimeout(() => this.#release(), ms);
   }
 
+  #release(): void {
+    for (const lane of Object.values(this.#lanes)) lane.start();
+  }
+
+  /** With fewer slots than are taken, nobody is let in until enough are free again. */
   #apply(): void {
     const half = Math.max(FLOOR, Math.ceil(this.#limit / 2));
-    this.#lanes.small.count = this.#limit;
-    this.#lanes.read.count = half;
-    this.#lanes.write.count = half;
+    this.#lanes.small.concurrency = this.#limit;
+    this.#lanes.read.concurrency = half;
+    this.#lanes.write.concurrency = half;
   }
 }

@@ -8,7 +8,7 @@ import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
 import {isForeignLayerType} from '../model/media-type.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import {forEachAtOnce} from './for-each-at-once.ts';
+import {mapAtOnce} from './at-once.ts';
 
 /** What the destination has for tags of the source, perhaps while it is being asked for. */
 export type KnownTags = ReadonlyMap<Tag, Digest | Promise<Digest | undefined>>;
@@ -50,9 +50,8 @@ export class ManifestReader {
   readonly goneReferrers = new Map<Digest, Digest>();
   readonly #source: RepositoryReader;
   readonly #known: KnownTags;
+  /** Of requests for manifests; whoever waits for several of them is not in it. */
   readonly #queue: PQueue;
-  /** Apart from the other queue: each job here waits for jobs there. */
-  readonly #referrerQueue: PQueue;
   readonly #concurrency: number;
   readonly #reading = new Map<Digest, Promise<Manifest | undefined>>();
   /** The referrers of the first manifest that they were asked of, which tells whether the source has a referrers API. */
@@ -67,7 +66,6 @@ export class ManifestReader {
     this.#known = known;
     this.#concurrency = concurrency;
     this.#queue = new PQueue({concurrency: Math.min(concurrency, FIRST_AT_ONCE)});
-    this.#referrerQueue = new PQueue({concurrency});
   }
 
   /** Reads what a tag or digest points to, with all below it; undefined: not there. */
@@ -120,8 +118,8 @@ export class ManifestReader {
   ): Promise<{readonly subject: Digest; readonly digest: Digest}[]> {
     const [first] = subjects;
     if (first === undefined || !(await this.hasReferrersApi(first, call))) return [];
-    const found = await this.#referrerQueue.addAll(
-      subjects.map((subject) => () => this.#referrers(subject, call)),
+    const found = await mapAtOnce(subjects, this.#concurrency, (subject) =>
+      this.#referrers(subject, call),
     );
     return found.flat();
   }
@@ -134,7 +132,7 @@ export class ManifestReader {
 
   /** Reads the manifests that were known to be at the destination, and so were not read, with all below them. */
   async readAll(digests: readonly Digest[], call: Call): Promise<void> {
-    await forEachAtOnce(digests, this.#concurrency, async (digest) => {
+    await mapAtOnce(digests, this.#concurrency, async (digest) => {
       const manifest = await this.#read(digest, call);
       if (manifest !== undefined) await this.#readBelow(manifest, call);
     });
@@ -150,11 +148,9 @@ export class ManifestReader {
       }
     }
     const absent = new Set<Digest>();
-    await this.#queue.addAll(
-      [...foreign].map((digest) => async () => {
-        if (!(await this.#source.hasBlob(digest, call))) absent.add(digest);
-      }),
-    );
+    await mapAtOnce(foreign, this.#concurrency, async (digest) => {
+      if (!(await this.#source.hasBlob(digest, call))) absent.add(digest);
+    });
     return absent;
   }
 
@@ -172,8 +168,7 @@ export class ManifestReader {
       );
       if (children.size > 0 && depth > NESTING_LIMIT) throw this.#tooDeep(root);
       const found: Manifest[] = [];
-      const atOnce = Math.min(children.size, this.#concurrency);
-      await forEachAtOnce(children, atOnce, async (digest) => {
+      await mapAtOnce(children, this.#concurrency, async (digest) => {
         const child = await this.#read(digest, call);
         if (child === undefined) return;
         found.push(child);

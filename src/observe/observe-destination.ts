@@ -3,7 +3,7 @@ import type {Digest} from '../model/digest.ts';
 import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
 import {type Call, holdsBlob, type RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import {forEachAtOnce} from './for-each-at-once.ts';
+import {mapAtOnce} from './at-once.ts';
 import type {DestinationInventory} from './inventory.ts';
 import {OBSERVE_CONCURRENCY} from './observe-source.ts';
 
@@ -45,7 +45,7 @@ export function beginTags(
     answer.promise.catch(() => undefined);
     asked.set(tag, answer);
   }
-  void forEachAtOnce(asked, OBSERVE_CONCURRENCY, async ([tag, {resolve, reject}]) => {
+  void mapAtOnce(asked, OBSERVE_CONCURRENCY, async ([tag, {resolve, reject}]) => {
     await destination.head(tag, call).then((found) => resolve(found?.digest), reject);
   });
   return new Map([...asked].map(([tag, {promise}]) => [tag, promise]));

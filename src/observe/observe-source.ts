@@ -1,9 +1,8 @@
-import PQueue from 'p-queue';
 import {type Digest, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {isTag, type Tag} from '../model/reference.ts';
-import {forEachAtOnce} from './for-each-at-once.ts';
+import {mapAtOnce} from './at-once.ts';
 import type {NotRead, SourceInventory, SourceRoot, Unreadable} from './inventory.ts';
 import {asUnreadable, type KnownTags, ManifestReader} from './manifest-reader.ts';
 import {readConfigs} from './read-configs.ts';
@@ -129,7 +128,7 @@ async function readTags(
 ): Promise<void> {
   const digests = new Map<Tag, Digest | undefined>();
   let done = 0;
-  await forEachAtOnce(selected, OBSERVE_CONCURRENCY, async (tag) => {
+  await mapAtOnce(selected, OBSERVE_CONCURRENCY, async (tag) => {
     try {
       digests.set(tag, await reader.readRoot(tag, call));
     } catch (error) {
@@ -248,22 +247,17 @@ async function findAttached(
     as: 'referrer',
     subject,
   }));
-  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
-  const tagged = await queue.addAll(
-    subjects.flatMap((subject) =>
-      tagsOf(subject).map((tag) => async (): Promise<SourceRoot[]> => {
-        const digest = await reader.readRoot(tag, call);
-        if (digest !== undefined) return [{tag, digest, as: 'signature', subject}];
-        // In the place of "filtered", which every tag of this kind is before its subject is known to go.
-        notRead.splice(
-          0,
-          notRead.length,
-          ...notRead.filter((one) => one.tag !== tag),
-          goneTag(tag),
-        );
-        return [];
-      }),
-    ),
+  const signatures = subjects.flatMap((subject) => tagsOf(subject).map((tag) => ({tag, subject})));
+  const tagged = await mapAtOnce(
+    signatures,
+    OBSERVE_CONCURRENCY,
+    async ({tag, subject}): Promise<SourceRoot[]> => {
+      const digest = await reader.readRoot(tag, call);
+      if (digest !== undefined) return [{tag, digest, as: 'signature', subject}];
+      // In the place of "filtered", which every tag of this kind is before its subject is known to go.
+      notRead.splice(0, notRead.length, ...notRead.filter((one) => one.tag !== tag), goneTag(tag));
+      return [];
+    },
   );
   return [...found, ...tagged.flat()];
 }

@@ -1,4 +1,3 @@
-import PQueue from 'p-queue';
 import {DOCUMENT_LIMITS, readJson} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import type {Descriptor} from '../model/descriptor.ts';
@@ -7,6 +6,7 @@ import {TransshipError} from '../model/error.ts';
 import {childManifests, type Manifest} from '../model/manifest.ts';
 import {isAttestationPlatform, type Platform} from '../model/platform.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
+import {mapAtOnce} from './at-once.ts';
 import type {SourceRoot} from './inventory.ts';
 
 /** The most that is read of an image config, in bytes; containers/image draws the same line. */
@@ -37,19 +37,17 @@ export async function readConfigs(
 ): Promise<ConfigFacts> {
   const created = new Map<Digest, string>();
   const platformOf = new Map<Digest, Platform>();
-  const queue = new PQueue({concurrency: CONFIG_CONCURRENCY});
-  await queue.addAll(
-    [...new Set(roots.map((root) => root.digest))].map((digest) => async () => {
-      const blob = firstConfig(digest, manifests);
-      if (blob === undefined) return;
-      // Artifacts have configs of all kinds; what is no image config says nothing.
-      const said = readJson(await readSmallBlob(source, blob, call), config);
-      if (said?.created !== undefined) created.set(digest, said.created);
-      const platform = said && platformIn(said);
-      const isSingle = manifests.get(digest)?.view.kind === 'image';
-      if (platform && isSingle) platformOf.set(digest, platform);
-    }),
-  );
+  const digests = new Set(roots.map((root) => root.digest));
+  await mapAtOnce(digests, CONFIG_CONCURRENCY, async (digest) => {
+    const blob = firstConfig(digest, manifests);
+    if (blob === undefined) return;
+    // Artifacts have configs of all kinds; what is no image config says nothing.
+    const said = readJson(await readSmallBlob(source, blob, call), config);
+    if (said?.created !== undefined) created.set(digest, said.created);
+    const platform = said && platformIn(said);
+    const isSingle = manifests.get(digest)?.view.kind === 'image';
+    if (platform && isSingle) platformOf.set(digest, platform);
+  });
   return {created, platformOf};
 }
 

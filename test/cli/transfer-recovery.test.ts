@@ -1,5 +1,7 @@
+import {execFile} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import {appendFile, readFile, rename, rm} from 'node:fs/promises';
+import {promisify} from 'node:util';
 import {describe, expect, test} from 'vitest';
 import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
@@ -161,7 +163,8 @@ describe('a transfer that stopped after its deletions', () => {
     expect(toldError(await at.run(...copy, '--out', at.plan)).code).toBe('TRANSFER_UNFINISHED');
     expect(await readFile(at.plan, 'utf8')).toBe(before);
 
-    // By the journal, whatever the donor is.
+    // By the journal, whatever the donor is, and whatever else is beside it.
+    await promisify(execFile)('mkfifo', [at.folder.join('a.ndjson')]);
     const other = await at.planTo('other.plan.json', '--donor', 'donors/parking');
     expect(other.code).toBe(3);
     expect(other.stdout).toContain('TRANSFER_UNFINISHED');

@@ -102,6 +102,20 @@ it('leaves a body as it is, whatever it looks like', async () => {
   expect(await textOf(server.url)).toBe(body + body);
 });
 
+it.each([1, 2, 3, 4])(
+  'leaves a body as it is after a head whose end comes apart at %i',
+  async (cut) => {
+    const body = 'a\r\n b\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n \r\n ';
+    const head = `${OK}content-length: ${body.length}\r\n\r\n`;
+    await using server = await startRawServer((socket) => {
+      socket.setNoDelay(true);
+      socket.write(head.slice(0, -cut));
+      setImmediate(() => setImmediate(() => socket.write(head.slice(-cut) + body)));
+    });
+    expect(await textOf(server.url)).toBe(body);
+  },
+);
+
 it.each([
   ['one', 'HTTP/1.1 100 Continue\r\n\r\n'],
   [

@@ -1,5 +1,6 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {type Lane, Throttle} from '../../src/http/throttle.ts';
+import type {Call} from '../../src/model/port.ts';
 import {NEVER} from '../support/streams.ts';
 
 /** Tasks that end when they are told to. */
@@ -85,6 +86,36 @@ describe('Throttle', () => {
     await work.endAll();
   });
 
+  it('lets in those who wait in their order, whatever became of the one before', async () => {
+    using throttle = new Throttle();
+    for (let n = 0; n < 10; n++) throttle.overloaded();
+    const began: string[] = [];
+    const run = (name: string, end: () => Promise<unknown>) =>
+      throttle.run('small', {signal: NEVER}, () => {
+        began.push(name);
+        return end();
+      });
+    const failed = run('a', () => Promise.reject(new Error('no')));
+    const others = ['b', 'c'].map((name) => run(name, () => Promise.resolve()));
+    await expect(failed).rejects.toThrow('no');
+    await Promise.all(others);
+    expect(began).toEqual(['a', 'b', 'c']);
+  });
+
+  it('lets in more as soon as its limit grows, and nobody while too many are under way', async () => {
+    using throttle = new Throttle();
+    const work = tasks(throttle);
+    work.add('small', 40);
+    throttle.overloaded();
+    for (const end of work.started.splice(0, 8)) end();
+    await new Promise(setImmediate);
+    expect(work.started).toHaveLength(24);
+    for (let n = 0; n < 1000; n++) throttle.succeeded();
+    await new Promise(setImmediate);
+    expect(work.started).toHaveLength(32);
+    await work.endAll();
+  });
+
   it('lets go of what is aborted while it waits', async () => {
     using throttle = new Throttle();
     const work = tasks(throttle);
@@ -121,6 +152,37 @@ describe('Throttle, told to wait', () => {
     await vi.advanceTimersByTimeAsync(1);
     await Promise.all(all);
     expect(ran.sort()).toEqual(['read', 'small', 'write']);
+  });
+
+  it('lets those leave whose run is to stop while the host is held, and only then', async () => {
+    using throttle = new Throttle();
+    for (let n = 0; n < 10; n++) throttle.overloaded();
+    const stopping = new AbortController();
+    const stoppable = {signal: NEVER, stopping: stopping.signal};
+    const first = Promise.withResolvers<void>();
+    const began: string[] = [];
+    const run = (name: string, call: Call, end: Promise<void> = Promise.resolve()) =>
+      throttle.run('small', call, () => {
+        began.push(name);
+        return end;
+      });
+    const running = run('first', {signal: NEVER}, first.promise);
+    let hasLeft = false;
+    const left = run('left', stoppable).finally(() => {
+      hasLeft = true;
+    });
+    const stayed = run('stayed', {signal: NEVER});
+    stopping.abort();
+    // It waits for a slot, not for a host.
+    await new Promise(setImmediate);
+    expect(hasLeft).toBe(false);
+    throttle.overloaded(5_000);
+    await expect(left).rejects.toMatchObject({code: 'INTERRUPTED'});
+    await expect(run('late', stoppable)).rejects.toMatchObject({code: 'INTERRUPTED'});
+    first.resolve();
+    await vi.advanceTimersByTimeAsync(5_000);
+    await Promise.all([running, stayed]);
+    expect(began).toEqual(['first', 'stayed']);
   });
 
   it('holds longer for each refusal without a time, up to 30 s, and less again after good answers', async () => {

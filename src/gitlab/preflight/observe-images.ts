@@ -1,4 +1,3 @@
-import PQueue from 'p-queue';
 import type {Digest} from '../../model/digest.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Manifest} from '../../model/manifest.ts';
@@ -6,6 +5,7 @@ import type {Call, RepositoryReader} from '../../model/port.ts';
 import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
 import {allTags, beginTags, observePresent} from '../../observe/observe-destination.ts';
+import {mapAtOnce} from '../../observe/at-once.ts';
 import {observeSource} from '../../observe/observe-source.ts';
 import {selectAllTags} from '../../plan/filters.ts';
 import type {DonorFacts, RepositoryFacts, TargetFacts} from '../../plan/transfer/facts.ts';
@@ -51,16 +51,13 @@ export async function observeImages(
     project,
     paths.map((path) => nameBelow(path, root)),
   );
-  const queue = new PQueue({concurrency: AT_ONCE});
-  const found = await queue.addAll(
-    paths.map((path) => async () => {
-      const source = await observeAll(registry.repository(path), surroundings, call);
-      const place = names.get(nameBelow(path, root)) ?? '';
-      const seen = source ?? nothingAt(`${registry.host}/${path}`);
-      const facts = await repositoryFacts(path, seen, place, question, surroundings, call);
-      return source === undefined && facts.onlyAtDonor === undefined ? undefined : facts;
-    }),
-  );
+  const found = await mapAtOnce(paths, AT_ONCE, async (path) => {
+    const source = await observeAll(registry.repository(path), surroundings, call);
+    const place = names.get(nameBelow(path, root)) ?? '';
+    const seen = source ?? nothingAt(`${registry.host}/${path}`);
+    const facts = await repositoryFacts(path, seen, place, question, surroundings, call);
+    return source === undefined && facts.onlyAtDonor === undefined ? undefined : facts;
+  });
   return found.filter((facts) => facts !== undefined);
 }
 

@@ -1,5 +1,5 @@
 import {expect, it} from 'vitest';
-import {forEachAtOnce} from '../../src/observe/for-each-at-once.ts';
+import {mapAtOnce} from '../../src/observe/at-once.ts';
 
 const turn = () => new Promise((go) => setImmediate(go));
 
@@ -16,7 +16,7 @@ function gates() {
 
 it('begins as many as may be under way, in their order, and the next when one has ended', async () => {
   const {begun, work} = gates();
-  const all = forEachAtOnce([1, 2, 3, 4], 2, work);
+  const all = mapAtOnce([1, 2, 3, 4], 2, work);
   expect([...begun.keys()]).toEqual([1, 2]);
   begun.get(2)?.resolve();
   await turn();
@@ -31,7 +31,7 @@ it('begins as many as may be under way, in their order, and the next when one ha
 it('begins no other when one has failed, and waits for those under way', async () => {
   const {begun, work} = gates();
   let isOver = false;
-  const all = forEachAtOnce([1, 2, 3, 4], 2, work).finally(() => {
+  const all = mapAtOnce([1, 2, 3, 4], 2, work).finally(() => {
     isOver = true;
   });
   all.catch(() => undefined);
@@ -45,7 +45,7 @@ it('begins no other when one has failed, and waits for those under way', async (
 
 it('tells of the first failure', async () => {
   const {begun, work} = gates();
-  const all = forEachAtOnce([1, 2], 2, work);
+  const all = mapAtOnce([1, 2], 2, work);
   begun.get(2)?.reject(new Error('first'));
   await turn();
   begun.get(1)?.reject(new Error('second'));
@@ -54,6 +54,18 @@ it('tells of the first failure', async () => {
 
 it('is over at once where there is nothing', async () => {
   const {begun, work} = gates();
-  await forEachAtOnce([], 2, work);
+  await mapAtOnce([], 2, work);
   expect(begun.size).toBe(0);
+});
+
+it('gives the results in the order of the items', async () => {
+  const {begun, work} = gates();
+  const all = mapAtOnce([1, 2], 2, async (item) => {
+    await work(item);
+    return item * 10;
+  });
+  begun.get(2)?.resolve();
+  await turn();
+  begun.get(1)?.resolve();
+  expect(await all).toEqual([10, 20]);
 });
