@@ -82,11 +82,6 @@ export class Referrers {
       return undefined;
     }
     if (answer.status !== 200) throw await refusal(answer);
-    const type = answer.header('content-type') ?? '';
-    if (/^text\//i.test(type)) {
-      await answer.discard();
-      throw unreadable(answer, `is ${type}`);
-    }
     const index = indexSchema.safeParse(await readPage(answer));
     if (!index.success) throw unreadable(answer, 'is not an index', index.error);
     this.#failures = undefined;

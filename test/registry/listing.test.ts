@@ -55,10 +55,14 @@ describe('tags', () => {
     );
   });
 
-  it('are not looked for where there is no registry', async () => {
+  it.each([
+    [404, 'text/html'],
+    [200, 'text/html; charset=utf-8'],
+    [200, 'application/octet-stream'],
+  ])('are not looked for where a page answers, with %i and %s', async (status, type) => {
     await againstRegistry(
       (_request, response) =>
-        void response.writeHead(404, {'content-type': 'text/html'}).end('<html><title>Hi</title>'),
+        void response.writeHead(status, {'content-type': type}).end('<html><title>Hi</title>'),
       async (repository) => {
         await expect(repository.listTags(call)).rejects.toMatchObject({
           code: 'NOT_A_REGISTRY',
@@ -83,6 +87,7 @@ describe('a registry that does not name the next page', () => {
   it.each([
     ['gives as many tags as asked for', 2510, Infinity, 3],
     ['gives fewer, a round number', 230, 100, 3],
+    ['gives fewer, a power of two', 300, 128, 3],
     ['has as many as asked for, and no more', 1000, Infinity, 2],
     ['has fewer', 70, Infinity, 1],
     ['has none', 0, Infinity, 1],
