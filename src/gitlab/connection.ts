@@ -1,10 +1,11 @@
-import type {z} from '../model/schema.ts';
+import {z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 import type {HttpClient} from '../http/client.ts';
 import {nextLink} from '../http/link.ts';
 import {describeRequest, type Method} from '../http/message.ts';
+import {isWebPage} from '../http/web-page.ts';
 import {TransshipError} from '../model/error.ts';
-import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../model/json.ts';
+import {DOCUMENT_LIMITS, type JsonError, parseJson, readJson} from '../model/json.ts';
 import type {Call} from '../model/port.ts';
 import {type GitLabToken, tokenHeaders} from './gitlab-token.ts';
 import {refusal, type RefusalContext} from './refusal.ts';
@@ -55,10 +56,10 @@ export class Connection {
     this.#token = token;
   }
 
-  /** @throws TransshipError what `refusal` makes of a status that is not 2xx, and what `HttpClient.send` throws */
+  /** @throws TransshipError what `refusal` makes of an answer that is no success, and what `HttpClient.send` throws */
   async send(request: ApiRequest): Promise<HttpAnswer> {
     const answer = await this.#sendOnce(request);
-    if (answer.status >= 200 && answer.status < 300) return answer;
+    if (isSuccess(answer)) return answer;
     throw await refusal(answer, request.refused);
   }
 
@@ -69,16 +70,16 @@ export class Connection {
   /** As `read`; undefined: there is no such thing (404), or none that this token may see. */
   async find<T>(request: ApiRequest, schema: z.ZodType<T>): Promise<T | undefined> {
     const answer = await this.#sendOnce(request);
-    if (answer.status >= 200 && answer.status < 300) return parse(answer, schema);
+    if (isSuccess(answer)) return parse(answer, schema);
     const error = await refusal(answer, request.refused);
     if (error.status === 404 && error.code !== 'NOT_GITLAB') return undefined;
     throw error;
   }
 
-  /** `absent`: there is no such thing (404), or not any more. */
+  /** `absent`: there is no such thing (404), or not any more. What is not GitLab's answer deletes nothing. */
   async remove(request: ApiRequest & {readonly method: 'DELETE'}): Promise<'accepted' | 'absent'> {
     const answer = await this.#sendOnce(request);
-    if (answer.status >= 200 && answer.status < 300) return 'accepted';
+    if (isSuccess(answer) && (await isEmptyOrJson(answer))) return 'accepted';
     const error = await refusal(answer, request.refused);
     if (error.status === 404 && error.code !== 'NOT_GITLAB') return 'absent';
     throw error;
@@ -130,6 +131,17 @@ export class Connection {
       changes: method !== 'GET' && method !== 'HEAD' && method !== 'DELETE',
     });
   }
+}
+
+/** A page with status 200 is that of a login form or a proxy, which did nothing. */
+function isSuccess(answer: HttpAnswer): boolean {
+  return answer.status >= 200 && answer.status < 300 && !isWebPage(answer);
+}
+
+/** All that GitLab's API says to a deletion; health checks of load balancers answer with plain text. */
+async function isEmptyOrJson(answer: HttpAnswer): Promise<boolean> {
+  const {bytes} = await answer.read(ANSWER_LIMIT);
+  return bytes.byteLength === 0 || readJson(bytes, z.unknown()) !== undefined;
 }
 
 async function parse<T>(answer: HttpAnswer, schema: z.ZodType<T>): Promise<T> {

@@ -196,8 +196,10 @@ export class Projects {
     return this.#connection.remove(request);
   }
 
+  /** The project in the answer shows that it was GitLab that took it; a setting that it refuses may be answered 200 `null`. */
   async #set(id: number, body: object, {signal}: Call): Promise<void> {
-    await this.#connection.send({method: 'PUT', path: apiPath`projects/${id}`, body, signal});
+    const path = apiPath`projects/${id}`;
+    await this.#connection.read({method: 'PUT', path, body, signal}, projectSchema);
   }
 }
 

@@ -1,6 +1,7 @@
 import {z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 import {describeRequest} from '../http/message.ts';
+import {webPageTitle} from '../http/web-page.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {parseJson} from '../model/json.ts';
@@ -111,14 +112,8 @@ async function readWords(answer: HttpAnswer): Promise<{words: string; isForeign:
     // The status alone has to do where the body breaks.
     () => '',
   );
-  const isHtml =
-    /^text\/html\b/i.test(answer.header('content-type') ?? '') || /^<(?:!doctype|html)/i.test(text);
-  if (isHtml) {
-    return {
-      words: inOneLine(/<title>([^<]*)<\/title>/i.exec(text)?.[1] ?? 'a page in HTML'),
-      isForeign: true,
-    };
-  }
+  const title = await webPageTitle(answer);
+  if (title !== undefined) return {words: inOneLine(title), isForeign: true};
   const isForeign = answer.status === 404 && text !== '' && !/^[{["]/.test(text);
   return {words: inOneLine(messageOf(text)), isForeign};
 }

@@ -56,10 +56,9 @@ export class HttpClient implements AsyncDisposable {
    *   REDIRECT_REFUSED, TLS_FILE_INVALID, INTERRUPTED and what a request body throws
    */
   async send(request: HttpRequest): Promise<HttpAnswer> {
-    const {attempts: most = this.#retry.attempts, attemptsAt500 = this.#retry.attemptsAt500} =
-      request;
-    if (most === 1 || !isRepeatable(request.body)) return this.#follow(request);
-    const attempts = new Attempts({...this.#retry, attempts: most, attemptsAt500});
+    const policy = this.#policyFor(request);
+    if (policy.attempts === 1 || !isRepeatable(request.body)) return this.#follow(request);
+    const attempts = new Attempts(policy);
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#follow(request).catch((error: unknown) => error);
       if (outcome instanceof HttpAnswer) {
@@ -108,6 +107,15 @@ export class HttpClient implements AsyncDisposable {
     const destroyed = this.#dispatchers.destroy();
     for (const throttle of this.#throttles.values()) throttle[Symbol.dispose]();
     await destroyed;
+  }
+
+  #policyFor({attempts, attemptsAt500, budgetMs = Infinity}: HttpRequest): RetryPolicy {
+    return {
+      ...this.#retry,
+      attempts: attempts ?? this.#retry.attempts,
+      attemptsAt500: attemptsAt500 ?? this.#retry.attemptsAt500,
+      budgetMs: Math.min(budgetMs, this.#retry.budgetMs),
+    };
   }
 
   /** The patience with a host is shared: what others waited for in vain is not waited for again. */

@@ -63,6 +63,8 @@ export interface HttpRequest {
   readonly attempts?: number;
   /** It changes something each time that it is done: it is sent again only where the server did not look at it (429). */
   readonly changes?: boolean;
+  /** Pauses between attempts in all, in ms. Default, and the most: the policy's. */
+  readonly budgetMs?: number;
   /** Attempts in all where the answer is 500, which is often an answer for good. Default: the policy's. */
   readonly attemptsAt500?: number;
 }

@@ -119,11 +119,12 @@ export function tagMovesCheck(subject: string, old: Digest, next: Digest): Check
 }
 
 export function foreignLayersCheck(subject: string, count: number): Check {
+  const counted = count === 1 ? '1 layer' : `${count} layers`;
   return {
     code: 'FOREIGN_LAYERS',
     result: 'warn',
     subject,
-    message: `${count} layer${count === 1 ? '' : 's'} of ${subject} stay where their URLs say: the source does not have them`,
+    message: `${counted} of ${subject} not copied: not in the source, only at the URLs in the manifest`,
     hint: 'clients must reach those URLs; some registries refuse such manifests',
   };
 }

@@ -25,6 +25,7 @@ export interface RegistryRequest
       | 'readLimit'
       | 'moreHeadersMs'
       | 'attemptsAt500'
+      | 'budgetMs'
     >,
     Need {
   /** Below `/v2/`, with its query; or a URL that the registry named. */

@@ -1,6 +1,7 @@
 import {readJson} from '../model/json.ts';
 import {list, z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
+import {webPageTitle} from '../http/web-page.ts';
 
 /** The bytes of an answer that are read for the registry's words. */
 const BODY_LIMIT = 64 * 1024;
@@ -64,13 +65,15 @@ export async function readErrors(answer: HttpAnswer): Promise<ErrorBody> {
       return '';
     },
   );
-  const isHtml =
-    /^text\/html\b/i.test(answer.header('content-type') ?? '') || /^<(?:!doctype|html)/i.test(text);
-  if (isHtml) return {errors: [], words: titleOf(text), codes: titleOf(text), isHtml};
+  const title = await webPageTitle(answer);
+  if (title !== undefined) {
+    const words = inOneLine(title);
+    return {errors: [], words, codes: words, isHtml: true};
+  }
   const errors = readJson(text, bodySchema)?.errors ?? [];
   const words = joined(errors.map(({code, message, detail}) => [code, message, detail]));
   const codes = joined(errors.map(({code, message}) => [code, message]));
-  return {errors, words: inOneLine(words || text), codes: inOneLine(codes), isHtml};
+  return {errors, words: inOneLine(words || text), codes: inOneLine(codes), isHtml: false};
 }
 
 function joined(errors: readonly (readonly string[])[]): string {
@@ -78,10 +81,6 @@ function joined(errors: readonly (readonly string[])[]): string {
     .map((parts) => parts.filter(Boolean).join(': '))
     .filter(Boolean)
     .join('; ');
-}
-
-function titleOf(html: string): string {
-  return inOneLine(/<title[^>]*>([^<]*)<\/title>/i.exec(html)?.[1] ?? 'a page in HTML');
 }
 
 function inOneLine(text: string): string {

@@ -1,5 +1,6 @@
 import type {HttpAnswer} from '../http/answer.ts';
 import {describeRequest} from '../http/message.ts';
+import {isWebPage} from '../http/web-page.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
 import {type Side, TransshipError} from '../model/error.ts';
@@ -10,7 +11,7 @@ import type {RepositoryPath, Tag} from '../model/reference.ts';
 import type {Connection} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {deleteScope, pullScope, pushScope} from './scope.ts';
-import {digestHeader, isPage, isSuccess, notStored, saysStored} from './stored.ts';
+import {digestHeader, isSuccess, notStored, saysStored} from './stored.ts';
 
 /** A registry that refuses a manifest with 500 (docker-registry 2.8) says so again and again. */
 const PUT_ATTEMPTS_AT_500 = 2;
@@ -144,7 +145,7 @@ export class Manifests {
       ...call,
     });
     // Gone is what was wanted.
-    const isGone = (answer.status === 202 || answer.status === 404) && !isPage(answer);
+    const isGone = (answer.status === 202 || answer.status === 404) && !isWebPage(answer);
     if (isGone) return answer.discard();
     if (answer.status >= 400) throw await this.#undeleted(answer, reference);
     if ((await this.#read('HEAD', reference, call)).status === 404) return answer.discard();
@@ -187,7 +188,7 @@ export class Manifests {
 
   /** A redirect or a page comes from something else than a registry; any other success may be one that did nothing. */
   async #notDeleted(answer: HttpAnswer, reference: Tag | Digest): Promise<TransshipError> {
-    if (!isSuccess(answer) || isPage(answer)) return await refusal(answer);
+    if (!isSuccess(answer) || isWebPage(answer)) return await refusal(answer);
     await answer.discard();
     return new TransshipError(
       'CHANGE_NOT_SEEN',

@@ -3,6 +3,7 @@ import {nextLink} from '../http/link.ts';
 import {TransshipError} from '../model/error.ts';
 import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
 import type {Connection, RegistryRequest} from './connection.ts';
+import {type ErrorBody, readErrors} from './error-body.ts';
 
 /** Names asked for per page; a registry may give fewer or all. */
 export const PAGE_SIZE = 1000;
@@ -126,10 +127,11 @@ function nextOf<Item>(
 
 /**
  * Whether there may be more than one page of so many names, though the registry names no next one. It gives as many as
- * it was asked for, or as it gives at most, which is a round number.
+ * it was asked for, or as it gives at most, which is a round number, decimal or binary.
  */
 function isFull(count: number): boolean {
-  return count > 0 && count % 50 === 0;
+  const isPowerOf2 = count >= 16 && Number.isInteger(Math.log2(count));
+  return count > 0 && (count % 50 === 0 || isPowerOf2);
 }
 
 function firstTarget({first, isOfNames}: Pick<List<unknown>, 'first' | 'isOfNames'>): string {
@@ -158,48 +160,60 @@ function pathOf({pathname, search}: URL): string {
 }
 
 function tellUnpaged(connection: Connection, answer: HttpAnswer, {why}: {why?: unknown}): void {
-  const {host, pathname} = answer.request.url;
   const fault = why ? 'has a Link header that leads to no page' : 'has no Link header';
   connection.featureNotUsed(
     'pagination',
-    `the list at ${host}${pathname} ${fault}`,
+    `${nameOf(answer)} ${fault}`,
     'the list is continued with "last"',
   );
 }
 
-/** @throws TransshipError RESPONSE_INVALID */
+/**
+ * @throws TransshipError RESPONSE_INVALID; NOT_A_REGISTRY for a page for people: a web application before the registry, or
+ *   in its place, answers
+ */
 export async function readPage(answer: HttpAnswer): Promise<unknown> {
   const {bytes, complete} = await answer.read(PAGE_LIMITS.size);
   if (!complete) throw unreadable(answer, `has a page larger than ${PAGE_LIMITS.size} bytes`);
   try {
     return parseJson(bytes, PAGE_LIMITS);
   } catch (cause) {
+    const page = await readErrors(answer);
+    if (page.isHtml) throw notAList(answer, page);
     throw unreadable(answer, (cause as JsonError).message, cause);
   }
 }
 
-/** A page in HTML, whatever its status, is no registry's: a web application before it, or in its place, answers. */
+/** A list that is not as it should be. */
 export function unreadable(answer: HttpAnswer, why: string, cause?: unknown): TransshipError {
   const {request, status} = answer;
-  const isHtml = /^text\/html\b/i.test(answer.header('content-type') ?? '');
-  const list = `the list at ${request.url.host}${request.url.pathname}`;
-  return new TransshipError(isHtml ? 'NOT_A_REGISTRY' : 'RESPONSE_INVALID', `${list} ${why}`, {
+  return new TransshipError('RESPONSE_INVALID', `${nameOf(answer)} ${why}`, {
     side: request.side,
-    hint: isHtml
-      ? 'check host and port: is it a registry?'
-      : 'the registry, or a proxy before it, sends a wrong answer; ask its administrator',
+    hint: 'the registry, or a proxy before it, sends a wrong answer; ask its administrator',
     status,
     cause,
   });
 }
 
-function endless({request}: HttpAnswer, entries: number, pages: number): TransshipError {
-  const {host, pathname} = request.url;
+function notAList(answer: HttpAnswer, {words}: ErrorBody): TransshipError {
+  const {request, status} = answer;
+  return new TransshipError('NOT_A_REGISTRY', `${nameOf(answer)} is a web page ("${words}")`, {
+    side: request.side,
+    hint: 'check host and port: is it a registry? A login page or a proxy may answer in its place',
+    status,
+  });
+}
+
+function nameOf({request}: HttpAnswer): string {
+  return `the list at ${request.url.host}${request.url.pathname}`;
+}
+
+function endless(answer: HttpAnswer, entries: number, pages: number): TransshipError {
   return new TransshipError(
     'RESPONSE_INVALID',
-    `the list at ${host}${pathname} has no end: read ${entries} entries on ${pages} pages`,
+    `${nameOf(answer)} has no end: read ${entries} entries on ${pages} pages`,
     {
-      side: request.side,
+      side: answer.request.side,
       hint: 'the registry sends new pages without end, or holds more than is supported; ask its administrator',
     },
   );

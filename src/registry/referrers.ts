@@ -19,6 +19,9 @@ const NO_API = new Set([400, 404, 405, 406, 501]);
 /** After so many answers that are none of a referrers API, and no other, a host is not asked any more. */
 const ENOUGH_FAILURES = 3;
 
+/** Pauses for an API that has not answered yet, in ms: some answer 429 for ever, and nothing but 429. */
+const PATIENCE_MS = 10_000;
+
 /** Far above what is attached to any real manifest: a scan each day is a few hundred in a year. */
 const REFERRER_LIMITS: ListLimits = {items: 10_000, bytes: 16 * 1024 * 1024};
 
@@ -29,6 +32,8 @@ export class Referrers {
   readonly #connection: Connection;
   /** Answers that are none of a referrers API; undefined: the registry has it. */
   #failures: number | undefined = 0;
+  /** The latest answer that was more than a "no" came from where the registry redirected to. */
+  #isElsewhere = false;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -48,30 +53,47 @@ export class Referrers {
   ): Promise<readonly Descriptor[] | undefined> {
     if (this.#failures !== undefined && this.#failures >= ENOUGH_FAILURES) return undefined;
     try {
-      const found = await readList<Descriptor>(this.#connection, {
-        first: {
-          method: 'GET',
-          target: `${path}/referrers/${subject}`,
-          headers: {accept: OCI_INDEX},
-          path,
-          scopes: [pullScope(path)],
-          ...call,
-        },
-        isOfNames: false,
-        limits: REFERRER_LIMITS,
-        keyOf: ({digest}) => digest,
-        read: (answer) => this.#readIndex(answer),
-      });
-      return found && [...found.values()];
+      return await this.#ask(path, subject, call);
     } catch (error) {
       if (!(await this.#isUnusable(error, path, subject, call))) throw error;
+      const failure = error as TransshipError;
+      if (failure.code === 'RATE_LIMITED' && !this.#isElsewhere) {
+        // The registry may have wanted fewer requests of whatever kind: it takes them again, as the manifest shows.
+        const again = await this.#ask(path, subject, call).catch(() => undefined);
+        call.signal.throwIfAborted();
+        if (again) return again;
+        this.#failures = ENOUGH_FAILURES;
+      }
       this.#connection.featureNotUsed(
         'referrers',
-        (error as TransshipError).message,
+        failure.message,
         'referrers are found by tag',
       );
       return undefined;
     }
+  }
+
+  async #ask(
+    path: RepositoryPath,
+    subject: Digest,
+    call: Call,
+  ): Promise<readonly Descriptor[] | undefined> {
+    const found = await readList<Descriptor>(this.#connection, {
+      first: {
+        method: 'GET',
+        target: `${path}/referrers/${subject}`,
+        headers: {accept: OCI_INDEX},
+        path,
+        scopes: [pullScope(path)],
+        ...(this.#failures === undefined ? {} : {budgetMs: PATIENCE_MS}),
+        ...call,
+      },
+      isOfNames: false,
+      limits: REFERRER_LIMITS,
+      keyOf: ({digest}) => digest,
+      read: (answer) => this.#readIndex(answer),
+    });
+    return found && [...found.values()];
   }
 
   async #readIndex(answer: HttpAnswer): Promise<readonly Descriptor[] | undefined> {
@@ -81,19 +103,18 @@ export class Referrers {
       await answer.discard();
       return undefined;
     }
+    this.#isElsewhere = this.#connection.isElsewhere(answer);
     if (answer.status !== 200) throw await refusal(answer);
-    const type = answer.header('content-type') ?? '';
-    if (/^text\//i.test(type)) {
-      await answer.discard();
-      throw unreadable(answer, `is ${type}`);
-    }
     const index = indexSchema.safeParse(await readPage(answer));
     if (!index.success) throw unreadable(answer, 'is not an index', index.error);
     this.#failures = undefined;
     return index.data.manifests;
   }
 
-  /** Whether only the referrers API fails: what is wrong with the registry or the network stops the manifest, too. */
+  /**
+   * Whether only the referrers API fails: what is wrong with the registry or the network stops the manifest, too. It is
+   * read, as registries that limit pulls answer HEAD all the same.
+   */
   async #isUnusable(
     failure: unknown,
     path: RepositoryPath,
@@ -104,7 +125,7 @@ export class Referrers {
     if (this.#failures === undefined || !(failure instanceof TransshipError)) return false;
     if (failure.code === 'INTERRUPTED') return false;
     const manifests = new Manifests(this.#connection, path);
-    const isReadable = await manifests.head(subject, call).then(
+    const isReadable = await manifests.get(subject, call).then(
       (found) => found !== undefined,
       () => false,
     );

@@ -32,11 +32,6 @@ export function isSuccess({status}: HttpAnswer): boolean {
   return status >= 200 && status < 300;
 }
 
-/** A page for people: an answer of something else than a registry, whatever its status. */
-export function isPage(answer: HttpAnswer): boolean {
-  return /^text\/html\b/i.test(answer.header('content-type') ?? '');
-}
-
 /**
  * Asks for a blob in the repository that it was just written to, with the token for writing.
  * @throws TransshipError the registry's refusals

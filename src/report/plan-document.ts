@@ -7,7 +7,7 @@ import {counted, imageName, newAndMoving} from './words.ts';
 
 /** What a reviewer wants to know of a plan: what forbids it, what moves, what is new, what stays, what is left out. */
 export function planDocument(plan: CopyPlan): ReportDocument {
-  const {wish, steps, skipped, checks, totals} = plan;
+  const {steps, skipped, checks, totals} = plan;
   const sizeOf = imageSizes(plan);
   const copied = (step: CopyStep): Row => ({
     cells: [
@@ -24,8 +24,7 @@ export function planDocument(plan: CopyPlan): ReportDocument {
     title: 'transship plan',
     facts: [
       ['plan', plan.id],
-      ['source', wish.source],
-      ['destination', wish.destination],
+      ...sidesOf(plan),
       ...filterFacts(plan),
     ],
     sections: [
@@ -69,6 +68,14 @@ export function planDocument(plan: CopyPlan): ReportDocument {
     ],
     summary: planSummary(totals, checks),
   };
+}
+
+/** Source and destination as they were named. */
+export function sidesOf({wish}: CopyPlan): readonly (readonly [string, string])[] {
+  return [
+    ['source', wish.source],
+    ['destination', wish.destination],
+  ];
 }
 
 /** The last line of a review. */

@@ -3,7 +3,7 @@ import {type CopyPlan, type Plan, unchosenSkips} from '../model/plan.ts';
 import {formatBytes} from './bytes.ts';
 import type {RenderOptions, ReportDocument, Row} from './document.ts';
 import {driftRow} from './drift-row.ts';
-import {skippedRow} from './plan-document.ts';
+import {sidesOf, skippedRow} from './plan-document.ts';
 import {transferRunDocument} from './transfer-run-document.ts';
 import {counted, imageName, newAndMoving} from './words.ts';
 
@@ -27,8 +27,9 @@ export function runDocument(
   };
   const columns = ['Image', 'Code', 'Error'];
   return {
-    title: 'transship apply',
-    facts: [['plan', result.plan]],
+    ...(planned === 'now'
+      ? {title: 'transship copy', facts: sidesOf(plan)}
+      : {title: 'transship apply', facts: [['plan', result.plan] as const]}),
     sections: [
       {
         heading: 'Drift',

@@ -63,6 +63,44 @@ test('a page in HTML is no missing project', async () => {
   await expect(rig.gitlab.projects.delete(9, CALL)).rejects.toMatchObject(notGitLab);
 });
 
+test.each([
+  ['text/html', '<title>Sign in</title>', 'Sign in'],
+  ['text/plain', 'alive', 'alive'],
+])('an answer in %s is no deletion, whatever its status', async (type, body, words) => {
+  await using rig = await scripted((_request, response) => {
+    response.writeHead(200, {'content-type': type}).end(body);
+  });
+  const notGitLab = {code: 'NOT_GITLAB', message: expect.stringContaining(words) as string};
+  const {projects, repositories} = rig.gitlab;
+  await expect(projects.delete(9, CALL)).rejects.toMatchObject(notGitLab);
+  const image = {id: 1, projectId: 9};
+  await expect(repositories.deleteTag(image, 'v1', CALL)).rejects.toMatchObject(notGitLab);
+  await expect(repositories.delete(image, CALL)).rejects.toMatchObject(notGitLab);
+});
+
+test.each([
+  ['', 200],
+  ['202', 202],
+  ['null', 200],
+])('GitLab’s %j is a deletion', async (body, status) => {
+  await using rig = await scripted((_request, response) => {
+    response.writeHead(status, {'content-type': 'application/json'}).end(body);
+  });
+  const image = {id: 1, projectId: 9};
+  expect(await rig.gitlab.repositories.deleteTag(image, 'v1', CALL)).toBe('deleted');
+});
+
+test.each([
+  ['a page', 'text/html', '<title>Sign in</title>', 'NOT_GITLAB'],
+  ['nothing changed', 'application/json', 'null', 'RESPONSE_INVALID'],
+])('a setting that is answered with %s is not made', async (_what, type, body, code) => {
+  await using rig = await scripted((_request, response) => {
+    response.writeHead(200, {'content-type': type}).end(body);
+  });
+  const set = rig.gitlab.projects.setCleanupPolicy(9, {enabled: false}, CALL);
+  await expect(set).rejects.toMatchObject({code});
+});
+
 test('words in a failure of the server are not taken for a refusal', async () => {
   await using rig = await scripted((_request, response) =>
     sendJson(response, 500, {message: 'path has already been taken'}),

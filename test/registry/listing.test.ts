@@ -3,12 +3,14 @@ import {describe, expect, it} from 'vitest';
 import {digestOf} from '../../src/model/digest.ts';
 import {TransshipError} from '../../src/model/error.ts';
 import {OCI_INDEX, OCI_MANIFEST} from '../../src/model/media-type.ts';
-import {sendError, sendJson} from '../support/http-server.ts';
-import {againstRegistry} from '../support/registry-rig.ts';
+import {sendError, sendJson, startHttpServer} from '../support/http-server.ts';
+import {againstRegistry, HASTY} from '../support/registry-rig.ts';
 import {NEVER} from '../support/streams.ts';
 
 const call = {signal: NEVER};
-const digest = digestOf('subject');
+const config = {mediaType: 'application/vnd.oci.empty.v1+json', digest: digestOf('{}'), size: 2};
+const subject = JSON.stringify({schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: []});
+const digest = digestOf(subject);
 
 describe('tags', () => {
   it('are listed over all pages, as they are', async () => {
@@ -55,10 +57,14 @@ describe('tags', () => {
     );
   });
 
-  it('are not looked for where there is no registry', async () => {
+  it.each([
+    [404, 'text/html'],
+    [200, 'text/html; charset=utf-8'],
+    [200, 'application/octet-stream'],
+  ])('are not looked for where a page answers, with %i and %s', async (status, type) => {
     await againstRegistry(
       (_request, response) =>
-        void response.writeHead(404, {'content-type': 'text/html'}).end('<html><title>Hi</title>'),
+        void response.writeHead(status, {'content-type': type}).end('<html><title>Hi</title>'),
       async (repository) => {
         await expect(repository.listTags(call)).rejects.toMatchObject({
           code: 'NOT_A_REGISTRY',
@@ -83,6 +89,7 @@ describe('a registry that does not name the next page', () => {
   it.each([
     ['gives as many tags as asked for', 2510, Infinity, 3],
     ['gives fewer, a round number', 230, 100, 3],
+    ['gives fewer, a power of two', 300, 128, 3],
     ['has as many as asked for, and no more', 1000, Infinity, 2],
     ['has fewer', 70, Infinity, 1],
     ['has none', 0, Infinity, 1],
@@ -295,6 +302,12 @@ function sendPage(response: ServerResponse, status: number): void {
   response.writeHead(status, {'content-type': 'text/html'}).end('<html>Sign in</html>');
 }
 
+const isManifest = ({pathname}: URL) => pathname.includes('/manifests/');
+
+function sendSubject(response: ServerResponse): void {
+  response.writeHead(200, {'content-type': OCI_MANIFEST}).end(subject);
+}
+
 const refused = (status: number) => (response: ServerResponse) =>
   sendError(response, status, 'UNKNOWN', {'retry-after': '0'});
 
@@ -316,9 +329,9 @@ describe('a referrers API that is none', () => {
 
   it.each(answers)('answers with %s: told once, and not asked for ever', async (_what, answer) => {
     await againstRegistry(
-      ({url, method}, response) => {
+      ({url}, response) => {
         if (url.pathname === '/page') sendPage(response, 200);
-        else if (method === 'HEAD') void response.writeHead(200, HEAD).end();
+        else if (isManifest(url)) sendSubject(response);
         else answer(response);
       },
       async (repository, server, _registry, notices) => {
@@ -329,6 +342,7 @@ describe('a referrers API that is none', () => {
         expect(server.requests).toHaveLength(asked);
         expect(notices).toEqual([expect.stringContaining('the referrers API')]);
       },
+      {...HASTY, budgetMs: 50},
     );
   });
 
@@ -336,9 +350,9 @@ describe('a referrers API that is none', () => {
     'is an error with %s where the manifest cannot be read',
     async (_what, answer) => {
       await againstRegistry(
-        ({url, method}, response) => {
+        ({url}, response) => {
           if (url.pathname === '/page') sendPage(response, 200);
-          else if (method === 'HEAD') void response.writeHead(403).end();
+          else if (isManifest(url)) void response.writeHead(403).end();
           else answer(response);
         },
         async (repository) => {
@@ -353,8 +367,8 @@ describe('a referrers API that is none', () => {
   it('is an error where it has answered before: what it lists would be lost', async () => {
     let requests = 0;
     await againstRegistry(
-      ({method}, response) => {
-        if (method === 'HEAD') void response.writeHead(200, HEAD).end();
+      ({url}, response) => {
+        if (isManifest(url)) sendSubject(response);
         else if (requests++ === 0) sendJson(response, 200, index(referrer('one')));
         else sendError(response, 500, 'UNKNOWN');
       },
@@ -366,11 +380,44 @@ describe('a referrers API that is none', () => {
   });
 });
 
-const HEAD = {
-  'content-type': OCI_MANIFEST,
-  'content-length': '100',
-  'docker-content-digest': digest,
-};
+describe('429 from a referrers API', () => {
+
+  it('that has never answered otherwise is waited for no longer than it is worth', async () => {
+    await using elsewhere = await startHttpServer((_request, response) =>
+      sendError(response, 429, 'TOOMANYREQUESTS', {'retry-after': '600'}),
+    );
+    await againstRegistry(
+      ({url}, response) => {
+        if (isManifest(url)) sendSubject(response);
+        else response.writeHead(303, {location: elsewhere.url}).end();
+      },
+      async (repository, _server, _registry, notices) => {
+        expect(await repository.listReferrers(digest, call)).toBeUndefined();
+        expect(notices).toEqual([expect.stringContaining('the referrers API')]);
+      },
+      {...HASTY, budgetMs: 3_600_000},
+    );
+    expect(elsewhere.requests).toHaveLength(1);
+  });
+
+  it('that comes from a limit of the registry loses no referrers', async () => {
+    let left = 40;
+    await againstRegistry(
+      ({url}, response) => {
+        if (!isManifest(url) && left-- > 0) sendError(response, 429, 'TOOMANYREQUESTS');
+        else if (isManifest(url)) sendSubject(response);
+        else sendJson(response, 200, index(referrer('one')), {'content-type': OCI_INDEX});
+        // Requests of all kinds are taken again once a manifest is.
+        if (isManifest(url)) left = 0;
+      },
+      async (repository, _server, _registry, notices) => {
+        expect(await repository.listReferrers(digest, call)).toEqual([referrer('one')]);
+        expect(notices).toEqual([]);
+      },
+      {...HASTY, budgetMs: 20},
+    );
+  });
+});
 
 describe('a registry without referrers', () => {
   it('is not asked for ever', async () => {

@@ -106,6 +106,16 @@ describe('renderRun', () => {
     expect(lastLine(made)).toMatch(/ Run the same command again: it plans anew\.$/);
   });
 
+  it('names the command that ran, and what was copied where the same command planned it', () => {
+    expect(renderRun(run, plan, 'text')).toMatch(/^transship apply\n {2}plan +sha256:/);
+    expect(renderRun(run, plan, 'text', {planned: 'now'})).toBe(
+      renderRun(run, plan, 'text').replace(
+        /^.*\n.*\n/,
+        `transship copy\n  source       ${plan.wish.source}\n  destination  ${plan.wish.destination}\n`,
+      ),
+    );
+  });
+
   it('is the result itself as JSON', () => {
     expect(JSON.parse(renderRun(run, plan, 'json'))).toEqual(run);
   });
