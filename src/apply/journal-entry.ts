@@ -51,14 +51,17 @@ export const journalEntry = z.discriminatedUnion('type', [
     outcome: z.enum(['done', 'present', 'failed', 'blocked']),
     error: errorData.optional(),
   }),
-  /** A tag at the old path of a transfer is about to be deleted; written before it is. */
+  /**
+   * A tag at the old path of a transfer is about to be deleted; written before it is. Or, where that journal is lost: it
+   * is gone, and the donor has it.
+   */
   z.object({type: z.literal('delete'), repository: z.string(), tag, digest}),
   /** It was not deleted after all, or is there again. */
   z.object({type: z.literal('kept'), repository: z.string(), tag}),
-  /** The cleanup policy is about to be switched off; as it was before. */
-  z.object({type: z.literal('pause'), policy}),
-  /** It was put back as it was. */
-  z.object({type: z.literal('resume')}),
+  /** The cleanup policy of a project, the one that moves or its donor, is about to be switched off; as it was before. */
+  z.object({type: z.literal('pause'), project: z.int().positive(), policy}),
+  /** It was put back as it was, or somebody switched it on. */
+  z.object({type: z.literal('resume'), project: z.int().positive()}),
   /** A tag that came or moved after planning is taken along. */
   z.object({type: z.literal('adopt'), repository: z.string(), tag}),
   /**
@@ -72,12 +75,6 @@ export const journalEntry = z.discriminatedUnion('type', [
     /** What the project's description ends with: it tells whose it is where the answer with its id got lost. */
     mark: z.string().optional(),
     id: z.int().positive().optional(),
-  }),
-  /** The cleanup policy of a donor project is about to be stopped; without one it was put back. */
-  z.object({
-    type: z.literal('donor-policy'),
-    project: z.int().positive(),
-    policy: policy.optional(),
   }),
   /** What follows takes the transfer back: what the steps before did no longer counts. */
   z.object({type: z.literal('rollback')}),

@@ -4,7 +4,6 @@ import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RunEnd} from '../model/outcome.ts';
 import type {SavedUpload} from '../model/port.ts';
-import type {Tag} from '../model/reference.ts';
 import {isTransferEntry, type JournalEntry, type TransferEntry} from './journal-entry.ts';
 import {JournalWriter, readJournal} from './journal-file.ts';
 import {
@@ -23,8 +22,6 @@ export interface Journal extends AsyncDisposable {
   readonly unfinished: Unfinished;
   /** The upload that an earlier run left for this blob. */
   savedUpload(digest: Digest, to: string): SavedUpload | undefined;
-  /** Tags that earlier runs of a transfer took along beside those of the plan. */
-  readonly adopted: ReturnType<typeof adoptedIn>;
   /** What earlier runs and this one wrote down of a transfer, in order. */
   readonly transfer: readonly TransferEntry[];
   /** For what must not be forgotten: resolves when it is on the disk. */
@@ -39,7 +36,6 @@ export const NO_JOURNAL: Journal = {
   continues: false,
   unfinished: unfinishedIn([]),
   savedUpload: () => undefined,
-  adopted: [],
   transfer: [],
   append: () => Promise.resolve(),
   note: () => undefined,
@@ -69,7 +65,8 @@ export interface JournalOptions {
 
 /**
  * Opens the journal of a plan, or begins it. The journal of another plan is renamed to `FILE.old`, unless images that it
- * deleted are still at a donor. What it says about half-sent blobs and a paused cleanup policy goes on to count.
+ * deleted are still at a donor. What it says about half-sent blobs, cleanup policies that are off and folders of the donor
+ * goes on to count.
  * @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_BUSY, JOURNAL_INVALID, JOURNAL_WRITE_FAILED
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
@@ -97,7 +94,7 @@ async function openLocked(
     at: now().toISOString(),
     ...(transfer === undefined ? {} : {transfer}),
   });
-  const carriedOver = heldPolicies(others);
+  const carriedOver = carriedOverFrom(others);
   for (const entry of carriedOver) await writer.append(entry);
   const remembered: TransferEntry[] = [...entries.filter(isTransferEntry), ...carriedOver];
   const uploads = openUploads([...others, ...entries]);
@@ -115,7 +112,6 @@ async function openLocked(
       return unfinishedIn(remembered);
     },
     savedUpload: (digest, to) => uploads.get(uploadKey(digest, to)),
-    adopted: adoptedIn(entries),
     transfer: remembered,
     append,
     note: (entry) => {
@@ -147,20 +143,17 @@ function withoutSecrets(entry: JournalEntry, redactor: Redactor): JournalEntry |
   return {...entry, error: {...entry.error, ...redacted}};
 }
 
-/** Cleanup policies that runs of another plan switched off and did not put back: they are to be put back all the same. */
-function heldPolicies(entries: readonly JournalEntry[]): readonly TransferEntry[] {
-  const {paused} = unfinishedIn(entries);
+/**
+ * What counts of another plan's journal: cleanup policies that are still off, to be put back all the same, and folders
+ * that were made for the donor. Not its donor project: the review of this plan does not say that it would be deleted.
+ */
+function carriedOverFrom(entries: readonly JournalEntry[]): readonly TransferEntry[] {
   return [
-    ...(paused === undefined ? [] : [{type: 'pause', policy: paused} as const]),
-    ...entries.filter((entry) => entry.type === 'donor-policy'),
+    ...[...unfinishedIn(entries).paused].map(
+      ([project, policy]) => ({type: 'pause', project, policy}) as const,
+    ),
+    ...entries.filter((entry) => entry.type === 'made').filter(({what}) => what === 'folder'),
   ];
-}
-
-/** Tags that earlier runs of a transfer took along beside those of the plan. */
-export function adoptedIn(
-  entries: readonly JournalEntry[],
-): readonly {readonly repository: string; readonly tag: Tag}[] {
-  return entries.filter((entry) => entry.type === 'adopt');
 }
 
 /** The uploads that were begun and not brought to an end, by `uploadKey`. */

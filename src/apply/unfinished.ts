@@ -22,15 +22,15 @@ export interface Unfinished {
   readonly transfer?: JournaledTransfer;
   /** By `repository:tag`. Each is at the donor, or at the new path by now. */
   readonly deleted: ReadonlyMap<string, DeletedTag>;
-  /** The cleanup policy that was switched off, as it was before. */
-  readonly paused?: PolicyState;
+  /** The cleanup policies that were switched off, as they were before, by the id of their project. */
+  readonly paused: ReadonlyMap<number, PolicyState>;
 }
 
 /** Adds up what a journal says, from its first run to its last. */
 export function unfinishedIn(entries: readonly JournalEntry[]): Unfinished {
   const deleted = new Map<string, DeletedTag>();
   let run: Extract<JournalEntry, {type: 'run'}> | undefined;
-  let paused: PolicyState | undefined;
+  const paused = new Map<number, PolicyState>();
   let isRollback = false;
   for (const entry of entries) {
     switch (entry.type) {
@@ -48,10 +48,10 @@ export function unfinishedIn(entries: readonly JournalEntry[]): Unfinished {
         deleted.delete(`${entry.repository}:${entry.tag}`);
         break;
       case 'pause':
-        paused = entry.policy;
+        paused.set(entry.project, entry.policy);
         break;
       case 'resume':
-        paused = undefined;
+        paused.delete(entry.project);
         break;
       case 'end':
         // A rollback that ends with drift has put back all but what somebody else pushed meanwhile.
@@ -63,9 +63,9 @@ export function unfinishedIn(entries: readonly JournalEntry[]): Unfinished {
   }
   return {
     deleted,
+    paused,
     ...(run === undefined ? {} : {plan: run.plan}),
     ...(run?.transfer === undefined ? {} : {transfer: run.transfer}),
-    ...(paused === undefined ? {} : {paused}),
   };
 }
 

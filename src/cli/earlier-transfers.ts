@@ -37,7 +37,9 @@ export async function findEarlierTransfers(
     const file = join(folder, name);
     const owner = await ownerOf(file).catch(() => undefined);
     if (owner?.gitlab !== gitlab || owner.project !== project) continue;
-    const {deleted, paused} = unfinishedIn(await readJournal(file));
+    const unfinished = unfinishedIn(await readJournal(file));
+    const {deleted} = unfinished;
+    const paused = unfinished.paused.get(project);
     if (deleted.size === 0 && paused === undefined) continue;
     const {from, donor, planFile} = owner;
     const tags = [...deleted.values()].map(({repository, tag}) => ({repository, tag}));

@@ -9,7 +9,7 @@ import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import type {TransferContext} from '../apply/transfer/transfer-context.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
 import {throwIfJobToken} from '../gitlab/gitlab-token.ts';
-import {adoptedIn, type Journal} from '../apply/journal.ts';
+import type {Journal} from '../apply/journal.ts';
 import {readJournal} from '../apply/journal-file.ts';
 import {compareAt} from '../apply/transfer/verify-place.ts';
 import {whereabouts} from '../apply/transfer/whereabouts.ts';
@@ -89,8 +89,7 @@ export async function verifyTransfer(
     progress: {where},
   };
   const journal = await readJournal(journalBeside(file));
-  const earlier = {continues: journal.length > 0, adopted: adoptedIn(journal)};
-  const whole = await planWithTags(plan, await adoptedBefore(plan, earlier, lookout), lookout);
+  const whole = await planWithTags(plan, await adoptedBefore(plan, journal, lookout), lookout);
   const places = {before: 'old', between: 'donor', after: 'target'} as const;
   const place = flags.donor === true ? 'donor' : places[where];
   const at = {old: plan.project.from, donor: plan.donor.path, target: plan.project.to}[place];

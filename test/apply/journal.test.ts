@@ -126,8 +126,8 @@ describe('the journal of another plan', () => {
 
   test('is put aside and its paused cleanup policy remembered, also after that', async () => {
     const policy = {enabled: true, keep_n: 10};
-    await opened([{type: 'pause', policy}], undefined, async (journal, file) => {
-      expect(journal.unfinished.paused).toEqual(policy);
+    await opened([{type: 'pause', project: 7, policy}], undefined, async (journal, file) => {
+      expect(journal.unfinished.paused).toEqual(new Map([[7, policy]]));
       await journal[Symbol.asyncDispose]();
       await using third = await openJournal({
         file,
@@ -135,7 +135,7 @@ describe('the journal of another plan', () => {
         now,
         redactor: new Redactor(),
       });
-      expect(third.unfinished.paused).toEqual(policy);
+      expect(third.unfinished.paused).toEqual(new Map([[7, policy]]));
     });
   });
 

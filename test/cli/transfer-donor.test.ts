@@ -176,6 +176,18 @@ describe('a donor folder', () => {
     expect((await move.run(['apply', plan, '--remove-donor'])).code).toBe(0);
     expect(await readdir(other)).not.toContain('donor');
   });
+
+  test('that is relative is beside the plan that was applied, not where it was made', async () => {
+    await using move = await startMove();
+    await move.plan(['--donor', relative('.', move.folder.join('donor'))]);
+    expect(await readFile(move.file, 'utf8')).not.toContain(move.folder.path);
+    const other = move.folder.join('elsewhere');
+    await mkdir(other);
+    await rename(move.file, join(other, 'move.plan.json'));
+    expect((await move.run(['apply', join(other, 'move.plan.json'), '--yes'])).code).toBe(0);
+    expect((await readdir(move.folder.path)).toSorted()).toEqual(['elsewhere']);
+    expect(await readdir(join(other, 'donor'))).toEqual(['app.cr']);
+  });
 });
 
 describe('in a CI job', () => {

@@ -10,8 +10,9 @@ import {observeDestinationTags} from '../../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY, observeSource} from '../../observe/observe-source.ts';
 import {carriagesOf} from '../../plan/transfer/carriage.ts';
 import type {RepositoryFacts} from '../../plan/transfer/facts.ts';
-import type {Journal} from '../journal.ts';
+import type {JournalEntry} from '../journal-entry.ts';
 import {isDonorThere} from './donor.ts';
+import {oldName} from './old-tags.ts';
 import {withCarriages} from './plan-with-carriages.ts';
 import type {TransferContext, TransferRun, Whereabouts} from './transfer-context.ts';
 
@@ -48,25 +49,30 @@ export interface Lookout {
 }
 
 /**
- * The tags that earlier runs took along, by the journal. Without one, as on another machine, those that only the donor
- * has: they would be left behind without a word. Where there is a journal, they are somebody else's.
+ * The tags that earlier runs took along: by the journal that saw the deletions. Without it, as on another machine, also
+ * those that only the donor has, which would be left behind without a word; with it, they are somebody else's.
  */
 export async function adoptedBefore(
   plan: TransferPlan,
-  {continues, adopted}: Pick<Journal, 'continues' | 'adopted'>,
+  journal: readonly JournalEntry[],
   lookout: Lookout,
 ): Promise<readonly AdoptedTag[]> {
   if (plan.way !== 'staged') return [];
-  if (continues) return adopted;
-  return (await isDonorThere(plan, lookout)) ? await onlyAtDonor(plan, lookout) : [];
+  const adopted = journal.filter((entry) => entry.type === 'adopt');
+  if (journal.some(({type}) => type === 'delete')) return adopted;
+  const found = (await isDonorThere(plan, lookout)) ? await onlyAtDonor(plan, lookout) : [];
+  const known = new Set(adopted.map(oldName));
+  return [...adopted, ...found.filter((one) => !known.has(oldName(one)))];
 }
 
 /** The plan with what earlier runs took along, which is in the journal from now on. */
 export async function planWithAdopted(plan: TransferPlan, run: TransferRun): Promise<TransferPlan> {
   const {journal} = run.context;
-  const isKnown = journal.continues;
-  const tags = await adoptedBefore(plan, journal, run);
-  if (!isKnown) for (const tag of tags) await journal.append({type: 'adopt', ...tag});
+  const tags = await adoptedBefore(plan, journal.transfer, run);
+  const known = new Set(journal.transfer.filter((entry) => entry.type === 'adopt').map(oldName));
+  for (const {repository, tag} of tags)
+    if (!known.has(oldName({repository, tag})))
+      await journal.append({type: 'adopt', repository, tag});
   return planWithTags(plan, tags, run);
 }
 
@@ -82,7 +88,7 @@ export function countAdopted(plan: TransferPlan, whole: TransferPlan): number {
     .filter((name) => !names.has(name)).length;
 }
 
-/** Tags of the donor that neither the plan names nor the old path has. */
+/** Tags of the donor that the old path does not have, and that the plan does not name, or names with another image. */
 async function onlyAtDonor(
   {repositories}: TransferPlan,
   {context, call, progress}: Lookout,
@@ -91,15 +97,19 @@ async function onlyAtDonor(
   const list = async (place: RepositoryReader) => (await place.listTags(call)) ?? [];
   const found = await queue.addAll(
     repositories.map(({from, donor, tags}) => async (): Promise<readonly AdoptedTag[]> => {
-      const planned = new Set<string>([PROBE_TAG, ...tags.map(({name}) => name)]);
-      const more = (await list(context.repositories.destination(donor)))
-        .filter(isTag)
-        .filter((tag) => !planned.has(tag));
-      if (more.length === 0) return [];
+      const place = context.repositories.destination(donor);
+      const listed = (await list(place)).filter(isTag).filter((tag) => tag !== PROBE_TAG);
+      if (listed.length === 0) return [];
       // What is at the old path, too, came after planning and was not deleted: that is drift.
       const old = progress.where === 'before' ? await list(context.repositories.source(from)) : [];
       const there = new Set<string>(old);
-      return more.filter((tag) => !there.has(tag)).map((tag) => ({repository: from, tag}));
+      const gone = listed.filter((tag) => !there.has(tag));
+      const planned = new Map(tags.map(({name, digest}) => [name, digest]));
+      const asked = gone.filter((tag) => planned.has(tag));
+      const now = (await observeDestinationTags(place, asked, call)).tags;
+      return gone
+        .filter((tag) => !planned.has(tag) || now.get(tag) !== planned.get(tag))
+        .map((tag) => ({repository: from, tag}));
     }),
   );
   return found.flat();

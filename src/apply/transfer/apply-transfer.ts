@@ -10,9 +10,8 @@ import {adopted, begin} from './begin.ts';
 import {changePath} from './change-path.ts';
 import {deleteOld} from './delete-old.ts';
 import {createDonor} from './donor.ts';
-import {releaseDonorPolicies} from './donor-policy.ts';
 import {carriageOf} from './expected-at.ts';
-import {pausePolicy, resumePolicy, resumeUnlessBegun, tellOldRules} from './policy.ts';
+import {pauseStep, resumePolicies, resumeStep, tellOldRules} from './policy.ts';
 import {probe} from './probe.ts';
 import {pull, push} from './pull-push.ts';
 import {removeDonor} from './remove-donor.ts';
@@ -48,19 +47,22 @@ export async function applyTransfer(
     interruption,
     call,
     reading: {signal: AbortSignal.any([interruption.stopping, interruption.aborted])},
-    progress: newProgress(where, journal),
+    progress: newProgress(where),
   };
   try {
     const result = await carryOut(plan, run);
-    if (result.result === 'done' || journal.unfinished.deleted.size === 0)
-      await releaseDonorPolicies(context, call);
     await journal.end(result.result);
     reportEnd(result, report);
     return result;
   } catch (error) {
-    if (journal.unfinished.deleted.size === 0) await releaseDonorPolicies(context, call);
+    if (!isJournalFailure(error) && isUntouched(run)) await resumePolicies(context, call);
     throw error;
   }
+}
+
+/** Nobody may come back to this plan: nothing of the run has to stay as it is. */
+function isUntouched({context, progress}: TransferRun): boolean {
+  return progress.where === 'before' && context.journal.unfinished.deleted.size === 0;
 }
 
 async function carryOut(plan: TransferPlan, run: TransferRun): Promise<RunResult> {
@@ -72,7 +74,7 @@ async function carryOut(plan: TransferPlan, run: TransferRun): Promise<RunResult
   context.report({type: 'run-started', plan: plan.id, ...announced(carried, run)});
   const ran =
     'stop' in begun ? stopped(plan, tally, begun.stop) : await runSteps(begun.plan, run, tally);
-  if (ran.result !== 'done') await resumeUnlessBegun(plan, run);
+  if (ran.result === 'done' || isUntouched(run)) await resumePolicies(context, run.call);
   return withStanding(carried, ran, run);
 }
 
@@ -81,13 +83,17 @@ function withoutRemoval(plan: TransferPlan): TransferPlan {
   return {...plan, steps: plan.steps.filter(({kind}) => kind !== 'remove-donor')};
 }
 
-function withStanding(plan: TransferPlan, ran: RunResult, {progress}: TransferRun): RunResult {
-  const {where, gone, paused} = progress;
+function withStanding(
+  plan: TransferPlan,
+  ran: RunResult,
+  {context, progress}: TransferRun,
+): RunResult {
+  const {deleted, paused} = context.journal.unfinished;
   const transfer = standingOf(plan, {
-    project: where,
-    gone,
+    project: progress.where,
+    gone: deleted.size,
     done: doneOf(ran.steps),
-    isPaused: paused !== undefined,
+    isPaused: paused.has(plan.project.id),
     end: ran.result,
     isRollback: false,
   });
@@ -159,7 +165,7 @@ async function handle(plan: TransferPlan, step: TransferStep, run: TransferRun):
     case 'create-donor':
       return createDonor(plan, run);
     case 'pause':
-      return pausePolicy(plan, step.policy, run);
+      return pauseStep(plan, step.policy, run);
     case 'pull':
       return pull(plan, step, run);
     case 'verify':
@@ -175,7 +181,7 @@ async function handle(plan: TransferPlan, step: TransferStep, run: TransferRun):
     case 'push':
       return push(plan, step, run);
     case 'resume':
-      return resumePolicy(plan, step.policy, run);
+      return resumeStep(plan, step.policy, run);
     case 'remove-donor':
       return removeDonor(plan, run);
   }

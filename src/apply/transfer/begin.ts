@@ -3,7 +3,7 @@ import type {Drift} from '../../model/outcome.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {adoptable, planWithTags} from './adopt-tags.ts';
 import {donorAbsent, isDonorThere, throwIfDonorTaken} from './donor.ts';
-import {oldName, type OldTag, readOldTags} from './old-tags.ts';
+import {oldName, readOldTags} from './old-tags.ts';
 import type {StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
 import {throwIfTaken} from './whereabouts.ts';
@@ -18,25 +18,15 @@ export type Begun = {readonly plan: TransferPlan} | {readonly stop: StepEnd};
  */
 export async function begin(plan: TransferPlan, run: TransferRun): Promise<Begun> {
   await throwIfTaken(plan, run.context, run.call);
-  await throwIfDonorTaken(plan, run);
   const {planned, drift} = await readOldTags(plan, run);
-  await noteKept(planned, run);
   await throwIfDonorAbsent(plan, drift, run);
+  await throwIfDonorTaken(plan, run);
   const whole = drift.length === 0 ? plan : await adopted(plan, drift, run);
   if (whole === undefined) return {stop: {end: 'drift', drift}};
   const deletes = plan.steps.some(({kind}) => kind === 'delete-old');
   const names = [...planned, ...drift].map(({repository, tag}) => ({repository, tag}));
   if (!deletes || names.length === 0) return {plan: whole};
   return (await mayDelete(plan, names, run)) ? {plan: whole} : {stop: {end: 'not-started'}};
-}
-
-/** An earlier run was killed before the deletion that it had written down, or somebody brought the tags back. */
-async function noteKept(there: readonly OldTag[], {context}: TransferRun): Promise<void> {
-  const {journal} = context;
-  for (const {repository, tag, ...old} of there) {
-    if (journal.unfinished.deleted.has(oldName({repository, tag, ...old})))
-      await journal.append({type: 'kept', repository, tag});
-  }
 }
 
 /** What an earlier run deleted is no drift, though the donor does not show it: planning again would leave it behind. */

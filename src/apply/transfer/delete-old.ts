@@ -6,7 +6,7 @@ import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {throwIfStopping} from '../../model/interrupted.ts';
 import {inOrder} from '../find-drift.ts';
 import {settleAll} from '../settle-all.ts';
-import {oldName, type OldTag, readOldTags} from './old-tags.ts';
+import {type OldTag, readOldTags} from './old-tags.ts';
 import {throwIfProtected} from './probe.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';
 import type {TransferRun} from './transfer-context.ts';
@@ -49,7 +49,7 @@ async function deleteTags(
   tags: readonly OldTag[],
   run: TransferRun,
 ): Promise<readonly Drift[]> {
-  const {context, call, interruption, progress} = run;
+  const {context, call, interruption} = run;
   const deleteTag = await deletionOf(plan, run);
   const queue = new PQueue({concurrency: DELETE_CONCURRENCY});
   const drift: Drift[] = [];
@@ -67,7 +67,6 @@ async function deleteTags(
         return;
       }
       await context.journal.append({type: 'delete', repository, tag, digest: planned});
-      progress.gone.add(oldName(old));
       await deleteTag(old).catch(async (error: unknown) => {
         await noteIfKept(old, run);
         throw error;
@@ -86,7 +85,7 @@ async function deleteTags(
 }
 
 /** A refused deletion has deleted nothing, which decides what can be done next. */
-async function noteIfKept(old: OldTag, {context, call, progress}: TransferRun): Promise<void> {
+async function noteIfKept(old: OldTag, {context, call}: TransferRun): Promise<void> {
   const {repository, tag, digest} = old;
   const there = await context.repositories
     .source(repository)
@@ -95,7 +94,6 @@ async function noteIfKept(old: OldTag, {context, call, progress}: TransferRun): 
     .catch(() => undefined);
   if (there?.digest !== digest) return;
   await context.journal.append({type: 'kept', repository, tag});
-  progress.gone.delete(oldName(old));
 }
 
 /**

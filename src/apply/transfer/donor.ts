@@ -6,7 +6,7 @@ import type {Call} from '../../model/port.ts';
 import type {Donor, TransferPlan} from '../../model/transfer-plan.ts';
 import {isMissing} from '../../places/file-error.ts';
 import {isVacant, strangerAmongLayouts} from '../../places/layout-folder.ts';
-import {holdDonorPolicy} from './donor-policy.ts';
+import {pausePolicy} from './policy.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';
 import type {TransferContext, TransferRun} from './transfer-context.ts';
 
@@ -45,7 +45,8 @@ export async function createDonor({donor}: TransferPlan, run: TransferRun): Prom
 
 /**
  * The donor project if this plan created it; undefined: there is none. Ours is what the journal names by id, or where
- * a run ended before it knew the id, by the mark that it gave the project.
+ * a run ended before it knew the id, by the mark that it gave the project. A project that has what is gone from the old
+ * path is the donor too, though nothing tells any more that it is ours, so that it is not removed in the end.
  * @throws TransshipError DRIFT where another project is there
  */
 async function findOwnDonor(
@@ -60,7 +61,10 @@ async function findOwnDonor(
   );
   if (made.some(({id}) => id === found.id)) return found;
   const marked = made.find(({mark}) => mark !== undefined && found.description?.endsWith(mark));
-  if (marked === undefined) throw donorTaken(found);
+  if (marked === undefined) {
+    if (context.journal.unfinished.deleted.size > 0) return found;
+    throw donorTaken(found);
+  }
   await context.journal.append({...marked, id: found.id});
   return found;
 }
@@ -78,7 +82,7 @@ export async function prepareDonor(plan: TransferPlan, run: TransferRun): Promis
       ? await findOwnDonor(donor, run)
       : await context.gitlab.projects.find(donor.id ?? donor.path, call);
     if (project?.fullPath.toLowerCase() !== donor.path.toLowerCase()) throw donorGone(donor);
-    await holdDonorPolicy(project, context, call);
+    await pausePolicy(project, context, call);
     return;
   }
   const folder = context.folderOf(donor.path);

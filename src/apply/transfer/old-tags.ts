@@ -26,15 +26,14 @@ export function oldName({repository, tag}: Pick<OldTag, 'repository' | 'tag'>): 
 export interface OldTags {
   /** Planned tags that are there and point to the planned digest. */
   readonly planned: readonly OldTag[];
-  /** Planned tags that are gone, and that the donor has. */
-  readonly held: readonly OldTag[];
   /** Tags that are new, point elsewhere, or are gone though the donor does not have them. */
   readonly drift: readonly Drift[];
 }
 
 /**
  * Reads every tag at the old path, also those of repositories that came after planning: one list for each repository
- * and one HEAD for each tag.
+ * and one HEAD for each tag. Planned tags that are gone while the donor has them count as deleted from then on, also where
+ * the journal did not know.
  */
 export async function readOldTags(plan: TransferPlan, run: TransferRun): Promise<OldTags> {
   const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
@@ -59,10 +58,23 @@ export async function readOldTags(plan: TransferPlan, run: TransferRun): Promise
   }
   for (const {repository, tag, digest} of actual.values())
     drift.push({side: 'source', repository, tag, planned: null, actual: digest});
-  for (const one of held) run.progress.gone.add(oldName(one));
-  // Those that were put back meanwhile, by whomever.
-  for (const one of planned) run.progress.gone.delete(oldName(one));
-  return {planned, held, drift: inOrder(drift)};
+  await noteDeleted(planned, held, run);
+  return {planned, drift: inOrder(drift)};
+}
+
+/** Brings the journal up to what was found: it may be lost, or its run was killed just before a deletion. */
+async function noteDeleted(
+  there: readonly OldTag[],
+  held: readonly OldTag[],
+  {context: {journal}}: TransferRun,
+): Promise<void> {
+  const {deleted} = journal.unfinished;
+  for (const one of held)
+    if (!deleted.has(oldName(one))) await journal.append({type: 'delete', ...one});
+  for (const one of there) {
+    const {repository, tag} = one;
+    if (deleted.has(oldName(one))) await journal.append({type: 'kept', repository, tag});
+  }
 }
 
 /**

@@ -1,66 +1,105 @@
-import {cleanupPolicySchema} from '../../gitlab/cleanup-policy.ts';
+import {type CleanupPolicy, cleanupPolicySchema} from '../../gitlab/cleanup-policy.ts';
 import {registryPathOf} from '../../gitlab/naming.ts';
+import type {Project} from '../../gitlab/project.ts';
+import type {Call} from '../../model/port.ts';
 import type {PolicyState, TransferPlan} from '../../model/transfer-plan.ts';
 import {errorData} from '../error-data.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {DONE, PRESENT, type StepEnd} from './step-end.ts';
-import type {TransferRun} from './transfer-context.ts';
+import type {TransferContext, TransferRun} from './transfer-context.ts';
+
+type Context = Pick<TransferContext, 'gitlab' | 'journal' | 'report'>;
 
 /**
- * Stops the cleanup policy, which would delete what looks old in the middle of the move. Once the project has left its
- * old path this was done: a policy that is at work by then has been put back. What the policy was like is in the journal
- * before it is changed.
+ * Switches the cleanup policy of a project off, which could delete images in the middle of the move. What it was like is
+ * in the journal before.
+ * @returns whether it was on
  */
 export async function pausePolicy(
+  {id, cleanupPolicy}: Project,
+  {gitlab, journal}: Context,
+  call: Call,
+): Promise<boolean> {
+  if (cleanupPolicy?.enabled !== true) return false;
+  await journal.append({type: 'pause', project: id, policy: {...cleanupPolicy}});
+  await gitlab.projects.setCleanupPolicy(id, {enabled: false}, call);
+  return true;
+}
+
+/**
+ * The step of the plan. Once the project has left its old path this was done: a policy that is on by then has been put
+ * back.
+ * @param policy as it was when planning
+ */
+export async function pauseStep(
   plan: TransferPlan,
   policy: PolicyState,
   {context, call, progress}: TransferRun,
 ): Promise<StepEnd> {
   if (progress.where !== 'before') return PRESENT;
-  const {projects} = context.gitlab;
-  const {cleanupPolicy} = await projects.get(plan.project.id, call);
-  if (progress.paused === undefined) await context.journal.append({type: 'pause', policy});
-  progress.paused ??= policy;
-  if (cleanupPolicy?.enabled === false) return PRESENT;
-  await projects.setCleanupPolicy(plan.project.id, {enabled: false}, call);
-  return DONE;
-}
-
-/** Puts the policy back as it was. */
-export async function resumePolicy(
-  plan: TransferPlan,
-  policy: PolicyState,
-  {context, call, progress}: TransferRun,
-): Promise<StepEnd> {
-  const {projects} = context.gitlab;
-  const before = cleanupPolicySchema.parse(policy);
-  const {cleanupPolicy} = await projects.get(plan.project.id, call);
-  const isSame = Object.entries(before).every(
-    ([name, value]) => cleanupPolicy?.[name as keyof typeof before] === value,
-  );
-  if (!isSame) await projects.setCleanupPolicy(plan.project.id, before, call);
-  if (progress.paused !== undefined) await context.journal.append({type: 'resume'});
-  progress.paused = undefined;
-  return isSame ? PRESENT : DONE;
+  const {journal, gitlab} = context;
+  const project = await gitlab.projects.get(plan.project.id, call);
+  if (await pausePolicy(project, context, call)) return DONE;
+  // An earlier run did it, whose journal is lost.
+  if (!journal.unfinished.paused.has(project.id))
+    await journal.append({type: 'pause', project: project.id, policy});
+  return PRESENT;
 }
 
 /**
- * Puts the policy back after a run that deleted nothing and did not come to its end: nobody may come back to this plan.
- * Where that fails, the policy stays paused, which the result and `status` tell.
+ * Puts the policy of the project that moves back. Not a second time: whoever switched it off since then meant that.
+ * @param policy as it was when planning, for want of a journal
  */
-export async function resumeUnlessBegun(plan: TransferPlan, run: TransferRun): Promise<void> {
-  const {context, progress} = run;
-  const {paused, where, gone} = progress;
-  if (paused === undefined || where !== 'before' || gone.size > 0) return;
-  try {
-    await resumePolicy(plan, paused, run);
-    const message = `the cleanup policy of ${plan.project.from} is on again: nothing was deleted`;
-    context.report({type: 'notice', code: 'POLICY_RESUMED', message});
-  } catch (error) {
-    if (isJournalFailure(error)) throw error;
-    const message = `the cleanup policy of ${plan.project.from} stays off: ${errorData(error).message}`;
-    context.report({type: 'notice', code: 'POLICY_STAYS_PAUSED', message});
+export async function resumeStep(
+  {project: {id}}: TransferPlan,
+  policy: PolicyState,
+  {context, call}: TransferRun,
+): Promise<StepEnd> {
+  const {unfinished, transfer} = context.journal;
+  const before = unfinished.paused.get(id);
+  const isBack = transfer.some((entry) => entry.type === 'resume' && entry.project === id);
+  if (before === undefined && isBack) return PRESENT;
+  const resumed = await resumePolicy(
+    id,
+    cleanupPolicySchema.parse(before ?? policy),
+    context,
+    call,
+  );
+  return resumed === undefined ? PRESENT : DONE;
+}
+
+/**
+ * Puts back every policy that this run or an earlier one switched off, once no images wait at the donor alone. A failure
+ * is told, and does not change what came of the run: the journal remembers it, and so does `status`.
+ */
+export async function resumePolicies(context: Context, call: Call): Promise<void> {
+  for (const [id, policy] of context.journal.unfinished.paused) {
+    const tell = (code: string, message: string): void =>
+      context.report({type: 'notice', code, message});
+    try {
+      const project = await resumePolicy(id, cleanupPolicySchema.parse(policy), context, call);
+      if (project !== undefined)
+        tell('POLICY_RESUMED', `the cleanup policy of ${project.fullPath} is on again`);
+    } catch (error) {
+      if (isJournalFailure(error)) throw error;
+      const {message} = errorData(error);
+      tell('POLICY_STAYS_PAUSED', `the cleanup policy of project ${id} stays off: ${message}`);
+    }
   }
+}
+
+/** @returns the project; undefined: somebody has switched its policy on since, or deleted it */
+async function resumePolicy(
+  id: number,
+  policy: CleanupPolicy,
+  {gitlab, journal}: Context,
+  call: Call,
+): Promise<Project | undefined> {
+  const project = await gitlab.projects.find(id, call);
+  const isOff = project !== undefined && project.cleanupPolicy?.enabled !== true;
+  if (isOff) await gitlab.projects.setCleanupPolicy(id, policy, call);
+  if (journal.unfinished.paused.has(id)) await journal.append({type: 'resume', project: id});
+  return isOff ? project : undefined;
 }
 
 /** Tells of rules that go on protecting the old path: GitLab keeps their patterns as they are when a project moves. */

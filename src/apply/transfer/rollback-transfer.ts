@@ -5,11 +5,10 @@ import type {Carriage, TransferPlan} from '../../model/transfer-plan.ts';
 import type {Interruption} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
 import {planWithAdopted} from './adopt-tags.ts';
-import {releaseDonorPolicies} from './donor-policy.ts';
 import {isDonorThere} from './donor.ts';
 import {carriageOf} from './expected-at.ts';
 import {readOldTags} from './old-tags.ts';
-import {resumePolicy} from './policy.ts';
+import {resumePolicies, resumeStep} from './policy.ts';
 import {carry} from './pull-push.ts';
 import {putBackByDigest} from './put-back-by-digest.ts';
 import {sizeOf} from './run-size.ts';
@@ -33,7 +32,7 @@ export async function rollbackTransfer(
   const call = {signal: interruption.aborted};
   const where = await whereabouts(planned, context, call);
   if (where !== 'before') throw tooLate(planned);
-  const progress = newProgress(where, context.journal);
+  const progress = newProgress(where);
   // A comparison that was ended early would leave no result: this is not taken apart into steps.
   const run = {context, interruption, call, reading: call, progress};
   const plan = await planWithAdopted(planned, run);
@@ -43,13 +42,14 @@ export async function rollbackTransfer(
   await readOldTags(plan, run);
   const ran = await takeBack(plan, way, run);
   const isBack = ran.result === 'done' || ran.result === 'drift';
-  if (isBack) await releaseDonorPolicies(context, call);
+  if (isBack) await resumePolicies(context, call);
+  const {deleted, paused} = context.journal.unfinished;
   await context.journal.end(ran.result);
   const transfer = standingOf(plan, {
     project: where,
-    gone: isBack ? new Set() : progress.gone,
+    gone: isBack ? 0 : deleted.size,
     done: doneOf(ran.steps),
-    isPaused: progress.paused !== undefined,
+    isPaused: paused.has(plan.project.id),
     end: ran.result,
     isRollback: true,
   });
@@ -74,8 +74,7 @@ async function takeBack(
   await throwIfNotWhole(plan, drift, run);
   tally.add('verify-old', DONE);
   const pause = plan.steps.find((step) => step.kind === 'pause');
-  const policy = pause?.policy ?? run.progress.paused;
-  if (policy !== undefined) tally.add('resume', await resumePolicy(plan, policy, run));
+  if (pause !== undefined) tally.add('resume', await resumeStep(plan, pause.policy, run));
   return drift.length > 0 ? tally.result('drift', drift) : tally.result('done');
 }
 

@@ -8,8 +8,8 @@ import {carriageOf} from './expected-at.ts';
 /** What was found out about a transfer, by a run or from its journal. */
 export interface Found {
   readonly project: TransferStanding['project'];
-  /** Tags that are gone from the old path, as `repository:tag`. */
-  readonly gone: ReadonlySet<string>;
+  /** Tags that are gone from the old path. */
+  readonly gone: number;
   /** Ids of steps and images that are done, or were before. */
   readonly done: ReadonlySet<string>;
   readonly isPaused: boolean;
@@ -25,7 +25,7 @@ export function standingOf(plan: TransferPlan, found: Found): TransferStanding |
   const total = plan.repositories.reduce((sum, {tags}) => sum + tags.length, 0);
   const hasLeft = project !== 'before';
   const target = hasLeft ? arrived(plan, found.done, total) : 0;
-  const old = hasLeft ? 0 : Math.max(0, total - gone.size);
+  const old = hasLeft ? 0 : Math.max(0, total - gone);
   const images = {total, old, donor: total - old - target, target};
   return {
     project,
@@ -59,9 +59,9 @@ export function standingByJournal(
   const lastRun = entries.findLastIndex(({type}) => type === 'run');
   return standingOf(plan, {
     project,
-    gone: new Set(deleted.keys()),
+    gone: deleted.size,
     done,
-    isPaused: paused !== undefined,
+    isPaused: paused.has(plan.project.id),
     end,
     isRollback: rollback > lastRun,
   });

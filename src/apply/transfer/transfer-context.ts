@@ -2,10 +2,8 @@ import type {GitLab} from '../../gitlab/gitlab.ts';
 import type {Patience} from '../../gitlab/confirm.ts';
 import type {TransferStanding} from '../../model/outcome.ts';
 import type {Call} from '../../model/port.ts';
-import type {PolicyState} from '../../model/transfer-plan.ts';
 import type {TagLimits} from '../../plan/transfer/facts.ts';
 import type {CarryContext, Interruption} from '../apply-context.ts';
-import type {Journal} from '../journal.ts';
 
 /** What carrying out a transfer needs besides the plan. */
 export interface TransferContext extends CarryContext {
@@ -64,19 +62,9 @@ export interface TransferProgress {
   isDonorProved: boolean;
   /** The images were pulled in this run, those at least that the plan had then. */
   isPulled: boolean;
-  /** Tags that are gone from the old path, as `repository:tag`: deleted in this run or before. */
-  readonly gone: Set<string>;
-  /** The cleanup policy that this run or an earlier one switched off, as it was before. */
-  paused: PolicyState | undefined;
 }
 
 /** At the beginning of a run. */
-export function newProgress(where: Whereabouts, {unfinished}: Journal): TransferProgress {
-  return {
-    where,
-    isDonorProved: false,
-    isPulled: false,
-    gone: new Set(unfinished.deleted.keys()),
-    paused: unfinished.paused,
-  };
+export function newProgress(where: Whereabouts): TransferProgress {
+  return {where, isDonorProved: false, isPulled: false};
 }

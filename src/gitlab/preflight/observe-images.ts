@@ -154,8 +154,9 @@ async function observeDonor(
   if (source.roots.length === 0) return {atDonor: nothing, onlyAtDonor};
   const seen = await allTags(beginTags(repository, listed, wanted, call));
   const roots = source.roots.map(({digest}) => digest);
-  const atDonor = await observePresent(repository, seen, roots, source.manifests, call);
-  return {atDonor, onlyAtDonor};
+  const present = await observePresent(repository, seen, roots, source.manifests, call);
+  // As the plan names it: the layout was opened where a relative name leads to on this machine.
+  return {atDonor: {...present, repository: name}, onlyAtDonor};
 }
 
 function unknownTypes(manifests: readonly Manifest[]): readonly string[] {

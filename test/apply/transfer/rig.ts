@@ -240,9 +240,10 @@ export class TransferRig implements AsyncDisposable {
         return journal.filter(isTransferEntry);
       },
       continues: this.journal.length > 0,
-      unfinished: unfinishedIn(this.journal),
+      get unfinished() {
+        return unfinishedIn(journal);
+      },
       savedUpload: () => undefined,
-      adopted: this.journal.filter((entry) => entry.type === 'adopt'),
       append: async (entry) => {
         killed.throwIfAborted();
         this.journal.push(entry);
