@@ -64,11 +64,7 @@ export class Referrers {
         if (again) return again;
         this.#failures = ENOUGH_FAILURES;
       }
-      this.#connection.featureNotUsed(
-        'referrers',
-        failure.message,
-        'referrers are found by tag',
-      );
+      this.#connection.featureNotUsed('referrers', failure.message, 'referrers are found by tag');
       return undefined;
     }
   }

@@ -22,11 +22,7 @@ export function planDocument(plan: CopyPlan): ReportDocument {
   const others = skipped.filter((skip) => skip.reason !== 'present');
   return {
     title: 'transship plan',
-    facts: [
-      ['plan', plan.id],
-      ...sidesOf(plan),
-      ...filterFacts(plan),
-    ],
+    facts: [['plan', plan.id], ...sidesOf(plan), ...filterFacts(plan)],
     sections: [
       checkSection(
         'Forbidden',

@@ -381,7 +381,6 @@ describe('a referrers API that is none', () => {
 });
 
 describe('429 from a referrers API', () => {
-
   it('that has never answered otherwise is waited for no longer than it is worth', async () => {
     await using elsewhere = await startHttpServer((_request, response) =>
       sendError(response, 429, 'TOOMANYREQUESTS', {'retry-after': '600'}),
