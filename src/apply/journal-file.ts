@@ -48,7 +48,7 @@ function tooLong(file: string): TransshipError {
     `the journal ${file} has more than ${ENTRY_LIMIT} entries`,
     {
       side: 'local',
-      hint: 'move the file away: what is done is found again at the destination, only half-sent blobs start anew',
+      hint: 'move the file away; completed work is found at the destination, and only partly sent blobs start again',
     },
   );
 }
@@ -61,7 +61,7 @@ function parseLine(line: string, file: string, number: number): JournalEntry {
     `line ${number} of the journal ${file} is not a journal entry`,
     {
       side: 'local',
-      hint: 'move the file away: what is done is found again at the destination, only half-sent blobs start anew',
+      hint: 'move the file away; completed work is found at the destination, and only partly sent blobs start again',
     },
   );
 }
@@ -185,7 +185,7 @@ function writeFailed(file: string, cause: unknown): TransshipError {
     {
       side: 'local',
       hint: full
-        ? 'free some space, then apply again: it goes on where it stood'
+        ? 'free some space, then apply again to resume'
         : 'name a file in a writable folder with --journal',
       cause,
     },

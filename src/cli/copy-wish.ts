@@ -52,7 +52,7 @@ export function readCopyWish(from: string, to: string, filters: WishFilters): Co
   }
   const toTag = destination.tag ?? tagAt(destination, source.tag);
   if (source.tag !== undefined && toTag === undefined) {
-    throw usage(`the name ${source.tag} has no tag`, `name one at the destination: ${to}:TAG`);
+    throw usage(`the name ${source.tag} contains no tag`, `name one at the destination: ${to}:TAG`);
   }
   return {
     wish: {

@@ -57,10 +57,10 @@ export function redactedPlan<T extends Plan>(plan: T, redactor: Redactor): T {
 function secretAsName(name: string): TransshipError {
   return new TransshipError(
     'RESPONSE_INVALID',
-    `a server answered with the name "${name}", which holds a secret that it was sent`,
+    `a server returned the name "${name}", which contains a secret that was sent to it`,
     {
       side: 'source',
-      hint: 'the server is not to be trusted with this login: change the password or revoke the token',
+      hint: 'do not trust the server with this login: change the password or revoke the token',
     },
   );
 }

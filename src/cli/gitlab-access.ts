@@ -25,7 +25,7 @@ export function addGitLabFlags(command: Command): Command {
   return command
     .option(
       '--gitlab <url>',
-      'the address of GitLab, which gets the token (default: $TRANSSHIP_GITLAB_HOST, $CI_SERVER_URL)',
+      'the URL of GitLab, which gets the token (default: $TRANSSHIP_GITLAB_HOST, $CI_SERVER_URL)',
     )
     .option(
       '--token-file <file>',
@@ -67,9 +67,9 @@ export async function openGitLab(
 ): Promise<GitLabAccess> {
   const address = flags.gitlab || namedGitLab(io.env) || otherwise;
   if (address === undefined) {
-    throw new TransshipError('USAGE', 'no GitLab is named', {
+    throw new TransshipError('USAGE', 'no GitLab instance is given', {
       side: 'local',
-      hint: 'give its address with --gitlab, as https://gitlab.example.com',
+      hint: 'add its URL, such as --gitlab https://gitlab.example.com',
     });
   }
   return await access(parseGitLabUrl(address), flags, io, registries);
@@ -122,7 +122,7 @@ async function warnOfOthers(file: string, {report}: Registries): Promise<void> {
   const {mode} = await stat(file);
   const may = (mode & 0o002) !== 0 ? 'change' : (mode & 0o004) !== 0 ? 'read' : undefined;
   if (may === undefined) return;
-  const message = `every user of this machine may ${may} ${file}: run chmod 600 on it`;
+  const message = `every user of this machine can ${may} ${file}: run chmod 600 on it`;
   report({type: 'notice', code: 'TOKEN_FILE_OPEN', message});
 }
 
@@ -163,7 +163,7 @@ async function readTokenFile(file: string): Promise<string> {
 /** A token goes into a header: no blanks, no line breaks. */
 function checked(value: string, where: string): string {
   if (/^[\x21-\x7e]+$/.test(value)) return value;
-  throw new TransshipError('USAGE', `what is in ${where} is not a token`, {
+  throw new TransshipError('USAGE', `${where} does not contain a token`, {
     side: 'local',
     hint: 'a token is one word of ASCII characters',
   });

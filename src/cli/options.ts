@@ -44,23 +44,20 @@ export function collect(value: string, before: readonly string[] = []): readonly
 
 export function addHostFlags(command: Command): Command {
   return command
-    .option('--authfile <file>', 'credentials, in the form of docker config.json')
-    .option('--plain-http <host>', 'speak HTTP without TLS with this host (repeatable)', collect)
-    .option('--ca-file <file>', 'trust the authorities in this PEM file too')
+    .option('--authfile <file>', 'credentials file, in the format of docker config.json')
+    .option('--plain-http <host>', 'use HTTP without TLS for this host (repeatable)', collect)
+    .option('--ca-file <file>', 'also trust the CA certificates in this PEM file')
     .option('--insecure <host>', 'do not check the certificate of this host (repeatable)', collect)
     .option(
       '--allow-unsafe-redirects <host>',
-      'follow this host from https to http and to private addresses (repeatable)',
+      'follow redirects of this host from https to http and to private addresses (repeatable)',
       collect,
     );
 }
 
 /** For copies, whose sources may have quotas. */
 export function addCacheFlag(command: Command): Command {
-  return command.option(
-    '--no-cache',
-    'do not keep manifests in the cache folder, nor use those kept there',
-  );
+  return command.option('--no-cache', 'do not use the manifest cache');
 }
 
 export function addFilterFlags(command: Command): Command {
@@ -75,21 +72,21 @@ export function addFilterFlags(command: Command): Command {
       'only these platforms of each image (repeatable; default: all)',
       collect,
     )
-    .option('--no-clobber', 'leave tags alone that point to another image at the destination')
-    .option('--allow-empty', 'end with 0 where the filters leave nothing');
+    .option('--no-clobber', 'do not move tags that point to another image at the destination')
+    .option('--allow-empty', 'exit 0 if the filters leave nothing');
 }
 
 export function addRunFlags(command: Command): Command {
   return addProgressFlag(command)
-    .option('--journal <file>', 'where to remember what was done')
+    .option('--journal <file>', 'record progress in this file')
     .addOption(
-      new Option('--on-failure <policy>', 'what a failed image means for the others')
+      new Option('--on-failure <policy>', 'what to do with the other images when one fails')
         .choices(['continue', 'stop'])
         .default('continue'),
     )
-    .option('--jobs <n>', 'blobs on their way at once (default: found by itself)', wholeNumber)
+    .option('--jobs <n>', 'blobs to copy at once (default: automatic)', wholeNumber)
     .option('--chunk-size <size>', 'bytes of an upload chunk, such as 32MiB', chunkSize)
-    .option('--limit-rate <rate>', 'bytes per second, over all transfers, such as 10MiB', byteSize);
+    .option('--limit-rate <rate>', 'bytes per second in total, such as 10MiB', byteSize);
 }
 
 export function addProgressFlag(command: Command): Command {
@@ -104,9 +101,7 @@ export function addProgressFlag(command: Command): Command {
 export function addFormatFlag(command: Command, formats: readonly string[]): Command {
   const [first = 'text'] = formats;
   return command.addOption(
-    new Option('--format <format>', 'form of the answer, on stdout')
-      .choices(formats)
-      .default(first),
+    new Option('--format <format>', 'output format, on stdout').choices(formats).default(first),
   );
 }
 

@@ -19,7 +19,7 @@ export async function readPlanFile(file: string): Promise<Plan> {
       `the plan ${file} cannot be read: ${reason(error)}`,
       {
         side: 'local',
-        hint: 'name the file that "transship plan … --out FILE" wrote',
+        hint: 'name a file written by "transship plan … --out FILE"',
         cause: error,
       },
     );
@@ -33,7 +33,7 @@ export async function readTransferPlanFile(file: string): Promise<TransferPlan> 
   if (plan.kind === 'transfer') return plan;
   throw new TransshipError('USAGE', `${file} is the plan of a copy`, {
     side: 'local',
-    hint: 'this command knows plans of transfers only; a copy leaves its source as it is',
+    hint: 'this command is for plans of transfers; a copy does not change its source',
   });
 }
 
@@ -56,7 +56,7 @@ export async function writePlanFile(file: string, plan: Plan): Promise<void> {
         side: 'local',
         hint:
           text.length > PLAN_LIMITS.size
-            ? 'make several plans, for some of the tags each, with --tag'
+            ? 'make several plans, each for some of the tags, with --tag'
             : 'name a file in a writable folder with --out',
         cause: error,
       },

@@ -13,17 +13,17 @@ export interface ReviewFlags {
 
 export function addReviewFlags(command: Command): Command {
   return command
-    .option('--plan-id <digest>', 'only a plan with this id: the one that was reviewed')
+    .option('--plan-id <digest>', 'require this plan id: the one that was reviewed')
     .option(
       '--verify-key <file>',
-      'only a plan signed with the key of this public key (ed25519, PEM)',
+      'require a signature that this public key verifies (ed25519, PEM)',
     );
 }
 
 export function addSignFlag(command: Command): Command {
   return command.option(
     '--sign-key <file>',
-    'sign the plan with this private key (ed25519, PEM), for --verify-key of apply',
+    'sign the plan with this private key (ed25519, PEM); see apply --verify-key',
   );
 }
 
@@ -49,13 +49,13 @@ export async function throwUnlessReviewed(
   {planId, verifyKey}: ReviewFlags,
 ): Promise<void> {
   if (planId !== undefined && planId !== id) {
-    throw notReviewed(`the plan has the id ${id}, and --plan-id says ${planId}`);
+    throw notReviewed(`the plan has the id ${id}, but --plan-id is ${planId}`);
   }
   if (verifyKey === undefined) return;
   const key = await readKey(verifyKey, createPublicKey, 'public');
   if (signature === undefined) throw notReviewed('the plan is not signed');
   if (!verify(null, signedBytes(id), key, Buffer.from(signature, 'base64')))
-    throw notReviewed(`the signature of the plan is not by the key of ${verifyKey}`);
+    throw notReviewed(`the signature of the plan does not match the key in ${verifyKey}`);
 }
 
 /** The words keep a signature from counting for anything else that is signed with the same key. */
@@ -87,8 +87,8 @@ async function readKey(
     side: 'local',
     hint:
       kind === 'private'
-        ? 'make one, without a passphrase, with: openssl genpkey -algorithm ed25519 -out plan.key'
-        : 'make it of the private key with: openssl pkey -in plan.key -pubout -out plan.pub',
+        ? 'create one without a passphrase: openssl genpkey -algorithm ed25519 -out plan.key'
+        : 'derive it from the private key: openssl pkey -in plan.key -pubout -out plan.pub',
   });
 }
 

@@ -20,7 +20,7 @@ export interface TrustFlags extends GitLabFlags, ReviewFlags {
 export function addTrustFlags(command: Command): Command {
   return addReviewFlags(command).option(
     '--allow-path <dir>',
-    'a plan made elsewhere may use files below this folder (repeatable; default: the working folder)',
+    'let a plan made elsewhere use files below this folder (repeatable; default: the working folder)',
     collect,
   );
 }
@@ -63,14 +63,14 @@ export class PlanTrust {
       const {origin} = parseGitLabUrl(named);
       if (origin === url.origin) return;
       throw notNamed(
-        `the plan is for the GitLab at ${url.origin}, and the token for ${origin}`,
-        `if the plan is to have the token, apply it with --gitlab ${url.origin}`,
+        `the plan is for the GitLab at ${url.origin}, but the token is for ${origin}`,
+        `to send the token there, apply the plan with --gitlab ${url.origin}`,
       );
     }
     await this.#checkHost(
       `the GitLab at ${url.origin}`,
       'the token',
-      `name it with --gitlab ${url.origin}, or with TRANSSHIP_GITLAB_HOST, if it is to have the token`,
+      `to send the token there, add --gitlab ${url.origin} or set TRANSSHIP_GITLAB_HOST`,
     );
   }
 
@@ -82,7 +82,7 @@ export class PlanTrust {
     await this.#checkHost(
       `the registry ${host}`,
       `the login in ${prefix}_*`,
-      `set ${prefix}_HOST=${host} if it is to have the login`,
+      `to send the login there, set ${prefix}_HOST=${host}`,
     );
   }
 
@@ -113,7 +113,7 @@ export class PlanTrust {
     const {ask} = this.#io;
     const question = `This plan was not made on this machine. Send ${what} to ${host}?`;
     if (ask !== undefined && (await ask(question))) return;
-    throw notNamed(`the plan names ${host}, and nothing else does: it does not get ${what}`, hint);
+    throw notNamed(`only the plan names ${host}, so ${what} is not sent there`, hint);
   }
 
   async #checkFiles(files: readonly string[]): Promise<void> {
@@ -135,7 +135,7 @@ export class PlanTrust {
     throw new TransshipError(
       'PATH_NOT_ALLOWED',
       `the plan was not made on this machine and uses ${first}, which is not in the working folder`,
-      {side: 'local', hint: `if it is to be used, add --allow-path ${dirname(resolve(first))}`},
+      {side: 'local', hint: `to allow it, add --allow-path ${dirname(resolve(first))}`},
     );
   }
 }

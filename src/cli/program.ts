@@ -42,7 +42,7 @@ function buildProgram(
   const program = new Command('transship')
     .description('Relocates container images: plan, review, apply, verify.')
     .version(version, '--version', 'print the version')
-    .option('--debug', 'print where an error came from')
+    .option('--debug', 'print the stack trace of errors')
     .helpCommand(false)
     .showSuggestionAfterError()
     .addHelpText(

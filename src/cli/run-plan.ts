@@ -70,7 +70,7 @@ export async function openPlanJournal(
   } catch (cause) {
     throw new TransshipError(
       'JOURNAL_WRITE_FAILED',
-      `the folder of the journal ${work.file} cannot be made`,
+      `cannot create the folder of the journal ${work.file}`,
       {
         side: 'local',
         hint: 'name a file in a writable folder with --journal',
@@ -106,7 +106,7 @@ export async function tellingOfStop<T>(
 const STOPPING = {
   type: 'notice',
   code: 'STOPPING',
-  message: 'finishing what is under way; interrupt again to stop at once',
+  message: 'finishing work in progress; press Ctrl-C again to stop at once',
 } as const;
 
 /** @throws TransshipError with the code of the first check that forbids the plan; exit 3 */

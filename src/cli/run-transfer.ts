@@ -200,6 +200,6 @@ function consent({yes}: TransferRunFlags, {ask}: Io): TransferContext['mayDelete
   if (ask === undefined) return undefined;
   return ({tags, repositories, project, donor}) =>
     ask(
-      `The ${tags} tags in ${repositories} image repositories of ${project} will be deleted once all of them are whole at ${donor}. Go on?`,
+      `The ${tags} tags in ${repositories} image repositories of ${project} will be deleted after all are verified at ${donor}. Continue?`,
     );
 }

@@ -49,7 +49,9 @@ export async function start(): Promise<void> {
   process.exitCode = UNSETTLED;
   process.once('exit', (code) => {
     if (code !== UNSETTLED) return;
-    const error = new Error('the run waits for what can no longer come');
+    const error = new Error(
+      'internal error: nothing left to wait for, but the run has not finished',
+    );
     process.exitCode = printError(error, io.stderr, errorStyle(args));
   });
   // Node would print the bare stack, past the redactor and past `--progress json`.

@@ -71,8 +71,8 @@ function pathIn(address: string, gitlab: string, what: string): string {
   const base = instance.pathname.replace(/\/$/, '');
   if (url?.host !== instance.host || !url.pathname.startsWith(`${base}/`)) {
     throw usage(
-      `${what} is at ${url?.host ?? 'another address'}, and the GitLab of this command at ${gitlab}`,
-      'name projects of one instance, or give its address with --gitlab',
+      `${what} is at ${url?.host ?? 'another address'}, but this command uses the GitLab at ${gitlab}`,
+      'name projects of one instance, or set it with --gitlab',
     );
   }
   const [path = ''] = url.pathname.slice(base.length + 1).split('/-/');

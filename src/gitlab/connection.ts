@@ -99,8 +99,7 @@ export class Connection {
       items.push(...(await parse(answer, item.array())));
       const next = nextQuery(answer, query);
       if (next === undefined) return items;
-      if (visited.has(next.toString()))
-        throw invalid(answer, 'is a list whose pages run in a circle');
+      if (visited.has(next.toString())) throw invalid(answer, 'is a list whose pages form a loop');
       query = next;
     }
     throw new TransshipError('RESPONSE_INVALID', `the list at ${request.path} has no end`, {

@@ -50,7 +50,7 @@ export class Groups {
     if (group) return group;
     throw new TransshipError('GROUP_NOT_FOUND', `GitLab shows no group "${idOrPath}"`, {
       side: 'gitlab',
-      hint: 'check the path, and whether the owner of the token may see the group',
+      hint: 'check the path, and whether the owner of the token can see the group',
       status: 404,
     });
   }

@@ -56,7 +56,7 @@ export class Projects {
     if (project) return project;
     throw new TransshipError('PROJECT_NOT_FOUND', `GitLab shows no project "${idOrPath}"`, {
       side: 'gitlab',
-      hint: 'check the path, and whether the owner of the token may see the project',
+      hint: 'check the path, and whether the owner of the token can see the project',
       status: 404,
     });
   }

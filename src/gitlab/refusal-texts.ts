@@ -99,11 +99,11 @@ export const REFUSAL_TEXTS: readonly RefusalText[] = [
   {
     pattern: /insufficient_scope|insufficient scope/i,
     code: 'TOKEN_SCOPE_MISSING',
-    hint: 'make a token with the scope `api`',
+    hint: 'create a token with the `api` scope',
   },
   {
     pattern: /this request has already been made/i,
     code: 'RATE_LIMITED',
-    hint: 'GitLab takes this once an hour for each container repository',
+    hint: 'GitLab accepts this once an hour for each container repository',
   },
 ];

@@ -58,20 +58,20 @@ function explain(
   if (status === 401) {
     return {
       code: 'UNAUTHORIZED',
-      hint: 'the token is wrong, has ended or was revoked; make another',
+      hint: 'the token is invalid, expired or revoked; create another',
     };
   }
   if (status === 429) {
     return {
       code: 'RATE_LIMITED',
-      hint: 'GitLab wants fewer requests; run the command again later to go on',
+      hint: 'GitLab limits the rate of requests; run the command again later to resume',
       retry: true,
     };
   }
   if (status === 408 || status >= 500) {
     return {
       code: 'GITLAB_UNAVAILABLE',
-      hint: 'GitLab or a proxy before it fails for now; run the command again later to go on',
+      hint: 'GitLab or a proxy in front of it is failing temporarily; run the command again later to resume',
       retry: true,
     };
   }
@@ -91,7 +91,7 @@ function explain(
   }
   const fallback: Explanation = {
     code: 'GITLAB_REFUSED',
-    hint: 'GitLab does not do this; its own words say why',
+    hint: 'rejected by GitLab; see its message above',
   };
   return status === 404 ? (context.notFound ?? fallback) : fallback;
 }

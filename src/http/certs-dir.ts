@@ -75,7 +75,7 @@ function requireOther(folder: string, names: readonly string[], one: string, oth
   if (names.includes(other)) return;
   throw new TransshipError(
     'TLS_FILE_INVALID',
-    `${join(folder, one)} stands there without ${other}`,
+    `found ${join(folder, one)} but no matching ${other}`,
     {
       side: 'local',
       hint: 'a client certificate needs both a .cert and a .key; an authority must end in .crt',

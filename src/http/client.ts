@@ -231,8 +231,8 @@ function unavailable({request, status, retryAfterMs}: HttpAnswer): TransshipErro
     side: request.side,
     hint:
       status === 429
-        ? 'the host wants fewer requests'
-        : 'the host, or a proxy before it, fails for now',
+        ? 'the host limits the rate of requests'
+        : 'the host or a proxy in front of it is failing temporarily',
     retry: true,
     status,
     retryAfterMs,

@@ -10,22 +10,23 @@ interface Explanation {
   readonly retry: boolean;
 }
 
-const NO_HOST = 'check the name of the host, and the resolver of this machine';
+const NO_HOST = 'check the host name and the DNS resolver of this machine';
 const NO_CONNECTION =
-  'check that the registry runs and that this machine may reach it, or set a proxy';
+  'check that the registry is running and that this machine can reach it, or set a proxy';
 const BROKEN =
-  'the connection broke on the way; a proxy or load balancer in between may have limits';
+  'the connection was interrupted; a proxy or load balancer in between may have limits';
 
-const DEFECT = 'this is a defect of the registry or of a proxy before it; ask its administrator';
+const DEFECT =
+  'this is a fault of the registry or of a proxy in front of it; ask its administrator';
 
 /** Under TLS 1.3 a server can refuse a client without a certificate only once the client takes the line for made. */
 const HUNG_UP =
-  'the server hung up before it said anything; where it wants a client certificate, put that and its key into certs.d';
+  'the server closed the connection without responding; if it requires a client certificate, put the certificate and its key into certs.d';
 
 const NOT_HTTP: Explanation = {
   code: 'RESPONSE_INVALID',
-  what: 'the answer is not HTTP',
-  hint: 'check host and port; for a registry with TLS leave --plain-http out',
+  what: 'the response is not HTTP',
+  hint: 'check host and port; if the registry uses TLS, remove --plain-http',
   retry: false,
 };
 
@@ -33,14 +34,14 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   ENOTFOUND: {code: 'HOST_NOT_FOUND', what: 'no such host', hint: NO_HOST, retry: false},
   EAI_AGAIN: {
     code: 'HOST_NOT_FOUND',
-    what: 'the resolver did not answer',
+    what: 'the DNS resolver did not respond',
     hint: NO_HOST,
     retry: true,
   },
   ECONNREFUSED: connection('the connection was refused', NO_CONNECTION),
-  EHOSTUNREACH: connection('there is no route to the host', NO_CONNECTION),
-  ENETUNREACH: connection('there is no route to the network', NO_CONNECTION),
-  EADDRNOTAVAIL: connection('there is no local address left for a connection', NO_CONNECTION),
+  EHOSTUNREACH: connection('no route to the host', NO_CONNECTION),
+  ENETUNREACH: connection('no route to the network', NO_CONNECTION),
+  EADDRNOTAVAIL: connection('no local address is left for a connection', NO_CONNECTION),
   ECONNRESET: connection('the connection was reset', BROKEN),
   ECONNABORTED: connection('the connection was aborted', BROKEN),
   EPIPE: connection('the connection was closed', BROKEN),
@@ -54,17 +55,23 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     retry: false,
   },
   ERR_SSL_WRONG_VERSION_NUMBER: {
-    ...connection('the answer is not TLS', 'for a registry without TLS, say --plain-http HOST'),
+    ...connection(
+      'the response is not TLS',
+      'if the registry does not use TLS, add --plain-http HOST',
+    ),
     retry: false,
   },
-  ETIMEDOUT: timeout('the connection could not be made in time', NO_CONNECTION),
-  UND_ERR_CONNECT_TIMEOUT: timeout('the connection could not be made in time', NO_CONNECTION),
-  UND_ERR_HEADERS_TIMEOUT: timeout('no answer came in time', 'the registry is overloaded or hangs'),
-  UND_ERR_BODY_TIMEOUT: timeout(
-    'the answer stalled',
-    'the registry or the network in between hangs',
+  ETIMEDOUT: timeout('connecting timed out', NO_CONNECTION),
+  UND_ERR_CONNECT_TIMEOUT: timeout('connecting timed out', NO_CONNECTION),
+  UND_ERR_HEADERS_TIMEOUT: timeout(
+    'no response in time',
+    'the registry is overloaded or does not respond',
   ),
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: connection('the answer broke off', BROKEN),
+  UND_ERR_BODY_TIMEOUT: timeout(
+    'the response stalled',
+    'the registry or the network in between does not respond',
+  ),
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: connection('the response ended early', BROKEN),
   UND_ERR_HEADERS_OVERFLOW: {
     code: 'RESPONSE_INVALID',
     what: 'the response headers or trailers are too large',
@@ -86,8 +93,8 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   },
   UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: {
     code: 'BLOB_SIZE_MISMATCH',
-    what: 'the body to be sent is longer or shorter than announced',
-    hint: 'the source gives other bytes than its manifest promises; push the image to the source again',
+    what: 'the request body is longer or shorter than announced',
+    hint: 'the source has other bytes than its manifest says; push the image to the source again',
     retry: false,
   },
 };
@@ -129,8 +136,8 @@ function explain(code: string | undefined): Explanation {
   if (code !== undefined && isCertificateCode(code)) {
     return {
       code: 'TLS_CERTIFICATE',
-      what: 'the TLS certificate is not accepted',
-      hint: 'name the CA with --ca-file FILE or in certs.d; a registry that wants a client certificate finds it there too',
+      what: 'the TLS certificate was rejected',
+      hint: 'add its CA with --ca-file FILE or in certs.d; if the registry requires a client certificate, put that into certs.d too',
       retry: false,
     };
   }

@@ -33,13 +33,13 @@ export class Redirects {
     const target = rawTarget(location, url);
     this.#visited.add(`${request.method} ${request.url.href}`);
     if (this.#visited.has(`${request.method} ${url.href}`))
-      throw refused(request, 'redirect', 'runs in a circle');
+      throw refused(request, 'redirect', 'is part of a loop');
     if (this.#visited.size > REDIRECT_LIMIT) {
-      throw refused(request, 'redirect', `is the last of more than ${REDIRECT_LIMIT}`);
+      throw refused(request, 'redirect', `exceeds the limit of ${REDIRECT_LIMIT} redirects`);
     }
     if (url.origin === request.url.origin) return {...request, url, target};
     if (request.body?.kind === 'bytes' && request.body.secret === true) {
-      const why = `leads to ${url.origin}, where the credentials in the request's body are not for`;
+      const why = `leads to ${url.origin}, which must not get the credentials in the request's body`;
       throw refused(request, 'redirect', why);
     }
     // Once the chain has left the origin, what was for it alone is gone, also for a hop back.
@@ -75,10 +75,11 @@ export function resolveHop(
   if (to.protocol !== 'https:' && to.protocol !== 'http:') {
     throw refused(request, kind, `leads to ${to.protocol}`);
   }
-  if (to.username !== '' || to.password !== '') throw refused(request, kind, 'carries a user name');
+  if (to.username !== '' || to.password !== '')
+    throw refused(request, kind, 'contains credentials');
   const danger = dangerOf(from, to);
   if (danger === undefined || mayLeadAnywhere(from.host)) return to;
-  const hint = `allow it with --allow-unsafe-redirects ${from.host} where it is meant so; else ${ASK}`;
+  const hint = `if this is intended, allow it with --allow-unsafe-redirects ${from.host}; otherwise ${ASK}`;
   throw refused(request, kind, danger, hint);
 }
 
@@ -106,7 +107,7 @@ function rawTarget(location: string, url: URL): string | undefined {
 }
 
 const ASK =
-  'the registry, or a proxy before it, is set up wrong or not to be trusted: ask its administrator';
+  'the registry or a proxy in front of it is misconfigured or not to be trusted; ask its administrator';
 
 function refused(
   request: Pick<HttpRequest, 'method' | 'url' | 'side'>,

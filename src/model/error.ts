@@ -63,7 +63,7 @@ export function asTransshipError(thrown: unknown, side: Side): TransshipError {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new TransshipError('INTERNAL', message, {
     side,
-    hint: 'this is a defect in transship: please report it with the output of --debug',
+    hint: 'this is a bug in transship: please report it with the output of --debug',
     cause: thrown,
   });
 }

@@ -4,7 +4,7 @@ import {TransshipError} from './error.ts';
 export function interrupted(): TransshipError {
   return new TransshipError('INTERRUPTED', 'interrupted', {
     side: 'local',
-    hint: 'run it again to go on: what was done is kept',
+    hint: 'run the command again to resume; completed work is kept',
   });
 }
 

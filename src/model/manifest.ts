@@ -110,7 +110,7 @@ export function manifestTooLarge(name: string, side: Side): TransshipError {
     `${name} is larger than ${MANIFEST_LIMIT} bytes`,
     {
       side,
-      hint: 'registries take manifests of at most 4 MiB; leave this image out or build it with fewer entries',
+      hint: 'registries accept manifests of up to 4 MiB; exclude this image or build it with fewer entries',
     },
   );
 }
@@ -188,7 +188,7 @@ function checked<T>(schema: z.ZodType<T>, json: unknown, name: string, side: Sid
 function invalid(message: string, side: Side, cause?: unknown): TransshipError {
   return new TransshipError('MANIFEST_INVALID', message, {
     side,
-    hint: 'the registry holds something that is not an image manifest; leave this tag out or push it anew',
+    hint: 'the registry holds something that is not an image manifest; exclude this tag or push it again',
     cause,
   });
 }

@@ -153,8 +153,8 @@ function notADigest(shown: string): TransshipError {
   return after.includes('/')
     ? invalid(
         shown,
-        'it holds a login',
-        'leave the login out: credentials come from docker login, --authfile FILE or TRANSSHIP_SOURCE_USERNAME and its kin',
+        'it contains credentials',
+        'remove them; credentials come from docker login, --authfile FILE or TRANSSHIP_SOURCE_USERNAME and TRANSSHIP_SOURCE_PASSWORD',
       )
     : invalid(
         shown,

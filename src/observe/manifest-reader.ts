@@ -223,10 +223,10 @@ export class ManifestReader {
     if (this.#left >= 0) return;
     throw new TransshipError(
       'RESPONSE_INVALID',
-      `${this.#source.name} has more manifests for its tags than are read`,
+      `${this.#source.name} has more manifests than transship reads`,
       {
         side: 'source',
-        hint: 'its manifests, or what refers to them, have no end or are beyond what is supported; copy fewer tags at once',
+        hint: 'its manifests or their referrers have no end or exceed what is supported; copy fewer tags at once',
       },
     );
   }

@@ -104,7 +104,7 @@ async function tagNames(
     if (names !== undefined) return names;
     throw new TransshipError('REPOSITORY_NOT_FOUND', `${source.name} does not exist`, {
       side: 'source',
-      hint: 'check the name; some registries also answer so where the credentials may not see the repository',
+      hint: 'check the name; some registries also respond this way if the login has no access to the repository',
     });
   }
   try {
@@ -148,7 +148,7 @@ async function readTags(
 
 /** Expired or deleted a moment ago, or its manifest was lost: the list alone does not tell. */
 function goneTag(tag: Tag): NotRead {
-  return {tag, reason: 'gone', detail: 'it is listed, and the source does not have its manifest'};
+  return {tag, reason: 'gone', detail: 'it is listed, but the source does not have its manifest'};
 }
 
 async function readOne(
@@ -218,7 +218,7 @@ async function addAttachments(
     fresh = reader.graph(added.map((root) => root.digest)).filter((digest) => !asked.has(digest));
   }
   for (const [digest, subject] of reader.goneReferrers) {
-    const detail = `it is listed as a referrer of ${shortDigest(subject)}, and the source does not have its manifest`;
+    const detail = `it is listed as a referrer of ${shortDigest(subject)}, but the source does not have its manifest`;
     notRead.push({digest, reason: 'gone', detail});
   }
 }
@@ -226,10 +226,10 @@ async function addAttachments(
 function endlessChain({name}: RepositoryReader): TransshipError {
   return new TransshipError(
     'RESPONSE_INVALID',
-    `${name} has referrers of referrers on more than ${REFERRER_DEPTH_LIMIT} levels`,
+    `${name} has referrers nested deeper than ${REFERRER_DEPTH_LIMIT} levels`,
     {
       side: 'source',
-      hint: 'a chain of referrers without end is a defect of the registry; ask its administrator',
+      hint: 'an endless chain of referrers is a fault of the registry; ask its administrator',
     },
   );
 }

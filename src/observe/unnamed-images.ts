@@ -67,7 +67,7 @@ export function leftUnnamed(
     .map((digest) => ({
       digest,
       reason: 'unnamed',
-      detail: `no name leads to it: copy it as ${name}@${digest}`,
+      detail: `it has no name: copy it as ${name}@${digest}`,
     }));
 }
 

@@ -53,7 +53,7 @@ export function tagsTooOld(
   }
   const limit = newerThan === undefined ? -Infinity : Date.parse(newerThan);
   if (Number.isNaN(limit)) {
-    throw filterInvalid(`--newer-than "${newerThan}" is not a time`, 'write it as ISO 8601 has it');
+    throw filterInvalid(`--newer-than "${newerThan}" is not a time`, 'write it in ISO 8601');
   }
   const leftOut = new Map<string, string>();
   const dated = tags.map(({tag, digest}) => ({tag, time: timeOf(digest, created)}));

@@ -9,8 +9,8 @@ export function schema1Check(subject: string, alone: boolean): Check {
     code: 'SCHEMA1_UNSUPPORTED',
     result: alone ? 'forbid' : 'warn',
     subject,
-    message: `${subject} is an image of Docker schema 1, whose bytes registries change on the way`,
-    hint: 'pull it with an old docker and push it again, or leave it out',
+    message: `${subject} is an image of Docker schema 1, which registries rewrite`,
+    hint: 'pull it with an old version of docker and push it again, or exclude it',
   };
 }
 
@@ -27,7 +27,7 @@ export function incompleteCheck(
     result: alone ? 'forbid' : 'warn',
     subject,
     message: `${subject} lists ${first === undefined ? 'manifests' : shortDigest(first)}${more}, which the source does not have`,
-    hint: 'push the image to the source again, or choose with --platform what is there',
+    hint: 'push the image to the source again, or choose the platforms that are there with --platform',
   };
 }
 
@@ -36,7 +36,7 @@ export function noPlatformCheck(subject: string, detail: string): Check {
     code: 'SKIPPED',
     result: 'forbid',
     subject,
-    message: `${subject} is left out, and it is all that was asked for: ${detail}`,
+    message: `${subject} is left out, and nothing else was asked for: ${detail}`,
     hint: 'choose a platform that the image has, or leave --platform out',
   };
 }
@@ -51,7 +51,7 @@ export function invalidNamesCheck(repository: string, {length}: readonly NotRead
     code: 'SKIPPED',
     result: 'warn',
     subject: repository,
-    message: `${repository} lists ${length} tag${length === 1 ? '' : 's'} with a name that no client can ask for`,
+    message: `${repository} lists ${length} ${length === 1 ? 'tag with an invalid name' : 'tags with invalid names'}`,
     hint: 'delete such tags at the source, or copy their images by digest',
   };
 }
@@ -75,7 +75,7 @@ export function unnamedCheck(repository: string, unnamed: readonly NotRead[]): C
     code: 'SKIPPED',
     result: 'warn',
     subject: repository,
-    message: `${repository} holds ${listOf(unnamed)}, which cannot get a tag by itself: left out`,
+    message: `${repository} holds ${listOf(unnamed)}, which has no tag of its own: left out`,
     hint: `copy such images one by one, with a tag at the destination: transship copy ${repository}${name} HOST/REPOSITORY:TAG`,
   };
 }
@@ -125,7 +125,7 @@ export function foreignLayersCheck(subject: string, count: number): Check {
     result: 'warn',
     subject,
     message: `${counted} of ${subject} not copied: not in the source, only at the URLs in the manifest`,
-    hint: 'clients must reach those URLs; some registries refuse such manifests',
+    hint: 'clients must be able to reach those URLs; some registries refuse such manifests',
   };
 }
 
@@ -142,7 +142,7 @@ export function nothingSelectedCheck(
     code: 'NOTHING_SELECTED',
     result: 'forbid',
     subject: source,
-    message: `nothing of ${source} is left to be copied: ${skipped} left out`,
+    message: `nothing is left to copy from ${source}: ${skipped} left out`,
     hint: hint ?? 'the plan says why each was left out; change the filters, or name another source',
   };
 }

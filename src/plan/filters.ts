@@ -63,7 +63,7 @@ function select(
       notRead.push({
         tag,
         reason: 'invalid-name',
-        detail: 'no client can ask for a tag of this name',
+        detail: 'the name is not a valid tag',
       });
     } else if (toTag === undefined || (isMixed && toTag !== tag)) {
       notRead.push({tag, reason: 'unnamed', detail: whyNoTag(toTag)});

@@ -67,7 +67,7 @@ function describeIssues({issues}: z.ZodError): string {
 function invalid(why: string, fileName: string, cause: unknown): TransshipError {
   return new TransshipError('PLAN_INVALID', `${fileName} is not a plan: ${why}`, {
     side: 'local',
-    hint: 'give a file that "transship plan --out" wrote, whole and unchanged',
+    hint: 'name a file written by "transship plan --out", complete and unchanged',
     cause,
   });
 }

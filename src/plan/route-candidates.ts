@@ -180,7 +180,7 @@ class RouteWalk implements RouteCandidates {
     } else {
       throw new TransshipError('INTERNAL', `${this.#sourceName(root)} was not read`, {
         side: 'local',
-        hint: 'this is a defect in transship: please report it',
+        hint: 'this is a bug in transship: please report it',
       });
     }
   }

@@ -132,7 +132,7 @@ const skip = z
         reason: z
           .enum(['filtered', 'invalid-name', 'kept'])
           .describe(
-            'filtered: by a filter. invalid-name: no client can ask for such a tag. kept: the tag at the destination stays as it is.',
+            'filtered: by a filter. invalid-name: not a valid tag. kept: the tag at the destination stays as it is.',
           ),
         from: skippedFrom,
         tag: z.string().describe('The tag at the source.').exactOptional(),

@@ -20,7 +20,7 @@ export function semverFilter(range: string): TagFilter {
   const parsed = range.trim() === '' ? null : validRange(range);
   if (parsed === null) {
     throw filterInvalid(
-      `--semver "${range}" is not a range of versions`,
+      `--semver "${range}" is not a version range`,
       'write it as npm does, for example "^1.2" or ">=2.0.0 <3"',
     );
   }

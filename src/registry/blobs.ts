@@ -143,7 +143,7 @@ export class Blobs {
       `${this.#nameOf(blob)}: asked for the whole blob, got "${range}"`,
       {
         side: this.#connection.side,
-        hint: 'the storage or a proxy before the registry serves ranges wrong; ask its administrator',
+        hint: 'the storage or a proxy in front of the registry serves wrong ranges; ask its administrator',
         status: answer.status,
       },
     );

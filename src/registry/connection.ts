@@ -117,7 +117,7 @@ export class Connection {
     const [named, spoken] = [url.protocol, from.protocol].map((scheme) => scheme.slice(0, -1));
     this.#notice({
       code: named === 'http' ? 'UPLOAD_LOCATION_HTTP' : 'UPLOAD_LOCATION_HTTPS',
-      message: `${this.host} names its uploads with ${named}:// although it is spoken to with ${spoken}; its proxy or its setting for relative URLs is wrong`,
+      message: `${this.host} returns ${named}:// URLs for uploads although it is accessed over ${spoken}; its proxy or its setting for relative URLs is wrong`,
     });
     url.protocol = from.protocol;
     // A proxy that tells neither scheme nor port makes the registry name port 80.
@@ -134,7 +134,7 @@ export class Connection {
   #noticePort(port: string): void {
     this.#notice({
       code: 'UPLOAD_LOCATION_PORT',
-      message: `${this.host} names its uploads without the port ${port}; its proxy does not pass the port on, or its setting for its own address lacks it`,
+      message: `${this.host} returns URLs for uploads without the port ${port}; its proxy does not forward the port, or its external URL lacks it`,
     });
   }
 
@@ -152,7 +152,7 @@ export class Connection {
 
   /** Tells the user, once, that an upload which the journal names is not gone on with. */
   savedUploadIgnored(): void {
-    const message = `${this.host}: ignoring an upload in the journal that is at another host than the registry's uploads; its blob is sent from the start`;
+    const message = `${this.host}: ignoring an upload in the journal, which is at another host than the registry's uploads; its blob is sent from the start`;
     this.#notice({code: 'SAVED_UPLOAD_IGNORED', message});
   }
 

@@ -216,7 +216,7 @@ export class Manifests {
       `${this.#nameOf(wanted)} came with the digest ${got}`,
       {
         side: this.#side,
-        hint: 'the registry, or a proxy before it, changes manifests; read from the registry itself',
+        hint: 'the registry or a proxy in front of it changes manifests; read from the registry itself',
       },
     );
   }

@@ -152,7 +152,7 @@ function nextPage(
   if (!next) return unreadable(answer, 'names a next page that is not a URL');
   const path = pathOf(next);
   if (!visited.has(path)) return new URL(path, url.origin);
-  return unreadable(answer, 'runs in a circle: its next page was there before');
+  return unreadable(answer, 'forms a loop: its next page was read before');
 }
 
 function pathOf({pathname, search}: URL): string {
@@ -189,7 +189,7 @@ export function unreadable(answer: HttpAnswer, why: string, cause?: unknown): Tr
   const {request, status} = answer;
   return new TransshipError('RESPONSE_INVALID', `${nameOf(answer)} ${why}`, {
     side: request.side,
-    hint: 'the registry, or a proxy before it, sends a wrong answer; ask its administrator',
+    hint: 'the registry or a proxy in front of it sends an invalid response; ask its administrator',
     status,
     cause,
   });

@@ -121,7 +121,7 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
   if (status === 416) {
     return {
       code: 'UPLOAD_OFFSET_REFUSED',
-      hint: 'the upload stands elsewhere; ask and go on there',
+      hint: 'upload offset mismatch; query the offset and resume',
       retry: true,
     };
   }
@@ -196,7 +196,7 @@ function unauthorized(answer: HttpAnswer): Explanation {
 }
 
 function refused(): Explanation {
-  return {code: 'REGISTRY_REFUSED', hint: 'the registry does not take this; its own words say why'};
+  return {code: 'REGISTRY_REFUSED', hint: 'rejected by the registry; see its message above'};
 }
 
 function unsupported(): Explanation {

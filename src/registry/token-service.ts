@@ -48,13 +48,13 @@ export async function fetchToken(http: HttpClient, wanted: TokenRequest): Promis
   if (token) return token;
   const page = await readErrors(answer);
   const what = page.isHtml
-    ? `with a web page ("${page.words}") in place of a token`
+    ? `with a web page ("${page.words}") instead of a token`
     : 'without a token';
   throw new TransshipError('RESPONSE_INVALID', `${redactUrl(realm)} answered ${what}`, {
     side: wanted.side,
     hint: page.isHtml
-      ? 'a login page or a proxy answers in place of the token service; check its address, and whether this machine has to log in to reach it'
-      : 'the token service of the registry is set up wrong; ask its administrator',
+      ? 'a login page or a proxy responds instead of the token service; check its address, and whether this machine has to log in to reach it'
+      : 'the token service of the registry is misconfigured; ask its administrator',
     status: answer.status,
   });
 }
@@ -111,6 +111,6 @@ function realmOf(http: HttpClient, {service, registry, side}: TokenRequest): URL
   }
   throw new TransshipError('RESPONSE_INVALID', `the realm "${service.realm}" is not a URL`, {
     side,
-    hint: 'the registry is set up wrong; ask its administrator',
+    hint: 'the registry is misconfigured; ask its administrator',
   });
 }

@@ -89,7 +89,7 @@ function runSummary(
     case 'failed':
       return `Failed: ${count('failed')} of ${counted(steps.length, 'image')} failed, ${left} left; ${done}. Run the same command again to try those again.`;
     case 'interrupted':
-      return `Interrupted: ${count('done')} of ${counted(steps.length, 'image')} copied, ${count('interrupted')} partly copied, ${left - count('interrupted')} not started${failed}; ${travelled} sent, ${others}. Run the same command again to go on.`;
+      return `Interrupted: ${count('done')} of ${counted(steps.length, 'image')} copied, ${count('interrupted')} partly copied, ${left - count('interrupted')} not started${failed}; ${travelled} sent, ${others}. Run the same command again to resume.`;
     case 'drift':
       return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${planned === 'now' ? 'Run the same command again: it plans anew.' : 'Plan again.'}`;
   }

@@ -111,7 +111,7 @@ function whatOf(step: TransferStep, {project, repositories, donor}: TransferPlan
         ? `transfer to ${project.to.split('/').slice(0, -1).join('/')}`
         : `change the path to ${step.path}`;
     case 'retag':
-      return `name the images for ${project.to}`;
+      return `retag the images for ${project.to}`;
     case 'push':
       return carriageText(step, project.to);
     case 'resume':

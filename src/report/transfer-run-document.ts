@@ -78,14 +78,15 @@ function summaryOf(
   const tags = plan.repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
   const images = steps.filter((step) => !isStep(step) && step.outcome === 'done').length;
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}, ${blobs.mounted} mounted`;
-  const done = `${counted(images, 'image')} carried (${travelled})`;
+  const done = `${counted(images, 'image')} copied (${travelled})`;
   const isBack = steps.some(({id}) => id === PUT_BACK);
-  const rest = transfer === undefined ? 'Run it again to go on.' : standingText(transfer, planFile);
+  const rest =
+    transfer === undefined ? 'Run it again to resume.' : standingText(transfer, planFile);
   switch (result) {
     case 'done':
       return isBack
         ? `Done: ${counted(tags, 'tag')} of ${from} are as they were; ${done}.`
-        : `Done: ${from} is ${to} with ${counted(tags, 'tag')}; ${done}.`;
+        : `Done: moved ${from} to ${to} (${counted(tags, 'tag')}); ${done}.`;
     // Only a plan of copies is carried out without some of its images.
     case 'incomplete':
     case 'failed':

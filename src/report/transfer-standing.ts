@@ -3,8 +3,8 @@ import {counted} from './words.ts';
 
 /** What a command is for. */
 const PURPOSES = {
-  apply: 'to go on',
-  'apply --adopt-new-tags': 'to take the new tags along',
+  apply: 'to resume',
+  'apply --adopt-new-tags': 'to include the new tags',
   rollback: 'to put the images back',
   plan: '',
 } as const satisfies Record<NextCommand, string>;

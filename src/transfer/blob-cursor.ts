@@ -119,7 +119,7 @@ export class BlobCursor implements AsyncDisposable {
       `${this.#blob.digest} ended after ${this.#position} bytes`,
       {
         side: 'source',
-        hint: 'the source holds less than the manifest says; push the image anew there',
+        hint: 'the source has fewer bytes than the manifest says; push the image there again',
       },
     );
   }

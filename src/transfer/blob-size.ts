@@ -9,18 +9,22 @@ export function longer(source: RepositoryReader, blob: Descriptor): TransshipErr
     `${source.name}@${blob.digest} is longer than its ${blob.size} bytes`,
     {
       side: 'source',
-      hint: 'the manifest and the blob do not belong together; push the image anew at the source',
+      hint: 'the manifest and the blob do not match; push the image to the source again',
     },
   );
 }
 
 /** A connection that gives next to nothing; another one may be better. */
 export function tooSlow(source: RepositoryReader, blob: Descriptor): TransshipError {
-  return new TransshipError('TIMEOUT', `${source.name}@${blob.digest} comes too slowly`, {
-    side: 'source',
-    retry: true,
-    hint: 'the registry or the network in between is overloaded',
-  });
+  return new TransshipError(
+    'TIMEOUT',
+    `${source.name}@${blob.digest}: download stalled (below 1 KiB/s)`,
+    {
+      side: 'source',
+      retry: true,
+      hint: 'the registry or the network in between is overloaded',
+    },
+  );
 }
 
 /** Fewer bytes than the descriptor says: a line that broke without a word, or a blob that is damaged. */
@@ -31,7 +35,7 @@ export function endedEarly(source: RepositoryReader, blob: Descriptor, at: numbe
     {
       side: 'source',
       retry: true,
-      hint: 'the source holds less than the manifest says; push the image anew there',
+      hint: 'the source has fewer bytes than the manifest says; push the image there again',
     },
   );
 }

@@ -132,10 +132,10 @@ async function whereItStands(transfer: BlobTransfer, upload: Upload): Promise<Up
 function notKept({job}: BlobTransfer): TransshipError {
   return new TransshipError(
     'BLOB_DIGEST_MISMATCH',
-    `${job.destination.name}@${job.blob.digest} is not there after its upload was closed`,
+    `${job.destination.name}@${job.blob.digest} is missing after its upload was completed`,
     {
       side: 'destination',
-      hint: 'the registry took other bytes for it, or lost them; apply again, and check its storage if it stays',
+      hint: 'the registry stored other bytes or lost them; apply again, and check its storage if this happens again',
     },
   );
 }

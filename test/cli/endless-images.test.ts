@@ -154,8 +154,8 @@ function referrersOf(content: Content, each: number, size: number): Referrers {
 
 describe('referrers without end', () => {
   test.each([
-    ['a chain', 1, 1, 'referrers of referrers on more than 32 levels'],
-    ['a tree', 8, 600_000, 'has more manifests for its tags than are read'],
+    ['a chain', 1, 1, 'referrers nested deeper than 32 levels'],
+    ['a tree', 8, 600_000, 'has more manifests than transship reads'],
   ])('in %s are an error', async (_what, each, size, message) => {
     const content = new Content();
     const tags = {one: content.index([], {n: 1}), two: content.index([], {n: 2})};

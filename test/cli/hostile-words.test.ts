@@ -131,5 +131,5 @@ test.each([
   const wish = `plan transfer org/build/app --to new_org/build/ --gitlab ${rig.url} --progress json`;
   const run = await transship([...wish.split(' '), '--token-file', temp.join('token')]);
   expect(run.stderr.includes('TOKEN_FILE_OPEN')).toBe(may !== undefined);
-  expect(run.stderr).toContain(may === undefined ? '' : `may ${may}`);
+  expect(run.stderr).toContain(may === undefined ? '' : `can ${may}`);
 });

@@ -192,7 +192,7 @@ describe('a run that was interrupted', () => {
     const first = await apply(['--chunk-size', String(CHUNK)], {stopping: stopping.signal});
     expect(first).toMatchObject({code: 130, result: {result: 'interrupted'}});
     expect(first.stderr).toBe(
-      'note: finishing what is under way; interrupt again to stop at once\n',
+      'note: finishing work in progress; press Ctrl-C again to stop at once\n',
     );
     const status = await transship(['status', planFile, '--format', 'json']);
     expect(JSON.parse(status.stdout) as StatusResult).toMatchObject({

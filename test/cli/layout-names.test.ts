@@ -208,7 +208,7 @@ describe('a layout without a name', () => {
       const run = await transship(['copy', `oci:${directory}`, to]);
       expect(run.code).toBe(1);
       expect(run.stdout).toContain(`copy it as oci:${directory}@${left}`);
-      expect(run.stderr).toContain(`${left.slice(0, 19)}, which cannot get a tag`);
+      expect(run.stderr).toContain(`${left.slice(0, 19)}, which has no tag of its own`);
       expect(await tagsThere()).toEqual({a});
     },
   );

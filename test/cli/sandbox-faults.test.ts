@@ -78,7 +78,7 @@ describe('sandbox --faults', () => {
 
   test('says so where none struck', async () => {
     const file = await faultFile('[]');
-    expect(await sandboxWith(['--faults', file], async () => {})).toBe('no fault struck\n');
+    expect(await sandboxWith(['--faults', file], async () => {})).toBe('no fault occurred\n');
   });
 
   test.each([

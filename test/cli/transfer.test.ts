@@ -51,7 +51,7 @@ test('a transfer is applied, followed and compared from the command line', async
   }
   const again = await run('apply', file);
   expect(again.code).toBe(0);
-  expect(again.stdout).toContain('org/build/app is new_org/build/app with 1 tag');
+  expect(again.stdout).toContain('moved org/build/app to new_org/build/app (1 tag)');
 });
 
 test('without --yes and without a terminal, nothing is done: exit 64', async () => {

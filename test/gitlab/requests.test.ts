@@ -58,7 +58,7 @@ test('a list that runs in a circle is an error', async () => {
   );
   await expect(rig.gitlab.groups.transferLocations(1, undefined, CALL)).rejects.toMatchObject({
     code: 'RESPONSE_INVALID',
-    message: expect.stringContaining('circle') as string,
+    message: expect.stringContaining('loop') as string,
   });
   expect(rig.server.requests).toHaveLength(2);
 });

@@ -192,7 +192,7 @@ describe('makeCopyPlan: what cannot go', () => {
     expect(codes(made)).toEqual(['warn MANIFEST_INVALID']);
   });
 
-  it('names tags that no client can ask for', () => {
+  it('names tags with invalid names', () => {
     const notRead = [{tag: '', reason: 'invalid-name', detail: 'empty'}] as const;
     const made = planOne(source(FROM, {}, [], {notRead}));
     expect(made.skipped).toEqual([{reason: 'invalid-name', from: FROM, tag: '', detail: 'empty'}]);

@@ -177,7 +177,7 @@ describe('a link to the next page', () => {
   });
 
   const wrong: readonly (readonly [string, string, string])[] = [
-    ['to where it stands', '</v2/a/b/tags/list?n=1000>; rel="next"', 'circle'],
+    ['to where it stands', '</v2/a/b/tags/list?n=1000>; rel="next"', 'loop'],
     ['nowhere', '<http://[>; rel="next"', 'not a URL'],
   ];
 

@@ -61,7 +61,7 @@ describe('renderRun', () => {
           {id: three, outcome: 'not-started'},
         ],
       },
-      'Interrupted: 1 of 3 images copied, 1 partly copied, 1 not started; 3.4 MiB in 20 blobs sent, 4 mounted, 1 already there. Run the same command again to go on.',
+      'Interrupted: 1 of 3 images copied, 1 partly copied, 1 not started; 3.4 MiB in 20 blobs sent, 4 mounted, 1 already there. Run the same command again to resume.',
     ],
   ])('says in one line how it ended: %#', (more, summary) => {
     expect(lastLine(renderRun({...run, ...more}, plan, 'text'))).toBe(summary);

@@ -43,7 +43,7 @@ describe('a transfer as text', () => {
       ['verify-donor', 'compare donors/parking'],
       ['delete-old', `delete 3 tags at ${FROM}`],
       ['change-namespace', 'transfer to new_org/build'],
-      ['retag', `name the images for ${TO}`],
+      ['retag', `retag the images for ${TO}`],
       ['push', `3 images to ${TO}: 0 blobs (0 B) travel, 4 mounted`],
       ['verify-target', `compare ${TO}`],
       ['resume', 'put the cleanup policy back'],

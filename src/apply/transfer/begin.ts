@@ -75,7 +75,7 @@ export async function adopted(
   if (tags === undefined) return undefined;
   for (const {repository, tag} of tags) {
     await journal.append({type: 'adopt', repository, tag});
-    const message = `${repository}:${tag} came or moved after planning, and is taken along`;
+    const message = `${repository}:${tag} was created or changed after planning, and is included`;
     report({type: 'notice', code: 'TAG_ADOPTED', message});
   }
   return planWithTags(plan, tags, run);
@@ -90,7 +90,7 @@ async function mayDelete(
     throw new TransshipError(
       'USAGE',
       `the plan deletes the tags of ${project.from}, and there is no terminal to ask at`,
-      {side: 'local', hint: 'agree beforehand with --yes; nothing was done'},
+      {side: 'local', hint: 'confirm with --yes; nothing was done'},
     );
   }
   const repositories = new Set(tags.map(({repository}) => repository)).size;

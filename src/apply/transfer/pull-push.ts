@@ -64,7 +64,7 @@ function firstFailure(images: readonly StepResult[]): ReturnType<typeof errorDat
   const error = failed.find((image) => image.error !== undefined)?.error;
   if (error === undefined) {
     const options = {side: 'local', hint: 'apply again to go on'} as const;
-    return errorData(new TransshipError('INTERNAL', 'no image says why it failed', options));
+    return errorData(new TransshipError('INTERNAL', 'no image reports why it failed', options));
   }
   return {...error, message: `${failed.length} of ${images.length} images: ${error.message}`};
 }

@@ -22,14 +22,14 @@ type Flags = HostFlags & TransferRunFlags & TrustFlags & {readonly format: Outco
 export function addApply(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('apply')
-    .summary('carry a plan out; run again to go on')
+    .summary('carry out a plan; run again to resume')
     .description(
       'Compares source and destination with the plan, then does what the plan says and nothing else.',
     )
-    .argument('<plan>', 'the file that "plan … --out" wrote')
-    .option('--yes', 'do not ask before anything is deleted (copies delete nothing)')
-    .option('--adopt-new-tags', 'of a transfer: take tags along that came or moved after planning')
-    .option('--remove-donor', 'of a transfer: take the images away from the donor at the end')
+    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .option('--yes', 'do not ask before deleting (copies delete nothing)')
+    .option('--adopt-new-tags', 'transfers only: include tags created or changed after planning')
+    .option('--remove-donor', 'transfers only: remove the images from the donor at the end')
     .addHelpText(
       'after',
       '\nExamples:\n  transship apply app.plan.json --progress plain\n  transship apply move.plan.json --yes',

@@ -39,24 +39,24 @@ export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) 
     .command('transfer')
     .summary('plan the move of a GitLab project and its images')
     .description(
-      'Looks at the project, its images and its target, proves the rights that the move takes, and prints the review. ' +
+      'Inspects the project, its images and its target, proves the permissions that the move needs, and prints the review. ' +
         'Changes nothing, except a probe tag, pushed to a donor project and deleted. ' +
-        'With a folder as the donor, sends a few bytes and manifests to the old path that are there already.',
+        'With a folder as the donor, also cancels an upload at the old path and pushes manifests that are already there.',
     )
-    .argument('<project>', 'full path, id or address of the project')
-    .requiredOption('--to <path>', 'its new full path; or a namespace with a / at the end')
+    .argument('<project>', 'full path, ID or URL of the project')
+    .requiredOption('--to <path>', 'its new full path, or a namespace followed by /')
     .option(
       '--donor <place>',
-      'where the images wait: a folder (./dir, /dir), or a project of the same GitLab (group/project), where no bytes travel (default: ./transship-donor/<project>). A relative folder is stored relative to the plan file',
+      'where the images wait: a folder (./dir, /dir), stored relative to the plan file, or a project of the same GitLab (group/project), which mounts the blobs instead of copying them (default: ./transship-donor/<project>)',
     )
-    .option('--create-donor', 'make the donor project when the plan is applied')
+    .option('--create-donor', 'create the donor project when the plan is applied')
     .option(
       '--donor-on-this-machine',
-      'in a CI job: the donor folder outlives the job, and "apply" runs on the machine that has it',
+      'in a CI job: confirm that the donor folder outlives the job and that "apply" runs on the same machine',
     )
-    .option('--staged', 'go by the donor even where GitLab could move the images itself')
-    .option('--out <file>', 'write the plan here, for show, apply and verify')
-    .option('--detailed-exitcode', 'exit 2 where there is something to do, 0 where there is not')
+    .option('--staged', 'use the donor even if GitLab could move the images itself')
+    .option('--out <file>', 'write the plan to this file, for show, apply and verify')
+    .option('--detailed-exitcode', 'exit 2 if there is something to do, 0 if not')
     .addHelpText(
       'after',
       `

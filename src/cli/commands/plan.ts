@@ -29,21 +29,21 @@ interface Flags extends HostFlags, FilterFlags, FinishFlags {
 
 /** `transship plan copy`: decides what a copy would do, and does nothing. */
 export function addPlan(program: Command, io: Io, done: (exitCode: number) => void): void {
-  const plan = program.command('plan').summary('find out what has to be done, without doing it');
+  const plan = program.command('plan').summary('make a plan, without carrying it out');
   addPlanTransfer(plan, io, done);
   const copy = plan
     .command('copy')
     .summary('plan a copy from registry to registry')
     .description(
-      'Looks at source and destination, prints the review and, with --out, writes the plan. Nothing is changed.',
+      'Inspects source and destination, prints the review and, with --out, writes the plan. Changes nothing.',
     )
     .argument(
       '<source>',
       'host/repository[:tag][@digest], oci:DIR[:name] or oci-archive:FILE[:name]; without a tag, all tags',
     )
     .argument('<destination>', 'host/repository[:tag], oci:DIR[:name] or oci-archive:FILE[:name]')
-    .option('--out <file>', 'write the plan here, for show, apply and verify')
-    .option('--detailed-exitcode', 'exit 2 where there is something to do, 0 where there is not')
+    .option('--out <file>', 'write the plan to this file, for show, apply and verify')
+    .option('--detailed-exitcode', 'exit 2 if there is something to do, 0 if not')
     .addHelpText(
       'after',
       `

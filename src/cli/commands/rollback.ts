@@ -22,12 +22,12 @@ type Flags = HostFlags & RunFlags & TrustFlags & {readonly format: OutcomeFormat
 export function addRollback(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('rollback')
-    .summary('take a half-done transfer back to where it was')
+    .summary('undo an unfinished transfer')
     .description(
-      'As long as the project is at its old path: brings every image that is gone from there back from the donor, ' +
-        'proves it, and sets the cleanup policy as it was. Once the project has moved, apply goes on instead (exit 3).',
+      'While the project is at its old path: copies every image deleted there back from the donor, ' +
+        'verifies it, and restores the cleanup policy. After the project has moved, use apply instead (exit 3).',
     )
-    .argument('<plan>', 'the file that "plan transfer … --out" wrote')
+    .argument('<plan>', 'a plan file written by "plan transfer … --out"')
     .addHelpText('after', '\nExample:\n  transship rollback move.plan.json');
   addFormatFlag(addRunFlags(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
     'text',

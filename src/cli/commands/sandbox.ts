@@ -38,17 +38,17 @@ export function addSandbox(program: Command, io: Io, done: (exitCode: number) =>
     )
     .option('--port <port>', 'port to listen on; 0: a free one', portNumber, 5050)
     .option('--dir <dir>', 'keep the content in this folder (default: in memory)')
-    .option('--auth', 'ask for a login and give tokens as GitLab does')
+    .option('--auth', 'require a login and issue tokens as GitLab does')
     .option('--user <name>', 'who may log in, with --auth', 'sandbox')
     .option('--password <password>', 'the password of that user, with --auth', 'sandbox')
-    .option('--token-life <seconds>', 'how long a token lives, with --auth', wholeNumber, 300)
+    .option('--token-life <seconds>', 'lifetime of a token, with --auth', wholeNumber, 300)
     .option(
       '--load <repository=dir>',
       'put an OCI image layout into a repository (repeatable)',
       collectLoad,
     )
     .option('--gitlab', 'serve a GitLab-like instance: REST API, token service and registry')
-    .option('--seed <file>', 'what the instance begins with, such as plans/sandbox.yaml')
+    .option('--seed <file>', 'initial content of the instance, such as plans/sandbox.yaml')
     .addOption(
       new Option(
         '--mode <mode>',
@@ -57,8 +57,11 @@ export function addSandbox(program: Command, io: Io, done: (exitCode: number) =>
         .choices(['legacy', 'metadata-db'])
         .default('metadata-db'),
     )
-    .option('--events <file>', 'at the end, write what happened in the instance, as lines of JSON')
-    .option('--faults <file>', 'what goes wrong with which requests, as a list in JSON')
+    .option(
+      '--events <file>',
+      'on exit, write the events of the instance to this file, as JSON lines',
+    )
+    .option('--faults <file>', 'the faults to inject, as a JSON list')
     .addHelpText(
       'after',
       `
@@ -98,7 +101,7 @@ async function serve(flags: Flags, io: Io): Promise<void> {
     io.stdout.write(`${sandbox.host}/${repository}: ${tags.join(', ')}\n`);
   }
   io.stdout.write(
-    `registry on ${sandbox.url}${flags.auth === true ? `, log in as ${name}` : ''}; end it with Ctrl-C\n`,
+    `registry on ${sandbox.url}${flags.auth === true ? `, log in as ${name}` : ''}; stop it with Ctrl-C\n`,
   );
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
   if (faults !== undefined) io.stdout.write(strikesOf(faults));
@@ -128,7 +131,7 @@ async function serveGitLab(flags: Flags, io: Io): Promise<void> {
   await using sandbox = await starting.catch((error: unknown) => {
     throw isPortError(error) ? portTaken(port, error) : error;
   });
-  io.stdout.write(`GitLab on ${sandbox.url}, registry on ${sandbox.url}; end it with Ctrl-C\n`);
+  io.stdout.write(`GitLab on ${sandbox.url}, registry on ${sandbox.url}; stop it with Ctrl-C\n`);
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
   if (faults !== undefined) io.stdout.write(strikesOf(faults));
   if (events !== undefined) await writeEvents(events, sandbox.events.events);
@@ -143,7 +146,7 @@ async function faultsOf({faults}: Flags): Promise<FaultScript | undefined> {
 /** A line for each fault that struck, so that a test of another client can tell whether its script did what it should. */
 function strikesOf({strikes}: FaultScript): string {
   const lines = strikes.map(({method, path, rule}) => `${rule.fault.kind}: ${method} ${path}\n`);
-  return lines.join('') || 'no fault struck\n';
+  return lines.join('') || 'no fault occurred\n';
 }
 
 async function writeEvents(file: string, events: readonly object[]): Promise<void> {

@@ -9,7 +9,7 @@ export function addShow(program: Command, io: Io, done: (exitCode: number) => vo
   const command = program
     .command('show')
     .summary('print the review of a plan')
-    .argument('<plan>', 'the file that "plan … --out" wrote')
+    .argument('<plan>', 'a plan file written by "plan … --out"')
     .option('--full', 'do not shorten long lists')
     .addHelpText(
       'after',

@@ -18,8 +18,8 @@ interface Flags {
 export function addStatus(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('status')
-    .summary('say how far the journal of a plan is')
-    .argument('<plan>', 'the file that "plan … --out" wrote')
+    .summary('show the progress recorded in the journal')
+    .argument('<plan>', 'a plan file written by "plan … --out"')
     .option(
       '--journal <file>',
       'read this journal (repeatable; default: the one beside the plan)',
@@ -41,9 +41,9 @@ export function addStatus(program: Command, io: Io, done: (exitCode: number) => 
 /** Before the first run there is no journal beside the plan; one that is named is meant to be there. */
 async function mustBeThere(file: string): Promise<void> {
   await access(file).catch((cause: unknown) => {
-    throw new TransshipError('FILE_UNREADABLE', `the journal ${file} is not there`, {
+    throw new TransshipError('FILE_UNREADABLE', `there is no journal ${file}`, {
       side: 'local',
-      hint: 'name the file that "apply --journal" wrote',
+      hint: 'name a file written by "apply --journal"',
       cause,
     });
   });

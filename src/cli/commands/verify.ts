@@ -23,12 +23,12 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
     .command('verify')
     .summary('compare the destination with a plan, digest by digest')
     .description(
-      'Exit 0: all is as planned. Exit 2: something differs, and is named, or the project of a transfer is not at its ' +
+      'Exit 0: everything is as planned. Exit 2: something differs, or the project of a transfer is not at its ' +
         'new path yet. For a transfer, compares the place where the images should be now: the old path while the project ' +
-        'is there, the donor between two changes of its path, then the new path. The answer names the place.',
+        'is there, the donor between two changes of its path, then the new path. The output names the place.',
     )
-    .argument('<plan>', 'the file that "plan … --out" wrote')
-    .option('--donor', 'of a transfer: compare the donor instead, and read its files again')
+    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .option('--donor', 'transfers only: compare the donor instead, and read its files again')
     .addHelpText('after', '\nExample:\n  transship verify app.plan.json --format json');
   addFormatFlag(addProgressFlag(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
     'text',

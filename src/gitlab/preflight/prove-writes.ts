@@ -106,7 +106,7 @@ function notArrived(name: string, offset: number): TransshipError {
     `${name}: of ${SAMPLE.byteLength} bytes that were sent to an upload the registry has ${offset}`,
     {
       side: 'destination',
-      hint: 'a proxy before the registry, or its storage, loses what is sent; ask its administrator',
+      hint: 'a proxy in front of the registry, or its storage, loses what is sent; ask its administrator',
     },
   );
 }

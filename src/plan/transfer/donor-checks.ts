@@ -56,7 +56,7 @@ function* directoryChecks({donor, freeBytes, stranger, isInJob}: DonorFacts, byt
     'DONOR_TOO_SMALL',
     donor.path,
     `the images take ${bytes} bytes, and ${donor.path} has ${freeBytes} free`,
-    'make room, or choose another folder or a project with --donor',
+    'free some space, or choose another folder or a project with --donor',
   );
 }
 
@@ -78,13 +78,13 @@ function* projectChecks(facts: TransferFacts) {
           'DONOR_MISSING',
           donor.path,
           `there is no project ${donor.path} yet: it is created when the plan is applied`,
-          'what its registry takes cannot be proved before; make it by hand and plan again to have that proved',
+          'its registry cannot be checked before it exists; to check it now, create the project yourself and plan again',
         )
       : forbid(
           'DONOR_MISSING',
           donor.path,
           `there is no project ${donor.path} for the images to wait in`,
-          'make it, or have it made with --create-donor, or name a folder',
+          'create it, add --create-donor, or use a folder',
         );
   }
   if (missingActions.length > 0) {

@@ -78,7 +78,7 @@ function* stateChecks({fullPath, archived, deletionDate, ...project}: ProjectFac
       'PIPELINES_RUNNING',
       `${fullPath} pipelines`,
       `pipelines of ${fullPath} are running; what they push after planning is drift`,
-      'let them finish, and pause schedules for the time of the move',
+      'let them finish, and pause schedules during the move',
     );
   }
 }
@@ -93,7 +93,7 @@ function* roleChecks(project: ProjectFacts, target: TargetFacts) {
     yield warn(
       'ROLE_MISSING',
       fullPath,
-      `GitLab does not tell the role that the token has in ${fullPath}; it must be that of ${role}`,
+      `GitLab does not report the role of the token in ${fullPath}; it must be that of ${role}`,
       hint,
     );
   } else if (accessLevel < needed) {
@@ -116,7 +116,7 @@ function* roleChecks(project: ProjectFacts, target: TargetFacts) {
     yield warn(
       'TRANSFER_FORBIDDEN',
       target.namespace.fullPath,
-      `GitLab does not tell whether the token may move projects to ${target.namespace.fullPath}`,
+      `GitLab does not report whether the token may move projects to ${target.namespace.fullPath}`,
       'make sure that the owner of the token may create projects there',
     );
   }

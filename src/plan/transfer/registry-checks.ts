@@ -100,7 +100,7 @@ function clockChecks({host, aheadOfGitLabMs = 0, gitlabAheadMs = 0}: RegistryFac
       'CLOCK_SKEW',
       'this machine',
       `the clock of this machine is ${Math.round(Math.abs(gitlabAheadMs) / 1000)} s from GitLab's`,
-      'synchronise it with NTP; certificates and dates are judged by it',
+      'synchronise it with NTP; certificates and dates are checked against it',
     ),
   ];
 }

@@ -30,5 +30,5 @@ export function whyLimited(
   const [fixed, kept, closed] = [hit(immutable), hit(remove), hit(push)];
   if (fixed !== undefined) return `the rule "${fixed}" makes it immutable`;
   if (kept !== undefined) return `the rule "${kept}" forbids its deletion`;
-  return closed === undefined ? undefined : `the rule "${closed}" forbids to push it`;
+  return closed === undefined ? undefined : `the rule "${closed}" forbids pushing it`;
 }

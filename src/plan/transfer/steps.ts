@@ -57,7 +57,7 @@ export function transferSteps(
           id: 'verify-donor',
           kind: 'verify',
           at: 'donor',
-          why: 'nothing is deleted that is not whole at the donor',
+          why: 'nothing is deleted before it is verified at the donor',
         },
         ...(donor.kind === 'directory' ? [probeStep(repositories)] : []),
         {
@@ -68,7 +68,7 @@ export function transferSteps(
         ...changes,
         {id: 'retag', kind: 'retag', why: 'the images are named after the path of their project'},
         {id: 'push', kind: 'push', why: 'the images follow their project', ...push},
-        verifyTarget('the donor may go only when all is at the new path'),
+        verifyTarget('the donor may be removed only after everything is at the new path'),
         ...(policy === undefined ? [] : [resumeStep(policy)]),
         {
           id: 'remove-donor',
@@ -127,7 +127,7 @@ function probeStep(repositories: readonly RepositoryFacts[]): Bare {
     kind: 'probe',
     uploadsTo: repositories[0]?.from ?? '',
     manifests,
-    why: 'nothing is deleted that the registry might not take again',
+    why: 'nothing is deleted that the registry might refuse later',
   };
 }
 
@@ -135,11 +135,11 @@ function pauseStep(policy: PolicyState): Bare {
   return {
     id: 'pause',
     kind: 'pause',
-    why: 'it would delete tags in the middle of the move',
+    why: 'it could delete tags during the move',
     policy,
   };
 }
 
 function resumeStep(policy: PolicyState): Bare {
-  return {id: 'resume', kind: 'resume', why: 'the cleanup policy was at work before', policy};
+  return {id: 'resume', kind: 'resume', why: 'the cleanup policy was enabled before', policy};
 }

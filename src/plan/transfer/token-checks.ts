@@ -13,8 +13,8 @@ export function tokenChecks({token, now}: TransferFacts, moves: readonly Move[])
       forbid(
         'TOKEN_SCOPE_MISSING',
         'token',
-        'the token of a CI job moves no projects',
-        'make an access token with the scope api, and give it in GITLAB_TOKEN',
+        'a CI job token cannot move projects',
+        'create an access token with the api scope, and set GITLAB_TOKEN to it',
       ),
     );
   } else if (token.scopes !== undefined && !token.scopes.includes('api')) {
@@ -22,8 +22,8 @@ export function tokenChecks({token, now}: TransferFacts, moves: readonly Move[])
       forbid(
         'TOKEN_SCOPE_MISSING',
         'token',
-        `the token has the scopes ${token.scopes.join(', ') || 'none'}, and moving a project takes api`,
-        'make a token with the scope api',
+        `the token has the scopes ${token.scopes.join(', ') || 'none'}; moving a project requires api`,
+        'create a token with the api scope',
       ),
     );
   } else if (moves.length > 0 && token.scopes !== undefined) {
@@ -34,8 +34,8 @@ export function tokenChecks({token, now}: TransferFacts, moves: readonly Move[])
       warn(
         'TOKEN_ENDS_SOON',
         'token',
-        'the token ends within a day',
-        'make one that lasts longer than the move',
+        'the token expires within 24 hours',
+        'create one that outlasts the move',
       ),
     );
   }
