@@ -46,7 +46,7 @@ export function redactedPlan<T extends Plan>(plan: T, redactor: Redactor): T {
   const redact = (key: string, value: unknown): unknown => {
     if (typeof value !== 'string') return value;
     if (WORDS.has(key)) return redactor.redact(value);
-    if (!DIGEST_PATTERN.test(value) && [...redactor.secretsIn(value)].some(isSecret))
+    if (!DIGEST_PATTERN.test(value) && redactor.secretsIn(value).some(isSecret))
       throw secretAsName(redactor.redact(value));
     return value;
   };

@@ -50,37 +50,124 @@ export class Redactor {
 
   /** The text with `***` in place of each run of characters that belongs to a secret. */
   redact(text: string): string {
-    const spans = [...this.#spans(text)].sort((a, b) => a.start - b.start);
-    let redacted = '';
+    let found = this.#searches(text);
+    if (found.length === 0) return text;
+    const parts: string[] = [];
     let done = 0;
-    for (const {start, end} of spans) {
-      // Spans that overlap are blanked as one, so that no tail of a secret is left.
-      if (start >= done) redacted += `${text.slice(done, start)}${BLANK}`;
-      done = Math.max(done, end);
+    for (let end = WINDOW; found.length > 0; end += WINDOW) {
+      const spans = found.flatMap((search) => search.before(end));
+      spans.sort((a, b) => a.start - b.start);
+      let redacted = '';
+      for (const span of spans) {
+        // Spans that overlap are blanked as one, so that no tail of a secret is left.
+        if (span.start >= done) redacted += `${text.slice(done, span.start)}${BLANK}`;
+        done = Math.max(done, span.end);
+      }
+      parts.push(redacted);
+      found = found.filter(({isOver}) => !isOver);
     }
-    redacted += text.slice(done);
-    return FORMS.reduce((shown, form) => shown.replace(form, `$<keep>${BLANK}`), redacted);
+    return parts.join('') + text.slice(done);
   }
 
   /** Whether nothing in the text is a secret. */
   isClean(text: string): boolean {
-    return this.redact(text) === text;
+    return !this.#secrets().some((secret) => text.includes(secret)) && !FORMS.some(isIn(text));
   }
 
   /** The learned secrets in the text, in the form in which they stand there. */
-  secretsIn(text: string): ReadonlySet<string> {
-    return new Set([...this.#spans(text)].map(({start, end}) => text.slice(start, end)));
+  secretsIn(text: string): readonly string[] {
+    return this.#secrets().filter((secret) => text.includes(secret));
   }
 
-  *#spans(text: string): Generator<{start: number; end: number}> {
-    for (const secrets of [this.#lasting, this.#passing]) {
-      for (const secret of secrets) {
-        for (let at = text.indexOf(secret); at >= 0; at = text.indexOf(secret, at + 1)) {
-          yield {start: at, end: at + secret.length};
-        }
-      }
-    }
+  #secrets(): readonly string[] {
+    return [...this.#lasting, ...this.#passing];
   }
+
+  /** Those that find something. */
+  #searches(text: string): readonly Search[] {
+    return [
+      ...this.secretsIn(text).map((secret) => new Search(occurrences(text, secret))),
+      ...FORMS.filter(isIn(text)).map((form) => new Search(matches(text, form))),
+    ];
+  }
+}
+
+/**
+ * Characters of a text that are looked at together: how often secrets stand in a large one is for others to choose, so
+ * that not all places are held at once.
+ */
+const WINDOW = 64 * 1024;
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Where one secret stands in a text, from its beginning on. */
+class Search {
+  readonly #spans: Iterator<Span>;
+  #next: Span | undefined;
+
+  constructor(spans: Iterable<Span>) {
+    this.#spans = spans[Symbol.iterator]();
+    this.#advance();
+  }
+
+  get isOver(): boolean {
+    return this.#next === undefined;
+  }
+
+  /** What begins before `end` and was not given yet; what overlaps, as one. */
+  before(end: number): Span[] {
+    const found: Span[] = [];
+    for (let next = this.#next; next !== undefined && next.start < end; next = this.#next) {
+      const last = found.at(-1);
+      if (last !== undefined && next.start < last.end)
+        found[found.length - 1] = {start: last.start, end: next.end};
+      else found.push(next);
+      this.#advance();
+    }
+    return found;
+  }
+
+  #advance(): void {
+    const {done, value} = this.#spans.next();
+    this.#next = done === true ? undefined : value;
+  }
+}
+
+/** Where a secret stands; those that overlap, such as of `aaaa` in `aaaaaa`, as one as far as one can be told at once. */
+function* occurrences(text: string, secret: string): Generator<Span> {
+  const period = periodOf(secret);
+  const again = period < secret.length ? secret.slice(-period) : undefined;
+  for (let at = text.indexOf(secret); at >= 0; ) {
+    let end = at + secret.length;
+    while (again !== undefined && text.startsWith(again, end)) end += period;
+    yield {start: at, end};
+    at = text.indexOf(secret, end - secret.length + 1);
+  }
+}
+
+/** By how many characters a text has to be moved, at least, to agree with itself: its length minus its longest border. */
+function periodOf(text: string): number {
+  const borders = new Uint32Array(text.length);
+  for (let at = 1, border = 0; at < text.length; at++) {
+    while (border > 0 && text[at] !== text[border]) border = borders[border - 1] ?? 0;
+    if (text[at] === text[border]) border++;
+    borders[at] = border;
+  }
+  return text.length - (borders.at(-1) ?? 0);
+}
+
+function* matches(text: string, form: RegExp): Generator<Span> {
+  for (const match of text.matchAll(form)) {
+    const {index} = match;
+    yield {start: index + (match.groups?.['keep'] ?? '').length, end: index + match[0].length};
+  }
+}
+
+function isIn(text: string): (form: RegExp) => boolean {
+  return (form) => text.search(form) >= 0;
 }
 
 /** The ways in which a secret stands in URLs, forms, JSON and headers. */

@@ -77,3 +77,40 @@ test('a secret never comes through', () => {
     }),
   );
 });
+
+test('a secret that overlaps itself leaves no tail', () => {
+  const redactor = new Redactor();
+  for (const secret of ['abcab', 'zzzz']) redactor.learn(secret);
+  expect(redactor.redact('xabcabcabx')).toBe('x***x');
+  expect(redactor.redact('xabcabcxabcabx')).toBe('x***cx***x');
+  expect(redactor.redact(`y${'z'.repeat(300_000)}y`)).toBe('y***y');
+});
+
+test('in a large text each place is blanked, wherever it is', () => {
+  const redactor = new Redactor();
+  redactor.learn('secret');
+  // 7 characters each, so that some lie across any boundary.
+  expect(redactor.redact('secret,'.repeat(100_000))).toBe('***,'.repeat(100_000));
+  const form = 'glpat-abcdefghijklmnopqrst';
+  expect(redactor.redact(`${form},`.repeat(20_000))).toBe('***,'.repeat(20_000));
+});
+
+test('what is blanked is what belongs to a secret, and nothing else', () => {
+  const word = (minLength: number, maxLength: number) =>
+    string({minLength, maxLength, unit: constantFrom('a', 'b')});
+  assert(
+    property(array(word(4, 9), {minLength: 1, maxLength: 4}), word(0, 60), (secrets, text) => {
+      const redactor = new Redactor();
+      for (const secret of secrets) redactor.learn(secret);
+      const isSecret = Array.from({length: text.length}, (_, at) =>
+        secrets.some((secret) =>
+          Array.from({length: secret.length}, (__, back) => at - back).some(
+            (start) => start >= 0 && text.startsWith(secret, start),
+          ),
+        ),
+      );
+      const rest = [...text].map((char, at) => (isSecret[at] === true ? '*' : char)).join('');
+      expect(redactor.redact(text).replace(/\*+/g, '*')).toBe(rest.replace(/\*+/g, '*'));
+    }),
+  );
+});
