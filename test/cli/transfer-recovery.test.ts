@@ -8,6 +8,7 @@ import type {Exchange} from '../../src/sandbox/exchange.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
+import {someBytes, storeImage} from '../support/small-images.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
@@ -84,6 +85,14 @@ async function start() {
     /** Somebody pushes a tag to the old path. */
     async push(to: string): Promise<void> {
       await manifests.put(`${OLD}/cr` as RepositoryPath, image, to as Tag);
+    },
+    /** Somebody pushes another image over a tag of the old path. @returns its digest */
+    async move(tag: string): Promise<string> {
+      const path = `${OLD}/cr` as RepositoryPath;
+      return await storeImage(rig.sandbox.storage, path, tag, [someBytes(10)]);
+    },
+    async digest(path: string, tag: string): Promise<string | undefined> {
+      return await manifests.resolve(path as RepositoryPath, tag as Tag);
     },
     async tags(path: string): Promise<readonly string[]> {
       return [...(await manifests.tags(path as RepositoryPath))].toSorted();
@@ -266,6 +275,55 @@ describe('the cleanup policy', () => {
   });
 });
 
+describe('a cleanup policy that was put back', () => {
+  const attributes = (policy: object) => ({
+    body: {container_expiration_policy_attributes: policy},
+  });
+
+  test.each([
+    ['switched off', {enabled: false}],
+    ['changed', {enabled: true, keep_n: 25}],
+  ])('and %s since then stays as it is when the plan is applied again', async (_what, policy) => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    const project = `projects/${encodeURIComponent(NEW)}`;
+    expect((await at.rig.api('PUT', project, attributes(policy))).status).toBe(200);
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    expect((await at.rig.api('GET', project)).json).toMatchObject({
+      container_expiration_policy: policy,
+    });
+  });
+
+  test('is the one of the moment when it was paused', async () => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    const project = `projects/${encodeURIComponent(OLD)}`;
+    await at.rig.api('PUT', project, attributes({keep_n: 25}));
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    const {json} = await at.rig.api('GET', `projects/${encodeURIComponent(NEW)}`);
+    expect(json).toMatchObject({container_expiration_policy: {...POLICY, keep_n: 25}});
+  });
+
+  test('is on also after a run that could not begin', async () => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    const kill = new AbortController();
+    at.faults.refuse = ({path}) => {
+      if (path.includes('/blobs/')) kill.abort(new DOMException('killed', 'AbortError'));
+      return false;
+    };
+    const env = {GITLAB_TOKEN: 'ada-api'};
+    const {signal} = kill;
+    await transship(['apply', at.plan, '--yes'], {env, stopping: signal, aborted: signal});
+    at.faults.refuse = () => false;
+    expect(await at.isPolicyOn()).toBe(false);
+    // There is nobody to ask.
+    expect((await at.run('apply', at.plan)).code).toBe(64);
+    expect(await at.isPolicyOn()).toBe(true);
+  });
+});
+
 test('tags that were taken along are moved and verified without the journal', async () => {
   await using at = await start();
   await at.planTo('move.plan.json');
@@ -301,6 +359,48 @@ test('tags that were taken along are removed from the donor with the others', as
   const apply = ['apply', at.plan, '--yes', '--adopt-new-tags', '--remove-donor'];
   expect((await at.run(...apply)).code).toBe(0);
   expect(await at.tags(`${NEW}/cr`)).toEqual(['late', 'v2.9.1']);
+  expect(existsSync(at.donor)).toBe(false);
+});
+
+describe('without the journal, after the deletions,', () => {
+  test('a donor project that the plan created goes on to be the donor, and stays', async () => {
+    const donor = ['--donor', 'donors/spare', '--create-donor'];
+    await using at = await stoppedAfterDeletion(...donor);
+    await rm(at.journal);
+    const applied = await at.run('apply', at.plan, '--yes', '--remove-donor');
+    expect(applied.code).toBe(0);
+    expect(await at.tags(`${NEW}/cr`)).toEqual(['v2.9.1']);
+    expect((await at.rig.api('GET', 'projects/donors%2Fspare')).status).toBe(200);
+  });
+
+  test('a tag that moved and was taken along is not left at the donor', async () => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    const digest = await at.move('v2.9.1');
+    at.faults.refuse = ({method, path}) => method === 'PUT' && path.endsWith('/transfer');
+    expect((await at.run('apply', at.plan, '--yes', '--adopt-new-tags')).code).toBe(1);
+    await rm(at.journal);
+    // The first run does not get as far as to look at the donor.
+    at.faults.refuse = ({path}) => path.includes('/projects/');
+    expect((await at.run('apply', at.plan, '--yes')).code).not.toBe(0);
+    at.faults.refuse = () => false;
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    expect(await at.digest(`${NEW}/cr`, 'v2.9.1')).toBe(digest);
+    await rm(at.journal);
+    expect((await at.run('verify', at.plan)).code).toBe(0);
+  });
+});
+
+test('a plan made anew in the same file removes the donor folder that the first one made', async () => {
+  await using at = await start();
+  await at.planTo('move.plan.json');
+  at.faults.refuse = ({method, path}) => method === 'POST' && path.endsWith('/blobs/uploads/');
+  expect((await at.run('apply', at.plan, '--yes')).code).toBe(1);
+  at.faults.refuse = () => false;
+  expect(existsSync(at.donor)).toBe(true);
+  await at.push('late');
+  expect((await at.planTo('move.plan.json')).code).toBe(0);
+  expect((await at.run('apply', at.plan, '--yes', '--remove-donor')).code).toBe(0);
   expect(existsSync(at.donor)).toBe(false);
 });
 
