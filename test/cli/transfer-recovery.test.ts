@@ -1,5 +1,5 @@
 import {existsSync} from 'node:fs';
-import {appendFile, readFile, rename, rm} from 'node:fs/promises';
+import {appendFile, mkdir, readFile, rename, rm} from 'node:fs/promises';
 import {describe, expect, test} from 'vitest';
 import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
@@ -186,6 +186,24 @@ describe('a transfer that stopped after its deletions', () => {
     );
   });
 
+  test('forbids a plan in another folder with another donor, too, until it is at its end', async () => {
+    await using at = await stoppedAfterDeletion();
+    await mkdir(at.folder.join('elsewhere'));
+    const other = await at.planTo('elsewhere/other.plan.json', '--donor', 'donors/parking');
+    expect(other.code).toBe(3);
+    expect(other.stdout).toContain(`transship apply ${at.plan}`);
+    expect((await at.run('rollback', at.plan)).code).toBe(0);
+    const again = await at.planTo('elsewhere/other.plan.json', '--donor', 'donors/parking');
+    expect(again.code).toBe(0);
+  });
+
+  test('is told of where no journal is to be found, by repositories without tags', async () => {
+    await using at = await stoppedAfterDeletion();
+    await rm(at.journal);
+    const blind = await at.planTo('other.plan.json', '--donor', 'donors/parking');
+    expect(blind.stdout).toMatch(/REPOSITORY_EMPTY.*org\/build\/app\/cr/);
+  });
+
   test('is rolled back, then planned and applied again in the same file', async () => {
     await using at = await stoppedAfterDeletion();
     expect((await at.run('rollback', at.plan)).code).toBe(0);
@@ -221,6 +239,24 @@ describe('a transfer that stopped after its deletions', () => {
     expect(error.message).toContain('donors/parking, which this token cannot see');
     expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
     expect(await at.tags(`${NEW}/cr`)).toEqual(['v2.9.1']);
+  });
+
+  test('does not deny, without journal and donor, that images are gone', async () => {
+    await using at = await stoppedAfterDeletion('--donor', 'donors/parking');
+    await rm(at.journal);
+    const env = {GITLAB_TOKEN: 'bob-api'};
+    const {code, stdout} = await transship(['apply', at.plan, '--yes'], {env});
+    expect(code).toBe(4);
+    expect(stdout).toContain('2 tags of them are gone from the old path and not found');
+    expect(stdout).not.toContain('Nothing is gone');
+  });
+
+  test('is rolled back by what the registry has where the token cannot see the donor', async () => {
+    await using at = await stoppedAfterDeletion('--donor', 'donors/parking');
+    const back = await transship(['rollback', at.plan], {env: {GITLAB_TOKEN: 'bob-api'}});
+    expect(back.code).toBe(0);
+    expect(await at.tags(`${OLD}/cr`)).toEqual(['v2.9.1']);
+    expect(await at.isPolicyOn()).toBe(true);
   });
 });
 
@@ -404,6 +440,16 @@ test('a plan made anew in the same file removes the donor folder that the first 
   expect(existsSync(at.donor)).toBe(false);
 });
 
+test('a command that could not begin does not change what status says', async () => {
+  await using at = await start();
+  await at.planTo('move.plan.json');
+  await at.run('apply', at.plan, '--yes');
+  const before = await at.run('status', at.plan);
+  expect((await at.run('rollback', at.plan)).code).toBe(3);
+  expect((await at.run('status', at.plan)).stdout).toBe(before.stdout);
+  expect(before.stdout).not.toContain('next');
+});
+
 test('verify says which place it compared, and ends with 2 until the project has moved', async () => {
   await using at = await start();
   await at.planTo('move.plan.json');
@@ -456,6 +502,20 @@ describe('plan transfer understands', () => {
     const args = ['--to', 'new_org/build/', '--gitlab', at.rig.url, '--format', 'json'];
     const plan = await at.run('plan', 'transfer', String(id), ...args);
     expect(JSON.parse(plan.stdout)).toMatchObject({project: {id, from: OLD}});
+  });
+
+  test('the id or the address of a donor project', async () => {
+    await using at = await start();
+    const {json} = await at.rig.api('GET', 'projects/donors%2Fparking');
+    const {id} = json as {id: number};
+    for (const donor of [String(id), `${at.rig.url}/donors/parking`]) {
+      expect(await at.planTo('move.plan.json', '--donor', donor)).toMatchObject({code: 0});
+      const plan: unknown = JSON.parse(await readFile(at.plan, 'utf8'));
+      expect(plan).toMatchObject({donor: {kind: 'project', id, path: 'donors/parking'}});
+    }
+    const none = toldError(await at.planTo('move.plan.json', '--donor', '987654'));
+    expect(none).toMatchObject({code: 'PROJECT_NOT_FOUND'});
+    expect(none.hint).toContain('--donor ./987654');
   });
 
   test('no address of another instance', async () => {

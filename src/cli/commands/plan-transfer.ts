@@ -47,7 +47,7 @@ export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) 
     .requiredOption('--to <path>', 'its new full path; or a namespace with a / at the end')
     .option(
       '--donor <place>',
-      'where the images wait: a folder (./dir, /dir), or a project of the same GitLab (group/project), where no bytes travel (default: ./transship-donor/<project>). A relative folder is stored relative to the plan file',
+      'where the images wait: a folder (./dir, /dir), or a project of the same GitLab (full path, id or address), where no bytes travel (default: ./transship-donor/<project>). A relative folder is stored relative to the plan file',
     )
     .option('--create-donor', 'make the donor project when the plan is applied')
     .option(
@@ -98,7 +98,7 @@ Examples:
         },
         call,
       );
-      const earlier = await findEarlierTransfers(base, address, facts.project.id);
+      const earlier = await findEarlierTransfers(base, address, facts.project.id, io);
       return finishedPlan(makeTransferPlan({...facts, earlier}), flags, io);
     });
     if (flags.out !== undefined) await writePlanFile(flags.out, made);
