@@ -84,9 +84,12 @@ function sinceRollback(entries: readonly JournalEntry[]): readonly JournalEntry[
   return entries.slice(at + 1);
 }
 
-/** The worst end of the journals' last runs; undefined while one of them has not ended. */
+/**
+ * The worst end of the journals' last runs; undefined while one of them has not ended. A run that could not begin did
+ * nothing: the one before it counts.
+ */
 function endOf(journals: readonly (readonly JournalEntry[])[]): StatusResult['ended'] {
-  const ends = journals.map((entries) => entries.at(-1));
+  const ends = journals.map((entries) => entries.findLast(({type}) => type !== 'run'));
   if (ends.length === 0 || ends.some((entry) => entry?.type !== 'end')) return undefined;
   const results = ends.flatMap((entry) => (entry?.type === 'end' ? [entry.result] : []));
   return (['drift', 'failed', 'interrupted', 'incomplete', 'done'] as const).find((end) =>

@@ -71,16 +71,17 @@ export function unfinishedIn(entries: readonly JournalEntry[]): Unfinished {
 
 /**
  * Says what is gone, where it waits, and which commands work.
- * @param journal the file, for plans that did not write down their own
+ * @param planFile default: as the journal has it
  */
 export function transferUnfinished(
   {plan, transfer, deleted}: Unfinished,
   journal: string,
+  planFile = transfer?.planFile,
 ): TransshipError {
   const tags = deleted.size === 1 ? '1 tag' : `${deleted.size} tags`;
   const of = transfer === undefined ? '' : ` of ${transfer.from}`;
   const at = transfer === undefined ? 'the donor' : `the donor ${transfer.donor}`;
-  const file = transfer?.planFile ?? `the plan ${plan ?? ''}`;
+  const file = planFile ?? `the plan ${plan ?? ''}`;
   return new TransshipError(
     'TRANSFER_UNFINISHED',
     `an earlier transfer is not finished: ${tags}${of} ${deleted.size === 1 ? 'is' : 'are'} gone from the old path and ${deleted.size === 1 ? 'waits' : 'wait'} at ${at} (journal ${journal})`,

@@ -1,11 +1,15 @@
-import {readdir, stat} from 'node:fs/promises';
-import {join} from 'node:path';
+import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
+import {basename, dirname, join, resolve} from 'node:path';
 import {type JournalEntry, journalEntry} from '../apply/journal-entry.ts';
 import {readJournal} from '../apply/journal-file.ts';
 import {transferUnfinished, unfinishedIn} from '../apply/unfinished.ts';
 import {openRegular} from '../http/regular-file.ts';
+import {digestOf, hexOf} from '../model/digest.ts';
+import {removeFile} from '../places/remove-file.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
+import type {Io} from './io.ts';
 import {journalBeside} from './run-plan.ts';
+import {privateFolder, stateFolder} from './user-folders.ts';
 
 /** The most of a journal that is read to see whose it is, in bytes. */
 const FIRST_LINE_LIMIT = 16 * 1024;
@@ -22,30 +26,79 @@ export async function throwIfBegun(planFile: string): Promise<void> {
   if (there?.isFile() === false) return;
   const journal = journalBeside(planFile);
   const unfinished = unfinishedIn(await readJournal(journal));
-  if (unfinished.deleted.size > 0) throw transferUnfinished(unfinished, journal);
+  if (unfinished.deleted.size > 0) throw transferUnfinished(unfinished, journal, planFile);
 }
 
-/** What the journals in a folder say about earlier transfers of this project; files that are none are passed over. */
+type Machine = Pick<Io, 'env' | 'home'>;
+
+/**
+ * Remembers on this machine where the journal of a transfer is, until `forgetTransfer`: plans may be made in any folder.
+ * Where that cannot be written, only journals beside the new plan are found.
+ */
+export async function rememberTransfer(journal: string, io: Machine): Promise<void> {
+  try {
+    privateFolder(stateFolder(io.env, io.home));
+    privateFolder(rememberedFolder(io));
+    await writeFile(rememberedAs(journal, io), resolve(journal), {mode: 0o600});
+  } catch {
+    // See above.
+  }
+}
+
+/** For a transfer that came to its end, or changed nothing that is not as it was. */
+export async function forgetTransfer(journal: string, io: Machine): Promise<void> {
+  await removeFile(rememberedAs(journal, io)).catch(() => undefined);
+}
+
+async function rememberedJournals(io: Machine): Promise<readonly string[]> {
+  const folder = rememberedFolder(io);
+  const names = await readdir(folder).catch(() => []);
+  const read = names.slice(0, JOURNAL_LIMIT).map((name) => readFile(join(folder, name), 'utf8'));
+  return (await Promise.allSettled(read)).flatMap((one) =>
+    one.status === 'fulfilled' ? [one.value] : [],
+  );
+}
+
+function rememberedAs(journal: string, io: Machine): string {
+  return join(rememberedFolder(io), hexOf(digestOf(resolve(journal))));
+}
+
+function rememberedFolder({env, home}: Machine): string {
+  return join(stateFolder(env, home), 'transfers');
+}
+
+/**
+ * What journals say about earlier transfers of this project: those in a folder, and those of transfers that were begun on
+ * this machine. Files that are none are passed over.
+ */
 export async function findEarlierTransfers(
   folder: string,
   gitlab: string,
   project: number,
+  io: Machine,
 ): Promise<readonly EarlierTransfer[]> {
   const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.ndjson'));
+  const beside = names.slice(0, JOURNAL_LIMIT).map((name) => resolve(folder, name));
   const found: EarlierTransfer[] = [];
-  for (const name of names.slice(0, JOURNAL_LIMIT)) {
-    const file = join(folder, name);
+  for (const file of new Set([...beside, ...(await rememberedJournals(io))])) {
     const owner = await ownerOf(file).catch(() => undefined);
     if (owner?.gitlab !== gitlab || owner.project !== project) continue;
     const unfinished = unfinishedIn(await readJournal(file));
     const {deleted} = unfinished;
     const paused = unfinished.paused.get(project);
     if (deleted.size === 0 && paused === undefined) continue;
-    const {from, donor, planFile} = owner;
+    const {from, donor} = owner;
+    const planFile = await planFileOf(file, owner.planFile);
     const tags = [...deleted.values()].map(({repository, tag}) => ({repository, tag}));
     found.push({planFile, from, donor, deleted: tags, ...(paused === undefined ? {} : {paused})});
   }
   return found;
+}
+
+/** Where the plan of a journal is now: beside it, if both were taken elsewhere; else as it was given to `apply`. */
+async function planFileOf(journal: string, given: string): Promise<string> {
+  const beside = join(dirname(journal), basename(given));
+  return (await stat(beside).catch(() => undefined)) === undefined ? given : beside;
 }
 
 /** Whose a journal is, by its first line; undefined: no journal of a transfer. @throws where it cannot be read */

@@ -8,6 +8,7 @@ import {adoptedBefore, countAdopted, planWithTags} from '../apply/transfer/adopt
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import type {TransferContext} from '../apply/transfer/transfer-context.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
+import {forgetTransfer, rememberTransfer} from './earlier-transfers.ts';
 import {throwIfJobToken} from '../gitlab/gitlab-token.ts';
 import type {Journal} from '../apply/journal.ts';
 import {readJournal} from '../apply/journal-file.ts';
@@ -47,9 +48,7 @@ export async function runTransfer(
 ): Promise<RunResult> {
   throwIfForbidden(plan);
   throwIfLostWithJob(plan, io);
-  await using journal = await journalOf(plan, file, flags, io, session);
-  const context = await contextOf(plan, file, journal, flags, io, session, trust);
-  return await tellingOfStop(io, session.report, () => applyTransfer(plan, context, io));
+  return await withContext(plan, file, flags, io, session, trust, applyTransfer);
 }
 
 /** Takes a half-done transfer back. */
@@ -61,9 +60,29 @@ export async function runRollback(
   session: Session,
   trust: PlanTrust,
 ): Promise<RunResult> {
-  await using journal = await journalOf(plan, file, flags, io, session);
+  return await withContext(plan, file, flags, io, session, trust, rollbackTransfer);
+}
+
+/** Plans that are made until the transfer is at its end find its journal. */
+async function withContext(
+  plan: TransferPlan,
+  file: string,
+  flags: TransferRunFlags,
+  io: Io,
+  session: Session,
+  trust: PlanTrust,
+  work: typeof applyTransfer,
+): Promise<RunResult> {
+  const at = flags.journal ?? journalBeside(file);
+  await using journal = await journalOf(plan, file, at, io, session);
   const context = await contextOf(plan, file, journal, flags, io, session, trust);
-  return await tellingOfStop(io, session.report, () => rollbackTransfer(plan, context, io));
+  await rememberTransfer(at, io);
+  try {
+    return await tellingOfStop(io, session.report, () => work(plan, context, io));
+  } finally {
+    const {deleted, paused} = journal.unfinished;
+    if (deleted.size === 0 && paused.size === 0) await forgetTransfer(at, io);
+  }
 }
 
 /**
@@ -155,7 +174,7 @@ function throwIfLostWithJob({donor, way}: TransferPlan, {env}: Io): void {
 function journalOf(
   {id, wish, project, donor}: TransferPlan,
   file: string,
-  {journal = journalBeside(file)}: RunFlags,
+  journal: string,
   io: Io,
   {report}: Session,
 ): Promise<Journal> {

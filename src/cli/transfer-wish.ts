@@ -13,8 +13,8 @@ export interface TransferFlags {
 
 /**
  * Reads what `plan transfer` was asked for. Projects are named by full path, id, or address, as copied from a browser or
- * for git. A donor with a `/` inside is a project of the instance; one that begins with `.` or `/`, or is a single word,
- * is a folder. A relative one is relative to the current folder here, and to that of the plan's file in the wish.
+ * for git. A donor with a `/` inside or a number is a project of the instance; one that begins with `.` or `/`, or is
+ * another single word, is a folder. A relative one is relative to the current folder here, and to that of the plan's file in the wish.
  * @param gitlab the address of the instance
  * @throws TransshipError USAGE
  */
@@ -47,8 +47,8 @@ function readDonor(
   const base = planFolder(out);
   if (donor === undefined)
     return {kind: 'directory', path: donorPath(join('.', 'transship-donor', project), base)};
-  const isFolder = !isAddress(donor) && (/^[./]/.test(donor) || !donor.includes('/'));
-  if (!isFolder) return {kind: 'project', path: pathOf(donor, gitlab, '--donor')};
+  const isProject = isAddress(donor) || /^\d+$|^[^./].*\//s.test(donor);
+  if (isProject) return {kind: 'project', path: pathOf(donor, gitlab, '--donor')};
   if (donor !== '' && !donor.includes(':'))
     return {kind: 'directory', path: donorPath(donor, base)};
   throw usage(`"${donor}" cannot be a donor`, 'name a folder without ":", or a project');

@@ -75,7 +75,9 @@ function summaryOf(
   planFile: string | undefined,
 ): string {
   const {from, to} = plan.project;
-  const tags = plan.repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
+  const planned = plan.repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
+  // With those that were taken along.
+  const tags = transfer?.images.total ?? planned;
   const images = steps.filter((step) => !isStep(step) && step.outcome === 'done').length;
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}, ${blobs.mounted} mounted`;
   const done = `${counted(images, 'image')} copied (${travelled})`;
@@ -85,7 +87,7 @@ function summaryOf(
   switch (result) {
     case 'done':
       return isBack
-        ? `Done: ${counted(tags, 'tag')} of ${from} are as they were; ${done}.`
+        ? `Done: ${counted(tags, 'tag')} of ${from} ${tags === 1 ? 'is' : 'are'} as before; ${done}.`
         : `Done: moved ${from} to ${to} (${counted(tags, 'tag')}); ${done}.`;
     // Only a plan of copies is carried out without some of its images.
     case 'incomplete':
@@ -94,13 +96,17 @@ function summaryOf(
     case 'interrupted':
       return `Interrupted: ${done}. ${rest}`;
     case 'drift':
-      return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${missingText(drift, plan)}${rest}`;
+      return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${missingText(drift, plan, transfer) ?? rest}`;
   }
 }
 
 /** Tags that nobody here deleted and the donor does not show: whether they wait there is not known. */
-function missingText(drift: readonly Drift[], {donor}: TransferPlan): string {
+function missingText(
+  drift: readonly Drift[],
+  {donor}: TransferPlan,
+  standing: RunResult['transfer'],
+): string | undefined {
   const missing = drift.filter(({side, actual}) => side === 'source' && actual === null).length;
-  if (missing === 0) return '';
-  return `${counted(missing, 'tag')} of them ${missing === 1 ? 'is' : 'are'} gone from the old path and not found at the donor ${donor.path}; if an earlier run of this plan deleted them, apply or roll back where that donor is available. `;
+  if (missing === 0 || (standing?.images.donor ?? 0) > 0) return undefined;
+  return `${counted(missing, 'tag')} of them ${missing === 1 ? 'is' : 'are'} gone from the old path and not found at the donor ${donor.path}. If an earlier run of this plan deleted them, apply or roll back where that donor is available; otherwise plan again.`;
 }

@@ -1,6 +1,6 @@
 import {execFile} from 'node:child_process';
 import {existsSync} from 'node:fs';
-import {appendFile, readFile, rename, rm} from 'node:fs/promises';
+import {appendFile, mkdir, readFile, rename, rm} from 'node:fs/promises';
 import {promisify} from 'node:util';
 import {describe, expect, test} from 'vitest';
 import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcome.ts';
@@ -10,6 +10,7 @@ import type {Exchange} from '../../src/sandbox/exchange.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
+import {someBytes, storeImage} from '../support/small-images.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
@@ -86,6 +87,14 @@ async function start() {
     /** Somebody pushes a tag to the old path. */
     async push(to: string): Promise<void> {
       await manifests.put(`${OLD}/cr` as RepositoryPath, image, to as Tag);
+    },
+    /** Somebody pushes another image over a tag of the old path. @returns its digest */
+    async move(tag: string): Promise<string> {
+      const path = `${OLD}/cr` as RepositoryPath;
+      return await storeImage(rig.sandbox.storage, path, tag, [someBytes(10)]);
+    },
+    async digest(path: string, tag: string): Promise<string | undefined> {
+      return await manifests.resolve(path as RepositoryPath, tag as Tag);
     },
     async tags(path: string): Promise<readonly string[]> {
       return [...(await manifests.tags(path as RepositoryPath))].toSorted();
@@ -180,6 +189,24 @@ describe('a transfer that stopped after its deletions', () => {
     );
   });
 
+  test('forbids a plan in another folder with another donor, too, until it is at its end', async () => {
+    await using at = await stoppedAfterDeletion();
+    await mkdir(at.folder.join('elsewhere'));
+    const other = await at.planTo('elsewhere/other.plan.json', '--donor', 'donors/parking');
+    expect(other.code).toBe(3);
+    expect(other.stdout).toContain(`transship apply ${at.plan}`);
+    expect((await at.run('rollback', at.plan)).code).toBe(0);
+    const again = await at.planTo('elsewhere/other.plan.json', '--donor', 'donors/parking');
+    expect(again.code).toBe(0);
+  });
+
+  test('is told of where no journal is to be found, by repositories without tags', async () => {
+    await using at = await stoppedAfterDeletion();
+    await rm(at.journal);
+    const blind = await at.planTo('other.plan.json', '--donor', 'donors/parking');
+    expect(blind.stdout).toMatch(/REPOSITORY_EMPTY.*org\/build\/app\/cr/);
+  });
+
   test('is rolled back, then planned and applied again in the same file', async () => {
     await using at = await stoppedAfterDeletion();
     expect((await at.run('rollback', at.plan)).code).toBe(0);
@@ -215,6 +242,24 @@ describe('a transfer that stopped after its deletions', () => {
     expect(error.message).toContain('donors/parking, which this token cannot see');
     expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
     expect(await at.tags(`${NEW}/cr`)).toEqual(['v2.9.1']);
+  });
+
+  test('does not deny, without journal and donor, that images are gone', async () => {
+    await using at = await stoppedAfterDeletion('--donor', 'donors/parking');
+    await rm(at.journal);
+    const env = {GITLAB_TOKEN: 'bob-api'};
+    const {code, stdout} = await transship(['apply', at.plan, '--yes'], {env});
+    expect(code).toBe(4);
+    expect(stdout).toContain('2 tags of them are gone from the old path and not found');
+    expect(stdout).not.toContain('Nothing is gone');
+  });
+
+  test('is rolled back by what the registry has where the token cannot see the donor', async () => {
+    await using at = await stoppedAfterDeletion('--donor', 'donors/parking');
+    const back = await transship(['rollback', at.plan], {env: {GITLAB_TOKEN: 'bob-api'}});
+    expect(back.code).toBe(0);
+    expect(await at.tags(`${OLD}/cr`)).toEqual(['v2.9.1']);
+    expect(await at.isPolicyOn()).toBe(true);
   });
 });
 
@@ -269,6 +314,55 @@ describe('the cleanup policy', () => {
   });
 });
 
+describe('a cleanup policy that was put back', () => {
+  const attributes = (policy: object) => ({
+    body: {container_expiration_policy_attributes: policy},
+  });
+
+  test.each([
+    ['switched off', {enabled: false}],
+    ['changed', {enabled: true, keep_n: 25}],
+  ])('and %s since then stays as it is when the plan is applied again', async (_what, policy) => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    const project = `projects/${encodeURIComponent(NEW)}`;
+    expect((await at.rig.api('PUT', project, attributes(policy))).status).toBe(200);
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    expect((await at.rig.api('GET', project)).json).toMatchObject({
+      container_expiration_policy: policy,
+    });
+  });
+
+  test('is the one of the moment when it was paused', async () => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    const project = `projects/${encodeURIComponent(OLD)}`;
+    await at.rig.api('PUT', project, attributes({keep_n: 25}));
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    const {json} = await at.rig.api('GET', `projects/${encodeURIComponent(NEW)}`);
+    expect(json).toMatchObject({container_expiration_policy: {...POLICY, keep_n: 25}});
+  });
+
+  test('is on also after a run that could not begin', async () => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    const kill = new AbortController();
+    at.faults.refuse = ({path}) => {
+      if (path.includes('/blobs/')) kill.abort(new DOMException('killed', 'AbortError'));
+      return false;
+    };
+    const env = {GITLAB_TOKEN: 'ada-api'};
+    const {signal} = kill;
+    await transship(['apply', at.plan, '--yes'], {env, stopping: signal, aborted: signal});
+    at.faults.refuse = () => false;
+    expect(await at.isPolicyOn()).toBe(false);
+    // There is nobody to ask.
+    expect((await at.run('apply', at.plan)).code).toBe(64);
+    expect(await at.isPolicyOn()).toBe(true);
+  });
+});
+
 test('tags that were taken along are moved and verified without the journal', async () => {
   await using at = await start();
   await at.planTo('move.plan.json');
@@ -305,6 +399,58 @@ test('tags that were taken along are removed from the donor with the others', as
   expect((await at.run(...apply)).code).toBe(0);
   expect(await at.tags(`${NEW}/cr`)).toEqual(['late', 'v2.9.1']);
   expect(existsSync(at.donor)).toBe(false);
+});
+
+describe('without the journal, after the deletions,', () => {
+  test('a donor project that the plan created goes on to be the donor, and stays', async () => {
+    const donor = ['--donor', 'donors/spare', '--create-donor'];
+    await using at = await stoppedAfterDeletion(...donor);
+    await rm(at.journal);
+    const applied = await at.run('apply', at.plan, '--yes', '--remove-donor');
+    expect(applied.code).toBe(0);
+    expect(await at.tags(`${NEW}/cr`)).toEqual(['v2.9.1']);
+    expect((await at.rig.api('GET', 'projects/donors%2Fspare')).status).toBe(200);
+  });
+
+  test('a tag that moved and was taken along is not left at the donor', async () => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    const digest = await at.move('v2.9.1');
+    at.faults.refuse = ({method, path}) => method === 'PUT' && path.endsWith('/transfer');
+    expect((await at.run('apply', at.plan, '--yes', '--adopt-new-tags')).code).toBe(1);
+    await rm(at.journal);
+    // The first run does not get as far as to look at the donor.
+    at.faults.refuse = ({path}) => path.includes('/projects/');
+    expect((await at.run('apply', at.plan, '--yes')).code).not.toBe(0);
+    at.faults.refuse = () => false;
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    expect(await at.digest(`${NEW}/cr`, 'v2.9.1')).toBe(digest);
+    await rm(at.journal);
+    expect((await at.run('verify', at.plan)).code).toBe(0);
+  });
+});
+
+test('a plan made anew in the same file removes the donor folder that the first one made', async () => {
+  await using at = await start();
+  await at.planTo('move.plan.json');
+  at.faults.refuse = ({method, path}) => method === 'POST' && path.endsWith('/blobs/uploads/');
+  expect((await at.run('apply', at.plan, '--yes')).code).toBe(1);
+  at.faults.refuse = () => false;
+  expect(existsSync(at.donor)).toBe(true);
+  await at.push('late');
+  expect((await at.planTo('move.plan.json')).code).toBe(0);
+  expect((await at.run('apply', at.plan, '--yes', '--remove-donor')).code).toBe(0);
+  expect(existsSync(at.donor)).toBe(false);
+});
+
+test('a command that could not begin does not change what status says', async () => {
+  await using at = await start();
+  await at.planTo('move.plan.json');
+  await at.run('apply', at.plan, '--yes');
+  const before = await at.run('status', at.plan);
+  expect((await at.run('rollback', at.plan)).code).toBe(3);
+  expect((await at.run('status', at.plan)).stdout).toBe(before.stdout);
+  expect(before.stdout).not.toContain('next');
 });
 
 test('verify says which place it compared, and ends with 2 until the project has moved', async () => {
@@ -359,6 +505,20 @@ describe('plan transfer understands', () => {
     const args = ['--to', 'new_org/build/', '--gitlab', at.rig.url, '--format', 'json'];
     const plan = await at.run('plan', 'transfer', String(id), ...args);
     expect(JSON.parse(plan.stdout)).toMatchObject({project: {id, from: OLD}});
+  });
+
+  test('the id or the address of a donor project', async () => {
+    await using at = await start();
+    const {json} = await at.rig.api('GET', 'projects/donors%2Fparking');
+    const {id} = json as {id: number};
+    for (const donor of [String(id), `${at.rig.url}/donors/parking`]) {
+      expect(await at.planTo('move.plan.json', '--donor', donor)).toMatchObject({code: 0});
+      const plan: unknown = JSON.parse(await readFile(at.plan, 'utf8'));
+      expect(plan).toMatchObject({donor: {kind: 'project', id, path: 'donors/parking'}});
+    }
+    const none = toldError(await at.planTo('move.plan.json', '--donor', '987654'));
+    expect(none).toMatchObject({code: 'PROJECT_NOT_FOUND'});
+    expect(none.hint).toContain('--donor ./987654');
   });
 
   test('no address of another instance', async () => {

@@ -51,7 +51,7 @@ test('a transfer is applied, followed and compared from the command line', async
   }
   const again = await run('apply', file);
   expect(again.code).toBe(0);
-  expect(again.stdout).toContain('moved org/build/app to new_org/build/app (1 tag)');
+  expect(again.stdout).toContain('Done: moved org/build/app to new_org/build/app (1 tag)');
 });
 
 test('without --yes and without a terminal, nothing is done: exit 64', async () => {
@@ -72,7 +72,7 @@ test('a transfer that stopped half-way is rolled back', async () => {
   at.rig.sandbox.switches.readOnly = false;
   const back = await run('rollback', at.file);
   expect(back).toMatchObject({code: 0});
-  expect(back.stdout).toContain('1 tag of org/build/app are as they were');
+  expect(back.stdout).toContain('1 tag of org/build/app is as before');
   const status = await run('status', at.file);
   expect(status.stdout).toContain('0 of 8 steps done');
 });

@@ -38,28 +38,23 @@ async function throwIfDonorAbsent(
   const {deleted} = run.context.journal.unfinished;
   const lost = drift.filter((one) => one.actual === null && deleted.has(oldName(one)));
   if (lost.length === 0) return;
-  const {donor, project} = plan;
-  const isThere = await isDonorThere(plan, run);
-  if (donor.kind === 'directory' && !isThere) {
+  if (!(await isDonorThere(plan, run))) {
     const way =
       ', and do not plan again; "transship rollback" puts back what the registry still has';
-    throw donorAbsent(run.context.folderOf(donor.path), way);
+    throw donorAbsent(plan, run.context, way);
   }
-  const where =
+  const {donor, project} = plan;
+  const [where, hint] =
     donor.kind === 'directory'
-      ? `the folder ${donor.path}, which does not have them`
-      : isThere
-        ? `the project ${donor.path}, whose registry does not list them`
-        : `the project ${donor.path}, which this token cannot see`;
+      ? [`the folder ${donor.path}, which does not have them`, 'the right folder is here']
+      : [`the project ${donor.path}, whose registry does not list them`, 'they are there again'];
+  const count = lost.length === 1 ? '1 tag was' : `${lost.length} tags were`;
   throw new TransshipError(
     'DONOR_ABSENT',
-    `${lost.length} ${lost.length === 1 ? 'tag' : 'tags'} of ${project.from} were deleted by an earlier run and wait in ${where}`,
+    `${count} deleted from ${project.from} by an earlier run and should be in ${where}`,
     {
       side: donor.kind === 'directory' ? 'local' : 'gitlab',
-      hint:
-        donor.kind === 'directory'
-          ? 'run apply or rollback on the machine that has the folder, or copy the folder here; do not plan again'
-          : 'use a token that may read and write that project, then apply or roll back; do not plan again',
+      hint: `apply or roll back once ${hint}; do not plan again`,
     },
   );
 }

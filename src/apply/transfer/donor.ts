@@ -133,14 +133,31 @@ export function isOwnFolder(place: string, {journal}: Pick<TransferContext, 'jou
 }
 
 /**
- * The donor folder is not on this machine, though images wait in it.
+ * The donor is out of reach, though images wait there: a folder on another machine, a project that the token cannot see.
  * @param way what else there is to do, as a clause after the hint; the images cannot be put back once the project has moved
  */
-export function donorAbsent(folder: string, way = ''): TransshipError {
-  return new TransshipError('DONOR_ABSENT', `the donor folder ${folder} is not on this machine`, {
-    side: 'local',
-    hint: `run this on the machine that has the folder, or bring the folder here${way}`,
-  });
+export function donorAbsent(
+  {donor}: TransferPlan,
+  {folderOf}: Pick<TransferContext, 'folderOf'>,
+  way = '',
+): TransshipError {
+  return donor.kind === 'directory'
+    ? new TransshipError(
+        'DONOR_ABSENT',
+        `the donor folder ${folderOf(donor.path)} is not on this machine`,
+        {
+          side: 'local',
+          hint: `run this on the machine that has the folder, or bring the folder here${way}`,
+        },
+      )
+    : new TransshipError(
+        'DONOR_ABSENT',
+        `the donor is the project ${donor.path}, which this token cannot see`,
+        {
+          side: 'gitlab',
+          hint: `use a token that may read and write that project, and run this again${way}`,
+        },
+      );
 }
 
 async function noteFolder(place: string, context: TransferContext): Promise<void> {

@@ -34,12 +34,12 @@ export async function putBackByDigest(plan: TransferPlan, run: TransferRun): Pro
   }
   const [first] = lost;
   if (first !== undefined) {
-    const {message, hint} = donorAbsent(context.folderOf(plan.donor.path));
+    const {message, hint, side} = donorAbsent(plan, context);
     const others = lost.length > 1 ? ` and ${lost.length - 1} more tags` : '';
     throw new TransshipError(
       'DONOR_ABSENT',
       `${message}, and the registry no longer has ${first.repository}:${first.tag}${others}`,
-      {side: 'local', hint: `${back} tags were put back. ${hint}`},
+      {side, hint: `${back} tags were put back. ${hint}`},
     );
   }
   if (drift.length > 0) return {end: 'drift', drift};

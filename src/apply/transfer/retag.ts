@@ -19,8 +19,7 @@ export async function retag(plan: TransferPlan, run: TransferRun): Promise<StepE
   const {copies} = carriageOf(plan, 'push');
   const {done} = await compareDestination(copies, context.repositories, reading);
   const left = copies.filter(({id}) => !done.has(id));
-  if (left.length > 0 && plan.donor.kind === 'directory' && !(await isDonorThere(plan, run)))
-    throw donorAbsent(context.folderOf(plan.donor.path));
+  if (left.length > 0 && !(await isDonorThere(plan, run))) throw donorAbsent(plan, context);
   for (const {from, sourceTag, digest} of left) {
     const reference = sourceTag?.name ?? digest;
     const there = await context.repositories.source(from).head(reference, reading);

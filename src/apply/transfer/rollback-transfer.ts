@@ -7,7 +7,7 @@ import {reportEnd} from '../apply-plan.ts';
 import {planWithAdopted} from './adopt-tags.ts';
 import {isDonorThere} from './donor.ts';
 import {carriageOf} from './expected-at.ts';
-import {readOldTags} from './old-tags.ts';
+import {oldName, readOldTags} from './old-tags.ts';
 import {resumePolicies, resumeStep} from './policy.ts';
 import {carry} from './pull-push.ts';
 import {putBackByDigest} from './put-back-by-digest.ts';
@@ -21,7 +21,8 @@ import {whereabouts} from './whereabouts.ts';
 
 /**
  * Takes a half-done transfer back: every image that is gone from the old path comes back from the donor, and the cleanup
- * policy is as it was. Without a donor folder on this machine, what the registry still has comes back. A tag that somebody pushed to the old path meanwhile stays. Done twice, the second changes nothing.
+ * policy is as it was. Without a donor, what the registry still has comes back. A tag that somebody pushed to the old path
+ * meanwhile stays. Done twice, the second changes nothing.
  * @throws TransshipError ROLLBACK_TOO_LATE once the project has moved; what the registry and GitLab refuse
  */
 export async function rollbackTransfer(
@@ -39,7 +40,7 @@ export async function rollbackTransfer(
   const way = backward(plan);
   context.report({type: 'run-started', plan: plan.id, ...sizeOf([way])});
   await context.journal.append({type: 'rollback'});
-  await readOldTags(plan, run);
+  const missing = (await readOldTags(plan, run)).drift.filter(({actual}) => actual === null);
   const ran = await takeBack(plan, way, run);
   const isBack = ran.result === 'done' || ran.result === 'drift';
   if (isBack) await resumePolicies(context, call);
@@ -47,7 +48,7 @@ export async function rollbackTransfer(
   await context.journal.end(ran.result);
   const transfer = standingOf(plan, {
     project: where,
-    gone: isBack ? 0 : deleted.size,
+    gone: isBack ? 0 : new Set([...deleted.keys(), ...missing.map(oldName)]).size,
     done: doneOf(ran.steps),
     isPaused: paused.has(plan.project.id),
     end: ran.result,
@@ -79,8 +80,7 @@ async function takeBack(
 }
 
 async function putBack(plan: TransferPlan, carriage: Carriage, run: TransferRun): Promise<StepEnd> {
-  if (plan.donor.kind === 'directory' && !(await isDonorThere(plan, run)))
-    return putBackByDigest(plan, run);
+  if (!(await isDonorThere(plan, run))) return putBackByDigest(plan, run);
   const {database} = await run.context.traits(run.call);
   return carry(plan, carriage, run, {isTagOrderKept: database});
 }

@@ -47,7 +47,7 @@ export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) 
     .requiredOption('--to <path>', 'its new full path, or a namespace followed by /')
     .option(
       '--donor <place>',
-      'where the images wait: a folder (./dir, /dir), stored relative to the plan file, or a project of the same GitLab (group/project), which mounts the blobs instead of copying them (default: ./transship-donor/<project>)',
+      'where the images wait: a folder (./dir, /dir), stored relative to the plan file, or a project of the same GitLab (full path, ID or URL), which mounts the blobs instead of copying them (default: ./transship-donor/<project>)',
     )
     .option('--create-donor', 'create the donor project when the plan is applied')
     .option(
@@ -98,7 +98,7 @@ Examples:
         },
         call,
       );
-      const earlier = await findEarlierTransfers(base, address, facts.project.id);
+      const earlier = await findEarlierTransfers(base, address, facts.project.id, io);
       return finishedPlan(makeTransferPlan({...facts, earlier}), flags, io);
     });
     if (flags.out !== undefined) await writePlanFile(flags.out, made);

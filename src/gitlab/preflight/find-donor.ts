@@ -1,3 +1,4 @@
+import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
 import type {TransferWish} from '../../model/transfer-plan.ts';
 import type {DonorFacts} from '../../plan/transfer/facts.ts';
@@ -16,7 +17,7 @@ export interface DonorQuestion {
 
 /**
  * Looks at the place where the images are to wait.
- * @throws TransshipError NAMESPACE_NOT_FOUND for a project that could not be made either
+ * @throws TransshipError NAMESPACE_NOT_FOUND for a project that could not be made either, PROJECT_NOT_FOUND for an id
  */
 export async function findDonor(
   {kind, path}: TransferWish['donor'],
@@ -38,6 +39,7 @@ export async function findDonor(
   }
   const project = await surroundings.gitlab.projects.find(path, call);
   if (project === undefined) {
+    if (/^\d+$/.test(path)) throw noSuchProject(path);
     const parent = path.split('/').slice(0, -1).join('/');
     const namespace = await findNamespace(parent, surroundings, call);
     return {donor: {kind, path, namespaceId: namespace.id}, mayCreate};
@@ -79,4 +81,11 @@ function problemOf(donor: Project, mover: Project): DonorFacts['problem'] {
 
 function unfit(message: string, hint: string): NonNullable<DonorFacts['problem']> {
   return {code: 'DONOR_UNFIT', message, hint};
+}
+
+function noSuchProject(id: string): TransshipError {
+  return new TransshipError('PROJECT_NOT_FOUND', `GitLab shows no project with the id ${id}`, {
+    side: 'gitlab',
+    hint: `check the id in --donor, and whether the owner of the token may see it; a folder of that name is --donor ./${id}`,
+  });
 }

@@ -68,7 +68,8 @@ export async function gatherTransferFacts(
     ...given({version}),
     ...clockFacts({registry: registryAhead, gitlab: gitlabAhead}),
   };
-  const seen = {...base, registry, repositories, rules: {}};
+  const untagged = records.flatMap(({path, tagsCount}) => (tagsCount === 0 ? [path] : []));
+  const seen = {...base, registry, repositories, untagged, rules: {}};
   if (wayOf(seen) !== 'staged') return seen;
   const writable = surroundings.openRegistry(host, 'destination');
   // What it grants is known only once it has asked for a token.

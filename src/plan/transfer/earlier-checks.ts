@@ -10,7 +10,21 @@ const NAMES_SHOWN = 5;
  * those images would leave them behind: nothing at the new path tells that they are missing.
  */
 export function earlierChecks(facts: TransferFacts): readonly Check[] {
-  return [...journalChecks(facts), ...donorChecks(facts)];
+  const found = [...journalChecks(facts), ...donorChecks(facts)];
+  return found.some(({code}) => code === 'TRANSFER_UNFINISHED')
+    ? found
+    : [...found, ...untaggedChecks(facts)];
+}
+
+/** Without a journal nothing else tells of images that wait at another donor. */
+function* untaggedChecks({project, untagged = []}: TransferFacts) {
+  if (untagged.length === 0) return;
+  yield warn(
+    'REPOSITORY_EMPTY',
+    project.fullPath,
+    `there are image repositories without tags: ${shown(untagged)}`,
+    'nothing of them moves. If an earlier transfer emptied them, apply or roll back its plan before this one: their images wait at its donor',
+  );
 }
 
 function* journalChecks({project, repositories, earlier = []}: TransferFacts) {
@@ -67,9 +81,12 @@ function movedName(repository: string, from: string, to: string): string {
 }
 
 function listed(names: readonly string[]): string {
+  return `${names.length === 1 ? '1 tag' : `${names.length} tags`} (${shown(names)})`;
+}
+
+function shown(names: readonly string[]): string {
   const more = names.length - NAMES_SHOWN;
-  const shown = names.slice(0, NAMES_SHOWN).join(', ');
-  return `${names.length === 1 ? '1 tag' : `${names.length} tags`} (${shown}${more > 0 ? `, … ${more} more` : ''})`;
+  return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? `, … ${more} more` : ''}`;
 }
 
 /** What the cleanup policy was like before an earlier transfer switched it off; undefined: none did. */

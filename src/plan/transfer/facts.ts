@@ -19,6 +19,8 @@ export interface TransferFacts {
   readonly registry?: RegistryFacts;
   /** Every image repository of the project that the registry has, also those without tags. */
   readonly repositories: readonly RepositoryFacts[];
+  /** Paths in the registry that GitLab knows as the project's and counts no tags of. Default: none. */
+  readonly untagged?: readonly string[];
   readonly donor: DonorFacts;
   readonly rules: RuleFacts;
   /** Transfers of the project that were begun and are not at their end, by their journals. Default: none. */
@@ -27,7 +29,7 @@ export interface TransferFacts {
 
 /** What the journal of an earlier transfer of the project says. */
 export interface EarlierTransfer {
-  /** As it was given to `apply`. */
+  /** The file of its plan. */
   readonly planFile: string;
   /** Full path of the project then. */
   readonly from: string;
