@@ -24,9 +24,9 @@ test('every file of src keeps the rules of the house', async () => {
 
 describe('a rule is broken by', () => {
   test.each([
-    ['a file outside the rooms', 'main.ts', ''],
-    ['a file in an unknown room', 'utils/strings.ts', ''],
-    ['an import from a later room', 'plan/a.ts', `import {b} from '../apply/b.ts';`],
+    ['a file outside the layers', 'main.ts', ''],
+    ['a file in an unknown layer', 'utils/strings.ts', ''],
+    ['an import from a later layer', 'plan/a.ts', `import {b} from '../apply/b.ts';`],
     ['an import of a type only', 'model/a.ts', `import type {B} from '../http/b.ts';`],
     ['an import over many lines', 'http/a.ts', `import {\n  b,\n  type C,\n} from '../cli/b.ts';`],
     ['a re-export', 'http/a.ts', `export * from '../registry/b.ts';`],
@@ -61,8 +61,8 @@ describe('a rule is broken by', () => {
 
 describe('no rule is broken by', () => {
   test.each([
-    ['an import from an earlier room', 'cli/a.ts', `import {b} from '../sandbox/b.ts';`],
-    ['an import in the same room', 'plan/a.ts', `import {b} from './rules/b.ts';`],
+    ['an import from an earlier layer', 'cli/a.ts', `import {b} from '../sandbox/b.ts';`],
+    ['an import in the same layer', 'plan/a.ts', `import {b} from './rules/b.ts';`],
     [
       'a comment',
       'plan/a.ts',
@@ -80,11 +80,11 @@ describe('no rule is broken by', () => {
   });
 });
 
-test('imports are found with the rooms that they lead to', () => {
+test('imports are found with the layers that they lead to', () => {
   const text = `import a, {b} from './a.ts';\nexport type {C} from '../../http/c.ts';\nimport {d} from "zod";`;
   expect(importsOf({path: 'cli/commands/x.ts', text})).toEqual([
-    {module: './a.ts', room: 'cli'},
-    {module: '../../http/c.ts', room: 'http'},
-    {module: 'zod', room: undefined},
+    {module: './a.ts', layer: 'cli'},
+    {module: '../../http/c.ts', layer: 'http'},
+    {module: 'zod', layer: undefined},
   ]);
 });

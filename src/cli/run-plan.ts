@@ -138,7 +138,7 @@ export function journalBeside(planFile: string): string {
   return `${planFile.replace(/(?:\.plan)?\.json$/, '')}.journal.ndjson`;
 }
 
-/** The exit code of a run's end (README, "Exit codes"). */
+/** The exit code of a run's end (docs/errors.md). */
 export const RUN_EXIT: Readonly<Record<RunEnd, number>> = {
   done: 0,
   incomplete: 1,

@@ -19,7 +19,7 @@ export interface TransshipErrorOptions {
 }
 
 /**
- * The one error class of the tool. `code` is a contract (see README, "Error codes"); the texts are not.
+ * The one error class of the tool. `code` is a contract (see docs/errors.md); the texts are not.
  * The message says what was wrong, with the wrong value; the hint says what to do.
  */
 export class TransshipError extends Error {

@@ -36,7 +36,7 @@ export function unwritable(path: string, cause: unknown): Error {
   const full = hasCode(cause, 'ENOSPC') || hasCode(cause, 'EDQUOT');
   return new TransshipError('FILE_WRITE_FAILED', `cannot write ${path}: ${reason(cause)}`, {
     side: 'local',
-    hint: full ? 'make room on the disk and run it again' : 'check that you may write there',
+    hint: full ? 'free some space, then run the command again' : 'check that you may write there',
     cause,
   });
 }

@@ -1,5 +1,5 @@
-/** The rooms of `src`, from the ground up: a room may import only from those before it. */
-const ROOMS = [
+/** The layers of `src`, from the ground up: a layer may import only from those before it. */
+const LAYERS = [
   'model',
   'http',
   'registry',
@@ -16,7 +16,7 @@ const ROOMS = [
 ] as const;
 
 const LINE_LIMIT = 300;
-/** Packages that only one room, or one file, may use. */
+/** Packages that only one layer, or one file, may use. */
 const OWNED: Readonly<Record<string, string>> = {
   undici: 'http/',
   commander: 'cli/',
@@ -24,7 +24,7 @@ const OWNED: Readonly<Record<string, string>> = {
   // With its settings.
   zod: 'model/schema.ts',
 };
-/** Rooms of pure functions, and what they must do without. */
+/** Layers of pure functions, and what they must do without. */
 const PURE = new Set(['model', 'plan']);
 const IMPURE_MODULES =
   /^node:(?:fs|net|http|https|http2|tls|dns|dgram|child_process|worker_threads|timers|os|stream)\b/;
@@ -40,50 +40,50 @@ export interface SourceFile {
 export interface Import {
   /** As written. */
   readonly module: string;
-  /** The room it leads to; undefined: a package or a module of Node's. */
-  readonly room: string | undefined;
+  /** The layer it leads to; undefined: a package or a module of Node's. */
+  readonly layer: string | undefined;
 }
 
 /** What a file breaks, one sentence for each thing; none: all is well. */
 export function violations(file: SourceFile): readonly string[] {
-  const room = roomOf(file.path);
-  if (room === undefined) return [`${file.path} is in no room`];
+  const layer = layerOf(file.path);
+  if (layer === undefined) return [`${file.path} is in no layer`];
   const code = codeOf(file.text);
-  const found = importsOf(file).flatMap((used) => importViolations(file.path, room, used));
+  const found = importsOf(file).flatMap((used) => importViolations(file.path, layer, used));
   const lines = file.text.trimEnd().split('\n').length;
   if (lines > LINE_LIMIT) found.push(`has ${lines} lines`);
   if (/\bimport\(\s*[^'"\s]/.test(code)) found.push('imports a module whose name is computed');
   if (/\brequire\(/.test(code)) found.push('uses require');
-  if (room !== 'cli') {
+  if (layer !== 'cli') {
     if (/(?<![\w.$])process\s*(?:\?\.|\.|\[)/.test(code)) found.push('uses process');
     if (/(?<![\w.$])console\s*(?:\?\.|\.|\[)/.test(code)) found.push('uses console');
   }
-  const impure = PURE.has(room) ? IMPURE_NAMES.exec(code)?.[0] : undefined;
+  const impure = PURE.has(layer) ? IMPURE_NAMES.exec(code)?.[0] : undefined;
   if (impure !== undefined) found.push(`is pure and uses ${impure}`);
   return found.map((what) => `${file.path} ${what}`);
 }
 
-function importViolations(path: string, room: string, {module, room: other}: Import): string[] {
+function importViolations(path: string, layer: string, {module, layer: other}: Import): string[] {
   if (module.startsWith('.')) {
-    if (other === undefined) return [`imports ${module}, which is in no room`];
-    return other === room || mayImport(room, other) ? [] : [`imports from ${other}: ${module}`];
+    if (other === undefined) return [`imports ${module}, which is in no layer`];
+    return other === layer || mayImport(layer, other) ? [] : [`imports from ${other}: ${module}`];
   }
   const owner = OWNED[packageOf(module)];
   if (owner !== undefined && !path.startsWith(owner))
     return [`imports ${module}, which belongs to ${owner}`];
-  if (room !== 'cli' && module === 'node:process') return ['uses process'];
-  if (room !== 'cli' && module === 'node:console') return ['uses console'];
-  return PURE.has(room) && IMPURE_MODULES.test(module) ? [`is pure and imports ${module}`] : [];
+  if (layer !== 'cli' && module === 'node:process') return ['uses process'];
+  if (layer !== 'cli' && module === 'node:console') return ['uses console'];
+  return PURE.has(layer) && IMPURE_MODULES.test(module) ? [`is pure and imports ${module}`] : [];
 }
 
-function mayImport(room: string, other: string): boolean {
+function mayImport(layer: string, other: string): boolean {
   // GitLab's API is a client of its own: what it needs of a registry it is given through the model's ports.
-  if (room === 'gitlab' && other === 'registry') return false;
-  return rank(other) < rank(room);
+  if (layer === 'gitlab' && other === 'registry') return false;
+  return rank(other) < rank(layer);
 }
 
-function rank(room: string): number {
-  return (ROOMS as readonly string[]).indexOf(room);
+function rank(layer: string): number {
+  return (LAYERS as readonly string[]).indexOf(layer);
 }
 
 /** Every import of a file: static, of types, re-exports, dynamic. */
@@ -95,7 +95,7 @@ export function importsOf({path, text}: SourceFile): readonly Import[] {
     ...code.matchAll(/(?:^|[;}])\s*import\s*['"]([^'"]+)['"]/gm),
     ...code.matchAll(/\bimport\(\s*['"]([^'"]+)['"]/g),
   ];
-  return modules.map(([, module = '']) => ({module, room: roomOf(resolve(path, module))}));
+  return modules.map(([, module = '']) => ({module, layer: layerOf(resolve(path, module))}));
 }
 
 /** The code without its comments. Strings stay, since the names of modules are strings. */
@@ -109,9 +109,9 @@ function codeOf(text: string): string {
   });
 }
 
-function roomOf(path: string): string | undefined {
-  const [room = '', file] = path.split('/');
-  return file !== undefined && rank(room) >= 0 ? room : undefined;
+function layerOf(path: string): string | undefined {
+  const [layer = '', file] = path.split('/');
+  return file !== undefined && rank(layer) >= 0 ? layer : undefined;
 }
 
 function packageOf(module: string): string {
