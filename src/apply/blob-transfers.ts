@@ -1,7 +1,7 @@
 import type {Digest} from '../model/digest.ts';
 import type {BlobOutcome} from '../model/event.ts';
 import type {BlobAction} from '../model/plan.ts';
-import {type Call, holdsBlob, type RepositoryWriter, type Upload} from '../model/port.ts';
+import {type Call, type RepositoryWriter, type Upload} from '../model/port.ts';
 import {ChunkSize} from '../transfer/chunk-size.ts';
 import {RateLimit} from '../transfer/rate-limit.ts';
 import {ReadConnections} from '../transfer/read-connections.ts';
@@ -87,7 +87,7 @@ export class BlobTransfers {
     });
     const missing: BlobAction[] = [];
     for (const action of suspects)
-      if (!(await holdsBlob(destination, action, call))) missing.push(action);
+      if (!(await destination.hasBlob(action, call))) missing.push(action);
     for (const action of missing.length > 0 ? missing : suspects) this.#sendAnyway(action);
   }
 
@@ -163,7 +163,7 @@ export class BlobTransfers {
     const {digest, to} = action;
     const {journal, repositories} = this.#context;
     if (!journal.continues || this.#sentAnyway.has(uploadKey(digest, to))) return false;
-    return await holdsBlob(repositories.destination(to), action, this.#call);
+    return await repositories.destination(to).hasBlob(action, this.#call);
   }
 
   async #place(action: BlobAction): Promise<BlobOutcome> {

@@ -22,7 +22,7 @@ export interface Proof {
 export const BY_ASKING: Proof = {
   hasTagged: () => true,
   hasManifest: async (at, digest, call) => (await at.head(digest, call)) !== undefined,
-  hasBlob: (at, {digest}, call) => at.hasBlob(digest, call),
+  hasBlob: (at, blob, call) => at.hasBlob(blob, call),
 };
 
 /**

@@ -61,9 +61,8 @@ export interface RepositoryReader {
   getManifest(reference: Tag | Digest, call: Call): Promise<Manifest | undefined>;
   /** What refers to `subject`; undefined: the place has no referrers API (the fallback tag may still have them). */
   listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[] | undefined>;
-  hasBlob(digest: Digest, call: Call): Promise<boolean>;
-  /** Whether it has the blob with its size, where nobody has checked what is there. Absent: `hasBlob` says it. */
-  readonly hasWhole?: (blob: Descriptor, call: Call) => Promise<boolean>;
+  /** Whether it has the blob, with its size, as far as that can be told without reading it. */
+  hasBlob(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean>;
   /** @throws TransshipError BLOB_NOT_FOUND and what a registry may answer */
   openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream>;
 }
@@ -134,13 +133,4 @@ export interface Upload {
   commit(blob: Descriptor, call: Call): Promise<void>;
   /** Gives the upload up, at the registry too. Failing to is no failure. */
   cancel(call: Call): Promise<void>;
-}
-
-/** Whether a blob is at a place, as far as that can be told without reading it. */
-export async function holdsBlob(
-  at: RepositoryReader,
-  blob: Descriptor,
-  call: Call,
-): Promise<boolean> {
-  return await (at.hasWhole?.(blob, call) ?? at.hasBlob(blob.digest, call));
 }

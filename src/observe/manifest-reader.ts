@@ -140,16 +140,16 @@ export class ManifestReader {
 
   /** Of the layers that may be elsewhere, those that the source does not have. */
   async absentForeign(call: Call): Promise<ReadonlySet<Digest>> {
-    const foreign = new Set<Digest>();
+    const foreign = new Map<Digest, Descriptor>();
     for (const {view} of this.manifests.values()) {
       for (const blob of childBlobs(view)) {
         if (isForeignLayerType(blob.mediaType) || (blob.urls?.length ?? 0) > 0)
-          foreign.add(blob.digest);
+          foreign.set(blob.digest, blob);
       }
     }
     const absent = new Set<Digest>();
-    await mapAtOnce(foreign, this.#concurrency, async (digest) => {
-      if (!(await this.#source.hasBlob(digest, call))) absent.add(digest);
+    await mapAtOnce(foreign.values(), this.#concurrency, async (blob) => {
+      if (!(await this.#source.hasBlob(blob, call))) absent.add(blob.digest);
     });
     return absent;
   }

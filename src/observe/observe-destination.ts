@@ -1,7 +1,7 @@
 import PQueue from 'p-queue';
 import type {Digest} from '../model/digest.ts';
 import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
-import {type Call, holdsBlob, type RepositoryReader} from '../model/port.ts';
+import {type Call, type RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {DestinationInventory} from './inventory.ts';
@@ -98,7 +98,7 @@ export async function observePresent(
     await Promise.all(childManifests(manifest.view).map((child) => visit(child.digest)));
     await Promise.all(
       childBlobs(manifest.view).map((blob) =>
-        ask(blob.digest, () => holdsBlob(destination, blob, call)),
+        ask(blob.digest, () => destination.hasBlob(blob, call)),
       ),
     );
   };

@@ -59,8 +59,8 @@ export class CachedReader implements RepositoryReader {
     return this.#source.listReferrers(subject, call);
   }
 
-  hasBlob(digest: Digest, call: Call): Promise<boolean> {
-    return this.#source.hasBlob(digest, call);
+  hasBlob(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean> {
+    return this.#source.hasBlob(blob, call);
   }
 
   async #fetch(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {

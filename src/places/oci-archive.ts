@@ -67,12 +67,8 @@ export class OciArchive implements RepositoryWriter {
     return await (await this.#layout(call)).listReferrers(subject, call);
   }
 
-  async hasBlob(digest: Digest, call: Call): Promise<boolean> {
-    return await (await this.#layout(call)).hasBlob(digest, call);
-  }
-
-  async hasWhole(blob: Descriptor, call: Call): Promise<boolean> {
-    return await (await this.#layout(call)).hasWhole(blob, call);
+  async hasBlob(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean> {
+    return await (await this.#layout(call)).hasBlob(blob, call);
   }
 
   async openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {

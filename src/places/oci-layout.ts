@@ -120,13 +120,7 @@ export class OciLayout implements RepositoryWriter {
     }
   }
 
-  async hasBlob(digest: Digest, call: Call): Promise<boolean> {
-    call.signal.throwIfAborted();
-    return (await this.#blobs.size(digest)) !== undefined;
-  }
-
-  /** Whether the file has the size that it should have, too. */
-  async hasWhole({digest, size}: Descriptor, call: Call): Promise<boolean> {
+  async hasBlob({digest, size}: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean> {
     call.signal.throwIfAborted();
     return (await this.#blobs.size(digest)) === size;
   }

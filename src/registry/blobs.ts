@@ -2,13 +2,13 @@ import type {HttpAnswer} from '../http/answer.ts';
 import {describeRequest, LARGE_BODY} from '../http/message.ts';
 import {formatByteRange, parseContentRange} from '../http/range.ts';
 import type {Descriptor} from '../model/descriptor.ts';
-import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {BlobStream, ByteRange, Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
+import {hasBlob} from './stored.ts';
 
 /** A piece of a blob, in bytes; `end` is exclusive. */
 interface Range {
@@ -29,17 +29,9 @@ export class Blobs {
     this.#path = path;
   }
 
-  async has(digest: Digest, call: Call): Promise<boolean> {
-    const answer = await this.#connection.send({
-      method: 'HEAD',
-      target: `${this.#path}/blobs/${digest}`,
-      path: this.#path,
-      scopes: [pullScope(this.#path)],
-      ...call,
-    });
-    if (answer.status === 404) return false;
-    if (answer.status === 200) return true;
-    throw await refusal(answer);
+  has(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean> {
+    const path = this.#path;
+    return hasBlob(this.#connection, {path, blob, scope: pullScope(path)}, call);
   }
 
   /**

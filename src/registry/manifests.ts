@@ -5,13 +5,13 @@ import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
 import {type Side, TransshipError} from '../model/error.ts';
 import {type Manifest, MANIFEST_LIMIT, manifestTooLarge, parseManifest} from '../model/manifest.ts';
-import {MANIFEST_ACCEPT} from '../model/media-type.ts';
+import {isManifestType, MANIFEST_ACCEPT} from '../model/media-type.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath, Tag} from '../model/reference.ts';
 import type {Connection} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {deleteScope, pullScope, pushScope} from './scope.ts';
-import {digestHeader, isSuccess, notStored, saysStored} from './stored.ts';
+import {digestHeader, isAboutAsker, isSuccess, notStored, saysStored} from './stored.ts';
 
 /** A registry that refuses a manifest with 500 (docker-registry 2.8) says so again and again. */
 const PUT_ATTEMPTS_AT_500 = 2;
@@ -26,25 +26,28 @@ export class Manifests {
     this.#path = path;
   }
 
+  /**
+   * By HEAD, and by GET where that is refused or does not tell: HEAD saves a transfer, and some registries, and proxies
+   * before them, take only GET.
+   */
   async head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
+    if (!this.#connection.uses('head')) return (await this.get(reference, call))?.descriptor;
     const answer = await this.#read('HEAD', reference, call);
-    if (answer.status === 404) return undefined;
-    const digest = digestHeader(answer) ?? (isDigest(reference) ? reference : undefined);
-    const mediaType = mediaTypeOf(answer);
-    const size = answer.isEncoded ? undefined : answer.length;
-    // Not every registry says all of it, nor knows HEAD.
-    const isTelling =
-      answer.status === 200 && digest && mediaType && size !== undefined && size > 0;
-    if (!isTelling) {
-      if (answer.status !== 200 && answer.status !== 405) throw await refusal(answer);
-      if (answer.status === 405) {
-        const reason = `${describeRequest(answer.request)} answered 405`;
+    if (answer.status === 404 && !isWebPage(answer)) return undefined;
+    if (isAboutAsker(answer)) throw await refusal(answer);
+    const told = answer.status === 200 ? descriptorIn(answer, reference) : undefined;
+    if (told === undefined) {
+      // The error is that of GET, which has the registry's words.
+      const manifest = await this.get(reference, call);
+      if (!isSuccess(answer) && manifest !== undefined) {
+        const reason = `${describeRequest(answer.request)} answered ${answer.status}`;
         this.#connection.featureNotUsed('head', reason, 'manifests are read');
       }
-      return (await this.get(reference, call))?.descriptor;
+      return manifest?.descriptor;
     }
-    if (isDigest(reference) && digest !== reference) throw this.#mismatch(reference, digest);
-    return {mediaType, digest, size};
+    if (isDigest(reference) && told.digest !== reference)
+      throw this.#mismatch(reference, told.digest);
+    return told;
   }
 
   async get(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
@@ -233,6 +236,19 @@ function isDigestOf(digest: Digest, {bytes, descriptor}: Manifest): boolean {
  */
 function mayBeStored({code}: TransshipError): boolean {
   return code !== 'MANIFEST_PARTS_MISSING' && code !== 'RATE_LIMITED';
+}
+
+/** What the headers say of a manifest; undefined: not all of it, or nothing that can be believed. */
+function descriptorIn(answer: HttpAnswer, reference: Tag | Digest): Descriptor | undefined {
+  const mediaType = mediaTypeOf(answer);
+  const size = answer.isEncoded ? undefined : answer.length;
+  // Without the digest, what answers 200 to everything is told from a registry by the media type.
+  const isManifest = mediaType !== undefined && isManifestType(mediaType);
+  const asked = isDigest(reference) && isManifest ? reference : undefined;
+  const digest = digestHeader(answer) ?? asked;
+  if (digest === undefined || mediaType === undefined || size === undefined || size === 0)
+    return undefined;
+  return {mediaType, digest, size};
 }
 
 function mediaTypeOf(answer: HttpAnswer): string | undefined {

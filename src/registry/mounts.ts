@@ -7,7 +7,7 @@ import type {Call, MountBlob} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection} from './connection.ts';
 import {missingActions, pullScope, pushScope, type Scope} from './scope.ts';
-import {isBlobStored, saysStored} from './stored.ts';
+import {hasBlob, saysStored} from './stored.ts';
 import {openingRequest, RegistryUpload} from './upload.ts';
 
 type Outcome = Awaited<ReturnType<MountBlob>>;
@@ -74,7 +74,7 @@ export class Mounts {
     if (ABOUT_THIS_MOUNT.has(status)) return DECLINED;
     const isMounted =
       saysStored(answer, (digest) => digest === blob.digest) ||
-      (status === 201 && (await isBlobStored(this.#connection, to, blob, call)));
+      (status === 201 && (await hasBlob(this.#connection, {path: to, blob, scope: pushScope(to)}, call)));
     if (!isMounted) return this.#failed(`${describeRequest(answer.request)} answered ${status}`);
     this.#failures = 0;
     return {kind: 'mounted'};

@@ -120,8 +120,8 @@ export class RegistryRepository implements RepositoryWriter {
     return this.#referrers.list(this.#path, subject, call);
   }
 
-  hasBlob(digest: Digest, call: Call): Promise<boolean> {
-    return this.#blobs.has(digest, call);
+  hasBlob(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean> {
+    return this.#blobs.has(blob, call);
   }
 
   openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {

@@ -30,7 +30,8 @@ export interface RegistryOptions {
 /** Optional features of the distribution API, in the words of messages. */
 export const REGISTRY_FEATURES = {
   chunks: 'chunked uploads',
-  head: 'HEAD requests',
+  'blob-head': 'HEAD requests for blobs',
+  head: 'HEAD requests for manifests',
   mount: 'cross-repository mounts',
   pagination: 'paginated lists',
   ranges: 'range requests',

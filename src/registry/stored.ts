@@ -1,13 +1,15 @@
 import type {HttpAnswer} from '../http/answer.ts';
 import {describeRequest} from '../http/message.ts';
+import {formatByteRange, parseContentRange} from '../http/range.ts';
+import {isWebPage} from '../http/web-page.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
+import type {Connection, RegistryRequest} from './connection.ts';
 import {refusal} from './refusal.ts';
-import {pushScope} from './scope.ts';
+import type {Scope} from './scope.ts';
 
 /*
  * A write is done when its result has been seen at the registry. The answer that the specification asks for, 201 with
@@ -32,27 +34,72 @@ export function isSuccess({status}: HttpAnswer): boolean {
   return status >= 200 && status < 300;
 }
 
+/** A blob to be looked for, and where. */
+interface WantedBlob {
+  readonly path: RepositoryPath;
+  readonly blob: Pick<Descriptor, 'digest' | 'size'>;
+  /** That for writing, where it was just written. */
+  readonly scope: Scope;
+}
+
 /**
- * Asks for a blob in the repository that it was just written to, with the token for writing.
+ * Whether a repository has a blob, by HEAD, and by GET where that is refused or does not tell: HEAD saves work, and some
+ * registries, and proxies before them, refuse it.
  * @throws TransshipError the registry's refusals
  */
-export async function isBlobStored(
+export async function hasBlob(
   connection: Connection,
-  path: RepositoryPath,
-  {digest, size}: Descriptor,
+  wanted: WantedBlob,
   call: Call,
 ): Promise<boolean> {
-  const answer = await connection.send({
-    method: 'HEAD',
-    target: `${path}/blobs/${digest}`,
-    path,
-    scopes: [pushScope(path)],
-    ...call,
-  });
-  if (answer.status === 404) return false;
-  if (answer.status !== 200) throw await refusal(answer);
-  // What answers 200 to everything is not believed here either.
-  return answer.length === undefined || answer.length === size;
+  if (!connection.uses('blob-head')) return isReadable(connection, wanted, call);
+  const answer = await askFor(connection, wanted, {method: 'HEAD', ...call});
+  if (answer.status === 404 && !isWebPage(answer)) return false;
+  if (isAboutAsker(answer)) throw await refusal(answer);
+  if (answer.status === 200 && isBlob(answer, answer.length, wanted)) return true;
+  const isThere = await isReadable(connection, wanted, call);
+  if (!isSuccess(answer) && answer.status !== 404) {
+    const reason = `${describeRequest(answer.request)} answered ${answer.status}`;
+    connection.featureNotUsed('blob-head', reason, 'blobs are looked for by GET');
+  }
+  return isThere;
+}
+
+/** A refusal of who asks, or how often: it says nothing of HEAD, and another attempt would count against the login. */
+export function isAboutAsker({status}: HttpAnswer): boolean {
+  return status === 401 || status === 429;
+}
+
+/** Asks for the first byte, and reads no more than that. */
+async function isReadable(
+  connection: Connection,
+  wanted: WantedBlob,
+  call: Call,
+): Promise<boolean> {
+  const headers = wanted.blob.size > 0 ? {range: formatByteRange(0, 1)} : {};
+  const answer = await askFor(connection, wanted, {method: 'GET', headers, ...call});
+  const {status} = answer;
+  if (status !== 200 && status !== 206 && status !== 404) throw await refusal(answer);
+  answer.cancel();
+  const total = parseContentRange(answer.header('content-range'))?.total;
+  return status !== 404 && isBlob(answer, status === 206 ? total : answer.length, wanted);
+}
+
+function askFor(
+  connection: Connection,
+  {path, blob, scope}: WantedBlob,
+  request: Pick<RegistryRequest, 'method' | 'headers' | keyof Call>,
+): Promise<HttpAnswer> {
+  return connection.send({...request, target: `${path}/blobs/${blob.digest}`, path, scopes: [scope]});
+}
+
+/**
+ * Whether an answer is about the blob. What answers 200 to everything, such as a login page or a health check, is
+ * believed no more than after a push: the digest shows it, or the size.
+ */
+function isBlob(answer: HttpAnswer, size: number | undefined, {blob}: WantedBlob): boolean {
+  if (digestHeader(answer) === blob.digest) return true;
+  return !isWebPage(answer) && (size === undefined || size === blob.size);
 }
 
 /**

@@ -14,7 +14,7 @@ import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection, RegistryRequest} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {deleteScope, pushScope, type Scope} from './scope.ts';
-import {isBlobStored, isSuccess, notStored, saysStored} from './stored.ts';
+import {hasBlob, isSuccess, notStored, saysStored} from './stored.ts';
 
 /** Closing an upload makes some registries read the whole blob again, or join its parts: bytes per ms at the least. */
 const CLOSE_RATE = 10_000;
@@ -183,7 +183,8 @@ export class RegistryUpload implements Upload {
     await answer.discard();
     // Where the answer to an earlier attempt got lost, the upload is gone because it was closed.
     if (!isSuccess(answer) && error.code !== 'UPLOAD_LOST') throw error;
-    if (!(await isBlobStored(this.#connection, this.#path, blob, call))) throw error;
+    const wanted = {path: this.#path, blob, scope: pushScope(this.#path)};
+    if (!(await hasBlob(this.#connection, wanted, call))) throw error;
   }
 
   #send(

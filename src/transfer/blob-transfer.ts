@@ -87,7 +87,7 @@ export class BlobTransfer {
   /** Whether the blob is in the repository, for when an answer was lost, or our own hash did not see it all. */
   isThere(): Promise<boolean> {
     const {destination, blob} = this.job;
-    return this.ask((call) => destination.hasBlob(blob.digest, call));
+    return this.ask((call) => destination.hasBlob(blob, call));
   }
 
   /** The error with which a piece of `size` bytes may be tried again with less; undefined: it is not about size. */

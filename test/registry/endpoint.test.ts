@@ -25,7 +25,7 @@ describe('endpointOf', () => {
 const has = (host: string, http: HttpClient) =>
   new Registry({host, side: 'source', http})
     .repository('a' as RepositoryPath)
-    .hasBlob(digestOf('blob'), {signal: NEVER});
+    .hasBlob({digest: digestOf('blob'), size: 4}, {signal: NEVER});
 
 describe('a registry on this machine', () => {
   it('is spoken to without TLS, and asked for its scheme once', async () => {
@@ -36,7 +36,7 @@ describe('a registry on this machine', () => {
     const registry = new Registry({host: server.host, side: 'source', http});
     const repository = registry.repository('a' as RepositoryPath);
     for (const name of ['one', 'two'])
-      expect(await repository.hasBlob(digestOf(name), {signal: NEVER})).toBe(true);
+      expect(await repository.hasBlob({digest: digestOf(name), size: name.length}, {signal: NEVER})).toBe(true);
     expect(server.requests.map(({target}) => target)).toEqual([
       '/v2/',
       `/v2/a/blobs/${digestOf('one')}`,

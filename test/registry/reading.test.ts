@@ -115,6 +115,51 @@ describe('a manifest', () => {
     });
   });
 
+  it.each([400, 403, 405, 500, 501])('is read where HEAD is answered %i', async (status) => {
+    const answer: Handler = (request, response) =>
+      request.method === 'HEAD'
+        ? void response.writeHead(status).end()
+        : give(complete)(request, response);
+    await againstRegistry(answer, async (repository, server, _registry, notices) => {
+      expect(await repository.head(tag, call)).toMatchObject({digest});
+      const asked = server.requests.length;
+      expect(await repository.head(digest, call)).toMatchObject({digest});
+      expect(server.requests.slice(asked).map(({method}) => method)).toEqual(['GET']);
+      expect(notices).toEqual([expect.stringContaining('HEAD requests for manifests')]);
+    });
+  });
+
+  it.each([
+    ['a page', 'text/html', 200],
+    ['a health check', 'text/plain', 200],
+    ['a page', 'text/html', 404],
+  ])('is read where %s answers HEAD, of %s with %i', async (_what, type, status) => {
+    for (const [there, status2] of [
+      [true, 200],
+      [false, 404],
+    ] as const) {
+      const answer: Handler = (request, response) => {
+        if (request.method === 'HEAD')
+          response.writeHead(status, {'content-type': type, 'content-length': '5'}).end();
+        else if (there) give(complete)(request, response);
+        else response.writeHead(status2).end('{}');
+      };
+      await againstRegistry(answer, async (repository) => {
+        expect((await repository.head(digest, call)) !== undefined).toBe(there);
+      });
+    }
+  });
+
+  it('that is refused to HEAD and to GET is an error with the words of the registry', async () => {
+    await againstRegistry(
+      ({method}, response) =>
+        void response.writeHead(403).end(method === 'HEAD' ? undefined : 'no pull for robots'),
+      async (repository) => {
+        await expect(repository.head(tag, call)).rejects.toThrow('no pull for robots');
+      },
+    );
+  });
+
   it('is not read beyond 4 MiB', async () => {
     const body = Buffer.alloc(4 * 1024 * 1024 + 1, ' ');
     await againstRegistry(give(complete, body), async (repository) => {
@@ -133,8 +178,46 @@ describe('a blob', () => {
     let requests = 0;
     await againstRegistry(
       (_request, response) => void response.writeHead(++requests < 3 ? 500 : 200).end(),
-      async (repository) => expect(await repository.hasBlob(blob.digest, call)).toBe(true),
+      async (repository) => expect(await repository.hasBlob(blob, call)).toBe(true),
     );
+  });
+
+  const found = {'docker-content-digest': blob.digest};
+  const range = {'content-range': 'bytes 0-0/10', 'content-length': '1'};
+  const refusals: readonly (readonly [string, number, Record<string, string>])[] = [
+    ['400', 400, {}],
+    ['403', 403, {}],
+    ['405', 405, {}],
+    ['500', 500, {}],
+    ['a page', 200, {'content-type': 'text/html', 'content-length': '5'}],
+    ['a page that is missing', 404, {'content-type': 'text/html'}],
+    ['a health check', 200, {'content-type': 'text/plain', 'content-length': '5'}],
+  ];
+
+  it.each(refusals)('is looked for by GET where HEAD gets %s', async (_what, status, headers) => {
+    for (const isThere of [true, false]) {
+      await againstRegistry(
+        ({method}, response) => {
+          if (method === 'HEAD') response.writeHead(status, headers).end();
+          else if (isThere) response.writeHead(206, range).end('0');
+          else response.writeHead(404).end('{"errors":[{"code":"BLOB_UNKNOWN"}]}');
+        },
+        async (repository) => expect(await repository.hasBlob(blob, call)).toBe(isThere),
+      );
+    }
+  });
+
+  it('is there where HEAD names its digest, or a size that is its own', async () => {
+    const other = {...found, 'content-length': '5', 'content-type': 'text/html'};
+    for (const headers of [other, {'content-length': '10'}, {}]) {
+      await againstRegistry(
+        (_request, response) => void response.writeHead(200, headers).end(),
+        async (repository, server) => {
+          expect(await repository.hasBlob(blob, call)).toBe(true);
+          expect(server.requests).toHaveLength(1);
+        },
+      );
+    }
   });
 
   it('begins at its start where the storage knows no ranges', async () => {
@@ -262,7 +345,7 @@ describe('a feature that fails and is replaced', () => {
       for (const path of ['a/b', 'c'])
         await registry.repository(path as RepositoryPath).head(tag, call);
     }
-    const message = `${server.host}: not using HEAD requests: HEAD ${server.url}/v2/a/b/manifests/v1 answered 405; manifests are read instead`;
+    const message = `${server.host}: not using HEAD requests for manifests: HEAD ${server.url}/v2/a/b/manifests/v1 answered 405; manifests are read instead`;
     expect(notices).toEqual([{code: 'FEATURE_NOT_USED', message}]);
   });
 });

@@ -84,7 +84,7 @@ async function sendAgain(
   blob: Descriptor,
   call: Call,
 ): Promise<void> {
-  if (!(await repository.hasBlob(blob.digest, call))) return;
+  if (!(await repository.hasBlob(blob, call))) return;
   const {chunks} = await repository.openBlob(blob, {offset: 0}, call);
   const pieces: Buffer[] = [];
   for await (const chunk of chunks) pieces.push(Buffer.from(chunk));
