@@ -1,4 +1,4 @@
-import {z} from '../model/schema.ts';
+import {list, z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 import type {HttpClient} from '../http/client.ts';
 import {nextLink} from '../http/link.ts';
@@ -11,12 +11,15 @@ import {type GitLabToken, tokenHeaders} from './gitlab-token.ts';
 import {refusal, type RefusalContext} from './refusal.ts';
 
 /** The most of one answer that is read, in bytes; a page of 100 is far below it. */
-const ANSWER_LIMIT = 16 * 1024 * 1024;
+const ANSWER_LIMIT = 4 * 1024 * 1024;
 const ANSWER_LIMITS = {...DOCUMENT_LIMITS, size: ANSWER_LIMIT};
 /** The most that GitLab gives on a page (GitLab: doc/api/rest/_index.md, "Pagination"). */
 const PAGE_SIZE = 100;
-/** Pages of one list at most, a bound for memory and for servers that never end. */
-const PAGE_LIMIT = 20_000;
+/**
+ * Bounds of one list, for memory and for servers that never end: entries, as many as are read of a list of a registry;
+ * bytes of its answers; and pages, which a filter may leave empty.
+ */
+const LIST_LIMITS = {items: 200_000, bytes: 128 * 1024 * 1024, pages: 4000};
 
 type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
@@ -92,20 +95,22 @@ export class Connection {
   async list<T>(request: ApiRequest, item: z.ZodType<T>): Promise<readonly T[]> {
     const items: T[] = [];
     const visited = new Set<string>();
+    const ofPage = list(item);
+    let bytes = 0;
     let query = queryOf({per_page: PAGE_SIZE, ...request.query});
-    for (let pages = 0; pages < PAGE_LIMIT; pages++) {
+    for (let pages = 1; ; pages++) {
       visited.add(query.toString());
       const answer = await this.send({...request, query: Object.fromEntries(query)});
-      items.push(...(await parse(answer, item.array())));
+      for (const each of await parse(answer, ofPage)) items.push(each);
+      bytes += (await answer.read(ANSWER_LIMIT)).bytes.byteLength;
+      const isBeyond = items.length > LIST_LIMITS.items || bytes > LIST_LIMITS.bytes;
       const next = nextQuery(answer, query);
-      if (next === undefined) return items;
-      if (visited.has(next.toString())) throw invalid(answer, 'is a list whose pages form a loop');
+      if (next === undefined && !isBeyond) return items;
+      if (isBeyond || pages === LIST_LIMITS.pages) throw endless(answer, items.length, pages);
+      if (next === undefined || visited.has(next.toString()))
+        throw invalid(answer, 'is a list whose pages form a loop');
       query = next;
     }
-    throw new TransshipError('RESPONSE_INVALID', `the list at ${request.path} has no end`, {
-      side: 'gitlab',
-      hint: `no list of more than ${PAGE_LIMIT * PAGE_SIZE} entries is read`,
-    });
   }
 
   async #sendOnce(request: ApiRequest): Promise<HttpAnswer> {
@@ -191,6 +196,17 @@ function invalid(answer: HttpAnswer, why: string, cause?: unknown): TransshipErr
       hint: 'check the address with --gitlab: is it a GitLab, and of a version that is still supported?',
       status,
       cause,
+    },
+  );
+}
+
+function endless({request}: HttpAnswer, entries: number, pages: number): TransshipError {
+  return new TransshipError(
+    'RESPONSE_INVALID',
+    `the list at ${describeRequest(request)} has no end: read ${entries} entries on ${pages} pages`,
+    {
+      side: 'gitlab',
+      hint: 'GitLab, or a proxy in front of it, sends new pages without end, or it holds more than is supported; ask its administrator',
     },
   );
 }

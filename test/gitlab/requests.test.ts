@@ -52,6 +52,25 @@ test('lists are read to their end, by link or by page number', async () => {
   );
 });
 
+test.each([
+  ['many entries', 40_000, ''],
+  ['long ones', 1, 'x'.repeat(4_000_000)],
+])('a list without end, of pages with %s, is an error', async (_, entries, name) => {
+  let page = 1;
+  await using rig = await scripted((_request, response) => {
+    page++;
+    const items = Array.from({length: entries}, (__, id) => ({id: id + 1, full_path: 'g', name}));
+    sendJson(response, 200, items, {link: `</x?page=${page}>; rel="next"`});
+  });
+  const error = await rig.gitlab.groups.transferLocations(1, undefined, CALL).then(
+    () => new Error('read'),
+    (thrown: unknown) => thrown as Error,
+  );
+  expect(error).toMatchObject({code: 'RESPONSE_INVALID', side: 'gitlab'});
+  expect(error.message).toContain('has no end');
+  expect(rig.server.requests.length).toBeLessThan(50);
+});
+
 test('a list that runs in a circle is an error', async () => {
   await using rig = await scripted((_request, response) =>
     sendJson(response, 200, [], {link: '</x?page=1>; rel="next"'}),
