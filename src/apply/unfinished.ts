@@ -71,7 +71,7 @@ export function unfinishedIn(entries: readonly JournalEntry[]): Unfinished {
 
 /**
  * Says what is gone, where it waits, and which commands work.
- * @param planFile default: as the journal has it
+ * @param planFile as commands take it; default: as the journal has it
  */
 export function transferUnfinished(
   {plan, transfer, deleted}: Unfinished,

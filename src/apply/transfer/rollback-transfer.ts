@@ -36,7 +36,8 @@ export async function rollbackTransfer(
   const progress = newProgress(where);
   // A comparison that was ended early would leave no result: this is not taken apart into steps.
   const run = {context, interruption, call, reading: call, progress};
-  const plan = await planWithAdopted(planned, run);
+  // Nothing is deleted on the way back: what was taken along and is at the old path again is as it was.
+  const plan = await planWithAdopted(planned, {...run, context: {...context, adoptNewTags: true}});
   const way = backward(plan);
   context.report({type: 'run-started', plan: plan.id, ...sizeOf([way])});
   await context.journal.append({type: 'rollback'});
