@@ -44,7 +44,7 @@ export async function rollbackTransfer(
   const missing = (await readOldTags(plan, run)).drift.filter(({actual}) => actual === null);
   const ran = await takeBack(plan, way, run);
   const isBack = ran.result === 'done' || ran.result === 'drift';
-  if (isBack) await resumePolicies(context, call);
+  if (isBack) await resumePolicies(plan, context, call);
   const {deleted, paused} = context.journal.unfinished;
   await context.journal.end(ran.result);
   const transfer = standingOf(plan, {
@@ -75,8 +75,8 @@ async function takeBack(
   tally.add('put-back', drift.length > 0 ? {...end, end: 'done'} : end);
   await throwIfNotWhole(plan, drift, run);
   tally.add('verify-old', DONE);
-  const pause = plan.steps.find((step) => step.kind === 'pause');
-  if (pause !== undefined) tally.add('resume', await resumeStep(plan, pause.policy, run));
+  if (plan.steps.some(({kind}) => kind === 'pause'))
+    tally.add('resume', await resumeStep(plan, run));
   return drift.length > 0 ? tally.result('drift', drift) : tally.result('done');
 }
 
