@@ -71,7 +71,7 @@ export function unfinishedIn(entries: readonly JournalEntry[]): Unfinished {
 
 /**
  * Says what is gone, where it waits, and which commands work.
- * @param planFile default: as the journal has it
+ * @param planFile as commands take it; default: as the journal has it
  */
 export function transferUnfinished(
   {plan, transfer, deleted}: Unfinished,
@@ -87,7 +87,7 @@ export function transferUnfinished(
     `an earlier transfer is not finished: ${tags}${of} ${deleted.size === 1 ? 'is' : 'are'} gone from the old path and ${deleted.size === 1 ? 'waits' : 'wait'} at ${at} (journal ${journal})`,
     {
       side: 'local',
-      hint: `complete it with "transship apply ${file}", or put the images back with "transship rollback ${file}" while the project is at its old path; then plan again`,
+      hint: `complete it with "transship apply ${file}" (add --adopt-new-tags if tags were pushed since), or put the images back with "transship rollback ${file}" while the project is at its old path; then plan again`,
     },
   );
 }

@@ -8,6 +8,7 @@ import {digestOf, hexOf} from '../model/digest.ts';
 import {removeFile} from '../places/remove-file.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
 import type {Io} from './io.ts';
+import {readPlanFile} from './plan-file.ts';
 import {journalBeside} from './run-plan.ts';
 import {privateFolder, stateFolder} from './user-folders.ts';
 
@@ -20,13 +21,23 @@ const JOURNAL_LIMIT = 1_000;
  * A plan that has begun is the only way to images that are at its donor alone, so it is not written over.
  * @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_INVALID
  */
-export async function throwIfBegun(planFile: string): Promise<void> {
+export async function throwIfBegun(planFile: string, io: Machine): Promise<void> {
   // A pipe or a device is no plan that was applied.
   const there = await stat(planFile).catch(() => undefined);
   if (there?.isFile() === false) return;
-  const journal = journalBeside(planFile);
-  const unfinished = unfinishedIn(await readJournal(journal));
-  if (unfinished.deleted.size > 0) throw transferUnfinished(unfinished, journal, planFile);
+  const beside = journalBeside(planFile);
+  const unfinished = unfinishedIn(await readJournal(beside));
+  if (unfinished.deleted.size > 0) throw transferUnfinished(unfinished, beside, planFile);
+  const id = await readPlanFile(planFile).then(
+    (plan) => plan.id,
+    () => undefined,
+  );
+  if (id === undefined) return;
+  for (const journal of await rememberedJournals(io)) {
+    const other = unfinishedIn(await readJournal(journal).catch(() => []));
+    if (other.plan === id && other.deleted.size > 0)
+      throw transferUnfinished(other, journal, `${planFile} --journal ${journal}`);
+  }
 }
 
 type Machine = Pick<Io, 'env' | 'home'>;
@@ -88,7 +99,8 @@ export async function findEarlierTransfers(
     const paused = unfinished.paused.get(project);
     if (deleted.size === 0 && paused === undefined) continue;
     const {from, donor} = owner;
-    const planFile = await planFileOf(file, owner.planFile);
+    const plan = await planFileOf(file, owner.planFile);
+    const planFile = resolve(journalBeside(plan)) === file ? plan : `${plan} --journal ${file}`;
     const tags = [...deleted.values()].map(({repository, tag}) => ({repository, tag}));
     found.push({planFile, from, donor, deleted: tags, ...(paused === undefined ? {} : {paused})});
   }

@@ -1,4 +1,4 @@
-import {dirname} from 'node:path';
+import {dirname, resolve} from 'node:path';
 import {rightsAt} from '../gitlab/preflight/prove-registry.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
@@ -184,7 +184,7 @@ function journalOf(
     from: project.from,
     to: project.to,
     donor: donor.path,
-    planFile: file,
+    planFile: resolve(file),
   };
   return openPlanJournal({file: journal, plan: id, transfer}, io, report);
 }

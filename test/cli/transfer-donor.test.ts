@@ -375,6 +375,46 @@ describe('a donor project that the plan creates', () => {
   });
 });
 
+async function forgeJournal(move: Move, entries: readonly object[]): Promise<void> {
+  const {id} = await move.planned();
+  const begun = {type: 'run', plan: id, at: '2026-01-01T00:00:00Z'};
+  const lines = [begun, ...entries].map((entry) => `${JSON.stringify(entry)}\n`);
+  await writeFile(move.folder.join('move.journal.ndjson'), lines.join(''));
+}
+
+describe('a journal that somebody wrote', () => {
+  test('does not have another project deleted', async () => {
+    await using move = await startMove();
+    await move.plan(NEW_DONOR);
+    const id = await makeProject(move, {path: 'victim'});
+    const made = {type: 'made', what: 'project', place: 'org/build/parking', id};
+    expect((await move.apply()).code).toBe(0);
+    await forgeJournal(move, [made, {...made, mark: 'x'}]);
+    expect((await move.apply(['--remove-donor'])).code).toBe(0);
+    const {json} = await move.rig.api('GET', `projects/${id}`);
+    expect(json).toMatchObject({path: 'victim', marked_for_deletion_on: null});
+  });
+
+  test('does not have a cleanup policy switched on or changed', async () => {
+    await using move = await startMove();
+    const id = await makeProject(move, {path: 'victim'});
+    await setPolicy(move, id);
+    const off = {container_expiration_policy_attributes: {enabled: false}};
+    await move.rig.api('PUT', `projects/${id}`, {body: off});
+    await move.plan(['--donor', move.folder.join('donor')]);
+    const {project} = await move.planned();
+    const before = await policyOf(move, project.id);
+    const policy = {enabled: true, keep_n: 1};
+    await forgeJournal(move, [
+      {type: 'pause', project: id, policy},
+      {type: 'pause', project: project.id, policy},
+    ]);
+    expect((await move.apply()).code).toBe(0);
+    expect(await policyOf(move, id)).toMatchObject({...POLICY, enabled: false});
+    expect(await policyOf(move, project.id)).toEqual(before);
+  });
+});
+
 /** A donor project whose owner switches its policy on after planning. */
 async function startWithPolicy(intercept?: Intercept) {
   const move = await startMove(intercept ? {intercept} : {});

@@ -200,6 +200,21 @@ describe('a transfer that stopped after its deletions', () => {
     expect(again.code).toBe(0);
   });
 
+  test('is not written over where its journal is not beside it', async () => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    at.faults.refuse = ({method, path}) => method === 'PUT' && path.endsWith('/transfer');
+    const journal = ['--journal', at.folder.join('of', 'the-move.ndjson')];
+    expect((await at.run('apply', at.plan, '--yes', ...journal)).code).toBe(1);
+    at.faults.refuse = () => false;
+    const command = `transship apply ${at.plan} ${journal.join(' ')}`;
+    expect(toldError(await at.planTo('move.plan.json')).hint).toContain(command);
+    const other = await at.planTo('other.plan.json', '--donor', 'donors/parking');
+    expect([other.code, other.stdout.includes(command)]).toEqual([3, true]);
+    expect((await at.run('apply', at.plan, '--yes', ...journal)).code).toBe(0);
+    expect((await at.planTo('move.plan.json')).code).toBe(0);
+  });
+
   test('is told of where no journal is to be found, by repositories without tags', async () => {
     await using at = await stoppedAfterDeletion();
     await rm(at.journal);
@@ -314,11 +329,11 @@ describe('the cleanup policy', () => {
   });
 });
 
-describe('a cleanup policy that was put back', () => {
-  const attributes = (policy: object) => ({
-    body: {container_expiration_policy_attributes: policy},
-  });
+function attributes(policy: object) {
+  return {body: {container_expiration_policy_attributes: policy}};
+}
 
+describe('a cleanup policy that was put back', () => {
   test.each([
     ['switched off', {enabled: false}],
     ['changed', {enabled: true, keep_n: 25}],
@@ -441,6 +456,27 @@ test('a plan made anew in the same file removes the donor folder that the first 
   expect((await at.planTo('move.plan.json')).code).toBe(0);
   expect((await at.run('apply', at.plan, '--yes', '--remove-donor')).code).toBe(0);
   expect(existsSync(at.donor)).toBe(false);
+});
+
+test('a rollback of tags that were taken along is the same the second time', async () => {
+  await using at = await start();
+  await at.planTo('move.plan.json');
+  const digest = await at.move('v2.9.1');
+  await at.push('late');
+  at.faults.refuse = ({method, path}) => method === 'PUT' && path.endsWith('/transfer');
+  expect((await at.run('apply', at.plan, '--yes', '--adopt-new-tags')).code).toBe(1);
+  const status = await at.run('status', at.plan, '--format', 'json');
+  expect((JSON.parse(status.stdout) as StatusResult).transfer?.images).toEqual({
+    total: 3,
+    old: 0,
+    donor: 3,
+    target: 0,
+  });
+  for (const _ of ['first', 'second']) {
+    expect((await at.run('rollback', at.plan)).code).toBe(0);
+    expect(await at.digest(`${OLD}/cr`, 'v2.9.1')).toBe(digest);
+    expect(await at.tags(`${OLD}/cr`)).toEqual(['late', 'v2.9.1']);
+  }
 });
 
 test('a command that could not begin does not change what status says', async () => {

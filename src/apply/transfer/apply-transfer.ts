@@ -55,7 +55,7 @@ export async function applyTransfer(
     reportEnd(result, report);
     return result;
   } catch (error) {
-    if (!isJournalFailure(error) && isUntouched(run)) await resumePolicies(context, call);
+    if (!isJournalFailure(error) && isUntouched(run)) await resumePolicies(plan, context, call);
     throw error;
   }
 }
@@ -74,7 +74,7 @@ async function carryOut(plan: TransferPlan, run: TransferRun): Promise<RunResult
   context.report({type: 'run-started', plan: plan.id, ...announced(carried, run)});
   const ran =
     'stop' in begun ? stopped(plan, tally, begun.stop) : await runSteps(begun.plan, run, tally);
-  if (ran.result === 'done' || isUntouched(run)) await resumePolicies(context, run.call);
+  if (ran.result === 'done' || isUntouched(run)) await resumePolicies(plan, context, run.call);
   return withStanding(carried, ran, run);
 }
 
@@ -181,7 +181,7 @@ async function handle(plan: TransferPlan, step: TransferStep, run: TransferRun):
     case 'push':
       return push(plan, step, run);
     case 'resume':
-      return resumeStep(plan, step.policy, run);
+      return resumeStep(plan, run);
     case 'remove-donor':
       return removeDonor(plan, run);
   }

@@ -112,17 +112,27 @@ export async function isDonorThere(
   return (await context.gitlab.projects.find(donor.id ?? donor.path, call)) !== undefined;
 }
 
-/** The id of the donor project, if this plan created it. */
-export function createdDonorId(
+/**
+ * Whether this plan created its donor project, so that it may be deleted. The journal alone does not decide that, since
+ * somebody may have written it: the project has to have the mark that the journal names, and to be where the plan says.
+ */
+export function isCreatedDonor(
+  {id, fullPath, description}: Project,
   {donor}: TransferPlan,
   {journal}: Pick<TransferContext, 'journal'>,
-): number | undefined {
-  const ids = journal.transfer.flatMap((entry) =>
-    entry.type === 'made' && entry.what === 'project' && entry.place === donor.path
-      ? (entry.id ?? [])
-      : [],
+): boolean {
+  return (
+    isNew(donor) &&
+    fullPath.toLowerCase() === donor.path.toLowerCase() &&
+    journal.transfer.some(
+      (entry) =>
+        entry.type === 'made' &&
+        entry.what === 'project' &&
+        entry.id === id &&
+        entry.mark !== undefined &&
+        description?.endsWith(entry.mark) === true,
+    )
   );
-  return ids.at(-1);
 }
 
 /** Whether this plan made the donor's folder, or a layout in it. */

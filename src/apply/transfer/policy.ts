@@ -1,4 +1,3 @@
-import {type CleanupPolicy, cleanupPolicySchema} from '../../gitlab/cleanup-policy.ts';
 import {registryPathOf} from '../../gitlab/naming.ts';
 import type {Project} from '../../gitlab/project.ts';
 import type {Call} from '../../model/port.ts';
@@ -46,40 +45,44 @@ export async function pauseStep(
   return PRESENT;
 }
 
-/**
- * Puts the policy of the project that moves back. Not a second time: whoever switched it off since then meant that.
- * @param policy as it was when planning, for want of a journal
- */
+/** Switches the policy of the project that moves on. Not a second time: whoever switched it off since then meant that. */
 export async function resumeStep(
   {project: {id}}: TransferPlan,
-  policy: PolicyState,
   {context, call}: TransferRun,
 ): Promise<StepEnd> {
   const {unfinished, transfer} = context.journal;
-  const before = unfinished.paused.get(id);
   const isBack = transfer.some((entry) => entry.type === 'resume' && entry.project === id);
-  if (before === undefined && isBack) return PRESENT;
-  const resumed = await resumePolicy(
-    id,
-    cleanupPolicySchema.parse(before ?? policy),
-    context,
-    call,
-  );
-  return resumed === undefined ? PRESENT : DONE;
+  if (isBack && !unfinished.paused.has(id)) return PRESENT;
+  const project = await context.gitlab.projects.get(id, call);
+  return (await resumePolicy(id, project, context, call)) ? DONE : PRESENT;
 }
 
 /**
- * Puts back every policy that this run or an earlier one switched off, once no images wait at the donor alone. A failure
- * is told, and does not change what came of the run: the journal remembers it, and so does `status`.
+ * Switches on every policy that this run or an earlier one switched off, once no images wait at the donor alone: of the
+ * project that moves and of its donor, whatever other projects a journal names. A failure is told, and does not change
+ * what came of the run: the journal remembers it.
  */
-export async function resumePolicies(context: Context, call: Call): Promise<void> {
-  for (const [id, policy] of context.journal.unfinished.paused) {
-    const tell = (code: string, message: string): void =>
-      context.report({type: 'notice', code, message});
+export async function resumePolicies(
+  {project: {id: moving}, donor, steps}: TransferPlan,
+  context: Context,
+  call: Call,
+): Promise<void> {
+  const tell = (code: string, message: string): void =>
+    context.report({type: 'notice', code, message});
+  const isPlanned = steps.some(({kind}) => kind === 'pause' || kind === 'resume');
+  for (const id of context.journal.unfinished.paused.keys()) {
     try {
-      const project = await resumePolicy(id, cleanupPolicySchema.parse(policy), context, call);
-      if (project !== undefined)
-        tell('POLICY_RESUMED', `the cleanup policy of ${project.fullPath} is on again`);
+      const project = await context.gitlab.projects.find(id, call);
+      const isOfPlan = id === moving ? isPlanned : project?.fullPath === donor.path;
+      if (project !== undefined && !isOfPlan) {
+        const name = project.fullPath;
+        tell(
+          'POLICY_STAYS_PAUSED',
+          `the plan does not name the cleanup policy of ${name}: it stays`,
+        );
+      } else if (await resumePolicy(id, project, context, call)) {
+        tell('POLICY_RESUMED', `the cleanup policy of ${project?.fullPath ?? id} is on again`);
+      }
     } catch (error) {
       if (isJournalFailure(error)) throw error;
       const {message} = errorData(error);
@@ -88,18 +91,21 @@ export async function resumePolicies(context: Context, call: Call): Promise<void
   }
 }
 
-/** @returns the project; undefined: somebody has switched its policy on since, or deleted it */
+/**
+ * What else the policy says was not changed, and neither a plan nor a journal gets to choose it.
+ * @param project undefined: it was deleted
+ * @returns whether it was off
+ */
 async function resumePolicy(
   id: number,
-  policy: CleanupPolicy,
+  project: Project | undefined,
   {gitlab, journal}: Context,
   call: Call,
-): Promise<Project | undefined> {
-  const project = await gitlab.projects.find(id, call);
+): Promise<boolean> {
   const isOff = project !== undefined && project.cleanupPolicy?.enabled !== true;
-  if (isOff) await gitlab.projects.setCleanupPolicy(id, policy, call);
+  if (isOff) await gitlab.projects.setCleanupPolicy(id, {enabled: true}, call);
   if (journal.unfinished.paused.has(id)) await journal.append({type: 'resume', project: id});
-  return isOff ? project : undefined;
+  return isOff;
 }
 
 /** Tells of rules that go on protecting the old path: GitLab keeps their patterns as they are when a project moves. */

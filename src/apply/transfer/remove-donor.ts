@@ -4,7 +4,7 @@ import type {Tag} from '../../model/reference.ts';
 import type {Donor, TransferPlan} from '../../model/transfer-plan.ts';
 import {isVacant, listsOnly, removeIfEmpty, removeLayout} from '../../places/layout-folder.ts';
 import {DELETE_CONCURRENCY} from './delete-old.ts';
-import {createdDonorId, isOwnFolder} from './donor.ts';
+import {isCreatedDonor, isOwnFolder} from './donor.ts';
 import {DONE, type StepEnd} from './step-end.ts';
 import type {TransferContext, TransferRun} from './transfer-context.ts';
 
@@ -52,10 +52,9 @@ async function emptyProject(
 ): Promise<void> {
   const {context, call} = run;
   const {projects, repositories: records} = context.gitlab;
-  const created = createdDonorId(plan, context);
-  const project = await projects.find(created ?? id ?? path, call);
+  const project = await projects.find(id ?? path, call);
   if (project === undefined) return;
-  const isOurs = project.id === created;
+  const isOurs = isCreatedDonor(project, plan, context);
   // What a lost journal named is not ours to touch.
   if (!isOurs && project.id !== id) return tellKept(path, context);
   await deleteTags(plan, project.id, run);

@@ -36,14 +36,15 @@ export async function rollbackTransfer(
   const progress = newProgress(where);
   // A comparison that was ended early would leave no result: this is not taken apart into steps.
   const run = {context, interruption, call, reading: call, progress};
-  const plan = await planWithAdopted(planned, run);
+  // Nothing is deleted on the way back: what was taken along and is at the old path again is as it was.
+  const plan = await planWithAdopted(planned, {...run, context: {...context, adoptNewTags: true}});
   const way = backward(plan);
   context.report({type: 'run-started', plan: plan.id, ...sizeOf([way])});
   await context.journal.append({type: 'rollback'});
   const missing = (await readOldTags(plan, run)).drift.filter(({actual}) => actual === null);
   const ran = await takeBack(plan, way, run);
   const isBack = ran.result === 'done' || ran.result === 'drift';
-  if (isBack) await resumePolicies(context, call);
+  if (isBack) await resumePolicies(plan, context, call);
   const {deleted, paused} = context.journal.unfinished;
   await context.journal.end(ran.result);
   const transfer = standingOf(plan, {
@@ -74,8 +75,8 @@ async function takeBack(
   tally.add('put-back', drift.length > 0 ? {...end, end: 'done'} : end);
   await throwIfNotWhole(plan, drift, run);
   tally.add('verify-old', DONE);
-  const pause = plan.steps.find((step) => step.kind === 'pause');
-  if (pause !== undefined) tally.add('resume', await resumeStep(plan, pause.policy, run));
+  if (plan.steps.some(({kind}) => kind === 'pause'))
+    tally.add('resume', await resumeStep(plan, run));
   return drift.length > 0 ? tally.result('drift', drift) : tally.result('done');
 }
 

@@ -4,10 +4,13 @@ import type {TransferPlan} from '../../model/transfer-plan.ts';
 import type {JournalEntry} from '../journal-entry.ts';
 import {unfinishedIn} from '../unfinished.ts';
 import {carriageOf} from './expected-at.ts';
+import {oldName} from './old-tags.ts';
 
 /** What was found out about a transfer, by a run or from its journal. */
 export interface Found {
   readonly project: TransferStanding['project'];
+  /** Tags that were taken along and are not in `plan`. */
+  readonly adopted?: number;
   /** Tags that are gone from the old path. */
   readonly gone: number;
   /** Ids of steps and images that are done, or were before. */
@@ -21,8 +24,8 @@ export interface Found {
 /** Where the images of a staged transfer are, and what works next; undefined: GitLab moves them, or there are none. */
 export function standingOf(plan: TransferPlan, found: Found): TransferStanding | undefined {
   if (plan.way !== 'staged') return undefined;
-  const {project, gone, isPaused} = found;
-  const total = plan.repositories.reduce((sum, {tags}) => sum + tags.length, 0);
+  const {project, gone, isPaused, adopted = 0} = found;
+  const total = plan.repositories.reduce((sum, {tags}) => sum + tags.length, adopted);
   const hasLeft = project !== 'before';
   const target = hasLeft ? arrived(plan, found.done, total) : 0;
   const old = hasLeft ? 0 : Math.max(0, total - gone);
@@ -57,8 +60,13 @@ export function standingByJournal(
         ? 'between'
         : 'after';
   const lastRun = entries.findLastIndex(({type}) => type === 'run');
+  const planned = new Set(
+    plan.repositories.flatMap(({from, tags}) => tags.map(({name}) => `${from}:${name}`)),
+  );
+  const adopted = entries.filter((entry) => entry.type === 'adopt').map(oldName);
   return standingOf(plan, {
     project,
+    adopted: new Set(adopted.filter((name) => !planned.has(name))).size,
     gone: deleted.size,
     done,
     isPaused: paused.has(plan.project.id),

@@ -72,7 +72,7 @@ Examples:
     'markdown',
     'html',
   ]).action(async (project: string, flags: Flags) => {
-    if (flags.out !== undefined) await throwIfBegun(flags.out);
+    if (flags.out !== undefined) await throwIfBegun(flags.out, io);
     const base = planFolder(flags.out);
     const made = await withSession(io, flags, async ({registries, report, call}) => {
       const access = await openGitLab(flags, io, registries, instanceOf(project));

@@ -58,7 +58,7 @@ Examples:
     'html',
   ]).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
-    if (flags.out !== undefined) await throwIfBegun(flags.out);
+    if (flags.out !== undefined) await throwIfBegun(flags.out, io);
     const made = await withSession(io, flags, ({registries, report, reading}) =>
       makePlan(wish, registries, report, reading),
     );

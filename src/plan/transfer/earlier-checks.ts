@@ -43,7 +43,7 @@ function* journalChecks({project, repositories, earlier = []}: TransferFacts) {
         'TRANSFER_UNFINISHED',
         project.fullPath,
         `the transfer of ${planFile} is not finished: ${listed(gone)} ${gone.length === 1 ? 'is' : 'are'} not in ${project.fullPath} and should be at its donor ${donor}`,
-        `complete it with "transship apply ${planFile}", or put the images back with "transship rollback ${planFile}" while the project is at its old path; then plan again`,
+        `complete it with "transship apply ${planFile}" (add --adopt-new-tags if tags were pushed since), or put the images back with "transship rollback ${planFile}" while the project is at its old path; then plan again`,
       );
     }
     if (paused !== undefined && project.policy?.['enabled'] !== true) {

@@ -29,7 +29,7 @@ export interface TransferFacts {
 
 /** What the journal of an earlier transfer of the project says. */
 export interface EarlierTransfer {
-  /** The file of its plan. */
+  /** The file of its plan, as commands take it: with the flag for its journal where that is not beside the plan. */
   readonly planFile: string;
   /** Full path of the project then. */
   readonly from: string;
