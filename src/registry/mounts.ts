@@ -74,7 +74,8 @@ export class Mounts {
     if (ABOUT_THIS_MOUNT.has(status)) return DECLINED;
     const isMounted =
       saysStored(answer, (digest) => digest === blob.digest) ||
-      (status === 201 && (await hasBlob(this.#connection, {path: to, blob, scope: pushScope(to)}, call)));
+      (status === 201 &&
+        (await hasBlob(this.#connection, {path: to, blob, scope: pushScope(to)}, call)));
     if (!isMounted) return this.#failed(`${describeRequest(answer.request)} answered ${status}`);
     this.#failures = 0;
     return {kind: 'mounted'};

@@ -90,7 +90,12 @@ function askFor(
   {path, blob, scope}: WantedBlob,
   request: Pick<RegistryRequest, 'method' | 'headers' | keyof Call>,
 ): Promise<HttpAnswer> {
-  return connection.send({...request, target: `${path}/blobs/${blob.digest}`, path, scopes: [scope]});
+  return connection.send({
+    ...request,
+    target: `${path}/blobs/${blob.digest}`,
+    path,
+    scopes: [scope],
+  });
 }
 
 /**

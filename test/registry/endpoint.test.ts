@@ -36,7 +36,9 @@ describe('a registry on this machine', () => {
     const registry = new Registry({host: server.host, side: 'source', http});
     const repository = registry.repository('a' as RepositoryPath);
     for (const name of ['one', 'two'])
-      expect(await repository.hasBlob({digest: digestOf(name), size: name.length}, {signal: NEVER})).toBe(true);
+      expect(
+        await repository.hasBlob({digest: digestOf(name), size: name.length}, {signal: NEVER}),
+      ).toBe(true);
     expect(server.requests.map(({target}) => target)).toEqual([
       '/v2/',
       `/v2/a/blobs/${digestOf('one')}`,
