@@ -142,7 +142,7 @@ function* occurrences(text: string, secret: string): Generator<Span> {
   const again = period < secret.length ? secret.slice(-period) : undefined;
   for (let at = text.indexOf(secret); at >= 0; ) {
     let end = at + secret.length;
-    while (again !== undefined && text.startsWith(again, end)) end += period;
+    if (again !== undefined) while (text.startsWith(again, end)) end += period;
     yield {start: at, end};
     at = text.indexOf(secret, end - secret.length + 1);
   }

@@ -12,7 +12,7 @@ import {startTokenRegistry, unsignedJwt} from '../support/token-registry.ts';
 
 const call = {signal: NEVER};
 const digest = digestOf('blob');
-const blob = {digest, size: 4};
+const known = {digest, size: 4};
 const path = 'group/project' as RepositoryPath;
 const basic: Credentials = {kind: 'basic', username: 'me', password: 'secret'};
 const basicHeader = `Basic ${Buffer.from('me:secret').toString('base64')}`;
@@ -39,7 +39,7 @@ describe('a registry that asks for nothing', () => {
     });
     await using http = new HttpClient();
     const repository = open(http, server.host, as(basic)).repository(path);
-    await Promise.all([1, 2, 3].map(() => repository.hasBlob(blob, call)));
+    await Promise.all([1, 2, 3].map(() => repository.hasBlob(known, call)));
     expect(server.requests).toHaveLength(3);
     for (const {headers} of server.requests) expect(headers).not.toHaveProperty('authorization');
   });
@@ -50,8 +50,8 @@ describe('a registry that asks for basic authentication', () => {
     await using server = await serveBasic();
     await using http = new HttpClient();
     const repository = open(http, server.host, as(basic)).repository(path);
-    expect(await repository.hasBlob(blob, call)).toBe(true);
-    expect(await repository.hasBlob(blob, call)).toBe(true);
+    expect(await repository.hasBlob(known, call)).toBe(true);
+    expect(await repository.hasBlob(known, call)).toBe(true);
     const sent = server.requests.map(({headers}) => headers.authorization);
     expect(sent).toEqual([undefined, basicHeader, basicHeader]);
   });
@@ -61,7 +61,7 @@ describe('a registry that asks for basic authentication', () => {
     await using http = new HttpClient();
     const options = {credentials: () => Promise.resolve(credentials)};
     const repository = open(http, server.host, options).repository(path);
-    await expect(repository.hasBlob(blob, call)).rejects.toMatchObject({
+    await expect(repository.hasBlob(known, call)).rejects.toMatchObject({
       code: 'UNAUTHORIZED',
       side: 'source',
       message: expect.not.stringContaining('wrong') as string,
@@ -77,7 +77,7 @@ describe('a registry that asks for tokens', () => {
     const learned: string[] = [];
     const options = {...as(basic), learnToken: (token: string) => learned.push(token)};
     const repository = open(http, server.registry.host, options).repository(path);
-    await Promise.all(Array.from({length: 20}, () => repository.hasBlob(blob, call)));
+    await Promise.all(Array.from({length: 20}, () => repository.hasBlob(known, call)));
     expect(server.registry.requests).toHaveLength(21);
     expect(server.service.requests).toHaveLength(1);
     const [request] = server.service.requests;
@@ -90,7 +90,7 @@ describe('a registry that asks for tokens', () => {
   it('is not shown the credentials', async () => {
     await using server = await startTokenRegistry();
     await using http = new HttpClient();
-    await open(http, server.registry.host, as(basic)).repository(path).hasBlob(blob, call);
+    await open(http, server.registry.host, as(basic)).repository(path).hasBlob(known, call);
     for (const {headers} of server.registry.requests) {
       expect(headers.authorization ?? 'Bearer').toMatch(/^Bearer/);
     }
@@ -135,15 +135,15 @@ describe('a registry that asks for tokens', () => {
     await using http = new HttpClient();
     const registry = open(http, server.registry.host);
     const [one, other] = [path, 'other' as RepositoryPath].map((name) => registry.repository(name));
-    await one?.hasBlob(blob, call);
-    await other?.hasBlob(blob, call);
+    await one?.hasBlob(known, call);
+    await other?.hasBlob(known, call);
     server.revoke('token-1');
-    expect(await one?.hasBlob(blob, call)).toBe(true);
-    expect(await other?.hasBlob(blob, call)).toBe(true);
+    expect(await one?.hasBlob(known, call)).toBe(true);
+    expect(await other?.hasBlob(known, call)).toBe(true);
     expect(server.service.requests).toHaveLength(3);
     server.revoke('token-3');
     server.revoke('token-4');
-    await expect(one?.hasBlob(blob, call)).rejects.toMatchObject({code: 'UNAUTHORIZED'});
+    await expect(one?.hasBlob(known, call)).rejects.toMatchObject({code: 'UNAUTHORIZED'});
     expect(server.service.requests).toHaveLength(4);
   });
 
@@ -153,12 +153,12 @@ describe('a registry that asks for tokens', () => {
     let now = 1_000_000;
     const options = {now: () => now};
     const repository = open(http, server.registry.host, options).repository(path);
-    await repository.hasBlob(blob, call);
+    await repository.hasBlob(known, call);
     now += 239_000;
-    await repository.hasBlob(blob, call);
+    await repository.hasBlob(known, call);
     expect(server.service.requests).toHaveLength(1);
     now += 2_000;
-    await repository.hasBlob(blob, call);
+    await repository.hasBlob(known, call);
     expect(server.service.requests).toHaveLength(2);
     expect(server.registry.requests.at(-1)?.headers.authorization).toBe('Bearer token-2');
   });
@@ -209,8 +209,8 @@ describe('a registry that asks for tokens', () => {
     await using server = await startTokenRegistry({scope: `repository:mirror/${path}:pull`});
     await using http = new HttpClient();
     const repository = open(http, server.registry.host).repository(path);
-    await repository.hasBlob(blob, call);
-    await repository.hasBlob(blob, call);
+    await repository.hasBlob(known, call);
+    await repository.hasBlob(known, call);
     expect([...server.given.values()]).toEqual([
       [`repository:${path}:pull`, `repository:mirror/${path}:pull`],
     ]);
@@ -220,8 +220,8 @@ describe('a registry that asks for tokens', () => {
     await using server = await startTokenRegistry({scope: 'aws'});
     await using http = new HttpClient();
     const registry = open(http, server.registry.host);
-    await registry.repository(path).hasBlob(blob, call);
-    await registry.repository('other' as RepositoryPath).hasBlob(blob, call);
+    await registry.repository(path).hasBlob(known, call);
+    await registry.repository('other' as RepositoryPath).hasBlob(known, call);
     expect([...server.given.values()]).toEqual([
       [`repository:${path}:pull`, 'aws'],
       ['repository:other:pull', 'aws'],
@@ -233,7 +233,7 @@ describe('a registry that asks for tokens', () => {
     await using http = new HttpClient();
     const {host} = server.registry;
     const identity = open(http, host, as({kind: 'identity-token', token: 'refresh'}));
-    await identity.repository(path).hasBlob(blob, call);
+    await identity.repository(path).hasBlob(known, call);
     const [request] = server.service.requests;
     expect(request?.method).toBe('POST');
     expect(Object.fromEntries(new URLSearchParams(request?.body.toString()))).toEqual({
@@ -245,7 +245,7 @@ describe('a registry that asks for tokens', () => {
     });
 
     const given = open(http, host, as({kind: 'registry-token', token: 'fixed'}));
-    await given.repository(path).hasBlob(blob, call);
+    await given.repository(path).hasBlob(known, call);
     expect(server.registry.requests.at(-1)?.headers.authorization).toBe('Bearer fixed');
     expect(server.service.requests).toHaveLength(1);
   });

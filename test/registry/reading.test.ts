@@ -141,7 +141,7 @@ describe('a manifest', () => {
       const answer: Handler = (request, response) => {
         if (request.method === 'HEAD')
           response.writeHead(status, {'content-type': type, 'content-length': '5'}).end();
-        else if (there) give(complete)(request, response);
+        else if (there) void give(complete)(request, response);
         else response.writeHead(status2).end('{}');
       };
       await againstRegistry(answer, async (repository) => {
@@ -183,7 +183,7 @@ describe('a blob', () => {
   });
 
   const found = {'docker-content-digest': blob.digest};
-  const range = {'content-range': 'bytes 0-0/10', 'content-length': '1'};
+  const oneByte = {'content-range': 'bytes 0-0/10', 'content-length': '1'};
   const refusals: readonly (readonly [string, number, Record<string, string>])[] = [
     ['400', 400, {}],
     ['403', 403, {}],
@@ -199,7 +199,7 @@ describe('a blob', () => {
       await againstRegistry(
         ({method}, response) => {
           if (method === 'HEAD') response.writeHead(status, headers).end();
-          else if (isThere) response.writeHead(206, range).end('0');
+          else if (isThere) response.writeHead(206, oneByte).end('0');
           else response.writeHead(404).end('{"errors":[{"code":"BLOB_UNKNOWN"}]}');
         },
         async (repository) => expect(await repository.hasBlob(blob, call)).toBe(isThere),
