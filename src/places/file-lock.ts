@@ -1,5 +1,5 @@
 import {randomUUID} from 'node:crypto';
-import {mkdir, readdir, rename, rmdir, stat, utimes, writeFile} from 'node:fs/promises';
+import {lstat, mkdir, readdir, rename, rmdir, stat, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {hasCode, isMissing} from './file-error.ts';
@@ -168,8 +168,13 @@ async function removeEmpty(directory: string): Promise<void> {
   }
 }
 
+/**
+ * Never of a folder elsewhere, to which somebody's link leads: what lies there would be taken for the file of an owner that
+ * is dead, and removed.
+ */
 async function entriesOf(path: string): Promise<readonly string[]> {
   try {
+    if ((await lstat(path)).isSymbolicLink()) throw new Error(`${path} is a link`);
     return await readdir(path);
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return [];
@@ -195,7 +200,7 @@ async function watch(
   now: number,
 ): Promise<Watched | undefined> {
   try {
-    const {mtimeMs: changedMs} = await stat(file);
+    const {mtimeMs: changedMs} = await lstat(file);
     const isSame = before?.file === file;
     if (isSame && before.changedMs !== changedMs)
       return {...before, changedMs, since: now, state: 'alive'};

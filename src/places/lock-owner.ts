@@ -1,5 +1,7 @@
 import {readFile, readlink, stat} from 'node:fs/promises';
 import {hostname} from 'node:os';
+import {FileKindError, readRegular} from '../http/regular-file.ts';
+import {readJson} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import {hasCode, isMissing} from './file-error.ts';
 
@@ -17,18 +19,25 @@ const ownerRecord = z.object({
 });
 export type LockOwner = z.infer<typeof ownerRecord>;
 
+/** What is written of an owner is far below this, in bytes. */
+const OWNER_LIMIT = 4096;
+
 /**
- * Reads who holds a lock. Of a file that is half-written, or not ours, nothing is known.
+ * Reads who holds a lock. Of what is half-written, or not ours, such as a link or a pipe, nothing is known.
  * @throws the error of the file system
  */
 export async function readOwner(file: string): Promise<LockOwner> {
-  const text = await readFile(file, 'utf8');
   try {
-    return ownerRecord.parse(JSON.parse(text));
-  } catch {
-    return {host: ''};
+    const text = await readRegular(file, OWNER_LIMIT, {noFollow: true});
+    return readJson(text, ownerRecord) ?? UNKNOWN;
+  } catch (error) {
+    // ELOOP: a link (open(2), O_NOFOLLOW).
+    if (error instanceof FileKindError || hasCode(error, 'ELOOP')) return UNKNOWN;
+    throw error;
   }
 }
+
+const UNKNOWN: LockOwner = {host: ''};
 
 /** For messages. */
 export function ownerName({host, pid}: LockOwner): string {

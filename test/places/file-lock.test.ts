@@ -1,4 +1,4 @@
-import {mkdir, readdir, readFile, readlink, utimes, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, readFile, readlink, symlink, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {describe, expect, test} from 'vitest';
 import {type FileLock, type LockClock, STALE_MS, takeLock} from '../../src/places/file-lock.ts';
@@ -56,6 +56,32 @@ function holder(path: string, then: string) {
     ${then}`;
   return runProgram(process.execPath, ['--input-type=module', '-e', script, path]);
 }
+
+test('what is in a folder that a link leads to is not taken for an owner', async () => {
+  await using temp = await tempDirectory();
+  await plant(temp.join('elsewhere'), 'of somebody');
+  await symlink(temp.join('elsewhere'), temp.join('lock'));
+  await expect(taken(temp.join('lock'), {...LATER, clock: new Clock()})).rejects.toThrow('link');
+  expect(await readdir(temp.join('elsewhere'))).toEqual(['other']);
+});
+
+test.each(['a link to a device', 'a pipe', 'a folder'])(
+  'an owner that is %s is nobody that lives',
+  async (kind) => {
+    await using temp = await tempDirectory();
+    const path = temp.join('lock');
+    const owner = join(path, 'owner');
+    await mkdir(path);
+    if (kind === 'a link to a device') await symlink('/dev/zero', owner);
+    else if (kind === 'a pipe') await runProgram('mkfifo', [owner]);
+    else await mkdir(owner);
+    const attempt = taken(path, {...LATER, clock: new Clock()});
+    // A folder is not removed.
+    if (kind === 'a folder') return await expect(attempt).rejects.toThrow();
+    await using _ = await attempt;
+    expect(await readdir(path)).not.toContain('owner');
+  },
+);
 
 test('one has the lock at a time; released, nothing is left of it', async () => {
   await using temp = await tempDirectory();
