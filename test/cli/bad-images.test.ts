@@ -190,6 +190,28 @@ test('a tag that is listed and has no manifest is named as left out, in each for
   expect(await copy('', '--exclude-tag', 'expired')).toMatchObject({code: 0, stderr: ''});
 });
 
+test.each(['referrer', 'signature'])(
+  'a %s that cannot be read keeps nothing back, and is named',
+  async (kind) => {
+    const {digest, bytes} = await pushImage(source.url, repository, 'subject');
+    const subject = {mediaType: MANIFEST, digest, size: bytes.length};
+    const tag = kind === 'signature' ? `${digest.replace(':', '-')}.sig` : 'reference';
+    const attached = await pushImage(source.url, repository, tag, {
+      layers: [Buffer.from(kind)],
+      ...(kind === 'referrer' ? {manifest: {subject}} : {}),
+    });
+    if (kind === 'referrer')
+      await fetch(`${source.url}/v2/${repository}/manifests/reference`, {method: 'DELETE'});
+    instead.set(kind === 'referrer' ? attached.digest : tag, manifest(Buffer.from('{"a":')));
+    const run = await copy('');
+    expect(run.code).toBe(1);
+    expect(run.stderr).toMatch(/^note: .* is left out: .*\n$/);
+    expect(run.stdout).toContain('Incomplete: 1 image could not be copied; 2 images copied');
+    expect(run.stdout).toContain(kind === 'referrer' ? attached.digest.slice(0, 19) : tag);
+    expect(await tagsThere()).toEqual(['good', 'subject']);
+  },
+);
+
 test('an image that is served as schema 1, but says that it is schema 2, is copied', async () => {
   const {bytes: pushed} = await pushImage(source.url, repository, 'typed');
   const {mediaType: _type, ...untyped} = JSON.parse(pushed) as {readonly mediaType: string};
