@@ -50,13 +50,13 @@ export function beginTags(
     asked.set(tag, answer);
   }
   void mapAtOnce(asked, OBSERVE_CONCURRENCY, async ([tag, {resolve, reject}]) => {
-    await destination.head(tag, call).then(
-      (found) => {
-        if (failure) destination.listNotUsed?.(failure, 'tags are asked for one by one');
-        resolve(found?.digest);
-      },
-      (error: unknown) => reject(tellingFailure(names, error)),
-    );
+    try {
+      const found = await destination.head(tag, call);
+      if (failure) destination.listNotUsed?.(failure, 'tags are asked for one by one');
+      resolve(found?.digest);
+    } catch (error) {
+      reject(tellingFailure(names, error));
+    }
   });
   return new Map([...asked].map(([tag, {promise}]) => [tag, promise]));
 }

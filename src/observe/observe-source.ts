@@ -243,7 +243,10 @@ async function findAttached(
   reader: ManifestReader,
   subjects: readonly Digest[],
   tagsOf: (subject: Digest) => readonly Tag[],
-  {notRead, unreadable}: {readonly notRead: NotRead[] | undefined; readonly unreadable: Unreadable[]},
+  {
+    notRead,
+    unreadable,
+  }: {readonly notRead: NotRead[] | undefined; readonly unreadable: Unreadable[]},
   call: Call,
 ): Promise<SourceRoot[]> {
   const referrers = await reader.referrersOf(subjects, call);

@@ -224,6 +224,23 @@ test('an image that is served as schema 1, but says that it is schema 2, is copi
   );
 });
 
+test.each([
+  ['an OCI artifact manifest', 'application/vnd.oci.artifact.manifest.v1+json', true],
+  ['a manifest without "layers"', MANIFEST, false],
+])('%s is copied, with its blobs', async (_what, mediaType, isArtifact) => {
+  const {config, layers} = await pushImage(source.url, repository, 'parts');
+  const parts = isArtifact ? {artifactType: 'a/sbom', blobs: layers} : {schemaVersion: 2, config};
+  const bytes = JSON.stringify({mediaType, ...parts});
+  instead.set('odd', manifest(Buffer.from(bytes), mediaType));
+  const run = await copy(':odd');
+  expect(run).toMatchObject({code: 0, stderr: ''});
+  expect(await destination.storage.manifests.resolve(repository, 'odd' as never)).toBe(
+    sha256(bytes),
+  );
+  const [part] = isArtifact ? layers : [config];
+  expect(await destination.storage.blobs.size(repository, part?.digest as never)).toBe(part?.size);
+});
+
 /** Puts an image with a layer that only its URL has, and gives the layer. */
 async function pushForeign() {
   const {config, layers} = await pushImage(source.url, repository, 'base');
