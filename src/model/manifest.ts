@@ -6,6 +6,7 @@ import {DOCUMENT_LIMITS, type JsonError, parseJson} from './json.ts';
 import {
   DOCKER_LIST,
   DOCKER_MANIFEST,
+  isArtifactType,
   isManifestType,
   isSchema1Type,
   OCI_INDEX,
@@ -35,6 +36,14 @@ export type ManifestView =
   | {
       readonly kind: 'index';
       readonly manifests: readonly Descriptor[];
+      readonly subject?: Descriptor;
+      readonly artifactType?: string;
+      readonly annotations?: Readonly<Record<string, string>>;
+    }
+  /** An OCI artifact manifest: blobs without a config. */
+  | {
+      readonly kind: 'artifact';
+      readonly blobs: readonly Descriptor[];
       readonly subject?: Descriptor;
       readonly artifactType?: string;
       readonly annotations?: Readonly<Record<string, string>>;
@@ -75,9 +84,11 @@ const shared = () => ({
 });
 /** A list of descriptors. */
 export const descriptors = list(descriptor);
-/** Go writes a list that nobody made as null. */
+/** Go writes a list that nobody made as null, or not at all. */
 const descriptorsOrNull = () => descriptors.nullable().transform((items) => items ?? []);
-const image = z.object({...shared(), config: descriptor, layers: descriptorsOrNull()});
+const descriptorsOrNone = () => descriptors.nullish().transform((items) => items ?? []);
+const image = z.object({...shared(), config: descriptor, layers: descriptorsOrNone()});
+const artifact = z.object({...shared(), blobs: descriptorsOrNone()});
 const index = z.object({...shared(), manifests: descriptorsOrNull()});
 
 /**
@@ -129,6 +140,8 @@ export function childBlobs(view: ManifestView): readonly Descriptor[] {
       return [view.config, ...view.layers];
     case 'index':
       return view.manifests.filter((child) => !isManifestType(child.mediaType));
+    case 'artifact':
+      return view.blobs;
     case 'schema1':
       return [];
   }
@@ -171,6 +184,10 @@ function parseView(json: unknown, mediaType: string, name: string, side: Side): 
   if (mediaType === OCI_MANIFEST || mediaType === DOCKER_MANIFEST) {
     const {mediaType: _type, ...view} = checked(image, json, name, side);
     return {kind: 'image', ...withoutNullish(view)};
+  }
+  if (isArtifactType(mediaType)) {
+    const {mediaType: _type, ...view} = checked(artifact, json, name, side);
+    return {kind: 'artifact', ...withoutNullish(view)};
   }
   throw invalid(`${name} has the unknown media type ${mediaType}`, side);
 }

@@ -3,6 +3,8 @@ export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
 export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 export const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json';
 export const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
+/** Of release candidates of the image spec 1.1; ORAS, Notation and others wrote it, and registries keep it. */
+const OCI_ARTIFACT = 'application/vnd.oci.artifact.manifest.v1+json';
 const DOCKER_SCHEMA1 = 'application/vnd.docker.distribution.manifest.v1+json';
 export const DOCKER_SCHEMA1_SIGNED = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
 
@@ -16,6 +18,7 @@ export const MANIFEST_ACCEPT = [
   DOCKER_LIST,
   OCI_MANIFEST,
   DOCKER_MANIFEST,
+  OCI_ARTIFACT,
   DOCKER_SCHEMA1_SIGNED,
   DOCKER_SCHEMA1,
 ].join(', ');
@@ -28,13 +31,22 @@ export function isImageType(mediaType: string): boolean {
   return mediaType === OCI_MANIFEST || mediaType === DOCKER_MANIFEST;
 }
 
+export function isArtifactType(mediaType: string): boolean {
+  return mediaType === OCI_ARTIFACT;
+}
+
 export function isSchema1Type(mediaType: string): boolean {
   return mediaType === DOCKER_SCHEMA1 || mediaType === DOCKER_SCHEMA1_SIGNED;
 }
 
 /** Whether content of this type is stored under `/manifests/`, not under `/blobs/`. */
 export function isManifestType(mediaType: string): boolean {
-  return isIndexType(mediaType) || isImageType(mediaType) || isSchema1Type(mediaType);
+  return (
+    isIndexType(mediaType) ||
+    isImageType(mediaType) ||
+    isArtifactType(mediaType) ||
+    isSchema1Type(mediaType)
+  );
 }
 
 /** Configs of images, the one kind of blob that planning looks into. */

@@ -1,5 +1,6 @@
 import type {Descriptor} from './descriptor.ts';
 import type {Digest} from './digest.ts';
+import type {TransshipError} from './error.ts';
 import type {Manifest} from './manifest.ts';
 import type {RepositoryPath, Tag} from './reference.ts';
 
@@ -50,6 +51,10 @@ export interface RepositoryReader {
    * Undefined where there is no such repository.
    */
   listTags(call: Call): Promise<readonly string[] | undefined>;
+  /**
+   * Told that `listTags` failed and what is done in its place, as a clause: tells the user, once. Absent: nobody is told.
+   */
+  readonly listNotUsed?: (why: TransshipError, instead: string) => void;
   /**
    * Images that the place lists and that no name leads to, as an image layout may have them: none has a name, or another
    * image has the same one. Parts and referrers of other images may be among them. Absent: the place has none.

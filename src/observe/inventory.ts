@@ -12,7 +12,7 @@ export interface SourceInventory {
   readonly roots: readonly SourceRoot[];
   /** What is listed and was left alone, or could not be had, with the reason. */
   readonly notRead: readonly NotRead[];
-  /** Tags that were asked for and hold something that is no manifest. */
+  /** What was asked for, or belongs to that, and holds something that is no manifest. */
   readonly unreadable?: readonly Unreadable[];
   /**
    * Every manifest that was read, by digest. The manifest of an asked root need not be there if the destination's tag
@@ -29,9 +29,10 @@ export interface SourceInventory {
   readonly platformOf?: ReadonlyMap<Digest, Platform>;
 }
 
-/** A tag whose manifest cannot be read, and why. */
+/** A tag, or a referrer without one, whose manifest cannot be read, and why. */
 export interface Unreadable {
-  readonly tag: Tag;
+  readonly tag?: Tag;
+  readonly digest?: Digest;
   readonly error: ErrorData;
 }
 

@@ -11,6 +11,14 @@ export function fallbackTag(subject: Digest): Tag {
   return `${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}` as Tag;
 }
 
+/** The suffixes of cosign's tags (cosign: SPEC.md, "Naming"), and that of the fallback tag. */
+const SUFFIXES = ['.sig', '.att', '.sbom', ''];
+
+/** The tags that what belongs to a subject has by custom, to be asked for where no list says which of them there are. */
+export function usualTags(subject: Digest): readonly Tag[] {
+  return SUFFIXES.map((suffix) => `${fallbackTag(subject)}${suffix}` as Tag);
+}
+
 /**
  * Whether a place has an untagged manifest so that it can be found: there, and listed by its subject, if it has one.
  * A run that was killed between the manifest and the list leaves one that nobody finds.

@@ -48,6 +48,8 @@ export class ManifestReader {
   readonly missing = new Set<Digest>();
   /** What is listed as a referrer and not there, with its subject. */
   readonly goneReferrers = new Map<Digest, Digest>();
+  /** What is listed as a referrer and holds something that is no manifest, or has it below. */
+  readonly unreadableReferrers = new Map<Digest, ErrorData>();
   readonly #source: RepositoryReader;
   readonly #known: KnownTags;
   /** Of requests for manifests; whoever waits for several of them is not in it. */
@@ -130,7 +132,7 @@ export class ManifestReader {
     return (await this.#first.listed) !== undefined;
   }
 
-  /** Reads the manifests that were known to be at the destination, and so were not read, with all below them. */
+  /** Reads these manifests with all below them, as far as they were not read before. */
   async readAll(digests: readonly Digest[], call: Call): Promise<void> {
     await mapAtOnce(digests, this.#concurrency, async (digest) => {
       const manifest = await this.#read(digest, call);
@@ -212,10 +214,17 @@ export class ManifestReader {
         ? this.#first.listed
         : this.#source.listReferrers(subject, call);
     const listed = ((await listing) ?? []).map(({digest}) => digest);
-    await this.readAll(listed, call);
-    const isThere = (digest: Digest): boolean => this.manifests.has(digest);
-    for (const digest of listed) if (!isThere(digest)) this.goneReferrers.set(digest, subject);
-    return listed.filter(isThere).map((digest) => ({subject, digest}));
+    await mapAtOnce(listed, this.#concurrency, async (digest) => {
+      try {
+        await this.readAll([digest], call);
+        if (!this.manifests.has(digest)) this.goneReferrers.set(digest, subject);
+      } catch (error) {
+        this.unreadableReferrers.set(digest, asUnreadable(error));
+      }
+    });
+    const isWhole = (digest: Digest): boolean =>
+      this.manifests.has(digest) && !this.unreadableReferrers.has(digest);
+    return listed.filter(isWhole).map((digest) => ({subject, digest}));
   }
 
   #count(bytes: number): void {

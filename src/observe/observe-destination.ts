@@ -1,10 +1,12 @@
 import PQueue from 'p-queue';
 import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
 import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
 import {type Call, type RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {DestinationInventory} from './inventory.ts';
+import {listIfAble, type Names, tellingFailure} from './listed-names.ts';
 import {OBSERVE_CONCURRENCY} from './observe-source.ts';
 
 /** What the tags of a destination point to. `exists` is false where the registry knows no such repository. */
@@ -14,7 +16,8 @@ export interface DestinationTags {
 }
 
 /**
- * Asks what `wanted` tags point to. One request lists the tags; only those that are there cost a HEAD.
+ * Asks what `wanted` tags point to. One request lists the tags; only those that are there cost a HEAD. Each does where the
+ * list is refused.
  * @throws TransshipError the registry's refusals
  */
 export async function observeDestinationTags(
@@ -22,7 +25,7 @@ export async function observeDestinationTags(
   wanted: readonly Tag[],
   call: Call,
 ): Promise<DestinationTags> {
-  return allTags(beginTags(destination, await destination.listTags(call), wanted, call));
+  return allTags(beginTags(destination, await listIfAble(destination, call), wanted, call));
 }
 
 /** Tags that are being asked for; undefined: the registry knows no such repository. */
@@ -31,22 +34,29 @@ export type AskedTags = ReadonlyMap<Tag, Promise<Digest | undefined>> | undefine
 /** Begins to ask what those of `wanted` point to that are among `names`, so that the source is asked meanwhile. */
 export function beginTags(
   destination: RepositoryReader,
-  names: readonly string[] | undefined,
+  names: Names,
   wanted: readonly Tag[],
   call: Call,
 ): AskedTags {
   if (names === undefined) return undefined;
-  const there = new Set(names);
+  const failure = names instanceof TransshipError ? names : undefined;
+  const there = names instanceof TransshipError ? undefined : new Set(names);
   const asked = new Map<Tag, PromiseWithResolvers<Digest | undefined>>();
   for (const tag of wanted) {
-    if (!there.has(tag)) continue;
+    if (there?.has(tag) === false) continue;
     const answer = Promise.withResolvers<Digest | undefined>();
     // It may fail before anybody waits for it.
     answer.promise.catch(() => undefined);
     asked.set(tag, answer);
   }
   void mapAtOnce(asked, OBSERVE_CONCURRENCY, async ([tag, {resolve, reject}]) => {
-    await destination.head(tag, call).then((found) => resolve(found?.digest), reject);
+    try {
+      const found = await destination.head(tag, call);
+      if (failure) destination.listNotUsed?.(failure, 'tags are asked for one by one');
+      resolve(found?.digest);
+    } catch (error) {
+      reject(tellingFailure(names, error));
+    }
   });
   return new Map([...asked].map(([tag, {promise}]) => [tag, promise]));
 }

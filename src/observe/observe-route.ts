@@ -2,6 +2,7 @@ import type {Digest} from '../model/digest.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import type {DestinationInventory, SourceInventory, SourceRoot} from './inventory.ts';
+import {listIfAble} from './listed-names.ts';
 import {hasUntagged} from './listed-referrer.ts';
 import {
   allTags,
@@ -34,7 +35,7 @@ export interface RouteInventory {
 export async function observeRoute(question: RouteQuestion, call: Call): Promise<RouteInventory> {
   const {destination, toTag} = question;
   // Asked for while the source lists its own.
-  const listing = destination.listTags(call);
+  const listing = listIfAble(destination, call);
   listing.catch(() => undefined);
   let asked: AskedTags;
   let beforehand: readonly Tag[] = [];

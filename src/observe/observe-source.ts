@@ -4,6 +4,8 @@ import type {Call, RepositoryReader} from '../model/port.ts';
 import {isTag, type Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {NotRead, SourceInventory, SourceRoot, Unreadable} from './inventory.ts';
+import {listIfAble, tellingFailure} from './listed-names.ts';
+import {usualTags} from './listed-referrer.ts';
 import {asUnreadable, type KnownTags, ManifestReader} from './manifest-reader.ts';
 import {readConfigs} from './read-configs.ts';
 import {
@@ -52,18 +54,23 @@ export async function observeSource(
   call: Call,
 ): Promise<SourceInventory> {
   const {reference} = question;
-  const names = await tagNames(source, reference, call);
+  const listed = await tagNames(source, reference, call);
+  const names = listed instanceof TransshipError ? [] : listed;
   const selection = reference === undefined ? question.select(names) : {selected: [], notRead: []};
   const wanted = reference?.tag === undefined ? selection.selected : [reference.tag];
   const reader = new ManifestReader(source, await question.known(wanted), OBSERVE_CONCURRENCY);
   const unnamed = await readUnnamed(reader, source, names, reference, call);
   const found: Found = {roots: [], notRead: [...selection.notRead], unreadable: []};
   if (reference !== undefined)
-    found.roots.push(await readOne(reader, source, reference, {names, unnamed}, call));
+    found.roots.push(
+      await readOne(reader, source, reference, {names, unnamed}, call).catch((error: unknown) => {
+        throw tellingFailure(listed, error);
+      }),
+    );
   else if (names.length === 0 && unnamed.length === 1)
     found.roots.push(...unnamed.map((digest) => loneRoot(digest, question.unnamedAs)));
   else await readTags(reader, selection, found, question, call);
-  await addAttachments(reader, source, found, names, question, call);
+  await addAttachments(reader, source, found, listed, question, call);
   const {roots, unreadable} = found;
   const taken = new Set(roots.map((root) => root.tag));
   return {
@@ -97,7 +104,7 @@ async function tagNames(
   source: RepositoryReader,
   reference: ImageReference | undefined,
   call: Call,
-): Promise<readonly string[]> {
+): Promise<readonly string[] | TransshipError> {
   const isOne = reference?.tag !== undefined || reference?.digest !== undefined;
   if (!isOne) {
     const names = await source.listTags(call);
@@ -107,16 +114,7 @@ async function tagNames(
       hint: 'check the name; some registries also respond this way if the login has no access to the repository',
     });
   }
-  try {
-    return (await source.listTags(call)) ?? [];
-  } catch (error) {
-    if (
-      error instanceof TransshipError &&
-      (error.code === 'FORBIDDEN' || error.code === 'UNAUTHORIZED')
-    )
-      return [];
-    throw error;
-  }
+  return (await listIfAble(source, call)) ?? [];
 }
 
 async function readTags(
@@ -180,26 +178,28 @@ const REFERRER_DEPTH_LIMIT = 32;
 async function addAttachments(
   reader: ManifestReader,
   source: RepositoryReader,
-  {roots, notRead}: Found,
-  names: readonly string[],
+  {roots, notRead, unreadable}: Found,
+  listed: readonly string[] | TransshipError,
   {attachmentSubject}: SourceQuestion,
   call: Call,
 ): Promise<void> {
+  const isListed = !(listed instanceof TransshipError);
+  if (!isListed) source.listNotUsed?.(listed, 'signatures are looked for by their usual tags');
   const tagsOf = new Map<Digest, Tag[]>();
-  for (const name of names) {
+  for (const name of isListed ? listed : []) {
     const subject = attachmentSubject(name);
     if (subject !== undefined && isTag(name))
       tagsOf.set(subject, [...(tagsOf.get(subject) ?? []), name]);
   }
-  const taken = new Set(roots.map((root) => root.tag ?? root.digest));
+  const taken = new Set([...roots, ...unreadable].map(({tag, digest}) => tag ?? digest));
   const asked = new Set<Digest>();
   const [first] = roots;
   // Something may refer to a child of an index that has not changed itself.
   if (first && (await reader.hasReferrersApi(first.digest, call))) {
-    await reader.readAll(
-      roots.map((root) => root.digest),
-      call,
-    );
+    await mapAtOnce(roots, OBSERVE_CONCURRENCY, async ({digest}) => {
+      // What was not read before is at the destination, and stays there whatever the source holds below it.
+      await reader.readAll([digest], call).catch(asUnreadable);
+    });
   }
   let fresh = reader.graph(roots.map((root) => root.digest));
   for (let depth = 1; fresh.length > 0; depth++) {
@@ -208,8 +208,11 @@ async function addAttachments(
     const found = await findAttached(
       reader,
       fresh,
-      (subject) => (tagsOf.get(subject) ?? []).filter((tag) => !taken.has(tag)),
-      notRead,
+      (subject) =>
+        (isListed ? (tagsOf.get(subject) ?? []) : usualTags(subject)).filter(
+          (tag) => !taken.has(tag),
+        ),
+      {notRead: isListed ? notRead : undefined, unreadable},
       call,
     );
     const added = found.filter((root) => !taken.has(root.tag ?? root.digest));
@@ -217,6 +220,7 @@ async function addAttachments(
     roots.push(...added);
     fresh = reader.graph(added.map((root) => root.digest)).filter((digest) => !asked.has(digest));
   }
+  for (const [digest, error] of reader.unreadableReferrers) unreadable.push({digest, error});
   for (const [digest, subject] of reader.goneReferrers) {
     const detail = `it is listed as a referrer of ${shortDigest(subject)}, but the source does not have its manifest`;
     notRead.push({digest, reason: 'gone', detail});
@@ -234,11 +238,15 @@ function endlessChain({name}: RepositoryReader): TransshipError {
   );
 }
 
+/** @param notes where is noted what cannot be had; tags that are gone only where they were listed, and not guessed */
 async function findAttached(
   reader: ManifestReader,
   subjects: readonly Digest[],
   tagsOf: (subject: Digest) => readonly Tag[],
-  notRead: NotRead[],
+  {
+    notRead,
+    unreadable,
+  }: {readonly notRead: NotRead[] | undefined; readonly unreadable: Unreadable[]},
   call: Call,
 ): Promise<SourceRoot[]> {
   const referrers = await reader.referrersOf(subjects, call);
@@ -252,10 +260,14 @@ async function findAttached(
     signatures,
     OBSERVE_CONCURRENCY,
     async ({tag, subject}): Promise<SourceRoot[]> => {
-      const digest = await reader.readRoot(tag, call);
+      const digest = await reader.readRoot(tag, call).catch((error: unknown) => {
+        unreadable.push({tag, error: asUnreadable(error)});
+        return 'unreadable' as const;
+      });
+      if (digest === 'unreadable') return [];
       if (digest !== undefined) return [{tag, digest, as: 'signature', subject}];
       // In the place of "filtered", which every tag of this kind is before its subject is known to go.
-      notRead.splice(0, notRead.length, ...notRead.filter((one) => one.tag !== tag), goneTag(tag));
+      notRead?.splice(0, notRead.length, ...notRead.filter((one) => one.tag !== tag), goneTag(tag));
       return [];
     },
   );

@@ -1,5 +1,6 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
+import type {TransshipError} from '../model/error.ts';
 import {type Manifest, MANIFEST_LIMIT, parseManifest} from '../model/manifest.ts';
 import {isConfigType} from '../model/media-type.ts';
 import type {BlobStream, ByteRange, Call, RepositoryReader} from '../model/port.ts';
@@ -49,6 +50,10 @@ export class CachedReader implements RepositoryReader {
 
   listTags(call: Call): Promise<readonly string[] | undefined> {
     return this.#source.listTags(call);
+  }
+
+  listNotUsed(why: TransshipError, instead: string): void {
+    this.#source.listNotUsed?.(why, instead);
   }
 
   head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {

@@ -1,7 +1,7 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {childManifests, type Manifest} from '../model/manifest.ts';
-import {isImageType, isIndexType} from '../model/media-type.ts';
+import {isArtifactType, isImageType, isIndexType} from '../model/media-type.ts';
 
 /** Reads a manifest; undefined: not there. */
 export type ReadManifest = (descriptor: Descriptor) => Promise<Manifest | undefined>;
@@ -35,5 +35,5 @@ export async function findReferrers(
 
 /** Only these have a subject; a layout may list content of any type. */
 function isReadable({mediaType}: Descriptor): boolean {
-  return isImageType(mediaType) || isIndexType(mediaType);
+  return isImageType(mediaType) || isIndexType(mediaType) || isArtifactType(mediaType);
 }

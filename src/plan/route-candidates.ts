@@ -65,18 +65,16 @@ class RouteWalk implements RouteCandidates {
 
   takeNotRead(): void {
     const {repository, notRead, unreadable = []} = this.#route.source;
-    const sorted = [...notRead].sort(
-      (a, b) =>
-        compareText(a.tag ?? '', b.tag ?? '') || compareText(a.digest ?? '', b.digest ?? ''),
-    );
+    const sorted = [...notRead].sort(compareNames);
     for (const one of sorted) this.skipped.push({...one, from: repository});
     for (const [reason, check] of NOT_READ_CHECKS) {
       const named = sorted.filter((one) => one.reason === reason);
       if (named.length > 0) this.checks.push(check(repository, named));
     }
-    for (const {tag, error} of [...unreadable].sort((a, b) => compareText(a.tag, b.tag))) {
-      this.skipped.push({reason: 'unsupported', from: repository, tag, detail: error.message});
-      this.checks.push(checks.unreadableCheck(nameOf(repository, tag, undefined), error));
+    for (const {error, ...one} of [...unreadable].sort(compareNames)) {
+      const {tag, digest} = one;
+      this.skipped.push({reason: 'unsupported', from: repository, ...one, detail: error.message});
+      this.checks.push(checks.unreadableCheck(nameOf(repository, tag, digest), error));
     }
   }
 
@@ -245,6 +243,16 @@ function cutManifest(index: Manifest, keep: readonly Digest[]): Manifest {
 
 function digestsOf({digest, graph}: Candidate): readonly Digest[] {
   return graph ? graph.manifests.map(({descriptor}) => descriptor.digest) : [digest];
+}
+
+/** By tag, those without one first; then by digest. */
+function compareNames(a: Named, b: Named): number {
+  return compareText(a.tag ?? '', b.tag ?? '') || compareText(a.digest ?? '', b.digest ?? '');
+}
+
+interface Named {
+  readonly tag?: string;
+  readonly digest?: string;
 }
 
 function compareTimes(

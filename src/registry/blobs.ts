@@ -1,8 +1,9 @@
 import type {HttpAnswer} from '../http/answer.ts';
 import {describeRequest, LARGE_BODY} from '../http/message.ts';
 import {formatByteRange, parseContentRange} from '../http/range.ts';
+import {isWebPage} from '../http/web-page.ts';
 import type {Descriptor} from '../model/descriptor.ts';
-import {TransshipError} from '../model/error.ts';
+import {retryable, TransshipError} from '../model/error.ts';
 import type {BlobStream, ByteRange, Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection} from './connection.ts';
@@ -91,6 +92,8 @@ export class Blobs {
     if (answer.status === 206) throw await this.#onlyPiece(answer, blob);
     if (answer.status !== 200) throw await this.#refused(answer);
     const {length} = answer;
+    // A load balancer in trouble, or a login page, says nothing of the blob.
+    if (isWebPage(answer) && length !== blob.size) throw retryable(await refusal(answer));
     if (length !== undefined && length !== blob.size) {
       throw await this.#wrongSize(answer, blob, String(length));
     }

@@ -214,6 +214,7 @@ function endless(answer: HttpAnswer, entries: number, pages: number): TransshipE
     `${nameOf(answer)} has no end: read ${entries} entries on ${pages} pages`,
     {
       side: answer.request.side,
+      status: answer.status,
       hint: 'the registry sends new pages without end, or holds more than is supported; ask its administrator',
     },
   );

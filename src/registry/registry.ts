@@ -1,5 +1,6 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
+import type {TransshipError} from '../model/error.ts';
 import type {Manifest} from '../model/manifest.ts';
 import type {
   BlobStream,
@@ -107,6 +108,9 @@ export class RegistryRepository implements RepositoryWriter {
   listTags(call: Call): Promise<readonly string[] | undefined> {
     return listTags(this.#connection, this.#path, call);
   }
+
+  readonly listNotUsed = ({message}: TransshipError, instead: string): void =>
+    this.#connection.featureNotUsed('list', message, instead);
 
   head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
     return this.#manifests.head(reference, call);

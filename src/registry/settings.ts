@@ -32,6 +32,7 @@ export const REGISTRY_FEATURES = {
   chunks: 'chunked uploads',
   'blob-head': 'HEAD requests for blobs',
   head: 'HEAD requests for manifests',
+  list: 'lists of tags',
   mount: 'cross-repository mounts',
   pagination: 'paginated lists',
   ranges: 'range requests',

@@ -19,7 +19,7 @@ export function verifyDocument({
   const outcome =
     differences.length === 0
       ? `${what} are as planned`
-      : `${differences.length} of ${what} ${differences.length === 1 ? 'is' : 'are'} not as planned`;
+      : `${differences.length} of ${tags + manifests + blobs} objects are not as planned (${what})`;
   return {
     title: 'transship verify',
     facts: [

@@ -190,6 +190,28 @@ test('a tag that is listed and has no manifest is named as left out, in each for
   expect(await copy('', '--exclude-tag', 'expired')).toMatchObject({code: 0, stderr: ''});
 });
 
+test.each(['referrer', 'signature'])(
+  'a %s that cannot be read keeps nothing back, and is named',
+  async (kind) => {
+    const {digest, bytes} = await pushImage(source.url, repository, 'subject');
+    const subject = {mediaType: MANIFEST, digest, size: bytes.length};
+    const tag = kind === 'signature' ? `${digest.replace(':', '-')}.sig` : 'reference';
+    const attached = await pushImage(source.url, repository, tag, {
+      layers: [Buffer.from(kind)],
+      ...(kind === 'referrer' ? {manifest: {subject}} : {}),
+    });
+    if (kind === 'referrer')
+      await fetch(`${source.url}/v2/${repository}/manifests/reference`, {method: 'DELETE'});
+    instead.set(kind === 'referrer' ? attached.digest : tag, manifest(Buffer.from('{"a":')));
+    const run = await copy('');
+    expect(run.code).toBe(1);
+    expect(run.stderr).toMatch(/^note: .* is left out: .*\n$/);
+    expect(run.stdout).toContain('Incomplete: 1 image could not be copied; 2 images copied');
+    expect(run.stdout).toContain(kind === 'referrer' ? attached.digest.slice(0, 19) : tag);
+    expect(await tagsThere()).toEqual(['good', 'subject']);
+  },
+);
+
 test('an image that is served as schema 1, but says that it is schema 2, is copied', async () => {
   const {bytes: pushed} = await pushImage(source.url, repository, 'typed');
   const {mediaType: _type, ...untyped} = JSON.parse(pushed) as {readonly mediaType: string};
@@ -200,6 +222,23 @@ test('an image that is served as schema 1, but says that it is schema 2, is copi
   expect(await destination.storage.manifests.resolve(repository, 'old' as never)).toBe(
     sha256(bytes),
   );
+});
+
+test.each([
+  ['an OCI artifact manifest', 'application/vnd.oci.artifact.manifest.v1+json', true],
+  ['a manifest without "layers"', MANIFEST, false],
+])('%s is copied, with its blobs', async (_what, mediaType, isArtifact) => {
+  const {config, layers} = await pushImage(source.url, repository, 'parts');
+  const parts = isArtifact ? {artifactType: 'a/sbom', blobs: layers} : {schemaVersion: 2, config};
+  const bytes = JSON.stringify({mediaType, ...parts});
+  instead.set('odd', manifest(Buffer.from(bytes), mediaType));
+  const run = await copy(':odd');
+  expect(run).toMatchObject({code: 0, stderr: ''});
+  expect(await destination.storage.manifests.resolve(repository, 'odd' as never)).toBe(
+    sha256(bytes),
+  );
+  const [part] = isArtifact ? layers : [config];
+  expect(await destination.storage.blobs.size(repository, part?.digest as never)).toBe(part?.size);
 });
 
 /** Puts an image with a layer that only its URL has, and gives the layer. */

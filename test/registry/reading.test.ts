@@ -220,6 +220,21 @@ describe('a blob', () => {
     }
   });
 
+  it('that a page answers for may be asked for again, and the page is named', async () => {
+    await againstRegistry(
+      (_request, response) => {
+        response.writeHead(200, {'content-type': 'text/html'}).end('<title>Wait</title>');
+      },
+      async (repository) => {
+        await expect(repository.openBlob(blob, {offset: 0}, call)).rejects.toMatchObject({
+          code: 'NOT_A_REGISTRY',
+          retry: true,
+          message: expect.stringContaining('Wait') as string,
+        });
+      },
+    );
+  });
+
   it('begins at its start where the storage knows no ranges', async () => {
     await againstRegistry(
       (_request, response) => void response.writeHead(200).end(bytes),

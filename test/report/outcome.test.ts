@@ -144,7 +144,7 @@ describe('renderVerify', () => {
     expect(text).toMatch(/^ {2}! tag +b\.test\/app:a +sha256:\w{12} +sha256:\w{12}$/m);
     expect(text).toContain(`${digest}  nothing`);
     expect(lastLine(text)).toBe(
-      'Different: 2 of 2 tags, 3 manifests and 1 blob are not as planned.',
+      'Different: 2 of 6 objects are not as planned (2 tags, 3 manifests and 1 blob).',
     );
     expect(renderVerify(different, 'markdown')).toContain('| tag | `b.test/app:a` |');
     expect(JSON.parse(renderVerify(different, 'json'))).toEqual(different);
