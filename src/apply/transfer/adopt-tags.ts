@@ -1,4 +1,3 @@
-import PQueue from 'p-queue';
 import {isTag, type Tag} from '../../model/reference.ts';
 import {PROBE_TAG} from '../../gitlab/preflight/probe-donor.ts';
 import type {Digest} from '../../model/digest.ts';
@@ -6,6 +5,7 @@ import type {Drift} from '../../model/outcome.ts';
 import type {Call, RepositoryReader} from '../../model/port.ts';
 import type {TransferPlan, TransferRepository} from '../../model/transfer-plan.ts';
 import type {SourceInventory} from '../../observe/inventory.ts';
+import {mapAtOnce} from '../../observe/at-once.ts';
 import {observeDestinationTags} from '../../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY, observeSource} from '../../observe/observe-source.ts';
 import {carriagesOf} from '../../plan/transfer/carriage.ts';
@@ -93,10 +93,11 @@ async function onlyAtDonor(
   {repositories}: TransferPlan,
   {context, call, progress}: Lookout,
 ): Promise<readonly AdoptedTag[]> {
-  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
   const list = async (place: RepositoryReader) => (await place.listTags(call)) ?? [];
-  const found = await queue.addAll(
-    repositories.map(({from, donor, tags}) => async (): Promise<readonly AdoptedTag[]> => {
+  const found = await mapAtOnce(
+    repositories,
+    OBSERVE_CONCURRENCY,
+    async ({from, donor, tags}): Promise<readonly AdoptedTag[]> => {
       const place = context.repositories.destination(donor);
       const listed = (await list(place)).filter(isTag).filter((tag) => tag !== PROBE_TAG);
       if (listed.length === 0) return [];
@@ -110,7 +111,7 @@ async function onlyAtDonor(
       return gone
         .filter((tag) => !planned.has(tag) || now.get(tag) !== planned.get(tag))
         .map((tag) => ({repository: from, tag}));
-    }),
+    },
   );
   return found.flat();
 }

@@ -1,10 +1,10 @@
-import PQueue from 'p-queue';
 import type {ContainerRepository} from '../../gitlab/container-repository.ts';
 import {registryPathOf} from '../../gitlab/naming.ts';
 import type {Digest} from '../../model/digest.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {Tag} from '../../model/reference.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
+import {mapAtOnce} from '../../observe/at-once.ts';
 import {OBSERVE_CONCURRENCY} from '../../observe/observe-source.ts';
 import {inOrder} from '../find-drift.ts';
 import {isDonorThere} from './donor.ts';
@@ -36,10 +36,9 @@ export interface OldTags {
  * the journal did not know.
  */
 export async function readOldTags(plan: TransferPlan, run: TransferRun): Promise<OldTags> {
-  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
   const records = await run.context.gitlab.repositories.ofProject(plan.project.id, run.call);
-  const found = await queue.addAll(
-    oldRepositories(plan, records).map((name) => () => readRepository(name, run)),
+  const found = await mapAtOnce(oldRepositories(plan, records), OBSERVE_CONCURRENCY, (name) =>
+    readRepository(name, run),
   );
   const actual = new Map(found.flat().map((one) => [`${one.repository}:${one.tag}`, one]));
   const donorHas = donorReader(plan, run);
@@ -105,13 +104,10 @@ async function readRepository(
 ): Promise<readonly OldTag[]> {
   const repository = context.repositories.source(name);
   const tags = (await repository.listTags(call)) ?? [];
-  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
-  const read = await queue.addAll(
-    tags.map((tag) => async () => {
-      const head = await repository.head(tag as Tag, call);
-      return head && {repository: name, tag: tag as Tag, digest: head.digest};
-    }),
-  );
+  const read = await mapAtOnce(tags, OBSERVE_CONCURRENCY, async (tag) => {
+    const head = await repository.head(tag as Tag, call);
+    return head && {repository: name, tag: tag as Tag, digest: head.digest};
+  });
   return read.filter((one) => one !== undefined);
 }
 

@@ -1,7 +1,7 @@
-import PQueue from 'p-queue';
 import type {Digest} from '../../model/digest.ts';
 import type {Tag} from '../../model/reference.ts';
 import type {Donor, TransferPlan} from '../../model/transfer-plan.ts';
+import {mapAtOnce} from '../../observe/at-once.ts';
 import {isVacant, listsOnly, removeIfEmpty, removeLayout} from '../../places/layout-folder.ts';
 import {DELETE_CONCURRENCY} from './delete-old.ts';
 import {isCreatedDonor, isOwnFolder} from './donor.ts';
@@ -87,15 +87,9 @@ async function deleteTags(
     if (deletesTags) await repository.deleteTag?.(tag, call);
     else if (record !== undefined) await context.gitlab.repositories.deleteTag(record, tag, call);
   };
-  const queue = new PQueue({concurrency: DELETE_CONCURRENCY});
-  await queue.addAll(
-    repositories.flatMap(({donor, tags}) =>
-      tags.map(
-        ({name, digest}) =>
-          () =>
-            remove(donor, name, digest),
-      ),
-    ),
+  const planned = repositories.flatMap(({donor, tags}) => tags.map((tag) => ({donor, ...tag})));
+  await mapAtOnce(planned, DELETE_CONCURRENCY, ({donor, name, digest}) =>
+    remove(donor, name, digest),
   );
 }
 
