@@ -8,7 +8,8 @@ import {type JournalEntry, journalEntry} from './journal-entry.ts';
 /** The largest journal, in bytes: an entry has some 300. */
 const FILE_LIMIT = 64 * 1024 * 1024;
 /** All entries are held in memory. */
-const ENTRY_LIMIT = 500_000;
+const ENTRY_LIMIT = 250_000;
+const NEWLINE = 0x0a;
 
 /**
  * Reads a journal. A last line without its end was being written when the process was killed: it is not counted.
@@ -20,9 +21,9 @@ export async function readJournal(file: string): Promise<readonly JournalEntry[]
 }
 
 async function readWhole(file: string): Promise<{entries: JournalEntry[]; wholeBytes: number}> {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = (await readRegular(file, FILE_LIMIT)).toString();
+    bytes = await readRegular(file, FILE_LIMIT);
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return {entries: [], wholeBytes: 0};
     const why = error instanceof Error ? error.message : String(error);
@@ -34,12 +35,12 @@ async function readWhole(file: string): Promise<{entries: JournalEntry[]; wholeB
   }
   const entries: JournalEntry[] = [];
   let start = 0;
-  for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
+  for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
     if (entries.length === ENTRY_LIMIT) throw tooLong(file);
-    entries.push(parseLine(text.slice(start, end), file, entries.length + 1));
+    entries.push(parseLine(bytes.subarray(start, end), file, entries.length + 1));
     start = end + 1;
   }
-  return {entries, wholeBytes: Buffer.byteLength(text.slice(0, start))};
+  return {entries, wholeBytes: start};
 }
 
 function tooLong(file: string): TransshipError {
@@ -53,7 +54,7 @@ function tooLong(file: string): TransshipError {
   );
 }
 
-function parseLine(line: string, file: string, number: number): JournalEntry {
+function parseLine(line: Uint8Array, file: string, number: number): JournalEntry {
   const entry = readJson(line, journalEntry);
   if (entry !== undefined) return entry;
   throw new TransshipError(

@@ -5,7 +5,7 @@ import {TransshipError} from '../model/error.ts';
 import type {RunEnd} from '../model/outcome.ts';
 import type {SavedUpload} from '../model/port.ts';
 import {isTransferEntry, type JournalEntry, type TransferEntry} from './journal-entry.ts';
-import {JournalWriter, readJournal} from './journal-file.ts';
+import {JournalWriter} from './journal-file.ts';
 import {
   type JournaledTransfer,
   transferUnfinished,
@@ -83,11 +83,14 @@ async function openLocked(
   {file, plan, transfer, anyPlan, now, redactor}: JournalOptions,
   lock: FileLock,
 ): Promise<Journal> {
-  const before = await readJournal(file);
-  const isOther = before.some((entry) => entry.type === 'run' && entry.plan !== plan);
-  const others = isOther && anyPlan !== true ? before : [];
-  if (others.length > 0) await putAside(file, unfinishedIn(others));
-  const {writer, entries} = await JournalWriter.open(file);
+  const before = await JournalWriter.open(file);
+  const isOther = before.entries.some((entry) => entry.type === 'run' && entry.plan !== plan);
+  const others = isOther && anyPlan !== true ? before.entries : [];
+  if (others.length > 0) {
+    await before.writer[Symbol.asyncDispose]();
+    await putAside(file, unfinishedIn(others));
+  }
+  const {writer, entries} = others.length > 0 ? await JournalWriter.open(file) : before;
   await writer.append({
     type: 'run',
     plan,

@@ -5,6 +5,7 @@ import {readJournal} from '../apply/journal-file.ts';
 import {transferUnfinished, unfinishedIn} from '../apply/unfinished.ts';
 import {openRegular} from '../http/regular-file.ts';
 import {digestOf, hexOf} from '../model/digest.ts';
+import {readJson} from '../model/json.ts';
 import {removeFile} from '../places/remove-file.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
 import type {Io} from './io.ts';
@@ -120,6 +121,6 @@ async function ownerOf(
   await using handle = await openRegular(file);
   const {buffer, bytesRead} = await handle.read(Buffer.alloc(FIRST_LINE_LIMIT));
   const [line = ''] = buffer.toString('utf8', 0, bytesRead).split('\n');
-  const entry = journalEntry.safeParse(JSON.parse(line));
-  return entry.success && entry.data.type === 'run' ? entry.data.transfer : undefined;
+  const entry = readJson(line, journalEntry);
+  return entry?.type === 'run' ? entry.transfer : undefined;
 }

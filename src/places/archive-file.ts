@@ -42,23 +42,31 @@ export async function unpackLayout(
   let files = 0;
   try {
     await using handle = await openRegular(file);
-    if (!(await isEnded(handle))) throw new Error('it is cut off');
+    const {size} = await handle.stat();
+    if (!(await isEnded(handle, size))) throw new Error('it is cut off');
     const archive = extract();
-    const reading = pipeline(handle.createReadStream({start: 0}), archive, {signal});
+    let isInEntry = false;
+    archive.on('entry', () => {
+      isInEntry = true;
+    });
+    const reading = pipeline(() => piecesOf(handle, () => isInEntry), archive, {signal});
     // An archive that ends too early fails here while an entry is being written: it is told below.
     reading.catch(() => undefined);
     for await (const entry of archive) {
-      const name = LAYOUT_FILE.exec(entry.header.name)?.[1];
-      if (name === undefined || entry.header.type !== 'file') {
-        entry.resume();
-        continue;
-      }
-      const target = join(directory, name);
-      await mkdir(dirname(target), {recursive: true});
-      // Of several entries with one name the last counts.
-      await removeFile(target);
-      await pipeline(entry, createWriteStream(target, {flags: 'wx'}), {signal});
-      files += 1;
+      const {name, type, size: length = 0} = entry.header;
+      const {byteOffset = 0} = entry.header as {readonly byteOffset?: number};
+      // The library would wait without end for what does not come.
+      if (byteOffset + length > size) throw new Error('it is cut off');
+      const known = type === 'file' ? LAYOUT_FILE.exec(name)?.[1] : undefined;
+      if (known !== undefined) {
+        const target = join(directory, known);
+        await mkdir(dirname(target), {recursive: true});
+        // Of several entries with one name the last counts.
+        await removeFile(target);
+        await pipeline(entry, createWriteStream(target, {flags: 'wx'}), {signal});
+        files += 1;
+      } else for await (const _ of entry);
+      isInEntry = false;
     }
     await reading;
   } catch (error) {
@@ -68,9 +76,29 @@ export async function unpackLayout(
   if (files === 0) throw unreadable(file, new Error('it holds no image layout'));
 }
 
+/** Bytes of an archive that are read at once: whole blocks. */
+const PIECE = 1024 * 1024;
+
+/**
+ * The bytes of an archive up to its end, which blocks of zeros tell. Some programs add many, and a file with holes may have
+ * any number, each of which the library would look at.
+ */
+async function* piecesOf(file: FileHandle, isInEntry: () => boolean): AsyncGenerator<Uint8Array> {
+  for (let position = 0; ; ) {
+    const piece = Buffer.allocUnsafe(PIECE);
+    const {bytesRead} = await file.read(piece, 0, PIECE, position);
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    const bytes = piece.subarray(0, bytesRead);
+    if (bytesRead === PIECE && !isInEntry() && bytes.equals(ZEROS)) return;
+    yield bytes;
+  }
+}
+
+const ZEROS = Buffer.alloc(PIECE);
+
 /** Blocks of zeros end an archive (POSIX pax, "ustar Interchange Format"): one that was cut between entries has none. */
-async function isEnded(file: FileHandle): Promise<boolean> {
-  const {size} = await file.stat();
+async function isEnded(file: FileHandle, size: number): Promise<boolean> {
   if (size < TAR_BLOCK || size % TAR_BLOCK !== 0) return false;
   const {buffer} = await file.read(Buffer.alloc(TAR_BLOCK), 0, TAR_BLOCK, size - TAR_BLOCK);
   return buffer.every((byte) => byte === 0);

@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto';
+import {once} from 'node:events';
 import {createWriteStream, existsSync, writeFileSync} from 'node:fs';
 import {
   access,
@@ -98,6 +99,31 @@ test.each([1, 600, 5_000, 700_000])(
     expect(await filesOf(folder.path)).toEqual(['a.tar']);
   },
 );
+
+test('an archive that is shorter than an entry says is told', async () => {
+  await using folder = await tempDirectory();
+  const archive = pack();
+  archive.entry({name: 'index.json', size: 2 ** 40});
+  const [header] = await once(archive, 'data');
+  archive.destroy();
+  await writeFile(folder.join('a.tar'), Buffer.concat([header as Buffer, Buffer.alloc(4096)]));
+  const run = await transship([
+    'copy',
+    `oci-archive:${folder.join('a.tar')}`,
+    `oci:${folder.join('o')}`,
+  ]);
+  expect(toldError(run)).toMatchObject({code: 'FILE_INVALID', exit: 64});
+});
+
+test('an archive ends where its blocks of zeros begin, however many there are', async () => {
+  await using folder = await tempDirectory();
+  const file = folder.join('a.tar');
+  await copyTo(file);
+  // A file with a hole: 8 TiB, none of which are on the disk.
+  await truncate(file, 2 ** 43);
+  const run = await transship(['copy', `oci-archive:${file}`, `oci:${folder.join('out')}`]);
+  expect(run).toMatchObject({code: 0});
+});
 
 test('a signal that ends the process at once leaves no temporary folder', async () => {
   await using folder = await tempDirectory();
