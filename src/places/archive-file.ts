@@ -53,7 +53,7 @@ export async function unpackLayout(
     // An archive that ends too early fails here while an entry is being written: it is told below.
     reading.catch(() => undefined);
     for await (const entry of archive) {
-      const {name, type, size: length = 0} = entry.header;
+      const {name, type, size: length} = entry.header;
       const {byteOffset = 0} = entry.header as {readonly byteOffset?: number};
       // The library would wait without end for what does not come.
       if (byteOffset + length > size) throw new Error('it is cut off');

@@ -55,7 +55,6 @@ export async function fetchToken(http: HttpClient, wanted: TokenRequest): Promis
     hint: page.isHtml
       ? 'a login page or a proxy responds instead of the token service; check its address, and whether this machine has to log in to reach it'
       : 'the token service of the registry is misconfigured; ask its administrator',
-    status: answer.status,
   });
 }
 

@@ -13,6 +13,11 @@ export interface Flavour {
   /** Whether layers with `urls` may be absent; GitLab refuses them unless its admin allows the URL. */
   readonly foreignLayers: boolean;
   /**
+   * Whether OCI artifact manifests are kept, as zot and others do; distribution and GitLab's registry do not know the type
+   * (distribution: manifest/*, `RegisterManifestSchema`).
+   */
+  readonly artifactManifests: boolean;
+  /**
    * Whether an upload is gone once it has got bytes that no answer acknowledged: distribution (docker-registry 2 and 3)
    * compares the offset in the Location with what it has (blobupload.go, `ResumeBlobUpload`); GitLab's does not.
    */
@@ -29,6 +34,7 @@ export const SPEC_FLAVOUR: Flavour = {
   deleteByTag: true,
   singlePost: true,
   foreignLayers: true,
+  artifactManifests: true,
   losesCutUploads: false,
   minChunk: 0,
 };
@@ -40,4 +46,5 @@ export const GITLAB_FLAVOUR: Flavour = {
   referrers: false,
   singlePost: false,
   foreignLayers: false,
+  artifactManifests: false,
 };

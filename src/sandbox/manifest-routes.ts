@@ -53,7 +53,7 @@ async function pushManifest(
 ): Promise<Reply> {
   const {storage, flavour} = registry;
   const expected = isDigest(reference) ? reference : undefined;
-  const manifest = await readManifest(exchange, expected);
+  const manifest = await readManifest(exchange, expected, flavour);
   await requireChildren(registry, repository, manifest);
   await storage.manifests.put(repository, manifest, isDigest(reference) ? undefined : reference);
   const {digest} = manifest.descriptor;

@@ -9,6 +9,7 @@ import {
 } from '../model/manifest.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Exchange} from './exchange.ts';
+import type {Flavour} from './flavour.ts';
 import type {Registry} from './registry.ts';
 import {Refusal, refusal} from './refusal.ts';
 
@@ -20,12 +21,15 @@ import {Refusal, refusal} from './refusal.ts';
 export async function readManifest(
   {body, headers}: Exchange,
   expected: Digest | undefined,
+  {artifactManifests}: Flavour,
 ): Promise<Manifest> {
   const bytes = await readBounded(body);
   const contentType = headers['content-type']?.split(';')[0]?.trim();
   const manifest = parsed(bytes, contentType, expected);
   const {mediaType, digest} = manifest.descriptor;
-  if (manifest.view.kind === 'schema1') throw invalid('manifest type unsupported');
+  const {kind} = manifest.view;
+  if (kind === 'schema1' || (kind === 'artifact' && !artifactManifests))
+    throw invalid('manifest type unsupported');
   if (contentType !== undefined && contentType !== mediaType)
     throw invalid(`the Content-Type is ${contentType}, the manifest says ${mediaType}`);
   if (expected !== undefined && digest !== expected) {

@@ -15,11 +15,13 @@ import {dirname, join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
 import {describe, expect, test} from 'vitest';
 import {pack} from 'tar-stream';
+import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {runCli} from '../support/cli.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory, readCorpus} from '../support/fixtures.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {LayoutFiles, tagOf} from '../support/layout-files.ts';
+import {pushImage} from '../support/push-image.ts';
 import {skopeo} from '../support/skopeo.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
@@ -123,6 +125,17 @@ test('an archive ends where its blocks of zeros begin, however many there are', 
   await truncate(file, 2 ** 43);
   const run = await transship(['copy', `oci-archive:${file}`, `oci:${folder.join('out')}`]);
   expect(run).toMatchObject({code: 0});
+});
+
+test('zeros inside an entry do not end an archive', async () => {
+  await using folder = await tempDirectory();
+  await using sandbox = await startSandbox();
+  await pushImage(sandbox.url, 'zeros', 'v1', {
+    layers: [Buffer.alloc(5 * 2 ** 20), Buffer.from('x')],
+  });
+  const archive = `oci-archive:${folder.join('a.tar')}`;
+  expect(await transship(['copy', `${sandbox.host}/zeros`, archive])).toMatchObject({code: 0});
+  expect(await transship(['copy', archive, `oci:${folder.join('out')}`])).toMatchObject({code: 0});
 });
 
 test('a signal that ends the process at once leaves no temporary folder', async () => {

@@ -8,10 +8,9 @@ import {LAYOUTS, layoutDirectory, type LayoutName} from '../support/fixtures.ts'
 import {pushLayout, verifyLayout} from '../support/independent.ts';
 import {tempDirectory} from '../support/temp.ts';
 
-/** What the sandbox refuses of the layouts, by tag: a layer nobody has, a type nobody knows, a child that is absent. */
+/** What the sandbox refuses of the layouts, by tag: a layer nobody has, a child that is absent. */
 const REFUSED: Partial<Record<LayoutName, readonly string[]>> = {
   foreign: ['no-urls'],
-  odd: ['artifact'],
   sparse: ['amd64-only'],
 };
 
