@@ -78,6 +78,11 @@ export class AnswerBody {
     return this.#filled;
   }
 
+  /** Whether all of it has come and was given to the reader. */
+  get isOver(): boolean {
+    return this.#end !== undefined && this.#end.error === undefined && this.#from === this.#to;
+  }
+
   /** Breaks it off: the reader gets the error. */
   fail(error: Error): void {
     if (this.#end !== undefined) return;

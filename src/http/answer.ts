@@ -160,6 +160,7 @@ export class HttpAnswer {
   }
 
   async #readOnce(limit: number): Promise<ReadBody> {
+    if (this.#body.isOver) return {bytes: new Uint8Array(), complete: true};
     const timer = setTimeout(() => this.#body.fail(brokenRule('BODY_TOO_SLOW')), this.#readMs);
     try {
       return await this.#readAll(limit);

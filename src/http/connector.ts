@@ -148,9 +148,11 @@ const END_OF_HEAD = '\r\n\r\n';
  * follows is the body, in which nothing may be changed.
  */
 function lengthOfHead(before: Buffer, piece: Buffer): number | undefined {
-  const across = Buffer.concat([before, piece.subarray(0, END_OF_HEAD.length - 1)]);
-  const atSeam = across.indexOf(END_OF_HEAD);
-  if (atSeam >= 0) return atSeam + END_OF_HEAD.length - before.byteLength;
+  if (before.byteLength > 0) {
+    const across = Buffer.concat([before, piece.subarray(0, END_OF_HEAD.length - 1)]);
+    const atSeam = across.indexOf(END_OF_HEAD);
+    if (atSeam >= 0) return atSeam + END_OF_HEAD.length - before.byteLength;
+  }
   const at = piece.indexOf(END_OF_HEAD);
   return at < 0 ? undefined : at + END_OF_HEAD.length;
 }
@@ -165,8 +167,8 @@ function interimStatus(bytes: Buffer): string | undefined {
 }
 
 function unfold(head: Buffer): void {
-  for (let at = head.indexOf('\r\n'); at >= 0; at = head.indexOf('\r\n', at + 2)) {
-    const next = head[at + 2];
-    if (next === 0x20 || next === 0x09) head.fill(' ', at, at + 2);
+  for (const fold of ['\r\n ', '\r\n\t']) {
+    for (let at = head.indexOf(fold); at >= 0; at = head.indexOf(fold, at))
+      head.fill(' ', at, at + 2);
   }
 }

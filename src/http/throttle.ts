@@ -70,9 +70,14 @@ export class Throttle implements Disposable {
    * @throws the signal's reason, where it is aborted before the task is begun; TransshipError INTERRUPTED, where the run is
    *   to stop and the host is held; what the task throws
    */
-  async run<T>(lane: Lane, {signal, stopping}: Call, task: () => Promise<T>): Promise<T> {
-    signal.throwIfAborted();
+  async run<T>(lane: Lane, call: Call, task: () => Promise<T>): Promise<T> {
+    call.signal.throwIfAborted();
     const queue = this.#lanes[lane];
+    const isFree = !queue.isPaused && queue.size === 0 && queue.pending < queue.concurrency;
+    return isFree ? await queue.add(task) : await this.#runLater(queue, call, task);
+  }
+
+  async #runLater<T>(queue: PQueue, {signal, stopping}: Call, task: () => Promise<T>): Promise<T> {
     const leaving = new AbortController();
     const abort = (): void => leaving.abort(signal.reason);
     const leaveIfHeld = (): void => {
