@@ -117,7 +117,7 @@ export class Registries implements Repositories, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const archive of this.#archives.values()) await archive.close();
-    await this.#cache?.sweep();
+    await this.#cache?.close();
     await this.#http[Symbol.asyncDispose]();
   }
 

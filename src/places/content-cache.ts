@@ -1,29 +1,60 @@
-import {createHash} from 'node:crypto';
-import {mkdir, readdir, readFile, stat, utimes, writeFile} from 'node:fs/promises';
-import {dirname, join} from 'node:path';
-import {algorithmOf, type Digest, digestOf, hexOf} from '../model/digest.ts';
+import {createHash, randomUUID} from 'node:crypto';
+import {appendFile, mkdir, open, readdir, stat, utimes, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
+import {readRegular} from '../http/regular-file.ts';
 import {removeFile} from './remove-file.ts';
 
-/** What the folder holds at most after a sweep, in bytes on the disk. */
+/** What the folder holds at most after a sweep, in bytes. */
 const LIMIT = 256 * 1024 * 1024;
-/** What the least file takes on most disks, in bytes. */
-const BLOCK = 4096;
+/** A pack is complete at this size in bytes: packs are removed as a whole. */
+const PACK_SIZE = 4 * 1024 * 1024;
+/** What is held back to be written together: bytes, and ms since it was last written. */
+const HELD_SIZE = 1024 * 1024;
+const HELD_MS = 1000;
+/** Bytes of an index that are read at most: some 300,000 entries. */
+const INDEX_LIMIT = 32 * 1024 * 1024;
 /** A process that has written so many bytes sweeps when it ends; one that has written less does so once a day. */
 const SWEEP_AFTER = 4 * 1024 * 1024;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
+/** Where kept bytes are: in a pack, from `offset`. */
+interface Kept {
+  readonly pack: string;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** What is kept of one repository: what its folder has, and what this process adds. */
+interface Shelf {
+  readonly folder: string;
+  /** Whether there was anything when it was opened. */
+  readonly isUsed: boolean;
+  readonly kept: Map<Digest, Kept>;
+  /** Not yet written. */
+  readonly held: Map<Digest, Uint8Array>;
+  /** The pack that this process writes to, without its extension, and its size in bytes. */
+  pack: {readonly path: string; size: number};
+}
+
 /**
  * Manifests and configs that were read, in a folder of the user's, by repository and digest. A memory and never the
  * truth: bytes are checked against their digest when they are read, whether a registry has them is for it to say, and
- * what cannot be read or written is as good as absent. Several processes may use it at once.
+ * what cannot be read or written is as good as absent.
  *
- * Beyond its limit, what was not used for longest goes; looked at when a process ends, so that between two sweeps the
- * folder may be larger by what small runs of one day have written.
+ * A repository has a folder of packs: a file of contents one after another, and beside it an index of lines
+ * `digest offset size`. Each process writes packs of its own, so that several may use the folder at once. Beyond the
+ * limit, the packs that were not used for longest are removed when a process ends.
  */
 export class ContentCache {
   readonly #directory: string;
   readonly #limit: number;
-  readonly #used = new Map<string, Promise<boolean>>();
+  readonly #shelves = new Map<string, Promise<Shelf>>();
+  /** Packs whose time of use was set by this process. */
+  readonly #touched = new Set<string>();
+  #heldSize = 0;
+  #heldSince = 0;
+  #writing: Promise<void> = Promise.resolve();
   #written = 0;
 
   constructor(directory: string, limit = LIMIT) {
@@ -32,51 +63,40 @@ export class ContentCache {
   }
 
   /** Whether an earlier process has kept anything of the repository. */
-  isUsed(repository: string): Promise<boolean> {
-    const used =
-      this.#used.get(repository) ??
-      stat(this.#folder(repository)).then(
-        () => true,
-        () => false,
-      );
-    this.#used.set(repository, used);
-    return used;
+  async isUsed(repository: string): Promise<boolean> {
+    return (await this.#shelf(repository)).isUsed;
   }
 
   /** Undefined: not kept, or damaged. */
   async read(repository: string, digest: Digest): Promise<Uint8Array | undefined> {
-    const path = this.#path(repository, digest);
-    try {
-      const bytes = await readFile(path);
-      if (digestOf(bytes, algorithmOf(digest)) !== digest) {
-        await removeFile(path);
-        return undefined;
-      }
-      const now = new Date();
-      await utimes(path, now, now);
-      return bytes;
-    } catch {
+    const shelf = await this.#shelf(repository);
+    const held = shelf.held.get(digest);
+    if (held !== undefined) return held;
+    const kept = shelf.kept.get(digest);
+    if (kept === undefined) return undefined;
+    const bytes = await readPart(kept).catch(() => undefined);
+    if (bytes === undefined || digestOf(bytes, algorithmOf(digest)) !== digest) {
+      shelf.kept.delete(digest);
+      await removePack(kept.pack).catch(() => undefined);
       return undefined;
     }
+    await this.#touch(kept.pack);
+    return bytes;
   }
 
+  /** Keeps the bytes, which are not to be changed afterwards. They are on the disk after `close` at the latest. */
   async write(repository: string, digest: Digest, bytes: Uint8Array): Promise<void> {
-    const path = this.#path(repository, digest);
-    // Cut by a crash or by a full disk, its digest is wrong when it is read.
-    const write = () => writeFile(path, bytes, {flag: 'wx', mode: 0o600});
-    try {
-      await write().catch(async () => {
-        await mkdir(dirname(path), {recursive: true, mode: 0o700});
-        await write();
-      });
-      this.#written += Math.max(bytes.byteLength, BLOCK);
-    } catch {
-      // It is there already, or cannot be kept.
-    }
+    const shelf = await this.#shelf(repository);
+    if (shelf.kept.has(digest) || shelf.held.has(digest)) return;
+    shelf.held.set(digest, bytes);
+    if (this.#heldSize === 0) this.#heldSince = Date.now();
+    this.#heldSize += bytes.byteLength;
+    if (this.#heldSize >= HELD_SIZE || Date.now() - this.#heldSince >= HELD_MS) await this.#flush();
   }
 
-  /** To be called at the end of a process: lets go of what is beyond the limit. */
-  async sweep(): Promise<void> {
+  /** Writes what is held back, and removes what is beyond the limit. */
+  async close(): Promise<void> {
+    await this.#flush();
     if (this.#written === 0) return;
     const marker = join(this.#directory, 'swept');
     try {
@@ -92,21 +112,10 @@ export class ContentCache {
     }
   }
 
-  async #removeOldest(): Promise<void> {
-    const entries = await readdir(this.#directory, {recursive: true, withFileTypes: true});
-    const files: {path: string; size: number; usedAt: number}[] = [];
-    for (const entry of entries) {
-      if (!entry.isFile() || entry.parentPath === this.#directory) continue;
-      const path = join(entry.parentPath, entry.name);
-      const file = await stat(path).catch(() => undefined);
-      if (file) files.push({path, size: Math.max(file.size, BLOCK), usedAt: file.mtimeMs});
-    }
-    let left = files.reduce((sum, {size}) => sum + size, 0);
-    for (const {path, size} of files.toSorted((a, b) => a.usedAt - b.usedAt)) {
-      if (left <= this.#limit) return;
-      await removeFile(path);
-      left -= size;
-    }
+  #shelf(repository: string): Promise<Shelf> {
+    const shelf = this.#shelves.get(repository) ?? openShelf(this.#folder(repository));
+    this.#shelves.set(repository, shelf);
+    return shelf;
   }
 
   #folder(repository: string): string {
@@ -114,7 +123,104 @@ export class ContentCache {
     return join(this.#directory, name);
   }
 
-  #path(repository: string, digest: Digest): string {
-    return join(this.#folder(repository), `${algorithmOf(digest)}-${hexOf(digest)}`);
+  /** One after another: a pack grows by what is appended to it. */
+  async #flush(): Promise<void> {
+    this.#heldSize = 0;
+    const write = async (): Promise<void> => {
+      for (const opening of this.#shelves.values()) {
+        const shelf = await opening;
+        if (shelf.held.size > 0) this.#written += await append(shelf).catch(() => 0);
+      }
+    };
+    this.#writing = this.#writing.then(write);
+    await this.#writing;
   }
+
+  async #touch(pack: string): Promise<void> {
+    if (this.#touched.has(pack)) return;
+    this.#touched.add(pack);
+    const now = new Date();
+    await utimes(`${pack}.pack`, now, now).catch(() => undefined);
+  }
+
+  async #removeOldest(): Promise<void> {
+    const names = await readdir(this.#directory, {recursive: true});
+    const packs: {path: string; size: number; usedAt: number}[] = [];
+    for (const name of names) {
+      if (!name.endsWith('.pack')) continue;
+      const path = join(this.#directory, name);
+      const file = await stat(path).catch(() => undefined);
+      if (file) packs.push({path, size: file.size, usedAt: file.mtimeMs});
+    }
+    let left = packs.reduce((sum, {size}) => sum + size, 0);
+    for (const {path, size} of packs.toSorted((a, b) => a.usedAt - b.usedAt)) {
+      if (left <= this.#limit) return;
+      await removePack(path.slice(0, -'.pack'.length));
+      left -= size;
+    }
+  }
+}
+
+/** Never fails: a folder that cannot be read has nothing. */
+async function openShelf(folder: string): Promise<Shelf> {
+  const kept = new Map<Digest, Kept>();
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names) {
+    if (!name.endsWith('.index')) continue;
+    const pack = join(folder, name.slice(0, -'.index'.length));
+    for (const [digest, entry] of await readIndex(pack).catch(() => [])) kept.set(digest, entry);
+  }
+  return {folder, isUsed: kept.size > 0, kept, held: new Map(), pack: newPack(folder)};
+}
+
+function newPack(folder: string): Shelf['pack'] {
+  return {path: join(folder, randomUUID()), size: 0};
+}
+
+async function readIndex(pack: string): Promise<readonly (readonly [Digest, Kept])[]> {
+  const text = (await readRegular(`${pack}.index`, INDEX_LIMIT)).toString('latin1');
+  return text.split('\n').flatMap((line) => {
+    const [digest = '', offset, size] = line.split(' ');
+    const entry = {pack, offset: Number(offset), size: Number(size)};
+    const isEntry = Number.isSafeInteger(entry.offset) && Number.isSafeInteger(entry.size);
+    return isEntry && isDigest(digest) ? [[digest, entry] as const] : [];
+  });
+}
+
+/** @throws the system's error; RangeError where the index names more than a pack can have */
+async function readPart({pack, offset, size}: Kept): Promise<Buffer> {
+  if (size > 2 * PACK_SIZE) throw new RangeError(`${size} bytes in a pack`);
+  await using file = await open(`${pack}.pack`, 'r');
+  const bytes = Buffer.allocUnsafe(size);
+  const {bytesRead} = await file.read(bytes, 0, size, offset);
+  return bytes.subarray(0, bytesRead);
+}
+
+/** Writes what a shelf holds back. The index comes last: it names nothing that is not there. @returns bytes */
+async function append(shelf: Shelf): Promise<number> {
+  if (shelf.pack.size >= PACK_SIZE) shelf.pack = newPack(shelf.folder);
+  const held = [...shelf.held];
+  const {path} = shelf.pack;
+  const lines: string[] = [];
+  const entries: [Digest, Kept][] = [];
+  const start = shelf.pack.size;
+  let offset = start;
+  for (const [digest, {byteLength: size}] of held) {
+    entries.push([digest, {pack: path, offset, size}]);
+    lines.push(`${digest} ${offset} ${size}\n`);
+    offset += size;
+  }
+  const bytes = Buffer.concat(held.map(([, content]) => content));
+  if (start === 0) await mkdir(shelf.folder, {recursive: true, mode: 0o700});
+  shelf.held.clear();
+  await appendFile(`${path}.pack`, bytes, {mode: 0o600});
+  await appendFile(`${path}.index`, lines.join(''), {mode: 0o600});
+  shelf.pack.size = offset;
+  for (const [digest, kept] of entries) shelf.kept.set(digest, kept);
+  return bytes.byteLength;
+}
+
+async function removePack(path: string): Promise<void> {
+  await removeFile(`${path}.index`);
+  await removeFile(`${path}.pack`);
 }

@@ -53,7 +53,7 @@ const cache = () => home.join('.cache', 'transship', 'content');
 async function keptFiles(): Promise<readonly string[]> {
   const entries = await readdir(cache(), {recursive: true, withFileTypes: true});
   return entries
-    .filter((entry) => entry.isFile() && entry.name.startsWith('sha'))
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.pack'))
     .map(({parentPath, name}) => join(parentPath, name));
 }
 

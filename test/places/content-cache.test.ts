@@ -1,59 +1,99 @@
-import {utimes, writeFile, readdir} from 'node:fs/promises';
+import {readdir, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, test} from 'vitest';
-import {type Digest, digestOf, hexOf} from '../../src/model/digest.ts';
+import {type Digest, digestOf} from '../../src/model/digest.ts';
 import {ContentCache} from '../../src/places/content-cache.ts';
 import {tempDirectory} from '../support/temp.ts';
 
 const EMPTY: [Digest, Buffer] = [digestOf(''), Buffer.alloc(0)];
-const bytesOf = (text: string) => Buffer.from(text.padEnd(4096));
 const keys = (count: number) =>
   Array.from({length: count}, (_, n): [Digest, Buffer] => {
-    const bytes = bytesOf(`content ${n}`);
+    const bytes = Buffer.from(`content ${n}`.padEnd(4096));
     return [digestOf(bytes), bytes];
   });
 
-async function fileOf(directory: string, digest: Digest): Promise<string> {
+async function filesOf(directory: string, extension: string): Promise<readonly string[]> {
   const names = await readdir(directory, {recursive: true});
-  return join(directory, names.find((name) => name.endsWith(hexOf(digest))) ?? '');
+  return names.filter((name) => name.endsWith(extension)).map((name) => join(directory, name));
+}
+
+/** As a process does that reads this one thing. */
+async function keep(directory: string, [digest, bytes]: [Digest, Buffer]): Promise<void> {
+  const cache = new ContentCache(directory);
+  await cache.write('r/a', digest, bytes);
+  await cache.close();
 }
 
 test('what was not used for longest goes first', async () => {
   await using temp = await tempDirectory();
   const all = keys(10);
-  const cache = new ContentCache(temp.path, 5 * 4096);
-  for (const [n, [digest, bytes]] of all.entries()) {
-    await cache.write('r/a', digest, bytes);
+  const known = new Set<string>();
+  for (const [n, key] of all.entries()) {
+    await keep(temp.path, key);
     const at = new Date(2020, 0, n + 1);
-    await utimes(await fileOf(temp.path, digest), at, at);
+    for (const pack of await filesOf(temp.path, '.pack')) {
+      if (!known.has(pack)) await utimes(pack, at, at);
+      known.add(pack);
+    }
   }
+  await writeFile(temp.join('swept'), '');
+  await utimes(temp.join('swept'), 0, 0);
   const [[first, content] = EMPTY] = all;
+  const cache = new ContentCache(temp.path, 5 * 4096);
   expect(await cache.read('r/a', first)).toEqual(content);
-  await cache.sweep();
+  await cache.write('r/b', ...EMPTY);
+  await cache.write('r/b', digestOf('x'), Buffer.from('x'));
+  await cache.close();
+  const later = new ContentCache(temp.path);
   const left: number[] = [];
-  for (const [n, [digest]] of all.entries()) if (await cache.read('r/a', digest)) left.push(n);
-  expect(left).toEqual([0, 6, 7, 8, 9]);
+  for (const [n, [digest]] of all.entries()) if (await later.read('r/a', digest)) left.push(n);
+  expect(left).toEqual([0, 7, 8, 9]);
 });
 
 test('content is kept for the repository that it was read from', async () => {
   await using temp = await tempDirectory();
   const [[digest, bytes] = EMPTY] = keys(1);
-  await new ContentCache(temp.path).write('r/a', digest, bytes);
+  await keep(temp.path, [digest, bytes]);
   const cache = new ContentCache(temp.path);
   expect([await cache.isUsed('r/a'), await cache.isUsed('r/b')]).toEqual([true, false]);
   expect(await cache.read('r/b', digest)).toBeUndefined();
   expect(await cache.read('r/a', digest)).toEqual(bytes);
 });
 
-test('bytes with another digest are not given', async () => {
+test('what one process reads is written into few files', async () => {
+  await using temp = await tempDirectory();
+  const all = keys(2000);
+  const cache = new ContentCache(temp.path);
+  for (const [digest, bytes] of all) await cache.write('r/a', digest, bytes);
+  await cache.close();
+  expect((await filesOf(temp.path, '')).length).toBeLessThan(10);
+  const later = new ContentCache(temp.path);
+  for (const [digest, bytes] of all) expect(await later.read('r/a', digest)).toEqual(bytes);
+});
+
+test.each([
+  ['of another digest', '.pack', 'other'.repeat(1000)],
+  ['cut', '.pack', ''],
+  ['without an index', '.index', 'no index\nsha256:1 x y\n'],
+])('content %s is not given, and kept again', async (_what, extension, text) => {
   await using temp = await tempDirectory();
   const [[digest, bytes] = EMPTY] = keys(1);
+  await keep(temp.path, [digest, bytes]);
+  for (const file of await filesOf(temp.path, extension)) await writeFile(file, text);
   const cache = new ContentCache(temp.path);
-  await cache.write('r/a', digest, bytes);
-  await writeFile(await fileOf(temp.path, digest), 'other');
   expect(await cache.read('r/a', digest)).toBeUndefined();
   await cache.write('r/a', digest, bytes);
-  expect(await cache.read('r/a', digest)).toEqual(bytes);
+  await cache.close();
+  expect(await new ContentCache(temp.path).read('r/a', digest)).toEqual(bytes);
+});
+
+test('an index that names more than a pack has is not believed', async () => {
+  await using temp = await tempDirectory();
+  const [[digest, bytes] = EMPTY] = keys(1);
+  await keep(temp.path, [digest, bytes]);
+  for (const file of await filesOf(temp.path, '.index'))
+    await writeFile(file, `${digest} 0 99999999999\n`);
+  expect(await new ContentCache(temp.path).read('r/a', digest)).toBeUndefined();
 });
 
 test('several writers of one content do not disturb each other', async () => {
@@ -63,6 +103,7 @@ test('several writers of one content do not disturb each other', async () => {
   await Promise.all(
     caches.flatMap((cache) => all.map(([digest, bytes]) => cache.write('r/a', digest, bytes))),
   );
+  await Promise.all(caches.map((cache) => cache.close()));
   for (const [digest, bytes] of all)
     expect(await new ContentCache(temp.path).read('r/a', digest)).toEqual(bytes);
 });
