@@ -1,6 +1,7 @@
 import type {Readable} from 'node:stream';
 import {setImmediate} from 'node:timers/promises';
 import type {Dispatcher} from 'undici';
+import {onAbort} from './abort.ts';
 import {type AnswerData, contentLength} from './answer.ts';
 import {AnswerBody} from './answer-body.ts';
 import type {OriginDispatcher, Timeouts} from './dispatchers.ts';
@@ -57,7 +58,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   readonly #readMs: number;
   readonly #answered: (data: AnswerData) => void;
   readonly #failed: (reason: Error) => void;
-  readonly #abort = (): void => this.#end(this.#signal.reason as Error);
+  readonly #forget: () => void;
   #controller: Dispatcher.DispatchController | undefined;
   #body: AnswerBody | undefined;
   #interim = 0;
@@ -72,7 +73,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
     this.#readMs = readMs;
     this.#answered = answered;
     this.#failed = failed;
-    signal.addEventListener('abort', this.#abort, {once: true});
+    this.#forget = onAbort(signal, () => this.#end(signal.reason as Error));
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -114,10 +115,6 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
     this.#failed(reason);
     this.#body?.end(reason);
     this.#controller?.abort(reason);
-  }
-
-  #forget(): void {
-    this.#signal.removeEventListener('abort', this.#abort);
   }
 }
 

@@ -1,15 +1,4 @@
-/** Waits for the promise, or rejects with the signal's reason; the promise itself goes on. */
-export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const {promise: aborted, reject} = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener('abort', onAbort, {once: true});
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
-}
+import {abortable} from './abort.ts';
 
 interface Flight<T> {
   readonly result: Promise<T>;

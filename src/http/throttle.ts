@@ -1,4 +1,5 @@
 import PQueue from 'p-queue';
+import {onAbort} from './abort.ts';
 import {interrupted} from '../model/interrupted.ts';
 import type {Call} from '../model/port.ts';
 
@@ -77,31 +78,31 @@ export class Throttle implements Disposable {
     return isFree ? await queue.add(task) : await this.#runLater(queue, call, task);
   }
 
-  async #runLater<T>(queue: PQueue, {signal, stopping}: Call, task: () => Promise<T>): Promise<T> {
-    const leaving = new AbortController();
-    const abort = (): void => leaving.abort(signal.reason);
+  async #runLater<T>(queue: PQueue, call: Call, task: () => Promise<T>): Promise<T> {
+    const {signal, stopping} = call;
+    const {promise: left, reject} = Promise.withResolvers<never>();
+    const leave = (reason: unknown): void => {
+      stopWaiting();
+      reject(reason);
+    };
     const leaveIfHeld = (): void => {
-      if (queue.isPaused && stopping?.aborted === true) leaving.abort(interrupted());
+      if (queue.isPaused && stopping?.aborted === true) leave(interrupted());
     };
+    const forget = [onAbort(signal, () => leave(signal.reason))];
+    if (stopping?.aborted === false) forget.push(onAbort(stopping, leaveIfHeld));
     const stopWaiting = (): void => {
-      signal.removeEventListener('abort', abort);
-      stopping?.removeEventListener('abort', leaveIfHeld);
       this.#waiting.delete(leaveIfHeld);
+      for (const each of forget) each();
     };
-    leaveIfHeld();
-    signal.addEventListener('abort', abort);
-    stopping?.addEventListener('abort', leaveIfHeld);
     this.#waiting.add(leaveIfHeld);
     const begin = (): Promise<T> => {
+      if (!this.#waiting.has(leaveIfHeld)) return left;
       // From here on the task itself heeds its signal.
       stopWaiting();
       return task();
     };
-    try {
-      return await queue.add(begin, {signal: leaving.signal});
-    } finally {
-      stopWaiting();
-    }
+    leaveIfHeld();
+    return await Promise.race([queue.add(begin), left]);
   }
 
   /** The host answered as it should. */

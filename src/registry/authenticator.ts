@@ -2,7 +2,7 @@ import type {HttpAnswer} from '../http/answer.ts';
 import {parseChallenges} from '../http/challenge.ts';
 import type {HttpClient} from '../http/client.ts';
 import {type HttpRequest, isRepeatable} from '../http/message.ts';
-import {abortable} from '../http/single-flight.ts';
+import {abortable} from '../http/abort.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Credentials} from './credentials/credentials.ts';
 import {errorCodes, isProtection} from './refusal.ts';

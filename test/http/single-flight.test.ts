@@ -1,5 +1,6 @@
 import {describe, expect, it} from 'vitest';
-import {abortable, SingleFlight} from '../../src/http/single-flight.ts';
+import {abortable} from '../../src/http/abort.ts';
+import {SingleFlight} from '../../src/http/single-flight.ts';
 import {NEVER} from '../support/streams.ts';
 
 describe('SingleFlight', () => {
