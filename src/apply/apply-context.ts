@@ -2,7 +2,7 @@ import type {Digest} from '../model/digest.ts';
 import type {Report} from '../model/event.ts';
 import type {Manifest} from '../model/manifest.ts';
 import type {RepositoryReader, RepositoryWriter} from '../model/port.ts';
-import type {ChunkBounds} from '../transfer/chunk-size.ts';
+import type {ChunkBounds} from '../relay/chunk-size.ts';
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Journal} from './journal.ts';
 
@@ -12,8 +12,8 @@ export interface Repositories {
   destination(name: string): RepositoryWriter;
 }
 
-/** What carrying images needs besides the images. */
-export interface CarryContext {
+/** What copying images needs besides the images. */
+export interface CopyContext {
   readonly repositories: Repositories;
   readonly journal: Journal;
   readonly report: Report;
@@ -23,7 +23,7 @@ export interface CarryContext {
 }
 
 /** What applying a plan of copies needs besides the plan. */
-export interface ApplyContext extends CarryContext {
+export interface ApplyContext extends CopyContext {
   /**
    * True: the plan was made a moment ago from what was seen, so nothing is asked again. False: source and destination
    * are compared with the plan before the first write.

@@ -1,7 +1,7 @@
 import type {RunResult, StepResult} from '../model/outcome.ts';
 import {type CopyPlan, unchosenSkips} from '../model/plan.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
-import {carryCopies} from './carry-copies.ts';
+import {runCopies} from './copy-run.ts';
 import {findDrift, type PlanState} from './find-drift.ts';
 
 /**
@@ -24,7 +24,7 @@ export async function applyPlan(
   const result =
     state === undefined || state.drift.length > 0
       ? notBegun(plan, state)
-      : await carried(plan, state, context, interruption);
+      : await copied(plan, state, context, interruption);
   await context.journal.end(result.result);
   reportEnd(result, context.report);
   return result;
@@ -38,15 +38,15 @@ export function reportEnd({result, steps, bytes}: RunResult, report: ApplyContex
   report({type: 'run-ended', result, done, failed, bytes: bytes.sent});
 }
 
-async function carried(
+async function copied(
   plan: CopyPlan,
   {done}: PlanState,
   context: ApplyContext,
   interruption: Interruption,
 ): Promise<RunResult> {
   const {steps: copies, blobs: actions, manifests} = plan;
-  const cargo = {copies, blobs: actions, manifests, done};
-  const {end, drift, steps, counts} = await carryCopies(cargo, context, interruption);
+  const work = {copies, blobs: actions, manifests, done};
+  const {end, drift, steps, counts} = await runCopies(work, context, interruption);
   const {sent, ...blobs} = counts;
   const told = {plan: plan.id, steps, bytes: {sent}, blobs};
   if (drift.length === 0) {

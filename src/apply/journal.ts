@@ -4,8 +4,12 @@ import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RunEnd} from '../model/outcome.ts';
 import type {SavedUpload} from '../model/port.ts';
-import {isTransferEntry, type JournalEntry, type TransferEntry} from './journal-entry.ts';
-import {JournalWriter} from './journal-file.ts';
+import {
+  isTransferEntry,
+  type JournalEntry,
+  JournalWriter,
+  type TransferEntry,
+} from './journal-file.ts';
 import {
   type JournaledTransfer,
   transferUnfinished,

@@ -1,19 +1,19 @@
 import type {Descriptor} from '../model/descriptor.ts';
-import {type Digest, shortDigest} from '../model/digest.ts';
+import {algorithmOf, type Digest, digestOf, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import type {Manifest} from '../model/manifest.ts';
+import {type Manifest, parseManifest} from '../model/manifest.ts';
 import type {Drift} from '../model/outcome.ts';
 import type {CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {Call, RepositoryWriter} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {fallbackTag} from '../observe/listed-referrer.ts';
-import type {CarryContext} from './apply-context.ts';
-import {RetryBudget} from '../transfer/retry-budget.ts';
-import type {BlobTransfers} from './blob-transfers.ts';
+import type {CopyContext} from './apply-context.ts';
+import {RetryBudget} from '../relay/retry-budget.ts';
+import type {BlobRelays} from './blob-relays.ts';
 import {errorData} from './error-data.ts';
-import type {ManifestSource} from './manifest-source.ts';
 import {ReferrersFallback} from './referrers-fallback.ts';
-import {settleAll} from './settle-all.ts';
+import {cutIndex} from '../plan/cut-index.ts';
+import {settleAll} from '../observe/at-once.ts';
 
 type PutAnswer = Awaited<ReturnType<RepositoryWriter['putManifest']>>;
 
@@ -42,18 +42,18 @@ export class ManifestPushes {
   /** Tags that no longer point to what they pointed to when planning, found just before they would be overwritten. */
   readonly drift: Drift[] = [];
   readonly #planned: ReadonlyMap<Digest, PlannedManifest>;
-  readonly #blobs: BlobTransfers;
+  readonly #blobs: BlobRelays;
   readonly #manifests: ManifestSource;
-  readonly #context: CarryContext;
+  readonly #context: CopyContext;
   readonly #fallback: ReferrersFallback;
   /** Manifests by digest, as several images may want them: each is put once for each repository. */
   readonly #pushed = new Map<string, Promise<Pushed>>();
 
   constructor(
     planned: ReadonlyMap<Digest, PlannedManifest>,
-    blobs: BlobTransfers,
+    blobs: BlobRelays,
     manifests: ManifestSource,
-    context: CarryContext,
+    context: CopyContext,
   ) {
     this.#planned = planned;
     this.#blobs = blobs;
@@ -240,4 +240,47 @@ function withForeign(error: unknown, layers: readonly Digest[]): unknown {
 
 function annotationsOf({view}: Manifest): Readonly<Record<string, string>> | undefined {
   return view.kind === 'schema1' ? undefined : view.annotations;
+}
+
+/** Gets the bytes of a plan's manifests: what planning saw, else the source by digest, else made from those. */
+export class ManifestSource {
+  readonly #context: CopyContext;
+  readonly #planned: ReadonlyMap<Digest, PlannedManifest>;
+
+  constructor(planned: ReadonlyMap<Digest, PlannedManifest>, context: CopyContext) {
+    this.#planned = planned;
+    this.#context = context;
+  }
+
+  /** @throws TransshipError MANIFEST_NOT_FOUND, MANIFEST_DIGEST_MISMATCH */
+  async get(digest: Digest, from: string, call: Call): Promise<Manifest> {
+    const cut = this.#planned.get(digest)?.cutFrom;
+    if (cut === undefined) return this.#read(digest, from, call);
+    const whole = await this.#read(cut.digest, from, call);
+    const bytes = cutIndex(whole.bytes, cut.keep);
+    if (digestOf(bytes, algorithmOf(digest)) !== digest) throw otherCut(digest, cut.digest);
+    return parseManifest(bytes, whole.descriptor.mediaType, digest, 'source');
+  }
+
+  async #read(digest: Digest, from: string, call: Call): Promise<Manifest> {
+    const observed = this.#context.observed?.get(digest);
+    if (observed !== undefined) return observed;
+    const manifest = await this.#context.repositories.source(from).getManifest(digest, call);
+    if (manifest !== undefined) return manifest;
+    throw new TransshipError('MANIFEST_NOT_FOUND', `${from}@${digest} does not exist`, {
+      side: 'source',
+      hint: 'it was deleted after planning; plan again',
+    });
+  }
+}
+
+function otherCut(digest: Digest, from: Digest): TransshipError {
+  return new TransshipError(
+    'MANIFEST_DIGEST_MISMATCH',
+    `the index cut from ${from} is not ${digest}`,
+    {
+      side: 'local',
+      hint: 'the plan was made by another version of transship; plan again',
+    },
+  );
 }

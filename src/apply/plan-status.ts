@@ -1,9 +1,9 @@
 import type {StatusResult} from '../model/outcome.ts';
 import type {CopyPlan, Plan} from '../model/plan.ts';
 import {openUploads, uploadKey} from './journal.ts';
-import type {JournalEntry} from './journal-entry.ts';
+import type {JournalEntry} from './journal-file.ts';
 import {standingByJournal} from './transfer/standing.ts';
-import {wantedBlobs} from './wanted-blobs.ts';
+import {wantedBlobs} from './copy-run.ts';
 
 /**
  * How far a plan is, by what its journals say. Nothing is asked of any registry.

@@ -2,7 +2,7 @@ import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Tag} from '../model/reference.ts';
 import type {PolicyState} from '../model/transfer-plan.ts';
-import type {JournalEntry} from './journal-entry.ts';
+import type {JournalEntry} from './journal-file.ts';
 
 /** Which transfer a journal belongs to, so that other plans of the same project can find it. */
 export type JournaledTransfer = NonNullable<Extract<JournalEntry, {type: 'run'}>['transfer']>;

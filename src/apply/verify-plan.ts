@@ -1,10 +1,16 @@
-import type {VerifyResult} from '../model/outcome.ts';
-import type {CopyPlan} from '../model/plan.ts';
-import type {Call} from '../model/port.ts';
+import type {VerifyDifference, VerifyResult} from '../model/outcome.ts';
+import type {BlobAction, CopyPlan, PlannedManifest} from '../model/plan.ts';
+import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Repositories} from './apply-context.ts';
-import {compareExpected} from './compare-expected.ts';
-import {byKindOfPlace} from './rehash.ts';
-import {expectedBelow, type Root} from './expected.ts';
+import {algorithmOf, type Digest, finishDigest} from '../model/digest.ts';
+import type {Tag} from '../model/reference.ts';
+import {mapAtOnce} from '../observe/at-once.ts';
+import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
+import {createHash} from 'node:crypto';
+import PQueue from 'p-queue';
+import {TransshipError} from '../model/error.ts';
+import type {ErrorCode} from '../model/error-codes.ts';
+import {parsePlace} from '../model/place.ts';
 
 /**
  * Compares the destination with a plan, digest by digest: a registry by HEAD requests only, files by reading and
@@ -21,4 +27,179 @@ export async function verifyPlan(
   });
   const expected = expectedBelow(roots, plan.manifests, plan.blobs);
   return {plan: plan.id, ...(await compareExpected(expected, repositories, call, byKindOfPlace()))};
+}
+
+/** What should be at some repositories: tags, and all that is below them, each once per repository. */
+export interface Expected {
+  readonly tags: readonly {readonly at: string; readonly tag: Tag; readonly digest: Digest}[];
+  readonly manifests: readonly {readonly at: string; readonly digest: Digest}[];
+  readonly blobs: readonly {readonly at: string; readonly digest: Digest; readonly size: number}[];
+}
+
+/** A manifest at a repository, `host/path` or a transport with a file, and perhaps its tag. */
+export interface Root {
+  readonly at: string;
+  readonly tag?: Tag;
+  readonly digest: Digest;
+}
+
+/**
+ * Walks down from the roots. Of a root that `manifests` does not know only itself is expected.
+ * @param blobs for their sizes; what is `foreign` is expected nowhere
+ */
+export function expectedBelow(
+  roots: readonly Root[],
+  manifests: readonly PlannedManifest[],
+  blobs: readonly BlobAction[],
+): Expected {
+  const planned = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
+  const sizes = new Map(blobs.map(({digest, size}) => [digest, size]));
+  const foreign = new Set(
+    blobs.filter(({action}) => action === 'foreign').map(({digest, to}) => `${to} ${digest}`),
+  );
+  const tags = new Map<string, Expected['tags'][number]>();
+  const found = new Map<string, Expected['manifests'][number]>();
+  const below = new Map<string, Expected['blobs'][number]>();
+  const visit = (at: string, digest: Digest): void => {
+    const key = `${at} ${digest}`;
+    if (found.has(key)) return;
+    found.set(key, {at, digest});
+    const manifest = planned.get(digest);
+    for (const blob of manifest?.blobs ?? []) {
+      if (foreign.has(`${at} ${blob}`)) continue;
+      below.set(`${at} ${blob}`, {at, digest: blob, size: sizes.get(blob) ?? 0});
+    }
+    for (const child of manifest?.manifests ?? []) visit(at, child);
+  };
+  for (const {at, tag, digest} of roots) {
+    if (tag !== undefined) tags.set(`${at}:${tag}`, {at, tag, digest});
+    visit(at, digest);
+  }
+  return {tags: [...tags.values()], manifests: [...found.values()], blobs: [...below.values()]};
+}
+
+/** How it is found out whether a repository really has something. */
+export interface Proof {
+  /** What a tag points to is there for certain. */
+  readonly hasTagged: (at: RepositoryReader) => boolean;
+  readonly hasManifest: (at: RepositoryReader, digest: Digest, call: Call) => Promise<boolean>;
+  readonly hasBlob: (
+    at: RepositoryReader,
+    blob: Expected['blobs'][number],
+    call: Call,
+  ) => Promise<boolean>;
+}
+
+/** By one HEAD each: a registry has checked the digest when it took the content. */
+export const BY_ASKING: Proof = {
+  hasTagged: () => true,
+  hasManifest: async (at, digest, call) => (await at.head(digest, call)) !== undefined,
+  hasBlob: (at, blob, call) => at.hasBlob(blob, call),
+};
+
+/**
+ * Compares what is there with what should be, digest by digest.
+ * @throws TransshipError the refusals of a registry
+ */
+export async function compareExpected(
+  {tags, manifests, blobs}: Expected,
+  repositories: Repositories,
+  call: Call,
+  proof: Proof = BY_ASKING,
+): Promise<Omit<VerifyResult, 'plan'>> {
+  const differences: VerifyDifference[] = [];
+  const reader = (name: string): RepositoryReader => repositories.destination(name);
+  /** What a registry names as the target of a tag, it has. */
+  const named = new Set<string>();
+  await mapAtOnce(tags, OBSERVE_CONCURRENCY, async ({at, tag, digest}) => {
+    const actual = (await reader(at).head(tag, call))?.digest ?? null;
+    if (actual !== digest) differences.push({what: 'tag', repository: at, tag, digest, actual});
+    else if (proof.hasTagged(reader(at))) named.add(`${at} ${digest}`);
+  });
+  const others = manifests.filter(({at, digest}) => !named.has(`${at} ${digest}`));
+  await mapAtOnce(others, OBSERVE_CONCURRENCY, async ({at, digest}) => {
+    const there = await proof.hasManifest(reader(at), digest, call);
+    if (!there) differences.push({what: 'manifest', repository: at, digest, actual: null});
+  });
+  await mapAtOnce(blobs, OBSERVE_CONCURRENCY, async (blob) => {
+    const {at, digest} = blob;
+    const there = await proof.hasBlob(reader(at), blob, call);
+    if (!there) differences.push({what: 'blob', repository: at, digest, actual: null});
+  });
+  return {
+    checked: {tags: tags.length, manifests: manifests.length, blobs: blobs.length},
+    differences: differences.sort((a, b) => order(a).localeCompare(order(b), 'en')),
+  };
+}
+
+function order({what, repository, tag, digest}: VerifyDifference): string {
+  return `${['tag', 'manifest', 'blob'].indexOf(what)} ${repository} ${tag ?? ''} ${digest}`;
+}
+
+/** Files that are read at once: more than a disk likes only takes memory. */
+const READ_CONCURRENCY = 4;
+
+const NOT_WHOLE: ReadonlySet<ErrorCode> = new Set([
+  'BLOB_NOT_FOUND',
+  'BLOB_SIZE_MISMATCH',
+  'MANIFEST_DIGEST_MISMATCH',
+  'MANIFEST_INVALID',
+]);
+
+/**
+ * By reading every byte again: nobody has checked the files of a folder since they were written, and what is deleted
+ * next exists nowhere else.
+ */
+export function byRehashing(): Proof {
+  const queue = new PQueue({concurrency: READ_CONCURRENCY});
+  return {
+    hasTagged: () => false,
+    hasManifest: (at, digest, call) =>
+      isWhole(async () => (await at.getManifest(digest, call)) !== undefined),
+    hasBlob: (at, blob, call) => queue.add(() => isWhole(() => hasBytes(at, blob, call))),
+  };
+}
+
+/** Files are read again, a registry is asked. */
+function byKindOfPlace(): Proof {
+  const rehashing = byRehashing();
+  const proofOf = ({name}: RepositoryReader): Proof =>
+    parsePlace(name).transport === 'docker' ? BY_ASKING : rehashing;
+  return {
+    hasTagged: (at) => proofOf(at).hasTagged(at),
+    hasManifest: (at, digest, call) => proofOf(at).hasManifest(at, digest, call),
+    hasBlob: (at, blob, call) => proofOf(at).hasBlob(at, blob, call),
+  };
+}
+
+async function hasBytes(
+  at: RepositoryReader,
+  {digest, size}: Expected['blobs'][number],
+  call: Call,
+): Promise<boolean> {
+  return (await hashOf(at, digest, size, call)) === digest;
+}
+
+async function hashOf(
+  at: RepositoryReader,
+  digest: Digest,
+  size: number,
+  call: Call,
+): Promise<Digest> {
+  const blob = {mediaType: 'application/octet-stream', digest, size};
+  const {chunks} = await at.openBlob(blob, {offset: 0}, call);
+  const algorithm = algorithmOf(digest);
+  const hash = createHash(algorithm);
+  for await (const chunk of chunks) hash.update(chunk);
+  return finishDigest(hash, algorithm);
+}
+
+/** False where it is damaged or not there; other failures are failures. */
+async function isWhole(ask: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof TransshipError && NOT_WHOLE.has(error.code)) return false;
+    throw error;
+  }
 }

@@ -1,7 +1,6 @@
 import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
-import {type JournalEntry, journalEntry} from '../apply/journal-entry.ts';
-import {readJournal} from '../apply/journal-file.ts';
+import {type JournalEntry, journalEntry, readJournal} from '../apply/journal-file.ts';
 import {transferUnfinished, unfinishedIn} from '../apply/unfinished.ts';
 import {openRegular} from '../http/regular-file.ts';
 import {digestOf, hexOf} from '../model/digest.ts';

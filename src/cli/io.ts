@@ -1,5 +1,6 @@
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Redactor} from '../http/secrets.ts';
+import {createInterface} from 'node:readline/promises';
 
 /** Where text goes. */
 export interface TextSink {
@@ -29,4 +30,54 @@ export interface Io {
   readonly stopping: AbortSignal;
   /** The second: stop at once. */
   readonly aborted: AbortSignal;
+}
+
+/** Asks a yes or no at a terminal; everything but a yes is a no, so is the end of the input. */
+export function askAtTerminal(
+  input: NodeJS.ReadableStream,
+  output: NodeJS.WritableStream,
+): (question: string) => Promise<boolean> {
+  return async (question) => {
+    const lines = createInterface({input, output});
+    const ended = new AbortController();
+    lines.once('close', () => ended.abort());
+    try {
+      const answer = await lines.question(`${question} [y/N] `, {signal: ended.signal});
+      return /^y(?:es)?$/i.test(answer.trim());
+    } catch (error) {
+      if (ended.signal.aborted) return false;
+      throw error;
+    } finally {
+      lines.close();
+    }
+  };
+}
+
+/**
+ * What SIGINT and SIGTERM mean: the first asks for an orderly end, the second for an immediate one. The third waits for
+ * nothing: the process is gone, as after a kill, from which a run recovers as well.
+ */
+export interface Signals extends Disposable {
+  readonly stopping: AbortSignal;
+  readonly aborted: AbortSignal;
+}
+
+export function listenForSignals(process: NodeJS.Process): Signals {
+  const stopping = new AbortController();
+  const aborted = new AbortController();
+  const onSignal = (): void => {
+    if (aborted.signal.aborted) process.exit(130);
+    if (stopping.signal.aborted) aborted.abort(new DOMException('interrupted', 'AbortError'));
+    else stopping.abort();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return {
+    stopping: stopping.signal,
+    aborted: aborted.signal,
+    [Symbol.dispose]: () => {
+      process.off('SIGINT', onSignal);
+      process.off('SIGTERM', onSignal);
+    },
+  };
 }

@@ -1,16 +1,127 @@
+import {type Digest, isDigest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import {formatPlace, parsePlace, type Place} from '../model/place.ts';
+import type {CopyPlan, Wish, WishFilters} from '../model/plan.ts';
+import {formatRepository, isLayoutName, splitLayoutName, type Tag} from '../model/reference.ts';
 import type {Repositories} from '../apply/apply-context.ts';
-import type {Digest} from '../model/digest.ts';
 import type {Report} from '../model/event.ts';
 import type {Manifest} from '../model/manifest.ts';
-import type {CopyPlan} from '../model/plan.ts';
 import {parsePlatform} from '../model/platform.ts';
 import type {Call} from '../model/port.ts';
 import {observeRoute} from '../observe/observe-route.ts';
-import type {Tag} from '../model/reference.ts';
-import {attachmentSubject} from '../plan/attachment.ts';
+import {attachmentSubject} from '../plan/candidate.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
 import {makeCopyPlan} from '../plan/copy-plan.ts';
-import type {CopyEnd, CopyWish} from './copy-wish.ts';
+
+/** One side of a copy. */
+export interface CopyEnd {
+  /** The repository as plans name it: `host/path`, `oci:DIR` or `oci-archive:FILE`. */
+  readonly repository: string;
+  /** A layout on this machine: its images have names by another grammar than tags, or none. */
+  readonly isLayout: boolean;
+  readonly tag?: Tag;
+  readonly digest?: Digest;
+}
+
+/** What `copy SOURCE DESTINATION` asks for, read from the two places. */
+export interface CopyWish {
+  readonly wish: Wish;
+  readonly source: CopyEnd;
+  readonly destination: CopyEnd;
+  /** The tag at the destination, where one image is copied and it gets one. A source without a name is that image. */
+  readonly toTag?: Tag;
+}
+
+/**
+ * Reads the places. A source without tag and digest means all of its tags, but a layout means its only image where the
+ * destination names a tag. A single image keeps its tag unless the destination names one.
+ * @throws TransshipError REFERENCE_INVALID, TRANSPORT_UNKNOWN, TRANSPORT_UNSUPPORTED, USAGE
+ */
+export function readCopyWish(from: string, to: string, filters: WishFilters): CopyWish {
+  const [source, destination] = [copyEnd(parsePlace(from)), copyEnd(parsePlace(to))];
+  const isWhole = source.tag === undefined && source.digest === undefined;
+  if (destination.digest !== undefined) {
+    throw usage(
+      `the destination ${to} names a digest`,
+      'the digest follows from the source; name a tag or nothing',
+    );
+  }
+  if (isWhole && destination.tag !== undefined && !source.isLayout) {
+    throw usage(
+      `${from} means all of its tags, but ${to} names one`,
+      'name a tag at the source, or none at the destination',
+    );
+  }
+  const isSingle = !isWhole || destination.tag !== undefined;
+  if (isSingle && TAG_FILTERS.some((filter) => filters[filter] !== undefined)) {
+    throw usage(
+      `${from} is one image, and the filters of tags choose among many`,
+      'leave the tag or digest out, or the filters',
+    );
+  }
+  const toTag = destination.tag ?? tagAt(destination, source.tag);
+  if (source.tag !== undefined && toTag === undefined) {
+    throw usage(`the name ${source.tag} contains no tag`, `name one at the destination: ${to}:TAG`);
+  }
+  return {
+    wish: {
+      source: formatPlace(parsePlace(from)),
+      destination: formatPlace(parsePlace(to)),
+      filters,
+    },
+    source,
+    destination,
+    ...(toTag === undefined ? {} : {toTag}),
+  };
+}
+
+/** What an image with this name is called at the destination; undefined: it has to be named there. */
+function tagAt({isLayout}: CopyEnd, name: Tag | undefined): Tag | undefined {
+  return isLayout || name === undefined ? name : splitLayoutName(name).tag;
+}
+
+const TAG_FILTERS = ['tags', 'excludeTags', 'semver', 'newest', 'newerThan'] as const;
+
+function copyEnd(place: Place): CopyEnd {
+  switch (place.transport) {
+    case 'docker': {
+      const {tag, digest} = place.reference;
+      return {
+        repository: formatRepository(place.reference),
+        isLayout: false,
+        ...(tag ? {tag} : {}),
+        ...(digest ? {digest} : {}),
+      };
+    }
+    case 'oci':
+    case 'oci-archive': {
+      const {transport, file, ref} = place;
+      const repository = `${transport}:${file}`;
+      if (ref === undefined) return {repository, isLayout: true};
+      if (isDigest(ref)) return {repository, isLayout: true, digest: ref};
+      if (isLayoutName(ref)) return {repository, isLayout: true, tag: ref};
+      throw usage(
+        `"${ref}" in ${repository}:${ref} is neither a name nor a digest`,
+        'name one of its images, such as v1 or team/app:v1, or write @sha256:… after the folder',
+      );
+    }
+    case 'dir':
+    case 'docker-archive':
+    case 'docker-daemon':
+      throw new TransshipError(
+        'TRANSPORT_UNSUPPORTED',
+        `${formatPlace(place)}: ${place.transport} keeps no manifests as registries do, so that digests would change`,
+        {
+          side: 'local',
+          hint: `turn it into a layout first: skopeo copy ${place.transport}:… oci:DIR:TAG`,
+        },
+      );
+  }
+}
+
+function usage(message: string, hint: string): TransshipError {
+  return new TransshipError('USAGE', message, {side: 'local', hint});
+}
 
 /** A plan, with the manifests that were read for it, so that applying it at once need not read them again. */
 export interface MadePlan {

@@ -1,5 +1,4 @@
-import type {Command} from 'commander';
-import {InvalidArgumentError, Option} from 'commander';
+import {type Command, InvalidArgumentError, Option} from 'commander';
 import {parseAge} from '../plan/age.ts';
 import type {WishFilters} from '../model/plan.ts';
 import {PROGRESS_KINDS, type ProgressKind} from './reporters/choose.ts';

@@ -5,8 +5,13 @@ import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {readRegular} from '../http/regular-file.ts';
-import {parsePlan, PLAN_LIMITS, serializePlan} from '../plan/plan-file.ts';
+import {parsePlan, PLAN_LIMITS, planId, serializePlan} from '../plan/plan-file.ts';
 import {removeFile} from '../places/remove-file.ts';
+import type {Redactor} from '../http/secrets.ts';
+import {DIGEST_PATTERN} from '../model/digest.ts';
+import type {Io} from './io.ts';
+import {rememberPlan} from './own-plans.ts';
+import {signedPlan} from './plan-review.ts';
 
 /** @throws TransshipError FILE_UNREADABLE, PLAN_INVALID, PLAN_EDITED, PLAN_FORMAT_NEWER */
 export async function readPlanFile(file: string): Promise<Plan> {
@@ -86,4 +91,62 @@ async function replace(file: string, text: string): Promise<void> {
 
 function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Flags of what makes a plan file. */
+export interface FinishFlags {
+  readonly out?: string;
+  readonly format: string;
+  readonly signKey?: string;
+}
+
+/**
+ * The plan as it may leave the process: without secrets, signed where a flag says so, and remembered as made here.
+ * @throws TransshipError RESPONSE_INVALID, FILE_UNREADABLE, FILE_INVALID
+ */
+export async function finishedPlan<T extends Plan>(
+  plan: T,
+  {out, format, signKey}: FinishFlags,
+  io: Io,
+): Promise<T> {
+  const redacted = redactedPlan(plan, io.redactor);
+  if (out !== undefined || format === 'json') await rememberPlan(redacted.id, io);
+  return signKey === undefined ? redacted : await signedPlan(redacted, signKey);
+}
+
+/** Fields of a plan that are written for people and may quote what a server said. */
+const WORDS = new Set(['why', 'detail', 'message', 'hint']);
+/** Names are compared with secrets of this many characters or more: a shorter password may well be a part of a name. */
+const SHORTEST = 8;
+
+/**
+ * The plan as it may be written to a file: secrets in texts are blanked, and the id is that of what is left. A name
+ * (of a tag, a repository, a media type) cannot be blanked; the user's own words in the wish are no secrets.
+ * @throws TransshipError RESPONSE_INVALID where a server gave a secret back as a name
+ */
+export function redactedPlan<T extends Plan>(plan: T, redactor: Redactor): T {
+  if (redactor.isClean(JSON.stringify(plan))) return plan;
+  const wish = JSON.stringify(plan.wish);
+  const isSecret = (secret: string): boolean =>
+    secret.length >= SHORTEST && !wish.includes(JSON.stringify(secret).slice(1, -1));
+  const redact = (key: string, value: unknown): unknown => {
+    if (typeof value !== 'string') return value;
+    if (WORDS.has(key)) return redactor.redact(value);
+    if (!DIGEST_PATTERN.test(value) && redactor.secretsIn(value).some(isSecret))
+      throw secretAsName(redactor.redact(value));
+    return value;
+  };
+  const redacted = JSON.parse(JSON.stringify(plan, redact)) as T;
+  return {...redacted, id: planId(redacted)};
+}
+
+function secretAsName(name: string): TransshipError {
+  return new TransshipError(
+    'RESPONSE_INVALID',
+    `a server returned the name "${name}", which contains a secret that was sent to it`,
+    {
+      side: 'source',
+      hint: 'do not trust the server with this login: change the password or revoke the token',
+    },
+  );
 }

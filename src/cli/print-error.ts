@@ -1,8 +1,10 @@
 import {ERROR_CODES} from '../model/error-codes.ts';
 import {asTransshipError, type Side} from '../model/error.ts';
-import type {ErrorData} from '../model/event.ts';
+import type {ErrorData, Report} from '../model/event.ts';
+import type {Io, TextSink} from './io.ts';
+import type {Redactor} from '../http/secrets.ts';
+import type {Plan} from '../model/plan.ts';
 import {printable, printableJson} from '../report/words.ts';
-import type {TextSink} from './io.ts';
 
 const WHOSE: Readonly<Record<Side, string>> = {
   source: 'the source',
@@ -54,4 +56,33 @@ function traceOf(error: unknown): string[] {
     lines.push(...`${depth === 0 ? '' : 'caused by '}${at.stack ?? String(at)}`.split('\n'));
   }
   return lines;
+}
+
+/** The last line of defence for answers: whatever is written, no secret is in it. */
+export function redactedSink(sink: TextSink, redactor: Redactor): TextSink {
+  return {write: (text) => sink.write(redactor.redact(text))};
+}
+
+/** The same for a stream that is more than a sink: a terminal that bars are drawn on. */
+export function redactedStream(stream: Io['stderr'], redactor: Redactor): Io['stderr'] {
+  return Object.assign(Object.create(stream) as Io['stderr'], {
+    write: (text: string | Uint8Array) =>
+      stream.write(typeof text === 'string' ? redactor.redact(text) : text),
+  });
+}
+
+/** More would be read by nobody. */
+const MOST = 20;
+
+/**
+ * Tells what a plan that nobody reviews leaves out or changes. That a tag moves is what a copy is for; all else that
+ * the checks found would pass unseen.
+ */
+export function reportWarnings({checks}: Plan, report: Report): void {
+  const warnings = checks.filter(({result, code}) => result === 'warn' && code !== 'TAG_MOVES');
+  for (const {code, message} of warnings.slice(0, MOST)) report({type: 'notice', code, message});
+  if (warnings.length > MOST) {
+    const message = `and ${warnings.length - MOST} more of the kind; "transship plan copy" shows all`;
+    report({type: 'notice', code: 'SKIPPED', message});
+  }
 }

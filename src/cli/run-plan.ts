@@ -10,7 +10,7 @@ import type {Report} from '../model/event.ts';
 import type {Manifest} from '../model/manifest.ts';
 import type {RunEnd, RunResult} from '../model/outcome.ts';
 import type {Check, CopyPlan, Plan, Wish} from '../model/plan.ts';
-import {DEFAULT_CHUNK} from '../transfer/chunk-size.ts';
+import {DEFAULT_CHUNK} from '../relay/chunk-size.ts';
 import {DEFAULT_RETRY} from '../http/retry.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
@@ -151,7 +151,7 @@ function wishKey(wish: Wish): string {
   return hexOf(digestOf(JSON.stringify(wish))).slice(0, 32);
 }
 
-/** What the flags say of how images are carried. */
+/** What the flags say of how images are copied. */
 export function settingsOf(
   {onFailure, jobs, chunkSize, limitRate}: RunFlags,
   io: Io,

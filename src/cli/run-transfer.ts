@@ -6,14 +6,14 @@ import {parseReference} from '../model/reference.ts';
 import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {adoptedBefore, countAdopted, planWithTags} from '../apply/transfer/adopt-tags.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
-import type {TransferContext} from '../apply/transfer/transfer-context.ts';
+import type {TransferContext} from '../apply/transfer/transfer-run.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
 import {forgetTransfer, rememberTransfer} from './earlier-transfers.ts';
 import {throwIfJobToken} from '../gitlab/gitlab-token.ts';
 import type {Journal} from '../apply/journal.ts';
 import {readJournal} from '../apply/journal-file.ts';
 import {compareAt} from '../apply/transfer/verify-place.ts';
-import {whereabouts} from '../apply/transfer/whereabouts.ts';
+import {locateProject} from '../apply/transfer/standing.ts';
 import {DEFAULT_PATIENCE} from '../gitlab/confirm.ts';
 import type {RunResult, VerifyResult} from '../model/outcome.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
@@ -99,7 +99,7 @@ export async function verifyTransfer(
 ): Promise<VerifyResult> {
   const {registries, reading} = session;
   const {gitlab} = await accessFor(plan, flags, io, session, trust);
-  const where = await whereabouts(plan, {gitlab}, reading);
+  const where = await locateProject(plan, {gitlab}, reading);
   const base = dirname(file);
   const repositories = relativeTo(base, registries);
   const lookout = {

@@ -1,11 +1,8 @@
 import {readFileSync, rmSync} from 'node:fs';
 import {Redactor} from '../http/secrets.ts';
-import type {Io} from './io.ts';
-import {askAtTerminal} from './ask.ts';
-import {printError} from './print-error.ts';
+import {askAtTerminal, type Io, listenForSignals} from './io.ts';
+import {printError, redactedSink, redactedStream} from './print-error.ts';
 import {errorStyle, runProgram} from './program.ts';
-import {redactedSink, redactedStream} from './redacted.ts';
-import {listenForSignals} from './signals.ts';
 import {homeFolder} from './user-folders.ts';
 
 /** What Node ends with where a module waits for ever; where a function does, it would end as if all were done. */

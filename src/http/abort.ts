@@ -16,7 +16,7 @@ function watch(signal: AbortSignal): Set<() => void> {
   const all = new Set<() => void>();
   listeners.set(signal, all);
   const call = (): void => {
-    for (const listener of [...all]) listener();
+    for (const listener of all) listener();
     all.clear();
   };
   signal.addEventListener('abort', call, {once: true});

@@ -15,8 +15,7 @@ import {
   type RetryPolicy,
 } from './retry.ts';
 import {Throttle} from './throttle.ts';
-import {TransshipError} from '../model/error.ts';
-import {interrupted} from '../model/interrupted.ts';
+import {interrupted, TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 
 export interface HttpClientOptions {

@@ -1,6 +1,6 @@
 import PQueue from 'p-queue';
 import {onAbort} from './abort.ts';
-import {interrupted} from '../model/interrupted.ts';
+import {interrupted} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 
 /**

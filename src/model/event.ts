@@ -25,7 +25,7 @@ export type RunEvent =
   | {
       readonly type: 'run-started';
       readonly plan: Digest;
-      /** Images that are copied; a transfer carries each of them twice, to the donor and from there. */
+      /** Images that are copied; a transfer copies each of them twice, to the donor and from there. */
       readonly steps: number;
       readonly blobs: number;
       /** Bytes of the blobs that have to travel. */
@@ -40,7 +40,7 @@ export type RunEvent =
   | {
       readonly type: 'step-started';
       readonly step: string;
-      /** Of a step of a transfer: the images that it carries, which are told of one by one; absent: an image. */
+      /** Of a step of a transfer: the images that it copies, which are told of one by one; absent: an image. */
       readonly images?: number;
     }
   | {

@@ -1,17 +1,17 @@
 import {list, texts, z} from './schema.ts';
 import type {Descriptor} from './descriptor.ts';
-import {type Digest, digestOf, isDigest, algorithmOf} from './digest.ts';
-import {TransshipError, type Side} from './error.ts';
+import {algorithmOf, type Digest, digestOf, isDigest} from './digest.ts';
+import {type Side, TransshipError} from './error.ts';
 import {DOCUMENT_LIMITS, type JsonError, parseJson} from './json.ts';
 import {
   DOCKER_LIST,
   DOCKER_MANIFEST,
+  DOCKER_SCHEMA1_SIGNED,
   isArtifactType,
   isManifestType,
   isSchema1Type,
   OCI_INDEX,
   OCI_MANIFEST,
-  DOCKER_SCHEMA1_SIGNED,
 } from './media-type.ts';
 
 /** Registries keep manifests of 4 MiB at least and mostly at most (distribution-spec, "Pushing manifests"). */

@@ -62,8 +62,8 @@ export interface TransferTag {
   readonly size: number;
 }
 
-/** What is carried in one direction: the steps of a copy, and what happens to the blobs. */
-export interface Carriage {
+/** The copies of one direction, and what happens to their blobs. */
+export interface CopySet {
   readonly copies: readonly CopyStep[];
   readonly blobs: readonly BlobAction[];
 }
@@ -92,7 +92,7 @@ export type TransferStep =
   /** Stops the project's cleanup policy, which would delete what looks old in the middle of the move. */
   | (StepBase & {readonly kind: 'pause'; readonly policy: PolicyState})
   /** Old path to donor. */
-  | (StepBase & {readonly kind: 'pull'} & Carriage)
+  | (StepBase & {readonly kind: 'pull'} & CopySet)
   /** Compares a place with the plan, digest by digest, blobs included. */
   | (StepBase & {readonly kind: 'verify'; readonly at: 'donor' | 'target'})
   /**
@@ -113,7 +113,7 @@ export type TransferStep =
   /** Gives the images at the donor their names at the new path. */
   | (StepBase & {readonly kind: 'retag'})
   /** Donor to new path. */
-  | (StepBase & {readonly kind: 'push'} & Carriage)
+  | (StepBase & {readonly kind: 'push'} & CopySet)
   /** Puts the cleanup policy back as it was. */
   | (StepBase & {readonly kind: 'resume'; readonly policy: PolicyState})
   /** Takes away from the donor what this plan put there. Only when `apply` is told to; until then the images stay. */

@@ -1,4 +1,5 @@
 import PQueue from 'p-queue';
+import {isInterrupted} from '../model/error.ts';
 
 /**
  * Does the work for each item, `limit` of them at once, in their order. Once one fails, no other is begun, and those under
@@ -28,4 +29,16 @@ export async function mapAtOnce<T, R>(
     await queue.onPendingZero();
     throw error;
   }
+}
+
+/**
+ * Waits until every one has settled, then throws the first failure: nothing goes on unobserved behind a failed step. What
+ * was only interrupted hides no failure.
+ */
+export async function settleAll(promises: readonly Promise<unknown>[]): Promise<void> {
+  const settled = await Promise.allSettled(promises);
+  const failures = settled.flatMap((result) =>
+    result.status === 'rejected' ? [result.reason as unknown] : [],
+  );
+  if (failures.length > 0) throw failures.find((failure) => !isInterrupted(failure)) ?? failures[0];
 }

@@ -1,5 +1,4 @@
-import {TransshipError} from '../model/error.ts';
-import {isInterrupted} from '../model/interrupted.ts';
+import {isInterrupted, TransshipError} from '../model/error.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 
 /*

@@ -2,7 +2,7 @@ import PQueue from 'p-queue';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
-import {type Call, type RepositoryReader} from '../model/port.ts';
+import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {DestinationInventory} from './inventory.ts';

@@ -13,10 +13,10 @@ import {
 } from '../model/manifest.ts';
 import {isManifestType} from '../model/media-type.ts';
 import type {
+  BlobBody,
   BlobStream,
   ByteRange,
   Call,
-  BlobBody,
   OpenBody,
   RepositoryWriter,
   SavedUpload,

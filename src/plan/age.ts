@@ -1,7 +1,7 @@
 import type {Digest} from '../model/digest.ts';
 import type {WishFilters} from '../model/plan.ts';
 import {compareText} from './compare.ts';
-import {filterInvalid} from './filter-invalid.ts';
+import {filterInvalid} from './filters.ts';
 
 const UNIT_MS = {h: 3_600_000, d: 86_400_000, w: 7 * 86_400_000} as const;
 const AGE = /^(\d{1,6})([hdw])$/;

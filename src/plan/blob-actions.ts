@@ -4,7 +4,7 @@ import {childBlobs} from '../model/manifest.ts';
 import type {BlobAction} from '../model/plan.ts';
 import type {Candidate} from './candidate.ts';
 import type {Presence} from './presence.ts';
-import {registryOf} from './registry-of.ts';
+import {parsePlace} from '../model/place.ts';
 
 /** One blob that one destination repository needs. */
 interface Need {
@@ -104,4 +104,13 @@ class Holders {
     }
     return this.#registries.get(repository);
   }
+}
+
+/**
+ * The registry of a repository's name, between whose repositories blobs can be mounted. Undefined for files and
+ * daemons, where nothing can.
+ */
+export function registryOf(repository: string): string | undefined {
+  const place = parsePlace(repository);
+  return place.transport === 'docker' ? place.reference.registry : undefined;
 }

@@ -1,8 +1,8 @@
-import type {Digest} from '../model/digest.ts';
+import {type Digest, isDigest} from '../model/digest.ts';
 import type {PlannedManifest} from '../model/plan.ts';
 import type {Tag} from '../model/reference.ts';
 import type {DestinationInventory, SourceInventory, SourceRoot} from '../observe/inventory.ts';
-import type {ManifestGraph} from './graph.ts';
+import {childManifests, type Manifest} from '../model/manifest.ts';
 
 /** One source repository and where it goes. */
 export interface Route {
@@ -44,4 +44,50 @@ export function nameOf(
 ): string {
   if (tag !== undefined) return `${repository}:${tag}`;
   return digest === undefined ? repository : `${repository}@${digest}`;
+}
+
+/** Finds a manifest by its digest; undefined: the source does not have it. */
+export type FindManifest = (digest: Digest) => Manifest | undefined;
+
+/** All that hangs below one manifest. */
+export interface ManifestGraph {
+  /** Children before parents, each once; the root is the last. */
+  readonly manifests: readonly Manifest[];
+  /** Manifests that an index lists and that were not found. */
+  readonly missing: readonly Digest[];
+  /** Manifests of Docker schema 1. */
+  readonly schema1: readonly Digest[];
+}
+
+/** Walks from `root` down; subjects are not followed. */
+export function graphOf(root: Manifest, find: FindManifest): ManifestGraph {
+  const manifests = new Map<Digest, Manifest>();
+  const missing = new Set<Digest>();
+  const visit = (manifest: Manifest) => {
+    for (const {digest} of childManifests(manifest.view)) {
+      const child = find(digest);
+      if (!child) missing.add(digest);
+      else if (!manifests.has(digest)) visit(child);
+    }
+    manifests.set(manifest.descriptor.digest, manifest);
+  };
+  visit(root);
+  const all = [...manifests.values()];
+  const schema1 = all
+    .filter(({view}) => view.kind === 'schema1')
+    .map(({descriptor}) => descriptor.digest);
+  return {manifests: all, missing: [...missing], schema1};
+}
+
+const ATTACHMENT_TAG = /^sha256-([a-f0-9]{64})(?:\.[\w.-]+)?$/;
+
+/**
+ * The manifest that a tag is attached to by its name: `sha256-<hex>` is the fallback tag of the referrers
+ * (distribution-spec, "Referrers Tag Schema"), `sha256-<hex>.sig`, `.att` and `.sbom` are cosign's (its SPEC.md,
+ * "Naming"); any other suffix counts as well. Undefined: a tag like any other. So is one of a sha512 digest: a tag is
+ * too short for it, and the subject cannot be read from its first half.
+ */
+export function attachmentSubject(tag: string): Digest | undefined {
+  const digest = `sha256:${ATTACHMENT_TAG.exec(tag)?.[1] ?? ''}`;
+  return isDigest(digest) ? digest : undefined;
 }

@@ -2,22 +2,22 @@ import type {Digest} from '../model/digest.ts';
 import {
   type BlobAction,
   type Check,
-  type CopyStep,
   type CopyPlan,
+  type CopyStep,
   PLAN_FORMAT,
   type PlannedManifest,
+  type PlanTotals,
   type Skip,
   type Wish,
 } from '../model/plan.ts';
 import {blobActions} from './blob-actions.ts';
 import {type Candidate, nameOf, type Route, targetOf} from './candidate.ts';
 import * as checks from './checks.ts';
-import {planId} from './plan-id.ts';
-import {plannedManifest} from './planned-manifest.ts';
+import {planId} from './plan-file.ts';
 import {Presence} from './presence.ts';
 import {candidatesOf} from './route-candidates.ts';
 import {copySteps} from './steps.ts';
-import {totalsOf} from './totals.ts';
+import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
 
 export interface CopyPlanInput {
   readonly wish: Wish;
@@ -86,19 +86,19 @@ function withoutDuplicates(candidates: readonly Candidate[]): {
 } {
   const byTarget = new Map<string, Candidate>();
   const conflicts: Check[] = [];
-  const tagged = new Set<string>();
+  const reached = new Set<string>();
   for (const candidate of candidates) {
     const target = targetOf(candidate);
     const first = byTarget.get(target);
     if (candidate.tag !== undefined) {
-      tagged.add(nameOf(candidate.destination.repository, undefined, candidate.digest));
+      reached.add(nameOf(candidate.destination.repository, undefined, candidate.digest));
     }
     if (!first) byTarget.set(target, candidate);
     else if (first.digest !== candidate.digest) {
       conflicts.push(checks.conflictCheck(target, [sourceName(first), sourceName(candidate)]));
     }
   }
-  const kept = [...byTarget].filter(([target, {tag}]) => tag !== undefined || !tagged.has(target));
+  const kept = [...byTarget].filter(([target, {tag}]) => tag !== undefined || !reached.has(target));
   return {candidates: kept.map(([, candidate]) => candidate), conflicts};
 }
 
@@ -150,4 +150,79 @@ function partition<T>(
   test: (item: T) => boolean,
 ): readonly [readonly T[], readonly T[]] {
   return [items.filter(test), items.filter((item) => !test(item))];
+}
+
+/** A manifest as plans have it: without its bytes. */
+export function plannedManifest(
+  {descriptor, view}: Manifest,
+  cutFrom: PlannedManifest['cutFrom'],
+): PlannedManifest {
+  const {digest, mediaType, size} = descriptor;
+  const subject = view.kind === 'schema1' ? undefined : view.subject?.digest;
+  return {
+    digest,
+    mediaType,
+    size,
+    manifests: [...new Set(childManifests(view).map((child) => child.digest))],
+    blobs: [...new Set(childBlobs(view).map((child) => child.digest))],
+    ...(subject === undefined ? {} : {subject}),
+    ...(cutFrom === undefined ? {} : {cutFrom}),
+  };
+}
+
+/**
+ * Counts a plan. The requests are an estimate of what applying takes when nothing fails and no upload is large enough
+ * for more than one chunk; token requests are not in it.
+ * - source: a HEAD for each tag (to notice drift), a GET for each manifest that is put and for each blob that is copied.
+ * - destination: a HEAD for each tag, and another just before it is written; a PUT for each child manifest once for each repository and for each step's own
+ *   manifest, a POST for each mount, a POST and a PUT for each blob that is copied.
+ */
+export function totalsOf(
+  steps: readonly CopyStep[],
+  blobs: readonly BlobAction[],
+  skipped: readonly Skip[],
+): PlanTotals {
+  const byAction = Map.groupBy(blobs, ({action}) => action);
+  const count = (action: BlobAction['action']) => byAction.get(action)?.length ?? 0;
+  const bytes = (action: BlobAction['action']) =>
+    (byAction.get(action) ?? []).reduce((sum, {size}) => sum + size, 0);
+  const present = skipped.filter((skip) => skip.reason === 'present');
+  const sourceTags = new Set([
+    ...steps.flatMap(({from, sourceTag}) => (sourceTag ? [`${from}:${sourceTag.name}`] : [])),
+    ...present.flatMap(({from, tag}) => (tag === undefined ? [] : [`${from}:${tag}`])),
+  ]);
+  const tags = tagged(steps) + tagged(present);
+  const put = new Set(
+    steps.flatMap((step) => step.manifests.map((digest) => `${step.to} ${digest}`)),
+  );
+  const children = new Set(
+    steps.flatMap((step) => step.manifests.slice(0, -1).map((digest) => `${step.to} ${digest}`)),
+  );
+  const read = new Set(
+    steps.flatMap((step) => step.manifests.map((digest) => `${step.from} ${digest}`)),
+  );
+  return {
+    steps: steps.length,
+    moves: steps.filter(({replaces}) => replaces !== null).length,
+    present: present.length,
+    skipped: skipped.length - present.length,
+    manifests: put.size,
+    blobs: {
+      copy: count('copy'),
+      mount: count('mount'),
+      present: count('present'),
+      foreign: count('foreign'),
+    },
+    bytes: bytes('copy'),
+    bytesSaved: bytes('mount') + bytes('present'),
+    requests: {
+      source: sourceTags.size + read.size + count('copy'),
+      destination:
+        tags + tagged(steps) + children.size + steps.length + count('mount') + 2 * count('copy'),
+    },
+  };
+}
+
+function tagged(items: readonly {readonly tag?: string}[]): number {
+  return items.filter(({tag}) => tag !== undefined).length;
 }

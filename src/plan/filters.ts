@@ -2,9 +2,12 @@ import {shortDigest} from '../model/digest.ts';
 import type {WishFilters} from '../model/plan.ts';
 import {isLayoutName, isTag, splitLayoutName, type Tag} from '../model/reference.ts';
 import type {NotRead} from '../observe/inventory.ts';
-import {attachmentSubject} from './attachment.ts';
-import {excludingFilter, includingFilter} from './glob-filters.ts';
-import {semverFilter} from './semver-filter.ts';
+import {attachmentSubject} from './candidate.ts';
+import picomatch from 'picomatch';
+import parseVersion from 'semver/functions/parse.js';
+import satisfies from 'semver/functions/satisfies.js';
+import validRange from 'semver/ranges/valid.js';
+import {TransshipError} from '../model/error.ts';
 
 /** The tags that are asked for, and the others with the reason; both in the order in which they were listed. */
 export interface TagSelection {
@@ -122,4 +125,79 @@ function compile(filters: WishFilters): readonly TagFilter[] {
   if (excludeTags.length > 0) compiled.push(excludingFilter(excludeTags));
   if (range !== undefined) compiled.push(semverFilter(range));
   return compiled;
+}
+
+/** Only tags that one of these globs matches. @throws TransshipError FILTER_INVALID */
+function includingFilter(globs: readonly string[]): TagFilter {
+  const includes = globs.map((glob) => globMatcher(glob, '--tag'));
+  return (tag) =>
+    includes.some((matches) => matches(tag))
+      ? undefined
+      : `--tag ${globs.join(', ')} does not match`;
+}
+
+/** No tags that one of these globs matches. @throws TransshipError FILTER_INVALID */
+function excludingFilter(globs: readonly string[]): TagFilter {
+  const excludes = globs.map((glob) => ({glob, matches: globMatcher(glob, '--exclude-tag')}));
+  return (tag) => {
+    const exclude = excludes.find(({matches}) => matches(tag));
+    return exclude && `--exclude-tag ${exclude.glob} matches`;
+  };
+}
+
+/** Braces, classes and extended globs are as in bash; `*` takes any characters, a leading dot included. */
+function globMatcher(glob: string, flag: string): (tag: string) => boolean {
+  if (glob === '') throw filterInvalid(`${flag} is empty`, 'write a glob, for example "1.*"');
+  if (glob.startsWith('!')) {
+    throw filterInvalid(`${flag} "${glob}" starts with "!"`, 'use --exclude-tag to leave tags out');
+  }
+  if (glob.includes('/')) {
+    throw filterInvalid(
+      `${flag} "${glob}" has a "/", which no tag has`,
+      'write the tag alone, without the repository',
+    );
+  }
+  try {
+    return picomatch(glob, {dot: true, nonegate: true, strictBrackets: true});
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw filterInvalid(`${flag} "${glob}" is not a glob: ${why}`, 'close every bracket', cause);
+  }
+}
+
+/** One or two numbers, perhaps with a `v` before them and a suffix behind. */
+const PARTIAL = /^v?(\d+)(?:\.(\d+))?((?:[-+].*)?)$/;
+
+/**
+ * A tag counts as a version if node-semver reads it as one, with three numbers and perhaps a `v` before them; `_`
+ * stands for `+`, which tags cannot have (Helm writes 1.0.0+build as 1.0.0_build). As everywhere with node-semver, a
+ * prerelease is in a range only if the range names a prerelease of the same three numbers.
+ *
+ * One or two numbers count as well: `1.35` is 1.35.0. What follows them (`1.35-amd64`) is no prerelease by semver's rules
+ * and takes nothing out of a range (regclient: internal/semver/semver.go, `Check`).
+ * @throws TransshipError FILTER_INVALID
+ */
+function semverFilter(range: string): TagFilter {
+  const parsed = range.trim() === '' ? null : validRange(range);
+  if (parsed === null) {
+    throw filterInvalid(
+      `--semver "${range}" is not a version range`,
+      'write it as npm does, for example "^1.2" or ">=2.0.0 <3"',
+    );
+  }
+  return (tag) => {
+    const text = tag.replace('_', '+');
+    const [, major, minor = '0', suffix = ''] = PARTIAL.exec(text) ?? [];
+    const isPartial = major !== undefined;
+    const version = parseVersion(isPartial ? `${major}.${minor}.0${suffix}` : text, {loose: true});
+    if (version === null) return `--semver ${range}: not a version`;
+    if (satisfies(version, parsed, {includePrerelease: isPartial})) return undefined;
+    const isOnlyEarly = satisfies(version, parsed, {includePrerelease: true});
+    return `--semver ${range}: ${isOnlyEarly ? 'is a pre-release, which the range does not name' : 'not in the range'}`;
+  };
+}
+
+/** A filter that cannot be understood. */
+export function filterInvalid(message: string, hint: string, cause?: unknown): TransshipError {
+  return new TransshipError('FILTER_INVALID', message, {side: 'local', hint, cause});
 }

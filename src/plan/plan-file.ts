@@ -1,9 +1,12 @@
 import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
-import {PLAN_FORMAT, type Plan} from '../model/plan.ts';
-import {planId} from './plan-id.ts';
-import {planSchema} from './plan-schema.ts';
+import {type CopyPlan, type Plan, PLAN_FORMAT} from '../model/plan.ts';
+import {copyPlanSchema} from './copy-plan-schema.ts';
+import {transferPlanSchema} from './transfer-plan-schema.ts';
+import {type Digest, digestOf} from '../model/digest.ts';
+import type {TransferPlan} from '../model/transfer-plan.ts';
+import {compareText} from './compare.ts';
 
 /**
  * The largest plan that is read or written: some 20,000 images. It is held in memory as a whole, so its size is what
@@ -70,4 +73,32 @@ function invalid(why: string, fileName: string, cause: unknown): TransshipError 
     hint: 'name a file written by "transship plan --out", complete and unchanged',
     cause,
   });
+}
+
+/**
+ * The plan file. Its types are those of model/plan.ts and model/transfer-plan.ts; the compiler compares them with the
+ * schemas. Unknown fields are refused: what this version does not understand it must not carry out.
+ */
+const planSchema = z
+  .discriminatedUnion('kind', [copyPlanSchema, transferPlanSchema])
+  .describe('What transship will do: digest-pinned, without clock and secrets.');
+
+/** The JSON Schema of plan files (draft 2020-12), as it is published in `plans/plan.schema.json`. */
+export function planJsonSchema(): object {
+  const {$schema, ...schema} = z.toJSONSchema(planSchema);
+  return {$schema, title: 'transship plan', ...schema};
+}
+
+/**
+ * The identity of a plan: sha256 over all of it but `id` and `signature`, as JSON with sorted keys and without
+ * whitespace. It tells that a plan was changed by mistake: whoever changes it on purpose can compute the id anew.
+ */
+export function planId(plan: Omit<CopyPlan, 'id'> | Omit<TransferPlan, 'id'>): Digest {
+  const {id: _id, signature: _signature, ...content} = plan as Partial<Plan>;
+  return digestOf(JSON.stringify(content, sortedKeys));
+}
+
+function sortedKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => compareText(a, b)));
 }

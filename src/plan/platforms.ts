@@ -8,7 +8,7 @@ import {
   platformMatches,
 } from '../model/platform.ts';
 import {compareText} from './compare.ts';
-import type {FindManifest} from './graph.ts';
+import type {FindManifest} from './candidate.ts';
 
 /** BuildKit's annotation on an attestation: the digest of the image that it is about. */
 const ATTESTED = 'vnd.docker.reference.digest';

@@ -1,17 +1,15 @@
 import {algorithmOf, type Digest, digestOf, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import type {Manifest} from '../model/manifest.ts';
-import {parseManifest} from '../model/manifest.ts';
+import {type Manifest, parseManifest} from '../model/manifest.ts';
 import type {Check, Skip, WishFilters} from '../model/plan.ts';
 import {parsePlatform, type Platform} from '../model/platform.ts';
 import type {Tag} from '../model/reference.ts';
 import type {SourceRoot} from '../observe/inventory.ts';
 import {tagsTooOld, timeOf} from './age.ts';
-import {type Candidate, destinationTag, nameOf, type Route} from './candidate.ts';
+import {type Candidate, destinationTag, graphOf, nameOf, type Route} from './candidate.ts';
 import * as checks from './checks.ts';
 import {compareText} from './compare.ts';
 import {cutIndex} from './cut-index.ts';
-import {graphOf} from './graph.ts';
 import {choosePlatforms} from './platforms.ts';
 
 /** What one route comes to. */

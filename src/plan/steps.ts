@@ -1,7 +1,6 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import type {CopyStep} from '../model/plan.ts';
-import {attachmentSubject} from './attachment.ts';
-import {type Candidate, targetOf} from './candidate.ts';
+import {attachmentSubject, type Candidate, targetOf} from './candidate.ts';
 import type {Presence} from './presence.ts';
 
 /**

@@ -99,8 +99,8 @@ const base = {
   needs: listOf(z.string()).describe('Steps that must be done before.'),
   why: z.string().describe('Why the step is there, for people.'),
 };
-const carriage = {
-  copies: listOf(copyStep).describe('The images that are carried, in this order.'),
+const copySet = {
+  copies: listOf(copyStep).describe('The images that are copied, in this order.'),
   blobs: listOf(blob).describe('Every blob of them, once for each destination repository.'),
 };
 
@@ -122,7 +122,7 @@ const step = z
       })
       .describe('The cleanup policy is stopped for the time of the move.'),
     z
-      .strictObject({kind: z.literal('pull').describe('Old path to donor.'), ...base, ...carriage})
+      .strictObject({kind: z.literal('pull').describe('Old path to donor.'), ...base, ...copySet})
       .describe('The images are copied to the donor.'),
     z
       .strictObject({
@@ -167,7 +167,7 @@ const step = z
       .strictObject({kind: z.literal('retag').describe('New names for the images.'), ...base})
       .describe('The images at the donor get their names at the new path.'),
     z
-      .strictObject({kind: z.literal('push').describe('Donor to new path.'), ...base, ...carriage})
+      .strictObject({kind: z.literal('push').describe('Donor to new path.'), ...base, ...copySet})
       .describe('The images are copied to the new path.'),
     z
       .strictObject({

@@ -1,8 +1,7 @@
 import type {HttpAnswer} from '../http/answer.ts';
 import {describeRequest} from '../http/message.ts';
 import type {Descriptor} from '../model/descriptor.ts';
-import {TransshipError} from '../model/error.ts';
-import {isInterrupted} from '../model/interrupted.ts';
+import {isInterrupted, TransshipError} from '../model/error.ts';
 import type {Call, MountBlob} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection} from './connection.ts';

@@ -1,3 +1,6 @@
+import type {Check} from '../model/plan.ts';
+import {counted} from './words.ts';
+
 /** What a report says, free of how it looks. All texts are plain and may come from outside: the renderers escape them. */
 export interface ReportDocument {
   readonly title: string;
@@ -57,4 +60,30 @@ export function shortened(
 
 export function cellText(cell: Cell): string {
   return typeof cell === 'string' ? cell : cell.code;
+}
+
+/** Findings of one kind. What forbids is never shortened, what passes is folded away. */
+export function checkSection(
+  heading: string,
+  mark: '!' | '?' | '=',
+  checks: readonly Check[],
+): Section {
+  return {
+    heading,
+    mark,
+    columns: ['Check', 'Finding'],
+    rows: checks.map(({code, message, hint}) => ({
+      cells: [{code}, message],
+      ...(hint === '' ? {} : {hint}),
+    })),
+    isWhole: mark === '!',
+    isDetail: mark === '=',
+  };
+}
+
+/** A sentence with a blank before it where the checks forbid to apply; else nothing. */
+export function verdictOf(checks: readonly Check[]): string {
+  const forbidding = checks.filter(({result}) => result === 'forbid').length;
+  if (forbidding === 0) return '';
+  return ` It cannot be applied: ${counted(forbidding, 'check')} ${forbidding === 1 ? 'forbids' : 'forbid'} it.`;
 }

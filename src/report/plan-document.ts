@@ -1,12 +1,43 @@
+import type {Check, CopyPlan, CopyStep, Plan, Skip} from '../model/plan.ts';
+import {serializePlan} from '../plan/plan-file.ts';
+import {
+  type Cell,
+  checkSection,
+  type RenderOptions,
+  type ReportDocument,
+  type Row,
+  verdictOf,
+} from './document.ts';
+import {renderHtml} from './html.ts';
+import {renderMarkdown} from './markdown.ts';
+import {transferDocument} from './transfer-document.ts';
+import {renderText} from './text.ts';
 import {type Digest, shortDigest} from '../model/digest.ts';
-import type {Check, CopyStep, CopyPlan, Skip} from '../model/plan.ts';
-import {formatBytes} from './bytes.ts';
-import {checkSection, verdictOf} from './checks.ts';
-import type {Cell, ReportDocument, Row} from './document.ts';
-import {counted, imageName, newAndMoving} from './words.ts';
+import {counted, formatBytes, imageName, newAndMoving, printableJson} from './words.ts';
+
+/** `json` is the plan itself, as in a plan file. */
+export type PlanFormat = 'text' | 'markdown' | 'json' | 'html';
+
+/** The review of a plan, with a newline at the end. HTML is always full. */
+export function renderPlan(plan: Plan, format: PlanFormat, options: RenderOptions = {}): string {
+  switch (format) {
+    case 'json':
+      return `${printableJson(JSON.parse(serializePlan(plan)), 2)}\n`;
+    case 'text':
+      return renderText(documentOf(plan), options);
+    case 'markdown':
+      return renderMarkdown(documentOf(plan), options);
+    case 'html':
+      return renderHtml(documentOf(plan));
+  }
+}
+
+function documentOf(plan: Plan): ReportDocument {
+  return plan.kind === 'copy' ? planDocument(plan) : transferDocument(plan);
+}
 
 /** What a reviewer wants to know of a plan: what forbids it, what moves, what is new, what stays, what is left out. */
-export function planDocument(plan: CopyPlan): ReportDocument {
+function planDocument(plan: CopyPlan): ReportDocument {
   const {steps, skipped, checks, totals} = plan;
   const sizeOf = imageSizes(plan);
   const copied = (step: CopyStep): Row => ({

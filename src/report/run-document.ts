@@ -1,14 +1,16 @@
-import type {RunResult, StepResult} from '../model/outcome.ts';
+import type {RunResult, StatusResult, StepResult, VerifyResult} from '../model/outcome.ts';
 import {type CopyPlan, type Plan, unchosenSkips} from '../model/plan.ts';
-import {formatBytes} from './bytes.ts';
+import {renderText} from './text.ts';
 import type {RenderOptions, ReportDocument, Row} from './document.ts';
-import {driftRow} from './drift-row.ts';
 import {sidesOf, skippedRow} from './plan-document.ts';
 import {transferRunDocument} from './transfer-run-document.ts';
-import {counted, imageName, newAndMoving} from './words.ts';
+import {renderMarkdown} from './markdown.ts';
+import {statusDocument} from './status-document.ts';
+import {verifyDocument} from './verify-document.ts';
+import {counted, driftRow, formatBytes, imageName, newAndMoving, printableJson} from './words.ts';
 
 /** What a reader wants to know of a run: what drifted, what failed and why, what is left, and how much was done. */
-export function runDocument(
+function runDocument(
   result: RunResult,
   plan: Plan,
   options: RenderOptions & {readonly planned: 'now' | 'before'},
@@ -93,4 +95,53 @@ function runSummary(
     case 'drift':
       return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${planned === 'now' ? 'Run the same command again: it plans anew.' : 'Plan again.'}`;
   }
+}
+
+/** `json` is the result itself: its codes and fields are a contract. */
+export type OutcomeFormat = 'text' | 'markdown' | 'json';
+
+/**
+ * What came of applying `plan`, with a newline at the end. `planned`: whether the same command made the plan, as `copy`
+ * does.
+ */
+export function renderRun(
+  result: RunResult,
+  plan: Plan,
+  format: OutcomeFormat,
+  {planned = 'before', ...options}: RenderOptions & {readonly planned?: 'now' | 'before'} = {},
+): string {
+  if (format === 'json') return json(result);
+  return render(runDocument(result, plan, {...options, planned}), format, options);
+}
+
+/** What differs from the plan at the destination, with a newline at the end. */
+export function renderVerify(
+  result: VerifyResult,
+  format: OutcomeFormat,
+  options: RenderOptions = {},
+): string {
+  return format === 'json' ? json(result) : render(verifyDocument(result), format, options);
+}
+
+/** How far a plan is, with a newline at the end. */
+export function renderStatus(
+  result: StatusResult,
+  format: OutcomeFormat,
+  options: RenderOptions = {},
+): string {
+  return format === 'json'
+    ? json(result)
+    : render(statusDocument(result, options), format, options);
+}
+
+function render(
+  document: ReportDocument,
+  format: Exclude<OutcomeFormat, 'json'>,
+  options: RenderOptions,
+): string {
+  return format === 'text' ? renderText(document, options) : renderMarkdown(document, options);
+}
+
+function json(result: object): string {
+  return `${printableJson(result, 2)}\n`;
 }

@@ -1,9 +1,8 @@
 import {shortDigest} from '../model/digest.ts';
 import type {StatusResult, TransferStanding} from '../model/outcome.ts';
-import {formatBytes} from './bytes.ts';
 import type {RenderOptions, ReportDocument} from './document.ts';
-import {nextCommand} from './transfer-standing.ts';
-import {counted} from './words.ts';
+import {nextCommand} from './transfer-run-document.ts';
+import {counted, formatBytes} from './words.ts';
 
 const ENDINGS = {
   done: 'the last run finished',

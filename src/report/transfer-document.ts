@@ -1,10 +1,8 @@
 import {shortDigest} from '../model/digest.ts';
 import type {BlobAction} from '../model/plan.ts';
-import type {Carriage, Donor, TransferPlan, TransferStep} from '../model/transfer-plan.ts';
-import {formatBytes} from './bytes.ts';
-import {checkSection, verdictOf} from './checks.ts';
-import type {ReportDocument, Row} from './document.ts';
-import {counted, imageName} from './words.ts';
+import type {CopySet, Donor, TransferPlan, TransferStep} from '../model/transfer-plan.ts';
+import {checkSection, type ReportDocument, type Row, verdictOf} from './document.ts';
+import {counted, formatBytes, imageName} from './words.ts';
 
 const WAYS = {
   native: 'GitLab moves the images itself',
@@ -53,7 +51,7 @@ export function transferDocument(plan: TransferPlan): ReportDocument {
         ),
       },
       {
-        heading: 'Not carried',
+        heading: 'Not copied',
         mark: '-',
         columns: ['Image', 'Reason', 'Detail'],
         rows: skipped.map((skip) => ({
@@ -97,7 +95,7 @@ function whatOf(step: TransferStep, {project, repositories, donor}: TransferPlan
     case 'pause':
       return 'stop the cleanup policy';
     case 'pull':
-      return carriageText(step, donorName(donor));
+      return copySetText(step, donorName(donor));
     case 'verify':
       return step.at === 'donor' ? `compare ${donorName(donor)}` : `compare ${project.to}`;
     case 'probe':
@@ -113,7 +111,7 @@ function whatOf(step: TransferStep, {project, repositories, donor}: TransferPlan
     case 'retag':
       return `retag the images for ${project.to}`;
     case 'push':
-      return carriageText(step, project.to);
+      return copySetText(step, project.to);
     case 'resume':
       return 'put the cleanup policy back';
     case 'remove-donor':
@@ -128,7 +126,7 @@ function removalText(donor: Donor): string {
     : `delete the tags in ${donor.path}`;
 }
 
-function carriageText({copies, blobs}: Carriage, to: string): string {
+function copySetText({copies, blobs}: CopySet, to: string): string {
   const count = (action: BlobAction['action']) =>
     blobs.filter((blob) => blob.action === action).length;
   const bytes = blobs.reduce((sum, {action, size}) => sum + (action === 'copy' ? size : 0), 0);

@@ -1,4 +1,11 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
+import type {Cell, Row} from './document.ts';
+import type {Drift} from '../model/outcome.ts';
+
+/** C0, C1 and the marks that change the direction of text or are not seen. */
+const UNPRINTABLE = /[\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
+
+const UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
 /** `1 image`, `2 images`. */
 export function counted(count: number, noun: string): string {
@@ -21,9 +28,6 @@ export function imageName(
   return digest === undefined ? repository : `${repository}@${shortDigest(digest)}`;
 }
 
-/** C0, C1 and the marks that change the direction of text or are not seen. */
-const UNPRINTABLE = /[\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
-
 /**
  * JSON that is as harmless to a terminal and to the eye as `printable` text, and the same JSON to a parser.
  * @param space as of `JSON.stringify`
@@ -44,4 +48,26 @@ export function printable(text: string): string {
     UNPRINTABLE,
     (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16).padStart(2, '0')}}`,
   );
+}
+
+/** Bytes for people, in IEC units with one decimal: `1023 B`, `1.0 KiB`, `3.4 MiB`. Fractions of a byte are rounded. */
+export function formatBytes(bytes: number): string {
+  if (Math.round(bytes) < 1024) return `${Math.round(bytes)} B`;
+  let size = bytes / 1024;
+  let unit = 0;
+  // 1023.95 would be printed as 1024.0.
+  while (size >= 1023.95 && unit < UNITS.length - 1) {
+    size /= 1024;
+    unit++;
+  }
+  return `${size.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** A tag that is not as planned: where, on which side, and both digests. */
+export function driftRow({side, repository, tag, planned, actual}: Drift): Row {
+  return {cells: [{code: `${repository}:${tag}`}, side, digestCell(planned), digestCell(actual)]};
+}
+
+export function digestCell(digest: Digest | null): Cell {
+  return digest === null ? 'nothing' : {code: shortDigest(digest)};
 }

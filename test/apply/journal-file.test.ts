@@ -1,7 +1,6 @@
 import {readFile, writeFile} from 'node:fs/promises';
 import {expect, test, vi} from 'vitest';
-import {JournalWriter, readJournal} from '../../src/apply/journal-file.ts';
-import type {JournalEntry} from '../../src/apply/journal-entry.ts';
+import {type JournalEntry, JournalWriter, readJournal} from '../../src/apply/journal-file.ts';
 import {tempDirectory} from '../support/temp.ts';
 
 const STEP: JournalEntry = {type: 'step', id: 's', outcome: 'done'};

@@ -1,6 +1,6 @@
 import {readFile, rm} from 'node:fs/promises';
 import {describe, expect, test} from 'vitest';
-import type {JournalEntry} from '../../src/apply/journal-entry.ts';
+import type {JournalEntry} from '../../src/apply/journal-file.ts';
 import {openJournal} from '../../src/apply/journal.ts';
 import {Redactor} from '../../src/http/secrets.ts';
 import {digestOf} from '../../src/model/digest.ts';

@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
-import {settleAll} from '../../src/apply/settle-all.ts';
-import {interrupted} from '../../src/model/interrupted.ts';
+import {interrupted} from '../../src/model/error.ts';
+import {settleAll} from '../../src/observe/at-once.ts';
 
 describe('settleAll', () => {
   it('waits for every one before it throws', async () => {

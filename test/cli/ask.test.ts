@@ -1,6 +1,6 @@
 import {PassThrough} from 'node:stream';
 import {expect, test} from 'vitest';
-import {askAtTerminal} from '../../src/cli/ask.ts';
+import {askAtTerminal} from '../../src/cli/io.ts';
 import {collect} from '../support/streams.ts';
 
 test.each([

@@ -1,7 +1,7 @@
 import {chmod, writeFile} from 'node:fs/promises';
 import {expect, test} from 'vitest';
 import type {CopyPlan, Plan} from '../../src/model/plan.ts';
-import {planId} from '../../src/plan/plan-id.ts';
+import {planId} from '../../src/plan/plan-file.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {bytesReply} from '../../src/sandbox/reply.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';

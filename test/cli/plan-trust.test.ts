@@ -4,7 +4,7 @@ import {relative} from 'node:path';
 import {promisify} from 'node:util';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import type {Plan} from '../../src/model/plan.ts';
-import {planId} from '../../src/plan/plan-id.ts';
+import {planId} from '../../src/plan/plan-file.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {type Rig, startRig} from '../sandbox/gitlab/rig.ts';
 import {toldError} from '../support/error-lines.ts';

@@ -24,7 +24,7 @@ const PATIENCE = 20_000;
 const TIMEOUTS = {connectMs: 1_000, headersMs: 200, bodyIdleMs: 200};
 
 /** Images by the indices of their layers, and the size of chunks. */
-const cargo = pieceSizes.chain((chunk) =>
+const work = pieceSizes.chain((chunk) =>
   fc.record({
     chunk: fc.constant(chunk),
     layers: fc.array(sizesAround(chunk), {minLength: 1, maxLength: 5}),
@@ -39,7 +39,7 @@ it('a copy ends whole or with a code, whatever goes wrong, and ends whole when n
   const struck = new Set<string>();
   await fc.assert(
     fc.asyncProperty(
-      cargo,
+      work,
       fc.array(fc.record({source: faultRules, destination: faultRules}), {
         minLength: 1,
         maxLength: 3,

@@ -1,6 +1,5 @@
-import {createServer} from 'node:net';
+import {type AddressInfo, createServer} from 'node:net';
 import {once} from 'node:events';
-import type {AddressInfo} from 'node:net';
 import {describe, expect, it, vi} from 'vitest';
 import {HttpClient, type HttpClientOptions} from '../../src/http/client.ts';
 import type {HttpRequest} from '../../src/http/message.ts';

@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import type {WishFilters} from '../../src/model/plan.ts';
-import {attachmentSubject} from '../../src/plan/attachment.ts';
+import {attachmentSubject} from '../../src/plan/candidate.ts';
 import {selectAllTags, type TagSelection, tagSelector} from '../../src/plan/filters.ts';
 
 const HEX = 'ab'.repeat(32);

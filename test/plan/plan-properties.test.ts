@@ -8,7 +8,7 @@ import type {SourceInventory} from '../../src/observe/inventory.ts';
 import type {Route} from '../../src/plan/candidate.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {parsePlan, serializePlan} from '../../src/plan/plan-file.ts';
-import {registryOf} from '../../src/plan/registry-of.ts';
+import {registryOf} from '../../src/plan/blob-actions.ts';
 import {LAYOUTS} from '../support/fixtures.ts';
 import {destination, layoutSource} from '../support/inventories.ts';
 

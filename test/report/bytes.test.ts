@@ -1,5 +1,5 @@
 import {expect, it} from 'vitest';
-import {formatBytes} from '../../src/report/bytes.ts';
+import {formatBytes} from '../../src/report/words.ts';
 
 it.each([
   [0, '0 B'],

@@ -4,7 +4,7 @@ import type {ErrorData} from '../../src/model/event.ts';
 import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcome.ts';
 import type {Tag} from '../../src/model/reference.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
-import {renderRun, renderStatus, renderVerify} from '../../src/report/outcome.ts';
+import {renderRun, renderStatus, renderVerify} from '../../src/report/run-document.ts';
 import {destination, image, source} from '../support/inventories.ts';
 
 const TO = 'b.test/app';

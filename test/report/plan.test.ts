@@ -3,7 +3,7 @@ import {shortDigest} from '../../src/model/digest.ts';
 import type {CopyPlan} from '../../src/model/plan.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {parsePlan} from '../../src/plan/plan-file.ts';
-import {renderPlan} from '../../src/report/plan.ts';
+import {renderPlan} from '../../src/report/plan-document.ts';
 import {destination, image, manifest, source} from '../support/inventories.ts';
 
 const FROM = 'a.test/team/app';

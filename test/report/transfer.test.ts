@@ -2,7 +2,7 @@ import {describe, expect, it} from 'vitest';
 import {shortDigest} from '../../src/model/digest.ts';
 import {makeTransferPlan} from '../../src/plan/transfer/transfer-plan.ts';
 import {parsePlan} from '../../src/plan/plan-file.ts';
-import {renderPlan} from '../../src/report/plan.ts';
+import {renderPlan} from '../../src/report/plan-document.ts';
 import {image} from '../support/inventories.ts';
 import {
   type Changes,

@@ -15,7 +15,7 @@ import type {RunResult} from '../../src/model/outcome.ts';
 import type {CopyPlan} from '../../src/model/plan.ts';
 import {parseReference, type RepositoryPath} from '../../src/model/reference.ts';
 import {observeRoute} from '../../src/observe/observe-route.ts';
-import {attachmentSubject} from '../../src/plan/attachment.ts';
+import {attachmentSubject} from '../../src/plan/candidate.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {selectAllTags} from '../../src/plan/filters.ts';
 import {Registry} from '../../src/registry/registry.ts';

@@ -4,9 +4,9 @@ import type {Descriptor} from '../../src/model/descriptor.ts';
 import {type Digest, digestOf, isDigest} from '../../src/model/digest.ts';
 import {TransshipError} from '../../src/model/error.ts';
 import {
-  type Manifest,
   childBlobs,
   childManifests,
+  type Manifest,
   parseManifest,
 } from '../../src/model/manifest.ts';
 import {OCI_INDEX, OCI_MANIFEST} from '../../src/model/media-type.ts';
@@ -17,7 +17,7 @@ import type {
   SourceRoot,
   Unreadable,
 } from '../../src/observe/inventory.ts';
-import {attachmentSubject} from '../../src/plan/attachment.ts';
+import {attachmentSubject} from '../../src/plan/candidate.ts';
 import {layoutDirectory, type LayoutName} from './fixtures.ts';
 
 /** Inventories for planning, made of layouts and of manifests that tests make up. */

@@ -4,7 +4,7 @@ const LAYERS = [
   'http',
   'registry',
   'places',
-  'transfer',
+  'relay',
   'observe',
   'plan',
   'gitlab',

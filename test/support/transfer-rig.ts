@@ -13,10 +13,9 @@ import type {Exchange} from '../../src/sandbox/exchange.ts';
 import {FaultScript} from '../../src/sandbox/faults/fault-script.ts';
 import type {Reply} from '../../src/sandbox/reply.ts';
 import {type Sandbox, type SandboxOptions, startSandbox} from '../../src/sandbox/sandbox.ts';
-import type {BlobJob, TransferSettings} from '../../src/transfer/blob-job.ts';
-import {ChunkSize} from '../../src/transfer/chunk-size.ts';
-import {ReadConnections} from '../../src/transfer/read-connections.ts';
-import {transferBlob} from '../../src/transfer/transfer-blob.ts';
+import {type BlobJob, relayBlob, type RelaySettings} from '../../src/relay/relay-blob.ts';
+import {ChunkSize} from '../../src/relay/chunk-size.ts';
+import {ReadConnections} from '../../src/relay/read-parts.ts';
 import {collect, NEVER, streamOf} from './streams.ts';
 
 export const KiB = 1024;
@@ -140,7 +139,7 @@ export class TransferRig implements AsyncDisposable {
   async transfer(
     blob: Descriptor,
     more: Partial<BlobJob> & {
-      readonly settings?: Partial<TransferSettings>;
+      readonly settings?: Partial<RelaySettings>;
       readonly onSaved?: (saved: SavedUpload) => void;
       readonly onRetry?: OnRetry;
       readonly signal?: AbortSignal;
@@ -148,7 +147,7 @@ export class TransferRig implements AsyncDisposable {
   ): Promise<Told> {
     const {settings, onSaved, onRetry, signal = NEVER, ...job} = more;
     const told: Told = {acknowledged: [], saved: [], sent: 0, retries: 0};
-    await transferBlob(
+    await relayBlob(
       {blob, source: this.source, destination: this.destination, ...job},
       {
         chunkSize: new ChunkSize({min: this.#chunk, max: this.#chunk}),

@@ -1,6 +1,6 @@
 import {Writable} from 'node:stream';
 import {runProgram} from '../../src/cli/program.ts';
-import {redactedSink, redactedStream} from '../../src/cli/redacted.ts';
+import {redactedSink, redactedStream} from '../../src/cli/print-error.ts';
 import {DEFAULT_RETRY, type RetryPolicy} from '../../src/http/retry.ts';
 import {Redactor} from '../../src/http/secrets.ts';
 import type {ProgramResult} from './program.ts';

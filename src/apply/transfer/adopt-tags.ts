@@ -3,18 +3,25 @@ import {PROBE_TAG} from '../../gitlab/preflight/probe-donor.ts';
 import type {Digest} from '../../model/digest.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {Call, RepositoryReader} from '../../model/port.ts';
-import type {TransferPlan, TransferRepository} from '../../model/transfer-plan.ts';
+import type {
+  CopySet,
+  ProbedManifest,
+  TransferPlan,
+  TransferRepository,
+  TransferTag,
+} from '../../model/transfer-plan.ts';
 import type {SourceInventory} from '../../observe/inventory.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
 import {observeDestinationTags} from '../../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY, observeSource} from '../../observe/observe-source.ts';
-import {carriagesOf} from '../../plan/transfer/carriage.ts';
+import {type TransferCopies, transferCopies} from '../../plan/transfer/transfer-plan.ts';
 import type {RepositoryFacts} from '../../plan/transfer/facts.ts';
-import type {JournalEntry} from '../journal-entry.ts';
+import type {JournalEntry} from '../journal-file.ts';
 import {isDonorThere} from './donor.ts';
-import {oldName} from './old-tags.ts';
-import {withCarriages} from './plan-with-carriages.ts';
-import type {TransferContext, TransferRun, Whereabouts} from './transfer-context.ts';
+import {oldName} from './delete-old.ts';
+import type {TransferContext, TransferRun, ProjectLocation} from './transfer-run.ts';
+import {plannedManifest} from '../../plan/copy-plan.ts';
+import {uploadKey} from '../journal.ts';
 
 /** A tag that came or moved after planning and is taken along, because somebody asked for that. */
 export interface AdoptedTag {
@@ -45,7 +52,7 @@ export interface Lookout {
   readonly context: Pick<TransferContext, 'repositories' | 'gitlab' | 'folderOf'> &
     Partial<Pick<TransferContext, 'adoptNewTags'>>;
   readonly call: Call;
-  readonly progress: {readonly where: Whereabouts};
+  readonly progress: {readonly where: ProjectLocation};
 }
 
 /**
@@ -133,7 +140,7 @@ export async function planWithTags(
     const names = tags.flatMap((one) => (one.repository === repository.from ? [one.tag] : []));
     if (names.length > 0) facts.push(...(await lookAt(repository, names, isThere, run)));
   }
-  return withCarriages(plan, carriagesOf(facts));
+  return withCopies(plan, transferCopies(facts));
 }
 
 async function lookAt(
@@ -182,4 +189,63 @@ async function read(
     progress: () => undefined,
   };
   return [await observeSource(place, question, {signal})];
+}
+
+/** A plan with more copies. Where both write a tag, the addition counts; the plan's id stays. */
+function withCopies(plan: TransferPlan, more: TransferCopies): TransferPlan {
+  const atDonor = new Set(more.push.copies.map(({from, tag}) => `${from}:${tag ?? ''}`));
+  const atTarget = new Set(more.push.copies.map(({to, tag}) => `${to}:${tag ?? ''}`));
+  const known = new Set(plan.manifests.map(({digest}) => digest));
+  return {
+    ...plan,
+    repositories: plan.repositories.map((repository) => withTags(repository, more.push)),
+    steps: plan.steps.map((step) => {
+      if (step.kind === 'pull') return {...step, ...joined(step, more.pull, atDonor)};
+      if (step.kind === 'probe') return {...step, manifests: [...step.manifests, ...rootsOf(more)]};
+      if (step.kind === 'push') return {...step, ...joined(step, more.push, atTarget)};
+      return step;
+    }),
+    manifests: [
+      ...plan.manifests,
+      ...more.manifests
+        .filter(({descriptor}) => !known.has(descriptor.digest))
+        .map((manifest) => plannedManifest(manifest, undefined)),
+    ],
+  };
+}
+
+/** What was not there when planning has to be tried, too: all of it, since it is little. */
+function rootsOf({pull}: TransferCopies): readonly ProbedManifest[] {
+  return pull.copies.map(({from, digest}) => ({repository: from, digest}));
+}
+
+/** @param replaced what the addition writes, as `repository:tag` */
+function joined(
+  before: CopySet,
+  more: CopySet,
+  replaced: ReadonlySet<string>,
+): Pick<CopySet, 'copies' | 'blobs'> {
+  const known = new Set(before.blobs.map(({digest, to}) => uploadKey(digest, to)));
+  return {
+    copies: [
+      ...before.copies.filter(({to, tag}) => !replaced.has(`${to}:${tag ?? ''}`)),
+      ...more.copies,
+    ],
+    blobs: [
+      ...before.blobs,
+      ...more.blobs.filter(({digest, to}) => !known.has(uploadKey(digest, to))),
+    ],
+  };
+}
+
+function withTags(repository: TransferRepository, {copies}: CopySet): TransferRepository {
+  const added = copies.flatMap(({to, tag, digest}): TransferTag[] =>
+    // Sizes are for reviews, and this is past them.
+    to === repository.to && tag !== undefined ? [{name: tag, digest, size: 0}] : [],
+  );
+  const names = new Set(added.map(({name}) => name));
+  return {
+    ...repository,
+    tags: [...repository.tags.filter(({name}) => !names.has(name)), ...added],
+  };
 }

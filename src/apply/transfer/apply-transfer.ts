@@ -1,6 +1,6 @@
 import type {RunResult, StepResult} from '../../model/outcome.ts';
 import type {TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
-import {interrupted, isInterrupted} from '../../model/interrupted.ts';
+import {interrupted, isInterrupted} from '../../model/error.ts';
 import type {Interruption} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
 import {errorData} from '../error-data.ts';
@@ -10,19 +10,21 @@ import {adopted, begin} from './begin.ts';
 import {changePath} from './change-path.ts';
 import {deleteOld} from './delete-old.ts';
 import {createDonor} from './donor.ts';
-import {carriageOf} from './expected-at.ts';
+import {copySetOf, verifyDonor, verifyTarget} from './verify-place.ts';
 import {pauseStep, resumePolicies, resumeStep, tellOldRules} from './policy.ts';
-import {probe} from './probe.ts';
-import {pull, push} from './pull-push.ts';
+import {probe, pull, push, retag} from './pull-retag-push.ts';
 import {removeDonor} from './remove-donor.ts';
-import {retag} from './retag.ts';
-import {type RunSize, sizeOf} from './run-size.ts';
-import type {StepEnd} from './step-end.ts';
-import {doneOf, standingOf} from './standing.ts';
-import {stepResult, Tally} from './tally.ts';
-import {newProgress, type TransferContext, type TransferRun} from './transfer-context.ts';
-import {verifyDonor, verifyTarget} from './verify-place.ts';
-import {whereabouts} from './whereabouts.ts';
+import {
+  newProgress,
+  type RunSize,
+  sizeOf,
+  type StepEnd,
+  stepResult,
+  Tally,
+  type TransferContext,
+  type TransferRun,
+} from './transfer-run.ts';
+import {doneOf, standingOf, locateProject} from './standing.ts';
 
 /** How often tags are taken along that came while the old path was emptied: somebody who pushes all the time wins. */
 const ADOPTION_LIMIT = 5;
@@ -41,7 +43,7 @@ export async function applyTransfer(
   const {report, journal} = context;
   const plan = context.removesDonor ? whole : withoutRemoval(whole);
   const call = {signal: interruption.aborted};
-  const where = await whereabouts(plan, context, call);
+  const where = await locateProject(plan, context, call);
   const run: TransferRun = {
     context,
     interruption,
@@ -50,7 +52,7 @@ export async function applyTransfer(
     progress: newProgress(where),
   };
   try {
-    const result = await carryOut(plan, run);
+    const result = await runAll(plan, run);
     await journal.end(result.result);
     reportEnd(result, report);
     return result;
@@ -65,17 +67,17 @@ function isUntouched({context, progress}: TransferRun): boolean {
   return progress.where === 'before' && context.journal.unfinished.deleted.size === 0;
 }
 
-async function carryOut(plan: TransferPlan, run: TransferRun): Promise<RunResult> {
+async function runAll(plan: TransferPlan, run: TransferRun): Promise<RunResult> {
   const {context, progress} = run;
   const tally = new Tally(plan.id);
   const known = await planWithAdopted(plan, run);
   const begun = progress.where === 'before' ? await begin(known, run) : {plan: known};
-  const carried = 'plan' in begun ? begun.plan : known;
-  context.report({type: 'run-started', plan: plan.id, ...announced(carried, run)});
+  const current = 'plan' in begun ? begun.plan : known;
+  context.report({type: 'run-started', plan: plan.id, ...announced(current, run)});
   const ran =
     'stop' in begun ? stopped(plan, tally, begun.stop) : await runSteps(begun.plan, run, tally);
   if (ran.result === 'done' || isUntouched(run)) await resumePolicies(plan, context, run.call);
-  return withStanding(carried, ran, run);
+  return withStanding(current, ran, run);
 }
 
 /** The images stay at the donor until somebody says that they may go. */
@@ -211,8 +213,8 @@ function isAbort(thrown: unknown): boolean {
 function announced(plan: TransferPlan, {progress}: TransferRun): RunSize {
   const ways = progress.where === 'before' ? (['pull', 'push'] as const) : (['push'] as const);
   return {
-    ...sizeOf(ways.map((way) => carriageOf(plan, way))),
-    steps: sizeOf([carriageOf(plan, 'push')]).steps,
+    ...sizeOf(ways.map((way) => copySetOf(plan, way))),
+    steps: sizeOf([copySetOf(plan, 'push')]).steps,
   };
 }
 

@@ -3,10 +3,9 @@ import type {Drift} from '../../model/outcome.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {adoptable, planWithTags} from './adopt-tags.ts';
 import {donorAbsent, isDonorThere, throwIfDonorTaken} from './donor.ts';
-import {oldName, readOldTags} from './old-tags.ts';
-import type {StepEnd} from './step-end.ts';
-import type {TransferRun} from './transfer-context.ts';
-import {throwIfTaken} from './whereabouts.ts';
+import {oldName, readOldTags} from './delete-old.ts';
+import type {StepEnd, TransferRun} from './transfer-run.ts';
+import {throwIfTaken} from './standing.ts';
 
 /** What is carried out, or what keeps the run from beginning. */
 export type Begun = {readonly plan: TransferPlan} | {readonly stop: StepEnd};

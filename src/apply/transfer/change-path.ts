@@ -1,9 +1,8 @@
 import {TransshipError} from '../../model/error.ts';
 import type {ErrorCode} from '../../model/error-codes.ts';
 import type {TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
-import {DONE, PRESENT, type StepEnd} from './step-end.ts';
-import type {TransferRun} from './transfer-context.ts';
-import {whereabouts} from './whereabouts.ts';
+import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
+import {locateProject} from './standing.ts';
 
 /** Refusals that are about images in the registry. */
 const BECAUSE_OF_IMAGES: ReadonlySet<ErrorCode> = new Set([
@@ -34,7 +33,7 @@ export async function changePath(
   } catch (error) {
     throw error instanceof TransshipError ? explained(error, plan.way) : error;
   }
-  progress.where = await whereabouts(plan, context, call);
+  progress.where = await locateProject(plan, context, call);
   if (progress.where === 'before') {
     throw new TransshipError('CHANGE_NOT_SEEN', `project ${id} is still ${project.fullPath}`, {
       side: 'gitlab',

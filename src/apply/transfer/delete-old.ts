@@ -1,16 +1,17 @@
 import PQueue from 'p-queue';
 import type {ContainerRepository} from '../../gitlab/container-repository.ts';
-import {TransshipError} from '../../model/error.ts';
+import {throwIfStopping, TransshipError} from '../../model/error.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
-import {throwIfStopping} from '../../model/interrupted.ts';
 import {inOrder} from '../find-drift.ts';
-import {settleAll} from '../settle-all.ts';
-import {type OldTag, readOldTags} from './old-tags.ts';
-import {throwIfProtected} from './probe.ts';
-import {DONE, PRESENT, type StepEnd} from './step-end.ts';
-import type {TransferRun} from './transfer-context.ts';
-import {untilEmpty} from './until-empty.ts';
+import {throwIfProtected} from './pull-retag-push.ts';
+import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
+import {oldRepositories, untilEmpty} from './until-empty.ts';
+import type {Digest} from '../../model/digest.ts';
+import type {Tag} from '../../model/reference.ts';
+import {mapAtOnce, settleAll} from '../../observe/at-once.ts';
+import {OBSERVE_CONCURRENCY} from '../../observe/observe-source.ts';
+import {isDonorThere} from './donor.ts';
 
 /** Deletions at once. Few: each is a write at GitLab, and all end at the first that finds something else than planned. */
 export const DELETE_CONCURRENCY = 8;
@@ -126,4 +127,97 @@ function unknownToGitLab(repository: string): TransshipError {
     side: 'gitlab',
     hint: 'this registry deletes tags through GitLab only: push any tag to that repository, then apply again',
   });
+}
+
+/** A tag at the old path, and what it points to. */
+export interface OldTag {
+  /** `host/path`. */
+  readonly repository: string;
+  readonly tag: Tag;
+  readonly digest: Digest;
+}
+
+export function oldName({repository, tag}: Pick<OldTag, 'repository' | 'tag'>): string {
+  return `${repository}:${tag}`;
+}
+
+/** What is at the old path now, against what was planned. */
+export interface OldTags {
+  /** Planned tags that are there and point to the planned digest. */
+  readonly planned: readonly OldTag[];
+  /** Tags that are new, point elsewhere, or are gone though the donor does not have them. */
+  readonly drift: readonly Drift[];
+}
+
+/**
+ * Reads every tag at the old path, also those of repositories that came after planning: one list for each repository
+ * and one HEAD for each tag. Planned tags that are gone while the donor has them count as deleted from then on, also where
+ * the journal did not know.
+ */
+export async function readOldTags(plan: TransferPlan, run: TransferRun): Promise<OldTags> {
+  const records = await run.context.gitlab.repositories.ofProject(plan.project.id, run.call);
+  const found = await mapAtOnce(oldRepositories(plan, records), OBSERVE_CONCURRENCY, (name) =>
+    readRepository(name, run),
+  );
+  const actual = new Map(found.flat().map((one) => [`${one.repository}:${one.tag}`, one]));
+  const donorHas = donorReader(plan, run);
+  const planned: OldTag[] = [];
+  const held: OldTag[] = [];
+  const drift: Drift[] = [];
+  for (const {from, donor, tags} of plan.repositories) {
+    for (const {name: tag, digest} of tags) {
+      const now = actual.get(`${from}:${tag}`)?.digest ?? null;
+      actual.delete(`${from}:${tag}`);
+      const isHeld = now === null && (await donorHas(donor, tag, digest));
+      if (now === digest) planned.push({repository: from, tag, digest});
+      else if (isHeld) held.push({repository: from, tag, digest});
+      else drift.push({side: 'source', repository: from, tag, planned: digest, actual: now});
+    }
+  }
+  for (const {repository, tag, digest} of actual.values())
+    drift.push({side: 'source', repository, tag, planned: null, actual: digest});
+  await noteDeleted(planned, held, run);
+  return {planned, drift: inOrder(drift)};
+}
+
+/** Brings the journal up to what was found: it may be lost, or its run was killed just before a deletion. */
+async function noteDeleted(
+  there: readonly OldTag[],
+  held: readonly OldTag[],
+  {context: {journal}}: TransferRun,
+): Promise<void> {
+  const {deleted} = journal.unfinished;
+  for (const one of held)
+    if (!deleted.has(oldName(one))) await journal.append({type: 'delete', ...one});
+  for (const one of there) {
+    const {repository, tag} = one;
+    if (deleted.has(oldName(one))) await journal.append({type: 'kept', repository, tag});
+  }
+}
+
+async function readRepository(
+  name: string,
+  {context, call}: TransferRun,
+): Promise<readonly OldTag[]> {
+  const repository = context.repositories.source(name);
+  const tags = (await repository.listTags(call)) ?? [];
+  const read = await mapAtOnce(tags, OBSERVE_CONCURRENCY, async (tag) => {
+    const head = await repository.head(tag as Tag, call);
+    return head && {repository: name, tag: tag as Tag, digest: head.digest};
+  });
+  return read.filter((one) => one !== undefined);
+}
+
+/** Asks the donor for a tag. A donor project that is not there yet has none. */
+function donorReader(
+  plan: TransferPlan,
+  run: TransferRun,
+): (donor: string, tag: Tag, digest: Digest) => Promise<boolean> {
+  let isThere: Promise<boolean> | undefined;
+  return async (donor, tag, digest) => {
+    isThere ??= isDonorThere(plan, run);
+    if (!(await isThere)) return false;
+    const {repositories} = run.context;
+    return (await repositories.destination(donor).head(tag, run.call))?.digest === digest;
+  };
 }

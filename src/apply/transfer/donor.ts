@@ -7,8 +7,13 @@ import type {Donor, TransferPlan} from '../../model/transfer-plan.ts';
 import {isMissing} from '../../places/file-error.ts';
 import {isVacant, strangerAmongLayouts} from '../../places/layout-folder.ts';
 import {pausePolicy} from './policy.ts';
-import {DONE, PRESENT, type StepEnd} from './step-end.ts';
-import type {TransferContext, TransferRun} from './transfer-context.ts';
+import {
+  DONE,
+  PRESENT,
+  type StepEnd,
+  type TransferContext,
+  type TransferRun,
+} from './transfer-run.ts';
 
 /** A donor project that the plan creates. */
 type NewDonor = Donor & {readonly kind: 'project'; readonly id?: undefined};

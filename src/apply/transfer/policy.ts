@@ -4,8 +4,13 @@ import type {Call} from '../../model/port.ts';
 import type {PolicyState, TransferPlan} from '../../model/transfer-plan.ts';
 import {errorData} from '../error-data.ts';
 import {isJournalFailure} from '../journal-file.ts';
-import {DONE, PRESENT, type StepEnd} from './step-end.ts';
-import type {TransferContext, TransferRun} from './transfer-context.ts';
+import {
+  DONE,
+  PRESENT,
+  type StepEnd,
+  type TransferContext,
+  type TransferRun,
+} from './transfer-run.ts';
 
 type Context = Pick<TransferContext, 'gitlab' | 'journal' | 'report'>;
 

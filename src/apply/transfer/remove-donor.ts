@@ -5,8 +5,7 @@ import {mapAtOnce} from '../../observe/at-once.ts';
 import {isVacant, listsOnly, removeIfEmpty, removeLayout} from '../../places/layout-folder.ts';
 import {DELETE_CONCURRENCY} from './delete-old.ts';
 import {isCreatedDonor, isOwnFolder} from './donor.ts';
-import {DONE, type StepEnd} from './step-end.ts';
-import type {TransferContext, TransferRun} from './transfer-context.ts';
+import {DONE, type StepEnd, type TransferContext, type TransferRun} from './transfer-run.ts';
 
 /**
  * Takes away from the donor what this plan put there, once all of it is proved to be at the new path. What the journal

@@ -1,10 +1,13 @@
 import type {StepOutcome} from '../../model/event.ts';
 import type {NextCommand, RunEnd, TransferStanding} from '../../model/outcome.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
-import type {JournalEntry} from '../journal-entry.ts';
+import type {JournalEntry} from '../journal-file.ts';
 import {unfinishedIn} from '../unfinished.ts';
-import {carriageOf} from './expected-at.ts';
-import {oldName} from './old-tags.ts';
+import {copySetOf} from './verify-place.ts';
+import {oldName} from './delete-old.ts';
+import {TransshipError} from '../../model/error.ts';
+import type {Call} from '../../model/port.ts';
+import type {TransferContext, ProjectLocation} from './transfer-run.ts';
 
 /** What was found out about a transfer, by a run or from its journal. */
 export interface Found {
@@ -89,7 +92,7 @@ function arrived(plan: TransferPlan, done: ReadonlySet<string>, total: number): 
     plan.steps.some((step) => step.kind === 'verify' && step.at === 'target' && done.has(step.id))
   )
     return total;
-  const {copies} = carriageOf(plan, 'push');
+  const {copies} = copySetOf(plan, 'push');
   return copies.filter(({id, tag}) => tag !== undefined && done.has(id)).length;
 }
 
@@ -105,4 +108,53 @@ function nextCommands(
     return end === 'drift' ? ['rollback', 'apply --adopt-new-tags'] : ['apply', 'rollback'];
   }
   return end === 'drift' ? ['plan'] : ['apply'];
+}
+
+/**
+ * Where the project is now. GitLab is asked by id: paths are what changes.
+ * @throws TransshipError PROJECT_NOT_FOUND; DRIFT where it is at none of the plan's places
+ */
+export async function locateProject(
+  plan: TransferPlan,
+  {gitlab}: Pick<TransferContext, 'gitlab'>,
+  call: Call,
+): Promise<ProjectLocation> {
+  const {id, from, to} = plan.project;
+  const {fullPath} = await gitlab.projects.get(id, call);
+  if (fullPath === to) return 'after';
+  if (fullPath === from) return 'before';
+  if (betweenPaths(plan).includes(fullPath)) return 'between';
+  throw new TransshipError(
+    'DRIFT',
+    `project ${id} is at ${fullPath}, and the plan moves it from ${from} to ${to}`,
+    {side: 'gitlab', hint: 'somebody moved it meanwhile; plan again from where it is'},
+  );
+}
+
+/** The paths that the project has between two changes: GitLab changes namespace and path one after the other. */
+function betweenPaths({steps, project: {from, to}}: TransferPlan): readonly string[] {
+  if (steps.filter(({kind}) => kind === 'change-path').length < 2) return [];
+  const [before, after] = [splitPath(from), splitPath(to)];
+  return [`${after.namespace}/${before.path}`, `${before.namespace}/${after.path}`];
+}
+
+function splitPath(fullPath: string): {readonly namespace: string; readonly path: string} {
+  const slash = fullPath.lastIndexOf('/');
+  return {namespace: fullPath.slice(0, slash), path: fullPath.slice(slash + 1)};
+}
+
+/** @throws TransshipError NAME_TAKEN where another project has the new path by now */
+export async function throwIfTaken(
+  {project}: TransferPlan,
+  {gitlab}: Pick<TransferContext, 'gitlab'>,
+  call: Call,
+): Promise<void> {
+  const there = await gitlab.projects.find(project.to, call);
+  // GitLab answers for a path that a project had before with where it is now.
+  const isThere = there?.fullPath.toLowerCase() === project.to.toLowerCase();
+  if (!isThere || there.id === project.id) return;
+  throw new TransshipError('NAME_TAKEN', `project ${there.id} is at ${project.to} by now`, {
+    side: 'gitlab',
+    hint: 'move that project away, or plan again with another path',
+  });
 }

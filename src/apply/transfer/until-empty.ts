@@ -1,13 +1,13 @@
 import {pause} from '../../http/retry.ts';
-import {TransshipError} from '../../model/error.ts';
+import {interrupted, TransshipError} from '../../model/error.ts';
 import type {Digest} from '../../model/digest.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {Tag} from '../../model/reference.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
-import {interrupted} from '../../model/interrupted.ts';
 import {inOrder} from '../find-drift.ts';
-import {oldRepositories} from './old-tags.ts';
-import type {TransferRun} from './transfer-context.ts';
+import type {TransferRun} from './transfer-run.ts';
+import type {ContainerRepository} from '../../gitlab/container-repository.ts';
+import {registryPathOf} from '../../gitlab/naming.ts';
 
 /** What is still seen at the old path. */
 interface Rest {
@@ -100,4 +100,26 @@ function deleteFailed(path: string): TransshipError {
     side: 'gitlab',
     hint: 'its registry cannot delete; an administrator should look at the rights of its storage. Roll back to put the images back',
   });
+}
+
+/**
+ * Those of the plan, what GitLab has records of besides, and the project's own path, whose tags GitLab counts even
+ * without a record (GitLab: app/models/project.rb, `has_root_container_repository_tags?`).
+ */
+export function oldRepositories(
+  {repositories, project}: TransferPlan,
+  records: readonly ContainerRepository[],
+): readonly string[] {
+  const planned = repositories.map(({from}) => from);
+  const hosts = new Set([
+    ...planned.map((name) => name.slice(0, name.indexOf('/'))),
+    ...records.map(({registryHost}) => registryHost),
+  ]);
+  return [
+    ...new Set([
+      ...planned,
+      ...records.map(({registryHost, path}) => `${registryHost}/${path}`),
+      ...[...hosts].map((host) => `${host}/${registryPathOf(project.from)}`),
+    ]),
+  ];
 }

@@ -1,13 +1,18 @@
 import {pause} from '../../http/retry.ts';
 import type {VerifyResult} from '../../model/outcome.ts';
 import type {Call} from '../../model/port.ts';
-import type {TransferPlan} from '../../model/transfer-plan.ts';
+import type {CopySet, TransferPlan} from '../../model/transfer-plan.ts';
 import type {Repositories} from '../apply-context.ts';
-import {BY_ASKING, compareExpected} from '../compare-expected.ts';
-import {expectedAt, type TransferPlace} from './expected-at.ts';
-import {byRehashing} from '../rehash.ts';
-import {DONE, PRESENT, type StepEnd} from './step-end.ts';
-import type {TransferRun} from './transfer-context.ts';
+import {
+  BY_ASKING,
+  byRehashing,
+  compareExpected,
+  type Expected,
+  expectedBelow,
+  type Root,
+} from '../verify-plan.ts';
+import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
+import type {BlobAction} from '../../model/plan.ts';
 
 /** The most that images which GitLab moves by itself may take to be at the new path, in ms. */
 const NATIVE_LIMIT_MS = 60_000;
@@ -71,4 +76,47 @@ function failed({differences, checked}: VerifyResult, where: string, hint: strin
   const name = first?.tag === undefined ? `@${first?.digest ?? ''}` : `:${first.tag}`;
   const message = `${differences.length} of ${of} things are not as planned ${where}; the first is the ${first?.what ?? ''} ${first?.repository ?? ''}${name}`;
   return {end: 'failed', error: {code: 'VERIFY_FAILED', side: 'destination', message, hint}};
+}
+
+/** Places of a transfer that can be compared with its plan. */
+export type TransferPlace = 'old' | 'donor' | 'target';
+
+/** What should be at a place: all tags of the plan, all that was copied without a tag, and everything below. */
+function expectedAt(plan: TransferPlan, place: TransferPlace): Expected {
+  const {copies, blobs} = copySetOf(plan, 'push');
+  const names = new Map(
+    plan.repositories.map((repository) => [repository.to, nameAt(repository, place)]),
+  );
+  const at = (to: string): string => names.get(to) ?? to;
+  const tagged = plan.repositories.flatMap(({to, tags}) =>
+    tags.map(({name, digest}): Root => ({at: at(to), tag: name, digest})),
+  );
+  const untagged = copies
+    .filter(({tag}) => tag === undefined)
+    .map(({to, digest}): Root => ({at: at(to), digest}));
+  const moved = blobs.map((blob): BlobAction => ({...blob, to: at(blob.to)}));
+  return expectedBelow([...tagged, ...untagged], plan.manifests, moved);
+}
+
+/** What the plan copies in one direction; nothing, where GitLab moves the images itself. */
+export function copySetOf({steps}: TransferPlan, kind: 'pull' | 'push'): CopySet {
+  const found = steps.flatMap((step) => (step.kind === kind ? [step] : []));
+  return {
+    copies: found.flatMap(({copies}) => copies),
+    blobs: found.flatMap(({blobs}) => blobs),
+  };
+}
+
+function nameAt(
+  {from, donor, to}: TransferPlan['repositories'][number],
+  place: TransferPlace,
+): string {
+  switch (place) {
+    case 'old':
+      return from;
+    case 'donor':
+      return donor;
+    case 'target':
+      return to;
+  }
 }

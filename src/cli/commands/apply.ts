@@ -1,6 +1,6 @@
 import type {Command} from 'commander';
 import type {RunResult} from '../../model/outcome.ts';
-import {type OutcomeFormat, renderRun} from '../../report/outcome.ts';
+import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {

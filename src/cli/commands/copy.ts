@@ -1,9 +1,8 @@
 import type {Command} from 'commander';
-import {type OutcomeFormat, renderRun} from '../../report/outcome.ts';
-import {readCopyWish} from '../copy-wish.ts';
-import {redactedPlan} from '../finished-plan.ts';
+import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
+import {makePlan, readCopyWish} from '../make-plan.ts';
+import {redactedPlan} from '../plan-file.ts';
 import type {Io} from '../io.ts';
-import {makePlan} from '../make-plan.ts';
 import {
   addCacheFlag,
   addFilterFlags,
@@ -15,7 +14,7 @@ import {
   type RunFlags,
   wishFilters,
 } from '../options.ts';
-import {reportWarnings} from '../report-warnings.ts';
+import {reportWarnings} from '../print-error.ts';
 import {RUN_EXIT, runPlan} from '../run-plan.ts';
 import {withSession} from '../session.ts';
 

@@ -1,9 +1,8 @@
 import type {Command} from 'commander';
-import {type PlanFormat, renderPlan} from '../../report/plan.ts';
-import {readCopyWish} from '../copy-wish.ts';
+import {type PlanFormat, renderPlan} from '../../report/plan-document.ts';
+import {makePlan, readCopyWish} from '../make-plan.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
-import {makePlan} from '../make-plan.ts';
 import {
   addCacheFlag,
   addFilterFlags,
@@ -14,8 +13,7 @@ import {
   type HostFlags,
   wishFilters,
 } from '../options.ts';
-import {finishedPlan, type FinishFlags} from '../finished-plan.ts';
-import {planFileText, writePlanFile} from '../plan-file.ts';
+import {finishedPlan, type FinishFlags, planFileText, writePlanFile} from '../plan-file.ts';
 import {addSignFlag} from '../plan-review.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';

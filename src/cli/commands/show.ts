@@ -1,5 +1,5 @@
 import type {Command} from 'commander';
-import {type PlanFormat, renderPlan} from '../../report/plan.ts';
+import {type PlanFormat, renderPlan} from '../../report/plan-document.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag} from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';

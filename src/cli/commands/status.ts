@@ -3,7 +3,7 @@ import type {Command} from 'commander';
 import {readJournal} from '../../apply/journal-file.ts';
 import {planStatus} from '../../apply/plan-status.ts';
 import {TransshipError} from '../../model/error.ts';
-import {type OutcomeFormat, renderStatus} from '../../report/outcome.ts';
+import {type OutcomeFormat, renderStatus} from '../../report/run-document.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, collect} from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';

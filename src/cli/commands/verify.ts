@@ -1,7 +1,7 @@
 import type {Command} from 'commander';
 import {verifyPlan} from '../../apply/verify-plan.ts';
 import type {VerifyResult} from '../../model/outcome.ts';
-import {type OutcomeFormat, renderVerify} from '../../report/outcome.ts';
+import {type OutcomeFormat, renderVerify} from '../../report/run-document.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';

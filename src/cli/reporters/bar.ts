@@ -1,11 +1,10 @@
 import cliProgress, {type SingleBar} from 'cli-progress';
 import {shortDigest} from '../../model/digest.ts';
 import type {Report, RunEvent} from '../../model/event.ts';
-import {formatBytes} from '../../report/bytes.ts';
 import {errorLines} from '../print-error.ts';
-import {noticeText, progressText, retryText} from './progress-text.ts';
-import {Rate} from './rate.ts';
+import {noticeText, progressText, Rate, retryText} from './progress-text.ts';
 import {RunTally} from './run-tally.ts';
+import {formatBytes} from '../../report/words.ts';
 
 /** Blobs that get a line of their own; smaller ones are gone before anybody could read it. */
 const WORTH_A_LINE = 4 * 1024 * 1024;

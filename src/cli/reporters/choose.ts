@@ -1,8 +1,8 @@
 import type {Report} from '../../model/event.ts';
-import type {Io} from '../io.ts';
+import type {Io, TextSink} from '../io.ts';
 import {barReporter} from './bar.ts';
-import {jsonReporter} from './json.ts';
 import {plainReporter} from './plain.ts';
+import {printableJson} from '../../report/words.ts';
 
 export const PROGRESS_KINDS = ['auto', 'bar', 'plain', 'json', 'none'] as const;
 export type ProgressKind = (typeof PROGRESS_KINDS)[number];
@@ -33,4 +33,9 @@ export function openReporter(
       return {report, [Symbol.dispose]: close};
     }
   }
+}
+
+/** One JSON object for each event and line (NDJSON), as it happens. */
+function jsonReporter(sink: TextSink): Report {
+  return (event) => sink.write(`${printableJson(event)}\n`);
 }

@@ -1,8 +1,7 @@
 import type {Report, RunEvent} from '../../model/event.ts';
 import {errorLines} from '../print-error.ts';
 import type {TextSink} from '../io.ts';
-import {noticeText, progressText, retryText} from './progress-text.ts';
-import {Rate} from './rate.ts';
+import {noticeText, progressText, Rate, retryText} from './progress-text.ts';
 import {RunTally} from './run-tally.ts';
 
 /** A summary line at most this often, and at least this often while a run goes on: CI kills silent jobs. */

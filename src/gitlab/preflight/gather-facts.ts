@@ -2,7 +2,7 @@ import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
 import type {TransferWish} from '../../model/transfer-plan.ts';
 import type {RegistryFacts, RuleFacts, TransferFacts} from '../../plan/transfer/facts.ts';
-import {hasContent, wayOf} from '../../plan/transfer/way.ts';
+import {hasContent, wayOf} from '../../plan/transfer/steps.ts';
 import {given} from '../given.ts';
 import type {Project} from '../project.ts';
 import {type DonorQuestion, findDonor} from './find-donor.ts';

@@ -1,7 +1,7 @@
 import {childBlobs} from '../../model/manifest.ts';
 import type {Call} from '../../model/port.ts';
 import type {DonorFacts, RepositoryFacts} from '../../plan/transfer/facts.ts';
-import {hasContent} from '../../plan/transfer/way.ts';
+import {hasContent} from '../../plan/transfer/steps.ts';
 import {given} from '../given.ts';
 import {probeDonor, type Sample} from './probe-donor.ts';
 import {pathAt, rightsAt} from './prove-registry.ts';

@@ -7,7 +7,7 @@ import type {
   RepositoryFacts,
   TagLimits,
 } from '../../plan/transfer/facts.ts';
-import {hasContent} from '../../plan/transfer/way.ts';
+import {hasContent} from '../../plan/transfer/steps.ts';
 import {given} from '../given.ts';
 import type {InstanceRegistry} from './surroundings.ts';
 

@@ -4,7 +4,7 @@ import {TransshipError} from '../../model/error.ts';
 import {childBlobs, type Manifest} from '../../model/manifest.ts';
 import type {Call, RepositoryWriter} from '../../model/port.ts';
 import type {Finding, RepositoryFacts} from '../../plan/transfer/facts.ts';
-import {probesOf} from '../../plan/transfer/probes.ts';
+import {probesOf} from '../../plan/transfer/steps.ts';
 import {pathAt} from './prove-registry.ts';
 import type {InstanceRegistry} from './surroundings.ts';
 

@@ -1,23 +1,18 @@
 import type {Check} from '../../model/plan.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
-import type {Carriages} from './carriage.ts';
+import type {TransferCopies} from './transfer-plan.ts';
 import {donorChecks} from './donor-checks.ts';
-import {earlierChecks} from './earlier-checks.ts';
-import type {TransferFacts} from './facts.ts';
-import {pass} from './finding.ts';
-import {imageChecks} from './image-checks.ts';
-import {movesOf} from './moves.ts';
+import {type EarlierTransfer, forbid, pass, type TransferFacts, warn} from './facts.ts';
+import {imageChecks, registryChecks} from './registry-checks.ts';
+import {type Move, movesOf} from './steps.ts';
 import {projectChecks} from './project-checks.ts';
-import {policyChecks} from './policy-checks.ts';
-import {registryChecks} from './registry-checks.ts';
 import {ruleChecks} from './rule-checks.ts';
-import {tokenChecks} from './token-checks.ts';
 
 /** Everything that was proved, that is worth a look, and that forbids the transfer. */
 export function transferChecks(
   facts: TransferFacts,
   way: TransferPlan['way'],
-  carriages: Carriages,
+  copies: TransferCopies,
 ): readonly Check[] {
   const {project, target} = facts;
   const checks = projectChecks(facts);
@@ -32,9 +27,9 @@ export function transferChecks(
     ...(way === 'staged'
       ? [
           ...registryChecks(facts),
-          ...imageChecks(facts, carriages),
+          ...imageChecks(facts, copies),
           ...ruleChecks(facts),
-          ...donorChecks(facts, carriages),
+          ...donorChecks(facts, copies),
           ...policyChecks(facts),
         ]
       : []),
@@ -47,4 +42,162 @@ function nativeWay(subject: string): Check {
     subject,
     'the registry has a metadata database and the top-level group stays, so GitLab can move the images itself; if it refuses, nothing is changed: plan again with --staged',
   );
+}
+
+const DAY_MS = 86_400_000;
+
+/** Whether the token may do at GitLab what moving takes (GitLab: doc/user/profile/personal_access_tokens.md, scopes). */
+function tokenChecks({token, now}: TransferFacts, moves: readonly Move[]): readonly Check[] {
+  const checks: Check[] = [];
+  if (token.kind === 'job-token') {
+    checks.push(
+      forbid(
+        'TOKEN_SCOPE_MISSING',
+        'token',
+        'a CI job token cannot move projects',
+        'create an access token with the api scope, and set GITLAB_TOKEN to it',
+      ),
+    );
+  } else if (token.scopes !== undefined && !token.scopes.includes('api')) {
+    checks.push(
+      forbid(
+        'TOKEN_SCOPE_MISSING',
+        'token',
+        `the token has the scopes ${token.scopes.join(', ') || 'none'}; moving a project requires api`,
+        'create a token with the api scope',
+      ),
+    );
+  } else if (moves.length > 0 && token.scopes !== undefined) {
+    checks.push(pass('TOKEN_READY', 'token', 'the token has the scope api'));
+  }
+  if (token.expiresAt !== undefined && token.expiresAt - now < DAY_MS) {
+    checks.push(
+      warn(
+        'TOKEN_ENDS_SOON',
+        'token',
+        'the token expires within 24 hours',
+        'create one that outlasts the move',
+      ),
+    );
+  }
+  return checks;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** Whether a cleanup policy may delete tags before it is paused. */
+function policyChecks({project, now}: TransferFacts): readonly Check[] {
+  const {policy, policyRunsAt, fullPath} = project;
+  if (policy?.['enabled'] !== true) return [];
+  const paused = pass(
+    'POLICY_PAUSED',
+    fullPath,
+    'the cleanup policy is paused for the time of the move, and put back as it was',
+  );
+  if (policyRunsAt === undefined || policyRunsAt - now > HOUR_MS) return [paused];
+  return [
+    paused,
+    warn(
+      'POLICY_RUNS_SOON',
+      fullPath,
+      'the cleanup policy runs within the hour; tags that it deletes before it is paused are drift',
+      'apply at once, or plan again after it ran',
+    ),
+  ];
+}
+
+/** Names in a message. */
+const NAMES_SHOWN = 5;
+
+/**
+ * Whether an earlier transfer of the project left images at a donor, or its cleanup policy switched off. A move without
+ * those images would leave them behind: nothing at the new path tells that they are missing.
+ */
+function earlierChecks(facts: TransferFacts): readonly Check[] {
+  const found = [...journalChecks(facts), ...occupiedDonorChecks(facts)];
+  return found.some(({code}) => code === 'TRANSFER_UNFINISHED')
+    ? found
+    : [...found, ...untaggedChecks(facts)];
+}
+
+/** Without a journal nothing else tells of images that wait at another donor. */
+function* untaggedChecks({project, untagged = []}: TransferFacts) {
+  if (untagged.length === 0) return;
+  yield warn(
+    'REPOSITORY_EMPTY',
+    project.fullPath,
+    `there are image repositories without tags: ${shown(untagged)}`,
+    'nothing of them moves. If an earlier transfer emptied them, apply or roll back its plan before this one: their images wait at its donor',
+  );
+}
+
+function* journalChecks({project, repositories, earlier = []}: TransferFacts) {
+  const there = new Set(
+    repositories.flatMap(({from, source}) =>
+      source.roots.flatMap(({tag}) => (tag === undefined ? [] : [`${from}:${tag}`])),
+    ),
+  );
+  for (const {planFile, from, donor, deleted, paused} of earlier) {
+    const names = deleted.map(
+      ({repository, tag}) => `${movedName(repository, from, project.fullPath)}:${tag}`,
+    );
+    const gone = names.filter((name) => !there.has(name));
+    if (gone.length > 0) {
+      yield forbid(
+        'TRANSFER_UNFINISHED',
+        project.fullPath,
+        `the transfer of ${planFile} is not finished: ${listed(gone)} ${gone.length === 1 ? 'is' : 'are'} not in ${project.fullPath} and should be at its donor ${donor}`,
+        `complete it with "transship apply ${planFile}" (add --adopt-new-tags if tags were pushed since), or put the images back with "transship rollback ${planFile}" while the project is at its old path; then plan again`,
+      );
+    }
+    if (paused !== undefined && project.policy?.['enabled'] !== true) {
+      yield warn(
+        'POLICY_PAUSED_BEFORE',
+        project.fullPath,
+        `the cleanup policy is off since an earlier run of ${planFile}`,
+        'this plan puts it back as it was before that run; where it should stay off, disable it after the move',
+      );
+    }
+  }
+}
+
+function* occupiedDonorChecks({project, donor, repositories}: TransferFacts) {
+  const only = repositories.flatMap(({from, source, onlyAtDonor = []}) =>
+    onlyAtDonor
+      .filter((tag) => !source.roots.some((root) => root.tag === tag))
+      .map((tag) => `${from}:${tag}`),
+  );
+  if (only.length === 0) return;
+  yield forbid(
+    'TRANSFER_UNFINISHED',
+    donor.donor.path,
+    `the donor ${donor.donor.path} has ${listed(only)}, which ${project.fullPath} does not have: an earlier transfer was perhaps not finished`,
+    'apply the plan of that transfer, or roll it back, and plan again; if nobody needs those images, delete them from the donor or choose another with --donor',
+  );
+}
+
+/** The name that an image of the project has by now: the project may have moved. */
+function movedName(repository: string, from: string, to: string): string {
+  const slash = repository.indexOf('/');
+  const [host, path] = [repository.slice(0, slash), repository.slice(slash + 1)];
+  // In lower case, as registries have it (GitLab: app/models/container_repository.rb).
+  return `${host}/${to.toLowerCase()}${path.slice(from.length)}`;
+}
+
+function listed(names: readonly string[]): string {
+  return `${names.length === 1 ? '1 tag' : `${names.length} tags`} (${shown(names)})`;
+}
+
+function shown(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? `, … ${more} more` : ''}`;
+}
+
+/** What the cleanup policy was like before an earlier transfer switched it off; undefined: none did. */
+export function pausedBefore({
+  project,
+  earlier = [],
+}: Pick<TransferFacts, 'project' | 'earlier'>): EarlierTransfer['paused'] {
+  if (project.policy?.['enabled'] === true) return undefined;
+  return earlier.find(({paused}) => paused !== undefined)?.paused;
 }

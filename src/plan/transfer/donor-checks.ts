@@ -1,14 +1,13 @@
 import {shortDigest} from '../../model/digest.ts';
 import type {Check} from '../../model/plan.ts';
-import type {Carriages} from './carriage.ts';
-import type {DonorFacts, TransferFacts} from './facts.ts';
-import {forbid, forbidFinding, pass, warn} from './finding.ts';
+import type {TransferCopies} from './transfer-plan.ts';
+import {type DonorFacts, forbid, forbidFinding, pass, type TransferFacts, warn} from './facts.ts';
 
 /** Of the room on a disk some is left for others: the images may take so much of it. */
 const DISK_SHARE = 0.95;
 
 /** Whether the images can wait at the donor. */
-export function donorChecks(facts: TransferFacts, {pull}: Carriages): readonly Check[] {
+export function donorChecks(facts: TransferFacts, {pull}: TransferCopies): readonly Check[] {
   const {donor, repositories} = facts;
   const occupied = repositories.flatMap(({source, atDonor}) =>
     source.roots.flatMap(({tag, digest}) => {

@@ -1,8 +1,13 @@
 import type {Check} from '../../model/plan.ts';
-import type {ProjectFacts, TargetFacts, TransferFacts} from './facts.ts';
-import {forbid, pass, warn} from './finding.ts';
-import {movesOf} from './moves.ts';
-import {rootOf} from './way.ts';
+import {
+  forbid,
+  pass,
+  type ProjectFacts,
+  type TargetFacts,
+  type TransferFacts,
+  warn,
+} from './facts.ts';
+import {movesOf, rootOf} from './steps.ts';
 
 /** GitLab's numbers (GitLab: lib/gitlab/access.rb). */
 const MAINTAINER = 40;

@@ -1,14 +1,14 @@
 import type {
+  CopySet,
   Donor,
   PolicyState,
   ProbedManifest,
   TransferPlan,
   TransferStep,
 } from '../../model/transfer-plan.ts';
-import type {Carriages} from './carriage.ts';
-import type {RepositoryFacts} from './facts.ts';
-import type {Move} from './moves.ts';
-import {probesOf} from './probes.ts';
+import type {TransferCopies} from './transfer-plan.ts';
+import type {ProjectFacts, RepositoryFacts, TargetFacts, TransferFacts} from './facts.ts';
+import {childBlobs, childManifests, type Manifest} from '../../model/manifest.ts';
 
 /** `Omit` for each member of a union. */
 type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
@@ -26,7 +26,7 @@ export function transferSteps(
   way: TransferPlan['way'],
   moves: readonly Move[],
   repositories: readonly RepositoryFacts[],
-  {pull, push}: Carriages,
+  {pull, push}: TransferCopies,
   donor: Donor,
   policy: PolicyState | undefined,
   isPaused: boolean,
@@ -142,4 +142,136 @@ function pauseStep(policy: PolicyState): Bare {
 
 function resumeStep(policy: PolicyState): Bare {
   return {id: 'resume', kind: 'resume', why: 'the cleanup policy was enabled before', policy};
+}
+
+/** More repositories than that GitLab's registry does not move by itself (GitLab: docs/spec/gitlab/api.md). */
+const NATIVE_LIMIT = 1000;
+
+/**
+ * How the images get to the new path. The registry moves them itself if it has a metadata database and the project
+ * stays below its top-level group (GitLab: app/services/projects/transfer_service.rb); whether it has the Redis that
+ * this takes, too, nobody can see beforehand: GitLab refuses then, with nothing changed.
+ */
+export function wayOf({
+  project,
+  target,
+  registry,
+  repositories,
+  staged,
+}: TransferFacts): TransferPlan['way'] {
+  const tagged = repositories.filter(hasContent);
+  if (tagged.length === 0) return 'empty';
+  const isNear = rootOf(project.fullPath) === rootOf(target.fullPath);
+  const isNative =
+    registry?.database === true && isNear && repositories.length <= NATIVE_LIMIT && !staged;
+  return isNative ? 'native' : 'staged';
+}
+
+/** Whether there is anything in a repository that keeps its project from moving. */
+export function hasContent({source}: TransferFacts['repositories'][number]): boolean {
+  return (
+    source.roots.length > 0 || source.notRead.length > 0 || (source.unreadable ?? []).length > 0
+  );
+}
+
+/** The top-level group or the user, to be compared. */
+export function rootOf(fullPath: string): string {
+  return (fullPath.split('/')[0] ?? '').toLowerCase();
+}
+
+/** One call that moves the project: GitLab changes the namespace and the path apart from each other. */
+export type Move =
+  | {readonly kind: 'namespace'; readonly namespaceId: number}
+  | {readonly kind: 'path'; readonly path: string};
+
+/** The calls in the order in which they work; or the project that is in the way of both orders. */
+export type Moves =
+  | {readonly moves: readonly Move[]}
+  | {readonly moves: readonly []; readonly inTheWay: string};
+
+/**
+ * A transfer before a change of path, since most refusals come from transfers and should come first; the other way
+ * round if another project has the old path in the new namespace.
+ */
+export function movesOf(project: ProjectFacts, target: TargetFacts): Moves {
+  const transfer: Move[] =
+    project.namespace.id === target.namespace.id
+      ? []
+      : [{kind: 'namespace', namespaceId: target.namespace.id}];
+  const rename: Move[] = project.path === target.path ? [] : [{kind: 'path', path: target.path}];
+  if (transfer.length === 0 || rename.length === 0) return {moves: [...transfer, ...rename]};
+  const {oldPathInNew, newPathInOld} = target.taken;
+  if (oldPathInNew === undefined) return {moves: [...transfer, ...rename]};
+  if (newPathInOld === undefined) return {moves: [...rename, ...transfer]};
+  return {moves: [], inTheWay: oldPathInNew};
+}
+
+/** A manifest that is put again to see whether the registry still takes its kind. */
+export interface Probe extends ProbedManifest {
+  readonly manifest: Manifest;
+}
+
+/**
+ * One manifest of each kind that a registry may judge differently: by its media types (GitLab container registry:
+ * docs/supported-media-types.md), by whether it refers to something, and whether an index is empty. Manifests with
+ * layers that are elsewhere are judged by their URLs, so each of them is a kind of its own.
+ */
+export function probesOf(repositories: readonly RepositoryFacts[]): readonly Probe[] {
+  const probes = new Map<string, Probe>();
+  for (const {from, source} of repositories) {
+    const manifests = [...source.manifests.values()].toSorted((a, b) =>
+      a.descriptor.digest < b.descriptor.digest ? -1 : 1,
+    );
+    for (const manifest of manifests) {
+      const {digest} = manifest.descriptor;
+      const isForeign = childBlobs(manifest.view).some((blob) =>
+        source.absentForeign.has(blob.digest),
+      );
+      const kind = isForeign ? digest : kindOf(manifest);
+      if (kind !== undefined && !probes.has(kind))
+        probes.set(kind, {repository: from, digest, manifest});
+    }
+  }
+  return [...probes.values()];
+}
+
+/** Undefined: schema 1, which no registry takes and another check tells of. */
+function kindOf({descriptor, view}: Manifest): string | undefined {
+  if (view.kind === 'schema1') return undefined;
+  const config = view.kind === 'image' ? view.config.mediaType : '';
+  const isEmpty = view.kind === 'index' && childManifests(view).length === 0;
+  const refers = view.subject !== undefined;
+  return JSON.stringify([descriptor.mediaType, config, view.artifactType ?? '', refers, isEmpty]);
+}
+
+/** Guesses, on the careful side, in seconds. */
+const SECONDS = {
+  /** To delete one tag and see that it is gone. */
+  deletedTag: 0.15,
+  /** One transfer or change of path, seen by everybody. */
+  move: 5,
+  /** One request of many that go on side by side. */
+  request: 0.02,
+  /** One image after the other, for the order of their dates. */
+  image: 0.1,
+} as const;
+/** Bytes a second that a machine sends to its registry. */
+const RATE = 25 * 1024 * 1024;
+
+/**
+ * How long the images are at neither path: from the first deleted tag to the last one pushed, in seconds, rounded up.
+ * @param tags that are deleted and pushed again
+ * @param moves calls that move the project
+ */
+export function downtimeSeconds(push: CopySet, tags: number, moves: number): number {
+  const {copies, blobs} = push;
+  const bytes = blobs.reduce((sum, {action, size}) => sum + (action === 'copy' ? size : 0), 0);
+  const manifests = copies.reduce((sum, step) => sum + step.manifests.length, 0);
+  return Math.ceil(
+    tags * SECONDS.deletedTag +
+      moves * SECONDS.move +
+      (blobs.length + manifests) * SECONDS.request +
+      copies.length * SECONDS.image +
+      bytes / RATE,
+  );
 }

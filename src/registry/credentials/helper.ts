@@ -1,4 +1,4 @@
-import {type ExecFileException, execFile} from 'node:child_process';
+import {execFile, type ExecFileException} from 'node:child_process';
 import {readJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import type {Environment} from '../../model/environment.ts';

@@ -1,15 +1,13 @@
 import {readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import type {JournalEntry} from '../../../src/apply/journal-entry.ts';
+import {isTransferEntry, type JournalEntry} from '../../../src/apply/journal-file.ts';
 import type {Journal} from '../../../src/apply/journal.ts';
 import {unfinishedIn} from '../../../src/apply/unfinished.ts';
 import {applyTransfer} from '../../../src/apply/transfer/apply-transfer.ts';
-import {isTransferEntry} from '../../../src/apply/journal-entry.ts';
 import {rightsAt} from '../../../src/gitlab/preflight/prove-registry.ts';
 import {rollbackTransfer} from '../../../src/apply/transfer/rollback-transfer.ts';
-import type {TransferContext} from '../../../src/apply/transfer/transfer-context.ts';
-import {compareAt} from '../../../src/apply/transfer/verify-place.ts';
-import type {TransferPlace} from '../../../src/apply/transfer/expected-at.ts';
+import type {TransferContext} from '../../../src/apply/transfer/transfer-run.ts';
+import {compareAt, type TransferPlace} from '../../../src/apply/transfer/verify-place.ts';
 import type {RunEvent} from '../../../src/model/event.ts';
 import type {RunResult, VerifyResult} from '../../../src/model/outcome.ts';
 import {parseReference, type Tag} from '../../../src/model/reference.ts';
@@ -19,7 +17,7 @@ import type {GitLabSandbox} from '../../../src/sandbox/gitlab/gitlab-sandbox.ts'
 import {emptyReply} from '../../../src/sandbox/reply.ts';
 import type {RegistryMode} from '../../../src/sandbox/gitlab/instance.ts';
 import type {SeedInput} from '../../../src/sandbox/gitlab/seed.ts';
-import {DEFAULT_CHUNK} from '../../../src/transfer/chunk-size.ts';
+import {DEFAULT_CHUNK} from '../../../src/relay/chunk-size.ts';
 import {startRig} from '../../sandbox/gitlab/rig.ts';
 import {layoutDirectory} from '../../support/fixtures.ts';
 import {NEVER} from '../../support/streams.ts';

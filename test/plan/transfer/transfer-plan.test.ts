@@ -1,5 +1,5 @@
 import {describe, expect, it} from 'vitest';
-import type {Carriage, TransferPlan} from '../../../src/model/transfer-plan.ts';
+import type {CopySet, TransferPlan} from '../../../src/model/transfer-plan.ts';
 import {parsePlan, serializePlan} from '../../../src/plan/plan-file.ts';
 import {makeTransferPlan} from '../../../src/plan/transfer/transfer-plan.ts';
 import {destination, entry, image, index} from '../../support/inventories.ts';
@@ -17,7 +17,7 @@ const STAGED = [
   'remove-donor',
 ];
 
-function carriage(plan: TransferPlan, kind: 'pull' | 'push'): Carriage {
+function copySet(plan: TransferPlan, kind: 'pull' | 'push'): CopySet {
   const step = plan.steps.find((one) => one.kind === kind);
   if (step?.kind !== kind) throw new Error(`no ${kind}`);
   return step;
@@ -114,9 +114,9 @@ describe('the images of a transfer', () => {
   it('go to the donor project and back without a byte', () => {
     const plan = makeTransferPlan(facts);
     expect(plan.totals).toMatchObject({bytes: 0, blobs: {copy: 0, foreign: 0}});
-    const from = new Set(carriage(plan, 'pull').blobs.map((blob) => blob.mountFrom));
+    const from = new Set(copySet(plan, 'pull').blobs.map((blob) => blob.mountFrom));
     expect(from).toEqual(new Set([`${HOST}/${FROM}`, `${HOST}/${FROM}/tools/lint`]));
-    const back = new Set(carriage(plan, 'push').blobs.map((blob) => blob.mountFrom));
+    const back = new Set(copySet(plan, 'push').blobs.map((blob) => blob.mountFrom));
     expect(back).toEqual(new Set(plan.repositories.map(({donor}) => donor)));
   });
 
@@ -128,7 +128,7 @@ describe('the images of a transfer', () => {
       atDonor: {...destination(`oci:/donor/${at}`), exists: false},
     }));
     const plan = makeTransferPlan({...facts, donor: {...donor, mayCreate: false}, repositories});
-    const [pull, push] = [carriage(plan, 'pull'), carriage(plan, 'push')];
+    const [pull, push] = [copySet(plan, 'pull'), copySet(plan, 'push')];
     expect(new Set(pull.blobs.map(({action}) => action))).toEqual(new Set(['copy']));
     const digests = new Set(push.blobs.map(({digest}) => digest));
     expect(push.blobs.filter(({action}) => action === 'copy')).toHaveLength(digests.size);
@@ -140,14 +140,14 @@ describe('the images of a transfer', () => {
   it('keep tag and digest on both ways', () => {
     const plan = makeTransferPlan(facts);
     for (const kind of ['pull', 'push'] as const) {
-      const {copies} = carriage(plan, kind);
+      const {copies} = copySet(plan, kind);
       expect(copies.map(({tag, digest}) => `${tag} ${digest}`)).toEqual([
         `multi ${multi.descriptor.digest}`,
         `same ${shared.descriptor.digest}`,
         `v1 ${shared.descriptor.digest}`,
       ]);
     }
-    const [first] = carriage(plan, 'push').copies;
+    const [first] = copySet(plan, 'push').copies;
     expect(first?.manifests).toHaveLength(3);
   });
 
@@ -181,7 +181,7 @@ describe('the images of a transfer', () => {
     const plan = makeTransferPlan(
       transferFacts({repositories: [repository('', tags, {tagTimes})]}),
     );
-    expect(carriage(plan, 'push').copies.map(({tag}) => tag)).toEqual(['b', 'c', 'a']);
+    expect(copySet(plan, 'push').copies.map(({tag}) => tag)).toEqual(['b', 'c', 'a']);
     expect(plan.repositories[0]?.tags.map(({name}) => name)).toEqual(['b', 'c', 'a']);
   });
 
@@ -190,9 +190,9 @@ describe('the images of a transfer', () => {
     if (!one) throw new Error('no repository');
     const atDonor = destination(one.donor, {multi: multi.descriptor.digest});
     const plan = makeTransferPlan({...facts, repositories: [{...one, atDonor}]});
-    expect(carriage(plan, 'pull').copies).toEqual([]);
-    expect(carriage(plan, 'pull').blobs.every(({action}) => action === 'present')).toBe(true);
-    expect(carriage(plan, 'push').copies).toHaveLength(1);
+    expect(copySet(plan, 'pull').copies).toEqual([]);
+    expect(copySet(plan, 'pull').blobs.every(({action}) => action === 'present')).toBe(true);
+    expect(copySet(plan, 'push').copies).toHaveLength(1);
   });
 
   it('are away the longer the more has to be sent', () => {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import {type Manifest, childBlobs} from '../../../src/model/manifest.ts';
-import type {Carriage, TransferPlan} from '../../../src/model/transfer-plan.ts';
+import {childBlobs, type Manifest} from '../../../src/model/manifest.ts';
+import type {CopySet, TransferPlan} from '../../../src/model/transfer-plan.ts';
 import {makeTransferPlan} from '../../../src/plan/transfer/transfer-plan.ts';
 import {entry, image, index} from '../../support/inventories.ts';
 import {repository, transferFacts} from '../../support/transfer-facts.ts';
@@ -44,7 +44,7 @@ describe('a transfer, whatever the project has', () => {
         const wanted = given.repositories.flatMap(({source, donor, to}) =>
           source.roots.map(({tag, digest}) => ({tag, digest, donor, to})),
         );
-        const {pull, push} = carriagesOf(plan);
+        const {pull, push} = transferCopies(plan);
         expect(names(pull)).toEqual(
           wanted.map(({donor, tag, digest}) => `${donor}:${tag}@${digest}`).sort(),
         );
@@ -59,18 +59,18 @@ describe('a transfer, whatever the project has', () => {
   it('brings every blob to each repository whose manifests need it', () => {
     fc.assert(
       fc.property(facts, (given) => {
-        const {pull, push} = carriagesOf(makeTransferPlan(given));
+        const {pull, push} = transferCopies(makeTransferPlan(given));
         for (const {source, donor, to} of given.repositories) {
           const needed = new Set(
             [...source.manifests.values()].flatMap(({view}) =>
               childBlobs(view).map(({digest}) => digest),
             ),
           );
-          for (const [carriage, at] of [
+          for (const [copySet, at] of [
             [pull, donor],
             [push, to],
           ] as const) {
-            const brought = carriage.blobs.filter((blob) => blob.to === at);
+            const brought = copySet.blobs.filter((blob) => blob.to === at);
             expect(new Set(brought.map(({digest}) => digest))).toEqual(needed);
             expect(brought).toHaveLength(needed.size);
           }
@@ -84,7 +84,7 @@ describe('a transfer, whatever the project has', () => {
     fc.assert(
       fc.property(facts, (given) => {
         const donors = new Set(given.repositories.map(({donor}) => donor));
-        for (const {mountFrom} of carriagesOf(makeTransferPlan(given)).push.blobs)
+        for (const {mountFrom} of transferCopies(makeTransferPlan(given)).push.blobs)
           expect(donors).toContain(mountFrom);
       }),
       RUNS,
@@ -120,12 +120,12 @@ describe('a transfer, whatever the project has', () => {
   });
 });
 
-function names({copies}: Carriage): readonly string[] {
+function names({copies}: CopySet): readonly string[] {
   return copies.map(({to, tag, digest}) => `${to}:${tag}@${digest}`).sort();
 }
 
-function carriagesOf({steps}: TransferPlan): {readonly pull: Carriage; readonly push: Carriage} {
-  const find = (kind: 'pull' | 'push'): Carriage => {
+function transferCopies({steps}: TransferPlan): {readonly pull: CopySet; readonly push: CopySet} {
+  const find = (kind: 'pull' | 'push'): CopySet => {
     const step = steps.find((one) => one.kind === kind);
     if (step?.kind !== kind) throw new Error(`no ${kind}`);
     return step;

@@ -1,0 +1,276 @@
+import type {Digest} from '../model/digest.ts';
+import type {BlobOutcome} from '../model/event.ts';
+import type {BlobAction} from '../model/plan.ts';
+import type {Call, RepositoryWriter, Upload} from '../model/port.ts';
+import {ChunkSize} from '../relay/chunk-size.ts';
+import {RateLimit} from '../relay/rate-limit.ts';
+import {ReadConnections} from '../relay/read-parts.ts';
+import {relayBlob} from '../relay/relay-blob.ts';
+import type {CopyContext, Interruption, Jobs} from './apply-context.ts';
+import {errorData} from './error-data.ts';
+import {throwIfStopping} from '../model/error.ts';
+import {uploadKey} from './journal.ts';
+import {parsePlace} from '../model/place.ts';
+import {parseReference} from '../model/reference.ts';
+import PQueue from 'p-queue';
+
+/** What came of the blobs so far. */
+export interface BlobCounts {
+  copied: number;
+  mounted: number;
+  present: number;
+  /** Bytes that were given away to be sent, those of failed attempts included. */
+  sent: number;
+}
+
+/** Brings blobs to their repositories, each once however many manifests want it. */
+export class BlobRelays {
+  readonly counts: BlobCounts = {copied: 0, mounted: 0, present: 0, sent: 0};
+  readonly #context: CopyContext;
+  readonly #interruption: Interruption;
+  readonly #call: Call;
+  readonly #actions: ReadonlyMap<string, BlobAction>;
+  /** Blobs, by `uploadKey`, of which something got to the destination in this run. */
+  readonly #begun = new Set<string>();
+  readonly #ensured = new Map<string, Promise<void>>();
+  /** Blobs, by `uploadKey`, that the registry turned out to miss. */
+  readonly #sentAnyway = new Set<string>();
+  readonly #connections = new ReadConnections();
+  readonly #rate: RateLimit | undefined;
+  /** By registry and by repository. */
+  readonly #chunkSizes = new Map<string, ChunkSize>();
+  readonly #queues: BlobQueues;
+
+  constructor(actions: readonly BlobAction[], context: CopyContext, interruption: Interruption) {
+    this.#context = context;
+    this.#interruption = interruption;
+    this.#call = {signal: interruption.aborted, stopping: interruption.stopping};
+    this.#actions = new Map(actions.map((action) => [uploadKey(action.digest, action.to), action]));
+    const {jobs, limitRate} = context.settings;
+    this.#rate = limitRate === undefined ? undefined : new RateLimit(limitRate);
+    this.#queues = new BlobQueues(jobs);
+  }
+
+  /** Begins with the large blobs among `wanted` (by `uploadKey`). Their failures come out of `ensure`. */
+  startLarge(wanted: ReadonlySet<string>): void {
+    for (const [key, action] of this.#actions) {
+      if (!isLarge(action) || !wanted.has(key)) continue;
+      this.ensure(action.digest, action.to).catch(() => undefined);
+    }
+  }
+
+  /** Whether anything of the blob got to the repository in this run, or was found there as an earlier run's. */
+  hasBegun(digest: Digest, to: string): boolean {
+    return this.#begun.has(uploadKey(digest, to));
+  }
+
+  /** Resolves when the blob is in the repository. @throws TransshipError */
+  ensure(digest: Digest, to: string): Promise<void> {
+    const key = uploadKey(digest, to);
+    let ensured = this.#ensured.get(key);
+    if (ensured === undefined) {
+      ensured = this.#bring(key);
+      this.#ensured.set(key, ensured);
+    }
+    return ensured;
+  }
+
+  /**
+   * Forgets what was believed of these blobs, so that the next `ensure` waits until those that are missing were sent. A
+   * registry that misses one and says that it has all of them is wrong once: then all are sent, each once in a run.
+   */
+  async doubt(digests: readonly Digest[], to: string, call: Call): Promise<void> {
+    const destination = this.#context.repositories.destination(to);
+    const suspects = digests.flatMap((digest) => {
+      const action = this.#actions.get(uploadKey(digest, to));
+      return action === undefined || action.action === 'foreign' ? [] : [action];
+    });
+    const missing: BlobAction[] = [];
+    for (const action of suspects)
+      if (!(await destination.hasBlob(action, call))) missing.push(action);
+    for (const action of missing.length > 0 ? missing : suspects) this.#sendAnyway(action);
+  }
+
+  /** Those of the blobs that the plan leaves where their `urls` say. */
+  foreign(digests: readonly Digest[], to: string): readonly Digest[] {
+    return digests.filter(
+      (digest) => this.#actions.get(uploadKey(digest, to))?.action === 'foreign',
+    );
+  }
+
+  #sendAnyway(action: BlobAction): void {
+    const key = uploadKey(action.digest, action.to);
+    if (this.#sentAnyway.has(key)) return;
+    this.#sentAnyway.add(key);
+    const sending = this.#enqueue({...action, action: 'copy'});
+    // It may fail before anybody waits for it: the others are still being asked for.
+    sending.catch(() => undefined);
+    this.#ensured.set(key, sending);
+  }
+
+  async #bring(key: string): Promise<void> {
+    const action = this.#actions.get(key);
+    switch (action?.action) {
+      case undefined:
+      case 'foreign':
+        return;
+      case 'present':
+        this.counts.present += 1;
+        return;
+      case 'copy':
+        await this.#enqueue(action);
+        return;
+      case 'mount':
+        // The repository to mount from may be getting the blob in this very run.
+        if (action.mountFrom !== undefined) await this.ensure(action.digest, action.mountFrom);
+        await this.#enqueue(action);
+        return;
+    }
+  }
+
+  #enqueue(action: BlobAction): Promise<void> {
+    return this.#queues.add(action, () => this.#run(action));
+  }
+
+  async #run(action: BlobAction): Promise<void> {
+    const {report} = this.#context;
+    const {digest, to, size} = action;
+    throwIfStopping(this.#interruption.stopping);
+    // Its bytes are not among those that were announced as having to travel: no progress is to be told.
+    if (action.action === 'mount' && (await this.#isThere(action))) {
+      this.#ended(action, 'present');
+      return;
+    }
+    report({type: 'blob-started', digest, to, size});
+    try {
+      const outcome = await this.#place(action);
+      this.#ended(action, outcome);
+      report({type: 'blob-ended', digest, to, outcome, size});
+    } catch (error) {
+      report({type: 'blob-ended', digest, to, outcome: 'failed', size});
+      throw error;
+    }
+  }
+
+  #ended({digest, to}: BlobAction, outcome: BlobOutcome): void {
+    this.counts[outcome] += 1;
+    this.#begun.add(uploadKey(digest, to));
+    this.#context.journal.note({type: 'blob', digest, to, outcome});
+  }
+
+  /** An earlier run may have been killed between the last byte and the journal's line. */
+  async #isThere(action: BlobAction): Promise<boolean> {
+    const {digest, to} = action;
+    const {journal, repositories} = this.#context;
+    if (!journal.continues || this.#sentAnyway.has(uploadKey(digest, to))) return false;
+    return await repositories.destination(to).hasBlob(action, this.#call);
+  }
+
+  async #place(action: BlobAction): Promise<BlobOutcome> {
+    const destination = this.#context.repositories.destination(action.to);
+    if (action.action === 'copy' && (await this.#isThere(action))) return 'present';
+    if (action.action !== 'mount' || action.mountFrom === undefined || !destination.mount) {
+      await this.#transfer(action, destination);
+      return 'copied';
+    }
+    const {path} = parseReference(action.mountFrom);
+    const answer = await destination.mount(descriptorOf(action), path, this.#call);
+    if (answer.kind === 'mounted') return 'mounted';
+    await this.#transfer(action, destination, answer.kind === 'upload' ? answer.upload : undefined);
+    return 'copied';
+  }
+
+  async #transfer(
+    action: BlobAction,
+    destination: RepositoryWriter,
+    upload?: Upload,
+  ): Promise<void> {
+    const {repositories, journal, report, settings} = this.#context;
+    const {digest, to, size} = action;
+    const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
+    // The first word on each blob is where it stands before anything of it is sent; of a saved upload, the registry's.
+    if (saved === undefined) report({type: 'blob-progress', digest, to, acknowledged: 0, size});
+    await relayBlob(
+      {
+        blob: descriptorOf(action),
+        source: repositories.source(action.from),
+        destination,
+        ...(saved ? {saved} : {}),
+        ...(upload ? {upload} : {}),
+      },
+      {
+        chunkSize: this.#chunkSizeFor(to),
+        retry: settings.retry,
+        connections: this.#connections,
+        ...(this.#rate ? {rate: this.#rate} : {}),
+        stopping: this.#interruption.stopping,
+      },
+      {
+        acknowledged: (acknowledged) => {
+          if (acknowledged > 0) this.#begun.add(uploadKey(digest, to));
+          report({type: 'blob-progress', digest, to, acknowledged, size});
+        },
+        sent: (bytes) => {
+          this.counts.sent += bytes;
+        },
+        saved: ({location, offset, minChunk}) =>
+          journal.append({type: 'upload', digest, to, location, offset, minChunk}),
+        retrying: (attempt, delayMs, error) =>
+          report({
+            type: 'retrying',
+            what: `${digest} to ${to}`,
+            attempt,
+            delayMs,
+            error: errorData(error),
+          }),
+      },
+      this.#call,
+    );
+  }
+
+  /** One for each registry; found by the repository, since a name takes longer to be taken apart than to be found. */
+  #chunkSizeFor(to: string): ChunkSize {
+    const known = this.#chunkSizes.get(to);
+    if (known) return known;
+    const place = parsePlace(to);
+    const registry = place.transport === 'docker' ? place.reference.registry : to;
+    const {chunk, limitRate} = this.#context.settings;
+    const size = this.#chunkSizes.get(registry) ?? new ChunkSize(chunk, limitRate);
+    for (const key of [registry, to]) this.#chunkSizes.set(key, size);
+    return size;
+  }
+}
+
+function descriptorOf({mediaType, digest, size}: BlobAction): {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly size: number;
+} {
+  return {mediaType, digest, size};
+}
+
+/** Blobs above this many bytes go first, the largest of them before the others, so that none is left alone at the end. */
+const LARGE = 8 * 1024 * 1024;
+
+/** Whether this blob is one of the few that take most of the time. */
+function isLarge({action, size}: BlobAction): boolean {
+  return action === 'copy' && size > LARGE;
+}
+
+/** Lets so many blobs be worked on at once: large ones first, but never so many that no other gets a place. */
+export class BlobQueues {
+  readonly #all: PQueue;
+  readonly #large: PQueue;
+
+  constructor({all, large}: Jobs) {
+    this.#all = new PQueue({concurrency: all});
+    this.#large = new PQueue({concurrency: large});
+  }
+
+  /** Runs `work` when it is its turn. */
+  async add(action: BlobAction, work: () => Promise<void>): Promise<void> {
+    if (!isLarge(action)) return this.#all.add(work);
+    const priority = action.size;
+    return this.#large.add(() => this.#all.add(work, {priority}), {priority});
+  }
+}

@@ -1,0 +1,218 @@
+import PQueue from 'p-queue';
+import type {Digest} from '../model/digest.ts';
+import type {Drift, StepResult} from '../model/outcome.ts';
+import type {BlobAction, CopyStep, PlannedManifest} from '../model/plan.ts';
+import type {CopySet} from '../model/transfer-plan.ts';
+import {interrupted, isInterrupted, throwIfStopping} from '../model/error.ts';
+import type {CopyContext, Interruption} from './apply-context.ts';
+import {type BlobCounts, BlobRelays} from './blob-relays.ts';
+import {errorData} from './error-data.ts';
+import {inOrder} from './find-drift.ts';
+import {isJournalFailure} from './journal-file.ts';
+import {ManifestPushes, ManifestSource} from './manifest-pushes.ts';
+import {fallbackTag} from '../observe/listed-referrer.ts';
+import {uploadKey} from './journal.ts';
+import {settleAll} from '../observe/at-once.ts';
+
+/** Images that are worked on at once. Their blobs have queues of their own; an image that waits holds no bytes. */
+const STEP_WINDOW = 96;
+
+/** What is copied in one go: of a plan all of it, of a transfer one direction. */
+export interface CopyWork extends CopySet {
+  readonly manifests: readonly PlannedManifest[];
+  /** Copies whose result is at the destination already, by id. */
+  readonly done: ReadonlySet<string>;
+  /**
+   * Write the tags of each repository one after the other, in the order of the copies: GitLab's registry with metadata
+   * database dates a tag by its push, and cleanup policies go by that date. Default: as it comes.
+   */
+  readonly isTagOrderKept?: boolean;
+  /** All of this or most was copied before in this run, and told as progress then. */
+  readonly isAgain?: boolean;
+}
+
+/**
+ * What came of it. `interrupted` says that the run was told to stop while something was left; `failed`, that a copy failed
+ * for another reason than drift.
+ */
+export interface CopyRunResult {
+  readonly end: 'done' | 'failed' | 'interrupted';
+  /** Tags that changed at the destination after planning; their copies have failed with DRIFT. */
+  readonly drift: readonly Drift[];
+  /** Every copy, in its order. */
+  readonly steps: readonly StepResult[];
+  readonly counts: BlobCounts;
+}
+
+/**
+ * Brings images to their repositories, many at a time. A failed one does not stop the others, unless the settings say so.
+ * @throws TransshipError JOURNAL_WRITE_FAILED: without a journal nothing more may be done
+ */
+export async function runCopies(
+  work: CopyWork,
+  context: CopyContext,
+  interruption: Interruption,
+): Promise<CopyRunResult> {
+  return await new CopyRun(work, context, interruption).all();
+}
+
+class CopyRun {
+  readonly #work: CopyWork;
+  readonly #context: CopyContext;
+  readonly #stopping: AbortSignal;
+  readonly #interruption: Interruption;
+  readonly #manifests: ReadonlyMap<Digest, PlannedManifest>;
+  readonly #blobs: BlobRelays;
+  readonly #pushes: ManifestPushes;
+  readonly #failedOnce = new AbortController();
+  readonly #results = new Map<string, Promise<StepResult>>();
+  /** By repository, the copy that writes its tag before the next one may. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #fallbackTags: ReadonlySet<string>;
+
+  constructor(work: CopyWork, context: CopyContext, interruption: Interruption) {
+    this.#work = work;
+    this.#context = context;
+    this.#stopping = AbortSignal.any([interruption.stopping, this.#failedOnce.signal]);
+    this.#interruption = {...interruption, stopping: this.#stopping};
+    this.#manifests = new Map(work.manifests.map((manifest) => [manifest.digest, manifest]));
+    this.#blobs = new BlobRelays(work.blobs, context, this.#interruption);
+    const source = new ManifestSource(this.#manifests, context);
+    this.#pushes = new ManifestPushes(this.#manifests, this.#blobs, source, context);
+    this.#fallbackTags = new Set(work.copies.map(({to, tag}) => `${to}:${tag ?? ''}`));
+  }
+
+  async all(): Promise<CopyRunResult> {
+    const queue = new PQueue({concurrency: STEP_WINDOW});
+    const {copies, done} = this.#work;
+    const left = wantedBlobs(
+      copies.filter(({id}) => !done.has(id)),
+      this.#manifests,
+    );
+    if (this.#work.isAgain !== true) this.#tellDone(left);
+    this.#blobs.startLarge(left);
+    for (const step of this.#work.copies) {
+      const turn = this.#work.isTagOrderKept === true ? this.#turns.get(step.to) : undefined;
+      const result = queue.add(() => this.#step(step, turn));
+      this.#results.set(step.id, result);
+      this.#turns.set(step.to, result);
+    }
+    await settleAll([...this.#results.values()]);
+    const steps = await Promise.all(this.#results.values());
+    const wasInterrupted = this.#interruption.stopping.aborted && !this.#failedOnce.signal.aborted;
+    const failed = steps.some(
+      ({outcome, error}) =>
+        (outcome === 'failed' || outcome === 'blocked') && error?.code !== 'DRIFT',
+    );
+    const end = wasInterrupted ? 'interrupted' : failed ? 'failed' : 'done';
+    return {end, drift: inOrder(this.#pushes.drift), steps, counts: this.#blobs.counts};
+  }
+
+  /** What an earlier run brought was announced with the rest: progress begins behind it. */
+  #tellDone(left: ReadonlySet<string>): void {
+    const {copies, blobs, done} = this.#work;
+    const of = copies.filter(({id}) => done.has(id));
+    for (const {digest, to, size} of blobsOfDone(blobs, of, left, this.#manifests))
+      this.#context.report({type: 'blob-ended', digest, to, outcome: 'present', size});
+  }
+
+  /** Never rejects but for the journal: a failure is the step's result. */
+  async #step(step: CopyStep, turn: Promise<unknown> | undefined): Promise<StepResult> {
+    const {report, journal} = this.#context;
+    if (this.#work.done.has(step.id)) {
+      journal.note({type: 'step', id: step.id, outcome: 'present'});
+      return this.#ended({id: step.id, outcome: 'present'});
+    }
+    if (this.#stopping.aborted) return this.#ended(this.#unfinished(step));
+    const blocked = await this.#blockedBy(step);
+    if (blocked !== undefined) return this.#ended(blocked);
+    report({type: 'step-started', step: step.id});
+    try {
+      await this.#copy(step, turn);
+      journal.note({type: 'step', id: step.id, outcome: 'done'});
+      return this.#ended({id: step.id, outcome: 'done'});
+    } catch (error) {
+      return await this.#failed(step, error);
+    }
+  }
+
+  async #copy(step: CopyStep, turn: Promise<unknown> | undefined): Promise<void> {
+    throwIfStopping(this.#stopping);
+    const fallbackPlanned = (subject: Digest): boolean =>
+      this.#fallbackTags.has(`${step.to}:${fallbackTag(subject)}`);
+    const call = {signal: this.#interruption.aborted, stopping: this.#stopping};
+    await this.#pushes.push(step, {fallbackPlanned, ...(turn ? {turn} : {})}, call);
+  }
+
+  async #failed(step: CopyStep, thrown: unknown): Promise<StepResult> {
+    const error = this.#interruption.aborted.aborted ? interrupted() : thrown;
+    if (isInterrupted(error)) return this.#ended(this.#unfinished(step));
+    if (isJournalFailure(error)) {
+      this.#failedOnce.abort();
+      throw error;
+    }
+    const data = errorData(error);
+    if (this.#context.settings.onFailure === 'stop') this.#failedOnce.abort();
+    await this.#context.journal.append({type: 'step', id: step.id, outcome: 'failed', error: data});
+    return this.#ended({id: step.id, outcome: 'failed', error: data});
+  }
+
+  /** Waits for the steps before this one. They stand before it in the queue, so they never wait for it. */
+  async #blockedBy(step: CopyStep): Promise<StepResult | undefined> {
+    const {id, needs} = step;
+    for (const need of needs) {
+      const before = await this.#results.get(need);
+      if (before === undefined || before.outcome === 'done' || before.outcome === 'present')
+        continue;
+      if (before.outcome === 'not-started' || before.outcome === 'interrupted')
+        return this.#unfinished(step);
+      return {id, outcome: 'blocked', ...(before.error ? {error: before.error} : {})};
+    }
+    return undefined;
+  }
+
+  /** One that the run's end leaves: whether some of it is at the destination already. */
+  #unfinished({id, to, manifests}: CopyStep): StepResult {
+    const isBegun = manifests.some((digest) =>
+      this.#manifests.get(digest)?.blobs.some((blob) => this.#blobs.hasBegun(blob, to)),
+    );
+    return {id, outcome: isBegun ? 'interrupted' : 'not-started'};
+  }
+
+  #ended(result: StepResult): StepResult {
+    const {id, outcome, error} = result;
+    this.#context.report({type: 'step-ended', step: id, outcome, ...(error ? {error} : {})});
+    return result;
+  }
+}
+
+type Manifests = ReadonlyMap<Digest, PlannedManifest>;
+
+/** The blobs below these copies, as `uploadKey`. */
+export function wantedBlobs(
+  copies: readonly CopyStep[],
+  manifests: Manifests,
+): ReadonlySet<string> {
+  const wanted = new Set<string>();
+  for (const {to, manifests: parts} of copies) {
+    for (const digest of parts) {
+      for (const blob of manifests.get(digest)?.blobs ?? []) wanted.add(uploadKey(blob, to));
+    }
+  }
+  return wanted;
+}
+
+/** Blobs that were to travel and did so in an earlier run: copies that are done want them, and none that is left. */
+function blobsOfDone(
+  blobs: readonly BlobAction[],
+  done: readonly CopyStep[],
+  left: ReadonlySet<string>,
+  manifests: Manifests,
+): readonly BlobAction[] {
+  if (done.length === 0) return [];
+  const there = wantedBlobs(done, manifests);
+  return blobs.filter(({action, digest, to}) => {
+    const key = uploadKey(digest, to);
+    return action === 'copy' && there.has(key) && !left.has(key);
+  });
+}

@@ -1,0 +1,154 @@
+import {errorData} from '../error-data.ts';
+import type {StepResult} from '../../model/outcome.ts';
+import {TransshipError} from '../../model/error.ts';
+import type {CopySet, TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
+import {type CopyWork, type CopyRunResult, runCopies} from '../copy-run.ts';
+import {compareDestination, inOrder} from '../find-drift.ts';
+import {donorAbsent, isDonorThere, prepareDonor} from './donor.ts';
+import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
+import {proveUpload} from '../../gitlab/preflight/prove-writes.ts';
+import {whyLimited} from '../../plan/transfer/rule-checks.ts';
+import type {OldTag} from './delete-old.ts';
+import {shortDigest} from '../../model/digest.ts';
+import {copySetOf} from './verify-place.ts';
+
+/** Brings the images from the old path to the donor; what the donor has already stays as it is. */
+export async function pull(
+  plan: TransferPlan,
+  copySet: CopySet,
+  run: TransferRun,
+): Promise<StepEnd> {
+  if (run.progress.where !== 'before') return PRESENT;
+  await prepareDonor(plan, run);
+  const isAgain = run.progress.isPulled;
+  run.progress.isPulled = true;
+  return runCopySet(plan, copySet, run, {isTagOrderKept: false, isAgain});
+}
+
+/**
+ * Brings the images from the donor to the new path, oldest first where the registry dates tags by their push. A tag
+ * that somebody pushed to the new path meanwhile is left alone and told of when all others are there.
+ */
+export async function push(
+  plan: TransferPlan,
+  copySet: CopySet,
+  run: TransferRun,
+): Promise<StepEnd> {
+  const {database} = await run.context.traits(run.reading);
+  return runCopySet(plan, copySet, run, {isTagOrderKept: database});
+}
+
+/** Carries what is not there yet; what is there and neither as planned nor as it was stays, and is told of as drift. */
+export async function runCopySet(
+  plan: TransferPlan,
+  {copies, blobs}: CopySet,
+  {context, interruption, reading}: TransferRun,
+  how: Pick<CopyWork, 'isTagOrderKept' | 'isAgain'>,
+): Promise<StepEnd> {
+  const {done, drift} = await compareDestination(copies, context.repositories, reading);
+  const strange = new Set(drift.map(({repository, tag}) => `${repository}:${tag}`));
+  const ours = copies.filter(({to, tag}) => !strange.has(`${to}:${tag ?? ''}`));
+  const work = {copies: ours, blobs, manifests: plan.manifests, done, ...how};
+  const copied = await runCopies(work, context, interruption);
+  return stepEnd({...copied, drift: inOrder([...drift, ...copied.drift])});
+}
+
+function stepEnd({end, drift, steps: images, counts}: CopyRunResult): StepEnd {
+  const copied = {images, counts};
+  if (end === 'interrupted') return {end, ...copied};
+  if (end === 'failed') return {end: 'failed', error: firstFailure(images), ...copied};
+  if (drift.length > 0) return {end: 'drift', drift, ...copied};
+  return images.every(({outcome}) => outcome === 'present')
+    ? {...PRESENT, ...copied}
+    : {...DONE, ...copied};
+}
+
+function firstFailure(images: readonly StepResult[]): ReturnType<typeof errorData> {
+  const failed = images.filter(({outcome}) => outcome === 'failed' || outcome === 'blocked');
+  const error = failed.find((image) => image.error !== undefined)?.error;
+  if (error === undefined) {
+    const options = {side: 'local', hint: 'apply again to go on'} as const;
+    return errorData(new TransshipError('INTERNAL', 'no image reports why it failed', options));
+  }
+  return {...error, message: `${failed.length} of ${images.length} images: ${error.message}`};
+}
+
+/**
+ * Proves once more, just before the first deletion, that the registry takes what has to be pushed after the move. A
+ * manifest that an earlier run deleted and the registry no longer has cannot be tried, and was tried by that run.
+ * @throws TransshipError the refusal
+ */
+export async function probe(
+  step: TransferStep & {readonly kind: 'probe'},
+  {context, call, progress}: TransferRun,
+): Promise<StepEnd> {
+  if (progress.where !== 'before') return PRESENT;
+  const {repositories} = context;
+  const [first] = step.manifests.filter(({repository}) => repository === step.uploadsTo);
+  const uploads = repositories.destination(step.uploadsTo);
+  const sample = first && (await uploads.getManifest(first.digest, call));
+  await proveUpload(uploads, sample, call);
+  for (const {repository, digest} of step.manifests) {
+    const at = repositories.destination(repository);
+    const manifest = await at.getManifest(digest, call);
+    if (manifest !== undefined) await at.putManifest(digest, manifest, call);
+  }
+  return DONE;
+}
+
+/**
+ * Rules that only the registry's own token shows: with one that protects some of the tags, the others would be deleted
+ * and the project could not move.
+ * @throws TransshipError PROTECTED naming the first tag that it protects
+ */
+export async function throwIfProtected(
+  {project}: TransferPlan,
+  tags: readonly OldTag[],
+  {context, call}: TransferRun,
+): Promise<void> {
+  const byRepository = Map.groupBy(tags, ({repository}) => repository);
+  for (const [repository, own] of byRepository) {
+    const limits = await context.tagLimits(repository, call);
+    for (const {tag} of limits === undefined ? [] : own) {
+      const why = limits && whyLimited(limits, tag);
+      if (why === undefined) continue;
+      throw new TransshipError(
+        'PROTECTED',
+        `the registry does not let this token move ${repository}:${tag}: ${why}`,
+        {
+          side: 'gitlab',
+          hint: `no tag was deleted by this step. Remove the rule from ${project.from} for the time of the move, then apply again; or roll back`,
+        },
+      );
+    }
+  }
+}
+
+/**
+ * Gives each image at the donor its name at the new path. The name is written by the push, which puts the manifest
+ * under it; what is proved here is that the donor has every image that the new path lacks, under the name that it is
+ * pushed from. A run that proved the donor before the move has done so already.
+ * @throws TransshipError MANIFEST_NOT_FOUND, DONOR_ABSENT
+ */
+export async function retag(plan: TransferPlan, run: TransferRun): Promise<StepEnd> {
+  const {context, reading, progress} = run;
+  if (progress.isDonorProved) return DONE;
+  const {copies} = copySetOf(plan, 'push');
+  const {done} = await compareDestination(copies, context.repositories, reading);
+  const left = copies.filter(({id}) => !done.has(id));
+  if (left.length > 0 && !(await isDonorThere(plan, run))) throw donorAbsent(plan, context);
+  for (const {from, sourceTag, digest} of left) {
+    const reference = sourceTag?.name ?? digest;
+    const there = await context.repositories.source(from).head(reference, reading);
+    if (there?.digest === (sourceTag?.digest ?? digest)) continue;
+    throw new TransshipError(
+      'MANIFEST_NOT_FOUND',
+      `the donor ${from} does not have ${reference} as ${shortDigest(digest)}`,
+      {
+        side: 'source',
+        hint: 'somebody changed the donor: bring its content back, then apply again',
+      },
+    );
+  }
+  return left.length === 0 ? PRESENT : DONE;
+}

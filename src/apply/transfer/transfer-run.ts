@@ -1,0 +1,168 @@
+import type {GitLab} from '../../gitlab/gitlab.ts';
+import type {Patience} from '../../gitlab/confirm.ts';
+import type {Drift, RunEnd, RunResult, StepResult, TransferStanding} from '../../model/outcome.ts';
+import type {Call} from '../../model/port.ts';
+import type {TagLimits} from '../../plan/transfer/facts.ts';
+import type {CopyContext, Interruption} from '../apply-context.ts';
+import type {ErrorData} from '../../model/event.ts';
+import type {BlobCounts} from '../blob-relays.ts';
+import type {Digest} from '../../model/digest.ts';
+import type {CopySet} from '../../model/transfer-plan.ts';
+
+/** What carrying out a transfer needs besides the plan. */
+export interface TransferContext extends CopyContext {
+  readonly gitlab: Pick<GitLab, 'projects' | 'repositories' | 'protection'>;
+  /** What the instance's registry tells of itself. */
+  readonly traits: (call: Call) => Promise<{
+    /** Whether it deletes a tag alone, without the others of its digest. */
+    readonly deletesTags: boolean;
+    /** Whether it dates tags by their push. */
+    readonly database: boolean;
+  }>;
+  /**
+   * Asks whether the old path may be emptied, before anything is done. Undefined: there is nobody to ask, and nobody
+   * has agreed beforehand.
+   */
+  readonly mayDelete: ((question: DeletionQuestion) => Promise<boolean>) | undefined;
+  /** Tags that came or moved after planning are taken along, instead of stopping the run. */
+  readonly adoptNewTags: boolean;
+  /** The donor goes once all images are proved to be at the new path. */
+  readonly removesDonor: boolean;
+  /** Where a donor folder, or a layout in it, is on this machine. */
+  readonly folderOf: (path: string) => string;
+  /** What the registry's own token says about the tags of a repository; undefined: it does not say. */
+  readonly tagLimits: (repository: string, call: Call) => Promise<TagLimits | undefined>;
+  /** How long to wait for what GitLab does in the background. */
+  readonly patience: Patience;
+}
+
+export interface DeletionQuestion {
+  readonly tags: number;
+  readonly repositories: number;
+  /** Full path of the project. */
+  readonly project: string;
+  /** Where the images are going to be by then. */
+  readonly donor: string;
+}
+
+/** One run of a transfer: what all its steps work with. */
+export interface TransferRun {
+  readonly context: TransferContext;
+  readonly interruption: Interruption;
+  /** Ends at the second signal. */
+  readonly call: Call;
+  /** For what only compares, and has nothing to finish: ends at the first. */
+  readonly reading: Call;
+  readonly progress: TransferProgress;
+}
+
+/** Where the project is: at its old path, between two changes, at its new one. */
+export type ProjectLocation = TransferStanding['project'];
+
+/** What this run has seen and proved. The steps write it, the steps after them go by it. */
+export interface TransferProgress {
+  where: ProjectLocation;
+  /** Every manifest and blob was found at the donor in this run. */
+  isDonorProved: boolean;
+  /** The images were pulled in this run, those at least that the plan had then. */
+  isPulled: boolean;
+}
+
+/** At the beginning of a run. */
+export function newProgress(where: ProjectLocation): TransferProgress {
+  return {where, isDonorProved: false, isPulled: false};
+}
+
+/** How a step of a transfer ended. */
+export type StepEnd =
+  /** `present`: there was nothing left to do. */
+  | ({readonly end: 'done' | 'present'} & CopyRunResult)
+  | ({readonly end: 'failed'; readonly error: ErrorData} & CopyRunResult)
+  | ({readonly end: 'drift'; readonly drift: readonly Drift[]} & CopyRunResult)
+  /** A signal came, after it had begun or before; or a no to a question. Applying again goes on. */
+  | ({readonly end: 'interrupted' | 'not-started'} & CopyRunResult);
+
+interface CopyRunResult {
+  /** The images of the step. */
+  readonly images?: readonly StepResult[];
+  readonly counts?: BlobCounts;
+}
+
+export const DONE: StepEnd = {end: 'done'};
+export const PRESENT: StepEnd = {end: 'present'};
+
+/** Gathers what came of the steps of a transfer: each step, after it its images. */
+export class Tally {
+  readonly #plan: Digest;
+  /** By id; a step that was done once more counts as it ended last. */
+  readonly #steps = new Map<string, StepResult>();
+  readonly #blobs = {copied: 0, mounted: 0, present: 0};
+  #sent = 0;
+
+  constructor(plan: Digest) {
+    this.#plan = plan;
+  }
+
+  add(id: string, end: StepEnd): void {
+    for (const result of [stepResult(id, end), ...(end.images ?? [])])
+      this.#steps.set(result.id, result);
+    if (end.counts === undefined) return;
+    this.#blobs.copied += end.counts.copied;
+    this.#blobs.mounted += end.counts.mounted;
+    this.#blobs.present += end.counts.present;
+    this.#sent += end.counts.sent;
+  }
+
+  result(result: RunEnd, drift?: readonly Drift[]): RunResult {
+    return {
+      plan: this.#plan,
+      result,
+      steps: [...this.#steps.values()],
+      bytes: {sent: this.#sent},
+      blobs: this.#blobs,
+      ...(drift === undefined ? {} : {drift}),
+    };
+  }
+}
+
+/** What a step came to, as results and events tell it. */
+export function stepResult(id: string, end: StepEnd): StepResult {
+  switch (end.end) {
+    case 'done':
+    case 'present':
+    case 'interrupted':
+    case 'not-started':
+      return {id, outcome: end.end};
+    case 'failed':
+      return {id, outcome: 'failed', error: end.error};
+    case 'drift':
+      return {id, outcome: 'failed', error: driftError(end.drift)};
+  }
+}
+
+function driftError([first, ...others]: readonly Drift[]): ErrorData {
+  const more = others.length === 0 ? '' : ` and ${others.length} more`;
+  return {
+    code: 'DRIFT',
+    side: first?.side ?? 'source',
+    message: `${first?.repository}:${first?.tag}${more} changed since the plan was made`,
+    hint: 'nothing of what changed was deleted; what is gone from the old path is at the donor',
+  };
+}
+
+/** What is announced of a run with these copies: its images, and the blobs whose bytes have to be sent. */
+export interface RunSize {
+  readonly steps: number;
+  readonly blobs: number;
+  readonly bytes: number;
+}
+
+/** Adds up what is copied in one direction or in both. */
+export function sizeOf(sets: readonly CopySet[]): RunSize {
+  const copied = sets.flatMap(({blobs}) => blobs.filter(({action}) => action === 'copy'));
+  return {
+    steps: sets.reduce((sum, {copies}) => sum + copies.length, 0),
+    blobs: copied.length,
+    bytes: copied.reduce((sum, {size}) => sum + size, 0),
+  };
+}

@@ -1,0 +1,208 @@
+import {throwIfStopping, TransshipError} from '../model/error.ts';
+import type {BlobRelay} from './relay-blob.ts';
+import {LARGE_BODY} from '../http/message.ts';
+import type {BlobBody, Upload} from '../model/port.ts';
+import type {BlobCursor} from './blob-cursor.ts';
+
+/**
+ * Sends a blob in one PUT.
+ * @returns false where it is too large for that, although the size of chunks so far allowed it
+ */
+export async function putWhole(relay: BlobRelay): Promise<boolean> {
+  const {blob, destination} = relay.job;
+  for (;;) {
+    try {
+      await destination.putBlob(blob, () => openBody(relay), relay.call);
+      return true;
+    } catch (error) {
+      const tooLarge = relay.tooLarge(error, blob.size);
+      await relay.failed(tooLarge ?? error);
+      if (tooLarge !== undefined) return false;
+      if (mayHaveArrived(error) && (await relay.isThere())) return true;
+    }
+  }
+}
+
+/** The answer was lost, or a proxy gave up waiting for it. */
+function mayHaveArrived(error: unknown): boolean {
+  return error instanceof TransshipError && (error.status === undefined || error.status >= 500);
+}
+
+type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
+
+/**
+ * Opens the whole blob as a request's body. Its first bytes are asked for at once, while the upload is being opened. A
+ * small one is read to its end: sending it then waits for nothing at the source.
+ * @throws what the source throws
+ */
+async function openBody(relay: BlobRelay): Promise<BlobBody> {
+  const {size} = relay.job.blob;
+  if (size > LARGE_BODY) {
+    const chunks = whole(relay);
+    return new Begun(chunks, await chunks.next());
+  }
+  const bytes = await relay.bytes();
+  relay.events.sent(size);
+  return bytes;
+}
+
+async function* whole(relay: BlobRelay): Bytes {
+  await using cursor = relay.cursor();
+  yield* cursor.take(relay.job.blob.size, relay.events.sent);
+}
+
+/** A stream whose first chunk was asked for already. Ending it ends the stream, also before anything is taken. */
+class Begun implements AsyncIterableIterator<Uint8Array, undefined> {
+  readonly #rest: Bytes;
+  #first: IteratorResult<Uint8Array, void> | undefined;
+
+  constructor(rest: Bytes, first: IteratorResult<Uint8Array, void>) {
+    this.#rest = rest;
+    this.#first = first;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    const next = this.#first ?? (await this.#rest.next());
+    this.#first = undefined;
+    return next.done === true ? {done: true, value: undefined} : next;
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array, undefined>> {
+    this.#first = undefined;
+    await this.#rest.return();
+    return {done: true, value: undefined};
+  }
+}
+
+/** Timeouts in a row at the same offset after which an upload is left for another. */
+const STUCK = 2;
+
+/**
+ * Sends a blob in a series of chunks that can be continued: by this process after a failure, by another after a kill.
+ *
+ * What a kill costs depends on the registry. GitLab's tells the true offset at any time, so what had arrived counts.
+ * The distribution family (docker-registry 2 and 3) signs the offset into the Location and ends an upload whose bytes
+ * are more than that: killed between two chunks it goes on, killed while a chunk is on its way the blob starts anew
+ * (registry/handlers/blobupload.go, `ResumeBlobUpload`, "upload resumed at wrong offest").
+ * @param found an upload to go on with
+ * @returns false where the destination turned out not to take chunks: the blob is to be sent whole
+ */
+export async function putChunks(relay: BlobRelay, found: Upload | undefined): Promise<boolean> {
+  const {blob} = relay.job;
+  await using cursor = relay.cursor();
+  let upload = found;
+  let timeouts = 0;
+  for (;;) {
+    try {
+      upload ??= await beginUpload(relay, cursor);
+      await sendRest(relay, upload, cursor);
+      break;
+    } catch (error) {
+      // The next attempt may be a while off, and others can use the connections.
+      await cursor.letGo();
+      if (upload !== undefined && isUnsupported(error)) {
+        relay.settings.chunkSize.unsupported();
+        await upload.cancel(relay.call);
+        return false;
+      }
+      await relay.failed(error);
+      if (upload === undefined) continue;
+      const {offset} = upload;
+      const wasComplete = offset === blob.size;
+      upload = await whereItStands(relay, upload);
+      timeouts = isTimeout(error) && upload?.offset === offset ? timeouts + 1 : 0;
+      // The registry answers and the upload takes nothing: a chunk of a connection long gone may still hold it.
+      if (timeouts === STUCK) upload = undefined;
+      // The closing request may have done its work although its answer never came.
+      if (upload === undefined && wasComplete && (await relay.isThere())) return true;
+    }
+  }
+  if (!cursor.hashesAll && !(await relay.isThere())) throw notKept(relay);
+  return true;
+}
+
+/** Opens an upload. The first bytes are on their way meanwhile, which is one round trip less. */
+async function beginUpload({job, call}: BlobRelay, cursor: BlobCursor): Promise<Upload> {
+  await cursor.seek(0);
+  cursor.prefetch();
+  return await job.destination.beginUpload(job.blob, call);
+}
+
+function isUnsupported(error: unknown): boolean {
+  return error instanceof TransshipError && error.code === 'UNSUPPORTED_BY_REGISTRY';
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof TransshipError && error.code === 'TIMEOUT';
+}
+
+/** Goes on with an upload of an earlier run; undefined: it is gone, or of no use. */
+export async function findUpload(relay: BlobRelay): Promise<Upload | undefined> {
+  const {saved, upload: open, destination, blob} = relay.job;
+  if (open !== undefined || saved === undefined) return open;
+  const found = await relay.ask((call) => destination.resumeUpload(saved, call));
+  if (found === undefined || found.offset <= blob.size) return found;
+  await found.cancel(relay.call);
+  return undefined;
+}
+
+/** Sends from the upload's offset to the end and closes the upload. */
+async function sendRest(relay: BlobRelay, upload: Upload, cursor: BlobCursor): Promise<void> {
+  const {job, settings, events, call} = relay;
+  const {size} = job.blob;
+  for (;;) {
+    relay.acknowledged(upload.offset);
+    await events.saved(upload.saved);
+    throwIfStopping(settings.stopping);
+    if (upload.offset >= size) break;
+    await cursor.seek(upload.offset);
+    cursor.mark();
+    await sendChunk(relay, upload, cursor);
+  }
+  await upload.commit(job.blob, call);
+}
+
+async function sendChunk(relay: BlobRelay, upload: Upload, cursor: BlobCursor): Promise<void> {
+  const {chunkSize} = relay.settings;
+  const wanted = chunkSize.next(upload.minChunk, relay.failures);
+  const length = Math.min(wanted, relay.job.blob.size - upload.offset);
+  let began = performance.now();
+  // What was waited for before says nothing of the line: a slot, a host that wants to be left alone, the source.
+  let isBegun = false;
+  const body = cursor.take(length, (bytes) => {
+    if (!isBegun) began = performance.now();
+    isBegun = true;
+    relay.events.sent(bytes);
+  });
+  try {
+    await upload.append(body, length, relay.call);
+  } catch (error) {
+    throw relay.tooLarge(error, length) ?? error;
+  }
+  if (length === wanted) chunkSize.measured(length, performance.now() - began);
+}
+
+/** After any doubt the registry is asked; an upload that cannot be gone on with, or is too long, starts anew. */
+async function whereItStands(relay: BlobRelay, upload: Upload): Promise<Upload | undefined> {
+  const offset = await relay.ask((call) => upload.ask(call));
+  if (offset === undefined) return undefined;
+  if (offset <= relay.job.blob.size) return upload;
+  await upload.cancel(relay.call);
+  return undefined;
+}
+
+/** The registry closed the upload, and does not have the blob. */
+function notKept({job}: BlobRelay): TransshipError {
+  return new TransshipError(
+    'BLOB_DIGEST_MISMATCH',
+    `${job.destination.name}@${job.blob.digest} is missing after its upload was completed`,
+    {
+      side: 'destination',
+      hint: 'the registry stored other bytes or lost them; apply again, and check its storage if this happens again',
+    },
+  );
+}

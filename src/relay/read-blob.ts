@@ -1,0 +1,146 @@
+import type {RateLimit} from './rate-limit.ts';
+import type {ReadConnections} from './read-parts.ts';
+import type {RetryBudget} from './retry-budget.ts';
+import type {Descriptor} from '../model/descriptor.ts';
+import type {Call, RepositoryReader} from '../model/port.ts';
+import {TransshipError} from '../model/error.ts';
+
+/** What reading a blob takes besides the blob. */
+export interface ReadContext {
+  readonly connections: ReadConnections;
+  /** Each connection has a budget of its own: when a line breaks, all its connections fail at once. */
+  readonly newBudget: () => RetryBudget;
+  /** Of the whole run; absent: as fast as it goes. */
+  readonly rate?: RateLimit | undefined;
+  /** What a connection must give at least. Default: 60 KiB in a minute. */
+  readonly slowest?: SlowestPace | undefined;
+}
+
+/**
+ * Reads a blob from `offset` to its end. A connection that breaks is opened again where it broke, so the consumer sees
+ * one unbroken stream. So is one that gives less than was asked for. A place that cannot serve ranges is read from the
+ * start, and the known part is passed over.
+ * The size is checked; the digest is the consumer's to check.
+ * @throws TransshipError BLOB_SIZE_MISMATCH, BLOB_NOT_FOUND, or the last failure when the budget is spent
+ */
+export async function* readBlob(
+  source: RepositoryReader,
+  blob: Descriptor,
+  offset: number,
+  {newBudget, rate, slowest}: Omit<ReadContext, 'connections'>,
+  call: Call,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const budget = newBudget();
+  let position = offset;
+  while (position < blob.size) {
+    try {
+      const stream = await source.openBlob(blob, {offset: position}, call);
+      const pace = new Pace(slowest);
+      let at = stream.start;
+      for await (const chunk of stream.chunks) {
+        const isTooSlow = pace.isTooSlow(chunk.byteLength);
+        for (const piece of rate?.pieces(chunk) ?? [chunk]) {
+          if (rate) await rate.pass(piece.byteLength, call);
+          const known = Math.max(0, position - at);
+          at += piece.byteLength;
+          if (at > stream.end) throw longer(source, blob);
+          if (at <= position) continue;
+          if (!isTooSlow) budget.arrived(at - position, blob.size - offset);
+          position = at;
+          yield known === 0 ? piece : piece.subarray(known);
+        }
+        if (isTooSlow && position < blob.size) throw tooSlow(source, blob);
+        pace.waits();
+      }
+      if (position < stream.end) throw endedEarly(source, blob, position);
+    } catch (error) {
+      await budget.spend(error, 'source', call);
+    }
+  }
+}
+
+/** What a connection must give to be kept: so many bytes in so many ms of waiting for it. */
+export interface SlowestPace {
+  readonly bytes: number;
+  readonly ms: number;
+}
+
+/** A connection at that pace takes a day for 86 MiB: another one can only be better. */
+const SLOWEST: SlowestPace = {bytes: 60 * 1024, ms: 60_000};
+
+/**
+ * Tells whether a connection that never quite stalls is worth keeping. Only the time that is spent waiting for it counts:
+ * a reader that takes its time is no fault of the source.
+ */
+export class Pace {
+  readonly #slowest: SlowestPace;
+  readonly #now: () => number;
+  #waitingSince: number;
+  #waitedMs = 0;
+  #bytes = 0;
+
+  /** @param now ms, of a clock that only goes forward */
+  constructor(slowest: SlowestPace = SLOWEST, now: () => number = () => performance.now()) {
+    this.#slowest = slowest;
+    this.#now = now;
+    this.#waitingSince = now();
+  }
+
+  /** The next bytes are waited for from now on. */
+  waits(): void {
+    this.#waitingSince = this.#now();
+  }
+
+  /**
+   * Bytes have come.
+   * @returns whether they came too slowly, over the latest period
+   */
+  isTooSlow(bytes: number): boolean {
+    this.#waitedMs += this.#now() - this.#waitingSince;
+    this.#bytes += bytes;
+    if (this.#waitedMs < this.#slowest.ms) return false;
+    // The rate, not the bytes: what comes at once after a long silence is not fast.
+    const isSlow = this.#bytes * this.#slowest.ms < this.#slowest.bytes * this.#waitedMs;
+    this.#waitedMs = 0;
+    this.#bytes = 0;
+    return isSlow;
+  }
+}
+
+/** More bytes than the descriptor says. */
+export function longer(source: RepositoryReader, blob: Descriptor): TransshipError {
+  return new TransshipError(
+    'BLOB_SIZE_MISMATCH',
+    `${source.name}@${blob.digest} is longer than its ${blob.size} bytes`,
+    {
+      side: 'source',
+      hint: 'the manifest and the blob do not match; push the image to the source again',
+    },
+  );
+}
+
+/** A connection that gives next to nothing; another one may be better. */
+export function tooSlow(source: RepositoryReader, blob: Descriptor): TransshipError {
+  return new TransshipError(
+    'TIMEOUT',
+    `${source.name}@${blob.digest}: download stalled (below 1 KiB/s)`,
+    {
+      side: 'source',
+      retry: true,
+      hint: 'the registry or the network in between is overloaded',
+    },
+  );
+}
+
+/** Fewer bytes than the descriptor says: a line that broke without a word, or a blob that is damaged. */
+export function endedEarly(source: RepositoryReader, blob: Descriptor, at: number): TransshipError {
+  return new TransshipError(
+    'BLOB_SIZE_MISMATCH',
+    `${source.name}@${blob.digest} ended after ${at} of ${blob.size} bytes`,
+    {
+      side: 'source',
+      retry: true,
+      hint: 'the source has fewer bytes than the manifest says; push the image there again',
+    },
+  );
+}
