@@ -68,6 +68,6 @@ export function driftRow({side, repository, tag, planned, actual}: Drift): Row {
   return {cells: [{code: `${repository}:${tag}`}, side, digestCell(planned), digestCell(actual)]};
 }
 
-export function digestCell(digest: Digest | null): Cell {
+function digestCell(digest: Digest | null): Cell {
   return digest === null ? 'nothing' : {code: shortDigest(digest)};
 }
