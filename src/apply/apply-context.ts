@@ -1,16 +1,10 @@
 import type {Digest} from '../model/digest.ts';
 import type {Report} from '../model/event.ts';
 import type {Manifest} from '../model/manifest.ts';
-import type {RepositoryReader, RepositoryWriter} from '../model/port.ts';
+import type {Repositories} from '../model/port.ts';
 import type {ChunkBounds} from '../relay/chunk-size.ts';
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Journal} from './journal.ts';
-
-/** Finds the repositories that a plan names, as `host/path`. */
-export interface Repositories {
-  source(name: string): RepositoryReader;
-  destination(name: string): RepositoryWriter;
-}
 
 /** What copying images needs besides the images. */
 export interface CopyContext {

@@ -1,5 +1,5 @@
 import type {Digest} from '../model/digest.ts';
-import type {BlobOutcome} from '../model/event.ts';
+import {type BlobOutcome, errorData} from '../model/event.ts';
 import type {BlobAction} from '../model/plan.ts';
 import type {Call, RepositoryWriter, Upload} from '../model/port.ts';
 import {ChunkSize} from '../relay/chunk-size.ts';
@@ -7,7 +7,6 @@ import {RateLimit} from '../relay/rate-limit.ts';
 import {ReadConnections} from '../relay/read-parts.ts';
 import {relayBlob} from '../relay/relay-blob.ts';
 import type {CopyContext, Interruption, Jobs} from './apply-context.ts';
-import {errorData} from './error-data.ts';
 import {throwIfStopping} from '../model/error.ts';
 import {uploadKey} from './journal.ts';
 import {parsePlace} from '../model/place.ts';

@@ -6,7 +6,7 @@ import type {CopySet} from '../model/transfer-plan.ts';
 import {interrupted, isInterrupted, throwIfStopping} from '../model/error.ts';
 import type {CopyContext, Interruption} from './apply-context.ts';
 import {type BlobCounts, BlobRelays} from './blob-relays.ts';
-import {errorData} from './error-data.ts';
+import {errorData} from '../model/event.ts';
 import {inOrder} from './find-drift.ts';
 import {isJournalFailure} from './journal-file.ts';
 import {ManifestPushes, ManifestSource} from './manifest-pushes.ts';

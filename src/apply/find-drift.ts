@@ -1,12 +1,11 @@
 import type {Drift} from '../model/outcome.ts';
 import type {CopyStep} from '../model/plan.ts';
-import type {Call} from '../model/port.ts';
+import type {Call, Repositories} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
 import {hasUntagged} from '../observe/listed-referrer.ts';
 import {observeDestinationTags} from '../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
-import type {Repositories} from './apply-context.ts';
 
 /** What the world is like, compared with a plan. */
 export interface PlanState {

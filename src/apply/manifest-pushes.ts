@@ -10,7 +10,7 @@ import {fallbackTag} from '../observe/listed-referrer.ts';
 import type {CopyContext} from './apply-context.ts';
 import {RetryBudget} from '../relay/retry-budget.ts';
 import type {BlobRelays} from './blob-relays.ts';
-import {errorData} from './error-data.ts';
+import {errorData} from '../model/event.ts';
 import {ReferrersFallback} from './referrers-fallback.ts';
 import {cutIndex} from '../plan/cut-index.ts';
 import {settleAll} from '../observe/at-once.ts';

@@ -4,10 +4,9 @@ import {TransshipError} from '../model/error.ts';
 import {parseJson} from '../model/json.ts';
 import {type Manifest, parseManifest} from '../model/manifest.ts';
 import {OCI_INDEX} from '../model/media-type.ts';
-import type {Call, RepositoryWriter} from '../model/port.ts';
+import type {Call, Repositories, RepositoryWriter} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {fallbackTag} from '../observe/listed-referrer.ts';
-import type {Repositories} from './apply-context.ts';
 
 /**
  * Keeps the fallback tag of a subject: where a registry has no referrers API, the client lists what refers to a

@@ -1,7 +1,6 @@
 import type {VerifyDifference, VerifyResult} from '../model/outcome.ts';
 import type {BlobAction, CopyPlan, PlannedManifest} from '../model/plan.ts';
-import type {Call, RepositoryReader} from '../model/port.ts';
-import type {Repositories} from './apply-context.ts';
+import type {Call, Repositories, RepositoryReader} from '../model/port.ts';
 import {algorithmOf, type Digest, finishDigest} from '../model/digest.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from '../observe/at-once.ts';

@@ -10,7 +10,7 @@ import type {Registry} from '../registry/registry.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import type {Io} from './io.ts';
 import {namedGitLab, type PlanTrust} from './plan-trust.ts';
-import type {Registries} from './registries.ts';
+import type {Session} from './session.ts';
 
 /** Flags of everything that talks to a GitLab instance. */
 export interface GitLabFlags {
@@ -38,19 +38,19 @@ export class GitLabAccess {
   readonly gitlab: GitLab;
   readonly tokenKind: GitLabToken['kind'];
   readonly #token: GitLabToken;
-  readonly #registries: Registries;
+  readonly #session: Session;
 
-  constructor(url: URL, token: GitLabToken, registries: Registries) {
-    this.gitlab = new GitLab({url, token, http: registries.http});
+  constructor(url: URL, token: GitLabToken, session: Session) {
+    this.gitlab = new GitLab({url, token, http: session.http});
     this.tokenKind = token.kind;
     this.#token = token;
-    this.#registries = registries;
+    this.#session = session;
   }
 
   /** Opens the registry of the instance; with the token, unless the user has a login for it. */
   openRegistry(host: string, side: 'source' | 'destination' = 'source'): Registry {
-    this.#registries.logIn(host, credentialsOf(this.#token));
-    return this.#registries.registry(host, side);
+    this.#session.credentials.logIn(host, credentialsOf(this.#token));
+    return this.#session.places.registry(host, side);
   }
 }
 
@@ -62,7 +62,7 @@ export class GitLabAccess {
 export async function openGitLab(
   flags: GitLabFlags,
   io: Io,
-  registries: Registries,
+  session: Session,
   otherwise?: string,
 ): Promise<GitLabAccess> {
   const address = flags.gitlab || namedGitLab(io.env) || otherwise;
@@ -72,7 +72,7 @@ export async function openGitLab(
       hint: 'add its URL, such as --gitlab https://gitlab.example.com',
     });
   }
-  return await access(parseGitLabUrl(address), flags, io, registries);
+  return await access(parseGitLabUrl(address), flags, io, session);
 }
 
 /**
@@ -84,26 +84,26 @@ export async function openPlannedGitLab(
   trust: PlanTrust,
   flags: GitLabFlags,
   io: Io,
-  registries: Registries,
+  session: Session,
 ): Promise<GitLabAccess> {
   const url = parseGitLabUrl(wish.gitlab);
   await trust.checkGitLab(url);
-  return await access(url, flags, io, registries);
+  return await access(url, flags, io, session);
 }
 
 async function access(
   url: URL,
   flags: GitLabFlags,
   io: Io,
-  registries: Registries,
+  session: Session,
 ): Promise<GitLabAccess> {
   const token = await readToken(flags, io);
-  if (flags.tokenFile !== undefined) await warnOfOthers(flags.tokenFile, registries);
+  if (flags.tokenFile !== undefined) await warnOfOthers(flags.tokenFile, session);
   if (token.kind === 'job-token') checkJobToken(url, io);
   io.redactor.learn(token.value);
   const {username, password} = credentialsOf(token);
   io.redactor.learnBasic(username, password);
-  return new GitLabAccess(url, token, registries);
+  return new GitLabAccess(url, token, session);
 }
 
 /** A job's token is that of the instance which runs the job. @throws TransshipError HOST_NOT_NAMED */
@@ -118,7 +118,7 @@ function checkJobToken(url: URL, {env}: Io): void {
 }
 
 /** Whoever may write the file chooses whose token is used; whoever may read it has the token. */
-async function warnOfOthers(file: string, {report}: Registries): Promise<void> {
+async function warnOfOthers(file: string, {report}: Session): Promise<void> {
   const {mode} = await stat(file);
   const may = (mode & 0o002) !== 0 ? 'change' : (mode & 0o004) !== 0 ? 'read' : undefined;
   if (may === undefined) return;

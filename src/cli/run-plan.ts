@@ -31,7 +31,7 @@ export async function runPlan(
   origin: RunOrigin,
   flags: RunFlags,
   io: Io,
-  {registries, report, call}: Session,
+  {places, report, call}: Session,
 ): Promise<RunResult> {
   throwIfForbidden(plan);
   const file = flags.journal ?? defaultJournal(plan, origin, io);
@@ -42,7 +42,7 @@ export async function runPlan(
       ? NO_JOURNAL
       : await openPlanJournal({file, plan: plan.id, anyPlan: origin.kind === 'made'}, io, report);
   const context = {
-    repositories: registries,
+    repositories: places,
     journal,
     report,
     settings: settingsOf(flags, io),
@@ -51,7 +51,7 @@ export async function runPlan(
   };
   const result = await tellingOfStop(io, report, () => applyPlan(plan, context, io));
   if (result.result === 'done' || result.result === 'incomplete') {
-    await registries.pack(call);
+    await places.pack(call);
     if (isPassing) await removeFile(file);
   }
   return result;

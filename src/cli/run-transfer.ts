@@ -97,11 +97,11 @@ export async function verifyTransfer(
   session: Session,
   trust: PlanTrust,
 ): Promise<VerifyResult> {
-  const {registries, reading} = session;
+  const {places, reading} = session;
   const {gitlab} = await accessFor(plan, flags, io, session, trust);
   const where = await locateProject(plan, {gitlab}, reading);
   const base = dirname(file);
-  const repositories = relativeTo(base, registries);
+  const repositories = relativeTo(base, places);
   const lookout = {
     context: {repositories, gitlab, folderOf: (place: string) => folderFrom(base, place)},
     call: reading,
@@ -109,8 +109,8 @@ export async function verifyTransfer(
   };
   const journal = await readJournal(journalBeside(file));
   const whole = await planWithTags(plan, await adoptedBefore(plan, journal, lookout), lookout);
-  const places = {before: 'old', between: 'donor', after: 'target'} as const;
-  const place = flags.donor === true ? 'donor' : places[where];
+  const standing = {before: 'old', between: 'donor', after: 'target'} as const;
+  const place = flags.donor === true ? 'donor' : standing[where];
   const at = {old: plan.project.from, donor: plan.donor.path, target: plan.project.to}[place];
   return {
     ...(await compareAt(whole, place, repositories, reading)),
@@ -123,10 +123,11 @@ async function accessFor(
   plan: TransferPlan,
   flags: GitLabFlags,
   io: Io,
-  {registries, reading}: Session,
+  session: Session,
   trust: PlanTrust,
 ): Promise<Pick<TransferContext, 'traits' | 'tagLimits'> & {readonly gitlab: GitLab}> {
-  const access = await openPlannedGitLab(plan, trust, flags, io, registries);
+  const {reading} = session;
+  const access = await openPlannedGitLab(plan, trust, flags, io, session);
   throwIfJobToken(access.tokenKind);
   const host = await registryHost(plan, access.gitlab, reading);
   const told = async (): Promise<string | undefined> =>
@@ -198,11 +199,11 @@ async function contextOf(
   session: Session,
   trust: PlanTrust,
 ): Promise<TransferContext> {
-  const {registries, report} = session;
+  const {places, report} = session;
   const base = dirname(file);
   return {
     ...(await accessFor(plan, flags, io, session, trust)),
-    repositories: relativeTo(base, registries),
+    repositories: relativeTo(base, places),
     folderOf: (place) => folderFrom(base, place),
     journal,
     report,

@@ -1,8 +1,8 @@
 import {dirname, isAbsolute, join, relative, resolve} from 'node:path';
 import {TransshipError} from '../model/error.ts';
 import type {TransferWish} from '../model/transfer-plan.ts';
-import type {Repositories} from '../apply/apply-context.ts';
 import type {Io} from './io.ts';
+import type {Repositories} from '../model/port.ts';
 
 export interface TransferFlags {
   readonly to: string;

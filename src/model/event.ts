@@ -1,6 +1,6 @@
 import type {Digest} from './digest.ts';
 import type {ErrorCode} from './error-codes.ts';
-import type {Side} from './error.ts';
+import {asTransshipError, type Side} from './error.ts';
 import type {RunEnd} from './outcome.ts';
 
 /** An error as data, for events, journals and JSON answers. */
@@ -90,3 +90,9 @@ export type RunEvent =
     };
 
 export type Report = (event: RunEvent) => void;
+
+/** An error as data, for events, journals and results. */
+export function errorData(thrown: unknown, side: Side = 'local'): ErrorData {
+  const {code, side: whose, message, hint} = asTransshipError(thrown, side);
+  return {code, side: whose, message, hint};
+}

@@ -139,3 +139,9 @@ export interface Upload {
   /** Gives the upload up, at the registry too. Failing to is no failure. */
   cancel(call: Call): Promise<void>;
 }
+
+/** Finds the repositories that a plan names, as `host/path`. */
+export interface Repositories {
+  source(name: string): RepositoryReader;
+  destination(name: string): RepositoryWriter;
+}

@@ -1,8 +1,4 @@
-import {
-  type ApplySettings,
-  DEFAULT_JOBS,
-  type Repositories,
-} from '../../src/apply/apply-context.ts';
+import {type ApplySettings, DEFAULT_JOBS} from '../../src/apply/apply-context.ts';
 import {applyPlan} from '../../src/apply/apply-plan.ts';
 import {openJournal} from '../../src/apply/journal.ts';
 import {Redactor} from '../../src/http/secrets.ts';
@@ -26,6 +22,7 @@ import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {collect, NEVER} from './streams.ts';
 import {type TempDirectory, tempDirectory} from './temp.ts';
 import {CHUNK, HASTY} from './transfer-rig.ts';
+import type {Repositories} from '../../src/model/port.ts';
 
 export interface RunOptions {
   readonly source?: FaultScript;

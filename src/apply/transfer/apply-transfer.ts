@@ -3,7 +3,7 @@ import type {TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
 import {interrupted, isInterrupted} from '../../model/error.ts';
 import type {Interruption} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
-import {errorData} from '../error-data.ts';
+import {errorData} from '../../model/event.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {planWithAdopted} from './adopt-tags.ts';
 import {adopted, begin} from './begin.ts';
@@ -24,7 +24,7 @@ import {
   type TransferContext,
   type TransferRun,
 } from './transfer-run.ts';
-import {doneOf, standingOf, locateProject} from './standing.ts';
+import {doneOf, locateProject, standingOf} from './standing.ts';
 
 /** How often tags are taken along that came while the old path was emptied: somebody who pushes all the time wins. */
 const ADOPTION_LIMIT = 5;

@@ -2,7 +2,7 @@ import {registryPathOf} from '../../gitlab/naming.ts';
 import type {Project} from '../../gitlab/project.ts';
 import type {Call} from '../../model/port.ts';
 import type {PolicyState, TransferPlan} from '../../model/transfer-plan.ts';
-import {errorData} from '../error-data.ts';
+import {errorData} from '../../model/event.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {
   DONE,

@@ -1,8 +1,8 @@
-import {errorData} from '../error-data.ts';
+import {errorData} from '../../model/event.ts';
 import type {StepResult} from '../../model/outcome.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {CopySet, TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
-import {type CopyWork, type CopyRunResult, runCopies} from '../copy-run.ts';
+import {type CopyRunResult, type CopyWork, runCopies} from '../copy-run.ts';
 import {compareDestination, inOrder} from '../find-drift.ts';
 import {donorAbsent, isDonorThere, prepareDonor} from './donor.ts';
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';

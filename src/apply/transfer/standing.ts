@@ -7,7 +7,7 @@ import {copySetOf} from './verify-place.ts';
 import {oldName} from './delete-old.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
-import type {TransferContext, ProjectLocation} from './transfer-run.ts';
+import type {ProjectLocation, TransferContext} from './transfer-run.ts';
 
 /** What was found out about a transfer, by a run or from its journal. */
 export interface Found {

@@ -1,8 +1,7 @@
 import {pause} from '../../http/retry.ts';
 import type {VerifyResult} from '../../model/outcome.ts';
-import type {Call} from '../../model/port.ts';
+import type {Call, Repositories} from '../../model/port.ts';
 import type {CopySet, TransferPlan} from '../../model/transfer-plan.ts';
-import type {Repositories} from '../apply-context.ts';
 import {
   BY_ASKING,
   byRehashing,

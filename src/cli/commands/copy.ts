@@ -48,8 +48,8 @@ Examples:
   ]).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
     const answer = await withSession(io, flags, async (session) => {
-      const {registries, report, reading} = session;
-      const {plan: made, observed} = await makePlan(wish, registries, report, reading);
+      const {places, report, reading} = session;
+      const {plan: made, observed} = await makePlan(wish, places, report, reading);
       const plan = redactedPlan(made, io.redactor);
       reportWarnings(plan, report);
       const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);

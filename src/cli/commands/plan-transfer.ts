@@ -73,8 +73,9 @@ Examples:
   ]).action(async (project: string, flags: Flags) => {
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
     const base = planFolder(flags.out);
-    const made = await withSession(io, flags, async ({registries, report, call}) => {
-      const access = await openGitLab(flags, io, registries, instanceOf(project));
+    const made = await withSession(io, flags, async (session) => {
+      const {places, report, call} = session;
+      const access = await openGitLab(flags, io, session, instanceOf(project));
       const {gitlab, tokenKind} = access;
       const address = gitlab.url.href.replace(/\/$/, '');
       const facts = await gatherTransferFacts(
@@ -88,7 +89,7 @@ Examples:
           gitlab,
           tokenKind,
           openRegistry: (host, side) => access.openRegistry(host, side),
-          openDonor: (name) => relativeTo(base, registries).destination(name),
+          openDonor: (name) => relativeTo(base, places).destination(name),
           freeBytes: (folder) => freeBytes(folderFrom(base, folder)),
           strangerAt: (folder) => strangerAmongLayouts(folderFrom(base, folder)),
           isJob: isCiJob(io.env),

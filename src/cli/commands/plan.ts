@@ -57,8 +57,8 @@ Examples:
   ]).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
-    const made = await withSession(io, flags, ({registries, report, reading}) =>
-      makePlan(wish, registries, report, reading),
+    const made = await withSession(io, flags, ({places, report, reading}) =>
+      makePlan(wish, places, report, reading),
     );
     const finished = await finishedPlan(made.plan, flags, io);
     if (flags.out !== undefined) await writePlanFile(flags.out, finished);

@@ -39,7 +39,7 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
     const trust = await PlanTrust.of(plan, file, flags, io);
     const compare = (session: Session): Promise<VerifyResult> =>
       plan.kind === 'copy'
-        ? verifyPlan(plan, session.registries, session.reading)
+        ? verifyPlan(plan, session.places, session.reading)
         : verifyTransfer(plan, file, flags, io, session, trust);
     const result = await withSession(io, flags, compare, trust);
     io.stdout.write(renderVerify(result, flags.format));

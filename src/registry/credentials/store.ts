@@ -25,8 +25,6 @@ export interface CredentialSources {
   readonly authFile?: string;
   /** Learns every secret before it is handed out. */
   readonly redactor: Redactor;
-  /** What else is known for a host, for want of a login that the user made for it. */
-  readonly derived?: (registry: string) => Credentials | undefined;
   /**
    * Asked before the login of variables that name no host goes to a registry: whether it may. Default: it may.
    * Rejects where it may not.
@@ -45,7 +43,7 @@ export interface CredentialSources {
  * 3. the file of REGISTRY_AUTH_FILE;
  * 4. podman's files;
  * 5. docker's: the JSON in DOCKER_AUTH_CONFIG, then `config.json`;
- * 6. `derived`: the token that GitLab itself is asked with, for its registry;
+ * 6. `logIn`: the token that GitLab itself is asked with, for its registry;
  * 7. in a GitLab job, for the registry of its instance: the job's own login.
  * Within a file: `credHelpers`, then `auths`, then `credsStore`.
  *
@@ -58,6 +56,7 @@ export class CredentialStore {
   readonly #sources: CredentialSources;
   readonly #sideHosts = new Map<CredentialSide, {registry: string; allowed: Promise<void>}>();
   readonly #answers = new Map<string, Promise<Credentials | undefined>>();
+  readonly #derived = new Map<string, Credentials>();
   #files: Promise<readonly AuthFile[]> | undefined;
 
   constructor(sources: CredentialSources) {
@@ -80,10 +79,15 @@ export class CredentialStore {
     const found =
       (await this.#forSide(registry, side)) ??
       (await this.#inFiles(registry, repositoryPath)) ??
-      this.#sources.derived?.(registry) ??
+      this.#derived.get(registry) ??
       gitlabJobCredentials(env, registry);
     if (found) learnCredentials(found, redactor);
     return found;
+  }
+
+  /** Uses these for a host that the user has no login for. @param host `host[:port]` */
+  logIn(host: string, credentials: Credentials): void {
+    this.#derived.set(canonicalRegistry(host), credentials);
   }
 
   /** Drops what is remembered: after a refusal, a file or a helper may know something newer. */
