@@ -22,6 +22,16 @@ test('every file of src keeps the rules of the house', async () => {
   expect(files.flatMap(violations)).toEqual([]);
 });
 
+test('ARCHITECTURE.md names files that there are', async () => {
+  const text = await readFile(new URL('../ARCHITECTURE.md', import.meta.url), 'utf8');
+  const paths = new Set((await sourceFiles()).map(({path}) => path));
+  const named = [...text.matchAll(/`((?:src\/)?[a-z]+\/[\w./-]+\.ts)`/g)].map(
+    ([, path = '']) => path,
+  );
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.filter((path) => !paths.has(path) && !path.startsWith('test/'))).toEqual([]);
+});
+
 describe('a rule is broken by', () => {
   test.each([
     ['a file outside the layers', 'main.ts', ''],
