@@ -5,7 +5,7 @@ import {transferUnfinished, unfinishedIn} from '../apply/unfinished.ts';
 import {openRegular} from '../http/regular-file.ts';
 import {digestOf, hexOf} from '../model/digest.ts';
 import {readJson} from '../model/json.ts';
-import {removeFile} from '../places/remove-file.ts';
+import {removeFile} from '../places/durable-file.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
 import type {Io} from './io.ts';
 import {readPlanFile} from './plan-file.ts';

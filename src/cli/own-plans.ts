@@ -1,7 +1,7 @@
 import {readdir, stat, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {type Digest, hexOf} from '../model/digest.ts';
-import {removeFile} from '../places/remove-file.ts';
+import {removeFile} from '../places/durable-file.ts';
 import type {Io} from './io.ts';
 import {privateFolder, stateFolder} from './user-folders.ts';
 

@@ -6,7 +6,7 @@ import type {Plan} from '../model/plan.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {parsePlan, PLAN_LIMITS, planId, serializePlan} from '../plan/plan-file.ts';
-import {removeFile} from '../places/remove-file.ts';
+import {removeFile} from '../places/durable-file.ts';
 import type {Redactor} from '../http/secrets.ts';
 import {DIGEST_PATTERN} from '../model/digest.ts';
 import type {Io} from './io.ts';

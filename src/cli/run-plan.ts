@@ -16,7 +16,7 @@ import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
 import type {Session} from './session.ts';
 import {privateFolder, stateFolder} from './user-folders.ts';
-import {removeFile} from '../places/remove-file.ts';
+import {removeFile} from '../places/durable-file.ts';
 
 /** How a plan came to be applied. */
 export type RunOrigin =

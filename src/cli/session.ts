@@ -1,9 +1,8 @@
 import {join} from 'node:path';
-import {certsDirs} from '../http/certs-dir.ts';
+import {certsDirs, tlsFromFiles} from '../http/tls.ts';
 import {HttpClient} from '../http/client.ts';
 import {HostSet} from '../http/host-set.ts';
 import {proxyFromEnvironment} from '../http/proxy.ts';
-import {tlsFromFiles} from '../http/tls.ts';
 import {errorData, type Report} from '../model/event.ts';
 import type {Call} from '../model/port.ts';
 import {ContentCache} from '../places/content-cache.ts';

@@ -1,7 +1,8 @@
 import {chmodSync, mkdirSync} from 'node:fs';
 import {homedir} from 'node:os';
-import {isAbsolute, join} from 'node:path';
-import type {Environment} from '../model/environment.ts';
+import {dirname, isAbsolute, join} from 'node:path';
+import type {Environment} from '../http/proxy.ts';
+import {statfs} from 'node:fs/promises';
 
 /**
  * Where the user's own files are. A user that has no entry in the system's list and no HOME, as in some containers, gets
@@ -41,4 +42,17 @@ export function privateFolder(path: string): void {
  */
 function absolute(path: string | undefined): string | undefined {
   return path !== undefined && isAbsolute(path) ? path : undefined;
+}
+
+/** Bytes that are free where this folder is, or will be made; undefined: the system does not tell. */
+export async function freeBytes(folder: string): Promise<number | undefined> {
+  for (let at = folder; ; at = dirname(at)) {
+    try {
+      const {bavail, bsize} = await statfs(at);
+      return bavail * bsize;
+    } catch {
+      // It is made later: what is above it tells.
+      if (dirname(at) === at) return undefined;
+    }
+  }
 }

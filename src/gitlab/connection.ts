@@ -1,7 +1,7 @@
 import {list, z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 import type {HttpClient} from '../http/client.ts';
-import {nextLink} from '../http/link.ts';
+import {nextLink} from '../http/header-fields.ts';
 import {describeRequest, type Method} from '../http/message.ts';
 import {isWebPage} from '../http/web-page.ts';
 import {TransshipError} from '../model/error.ts';

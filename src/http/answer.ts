@@ -2,7 +2,7 @@ import type {AnswerBody} from './answer-body.ts';
 import {contentEncodings, decodeBody} from './content-encoding.ts';
 import type {HttpRequest} from './message.ts';
 import {brokenRule, networkError} from './network-error.ts';
-import {parseRateLimitReset, parseRetryAfter} from './retry-after.ts';
+import {parseRateLimitReset, parseRetryAfter} from './header-fields.ts';
 
 /** What was read of a body. */
 export interface ReadBody {

@@ -1,6 +1,11 @@
 import {HttpAnswer} from './answer.ts';
-import {DEFAULT_TIMEOUTS, Dispatchers, type Timeouts} from './dispatchers.ts';
-import {type Content, dispatch} from './dispatch.ts';
+import {
+  type Content,
+  DEFAULT_TIMEOUTS,
+  dispatch,
+  Dispatchers,
+  type Timeouts,
+} from './dispatcher.ts';
 import {describeRequest, type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';

@@ -1,8 +1,11 @@
 import {createSecureContext, getCACertificates, type SecureContext} from 'node:tls';
-import {readCertsDir} from './certs-dir.ts';
 import type {HostSet} from './host-set.ts';
 import type {ConnectOptions, OriginSettings} from './origin.ts';
-import {readCertificates} from './pem.ts';
+import {readdir} from 'node:fs/promises';
+import {join} from 'node:path';
+import {TransshipError} from '../model/error.ts';
+import {createPrivateKey, X509Certificate} from 'node:crypto';
+import {readRegular} from './regular-file.ts';
 
 /** Where the certificates of this run come from. */
 export interface TlsFiles {
@@ -77,4 +80,159 @@ async function trustedEverywhere(caFile: string | undefined): Promise<Trusted> {
   const known = [...getCACertificates('default'), ...getCACertificates('system')];
   // Most authorities are in both lists; each one costs time whenever a TLS context is made.
   return {ca: [...new Set([...known, ...named])]};
+}
+
+/** What a host's folder in `certs.d` holds. */
+export interface HostCertificates {
+  /** Authorities to be trusted besides the system's. */
+  readonly authorities: readonly string[];
+  readonly clients: readonly KeyPair[];
+}
+
+/**
+ * Where docker and podman look for `certs.d` (containers-certs.d(5)); the user's own first.
+ * `home` is absent where the user has none.
+ */
+export function certsDirs(home: string | undefined): readonly string[] {
+  return [
+    ...(home === undefined ? [] : [join(home, '.config/containers/certs.d')]),
+    '/etc/containers/certs.d',
+    '/etc/docker/certs.d',
+  ];
+}
+
+/**
+ * Reads the first folder that exists for one of the host's names: `*.crt` are authorities, `*.cert` with `*.key`
+ * client certificates. As with docker, a half pair is an error.
+ * @param hosts the names under which the host may have a folder, as `host[:port]`, the likeliest first
+ * @throws TransshipError TLS_FILE_INVALID
+ */
+async function readCertsDir(
+  dirs: readonly string[],
+  hosts: readonly string[],
+): Promise<HostCertificates> {
+  for (const folder of dirs.flatMap((dir) => hosts.map((host) => join(dir, host)))) {
+    const names = await list(folder);
+    if (names) return readFolder(folder, names);
+  }
+  return {authorities: [], clients: []};
+}
+
+async function readFolder(folder: string, names: readonly string[]): Promise<HostCertificates> {
+  const authorities: string[] = [];
+  const clients: KeyPair[] = [];
+  for (const name of names) {
+    const file = join(folder, name);
+    if (name.endsWith('.crt')) authorities.push(...(await readCertificates(file)));
+    if (name.endsWith('.cert')) {
+      requireOther(folder, names, name, `${name.slice(0, -'.cert'.length)}.key`);
+      clients.push(await readKeyPair(file, file.replace(/\.cert$/, '.key')));
+    }
+    if (name.endsWith('.key')) {
+      requireOther(folder, names, name, `${name.slice(0, -'.key'.length)}.cert`);
+    }
+  }
+  return {authorities, clients};
+}
+
+/** The names in a folder, sorted; undefined where there is none, or none for us to see (as with docker). */
+async function list(folder: string): Promise<readonly string[] | undefined> {
+  try {
+    return (await readdir(folder)).sort();
+  } catch (error) {
+    const {code} = error as NodeJS.ErrnoException;
+    if (['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].includes(code ?? '')) return undefined;
+    throw new TransshipError('TLS_FILE_INVALID', `${folder} cannot be read (${code})`, {
+      side: 'local',
+      hint: 'make the folder readable, or move it away',
+      cause: error,
+    });
+  }
+}
+
+function requireOther(folder: string, names: readonly string[], one: string, other: string): void {
+  if (names.includes(other)) return;
+  throw new TransshipError(
+    'TLS_FILE_INVALID',
+    `found ${join(folder, one)} but no matching ${other}`,
+    {
+      side: 'local',
+      hint: 'a client certificate needs both a .cert and a .key; an authority must end in .crt',
+    },
+  );
+}
+
+/** A bundle of all public authorities has about 250 KB. */
+const FILE_LIMIT = 8 * 1024 * 1024;
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** A client's certificate chain and its key, PEM. */
+export interface KeyPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * Reads the certificates of a PEM file, each checked to be one.
+ * @throws TransshipError TLS_FILE_INVALID
+ */
+async function readCertificates(file: string): Promise<readonly string[]> {
+  const blocks = (await readPem(file)).match(CERTIFICATE) ?? [];
+  if (blocks.length === 0) throw invalid(file, 'has no certificate in PEM form');
+  for (const block of blocks) parseCertificate(file, block);
+  return blocks;
+}
+
+/**
+ * Reads a client's certificate and its key, and checks that they belong together.
+ * @throws TransshipError TLS_FILE_INVALID
+ */
+async function readKeyPair(certFile: string, keyFile: string): Promise<KeyPair> {
+  const chain = await readCertificates(certFile);
+  const key = await readPem(keyFile);
+  const leaf = parseCertificate(certFile, chain[0] ?? '');
+  if (!leaf.checkPrivateKey(parseKey(keyFile, key))) {
+    throw invalid(keyFile, `is not the key of the certificate in ${certFile}`);
+  }
+  return {cert: chain.join('\n'), key};
+}
+
+async function readPem(file: string): Promise<string> {
+  try {
+    return (await readRegular(file, FILE_LIMIT)).toString();
+  } catch (error) {
+    const {code, message} = error as NodeJS.ErrnoException;
+    throw invalid(file, code === undefined ? message : `cannot be read (${code})`, error);
+  }
+}
+
+function parseCertificate(file: string, pem: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch (error) {
+    throw invalid(file, 'has a certificate that cannot be parsed', error);
+  }
+}
+
+/** OpenSSL's words are not passed on as the cause: nothing of a key may come near a log. */
+function parseKey(file: string, pem: string): ReturnType<typeof createPrivateKey> {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    const encrypted = pem.includes('ENCRYPTED');
+    throw invalid(
+      file,
+      encrypted
+        ? 'is protected by a passphrase; write it without one, readable by you alone'
+        : 'has no private key in PEM form',
+    );
+  }
+}
+
+function invalid(file: string, why: string, cause?: unknown): TransshipError {
+  return new TransshipError('TLS_FILE_INVALID', `${file} ${why}`, {
+    side: 'local',
+    hint: 'give files in PEM form: authorities as .crt, client certificates as .cert with their .key beside them',
+    cause,
+  });
 }

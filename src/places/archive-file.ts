@@ -21,7 +21,7 @@ import {childBlobs, childManifests, MANIFEST_LIMIT, parseManifest} from '../mode
 import {isManifestType} from '../model/media-type.ts';
 import {hasCode, isMissing, unwritable} from './file-error.ts';
 import {LayoutIndex} from './layout-index.ts';
-import {removeFile} from './remove-file.ts';
+import {removeFile} from './durable-file.ts';
 
 /** What an image layout is made of (image-spec image-layout.md); an archive's other entries are passed over. */
 const LAYOUT_FILE =

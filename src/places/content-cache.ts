@@ -3,7 +3,7 @@ import {appendFile, mkdir, open, readdir, stat, utimes, writeFile} from 'node:fs
 import {join} from 'node:path';
 import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
 import {readRegular} from '../http/regular-file.ts';
-import {removeFile} from './remove-file.ts';
+import {removeFile} from './durable-file.ts';
 
 /** What the folder holds at most after a sweep, in bytes. */
 const LIMIT = 256 * 1024 * 1024;

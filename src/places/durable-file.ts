@@ -1,8 +1,7 @@
 import {randomUUID} from 'node:crypto';
-import {type FileHandle, open, rename} from 'node:fs/promises';
+import {type FileHandle, open, rename, unlink} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {hasCode, isMissing} from './file-error.ts';
-import {removeFile} from './remove-file.ts';
 
 /**
  * Puts `bytes` into the file at `path` so that a crash at any instant leaves the old file or the new one. The rename
@@ -44,5 +43,17 @@ export async function syncDirectory(path: string): Promise<void> {
     // Windows opens no directories; some network file systems sync none (fsync(2), EINVAL).
     const harmless = ['EISDIR', 'EPERM', 'EINVAL'].some((code) => hasCode(error, code));
     if (!harmless && !isMissing(error)) throw error;
+  }
+}
+
+/**
+ * Removes a file, if it is there. Node's `rm` would look at it first and load what removes folders: 5 ms at the end of a
+ * run.
+ */
+export async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
   }
 }

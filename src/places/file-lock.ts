@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {hasCode, isMissing} from './file-error.ts';
 import {type LockOwner, ownerName, readOwner, stateOf, thisProcess} from './lock-owner.ts';
-import {removeFile} from './remove-file.ts';
+import {removeFile} from './durable-file.ts';
 
 /** An owner shows that it is alive this often, in ms. */
 const BEAT_MS = 1_000;

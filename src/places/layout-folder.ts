@@ -4,7 +4,7 @@ import {algorithmOf, type Digest, hexOf, isDigest} from '../model/digest.ts';
 import {hasCode, isMissing} from './file-error.ts';
 import {tabulate} from './layout-entries.ts';
 import {LayoutIndex} from './layout-index.ts';
-import {removeFile} from './remove-file.ts';
+import {removeFile} from './durable-file.ts';
 
 /**
  * Beside the layout's own files: unfinished blobs and the lock. Other tools pass it over, and while no run is under way

@@ -6,10 +6,9 @@ import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, finishDigest, hexOf} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call, SavedUpload, Upload} from '../model/port.ts';
-import {writeAll} from './durable-file.ts';
+import {removeFile, writeAll} from './durable-file.ts';
 import {isMissing, unwritable} from './file-error.ts';
 import {gathered} from './gathered.ts';
-import {removeFile} from './remove-file.ts';
 
 /** Bytes that one write puts into the file, and what a dying process loses at most. */
 const WRITE_SIZE = 1024 * 1024;

@@ -25,12 +25,17 @@ import type {
 import type {Tag} from '../model/reference.ts';
 import {replaceFile} from './durable-file.ts';
 import {isDamage, unwritable} from './file-error.ts';
-import {LayoutBlobs} from './layout-blobs.ts';
-import {type EntryTable, tabulate, withManifest, withoutTag, withTag} from './layout-entries.ts';
+import {LayoutBlobs, refuseWayOut} from './layout-blobs.ts';
+import {
+  type EntryTable,
+  findReferrers,
+  tabulate,
+  withManifest,
+  withoutTag,
+  withTag,
+} from './layout-entries.ts';
 import {SCRATCH} from './layout-folder.ts';
 import {type IndexEntry, LayoutIndex} from './layout-index.ts';
-import {refuseWayOut} from './layout-links.ts';
-import {findReferrers} from './layout-referrers.ts';
 import {LayoutUpload} from './layout-upload.ts';
 
 export interface OciLayoutOptions {

@@ -5,7 +5,7 @@ import type {Call, Repositories, RepositoryReader, RepositoryWriter} from '../mo
 import {canonicalRegistry, parseReference} from '../model/reference.ts';
 import type {CredentialStore} from '../registry/credentials/store.ts';
 import {Registry, RegistryRepository} from '../registry/registry.ts';
-import type {RegistryNotice} from '../registry/settings.ts';
+import type {RegistryNotice} from '../registry/connection.ts';
 import {CachedReader} from './cached-reader.ts';
 import type {ContentCache} from './content-cache.ts';
 import {OciArchive} from './oci-archive.ts';

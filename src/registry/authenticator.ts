@@ -1,5 +1,5 @@
 import type {HttpAnswer} from '../http/answer.ts';
-import {parseChallenges} from '../http/challenge.ts';
+import {parseChallenges} from '../http/header-fields.ts';
 import type {HttpClient} from '../http/client.ts';
 import {type HttpRequest, isRepeatable} from '../http/message.ts';
 import {abortable} from '../http/abort.ts';
@@ -7,10 +7,8 @@ import type {RepositoryPath} from '../model/reference.ts';
 import type {Credentials} from './credentials/credentials.ts';
 import {errorCodes, isProtection} from './refusal.ts';
 import {formatScope, isOpaque, mergeScopes, parseScopes, type Scope} from './scope.ts';
-import type {RegistryOptions} from './settings.ts';
-import type {Token} from './token.ts';
-import {TokenCache} from './token-cache.ts';
-import {basicAuthorization, type TokenService} from './token-service.ts';
+import type {RegistryOptions} from './connection.ts';
+import {basicAuthorization, type Token, TokenCache, type TokenService} from './token.ts';
 
 /** What the registry asks for, as far as it is known. */
 type Demand =

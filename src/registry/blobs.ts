@@ -1,6 +1,6 @@
 import type {HttpAnswer} from '../http/answer.ts';
 import {describeRequest, LARGE_BODY} from '../http/message.ts';
-import {formatByteRange, parseContentRange} from '../http/range.ts';
+import {formatByteRange, parseContentRange} from '../http/header-fields.ts';
 import {isWebPage} from '../http/web-page.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import {retryable, TransshipError} from '../model/error.ts';

@@ -1,16 +1,131 @@
+import type {HttpClient} from '../http/client.ts';
+import {type Side, TransshipError} from '../model/error.ts';
+import {DOCKER_HUB, type RepositoryPath} from '../model/reference.ts';
+import type {Credentials} from './credentials/credentials.ts';
+import {hostnameOf, isLoopback} from '../http/origin.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 import type {HttpRequest} from '../http/message.ts';
 import {SingleFlight} from '../http/single-flight.ts';
-import type {Side} from '../model/error.ts';
 import {Authenticator, type Need} from './authenticator.ts';
-import {endpointOf, probeLoopback} from './endpoint.ts';
 import type {Scope} from './scope.ts';
-import {
-  REGISTRY_FEATURES,
-  type RegistryFeature,
-  type RegistryNotice,
-  type RegistryOptions,
-} from './settings.ts';
+
+/** What a registry is opened with. */
+export interface RegistryOptions {
+  /** `host[:port]` of a reference, in lower case. */
+  readonly host: string;
+  /** Whose failures they are. */
+  readonly side: Side;
+  readonly http: HttpClient;
+  /** Speak HTTP without TLS (`--plain-http`). Loopback hosts need no leave for it. */
+  readonly plainHttp?: boolean;
+  /** Asked before each token and each request with Basic authentication; undefined: anonymous. */
+  readonly credentials?: (path: RepositoryPath | undefined) => Promise<Credentials | undefined>;
+  /** Told each access token, so that it can be kept out of messages. */
+  readonly learnToken?: (token: string) => void;
+  /** Told what is odd about the registry and was put right, each thing once. */
+  readonly notice?: (notice: RegistryNotice) => void;
+  /**
+   * What `notice` was told already. Registries that share it tell each thing once for all of them: a host may be open as
+   * source and as destination. Default: one of its own.
+   */
+  readonly noticed?: Set<string>;
+  /** ms since the epoch, for the expiry of tokens. Default: `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** Optional features of the distribution API, in the words of messages. */
+export const REGISTRY_FEATURES = {
+  chunks: 'chunked uploads',
+  'blob-head': 'HEAD requests for blobs',
+  head: 'HEAD requests for manifests',
+  list: 'lists of tags',
+  mount: 'cross-repository mounts',
+  pagination: 'paginated lists',
+  ranges: 'range requests',
+  referrers: 'the referrers API',
+} as const;
+
+export type RegistryFeature = keyof typeof REGISTRY_FEATURES;
+
+export interface RegistryNotice {
+  /**
+   * `UPLOAD_LOCATION_…`: uploads are offered under http although the registry is spoken to with https, or the other way
+   * round, or without the registry's port. `FEATURE_NOT_USED`: an optional feature failed, and another way is taken. `SAVED_UPLOAD_IGNORED`: the journal
+   * names an upload at an origin where the registry has none.
+   */
+  readonly code:
+    | 'UPLOAD_LOCATION_HTTP'
+    | 'UPLOAD_LOCATION_HTTPS'
+    | 'UPLOAD_LOCATION_PORT'
+    | 'FEATURE_NOT_USED'
+    | 'SAVED_UPLOAD_IGNORED';
+  readonly message: string;
+}
+
+/** Docker Hub's registry has another host than its references. */
+const DOCKER_HUB_HOST = 'registry-1.docker.io';
+
+/** The words of a TLS server that was spoken to without TLS: Go, nginx, Apache. */
+const WANTS_TLS =
+  /HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS|speaking plain HTTP to an SSL/i;
+
+/** The URL below which the registry's API is, `…/v2/`; undefined: only asking can tell the scheme. */
+export function endpointOf(host: string, plainHttp: boolean): URL | undefined {
+  if (host === DOCKER_HUB) return new URL(`https://${DOCKER_HUB_HOST}/v2/`);
+  if (plainHttp) return plainEndpointOf(host);
+  return isLoopback(hostnameOf(host)) ? undefined : new URL(`https://${host}/v2/`);
+}
+
+/** The same without TLS. */
+function plainEndpointOf(host: string): URL {
+  return new URL(`http://${host}/v2/`);
+}
+
+/**
+ * Finds out how a registry on this machine is spoken to: without TLS, as docker allows there, unless a TLS server
+ * answers.
+ * @throws TransshipError CONNECTION_FAILED and others, where neither answers
+ */
+async function probeLoopback(
+  http: HttpClient,
+  host: string,
+  side: Side,
+  signal: AbortSignal,
+): Promise<URL> {
+  const plain = plainEndpointOf(host);
+  const secure = new URL(`https://${host}/v2/`);
+  const base = {method: 'GET', side, signal} as const;
+  try {
+    const answer = await http.send({...base, url: plain, attempts: 1});
+    const {bytes} = await answer.read(4096);
+    const wantsTls = answer.status === 400 && WANTS_TLS.test(Buffer.from(bytes).toString());
+    return wantsTls ? secure : plain;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof TransshipError) || !isProtocolFailure(error)) throw error;
+    return (await answersTls(http, {...base, url: secure, attempts: 1})) ? secure : plain;
+  }
+}
+
+/** The server hung up, or what it said is not HTTP: as TLS servers do. */
+function isProtocolFailure({code}: TransshipError): boolean {
+  return code === 'CONNECTION_FAILED' || code === 'RESPONSE_INVALID';
+}
+
+/** A certificate that is not accepted is an answer too; the next request reports it. */
+async function answersTls(
+  http: HttpClient,
+  request: Parameters<HttpClient['send']>[0],
+): Promise<boolean> {
+  try {
+    const answer = await http.send(request);
+    await answer.discard();
+    return true;
+  } catch (error) {
+    request.signal.throwIfAborted();
+    return error instanceof TransshipError && error.code === 'TLS_CERTIFICATE';
+  }
+}
 
 /** A request to a registry, before it has an origin and an authorization. */
 export interface RegistryRequest

@@ -1,5 +1,5 @@
 import type {HttpAnswer} from '../http/answer.ts';
-import {nextLink} from '../http/link.ts';
+import {nextLink} from '../http/header-fields.ts';
 import {TransshipError} from '../model/error.ts';
 import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
 import type {Connection, RegistryRequest} from './connection.ts';

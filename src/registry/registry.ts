@@ -14,14 +14,13 @@ import type {
 } from '../model/port.ts';
 import {formatRepository, type RepositoryPath, type Tag} from '../model/reference.ts';
 import {Blobs} from './blobs.ts';
-import {Connection} from './connection.ts';
+import {Connection, type RegistryOptions} from './connection.ts';
 import {readTagTimes, readTraits, type RegistryTraits} from './gitlab-extension.ts';
 import {listCatalog, listTags} from './listing.ts';
 import {Manifests} from './manifests.ts';
 import {Mounts} from './mounts.ts';
 import {Referrers} from './referrers.ts';
 import type {Scope} from './scope.ts';
-import type {RegistryOptions} from './settings.ts';
 import {Uploads} from './uploads.ts';
 
 /** One registry, seen from one side of a copy. Nothing is sent before something is asked for. */

@@ -1,7 +1,7 @@
 import {readFile} from 'node:fs/promises';
 import {assert, property, string} from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import {type Challenge, parseChallenges} from '../../src/http/challenge.ts';
+import {type Challenge, parseChallenges} from '../../src/http/header-fields.ts';
 import {fixture} from '../support/fixtures.ts';
 
 interface Seen {

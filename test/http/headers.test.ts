@@ -1,9 +1,13 @@
 import {assert, property, string} from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import {nextLink, parseLinks} from '../../src/http/link.ts';
-import {formatByteRange, parseContentRange} from '../../src/http/range.ts';
+import {
+  formatByteRange,
+  nextLink,
+  parseContentRange,
+  parseLinks,
+  parseRetryAfter,
+} from '../../src/http/header-fields.ts';
 import {redactUrl} from '../../src/http/redaction.ts';
-import {parseRetryAfter} from '../../src/http/retry-after.ts';
 
 describe('nextLink', () => {
   it.each([

@@ -3,9 +3,8 @@ import {createServer} from 'node:http';
 import {type AddressInfo, connect} from 'node:net';
 import {describe, expect, test} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
-import {proxyFromEnvironment} from '../../src/http/proxy.ts';
+import {type Environment, proxyFromEnvironment} from '../../src/http/proxy.ts';
 import {Redactor} from '../../src/http/secrets.ts';
-import type {Environment} from '../../src/model/environment.ts';
 
 function proxyFor(origin: string, env: Environment): string | undefined {
   return proxyFromEnvironment(env, new Redactor())(origin);

@@ -8,7 +8,7 @@ import {afterAll, beforeAll, expect, test} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import {HostSet} from '../../src/http/host-set.ts';
 import type {HttpRequest} from '../../src/http/message.ts';
-import {secureOptions, tlsFromFiles, type TlsFiles} from '../../src/http/tls.ts';
+import {secureOptions, type TlsFiles, tlsFromFiles} from '../../src/http/tls.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
 import {tempDirectory} from '../support/temp.ts';
 

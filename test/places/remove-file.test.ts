@@ -1,6 +1,6 @@
 import {access, writeFile} from 'node:fs/promises';
 import {expect, test} from 'vitest';
-import {removeFile} from '../../src/places/remove-file.ts';
+import {removeFile} from '../../src/places/durable-file.ts';
 import {tempDirectory} from '../support/temp.ts';
 
 test('a file is gone, and need not have been there', async () => {

@@ -3,7 +3,7 @@ import {HttpClient} from '../../src/http/client.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import {DEFAULT_RETRY} from '../../src/http/retry.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
-import {endpointOf} from '../../src/registry/endpoint.ts';
+import {endpointOf} from '../../src/registry/connection.ts';
 import {Registry} from '../../src/registry/registry.ts';
 import {testAuthority} from '../support/certificates.ts';
 import {startHttpServer} from '../support/http-server.ts';

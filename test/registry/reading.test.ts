@@ -5,7 +5,7 @@ import {digestOf} from '../../src/model/digest.ts';
 import {DOCKER_SCHEMA1_SIGNED, MANIFEST_ACCEPT, OCI_MANIFEST} from '../../src/model/media-type.ts';
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import {Registry} from '../../src/registry/registry.ts';
-import type {RegistryNotice} from '../../src/registry/settings.ts';
+import type {RegistryNotice} from '../../src/registry/connection.ts';
 import {type Handler, startHttpServer} from '../support/http-server.ts';
 import {againstRegistry} from '../support/registry-rig.ts';
 import {collect, NEVER} from '../support/streams.ts';

@@ -1,8 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import {covers, mergeScopes, missingActions, parseScopes} from '../../src/registry/scope.ts';
-import {parseToken} from '../../src/registry/token.ts';
-import {fetchToken, type TokenRequest} from '../../src/registry/token-service.ts';
+import {fetchToken, parseToken, type TokenRequest} from '../../src/registry/token.ts';
 import {sendJson, startHttpServer} from '../support/http-server.ts';
 import {NEVER} from '../support/streams.ts';
 import {unsignedJwt} from '../support/token-registry.ts';

@@ -4,7 +4,7 @@ import {LARGE_BODY} from '../../src/http/message.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {Registry} from '../../src/registry/registry.ts';
-import type {RegistryNotice} from '../../src/registry/settings.ts';
+import type {RegistryNotice} from '../../src/registry/connection.ts';
 import {testAuthority} from '../support/certificates.ts';
 import {type Handler, sendError, startHttpServer} from '../support/http-server.ts';
 import {NEVER, streamOf} from '../support/streams.ts';

@@ -3,7 +3,7 @@ import {applyPlan} from '../../src/apply/apply-plan.ts';
 import {openJournal} from '../../src/apply/journal.ts';
 import {Redactor} from '../../src/http/secrets.ts';
 import {HttpClient} from '../../src/http/client.ts';
-import type {Timeouts} from '../../src/http/dispatchers.ts';
+import type {Timeouts} from '../../src/http/dispatcher.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {RunEvent} from '../../src/model/event.ts';
 import {childBlobs, childManifests} from '../../src/model/manifest.ts';

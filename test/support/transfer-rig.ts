@@ -1,6 +1,6 @@
 import {createHash, randomBytes} from 'node:crypto';
 import {HttpClient} from '../../src/http/client.ts';
-import type {Timeouts} from '../../src/http/dispatchers.ts';
+import type {Timeouts} from '../../src/http/dispatcher.ts';
 import type {OnRetry, RetryPolicy} from '../../src/http/retry.ts';
 import type {Descriptor} from '../../src/model/descriptor.ts';
 import {type Digest, digestOf} from '../../src/model/digest.ts';

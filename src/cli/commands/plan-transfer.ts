@@ -4,7 +4,7 @@ import {makeTransferPlan} from '../../plan/transfer/transfer-plan.ts';
 import {strangerAmongLayouts} from '../../places/layout-folder.ts';
 import {type PlanFormat, renderPlan} from '../../report/plan-document.ts';
 import {findEarlierTransfers, throwIfBegun} from '../earlier-transfers.ts';
-import {freeBytes} from '../disk-room.ts';
+import {freeBytes} from '../user-folders.ts';
 import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';

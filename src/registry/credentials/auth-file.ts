@@ -2,7 +2,9 @@ import {LineCounter, parseDocument} from 'yaml';
 import {readRegular} from '../../http/regular-file.ts';
 import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
-import {credentialsInvalid} from './credentials.ts';
+import {type Credentials, credentialsInvalid} from './credentials.ts';
+import {join} from 'node:path';
+import type {Environment} from '../../http/proxy.ts';
 
 const FILE_LIMIT = DOCUMENT_LIMITS.size;
 
@@ -90,4 +92,71 @@ function whereNotJson(content: string, error: unknown): string {
   const options = {schema: 'json', lineCounter: new LineCounter(), logLevel: 'silent'} as const;
   const mistake = parseDocument(content, options).errors[0]?.linePos?.[0];
   return mistake ? `:${mistake.line}:${mistake.col}` : '';
+}
+
+/**
+ * The credentials of one entry; undefined where it has none (docker leaves an empty entry behind when the secret went
+ * to a credential store). The most special kind wins, as in docker: registry token, identity token, password.
+ * @param name the file, for messages
+ * @throws TransshipError CREDENTIALS_INVALID
+ */
+export function readAuthEntry(
+  name: string,
+  key: string,
+  entry: AuthEntry,
+): Credentials | undefined {
+  if (entry.registrytoken) return {kind: 'registry-token', token: entry.registrytoken};
+  if (entry.identitytoken) return {kind: 'identity-token', token: entry.identitytoken};
+  if (entry.auth) return decodeAuth(name, key, entry.auth);
+  const {username = '', password = ''} = entry;
+  if (username === '' && password === '') return undefined;
+  if (username !== '' && password !== '') return {kind: 'basic', username, password};
+  throw credentialsInvalid(
+    `${name} has ${username === '' ? 'no username' : 'no password'} for ${key}`,
+    'log in again, with docker login or podman login',
+  );
+}
+
+function decodeAuth(name: string, key: string, auth: string): Credentials {
+  // As base64(1) and YAML break it; docker passes over line breaks, too (Go: encoding/base64, `Decode`).
+  const encoded = auth.replaceAll(/\s/g, '');
+  const decoded = Buffer.from(encoded, 'base64').toString();
+  const colon = decoded.indexOf(':');
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(encoded) || colon < 1) {
+    throw credentialsInvalid(
+      `"auth" for ${key} in ${name} is not base64 of username:password`,
+      'log in again, with docker login or podman login',
+    );
+  }
+  // Docker pads the decoded text with zero bytes and cuts them off again (cli/config/configfile, decodeAuth).
+  const password = decoded.slice(colon + 1).replace(/\0+$/, '');
+  return {kind: 'basic', username: decoded.slice(0, colon), password};
+}
+
+/** Who runs this, as far as the places of files depend on it. */
+export interface User {
+  /** The home directory; absent: there is none. */
+  readonly home?: string;
+  /** The user id; absent on systems without one. */
+  readonly uid?: number;
+}
+
+/**
+ * Where podman keeps its logins (containers-auth.json(5)): the run-time directory, then the user's configuration.
+ * Without XDG_RUNTIME_DIR podman takes /run/containers/UID.
+ */
+export function podmanAuthFiles(env: Environment, {home, uid}: User): readonly string[] {
+  const folders: string[] = [];
+  const runtime = env['XDG_RUNTIME_DIR'];
+  if (runtime) folders.push(join(runtime, 'containers'));
+  else if (uid !== undefined) folders.push(`/run/containers/${uid}`);
+  const config = env['XDG_CONFIG_HOME'] || (home && join(home, '.config'));
+  if (config) folders.push(join(config, 'containers'));
+  return folders.map((folder) => join(folder, 'auth.json'));
+}
+
+/** Docker's `config.json`: in DOCKER_CONFIG, or else in `~/.docker`. */
+export function dockerConfigFile(env: Environment, {home}: User): string | undefined {
+  const folder = env['DOCKER_CONFIG'] || (home && join(home, '.docker'));
+  return folder ? join(folder, 'config.json') : undefined;
 }

@@ -1,7 +1,7 @@
 import {execFile, type ExecFileException} from 'node:child_process';
 import {readJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
-import type {Environment} from '../../model/environment.ts';
+import type {Environment} from '../../http/proxy.ts';
 import type {Redactor} from '../../http/secrets.ts';
 import {TransshipError} from '../../model/error.ts';
 import {type Credentials, credentialsInvalid} from './credentials.ts';

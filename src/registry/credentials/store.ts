@@ -1,18 +1,23 @@
-import type {Environment} from '../../model/environment.ts';
+import type {Environment} from '../../http/proxy.ts';
 import type {Redactor} from '../../http/secrets.ts';
 import {canonicalRegistry, DOCKER_HUB} from '../../model/reference.ts';
-import {readAuthEntry} from './auth-entry.ts';
-import {type AuthFile, parseAuthFile, readAuthFile} from './auth-file.ts';
-import {dockerConfigFile, podmanAuthFiles, type User} from './auth-file-paths.ts';
+import {
+  type AuthFile,
+  dockerConfigFile,
+  parseAuthFile,
+  podmanAuthFiles,
+  readAuthEntry,
+  readAuthFile,
+  type User,
+} from './auth-file.ts';
 import {
   type Credentials,
-  credentialsInvalid,
   type CredentialSide,
+  credentialsInvalid,
   learnCredentials,
 } from './credentials.ts';
-import {gitlabJobCredentials, sideCredentials} from './environment.ts';
+import {findForHost, gitlabJobCredentials, sideCredentials} from './environment.ts';
 import {askHelper, helperProgram} from './helper.ts';
-import {findForHost} from './host-key.ts';
 
 /** Under which name docker login keeps Docker Hub. */
 const DOCKER_HUB_SERVER = 'https://index.docker.io/v1/';

@@ -1,10 +1,10 @@
 import {writeFile} from 'node:fs/promises';
 import {inspect} from 'node:util';
 import {expect, test} from 'vitest';
-import {readAuthEntry} from '../../../src/registry/credentials/auth-entry.ts';
 import {
   type AuthEntry,
   parseAuthFile,
+  readAuthEntry,
   readAuthFile,
 } from '../../../src/registry/credentials/auth-file.ts';
 import {tempDirectory} from '../../support/temp.ts';

@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest';
-import type {Environment} from '../../../src/model/environment.ts';
+import type {Environment} from '../../../src/http/proxy.ts';
 import {
   gitlabJobCredentials,
   sideCredentials,

@@ -1,5 +1,5 @@
 import {expect, test} from 'vitest';
-import {findForHost} from '../../../src/registry/credentials/host-key.ts';
+import {findForHost} from '../../../src/registry/credentials/environment.ts';
 
 interface Case {
   readonly keys: readonly string[];

@@ -2,7 +2,7 @@ import {mkdir, writeFile} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import {Redactor} from '../../../src/http/secrets.ts';
-import type {Environment} from '../../../src/model/environment.ts';
+import type {Environment} from '../../../src/http/proxy.ts';
 import {type CredentialSources, CredentialStore} from '../../../src/registry/credentials/store.ts';
 import {
   answering,
