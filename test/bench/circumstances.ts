@@ -2,7 +2,6 @@ import {cpus, release, tmpdir, totalmem, type} from 'node:os';
 import {runProgram} from '../support/program.ts';
 import {needTool} from '../support/debian-tool.ts';
 import {tempDirectory} from '../support/temp.ts';
-import {REGISTRY_SETTINGS} from './registries.ts';
 import type {Tool} from './tool.ts';
 
 /** A tool that is here, with what it says of its version. */
@@ -27,12 +26,11 @@ export async function findTool(tool: Tool): Promise<FoundTool | undefined> {
 /** Lines for the page. */
 export async function describeMachine(tools: readonly FoundTool[]): Promise<readonly string[]> {
   const processors = cpus();
-  const settings = Object.entries(REGISTRY_SETTINGS).map(([name, value]) => `${name}=${value}`);
   const registry = await runProgram(await needTool('docker-registry'), ['--version']);
   return [
     `${processors.length} × ${processors[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ` +
       `${type()} ${release()}; the registries' storage is in ${tmpdir()}`,
-    `docker-registry: ${versionIn(registry.stdout)}, two processes on the same machine, with ${settings.join(' ')}`,
+    `docker-registry: ${versionIn(registry.stdout)}, two processes on the same machine`,
     `node ${process.version}`,
     ...tools.map(({tool, version}) => `${tool.name}: ${version} (\`${tool.install}\`)`),
   ];

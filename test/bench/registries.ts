@@ -19,21 +19,8 @@ export interface CountingRegistry extends AsyncDisposable {
  */
 export type RegistryKind = 'docker' | 'gitlab';
 
-/**
- * The cache is what Debian's and docker's own configuration have. Go collects the garbage of a small process so often
- * that the registries took half of both processors in B, from whatever tool was measured: told to wait until the heap
- * is nine times as large as what lives (default: twice), they take a third less. Go also gives memory back that it
- * needs again at once, which on a virtual machine costs up to a second of B, in some runs and not in others: told to
- * give it only where the system is short of it, all tools are measured alike.
- */
-export const REGISTRY_SETTINGS = {
-  REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR: 'inmemory',
-  GOGC: '800',
-  GODEBUG: 'madvdontneed=0',
-};
-
 export function startRegistry(kind: RegistryKind): Promise<CountingRegistry> {
-  return kind === 'docker' ? startDockerRegistry({env: REGISTRY_SETTINGS}) : startGitlabLike();
+  return kind === 'docker' ? startDockerRegistry() : startGitlabLike();
 }
 
 async function startGitlabLike(): Promise<CountingRegistry> {

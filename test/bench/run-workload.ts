@@ -5,9 +5,6 @@ import {openStage} from './stage.ts';
 import type {Variant} from './tool.ts';
 import type {Workload} from './workloads.ts';
 
-/** What is over in seconds runs so many times as often. */
-const SHORT_TIMES = 3;
-
 /** What a variant came to so far. */
 interface Entry {
   readonly variant: Variant;
@@ -56,17 +53,16 @@ export async function runWorkload(
 }
 
 /** Rounds that count. */
-function roundsOf({isLong, isShort}: Workload, rounds: number): number {
-  if (isLong) return 1;
-  return isShort ? SHORT_TIMES * rounds : rounds;
+function roundsOf({isLong}: Workload, rounds: number): number {
+  return isLong ? 1 : rounds;
 }
 
 function isDue({kind}: Variant, workload: Workload, round: number): boolean {
-  const {isShort, isLong, killAt, content} = workload;
+  const {isLong, killAt, content} = workload;
   // Half a pipe of curls is nothing to go on with.
   if (kind === 'limit' && killAt !== undefined) return false;
   if (kind !== 'usual') return true;
   // One run of it would set the best peer by chance. Many tags take peers without flags minutes, which once is enough.
-  if (isShort && content.tags === 1) return true;
+  if (content.tags === 1) return !isLong;
   return round === 1 && !isLong;
 }

@@ -12,26 +12,16 @@ interface Target {
 }
 
 const CRANE = {name: 'crane', has: labelled(/^crane/)};
+const CRANE_32 = {name: 'crane -j 32', has: labelled(/^crane -j 32$/)};
 const PEERS = {name: 'the best peer', has: isPeer};
 const MiB = 1024 * 1024;
 
+/** What a user may notice; a record is nobody's aim. */
 const TARGETS: readonly Target[] = [
-  {workload: 'A', quantity: 'wallSeconds', name: 'wall', atMost: 1, against: CRANE},
-  {workload: 'A', quantity: 'cpuSeconds', name: 'CPU', atMost: 1.2, against: CRANE},
-  {
-    workload: 'B',
-    quantity: 'wallSeconds',
-    name: 'wall',
-    atMost: 0.6,
-    against: {name: 'crane -j 32', has: labelled(/^crane -j 32$/)},
-  },
-  {
-    workload: 'C',
-    quantity: 'wallSeconds',
-    name: 'wall',
-    atMost: 0.15,
-    against: {name: 'crane -j 8', has: labelled(/^crane -j 8$/)},
-  },
+  {workload: 'A', quantity: 'wallSeconds', name: 'wall', atMost: 1.1, against: CRANE},
+  {workload: 'A', quantity: 'cpuSeconds', name: 'CPU', atMost: 1.5, against: CRANE},
+  {workload: 'B', quantity: 'wallSeconds', name: 'wall', atMost: 0.75, against: CRANE_32},
+  {workload: 'C', quantity: 'wallSeconds', name: 'wall', atMost: 0.85, against: CRANE_32},
   {workload: 'D', quantity: 'wallSeconds', name: 'wall', atMost: 0.2, against: PEERS},
   {workload: 'E', quantity: 'readAgain', name: 'bytes read again', atMost: 0.05},
   {workload: 'E', quantity: 'sentAgain', name: 'bytes sent again', atMost: 0.05},

@@ -21,8 +21,6 @@ export interface Workload {
   readonly isDone?: true;
   /** The tool is killed when this part of the bytes has reached the destination, then run again. */
   readonly killAt?: number;
-  /** Over in seconds, in which chance is larger than what tells tools apart: it runs more often. */
-  readonly isShort?: true;
   /** Once, and only with the best flags: it is about memory, and takes long. */
   readonly isLong?: true;
 }
@@ -41,7 +39,6 @@ export const WORKLOADS: readonly Workload[] = [
     id: 'A',
     title: 'one image of 8 layers of 128 MiB, loopback',
     content: {tags: 1, shared: {count: 0, size: 0}, own: {count: 8, size: 128 * MiB}},
-    isShort: true,
   },
   {
     id: 'B',
@@ -57,7 +54,6 @@ export const WORKLOADS: readonly Workload[] = [
     source: FAR,
     destination: FAR,
     isDone: true,
-    isShort: true,
   },
   {
     id: 'D',
