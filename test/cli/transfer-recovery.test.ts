@@ -28,6 +28,7 @@ const SEED = {
   users: [{name: 'ada'}, {name: 'bob'}],
   groups: [
     {path: 'org/build', members: {ada: 'owner' as const, bob: 'owner' as const}},
+    {path: 'new_org', members: {ada: 'owner' as const}},
     {path: 'new_org/build', members: {ada: 'owner' as const, bob: 'owner' as const}},
     {path: 'donors', members: {ada: 'owner' as const}},
   ],
@@ -41,6 +42,7 @@ const SEED = {
       ],
     },
     {path: 'donors/parking'},
+    {path: 'new_org/parking'},
   ],
   tokens: [
     {value: 'ada-api', user: 'ada', scopes: ['api' as const]},
@@ -221,6 +223,28 @@ describe('a transfer that stopped after its deletions', () => {
     const blind = await at.planTo('other.plan.json', '--donor', 'donors/parking');
     expect(blind.stdout).toMatch(/REPOSITORY_EMPTY.*org\/build\/app\/cr/);
   });
+
+  test.each([
+    ['created by the plan', ['--donor', 'donors/spare', '--create-donor'], 'donors/spare'],
+    ['near the new path', ['--donor', 'new_org/parking'], 'new_org/parking'],
+  ])(
+    'forbids a plan on another machine: its donor project, %s, is seen',
+    async (_what, donor, at) => {
+      await using stopped = await stoppedAfterDeletion(...donor);
+      await using home = await tempDirectory();
+      const wish = ['plan', 'transfer', OLD, '--to', 'new_org/build/', '--gitlab', stopped.rig.url];
+      const out = ['--out', home.join('other.plan.json'), '--donor', home.join('waits')];
+      const env = {GITLAB_TOKEN: 'ada-api'};
+      const other = await transship([...wish, ...out], {env, home: home.path});
+      expect(other.code).toBe(3);
+      expect(other.stdout).toContain(`the project ${at} has 2 tags of image repositories`);
+      for (const command of ['transship apply PLAN', 'transship rollback PLAN', 'transship copy '])
+        expect(other.stdout).toContain(command);
+      // What was put back is there no more than at the old path.
+      expect((await stopped.run('rollback', stopped.plan)).code).toBe(0);
+      expect((await transship([...wish, ...out], {env, home: home.path})).code).toBe(0);
+    },
+  );
 
   test('is rolled back, then planned and applied again in the same file', async () => {
     await using at = await stoppedAfterDeletion();

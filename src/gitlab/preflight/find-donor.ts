@@ -7,6 +7,9 @@ import {given} from '../given.ts';
 import {findNamespace} from './find-target.ts';
 import type {Surroundings} from './surroundings.ts';
 
+/** The description of a donor project that a transfer creates begins with this; a mark of its plan follows. */
+export const DONOR_DESCRIPTION = 'Images wait here during a transfer by transship';
+
 /** What may be done for the donor's sake. */
 export interface DonorQuestion {
   /** A donor project that is not there may be made when the plan is applied. */
