@@ -8,10 +8,10 @@ import {adoptedBefore, countAdopted, planWithTags} from '../apply/transfer/adopt
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import type {TransferContext} from '../apply/transfer/transfer-context.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
-import {forgetTransfer, rememberTransfer} from './earlier-transfers.ts';
+import {forgetTransfer, journalOf, rememberTransfer} from './earlier-transfers.ts';
 import {throwIfJobToken} from '../gitlab/gitlab-token.ts';
 import type {Journal} from '../apply/journal.ts';
-import {readJournal} from '../apply/journal-file.ts';
+import {journalBeside, readJournal} from '../apply/journal-file.ts';
 import {compareAt} from '../apply/transfer/verify-place.ts';
 import {whereabouts} from '../apply/transfer/whereabouts.ts';
 import {DEFAULT_PATIENCE} from '../gitlab/confirm.ts';
@@ -22,13 +22,7 @@ import {folderFrom, isCiJob, relativeTo} from './transfer-wish.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
-import {
-  journalBeside,
-  openPlanJournal,
-  settingsOf,
-  tellingOfStop,
-  throwIfForbidden,
-} from './run-plan.ts';
+import {openPlanJournal, settingsOf, tellingOfStop, throwIfForbidden} from './run-plan.ts';
 import type {Session} from './session.ts';
 
 export interface TransferRunFlags extends RunFlags, GitLabFlags {
@@ -74,14 +68,14 @@ async function withContext(
   work: typeof applyTransfer,
 ): Promise<RunResult> {
   const at = flags.journal ?? journalBeside(file);
-  await using journal = await journalOf(plan, file, at, io, session);
+  await using journal = await openTransferJournal(plan, file, at, io, session);
   const context = await contextOf(plan, file, journal, flags, io, session, trust);
   await rememberTransfer(at, io);
   try {
     return await tellingOfStop(io, session.report, () => work(plan, context, io));
   } finally {
     const {deleted, paused} = journal.unfinished;
-    if (deleted.size === 0 && paused.size === 0) await forgetTransfer(at, io);
+    if (deleted.size === 0 && paused.size === 0) await forgetTransfer(at, file, io);
   }
 }
 
@@ -107,7 +101,7 @@ export async function verifyTransfer(
     call: reading,
     progress: {where},
   };
-  const journal = await readJournal(journalBeside(file));
+  const journal = await readJournal(await journalOf(plan.id, file, undefined, io));
   const whole = await planWithTags(plan, await adoptedBefore(plan, journal, lookout), lookout);
   const places = {before: 'old', between: 'donor', after: 'target'} as const;
   const place = flags.donor === true ? 'donor' : places[where];
@@ -171,7 +165,7 @@ function throwIfLostWithJob({donor, way}: TransferPlan, {env}: Io): void {
   );
 }
 
-function journalOf(
+function openTransferJournal(
   {id, wish, project, donor}: TransferPlan,
   file: string,
   journal: string,

@@ -224,6 +224,35 @@ describe('a transfer that stopped after its deletions', () => {
     expect(blind.stdout).toMatch(/REPOSITORY_EMPTY.*org\/build\/app\/cr/);
   });
 
+  test('names the journal in its commands where that is not beside the plan, and finds it', async () => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    at.faults.refuse = ({method, path}) => method === 'PUT' && path.endsWith('/transfer');
+    const journal = at.folder.join('of', 'the-move.ndjson');
+    const stopped = await at.run('apply', at.plan, '--yes', '--journal', journal);
+    at.faults.refuse = () => false;
+    const commands = ['apply', 'rollback'].map(
+      (name) => `transship ${name} ${at.plan} --journal ${journal}`,
+    );
+    for (const command of commands) {
+      expect(stopped.stdout).toContain(`"${command}"`);
+      expect((await at.run('status', at.plan)).stdout).toContain(command);
+      expect((await at.run('status', at.plan, '--journal', journal)).stdout).toContain(command);
+    }
+    // Another plan with the same journal is told the same.
+    expect((await at.planTo('other.plan.json', '--donor', 'donors/parking')).code).toBe(3);
+    const taken = [at.folder.join('copy.plan.json'), '--journal', journal];
+    const copy = ['plan', 'copy', `oci:${layoutDirectory('helm')}`, `oci:${at.folder.join('x')}`];
+    expect((await at.run(...copy, '--out', taken[0] ?? '')).code).toBe(0);
+    expect(toldError(await at.run('apply', ...taken)).hint).toContain(commands[0]);
+
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    expect(existsSync(at.journal)).toBe(false);
+    const done = await at.run('status', at.plan);
+    expect(done.stdout).toContain('2 of 2 images at the new path');
+    expect(done.stdout).not.toContain('next');
+  });
+
   test.each([
     ['created by the plan', ['--donor', 'donors/spare', '--create-donor'], 'donors/spare'],
     ['near the new path', ['--donor', 'new_org/parking'], 'new_org/parking'],
