@@ -5,12 +5,14 @@ import type {Call} from '../model/port.ts';
 import {parseReference} from '../model/reference.ts';
 import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {adoptedBefore, countAdopted, planWithTags} from '../apply/transfer/adopt-tags.ts';
+import {donorAbsent, isDonorThere} from '../apply/transfer/donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import type {TransferContext} from '../apply/transfer/transfer-context.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
 import {forgetTransfer, journalOf, rememberTransfer} from './earlier-transfers.ts';
 import {throwIfJobToken} from '../gitlab/gitlab-token.ts';
 import type {Journal} from '../apply/journal.ts';
+import type {JournalEntry} from '../apply/journal-entry.ts';
 import {journalBeside, readJournal} from '../apply/journal-file.ts';
 import {compareAt} from '../apply/transfer/verify-place.ts';
 import {whereabouts} from '../apply/transfer/whereabouts.ts';
@@ -102,6 +104,7 @@ export async function verifyTransfer(
     progress: {where},
   };
   const journal = await readJournal(await journalOf(plan.id, file, undefined, io));
+  if (flags.donor === true) await throwIfRemoved(plan, journal, lookout, reading);
   const whole = await planWithTags(plan, await adoptedBefore(plan, journal, lookout), lookout);
   const places = {before: 'old', between: 'donor', after: 'target'} as const;
   const place = flags.donor === true ? 'donor' : places[where];
@@ -110,6 +113,30 @@ export async function verifyTransfer(
     ...(await compareAt(whole, place, repositories, reading)),
     transfer: {place, at, project: where, adopted: countAdopted(plan, whole)},
   };
+}
+
+/** @throws TransshipError DONOR_ABSENT where there is nothing to compare at the donor */
+async function throwIfRemoved(
+  plan: TransferPlan,
+  journal: readonly JournalEntry[],
+  {context, progress}: Parameters<typeof planWithTags>[2],
+  call: Call,
+): Promise<void> {
+  const {donor, project, steps} = plan;
+  const removal = steps.find(({kind}) => kind === 'remove-donor')?.id;
+  const isDone = journal.some(
+    (entry) => entry.type === 'step' && entry.id === removal && entry.outcome === 'done',
+  );
+  const hint = `compare ${progress.where === 'after' ? `the new path ${project.to}` : 'the place of the images'} with "transship verify" without --donor`;
+  if (isDone && progress.where === 'after') {
+    throw new TransshipError(
+      'DONOR_ABSENT',
+      `this plan removed its images from the donor ${donor.path}, after all of them were verified at ${project.to}`,
+      {side: donor.kind === 'project' ? 'gitlab' : 'local', hint},
+    );
+  }
+  if (!(await isDonorThere(plan, {context, call})))
+    throw donorAbsent(plan, context, `; if it was removed on purpose, ${hint}`);
 }
 
 /** The instance of the plan, its registry logged in to. @throws TransshipError HOST_NOT_NAMED */

@@ -7,6 +7,7 @@ import type {TransferPlan} from '../../src/model/transfer-plan.ts';
 import type {Exchange, Intercept} from '../../src/sandbox/exchange.ts';
 import {refusal} from '../../src/sandbox/refusal.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
+import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {someBytes, storeImage} from '../support/small-images.ts';
 import {tempDirectory} from '../support/temp.ts';
@@ -619,4 +620,44 @@ test('a native move that is refused leads to the way by the donor', async () => 
   expect((await move.run([...wish.split(' '), '--out', move.file])).code).toBe(0);
   const applied = await move.apply();
   expect([applied.code, applied.stdout.includes('--staged')]).toEqual([1, true]);
+});
+
+describe('a donor project to be created is refused when planning', () => {
+  test.each([
+    ['with a reserved name', 'org/other/badges', 'NAME_INVALID'],
+    ['with a name that GitLab does not take', 'org/other/-spare', 'DONOR_UNFIT'],
+    ['where a group is', 'org/other', 'NAME_TAKEN'],
+    ['with the name of a project beside it', 'org/other/spare', 'NAME_TAKEN'],
+  ])('%s', async (_what, donor, code) => {
+    const projects = [...SEED.projects, {path: 'org/other/parked'}];
+    await using move = await startMove({seed: {...SEED, projects}});
+    await move.rig.api('PUT', 'projects/org%2Fother%2Fparked', {body: {name: 'spare'}});
+    const planned = await move.plan(['--donor', donor, '--create-donor']);
+    expect(planned.code).toBe(3);
+    expect(planned.stdout + planned.stderr).toContain(code);
+    expect(planned.stdout).not.toContain('DONOR_READY');
+  });
+});
+
+describe('verify --donor after the donor was removed', () => {
+  test.each([
+    ['a project that the plan created', ['--donor', 'org/other/spare', '--create-donor']],
+    ['a project that was there', ['--donor', 'org/other/parked']],
+    ['a folder', []],
+  ])('says so: %s', async (_what, donor) => {
+    const projects = [...SEED.projects, {path: 'org/other/parked'}];
+    await using move = await startMove({seed: {...SEED, projects}});
+    await move.plan(donor.length > 0 ? donor : ['--donor', move.folder.join('donor')]);
+    expect((await move.apply(['--remove-donor'])).code).toBe(0);
+    const told = toldError(await move.run(['verify', move.file, '--donor']));
+    expect(told).toMatchObject({code: 'DONOR_ABSENT', exit: 1});
+    expect(told.message).toContain('this plan removed its images from the donor');
+    expect(told.hint).toContain('new_org/build/app');
+    expect((await move.run(['verify', move.file])).code).toBe(0);
+    // Without the journal it is not known who did.
+    await rm(move.folder.join('move.journal.ndjson'));
+    const blind = await move.run(['verify', move.file, '--donor']);
+    expect(blind.code).not.toBe(0);
+    expect(blind.stderr).not.toContain('FORBIDDEN');
+  });
 });
