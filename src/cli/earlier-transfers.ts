@@ -1,3 +1,4 @@
+import {accessSync, constants} from 'node:fs';
 import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import {type JournalEntry, journalEntry} from '../apply/journal-entry.ts';
@@ -74,6 +75,22 @@ export async function rememberTransfer(journal: string, io: Machine): Promise<vo
   } catch {
     // See above.
   }
+}
+
+/**
+ * The lock of a project: two plans of it, in two folders, have two journals. Undefined: there is nowhere to have it, and
+ * runs are kept apart by their journals alone.
+ */
+export function projectLock(gitlab: string, project: number, io: Machine): string | undefined {
+  const folder = join(stateFolder(io.env, io.home), 'locks');
+  try {
+    privateFolder(stateFolder(io.env, io.home));
+    privateFolder(folder);
+    accessSync(folder, constants.W_OK);
+  } catch {
+    return undefined;
+  }
+  return join(folder, `${hexOf(digestOf(`${gitlab} ${project}`))}.lock`);
 }
 
 /**

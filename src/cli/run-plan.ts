@@ -60,7 +60,7 @@ export async function runPlan(
 
 /** @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_WRITE_FAILED, JOURNAL_BUSY, JOURNAL_INVALID */
 export async function openPlanJournal(
-  work: Pick<JournalOptions, 'file' | 'plan' | 'anyPlan' | 'transfer'>,
+  work: Pick<JournalOptions, 'file' | 'plan' | 'anyPlan' | 'transfer' | 'projectLock'>,
   {env, home, now, stopping, redactor}: Pick<Io, 'env' | 'home' | 'now' | 'stopping' | 'redactor'>,
   report: Report,
 ): Promise<Journal> {

@@ -9,7 +9,7 @@ import {donorAbsent, isDonorThere} from '../apply/transfer/donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import type {TransferContext} from '../apply/transfer/transfer-context.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
-import {forgetTransfer, journalOf, rememberTransfer} from './earlier-transfers.ts';
+import {forgetTransfer, journalOf, projectLock, rememberTransfer} from './earlier-transfers.ts';
 import {throwIfJobToken} from '../gitlab/gitlab-token.ts';
 import type {Journal} from '../apply/journal.ts';
 import type {JournalEntry} from '../apply/journal-entry.ts';
@@ -207,7 +207,9 @@ function openTransferJournal(
     donor: donor.path,
     planFile: resolve(file),
   };
-  return openPlanJournal({file: journal, plan: id, transfer}, io, report);
+  const lock = projectLock(wish.gitlab, project.id, io);
+  const work = {file: journal, plan: id, transfer};
+  return openPlanJournal(lock === undefined ? work : {...work, projectLock: lock}, io, report);
 }
 
 async function contextOf(

@@ -10,6 +10,7 @@ import type {Exchange} from '../../src/sandbox/exchange.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
+import type {ProgramResult} from '../support/program.ts';
 import {someBytes, storeImage} from '../support/small-images.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
@@ -56,13 +57,15 @@ const run = (...args: readonly string[]) => transship(args, {env: {GITLAB_TOKEN:
 async function start() {
   await using parts = new AsyncDisposableStack();
   /** Refuses the requests that it says yes to. */
-  const faults: {refuse: (exchange: Exchange) => boolean} = {refuse: () => false};
+  const faults: {refuse: (exchange: Exchange) => boolean | Promise<boolean>} = {
+    refuse: () => false,
+  };
   const rig = parts.use(
     await startRig({
       mode: 'legacy',
       seed: SEED,
       intercept: async (exchange, next) =>
-        faults.refuse(exchange)
+        (await faults.refuse(exchange))
           ? jsonReply(400, {errors: [{code: 'UNSUPPORTED', message: 'not today'}]})
           : await next(),
     }),
@@ -251,6 +254,35 @@ describe('a transfer that stopped after its deletions', () => {
     const done = await at.run('status', at.plan);
     expect(done.stdout).toContain('2 of 2 images at the new path');
     expect(done.stdout).not.toContain('next');
+  });
+
+  test('keeps another plan of its project, in another folder, from running meanwhile', async () => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    await mkdir(at.folder.join('elsewhere'));
+    const other = at.folder.join('elsewhere', 'other.plan.json');
+    await at.planTo('elsewhere/other.plan.json', '--donor', 'donors/parking');
+    const meanwhile: ProgramResult[] = [];
+    at.faults.refuse = async ({method, path}) => {
+      if (method === 'PUT' && path.endsWith('/transfer')) {
+        for (const command of [
+          ['apply', other, '--yes'],
+          ['rollback', other],
+        ])
+          meanwhile.push(await at.run(...command));
+      }
+      return false;
+    };
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    expect(meanwhile).toHaveLength(2);
+    for (const refused of meanwhile) {
+      const error = toldError(refused);
+      expect(error).toMatchObject({code: 'JOURNAL_BUSY', exit: 1, side: 'this machine'});
+      expect(error.message).toContain(
+        `the project ${OLD} of ${at.rig.url} is in use by another run`,
+      );
+    }
+    expect(existsSync(at.folder.join('elsewhere', 'other.journal.ndjson'))).toBe(false);
   });
 
   test.each([
