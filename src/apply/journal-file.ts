@@ -1,5 +1,5 @@
 import {type FileHandle, open, truncate} from 'node:fs/promises';
-import {resolve} from 'node:path';
+import {resolve as resolvePath} from 'node:path';
 import {hasCode} from '../places/file-error.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {readJson} from '../model/json.ts';
@@ -19,7 +19,7 @@ export function journalBeside(planFile: string): string {
 
 /** A plan as commands take it: its file, and the flag for its journal where that is not beside it. */
 export function planArguments(planFile: string, journal: string): string {
-  const isBeside = resolve(journal) === resolve(journalBeside(planFile));
+  const isBeside = resolvePath(journal) === resolvePath(journalBeside(planFile));
   return isBeside ? planFile : `${planFile} --journal ${journal}`;
 }
 

@@ -5,6 +5,7 @@ import type {RunResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import type {TransferPlan} from '../../src/model/transfer-plan.ts';
 import type {Exchange, Intercept} from '../../src/sandbox/exchange.ts';
+import {jsonReply} from '../../src/sandbox/reply.ts';
 import {refusal} from '../../src/sandbox/refusal.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {toldError} from '../support/error-lines.ts';
@@ -620,6 +621,22 @@ test('a native move that is refused leads to the way by the donor', async () => 
   expect((await move.run([...wish.split(' '), '--out', move.file])).code).toBe(0);
   const applied = await move.apply();
   expect([applied.code, applied.stdout.includes('--staged')]).toEqual([1, true]);
+});
+
+test('so does one that is refused in words that are not known', async () => {
+  const intercept: Intercept = async ({method, path}, next) =>
+    method === 'PUT' && path.endsWith('/transfer')
+      ? jsonReply(400, {message: 'Something that no version ever said'})
+      : next();
+  await using move = await startMove({mode: 'metadata-db', intercept});
+  const wish = `plan transfer org/build/app --to org/other/ --gitlab ${move.rig.url}`;
+  await move.run([...wish.split(' '), '--out', move.file]);
+  const applied = await move.apply();
+  expect(applied.code).toBe(1);
+  expect(applied.stdout).toContain('Something that no version ever said');
+  expect(applied.stdout).toContain('plan again with --staged');
+  const last = applied.stdout.trimEnd().split('\n').at(-1);
+  expect(last).toContain(`Follow the hint; "transship apply ${move.file}" resumes it`);
 });
 
 describe('a donor project to be created is refused when planning', () => {
