@@ -2,6 +2,7 @@ import {z} from '../model/schema.ts';
 import {isDigest} from '../model/digest.ts';
 import {isTag} from '../model/reference.ts';
 import {type FileHandle, open, truncate} from 'node:fs/promises';
+import {resolve as resolvePath} from 'node:path';
 import {hasCode} from '../places/file-error.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {readJson} from '../model/json.ts';
@@ -104,6 +105,17 @@ const FILE_LIMIT = 64 * 1024 * 1024;
 /** All entries are held in memory. */
 const ENTRY_LIMIT = 250_000;
 const NEWLINE = 0x0a;
+
+/** The journal of a plan, where nobody names another with `--journal`. */
+export function journalBeside(planFile: string): string {
+  return `${planFile.replace(/(?:\.plan)?\.json$/, '')}.journal.ndjson`;
+}
+
+/** A plan as commands take it: its file, and the flag for its journal where that is not beside it. */
+export function planArguments(planFile: string, journal: string): string {
+  const isBeside = resolvePath(journal) === resolvePath(journalBeside(planFile));
+  return isBeside ? planFile : `${planFile} --journal ${journal}`;
+}
 
 /**
  * Reads a journal. A last line without its end was being written when the process was killed: it is not counted.

@@ -16,7 +16,8 @@ import {
   type Unfinished,
   unfinishedIn,
 } from './unfinished.ts';
-import {type FileLock, STALE_MS, takeLock} from '../places/file-lock.ts';
+import type {FileLock} from '../places/file-lock.ts';
+import {takeRunLocks} from './run-locks.ts';
 
 /** What an applying run needs of its memory. What is done is always found at the destination; this saves the rest. */
 export interface Journal extends AsyncDisposable {
@@ -52,6 +53,8 @@ export interface JournalOptions {
   readonly plan: Digest;
   /** Of a transfer: written down, so that plans to come can find it. */
   readonly transfer?: JournaledTransfer;
+  /** Of a transfer: the lock that its project has on this machine, whichever plan and journal a run has. */
+  readonly projectLock?: string;
   /**
    * Go on with the uploads that another plan of the same work left. A copy that was killed plans anew when it is run
    * again, and what is at the destination by then makes it another plan.
@@ -74,7 +77,7 @@ export interface JournalOptions {
  * @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_BUSY, JOURNAL_INVALID, JOURNAL_WRITE_FAILED
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
-  const lock = await lockJournal(options);
+  const lock = await takeRunLocks(options);
   try {
     return await openLocked(options, lock);
   } catch (error) {
@@ -179,39 +182,6 @@ export function openUploads(entries: readonly JournalEntry[]): ReadonlyMap<strin
 
 export function uploadKey(digest: Digest, to: string): string {
   return `${digest} ${to}`;
-}
-
-/** Keeps a second process from the same journal. */
-async function lockJournal({file, signal, notice}: JournalOptions): Promise<FileLock> {
-  const seconds = Math.ceil(STALE_MS / 1000);
-  try {
-    const attempt = await takeLock(`${file}.lock`, {
-      waitMs: 0,
-      ...(signal === undefined ? {} : {signal}),
-      onDoubt: (owner) =>
-        notice?.(
-          'LOCK_WATCHED',
-          `the journal ${file} is locked by ${owner}; checking for up to ${seconds} s whether it still runs`,
-        ),
-    });
-    if (attempt.kind === 'taken') return attempt.lock;
-    throw new TransshipError(
-      'JOURNAL_BUSY',
-      `the journal ${file} is in use by another run (${attempt.owner})`,
-      {
-        side: 'local',
-        hint: 'wait until that run ends, then run the command again; if that run was killed, its lock is released by itself',
-        retry: true,
-      },
-    );
-  } catch (error) {
-    if (error instanceof TransshipError || signal?.aborted === true) throw error;
-    throw new TransshipError('JOURNAL_WRITE_FAILED', `cannot lock ${file}: ${String(error)}`, {
-      side: 'local',
-      hint: `name a file in a writable folder with --journal, or delete ${file}.lock if it is in the way`,
-      cause: error,
-    });
-  }
 }
 
 /** This process was halted, and another one works with the journal by now. */

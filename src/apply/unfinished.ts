@@ -2,7 +2,7 @@ import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Tag} from '../model/reference.ts';
 import type {PolicyState} from '../model/transfer-plan.ts';
-import type {JournalEntry} from './journal-file.ts';
+import {type JournalEntry, planArguments} from './journal-file.ts';
 
 /** Which transfer a journal belongs to, so that other plans of the same project can find it. */
 export type JournaledTransfer = NonNullable<Extract<JournalEntry, {type: 'run'}>['transfer']>;
@@ -71,7 +71,7 @@ export function unfinishedIn(entries: readonly JournalEntry[]): Unfinished {
 
 /**
  * Says what is gone, where it waits, and which commands work.
- * @param planFile as commands take it; default: as the journal has it
+ * @param planFile default: as the journal has it
  */
 export function transferUnfinished(
   {plan, transfer, deleted}: Unfinished,
@@ -81,7 +81,7 @@ export function transferUnfinished(
   const tags = deleted.size === 1 ? '1 tag' : `${deleted.size} tags`;
   const of = transfer === undefined ? '' : ` of ${transfer.from}`;
   const at = transfer === undefined ? 'the donor' : `the donor ${transfer.donor}`;
-  const file = planFile ?? `the plan ${plan ?? ''}`;
+  const file = planFile === undefined ? `the plan ${plan ?? ''}` : planArguments(planFile, journal);
   return new TransshipError(
     'TRANSFER_UNFINISHED',
     `an earlier transfer is not finished: ${tags}${of} ${deleted.size === 1 ? 'is' : 'are'} gone from the old path and ${deleted.size === 1 ? 'waits' : 'wait'} at ${at} (journal ${journal})`,

@@ -1,15 +1,22 @@
+import {accessSync, constants} from 'node:fs';
 import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
-import {type JournalEntry, journalEntry, readJournal} from '../apply/journal-file.ts';
+import {
+  journalBeside,
+  type JournalEntry,
+  journalEntry,
+  planArguments,
+  readJournal,
+} from '../apply/journal-file.ts';
 import {transferUnfinished, unfinishedIn} from '../apply/unfinished.ts';
 import {openRegular} from '../http/regular-file.ts';
-import {digestOf, hexOf} from '../model/digest.ts';
+import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {readJson} from '../model/json.ts';
 import {removeFile} from '../places/durable-file.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
 import type {Io} from './io.ts';
+import {forgetOldest} from './own-plans.ts';
 import {readPlanFile} from './plan-file.ts';
-import {journalBeside} from './run-plan.ts';
 import {privateFolder, stateFolder} from './user-folders.ts';
 
 /** The most of a journal that is read to see whose it is, in bytes. */
@@ -36,8 +43,26 @@ export async function throwIfBegun(planFile: string, io: Machine): Promise<void>
   for (const journal of await rememberedJournals(io)) {
     const other = unfinishedIn(await readJournal(journal).catch(() => []));
     if (other.plan === id && other.deleted.size > 0)
-      throw transferUnfinished(other, journal, `${planFile} --journal ${journal}`);
+      throw transferUnfinished(other, journal, planFile);
   }
+}
+
+/**
+ * The journal of a plan: the one that was named; the one beside it; else the one that the last run on this machine was
+ * given.
+ */
+export async function journalOf(
+  plan: Digest,
+  planFile: string,
+  named: string | undefined,
+  io: Machine,
+): Promise<string> {
+  if (named !== undefined) return named;
+  const beside = journalBeside(planFile);
+  if ((await stat(beside).catch(() => undefined)) !== undefined) return beside;
+  for (const journal of await rememberedJournals(io))
+    if ((await firstRun(journal).catch(() => undefined))?.plan === plan) return journal;
+  return beside;
 }
 
 type Machine = Pick<Io, 'env' | 'home'>;
@@ -51,13 +76,38 @@ export async function rememberTransfer(journal: string, io: Machine): Promise<vo
     privateFolder(stateFolder(io.env, io.home));
     privateFolder(rememberedFolder(io));
     await writeFile(rememberedAs(journal, io), resolve(journal), {mode: 0o600});
+    await forgetOldest(rememberedFolder(io), JOURNAL_LIMIT);
   } catch {
     // See above.
   }
 }
 
-/** For a transfer that came to its end, or changed nothing that is not as it was. */
-export async function forgetTransfer(journal: string, io: Machine): Promise<void> {
+/**
+ * The lock of a project: two plans of it, in two folders, have two journals. Undefined: there is nowhere to have it, and
+ * runs are kept apart by their journals alone.
+ */
+export function projectLock(gitlab: string, project: number, io: Machine): string | undefined {
+  const folder = join(stateFolder(io.env, io.home), 'locks');
+  try {
+    privateFolder(stateFolder(io.env, io.home));
+    privateFolder(folder);
+    accessSync(folder, constants.W_OK);
+  } catch {
+    return undefined;
+  }
+  return join(folder, `${hexOf(digestOf(`${gitlab} ${project}`))}.lock`);
+}
+
+/**
+ * For a transfer that came to its end, or changed nothing that is not as it was. A journal that is not beside its plan is
+ * remembered all the same: nothing else leads there from the plan.
+ */
+export async function forgetTransfer(
+  journal: string,
+  planFile: string,
+  io: Machine,
+): Promise<void> {
+  if (resolve(journal) !== resolve(journalBeside(planFile))) return;
   await removeFile(rememberedAs(journal, io)).catch(() => undefined);
 }
 
@@ -92,15 +142,14 @@ export async function findEarlierTransfers(
   const beside = names.slice(0, JOURNAL_LIMIT).map((name) => resolve(folder, name));
   const found: EarlierTransfer[] = [];
   for (const file of new Set([...beside, ...(await rememberedJournals(io))])) {
-    const owner = await ownerOf(file).catch(() => undefined);
+    const owner = (await firstRun(file).catch(() => undefined))?.transfer;
     if (owner?.gitlab !== gitlab || owner.project !== project) continue;
     const unfinished = unfinishedIn(await readJournal(file));
     const {deleted} = unfinished;
     const paused = unfinished.paused.get(project);
     if (deleted.size === 0 && paused === undefined) continue;
     const {from, donor} = owner;
-    const plan = await planFileOf(file, owner.planFile);
-    const planFile = resolve(journalBeside(plan)) === file ? plan : `${plan} --journal ${file}`;
+    const planFile = planArguments(await planFileOf(file, owner.planFile), file);
     const tags = [...deleted.values()].map(({repository, tag}) => ({repository, tag}));
     found.push({planFile, from, donor, deleted: tags, ...(paused === undefined ? {} : {paused})});
   }
@@ -113,13 +162,11 @@ async function planFileOf(journal: string, given: string): Promise<string> {
   return (await stat(beside).catch(() => undefined)) === undefined ? given : beside;
 }
 
-/** Whose a journal is, by its first line; undefined: no journal of a transfer. @throws where it cannot be read */
-async function ownerOf(
-  file: string,
-): Promise<Extract<JournalEntry, {type: 'run'}>['transfer'] | undefined> {
+/** Whose a journal is, by its first line; undefined: it is no journal. @throws where it cannot be read */
+async function firstRun(file: string): Promise<Extract<JournalEntry, {type: 'run'}> | undefined> {
   await using handle = await openRegular(file);
   const {buffer, bytesRead} = await handle.read(Buffer.alloc(FIRST_LINE_LIMIT));
   const [line = ''] = buffer.toString('utf8', 0, bytesRead).split('\n');
   const entry = readJson(line, journalEntry);
-  return entry?.type === 'run' ? entry.transfer : undefined;
+  return entry?.type === 'run' ? entry : undefined;
 }

@@ -21,7 +21,7 @@ export async function rememberPlan(id: Digest, io: Machine): Promise<void> {
     privateFolder(folder);
     await writeFile(join(folder, hexOf(id)), '', {flag: 'a', mode: 0o600});
     await utimes(join(folder, hexOf(id)), new Date(), new Date());
-    await forgetOldest(folder);
+    await forgetOldest(folder, MOST);
   } catch {
     // See above.
   }
@@ -36,13 +36,14 @@ export async function isOwnPlan(id: Digest, io: Machine): Promise<boolean> {
   }
 }
 
-async function forgetOldest(folder: string): Promise<void> {
+/** Removes the files of a folder that were written longest ago, until `most` are left. */
+export async function forgetOldest(folder: string, most: number): Promise<void> {
   const names = await readdir(folder);
-  if (names.length <= MOST) return;
+  if (names.length <= most) return;
   const dated = await Promise.all(
     names.map(async (name) => ({name, at: (await stat(join(folder, name))).mtimeMs})),
   );
-  const oldest = dated.toSorted((a, b) => a.at - b.at).slice(0, names.length - MOST);
+  const oldest = dated.toSorted((a, b) => a.at - b.at).slice(0, names.length - most);
   for (const {name} of oldest) await removeFile(join(folder, name));
 }
 

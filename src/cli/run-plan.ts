@@ -3,6 +3,7 @@ import {dirname, join} from 'node:path';
 import {applyPlan} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
 import {type Journal, type JournalOptions, NO_JOURNAL, openJournal} from '../apply/journal.ts';
+import {journalBeside} from '../apply/journal-file.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
@@ -59,7 +60,7 @@ export async function runPlan(
 
 /** @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_WRITE_FAILED, JOURNAL_BUSY, JOURNAL_INVALID */
 export async function openPlanJournal(
-  work: Pick<JournalOptions, 'file' | 'plan' | 'anyPlan' | 'transfer'>,
+  work: Pick<JournalOptions, 'file' | 'plan' | 'anyPlan' | 'transfer' | 'projectLock'>,
   {env, home, now, stopping, redactor}: Pick<Io, 'env' | 'home' | 'now' | 'stopping' | 'redactor'>,
   report: Report,
 ): Promise<Journal> {
@@ -132,10 +133,6 @@ function forbiddenCode(code: Check['code']): ErrorCode {
 function defaultJournal(plan: CopyPlan, origin: RunOrigin, io: Io): string {
   if (origin.kind === 'file') return journalBeside(origin.file);
   return join(stateFolder(io.env, io.home), `${wishKey(plan.wish)}.journal.ndjson`);
-}
-
-export function journalBeside(planFile: string): string {
-  return `${planFile.replace(/(?:\.plan)?\.json$/, '')}.journal.ndjson`;
 }
 
 /** The exit code of a run's end (docs/errors.md). */

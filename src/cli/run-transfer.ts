@@ -5,13 +5,14 @@ import type {Call} from '../model/port.ts';
 import {parseReference} from '../model/reference.ts';
 import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {adoptedBefore, countAdopted, planWithTags} from '../apply/transfer/adopt-tags.ts';
+import {donorAbsent, isDonorThere} from '../apply/transfer/donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import type {TransferContext} from '../apply/transfer/transfer-run.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
-import {forgetTransfer, rememberTransfer} from './earlier-transfers.ts';
+import {forgetTransfer, journalOf, projectLock, rememberTransfer} from './earlier-transfers.ts';
 import {throwIfJobToken} from '../gitlab/gitlab-token.ts';
 import type {Journal} from '../apply/journal.ts';
-import {readJournal} from '../apply/journal-file.ts';
+import {journalBeside, type JournalEntry, readJournal} from '../apply/journal-file.ts';
 import {compareAt} from '../apply/transfer/verify-place.ts';
 import {locateProject} from '../apply/transfer/standing.ts';
 import {DEFAULT_PATIENCE} from '../gitlab/confirm.ts';
@@ -22,13 +23,7 @@ import {folderFrom, isCiJob, relativeTo} from './transfer-wish.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
-import {
-  journalBeside,
-  openPlanJournal,
-  settingsOf,
-  tellingOfStop,
-  throwIfForbidden,
-} from './run-plan.ts';
+import {openPlanJournal, settingsOf, tellingOfStop, throwIfForbidden} from './run-plan.ts';
 import type {Session} from './session.ts';
 
 export interface TransferRunFlags extends RunFlags, GitLabFlags {
@@ -74,14 +69,14 @@ async function withContext(
   work: typeof applyTransfer,
 ): Promise<RunResult> {
   const at = flags.journal ?? journalBeside(file);
-  await using journal = await journalOf(plan, file, at, io, session);
+  await using journal = await openTransferJournal(plan, file, at, io, session);
   const context = await contextOf(plan, file, journal, flags, io, session, trust);
   await rememberTransfer(at, io);
   try {
     return await tellingOfStop(io, session.report, () => work(plan, context, io));
   } finally {
     const {deleted, paused} = journal.unfinished;
-    if (deleted.size === 0 && paused.size === 0) await forgetTransfer(at, io);
+    if (deleted.size === 0 && paused.size === 0) await forgetTransfer(at, file, io);
   }
 }
 
@@ -107,7 +102,8 @@ export async function verifyTransfer(
     call: reading,
     progress: {where},
   };
-  const journal = await readJournal(journalBeside(file));
+  const journal = await readJournal(await journalOf(plan.id, file, undefined, io));
+  if (flags.donor === true) await throwIfRemoved(plan, journal, lookout, reading);
   const whole = await planWithTags(plan, await adoptedBefore(plan, journal, lookout), lookout);
   const standing = {before: 'old', between: 'donor', after: 'target'} as const;
   const place = flags.donor === true ? 'donor' : standing[where];
@@ -116,6 +112,30 @@ export async function verifyTransfer(
     ...(await compareAt(whole, place, repositories, reading)),
     transfer: {place, at, project: where, adopted: countAdopted(plan, whole)},
   };
+}
+
+/** @throws TransshipError DONOR_ABSENT where there is nothing to compare at the donor */
+async function throwIfRemoved(
+  plan: TransferPlan,
+  journal: readonly JournalEntry[],
+  {context, progress}: Parameters<typeof planWithTags>[2],
+  call: Call,
+): Promise<void> {
+  const {donor, project, steps} = plan;
+  const removal = steps.find(({kind}) => kind === 'remove-donor')?.id;
+  const isDone = journal.some(
+    (entry) => entry.type === 'step' && entry.id === removal && entry.outcome === 'done',
+  );
+  const hint = `compare ${progress.where === 'after' ? `the new path ${project.to}` : 'the place of the images'} with "transship verify" without --donor`;
+  if (isDone && progress.where === 'after') {
+    throw new TransshipError(
+      'DONOR_ABSENT',
+      `this plan removed its images from the donor ${donor.path}, after all of them were verified at ${project.to}`,
+      {side: donor.kind === 'project' ? 'gitlab' : 'local', hint},
+    );
+  }
+  if (!(await isDonorThere(plan, {context, call})))
+    throw donorAbsent(plan, context, `; if it was removed on purpose, ${hint}`);
 }
 
 /** The instance of the plan, its registry logged in to. @throws TransshipError HOST_NOT_NAMED */
@@ -172,7 +192,7 @@ function throwIfLostWithJob({donor, way}: TransferPlan, {env}: Io): void {
   );
 }
 
-function journalOf(
+function openTransferJournal(
   {id, wish, project, donor}: TransferPlan,
   file: string,
   journal: string,
@@ -187,7 +207,9 @@ function journalOf(
     donor: donor.path,
     planFile: resolve(file),
   };
-  return openPlanJournal({file: journal, plan: id, transfer}, io, report);
+  const lock = projectLock(wish.gitlab, project.id, io);
+  const work = {file: journal, plan: id, transfer};
+  return openPlanJournal(lock === undefined ? work : {...work, projectLock: lock}, io, report);
 }
 
 async function contextOf(

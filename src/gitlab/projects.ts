@@ -50,6 +50,12 @@ export class Projects {
     return this.#connection.find({path: apiPath`projects/${idOrPath}`, signal}, projectSchema);
   }
 
+  /** Projects of the whole instance that the token may see, with all of these words in name, path or description. */
+  async search(words: string, {signal}: Call): Promise<readonly Project[]> {
+    const query = {search: words, order_by: 'id'};
+    return this.#connection.list({path: 'projects', query, signal}, projectSchema);
+  }
+
   /** @throws TransshipError PROJECT_NOT_FOUND */
   async get(idOrPath: number | string, call: Call): Promise<Project> {
     const project = await this.find(idOrPath, call);

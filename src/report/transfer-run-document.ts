@@ -85,8 +85,8 @@ function summaryOf(
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}, ${blobs.mounted} mounted`;
   const done = `${counted(images, 'image')} copied (${travelled})`;
   const isBack = steps.some(({id}) => id === PUT_BACK);
-  const rest =
-    transfer === undefined ? 'Run it again to resume.' : standingText(transfer, planFile);
+  const again = `"${nextCommand('apply', planFile)}" resumes it.`;
+  const rest = transfer === undefined ? again : standingText(transfer, planFile);
   switch (result) {
     case 'done':
       return isBack
@@ -95,7 +95,9 @@ function summaryOf(
     // Only a plan of copies is carried out without some of its images.
     case 'incomplete':
     case 'failed':
-      return `Failed: see above; ${done}. ${rest}`;
+      return transfer === undefined
+        ? `Failed: see above. Follow the hint; ${rest}`
+        : `Failed: see above; ${done}. ${rest}`;
     case 'interrupted':
       return `Interrupted: ${done}. ${rest}`;
     case 'drift':

@@ -5,8 +5,10 @@ import type {RunResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import type {TransferPlan} from '../../src/model/transfer-plan.ts';
 import type {Exchange, Intercept} from '../../src/sandbox/exchange.ts';
+import {jsonReply} from '../../src/sandbox/reply.ts';
 import {refusal} from '../../src/sandbox/refusal.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
+import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {someBytes, storeImage} from '../support/small-images.ts';
 import {tempDirectory} from '../support/temp.ts';
@@ -619,4 +621,60 @@ test('a native move that is refused leads to the way by the donor', async () => 
   expect((await move.run([...wish.split(' '), '--out', move.file])).code).toBe(0);
   const applied = await move.apply();
   expect([applied.code, applied.stdout.includes('--staged')]).toEqual([1, true]);
+});
+
+test('so does one that is refused in words that are not known', async () => {
+  const intercept: Intercept = async ({method, path}, next) =>
+    method === 'PUT' && path.endsWith('/transfer')
+      ? jsonReply(400, {message: 'Something that no version ever said'})
+      : next();
+  await using move = await startMove({mode: 'metadata-db', intercept});
+  const wish = `plan transfer org/build/app --to org/other/ --gitlab ${move.rig.url}`;
+  await move.run([...wish.split(' '), '--out', move.file]);
+  const applied = await move.apply();
+  expect(applied.code).toBe(1);
+  expect(applied.stdout).toContain('Something that no version ever said');
+  expect(applied.stdout).toContain('plan again with --staged');
+  const last = applied.stdout.trimEnd().split('\n').at(-1);
+  expect(last).toContain(`Follow the hint; "transship apply ${move.file}" resumes it`);
+});
+
+describe('a donor project to be created is refused when planning', () => {
+  test.each([
+    ['with a reserved name', 'org/other/badges', 'NAME_INVALID'],
+    ['with a name that GitLab does not take', 'org/other/-spare', 'DONOR_UNFIT'],
+    ['where a group is', 'org/other', 'NAME_TAKEN'],
+    ['with the name of a project beside it', 'org/other/spare', 'NAME_TAKEN'],
+  ])('%s', async (_what, donor, code) => {
+    const projects = [...SEED.projects, {path: 'org/other/parked'}];
+    await using move = await startMove({seed: {...SEED, projects}});
+    await move.rig.api('PUT', 'projects/org%2Fother%2Fparked', {body: {name: 'spare'}});
+    const planned = await move.plan(['--donor', donor, '--create-donor']);
+    expect(planned.code).toBe(3);
+    expect(planned.stdout + planned.stderr).toContain(code);
+    expect(planned.stdout).not.toContain('DONOR_READY');
+  });
+});
+
+describe('verify --donor after the donor was removed', () => {
+  test.each([
+    ['a project that the plan created', ['--donor', 'org/other/spare', '--create-donor']],
+    ['a project that was there', ['--donor', 'org/other/parked']],
+    ['a folder', []],
+  ])('says so: %s', async (_what, donor) => {
+    const projects = [...SEED.projects, {path: 'org/other/parked'}];
+    await using move = await startMove({seed: {...SEED, projects}});
+    await move.plan(donor.length > 0 ? donor : ['--donor', move.folder.join('donor')]);
+    expect((await move.apply(['--remove-donor'])).code).toBe(0);
+    const told = toldError(await move.run(['verify', move.file, '--donor']));
+    expect(told).toMatchObject({code: 'DONOR_ABSENT', exit: 1});
+    expect(told.message).toContain('this plan removed its images from the donor');
+    expect(told.hint).toContain('new_org/build/app');
+    expect((await move.run(['verify', move.file])).code).toBe(0);
+    // Without the journal it is not known who did.
+    await rm(move.folder.join('move.journal.ndjson'));
+    const blind = await move.run(['verify', move.file, '--donor']);
+    expect(blind.code).not.toBe(0);
+    expect(blind.stderr).not.toContain('FORBIDDEN');
+  });
 });

@@ -10,6 +10,7 @@ import type {Exchange} from '../../src/sandbox/exchange.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
+import type {ProgramResult} from '../support/program.ts';
 import {someBytes, storeImage} from '../support/small-images.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
@@ -28,6 +29,7 @@ const SEED = {
   users: [{name: 'ada'}, {name: 'bob'}],
   groups: [
     {path: 'org/build', members: {ada: 'owner' as const, bob: 'owner' as const}},
+    {path: 'new_org', members: {ada: 'owner' as const}},
     {path: 'new_org/build', members: {ada: 'owner' as const, bob: 'owner' as const}},
     {path: 'donors', members: {ada: 'owner' as const}},
   ],
@@ -41,6 +43,7 @@ const SEED = {
       ],
     },
     {path: 'donors/parking'},
+    {path: 'new_org/parking'},
   ],
   tokens: [
     {value: 'ada-api', user: 'ada', scopes: ['api' as const]},
@@ -54,13 +57,15 @@ const run = (...args: readonly string[]) => transship(args, {env: {GITLAB_TOKEN:
 async function start() {
   await using parts = new AsyncDisposableStack();
   /** Refuses the requests that it says yes to. */
-  const faults: {refuse: (exchange: Exchange) => boolean} = {refuse: () => false};
+  const faults: {refuse: (exchange: Exchange) => boolean | Promise<boolean>} = {
+    refuse: () => false,
+  };
   const rig = parts.use(
     await startRig({
       mode: 'legacy',
       seed: SEED,
       intercept: async (exchange, next) =>
-        faults.refuse(exchange)
+        (await faults.refuse(exchange))
           ? jsonReply(400, {errors: [{code: 'UNSUPPORTED', message: 'not today'}]})
           : await next(),
     }),
@@ -221,6 +226,86 @@ describe('a transfer that stopped after its deletions', () => {
     const blind = await at.planTo('other.plan.json', '--donor', 'donors/parking');
     expect(blind.stdout).toMatch(/REPOSITORY_EMPTY.*org\/build\/app\/cr/);
   });
+
+  test('names the journal in its commands where that is not beside the plan, and finds it', async () => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    at.faults.refuse = ({method, path}) => method === 'PUT' && path.endsWith('/transfer');
+    const journal = at.folder.join('of', 'the-move.ndjson');
+    const stopped = await at.run('apply', at.plan, '--yes', '--journal', journal);
+    at.faults.refuse = () => false;
+    const commands = ['apply', 'rollback'].map(
+      (name) => `transship ${name} ${at.plan} --journal ${journal}`,
+    );
+    for (const command of commands) {
+      expect(stopped.stdout).toContain(`"${command}"`);
+      expect((await at.run('status', at.plan)).stdout).toContain(command);
+      expect((await at.run('status', at.plan, '--journal', journal)).stdout).toContain(command);
+    }
+    // Another plan with the same journal is told the same.
+    expect((await at.planTo('other.plan.json', '--donor', 'donors/parking')).code).toBe(3);
+    const taken = [at.folder.join('copy.plan.json'), '--journal', journal];
+    const copy = ['plan', 'copy', `oci:${layoutDirectory('helm')}`, `oci:${at.folder.join('x')}`];
+    expect((await at.run(...copy, '--out', taken[0] ?? '')).code).toBe(0);
+    expect(toldError(await at.run('apply', ...taken)).hint).toContain(commands[0]);
+
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    expect(existsSync(at.journal)).toBe(false);
+    const done = await at.run('status', at.plan);
+    expect(done.stdout).toContain('2 of 2 images at the new path');
+    expect(done.stdout).not.toContain('next');
+  });
+
+  test('keeps another plan of its project, in another folder, from running meanwhile', async () => {
+    await using at = await start();
+    await at.planTo('move.plan.json');
+    await mkdir(at.folder.join('elsewhere'));
+    const other = at.folder.join('elsewhere', 'other.plan.json');
+    await at.planTo('elsewhere/other.plan.json', '--donor', 'donors/parking');
+    const meanwhile: ProgramResult[] = [];
+    at.faults.refuse = async ({method, path}) => {
+      if (method === 'PUT' && path.endsWith('/transfer')) {
+        for (const command of [
+          ['apply', other, '--yes'],
+          ['rollback', other],
+        ])
+          meanwhile.push(await at.run(...command));
+      }
+      return false;
+    };
+    expect((await at.run('apply', at.plan, '--yes')).code).toBe(0);
+    expect(meanwhile).toHaveLength(2);
+    for (const refused of meanwhile) {
+      const error = toldError(refused);
+      expect(error).toMatchObject({code: 'JOURNAL_BUSY', exit: 1, side: 'this machine'});
+      expect(error.message).toContain(
+        `the project ${OLD} of ${at.rig.url} is in use by another run`,
+      );
+    }
+    expect(existsSync(at.folder.join('elsewhere', 'other.journal.ndjson'))).toBe(false);
+  });
+
+  test.each([
+    ['created by the plan', ['--donor', 'donors/spare', '--create-donor'], 'donors/spare'],
+    ['near the new path', ['--donor', 'new_org/parking'], 'new_org/parking'],
+  ])(
+    'forbids a plan on another machine: its donor project, %s, is seen',
+    async (_what, donor, at) => {
+      await using stopped = await stoppedAfterDeletion(...donor);
+      await using home = await tempDirectory();
+      const wish = ['plan', 'transfer', OLD, '--to', 'new_org/build/', '--gitlab', stopped.rig.url];
+      const out = ['--out', home.join('other.plan.json'), '--donor', home.join('waits')];
+      const env = {GITLAB_TOKEN: 'ada-api'};
+      const other = await transship([...wish, ...out], {env, home: home.path});
+      expect(other.code).toBe(3);
+      expect(other.stdout).toContain(`the project ${at} has 2 tags of image repositories`);
+      for (const command of ['transship apply PLAN', 'transship rollback PLAN', 'transship copy '])
+        expect(other.stdout).toContain(command);
+      // What was put back is there no more than at the old path.
+      expect((await stopped.run('rollback', stopped.plan)).code).toBe(0);
+      expect((await transship([...wish, ...out], {env, home: home.path})).code).toBe(0);
+    },
+  );
 
   test('is rolled back, then planned and applied again in the same file', async () => {
     await using at = await stoppedAfterDeletion();

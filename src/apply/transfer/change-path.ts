@@ -46,16 +46,21 @@ export async function changePath(
 
 /** The refusal with what to do next, which depends on how the plan meant to move the images. */
 function explained(error: TransshipError, way: TransferPlan['way']): TransshipError {
-  if (!BECAUSE_OF_IMAGES.has(error.code)) return error;
   const {code, message, side, retry, status, cause} = error;
+  // An answer in words that are not known here may be about images, too.
+  const isUnclear = way === 'native' && code === 'GITLAB_REFUSED';
+  if (!BECAUSE_OF_IMAGES.has(code) && !isUnclear) return error;
   return new TransshipError(code, message, {
     side,
-    hint: NEXT[way],
+    hint: isUnclear ? UNCLEAR : NEXT[way],
     retry,
     cause,
     ...(status === undefined ? {} : {status}),
   });
 }
+
+const UNCLEAR =
+  'see the answer of GitLab in the message; if it is about images or the registry, plan again with --staged, which moves them by way of a donor';
 
 const NEXT: Readonly<Record<TransferPlan['way'], string>> = {
   native:

@@ -1,5 +1,6 @@
 import {randomUUID} from 'node:crypto';
 import {stat} from 'node:fs/promises';
+import {DONOR_DESCRIPTION} from '../../gitlab/preflight/find-donor.ts';
 import type {Project} from '../../gitlab/project.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
@@ -39,7 +40,7 @@ export async function createDonor({donor}: TransferPlan, run: TransferRun): Prom
   const mark = randomUUID();
   await context.journal.append({type: 'made', what: 'project', place, mark});
   const path = place.slice(place.lastIndexOf('/') + 1);
-  const description = `Images wait here during a transfer by transship ${mark}`;
+  const description = `${DONOR_DESCRIPTION} ${mark}`;
   const {id} = await context.gitlab.projects.create(
     {path, namespaceId, visibility: 'private', description},
     call,

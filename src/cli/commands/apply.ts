@@ -1,6 +1,8 @@
 import type {Command} from 'commander';
+import {planArguments} from '../../apply/journal-file.ts';
 import type {RunResult} from '../../model/outcome.ts';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
+import {journalOf} from '../earlier-transfers.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {
@@ -38,8 +40,10 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     'text',
     'json',
     'markdown',
-  ]).action(async (file: string, flags: Flags) => {
+  ]).action(async (file: string, given: Flags) => {
     const plan = await readPlanFile(file);
+    const journal = await journalOf(plan.id, file, given.journal, io);
+    const flags = {...given, journal};
     const trust = await PlanTrust.of(plan, file, flags, io);
     // What a transfer deletes is looked at itself.
     const cache = flags.cache === true && plan.kind === 'copy';
@@ -48,7 +52,9 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
         ? runPlan(plan, {kind: 'file', file}, flags, io, session)
         : runTransfer(plan, file, flags, io, session, trust);
     const result = await withSession(io, {...flags, cache}, run, trust);
-    io.stdout.write(renderRun(result, plan, flags.format, {planFile: file}));
+    io.stdout.write(
+      renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),
+    );
     done(RUN_EXIT[result.result]);
   });
 }

@@ -1,6 +1,8 @@
 import type {Command} from 'commander';
+import {planArguments} from '../../apply/journal-file.ts';
 import type {RunResult} from '../../model/outcome.ts';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
+import {journalOf} from '../earlier-transfers.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {
@@ -33,13 +35,17 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
     'text',
     'json',
     'markdown',
-  ]).action(async (file: string, flags: Flags) => {
+  ]).action(async (file: string, given: Flags) => {
     const plan = await readTransferPlanFile(file);
+    const journal = await journalOf(plan.id, file, given.journal, io);
+    const flags = {...given, journal};
     const trust = await PlanTrust.of(plan, file, flags, io);
     const run = (session: Session): Promise<RunResult> =>
       runRollback(plan, file, flags, io, session, trust);
     const result = await withSession(io, flags, run, trust);
-    io.stdout.write(renderRun(result, plan, flags.format, {planFile: file}));
+    io.stdout.write(
+      renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),
+    );
     done(RUN_EXIT[result.result]);
   });
 }

@@ -1,13 +1,13 @@
 import {access} from 'node:fs/promises';
 import type {Command} from 'commander';
-import {readJournal} from '../../apply/journal-file.ts';
+import {planArguments, readJournal} from '../../apply/journal-file.ts';
 import {planStatus} from '../../apply/plan-status.ts';
 import {TransshipError} from '../../model/error.ts';
 import {type OutcomeFormat, renderStatus} from '../../report/run-document.ts';
+import {journalOf} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, collect} from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';
-import {journalBeside} from '../run-plan.ts';
 
 interface Flags {
   readonly format: OutcomeFormat;
@@ -29,10 +29,12 @@ export function addStatus(program: Command, io: Io, done: (exitCode: number) => 
   addFormatFlag(command, ['text', 'json', 'markdown']).action(
     async (file: string, flags: Flags) => {
       const plan = await readPlanFile(file);
-      const files = flags.journal ?? [journalBeside(file)];
+      const files = flags.journal ?? [await journalOf(plan.id, file, undefined, io)];
       if (flags.journal) await Promise.all(flags.journal.map(mustBeThere));
       const journals = await Promise.all(files.map(readJournal));
-      io.stdout.write(renderStatus(planStatus(plan, journals), flags.format, {planFile: file}));
+      const [only] = files.length === 1 ? files : [];
+      const planFile = only === undefined ? file : planArguments(file, only);
+      io.stdout.write(renderStatus(planStatus(plan, journals), flags.format, {planFile}));
       done(0);
     },
   );

@@ -4,8 +4,13 @@ import type {TransferWish} from '../../model/transfer-plan.ts';
 import type {DonorFacts} from '../../plan/transfer/facts.ts';
 import type {Project} from '../project.ts';
 import {given} from '../given.ts';
-import {findNamespace} from './find-target.ts';
+import {whyNotImages, whyNotProjectPath} from '../naming.ts';
+import type {Namespace} from '../namespace.ts';
+import {findNamespace, namesake} from './find-target.ts';
 import type {Surroundings} from './surroundings.ts';
+
+/** The description of a donor project that a transfer creates begins with this; a mark of its plan follows. */
+export const DONOR_DESCRIPTION = 'Images wait here during a transfer by transship';
 
 /** What may be done for the donor's sake. */
 export interface DonorQuestion {
@@ -17,7 +22,7 @@ export interface DonorQuestion {
 
 /**
  * Looks at the place where the images are to wait.
- * @throws TransshipError NAMESPACE_NOT_FOUND for a project that could not be made either, PROJECT_NOT_FOUND for an id
+ * @throws TransshipError DONOR_UNFIT for a project that cannot have images; NAMESPACE_NOT_FOUND for a project that could not be made either, PROJECT_NOT_FOUND for an id
  */
 export async function findDonor(
   {kind, path}: TransferWish['donor'],
@@ -38,11 +43,13 @@ export async function findDonor(
     };
   }
   const project = await surroundings.gitlab.projects.find(path, call);
+  throwIfNoImages(project?.fullPath ?? path);
   if (project === undefined) {
     if (/^\d+$/.test(path)) throw noSuchProject(path);
     const parent = path.split('/').slice(0, -1).join('/');
     const namespace = await findNamespace(parent, surroundings, call);
-    return {donor: {kind, path, namespaceId: namespace.id}, mayCreate};
+    const problem = await whyNotNew(path, namespace, surroundings, call);
+    return {donor: {kind, path, namespaceId: namespace.id}, mayCreate, ...given({problem})};
   }
   const problem = problemOf(project, mover);
   const donor = {
@@ -52,6 +59,31 @@ export async function findDonor(
     namespaceId: project.namespace.id,
   } as const;
   return {donor, mayCreate, ...(problem === undefined ? {} : {problem})};
+}
+
+/** Why there cannot be a new project of this path, which is its name as well; undefined: there can, as far as GitLab tells. */
+async function whyNotNew(
+  fullPath: string,
+  namespace: Namespace,
+  {gitlab}: Surroundings,
+  call: Call,
+): Promise<DonorFacts['problem']> {
+  const path = fullPath.slice(fullPath.lastIndexOf('/') + 1);
+  const why = whyNotProjectPath(path);
+  const hint = 'choose another project with --donor, or a folder';
+  if (why !== undefined)
+    return {code: 'NAME_INVALID', message: `there cannot be a project ${fullPath}: ${why}`, hint};
+  const group = await gitlab.groups.findNamespace(fullPath, call);
+  const taken =
+    group === undefined
+      ? await namesake({id: undefined, name: path}, namespace, gitlab, call)
+      : group.fullPath;
+  if (taken === undefined) return undefined;
+  const message =
+    group === undefined
+      ? `a project ${fullPath} cannot be created: ${taken} has its name`
+      : `${fullPath} is a group, not a project`;
+  return {code: 'NAME_TAKEN', message, hint};
 }
 
 function problemOf(donor: Project, mover: Project): DonorFacts['problem'] {
@@ -81,6 +113,16 @@ function problemOf(donor: Project, mover: Project): DonorFacts['problem'] {
 
 function unfit(message: string, hint: string): NonNullable<DonorFacts['problem']> {
   return {code: 'DONOR_UNFIT', message, hint};
+}
+
+/** Without names for the images there is nothing to plan. @throws TransshipError DONOR_UNFIT */
+function throwIfNoImages(fullPath: string): void {
+  const why = whyNotImages(fullPath);
+  if (why === undefined) return;
+  throw new TransshipError('DONOR_UNFIT', `no images can wait at the project ${fullPath}: ${why}`, {
+    side: 'gitlab',
+    hint: 'choose another project with --donor, or a folder',
+  });
 }
 
 function noSuchProject(id: string): TransshipError {

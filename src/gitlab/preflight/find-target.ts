@@ -92,20 +92,21 @@ async function findTaken(
     isGroup,
     oldPathInNew: isBoth ? await at(`${namespace.fullPath}/${project.path}`) : undefined,
     newPathInOld: isBoth ? await at(`${project.namespace.fullPath}/${path}`) : undefined,
-    name:
-      isTransfer && namespace.kind === 'group'
-        ? await namesake(project, namespace, gitlab, call)
-        : undefined,
+    name: isTransfer ? await namesake(project, namespace, gitlab, call) : undefined,
   });
 }
 
-/** A transfer is refused for the name as well (GitLab: app/services/projects/transfer_service.rb). */
-async function namesake(
-  project: Project,
+/**
+ * Another project with this name in a namespace: GitLab has each name once there, and refuses a new project as well as a
+ * transfer (GitLab: app/models/project.rb, app/services/projects/transfer_service.rb).
+ */
+export async function namesake(
+  project: {readonly id: number | undefined; readonly name: string},
   namespace: Namespace,
   gitlab: Surroundings['gitlab'],
   call: Call,
 ): Promise<string | undefined> {
+  if (namespace.kind !== 'group') return undefined;
   const projects = await gitlab.groups
     .projectsNamed(namespace.id, project.name, call)
     .catch(notTold);

@@ -8,6 +8,7 @@ import type {Project} from '../project.ts';
 import {type DonorQuestion, findDonor} from './find-donor.ts';
 import {findProject, projectFacts, tokenFacts} from './find-project.ts';
 import {findTarget} from './find-target.ts';
+import {findWaiting} from './find-waiting.ts';
 import {observeImages} from './observe-images.ts';
 import {proveDonor} from './prove-donor.ts';
 import {clockFacts, proveRegistry} from './prove-registry.ts';
@@ -69,7 +70,9 @@ export async function gatherTransferFacts(
     ...clockFacts({registry: registryAhead, gitlab: gitlabAhead}),
   };
   const untagged = records.flatMap(({path, tagsCount}) => (tagsCount === 0 ? [path] : []));
-  const seen = {...base, registry, repositories, untagged, rules: {}};
+  const near = [project.fullPath, target.fullPath];
+  const waiting = await findWaiting({project, host, records, donor, near}, surroundings, call);
+  const seen = {...base, registry, repositories, untagged, waiting, rules: {}};
   if (wayOf(seen) !== 'staged') return seen;
   const writable = surroundings.openRegistry(host, 'destination');
   // What it grants is known only once it has asked for a token.

@@ -106,6 +106,9 @@ function policyChecks({project, now}: TransferFacts): readonly Check[] {
   ];
 }
 
+/** For a transfer whose plan is known to exist, and not where. */
+const WAYS_OUT =
+  'complete that transfer with "transship apply PLAN", or put the images back with "transship rollback PLAN" while the project is at its old path, each with the plan file of that transfer; then plan again';
 /** Names in a message. */
 const NAMES_SHOWN = 5;
 
@@ -114,7 +117,7 @@ const NAMES_SHOWN = 5;
  * those images would leave them behind: nothing at the new path tells that they are missing.
  */
 function earlierChecks(facts: TransferFacts): readonly Check[] {
-  const found = [...journalChecks(facts), ...occupiedDonorChecks(facts)];
+  const found = [...journalChecks(facts), ...occupiedDonorChecks(facts), ...waitingChecks(facts)];
   return found.some(({code}) => code === 'TRANSFER_UNFINISHED')
     ? found
     : [...found, ...untaggedChecks(facts)];
@@ -172,8 +175,23 @@ function* occupiedDonorChecks({project, donor, repositories}: TransferFacts) {
     'TRANSFER_UNFINISHED',
     donor.donor.path,
     `the donor ${donor.donor.path} has ${listed(only)}, which ${project.fullPath} does not have: an earlier transfer was perhaps not finished`,
-    'apply the plan of that transfer, or roll it back, and plan again; if nobody needs those images, delete them from the donor or choose another with --donor',
+    `${WAYS_OUT}. If nobody needs those images, delete them from the donor or choose another with --donor`,
   );
+}
+
+/** Images at a donor that this plan does not name: GitLab shows them there. */
+function* waitingChecks({project, waiting = []}: TransferFacts) {
+  for (const donor of new Set(waiting.map((one) => one.donor))) {
+    const images = waiting.filter((one) => one.donor === donor);
+    const tags = images.reduce((sum, one) => sum + one.tags, 0);
+    const [first] = images;
+    yield forbid(
+      'TRANSFER_UNFINISHED',
+      donor,
+      `the project ${donor} has ${tags === 1 ? '1 tag' : `${tags} tags`} of image repositories that have no tags in ${project.fullPath} (${shown(images.map(({from}) => from))}): an earlier transfer was perhaps not finished`,
+      `${WAYS_OUT}. Where that plan is lost, copy the images back: transship copy ${first?.at ?? ''} ${first?.from ?? ''}. If nobody needs them, delete them from ${donor}`,
+    );
+  }
 }
 
 /** The name that an image of the project has by now: the project may have moved. */

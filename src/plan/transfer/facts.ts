@@ -21,10 +21,23 @@ export interface TransferFacts {
   readonly repositories: readonly RepositoryFacts[];
   /** Paths in the registry that GitLab knows as the project's and counts no tags of. Default: none. */
   readonly untagged?: readonly string[];
+  /** Images of those repositories that other projects have, as the donor of an earlier transfer. Default: none. */
+  readonly waiting?: readonly WaitingImages[];
   readonly donor: DonorFacts;
   readonly rules: RuleFacts;
   /** Transfers of the project that were begun and are not at their end, by their journals. Default: none. */
   readonly earlier?: readonly EarlierTransfer[];
+}
+
+/** Images of a repository that has no tags any more, in a project that looks like the donor of an earlier transfer. */
+export interface WaitingImages {
+  /** Full path of that project. */
+  readonly donor: string;
+  /** `host/path` where they were, and where they are. */
+  readonly from: string;
+  readonly at: string;
+  /** How many tags. */
+  readonly tags: number;
 }
 
 /** What the journal of an earlier transfer of the project says. */

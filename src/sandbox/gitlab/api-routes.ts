@@ -12,6 +12,7 @@ import {
   createProject,
   deleteProject,
   listPipelines,
+  listProjects,
   showProject,
   updateProject,
 } from './project-api.ts';
@@ -59,6 +60,7 @@ const ROUTES: readonly ApiRoute[] = [
   route('GET', 'groups/:id/transfer_locations', 'read', listGroupTransferLocations),
   route('GET', 'groups/:id/projects', 'read', listGroupProjects),
   route('GET', 'groups/:id/registry/repositories', 'read', listGroupRepositories),
+  route('GET', 'projects', 'read', listProjects),
   route('POST', 'projects', 'write', createProject),
   route('GET', 'projects/:id', 'read', showProject),
   route('PUT', 'projects/:id', 'write', updateProject),

@@ -7,7 +7,7 @@ import {pageReply} from './api-page.ts';
 import {badRequest, forbidden, notFound} from './api-refusal.ts';
 import {moveProject, whyNotMove} from './move-project.ts';
 import {presentProject} from './present.ts';
-import {levelInProject, mayFill} from './rights.ts';
+import {levelInProject, mayFill, maySee} from './rights.ts';
 import {DEFAULT_POLICY} from './seed-world.ts';
 import type {WorldProject} from './world.ts';
 
@@ -52,6 +52,22 @@ const createSchema = z.object({
 /** `GET /projects/:id` */
 export function showProject(call: ApiCall): Reply {
   return jsonReply(200, presentProject(call, projectOf(call)));
+}
+
+/** `GET /projects`: each word of a search is in name, path or description (GitLab: app/models/project.rb, `search`). */
+export function listProjects(call: ApiCall): Reply {
+  const {world, person, query} = call;
+  const words = (query.get('search') ?? '').toLowerCase().split(' ').filter(Boolean);
+  const found = [...world.projects.values()]
+    .filter((project) => maySee(world, person.user, project))
+    .filter(({name, path, description}) => {
+      const text = `${name} ${path} ${description}`.toLowerCase();
+      return words.every((word) => text.includes(word));
+    });
+  return pageReply(
+    call,
+    found.map((project) => presentProject(call, project)),
+  );
 }
 
 /** `GET /projects/:id/pipelines`: those that run, and no others. */
