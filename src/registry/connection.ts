@@ -1,7 +1,9 @@
 import type {HttpAnswer} from '../http/answer.ts';
+import {type Challenge, parseChallenges} from '../http/challenge.ts';
 import type {HttpRequest} from '../http/message.ts';
 import {SingleFlight} from '../http/single-flight.ts';
 import type {Side} from '../model/error.ts';
+import type {Call} from '../model/port.ts';
 import {Authenticator, type Need} from './authenticator.ts';
 import {endpointOf, probeLoopback} from './endpoint.ts';
 import type {Scope} from './scope.ts';
@@ -68,6 +70,19 @@ export class Connection {
     const request: HttpRequest = {...rest, url, side: this.side};
     if (!isBelow && url.origin !== endpoint.origin) return this.#options.http.send(request);
     return this.#authenticator.send(request, {path, scopes});
+  }
+
+  /** The URL below which the registry's API is, `…/v2/`. */
+  baseUrl(signal: AbortSignal): Promise<URL> {
+    return this.#reach(signal);
+  }
+
+  /** What the registry asks of a client without credentials, at the base of its API. */
+  async challenges({signal}: Call): Promise<readonly Challenge[]> {
+    const url = await this.#reach(signal);
+    const answer = await this.#options.http.send({method: 'GET', url, side: this.side, signal});
+    await answer.discard();
+    return parseChallenges(answer.header('www-authenticate'));
   }
 
   /** What the token for this need allows; undefined: not known beforehand. */

@@ -1,3 +1,4 @@
+import type {Challenge} from '../http/challenge.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import type {TransshipError} from '../model/error.ts';
@@ -54,6 +55,16 @@ export class Registry {
    */
   catalog(call: Call): Promise<readonly string[]> {
     return listCatalog(this.#connection, call);
+  }
+
+  /** The URL below which the registry's API is, `…/v2/`. */
+  baseUrl({signal}: Call): Promise<URL> {
+    return this.#connection.baseUrl(signal);
+  }
+
+  /** What the registry asks of a client without credentials. */
+  challenges(call: Call): Promise<readonly Challenge[]> {
+    return this.#connection.challenges(call);
   }
 
   /** What the registry tells of itself. */

@@ -3,7 +3,7 @@ import {shortDigest} from '../../model/digest.ts';
 import type {Report, RunEvent} from '../../model/event.ts';
 import {formatBytes} from '../../report/bytes.ts';
 import {errorLines} from '../print-error.ts';
-import {noticeText, progressText, retryText} from './progress-text.ts';
+import {noticeText, observingText, progressText, retryText} from './progress-text.ts';
 import {Rate} from './rate.ts';
 import {RunTally} from './run-tally.ts';
 
@@ -56,7 +56,7 @@ export function barReporter(stream: NodeJS.WritableStream): {
         total.setTotal(event.total);
         total.update(event.done, {
           name: 'reading',
-          detail: `${event.what}: ${event.done} of ${event.total} tags`,
+          detail: observingText(event),
         });
         break;
       case 'run-started':

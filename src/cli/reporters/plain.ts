@@ -1,7 +1,7 @@
 import type {Report, RunEvent} from '../../model/event.ts';
 import {errorLines} from '../print-error.ts';
 import type {TextSink} from '../io.ts';
-import {noticeText, progressText, retryText} from './progress-text.ts';
+import {noticeText, observingText, progressText, retryText} from './progress-text.ts';
 import {Rate} from './rate.ts';
 import {RunTally} from './run-tally.ts';
 
@@ -26,7 +26,7 @@ export function plainReporter(sink: TextSink): {
     tally.add(event);
     switch (event.type) {
       case 'observing':
-        observing = `${event.what}: ${event.done} of ${event.total} tags`;
+        observing = observingText(event);
         break;
       case 'run-started':
         rate.sample(performance.now(), 0);

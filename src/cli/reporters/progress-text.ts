@@ -23,6 +23,16 @@ export function progressText(tally: RunTally, rate: Rate): string {
   return `${at}${stepsEnded} of ${steps} images, ${formatBytes(acknowledged)} of ${formatBytes(bytes)}${speed}${failed}`;
 }
 
+/** How far reading is. */
+export function observingText({
+  what,
+  done,
+  total,
+  unit = 'tags',
+}: Extract<RunEvent, {type: 'observing'}>): string {
+  return `${printable(what)}: ${done} of ${total} ${unit}`;
+}
+
 /** That something is tried again, and why; ends the line. */
 export function retryText({delayMs, what, error}: Extract<RunEvent, {type: 'retrying'}>): string {
   const seconds = Math.ceil(delayMs / 100) / 10;
