@@ -98,6 +98,16 @@ export class Registries implements Repositories, AsyncDisposable {
     return this.#http;
   }
 
+  /** The user's login for a host, for the API of its product. */
+  credentials(host: string, side: 'source' | 'destination'): Promise<Credentials | undefined> {
+    return this.#credentials.find(host, side);
+  }
+
+  /** Keeps an access token out of all that is printed. */
+  learnToken(token: string): void {
+    this.#options.redactor.learnPassing(token);
+  }
+
   get report(): Report {
     return this.#options.report;
   }
@@ -160,14 +170,14 @@ export class Registries implements Repositories, AsyncDisposable {
   }
 
   #open(host: string, side: 'source' | 'destination'): Registry {
-    const {redactor, report} = this.#options;
+    const {report} = this.#options;
     return new Registry({
       host,
       side,
       http: this.#http,
       plainHttp: this.#plainHttp.has(host),
       credentials: (path) => this.#credentials.find(host, side, path),
-      learnToken: (token) => redactor.learnPassing(token),
+      learnToken: (token) => this.learnToken(token),
       notice: ({code, message}) => report({type: 'notice', code, message}),
       noticed: this.#noticed,
     });

@@ -1,6 +1,7 @@
 import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
+import {ACCESS_LEVEL} from './access-level.ts';
 import type {CleanupPolicy} from './cleanup-policy.ts';
 import {confirm, DEFAULT_PATIENCE, type Patience} from './confirm.ts';
 import {apiPath, type Connection} from './connection.ts';
@@ -48,6 +49,22 @@ export class Projects {
    */
   async find(idOrPath: number | string, {signal}: Call): Promise<Project | undefined> {
     return this.#connection.find({path: apiPath`projects/${idOrPath}`, signal}, projectSchema);
+  }
+
+  /**
+   * The projects whose images the token's owner may list: those that it is a member of, directly or through a group, with at
+   * least the role of a reporter. By keyset, which GitLab asks for beyond 50,000 (GitLab: doc/api/rest/_index.md,
+   * "Keyset-based pagination").
+   */
+  async ofMember({signal}: Call): Promise<readonly Project[]> {
+    const query = {
+      membership: true,
+      min_access_level: ACCESS_LEVEL.reporter,
+      pagination: 'keyset',
+      order_by: 'id',
+      sort: 'asc',
+    };
+    return this.#connection.list({path: 'projects', query, signal}, projectSchema);
   }
 
   /** @throws TransshipError PROJECT_NOT_FOUND */

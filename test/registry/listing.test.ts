@@ -446,21 +446,21 @@ describe('a registry without referrers', () => {
   });
 });
 
-describe('a registry that refuses the number of names asked for', () => {
-  const limited: Handler = ({url}, response) => {
-    const asked = url.searchParams.get('n');
-    if (asked !== null && Number(asked) > 100)
-      return sendError(response, 400, 'PAGINATION_NUMBER_INVALID');
-    const last = url.searchParams.get('last') ?? '';
-    const page = names(250)
-      .filter((name) => name > last)
-      .slice(0, 100);
-    const link = {link: `<${url.pathname}?last=${page.at(-1)}&n=100>; rel="next"`};
-    const isLast = page.at(-1) === names(250).at(-1);
-    const key = url.pathname.endsWith('_catalog') ? 'repositories' : 'tags';
-    sendJson(response, 200, {[key]: page}, isLast ? {} : link);
-  };
+const limited: Handler = ({url}, response) => {
+  const asked = url.searchParams.get('n');
+  if (asked !== null && Number(asked) > 100)
+    return sendError(response, 400, 'PAGINATION_NUMBER_INVALID');
+  const last = url.searchParams.get('last') ?? '';
+  const page = names(250)
+    .filter((name) => name > last)
+    .slice(0, 100);
+  const link = {link: `<${url.pathname}?last=${page.at(-1)}&n=100>; rel="next"`};
+  const isLast = page.at(-1) === names(250).at(-1);
+  const key = url.pathname.endsWith('_catalog') ? 'repositories' : 'tags';
+  sendJson(response, 200, {[key]: page}, isLast ? {} : link);
+};
 
+describe('a registry that refuses the number of names asked for', () => {
   it('is asked without one, for its catalog and for its tags', async () => {
     await againstRegistry(limited, async (repository, _server, registry) => {
       expect(await registry.catalog(call)).toEqual(names(250));

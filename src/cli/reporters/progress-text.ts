@@ -24,13 +24,9 @@ export function progressText(tally: RunTally, rate: Rate): string {
 }
 
 /** How far reading is. */
-export function observingText({
-  what,
-  done,
-  total,
-  unit = 'tags',
-}: Extract<RunEvent, {type: 'observing'}>): string {
-  return `${printable(what)}: ${done} of ${total} ${unit}`;
+export function observingText(event: Extract<RunEvent, {type: 'observing'}>): string {
+  const {what, done, total, unit} = event;
+  return `${printable(what)}: ${done} of ${total} ${unit ?? 'tags'}`;
 }
 
 /** That something is tried again, and why; ends the line. */
