@@ -109,7 +109,20 @@ async function send({http, authorization, headers}: Api, url: URL, call: Call) {
 
 async function notListed({name, hint}: Api, answer: HttpAnswer): Promise<TransshipError> {
   const why = await refusal(answer, {notFound: 'REPOSITORY_NOT_FOUND'});
+  if (answer.header('x-ratelimit-remaining') === '0') return rateLimited(why);
   return saysNotListed(why) ? repositoriesNotListed(name, why.message, hint, why) : why;
+}
+
+/** GitHub answers 403 at the end of a rate limit (docs.github.com/rest, "Exceeding the rate limit"). */
+function rateLimited(cause: TransshipError): TransshipError {
+  const {message, side, status} = cause;
+  return new TransshipError('RATE_LIMITED', message, {
+    side,
+    hint: 'the rate limit is used up; log in for a higher one, or run the command again later',
+    retry: true,
+    status,
+    cause,
+  });
 }
 
 async function parsePage<Page>(api: Api, answer: HttpAnswer, schema: z.ZodType<Page>) {
