@@ -4,8 +4,22 @@ import {TransshipError} from '../model/error.ts';
 import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../model/json.ts';
 import type {Call} from '../model/port.ts';
 import type {z} from '../model/schema.ts';
+import type {Credentials} from '../registry/credentials/credentials.ts';
 import {NAME_LIMITS} from '../registry/paging.ts';
 import {refusal} from '../registry/refusal.ts';
+
+/** What the lists of products are opened with. */
+export interface ListerOptions {
+  /** `host[:port]` of references. */
+  readonly host: string;
+  /** The URL below which the registry's own API is. */
+  readonly baseUrl: URL;
+  readonly http: HttpClient;
+  /** The user's login for `host`; undefined: none. */
+  readonly credentials: () => Promise<Credentials | undefined>;
+  /** Told each access token, so that it can be kept out of messages. */
+  readonly learnToken: (token: string) => void;
+}
 
 /** The API of a product that lists what its registry has. */
 export interface Api {

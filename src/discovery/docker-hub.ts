@@ -8,8 +8,13 @@ import {DOCKER_HUB, isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
 import {refusal} from '../registry/refusal.ts';
-import {type Api, type ApiList, readPages, repositoriesNotListed} from './api-list.ts';
-import type {ListerOptions} from './lister-options.ts';
+import {
+  type Api,
+  type ApiList,
+  type ListerOptions,
+  readPages,
+  repositoriesNotListed,
+} from './api-list.ts';
 
 /** Docker Hub's API (docs.docker.com/reference/api/hub/latest, "servers"). */
 const API = new URL('https://hub.docker.com/');

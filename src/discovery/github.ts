@@ -3,8 +3,13 @@ import {TransshipError} from '../model/error.ts';
 import type {Call, ListedRepository, RepositoryLister} from '../model/port.ts';
 import {isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
-import {type Api, type ApiList, readPages, repositoriesNotListed} from './api-list.ts';
-import type {ListerOptions} from './lister-options.ts';
+import {
+  type Api,
+  type ApiList,
+  type ListerOptions,
+  readPages,
+  repositoriesNotListed,
+} from './api-list.ts';
 
 export const GITHUB_REGISTRY = 'ghcr.io';
 const API = new URL('https://api.github.com/');

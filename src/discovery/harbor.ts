@@ -5,8 +5,7 @@ import type {Call, ListedRepository, RepositoryLister, UnlistedPart} from '../mo
 import {isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import {basicAuthorization} from '../registry/token-service.ts';
-import {type Api, type ApiList, readPages} from './api-list.ts';
-import type {ListerOptions} from './lister-options.ts';
+import {type Api, type ApiList, type ListerOptions, readPages} from './api-list.ts';
 
 /** The most that Harbor gives on a page (goharbor/harbor: api/v2.0/swagger.yaml, `pageSize`). */
 const PAGE_SIZE = 100;
@@ -22,9 +21,10 @@ const repositories = list(
 
 /**
  * The repositories of a Harbor 2 (goharbor/harbor: api/v2.0/swagger.yaml, `listProjects` and `listRepositories`), which
- * takes the login of its registry, robot accounts (`robot$name`) included, as Basic. Without a login, and to a robot beside
- * its own projects, it shows public projects (src/server/v2.0/handler/project.go, `ListProjects`). A robot needs the
- * permission to list repositories, which is another one than to pull.
+ * takes the login of its registry, robot accounts (`robot$name`) included, as Basic. Without a login it shows public
+ * projects (src/server/v2.0/handler/project.go, `ListProjects`), whose repositories everybody may list
+ * (src/common/rbac/project/rbac_user.go). In other projects a robot needs the permission to list repositories, which is
+ * another one than to pull.
  *
  * Listing does not put the name of a repository into a URL, where it would have to be encoded twice.
  */
@@ -57,7 +57,7 @@ async function* ofAllProjects(
       try {
         yield* ofProject(api, name, '', call);
       } catch (error) {
-        // A robot may see a public project, and not list it.
+        // A robot may see a project, and not list it.
         if (!(error instanceof TransshipError) || error.code !== 'REPOSITORIES_NOT_LISTED')
           throw error;
         yield {part: name, error};

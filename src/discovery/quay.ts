@@ -2,8 +2,13 @@ import type {Call, ListedRepository, RepositoryLister} from '../model/port.ts';
 import {isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
-import {type Api, type ApiList, readPages, repositoriesNotListed} from './api-list.ts';
-import type {ListerOptions} from './lister-options.ts';
+import {
+  type Api,
+  type ApiList,
+  type ListerOptions,
+  readPages,
+  repositoriesNotListed,
+} from './api-list.ts';
 
 /** The user name with which an OAuth token logs in to Quay's registry (quay/quay: auth/credential_consts.py). */
 const OAUTH_USER = '$oauthtoken';

@@ -157,7 +157,7 @@ export function parseRepositoryPrefix(text: string): RepositoryPrefix {
   const registry = isHost ? canonicalRegistry(first) : DOCKER_HUB;
   const prefix = !isHost ? bare : slash < 0 ? '' : bare.slice(slash + 1);
   if (shown !== text || !HOST.test(registry) || (!isHost && bare === ''))
-    throw notAPrefix(shown, `"${isHost ? first : shown}" is not a host`, hint);
+    throw notAPrefix(shown, 'it is no host with a path', hint);
   if (prefix !== '' && !isRepositoryPath(prefix))
     throw notAPrefix(text, `"${prefix}" is not the beginning of a repository name`, hint);
   return {registry, prefix};

@@ -1,7 +1,7 @@
 import {HttpClient} from '../../src/http/client.ts';
 import {TransshipError} from '../../src/model/error.ts';
 import type {RepositoryLister} from '../../src/model/port.ts';
-import type {ListerOptions} from '../../src/discovery/lister-options.ts';
+import type {ListerOptions} from '../../src/discovery/api-list.ts';
 import type {Credentials} from '../../src/registry/credentials/credentials.ts';
 import {HASTY} from '../support/registry-rig.ts';
 import {NEVER} from '../support/streams.ts';

@@ -31,11 +31,8 @@ describe('Harbor', () => {
       robot.name,
       robot.password,
     ]);
-    expect(names).toEqual([...below('team', many(205)), 'team/deep/er/name']);
-    expect(unlisted).toEqual({
-      locked: 'REPOSITORIES_NOT_LISTED',
-      library: 'REPOSITORIES_NOT_LISTED',
-    });
+    expect(names).toEqual([...below('team', many(205)), 'team/deep/er/name', 'library/nginx']);
+    expect(unlisted).toEqual({locked: 'REPOSITORIES_NOT_LISTED'});
     expect([...updated]).toEqual(['2026-03-01T10:00:00.000Z']);
   });
 

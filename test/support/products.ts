@@ -78,7 +78,7 @@ interface HarborAccount {
 
 /**
  * A Harbor 2 (goharbor/harbor: api/v2.0/swagger.yaml; src/server/v2.0/handler/project.go and repository.go): pages of 100 at
- * most, `Link` and `X-Total-Count`, Basic authentication, public projects for everybody.
+ * most, `Link` and `X-Total-Count`, Basic authentication, public projects for everybody (src/common/rbac/project/rbac_user.go).
  */
 export function startHarbor(
   projects: readonly HarborProject[],
@@ -126,7 +126,7 @@ export function startHarbor(
     const name = /^\/api\/v2\.0\/projects\/([^/]+)\/repositories$/.exec(pathname)?.[1];
     if (name === undefined) return undefined;
     const project = projects.find((one) => one.name === decodeURIComponent(name));
-    const mayList = account ? account.list.includes(project?.name ?? '') : project?.public;
+    const mayList = project?.public === true || account?.list.includes(project?.name ?? '');
     if (mayList !== true) return account ? refused(403, 'FORBIDDEN') : refused(401, 'UNAUTHORIZED');
     const repositories = (project?.repositories ?? []).map((repository) => ({
       name: `${project?.name}/${repository}`,

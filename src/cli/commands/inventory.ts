@@ -1,15 +1,18 @@
 import type {Command} from 'commander';
 import {Option} from 'commander';
-import {type InventoryDepth, takeInventory} from '../../discovery/inventory.ts';
+import type {InventoryDepth} from '../../discovery/inventory.ts';
 import {listAll, type ListedRepositories} from '../../discovery/list-all.ts';
+import {takeInventory} from '../../discovery/take-inventory.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Report} from '../../model/event.ts';
 import type {WishFilters} from '../../model/plan.ts';
+import {parsePlatform} from '../../model/platform.ts';
 import {
   formatRepository,
   parseRepositoryPrefix,
   type RepositoryPrefix,
 } from '../../model/reference.ts';
+import {tagSelector} from '../../plan/filters.ts';
 import {renderInventoryJson, renderInventoryTable} from '../../report/inventory.ts';
 import {renderInventoryMigration} from '../../report/inventory-migration.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
@@ -77,7 +80,7 @@ Examples:
   ).action(async (source: string, flags: Flags) => {
     const where = parseRepositoryPrefix(source);
     const filters = wishFilters({...flags, clobber: true}, io.now());
-    checkDepth(flags.depth, filters);
+    checkFilters(flags.depth, filters);
     const {repositories: file} = flags;
     const names = file === undefined ? undefined : await readNameList(file, where, io);
     const inventory = await withSession(io, flags, async (session) => {
@@ -131,9 +134,11 @@ function tell(
   report({type: 'observing', what, done, total, unit: 'repositories'});
 }
 
-/** @throws TransshipError USAGE */
-function checkDepth(depth: InventoryDepth, filters: WishFilters): void {
+/** @throws TransshipError USAGE, FILTER_INVALID, PLATFORM_INVALID */
+function checkFilters(depth: InventoryDepth, filters: WishFilters): void {
   const {newest, newerThan, platforms} = filters;
+  tagSelector(filters);
+  platforms?.forEach(parsePlatform);
   const flag =
     newest !== undefined
       ? '--newest'
