@@ -13,6 +13,8 @@ export interface Io {
   readonly stdout: TextSink;
   /** Progress and messages. */
   readonly stderr: NodeJS.WritableStream & {readonly isTTY?: boolean; readonly columns?: number};
+  /** What is piped in, opened when it is asked for. */
+  readonly stdin?: () => AsyncIterable<Uint8Array>;
   /** Asks a yes or no; no is the default. Undefined: there is no terminal to ask at. */
   readonly ask?: (question: string) => Promise<boolean>;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -14,13 +14,16 @@ export interface HostFlags {
   readonly cache?: boolean;
 }
 
-export interface FilterFlags {
+export interface ChoiceFlags {
   readonly tag?: readonly string[];
   readonly excludeTag?: readonly string[];
   readonly semver?: string;
   readonly newest?: number;
   readonly newerThan?: string;
   readonly platform?: readonly string[];
+}
+
+export interface FilterFlags extends ChoiceFlags {
   /** False where tags are to stay: commander's form of `--no-clobber`. */
   readonly clobber: boolean;
   readonly allowEmpty?: boolean;
@@ -60,6 +63,13 @@ export function addCacheFlag(command: Command): Command {
 }
 
 export function addFilterFlags(command: Command): Command {
+  return addChoiceFlags(command)
+    .option('--no-clobber', 'do not move tags that point to another image at the destination')
+    .option('--allow-empty', 'exit 0 if the filters leave nothing');
+}
+
+/** The filters that look at the source alone. */
+export function addChoiceFlags(command: Command): Command {
   return command
     .option('--tag <glob>', 'only tags that match (repeatable)', collect)
     .option('--exclude-tag <glob>', 'no tags that match (repeatable)', collect)
@@ -70,9 +80,7 @@ export function addFilterFlags(command: Command): Command {
       '--platform <os/arch>',
       'only these platforms of each image (repeatable; default: all)',
       collect,
-    )
-    .option('--no-clobber', 'do not move tags that point to another image at the destination')
-    .option('--allow-empty', 'exit 0 if the filters leave nothing');
+    );
 }
 
 export function addRunFlags(command: Command): Command {

@@ -10,6 +10,7 @@ export type AddCommand = (program: Command, io: Io, done: (exitCode: number) => 
 const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   copy: async () => (await import('./commands/copy.ts')).addCopy,
   plan: async () => (await import('./commands/plan.ts')).addPlan,
+  inventory: async () => (await import('./commands/inventory.ts')).addInventory,
   show: async () => (await import('./commands/show.ts')).addShow,
   apply: async () => (await import('./commands/apply.ts')).addApply,
   verify: async () => (await import('./commands/verify.ts')).addVerify,

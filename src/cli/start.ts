@@ -32,6 +32,7 @@ export async function start(): Promise<void> {
     temporary,
     stdout: redactedSink(stdout, redactor),
     stderr: redactedStream(stderr, redactor),
+    stdin: () => process.stdin,
     ...(stderr.isTTY && process.stdin.isTTY ? {ask: askAtTerminal(process.stdin, stderr)} : {}),
     env: process.env,
     home: homeFolder(),

@@ -29,12 +29,19 @@ export class ContainerRepositories {
     this.#patience = patience;
   }
 
-  /** All of a project, with `tagsCount`. */
-  async ofProject(projectId: number, {signal}: Call): Promise<readonly ContainerRepository[]> {
+  /**
+   * All of a project.
+   * @param tagsCount whether to count the tags, for which GitLab asks its registry about each repository
+   */
+  async ofProject(
+    projectId: number,
+    {signal}: Call,
+    tagsCount = true,
+  ): Promise<readonly ContainerRepository[]> {
     return this.#connection.list(
       {
         path: apiPath`projects/${projectId}/registry/repositories`,
-        query: {tags_count: true},
+        query: {tags_count: tagsCount},
         signal,
       },
       containerRepositorySchema,

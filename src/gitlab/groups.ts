@@ -1,6 +1,7 @@
 import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
+import {ACCESS_LEVEL} from './access-level.ts';
 import {confirm, DEFAULT_PATIENCE, type Patience} from './confirm.ts';
 import {apiPath, type Connection} from './connection.ts';
 import {
@@ -58,6 +59,12 @@ export class Groups {
   /** A group or a user, by id or full path. */
   async findNamespace(idOrPath: number | string, {signal}: Call): Promise<Namespace | undefined> {
     return this.#connection.find({path: apiPath`namespaces/${idOrPath}`, signal}, namespaceSchema);
+  }
+
+  /** The groups whose images the token's owner may list: those that it is a member of, with at least the role of a reporter. */
+  async ofMember({signal}: Call): Promise<readonly Group[]> {
+    const query = {min_access_level: ACCESS_LEVEL.reporter, order_by: 'id', sort: 'asc'};
+    return this.#connection.list({path: 'groups', query, signal}, groupSchema);
   }
 
   /** All projects of the group and of its subgroups, those that were shared with it left out. */

@@ -1,6 +1,7 @@
 import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
+import {ACCESS_LEVEL} from './access-level.ts';
 import type {CleanupPolicy} from './cleanup-policy.ts';
 import {confirm, DEFAULT_PATIENCE, type Patience} from './confirm.ts';
 import {apiPath, type Connection} from './connection.ts';
@@ -53,6 +54,22 @@ export class Projects {
   /** Projects of the whole instance that the token may see, with all of these words in name, path or description. */
   async search(words: string, {signal}: Call): Promise<readonly Project[]> {
     const query = {search: words, order_by: 'id'};
+    return this.#connection.list({path: 'projects', query, signal}, projectSchema);
+  }
+
+  /**
+   * The projects whose images the token's owner may list: those that it is a member of, directly or through a group, with at
+   * least the role of a reporter. By keyset, which GitLab asks for beyond 50,000 (GitLab: doc/api/rest/_index.md,
+   * "Keyset-based pagination").
+   */
+  async ofMember({signal}: Call): Promise<readonly Project[]> {
+    const query = {
+      membership: true,
+      min_access_level: ACCESS_LEVEL.reporter,
+      pagination: 'keyset',
+      order_by: 'id',
+      sort: 'asc',
+    };
     return this.#connection.list({path: 'projects', query, signal}, projectSchema);
   }
 

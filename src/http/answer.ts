@@ -65,7 +65,11 @@ export class HttpAnswer {
     this.retryAfterMs =
       parseRetryAfter(this.header('retry-after'), Date.now()) ??
       (this.status === 429
-        ? parseRateLimitReset(this.header('ratelimit-reset'), Date.now())
+        ? parseRateLimitReset(
+            // Docker Hub's API (docs.docker.com/reference/api/hub/latest, "Rate Limiting").
+            this.header('ratelimit-reset') ?? this.header('x-retry-after'),
+            Date.now(),
+          )
         : undefined);
   }
 

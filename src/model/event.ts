@@ -36,6 +36,8 @@ export type RunEvent =
       readonly what: string;
       readonly done: number;
       readonly total: number;
+      /** What is counted. Absent: tags. */
+      readonly unit?: 'repositories';
     }
   | {
       readonly type: 'step-started';

@@ -72,6 +72,34 @@ export interface RepositoryReader {
   openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream>;
 }
 
+/** A repository that a host lists. */
+export interface ListedRepository {
+  /** Its path without the host, as it is listed: it need not be a name that a client can use. */
+  readonly repository: string;
+  /** When something in it changed last (ISO 8601), where the list says so. */
+  readonly updated?: string;
+}
+
+/** A part of a host, such as a project, whose repositories could not be listed. The others can. */
+export interface UnlistedPart {
+  readonly part: string;
+  readonly error: TransshipError;
+}
+
+/** Lists the repositories of one host. */
+export interface RepositoryLister {
+  /** For messages: `the catalog of host`, `Harbor at host`. */
+  readonly name: string;
+  /**
+   * Lists page by page; a repository may be listed more than once.
+   * @param prefix a repository path or the beginning of one, up to a `/`: only what is there or below it, see `isWithin`.
+   *   Empty: everything that the credentials show
+   * @throws TransshipError REPOSITORIES_NOT_LISTED where the host does not list repositories, or not to these credentials;
+   *   RESPONSE_INVALID for a list without an end; and what a host may answer
+   */
+  listRepositories(prefix: string, call: Call): AsyncIterable<ListedRepository | UnlistedPart>;
+}
+
 /** The writing side. */
 export interface RepositoryWriter extends RepositoryReader {
   /**

@@ -81,6 +81,11 @@ export function isRepositoryPath(text: string): text is RepositoryPath {
   return text.length <= 255 && PATH.test(text);
 }
 
+/** Whether a repository is the prefix or below it, part by part: `team/app` is in `team`, `teams` is not. */
+export function isWithin(repository: string, prefix: string): boolean {
+  return prefix === '' || repository === prefix || repository.startsWith(`${prefix}/`);
+}
+
 /**
  * Reads `host[:port]/path[:tag][@digest]`. As docker reads it: without a host the image is on Docker Hub, where a
  * single name lives in `library/` (distribution/reference normalize.go, `splitDockerDomain`).
@@ -127,6 +132,35 @@ export function parseReference(text: string): Reference {
     ...(tag === undefined ? {} : {tag}),
     ...(digest === undefined ? {} : {digest}),
   };
+}
+
+/** A host, or a part of what it has. */
+export interface RepositoryPrefix {
+  /** As in `Repository`. */
+  readonly registry: string;
+  /** A repository path or the beginning of one, up to a `/`; empty: all that the host has. See `isWithin`. */
+  readonly prefix: string;
+}
+
+/**
+ * Reads `host[:port][/prefix]`, with `docker://` before it or not. As in references, what begins with no host is on Docker
+ * Hub: `library` is `docker.io/library`.
+ * @throws TransshipError REFERENCE_INVALID
+ */
+export function parseRepositoryPrefix(text: string): RepositoryPrefix {
+  const shown = withoutLogin(text);
+  const hint = 'write host[:port] or host[:port]/prefix, such as registry.example.com/team';
+  const bare = text.replace(/^docker:\/\//, '').replace(/\/$/, '');
+  const slash = bare.indexOf('/');
+  const first = slash < 0 ? bare : bare.slice(0, slash);
+  const isHost = first === 'localhost' || /[.:[]/.test(first);
+  const registry = isHost ? canonicalRegistry(first) : DOCKER_HUB;
+  const prefix = !isHost ? bare : slash < 0 ? '' : bare.slice(slash + 1);
+  if (shown !== text || !HOST.test(registry) || (!isHost && bare === ''))
+    throw notAPrefix(shown, 'it is no host with a path', hint);
+  if (prefix !== '' && !isRepositoryPath(prefix))
+    throw notAPrefix(text, `"${prefix}" is not the beginning of a repository name`, hint);
+  return {registry, prefix};
 }
 
 /** `host/path`, the name of a repository in messages and plans. */
@@ -178,6 +212,11 @@ function whyNotAPath(path: string): string {
   if (path === '') return 'the repository name is missing';
   if (path.length > 255) return 'the repository name has more than 255 characters';
   return `"${path}" is not a repository name`;
+}
+
+function notAPrefix(text: string, why: string, hint: string): TransshipError {
+  const message = `"${text}" names no registry: ${why}`;
+  return new TransshipError('REFERENCE_INVALID', message, {side: 'local', hint});
 }
 
 function invalid(text: string, why: string, hint: string): TransshipError {

@@ -5,11 +5,11 @@ import type {Call, Repositories, RepositoryReader, RepositoryWriter} from '../mo
 import {canonicalRegistry, parseReference} from '../model/reference.ts';
 import type {CredentialStore} from '../registry/credentials/store.ts';
 import {Registry, RegistryRepository} from '../registry/registry.ts';
-import type {RegistryNotice} from '../registry/connection.ts';
 import {CachedReader} from './cached-reader.ts';
 import type {ContentCache} from './content-cache.ts';
 import {OciArchive} from './oci-archive.ts';
 import {OciLayout} from './oci-layout.ts';
+import type {RegistryNotice} from '../registry/registry-options.ts';
 
 export interface PlacesOptions {
   readonly http: HttpClient;

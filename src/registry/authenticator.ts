@@ -7,8 +7,8 @@ import type {RepositoryPath} from '../model/reference.ts';
 import type {Credentials} from './credentials/credentials.ts';
 import {errorCodes, isProtection} from './refusal.ts';
 import {formatScope, isOpaque, mergeScopes, parseScopes, type Scope} from './scope.ts';
-import type {RegistryOptions} from './connection.ts';
 import {basicAuthorization, type Token, TokenCache, type TokenService} from './token.ts';
+import type {RegistryOptions} from './registry-options.ts';
 
 /** What the registry asks for, as far as it is known. */
 type Demand =

@@ -66,16 +66,24 @@ export async function readList<Item>(
   let bytes = 0;
   let idle = 0;
   let next: Next | undefined;
+  let query = list.isOfNames ? `n=${PAGE_SIZE}` : '';
   for (let page = 1; ; page++) {
-    const target = next?.target ?? firstTarget(list);
+    const target = next?.target ?? targetOf(list, query);
     const answer = await connection.send({...list.first, target, readLimit: PAGE_LIMITS.size});
+    // distribution refuses more than its `maxentries`, where an administrator set it below the usual 1000
+    // (registry/handlers/catalog.go, PAGINATION_NUMBER_INVALID): it chooses the size itself then.
+    if (next === undefined && query !== '' && answer.status === 400) {
+      await answer.discard();
+      query = '';
+      continue;
+    }
     if (next?.by === 'name' && NO_LAST.has(answer.status)) {
       await answer.discard();
       if (next.why) throw next.why;
       return found;
     }
     const items = await list.read(answer);
-    if (items === undefined && page === 1) return undefined;
+    if (items === undefined && next === undefined) return undefined;
     if (items === undefined) throw unreadable(answer, 'names a next page that does not exist');
     const before = found.size;
     for (const item of items) if (!found.has(list.keyOf(item))) found.set(list.keyOf(item), item);
@@ -91,7 +99,7 @@ export async function readList<Item>(
       tellUnpaged(connection, answer, next);
     }
     visited.add(pathOf(answer.request.url));
-    next = nextOf(list, items, isNew, answer, visited, next?.by === 'link');
+    next = nextOf(list, query, items, isNew, answer, visited, next?.by === 'link');
     if (next === undefined) return found;
   }
 }
@@ -102,10 +110,12 @@ const NO_LAST = new Set([400, 404, 405, 501]);
 /**
  * Where the list goes on; undefined: it ends here. It does not where a link cannot be followed, or where a page of names
  * may be one of several: then it goes on after its last name, as long as that brings something new.
+ * @param query what every page by name is asked with besides `last`
  * @param isLinked a link led here, so that its absence says that this is the last page
  */
 function nextOf<Item>(
   list: List<Item>,
+  query: string,
   items: readonly Item[],
   isNew: boolean,
   answer: HttpAnswer,
@@ -121,7 +131,7 @@ function nextOf<Item>(
     return undefined;
   }
   if (!linked && (isLinked || !isFull(items.length))) return undefined;
-  const target = `${firstTarget(list)}&last=${encodeURIComponent(last)}`;
+  const target = targetOf(list, query, `last=${encodeURIComponent(last)}`);
   return {by: 'name', target, why: linked};
 }
 
@@ -134,8 +144,9 @@ function isFull(count: number): boolean {
   return count > 0 && (count % 50 === 0 || isPowerOf2);
 }
 
-function firstTarget({first, isOfNames}: Pick<List<unknown>, 'first' | 'isOfNames'>): string {
-  return isOfNames ? `${first.target}?n=${PAGE_SIZE}` : first.target;
+function targetOf({first}: Pick<List<unknown>, 'first'>, ...query: readonly string[]): string {
+  const parameters = query.filter(Boolean).join('&');
+  return parameters === '' ? first.target : `${first.target}?${parameters}`;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type {Challenge} from '../http/header-fields.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import type {TransshipError} from '../model/error.ts';
@@ -14,7 +15,7 @@ import type {
 } from '../model/port.ts';
 import {formatRepository, type RepositoryPath, type Tag} from '../model/reference.ts';
 import {Blobs} from './blobs.ts';
-import {Connection, type RegistryOptions} from './connection.ts';
+import {Connection} from './connection.ts';
 import {readTagTimes, readTraits, type RegistryTraits} from './gitlab-extension.ts';
 import {listCatalog, listTags} from './listing.ts';
 import {Manifests} from './manifests.ts';
@@ -22,6 +23,7 @@ import {Mounts} from './mounts.ts';
 import {Referrers} from './referrers.ts';
 import type {Scope} from './scope.ts';
 import {Uploads} from './uploads.ts';
+import type {RegistryOptions} from './registry-options.ts';
 
 /** One registry, seen from one side of a copy. Nothing is sent before something is asked for. */
 export class Registry {
@@ -53,6 +55,16 @@ export class Registry {
    */
   catalog(call: Call): Promise<readonly string[]> {
     return listCatalog(this.#connection, call);
+  }
+
+  /** The URL below which the registry's API is, `…/v2/`. */
+  baseUrl({signal}: Call): Promise<URL> {
+    return this.#connection.baseUrl(signal);
+  }
+
+  /** What the registry asks of a client without credentials. */
+  challenges(call: Call): Promise<readonly Challenge[]> {
+    return this.#connection.challenges(call);
   }
 
   /** What the registry tells of itself. */

@@ -9,7 +9,7 @@ import {readErrors} from './error-body.ts';
 import {refusal} from './refusal.ts';
 import {covers, formatScope, isOpaque, type Scope, type TagLimits} from './scope.ts';
 import {SingleFlight} from '../http/single-flight.ts';
-import type {RegistryOptions} from './connection.ts';
+import type {RegistryOptions} from './registry-options.ts';
 
 /** Where the registry sends us for tokens: the parameters of its Bearer challenge. */
 export interface TokenService {

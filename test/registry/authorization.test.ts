@@ -5,10 +5,10 @@ import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import type {Credentials} from '../../src/registry/credentials/credentials.ts';
 import {Registry} from '../../src/registry/registry.ts';
 import {pullScope, pushScope} from '../../src/registry/scope.ts';
-import type {RegistryOptions} from '../../src/registry/connection.ts';
 import {sendError, startHttpServer} from '../support/http-server.ts';
 import {NEVER, streamOf} from '../support/streams.ts';
 import {startTokenRegistry, unsignedJwt} from '../support/token-registry.ts';
+import type {RegistryOptions} from '../../src/registry/registry-options.ts';
 
 const call = {signal: NEVER};
 const digest = digestOf('blob');

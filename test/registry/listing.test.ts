@@ -3,7 +3,7 @@ import {describe, expect, it} from 'vitest';
 import {digestOf} from '../../src/model/digest.ts';
 import {TransshipError} from '../../src/model/error.ts';
 import {OCI_INDEX, OCI_MANIFEST} from '../../src/model/media-type.ts';
-import {sendError, sendJson, startHttpServer} from '../support/http-server.ts';
+import {type Handler, sendError, sendJson, startHttpServer} from '../support/http-server.ts';
 import {againstRegistry, HASTY} from '../support/registry-rig.ts';
 import {NEVER} from '../support/streams.ts';
 
@@ -441,6 +441,39 @@ describe('a registry without referrers', () => {
       async (repository) => {
         for (let n = 0; n < 12; n++) await repository.listReferrers(digest, call);
         expect(requests).toBe(12);
+      },
+    );
+  });
+});
+
+const limited: Handler = ({url}, response) => {
+  const asked = url.searchParams.get('n');
+  if (asked !== null && Number(asked) > 100)
+    return sendError(response, 400, 'PAGINATION_NUMBER_INVALID');
+  const last = url.searchParams.get('last') ?? '';
+  const page = names(250)
+    .filter((name) => name > last)
+    .slice(0, 100);
+  const link = {link: `<${url.pathname}?last=${page.at(-1)}&n=100>; rel="next"`};
+  const isLast = page.at(-1) === names(250).at(-1);
+  const key = url.pathname.endsWith('_catalog') ? 'repositories' : 'tags';
+  sendJson(response, 200, {[key]: page}, isLast ? {} : link);
+};
+
+describe('a registry that refuses the number of names asked for', () => {
+  it('is asked without one, for its catalog and for its tags', async () => {
+    await againstRegistry(limited, async (repository, _server, registry) => {
+      expect(await registry.catalog(call)).toEqual(names(250));
+      expect(await repository.listTags(call)).toEqual(names(250));
+    });
+  });
+
+  it('and refuses that, too, is reported with its own words', async () => {
+    await againstRegistry(
+      (_request, response) => sendError(response, 400, 'PAGINATION_NUMBER_INVALID'),
+      async (_repository, server, registry) => {
+        await expect(registry.catalog(call)).rejects.toThrow('answered 400');
+        expect(server.requests).toHaveLength(2);
       },
     );
   });

@@ -5,10 +5,10 @@ import {digestOf} from '../../src/model/digest.ts';
 import {DOCKER_SCHEMA1_SIGNED, MANIFEST_ACCEPT, OCI_MANIFEST} from '../../src/model/media-type.ts';
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import {Registry} from '../../src/registry/registry.ts';
-import type {RegistryNotice} from '../../src/registry/connection.ts';
 import {type Handler, startHttpServer} from '../support/http-server.ts';
 import {againstRegistry} from '../support/registry-rig.ts';
 import {collect, NEVER} from '../support/streams.ts';
+import type {RegistryNotice} from '../../src/registry/registry-options.ts';
 
 const call = {signal: NEVER};
 const tag = 'v1' as Tag;

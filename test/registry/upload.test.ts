@@ -4,10 +4,10 @@ import {LARGE_BODY} from '../../src/http/message.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {Registry} from '../../src/registry/registry.ts';
-import type {RegistryNotice} from '../../src/registry/connection.ts';
 import {testAuthority} from '../support/certificates.ts';
 import {type Handler, sendError, startHttpServer} from '../support/http-server.ts';
 import {NEVER, streamOf} from '../support/streams.ts';
+import type {RegistryNotice} from '../../src/registry/registry-options.ts';
 
 const call = {signal: NEVER};
 const bytes = Buffer.from('0123456789');

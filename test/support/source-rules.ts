@@ -8,6 +8,7 @@ const LAYERS = [
   'observe',
   'plan',
   'gitlab',
+  'discovery',
   'apply',
   'doctor',
   'report',

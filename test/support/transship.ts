@@ -1,4 +1,4 @@
-import {Writable} from 'node:stream';
+import {Readable, Writable} from 'node:stream';
 import {runProgram} from '../../src/cli/program.ts';
 import {redactedSink, redactedStream} from '../../src/cli/print-error.ts';
 import {DEFAULT_RETRY, type RetryPolicy} from '../../src/http/retry.ts';
@@ -12,6 +12,8 @@ export interface TransshipOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Default: the one of `sharedHome`. */
   readonly home?: string;
+  /** What is piped in. */
+  readonly stdin?: string;
   /** Answers what is asked at the terminal. Default: there is none. */
   readonly ask?: (question: string) => Promise<boolean>;
   /** The first signal. */
@@ -48,6 +50,7 @@ export async function transship(
     stdout: redactedSink(stdout, redactor),
     stderr: redactedStream(stderr, redactor),
     ...(options.ask ? {ask: options.ask} : {}),
+    stdin: () => Readable.from([Buffer.from(options.stdin ?? '')]),
     env: options.env ?? {},
     home: options.home ?? (await sharedHome()),
     uid: undefined,

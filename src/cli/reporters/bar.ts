@@ -2,7 +2,7 @@ import cliProgress, {type SingleBar} from 'cli-progress';
 import {shortDigest} from '../../model/digest.ts';
 import type {Report, RunEvent} from '../../model/event.ts';
 import {errorLines} from '../print-error.ts';
-import {noticeText, progressText, Rate, retryText} from './progress-text.ts';
+import {noticeText, observingText, progressText, Rate, retryText} from './progress-text.ts';
 import {RunTally} from './run-tally.ts';
 import {formatBytes} from '../../report/words.ts';
 
@@ -55,7 +55,7 @@ export function barReporter(stream: NodeJS.WritableStream): {
         total.setTotal(event.total);
         total.update(event.done, {
           name: 'reading',
-          detail: `${event.what}: ${event.done} of ${event.total} tags`,
+          detail: observingText(event),
         });
         break;
       case 'run-started':

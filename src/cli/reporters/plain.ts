@@ -1,7 +1,7 @@
 import type {Report, RunEvent} from '../../model/event.ts';
 import {errorLines} from '../print-error.ts';
 import type {TextSink} from '../io.ts';
-import {noticeText, progressText, Rate, retryText} from './progress-text.ts';
+import {noticeText, observingText, progressText, Rate, retryText} from './progress-text.ts';
 import {RunTally} from './run-tally.ts';
 
 /** A summary line at most this often, and at least this often while a run goes on: CI kills silent jobs. */
@@ -25,7 +25,7 @@ export function plainReporter(sink: TextSink): {
     tally.add(event);
     switch (event.type) {
       case 'observing':
-        observing = `${event.what}: ${event.done} of ${event.total} tags`;
+        observing = observingText(event);
         break;
       case 'run-started':
         rate.sample(performance.now(), 0);

@@ -21,6 +21,12 @@ export function progressText(tally: RunTally, rate: Rate): string {
   return `${at}${stepsEnded} of ${steps} images, ${formatBytes(acknowledged)} of ${formatBytes(bytes)}${speed}${failed}`;
 }
 
+/** How far reading is. */
+export function observingText(event: Extract<RunEvent, {type: 'observing'}>): string {
+  const {what, done, total, unit} = event;
+  return `${printable(what)}: ${done} of ${total} ${unit ?? 'tags'}`;
+}
+
 /** That something is tried again, and why; ends the line. */
 export function retryText({delayMs, what, error}: Extract<RunEvent, {type: 'retrying'}>): string {
   const seconds = Math.ceil(delayMs / 100) / 10;

@@ -1,0 +1,147 @@
+import {type Command, Option} from 'commander';
+import {repositoriesNotListed} from '../discovery/api-list.ts';
+import {catalogLister} from '../discovery/catalog.ts';
+import {dockerHubLister} from '../discovery/docker-hub.ts';
+import {githubLister} from '../discovery/github.ts';
+import {gitlabLister} from '../discovery/gitlab.ts';
+import {harborLister} from '../discovery/harbor.ts';
+import {NAME_LIST_LIMIT, parseNameList} from '../discovery/name-list.ts';
+import {quayLister} from '../discovery/quay.ts';
+import {
+  findSourceKind,
+  type FoundKind,
+  SOURCE_KINDS,
+  type SourceKind,
+} from '../discovery/source-kind.ts';
+import {parseGitLabUrl} from '../gitlab/gitlab-url.ts';
+import {readRegular} from '../http/regular-file.ts';
+import {TransshipError} from '../model/error.ts';
+import type {ListedRepository, RepositoryLister} from '../model/port.ts';
+import type {RepositoryPrefix} from '../model/reference.ts';
+import {unreadable} from '../places/file-error.ts';
+import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
+import type {Io} from './io.ts';
+import {namedGitLab} from './plan-trust.ts';
+import type {Session} from './session.ts';
+
+/** Flags of what looks for repositories at a host. */
+export interface SourceFlags extends GitLabFlags {
+  readonly sourceKind: 'auto' | SourceKind;
+}
+
+export function addSourceKindFlag(command: Command): Command {
+  return command.addOption(
+    new Option('--source-kind <kind>', 'how the host lists its repositories')
+      .choices(['auto', ...SOURCE_KINDS])
+      .default('auto'),
+  );
+}
+
+/** GitLab's own service, whose registry is known to be its. */
+const GITLAB_COM = {registry: 'registry.gitlab.com', url: 'https://gitlab.com'};
+
+/**
+ * Opens the list of a host's repositories, by the kind of host that the flags name or that it is found to be.
+ * @param host as `canonicalRegistry` gives it
+ * @throws TransshipError REPOSITORIES_NOT_LISTED, USAGE, and what finding out throws
+ */
+export async function openSourceLister(
+  host: string,
+  flags: SourceFlags,
+  io: Io,
+  session: Session,
+): Promise<RepositoryLister> {
+  const {places, http, credentials, reading: call} = session;
+  const registry = places.registry(host, 'source');
+  const isNamed = flags.gitlab !== undefined && flags.sourceKind === 'auto';
+  const found: FoundKind =
+    isNamed || flags.sourceKind === 'gitlab'
+      ? {kind: 'gitlab'}
+      : flags.sourceKind === 'auto'
+        ? await findSourceKind(registry, call)
+        : {kind: flags.sourceKind};
+  if (found.kind === 'gitlab') return await openGitLabLister(host, found, flags, io, session);
+  if (found.kind === 'catalog') return catalogLister(registry);
+  const options = {
+    host,
+    baseUrl: await registry.baseUrl(call),
+    http,
+    credentials: () => credentials.find(host, 'source'),
+    learnToken: (token: string) => io.redactor.learnPassing(token),
+  };
+  return LISTERS[found.kind](options);
+}
+
+const LISTERS = {
+  harbor: harborLister,
+  'docker-hub': dockerHubLister,
+  quay: quayLister,
+  github: githubLister,
+} as const;
+
+/**
+ * The token goes to the GitLab that the user names: by the flag; by a variable, if the registry agrees that it belongs to
+ * that one, since a CI job names the GitLab that runs it; or by the name of GitLab.com's registry. That the registry names
+ * one is no reason.
+ */
+async function openGitLabLister(
+  host: string,
+  found: FoundKind,
+  flags: SourceFlags,
+  io: Io,
+  session: Session,
+): Promise<RepositoryLister> {
+  const named = namedGitLab(io.env);
+  const isOwn = (url: string) =>
+    found.gitlab === undefined || parseGitLabUrl(url).href === parseGitLabUrl(found.gitlab).href;
+  const address =
+    flags.gitlab ||
+    (host === GITLAB_COM.registry ? GITLAB_COM.url : undefined) ||
+    (named !== undefined && isOwn(named) ? named : undefined);
+  if (address === undefined) {
+    const where = found.gitlab ?? 'https://gitlab.example.com';
+    const hint = `add --gitlab ${where} and set GITLAB_TOKEN to an access token with the scope read_api`;
+    throw repositoriesNotListed(host, 'it belongs to a GitLab, which lists them instead', hint);
+  }
+  const access = await openGitLab({...flags, gitlab: address}, io, session);
+  return gitlabLister({
+    host,
+    gitlab: access.gitlab,
+    isOwnRegistry: () => void access.openRegistry(host),
+  });
+}
+
+/**
+ * Reads the list of names that `--repositories` gives.
+ * @param file `-`: what is piped in
+ * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
+ */
+export async function readNameList(
+  file: string,
+  {registry, prefix}: RepositoryPrefix,
+  io: Io,
+): Promise<readonly ListedRepository[]> {
+  const name = file === '-' ? 'stdin' : file;
+  const bytes =
+    file === '-'
+      ? await readStdin(io)
+      : await readRegular(file, NAME_LIST_LIMIT, {pipe: true}).catch((cause: unknown) => {
+          throw unreadable(file, cause);
+        });
+  return parseNameList(Buffer.from(bytes).toString(), name, registry, prefix);
+}
+
+async function readStdin({stdin}: Io): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of stdin?.() ?? []) {
+    size += piece.byteLength;
+    if (size > NAME_LIST_LIMIT) break;
+    pieces.push(piece);
+  }
+  if (size <= NAME_LIST_LIMIT) return Buffer.concat(pieces);
+  throw new TransshipError('FILE_INVALID', `stdin has more than ${NAME_LIST_LIMIT} bytes`, {
+    side: 'local',
+    hint: 'write one repository on each line, and nothing else',
+  });
+}

@@ -1,0 +1,174 @@
+import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpClient} from '../http/client.ts';
+import {TransshipError} from '../model/error.ts';
+import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../model/json.ts';
+import type {Call} from '../model/port.ts';
+import type {z} from '../model/schema.ts';
+import type {Credentials} from '../registry/credentials/credentials.ts';
+import {NAME_LIMITS} from '../registry/paging.ts';
+import {refusal} from '../registry/refusal.ts';
+
+/** What the lists of products are opened with. */
+export interface ListerOptions {
+  /** `host[:port]` of references. */
+  readonly host: string;
+  /** The URL below which the registry's own API is. */
+  readonly baseUrl: URL;
+  readonly http: HttpClient;
+  /** The user's login for `host`; undefined: none. */
+  readonly credentials: () => Promise<Credentials | undefined>;
+  /** Told each access token, so that it can be kept out of messages. */
+  readonly learnToken: (token: string) => void;
+}
+
+/** The API of a product that lists what its registry has. */
+export interface Api {
+  /** For messages: `Harbor at host`. */
+  readonly name: string;
+  /** Where it is. Whatever its answers name, nothing is asked elsewhere. */
+  readonly origin: URL;
+  readonly http: HttpClient;
+  /** The `authorization` header; undefined: it is asked anonymously. */
+  readonly authorization: (call: Call) => Promise<string | undefined>;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** What to do where it lists nothing to these credentials, as a clause. */
+  readonly hint: string;
+}
+
+/** A list of an API, over its pages. */
+export interface ApiList<Page> {
+  /** Path and query of the first page. */
+  readonly first: string;
+  readonly page: z.ZodType<Page>;
+  /** The URL of the next page, perhaps relative to this one; undefined: this is the last. */
+  readonly next: (page: Page, answer: HttpAnswer) => string | undefined;
+}
+
+/** The most of one page that is read: those of 100 entries are below 1 MiB. */
+const PAGE_LIMITS = DOCUMENT_LIMITS;
+/** Enough for `NAME_LIMITS` at 50 entries a page. */
+const PAGES_LIMIT = 4000;
+
+/** What to do where a source does not list its repositories, as a clause. */
+export const NAME_THEM =
+  'write the names of the repositories into a file, one a line, and pass it with --repositories FILE (- reads stdin)';
+
+/**
+ * Reads a list page by page. Of a URL that leads to the next page only path and query count: behind a proxy a product may
+ * know itself by another name, to which the credentials must not go.
+ * @throws TransshipError REPOSITORIES_NOT_LISTED, RESPONSE_INVALID, and the server's failures
+ */
+export async function* readPages<Page>(
+  api: Api,
+  list: ApiList<Page>,
+  call: Call,
+): AsyncGenerator<Page, void, undefined> {
+  const visited = new Set<string>();
+  let bytes = 0;
+  let url = new URL(list.first, api.origin);
+  for (let pages = 1; ; pages++) {
+    visited.add(url.pathname + url.search);
+    const answer = await send(api, url, call);
+    if (answer.status !== 200) throw await notListed(api, answer);
+    const page = await parsePage(api, answer, list.page);
+    bytes += (await answer.read(PAGE_LIMITS.size)).bytes.byteLength;
+    yield page;
+    const next = list.next(page, answer);
+    if (next === undefined) return;
+    if (pages === PAGES_LIMIT || bytes > NAME_LIMITS.bytes)
+      throw invalid(api, answer, `has no end: read ${pages} pages`);
+    const named = URL.parse(next, url.href);
+    if (named === null) throw invalid(api, answer, 'names a next page that is not a URL');
+    url = new URL(named.pathname + named.search, api.origin);
+    if (visited.has(url.pathname + url.search))
+      throw invalid(api, answer, 'forms a loop: its next page was read before');
+  }
+}
+
+/** An error for a source that lists nothing, or not to us. */
+export function repositoriesNotListed(
+  who: string,
+  why: string,
+  hint: string,
+  cause?: TransshipError,
+): TransshipError {
+  const message = `${who} does not list its repositories: ${why}`;
+  return new TransshipError('REPOSITORIES_NOT_LISTED', message, {
+    side: 'source',
+    hint: `${hint}; or ${NAME_THEM}`,
+    status: cause?.status,
+    cause,
+  });
+}
+
+/** Statuses of a server that does not list, or not to us; all others are failures. */
+const NOT_LISTED = new Set([400, 401, 403, 404, 405, 501]);
+
+/** Whether the failure says that there is no list for us. */
+export function saysNotListed({status}: TransshipError): boolean {
+  return status !== undefined && NOT_LISTED.has(status);
+}
+
+async function send({http, authorization, headers}: Api, url: URL, call: Call) {
+  return await http.send({
+    method: 'GET',
+    url,
+    side: 'source',
+    headers: {accept: 'application/json', ...headers},
+    authorization: await authorization(call),
+    readLimit: PAGE_LIMITS.size,
+    ...call,
+  });
+}
+
+async function notListed({name, hint}: Api, answer: HttpAnswer): Promise<TransshipError> {
+  const why = await refusal(answer, {notFound: 'REPOSITORY_NOT_FOUND'});
+  if (answer.header('x-ratelimit-remaining') === '0') return rateLimited(why);
+  return saysNotListed(why) ? repositoriesNotListed(name, why.message, hint, why) : why;
+}
+
+/** GitHub answers 403 at the end of a rate limit (docs.github.com/rest, "Exceeding the rate limit"). */
+function rateLimited(cause: TransshipError): TransshipError {
+  const {message, side, status} = cause;
+  return new TransshipError('RATE_LIMITED', message, {
+    side,
+    hint: 'the rate limit is used up; log in for a higher one, or run the command again later',
+    retry: true,
+    status,
+    cause,
+  });
+}
+
+async function parsePage<Page>(api: Api, answer: HttpAnswer, schema: z.ZodType<Page>) {
+  const {bytes, complete} = await answer.read(PAGE_LIMITS.size);
+  if (!complete) throw invalid(api, answer, `has a page larger than ${PAGE_LIMITS.size} bytes`);
+  let json: unknown;
+  try {
+    json = parseJson(bytes, PAGE_LIMITS);
+  } catch (cause) {
+    throw invalid(api, answer, (cause as JsonError).message, cause);
+  }
+  const page = schema.safeParse(json);
+  if (page.success) return page.data;
+  const [issue] = page.error.issues;
+  const where = issue?.path.join('.') || 'form';
+  throw invalid(api, answer, `has a wrong ${where}`, page.error);
+}
+
+function invalid(
+  {name}: Api,
+  {request, status}: HttpAnswer,
+  why: string,
+  cause?: unknown,
+): TransshipError {
+  return new TransshipError(
+    'RESPONSE_INVALID',
+    `${name}: the list at ${request.url.host}${request.url.pathname} ${why}`,
+    {
+      side: 'source',
+      hint: `check that this is the right --source-kind; or ${NAME_THEM}`,
+      status,
+      cause,
+    },
+  );
+}

@@ -1,0 +1,89 @@
+import {nextLink} from '../http/header-fields.ts';
+import {TransshipError} from '../model/error.ts';
+import type {Call, ListedRepository, RepositoryLister} from '../model/port.ts';
+import {isWithin} from '../model/reference.ts';
+import {list, z} from '../model/schema.ts';
+import {
+  type Api,
+  type ApiList,
+  type ListerOptions,
+  readPages,
+  repositoriesNotListed,
+} from './api-list.ts';
+
+export const GITHUB_REGISTRY = 'ghcr.io';
+const API = new URL('https://api.github.com/');
+/** The most that GitHub gives on a page (docs.github.com/rest/packages/packages, "per_page"). */
+const PAGE_SIZE = 100;
+
+const packages = list(z.object({name: z.string(), updated_at: z.string().nullish()}));
+
+/**
+ * The container packages of one owner on GitHub, `GET /orgs/{org}/packages` and `/users/{username}/packages`
+ * (docs.github.com/rest/packages/packages). The API takes personal access tokens (classic) with the scope `read:packages`
+ * and nobody without a token: the password of the login for ghcr.io is one.
+ */
+export function githubLister({host, baseUrl, http, credentials}: ListerOptions): RepositoryLister {
+  const isPublic = host === GITHUB_REGISTRY;
+  const api: Api = {
+    name: isPublic ? 'GitHub' : `GitHub at ${host}`,
+    origin: isPublic ? API : new URL('/', baseUrl),
+    http,
+    authorization: async () => {
+      const login = await credentials();
+      return login?.kind === 'basic' ? `Bearer ${login.password}` : undefined;
+    },
+    headers: {accept: 'application/vnd.github+json', 'x-github-api-version': '2022-11-28'},
+    hint: `log in with a personal access token (classic) of the scope read:packages: docker login ${host}`,
+  };
+  // An enterprise server has its API below a path (docs.github.com/enterprise-server/rest).
+  const base = isPublic ? '' : '/api/v3';
+  return {
+    name: api.name,
+    listRepositories: (prefix, call) => ofOwner(api, base, prefix, call),
+  };
+}
+
+/** Whether the owner is an organisation or a user only asking can tell. */
+async function* ofOwner(
+  api: Api,
+  base: string,
+  prefix: string,
+  call: Call,
+): AsyncGenerator<ListedRepository> {
+  const [owner = ''] = prefix.split('/');
+  if (owner === '') {
+    const hint = `name an organisation or a user, such as ${GITHUB_REGISTRY}/OWNER`;
+    throw repositoriesNotListed(api.name, 'it lists those of one owner', hint);
+  }
+  const read = (kind: 'orgs' | 'users') => {
+    const path = `${base}/${kind}/${encodeURIComponent(owner)}/packages`;
+    const pages: ApiList<z.infer<typeof packages>> = {
+      first: `${path}?package_type=container&per_page=${PAGE_SIZE}`,
+      page: packages,
+      next: (_page, answer) => nextLink(answer.header('link')),
+    };
+    return inPages(readPages(api, pages, call), owner, prefix);
+  };
+  try {
+    yield* read('orgs');
+  } catch (error) {
+    const isNoOrganisation = error instanceof TransshipError && error.status === 404;
+    if (!isNoOrganisation) throw error;
+    yield* read('users');
+  }
+}
+
+async function* inPages(
+  pages: AsyncIterable<z.infer<typeof packages>>,
+  owner: string,
+  prefix: string,
+): AsyncGenerator<ListedRepository> {
+  for await (const page of pages) {
+    for (const {name, updated_at: updated} of page) {
+      // Owners may have capitals; paths of images have none.
+      const repository = `${owner}/${name}`.toLowerCase();
+      if (isWithin(repository, prefix)) yield {repository, ...(updated ? {updated} : {})};
+    }
+  }
+}

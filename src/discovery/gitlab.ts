@@ -1,0 +1,114 @@
+import type {ContainerRepository} from '../gitlab/container-repository.ts';
+import type {GitLab} from '../gitlab/gitlab.ts';
+import {TransshipError} from '../model/error.ts';
+import type {Call, ListedRepository, RepositoryLister, UnlistedPart} from '../model/port.ts';
+import {isWithin} from '../model/reference.ts';
+import {repositoriesNotListed, saysNotListed} from './api-list.ts';
+
+/** A project's image paths have so many parts below it at most (GitLab: lib/container_registry/path.rb, `LEVELS_SUPPORTED`). */
+const PARTS_BELOW_PROJECT = 2;
+
+export interface GitLabListerOptions {
+  /** `host[:port]` of the registry, as in references. */
+  readonly host: string;
+  readonly gitlab: GitLab;
+  /** Told once GitLab has named `host` as its own registry: from then on its token may go there. */
+  readonly isOwnRegistry: () => void;
+}
+
+/**
+ * The image paths of a GitLab instance, by its API (GitLab: doc/api/container_registry.md): those of a group with its
+ * subgroups, those of a project, or, without a prefix, those of all groups and projects that the token's owner is a member
+ * of. Records that GitLab is deleting are left out.
+ */
+export function gitlabLister({host, gitlab, isOwnRegistry}: GitLabListerOptions): RepositoryLister {
+  const name = `GitLab at ${gitlab.url.host}`;
+  const hint =
+    'use a token with the scope read_api of a member with at least the role of a reporter';
+
+  async function* inPath(prefix: string, call: Call): AsyncGenerator<ListedRepository> {
+    const records = await recordsAt(gitlab, prefix, call);
+    if (records === undefined)
+      throw repositoriesNotListed(name, `it shows no group and no project "${prefix}"`, hint);
+    yield* listed(records, prefix);
+  }
+
+  async function* everywhere(call: Call): AsyncGenerator<ListedRepository | UnlistedPart> {
+    const groups = await gitlab.groups.ofMember(call);
+    const isBelow = (path: string) => groups.some(({fullPath}) => isBelowGroup(path, fullPath));
+    for (const group of groups.filter(({fullPath}) => !isBelow(fullPath)))
+      yield* orUnlisted(group.fullPath, gitlab.repositories.ofGroup(group.id, call));
+    for (const {id, fullPath, registryAccess} of await gitlab.projects.ofMember(call)) {
+      if (registryAccess === 'disabled' || isBelow(fullPath)) continue;
+      yield* orUnlisted(fullPath, gitlab.repositories.ofProject(id, call, false));
+    }
+  }
+
+  /** A group may be visible whose images are not. */
+  async function* orUnlisted(
+    part: string,
+    records: Promise<readonly ContainerRepository[]>,
+  ): AsyncGenerator<ListedRepository | UnlistedPart> {
+    const found = await records.catch((error: unknown) => {
+      if (error instanceof TransshipError && saysNotListed(error)) return error;
+      throw error;
+    });
+    if (found instanceof TransshipError)
+      yield {part, error: repositoriesNotListed(name, found.message, hint, found)};
+    else yield* listed(found, '');
+  }
+
+  function* listed(
+    records: readonly ContainerRepository[],
+    prefix: string,
+  ): Generator<ListedRepository> {
+    for (const {path, registryHost, status} of records) {
+      if (registryHost.toLowerCase() !== host) throw ofAnother(registryHost);
+      isOwnRegistry();
+      const isDeleted = status === 'delete_scheduled' || status === 'delete_ongoing';
+      if (!isDeleted && isWithin(path, prefix)) yield {repository: path};
+    }
+  }
+
+  function ofAnother(registryHost: string): TransshipError {
+    const message = `${name} has its images at ${registryHost}, not at ${host}`;
+    return new TransshipError('REPOSITORIES_NOT_LISTED', message, {
+      side: 'gitlab',
+      hint: `write ${registryHost}, or name the GitLab of ${host} with --gitlab`,
+    });
+  }
+
+  return {
+    name,
+    async *listRepositories(prefix, call) {
+      try {
+        yield* prefix === '' ? everywhere(call) : inPath(prefix, call);
+      } catch (error) {
+        const isNotListed = error instanceof TransshipError && saysNotListed(error);
+        if (!isNotListed || error.code === 'REPOSITORIES_NOT_LISTED') throw error;
+        throw repositoriesNotListed(name, error.message, hint, error);
+      }
+    },
+  };
+}
+
+/** Of a group, or of the project that an image path belongs to; undefined: there is neither. */
+async function recordsAt(
+  {groups, projects, repositories}: GitLab,
+  prefix: string,
+  call: Call,
+): Promise<readonly ContainerRepository[] | undefined> {
+  const group = await groups.find(prefix, call);
+  if (group) return repositories.ofGroup(group.id, call);
+  const parts = prefix.split('/');
+  for (let below = 0; below <= PARTS_BELOW_PROJECT && parts.length - below > 1; below++) {
+    const path = parts.slice(0, parts.length - below).join('/');
+    const project = await projects.find(path, call);
+    if (project) return repositories.ofProject(project.id, call, false);
+  }
+  return undefined;
+}
+
+function isBelowGroup(path: string, group: string): boolean {
+  return path.startsWith(`${group}/`);
+}

@@ -1,0 +1,105 @@
+import type {HttpAnswer} from '../http/answer.ts';
+import {nextLink} from '../http/header-fields.ts';
+import {TransshipError} from '../model/error.ts';
+import type {Call, ListedRepository, RepositoryLister, UnlistedPart} from '../model/port.ts';
+import {isWithin} from '../model/reference.ts';
+import {list, z} from '../model/schema.ts';
+import {basicAuthorization} from '../registry/token.ts';
+import {type Api, type ApiList, type ListerOptions, readPages} from './api-list.ts';
+
+/** The most that Harbor gives on a page (goharbor/harbor: api/v2.0/swagger.yaml, `pageSize`). */
+const PAGE_SIZE = 100;
+
+const projects = list(z.object({name: z.string()}));
+const repositories = list(
+  z.object({
+    /** With the project: `project/name`. */
+    name: z.string(),
+    update_time: z.string().nullish(),
+  }),
+);
+
+/**
+ * The repositories of a Harbor 2 (goharbor/harbor: api/v2.0/swagger.yaml, `listProjects` and `listRepositories`), which
+ * takes the login of its registry, robot accounts (`robot$name`) included, as Basic. Without a login it shows public
+ * projects (src/server/v2.0/handler/project.go, `ListProjects`), whose repositories everybody may list
+ * (src/common/rbac/project/rbac_user.go). In other projects a robot needs the permission to list repositories, which is
+ * another one than to pull.
+ *
+ * Listing does not put the name of a repository into a URL, where it would have to be encoded twice.
+ */
+export function harborLister({host, baseUrl, http, credentials}: ListerOptions): RepositoryLister {
+  const api: Api = {
+    name: `Harbor at ${host}`,
+    origin: baseUrl,
+    http,
+    authorization: async () => {
+      const login = await credentials();
+      return login?.kind === 'basic' ? basicAuthorization(login) : undefined;
+    },
+    hint: `log in with docker login ${host}; a robot account needs the permission "List Repository"`,
+  };
+  return {
+    name: api.name,
+    listRepositories: (prefix, call) =>
+      prefix === ''
+        ? ofAllProjects(api, call)
+        : ofProject(api, prefix.split('/')[0] ?? '', prefix, call),
+  };
+}
+
+async function* ofAllProjects(
+  api: Api,
+  call: Call,
+): AsyncGenerator<ListedRepository | UnlistedPart> {
+  for await (const page of readPages(api, numbered('/api/v2.0/projects', projects), call)) {
+    for (const {name} of page) {
+      try {
+        yield* ofProject(api, name, '', call);
+      } catch (error) {
+        // A robot may see a project, and not list it.
+        if (!(error instanceof TransshipError) || error.code !== 'REPOSITORIES_NOT_LISTED')
+          throw error;
+        yield {part: name, error};
+      }
+    }
+  }
+}
+
+async function* ofProject(
+  api: Api,
+  project: string,
+  prefix: string,
+  call: Call,
+): AsyncGenerator<ListedRepository> {
+  const path = `/api/v2.0/projects/${encodeURIComponent(project)}/repositories`;
+  for await (const page of readPages(api, numbered(path, repositories), call)) {
+    for (const {name, update_time: updated} of page) {
+      if (isWithin(name, prefix)) yield {repository: name, ...(updated ? {updated} : {})};
+    }
+  }
+}
+
+/** A list whose pages have numbers. `Link` leads on; where a proxy drops it, `X-Total-Count` tells that there is more. */
+function numbered<Item>(path: string, page: z.ZodType<Item[]>): ApiList<Item[]> {
+  const pageUrl = (number: number) => `${path}?page=${number}&page_size=${PAGE_SIZE}`;
+  let number = 1;
+  let read = 0;
+  return {
+    first: pageUrl(number),
+    page,
+    next: (items, answer) => {
+      read += items.length;
+      number++;
+      const link = nextLink(answer.header('link'));
+      if (link !== undefined) return link;
+      const isMore = items.length > 0 && read < totalOf(answer);
+      return isMore ? pageUrl(number) : undefined;
+    },
+  };
+}
+
+function totalOf(answer: HttpAnswer): number {
+  const total = answer.header('x-total-count') ?? '';
+  return /^\d{1,9}$/.test(total) ? Number(total) : 0;
+}

@@ -1,0 +1,59 @@
+import {TransshipError} from '../model/error.ts';
+import type {Call, ListedRepository, RepositoryLister, UnlistedPart} from '../model/port.ts';
+import {compareText} from '../plan/compare.ts';
+import {NAME_LIMITS} from '../registry/paging.ts';
+
+/** All that a host lists, each repository once, in the order of their names. */
+export interface ListedRepositories {
+  readonly repositories: readonly ListedRepository[];
+  readonly unlisted: readonly UnlistedPart[];
+}
+
+/**
+ * Reads a list of repositories to its end.
+ * @param progress told how many there are so far
+ * @throws TransshipError REPOSITORY_NOT_FOUND where there is a prefix, and nothing at or below it; and what
+ *   `RepositoryLister.listRepositories` throws
+ */
+export async function listAll(
+  lister: RepositoryLister,
+  prefix: string,
+  progress: (found: number) => void,
+  call: Call,
+): Promise<ListedRepositories> {
+  const found = new Map<string, ListedRepository>();
+  const unlisted: UnlistedPart[] = [];
+  for await (const listed of lister.listRepositories(prefix, call)) {
+    if ('part' in listed) unlisted.push(listed);
+    else found.set(listed.repository, listed);
+    if (found.size > NAME_LIMITS.items) throw tooMany(lister);
+    progress(found.size);
+  }
+  if (prefix !== '' && found.size === 0 && unlisted.length === 0) throw nothingAt(lister, prefix);
+  return {
+    repositories: [...found.values()].sort((a, b) => compareText(a.repository, b.repository)),
+    unlisted,
+  };
+}
+
+function tooMany({name}: RepositoryLister): TransshipError {
+  return new TransshipError(
+    'RESPONSE_INVALID',
+    `${name} lists more than ${NAME_LIMITS.items} repositories`,
+    {
+      side: 'source',
+      hint: 'name a part of it after the host, such as host/team',
+    },
+  );
+}
+
+function nothingAt({name}: RepositoryLister, prefix: string): TransshipError {
+  return new TransshipError(
+    'REPOSITORY_NOT_FOUND',
+    `${name} lists no repository at or below "${prefix}"`,
+    {
+      side: 'source',
+      hint: 'check the name, and whether the login has access; without a name after the host, all repositories are listed',
+    },
+  );
+}

@@ -1,0 +1,78 @@
+import type {Call, ListedRepository, RepositoryLister} from '../model/port.ts';
+import {isWithin} from '../model/reference.ts';
+import {list, z} from '../model/schema.ts';
+import type {Credentials} from '../registry/credentials/credentials.ts';
+import {
+  type Api,
+  type ApiList,
+  type ListerOptions,
+  readPages,
+  repositoriesNotListed,
+} from './api-list.ts';
+
+/** The user name with which an OAuth token logs in to Quay's registry (quay/quay: auth/credential_consts.py). */
+const OAUTH_USER = '$oauthtoken';
+
+const pageSchema = z.object({
+  repositories: list(
+    z.object({
+      namespace: z.string(),
+      name: z.string(),
+      /** Seconds since the epoch. */
+      last_modified: z.number().nullish(),
+    }),
+  ),
+  next_page: z.string().nullish(),
+});
+
+/**
+ * The repositories of one namespace of Quay, `GET /api/v1/repository` (quay/quay: endpoints/api/repository.py, `listRepos`;
+ * `page_support` in endpoints/api/__init__.py). The API takes OAuth tokens with the scope `repo:read`, and no robot
+ * accounts; without a token it lists public repositories.
+ */
+export function quayLister({host, baseUrl, http, credentials}: ListerOptions): RepositoryLister {
+  const api: Api = {
+    name: `Quay at ${host}`,
+    origin: baseUrl,
+    http,
+    authorization: async () => oauthToken(await credentials()),
+    hint: `log in with an OAuth token of the scope repo:read: docker login --username '${OAUTH_USER}' ${host}`,
+  };
+  return {name: api.name, listRepositories: (prefix, call) => ofNamespace(api, prefix, call)};
+}
+
+function oauthToken(credentials: Credentials | undefined): string | undefined {
+  if (credentials?.kind === 'registry-token') return `Bearer ${credentials.token}`;
+  const isToken = credentials?.kind === 'basic' && credentials.username === OAUTH_USER;
+  return isToken ? `Bearer ${credentials.password}` : undefined;
+}
+
+async function* ofNamespace(
+  api: Api,
+  prefix: string,
+  call: Call,
+): AsyncGenerator<ListedRepository> {
+  const [namespace = ''] = prefix.split('/');
+  if (namespace === '') {
+    const hint = 'name a namespace after the host';
+    throw repositoriesNotListed(api.name, 'it lists those of one namespace', hint);
+  }
+  const query = new URLSearchParams({namespace, public: 'true', last_modified: 'true'});
+  const pages: ApiList<z.infer<typeof pageSchema>> = {
+    first: `/api/v1/repository?${query.toString()}`,
+    page: pageSchema,
+    next: ({next_page: token}) => {
+      if (!token) return undefined;
+      query.set('next_page', token);
+      return `?${query.toString()}`;
+    },
+  };
+  for await (const page of readPages(api, pages, call)) {
+    for (const {namespace: owner, name, last_modified: seconds} of page.repositories) {
+      const repository = `${owner}/${name}`;
+      if (!isWithin(repository, prefix)) continue;
+      const updated = seconds ? {updated: new Date(seconds * 1000).toISOString()} : {};
+      yield {repository, ...updated};
+    }
+  }
+}

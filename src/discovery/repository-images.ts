@@ -1,0 +1,190 @@
+import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import type {ErrorData} from '../model/event.ts';
+import {childBlobs, childManifests, type ManifestView} from '../model/manifest.ts';
+import {isForeignLayerType} from '../model/media-type.ts';
+import type {WishFilters} from '../model/plan.ts';
+import {
+  formatPlatform,
+  isAttestationPlatform,
+  parsePlatform,
+  type Platform,
+} from '../model/platform.ts';
+import type {Call, RepositoryReader} from '../model/port.ts';
+import type {Tag} from '../model/reference.ts';
+import {mapAtOnce} from '../observe/at-once.ts';
+import {ManifestReader} from '../observe/manifest-reader.ts';
+import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
+import {readConfigs} from '../observe/read-configs.ts';
+import {tagsTooOld, timeOf} from '../plan/age.ts';
+import {compareText} from '../plan/compare.ts';
+import {choosePlatforms} from '../plan/platforms.ts';
+import type {BlobTable} from './blob-table.ts';
+import type {ImagesInventory} from './inventory.ts';
+
+/** What is behind the tags of one repository. */
+export interface RepositoryImages {
+  /** How many tags the filters by age and platform leave. */
+  readonly selected: number;
+  /** Without what other repositories share, which only all of them can tell. */
+  readonly images: Omit<ImagesInventory, 'sharedBytes'>;
+  /** The blobs, by their numbers in the table. */
+  readonly blobs: readonly number[];
+}
+
+/** A tag and what it points to. */
+interface Root {
+  readonly tag: Tag;
+  readonly digest: Digest;
+}
+
+/** A root of which the filter by platform leaves these manifests. */
+interface Chosen extends Root {
+  readonly parts: readonly Digest[];
+}
+
+/** What is known of a repository's images. */
+interface Facts {
+  readonly reader: ManifestReader;
+  /** When images were created (ISO 8601), and their platforms, as their configs say. */
+  readonly created: Map<Digest, string>;
+  readonly platformOf: Map<Digest, Platform>;
+  readonly unreadable: {tag: string; error: ErrorData}[];
+}
+
+/**
+ * Reads what these tags point to, manifests and one config for each image, and keeps nothing of it but numbers. Referrers
+ * are not looked for: those that have tags are counted as images.
+ * @throws TransshipError where the registry fails; a tag that cannot be read is in the result
+ */
+export async function readImages(
+  source: RepositoryReader,
+  tags: readonly Tag[],
+  filters: WishFilters,
+  table: BlobTable,
+  call: Call,
+): Promise<RepositoryImages> {
+  const facts: Facts = {
+    reader: new ManifestReader(source, new Map(), OBSERVE_CONCURRENCY),
+    created: new Map(),
+    platformOf: new Map(),
+    unreadable: [],
+  };
+  const roots = await readRoots(source, tags, facts, call);
+  const tooOld = tagsTooOld(roots, facts.created, filters);
+  const left = roots.filter(({tag}) => !tooOld.has(tag));
+  const wanted = (filters.platforms ?? []).map(parsePlatform);
+  const chosen = left.flatMap((root) => chosenOf(root, wanted, facts));
+  return {
+    selected: tags.length - tooOld.size - (left.length - chosen.length),
+    ...describe(chosen, facts, table),
+  };
+}
+
+async function readRoots(
+  source: RepositoryReader,
+  tags: readonly Tag[],
+  {reader, created, platformOf, unreadable}: Facts,
+  call: Call,
+): Promise<readonly Root[]> {
+  const roots = await mapAtOnce(tags, OBSERVE_CONCURRENCY, async (tag) => {
+    const digest = await orUnreadable(unreadable, tag, async () => {
+      const found = await reader.readImage(tag, call);
+      if (found === undefined) throw goneTag(source, tag);
+      return found;
+    });
+    return digest === undefined ? [] : [{tag, digest}];
+  });
+  const tagOf = new Map(roots.flat().map(({tag, digest}) => [digest, tag]));
+  await mapAtOnce(tagOf, OBSERVE_CONCURRENCY, async ([digest, tag]) => {
+    const said = await orUnreadable(unreadable, tag, () =>
+      readConfigs(source, [{digest, as: 'asked'}], reader.manifests, call),
+    );
+    for (const [of, time] of said?.created ?? []) created.set(of, time);
+    for (const [of, platform] of said?.platformOf ?? []) platformOf.set(of, platform);
+  });
+  return roots.flat();
+}
+
+/** What the filter by platform leaves of an image; none: nothing in it is for these platforms. */
+function chosenOf(
+  {tag, digest}: Root,
+  wanted: readonly Platform[],
+  {reader, platformOf}: Facts,
+): readonly Chosen[] {
+  const manifest = reader.manifests.get(digest);
+  if (manifest === undefined) return [];
+  const find = (part: Digest) => reader.manifests.get(part);
+  const choice = choosePlatforms(manifest, {wanted, find, platformOf});
+  if (choice.kind === 'none') return [];
+  return [{tag, digest, parts: choice.kind === 'cut' ? choice.keep : [choice.digest]}];
+}
+
+function describe(
+  chosen: readonly Chosen[],
+  {reader, created, platformOf, unreadable}: Facts,
+  table: BlobTable,
+): Pick<RepositoryImages, 'images' | 'blobs'> {
+  const graph = new Set(reader.graph(chosen.flatMap(({parts}) => parts)));
+  const platforms = new Set<string>();
+  const blobs = table.open();
+  for (const digest of graph) {
+    const own = platformOf.get(digest);
+    if (own) platforms.add(formatPlatform(own));
+    const view = reader.manifests.get(digest)?.view;
+    if (view === undefined) continue;
+    for (const platform of listedPlatforms(view, graph)) platforms.add(platform);
+    for (const {digest: blob, size, mediaType, urls} of childBlobs(view))
+      if (!isForeignLayerType(mediaType) && !urls?.length) blobs.add(blob, size);
+  }
+  const [newest] = chosen.toSorted(
+    (a, b) => timeOf(b.digest, created) - timeOf(a.digest, created) || compareText(a.tag, b.tag),
+  );
+  const time = newest && created.get(newest.digest);
+  return {
+    images: {
+      count: new Set(chosen.map(({digest}) => digest)).size,
+      platforms: [...platforms].sort(compareText),
+      bytes: blobs.bytes,
+      ...(newest && time !== undefined ? {newest: {tag: newest.tag, created: time}} : {}),
+      unreadable: unreadable.toSorted((a, b) => compareText(a.tag, b.tag)),
+    },
+    blobs: blobs.numbers,
+  };
+}
+
+/** The platforms that an index names for those of its manifests that count. */
+function listedPlatforms(view: ManifestView, counted: ReadonlySet<Digest>): readonly string[] {
+  return childManifests(view).flatMap(({digest, platform}) =>
+    platform && counted.has(digest) && !isAttestationPlatform(platform)
+      ? [formatPlatform(platform)]
+      : [],
+  );
+}
+
+/** Failures that are about what one tag points to. */
+const OF_ONE_TAG = /^(?:MANIFEST|CONFIG|BLOB)_/;
+
+/** One tag that cannot be read must not hide the others; a registry that fails does. */
+async function orUnreadable<T>(
+  unreadable: Facts['unreadable'],
+  tag: Tag,
+  read: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof TransshipError) || !OF_ONE_TAG.test(error.code)) throw error;
+    const {code, side, message, hint} = error;
+    unreadable.push({tag, error: {code, side, message, hint}});
+    return undefined;
+  }
+}
+
+function goneTag({name}: RepositoryReader, tag: Tag): TransshipError {
+  const message = `${name}:${tag} is listed, but the source does not have its manifest`;
+  return new TransshipError('MANIFEST_NOT_FOUND', message, {
+    side: 'source',
+    hint: 'the tag was deleted a moment ago, or its manifest was lost; push the image again',
+  });
+}

@@ -1,0 +1,125 @@
+import {isInterrupted, TransshipError} from '../model/error.ts';
+import type {ErrorData} from '../model/event.ts';
+import type {WishFilters} from '../model/plan.ts';
+import type {Call, ListedRepository, RepositoryReader, UnlistedPart} from '../model/port.ts';
+import {isRepositoryPath, type RepositoryPath} from '../model/reference.ts';
+import {mapAtOnce} from '../observe/at-once.ts';
+import {tagSelector} from '../plan/filters.ts';
+import {BlobTable} from './blob-table.ts';
+import type {Inventory, InventoryDepth, InventoryTotals, RepositoryInventory} from './inventory.ts';
+import {readImages, type RepositoryImages} from './repository-images.ts';
+
+/** Which repositories are looked at, and how closely. */
+export interface InventoryQuestion {
+  readonly host: string;
+  readonly prefix: string;
+  readonly depth: InventoryDepth;
+  readonly filters: WishFilters;
+  readonly repositories: readonly ListedRepository[];
+  readonly unlisted: readonly UnlistedPart[];
+  readonly open: (path: RepositoryPath) => RepositoryReader;
+  readonly progress: (done: number, total: number) => void;
+}
+
+/** Repositories that are looked at at once; each asks for several things, and the host's own limit is below that. */
+const REPOSITORIES_AT_ONCE = 16;
+
+/** A repository that was looked at; `inside` is absent at depth `tags`. */
+interface Seen extends Omit<RepositoryInventory, 'images'> {
+  readonly inside?: RepositoryImages;
+}
+
+/**
+ * Looks at repositories. One that cannot be read is in the result with its error.
+ * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERRUPTED
+ */
+export async function takeInventory(question: InventoryQuestion, call: Call): Promise<Inventory> {
+  const {host, prefix, depth, repositories, unlisted} = question;
+  const select = tagSelector(question.filters);
+  const table = new BlobTable();
+
+  const look = async (path: RepositoryPath): Promise<Omit<Seen, 'repository'>> => {
+    const source = question.open(path);
+    const names = await source.listTags(call);
+    if (names === undefined) throw notFound(source);
+    const {selected} = select(names);
+    const tags = new Set(names).size;
+    if (depth === 'tags') return {tags, selected: selected.length};
+    const inside = await readImages(source, selected, question.filters, table, call);
+    return {tags, selected: inside.selected, inside};
+  };
+  const lookOrTell = async (listed: ListedRepository): Promise<Seen> => {
+    const {repository} = listed;
+    try {
+      if (!isRepositoryPath(repository)) throw invalidName(repository);
+      return {...listed, ...(await look(repository))};
+    } catch (error) {
+      call.signal.throwIfAborted();
+      if (isInterrupted(error) || !(error instanceof TransshipError)) throw error;
+      return {...listed, error: dataOf(error)};
+    }
+  };
+
+  let done = 0;
+  const seen = await mapAtOnce(repositories, REPOSITORIES_AT_ONCE, async (listed) => {
+    const one = await lookOrTell(listed);
+    question.progress((done += 1), repositories.length);
+    return one;
+  });
+  const found = seen.map(({inside, ...row}): RepositoryInventory => {
+    if (inside === undefined) return row;
+    const {unreadable, newest, ...images} = inside.images;
+    const sharedBytes = table.sharedBytes(inside.blobs);
+    return {...row, images: {...images, sharedBytes, ...(newest ? {newest} : {}), unreadable}};
+  });
+  return {
+    host,
+    prefix,
+    depth,
+    repositories: found,
+    unlisted: unlisted.map(({part, error}) => ({part, error: dataOf(error)})),
+    totals: totalsOf(found, unlisted.length, depth === 'tags' ? undefined : table),
+  };
+}
+
+/** @param table absent: nothing is known of blobs */
+function totalsOf(
+  repositories: readonly RepositoryInventory[],
+  unlisted: number,
+  table: BlobTable | undefined,
+): InventoryTotals {
+  const sum = (of: (one: RepositoryInventory) => number | undefined): number =>
+    repositories.reduce((total, one) => total + (of(one) ?? 0), 0);
+  const isFailed = ({error, images}: RepositoryInventory): boolean =>
+    error !== undefined || (images?.unreadable.length ?? 0) > 0;
+  return {
+    repositories: repositories.length,
+    failed: repositories.filter(isFailed).length + unlisted,
+    tags: sum(({tags}) => tags),
+    selected: sum(({selected}) => selected),
+    ...(table && {
+      images: sum(({images}) => images?.count),
+      blobs: table.count,
+      bytes: table.bytes,
+      sharedBytes: sum(({images}) => images?.bytes) - table.bytes,
+    }),
+  };
+}
+
+function dataOf({code, side, message, hint}: TransshipError): ErrorData {
+  return {code, side, message, hint};
+}
+
+function notFound({name}: RepositoryReader): TransshipError {
+  return new TransshipError('REPOSITORY_NOT_FOUND', `${name} does not exist`, {
+    side: 'source',
+    hint: 'check the name; some registries also respond this way if the login has no access to the repository',
+  });
+}
+
+function invalidName(repository: string): TransshipError {
+  return new TransshipError('REFERENCE_INVALID', `"${repository}" is not a repository name`, {
+    side: 'source',
+    hint: 'no client can read a repository of this name; rename it at the source',
+  });
+}
