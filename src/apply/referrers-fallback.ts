@@ -77,6 +77,6 @@ function usableIndex(
   }
   throw new TransshipError('DESTINATION_CONFLICT', `${name}:${tag} is not a list of referrers`, {
     side: 'destination',
-    hint: 'the tag is in other use there; delete it, then apply again',
+    hint: 'the tag points to something else there; delete it, then apply again',
   });
 }

@@ -49,7 +49,7 @@ export async function confirm<T>(
   if (outcome instanceof TransshipError) throw outcome;
   throw new TransshipError('CHANGE_NOT_SEEN', `GitLab accepted it, but ${unseen(value)}`, {
     side: 'gitlab',
-    hint: 'it may still be at work: look at it in GitLab, and run the command again to go on',
+    hint: 'GitLab may still be working on it; check it in GitLab, then run the command again to resume',
     retry: true,
   });
 }

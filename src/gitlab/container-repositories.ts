@@ -129,7 +129,7 @@ export class ContainerRepositories {
 function deleteFailed({path}: ContainerRepository): TransshipError {
   return new TransshipError('REPOSITORY_DELETE_FAILED', `GitLab failed to delete ${path}`, {
     side: 'gitlab',
-    hint: 'its registry cannot delete; an administrator should look at the rights of its storage',
+    hint: 'its registry cannot delete; an administrator should check the permissions of its storage',
   });
 }
 
@@ -139,7 +139,7 @@ function stillThere({path, status}: ContainerRepository): TransshipError {
     `${path} is still there (${status ?? 'no status'})`,
     {
       side: 'gitlab',
-      hint: 'GitLab deletes in the background, some minutes to hours long; run the command again to go on',
+      hint: 'GitLab deletes in the background, which takes minutes to hours; run the command again to resume',
       retry: true,
     },
   );

@@ -72,7 +72,7 @@ export const REFUSAL_TEXTS: readonly RefusalText[] = [
   {
     pattern: /has already been taken/i,
     code: 'NAME_TAKEN',
-    hint: 'choose another path, or move what has this one',
+    hint: 'choose another path, or move the project or group that has this one',
   },
   {
     pattern: /is a reserved name/i,
@@ -88,13 +88,13 @@ export const REFUSAL_TEXTS: readonly RefusalText[] = [
     pattern:
       /permission to transfer (?:this project|projects into that namespace)|don't have enough permissions/i,
     code: 'TRANSFER_FORBIDDEN',
-    hint: 'use the token of an owner of what is moved, who also maintains the target namespace',
+    hint: 'use the token of an owner of the project who is also a maintainer of the target namespace',
   },
   {
     pattern:
       /(?:deleting|pushing to) protected (?:container )?repository(?: path)? forbidden|cannot delete protected tag/i,
     code: 'PROTECTED',
-    hint: 'a protection rule forbids it; change the rule, or use the token of somebody whom it allows this',
+    hint: 'a protection rule forbids it; change the rule, or use a token that the rule allows',
   },
   {
     pattern: /insufficient_scope|insufficient scope/i,

@@ -85,7 +85,7 @@ function explain(
     return (
       context.forbidden ?? {
         code: 'FORBIDDEN',
-        hint: 'use the token of somebody who may do this',
+        hint: 'use a token that has permission for this',
       }
     );
   }

@@ -182,7 +182,7 @@ async function* hashed(
   if (digest === undefined || finishDigest(hash, algorithm) === digest) return;
   throw new TransshipError('BLOB_DIGEST_MISMATCH', `${name} has other bytes than its name says`, {
     side: 'local',
-    hint: 'delete the folder beside the archive that ends in .layout, and run it again',
+    hint: 'delete the folder beside the archive that ends in .layout, then run the command again',
   });
 }
 

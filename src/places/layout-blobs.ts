@@ -66,7 +66,7 @@ export class LayoutBlobs {
     if (size === undefined) {
       throw new TransshipError('BLOB_NOT_FOUND', `${this.path(blob.digest)} is not there`, {
         side: this.#side,
-        hint: 'the layout is not whole; write the image into it again',
+        hint: 'the layout is incomplete; write the image into it again',
       });
     }
     if (size !== blob.size) {
@@ -145,7 +145,7 @@ export async function refuseWayOut(layout: string, path: string, side: Side): Pr
   if (found === undefined || found === root || found.startsWith(join(root, sep))) return;
   throw new TransshipError('FILE_INVALID', `${path} is a link that leads out of the layout`, {
     side,
-    hint: 'put the file itself in its place, or get the layout anew from where you trust it',
+    hint: 'put the file itself in its place, or get the layout again from a source that you trust',
   });
 }
 

@@ -118,7 +118,7 @@ export class LayoutIndex {
     if (attempt.kind === 'taken') return attempt.lock;
     throw new TransshipError('FILE_WRITE_FAILED', `${attempt.owner} holds ${path}`, {
       side: 'local',
-      hint: 'wait for the other run to end, then run it again; a lock whose owner died is released by itself',
+      hint: 'wait for the other run to end, then run the command again; the lock of a process that died is released by itself',
       retry: true,
     });
   }
@@ -197,7 +197,7 @@ function invalid(path: string, why: string, cause?: unknown): TransshipError {
 function lockLost(path: string): TransshipError {
   return new TransshipError('FILE_WRITE_FAILED', `another process took ${path} over`, {
     side: 'local',
-    hint: 'this process was halted for long; run it again',
+    hint: 'this process was suspended for a long time; run the command again',
     retry: true,
   });
 }

@@ -110,7 +110,7 @@ export class LayoutUpload implements Upload {
       throw new TransshipError(
         'BLOB_DIGEST_MISMATCH',
         `the bytes of ${blob.digest} have the digest ${seen}`,
-        {side: 'source', hint: 'run it again: the bytes are fetched anew', retry: true},
+        {side: 'source', hint: 'run the command again: the bytes are fetched again', retry: true},
       );
     }
     {
@@ -150,7 +150,7 @@ export class LayoutUpload implements Upload {
       if (!isMissing(error)) throw unwritable(this.#file, error);
       throw new TransshipError('UPLOAD_LOST', `${this.#file} is gone`, {
         side: 'destination',
-        hint: 'run it again: the blob is written from its beginning',
+        hint: 'run the command again: the blob is written from its beginning',
         retry: true,
         cause: error,
       });
@@ -160,7 +160,7 @@ export class LayoutUpload implements Upload {
   #wrongSize(what: string): TransshipError {
     return new TransshipError('BLOB_SIZE_MISMATCH', `${this.#digest} got bytes: ${what}`, {
       side: 'source',
-      hint: 'the source sent another number of bytes than it said; run it again',
+      hint: 'the source sent a different number of bytes than announced; run the command again',
       retry: true,
     });
   }

@@ -125,7 +125,7 @@ export function foreignLayersCheck(subject: string, count: number): Check {
     result: 'warn',
     subject,
     message: `${counted} of ${subject} not copied: not in the source, only at the URLs in the manifest`,
-    hint: 'clients must be able to reach those URLs; some registries refuse such manifests',
+    hint: 'clients must be able to reach these URLs; some registries refuse such manifests',
   };
 }
 

@@ -41,12 +41,12 @@ const BY_CODE: ReadonlyMap<string, Explanation> = new Map(
     BLOB_UPLOAD_INVALID: uploadLost(),
     DIGEST_INVALID: {
       code: 'BLOB_DIGEST_MISMATCH',
-      hint: 'the bytes that arrived have another digest; try again, and check the source if it stays',
+      hint: 'the received bytes have a different digest; try again, and check the source if it stays',
       retry: true,
     },
     SIZE_INVALID: {
       code: 'BLOB_SIZE_MISMATCH',
-      hint: 'the bytes that arrived have another length; try again',
+      hint: 'the received bytes have a different length; try again',
       retry: true,
     },
     RENAME_IN_PROGRESS: {
@@ -115,7 +115,7 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
   if (status === 413) {
     return {
       code: 'PAYLOAD_TOO_LARGE',
-      hint: 'a limit of the registry or of a proxy before it; send smaller pieces with --chunk-size',
+      hint: 'a limit of the registry or of a proxy in front of it; send smaller pieces with --chunk-size',
     };
   }
   if (status === 416) {
@@ -130,7 +130,7 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
   if (status === 408 || status >= 500) {
     return {
       code: 'REGISTRY_UNAVAILABLE',
-      hint: 'the registry or a proxy before it fails for now; run the command again later to go on',
+      hint: 'the registry or a proxy in front of it is failing temporarily; run the command again later to resume',
       retry: true,
     };
   }
@@ -209,7 +209,7 @@ function unsupported(): Explanation {
 function rateLimited(): Explanation {
   return {
     code: 'RATE_LIMITED',
-    hint: 'the registry wants fewer requests; log in for a higher limit, or run the command again later to go on',
+    hint: 'the registry limits the rate of requests; log in for a higher limit, or run the command again later to resume',
     retry: true,
   };
 }

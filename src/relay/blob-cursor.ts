@@ -163,7 +163,7 @@ export function digestMismatch({digest, size}: Descriptor, seen: Digest): Transs
     `the bytes of ${digest} have the digest ${seen}`,
     {
       side: 'source',
-      hint: 'the source or the line to it changed the bytes; if it happens again, push the image to the source again',
+      hint: 'the source or the network changed the bytes; if it happens again, push the image to the source again',
     },
   );
 }

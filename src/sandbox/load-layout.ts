@@ -71,7 +71,7 @@ async function readIndex(directory: string): Promise<z.infer<typeof indexSchema>
   } catch (cause) {
     throw new TransshipError('FILE_INVALID', `"${file}" is not the index of an image layout`, {
       side: 'local',
-      hint: 'write the layout anew',
+      hint: 'write the layout again',
       cause,
     });
   }
@@ -123,6 +123,6 @@ async function exists(file: string): Promise<boolean> {
 function mismatch(file: string): TransshipError {
   return new TransshipError('BLOB_DIGEST_MISMATCH', `"${file}" does not have its name's digest`, {
     side: 'local',
-    hint: 'the layout is damaged: write it anew',
+    hint: 'the layout is damaged: write it again',
   });
 }

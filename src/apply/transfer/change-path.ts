@@ -37,7 +37,7 @@ export async function changePath(
   if (progress.where === 'before') {
     throw new TransshipError('CHANGE_NOT_SEEN', `project ${id} is still ${project.fullPath}`, {
       side: 'gitlab',
-      hint: 'GitLab told of success and did not move it: look at it there, then apply again',
+      hint: 'GitLab reported success but did not move it; check the project in GitLab, then apply again',
       retry: true,
     });
   }

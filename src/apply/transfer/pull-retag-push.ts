@@ -67,7 +67,7 @@ function firstFailure(images: readonly StepResult[]): ReturnType<typeof errorDat
   const failed = images.filter(({outcome}) => outcome === 'failed' || outcome === 'blocked');
   const error = failed.find((image) => image.error !== undefined)?.error;
   if (error === undefined) {
-    const options = {side: 'local', hint: 'apply again to go on'} as const;
+    const options = {side: 'local', hint: 'apply again to resume'} as const;
     return errorData(new TransshipError('INTERNAL', 'no image reports why it failed', options));
   }
   return {...error, message: `${failed.length} of ${images.length} images: ${error.message}`};

@@ -146,7 +146,7 @@ function driftError([first, ...others]: readonly Drift[]): ErrorData {
     code: 'DRIFT',
     side: first?.side ?? 'source',
     message: `${first?.repository}:${first?.tag}${more} changed since the plan was made`,
-    hint: 'nothing of what changed was deleted; what is gone from the old path is at the donor',
+    hint: 'no changed tag was deleted; the tags that are gone from the old path are at the donor',
   };
 }
 

@@ -80,7 +80,7 @@ function notEmpty({project}: TransferPlan, {kept, counted}: Rest): TransshipErro
       `the registry said that it deleted ${first}${kept.length > 1 ? ` and ${kept.length - 1} more` : ''}, and still lists it`,
       {
         side: 'gitlab',
-        hint: 'its storage does not delete; an administrator should look at the rights there. All images are at the donor: apply again then, or roll back',
+        hint: 'its storage does not delete; an administrator should check its permissions. All images are at the donor: apply again then, or roll back',
       },
     );
   }
@@ -98,7 +98,7 @@ function notEmpty({project}: TransferPlan, {kept, counted}: Rest): TransshipErro
 function deleteFailed(path: string): TransshipError {
   return new TransshipError('REPOSITORY_DELETE_FAILED', `GitLab failed to delete ${path}`, {
     side: 'gitlab',
-    hint: 'its registry cannot delete; an administrator should look at the rights of its storage. Roll back to put the images back',
+    hint: 'its registry cannot delete; an administrator should check the permissions of its storage. Roll back to put the images back',
   });
 }
 

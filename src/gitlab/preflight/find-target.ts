@@ -51,7 +51,7 @@ export async function findNamespace(
   if (namespace !== undefined) return namespace;
   throw new TransshipError('NAMESPACE_NOT_FOUND', `GitLab shows no namespace "${path}"`, {
     side: 'gitlab',
-    hint: 'check the path, and whether the owner of the token can see it; a group that is not there yet has to be made first',
+    hint: 'check the path, and whether the owner of the token can see it; create the group first if it does not exist',
     status: 404,
   });
 }

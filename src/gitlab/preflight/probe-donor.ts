@@ -88,6 +88,6 @@ function stillThere(name: string): Finding {
   return {
     code: 'REPOSITORY_DELETE_FAILED',
     message: `the registry said that it deleted ${name}:${PROBE_TAG}, and still lists it`,
-    hint: 'its administrator should look at the right to delete in the storage of the registry',
+    hint: 'its administrator should check the permission to delete in the storage of the registry',
   };
 }

@@ -26,7 +26,7 @@ function* repositoryRules({rules, repositories, project, token}: TransferFacts) 
         'PROTECTED',
         hit.from,
         `the protection rule "${rule.pattern}" keeps this token from ${isAbove(rule.delete) ? 'deleting' : 'pushing to'} ${hit.from}`,
-        'remove the rule for the time of the move, or use the token of somebody whom it allows this',
+        'remove the rule for the time of the move, or use a token that the rule allows',
       );
     } else {
       yield warn(
