@@ -144,6 +144,17 @@ export class HttpAnswer {
     return this.#read;
   }
 
+  /**
+   * Reads content whose size is known. A server may have encoded it although it was not asked to (it says so), or say so of
+   * content that is encoded by itself: what has the size is the content.
+   * @param limit bytes of the body as it comes, at most
+   */
+  async readSized(size: number, limit: number): Promise<ReadBody> {
+    this.#raw ??= this.#readOnce(limit);
+    const raw = await this.#raw;
+    return raw.complete && raw.bytes.byteLength === size ? raw : await this.read(limit);
+  }
+
   /** Lets the body go; a short one is read to its end, so that the connection can be used again. */
   async discard(): Promise<void> {
     // A body that breaks while nobody wants it is no failure.

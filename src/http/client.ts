@@ -23,6 +23,12 @@ import {Throttle} from './throttle.ts';
 import {interrupted, TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 
+/**
+ * The patience with a host that refuses everything and never says for how long, in ms. Windows of rate limits are a minute,
+ * or come with a `Retry-After`; what lasts longer is a quota, or a block.
+ */
+const UNTOLD_PATIENCE_MS = 4 * 60_000;
+
 export interface HttpClientOptions {
   /** TLS and proxies. Default: Node's, and none. */
   readonly settings?: OriginSettings;
@@ -125,7 +131,8 @@ export class HttpClient implements AsyncDisposable {
   /** The patience with a host is shared: what others waited for in vain is not waited for again. */
   #isPatient(outcome: HttpAnswer | TransshipError): boolean {
     if (!(outcome instanceof HttpAnswer) || !isOverload(outcome)) return true;
-    return this.throttle(outcome.request.url.origin).overloadedMs <= this.#retry.budgetMs;
+    const {overloadedMs, untoldMs} = this.throttle(outcome.request.url.origin);
+    return overloadedMs <= this.#retry.budgetMs && untoldMs <= UNTOLD_PATIENCE_MS;
   }
 
   /** Whether the pause is over; false: the client was closed. @throws TransshipError INTERRUPTED */

@@ -42,6 +42,8 @@ export class Throttle implements Disposable {
   #backOffs = 0;
   /** When the host was first overloaded since its last good answer, in ms since the epoch. */
   #overloadedSince: number | undefined;
+  /** When it first refused without saying for how long, since it last said that or gave a good answer; as above. */
+  #untoldSince: number | undefined;
 
   /** @param baseMs the base of pauses that no host asks for, in ms */
   constructor(baseMs = 250) {
@@ -63,6 +65,11 @@ export class Throttle implements Disposable {
   /** How long the host has given no good answer and wanted fewer requests, in ms; 0: it is not so. */
   get overloadedMs(): number {
     return this.#overloadedSince === undefined ? 0 : Date.now() - this.#overloadedSince;
+  }
+
+  /** How long the host has refused everything without saying for how long, in ms; 0: it is not so. */
+  get untoldMs(): number {
+    return this.#untoldSince === undefined ? 0 : Date.now() - this.#untoldSince;
   }
 
   /**
@@ -108,6 +115,7 @@ export class Throttle implements Disposable {
   /** The host answered as it should. */
   succeeded(): void {
     this.#overloadedSince = undefined;
+    this.#untoldSince = undefined;
     this.#backOffs = Math.max(0, this.#backOffs - 1);
     if (this.#ignore > 0) this.#ignore--;
     if (this.#limit >= CEILING) return;
@@ -124,6 +132,7 @@ export class Throttle implements Disposable {
    */
   overloaded(retryAfterMs = 0): void {
     this.#overloadedSince ??= Date.now();
+    if (retryAfterMs > 0) this.#untoldSince = undefined;
     this.#hold(retryAfterMs);
     if (this.#ignore > 0) {
       this.#ignore--;
@@ -144,8 +153,10 @@ export class Throttle implements Disposable {
    */
   refused(): number {
     const backOffMs = Math.min(LONGEST_BACK_OFF_MS, this.#baseMs * BACK_OFF * 2 ** this.#backOffs);
+    const since = this.#untoldSince ?? Date.now();
     if (!this.isHeld) this.#backOffs++;
     this.overloaded(this.isHeld ? 0 : backOffMs);
+    this.#untoldSince = since;
     return Math.max(0, this.#heldUntil - Date.now());
   }
 

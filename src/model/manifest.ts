@@ -40,7 +40,7 @@ export type ManifestView =
       readonly artifactType?: string;
       readonly annotations?: Readonly<Record<string, string>>;
     }
-  /** An OCI artifact manifest: blobs without a config. */
+  /** An OCI artifact manifest, or an image manifest without a config: blobs alone. */
   | {
       readonly kind: 'artifact';
       readonly blobs: readonly Descriptor[];
@@ -87,7 +87,7 @@ export const descriptors = list(descriptor);
 /** Go writes a list that nobody made as null, or not at all. */
 const descriptorsOrNull = () => descriptors.nullable().transform((items) => items ?? []);
 const descriptorsOrNone = () => descriptors.nullish().transform((items) => items ?? []);
-const image = z.object({...shared(), config: descriptor, layers: descriptorsOrNone()});
+const image = z.object({...shared(), config: descriptor.nullable(), layers: descriptorsOrNone()});
 const artifact = z.object({...shared(), blobs: descriptorsOrNone()});
 const index = z.object({...shared(), manifests: descriptorsOrNull()});
 
@@ -182,8 +182,12 @@ function parseView(json: unknown, mediaType: string, name: string, side: Side): 
     return {kind: 'index', ...withoutNullish(view)};
   }
   if (mediaType === OCI_MANIFEST || mediaType === DOCKER_MANIFEST) {
-    const {mediaType: _type, ...view} = checked(image, json, name, side);
-    return {kind: 'image', ...withoutNullish(view)};
+    const {mediaType: _type, config, layers, ...view} = checked(image, json, name, side);
+    const rest = withoutNullish(view);
+    // The specification wants one; registries keep manifests of artifacts without, and clients copy them.
+    return config
+      ? {kind: 'image', ...rest, config, layers}
+      : {kind: 'artifact', ...rest, blobs: layers};
   }
   if (isArtifactType(mediaType)) {
     const {mediaType: _type, ...view} = checked(artifact, json, name, side);

@@ -19,6 +19,7 @@ import {algorithmOf, type Digest, finishDigest, hexOf, isDigest} from '../model/
 import {TransshipError} from '../model/error.ts';
 import {childBlobs, childManifests, MANIFEST_LIMIT, parseManifest} from '../model/manifest.ts';
 import {isManifestType} from '../model/media-type.ts';
+import {decompress} from './archive-compression.ts';
 import {hasCode, isMissing, unwritable} from './file-error.ts';
 import {LayoutIndex} from './layout-index.ts';
 import {removeFile} from './durable-file.ts';
@@ -30,7 +31,7 @@ const LAYOUT_FILE =
 const TAR_BLOCK = 512;
 
 /**
- * Unpacks the image layout in a tar file. Only names of a layout's files are taken, so that no entry gets out of the
+ * Unpacks the image layout in a tar file, which may be compressed, as other tools read it too. Only names of a layout's files are taken, so that no entry gets out of the
  * folder. The content is checked when it is read.
  * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
  */
@@ -41,7 +42,9 @@ export async function unpackLayout(
 ): Promise<void> {
   let files = 0;
   try {
-    await using handle = await openRegular(file);
+    await using given = await openRegular(file);
+    await using decompressed = await decompress(given, directory, signal);
+    const handle = decompressed?.file ?? given;
     const {size} = await handle.stat();
     if (!(await isEnded(handle, size))) throw new Error('it is cut off');
     const archive = extract();

@@ -4,6 +4,7 @@ import {formatByteRange, parseContentRange} from '../http/header-fields.ts';
 import {isWebPage} from '../http/web-page.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import {retryable, TransshipError} from '../model/error.ts';
+import {MANIFEST_LIMIT} from '../model/manifest.ts';
 import type {BlobStream, ByteRange, Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Connection} from './connection.ts';
@@ -19,6 +20,9 @@ interface Range {
 
 /** What registries, and storages that sign other requests than they are sent, say to a `Range` that they do not serve. */
 const RANGE_REFUSED = new Set([400, 403, 416]);
+
+/** The largest blob that is decoded where it comes encoded: a config, as long as a manifest at most. */
+const ENCODED_LIMIT = MANIFEST_LIMIT;
 
 /** Reads the blobs of one repository (distribution-spec, "Pulling blobs"). */
 export class Blobs {
@@ -94,10 +98,22 @@ export class Blobs {
     const {length} = answer;
     // A load balancer in trouble, or a login page, says nothing of the blob.
     if (isWebPage(answer) && length !== blob.size) throw retryable(await refusal(answer));
+    if (answer.isEncoded && length !== blob.size && blob.size <= ENCODED_LIMIT)
+      return await this.#decoded(answer, blob);
     if (length !== undefined && length !== blob.size) {
       throw await this.#wrongSize(answer, blob, String(length));
     }
     return streamOf(answer, 0, blob.size);
+  }
+
+  /** A web server in front compressed it on its way: it is JSON, as configs are. */
+  async #decoded(answer: HttpAnswer, blob: Descriptor): Promise<BlobStream> {
+    const {bytes, complete} = await answer.readSized(blob.size, ENCODED_LIMIT);
+    if (!complete || bytes.byteLength !== blob.size) {
+      const size = complete ? String(bytes.byteLength) : `more than ${ENCODED_LIMIT}`;
+      throw await this.#wrongSize(answer, blob, size);
+    }
+    return streamOf(memoryOf(bytes), 0, blob.size);
   }
 
   /**
@@ -162,8 +178,28 @@ export class Blobs {
   }
 }
 
-function streamOf(answer: HttpAnswer, start: number, end: number): BlobStream {
-  return {start, end, chunks: answer.chunks(), readInto: (memory) => answer.readInto(memory)};
+function streamOf(
+  body: Pick<HttpAnswer, 'chunks' | 'readInto'>,
+  start: number,
+  end: number,
+): BlobStream {
+  return {start, end, chunks: body.chunks(), readInto: (memory) => body.readInto(memory)};
+}
+
+/** Bytes that were read already, as a body. */
+function memoryOf(bytes: Uint8Array): Pick<HttpAnswer, 'chunks' | 'readInto'> {
+  let at = 0;
+  return {
+    chunks: async function* () {
+      yield bytes;
+    },
+    readInto: (memory) => {
+      const piece = bytes.subarray(at, at + memory.byteLength);
+      memory.set(piece);
+      at += piece.byteLength;
+      return Promise.resolve(piece.byteLength);
+    },
+  };
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}

@@ -1,7 +1,8 @@
 import {readFile} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import type {Plan} from '../../src/model/plan.ts';
-import type {RepositoryPath} from '../../src/model/reference.ts';
+import type {Digest} from '../../src/model/digest.ts';
+import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import type {Intercept} from '../../src/sandbox/exchange.ts';
 import {bytesReply, type Reply} from '../../src/sandbox/reply.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
@@ -101,6 +102,20 @@ describe('an image that cannot be read', () => {
     expect(run.stderr).toMatch(new RegExp(`^note: ${source.host}/${repository}:bad .*\n$`));
     expect(await tagsThere()).toEqual(['good']);
   });
+});
+
+test('an image without a config, which registries and clients take, is copied', async () => {
+  const {digest, layers} = await pushImage(source.url, repository, 'with');
+  const bytes = JSON.stringify({schemaVersion: 2, mediaType: MANIFEST, config: null, layers});
+  instead.set('without', manifest(Buffer.from(bytes)));
+  instead.set(sha256(bytes), manifest(Buffer.from(bytes)));
+
+  expect(await copy(':without')).toMatchObject({code: 0});
+
+  const {manifests, blobs} = destination.storage;
+  expect(await manifests.resolve(repository, 'without' as Tag)).toBe(sha256(bytes));
+  expect(digest).not.toBe(sha256(bytes));
+  expect(await blobs.size(repository, layers[0]?.digest as Digest)).toBe(layers[0]?.size);
 });
 
 describe('an image that is not whole', () => {

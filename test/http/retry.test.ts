@@ -209,6 +209,17 @@ describe('HttpClient, at a host that wants fewer requests and does not say for h
   });
 });
 
+describe('HttpClient, at a host that refuses for ever,', () => {
+  it('gives up after some minutes without a word about how long it takes', async () => {
+    await using server = await answering(429);
+    await using http = new HttpClient({retry: {...QUICK, budgetMs: 15 * 60_000}});
+    const throttle = http.throttle(new URL(server.url).origin);
+    vi.spyOn(throttle, 'untoldMs', 'get').mockReturnValue(5 * 60_000);
+    expect(await http.send(get(server.url))).toMatchObject({status: 429, exhausted: true});
+    expect(server.requests).toHaveLength(1);
+  });
+});
+
 describe('pause', () => {
   it('ends with the reason of an abort', async () => {
     const controller = new AbortController();

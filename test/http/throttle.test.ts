@@ -206,6 +206,21 @@ describe('Throttle, told to wait', () => {
     expect(throttle.isHeld).toBe(false);
   });
 
+  it('tells for how long the host has refused without saying for how long', async () => {
+    using throttle = new Throttle(250);
+    throttle.refused();
+    await vi.advanceTimersByTimeAsync(5000);
+    throttle.refused();
+    expect(throttle.untoldMs).toBe(5000);
+    throttle.overloaded(2000);
+    expect([throttle.untoldMs, throttle.overloadedMs]).toEqual([0, 5000]);
+    throttle.refused();
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(throttle.untoldMs).toBe(3000);
+    throttle.succeeded();
+    expect(throttle.untoldMs).toBe(0);
+  });
+
   it('tells for how long the host has been overloaded without a good answer', async () => {
     using throttle = new Throttle(250);
     expect(throttle.overloadedMs).toBe(0);

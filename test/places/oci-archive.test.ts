@@ -13,6 +13,7 @@ import {
 } from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
+import {createGzip, gzipSync, zstdCompressSync} from 'node:zlib';
 import {describe, expect, test} from 'vitest';
 import {pack} from 'tar-stream';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
@@ -65,6 +66,60 @@ test('adds to an archive that is there', async () => {
   ]);
   const {steps} = JSON.parse(plan.stdout) as {steps: {tag: string}[]};
   expect(steps.map(({tag}) => tag).sort()).toEqual(['first', 'second']);
+});
+
+describe('a compressed archive', () => {
+  test.each([
+    ['gzip', gzipSync],
+    ['zstd', zstdCompressSync],
+  ])('by %s is read as it is, and told where it is cut off', async (_name, compress) => {
+    await using folder = await tempDirectory();
+    const [plain, file] = [folder.join('a.tar'), folder.join('a.tar.z')];
+    await transship(['copy', `${BUSYBOX}:1.35-amd64`, `oci-archive:${plain}:one`]);
+    const bytes = await readFile(plain);
+    await writeFile(file, compress(bytes));
+    const to = `oci:${folder.join('out')}`;
+    expect((await transship(['copy', `oci-archive:${file}:one`, to])).code).toBe(0);
+    const {stdout} = await skopeo(['inspect', '--raw', `${to}:one`]);
+    const {digest} = (await readCorpus()).busybox.tags['1.35-amd64'] ?? {};
+    expect(`sha256:${createHash('sha256').update(stdout).digest('hex')}`).toBe(digest);
+
+    const whole = compress(bytes);
+    const cuts = [
+      whole.subarray(0, -9),
+      whole.subarray(0, 900),
+      compress(bytes.subarray(0, 9_000)),
+    ];
+    for (const cut of cuts) {
+      await writeFile(file, cut);
+      const told = toldError(await transship(['copy', `oci-archive:${file}`, to]));
+      expect(told).toMatchObject({code: 'FILE_INVALID', exit: 64});
+    }
+  });
+
+  test('that Node cannot read is named', async () => {
+    await using folder = await tempDirectory();
+    const file = folder.join('a.tar.xz');
+    await writeFile(file, Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 4]));
+    const told = toldError(await transship(['copy', `oci-archive:${file}`, 'oci:x']));
+    expect(told).toMatchObject({code: 'FILE_INVALID', exit: 64});
+    expect(told.message).toContain('compressed with xz; decompress it first');
+  });
+
+  test('does not fill the disk', async () => {
+    await using folder = await tempDirectory();
+    await using temporary = await tempDirectory();
+    const file = folder.join('a.tar.gz');
+    const archive = pack();
+    archive.entry({name: `blobs/sha256/${'a'.repeat(64)}`}, Buffer.alloc(100 * 1024 * 1024));
+    archive.finalize();
+    await pipeline(archive, createGzip(), createWriteStream(file));
+    const copy = ['copy', `oci-archive:${file}`, `oci:${folder.join('out')}`];
+    const told = toldError(await runCli(copy, {env: {TMPDIR: temporary.path}}));
+    expect(told).toMatchObject({code: 'FILE_INVALID', exit: 64});
+    expect(told.message).toContain('decompress it first');
+    expect(await readdir(temporary.path)).toEqual([]);
+  });
 });
 
 test('a file that is missing, or no archive, is told', async () => {

@@ -323,6 +323,31 @@ describe('a blob', () => {
     );
   });
 
+  it('is decoded where a proxy compressed it, with and without a length', async () => {
+    const encoded = gzipSync(bytes);
+    for (const length of [{'content-length': encoded.byteLength}, {}]) {
+      await againstRegistry(
+        (_request, response) =>
+          void response.writeHead(200, {'content-encoding': 'gzip', ...length}).end(encoded),
+        async (repository) => {
+          const {chunks} = await repository.openBlob(blob, {offset: 0}, call);
+          expect(await collect(chunks)).toEqual(bytes);
+        },
+      );
+    }
+  });
+
+  it('is refused where what was compressed is something else', async () => {
+    await againstRegistry(
+      (_request, response) =>
+        void response.writeHead(200, {'content-encoding': 'gzip'}).end(gzipSync('other')),
+      async (repository) => {
+        const opening = repository.openBlob(blob, {offset: 0}, call);
+        await expect(opening).rejects.toMatchObject({code: 'BLOB_SIZE_MISMATCH'});
+      },
+    );
+  });
+
   it.each([
     [206, 'bytes 3-9/10', 'RESPONSE_INVALID'],
     [206, undefined, 'RESPONSE_INVALID'],
