@@ -5,7 +5,7 @@ import type {Duplex} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {createGunzip, createZstdDecompress} from 'node:zlib';
 import {openRegular} from '../http/regular-file.ts';
-import {removeFile} from './remove-file.ts';
+import {removeFile} from './durable-file.ts';
 
 /** Bytes that one byte of a compressed archive may stand for: layers are mostly compressed by themselves. */
 const EXPANSION_LIMIT = 100;
