@@ -39,19 +39,49 @@ const SHORTEST = 8;
  * @throws TransshipError RESPONSE_INVALID where a server gave a secret back as a name
  */
 export function redactedPlan<T extends Plan>(plan: T, redactor: Redactor): T {
-  if (redactor.isClean(JSON.stringify(plan))) return plan;
+  if (isClean(plan, redactor)) return plan;
   const wish = JSON.stringify(plan.wish);
   const isSecret = (secret: string): boolean =>
     secret.length >= SHORTEST && !wish.includes(JSON.stringify(secret).slice(1, -1));
-  const redact = (key: string, value: unknown): unknown => {
-    if (typeof value !== 'string') return value;
+  const redact = (key: string, value: string): string => {
     if (WORDS.has(key)) return redactor.redact(value);
     if (!DIGEST_PATTERN.test(value) && redactor.secretsIn(value).some(isSecret))
       throw secretAsName(redactor.redact(value));
     return value;
   };
-  const redacted = JSON.parse(JSON.stringify(plan, redact)) as T;
+  const redacted = redactedValue(plan, redact) as T;
   return {...redacted, id: planId(redacted)};
+}
+
+/** Characters that are looked through at once. */
+const LOOK_THROUGH = 64 * 1024;
+
+function isClean(plan: Plan, redactor: Redactor): boolean {
+  let texts = '';
+  for (const text of textsIn(plan)) {
+    if (DIGEST_PATTERN.test(text)) continue;
+    texts += `${text}\n`;
+    if (texts.length < LOOK_THROUGH) continue;
+    if (!redactor.isClean(texts)) return false;
+    texts = '';
+  }
+  return redactor.isClean(texts);
+}
+
+function* textsIn(value: unknown): Generator<string> {
+  if (typeof value === 'string') yield value;
+  else if (Array.isArray(value)) for (const item of value) yield* textsIn(item);
+  else if (typeof value === 'object' && value !== null) yield* textsIn(Object.values(value));
+}
+
+/** All texts of a value, with the names of the fields that they are in, through `redact`. */
+function redactedValue(value: unknown, redact: (key: string, text: string) => string, key = ''): unknown {
+  if (typeof value === 'string') return redact(key, value);
+  if (Array.isArray(value)) return value.map((item: unknown) => redactedValue(item, redact, key));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]) => [name, redactedValue(item, redact, name)]),
+  );
 }
 
 function secretAsName(name: string): TransshipError {

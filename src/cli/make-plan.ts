@@ -1,7 +1,7 @@
 import type {Repositories} from '../apply/apply-context.ts';
 import type {Digest} from '../model/digest.ts';
 import type {Report} from '../model/event.ts';
-import type {Manifest} from '../model/manifest.ts';
+import type {SeenManifest} from '../model/manifest.ts';
 import type {CopyPlan} from '../model/plan.ts';
 import {parsePlatform} from '../model/platform.ts';
 import type {Call} from '../model/port.ts';
@@ -15,7 +15,7 @@ import type {CopyEnd, CopyWish} from './copy-wish.ts';
 /** A plan, with the manifests that were read for it, so that applying it at once need not read them again. */
 export interface MadePlan {
   readonly plan: CopyPlan;
-  readonly observed: ReadonlyMap<Digest, Manifest>;
+  readonly observed: ReadonlyMap<Digest, SeenManifest>;
 }
 
 /** Observes both sides, then decides. Nothing is written anywhere. */

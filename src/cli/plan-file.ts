@@ -5,7 +5,11 @@ import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {readRegular} from '../http/regular-file.ts';
-import {parsePlan, PLAN_LIMITS, serializePlan} from '../plan/plan-file.ts';
+import {parsePlan, PLAN_LIMITS, planText} from '../plan/plan-file.ts';
+import type {RenderOptions} from '../report/document.ts';
+import {type PlanFormat, renderPlan} from '../report/plan.ts';
+import {printableJsonText} from '../report/words.ts';
+import type {TextSink} from './io.ts';
 import {removeFile} from '../places/remove-file.ts';
 
 /** @throws TransshipError FILE_UNREADABLE, PLAN_INVALID, PLAN_EDITED, PLAN_FORMAT_NEWER */
@@ -42,12 +46,10 @@ export async function readTransferPlanFile(file: string): Promise<TransferPlan> 
  * @throws TransshipError FILE_WRITE_FAILED
  */
 export async function writePlanFile(file: string, plan: Plan): Promise<void> {
-  const text = serializePlan(plan);
   try {
-    if (text.length > PLAN_LIMITS.size) throw new Error('it is too large to be read again');
     const there = await stat(file).catch(() => undefined);
-    if (there === undefined || there.isFile() || there.isDirectory()) await replace(file, text);
-    else await writeFile(file, text);
+    if (there === undefined || there.isFile() || there.isDirectory()) await replace(file, plan);
+    else await writeFile(file, readable(plan));
   } catch (error) {
     throw new TransshipError(
       'FILE_WRITE_FAILED',
@@ -55,13 +57,38 @@ export async function writePlanFile(file: string, plan: Plan): Promise<void> {
       {
         side: 'local',
         hint:
-          text.length > PLAN_LIMITS.size
+          error instanceof PlanTooLarge
             ? 'make several plans, each for some of the tags, with --tag'
             : 'name a file in a writable folder with --out',
         cause: error,
       },
     );
   }
+}
+
+class PlanTooLarge extends Error {
+  override readonly message = 'it is too large to be read again';
+}
+
+/** @throws PlanTooLarge */
+function* readable(plan: Plan): Generator<string> {
+  let size = 0;
+  for (const piece of planText(plan)) {
+    size += piece.length;
+    if (size > PLAN_LIMITS.size) throw new PlanTooLarge();
+    yield piece;
+  }
+}
+
+/** Prints a plan, or its review. HTML is always full. */
+export function printPlan(
+  plan: Plan,
+  format: PlanFormat,
+  stdout: TextSink,
+  options: RenderOptions = {},
+): void {
+  if (format === 'json') for (const piece of planText(plan)) stdout.write(printableJsonText(piece));
+  else stdout.write(renderPlan(plan, format, options));
 }
 
 /** What is said below a review: where the plan is, and what can be done with it. */
@@ -71,11 +98,11 @@ export function planFileText(file: string, {checks}: Plan): string {
     : `\nThe plan is in ${file}. To carry it out: transship apply ${file}\n`;
 }
 
-async function replace(file: string, text: string): Promise<void> {
+async function replace(file: string, plan: Plan): Promise<void> {
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
   try {
     await using handle = await open(temporary, 'wx');
-    await handle.writeFile(text);
+    await handle.writeFile(readable(plan));
     await handle.sync();
     await rename(temporary, file);
   } catch (error) {

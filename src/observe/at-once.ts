@@ -1,8 +1,7 @@
-import PQueue from 'p-queue';
-
 /**
  * Does the work for each item, `limit` of them at once, in their order. Once one fails, no other is begun, and those under
- * way come to their end: what they bring may have cost a part of a quota.
+ * way come to their end: what they bring may have cost a part of a quota. Of items that wait nothing is held but
+ * themselves: there may be 100,000.
  * @param limit at least 1
  * @returns the results, in the order of the items
  * @throws what the first work that fails throws
@@ -12,20 +11,21 @@ export async function mapAtOnce<T, R>(
   limit: number,
   work: (item: T) => Promise<R>,
 ): Promise<R[]> {
-  const queue = new PQueue({concurrency: limit});
-  const task = async (item: T): Promise<R> => {
-    try {
-      return await work(item);
-    } catch (error) {
-      // Not cleared: that would reject the others before this one.
-      queue.pause();
-      throw error;
+  const waiting = [...items];
+  const results: R[] = [];
+  let begun = 0;
+  let failure: {readonly error: unknown} | undefined;
+  const worker = async (): Promise<void> => {
+    while (begun < waiting.length && failure === undefined) {
+      const at = begun++;
+      try {
+        results[at] = await work(waiting[at] as T);
+      } catch (error) {
+        failure ??= {error};
+      }
     }
   };
-  try {
-    return await queue.addAll([...items].map((item) => () => task(item)));
-  } catch (error) {
-    await queue.onPendingZero();
-    throw error;
-  }
+  await Promise.all(Array.from({length: Math.min(limit, waiting.length)}, worker));
+  if (failure !== undefined) throw failure.error;
+  return results;
 }

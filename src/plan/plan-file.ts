@@ -3,7 +3,9 @@ import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import {PLAN_FORMAT, type Plan} from '../model/plan.ts';
 import {planId} from './plan-id.ts';
+import {copyPlanSchema} from './copy-plan-schema.ts';
 import {planSchema} from './plan-schema.ts';
+import {transferPlanSchema} from './transfer-plan-schema.ts';
 
 /**
  * The largest plan that is read or written: some 20,000 images. It is held in memory as a whole, so its size is what
@@ -13,9 +15,44 @@ export const PLAN_LIMITS: JsonLimits = {size: 64 * 1024 * 1024, depth: 20, value
 /** Characters of what is wrong with a plan. */
 const WORDS_LIMIT = 500;
 
-/** The plan as a file: indented JSON for reviews, the fields in the schema's order, a newline at the end. */
+/** Items of a plan that are written at once. */
+const ITEMS_AT_ONCE = 500;
+
+/**
+ * The plan as a file: indented JSON for reviews, the fields in the schema's order, a newline at the end. It comes in
+ * pieces: as one text a large plan would take more memory than it takes as it is.
+ */
+export function* planText(plan: Plan): Generator<string> {
+  const {shape} = plan.kind === 'copy' ? copyPlanSchema : transferPlanSchema;
+  const values = new Map<string, unknown>(Object.entries(plan));
+  let before = '{';
+  for (const [key, schema] of Object.entries<z.ZodType>(shape)) {
+    const value = values.get(key);
+    if (value === undefined) continue;
+    yield `${before}\n  ${JSON.stringify(key)}: `;
+    before = ',';
+    if (Array.isArray(value) && value.length > 0) yield* listText(schema, value);
+    else yield indented(schema.parse(value), '  ');
+  }
+  yield '\n}\n';
+}
+
+function* listText(schema: z.ZodType, items: readonly unknown[]): Generator<string> {
+  for (let at = 0; at < items.length; at += ITEMS_AT_ONCE) {
+    const some = schema.parse(items.slice(at, at + ITEMS_AT_ONCE)) as readonly unknown[];
+    const texts = some.map((item) => `\n    ${indented(item, '    ')}`);
+    yield `${at === 0 ? '[' : ','}${texts.join(',')}`;
+  }
+  yield '\n  ]';
+}
+
+function indented(value: unknown, indent: string): string {
+  return JSON.stringify(value, null, 2).replaceAll('\n', `\n${indent}`);
+}
+
+/** `planText` as one. */
 export function serializePlan(plan: Plan): string {
-  return `${JSON.stringify(planSchema.parse(plan), null, 2)}\n`;
+  return [...planText(plan)].join('');
 }
 
 /**

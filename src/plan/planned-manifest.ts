@@ -1,9 +1,9 @@
-import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
+import {childBlobs, childManifests, type SeenManifest} from '../model/manifest.ts';
 import type {PlannedManifest} from '../model/plan.ts';
 
 /** A manifest as plans have it: without its bytes. */
 export function plannedManifest(
-  {descriptor, view}: Manifest,
+  {descriptor, view}: SeenManifest,
   cutFrom: PlannedManifest['cutFrom'],
 ): PlannedManifest {
   const {digest, mediaType, size} = descriptor;

@@ -1,21 +1,19 @@
 import type {Plan} from '../model/plan.ts';
-import {serializePlan} from '../plan/plan-file.ts';
 import type {RenderOptions, ReportDocument} from './document.ts';
 import {renderHtml} from './html.ts';
 import {renderMarkdown} from './markdown.ts';
 import {planDocument} from './plan-document.ts';
 import {transferDocument} from './transfer-document.ts';
 import {renderText} from './text.ts';
-import {printableJson} from './words.ts';
 
 /** `json` is the plan itself, as in a plan file. */
-export type PlanFormat = 'text' | 'markdown' | 'json' | 'html';
+export type PlanFormat = ReviewFormat | 'json';
+
+type ReviewFormat = 'text' | 'markdown' | 'html';
 
 /** The review of a plan, with a newline at the end. HTML is always full. */
-export function renderPlan(plan: Plan, format: PlanFormat, options: RenderOptions = {}): string {
+export function renderPlan(plan: Plan, format: ReviewFormat, options: RenderOptions = {}): string {
   switch (format) {
-    case 'json':
-      return `${printableJson(JSON.parse(serializePlan(plan)), 2)}\n`;
     case 'text':
       return renderText(documentOf(plan), options);
     case 'markdown':

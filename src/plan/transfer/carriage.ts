@@ -1,5 +1,5 @@
 import type {Digest} from '../../model/digest.ts';
-import type {Manifest} from '../../model/manifest.ts';
+import type {SeenManifest} from '../../model/manifest.ts';
 import type {Check, Skip} from '../../model/plan.ts';
 import type {Carriage} from '../../model/transfer-plan.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
@@ -17,7 +17,7 @@ export interface Carriages {
   /** What goes, by the repository's name at the old path, oldest first. */
   readonly going: ReadonlyMap<string, readonly Candidate[]>;
   /** Every manifest that travels, children first. */
-  readonly manifests: readonly Manifest[];
+  readonly manifests: readonly SeenManifest[];
   /** What does not travel, and so would be lost. */
   readonly skipped: readonly Skip[];
   readonly checks: readonly Check[];
@@ -100,8 +100,8 @@ function emptyInventory(repository: string): Route['destination'] {
   return {repository, exists: false, tags: new Map(), present: new Set()};
 }
 
-function manifestsOf(candidates: readonly Candidate[]): readonly Manifest[] {
-  const manifests = new Map<Digest, Manifest>();
+function manifestsOf(candidates: readonly Candidate[]): readonly SeenManifest[] {
+  const manifests = new Map<Digest, SeenManifest>();
   for (const {graph} of candidates) {
     for (const manifest of graph?.manifests ?? [])
       manifests.set(manifest.descriptor.digest, manifest);

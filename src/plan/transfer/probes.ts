@@ -1,10 +1,10 @@
-import {childBlobs, childManifests, type Manifest} from '../../model/manifest.ts';
+import {childBlobs, childManifests, type SeenManifest} from '../../model/manifest.ts';
 import type {ProbedManifest} from '../../model/transfer-plan.ts';
 import type {RepositoryFacts} from './facts.ts';
 
 /** A manifest that is put again to see whether the registry still takes its kind. */
 export interface Probe extends ProbedManifest {
-  readonly manifest: Manifest;
+  readonly manifest: SeenManifest;
 }
 
 /**
@@ -32,7 +32,7 @@ export function probesOf(repositories: readonly RepositoryFacts[]): readonly Pro
 }
 
 /** Undefined: schema 1, which no registry takes and another check tells of. */
-function kindOf({descriptor, view}: Manifest): string | undefined {
+function kindOf({descriptor, view}: SeenManifest): string | undefined {
   if (view.kind === 'schema1') return undefined;
   const config = view.kind === 'image' ? view.config.mediaType : '';
   const isEmpty = view.kind === 'index' && childManifests(view).length === 0;

@@ -1,4 +1,4 @@
-import {childBlobs, childManifests, type Manifest} from '../../model/manifest.ts';
+import {childBlobs, childManifests, type SeenManifest} from '../../model/manifest.ts';
 import {type Digest} from '../../model/digest.ts';
 import {PLAN_FORMAT} from '../../model/plan.ts';
 import type {Tag} from '../../model/reference.ts';
@@ -74,7 +74,7 @@ function repositoryOf(
 function transferTag(
   name: Tag,
   digest: Digest,
-  manifests: ReadonlyMap<Digest, Manifest>,
+  manifests: ReadonlyMap<Digest, SeenManifest>,
 ): TransferTag {
   const sizes = new Map<Digest, number>();
   const visit = (one: Digest): void => {
