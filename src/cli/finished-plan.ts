@@ -75,7 +75,11 @@ function* textsIn(value: unknown): Generator<string> {
 }
 
 /** All texts of a value, with the names of the fields that they are in, through `redact`. */
-function redactedValue(value: unknown, redact: (key: string, text: string) => string, key = ''): unknown {
+function redactedValue(
+  value: unknown,
+  redact: (key: string, text: string) => string,
+  key = '',
+): unknown {
   if (typeof value === 'string') return redact(key, value);
   if (Array.isArray(value)) return value.map((item: unknown) => redactedValue(item, redact, key));
   if (typeof value !== 'object' || value === null) return value;

@@ -7,6 +7,7 @@ import {HostSet} from '../http/host-set.ts';
 import {proxyFromEnvironment} from '../http/proxy.ts';
 import type {Redactor} from '../http/secrets.ts';
 import {tlsFromFiles} from '../http/tls.ts';
+import {clipped} from '../model/error.ts';
 import type {Report} from '../model/event.ts';
 import type {Call, RepositoryReader, RepositoryWriter} from '../model/port.ts';
 import {parsePlace} from '../model/place.ts';
@@ -168,7 +169,7 @@ export class Registries implements Repositories, AsyncDisposable {
       plainHttp: this.#plainHttp.has(host),
       credentials: (path) => this.#credentials.find(host, side, path),
       learnToken: (token) => redactor.learnPassing(token),
-      notice: ({code, message}) => report({type: 'notice', code, message}),
+      notice: ({code, message}) => report({type: 'notice', code, message: clipped(message)}),
       noticed: this.#noticed,
     });
   }

@@ -1,5 +1,6 @@
 import {readFileSync, rmSync} from 'node:fs';
 import {Redactor} from '../http/secrets.ts';
+import {parseJson} from '../model/json.ts';
 import type {Io} from './io.ts';
 import {askAtTerminal} from './ask.ts';
 import {printError} from './print-error.ts';
@@ -16,7 +17,7 @@ export async function start(): Promise<void> {
   const redactor = new Redactor();
   const {stdout, stderr} = process;
 
-  const packageJson: unknown = JSON.parse(
+  const packageJson = parseJson(
     readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
   );
   const {version} = packageJson as {readonly version: string};

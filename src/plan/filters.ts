@@ -1,4 +1,5 @@
 import {shortDigest} from '../model/digest.ts';
+import {clipped} from '../model/error.ts';
 import type {WishFilters} from '../model/plan.ts';
 import {isLayoutName, isTag, splitLayoutName, type Tag} from '../model/reference.ts';
 import type {NotRead} from '../observe/inventory.ts';
@@ -61,7 +62,7 @@ function select(
     const toTag = naming === 'names-to-tags' ? splitLayoutName(tag).tag : (tag as Tag);
     if (!isName(tag)) {
       notRead.push({
-        tag,
+        tag: clipped(tag),
         reason: 'invalid-name',
         detail: 'the name is not a valid tag',
       });

@@ -74,7 +74,11 @@ export function choosePlatforms(root: SeenManifest, wish: PlatformWish): Platfor
   return cutTo(root, chosen, wish);
 }
 
-function cutTo(root: SeenManifest, chosen: readonly Descriptor[], wish: PlatformWish): PlatformChoice {
+function cutTo(
+  root: SeenManifest,
+  chosen: readonly Descriptor[],
+  wish: PlatformWish,
+): PlatformChoice {
   const {digest} = root.descriptor;
   const entries = root.view.kind === 'index' ? root.view.manifests : [];
   const chosenDigests = new Set(chosen.map((entry) => entry.digest));
