@@ -16,6 +16,9 @@ export interface Root {
   readonly digest: Digest;
 }
 
+/** What is looked at of a blob. */
+export type ExpectedBlob = Pick<BlobAction, 'digest' | 'to' | 'size' | 'action'>;
+
 /**
  * Walks down from the roots. Of a root that `manifests` does not know only itself is expected.
  * @param blobs for their sizes; what is `foreign` is expected nowhere
@@ -23,7 +26,7 @@ export interface Root {
 export function expectedBelow(
   roots: readonly Root[],
   manifests: readonly PlannedManifest[],
-  blobs: readonly BlobAction[],
+  blobs: readonly ExpectedBlob[],
 ): Expected {
   const planned = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
   const sizes = new Map(blobs.map(({digest, size}) => [digest, size]));

@@ -16,6 +16,7 @@ const NOT_WHOLE: ReadonlySet<ErrorCode> = new Set([
   'BLOB_SIZE_MISMATCH',
   'MANIFEST_DIGEST_MISMATCH',
   'MANIFEST_INVALID',
+  'MANIFEST_TOO_LARGE',
 ]);
 
 /**
@@ -67,7 +68,7 @@ async function hashOf(
 }
 
 /** False where it is damaged or not there; other failures are failures. */
-async function isWhole(ask: () => Promise<boolean>): Promise<boolean> {
+export async function isWhole(ask: () => Promise<boolean>): Promise<boolean> {
   try {
     return await ask();
   } catch (error) {

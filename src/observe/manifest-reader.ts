@@ -87,14 +87,15 @@ export class ManifestReader {
 
   /** Reads what a tag or digest points to, with all below it; undefined: not there. */
   async readRoot(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
-    this.#limit = Math.min(TOTAL_LIMIT_MOST, this.#limit + TOTAL_LIMIT_EACH);
-    const digest = await this.#readRoot(reference, call);
+    const digest = await this.readImage(reference, call);
     // Will be asked for when all roots are read; it may fail before that.
     if (digest !== undefined) this.hasReferrersApi(digest, call).catch(() => undefined);
     return digest;
   }
 
-  async #readRoot(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
+  /** The same, for who asks for no referrers. */
+  async readImage(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
+    this.#limit = Math.min(TOTAL_LIMIT_MOST, this.#limit + TOTAL_LIMIT_EACH);
     const asked = this.#known.get(reference as Tag);
     if (asked !== undefined) {
       const [head, known] = await Promise.all([this.#source.head(reference, call), asked]);
