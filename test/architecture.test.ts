@@ -64,6 +64,7 @@ describe('a rule is broken by', () => {
     ['chance in model', 'model/a.ts', 'const id = Math.random();'],
     ['more than 300 lines', 'model/a.ts', 'a;\n'.repeat(301)],
     ['require', 'cli/a.ts', `const a = require('b');`],
+    ['JSON that is parsed without bounds', 'cli/a.ts', 'const a = JSON.parse(text);'],
   ])('%s', (_rule, path, text) => {
     expect(violations({path, text})).toHaveLength(1);
   });

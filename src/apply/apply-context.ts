@@ -1,6 +1,6 @@
 import type {Digest} from '../model/digest.ts';
 import type {Report} from '../model/event.ts';
-import type {Manifest} from '../model/manifest.ts';
+import type {SeenManifest} from '../model/manifest.ts';
 import type {Repositories} from '../model/port.ts';
 import type {ChunkBounds} from '../relay/chunk-size.ts';
 import type {RetryPolicy} from '../http/retry.ts';
@@ -13,7 +13,7 @@ export interface CopyContext {
   readonly report: Report;
   readonly settings: ApplySettings;
   /** Manifests that were read while planning, in the same process; others are read by digest. */
-  readonly observed?: ReadonlyMap<Digest, Manifest>;
+  readonly observed?: ReadonlyMap<Digest, SeenManifest>;
 }
 
 /** What applying a plan of copies needs besides the plan. */

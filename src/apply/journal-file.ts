@@ -1,7 +1,8 @@
 import {z} from '../model/schema.ts';
 import {isDigest} from '../model/digest.ts';
 import {isTag} from '../model/reference.ts';
-import {type FileHandle, open, truncate} from 'node:fs/promises';
+import {constants} from 'node:fs';
+import {type FileHandle, open} from 'node:fs/promises';
 import {resolve as resolvePath} from 'node:path';
 import {hasCode} from '../places/file-error.ts';
 import {readRegular} from '../http/regular-file.ts';
@@ -105,6 +106,7 @@ const FILE_LIMIT = 64 * 1024 * 1024;
 /** All entries are held in memory. */
 const ENTRY_LIMIT = 250_000;
 const NEWLINE = 0x0a;
+const {O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW} = constants;
 
 /** The journal of a plan, where nobody names another with `--journal`. */
 export function journalBeside(planFile: string): string {
@@ -118,7 +120,7 @@ export function planArguments(planFile: string, journal: string): string {
 }
 
 /**
- * Reads a journal. A last line without its end was being written when the process was killed: it is not counted.
+ * Reads a journal. A link in its place may have been put there by somebody else, and is not followed. A last line without its end was being written when the process was killed: it is not counted.
  * @returns no entries where there is no file
  * @throws TransshipError JOURNAL_INVALID naming the line
  */
@@ -129,7 +131,7 @@ export async function readJournal(file: string): Promise<readonly JournalEntry[]
 async function readWhole(file: string): Promise<{entries: JournalEntry[]; wholeBytes: number}> {
   let bytes: Buffer;
   try {
-    bytes = await readRegular(file, FILE_LIMIT);
+    bytes = await readRegular(file, FILE_LIMIT, {noFollow: true});
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return {entries: [], wholeBytes: 0};
     const why = error instanceof Error ? error.message : String(error);
@@ -210,8 +212,8 @@ export class JournalWriter implements AsyncDisposable {
     const {entries, wholeBytes} = await readWhole(file);
     try {
       // It names upload locations, which are nobody else's business.
-      const handle = await open(file, 'a', 0o600);
-      if ((await handle.stat()).size > wholeBytes) await truncate(file, wholeBytes);
+      const handle = await open(file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+      if ((await handle.stat()).size > wholeBytes) await handle.truncate(wholeBytes);
       return {writer: new JournalWriter(file, handle), entries};
     } catch (error) {
       throw writeFailed(file, error);

@@ -264,7 +264,10 @@ export class ManifestSource {
 
   async #read(digest: Digest, from: string, call: Call): Promise<Manifest> {
     const observed = this.#context.observed?.get(digest);
-    if (observed !== undefined) return observed;
+    if (observed?.bytes !== undefined) {
+      const {mediaType, digest: named} = observed.descriptor;
+      return parseManifest(observed.bytes, mediaType, named, 'source');
+    }
     const manifest = await this.#context.repositories.source(from).getManifest(digest, call);
     if (manifest !== undefined) return manifest;
     throw new TransshipError('MANIFEST_NOT_FOUND', `${from}@${digest} does not exist`, {

@@ -4,7 +4,7 @@ import {formatPlace, parsePlace, type Place} from '../model/place.ts';
 import type {CopyPlan, Wish, WishFilters} from '../model/plan.ts';
 import {formatRepository, isLayoutName, splitLayoutName, type Tag} from '../model/reference.ts';
 import type {Report} from '../model/event.ts';
-import type {Manifest} from '../model/manifest.ts';
+import type {SeenManifest} from '../model/manifest.ts';
 import {parsePlatform} from '../model/platform.ts';
 import type {Call, Repositories} from '../model/port.ts';
 import {observeRoute} from '../observe/observe-route.ts';
@@ -125,7 +125,7 @@ function usage(message: string, hint: string): TransshipError {
 /** A plan, with the manifests that were read for it, so that applying it at once need not read them again. */
 export interface MadePlan {
   readonly plan: CopyPlan;
-  readonly observed: ReadonlyMap<Digest, Manifest>;
+  readonly observed: ReadonlyMap<Digest, SeenManifest>;
 }
 
 /** Observes both sides, then decides. Nothing is written anywhere. */

@@ -5,11 +5,14 @@ import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {readRegular} from '../http/regular-file.ts';
-import {parsePlan, PLAN_LIMITS, planId, serializePlan} from '../plan/plan-file.ts';
+import {parsePlan, PLAN_LIMITS, planId, planText} from '../plan/plan-file.ts';
+import type {RenderOptions} from '../report/document.ts';
+import {type PlanFormat, renderPlan} from '../report/plan-document.ts';
+import {printableJsonText} from '../report/words.ts';
+import type {Io, TextSink} from './io.ts';
 import {removeFile} from '../places/durable-file.ts';
 import type {Redactor} from '../http/secrets.ts';
 import {DIGEST_PATTERN} from '../model/digest.ts';
-import type {Io} from './io.ts';
 import {rememberPlan} from './own-plans.ts';
 import {signedPlan} from './plan-review.ts';
 
@@ -47,12 +50,10 @@ export async function readTransferPlanFile(file: string): Promise<TransferPlan> 
  * @throws TransshipError FILE_WRITE_FAILED
  */
 export async function writePlanFile(file: string, plan: Plan): Promise<void> {
-  const text = serializePlan(plan);
   try {
-    if (text.length > PLAN_LIMITS.size) throw new Error('it is too large to be read again');
     const there = await stat(file).catch(() => undefined);
-    if (there === undefined || there.isFile() || there.isDirectory()) await replace(file, text);
-    else await writeFile(file, text);
+    if (there === undefined || there.isFile() || there.isDirectory()) await replace(file, plan);
+    else await writeFile(file, readable(plan));
   } catch (error) {
     throw new TransshipError(
       'FILE_WRITE_FAILED',
@@ -60,13 +61,38 @@ export async function writePlanFile(file: string, plan: Plan): Promise<void> {
       {
         side: 'local',
         hint:
-          text.length > PLAN_LIMITS.size
+          error instanceof PlanTooLarge
             ? 'make several plans, each for some of the tags, with --tag'
             : 'name a file in a writable folder with --out',
         cause: error,
       },
     );
   }
+}
+
+class PlanTooLarge extends Error {
+  override readonly message = 'it is too large to be read again';
+}
+
+/** @throws PlanTooLarge */
+function* readable(plan: Plan): Generator<string> {
+  let size = 0;
+  for (const piece of planText(plan)) {
+    size += piece.length;
+    if (size > PLAN_LIMITS.size) throw new PlanTooLarge();
+    yield piece;
+  }
+}
+
+/** Prints a plan, or its review. HTML is always full. */
+export function printPlan(
+  plan: Plan,
+  format: PlanFormat,
+  stdout: TextSink,
+  options: RenderOptions = {},
+): void {
+  if (format === 'json') for (const piece of planText(plan)) stdout.write(printableJsonText(piece));
+  else stdout.write(renderPlan(plan, format, options));
 }
 
 /** What is said below a review: where the plan is, and what can be done with it. */
@@ -76,11 +102,11 @@ export function planFileText(file: string, {checks}: Plan): string {
     : `\nThe plan is in ${file}. To carry it out: transship apply ${file}\n`;
 }
 
-async function replace(file: string, text: string): Promise<void> {
+async function replace(file: string, plan: Plan): Promise<void> {
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
   try {
     await using handle = await open(temporary, 'wx');
-    await handle.writeFile(text);
+    await handle.writeFile(readable(plan));
     await handle.sync();
     await rename(temporary, file);
   } catch (error) {
@@ -125,19 +151,53 @@ const SHORTEST = 8;
  * @throws TransshipError RESPONSE_INVALID where a server gave a secret back as a name
  */
 export function redactedPlan<T extends Plan>(plan: T, redactor: Redactor): T {
-  if (redactor.isClean(JSON.stringify(plan))) return plan;
+  if (isClean(plan, redactor)) return plan;
   const wish = JSON.stringify(plan.wish);
   const isSecret = (secret: string): boolean =>
     secret.length >= SHORTEST && !wish.includes(JSON.stringify(secret).slice(1, -1));
-  const redact = (key: string, value: unknown): unknown => {
-    if (typeof value !== 'string') return value;
+  const redact = (key: string, value: string): string => {
     if (WORDS.has(key)) return redactor.redact(value);
     if (!DIGEST_PATTERN.test(value) && redactor.secretsIn(value).some(isSecret))
       throw secretAsName(redactor.redact(value));
     return value;
   };
-  const redacted = JSON.parse(JSON.stringify(plan, redact)) as T;
+  const redacted = redactedValue(plan, redact) as T;
   return {...redacted, id: planId(redacted)};
+}
+
+/** Characters that are looked through at once. */
+const LOOK_THROUGH = 64 * 1024;
+
+function isClean(plan: Plan, redactor: Redactor): boolean {
+  let texts = '';
+  for (const text of textsIn(plan)) {
+    if (DIGEST_PATTERN.test(text)) continue;
+    texts += `${text}\n`;
+    if (texts.length < LOOK_THROUGH) continue;
+    if (!redactor.isClean(texts)) return false;
+    texts = '';
+  }
+  return redactor.isClean(texts);
+}
+
+function* textsIn(value: unknown): Generator<string> {
+  if (typeof value === 'string') yield value;
+  else if (Array.isArray(value)) for (const item of value) yield* textsIn(item);
+  else if (typeof value === 'object' && value !== null) yield* textsIn(Object.values(value));
+}
+
+/** All texts of a value, with the names of the fields that they are in, through `redact`. */
+function redactedValue(
+  value: unknown,
+  redact: (key: string, text: string) => string,
+  key = '',
+): unknown {
+  if (typeof value === 'string') return redact(key, value);
+  if (Array.isArray(value)) return value.map((item: unknown) => redactedValue(item, redact, key));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]) => [name, redactedValue(item, redact, name)]),
+  );
 }
 
 function secretAsName(name: string): TransshipError {

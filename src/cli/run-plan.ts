@@ -8,7 +8,7 @@ import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Report} from '../model/event.ts';
-import type {Manifest} from '../model/manifest.ts';
+import type {SeenManifest} from '../model/manifest.ts';
 import type {RunEnd, RunResult} from '../model/outcome.ts';
 import type {Check, CopyPlan, Plan, Wish} from '../model/plan.ts';
 import {DEFAULT_CHUNK} from '../relay/chunk-size.ts';
@@ -24,7 +24,7 @@ export type RunOrigin =
   /** From a plan file: source and destination are compared with it first. */
   | {readonly kind: 'file'; readonly file: string}
   /** Made a moment ago in this process. */
-  | {readonly kind: 'made'; readonly observed: ReadonlyMap<Digest, Manifest>};
+  | {readonly kind: 'made'; readonly observed: ReadonlyMap<Digest, SeenManifest>};
 
 /** Applies a plan with the settings of the flags. @throws TransshipError the first check that forbids it */
 export async function runPlan(

@@ -1,3 +1,4 @@
+import {clipped} from '../model/error.ts';
 import {join} from 'node:path';
 import {certsDirs, tlsFromFiles} from '../http/tls.ts';
 import {HttpClient} from '../http/client.ts';
@@ -97,7 +98,7 @@ function openPlaces(
     credentials,
     plainHttp: new HostSet('--plain-http', flags.plainHttp ?? []),
     learnToken: (token) => redactor.learnPassing(token),
-    notice: ({code, message}) => report({type: 'notice', code, message}),
+    notice: ({code, message}) => report({type: 'notice', code, message: clipped(message)}),
     ...(isCached ? {cache: new ContentCache(join(cacheFolder(env, home), 'content'))} : {}),
     ...(temporary ? {temporary} : {}),
   });

@@ -1,5 +1,6 @@
 import {readFileSync, rmSync} from 'node:fs';
 import {Redactor} from '../http/secrets.ts';
+import {parseJson} from '../model/json.ts';
 import {askAtTerminal, type Io, listenForSignals} from './io.ts';
 import {printError, redactedSink, redactedStream} from './print-error.ts';
 import {errorStyle, runProgram} from './program.ts';
@@ -13,7 +14,7 @@ export async function start(): Promise<void> {
   const redactor = new Redactor();
   const {stdout, stderr} = process;
 
-  const packageJson: unknown = JSON.parse(
+  const packageJson = parseJson(
     readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
   );
   const {version} = packageJson as {readonly version: string};

@@ -65,7 +65,10 @@ export async function readImages(
   call: Call,
 ): Promise<RepositoryImages> {
   const facts: Facts = {
-    reader: new ManifestReader(source, new Map(), OBSERVE_CONCURRENCY),
+    reader: new ManifestReader(source, new Map(), {
+      concurrency: OBSERVE_CONCURRENCY,
+      keepsIndexes: false,
+    }),
     created: new Map(),
     platformOf: new Map(),
     unreadable: [],

@@ -7,7 +7,7 @@ export class FileKindError extends Error {
 }
 
 export interface OpenOptions {
-  /** Do not follow a link at the end of the path: it fails with ELOOP. Default: follow it. */
+  /** Do not follow a link at the end of the path: it is a FileKindError. Default: follow it. */
   readonly noFollow?: boolean;
   /** A pipe will do, for what a shell gives as `<(command)`. Default: no; a pipe that nobody writes to never ends. */
   readonly pipe?: boolean;
@@ -22,7 +22,12 @@ export async function openRegular(path: string, options: OpenOptions = {}): Prom
   // Windows has neither of the last two: as numbers, undefined is none.
   const {O_RDONLY, O_NONBLOCK, O_NOFOLLOW} = constants;
   const flags = options.pipe === true ? O_RDONLY : O_RDONLY | O_NONBLOCK;
-  const file = await open(path, options.noFollow === true ? flags | O_NOFOLLOW : flags);
+  const opening = open(path, options.noFollow === true ? flags | O_NOFOLLOW : flags);
+  const file = await opening.catch((error: NodeJS.ErrnoException) => {
+    throw options.noFollow === true && error.code === 'ELOOP'
+      ? new FileKindError('is a symbolic link', {cause: error})
+      : error;
+  });
   try {
     const stats = await file.stat();
     if (stats.isFile() || (options.pipe === true && stats.isFIFO())) return file;
@@ -35,8 +40,8 @@ export async function openRegular(path: string, options: OpenOptions = {}): Prom
   }
 }
 
-/** Bytes that are read at once from what does not tell its size. */
-const PIECE = 64 * 1024;
+/** Memory that is begun with for what does not tell its size, in bytes. */
+const FIRST_READ = 64 * 1024;
 
 /**
  * Reads a file to its end, never more than `limit` bytes of it.
@@ -49,18 +54,20 @@ export async function readRegular(
 ): Promise<Buffer> {
   await using file = await openRegular(path, options);
   const {size} = await file.stat();
-  const pieces: Buffer[] = [];
-  // The size is what it was a moment ago: the end is where nothing more comes.
-  let total = size <= limit ? 0 : size;
-  while (total <= limit) {
-    const piece = Buffer.allocUnsafe(Math.max(size - total, PIECE));
-    const {bytesRead} = await file.read(piece, 0, piece.byteLength, null);
-    if (bytesRead === 0)
-      return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
-    pieces.push(piece.subarray(0, bytesRead));
+  if (size > limit) throw new FileKindError(`is larger than ${sizeOf(limit)}`);
+  // The size is what it was a moment ago: the end is where nothing more comes. A pipe may give a byte at a time.
+  let memory = Buffer.allocUnsafe(Math.min(limit, Math.max(size, FIRST_READ)) + 1);
+  let total = 0;
+  for (;;) {
+    const {bytesRead} = await file.read(memory, total, memory.byteLength - total, null);
+    if (bytesRead === 0) return memory.subarray(0, total);
     total += bytesRead;
+    if (total > limit) throw new FileKindError(`is larger than ${sizeOf(limit)}`);
+    if (total < memory.byteLength) continue;
+    const grown = Buffer.allocUnsafe(Math.min(limit + 1, 2 * total));
+    grown.set(memory);
+    memory = grown;
   }
-  throw new FileKindError(`is larger than ${sizeOf(limit)}`);
 }
 
 function sizeOf(bytes: number): string {

@@ -33,15 +33,33 @@ export class TransshipError extends Error {
   readonly status: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: TransshipErrorOptions) {
-    super(message, options.cause === undefined ? undefined : {cause: options.cause});
+    super(clipped(message), options.cause === undefined ? undefined : {cause: options.cause});
     this.code = code;
     this.side = options.side;
-    this.hint = options.hint;
+    this.hint = clipped(options.hint);
     this.retry = options.retry ?? false;
     this.retryAfterMs = options.retryAfterMs;
     this.exhausted = options.exhausted ?? false;
     this.status = options.status;
   }
+}
+
+/** Characters of one word, and of all, that are quoted of others. */
+const WORD_LIMIT = 500;
+const TEXT_LIMIT = 8000;
+
+/**
+ * A text for people without what is longer than anyone reads: servers choose the length of the URLs, names and words that
+ * messages quote.
+ */
+export function clipped(text: string): string {
+  const shorter =
+    text.length <= WORD_LIMIT
+      ? text
+      : text.replace(/\S+/g, (word) =>
+          word.length <= WORD_LIMIT ? word : `${word.slice(0, WORD_LIMIT / 2)}…`,
+        );
+  return shorter.length <= TEXT_LIMIT ? shorter : `${shorter.slice(0, TEXT_LIMIT)}…`;
 }
 
 /** The same error, for a caller who knows that another try may succeed. */

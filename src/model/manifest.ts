@@ -24,6 +24,12 @@ export interface Manifest {
   readonly view: ManifestView;
 }
 
+/** A manifest that was looked at: its bytes may have been dropped, and annotations that plans do not need. */
+export type SeenManifest = Omit<Manifest, 'bytes'> & Partial<Pick<Manifest, 'bytes'>>;
+
+/** BuildKit's annotation on an attestation: the digest of the image that it is about. */
+export const ATTESTED = 'vnd.docker.reference.digest';
+
 export type ManifestView =
   | {
       readonly kind: 'image';

@@ -3,7 +3,8 @@ import {isInterrupted} from '../model/error.ts';
 
 /**
  * Does the work for each item, `limit` of them at once, in their order. Once one fails, no other is begun, and those under
- * way come to their end: what they bring may have cost a part of a quota.
+ * way come to their end: what they bring may have cost a part of a quota. Of items that wait nothing is held but
+ * themselves: there may be 100,000.
  * @param limit at least 1
  * @returns the results, in the order of the items
  * @throws what the first work that fails throws
@@ -14,21 +15,23 @@ export async function mapAtOnce<T, R>(
   work: (item: T) => Promise<R>,
 ): Promise<R[]> {
   const queue = new PQueue({concurrency: limit});
-  const task = async (item: T): Promise<R> => {
-    try {
-      return await work(item);
-    } catch (error) {
-      // Not cleared: that would reject the others before this one.
-      queue.pause();
-      throw error;
-    }
-  };
-  try {
-    return await queue.addAll([...items].map((item) => () => task(item)));
-  } catch (error) {
-    await queue.onPendingZero();
-    throw error;
+  const results: R[] = [];
+  let failure: {readonly error: unknown} | undefined;
+  let count = 0;
+  for (const item of items) {
+    await queue.onSizeLessThan(limit);
+    if (failure !== undefined) break;
+    const at = count++;
+    const task = async (): Promise<void> => {
+      if (failure === undefined) results[at] = await work(item);
+    };
+    queue.add(task).catch((error: unknown) => {
+      failure ??= {error};
+    });
   }
+  await queue.onIdle();
+  if (failure !== undefined) throw failure.error;
+  return results;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type {Digest} from '../model/digest.ts';
 import type {ErrorData} from '../model/event.ts';
-import type {Manifest} from '../model/manifest.ts';
+import type {SeenManifest} from '../model/manifest.ts';
 import type {Platform} from '../model/platform.ts';
 import type {Tag} from '../model/reference.ts';
 
@@ -18,7 +18,7 @@ export interface SourceInventory {
    * Every manifest that was read, by digest. The manifest of an asked root need not be there if the destination's tag
    * points to it already and no platforms are chosen: nothing of it is looked at then.
    */
-  readonly manifests: ReadonlyMap<Digest, Manifest>;
+  readonly manifests: ReadonlyMap<Digest, SeenManifest>;
   /** Manifests that some index lists and the source does not have. */
   readonly missingManifests: ReadonlySet<Digest>;
   /** Blobs that have `urls` and that the source itself does not have. */

@@ -4,11 +4,12 @@ import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import type {ErrorData} from '../model/event.ts';
-import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
+import {childBlobs, childManifests, type SeenManifest} from '../model/manifest.ts';
 import {isForeignLayerType} from '../model/media-type.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
+import {SeenManifests} from './seen-manifests.ts';
 
 /** What the destination has for tags of the source, perhaps while it is being asked for. */
 export type KnownTags = ReadonlyMap<Tag, Digest | Promise<Digest | undefined>>;
@@ -22,20 +23,23 @@ const NESTING_LIMIT = 32;
 const IMAGE_LIMIT = 16 * 1024 * 1024;
 
 /**
- * Bytes of all manifests that are read, referrers too, and what each image that is asked for adds. Each manifest counts for
- * what it takes in memory at least: one image may have 16,000 small ones attached, each further one 16.
+ * Bytes of all manifests that are read, referrers too: what each image that is asked for adds, and the most that it comes
+ * to. Each manifest counts for what it costs at least: one image may have 16,000 small ones attached, each further one 16.
  */
 const TOTAL_LIMIT = 64 * 1024 * 1024;
 const TOTAL_LIMIT_EACH = 64 * 1024;
+const TOTAL_LIMIT_MOST = 1024 * 1024 * 1024;
 const LEAST_SIZE = 4096;
 
 /**
- * Manifests that are read at once: as many as are asked for, once that many were small, and few after a large one. Each of
- * 4 MiB takes three times that while it is read.
+ * Manifests and lists of referrers that are read at once: as many as are asked for once that many were small, but no more
+ * than so many bytes of those like the last one. Each takes several times its size while it is read.
  */
 const FIRST_AT_ONCE = 12;
-const LARGE = 256 * 1024;
-const LARGE_AT_ONCE = 3;
+const LEAST_AT_ONCE = 3;
+const READ_AT_ONCE = 1024 * 1024;
+/** What a referrer takes in a list, in bytes, more or less. */
+const REFERRER_SIZE = 512;
 
 /**
  * Reads manifest graphs of one source repository, each manifest once.
@@ -43,7 +47,6 @@ const LARGE_AT_ONCE = 3;
  *   where all manifests are, and the source's refusals
  */
 export class ManifestReader {
-  readonly manifests = new Map<Digest, Manifest>();
   /** Listed by an index and not there. */
   readonly missing = new Set<Digest>();
   /** What is listed as a referrer and not there, with its subject. */
@@ -51,23 +54,35 @@ export class ManifestReader {
   /** What is listed as a referrer and holds something that is no manifest, or has it below. */
   readonly unreadableReferrers = new Map<Digest, ErrorData>();
   readonly #source: RepositoryReader;
+  readonly #seen: SeenManifests;
   readonly #known: KnownTags;
   /** Of requests for manifests; whoever waits for several of them is not in it. */
   readonly #queue: PQueue;
   readonly #concurrency: number;
-  readonly #reading = new Map<Digest, Promise<Manifest | undefined>>();
+  readonly #reading = new Map<Digest, Promise<SeenManifest | undefined>>();
   /** The referrers of the first manifest that they were asked of, which tells whether the source has a referrers API. */
   #first:
     | {readonly subject: Digest; readonly listed: Promise<readonly Descriptor[] | undefined>}
     | undefined;
-  /** Bytes that may yet be read. */
-  #left = TOTAL_LIMIT;
+  /** Bytes that may be read, and those that were. */
+  #limit = TOTAL_LIMIT;
+  #count = 0;
 
-  constructor(source: RepositoryReader, known: KnownTags, concurrency: number) {
+  /** @param keepsIndexes see `SeenManifests` */
+  constructor(
+    source: RepositoryReader,
+    known: KnownTags,
+    {concurrency, keepsIndexes}: {readonly concurrency: number; readonly keepsIndexes: boolean},
+  ) {
     this.#source = source;
+    this.#seen = new SeenManifests(source.name, keepsIndexes);
     this.#known = known;
     this.#concurrency = concurrency;
     this.#queue = new PQueue({concurrency: Math.min(concurrency, FIRST_AT_ONCE)});
+  }
+
+  get manifests(): ReadonlyMap<Digest, SeenManifest> {
+    return this.#seen.all;
   }
 
   /** Reads what a tag or digest points to, with all below it; undefined: not there. */
@@ -80,7 +95,7 @@ export class ManifestReader {
 
   /** The same, where nobody is going to ask for referrers. */
   async readImage(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
-    this.#left += TOTAL_LIMIT_EACH;
+    this.#limit = Math.min(TOTAL_LIMIT_MOST, this.#limit + TOTAL_LIMIT_EACH);
     const asked = this.#known.get(reference as Tag);
     if (asked !== undefined) {
       const [head, known] = await Promise.all([this.#source.head(reference, call), asked]);
@@ -161,16 +176,16 @@ export class ManifestReader {
    * Level by level, so that the longest way down is known whatever was read before: an index that is listed on several
    * levels is looked at on each of them, and read once.
    */
-  async #readBelow(root: Manifest, call: Call): Promise<void> {
+  async #readBelow(root: SeenManifest, call: Call): Promise<void> {
     const counted = new Set<Digest>();
     let bytes = root.descriptor.size;
-    let level: readonly Manifest[] = [root];
+    let level: readonly SeenManifest[] = [root];
     for (let depth = 1; level.length > 0; depth++) {
       const children = new Set(
         level.flatMap(({view}) => childManifests(view).map(({digest}) => digest)),
       );
       if (children.size > 0 && depth > NESTING_LIMIT) throw this.#tooDeep(root);
-      const found: Manifest[] = [];
+      const found: SeenManifest[] = [];
       await mapAtOnce(children, this.#concurrency, async (digest) => {
         const child = await this.#read(digest, call);
         if (child === undefined) return;
@@ -184,36 +199,47 @@ export class ManifestReader {
   }
 
   /** Undefined: not there. */
-  #read(digest: Digest, call: Call): Promise<Manifest | undefined> {
+  #read(digest: Digest, call: Call): Promise<SeenManifest | undefined> {
     const known = this.manifests.get(digest);
-    if (known !== undefined) return Promise.resolve(known);
+    if (known !== undefined || this.missing.has(digest)) return Promise.resolve(known);
     const reading = this.#reading.get(digest) ?? this.#readOnce(digest, call);
     this.#reading.set(digest, reading);
     return reading;
   }
 
-  async #readOnce(digest: Digest, call: Call): Promise<Manifest | undefined> {
+  async #readOnce(digest: Digest, call: Call): Promise<SeenManifest | undefined> {
     const manifest = await this.#get(digest, call);
     if (manifest === undefined) this.missing.add(digest);
+    this.#reading.delete(digest);
     return manifest;
   }
 
-  async #get(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
-    const manifest = await this.#queue.add(() => this.#source.getManifest(reference, call));
-    if (manifest === undefined) return undefined;
-    const {digest, size} = manifest.descriptor;
-    if (size > LARGE) this.#queue.concurrency = LARGE_AT_ONCE;
-    else this.#queue.concurrency = Math.min(this.#concurrency, this.#queue.concurrency + 1);
-    if (!this.manifests.has(digest)) this.#count(Math.max(size, LEAST_SIZE));
-    this.manifests.set(digest, manifest);
-    return manifest;
+  async #get(reference: Tag | Digest, call: Call): Promise<SeenManifest | undefined> {
+    return await this.#queue.add(async () => {
+      const manifest = await this.#source.getManifest(reference, call);
+      if (manifest === undefined) return undefined;
+      const {digest, size} = manifest.descriptor;
+      this.#paceAfter(size);
+      if (!this.manifests.has(digest)) this.#addBytes(Math.max(size, LEAST_SIZE));
+      return this.#seen.keep(manifest);
+    });
+  }
+
+  /** How many are read at once depends on the size of the last ones. */
+  #paceAfter(size: number): void {
+    const most = Math.max(LEAST_AT_ONCE, Math.floor(READ_AT_ONCE / Math.max(size, 1)));
+    this.#queue.concurrency = Math.min(this.#concurrency, this.#queue.concurrency + 1, most);
   }
 
   async #referrers(subject: Digest, call: Call): Promise<{subject: Digest; digest: Digest}[]> {
     const listing =
       subject === this.#first?.subject
         ? this.#first.listed
-        : this.#source.listReferrers(subject, call);
+        : this.#queue.add(async () => {
+            const found = await this.#source.listReferrers(subject, call);
+            this.#paceAfter((found?.length ?? 0) * REFERRER_SIZE);
+            return found;
+          });
     const listed = ((await listing) ?? []).map(({digest}) => digest);
     await mapAtOnce(listed, this.#concurrency, async (digest) => {
       try {
@@ -228,9 +254,9 @@ export class ManifestReader {
     return listed.filter(isWhole).map((digest) => ({subject, digest}));
   }
 
-  #count(bytes: number): void {
-    this.#left -= bytes;
-    if (this.#left >= 0) return;
+  #addBytes(bytes: number): void {
+    this.#count += bytes;
+    if (this.#count <= this.#limit) return;
     throw new TransshipError(
       'RESPONSE_INVALID',
       `${this.#source.name} has more manifests than transship reads`,
@@ -241,7 +267,7 @@ export class ManifestReader {
     );
   }
 
-  #tooDeep({descriptor}: Manifest): TransshipError {
+  #tooDeep({descriptor}: SeenManifest): TransshipError {
     return new TransshipError(
       'MANIFEST_INVALID',
       `${this.#source.name}@${descriptor.digest} has indexes nested deeper than ${NESTING_LIMIT} levels`,
@@ -249,7 +275,7 @@ export class ManifestReader {
     );
   }
 
-  #tooLarge({descriptor}: Manifest): TransshipError {
+  #tooLarge({descriptor}: SeenManifest): TransshipError {
     return new TransshipError(
       'MANIFEST_TOO_LARGE',
       `the manifests of ${this.#source.name}@${descriptor.digest} are larger than ${IMAGE_LIMIT} bytes`,

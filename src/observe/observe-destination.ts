@@ -1,7 +1,7 @@
 import PQueue from 'p-queue';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
+import {childBlobs, childManifests, type SeenManifest} from '../model/manifest.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
@@ -81,7 +81,7 @@ export async function observePresent(
   destination: RepositoryReader,
   seen: DestinationTags,
   roots: readonly Digest[],
-  manifests: ReadonlyMap<Digest, Manifest>,
+  manifests: ReadonlyMap<Digest, SeenManifest>,
   call: Call,
 ): Promise<DestinationInventory> {
   const present = new Set<Digest>(seen.tags.values());
@@ -118,7 +118,7 @@ export async function observePresent(
 
 function markGraph(
   digest: Digest,
-  manifests: ReadonlyMap<Digest, Manifest>,
+  manifests: ReadonlyMap<Digest, SeenManifest>,
   present: Set<Digest>,
   marked: Set<Digest>,
 ): void {

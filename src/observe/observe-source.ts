@@ -58,7 +58,11 @@ export async function observeSource(
   const names = listed instanceof TransshipError ? [] : listed;
   const selection = reference === undefined ? question.select(names) : {selected: [], notRead: []};
   const wanted = reference?.tag === undefined ? selection.selected : [reference.tag];
-  const reader = new ManifestReader(source, await question.known(wanted), OBSERVE_CONCURRENCY);
+  const reader = new ManifestReader(source, await question.known(wanted), {
+    concurrency: OBSERVE_CONCURRENCY,
+    // A choice of platforms cuts indexes.
+    keepsIndexes: question.configs,
+  });
   const unnamed = await readUnnamed(reader, source, names, reference, call);
   const found: Found = {roots: [], notRead: [...selection.notRead], unreadable: []};
   if (reference !== undefined)

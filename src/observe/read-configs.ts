@@ -3,7 +3,7 @@ import {z} from '../model/schema.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {childManifests, type Manifest} from '../model/manifest.ts';
+import {childManifests, type SeenManifest} from '../model/manifest.ts';
 import {isAttestationPlatform, type Platform} from '../model/platform.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {mapAtOnce} from './at-once.ts';
@@ -32,7 +32,7 @@ export interface ConfigFacts {
 export async function readConfigs(
   source: RepositoryReader,
   roots: readonly SourceRoot[],
-  manifests: ReadonlyMap<Digest, Manifest>,
+  manifests: ReadonlyMap<Digest, SeenManifest>,
   call: Call,
 ): Promise<ConfigFacts> {
   const created = new Map<Digest, string>();
@@ -53,7 +53,7 @@ export async function readConfigs(
 
 function firstConfig(
   digest: Digest,
-  manifests: ReadonlyMap<Digest, Manifest>,
+  manifests: ReadonlyMap<Digest, SeenManifest>,
 ): Descriptor | undefined {
   const view = manifests.get(digest)?.view;
   if (view?.kind === 'image') return view.config;

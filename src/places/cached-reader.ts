@@ -17,6 +17,8 @@ export class CachedReader implements RepositoryReader {
   readonly name: string;
   readonly #source: RepositoryReader;
   readonly #cache: ContentCache;
+  /** What this process has read from the source, with its media type: that it is there need not be asked again. */
+  readonly #fetched = new Map<Digest, string>();
 
   constructor(source: RepositoryReader, cache: ContentCache) {
     this.name = source.name;
@@ -25,6 +27,8 @@ export class CachedReader implements RepositoryReader {
   }
 
   async getManifest(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
+    const again = isDigest(reference) ? await this.#readAgain(reference) : undefined;
+    if (again !== undefined) return again;
     if (!(await this.#cache.isUsed(this.name))) return this.#fetch(reference, call);
     // Of a digest that was not kept there is nothing to ask first.
     const early = isDigest(reference) ? await this.#cache.read(this.name, reference) : undefined;
@@ -71,9 +75,18 @@ export class CachedReader implements RepositoryReader {
   async #fetch(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
     const manifest = await this.#source.getManifest(reference, call);
     // The digest of a signed schema 1 manifest is not that of its bytes.
-    if (manifest && manifest.view.kind !== 'schema1')
-      await this.#cache.write(this.name, manifest.descriptor.digest, manifest.bytes);
+    if (manifest && manifest.view.kind !== 'schema1') {
+      const {digest, mediaType} = manifest.descriptor;
+      await this.#cache.write(this.name, digest, manifest.bytes);
+      this.#fetched.set(digest, mediaType);
+    }
     return manifest;
+  }
+
+  async #readAgain(digest: Digest): Promise<Manifest | undefined> {
+    const mediaType = this.#fetched.get(digest);
+    const kept = mediaType === undefined ? undefined : await this.#cache.read(this.name, digest);
+    return kept && parseManifest(kept, mediaType, digest, 'source');
   }
 
   async *#keeping(

@@ -31,8 +31,7 @@ export async function readOwner(file: string): Promise<LockOwner> {
     const text = await readRegular(file, OWNER_LIMIT, {noFollow: true});
     return readJson(text, ownerRecord) ?? UNKNOWN;
   } catch (error) {
-    // ELOOP: a link (open(2), O_NOFOLLOW).
-    if (error instanceof FileKindError || hasCode(error, 'ELOOP')) return UNKNOWN;
+    if (error instanceof FileKindError) return UNKNOWN;
     throw error;
   }
 }

@@ -2,6 +2,7 @@ import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {childBlobs} from '../model/manifest.ts';
 import type {BlobAction} from '../model/plan.ts';
+import {ByPlace} from './by-place.ts';
 import type {Candidate} from './candidate.ts';
 import type {Presence} from './presence.ts';
 import {parsePlace} from '../model/place.ts';
@@ -10,8 +11,8 @@ import {parsePlace} from '../model/place.ts';
 interface Need {
   readonly blob: Descriptor;
   readonly to: string;
-  /** Where it is listed, in the order of the candidates. */
-  readonly sources: [Source, ...Source[]];
+  /** Where it is listed, in the order of the candidates; the same array for all that are listed there alone. */
+  sources: readonly [Source, ...Source[]];
   /** Whether a manifest is going to be put that lists it. */
   isForPut: boolean;
 }
@@ -32,7 +33,7 @@ export function blobActions(
   presence: Presence,
 ): readonly BlobAction[] {
   const needs = needsOf(candidates, presence);
-  const holders = new Holders();
+  const holders = new Holders(candidates);
   for (const {blob, to, sources} of needs) {
     for (const {from, isAbsent} of sources) if (!isAbsent) holders.add(from, blob.digest);
     if (presence.has(to, blob.digest)) holders.add(to, blob.digest);
@@ -53,44 +54,65 @@ export function blobActions(
 }
 
 function needsOf(candidates: readonly Candidate[], presence: Presence): readonly Need[] {
-  const needs = new Map<string, Need>();
+  const needs: Need[] = [];
+  const found = new ByPlace<Digest, Need>();
   for (const {source, destination, graph} of candidates) {
     const [from, to] = [source.repository, destination.repository];
+    const there: readonly [Source] = [{from, isAbsent: false}];
     for (const {descriptor, view} of graph?.manifests ?? []) {
       const isForPut = !presence.has(to, descriptor.digest);
       for (const blob of childBlobs(view)) {
-        const key = `${to} ${blob.digest}`;
-        const listed = {from, isAbsent: source.absentForeign.has(blob.digest)};
-        const need = needs.get(key);
+        const isAbsent = source.absentForeign.has(blob.digest);
+        const listed: readonly [Source] = isAbsent ? [{from, isAbsent}] : there;
+        const need = found.get(to, blob.digest);
         if (need === undefined) {
-          needs.set(key, {blob, to, sources: [listed], isForPut});
+          const first = {blob, to, sources: listed, isForPut};
+          found.set(to, blob.digest, first);
+          needs.push(first);
           continue;
         }
         need.isForPut ||= isForPut;
-        if (!need.sources.some((known) => known.from === from)) need.sources.push(listed);
+        if (!need.sources.some((known) => known.from === from))
+          need.sources = [...need.sources, ...listed];
       }
     }
   }
-  return [...needs.values()];
+  return needs;
 }
 
 /** For each registry, a repository that has a blob, or will have it once the plan has got so far. */
 class Holders {
-  readonly #repositories = new Map<string, string>();
+  readonly #repositories = new ByPlace<Digest, string>();
   readonly #registries = new Map<string, string | undefined>();
+  /** Registries with more than one repository of the plan: on others there is nothing to mount from. */
+  readonly #shared = new Set<string>();
+
+  constructor(candidates: readonly Candidate[]) {
+    const repositories = new Set(
+      candidates.flatMap(({source, destination}) => [source.repository, destination.repository]),
+    );
+    const seen = new Set<string>();
+    for (const repository of repositories) {
+      const registry = this.#registryOf(repository);
+      if (registry === undefined) continue;
+      if (seen.has(registry)) this.#shared.add(registry);
+      seen.add(registry);
+    }
+  }
 
   /** The first repository of a registry stays. Repositories that are files are no source of mounts. */
   add(repository: string, digest: Digest): void {
     const registry = this.#registryOf(repository);
-    const key = `${registry} ${digest}`;
-    if (registry !== undefined && !this.#repositories.has(key)) {
-      this.#repositories.set(key, repository);
+    if (registry === undefined || !this.#shared.has(registry)) return;
+    if (!this.#repositories.has(registry, digest)) {
+      this.#repositories.set(registry, digest, repository);
     }
   }
 
   /** A repository on the registry of `repository` that has the blob. */
   near(repository: string, digest: Digest): string | undefined {
-    return this.#repositories.get(`${this.#registryOf(repository)} ${digest}`);
+    const registry = this.#registryOf(repository);
+    return registry === undefined ? undefined : this.#repositories.get(registry, digest);
   }
 
   areNear(a: string, b: string): boolean {

@@ -2,7 +2,7 @@ import {type Digest, isDigest} from '../model/digest.ts';
 import type {PlannedManifest} from '../model/plan.ts';
 import type {Tag} from '../model/reference.ts';
 import type {DestinationInventory, SourceInventory, SourceRoot} from '../observe/inventory.ts';
-import {childManifests, type Manifest} from '../model/manifest.ts';
+import {childManifests, type SeenManifest} from '../model/manifest.ts';
 
 /** One source repository and where it goes. */
 export interface Route {
@@ -47,12 +47,12 @@ export function nameOf(
 }
 
 /** Finds a manifest by its digest; undefined: the source does not have it. */
-export type FindManifest = (digest: Digest) => Manifest | undefined;
+export type FindManifest = (digest: Digest) => SeenManifest | undefined;
 
 /** All that hangs below one manifest. */
 export interface ManifestGraph {
   /** Children before parents, each once; the root is the last. */
-  readonly manifests: readonly Manifest[];
+  readonly manifests: readonly SeenManifest[];
   /** Manifests that an index lists and that were not found. */
   readonly missing: readonly Digest[];
   /** Manifests of Docker schema 1. */
@@ -60,10 +60,10 @@ export interface ManifestGraph {
 }
 
 /** Walks from `root` down; subjects are not followed. */
-export function graphOf(root: Manifest, find: FindManifest): ManifestGraph {
-  const manifests = new Map<Digest, Manifest>();
+export function graphOf(root: SeenManifest, find: FindManifest): ManifestGraph {
+  const manifests = new Map<Digest, SeenManifest>();
   const missing = new Set<Digest>();
-  const visit = (manifest: Manifest) => {
+  const visit = (manifest: SeenManifest) => {
     for (const {digest} of childManifests(manifest.view)) {
       const child = find(digest);
       if (!child) missing.add(digest);

@@ -17,7 +17,8 @@ import {planId} from './plan-file.ts';
 import {Presence} from './presence.ts';
 import {candidatesOf} from './route-candidates.ts';
 import {copySteps} from './steps.ts';
-import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
+import {childBlobs, childManifests, type SeenManifest} from '../model/manifest.ts';
+import {ByPlace} from './by-place.ts';
 
 export interface CopyPlanInput {
   readonly wish: Wish;
@@ -136,8 +137,11 @@ function stepChecks(
   );
   return steps.flatMap((step) => {
     const target = nameOf(step.to, step.tag, step.digest);
-    const layers = new Set(step.manifests.flatMap((digest) => blobsOf.get(digest) ?? []));
-    const absent = [...layers].filter((digest) => foreign.has(`${step.to} ${digest}`)).length;
+    const layers =
+      foreign.size === 0 ? [] : step.manifests.flatMap((digest) => blobsOf.get(digest) ?? []);
+    const absent = [...new Set(layers)].filter((digest) =>
+      foreign.has(`${step.to} ${digest}`),
+    ).length;
     return [
       ...(step.replaces === null ? [] : [checks.tagMovesCheck(target, step.replaces, step.digest)]),
       ...(absent === 0 ? [] : [checks.foreignLayersCheck(target, absent)]),
@@ -154,7 +158,7 @@ function partition<T>(
 
 /** A manifest as plans have it: without its bytes. */
 export function plannedManifest(
-  {descriptor, view}: Manifest,
+  {descriptor, view}: SeenManifest,
   cutFrom: PlannedManifest['cutFrom'],
 ): PlannedManifest {
   const {digest, mediaType, size} = descriptor;
@@ -182,43 +186,41 @@ export function totalsOf(
   blobs: readonly BlobAction[],
   skipped: readonly Skip[],
 ): PlanTotals {
-  const byAction = Map.groupBy(blobs, ({action}) => action);
-  const count = (action: BlobAction['action']) => byAction.get(action)?.length ?? 0;
-  const bytes = (action: BlobAction['action']) =>
-    (byAction.get(action) ?? []).reduce((sum, {size}) => sum + size, 0);
+  const counts = {copy: 0, mount: 0, present: 0, foreign: 0};
+  const sizes = {copy: 0, mount: 0, present: 0, foreign: 0};
+  for (const {action, size} of blobs) {
+    counts[action] += 1;
+    sizes[action] += size;
+  }
   const present = skipped.filter((skip) => skip.reason === 'present');
   const sourceTags = new Set([
     ...steps.flatMap(({from, sourceTag}) => (sourceTag ? [`${from}:${sourceTag.name}`] : [])),
     ...present.flatMap(({from, tag}) => (tag === undefined ? [] : [`${from}:${tag}`])),
   ]);
   const tags = tagged(steps) + tagged(present);
-  const put = new Set(
-    steps.flatMap((step) => step.manifests.map((digest) => `${step.to} ${digest}`)),
-  );
-  const children = new Set(
-    steps.flatMap((step) => step.manifests.slice(0, -1).map((digest) => `${step.to} ${digest}`)),
-  );
-  const read = new Set(
-    steps.flatMap((step) => step.manifests.map((digest) => `${step.from} ${digest}`)),
-  );
+  const put = new ByPlace<Digest, true>();
+  const children = new ByPlace<Digest, true>();
+  const read = new ByPlace<Digest, true>();
+  for (const {from, to, manifests} of steps) {
+    for (const digest of manifests) {
+      put.set(to, digest, true);
+      read.set(from, digest, true);
+    }
+    for (const digest of manifests.slice(0, -1)) children.set(to, digest, true);
+  }
   return {
     steps: steps.length,
     moves: steps.filter(({replaces}) => replaces !== null).length,
     present: present.length,
     skipped: skipped.length - present.length,
     manifests: put.size,
-    blobs: {
-      copy: count('copy'),
-      mount: count('mount'),
-      present: count('present'),
-      foreign: count('foreign'),
-    },
-    bytes: bytes('copy'),
-    bytesSaved: bytes('mount') + bytes('present'),
+    blobs: counts,
+    bytes: sizes.copy,
+    bytesSaved: sizes.mount + sizes.present,
     requests: {
-      source: sourceTags.size + read.size + count('copy'),
+      source: sourceTags.size + read.size + counts.copy,
       destination:
-        tags + tagged(steps) + children.size + steps.length + count('mount') + 2 * count('copy'),
+        tags + tagged(steps) + children.size + steps.length + counts.mount + 2 * counts.copy,
     },
   };
 }

@@ -1,5 +1,6 @@
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
+import {parseJson} from '../model/json.ts';
 
 /** A piece of text: from `start` up to, not including, `end`. */
 interface Span {
@@ -33,17 +34,17 @@ export function cutIndex(bytes: Uint8Array, keep: Iterable<Digest>): Uint8Array 
 }
 
 function isWanted(item: string, wanted: ReadonlySet<string>): boolean {
-  const {digest} = JSON.parse(item) as {digest?: unknown};
+  const {digest} = parseJson(item) as {digest?: unknown};
   return typeof digest === 'string' && wanted.has(digest);
 }
 
-/** Where the value of the top-level member `manifests` stands; of two, the last counts, as for JSON.parse. */
+/** Where the value of the top-level member `manifests` stands; of two, the last counts, as for a parser. */
 function manifestsArray(text: string): Span {
   let found: Span | undefined;
   for (const member of itemsOf(text, {start: skipSpace(text, 0), end: text.length})) {
     const keyEnd = valueEnd(text, member.start);
     const value = skipSpace(text, skipSpace(text, keyEnd) + 1);
-    if (JSON.parse(text.slice(member.start, keyEnd)) === 'manifests') {
+    if (parseJson(text.slice(member.start, keyEnd)) === 'manifests') {
       found = {start: value, end: member.end};
     }
   }

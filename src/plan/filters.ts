@@ -1,4 +1,5 @@
 import {shortDigest} from '../model/digest.ts';
+import {clipped, TransshipError} from '../model/error.ts';
 import type {WishFilters} from '../model/plan.ts';
 import {isLayoutName, isTag, splitLayoutName, type Tag} from '../model/reference.ts';
 import type {NotRead} from '../observe/inventory.ts';
@@ -7,7 +8,6 @@ import picomatch from 'picomatch';
 import parseVersion from 'semver/functions/parse.js';
 import satisfies from 'semver/functions/satisfies.js';
 import validRange from 'semver/ranges/valid.js';
-import {TransshipError} from '../model/error.ts';
 
 /** The tags that are asked for, and the others with the reason; both in the order in which they were listed. */
 export interface TagSelection {
@@ -64,7 +64,7 @@ function select(
     const toTag = naming === 'names-to-tags' ? splitLayoutName(tag).tag : (tag as Tag);
     if (!isName(tag)) {
       notRead.push({
-        tag,
+        tag: clipped(tag),
         reason: 'invalid-name',
         detail: 'the name is not a valid tag',
       });

@@ -4,7 +4,8 @@ import {TransshipError} from '../model/error.ts';
 import {type CopyPlan, type Plan, PLAN_FORMAT} from '../model/plan.ts';
 import {copyPlanSchema} from './copy-plan-schema.ts';
 import {transferPlanSchema} from './transfer-plan-schema.ts';
-import {type Digest, digestOf} from '../model/digest.ts';
+import {createHash} from 'node:crypto';
+import {type Digest, finishDigest} from '../model/digest.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {compareText} from './compare.ts';
 
@@ -16,9 +17,44 @@ export const PLAN_LIMITS: JsonLimits = {size: 64 * 1024 * 1024, depth: 20, value
 /** Characters of what is wrong with a plan. */
 const WORDS_LIMIT = 500;
 
-/** The plan as a file: indented JSON for reviews, the fields in the schema's order, a newline at the end. */
+/** Items of a plan that are written at once. */
+const ITEMS_AT_ONCE = 500;
+
+/**
+ * The plan as a file: indented JSON for reviews, the fields in the schema's order, a newline at the end. It comes in
+ * pieces: as one text a large plan would take more memory than it takes as it is.
+ */
+export function* planText(plan: Plan): Generator<string> {
+  const {shape} = plan.kind === 'copy' ? copyPlanSchema : transferPlanSchema;
+  const values = new Map<string, unknown>(Object.entries(plan));
+  let before = '{';
+  for (const [key, schema] of Object.entries<z.ZodType>(shape)) {
+    const value = values.get(key);
+    if (value === undefined) continue;
+    yield `${before}\n  ${JSON.stringify(key)}: `;
+    before = ',';
+    if (Array.isArray(value) && value.length > 0) yield* listText(schema, value);
+    else yield indented(schema.parse(value), '  ');
+  }
+  yield '\n}\n';
+}
+
+function* listText(schema: z.ZodType, items: readonly unknown[]): Generator<string> {
+  for (let at = 0; at < items.length; at += ITEMS_AT_ONCE) {
+    const some = schema.parse(items.slice(at, at + ITEMS_AT_ONCE)) as readonly unknown[];
+    const texts = some.map((item) => `\n    ${indented(item, '    ')}`);
+    yield `${at === 0 ? '[' : ','}${texts.join(',')}`;
+  }
+  yield '\n  ]';
+}
+
+function indented(value: unknown, indent: string): string {
+  return JSON.stringify(value, null, 2).replaceAll('\n', `\n${indent}`);
+}
+
+/** `planText` as one. */
 export function serializePlan(plan: Plan): string {
-  return `${JSON.stringify(planSchema.parse(plan), null, 2)}\n`;
+  return [...planText(plan)].join('');
 }
 
 /**
@@ -95,10 +131,36 @@ export function planJsonSchema(): object {
  */
 export function planId(plan: Omit<CopyPlan, 'id'> | Omit<TransferPlan, 'id'>): Digest {
   const {id: _id, signature: _signature, ...content} = plan as Partial<Plan>;
-  return digestOf(JSON.stringify(content, sortedKeys));
+  const hash = createHash('sha256');
+  for (const piece of jsonPieces(content)) hash.update(piece);
+  return finishDigest(hash, 'sha256');
+}
+
+/** JSON with sorted keys, item by item: as one text a large plan would take twice the memory that it takes as it is. */
+function* jsonPieces(content: object): Generator<string> {
+  let before = '{';
+  for (const [key, value] of sortedEntries(content)) {
+    const name = `${before}${JSON.stringify(key)}:`;
+    before = ',';
+    if (!Array.isArray(value)) {
+      yield name + JSON.stringify(value, sortedKeys);
+      continue;
+    }
+    yield `${name}[`;
+    for (const [at, item] of value.entries())
+      yield `${at === 0 ? '' : ','}${JSON.stringify(item, sortedKeys)}`;
+    yield ']';
+  }
+  yield '}';
 }
 
 function sortedKeys(_key: string, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => compareText(a, b)));
+  return Object.fromEntries(sortedEntries(value));
+}
+
+function sortedEntries(value: object): [string, unknown][] {
+  return Object.entries(value)
+    .filter(([, item]) => item !== undefined)
+    .sort(([a], [b]) => compareText(a, b));
 }

@@ -1,6 +1,6 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
-import type {Manifest} from '../model/manifest.ts';
+import {ATTESTED, type SeenManifest} from '../model/manifest.ts';
 import {
   formatPlatform,
   isAttestationPlatform,
@@ -9,9 +9,6 @@ import {
 } from '../model/platform.ts';
 import {compareText} from './compare.ts';
 import type {FindManifest} from './candidate.ts';
-
-/** BuildKit's annotation on an attestation: the digest of the image that it is about. */
-const ATTESTED = 'vnd.docker.reference.digest';
 
 /** What is to be copied in the place of a root. */
 export type PlatformChoice =
@@ -52,7 +49,7 @@ interface Leaf {
  * - What names no platform at all is no choice between platforms (a chart, an index of artifacts, an image whose
  *   config was not read) and stays as it is.
  */
-export function choosePlatforms(root: Manifest, wish: PlatformWish): PlatformChoice {
+export function choosePlatforms(root: SeenManifest, wish: PlatformWish): PlatformChoice {
   const {wanted, platformOf} = wish;
   const {digest} = root.descriptor;
   const isWanted = ({platform}: Leaf) =>
@@ -77,7 +74,11 @@ export function choosePlatforms(root: Manifest, wish: PlatformWish): PlatformCho
   return cutTo(root, chosen, wish);
 }
 
-function cutTo(root: Manifest, chosen: readonly Descriptor[], wish: PlatformWish): PlatformChoice {
+function cutTo(
+  root: SeenManifest,
+  chosen: readonly Descriptor[],
+  wish: PlatformWish,
+): PlatformChoice {
   const {digest} = root.descriptor;
   const entries = root.view.kind === 'index' ? root.view.manifests : [];
   const chosenDigests = new Set(chosen.map((entry) => entry.digest));

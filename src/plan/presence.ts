@@ -5,6 +5,7 @@ import type {Candidate} from './candidate.ts';
 
 /** What is known to be at the destination repositories. */
 export class Presence {
+  /** Destinations only: of what only sources have nobody asks. */
   readonly #repositories = new Map<string, {tags: Map<string, Digest>; content: Set<Digest>}>();
 
   /** Routes into one repository may each have seen another part of it. */
@@ -23,7 +24,7 @@ export class Presence {
   }
 
   has(repository: string, digest: Digest): boolean {
-    return this.#of(repository).content.has(digest);
+    return this.#repositories.get(repository)?.content.has(digest) === true;
   }
 
   /** Whether the candidate is at the destination, its tag included. */
@@ -44,16 +45,16 @@ export class Presence {
    */
   follow(candidate: Candidate): void {
     const {source, destination, cutFrom, digest, graph} = candidate;
-    const own = this.#of(source.repository).content;
+    const own = this.#repositories.get(source.repository)?.content;
     const {content} = this.#of(destination.repository);
     if (this.isDone(candidate)) content.add(digest);
     for (const {descriptor, view} of graph?.manifests.toReversed() ?? []) {
       const isCut = cutFrom !== undefined && descriptor.digest === digest;
-      if (!isCut) own.add(descriptor.digest);
+      if (!isCut) own?.add(descriptor.digest);
       const isThere = content.has(descriptor.digest);
       for (const child of isThere ? childManifests(view) : []) content.add(child.digest);
       for (const {digest: blob, urls} of childBlobs(view)) {
-        if (!source.absentForeign.has(blob)) own.add(blob);
+        if (!source.absentForeign.has(blob)) own?.add(blob);
         if (isThere && !urls?.length) content.add(blob);
       }
     }

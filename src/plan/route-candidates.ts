@@ -1,6 +1,6 @@
 import {algorithmOf, type Digest, digestOf, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {type Manifest, parseManifest} from '../model/manifest.ts';
+import {parseManifest, type SeenManifest} from '../model/manifest.ts';
 import type {Check, Skip, WishFilters} from '../model/plan.ts';
 import {parsePlatform, type Platform} from '../model/platform.ts';
 import type {Tag} from '../model/reference.ts';
@@ -174,15 +174,12 @@ class RouteWalk implements RouteCandidates {
     } else if (source.missingManifests.has(root.digest)) {
       this.#skipIncomplete(root, [root.digest]);
     } else {
-      throw new TransshipError('INTERNAL', `${this.#sourceName(root)} was not read`, {
-        side: 'local',
-        hint: 'this is a bug in transship: please report it',
-      });
+      throw notRead(this.#sourceName(root));
     }
   }
 
   /** @returns whether it goes */
-  #consider(root: SourceRoot, content: Manifest, cutFrom: Candidate['cutFrom']): boolean {
+  #consider(root: SourceRoot, content: SeenManifest, cutFrom: Candidate['cutFrom']): boolean {
     const {source, destination, single = false} = this.#route;
     const there = destination.tags.get(destinationTag(root) ?? ('' as Tag));
     if (!this.#isClobberAllowed && there !== undefined && there !== content.descriptor.digest) {
@@ -233,10 +230,18 @@ class RouteWalk implements RouteCandidates {
 }
 
 /** The index again, without what is not in `keep`; its digest is of the algorithm that the source's is of. */
-function cutManifest(index: Manifest, keep: readonly Digest[]): Manifest {
+function cutManifest(index: SeenManifest, keep: readonly Digest[]): SeenManifest {
+  if (index.bytes === undefined) throw notRead(index.descriptor.digest);
   const bytes = cutIndex(index.bytes, keep);
   const {mediaType, digest} = index.descriptor;
   return parseManifest(bytes, mediaType, digestOf(bytes, algorithmOf(digest)), 'source');
+}
+
+function notRead(name: string): TransshipError {
+  return new TransshipError('INTERNAL', `${name} was not read`, {
+    side: 'local',
+    hint: 'this is a bug in transship: please report it',
+  });
 }
 
 function digestsOf({digest, graph}: Candidate): readonly Digest[] {

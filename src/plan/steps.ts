@@ -1,6 +1,7 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import type {CopyStep} from '../model/plan.ts';
 import {attachmentSubject, type Candidate, targetOf} from './candidate.ts';
+import {ByPlace} from './by-place.ts';
 import type {Presence} from './presence.ts';
 
 /**
@@ -11,11 +12,11 @@ export function copySteps(
   candidates: readonly Candidate[],
   presence: Presence,
 ): readonly CopyStep[] {
-  const providers = new Map<string, Candidate>();
+  const providers = new ByPlace<Digest, Candidate>();
   for (const candidate of candidates) {
+    const to = candidate.destination.repository;
     for (const {descriptor} of candidate.graph?.manifests ?? []) {
-      const key = contentKey(candidate, descriptor.digest);
-      if (!providers.has(key)) providers.set(key, candidate);
+      if (!providers.has(to, descriptor.digest)) providers.set(to, descriptor.digest, candidate);
     }
   }
   const steps = new Map<Candidate, CopyStep>();
@@ -24,7 +25,7 @@ export function copySteps(
     if (entered.has(candidate)) return;
     entered.add(candidate);
     const subject = subjectOf(candidate);
-    const before = subject && providers.get(contentKey(candidate, subject));
+    const before = subject && providers.get(candidate.destination.repository, subject);
     if (before) visit(before);
     // Not there yet: two artifacts that refer to each other's parts. One of them has to be first.
     const needed = before && before !== candidate ? steps.get(before) : undefined;
@@ -68,8 +69,4 @@ function whyOf(candidate: Candidate, presence: Presence): string {
   if (presence.tagged(candidate) !== null) return 'the tag points to something else';
   if (tag === undefined) return 'not there yet';
   return presence.has(destination.repository, digest) ? 'there without the tag' : 'not there yet';
-}
-
-function contentKey({destination}: Candidate, digest: Digest): string {
-  return `${destination.repository} ${digest}`;
 }

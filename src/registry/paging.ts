@@ -16,7 +16,7 @@ export interface ListLimits {
 }
 
 /** Far above any real list of names: the largest that were reported have some 100 000 tags, of 20 MB in all. */
-export const NAME_LIMITS: ListLimits = {items: 200_000, bytes: 64 * 1024 * 1024};
+export const NAME_LIMITS: ListLimits = {items: 200_000, bytes: 32 * 1024 * 1024};
 
 /** Enough for `NAME_LIMITS` at 50 names a page, the fewest that a registry is known to give. */
 const PAGES_LIMIT = 4000;

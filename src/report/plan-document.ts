@@ -1,5 +1,4 @@
 import type {Check, CopyPlan, CopyStep, Plan, Skip} from '../model/plan.ts';
-import {serializePlan} from '../plan/plan-file.ts';
 import {
   type Cell,
   checkSection,
@@ -13,16 +12,16 @@ import {renderMarkdown} from './markdown.ts';
 import {transferDocument} from './transfer-document.ts';
 import {renderText} from './text.ts';
 import {type Digest, shortDigest} from '../model/digest.ts';
-import {counted, formatBytes, imageName, newAndMoving, printableJson} from './words.ts';
+import {counted, formatBytes, imageName, newAndMoving} from './words.ts';
 
 /** `json` is the plan itself, as in a plan file. */
-export type PlanFormat = 'text' | 'markdown' | 'json' | 'html';
+export type PlanFormat = ReviewFormat | 'json';
+
+type ReviewFormat = 'text' | 'markdown' | 'html';
 
 /** The review of a plan, with a newline at the end. HTML is always full. */
-export function renderPlan(plan: Plan, format: PlanFormat, options: RenderOptions = {}): string {
+export function renderPlan(plan: Plan, format: ReviewFormat, options: RenderOptions = {}): string {
   switch (format) {
-    case 'json':
-      return `${printableJson(JSON.parse(serializePlan(plan)), 2)}\n`;
     case 'text':
       return renderText(documentOf(plan), options);
     case 'markdown':

@@ -33,8 +33,13 @@ export function imageName(
  * @param space as of `JSON.stringify`
  */
 export function printableJson(value: unknown, space?: number): string {
+  return printableJsonText(JSON.stringify(value, null, space));
+}
+
+/** The same of a text that `JSON.stringify` made. */
+export function printableJsonText(json: string): string {
   // JSON.stringify escapes C0; line breaks that it makes itself are the form.
-  return JSON.stringify(value, null, space).replace(UNPRINTABLE, (char) =>
+  return json.replace(UNPRINTABLE, (char) =>
     char === '\n' ? char : `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
   );
 }

@@ -1,5 +1,6 @@
 import {randomUUID, sign, verify} from 'node:crypto';
 import {z} from '../model/schema.ts';
+import {parseJson} from '../model/json.ts';
 import type {Access} from './access.ts';
 import type {SigningKey} from './signing-key.ts';
 
@@ -68,7 +69,7 @@ export function verifyToken(
   const signed = Buffer.from(`${header}.${payload}`);
   const bytes = Buffer.from(signature, 'base64url');
   if (!verify('sha256', signed, {key: key.publicKey, ...ENCODING}, bytes)) return undefined;
-  const claims = payloadSchema.parse(JSON.parse(Buffer.from(payload, 'base64url').toString()));
+  const claims = payloadSchema.parse(parseJson(Buffer.from(payload, 'base64url')));
   const seconds = now / 1000;
   if (seconds >= claims.exp + leewaySeconds || seconds < claims.nbf - leewaySeconds)
     return undefined;

@@ -166,6 +166,52 @@ describe('referrers without end', () => {
   });
 });
 
+test('more layers than a plan may have are an error, with few images read', async () => {
+  const each = 30_000;
+  const content = new Content();
+  const tags = Object.fromEntries(
+    Array.from({length: 8}, (_, tag) => {
+      const layers = Array.from({length: each}, (__, n) => ({
+        mediaType: 'l',
+        digest: `sha256:${(tag * each + n).toString(16).padStart(64, '0')}`,
+        size: 1,
+      }));
+      return [`t${tag}`, content.index(layers)];
+    }),
+  );
+  await using source = await serve(content, tags);
+  const run = await copy(`${source.host}/app`);
+  expect(toldError(run)).toMatchObject({code: 'RESPONSE_INVALID', exit: 1, side: 'the source'});
+  expect(run.stderr).toContain('more than 150000 manifests and layers');
+});
+
+describe('manifests of more bytes than are kept in memory', () => {
+  const content = new Content();
+  const tags = Object.fromEntries(
+    Array.from({length: 8}, (_, n) => [
+      `t${n}`,
+      content.index([], {n, annotations: {padding: ' '.repeat(2 ** 20)}}),
+    ]),
+  );
+  const read = ({requests}: HttpServer) =>
+    requests.filter(({method, url}) => method === 'GET' && url.pathname.includes('/manifests/'));
+
+  test('are read from the source once, and then from the cache', async () => {
+    await using source = await serve(content, tags);
+    const run = await copy(`${source.host}/app`);
+    expect(run.stdout).toContain('8 images copied');
+    expect(read(source)).toHaveLength(8);
+  });
+
+  test('are read again where nothing may be kept', async () => {
+    await using source = await serve(content, tags);
+    const place = `${destination.host}/to/uncached`;
+    const run = await transship(['copy', `${source.host}/app`, place, '--no-cache']);
+    expect(run.stdout).toContain('8 images copied');
+    expect(read(source).length).toBeGreaterThan(8);
+  });
+});
+
 const deep = (levels: number) => '['.repeat(levels) + ']'.repeat(levels);
 
 describe('JSON that is nested deep', () => {

@@ -133,3 +133,13 @@ test.each([
   expect(run.stderr.includes('TOKEN_FILE_OPEN')).toBe(may !== undefined);
   expect(run.stderr).toContain(may === undefined ? '' : `can ${may}`);
 });
+
+test('what a server says at length is not quoted at length', async () => {
+  const realm = 'x'.repeat(50_000);
+  await using registry = await startHttpServer((_request, response) =>
+    sendError(response, 401, 'UNAUTHORIZED', {'www-authenticate': `Bearer realm="${realm}"`}),
+  );
+  const run = await transship(['copy', `${registry.host}/a:b`, 'oci:x']);
+  expect(toldError(run).message).toContain('is not a URL');
+  expect(run.stderr.length).toBeLessThan(2000);
+});

@@ -1,5 +1,5 @@
 import {execFile} from 'node:child_process';
-import {mkdir, symlink, truncate, writeFile} from 'node:fs/promises';
+import {mkdir, open, readFile, symlink, truncate, writeFile} from 'node:fs/promises';
 import {promisify} from 'node:util';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import {toldError} from '../support/error-lines.ts';
@@ -126,4 +126,43 @@ test('a journal has a bounded number of entries', async () => {
   await writeFile(journal, '{"type":"rollback"}\n'.repeat(600_000));
   const run = await transship(['status', plan, '--journal', journal]);
   expect(toldError(run)).toMatchObject({code: 'JOURNAL_INVALID', exit: 64});
+});
+
+test('a journal is no link, which would have another file written', async () => {
+  const [plan, victim, journal] = [temp.join('p.json'), temp.join('victim'), temp.join('j')];
+  const places = ['oci:fixtures/layouts/busybox', `oci:${temp.join('x')}`];
+  await transship(['plan', 'copy', ...places, '--out', plan]);
+  await writeFile(victim, 'mine\nhalf a line');
+  await symlink(victim, journal);
+  for (const command of [
+    ['apply', plan],
+    ['status', plan],
+    ['copy', ...places],
+  ]) {
+    const error = toldError(await transship([...command, '--journal', journal]));
+    expect(error).toMatchObject({code: 'JOURNAL_INVALID', exit: 64});
+    expect(error.message).toContain('is a symbolic link');
+  }
+  expect(await readFile(victim, 'utf8')).toBe('mine\nhalf a line');
+});
+
+test('a token comes from a pipe in few bytes, and in no more', async () => {
+  const pipe = temp.join('pipe');
+  await promisify(execFile)('mkfifo', [pipe]);
+  const before = process.memoryUsage().rss;
+  const running = transship([
+    ...['plan', 'transfer', 'a/b', '--to', 'c/', '--gitlab', registry.url],
+    ...['--token-file', pipe],
+  ]);
+  const writing = open(pipe, 'w').then(async (file) => {
+    try {
+      for (let at = 0; at < 5000; at++) await file.write('x');
+    } finally {
+      await file.close();
+    }
+  });
+  // The reader closes the pipe once it has had enough.
+  await writing.catch(() => undefined);
+  expect(toldError(await running)).toMatchObject({code: 'FILE_UNREADABLE', exit: 64});
+  expect(process.memoryUsage().rss - before).toBeLessThan(2 ** 27);
 });

@@ -2,13 +2,19 @@ import type {Command} from 'commander';
 import {gatherTransferFacts} from '../../gitlab/preflight/gather-facts.ts';
 import {makeTransferPlan} from '../../plan/transfer/transfer-plan.ts';
 import {strangerAmongLayouts} from '../../places/layout-folder.ts';
-import {type PlanFormat, renderPlan} from '../../report/plan-document.ts';
+import type {PlanFormat} from '../../report/plan-document.ts';
 import {findEarlierTransfers, throwIfBegun} from '../earlier-transfers.ts';
 import {freeBytes} from '../user-folders.ts';
 import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
-import {finishedPlan, type FinishFlags, planFileText, writePlanFile} from '../plan-file.ts';
+import {
+  finishedPlan,
+  type FinishFlags,
+  planFileText,
+  printPlan,
+  writePlanFile,
+} from '../plan-file.ts';
 import {addSignFlag} from '../plan-review.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
@@ -102,7 +108,7 @@ Examples:
       return finishedPlan(makeTransferPlan({...facts, earlier}), flags, io);
     });
     if (flags.out !== undefined) await writePlanFile(flags.out, made);
-    io.stdout.write(renderPlan(made, flags.format));
+    printPlan(made, flags.format, io.stdout);
     if (flags.out !== undefined && flags.format === 'text')
       io.stdout.write(planFileText(flags.out, made));
     const forbidden = made.checks.some(({result}) => result === 'forbid');

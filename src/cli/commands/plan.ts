@@ -1,5 +1,5 @@
 import type {Command} from 'commander';
-import {type PlanFormat, renderPlan} from '../../report/plan-document.ts';
+import type {PlanFormat} from '../../report/plan-document.ts';
 import {makePlan, readCopyWish} from '../make-plan.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
@@ -13,7 +13,13 @@ import {
   type HostFlags,
   wishFilters,
 } from '../options.ts';
-import {finishedPlan, type FinishFlags, planFileText, writePlanFile} from '../plan-file.ts';
+import {
+  finishedPlan,
+  type FinishFlags,
+  planFileText,
+  printPlan,
+  writePlanFile,
+} from '../plan-file.ts';
 import {addSignFlag} from '../plan-review.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
@@ -57,12 +63,14 @@ Examples:
   ]).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
-    const made = await withSession(io, flags, ({places, report, reading}) =>
-      makePlan(wish, places, report, reading),
-    );
-    const finished = await finishedPlan(made.plan, flags, io);
+    const plan = await withSession(io, flags, async ({places, report, reading}) => {
+      // What was observed beside it is let go.
+      const made = await makePlan(wish, places, report, reading);
+      return made.plan;
+    });
+    const finished = await finishedPlan(plan, flags, io);
     if (flags.out !== undefined) await writePlanFile(flags.out, finished);
-    io.stdout.write(renderPlan(finished, flags.format));
+    printPlan(finished, flags.format, io.stdout);
     if (flags.out !== undefined && flags.format === 'text')
       io.stdout.write(planFileText(flags.out, finished));
     const forbidden = finished.checks.some(({result}) => result === 'forbid');

@@ -1,12 +1,14 @@
 import {once} from 'node:events';
 import {writeFile} from 'node:fs/promises';
 import {type Command, InvalidArgumentError, Option} from 'commander';
+import type {Redactor} from '../../http/secrets.ts';
 import {TransshipError} from '../../model/error.ts';
 import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
 import type {FaultScript} from '../../sandbox/faults/fault-script.ts';
 import type {RegistryMode} from '../../sandbox/gitlab/instance.ts';
 import type {Io} from '../io.ts';
 import {wholeNumber} from '../options.ts';
+import {printableJson} from '../../report/words.ts';
 
 interface Flags {
   readonly port: number;
@@ -134,7 +136,7 @@ async function serveGitLab(flags: Flags, io: Io): Promise<void> {
   io.stdout.write(`GitLab on ${sandbox.url}, registry on ${sandbox.url}; stop it with Ctrl-C\n`);
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
   if (faults !== undefined) io.stdout.write(strikesOf(faults));
-  if (events !== undefined) await writeEvents(events, sandbox.events.events);
+  if (events !== undefined) await writeEvents(events, sandbox.events.events, io.redactor);
 }
 
 async function faultsOf({faults}: Flags): Promise<FaultScript | undefined> {
@@ -149,8 +151,13 @@ function strikesOf({strikes}: FaultScript): string {
   return lines.join('') || 'no fault occurred\n';
 }
 
-async function writeEvents(file: string, events: readonly object[]): Promise<void> {
-  const lines = events.map((event) => `${JSON.stringify(event)}\n`);
+/** Without secrets, and harmless to a terminal: clients choose the names in it. */
+async function writeEvents(
+  file: string,
+  events: readonly object[],
+  redactor: Redactor,
+): Promise<void> {
+  const lines = events.map((event) => `${redactor.redact(printableJson(event))}\n`);
   await writeFile(file, lines.join('')).catch((cause: unknown) => {
     throw new TransshipError('FILE_WRITE_FAILED', `the events cannot be written to ${file}`, {
       side: 'local',

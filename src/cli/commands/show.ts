@@ -1,8 +1,8 @@
 import type {Command} from 'commander';
-import {type PlanFormat, renderPlan} from '../../report/plan-document.ts';
+import type {PlanFormat} from '../../report/plan-document.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag} from '../options.ts';
-import {readPlanFile} from '../plan-file.ts';
+import {printPlan, readPlanFile} from '../plan-file.ts';
 
 /** `transship show`: the review of a plan. */
 export function addShow(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -17,7 +17,7 @@ export function addShow(program: Command, io: Io, done: (exitCode: number) => vo
     );
   addFormatFlag(command, ['text', 'markdown', 'json', 'html']).action(
     async (file: string, {format, full}: {format: PlanFormat; full?: boolean}) => {
-      io.stdout.write(renderPlan(await readPlanFile(file), format, {full: full === true}));
+      printPlan(await readPlanFile(file), format, io.stdout, {full: full === true});
       done(0);
     },
   );

@@ -1,6 +1,6 @@
 import type {Digest} from '../../model/digest.ts';
 import {TransshipError} from '../../model/error.ts';
-import type {Manifest} from '../../model/manifest.ts';
+import type {SeenManifest} from '../../model/manifest.ts';
 import type {Call, RepositoryReader} from '../../model/port.ts';
 import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
@@ -159,7 +159,7 @@ async function observeDonor(
   return {atDonor: {...present, repository: name}, onlyAtDonor};
 }
 
-function unknownTypes(manifests: readonly Manifest[]): readonly string[] {
+function unknownTypes(manifests: readonly SeenManifest[]): readonly string[] {
   const types = manifests.flatMap(({descriptor, view}) => [
     descriptor.mediaType,
     ...(view.kind === 'image' ? [view.config.mediaType] : []),

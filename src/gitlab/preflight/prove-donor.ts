@@ -41,8 +41,10 @@ function smallestImage(
     source.roots.flatMap(({digest}): Sample[] => {
       const manifest = source.manifests.get(digest);
       const from = pathAt(source.repository, opened);
-      const isPlain = manifest?.view.kind === 'image' && manifest.view.subject === undefined;
-      return isPlain && from !== undefined ? [{manifest, from}] : [];
+      if (manifest?.bytes === undefined || from === undefined) return [];
+      const {bytes, view} = manifest;
+      const isPlain = view.kind === 'image' && view.subject === undefined;
+      return isPlain ? [{manifest: {...manifest, bytes}, from}] : [];
     }),
   );
   return samples.toSorted((a, b) => countBlobs(a) - countBlobs(b))[0];

@@ -45,9 +45,13 @@ export async function proveWrites(
     proveUpload(registry.repository(at), first?.manifest, call),
   );
   if (findings.length > 0) return findings;
-  for (const {repository, digest, manifest} of probes) {
+  for (const {repository, digest, manifest: seen} of probes) {
+    const there = open(repository);
+    const {bytes} = seen;
+    const manifest = bytes ? {...seen, bytes} : await there?.getManifest(digest, call);
+    if (manifest === undefined) continue;
     await attempt('MANIFEST_REFUSED', async () => {
-      await open(repository)?.putManifest(digest, manifest, call);
+      await there?.putManifest(digest, manifest, call);
     });
   }
   return findings.length === 0 ? 'taken' : findings;

@@ -8,7 +8,7 @@ import type {
 } from '../../model/transfer-plan.ts';
 import type {TransferCopies} from './transfer-plan.ts';
 import type {ProjectFacts, RepositoryFacts, TargetFacts, TransferFacts} from './facts.ts';
-import {childBlobs, childManifests, type Manifest} from '../../model/manifest.ts';
+import {childBlobs, childManifests, type SeenManifest} from '../../model/manifest.ts';
 
 /** `Omit` for each member of a union. */
 type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
@@ -208,7 +208,7 @@ export function movesOf(project: ProjectFacts, target: TargetFacts): Moves {
 
 /** A manifest that is put again to see whether the registry still takes its kind. */
 export interface Probe extends ProbedManifest {
-  readonly manifest: Manifest;
+  readonly manifest: SeenManifest;
 }
 
 /**
@@ -236,7 +236,7 @@ export function probesOf(repositories: readonly RepositoryFacts[]): readonly Pro
 }
 
 /** Undefined: schema 1, which no registry takes and another check tells of. */
-function kindOf({descriptor, view}: Manifest): string | undefined {
+function kindOf({descriptor, view}: SeenManifest): string | undefined {
   if (view.kind === 'schema1') return undefined;
   const config = view.kind === 'image' ? view.config.mediaType : '';
   const isEmpty = view.kind === 'index' && childManifests(view).length === 0;

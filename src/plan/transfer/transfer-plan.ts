@@ -1,4 +1,4 @@
-import {childBlobs, childManifests, type Manifest} from '../../model/manifest.ts';
+import {childBlobs, childManifests, type SeenManifest} from '../../model/manifest.ts';
 import type {Digest} from '../../model/digest.ts';
 import {type Check, PLAN_FORMAT, type Skip} from '../../model/plan.ts';
 import type {Tag} from '../../model/reference.ts';
@@ -79,7 +79,7 @@ function repositoryOf(
 function transferTag(
   name: Tag,
   digest: Digest,
-  manifests: ReadonlyMap<Digest, Manifest>,
+  manifests: ReadonlyMap<Digest, SeenManifest>,
 ): TransferTag {
   const sizes = new Map<Digest, number>();
   const visit = (one: Digest): void => {
@@ -100,7 +100,7 @@ export interface TransferCopies {
   /** What goes, by the repository's name at the old path, oldest first. */
   readonly going: ReadonlyMap<string, readonly Candidate[]>;
   /** Every manifest that travels, children first. */
-  readonly manifests: readonly Manifest[];
+  readonly manifests: readonly SeenManifest[];
   /** What does not travel, and so would be lost. */
   readonly skipped: readonly Skip[];
   readonly checks: readonly Check[];
@@ -183,8 +183,8 @@ function emptyInventory(repository: string): Route['destination'] {
   return {repository, exists: false, tags: new Map(), present: new Set()};
 }
 
-function manifestsOf(candidates: readonly Candidate[]): readonly Manifest[] {
-  const manifests = new Map<Digest, Manifest>();
+function manifestsOf(candidates: readonly Candidate[]): readonly SeenManifest[] {
+  const manifests = new Map<Digest, SeenManifest>();
   for (const {graph} of candidates) {
     for (const manifest of graph?.manifests ?? [])
       manifests.set(manifest.descriptor.digest, manifest);

@@ -1,4 +1,5 @@
 import {z} from '../../model/schema.ts';
+import {parseJson} from '../../model/json.ts';
 import type {Exchange} from '../exchange.ts';
 import type {Reply} from '../reply.ts';
 import {ApiRefusal, notFound} from './api-refusal.ts';
@@ -35,7 +36,7 @@ export async function readBody({body, headers}: Exchange): Promise<unknown> {
   if (text === '') return {};
   if (headers['content-type']?.includes('x-www-form-urlencoded')) return formOf(text);
   try {
-    return JSON.parse(text) as unknown;
+    return parseJson(text);
   } catch {
     throw new ApiRefusal(400, {error: 'The request body is not valid JSON'});
   }

@@ -1,4 +1,5 @@
 import {z} from '../../model/schema.ts';
+import {parseJson} from '../../model/json.ts';
 import {type Access, type Action, parseScopes} from '../access.ts';
 import {parseBasic} from '../account.ts';
 import type {Exchange} from '../exchange.ts';
@@ -79,7 +80,7 @@ export class RegistryTokens {
   /** What a token that was verified says about the tags of a repository. */
   limits(token: string, repository: string): TagLimits {
     const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString();
-    const {access} = limitsSchema.parse(JSON.parse(payload));
+    const {access} = limitsSchema.parse(parseJson(payload));
     const meta = access.find(({name}) => name === repository)?.meta;
     const {push = [], delete: remove = []} = meta?.tag_deny_access_patterns ?? {};
     return {push, delete: remove, immutable: meta?.tag_immutable_patterns ?? []};

@@ -1,0 +1,114 @@
+/** How many tokens are remembered: they are renewed all through a run of days. */
+const LIMIT = 500;
+/** Those that are shorter than any real token, and are looked for one by one. */
+const SHORT_LIMIT = 20;
+/** What a token is known by: its first characters, as many of these as it has. */
+const HEADS = [64, 16] as const;
+const SHORT = 16;
+
+/** Multiplier of the rolling hash (a prime; 32 bits, with overflow). */
+const BASE = 16_777_619;
+
+/**
+ * The tokens that registries gave last. Registries choose how many there are and what they are like, and also the texts
+ * that are looked through for them; so a token is known by its first characters, which a rolling hash finds in one walk
+ * over the text (Karp and Rabin), however many tokens there are.
+ */
+export class PassingTokens {
+  /** In the order in which they came. */
+  readonly #heads = new Set<string>();
+  readonly #short = new Set<string>();
+  #windows: readonly Window[] | undefined;
+
+  /** @param forms the ways in which one token may be written */
+  learn(forms: Iterable<string>): void {
+    for (const form of forms) {
+      if (form.length < SHORT) remember(this.#short, form, SHORT_LIMIT);
+      else
+        remember(
+          this.#heads,
+          form.slice(
+            0,
+            HEADS.find((size) => form.length >= size),
+          ),
+          LIMIT,
+        );
+    }
+    this.#windows = undefined;
+  }
+
+  /** Tells of each place where a token is: from its beginning to the end of the word that begins with it. */
+  find(text: string, found: (start: number, end: number) => void): void {
+    for (const token of this.#short) {
+      for (let at = text.indexOf(token); at >= 0; at = text.indexOf(token, at + 1))
+        found(at, at + token.length);
+    }
+    this.#windows ??= HEADS.flatMap((size) => {
+      const heads = [...this.#heads].filter(({length}) => length === size);
+      return heads.length === 0 ? [] : [new Window(size, heads)];
+    });
+    for (const window of this.#windows) {
+      let end = 0;
+      window.walk(text, (start) => {
+        // Within a word that was found already there is nothing left to tell.
+        if (start < end) return;
+        end = wordEnd(text, start + window.size);
+        found(start, end);
+      });
+    }
+  }
+}
+
+function remember(all: Set<string>, one: string, limit: number): void {
+  all.delete(one);
+  all.add(one);
+  for (const oldest of all) {
+    if (all.size <= limit) return;
+    all.delete(oldest);
+  }
+}
+
+/** Heads of one length. */
+class Window {
+  readonly size: number;
+  readonly #heads = new Map<number, string[]>();
+  /** BASE to the power of `size`: what the character that leaves the window counted for. */
+  readonly #leaving: number;
+
+  constructor(size: number, heads: readonly string[]) {
+    this.size = size;
+    let power = 1;
+    for (let n = 0; n < size; n++) power = Math.imul(power, BASE);
+    this.#leaving = power;
+    for (const head of heads) {
+      const hash = hashOf(head);
+      this.#heads.set(hash, [...(this.#heads.get(hash) ?? []), head]);
+    }
+  }
+
+  /** Tells of each place where one of the heads begins. */
+  walk(text: string, found: (start: number) => void): void {
+    let hash = 0;
+    for (let at = 0; at < text.length; at++) {
+      hash = (Math.imul(hash, BASE) + text.charCodeAt(at)) | 0;
+      const start = at + 1 - this.size;
+      if (start > 0) hash = (hash - Math.imul(this.#leaving, text.charCodeAt(start - 1))) | 0;
+      if (start < 0) continue;
+      const heads = this.#heads.get(hash);
+      if (heads?.some((head) => text.startsWith(head, start)) === true) found(start);
+    }
+  }
+}
+
+function hashOf(text: string): number {
+  let hash = 0;
+  for (let at = 0; at < text.length; at++) hash = (Math.imul(hash, BASE) + text.charCodeAt(at)) | 0;
+  return hash;
+}
+
+const WORD = /[^\s"'<>\\&,;]*/y;
+
+function wordEnd(text: string, from: number): number {
+  WORD.lastIndex = from;
+  return from + (WORD.exec(text)?.[0].length ?? 0);
+}

@@ -1,0 +1,157 @@
+import type {Descriptor} from '../model/descriptor.ts';
+import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import {ATTESTED, type Manifest, type ManifestView, type SeenManifest} from '../model/manifest.ts';
+import type {Platform} from '../model/platform.ts';
+
+/**
+ * What is kept of the manifests of one source. Far above any real repository: the largest that were reported have some
+ * 100,000 tags, most of whose layers are shared. A plan has an entry for each content and for each listing of one.
+ */
+const LIMITS = {
+  /** Different manifests, layers and configs. */
+  contents: 150_000,
+  /** Layers, configs and manifests that the manifests list, all of them counted. */
+  listed: 1_000_000,
+  /** Characters of all other texts, such as media types and platforms, each different one counted once. */
+  texts: 4 * 1024 * 1024,
+};
+
+/** Bytes of manifests that are kept so that they need not be read again. The others are, by digest. */
+const SPARED_BYTES = 4 * 1024 * 1024;
+/** Bytes of the indexes of which plans may have to cut something, and which therefore have to be kept. */
+const INDEX_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Keeps of each manifest what plans are made of. There may be 100,000 of them, which list a million layers: equal
+ * texts and descriptors are kept once, what nothing asks for is dropped, and the bytes are dropped beyond a bound.
+ * @throws TransshipError RESPONSE_INVALID beyond the limits above
+ */
+export class SeenManifests {
+  readonly all = new Map<Digest, SeenManifest>();
+  readonly #name: string;
+  readonly #keepsIndexes: boolean;
+  readonly #descriptors = new Map<Digest, Descriptor>();
+  readonly #texts = new Map<string, string>();
+  #contents = 0;
+  #listed = 0;
+  #characters = 0;
+  #bytes = 0;
+
+  /** @param keepsIndexes the bytes of all indexes are needed, and of nothing else */
+  constructor(name: string, keepsIndexes: boolean) {
+    this.#name = name;
+    this.#keepsIndexes = keepsIndexes;
+  }
+
+  /** Each manifest once, and once more as often as it likes. */
+  keep(manifest: Manifest): SeenManifest {
+    const known = this.all.get(manifest.descriptor.digest);
+    if (known !== undefined) return known;
+    const descriptor = this.#descriptor(manifest.descriptor);
+    const seen = {
+      descriptor,
+      view: this.#view(manifest.view),
+      ...(this.#sparesBytes(manifest) ? {bytes: manifest.bytes} : {}),
+    };
+    this.all.set(descriptor.digest, seen);
+    return seen;
+  }
+
+  #sparesBytes({bytes, view}: Manifest): boolean {
+    if (this.#keepsIndexes && view.kind !== 'index') return false;
+    const isWithin = this.#bytes + bytes.byteLength <= this.#bytesLimit;
+    if (isWithin) this.#bytes += bytes.byteLength;
+    else if (this.#keepsIndexes) throw this.#beyond(`indexes of more than ${INDEX_BYTES} bytes`);
+    return isWithin;
+  }
+
+  get #bytesLimit(): number {
+    return this.#keepsIndexes ? INDEX_BYTES : SPARED_BYTES;
+  }
+
+  #view(view: ManifestView): ManifestView {
+    if (view.kind === 'schema1') return view;
+    const shared = {
+      ...(view.subject === undefined ? {} : {subject: this.#descriptor(view.subject)}),
+      ...(view.artifactType === undefined ? {} : {artifactType: this.#text(view.artifactType)}),
+    };
+    switch (view.kind) {
+      case 'image':
+        return {
+          kind: view.kind,
+          config: this.#descriptor(view.config),
+          layers: this.#list(view.layers),
+          ...shared,
+        };
+      case 'index':
+        return {kind: view.kind, manifests: this.#list(view.manifests), ...shared};
+      case 'artifact':
+        return {kind: view.kind, blobs: this.#list(view.blobs), ...shared};
+    }
+  }
+
+  #list(descriptors: readonly Descriptor[]): readonly Descriptor[] {
+    this.#listed += descriptors.length;
+    if (this.#listed > LIMITS.listed)
+      throw this.#beyond(`manifests that list more than ${LIMITS.listed} layers`);
+    return descriptors.map((one) => this.#descriptor(one));
+  }
+
+  #descriptor(one: Descriptor): Descriptor {
+    const {mediaType, digest, size, artifactType, platform, urls, annotations} = one;
+    const attested = annotations?.[ATTESTED];
+    const isPlain =
+      artifactType === undefined &&
+      platform === undefined &&
+      attested === undefined &&
+      (urls?.length ?? 0) === 0;
+    const known = this.#descriptors.get(digest);
+    if (isPlain && known?.mediaType === mediaType && known.size === size) return known;
+    this.#contents += 1;
+    if (this.#contents > LIMITS.contents)
+      throw this.#beyond(`more than ${LIMITS.contents} manifests and layers`);
+    const base = {mediaType: this.#text(mediaType), digest: known?.digest ?? digest, size};
+    if (isPlain) {
+      if (known === undefined) this.#descriptors.set(digest, base);
+      return base;
+    }
+    if (known === undefined) this.#descriptors.set(digest, base);
+    return {
+      ...base,
+      ...(artifactType === undefined ? {} : {artifactType: this.#text(artifactType)}),
+      ...(platform === undefined ? {} : {platform: this.#platform(platform)}),
+      ...(attested === undefined ? {} : {annotations: {[ATTESTED]: this.#text(attested)}}),
+      // What they say nobody asks for, only whether there are any.
+      ...(urls === undefined || urls.length === 0 ? {} : {urls: SOME_URLS}),
+    };
+  }
+
+  #platform({os, architecture, variant, osVersion}: Platform): Platform {
+    return {
+      os: this.#text(os),
+      architecture: this.#text(architecture),
+      ...(variant === undefined ? {} : {variant: this.#text(variant)}),
+      ...(osVersion === undefined ? {} : {osVersion: this.#text(osVersion)}),
+    };
+  }
+
+  #text(text: string): string {
+    const known = this.#texts.get(text);
+    if (known !== undefined) return known;
+    this.#characters += text.length;
+    if (this.#characters > LIMITS.texts)
+      throw this.#beyond('media types and platforms that are too long to be kept');
+    this.#texts.set(text, text);
+    return text;
+  }
+
+  #beyond(what: string): TransshipError {
+    return new TransshipError('RESPONSE_INVALID', `${this.#name} has ${what}`, {
+      side: 'source',
+      hint: 'copy fewer tags at once, with --tag or --semver',
+    });
+  }
+}
+
+const SOME_URLS: readonly string[] = ['elsewhere'];
