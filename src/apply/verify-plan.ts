@@ -1,10 +1,13 @@
 import type {VerifyDifference, VerifyResult} from '../model/outcome.ts';
 import type {BlobAction, CopyPlan, PlannedManifest} from '../model/plan.ts';
+import {childBlobs} from '../model/manifest.ts';
 import type {Call, Repositories, RepositoryReader} from '../model/port.ts';
+import {mapAtOnce} from '../observe/at-once.ts';
+import {ManifestReader} from '../observe/manifest-reader.ts';
+import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
+import {plannedManifest} from '../plan/copy-plan.ts';
 import {algorithmOf, type Digest, finishDigest} from '../model/digest.ts';
 import type {Tag} from '../model/reference.ts';
-import {mapAtOnce} from '../observe/at-once.ts';
-import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
 import {createHash} from 'node:crypto';
 import PQueue from 'p-queue';
 import {TransshipError} from '../model/error.ts';
@@ -12,8 +15,8 @@ import type {ErrorCode} from '../model/error-codes.ts';
 import {parsePlace} from '../model/place.ts';
 
 /**
- * Compares the destination with a plan, digest by digest: a registry by HEAD requests only, files by reading and
- * hashing them. Of what was there already when the plan was made only the root is known, so only that is compared.
+ * Compares the destination with a plan, digest by digest: a registry by HEAD requests, files by reading and hashing them.
+ * Of an image that was there already when the plan was made the plan knows only the root: what is below is read first.
  */
 export async function verifyPlan(
   plan: CopyPlan,
@@ -24,8 +27,46 @@ export async function verifyPlan(
   const roots = [...plan.steps, ...present].map(({to, tag, digest}): Root => {
     return {at: to, digest, ...(tag === undefined ? {} : {tag})};
   });
-  const expected = expectedBelow(roots, plan.manifests, plan.blobs);
+  const below = await readBelow(roots, plan, repositories, call);
+  const expected = expectedBelow(
+    roots,
+    [...plan.manifests, ...below.manifests],
+    [...plan.blobs, ...below.blobs],
+  );
   return {plan: plan.id, ...(await compareExpected(expected, repositories, call, byKindOfPlace()))};
+}
+
+/** What the destination has below the roots that the plan does not know; what cannot be read is found wrong later. */
+async function readBelow(
+  roots: readonly Root[],
+  plan: CopyPlan,
+  repositories: Repositories,
+  call: Call,
+): Promise<{readonly manifests: PlannedManifest[]; readonly blobs: ExpectedBlob[]}> {
+  const known = new Set(plan.manifests.map(({digest}) => digest));
+  const unknown = Map.groupBy(
+    roots.filter(({digest}) => !known.has(digest)),
+    ({at}) => at,
+  );
+  const manifests: PlannedManifest[] = [];
+  const blobs: ExpectedBlob[] = [];
+  for (const [at, images] of unknown) {
+    const reader = new ManifestReader(repositories.destination(at), new Map(), {
+      concurrency: OBSERVE_CONCURRENCY,
+      keepsIndexes: false,
+    });
+    const digests = new Set(images.map(({digest}) => digest));
+    await mapAtOnce(digests, OBSERVE_CONCURRENCY, async (digest) => {
+      await isWhole(async () => (await reader.readImage(digest, call)) !== undefined);
+    });
+    for (const manifest of reader.manifests.values()) {
+      manifests.push(plannedManifest(manifest, undefined));
+      // A layer that may be elsewhere need not be here.
+      for (const {digest, size, urls} of childBlobs(manifest.view))
+        blobs.push({digest, size, to: at, action: urls === undefined ? 'present' : 'foreign'});
+    }
+  }
+  return {manifests, blobs};
 }
 
 /** What should be at some repositories: tags, and all that is below them, each once per repository. */
@@ -42,6 +83,9 @@ export interface Root {
   readonly digest: Digest;
 }
 
+/** What is looked at of a blob. */
+export type ExpectedBlob = Pick<BlobAction, 'digest' | 'to' | 'size' | 'action'>;
+
 /**
  * Walks down from the roots. Of a root that `manifests` does not know only itself is expected.
  * @param blobs for their sizes; what is `foreign` is expected nowhere
@@ -49,7 +93,7 @@ export interface Root {
 export function expectedBelow(
   roots: readonly Root[],
   manifests: readonly PlannedManifest[],
-  blobs: readonly BlobAction[],
+  blobs: readonly ExpectedBlob[],
 ): Expected {
   const planned = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
   const sizes = new Map(blobs.map(({digest, size}) => [digest, size]));
@@ -143,6 +187,7 @@ const NOT_WHOLE: ReadonlySet<ErrorCode> = new Set([
   'BLOB_SIZE_MISMATCH',
   'MANIFEST_DIGEST_MISMATCH',
   'MANIFEST_INVALID',
+  'MANIFEST_TOO_LARGE',
 ]);
 
 /**
@@ -194,7 +239,7 @@ async function hashOf(
 }
 
 /** False where it is damaged or not there; other failures are failures. */
-async function isWhole(ask: () => Promise<boolean>): Promise<boolean> {
+export async function isWhole(ask: () => Promise<boolean>): Promise<boolean> {
   try {
     return await ask();
   } catch (error) {

@@ -93,7 +93,7 @@ export class ManifestReader {
     return digest;
   }
 
-  /** The same, where nobody is going to ask for referrers. */
+  /** Without looking for referrers. */
   async readImage(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
     this.#limit = Math.min(TOTAL_LIMIT_MOST, this.#limit + TOTAL_LIMIT_EACH);
     const asked = this.#known.get(reference as Tag);

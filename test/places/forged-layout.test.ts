@@ -50,6 +50,17 @@ describe.each([
     },
   );
 
+  test('that is forged is found by verify, also in an image that was there when the plan was made', async () => {
+    const again = temp.join('again.json');
+    await transship(['plan', 'copy', IMAGE, `oci:${temp.join('out')}`, '--out', again]);
+    expect(await transship(['verify', again])).toMatchObject({code: 0});
+    await writeFile(fileOf(digest()), 'forged');
+    const verified = await transship(['verify', again, '--format', 'json']);
+    expect(verified).toMatchObject({code: 2});
+    const {differences} = JSON.parse(verified.stdout) as VerifyResult;
+    expect(differences.map((difference) => difference.digest)).toContain(digest());
+  });
+
   test('with another size is copied again', async () => {
     await writeFile(fileOf(digest()), 'forged');
     expect(await transship(['copy', IMAGE, `oci:${temp.join('out')}`])).toMatchObject({code: 0});
