@@ -1,14 +1,7 @@
 import {createHash, type Hash, randomUUID} from 'node:crypto';
 import {algorithmOf, type Digest, finishDigest} from '../model/digest.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {FileTree} from './file-tree.ts';
-import {contentFile, uploadFile} from './layout-paths.ts';
-
-const UPLOAD_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-export function isUploadId(text: string): boolean {
-  return UPLOAD_ID.test(text);
-}
+import {contentFile, type FileTree, uploadFile} from './file-tree.ts';
 
 /** The sha256 of an upload's first `size` bytes. */
 interface Running {

@@ -1,18 +1,13 @@
-import type {Answer, Intercept} from '../exchange.ts';
-import {startHttpServer} from '../http-server.ts';
-import {refusal} from '../refusal.ts';
-import {RequestLog} from '../request-log.ts';
+import {type Answer, type Intercept, refusal} from '../exchange.ts';
+import {RequestLog, startHttpServer} from '../http-server.ts';
 import {Storage, type StorageOptions} from '../storage.ts';
-import {Api} from './api.ts';
-import {Background} from './background.ts';
+import {Api, type RateLimitOptions} from './api.ts';
 import {runCleanup} from './cleanup.ts';
 import {EventLog} from './event-log.ts';
-import type {Instance, RegistryMode, Switches} from './instance.ts';
-import type {RateLimitOptions} from './rate-limit.ts';
-import {RegistryFront} from './registry-front.ts';
+import {Background, type Instance, type RegistryMode, type Switches} from './instance.ts';
 import {RegistryTokens} from './registry-tokens.ts';
-import type {Seed} from './seed.ts';
-import {seedWorld} from './seed-world.ts';
+import {RegistryFront} from './registry.ts';
+import {type Seed, seedWorld} from './seed.ts';
 import {World} from './world.ts';
 
 export interface GitLabSandboxOptions {

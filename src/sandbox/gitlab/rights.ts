@@ -1,5 +1,5 @@
 import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
-import {matches} from './pattern.ts';
+import type {Action} from '../auth.ts';
 import type {World, WorldGroup, WorldProject, WorldToken, WorldUser} from './world.ts';
 
 /** Who asks, and with which token; without one it is a user with a password. */
@@ -56,4 +56,62 @@ export function isKept(project: WorldProject, tag: string, level: number): boole
   return [...rulesAbove(project.tagRules, 'delete', level), ...immutable].some(({pattern}) =>
     matches(pattern, tag),
   );
+}
+
+/**
+ * What somebody may do with a project's images. The scopes of the token and the role of its owner both have to allow
+ * it (GitLab: lib/gitlab/auth.rb, app/services/auth/container_registry_authentication_service.rb).
+ */
+export function registryRights(
+  world: World,
+  person: Person | undefined,
+  project: WorldProject,
+): ReadonlySet<Action> {
+  const rights = new Set<Action>();
+  if (project.registryAccess === 'disabled') return rights;
+  const scopes = scopesOf(person, project);
+  const level = levelOf(world, person, project);
+  const isOpen = project.registryAccess === 'enabled' && maySee(world, person?.user, project);
+  const readsPublicly = isOpen && project.visibility !== 'private';
+  if (scopes.has('pull') && (readsPublicly || level >= ACCESS_LEVEL.reporter)) rights.add('pull');
+  // An archived project is read-only.
+  if (project.archived || level < ACCESS_LEVEL.developer) return rights;
+  if (scopes.has('push')) rights.add('push');
+  if (scopes.has('delete')) rights.add('delete');
+  if (scopes.has('delete') && level >= ACCESS_LEVEL.maintainer) rights.add('*');
+  return rights;
+}
+
+/** `write_registry` does not hold `read_registry`, and neither of them lets anybody delete. */
+function scopesOf(person: Person | undefined, project: WorldProject): ReadonlySet<Action> {
+  const token = person?.token;
+  if (!person) return new Set(['pull']);
+  if (!token) return new Set(['pull', 'push', 'delete']);
+  const isElsewhere = token.projectId !== undefined && token.projectId !== project.id;
+  if (token.kind === 'deploy' && isElsewhere) return new Set();
+  // The token of a job writes to its own project alone.
+  if (token.kind === 'job') return new Set(isElsewhere ? ['pull'] : ['pull', 'push', 'delete']);
+  const granted = new Set<Action>();
+  const has = (...names: readonly string[]) => names.some((name) => token.scopes.includes(name));
+  if (has('api', 'read_api', 'read_registry')) granted.add('pull');
+  if (has('api', 'write_registry')) granted.add('push');
+  if (has('api') && token.kind === 'access') granted.add('delete');
+  return granted;
+}
+
+function levelOf(world: World, person: Person | undefined, project: WorldProject): number {
+  if (!person) return 0;
+  return person.token?.kind === 'deploy'
+    ? ACCESS_LEVEL.developer
+    : levelInProject(world, person.user, project);
+}
+
+/**
+ * Whether a name matches the pattern of a protection rule: `*` stands for any characters (GitLab:
+ * doc/api/container_repository_protection_rules.md). Patterns of tags are regular expressions in GitLab's user guide
+ * and have `*` in its API guide; the sandbox takes both the same way, as the API guide does.
+ */
+export function matches(pattern: string, name: string): boolean {
+  const parts = pattern.split('*').map((part) => part.replaceAll(/[\\^$.|?+()[\]{}]/g, '\\$&'));
+  return new RegExp(`^${parts.join('.*')}$`, 'i').test(name);
 }

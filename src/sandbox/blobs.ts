@@ -1,8 +1,13 @@
-import {parseRange} from './byte-range.ts';
-import type {Exchange} from './exchange.ts';
-import {methodRefused, type Registry} from './registry.ts';
-import {type Refusal, refusal} from './refusal.ts';
-import {emptyReply, type Reply} from './reply.ts';
+import {
+  emptyReply,
+  type Exchange,
+  methodRefused,
+  type Refusal,
+  refusal,
+  type Reply,
+} from './exchange.ts';
+import type {Slice} from './file-tree.ts';
+import type {Registry} from './registry.ts';
 import type {RouteOf} from './route.ts';
 
 type BlobRoute = RouteOf<'blob'>;
@@ -63,4 +68,23 @@ async function deleteBlob(
 
 function blobUnknown(digest: string): Refusal {
   return refusal(404, 'BLOB_UNKNOWN', 'blob unknown to registry', digest);
+}
+
+/**
+ * Reads a Range header with one range (RFC 9110, 14.1.2). Undefined: send everything, as for several ranges or a
+ * malformed header. `unsatisfiable`: 416.
+ */
+function parseRange(header: string | undefined, size: number): Slice | 'unsatisfiable' | undefined {
+  const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
+  if (first === undefined || last === undefined || (first === '' && last === '')) return undefined;
+  if (first === '') {
+    const length = Number(last);
+    return length === 0 || size === 0
+      ? 'unsatisfiable'
+      : {start: Math.max(size - length, 0), end: size};
+  }
+  const start = Number(first);
+  const end = last === '' ? size : Math.min(Number(last) + 1, size);
+  if (last !== '' && Number(last) < start) return undefined;
+  return start >= size ? 'unsatisfiable' : {start, end};
 }

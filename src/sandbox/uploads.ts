@@ -1,12 +1,16 @@
 import type {Digest} from '../model/digest.ts';
 import {isRepositoryPath, type RepositoryPath} from '../model/reference.ts';
-import {checkChunk, exactly} from './chunk-rules.ts';
-import type {Exchange} from './exchange.ts';
-import {type Caller, methodRefused, type Registry} from './registry.ts';
-import {type Refusal, refusal} from './refusal.ts';
-import {emptyReply, type Reply} from './reply.ts';
+import {
+  emptyReply,
+  type Exchange,
+  methodRefused,
+  type Refusal,
+  refusal,
+  type Reply,
+} from './exchange.ts';
+import type {Slice} from './file-tree.ts';
+import type {Caller, Registry} from './registry.ts';
 import {checkedDigest, type RouteOf} from './route.ts';
-import {decodeUploadState, encodeUploadState} from './upload-state.ts';
 
 type UploadRoute = RouteOf<'upload'>;
 
@@ -167,4 +171,92 @@ function created({origin}: Exchange, repository: RepositoryPath, digest: Digest)
 
 function uploadUnknown(id: string): Refusal {
   return refusal(404, 'BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry', id);
+}
+
+/**
+ * The `_state` in an upload's Location: which upload, and how many bytes it had. Clients must take it for opaque;
+ * one that goes on with an old Location is found out by it, as GitLab's registry does (handlers/blobupload.go).
+ */
+function encodeUploadState(id: string, offset: number): string {
+  return Buffer.from(`${id}:${offset}`).toString('base64url');
+}
+
+/** The offset; undefined: not a state of this upload. */
+function decodeUploadState(state: string | null, id: string): number | undefined {
+  const [found, offset] = Buffer.from(state ?? '', 'base64url')
+    .toString()
+    .split(':');
+  return found === id && offset !== undefined && /^\d{1,15}$/.test(offset)
+    ? Number(offset)
+    : undefined;
+}
+
+/**
+ * Checks that a chunk is meant for where the upload stands: its `_state`, its Content-Range and its length.
+ * @param size bytes the upload has
+ * @param isOver whether its last chunk came, as one must be that is smaller than the minimum that was announced
+ *   (distribution-spec, "Pushing a blob in chunks"; it names no status for it, so the one for what is out of order)
+ * @param progress the headers that tell the client where the upload stands
+ * @returns the bytes that the body must have; undefined: any number
+ * @throws Refusal
+ */
+function checkChunk(
+  {headers, query}: Exchange,
+  id: string,
+  size: number,
+  isOver: boolean,
+  progress: () => Reply['headers'],
+): number | undefined {
+  const type = headers['content-type'];
+  if (type !== undefined && type !== 'application/octet-stream')
+    throw refusal(400, 'BLOB_UPLOAD_INVALID', 'bad Content-Type', type);
+  if (decodeUploadState(query.get('_state'), id) !== size) {
+    const message = 'the _state is of another time: ask where the upload stands';
+    throw refusal(416, 'RESUMABLE_BLOB_UPLOAD_INVALID', message, undefined, progress());
+  }
+  const contentRange = headers['content-range'];
+  const length = headers['content-length'];
+  const isEmpty = (length ?? '0') === '0' && headers['transfer-encoding'] === undefined;
+  if (isOver && !isEmpty) {
+    const message = 'the chunk before was smaller than OCI-Chunk-Min-Length, so it was the last';
+    throw refusal(416, 'CONTENT_RANGE_INVALID', message, contentRange, progress());
+  }
+  if (contentRange === undefined) return undefined;
+  const range = parseChunkRange(contentRange);
+  if (range?.start !== size) {
+    const message = `the range must start at ${size}`;
+    throw refusal(416, 'CONTENT_RANGE_INVALID', message, contentRange, progress());
+  }
+  if (length !== undefined && Number(length) !== range.end - range.start)
+    throw refusal(400, 'SIZE_INVALID', 'Content-Length and Content-Range differ', contentRange);
+  return range.end - range.start;
+}
+
+/**
+ * Passes a body on as far as it may go.
+ * @throws Refusal SIZE_INVALID where it is longer or shorter; what came until then was passed on
+ */
+async function* exactly(
+  body: AsyncIterable<Uint8Array>,
+  length: number | undefined,
+): AsyncGenerator<Uint8Array> {
+  let missing = length ?? Number.POSITIVE_INFINITY;
+  for await (const chunk of body) {
+    if (chunk.byteLength > missing) {
+      if (missing > 0) yield chunk.subarray(0, missing);
+      throw refusal(400, 'SIZE_INVALID', `the body is longer than ${length} bytes`);
+    }
+    missing -= chunk.byteLength;
+    yield chunk;
+  }
+  if (length !== undefined && missing > 0)
+    throw refusal(400, 'SIZE_INVALID', `the body is shorter than ${length} bytes`);
+}
+
+/** `Content-Range: <start>-<end>` of a chunk that is being pushed, which has no unit (distribution-spec, "Pushing a blob in chunks"). */
+function parseChunkRange(header: string): Slice | undefined {
+  const [, first, last] =
+    /^(?:bytes[ =])?(\d{1,15})-(\d{1,15})(?:\/(?:\d+|\*))?$/.exec(header) ?? [];
+  if (first === undefined || last === undefined || Number(last) < Number(first)) return undefined;
+  return {start: Number(first), end: Number(last) + 1};
 }

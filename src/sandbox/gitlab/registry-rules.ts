@@ -1,18 +1,17 @@
+import {isKnownMediaType} from '../../gitlab/media-types.ts';
 import {type Digest, isDigest} from '../../model/digest.ts';
 import {
   childManifests,
-  MANIFEST_LIMIT,
   type Manifest,
+  MANIFEST_LIMIT,
   parseManifest,
 } from '../../model/manifest.ts';
-import {isKnownMediaType} from '../../gitlab/media-types.ts';
-import type {RepositoryPath} from '../../model/reference.ts';
-import type {Exchange} from '../exchange.ts';
-import {refusal} from '../refusal.ts';
+import type {RepositoryPath, Tag} from '../../model/reference.ts';
+import {type Exchange, refusal, type Reply} from '../exchange.ts';
 import type {RouteOf} from '../route.ts';
 import type {Instance} from './instance.ts';
-import {matches} from './pattern.ts';
 import type {TagLimits} from './registry-tokens.ts';
+import {matches} from './rights.ts';
 
 /**
  * Keeps protected and immutable tags as they are. It answers 401 though it is no question of who asks (GitLab container
@@ -108,4 +107,65 @@ function readable(bytes: Uint8Array, contentType: string | undefined): Manifest 
 
 async function* again(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* chunks;
+}
+
+/** Answers a request of the registry, and writes down what it changed. */
+export async function recordWrite(
+  instance: Instance,
+  {method, route, query}: Exchange,
+  by: string,
+  answer: () => Promise<Reply>,
+): Promise<Reply> {
+  const {events} = instance;
+  const tagged =
+    route.kind === 'manifest' && method === 'DELETE' && !isDigest(route.reference)
+      ? await digestOf(instance, route.repository, route.reference)
+      : undefined;
+  const reply = await answer();
+  if (reply.status >= 300) return reply;
+  const named = reply.headers['docker-content-digest'];
+  const digest = typeof named === 'string' ? named : '';
+  switch (route.kind) {
+    case 'manifest': {
+      const {repository, reference} = route;
+      const tag = isDigest(reference) ? undefined : reference;
+      if (method === 'PUT') {
+        const what = {repository, digest, ...(tag === undefined ? {} : {tag})};
+        events.add(by, {kind: 'manifest-pushed', ...what});
+      } else if (method === 'DELETE' && tag === undefined) {
+        events.add(by, {kind: 'manifest-deleted', repository, digest: reference});
+      } else if (method === 'DELETE' && tag !== undefined && tagged !== undefined) {
+        events.add(by, {kind: 'tag-deleted', repository, tag, digest: tagged});
+      }
+      break;
+    }
+    case 'uploads':
+    case 'upload':
+      if (reply.status === 201) {
+        const kind = query.has('mount') ? 'blob-mounted' : 'blob-pushed';
+        events.add(by, {kind, repository: route.repository, digest});
+      }
+      break;
+    case 'blob':
+      if (method === 'DELETE')
+        events.add(by, {kind: 'blob-deleted', repository: route.repository, digest: route.digest});
+      break;
+    case 'token':
+    case 'base':
+    case 'catalog':
+    case 'tags':
+    case 'referrers':
+    case 'unknown':
+    case 'invalid':
+      break;
+  }
+  return reply;
+}
+
+async function digestOf(
+  {storage}: Instance,
+  repository: RepositoryPath,
+  tag: Tag,
+): Promise<Digest | undefined> {
+  return storage.manifests.resolve(repository, tag);
 }

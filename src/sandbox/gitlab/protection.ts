@@ -1,10 +1,16 @@
-import {z} from '../../model/schema.ts';
 import {ACCESS_LEVEL, accessLevelOf} from '../../gitlab/access-level.ts';
-import {emptyReply, jsonReply, type Reply} from '../reply.ts';
-import {type ApiCall, type ApiHandler, bodyOf, projectOf} from './api-call.ts';
-import {ApiRefusal, notFound} from './api-refusal.ts';
-import {presentRule} from './present.ts';
-import {requireLevel} from './project-api.ts';
+import {z} from '../../model/schema.ts';
+import {emptyReply, jsonReply, type Reply} from '../exchange.ts';
+import {
+  type ApiCall,
+  type ApiHandler,
+  ApiRefusal,
+  bodyOf,
+  notFound,
+  projectOf,
+  requireLevel,
+} from './api-call.ts';
+import {presentRule} from './entities.ts';
 import type {WorldProject, WorldRule} from './world.ts';
 
 /** GitLab: doc/user/packages/container_registry/protected_container_tags.md. */

@@ -1,10 +1,17 @@
-import {z} from '../../model/schema.ts';
 import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
-import {jsonReply, type Reply} from '../reply.ts';
-import {type ApiCall, bodyOf, groupOf, numberField} from './api-call.ts';
-import {pageReply} from './api-page.ts';
-import {badRequest, forbidden, notFound} from './api-refusal.ts';
-import {presentGroup, presentNamespace, presentProject} from './present.ts';
+import {z} from '../../model/schema.ts';
+import {jsonReply, type Reply} from '../exchange.ts';
+import {
+  type ApiCall,
+  badRequest,
+  bodyOf,
+  forbidden,
+  groupOf,
+  notFound,
+  numberField,
+  pageReply,
+} from './api-call.ts';
+import {presentGroup, presentNamespace, presentProject} from './entities.ts';
 import {levelInGroup, maySee} from './rights.ts';
 import type {WorldGroup} from './world.ts';
 

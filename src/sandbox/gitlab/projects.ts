@@ -1,14 +1,23 @@
-import {z} from '../../model/schema.ts';
 import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
 import {whyNotProjectPath} from '../../gitlab/naming.ts';
-import {jsonReply, type Reply} from '../reply.ts';
-import {type ApiCall, bodyOf, flagField, numberField, projectOf} from './api-call.ts';
-import {pageReply} from './api-page.ts';
-import {badRequest, forbidden, notFound} from './api-refusal.ts';
-import {moveProject, whyNotMove} from './move-project.ts';
-import {presentProject} from './present.ts';
-import {levelInProject, mayFill, maySee} from './rights.ts';
-import {DEFAULT_POLICY} from './seed-world.ts';
+import {z} from '../../model/schema.ts';
+import {jsonReply, type Reply} from '../exchange.ts';
+import {
+  type ApiCall,
+  requireLevel,
+  badRequest,
+  bodyOf,
+  flagField,
+  forbidden,
+  notFound,
+  numberField,
+  pageReply,
+  projectOf,
+} from './api-call.ts';
+import {presentProject} from './entities.ts';
+import {mayFill, maySee} from './rights.ts';
+import {DEFAULT_POLICY} from './seed.ts';
+import {moveProject, whyNotMove} from './transfers.ts';
 import type {WorldProject} from './world.ts';
 
 const NAME_TAKEN = {path: ['has already been taken'], name: ['has already been taken']};
@@ -159,11 +168,6 @@ export async function deleteProject(call: ApiCall): Promise<Reply> {
   world.projects.delete(project.id);
   events.add(person.user.username, {kind: 'project-deleted', id: project.id, path});
   return jsonReply(202, {message: '202 Accepted'});
-}
-
-/** @throws ApiRefusal 403 */
-export function requireLevel({world, person}: ApiCall, project: WorldProject, level: number): void {
-  if (levelInProject(world, person.user, project) < level) throw forbidden();
 }
 
 /** Undefined: done. */

@@ -1,15 +1,22 @@
 import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
 import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
-import {jsonReply, type Reply} from '../reply.ts';
-import {type ApiCall, groupOf, projectOf, repositoryOf} from './api-call.ts';
-import {keysetReply, pageReply} from './api-page.ts';
-import {ApiRefusal, forbidden, notFound} from './api-refusal.ts';
-import {sizeOf} from './gitlab-v1.ts';
+import {jsonReply, type Reply} from '../exchange.ts';
+import {
+  type ApiCall,
+  ApiRefusal,
+  forbidden,
+  groupOf,
+  keysetReply,
+  notFound,
+  pageReply,
+  projectOf,
+  repositoryOf,
+  requireLevel,
+} from './api-call.ts';
+import {presentRepository} from './entities.ts';
 import {deleteTag, type Instance, pushedAt} from './instance.ts';
-import {matches} from './pattern.ts';
-import {presentRepository} from './present.ts';
-import {requireLevel} from './project-api.ts';
-import {isKept, levelInProject, rulesAbove} from './rights.ts';
+import {sizeOf} from './registry.ts';
+import {isKept, levelInProject, matches, rulesAbove} from './rights.ts';
 import type {WorldProject, WorldRepository} from './world.ts';
 
 /** `GET /projects/:id/registry/repositories` (GitLab: lib/api/project_container_repositories.rb). */
