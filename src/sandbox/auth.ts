@@ -1,7 +1,7 @@
 import {createHash, timingSafeEqual} from 'node:crypto';
 import picomatch from 'picomatch';
-import {isRepositoryPath} from '../model/reference.ts';
 import {type Exchange, type Refusal, refusal} from './exchange.ts';
+import {isRepositoryPath} from './names.ts';
 import type {Caller} from './registry.ts';
 import {TOKEN_PATH} from './route.ts';
 import type {TokenService} from './tokens.ts';

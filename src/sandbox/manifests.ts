@@ -1,13 +1,13 @@
-import {type Digest, isDigest} from '../model/digest.ts';
-import {asTransshipError} from '../model/error.ts';
+import type {Digest} from '../model/digest.ts';
 import {
-  childBlobs,
-  childManifests,
-  type Manifest,
-  MANIFEST_LIMIT,
-  parseManifest,
-} from '../model/manifest.ts';
-import {DOCKER_LIST, OCI_INDEX, OCI_MANIFEST} from '../model/media-type.ts';
+  DOCKER_LIST,
+  MANIFEST_SIZE_LIMIT,
+  ManifestFormatError,
+  OCI_INDEX,
+  OCI_MANIFEST,
+  readManifest,
+  type StoredManifest,
+} from './manifest-format.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import {
   bytesReply,
@@ -19,6 +19,7 @@ import {
   refusal,
   type Reply,
 } from './exchange.ts';
+import {isDigest} from './names.ts';
 import type {Flavour, Registry} from './registry.ts';
 import type {RouteOf} from './route.ts';
 
@@ -51,10 +52,8 @@ async function pullManifest(
   const found = await find(registry, route);
   const chosen = negotiate(found, headers.accept ?? '', !isDigest(route.reference));
   const manifest =
-    chosen === found.descriptor.digest
-      ? found
-      : await find(registry, {...route, reference: chosen});
-  const {digest, mediaType} = manifest.descriptor;
+    chosen === found.digest ? found : await find(registry, {...route, reference: chosen});
+  const {digest, mediaType} = manifest;
   const fields = {'docker-content-digest': digest, etag: `"${digest}"`};
   if (headers['if-none-match'] === fields.etag) return emptyReply(304, fields);
   return bytesReply(200, manifest.bytes, {...fields, 'content-type': mediaType});
@@ -67,11 +66,10 @@ async function pushManifest(
 ): Promise<Reply> {
   const {storage, flavour} = registry;
   const expected = isDigest(reference) ? reference : undefined;
-  const manifest = await readManifest(exchange, expected, flavour);
+  const manifest = await acceptManifest(exchange, expected, flavour);
   await requireChildren(registry, repository, manifest);
   await storage.manifests.put(repository, manifest, isDigest(reference) ? undefined : reference);
-  const {digest} = manifest.descriptor;
-  const subject = manifest.view.kind === 'schema1' ? undefined : manifest.view.subject?.digest;
+  const {digest, subject} = manifest;
   return emptyReply(201, {
     location: `${exchange.origin}/v2/${repository}/manifests/${digest}`,
     'docker-content-digest': digest,
@@ -96,7 +94,7 @@ async function deleteManifest(
 async function find(
   {storage}: Registry,
   {repository, reference}: ManifestRoute,
-): Promise<Manifest> {
+): Promise<StoredManifest> {
   const digest: Digest | undefined = isDigest(reference)
     ? reference
     : await storage.manifests.resolve(repository, reference);
@@ -114,16 +112,15 @@ function manifestUnknown(reference: string): Refusal {
  * @param expected the digest it is pushed under
  * @throws Refusal MANIFEST_INVALID, DIGEST_INVALID
  */
-async function readManifest(
+async function acceptManifest(
   {body, headers}: Exchange,
   expected: Digest | undefined,
   {artifactManifests}: Flavour,
-): Promise<Manifest> {
+): Promise<StoredManifest> {
   const bytes = await readBounded(body);
   const contentType = headers['content-type']?.split(';')[0]?.trim();
   const manifest = parsed(bytes, contentType, expected);
-  const {mediaType, digest} = manifest.descriptor;
-  const {kind} = manifest.view;
+  const {kind, mediaType, digest} = manifest;
   if (kind === 'schema1' || (kind === 'artifact' && !artifactManifests))
     throw invalid('manifest type unsupported');
   if (contentType !== undefined && contentType !== mediaType)
@@ -142,13 +139,13 @@ async function readManifest(
 async function requireChildren(
   {storage, flavour}: Registry,
   repository: RepositoryPath,
-  {view}: Manifest,
+  {manifests, blobs}: StoredManifest,
 ): Promise<void> {
   const missing = new Set<Digest>();
-  for (const {digest} of childManifests(view)) {
+  for (const {digest} of manifests) {
     if (!(await storage.manifests.has(repository, digest))) missing.add(digest);
   }
-  for (const {digest, urls} of childBlobs(view)) {
+  for (const {digest, urls} of blobs) {
     if (urls && urls.length > 0 && flavour.foreignLayers) continue;
     if ((await storage.blobs.size(repository, digest)) === undefined) missing.add(digest);
   }
@@ -169,8 +166,8 @@ async function readBounded(body: AsyncIterable<Uint8Array>): Promise<Uint8Array>
   for await (const chunk of body) {
     chunks.push(chunk);
     size += chunk.byteLength;
-    if (size > MANIFEST_LIMIT) {
-      const message = `a manifest may have ${MANIFEST_LIMIT} bytes at most`;
+    if (size > MANIFEST_SIZE_LIMIT) {
+      const message = `a manifest may have ${MANIFEST_SIZE_LIMIT} bytes at most`;
       throw refusal(413, 'MANIFEST_INVALID', message);
     }
   }
@@ -181,11 +178,11 @@ function parsed(
   bytes: Uint8Array,
   contentType: string | undefined,
   expected: Digest | undefined,
-): Manifest {
+): StoredManifest {
   try {
-    return parseManifest(bytes, contentType, expected, 'local');
+    return readManifest(bytes, contentType, expected);
   } catch (error) {
-    throw invalid(asTransshipError(error, 'local').message);
+    throw error instanceof ManifestFormatError ? invalid(`the manifest ${error.message}`) : error;
   }
 }
 
@@ -199,14 +196,14 @@ function invalid(message: string): Refusal {
  * that was asked for by tag becomes its linux/amd64 image for those who do not name lists.
  * @throws Refusal MANIFEST_UNKNOWN
  */
-function negotiate(found: Manifest, accept: string, byTag: boolean): Digest {
-  const {mediaType, digest} = found.descriptor;
+function negotiate(found: StoredManifest, accept: string, byTag: boolean): Digest {
+  const {kind, mediaType, digest} = found;
   const named = new Set(accept.split(',').map((type) => type.split(';')[0]?.trim()));
   if (named.has(mediaType)) return digest;
   if (mediaType === OCI_MANIFEST) throw notAccepted('OCI manifest', 'OCI manifests');
   if (mediaType === OCI_INDEX) throw notAccepted('OCI index', 'OCI indexes');
-  if (mediaType !== DOCKER_LIST || !byTag || found.view.kind !== 'index') return digest;
-  const fallback = found.view.manifests.find(
+  if (mediaType !== DOCKER_LIST || !byTag || kind !== 'index') return digest;
+  const fallback = found.manifests.find(
     ({platform}) => platform?.os === 'linux' && platform.architecture === 'amd64',
   );
   if (fallback) return fallback.digest;

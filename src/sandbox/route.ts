@@ -1,6 +1,7 @@
-import {type Digest, isDigest} from '../model/digest.ts';
-import {isRepositoryPath, isTag, type RepositoryPath, type Tag} from '../model/reference.ts';
+import type {Digest} from '../model/digest.ts';
+import type {RepositoryPath, Tag} from '../model/reference.ts';
 import {Refusal, refusal} from './exchange.ts';
+import {isDigest, isRepositoryPath, isTag} from './names.ts';
 
 /** What a request is about: the endpoints of distribution-spec, "Endpoints", and the token service. */
 export type Route =

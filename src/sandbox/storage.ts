@@ -1,7 +1,6 @@
-import type {Descriptor} from '../model/descriptor.ts';
-import {type Digest, isDigest} from '../model/digest.ts';
-import {type Manifest, parseManifest} from '../model/manifest.ts';
-import {isRepositoryPath, isTag, type RepositoryPath, type Tag} from '../model/reference.ts';
+import type {Digest} from '../model/digest.ts';
+import {readManifest, type StoredManifest} from './manifest-format.ts';
+import type {RepositoryPath, Tag} from '../model/reference.ts';
 import {
   blobLink,
   contentFile,
@@ -16,6 +15,7 @@ import {
   tagFile,
   tagFolder,
 } from './file-tree.ts';
+import {isDigest, isRepositoryPath, isTag} from './names.ts';
 import {UploadStore} from './upload-store.ts';
 
 const NOTHING = new Uint8Array();
@@ -106,6 +106,16 @@ export class BlobStore {
   }
 }
 
+/** An entry of a list of referrers (distribution-spec, "Listing Referrers"). */
+interface Referrer {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  /** Bytes. */
+  readonly size: number;
+  readonly artifactType: string | undefined;
+  readonly annotations: Readonly<Record<string, string>> | undefined;
+}
+
 /** The manifests of all repositories, their tags, and who refers to whom. */
 export class ManifestStore {
   readonly #tree: FileTree;
@@ -114,11 +124,11 @@ export class ManifestStore {
     this.#tree = tree;
   }
 
-  async get(repository: RepositoryPath, digest: Digest): Promise<Manifest | undefined> {
+  async get(repository: RepositoryPath, digest: Digest): Promise<StoredManifest | undefined> {
     const mediaType = await this.#text(manifestLink(repository, digest));
     const bytes = await this.#tree.load(contentFile(digest));
     if (mediaType === undefined || bytes === undefined) return undefined;
-    return parseManifest(bytes, mediaType, digest, 'local');
+    return readManifest(bytes, mediaType, digest);
   }
 
   async has(repository: RepositoryPath, digest: Digest): Promise<boolean> {
@@ -126,10 +136,9 @@ export class ManifestStore {
   }
 
   /** Keeps a manifest byte for byte, under its digest and, last of all, under a tag. */
-  async put(repository: RepositoryPath, manifest: Manifest, tag?: Tag): Promise<void> {
-    const {digest, mediaType} = manifest.descriptor;
+  async put(repository: RepositoryPath, manifest: StoredManifest, tag?: Tag): Promise<void> {
+    const {digest, mediaType, subject} = manifest;
     await this.#tree.store(contentFile(digest), manifest.bytes);
-    const subject = subjectOf(manifest);
     if (subject) await this.#tree.store(referrerLink(repository, subject, digest), NOTHING);
     await this.#tree.store(manifestLink(repository, digest), Buffer.from(mediaType));
     if (tag !== undefined) await this.#tree.store(tagFile(repository, tag), Buffer.from(digest));
@@ -142,7 +151,7 @@ export class ManifestStore {
     for (const tag of await this.tags(repository)) {
       if ((await this.resolve(repository, tag)) === digest) await this.untag(repository, tag);
     }
-    const subject = subjectOf(manifest);
+    const {subject} = manifest;
     if (subject) await this.#tree.remove(referrerLink(repository, subject, digest));
     return this.#tree.remove(manifestLink(repository, digest));
   }
@@ -163,14 +172,14 @@ export class ManifestStore {
   }
 
   /** What refers to `subject`, as a referrers list shows it (distribution-spec, "Listing Referrers"). */
-  async referrers(repository: RepositoryPath, subject: Digest): Promise<readonly Descriptor[]> {
+  async referrers(repository: RepositoryPath, subject: Digest): Promise<readonly Referrer[]> {
     const names = [...(await this.#tree.list(referrerFolder(repository, subject)))].sort();
-    const found: Descriptor[] = [];
+    const found: Referrer[] = [];
     for (const digest of names.filter(isDigest)) {
       const manifest = await this.get(repository, digest);
-      if (!manifest || manifest.view.kind === 'schema1') continue;
-      const {annotations} = manifest.view;
-      found.push({...manifest.descriptor, ...(annotations ? {annotations} : {})});
+      if (!manifest) continue;
+      const {mediaType, bytes, artifactType, annotations} = manifest;
+      found.push({mediaType, digest, size: bytes.byteLength, artifactType, annotations});
     }
     return found;
   }
@@ -179,10 +188,6 @@ export class ManifestStore {
     const bytes = await this.#tree.load(path);
     return bytes && new TextDecoder().decode(bytes);
   }
-}
-
-function subjectOf({view}: Manifest): Digest | undefined {
-  return view.kind === 'schema1' ? undefined : view.subject?.digest;
 }
 
 function referrerLink(repository: RepositoryPath, subject: Digest, digest: Digest): string {

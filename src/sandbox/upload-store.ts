@@ -1,7 +1,8 @@
 import {createHash, type Hash, randomUUID} from 'node:crypto';
-import {algorithmOf, type Digest, finishDigest} from '../model/digest.ts';
+import type {Digest} from '../model/digest.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import {contentFile, type FileTree, uploadFile} from './file-tree.ts';
+import {splitDigest} from './names.ts';
 
 /** The sha256 of an upload's first `size` bytes. */
 interface Running {
@@ -94,14 +95,14 @@ export class UploadStore {
 
   async #digest(repository: RepositoryPath, id: string, wanted: Digest): Promise<Digest> {
     const size = (await this.size(repository, id)) ?? 0;
-    const algorithm = algorithmOf(wanted);
+    const {algorithm} = splitDigest(wanted);
     const running = this.#running.get(id);
     if (algorithm === 'sha256' && running?.size === size)
-      return finishDigest(running.hash, algorithm);
+      return `sha256:${running.hash.digest('hex')}` as Digest;
     const hash = createHash(algorithm);
     const bytes = this.#tree.read(uploadFile(repository, id), {start: 0, end: size});
     for await (const chunk of bytes) hash.update(chunk);
-    return finishDigest(hash, algorithm);
+    return `${algorithm}:${hash.digest('hex')}` as Digest;
   }
 }
 

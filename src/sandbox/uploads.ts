@@ -1,5 +1,5 @@
 import type {Digest} from '../model/digest.ts';
-import {isRepositoryPath, type RepositoryPath} from '../model/reference.ts';
+import type {RepositoryPath} from '../model/reference.ts';
 import {
   emptyReply,
   type Exchange,
@@ -9,6 +9,7 @@ import {
   type Reply,
 } from './exchange.ts';
 import type {Slice} from './file-tree.ts';
+import {isRepositoryPath} from './names.ts';
 import type {Caller, Registry} from './registry.ts';
 import {checkedDigest, type RouteOf} from './route.ts';
 

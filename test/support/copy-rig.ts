@@ -6,7 +6,6 @@ import type {Timeouts} from '../../src/http/dispatcher.ts';
 import {Redactor} from '../../src/http/secrets.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {RunEvent} from '../../src/model/event.ts';
-import {childBlobs, childManifests} from '../../src/model/manifest.ts';
 import type {RunResult} from '../../src/model/outcome.ts';
 import type {CopyPlan} from '../../src/model/plan.ts';
 import type {Repositories} from '../../src/model/port.ts';
@@ -138,8 +137,8 @@ export class CopyRig implements AsyncDisposable {
           continue;
         }
         if (digestOf(manifest.bytes) !== digest) found.push(`${repository}: ${digest} is other`);
-        queue.push(...childManifests(manifest.view).map((child) => child.digest));
-        for (const blob of childBlobs(manifest.view)) {
+        queue.push(...manifest.manifests.map((child) => child.digest));
+        for (const blob of manifest.blobs) {
           const size = await storage.blobs.size(repository, blob.digest);
           if (size === undefined) {
             found.push(`${repository}: the blob ${blob.digest} is missing`);

@@ -1,10 +1,10 @@
-import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
-import {isRepositoryPath, type RepositoryPath, type Tag} from '../../model/reference.ts';
+import type {RepositoryPath, Tag} from '../../model/reference.ts';
 import {jsonReply, type Reply} from '../exchange.ts';
+import {isRepositoryPath} from '../names.ts';
 import {type ApiCall, ApiRefusal, badRequest} from './api-call.ts';
 import {deleteTag, type Instance, pushedAt} from './instance.ts';
 import {target} from './repositories.ts';
-import {isKept, levelInProject} from './rights.ts';
+import {ACCESS_LEVEL, isKept, levelInProject} from './rights.ts';
 import type {WorldProject} from './world.ts';
 
 const ONCE_PER_MS = 60 * 60 * 1000;

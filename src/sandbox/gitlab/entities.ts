@@ -1,9 +1,13 @@
-import {ACCESS_LEVEL, accessLevelOf} from '../../gitlab/access-level.ts';
-import {registryPathOf} from '../../gitlab/naming.ts';
-import {isRepositoryPath} from '../../model/reference.ts';
+import {isRepositoryPath} from '../names.ts';
 import type {ApiCall} from './api-call.ts';
-import {levelInGroup} from './rights.ts';
-import type {WorldGroup, WorldProject, WorldRepository, WorldRule} from './world.ts';
+import {ACCESS_LEVEL, levelInGroup} from './rights.ts';
+import {
+  registryPathOf,
+  type WorldGroup,
+  type WorldProject,
+  type WorldRepository,
+  type WorldRule,
+} from './world.ts';
 
 /** GitLab: lib/api/entities/project.rb. */
 export function presentProject(call: ApiCall, project: WorldProject): object {
@@ -122,5 +126,5 @@ function nextRun({clock}: ApiCall, {cleanupPolicy}: WorldProject): string | null
 }
 
 function levelName(level: number | undefined): string | null {
-  return Object.keys(ACCESS_LEVEL).find((name) => accessLevelOf(name) === level) ?? null;
+  return Object.entries(ACCESS_LEVEL).find(([, value]) => value === level)?.[0] ?? null;
 }

@@ -1,4 +1,3 @@
-import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
 import {z} from '../../model/schema.ts';
 import {jsonReply, type Reply} from '../exchange.ts';
 import {
@@ -12,7 +11,7 @@ import {
   pageReply,
 } from './api-call.ts';
 import {presentGroup, presentNamespace, presentProject} from './entities.ts';
-import {levelInGroup, maySee} from './rights.ts';
+import {ACCESS_LEVEL, levelInGroup, maySee} from './rights.ts';
 import type {WorldGroup} from './world.ts';
 
 /** GitLab: app/services/groups/update_service.rb and transfer_service.rb say the same. */

@@ -1,9 +1,9 @@
-import {registryPathOf} from '../../gitlab/naming.ts';
-import {pause} from '../../http/retry.ts';
-import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
+import {setTimeout as pause} from 'node:timers/promises';
+import type {RepositoryPath} from '../../model/reference.ts';
+import {isRepositoryPath} from '../names.ts';
 import type {Storage} from '../storage.ts';
 import type {EventLog} from './event-log.ts';
-import type {World, WorldProject} from './world.ts';
+import {registryPathOf, type World, type WorldProject} from './world.ts';
 
 /** Which registry GitLab has: with its metadata database it can move images by itself, without (`legacy`) it cannot. */
 export type RegistryMode = 'legacy' | 'metadata-db';
@@ -103,7 +103,7 @@ export class Background {
   /** Does the work after so many ms, unless the sandbox is closed before. */
   later(ms: number, work: () => Promise<void>): void {
     const {signal} = this.#ending;
-    const done = pause(ms, signal)
+    const done = pause(ms, undefined, {signal})
       .then(work)
       // The sandbox is closed, or its content gone: nobody is left to be told.
       .catch(() => undefined)

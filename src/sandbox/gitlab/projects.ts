@@ -1,10 +1,7 @@
-import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
-import {whyNotProjectPath} from '../../gitlab/naming.ts';
 import {z} from '../../model/schema.ts';
 import {jsonReply, type Reply} from '../exchange.ts';
 import {
   type ApiCall,
-  requireLevel,
   badRequest,
   bodyOf,
   flagField,
@@ -13,12 +10,25 @@ import {
   numberField,
   pageReply,
   projectOf,
+  requireLevel,
 } from './api-call.ts';
 import {presentProject} from './entities.ts';
-import {mayFill, maySee} from './rights.ts';
+import {ACCESS_LEVEL, mayFill, maySee} from './rights.ts';
 import {DEFAULT_POLICY} from './seed.ts';
 import {moveProject, whyNotMove} from './transfers.ts';
 import type {WorldProject} from './world.ts';
+
+/** GitLab: lib/gitlab/regex.rb, `oci_repository_path_regex`. */
+const PATH = /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/i;
+/** GitLab: lib/gitlab/path_regex.rb, `NO_SUFFIX_REGEX`. */
+const FORBIDDEN_SUFFIX = /\.(?:git|atom)$/i;
+/** GitLab: app/models/project.rb, `validates :path, length`. */
+const PATH_LENGTH = 255;
+/** Words that routes below a namespace use (GitLab: lib/gitlab/path_regex.rb, `PROJECT_WILDCARD_ROUTES`). */
+const ROUTE_WORDS =
+  '- badges blame blob builds commits create create_dir edit files find_file new preview raw refs tree update wikis'.split(
+    ' ',
+  );
 
 const NAME_TAKEN = {path: ['has already been taken'], name: ['has already been taken']};
 /** GitLab: lib/gitlab/path_regex.rb, `project_path_format_message`. */
@@ -100,7 +110,7 @@ export function createProject(call: ApiCall): Reply {
   const namespace = world.namespacePath(namespaceId);
   if (namespace === undefined) throw notFound('Namespace');
   if (!mayFill(world, person.user, namespaceId)) throw forbidden();
-  if (whyNotProjectPath(path) !== undefined) throw badRequest(PATH_INVALID);
+  if (!isProjectPath(path)) throw badRequest(PATH_INVALID);
   if (world.isTaken(`${namespace}/${path}`)) throw badRequest(NAME_TAKEN);
   const project: WorldProject = {
     id: world.nextId(),
@@ -177,7 +187,7 @@ async function changePath(
   path: string,
 ): Promise<string | undefined> {
   const {world} = call;
-  if (whyNotProjectPath(path) !== undefined) throw badRequest(PATH_INVALID);
+  if (!isProjectPath(path)) throw badRequest(PATH_INVALID);
   const to = `${world.namespacePath(project.namespaceId)}/${path}`;
   const other = world.projectAt(to) ?? world.groupAt(to);
   if (other && other !== project) throw badRequest(NAME_TAKEN);
@@ -189,4 +199,13 @@ async function changePath(
 function withoutUndefined<T extends object>(value: T): {[K in keyof T]: Exclude<T[K], undefined>} {
   const entries = Object.entries(value).filter(([, member]) => member !== undefined);
   return Object.fromEntries(entries) as {[K in keyof T]: Exclude<T[K], undefined>};
+}
+
+function isProjectPath(path: string): boolean {
+  return (
+    path.length <= PATH_LENGTH &&
+    PATH.test(path) &&
+    !FORBIDDEN_SUFFIX.test(path) &&
+    !ROUTE_WORDS.includes(path.toLowerCase())
+  );
 }

@@ -1,4 +1,3 @@
-import {ACCESS_LEVEL, accessLevelOf} from '../../gitlab/access-level.ts';
 import {z} from '../../model/schema.ts';
 import {emptyReply, jsonReply, type Reply} from '../exchange.ts';
 import {
@@ -11,6 +10,7 @@ import {
   requireLevel,
 } from './api-call.ts';
 import {presentRule} from './entities.ts';
+import {ACCESS_LEVEL} from './rights.ts';
 import type {WorldProject, WorldRule} from './world.ts';
 
 /** GitLab: doc/user/packages/container_registry/protected_container_tags.md. */
@@ -19,7 +19,7 @@ const TAG_RULE_LIMIT = 5;
 const level = z
   .enum(['maintainer', 'owner', 'admin', ''])
   .nullish()
-  .transform((name) => (name === undefined ? undefined : accessLevelOf(name ?? '')));
+  .transform((name) => (name ? ACCESS_LEVEL[name] : undefined));
 const levelsSchema = z.object({
   minimum_access_level_for_push: level,
   minimum_access_level_for_delete: level,

@@ -1,15 +1,11 @@
-import {isKnownMediaType} from '../../gitlab/media-types.ts';
-import {type Digest, isDigest} from '../../model/digest.ts';
-import {
-  childManifests,
-  type Manifest,
-  MANIFEST_LIMIT,
-  parseManifest,
-} from '../../model/manifest.ts';
+import type {Digest} from '../../model/digest.ts';
 import type {RepositoryPath, Tag} from '../../model/reference.ts';
 import {type Exchange, refusal, type Reply} from '../exchange.ts';
+import {isDigest} from '../names.ts';
 import type {RouteOf} from '../route.ts';
 import type {Instance} from './instance.ts';
+import {MANIFEST_SIZE_LIMIT, readManifest, type StoredManifest} from '../manifest-format.ts';
+import {isKnownMediaType} from './media-types.ts';
 import type {TagLimits} from './registry-tokens.ts';
 import {matches} from './rights.ts';
 
@@ -57,20 +53,19 @@ export async function checkManifest(
     chunks.push(chunk);
     size += chunk.byteLength;
     // GitLab container registry: registry/handlers/manifests.go, `maxManifestBodySize`; others answer 413.
-    if (size > MANIFEST_LIMIT) throw refusal(400, 'MANIFEST_INVALID', 'payload limit exceeded');
+    if (size > MANIFEST_SIZE_LIMIT)
+      throw refusal(400, 'MANIFEST_INVALID', 'payload limit exceeded');
   }
   exchange.body = again(chunks);
   const manifest = readable(Buffer.concat(chunks), exchange.headers['content-type']);
-  if (mode === 'legacy' || !manifest || manifest.view.kind === 'schema1') return;
-  const {view, descriptor} = manifest;
-  const config = view.kind === 'image' ? view.config.mediaType : undefined;
-  for (const type of [descriptor.mediaType, config, view.artifactType]) {
+  if (mode === 'legacy' || !manifest || manifest.kind === 'schema1') return;
+  const {mediaType, config, artifactType, subject} = manifest;
+  for (const type of [mediaType, config?.mediaType, artifactType]) {
     if (type !== undefined && type !== '' && !isKnownMediaType(type)) {
       const detail = `unknown media type: ${type}`;
       throw refusal(400, 'MANIFEST_INVALID', 'manifest invalid', detail);
     }
   }
-  const subject = view.subject?.digest;
   if (subject !== undefined && !(await storage.manifests.has(repository, subject)))
     throw refusal(400, 'MANIFEST_BLOB_UNKNOWN', 'blob unknown to registry', {digest: subject});
 }
@@ -88,8 +83,7 @@ export async function requireDeletable(
   for (const tag of await storage.manifests.tags(repository)) {
     const root = await storage.manifests.resolve(repository, tag);
     const manifest = root && (await storage.manifests.get(repository, root));
-    const children = manifest ? childManifests(manifest.view) : [];
-    if (children.some((child) => child.digest === digest)) {
+    if (manifest?.manifests.some((child) => child.digest === digest)) {
       const message = 'manifest referenced by a manifest list';
       throw refusal(409, 'MANIFEST_REFERENCED', message, digest);
     }
@@ -97,9 +91,9 @@ export async function requireDeletable(
 }
 
 /** What cannot be read is refused further on, with a better reason. */
-function readable(bytes: Uint8Array, contentType: string | undefined): Manifest | undefined {
+function readable(bytes: Uint8Array, contentType: string | undefined): StoredManifest | undefined {
   try {
-    return parseManifest(bytes, contentType, undefined, 'local');
+    return readManifest(bytes, contentType, undefined);
   } catch {
     return undefined;
   }

@@ -1,8 +1,8 @@
-import {isDigest} from '../../model/digest.ts';
-import {childBlobs, childManifests, type Manifest} from '../../model/manifest.ts';
-import {isRepositoryPath, type RepositoryPath, type Tag} from '../../model/reference.ts';
+import type {StoredManifest} from '../manifest-format.ts';
+import type {RepositoryPath, Tag} from '../../model/reference.ts';
 import {tokenGuard} from '../auth.ts';
 import {emptyReply, type Exchange, jsonReply, refusal, type Reply} from '../exchange.ts';
+import {isDigest, isRepositoryPath} from '../names.ts';
 import {answerRegistry, type Caller, GITLAB_FLAVOUR} from '../registry.ts';
 import {type Instance, pushedAt} from './instance.ts';
 import {checkManifest, recordWrite, requireDeletable, requireUnlimited} from './registry-rules.ts';
@@ -151,8 +151,8 @@ async function describeTag(
   return {
     name,
     digest,
-    config_digest: manifest.view.kind === 'image' ? manifest.view.config.digest : '',
-    media_type: manifest.descriptor.mediaType,
+    config_digest: manifest.config?.digest ?? '',
+    media_type: manifest.mediaType,
     size_bytes: sizeOf(manifest),
     created_at: time,
     published_at: time,
@@ -160,7 +160,6 @@ async function describeTag(
 }
 
 /** Bytes of what the manifest lists. */
-export function sizeOf({view}: Manifest): number {
-  const listed = [...childManifests(view), ...childBlobs(view)];
-  return listed.reduce((sum, {size}) => sum + size, 0);
+export function sizeOf({manifests, blobs}: StoredManifest): number {
+  return [...manifests, ...blobs].reduce((sum, {size}) => sum + size, 0);
 }

@@ -1,6 +1,6 @@
-import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
-import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
+import type {RepositoryPath} from '../../model/reference.ts';
 import {jsonReply, type Reply} from '../exchange.ts';
+import {isRepositoryPath} from '../names.ts';
 import {
   type ApiCall,
   ApiRefusal,
@@ -16,7 +16,7 @@ import {
 import {presentRepository} from './entities.ts';
 import {deleteTag, type Instance, pushedAt} from './instance.ts';
 import {sizeOf} from './registry.ts';
-import {isKept, levelInProject, matches, rulesAbove} from './rights.ts';
+import {ACCESS_LEVEL, isKept, levelInProject, matches, rulesAbove} from './rights.ts';
 import type {WorldProject, WorldRepository} from './world.ts';
 
 /** `GET /projects/:id/registry/repositories` (GitLab: lib/api/project_container_repositories.rb). */
@@ -87,10 +87,9 @@ export async function showTag(call: ApiCall): Promise<Reply> {
   const name = names.find((tag) => tag === params['tag']);
   const digest = path && name && (await storage.manifests.resolve(path, name));
   const manifest = path && digest && (await storage.manifests.get(path, digest));
-  if (!path || !name || !manifest || (mode === 'legacy' && manifest.view.kind !== 'image'))
+  if (!path || !name || !manifest || (mode === 'legacy' && manifest.kind !== 'image'))
     throw notFound('Tag');
-  const revision =
-    manifest.view.kind === 'image' ? manifest.view.config.digest.replace(/^\w+:/, '') : '';
+  const revision = manifest.config?.digest.replace(/^\w+:/, '') ?? '';
   return jsonReply(200, {
     name,
     path: `${path}:${name}`,

@@ -1,6 +1,16 @@
-import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
 import type {Action} from '../auth.ts';
 import type {World, WorldGroup, WorldProject, WorldToken, WorldUser} from './world.ts';
+
+/** Access levels; a higher one includes the lower ones (GitLab: lib/gitlab/access.rb). */
+export const ACCESS_LEVEL = {
+  guest: 10,
+  planner: 15,
+  reporter: 20,
+  developer: 30,
+  maintainer: 40,
+  owner: 50,
+  admin: 60,
+} as const;
 
 /** Who asks, and with which token; without one it is a user with a password. */
 export interface Person {

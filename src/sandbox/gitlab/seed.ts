@@ -1,16 +1,20 @@
 import {dirname, resolve} from 'node:path';
 import {parse} from 'yaml';
-import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
-import type {CleanupPolicy} from '../../gitlab/cleanup-policy.ts';
-import {registryPathOf} from '../../gitlab/naming.ts';
-import {readRegular} from '../../http/regular-file.ts';
 import {TransshipError} from '../../model/error.ts';
-import {isRepositoryPath, isTag, type Tag} from '../../model/reference.ts';
+import type {Tag} from '../../model/reference.ts';
 import {z} from '../../model/schema.ts';
-import {unreadable} from '../../places/file-error.ts';
-import {loadLayout} from '../load-layout.ts';
+import {loadLayout, readSmallFile} from '../load-layout.ts';
+import {isRepositoryPath, isTag} from '../names.ts';
 import type {Instance} from './instance.ts';
-import type {World, WorldGroup, WorldProject, WorldRule} from './world.ts';
+import {ACCESS_LEVEL} from './rights.ts';
+import {
+  type CleanupPolicy,
+  registryPathOf,
+  type World,
+  type WorldGroup,
+  type WorldProject,
+  type WorldRule,
+} from './world.ts';
 
 const roleSchema = z
   .enum(['guest', 'planner', 'reporter', 'developer', 'maintainer', 'owner'])
@@ -117,8 +121,13 @@ const SEED_LIMIT = 4 * 1024 * 1024;
  * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
  */
 export async function readSeed(file: string): Promise<Seed> {
-  const bytes = await readRegular(file, SEED_LIMIT).catch((cause: unknown) => {
-    throw unreadable(file, cause);
+  const bytes = await readSmallFile(file, SEED_LIMIT).catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new TransshipError('FILE_UNREADABLE', `cannot read ${file}: ${why}`, {
+      side: 'local',
+      hint: 'check the path and the permissions of the file',
+      cause,
+    });
   });
   let value: unknown;
   try {

@@ -1,9 +1,6 @@
-import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
-import {rootOf} from '../../gitlab/namespace.ts';
-import {movedImagePath, registryPathOf} from '../../gitlab/naming.ts';
-import {isRepositoryPath} from '../../model/reference.ts';
 import {z} from '../../model/schema.ts';
 import {jsonReply, type Reply} from '../exchange.ts';
+import {isRepositoryPath} from '../names.ts';
 import {
   type ApiCall,
   badRequest,
@@ -16,8 +13,8 @@ import {
 } from './api-call.ts';
 import {presentGroup, presentProject} from './entities.ts';
 import {hasTags, imagePathsOf} from './instance.ts';
-import {levelInGroup, mayFill} from './rights.ts';
-import type {WorldGroup, WorldProject} from './world.ts';
+import {ACCESS_LEVEL, levelInGroup, mayFill} from './rights.ts';
+import {registryPathOf, type WorldGroup, type WorldProject} from './world.ts';
 
 const transferSchema = z.object({namespace: z.coerce.string()});
 
@@ -178,4 +175,14 @@ export async function moveProject(
     await storage.rename(path, target);
     events.add(by, {kind: 'repository-moved', from: path, to: target});
   }
+}
+
+/** The top-level group or the user. */
+function rootOf(fullPath: string): string | undefined {
+  return fullPath.split('/')[0];
+}
+
+/** Where the registry puts an image whose project moves: only the base path changes. */
+function movedImagePath(path: string, from: string, to: string): string {
+  return registryPathOf(to) + path.slice(registryPathOf(from).length);
 }
