@@ -1,7 +1,7 @@
-import {z} from '../model/schema.ts';
 import type {Call} from '../model/port.ts';
+import {z} from '../model/schema.ts';
 import type {Connection} from './connection.ts';
-import {given} from './given.ts';
+import {given} from './entities.ts';
 
 /** What the token says of itself. */
 export interface TokenInfo {

@@ -1,14 +1,70 @@
-import {list, z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 import type {HttpClient} from '../http/client.ts';
 import {nextLink} from '../http/header-fields.ts';
 import {describeRequest, type Method} from '../http/message.ts';
+import {hostnameOf, isLoopback} from '../http/origin.ts';
 import {isWebPage} from '../http/web-page.ts';
 import {TransshipError} from '../model/error.ts';
 import {DOCUMENT_LIMITS, type JsonError, parseJson, readJson} from '../model/json.ts';
 import type {Call} from '../model/port.ts';
-import {type GitLabToken, tokenHeaders} from './gitlab-token.ts';
+import {list, z} from '../model/schema.ts';
 import {refusal, type RefusalContext} from './refusal.ts';
+
+/**
+ * Reads the address of a GitLab instance: a host alone means https, a path is kept (relative URL installations), and
+ * the `/api/v4` that `CI_API_V4_URL` ends in is dropped. Loopback hosts may be spoken to without TLS.
+ * @throws TransshipError USAGE
+ */
+export function parseGitLabUrl(text: string): URL {
+  const url = URL.parse(/^https?:\/\//i.test(text) ? text : `https://${text}`);
+  if (!url || url.hostname === '') {
+    throw usage('the address of GitLab is not a URL', 'write https://gitlab.example.com');
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw usage(
+      `the address of GitLab at ${url.host} holds a user name or a password`,
+      'leave them out and give a token',
+    );
+  }
+  if (url.protocol === 'http:' && !isLoopback(hostnameOf(url.host))) {
+    throw usage(`${url.origin} would get the token without TLS`, 'write https:// in its place');
+  }
+  url.search = '';
+  url.hash = '';
+  url.pathname = url.pathname.replace(/\/+$/, '').replace(/\/api\/v4$/, '');
+  return url;
+}
+
+function usage(message: string, hint: string): TransshipError {
+  return new TransshipError('USAGE', message, {side: 'local', hint});
+}
+
+/** What GitLab is asked with: a personal, project or group access token, or the token of a CI job. */
+export interface GitLabToken {
+  readonly kind: 'access-token' | 'job-token';
+  readonly value: string;
+}
+
+/** The header that carries the token (GitLab: doc/api/rest/authentication.md, doc/ci/jobs/ci_job_token.md). */
+function tokenHeaders({kind, value}: GitLabToken): Readonly<Record<string, string>> {
+  return kind === 'job-token' ? {'job-token': value} : {'private-token': value};
+}
+
+/**
+ * A job's token opens next to nothing of the API, and moves no project (GitLab: doc/ci/jobs/ci_job_token.md).
+ * @throws TransshipError TOKEN_SCOPE_MISSING
+ */
+export function throwIfJobToken(kind: GitLabToken['kind']): void {
+  if (kind !== 'job-token') return;
+  throw new TransshipError(
+    'TOKEN_SCOPE_MISSING',
+    'the only token for GitLab is $CI_JOB_TOKEN, and the token of a CI job cannot move a project',
+    {
+      side: 'gitlab',
+      hint: 'create an access token with the scope api, and pass it to the job in GITLAB_TOKEN (a masked CI/CD variable)',
+    },
+  );
+}
 
 /** The most of one answer that is read, in bytes; a page of 100 is far below it. */
 const ANSWER_LIMIT = 4 * 1024 * 1024;

@@ -1,18 +1,19 @@
-import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
-import {ACCESS_LEVEL} from './access-level.ts';
+import {z} from '../model/schema.ts';
 import {confirm, DEFAULT_PATIENCE, type Patience} from './confirm.ts';
 import {apiPath, type Connection} from './connection.ts';
 import {
+  ACCESS_LEVEL,
   type Group,
   groupSchema,
   type Namespace,
   namespaceSchema,
+  type Project,
+  projectSchema,
   type TransferLocation,
   transferLocationSchema,
-} from './namespace.ts';
-import {type Project, projectSchema} from './project.ts';
+} from './entities.ts';
 import type {RefusalContext} from './refusal.ts';
 
 /** The registry is asked about every project of the group before the answer (it was seen to take a minute). */

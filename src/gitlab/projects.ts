@@ -1,12 +1,18 @@
-import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
-import {ACCESS_LEVEL} from './access-level.ts';
-import type {CleanupPolicy} from './cleanup-policy.ts';
+import {z} from '../model/schema.ts';
 import {confirm, DEFAULT_PATIENCE, type Patience} from './confirm.ts';
 import {apiPath, type Connection} from './connection.ts';
-import {type TransferLocation, transferLocationSchema} from './namespace.ts';
-import {type Project, projectSchema, type RegistryAccess, type Visibility} from './project.ts';
+import {
+  ACCESS_LEVEL,
+  type CleanupPolicy,
+  type Project,
+  projectSchema,
+  type RegistryAccess,
+  type TransferLocation,
+  transferLocationSchema,
+  type Visibility,
+} from './entities.ts';
 import type {RefusalContext} from './refusal.ts';
 
 /** A transfer updates the routes of everything in the project before it is answered. */

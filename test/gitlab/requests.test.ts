@@ -1,5 +1,5 @@
 import {expect, test} from 'vitest';
-import {parseGitLabUrl} from '../../src/gitlab/gitlab-url.ts';
+import {parseGitLabUrl} from '../../src/gitlab/connection.ts';
 import {sendJson, startHttpServer} from '../support/http-server.ts';
 import {CALL, openGitLab, projectJson, scripted} from './client.ts';
 

@@ -7,7 +7,7 @@ import {rollbackTransfer} from '../../../src/apply/transfer/rollback-transfer.ts
 import type {TransferContext} from '../../../src/apply/transfer/transfer-run.ts';
 import {compareAt, type TransferPlace} from '../../../src/apply/transfer/verify-place.ts';
 import {unfinishedIn} from '../../../src/apply/unfinished.ts';
-import {rightsAt} from '../../../src/gitlab/preflight/prove-registry.ts';
+import {rightsAt} from '../../../src/gitlab/preflight/registry.ts';
 import type {RunEvent} from '../../../src/model/event.ts';
 import type {RunResult, VerifyResult} from '../../../src/model/outcome.ts';
 import {parseReference, type Tag} from '../../../src/model/reference.ts';
