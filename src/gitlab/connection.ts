@@ -18,16 +18,16 @@ import {refusal, type RefusalContext} from './refusal.ts';
 export function parseGitLabUrl(text: string): URL {
   const url = URL.parse(/^https?:\/\//i.test(text) ? text : `https://${text}`);
   if (!url || url.hostname === '') {
-    throw usage('the address of GitLab is not a URL', 'write https://gitlab.example.com');
+    throw usage('the GitLab address is not a URL', 'write https://gitlab.example.com');
   }
   if (url.username !== '' || url.password !== '') {
     throw usage(
-      `the address of GitLab at ${url.host} holds a user name or a password`,
-      'leave them out and give a token',
+      `the GitLab address at ${url.host} contains a user name or a password`,
+      'remove them and provide a token',
     );
   }
   if (url.protocol === 'http:' && !isLoopback(hostnameOf(url.host))) {
-    throw usage(`${url.origin} would get the token without TLS`, 'write https:// in its place');
+    throw usage(`the token would be sent to ${url.origin} without TLS`, 'use https:// instead');
   }
   url.search = '';
   url.hash = '';
@@ -58,10 +58,10 @@ export function throwIfJobToken(kind: GitLabToken['kind']): void {
   if (kind !== 'job-token') return;
   throw new TransshipError(
     'TOKEN_SCOPE_MISSING',
-    'the only token for GitLab is $CI_JOB_TOKEN, and the token of a CI job cannot move a project',
+    'the only GitLab token is $CI_JOB_TOKEN, and a CI job token cannot move a project',
     {
       side: 'gitlab',
-      hint: 'create an access token with the scope api, and pass it to the job in GITLAB_TOKEN (a masked CI/CD variable)',
+      hint: 'create an access token with the api scope, and pass it to the job as GITLAB_TOKEN (a masked CI/CD variable)',
     },
   );
 }
@@ -164,7 +164,7 @@ export class Connection {
       if (next === undefined && !isBeyond) return items;
       if (isBeyond || pages === LIST_LIMITS.pages) throw endless(answer, items.length, pages);
       if (next === undefined || visited.has(next.toString()))
-        throw invalid(answer, 'is a list whose pages form a loop');
+        throw invalid(answer, 'is a list with a pagination loop');
       query = next;
     }
   }
@@ -223,7 +223,7 @@ function nextQuery(answer: HttpAnswer, query: URLSearchParams): URLSearchParams 
   const link = nextLink(answer.header('link'));
   if (link !== undefined) {
     const url = URL.parse(link, answer.request.url.href);
-    if (!url) throw invalid(answer, 'names a next page that is not a URL');
+    if (!url) throw invalid(answer, 'has a link to a next page that is not a URL');
     return url.searchParams;
   }
   // Some proxies drop `Link`.
@@ -249,7 +249,7 @@ function invalid(answer: HttpAnswer, why: string, cause?: unknown): TransshipErr
     `the answer to ${describeRequest(request)} ${why}`,
     {
       side: 'gitlab',
-      hint: 'check the address with --gitlab: is it a GitLab, and of a version that is still supported?',
+      hint: 'check the address in --gitlab, and that it is a supported version of GitLab',
       status,
       cause,
     },
@@ -259,10 +259,10 @@ function invalid(answer: HttpAnswer, why: string, cause?: unknown): TransshipErr
 function endless({request}: HttpAnswer, entries: number, pages: number): TransshipError {
   return new TransshipError(
     'RESPONSE_INVALID',
-    `the list at ${describeRequest(request)} has no end: read ${entries} entries on ${pages} pages`,
+    `the list at ${describeRequest(request)} does not end: read ${entries} entries on ${pages} pages`,
     {
       side: 'gitlab',
-      hint: 'GitLab, or a proxy in front of it, sends new pages without end, or it holds more than is supported; ask its administrator',
+      hint: 'GitLab or a proxy in front of it keeps sending new pages, or the list is longer than supported; ask its administrator',
     },
   );
 }

@@ -196,18 +196,14 @@ export class ContainerRepositories {
 function deleteFailed({path}: ContainerRepository): TransshipError {
   return new TransshipError('REPOSITORY_DELETE_FAILED', `GitLab failed to delete ${path}`, {
     side: 'gitlab',
-    hint: 'its registry cannot delete; an administrator should check the permissions of its storage',
+    hint: 'ask an administrator to check that the registry may delete from its storage',
   });
 }
 
 function stillThere({path, status}: ContainerRepository): TransshipError {
-  return new TransshipError(
-    'CHANGE_NOT_SEEN',
-    `${path} is still there (${status ?? 'no status'})`,
-    {
-      side: 'gitlab',
-      hint: 'GitLab deletes in the background, which takes minutes to hours; run the command again to resume',
-      retry: true,
-    },
-  );
+  return new TransshipError('CHANGE_NOT_SEEN', `${path} still exists (${status ?? 'no status'})`, {
+    side: 'gitlab',
+    hint: 'GitLab deletes in the background, which takes minutes to hours; run the command again to resume',
+    retry: true,
+  });
 }

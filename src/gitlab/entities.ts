@@ -95,7 +95,7 @@ export function rootOf(fullPath: string): string {
 }
 
 /**
- * What deletes old tags by itself (GitLab: doc/user/packages/container_registry/reduce_container_registry_storage.md).
+ * Deletes old tags regularly (GitLab: doc/user/packages/container_registry/reduce_container_registry_storage.md).
  * The names are those of the API's, so that a policy can be put back as it was.
  */
 export interface CleanupPolicy {

@@ -77,14 +77,14 @@ function explain(
   if (isForeign || status < 400) {
     return {
       code: 'NOT_GITLAB',
-      hint: 'check the address with --gitlab: something else answers there',
+      hint: 'check the address in --gitlab; the server there is not GitLab',
     };
   }
   if (status === 403) {
     return (
       context.forbidden ?? {
         code: 'FORBIDDEN',
-        hint: 'use a token that has permission for this',
+        hint: 'use the token of a user with this permission',
       }
     );
   }
@@ -153,7 +153,7 @@ interface RefusalText extends Explanation {
 }
 
 const STAGE =
-  'move the images with `transship plan transfer --staged`: it takes them out, and puts them back';
+  'use `transship plan transfer --staged`, which moves the images out of the registry and back';
 const EMPTY_GROUP =
   'a group moves only when none of its projects has a container repository, not even an empty one; `transship plan transfer` plans for that';
 
@@ -187,7 +187,7 @@ const REFUSAL_TEXTS: readonly RefusalText[] = [
     pattern:
       /(?:container registry error|path rename validation failed|registry failed with error)/i,
     code: 'REGISTRY_RENAME_UNSUPPORTED',
-    hint: `the registry does not move these images by itself; ${STAGE}`,
+    hint: `the registry cannot move these images itself; ${STAGE}`,
   },
   // GitLab: app/services/groups/transfer_service.rb and update_service.rb.
   {
@@ -210,18 +210,18 @@ const REFUSAL_TEXTS: readonly RefusalText[] = [
   {
     pattern: /project with same name or path in target namespace already exists/i,
     code: 'NAME_TAKEN',
-    hint: 'choose another path with --to, or move the project that has this one',
+    hint: 'choose another path with --to, or move the project that uses this one',
   },
   // GitLab: app/validators, config/locales: Rails' own words for a path in use.
   {
     pattern: /has already been taken/i,
     code: 'NAME_TAKEN',
-    hint: 'choose another path, or move what has this one',
+    hint: 'choose another path, or move the project or group that uses this one',
   },
   {
     pattern: /is a reserved name/i,
     code: 'NAME_RESERVED',
-    hint: 'choose another path; GitLab keeps this one for itself',
+    hint: 'choose another path; GitLab reserves this one',
   },
   {
     pattern: /root namespace can't be updated if the project has npm packages/i,
@@ -232,13 +232,13 @@ const REFUSAL_TEXTS: readonly RefusalText[] = [
     pattern:
       /permission to transfer (?:this project|projects into that namespace)|don't have enough permissions/i,
     code: 'TRANSFER_FORBIDDEN',
-    hint: 'use the token of an owner of what is moved, who also maintains the target namespace',
+    hint: 'use the token of an owner of the project or group who is also a maintainer of the target namespace',
   },
   {
     pattern:
       /(?:deleting|pushing to) protected (?:container )?repository(?: path)? forbidden|cannot delete protected tag/i,
     code: 'PROTECTED',
-    hint: 'a protection rule forbids it; change the rule, or use the token of somebody whom it allows this',
+    hint: 'a protection rule forbids it; change the rule, or use the token of a user that the rule allows',
   },
   {
     pattern: /insufficient_scope|insufficient scope/i,

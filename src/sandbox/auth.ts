@@ -78,7 +78,7 @@ function actionsOf(method: string): readonly Action[] {
   }
 }
 
-/** What somebody may do with the repositories that match. */
+/** Actions that a user may take on matching repositories. */
 export interface Grant {
   /** A glob: `group/*`, `group/**`. The catalog counts as a repository called `catalog`, and takes the action `*`. */
   readonly repository: string;
@@ -134,12 +134,12 @@ function sha256(text: string): Buffer {
 }
 
 /**
- * Lets a request in, or not.
+ * Authorizes a request.
  * @throws Refusal UNAUTHORIZED with a challenge, DENIED
  */
 export type Guard = (exchange: Exchange) => Caller;
 
-/** Lets everybody do everything. */
+/** Allows everything without authentication. */
 export const openGuard: Guard = () => ({mayPull: () => true});
 
 /** Asks for a token of `tokens`, which answers on the same server. */
@@ -158,7 +158,7 @@ export function tokenGuard(tokens: Pick<TokenService, 'service' | 'verify'>): Gu
   };
 }
 
-/** Asks for a name and a password with every request. */
+/** Requires a name and a password with every request (HTTP Basic). */
 export function basicGuard(users: readonly User[], anonymous: readonly Grant[] = []): Guard {
   return (exchange) => {
     const credentials = parseBasic(exchange.headers.authorization);

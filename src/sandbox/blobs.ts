@@ -61,7 +61,7 @@ async function deleteBlob(
   {storage, flavour}: Registry,
   {repository, digest}: BlobRoute,
 ): Promise<Reply> {
-  if (!flavour.delete) throw refusal(405, 'UNSUPPORTED', 'deleting is switched off');
+  if (!flavour.delete) throw refusal(405, 'UNSUPPORTED', 'deletion is disabled');
   if (!(await storage.blobs.unlink(repository, digest))) throw blobUnknown(digest);
   return emptyReply(202, {'docker-content-digest': digest});
 }

@@ -2,7 +2,7 @@ import type {IncomingHttpHeaders} from 'node:http';
 import type {Socket} from 'node:net';
 import type {Route} from './route.ts';
 
-/** One request on its way through the sandbox. */
+/** A request to the sandbox, parsed. */
 export interface Exchange {
   readonly method: string;
   /** Percent-encoded, without query. */
@@ -26,12 +26,12 @@ export interface Exchange {
 export type Answer = (exchange: Exchange) => Promise<Reply>;
 
 /**
- * Stands between the wire and the registry, for scripted faults. It may answer by itself, change what `next` answers,
+ * Intercepts requests before the registry, for scripted faults. It may answer itself, change the response of `next`,
  * cut either body (`exchange.body`, `reply.body`) short, wait, or break the connection.
  */
 export type Intercept = (exchange: Exchange, next: () => Promise<Reply>) => Promise<Reply>;
 
-/** What is sent back. A body that is not at hand is opened only when it is sent; HEAD sends none. */
+/** A response. A body given as a function is opened only when it is sent; HEAD sends none. */
 export interface Reply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
@@ -86,7 +86,7 @@ export interface RefusalEntry {
   readonly detail?: unknown;
 }
 
-/** A request that is refused: thrown by whoever finds out, answered in one place. */
+/** Thrown to refuse a request; the HTTP server sends it as the response. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly reply: Reply;
@@ -111,7 +111,7 @@ export function refusal(
   return new Refusal(status, [{code, message, detail}], headers);
 }
 
-/** What to throw for a method that an endpoint does not have. */
+/** The refusal for a method that an endpoint does not support. */
 export function methodRefused({method, path}: Exchange): Refusal {
   return refusal(405, 'UNSUPPORTED', `${method} is not supported here`, path);
 }

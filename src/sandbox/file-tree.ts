@@ -201,7 +201,7 @@ export class DirectoryTree implements FileTree {
   }
 }
 
-/** ENOTDIR: a file stands where a folder would be; what is asked for is not there either. */
+/** ENOTDIR: a file is in the place of a folder, so the requested file does not exist either. */
 async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;

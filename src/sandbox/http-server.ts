@@ -159,9 +159,9 @@ async function serve(
     return;
   }
   response.end();
-  // What was not read of the body is in the way of the connection's next request.
+  // Unread body bytes would precede the connection's next request.
   request.resume();
-  // A client that leaves before the last bytes is no concern of ours.
+  // The client may close the connection before the last bytes.
   await finished(response).catch(() => {});
 }
 
@@ -187,7 +187,7 @@ function toExchange(
   };
 }
 
-/** Whoever stops reading half-way leaves the connection alone: the answer still has to get through. */
+/** Ending the iteration early keeps the connection open, since the response is still to be sent. */
 async function* countedIn(request: IncomingMessage, traffic: Traffic): AsyncGenerator<Uint8Array> {
   for await (const chunk of request.iterator({destroyOnReturn: false})) {
     traffic.bytesIn += chunk.byteLength;
@@ -224,13 +224,13 @@ function asError(thrown: unknown): Error {
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 
 /**
- * Keeps web pages out: a page of somewhere else may send requests to loopback, and by DNS rebinding even read the answers.
- * The first names its origin, the second another host.
+ * Rejects web pages: a page of another origin can send requests to loopback, and by DNS rebinding even read the
+ * responses. The former sends its origin, the latter another host.
  * @throws Refusal DENIED
  */
 function throwUnlessLocal({host, origin}: IncomingHttpHeaders): void {
   if (host === undefined || !LOOPBACK.test(host))
-    throw refusal(403, 'DENIED', 'the sandbox answers for loopback hosts only');
+    throw refusal(403, 'DENIED', 'the sandbox serves loopback hosts only');
   if (origin === undefined || LOOPBACK.test(origin.replace(/^https?:\/\//, ''))) return;
-  throw refusal(403, 'DENIED', 'the sandbox does not answer pages of another origin');
+  throw refusal(403, 'DENIED', 'the sandbox rejects requests from web pages of other origins');
 }

@@ -67,24 +67,24 @@ interface Load {
 async function readIndex(directory: string): Promise<z.infer<typeof indexSchema>['manifests']> {
   const file = join(directory, 'index.json');
   const bytes = await readSmallFile(file, INDEX_SIZE_LIMIT).catch((cause: unknown) => {
-    throw new TransshipError('FILE_UNREADABLE', `"${file}" cannot be read`, {
+    throw new TransshipError('FILE_UNREADABLE', `cannot read "${file}"`, {
       side: 'local',
-      hint: 'give the directory of an OCI image layout, as `skopeo copy … oci:DIR` writes it',
+      hint: 'specify the directory of an OCI image layout, as written by `skopeo copy … oci:DIR`',
       cause,
     });
   });
   try {
     return indexSchema.parse(JSON.parse(bytes.toString())).manifests;
   } catch (cause) {
-    throw new TransshipError('FILE_INVALID', `"${file}" is not the index of an image layout`, {
+    throw new TransshipError('FILE_INVALID', `"${file}" is not a valid index of an image layout`, {
       side: 'local',
-      hint: 'write the layout again',
+      hint: 'create the layout again',
       cause,
     });
   }
 }
 
-/** Children first, so that whoever looks on never sees half an image. */
+/** Children first, so that clients never see half an image. */
 async function loadManifest(
   load: Load,
   digest: Digest,
@@ -130,7 +130,7 @@ function parsed(
     if (!(cause instanceof ManifestFormatError)) throw cause;
     throw new TransshipError('MANIFEST_INVALID', `"${file}" ${cause.message}`, {
       side: 'local',
-      hint: 'the layout is damaged; write it again',
+      hint: 'the layout is damaged; create it again',
       cause,
     });
   }
@@ -153,8 +153,12 @@ async function exists(file: string): Promise<boolean> {
 }
 
 function mismatch(file: string): TransshipError {
-  return new TransshipError('BLOB_DIGEST_MISMATCH', `"${file}" does not have its name's digest`, {
-    side: 'local',
-    hint: 'the layout is damaged: write it again',
-  });
+  return new TransshipError(
+    'BLOB_DIGEST_MISMATCH',
+    `the content of "${file}" does not match the digest in its name`,
+    {
+      side: 'local',
+      hint: 'the layout is damaged; create it again',
+    },
+  );
 }

@@ -83,7 +83,7 @@ async function deleteManifest(
   {repository, reference}: ManifestRoute,
 ): Promise<Reply> {
   if (!flavour.delete || (!flavour.deleteByTag && !isDigest(reference)))
-    throw refusal(405, 'UNSUPPORTED', 'deleting is switched off', reference);
+    throw refusal(405, 'UNSUPPORTED', 'deletion is disabled', reference);
   const deleted = isDigest(reference)
     ? await storage.manifests.delete(repository, reference)
     : await storage.manifests.untag(repository, reference);
@@ -167,7 +167,7 @@ async function readBounded(body: AsyncIterable<Uint8Array>): Promise<Uint8Array>
     chunks.push(chunk);
     size += chunk.byteLength;
     if (size > MANIFEST_SIZE_LIMIT) {
-      const message = `a manifest may have ${MANIFEST_SIZE_LIMIT} bytes at most`;
+      const message = `the manifest is larger than ${MANIFEST_SIZE_LIMIT} bytes`;
       throw refusal(413, 'MANIFEST_INVALID', message);
     }
   }
@@ -224,7 +224,7 @@ export async function answerReferrers(
   exchange: Exchange,
   {repository, digest}: RouteOf<'referrers'>,
 ): Promise<Reply> {
-  if (!flavour.referrers) throw refusal(404, 'UNKNOWN', 'there is no referrers API here');
+  if (!flavour.referrers) throw refusal(404, 'UNKNOWN', 'the referrers API is not supported');
   if (exchange.method !== 'GET') throw methodRefused(exchange);
   const wanted = exchange.query.get('artifactType');
   const all = await storage.manifests.referrers(repository, digest);

@@ -13,7 +13,7 @@ import type {RouteOf} from './route.ts';
 import type {Storage} from './storage.ts';
 import {answerUpload, answerUploads} from './uploads.ts';
 
-/** In what a registry may differ from others and still be one. */
+/** Differences between registries that all conform to the specification. */
 export interface Flavour {
   /** Tags per page when the client names no `n`; undefined: all at once. GitLab with a metadata database: 100. */
   readonly tagPageLimit: number | undefined;
@@ -70,13 +70,13 @@ export interface Registry {
   readonly flavour: Flavour;
 }
 
-/** Who asks, as far as a route must know beyond having let them in. */
+/** The permissions of the client, for routes that depend on more than the authorized action. */
 export interface Caller {
   mayPull(repository: RepositoryPath): boolean;
 }
 
 /**
- * Answers a request that was let in, by distribution-spec 1.1.
+ * Answers an authorized request (distribution-spec 1.1).
  * @throws Refusal
  */
 export async function answerRegistry(
@@ -106,7 +106,7 @@ export async function answerRegistry(
       throw route.refusal;
     case 'token':
     case 'unknown':
-      throw refusal(404, 'UNKNOWN', 'there is nothing at this path', exchange.path);
+      throw refusal(404, 'UNKNOWN', 'no such endpoint', exchange.path);
   }
 }
 

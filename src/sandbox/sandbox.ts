@@ -30,7 +30,7 @@ export interface SandboxOptions {
 
 /** A registry in this process, for trying things out and for tests. */
 export interface Sandbox extends AsyncDisposable {
-  /** `127.0.0.1:PORT`, as it stands in image references. */
+  /** `127.0.0.1:PORT`, as in image references. */
   readonly host: string;
   /** `http://127.0.0.1:PORT`. */
   readonly url: string;

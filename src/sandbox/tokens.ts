@@ -163,7 +163,7 @@ function encode(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-/** A token service by itself, for a registry that is a process of its own. */
+/** A stand-alone token service, for a registry in another process. */
 export interface TokenServer extends AsyncDisposable {
   /** For REGISTRY_AUTH_TOKEN_REALM. */
   readonly realm: string;
@@ -185,7 +185,7 @@ export async function startTokenServer(
   const log = new RequestLog();
   const server = await startHttpServer(options.port ?? 0, log, async (exchange: Exchange) => {
     if (exchange.route.kind === 'token') return tokens.answer(exchange);
-    throw refusal(404, 'UNKNOWN', 'there is nothing at this path', exchange.path);
+    throw refusal(404, 'UNKNOWN', 'no such endpoint', exchange.path);
   });
   const close = () => server.close();
   return {

@@ -58,7 +58,7 @@ export class UploadStore {
   }
 
   /**
-   * Ends the upload: its bytes become the content of `digest`, or are thrown away where they have another digest.
+   * Closes the upload: its bytes become the content of `digest`, or are discarded if their digest differs.
    * @returns whether the digest was right
    */
   async commit(repository: RepositoryPath, id: string, digest: Digest): Promise<boolean> {

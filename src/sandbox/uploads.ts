@@ -94,7 +94,7 @@ async function closeUpload(
   return commit(registry, exchange, route, digest);
 }
 
-/** Takes the request's body into the upload, if it is meant for where the upload stands. */
+/** Appends the request's body to the upload, if its offset matches. */
 async function append(registry: Registry, exchange: Exchange, route: UploadRoute): Promise<void> {
   const {repository, id} = route;
   const size = await sizeOf(registry, route);
@@ -176,7 +176,7 @@ function uploadUnknown(id: string): Refusal {
 
 /**
  * The `_state` in an upload's Location: which upload, and how many bytes it had. Clients must take it for opaque;
- * one that goes on with an old Location is found out by it, as GitLab's registry does (handlers/blobupload.go).
+ * it detects clients that resume with an outdated Location, as in GitLab's registry (handlers/blobupload.go).
  */
 function encodeUploadState(id: string, offset: number): string {
   return Buffer.from(`${id}:${offset}`).toString('base64url');
@@ -193,11 +193,11 @@ function decodeUploadState(state: string | null, id: string): number | undefined
 }
 
 /**
- * Checks that a chunk is meant for where the upload stands: its `_state`, its Content-Range and its length.
+ * Checks that a chunk matches the offset of the upload: its `_state`, its Content-Range and its length.
  * @param size bytes the upload has
  * @param isOver whether its last chunk came, as one must be that is smaller than the minimum that was announced
  *   (distribution-spec, "Pushing a blob in chunks"; it names no status for it, so the one for what is out of order)
- * @param progress the headers that tell the client where the upload stands
+ * @param progress the headers that tell the client the current offset
  * @returns the bytes that the body must have; undefined: any number
  * @throws Refusal
  */
@@ -212,14 +212,15 @@ function checkChunk(
   if (type !== undefined && type !== 'application/octet-stream')
     throw refusal(400, 'BLOB_UPLOAD_INVALID', 'bad Content-Type', type);
   if (decodeUploadState(query.get('_state'), id) !== size) {
-    const message = 'the _state is of another time: ask where the upload stands';
+    const message = 'upload offset mismatch: query the offset and resume';
     throw refusal(416, 'RESUMABLE_BLOB_UPLOAD_INVALID', message, undefined, progress());
   }
   const contentRange = headers['content-range'];
   const length = headers['content-length'];
   const isEmpty = (length ?? '0') === '0' && headers['transfer-encoding'] === undefined;
   if (isOver && !isEmpty) {
-    const message = 'the chunk before was smaller than OCI-Chunk-Min-Length, so it was the last';
+    const message =
+      'the previous chunk was smaller than OCI-Chunk-Min-Length and therefore the last';
     throw refusal(416, 'CONTENT_RANGE_INVALID', message, contentRange, progress());
   }
   if (contentRange === undefined) return undefined;

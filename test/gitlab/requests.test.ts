@@ -67,7 +67,7 @@ test.each([
     (thrown: unknown) => thrown as Error,
   );
   expect(error).toMatchObject({code: 'RESPONSE_INVALID', side: 'gitlab'});
-  expect(error.message).toContain('has no end');
+  expect(error.message).toContain('does not end');
   expect(rig.server.requests.length).toBeLessThan(50);
 });
 

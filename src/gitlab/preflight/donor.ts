@@ -73,9 +73,9 @@ async function whyNotNew(
 ): Promise<DonorFacts['problem']> {
   const path = fullPath.slice(fullPath.lastIndexOf('/') + 1);
   const why = whyNotProjectPath(path);
-  const hint = 'choose another project with --donor, or a folder';
+  const hint = 'choose another project or a folder with --donor';
   if (why !== undefined)
-    return {code: 'NAME_INVALID', message: `there cannot be a project ${fullPath}: ${why}`, hint};
+    return {code: 'NAME_INVALID', message: `${fullPath} is not a valid project path: ${why}`, hint};
   const group = await gitlab.groups.findNamespace(fullPath, call);
   const taken =
     group === undefined
@@ -92,23 +92,26 @@ async function whyNotNew(
 function problemOf(donor: Project, mover: Project): DonorFacts['problem'] {
   const {fullPath, archived, deletionDate, registryAccess, cleanupPolicy} = donor;
   if (donor.id === mover.id)
-    return unfit(`${fullPath} cannot be its own donor`, 'name another project, or a folder');
+    return unfit(
+      `${fullPath} cannot be its own donor`,
+      'choose another project or a folder with --donor',
+    );
   if (archived || deletionDate !== undefined) {
     return unfit(
-      `${fullPath} is archived or marked for deletion, and takes no images`,
-      'name another project, or a folder',
+      `${fullPath} is archived or marked for deletion, and does not accept images`,
+      'choose another project or a folder with --donor',
     );
   }
   if (registryAccess === 'disabled') {
     return unfit(
       `the container registry of ${fullPath} is disabled`,
-      'enable it in the settings of the project',
+      'enable it in the project settings',
     );
   }
   if (cleanupPolicy?.enabled === true) {
     return unfit(
-      `the cleanup policy of ${fullPath} could delete images that wait there`,
-      'switch it off in the settings of the project',
+      `the cleanup policy of ${fullPath} could delete the images stored there`,
+      'disable it in the project settings',
     );
   }
   return undefined;
@@ -122,16 +125,16 @@ function unfit(message: string, hint: string): NonNullable<DonorFacts['problem']
 function throwIfNoImages(fullPath: string): void {
   const why = whyNotImages(fullPath);
   if (why === undefined) return;
-  throw new TransshipError('DONOR_UNFIT', `no images can wait at the project ${fullPath}: ${why}`, {
+  throw new TransshipError('DONOR_UNFIT', `the project ${fullPath} cannot be the donor: ${why}`, {
     side: 'gitlab',
-    hint: 'choose another project with --donor, or a folder',
+    hint: 'choose another project or a folder with --donor',
   });
 }
 
 function noSuchProject(id: string): TransshipError {
   return new TransshipError('PROJECT_NOT_FOUND', `GitLab shows no project with the id ${id}`, {
     side: 'gitlab',
-    hint: `check the id in --donor, and whether the owner of the token may see it; a folder of that name is --donor ./${id}`,
+    hint: `check the id in --donor, and that the owner of the token can see the project; for a folder of that name, write --donor ./${id}`,
   });
 }
 

@@ -106,7 +106,7 @@ async function readRules({id}: Project, {gitlab}: Surroundings, call: Call): Pro
   return given({repositories, tags});
 }
 
-/** Rules are shown to maintainers; who is none cannot delete either, which is found elsewhere. */
+/** GitLab shows rules to maintainers only. Other users cannot delete either, which another check reports. */
 function notTold(error: unknown): undefined {
   if (error instanceof TransshipError && error.code === 'FORBIDDEN') return undefined;
   throw error;

@@ -128,15 +128,15 @@ function refused({code, message, hint}: TransshipError): Finding {
 function readOnly(name: string): Finding {
   return {
     code: 'REGISTRY_READ_ONLY',
-    message: `the registry takes no writes at ${name}: it is read-only (405)`,
-    hint: 'wait until its maintenance is over',
+    message: `the registry rejects writes to ${name}: it is read-only (405)`,
+    hint: 'wait until its maintenance is finished',
   };
 }
 
 function stillThere(name: string): Finding {
   return {
     code: 'REPOSITORY_DELETE_FAILED',
-    message: `the registry said that it deleted ${name}:${PROBE_TAG}, and still lists it`,
-    hint: 'its administrator should check the permission to delete in the storage of the registry',
+    message: `the registry accepted the deletion of ${name}:${PROBE_TAG}, but still lists the tag`,
+    hint: 'ask its administrator to check that the registry may delete from its storage',
   };
 }

@@ -21,7 +21,7 @@ export async function findProject(
   if ((await gitlab.groups.find(path, call)) === undefined) return gitlab.projects.get(path, call);
   throw new TransshipError('PROJECT_NOT_FOUND', `${path} is a group, not a project`, {
     side: 'gitlab',
-    hint: 'name one of its projects; a group itself moves when none of its projects has image repositories',
+    hint: 'specify one of its projects; a group can move only when none of its projects has a container repository',
   });
 }
 
@@ -121,7 +121,7 @@ export async function findNamespace(
   if (namespace !== undefined) return namespace;
   throw new TransshipError('NAMESPACE_NOT_FOUND', `GitLab shows no namespace "${path}"`, {
     side: 'gitlab',
-    hint: 'check the path, and whether the owner of the token can see it; create the group first if it does not exist',
+    hint: 'check the path, and that the owner of the token can see it; create the group first if it does not exist',
     status: 404,
   });
 }
@@ -132,7 +132,7 @@ function splitTarget(to: string, oldPath: string): {namespacePath: string; path:
   const namespacePath = parts.join('/');
   if (parts.length > 0 && parts.every((part) => part !== ''))
     return {namespacePath, path: last === '' ? oldPath : last};
-  throw new TransshipError('USAGE', `--to ${to} names no namespace`, {
+  throw new TransshipError('USAGE', `--to ${to} does not name a namespace`, {
     side: 'local',
     hint: `did you mean ${to}/? Write namespace/path, or namespace/ to keep the path of the project`,
   });
@@ -201,7 +201,7 @@ async function mayMoveTo(
   return locations?.some(({id}) => id === namespace.id);
 }
 
-/** Who may see too little of the project or of the group is told nothing. */
+/** GitLab does not answer users with too few permissions on the project or the group. */
 function notTold(error: unknown): undefined {
   if (error instanceof TransshipError && (error.status === 403 || error.status === 404))
     return undefined;

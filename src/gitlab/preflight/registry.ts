@@ -19,7 +19,7 @@ const ACTIONS = ['delete', 'pull', 'push'] as const;
 /** A tag that nobody has: a deletion of it changes nothing, and tells whether deletions are taken. */
 const NO_TAG = 'transship-probe-of-deletions';
 
-/** Rights are those of the project, so one repository stands for all. */
+/** Permissions are per project, so one repository is enough. */
 export async function proveRegistry(
   {deletesTags}: RegistryFacts,
   repositories: readonly RepositoryFacts[],
@@ -93,8 +93,8 @@ async function tryDeletion(
     if (error.status === 405) {
       return {
         code: 'REGISTRY_READ_ONLY',
-        message: `the registry at ${registry.host} takes no deletions: it is read-only, or they are switched off (405)`,
-        hint: 'wait until its maintenance is over, or have its administrator enable deletion',
+        message: `the registry at ${registry.host} rejects deletions: it is read-only, or deletion is disabled (405)`,
+        hint: 'wait until its maintenance is finished, or ask its administrator to enable deletion',
       };
     }
     if (!isRefusal(error)) throw error;
@@ -142,7 +142,7 @@ const RESENT_LIMIT = 64 * 1024;
 
 /**
  * Tries at the old path what has to work at the new one: an upload, and each kind of manifest. Of the same registry,
- * since a token for the new path is to be had only once the project is there.
+ * since GitLab issues tokens for the new path only after the move.
  * @returns every refusal, or `taken`; undefined: there is nothing to try it with
  * @throws TransshipError where the registry fails for now
  */
@@ -222,7 +222,7 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-/** A registry that wants to be left alone for now says nothing of uploads; a connection that fails may be its word. */
+/** Temporary failures do not tell whether uploads work. A failing connection may be how a proxy rejects them. */
 function isPassing({retry, status}: TransshipError): boolean {
   return retry && status !== undefined && status !== 404;
 }
@@ -230,10 +230,10 @@ function isPassing({retry, status}: TransshipError): boolean {
 function notArrived(name: string, offset: number): TransshipError {
   return new TransshipError(
     'RESPONSE_INVALID',
-    `${name}: of ${SAMPLE.byteLength} bytes that were sent to an upload the registry has ${offset}`,
+    `${name}: the registry received ${offset} of ${SAMPLE.byteLength} bytes sent to an upload`,
     {
       side: 'destination',
-      hint: 'a proxy in front of the registry, or its storage, loses what is sent; ask its administrator',
+      hint: 'the registry storage, or a proxy in front of the registry, loses data; ask the administrator',
     },
   );
 }

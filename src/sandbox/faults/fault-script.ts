@@ -112,7 +112,7 @@ interface Gate {
   readonly opened: PromiseWithResolvers<void>;
 }
 
-/** Named places where requests wait. Whoever wrote the script says when they go on. */
+/** Named gates at which requests wait until the script opens them. */
 export class Gates {
   readonly #gates = new Map<string, Gate>();
 
@@ -121,7 +121,7 @@ export class Gates {
     return this.#gate(name).reached.promise;
   }
 
-  /** Lets all requests through, those to come as well. */
+  /** Lets all waiting and future requests through. */
   open(name: string): void {
     this.#gate(name).opened.resolve();
   }

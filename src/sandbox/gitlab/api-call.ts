@@ -4,7 +4,7 @@ import type {Instance} from './instance.ts';
 import {levelInGroup, levelInProject, maySee, type Person} from './rights.ts';
 import type {WorldGroup, WorldProject, WorldRepository} from './world.ts';
 
-/** An API call on its way. */
+/** An authenticated API call. */
 export interface ApiCall extends Instance {
   readonly exchange: Exchange;
   readonly person: Person;
@@ -60,7 +60,7 @@ export function bodyOf<T>({body}: ApiCall, schema: z.ZodType<T>): T {
   });
 }
 
-/** Numbers and truth come as strings where a form is sent. */
+/** Forms send numbers and booleans as strings. */
 export const numberField = z.coerce.number().int();
 export const flagField = z.union([z.boolean(), z.stringbool()]);
 
@@ -163,7 +163,7 @@ function pageSize(query: URLSearchParams): number {
   throw new ApiRefusal(400, {error: 'per_page is invalid'});
 }
 
-/** An API call that GitLab refuses: thrown by whoever finds out, answered in one place. */
+/** Thrown by API handlers; `Api.answer` sends it as the response. */
 export class ApiRefusal extends Error {
   override readonly name = 'ApiRefusal';
   readonly reply: Reply;

@@ -25,7 +25,7 @@ import {
 import type {Person} from './rights.ts';
 import {listGroupTransferLocations, listTransferLocations, transferProject} from './transfers.ts';
 
-/** GitLab's REST API, `/api/v4`: who may call it, how often, and what is said to those who may not. */
+/** GitLab's REST API, `/api/v4`: authentication, scopes, rate limit and refusals. */
 export class Api {
   readonly #instance: Instance;
   readonly #rateLimit: RateLimit | undefined;

@@ -113,7 +113,7 @@ export async function runCleanup(instance: Instance): Promise<void> {
     for (const record of world.repositoriesOf(project)) {
       const path = world.repositoryPath(record);
       if (!isRepositoryPath(path)) continue;
-      // The policy acts for nobody, so every rule stands.
+      // The policy has no access level, so every rule applies.
       for (const tag of await tagsToClean(instance, project, path, wish, 0))
         await deleteTag(instance, path, tag, 'cleanup-policy');
     }

@@ -33,7 +33,7 @@ export interface GitLabSandboxOptions {
 
 /** A GitLab-like instance in this process, on the loopback: REST API, token service and registry. */
 export interface GitLabSandbox extends AsyncDisposable {
-  /** `127.0.0.1:PORT` of the registry, as it stands in image references. */
+  /** `127.0.0.1:PORT` of the registry, as in image references. */
   readonly host: string;
   /** `http://127.0.0.1:PORT`: GitLab's address. */
   readonly url: string;
@@ -120,7 +120,7 @@ function answerer(
     if (exchange.path.startsWith('/api/v4')) return api.answer(exchange);
     if (exchange.route.kind === 'token') return tokens.answer(exchange);
     if (registryPort === undefined) return registry(exchange);
-    throw refusal(404, 'UNKNOWN', 'there is nothing at this path', exchange.path);
+    throw refusal(404, 'UNKNOWN', 'no such endpoint', exchange.path);
   };
   return {gitlab, registry};
 }

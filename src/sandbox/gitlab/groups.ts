@@ -116,7 +116,7 @@ function move(
   events.add(person.user.username, {kind: 'group-moved', id: group.id, from, to});
 }
 
-/** At the top nothing is inherited, so somebody has to own the group (GitLab: transfer_service.rb, `ensure_ownership`). */
+/** A top-level group inherits no members, so it needs an owner (GitLab: transfer_service.rb, `ensure_ownership`). */
 function ensureOwner({person}: ApiCall, group: WorldGroup): void {
   const isOwned = [...group.members.values()].includes(ACCESS_LEVEL.owner);
   if (group.parentId === undefined && !isOwned)

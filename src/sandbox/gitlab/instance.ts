@@ -5,7 +5,7 @@ import type {Storage} from '../storage.ts';
 import type {EventLog} from './event-log.ts';
 import {registryPathOf, type World, type WorldProject} from './world.ts';
 
-/** Which registry GitLab has: with its metadata database it can move images by itself, without (`legacy`) it cannot. */
+/** Which registry GitLab has: with a metadata database it can move images itself, without one (`legacy`) it cannot. */
 export type RegistryMode = 'legacy' | 'metadata-db';
 
 /** What can be changed while the sandbox runs. */
@@ -21,7 +21,7 @@ export interface Switches {
   readonly undeletable: Set<string>;
   /** How long a deletion waits before it begins, and how long it takes, in ms each. */
   deletionDelayMs: number;
-  /** How long a transfer goes on after it was answered, in ms; undefined: it is done before. */
+  /** How long a transfer continues after the response, in ms; undefined: it completes before the response. */
   transferDelayMs: number | undefined;
 }
 
@@ -95,7 +95,7 @@ export async function deleteTag(
   return true;
 }
 
-/** What goes on after an answer: GitLab's workers. */
+/** Work that continues after the response, as in GitLab's background workers. */
 export class Background {
   readonly #ending = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
@@ -105,7 +105,7 @@ export class Background {
     const {signal} = this.#ending;
     const done = pause(ms, undefined, {signal})
       .then(work)
-      // The sandbox is closed, or its content gone: nobody is left to be told.
+      // The sandbox is closed or its content is gone; the result no longer matters.
       .catch(() => undefined)
       .finally(() => this.#underWay.delete(done));
     this.#underWay.add(done);

@@ -10,8 +10,8 @@ import type {TagLimits} from './registry-tokens.ts';
 import {matches} from './rights.ts';
 
 /**
- * Keeps protected and immutable tags as they are. It answers 401 though it is no question of who asks (GitLab container
- * registry: registry/handlers/manifests.go, docs/spec/gitlab/http-api/errors.md).
+ * Keeps protected and immutable tags as they are. The registry answers 401 even to authenticated clients (GitLab
+ * container registry: registry/handlers/manifests.go, docs/spec/gitlab/http-api/errors.md).
  * @throws Refusal PROTECTED_TAG, IMMUTABLE_TAG, PROTECTED_MANIFEST
  */
 export async function requireUnlimited(

@@ -56,7 +56,7 @@ export class RegistryTokens {
     if (method !== 'GET') throw refusal(404, 'UNKNOWN', 'not found');
     if (query.get('service') !== this.service) throw refusal(404, 'UNKNOWN', 'unknown service');
     const person = this.#authenticate(headers.authorization);
-    // GitLab takes image paths in lower case, whatever was asked for.
+    // GitLab lower-cases the requested image paths.
     const scopes = query.getAll('scope').map((scope) => scope.toLowerCase());
     const access = parseScopes(scopes).flatMap((wanted) => this.#grant(person, wanted) ?? []);
     if (!person && access.length === 0) throw refusal(403, 'DENIED', 'access forbidden');

@@ -32,7 +32,7 @@ export class RegistryFront {
     const caller = this.#guard(exchange);
     const flavour = {
       ...GITLAB_FLAVOUR,
-      // Without the database the whole list is sent, whatever `n` says (GitLab container registry: handlers/tags.go).
+      // Without the database the whole list is sent, and `n` is ignored (GitLab container registry: handlers/tags.go).
       ...(mode === 'legacy' ? {tagPageLimit: undefined} : {}),
     };
     const registry = {storage: this.#instance.storage, flavour};
@@ -76,7 +76,7 @@ export class RegistryFront {
   }
 }
 
-/** Shown to those who are let in (GitLab container registry: registry/handlers/app.go, `apiBase`). */
+/** Sent to authenticated clients (GitLab container registry: registry/handlers/app.go, `apiBase`). */
 function capabilities({mode}: Instance): Reply['headers'] {
   return {
     'gitlab-container-registry-version': VERSION,
@@ -159,7 +159,7 @@ async function describeTag(
   };
 }
 
-/** Bytes of what the manifest lists. */
+/** Total size in bytes of the listed content. */
 export function sizeOf({manifests, blobs}: StoredManifest): number {
   return [...manifests, ...blobs].reduce((sum, {size}) => sum + size, 0);
 }

@@ -123,7 +123,7 @@ export async function removeRepository(call: ApiCall): Promise<Reply> {
   const level = levelInProject(world, user, project);
   const tags = path === undefined ? [] : await storage.manifests.tags(path);
   const rules = rulesAbove(project.repositoryRules, 'delete', level);
-  // A rule about tags protects the whole of it, whatever its pattern, where there are tags.
+  // With tags present, any tag rule protects the whole repository, regardless of its pattern.
   const isProtected =
     rules.some(({pattern}) => matches(pattern, path ?? '')) ||
     (tags.length > 0 && rulesAbove(project.tagRules, 'delete', level).length > 0);

@@ -35,21 +35,21 @@ export function levelInProject(world: World, user: WorldUser, project: WorldProj
   return Math.max(project.members.get(user.id) ?? 0, inherited);
 }
 
-/** Whether somebody sees the project at all; others get 404. */
+/** Whether a user can see the project; if not, GitLab answers 404. */
 export function maySee(world: World, user: WorldUser | undefined, project: WorldProject): boolean {
   if (project.visibility === 'public') return true;
   if (!user) return false;
   return project.visibility === 'internal' || levelInProject(world, user, project) > 0;
 }
 
-/** Whether somebody may put projects into a namespace (GitLab: app/policies/group_policy.rb, `transfer_projects`). */
+/** Whether a user may add projects to a namespace (GitLab: app/policies/group_policy.rb, `transfer_projects`). */
 export function mayFill(world: World, user: WorldUser, namespaceId: number): boolean {
   const group = world.groups.get(namespaceId);
   if (!group) return user.namespaceId === namespaceId || user.admin;
   return levelInGroup(world, user, group) >= ACCESS_LEVEL.maintainer;
 }
 
-/** The rules of a kind that are above somebody's level. */
+/** The rules that require a higher access level than `level`. */
 export function rulesAbove(
   rules: WorldProject['tagRules'],
   action: 'push' | 'delete',
@@ -58,7 +58,7 @@ export function rulesAbove(
   return rules.filter((rule) => (rule[action] ?? 0) > level);
 }
 
-/** Whether a rule keeps the tag from somebody of this level. */
+/** Whether a rule forbids users of this level to delete the tag. */
 export function isKept(project: WorldProject, tag: string, level: number): boolean {
   const immutable = project.tagRules.filter(
     (rule) => rule.push === undefined && rule.delete === undefined,
@@ -69,8 +69,8 @@ export function isKept(project: WorldProject, tag: string, level: number): boole
 }
 
 /**
- * What somebody may do with a project's images. The scopes of the token and the role of its owner both have to allow
- * it (GitLab: lib/gitlab/auth.rb, app/services/auth/container_registry_authentication_service.rb).
+ * Actions that a user may take on a project's images. The scopes of the token and the role of its owner both have to
+ * allow it (GitLab: lib/gitlab/auth.rb, app/services/auth/container_registry_authentication_service.rb).
  */
 export function registryRights(
   world: World,

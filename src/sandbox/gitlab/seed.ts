@@ -144,9 +144,9 @@ export async function readSeed(file: string): Promise<Seed> {
 }
 
 function invalid(name: string, why: string, cause: unknown): TransshipError {
-  return new TransshipError('FILE_INVALID', `${name} is not a seed for the sandbox: ${why}`, {
+  return new TransshipError('FILE_INVALID', `${name} is not a valid seed for the sandbox: ${why}`, {
     side: 'local',
-    hint: 'plans/sandbox.yaml is an example',
+    hint: 'see plans/sandbox.yaml for an example',
     cause,
   });
 }
@@ -160,7 +160,7 @@ export const DEFAULT_POLICY: CleanupPolicy = {
   name_regex: '.*',
 };
 
-/** The name of whoever pushed what is there from the beginning, in the event log. */
+/** The user name that the event log shows for seeded images. */
 const SEEDER = 'seed';
 
 /**
@@ -276,8 +276,8 @@ function withoutUndefined(policy: object): Partial<CleanupPolicy> {
 }
 
 function unknown(what: string, name: string): TransshipError {
-  return new TransshipError('FILE_INVALID', `the seed names an unknown ${what}, "${name}"`, {
+  return new TransshipError('FILE_INVALID', `the seed refers to an unknown ${what}, "${name}"`, {
     side: 'local',
-    hint: 'name it in the seed before it is used',
+    hint: 'define it in the seed',
   });
 }
