@@ -4,6 +4,7 @@ import {join} from 'node:path';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RepositoryPath, Tag} from '../model/reference.ts';
+import {parseJson} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import {
   isManifestType,
@@ -74,7 +75,7 @@ async function readIndex(directory: string): Promise<z.infer<typeof indexSchema>
     });
   });
   try {
-    return indexSchema.parse(JSON.parse(bytes.toString())).manifests;
+    return indexSchema.parse(parseJson(bytes)).manifests;
   } catch (cause) {
     throw new TransshipError('FILE_INVALID', `"${file}" is not a valid index of an image layout`, {
       side: 'local',

@@ -1,5 +1,6 @@
 import {createHash} from 'node:crypto';
 import type {Digest, DigestAlgorithm} from '../model/digest.ts';
+import {parseJson} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import {isDigest, splitDigest} from './names.ts';
 
@@ -134,7 +135,7 @@ function jsonObject(bytes: Uint8Array): Readonly<Record<string, unknown>> {
     throw new ManifestFormatError(`is larger than ${MANIFEST_SIZE_LIMIT} bytes`);
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder('utf-8', {fatal: true}).decode(bytes));
+    json = parseJson(bytes);
   } catch {
     throw new ManifestFormatError('is not JSON');
   }

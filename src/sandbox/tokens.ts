@@ -1,4 +1,5 @@
 import {randomUUID, sign, verify} from 'node:crypto';
+import {parseJson} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import {
   type Access,
@@ -151,7 +152,7 @@ export function verifyToken(
   const signed = Buffer.from(`${header}.${payload}`);
   const bytes = Buffer.from(signature, 'base64url');
   if (!verify('sha256', signed, {key: key.publicKey, ...ENCODING}, bytes)) return undefined;
-  const claims = payloadSchema.parse(JSON.parse(Buffer.from(payload, 'base64url').toString()));
+  const claims = payloadSchema.parse(parseJson(Buffer.from(payload, 'base64url')));
   const seconds = now / 1000;
   if (seconds >= claims.exp + leewaySeconds || seconds < claims.nbf - leewaySeconds)
     return undefined;

@@ -1,3 +1,4 @@
+import {parseJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import {type Exchange, jsonReply, type Reply} from '../exchange.ts';
 import type {Instance} from './instance.ts';
@@ -33,7 +34,7 @@ export async function readBody({body, headers}: Exchange): Promise<unknown> {
   if (text === '') return {};
   if (headers['content-type']?.includes('x-www-form-urlencoded')) return formOf(text);
   try {
-    return JSON.parse(text) as unknown;
+    return parseJson(text);
   } catch {
     throw new ApiRefusal(400, {error: 'The request body is not valid JSON'});
   }

@@ -1,3 +1,4 @@
+import {parseJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import {type Access, type Action, parseBasic, parseScopes} from '../auth.ts';
 import {type Exchange, jsonReply, refusal, type Reply} from '../exchange.ts';
@@ -74,7 +75,7 @@ export class RegistryTokens {
   /** What a token that was verified says about the tags of a repository. */
   limits(token: string, repository: string): TagLimits {
     const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString();
-    const {access} = limitsSchema.parse(JSON.parse(payload));
+    const {access} = limitsSchema.parse(parseJson(payload));
     const meta = access.find(({name}) => name === repository)?.meta;
     const {push = [], delete: remove = []} = meta?.tag_deny_access_patterns ?? {};
     return {push, delete: remove, immutable: meta?.tag_immutable_patterns ?? []};
