@@ -48,6 +48,9 @@ describe('a rule is broken by', () => {
     ['an import from outside src', 'http/a.ts', `import {b} from '../../test/b.ts';`],
     ['use of the sandbox', 'report/a.ts', `import {b} from '../sandbox/b.ts';`],
     ['use of the registry by gitlab', 'gitlab/a.ts', `import {b} from '../registry/b.ts';`],
+    ['the product deciding for the sandbox', 'sandbox/a.ts', `import {b} from '../model/b.ts';`],
+    ['a value among types', 'sandbox/a.ts', `import {type B, c} from '../model/b.ts';`],
+    ['another layer in the sandbox', 'sandbox/a.ts', `import type {B} from '../gitlab/b.ts';`],
     ['undici outside http', 'registry/a.ts', `import {request} from 'undici';`],
     ['a type of undici outside http', 'registry/a.ts', `import type {Dispatcher} from "undici";`],
     ['commander outside cli', 'report/a.ts', `import {Command} from 'commander';`],
@@ -73,6 +76,8 @@ describe('a rule is broken by', () => {
 describe('no rule is broken by', () => {
   test.each([
     ['an import from an earlier layer', 'cli/a.ts', `import {b} from '../sandbox/b.ts';`],
+    ['a type of the model', 'sandbox/a.ts', `import type {B} from '../model/b.ts';`],
+    ['a schema of the sandbox', 'sandbox/x/a.ts', `import {z} from '../../model/schema.ts';`],
     ['an import in the same layer', 'plan/a.ts', `import {b} from './rules/b.ts';`],
     [
       'a comment',
@@ -94,8 +99,8 @@ describe('no rule is broken by', () => {
 test('imports are found with the layers that they lead to', () => {
   const text = `import a, {b} from './a.ts';\nexport type {C} from '../../http/c.ts';\nimport {d} from "zod";`;
   expect(importsOf({path: 'cli/commands/x.ts', text})).toEqual([
-    {module: './a.ts', layer: 'cli'},
-    {module: '../../http/c.ts', layer: 'http'},
-    {module: 'zod', layer: undefined},
+    {module: './a.ts', target: 'cli/commands/a.ts', layer: 'cli', isType: false},
+    {module: '../../http/c.ts', target: 'http/c.ts', layer: 'http', isType: true},
+    {module: 'zod', target: '', layer: undefined, isType: false},
   ]);
 });

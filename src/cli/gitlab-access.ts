@@ -1,13 +1,12 @@
 import {stat} from 'node:fs/promises';
 import type {Command} from 'commander';
-import {readRegular} from '../http/regular-file.ts';
+import {type GitLabToken, parseGitLabUrl} from '../gitlab/connection.ts';
 import {GitLab} from '../gitlab/gitlab.ts';
-import type {GitLabToken} from '../gitlab/gitlab-token.ts';
-import {parseGitLabUrl} from '../gitlab/gitlab-url.ts';
+import {readRegular} from '../http/regular-file.ts';
 import {TransshipError} from '../model/error.ts';
+import type {TransferPlan} from '../model/transfer-plan.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
 import type {Registry} from '../registry/registry.ts';
-import type {TransferPlan} from '../model/transfer-plan.ts';
 import type {Io} from './io.ts';
 import {namedGitLab, type PlanTrust} from './plan-trust.ts';
 import type {Session} from './session.ts';

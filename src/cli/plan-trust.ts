@@ -1,7 +1,7 @@
 import {realpath} from 'node:fs/promises';
 import {dirname, join, relative, resolve, sep} from 'node:path';
 import type {Command} from 'commander';
-import {parseGitLabUrl} from '../gitlab/gitlab-url.ts';
+import {parseGitLabUrl} from '../gitlab/connection.ts';
 import {TransshipError} from '../model/error.ts';
 import {parsePlace} from '../model/place.ts';
 import type {Plan} from '../model/plan.ts';

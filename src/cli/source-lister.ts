@@ -13,7 +13,7 @@ import {
   SOURCE_KINDS,
   type SourceKind,
 } from '../discovery/source-kind.ts';
-import {parseGitLabUrl} from '../gitlab/gitlab-url.ts';
+import {parseGitLabUrl} from '../gitlab/connection.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ListedRepository, RepositoryLister} from '../model/port.ts';

@@ -1,4 +1,4 @@
-import type {ContainerRepository} from '../gitlab/container-repository.ts';
+import type {ContainerRepository} from '../gitlab/container-repositories.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call, ListedRepository, RepositoryLister, UnlistedPart} from '../model/port.ts';

@@ -1,9 +1,9 @@
-import {z} from '../model/schema.ts';
 import type {Call} from '../model/port.ts';
+import {z} from '../model/schema.ts';
 import type {Connection} from './connection.ts';
-import {given} from './given.ts';
+import {given} from './entities.ts';
 
-/** What the token says of itself. */
+/** A token, as GitLab describes it. */
 export interface TokenInfo {
   readonly name: string;
   /** `api`, `read_api`, `read_registry`, `write_registry` and others. */
@@ -39,7 +39,7 @@ const userSchema = z
 
 const versionSchema = z.object({version: z.string()});
 
-/** Calls about who asks and who answers. */
+/** Calls about the token, its owner and the instance. */
 export class Account {
   readonly #connection: Connection;
 

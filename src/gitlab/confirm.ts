@@ -47,14 +47,14 @@ export async function confirm<T>(
     if (isDone(value)) return value;
   }
   if (outcome instanceof TransshipError) throw outcome;
-  throw new TransshipError('CHANGE_NOT_SEEN', `GitLab accepted it, but ${unseen(value)}`, {
+  throw new TransshipError('CHANGE_NOT_SEEN', `GitLab accepted the request, but ${unseen(value)}`, {
     side: 'gitlab',
-    hint: 'GitLab may still be working on it; check it in GitLab, then run the command again to resume',
+    hint: 'GitLab may still be working on it; check in GitLab, then run the command again to resume',
     retry: true,
   });
 }
 
-/** An answer that did not come, or a gateway's, says nothing of what GitLab does. */
+/** A missing response, or one from a gateway, does not tell what GitLab did. */
 function mayGoOn({code, status}: TransshipError): boolean {
   return code === 'TIMEOUT' || code === 'CONNECTION_FAILED' || status === 502 || status === 504;
 }

@@ -1,14 +1,70 @@
-import {list, z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 import type {HttpClient} from '../http/client.ts';
 import {nextLink} from '../http/header-fields.ts';
 import {describeRequest, type Method} from '../http/message.ts';
+import {hostnameOf, isLoopback} from '../http/origin.ts';
 import {isWebPage} from '../http/web-page.ts';
 import {TransshipError} from '../model/error.ts';
 import {DOCUMENT_LIMITS, type JsonError, parseJson, readJson} from '../model/json.ts';
 import type {Call} from '../model/port.ts';
-import {type GitLabToken, tokenHeaders} from './gitlab-token.ts';
+import {list, z} from '../model/schema.ts';
 import {refusal, type RefusalContext} from './refusal.ts';
+
+/**
+ * Reads the address of a GitLab instance: a host alone means https, a path is kept (relative URL installations), and
+ * the `/api/v4` that `CI_API_V4_URL` ends in is dropped. Loopback hosts may be spoken to without TLS.
+ * @throws TransshipError USAGE
+ */
+export function parseGitLabUrl(text: string): URL {
+  const url = URL.parse(/^https?:\/\//i.test(text) ? text : `https://${text}`);
+  if (!url || url.hostname === '') {
+    throw usage('the GitLab address is not a URL', 'write https://gitlab.example.com');
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw usage(
+      `the GitLab address at ${url.host} contains a user name or a password`,
+      'remove them and provide a token',
+    );
+  }
+  if (url.protocol === 'http:' && !isLoopback(hostnameOf(url.host))) {
+    throw usage(`the token would be sent to ${url.origin} without TLS`, 'use https:// instead');
+  }
+  url.search = '';
+  url.hash = '';
+  url.pathname = url.pathname.replace(/\/+$/, '').replace(/\/api\/v4$/, '');
+  return url;
+}
+
+function usage(message: string, hint: string): TransshipError {
+  return new TransshipError('USAGE', message, {side: 'local', hint});
+}
+
+/** What GitLab is asked with: a personal, project or group access token, or the token of a CI job. */
+export interface GitLabToken {
+  readonly kind: 'access-token' | 'job-token';
+  readonly value: string;
+}
+
+/** The header that carries the token (GitLab: doc/api/rest/authentication.md, doc/ci/jobs/ci_job_token.md). */
+function tokenHeaders({kind, value}: GitLabToken): Readonly<Record<string, string>> {
+  return kind === 'job-token' ? {'job-token': value} : {'private-token': value};
+}
+
+/**
+ * A job's token opens next to nothing of the API, and moves no project (GitLab: doc/ci/jobs/ci_job_token.md).
+ * @throws TransshipError TOKEN_SCOPE_MISSING
+ */
+export function throwIfJobToken(kind: GitLabToken['kind']): void {
+  if (kind !== 'job-token') return;
+  throw new TransshipError(
+    'TOKEN_SCOPE_MISSING',
+    'the only GitLab token is $CI_JOB_TOKEN, and a CI job token cannot move a project',
+    {
+      side: 'gitlab',
+      hint: 'create an access token with the api scope, and pass it to the job as GITLAB_TOKEN (a masked CI/CD variable)',
+    },
+  );
+}
 
 /** The most of one answer that is read, in bytes; a page of 100 is far below it. */
 const ANSWER_LIMIT = 4 * 1024 * 1024;
@@ -108,7 +164,7 @@ export class Connection {
       if (next === undefined && !isBeyond) return items;
       if (isBeyond || pages === LIST_LIMITS.pages) throw endless(answer, items.length, pages);
       if (next === undefined || visited.has(next.toString()))
-        throw invalid(answer, 'is a list whose pages form a loop');
+        throw invalid(answer, 'is a list with a pagination loop');
       query = next;
     }
   }
@@ -167,7 +223,7 @@ function nextQuery(answer: HttpAnswer, query: URLSearchParams): URLSearchParams 
   const link = nextLink(answer.header('link'));
   if (link !== undefined) {
     const url = URL.parse(link, answer.request.url.href);
-    if (!url) throw invalid(answer, 'names a next page that is not a URL');
+    if (!url) throw invalid(answer, 'has a link to a next page that is not a URL');
     return url.searchParams;
   }
   // Some proxies drop `Link`.
@@ -193,7 +249,7 @@ function invalid(answer: HttpAnswer, why: string, cause?: unknown): TransshipErr
     `the answer to ${describeRequest(request)} ${why}`,
     {
       side: 'gitlab',
-      hint: 'check the address with --gitlab: is it a GitLab, and of a version that is still supported?',
+      hint: 'check the address in --gitlab, and that it is a supported version of GitLab',
       status,
       cause,
     },
@@ -203,10 +259,10 @@ function invalid(answer: HttpAnswer, why: string, cause?: unknown): TransshipErr
 function endless({request}: HttpAnswer, entries: number, pages: number): TransshipError {
   return new TransshipError(
     'RESPONSE_INVALID',
-    `the list at ${describeRequest(request)} has no end: read ${entries} entries on ${pages} pages`,
+    `the list at ${describeRequest(request)} does not end: read ${entries} entries on ${pages} pages`,
     {
       side: 'gitlab',
-      hint: 'GitLab, or a proxy in front of it, sends new pages without end, or it holds more than is supported; ask its administrator',
+      hint: 'GitLab or a proxy in front of it keeps sending new pages, or the list is longer than supported; ask its administrator',
     },
   );
 }

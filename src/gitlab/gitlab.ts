@@ -1,9 +1,8 @@
 import type {HttpClient} from '../http/client.ts';
 import {Account} from './account.ts';
 import type {Patience} from './confirm.ts';
-import {Connection} from './connection.ts';
+import {Connection, type GitLabToken} from './connection.ts';
 import {ContainerRepositories} from './container-repositories.ts';
-import type {GitLabToken} from './gitlab-token.ts';
 import {Groups} from './groups.ts';
 import {Projects} from './projects.ts';
 import {ProtectionRules} from './protection-rules.ts';

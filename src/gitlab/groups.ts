@@ -1,18 +1,19 @@
-import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
-import {ACCESS_LEVEL} from './access-level.ts';
+import {z} from '../model/schema.ts';
 import {confirm, DEFAULT_PATIENCE, type Patience} from './confirm.ts';
 import {apiPath, type Connection} from './connection.ts';
 import {
+  ACCESS_LEVEL,
   type Group,
   groupSchema,
   type Namespace,
   namespaceSchema,
+  type Project,
+  projectSchema,
   type TransferLocation,
   transferLocationSchema,
-} from './namespace.ts';
-import {type Project, projectSchema} from './project.ts';
+} from './entities.ts';
 import type {RefusalContext} from './refusal.ts';
 
 /** The registry is asked about every project of the group before the answer (it was seen to take a minute). */
@@ -21,11 +22,11 @@ const SLOW_ANSWER_MS = 180_000;
 const REFUSED: RefusalContext = {
   forbidden: {
     code: 'TRANSFER_FORBIDDEN',
-    hint: 'use the token of an owner of the group who may create subgroups in the target group',
+    hint: 'use the token of a group owner who can create subgroups in the target group',
   },
   notFound: {
     code: 'GROUP_NOT_FOUND',
-    hint: 'check the target group, and whether the owner of the token may see it',
+    hint: 'check the target group, and that the owner of the token can see it',
   },
 };
 
@@ -51,7 +52,7 @@ export class Groups {
     if (group) return group;
     throw new TransshipError('GROUP_NOT_FOUND', `GitLab shows no group "${idOrPath}"`, {
       side: 'gitlab',
-      hint: 'check the path, and whether the owner of the token can see the group',
+      hint: 'check the path, and that the owner of the token can see the group',
       status: 404,
     });
   }

@@ -1,12 +1,18 @@
-import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
-import {ACCESS_LEVEL} from './access-level.ts';
-import type {CleanupPolicy} from './cleanup-policy.ts';
+import {z} from '../model/schema.ts';
 import {confirm, DEFAULT_PATIENCE, type Patience} from './confirm.ts';
 import {apiPath, type Connection} from './connection.ts';
-import {type TransferLocation, transferLocationSchema} from './namespace.ts';
-import {type Project, projectSchema, type RegistryAccess, type Visibility} from './project.ts';
+import {
+  ACCESS_LEVEL,
+  type CleanupPolicy,
+  type Project,
+  projectSchema,
+  type RegistryAccess,
+  type TransferLocation,
+  transferLocationSchema,
+  type Visibility,
+} from './entities.ts';
 import type {RefusalContext} from './refusal.ts';
 
 /** A transfer updates the routes of everything in the project before it is answered. */
@@ -15,11 +21,11 @@ const SLOW_ANSWER_MS = 180_000;
 const TRANSFER_REFUSED: RefusalContext = {
   forbidden: {
     code: 'TRANSFER_FORBIDDEN',
-    hint: 'use the token of an owner of the project who may create projects in the target namespace',
+    hint: 'use the token of a project owner who can create projects in the target namespace',
   },
   notFound: {
     code: 'NAMESPACE_NOT_FOUND',
-    hint: 'check the target namespace, and whether the owner of the token may see it',
+    hint: 'check the target namespace, and that the owner of the token can see it',
   },
 };
 
@@ -79,7 +85,7 @@ export class Projects {
     if (project) return project;
     throw new TransshipError('PROJECT_NOT_FOUND', `GitLab shows no project "${idOrPath}"`, {
       side: 'gitlab',
-      hint: 'check the path, and whether the owner of the token can see the project',
+      hint: 'check the path, and that the owner of the token can see the project',
       status: 404,
     });
   }
@@ -162,7 +168,7 @@ export class Projects {
       `GitLab answered 200 and did not change the path of project ${id} to "${path}"`,
       {
         side: 'gitlab',
-        hint: 'it does so where images are in the way: take the tags out of the registry first, as `transship plan transfer --staged` does',
+        hint: 'GitLab does this when the registry contains images; remove the tags first, as `transship plan transfer --staged` does',
         status: 200,
       },
     );

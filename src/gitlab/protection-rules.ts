@@ -1,8 +1,7 @@
-import {z} from '../model/schema.ts';
 import type {Call} from '../model/port.ts';
-import {ACCESS_LEVEL, accessLevelOf} from './access-level.ts';
+import {z} from '../model/schema.ts';
 import {apiPath, type Connection} from './connection.ts';
-import {given} from './given.ts';
+import {ACCESS_LEVEL, accessLevelOf, given} from './entities.ts';
 
 /** Who may push to paths that match, and delete them. Levels are numbers of `ACCESS_LEVEL`; undefined: no limit. */
 export interface RepositoryRule {

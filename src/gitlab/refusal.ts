@@ -1,11 +1,10 @@
-import {z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 import {describeRequest} from '../http/message.ts';
 import {webPageTitle} from '../http/web-page.ts';
-import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
+import {TransshipError} from '../model/error.ts';
 import {parseJson} from '../model/json.ts';
-import {REFUSAL_TEXTS} from './refusal-texts.ts';
+import {z} from '../model/schema.ts';
 
 /** The bytes of an answer that are read for GitLab's words. */
 const BODY_LIMIT = 64 * 1024;
@@ -78,14 +77,14 @@ function explain(
   if (isForeign || status < 400) {
     return {
       code: 'NOT_GITLAB',
-      hint: 'check the address with --gitlab: something else answers there',
+      hint: 'check the address in --gitlab; the server there is not GitLab',
     };
   }
   if (status === 403) {
     return (
       context.forbidden ?? {
         code: 'FORBIDDEN',
-        hint: 'use a token that has permission for this',
+        hint: 'use the token of a user with this permission',
       }
     );
   }
@@ -146,3 +145,109 @@ function inOneLine(text: string): string {
   const line = text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
   return line.length <= WORDS_LIMIT ? line : `${line.slice(0, WORDS_LIMIT)}…`;
 }
+
+/** A message of GitLab's, and what it means. */
+interface RefusalText extends Explanation {
+  /** Searched for in the response: newer versions wrap the message in a Ruby hash inside a string. */
+  readonly pattern: RegExp;
+}
+
+const STAGE =
+  'use `transship plan transfer --staged`, which moves the images out of the registry and back';
+const EMPTY_GROUP =
+  'a group moves only when none of its projects has a container repository, not even an empty one; `transship plan transfer` plans for that';
+
+/**
+ * The refusals that matter to a transfer, in the wordings of old and new versions. The first that matches counts, so
+ * the narrower ones stand first.
+ */
+const REFUSAL_TEXTS: readonly RefusalText[] = [
+  // GitLab: app/services/projects/transfer_service.rb. The old wording has no "image", the oldest no comma.
+  {
+    pattern:
+      /project cannot be transferred(?: to a different top-level namespace)?,? because (?:image )?tags are present in its container registry/i,
+    code: 'TRANSFER_TAGS_PRESENT',
+    hint: STAGE,
+  },
+  // GitLab: app/services/projects/update_service.rb and after_rename_service.rb.
+  {
+    pattern:
+      /cannot (?:be )?renamed? (?:project,? )?because (?:it contains container registry tags|images are present)/i,
+    code: 'TRANSFER_TAGS_PRESENT',
+    hint: STAGE,
+  },
+  // What the registry answered to the dry run: lib/container_registry/gitlab_api_client.rb.
+  {
+    pattern:
+      /(?:container registry error|path rename validation failed|registry failed with error)[^:]*:? *name taken/i,
+    code: 'NAME_TAKEN',
+    hint: 'the registry still has images under the new path; delete them, or choose another path',
+  },
+  {
+    pattern:
+      /(?:container registry error|path rename validation failed|registry failed with error)/i,
+    code: 'REGISTRY_RENAME_UNSUPPORTED',
+    hint: `the registry cannot move these images itself; ${STAGE}`,
+  },
+  // GitLab: app/services/groups/transfer_service.rb and update_service.rb.
+  {
+    pattern: /there are projects (?:under|in) this group that contain docker images/i,
+    code: 'TRANSFER_REPOSITORIES_PRESENT',
+    hint: EMPTY_GROUP,
+  },
+  // GitLab: app/models/concerns/storage/legacy_namespace.rb; the old wording names no project.
+  {
+    pattern:
+      /cannot be moved,? because at least one project(?: \(.*\))? has tags in (?:the )?container registry/i,
+    code: 'TRANSFER_TAGS_PRESENT',
+    hint: EMPTY_GROUP,
+  },
+  {
+    pattern: /cannot be changed if a personal project has container registry tags/i,
+    code: 'TRANSFER_TAGS_PRESENT',
+    hint: 'a user name changes only when no personal project has images',
+  },
+  {
+    pattern: /project with same name or path in target namespace already exists/i,
+    code: 'NAME_TAKEN',
+    hint: 'choose another path with --to, or move the project that uses this one',
+  },
+  // GitLab: app/validators, config/locales: Rails' own words for a path in use.
+  {
+    pattern: /has already been taken/i,
+    code: 'NAME_TAKEN',
+    hint: 'choose another path, or move the project or group that uses this one',
+  },
+  {
+    pattern: /is a reserved name/i,
+    code: 'NAME_RESERVED',
+    hint: 'choose another path; GitLab reserves this one',
+  },
+  {
+    pattern: /root namespace can't be updated if the project has npm packages/i,
+    code: 'TRANSFER_PACKAGES_PRESENT',
+    hint: 'delete the npm packages that are scoped to the old top-level group, or stay in it',
+  },
+  {
+    pattern:
+      /permission to transfer (?:this project|projects into that namespace)|don't have enough permissions/i,
+    code: 'TRANSFER_FORBIDDEN',
+    hint: 'use the token of an owner of the project or group who is also a maintainer of the target namespace',
+  },
+  {
+    pattern:
+      /(?:deleting|pushing to) protected (?:container )?repository(?: path)? forbidden|cannot delete protected tag/i,
+    code: 'PROTECTED',
+    hint: 'a protection rule forbids it; change the rule, or use the token of a user that the rule allows',
+  },
+  {
+    pattern: /insufficient_scope|insufficient scope/i,
+    code: 'TOKEN_SCOPE_MISSING',
+    hint: 'create a token with the `api` scope',
+  },
+  {
+    pattern: /this request has already been made/i,
+    code: 'RATE_LIMITED',
+    hint: 'GitLab accepts this once an hour for each container repository',
+  },
+];

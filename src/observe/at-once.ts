@@ -19,7 +19,7 @@ export async function mapAtOnce<T, R>(
   let failure: {readonly error: unknown} | undefined;
   let count = 0;
   for (const item of items) {
-    await queue.onSizeLessThan(limit);
+    if (queue.size >= limit) await queue.onSizeLessThan(limit);
     if (failure !== undefined) break;
     const at = count++;
     const task = async (): Promise<void> => {

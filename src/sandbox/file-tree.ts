@@ -1,3 +1,9 @@
+import {randomUUID} from 'node:crypto';
+import {mkdir, open, readdir, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
+import {dirname, join, resolve, sep} from 'node:path';
+import type {Digest} from '../model/digest.ts';
+import type {RepositoryPath, Tag} from '../model/reference.ts';
+
 /** A part of a file in bytes: from `start` up to, not including, `end`. */
 export interface Slice {
   readonly start: number;
@@ -25,4 +31,229 @@ export interface FileTree {
   remove(path: string): Promise<boolean>;
   /** The names of the files and folders in a folder, in no order; none where there is no such folder. */
   list(path: string): Promise<readonly string[]>;
+}
+
+/** A file keeps the chunks it was written with. */
+interface MemoryFile {
+  readonly chunks: Uint8Array[];
+  size: number;
+}
+
+type Folder = Map<string, Folder | MemoryFile>;
+
+/** Keeps everything in memory, and nothing after the process. */
+export class MemoryTree implements FileTree {
+  readonly #root: Folder = new Map();
+
+  async size(path: string): Promise<number | undefined> {
+    return this.#file(path)?.size;
+  }
+
+  async load(path: string): Promise<Uint8Array | undefined> {
+    const file = this.#file(path);
+    return file && (file.chunks.length === 1 ? file.chunks[0] : Buffer.concat(file.chunks));
+  }
+
+  async *read(path: string, {start, end}: Slice): AsyncGenerator<Uint8Array> {
+    const file = this.#file(path);
+    if (!file) throw new Error(`there is no file ${path}`);
+    let position = 0;
+    for (const chunk of file.chunks) {
+      if (position >= end) return;
+      const from = Math.max(start - position, 0);
+      if (from < chunk.byteLength) yield chunk.subarray(from, end - position);
+      position += chunk.byteLength;
+    }
+  }
+
+  async store(path: string, bytes: Uint8Array): Promise<void> {
+    const {folder, name} = this.#makeFolder(path);
+    folder.set(name, {chunks: [bytes], size: bytes.byteLength});
+  }
+
+  async append(path: string, body: AsyncIterable<Uint8Array>): Promise<void> {
+    const {folder, name} = this.#makeFolder(path);
+    const file = this.#file(path) ?? {chunks: [], size: 0};
+    folder.set(name, file);
+    for await (const chunk of body) {
+      file.chunks.push(chunk);
+      file.size += chunk.byteLength;
+    }
+  }
+
+  async move(from: string, to: string): Promise<void> {
+    const file = this.#file(from);
+    if (!file) throw new Error(`there is no file ${from}`);
+    const {folder, name} = this.#makeFolder(to);
+    folder.set(name, file);
+    await this.remove(from);
+  }
+
+  async remove(path: string): Promise<boolean> {
+    const {parent, name} = split(path);
+    return this.#folder(parent)?.delete(name) ?? false;
+  }
+
+  async list(path: string): Promise<readonly string[]> {
+    return [...(this.#folder(path)?.keys() ?? [])];
+  }
+
+  #file(path: string): MemoryFile | undefined {
+    const {parent, name} = split(path);
+    const found = this.#folder(parent)?.get(name);
+    return found instanceof Map ? undefined : found;
+  }
+
+  #folder(path: string): Folder | undefined {
+    let folder: Folder = this.#root;
+    for (const part of path.split('/')) {
+      const next = folder.get(part);
+      if (!(next instanceof Map)) return undefined;
+      folder = next;
+    }
+    return folder;
+  }
+
+  #makeFolder(path: string): {folder: Folder; name: string} {
+    const {parent, name} = split(path);
+    let folder: Folder = this.#root;
+    for (const part of parent.split('/')) {
+      const found = folder.get(part);
+      const next: Folder = found instanceof Map ? found : new Map();
+      folder.set(part, next);
+      folder = next;
+    }
+    return {folder, name};
+  }
+}
+
+function split(path: string): {parent: string; name: string} {
+  const slash = path.lastIndexOf('/');
+  return {parent: path.slice(0, slash), name: path.slice(slash + 1)};
+}
+
+/** Bytes that a download holds of its file at a time. */
+const READ_SIZE = 256 * 1024;
+
+/** Keeps everything in a directory, so that it survives a restart. */
+export class DirectoryTree implements FileTree {
+  readonly #root: string;
+
+  /** @param root made when it is first written to */
+  constructor(root: string) {
+    this.#root = resolve(root);
+  }
+
+  async size(path: string): Promise<number | undefined> {
+    const found = await unlessMissing(stat(this.#locate(path)));
+    return found?.isFile() ? found.size : undefined;
+  }
+
+  async load(path: string): Promise<Uint8Array | undefined> {
+    return unlessMissing(readFile(this.#locate(path)));
+  }
+
+  async *read(path: string, {start, end}: Slice): AsyncGenerator<Uint8Array> {
+    await using file = await open(this.#locate(path));
+    for (let position = start; position < end; ) {
+      const size = Math.min(READ_SIZE, end - position);
+      const {bytesRead, buffer} = await file.read(Buffer.allocUnsafeSlow(size), 0, size, position);
+      if (bytesRead === 0) throw new Error(`${path} ends at ${position}, before ${end}`);
+      yield buffer.subarray(0, bytesRead);
+      position += bytesRead;
+    }
+  }
+
+  async store(path: string, bytes: Uint8Array): Promise<void> {
+    const beside = `_new/${randomUUID()}`;
+    await writeFile(await this.#makeFolder(beside), bytes);
+    await this.move(beside, path);
+  }
+
+  async append(path: string, body: AsyncIterable<Uint8Array>): Promise<void> {
+    await using file = await open(await this.#makeFolder(path), 'a');
+    for await (const chunk of body) await file.appendFile(chunk);
+  }
+
+  async move(from: string, to: string): Promise<void> {
+    await rename(this.#locate(from), await this.#makeFolder(to));
+  }
+
+  async remove(path: string): Promise<boolean> {
+    return (await unlessMissing(rm(this.#locate(path)).then(() => true))) ?? false;
+  }
+
+  async list(path: string): Promise<readonly string[]> {
+    return (await unlessMissing(readdir(this.#locate(path)))) ?? [];
+  }
+
+  async #makeFolder(path: string): Promise<string> {
+    const file = this.#locate(path);
+    await mkdir(dirname(file), {recursive: true});
+    return file;
+  }
+
+  /** The second lock on the door: the parts of a path were checked, and still none may lead out of the root. */
+  #locate(path: string): string {
+    const file = join(this.#root, path);
+    if (!file.startsWith(this.#root + sep)) throw new Error(`${path} is outside of ${this.#root}`);
+    return file;
+  }
+}
+
+/** ENOTDIR: a file is in the place of a folder, so the requested file does not exist either. */
+async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+// blobs/<algorithm>/<hex>                                  the bytes of blobs and manifests
+// repositories/<name>/_blobs/<algorithm>/<hex>             this repository has the blob
+// repositories/<name>/_manifests/<algorithm>/<hex>         this repository has the manifest; holds the media type
+// repositories/<name>/_tags/<tag>                          holds a digest
+// repositories/<name>/_referrers/<subject>/<digest>        this manifest has that subject (`:` written as `/`)
+// repositories/<name>/_uploads/<id>                        the bytes of an upload so far
+// No part of a repository's name starts with "_", so the folders of one never meet those of another.
+
+export const REPOSITORIES_FOLDER = 'repositories';
+
+export function contentFile(digest: Digest): string {
+  return `blobs/${slashed(digest)}`;
+}
+
+export function repositoryFolder(repository: string): string {
+  return `${REPOSITORIES_FOLDER}/${repository}`;
+}
+
+export function blobLink(repository: RepositoryPath, digest: Digest): string {
+  return `${repositoryFolder(repository)}/_blobs/${slashed(digest)}`;
+}
+
+export function manifestLink(repository: RepositoryPath, digest: Digest): string {
+  return `${repositoryFolder(repository)}/_manifests/${slashed(digest)}`;
+}
+
+export function tagFolder(repository: RepositoryPath): string {
+  return `${repositoryFolder(repository)}/_tags`;
+}
+
+export function tagFile(repository: RepositoryPath, tag: Tag): string {
+  return `${tagFolder(repository)}/${tag}`;
+}
+
+export function referrerFolder(repository: RepositoryPath, subject: Digest): string {
+  return `${repositoryFolder(repository)}/_referrers/${slashed(subject)}`;
+}
+
+export function uploadFile(repository: RepositoryPath, id: string): string {
+  return `${repositoryFolder(repository)}/_uploads/${id}`;
+}
+
+function slashed(digest: Digest): string {
+  return digest.replace(':', '/');
 }

@@ -1,8 +1,62 @@
-import {createServer} from 'node:http';
+import {once} from 'node:events';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
 import type {AddressInfo} from 'node:net';
-import type {Answer} from './exchange.ts';
-import type {RequestLog} from './request-log.ts';
-import {serve} from './serve.ts';
+import {finished} from 'node:stream/promises';
+import {type Answer, type Exchange, Refusal, refusal, type Reply} from './exchange.ts';
+import {parseRoute, type Route} from './route.ts';
+
+/** One request that was answered, or whose connection broke. No header that may hold a secret is kept. */
+export interface LoggedRequest {
+  /** As in `Exchange.number`. */
+  readonly number: number;
+  readonly method: string;
+  /** With its query. */
+  readonly path: string;
+  readonly kind: Route['kind'];
+  /** Undefined: no answer was sent. */
+  readonly status: number | undefined;
+  /** Bytes of the request's body that were read, and of the answer's body that were given to the connection. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** The Range header of a download. */
+  readonly range: string | undefined;
+  /** The Content-Range header of an upload. */
+  readonly contentRange: string | undefined;
+  /** What went wrong inside the sandbox or with the connection. */
+  readonly failure: string | undefined;
+}
+
+/**
+ * The latest requests, in the order in which they ended. An answer without a large body is in the log before the client
+ * has it; a large one may come a moment later.
+ */
+export class RequestLog {
+  readonly #limit: number;
+  #entries: LoggedRequest[] = [];
+
+  /** @param limit how many requests are kept at least; never more than twice as many */
+  constructor(limit = 10_000) {
+    this.#limit = limit;
+  }
+
+  get entries(): readonly LoggedRequest[] {
+    return this.#entries;
+  }
+
+  add(entry: LoggedRequest): void {
+    if (this.#entries.length >= 2 * this.#limit) this.#entries = this.#entries.slice(-this.#limit);
+    this.#entries.push(entry);
+  }
+
+  clear(): void {
+    this.#entries = [];
+  }
+}
 
 /** A server on the loopback interface. */
 export interface HttpServer extends AsyncDisposable {
@@ -47,4 +101,136 @@ export async function startHttpServer(
   };
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {host, close, [Symbol.asyncDispose]: close};
+}
+
+/** Bytes of bodies that went through. */
+interface Traffic {
+  bytesIn: number;
+  bytesOut: number;
+}
+
+/**
+ * Serves one request and logs how it went; never rejects. What `answer` throws is answered too: a Refusal as it says,
+ * anything else with 500.
+ * @param number see `Exchange.number`
+ */
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  number: number,
+  answer: Answer,
+  log: RequestLog,
+): Promise<void> {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort(new Error('the connection was closed')));
+  const traffic: Traffic = {bytesIn: 0, bytesOut: 0};
+  const exchange = toExchange(request, number, gone.signal, traffic);
+  const record = (status: number | undefined, failure: Error | undefined) =>
+    log.add({
+      number,
+      method: exchange.method,
+      path: request.url ?? '',
+      kind: exchange.route.kind,
+      status,
+      ...traffic,
+      range: request.headers.range,
+      contentRange: request.headers['content-range'],
+      failure: failure?.message,
+    });
+  let failure: Error | undefined;
+  try {
+    const guarded = async (): Promise<Reply> => {
+      throwUnlessLocal(exchange.headers);
+      return await answer(exchange);
+    };
+    const reply = await guarded().catch((error: unknown) => {
+      if (error instanceof Refusal) return error.reply;
+      failure = asError(error);
+      return refusal(500, 'UNKNOWN', failure.message).reply;
+    });
+    gone.signal.throwIfAborted();
+    await writeReply(response, reply, gone.signal, traffic);
+    // Now, so that a client that has the whole answer finds it in the log.
+    record(reply.status, failure);
+  } catch (error) {
+    record(response.headersSent ? response.statusCode : undefined, failure ?? asError(error));
+    // The client gets what was sent before the body broke off, and then the end of the connection.
+    request.socket.destroySoon();
+    return;
+  }
+  response.end();
+  // Unread body bytes would precede the connection's next request.
+  request.resume();
+  // The client may close the connection before the last bytes.
+  await finished(response).catch(() => {});
+}
+
+function toExchange(
+  request: IncomingMessage,
+  number: number,
+  signal: AbortSignal,
+  traffic: Traffic,
+): Exchange {
+  const [path = '', query = ''] = (request.url ?? '').split(/\?(.*)/s);
+  const {localAddress, localPort} = request.socket;
+  return {
+    method: request.method ?? '',
+    path,
+    query: new URLSearchParams(query),
+    headers: request.headers,
+    route: parseRoute(path),
+    number,
+    origin: `http://${request.headers.host ?? `${localAddress}:${localPort}`}`,
+    signal,
+    socket: request.socket,
+    body: countedIn(request, traffic),
+  };
+}
+
+/** Ending the iteration early keeps the connection open, since the response is still to be sent. */
+async function* countedIn(request: IncomingMessage, traffic: Traffic): AsyncGenerator<Uint8Array> {
+  for await (const chunk of request.iterator({destroyOnReturn: false})) {
+    traffic.bytesIn += chunk.byteLength;
+    yield chunk;
+  }
+}
+
+/** Writes all but the end of an answer. */
+async function writeReply(
+  response: ServerResponse,
+  {status, headers, body}: Reply,
+  signal: AbortSignal,
+  traffic: Traffic,
+): Promise<void> {
+  response.setHeader('docker-distribution-api-version', 'registry/2.0');
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  response.statusCode = status;
+  const isBodyless = body === undefined || response.req.method === 'HEAD';
+  for await (const chunk of isBodyless ? [] : chunksOf(body)) {
+    traffic.bytesOut += chunk.byteLength;
+    if (!response.write(chunk)) await once(response, 'drain', {signal});
+  }
+}
+
+function chunksOf(body: NonNullable<Reply['body']>): AsyncIterable<Uint8Array> | [Uint8Array] {
+  return typeof body === 'function' ? body() : [body];
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+/** `localhost`, 127.0.0.0/8 or ::1, with or without a port. */
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
+
+/**
+ * Rejects web pages: a page of another origin can send requests to loopback, and by DNS rebinding even read the
+ * responses. The former sends its origin, the latter another host.
+ * @throws Refusal DENIED
+ */
+function throwUnlessLocal({host, origin}: IncomingHttpHeaders): void {
+  if (host === undefined || !LOOPBACK.test(host))
+    throw refusal(403, 'DENIED', 'the sandbox serves loopback hosts only');
+  if (origin === undefined || LOOPBACK.test(origin.replace(/^https?:\/\//, ''))) return;
+  throw refusal(403, 'DENIED', 'the sandbox rejects requests from web pages of other origins');
 }

@@ -1,18 +1,26 @@
 import {createReadStream} from 'node:fs';
-import {stat} from 'node:fs/promises';
+import {readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import {readRegular} from '../http/regular-file.ts';
-import {DOCUMENT_LIMITS, parseJson} from '../model/json.ts';
-import {z} from '../model/schema.ts';
-import {algorithmOf, type Digest, hexOf, isDigest} from '../model/digest.ts';
+import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {childBlobs, childManifests, MANIFEST_LIMIT, parseManifest} from '../model/manifest.ts';
-import {isManifestType} from '../model/media-type.ts';
-import {isTag, type RepositoryPath, type Tag} from '../model/reference.ts';
+import type {RepositoryPath, Tag} from '../model/reference.ts';
+import {parseJson} from '../model/json.ts';
+import {z} from '../model/schema.ts';
+import {
+  isManifestType,
+  MANIFEST_SIZE_LIMIT,
+  ManifestFormatError,
+  readManifest,
+  type StoredManifest,
+} from './manifest-format.ts';
+import {isDigest, isTag, splitDigest} from './names.ts';
 import type {Storage} from './storage.ts';
 
 /** Where a layout keeps the tag of an entry (image-spec annotations.md). */
 const REF_NAME = 'org.opencontainers.image.ref.name';
+
+/** Bytes of a layout's index.json at most; it lists manifests only. */
+const INDEX_SIZE_LIMIT = 4 * 1024 * 1024;
 
 const indexSchema = z.object({
   manifests: z.array(
@@ -59,25 +67,25 @@ interface Load {
 
 async function readIndex(directory: string): Promise<z.infer<typeof indexSchema>['manifests']> {
   const file = join(directory, 'index.json');
-  const bytes = await readRegular(file, DOCUMENT_LIMITS.size).catch((cause: unknown) => {
-    throw new TransshipError('FILE_UNREADABLE', `"${file}" cannot be read`, {
+  const bytes = await readSmallFile(file, INDEX_SIZE_LIMIT).catch((cause: unknown) => {
+    throw new TransshipError('FILE_UNREADABLE', `cannot read "${file}"`, {
       side: 'local',
-      hint: 'give the directory of an OCI image layout, as `skopeo copy … oci:DIR` writes it',
+      hint: 'specify the directory of an OCI image layout, as written by `skopeo copy … oci:DIR`',
       cause,
     });
   });
   try {
     return indexSchema.parse(parseJson(bytes)).manifests;
   } catch (cause) {
-    throw new TransshipError('FILE_INVALID', `"${file}" is not the index of an image layout`, {
+    throw new TransshipError('FILE_INVALID', `"${file}" is not a valid index of an image layout`, {
       side: 'local',
-      hint: 'write the layout again',
+      hint: 'create the layout again',
       cause,
     });
   }
 }
 
-/** Children first, so that whoever looks on never sees half an image. */
+/** Children first, so that clients never see half an image. */
 async function loadManifest(
   load: Load,
   digest: Digest,
@@ -87,16 +95,10 @@ async function loadManifest(
   if (load.done.has(digest) && tag === undefined) return;
   const file = blobFile(load, digest);
   if (!(await exists(file))) return;
-  const manifest = parseManifest(
-    await readRegular(file, MANIFEST_LIMIT),
-    mediaType,
-    digest,
-    'local',
-  );
-  if (manifest.descriptor.digest !== digest) throw mismatch(file);
-  for (const child of childManifests(manifest.view))
-    await loadManifest(load, child.digest, child.mediaType);
-  for (const child of childBlobs(manifest.view)) await loadBlob(load, child.digest);
+  const manifest = parsed(file, await readSmallFile(file, MANIFEST_SIZE_LIMIT), mediaType, digest);
+  if (manifest.digest !== digest) throw mismatch(file);
+  for (const child of manifest.manifests) await loadManifest(load, child.digest, child.mediaType);
+  for (const child of manifest.blobs) await loadBlob(load, child.digest);
   await load.storage.manifests.put(load.repository, manifest, tag);
   load.done.add(digest);
 }
@@ -113,7 +115,38 @@ async function loadBlob(load: Load, digest: Digest): Promise<void> {
 }
 
 function blobFile({directory}: Load, digest: Digest): string {
-  return join(directory, 'blobs', algorithmOf(digest), hexOf(digest));
+  const {algorithm, hex} = splitDigest(digest);
+  return join(directory, 'blobs', algorithm, hex);
+}
+
+function parsed(
+  file: string,
+  bytes: Uint8Array,
+  mediaType: string,
+  digest: Digest,
+): StoredManifest {
+  try {
+    return readManifest(bytes, mediaType, digest);
+  } catch (cause) {
+    if (!(cause instanceof ManifestFormatError)) throw cause;
+    throw new TransshipError('MANIFEST_INVALID', `"${file}" ${cause.message}`, {
+      side: 'local',
+      hint: 'the layout is damaged; create it again',
+      cause,
+    });
+  }
+}
+
+/**
+ * Reads a regular file as a whole: a pipe or a device may never end.
+ * @param limit bytes
+ * @throws Error if it is larger or not a regular file; the system's error
+ */
+export async function readSmallFile(file: string, limit: number): Promise<Buffer> {
+  const stats = await stat(file);
+  if (!stats.isFile()) throw new Error('is not a regular file');
+  if (stats.size > limit) throw new Error(`is larger than ${limit} bytes`);
+  return readFile(file);
 }
 
 async function exists(file: string): Promise<boolean> {
@@ -121,8 +154,12 @@ async function exists(file: string): Promise<boolean> {
 }
 
 function mismatch(file: string): TransshipError {
-  return new TransshipError('BLOB_DIGEST_MISMATCH', `"${file}" does not have its name's digest`, {
-    side: 'local',
-    hint: 'the layout is damaged: write it again',
-  });
+  return new TransshipError(
+    'BLOB_DIGEST_MISMATCH',
+    `the content of "${file}" does not match the digest in its name`,
+    {
+      side: 'local',
+      hint: 'the layout is damaged; create it again',
+    },
+  );
 }

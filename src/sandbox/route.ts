@@ -1,7 +1,7 @@
-import {type Digest, isDigest} from '../model/digest.ts';
-import {isRepositoryPath, isTag, type RepositoryPath, type Tag} from '../model/reference.ts';
-import {Refusal, refusal} from './refusal.ts';
-import {isUploadId} from './upload-store.ts';
+import type {Digest} from '../model/digest.ts';
+import type {RepositoryPath, Tag} from '../model/reference.ts';
+import {Refusal, refusal} from './exchange.ts';
+import {isDigest, isRepositoryPath, isTag} from './names.ts';
 
 /** What a request is about: the endpoints of distribution-spec, "Endpoints", and the token service. */
 export type Route =
@@ -25,6 +25,9 @@ export type Route =
 export type RouteOf<K extends Route['kind']> = Extract<Route, {kind: K}>;
 
 export const TOKEN_PATH = '/jwt/auth';
+
+/** A UUID (distribution: registry/handlers/blobupload.go). */
+const UPLOAD_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Greedy: a repository may itself be called `a/blobs/uploads`. */
 const IN_REPOSITORY =
@@ -76,7 +79,7 @@ function checkedReference(text: string): Tag | Digest {
 }
 
 function checkedId(text: string): string {
-  if (isUploadId(text)) return text;
+  if (UPLOAD_ID.test(text)) return text;
   throw refusal(404, 'BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry', text);
 }
 

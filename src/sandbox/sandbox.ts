@@ -1,13 +1,9 @@
-import type {Grant, User} from './account.ts';
-import type {Exchange, Intercept} from './exchange.ts';
-import {type Flavour, SPEC_FLAVOUR} from './flavour.ts';
-import {basicGuard, type Guard, openGuard, tokenGuard} from './guard.ts';
-import {startHttpServer} from './http-server.ts';
-import {answerRegistry} from './answer-registry.ts';
-import type {Reply} from './reply.ts';
-import {RequestLog} from './request-log.ts';
+import {basicGuard, type Grant, type Guard, openGuard, tokenGuard, type User} from './auth.ts';
+import type {Exchange, Intercept, Reply} from './exchange.ts';
+import {RequestLog, startHttpServer} from './http-server.ts';
+import {answerRegistry, type Flavour, SPEC_FLAVOUR} from './registry.ts';
 import {Storage, type StorageOptions} from './storage.ts';
-import {type TokenOptions, TokenService} from './token-service.ts';
+import {type TokenOptions, TokenService} from './tokens.ts';
 
 /** Who may do what, and how they show who they are. */
 export type AuthOptions =
@@ -34,7 +30,7 @@ export interface SandboxOptions {
 
 /** A registry in this process, for trying things out and for tests. */
 export interface Sandbox extends AsyncDisposable {
-  /** `127.0.0.1:PORT`, as it stands in image references. */
+  /** `127.0.0.1:PORT`, as in image references. */
   readonly host: string;
   /** `http://127.0.0.1:PORT`. */
   readonly url: string;

@@ -1,11 +1,24 @@
-import {isRepositoryPath, type RepositoryPath} from '../model/reference.ts';
-import {BlobStore} from './blob-store.ts';
-import {DirectoryTree} from './directory-tree.ts';
-import type {FileTree} from './file-tree.ts';
-import {REPOSITORIES_FOLDER, repositoryFolder} from './layout-paths.ts';
-import {ManifestStore} from './manifest-store.ts';
-import {MemoryTree} from './memory-tree.ts';
+import type {Digest} from '../model/digest.ts';
+import {readManifest, type StoredManifest} from './manifest-format.ts';
+import type {RepositoryPath, Tag} from '../model/reference.ts';
+import {
+  blobLink,
+  contentFile,
+  DirectoryTree,
+  type FileTree,
+  manifestLink,
+  MemoryTree,
+  referrerFolder,
+  REPOSITORIES_FOLDER,
+  repositoryFolder,
+  type Slice,
+  tagFile,
+  tagFolder,
+} from './file-tree.ts';
+import {isDigest, isRepositoryPath, isTag} from './names.ts';
 import {UploadStore} from './upload-store.ts';
+
+const NOTHING = new Uint8Array();
 
 /** Where the sandbox keeps its content. */
 export type StorageOptions =
@@ -61,4 +74,122 @@ export class Storage {
 
 function isInUse(names: readonly string[]): boolean {
   return names.includes('_blobs') || names.includes('_manifests');
+}
+
+/** Blobs: kept once, and linked from each repository that has them. */
+export class BlobStore {
+  readonly #tree: FileTree;
+
+  constructor(tree: FileTree) {
+    this.#tree = tree;
+  }
+
+  /** The size in bytes; undefined: this repository does not have the blob. */
+  async size(repository: RepositoryPath, digest: Digest): Promise<number | undefined> {
+    const linked = await this.#tree.size(blobLink(repository, digest));
+    return linked === undefined ? undefined : this.#tree.size(contentFile(digest));
+  }
+
+  /** The bytes of a blob that is there. */
+  read(digest: Digest, slice: Slice): AsyncIterable<Uint8Array> {
+    return this.#tree.read(contentFile(digest), slice);
+  }
+
+  /** Gives the repository a blob whose content is kept already. */
+  async link(repository: RepositoryPath, digest: Digest): Promise<void> {
+    await this.#tree.store(blobLink(repository, digest), NOTHING);
+  }
+
+  /** Takes the blob from this repository alone; its content stays. False: it was not there. */
+  async unlink(repository: RepositoryPath, digest: Digest): Promise<boolean> {
+    return this.#tree.remove(blobLink(repository, digest));
+  }
+}
+
+/** An entry of a list of referrers (distribution-spec, "Listing Referrers"). */
+interface Referrer {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  /** Bytes. */
+  readonly size: number;
+  readonly artifactType: string | undefined;
+  readonly annotations: Readonly<Record<string, string>> | undefined;
+}
+
+/** The manifests of all repositories, their tags, and who refers to whom. */
+export class ManifestStore {
+  readonly #tree: FileTree;
+
+  constructor(tree: FileTree) {
+    this.#tree = tree;
+  }
+
+  async get(repository: RepositoryPath, digest: Digest): Promise<StoredManifest | undefined> {
+    const mediaType = await this.#text(manifestLink(repository, digest));
+    const bytes = await this.#tree.load(contentFile(digest));
+    if (mediaType === undefined || bytes === undefined) return undefined;
+    return readManifest(bytes, mediaType, digest);
+  }
+
+  async has(repository: RepositoryPath, digest: Digest): Promise<boolean> {
+    return (await this.#tree.size(manifestLink(repository, digest))) !== undefined;
+  }
+
+  /** Keeps a manifest byte for byte, under its digest and, last of all, under a tag. */
+  async put(repository: RepositoryPath, manifest: StoredManifest, tag?: Tag): Promise<void> {
+    const {digest, mediaType, subject} = manifest;
+    await this.#tree.store(contentFile(digest), manifest.bytes);
+    if (subject) await this.#tree.store(referrerLink(repository, subject, digest), NOTHING);
+    await this.#tree.store(manifestLink(repository, digest), Buffer.from(mediaType));
+    if (tag !== undefined) await this.#tree.store(tagFile(repository, tag), Buffer.from(digest));
+  }
+
+  /** Deletes a manifest with all its tags. False: it was not there. */
+  async delete(repository: RepositoryPath, digest: Digest): Promise<boolean> {
+    const manifest = await this.get(repository, digest);
+    if (!manifest) return false;
+    for (const tag of await this.tags(repository)) {
+      if ((await this.resolve(repository, tag)) === digest) await this.untag(repository, tag);
+    }
+    const {subject} = manifest;
+    if (subject) await this.#tree.remove(referrerLink(repository, subject, digest));
+    return this.#tree.remove(manifestLink(repository, digest));
+  }
+
+  /** What a tag points to; undefined: there is no such tag. */
+  async resolve(repository: RepositoryPath, tag: Tag): Promise<Digest | undefined> {
+    const text = await this.#text(tagFile(repository, tag));
+    return text !== undefined && isDigest(text) ? text : undefined;
+  }
+
+  async untag(repository: RepositoryPath, tag: Tag): Promise<boolean> {
+    return this.#tree.remove(tagFile(repository, tag));
+  }
+
+  /** All tags in lexical order. */
+  async tags(repository: RepositoryPath): Promise<readonly Tag[]> {
+    return (await this.#tree.list(tagFolder(repository))).filter(isTag).sort();
+  }
+
+  /** What refers to `subject`, as a referrers list shows it (distribution-spec, "Listing Referrers"). */
+  async referrers(repository: RepositoryPath, subject: Digest): Promise<readonly Referrer[]> {
+    const names = [...(await this.#tree.list(referrerFolder(repository, subject)))].sort();
+    const found: Referrer[] = [];
+    for (const digest of names.filter(isDigest)) {
+      const manifest = await this.get(repository, digest);
+      if (!manifest) continue;
+      const {mediaType, bytes, artifactType, annotations} = manifest;
+      found.push({mediaType, digest, size: bytes.byteLength, artifactType, annotations});
+    }
+    return found;
+  }
+
+  async #text(path: string): Promise<string | undefined> {
+    const bytes = await this.#tree.load(path);
+    return bytes && new TextDecoder().decode(bytes);
+  }
+}
+
+function referrerLink(repository: RepositoryPath, subject: Digest, digest: Digest): string {
+  return `${referrerFolder(repository, subject)}/${digest}`;
 }

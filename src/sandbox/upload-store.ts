@@ -1,14 +1,8 @@
 import {createHash, type Hash, randomUUID} from 'node:crypto';
-import {algorithmOf, type Digest, finishDigest} from '../model/digest.ts';
+import type {Digest} from '../model/digest.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {FileTree} from './file-tree.ts';
-import {contentFile, uploadFile} from './layout-paths.ts';
-
-const UPLOAD_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-export function isUploadId(text: string): boolean {
-  return UPLOAD_ID.test(text);
-}
+import {contentFile, type FileTree, uploadFile} from './file-tree.ts';
+import {splitDigest} from './names.ts';
 
 /** The sha256 of an upload's first `size` bytes. */
 interface Running {
@@ -64,7 +58,7 @@ export class UploadStore {
   }
 
   /**
-   * Ends the upload: its bytes become the content of `digest`, or are thrown away where they have another digest.
+   * Closes the upload: its bytes become the content of `digest`, or are discarded if their digest differs.
    * @returns whether the digest was right
    */
   async commit(repository: RepositoryPath, id: string, digest: Digest): Promise<boolean> {
@@ -101,14 +95,14 @@ export class UploadStore {
 
   async #digest(repository: RepositoryPath, id: string, wanted: Digest): Promise<Digest> {
     const size = (await this.size(repository, id)) ?? 0;
-    const algorithm = algorithmOf(wanted);
+    const {algorithm} = splitDigest(wanted);
     const running = this.#running.get(id);
     if (algorithm === 'sha256' && running?.size === size)
-      return finishDigest(running.hash, algorithm);
+      return `sha256:${running.hash.digest('hex')}` as Digest;
     const hash = createHash(algorithm);
     const bytes = this.#tree.read(uploadFile(repository, id), {start: 0, end: size});
     for await (const chunk of bytes) hash.update(chunk);
-    return finishDigest(hash, algorithm);
+    return `${algorithm}:${hash.digest('hex')}` as Digest;
   }
 }
 

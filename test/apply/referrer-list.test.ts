@@ -1,6 +1,6 @@
 import {join} from 'node:path';
 import {expect, test} from 'vitest';
-import {GITLAB_FLAVOUR} from '../../src/sandbox/flavour.ts';
+import {GITLAB_FLAVOUR} from '../../src/sandbox/registry.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {pushImage} from '../support/push-image.ts';
 import {tempDirectory} from '../support/temp.ts';

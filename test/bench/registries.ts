@@ -1,4 +1,4 @@
-import {GITLAB_FLAVOUR} from '../../src/sandbox/flavour.ts';
+import {GITLAB_FLAVOUR} from '../../src/sandbox/registry.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {startDockerRegistry} from '../support/docker-registry.ts';
 import {tempDirectory} from '../support/temp.ts';

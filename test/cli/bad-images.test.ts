@@ -1,10 +1,9 @@
 import {readFile} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
-import type {Plan} from '../../src/model/plan.ts';
 import type {Digest} from '../../src/model/digest.ts';
+import type {Plan} from '../../src/model/plan.ts';
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
-import type {Intercept} from '../../src/sandbox/exchange.ts';
-import {bytesReply, type Reply} from '../../src/sandbox/reply.ts';
+import {bytesReply, type Intercept, type Reply} from '../../src/sandbox/exchange.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {toldError} from '../support/error-lines.ts';
 import {fixture} from '../support/fixtures.ts';

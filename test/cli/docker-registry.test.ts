@@ -1,10 +1,10 @@
 import {writeFile} from 'node:fs/promises';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
-import {loadLayout} from '../../src/sandbox/load-layout.ts';
 import type {RunResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
+import {loadLayout} from '../../src/sandbox/load-layout.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
-import {startTokenServer} from '../../src/sandbox/token-server.ts';
+import {startTokenServer} from '../../src/sandbox/tokens.ts';
 import {isWrite} from '../support/access-log.ts';
 import {type DockerRegistry, startDockerRegistry} from '../support/docker-registry.ts';
 import {layoutDirectory, type LayoutName, LAYOUTS, readCorpus} from '../support/fixtures.ts';

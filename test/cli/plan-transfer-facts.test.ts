@@ -1,6 +1,5 @@
 import {describe, expect, it} from 'vitest';
-import type {Intercept} from '../../src/sandbox/exchange.ts';
-import {jsonReply, type Reply} from '../../src/sandbox/reply.ts';
+import {type Intercept, jsonReply, type Reply} from '../../src/sandbox/exchange.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {planTransfer, transferSeed} from '../support/plan-transfer.ts';

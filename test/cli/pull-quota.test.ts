@@ -2,7 +2,7 @@ import {mkdir, readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest';
 import type {RepositoryPath} from '../../src/model/reference.ts';
-import {bytesReply} from '../../src/sandbox/reply.ts';
+import {bytesReply} from '../../src/sandbox/exchange.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {toldError} from '../support/error-lines.ts';
 import {pushImage, put} from '../support/push-image.ts';

@@ -1,9 +1,8 @@
 import {mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import type {RepositoryPath} from '../../src/model/reference.ts';
-import type {Exchange, Intercept} from '../../src/sandbox/exchange.ts';
+import type {Exchange, Intercept, Reply} from '../../src/sandbox/exchange.ts';
 import {loadLayout} from '../../src/sandbox/load-layout.ts';
-import type {Reply} from '../../src/sandbox/reply.ts';
 import {type AuthOptions, type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {answering, credentialHelpers} from '../support/credential-helper.ts';
 import {layoutDirectory} from '../support/fixtures.ts';

@@ -1,7 +1,6 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import type {RepositoryPath} from '../../src/model/reference.ts';
-import type {Intercept} from '../../src/sandbox/exchange.ts';
-import {bytesReply, type Reply} from '../../src/sandbox/reply.ts';
+import {bytesReply, type Intercept, type Reply} from '../../src/sandbox/exchange.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {toldError} from '../support/error-lines.ts';
 import {pushImage} from '../support/push-image.ts';

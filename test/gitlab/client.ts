@@ -1,7 +1,6 @@
-import {HttpClient} from '../../src/http/client.ts';
+import {type GitLabToken, parseGitLabUrl} from '../../src/gitlab/connection.ts';
 import {GitLab} from '../../src/gitlab/gitlab.ts';
-import {parseGitLabUrl} from '../../src/gitlab/gitlab-url.ts';
-import type {GitLabToken} from '../../src/gitlab/gitlab-token.ts';
+import {HttpClient} from '../../src/http/client.ts';
 import {type Handler, startHttpServer} from '../support/http-server.ts';
 
 /** A client that waits for nothing longer than it must. */

@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest';
+import {parseGitLabUrl} from '../../src/gitlab/connection.ts';
 import {GitLab} from '../../src/gitlab/gitlab.ts';
-import {parseGitLabUrl} from '../../src/gitlab/gitlab-url.ts';
 import {HttpClient} from '../../src/http/client.ts';
 import {sendJson, startHttpServer} from '../support/http-server.ts';
 import {CALL, projectJson, scripted} from './client.ts';

@@ -1,5 +1,5 @@
 import {expect, test} from 'vitest';
-import {parseGitLabUrl} from '../../src/gitlab/gitlab-url.ts';
+import {parseGitLabUrl} from '../../src/gitlab/connection.ts';
 import {sendJson, startHttpServer} from '../support/http-server.ts';
 import {CALL, openGitLab, projectJson, scripted} from './client.ts';
 
@@ -67,7 +67,7 @@ test.each([
     (thrown: unknown) => thrown as Error,
   );
   expect(error).toMatchObject({code: 'RESPONSE_INVALID', side: 'gitlab'});
-  expect(error.message).toContain('has no end');
+  expect(error.message).toContain('does not end');
   expect(rig.server.requests.length).toBeLessThan(50);
 });
 

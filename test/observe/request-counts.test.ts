@@ -1,7 +1,7 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import type {RepositoryPath} from '../../src/model/reference.ts';
-import {GITLAB_FLAVOUR} from '../../src/sandbox/flavour.ts';
 import {loadLayout} from '../../src/sandbox/load-layout.ts';
+import {GITLAB_FLAVOUR} from '../../src/sandbox/registry.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {layoutDirectory, type LayoutName, readCorpus} from '../support/fixtures.ts';
 import {pushLayout} from '../support/independent.ts';

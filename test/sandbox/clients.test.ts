@@ -1,7 +1,7 @@
 import {writeFile} from 'node:fs/promises';
 import {describe, expect, test} from 'vitest';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
-import {startTokenServer} from '../../src/sandbox/token-server.ts';
+import {startTokenServer} from '../../src/sandbox/tokens.ts';
 import {startDockerRegistry} from '../support/docker-registry.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {verifyLayout} from '../support/independent.ts';

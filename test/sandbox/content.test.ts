@@ -164,7 +164,7 @@ describe('a manifest', () => {
     expect(await tags()).toEqual({name: 'a/b', tags: null});
   });
 
-  test('cannot be deleted where deleting is switched off', async () => {
+  test('cannot be deleted where deletion is disabled', async () => {
     await using sandbox = await startSandbox({flavour: {deleteByTag: false}});
     const {digest} = await pushImage(`${sandbox.url}/v2/a/b`, 'v1');
     const refused = await send('DELETE', `${sandbox.url}/v2/a/b/manifests/v1`);

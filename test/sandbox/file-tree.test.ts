@@ -1,8 +1,6 @@
 import {buffer} from 'node:stream/consumers';
 import {describe, expect, test} from 'vitest';
-import {DirectoryTree} from '../../src/sandbox/directory-tree.ts';
-import type {FileTree} from '../../src/sandbox/file-tree.ts';
-import {MemoryTree} from '../../src/sandbox/memory-tree.ts';
+import {DirectoryTree, type FileTree, MemoryTree} from '../../src/sandbox/file-tree.ts';
 import {tempDirectory} from '../support/temp.ts';
 
 async function* chunks(...texts: readonly string[]): AsyncGenerator<Uint8Array> {

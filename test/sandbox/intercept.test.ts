@@ -1,7 +1,6 @@
 import {once} from 'node:events';
 import {describe, expect, test} from 'vitest';
-import type {Intercept} from '../../src/sandbox/exchange.ts';
-import {refusal} from '../../src/sandbox/refusal.ts';
+import {type Intercept, refusal} from '../../src/sandbox/exchange.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {codes, openUpload, pushBlob, send} from './client.ts';
 

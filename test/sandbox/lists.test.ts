@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest';
 import {OCI_INDEX, OCI_MANIFEST} from '../../src/model/media-type.ts';
-import {GITLAB_FLAVOUR} from '../../src/sandbox/flavour.ts';
+import {GITLAB_FLAVOUR} from '../../src/sandbox/registry.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {codes, json, pushBlob, pushImage, putManifest, send, sha256} from './client.ts';
 

@@ -1,5 +1,5 @@
 import {expect, test} from 'vitest';
-import {RequestLog} from '../../src/sandbox/request-log.ts';
+import {RequestLog} from '../../src/sandbox/http-server.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {openUpload, pushBlob, send} from './client.ts';
 

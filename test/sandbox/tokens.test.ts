@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
-import type {TokenOptions} from '../../src/sandbox/token-service.ts';
+import type {TokenOptions} from '../../src/sandbox/tokens.ts';
 import {type Answer, codes, json, send, sha256} from './client.ts';
 
 const USERS: TokenOptions['users'] = [

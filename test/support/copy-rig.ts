@@ -1,28 +1,27 @@
 import {type ApplySettings, DEFAULT_JOBS} from '../../src/apply/apply-context.ts';
 import {applyPlan} from '../../src/apply/apply-plan.ts';
 import {openJournal} from '../../src/apply/journal.ts';
-import {Redactor} from '../../src/http/secrets.ts';
 import {HttpClient} from '../../src/http/client.ts';
 import type {Timeouts} from '../../src/http/dispatcher.ts';
+import {Redactor} from '../../src/http/secrets.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {RunEvent} from '../../src/model/event.ts';
-import {childBlobs, childManifests} from '../../src/model/manifest.ts';
 import type {RunResult} from '../../src/model/outcome.ts';
 import type {CopyPlan} from '../../src/model/plan.ts';
+import type {Repositories} from '../../src/model/port.ts';
 import {parseReference, type RepositoryPath} from '../../src/model/reference.ts';
 import {observeRoute} from '../../src/observe/observe-route.ts';
 import {attachmentSubject} from '../../src/plan/candidate.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {selectAllTags} from '../../src/plan/filters.ts';
 import {Registry} from '../../src/registry/registry.ts';
-import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
 import {FaultScript} from '../../src/sandbox/faults/fault-script.ts';
-import type {Flavour} from '../../src/sandbox/flavour.ts';
+import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
+import type {Flavour} from '../../src/sandbox/registry.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {collect, NEVER} from './streams.ts';
 import {type TempDirectory, tempDirectory} from './temp.ts';
 import {CHUNK, HASTY} from './transfer-rig.ts';
-import type {Repositories} from '../../src/model/port.ts';
 
 export interface RunOptions {
   readonly source?: FaultScript;
@@ -138,8 +137,8 @@ export class CopyRig implements AsyncDisposable {
           continue;
         }
         if (digestOf(manifest.bytes) !== digest) found.push(`${repository}: ${digest} is other`);
-        queue.push(...childManifests(manifest.view).map((child) => child.digest));
-        for (const blob of childBlobs(manifest.view)) {
+        queue.push(...manifest.manifests.map((child) => child.digest));
+        for (const blob of manifest.blobs) {
           const size = await storage.blobs.size(repository, blob.digest);
           if (size === undefined) {
             found.push(`${repository}: the blob ${blob.digest} is missing`);

@@ -1,6 +1,5 @@
 import {buffer} from 'node:stream/consumers';
-import type {Exchange} from '../../src/sandbox/exchange.ts';
-import {jsonReply, type Reply} from '../../src/sandbox/reply.ts';
+import {type Exchange, jsonReply, type Reply} from '../../src/sandbox/exchange.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import type {Storage} from '../../src/sandbox/storage.ts';
 

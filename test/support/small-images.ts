@@ -1,8 +1,8 @@
 import {randomBytes} from 'node:crypto';
 import {type Digest, digestOf} from '../../src/model/digest.ts';
-import {parseManifest} from '../../src/model/manifest.ts';
 import {OCI_MANIFEST} from '../../src/model/media-type.ts';
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
+import {readManifest} from '../../src/sandbox/manifest-format.ts';
 import type {Storage} from '../../src/sandbox/storage.ts';
 import {streamOf} from './streams.ts';
 
@@ -40,14 +40,9 @@ export async function storeImage(
     config: entry(configType, config),
     layers: layers.map((layer) => entry(LAYER, layer)),
   };
-  const parsed = parseManifest(
-    Buffer.from(JSON.stringify(manifest)),
-    OCI_MANIFEST,
-    undefined,
-    'local',
-  );
-  await storage.manifests.put(repository, parsed, tag as Tag);
-  return parsed.descriptor.digest;
+  const stored = readManifest(Buffer.from(JSON.stringify(manifest)), OCI_MANIFEST, undefined);
+  await storage.manifests.put(repository, stored, tag as Tag);
+  return stored.digest;
 }
 
 function entry(mediaType: string, bytes: Uint8Array) {

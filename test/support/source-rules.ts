@@ -27,6 +27,12 @@ const OWNED: Readonly<Record<string, string>> = {
   // With its settings.
   zod: 'model/schema.ts',
 };
+/**
+ * What the sandbox may import of the product as values: zod, the bounded parser of JSON, and the error that a command prints. Of `model/` it may use
+ * types besides. Whatever decides (grammars, media types, limits, reading of manifests) it has of its own: a mistake
+ * shared with the product would pass every test that runs against the sandbox.
+ */
+const SANDBOX_VALUES = new Set(['model/schema.ts', 'model/json.ts', 'model/error.ts']);
 /** Layers of pure functions, and what they must do without. */
 const PURE = new Set(['model', 'plan']);
 const IMPURE_MODULES =
@@ -43,8 +49,12 @@ export interface SourceFile {
 export interface Import {
   /** As written. */
   readonly module: string;
+  /** The file below `src` that it leads to; empty: a package or a module of Node's. */
+  readonly target: string;
   /** The layer it leads to; undefined: a package or a module of Node's. */
   readonly layer: string | undefined;
+  /** `import type` or `export type`: nothing of it is left at run time. */
+  readonly isType: boolean;
 }
 
 /** What a file breaks, one sentence for each thing; none: all is well. */
@@ -68,10 +78,15 @@ export function violations(file: SourceFile): readonly string[] {
   return found.map((what) => `${file.path} ${what}`);
 }
 
-function importViolations(path: string, layer: string, {module, layer: other}: Import): string[] {
+function importViolations(path: string, layer: string, used: Import): string[] {
+  const {module, layer: other} = used;
   if (module.startsWith('.')) {
     if (other === undefined) return [`imports ${module}, which is in no layer`];
-    return other === layer || mayImport(layer, other) ? [] : [`imports from ${other}: ${module}`];
+    if (other === layer) return [];
+    if (!mayImport(layer, other)) return [`imports from ${other}: ${module}`];
+    return layer === 'sandbox' && !mayShare(used)
+      ? [`decides with the product's own code: ${module}`]
+      : [];
   }
   const owner = OWNED[packageOf(module)];
   if (owner !== undefined && !path.startsWith(owner))
@@ -87,6 +102,11 @@ function mayImport(layer: string, other: string): boolean {
   return rank(other) < rank(layer);
 }
 
+/** Whether the sandbox and the product may both depend on this. */
+function mayShare({layer, target, isType}: Import): boolean {
+  return layer === 'model' && (isType || SANDBOX_VALUES.has(target));
+}
+
 function rank(layer: string): number {
   return (LAYERS as readonly string[]).indexOf(layer);
 }
@@ -94,13 +114,18 @@ function rank(layer: string): number {
 /** Every import of a file: static, of types, re-exports, dynamic. */
 export function importsOf({path, text}: SourceFile): readonly Import[] {
   const code = codeOf(text);
-  const modules = [
+  const statements = [
     // `import … from '…'` and `export … from '…'`; a name list may span lines, a string or `;` ends the statement.
-    ...code.matchAll(/(?:^|[;}])\s*(?:import|export)\b[^'";]*?\bfrom\s*['"]([^'"]+)['"]/gm),
-    ...code.matchAll(/(?:^|[;}])\s*import\s*['"]([^'"]+)['"]/gm),
-    ...code.matchAll(/\bimport\(\s*['"]([^'"]+)['"]/g),
+    ...code.matchAll(
+      /(?:^|[;}])\s*(?:import|export)\b(?<names>[^'";]*?)\bfrom\s*['"](?<module>[^'"]+)['"]/gm,
+    ),
+    ...code.matchAll(/(?:^|[;}])\s*import\s*['"](?<module>[^'"]+)['"]/gm),
+    ...code.matchAll(/\bimport\(\s*['"](?<module>[^'"]+)['"]/g),
   ];
-  return modules.map(([, module = '']) => ({module, layer: layerOf(resolve(path, module))}));
+  return statements.map(({groups: {names = '', module = ''} = {}}) => {
+    const target = resolve(path, module);
+    return {module, target, layer: layerOf(target), isType: /^\s+type\s*[{*\w]/.test(names)};
+  });
 }
 
 /** The code without its comments. Strings stay, since the names of modules are strings. */

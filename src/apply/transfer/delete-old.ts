@@ -1,17 +1,17 @@
 import PQueue from 'p-queue';
-import type {ContainerRepository} from '../../gitlab/container-repository.ts';
+import type {ContainerRepository} from '../../gitlab/container-repositories.ts';
+import type {Digest} from '../../model/digest.ts';
 import {throwIfStopping, TransshipError} from '../../model/error.ts';
 import type {Drift} from '../../model/outcome.ts';
+import type {Tag} from '../../model/reference.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
+import {mapAtOnce, settleAll} from '../../observe/at-once.ts';
+import {OBSERVE_CONCURRENCY} from '../../observe/observe-source.ts';
 import {inOrder} from '../find-drift.ts';
+import {isDonorThere} from './donor.ts';
 import {throwIfProtected} from './pull-retag-push.ts';
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 import {oldRepositories, untilEmpty} from './until-empty.ts';
-import type {Digest} from '../../model/digest.ts';
-import type {Tag} from '../../model/reference.ts';
-import {mapAtOnce, settleAll} from '../../observe/at-once.ts';
-import {OBSERVE_CONCURRENCY} from '../../observe/observe-source.ts';
-import {isDonorThere} from './donor.ts';
 
 /** Deletions at once. Few: each is a write at GitLab, and all end at the first that finds something else than planned. */
 export const DELETE_CONCURRENCY = 8;

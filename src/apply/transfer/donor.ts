@@ -1,7 +1,7 @@
 import {randomUUID} from 'node:crypto';
 import {stat} from 'node:fs/promises';
-import {DONOR_DESCRIPTION} from '../../gitlab/preflight/find-donor.ts';
-import type {Project} from '../../gitlab/project.ts';
+import type {Project} from '../../gitlab/entities.ts';
+import {DONOR_DESCRIPTION} from '../../gitlab/preflight/donor.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
 import type {Donor, TransferPlan} from '../../model/transfer-plan.ts';

@@ -1,8 +1,8 @@
+import type {Project} from '../../gitlab/entities.ts';
 import {registryPathOf} from '../../gitlab/naming.ts';
-import type {Project} from '../../gitlab/project.ts';
+import {errorData} from '../../model/event.ts';
 import type {Call} from '../../model/port.ts';
 import type {PolicyState, TransferPlan} from '../../model/transfer-plan.ts';
-import {errorData} from '../../model/event.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {
   DONE,

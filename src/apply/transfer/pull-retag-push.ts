@@ -1,15 +1,15 @@
+import {proveUpload} from '../../gitlab/preflight/registry.ts';
+import {shortDigest} from '../../model/digest.ts';
+import {TransshipError} from '../../model/error.ts';
 import {errorData} from '../../model/event.ts';
 import type {StepResult} from '../../model/outcome.ts';
-import {TransshipError} from '../../model/error.ts';
 import type {CopySet, TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
+import {whyLimited} from '../../plan/transfer/rule-checks.ts';
 import {type CopyRunResult, type CopyWork, runCopies} from '../copy-run.ts';
 import {compareDestination, inOrder} from '../find-drift.ts';
+import type {OldTag} from './delete-old.ts';
 import {donorAbsent, isDonorThere, prepareDonor} from './donor.ts';
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
-import {proveUpload} from '../../gitlab/preflight/prove-writes.ts';
-import {whyLimited} from '../../plan/transfer/rule-checks.ts';
-import type {OldTag} from './delete-old.ts';
-import {shortDigest} from '../../model/digest.ts';
 import {copySetOf} from './verify-place.ts';
 
 /** Brings the images from the old path to the donor; what the donor has already stays as it is. */

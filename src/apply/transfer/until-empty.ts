@@ -1,13 +1,13 @@
+import type {ContainerRepository} from '../../gitlab/container-repositories.ts';
+import {registryPathOf} from '../../gitlab/naming.ts';
 import {pause} from '../../http/retry.ts';
-import {interrupted, TransshipError} from '../../model/error.ts';
 import type {Digest} from '../../model/digest.ts';
+import {interrupted, TransshipError} from '../../model/error.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {Tag} from '../../model/reference.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {inOrder} from '../find-drift.ts';
 import type {TransferRun} from './transfer-run.ts';
-import type {ContainerRepository} from '../../gitlab/container-repository.ts';
-import {registryPathOf} from '../../gitlab/naming.ts';
 
 /** What is still seen at the old path. */
 interface Rest {

@@ -3,16 +3,12 @@ import type {Call} from '../../model/port.ts';
 import type {TransferWish} from '../../model/transfer-plan.ts';
 import type {RegistryFacts, RuleFacts, TransferFacts} from '../../plan/transfer/facts.ts';
 import {hasContent, wayOf} from '../../plan/transfer/steps.ts';
-import {given} from '../given.ts';
-import type {Project} from '../project.ts';
-import {type DonorQuestion, findDonor} from './find-donor.ts';
-import {findProject, projectFacts, tokenFacts} from './find-project.ts';
-import {findTarget} from './find-target.ts';
-import {findWaiting} from './find-waiting.ts';
-import {observeImages} from './observe-images.ts';
-import {proveDonor} from './prove-donor.ts';
-import {clockFacts, proveRegistry} from './prove-registry.ts';
-import {proveWrites} from './prove-writes.ts';
+import {given, type Project} from '../entities.ts';
+import {type DonorQuestion, findDonor, findWaiting} from './donor.ts';
+import {observeImages} from './images.ts';
+import {proveDonor} from './probe-donor.ts';
+import {findProject, findTarget, projectFacts, tokenFacts} from './project.ts';
+import {clockFacts, proveRegistry, proveWrites} from './registry.ts';
 import type {InstanceRegistry, Surroundings} from './surroundings.ts';
 
 export interface TransferQuestion extends DonorQuestion {
@@ -110,7 +106,7 @@ async function readRules({id}: Project, {gitlab}: Surroundings, call: Call): Pro
   return given({repositories, tags});
 }
 
-/** Rules are shown to maintainers; who is none cannot delete either, which is found elsewhere. */
+/** GitLab shows rules to maintainers only. Other users cannot delete either, which another check reports. */
 function notTold(error: unknown): undefined {
   if (error instanceof TransshipError && error.code === 'FORBIDDEN') return undefined;
   throw error;

@@ -5,7 +5,58 @@ import {childBlobs, type Manifest, parseManifest} from '../../model/manifest.ts'
 import {OCI_MANIFEST} from '../../model/media-type.ts';
 import type {Call, RepositoryWriter} from '../../model/port.ts';
 import type {RepositoryPath, Tag} from '../../model/reference.ts';
-import type {Finding} from '../../plan/transfer/facts.ts';
+import type {DonorFacts, Finding, RepositoryFacts} from '../../plan/transfer/facts.ts';
+import {hasContent} from '../../plan/transfer/steps.ts';
+import {given} from '../entities.ts';
+import {pathAt, rightsAt} from './registry.ts';
+import type {InstanceRegistry, Surroundings} from './surroundings.ts';
+
+/** Asked for at the very repository that the first images are going to wait in. */
+export async function proveDonor(
+  donor: DonorFacts,
+  repositories: readonly RepositoryFacts[],
+  opened: InstanceRegistry,
+  {openDonor}: Surroundings,
+  call: Call,
+): Promise<DonorFacts> {
+  const {donor: place, problem} = donor;
+  if (place.kind === 'directory' || place.id === undefined || problem !== undefined) return donor;
+  const name = repositories.find(hasContent)?.donor;
+  const path = pathAt(name, opened);
+  if (name === undefined || path === undefined) return donor;
+  const missing = (await rightsAt(opened, path, call))?.missing;
+  const isFree = missing !== undefined && missing.length === 0;
+  const sample = smallestImage(repositories, opened);
+  return {
+    ...donor,
+    ...given({
+      missingActions: missing,
+      probe: isFree ? await probeDonor(openDonor(name), sample, call) : undefined,
+    }),
+  };
+}
+
+/** The tagged image with the fewest blobs; undefined: there are indexes and artifacts only. */
+function smallestImage(
+  repositories: readonly RepositoryFacts[],
+  opened: InstanceRegistry,
+): Sample | undefined {
+  const samples = repositories.flatMap(({source}) =>
+    source.roots.flatMap(({digest}): Sample[] => {
+      const manifest = source.manifests.get(digest);
+      const from = pathAt(source.repository, opened);
+      if (manifest?.bytes === undefined || from === undefined) return [];
+      const {bytes, view} = manifest;
+      const isPlain = view.kind === 'image' && view.subject === undefined;
+      return isPlain ? [{manifest: {...manifest, bytes}, from}] : [];
+    }),
+  );
+  return samples.toSorted((a, b) => countBlobs(a) - countBlobs(b))[0];
+}
+
+function countBlobs({manifest}: Sample): number {
+  return childBlobs(manifest.view).length;
+}
 
 /** Pushed to a donor and deleted there; a plan that was killed may leave it, and it is nobody's image. */
 export const PROBE_TAG = 'transship-probe' as Tag;
@@ -23,7 +74,7 @@ export interface Sample {
  * its blobs mounted; where that is not to be had, one of a hundred bytes.
  * @returns what went wrong, or `passed`
  */
-export async function probeDonor(
+async function probeDonor(
   repository: RepositoryWriter,
   sample: Sample | undefined,
   call: Call,
@@ -79,15 +130,15 @@ function refused({code, message, hint}: TransshipError): Finding {
 function readOnly(name: string): Finding {
   return {
     code: 'REGISTRY_READ_ONLY',
-    message: `the registry takes no writes at ${name}: it is read-only (405)`,
-    hint: 'wait until its maintenance is over',
+    message: `the registry rejects writes to ${name}: it is read-only (405)`,
+    hint: 'wait until its maintenance is finished',
   };
 }
 
 function stillThere(name: string): Finding {
   return {
     code: 'REPOSITORY_DELETE_FAILED',
-    message: `the registry said that it deleted ${name}:${PROBE_TAG}, and still lists it`,
-    hint: 'its administrator should check the permission to delete in the storage of the registry',
+    message: `the registry accepted the deletion of ${name}:${PROBE_TAG}, but still lists the tag`,
+    hint: 'ask its administrator to check that the registry may delete from its storage',
   };
 }

@@ -15,7 +15,7 @@ interface Grant {
 export interface InstanceRegistry {
   /** `host[:port]`. */
   readonly host: string;
-  /** What it tells of itself; `clock` in ms since the epoch. */
+  /** What it reports about itself; `clock` in ms since the epoch. */
   traits(call: Call): Promise<{
     readonly version?: string;
     readonly deletesTags: boolean;
@@ -29,7 +29,7 @@ export interface InstanceRegistry {
   repository(path: RepositoryPath): RepositoryWriter;
 }
 
-/** What a transfer is looked at with. */
+/** What a preflight works with. */
 export interface Surroundings {
   readonly gitlab: GitLab;
   readonly tokenKind: 'access-token' | 'job-token';
@@ -45,6 +45,6 @@ export interface Surroundings {
   readonly isJob: boolean;
   /** Of this machine, in ms since the epoch. */
   readonly now: () => number;
-  /** Told of tags that were read, of all of one repository. */
+  /** Called with the number of tags read so far, and of all tags of the repository. */
   readonly progress: (repository: string, done: number, total: number) => void;
 }

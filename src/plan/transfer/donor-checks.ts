@@ -68,7 +68,7 @@ function* projectChecks(facts: TransferFacts) {
       'DONOR_UNFIT',
       donor.path,
       inTheWay,
-      'choose another project with --donor, or a folder',
+      'choose another project or a folder with --donor',
     );
   }
   if (donor.kind === 'project' && donor.id === undefined && problem === undefined) {

@@ -1,7 +1,6 @@
-import type {Exchange, Intercept} from '../exchange.ts';
-import type {Reply} from '../reply.ts';
+import {once} from 'node:events';
+import type {Exchange, Intercept, Reply} from '../exchange.ts';
 import {type FaultRule, type FaultRuleInput, faultScript} from './fault.ts';
-import {Gates} from './gates.ts';
 import {type Aftermath, LINK_PARAMETER, linkExpired, strike, uploadUnknown} from './strike.ts';
 
 /** A fault that struck, for tests to check that their script did what it was written for. */
@@ -105,5 +104,50 @@ function isMeantFor(kind: FaultRule['fault']['kind'], exchange: Exchange): boole
     case 'refuse':
     case 'answer':
       return true;
+  }
+}
+
+interface Gate {
+  readonly reached: PromiseWithResolvers<void>;
+  readonly opened: PromiseWithResolvers<void>;
+}
+
+/** Named gates at which requests wait until the script opens them. */
+export class Gates {
+  readonly #gates = new Map<string, Gate>();
+
+  /** Resolves when a request waits at the gate, or did before. */
+  reached(name: string): Promise<void> {
+    return this.#gate(name).reached.promise;
+  }
+
+  /** Lets all waiting and future requests through. */
+  open(name: string): void {
+    this.#gate(name).opened.resolve();
+  }
+
+  /** Waits until the gate is open. @throws the signal's reason */
+  async wait(name: string, signal: AbortSignal): Promise<void> {
+    const {reached, opened} = this.#gate(name);
+    reached.resolve();
+    const ended = new AbortController();
+    try {
+      if (!signal.aborted)
+        await Promise.race([opened.promise, once(signal, 'abort', {signal: ended.signal})]);
+      signal.throwIfAborted();
+    } finally {
+      ended.abort();
+    }
+  }
+
+  #gate(name: string): Gate {
+    const known = this.#gates.get(name);
+    if (known) return known;
+    const gate = {
+      reached: Promise.withResolvers<void>(),
+      opened: Promise.withResolvers<void>(),
+    };
+    this.#gates.set(name, gate);
+    return gate;
   }
 }

@@ -1,13 +1,11 @@
-import {z} from '../../model/schema.ts';
 import {parseJson} from '../../model/json.ts';
-import type {Exchange} from '../exchange.ts';
-import type {Reply} from '../reply.ts';
-import {ApiRefusal, notFound} from './api-refusal.ts';
+import {z} from '../../model/schema.ts';
+import {type Exchange, jsonReply, type Reply} from '../exchange.ts';
 import type {Instance} from './instance.ts';
-import {levelInGroup, maySee, type Person} from './rights.ts';
+import {levelInGroup, levelInProject, maySee, type Person} from './rights.ts';
 import type {WorldGroup, WorldProject, WorldRepository} from './world.ts';
 
-/** An API call on its way. */
+/** An authenticated API call. */
 export interface ApiCall extends Instance {
   readonly exchange: Exchange;
   readonly person: Person;
@@ -63,7 +61,7 @@ export function bodyOf<T>({body}: ApiCall, schema: z.ZodType<T>): T {
   });
 }
 
-/** Numbers and truth come as strings where a form is sent. */
+/** Forms send numbers and booleans as strings. */
 export const numberField = z.coerce.number().int();
 export const flagField = z.union([z.boolean(), z.stringbool()]);
 
@@ -89,6 +87,11 @@ export function projectOf({world, person, params, exchange}: ApiCall): WorldProj
   throw new ApiRefusal(301, {message: 'This resource has been moved permanently'}, {location});
 }
 
+/** @throws ApiRefusal 403 */
+export function requireLevel({world, person}: ApiCall, project: WorldProject, level: number): void {
+  if (levelInProject(world, person.user, project) < level) throw forbidden();
+}
+
 /** @throws ApiRefusal 404 */
 export function groupOf({world, person, params}: ApiCall): WorldGroup {
   const name = params['id'] ?? '';
@@ -106,4 +109,91 @@ export function repositoryOf(
   const repository = world.repositories.get(Number(params['repository']));
   if (repository && (!project || repository.projectId === project.id)) return repository;
   throw notFound();
+}
+
+const DEFAULT_SIZE = 20;
+const SIZE_LIMIT = 100;
+
+/** A page of a list, by number, with the headers that lead on (GitLab: doc/api/rest/_index.md, "Pagination"). */
+export function pageReply({exchange, query}: ApiCall, items: readonly unknown[]): Reply {
+  const size = pageSize(query);
+  const page = Number(query.get('page') ?? 1);
+  if (!Number.isInteger(page) || page < 1) throw new ApiRefusal(400, {error: 'page is invalid'});
+  const pages = Math.max(1, Math.ceil(items.length / size));
+  const link = (rel: string, to: number) => {
+    const target = new URLSearchParams(query);
+    target.set('page', String(to));
+    target.set('per_page', String(size));
+    return `<${exchange.origin}${exchange.path}?${target.toString()}>; rel="${rel}"`;
+  };
+  const links = [
+    ...(page > 1 ? [link('prev', page - 1)] : []),
+    ...(page < pages ? [link('next', page + 1)] : []),
+    link('first', 1),
+    link('last', pages),
+  ];
+  return jsonReply(200, items.slice((page - 1) * size, page * size), {
+    link: links.join(', '),
+    'x-page': String(page),
+    'x-per-page': String(size),
+    'x-next-page': page < pages ? String(page + 1) : '',
+    'x-prev-page': page > 1 ? String(page - 1) : '',
+    'x-total': String(items.length),
+    'x-total-pages': String(pages),
+  });
+}
+
+/** A page of a list of names, by the last one seen: no numbers, no totals, one link. */
+export function keysetReply(
+  {exchange, query}: ApiCall,
+  items: readonly {readonly name: string}[],
+): Reply {
+  const size = pageSize(query);
+  const last = query.get('last') ?? '';
+  const rest = items.filter(({name}) => name > last);
+  const page = rest.slice(0, size);
+  const next = new URLSearchParams(query);
+  next.set('last', page.at(-1)?.name ?? '');
+  const link = `<${exchange.origin}${exchange.path}?${next.toString()}>; rel="next"`;
+  return jsonReply(200, page, page.length < rest.length ? {link} : {});
+}
+
+function pageSize(query: URLSearchParams): number {
+  const size = Number(query.get('per_page') ?? DEFAULT_SIZE);
+  if (Number.isInteger(size) && size > 0) return Math.min(size, SIZE_LIMIT);
+  throw new ApiRefusal(400, {error: 'per_page is invalid'});
+}
+
+/** Thrown by API handlers; `Api.answer` sends it as the response. */
+export class ApiRefusal extends Error {
+  override readonly name = 'ApiRefusal';
+  readonly reply: Reply;
+
+  /** @param body as GitLab writes it: a `message` that is a string or an object of lists, or an `error` */
+  constructor(status: number, body: object, headers: Reply['headers'] = {}) {
+    super(JSON.stringify(body));
+    this.reply = jsonReply(status, body, headers);
+  }
+}
+
+/** `404 Project Not Found` and the like (GitLab: lib/api/helpers.rb, `not_found!`). */
+export function notFound(what?: string): ApiRefusal {
+  return new ApiRefusal(404, {
+    message: what === undefined ? '404 Not found' : `404 ${what} Not Found`,
+  });
+}
+
+export function forbidden(why?: string): ApiRefusal {
+  return new ApiRefusal(403, {
+    message: why === undefined ? '403 Forbidden' : `403 Forbidden - ${why}`,
+  });
+}
+
+export function unauthorized(): ApiRefusal {
+  return new ApiRefusal(401, {message: '401 Unauthorized'});
+}
+
+/** A refusal with a text of its own. */
+export function badRequest(message: unknown): ApiRefusal {
+  return new ApiRefusal(400, {message});
 }

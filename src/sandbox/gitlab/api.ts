@@ -1,14 +1,31 @@
-import type {Exchange} from '../exchange.ts';
-import {jsonReply, type Reply} from '../reply.ts';
-import {readBody} from './api-call.ts';
-import {ApiRefusal, notFound, unauthorized} from './api-refusal.ts';
-import {type ApiAccess, findRoute} from './api-routes.ts';
+import {bytesReply, type Exchange, jsonReply, type Reply} from '../exchange.ts';
+import {bearerOf, showMetadata, showToken, showUser, showVersion, tokenOf} from './account.ts';
+import {type ApiHandler, ApiRefusal, notFound, readBody, unauthorized} from './api-call.ts';
+import {removeTags} from './cleanup.ts';
+import {listGroupProjects, showGroup, showNamespace, transferGroup, updateGroup} from './groups.ts';
 import type {Instance} from './instance.ts';
-import {RateLimit, type RateLimitOptions} from './rate-limit.ts';
+import {
+  createProject,
+  deleteProject,
+  listPipelines,
+  listProjects,
+  showProject,
+  updateProject,
+} from './projects.ts';
+import {repositoryRules, tagRules} from './protection.ts';
+import {
+  listGroupRepositories,
+  listRepositories,
+  listTags,
+  removeRepository,
+  removeTag,
+  showRepository,
+  showTag,
+} from './repositories.ts';
 import type {Person} from './rights.ts';
-import {bearerOf, tokenOf} from './sign-in.ts';
+import {listGroupTransferLocations, listTransferLocations, transferProject} from './transfers.ts';
 
-/** GitLab's REST API, `/api/v4`: who may call it, how often, and what is said to those who may not. */
+/** GitLab's REST API, `/api/v4`: authentication, scopes, rate limit and refusals. */
 export class Api {
   readonly #instance: Instance;
   readonly #rateLimit: RateLimit | undefined;
@@ -84,4 +101,140 @@ function requireScope(
     error_description: 'The request requires higher privileges than provided by the access token.',
     scope: wanted.join(' '),
   });
+}
+
+/** Who may call: `api` alone, or those too that only read; `any` token; `job`: the token of a job as well. */
+export type ApiAccess = 'write' | 'read' | 'any' | 'job-read' | 'job-write';
+
+export interface ApiRoute {
+  readonly method: string;
+  readonly parts: readonly string[];
+  readonly access: ApiAccess;
+  readonly handler: ApiHandler;
+}
+
+const REGISTRY = 'projects/:id/registry';
+const IMAGES = `${REGISTRY}/repositories`;
+const IMAGE = `${IMAGES}/:repository`;
+const PATH_RULES = `${REGISTRY}/protection/repository/rules`;
+const TAG_RULES = `${REGISTRY}/protection/tag/rules`;
+
+const ROUTES: readonly ApiRoute[] = [
+  endpoint('GET', 'version', 'any', showVersion),
+  endpoint('GET', 'metadata', 'any', showMetadata),
+  endpoint('GET', 'user', 'read', showUser),
+  endpoint('GET', 'personal_access_tokens/self', 'any', showToken),
+  endpoint('GET', 'namespaces/:id', 'read', showNamespace),
+  endpoint('GET', 'groups/:id', 'read', showGroup),
+  endpoint('PUT', 'groups/:id', 'write', updateGroup),
+  endpoint('POST', 'groups/:id/transfer', 'write', transferGroup),
+  endpoint('GET', 'groups/:id/transfer_locations', 'read', listGroupTransferLocations),
+  endpoint('GET', 'groups/:id/projects', 'read', listGroupProjects),
+  endpoint('GET', 'groups/:id/registry/repositories', 'read', listGroupRepositories),
+  endpoint('GET', 'projects', 'read', listProjects),
+  endpoint('POST', 'projects', 'write', createProject),
+  endpoint('GET', 'projects/:id', 'read', showProject),
+  endpoint('PUT', 'projects/:id', 'write', updateProject),
+  endpoint('DELETE', 'projects/:id', 'write', deleteProject),
+  endpoint('PUT', 'projects/:id/transfer', 'write', transferProject),
+  endpoint('GET', 'projects/:id/pipelines', 'read', listPipelines),
+  endpoint('GET', 'projects/:id/transfer_locations', 'read', listTransferLocations),
+  endpoint('GET', 'registry/repositories/:repository', 'read', showRepository),
+  endpoint('GET', IMAGES, 'job-read', listRepositories),
+  endpoint('DELETE', IMAGE, 'job-write', removeRepository),
+  endpoint('GET', `${IMAGE}/tags`, 'job-read', listTags),
+  endpoint('DELETE', `${IMAGE}/tags`, 'job-write', removeTags),
+  endpoint('GET', `${IMAGE}/tags/:tag`, 'job-read', showTag),
+  endpoint('DELETE', `${IMAGE}/tags/:tag`, 'job-write', removeTag),
+  endpoint('GET', PATH_RULES, 'read', repositoryRules.list),
+  endpoint('POST', PATH_RULES, 'write', repositoryRules.create),
+  endpoint('PATCH', `${PATH_RULES}/:rule`, 'write', repositoryRules.update),
+  endpoint('DELETE', `${PATH_RULES}/:rule`, 'write', repositoryRules.remove),
+  endpoint('GET', TAG_RULES, 'read', tagRules.list),
+  endpoint('POST', TAG_RULES, 'write', tagRules.create),
+  endpoint('PATCH', `${TAG_RULES}/:rule`, 'write', tagRules.update),
+  endpoint('DELETE', `${TAG_RULES}/:rule`, 'write', tagRules.remove),
+];
+
+/** The route for a path below `/api/v4/`, still percent-encoded, with what the path names. */
+function findRoute(
+  method: string,
+  path: string,
+): {route: ApiRoute; params: Record<string, string>} | undefined {
+  const given = path.split('/').filter(Boolean).map(decoded);
+  for (const candidate of ROUTES) {
+    const params = candidate.method === method ? match(candidate.parts, given) : undefined;
+    if (params) return {route: candidate, params};
+  }
+  return undefined;
+}
+
+function endpoint(method: string, path: string, access: ApiAccess, handler: ApiHandler): ApiRoute {
+  return {method, parts: path.split('/'), access, handler};
+}
+
+function match(
+  parts: readonly string[],
+  given: readonly string[],
+): Record<string, string> | undefined {
+  if (parts.length !== given.length) return undefined;
+  const params: Record<string, string> = {};
+  for (const [index, part] of parts.entries()) {
+    const value = given[index] ?? '';
+    if (part.startsWith(':')) params[part.slice(1)] = value;
+    else if (part !== value) return undefined;
+  }
+  return params;
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+export interface RateLimitOptions {
+  /** Requests of one user in a period. */
+  readonly requests: number;
+  /** Default: a minute, as GitLab's. */
+  readonly periodMs?: number;
+}
+
+/** GitLab's limit for authenticated API requests (GitLab: lib/gitlab/rack_attack.rb). */
+export class RateLimit {
+  readonly #options: Required<RateLimitOptions>;
+  readonly #clock: () => number;
+  readonly #counted = new Map<string, {period: number; observed: number}>();
+
+  constructor({requests, periodMs = 60_000}: RateLimitOptions, clock: () => number) {
+    this.#options = {requests, periodMs};
+    this.#clock = clock;
+  }
+
+  /** Counts a request; `refused` is the answer to one that is too many. */
+  count(who: string): {readonly headers: Reply['headers']; readonly refused: Reply | undefined} {
+    const {requests, periodMs} = this.#options;
+    const now = this.#clock();
+    const period = Math.floor(now / periodMs);
+    const before = this.#counted.get(who);
+    const observed = before?.period === period ? before.observed + 1 : 1;
+    this.#counted.set(who, {period, observed});
+    const resetMs = (period + 1) * periodMs;
+    const headers = {
+      'ratelimit-limit': String(requests),
+      'ratelimit-name': 'throttle_authenticated_api',
+      'ratelimit-observed': String(observed),
+      'ratelimit-remaining': String(Math.max(0, requests - observed)),
+      'ratelimit-reset': String(Math.ceil(resetMs / 1000)),
+    };
+    if (observed <= requests) return {headers, refused: undefined};
+    const refused = bytesReply(429, Buffer.from('Retry later\n'), {
+      ...headers,
+      'content-type': 'text/plain',
+      'retry-after': String(Math.ceil((resetMs - now) / 1000)),
+    });
+    return {headers, refused};
+  }
 }

@@ -1,7 +1,57 @@
-import {isRepositoryPath, type RepositoryPath, type Tag} from '../../model/reference.ts';
+import type {RepositoryPath, Tag} from '../../model/reference.ts';
+import {jsonReply, type Reply} from '../exchange.ts';
+import {isRepositoryPath} from '../names.ts';
+import {type ApiCall, ApiRefusal, badRequest} from './api-call.ts';
 import {deleteTag, type Instance, pushedAt} from './instance.ts';
-import {isKept} from './rights.ts';
+import {target} from './repositories.ts';
+import {ACCESS_LEVEL, isKept, levelInProject} from './rights.ts';
 import type {WorldProject} from './world.ts';
+
+const ONCE_PER_MS = 60 * 60 * 1000;
+
+/**
+ * `DELETE …/tags?name_regex_delete=…`: later, and once an hour (GitLab: lib/api/project_container_repositories.rb,
+ * app/services/projects/container_repository/cleanup_tags_base_service.rb).
+ */
+export async function removeTags(call: ApiCall): Promise<Reply> {
+  const {query, person, world, clock, background, switches} = call;
+  const {project, record, path} = target(call, ACCESS_LEVEL.maintainer);
+  const wish = wishOf(query);
+  const now = clock();
+  if (record.lastBulkDelete !== undefined && now - record.lastBulkDelete < ONCE_PER_MS) {
+    throw badRequest(
+      'This request has already been made. You can run this at most once an hour for a given container repository',
+    );
+  }
+  record.lastBulkDelete = now;
+  const level = levelInProject(world, person.user, project);
+  background.later(switches.deletionDelayMs, async () => {
+    if (path === undefined) return;
+    for (const tag of await tagsToClean(call, project, path, wish, level))
+      await deleteTag(call, path, tag, person.user.username);
+  });
+  return jsonReply(202, 202);
+}
+
+function wishOf(query: URLSearchParams): CleanupWish {
+  const remove = query.get('name_regex_delete') ?? query.get('name_regex');
+  const keep = query.get('name_regex_keep');
+  if (remove === null) throw new ApiRefusal(400, {error: 'name_regex_delete is missing'});
+  return {
+    remove: expression(remove, 'name_regex_delete'),
+    keep: keep === null ? undefined : expression(keep, 'name_regex_keep'),
+    keepNewest: Number(query.get('keep_n') ?? 0),
+    olderThanMs: ageOf(query.get('older_than') ?? undefined),
+  };
+}
+
+function expression(text: string, name: string): RegExp {
+  try {
+    return tagExpression(text);
+  } catch {
+    throw new ApiRefusal(400, {error: `${name} is an invalid regexp`});
+  }
+}
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -16,12 +66,12 @@ export interface CleanupWish {
 }
 
 /** `14d` in ms. */
-export function ageOf(text: string | undefined): number {
+function ageOf(text: string | undefined): number {
   return Number.parseInt(text ?? '0', 10) * DAY_MS;
 }
 
 /** RE2 that matches the whole name, nearly: JavaScript's expressions know more. @throws SyntaxError */
-export function tagExpression(text: string): RegExp {
+function tagExpression(text: string): RegExp {
   return new RegExp(`^(?:${text})$`);
 }
 
@@ -30,7 +80,7 @@ export function tagExpression(text: string): RegExp {
  * doc/user/packages/container_registry/reduce_container_registry_storage.md, "How the cleanup policy works"): never
  * `latest`, and nothing that a protection rule keeps.
  */
-export async function tagsToClean(
+async function tagsToClean(
   instance: Instance,
   project: WorldProject,
   path: RepositoryPath,
@@ -63,7 +113,7 @@ export async function runCleanup(instance: Instance): Promise<void> {
     for (const record of world.repositoriesOf(project)) {
       const path = world.repositoryPath(record);
       if (!isRepositoryPath(path)) continue;
-      // The policy acts for nobody, so every rule stands.
+      // The policy has no access level, so every rule applies.
       for (const tag of await tagsToClean(instance, project, path, wish, 0))
         await deleteTag(instance, path, tag, 'cleanup-policy');
     }

@@ -22,7 +22,7 @@ export type SandboxEvent =
       readonly repository: string;
       readonly digest: string;
     }
-  /** The registry moved images by itself. */
+  /** The registry moved images itself (native move). */
   | {readonly kind: 'repository-moved'; readonly from: string; readonly to: string}
   | {
       readonly kind: 'repository-delete-asked' | 'repository-deleted' | 'repository-delete-failed';
@@ -86,7 +86,7 @@ export interface Gap {
 
 /**
  * Whether every image that ever had a tag had one at every moment since, anywhere in the registry. Where a gap is, the
- * image must be somewhere else: with a donor outside of GitLab, whoever asks has to look there.
+ * image must be somewhere else: the caller has to check a donor outside GitLab.
  */
 export function gaps(events: readonly LoggedEvent[]): readonly Gap[] {
   const tags = new Map<string, string>();

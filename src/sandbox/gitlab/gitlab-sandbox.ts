@@ -1,18 +1,13 @@
-import type {Answer, Intercept} from '../exchange.ts';
-import {startHttpServer} from '../http-server.ts';
-import {refusal} from '../refusal.ts';
-import {RequestLog} from '../request-log.ts';
+import {type Answer, type Intercept, refusal} from '../exchange.ts';
+import {RequestLog, startHttpServer} from '../http-server.ts';
 import {Storage, type StorageOptions} from '../storage.ts';
-import {Api} from './api.ts';
-import {Background} from './background.ts';
+import {Api, type RateLimitOptions} from './api.ts';
 import {runCleanup} from './cleanup.ts';
 import {EventLog} from './event-log.ts';
-import type {Instance, RegistryMode, Switches} from './instance.ts';
-import type {RateLimitOptions} from './rate-limit.ts';
-import {RegistryFront} from './registry-front.ts';
+import {Background, type Instance, type RegistryMode, type Switches} from './instance.ts';
 import {RegistryTokens} from './registry-tokens.ts';
-import type {Seed} from './seed.ts';
-import {seedWorld} from './seed-world.ts';
+import {RegistryFront} from './registry.ts';
+import {type Seed, seedWorld} from './seed.ts';
 import {World} from './world.ts';
 
 export interface GitLabSandboxOptions {
@@ -38,7 +33,7 @@ export interface GitLabSandboxOptions {
 
 /** A GitLab-like instance in this process, on the loopback: REST API, token service and registry. */
 export interface GitLabSandbox extends AsyncDisposable {
-  /** `127.0.0.1:PORT` of the registry, as it stands in image references. */
+  /** `127.0.0.1:PORT` of the registry, as in image references. */
   readonly host: string;
   /** `http://127.0.0.1:PORT`: GitLab's address. */
   readonly url: string;
@@ -125,7 +120,7 @@ function answerer(
     if (exchange.path.startsWith('/api/v4')) return api.answer(exchange);
     if (exchange.route.kind === 'token') return tokens.answer(exchange);
     if (registryPort === undefined) return registry(exchange);
-    throw refusal(404, 'UNKNOWN', 'there is nothing at this path', exchange.path);
+    throw refusal(404, 'UNKNOWN', 'no such endpoint', exchange.path);
   };
   return {gitlab, registry};
 }

@@ -1,11 +1,11 @@
-import {registryPathOf} from '../../gitlab/naming.ts';
-import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
+import {setTimeout as pause} from 'node:timers/promises';
+import type {RepositoryPath} from '../../model/reference.ts';
+import {isRepositoryPath} from '../names.ts';
 import type {Storage} from '../storage.ts';
-import type {Background} from './background.ts';
 import type {EventLog} from './event-log.ts';
-import type {World, WorldProject} from './world.ts';
+import {registryPathOf, type World, type WorldProject} from './world.ts';
 
-/** Which registry GitLab has: with its metadata database it can move images by itself, without (`legacy`) it cannot. */
+/** Which registry GitLab has: with a metadata database it can move images itself, without one (`legacy`) it cannot. */
 export type RegistryMode = 'legacy' | 'metadata-db';
 
 /** What can be changed while the sandbox runs. */
@@ -21,7 +21,7 @@ export interface Switches {
   readonly undeletable: Set<string>;
   /** How long a deletion waits before it begins, and how long it takes, in ms each. */
   deletionDelayMs: number;
-  /** How long a transfer goes on after it was answered, in ms; undefined: it is done before. */
+  /** How long a transfer continues after the response, in ms; undefined: it completes before the response. */
   transferDelayMs: number | undefined;
 }
 
@@ -93,4 +93,31 @@ export async function deleteTag(
   await storage.manifests.untag(repository, found);
   events.add(by, {kind: 'tag-deleted', repository, tag, digest});
   return true;
+}
+
+/** Work that continues after the response, as in GitLab's background workers. */
+export class Background {
+  readonly #ending = new AbortController();
+  readonly #underWay = new Set<Promise<void>>();
+
+  /** Does the work after so many ms, unless the sandbox is closed before. */
+  later(ms: number, work: () => Promise<void>): void {
+    const {signal} = this.#ending;
+    const done = pause(ms, undefined, {signal})
+      .then(work)
+      // The sandbox is closed or its content is gone; the result no longer matters.
+      .catch(() => undefined)
+      .finally(() => this.#underWay.delete(done));
+    this.#underWay.add(done);
+  }
+
+  /** Settles when all that was begun is done. */
+  async settled(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+  }
+
+  async close(): Promise<void> {
+    this.#ending.abort();
+    await this.settled();
+  }
 }

@@ -1,17 +1,12 @@
-import {z} from '../../model/schema.ts';
 import {parseJson} from '../../model/json.ts';
-import {type Access, type Action, parseScopes} from '../access.ts';
-import {parseBasic} from '../account.ts';
-import type {Exchange} from '../exchange.ts';
-import {refusal} from '../refusal.ts';
-import {jsonReply, type Reply} from '../reply.ts';
+import {z} from '../../model/schema.ts';
+import {type Access, type Action, parseBasic, parseScopes} from '../auth.ts';
+import {type Exchange, jsonReply, refusal, type Reply} from '../exchange.ts';
 import {makeSigningKey} from '../signing-key.ts';
-import {signToken, type TokenClaims, verifyToken} from '../token.ts';
+import {signToken, type TokenClaims, verifyToken} from '../tokens.ts';
+import {signIn} from './account.ts';
 import type {Instance} from './instance.ts';
-import {matches} from './pattern.ts';
-import {registryRights} from './registry-rights.ts';
-import {levelInProject, type Person, rulesAbove} from './rights.ts';
-import {signIn} from './sign-in.ts';
+import {levelInProject, matches, type Person, registryRights, rulesAbove} from './rights.ts';
 import type {WorldProject} from './world.ts';
 
 /** How long after its end a token is taken (GitLab container registry: registry/auth/token, `Leeway`). */
@@ -62,7 +57,7 @@ export class RegistryTokens {
     if (method !== 'GET') throw refusal(404, 'UNKNOWN', 'not found');
     if (query.get('service') !== this.service) throw refusal(404, 'UNKNOWN', 'unknown service');
     const person = this.#authenticate(headers.authorization);
-    // GitLab takes image paths in lower case, whatever was asked for.
+    // GitLab lower-cases the requested image paths.
     const scopes = query.getAll('scope').map((scope) => scope.toLowerCase());
     const access = parseScopes(scopes).flatMap((wanted) => this.#grant(person, wanted) ?? []);
     if (!person && access.length === 0) throw refusal(403, 'DENIED', 'access forbidden');

@@ -1,6 +1,16 @@
-import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
-import {matches} from './pattern.ts';
+import type {Action} from '../auth.ts';
 import type {World, WorldGroup, WorldProject, WorldToken, WorldUser} from './world.ts';
+
+/** Access levels; a higher one includes the lower ones (GitLab: lib/gitlab/access.rb). */
+export const ACCESS_LEVEL = {
+  guest: 10,
+  planner: 15,
+  reporter: 20,
+  developer: 30,
+  maintainer: 40,
+  owner: 50,
+  admin: 60,
+} as const;
 
 /** Who asks, and with which token; without one it is a user with a password. */
 export interface Person {
@@ -25,21 +35,21 @@ export function levelInProject(world: World, user: WorldUser, project: WorldProj
   return Math.max(project.members.get(user.id) ?? 0, inherited);
 }
 
-/** Whether somebody sees the project at all; others get 404. */
+/** Whether a user can see the project; if not, GitLab answers 404. */
 export function maySee(world: World, user: WorldUser | undefined, project: WorldProject): boolean {
   if (project.visibility === 'public') return true;
   if (!user) return false;
   return project.visibility === 'internal' || levelInProject(world, user, project) > 0;
 }
 
-/** Whether somebody may put projects into a namespace (GitLab: app/policies/group_policy.rb, `transfer_projects`). */
+/** Whether a user may add projects to a namespace (GitLab: app/policies/group_policy.rb, `transfer_projects`). */
 export function mayFill(world: World, user: WorldUser, namespaceId: number): boolean {
   const group = world.groups.get(namespaceId);
   if (!group) return user.namespaceId === namespaceId || user.admin;
   return levelInGroup(world, user, group) >= ACCESS_LEVEL.maintainer;
 }
 
-/** The rules of a kind that are above somebody's level. */
+/** The rules that require a higher access level than `level`. */
 export function rulesAbove(
   rules: WorldProject['tagRules'],
   action: 'push' | 'delete',
@@ -48,7 +58,7 @@ export function rulesAbove(
   return rules.filter((rule) => (rule[action] ?? 0) > level);
 }
 
-/** Whether a rule keeps the tag from somebody of this level. */
+/** Whether a rule forbids users of this level to delete the tag. */
 export function isKept(project: WorldProject, tag: string, level: number): boolean {
   const immutable = project.tagRules.filter(
     (rule) => rule.push === undefined && rule.delete === undefined,
@@ -56,4 +66,62 @@ export function isKept(project: WorldProject, tag: string, level: number): boole
   return [...rulesAbove(project.tagRules, 'delete', level), ...immutable].some(({pattern}) =>
     matches(pattern, tag),
   );
+}
+
+/**
+ * Actions that a user may take on a project's images. The scopes of the token and the role of its owner both have to
+ * allow it (GitLab: lib/gitlab/auth.rb, app/services/auth/container_registry_authentication_service.rb).
+ */
+export function registryRights(
+  world: World,
+  person: Person | undefined,
+  project: WorldProject,
+): ReadonlySet<Action> {
+  const rights = new Set<Action>();
+  if (project.registryAccess === 'disabled') return rights;
+  const scopes = scopesOf(person, project);
+  const level = levelOf(world, person, project);
+  const isOpen = project.registryAccess === 'enabled' && maySee(world, person?.user, project);
+  const readsPublicly = isOpen && project.visibility !== 'private';
+  if (scopes.has('pull') && (readsPublicly || level >= ACCESS_LEVEL.reporter)) rights.add('pull');
+  // An archived project is read-only.
+  if (project.archived || level < ACCESS_LEVEL.developer) return rights;
+  if (scopes.has('push')) rights.add('push');
+  if (scopes.has('delete')) rights.add('delete');
+  if (scopes.has('delete') && level >= ACCESS_LEVEL.maintainer) rights.add('*');
+  return rights;
+}
+
+/** `write_registry` does not hold `read_registry`, and neither of them lets anybody delete. */
+function scopesOf(person: Person | undefined, project: WorldProject): ReadonlySet<Action> {
+  const token = person?.token;
+  if (!person) return new Set(['pull']);
+  if (!token) return new Set(['pull', 'push', 'delete']);
+  const isElsewhere = token.projectId !== undefined && token.projectId !== project.id;
+  if (token.kind === 'deploy' && isElsewhere) return new Set();
+  // The token of a job writes to its own project alone.
+  if (token.kind === 'job') return new Set(isElsewhere ? ['pull'] : ['pull', 'push', 'delete']);
+  const granted = new Set<Action>();
+  const has = (...names: readonly string[]) => names.some((name) => token.scopes.includes(name));
+  if (has('api', 'read_api', 'read_registry')) granted.add('pull');
+  if (has('api', 'write_registry')) granted.add('push');
+  if (has('api') && token.kind === 'access') granted.add('delete');
+  return granted;
+}
+
+function levelOf(world: World, person: Person | undefined, project: WorldProject): number {
+  if (!person) return 0;
+  return person.token?.kind === 'deploy'
+    ? ACCESS_LEVEL.developer
+    : levelInProject(world, person.user, project);
+}
+
+/**
+ * Whether a name matches the pattern of a protection rule: `*` stands for any characters (GitLab:
+ * doc/api/container_repository_protection_rules.md). Patterns of tags are regular expressions in GitLab's user guide
+ * and have `*` in its API guide; the sandbox takes both the same way, as the API guide does.
+ */
+export function matches(pattern: string, name: string): boolean {
+  const parts = pattern.split('*').map((part) => part.replaceAll(/[\\^$.|?+()[\]{}]/g, '\\$&'));
+  return new RegExp(`^${parts.join('.*')}$`, 'i').test(name);
 }

@@ -1,33 +1,42 @@
 import {dirname, resolve} from 'node:path';
 import {parse} from 'yaml';
-import {z} from '../../model/schema.ts';
-import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
-import {readRegular} from '../../http/regular-file.ts';
 import {TransshipError} from '../../model/error.ts';
-import {isTag} from '../../model/reference.ts';
-import {unreadable} from '../../places/file-error.ts';
+import type {Tag} from '../../model/reference.ts';
+import {z} from '../../model/schema.ts';
+import {loadLayout, readSmallFile} from '../load-layout.ts';
+import {isRepositoryPath, isTag} from '../names.ts';
+import type {Instance} from './instance.ts';
+import {ACCESS_LEVEL} from './rights.ts';
+import {
+  type CleanupPolicy,
+  registryPathOf,
+  type World,
+  type WorldGroup,
+  type WorldProject,
+  type WorldRule,
+} from './world.ts';
 
-const role = z
+const roleSchema = z
   .enum(['guest', 'planner', 'reporter', 'developer', 'maintainer', 'owner'])
   .transform((name) => ACCESS_LEVEL[name]);
-const members = z.record(z.string(), role).default({});
-const visibility = z.enum(['private', 'internal', 'public']).default('private');
+const membersSchema = z.record(z.string(), roleSchema).default({});
+const visibilitySchema = z.enum(['private', 'internal', 'public']).default('private');
 const ruleLevel = z
   .enum(['maintainer', 'owner', 'admin'])
   .transform((name) => ACCESS_LEVEL[name])
   .optional();
-const rule = z.strictObject({pattern: z.string(), push: ruleLevel, delete: ruleLevel});
-const tag = z.string().refine(isTag, {error: 'not a tag'});
+const ruleSchema = z.strictObject({pattern: z.string(), push: ruleLevel, delete: ruleLevel});
+const tagSchema = z.string().refine(isTag, {error: 'not a tag'});
 
-const image = z.strictObject({
+const imageSchema = z.strictObject({
   /** Below the project's path; empty: the project's own. */
   name: z.string().default(''),
   /** The directory of an OCI image layout, relative to the file. */
   layout: z.string(),
   /** Take this entry of the layout alone. */
-  ref: tag.optional(),
+  ref: tagSchema.optional(),
   /** The tag that it gets; without it the layout's tags stay. */
-  tag: tag.optional(),
+  tag: tagSchema.optional(),
 });
 
 const seedSchema = z.strictObject({
@@ -40,13 +49,15 @@ const seedSchema = z.strictObject({
       }),
     )
     .min(1),
-  groups: z.array(z.strictObject({path: z.string(), visibility, members})).default([]),
+  groups: z
+    .array(z.strictObject({path: z.string(), visibility: visibilitySchema, members: membersSchema}))
+    .default([]),
   projects: z
     .array(
       z.strictObject({
         path: z.string(),
-        visibility,
-        members,
+        visibility: visibilitySchema,
+        members: membersSchema,
         archived: z.boolean().default(false),
         registry: z.enum(['enabled', 'private', 'disabled']).default('enabled'),
         cleanup: z
@@ -65,11 +76,11 @@ const seedSchema = z.strictObject({
         pipelines: z.int().nonnegative().default(0),
         rules: z
           .strictObject({
-            repositories: z.array(rule).default([]),
-            tags: z.array(rule).default([]),
+            repositories: z.array(ruleSchema).default([]),
+            tags: z.array(ruleSchema).default([]),
           })
           .default({repositories: [], tags: []}),
-        images: z.array(image).default([]),
+        images: z.array(imageSchema).default([]),
       }),
     )
     .default([]),
@@ -110,8 +121,13 @@ const SEED_LIMIT = 4 * 1024 * 1024;
  * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
  */
 export async function readSeed(file: string): Promise<Seed> {
-  const bytes = await readRegular(file, SEED_LIMIT).catch((cause: unknown) => {
-    throw unreadable(file, cause);
+  const bytes = await readSmallFile(file, SEED_LIMIT).catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new TransshipError('FILE_UNREADABLE', `cannot read ${file}: ${why}`, {
+      side: 'local',
+      hint: 'check the path and the permissions of the file',
+      cause,
+    });
   });
   let value: unknown;
   try {
@@ -128,9 +144,140 @@ export async function readSeed(file: string): Promise<Seed> {
 }
 
 function invalid(name: string, why: string, cause: unknown): TransshipError {
-  return new TransshipError('FILE_INVALID', `${name} is not a seed for the sandbox: ${why}`, {
+  return new TransshipError('FILE_INVALID', `${name} is not a valid seed for the sandbox: ${why}`, {
     side: 'local',
-    hint: 'plans/sandbox.yaml is an example',
+    hint: 'see plans/sandbox.yaml for an example',
     cause,
+  });
+}
+
+/** What a new project has (GitLab: app/models/container_expiration_policy.rb). */
+export const DEFAULT_POLICY: CleanupPolicy = {
+  enabled: false,
+  cadence: '1d',
+  keep_n: 10,
+  older_than: '90d',
+  name_regex: '.*',
+};
+
+/** The user name that the event log shows for seeded images. */
+const SEEDER = 'seed';
+
+/**
+ * Puts into a sandbox what it begins with. Groups on the way to a path are made too.
+ * @throws TransshipError FILE_INVALID for names that lead nowhere, and what `loadLayout` throws
+ */
+export async function seedWorld(instance: Instance, seed: Seed): Promise<void> {
+  const {world} = instance;
+  for (const {name, password, admin} of seed.users) {
+    const id = world.nextId();
+    const user = {id, namespaceId: world.nextId(), username: name, admin};
+    world.users.set(id, {...user, ...(password === undefined ? {} : {password})});
+  }
+  for (const {path, visibility, members} of seed.groups) {
+    const group = groupFor(world, path);
+    group.visibility = visibility;
+    for (const [id, level] of memberIds(world, members)) group.members.set(id, level);
+  }
+  for (const project of seed.projects) await seedProject(instance, project);
+  for (const {user, project, expires, ...token} of seed.tokens) {
+    const projectId = project === undefined ? undefined : world.projectAt(project)?.id;
+    if (project !== undefined && projectId === undefined) throw unknown('project', project);
+    world.tokens.push({
+      ...token,
+      id: world.nextId(),
+      userId: userId(world, user),
+      ...(projectId === undefined ? {} : {projectId}),
+      ...(expires === undefined ? {} : {expiresOn: expires}),
+    });
+  }
+}
+
+async function seedProject(instance: Instance, seed: Seed['projects'][number]): Promise<void> {
+  const {world} = instance;
+  const slash = seed.path.lastIndexOf('/');
+  const parent = seed.path.slice(0, slash);
+  const path = seed.path.slice(slash + 1);
+  const project: WorldProject = {
+    id: world.nextId(),
+    name: path,
+    path,
+    namespaceId: world.userNamed(parent)?.namespaceId ?? groupFor(world, parent).id,
+    visibility: seed.visibility,
+    description: '',
+    archived: seed.archived,
+    registryAccess: seed.registry,
+    cleanupPolicy: {...DEFAULT_POLICY, ...withoutUndefined(seed.cleanup ?? {})},
+    hasScopedPackages: seed.npm,
+    pipelines: seed.pipelines,
+    members: memberIds(world, seed.members),
+    repositoryRules: seed.rules.repositories.map((rule) => ruleOf(world, rule)),
+    tagRules: seed.rules.tags.map((rule) => ruleOf(world, rule)),
+  };
+  world.projects.set(project.id, project);
+  for (const image of seed.images) await seedImage(instance, project, image);
+}
+
+async function seedImage(
+  {world, storage, events, clock}: Instance,
+  project: WorldProject,
+  {name, layout, ref, tag}: Seed['projects'][number]['images'][number],
+): Promise<void> {
+  const base = registryPathOf(world.projectPath(project));
+  const path = name === '' ? base : `${base}/${name}`;
+  if (!isRepositoryPath(path)) throw unknown('image path', path);
+  const tagOf = (found: Tag): Tag | undefined =>
+    ref === undefined || found === ref ? (tag ?? found) : undefined;
+  const tags = new Set(await loadLayout(storage, layout, path, tagOf));
+  world.recordOf(project, name, clock());
+  for (const one of tags) {
+    const digest = await storage.manifests.resolve(path, one);
+    if (digest !== undefined)
+      events.add(SEEDER, {kind: 'manifest-pushed', repository: path, digest, tag: one});
+  }
+}
+
+function groupFor(world: World, path: string): WorldGroup {
+  const found = world.groupAt(path);
+  if (found) return found;
+  const slash = path.lastIndexOf('/');
+  const name = path.slice(slash + 1);
+  const group: WorldGroup = {
+    id: world.nextId(),
+    name,
+    path: name,
+    parentId: slash < 0 ? undefined : groupFor(world, path.slice(0, slash)).id,
+    visibility: 'private',
+    members: new Map(),
+  };
+  world.groups.set(group.id, group);
+  return group;
+}
+
+function ruleOf(
+  world: World,
+  rule: {pattern: string; push?: number | undefined; delete?: number | undefined},
+): WorldRule {
+  return {id: world.nextId(), pattern: rule.pattern, push: rule.push, delete: rule.delete};
+}
+
+function memberIds(world: World, members: Readonly<Record<string, number>>): Map<number, number> {
+  return new Map(Object.entries(members).map(([name, level]) => [userId(world, name), level]));
+}
+
+function userId(world: World, name: string): number {
+  const user = world.userNamed(name);
+  if (user) return user.id;
+  throw unknown('user', name);
+}
+
+function withoutUndefined(policy: object): Partial<CleanupPolicy> {
+  return Object.fromEntries(Object.entries(policy).filter(([, value]) => value !== undefined));
+}
+
+function unknown(what: string, name: string): TransshipError {
+  return new TransshipError('FILE_INVALID', `the seed refers to an unknown ${what}, "${name}"`, {
+    side: 'local',
+    hint: 'define it in the seed',
   });
 }

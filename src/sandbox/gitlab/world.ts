@@ -1,7 +1,18 @@
-import type {CleanupPolicy} from '../../gitlab/cleanup-policy.ts';
-import {registryPathOf} from '../../gitlab/naming.ts';
-import type {DeletionStatus} from '../../gitlab/container-repository.ts';
-import type {RegistryAccess, Visibility} from '../../gitlab/project.ts';
+/** GitLab: lib/gitlab/visibility_level.rb. */
+export type Visibility = 'private' | 'internal' | 'public';
+
+/** Who may use a project's registry (GitLab: app/models/concerns/project_features_compatibility.rb). */
+export type RegistryAccess = 'enabled' | 'private' | 'disabled';
+
+/** Deletes old tags regularly (GitLab: app/models/container_expiration_policy.rb, with the API's field names). */
+export interface CleanupPolicy {
+  readonly enabled: boolean;
+  readonly cadence: string;
+  readonly keep_n?: number;
+  readonly older_than?: string;
+  readonly name_regex?: string;
+  readonly name_regex_keep?: string;
+}
 
 export interface WorldUser {
   readonly id: number;
@@ -72,7 +83,8 @@ export interface WorldRepository {
   /** Below the project's path; empty for the project's own. */
   readonly name: string;
   readonly createdAt: string;
-  status: DeletionStatus | null;
+  /** GitLab: app/models/container_repository.rb, `status`. */
+  status: 'delete_scheduled' | 'delete_ongoing' | 'delete_failed' | null;
   /** ms since the epoch. */
   lastBulkDelete: number | undefined;
 }
@@ -182,6 +194,11 @@ export class World {
     for (const project of projects)
       this.redirects.set(this.projectPath(project).toLowerCase(), project.id);
   }
+}
+
+/** Image paths are lower case, whatever the project's is (GitLab: lib/container_registry/path.rb, `to_s`). */
+export function registryPathOf(projectPath: string): string {
+  return projectPath.toLowerCase();
 }
 
 function samePath(a: string, b: string): boolean {

@@ -1,5 +1,5 @@
+import {parseGitLabUrl} from '../../../src/gitlab/connection.ts';
 import {GitLab} from '../../../src/gitlab/gitlab.ts';
-import {parseGitLabUrl} from '../../../src/gitlab/gitlab-url.ts';
 import {gatherTransferFacts} from '../../../src/gitlab/preflight/gather-facts.ts';
 import {HttpClient} from '../../../src/http/client.ts';
 import {parseReference} from '../../../src/model/reference.ts';

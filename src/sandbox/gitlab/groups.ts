@@ -1,0 +1,134 @@
+import {z} from '../../model/schema.ts';
+import {jsonReply, type Reply} from '../exchange.ts';
+import {
+  type ApiCall,
+  badRequest,
+  bodyOf,
+  forbidden,
+  groupOf,
+  notFound,
+  numberField,
+  pageReply,
+} from './api-call.ts';
+import {presentGroup, presentNamespace, presentProject} from './entities.ts';
+import {ACCESS_LEVEL, levelInGroup, maySee} from './rights.ts';
+import type {WorldGroup} from './world.ts';
+
+/** GitLab: app/services/groups/update_service.rb and transfer_service.rb say the same. */
+const IMAGES_PRESENT =
+  'Cannot update the path because there are projects under this group that contain Docker images in their Container Registry. Please remove the images from your projects first and try again.';
+
+/** `GET /groups/:id` */
+export function showGroup(call: ApiCall): Reply {
+  return jsonReply(200, presentGroup(call, groupOf(call)));
+}
+
+/** `GET /groups/:id/projects`, with `include_subgroups` those of its subgroups too. */
+export function listGroupProjects(call: ApiCall): Reply {
+  const {world, person, query} = call;
+  const group = groupOf(call);
+  const deep = query.get('include_subgroups') === 'true';
+  const search = (query.get('search') ?? '').toLowerCase();
+  const projects = world
+    .projectsIn(group)
+    .filter(({namespaceId}) => deep || namespaceId === group.id)
+    .filter(({name, path}) => `${name} ${path}`.toLowerCase().includes(search))
+    .filter((project) => maySee(world, person.user, project));
+  return pageReply(
+    call,
+    projects.map((project) => presentProject(call, project)),
+  );
+}
+
+/** `GET /namespaces/:id` */
+export function showNamespace(call: ApiCall): Reply {
+  const {world, params} = call;
+  const name = params['id'] ?? '';
+  const id = /^\d+$/.test(name)
+    ? Number(name)
+    : (world.groupAt(name)?.id ?? world.userNamed(name)?.namespaceId);
+  if (id === undefined || world.namespacePath(id) === undefined) throw notFound('Namespace');
+  return jsonReply(200, presentNamespace(call, id));
+}
+
+const updateSchema = z.object({path: z.string().optional(), name: z.string().optional()});
+
+/** `PUT /groups/:id` */
+export function updateGroup(call: ApiCall): Reply {
+  const group = groupOf(call);
+  requireOwner(call, group);
+  const {path, name} = bodyOf(call, updateSchema);
+  if (path !== undefined && path !== group.path) {
+    if (hasRepositories(call, group)) throw refused(call, group, {base: [IMAGES_PRESENT]});
+    move(call, group, group.parentId, path);
+  }
+  group.name = name ?? group.name;
+  return jsonReply(200, presentGroup(call, group));
+}
+
+const transferSchema = z.object({group_id: numberField.optional()});
+
+/** `POST /groups/:id/transfer`; without `group_id` it becomes a top-level group. */
+export function transferGroup(call: ApiCall): Reply {
+  const {world, person} = call;
+  const group = groupOf(call);
+  requireOwner(call, group);
+  const {group_id: parentId} = bodyOf(call, transferSchema);
+  const parent = parentId === undefined ? undefined : world.groups.get(parentId);
+  if (parentId !== undefined && !parent) throw notFound('Group');
+  if (parent && levelInGroup(world, person.user, parent) < ACCESS_LEVEL.maintainer)
+    throw refused(call, group, "Transfer failed: You don't have enough permissions.");
+  if (parentId === group.parentId)
+    throw refused(call, group, 'Transfer failed: Group is already associated to the parent group.');
+  if (hasRepositories(call, group))
+    throw refused(call, group, `Transfer failed: ${IMAGES_PRESENT}`);
+  move(call, group, parentId, group.path);
+  ensureOwner(call, group);
+  return jsonReply(201, presentGroup(call, group));
+}
+
+/**
+ * A record is enough to keep a group where it is, be there tags or not; projects whose registry is off are not looked
+ * at (GitLab: app/models/container_repository.rb, `for_group_and_its_subgroups`).
+ */
+function hasRepositories({world}: ApiCall, group: WorldGroup): boolean {
+  return world
+    .projectsIn(group)
+    .some(
+      (project) =>
+        project.registryAccess !== 'disabled' && world.repositoriesOf(project).length > 0,
+    );
+}
+
+function move(
+  {world, person, events}: ApiCall,
+  group: WorldGroup,
+  parentId: number | undefined,
+  path: string,
+): void {
+  const from = world.namespacePath(group.id) ?? '';
+  const parent = parentId === undefined ? undefined : world.namespacePath(parentId);
+  const to = parent === undefined ? path : `${parent}/${path}`;
+  if (world.isTaken(to)) throw badRequest({path: ['has already been taken']});
+  world.keepRedirects(world.projectsIn(group));
+  group.parentId = parentId;
+  group.path = path;
+  events.add(person.user.username, {kind: 'group-moved', id: group.id, from, to});
+}
+
+/** A top-level group inherits no members, so it needs an owner (GitLab: transfer_service.rb, `ensure_ownership`). */
+function ensureOwner({person}: ApiCall, group: WorldGroup): void {
+  const isOwned = [...group.members.values()].includes(ACCESS_LEVEL.owner);
+  if (group.parentId === undefined && !isOwned)
+    group.members.set(person.user.id, ACCESS_LEVEL.owner);
+}
+
+function requireOwner({world, person}: ApiCall, group: WorldGroup): void {
+  if (levelInGroup(world, person.user, group) < ACCESS_LEVEL.owner) throw forbidden();
+}
+
+function refused({world, person, events}: ApiCall, group: WorldGroup, message: unknown) {
+  const what = `move of ${world.namespacePath(group.id)}`;
+  events.add(person.user.username, {kind: 'refused', what, why: JSON.stringify(message)});
+  return badRequest(message);
+}

@@ -1,0 +1,113 @@
+import {z} from '../../model/schema.ts';
+import {emptyReply, jsonReply, type Reply} from '../exchange.ts';
+import {
+  type ApiCall,
+  type ApiHandler,
+  ApiRefusal,
+  bodyOf,
+  notFound,
+  projectOf,
+  requireLevel,
+} from './api-call.ts';
+import {presentRule} from './entities.ts';
+import {ACCESS_LEVEL} from './rights.ts';
+import type {WorldProject, WorldRule} from './world.ts';
+
+/** GitLab: doc/user/packages/container_registry/protected_container_tags.md. */
+const TAG_RULE_LIMIT = 5;
+
+const level = z
+  .enum(['maintainer', 'owner', 'admin', ''])
+  .nullish()
+  .transform((name) => (name ? ACCESS_LEVEL[name] : undefined));
+const levelsSchema = z.object({
+  minimum_access_level_for_push: level,
+  minimum_access_level_for_delete: level,
+});
+const fieldsSchema = z.record(z.string(), z.unknown());
+
+interface RuleKind {
+  readonly field: 'repository_path_pattern' | 'tag_name_pattern';
+  readonly rulesOf: (project: WorldProject) => WorldRule[];
+  readonly limit: number;
+  /** Whether this registry can keep such rules. */
+  readonly isOffered: (call: ApiCall) => boolean;
+}
+
+/** GitLab: lib/api/project_container_registry_protection_rules.rb, since 17.2. */
+export const repositoryRules = ruleHandlers({
+  field: 'repository_path_pattern',
+  rulesOf: ({repositoryRules: rules}) => rules,
+  limit: Number.POSITIVE_INFINITY,
+  isOffered: () => true,
+});
+
+/** GitLab: lib/api/project_container_registry_protection_tag_rules.rb, since 18.7; they need the database. */
+export const tagRules = ruleHandlers({
+  field: 'tag_name_pattern',
+  rulesOf: ({tagRules: rules}) => rules,
+  limit: TAG_RULE_LIMIT,
+  isOffered: ({mode}) => mode === 'metadata-db',
+});
+
+function ruleHandlers(kind: RuleKind): Record<'list' | 'create' | 'update' | 'remove', ApiHandler> {
+  const {field, rulesOf} = kind;
+  const projectFor = (call: ApiCall) => {
+    const project = projectOf(call);
+    requireLevel(call, project, ACCESS_LEVEL.maintainer);
+    if (!kind.isOffered(call)) throw notFound();
+    return project;
+  };
+  const ruleFor = (call: ApiCall, project: WorldProject) => {
+    const rule = rulesOf(project).find(({id}) => id === Number(call.params['rule']));
+    if (!rule) throw notFound();
+    return rule;
+  };
+  return {
+    list: (call) => {
+      const project = projectFor(call);
+      return jsonReply(
+        200,
+        rulesOf(project).map((rule) => presentRule(project, rule, field)),
+      );
+    },
+    create: (call) => {
+      const project = projectFor(call);
+      const wish = bodyOf(call, levelsSchema);
+      const rules = rulesOf(project);
+      const name = bodyOf(call, fieldsSchema)[field];
+      if (typeof name !== 'string' || name === '')
+        throw new ApiRefusal(400, {error: `${field} is missing`});
+      if (rules.some((rule) => rule.pattern === name) || rules.length >= kind.limit)
+        throw new ApiRefusal(422, {message: [`${titleOf(field)} has already been taken`]});
+      const {minimum_access_level_for_push: push, minimum_access_level_for_delete: remove} = wish;
+      const rule: WorldRule = {id: call.world.nextId(), pattern: name, push, delete: remove};
+      rules.push(rule);
+      return jsonReply(201, presentRule(project, rule, field));
+    },
+    update: (call) => {
+      const project = projectFor(call);
+      const rule = ruleFor(call, project);
+      const wish = bodyOf(call, levelsSchema);
+      const {minimum_access_level_for_push: push, minimum_access_level_for_delete: remove} = wish;
+      const given = bodyOf(call, fieldsSchema);
+      const name = given[field];
+      if (typeof name === 'string') rule.pattern = name;
+      if ('minimum_access_level_for_push' in given) rule.push = push;
+      if ('minimum_access_level_for_delete' in given) rule.delete = remove;
+      return jsonReply(200, presentRule(project, rule, field));
+    },
+    remove: (call): Reply => {
+      const project = projectFor(call);
+      const rules = rulesOf(project);
+      rules.splice(rules.indexOf(ruleFor(call, project)), 1);
+      return emptyReply(204);
+    },
+  };
+}
+
+/** `Repository path pattern`, as Rails names a field. */
+function titleOf(field: string): string {
+  const words = field.replaceAll('_', ' ');
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}`;
+}

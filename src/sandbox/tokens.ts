@@ -1,0 +1,201 @@
+import {randomUUID, sign, verify} from 'node:crypto';
+import {parseJson} from '../model/json.ts';
+import {z} from '../model/schema.ts';
+import {
+  type Access,
+  allowed,
+  findUser,
+  type Grant,
+  parseBasic,
+  parseScopes,
+  type User,
+} from './auth.ts';
+import {type Exchange, jsonReply, refusal, type Reply} from './exchange.ts';
+import {RequestLog, startHttpServer} from './http-server.ts';
+import {TOKEN_PATH} from './route.ts';
+import {makeSigningKey, type SigningKey} from './signing-key.ts';
+
+export interface TokenOptions {
+  readonly users: readonly User[];
+  /** What may be done without credentials. Default: nothing. */
+  readonly anonymous?: readonly Grant[];
+  /** Default: 300, as GitLab's. */
+  readonly tokenLifeSeconds?: number;
+  /** How long after its end a token is still taken. Default: 60, as GitLab's. */
+  readonly leewaySeconds?: number;
+  /** Default: `container_registry`, as GitLab's. */
+  readonly service?: string;
+  readonly issuer?: string;
+  /** The time in ms, for tests. */
+  readonly clock?: () => number;
+}
+
+/** Hands out tokens in GitLab's manner, and reads them again. */
+export class TokenService {
+  readonly service: string;
+  readonly issuer: string;
+  readonly key: SigningKey = makeSigningKey();
+  readonly #options: TokenOptions;
+  readonly #clock: () => number;
+
+  constructor(options: TokenOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? Date.now;
+    this.service = options.service ?? 'container_registry';
+    this.issuer = options.issuer ?? 'transship-sandbox';
+  }
+
+  /**
+   * `GET /jwt/auth?service=…&scope=…&scope=…`, as GitLab answers it (jwt_controller.rb,
+   * container_registry_authentication_service.rb): actions that are not granted are missing from the token, and the
+   * token alone is sent, without `expires_in`.
+   * @throws Refusal UNAUTHORIZED, DENIED
+   */
+  async answer({method, query, headers}: Exchange): Promise<Reply> {
+    if (method !== 'GET' && method !== 'HEAD') throw refusal(404, 'UNKNOWN', 'not found');
+    const service = query.get('service');
+    if (service !== this.service) throw refusal(404, 'UNKNOWN', 'unknown service', service);
+    const user = this.#authenticate(headers.authorization);
+    const access = this.#grant(user, parseScopes(query.getAll('scope')));
+    if (!user && access.length === 0) throw refusal(403, 'DENIED', 'access forbidden');
+    const claims = {issuer: this.issuer, service, subject: user?.name ?? '', access};
+    const life = this.#options.tokenLifeSeconds ?? 300;
+    return jsonReply(200, {token: signToken(claims, life, this.key, this.#clock())});
+  }
+
+  /** What a token says; undefined: it is not valid, or not any more. */
+  verify(token: string): TokenClaims | undefined {
+    const claims = verifyToken(token, this.key, this.#options.leewaySeconds ?? 60, this.#clock());
+    return claims?.service === this.service && claims.issuer === this.issuer ? claims : undefined;
+  }
+
+  #authenticate(header: string | undefined): User | undefined {
+    if (header === undefined) return undefined;
+    const credentials = parseBasic(header);
+    const user = credentials && findUser(this.#options.users, credentials);
+    if (user) return user;
+    throw refusal(401, 'UNAUTHORIZED', 'HTTP Basic: Access denied', undefined, {
+      'www-authenticate': 'Basic realm="GitLab"',
+    });
+  }
+
+  #grant(user: User | undefined, wanted: readonly Access[]): readonly Access[] {
+    const grants = [...(user?.grants ?? []), ...(this.#options.anonymous ?? [])];
+    return wanted
+      .map((access) => ({...access, actions: allowed(grants, access)}))
+      .filter(({actions}) => actions.length > 0);
+  }
+}
+
+/** What a token says besides its times (distribution, docs/spec/auth/jwt.md). */
+export interface TokenClaims {
+  readonly issuer: string;
+  readonly service: string;
+  readonly subject: string;
+  readonly access: readonly Access[];
+}
+
+const payloadSchema = z.object({
+  iss: z.string(),
+  aud: z.string(),
+  sub: z.string(),
+  nbf: z.number(),
+  exp: z.number(),
+  access: z.array(
+    z.object({
+      type: z.enum(['repository', 'registry']),
+      name: z.string(),
+      actions: z.array(z.enum(['pull', 'push', 'delete', '*'])),
+    }),
+  ),
+});
+
+/** Signatures of JWS are the two numbers side by side, not DER (RFC 7518, 3.4). */
+const ENCODING = {dsaEncoding: 'ieee-p1363'} as const;
+
+/** GitLab dates a token a little back, for registries whose clock is behind (JSONWebToken::Token). */
+const NOT_BEFORE_SECONDS = 5;
+
+/**
+ * @param now in ms
+ * @returns a JWT signed with ES256
+ */
+export function signToken(
+  {issuer, service, subject, access}: TokenClaims,
+  lifeSeconds: number,
+  key: SigningKey,
+  now: number,
+): string {
+  const iat = Math.floor(now / 1000);
+  const times = {iat, nbf: iat - NOT_BEFORE_SECONDS, exp: iat + lifeSeconds};
+  const claims = {iss: issuer, aud: service, sub: subject, jti: randomUUID(), access};
+  const signed = `${encode({typ: 'JWT', alg: 'ES256', kid: key.id})}.${encode({...claims, ...times})}`;
+  const signature = sign('sha256', Buffer.from(signed), {key: key.privateKey, ...ENCODING});
+  return `${signed}.${signature.toString('base64url')}`;
+}
+
+/**
+ * Reads a token of ours. Its header is not looked at: there is one key and one algorithm.
+ * @param leewaySeconds how far the clocks may differ
+ * @param now in ms
+ * @returns undefined for a token that is not valid, or not any more
+ */
+export function verifyToken(
+  token: string,
+  key: SigningKey,
+  leewaySeconds: number,
+  now: number,
+): TokenClaims | undefined {
+  const [header, payload, signature, ...more] = token.split('.');
+  if (header === undefined || payload === undefined || signature === undefined || more.length > 0)
+    return undefined;
+  const signed = Buffer.from(`${header}.${payload}`);
+  const bytes = Buffer.from(signature, 'base64url');
+  if (!verify('sha256', signed, {key: key.publicKey, ...ENCODING}, bytes)) return undefined;
+  const claims = payloadSchema.parse(parseJson(Buffer.from(payload, 'base64url')));
+  const seconds = now / 1000;
+  if (seconds >= claims.exp + leewaySeconds || seconds < claims.nbf - leewaySeconds)
+    return undefined;
+  const {iss: issuer, aud: service, sub: subject, access} = claims;
+  return {issuer, service, subject, access};
+}
+
+function encode(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}
+
+/** A stand-alone token service, for a registry in another process. */
+export interface TokenServer extends AsyncDisposable {
+  /** For REGISTRY_AUTH_TOKEN_REALM. */
+  readonly realm: string;
+  /** For REGISTRY_AUTH_TOKEN_SERVICE. */
+  readonly service: string;
+  /** For REGISTRY_AUTH_TOKEN_ISSUER. */
+  readonly issuer: string;
+  /** For the file that REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE names. */
+  readonly certificatePem: string;
+  readonly log: RequestLog;
+  close(): Promise<void>;
+}
+
+/** @param options.port default: a free one */
+export async function startTokenServer(
+  options: TokenOptions & {readonly port?: number},
+): Promise<TokenServer> {
+  const tokens = new TokenService(options);
+  const log = new RequestLog();
+  const server = await startHttpServer(options.port ?? 0, log, async (exchange: Exchange) => {
+    if (exchange.route.kind === 'token') return tokens.answer(exchange);
+    throw refusal(404, 'UNKNOWN', 'no such endpoint', exchange.path);
+  });
+  const close = () => server.close();
+  return {
+    realm: `http://${server.host}${TOKEN_PATH}`,
+    service: tokens.service,
+    issuer: tokens.issuer,
+    certificatePem: tokens.key.certificatePem,
+    log,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
