@@ -22,11 +22,12 @@ export async function mapAtOnce<T, R>(
     if (queue.size >= limit) await queue.onSizeLessThan(limit);
     if (failure !== undefined) break;
     const at = count++;
-    const task = async (): Promise<void> => {
-      if (failure === undefined) results[at] = await work(item);
-    };
-    queue.add(task).catch((error: unknown) => {
-      failure ??= {error};
+    void queue.add(async () => {
+      try {
+        if (failure === undefined) results[at] = await work(item);
+      } catch (error) {
+        failure ??= {error};
+      }
     });
   }
   await queue.onIdle();
