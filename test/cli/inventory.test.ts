@@ -96,6 +96,29 @@ describe('the inventory of a docker-registry', () => {
     });
   });
 
+  test('asks once for each list, tag and config, and the next time for no config', async () => {
+    await using registry = await startDockerRegistry();
+    await using home = await tempDirectory();
+    await pushThree(registry.url);
+    const look = async () => {
+      await registry.forgetRequests();
+      const run = await transship(['inventory', registry.host], {home: home.path});
+      expect(run.code).toBe(0);
+      const kinds = (await registry.requests()).map(({method, path}) => {
+        const [kind] = /_catalog|tags|manifests|blobs/.exec(path) ?? ['base'];
+        return `${method} ${kind}`;
+      });
+      return Object.fromEntries(
+        [...Map.groupBy(kinds, (kind) => kind)].map(([kind, all]) => [kind, all.length]),
+      );
+    };
+    const lists = {'GET _catalog': 1, 'GET tags': 3};
+    expect(await look()).toMatchObject({...lists, 'GET manifests': 5, 'GET blobs': 4});
+    const again = await look();
+    expect(again).toMatchObject({...lists, 'HEAD manifests': 5});
+    expect(again).not.toHaveProperty('GET blobs');
+  });
+
   test('names all platforms of an index, and fewer where the filters choose', async () => {
     await using registry = await startDockerRegistry();
     await pushLayout(layoutDirectory('busybox'), registry.url, 'busybox');
