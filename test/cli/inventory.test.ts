@@ -359,3 +359,18 @@ test.each([
   expect(toldError(run).code).toBe(code);
   expect(run.stderr).not.toContain('secret');
 });
+
+test('an interruption ends it at once, with nothing on stdout', async () => {
+  const stopping = new AbortController();
+  await using registry = await startSandbox({
+    intercept: async ({route, signal}, next) => {
+      if (route.kind !== 'tags') return next();
+      stopping.abort();
+      await new Promise((go) => signal.addEventListener('abort', go));
+      return next();
+    },
+  });
+  await storeImage(registry.storage, 'team/app' as RepositoryPath, 'v1', [LAYERS.a]);
+  const run = await transship(['inventory', registry.host], {stopping: stopping.signal});
+  expect(run).toMatchObject({code: 130, stdout: ''});
+});
