@@ -85,6 +85,11 @@ export async function takeInventory(question: InventoryQuestion, call: Call): Pr
   };
 }
 
+/** Whether a repository could not be read, at all or in part. */
+function isFailed({error, images}: RepositoryInventory): boolean {
+  return error !== undefined || (images?.unreadable.length ?? 0) > 0;
+}
+
 /** @param table absent: nothing is known of blobs */
 function totalsOf(
   repositories: readonly RepositoryInventory[],
@@ -93,8 +98,6 @@ function totalsOf(
 ): InventoryTotals {
   const sum = (of: (one: RepositoryInventory) => number | undefined): number =>
     repositories.reduce((total, one) => total + (of(one) ?? 0), 0);
-  const isFailed = ({error, images}: RepositoryInventory): boolean =>
-    error !== undefined || (images?.unreadable.length ?? 0) > 0;
   return {
     repositories: repositories.length,
     failed: repositories.filter(isFailed).length + unlisted,

@@ -84,14 +84,15 @@ describe('a catalog', () => {
   });
 });
 
-describe('the kind of a source', () => {
-  const challenge =
-    (value: string | undefined): Handler =>
-    (_request, response) =>
-      void response
-        .writeHead(value === undefined ? 200 : 401, value ? {'www-authenticate': value} : {})
-        .end();
+/** Answers the base of the API with this challenge, or with none. */
+const challenge =
+  (value: string | undefined): Handler =>
+  (_request, response) =>
+    void response
+      .writeHead(value === undefined ? 200 : 401, value ? {'www-authenticate': value} : {})
+      .end();
 
+describe('the kind of a source', () => {
   test.each([
     ['Bearer realm="https://gitlab.example/jwt/auth",service="container_registry"', 'gitlab'],
     ['Bearer realm="https://harbor.example/service/token",service="harbor-registry"', 'harbor'],
