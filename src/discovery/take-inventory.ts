@@ -23,8 +23,11 @@ export interface InventoryQuestion {
   readonly progress: (done: number, total: number) => void;
 }
 
-/** Repositories that are looked at at once, by depth: at `tags` each is one request. */
-const REPOSITORIES_AT_ONCE = {tags: OBSERVE_CONCURRENCY, images: 16} as const;
+/**
+ * Repositories that are looked at at once, by depth. At `tags` each is one request; at `images` each holds its manifests,
+ * and a few have tags enough for all connections.
+ */
+const REPOSITORIES_AT_ONCE = {tags: OBSERVE_CONCURRENCY, images: 8} as const;
 
 /** A repository that was looked at; `inside` is absent at depth `tags`. */
 interface Seen extends Omit<RepositoryInventory, 'images'> {
