@@ -28,19 +28,19 @@ export async function mapInQueue<T, R>(
   let failure: {readonly error: unknown} | undefined;
   let count = 0;
   for (const item of items) {
-    await queue.onSizeLessThan(queue.concurrency);
+    if (queue.size >= queue.concurrency) await queue.onSizeLessThan(queue.concurrency);
     if (failure !== undefined) break;
     const at = count++;
+    // The queue begins the next task before it tells of a failure.
     const task = async (): Promise<void> => {
-      if (failure === undefined) results[at] = await work(item);
-    };
-    const added = queue.add(task).then(
-      () => void underWay.delete(added),
-      (error: unknown) => {
+      if (failure !== undefined) return;
+      try {
+        results[at] = await work(item);
+      } catch (error) {
         failure ??= {error};
-        underWay.delete(added);
-      },
-    );
+      }
+    };
+    const added = queue.add(task).finally(() => underWay.delete(added));
     underWay.add(added);
   }
   await Promise.all(underWay);
