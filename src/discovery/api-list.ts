@@ -50,7 +50,7 @@ const PAGE_LIMITS = DOCUMENT_LIMITS;
 const PAGES_LIMIT = 4000;
 
 /** What to do where a source does not list its repositories, as a clause. */
-export const NAME_THEM =
+const NAME_THEM =
   'write the names of the repositories into a file, one a line, and pass it with --repositories FILE (- reads stdin)';
 
 /**

@@ -1,3 +1,4 @@
+import type PQueue from 'p-queue';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorData} from '../model/event.ts';
@@ -12,7 +13,7 @@ import {
 } from '../model/platform.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import {mapAtOnce} from '../observe/at-once.ts';
+import {mapInQueue} from '../observe/at-once.ts';
 import {ManifestReader} from '../observe/manifest-reader.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
 import {readConfigs} from '../observe/read-configs.ts';
@@ -55,13 +56,14 @@ interface Facts {
 /**
  * Reads what these tags point to, manifests and one config for each image, and keeps nothing of it but numbers. Referrers
  * are not looked for: those that have tags are counted as images.
+ * @param shared what all repositories of an inventory have in common; `queue` bounds the tags that are read at once
  * @throws TransshipError where the registry fails; a tag that cannot be read is in the result
  */
 export async function readImages(
   source: RepositoryReader,
   tags: readonly Tag[],
   filters: WishFilters,
-  table: BlobTable,
+  shared: {readonly table: BlobTable; readonly queue: PQueue},
   call: Call,
 ): Promise<RepositoryImages> {
   const facts: Facts = {
@@ -73,38 +75,43 @@ export async function readImages(
     platformOf: new Map(),
     unreadable: [],
   };
-  const roots = await readRoots(source, tags, facts, call);
+  const roots = await readRoots(source, tags, facts, shared.queue, call);
   const tooOld = tagsTooOld(roots, facts.created, filters);
   const left = roots.filter(({tag}) => !tooOld.has(tag));
   const wanted = (filters.platforms ?? []).map(parsePlatform);
   const chosen = left.flatMap((root) => chosenOf(root, wanted, facts));
   return {
     selected: tags.length - tooOld.size - (left.length - chosen.length),
-    ...describe(chosen, facts, table),
+    ...describe(chosen, facts, shared.table),
   };
 }
 
+/** Each manifest and its config one after the other: then as few of them as can be are on their way at a time. */
 async function readRoots(
   source: RepositoryReader,
   tags: readonly Tag[],
   {reader, created, platformOf, unreadable}: Facts,
+  queue: PQueue,
   call: Call,
 ): Promise<readonly Root[]> {
-  const roots = await mapAtOnce(tags, OBSERVE_CONCURRENCY, async (tag) => {
-    const digest = await orUnreadable(unreadable, tag, async () => {
-      const found = await reader.readImage(tag, call);
-      if (found === undefined) throw goneTag(source, tag);
-      return found;
-    });
-    return digest === undefined ? [] : [{tag, digest}];
-  });
-  const tagOf = new Map(roots.flat().map(({tag, digest}) => [digest, tag]));
-  await mapAtOnce(tagOf, OBSERVE_CONCURRENCY, async ([digest, tag]) => {
-    const said = await orUnreadable(unreadable, tag, () =>
-      readConfigs(source, [{digest, as: 'asked'}], reader.manifests, call),
-    );
-    for (const [of, time] of said?.created ?? []) created.set(of, time);
-    for (const [of, platform] of said?.platformOf ?? []) platformOf.set(of, platform);
+  const configured = new Set<Digest>();
+  const read = async (tag: Tag): Promise<Root> => {
+    const digest = await reader.readImage(tag, call);
+    if (digest === undefined) throw goneTag(source, tag);
+    if (configured.has(digest)) return {tag, digest};
+    configured.add(digest);
+    const said = await readConfigs(source, [{digest, as: 'asked'}], reader.manifests, call);
+    for (const [of, time] of said.created) created.set(of, time);
+    for (const [of, platform] of said.platformOf) platformOf.set(of, platform);
+    return {tag, digest};
+  };
+  const roots = await mapInQueue(queue, tags, async (tag): Promise<readonly Root[]> => {
+    try {
+      return [await read(tag)];
+    } catch (error) {
+      unreadable.push({tag, error: asUnreadable(error)});
+      return [];
+    }
   });
   return roots.flat();
 }
@@ -168,20 +175,14 @@ function listedPlatforms(view: ManifestView, counted: ReadonlySet<Digest>): read
 /** Failures that are about what one tag points to. */
 const OF_ONE_TAG = /^(?:MANIFEST|CONFIG|BLOB)_/;
 
-/** One tag that cannot be read must not hide the others; a registry that fails does. */
-async function orUnreadable<T>(
-  unreadable: Facts['unreadable'],
-  tag: Tag,
-  read: () => Promise<T>,
-): Promise<T | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (!(error instanceof TransshipError) || !OF_ONE_TAG.test(error.code)) throw error;
-    const {code, side, message, hint} = error;
-    unreadable.push({tag, error: {code, side, message, hint}});
-    return undefined;
-  }
+/**
+ * Why a tag cannot be read: it must not hide the others.
+ * @throws all other errors: a registry that fails does
+ */
+function asUnreadable(error: unknown): ErrorData {
+  if (!(error instanceof TransshipError) || !OF_ONE_TAG.test(error.code)) throw error;
+  const {code, side, message, hint} = error;
+  return {code, side, message, hint};
 }
 
 function goneTag({name}: RepositoryReader, tag: Tag): TransshipError {

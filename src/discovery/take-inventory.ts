@@ -1,9 +1,11 @@
+import PQueue from 'p-queue';
 import {isInterrupted, TransshipError} from '../model/error.ts';
 import type {ErrorData} from '../model/event.ts';
 import type {WishFilters} from '../model/plan.ts';
 import type {Call, ListedRepository, RepositoryReader, UnlistedPart} from '../model/port.ts';
 import {isRepositoryPath, type RepositoryPath} from '../model/reference.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
+import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
 import {tagSelector} from '../plan/filters.ts';
 import {BlobTable} from './blob-table.ts';
 import type {Inventory, InventoryDepth, InventoryTotals, RepositoryInventory} from './inventory.ts';
@@ -21,8 +23,11 @@ export interface InventoryQuestion {
   readonly progress: (done: number, total: number) => void;
 }
 
-/** Repositories that are looked at at once; each asks for several things, and the host's own limit is below that. */
-const REPOSITORIES_AT_ONCE = 16;
+/**
+ * Repositories that are looked at at once, by depth. At `tags` each is one request; at `images` each holds its manifests,
+ * and a few have tags enough for all connections.
+ */
+const REPOSITORIES_AT_ONCE = {tags: OBSERVE_CONCURRENCY, images: 8} as const;
 
 /** A repository that was looked at; `inside` is absent at depth `tags`. */
 interface Seen extends Omit<RepositoryInventory, 'images'> {
@@ -37,6 +42,7 @@ export async function takeInventory(question: InventoryQuestion, call: Call): Pr
   const {host, prefix, depth, repositories, unlisted} = question;
   const select = tagSelector(question.filters);
   const table = new BlobTable();
+  const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
 
   const look = async (path: RepositoryPath): Promise<Omit<Seen, 'repository'>> => {
     const source = question.open(path);
@@ -45,7 +51,7 @@ export async function takeInventory(question: InventoryQuestion, call: Call): Pr
     const {selected} = select(names);
     const tags = new Set(names).size;
     if (depth === 'tags') return {tags, selected: selected.length};
-    const inside = await readImages(source, selected, question.filters, table, call);
+    const inside = await readImages(source, selected, question.filters, {table, queue}, call);
     return {tags, selected: inside.selected, inside};
   };
   const lookOrTell = async (listed: ListedRepository): Promise<Seen> => {
@@ -61,7 +67,7 @@ export async function takeInventory(question: InventoryQuestion, call: Call): Pr
   };
 
   let done = 0;
-  const seen = await mapAtOnce(repositories, REPOSITORIES_AT_ONCE, async (listed) => {
+  const seen = await mapAtOnce(repositories, REPOSITORIES_AT_ONCE[depth], async (listed) => {
     const one = await lookOrTell(listed);
     question.progress((done += 1), repositories.length);
     return one;
@@ -82,6 +88,11 @@ export async function takeInventory(question: InventoryQuestion, call: Call): Pr
   };
 }
 
+/** Whether a repository could not be read, at all or in part. */
+function isFailed({error, images}: RepositoryInventory): boolean {
+  return error !== undefined || (images?.unreadable.length ?? 0) > 0;
+}
+
 /** @param table absent: nothing is known of blobs */
 function totalsOf(
   repositories: readonly RepositoryInventory[],
@@ -90,8 +101,6 @@ function totalsOf(
 ): InventoryTotals {
   const sum = (of: (one: RepositoryInventory) => number | undefined): number =>
     repositories.reduce((total, one) => total + (of(one) ?? 0), 0);
-  const isFailed = ({error, images}: RepositoryInventory): boolean =>
-    error !== undefined || (images?.unreadable.length ?? 0) > 0;
   return {
     repositories: repositories.length,
     failed: repositories.filter(isFailed).length + unlisted,

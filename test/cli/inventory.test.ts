@@ -22,12 +22,14 @@ const LAYERS = {base: Buffer.alloc(1000, 1), a: Buffer.alloc(300, 2), b: Buffer.
 
 /** Two images that share their base, one of them under two tags, and one elsewhere. */
 async function pushThree(url: string): Promise<void> {
-  const day = (n: number) => `2026-01-0${n}T00:00:00Z`;
   const {base, a, b} = LAYERS;
-  await pushImage(url, 'team/app', 'v1', {layers: [base, a], created: day(1)});
-  await pushImage(url, 'team/app', 'v2', {layers: [base, a, b], created: day(3)});
-  await pushImage(url, 'team/app', 'latest', {layers: [base, a, b], created: day(3)});
-  await pushImage(url, 'team/tool', '1.0', {layers: [base], created: day(2)});
+  await pushImage(url, 'team/app', 'v1', {layers: [base, a], created: '2026-01-01T00:00:00Z'});
+  await pushImage(url, 'team/app', 'v2', {layers: [base, a, b], created: '2026-01-03T00:00:00Z'});
+  await pushImage(url, 'team/app', 'latest', {
+    layers: [base, a, b],
+    created: '2026-01-03T00:00:00Z',
+  });
+  await pushImage(url, 'team/tool', '1.0', {layers: [base], created: '2026-01-02T00:00:00Z'});
   await pushImage(url, 'other/thing', 'x', {layers: [b]});
 }
 
@@ -36,7 +38,6 @@ async function inventory(
   options: TransshipOptions = {},
 ): Promise<{code: number; json: Record<string, unknown> & Json}> {
   const run = await transship(['inventory', ...args, '--format', 'json', '--no-cache'], options);
-  expect(run.stdout, run.stderr).not.toBe('');
   return {code: run.code, json: JSON.parse(run.stdout) as Record<string, unknown> & Json};
 }
 
@@ -94,6 +95,29 @@ describe('the inventory of a docker-registry', () => {
         sharedBytes: 1000,
       },
     });
+  });
+
+  test('asks once for each list, tag and config, and the next time for no config', async () => {
+    await using registry = await startDockerRegistry();
+    await using home = await tempDirectory();
+    await pushThree(registry.url);
+    const look = async () => {
+      await registry.forgetRequests();
+      const run = await transship(['inventory', registry.host], {home: home.path});
+      expect(run.code).toBe(0);
+      const kinds = (await registry.requests()).map(({method, path}) => {
+        const [kind] = /_catalog|tags|manifests|blobs/.exec(path) ?? ['base'];
+        return `${method} ${kind}`;
+      });
+      return Object.fromEntries(
+        [...Map.groupBy(kinds, (kind) => kind)].map(([kind, all]) => [kind, all.length]),
+      );
+    };
+    const lists = {'GET _catalog': 1, 'GET tags': 3};
+    expect(await look()).toMatchObject({...lists, 'GET manifests': 5, 'GET blobs': 4});
+    const again = await look();
+    expect(again).toMatchObject({...lists, 'HEAD manifests': 5});
+    expect(again).not.toHaveProperty('GET blobs');
   });
 
   test('names all platforms of an index, and fewer where the filters choose', async () => {
@@ -295,13 +319,13 @@ describe('a migration file to start from', () => {
   test('has a glob for what the source lists, with what is there as a comment', async () => {
     await using registry = await startDockerRegistry();
     await pushThree(registry.url);
-    const flags = ['--format', 'yaml', '--tag', 'v*', '--tag', '1.*', '--newest', '2'];
+    const flags = ['--format', 'yaml', '--tag', 'v*', '--tag', '*: # x', '--newest', '2'];
     const {stdout} = await transship(['inventory', `${registry.host}/team`, ...flags]);
     expect(parse(stdout)).toEqual({
       version: 1,
       from: registry.host,
       to: 'registry.gitlab.example.com/group',
-      routes: [{from: 'team/**', to: '{path}', tags: {include: ['v*', '1.*'], newest: 2}}],
+      routes: [{from: 'team/**', to: '{path}', tags: {include: ['v*', '*: # x'], newest: 2}}],
     });
     expect(stdout).toMatch(/^ *# team\/app: 3 tags, .* KiB$/m);
     expect(stdout).toMatch(/^to: \S+ # replace/m);
@@ -335,4 +359,19 @@ test.each([
   expect(run.code).toBe(64);
   expect(toldError(run).code).toBe(code);
   expect(run.stderr).not.toContain('secret');
+});
+
+test('an interruption ends it at once, with nothing on stdout', async () => {
+  const stopping = new AbortController();
+  await using registry = await startSandbox({
+    intercept: async ({route, signal}, next) => {
+      if (route.kind !== 'tags') return next();
+      stopping.abort();
+      await new Promise((go) => signal.addEventListener('abort', go));
+      return next();
+    },
+  });
+  await storeImage(registry.storage, 'team/app' as RepositoryPath, 'v1', [LAYERS.a]);
+  const run = await transship(['inventory', registry.host], {stopping: stopping.signal});
+  expect(run).toMatchObject({code: 130, stdout: ''});
 });

@@ -95,6 +95,13 @@ describe('Docker Hub', () => {
     expect((await listWith(dockerHubLister, hub, 'acme')).names).toHaveLength(230);
   });
 
+  test('that wants to be left alone for an hour is', async () => {
+    await using hub = await startDockerHub({acme}, {limits: 9, retryAfterS: 3600});
+    const error = await failure(listWith(dockerHubLister, hub, 'acme'));
+    expect(error.code).toBe('RATE_LIMITED');
+    expect(error.retryAfterMs).toBeGreaterThan(3_000_000);
+  });
+
   test.each([
     ['a wrong password', 'acme', ['ada', 'wrong'] as const, 'UNAUTHORIZED'],
     ['an unknown namespace', 'nobody', undefined, 'REPOSITORIES_NOT_LISTED'],

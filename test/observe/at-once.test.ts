@@ -1,5 +1,6 @@
+import PQueue from 'p-queue';
 import {expect, it} from 'vitest';
-import {mapAtOnce} from '../../src/observe/at-once.ts';
+import {mapAtOnce, mapInQueue} from '../../src/observe/at-once.ts';
 
 const turn = () => new Promise((go) => setImmediate(go));
 
@@ -68,4 +69,20 @@ it('gives the results in the order of the items', async () => {
   await turn();
   begun.get(1)?.resolve();
   expect(await all).toEqual([10, 20]);
+});
+
+it('keeps as many going in a queue that several lists share, and a failure ends its own list', async () => {
+  const {begun, work} = gates();
+  const queue = new PQueue({concurrency: 2});
+  const one = mapInQueue(queue, [1, 2, 3], work);
+  const other = mapInQueue(queue, [10], (item) => work(item).then(() => item));
+  one.catch(() => undefined);
+  expect([...begun.keys()]).toEqual([1, 2]);
+  begun.get(1)?.reject(new Error('no'));
+  begun.get(2)?.resolve();
+  await turn();
+  expect([...begun.keys()]).toEqual([1, 2, 10]);
+  await expect(one).rejects.toThrow('no');
+  begun.get(10)?.resolve();
+  expect(await other).toEqual([10]);
 });

@@ -60,6 +60,11 @@ function basic({authorization}: ApiRequest): {name: string; password: string} | 
   return {name, password: password.join(':')};
 }
 
+/** As Harbor refuses. */
+function refused(status: number, code: string): Reply {
+  return jsonReply(status, {errors: [{code, message: code.toLowerCase()}]});
+}
+
 interface HarborProject {
   readonly name: string;
   readonly public?: boolean;
@@ -84,8 +89,6 @@ export function startHarbor(
   accounts: readonly HarborAccount[] = [],
   {dropsLink = false}: {readonly dropsLink?: boolean} = {},
 ): Promise<Product> {
-  const refused = (status: number, code: string) =>
-    jsonReply(status, {errors: [{code, message: code.toLowerCase()}]});
   const page = (items: readonly object[], {url}: ApiRequest): Reply => {
     const number = Number(url.searchParams.get('page') ?? '1');
     const size = Number(url.searchParams.get('page_size') ?? '10');
@@ -150,10 +153,13 @@ export function startDockerHub(
   {
     login,
     limits = 0,
+    retryAfterS = 0,
   }: {
     readonly login?: {readonly identifier: string; readonly secret: string};
     /** So many lists are refused with 429 first. */
     readonly limits?: number;
+    /** When to ask again then, in seconds from now. */
+    readonly retryAfterS?: number;
   } = {},
 ): Promise<Product> {
   let refusals = limits;
@@ -168,7 +174,7 @@ export function startDockerHub(
     if (namespace === undefined) return undefined;
     if (refusals > 0) {
       refusals--;
-      const reset = String(Math.floor(Date.now() / 1000));
+      const reset = String(Math.floor(Date.now() / 1000) + retryAfterS);
       return jsonReply(429, {message: 'too many requests'}, {'x-retry-after': reset});
     }
     const all = Object.hasOwn(namespaces, namespace) ? namespaces[namespace] : undefined;
