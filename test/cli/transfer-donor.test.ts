@@ -584,7 +584,7 @@ describe("a rule that only the registry's token shows", () => {
     let isHidden = false;
     const intercept: Intercept = (exchange, next) =>
       isHidden ? hideRules(exchange, next) : next();
-    await using move = await startMove({mode: 'metadata-db', intercept});
+    await using move = await startMove({mode: 'metadata-db', intercept: refuseOddly});
     const donor = ['--donor', move.folder.join('donor')];
     expect((await move.plan(donor)).code).toBe(0);
     const image = `${move.rig.host}/${OLD}`;
@@ -623,12 +623,14 @@ test('a native move that is refused leads to the way by the donor', async () => 
   expect([applied.code, applied.stdout.includes('--staged')]).toEqual([1, true]);
 });
 
+/** Refuses a transfer in words of its own. */
+const refuseOddly: Intercept = async ({method, path}, next) =>
+  method === 'PUT' && path.endsWith('/transfer')
+    ? jsonReply(400, {message: 'Something that no version ever said'})
+    : next();
+
 test('so does one that is refused in words that are not known', async () => {
-  const intercept: Intercept = async ({method, path}, next) =>
-    method === 'PUT' && path.endsWith('/transfer')
-      ? jsonReply(400, {message: 'Something that no version ever said'})
-      : next();
-  await using move = await startMove({mode: 'metadata-db', intercept});
+  await using move = await startMove({mode: 'metadata-db', intercept: refuseOddly});
   const wish = `plan transfer org/build/app --to org/other/ --gitlab ${move.rig.url}`;
   await move.run([...wish.split(' '), '--out', move.file]);
   const applied = await move.apply();
