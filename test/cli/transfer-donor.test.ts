@@ -584,7 +584,7 @@ describe("a rule that only the registry's token shows", () => {
     let isHidden = false;
     const intercept: Intercept = (exchange, next) =>
       isHidden ? hideRules(exchange, next) : next();
-    await using move = await startMove({mode: 'metadata-db', intercept: refuseOddly});
+    await using move = await startMove({mode: 'metadata-db', intercept});
     const donor = ['--donor', move.folder.join('donor')];
     expect((await move.plan(donor)).code).toBe(0);
     const image = `${move.rig.host}/${OLD}`;
