@@ -99,7 +99,11 @@ class CopyRun {
     }
     await settleAll([...this.#results.values()]);
     const steps = await Promise.all(this.#results.values());
-    const wasInterrupted = this.#interruption.stopping.aborted && !this.#failedOnce.signal.aborted;
+    const isLeft = steps.some(
+      ({outcome}) => outcome === 'interrupted' || outcome === 'not-started',
+    );
+    const wasInterrupted =
+      isLeft && this.#interruption.stopping.aborted && !this.#failedOnce.signal.aborted;
     const failed = steps.some(
       ({outcome, error}) =>
         (outcome === 'failed' || outcome === 'blocked') && error?.code !== 'DRIFT',

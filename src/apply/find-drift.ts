@@ -4,7 +4,11 @@ import type {Call, Repositories} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
 import {hasUntagged} from '../observe/listed-referrer.ts';
-import {observeDestinationTags} from '../observe/observe-destination.ts';
+import {
+  comparable,
+  headComparable,
+  observeDestinationTags,
+} from '../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
 
 /** What the world is like, compared with a plan. */
@@ -82,7 +86,10 @@ async function atDestination(
 ): Promise<CopyStep['replaces']> {
   const seen = tags.get(step.to);
   if (seen?.exists !== true) return null;
-  if (step.tag !== undefined) return seen.tags.get(step.tag) ?? null;
+  if (step.tag !== undefined) {
+    const [at, named] = [repositories.destination(step.to), seen.tags.get(step.tag)];
+    return (await comparable(at, step.tag, named, step.digest, call)) ?? null;
+  }
   const isThere = await hasUntagged(repositories.destination(step.to), step.digest, call);
   return isThere ? step.digest : null;
 }
@@ -94,7 +101,7 @@ async function sourceDrift(
 ): Promise<Drift | undefined> {
   if (step.sourceTag === undefined) return undefined;
   const {name, digest} = step.sourceTag;
-  const actual = (await repositories.source(step.from).head(name, call))?.digest ?? null;
+  const actual = (await headComparable(repositories.source(step.from), name, digest, call)) ?? null;
   if (actual === digest) return undefined;
   return {side: 'source', repository: step.from, tag: name, planned: digest, actual};
 }

@@ -6,6 +6,7 @@ import type {Drift} from '../model/outcome.ts';
 import type {CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {Call, RepositoryWriter} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
+import {headComparable} from '../observe/observe-destination.ts';
 import {fallbackTag} from '../observe/listed-referrer.ts';
 import type {CopyContext} from './apply-context.ts';
 import {RetryBudget} from '../relay/retry-budget.ts';
@@ -196,7 +197,7 @@ export class ManifestPushes {
   ): Promise<PutAnswer> {
     const destination = this.#context.repositories.destination(step.to);
     if (reference === step.tag) {
-      const found = (await destination.head(reference, call))?.digest ?? null;
+      const found = (await headComparable(destination, step.tag, step.digest, call)) ?? null;
       const actual = found !== null && isSubjectItself(reference, found) ? null : found;
       if (actual !== step.replaces && actual !== step.digest) {
         const {to: repository, tag, replaces: planned} = step;

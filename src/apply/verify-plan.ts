@@ -2,6 +2,7 @@ import type {VerifyDifference, VerifyResult} from '../model/outcome.ts';
 import type {BlobAction, CopyPlan, PlannedManifest} from '../model/plan.ts';
 import {childBlobs} from '../model/manifest.ts';
 import type {Call, Repositories, RepositoryReader} from '../model/port.ts';
+import {headComparable} from '../observe/observe-destination.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
 import {ManifestReader} from '../observe/manifest-reader.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
@@ -155,7 +156,7 @@ export async function compareExpected(
   /** What a registry names as the target of a tag, it has. */
   const named = new Set<string>();
   await mapAtOnce(tags, OBSERVE_CONCURRENCY, async ({at, tag, digest}) => {
-    const actual = (await reader(at).head(tag, call))?.digest ?? null;
+    const actual = (await headComparable(reader(at), tag, digest, call)) ?? null;
     if (actual !== digest) differences.push({what: 'tag', repository: at, tag, digest, actual});
     else if (proof.hasTagged(reader(at))) named.add(`${at} ${digest}`);
   });

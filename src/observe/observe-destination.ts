@@ -1,5 +1,5 @@
 import PQueue from 'p-queue';
-import type {Digest} from '../model/digest.ts';
+import {algorithmOf, type Digest, digestOf} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {childBlobs, childManifests, type SeenManifest} from '../model/manifest.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
@@ -59,6 +59,36 @@ export function beginTags(
     }
   });
   return new Map([...asked].map(([tag, {promise}]) => [tag, promise]));
+}
+
+/**
+ * What a tag points to, to be compared with the digest that it should have: a registry may name a manifest by another
+ * algorithm than the one it was planned by (`sha512:…` of the plan, `sha256:…` in `Docker-Content-Digest`). Only its bytes
+ * tell whether the two are the same then.
+ * @param named as the place named it
+ * @returns `wanted` where it is that; else `named`
+ */
+export async function comparable(
+  place: RepositoryReader,
+  tag: Tag,
+  named: Digest | undefined,
+  wanted: Digest,
+  call: Call,
+): Promise<Digest | undefined> {
+  if (named === undefined || algorithmOf(named) === algorithmOf(wanted)) return named;
+  const manifest = await place.getManifest(tag, call);
+  if (manifest === undefined) return undefined;
+  return digestOf(manifest.bytes, algorithmOf(wanted)) === wanted ? wanted : named;
+}
+
+/** What a tag points to now, named as in `comparable`; undefined: there is no such tag. */
+export async function headComparable(
+  place: RepositoryReader,
+  tag: Tag,
+  wanted: Digest,
+  call: Call,
+): Promise<Digest | undefined> {
+  return comparable(place, tag, (await place.head(tag, call))?.digest, wanted, call);
 }
 
 /** @throws TransshipError the registry's refusals */

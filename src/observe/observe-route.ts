@@ -1,6 +1,7 @@
 import type {Digest} from '../model/digest.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
+import {mapAtOnce} from './at-once.ts';
 import type {DestinationInventory, SourceInventory, SourceRoot} from './inventory.ts';
 import {listIfAble} from './listed-names.ts';
 import {hasUntagged} from './listed-referrer.ts';
@@ -8,10 +9,11 @@ import {
   allTags,
   type AskedTags,
   beginTags,
+  comparable,
   observeDestinationTags,
   observePresent,
 } from './observe-destination.ts';
-import {observeSource, type SourceQuestion} from './observe-source.ts';
+import {OBSERVE_CONCURRENCY, observeSource, type SourceQuestion} from './observe-source.ts';
 
 /** One source repository, one destination repository, and what of the first is wanted in the second. */
 export interface RouteQuestion extends Omit<SourceQuestion, 'known'> {
@@ -58,7 +60,12 @@ export async function observeRoute(question: RouteQuestion, call: Call): Promise
   const seen = await allTags(asked);
   const roots =
     toTag === undefined ? source.roots : source.roots.map((root) => renamed(root, toTag));
-  const tags = await alsoSeen(destination, seen, roots, new Set(beforehand), call);
+  const tags = await comparableTags(
+    destination,
+    await alsoSeen(destination, seen, roots, new Set(beforehand), call),
+    roots,
+    call,
+  );
   const missing = roots.filter(
     (root) => tags.tags.get(destinationTag(root) as Tag) !== root.digest,
   );
@@ -73,6 +80,29 @@ export async function observeRoute(question: RouteQuestion, call: Call): Promise
     source: {...source, roots},
     destination: await withoutUnlisted(destination, present, roots, call),
   };
+}
+
+interface SeenTags {
+  readonly exists: boolean;
+  readonly tags: ReadonlyMap<Tag, Digest>;
+}
+
+/** The tags of the roots as they can be compared with them. */
+async function comparableTags(
+  destination: RepositoryReader,
+  {exists, tags: seen}: SeenTags,
+  roots: readonly SourceRoot[],
+  call: Call,
+): Promise<SeenTags> {
+  const tags = new Map(seen);
+  await mapAtOnce(roots, OBSERVE_CONCURRENCY, async (root) => {
+    const tag = destinationTag(root);
+    const named = tag === undefined ? undefined : seen.get(tag);
+    if (tag === undefined || named === undefined) return;
+    const found = await comparable(destination, tag, named, root.digest, call);
+    if (found !== undefined) tags.set(tag, found);
+  });
+  return {exists, tags};
 }
 
 /** A referrer that is there and that nothing lists is not there for anybody: it is to be pushed, and listed, again. */
@@ -102,11 +132,11 @@ function renamed(root: SourceRoot, toTag: Tag): SourceRoot {
 /** Signatures, fallback tags, and names of layouts that become tags came to light only while the source was read. */
 async function alsoSeen(
   destination: RepositoryReader,
-  seen: {readonly exists: boolean; readonly tags: ReadonlyMap<Tag, Digest>},
+  seen: SeenTags,
   roots: readonly SourceRoot[],
   beforehand: ReadonlySet<Tag>,
   call: Call,
-): Promise<{readonly exists: boolean; readonly tags: ReadonlyMap<Tag, Digest>}> {
+): Promise<SeenTags> {
   const extra = roots.flatMap((root) => {
     const tag = destinationTag(root);
     return tag === undefined || beforehand.has(tag) ? [] : [tag];

@@ -7,6 +7,7 @@ import {type Challenge, parseChallenges} from '../http/header-fields.ts';
 import type {HttpRequest} from '../http/message.ts';
 import {SingleFlight} from '../http/single-flight.ts';
 import type {Call} from '../model/port.ts';
+import type {ErrorCode} from '../model/error-codes.ts';
 import {Authenticator, type Need} from './authenticator.ts';
 import type {Scope} from './scope.ts';
 import {
@@ -81,6 +82,14 @@ async function answersTls(
   }
 }
 
+/** Failures of the way to a server. */
+const NO_WAY: ReadonlySet<ErrorCode> = new Set([
+  'CONNECTION_FAILED',
+  'HOST_NOT_FOUND',
+  'TIMEOUT',
+  'TLS_CERTIFICATE',
+]);
+
 /** A request to a registry, before it has an origin and an authorization. */
 export interface RegistryRequest
   extends Pick<
@@ -135,7 +144,11 @@ export class Connection {
     const isBelow = typeof target === 'string';
     const url = isBelow ? new URL(target, endpoint) : target;
     const request: HttpRequest = {...rest, url, side: this.side};
-    if (!isBelow && url.origin !== endpoint.origin) return this.#options.http.send(request);
+    if (!isBelow && url.origin !== endpoint.origin) {
+      return this.#options.http
+        .send(request)
+        .catch((error: unknown) => Promise.reject(this.#unreachable(error, url)));
+    }
     return this.#authenticator.send(request, {path, scopes});
   }
 
@@ -150,6 +163,21 @@ export class Connection {
     const answer = await this.#options.http.send({method: 'GET', url, side: this.side, signal});
     await answer.discard();
     return parseChallenges(answer.header('www-authenticate'));
+  }
+
+  /** An upload's URL that the registry named, and that does not lead to it: what is wrong is how it names itself. */
+  #unreachable(error: unknown, {origin}: URL): unknown {
+    if (!(error instanceof TransshipError) || !NO_WAY.has(error.code)) return error;
+    const {code, message, side, retry, status, retryAfterMs, exhausted, cause} = error;
+    return new TransshipError(code, message, {
+      side,
+      hint: `${this.host} returns URLs for uploads at ${origin}, which this machine cannot reach: its administrator should correct its external URL or the headers that its proxy forwards`,
+      retry,
+      status,
+      retryAfterMs,
+      exhausted,
+      cause,
+    });
   }
 
   /** What the token for this need allows; undefined: not known beforehand. */

@@ -45,9 +45,11 @@ export class Manifests {
       }
       return manifest?.descriptor;
     }
-    if (isDigest(reference) && told.digest !== reference)
-      throw this.#mismatch(reference, told.digest);
-    return told;
+    if (!isDigest(reference) || told.digest === reference) return told;
+    // Named by another algorithm than it was asked for by: only the bytes tell.
+    if (algorithmOf(told.digest) !== algorithmOf(reference))
+      return (await this.get(reference, call))?.descriptor;
+    throw this.#mismatch(reference, told.digest);
   }
 
   async get(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {

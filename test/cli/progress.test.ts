@@ -153,6 +153,21 @@ test('an interrupted run counts what is done, and its sums do not run backwards'
   expect(acknowledged).toBeGreaterThanOrEqual(4 * CHUNK);
 });
 
+test('a run that is told to stop when nothing is left to do is done', async () => {
+  await storeImage(source.storage, FROM, 'a', [someBytes(CHUNK)]);
+  const stopping = new AbortController();
+  intercept = async ({method, route}, next) => {
+    const reply = await next();
+    if (method === 'PUT' && route.kind === 'manifest') stopping.abort();
+    return reply;
+  };
+  const places = [`${source.host}/${FROM}`, `${destination.host}/to/app`];
+  const {code, events} = await eventsOf(['copy', ...places], {stopping: stopping.signal});
+  expect(stopping.signal.aborted).toBe(true);
+  expect(code).toBe(0);
+  expect(events.at(-1)).toMatchObject({type: 'run-ended', result: 'done', done: 1});
+});
+
 describe('a mount that the registry declines', () => {
   const size = 5 * CHUNK;
   beforeEach(async () => {

@@ -621,12 +621,14 @@ test('a native move that is refused leads to the way by the donor', async () => 
   expect([applied.code, applied.stdout.includes('--staged')]).toEqual([1, true]);
 });
 
+/** Refuses a transfer in words of its own. */
+const refuseOddly: Intercept = async ({method, path}, next) =>
+  method === 'PUT' && path.endsWith('/transfer')
+    ? jsonReply(400, {message: 'Something that no version ever said'})
+    : next();
+
 test('so does one that is refused in words that are not known', async () => {
-  const intercept: Intercept = async ({method, path}, next) =>
-    method === 'PUT' && path.endsWith('/transfer')
-      ? jsonReply(400, {message: 'Something that no version ever said'})
-      : next();
-  await using move = await startMove({mode: 'metadata-db', intercept});
+  await using move = await startMove({mode: 'metadata-db', intercept: refuseOddly});
   const wish = `plan transfer org/build/app --to org/other/ --gitlab ${move.rig.url}`;
   await move.run([...wish.split(' '), '--out', move.file]);
   const applied = await move.apply();

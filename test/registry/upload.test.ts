@@ -50,6 +50,17 @@ const answer =
 const piece = (start: number, end: number) => streamOf([bytes.subarray(start, end)]);
 
 describe('an upload', () => {
+  it('whose URL leads nowhere tells that the registry named it', async () => {
+    const gone = await startHttpServer(() => undefined);
+    await gone[Symbol.asyncDispose]();
+    await using rig = await startUploads(`${gone.url}${UPLOADS}1`, answer(201, STORED));
+    const upload = await rig.repository.beginUpload(blob, call);
+    await expect(upload.append(piece(0, 6), 6, call)).rejects.toMatchObject({
+      code: 'CONNECTION_FAILED',
+      hint: expect.stringContaining(`returns URLs for uploads at ${gone.url}`),
+    });
+  });
+
   it('sends chunks with their place, each to where the last answer points', async () => {
     let sent = 0;
     await using rig = await startUploads(`${UPLOADS}1?_state=a%2Fb`, (request, response) => {
