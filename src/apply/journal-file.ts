@@ -120,7 +120,8 @@ export function planArguments(planFile: string, journal: string): string {
 }
 
 /**
- * Reads a journal. A link in its place may have been put there by somebody else, and is not followed. A last line without its end was being written when the process was killed: it is not counted.
+ * Reads a journal. A link in its place is not followed: somebody else may have put it there. A last line without its end
+ * was being written when the process was killed: it is not counted.
  * @returns no entries where there is no file
  * @throws TransshipError JOURNAL_INVALID naming the line
  */

@@ -14,23 +14,36 @@ export async function mapAtOnce<T, R>(
   limit: number,
   work: (item: T) => Promise<R>,
 ): Promise<R[]> {
-  const queue = new PQueue({concurrency: limit});
+  return await mapInQueue(new PQueue({concurrency: limit}), items, work);
+}
+
+/** The same in a queue that others use as well, so that all of them together keep so many going. */
+export async function mapInQueue<T, R>(
+  queue: PQueue,
+  items: Iterable<T>,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
   const results: R[] = [];
+  const underWay = new Set<Promise<void>>();
   let failure: {readonly error: unknown} | undefined;
   let count = 0;
   for (const item of items) {
-    if (queue.size >= limit) await queue.onSizeLessThan(limit);
+    if (queue.size >= queue.concurrency) await queue.onSizeLessThan(queue.concurrency);
     if (failure !== undefined) break;
     const at = count++;
-    void queue.add(async () => {
+    // The queue begins the next task before it tells of a failure.
+    const task = async (): Promise<void> => {
+      if (failure !== undefined) return;
       try {
-        if (failure === undefined) results[at] = await work(item);
+        results[at] = await work(item);
       } catch (error) {
         failure ??= {error};
       }
-    });
+    };
+    const added = queue.add(task).finally(() => underWay.delete(added));
+    underWay.add(added);
   }
-  await queue.onIdle();
+  await Promise.all(underWay);
   if (failure !== undefined) throw failure.error;
   return results;
 }

@@ -185,6 +185,9 @@ test('more layers than a plan may have are an error, with few images read', asyn
   expect(run.stderr).toContain('more than 150000 manifests and layers');
 });
 
+const read = ({requests}: HttpServer) =>
+  requests.filter(({method, url}) => method === 'GET' && url.pathname.includes('/manifests/'));
+
 describe('manifests of more bytes than are kept in memory', () => {
   const content = new Content();
   const tags = Object.fromEntries(
@@ -193,9 +196,6 @@ describe('manifests of more bytes than are kept in memory', () => {
       content.index([], {n, annotations: {padding: ' '.repeat(2 ** 20)}}),
     ]),
   );
-  const read = ({requests}: HttpServer) =>
-    requests.filter(({method, url}) => method === 'GET' && url.pathname.includes('/manifests/'));
-
   test('are read from the source once, and then from the cache', async () => {
     await using source = await serve(content, tags);
     const run = await copy(`${source.host}/app`);

@@ -16,7 +16,7 @@ const LAYERS = [
   'cli',
 ] as const;
 
-const LINE_LIMIT = 300;
+const LINE_LIMIT = 400;
 /** What comes from outside is parsed in one place, which bounds it. */
 const JSON_READER = 'model/json.ts';
 /** Packages that only one layer, or one file, may use. */
