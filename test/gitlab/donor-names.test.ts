@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {donorNames} from '../../src/gitlab/preflight/donor-names.ts';
-import {whyNotImagePath} from '../../src/gitlab/naming.ts';
+import {whyNotImagePath} from '../../src/model/gitlab-naming.ts';
 
 const HOST = 'registry.test';
 const PROJECT = {id: 12, path: 'App'};

@@ -1,5 +1,5 @@
 import type {ContainerRepository} from '../../gitlab/container-repository.ts';
-import {registryPathOf} from '../../gitlab/naming.ts';
+import {registryPathOf} from '../../model/gitlab-naming.ts';
 import type {Digest} from '../../model/digest.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {Tag} from '../../model/reference.ts';

@@ -1,4 +1,4 @@
-import {registryPathOf} from '../../gitlab/naming.ts';
+import {registryPathOf} from '../../model/gitlab-naming.ts';
 import type {Project} from '../../gitlab/project.ts';
 import type {Call} from '../../model/port.ts';
 import type {PolicyState, TransferPlan} from '../../model/transfer-plan.ts';

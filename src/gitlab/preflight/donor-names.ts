@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto';
 import {join} from 'node:path';
 import type {Donor} from '../../model/transfer-plan.ts';
 import {isRepositoryPath} from '../../model/reference.ts';
-import {registryPathOf} from '../naming.ts';
+import {registryPathOf} from '../../model/gitlab-naming.ts';
 
 /**
  * Where the images of each repository wait, by the repository's path below its project (empty: the project's own).

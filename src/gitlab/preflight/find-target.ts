@@ -2,7 +2,7 @@ import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
 import type {TargetFacts} from '../../plan/transfer/facts.ts';
 import {given} from '../given.ts';
-import {whyNotImages, whyNotProjectPath} from '../naming.ts';
+import {whyNotImages, whyNotProjectPath} from '../../model/gitlab-naming.ts';
 import type {Namespace} from '../namespace.ts';
 import type {Project} from '../project.ts';
 import type {Surroundings} from './surroundings.ts';

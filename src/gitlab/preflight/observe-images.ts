@@ -12,7 +12,7 @@ import type {DonorFacts, RepositoryFacts, TargetFacts} from '../../plan/transfer
 import type {ContainerRepository} from '../container-repository.ts';
 import {given} from '../given.ts';
 import {isKnownMediaType} from '../media-types.ts';
-import {movedImagePath, registryPathOf, whyNotImagePath} from '../naming.ts';
+import {movedImagePath, registryPathOf, whyNotImagePath} from '../../model/gitlab-naming.ts';
 import type {Project} from '../project.ts';
 import {donorNames} from './donor-names.ts';
 import {PROBE_TAG} from './probe-donor.ts';

@@ -1,4 +1,4 @@
-import {registryPathOf} from '../../gitlab/naming.ts';
+import {registryPathOf} from '../../model/gitlab-naming.ts';
 import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
 import type {Storage} from '../storage.ts';
 import type {Background} from './background.ts';

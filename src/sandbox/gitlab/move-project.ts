@@ -1,5 +1,5 @@
 import {rootOf} from '../../gitlab/namespace.ts';
-import {movedImagePath, registryPathOf} from '../../gitlab/naming.ts';
+import {movedImagePath, registryPathOf} from '../../model/gitlab-naming.ts';
 import {isRepositoryPath} from '../../model/reference.ts';
 import type {ApiCall} from './api-call.ts';
 import {hasTags, imagePathsOf} from './instance.ts';

@@ -1,5 +1,5 @@
 import {ACCESS_LEVEL, accessLevelOf} from '../../gitlab/access-level.ts';
-import {registryPathOf} from '../../gitlab/naming.ts';
+import {registryPathOf} from '../../model/gitlab-naming.ts';
 import {isRepositoryPath} from '../../model/reference.ts';
 import type {ApiCall} from './api-call.ts';
 import {levelInGroup} from './rights.ts';

@@ -1,6 +1,6 @@
 import {z} from '../../model/schema.ts';
 import {ACCESS_LEVEL} from '../../gitlab/access-level.ts';
-import {whyNotProjectPath} from '../../gitlab/naming.ts';
+import {whyNotProjectPath} from '../../model/gitlab-naming.ts';
 import {jsonReply, type Reply} from '../reply.ts';
 import {type ApiCall, bodyOf, flagField, numberField, projectOf} from './api-call.ts';
 import {pageReply} from './api-page.ts';

@@ -1,5 +1,5 @@
 import type {CleanupPolicy} from '../../gitlab/cleanup-policy.ts';
-import {registryPathOf} from '../../gitlab/naming.ts';
+import {registryPathOf} from '../../model/gitlab-naming.ts';
 import {TransshipError} from '../../model/error.ts';
 import {isRepositoryPath, type Tag} from '../../model/reference.ts';
 import {loadLayout} from '../load-layout.ts';

@@ -1,5 +1,5 @@
 import type {CleanupPolicy} from '../../gitlab/cleanup-policy.ts';
-import {registryPathOf} from '../../gitlab/naming.ts';
+import {registryPathOf} from '../../model/gitlab-naming.ts';
 import type {DeletionStatus} from '../../gitlab/container-repository.ts';
 import type {RegistryAccess, Visibility} from '../../gitlab/project.ts';
 
