@@ -1,7 +1,7 @@
 import type {ErrorCode} from '../../model/error-codes.ts';
 import type {FileProblem} from '../../model/file-problem.ts';
 import {registryPathOf, whyNotImagePath} from '../../model/gitlab-naming.ts';
-import {isRepositoryPath, isTag} from '../../model/reference.ts';
+import {DOCKER_HUB, isRepositoryPath, isTag} from '../../model/reference.ts';
 import {fillDestination, type MatchedRepository} from './destination-template.ts';
 import type {CopyMigration, Placed, RegistryRoot, Route} from './migration.ts';
 import {repositoryGlob} from './repository-glob.ts';
@@ -127,24 +127,26 @@ function matchedRepositories(
   route: Route,
   repositoriesOf: (route: Route) => readonly string[],
 ): readonly (MatchedRepository & {readonly full: string})[] {
-  const glob = repositoryGlob(route.from.text);
+  const {source, from} = route;
   const excluded = route.exclude.map(repositoryGlob);
-  const {prefix} = route.source;
-  const listed = needsRepositories(route) ? repositoriesOf(route) : [join(prefix, route.from.text)];
-  return [...new Set(listed)].flatMap((full) => {
-    const path =
-      prefix === ''
-        ? full
-        : full.startsWith(`${prefix}/`)
-          ? full.slice(prefix.length + 1)
-          : undefined;
-    const captured = path === undefined ? undefined : glob.match(path);
-    return path === undefined ||
-      captured === undefined ||
-      excluded.some((each) => each.match(path) !== undefined)
-      ? []
-      : [{path, captured, full}];
+  const isExcluded = (path: string) => excluded.some((each) => each.match(path) !== undefined);
+  if (!needsRepositories(route)) {
+    const path = from.text;
+    return isExcluded(path) ? [] : [{path, captured: [], full: fullPath(source, path)}];
+  }
+  const glob = repositoryGlob(from.text);
+  const below = source.prefix === '' ? '' : `${source.prefix}/`;
+  return [...new Set(repositoriesOf(route))].flatMap((full) => {
+    const path = full.slice(below.length);
+    const captured = full.startsWith(below) ? glob.match(path) : undefined;
+    return captured === undefined || isExcluded(path) ? [] : [{path, captured, full}];
   });
+}
+
+/** A single name on Docker Hub lives in `library/` (distribution/reference normalize.go, `splitDockerDomain`). */
+function fullPath({registry, prefix}: RegistryRoot, path: string): string {
+  const full = join(prefix, path);
+  return registry === DOCKER_HUB && !full.includes('/') ? `library/${full}` : full;
 }
 
 function mapOne(

@@ -173,7 +173,7 @@ function find(document: Document, path: readonly PropertyKey[]): unknown {
   for (const key of path) {
     const inside = resolved(document, node);
     const next = isMap(inside)
-      ? inside.items.find((item) => keyText(item.key) === String(key))
+      ? inside.items.findLast((item) => keyText(item.key) === String(key))
       : isSeq(inside)
         ? inside.items[Number(key)]
         : undefined;
