@@ -33,7 +33,7 @@ export interface MappingOptions {
 }
 
 /** Whether the repositories of a route's source have to be known: a name without wildcards stands for itself. */
-export function needsRepositories({from}: Route): boolean {
+function needsRepositories({from}: Route): boolean {
   return repositoryGlob(from.text).wildcards > 0;
 }
 

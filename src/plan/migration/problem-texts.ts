@@ -97,7 +97,7 @@ function unknownKey(key: string, known: readonly string[]): string {
 }
 
 /** The name that is at most a third of its letters away. */
-export function nearestOf(word: string, known: readonly string[]): string | undefined {
+function nearestOf(word: string, known: readonly string[]): string | undefined {
   const text = word.slice(0, SHOWN_LIMIT).toLowerCase();
   const near = known
     .map((name) => ({name, distance: editDistance(text, name.toLowerCase())}))
@@ -112,7 +112,7 @@ export function nearestOf(word: string, known: readonly string[]): string | unde
 /** Levenshtein's distance. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({length: b.length + 1}, (_, index) => index);
-  for (const [at, letter] of [...a].entries()) {
+  for (const [at, letter] of a.split('').entries()) {
     const next = [at + 1];
     for (let column = 1; column <= b.length; column += 1) {
       const changed = (row[column - 1] ?? 0) + (b[column - 1] === letter ? 0 : 1);

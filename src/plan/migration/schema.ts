@@ -252,7 +252,7 @@ export const transferMigrationSchema = z
   })
   .describe('Projects or groups that move inside one GitLab instance.');
 
-export const migrationSchema = z.union([copyMigrationSchema, transferMigrationSchema]);
+const migrationSchema = z.union([copyMigrationSchema, transferMigrationSchema]);
 
 export type CopyMigrationFile = z.infer<typeof copyMigrationSchema>;
 export type TransferMigrationFile = z.infer<typeof transferMigrationSchema>;

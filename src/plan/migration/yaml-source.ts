@@ -19,6 +19,8 @@ const DEPTH_LIMIT = 20;
 const NODES_LIMIT = 100_000;
 /** How often aliases may be expanded: yaml counts nested ones together, so that a "billion laughs" ends here. */
 const ALIAS_LIMIT = 100;
+/** What yaml says of `[a/{path}]`, the likeliest mistake with placeholders. */
+const FLOW = /between flow/;
 
 /** A problem without its file. */
 export interface PlacedProblem extends FilePosition {
@@ -66,7 +68,7 @@ export function readYaml(text: string): YamlSource {
   const problems: PlacedProblem[] = [...document.errors, ...document.warnings].map(
     ({message, pos}) => ({
       ...place(pos[0]),
-      message: `it is not YAML: ${oneLine(message)}`,
+      message: `it is not YAML: ${oneLine(message)}${FLOW.test(message) ? '; inside [ ] and { }, a text with brackets, braces or commas needs quotes' : ''}`,
     }),
   );
   const isReadable = problems.length === 0;
@@ -105,7 +107,8 @@ function deeplyNested(text: string): FilePosition | undefined {
     const indent = /^ */.exec(row)?.[0].length ?? 0;
     if (indents > DEPTH_LIMIT || indent > DEPTH_LIMIT * 20)
       return {line: index + 1, column: indent + 1};
-    for (const [column, character] of [...row].entries()) {
+    for (let column = 0; column < row.length; column += 1) {
+      const character = row[column];
       if (character === '[' || character === '{') open += 1;
       else if ((character === ']' || character === '}') && open > 0) open -= 1;
       if (open > DEPTH_LIMIT) return {line: index + 1, column: column + 1};
@@ -159,9 +162,11 @@ function shapeProblems(
 
 /** Undefined: not a key that a JSON object could have. */
 function keyText(key: unknown): string | undefined {
-  return isScalar(key) && key.value !== null && typeof key.value !== 'object'
-    ? String(key.value)
-    : undefined;
+  if (!isScalar(key)) return undefined;
+  const {value} = key;
+  const isPlain =
+    typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+  return isPlain ? String(value) : undefined;
 }
 
 function resolved(document: Document, node: unknown): unknown {

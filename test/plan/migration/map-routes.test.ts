@@ -112,7 +112,7 @@ describe('routes', () => {
   });
 
   it('find a single name of Docker Hub where docker finds it', () => {
-    expect(map(routes('{from: docker.io/nginx, to: hub/{path}}'), []).pairs).toEqual([
+    expect(map(routes('{from: docker.io/nginx, to: "hub/{path}"}'), []).pairs).toEqual([
       'docker.io/library/nginx -> b.example/acme/hub/nginx',
     ]);
   });

@@ -197,7 +197,7 @@ describe('a wrong migration file', () => {
 describe('hostile YAML', () => {
   const laughs = [
     'a: &a [x]',
-    ...[...'bcdefghij'].map((name, index) => {
+    ...'bcdefghij'.split('').map((name, index) => {
       const before = 'abcdefghij'[index];
       return `${name}: &${name} [${Array.from({length: 9}, () => `*${before}`).join(', ')}]`;
     }),
