@@ -4,7 +4,7 @@ import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
 const VALID =
-  'version: 1\nfrom: ${HARBOR}\nto: b.example/acme\nroutes:\n  - from: team/*\n    to: ['x/{1}', 'c.example/{1}']\ndeleteSource: afterVerify\n';
+  'version: 1\nfrom: ${HARBOR}\nto: b.example/acme\nroutes:\n  - from: team/*\n    to: ["x/{1}", "c.example/{1}"]\ndeleteSource: afterVerify\n';
 const WRONG = 'version: 1\nfrom: a.example\nrutes: []\nprune: true\n';
 
 async function check(text: string, ...flags: readonly string[]) {

@@ -127,7 +127,8 @@ function editDistance(a: string, b: string): number {
 export function shown(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object' && value !== null) return 'a map';
-  if (typeof value !== 'string') return value === undefined ? 'nothing' : String(value);
+  if (value === undefined) return 'nothing';
+  if (typeof value !== 'string') return JSON.stringify(value);
   const text = withoutLogin(value);
   return `"${text.length > SHOWN_LIMIT ? `${text.slice(0, SHOWN_LIMIT)}…` : text}"`;
 }

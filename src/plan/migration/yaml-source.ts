@@ -38,6 +38,16 @@ export interface YamlSource {
   keyPosition(path: readonly PropertyKey[], key: string): FilePosition;
 }
 
+/** What is not even parsed. */
+function refused(message: string, at: FilePosition = {line: 1, column: 1}): YamlSource {
+  return {
+    value: undefined,
+    problems: [{...at, message}],
+    position: () => at,
+    keyPosition: () => at,
+  };
+}
+
 /** Reads YAML 1.2 of bounded size, depth and number of aliases. Duplicate keys are problems. */
 export function readYaml(text: string): YamlSource {
   const lines = new LineCounter();
@@ -45,12 +55,6 @@ export function readYaml(text: string): YamlSource {
     const {line, col} = lines.linePos(offset);
     return {line: Math.max(1, line), column: Math.max(1, col)};
   };
-  const refused = (message: string, at: FilePosition = {line: 1, column: 1}): YamlSource => ({
-    value: undefined,
-    problems: [{...at, message}],
-    position: () => at,
-    keyPosition: () => at,
-  });
   if (Buffer.byteLength(text) > MIGRATION_SIZE_LIMIT) {
     return refused(`the file is larger than ${MIGRATION_SIZE_LIMIT} bytes`);
   }

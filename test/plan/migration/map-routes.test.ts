@@ -1,5 +1,5 @@
 import {readFileSync} from 'node:fs';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {mapRoutes, mapTags, type MappingOptions} from '../../../src/plan/migration/map-routes.ts';
 import {type CopyMigration, routeFilters} from '../../../src/plan/migration/migration.ts';

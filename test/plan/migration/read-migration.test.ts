@@ -10,8 +10,7 @@ function problemsOf(text: string): readonly string[] {
     readMigration(text, 'm.yaml', VARIABLES);
     return [];
   } catch (error) {
-    if (!(error instanceof TransshipError)) throw error;
-    expect(error).toMatchObject({code: 'MIGRATION_INVALID', side: 'local'});
+    if (!(error instanceof TransshipError && error.code === 'MIGRATION_INVALID')) throw error;
     return error.problems.map(({line, column, message}) => `${line}:${column} ${message}`);
   }
 }
