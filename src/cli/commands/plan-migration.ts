@@ -25,40 +25,48 @@ export function addPlanMigration(plan: Command, io: Io, done: (exitCode: number)
     .description(
       'Checks a migration file, without any request, and prints its routes or everything that is wrong.',
     )
-    .argument('<file>', 'a migration file (docs/migration-file.md); may follow "plan" directly')
+    .argument('[file]', 'a migration file (docs/migration-file.md); may follow "plan" directly')
     .option('--check', 'only check the file');
-  addFormatFlag(command, ['text', 'json']).action(async (file: string, {check, format}: Flags) => {
-    const text = await readMigrationText(file);
-    if (check !== true) {
-      throw new TransshipError('USAGE', 'plans are not made of migration files yet', {
-        side: 'local',
-        hint: `check the file with: transship plan ${file} --check`,
-      });
-    }
-    let migration: Migration;
-    try {
-      migration = readMigration(text, file, io.env);
-    } catch (error) {
-      if (
-        !(
-          error instanceof TransshipError &&
-          error.code === 'MIGRATION_INVALID' &&
-          format === 'json'
+  addFormatFlag(command, ['text', 'json']).action(
+    async (file: string | undefined, {check, format}: Flags) => {
+      if (file === undefined) {
+        throw new TransshipError('USAGE', 'no command and no file was given', {
+          side: 'local',
+          hint: 'write plan copy, plan transfer, or plan FILE.yaml',
+        });
+      }
+      const text = await readMigrationText(file);
+      if (check !== true) {
+        throw new TransshipError('USAGE', 'plans are not made of migration files yet', {
+          side: 'local',
+          hint: `check the file with: transship plan ${file} --check`,
+        });
+      }
+      let migration: Migration;
+      try {
+        migration = readMigration(text, file, io.env);
+      } catch (error) {
+        if (
+          !(
+            error instanceof TransshipError &&
+            error.code === 'MIGRATION_INVALID' &&
+            format === 'json'
+          )
         )
-      )
-        throw error;
-      // The problems are the answer that was asked for.
-      const {code, problems} = error;
-      io.stdout.write(`${printableJson({file, valid: false, code, problems}, 2)}\n`);
-      done(64);
-      return;
-    }
-    io.stdout.write(
-      format === 'json'
-        ? `${printableJson(migrationDocument(migration), 2)}\n`
-        : renderMigration(migration),
-    );
-  });
+          throw error;
+        // The problems are the answer that was asked for.
+        const {code, problems} = error;
+        io.stdout.write(`${printableJson({file, valid: false, code, problems}, 2)}\n`);
+        done(64);
+        return;
+      }
+      io.stdout.write(
+        format === 'json'
+          ? `${printableJson(migrationDocument(migration), 2)}\n`
+          : renderMigration(migration),
+      );
+    },
+  );
 }
 
 /** @throws TransshipError FILE_UNREADABLE, USAGE where it is more likely a misspelt subcommand */
