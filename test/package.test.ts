@@ -47,6 +47,7 @@ test('the package holds what a user needs, and runs', async () => {
     'README.md',
     'bin/transship.cjs',
     'package.json',
+    'plans/migration.schema.json',
     'plans/plan.schema.json',
   ]);
   const built = paths.filter((path) => path.startsWith('dist/'));

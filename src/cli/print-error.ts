@@ -1,6 +1,7 @@
 import {ERROR_CODES} from '../model/error-codes.ts';
 import {asTransshipError, type Side} from '../model/error.ts';
 import type {ErrorData, Report} from '../model/event.ts';
+import {formatProblem} from '../model/file-problem.ts';
 import type {Io, TextSink} from './io.ts';
 import type {Redactor} from '../http/secrets.ts';
 import type {Plan} from '../model/plan.ts';
@@ -37,12 +38,14 @@ export interface ErrorStyle {
  */
 export function printError(thrown: unknown, stderr: TextSink, {form, debug}: ErrorStyle): number {
   const error = asTransshipError(thrown, 'local');
-  const {code, side, message, hint} = error;
+  const {code, side, message, hint, problems} = error;
   const trace = debug ? {trace: traceOf(error)} : {};
+  const found = problems.length === 0 ? {} : {problems};
   if (form === 'json') {
-    const event = {type: 'error', error: {code, side, message, hint}, ...trace};
+    const event = {type: 'error', error: {code, side, message, hint, ...found}, ...trace};
     stderr.write(`${printableJson(event)}\n`);
   } else {
+    for (const problem of problems) stderr.write(`${inOneLine(formatProblem(problem))}\n`);
     stderr.write(errorLines(error));
     for (const line of trace.trace ?? []) stderr.write(`${printable(line)}\n`);
   }

@@ -1,4 +1,5 @@
 import type {ErrorCode} from './error-codes.ts';
+import type {FileProblem} from './file-problem.ts';
 
 /** Which party a failure belongs to, so that a message can say whose fault it is. */
 export type Side = 'source' | 'destination' | 'gitlab' | 'local';
@@ -15,6 +16,8 @@ export interface TransshipErrorOptions {
   readonly exhausted?: boolean;
   /** The HTTP status that led here, where there was one. */
   readonly status?: number | undefined;
+  /** All that is wrong with a file written by hand, where there can be several things. */
+  readonly problems?: readonly FileProblem[];
   readonly cause?: unknown;
 }
 
@@ -31,6 +34,7 @@ export class TransshipError extends Error {
   readonly retryAfterMs: number | undefined;
   readonly exhausted: boolean;
   readonly status: number | undefined;
+  readonly problems: readonly FileProblem[];
 
   constructor(code: ErrorCode, message: string, options: TransshipErrorOptions) {
     super(clipped(message), options.cause === undefined ? undefined : {cause: options.cause});
@@ -41,6 +45,7 @@ export class TransshipError extends Error {
     this.retryAfterMs = options.retryAfterMs;
     this.exhausted = options.exhausted ?? false;
     this.status = options.status;
+    this.problems = options.problems ?? [];
   }
 }
 

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import {whyNotImagePath} from '../../src/gitlab/naming.ts';
+import {whyNotImagePath} from '../../src/model/gitlab-naming.ts';
 import {donorNames} from '../../src/gitlab/preflight/donor.ts';
 
 const HOST = 'registry.test';

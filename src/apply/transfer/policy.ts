@@ -1,5 +1,5 @@
 import type {Project} from '../../gitlab/entities.ts';
-import {registryPathOf} from '../../gitlab/naming.ts';
+import {registryPathOf} from '../../model/gitlab-naming.ts';
 import {errorData} from '../../model/event.ts';
 import type {Call} from '../../model/port.ts';
 import type {PolicyState, TransferPlan} from '../../model/transfer-plan.ts';

@@ -1,5 +1,5 @@
 import type {ContainerRepository} from '../../gitlab/container-repositories.ts';
-import {registryPathOf} from '../../gitlab/naming.ts';
+import {registryPathOf} from '../../model/gitlab-naming.ts';
 import {pause} from '../../http/retry.ts';
 import type {Digest} from '../../model/digest.ts';
 import {interrupted, TransshipError} from '../../model/error.ts';

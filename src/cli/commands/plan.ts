@@ -23,6 +23,7 @@ import {
 import {addSignFlag} from '../plan-review.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
+import {addPlanMigration} from './plan-migration.ts';
 import {addPlanTransfer} from './plan-transfer.ts';
 
 interface Flags extends HostFlags, FilterFlags, FinishFlags {
@@ -34,6 +35,7 @@ interface Flags extends HostFlags, FilterFlags, FinishFlags {
 /** `transship plan copy`: decides what a copy would do, and does nothing. */
 export function addPlan(program: Command, io: Io, done: (exitCode: number) => void): void {
   const plan = program.command('plan').summary('make a plan, without carrying it out');
+  addPlanMigration(plan, io, done);
   addPlanTransfer(plan, io, done);
   const copy = plan
     .command('copy')

@@ -8,7 +8,7 @@ import {mapAtOnce} from '../../observe/at-once.ts';
 import type {DonorFacts, WaitingImages} from '../../plan/transfer/facts.ts';
 import type {ContainerRepository} from '../container-repositories.ts';
 import {given, type Namespace, type Project, rootOf} from '../entities.ts';
-import {registryPathOf, whyNotImages, whyNotProjectPath} from '../naming.ts';
+import {registryPathOf, whyNotImages, whyNotProjectPath} from '../../model/gitlab-naming.ts';
 import {findNamespace, namesake} from './project.ts';
 import type {Surroundings} from './surroundings.ts';
 

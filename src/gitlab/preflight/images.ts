@@ -12,7 +12,7 @@ import type {DonorFacts, RepositoryFacts, TargetFacts} from '../../plan/transfer
 import type {ContainerRepository} from '../container-repositories.ts';
 import {given, type Project} from '../entities.ts';
 import {isKnownMediaType} from '../media-types.ts';
-import {movedImagePath, registryPathOf, whyNotImagePath} from '../naming.ts';
+import {movedImagePath, registryPathOf, whyNotImagePath} from '../../model/gitlab-naming.ts';
 import {donorNames} from './donor.ts';
 import {PROBE_TAG} from './probe-donor.ts';
 import type {InstanceRegistry, Surroundings} from './surroundings.ts';

@@ -3,7 +3,7 @@ import type {Call} from '../../model/port.ts';
 import type {ProjectFacts, TargetFacts, TokenFacts} from '../../plan/transfer/facts.ts';
 import {throwIfJobToken} from '../connection.ts';
 import {given, type Namespace, type Project, rootOf} from '../entities.ts';
-import {whyNotImages, whyNotProjectPath} from '../naming.ts';
+import {whyNotImages, whyNotProjectPath} from '../../model/gitlab-naming.ts';
 import type {Surroundings} from './surroundings.ts';
 
 /**

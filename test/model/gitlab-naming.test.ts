@@ -6,7 +6,7 @@ import {
   whyNotImagePath,
   whyNotImages,
   whyNotProjectPath,
-} from '../../src/gitlab/naming.ts';
+} from '../../src/model/gitlab-naming.ts';
 
 describe('a project can be called', () => {
   test.each(['sample_project', 'a', 'A.b-c_d', '9to5', 'v2'])('%s', (path) => {

@@ -1,4 +1,4 @@
-import {isRepositoryPath} from '../model/reference.ts';
+import {isRepositoryPath} from './reference.ts';
 
 /** What a new project or group may be called (GitLab: lib/gitlab/path_regex.rb, lib/gitlab/regex.rb). */
 const PATH = /^[a-zA-Z0-9]+(?:[._-][a-zA-Z0-9]+)*$/;

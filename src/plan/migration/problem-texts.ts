@@ -1,0 +1,134 @@
+import type {z} from '../../model/schema.ts';
+import {withoutLogin} from '../../model/reference.ts';
+
+/** Characters of a wrong value that a message repeats. */
+const SHOWN_LIMIT = 80;
+
+/** What zod found, at its path; `key` is set where the key is wrong and not its value. */
+export interface FlatIssue {
+  readonly path: readonly PropertyKey[];
+  readonly key?: string;
+  readonly message: string;
+}
+
+/**
+ * Says each issue in words, with the wrong value and what is allowed. Of alternatives (one text or a list) it takes the
+ * one that was meant by the kind of the value.
+ * @param valueAt the value as it is written in the file, for messages
+ * @param keysAt the keys that are known at a path
+ */
+export function flatIssues(
+  issues: readonly z.core.$ZodIssue[],
+  valueAt: (path: readonly PropertyKey[]) => unknown,
+  keysAt: (path: readonly PropertyKey[]) => readonly string[],
+  base: readonly PropertyKey[] = [],
+): readonly FlatIssue[] {
+  return issues.flatMap((issue): readonly FlatIssue[] => {
+    const path = [...base, ...issue.path];
+    const value = valueAt(path);
+    if (issue.code === 'custom' && issue.params?.['isKey'] === true) {
+      const key = String(path.at(-1));
+      return [{path: path.slice(0, -1), key, message: `${shown(key)} is wrong: ${issue.message}`}];
+    }
+    if (issue.code === 'unrecognized_keys') {
+      const known = keysAt(path);
+      return issue.keys.map((key) => ({path, key, message: unknownKey(key, known)}));
+    }
+    if (issue.code === 'invalid_union') {
+      const meant = issue.errors.find((errors) => !errors.some(isWrongKind));
+      if (meant !== undefined) return flatIssues(meant, valueAt, keysAt, path);
+      const allowed = issue.errors.flatMap((errors) => errors.map(expectation));
+      return [
+        {path, message: `${shown(value)} is wrong: expected ${[...new Set(allowed)].join(' or ')}`},
+      ];
+    }
+    if (value === undefined && issue.code !== 'custom') {
+      return [
+        {
+          path,
+          message: `"${String(path.at(-1) ?? 'migration')}" is missing: expected ${expectation(issue)}`,
+        },
+      ];
+    }
+    const words =
+      issue.code === 'custom' || !isStandard(issue)
+        ? issue.message
+        : `expected ${expectation(issue)}`;
+    return [{path, message: `${shown(value)} is wrong: ${words}`}];
+  });
+}
+
+function isStandard({code, message}: z.core.$ZodIssue): boolean {
+  return code === 'invalid_type' || code === 'invalid_value' || message.startsWith('Too ');
+}
+
+function isWrongKind({code, path}: z.core.$ZodIssue): boolean {
+  return path.length === 0 && (code === 'invalid_type' || code === 'invalid_value');
+}
+
+function expectation(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_value')
+    return issue.values.map((value) => JSON.stringify(value)).join(' or ');
+  if (issue.code === 'too_small') return `${issue.minimum} or more`;
+  if (issue.code === 'too_big') return `${issue.maximum} at most`;
+  if (issue.code !== 'invalid_type') return issue.message;
+  switch (issue.expected) {
+    case 'string':
+      return 'a text (write numbers in quotes)';
+    case 'array':
+      return 'a list';
+    case 'object':
+    case 'record':
+      return 'a map';
+    case 'int':
+    case 'number':
+      return 'a whole number';
+    case 'boolean':
+      return 'true or false';
+    default:
+      return issue.expected;
+  }
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const nearest = nearestOf(key, known);
+  const hint = nearest === undefined ? '' : `did you mean "${nearest}"? `;
+  return `${shown(key)} is not a key here: ${hint}allowed are ${known.join(', ')}`;
+}
+
+/** The name that is at most a third of its letters away. */
+function nearestOf(word: string, known: readonly string[]): string | undefined {
+  const text = word.slice(0, SHOWN_LIMIT).toLowerCase();
+  const near = known
+    .map((name) => ({name, distance: editDistance(text, name.toLowerCase())}))
+    .filter(
+      ({name, distance}) =>
+        distance <= Math.max(1, Math.ceil(Math.max(name.length, text.length) / 3)),
+    )
+    .sort((a, b) => a.distance - b.distance);
+  return near[0]?.name;
+}
+
+/** Levenshtein's distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({length: b.length + 1}, (_, index) => index);
+  for (const [at, letter] of a.split('').entries()) {
+    const next = [at + 1];
+    for (let column = 1; column <= b.length; column += 1) {
+      const changed = (row[column - 1] ?? 0) + (b[column - 1] === letter ? 0 : 1);
+      next.push(Math.min(changed, (row[column] ?? 0) + 1, (next[column - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
+
+/** A value from the file, short, and without a login that somebody wrote into it. */
+export function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object' && value !== null) return 'a map';
+  if (value === undefined) return 'nothing';
+  if (typeof value !== 'string') return JSON.stringify(value);
+  const text = withoutLogin(value);
+  return `"${text.length > SHOWN_LIMIT ? `${text.slice(0, SHOWN_LIMIT)}…` : text}"`;
+}

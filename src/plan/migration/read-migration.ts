@@ -1,0 +1,296 @@
+import type {FileProblem} from '../../model/file-problem.ts';
+import {TransshipError} from '../../model/error.ts';
+import {lastCapture} from './destination-template.ts';
+import type {
+  CopyMigration,
+  Migration,
+  RegistryRoot,
+  Route,
+  TagRules,
+  TransferMigration,
+} from './migration.ts';
+import {flatIssues, shown} from './problem-texts.ts';
+import {registryOf, splitHost} from './registry-path.ts';
+import {repositoryGlob, whyNotRepositoryGlob} from './repository-glob.ts';
+import {
+  type CopyMigrationFile,
+  copyMigrationSchema,
+  knownKeys,
+  type TransferMigrationFile,
+  transferMigrationSchema,
+} from './schema.ts';
+import {expandVariables, type Variables} from './variables.ts';
+import {type PlacedProblem, readYaml, type YamlSource} from './yaml-source.ts';
+
+/** Problems that are listed of one file. */
+const PROBLEMS_LIMIT = 100;
+/** Keys whose texts are hosts and paths, in which variables may stand. */
+const WITH_VARIABLES = new Set([
+  'from',
+  'to',
+  'exclude',
+  'project',
+  'group',
+  'file',
+  'gitlab',
+  'donor',
+]);
+
+/** A problem of the value at a path. */
+interface ValueProblem {
+  readonly path: readonly PropertyKey[];
+  readonly key?: string;
+  readonly message: string;
+}
+
+/**
+ * Reads a migration file.
+ * @param file its name, for messages
+ * @param variables those that `${NAME}` in hosts and paths may name
+ * @throws TransshipError MIGRATION_INVALID with all problems, in the order of the file
+ */
+export function readMigration(text: string, file: string, variables: Variables = {}): Migration {
+  const source = readYaml(text);
+  if (source.value === undefined) throw invalid(file, source.problems);
+  const found: ValueProblem[] = [];
+  const value = withVariables(source.value, variables, [], found);
+  const isTransfer = isRecord(value) && value['kind'] === 'transfer';
+  const schema = isTransfer ? transferMigrationSchema : copyMigrationSchema;
+  const parsed = schema.safeParse(value);
+  const hasProblem = (path: readonly PropertyKey[]) =>
+    found.some((one) => one.path.join('\0') === path.join('\0'));
+  if (!parsed.success) {
+    const valueAt = (path: readonly PropertyKey[]) => at(source.value, path);
+    const issues = flatIssues(parsed.error.issues, valueAt, (path) => knownKeys(schema, path));
+    found.push(...issues.filter(({path}) => !hasProblem(path)));
+  }
+  const others = isTransfer ? transferProblems(value) : copyProblems(value);
+  found.push(...others.filter(({path}) => !hasProblem(path)));
+  const problems = [...source.problems, ...found.map((one) => placed(one, source))];
+  if (problems.length > 0 || !parsed.success) throw invalid(file, problems);
+  return isTransfer
+    ? transferMigration(parsed.data as TransferMigrationFile, file, source)
+    : copyMigration(parsed.data as CopyMigrationFile, file, source);
+}
+
+function placed({path, key, message}: ValueProblem, source: YamlSource): PlacedProblem {
+  return {...(key === undefined ? source.position(path) : source.keyPosition(path, key)), message};
+}
+
+function invalid(file: string, found: readonly PlacedProblem[]): TransshipError {
+  const sorted = found.toSorted((a, b) => a.line - b.line || a.column - b.column);
+  const problems: FileProblem[] = sorted.slice(0, PROBLEMS_LIMIT).map((one) => ({file, ...one}));
+  const more = sorted.length > PROBLEMS_LIMIT ? `, the first ${PROBLEMS_LIMIT} are listed` : '';
+  const count = sorted.length === 1 ? '1 problem' : `${sorted.length} problems`;
+  return new TransshipError('MIGRATION_INVALID', `${file} has ${count}${more}`, {
+    side: 'local',
+    hint: 'correct each line that is listed; docs/migration-file.md describes the keys',
+    problems,
+  });
+}
+
+function withVariables(
+  value: unknown,
+  variables: Variables,
+  path: readonly PropertyKey[],
+  found: ValueProblem[],
+): unknown {
+  if (typeof value === 'string') {
+    const name = path.findLast((key) => typeof key === 'string');
+    if (path.includes('tags') || typeof name !== 'string' || !WITH_VARIABLES.has(name))
+      return value;
+    const {text, problems} = expandVariables(value, variables);
+    found.push(...problems.map(({message}) => ({path, message})));
+    return text;
+  }
+  if (Array.isArray(value)) {
+    return value.map((item, index) => withVariables(item, variables, [...path, index], found));
+  }
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [
+      key,
+      withVariables(item, variables, [...path, key], found),
+    ]),
+  );
+}
+
+/** What concerns several keys at once. It looks at what is well-formed, so that it is found beside other problems. */
+function copyProblems(value: unknown): readonly ValueProblem[] {
+  if (!isRecord(value) || !Array.isArray(value['routes'])) return [];
+  return value['routes'].flatMap((route: unknown, index): readonly ValueProblem[] => {
+    if (!isRecord(route) || typeof route['from'] !== 'string') return [];
+    const path = ['routes', index];
+    const found: ValueProblem[] = [];
+    const from = splitHost(route['from']);
+    if (from.host === undefined && value['from'] === undefined) {
+      found.push({
+        path: [...path, 'from'],
+        message: `${shown(route['from'])} names no registry: begin it with a host, or write "from" at the top of the file`,
+      });
+    }
+    const isGlob = whyNotRepositoryGlob(from.path) === undefined;
+    const wildcards = isGlob ? repositoryGlob(from.path).wildcards : Infinity;
+    for (const {text, path: below} of templates(route['to'] ?? '{path}', route['project'])) {
+      const last = lastCapture(text);
+      if (last > wildcards) {
+        found.push({
+          path: [...path, ...below],
+          message: `${shown(text)} is wrong: {${last}} does not exist, as "from" has ${wildcards} wildcards`,
+        });
+      }
+      if (
+        below[0] !== 'project' &&
+        splitHost(text).host === undefined &&
+        value['to'] === undefined
+      ) {
+        found.push({
+          path: [...path, ...below],
+          message: `${shown(text)} names no registry: begin it with a host, or write "to" at the top of the file`,
+        });
+      }
+    }
+    return found;
+  });
+}
+
+function transferProblems(value: unknown): readonly ValueProblem[] {
+  const moves = isRecord(value) && Array.isArray(value['moves']) ? value['moves'] : [];
+  return moves.flatMap((move: unknown, index) =>
+    !isRecord(move) || (move['project'] === undefined) !== (move['group'] === undefined)
+      ? []
+      : [{path: ['moves', index], message: 'a move has either "project" or "group"'}],
+  );
+}
+
+function templates(
+  to: unknown,
+  project: unknown,
+): readonly {readonly text: string; readonly path: readonly PropertyKey[]}[] {
+  const all = Array.isArray(to)
+    ? to.map((text: unknown, index) => ({text, path: ['to', index]}))
+    : [{text: to, path: ['to']}];
+  return [...all, {text: project, path: ['project']}].flatMap(({text, path}) =>
+    typeof text === 'string' ? [{text, path}] : [],
+  );
+}
+
+function copyMigration(data: CopyMigrationFile, file: string, source: YamlSource): CopyMigration {
+  const {gitlab} = data;
+  return {
+    kind: 'copy',
+    file,
+    routes: data.routes.map((_route, index) => readRoute(data, index, source)),
+    ...(gitlab === undefined
+      ? {}
+      : {
+          gitlab: {
+            projects: 'require',
+            groups: 'require',
+            visibility: 'private',
+            ...defined(gitlab),
+          },
+        }),
+    deleteSource: data.deleteSource ?? 'never',
+    prune: data.prune ?? false,
+  };
+}
+
+function readRoute(data: CopyMigrationFile, index: number, source: YamlSource): Route {
+  const route = data.routes[index] as CopyMigrationFile['routes'][number];
+  const path = ['routes', index];
+  const from = splitHost(route.from);
+  const tags = {...data.tags, ...defined(route.tags ?? {})};
+  const to = route.to ?? '{path}';
+  const repositories = route.repositories ?? data.repositories;
+  const project = route.project ?? data.project;
+  return {
+    at: source.position(path),
+    source: rootOf(from.host, data.from),
+    from: {text: from.path, at: source.position([...path, 'from'])},
+    exclude: listOf(route.exclude ?? data.exclude),
+    to: listOf(to).map((text, item) => {
+      const place = Array.isArray(to) ? [...path, 'to', item] : [...path, 'to'];
+      const {host, path: below} = splitHost(text);
+      return {text: below, at: source.position(place), root: rootOf(host, data.to)};
+    }),
+    ...(project === undefined ? {} : {project}),
+    tags: tagRules(tags),
+    rename: Object.entries(tags.rename ?? {}).map(([pattern, replacement]) => ({
+      pattern,
+      replacement,
+    })),
+    platforms: listOf(route.platforms ?? data.platforms),
+    ...(repositories === undefined ? {} : {repositoriesFile: repositories.file}),
+  };
+}
+
+function tagRules({
+  include,
+  exclude,
+  semver,
+  newest,
+  newerThan,
+}: NonNullable<CopyMigrationFile['tags']>): TagRules {
+  return defined({
+    include: include === undefined ? undefined : listOf(include),
+    exclude: exclude === undefined ? undefined : listOf(exclude),
+    semver,
+    newest,
+    newerThan,
+  });
+}
+
+/** @param root the default of the file: `host[/path]` */
+function rootOf(host: string | undefined, root = ''): RegistryRoot {
+  if (host !== undefined) return {registry: registryOf(host), prefix: ''};
+  const {host: first = '', path} = splitHost(root.includes('/') ? root : `${root}/`);
+  return {registry: registryOf(first), prefix: path};
+}
+
+function transferMigration(
+  data: TransferMigrationFile,
+  file: string,
+  source: YamlSource,
+): TransferMigration {
+  return {
+    kind: 'transfer',
+    file,
+    gitlab: data.gitlab,
+    createDonor: data.createDonor ?? false,
+    moves: data.moves.map(({project, group, to, donor = data.donor}, index) => ({
+      at: source.position(['moves', index]),
+      kind: project === undefined ? 'group' : 'project',
+      from: project ?? group ?? '',
+      to,
+      ...(donor === undefined ? {} : {donor}),
+    })),
+  };
+}
+
+function listOf(value: string | readonly string[] | undefined): readonly string[] {
+  return value === undefined ? [] : typeof value === 'string' ? [value] : value;
+}
+
+type Defined<T> = {[K in keyof T]: Exclude<T[K], undefined>};
+
+/** The keys that have a value. */
+function defined<T extends object>(value: T): Defined<T> {
+  return Object.fromEntries(
+    Object.entries(value).filter(([, each]) => each !== undefined),
+  ) as Defined<T>;
+}
+
+function at(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (inside, key) =>
+      typeof inside === 'object' && inside !== null && Object.hasOwn(inside, key)
+        ? (inside as Record<PropertyKey, unknown>)[key]
+        : undefined,
+    value,
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

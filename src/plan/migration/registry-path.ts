@@ -1,0 +1,36 @@
+import {parseReference} from '../../model/reference.ts';
+
+/** A text that may begin with a host, taken apart. */
+export interface HostAndPath {
+  /** As written; undefined: it begins with a path. */
+  readonly host: string | undefined;
+  readonly path: string;
+}
+
+/**
+ * Splits as docker does: what stands before the first `/` is a host if it has a `.` or `:` or is `localhost`
+ * (distribution/reference normalize.go, `splitDockerDomain`). A part with a wildcard or a placeholder is none.
+ */
+export function splitHost(text: string): HostAndPath {
+  const slash = text.indexOf('/');
+  const first = slash < 0 ? '' : text.slice(0, slash);
+  const isHost = (/[.:@[]/.test(first) || first === 'localhost') && !/[*?{}]/.test(first);
+  return isHost ? {host: first, path: text.slice(slash + 1)} : {host: undefined, path: text};
+}
+
+/** The one name of a registry that `whyNotHost` accepts. */
+export function registryOf(host: string): string {
+  return parseReference(`${host}/x/x`).registry;
+}
+
+/** Why a text is not a host, as a clause; undefined: it is one. */
+export function whyNotHost(host: string): string | undefined {
+  if (host.includes('@'))
+    return 'it contains credentials: remove them, they come from docker login';
+  try {
+    registryOf(host);
+    return undefined;
+  } catch {
+    return 'it does not begin with a host: write host[:port]';
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * Globs over repository paths: `*` matches within one part of the path, `?` one character, `**` whole parts. `**` at
+ * the end matches one part or more, before a `/` any number of them, none included.
+ *
+ * Own code and not picomatch, because a migration file uses what the wildcards matched (`{1}`), and because regular
+ * expressions made of many wildcards backtrack: this matcher takes at most (wildcards × length²) steps.
+ */
+export interface RepositoryGlob {
+  readonly source: string;
+  readonly wildcards: number;
+  /** What each wildcard matched, without the `/` of `**` + `/`; undefined: no match. */
+  match(path: string): readonly string[] | undefined;
+}
+
+type Token =
+  | {readonly kind: 'text'; readonly text: string}
+  | {readonly kind: 'one' | 'part' | 'rest' | 'folders'};
+
+const TOKEN = /\*\*\/|\*\*|\*|\?|[^*?]+/g;
+
+/** Why a text is not such a glob, as a clause; undefined: it is one. */
+export function whyNotRepositoryGlob(source: string): string | undefined {
+  const wrong = /[^\w./*?-]/u.exec(source)?.[0];
+  if (wrong !== undefined) {
+    return `"${wrong}" is not allowed: write letters, digits, ".", "_", "-", "/" and the wildcards *, **, ?`;
+  }
+  for (const part of source.split('/')) {
+    if (part === '') return 'a part between "/" is empty';
+    if (part.includes('**') && part !== '**') return '"**" must be a whole part, as in a/**/b';
+  }
+  return undefined;
+}
+
+/** @param source for which `whyNotRepositoryGlob` gives no reason */
+export function repositoryGlob(source: string): RepositoryGlob {
+  const tokens = [...source.matchAll(TOKEN)].map(([text]) => readToken(text));
+  const wildcards = tokens.filter(({kind}) => kind !== 'text').length;
+  return {source, wildcards, match: (path) => match(tokens, path)};
+}
+
+function readToken(text: string): Token {
+  if (text === '**/') return {kind: 'folders'};
+  if (text === '**') return {kind: 'rest'};
+  if (text === '*') return {kind: 'part'};
+  return text === '?' ? {kind: 'one'} : {kind: 'text', text};
+}
+
+/** Longest match of the first wildcard first. A state that failed once is not tried again. */
+function match(tokens: readonly Token[], path: string): readonly string[] | undefined {
+  const failed = new Set<number>();
+  const from = (index: number, at: number): readonly string[] | undefined => {
+    const token = tokens[index];
+    if (token === undefined) return at === path.length ? [] : undefined;
+    const state = index * (path.length + 1) + at;
+    if (failed.has(state)) return undefined;
+    for (const {end, captured} of ways(token, path, at)) {
+      const rest = from(index + 1, end);
+      if (rest !== undefined) return captured === undefined ? rest : [captured, ...rest];
+    }
+    failed.add(state);
+    return undefined;
+  };
+  return from(0, 0);
+}
+
+function* ways(
+  token: Token,
+  path: string,
+  at: number,
+): Generator<{readonly end: number; readonly captured?: string}> {
+  if (token.kind === 'text') {
+    if (path.startsWith(token.text, at)) yield {end: at + token.text.length};
+    return;
+  }
+  if (token.kind === 'folders') {
+    for (let end = path.lastIndexOf('/'); end > at; end = path.lastIndexOf('/', end - 1)) {
+      yield {end: end + 1, captured: path.slice(at, end)};
+    }
+    yield {end: at, captured: ''};
+    return;
+  }
+  const slash = path.indexOf('/', at);
+  const limit = token.kind === 'rest' || slash < 0 ? path.length : slash;
+  const [longest, shortest] =
+    token.kind === 'one' ? [at + 1, at + 1] : [limit, token.kind === 'rest' ? at + 1 : at];
+  for (let end = Math.min(longest, limit); end >= shortest; end -= 1) {
+    yield {end, captured: path.slice(at, end)};
+  }
+}

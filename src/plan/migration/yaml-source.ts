@@ -1,0 +1,204 @@
+import {
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Document,
+  type Node,
+  parseDocument,
+  visit,
+} from 'yaml';
+import type {FilePosition} from '../../model/file-problem.ts';
+
+/** Bytes of a migration file: some 5,000 routes. */
+export const MIGRATION_SIZE_LIMIT = 1024 * 1024;
+/** Maps and lists inside each other; the language needs 5. */
+const DEPTH_LIMIT = 20;
+const NODES_LIMIT = 100_000;
+/** How often aliases may be expanded: yaml counts nested ones together, so that a "billion laughs" ends here. */
+const ALIAS_LIMIT = 100;
+/** What yaml says of `[a/{path}]`, the likeliest mistake with placeholders. */
+const FLOW = /between flow/;
+
+/** A problem without its file. */
+export interface PlacedProblem extends FilePosition {
+  readonly message: string;
+}
+
+/** A YAML text as a value, with the position of each of its parts. */
+export interface YamlSource {
+  /** Undefined: the text could not be read; the problems say why. There may be some beside a value, too. */
+  readonly value: unknown;
+  readonly problems: readonly PlacedProblem[];
+  /** Of the value at a path; of the nearest thing around it that is there. */
+  position(path: readonly PropertyKey[]): FilePosition;
+  /** Of a key in the map at a path. */
+  keyPosition(path: readonly PropertyKey[], key: string): FilePosition;
+}
+
+/** What is not even parsed. */
+function refused(message: string, at: FilePosition = {line: 1, column: 1}): YamlSource {
+  return {
+    value: undefined,
+    problems: [{...at, message}],
+    position: () => at,
+    keyPosition: () => at,
+  };
+}
+
+/** Reads YAML 1.2 of bounded size, depth and number of aliases. Duplicate keys are problems. */
+export function readYaml(text: string): YamlSource {
+  const lines = new LineCounter();
+  const place = (offset: number): FilePosition => {
+    const {line, col} = lines.linePos(offset);
+    return {line: Math.max(1, line), column: Math.max(1, col)};
+  };
+  if (Buffer.byteLength(text) > MIGRATION_SIZE_LIMIT) {
+    return refused(`the file is larger than ${MIGRATION_SIZE_LIMIT} bytes`);
+  }
+  const tooDeep = deeplyNested(text);
+  if (tooDeep !== undefined)
+    return refused(`it is nested deeper than ${DEPTH_LIMIT} levels`, tooDeep);
+  // Unique keys are looked for below: yaml compares each key with each other.
+  const options = {
+    lineCounter: lines,
+    uniqueKeys: false,
+    prettyErrors: false,
+    logLevel: 'silent',
+  } as const;
+  const document = parseDocument(text, options);
+  const problems: PlacedProblem[] = [...document.errors, ...document.warnings].map(
+    ({message, pos}) => ({
+      ...place(pos[0]),
+      message: `it is not YAML: ${oneLine(message)}${FLOW.test(message) ? '; inside [ ] and { }, a text with brackets, braces or commas needs quotes' : ''}`,
+    }),
+  );
+  const isReadable = problems.length === 0;
+  const shape = shapeProblems(document, place);
+  problems.push(...shape.problems);
+  const source = {
+    problems,
+    position: (path: readonly PropertyKey[]) => place(offsetOf(find(document, path))),
+    keyPosition: (path: readonly PropertyKey[], key: string) => {
+      const map = resolved(document, find(document, path));
+      const pair = isMap(map) ? map.items.find((item) => keyText(item.key) === key) : undefined;
+      return place(offsetOf(isNode(pair?.key) ? pair.key : map));
+    },
+  };
+  if (!isReadable || shape.isRefused) return {...source, value: undefined};
+  try {
+    return {...source, value: document.toJS({maxAliasCount: ALIAS_LIMIT}) as unknown};
+  } catch (error) {
+    const message = error instanceof Error ? oneLine(error.message) : String(error);
+    return {
+      ...source,
+      problems: [{line: 1, column: 1, message: `it is not YAML that is read here: ${message}`}],
+      value: undefined,
+    };
+  }
+}
+
+/**
+ * Where brackets or dashes nest too deep, by the look of the text: the parser recurses, and a million of `[` would
+ * exhaust the stack. Brackets in quotes count; nobody has twenty of them open.
+ */
+function deeplyNested(text: string): FilePosition | undefined {
+  let open = 0;
+  for (const [index, row] of text.split('\n').entries()) {
+    const indents = /^(?:[ \t]*[-?:][ \t])+/.exec(row)?.[0].replaceAll(/[ \t]/g, '').length ?? 0;
+    const indent = /^ */.exec(row)?.[0].length ?? 0;
+    if (indents > DEPTH_LIMIT || indent > DEPTH_LIMIT * 20)
+      return {line: index + 1, column: indent + 1};
+    for (let column = 0; column < row.length; column += 1) {
+      const character = row[column];
+      if (character === '[' || character === '{') open += 1;
+      else if ((character === ']' || character === '}') && open > 0) open -= 1;
+      if (open > DEPTH_LIMIT) return {line: index + 1, column: column + 1};
+    }
+  }
+  return undefined;
+}
+
+/** What YAML allows and a migration file does not; refused: it must not become a value. */
+function shapeProblems(
+  document: Document,
+  place: (offset: number) => FilePosition,
+): {readonly problems: readonly PlacedProblem[]; readonly isRefused: boolean} {
+  let isRefused = false;
+  const problems: PlacedProblem[] = [];
+  const report = (node: unknown, message: string) =>
+    problems.push({...place(offsetOf(node)), message});
+  let nodes = 0;
+  visit(document, {
+    Node(_key, node, path) {
+      nodes += 1;
+      if (nodes > NODES_LIMIT) {
+        report(node, `it has more than ${NODES_LIMIT} values`);
+        isRefused = true;
+        return visit.BREAK;
+      }
+      if (path.filter((each) => isMap(each) || isSeq(each)).length > DEPTH_LIMIT) {
+        report(node, `it is nested deeper than ${DEPTH_LIMIT} levels`);
+        isRefused = true;
+        return visit.BREAK;
+      }
+      const target = isAlias(node) ? node.resolve(document) : undefined;
+      if (target !== undefined && path.includes(target)) {
+        report(node, `*${isAlias(node) ? node.source : ''} is inside of what it stands for`);
+        isRefused = true;
+        return visit.BREAK;
+      }
+      if (!isMap(node)) return undefined;
+      const keys = new Set<string>();
+      for (const {key} of node.items) {
+        const name = keyText(key);
+        if (name === undefined) report(key ?? node, 'a key must be a plain text');
+        else if (keys.has(name)) report(key, `"${name}" is here twice: each key may be given once`);
+        else keys.add(name);
+      }
+      return undefined;
+    },
+  });
+  return {problems, isRefused};
+}
+
+/** Undefined: not a key that a JSON object could have. */
+function keyText(key: unknown): string | undefined {
+  if (!isScalar(key)) return undefined;
+  const {value} = key;
+  const isPlain =
+    typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+  return isPlain ? String(value) : undefined;
+}
+
+function resolved(document: Document, node: unknown): unknown {
+  return isAlias(node) ? node.resolve(document) : node;
+}
+
+function find(document: Document, path: readonly PropertyKey[]): unknown {
+  let node: unknown = document.contents;
+  for (const key of path) {
+    const inside = resolved(document, node);
+    const next = isMap(inside)
+      ? inside.items.findLast((item) => keyText(item.key) === String(key))
+      : isSeq(inside)
+        ? inside.items[Number(key)]
+        : undefined;
+    if (next === undefined) return node;
+    const value = isMap(inside)
+      ? ((next as {key: unknown; value: unknown}).value ?? (next as {key: unknown}).key)
+      : next;
+    node = value;
+  }
+  return node;
+}
+
+function offsetOf(node: unknown): number {
+  return isNode(node) ? ((node as Node).range?.[0] ?? 0) : 0;
+}
+
+function oneLine(message: string): string {
+  return message.replaceAll(/\s+/g, ' ');
+}

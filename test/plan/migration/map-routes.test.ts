@@ -1,0 +1,289 @@
+import {readFileSync} from 'node:fs';
+import * as fc from 'fast-check';
+import {describe, expect, it} from 'vitest';
+import {mapRoutes, mapTags, type MappingOptions} from '../../../src/plan/migration/map-routes.ts';
+import {type CopyMigration, routeFilters} from '../../../src/plan/migration/migration.ts';
+import {readMigration} from '../../../src/plan/migration/read-migration.ts';
+import {repositoryGlob} from '../../../src/plan/migration/repository-glob.ts';
+import {tagRenamer, whyNotRenamePattern} from '../../../src/plan/migration/tag-rename.ts';
+
+function copyMigration(text: string, file = 'm.yaml'): CopyMigration {
+  const migration = readMigration(text, file, {HARBOR_HOST: 'harbor.example'});
+  if (migration.kind !== 'copy') throw new Error(`${file} is not of kind copy`);
+  return migration;
+}
+
+const example = (name: string): CopyMigration =>
+  copyMigration(readFileSync(new URL(`../../../plans/${name}`, import.meta.url), 'utf8'), name);
+
+const routes = (...lines: readonly string[]): CopyMigration =>
+  copyMigration(
+    `version: 1\nfrom: a.example\nto: b.example/Acme\nroutes:\n${lines.map((line) => `  - ${line}\n`).join('')}`,
+  );
+
+/** `source -> destination` of each mapping, and the findings. */
+function map(migration: CopyMigration, repositories: readonly string[], options?: MappingOptions) {
+  const {mappings, findings} = mapRoutes(migration, () => repositories, options);
+  return {
+    pairs: mappings.map(({source, destination}) => `${source} -> ${destination}`),
+    mappings,
+    findings,
+  };
+}
+
+describe('the examples', () => {
+  it('flatten many repositories into one project', () => {
+    const migration = example('flatten.yaml');
+    const found = map(migration, [
+      'team/web/api',
+      'team/db',
+      'team/old-db',
+      'team/x/cache',
+      'other/a',
+    ]);
+    expect(found.findings).toEqual([]);
+    expect(found.pairs).toEqual([
+      'harbor.acme.example/team/web/api -> registry.gitlab.example.com/acme/images/team-web-api',
+      'harbor.acme.example/team/db -> registry.gitlab.example.com/acme/images/team-db',
+    ]);
+    expect(found.mappings.map(({project}) => project)).toEqual(['acme/images', 'acme/images']);
+  });
+
+  it('move a prefix, to two places', () => {
+    const migration = example('move-prefix.yaml');
+    expect(map(migration, ['platform/backend/api', 'other/x'])).toMatchObject({
+      findings: [],
+      pairs: [
+        'harbor.example/platform/backend/api -> registry.gitlab.example.com/acme/services/backend/api',
+        'harbor.example/platform/backend/api -> backup.example.com/services/backend/api',
+      ],
+    });
+  });
+
+  it('give each repository a project of its own', () => {
+    const migration = example('project-per-repository.yaml');
+    const found = map(migration, ['acme/web', 'acme/internal-x', 'acme/a/b']);
+    expect(found.findings).toEqual([]);
+    expect(found.pairs).toEqual([
+      'docker.io/acme/web -> registry.gitlab.example.com/acme/containers/web',
+      'quay.io/acme/operator -> registry.gitlab.example.com/acme/containers/operator',
+    ]);
+    expect(found.mappings.map(({project}) => project)).toEqual([
+      'acme/containers/web',
+      'acme/containers/operator',
+    ]);
+    const [first] = migration.routes;
+    expect(first && routeFilters(first, new Date('2026-01-01T00:00:00Z'))).toEqual({
+      semver: '>=1.2',
+      newerThan: '2025-01-01T00:00:00.000Z',
+    });
+  });
+
+  it('move projects', () => {
+    const text = readFileSync(new URL('../../../plans/transfers.yaml', import.meta.url), 'utf8');
+    expect(readMigration(text, 'transfers.yaml')).toMatchObject({
+      kind: 'transfer',
+      createDonor: true,
+      moves: [
+        {
+          kind: 'project',
+          from: 'org/build/sample_project',
+          to: 'new_org/build/',
+          donor: 'donors/parking',
+        },
+        {kind: 'group', from: 'org/tools', to: 'new_org/tools', donor: './donor-tools'},
+      ],
+    });
+  });
+});
+
+describe('routes', () => {
+  it('show a path that had to become lower case', () => {
+    expect(map(routes('from: x'), []).mappings).toEqual([
+      expect.objectContaining({destination: 'b.example/acme/x', rewrittenFrom: 'b.example/Acme/x'}),
+    ]);
+  });
+
+  it('leave out what {parent} does not have', () => {
+    expect(map(routes('{from: "**", to: "p/{parent}/i-{name}"}'), ['x', 'a/b/c']).pairs).toEqual([
+      'a.example/x -> b.example/acme/p/i-x',
+      'a.example/a/b/c -> b.example/acme/p/a/b/i-c',
+    ]);
+  });
+
+  it('find a single name of Docker Hub where docker finds it', () => {
+    expect(map(routes('{from: docker.io/nginx, to: "hub/{path}"}'), []).pairs).toEqual([
+      'docker.io/library/nginx -> b.example/acme/hub/nginx',
+    ]);
+  });
+
+  it('that match nothing forbid the plan', () => {
+    expect(map(routes('from: x/*', 'from: y/*'), ['y/a']).findings).toEqual([
+      expect.objectContaining({
+        code: 'NOTHING_SELECTED',
+        file: 'm.yaml',
+        line: 5,
+        column: 11,
+        message: '"x/*" matches no repository of a.example',
+      }),
+    ]);
+  });
+
+  it.each([
+    ['not a repository name', '{from: x, to: y-}', {}, '"acme/y-" is not a repository name'],
+    ['too long', `{from: x, to: ${'y'.repeat(260)}}`, {}, 'more than 255 characters'],
+    [
+      'too deep for the project of the route',
+      '{from: x, to: p/a/b/c, project: p}',
+      {},
+      '3 levels below its project',
+    ],
+    ['outside of the project', '{from: x, to: q/a, project: p}', {}, 'is not in acme/p'],
+    [
+      'too deep for the existing project',
+      '{from: x, to: p/a/b/c}',
+      {projectOf: () => 'acme/p'},
+      '3 levels',
+    ],
+  ])('are refused a destination that is %s', (_what, route, options, message) => {
+    expect(map(routes(route), [], options).findings).toEqual([
+      expect.objectContaining({
+        code: 'NAME_RESERVED',
+        line: 5,
+        column: 19,
+        message: expect.stringContaining(message),
+      }),
+    ]);
+  });
+});
+
+describe('tags', () => {
+  it('that end at one destination tag name both origins', () => {
+    const migration = routes(
+      '{from: x, to: all, tags: {rename: {"release-(.*)": "v$1"}}}',
+      '{from: y, to: all}',
+    );
+    const tags: Readonly<Record<string, readonly string[]>> = {
+      'a.example/x': ['release-1', 'v2'],
+      'a.example/y': ['v1', 'v3'],
+    };
+    const {mappings} = mapRoutes(migration, () => []);
+    const found = mapTags(migration, mappings, ({source}) => tags[source] ?? []);
+    expect(found.tags.map(({toTag}) => toTag)).toEqual(['v1', 'v2', 'v1', 'v3']);
+    expect(found.findings).toEqual([
+      expect.objectContaining({
+        code: 'DESTINATION_CONFLICT',
+        line: 6,
+        message:
+          'a.example/x:release-1 (m.yaml:5:19) and a.example/y:v1 (m.yaml:6:19) end at one tag, b.example/acme/all:v1',
+      }),
+    ]);
+  });
+
+  it('that a rename makes invalid forbid the plan', () => {
+    const migration = routes('{from: x, to: y, tags: {rename: {"v(.*)": "$1"}}}');
+    const {mappings} = mapRoutes(migration, () => []);
+    const found = mapTags(migration, mappings, () => ['v', 'v1', 'v-1']);
+    expect(found.findings.map(({code, message}) => [code, message])).toEqual([
+      ['NAME_RESERVED', expect.stringContaining('a.example/x:v cannot become')],
+      ['NAME_RESERVED', expect.stringContaining('"-1" is not a tag')],
+    ]);
+  });
+
+  it.each([
+    [{'release-(.*)': 'v$1'}, 'release-1.2', 'v1.2'],
+    [{'release-(.*)': 'v$1'}, 'my-release-1.2', 'my-release-1.2'],
+    [{a: 'b', '.': 'c'}, 'a', 'b'],
+    [{'(?<major>\\d+)\\.(\\d+)': '$<major>_$2'}, '1.35', '1_35'],
+    [{'.*': 'old-$&'}, 'x', 'old-x'],
+    [{'(a)?b': 'c$1'}, 'b', 'c'],
+    [{'(alpine|debian)-(\\d+)': '$2-$1'}, 'debian-12', '12-debian'],
+  ])('are renamed by %j', (rename, tag, expected) => {
+    const renames = Object.entries(rename).map(([pattern, replacement]) => ({
+      pattern,
+      replacement,
+    }));
+    expect(renames.map(({pattern}) => whyNotRenamePattern(pattern))).toEqual(
+      renames.map(() => undefined),
+    );
+    expect(tagRenamer(renames)(tag)).toBe(expected);
+  });
+
+  it.each([
+    '(a*)*',
+    '(a|a)*b',
+    '(?=a)b',
+    '(?<!a)b',
+    '(a)\\1',
+    '(?<n>a)\\k<n>',
+    'a{1000}',
+    '.*.*.*.*.*',
+    'a?'.repeat(30),
+    '(a|b)'.repeat(30),
+  ])('are not renamed by %s, which may take long', (pattern) => {
+    expect(whyNotRenamePattern(pattern)).toBeDefined();
+  });
+});
+
+describe('a glob over repositories', () => {
+  it.each<[string, string, readonly string[] | undefined]>([
+    ['team/**', 'team/a/b', ['a/b']],
+    ['team/**', 'team', undefined],
+    ['**/api', 'api', ['']],
+    ['**/api', 'a/b/api', ['a/b']],
+    ['*/a-?', 'x/a-1', ['x', '1']],
+    ['*', 'a/b', undefined],
+    ['a/**/b/*', 'a/x/y/b/c', ['x/y', 'c']],
+    ['a.c', 'abc', undefined],
+  ])('%s, asked about %s', (glob, path, captured) => {
+    expect(repositoryGlob(glob).match(path)).toEqual(captured);
+  });
+
+  const part = fc.stringMatching(/^[ab]{1,3}$/);
+  const paths = fc.array(part, {minLength: 1, maxLength: 4}).map((parts) => parts.join('/'));
+  const globPart = fc.oneof(
+    fc.stringMatching(/^[ab*?]{1,3}$/).filter((text) => !text.includes('**')),
+    fc.constant('**'),
+  );
+
+  it('matches as a regular expression of the same meaning does', () => {
+    const globs = fc.array(globPart, {minLength: 1, maxLength: 4}).map((parts) => parts.join('/'));
+    fc.assert(
+      fc.property(globs, paths, (glob, path) => {
+        const source = glob
+          .replaceAll('**/', '<folders>')
+          .replaceAll('**', '<rest>')
+          .replaceAll('*', '[^/]*')
+          .replaceAll('?', '[^/]')
+          .replaceAll('<folders>', '(?:.+/)?')
+          .replaceAll('<rest>', '.+');
+        expect(repositoryGlob(glob).match(path) !== undefined).toBe(
+          new RegExp(`^${source}$`).test(path),
+        );
+      }),
+    );
+  });
+
+  it('captures what makes the path again', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          globPart.filter((text) => text !== '**'),
+          {minLength: 1, maxLength: 4},
+        ),
+        paths,
+        (parts, path) => {
+          const glob = repositoryGlob(parts.join('/'));
+          const captured = [...(glob.match(path) ?? [])];
+          fc.pre(glob.match(path) !== undefined);
+          expect(glob.source.replaceAll(/[*?]/g, () => captured.shift() ?? '')).toBe(path);
+        },
+      ),
+    );
+  });
+
+  it('takes no long time for many wildcards', () => {
+    const glob = repositoryGlob(`${'*a'.repeat(100)}b`);
+    expect(glob.match('a'.repeat(255))).toBeUndefined();
+  });
+});
