@@ -11,7 +11,10 @@ export interface GitLabToken {
  * terraform's TF_TOKEN_*, a hyphen is two underscores, so that no two hosts have the same one.
  */
 export function hostTokenVariable({host}: URL): string {
-  const name = host.toUpperCase().replaceAll('-', '__').replace(/[^A-Z0-9_]/g, '_');
+  const name = host
+    .toUpperCase()
+    .replaceAll('-', '__')
+    .replace(/[^A-Z0-9_]/g, '_');
   return `TRANSSHIP_GITLAB_TOKEN_${name}`;
 }
 
