@@ -59,7 +59,7 @@ export class ManifestReader {
   readonly #known: KnownTags;
   /** Of requests for manifests; whoever waits for several of them is not in it. */
   readonly #queue: PQueue;
-  /** Of requests for lists of referrers. */
+  /** Of lists of referrers, with what they list. */
   readonly #lists: PQueue;
   readonly #concurrency: number;
   readonly #reading = new Map<Digest, Promise<SeenManifest | undefined>>();
@@ -141,7 +141,8 @@ export class ManifestReader {
     const [first] = subjects;
     if (first === undefined || !(await this.hasReferrersApi(first, call))) return [];
     const found = await mapAtOnce(subjects, this.#concurrency, (subject) =>
-      this.#referrers(subject, call),
+      // As long as it takes to read what is listed: lists that wait for that would fill the memory.
+      this.#lists.add(() => this.#referrers(subject, call)),
     );
     return found.flat();
   }
@@ -237,16 +238,13 @@ export class ManifestReader {
   }
 
   async #referrers(subject: Digest, call: Call): Promise<{subject: Digest; digest: Digest}[]> {
+    this.#throwIfBeyond();
     const listing =
       subject === this.#first?.subject
         ? this.#first.listed
-        : this.#lists.add(async () => {
-            this.#throwIfBeyond();
-            const found = await this.#source.listReferrers(subject, call);
-            this.#paceAfter((found?.length ?? 0) * REFERRER_SIZE, this.#lists);
-            return found;
-          });
+        : this.#source.listReferrers(subject, call);
     const listed = ((await listing) ?? []).map(({digest}) => digest);
+    this.#paceAfter(listed.length * REFERRER_SIZE, this.#lists);
     await mapAtOnce(listed, this.#concurrency, async (digest) => {
       try {
         await this.readAll([digest], call);
