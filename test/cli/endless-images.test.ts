@@ -185,6 +185,12 @@ test('more layers than a plan may have are an error, with few images read', asyn
   expect(run.stderr).toContain('more than 150000 manifests and layers');
 });
 
+function manifestsRead({requests}: HttpServer) {
+  return requests.filter(
+    ({method, url}) => method === 'GET' && url.pathname.includes('/manifests/'),
+  );
+}
+
 describe('manifests of more bytes than are kept in memory', () => {
   const content = new Content();
   const tags = Object.fromEntries(
@@ -193,14 +199,12 @@ describe('manifests of more bytes than are kept in memory', () => {
       content.index([], {n, annotations: {padding: ' '.repeat(2 ** 20)}}),
     ]),
   );
-  const read = ({requests}: HttpServer) =>
-    requests.filter(({method, url}) => method === 'GET' && url.pathname.includes('/manifests/'));
 
   test('are read from the source once, and then from the cache', async () => {
     await using source = await serve(content, tags);
     const run = await copy(`${source.host}/app`);
     expect(run.stdout).toContain('8 images copied');
-    expect(read(source)).toHaveLength(8);
+    expect(manifestsRead(source)).toHaveLength(8);
   });
 
   test('are read again where nothing may be kept', async () => {
@@ -208,7 +212,7 @@ describe('manifests of more bytes than are kept in memory', () => {
     const place = `${destination.host}/to/uncached`;
     const run = await transship(['copy', `${source.host}/app`, place, '--no-cache']);
     expect(run.stdout).toContain('8 images copied');
-    expect(read(source).length).toBeGreaterThan(8);
+    expect(manifestsRead(source).length).toBeGreaterThan(8);
   });
 });
 

@@ -288,10 +288,11 @@ describe('a plan that was reviewed', () => {
   });
 });
 
-describe('a token for one instance', () => {
-  const variableOf = ({url}: {url: string}): string =>
-    `TRANSSHIP_GITLAB_TOKEN_${new URL(url).host.replace(/[^0-9]/g, '_')}`;
+function variableOf({url}: {readonly url: string}): string {
+  return `TRANSSHIP_GITLAB_TOKEN_${new URL(url).host.replace(/[^0-9]/g, '_')}`;
+}
 
+describe('a token for one instance', () => {
   test('names it, and is used for it before any other', async () => {
     await using rig = await startRig({seed: SEED});
     const plan = await planMove(rig);

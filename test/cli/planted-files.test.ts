@@ -151,18 +151,22 @@ test('a token comes from a pipe in few bytes, and in no more', async () => {
   await promisify(execFile)('mkfifo', [pipe]);
   const before = process.memoryUsage().rss;
   const running = transship([
-    ...['plan', 'transfer', 'a/b', '--to', 'c/', '--gitlab', registry.url],
-    ...['--token-file', pipe],
+    'plan',
+    'transfer',
+    'a/b',
+    '--to',
+    'c/',
+    '--gitlab',
+    registry.url,
+    '--token-file',
+    pipe,
   ]);
-  const writing = open(pipe, 'w').then(async (file) => {
-    try {
-      for (let at = 0; at < 5000; at++) await file.write('x');
-    } finally {
-      await file.close();
-    }
-  });
-  // The reader closes the pipe once it has had enough.
-  await writing.catch(() => undefined);
+  await using file = await open(pipe, 'w');
+  try {
+    for (let at = 0; at < 5000; at++) await file.write('x');
+  } catch {
+    // The reader closes the pipe once it has had enough.
+  }
   expect(toldError(await running)).toMatchObject({code: 'FILE_UNREADABLE', exit: 64});
   expect(process.memoryUsage().rss - before).toBeLessThan(2 ** 27);
 });
