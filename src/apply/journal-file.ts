@@ -106,7 +106,7 @@ const FILE_LIMIT = 64 * 1024 * 1024;
 /** All entries are held in memory. */
 const ENTRY_LIMIT = 250_000;
 const NEWLINE = 0x0a;
-const {O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW} = constants;
+const ADDING = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
 
 /** The journal of a plan, where nobody names another with `--journal`. */
 export function journalBeside(planFile: string): string {
@@ -120,8 +120,8 @@ export function planArguments(planFile: string, journal: string): string {
 }
 
 /**
- * Reads a journal. A link in its place is not followed: somebody else may have put it there. A last line without its end
- * was being written when the process was killed: it is not counted.
+ * Reads a journal. No link is followed: somebody else may have put it there. A last line without its end was being written
+ * when the process was killed: it is not counted.
  * @returns no entries where there is no file
  * @throws TransshipError JOURNAL_INVALID naming the line
  */
@@ -145,35 +145,25 @@ async function readWhole(file: string): Promise<{entries: JournalEntry[]; wholeB
   const entries: JournalEntry[] = [];
   let start = 0;
   for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
-    if (entries.length === ENTRY_LIMIT) throw tooLong(file);
+    if (entries.length === ENTRY_LIMIT)
+      throw invalid(`the journal ${file} has more than ${ENTRY_LIMIT} entries`);
     entries.push(parseLine(bytes.subarray(start, end), file, entries.length + 1));
     start = end + 1;
   }
   return {entries, wholeBytes: start};
 }
 
-function tooLong(file: string): TransshipError {
-  return new TransshipError(
-    'JOURNAL_INVALID',
-    `the journal ${file} has more than ${ENTRY_LIMIT} entries`,
-    {
-      side: 'local',
-      hint: 'move the file away; completed work is found at the destination, and only partly sent blobs start again',
-    },
-  );
-}
-
 function parseLine(line: Uint8Array, file: string, number: number): JournalEntry {
   const entry = readJson(line, journalEntry);
   if (entry !== undefined) return entry;
-  throw new TransshipError(
-    'JOURNAL_INVALID',
-    `line ${number} of the journal ${file} is not a journal entry`,
-    {
-      side: 'local',
-      hint: 'move the file away; completed work is found at the destination, and only partly sent blobs start again',
-    },
-  );
+  throw invalid(`line ${number} of the journal ${file} is not a journal entry`);
+}
+
+function invalid(message: string): TransshipError {
+  return new TransshipError('JOURNAL_INVALID', message, {
+    side: 'local',
+    hint: 'move the file away; completed work is found at the destination, and only partly sent blobs start again',
+  });
 }
 
 /** A note is in the file this long after it was made at the latest, in ms. */
@@ -213,7 +203,7 @@ export class JournalWriter implements AsyncDisposable {
     const {entries, wholeBytes} = await readWhole(file);
     try {
       // It names upload locations, which are nobody else's business.
-      const handle = await open(file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+      const handle = await open(file, ADDING, 0o600);
       if ((await handle.stat()).size > wholeBytes) await handle.truncate(wholeBytes);
       return {writer: new JournalWriter(file, handle), entries};
     } catch (error) {

@@ -240,7 +240,7 @@ async function hashOf(
 }
 
 /** False where it is damaged or not there; other failures are failures. */
-export async function isWhole(ask: () => Promise<boolean>): Promise<boolean> {
+async function isWhole(ask: () => Promise<boolean>): Promise<boolean> {
   try {
     return await ask();
   } catch (error) {

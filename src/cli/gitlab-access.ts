@@ -1,6 +1,6 @@
 import {stat} from 'node:fs/promises';
 import type {Command} from 'commander';
-import {type GitLabToken, parseGitLabUrl} from '../gitlab/connection.ts';
+import {type GitLabToken, hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
 import {GitLab} from '../gitlab/gitlab.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {TransshipError} from '../model/error.ts';
@@ -28,7 +28,7 @@ export function addGitLabFlags(command: Command): Command {
     )
     .option(
       '--token-file <file>',
-      "read GitLab's token from this file (default: $TRANSSHIP_GITLAB_TOKEN, $GITLAB_TOKEN, $CI_JOB_TOKEN)",
+      "read GitLab's token from this file (default: $TRANSSHIP_GITLAB_TOKEN_<HOST>, $TRANSSHIP_GITLAB_TOKEN, $GITLAB_TOKEN, $CI_JOB_TOKEN)",
     );
 }
 
@@ -96,7 +96,7 @@ async function access(
   io: Io,
   session: Session,
 ): Promise<GitLabAccess> {
-  const token = await readToken(flags, io);
+  const token = await readToken(url, flags, io);
   if (flags.tokenFile !== undefined) await warnOfOthers(flags.tokenFile, session);
   if (token.kind === 'job-token') checkJobToken(url, io);
   io.redactor.learn(token.value);
@@ -131,10 +131,11 @@ function credentialsOf({kind, value}: GitLabToken): Extract<Credentials, {kind: 
   return {kind: 'basic', username, password: value};
 }
 
-async function readToken({tokenFile}: GitLabFlags, {env}: Io): Promise<GitLabToken> {
+/** The file that a flag names, else the variable for this instance, else those for any. */
+async function readToken(url: URL, {tokenFile}: GitLabFlags, {env}: Io): Promise<GitLabToken> {
   if (tokenFile !== undefined)
     return {kind: 'access-token', value: checked(await readTokenFile(tokenFile), tokenFile)};
-  for (const name of ['TRANSSHIP_GITLAB_TOKEN', 'GITLAB_TOKEN'] as const) {
+  for (const name of [hostTokenVariable(url), 'TRANSSHIP_GITLAB_TOKEN', 'GITLAB_TOKEN']) {
     const value = env[name];
     if (value) return {kind: 'access-token', value: checked(value.trim(), `$${name}`)};
   }

@@ -1,7 +1,7 @@
 import {realpath} from 'node:fs/promises';
 import {dirname, join, relative, resolve, sep} from 'node:path';
 import type {Command} from 'commander';
-import {parseGitLabUrl} from '../gitlab/connection.ts';
+import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
 import {TransshipError} from '../model/error.ts';
 import {parsePlace} from '../model/place.ts';
 import type {Plan} from '../model/plan.ts';
@@ -58,7 +58,11 @@ export class PlanTrust {
    * @throws TransshipError HOST_NOT_NAMED
    */
   async checkGitLab(url: URL): Promise<void> {
-    const named = this.#flags.gitlab || namedGitLab(this.#io.env);
+    const {gitlab, tokenFile} = this.#flags;
+    // A token for this instance names it, and goes nowhere else.
+    const hasOwnToken = tokenFile === undefined && this.#io.env[hostTokenVariable(url)];
+    if (!gitlab && hasOwnToken) return;
+    const named = gitlab || namedGitLab(this.#io.env);
     if (named !== undefined) {
       const {origin} = parseGitLabUrl(named);
       if (origin === url.origin) return;

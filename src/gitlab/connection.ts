@@ -45,6 +45,18 @@ export interface GitLabToken {
   readonly value: string;
 }
 
+/**
+ * The variable that may hold a token for one instance and no other, `TRANSSHIP_GITLAB_TOKEN_GITLAB_EXAMPLE_COM`. As in
+ * terraform's TF_TOKEN_*, a hyphen is two underscores, so that no two hosts have the same one.
+ */
+export function hostTokenVariable({host}: URL): string {
+  const name = host
+    .toUpperCase()
+    .replaceAll('-', '__')
+    .replace(/[^A-Z0-9_]/g, '_');
+  return `TRANSSHIP_GITLAB_TOKEN_${name}`;
+}
+
 /** The header that carries the token (GitLab: doc/api/rest/authentication.md, doc/ci/jobs/ci_job_token.md). */
 function tokenHeaders({kind, value}: GitLabToken): Readonly<Record<string, string>> {
   return kind === 'job-token' ? {'job-token': value} : {'private-token': value};

@@ -1,4 +1,6 @@
 import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import type {ErrorCode} from '../model/error-codes.ts';
 import type {ErrorData} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import type {Platform} from '../model/platform.ts';
@@ -35,6 +37,22 @@ export interface Unreadable {
   readonly digest?: Digest;
   readonly error: ErrorData;
 }
+
+/**
+ * What is wrong with a manifest that cannot be read. One tag that holds nonsense must not keep the others back.
+ * @throws all other errors: a registry that refuses does keep them back
+ */
+export function asUnreadable(error: unknown): ErrorData {
+  if (!(error instanceof TransshipError) || !UNREADABLE.has(error.code)) throw error;
+  const {code, side, message, hint} = error;
+  return {code, side, message, hint};
+}
+
+const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
+  'MANIFEST_INVALID',
+  'MANIFEST_TOO_LARGE',
+  'MANIFEST_DIGEST_MISMATCH',
+]);
 
 /** Something listed that was left alone, and why. */
 export interface NotRead {

@@ -2,13 +2,13 @@ import PQueue from 'p-queue';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import type {ErrorCode} from '../model/error-codes.ts';
 import type {ErrorData} from '../model/event.ts';
 import {childBlobs, childManifests, type SeenManifest} from '../model/manifest.ts';
 import {isForeignLayerType} from '../model/media-type.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
+import {asUnreadable} from './inventory.ts';
 import {SeenManifests} from './seen-manifests.ts';
 
 /** What the destination has for tags of the source, perhaps while it is being asked for. */
@@ -36,6 +36,7 @@ const LEAST_SIZE = 4096;
  * than so many bytes of those like the last one. Each takes several times its size while it is read.
  */
 const FIRST_AT_ONCE = 12;
+const FIRST_LISTS_AT_ONCE = 4;
 const LEAST_AT_ONCE = 3;
 const READ_AT_ONCE = 1024 * 1024;
 /** What a referrer takes in a list, in bytes, more or less. */
@@ -58,6 +59,8 @@ export class ManifestReader {
   readonly #known: KnownTags;
   /** Of requests for manifests; whoever waits for several of them is not in it. */
   readonly #queue: PQueue;
+  /** Of lists of referrers, with what they list. */
+  readonly #lists: PQueue;
   readonly #concurrency: number;
   readonly #reading = new Map<Digest, Promise<SeenManifest | undefined>>();
   /** The referrers of the first manifest that they were asked of, which tells whether the source has a referrers API. */
@@ -79,6 +82,7 @@ export class ManifestReader {
     this.#known = known;
     this.#concurrency = concurrency;
     this.#queue = new PQueue({concurrency: Math.min(concurrency, FIRST_AT_ONCE)});
+    this.#lists = new PQueue({concurrency: Math.min(concurrency, FIRST_LISTS_AT_ONCE)});
   }
 
   get manifests(): ReadonlyMap<Digest, SeenManifest> {
@@ -137,7 +141,8 @@ export class ManifestReader {
     const [first] = subjects;
     if (first === undefined || !(await this.hasReferrersApi(first, call))) return [];
     const found = await mapAtOnce(subjects, this.#concurrency, (subject) =>
-      this.#referrers(subject, call),
+      // As long as it takes to read what is listed: lists that wait for that would fill the memory.
+      this.#lists.add(() => this.#referrers(subject, call)),
     );
     return found.flat();
   }
@@ -216,31 +221,30 @@ export class ManifestReader {
 
   async #get(reference: Tag | Digest, call: Call): Promise<SeenManifest | undefined> {
     return await this.#queue.add(async () => {
+      this.#throwIfBeyond();
       const manifest = await this.#source.getManifest(reference, call);
       if (manifest === undefined) return undefined;
       const {digest, size} = manifest.descriptor;
-      this.#paceAfter(size);
+      this.#paceAfter(size, this.#queue);
       if (!this.manifests.has(digest)) this.#addBytes(Math.max(size, LEAST_SIZE));
       return this.#seen.keep(manifest);
     });
   }
 
   /** How many are read at once depends on the size of the last ones. */
-  #paceAfter(size: number): void {
+  #paceAfter(size: number, queue: PQueue): void {
     const most = Math.max(LEAST_AT_ONCE, Math.floor(READ_AT_ONCE / Math.max(size, 1)));
-    this.#queue.concurrency = Math.min(this.#concurrency, this.#queue.concurrency + 1, most);
+    queue.concurrency = Math.min(this.#concurrency, queue.concurrency + 1, most);
   }
 
   async #referrers(subject: Digest, call: Call): Promise<{subject: Digest; digest: Digest}[]> {
+    this.#throwIfBeyond();
     const listing =
       subject === this.#first?.subject
         ? this.#first.listed
-        : this.#queue.add(async () => {
-            const found = await this.#source.listReferrers(subject, call);
-            this.#paceAfter((found?.length ?? 0) * REFERRER_SIZE);
-            return found;
-          });
+        : this.#source.listReferrers(subject, call);
     const listed = ((await listing) ?? []).map(({digest}) => digest);
+    this.#paceAfter(listed.length * REFERRER_SIZE, this.#lists);
     await mapAtOnce(listed, this.#concurrency, async (digest) => {
       try {
         await this.readAll([digest], call);
@@ -256,6 +260,11 @@ export class ManifestReader {
 
   #addBytes(bytes: number): void {
     this.#count += bytes;
+    this.#throwIfBeyond();
+  }
+
+  /** Also before each request: those that were asked for at the same time would be sent in vain. */
+  #throwIfBeyond(): void {
     if (this.#count <= this.#limit) return;
     throw new TransshipError(
       'RESPONSE_INVALID',
@@ -283,19 +292,3 @@ export class ManifestReader {
     );
   }
 }
-
-/**
- * What is wrong with a manifest that cannot be read. One tag that holds nonsense must not keep the others back.
- * @throws all other errors: a registry that refuses does keep them back
- */
-export function asUnreadable(error: unknown): ErrorData {
-  if (!(error instanceof TransshipError) || !UNREADABLE.has(error.code)) throw error;
-  const {code, side, message, hint} = error;
-  return {code, side, message, hint};
-}
-
-const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
-  'MANIFEST_INVALID',
-  'MANIFEST_TOO_LARGE',
-  'MANIFEST_DIGEST_MISMATCH',
-]);

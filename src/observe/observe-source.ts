@@ -3,10 +3,16 @@ import {TransshipError} from '../model/error.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {isTag, type Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
-import type {NotRead, SourceInventory, SourceRoot, Unreadable} from './inventory.ts';
+import {
+  asUnreadable,
+  type NotRead,
+  type SourceInventory,
+  type SourceRoot,
+  type Unreadable,
+} from './inventory.ts';
 import {listIfAble, tellingFailure} from './listed-names.ts';
 import {usualTags} from './listed-referrer.ts';
-import {asUnreadable, type KnownTags, ManifestReader} from './manifest-reader.ts';
+import {type KnownTags, ManifestReader} from './manifest-reader.ts';
 import {readConfigs} from './read-configs.ts';
 import {
   type ImageReference,

@@ -3,8 +3,8 @@ import {TransshipError} from '../model/error.ts';
 import {childManifests} from '../model/manifest.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {isLayoutName, type Tag} from '../model/reference.ts';
-import type {NotRead, SourceRoot} from './inventory.ts';
-import {asUnreadable, type ManifestReader} from './manifest-reader.ts';
+import {asUnreadable, type NotRead, type SourceRoot} from './inventory.ts';
+import type {ManifestReader} from './manifest-reader.ts';
 
 // Images of a layout need no name, and two may have the same one.
 

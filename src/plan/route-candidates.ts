@@ -174,7 +174,7 @@ class RouteWalk implements RouteCandidates {
     } else if (source.missingManifests.has(root.digest)) {
       this.#skipIncomplete(root, [root.digest]);
     } else {
-      throw notReadError(this.#sourceName(root));
+      throw internal(this.#sourceName(root));
     }
   }
 
@@ -231,13 +231,13 @@ class RouteWalk implements RouteCandidates {
 
 /** The index again, without what is not in `keep`; its digest is of the algorithm that the source's is of. */
 function cutManifest(index: SeenManifest, keep: readonly Digest[]): SeenManifest {
-  if (index.bytes === undefined) throw notReadError(index.descriptor.digest);
+  if (index.bytes === undefined) throw internal(index.descriptor.digest);
   const bytes = cutIndex(index.bytes, keep);
   const {mediaType, digest} = index.descriptor;
   return parseManifest(bytes, mediaType, digestOf(bytes, algorithmOf(digest)), 'source');
 }
 
-function notReadError(name: string): TransshipError {
+function internal(name: string): TransshipError {
   return new TransshipError('INTERNAL', `${name} was not read`, {
     side: 'local',
     hint: 'this is a bug in transship: please report it',

@@ -3,6 +3,7 @@ import {mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
 import {relative} from 'node:path';
 import {promisify} from 'node:util';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
+import {hostTokenVariable} from '../../src/gitlab/gitlab-token.ts';
 import type {Plan} from '../../src/model/plan.ts';
 import {planId} from '../../src/plan/plan-file.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
@@ -285,4 +286,41 @@ describe('a plan that was reviewed', () => {
     expect(run.stderr).toContain('FILE_INVALID');
     expect(run.stderr).not.toContain('secret-words');
   });
+});
+
+function variableOf({url}: {readonly url: string}): string {
+  return `TRANSSHIP_GITLAB_TOKEN_${new URL(url).host.replace(/[^0-9]/g, '_')}`;
+}
+
+describe('a token for one instance', () => {
+  test('names it, and is used for it before any other', async () => {
+    await using rig = await startRig({seed: SEED});
+    const plan = await planMove(rig);
+    const env = {
+      [variableOf(rig)]: 'ada-api',
+      GITLAB_TOKEN: 'of-another',
+      CI_SERVER_URL: stranger.url,
+    };
+    const run = await transship(['apply', plan, '--yes'], {env, home: await elsewhere()});
+    expect(run).toMatchObject({code: 0});
+    expect(shown()).toEqual([]);
+  });
+
+  test('does not let another plan have it', async () => {
+    await using rig = await startRig({seed: SEED});
+    const plan = await planMove(rig);
+    await edit(plan, (text) => text.replaceAll(rig.url, stranger.url));
+    const env = {[variableOf(rig)]: 'ada-api'};
+    const run = await transship(['apply', plan, '--yes'], {env, home: await elsewhere()});
+    expect(toldError(run)).toMatchObject({code: 'HOST_NOT_NAMED', exit: 3});
+    expect(shown()).toEqual([]);
+  });
+});
+
+test('hosts that differ in a hyphen have tokens of their own', () => {
+  const names = ['a-b.test', 'a.b.test', 'a--b.test', 'a.b.test:8443'].map((host) =>
+    hostTokenVariable(new URL(`https://${host}`)),
+  );
+  expect(names[0]).toBe('TRANSSHIP_GITLAB_TOKEN_A__B_TEST');
+  expect(new Set(names).size).toBe(4);
 });

@@ -65,12 +65,12 @@ Examples:
   ]).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
-    const planned = await withSession(io, flags, async ({places, report, reading}) => {
+    const decided = await withSession(io, flags, async ({places, report, reading}) => {
       // What was observed beside it is let go.
       const made = await makePlan(wish, places, report, reading);
       return made.plan;
     });
-    const finished = await finishedPlan(planned, flags, io);
+    const finished = await finishedPlan(decided, flags, io);
     if (flags.out !== undefined) await writePlanFile(flags.out, finished);
     printPlan(finished, flags.format, io.stdout);
     if (flags.out !== undefined && flags.format === 'text')

@@ -122,10 +122,12 @@ async function serveGitLab(flags: Flags, io: Io): Promise<void> {
     import('../../sandbox/gitlab/seed.ts'),
   ]);
   const faults = await faultsOf(flags);
+  const world = await readSeed(seed);
+  for (const {value} of world.tokens) io.redactor.learn(value);
   const starting = startGitLabSandbox({
     port,
     ...(faults === undefined ? {} : {intercept: faults.intercept}),
-    seed: await readSeed(seed),
+    seed: world,
     mode,
     tokenLifeSeconds: tokenLife,
     ...(dir === undefined ? {} : {storage: {kind: 'directory' as const, path: dir}}),
