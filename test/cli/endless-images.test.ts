@@ -185,7 +185,7 @@ test('more layers than a plan may have are an error, with few images read', asyn
   expect(run.stderr).toContain('more than 150000 manifests and layers');
 });
 
-const read = ({requests}: HttpServer) =>
+const manifestsRead = ({requests}: HttpServer) =>
   requests.filter(({method, url}) => method === 'GET' && url.pathname.includes('/manifests/'));
 
 describe('manifests of more bytes than are kept in memory', () => {

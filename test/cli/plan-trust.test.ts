@@ -3,7 +3,7 @@ import {mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
 import {relative} from 'node:path';
 import {promisify} from 'node:util';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
-import {hostTokenVariable} from '../../src/gitlab/gitlab-token.ts';
+import {hostTokenVariable} from '../../src/gitlab/connection.ts';
 import type {Plan} from '../../src/model/plan.ts';
 import {planId} from '../../src/plan/plan-file.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
