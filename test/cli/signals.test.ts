@@ -5,7 +5,7 @@ import {cleanEnvironment} from '../support/program.ts';
 
 /** Says what it was told, and never ends by itself. */
 const PROGRAM = `
-  import {listenForSignals} from ${JSON.stringify(new URL('../../src/cli/signals.ts', import.meta.url).href)};
+  import {listenForSignals} from ${JSON.stringify(new URL('../../src/cli/io.ts', import.meta.url).href)};
   const {stopping, aborted} = listenForSignals(process);
   stopping.addEventListener('abort', () => console.log('stopping'));
   aborted.addEventListener('abort', () => console.log('aborted'));
