@@ -3,7 +3,7 @@ import {defineConfig} from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/setup/tools.ts'],
+    globalSetup: ['test/setup/tools.ts', 'test/setup/build.ts'],
     sequence: {shuffle: true},
     // The default leaves a core free, which of two is half of them.
     maxWorkers: '100%',

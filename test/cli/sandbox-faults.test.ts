@@ -1,3 +1,4 @@
+import {MAIN} from '../support/cli.ts';
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {writeFile} from 'node:fs/promises';
@@ -9,7 +10,6 @@ import {cleanEnvironment} from '../support/program.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const SEED = fileURLToPath(new URL('../../plans/sandbox.yaml', import.meta.url));
 let temp: TempDirectory;
 

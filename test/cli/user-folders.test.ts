@@ -1,12 +1,10 @@
+import {MAIN} from '../support/cli.ts';
 import {stat} from 'node:fs/promises';
-import {fileURLToPath} from 'node:url';
 import {expect, test} from 'vitest';
 import {cacheFolder, homeFolder, stateFolder} from '../../src/cli/user-folders.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {runProgram} from '../support/program.ts';
 import {tempDirectory} from '../support/temp.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 function unknown(): never {
   throw new Error('uv_os_homedir returned ENOENT');

@@ -1,5 +1,5 @@
+import {MAIN} from '../support/cli.ts';
 import {randomUUID} from 'node:crypto';
-import {fileURLToPath} from 'node:url';
 import {afterAll, describe, expect, it} from 'vitest';
 import type {Digest} from '../../src/model/digest.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
@@ -11,7 +11,6 @@ import {someBytes, storeImage} from '../support/small-images.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const KiB = 1024;
 
 /** Two images with the first layer in common: 4, 3 and 2 chunks. */

@@ -1,7 +1,7 @@
+import {MAIN} from '../support/cli.ts';
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {readFile} from 'node:fs/promises';
-import {fileURLToPath} from 'node:url';
 import {describe, expect, it} from 'vitest';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {FaultScript} from '../../src/sandbox/faults/fault-script.ts';
@@ -12,7 +12,6 @@ import {someBytes, storeImage} from '../support/small-images.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 /** More than 256 KiB, so that it waits in a lane of its own (`LARGE_BODY` in src/http/message.ts). */
 const CHUNK = 512 * 1024;
 const FROM = 'from/app' as RepositoryPath;

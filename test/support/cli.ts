@@ -2,9 +2,12 @@ import {fileURLToPath} from 'node:url';
 import {type ProgramOptions, type ProgramResult, runProgram} from './program.ts';
 import {sharedHome} from './home.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+/** The program as a file for Node: as it is built, and where no test runner built it, its sources. */
+export const MAIN =
+  process.env['TRANSSHIP_TEST_MAIN'] ??
+  fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
-/** Runs transship from its sources, as a user would, with the home of `sharedHome` unless `env.HOME` names one. */
+/** Runs transship as a user would, with the home of `sharedHome` unless `env.HOME` names one. */
 export async function runCli(
   args: readonly string[],
   options: ProgramOptions = {},
