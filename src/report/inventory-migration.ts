@@ -1,6 +1,7 @@
 import {Document, type YAMLMap, type YAMLSeq} from 'yaml';
 import type {Inventory, RepositoryInventory} from '../discovery/inventory.ts';
 import type {WishFilters} from '../model/plan.ts';
+import {splitHost} from '../plan/migration/registry-path.ts';
 import {repositoryWords, totalsLine} from './inventory.ts';
 import {printable} from './words.ts';
 
@@ -27,14 +28,14 @@ export function renderInventoryMigration(
   const isHere = repositories.some(({repository}) => repository === prefix);
   const isBelow = repositories.some(({repository}) => repository !== prefix);
   const globs = [
-    ...(isHere ? [{from: prefix, to: prefix, ...choice}] : []),
+    ...(isHere ? [{from: sourceName(host, prefix), to: '{path}', ...choice}] : []),
     ...(isBelow || !isHere
-      ? [{from: prefix === '' ? '**' : `${prefix}/**`, to: '{path}', ...choice}]
+      ? [{from: prefix === '' ? '**' : sourceName(host, `${prefix}/**`), to: '{path}', ...choice}]
       : []),
   ];
   const named = repositories
     .filter(({error}) => error === undefined)
-    .map(({repository}) => ({from: repository, to: repository, ...choice}));
+    .map(({repository}) => ({from: sourceName(host, repository), to: '{path}', ...choice}));
   const routes = isListed ? globs : named;
   const document = new Document({version: 1, from: host, to: DESTINATION, routes});
   document.commentBefore = ` What ${[host, prefix].filter(Boolean).join('/')} has: ${printable(totalsLine(totals))}.`;
@@ -56,6 +57,11 @@ export function renderInventoryMigration(
     }
   }
   return document.toString({lineWidth: 0, flowCollectionPadding: false});
+}
+
+/** A repository as a route names it: one whose first part would be read as a host gets the host before it. */
+function sourceName(host: string, repository: string): string {
+  return splitHost(repository).host === undefined ? repository : `${host}/${repository}`;
 }
 
 function commentOf(one: RepositoryInventory): string {

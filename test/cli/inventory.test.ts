@@ -339,10 +339,41 @@ describe('a migration file to start from', () => {
       {stdin: 'team/app\nteam/gone\n'},
     );
     expect(run.code).toBe(1);
-    expect(parse(run.stdout)).toMatchObject({routes: [{from: 'team/app', to: 'team/app'}]});
+    expect(parse(run.stdout)).toMatchObject({routes: [{from: 'team/app', to: '{path}'}]});
     expect(run.stdout).toContain('# 3 tags\n');
     expect(run.stdout).toContain('# team/gone: not read: ');
   });
+});
+
+test('a migration file to start from is one that plan reads, whatever the repositories are called', async () => {
+  const given = 'my.team/app\nlocalhost/app\nteam/app\n';
+  const {stdout} = await transship(
+    ['inventory', `127.0.0.1:1`, '--repositories', '-', '--format', 'yaml', '--depth', 'tags'],
+    {stdin: given},
+  );
+  await using temp = await tempDirectory();
+  await writeFile(temp.join('m.yaml'), stdout);
+  const empty = await transship(['plan', temp.join('m.yaml'), '--check']);
+  expect(empty.stderr).toContain('it has no route');
+
+  await using registry = await startSandbox();
+  for (const path of given.trim().split('\n'))
+    await storeImage(registry.storage, path as RepositoryPath, 'v1', [LAYERS.a]);
+  const listed = await transship(
+    ['inventory', registry.host, '--repositories', '-', '--format', 'yaml', '--depth', 'tags'],
+    {stdin: given},
+  );
+  await writeFile(temp.join('m.yaml'), listed.stdout);
+  const {code, stdout: told} = await transship([
+    'plan',
+    temp.join('m.yaml'),
+    '--check',
+    '--format',
+    'json',
+  ]);
+  expect(code).toBe(0);
+  expect(told).toContain(`${registry.host}/my.team/app`);
+  expect(told).toContain(`${registry.host}/localhost/app`);
 });
 
 test.each([

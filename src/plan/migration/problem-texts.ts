@@ -4,6 +4,9 @@ import {withoutLogin} from '../../model/reference.ts';
 /** Characters of a wrong value that a message repeats. */
 const SHOWN_LIMIT = 80;
 
+/** Unknown keys of one map that are told of. */
+const KEYS_LIMIT = 100;
+
 /** What zod found, at its path; `key` is set where the key is wrong and not its value. */
 export interface FlatIssue {
   readonly path: readonly PropertyKey[];
@@ -32,7 +35,10 @@ export function flatIssues(
     }
     if (issue.code === 'unrecognized_keys') {
       const known = keysAt(path);
-      return issue.keys.map((key) => ({path, key, message: unknownKey(key, known)}));
+      // More are not listed, and each is compared with all known ones.
+      return issue.keys
+        .slice(0, KEYS_LIMIT)
+        .map((key) => ({path, key, message: unknownKey(key, known)}));
     }
     if (issue.code === 'invalid_union') {
       const meant = issue.errors.find((errors) => !errors.some(isWrongKind));

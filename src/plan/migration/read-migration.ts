@@ -57,12 +57,13 @@ export function readMigration(text: string, file: string, variables: Variables =
   const isTransfer = isRecord(value) && value['kind'] === 'transfer';
   const schema = isTransfer ? transferMigrationSchema : copyMigrationSchema;
   const parsed = schema.safeParse(value);
-  const hasProblem = (path: readonly PropertyKey[]) =>
-    found.some((one) => one.path.join('\0') === path.join('\0'));
+  const known = new Set(found.map(({path}) => path.join('\0')));
+  const hasProblem = (path: readonly PropertyKey[]) => known.has(path.join('\0'));
   if (!parsed.success) {
     const valueAt = (path: readonly PropertyKey[]) => at(source.value, path);
     const issues = flatIssues(parsed.error.issues, valueAt, (path) => knownKeys(schema, path));
     found.push(...issues.filter(({path}) => !hasProblem(path)));
+    for (const {path} of issues) known.add(path.join('\0'));
   }
   const others = isTransfer ? transferProblems(value) : copyProblems(value);
   found.push(...others.filter(({path}) => !hasProblem(path)));
@@ -156,11 +157,21 @@ function copyProblems(value: unknown): readonly ValueProblem[] {
 
 function transferProblems(value: unknown): readonly ValueProblem[] {
   const moves = isRecord(value) && Array.isArray(value['moves']) ? value['moves'] : [];
-  return moves.flatMap((move: unknown, index) =>
-    !isRecord(move) || (move['project'] === undefined) !== (move['group'] === undefined)
-      ? []
-      : [{path: ['moves', index], message: 'a move has either "project" or "group"'}],
-  );
+  const seen = new Set<string>();
+  return moves.flatMap((move: unknown, index): readonly ValueProblem[] => {
+    if (!isRecord(move)) return [];
+    const {project, group} = move;
+    if ((project === undefined) === (group === undefined)) {
+      return [{path: ['moves', index], message: 'a move has either "project" or "group"'}];
+    }
+    const key = project === undefined ? 'group' : 'project';
+    const moved = String(project ?? group).toLowerCase();
+    const isAgain = seen.has(moved);
+    seen.add(moved);
+    return isAgain
+      ? [{path: ['moves', index, key], message: `${shown(project ?? group)} moves twice`}]
+      : [];
+  });
 }
 
 function templates(

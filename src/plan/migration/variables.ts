@@ -4,7 +4,7 @@ export type Variables = Readonly<Record<string, string | undefined>>;
 const VARIABLE = /\$\{([^}]*)\}/g;
 /** Names by which secrets go: what a file uses may appear in plans and reviews. */
 const SECRET =
-  /TOKEN|SECRET|PASS(?:WD|WORD|PHRASE)?(?:_|$)|PWD|CREDENTIAL|AUTH|(?:API|PRIVATE|ACCESS|SIGNING|ENCRYPTION)_?KEY|_KEY$/i;
+  /TOKEN|SECRET|PASSW|PASSPHRASE|(?:^|_)(?:PASS|PAT|PWD|AUTH|OAUTH)(?:_|$)|CREDENTIAL|(?:API|PRIVATE|ACCESS|SIGNING|ENCRYPTION)_?KEY|_KEY$/i;
 const VALUE_LIMIT = 1024;
 
 export interface Expanded {

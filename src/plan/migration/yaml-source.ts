@@ -66,13 +66,17 @@ export function readYaml(text: string): YamlSource {
     lineCounter: lines,
     uniqueKeys: false,
     prettyErrors: false,
-    logLevel: 'silent',
+    // With `silent`, a second document would be left out without a word.
+    logLevel: 'error',
   } as const;
   const document = parseDocument(text, options);
   const problems: PlacedProblem[] = [...document.errors, ...document.warnings].map(
-    ({message, pos}) => ({
+    ({code, message, pos}) => ({
       ...place(pos[0]),
-      message: `it is not YAML: ${oneLine(message)}${FLOW.test(message) ? '; inside [ ] and { }, a text with brackets, braces or commas needs quotes' : ''}`,
+      message:
+        code === 'MULTIPLE_DOCS'
+          ? 'the file has more than one document: a migration file is one, without "---" inside'
+          : `it is not YAML: ${oneLine(message)}${FLOW.test(message) ? '; inside [ ] and { }, a text with brackets, braces or commas needs quotes' : ''}`,
     }),
   );
   const isReadable = problems.length === 0;

@@ -163,6 +163,17 @@ describe('a wrong migration file', () => {
       'version: 1\nkind: transfer\ngitlab: https://g.example\nmoves: [{to: b/}]',
       /^4:9 a move has either "project" or "group"$/,
     ],
+    ['a second document', `${file()}---\n${file()}`, /^6:1 the file has more than one document/],
+    [
+      'one project in two moves',
+      'version: 1\nkind: transfer\ngitlab: https://gitlab.example\nmoves:\n  - {project: a/b, to: c/}\n  - {project: A/b, to: d/}\n',
+      /^6:15 "A\/b" moves twice$/,
+    ],
+    [
+      'a personal access token in a path',
+      file('exclude: ["${CI_PAT}"]'),
+      /^5:11 "\$\{CI_PAT\}" is wrong: the variable looks like a secret/,
+    ],
     ['an unknown kind', file('kind: sync'), /^5:7 "sync" is wrong: expected "copy"/],
   ])('of the kind: %s', (_what, text, ...expected) => {
     const problems = problemsOf(text);
@@ -181,6 +192,20 @@ describe('a wrong migration file', () => {
       '7:8',
       '7:9',
     ]);
+  });
+
+  it('is told of with 40,000 unknown keys, the first of them', () => {
+    const keys = Array.from({length: 40_000}, (_, n) => `k${n}: 1`);
+    expect(problemsOf(file(...keys))).toHaveLength(100);
+  });
+
+  it('may name variables that only look a little like secrets', () => {
+    const text =
+      'version: 1\nfrom: h.example/${AUTHOR}\nto: b.example/${COMPASS}\nroutes: [{from: x}]';
+    const variables = {AUTHOR: 'ada', COMPASS: 'north'};
+    expect(readMigration(text, 'm.yaml', variables)).toMatchObject({
+      routes: [{source: {prefix: 'ada'}, to: [{root: {prefix: 'north'}}]}],
+    });
   });
 
   it('does not show what a variable contains', () => {
