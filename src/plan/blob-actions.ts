@@ -52,6 +52,14 @@ export function blobActions(
   });
 }
 
+/** Blobs to which the same happens stand together, so that a plan's file names them together. */
+export function alikeTogether(blobs: readonly BlobAction[]): readonly BlobAction[] {
+  const alike = Map.groupBy(blobs, ({from, to, action, mountFrom = ''}) =>
+    [from, to, action, mountFrom].join(' '),
+  );
+  return [...alike.values()].flat();
+}
+
 function needsOf(candidates: readonly Candidate[], presence: Presence): readonly Need[] {
   const needs = new Map<string, Need>();
   for (const {source, destination, graph} of candidates) {

@@ -1,5 +1,4 @@
 import type {Check, CopyPlan, CopyStep, Plan, Skip} from '../model/plan.ts';
-import {serializePlan} from '../plan/plan-file.ts';
 import {
   type Cell,
   checkSection,
@@ -15,14 +14,14 @@ import {renderText} from './text.ts';
 import {type Digest, shortDigest} from '../model/digest.ts';
 import {counted, formatBytes, imageName, newAndMoving, printableJson} from './words.ts';
 
-/** `json` is the plan itself, as in a plan file. */
+/** `json` is the plan itself, field by field (docs/plan-format.md): what its file writes once is written out. */
 export type PlanFormat = 'text' | 'markdown' | 'json' | 'html';
 
 /** The review of a plan, with a newline at the end. HTML is always full. */
 export function renderPlan(plan: Plan, format: PlanFormat, options: RenderOptions = {}): string {
   switch (format) {
     case 'json':
-      return `${printableJson(JSON.parse(serializePlan(plan)), 2)}\n`;
+      return `${printableJson(plan, 2)}\n`;
     case 'text':
       return renderText(documentOf(plan), options);
     case 'markdown':
@@ -97,11 +96,18 @@ function planDocument(plan: CopyPlan): ReportDocument {
   };
 }
 
-/** Source and destination as they were named. */
-export function sidesOf({wish}: CopyPlan): readonly (readonly [string, string])[] {
+/** Source and destination as they were named; of several routes, how many there are. */
+export function sidesOf({wish, routes}: CopyPlan): readonly (readonly [string, string])[] {
+  const [only, ...others] = wish.routes;
+  if (only === undefined || others.length > 0) {
+    return [
+      ['sources', String(new Set(routes.map(({from}) => from)).size)],
+      ['destinations', String(new Set(routes.map(({to}) => to)).size)],
+    ];
+  }
   return [
-    ['source', wish.source],
-    ['destination', wish.destination],
+    ['source', only.source],
+    ['destination', only.destination],
   ];
 }
 
@@ -115,7 +121,11 @@ function planSummary(totals: CopyPlan['totals'], checks: readonly Check[]): stri
   return `Plan: ${counted(steps, 'image')} to copy${newAndMoving(steps, moves, 'moves', 'move')} (${travelling}), ${blobs.mount} mounted, ${rest}${verdict}`;
 }
 
-function filterFacts({wish: {filters}}: CopyPlan): readonly (readonly [string, string])[] {
+/** Of several routes none: each has its own. */
+function filterFacts({wish}: CopyPlan): readonly (readonly [string, string])[] {
+  const [only, ...others] = wish.routes;
+  if (only === undefined || others.length > 0) return [];
+  const {filters} = only;
   const flags: readonly (readonly [string, string | number | readonly string[] | undefined])[] = [
     ['--tag', filters.tags],
     ['--exclude-tag', filters.excludeTags],

@@ -7,6 +7,7 @@ import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcom
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import {jsonReply} from '../../src/sandbox/reply.ts';
 import type {Exchange} from '../../src/sandbox/exchange.ts';
+import {parsePlan} from '../../src/plan/plan-file.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
@@ -549,7 +550,7 @@ describe('plan transfer understands', () => {
     const {id} = json as {id: number};
     for (const donor of [String(id), `${at.rig.url}/donors/parking`]) {
       expect(await at.planTo('move.plan.json', '--donor', donor)).toMatchObject({code: 0});
-      const plan: unknown = JSON.parse(await readFile(at.plan, 'utf8'));
+      const plan = parsePlan(await readFile(at.plan), at.plan);
       expect(plan).toMatchObject({donor: {kind: 'project', id, path: 'donors/parking'}});
     }
     const none = toldError(await at.planTo('move.plan.json', '--donor', '987654'));
