@@ -6,8 +6,10 @@ import {formatRepository, isLayoutName, splitLayoutName, type Tag} from '../mode
 import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import {parsePlatform} from '../model/platform.ts';
-import type {Call, Repositories} from '../model/port.ts';
-import {observeRoute} from '../observe/observe-route.ts';
+import type {Call, Repositories, RepositoryReader} from '../model/port.ts';
+import {mapAtOnce} from '../observe/at-once.ts';
+import {observeRoute, type RouteQuestion} from '../observe/observe-route.ts';
+import {SharedReader} from '../observe/shared-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
 import {makeCopyPlan} from '../plan/copy-plan.ts';
@@ -22,9 +24,16 @@ export interface CopyEnd {
   readonly digest?: Digest;
 }
 
-/** What `copy SOURCE DESTINATION` asks for, read from the two places. */
+/** What is asked for, and between which places. */
 export interface CopyWish {
   readonly wish: Wish;
+  readonly routes: readonly CopyRoute[];
+}
+
+/** Two places that a wish names. */
+export interface CopyRoute {
+  /** The index of the wish for a route that it belongs to. */
+  readonly wish: number;
   readonly source: CopyEnd;
   readonly destination: CopyEnd;
   /** The tag at the destination, where one image is copied and it gets one. A source without a name is that image. */
@@ -32,7 +41,7 @@ export interface CopyWish {
 }
 
 /**
- * Reads the places. A source without tag and digest means all of its tags, but a layout means its only image where the
+ * Reads the places of `copy SOURCE DESTINATION`. A source without tag and digest means all of its tags, but a layout means its only image where the
  * destination names a tag. A single image keeps its tag unless the destination names one.
  * @throws TransshipError REFERENCE_INVALID, TRANSPORT_UNKNOWN, TRANSPORT_UNSUPPORTED, USAGE
  */
@@ -62,15 +71,10 @@ export function readCopyWish(from: string, to: string, filters: WishFilters): Co
   if (source.tag !== undefined && toTag === undefined) {
     throw usage(`the name ${source.tag} contains no tag`, `name one at the destination: ${to}:TAG`);
   }
+  const [named, namedTo] = [formatPlace(parsePlace(from)), formatPlace(parsePlace(to))];
   return {
-    wish: {
-      source: formatPlace(parsePlace(from)),
-      destination: formatPlace(parsePlace(to)),
-      filters,
-    },
-    source,
-    destination,
-    ...(toTag === undefined ? {} : {toTag}),
+    wish: {routes: [{source: named, destination: namedTo, filters}]},
+    routes: [{wish: 0, source, destination, ...(toTag === undefined ? {} : {toTag})}],
   };
 }
 
@@ -128,41 +132,80 @@ export interface MadePlan {
   readonly observed: ReadonlyMap<Digest, SeenManifest>;
 }
 
-/** Observes both sides, then decides. Nothing is written anywhere. */
+/** Routes that are looked at at once: each of them waits for some answers before it asks the next. */
+const ROUTES_AT_ONCE = 16;
+
+/** Observes both sides of every route, then decides. Nothing is written anywhere. */
 export async function makePlan(
-  {wish, source, destination, toTag}: CopyWish,
+  {wish, routes}: CopyWish,
   repositories: Repositories,
   report: Report,
   call: Call,
 ): Promise<MadePlan> {
-  const {filters} = wish;
-  const {tag, digest} = source;
-  const single = tag !== undefined || digest !== undefined || toTag !== undefined;
   // The filters are checked before anything is asked.
+  const asked = routes.map((route) => selectionOf(route, wish));
+  const readers = sourceReaders(routes, repositories);
+  const found = await mapAtOnce(asked, ROUTES_AT_ONCE, async ({route, selection}) => {
+    const what = route.source.repository;
+    const seen = await observeRoute(
+      {
+        ...selection,
+        source: readers.get(what) ?? repositories.source(what),
+        destination: repositories.destination(route.destination.repository),
+        attachmentSubject,
+        progress: (done, total) => report({type: 'observing', what, done, total}),
+      },
+      call,
+    );
+    return {...seen, wish: route.wish, single: selection.reference !== undefined};
+  });
+  const observed = new Map(found.flatMap(({source}) => [...source.manifests]));
+  return {plan: makeCopyPlan({wish, routes: found}), observed};
+}
+
+/** Which images of a route are wanted. */
+type Selection = Pick<
+  RouteQuestion,
+  'reference' | 'toTag' | 'unnamedAs' | 'select' | 'configs' | 'readAll'
+>;
+
+/** @throws TransshipError FILTER_INVALID, PLATFORM_INVALID */
+function selectionOf(
+  route: CopyRoute,
+  {routes}: Wish,
+): {readonly route: CopyRoute; readonly selection: Selection} {
+  const {source, destination, toTag} = route;
+  const filters = routes[route.wish]?.filters ?? {};
+  const {tag, digest} = source;
+  const isSingle = tag !== undefined || digest !== undefined || toTag !== undefined;
   const select = tagSelector(filters, namingOf(source, destination));
   filters.platforms?.forEach(parsePlatform);
   const looksInside =
     filters.newest !== undefined ||
     filters.newerThan !== undefined ||
     (filters.platforms?.length ?? 0) > 0;
-  const what = source.repository;
-  const route = await observeRoute(
-    {
-      source: repositories.source(what),
-      destination: repositories.destination(destination.repository),
-      ...(single ? {reference: {...(tag ? {tag} : {}), ...(digest ? {digest} : {})}} : {}),
-      ...(toTag === undefined ? {} : {toTag}),
-      ...(destination.isLayout ? {} : {unnamedAs: LATEST}),
-      select,
-      attachmentSubject,
-      configs: looksInside,
-      readAll: looksInside,
-      progress: (done, total) => report({type: 'observing', what, done, total}),
-    },
-    call,
+  const selection = {
+    ...(isSingle ? {reference: {...(tag ? {tag} : {}), ...(digest ? {digest} : {})}} : {}),
+    ...(toTag === undefined ? {} : {toTag}),
+    ...(destination.isLayout ? {} : {unnamedAs: LATEST}),
+    select,
+    configs: looksInside,
+    readAll: looksInside,
+  };
+  return {route, selection};
+}
+
+/** The sources that go to several destinations: each answers a question once, whichever route has it. */
+function sourceReaders(
+  routes: readonly CopyRoute[],
+  repositories: Repositories,
+): ReadonlyMap<string, RepositoryReader> {
+  const bySource = Map.groupBy(routes, ({source}) => source.repository);
+  return new Map(
+    [...bySource]
+      .filter(([, {length}]) => length > 1)
+      .map(([name]) => [name, new SharedReader(repositories.source(name))]),
   );
-  const plan = makeCopyPlan({wish, routes: [{...route, single}]});
-  return {plan, observed: route.source.manifests};
 }
 
 /** What docker, crane and skopeo call an image where nobody says how. */

@@ -3,14 +3,31 @@ import type {ErrorCode} from './error-codes.ts';
 import type {Tag} from './reference.ts';
 import type {TransferPlan} from './transfer-plan.ts';
 
-/** The format that this version writes and reads. */
-export const PLAN_FORMAT = 1;
+/** The format of plan files that this version writes and reads. */
+export const PLAN_FORMAT = 2;
 
-/** What somebody wants, in their words; the filters as they were given. */
+/** What somebody wants, in their words. */
 export interface Wish {
+  /** At least one. */
+  readonly routes: readonly RouteWish[];
+}
+
+/** One source and one destination as they were given: a reference, or in a migration file a pattern for many. */
+export interface RouteWish {
   readonly source: string;
   readonly destination: string;
+  /** As they were given. */
   readonly filters: WishFilters;
+  /** Where in a migration file it is written; lines begin at 1. */
+  readonly at?: {readonly file: string; readonly line: number};
+}
+
+/** A source repository and a destination repository that gets images from it: `host/path`, or a transport with a file. */
+export interface PlannedRoute {
+  readonly from: string;
+  readonly to: string;
+  /** The index of its `RouteWish`. */
+  readonly wish: number;
 }
 
 export interface WishFilters {
@@ -78,6 +95,21 @@ export interface CopyStep {
   readonly needs: readonly string[];
   /** Why this step is there, for people. */
   readonly why: string;
+  readonly estimate: StepEstimate;
+}
+
+/** What a step of a plan of copies does. */
+export type PlanStep = CopyStep;
+
+/**
+ * What a step costs if nothing fails. What several steps share counts for the first of them, so that the estimates of all
+ * steps add up to what the plan costs.
+ */
+export interface StepEstimate {
+  /** Bytes of blobs that have to be sent. */
+  readonly bytes: number;
+  /** Requests to both sides; see `PlanTotals.requests`. */
+  readonly requests: number;
 }
 
 /** What happens to one blob at one destination repository. */
@@ -219,16 +251,17 @@ export interface PlanTotals {
   readonly requests: {readonly source: number; readonly destination: number};
 }
 
-/** What a copy from registry to registry does. */
+/** What copies from registry to registry do. */
 export interface CopyPlan {
   readonly format: typeof PLAN_FORMAT;
-  /** The digest of all the rest in canonical form; a plan that was edited by hand no longer matches. */
+  /** The digest of all the rest of its file in canonical form; a plan that was edited by hand no longer matches. */
   readonly id: Digest;
   /** A signature of the id: ed25519, base64. */
   readonly signature?: string;
   readonly kind: 'copy';
   readonly wish: Wish;
-  readonly steps: readonly CopyStep[];
+  readonly routes: readonly PlannedRoute[];
+  readonly steps: readonly PlanStep[];
   readonly manifests: readonly PlannedManifest[];
   readonly blobs: readonly BlobAction[];
   readonly skipped: readonly Skip[];

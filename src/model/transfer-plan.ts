@@ -129,7 +129,7 @@ export interface ProbedManifest {
 /** What a GitLab transfer does. */
 export interface TransferPlan {
   readonly format: typeof PLAN_FORMAT;
-  /** The digest of all the rest in canonical form; a plan that was edited by hand no longer matches. */
+  /** The digest of all the rest of its file in canonical form; a plan that was edited by hand no longer matches. */
   readonly id: Digest;
   /** A signature of the id: ed25519, base64. */
   readonly signature?: string;

@@ -18,7 +18,7 @@ export type KnownTags = ReadonlyMap<Tag, Digest | Promise<Digest | undefined>>;
  * Indexes inside each other, of one image. Real ones are one level deep, of platforms; an index of such indexes has two.
  * What walks a graph may recurse within this bound.
  */
-const NESTING_LIMIT = 32;
+export const NESTING_LIMIT = 32;
 /** Bytes of the manifests of one image. An index of fifty platforms with their attestations is below 1 MiB. */
 const IMAGE_LIMIT = 16 * 1024 * 1024;
 

@@ -45,14 +45,16 @@ export async function observeRoute(question: RouteQuestion, call: Call): Promise
     question.source,
     {
       ...question,
-      known: async (wanted) => {
-        beforehand = toTag === undefined ? wanted : [toTag];
-        asked = beginTags(destination, await listing, beforehand, call);
-        if (question.readAll || asked === undefined) return new Map();
-        const [tag] = wanted;
-        const digest = toTag && asked.get(toTag);
-        if (toTag === undefined) return asked;
-        return new Map(tag !== undefined && digest !== undefined ? [[tag, digest]] : []);
+      known: async (wanted, toTags) => {
+        const called = new Map(wanted.map((tag) => [tag, toTag ?? toTags?.get(tag) ?? tag]));
+        beforehand = toTag === undefined ? [...called.values()] : [toTag];
+        const there = beginTags(destination, await listing, beforehand, call);
+        asked = there;
+        if (question.readAll || there === undefined) return new Map();
+        const known = [...called].map(([tag, name]) => [tag, there.get(name)] as const);
+        return new Map(
+          known.flatMap(([tag, digest]) => (digest === undefined ? [] : [[tag, digest]])),
+        );
       },
     },
     call,

@@ -35,8 +35,14 @@ export interface SourceQuestion {
   readonly select: (names: readonly string[]) => TagSelection;
   /** The manifest that a signature's or a fallback tag belongs to; undefined: an ordinary tag. */
   readonly attachmentSubject: (tag: string) => Digest | undefined;
-  /** What the destination has for these tags of the source; what is the same there need not be read. */
-  readonly known: (wanted: readonly Tag[]) => Promise<KnownTags>;
+  /**
+   * What the destination has for these tags of the source, some of which are called otherwise there; what is the same
+   * there need not be read.
+   */
+  readonly known: (
+    wanted: readonly Tag[],
+    toTags: ReadonlyMap<Tag, Tag> | undefined,
+  ) => Promise<KnownTags>;
   /** Whether times of creation and platforms are needed, which costs one config blob for each image. */
   readonly configs: boolean;
   readonly progress: (done: number, total: number) => void;
@@ -62,9 +68,10 @@ export async function observeSource(
   const {reference} = question;
   const listed = await tagNames(source, reference, call);
   const names = listed instanceof TransshipError ? [] : listed;
-  const selection = reference === undefined ? question.select(names) : {selected: [], notRead: []};
+  const selection: TagSelection =
+    reference === undefined ? question.select(names) : {selected: [], notRead: []};
   const wanted = reference?.tag === undefined ? selection.selected : [reference.tag];
-  const reader = new ManifestReader(source, await question.known(wanted), {
+  const reader = new ManifestReader(source, await question.known(wanted, selection.toTags), {
     concurrency: OBSERVE_CONCURRENCY,
     // A choice of platforms cuts indexes.
     keepsIndexes: question.configs,

@@ -53,6 +53,14 @@ export function blobActions(
   });
 }
 
+/** Blobs to which the same happens stand together, so that a plan's file names them together. */
+export function alikeTogether(blobs: readonly BlobAction[]): readonly BlobAction[] {
+  const alike = Map.groupBy(blobs, ({from, to, action, mountFrom = ''}) =>
+    [from, to, action, mountFrom].join(' '),
+  );
+  return [...alike.values()].flat();
+}
+
 function needsOf(candidates: readonly Candidate[], presence: Presence): readonly Need[] {
   const needs: Need[] = [];
   const found = new ByPlace<Digest, Need>();

@@ -1,7 +1,9 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import type {ErrorData} from '../model/event.ts';
-import type {Check} from '../model/plan.ts';
+import type {BlobAction, Check, PlannedManifest} from '../model/plan.ts';
 import type {NotRead} from '../observe/inventory.ts';
+import {nameOf} from './candidate.ts';
+import type {UncostedCopy} from './totals.ts';
 
 /** @param alone it is all that was asked for, so that the plan as a whole fails */
 export function schema1Check(subject: string, alone: boolean): Check {
@@ -108,7 +110,7 @@ export function indexCutCheck(
   };
 }
 
-export function tagMovesCheck(subject: string, old: Digest, next: Digest): Check {
+function tagMovesCheck(subject: string, old: Digest, next: Digest): Check {
   return {
     code: 'TAG_MOVES',
     result: 'warn',
@@ -118,7 +120,7 @@ export function tagMovesCheck(subject: string, old: Digest, next: Digest): Check
   };
 }
 
-export function foreignLayersCheck(subject: string, count: number): Check {
+function foreignLayersCheck(subject: string, count: number): Check {
   const counted = count === 1 ? '1 layer' : `${count} layers`;
   return {
     code: 'FOREIGN_LAYERS',
@@ -127,6 +129,32 @@ export function foreignLayersCheck(subject: string, count: number): Check {
     message: `${counted} of ${subject} not copied: not in the source, only at the URLs in the manifest`,
     hint: 'clients must be able to reach these URLs; some registries refuse such manifests',
   };
+}
+
+/** What the copies say that a reviewer should see. A plan's file does not hold it a second time. */
+export function stepChecks(
+  steps: readonly UncostedCopy[],
+  manifests: readonly PlannedManifest[],
+  blobs: readonly BlobAction[],
+): readonly Check[] {
+  const blobsOf = new Map(manifests.map((manifest) => [manifest.digest, manifest.blobs]));
+  const foreign = new Set(
+    blobs.flatMap(({action, to, digest}) => (action === 'foreign' ? [`${to} ${digest}`] : [])),
+  );
+  return steps.flatMap((step) => {
+    const target = nameOf(step.to, step.tag, step.digest);
+    const layers = new Set(step.manifests.flatMap((digest) => blobsOf.get(digest) ?? []));
+    const absent = [...layers].filter((digest) => foreign.has(`${step.to} ${digest}`)).length;
+    return [
+      ...(step.replaces === null ? [] : [tagMovesCheck(target, step.replaces, step.digest)]),
+      ...(absent === 0 ? [] : [foreignLayersCheck(target, absent)]),
+    ];
+  });
+}
+
+/** Whether it is one of `stepChecks`. */
+export function isStepCheck({code}: Check): boolean {
+  return code === 'TAG_MOVES' || code === 'FOREIGN_LAYERS';
 }
 
 /**

@@ -1,16 +1,13 @@
 import {z} from '../model/schema.ts';
-import {type CopyPlan, PLAN_FORMAT} from '../model/plan.ts';
 import {
-  blob,
-  checks,
-  copyStep,
+  blobRecord,
+  type Checked,
+  copyRecord,
+  head,
+  index,
   listOf,
-  manifests,
-  planIdField,
-  planSignature,
-  type Says,
-  skipped,
-  totals,
+  tables,
+  tail,
 } from './schema-parts.ts';
 
 const filters = z
@@ -33,28 +30,50 @@ const filters = z
   })
   .describe('The filters, as they were given.');
 
-const wish = z
+const routeWish = z
   .strictObject({
     source: z.string().describe('The source, as it was given.'),
     destination: z.string().describe('The destination, as it was given.'),
     filters,
+    at: z
+      .strictObject({
+        file: z.string().describe('The migration file.'),
+        line: z.int().positive().describe('The line, from 1.'),
+      })
+      .describe('Where it is written; absent: on the command line.')
+      .exactOptional(),
   })
-  .describe('What somebody wants, in their words.');
+  .describe('One source and one destination, or a pattern for many.');
 
-export const copyPlanSchema = z
+const routeRow = z
+  .tuple([
+    index('repositories', 'The source'),
+    index('repositories', 'The destination'),
+    z.int().nonnegative().describe('The index of its wish in wish.routes.'),
+  ])
+  .describe('A source repository, its destination, and whose wish it is.');
+
+export const copyPlanFile = z
   .strictObject({
-    format: z.literal(PLAN_FORMAT).describe('The version of this format.'),
-    id: planIdField,
-    signature: planSignature.exactOptional(),
+    ...head,
     kind: z.literal('copy').describe('The kind of the plan.'),
-    wish,
-    steps: listOf(copyStep).describe('What is done, in this order as far as order matters.'),
-    manifests,
-    blobs: listOf(blob).describe('Every blob, once for each destination repository.'),
-    skipped,
-    checks,
-    totals,
+    wish: z
+      .strictObject({routes: listOf(routeWish, 1).describe('At least one.')})
+      .describe('What somebody wants, in their words.'),
+    mediaTypes: tables.mediaTypes,
+    repositories: tables.repositories,
+    routes: listOf(routeRow).describe('Every source repository and where it goes.'),
+    blobs: tables.blobs,
+    manifests: tables.manifests,
+    copies: listOf(copyRecord).describe('What is copied, in this order as far as order matters.'),
+    blobActions: listOf(blobRecord).describe(
+      'What happens to the blobs, each once for each destination repository.',
+    ),
+    ...tail,
   })
-  .describe('A copy of images: digest-pinned, without clock and secrets.');
+  .describe('Copies of images: digest-pinned, without clock and secrets.');
 
-true satisfies Says<typeof copyPlanSchema, CopyPlan>;
+/** The file of a plan of copies; see docs/plan-format.md. */
+export type CopyPlanFile = Checked<typeof copyPlanFile>;
+/** Without what is computed from the rest. */
+export type CopyPlanContent = Omit<CopyPlanFile, 'id' | 'signature'>;

@@ -2,8 +2,11 @@ import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import {type CopyPlan, type Plan, PLAN_FORMAT} from '../model/plan.ts';
-import {copyPlanSchema} from './copy-plan-schema.ts';
-import {transferPlanSchema} from './transfer-plan-schema.ts';
+import {decodeCopyPlan, encodeCopyPlan} from './copy-plan-file.ts';
+import {type CopyPlanContent, type CopyPlanFile, copyPlanFile} from './copy-plan-schema.ts';
+import {RecordError} from './table-reader.ts';
+import {decodeTransferPlan, encodeTransferPlan} from './transfer-plan-file.ts';
+import {type TransferPlanContent, transferPlanFile} from './transfer-plan-schema.ts';
 import {createHash} from 'node:crypto';
 import {type Digest, finishDigest} from '../model/digest.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
@@ -17,39 +20,19 @@ export const PLAN_LIMITS: JsonLimits = {size: 64 * 1024 * 1024, depth: 20, value
 /** Characters of what is wrong with a plan. */
 const WORDS_LIMIT = 500;
 
-/** Items of a plan that are written at once. */
-const ITEMS_AT_ONCE = 500;
+/** Entries of lists that a plan file does not write out, such as what is below a manifest. */
+const EXPANSION_LIMIT = 4 * PLAN_LIMITS.values;
 
 /**
- * The plan as a file: indented JSON for reviews, the fields in the schema's order, a newline at the end. It comes in
- * pieces: as one text a large plan would take more memory than it takes as it is.
+ * The plan as a file: a line for each record, a newline at the end. It comes in pieces: as one text a large plan would
+ * take more memory than it takes as it is.
  */
 export function* planText(plan: Plan): Generator<string> {
-  const {shape} = plan.kind === 'copy' ? copyPlanSchema : transferPlanSchema;
-  const values = new Map<string, unknown>(Object.entries(plan));
-  let before = '{';
-  for (const [key, schema] of Object.entries<z.ZodType>(shape)) {
-    const value = values.get(key);
-    if (value === undefined) continue;
-    yield `${before}\n  ${JSON.stringify(key)}: `;
-    before = ',';
-    if (Array.isArray(value) && value.length > 0) yield* listText(schema, value);
-    else yield indented(schema.parse(value), '  ');
-  }
-  yield '\n}\n';
-}
-
-function* listText(schema: z.ZodType, items: readonly unknown[]): Generator<string> {
-  for (let at = 0; at < items.length; at += ITEMS_AT_ONCE) {
-    const some = schema.parse(items.slice(at, at + ITEMS_AT_ONCE)) as readonly unknown[];
-    const texts = some.map((item) => `\n    ${indented(item, '    ')}`);
-    yield `${at === 0 ? '[' : ','}${texts.join(',')}`;
-  }
-  yield '\n  ]';
-}
-
-function indented(value: unknown, indent: string): string {
-  return JSON.stringify(value, null, 2).replaceAll('\n', `\n${indent}`);
+  const {id, signature} = plan;
+  const {format, ...rest} = contentOf(plan);
+  const file = {format, id, ...(signature === undefined ? {} : {signature}), ...rest};
+  yield* recordLines(file);
+  yield '\n';
 }
 
 /** `planText` as one. */
@@ -60,31 +43,50 @@ export function serializePlan(plan: Plan): string {
 /**
  * Reads a plan file and makes sure that nobody has changed it.
  * @param fileName for messages
- * @throws TransshipError PLAN_INVALID, PLAN_FORMAT_NEWER, PLAN_EDITED
+ * @throws TransshipError PLAN_INVALID, PLAN_FORMAT_NEWER, PLAN_FORMAT_OLD, PLAN_EDITED
  */
 export function parsePlan(text: Uint8Array | string, fileName: string): Plan {
   const json = readJson(text, fileName);
   const format = z.object({format: z.int()}).safeParse(json);
-  if (format.success && format.data.format > PLAN_FORMAT) {
+  if (format.success) throwUnlessOurs(format.data.format, fileName);
+  const parsed = planSchema.safeParse(json);
+  if (!parsed.success) throw invalid(describeIssues(parsed.error), fileName, parsed.error);
+  const file = parsed.data;
+  const id = contentId(file);
+  if (id !== file.id) {
+    throw new TransshipError(
+      'PLAN_EDITED',
+      `${fileName} was changed after it was made: its content is ${id}, its id says ${file.id}`,
+      {
+        side: 'local',
+        hint: 'do not edit plans; change the flags or the migration file and plan again',
+      },
+    );
+  }
+  try {
+    return file.kind === 'copy'
+      ? decodeCopyPlan(file, EXPANSION_LIMIT)
+      : decodeTransferPlan(file, EXPANSION_LIMIT);
+  } catch (cause) {
+    throw cause instanceof RecordError ? invalid(shortened(cause.message), fileName, cause) : cause;
+  }
+}
+
+function throwUnlessOurs(format: number, fileName: string): void {
+  if (format > PLAN_FORMAT) {
     throw new TransshipError(
       'PLAN_FORMAT_NEWER',
-      `${fileName} has format ${format.data.format}; this version reads up to ${PLAN_FORMAT}`,
+      `${fileName} has format ${format}; this version reads format ${PLAN_FORMAT}`,
       {side: 'local', hint: 'update transship, or plan again with this version'},
     );
   }
-  const parsed = planSchema.safeParse(json);
-  if (!parsed.success) throw invalid(describeIssues(parsed.error), fileName, parsed.error);
-  const plan: Plan = parsed.data;
-  const id = planId(plan);
-  if (id === plan.id) return plan;
-  throw new TransshipError(
-    'PLAN_EDITED',
-    `${fileName} was changed after it was made: its content is ${id}, its id says ${plan.id}`,
-    {
-      side: 'local',
-      hint: 'do not edit plans; change the flags or the migration file and plan again',
-    },
-  );
+  if (format < PLAN_FORMAT) {
+    throw new TransshipError(
+      'PLAN_FORMAT_OLD',
+      `${fileName} has format ${format}, which is no longer read; this version reads format ${PLAN_FORMAT}`,
+      {side: 'local', hint: 'plan again with this version'},
+    );
+  }
 }
 
 function readJson(text: Uint8Array | string, fileName: string): unknown {
@@ -100,6 +102,10 @@ function describeIssues({issues}: z.ZodError): string {
   const [issue] = issues;
   const path = (issue?.path ?? []).map(String).join('.');
   const words = path === '' ? (issue?.message ?? '') : `${path}: ${issue?.message ?? ''}`;
+  return shortened(words);
+}
+
+function shortened(words: string): string {
   return words.length > WORDS_LIMIT ? `${words.slice(0, WORDS_LIMIT)}…` : words;
 }
 
@@ -111,12 +117,9 @@ function invalid(why: string, fileName: string, cause: unknown): TransshipError 
   });
 }
 
-/**
- * The plan file. Its types are those of model/plan.ts and model/transfer-plan.ts; the compiler compares them with the
- * schemas. Unknown fields are refused: what this version does not understand it must not carry out.
- */
+/** Unknown fields are refused: what this version does not understand it must not carry out. */
 const planSchema = z
-  .discriminatedUnion('kind', [copyPlanSchema, transferPlanSchema])
+  .discriminatedUnion('kind', [copyPlanFile, transferPlanFile])
   .describe('What transship will do: digest-pinned, without clock and secrets.');
 
 /** The JSON Schema of plan files (draft 2020-12), as it is published in `plans/plan.schema.json`. */
@@ -125,12 +128,24 @@ export function planJsonSchema(): object {
   return {$schema, title: 'transship plan', ...schema};
 }
 
+/** A plan before it has an id. */
+type Nameless = Omit<CopyPlan, 'id'> | Omit<TransferPlan, 'id'>;
+
 /**
- * The identity of a plan: sha256 over all of it but `id` and `signature`, as JSON with sorted keys and without
+ * The identity of a plan: sha256 over its file without `id` and `signature`, as JSON with sorted keys and without
  * whitespace. It tells that a plan was changed by mistake: whoever changes it on purpose can compute the id anew.
  */
-export function planId(plan: Omit<CopyPlan, 'id'> | Omit<TransferPlan, 'id'>): Digest {
-  const {id: _id, signature: _signature, ...content} = plan as Partial<Plan>;
+export function planId(plan: Nameless): Digest {
+  return contentId(contentOf(plan));
+}
+
+function contentOf(plan: Nameless): CopyPlanContent | TransferPlanContent {
+  return plan.kind === 'copy' ? encodeCopyPlan(plan) : encodeTransferPlan(plan);
+}
+
+/** @param file of which `id` and `signature` do not count */
+function contentId(file: object): Digest {
+  const {id: _id, signature: _signature, ...content} = file as Partial<CopyPlanFile>;
   const hash = createHash('sha256');
   for (const piece of jsonPieces(content)) hash.update(piece);
   return finishDigest(hash, 'sha256');
@@ -163,4 +178,59 @@ function sortedEntries(value: object): [string, unknown][] {
   return Object.entries(value)
     .filter(([, item]) => item !== undefined)
     .sort(([a], [b]) => compareText(a, b));
+}
+
+/**
+ * JSON for people and for line-by-line diffs: the fields of the plan and the items of its lists begin a line, as do those
+ * of lists of records inside them; everything else is on the line of its record.
+ */
+function* recordLines(file: object): Generator<string> {
+  let before = '{\n';
+  for (const [key, value] of Object.entries(file)) {
+    yield `${before}${JSON.stringify(key)}:`;
+    before = ',\n';
+    if (Array.isArray(value)) yield* itemLines(value);
+    else yield* valueLines(value);
+  }
+  yield '\n}';
+}
+
+function* valueLines(value: unknown): Generator<string> {
+  if (isRecordList(value)) {
+    yield* itemLines(value);
+    return;
+  }
+  if (typeof value !== 'object' || value === null || !Object.values(value).some(isRecordList)) {
+    yield JSON.stringify(value);
+    return;
+  }
+  let before = '{';
+  for (const [key, field] of Object.entries(value)) {
+    yield `${before}${JSON.stringify(key)}:`;
+    before = ',\n';
+    yield* valueLines(field);
+  }
+  yield '}';
+}
+
+function* itemLines(items: readonly unknown[]): Generator<string> {
+  if (items.length === 0) {
+    yield '[]';
+    return;
+  }
+  let before = '[\n';
+  for (const item of items) {
+    yield before;
+    before = ',\n';
+    yield* valueLines(item);
+  }
+  yield '\n]';
+}
+
+function isRecordList(value: unknown): value is readonly object[] {
+  return (
+    Array.isArray(value) &&
+    value.length > 0 &&
+    value.every((item) => typeof item === 'object' && item !== null)
+  );
 }

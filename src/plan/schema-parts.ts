@@ -1,16 +1,17 @@
 import {z} from '../model/schema.ts';
 import {DIGEST_PATTERN, type Digest} from '../model/digest.ts';
-import {type Check, UNCHOSEN_REASONS} from '../model/plan.ts';
-import {isTag, LAYOUT_NAME_PATTERN, TAG_PATTERN, type Tag} from '../model/reference.ts';
+import {type Check, PLAN_FORMAT, UNCHOSEN_REASONS} from '../model/plan.ts';
+import {LAYOUT_NAME_PATTERN, type Tag, TAG_PATTERN} from '../model/reference.ts';
 
-/** What plan files of all kinds are made of. */
+/**
+ * What plan files of all kinds are made of. Repositories, media types, blobs and manifests are written once, in tables,
+ * and named by their index.
+ */
 
 export const count = (description: string) => z.int().nonnegative().describe(description);
 /** It is shown on terminals: no controls, and nothing that is not seen or turns the direction of text. */
-export const stepId = z
-  .string()
-  .regex(/^[^\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]{1,8000}$/u)
-  .describe('Unique in the plan.');
+const SHOWABLE = /^[^\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]{1,8000}$/u;
+export const stepId = z.string().regex(SHOWABLE).describe('Unique in the plan.');
 export const size = (what: string) => count(`Bytes of ${what}.`);
 export const digest = (description: string) =>
   z.string().regex(DIGEST_PATTERN).describe(description) as unknown as z.ZodType<Digest>;
@@ -32,99 +33,118 @@ export const listOf = <T extends z.ZodType>(item: T, least = 0) =>
       }
     })
     .pipe(least === 0 ? z.array(item) : z.array(item).min(least));
-export const repository = (what: string) =>
-  z.string().min(1).describe(`${what}: host/path, or a transport with a file.`);
 
-/** What an image is called at one end of a copy: in a layout a name, in a registry a tag; see `isCalledRightly`. */
+type Table = 'mediaTypes' | 'repositories' | 'routes' | 'blobs' | 'manifests' | 'copies';
+
+/** The index of something in a table of the same file; what it leads to is looked up, and missed, by `TableReader`. */
+export const index = (table: Table, what: string) => count(`${what}: its index in ${table}.`);
+const indexes = (table: Table, what: string) =>
+  listOf(z.int().nonnegative()).describe(`${what}: indexes in ${table}.`);
+
+/**
+ * What an image is called at one end of a copy: in a layout a name, in a registry a tag, which is checked where the end
+ * is known.
+ */
 const name = (description: string) =>
   z.string().regex(LAYOUT_NAME_PATTERN).describe(description) as unknown as z.ZodType<Tag>;
 
-/** A name that is no tag must not get into the address of a request to a registry. */
-function isCalledRightly(place: string, called: string | undefined): boolean {
-  return called === undefined || isTag(called) || /^oci(?:-archive)?:/.test(place);
-}
+const blobRow = z
+  .tuple([
+    digest('The digest of the blob.'),
+    index('mediaTypes', 'The media type').optional(),
+    size('the blob').optional(),
+  ])
+  .describe('A blob: digest, and where something happens to it media type and size.');
 
-const plannedManifest = z
-  .strictObject({
-    digest: digest('The digest of the manifest.'),
-    mediaType: z.string().describe('The media type of the manifest.'),
-    size: size('the manifest'),
-    manifests: listOf(digest('A child.')).describe('Child manifests, in its own order.'),
-    blobs: listOf(digest('A blob.')).describe('Blobs that it needs, in its own order.'),
-    subject: digest('The manifest that it refers to.').exactOptional(),
-    cutFrom: z
+const manifestRow = z
+  .tuple([
+    digest('The digest of the manifest.'),
+    index('mediaTypes', 'The media type'),
+    size('the manifest'),
+    indexes('blobs', 'The blobs that it needs, in its own order'),
+    indexes('manifests', 'Child manifests, in its own order; each stands before it'),
+    z
       .strictObject({
-        digest: digest('The index at the source.'),
-        keep: listOf(digest('A manifest.')).describe('The manifests of it that stay.'),
+        subject: digest('The manifest that it refers to.').exactOptional(),
+        cutFrom: z
+          .strictObject({
+            digest: digest('The index at the source.'),
+            keep: indexes('manifests', 'The manifests of it that stay'),
+          })
+          .describe('Set for an index that is cut down to some of its manifests.')
+          .exactOptional(),
       })
-      .describe('Set for an index that is cut down to some of its manifests.')
-      .exactOptional(),
-  })
-  .describe('A manifest; its bytes are read from the source by digest.');
+      .describe('What few manifests have.')
+      .optional(),
+  ])
+  .describe('A manifest: digest, media type, size, blobs, children, and perhaps more.');
 
-export const copyStep = z
+/** The tables that records of all kinds refer to. */
+export const tables = {
+  mediaTypes: listOf(z.string()).describe('Media types.'),
+  repositories: listOf(z.string().regex(SHOWABLE)).describe(
+    'Repositories: host/path, or a transport with a file.',
+  ),
+  blobs: listOf(blobRow).describe('Every blob of the plan.'),
+  manifests: listOf(manifestRow).describe('Every manifest of the plan, once, children first.'),
+};
+
+export const copyRecord = z
   .strictObject({
-    kind: z.literal('copy').describe('The kind of the step.'),
-    id: stepId,
-    from: repository('The source repository'),
-    to: repository('The destination repository'),
-    digest: digest('The manifest that is to be at the destination.'),
+    route: index('routes', 'Source and destination'),
+    manifest: index('manifests', 'The manifest that is to be at the destination'),
     tag: name(
       'The tag that it gets, or in a layout the name; absent: it is put by digest only.',
     ).exactOptional(),
-    sourceTag: z
-      .strictObject({
-        name: name('The tag at the source, or in a layout the name.'),
-        digest: digest('What it pointed to when planning.'),
-      })
-      .describe('The tag that it was found by; absent: it was found by digest.')
-      .exactOptional(),
-    replaces: digest('A digest.')
+    sourceTag: name('A name.')
       .nullable()
-      .describe('What the tag pointed to at the destination when planning; null: nothing.'),
-    manifests: listOf(digest('A manifest.'), 1).describe(
-      'The manifests to be put, in this order; the digest of the step is the last.',
-    ),
-    needs: listOf(z.string()).describe('Steps that must be done before.'),
-    why: z.string().describe('Why the step is there, for people.'),
+      .describe(
+        'The tag at the source, or in a layout the name. Absent: it is the same as tag; null: it was found by digest.',
+      )
+      .exactOptional(),
+    sourceDigest: digest(
+      'What the tag at the source pointed to when planning. Absent: the manifest.',
+    ).exactOptional(),
+    replaces: digest(
+      'What the tag pointed to at the destination when planning. Absent: nothing.',
+    ).exactOptional(),
+    put: indexes(
+      'manifests',
+      'The manifests to be put, in this order, the own one last. Absent: the manifest and all below it, children first',
+    ).exactOptional(),
+    needs: indexes('copies', 'Copies of the same list that must be done before').exactOptional(),
+    why: z
+      .string()
+      .describe('Why it is copied, for people. Absent: what replaces says.')
+      .exactOptional(),
   })
-  .refine(
-    ({from, to, tag: toTag, sourceTag}) =>
-      isCalledRightly(to, toTag) && isCalledRightly(from, sourceTag?.name),
-    {error: 'only in a layout has an image a name that is no tag'},
-  )
   .describe('One image or artifact that is copied.');
 
-export const blob = z
+export const blobRecord = z
   .strictObject({
-    digest: digest('The digest of the blob.'),
-    mediaType: z.string().describe('The media type of the blob.'),
-    size: size('the blob'),
-    from: repository('The source repository'),
-    to: repository('The destination repository'),
+    route: index('routes', 'Source and destination'),
     action: z
       .enum(['copy', 'mount', 'present', 'foreign'])
       .describe(
-        'copy: its bytes travel. mount: taken from another repository of the same registry. present: there already. foreign: on neither side; the manifest names URLs for it.',
+        'copy: the bytes travel. mount: taken from another repository of the same registry. present: there already. foreign: on neither side; the manifest names URLs.',
       ),
-    mountFrom: repository('The repository that it is mounted from').exactOptional(),
+    mountFrom: index('repositories', 'The repository that is mounted from').exactOptional(),
+    blobs: indexes('blobs', 'The blobs'),
   })
-  .describe('What happens to one blob at one destination repository.');
+  .describe('What happens to some blobs at one destination repository.');
 
-const skippedFrom = repository('The source repository');
+const skippedFrom = index('repositories', 'The source repository');
+const skippedTag = z.string().describe('The tag at the source.').exactOptional();
+const skippedDigest = digest('The manifest.').exactOptional();
 const skippedDetail = z.string().describe('What exactly the reason is, for people.');
-const skip = z
+const skipRecord = z
   .discriminatedUnion('reason', [
     z
       .strictObject({
         reason: z.literal('present').describe('There already, with this very digest.'),
-        from: skippedFrom,
-        to: repository('The destination repository'),
+        route: index('routes', 'Source and destination'),
         tag: name('The tag at the destination, or in a layout the name.').exactOptional(),
         digest: digest('The manifest.'),
-      })
-      .refine(({to, tag: toTag}) => isCalledRightly(to, toTag), {
-        error: 'only in a layout has an image a name that is no tag',
       })
       .describe('An image that is there already.'),
     z
@@ -135,8 +155,8 @@ const skip = z
             'filtered: by a filter. invalid-name: not a valid tag. kept: the tag at the destination stays as it is.',
           ),
         from: skippedFrom,
-        tag: z.string().describe('The tag at the source.').exactOptional(),
-        digest: digest('The manifest.').exactOptional(),
+        tag: skippedTag,
+        digest: skippedDigest,
         detail: skippedDetail,
       })
       .describe('What the filters leave out.'),
@@ -148,8 +168,8 @@ const skip = z
             'unsupported: of a kind that cannot be copied. incomplete: not whole. gone: listed, but not there. unnamed: in a layout without a name that is a tag at the destination.',
           ),
         from: skippedFrom,
-        tag: z.string().describe('The tag at the source.').exactOptional(),
-        digest: digest('The manifest.').exactOptional(),
+        tag: skippedTag,
+        digest: skippedDigest,
         detail: skippedDetail,
       })
       .describe('What cannot be copied.'),
@@ -174,49 +194,32 @@ const check = z
   })
   .describe('A finding about the plan.');
 
-export const totals = z
-  .strictObject({
-    steps: count('Images and artifacts to be copied.'),
-    moves: count('Of those, the ones whose tag moves from another image at the destination.'),
-    present: count('Images that are there already.'),
-    skipped: count('What is skipped for any other reason.'),
-    manifests: count('Manifests to be put, each once for each destination repository.'),
-    blobs: z
-      .strictObject({
-        copy: count('Blobs whose bytes travel.'),
-        mount: count('Blobs that are mounted.'),
-        present: count('Blobs that are there already.'),
-        foreign: count('Blobs that stay where their URLs say.'),
-      })
-      .describe('Blobs, each once for each destination repository.'),
-    bytes: size('the blobs to be copied'),
-    bytesSaved: size('the blobs that need not travel'),
-    requests: z
-      .strictObject({
-        source: count('Requests to the source.'),
-        destination: count('Requests to the destination.'),
-      })
-      .describe('An estimate of the requests that applying takes.'),
-  })
-  .describe('The plan in numbers.');
-
-export const planIdField = digest(
-  'The sha256 of all the rest but the signature, as JSON with sorted keys and without whitespace.',
-);
-export const planSignature = z
-  .string()
-  .regex(/^[A-Za-z0-9+/]{86}==$/)
-  .describe('A signature of the line "transship plan <id>": ed25519, base64.');
-export const checks = listOf(check).describe('What to know before applying.');
-export const skipped = listOf(skip).describe('What is not done.');
-export const manifests = listOf(plannedManifest).describe('Every manifest of the plan, once.');
+/** What every plan file begins with, but for its kind. */
+export const head = {
+  format: z.literal(PLAN_FORMAT).describe('The version of this format.'),
+  id: digest(
+    'The sha256 of all the rest but the signature, as JSON with sorted keys and without whitespace.',
+  ),
+  signature: z
+    .string()
+    .regex(/^[A-Za-z0-9+/]{86}==$/)
+    .describe('A signature of the line "transship plan <id>": ed25519, base64.')
+    .exactOptional(),
+};
+/** What every plan file ends with. */
+export const tail = {
+  skipped: listOf(skipRecord).describe('What is not done.'),
+  checks: listOf(check).describe('What to know before applying, but for what the steps say.'),
+};
 
 type DeepReadonly<T> = T extends string | number | boolean | null | undefined
   ? T
   : {readonly [K in keyof T]: DeepReadonly<T[K]>};
-/** `true` where a schema and a type of the model say the same; `never` where a field is in one only, or differs. */
-export type Says<Schema extends z.ZodType, Model> = [DeepReadonly<z.infer<Schema>>] extends [Model]
-  ? [Model] extends [DeepReadonly<z.infer<Schema>>]
-    ? true
-    : never
-  : never;
+/** What a schema lets through, not to be changed. */
+export type Checked<Schema extends z.ZodType> = DeepReadonly<z.infer<Schema>>;
+
+export type BlobRow = Checked<typeof blobRow>;
+export type ManifestRow = Checked<typeof manifestRow>;
+export type CopyRecord = Checked<typeof copyRecord>;
+export type BlobRecord = Checked<typeof blobRecord>;
+export type SkipRecord = Checked<typeof skipRecord>;

@@ -1,8 +1,9 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
-import type {CopyStep} from '../model/plan.ts';
-import {attachmentSubject, type Candidate, targetOf} from './candidate.ts';
+import {attachmentSubject, type Candidate} from './candidate.ts';
 import {ByPlace} from './by-place.ts';
+import {copyId, usualReason} from './plan-tables.ts';
 import type {Presence} from './presence.ts';
+import type {UncostedCopy} from './totals.ts';
 
 /**
  * The steps of the candidates, in their order, except that what refers to another step's manifest comes after it.
@@ -11,7 +12,7 @@ import type {Presence} from './presence.ts';
 export function copySteps(
   candidates: readonly Candidate[],
   presence: Presence,
-): readonly CopyStep[] {
+): readonly UncostedCopy[] {
   const providers = new ByPlace<Digest, Candidate>();
   for (const candidate of candidates) {
     const to = candidate.destination.repository;
@@ -19,7 +20,7 @@ export function copySteps(
       if (!providers.has(to, descriptor.digest)) providers.set(to, descriptor.digest, candidate);
     }
   }
-  const steps = new Map<Candidate, CopyStep>();
+  const steps = new Map<Candidate, UncostedCopy>();
   const entered = new Set<Candidate>();
   const visit = (candidate: Candidate) => {
     if (entered.has(candidate)) return;
@@ -35,13 +36,13 @@ export function copySteps(
   return [...steps.values()];
 }
 
-function stepOf(candidate: Candidate, presence: Presence, needs: readonly string[]): CopyStep {
+function stepOf(candidate: Candidate, presence: Presence, needs: readonly string[]): UncostedCopy {
   const {source, destination, root, tag, digest, graph} = candidate;
   const to = destination.repository;
   const digests = graph?.manifests.map(({descriptor}) => descriptor.digest) ?? [];
   return {
     kind: 'copy',
-    id: `copy:${targetOf(candidate)}`,
+    id: copyId(to, tag, digest),
     from: source.repository,
     to,
     digest,
@@ -66,7 +67,7 @@ function whyOf(candidate: Candidate, presence: Presence): string {
   const {root, tag, digest, destination} = candidate;
   if (root.as === 'referrer') return `refers to ${shortDigest(root.subject)}`;
   if (root.as === 'signature') return `belongs to ${shortDigest(root.subject)}`;
-  if (presence.tagged(candidate) !== null) return 'the tag points to something else';
-  if (tag === undefined) return 'not there yet';
-  return presence.has(destination.repository, digest) ? 'there without the tag' : 'not there yet';
+  const replaces = presence.tagged(candidate);
+  const isUntagged = replaces === null && presence.has(destination.repository, digest);
+  return tag !== undefined && isUntagged ? 'there without the tag' : usualReason(replaces);
 }

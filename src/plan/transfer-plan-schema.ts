@@ -1,23 +1,18 @@
 import {z} from '../model/schema.ts';
-import {PLAN_FORMAT} from '../model/plan.ts';
-import type {TransferPlan} from '../model/transfer-plan.ts';
 import {
-  blob,
-  checks,
-  copyStep,
+  blobRecord,
+  type Checked,
+  copyRecord,
   count,
   digest,
+  head,
+  index,
   listOf,
-  manifests,
-  planIdField,
-  planSignature,
-  repository,
   size,
-  type Says,
-  skipped,
   stepId,
+  tables,
   tag,
-  totals,
+  tail,
 } from './schema-parts.ts';
 
 const fullPath = (what: string) => z.string().min(1).describe(`Full path of ${what}.`);
@@ -67,17 +62,17 @@ const donor = z
 
 const transferRepository = z
   .strictObject({
-    from: repository('The repository before'),
-    donor: repository('The repository at the donor'),
-    to: repository('The repository after'),
+    from: index('repositories', 'The repository before'),
+    donor: index('repositories', 'The repository at the donor'),
+    to: index('repositories', 'The repository after'),
     tags: listOf(
       z
-        .strictObject({
-          name: tag('The tag.'),
-          digest: digest('What it points to.'),
-          size: size('the whole image, each manifest and blob once'),
-        })
-        .describe('A tag and what it points to.'),
+        .tuple([
+          tag('The tag.'),
+          digest('What it points to.'),
+          size('the whole image, each manifest and blob once'),
+        ])
+        .describe('A tag, what it points to, and its size.'),
     ).describe('Its tags, oldest first.'),
   })
   .describe('One image repository of the project, on its way.');
@@ -100,8 +95,10 @@ const base = {
   why: z.string().describe('Why the step is there, for people.'),
 };
 const copySet = {
-  copies: listOf(copyStep).describe('The images that are copied, in this order.'),
-  blobs: listOf(blob).describe('Every blob of them, once for each destination repository.'),
+  copies: listOf(copyRecord).describe('The images that are copied, in this order.'),
+  blobActions: listOf(blobRecord).describe(
+    'What happens to their blobs, each once for each destination repository.',
+  ),
 };
 
 const step = z
@@ -135,17 +132,12 @@ const step = z
       .strictObject({
         kind: z.literal('probe').describe('Proves that the registry takes what is pushed later.'),
         ...base,
-        uploadsTo: repository('The repository where an upload is begun and cancelled'),
-        manifests: z
-          .array(
-            z
-              .strictObject({
-                repository: repository('The repository that has it'),
-                digest: digest('The manifest.'),
-              })
-              .describe('A manifest that stands for all of its kind.'),
-          )
-          .describe('Manifests that are put again where they are, by digest.'),
+        uploadsTo: index('repositories', 'The repository where an upload is begun and cancelled'),
+        manifests: listOf(
+          z
+            .tuple([index('repositories', 'The repository that has it'), digest('The manifest.')])
+            .describe('A manifest that stands for all of its kind.'),
+        ).describe('Manifests that are put again where they are, by digest.'),
       })
       .describe('Uploads and manifests are tried at the old path before anything is deleted.'),
     z
@@ -187,13 +179,12 @@ const step = z
   ])
   .describe('One step of the transfer.');
 
-export const transferPlanSchema = z
+const routeRow = z
+  .tuple([index('repositories', 'The source'), index('repositories', 'The destination')])
+  .describe('A source repository and its destination.');
+
+const move = z
   .strictObject({
-    format: z.literal(PLAN_FORMAT).describe('The version of this format.'),
-    id: planIdField,
-    signature: planSignature.exactOptional(),
-    kind: z.literal('transfer').describe('The kind of the plan.'),
-    wish,
     project: z
       .strictObject({
         id: gitlabId('the project'),
@@ -209,12 +200,29 @@ export const transferPlanSchema = z
     donor,
     repositories: listOf(transferRepository).describe('The image repositories of the project.'),
     steps: listOf(step).describe('What is done, in this order.'),
-    manifests,
-    skipped,
-    checks,
-    totals,
     downtimeSeconds: count('How long the images are at neither path, in seconds; an estimate.'),
   })
-  .describe('The transfer of a GitLab project with its images.');
+  .describe('The move of one project.');
 
-true satisfies Says<typeof transferPlanSchema, TransferPlan>;
+export const transferPlanFile = z
+  .strictObject({
+    ...head,
+    kind: z.literal('transfer').describe('The kind of the plan.'),
+    wish,
+    mediaTypes: tables.mediaTypes,
+    repositories: tables.repositories,
+    routes: listOf(routeRow).describe('Every source repository and where it goes.'),
+    blobs: tables.blobs,
+    manifests: tables.manifests,
+    moves: listOf(move, 1).describe('The projects that move, in this order.'),
+    ...tail,
+  })
+  .describe('Transfers of GitLab projects with their images.');
+
+/** The file of a plan of transfers; see docs/plan-format.md. */
+export type TransferPlanFile = Checked<typeof transferPlanFile>;
+/** Without what is computed from the rest. */
+export type TransferPlanContent = Omit<TransferPlanFile, 'id' | 'signature'>;
+/** The move of one project, and one step of it, as the file has them. */
+export type MoveRecord = Checked<typeof move>;
+export type StepRecord = Checked<typeof step>;

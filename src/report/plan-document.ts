@@ -12,9 +12,9 @@ import {renderMarkdown} from './markdown.ts';
 import {transferDocument} from './transfer-document.ts';
 import {renderText} from './text.ts';
 import {type Digest, shortDigest} from '../model/digest.ts';
-import {counted, formatBytes, imageName, newAndMoving} from './words.ts';
+import {counted, formatBytes, imageName, newAndMoving, printableJson} from './words.ts';
 
-/** `json` is the plan itself, as in a plan file. */
+/** `json` is the plan itself, field by field (docs/plan-format.md): what its file writes once is written out. */
 export type PlanFormat = ReviewFormat | 'json';
 
 type ReviewFormat = 'text' | 'markdown' | 'html';
@@ -29,6 +29,38 @@ export function renderPlan(plan: Plan, format: ReviewFormat, options: RenderOpti
     case 'html':
       return renderHtml(documentOf(plan));
   }
+}
+
+/** Items of a list that become one piece of JSON. */
+const ITEMS_AT_ONCE = 500;
+
+/**
+ * The plan as indented JSON, with a newline at the end. It comes in pieces: as one text a large plan would take more memory
+ * than it takes as it is.
+ */
+export function* planJson(plan: Plan): Generator<string> {
+  let before = '{';
+  for (const [key, value] of Object.entries(plan)) {
+    yield `${before}\n  ${JSON.stringify(key)}: `;
+    before = ',';
+    if (Array.isArray(value) && value.length > 0) yield* listJson(value);
+    else yield indented(value, '  ');
+  }
+  yield '\n}\n';
+}
+
+function* listJson(items: readonly unknown[]): Generator<string> {
+  for (let at = 0; at < items.length; at += ITEMS_AT_ONCE) {
+    const texts = items
+      .slice(at, at + ITEMS_AT_ONCE)
+      .map((item) => `\n    ${indented(item, '    ')}`);
+    yield `${at === 0 ? '[' : ','}${texts.join(',')}`;
+  }
+  yield '\n  ]';
+}
+
+function indented(value: unknown, indent: string): string {
+  return printableJson(value, 2).replaceAll('\n', `\n${indent}`);
 }
 
 function documentOf(plan: Plan): ReportDocument {
@@ -96,11 +128,18 @@ function planDocument(plan: CopyPlan): ReportDocument {
   };
 }
 
-/** Source and destination as they were named. */
-export function sidesOf({wish}: CopyPlan): readonly (readonly [string, string])[] {
+/** Source and destination as they were named; of several routes, how many there are. */
+export function sidesOf({wish, routes}: CopyPlan): readonly (readonly [string, string])[] {
+  const [only, ...others] = wish.routes;
+  if (only === undefined || others.length > 0) {
+    return [
+      ['sources', String(new Set(routes.map(({from}) => from)).size)],
+      ['destinations', String(new Set(routes.map(({to}) => to)).size)],
+    ];
+  }
   return [
-    ['source', wish.source],
-    ['destination', wish.destination],
+    ['source', only.source],
+    ['destination', only.destination],
   ];
 }
 
@@ -114,7 +153,11 @@ function planSummary(totals: CopyPlan['totals'], checks: readonly Check[]): stri
   return `Plan: ${counted(steps, 'image')} to copy${newAndMoving(steps, moves, 'moves', 'move')} (${travelling}), ${blobs.mount} mounted, ${rest}${verdict}`;
 }
 
-function filterFacts({wish: {filters}}: CopyPlan): readonly (readonly [string, string])[] {
+/** Of several routes none: each has its own. */
+function filterFacts({wish}: CopyPlan): readonly (readonly [string, string])[] {
+  const [only, ...others] = wish.routes;
+  if (only === undefined || others.length > 0) return [];
+  const {filters} = only;
   const flags: readonly (readonly [string, string | number | readonly string[] | undefined])[] = [
     ['--tag', filters.tags],
     ['--exclude-tag', filters.excludeTags],

@@ -33,11 +33,7 @@ export function imageName(
  * @param space as of `JSON.stringify`
  */
 export function printableJson(value: unknown, space?: number): string {
-  return printableJsonText(JSON.stringify(value, null, space));
-}
-
-/** The same of a text that `JSON.stringify` made. */
-export function printableJsonText(json: string): string {
+  const json = JSON.stringify(value, null, space);
   // JSON.stringify escapes C0; line breaks that it makes itself are the form.
   return json.replace(UNPRINTABLE, (char) =>
     char === '\n' ? char : `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,

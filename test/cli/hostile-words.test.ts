@@ -1,10 +1,10 @@
-import {chmod, writeFile} from 'node:fs/promises';
+import {chmod, readFile, writeFile} from 'node:fs/promises';
 import {expect, test} from 'vitest';
-import type {CopyPlan, Plan} from '../../src/model/plan.ts';
-import {planId} from '../../src/plan/plan-file.ts';
 import {bytesReply} from '../../src/sandbox/exchange.ts';
-import {startSandbox} from '../../src/sandbox/sandbox.ts';
+import type {CopyPlan} from '../../src/model/plan.ts';
+import {identified} from '../support/plan-files.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
+import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {sendError, sendJson, startHttpServer} from '../support/http-server.ts';
@@ -72,12 +72,10 @@ test('the id of a step is printable', async () => {
   await using temp = await tempDirectory();
   const file = temp.join('p.json');
   const wish = ['plan', 'copy', `oci:${layoutDirectory('busybox')}`, `oci:${temp.join('x')}`];
-  const {stdout} = await transship([...wish, '--format', 'json']);
-  const {id, ...plan} = JSON.parse(stdout) as Plan & {readonly kind: 'copy'};
-  const steps = plan.steps.map((step) => ({...step, id: `${step.id}${HOSTILE}`}));
-  const edited = {...plan, steps};
-  await writeFile(file, JSON.stringify({...edited, id: planId(edited)}));
-  expect(id).not.toBe(planId(edited));
+  await transship([...wish, '--out', file]);
+  const plan = JSON.parse(await readFile(file, 'utf8')) as {readonly repositories: string[]};
+  const repositories = plan.repositories.map((name) => `${name}${HOSTILE}`);
+  await writeFile(file, JSON.stringify(identified({...plan, repositories})));
   for (const command of ['show', 'apply', 'status'])
     expect(toldError(await transship([command, file]))).toMatchObject({
       code: 'PLAN_INVALID',

@@ -5,7 +5,7 @@ import {promisify} from 'node:util';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import {hostTokenVariable} from '../../src/gitlab/connection.ts';
 import type {Plan} from '../../src/model/plan.ts';
-import {planId} from '../../src/plan/plan-file.ts';
+import {identified} from '../support/plan-files.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {type Rig, startRig} from '../sandbox/gitlab/rig.ts';
 import {toldError} from '../support/error-lines.ts';
@@ -62,8 +62,8 @@ function shown(): readonly string[] {
 
 /** Changes a plan file as somebody would who wants it to be taken for whole. */
 async function edit(file: string, change: (text: string) => string): Promise<void> {
-  const plan = JSON.parse(change(await readFile(file, 'utf8'))) as Plan;
-  await writeFile(file, JSON.stringify({...plan, id: planId(plan)}));
+  const plan = JSON.parse(change(await readFile(file, 'utf8'))) as object;
+  await writeFile(file, JSON.stringify(identified(plan)));
 }
 
 async function planMove(rig: Rig): Promise<string> {
@@ -92,9 +92,7 @@ describe.each(COMMANDS)('%s of a plan that names another GitLab', (line) => {
   ])('sends it no token where %s', async (_, how) => {
     await using rig = await startRig({mode: 'legacy', seed: SEED});
     const file = await planMove(rig);
-    await edit(file, (text) =>
-      text.replace(`"gitlab": "${rig.url}"`, `"gitlab": "${stranger.url}"`),
-    );
+    await edit(file, (text) => text.replace(`"gitlab":"${rig.url}"`, `"gitlab":"${stranger.url}"`));
     const args = how === '--gitlab' ? [how, rig.url] : [];
     const env = how === '' || how === '--gitlab' ? {} : {[how]: rig.url};
     const run = await transship([name, file, ...flags, ...args], {env: {...TOKEN, ...env}});
@@ -106,9 +104,7 @@ describe.each(COMMANDS)('%s of a plan that names another GitLab', (line) => {
   test('sends the token of a job to CI_SERVER_URL alone', async () => {
     await using rig = await startRig({mode: 'legacy', seed: SEED});
     const file = await planMove(rig);
-    await edit(file, (text) =>
-      text.replace(`"gitlab": "${rig.url}"`, `"gitlab": "${stranger.url}"`),
-    );
+    await edit(file, (text) => text.replace(`"gitlab":"${rig.url}"`, `"gitlab":"${stranger.url}"`));
     const run = await transship([name, file, ...flags, '--gitlab', stranger.url], {
       env: {CI_JOB_TOKEN: 'app-job', CI_SERVER_URL: rig.url},
     });

@@ -5,6 +5,7 @@ import type {RunResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import type {TransferPlan} from '../../src/model/transfer-plan.ts';
 import {type Exchange, type Intercept, jsonReply, refusal} from '../../src/sandbox/exchange.ts';
+import {parsePlan} from '../../src/plan/plan-file.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
@@ -56,7 +57,7 @@ async function startMove(options: RigOptions = {}) {
     file,
     run,
     plan,
-    planned: async () => JSON.parse(await readFile(file, 'utf8')) as TransferPlan,
+    planned: async () => parsePlan(await readFile(file), file) as TransferPlan,
     apply: (args: readonly string[] = [], more?: TransshipOptions) =>
       run(['apply', file, '--yes', ...args], more),
     tagsAt: (path: string) => rig.sandbox.storage.manifests.tags(path as RepositoryPath),

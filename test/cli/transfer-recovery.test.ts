@@ -6,6 +6,7 @@ import {describe, expect, test} from 'vitest';
 import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import {type Exchange, jsonReply} from '../../src/sandbox/exchange.ts';
+import {parsePlan} from '../../src/plan/plan-file.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
@@ -633,7 +634,7 @@ describe('plan transfer understands', () => {
     const {id} = json as {id: number};
     for (const donor of [String(id), `${at.rig.url}/donors/parking`]) {
       expect(await at.planTo('move.plan.json', '--donor', donor)).toMatchObject({code: 0});
-      const plan: unknown = JSON.parse(await readFile(at.plan, 'utf8'));
+      const plan = parsePlan(await readFile(at.plan), at.plan);
       expect(plan).toMatchObject({donor: {kind: 'project', id, path: 'donors/parking'}});
     }
     const none = toldError(await at.planTo('move.plan.json', '--donor', '987654'));

@@ -2,8 +2,8 @@ import {describe, expect, it} from 'vitest';
 import type {BlobAction} from '../../src/model/plan.ts';
 import type {SourceInventory} from '../../src/observe/inventory.ts';
 import type {Route} from '../../src/plan/candidate.ts';
-import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {destination, image, layer, source} from '../support/inventories.ts';
+import {copyPlan} from '../support/plan-files.ts';
 
 const base = layer('base');
 const one = image(['base', 'one']);
@@ -15,8 +15,7 @@ const into = (from: SourceInventory, to: string, present: BlobAction['digest'][]
 });
 
 function actionsOn(blob: {digest: string}, ...routes: Route[]): (string | undefined)[][] {
-  const wish = {source: 'x', destination: 'y', filters: {}};
-  return makeCopyPlan({wish, routes})
+  return copyPlan(routes)
     .blobs.filter(({digest}) => digest === blob.digest)
     .map(({to, action, mountFrom}) => (mountFrom ? [to, action, mountFrom] : [to, action]));
 }
@@ -103,9 +102,8 @@ describe('blobActions', () => {
   });
 
   it('counts bytes that travel and bytes that need not', () => {
-    const wish = {source: 'x', destination: 'y', filters: {}};
     const routes = [into(left, 'b.test/left'), into(right, 'b.test/right', [base.digest])];
-    const {totals, blobs} = makeCopyPlan({wish, routes});
+    const {totals, blobs} = copyPlan(routes);
     const sum = (...actions: string[]) =>
       blobs.filter(({action}) => actions.includes(action)).reduce((all, {size}) => all + size, 0);
     expect(totals.bytes).toBe(sum('copy'));

@@ -4,7 +4,6 @@ import {digestOf} from '../../src/model/digest.ts';
 import type {CopyPlan, WishFilters} from '../../src/model/plan.ts';
 import type {Tag} from '../../src/model/reference.ts';
 import type {SourceInventory, SourceRoot} from '../../src/observe/inventory.ts';
-import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {cutIndex} from '../../src/plan/cut-index.ts';
 import {
   destination,
@@ -15,6 +14,7 @@ import {
   manifest,
   source,
 } from '../support/inventories.ts';
+import {copyPlan} from '../support/plan-files.ts';
 
 const FROM = 'a.test/team/app';
 const TO = 'b.test/group/app';
@@ -53,7 +53,7 @@ function withAttached(): SourceInventory {
 
 function planOne(from: SourceInventory, filters: WishFilters = {}, to = destination(TO)): CopyPlan {
   const route = {source: from, destination: to, single: true};
-  return makeCopyPlan({wish: {source: FROM, destination: TO, filters}, routes: [route]});
+  return copyPlan([route], filters);
 }
 
 describe('makeCopyPlan: what belongs to an image', () => {

@@ -4,8 +4,8 @@ import type {CopyPlan, WishFilters} from '../../src/model/plan.ts';
 import type {Tag} from '../../src/model/reference.ts';
 import type {SourceInventory} from '../../src/observe/inventory.ts';
 import type {Route} from '../../src/plan/candidate.ts';
-import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {destination, entry, image, index, layer, manifest, source} from '../support/inventories.ts';
+import {copyPlan} from '../support/plan-files.ts';
 
 const FROM = 'a.test/team/app';
 const TO = 'b.test/group/app';
@@ -16,7 +16,7 @@ const both = index([entry(one, 'linux/amd64'), entry(two, 'linux/arm64')]);
 const digestOf = ({descriptor}: Manifest) => descriptor.digest;
 
 function plan(routes: readonly Route[], filters: WishFilters = {}): CopyPlan {
-  return makeCopyPlan({wish: {source: FROM, destination: TO, filters}, routes});
+  return copyPlan(routes, filters, {source: FROM});
 }
 
 function planOne(from: SourceInventory, to = destination(TO), more: Partial<Route> = {}): CopyPlan {
@@ -42,6 +42,8 @@ describe('makeCopyPlan: steps', () => {
         manifests: [one, two, both].map(digestOf),
         needs: [],
         why: 'not there yet',
+        // What the totals below say, since it is alone.
+        estimate: {bytes: totals.bytes, requests: 9 + 15},
       },
     ]);
     expect(manifests.at(-1)).toEqual({

@@ -1,27 +1,26 @@
 import {Ajv2020} from 'ajv/dist/2020.js';
 import {readFileSync} from 'node:fs';
 import {describe, expect, it} from 'vitest';
-import type {Plan} from '../../src/model/plan.ts';
-import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {parsePlan, planId, planJsonSchema, serializePlan} from '../../src/plan/plan-file.ts';
-import {LAYOUTS} from '../support/fixtures.ts';
 import {makeTransferPlan} from '../../src/plan/transfer/transfer-plan.ts';
+import {LAYOUTS} from '../support/fixtures.ts';
 import {destination, layoutSource} from '../support/inventories.ts';
+import {copyPlan, identified} from '../support/plan-files.ts';
 import {transferFacts} from '../support/transfer-facts.ts';
 
 const SCHEMA = new URL('../../plans/plan.schema.json', import.meta.url);
-const wish = {source: 'a.test/x', destination: 'b.test/x', filters: {tags: ['*'], newest: 20}};
 
 /** A plan with something of everything. */
-const plan = makeCopyPlan({
-  wish,
-  routes: LAYOUTS.map((layout) => {
+const plan = copyPlan(
+  LAYOUTS.map((layout) => {
     const source = layoutSource(layout, `a.test/${layout}`, {attach: layout === 'signed'});
     const there = source.roots.slice(0, 1).flatMap(({tag, digest}) => (tag ? [[tag, digest]] : []));
     const to = destination(`b.test/${layout.slice(0, 2)}`, Object.fromEntries(there));
     return {source, destination: to};
   }),
-});
+  {tags: ['*'], newest: 20},
+  {at: {file: 'plans/all.yaml', line: 7}},
+);
 
 /** One of the other kind, with every kind of step. */
 const transfer = makeTransferPlan(
@@ -32,30 +31,44 @@ const transfer = makeTransferPlan(
 );
 
 type Json = null | boolean | number | string | Json[] | {[key: string]: Json};
+type File = Record<string, Json>;
+
+const fileOf = (one: typeof plan | typeof transfer): File => JSON.parse(serializePlan(one)) as File;
+const kinds = [
+  ['copy', plan],
+  ['transfer', transfer],
+] as const;
 
 describe('a plan file', () => {
-  it('is indented JSON with the fields in the order of the schema', () => {
-    const text = serializePlan(plan);
-    expect(text.endsWith('}\n')).toBe(true);
-    expect(text.startsWith('{\n  "format": 1,\n  "id": "sha256:')).toBe(true);
-    const {id, format, ...others} = plan;
-    expect(serializePlan({...others, format, id})).toBe(text);
-    expect(parsePlan(text, 'plan.json')).toEqual(plan);
+  it.each(kinds)('of a %s gives back the plan that was written', (_kind, whole) => {
+    expect(parsePlan(serializePlan(whole), 'plan.json')).toEqual(whole);
+  });
+
+  it('begins with format and id, and has a line for each record', () => {
+    const lines = serializePlan(plan).split('\n');
+    expect(lines.slice(0, 3)).toEqual(['{', '"format":2,', `"id":"${plan.id}",`]);
+    expect(lines.at(-1)).toBe('');
+    const records = ['repositories', 'routes', 'blobs', 'manifests', 'copies'].flatMap(
+      (table) => fileOf(plan)[table] as Json[],
+    );
+    const text = new Set(lines.map((line) => line.replace(/,$/, '')));
+    expect(records.filter((record) => !text.has(JSON.stringify(record)))).toEqual([]);
+    const move = serializePlan(transfer);
+    expect(Math.max(...move.split('\n').map(({length}) => length))).toBeLessThan(600);
+  });
+
+  it.each(kinds)('of a %s has the digest of the rest as its id', (_kind, whole) => {
+    expect(identified(fileOf(whole))).toMatchObject({id: whole.id});
+    expect(planId(whole)).toBe(whole.id);
   });
 
   it('keeps its id whatever the order of its fields', () => {
-    expect(planId(reversed(plan as unknown as Json) as unknown as Plan)).toBe(plan.id);
-    expect(parsePlan(JSON.stringify(reversed(plan as unknown as Json)), 'plan.json').id).toBe(
-      plan.id,
-    );
+    expect(parsePlan(JSON.stringify(reversed(fileOf(plan))), 'plan.json')).toEqual(plan);
   });
 
-  it.each([
-    ['copy', plan],
-    ['transfer', transfer],
-  ])('does not hide an edit of a %s', (_kind, whole) => {
+  it.each(kinds)('does not hide an edit of a %s', (_kind, whole) => {
     let edits = 0;
-    for (const edited of everyEdit(whole as unknown as Json)) {
+    for (const edited of everyEdit(fileOf(whole))) {
       edits++;
       expect(() => parsePlan(JSON.stringify(edited), 'plan.json')).toThrow(
         expect.objectContaining({
@@ -67,11 +80,13 @@ describe('a plan file', () => {
   });
 
   it.each<[string, string, string]>([
-    ['no JSON', '{"format": 1,', 'PLAN_INVALID'],
+    ['no JSON', '{"format": 2,', 'PLAN_INVALID'],
     ['no plan', '[]', 'PLAN_INVALID'],
-    ['a newer format', JSON.stringify({...plan, format: 2, news: true}), 'PLAN_FORMAT_NEWER'],
-    ['an unknown field', JSON.stringify({...plan, news: true}), 'PLAN_INVALID'],
-    ['another id', JSON.stringify({...plan, id: plan.steps[0]?.digest}), 'PLAN_EDITED'],
+    ['a newer format', JSON.stringify({...fileOf(plan), format: 3}), 'PLAN_FORMAT_NEWER'],
+    ['an older format', JSON.stringify({format: 1, kind: 'copy'}), 'PLAN_FORMAT_OLD'],
+    ['an unknown field', JSON.stringify({...fileOf(plan), news: true}), 'PLAN_INVALID'],
+    ['what --format json prints', JSON.stringify(plan), 'PLAN_INVALID'],
+    ['another id', JSON.stringify({...fileOf(plan), id: plan.steps[0]?.digest}), 'PLAN_EDITED'],
   ])('refuses %s', (_what, text, code) => {
     expect(() => parsePlan(text, 'some/plan.json')).toThrow(
       expect.objectContaining({
@@ -83,9 +98,8 @@ describe('a plan file', () => {
   });
 
   it('says where it is wrong', () => {
-    const [first, ...steps] = plan.steps;
-    const broken = {...plan, steps: [{...first, replaces: 'latest'}, ...steps]};
-    expect(() => parsePlan(JSON.stringify(broken), 'plan.json')).toThrow(/steps\.0\.replaces/);
+    const broken = {...fileOf(plan), copies: [{route: 0, manifest: 0, replaces: 'latest'}]};
+    expect(() => parsePlan(JSON.stringify(broken), 'plan.json')).toThrow(/copies\.0\.replaces/);
   });
 });
 
@@ -97,16 +111,19 @@ describe('the published schema', () => {
   });
 
   it('accepts plans and refuses others', () => {
-    const ajv = new Ajv2020({strict: true, strictTypes: false});
+    const ajv = new Ajv2020({strict: true, strictTypes: false, strictTuples: false});
     const validate = ajv.compile(JSON.parse(readFileSync(SCHEMA, 'utf8')) as object);
     const check = (value: unknown) => validate(JSON.parse(JSON.stringify(value)));
-    expect([check(plan), validate.errors]).toEqual([true, null]);
-    expect([check(transfer), validate.errors]).toEqual([true, null]);
-    expect(check({...transfer, way: 'by sea'})).toBe(false);
-    expect(check({...plan, kind: 'transfer'})).toBe(false);
-    expect(check({...plan, news: true})).toBe(false);
-    expect(check({...plan, id: 'sha256:1'})).toBe(false);
-    expect(check({...plan, steps: [{...plan.steps[0], manifests: []}]})).toBe(false);
+    const [copies, moves] = [fileOf(plan), fileOf(transfer)];
+    expect([check(copies), validate.errors]).toEqual([true, null]);
+    expect([check(moves), validate.errors]).toEqual([true, null]);
+    expect(check({...moves, moves: []})).toBe(false);
+    expect(check({...copies, kind: 'transfer'})).toBe(false);
+    expect(check({...copies, news: true})).toBe(false);
+    expect(check({...copies, id: 'sha256:1'})).toBe(false);
+    expect(check({...copies, copies: [{route: 0}]})).toBe(false);
+    expect(check({...copies, blobs: [['sha256:1', 0, 0]]})).toBe(false);
+    expect(check({...copies, routes: [[0, 0]]})).toBe(false);
   });
 
   it('describes every field', () => {

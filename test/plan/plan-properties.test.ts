@@ -6,11 +6,11 @@ import {childBlobs} from '../../src/model/manifest.ts';
 import type {CopyPlan, WishFilters} from '../../src/model/plan.ts';
 import type {SourceInventory} from '../../src/observe/inventory.ts';
 import type {Route} from '../../src/plan/candidate.ts';
-import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {parsePlan, serializePlan} from '../../src/plan/plan-file.ts';
 import {registryOf} from '../../src/plan/blob-actions.ts';
 import {LAYOUTS} from '../support/fixtures.ts';
 import {destination, layoutSource} from '../support/inventories.ts';
+import {copyPlan} from '../support/plan-files.ts';
 
 /** Real images with some of their content at the destination already, on several registries or one. */
 const situation = fc.record({
@@ -45,7 +45,7 @@ function routeOf({layout, from, to, attach, present, tagged}: Situation): Route 
 type Situation = typeof situation extends fc.Arbitrary<infer T> ? T : never;
 
 function planOf(routes: readonly Route[], wanted: WishFilters): CopyPlan {
-  return makeCopyPlan({wish: {source: 'a', destination: 'b', filters: wanted}, routes});
+  return copyPlan(routes, wanted);
 }
 
 function contentOf({manifests}: SourceInventory): readonly Digest[] {

@@ -3,25 +3,22 @@ import {digestOf} from '../../src/model/digest.ts';
 import type {ErrorData} from '../../src/model/event.ts';
 import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcome.ts';
 import type {Tag} from '../../src/model/reference.ts';
-import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {renderRun, renderStatus, renderVerify} from '../../src/report/run-document.ts';
 import {destination, image, source} from '../support/inventories.ts';
+import {copyPlan} from '../support/plan-files.ts';
 
 const TO = 'b.test/app';
-const plan = makeCopyPlan({
-  wish: {source: 'a.test/app', destination: TO, filters: {}},
-  routes: [
-    {
-      source: source('a.test/app', {
-        a: image(['a']),
-        b: image(['b']),
-        c: image(['c']),
-        d: image(['d']),
-      }),
-      destination: destination(TO, {d: image(['d']).descriptor.digest}),
-    },
-  ],
-});
+const plan = copyPlan([
+  {
+    source: source('a.test/app', {
+      a: image(['a']),
+      b: image(['b']),
+      c: image(['c']),
+      d: image(['d']),
+    }),
+    destination: destination(TO, {d: image(['d']).descriptor.digest}),
+  },
+]);
 const error: ErrorData = {
   code: 'FORBIDDEN',
   side: 'destination',
@@ -111,7 +108,7 @@ describe('renderRun', () => {
     expect(renderRun(run, plan, 'text', {planned: 'now'})).toBe(
       renderRun(run, plan, 'text').replace(
         /^.*\n.*\n/,
-        `transship copy\n  source       ${plan.wish.source}\n  destination  ${plan.wish.destination}\n`,
+        `transship copy\n  source       a.test/app\n  destination  b.test/app\n`,
       ),
     );
   });

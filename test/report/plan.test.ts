@@ -1,10 +1,9 @@
 import {describe, expect, it} from 'vitest';
 import {shortDigest} from '../../src/model/digest.ts';
 import type {CopyPlan} from '../../src/model/plan.ts';
-import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
-import {parsePlan, serializePlan} from '../../src/plan/plan-file.ts';
-import {renderPlan} from '../../src/report/plan-document.ts';
+import {planJson, renderPlan} from '../../src/report/plan-document.ts';
 import {destination, image, manifest, source} from '../support/inventories.ts';
+import {copyPlan} from '../support/plan-files.ts';
 
 const FROM = 'a.test/team/app';
 const TO = 'b.test/group/app';
@@ -13,9 +12,8 @@ const two = image(['base', 'two']);
 const old = manifest({schemaVersion: 1, name: 'x', fsLayers: []});
 const EVIL = '\u001b[31m|`<img src=x onerror=alert(1)>`@root \u202e';
 
-const mixed = makeCopyPlan({
-  wish: {source: FROM, destination: TO, filters: {tags: ['1.*', 'la*'], platforms: []}},
-  routes: [
+const mixed = copyPlan(
+  [
     {
       source: source(FROM, {'1.0': one, '1.1': two, latest: two, old}, [], {
         notRead: [{tag: EVIL, reason: 'invalid-name', detail: `bad | ${EVIL}`}],
@@ -26,14 +24,16 @@ const mixed = makeCopyPlan({
       }),
     },
   ],
-});
+  {tags: ['1.*', 'la*'], platforms: []},
+  {source: FROM, destination: TO},
+);
 
 function many(count: number): CopyPlan {
   const tags = Object.fromEntries(
     Array.from({length: count}, (_, at) => [`v${String(at).padStart(3, '0')}`, one]),
   );
   const routes = [{source: source(FROM, tags), destination: destination(TO)}];
-  return makeCopyPlan({wish: {source: FROM, destination: TO, filters: {}}, routes});
+  return copyPlan(routes);
 }
 
 function copiesShown(plan: CopyPlan, full = false): number | undefined {
@@ -67,14 +67,12 @@ describe('a plan as text', () => {
         destination: destination(TO, {'1.0': one.descriptor.digest}),
       },
     ];
-    const wish = {source: FROM, destination: TO, filters: {}};
-    expect(renderPlan(makeCopyPlan({wish, routes}), 'text')).toMatch(
+    expect(renderPlan(copyPlan(routes), 'text')).toMatch(
       /\nPlan: nothing to do, 1 already there, 0 skipped\.\n$/,
     );
-    const forbidden = makeCopyPlan({
-      wish,
-      routes: [{source: source(FROM, {old}), destination: destination(TO), single: true}],
-    });
+    const forbidden = copyPlan([
+      {source: source(FROM, {old}), destination: destination(TO), single: true},
+    ]);
     expect(renderPlan(forbidden, 'text')).toMatch(/It cannot be applied: 1 check forbids it\.\n$/);
     expect(renderPlan(forbidden, 'text')).toContain('Forbidden (1):\n  ! SCHEMA1_UNSUPPORTED');
   });
@@ -151,13 +149,13 @@ describe('a plan as HTML', () => {
 });
 
 it('is the plan itself as JSON', () => {
-  expect(parsePlan(serializePlan(mixed), 'plan.json')).toEqual(mixed);
+  expect(JSON.parse([...planJson(mixed)].join(''))).toEqual(mixed);
 });
 
 it('shows a digest where there is no tag', () => {
   const roots = [{digest: one.descriptor.digest, as: 'asked' as const}];
   const routes = [{source: {...source(FROM, {}, [one]), roots}, destination: destination(TO)}];
-  const plan = makeCopyPlan({wish: {source: FROM, destination: TO, filters: {}}, routes});
+  const plan = copyPlan(routes);
   const name = `${TO}@${shortDigest(one.descriptor.digest)}`;
   expect(renderPlan(plan, 'text')).toContain(`  + ${name}  `);
 });

@@ -83,9 +83,9 @@ export class CopyRig implements AsyncDisposable {
     for (const name of destinations) {
       const destination = found.destination(name);
       const route = await observeRoute({...question, destination}, {signal: NEVER});
-      routes.push({...route, single: false});
+      routes.push({...route, single: false, wish: 0});
     }
-    const wish = {source, destination: destinations.join(' '), filters: {}};
+    const wish = {routes: [{source, destination: destinations.join(' '), filters: {}}]};
     return makeCopyPlan({wish, routes});
   }
 

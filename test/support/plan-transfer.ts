@@ -1,4 +1,3 @@
-import {parsePlan} from '../../src/plan/plan-file.ts';
 import type {TransferPlan} from '../../src/model/transfer-plan.ts';
 import type {SeedInput} from '../../src/sandbox/gitlab/seed.ts';
 import {layoutDirectory} from './fixtures.ts';
@@ -84,7 +83,7 @@ export async function planTransfer(
       },
     },
   );
-  const plan = stdout === '' ? undefined : (parsePlan(stdout, 'stdout') as TransferPlan);
+  const plan = stdout === '' ? undefined : (JSON.parse(stdout) as TransferPlan);
   const checks = plan?.checks ?? [];
   return {
     code,

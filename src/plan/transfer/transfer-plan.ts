@@ -9,12 +9,13 @@ import type {
   TransferTag,
 } from '../../model/transfer-plan.ts';
 import {planId} from '../plan-file.ts';
-import {plannedManifest, totalsOf} from '../copy-plan.ts';
+import {plannedManifest} from '../copy-plan.ts';
+import {totalsOf, withEstimates} from '../totals.ts';
 import {pausedBefore, transferChecks} from './checks.ts';
 import {downtimeSeconds, hasContent, movesOf, transferSteps, wayOf} from './steps.ts';
 import type {RepositoryFacts, TransferFacts} from './facts.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
-import {blobActions} from '../blob-actions.ts';
+import {alikeTogether, blobActions} from '../blob-actions.ts';
 import type {Candidate, Route} from '../candidate.ts';
 import {Presence} from '../presence.ts';
 import {candidatesOf} from '../route-candidates.ts';
@@ -63,7 +64,8 @@ export function makeTransferPlan(facts: TransferFacts): TransferPlan {
     ),
     downtimeSeconds: isStaged ? downtimeSeconds(push, tags, moves.length) : 0,
   } as const;
-  return {...content, id: planId(content)};
+  const {format, ...rest} = content;
+  return {format, id: planId(content), ...rest};
 }
 
 function repositoryOf(
@@ -160,7 +162,9 @@ function copySet(
   const presence = new Presence(destinations);
   for (const candidate of candidates) presence.follow(candidate);
   const toDo = candidates.filter((candidate) => !presence.isDone(candidate));
-  return {copies: copySteps(toDo, presence), blobs: blobActions(candidates, presence)};
+  const blobs = alikeTogether(blobActions(candidates, presence));
+  const manifests = manifestsOf(candidates).map((one) => plannedManifest(one, undefined));
+  return {copies: withEstimates(copySteps(toDo, presence), manifests, blobs), blobs};
 }
 
 /** What the donor has once the images are pulled. */

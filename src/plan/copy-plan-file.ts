@@ -1,0 +1,64 @@
+import {type CopyPlan, PLAN_FORMAT, type PlannedRoute} from '../model/plan.ts';
+import {isStepCheck, stepChecks} from './checks.ts';
+import type {CopyPlanContent, CopyPlanFile} from './copy-plan-schema.ts';
+import {notWhole, TableWriter} from './plan-tables.ts';
+import {RecordError, TableReader} from './table-reader.ts';
+import {totalsOf, withEstimates} from './totals.ts';
+
+/** @throws TransshipError INTERNAL where the plan names what it does not hold */
+export function encodeCopyPlan(plan: Omit<CopyPlan, 'id'>): CopyPlanContent {
+  const {kind, wish, routes, steps, manifests, blobs, skipped, checks} = plan;
+  const writer = new TableWriter(manifests, blobs, routes);
+  const copies = writer.copies(steps);
+  const blobActions = writer.blobs(blobs);
+  const skips = writer.skips(skipped);
+  const rows = writer.routes.map(([from, to], at): CopyPlanFile['routes'][number] => {
+    const route = routes[at];
+    if (route === undefined) throw notWhole(`route ${at}`);
+    return [from, to, route.wish];
+  });
+  return {
+    format: PLAN_FORMAT,
+    kind,
+    wish,
+    ...writer.tables,
+    routes: rows,
+    copies,
+    blobActions,
+    skipped: skips,
+    checks: checks.filter((check) => !isStepCheck(check)),
+  };
+}
+
+/**
+ * @param most entries of lists that the file does not write out
+ * @throws RecordError
+ */
+export function decodeCopyPlan(file: CopyPlanFile, most: number): CopyPlan {
+  const {format, id, signature, kind, wish} = file;
+  const ends = file.routes.map(([from, to]) => [from, to] as const);
+  const reader = new TableReader(file, ends, most);
+  const routes = file.routes.map(([, , index], at): PlannedRoute => {
+    if (index >= wish.routes.length)
+      throw new RecordError(`routes.${at}.2`, `${index} is not in wish.routes`);
+    return {...reader.route(at, `routes.${at}`), wish: index};
+  });
+  const {manifests} = reader;
+  const blobs = reader.blobs(file.blobActions, 'blobActions');
+  const steps = withEstimates(reader.copies(file.copies, 'copies'), manifests, blobs);
+  const skipped = reader.skips(file.skipped);
+  return {
+    format,
+    id,
+    ...(signature === undefined ? {} : {signature}),
+    kind,
+    wish,
+    routes,
+    steps,
+    manifests,
+    blobs,
+    skipped,
+    checks: [...file.checks, ...stepChecks(steps, manifests, blobs)],
+    totals: totalsOf(steps, blobs, skipped),
+  };
+}

@@ -1,0 +1,266 @@
+import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import type {BlobAction, PlannedManifest, Skip} from '../model/plan.ts';
+import {nameOf} from './candidate.ts';
+import type {Tag} from '../model/reference.ts';
+import type {UncostedCopy} from './totals.ts';
+import type {BlobRecord, BlobRow, CopyRecord, ManifestRow, SkipRecord} from './schema-parts.ts';
+
+/** What plan files keep in tables, beside the routes. */
+export interface PlanTables {
+  readonly mediaTypes: readonly string[];
+  readonly repositories: readonly string[];
+  readonly blobs: readonly BlobRow[];
+  readonly manifests: readonly ManifestRow[];
+}
+
+/** A source and a destination repository by their indexes. */
+export type RouteRow = readonly [from: number, to: number];
+
+/** The two repositories of something that goes from one to the other. */
+interface Ends {
+  readonly from: string;
+  readonly to: string;
+}
+
+function keyOf({from, to}: Ends): string {
+  return `${from} ${to}`;
+}
+
+/** Rows that are found again by a key; each key has one. */
+class Table<Row> {
+  readonly rows: Row[] = [];
+  readonly #places = new Map<string, number>();
+
+  /** @returns the index of the row with this key; where there is none, of a new one */
+  place(key: string, row: () => Row): number {
+    return this.#places.get(key) ?? this.add(key, row());
+  }
+
+  /** A row of its own. Of several with the same key the first one is found. */
+  add(key: string, row: Row): number {
+    const place = this.rows.push(row) - 1;
+    if (!this.#places.has(key)) this.#places.set(key, place);
+    return place;
+  }
+
+  /** @throws TransshipError INTERNAL where there is none: a plan names only what it holds */
+  find(key: string): number {
+    const known = this.#places.get(key);
+    if (known === undefined) throw notWhole(key);
+    return known;
+  }
+}
+
+/** Writes a plan's lists as records that refer to tables. */
+export class TableWriter {
+  readonly #mediaTypes = new Table<string>();
+  readonly #repositories = new Table<string>();
+  readonly #blobs = new Table<BlobRow>();
+  readonly #manifests = new Table<ManifestRow>();
+  readonly #routes = new Table<RouteRow>();
+  readonly #below: ManifestsBelow;
+
+  /**
+   * @param manifests children first
+   * @param actions what happens to their blobs; to some perhaps nothing
+   * @param routes that are to have these indexes; others come after them
+   * @throws TransshipError INTERNAL where a child is not among those before
+   */
+  constructor(
+    manifests: readonly PlannedManifest[],
+    actions: readonly BlobAction[],
+    routes: readonly Ends[] = [],
+  ) {
+    for (const ends of routes) this.#routes.add(keyOf(ends), this.#routeRow(ends));
+    const byDigest = new Map<Digest, BlobAction>();
+    for (const action of actions)
+      if (!byDigest.has(action.digest)) byDigest.set(action.digest, action);
+    const blobOf = (digest: Digest): number => {
+      const action = byDigest.get(digest);
+      return action === undefined ? this.#blobs.place(digest, () => [digest]) : this.#blob(action);
+    };
+    for (const manifest of manifests)
+      this.#manifests.place(manifest.digest, () => this.#manifestRow(manifest, blobOf));
+    this.#below = new ManifestsBelow(this.#manifests.rows);
+  }
+
+  /** What was written so far. */
+  get tables(): PlanTables {
+    return {
+      mediaTypes: this.#mediaTypes.rows,
+      repositories: this.#repositories.rows,
+      blobs: this.#blobs.rows,
+      manifests: this.#manifests.rows,
+    };
+  }
+
+  /** Those that the records refer to, in the order in which they were named first. */
+  get routes(): readonly RouteRow[] {
+    return this.#routes.rows;
+  }
+
+  repository(name: string): number {
+    return this.#repositories.place(name, () => name);
+  }
+
+  route(ends: Ends): number {
+    return this.#routes.place(keyOf(ends), () => this.#routeRow(ends));
+  }
+
+  copies(copies: readonly UncostedCopy[]): readonly CopyRecord[] {
+    const places = new Map(copies.map(({id}, at) => [id, at]));
+    return copies.map((copy) => this.#copy(copy, places));
+  }
+
+  #copy(copy: UncostedCopy, places: ReadonlyMap<string, number>): CopyRecord {
+    const {digest, tag, sourceTag, replaces, manifests, needs, why} = copy;
+    const manifest = this.#manifests.find(digest);
+    const put = manifests.map((one) => this.#manifests.find(one));
+    const isAll = isSame(put, this.#below.of(manifest));
+    return {
+      route: this.route(copy),
+      manifest,
+      ...(tag === undefined ? {} : {tag}),
+      ...(sourceTag?.name === tag ? {} : {sourceTag: sourceTag?.name ?? null}),
+      ...(sourceTag === undefined || sourceTag.digest === digest
+        ? {}
+        : {sourceDigest: sourceTag.digest}),
+      ...(replaces === null ? {} : {replaces}),
+      ...(isAll ? {} : {put}),
+      ...(needs.length === 0 ? {} : {needs: needs.map((id) => placeOf(id, places))}),
+      ...(why === usualReason(replaces) ? {} : {why}),
+    };
+  }
+
+  /** What happens alike to blobs that follow one another is one record. */
+  blobs(actions: readonly BlobAction[]): readonly BlobRecord[] {
+    const records: {head: Omit<BlobRecord, 'blobs'>; blobs: number[]}[] = [];
+    for (const one of actions) {
+      const {action, mountFrom} = one;
+      const route = this.route(one);
+      const from = mountFrom === undefined ? undefined : this.repository(mountFrom);
+      const last = records.at(-1);
+      const isAlike =
+        last?.head.route === route && last.head.action === action && last.head.mountFrom === from;
+      if (isAlike) last.blobs.push(this.#blob(one));
+      else {
+        const head = {route, action, ...(from === undefined ? {} : {mountFrom: from})};
+        records.push({head, blobs: [this.#blob(one)]});
+      }
+    }
+    return records.map(({head, blobs}) => ({...head, blobs}));
+  }
+
+  skips(skipped: readonly Skip[]): readonly SkipRecord[] {
+    return skipped.map((skip): SkipRecord => {
+      if (skip.reason !== 'present') return {...skip, from: this.repository(skip.from)};
+      const {reason, tag, digest} = skip;
+      return {reason, route: this.route(skip), ...(tag === undefined ? {} : {tag}), digest};
+    });
+  }
+
+  #routeRow({from, to}: Ends): RouteRow {
+    return [this.repository(from), this.repository(to)];
+  }
+
+  #mediaType(name: string): number {
+    return this.#mediaTypes.place(name, () => name);
+  }
+
+  #blob({digest, mediaType, size}: BlobAction): number {
+    // Two manifests may give one blob different media types.
+    return this.#blobs.place(`${digest} ${size} ${mediaType}`, () => [
+      digest,
+      this.#mediaType(mediaType),
+      size,
+    ]);
+  }
+
+  #manifestRow(
+    {digest, mediaType, size, manifests, blobs, subject, cutFrom}: PlannedManifest,
+    blobOf: (digest: Digest) => number,
+  ): ManifestRow {
+    const placeOfManifest = (one: Digest): number => this.#manifests.find(one);
+    const row = [
+      digest,
+      this.#mediaType(mediaType),
+      size,
+      blobs.map(blobOf),
+      manifests.map(placeOfManifest),
+    ] as const;
+    if (subject === undefined && cutFrom === undefined) return row;
+    const more = {
+      ...(subject === undefined ? {} : {subject}),
+      ...(cutFrom === undefined
+        ? {}
+        : {cutFrom: {digest: cutFrom.digest, keep: cutFrom.keep.map(placeOfManifest)}}),
+    };
+    return [...row, more];
+  }
+}
+
+/**
+ * A copy puts all that is below its manifest, unless some of it is there. What is below each is worked out once.
+ */
+export class ManifestsBelow {
+  readonly #manifests: readonly ManifestRow[];
+  readonly #known = new Map<number, readonly number[]>();
+  readonly #counted: (length: number) => void;
+
+  /**
+   * @param manifests each after its children
+   * @param counted is told of the length of each list that another one is made of
+   */
+  constructor(
+    manifests: readonly ManifestRow[],
+    counted: (length: number) => void = () => undefined,
+  ) {
+    this.#manifests = manifests;
+    this.#counted = counted;
+  }
+
+  /** The indexes of the manifest and all below it, children first, each once. */
+  of(manifest: number): readonly number[] {
+    const known = this.#known.get(manifest);
+    if (known !== undefined) return known;
+    const below = new Set<number>();
+    for (const child of this.#manifests[manifest]?.[4] ?? []) {
+      const list = this.of(child);
+      this.#counted(list.length);
+      for (const one of list) below.add(one);
+    }
+    below.add(manifest);
+    const list = [...below];
+    this.#known.set(manifest, list);
+    return list;
+  }
+}
+
+/** Why something is copied that no other reason is given for. */
+export function usualReason(replaces: Digest | null): string {
+  return replaces === null ? 'not there yet' : 'the tag points to something else';
+}
+
+/** Unique in a plan, since each tag and each manifest of a repository is written by one copy. */
+export function copyId(to: string, tag: Tag | undefined, digest: Digest): string {
+  return `copy:${nameOf(to, tag, digest)}`;
+}
+
+function placeOf(id: string, places: ReadonlyMap<string, number>): number {
+  const place = places.get(id);
+  if (place === undefined) throw notWhole(id);
+  return place;
+}
+
+function isSame(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((value, at) => value === b[at]);
+}
+
+/** A bug: a plan that does not hold what it names. */
+export function notWhole(what: string): TransshipError {
+  return new TransshipError('INTERNAL', `the plan names ${what} and does not hold it`, {
+    side: 'local',
+    hint: 'this is a bug in transship: please report it',
+  });
+}

@@ -1,0 +1,206 @@
+import type {Digest} from '../model/digest.ts';
+import type {BlobAction, PlannedManifest, Skip} from '../model/plan.ts';
+import {isTag, type Tag} from '../model/reference.ts';
+import {NESTING_LIMIT} from '../observe/manifest-reader.ts';
+import {
+  copyId,
+  ManifestsBelow,
+  type PlanTables,
+  type RouteRow,
+  usualReason,
+} from './plan-tables.ts';
+import type {BlobRecord, BlobRow, CopyRecord, SkipRecord} from './schema-parts.ts';
+import type {UncostedCopy} from './totals.ts';
+
+/** What is wrong with a plan file that its schema does not tell. `message` begins with the place: `steps.3.route: …`. */
+export class RecordError extends Error {
+  override readonly name = 'RecordError';
+
+  /** @param place the path to it, as zod writes it */
+  constructor(place: string, what: string) {
+    super(`${place}: ${what}`);
+  }
+}
+
+/**
+ * Reads the records of a plan file, which anybody may have written: every index is looked up, what is listed once is
+ * listed once, nothing comes before what it needs, and so nothing goes in circles.
+ */
+export class TableReader {
+  readonly manifests: readonly PlannedManifest[];
+  readonly #tables: PlanTables;
+  readonly #routes: readonly RouteRow[];
+  readonly #below: ManifestsBelow;
+  readonly #most: number;
+  #listed = 0;
+
+  /**
+   * @param most entries of lists of manifests that the file does not write out: a short file can stand for endless ones
+   * @throws RecordError, as all methods do
+   */
+  constructor(tables: PlanTables, routes: readonly RouteRow[], most: number) {
+    this.#tables = tables;
+    this.#routes = routes;
+    this.#most = most;
+    this.#below = new ManifestsBelow(tables.manifests, (length) => this.#count(length));
+    for (const [at, [from, to]] of routes.entries()) {
+      this.repository(from, `routes.${at}.0`);
+      this.repository(to, `routes.${at}.1`);
+    }
+    for (const [at, [, mediaType]] of tables.blobs.entries())
+      if (mediaType !== undefined)
+        entry(tables.mediaTypes, mediaType, 'mediaTypes', `blobs.${at}.1`);
+    this.manifests = this.#readManifests();
+  }
+
+  repository(index: number, place: string): string {
+    return entry(this.#tables.repositories, index, 'repositories', place);
+  }
+
+  route(index: number, place: string): {readonly from: string; readonly to: string} {
+    const [from, to] = entry(this.#routes, index, 'routes', place);
+    return {from: this.repository(from, place), to: this.repository(to, place)};
+  }
+
+  copies(records: readonly CopyRecord[], place: string): readonly UncostedCopy[] {
+    const ids = new Set<string>();
+    const copies: UncostedCopy[] = [];
+    for (const [at, record] of records.entries()) {
+      const here = `${place}.${at}`;
+      const copy = this.#copy(record, here, copies);
+      if (ids.has(copy.id)) throw new RecordError(here, `${copy.id} is there twice`);
+      ids.add(copy.id);
+      copies.push(copy);
+    }
+    return copies;
+  }
+
+  /** @param before the copies that it may need */
+  #copy(record: CopyRecord, place: string, before: readonly UncostedCopy[]): UncostedCopy {
+    const {tag, sourceTag = tag ?? null, replaces = null, needs = []} = record;
+    const {from, to} = this.route(record.route, `${place}.route`);
+    const {digest} = this.#manifest(record.manifest, `${place}.manifest`);
+    throwUnlessCalled(to, tag, `${place}.tag`);
+    throwUnlessCalled(from, sourceTag ?? undefined, `${place}.sourceTag`);
+    return {
+      kind: 'copy',
+      id: copyId(to, tag, digest),
+      from,
+      to,
+      digest,
+      ...(tag === undefined ? {} : {tag}),
+      ...(sourceTag === null
+        ? {}
+        : {sourceTag: {name: sourceTag, digest: record.sourceDigest ?? digest}}),
+      replaces,
+      manifests: this.#put(record, place),
+      needs: needs.map((need) => entry(before, need, 'the copies before', `${place}.needs`).id),
+      why: record.why ?? usualReason(replaces),
+    };
+  }
+
+  #put({manifest, put}: CopyRecord, place: string): readonly Digest[] {
+    if (put !== undefined && put.at(-1) !== manifest)
+      throw new RecordError(`${place}.put`, 'the manifest itself is not the last');
+    const list = put ?? this.#below.of(manifest);
+    this.#count(list.length);
+    return list.map((one) => this.#manifest(one, `${place}.put`).digest);
+  }
+
+  #count(length: number): void {
+    this.#listed += length;
+    if (this.#listed > this.#most)
+      throw new RecordError('manifests', `they list more than ${this.#most} others`);
+  }
+
+  blobs(records: readonly BlobRecord[], place: string): readonly BlobAction[] {
+    const seen = new Set<string>();
+    return records.flatMap((record, at) => {
+      const here = `${place}.${at}`;
+      const {action, mountFrom} = record;
+      const {from, to} = this.route(record.route, `${here}.route`);
+      if ((action === 'mount') !== (mountFrom !== undefined))
+        throw new RecordError(here, 'mountFrom belongs to a mount, and to nothing else');
+      const more =
+        mountFrom === undefined ? {} : {mountFrom: this.repository(mountFrom, `${here}.mountFrom`)};
+      return record.blobs.map((index): BlobAction => {
+        const [digest, mediaType, size] = this.#blob(index, `${here}.blobs`);
+        if (mediaType === undefined || size === undefined)
+          throw new RecordError(`blobs.${index}`, 'it has no media type or no size');
+        const key = `${to} ${digest}`;
+        if (seen.has(key)) throw new RecordError(here, `${digest} is there twice for ${to}`);
+        seen.add(key);
+        return {digest, mediaType: this.#mediaType(mediaType), size, from, to, action, ...more};
+      });
+    });
+  }
+
+  skips(records: readonly SkipRecord[]): readonly Skip[] {
+    return records.map((record, at): Skip => {
+      const place = `skipped.${at}`;
+      if (record.reason !== 'present')
+        return {...record, from: this.repository(record.from, `${place}.from`)};
+      const {reason, tag, digest} = record;
+      const {from, to} = this.route(record.route, `${place}.route`);
+      throwUnlessCalled(to, tag, `${place}.tag`);
+      return {reason, from, to, ...(tag === undefined ? {} : {tag}), digest};
+    });
+  }
+
+  #readManifests(): readonly PlannedManifest[] {
+    const rows = this.#tables.manifests;
+    const known = new Set<Digest>();
+    const levels: number[] = [];
+    return rows.map(([digest, mediaType, size, blobs, children, more], at) => {
+      const place = `manifests.${at}`;
+      if (known.has(digest)) throw new RecordError(place, `${digest} is there twice`);
+      known.add(digest);
+      const child = (index: number): Digest => {
+        const row = index < at ? rows[index] : undefined;
+        if (row === undefined) throw new RecordError(place, `${index} is no manifest before it`);
+        return row[0];
+      };
+      const level = children.reduce((most, one) => Math.max(most, (levels[one] ?? 0) + 1), 0);
+      if (level > NESTING_LIMIT)
+        throw new RecordError(place, `it is nested deeper than ${NESTING_LIMIT} levels`);
+      levels.push(level);
+      const {subject, cutFrom} = more ?? {};
+      return {
+        digest,
+        mediaType: entry(this.#tables.mediaTypes, mediaType, 'mediaTypes', `${place}.1`),
+        size,
+        manifests: children.map(child),
+        blobs: blobs.map((blob) => this.#blob(blob, `${place}.3`)[0]),
+        ...(subject === undefined ? {} : {subject}),
+        ...(cutFrom === undefined
+          ? {}
+          : {cutFrom: {digest: cutFrom.digest, keep: cutFrom.keep.map(child)}}),
+      };
+    });
+  }
+
+  #manifest(index: number, place: string): PlannedManifest {
+    return entry(this.manifests, index, 'manifests', place);
+  }
+
+  #blob(index: number, place: string): BlobRow {
+    return entry(this.#tables.blobs, index, 'blobs', place);
+  }
+
+  #mediaType(index: number): string {
+    return this.#tables.mediaTypes[index] ?? '';
+  }
+}
+
+/** @throws RecordError where there is no such entry */
+function entry<T>(list: readonly T[], index: number, what: string, place: string): T {
+  const found = list[index];
+  if (found === undefined) throw new RecordError(place, `${index} is not in ${what}`);
+  return found;
+}
+
+/** A name that is no tag must not get into the address of a request to a registry. */
+function throwUnlessCalled(repository: string, called: Tag | undefined, place: string): void {
+  if (called === undefined || isTag(called) || /^oci(?:-archive)?:/.test(repository)) return;
+  throw new RecordError(place, 'only in a layout has an image a name that is no tag');
+}

@@ -1,0 +1,96 @@
+import type {Digest} from '../model/digest.ts';
+import {ByPlace} from './by-place.ts';
+import type {BlobAction, CopyStep, PlannedManifest, PlanTotals, Skip} from '../model/plan.ts';
+
+/** A copy before it is known what it costs: that depends on the copies before it. */
+export type UncostedCopy = Omit<CopyStep, 'estimate'>;
+
+/**
+ * Adds to each copy what it costs. Of what several of them share, the first pays: in this order.
+ * @param manifests all that the copies put are among them
+ */
+export function withEstimates(
+  copies: readonly UncostedCopy[],
+  manifests: readonly PlannedManifest[],
+  blobs: readonly BlobAction[],
+): readonly CopyStep[] {
+  const blobsOf = new Map(manifests.map(({digest, blobs: own}) => [digest, own]));
+  const actions = new Map(blobs.map((action) => [`${action.to} ${action.digest}`, action]));
+  const paid = new Set<string>();
+  const isFirst = (key: string): boolean => paid.size !== paid.add(key).size;
+  return copies.map((copy) => {
+    const {from, to, tag, sourceTag, manifests: puts} = copy;
+    let bytes = 0;
+    let requests = tag === undefined ? 0 : 2;
+    if (sourceTag !== undefined && isFirst(`head ${from}:${sourceTag.name}`)) requests += 1;
+    for (const [at, manifest] of puts.entries()) {
+      if (isFirst(`get ${from} ${manifest}`)) requests += 1;
+      if (at === puts.length - 1 || isFirst(`put ${to} ${manifest}`)) requests += 1;
+      for (const blob of blobsOf.get(manifest) ?? []) {
+        const action = actions.get(`${to} ${blob}`);
+        if (action === undefined || !isFirst(`blob ${to} ${blob}`)) continue;
+        requests += BLOB_REQUESTS[action.action];
+        if (action.action === 'copy') bytes += action.size;
+      }
+    }
+    return {...copy, estimate: {bytes, requests}};
+  });
+}
+
+/** A GET at the source, a POST and a PUT at the destination; a POST. */
+const BLOB_REQUESTS = {copy: 3, mount: 1, present: 0, foreign: 0} as const;
+
+/**
+ * Counts a plan. The requests are an estimate of what applying takes when nothing fails and no upload is large enough
+ * for more than one chunk; token requests are not in it.
+ * - source: a HEAD for each tag (to notice drift), a GET for each manifest that is put and for each blob that is copied.
+ * - destination: a HEAD for each tag, and another just before it is written; a PUT for each child manifest once for each repository and for each step's own
+ *   manifest, a POST for each mount, a POST and a PUT for each blob that is copied.
+ */
+export function totalsOf(
+  steps: readonly UncostedCopy[],
+  blobs: readonly BlobAction[],
+  skipped: readonly Skip[],
+): PlanTotals {
+  const counts = {copy: 0, mount: 0, present: 0, foreign: 0};
+  const sizes = {copy: 0, mount: 0, present: 0, foreign: 0};
+  for (const {action, size} of blobs) {
+    counts[action] += 1;
+    sizes[action] += size;
+  }
+  const present = skipped.filter((skip) => skip.reason === 'present');
+  const sourceTags = new Set([
+    ...steps.flatMap(({from, sourceTag}) => (sourceTag ? [`${from}:${sourceTag.name}`] : [])),
+    ...present.flatMap(({from, tag}) => (tag === undefined ? [] : [`${from}:${tag}`])),
+  ]);
+  const tags = tagged(steps) + tagged(present);
+  const put = new ByPlace<Digest, true>();
+  const children = new ByPlace<Digest, true>();
+  const read = new ByPlace<Digest, true>();
+  for (const {from, to, manifests} of steps) {
+    for (const digest of manifests) {
+      put.set(to, digest, true);
+      read.set(from, digest, true);
+    }
+    for (const digest of manifests.slice(0, -1)) children.set(to, digest, true);
+  }
+  return {
+    steps: steps.length,
+    moves: steps.filter(({replaces}) => replaces !== null).length,
+    present: present.length,
+    skipped: skipped.length - present.length,
+    manifests: put.size,
+    blobs: counts,
+    bytes: sizes.copy,
+    bytesSaved: sizes.mount + sizes.present,
+    requests: {
+      source: sourceTags.size + read.size + counts.copy,
+      destination:
+        tags + tagged(steps) + children.size + steps.length + counts.mount + 2 * counts.copy,
+    },
+  };
+}
+
+function tagged(items: readonly {readonly tag?: string}[]): number {
+  return items.filter(({tag}) => tag !== undefined).length;
+}

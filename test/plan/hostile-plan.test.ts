@@ -1,0 +1,257 @@
+import {describe, expect, it} from 'vitest';
+import {digestOf} from '../../src/model/digest.ts';
+import {parsePlan, serializePlan} from '../../src/plan/plan-file.ts';
+import {makeTransferPlan} from '../../src/plan/transfer/transfer-plan.ts';
+import {destination, entry, image, index, source} from '../support/inventories.ts';
+import {copyPlan, identified} from '../support/plan-files.ts';
+import {transferFacts} from '../support/transfer-facts.ts';
+
+// Whoever writes a plan on purpose gives it the id that fits: its content is all that can be checked.
+
+const one = image(['base', 'one']);
+const two = image(['base', 'two']);
+const both = index([entry(one, 'linux/amd64'), entry(two, 'linux/arm64')]);
+
+interface CopyFile {
+  mediaType: string[];
+  repositories: string[];
+  routes: number[][];
+  blobs: unknown[][];
+  manifests: [string, number, number, number[], number[], object?][];
+  copies: Record<string, unknown>[];
+  blobActions: {route: number; action: string; mountFrom?: number; blobs: number[]}[];
+  skipped: Record<string, unknown>[];
+}
+
+/** Two images to copy, and one that is there. */
+function copyFile(): CopyFile {
+  const tags = {both, one, done: two};
+  const plan = copyPlan([
+    {
+      source: source('a.test/app', tags),
+      destination: destination('b.test/app', {done: two.descriptor.digest}),
+    },
+  ]);
+  return JSON.parse(serializePlan(plan)) as CopyFile;
+}
+
+function refusal(file: object): unknown {
+  try {
+    parsePlan(JSON.stringify(identified(file)), 'plan.json');
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+const FAR = 1_000_000;
+
+describe('a forged plan of copies', () => {
+  it('is read as long as it is whole', () => {
+    expect(refusal(copyFile())).toBeUndefined();
+  });
+
+  it.each<[string, RegExp, (file: CopyFile) => void]>([
+    [
+      'a route to no repository',
+      /routes\.0\.1: 1000000 /,
+      (file) => (file.routes[0] = [0, FAR, 0]),
+    ],
+    [
+      'a route of no wish',
+      /routes\.0\.2: 1 is not in wish/,
+      (file) => (file.routes[0] = [0, 1, 1]),
+    ],
+    ['a blob of no media type', /blobs\.0\.1: /, (file) => file.blobs[0]?.splice(1, 1, FAR)],
+    [
+      'a manifest of no media type',
+      /manifests\.0\.1: /,
+      (file) => file.manifests[0]?.splice(1, 1, FAR),
+    ],
+    ['a manifest of no blob', /manifests\.0\.3: /, (file) => file.manifests[0]?.[3].push(FAR)],
+    [
+      'a child that is not there',
+      /manifests\.0: 1000000 /,
+      (file) => file.manifests[0]?.[4].push(FAR),
+    ],
+    ['a manifest in itself', /manifests\.0: 0 is no/, (file) => file.manifests[0]?.[4].push(0)],
+    ['a circle of manifests', /manifests\.0: 2 is no/, (file) => file.manifests[0]?.[4].push(2)],
+    [
+      'a manifest twice',
+      /manifests\.3: .* twice/,
+      (file) => file.manifests.push(...file.manifests.slice(0, 1)),
+    ],
+    [
+      'an index cut from nothing',
+      /manifests\.0: 1000000 /,
+      (file) => file.manifests[0]?.splice(5, 1, {cutFrom: {digest: digestOf('x'), keep: [FAR]}}),
+    ],
+    ['a copy on no route', /copies\.0\.route: /, (file) => change(file.copies, {route: FAR})],
+    ['a copy of nothing', /copies\.0\.manifest: /, (file) => change(file.copies, {manifest: FAR})],
+    ['a copy that puts nothing', /copies\.0\.put: /, (file) => change(file.copies, {put: []})],
+    [
+      'a copy that puts what is not there',
+      /copies\.0\.put: /,
+      (file) => change(file.copies, {put: [FAR, file.copies[0]?.['manifest']]}),
+    ],
+    [
+      'a copy that ends with another',
+      /copies\.0\.put: /,
+      (file) => change(file.copies, {put: [0]}),
+    ],
+    [
+      'a copy that needs itself',
+      /copies\.0\.needs: 0 /,
+      (file) => change(file.copies, {needs: [0]}),
+    ],
+    [
+      'a copy that needs what is not there',
+      /copies\.0\.needs: /,
+      (file) => change(file.copies, {needs: [FAR]}),
+    ],
+    [
+      'a copy twice',
+      /copies\.2: copy:b\.test\/app:both is there twice/,
+      (file) => file.copies.push({...file.copies[0]}),
+    ],
+    [
+      'a name that is no tag',
+      /copies\.0\.tag: only in a layout/,
+      (file) => change(file.copies, {tag: 'x/y:z'}),
+    ],
+    [
+      'a blob on no route',
+      /blobActions\.0\.route: /,
+      (file) => change(file.blobActions, {route: FAR}),
+    ],
+    [
+      'an action on no blob',
+      /blobActions\.0\.blobs: /,
+      (file) => change(file.blobActions, {blobs: [FAR]}),
+    ],
+    [
+      'a blob twice',
+      /blobActions\.0: .* twice/,
+      (file) => change(file.blobActions, {blobs: [0, 0]}),
+    ],
+    [
+      'a mount from nowhere',
+      /blobActions\.0: mountFrom/,
+      (file) => change(file.blobActions, {action: 'mount'}),
+    ],
+    [
+      'a mount from no repository',
+      /blobActions\.0\.mountFrom: /,
+      (file) => change(file.blobActions, {action: 'mount', mountFrom: FAR}),
+    ],
+    ['a skip on no route', /skipped\.0\.route: /, (file) => change(file.skipped, {route: FAR})],
+  ])('is refused with %s', (_what, message, forge) => {
+    const file = copyFile();
+    forge(file);
+    const error = refusal(file);
+    expect(error).toMatchObject({code: 'PLAN_INVALID', message: expect.stringMatching(message)});
+  });
+
+  it('is refused where manifests are nested too deep', () => {
+    const file = copyFile();
+    for (let depth = 0; depth < 50; depth++) {
+      const last = file.manifests.length - 1;
+      file.manifests.push([digestOf(`level ${depth}`), 0, 1, [], [last]]);
+    }
+    expect(refusal(file)).toMatchObject({
+      code: 'PLAN_INVALID',
+      message: expect.stringMatching(/nested deeper than 32 levels/),
+    });
+  });
+
+  it('is refused where a short file stands for endless lists', () => {
+    const file = copyFile();
+    const width = 150;
+    for (let level = 0; level < 30; level++) {
+      const before =
+        level === 0
+          ? []
+          : Array.from({length: width}, (_, at) => file.manifests.length - width + at);
+      for (let at = 0; at < width; at++)
+        file.manifests.push([digestOf(`${level} ${at}`), 0, 1, [], before]);
+    }
+    const manifest = file.manifests.length - 1;
+    for (let at = 0; at < 5_000; at++) file.copies.push({route: 0, manifest, tag: `t${at}`});
+    expect(refusal(file)).toMatchObject({
+      code: 'PLAN_INVALID',
+      message: expect.stringMatching(/list more than/),
+    });
+  });
+
+  it('is refused without a long message, however much is wrong with it', () => {
+    const file = copyFile();
+    change(file.blobActions, {blobs: Array.from({length: 300_000}, () => -1)});
+    const error = refusal(file) as Error;
+    expect(error).toMatchObject({code: 'PLAN_INVALID'});
+    expect(error.message.length).toBeLessThan(700);
+  });
+});
+
+describe('a forged plan of a transfer', () => {
+  const facts = transferFacts({donor: {donor: {kind: 'directory', path: 'donor'}}});
+  interface MoveFile {
+    repositories: string[];
+    moves: {
+      repositories: Record<string, unknown>[];
+      steps: ({id: string; kind: string; needs: string[]} & Record<string, unknown>)[];
+    }[];
+  }
+  const moveFile = () => JSON.parse(serializePlan(makeTransferPlan(facts))) as MoveFile;
+  const steps = (file: MoveFile) => file.moves[0]?.steps ?? [];
+
+  it.each<[string, RegExp, (file: MoveFile) => void]>([
+    [
+      'no repository',
+      /moves\.0\.repositories\.0\.donor: /,
+      (file) => change(file.moves[0]?.repositories ?? [], {donor: FAR}),
+    ],
+    [
+      'a step twice',
+      /moves\.0\.steps\.1\.id: .* twice/,
+      (file) => steps(file).splice(1, 0, ...steps(file).slice(0, 1)),
+    ],
+    [
+      'a step that needs itself',
+      /moves\.0\.steps\.0\.needs: /,
+      (file) => change(steps(file), {needs: [steps(file)[0]?.id]}),
+    ],
+    [
+      'a step that needs none of the others',
+      /moves\.0\.steps\.0\.needs: x /,
+      (file) => change(steps(file), {needs: ['x']}),
+    ],
+    [
+      'an upload to no repository',
+      /steps\.\d+\.uploadsTo: /,
+      (file) => {
+        const probe = steps(file).find(({kind}) => kind === 'probe');
+        if (probe) probe['uploadsTo'] = FAR;
+      },
+    ],
+    [
+      'a copy twice',
+      /copies\.\d+: .* twice/,
+      (file) => {
+        const pull = steps(file).find(({kind}) => kind === 'pull');
+        const copies = pull?.['copies'] as object[];
+        copies.push({...copies[0]});
+      },
+    ],
+  ])('is refused with %s', (_what, message, forge) => {
+    const file = moveFile();
+    expect(refusal(file)).toBeUndefined();
+    forge(file);
+    const error = refusal(file);
+    expect(error).toMatchObject({code: 'PLAN_INVALID', message: expect.stringMatching(message)});
+  });
+});
+
+/** Changes the first record. */
+function change(records: object[], more: object): void {
+  records.splice(0, 1, {...records[0], ...more});
+}
