@@ -15,7 +15,7 @@ import {DIGEST_PATTERN} from '../model/digest.ts';
 import {rememberPlan} from './own-plans.ts';
 import {signedPlan} from './plan-review.ts';
 
-/** @throws TransshipError FILE_UNREADABLE, PLAN_INVALID, PLAN_EDITED, PLAN_FORMAT_NEWER */
+/** @throws TransshipError FILE_UNREADABLE, and what `parsePlan` throws */
 export async function readPlanFile(file: string): Promise<Plan> {
   let bytes: Uint8Array;
   try {

@@ -143,8 +143,11 @@ export function stepChecks(
   );
   return steps.flatMap((step) => {
     const target = nameOf(step.to, step.tag, step.digest);
-    const layers = new Set(step.manifests.flatMap((digest) => blobsOf.get(digest) ?? []));
-    const absent = [...layers].filter((digest) => foreign.has(`${step.to} ${digest}`)).length;
+    const layers =
+      foreign.size === 0 ? [] : step.manifests.flatMap((digest) => blobsOf.get(digest) ?? []);
+    const absent = [...new Set(layers)].filter((digest) =>
+      foreign.has(`${step.to} ${digest}`),
+    ).length;
     return [
       ...(step.replaces === null ? [] : [tagMovesCheck(target, step.replaces, step.digest)]),
       ...(absent === 0 ? [] : [foreignLayersCheck(target, absent)]),

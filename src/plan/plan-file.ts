@@ -13,7 +13,7 @@ import type {TransferPlan} from '../model/transfer-plan.ts';
 import {compareText} from './compare.ts';
 
 /**
- * The largest plan that is read or written: some 20,000 images. It is held in memory as a whole, so its size is what
+ * The largest plan that is read or written: some 50,000 images. It is held in memory as a whole, so its size is what
  * bounds the memory.
  */
 export const PLAN_LIMITS: JsonLimits = {size: 64 * 1024 * 1024, depth: 20, values: 1_500_000};

@@ -1,6 +1,6 @@
 import type {Digest} from '../model/digest.ts';
-import {ByPlace} from './by-place.ts';
 import type {BlobAction, CopyStep, PlannedManifest, PlanTotals, Skip} from '../model/plan.ts';
+import {ByPlace} from './by-place.ts';
 
 /** A copy before it is known what it costs: that depends on the copies before it. */
 export type UncostedCopy = Omit<CopyStep, 'estimate'>;
@@ -15,26 +15,38 @@ export function withEstimates(
   blobs: readonly BlobAction[],
 ): readonly CopyStep[] {
   const blobsOf = new Map(manifests.map(({digest, blobs: own}) => [digest, own]));
-  const actions = new Map(blobs.map((action) => [`${action.to} ${action.digest}`, action]));
-  const paid = new Set<string>();
-  const isFirst = (key: string): boolean => paid.size !== paid.add(key).size;
+  const left = new ByPlace<Digest, BlobAction | undefined>();
+  for (const action of blobs) left.set(action.to, action.digest, action);
+  const [heads, gets, puts] = [new Paid<string>(), new Paid<Digest>(), new Paid<Digest>()];
   return copies.map((copy) => {
-    const {from, to, tag, sourceTag, manifests: puts} = copy;
+    const {from, to, tag, sourceTag, manifests: own} = copy;
     let bytes = 0;
     let requests = tag === undefined ? 0 : 2;
-    if (sourceTag !== undefined && isFirst(`head ${from}:${sourceTag.name}`)) requests += 1;
-    for (const [at, manifest] of puts.entries()) {
-      if (isFirst(`get ${from} ${manifest}`)) requests += 1;
-      if (at === puts.length - 1 || isFirst(`put ${to} ${manifest}`)) requests += 1;
+    if (sourceTag !== undefined && heads.isFirst(from, sourceTag.name)) requests += 1;
+    for (const [at, manifest] of own.entries()) {
+      if (gets.isFirst(from, manifest)) requests += 1;
+      if (at === own.length - 1 || puts.isFirst(to, manifest)) requests += 1;
       for (const blob of blobsOf.get(manifest) ?? []) {
-        const action = actions.get(`${to} ${blob}`);
-        if (action === undefined || !isFirst(`blob ${to} ${blob}`)) continue;
+        const action = left.get(to, blob);
+        if (action === undefined) continue;
+        left.set(to, blob, undefined);
         requests += BLOB_REQUESTS[action.action];
         if (action.action === 'copy') bytes += action.size;
       }
     }
     return {...copy, estimate: {bytes, requests}};
   });
+}
+
+/** What a copy has paid for. */
+class Paid<Name> {
+  readonly #paid = new ByPlace<Name, true>();
+
+  isFirst(place: string, name: Name): boolean {
+    if (this.#paid.has(place, name)) return false;
+    this.#paid.set(place, name, true);
+    return true;
+  }
 }
 
 /** A GET at the source, a POST and a PUT at the destination; a POST. */

@@ -120,6 +120,24 @@ describe('a copy plan', () => {
     );
   });
 
+  it('has estimates that add up to what it costs', () => {
+    fc.assert(
+      fc.property(situations, filters, (seen, wanted) => {
+        const {steps, skipped, totals} = planOf(seen.map(routeOf), wanted);
+        const sum = (of: 'bytes' | 'requests') =>
+          steps.reduce((all, {estimate}) => all + estimate[of], 0);
+        expect(sum('bytes')).toBe(totals.bytes);
+        // What is there already is asked for on both sides, too, a source tag once for all its routes.
+        const {source, destination: toDestination} = totals.requests;
+        const asked = skipped.filter(({reason, tag}) => reason === 'present' && tag !== undefined);
+        const rest = source + toDestination - sum('requests');
+        expect(rest).toBeGreaterThanOrEqual(asked.length);
+        expect(rest).toBeLessThanOrEqual(2 * asked.length);
+      }),
+      {numRuns: 40},
+    );
+  });
+
   it('is the same after it was written and read', () => {
     fc.assert(
       fc.property(situations, filters, (seen, wanted) => {
