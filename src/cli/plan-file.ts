@@ -76,9 +76,12 @@ class PlanTooLarge extends Error {
 /** @throws PlanTooLarge */
 function* readable(plan: Plan): Generator<string> {
   let size = 0;
+  let values = 0;
   for (const piece of planText(plan)) {
     size += piece.length;
-    if (size > PLAN_LIMITS.size) throw new PlanTooLarge();
+    // A comma is between two values, or in a text: never fewer than there are.
+    values += piece.split(',').length;
+    if (size > PLAN_LIMITS.size || values > PLAN_LIMITS.values) throw new PlanTooLarge();
     yield piece;
   }
 }

@@ -16,7 +16,7 @@ import {compareText} from './compare.ts';
  * The largest plan that is read or written: some 50,000 images. It is held in memory as a whole, so its size is what
  * bounds the memory.
  */
-export const PLAN_LIMITS: JsonLimits = {size: 64 * 1024 * 1024, depth: 20, values: 1_500_000};
+export const PLAN_LIMITS: JsonLimits = {size: 64 * 1024 * 1024, depth: 20, values: 3_000_000};
 /** Characters of what is wrong with a plan. */
 const WORDS_LIMIT = 500;
 
