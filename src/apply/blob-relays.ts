@@ -32,6 +32,8 @@ export class BlobRelays {
   /** Blobs, by `uploadKey`, of which something got to the destination in this run. */
   readonly #begun = new Set<string>();
   readonly #ensured = new Map<string, Promise<void>>();
+  /** Bytes of blobs whose manifest gives them another size. */
+  readonly #resized = new Map<Digest, number>();
   /** Blobs, by `uploadKey`, that the registry turned out to miss. */
   readonly #sentAnyway = new Set<string>();
   readonly #connections = new ReadConnections();
@@ -90,6 +92,11 @@ export class BlobRelays {
     for (const action of missing.length > 0 ? missing : suspects) this.#sendAnyway(action);
   }
 
+  /** The size of a blob that is not that of the manifest which the plan was made from, in bytes; undefined: none was seen. */
+  actualSize(digest: Digest): number | undefined {
+    return this.#resized.get(digest);
+  }
+
   /** Those of the blobs that the plan leaves where their `urls` say. */
   foreign(digests: readonly Digest[], to: string): readonly Digest[] {
     return digests.filter(
@@ -144,7 +151,7 @@ export class BlobRelays {
     try {
       const outcome = await this.#place(action);
       this.#ended(action, outcome);
-      report({type: 'blob-ended', digest, to, outcome, size});
+      report({type: 'blob-ended', digest, to, outcome, size: this.actualSize(digest) ?? size});
     } catch (error) {
       report({type: 'blob-ended', digest, to, outcome: 'failed', size});
       throw error;
@@ -185,7 +192,8 @@ export class BlobRelays {
     upload?: Upload,
   ): Promise<void> {
     const {repositories, journal, report, settings} = this.#context;
-    const {digest, to, size} = action;
+    const {digest, to} = action;
+    let {size} = action;
     const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
     // The first word on each blob is where it stands before anything of it is sent; of a saved upload, the registry's.
     if (saved === undefined) report({type: 'blob-progress', digest, to, acknowledged: 0, size});
@@ -208,6 +216,10 @@ export class BlobRelays {
         acknowledged: (acknowledged) => {
           if (acknowledged > 0) this.#begun.add(uploadKey(digest, to));
           report({type: 'blob-progress', digest, to, acknowledged, size});
+        },
+        resized: (actual) => {
+          size = actual;
+          this.#resized.set(digest, actual);
         },
         sent: (bytes) => {
           this.counts.sent += bytes;

@@ -1,7 +1,7 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, digestOf, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {type Manifest, parseManifest} from '../model/manifest.ts';
+import {childBlobs, type Manifest, parseManifest} from '../model/manifest.ts';
 import type {Drift} from '../model/outcome.ts';
 import type {CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {Call, RepositoryWriter} from '../model/port.ts';
@@ -47,6 +47,8 @@ export class ManifestPushes {
   readonly #manifests: ManifestSource;
   readonly #context: CopyContext;
   readonly #fallback: ReferrersFallback;
+  /** Manifests whose wrong sizes were told. */
+  readonly #noted = new Set<Digest>();
   /** Manifests by digest, as several images may want them: each is put once for each repository. */
   readonly #pushed = new Map<string, Promise<Pushed>>();
 
@@ -119,11 +121,30 @@ export class ManifestPushes {
   ): Promise<Pushed> {
     await this.#pushParts(digest, step, mine, call);
     const manifest = await this.#manifests.get(digest, step.from, call);
+    this.#noteWrongSizes(manifest, step);
     const {subjectKept} = await this.#put(manifest, step, reference, mine, call);
     const subject = manifest.view.kind === 'schema1' ? undefined : manifest.view.subject?.digest;
     if (subject === undefined || subjectKept) return {};
     const {descriptor} = manifest;
     return {unlisted: {subject, descriptor, annotations: annotationsOf(manifest)}};
+  }
+
+  /** Once for each manifest: the image is copied as it is, and whoever built it should know. */
+  #noteWrongSizes({descriptor: {digest}, view}: Manifest, {from}: CopyStep): void {
+    const wrong = childBlobs(view).filter((blob) => {
+      const actual = this.#blobs.actualSize(blob.digest);
+      return actual !== undefined && actual !== blob.size;
+    });
+    const [first] = wrong;
+    if (first === undefined || this.#noted.has(digest)) return;
+    this.#noted.add(digest);
+    const others = wrong.length > 1 ? `, and for ${wrong.length - 1} more` : '';
+    const actual = this.#blobs.actualSize(first.digest) ?? 0;
+    this.#context.report({
+      type: 'notice',
+      code: 'WRONG_SIZE_IN_MANIFEST',
+      message: `${from}@${digest} gives a wrong size for ${shortDigest(first.digest)}: ${first.size} instead of ${actual} bytes${others}; the digest matches, so it is copied unchanged`,
+    });
   }
 
   /**

@@ -70,12 +70,17 @@ const platform = z
     ...(variant ? {variant} : {}),
     ...(osVersion ? {osVersion} : {}),
   }));
+/** As clients written in Go read it: none is 0. The digest decides; what has another size is copied with a note. */
+function sizeOrNone(size: number | null | undefined): number {
+  return Math.max(0, size ?? 0);
+}
+
 /** Lenient on purpose: only what we act on is checked, all else stays in the bytes. */
 const descriptor = z
   .object({
     mediaType: z.string(),
     digest: z.string().refine(isDigest, {error: 'not a sha256 or sha512 digest'}),
-    size: z.int().nonnegative(),
+    size: z.int().nullish().transform(sizeOrNone),
     platform: platform.nullish().catch(undefined),
     artifactType: z.string().nullish(),
     urls: list(z.string()).nullish(),

@@ -66,9 +66,14 @@ export interface RepositoryReader {
   getManifest(reference: Tag | Digest, call: Call): Promise<Manifest | undefined>;
   /** What refers to `subject`; undefined: the place has no referrers API (the fallback tag may still have them). */
   listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[] | undefined>;
-  /** Whether it has the blob, with its size, as far as that can be told without reading it. */
+  /** Whether it has the blob. It is read only where its size is another one: that of a manifest may be wrong. */
   hasBlob(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean>;
-  /** @throws TransshipError BLOB_NOT_FOUND and what a registry may answer */
+  /** The bytes that the place says a blob has; undefined: it is not there, or the place does not say. */
+  blobSize(digest: Digest, call: Call): Promise<number | undefined>;
+  /**
+   * @throws TransshipError BLOB_NOT_FOUND, BLOB_SIZE_MISMATCH where the place has it with another size, and what a registry
+   *   may answer
+   */
   openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream>;
 }
 

@@ -6,6 +6,7 @@ import {TransshipError} from '../model/error.ts';
 import {childManifests, type SeenManifest} from '../model/manifest.ts';
 import {isAttestationPlatform, type Platform} from '../model/platform.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
+import {withActualSize} from '../relay/read-blob.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {SourceRoot} from './inventory.ts';
 
@@ -42,7 +43,8 @@ export async function readConfigs(
     const blob = firstConfig(digest, manifests);
     if (blob === undefined) return;
     // Artifacts have configs of all kinds; what is no image config says nothing.
-    const said = readJson(await readSmallBlob(source, blob, call), config);
+    const read = (sized: Descriptor) => readSmallBlob(source, sized, call);
+    const said = readJson(await withActualSize(source, blob, read, call), config);
     if (said?.created !== undefined) created.set(digest, said.created);
     const platform = said && platformIn(said);
     const isSingle = manifests.get(digest)?.view.kind === 'image';

@@ -72,6 +72,10 @@ export class CachedReader implements RepositoryReader {
     return this.#source.hasBlob(blob, call);
   }
 
+  blobSize(digest: Digest, call: Call): Promise<number | undefined> {
+    return this.#source.blobSize(digest, call);
+  }
+
   async #fetch(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
     const manifest = await this.#source.getManifest(reference, call);
     // The digest of a signed schema 1 manifest is not that of its bytes.

@@ -1,7 +1,8 @@
+import {createHash} from 'node:crypto';
 import {type FileHandle, open, readFile, realpath, stat} from 'node:fs/promises';
 import {dirname, join, resolve, sep} from 'node:path';
 import type {Descriptor} from '../model/descriptor.ts';
-import {algorithmOf, type Digest, hexOf} from '../model/digest.ts';
+import {algorithmOf, type Digest, finishDigest, hexOf} from '../model/digest.ts';
 import {type Side, TransshipError} from '../model/error.ts';
 import type {BlobStream, ByteRange, Call} from '../model/port.ts';
 import {isMissing, unreadable} from './file-error.ts';
@@ -39,6 +40,20 @@ export class LayoutBlobs {
       if (isMissing(error)) return undefined;
       throw unreadable(this.path(digest), error);
     }
+  }
+
+  /**
+   * Whether the content is there: a file of that size. Of one with another size the digest decides, since the size in a
+   * manifest may be wrong.
+   * @throws TransshipError FILE_INVALID, FILE_UNREADABLE
+   */
+  async has({digest, size}: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean> {
+    const actual = await this.size(digest);
+    if (actual === undefined || actual === size) return actual !== undefined;
+    const algorithm = algorithmOf(digest);
+    const hash = createHash(algorithm);
+    for await (const chunk of readRange(this.path(digest), 0, actual, call)) hash.update(chunk);
+    return finishDigest(hash, algorithm) === digest;
   }
 
   /** The whole content if it has at most `limit` bytes; else only its size. */

@@ -71,6 +71,10 @@ export class OciArchive implements RepositoryWriter {
     return await (await this.#layout(call)).hasBlob(blob, call);
   }
 
+  async blobSize(digest: Digest, call: Call): Promise<number | undefined> {
+    return await (await this.#layout(call)).blobSize(digest, call);
+  }
+
   async openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {
     return await (await this.#layout(call)).openBlob(blob, range, call);
   }

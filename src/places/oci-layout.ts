@@ -83,7 +83,7 @@ export class OciLayout implements RepositoryWriter {
     const found = (await this.#find(reference, call)) ?? (await this.#unlisted(reference));
     if (found === undefined) return undefined;
     // What is to be written is not there as long as a part of it cannot be what its name says.
-    if (this.#side === 'destination' && !(await this.#hasSizes(found))) return undefined;
+    if (this.#side === 'destination' && !(await this.#hasSizes(found, call))) return undefined;
     const size = await this.#blobs.size(found.digest);
     return size === undefined ? undefined : {...found, size};
   }
@@ -125,9 +125,14 @@ export class OciLayout implements RepositoryWriter {
     }
   }
 
-  async hasBlob({digest, size}: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean> {
+  async hasBlob(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean> {
     call.signal.throwIfAborted();
-    return (await this.#blobs.size(digest)) === size;
+    return await this.#blobs.has(blob, call);
+  }
+
+  async blobSize(digest: Digest, call: Call): Promise<number | undefined> {
+    call.signal.throwIfAborted();
+    return await this.#blobs.size(digest);
   }
 
   async openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {
@@ -234,17 +239,17 @@ export class OciLayout implements RepositoryWriter {
   }
 
   /**
-   * Whether all below a manifest has the size that is told of it, as far as it is there: nobody has looked at the files of
+   * Whether all below a manifest has the size that is told of it, or its digest, as far as it is there: nobody has looked at the files of
    * a folder since they were written. That their bytes are right is for `verify` to say.
    */
-  async #hasSizes(root: Descriptor): Promise<boolean> {
+  async #hasSizes(root: Descriptor, call: Call): Promise<boolean> {
     const seen = new Set<Digest>();
     const waiting = [root];
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
       if (this.#sized.has(next.digest) || seen.has(next.digest)) continue;
       seen.add(next.digest);
       const size = await this.#blobs.size(next.digest);
-      if (size !== undefined && size !== next.size) return false;
+      if (size !== undefined && !(await this.#blobs.has(next, call))) return false;
       if (size !== undefined && isManifestType(next.mediaType)) {
         const view = await this.#viewOf(next);
         if (view === undefined) return false;

@@ -3,6 +3,7 @@ import {describeRequest, LARGE_BODY} from '../http/message.ts';
 import {formatByteRange, parseContentRange} from '../http/header-fields.ts';
 import {isWebPage} from '../http/web-page.ts';
 import type {Descriptor} from '../model/descriptor.ts';
+import type {Digest} from '../model/digest.ts';
 import {retryable, TransshipError} from '../model/error.ts';
 import {MANIFEST_LIMIT} from '../model/manifest.ts';
 import type {BlobStream, ByteRange, Call} from '../model/port.ts';
@@ -37,6 +38,14 @@ export class Blobs {
   has(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean> {
     const path = this.#path;
     return hasBlob(this.#connection, {path, blob, scope: pullScope(path)}, call);
+  }
+
+  /** What a GET of the whole blob announces, since that is what would be read; its body is not. */
+  async size(digest: Digest, call: Call): Promise<number | undefined> {
+    const answer = await this.#get({digest, size: 0}, undefined, call);
+    const isBlob = answer.status === 200 && !isWebPage(answer) && !answer.isEncoded;
+    answer.cancel();
+    return isBlob ? answer.length : undefined;
   }
 
   /**
@@ -78,7 +87,11 @@ export class Blobs {
     this.#connection.featureNotUsed('ranges', reason, 'blobs are read in one stream');
   }
 
-  #get(blob: Descriptor, range: Range | undefined, call: Call): Promise<HttpAnswer> {
+  #get(
+    blob: Pick<Descriptor, 'digest' | 'size'>,
+    range: Range | undefined,
+    call: Call,
+  ): Promise<HttpAnswer> {
     const size = range ? range.end - range.start : blob.size;
     return this.#connection.send({
       method: 'GET',

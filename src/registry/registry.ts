@@ -139,6 +139,10 @@ export class RegistryRepository implements RepositoryWriter {
     return this.#blobs.has(blob, call);
   }
 
+  blobSize(digest: Digest, call: Call): Promise<number | undefined> {
+    return this.#blobs.size(digest, call);
+  }
+
   openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {
     return this.#blobs.open(blob, range, call);
   }

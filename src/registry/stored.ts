@@ -1,9 +1,10 @@
+import {createHash} from 'node:crypto';
 import type {HttpAnswer} from '../http/answer.ts';
 import {describeRequest} from '../http/message.ts';
 import {formatByteRange, parseContentRange} from '../http/header-fields.ts';
 import {isWebPage} from '../http/web-page.ts';
 import type {Descriptor} from '../model/descriptor.ts';
-import {type Digest, isDigest} from '../model/digest.ts';
+import {algorithmOf, type Digest, finishDigest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
@@ -81,14 +82,30 @@ async function isReadable(
   const {status} = answer;
   if (status !== 200 && status !== 206 && status !== 404) throw await refusal(answer);
   answer.cancel();
+  if (status === 404) return false;
   const total = parseContentRange(answer.header('content-range'))?.total;
-  return status !== 404 && isBlob(answer, status === 206 ? total : answer.length, wanted);
+  if (isBlob(answer, status === 206 ? total : answer.length, wanted)) return true;
+  return !isWebPage(answer) && hasBytes(connection, wanted, call);
+}
+
+/** By reading all of it: the size in a manifest may be wrong, so a blob with another one may be the right one. */
+async function hasBytes(connection: Connection, wanted: WantedBlob, call: Call): Promise<boolean> {
+  const answer = await askFor(connection, wanted, {method: 'GET', lane: 'read', ...call});
+  if (answer.status !== 200) {
+    await answer.discard();
+    return false;
+  }
+  const {digest} = wanted.blob;
+  const algorithm = algorithmOf(digest);
+  const hash = createHash(algorithm);
+  for await (const chunk of answer.chunks()) hash.update(chunk);
+  return finishDigest(hash, algorithm) === digest;
 }
 
 function askFor(
   connection: Connection,
   {path, blob, scope}: WantedBlob,
-  request: Pick<RegistryRequest, 'method' | 'headers' | keyof Call>,
+  request: Pick<RegistryRequest, 'method' | 'headers' | 'lane' | keyof Call>,
 ): Promise<HttpAnswer> {
   return connection.send({
     ...request,
@@ -100,7 +117,7 @@ function askFor(
 
 /**
  * Whether an answer is about the blob. What answers 200 to everything, such as a login page or a health check, is
- * believed no more than after a push: the digest shows it, or the size.
+ * believed no more than after a push: the digest shows it, or the size, or else all of its bytes.
  */
 function isBlob(answer: HttpAnswer, size: number | undefined, {blob}: WantedBlob): boolean {
   if (digestHeader(answer) === blob.digest) return true;

@@ -4,6 +4,7 @@ import type {RetryBudget} from './retry-budget.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {TransshipError} from '../model/error.ts';
+import {isDigestMismatch} from './blob-cursor.ts';
 
 /** What reading a blob takes besides the blob. */
 export interface ReadContext {
@@ -55,6 +56,32 @@ export async function* readBlob(
       if (position < stream.end) throw endedEarly(source, blob, position);
     } catch (error) {
       await budget.spend(error, 'source', call);
+    }
+  }
+}
+
+/**
+ * Reads a blob whose manifest may give it a wrong size. Registries accept such manifests, and clients that go by the
+ * digest alone copy them (containers/image): so `read` is run again with the size that the source tells, and the digest
+ * decides.
+ * @throws what `read` throws; the first error where the source tells no other size, or has other bytes
+ */
+export async function withActualSize<T>(
+  source: RepositoryReader,
+  blob: Descriptor,
+  read: (blob: Descriptor) => Promise<T>,
+  call: Call,
+): Promise<T> {
+  try {
+    return await read(blob);
+  } catch (error) {
+    if (!(error instanceof TransshipError) || error.code !== 'BLOB_SIZE_MISMATCH') throw error;
+    const size = await source.blobSize(blob.digest, call);
+    if (size === undefined || size === blob.size) throw error;
+    try {
+      return await read({...blob, size});
+    } catch (again) {
+      throw isDigestMismatch(again) ? error : again;
     }
   }
 }

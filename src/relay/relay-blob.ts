@@ -8,7 +8,7 @@ import {BlobCursor, digestMismatch, isDigestMismatch} from './blob-cursor.ts';
 import {findUpload, putChunks, putWhole} from './put-blob.ts';
 import {algorithmOf, digestOf} from '../model/digest.ts';
 import {retryable, throwIfStopping, TransshipError} from '../model/error.ts';
-import {readBlob, type ReadContext} from './read-blob.ts';
+import {readBlob, type ReadContext, withActualSize} from './read-blob.ts';
 import {RetryBudget} from './retry-budget.ts';
 
 /** One blob that has to travel. */
@@ -38,6 +38,8 @@ export interface RelaySettings {
 export interface RelayEvents {
   /** Bytes that the destination holds now; absolute. */
   readonly acknowledged: (bytes: number) => void;
+  /** The blob has this size and not that of its manifest; what follows is about it. */
+  readonly resized: (size: number) => void;
   /** Bytes that were given away to be sent, those of failed attempts included. */
   readonly sent: (bytes: number) => void;
   /** Where the upload stands; to be remembered, and awaited before more is sent. */
@@ -47,10 +49,28 @@ export interface RelayEvents {
 
 /**
  * Brings one blob from place to place without storing it: small ones in one PUT, large ones in chunks that can be
- * continued. Size and digest are checked before the closing request, and by the registry at it.
+ * continued. The digest decides: a size that is wrong in the manifest is replaced by that of the source, and what comes has
+ * to be the digest's. Size and digest are checked before the closing request, and by the registry at it.
  * @throws TransshipError of the side that failed; INTERRUPTED where the run was told to stop
  */
 export async function relayBlob(
+  job: BlobJob,
+  settings: RelaySettings,
+  events: RelayEvents,
+  call: Call,
+): Promise<void> {
+  const {blob: described, source, destination, saved} = job;
+  const relay = async (blob: Descriptor): Promise<void> => {
+    if (blob === described) return relayAgain(job, settings, events, call);
+    events.resized(blob.size);
+    const resized = {blob, source, destination, ...(saved ? {saved} : {})};
+    return relayAgain(resized, settings, events, call);
+  };
+  await withActualSize(source, described, relay, call);
+}
+
+/** A line or a disk may have changed a bit, or an upload have mixed two runs: once more from the start. */
+async function relayAgain(
   job: BlobJob,
   settings: RelaySettings,
   events: RelayEvents,
@@ -62,7 +82,6 @@ export async function relayBlob(
   try {
     await relayOnce(new BlobRelay(job, settings, events, call));
   } catch (error) {
-    // A line or a disk may have changed a bit, or an upload have mixed two runs: once more from the start.
     if (!isDigestMismatch(error)) throw error;
     events.acknowledged(0);
     const {blob, source, destination} = job;

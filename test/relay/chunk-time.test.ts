@@ -72,6 +72,7 @@ it('the time of a chunk is that of sending it, without what it waited for before
     {chunkSize, retry: HASTY, connections: new ReadConnections(), stopping: NEVER},
     {
       acknowledged: () => undefined,
+      resized: () => undefined,
       sent: () => undefined,
       saved: () => Promise.resolve(),
       retrying: () => undefined,

@@ -157,6 +157,7 @@ export class TransferRig implements AsyncDisposable {
       },
       {
         acknowledged: (bytes) => told.acknowledged.push(bytes),
+        resized: () => undefined,
         sent: (bytes) => {
           told.sent += bytes;
         },
