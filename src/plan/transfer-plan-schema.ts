@@ -1,6 +1,6 @@
 import {z} from '../model/schema.ts';
 import {PLAN_FORMAT} from '../model/plan.ts';
-import type {TransferPlan} from '../model/transfer-plan.ts';
+import type {TransferPlan, TransferStep} from '../model/transfer-plan.ts';
 import {
   blob,
   checks,
@@ -187,6 +187,51 @@ const step = z
   ])
   .describe('One step of the transfer.');
 
+/**
+ * What a plan names that has no part in the transfer, whoever wrote it; undefined: nothing. GitLab has one registry, and
+ * images go from and to the repositories of the plan alone.
+ */
+function strangeness(
+  plan: Pick<TransferPlan, 'donor' | 'repositories' | 'steps'>,
+): string | undefined {
+  const {
+    donor: {kind},
+    repositories,
+    steps,
+  } = plan;
+  const atRegistry = repositories.flatMap(({from, donor: at, to}) =>
+    kind === 'directory' ? [from, to] : [from, at, to],
+  );
+  const onDisk = kind === 'directory' ? repositories.map(({donor: at}) => at) : [];
+  if (atRegistry.some(isOnDisk) || !onDisk.every(isOnDisk))
+    return 'its repositories are not where the images of a project or its donor are';
+  if (new Set(atRegistry.map((place) => place.split('/')[0])).size > 1)
+    return 'its repositories are at more than one registry';
+  const places = new Set([...atRegistry, ...onDisk]);
+  const strange = steps.flatMap(placesOf).find((place) => !places.has(place));
+  return strange === undefined ? undefined : `${strange} is not one of its repositories`;
+}
+
+function isOnDisk(place: string): boolean {
+  return place.startsWith('oci:');
+}
+
+/** Every place that a step reads or writes. */
+function placesOf(planned: TransferStep): readonly string[] {
+  switch (planned.kind) {
+    case 'pull':
+    case 'push':
+      return [
+        ...planned.copies.flatMap(({from, to}) => [from, to]),
+        ...planned.blobs.flatMap(({from, to, mountFrom = from}) => [from, to, mountFrom]),
+      ];
+    case 'probe':
+      return [planned.uploadsTo, ...planned.manifests.map(({repository: at}) => at)];
+    default:
+      return [];
+  }
+}
+
 export const transferPlanSchema = z
   .strictObject({
     format: z.literal(PLAN_FORMAT).describe('The version of this format.'),
@@ -214,6 +259,10 @@ export const transferPlanSchema = z
     checks,
     totals,
     downtimeSeconds: count('How long the images are at neither path, in seconds; an estimate.'),
+  })
+  .superRefine((plan, context) => {
+    const message = strangeness(plan);
+    if (message !== undefined) context.addIssue({code: 'custom', message});
   })
   .describe('The transfer of a GitLab project with its images.');
 
