@@ -43,29 +43,38 @@ export function isLoopback(hostname: string): boolean {
   return addressKind(hostname) === 'loopback';
 }
 
-/** What an address that is not public belongs to. */
-export type AddressKind = 'loopback' | 'link-local' | 'private';
+/** What an address that is not public belongs to. `reserved`: no server has it. */
+export type AddressKind = 'loopback' | 'link-local' | 'private' | 'reserved';
 
 /**
  * The network that an address belongs to; undefined: a public address, or a name, which is not resolved (but those
- * of RFC 6761, section 6.3, are loopback). IPv6 addresses that hold one of IPv4 are as that one.
+ * of RFC 6761, section 6.3, are loopback). IPv6 addresses that hold one of IPv4 are as that one; but only a mapped
+ * loopback address means this machine, any other is sent to a gateway.
  */
 export function addressKind(hostname: string): AddressKind | undefined {
   const name = hostname.toLowerCase().replace(/\.$/, '');
   if (name === 'localhost' || name.endsWith('.localhost')) return 'loopback';
   if (isIPv4(name)) return kindOf(name, 'ipv4');
   if (!isIPv6(name)) return undefined;
+  const kind = kindOf(name, 'ipv6');
   const embedded = embeddedIPv4(wordsOf(name));
-  return kindOf(name, 'ipv6') ?? (embedded === undefined ? undefined : kindOf(embedded, 'ipv4'));
+  if (kind !== undefined || embedded === undefined) return kind;
+  const within = kindOf(embedded.address, 'ipv4');
+  return within === 'loopback' && !embedded.isMapped ? 'reserved' : within;
 }
 
 /** By the IANA registries of special-purpose addresses (RFC 6890): those that no public server has. */
 const SUBNETS: readonly (readonly [AddressKind, 'ipv4' | 'ipv6', readonly string[]])[] = [
-  ['loopback', 'ipv4', ['127.0.0.0/8']],
-  ['loopback', 'ipv6', ['::1/128']],
-  // The metadata services of clouds are at 169.254.169.254 and fd00:ec2::254.
-  ['link-local', 'ipv4', ['169.254.0.0/16']],
-  ['link-local', 'ipv6', ['fe80::/10', 'fd00:ec2::254/128']],
+  // A connection to the unspecified address is one to this machine (Linux: ip(7), INADDR_ANY).
+  ['loopback', 'ipv4', ['127.0.0.0/8', '0.0.0.0/32']],
+  ['loopback', 'ipv6', ['::1/128', '::/128']],
+  // The metadata services of clouds are at 169.254.169.254, and at these addresses of AWS, Google, Alibaba, Oracle, Azure.
+  [
+    'link-local',
+    'ipv4',
+    ['169.254.0.0/16', '100.100.100.200/32', '192.0.0.192/32', '168.63.129.16/32'],
+  ],
+  ['link-local', 'ipv6', ['fe80::/10', 'fd00:ec2::254/128', 'fd20:ce::254/128']],
   [
     'private',
     'ipv4',
@@ -81,7 +90,9 @@ const SUBNETS: readonly (readonly [AddressKind, 'ipv4' | 'ipv6', readonly string
     ],
   ],
   // NAT64 within one network (RFC 8215), site-local (RFC 3879), unique local (RFC 4193), multicast.
-  ['private', 'ipv6', ['::/128', '64:ff9b:1::/48', 'fc00::/7', 'fec0::/10', 'ff00::/8']],
+  ['private', 'ipv6', ['64:ff9b:1::/48', 'fc00::/7', 'fec0::/10', 'ff00::/8']],
+  // Discard-only (RFC 6666), Teredo (RFC 4380).
+  ['reserved', 'ipv6', ['100::/64', '2001::/32']],
 ];
 
 function kindOf(address: string, family: 'ipv4' | 'ipv6'): AddressKind | undefined {
@@ -120,18 +131,28 @@ function wordsOf(address: string): readonly number[] {
   return [...left, ...Array<number>(Math.max(0, 8 - left.length - right.length)).fill(0), ...right];
 }
 
-/**
- * The IPv4 address that an IPv6 address stands for: mapped and compatible (RFC 4291, section 2.5.5), NAT64 (RFC 6052),
- * 6to4 (RFC 3056); undefined: none.
- */
-function embeddedIPv4(words: readonly number[]): string | undefined {
+/** An IPv4 address in an IPv6 address. */
+interface EmbeddedIPv4 {
+  readonly address: string;
+  /** The operating system connects to the IPv4 address itself (RFC 4291, section 2.5.5.2). */
+  readonly isMapped: boolean;
+}
+
+/** The six words before the IPv4 address: compatible (RFC 4291), mapped, translated (RFC 2765), NAT64 (RFC 6052). */
+const MAPPED = '0:0:0:0:0:ffff';
+const PREFIXES = ['0:0:0:0:0:0', MAPPED, '0:0:0:0:ffff:0', '64:ff9b:0:0:0:0'];
+/** The first word of 6to4 (RFC 3056); the IPv4 address follows. */
+const SIX_TO_FOUR = 0x2002;
+
+/** The IPv4 address that an IPv6 address stands for; undefined: none. */
+function embeddedIPv4(words: readonly number[]): EmbeddedIPv4 | undefined {
   const prefix = words
     .slice(0, 6)
     .map((word) => word.toString(16))
     .join(':');
-  const isLast = ['0:0:0:0:0:0', '0:0:0:0:0:ffff', '64:ff9b:0:0:0:0'].includes(prefix);
-  const at = isLast ? 6 : words[0] === 0x2002 ? 1 : undefined;
+  const at = PREFIXES.includes(prefix) ? 6 : words[0] === SIX_TO_FOUR ? 1 : undefined;
   if (at === undefined) return undefined;
   const [high = 0, low = 0] = words.slice(at);
-  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
+  const address = `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
+  return {address, isMapped: prefix === MAPPED};
 }

@@ -55,6 +55,10 @@ export class SharedReader implements RepositoryReader {
     return this.#once(`blob ${blob.digest} ${blob.size}`, () => this.#source.hasBlob(blob, call));
   }
 
+  blobSize(digest: Digest, call: Call): Promise<number | undefined> {
+    return this.#once(`size ${digest}`, () => this.#source.blobSize(digest, call));
+  }
+
   openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {
     return this.#source.openBlob(blob, range, call);
   }

@@ -86,7 +86,7 @@ export function decodeTransferPlan(file: TransferPlanFile, most: number): Transf
   throwUnlessInOrder(steps);
   const sets = copySetsOf(steps);
   const skipped = reader.skips(file.skipped);
-  return {
+  const plan: TransferPlan = {
     format,
     id,
     ...(signature === undefined ? {} : {signature}),
@@ -109,6 +109,54 @@ export function decodeTransferPlan(file: TransferPlanFile, most: number): Transf
     ),
     downtimeSeconds,
   };
+  const strange = strangeness(plan);
+  if (strange !== undefined) throw new RecordError('moves.0', strange);
+  return plan;
+}
+
+/**
+ * What a plan names that has no part in the transfer, whoever wrote it; undefined: nothing. GitLab has one registry, and
+ * images go from and to the repositories of the plan alone.
+ */
+function strangeness(
+  plan: Pick<TransferPlan, 'donor' | 'repositories' | 'steps'>,
+): string | undefined {
+  const {
+    donor: {kind},
+    repositories,
+    steps,
+  } = plan;
+  const atRegistry = repositories.flatMap(({from, donor: at, to}) =>
+    kind === 'directory' ? [from, to] : [from, at, to],
+  );
+  const onDisk = kind === 'directory' ? repositories.map(({donor: at}) => at) : [];
+  if (atRegistry.some(isOnDisk) || !onDisk.every(isOnDisk))
+    return 'its repositories are not where the images of a project or its donor are';
+  if (new Set(atRegistry.map((place) => place.split('/')[0])).size > 1)
+    return 'its repositories are at more than one registry';
+  const places = new Set([...atRegistry, ...onDisk]);
+  const strange = steps.flatMap(placesOf).find((place) => !places.has(place));
+  return strange === undefined ? undefined : `${strange} is not one of its repositories`;
+}
+
+function isOnDisk(place: string): boolean {
+  return place.startsWith('oci:');
+}
+
+/** Every place that a step reads or writes. */
+function placesOf(planned: TransferStep): readonly string[] {
+  switch (planned.kind) {
+    case 'pull':
+    case 'push':
+      return [
+        ...planned.copies.flatMap(({from, to}) => [from, to]),
+        ...planned.blobs.flatMap(({from, to, mountFrom = from}) => [from, to, mountFrom]),
+      ];
+    case 'probe':
+      return [planned.uploadsTo, ...planned.manifests.map(({repository: at}) => at)];
+    default:
+      return [];
+  }
 }
 
 function decodeRepository(

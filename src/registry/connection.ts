@@ -232,7 +232,7 @@ export class Connection {
     url.protocol = from.protocol;
     // A proxy that tells neither scheme nor port makes the registry name port 80.
     url.port = from.port;
-    return url;
+    return this.#options.http.resolve(url.href, request, 'upload location');
   }
 
   /** Whether a feature may be tried: it has not failed yet. */

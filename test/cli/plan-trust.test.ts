@@ -1,5 +1,6 @@
+import {parsePlan, planId, serializePlan} from '../../src/plan/plan-file.ts';
 import {execFile} from 'node:child_process';
-import {mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
+import {copyFile, mkdir, readdir, readFile, symlink, writeFile} from 'node:fs/promises';
 import {relative} from 'node:path';
 import {promisify} from 'node:util';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
@@ -66,9 +67,9 @@ async function edit(file: string, change: (text: string) => string): Promise<voi
   await writeFile(file, JSON.stringify(identified(plan)));
 }
 
-async function planMove(rig: Rig): Promise<string> {
+async function planMove(rig: Rig, donor = 'org/parking'): Promise<string> {
   const file = temp.join('move.plan.json');
-  const wish = `plan transfer org/app --to new/ --donor org/parking --gitlab ${rig.url} --out ${file}`;
+  const wish = `plan transfer org/app --to new/ --donor ${donor} --gitlab ${rig.url} --out ${file}`;
   expect(await transship(wish.split(' '), {env: TOKEN})).toMatchObject({code: 0});
   return file;
 }
@@ -122,6 +123,49 @@ describe.each(COMMANDS)('%s of a plan that names another GitLab', (line) => {
     expect(shown()).toEqual([]);
   });
 });
+
+describe('the plan of a transfer names only its repositories, at one registry', () => {
+  test.each([
+    ['another place that images come from', 'repositories.0.from'],
+    ['another place that images go to', 'repositories.0.to'],
+    ['another place to pull to', 'steps.pull.copies.0.to'],
+    ['another place to push from', 'steps.push.copies.0.from'],
+    ['another place to push to', 'steps.push.copies.0.to'],
+    ['another place of a blob', 'steps.push.blobs.0.to'],
+    ['another place to mount from', 'steps.push.blobs.0.mountFrom'],
+    ['another place to try uploads at', 'steps.probe.uploadsTo'],
+    ['another place to try manifests at', 'steps.probe.manifests.0.repository'],
+  ])('not %s', async (_, path) => {
+    await using rig = await startRig({mode: 'legacy', seed: SEED});
+    const made = await planMove(rig, temp.join('donor'));
+    for (const place of [`${stranger.host}/x`, `oci:${temp.join('outside')}`]) {
+      const file = temp.join('edited.plan.json');
+      await copyFile(made, file);
+      await nameAnother(file, path, place);
+      for (const command of COMMANDS) {
+        const args = [...command.split(' '), file, '--gitlab', rig.url, '--allow-path', temp.path];
+        const error = toldError(await transship(args, {env: TOKEN}));
+        expect(error).toMatchObject({code: 'PLAN_INVALID', exit: 64});
+      }
+    }
+    expect(stranger.requests).toEqual([]);
+    await expect(readdir(temp.join('outside'))).rejects.toThrow('ENOENT');
+  });
+});
+
+/** @param path to the member of the plan, by name, by index, or of the steps by id */
+async function nameAnother(file: string, path: string, place: string): Promise<void> {
+  const plan = structuredClone(parsePlan(await readFile(file), file));
+  const names = path.split('.');
+  const last = names.pop() ?? '';
+  const holder = names.reduce<object>((at, name) => {
+    const items: readonly object[] = Array.isArray(at) ? at : [];
+    const step = items.find((item) => 'id' in item && item.id === name);
+    return step ?? (Reflect.get(at, name) as object);
+  }, plan);
+  Reflect.set(holder, last, place);
+  await writeFile(file, serializePlan({...plan, id: planId(plan)}));
+}
 
 describe('a plan from another machine', () => {
   test.each(['--gitlab', 'CI_SERVER_URL', 'TRANSSHIP_GITLAB_HOST'])(

@@ -4,7 +4,7 @@ import {parsePlan, serializePlan} from '../../src/plan/plan-file.ts';
 import {makeTransferPlan} from '../../src/plan/transfer/transfer-plan.ts';
 import {destination, entry, image, index, source} from '../support/inventories.ts';
 import {copyPlan, identified} from '../support/plan-files.ts';
-import {transferFacts} from '../support/transfer-facts.ts';
+import {repository, transferFacts} from '../support/transfer-facts.ts';
 
 // Whoever writes a plan on purpose gives it the id that fits: its content is all that can be checked.
 
@@ -193,7 +193,10 @@ describe('a forged plan of copies', () => {
 });
 
 describe('a forged plan of a transfer', () => {
-  const facts = transferFacts({donor: {donor: {kind: 'directory', path: 'donor'}}});
+  const facts = transferFacts({
+    donor: {donor: {kind: 'directory', path: 'donor'}},
+    repositories: [repository('', {v1: image(['a', 'b'])}, {donor: 'oci:donor'})],
+  });
   interface MoveFile {
     repositories: string[];
     moves: {

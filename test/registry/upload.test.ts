@@ -353,6 +353,17 @@ describe('an upload', () => {
     expect(upload.saved.location).toBe(`${server.url}${UPLOADS}1`);
     expect(notices.map(({code}) => code)).toEqual(['UPLOAD_LOCATION_HTTP']);
   });
+
+  it('contains no login, also where its scheme is put right', async () => {
+    await using server = await startHttpServer((_request, response) => {
+      const location = `https://ada:secret-1@127.0.0.1${UPLOADS}1`;
+      response.writeHead(202, {location, ...STORED}).end();
+    });
+    await using http = new HttpClient();
+    const registry = new Registry({host: server.host, side: 'destination', http, plainHttp: true});
+    const begun = registry.repository('a' as RepositoryPath).beginUpload(blob, call);
+    await expect(begun).rejects.toMatchObject({code: 'REDIRECT_REFUSED'});
+  });
 });
 
 describe('a whole blob', () => {
