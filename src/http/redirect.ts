@@ -90,8 +90,10 @@ function dangerOf(from: URL, to: URL): string | undefined {
   if (from.protocol === 'https:' && to.protocol === 'http:' && !isNear) {
     return `leads from https to ${redactUrl(to)}`;
   }
-  // What runs on this machine sees its networks anyway.
-  const isWithin = toKind === undefined || toKind === fromKind || fromKind === 'loopback';
+  // What runs on this machine sees its networks anyway. A tunnel's end is on loopback, too, with any registry behind it:
+  // the metadata services of clouds, at link-local addresses, are not for it to name.
+  const isReachable = fromKind === 'loopback' && toKind !== 'link-local';
+  const isWithin = toKind === undefined || toKind === fromKind || isReachable;
   return isWithin || to.hostname === from.hostname
     ? undefined
     : `leads to the ${toKind} address ${to.host}`;

@@ -77,7 +77,7 @@ export function unnamedCheck(repository: string, unnamed: readonly NotRead[]): C
     code: 'SKIPPED',
     result: 'warn',
     subject: repository,
-    message: `${repository} holds ${listOf(unnamed)}, which has no tag of its own: left out`,
+    message: `${repository} holds ${listOf(unnamed)}, which ${unnamed.length === 1 ? 'has no tag of its own' : 'have no tags of their own'}: left out`,
     hint: `copy such images one by one, with a tag at the destination: transship copy ${repository}${name} HOST/REPOSITORY:TAG`,
   };
 }

@@ -4,8 +4,10 @@ import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import type {Intercept} from '../../src/sandbox/exchange.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
+import {startRig} from '../sandbox/gitlab/rig.ts';
 import {isWrite} from '../support/access-log.ts';
 import {type DockerRegistry, startDockerRegistry} from '../support/docker-registry.ts';
+import {transferSeed} from '../support/plan-transfer.ts';
 import {pushImage, put, sha256} from '../support/push-image.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
@@ -168,4 +170,27 @@ test('a file of a layout that was cut short is damage, not a wrong size', async 
   expect(run.stderr).toContain('[BLOB_SIZE_MISMATCH]');
   expect((await transship(['copy', `${source.host}/${repository}:1`, layout])).code).toBe(0);
   expect(await readFile(file)).toEqual(layer);
+});
+
+test('a project moves with such an image by way of a folder', async () => {
+  const repository = `wrong/r${++count}`;
+  await pushWrong(source, repository, (size) => size + 1, {parts: ['layer', 'config']});
+  const temp = cleanup.use(await tempDirectory());
+  const layout = temp.join('layout');
+  expect(
+    (await transship(['copy', `${source.host}/${repository}:1`, `oci:${layout}:1`])).code,
+  ).toBe(0);
+  const rig = cleanup.use(await startRig({seed: transferSeed({images: [{layout, tag: 'v1'}]})}));
+  const env = {GITLAB_TOKEN: 'ada-api'};
+  const plan = temp.join('move.plan.json');
+  const wish = `plan transfer org/build/app --to new_org/build/ --gitlab ${rig.url}`.split(' ');
+  const places = ['--donor', temp.join('donor'), '--out', plan];
+  expect((await transship([...wish, ...places], {env})).code).toBe(0);
+
+  const run = await transship(['apply', plan, '--yes'], {env});
+
+  expect(run.code).toBe(0);
+  expect(run.stderr).toContain('gives a wrong size');
+  expect((await transship(['verify', plan], {env})).code).toBe(0);
+  expect((await transship(['verify', plan, '--donor'], {env})).code).toBe(0);
 });

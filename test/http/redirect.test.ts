@@ -34,6 +34,7 @@ describe('resolveHop', () => {
     ['its mapped form', 'https://a.example/', 'https://[::ffff:10.0.0.1]/'],
     ['a number that is an address', 'https://a.example/', 'https://2852039166/latest'],
     ['a link-local address after a private one', 'https://10.0.0.1/', 'https://169.254.169.254/'],
+    ['a link-local address after this machine', 'http://localhost:5000/', 'http://169.254.1.1/'],
     ['this machine after a private one', 'https://10.0.0.1/', 'https://127.0.0.1/'],
     ['a loopback name', 'https://a.example/', 'https://localhost/'],
     ['another protocol', 'https://a.example/', 'file:///etc/passwd'],

@@ -209,13 +209,15 @@ export async function proveUpload(
   if (small !== undefined) await sendAgain(repository, small, call);
 }
 
-/** The registry has the blob, so this changes nothing there. */
+/** The registry has the blob, so this changes nothing there. Its size is the registry's: that of a manifest may be wrong. */
 async function sendAgain(
   repository: RepositoryWriter,
-  blob: Descriptor,
+  described: Descriptor,
   call: Call,
 ): Promise<void> {
-  if (!(await repository.hasBlob(blob, call))) return;
+  const size = await repository.blobSize(described.digest, call);
+  if (size === undefined || size > RESENT_LIMIT) return;
+  const blob = {...described, size};
   const {chunks} = await repository.openBlob(blob, {offset: 0}, call);
   const pieces: Buffer[] = [];
   for await (const chunk of chunks) pieces.push(Buffer.from(chunk));
