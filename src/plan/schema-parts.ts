@@ -1,7 +1,13 @@
 import {z} from '../model/schema.ts';
 import {DIGEST_PATTERN, type Digest} from '../model/digest.ts';
 import {type Check, UNCHOSEN_REASONS} from '../model/plan.ts';
-import {isTag, LAYOUT_NAME_PATTERN, TAG_PATTERN, type Tag} from '../model/reference.ts';
+import {
+  isTag,
+  LAYOUT_NAME_PATTERN,
+  TAG_PATTERN,
+  type Tag,
+  UNPRINTABLE_CLASS,
+} from '../model/reference.ts';
 
 /** What plan files of all kinds are made of. */
 
@@ -9,7 +15,7 @@ export const count = (description: string) => z.int().nonnegative().describe(des
 /** It is shown on terminals: no controls, and nothing that is not seen or turns the direction of text. */
 export const stepId = z
   .string()
-  .regex(/^[^\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]{1,8000}$/u)
+  .regex(new RegExp(`^[^${UNPRINTABLE_CLASS}]{1,8000}$`, 'u'))
   .describe('Unique in the plan.');
 export const size = (what: string) => count(`Bytes of ${what}.`);
 export const digest = (description: string) =>
