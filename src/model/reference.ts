@@ -45,6 +45,12 @@ const PATH = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
 /** What a tag looks like, for schemas. */
 export const TAG_PATTERN = /^\w[\w.-]{0,127}$/;
 /**
+ * What moves the cursor of a terminal, changes the direction of text, or is not seen (also the tag characters of Unicode,
+ * with which whole texts can be hidden): for a class of a regular expression with the flag `u`.
+ */
+export const UNPRINTABLE_CLASS = '\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}';
+
+/**
  * Names in an image layout: the grammar of `org.opencontainers.image.ref.name` (image-spec annotations.md), and all that
  * is a tag, which has underscores and runs of separators, too.
  */

@@ -1,7 +1,7 @@
 import {z} from '../model/schema.ts';
 import {DIGEST_PATTERN, type Digest} from '../model/digest.ts';
 import {type Check, PLAN_FORMAT, UNCHOSEN_REASONS} from '../model/plan.ts';
-import {LAYOUT_NAME_PATTERN, type Tag, TAG_PATTERN} from '../model/reference.ts';
+import {LAYOUT_NAME_PATTERN, type Tag, TAG_PATTERN, UNPRINTABLE_CLASS} from '../model/reference.ts';
 
 /**
  * What plan files of all kinds are made of. Repositories, media types, blobs and manifests are written once, in tables,
@@ -10,7 +10,7 @@ import {LAYOUT_NAME_PATTERN, type Tag, TAG_PATTERN} from '../model/reference.ts'
 
 export const count = (description: string) => z.int().nonnegative().describe(description);
 /** It is shown on terminals: no controls, and nothing that is not seen or turns the direction of text. */
-const SHOWABLE = /^[^\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]{1,8000}$/u;
+const SHOWABLE = new RegExp(`^[^${UNPRINTABLE_CLASS}]{1,8000}$`, 'u');
 export const stepId = z.string().regex(SHOWABLE).describe('Unique in the plan.');
 export const size = (what: string) => count(`Bytes of ${what}.`);
 export const digest = (description: string) =>

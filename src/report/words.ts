@@ -1,9 +1,9 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import type {Cell, Row} from './document.ts';
 import type {Drift} from '../model/outcome.ts';
+import {UNPRINTABLE_CLASS} from '../model/reference.ts';
 
-/** C0, C1 and the marks that change the direction of text or are not seen. */
-const UNPRINTABLE = /[\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
+const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}]`, 'gu');
 
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
@@ -36,8 +36,13 @@ export function printableJson(value: unknown, space?: number): string {
   const json = JSON.stringify(value, null, space);
   // JSON.stringify escapes C0; line breaks that it makes itself are the form.
   return json.replace(UNPRINTABLE, (char) =>
-    char === '\n' ? char : `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+    char === '\n' ? char : char.split('').map(escapedUnit).join(''),
   );
+}
+
+/** JSON knows characters by their UTF-16 code units. */
+function escapedUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /**

@@ -13,10 +13,14 @@ import {tempDirectory} from '../support/temp.ts';
 import {startTokenRegistry} from '../support/token-registry.ts';
 import {transship} from '../support/transship.ts';
 
-/** A change of direction, a C1 control that begins an escape sequence, and a byte order mark. */
-const HOSTILE = 'a\u202eb\u009b31mc\ufeffd';
+/**
+ * A change of direction, a C1 control that begins an escape sequence, a byte order mark; and what is not seen: a tag
+ * character, a separator of annotations, a vowel separator, a filler.
+ */
+const HOSTILE = 'a\u202eb\u009b31mc\ufeffd\u{e0041}e\ufff9f\u180eg\u3164';
 /** All but line breaks. */
-const UNSEEN = /(?!\n)[\p{Cc}\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/u;
+const UNSEEN =
+  /(?!\n)[\p{Cc}\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\u3164\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
 
 test.each(['json', 'plain'])(
   'the words of a registry are harmless with --progress %s',
