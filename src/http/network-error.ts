@@ -16,8 +16,7 @@ const NO_CONNECTION =
 const BROKEN =
   'the connection was interrupted; a proxy or load balancer in between may have limits';
 
-const DEFECT =
-  'this is a fault of the registry or of a proxy in front of it; ask its administrator';
+const DEFECT = 'the registry or a proxy in front of it is faulty; ask its administrator';
 
 /** Under TLS 1.3 a server can refuse a client without a certificate only once the client takes the line for made. */
 const HUNG_UP =
@@ -41,7 +40,7 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   ECONNREFUSED: connection('the connection was refused', NO_CONNECTION),
   EHOSTUNREACH: connection('no route to the host', NO_CONNECTION),
   ENETUNREACH: connection('no route to the network', NO_CONNECTION),
-  EADDRNOTAVAIL: connection('no local address is left for a connection', NO_CONNECTION),
+  EADDRNOTAVAIL: connection('no free local port', NO_CONNECTION),
   ECONNRESET: connection('the connection was reset', BROKEN),
   ECONNABORTED: connection('the connection was aborted', BROKEN),
   EPIPE: connection('the connection was closed', BROKEN),
@@ -86,7 +85,7 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   },
   BODY_TOO_SLOW: {
     ...timeout(
-      'the response body was not complete in time',
+      'the response body timed out',
       'the registry or the network in between is overloaded',
     ),
     retry: false,
@@ -94,7 +93,7 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: {
     code: 'BLOB_SIZE_MISMATCH',
     what: 'the request body is longer or shorter than announced',
-    hint: 'the source has other bytes than its manifest says; push the image to the source again',
+    hint: 'the bytes at the source do not match the manifest; push the image to the source again',
     retry: false,
   },
 };

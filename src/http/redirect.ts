@@ -39,7 +39,7 @@ export class Redirects {
     }
     if (url.origin === request.url.origin) return {...request, url, target};
     if (request.body?.kind === 'bytes' && request.body.secret === true) {
-      const why = `leads to ${url.origin}, which must not get the credentials in the request's body`;
+      const why = `leads to ${url.origin}, which must not receive the credentials in the request body`;
       throw refused(request, 'redirect', why);
     }
     // Once the chain has left the origin, what was for it alone is gone, also for a hop back.
@@ -107,7 +107,7 @@ function rawTarget(location: string, url: URL): string | undefined {
 }
 
 const ASK =
-  'the registry or a proxy in front of it is misconfigured or not to be trusted; ask its administrator';
+  'the registry or a proxy in front of it is misconfigured or malicious; ask its administrator';
 
 function refused(
   request: Pick<HttpRequest, 'method' | 'url' | 'side'>,

@@ -144,7 +144,7 @@ async function list(folder: string): Promise<readonly string[] | undefined> {
     if (['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].includes(code ?? '')) return undefined;
     throw new TransshipError('TLS_FILE_INVALID', `${folder} cannot be read (${code})`, {
       side: 'local',
-      hint: 'make the folder readable, or move it away',
+      hint: 'make the folder readable, or move it elsewhere',
       cause: error,
     });
   }
@@ -232,7 +232,7 @@ function parseKey(file: string, pem: string): ReturnType<typeof createPrivateKey
 function invalid(file: string, why: string, cause?: unknown): TransshipError {
   return new TransshipError('TLS_FILE_INVALID', `${file} ${why}`, {
     side: 'local',
-    hint: 'give files in PEM form: authorities as .crt, client certificates as .cert with their .key beside them',
+    hint: 'use files in PEM form: authorities as .crt, client certificates as .cert with their .key beside them',
     cause,
   });
 }

@@ -151,7 +151,7 @@ export class Blobs {
     const range = answer.header('content-range') ?? '';
     return new TransshipError(
       'RESPONSE_INVALID',
-      `${this.#nameOf(blob)}: asked for the whole blob, got "${range}"`,
+      `${this.#nameOf(blob)}: requested the whole blob, got "${range}"`,
       {
         side: this.#connection.side,
         hint: 'the storage or a proxy in front of the registry serves wrong ranges; ask its administrator',

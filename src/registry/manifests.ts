@@ -186,7 +186,7 @@ export class Manifests {
     if (isDigest(reference) || error.code !== 'BLOB_DIGEST_MISMATCH') return error;
     return new TransshipError('UNSUPPORTED_BY_REGISTRY', error.message, {
       side: this.#side,
-      hint: 'this registry deletes by digest only, and with a digest all of its tags',
+      hint: 'this registry deletes only by digest, which deletes all tags of the digest',
       status: answer.status,
     });
   }
@@ -221,7 +221,7 @@ export class Manifests {
       `${this.#nameOf(wanted)} came with the digest ${got}`,
       {
         side: this.#side,
-        hint: 'the registry or a proxy in front of it changes manifests; read from the registry itself',
+        hint: 'the registry or a proxy in front of it changes manifests; connect to the registry directly',
       },
     );
   }

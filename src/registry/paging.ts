@@ -171,7 +171,7 @@ function pathOf({pathname, search}: URL): string {
 }
 
 function tellUnpaged(connection: Connection, answer: HttpAnswer, {why}: {why?: unknown}): void {
-  const fault = why ? 'has a Link header that leads to no page' : 'has no Link header';
+  const fault = why ? 'has a Link header without a next page' : 'has no Link header';
   connection.featureNotUsed(
     'pagination',
     `${nameOf(answer)} ${fault}`,
@@ -210,7 +210,7 @@ function notAList(answer: HttpAnswer, {words}: ErrorBody): TransshipError {
   const {request, status} = answer;
   return new TransshipError('NOT_A_REGISTRY', `${nameOf(answer)} is a web page ("${words}")`, {
     side: request.side,
-    hint: 'check host and port: is it a registry? A login page or a proxy may answer in its place',
+    hint: 'check host and port; a login page or a proxy may answer in place of the registry',
     status,
   });
 }
@@ -226,7 +226,7 @@ function endless(answer: HttpAnswer, entries: number, pages: number): TransshipE
     {
       side: answer.request.side,
       status: answer.status,
-      hint: 'the registry sends new pages without end, or holds more than is supported; ask its administrator',
+      hint: 'the registry sends new pages without end, or its list exceeds the limits; ask its administrator',
     },
   );
 }

@@ -41,7 +41,7 @@ const BY_CODE: ReadonlyMap<string, Explanation> = new Map(
     BLOB_UPLOAD_INVALID: uploadLost(),
     DIGEST_INVALID: {
       code: 'BLOB_DIGEST_MISMATCH',
-      hint: 'the received bytes have a different digest; try again, and check the source if it stays',
+      hint: 'the received bytes have a different digest; try again, and check the source if this happens again',
       retry: true,
     },
     SIZE_INVALID: {
@@ -51,7 +51,7 @@ const BY_CODE: ReadonlyMap<string, Explanation> = new Map(
     },
     RENAME_IN_PROGRESS: {
       code: 'REGISTRY_UNAVAILABLE',
-      hint: 'the repository is being renamed; wait some seconds',
+      hint: 'the repository is being renamed; wait a few seconds',
       retry: true,
     },
     TOOMANYREQUESTS: rateLimited(),
@@ -115,7 +115,7 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
   if (status === 413) {
     return {
       code: 'PAYLOAD_TOO_LARGE',
-      hint: 'a limit of the registry or of a proxy in front of it; send smaller pieces with --chunk-size',
+      hint: 'the registry or a proxy in front of it limits the size of requests; send smaller chunks with --chunk-size',
     };
   }
   if (status === 416) {
@@ -153,7 +153,7 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
 function partsMissing(): Explanation {
   return {
     code: 'MANIFEST_PARTS_MISSING',
-    hint: 'something the manifest refers to is not in the repository; it has to be pushed first',
+    hint: 'something the manifest refers to is not in the repository; push it first',
   };
 }
 
@@ -162,8 +162,8 @@ function forbidden(body: ErrorBody): Explanation {
     code: 'FORBIDDEN',
     hint:
       body.words === ''
-        ? 'an empty 403 often comes from the storage behind the registry: its administrator should check the rights there'
-        : 'use credentials that have the right to do this',
+        ? 'an empty 403 often comes from the storage behind the registry: its administrator should check the permissions there'
+        : 'use credentials with this permission',
   };
 }
 
@@ -185,8 +185,8 @@ function unauthorized(answer: HttpAnswer): Explanation {
     return {
       code: 'FORBIDDEN',
       hint: isGitLab
-        ? 'the login is valid, but GitLab gives it no such access to this path: check that the project exists, that its container registry is enabled, and that the account has the role for it; images belong to a project, not to a group, and have at most two more parts in their path'
-        : 'the login is valid, but gives no such access to this repository: check the name, and that the account has the right',
+        ? 'the login is valid, but GitLab does not grant it this access to this path: check that the project exists, that its container registry is enabled, and that the account has the role for it; images belong to a project, not to a group, and have at most two more parts in their path'
+        : 'the login is valid, but does not have this access to the repository: check the name, and that the account has the permission',
     };
   }
   return {

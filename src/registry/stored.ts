@@ -60,7 +60,7 @@ export async function hasBlob(
   const isThere = await isReadable(connection, wanted, call);
   if (!isSuccess(answer) && answer.status !== 404) {
     const reason = `${describeRequest(answer.request)} answered ${answer.status}`;
-    connection.featureNotUsed('blob-head', reason, 'blobs are looked for by GET');
+    connection.featureNotUsed('blob-head', reason, 'blobs are searched by GET');
   }
   return isThere;
 }

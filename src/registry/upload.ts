@@ -85,10 +85,10 @@ export class RegistryUpload implements Upload {
     }
     throw new TransshipError(
       'RESPONSE_INVALID',
-      `${connection.host}/${path}: the registry opened an upload without saying where`,
+      `${connection.host}/${path}: the registry opened an upload without a Location`,
       {
         side: connection.side,
-        hint: 'the registry or a proxy in front of it drops the Location header; ask its administrator',
+        hint: 'the registry or a proxy in front of it removes the Location header; ask its administrator',
         status: answer.status,
       },
     );

@@ -6,7 +6,7 @@ import {TransshipError} from '../model/error.ts';
 type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
 
 /** Why a read was ended; made once, since every blob ends with it. */
-const LET_GO = new Error('nobody wants the bytes any more');
+const LET_GO = new Error('reading of the blob was cancelled');
 
 /** Opens the source's bytes from an offset to the blob's end; the signal ends a read that hangs. */
 export type OpenFrom = (offset: number, signal: AbortSignal) => Bytes;

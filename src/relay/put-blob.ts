@@ -202,7 +202,7 @@ function notKept({job}: BlobRelay): TransshipError {
     `${job.destination.name}@${job.blob.digest} is missing after its upload was completed`,
     {
       side: 'destination',
-      hint: 'the registry stored other bytes or lost them; apply again, and check its storage if this happens again',
+      hint: 'the registry lost the blob or stored other bytes; apply again, and check its storage if this happens again',
     },
   );
 }

@@ -111,7 +111,7 @@ export class Pace {
 export function longer(source: RepositoryReader, blob: Descriptor): TransshipError {
   return new TransshipError(
     'BLOB_SIZE_MISMATCH',
-    `${source.name}@${blob.digest} is longer than its ${blob.size} bytes`,
+    `${source.name}@${blob.digest} is longer than the ${blob.size} bytes in the manifest`,
     {
       side: 'source',
       hint: 'the manifest and the blob do not match; push the image to the source again',

@@ -60,7 +60,8 @@ export async function readAuthFile(file: string): Promise<AuthFile | undefined> 
  * @throws TransshipError CREDENTIALS_INVALID
  */
 export async function parseAuthFile(name: string, content: string): Promise<AuthFile> {
-  const hint = 'write it as docker login or podman login do, or move it away and log in again';
+  const hint =
+    'correct its format, or move it elsewhere and log in again with docker login or podman login';
   let json: unknown;
   try {
     // Docker takes a blank file for one without entries.
@@ -74,7 +75,7 @@ export async function parseAuthFile(name: string, content: string): Promise<Auth
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const at = issue?.path.length ? ` at ${issue.path.join('.')}` : '';
-    throw credentialsInvalid(`${name}${at} is not what it should be: ${issue?.message}`, hint);
+    throw credentialsInvalid(`${name}${at} is invalid: ${issue?.message}`, hint);
   }
   const {auths, credHelpers, credsStore} = parsed.data;
   return {

@@ -27,7 +27,7 @@ export function sideCredentials(
   if (token !== undefined && (username ?? password) !== undefined) {
     throw credentialsInvalid(
       `${prefix}_TOKEN and ${prefix}_${username === undefined ? 'PASSWORD' : 'USERNAME'} are both set`,
-      'set the token, or user name and password, not both',
+      'set either the token, or the user name and password',
     );
   }
   if (token !== undefined) return {...meant, credentials: {kind: 'registry-token', token}};

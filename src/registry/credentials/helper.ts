@@ -106,7 +106,7 @@ function whyFailed(
   }
   if (typeof error.code === 'string') return `it cannot be started (${error.code})`;
   if (error.killed) return `it did not answer within ${timeoutMs} ms`;
-  const ended = error.signal ? `it was ended by ${error.signal}` : `exit status ${error.code}`;
+  const ended = error.signal ? `it was killed by ${error.signal}` : `exit status ${error.code}`;
   // Helpers of the docker family put their errors on stdout; an answer with a secret would be JSON.
   const words = `${stderr} ${/[{"]/.test(stdout) ? '' : stdout}`
     .replace(/[\s\p{Cc}]+/gu, ' ')

@@ -117,7 +117,7 @@ export class CredentialStore {
     }
     throw credentialsInvalid(
       `the variables ${given.prefix}_* could mean ${meant.registry} or ${registry}`,
-      `set ${given.prefix}_HOST to the one they are for, and log in to the other with docker login or podman login`,
+      `set ${given.prefix}_HOST to the host that they belong to, and log in to the other with docker login or podman login`,
     );
   }
 
