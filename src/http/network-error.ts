@@ -18,7 +18,7 @@ const BROKEN =
 
 const DEFECT = 'the registry or a proxy in front of it is faulty; ask its administrator';
 
-/** Under TLS 1.3 a server can refuse a client without a certificate only once the client takes the line for made. */
+/** In TLS 1.3, a server can reject a client without a certificate only after the client has completed its handshake. */
 const HUNG_UP =
   'the server closed the connection without responding; if it requires a client certificate, put the certificate and its key into certs.d';
 
@@ -98,14 +98,14 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   },
 };
 
-/** An error for what undici allows a server and we do not. */
+/** Errors for server behaviour that undici accepts and transship does not. */
 export function brokenRule(code: 'ENDLESS_INTERIM_ANSWERS' | 'BODY_TOO_SLOW'): Error {
   return Object.assign(new Error(code), {code});
 }
 
 /**
- * Puts what undici or Node threw into a TransshipError. Errors that are one already stay as they are (a request body
- * may throw one). An aborted signal is not a failure: its reason is thrown.
+ * Converts an error of undici or Node to a TransshipError. A TransshipError is returned unchanged (a request body may
+ * throw one). An aborted signal is not a failure: its reason is thrown.
  */
 export function networkError(
   thrown: unknown,
@@ -143,7 +143,7 @@ function explain(code: string | undefined): Explanation {
   return connection('the request failed', BROKEN);
 }
 
-/** Whether the other side ended a connection, as undici tells it, on which it had never said anything. */
+/** Whether the server closed a connection without having sent any data, according to undici. */
 function saidNothing(thrown: unknown): boolean {
   return thrown instanceof errors.SocketError && thrown.socket?.bytesRead === 0;
 }
@@ -164,7 +164,7 @@ function codeOf(thrown: unknown): string | undefined {
   ) {
     const inner = error instanceof AggregateError ? error.errors[0] : undefined;
     const code = (error as NodeJS.ErrnoException).code ?? (inner as NodeJS.ErrnoException)?.code;
-    // Undici wraps what broke a socket; the reason says more than the wrapping.
+    // Undici wraps socket errors; the cause is more specific.
     if (typeof code === 'string' && !(code === 'UND_ERR_SOCKET' && codeOf(error.cause)))
       return code;
   }
