@@ -5,11 +5,11 @@ import type {ErrorCode} from '../model/error-codes.ts';
 import {type ErrorBody, readErrors} from './error-body.ts';
 
 export interface RefusalContext {
-  /** The token service answered, not the registry: its answer may hold a token, of which nothing is quoted. */
+  /** The response is from the token service, not the registry: it may contain a token, which must not be quoted. */
   readonly ofTokenService?: boolean;
-  /** What a 404 without a telling code means. Default: NOT_A_REGISTRY. */
+  /** The meaning of a 404 without a specific code. Default: NOT_A_REGISTRY. */
   readonly notFound?: ErrorCode;
-  /** A 500 is an answer for good: docker-registry gives it for manifests that it refuses. */
+  /** A 500 is permanent: docker-registry sends it for manifests that it refuses. */
   readonly refusedAt500?: boolean;
   /** A manifest was put: something unknown is a part of it. Codes differ between registries. */
   readonly putsManifest?: boolean;
@@ -59,7 +59,7 @@ const BY_CODE: ReadonlyMap<string, Explanation> = new Map(
   }),
 );
 
-/** Codes that say more than the status they come with, whatever that is. */
+/** Codes that are more specific than their status, whatever it is. */
 const STRONG_CODES = new Set([
   'PROTECTED_TAG',
   'IMMUTABLE_TAG',
@@ -68,8 +68,8 @@ const STRONG_CODES = new Set([
 ]);
 
 /**
- * Puts an answer that is not what was asked for into an error, with the registry's own words. Reads the body.
- * The one place where statuses and codes of registries are given a meaning.
+ * Converts an error response to an error, with the registry's message. Reads the body. The only place that interprets
+ * statuses and codes of registries.
  */
 export async function refusal(
   answer: HttpAnswer,
@@ -97,7 +97,7 @@ export async function errorCodes(answer: HttpAnswer): Promise<readonly string[]>
   return errors.map(({code}) => code);
 }
 
-/** Whether a 401 is a decision about the subject and no question of who asks (GitLab's registry). */
+/** Whether a 401 concerns the subject and not the identity of the client (GitLab's registry). */
 export function isProtection(codes: readonly string[]): boolean {
   return codes.some((code) => BY_CODE.get(code)?.code === 'PROTECTED');
 }
@@ -108,7 +108,7 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
   const byCode = BY_CODE.get(known);
   if (byCode && STRONG_CODES.has(known)) return byCode;
   if (status === 401) return unauthorized(answer);
-  // GitLab's token service answers 403 to those that it does not know, for all that is not public.
+  // GitLab's token service answers 403 to unknown users for everything that is not public.
   const isStranger = context.ofTokenService === true && answer.request.authorization === undefined;
   if (status === 403) return isStranger ? unauthorized(answer) : forbidden(body);
   if (status === 405) return unsupported();
@@ -168,8 +168,8 @@ function forbidden(body: ErrorBody): Explanation {
 }
 
 /**
- * A registry answers 401 to a valid login without the right, too: the token service grants fewer actions than were asked
- * for, and does not say whether the repository exists (distribution, docs/spec/auth/token.md).
+ * A registry also answers 401 to a valid login without permission: the token service grants fewer actions than
+ * requested, and does not reveal whether the repository exists (distribution, docs/spec/auth/token.md).
  */
 function unauthorized(answer: HttpAnswer): Explanation {
   const {authorization, tokenOf} = answer.request;

@@ -17,7 +17,7 @@ import type {Scope} from './scope.ts';
  * to requests that no registry has seen, and 202 promises only that something may happen later (RFC 9110, 15.3.3).
  */
 
-/** Whether the answer to a write states that content with a digest that `isRight` was stored. */
+/** Whether the response to a write states that content with a digest accepted by `isRight` was stored. */
 export function saysStored(answer: HttpAnswer, isRight: (digest: Digest) => boolean): boolean {
   const digest = digestHeader(answer);
   return answer.status === 201 && digest !== undefined && isRight(digest);
@@ -34,17 +34,17 @@ export function isSuccess({status}: HttpAnswer): boolean {
   return status >= 200 && status < 300;
 }
 
-/** A blob to be looked for, and where. */
+/** A blob to look up, and its location. */
 interface WantedBlob {
   readonly path: RepositoryPath;
   readonly blob: Pick<Descriptor, 'digest' | 'size'>;
-  /** That for writing, where it was just written. */
+  /** The permission for writing if the blob was just written. */
   readonly scope: Scope;
 }
 
 /**
- * Whether a repository has a blob, by HEAD, and by GET where that is refused or does not tell: HEAD saves work, and some
- * registries, and proxies before them, refuse it.
+ * Whether a repository has a blob. Uses HEAD, and GET if HEAD is refused or inconclusive: HEAD is cheaper, but some
+ * registries and proxies refuse it.
  * @throws TransshipError the registry's refusals
  */
 export async function hasBlob(
@@ -65,12 +65,15 @@ export async function hasBlob(
   return isThere;
 }
 
-/** A refusal of who asks, or how often: it says nothing of HEAD, and another attempt would count against the login. */
+/**
+ * A refusal because of the login or the request rate: it says nothing about HEAD, and another attempt would count
+ * against the login.
+ */
 export function isAboutAsker({status}: HttpAnswer): boolean {
   return status === 401 || status === 429;
 }
 
-/** Asks for the first byte, and reads no more than that. */
+/** Requests the first byte, and reads no more than that. */
 async function isReadable(
   connection: Connection,
   wanted: WantedBlob,
@@ -99,8 +102,8 @@ function askFor(
 }
 
 /**
- * Whether an answer is about the blob. What answers 200 to everything, such as a login page or a health check, is
- * believed no more than after a push: the digest shows it, or the size.
+ * Whether a response concerns the blob. Servers that answer 200 to everything, such as login pages or health checks,
+ * are not trusted: the digest or the size must match.
  */
 function isBlob(answer: HttpAnswer, size: number | undefined, {blob}: WantedBlob): boolean {
   if (digestHeader(answer) === blob.digest) return true;
@@ -108,7 +111,7 @@ function isBlob(answer: HttpAnswer, size: number | undefined, {blob}: WantedBlob
 }
 
 /**
- * The registry answered as if it had stored something, and does not have it.
+ * The error for a registry that confirmed a write but does not have the content.
  * @param what `host/path@digest`
  */
 export function notStored(what: string, answer: HttpAnswer): TransshipError {
