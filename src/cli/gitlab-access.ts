@@ -24,7 +24,7 @@ export function addGitLabFlags(command: Command): Command {
   return command
     .option(
       '--gitlab <url>',
-      'the URL of GitLab, which gets the token (default: $TRANSSHIP_GITLAB_HOST, $CI_SERVER_URL)',
+      'the URL of GitLab, to which the token is sent (default: $TRANSSHIP_GITLAB_HOST, $CI_SERVER_URL)',
     )
     .option(
       '--token-file <file>',
@@ -121,7 +121,7 @@ async function warnOfOthers(file: string, {report}: Session): Promise<void> {
   const {mode} = await stat(file);
   const may = (mode & 0o002) !== 0 ? 'change' : (mode & 0o004) !== 0 ? 'read' : undefined;
   if (may === undefined) return;
-  const message = `every user of this machine can ${may} ${file}: run chmod 600 on it`;
+  const message = `other users of this machine can ${may} ${file}: run chmod 600 on it`;
   report({type: 'notice', code: 'TOKEN_FILE_OPEN', message});
 }
 
@@ -154,7 +154,7 @@ async function readTokenFile(file: string): Promise<string> {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new TransshipError('FILE_UNREADABLE', `the token in ${file} cannot be read: ${why}`, {
       side: 'local',
-      hint: 'name a file that holds nothing but the token',
+      hint: 'name a file that contains only the token',
       cause,
     });
   }

@@ -49,7 +49,11 @@ export function addHostFlags(command: Command): Command {
     .option('--authfile <file>', 'credentials file, in the format of docker config.json')
     .option('--plain-http <host>', 'use HTTP without TLS for this host (repeatable)', collect)
     .option('--ca-file <file>', 'also trust the CA certificates in this PEM file')
-    .option('--insecure <host>', 'do not check the certificate of this host (repeatable)', collect)
+    .option(
+      '--insecure <host>',
+      'do not verify the TLS certificate of this host (repeatable)',
+      collect,
+    )
     .option(
       '--allow-unsafe-redirects <host>',
       'follow redirects of this host from https to http and to private addresses (repeatable)',
@@ -65,7 +69,7 @@ export function addCacheFlag(command: Command): Command {
 export function addFilterFlags(command: Command): Command {
   return addChoiceFlags(command)
     .option('--no-clobber', 'do not move tags that point to another image at the destination')
-    .option('--allow-empty', 'exit 0 if the filters leave nothing');
+    .option('--allow-empty', 'exit 0 if the filters match nothing');
 }
 
 /** The filters that look at the source alone. */
@@ -92,7 +96,7 @@ export function addRunFlags(command: Command): Command {
         .default('continue'),
     )
     .option('--jobs <n>', 'blobs to copy at once (default: automatic)', wholeNumber)
-    .option('--chunk-size <size>', 'bytes of an upload chunk, such as 32MiB', chunkSize)
+    .option('--chunk-size <size>', 'size of upload chunks, such as 32MiB', chunkSize)
     .option('--limit-rate <rate>', 'bytes per second in total, such as 10MiB', byteSize);
 }
 
@@ -149,7 +153,7 @@ const UNITS: Readonly<Record<string, number>> = {
 function chunkSize(text: string): number {
   const bytes = byteSize(text);
   if (bytes >= SMALLEST_CHUNK) return bytes;
-  throw new InvalidArgumentError('a chunk has 4KiB at least');
+  throw new InvalidArgumentError('write a size of at least 4KiB');
 }
 
 function byteSize(text: string): number {

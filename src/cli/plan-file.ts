@@ -70,7 +70,7 @@ export async function writePlanFile(file: string, plan: Plan): Promise<void> {
 }
 
 class PlanTooLarge extends Error {
-  override readonly message = 'it is too large to be read again';
+  override readonly message = 'it exceeds the size limit of plans';
 }
 
 /** @throws PlanTooLarge */
@@ -101,7 +101,7 @@ export function printPlan(
 export function planFileText(file: string, {checks}: Plan): string {
   return checks.some(({result}) => result === 'forbid')
     ? `\nThe plan is in ${file}. It cannot be applied: change what is listed as forbidden, then plan again.\n`
-    : `\nThe plan is in ${file}. To carry it out: transship apply ${file}\n`;
+    : `\nThe plan is in ${file}. To apply it: transship apply ${file}\n`;
 }
 
 async function replace(file: string, plan: Plan): Promise<void> {

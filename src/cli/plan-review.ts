@@ -13,7 +13,7 @@ export interface ReviewFlags {
 
 export function addReviewFlags(command: Command): Command {
   return command
-    .option('--plan-id <digest>', 'require this plan id: the one that was reviewed')
+    .option('--plan-id <digest>', 'require this plan id, as shown in the review')
     .option(
       '--verify-key <file>',
       'require a signature that this public key verifies (ed25519, PEM)',
@@ -83,7 +83,7 @@ async function readKey(
   } catch {
     // Told below.
   }
-  throw new TransshipError('FILE_INVALID', `${file} holds no ${kind} ed25519 key in PEM form`, {
+  throw new TransshipError('FILE_INVALID', `${file} contains no ${kind} ed25519 key in PEM form`, {
     side: 'local',
     hint:
       kind === 'private'

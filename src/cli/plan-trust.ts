@@ -20,7 +20,7 @@ export interface TrustFlags extends GitLabFlags, ReviewFlags {
 export function addTrustFlags(command: Command): Command {
   return addReviewFlags(command).option(
     '--allow-path <dir>',
-    'let a plan made elsewhere use files below this folder (repeatable; default: the working folder)',
+    'let a plan made on another machine use files below this folder (repeatable; default: the working directory)',
     collect,
   );
 }
@@ -102,7 +102,7 @@ export class PlanTrust {
     if (registry !== undefined) {
       throw notNamed(
         `the plan is for the registry ${host}, and the registry of GitLab is ${registry}`,
-        'plan again: the registry has moved, or somebody changed the plan',
+        'plan again: the address of the registry or the plan was changed',
       );
     }
     await this.#checkHost(
@@ -138,7 +138,7 @@ export class PlanTrust {
     const [first = list] = outside;
     throw new TransshipError(
       'PATH_NOT_ALLOWED',
-      `the plan was not made on this machine and uses ${first}, which is not in the working folder`,
+      `the plan was not made on this machine and uses ${first}, which is not in the working directory`,
       {side: 'local', hint: `to allow it, add --allow-path ${dirname(resolve(first))}`},
     );
   }

@@ -85,7 +85,7 @@ export function reportWarnings({checks}: Plan, report: Report): void {
   const warnings = checks.filter(({result, code}) => result === 'warn' && code !== 'TAG_MOVES');
   for (const {code, message} of warnings.slice(0, MOST)) report({type: 'notice', code, message});
   if (warnings.length > MOST) {
-    const message = `and ${warnings.length - MOST} more of the kind; "transship plan copy" shows all`;
+    const message = `and ${warnings.length - MOST} more warnings; "transship plan copy" shows all`;
     report({type: 'notice', code: 'SKIPPED', message});
   }
 }

@@ -101,7 +101,7 @@ async function openGitLabLister(
   if (address === undefined) {
     const where = found.gitlab ?? 'https://gitlab.example.com';
     const hint = `add --gitlab ${where} and set GITLAB_TOKEN to an access token with the scope read_api`;
-    throw repositoriesNotListed(host, 'it belongs to a GitLab, which lists them instead', hint);
+    throw repositoriesNotListed(host, 'GitLab lists the repositories of this registry', hint);
   }
   const access = await openGitLab({...flags, gitlab: address}, io, session);
   return gitlabLister({
@@ -142,6 +142,6 @@ async function readStdin({stdin}: Io): Promise<Uint8Array> {
   if (size <= NAME_LIST_LIMIT) return Buffer.concat(pieces);
   throw new TransshipError('FILE_INVALID', `stdin has more than ${NAME_LIST_LIMIT} bytes`, {
     side: 'local',
-    hint: 'write one repository on each line, and nothing else',
+    hint: 'write one repository per line, and nothing else',
   });
 }

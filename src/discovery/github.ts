@@ -34,7 +34,7 @@ export function githubLister({host, baseUrl, http, credentials}: ListerOptions):
       return login?.kind === 'basic' ? `Bearer ${login.password}` : undefined;
     },
     headers: {accept: 'application/vnd.github+json', 'x-github-api-version': '2022-11-28'},
-    hint: `log in with a personal access token (classic) of the scope read:packages: docker login ${host}`,
+    hint: `log in with a personal access token (classic) with the scope read:packages: docker login ${host}`,
   };
   // An enterprise server has its API below a path (docs.github.com/enterprise-server/rest).
   const base = isPublic ? '' : '/api/v3';

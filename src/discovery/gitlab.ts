@@ -23,8 +23,7 @@ export interface GitLabListerOptions {
  */
 export function gitlabLister({host, gitlab, isOwnRegistry}: GitLabListerOptions): RepositoryLister {
   const name = `GitLab at ${gitlab.url.host}`;
-  const hint =
-    'use a token with the scope read_api of a member with at least the role of a reporter';
+  const hint = 'use a token with the scope read_api, of a member with at least the Reporter role';
 
   async function* inPath(prefix: string, call: Call): AsyncGenerator<ListedRepository> {
     const records = await recordsAt(gitlab, prefix, call);

@@ -42,7 +42,7 @@ function tooMany({name}: RepositoryLister): TransshipError {
     `${name} lists more than ${NAME_LIMITS.items} repositories`,
     {
       side: 'source',
-      hint: 'name a part of it after the host, such as host/team',
+      hint: 'add a part of the path after the host, such as host/team',
     },
   );
 }
@@ -53,7 +53,7 @@ function nothingAt({name}: RepositoryLister, prefix: string): TransshipError {
     `${name} lists no repository at or below "${prefix}"`,
     {
       side: 'source',
-      hint: 'check the name, and whether the login has access; without a name after the host, all repositories are listed',
+      hint: 'check the name, and whether the login has access; leave out the path after the host to list all repositories',
     },
   );
 }

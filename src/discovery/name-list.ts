@@ -54,6 +54,6 @@ function invalid(wrong: readonly string[]): TransshipError {
   const message = more > 0 ? `${shown}; and ${more} more` : shown;
   return new TransshipError('FILE_INVALID', message, {
     side: 'local',
-    hint: 'write one repository on each line, without a tag, as team/app',
+    hint: 'write one repository per line, without a tag, such as team/app',
   });
 }

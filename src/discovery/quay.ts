@@ -36,7 +36,7 @@ export function quayLister({host, baseUrl, http, credentials}: ListerOptions): R
     origin: baseUrl,
     http,
     authorization: async () => oauthToken(await credentials()),
-    hint: `log in with an OAuth token of the scope repo:read: docker login --username '${OAUTH_USER}' ${host}`,
+    hint: `log in with an OAuth token with the scope repo:read: docker login --username '${OAUTH_USER}' ${host}`,
   };
   return {name: api.name, listRepositories: (prefix, call) => ofNamespace(api, prefix, call)};
 }

@@ -189,6 +189,6 @@ function goneTag({name}: RepositoryReader, tag: Tag): TransshipError {
   const message = `${name}:${tag} is listed, but the source does not have its manifest`;
   return new TransshipError('MANIFEST_NOT_FOUND', message, {
     side: 'source',
-    hint: 'the tag was deleted a moment ago, or its manifest was lost; push the image again',
+    hint: 'the tag was just deleted, or its manifest was lost; push the image again',
   });
 }

@@ -129,6 +129,6 @@ function notFound({name}: RepositoryReader): TransshipError {
 function invalidName(repository: string): TransshipError {
   return new TransshipError('REFERENCE_INVALID', `"${repository}" is not a repository name`, {
     side: 'source',
-    hint: 'no client can read a repository of this name; rename it at the source',
+    hint: 'no client can read a repository with this name; rename it at the source',
   });
 }

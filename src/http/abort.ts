@@ -1,8 +1,8 @@
 const listeners = new WeakMap<AbortSignal, Set<() => void>>();
 
 /**
- * Calls the listener when the signal is aborted. Hundreds of requests wait on the one signal of a run, and Node's
- * signals look through all listeners to remove one; here a signal has one listener, and a set.
+ * Calls the listener when the signal is aborted. Hundreds of requests wait for the signal of a run, and Node's signals
+ * search all listeners to remove one; here, each signal has a single listener and a set of callbacks.
  * @param signal not aborted yet
  * @returns what removes the listener
  */
@@ -23,7 +23,7 @@ function watch(signal: AbortSignal): Set<() => void> {
   return all;
 }
 
-/** Waits for the promise, or rejects with the signal's reason; the promise itself goes on. */
+/** Waits for the promise, or rejects with the signal's reason; the promise itself is not cancelled. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   const {promise: aborted, reject} = Promise.withResolvers<never>();

@@ -1,4 +1,4 @@
-/** What a body asks of the connection that it comes from. */
+/** The operations that a body needs from its connection. */
 export interface BodySource {
   pause(): void;
   resume(): void;
@@ -6,22 +6,22 @@ export interface BodySource {
   abort(reason: Error): void;
 }
 
-/** So much is kept for a reader who asks for nothing, in bytes, before the connection is paused. */
+/** Bytes that are buffered without a waiting reader before the connection is paused. */
 const HELD_LIMIT = 64 * 1024;
 
 /**
- * The body of an answer as it comes, once, for one reader. A piece is valid only while it is pushed, so it is copied:
- * into the memory of the reader where one waits, else into memory of the body's own, which is used again.
+ * The body of a response, to be read once by one reader. A chunk is valid only while it is pushed, so it is copied:
+ * into the buffer of a waiting reader, or else into the body's own buffer, which is reused.
  */
 export class AnswerBody {
   readonly #source: BodySource;
-  /** Bytes of the body that are to come; infinite: not known. */
+  /** Remaining bytes of the body; Infinity: unknown. */
   #left: number;
-  /** What came while no reader waited: the bytes between `#from` and `#to`. */
+  /** Data received while no reader waited: the bytes between `#from` and `#to`. */
   #held = Buffer.alloc(0);
   #from = 0;
   #to = 0;
-  /** The reader's memory, and how much of it is filled. */
+  /** The reader's buffer, and how many bytes of it are filled. */
   #memory: Uint8Array | undefined;
   #filled = 0;
   #end: {readonly error?: Error} | undefined;
@@ -43,23 +43,23 @@ export class AnswerBody {
     const isFull = this.#memory !== undefined && this.#filled === this.#memory.byteLength;
     if (isFull) this.#wake?.();
     else if (this.#memory !== undefined) this.#wakeSoon();
-    // The end of a body that is here already is let through, so that its connection is free for the next request.
+    // If the whole body has been received, its end is delivered, so that the connection is free for the next request.
     if (this.#left > 0 && (isFull || this.#to - this.#from >= HELD_LIMIT)) {
       this.#isPaused = true;
       this.#source.pause();
     }
   }
 
-  /** No more comes; with an error, what is held is not given either. */
+  /** Marks the end of the body. With an error, buffered data is discarded. */
   end(error?: Error): void {
     this.#end ??= error === undefined ? {} : {error};
     this.#wake?.();
   }
 
   /**
-   * Waits for some of the body.
-   * @param memory where it goes, from the beginning; at least one byte, and the body's own until this settles
-   * @returns how many bytes there are; 0: the body is over
+   * Waits for the next bytes of the body.
+   * @param memory the buffer to fill from its start, at least one byte; owned by the body until this settles
+   * @returns the number of bytes; 0: end of the body
    * @throws what broke the body
    */
   async readInto(memory: Uint8Array): Promise<number> {
@@ -78,19 +78,19 @@ export class AnswerBody {
     return this.#filled;
   }
 
-  /** Whether all of it has come and was given to the reader. */
+  /** Whether the whole body was received and delivered to the reader. */
   get isOver(): boolean {
     return this.#end !== undefined && this.#end.error === undefined && this.#from === this.#to;
   }
 
-  /** Breaks it off: the reader gets the error. */
+  /** Aborts the body: the reader gets the error. */
   fail(error: Error): void {
     if (this.#end !== undefined) return;
     this.end(error);
     this.#source.abort(error);
   }
 
-  /** Ends the reading. The connection is closed, unless all of the body is here. */
+  /** Ends the reading. The connection is closed, unless the whole body was received. */
   cancel(): void {
     const isWhole = this.#end !== undefined || this.#left === 0;
     this.end();
@@ -114,7 +114,7 @@ export class AnswerBody {
   #hold(piece: Uint8Array): void {
     const to = this.#to + piece.byteLength;
     if (to > this.#held.byteLength) {
-      // Twice as much each time: a body may come a byte at a time.
+      // Doubled each time, since a body may arrive byte by byte.
       const grown = Buffer.allocUnsafeSlow(Math.max(to, 2 * this.#held.byteLength));
       grown.set(this.#held.subarray(0, this.#to));
       this.#held = grown;
@@ -138,7 +138,10 @@ export class AnswerBody {
     this.#source.resume();
   }
 
-  /** When all has come that the system has now: TLS gives 16 KiB at a time, and each would be a turn of the reader's. */
+  /**
+   * After all data that the system has now was received: TLS delivers 16 KiB at a time, and waking the reader for each
+   * is slow.
+   */
   #wakeSoon(): void {
     if (this.#isToWake) return;
     this.#isToWake = true;

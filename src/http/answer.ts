@@ -4,14 +4,14 @@ import type {HttpRequest} from './message.ts';
 import {brokenRule, networkError} from './network-error.ts';
 import {parseRateLimitReset, parseRetryAfter} from './header-fields.ts';
 
-/** What was read of a body. */
+/** The result of reading a body. */
 export interface ReadBody {
   readonly bytes: Uint8Array;
   /** False: the body has more bytes than the limit; they were dropped. */
   readonly complete: boolean;
 }
 
-/** What an answer is made of. */
+/** The parts of a response. */
 export interface AnswerData {
   readonly statusCode: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -20,39 +20,39 @@ export interface AnswerData {
   readonly readMs: number;
 }
 
-/** What `content-length` says, in bytes; undefined: nothing that can be read. */
+/** The value of `content-length`, in bytes; undefined: absent or invalid. */
 export function contentLength(headers: AnswerData['headers']): number | undefined {
   const value = headers['content-length'];
   return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
 }
 
-/** Memory that `chunks` reads into, in bytes: the fewer pieces, the less work. */
+/** Size of the buffer that `chunks` reads into, in bytes. Larger chunks cost less overhead. */
 const CHUNK = 1024 * 1024;
 
-/** Memory that `read` begins with where the length is not known, in bytes. */
+/** Initial buffer size of `read` if the length is unknown, in bytes. */
 const FIRST_READ = 8 * 1024;
 
 /**
- * An answer whose headers are there and whose body is still on the wire. Its holder reads the body in one of four
- * ways, `readInto`, `chunks`, `read` or `discard`; until then a connection is taken.
+ * A response whose headers were received and whose body has not been read. The caller must consume the body with
+ * `readInto`, `chunks`, `read` or `discard`; until then, it occupies a connection.
  */
 export class HttpAnswer {
   readonly status: number;
   /** The request that was answered, the last of a chain of redirects: its URL resolves relative ones. */
   readonly request: HttpRequest;
   /**
-   * How long the host is to be left alone, in ms: what it asks for (`Retry-After`, or the end of a rate limit's period),
-   * and where a 429 says nothing, for how long the client leaves it alone.
+   * How long to wait before the next request to the host, in ms: as it asks (`Retry-After`, or the end of a rate
+   * limit's period), or, for a 429 without such a header, as long as the client waits.
    */
   retryAfterMs: number | undefined;
-  /** Set by the client: the request was sent again as often as is of use. */
+  /** Set by the client: the retries of the request are exhausted. */
   exhausted = false;
   /** The request was sent before and failed: the server may have carried it out then. */
   isRepeated = false;
   readonly #headers: AnswerData['headers'];
   readonly #body: AnswerBody;
   readonly #readMs: number;
-  /** The body as it came, and as it was meant. */
+  /** The body as received, and decoded. */
   #raw: Promise<ReadBody> | undefined;
   #read: Promise<ReadBody> | undefined;
 
@@ -85,10 +85,9 @@ export class HttpAnswer {
   }
 
   /**
-   * Waits for the next bytes of the body, and has them put into the caller's memory, which is not to be touched until
-   * then.
+   * Reads the next bytes of the body into the caller's buffer, which the caller must not touch until this settles.
    * @param memory at least one byte
-   * @returns how many there are; 0: the body is over
+   * @returns the number of bytes; 0: end of the body
    * @throws TransshipError
    */
   async readInto(memory: Uint8Array): Promise<number> {
@@ -99,14 +98,14 @@ export class HttpAnswer {
     }
   }
 
-  /** Ends the reading. The connection is closed, unless all of the body has come. */
+  /** Ends the reading. The connection is closed, unless the whole body was received. */
   cancel(): void {
     this.#body.cancel();
   }
 
   /**
-   * The body, once. Each piece is borrowed: it is overwritten when the next one is asked for. Ending the iteration early
-   * closes the connection.
+   * The body, once. Each chunk is borrowed: it is overwritten when the next one is requested. Ending the iteration
+   * early closes the connection.
    */
   chunks(): AsyncIterable<Uint8Array> {
     let memory: Buffer | undefined;
@@ -128,16 +127,16 @@ export class HttpAnswer {
   }
 
   /**
-   * Whether the server says that it encoded the body (`Content-Encoding`): its `length` is not that of the content then.
-   * `read` decodes; `chunks` does not, as storages say `gzip` of layers that are gzip files themselves.
+   * Whether the server declares the body encoded (`Content-Encoding`); `length` then is not the length of the content.
+   * `read` decodes. `chunks` does not, because some storages declare `gzip` for layers that are gzip files themselves.
    */
   get isEncoded(): boolean {
     return this.#encodings.length > 0;
   }
 
   /**
-   * Reads the body into memory and decodes it, `limit` bytes at most before and after. Asked again, it gives what was read
-   * the first time.
+   * Reads the body into memory and decodes it; at most `limit` bytes before and after decoding. Further calls return
+   * the same result.
    */
   read(limit: number): Promise<ReadBody> {
     this.#read ??= this.#decoded(limit);
@@ -145,9 +144,9 @@ export class HttpAnswer {
   }
 
   /**
-   * Reads content whose size is known. A server may have encoded it although it was not asked to (it says so), or say so of
-   * content that is encoded by itself: what has the size is the content.
-   * @param limit bytes of the body as it comes, at most
+   * Reads content of a known size. A server may encode it without being asked to, or declare an encoding for content
+   * that is itself compressed: the form with the known size is the content.
+   * @param limit maximum bytes of the body as received
    */
   async readSized(size: number, limit: number): Promise<ReadBody> {
     this.#raw ??= this.#readOnce(limit);
@@ -155,9 +154,9 @@ export class HttpAnswer {
     return raw.complete && raw.bytes.byteLength === size ? raw : await this.read(limit);
   }
 
-  /** Lets the body go; a short one is read to its end, so that the connection can be used again. */
+  /** Discards the body. A short body is read to its end, so that the connection can be reused. */
   async discard(): Promise<void> {
-    // A body that breaks while nobody wants it is no failure.
+    // An error in a discarded body is not a failure.
     this.#raw ??= this.#readOnce(DISCARD_LIMIT);
     await this.#raw.catch(() => undefined);
   }
@@ -185,7 +184,7 @@ export class HttpAnswer {
   }
 
   async #readAll(limit: number): Promise<ReadBody> {
-    // One byte more than expected, to see that there is none.
+    // One byte more than expected, to detect excess data.
     let memory = Buffer.allocUnsafe(Math.min(limit, this.length ?? FIRST_READ) + 1);
     let length = 0;
     for (;;) {
@@ -201,7 +200,7 @@ export class HttpAnswer {
       grown.set(memory);
       memory = grown;
     }
-    // The rest of the memory would be kept as long as the bytes are.
+    // A view would keep the whole buffer alive.
     const isTight = 2 * length > memory.byteLength;
     return {
       bytes: isTight ? memory.subarray(0, length) : Buffer.from(memory.subarray(0, length)),

@@ -24,8 +24,8 @@ import {interrupted, TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 
 /**
- * The patience with a host that refuses everything and never says for how long, in ms. Windows of rate limits are a minute,
- * or come with a `Retry-After`; what lasts longer is a quota, or a block.
+ * How long to retry a host that refuses everything and never says for how long, in ms. Rate limits have windows of a
+ * minute, or send `Retry-After`; a longer refusal is a quota or a block.
  */
 const UNTOLD_PATIENCE_MS = 4 * 60_000;
 
@@ -35,14 +35,14 @@ export interface HttpClientOptions {
   /** Default: `DEFAULT_TIMEOUTS`. */
   readonly timeouts?: Partial<Timeouts>;
   readonly retry?: RetryPolicy;
-  /** Told before a request is sent again; the host is the one that it was first sent to. */
+  /** Called before each retry, with the host that the request was first sent to. */
   readonly retrying?: (host: string, ...retry: Parameters<OnRetry>) => void;
 }
 
 /**
- * Sends requests: one dispatcher and one throttle for each origin, redirects decided hop by hop, and another attempt
- * where the failure may pass and the request can be repeated; what it gives up is marked `exhausted`, for its callers to
- * give it up too. What a status means is for the caller to say.
+ * Sends requests: one dispatcher and one throttle for each origin, redirects checked hop by hop, and retries if the
+ * failure is temporary and the request can be repeated. A failure after the last retry is marked `exhausted`, so that
+ * callers do not retry it either. Callers interpret the status.
  */
 export class HttpClient implements AsyncDisposable {
   readonly #dispatchers: Dispatchers;
@@ -61,7 +61,7 @@ export class HttpClient implements AsyncDisposable {
   }
 
   /**
-   * Gives the answer, whatever its status. After the last attempt an answer such as 503 is given as it is.
+   * Returns the response, whatever its status. After the last attempt, a response such as 503 is returned unchanged.
    * @throws TransshipError HOST_NOT_FOUND, CONNECTION_FAILED, TIMEOUT, TLS_CERTIFICATE, RESPONSE_INVALID,
    *   REDIRECT_REFUSED, TLS_FILE_INVALID, INTERRUPTED and what a request body throws
    */
@@ -101,7 +101,7 @@ export class HttpClient implements AsyncDisposable {
     return resolveHop(location, request, kind, this.#settings.mayLeadAnywhere);
   }
 
-  /** How much may go on at an origin, for reports and tests. */
+  /** The concurrency limit of an origin, for reports and tests. */
   throttle(origin: string): Throttle {
     let throttle = this.#throttles.get(origin);
     if (!throttle) {
@@ -111,7 +111,7 @@ export class HttpClient implements AsyncDisposable {
     return throttle;
   }
 
-  /** Closes all connections, also those in use; no request is sent again. */
+  /** Closes all connections, including those in use, and ends all retries. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     const destroyed = this.#dispatchers.destroy();
@@ -128,7 +128,7 @@ export class HttpClient implements AsyncDisposable {
     };
   }
 
-  /** The patience with a host is shared: what others waited for in vain is not waited for again. */
+  /** Requests share the time limit of a host: time that others have waited in vain counts. */
   #isPatient(outcome: HttpAnswer | TransshipError): boolean {
     if (!(outcome instanceof HttpAnswer) || !isOverload(outcome)) return true;
     const {overloadedMs, untoldMs} = this.throttle(outcome.request.url.origin);
@@ -192,12 +192,12 @@ export class HttpClient implements AsyncDisposable {
     }
   }
 
-  /** Tells the throttle what an answer says of the host. */
+  /** Reports the state of the host, as the response shows it, to the throttle. */
   #learn(answer: HttpAnswer, throttle: Throttle): void {
     const {status, retryAfterMs = 0} = answer;
     if (status !== 429 && status !== 503) throttle.succeeded();
     else if (status === 429 && retryAfterMs === 0) answer.retryAfterMs = throttle.refused();
-    // A pause longer than anybody waits for ends the calls that meet it, and holds up no other.
+    // A pause longer than any retry limit fails the call and does not delay others.
     else throttle.overloaded(retryAfterMs > this.#retry.budgetMs ? 0 : retryAfterMs);
   }
 
@@ -209,7 +209,7 @@ export class HttpClient implements AsyncDisposable {
       const data = await dispatch(request, content, dispatcher, this.#dispatchers.timeouts);
       const answer = new HttpAnswer(request, data);
       this.#learn(answer, throttle);
-      // Nothing to come: the caller need not care, and what is held of the request is let go.
+      // Without a body, the caller need not consume it, and the resources of the request are released.
       if (method === 'HEAD' || answer.length === 0) await answer.discard();
       else if (readLimit !== undefined) await answer.read(readLimit);
       return answer;
@@ -220,7 +220,7 @@ export class HttpClient implements AsyncDisposable {
   }
 }
 
-/** A request that changes something each time is repeated only where the server did not look at it. */
+/** A request that is not idempotent is repeated only if the server did not process it. */
 function mayRepeat({changes, side}: HttpRequest, outcome: HttpAnswer | TransshipError): boolean {
   if (changes === true) return outcome.status === 429;
   if (outcome instanceof HttpAnswer) return isPassing(outcome.status);
@@ -233,7 +233,7 @@ function exhausted(error: TransshipError): TransshipError {
   return new TransshipError(code, message, options);
 }
 
-/** An answer that may pass, for those who are told of the next attempt. */
+/** The error of a temporary failure, for retry reports. */
 function unavailable({request, status, retryAfterMs}: HttpAnswer): TransshipError {
   const isGitLab = request.side === 'gitlab';
   const code =
@@ -256,8 +256,8 @@ async function openBody(body: HttpBody, signal: AbortSignal): Promise<Content> {
 }
 
 /**
- * Ends a body that was perhaps never begun, so that what feeds it is closed. Not waited for: its source may hang, and
- * the failure that led here is what matters.
+ * Ends a body, even one that was never started, so that its source is closed. Not awaited: the source may hang, and the
+ * original failure is what matters.
  */
 function release(content: Content): void {
   if (content instanceof Uint8Array) return;

@@ -3,7 +3,10 @@ import {connect as connectTls} from 'node:tls';
 import {type buildConnector, errors} from 'undici';
 import type {SecureOptions} from './tls.ts';
 
-/** Where all connections read to, in bytes: undici's parser has taken what came before another one reads. */
+/**
+ * Size of the buffer that all connections share, in bytes. Undici's parser has consumed the data before another
+ * connection reads.
+ */
 const MEMORY = Buffer.allocUnsafeSlow(1024 * 1024);
 
 /** First probe of an idle connection, in ms; as undici's own connector. */
@@ -19,10 +22,10 @@ export interface ConnectorOptions {
 }
 
 /**
- * Connects to one origin for undici, with sockets that read into one memory again and again. Node's own sockets give a
- * fresh buffer for each read, which takes as much processor time as everything else of a download together.
+ * Connects to one origin for undici, with sockets that reuse one read buffer. Node's sockets allocate a buffer for each
+ * read, which takes as much CPU time as the rest of a download.
  *
- * What a handler is given is therefore valid during its call only.
+ * Data passed to a handler is therefore valid only during the call.
  */
 export function connector({tls, connectMs, signal}: ConnectorOptions): buildConnector.connector {
   let session: Buffer | undefined;
@@ -31,7 +34,7 @@ export function connector({tls, connectMs, signal}: ConnectorOptions): buildConn
     const options = {
       host: hostname,
       port: Number(port || (isSecure ? 443 : 80)),
-      // A piece that is written counts as sent when it is with the system: only then can its memory be used again.
+      // A written chunk counts as sent once the system has it: only then can its buffer be reused.
       highWaterMark: 1,
       signal,
       onread: {buffer: MEMORY, callback: (count: number) => pass(count)},
@@ -41,7 +44,7 @@ export function connector({tls, connectMs, signal}: ConnectorOptions): buildConn
           ...options,
           ...tls,
           ALPNProtocols: ['http/1.1'],
-          // An address is no server name (RFC 6066, section 3); the certificate is compared with `host` then.
+          // An IP address is not a server name (RFC 6066, section 3); the certificate is then compared with `host`.
           ...(servername && !isIP(servername) && {servername}),
           ...(session && {session}),
         })
@@ -52,7 +55,7 @@ export function connector({tls, connectMs, signal}: ConnectorOptions): buildConn
     let offered: Buffer | undefined;
     let isConnected = false;
     const keep = (): void => {
-      // Not before the certificate was checked: Node does not check it again for a session that is resumed.
+      // Only after the certificate was checked: Node does not check it again for a resumed session.
       if (isConnected) session = offered ?? session;
     };
     socket.on('session', (given: Buffer) => {
@@ -73,7 +76,7 @@ export function connector({tls, connectMs, signal}: ConnectorOptions): buildConn
   };
 }
 
-/** Gives what has come to whoever reads the socket. @returns whether more is wanted now */
+/** Passes received data to the reader of the socket. @returns whether the reader accepts more data now */
 function passTo(socket: Socket): (count: number) => boolean {
   const heads = new ResponseHeads();
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
@@ -86,7 +89,7 @@ function passTo(socket: Socket): (count: number) => boolean {
   let wantsMore = true;
   socket.read = (size?: number): Buffer | null => {
     const bytes = read(size);
-    // Undici's parser reads until there is nothing left, unless its handler paused it.
+    // Undici's parser reads until no data is left, unless its handler pauses it.
     if (size !== 0) wantsMore = bytes === null;
     return bytes;
   };
@@ -94,7 +97,7 @@ function passTo(socket: Socket): (count: number) => boolean {
     const bytes = heads.tidy(MEMORY.subarray(0, count));
     if (bytes.byteLength === 0) return true;
     socket.push(bytes);
-    // At once, and not in the next tick, so that it is known what was taken.
+    // Immediately, not in the next tick, to know how much was consumed.
     socket.emit('readable');
     if (socket.readableLength > 0) socket.unshift(Buffer.from(read() ?? []));
     return wantsMore;
@@ -102,22 +105,22 @@ function passTo(socket: Socket): (count: number) => boolean {
 }
 
 /**
- * Changes what a client has to read and undici's parser refuses: header lines that are folded (RFC 9112, section 5.2), and
- * a 100 that nobody asked for (RFC 9110, section 15.2). Where a head arrives in several pieces, only what is whole in one
- * of them is changed.
+ * Rewrites what a client must accept but undici's parser rejects: folded header lines (RFC 9112, section 5.2), and an
+ * unsolicited 100 (RFC 9110, section 15.2). If a head arrives in several chunks, only what is complete within one chunk
+ * is rewritten.
  */
 class ResponseHeads {
   #isExpected = false;
-  /** The last bytes of a head that began in an earlier piece. */
+  /** The last bytes of a head that began in an earlier chunk. */
   #before: Buffer = NOTHING;
 
-  /** A request is sent: what comes next is a head. */
+  /** A request was sent: the next data is a head. */
   expect(): void {
     this.#isExpected = true;
     this.#before = NOTHING;
   }
 
-  /** Changes the bytes where they are. @returns what is left of them */
+  /** Rewrites the bytes in place. @returns the remaining bytes */
   tidy(bytes: Buffer): Buffer {
     let left = bytes;
     for (let from = 0; this.#isExpected && from < left.byteLength; ) {
@@ -144,8 +147,8 @@ const NOTHING = Buffer.alloc(0);
 const END_OF_HEAD = '\r\n\r\n';
 
 /**
- * Up to where the head goes in a piece; undefined: beyond it. The end of a head may itself arrive in two pieces; what
- * follows is the body, in which nothing may be changed.
+ * Where the head ends within a chunk; undefined: beyond it. The end of a head may itself be split over two chunks. The
+ * body after it must not be changed.
  */
 function lengthOfHead(before: Buffer, piece: Buffer): number | undefined {
   if (before.byteLength > 0) {
@@ -161,7 +164,7 @@ function lastBytes(bytes: Buffer): Buffer {
   return bytes.subarray(1 - END_OF_HEAD.length);
 }
 
-/** The status of the head at the beginning of these bytes, where another head follows (1xx). */
+/** The status of the head at the start of these bytes, if another head follows (1xx). */
 function interimStatus(bytes: Buffer): string | undefined {
   return /^HTTP\/1\.[01] (1\d\d)/.exec(bytes.toString('latin1', 0, 12))?.[1];
 }

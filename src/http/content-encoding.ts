@@ -11,7 +11,7 @@ const DECODERS: Readonly<Record<string, Decode>> = {
   zstd: promisify(zlib.zstdDecompress),
 };
 
-/** A body is encoded so many times at most: no server has a reason for more. */
+/** Maximum number of encodings of a body: no server has a reason for more. */
 const MOST_ENCODINGS = 2;
 
 /** The encodings in a `Content-Encoding` header, in the order in which they were applied, without `identity`. */
@@ -21,11 +21,11 @@ export function contentEncodings(header: string | undefined): readonly string[] 
 }
 
 /**
- * Undoes the encodings of a body that is in memory. Some servers compress although `identity` was asked for; others say
- * so of bytes that they send as they are.
- * @param limit bytes of what comes out, at most
- * @returns the bytes as they came where they are not encoded as said, or in a way that Node does not know; undefined: more
- *   than the limit came out
+ * Decodes a body in memory. Some servers compress although `identity` was requested; others declare an encoding for
+ * bytes that they send unencoded.
+ * @param limit maximum size of the result in bytes
+ * @returns the bytes unchanged if they are not encoded as declared, or if Node does not know the encoding; undefined:
+ *   the result exceeds the limit
  */
 export async function decodeBody(
   bytes: Uint8Array,

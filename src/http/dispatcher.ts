@@ -13,10 +13,10 @@ import {secureOptions} from './tls.ts';
 /** A request's body, opened. */
 export type Content = Uint8Array | AsyncIterable<Uint8Array>;
 
-/** Answers before the final one (1xx) that are passed over. */
+/** Maximum number of interim responses (1xx), which are ignored. */
 const INTERIM_LIMIT = 20;
 
-/** What is written at once, in bytes: so much must move in the time after which an upload counts as stalled. */
+/** Bytes per write: this much must be sent within the time after which an upload counts as stalled. */
 const PIECE = 512 * 1024;
 
 /**
@@ -31,8 +31,8 @@ export async function dispatch(
 ): Promise<AnswerData> {
   const {method, url, signal, headersTimeoutMs = timeouts.headersMs, moreHeadersMs = 0} = request;
   const {target = `${url.pathname}${url.search}`} = request;
-  // Undici looks for one turn whether the server closes a connection after its answer. A request that is sent before
-  // that is over would open another connection.
+  // Undici waits one turn of the event loop for the server to close the connection after its response. A request that
+  // is sent earlier would open another connection.
   await setImmediate();
   signal.throwIfAborted();
   return await new Promise((resolve, reject) => {
@@ -44,7 +44,7 @@ export async function dispatch(
         headers: headersOf(request),
         // Undici takes any async iterable; its types name streams only.
         body: (content && bodyOf(content, isProxied)) as Readable | Uint8Array | null,
-        // Undici would close the connection after each HEAD, lest a body follows that should not be there.
+        // Without this, undici closes the connection after each HEAD, in case an illegal body follows.
         reset: false,
         headersTimeout: headersTimeoutMs + moreHeadersMs,
         bodyTimeout: timeouts.bodyIdleMs,
@@ -54,7 +54,7 @@ export async function dispatch(
   });
 }
 
-/** Makes an answer of what undici tells. */
+/** Builds a response from undici's callbacks. */
 class AnswerHandler implements Dispatcher.DispatchHandler {
   readonly #signal: AbortSignal;
   readonly #readMs: number;
@@ -80,7 +80,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    // It may have waited for a connection.
+    // The request may have waited for a connection.
     if (this.#signal.aborted) controller.abort(this.#signal.reason as Error);
   }
 
@@ -124,7 +124,7 @@ const WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
 function headersOf(request: HttpRequest): Record<string, string> {
   const {method, headers, originHeaders, authorization, body} = request;
-  // Where a body could be, its length is said to be 0 (RFC 9110, section 8.6).
+  // For methods that allow a body, a length of 0 is declared (RFC 9110, section 8.6).
   const length = body ? lengthOf(body) : WITH_BODY.has(method) ? 0 : undefined;
   return {
     'accept-encoding': 'identity',
@@ -145,7 +145,7 @@ function bodyOf(content: Content, isProxied: boolean): Content {
 }
 
 /**
- * Chunks are borrowed. @param areKept whether undici may ask for a piece before the system has taken the one before it
+ * Chunks are borrowed. @param areKept whether undici may request a chunk before the system has taken the previous one
  */
 async function* pieces(
   chunks: AsyncIterable<Uint8Array>,
@@ -160,11 +160,11 @@ async function* pieces(
 }
 
 export interface Timeouts {
-  /** To connect, in ms. */
+  /** Connect timeout, in ms. */
   readonly connectMs: number;
   /** From the end of the request's body to the answer's headers, and for a stalled request body, in ms. */
   readonly headersMs: number;
-  /** Between two pieces of an answer's body, in ms. */
+  /** Between two chunks of the response body, in ms. */
   readonly bodyIdleMs: number;
   /** For the whole of a body that is read into memory, in ms. */
   readonly readMs: number;
@@ -177,10 +177,10 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   readMs: 180_000,
 };
 
-/** How requests reach one origin. */
+/** The dispatcher of one origin. */
 export interface OriginDispatcher {
   readonly dispatcher: Dispatcher;
-  /** Through a proxy. Its connections are undici's own: they keep what is written until it is sent. */
+  /** Through a proxy. Its connections are undici's own, which keep written data until it is sent. */
   readonly isProxied: boolean;
 }
 
@@ -192,20 +192,23 @@ const POOL = {
   connections: null,
   pipelining: 1,
   allowH2: false,
-  /** Where the server names no time after which it closes an idle connection, in ms; else so much before that. */
+  /**
+   * Keep-alive time of an idle connection if the server announces none, in ms; otherwise the margin before the
+   * announced end.
+   */
   keepAliveTimeout: 20_000,
   keepAliveMaxTimeout: 20_000,
   keepAliveTimeoutThreshold: 1000,
-  /** Of an answer's headers, and of its trailers, in bytes. */
+  /** Maximum size of the response headers, and of the trailers, in bytes. */
   maxHeaderSize: 64 * 1024,
 } as const satisfies Pool.Options;
 
-/** A pool of undici's for each origin, or its proxy agent, made when it is first needed. */
+/** An undici `Pool` for each origin, or a `ProxyAgent`, created on first use. */
 export class Dispatchers {
   readonly timeouts: Timeouts;
   readonly #settings: OriginSettings;
   readonly #byOrigin = new Map<string, Promise<OriginDispatcher>>();
-  /** Aborted when they are destroyed: ends connections that are still being made. */
+  /** Aborted on destroy, to end pending connection attempts. */
   readonly #closing = new AbortController();
 
   constructor(settings: OriginSettings, timeouts: Timeouts) {
@@ -224,7 +227,7 @@ export class Dispatchers {
     return await made;
   }
 
-  /** Breaks what is still under way, and lets nothing begin. */
+  /** Aborts requests in progress, and rejects new ones. */
   async destroy(): Promise<void> {
     this.#closing.abort();
     const all = await Promise.allSettled(this.#byOrigin.values());

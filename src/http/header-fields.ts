@@ -1,14 +1,14 @@
 /** One entry of a `Link` header. */
 export interface Link {
-  /** As it stands there; resolve it against the answer's URL. */
+  /** As in the header; resolve it against the URL of the response. */
   readonly target: string;
   /** Relation types in lower case. */
   readonly rel: readonly string[];
 }
 
 /**
- * Reads a `Link` header (RFC 8288, section 3): several links, parameters with or without quotes, commas and
- * semicolons inside of both. What cannot be read is left out.
+ * Reads a `Link` header (RFC 8288, section 3): several links, parameters with or without quotes, commas and semicolons
+ * inside of both. Invalid entries are ignored.
  */
 export function parseLinks(value: string | undefined): readonly Link[] {
   const links: Link[] = [];
@@ -67,13 +67,13 @@ const SPACE = /[\s,]*/y;
 const TOKEN = /[\w!#$%&'*+.^`|~-]+/y;
 const EQUALS = /\s*=\s*/y;
 const QUOTED = /"((?:[^"\\]|\\.)*)"?/y;
-/** What some schemes carry in place of parameters (RFC 9110, section 11.2). */
+/** The token68 that some schemes use in place of parameters (RFC 9110, section 11.2). */
 const TOKEN68 = /[ \t]+[\w.~+/-]+=*(?=\s*(?:,|$))/y;
 const BARE = /[^\s,"]*/y;
 
 /**
  * Reads all challenges of a header, or of several headers joined by commas (RFC 9110, section 11.6.1). A scheme is a
- * token that no `=` follows, so commas inside of quotes (`scope="repository:a:pull,push"`) part nothing.
+ * token that no `=` follows, so commas inside of quotes (`scope="repository:a:pull,push"`) do not separate challenges.
  */
 export function parseChallenges(value: string | undefined): readonly Challenge[] {
   const text = value ?? '';
@@ -101,15 +101,15 @@ export function parseChallenges(value: string | undefined): readonly Challenge[]
   }
 }
 
-/** The piece of a body that an answer holds, in bytes; `end` is exclusive. */
+/** The byte range of a response; `end` is exclusive. */
 export interface ContentRange {
   readonly start: number;
   readonly end: number;
-  /** Undefined: the server does not say (`*`). */
+  /** Undefined: unknown (`*`). */
   readonly total: number | undefined;
 }
 
-/** Reads `Content-Range: bytes 0-9/100` (RFC 9110, section 14.4); undefined: not to be understood. */
+/** Reads `Content-Range: bytes 0-9/100` (RFC 9110, section 14.4); undefined: invalid. */
 export function parseContentRange(value: string | undefined): ContentRange | undefined {
   const match = /^\s*bytes\s+(\d+)-(\d+)\/(\d+|\*)\s*$/i.exec(value ?? '');
   if (!match) return undefined;
@@ -137,7 +137,7 @@ export function parseRateLimitReset(value: string | undefined, now: number): num
 
 /**
  * Reads `Retry-After`: seconds or an HTTP date (RFC 9110, section 10.2.3). Gives ms from `now`, never below 0;
- * undefined where there is none or it cannot be read.
+ * undefined if absent or invalid.
  * @param now ms since the epoch
  */
 export function parseRetryAfter(value: string | undefined, now: number): number | undefined {

@@ -9,8 +9,8 @@ const DEFAULT_PORTS = {
 } as const;
 
 /**
- * The hosts that a repeatable flag names, each `host[:port]`. A host without a port means the default port and no
- * other, so that a flag never weakens more than it says.
+ * The hosts that a repeatable flag names, each `host[:port]`. A host without a port means only the default port, so
+ * that a flag never affects more than it names.
  */
 export class HostSet {
   readonly #hosts: ReadonlySet<string>;

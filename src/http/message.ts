@@ -3,7 +3,7 @@ import type {Lane} from './throttle.ts';
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
-/** The body of a request; its length in bytes is always known, so nothing is sent in chunked encoding. */
+/** The body of a request; its length in bytes is always known, so chunked encoding is never used. */
 export type HttpBody =
   /** `once`: a failed request is not sent again. `secret`: it holds credentials, and is for the origin of `url` alone. */
   | {
@@ -18,7 +18,7 @@ export type HttpBody =
       readonly length: number;
       readonly chunks: AsyncIterable<Uint8Array>;
     }
-  /** Opened anew for each attempt. */
+  /** Opened again for each attempt. */
   | {
       readonly kind: 'factory';
       readonly length: number;
@@ -31,13 +31,13 @@ export const LARGE_BODY = 256 * 1024;
 export interface HttpRequest {
   readonly method: Method;
   readonly url: URL;
-  /** Path and query as they are to be sent, letter for letter. Default: those of `url`. */
+  /** Path and query, sent exactly as given. Default: those of `url`. */
   readonly target?: string | undefined;
-  /** Whose fault a failure is. */
+  /** The side to report in errors. */
   readonly side: Side;
   /** Ends the request and the reading of its answer; both then reject with the signal's reason. */
   readonly signal: AbortSignal;
-  /** Once aborted, it waits for no host that wants to be left alone: it rejects with INTERRUPTED. Default: never. */
+  /** Once aborted, the request no longer waits for a host's pause, but rejects with INTERRUPTED. Default: never. */
   readonly stopping?: AbortSignal;
   /** Names in lower case, without `authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -51,21 +51,21 @@ export interface HttpRequest {
   /** The queue it waits in. Default: `small`. */
   readonly lane?: Lane;
   /**
-   * The answer's body is read at once, so many bytes of it at most: a body that breaks is a failed attempt then. The
-   * same limit is to be given to `read`.
+   * Reads the response body immediately, at most this many bytes, so that a broken body is a failed attempt. Pass the
+   * same limit to `read`.
    */
   readonly readLimit?: number;
-  /** How long the server may take to answer once the body is sent, in ms. Default: the client's. */
+  /** Response timeout after the body was sent, in ms. Default: the client's. */
   readonly headersTimeoutMs?: number;
-  /** How much longer than that, in ms: for work that takes its time. */
+  /** Additional time, in ms, for slow operations. */
   readonly moreHeadersMs?: number;
   /** Attempts in all. Default: the policy's. */
   readonly attempts?: number;
-  /** It changes something each time that it is done: it is sent again only where the server did not look at it (429). */
+  /** Not idempotent: sent again only if the server did not process it (429). */
   readonly changes?: boolean;
   /** Pauses between attempts in all, in ms. Default, and the most: the policy's. */
   readonly budgetMs?: number;
-  /** Attempts in all where the answer is 500, which is often an answer for good. Default: the policy's. */
+  /** Attempts in total if the response is 500, which is often permanent. Default: the policy's. */
   readonly attemptsAt500?: number;
 }
 

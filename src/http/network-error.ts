@@ -16,10 +16,9 @@ const NO_CONNECTION =
 const BROKEN =
   'the connection was interrupted; a proxy or load balancer in between may have limits';
 
-const DEFECT =
-  'this is a fault of the registry or of a proxy in front of it; ask its administrator';
+const DEFECT = 'the registry or a proxy in front of it is faulty; ask its administrator';
 
-/** Under TLS 1.3 a server can refuse a client without a certificate only once the client takes the line for made. */
+/** In TLS 1.3, a server can reject a client without a certificate only after the client has completed its handshake. */
 const HUNG_UP =
   'the server closed the connection without responding; if it requires a client certificate, put the certificate and its key into certs.d';
 
@@ -41,7 +40,7 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   ECONNREFUSED: connection('the connection was refused', NO_CONNECTION),
   EHOSTUNREACH: connection('no route to the host', NO_CONNECTION),
   ENETUNREACH: connection('no route to the network', NO_CONNECTION),
-  EADDRNOTAVAIL: connection('no local address is left for a connection', NO_CONNECTION),
+  EADDRNOTAVAIL: connection('no free local port', NO_CONNECTION),
   ECONNRESET: connection('the connection was reset', BROKEN),
   ECONNABORTED: connection('the connection was aborted', BROKEN),
   EPIPE: connection('the connection was closed', BROKEN),
@@ -86,7 +85,7 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   },
   BODY_TOO_SLOW: {
     ...timeout(
-      'the response body was not complete in time',
+      'the response body timed out',
       'the registry or the network in between is overloaded',
     ),
     retry: false,
@@ -94,19 +93,19 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: {
     code: 'BLOB_SIZE_MISMATCH',
     what: 'the request body is longer or shorter than announced',
-    hint: 'the source has other bytes than its manifest says; push the image to the source again',
+    hint: 'the bytes at the source do not match the manifest; push the image to the source again',
     retry: false,
   },
 };
 
-/** An error for what undici allows a server and we do not. */
+/** Errors for server behaviour that undici accepts and transship does not. */
 export function brokenRule(code: 'ENDLESS_INTERIM_ANSWERS' | 'BODY_TOO_SLOW'): Error {
   return Object.assign(new Error(code), {code});
 }
 
 /**
- * Puts what undici or Node threw into a TransshipError. Errors that are one already stay as they are (a request body
- * may throw one). An aborted signal is not a failure: its reason is thrown.
+ * Converts an error of undici or Node to a TransshipError. A TransshipError is returned unchanged (a request body may
+ * throw one). An aborted signal is not a failure: its reason is thrown.
  */
 export function networkError(
   thrown: unknown,
@@ -144,7 +143,7 @@ function explain(code: string | undefined): Explanation {
   return connection('the request failed', BROKEN);
 }
 
-/** Whether the other side ended a connection, as undici tells it, on which it had never said anything. */
+/** Whether the server closed a connection without having sent any data, according to undici. */
 function saidNothing(thrown: unknown): boolean {
   return thrown instanceof errors.SocketError && thrown.socket?.bytesRead === 0;
 }
@@ -165,7 +164,7 @@ function codeOf(thrown: unknown): string | undefined {
   ) {
     const inner = error instanceof AggregateError ? error.errors[0] : undefined;
     const code = (error as NodeJS.ErrnoException).code ?? (inner as NodeJS.ErrnoException)?.code;
-    // Undici wraps what broke a socket; the reason says more than the wrapping.
+    // Undici wraps socket errors; the cause is more specific.
     if (typeof code === 'string' && !(code === 'UND_ERR_SOCKET' && codeOf(error.cause)))
       return code;
   }

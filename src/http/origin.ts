@@ -1,21 +1,21 @@
 import {BlockList, isIPv4, isIPv6} from 'node:net';
 
-/** How to speak TLS with one origin. Absent members mean Node's defaults. */
+/** TLS options of one origin. Absent members mean Node's defaults. */
 export interface ConnectOptions {
   /** PEM certificates that are trusted, in place of Node's own list. */
   readonly ca?: readonly (string | Buffer)[];
   /** The client's certificates, PEM, each with the key at the same place of `key`. */
   readonly cert?: readonly (string | Buffer)[];
   readonly key?: readonly (string | Buffer)[];
-  /** False: any certificate will do (`--insecure`). */
+  /** False: any certificate is accepted (`--insecure`). */
   readonly rejectUnauthorized?: boolean;
 }
 
 /** What the user set for single hosts; an origin is `scheme://host[:port]`, as `URL.origin` writes it. */
 export interface OriginSettings {
   /**
-   * Asked once for each `https:` origin, before its first connection. Origins that are given the same object share what
-   * is made of it.
+   * Called once for each `https:` origin, before its first connection. Origins with the same object share one TLS
+   * context.
    * @throws TransshipError TLS_FILE_INVALID
    */
   connectOptions(origin: string): Promise<ConnectOptions>;
@@ -38,12 +38,12 @@ export function hostnameOf(host: string): string {
   return colon < 0 || host.indexOf(':', colon + 1) > 0 ? host : host.slice(0, colon);
 }
 
-/** Whether this name or address always means this machine: docker speaks plain HTTP with these unasked. */
+/** Whether this name or address always means this machine: docker uses plain HTTP for these by default. */
 export function isLoopback(hostname: string): boolean {
   return addressKind(hostname) === 'loopback';
 }
 
-/** What an address that is not public belongs to. `reserved`: no server has it. */
+/** The kinds of addresses that are not public. `reserved`: no server has it. */
 export type AddressKind = 'loopback' | 'link-local' | 'private' | 'reserved';
 
 /**
@@ -101,7 +101,7 @@ function kindOf(address: string, family: 'ipv4' | 'ipv6'): AddressKind | undefin
 
 let lists: readonly (readonly [AddressKind, BlockList])[] | undefined;
 
-/** Made when first asked for: most runs meet names only. */
+/** Created on first use: most runs use host names only. */
 function blockLists() {
   lists ??= SUBNETS.map(([kind, family, subnets]): readonly [AddressKind, BlockList] => {
     const list = new BlockList();

@@ -1,6 +1,6 @@
 /** How many tokens are remembered: they are renewed all through a run of days. */
 const LIMIT = 500;
-/** Those that are shorter than any real token, and are looked for one by one. */
+/** Maximum number of tokens that are shorter than real ones, which are searched one by one. */
 const SHORT_LIMIT = 20;
 /** What a token is known by: its first characters, as many of these as it has. */
 const HEADS = [64, 16] as const;
@@ -10,9 +10,9 @@ const SHORT = 16;
 const BASE = 16_777_619;
 
 /**
- * The tokens that registries gave last. Registries choose how many there are and what they are like, and also the texts
- * that are looked through for them; so a token is known by its first characters, which a rolling hash finds in one walk
- * over the text (Karp and Rabin), however many tokens there are.
+ * The most recent tokens from registries. Registries control the number and form of tokens, and also the texts that are
+ * searched for them. Tokens are therefore identified by their first characters, which a rolling hash finds in a single
+ * pass over the text (Karp and Rabin), however many tokens there are.
  */
 export class PassingTokens {
   /** In the order in which they came. */
@@ -37,7 +37,7 @@ export class PassingTokens {
     this.#windows = undefined;
   }
 
-  /** Tells of each place where a token is: from its beginning to the end of the word that begins with it. */
+  /** Reports each occurrence of a token: from its beginning to the end of the word that begins with it. */
   find(text: string, found: (start: number, end: number) => void): void {
     for (const token of this.#short) {
       for (let at = text.indexOf(token); at >= 0; at = text.indexOf(token, at + 1))
@@ -50,7 +50,7 @@ export class PassingTokens {
     for (const window of this.#windows) {
       let end = 0;
       window.walk(text, (start) => {
-        // Within a word that was found already there is nothing left to tell.
+        // The rest of a word that was already reported is skipped.
         if (start < end) return;
         end = wordEnd(text, start + window.size);
         found(start, end);
@@ -86,7 +86,7 @@ class Window {
     }
   }
 
-  /** Tells of each place where one of the heads begins. */
+  /** Reports each position where one of the heads begins. */
   walk(text: string, found: (start: number) => void): void {
     let hash = 0;
     for (let at = 0; at < text.length; at++) {

@@ -4,11 +4,11 @@ import type {Redactor} from './secrets.ts';
 import {BlockList, isIP} from 'node:net';
 
 /**
- * Chooses the proxy of an origin from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY. As Go's clients (docker,
- * skopeo, crane) do: the upper-case name wins over the lower-case one, an empty value is none, a URL without a scheme
- * is `http://`, and this machine is never asked for through a proxy. ALL_PROXY, which curl knows, stands in for
- * either of the first two. User name and password in a URL are taught to the redactor.
- * @throws TransshipError USAGE, at once: a proxy that is not understood must not be passed by
+ * Chooses the proxy of an origin from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY. As Go's clients (docker, skopeo,
+ * crane) do: the upper-case name wins over the lower-case one, an empty value is none, a URL without a scheme is
+ * `http://`, and loopback addresses are never accessed through a proxy. ALL_PROXY, as in curl, is the fallback for the
+ * first two. The user name and password in a URL are registered with the redactor.
+ * @throws TransshipError USAGE, immediately: an invalid proxy setting must not be bypassed
  */
 export function proxyFromEnvironment(
   env: Environment,
@@ -75,9 +75,9 @@ export type Bypass = (hostname: string, port: string) => boolean;
 
 /**
  * Reads NO_PROXY the way Go's clients do (golang.org/x/net/http/httpproxy): `example.com` means the host and what is
- * below it, `.example.com` and `*.example.com` only what is below; an address or a network in CIDR form means
- * addresses (names are not resolved); a port, where given, must be the same; `*` means every host. Entries stand
- * between commas or white space; those that make no sense are ignored.
+ * below it, `.example.com` and `*.example.com` only what is below; an address or a network in CIDR form means addresses
+ * (names are not resolved); a port, where given, must be the same; `*` means every host. Entries are separated by
+ * commas or white space; invalid entries are ignored.
  */
 function parseNoProxy(text: string): Bypass {
   const rules = text

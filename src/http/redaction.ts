@@ -1,4 +1,4 @@
-/** What may be seen of a query: keys that a registry's own API uses. Signed URLs carry secrets under any name. */
+/** Query keys whose values are shown: those of the registry API. Signed URLs contain secrets under any name. */
 const PUBLIC_QUERY_KEYS = new Set([
   'artifactType',
   'digest',
@@ -13,7 +13,7 @@ const PUBLIC_QUERY_KEYS = new Set([
   'service',
 ]);
 
-/** The URL as it may stand in a message or a log: no user, no fragment, unknown query values blanked. */
+/** The URL for messages and logs: without user and fragment, with unknown query values redacted. */
 export function redactUrl(url: URL | string): string {
   const parsed = typeof url === 'string' ? URL.parse(url) : new URL(url);
   if (!parsed) return '(not a URL)';

@@ -6,7 +6,7 @@ import {redactUrl} from './redaction.ts';
 /** Redirects of one request, at most. */
 const REDIRECT_LIMIT = 6;
 
-/** The redirects of one request: checks each hop and says with what to go on. */
+/** The redirects of one request: checks each hop and returns the next request. */
 export class Redirects {
   readonly #visited = new Set<string>();
   readonly #mayLeadAnywhere: MayLeadAnywhere;
@@ -16,8 +16,8 @@ export class Redirects {
   }
 
   /**
-   * The request that follows a 3xx answer; undefined where the answer has to be taken as it is: a redirect that
-   * would change the method of a write, or one whose body cannot be sent again.
+   * The request that follows a 3xx answer; undefined if the response is final: the redirect would change the method of
+   * a write, or the body cannot be sent again.
    * @throws TransshipError REDIRECT_REFUSED
    */
   next(
@@ -39,10 +39,11 @@ export class Redirects {
     }
     if (url.origin === request.url.origin) return {...request, url, target};
     if (request.body?.kind === 'bytes' && request.body.secret === true) {
-      const why = `leads to ${url.origin}, which must not get the credentials in the request's body`;
+      const why = `leads to ${url.origin}, which must not receive the credentials in the request body`;
       throw refused(request, 'redirect', why);
     }
-    // Once the chain has left the origin, what was for it alone is gone, also for a hop back.
+    // After the first hop to another origin, headers for the original origin are dropped, even if a later hop returns
+    // to it.
     const {authorization: _authorization, originHeaders: _originHeaders, ...rest} = request;
     return {...rest, url, target};
   }
@@ -51,15 +52,15 @@ export class Redirects {
 /** What names the next URL, in the words of messages. */
 type HopKind = 'redirect' | 'upload location' | 'realm of the token service';
 
-/** Whether the user allows this host to lead anywhere. */
+/** Whether the user allows unsafe redirects from this host. */
 type MayLeadAnywhere = (host: string) => boolean;
 
 const nobody: MayLeadAnywhere = () => false;
 
 /**
- * Resolves what a server names as the next URL, and refuses what no registry has a reason to name: another protocol,
- * http after https, a private address on the word of a host that is not of the same network. The user may allow a host
- * the last two; credentials are decided on elsewhere.
+ * Resolves the next URL that a server names, and refuses those that no registry has a reason to name: another protocol,
+ * http after https, or a private address named by a host of another network. The user may allow the last two for a
+ * host. Credentials are handled elsewhere.
  * @throws TransshipError REDIRECT_REFUSED
  */
 export function resolveHop(
@@ -83,7 +84,7 @@ export function resolveHop(
   throw refused(request, kind, danger, hint);
 }
 
-/** Why a server should not lead from one URL to the other; undefined: it may. */
+/** Why a redirect from one URL to the other is unsafe; undefined: it is safe. */
 function dangerOf(from: URL, to: URL): string | undefined {
   const [fromKind, toKind] = [from, to].map(({host}) => addressKind(hostnameOf(host)));
   const isNear = fromKind === 'loopback' && toKind === 'loopback';
@@ -100,8 +101,8 @@ function dangerOf(from: URL, to: URL): string | undefined {
 }
 
 /**
- * Path and query of a redirect as the server wrote them, where a URL would write them otherwise (`'` becomes `%27`):
- * signatures of storages are over each letter. Undefined: the URL's own will do.
+ * Path and query of a redirect as the server wrote them, if `URL` would change them (`'` becomes `%27`): storage
+ * signatures cover each character. Undefined: `URL` does not change them.
  */
 function rawTarget(location: string, url: URL): string | undefined {
   const query = /^[^?#]*(\?[^#]*)/.exec(location)?.[1] ?? '';
@@ -109,7 +110,7 @@ function rawTarget(location: string, url: URL): string | undefined {
 }
 
 const ASK =
-  'the registry or a proxy in front of it is misconfigured or not to be trusted; ask its administrator';
+  'the registry or a proxy in front of it is misconfigured or malicious; ask its administrator';
 
 function refused(
   request: Pick<HttpRequest, 'method' | 'url' | 'side'>,

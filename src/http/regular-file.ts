@@ -9,13 +9,13 @@ export class FileKindError extends Error {
 export interface OpenOptions {
   /** Do not follow a link at the end of the path: it is a FileKindError. Default: follow it. */
   readonly noFollow?: boolean;
-  /** A pipe will do, for what a shell gives as `<(command)`. Default: no; a pipe that nobody writes to never ends. */
+  /** Accept a pipe, such as a shell's `<(command)`. Default: no, since a pipe without a writer never ends. */
   readonly pipe?: boolean;
 }
 
 /**
- * Opens a file to read that somebody else may have put there: it has to be a regular file. A pipe would be waited for
- * without end, and a device may have no end.
+ * Opens an untrusted file for reading. It must be a regular file: a pipe could block forever, and a device may have no
+ * end.
  * @throws FileKindError, or the system's error
  */
 export async function openRegular(path: string, options: OpenOptions = {}): Promise<FileHandle> {
@@ -40,11 +40,11 @@ export async function openRegular(path: string, options: OpenOptions = {}): Prom
   }
 }
 
-/** Memory that is begun with for what does not tell its size, in bytes. */
+/** Initial buffer size if the file size is unknown, in bytes. */
 const FIRST_READ = 64 * 1024;
 
 /**
- * Reads a file to its end, never more than `limit` bytes of it.
+ * Reads a whole file of at most `limit` bytes.
  * @throws FileKindError, also where it is larger; or the system's error
  */
 export async function readRegular(
@@ -55,7 +55,7 @@ export async function readRegular(
   await using file = await openRegular(path, options);
   const {size} = await file.stat();
   if (size > limit) throw new FileKindError(`is larger than ${sizeOf(limit)}`);
-  // The size is what it was a moment ago: the end is where nothing more comes. A pipe may give a byte at a time.
+  // The size may have changed, so read until the end. A pipe may return one byte at a time.
   let memory = Buffer.allocUnsafe(Math.min(limit, Math.max(size, FIRST_READ)) + 1);
   let total = 0;
   for (;;) {

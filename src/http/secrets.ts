@@ -1,11 +1,11 @@
 import {PassingTokens} from './passing-tokens.ts';
 
-/** A secret shorter than this many characters is not looked for: it would blank out ordinary words. */
+/** Shorter secrets, in characters, are not redacted: ordinary words would be redacted, too. */
 const SHORTEST = 4;
 const BLANK = '***';
 /**
- * What is a secret by its form, whether we have learned it or not: a registry quotes signed URLs and tokens that it or a
- * storage service made. The part after the named group `keep` is blanked.
+ * Secrets recognised by their form, whether registered or not: registries quote signed URLs and tokens. The part after
+ * the named group `keep` is redacted.
  */
 const FORMS = [
   // Signatures of presigned URLs: S3, Google Cloud Storage, Azure, CloudFront; tokens in a query.
@@ -17,30 +17,29 @@ const FORMS = [
 ];
 
 /**
- * Learns secrets the moment they arrive and blanks them out of any text that is about to be shown or written.
- * The second line of defence: messages are made without secrets, but the words of registries, proxies and
- * credential helpers are quoted in them.
+ * Records secrets when they are received, and redacts them in all text that is shown or written. A second line of
+ * defence: messages are built without secrets, but quote registries, proxies and credential helpers.
  *
- * Its time grows with the length of the text: what it looks through, and the tokens in it, are for others to choose.
+ * The run time is linear in the length of the text, because servers control the text and the tokens.
  */
 export class Redactor {
-  /** Of passwords and tokens of the user's: few. */
+  /** The user's passwords and tokens: few. */
   readonly #lasting = new Set<string>();
-  /** Of tokens that registries gave. */
+  /** Tokens issued by registries. */
   readonly #passing = new PassingTokens();
 
-  /** A password or a long-lived token, remembered for good. */
+  /** Records a password or a long-lived token permanently. */
   learn(secret: string): void {
     for (const form of formsOf(secret)) this.#lasting.add(form);
   }
 
-  /** A user name with its password: also as the header of Basic authentication carries them. */
+  /** Records a password, also in its encoding for Basic authentication. */
   learnBasic(username: string, password: string): void {
     this.learn(password);
     this.learn(Buffer.from(`${username}:${password}`).toString('base64'));
   }
 
-  /** A token that a registry gave for some minutes; only the last 500 are remembered. */
+  /** Records a short-lived token of a registry; only the last 500 are kept. */
   learnPassing(token: string): void {
     this.#passing.learn(formsOf(token));
   }
@@ -59,12 +58,12 @@ export class Redactor {
     return done === 0 ? text : parts.join('') + text.slice(done);
   }
 
-  /** Whether nothing in the text is a secret. */
+  /** Whether the text contains no secret. */
   isClean(text: string): boolean {
     return FORMS.every((form) => text.search(form) < 0) && this.secretsIn(text).length === 0;
   }
 
-  /** The runs of characters in the text that belong to learned secrets. */
+  /** The ranges of the text that belong to recorded secrets. */
   secretsIn(text: string): readonly string[] {
     const marks = new Marks(text);
     this.#markLearned(marks);
@@ -77,7 +76,7 @@ export class Redactor {
   }
 }
 
-/** The characters of a text that are to be blanked. */
+/** The characters of a text to redact. */
 class Marks {
   readonly text: string;
   /** One for each character; undefined: none is marked. */
@@ -92,7 +91,7 @@ class Marks {
     this.#marked.fill(1, start, end);
   }
 
-  /** Wherever it stands, also where it overlaps itself. */
+  /** Marks every occurrence, including overlapping ones. */
   addAll(secret: string): void {
     for (let at = this.text.indexOf(secret); at >= 0; at = this.text.indexOf(secret, at + 1))
       this.add(at, at + secret.length);
@@ -115,7 +114,7 @@ class Marks {
   }
 }
 
-/** The ways in which a secret stands in URLs, forms, JSON and headers. */
+/** The encodings of a secret in URLs, forms, JSON and headers. */
 function formsOf(secret: string): Set<string> {
   if (secret.length < SHORTEST) return new Set();
   const bytes = Buffer.from(secret);

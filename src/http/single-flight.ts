@@ -7,8 +7,8 @@ interface Flight<T> {
 }
 
 /**
- * Runs a task once for all who ask for the same key while it is under way. It is aborted when the last of them gave
- * up. What it came to is not kept: that is for the task to do.
+ * Runs a task once for all callers that request the same key while it is running. The task is aborted when the last
+ * caller has given up. The result is not cached.
  */
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>();

@@ -6,7 +6,7 @@ import type {Call} from '../model/port.ts';
 /**
  * The queues of a host. `small`: requests without much of a body. `read`: opening a large answer. `write`: sending a
  * large body. A write may wait for a read of the same host, and both for small requests, never the other way round;
- * each lane has a slot of its own at least, so none can block another for good.
+ * each lane has at least one slot of its own, so no lane can block another permanently.
  */
 export type Lane = 'small' | 'read' | 'write';
 
@@ -14,38 +14,40 @@ const FLOOR = 1;
 const START = 32;
 const CEILING = 64;
 
-/** The first pause after a 429 without `Retry-After`, by the base of the policy's pauses: 1 s by default. */
+/** The first pause after a 429 without `Retry-After`, as a multiple of the policy's base pause: 1 s by default. */
 const BACK_OFF = 4;
 /** The longest such pause, in ms. */
 const LONGEST_BACK_OFF_MS = 30_000;
 
 /**
- * How much goes on at one host at a time. The limit adapts: it doubles with each round of good answers, halves when
- * the host says that it is overloaded, and grows by one a round from there (as TCP does: RFC 5681, section 3.1). A
- * pause that the host asks for, or needs, holds all lanes.
+ * Limits the concurrent requests to one host. The limit adapts: it doubles with each round of successful responses,
+ * halves when the host reports overload, and grows by one a round from there (as TCP does: RFC 5681, section 3.1). A
+ * pause that the host requests or needs stops all lanes.
  */
 export class Throttle implements Disposable {
   readonly #lanes: Readonly<Record<Lane, PQueue>>;
-  /** Of those who wait in a lane: each checks whether it is to leave. */
+  /** Callbacks of waiting tasks: each checks whether its task should leave the queue. */
   readonly #waiting = new Set<() => void>();
   #limit = START;
-  /** Below it the limit grows by one with each good answer, above with each round of them. */
+  /** Below it, the limit grows by one with each successful response; above it, with each round of them. */
   #threshold = CEILING;
-  /** Good answers since the limit changed last. */
+  /** Successful responses since the last change of the limit. */
   #good = 0;
-  /** Answers that were asked for before the limit was halved say nothing about the new limit. */
+  /** Responses to requests sent before the limit was halved say nothing about the new limit. */
   #ignore = 0;
   #heldUntil = 0;
   #timer: NodeJS.Timeout | undefined;
   readonly #baseMs: number;
-  /** Pauses that were made up without a word from the host, less the good answers since. */
+  /** Pauses that no `Retry-After` requested, less the successful responses since then. */
   #backOffs = 0;
-  /** When the host was first overloaded since its last good answer, in ms since the epoch. */
+  /** When the host was first overloaded since its last successful response, in ms since the epoch. */
   #overloadedSince: number | undefined;
-  /** When it first refused without saying for how long, since it last said that or gave a good answer; as above. */
+  /**
+   * When the host first refused without `Retry-After`, since its last `Retry-After` or successful response; as above.
+   */
   #untoldSince: number | undefined;
 
-  /** @param baseMs the base of pauses that no host asks for, in ms */
+  /** @param baseMs the base of pauses that no host requests, in ms */
   constructor(baseMs = 250) {
     this.#baseMs = baseMs;
     this.#lanes = {small: new PQueue(), read: new PQueue(), write: new PQueue()};
@@ -57,26 +59,26 @@ export class Throttle implements Disposable {
     return this.#limit;
   }
 
-  /** Whether all lanes wait because the host wants to be left alone. */
+  /** Whether all lanes are paused. */
   get isHeld(): boolean {
     return this.#heldUntil > Date.now();
   }
 
-  /** How long the host has given no good answer and wanted fewer requests, in ms; 0: it is not so. */
+  /** How long the host has been limiting requests without a successful response, in ms; 0: it is not. */
   get overloadedMs(): number {
     return this.#overloadedSince === undefined ? 0 : Date.now() - this.#overloadedSince;
   }
 
-  /** How long the host has refused everything without saying for how long, in ms; 0: it is not so. */
+  /** How long the host has refused everything without `Retry-After`, in ms; 0: it has not. */
   get untoldMs(): number {
     return this.#untoldSince === undefined ? 0 : Date.now() - this.#untoldSince;
   }
 
   /**
-   * Runs the task when its lane has a slot and the host is not held; first come, first served. Its slot is free when it
-   * settles.
-   * @throws the signal's reason, where it is aborted before the task is begun; TransshipError INTERRUPTED, where the run is
-   *   to stop and the host is held; what the task throws
+   * Runs the task when its lane has a free slot and the host is not paused, in the order of calls. The slot is released
+   * when the task settles.
+   * @throws the signal's reason if it is aborted before the task starts; TransshipError INTERRUPTED if the run is
+   *   stopping and the host is paused; what the task throws
    */
   async run<T>(lane: Lane, call: Call, task: () => Promise<T>): Promise<T> {
     call.signal.throwIfAborted();
@@ -104,7 +106,7 @@ export class Throttle implements Disposable {
     this.#waiting.add(leaveIfHeld);
     const begin = (): Promise<T> => {
       if (!this.#waiting.has(leaveIfHeld)) return left;
-      // From here on the task itself heeds its signal.
+      // From here on, the task itself observes its signal.
       stopWaiting();
       return task();
     };
@@ -112,7 +114,7 @@ export class Throttle implements Disposable {
     return await Promise.race([queue.add(begin), left]);
   }
 
-  /** The host answered as it should. */
+  /** Records a successful response. */
   succeeded(): void {
     this.#overloadedSince = undefined;
     this.#untoldSince = undefined;
@@ -127,8 +129,8 @@ export class Throttle implements Disposable {
   }
 
   /**
-   * The host is overloaded: 429, 503, or no answer in time.
-   * @param retryAfterMs how long it wants to be left alone
+   * Records that the host is overloaded: 429, 503, or a response timeout.
+   * @param retryAfterMs the pause that the host requests
    */
   overloaded(retryAfterMs = 0): void {
     this.#overloadedSince ??= Date.now();
@@ -147,9 +149,9 @@ export class Throttle implements Disposable {
   }
 
   /**
-   * The host wants fewer requests and does not say for how long (429 without `Retry-After`): all lanes are held, longer
-   * each time. Answers that were on their way meanwhile lengthen no pause.
-   * @returns how long the host is left alone, in ms
+   * Records a 429 without `Retry-After`: all lanes are paused, longer each time. Responses to requests that were
+   * already in flight do not lengthen the pause.
+   * @returns the pause, in ms
    */
   refused(): number {
     const backOffMs = Math.min(LONGEST_BACK_OFF_MS, this.#baseMs * BACK_OFF * 2 ** this.#backOffs);
@@ -160,7 +162,7 @@ export class Throttle implements Disposable {
     return Math.max(0, this.#heldUntil - Date.now());
   }
 
-  /** Who waits is let in, to fail: nothing can be sent any more. */
+  /** Waiting tasks are started so that they fail: nothing can be sent any more. */
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
     this.#release();
@@ -180,7 +182,7 @@ export class Throttle implements Disposable {
     for (const lane of Object.values(this.#lanes)) lane.start();
   }
 
-  /** With fewer slots than are taken, nobody is let in until enough are free again. */
+  /** If more slots are taken than the limit allows, no task starts until enough are released. */
   #apply(): void {
     const half = Math.max(FLOOR, Math.ceil(this.#limit / 2));
     this.#lanes.small.concurrency = this.#limit;

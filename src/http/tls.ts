@@ -22,7 +22,7 @@ interface Trusted {
   readonly ca: readonly string[];
 }
 
-/** What connections over TLS to one origin have in common. */
+/** The TLS settings that all connections to one origin share. */
 export interface SecureOptions {
   readonly secureContext?: SecureContext;
   readonly rejectUnauthorized?: boolean;
@@ -30,7 +30,7 @@ export interface SecureOptions {
 
 const made = new WeakMap<ConnectOptions, SecureOptions>();
 
-/** One context for all origins with these very options: it takes a while to read some hundred authorities. */
+/** One context for all origins with the same options: parsing hundreds of authorities takes time. */
 export function secureOptions(options: ConnectOptions): SecureOptions {
   const secure = made.get(options) ?? makeSecureOptions(options);
   made.set(options, secure);
@@ -49,7 +49,7 @@ function makeSecureOptions({ca, cert, key, rejectUnauthorized}: ConnectOptions):
 }
 
 /**
- * Finds out how to speak TLS with an origin. Trusted are Node's authorities, those of the operating system, `--ca-file`
+ * Determines the TLS options of an origin. Trusted are Node's authorities, those of the operating system, `--ca-file`
  * and the `.crt` files of the host. Files are read when the first origin needs them, and `--ca-file` once.
  */
 export function tlsFromFiles(files: TlsFiles): OriginSettings['connectOptions'] {
@@ -69,7 +69,7 @@ export function tlsFromFiles(files: TlsFiles): OriginSettings['connectOptions'] 
   };
 }
 
-/** A folder of `certs.d` may name the port that URLs leave out, and Docker Hub goes by two names. */
+/** A folder of `certs.d` may name the default port, and Docker Hub has two names. */
 function namesOf(host: string): readonly string[] {
   const names = host === 'registry-1.docker.io' ? ['docker.io', host] : [host];
   return /:\d+$/.test(host) ? names : names.flatMap((name) => [name, `${name}:443`]);
@@ -82,7 +82,7 @@ async function trustedEverywhere(caFile: string | undefined): Promise<Trusted> {
   return {ca: [...new Set([...known, ...named])]};
 }
 
-/** What a host's folder in `certs.d` holds. */
+/** The contents of a host's folder in `certs.d`. */
 export interface HostCertificates {
   /** Authorities to be trusted besides the system's. */
   readonly authorities: readonly string[];
@@ -90,8 +90,8 @@ export interface HostCertificates {
 }
 
 /**
- * Where docker and podman look for `certs.d` (containers-certs.d(5)); the user's own first.
- * `home` is absent where the user has none.
+ * Where docker and podman look for `certs.d` (containers-certs.d(5)); the user's own first. `home` is absent if the
+ * user has none.
  */
 export function certsDirs(home: string | undefined): readonly string[] {
   return [
@@ -102,9 +102,9 @@ export function certsDirs(home: string | undefined): readonly string[] {
 }
 
 /**
- * Reads the first folder that exists for one of the host's names: `*.crt` are authorities, `*.cert` with `*.key`
- * client certificates. As with docker, a half pair is an error.
- * @param hosts the names under which the host may have a folder, as `host[:port]`, the likeliest first
+ * Reads the first folder that exists for one of the host's names: `*.crt` are authorities, `*.cert` with `*.key` client
+ * certificates. As with docker, an incomplete pair is an error.
+ * @param hosts the names under which the host may have a folder, as `host[:port]`, the most likely first
  * @throws TransshipError TLS_FILE_INVALID
  */
 async function readCertsDir(
@@ -135,7 +135,7 @@ async function readFolder(folder: string, names: readonly string[]): Promise<Hos
   return {authorities, clients};
 }
 
-/** The names in a folder, sorted; undefined where there is none, or none for us to see (as with docker). */
+/** The names in a folder, sorted; undefined if it does not exist or is not accessible (as with docker). */
 async function list(folder: string): Promise<readonly string[] | undefined> {
   try {
     return (await readdir(folder)).sort();
@@ -144,7 +144,7 @@ async function list(folder: string): Promise<readonly string[] | undefined> {
     if (['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].includes(code ?? '')) return undefined;
     throw new TransshipError('TLS_FILE_INVALID', `${folder} cannot be read (${code})`, {
       side: 'local',
-      hint: 'make the folder readable, or move it away',
+      hint: 'make the folder readable, or move it elsewhere',
       cause: error,
     });
   }
@@ -162,7 +162,7 @@ function requireOther(folder: string, names: readonly string[], one: string, oth
   );
 }
 
-/** A bundle of all public authorities has about 250 KB. */
+/** A bundle of all public authorities is about 250 KB. */
 const FILE_LIMIT = 8 * 1024 * 1024;
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
@@ -173,7 +173,7 @@ export interface KeyPair {
 }
 
 /**
- * Reads the certificates of a PEM file, each checked to be one.
+ * Reads and parses the certificates of a PEM file.
  * @throws TransshipError TLS_FILE_INVALID
  */
 async function readCertificates(file: string): Promise<readonly string[]> {
@@ -214,7 +214,7 @@ function parseCertificate(file: string, pem: string): X509Certificate {
   }
 }
 
-/** OpenSSL's words are not passed on as the cause: nothing of a key may come near a log. */
+/** OpenSSL's error is not passed on as the cause: no part of a key may reach a log. */
 function parseKey(file: string, pem: string): ReturnType<typeof createPrivateKey> {
   try {
     return createPrivateKey(pem);
@@ -232,7 +232,7 @@ function parseKey(file: string, pem: string): ReturnType<typeof createPrivateKey
 function invalid(file: string, why: string, cause?: unknown): TransshipError {
   return new TransshipError('TLS_FILE_INVALID', `${file} ${why}`, {
     side: 'local',
-    hint: 'give files in PEM form: authorities as .crt, client certificates as .cert with their .key beside them',
+    hint: 'use files in PEM form: authorities as .crt, client certificates as .cert with their .key beside them',
     cause,
   });
 }

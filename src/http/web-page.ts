@@ -1,16 +1,16 @@
 import type {HttpAnswer} from './answer.ts';
 
-/** The bytes of a page that are read for its title. */
+/** Bytes of a page that are searched for its title. */
 const PAGE_LIMIT = 64 * 1024;
 
-/** Whether the answer says that it is a page for people: no API gave it, whatever its status. */
+/** Whether the response is declared as a web page: it does not come from an API, whatever its status. */
 export function isWebPage(answer: HttpAnswer): boolean {
   return /^text\/html\b/i.test(answer.header('content-type') ?? '');
 }
 
 /**
- * The title of a page for people, as it is written there, or what stands in for one; undefined: the answer is no such
- * page. Reads the body, unless it was read; a body that breaks has no title.
+ * The title of a web page as written, or a substitute; undefined: the response is not a web page. Reads the body,
+ * unless it was read already; a broken body has no title.
  */
 export async function webPageTitle(answer: HttpAnswer): Promise<string | undefined> {
   const text = await answer.read(PAGE_LIMIT).then(

@@ -268,10 +268,10 @@ export class ManifestReader {
     if (this.#count <= this.#limit) return;
     throw new TransshipError(
       'RESPONSE_INVALID',
-      `${this.#source.name} has more manifests than transship reads`,
+      `${this.#source.name} has more manifests than the limit`,
       {
         side: 'source',
-        hint: 'its manifests or their referrers have no end or exceed what is supported; copy fewer tags at once',
+        hint: 'its manifests or their referrers are endless or exceed the limits; copy fewer tags at once',
       },
     );
   }

@@ -52,7 +52,7 @@ export function beginTags(
   void mapAtOnce(asked, OBSERVE_CONCURRENCY, async ([tag, {resolve, reject}]) => {
     try {
       const found = await destination.head(tag, call);
-      if (failure) destination.listNotUsed?.(failure, 'tags are asked for one by one');
+      if (failure) destination.listNotUsed?.(failure, 'tags are requested one by one');
       resolve(found?.digest);
     } catch (error) {
       reject(tellingFailure(names, error));

@@ -183,7 +183,7 @@ async function readOne(
     `${source.name}${digest === undefined ? `:${tag ?? ''}` : `@${digest}`} does not exist`,
     {
       side: 'source',
-      hint: 'check the name; "transship plan copy" of the repository without a tag lists what is there',
+      hint: 'check the name; "transship plan copy" of the repository without a tag lists its tags',
     },
   );
 }
@@ -201,7 +201,7 @@ async function addAttachments(
   call: Call,
 ): Promise<void> {
   const isListed = !(listed instanceof TransshipError);
-  if (!isListed) source.listNotUsed?.(listed, 'signatures are looked for by their usual tags');
+  if (!isListed) source.listNotUsed?.(listed, 'signatures are searched by their usual tags');
   const tagsOf = new Map<Digest, Tag[]>();
   for (const name of isListed ? listed : []) {
     const subject = attachmentSubject(name);
@@ -250,7 +250,7 @@ function endlessChain({name}: RepositoryReader): TransshipError {
     `${name} has referrers nested deeper than ${REFERRER_DEPTH_LIMIT} levels`,
     {
       side: 'source',
-      hint: 'an endless chain of referrers is a fault of the registry; ask its administrator',
+      hint: 'the registry returns an endless chain of referrers; ask its administrator',
     },
   );
 }

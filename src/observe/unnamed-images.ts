@@ -86,12 +86,12 @@ export async function onlyImage(
   const [only] = images.values();
   if (only !== undefined && images.size === 1) return only;
   if (only === undefined) {
-    throw new TransshipError('TAG_NOT_FOUND', `${place} holds no image`, {
+    throw new TransshipError('TAG_NOT_FOUND', `${place} contains no image`, {
       side: 'source',
       hint: 'check the name',
     });
   }
-  throw new TransshipError('REFERENCE_INVALID', `${place} holds ${images.size} images`, {
+  throw new TransshipError('REFERENCE_INVALID', `${place} contains ${images.size} images`, {
     side: 'source',
     hint: `name one of them: ${place}:NAME or ${place}@DIGEST`,
   });

@@ -46,7 +46,7 @@ export async function unpackLayout(
     await using decompressed = await decompress(given, directory, signal);
     const handle = decompressed?.file ?? given;
     const {size} = await handle.stat();
-    if (!(await isEnded(handle, size))) throw new Error('it is cut off');
+    if (!(await isEnded(handle, size))) throw new Error('it is truncated');
     const archive = extract();
     let isInEntry = false;
     archive.on('entry', () => {
@@ -59,7 +59,7 @@ export async function unpackLayout(
       const {name, type, size: length} = entry.header;
       const {byteOffset = 0} = entry.header as {readonly byteOffset?: number};
       // The library would wait without end for what does not come.
-      if (byteOffset + length > size) throw new Error('it is cut off');
+      if (byteOffset + length > size) throw new Error('it is truncated');
       const known = type === 'file' ? LAYOUT_FILE.exec(name)?.[1] : undefined;
       if (known !== undefined) {
         const target = join(directory, known);
@@ -76,7 +76,7 @@ export async function unpackLayout(
     signal.throwIfAborted();
     throw unreadable(file, error);
   }
-  if (files === 0) throw unreadable(file, new Error('it holds no image layout'));
+  if (files === 0) throw unreadable(file, new Error('it contains no image layout'));
 }
 
 /** Bytes of an archive that are read at once: whole blocks. */
@@ -183,10 +183,14 @@ async function* hashed(
     yield chunk;
   }
   if (digest === undefined || finishDigest(hash, algorithm) === digest) return;
-  throw new TransshipError('BLOB_DIGEST_MISMATCH', `${name} has other bytes than its name says`, {
-    side: 'local',
-    hint: 'delete the folder beside the archive that ends in .layout, then run the command again',
-  });
+  throw new TransshipError(
+    'BLOB_DIGEST_MISMATCH',
+    `the content of ${name} does not match its digest`,
+    {
+      side: 'local',
+      hint: 'delete the folder beside the archive that ends in .layout, then run the command again',
+    },
+  );
 }
 
 /** Every blob of the layout that its index leads to, manifests included, as far as it is there. */
@@ -227,7 +231,8 @@ export async function throwUnlessOurs(directory: string): Promise<void> {
   });
   if (stats === undefined) return;
   if (!stats.isDirectory()) throw notOurs(directory, 'it is not a folder');
-  if (stats.uid !== (await ownUid(dirname(directory)))) throw notOurs(directory, 'it is not yours');
+  if (stats.uid !== (await ownUid(dirname(directory))))
+    throw notOurs(directory, 'it belongs to another user');
   for (const entry of await readdir(directory, {recursive: true, withFileTypes: true})) {
     if (entry.isFile() || entry.isDirectory()) continue;
     throw notOurs(directory, `${join(entry.parentPath, entry.name)} is neither file nor folder`);
@@ -247,8 +252,8 @@ async function ownUid(folder: string): Promise<number> {
 function notOurs(directory: string, why: string): TransshipError {
   return new TransshipError(
     'DESTINATION_CONFLICT',
-    `the images of an archive are gathered in ${directory}, which something else is in the way of: ${why}`,
-    {side: 'local', hint: `move ${directory} away, or name another archive`},
+    `cannot collect the images of the archive in ${directory}: ${why}`,
+    {side: 'local', hint: `move ${directory} elsewhere, or name another archive`},
   );
 }
 
@@ -268,6 +273,6 @@ function unreadable(file: string, cause: unknown): TransshipError {
   return new TransshipError(
     isAbsent ? 'FILE_UNREADABLE' : 'FILE_INVALID',
     `${file} is not an archive of an image layout: ${why}`,
-    {side: 'local', hint: 'name a tar file as "skopeo copy … oci-archive:FILE" writes it', cause},
+    {side: 'local', hint: 'name a tar file such as "skopeo copy … oci-archive:FILE" writes', cause},
   );
 }

@@ -29,7 +29,7 @@ export class LayoutBlobs {
 
   /**
    * Bytes; undefined: no file is there.
-   * @throws TransshipError FILE_INVALID where it is a link that leads out of the layout
+   * @throws TransshipError FILE_INVALID where it is a link to a file outside of the layout
    */
   async size(digest: Digest): Promise<number | undefined> {
     await refuseWayOut(this.#layout, this.path(digest), this.#side);
@@ -79,7 +79,7 @@ export class LayoutBlobs {
     call.signal.throwIfAborted();
     const size = await this.size(blob.digest);
     if (size === undefined) {
-      throw new TransshipError('BLOB_NOT_FOUND', `${this.path(blob.digest)} is not there`, {
+      throw new TransshipError('BLOB_NOT_FOUND', `${this.path(blob.digest)} does not exist`, {
         side: this.#side,
         hint: 'the layout is incomplete; write the image into it again',
       });
@@ -158,9 +158,9 @@ export async function refuseWayOut(layout: string, path: string, side: Side): Pr
     found = await target(above);
   }
   if (found === undefined || found === root || found.startsWith(join(root, sep))) return;
-  throw new TransshipError('FILE_INVALID', `${path} is a link that leads out of the layout`, {
+  throw new TransshipError('FILE_INVALID', `${path} is a link to a file outside of the layout`, {
     side,
-    hint: 'put the file itself in its place, or get the layout again from a source that you trust',
+    hint: 'replace it with the file itself, or get the layout again from a trusted source',
   });
 }
 

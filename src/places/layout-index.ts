@@ -118,7 +118,7 @@ export class LayoutIndex {
     if (attempt.kind === 'taken') return attempt.lock;
     throw new TransshipError('FILE_WRITE_FAILED', `${attempt.owner} holds ${path}`, {
       side: 'local',
-      hint: 'wait for the other run to end, then run the command again; the lock of a process that died is released by itself',
+      hint: 'wait for the other run to end, then run the command again; the lock of a dead process expires',
       retry: true,
     });
   }
@@ -187,15 +187,15 @@ function parse<T>(schema: z.ZodType<T>, text: Uint8Array, path: string): T {
 }
 
 function invalid(path: string, why: string, cause?: unknown): TransshipError {
-  return new TransshipError('FILE_INVALID', `${path} is not that of an OCI layout: ${why}`, {
+  return new TransshipError('FILE_INVALID', `${path} is not part of a valid OCI layout: ${why}`, {
     side: 'local',
-    hint: 'give a directory that holds an OCI image layout of version 1',
+    hint: 'name a folder that contains an OCI image layout of version 1',
     cause,
   });
 }
 
 function lockLost(path: string): TransshipError {
-  return new TransshipError('FILE_WRITE_FAILED', `another process took ${path} over`, {
+  return new TransshipError('FILE_WRITE_FAILED', `another process took over ${path}`, {
     side: 'local',
     hint: 'this process was suspended for a long time; run the command again',
     retry: true,

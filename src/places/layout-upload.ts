@@ -110,7 +110,7 @@ export class LayoutUpload implements Upload {
       throw new TransshipError(
         'BLOB_DIGEST_MISMATCH',
         `the bytes of ${blob.digest} have the digest ${seen}`,
-        {side: 'source', hint: 'run the command again: the bytes are fetched again', retry: true},
+        {side: 'source', hint: 'run the command again to download the blob again', retry: true},
       );
     }
     {
@@ -150,7 +150,7 @@ export class LayoutUpload implements Upload {
       if (!isMissing(error)) throw unwritable(this.#file, error);
       throw new TransshipError('UPLOAD_LOST', `${this.#file} is gone`, {
         side: 'destination',
-        hint: 'run the command again: the blob is written from its beginning',
+        hint: 'run the command again to write the blob from the start',
         retry: true,
         cause: error,
       });

@@ -216,8 +216,8 @@ async function removeWhole(directory: string): Promise<void> {
 function notOurs(path: string, file: string): TransshipError {
   return new TransshipError(
     'DESTINATION_CONFLICT',
-    `${path} is in the way: images for ${file} are gathered in ${file}.layout`,
-    {side: 'local', hint: `move ${file}.layout away, or name another archive`},
+    `${path} already exists: images for ${file} are collected in ${file}.layout`,
+    {side: 'local', hint: `move ${file}.layout elsewhere, or name another archive`},
   );
 }
 

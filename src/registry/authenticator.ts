@@ -10,13 +10,13 @@ import {formatScope, isOpaque, mergeScopes, parseScopes, type Scope} from './sco
 import {basicAuthorization, type Token, TokenCache, type TokenService} from './token.ts';
 import type {RegistryOptions} from './registry-options.ts';
 
-/** What the registry asks for, as far as it is known. */
+/** The authorization that the registry requires, as far as it is known. */
 type Demand =
   | {readonly kind: 'nothing'}
   | {readonly kind: 'basic'}
   | {readonly kind: 'bearer'; readonly service: TokenService};
 
-/** What a request needs. The path chooses the credentials. */
+/** The permissions that a request needs. The path selects the credentials. */
 export interface Need {
   readonly path: RepositoryPath | undefined;
   readonly scopes: readonly Scope[];
@@ -24,22 +24,22 @@ export interface Need {
 
 interface Authorization {
   readonly header: string;
-  /** The token in it that can be renewed. */
+  /** Its token, if it can be renewed. */
   readonly token?: Token;
   readonly tokenOf?: HttpRequest['tokenOf'];
 }
 
 /**
- * Sends requests to one registry with the authorization it asks for. Nothing is assumed: the first request goes out
- * alone and without, and its answer tells what the registry wants; from then on tokens are got beforehand.
+ * Sends requests to one registry with the authorization that it requires. The first request is sent alone and without
+ * authorization, and its response shows what the registry requires; from then on, tokens are fetched in advance.
  */
 export class Authenticator {
   readonly #http: HttpClient;
   readonly #credentials: (path: RepositoryPath | undefined) => Promise<Credentials | undefined>;
   readonly #tokens: TokenCache;
-  /** What a registry wants for a need where that is more or other than the usual scope, by the usual scope. */
+  /** Scopes that the registry requires in place of the usual ones, by the usual scope. */
   readonly #corrections = new Map<string, readonly Scope[]>();
-  /** What the registry wants for every need: scopes that are about none. */
+  /** Scopes that the registry requires for every request: those that name no repository. */
   #opaque: readonly Scope[] = [];
   #demand: Demand | undefined;
   #scout: Promise<void> | undefined;
@@ -50,7 +50,9 @@ export class Authenticator {
     this.#tokens = new TokenCache(options);
   }
 
-  /** Sends the request; a 401 is answered once, with a new token. Gives the last answer, whatever its status. */
+  /**
+   * Sends the request; after a 401, repeats it once with a new token. Returns the last response, whatever its status.
+   */
   async send(request: HttpRequest, need: Need): Promise<HttpAnswer> {
     if (this.#demand) return this.#exchange(request, need);
     if (this.#scout) {
@@ -70,8 +72,8 @@ export class Authenticator {
   }
 
   /**
-   * What the token for this need allows; undefined where that cannot be known beforehand: another kind of
-   * authorization, a token that does not tell, or nothing heard of the registry yet.
+   * What the token for this need allows; undefined if that is not known in advance: another kind of authorization, an
+   * opaque token, or no response from the registry yet.
    */
   async granted(
     request: Pick<HttpRequest, 'url' | 'signal'>,
@@ -144,7 +146,7 @@ function authorized(request: HttpRequest, given: Authorization | undefined): Htt
   return {...request, authorization: given?.header, tokenOf: given?.tokenOf};
 }
 
-/** A challenge of a host that the registry redirected to is not the registry's: it must not learn credentials. */
+/** A challenge from a redirect target is not the registry's: the target must not receive credentials. */
 function isFromRegistry(answer: HttpAnswer, request: HttpRequest): boolean {
   return answer.request.url.origin === request.url.origin;
 }

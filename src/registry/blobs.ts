@@ -13,16 +13,16 @@ import {refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 import {hasBlob} from './stored.ts';
 
-/** A piece of a blob, in bytes; `end` is exclusive. */
+/** A byte range of a blob; `end` is exclusive. */
 interface Range {
   readonly start: number;
   readonly end: number;
 }
 
-/** What registries, and storages that sign other requests than they are sent, say to a `Range` that they do not serve. */
+/** Statuses with which registries, and storages whose signatures do not cover `Range`, refuse ranges. */
 const RANGE_REFUSED = new Set([400, 403, 416]);
 
-/** The largest blob that is decoded where it comes encoded: a config, as long as a manifest at most. */
+/** The largest blob that is decoded if it is sent encoded: a config, at most as large as a manifest. */
 const ENCODED_LIMIT = MANIFEST_LIMIT;
 
 /** Reads the blobs of one repository (distribution-spec, "Pulling blobs"). */
@@ -49,9 +49,9 @@ export class Blobs {
   }
 
   /**
-   * Opens a blob, or a piece of it. An answer that is another piece than was asked for, and not its beginning, is not
-   * used: its bytes would be joined to the wrong place. A registry that fails at ranges and gives the whole blob is asked
-   * for whole blobs from then on.
+   * Opens a blob, or a range of it. A response with another range is not used unless it is the start of the requested
+   * one: its bytes would end up at the wrong offset. If a registry refuses ranges but serves the whole blob, only whole
+   * blobs are requested from then on.
    */
   async open(blob: Descriptor, {offset, end}: ByteRange, call: Call): Promise<BlobStream> {
     const last = Math.min(end ?? blob.size, blob.size);
@@ -73,7 +73,7 @@ export class Blobs {
       this.#useNoRanges(answer);
       return whole;
     }
-    // The error is that of the whole blob, where it is refused as well.
+    // If the whole blob is refused as well, that error is reported.
     await answer.discard();
     const whole = await this.#whole(await this.#get(blob, undefined, call), blob);
     this.#useNoRanges(answer);
@@ -109,7 +109,7 @@ export class Blobs {
     if (answer.status === 206) throw await this.#onlyPiece(answer, blob);
     if (answer.status !== 200) throw await this.#refused(answer);
     const {length} = answer;
-    // A load balancer in trouble, or a login page, says nothing of the blob.
+    // A failing load balancer or a login page says nothing about the blob.
     if (isWebPage(answer) && length !== blob.size) throw retryable(await refusal(answer));
     if (answer.isEncoded && length !== blob.size && blob.size <= ENCODED_LIMIT)
       return await this.#decoded(answer, blob);
@@ -119,7 +119,7 @@ export class Blobs {
     return streamOf(answer, 0, blob.size);
   }
 
-  /** A web server in front compressed it on its way: it is JSON, as configs are. */
+  /** A web server in front of the registry compressed it: it is JSON, as configs are. */
   async #decoded(answer: HttpAnswer, blob: Descriptor): Promise<BlobStream> {
     const {bytes, complete} = await answer.readSized(blob.size, ENCODED_LIMIT);
     if (!complete || bytes.byteLength !== blob.size) {
@@ -130,8 +130,8 @@ export class Blobs {
   }
 
   /**
-   * A storage that the registry redirects to refuses links whose time is over. Such a link may have waited for its turn
-   * here, so the registry is worth asking for another.
+   * Storages refuse expired redirect links. The link may have expired in the queue here, so the registry is asked for
+   * another one.
    */
   #mayBeExpired(answer: HttpAnswer): boolean {
     return [400, 401, 403].includes(answer.status) && this.#connection.isElsewhere(answer);
@@ -144,7 +144,7 @@ export class Blobs {
     return new TransshipError(code, message, {side, hint, retry: true, status: answer.status});
   }
 
-  /** Undefined: not the piece that was asked for. @throws TransshipError BLOB_SIZE_MISMATCH */
+  /** Undefined: not the requested range. @throws TransshipError BLOB_SIZE_MISMATCH */
   async #piece(
     answer: HttpAnswer,
     blob: Descriptor,
@@ -154,7 +154,7 @@ export class Blobs {
     if (range?.total !== undefined && range.total !== blob.size) {
       throw await this.#wrongSize(answer, blob, String(range.total));
     }
-    // Less than was asked for is allowed, more is not (RFC 9110, section 15.3.7).
+    // A shorter range than requested is allowed, a longer one is not (RFC 9110, section 15.3.7).
     const isAsked = range?.start === start && range.end <= end;
     return isAsked ? streamOf(answer, start, range.end) : undefined;
   }
@@ -164,7 +164,7 @@ export class Blobs {
     const range = answer.header('content-range') ?? '';
     return new TransshipError(
       'RESPONSE_INVALID',
-      `${this.#nameOf(blob)}: asked for the whole blob, got "${range}"`,
+      `${this.#nameOf(blob)}: requested the whole blob, got "${range}"`,
       {
         side: this.#connection.side,
         hint: 'the storage or a proxy in front of the registry serves wrong ranges; ask its administrator',
@@ -199,7 +199,7 @@ function streamOf(
   return {start, end, chunks: body.chunks(), readInto: (memory) => body.readInto(memory)};
 }
 
-/** Bytes that were read already, as a body. */
+/** Bytes in memory, as a body. */
 function memoryOf(bytes: Uint8Array): Pick<HttpAnswer, 'chunks' | 'readInto'> {
   let at = 0;
   return {

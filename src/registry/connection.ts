@@ -20,11 +20,11 @@ import {
 /** Docker Hub's registry has another host than its references. */
 const DOCKER_HUB_HOST = 'registry-1.docker.io';
 
-/** The words of a TLS server that was spoken to without TLS: Go, nginx, Apache. */
+/** The messages of TLS servers for requests without TLS: Go, nginx, Apache. */
 const WANTS_TLS =
   /HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS|speaking plain HTTP to an SSL/i;
 
-/** The URL below which the registry's API is, `…/v2/`; undefined: only asking can tell the scheme. */
+/** The URL below which the registry's API is, `…/v2/`; undefined: the scheme must be probed. */
 export function endpointOf(host: string, plainHttp: boolean): URL | undefined {
   if (host === DOCKER_HUB) return new URL(`https://${DOCKER_HUB_HOST}/v2/`);
   if (plainHttp) return plainEndpointOf(host);
@@ -37,8 +37,7 @@ function plainEndpointOf(host: string): URL {
 }
 
 /**
- * Finds out how a registry on this machine is spoken to: without TLS, as docker allows there, unless a TLS server
- * answers.
+ * Probes the scheme of a registry on this machine: HTTP, as docker allows there, unless a TLS server responds.
  * @throws TransshipError CONNECTION_FAILED and others, where neither answers
  */
 async function probeLoopback(
@@ -62,12 +61,12 @@ async function probeLoopback(
   }
 }
 
-/** The server hung up, or what it said is not HTTP: as TLS servers do. */
+/** The server closed the connection without an HTTP response, as TLS servers do. */
 function isProtocolFailure({code}: TransshipError): boolean {
   return code === 'CONNECTION_FAILED' || code === 'RESPONSE_INVALID';
 }
 
-/** A certificate that is not accepted is an answer too; the next request reports it. */
+/** A rejected certificate also proves TLS; the next request reports it. */
 async function answersTls(
   http: HttpClient,
   request: Parameters<HttpClient['send']>[0],
@@ -82,7 +81,7 @@ async function answersTls(
   }
 }
 
-/** Failures of the way to a server. */
+/** Failures to connect to a server. */
 const NO_WAY: ReadonlySet<ErrorCode> = new Set([
   'CONNECTION_FAILED',
   'HOST_NOT_FOUND',
@@ -110,7 +109,7 @@ export interface RegistryRequest
   readonly target: string | URL;
 }
 
-/** Speaks with one registry: knows its scheme, its authorization and what is odd about it. */
+/** The connection to one registry: its scheme, its authorization and its peculiarities. */
 export class Connection {
   readonly host: string;
   readonly side: Side;
@@ -132,7 +131,10 @@ export class Connection {
     this.#endpoint = endpointOf(options.host, options.plainHttp ?? false);
   }
 
-  /** Gives the answer, whatever its status. Other origins than the registry's are spoken to without credentials. */
+  /**
+   * Returns the response, whatever its status. Requests to other origins than the registry's are sent without
+   * credentials.
+   */
   async send(request: RegistryRequest): Promise<HttpAnswer> {
     return this.#sendTo(await this.#reach(request.signal), request);
   }
@@ -157,7 +159,7 @@ export class Connection {
     return this.#reach(signal);
   }
 
-  /** What the registry asks of a client without credentials, at the base of its API. */
+  /** The challenge of the registry to a client without credentials, at the base of its API. */
   async challenges({signal}: Call): Promise<readonly Challenge[]> {
     const url = await this.#reach(signal);
     const answer = await this.#options.http.send({method: 'GET', url, side: this.side, signal});
@@ -165,7 +167,9 @@ export class Connection {
     return parseChallenges(answer.header('www-authenticate'));
   }
 
-  /** An upload's URL that the registry named, and that does not lead to it: what is wrong is how it names itself. */
+  /**
+   * Reports an upload URL from the registry that does not lead back to it: the registry's own external URL is wrong.
+   */
   #unreachable(error: unknown, {origin}: URL): unknown {
     if (!(error instanceof TransshipError) || !NO_WAY.has(error.code)) return error;
     const {code, message, side, retry, status, retryAfterMs, exhausted, cause} = error;
@@ -180,21 +184,21 @@ export class Connection {
     });
   }
 
-  /** What the token for this need allows; undefined: not known beforehand. */
+  /** What the token for this need allows; undefined: not known in advance. */
   async granted(need: Need, signal: AbortSignal): Promise<readonly Scope[] | undefined> {
     const url = await this.#reach(signal);
     return this.#authenticator.granted({url, signal}, need);
   }
 
-  /** Whether the answer came from where the registry redirected to. */
+  /** Whether the response came from a redirect target. */
   isElsewhere({request}: HttpAnswer): boolean {
     return this.#endpoint !== undefined && request.url.origin !== this.#endpoint.origin;
   }
 
   /**
-   * Resolves the URL that an answer names for the next request. Behind a proxy that ends TLS, registries name http
-   * URLs of their own host, and those that think they have TLS name https ones: they are put right to the scheme that
-   * answers. No other host is trusted with less than we had.
+   * Resolves the URL that an answer names for the next request. Behind a proxy that terminates TLS, registries name
+   * http URLs of their own host; others name https URLs although they are served without TLS. Both are corrected to the
+   * scheme in use. No other host may lower the level of security.
    * @throws TransshipError REDIRECT_REFUSED
    */
   resolve(location: string, answer: HttpAnswer): URL {
@@ -230,7 +234,7 @@ export class Connection {
       message: `${this.host} returns ${named}:// URLs for uploads although it is accessed over ${spoken}; its proxy or its setting for relative URLs is wrong`,
     });
     url.protocol = from.protocol;
-    // A proxy that tells neither scheme nor port makes the registry name port 80.
+    // A proxy that forwards neither scheme nor port makes the registry name port 80.
     url.port = from.port;
     return this.#options.http.resolve(url.href, request, 'upload location');
   }
@@ -249,10 +253,10 @@ export class Connection {
   }
 
   /**
-   * Remembers that an optional feature failed and another way is taken, and tells the user, once for each host and
+   * Records that an optional feature failed and that a fallback is used, and notifies the user once for each host and
    * feature.
    * @param reason what the registry did: `GET https://… answered 403`
-   * @param instead what is done in its place, as a clause: `blobs are read in one stream`
+   * @param instead the fallback, as a clause: `blobs are read in one stream`
    */
   featureNotUsed(feature: RegistryFeature, reason: string, instead: string): void {
     this.#unused.add(feature);
@@ -260,9 +264,9 @@ export class Connection {
     this.#notice({code: 'FEATURE_NOT_USED', message}, feature);
   }
 
-  /** Tells the user, once, that an upload which the journal names is not gone on with. */
+  /** Notifies the user, once, that an upload from the journal is not resumed. */
   savedUploadIgnored(): void {
-    const message = `${this.host}: ignoring an upload in the journal, which is at another host than the registry's uploads; its blob is sent from the start`;
+    const message = `${this.host}: ignoring an upload in the journal, which is not on the host of the registry's uploads; its blob is sent from the start`;
     this.#notice({code: 'SAVED_UPLOAD_IGNORED', message});
   }
 

@@ -3,9 +3,9 @@ import {list, z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
 import {webPageTitle} from '../http/web-page.ts';
 
-/** The bytes of an answer that are read for the registry's words. */
+/** Bytes of a response that are read for its error message. */
 const BODY_LIMIT = 64 * 1024;
-/** The most of a foreign answer that a message quotes, in characters: enough for a registry's own words. */
+/** Maximum characters that a message quotes from a response. */
 const WORDS_LIMIT = 200;
 
 /** One of the errors in a registry's answer (distribution-spec, "Error Codes"). */
@@ -15,12 +15,12 @@ interface RegistryErrorEntry {
   readonly detail: string;
 }
 
-/** What an answer says beside its status. */
+/** What an error response says besides its status. */
 export interface ErrorBody {
   readonly errors: readonly RegistryErrorEntry[];
   /** The errors in one line, the title of a page in HTML, or the beginning of the text; short and printable. */
   readonly words: string;
-  /** The same without what is no error code or its description: all that may be told of a token service's answer. */
+  /** The same, but only error codes and their descriptions: a token service's response may be quoted no further. */
   readonly codes: string;
   readonly isHtml: boolean;
 }
@@ -40,7 +40,7 @@ const entrySchema = z.object({
 });
 const bodySchema = z.union([
   z.object({errors: list(entrySchema)}),
-  // Token services and proxies have forms of their own (RFC 6749, section 5.2).
+  // Token services and proxies use other formats (RFC 6749, section 5.2).
   z
     .object({
       error: z.string().optional(),
@@ -61,7 +61,7 @@ export async function readErrors(answer: HttpAnswer): Promise<ErrorBody> {
     ({bytes}) => Buffer.from(bytes).toString().trim(),
     () => {
       answer.request.signal.throwIfAborted();
-      // The status alone has to do where the body breaks.
+      // If the body is broken, only the status is used.
       return '';
     },
   );
@@ -84,7 +84,7 @@ function joined(errors: readonly (readonly string[])[]): string {
 }
 
 function inOneLine(text: string): string {
-  // Control and format characters could fool a terminal, or turn the direction of the text.
+  // Control and format characters could mislead a terminal, or change the direction of the text.
   const line = text.replaceAll(/[\s\p{C}]+/gu, ' ').trim();
   return line.length <= WORDS_LIMIT ? line : `${line.slice(0, WORDS_LIMIT)}…`;
 }

@@ -6,13 +6,13 @@ import {NAME_LIMITS, PAGE_SIZE, readList, readPage, unreadable} from './paging.t
 import {refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 
-/** What a registry tells of itself at its base. Of a registry that is not GitLab's only the time is known. */
+/** What a registry reports at the base of its API. Only GitLab's reports more than the time. */
 export interface RegistryTraits {
   /** GitLab's version of it. */
   readonly version?: string;
   /** Whether a tag can be deleted alone, without the others of its digest. */
   readonly deletesTags: boolean;
-  /** Whether its metadata are in a database, which moves repositories and lists tags with their times. */
+  /** Whether it has a metadata database, which can move repositories and list tags with their times. */
   readonly database: boolean;
   /** Its clock, in ms since the epoch, to a second. */
   readonly clock?: number;

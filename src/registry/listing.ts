@@ -6,7 +6,7 @@ import {NAME_LIMITS, readList, readPage, unreadable} from './paging.ts';
 import {refusal} from './refusal.ts';
 import {CATALOG_SCOPE, pullScope} from './scope.ts';
 
-/** Registries were seen to list `null` among the tags: as an empty name, it is one that no client can ask for. */
+/** Some registries list `null` among the tags. It is treated as an empty name, which is invalid. */
 const tagName = z
   .string()
   .nullable()
@@ -15,9 +15,7 @@ const tagsSchema = z.object({tags: list(tagName).nullish()});
 const catalogSchema = z.object({repositories: list(z.string()).nullish()});
 const itself = (name: string) => name;
 
-/**
- * All tags of a repository, as the registry has them, also an empty name; undefined: there is no such repository.
- */
+/** All tags of a repository as listed, including an empty name; undefined: the repository does not exist. */
 export async function listTags(
   connection: Connection,
   path: RepositoryPath,
@@ -49,7 +47,7 @@ export async function listTags(
   return names && [...names.keys()];
 }
 
-/** All repositories of a registry that shows them (`/v2/_catalog`, no part of the OCI specification). */
+/** All repositories of a registry that lists them (`/v2/_catalog`, no part of the OCI specification). */
 export async function listCatalog(connection: Connection, call: Call): Promise<readonly string[]> {
   const names = await readList(connection, {
     first: {method: 'GET', target: '_catalog', path: undefined, scopes: [CATALOG_SCOPE], ...call},

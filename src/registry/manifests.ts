@@ -27,8 +27,8 @@ export class Manifests {
   }
 
   /**
-   * By HEAD, and by GET where that is refused or does not tell: HEAD saves a transfer, and some registries, and proxies
-   * before them, take only GET.
+   * Uses HEAD, and GET if HEAD is refused or inconclusive: HEAD saves the body, but some registries and proxies accept
+   * only GET.
    */
   async head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
     if (!this.#connection.uses('head')) return (await this.get(reference, call))?.descriptor;
@@ -37,7 +37,7 @@ export class Manifests {
     if (isAboutAsker(answer)) throw await refusal(answer);
     const told = answer.status === 200 ? descriptorIn(answer, reference) : undefined;
     if (told === undefined) {
-      // The error is that of GET, which has the registry's words.
+      // The error of GET is reported, since it has the registry's message.
       const manifest = await this.get(reference, call);
       if (!isSuccess(answer) && manifest !== undefined) {
         const reason = `${describeRequest(answer.request)} answered ${answer.status}`;
@@ -46,7 +46,7 @@ export class Manifests {
       return manifest?.descriptor;
     }
     if (!isDigest(reference) || told.digest === reference) return told;
-    // Named by another algorithm than it was asked for by: only the bytes tell.
+    // The digest has another algorithm than the requested one: only the bytes can be compared.
     if (algorithmOf(told.digest) !== algorithmOf(reference))
       return (await this.get(reference, call))?.descriptor;
     throw this.#mismatch(reference, told.digest);
@@ -97,7 +97,7 @@ export class Manifests {
     return {subjectKept};
   }
 
-  /** What is wrong with an answer that does not state that the manifest was stored, unless it is seen to be. */
+  /** The error for a response that does not prove that the manifest was stored, unless the registry has it. */
   async #unproved(
     reference: Tag | Digest,
     {descriptor}: Manifest,
@@ -117,7 +117,7 @@ export class Manifests {
       : this.#mismatch(descriptor.digest, named);
   }
 
-  /** Asks for a manifest that was put: under its tag, and under the digest that the registry has for it. */
+  /** Looks up a pushed manifest by its tag, and by the digest that the registry reports for it. */
   async #isStored(reference: Tag | Digest, manifest: Manifest, call: Call): Promise<boolean> {
     const digest = await this.#storedAs(reference, manifest, call);
     if (digest === undefined || isDigest(reference)) return digest !== undefined;
@@ -149,7 +149,7 @@ export class Manifests {
       scopes: [deleteScope(this.#path)],
       ...call,
     });
-    // Gone is what was wanted.
+    // Already deleted, which is the goal.
     const isGone = (answer.status === 202 || answer.status === 404) && !isWebPage(answer);
     if (isGone) return answer.discard();
     if (answer.status >= 400) throw await this.#undeleted(answer, reference);
@@ -173,7 +173,7 @@ export class Manifests {
     });
   }
 
-  /** A 404 in HTML comes from something else than a registry. */
+  /** A 404 in HTML does not come from a registry. */
   async #absent(answer: HttpAnswer): Promise<undefined> {
     const error = await refusal(answer, {notFound: 'MANIFEST_NOT_FOUND'});
     if (error.code === 'NOT_A_REGISTRY') throw error;
@@ -186,12 +186,12 @@ export class Manifests {
     if (isDigest(reference) || error.code !== 'BLOB_DIGEST_MISMATCH') return error;
     return new TransshipError('UNSUPPORTED_BY_REGISTRY', error.message, {
       side: this.#side,
-      hint: 'this registry deletes by digest only, and with a digest all of its tags',
+      hint: 'this registry deletes only by digest, which deletes all tags of the digest',
       status: answer.status,
     });
   }
 
-  /** A redirect or a page comes from something else than a registry; any other success may be one that did nothing. */
+  /** A redirect or a web page does not come from a registry; any other success may have had no effect. */
   async #notDeleted(answer: HttpAnswer, reference: Tag | Digest): Promise<TransshipError> {
     if (!isSuccess(answer) || isWebPage(answer)) return await refusal(answer);
     await answer.discard();
@@ -221,30 +221,30 @@ export class Manifests {
       `${this.#nameOf(wanted)} came with the digest ${got}`,
       {
         side: this.#side,
-        hint: 'the registry or a proxy in front of it changes manifests; read from the registry itself',
+        hint: 'the registry or a proxy in front of it changes manifests; connect to the registry directly',
       },
     );
   }
 }
 
-/** Whether it is the digest of these bytes: registries may name it by another algorithm than the one that was planned. */
+/** Whether this is the digest of the bytes: registries may use another algorithm than the planned one. */
 function isDigestOf(digest: Digest, {bytes, descriptor}: Manifest): boolean {
   return digest === descriptor.digest || digest === digestOf(bytes, algorithmOf(digest));
 }
 
 /**
- * Whether the manifest may be there although its PUT failed: a PUT whose answer was lost is repeated, and an immutable
- * tag refuses the second one.
+ * Whether the manifest may be there although its PUT failed: a PUT whose response was lost is repeated, and an
+ * immutable tag refuses the second PUT.
  */
 function mayBeStored({code}: TransshipError): boolean {
   return code !== 'MANIFEST_PARTS_MISSING' && code !== 'RATE_LIMITED';
 }
 
-/** What the headers say of a manifest; undefined: not all of it, or nothing that can be believed. */
+/** The descriptor of a manifest from the headers; undefined: incomplete or not credible. */
 function descriptorIn(answer: HttpAnswer, reference: Tag | Digest): Descriptor | undefined {
   const mediaType = mediaTypeOf(answer);
   const size = answer.isEncoded ? undefined : answer.length;
-  // Without the digest, what answers 200 to everything is told from a registry by the media type.
+  // Without a digest, the media type distinguishes a registry from a server that answers 200 to everything.
   const isManifest = mediaType !== undefined && isManifestType(mediaType);
   const asked = isDigest(reference) && isManifest ? reference : undefined;
   const digest = digestHeader(answer) ?? asked;

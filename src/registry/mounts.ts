@@ -11,22 +11,22 @@ import {openingRequest, RegistryUpload} from './upload.ts';
 
 type Outcome = Awaited<ReturnType<MountBlob>>;
 
-/** After so many mounts in a row that failed for no reason of rights, the registry is not asked for another. */
+/** After this many consecutive failures that are not about permissions, no more mounts are attempted. */
 const ENOUGH_FAILURES = 2;
-/** Uploading is always possible, so a mount is not worth many attempts. */
+/** A mount is not retried often, because uploading is always possible. */
 const ATTEMPTS_AT_500 = 2;
 
 /**
- * Statuses that concern the one mount: `from` may not be read or does not have the blob. The distribution family answers
- * 401 or 403 where the specification wants 202.
+ * Statuses that concern a single mount: `from` is not readable or does not have the blob. The distribution family
+ * answers 401 or 403, although the specification requires 202.
  */
 const ABOUT_THIS_MOUNT = new Set([401, 403, 404, 429]);
 
 const DECLINED: Outcome = {kind: 'declined'};
 
 /**
- * Takes blobs from other repositories of one registry (distribution-spec, "Mounting a blob from another repository").
- * Mounting is optional: whatever goes wrong with it, the bytes can be sent.
+ * Mounts blobs from other repositories of one registry (distribution-spec, "Mounting a blob from another repository").
+ * Mounting is optional: if it fails, the blob is uploaded.
  */
 export class Mounts {
   readonly #connection: Connection;
@@ -86,7 +86,7 @@ export class Mounts {
     return DECLINED;
   }
 
-  /** A token service drops what it does not grant, and a JWT tells so before the registry does. */
+  /** A token service omits actions that it does not grant, which a JWT shows before the registry refuses. */
   async #mayNotRead(
     to: RepositoryPath,
     from: RepositoryPath,

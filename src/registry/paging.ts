@@ -11,14 +11,14 @@ export const PAGE_SIZE = 1000;
 /** How much of one list is read. */
 export interface ListLimits {
   readonly items: number;
-  /** Of the answers, in all. */
+  /** Bytes of all responses. */
   readonly bytes: number;
 }
 
-/** Far above any real list of names: the largest that were reported have some 100 000 tags, of 20 MB in all. */
+/** Far above any real list of names: the largest reported lists have about 100,000 tags and 20 MB. */
 export const NAME_LIMITS: ListLimits = {items: 200_000, bytes: 32 * 1024 * 1024};
 
-/** Enough for `NAME_LIMITS` at 50 names a page, the fewest that a registry is known to give. */
+/** Enough for `NAME_LIMITS` at 50 names per page, the smallest known page size. */
 const PAGES_LIMIT = 4000;
 /** Pages in a row without anything new. */
 const IDLE_PAGES_LIMIT = 1000;
@@ -32,21 +32,24 @@ const PAGE_LIMITS: JsonLimits = {
 
 /** A list of a registry, over all of its pages. */
 export interface List<Item> {
-  /** Where it begins; every page is asked for in the same way. */
+  /** The request for the first page; all pages use the same method and headers. */
   readonly first: Omit<RegistryRequest, 'target'> & {readonly target: string};
   /**
-   * Whether it is a list of names, which takes `n` and `last` (distribution-spec, "Listing Tags"): where a registry does
-   * not tell of the next page, it is asked for what follows the last name.
+   * Whether it is a list of names, which takes `n` and `last` (distribution-spec, "Listing Tags"): if a registry does
+   * not link the next page, the names after the last one are requested.
    */
   readonly isOfNames: boolean;
   readonly limits: ListLimits;
   /** The items of a page; undefined: the registry has no such list. */
   readonly read: (answer: HttpAnswer) => Promise<readonly Item[] | undefined>;
-  /** What an item is known by: one that is listed twice, as happens when some come and go meanwhile, is given once. */
+  /**
+   * The key of an item. An item that is listed twice, which happens if the list changes while it is read, is returned
+   * once.
+   */
   readonly keyOf: (item: Item) => string;
 }
 
-/** Where a list goes on: at the page that `Link` names, or after the last name, for want of such a page. */
+/** Where a list continues: at the page that `Link` names, or else after the last name. */
 type Next =
   | {readonly by: 'link'; readonly target: URL}
   | {readonly by: 'name'; readonly target: string; readonly why: TransshipError | undefined};
@@ -104,12 +107,12 @@ export async function readList<Item>(
   }
 }
 
-/** What registries answer that do not know `last`. */
+/** Responses of registries that do not support `last`. */
 const NO_LAST = new Set([400, 404, 405, 501]);
 
 /**
- * Where the list goes on; undefined: it ends here. It does not where a link cannot be followed, or where a page of names
- * may be one of several: then it goes on after its last name, as long as that brings something new.
+ * Where the list continues; undefined: it ends here. If a link cannot be followed, or if a page of names may be one of
+ * several, the list continues after its last name as long as that returns new names.
  * @param query what every page by name is asked with besides `last`
  * @param isLinked a link led here, so that its absence says that this is the last page
  */
@@ -136,8 +139,8 @@ function nextOf<Item>(
 }
 
 /**
- * Whether there may be more than one page of so many names, though the registry names no next one. It gives as many as
- * it was asked for, or as it gives at most, which is a round number, decimal or binary.
+ * Whether a page of this size may not be the last although the registry names no next page: it has the requested size,
+ * or a round number (decimal or binary), which may be the registry's maximum.
  */
 function isFull(count: number): boolean {
   const isPowerOf2 = count >= 16 && Number.isInteger(Math.log2(count));
@@ -150,7 +153,7 @@ function targetOf({first}: Pick<List<unknown>, 'first'>, ...query: readonly stri
 }
 
 /**
- * Registries behind a proxy name hosts of their own for the next page; it is where the last one was.
+ * Registries behind a proxy name internal hosts for the next page; it is requested from the same host as the last one.
  * @returns an error where the link leads nowhere, or to a page that was there before
  */
 function nextPage(
@@ -171,7 +174,7 @@ function pathOf({pathname, search}: URL): string {
 }
 
 function tellUnpaged(connection: Connection, answer: HttpAnswer, {why}: {why?: unknown}): void {
-  const fault = why ? 'has a Link header that leads to no page' : 'has no Link header';
+  const fault = why ? 'has a Link header without a next page' : 'has no Link header';
   connection.featureNotUsed(
     'pagination',
     `${nameOf(answer)} ${fault}`,
@@ -180,8 +183,8 @@ function tellUnpaged(connection: Connection, answer: HttpAnswer, {why}: {why?: u
 }
 
 /**
- * @throws TransshipError RESPONSE_INVALID; NOT_A_REGISTRY for a page for people: a web application before the registry, or
- *   in its place, answers
+ * @throws TransshipError RESPONSE_INVALID; NOT_A_REGISTRY for a web page: a web application in front of the registry,
+ *   or in its place, responds
  */
 export async function readPage(answer: HttpAnswer): Promise<unknown> {
   const {bytes, complete} = await answer.read(PAGE_LIMITS.size);
@@ -195,7 +198,7 @@ export async function readPage(answer: HttpAnswer): Promise<unknown> {
   }
 }
 
-/** A list that is not as it should be. */
+/** The error for an invalid list. */
 export function unreadable(answer: HttpAnswer, why: string, cause?: unknown): TransshipError {
   const {request, status} = answer;
   return new TransshipError('RESPONSE_INVALID', `${nameOf(answer)} ${why}`, {
@@ -210,7 +213,7 @@ function notAList(answer: HttpAnswer, {words}: ErrorBody): TransshipError {
   const {request, status} = answer;
   return new TransshipError('NOT_A_REGISTRY', `${nameOf(answer)} is a web page ("${words}")`, {
     side: request.side,
-    hint: 'check host and port: is it a registry? A login page or a proxy may answer in its place',
+    hint: 'check host and port; a login page or a proxy may answer in place of the registry',
     status,
   });
 }
@@ -226,7 +229,7 @@ function endless(answer: HttpAnswer, entries: number, pages: number): TransshipE
     {
       side: answer.request.side,
       status: answer.status,
-      hint: 'the registry sends new pages without end, or holds more than is supported; ask its administrator',
+      hint: 'the registry sends new pages without end, or its list exceeds the limits; ask its administrator',
     },
   );
 }

@@ -13,16 +13,19 @@ import {type ListLimits, readList, readPage, unreadable} from './paging.ts';
 import {errorCodes, refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 
-/** What a registry without the referrers API says: 404 by the specification, others by experience. */
+/** Statuses of registries without the referrers API: 404 according to the specification, the others from practice. */
 const NO_API = new Set([400, 404, 405, 406, 501]);
 
-/** After so many answers that are none of a referrers API, and no other, a host is not asked any more. */
+/**
+ * After this many responses that are not from a referrers API, without a valid one, no more are requested from the
+ * host.
+ */
 const ENOUGH_FAILURES = 3;
 
-/** Pauses for an API that has not answered yet, in ms: some answer 429 for ever, and nothing but 429. */
+/** Total pauses for an API that has not yet responded successfully, in ms: some always answer 429. */
 const PATIENCE_MS = 10_000;
 
-/** Far above what is attached to any real manifest: a scan each day is a few hundred in a year. */
+/** Far above the referrers of any real manifest: daily scans add a few hundred per year. */
 const REFERRER_LIMITS: ListLimits = {items: 10_000, bytes: 16 * 1024 * 1024};
 
 const indexSchema = z.object({manifests: descriptors});
@@ -30,9 +33,9 @@ const indexSchema = z.object({manifests: descriptors});
 /** The referrers API of one registry (distribution-spec, "Listing Referrers"). */
 export class Referrers {
   readonly #connection: Connection;
-  /** Answers that are none of a referrers API; undefined: the registry has it. */
+  /** Number of responses that are not from a referrers API; undefined: the registry has the API. */
   #failures: number | undefined = 0;
-  /** The latest answer that was more than a "no" came from where the registry redirected to. */
+  /** Whether the latest response other than a refusal came from a redirect target. */
   #isElsewhere = false;
 
   constructor(connection: Connection) {
@@ -40,9 +43,9 @@ export class Referrers {
   }
 
   /**
-   * What refers to a manifest that was read; undefined: the registry has no referrers API. All of it is asked for:
-   * without a filter `OCI-Filters-Applied` cannot cut the list. A host whose API has never answered as it should, while
-   * the manifest itself can be read, counts as one without it: web applications and proxies before registries answer
+   * What refers to a manifest that was read; undefined: the registry has no referrers API. The whole list is requested:
+   * without a filter, `OCI-Filters-Applied` cannot shorten it. A host whose API has never responded correctly, although
+   * the manifest itself can be read, counts as a host without it: web applications and proxies before registries answer
    * unknown paths with pages, redirects, 401, 403, 429 and 500.
    * @throws TransshipError where an API that has answered before fails, and for a list without end
    */
@@ -58,7 +61,7 @@ export class Referrers {
       if (!(await this.#isUnusable(error, path, subject, call))) throw error;
       const failure = error as TransshipError;
       if (failure.code === 'RATE_LIMITED' && !this.#isElsewhere) {
-        // The registry may have wanted fewer requests of whatever kind: it takes them again, as the manifest shows.
+        // The registry may have limited all requests: reading the manifest shows that it accepts them again.
         const again = await this.#ask(path, subject, call).catch(() => undefined);
         call.signal.throwIfAborted();
         if (again) return again;

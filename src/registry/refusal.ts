@@ -5,11 +5,11 @@ import type {ErrorCode} from '../model/error-codes.ts';
 import {type ErrorBody, readErrors} from './error-body.ts';
 
 export interface RefusalContext {
-  /** The token service answered, not the registry: its answer may hold a token, of which nothing is quoted. */
+  /** The response is from the token service, not the registry: it may contain a token, which must not be quoted. */
   readonly ofTokenService?: boolean;
-  /** What a 404 without a telling code means. Default: NOT_A_REGISTRY. */
+  /** The meaning of a 404 without a specific code. Default: NOT_A_REGISTRY. */
   readonly notFound?: ErrorCode;
-  /** A 500 is an answer for good: docker-registry gives it for manifests that it refuses. */
+  /** A 500 is permanent: docker-registry sends it for manifests that it refuses. */
   readonly refusedAt500?: boolean;
   /** A manifest was put: something unknown is a part of it. Codes differ between registries. */
   readonly putsManifest?: boolean;
@@ -41,7 +41,7 @@ const BY_CODE: ReadonlyMap<string, Explanation> = new Map(
     BLOB_UPLOAD_INVALID: uploadLost(),
     DIGEST_INVALID: {
       code: 'BLOB_DIGEST_MISMATCH',
-      hint: 'the received bytes have a different digest; try again, and check the source if it stays',
+      hint: 'the received bytes have a different digest; try again, and check the source if this happens again',
       retry: true,
     },
     SIZE_INVALID: {
@@ -51,7 +51,7 @@ const BY_CODE: ReadonlyMap<string, Explanation> = new Map(
     },
     RENAME_IN_PROGRESS: {
       code: 'REGISTRY_UNAVAILABLE',
-      hint: 'the repository is being renamed; wait some seconds',
+      hint: 'the repository is being renamed; wait a few seconds',
       retry: true,
     },
     TOOMANYREQUESTS: rateLimited(),
@@ -59,7 +59,7 @@ const BY_CODE: ReadonlyMap<string, Explanation> = new Map(
   }),
 );
 
-/** Codes that say more than the status they come with, whatever that is. */
+/** Codes that are more specific than their status, whatever it is. */
 const STRONG_CODES = new Set([
   'PROTECTED_TAG',
   'IMMUTABLE_TAG',
@@ -68,8 +68,8 @@ const STRONG_CODES = new Set([
 ]);
 
 /**
- * Puts an answer that is not what was asked for into an error, with the registry's own words. Reads the body.
- * The one place where statuses and codes of registries are given a meaning.
+ * Converts an error response to an error, with the registry's message. Reads the body. The only place that interprets
+ * statuses and codes of registries.
  */
 export async function refusal(
   answer: HttpAnswer,
@@ -97,7 +97,7 @@ export async function errorCodes(answer: HttpAnswer): Promise<readonly string[]>
   return errors.map(({code}) => code);
 }
 
-/** Whether a 401 is a decision about the subject and no question of who asks (GitLab's registry). */
+/** Whether a 401 concerns the subject and not the identity of the client (GitLab's registry). */
 export function isProtection(codes: readonly string[]): boolean {
   return codes.some((code) => BY_CODE.get(code)?.code === 'PROTECTED');
 }
@@ -108,14 +108,14 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
   const byCode = BY_CODE.get(known);
   if (byCode && STRONG_CODES.has(known)) return byCode;
   if (status === 401) return unauthorized(answer);
-  // GitLab's token service answers 403 to those that it does not know, for all that is not public.
+  // GitLab's token service answers 403 to unknown users for everything that is not public.
   const isStranger = context.ofTokenService === true && answer.request.authorization === undefined;
   if (status === 403) return isStranger ? unauthorized(answer) : forbidden(body);
   if (status === 405) return unsupported();
   if (status === 413) {
     return {
       code: 'PAYLOAD_TOO_LARGE',
-      hint: 'a limit of the registry or of a proxy in front of it; send smaller pieces with --chunk-size',
+      hint: 'the registry or a proxy in front of it limits the size of requests; send smaller chunks with --chunk-size',
     };
   }
   if (status === 416) {
@@ -153,7 +153,7 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
 function partsMissing(): Explanation {
   return {
     code: 'MANIFEST_PARTS_MISSING',
-    hint: 'something the manifest refers to is not in the repository; it has to be pushed first',
+    hint: 'something the manifest refers to is not in the repository; push it first',
   };
 }
 
@@ -162,14 +162,14 @@ function forbidden(body: ErrorBody): Explanation {
     code: 'FORBIDDEN',
     hint:
       body.words === ''
-        ? 'an empty 403 often comes from the storage behind the registry: its administrator should check the rights there'
-        : 'use credentials that have the right to do this',
+        ? 'an empty 403 often comes from the storage behind the registry: its administrator should check the permissions there'
+        : 'use credentials with this permission',
   };
 }
 
 /**
- * A registry answers 401 to a valid login without the right, too: the token service grants fewer actions than were asked
- * for, and does not say whether the repository exists (distribution, docs/spec/auth/token.md).
+ * A registry also answers 401 to a valid login without permission: the token service grants fewer actions than
+ * requested, and does not reveal whether the repository exists (distribution, docs/spec/auth/token.md).
  */
 function unauthorized(answer: HttpAnswer): Explanation {
   const {authorization, tokenOf} = answer.request;
@@ -185,8 +185,8 @@ function unauthorized(answer: HttpAnswer): Explanation {
     return {
       code: 'FORBIDDEN',
       hint: isGitLab
-        ? 'the login is valid, but GitLab gives it no such access to this path: check that the project exists, that its container registry is enabled, and that the account has the role for it; images belong to a project, not to a group, and have at most two more parts in their path'
-        : 'the login is valid, but gives no such access to this repository: check the name, and that the account has the right',
+        ? 'the login is valid, but GitLab does not grant it this access to this path: check that the project exists, that its container registry is enabled, and that the account has the role for it; images belong to a project, not to a group, and have at most two more parts in their path'
+        : 'the login is valid, but does not have this access to the repository: check the name, and that the account has the permission',
     };
   }
   return {

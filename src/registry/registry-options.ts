@@ -3,24 +3,24 @@ import type {Side} from '../model/error.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Credentials} from './credentials/credentials.ts';
 
-/** What a registry is opened with. */
+/** Options of a registry. */
 export interface RegistryOptions {
   /** `host[:port]` of a reference, in lower case. */
   readonly host: string;
-  /** Whose failures they are. */
+  /** The side to report in errors. */
   readonly side: Side;
   readonly http: HttpClient;
-  /** Speak HTTP without TLS (`--plain-http`). Loopback hosts need no leave for it. */
+  /** Speak HTTP without TLS (`--plain-http`). Loopback hosts do not need it. */
   readonly plainHttp?: boolean;
-  /** Asked before each token and each request with Basic authentication; undefined: anonymous. */
+  /** Called before each token request and each request with Basic authentication; undefined: anonymous. */
   readonly credentials?: (path: RepositoryPath | undefined) => Promise<Credentials | undefined>;
-  /** Told each access token, so that it can be kept out of messages. */
+  /** Called with each access token, to redact it in messages. */
   readonly learnToken?: (token: string) => void;
-  /** Told what is odd about the registry and was put right, each thing once. */
+  /** Called once for each peculiarity of the registry that was worked around. */
   readonly notice?: (notice: RegistryNotice) => void;
   /**
-   * What `notice` was told already. Registries that share it tell each thing once for all of them: a host may be open as
-   * source and as destination. Default: one of its own.
+   * The notices already sent. Registries that share this set send each notice once: a host may be open as source and as
+   * destination. Default: one of its own.
    */
   readonly noticed?: Set<string>;
   /** ms since the epoch, for the expiry of tokens. Default: `Date.now`. */
@@ -43,9 +43,9 @@ export type RegistryFeature = keyof typeof REGISTRY_FEATURES;
 
 export interface RegistryNotice {
   /**
-   * `UPLOAD_LOCATION_…`: uploads are offered under http although the registry is spoken to with https, or the other way
-   * round, or without the registry's port. `FEATURE_NOT_USED`: an optional feature failed, and another way is taken. `SAVED_UPLOAD_IGNORED`: the journal
-   * names an upload at an origin where the registry has none.
+   * `UPLOAD_LOCATION_…`: upload URLs use http although the registry is accessed over https, or vice versa, or lack the
+   * registry's port. `FEATURE_NOT_USED`: an optional feature failed, and a fallback is used. `SAVED_UPLOAD_IGNORED`:
+   * the journal names an upload at an origin where the registry has none.
    */
   readonly code:
     | 'UPLOAD_LOCATION_HTTP'

@@ -25,7 +25,7 @@ import type {Scope} from './scope.ts';
 import {Uploads} from './uploads.ts';
 import type {RegistryOptions} from './registry-options.ts';
 
-/** One registry, seen from one side of a copy. Nothing is sent before something is asked for. */
+/** One registry, as one side of a copy. Opening it sends no request. */
 export class Registry {
   readonly host: string;
   readonly #connection: Connection;
@@ -50,7 +50,7 @@ export class Registry {
   }
 
   /**
-   * All repositories that the registry shows us.
+   * All repositories that the registry lists for this login.
    * @throws TransshipError UNAUTHORIZED or FORBIDDEN where only administrators may, UNSUPPORTED_BY_REGISTRY
    */
   catalog(call: Call): Promise<readonly string[]> {
@@ -62,12 +62,12 @@ export class Registry {
     return this.#connection.baseUrl(signal);
   }
 
-  /** What the registry asks of a client without credentials. */
+  /** The challenge of the registry to a client without credentials. */
   challenges(call: Call): Promise<readonly Challenge[]> {
     return this.#connection.challenges(call);
   }
 
-  /** What the registry tells of itself. */
+  /** What the registry reports about itself. */
   traits(call: Call): Promise<RegistryTraits> {
     return readTraits(this.#connection, call);
   }
@@ -78,8 +78,9 @@ export class Registry {
   }
 
   /**
-   * What a token for this scope really allows, proved before anything is touched; undefined: the registry does not
-   * tell beforehand. Asking for push may make GitLab create the repository: ask only for what will be written.
+   * What a token for this scope actually allows, determined before any change; undefined: the registry does not tell in
+   * advance. A request for push may make GitLab create the repository: request it only for repositories that will be
+   * written.
    */
   async granted(
     path: RepositoryPath,

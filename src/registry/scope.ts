@@ -1,12 +1,12 @@
 import type {RepositoryPath} from '../model/reference.ts';
 
-/** What a token is asked for: actions on one resource (distribution, docs/spec/auth/scope.md). */
+/** The scope of a token: actions on one resource (distribution, docs/spec/auth/scope.md). */
 export interface Scope {
   /** `repository:group/project`, `registry:catalog`. */
   readonly resource: string;
-  /** Sorted, each once; none: the resource is all of a scope that has another form (`aws`). */
+  /** Sorted, without duplicates; empty: the resource is a whole scope of another form (`aws`). */
   readonly actions: readonly string[];
-  /** Of what was granted: tags that its bearer may not change all the same, where the token says so. */
+  /** For granted scopes: tags that the bearer may not change nevertheless, if the token says so. */
   readonly tagLimits?: TagLimits;
 }
 
@@ -36,8 +36,9 @@ export function formatScope({resource, actions}: Scope): string {
 }
 
 /**
- * Reads a challenge's `scope`: several, parted by spaces. A resource name may hold colons, actions may not. What has
- * another form is opaque and kept as it is (RFC 6750, section 3: `scope` means what the service says).
+ * Parses a challenge's `scope`: several scopes, separated by spaces. A resource name may contain colons, actions may
+ * not. Scopes of another form are opaque and kept unchanged (RFC 6750, section 3: the service defines the meaning of
+ * `scope`).
  */
 export function parseScopes(text: string | undefined): readonly Scope[] {
   const parts = (text ?? '').split(/\s+/).filter(Boolean);
@@ -48,7 +49,7 @@ export function parseScopes(text: string | undefined): readonly Scope[] {
   });
 }
 
-/** Whether a scope has no form that we know: it is not about a repository. */
+/** Whether a scope has an unknown form: it does not name a repository. */
 export function isOpaque({actions}: Scope): boolean {
   return actions.length === 0;
 }
@@ -57,7 +58,7 @@ function opaque(text: string): Scope {
   return {resource: text, actions: []};
 }
 
-/** One scope for each resource, sorted, so that equal needs look equal. */
+/** One scope for each resource, sorted, so that equal needs compare equal. */
 export function mergeScopes(scopes: readonly Scope[]): readonly Scope[] {
   const actions = new Map<string, Set<string>>();
   for (const scope of scopes) {
@@ -70,7 +71,7 @@ export function mergeScopes(scopes: readonly Scope[]): readonly Scope[] {
     .sort((a, b) => (a.resource < b.resource ? -1 : 1));
 }
 
-/** Whether whoever has `have` may do all of `need`. */
+/** Whether `have` includes all of `need`. */
 export function covers(have: readonly Scope[], need: readonly Scope[]): boolean {
   return need.every((wanted) => missingActions(have, wanted).length === 0);
 }

@@ -18,7 +18,7 @@ import type {Scope} from './scope.ts';
  * to requests that no registry has seen, and 202 promises only that something may happen later (RFC 9110, 15.3.3).
  */
 
-/** Whether the answer to a write states that content with a digest that `isRight` was stored. */
+/** Whether the response to a write states that content with a digest accepted by `isRight` was stored. */
 export function saysStored(answer: HttpAnswer, isRight: (digest: Digest) => boolean): boolean {
   const digest = digestHeader(answer);
   return answer.status === 201 && digest !== undefined && isRight(digest);
@@ -35,17 +35,17 @@ export function isSuccess({status}: HttpAnswer): boolean {
   return status >= 200 && status < 300;
 }
 
-/** A blob to be looked for, and where. */
+/** A blob to look up, and its location. */
 interface WantedBlob {
   readonly path: RepositoryPath;
   readonly blob: Pick<Descriptor, 'digest' | 'size'>;
-  /** That for writing, where it was just written. */
+  /** The permission for writing if the blob was just written. */
   readonly scope: Scope;
 }
 
 /**
- * Whether a repository has a blob, by HEAD, and by GET where that is refused or does not tell: HEAD saves work, and some
- * registries, and proxies before them, refuse it.
+ * Whether a repository has a blob. Uses HEAD, and GET if HEAD is refused or inconclusive: HEAD is cheaper, but some
+ * registries and proxies refuse it.
  * @throws TransshipError the registry's refusals
  */
 export async function hasBlob(
@@ -61,17 +61,20 @@ export async function hasBlob(
   const isThere = await isReadable(connection, wanted, call);
   if (!isSuccess(answer) && answer.status !== 404) {
     const reason = `${describeRequest(answer.request)} answered ${answer.status}`;
-    connection.featureNotUsed('blob-head', reason, 'blobs are looked for by GET');
+    connection.featureNotUsed('blob-head', reason, 'blobs are searched by GET');
   }
   return isThere;
 }
 
-/** A refusal of who asks, or how often: it says nothing of HEAD, and another attempt would count against the login. */
+/**
+ * A refusal because of the login or the request rate: it says nothing about HEAD, and another attempt would count
+ * against the login.
+ */
 export function isAboutAsker({status}: HttpAnswer): boolean {
   return status === 401 || status === 429;
 }
 
-/** Asks for the first byte, and reads no more than that. */
+/** Requests the first byte, and reads no more than that. */
 async function isReadable(
   connection: Connection,
   wanted: WantedBlob,
@@ -116,8 +119,8 @@ function askFor(
 }
 
 /**
- * Whether an answer is about the blob. What answers 200 to everything, such as a login page or a health check, is
- * believed no more than after a push: the digest shows it, or the size, or else all of its bytes.
+ * Whether a response concerns the blob. Servers that answer 200 to everything, such as login pages or health checks,
+ * are trusted no more than after a push: the digest shows it, or the size, or else all of its bytes.
  */
 function isBlob(answer: HttpAnswer, size: number | undefined, {blob}: WantedBlob): boolean {
   if (digestHeader(answer) === blob.digest) return true;
@@ -125,7 +128,7 @@ function isBlob(answer: HttpAnswer, size: number | undefined, {blob}: WantedBlob
 }
 
 /**
- * The registry answered as if it had stored something, and does not have it.
+ * The error for a registry that confirmed a write but does not have the content.
  * @param what `host/path@digest`
  */
 export function notStored(what: string, answer: HttpAnswer): TransshipError {

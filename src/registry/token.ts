@@ -11,7 +11,7 @@ import {covers, formatScope, isOpaque, type Scope, type TagLimits} from './scope
 import {SingleFlight} from '../http/single-flight.ts';
 import type {RegistryOptions} from './registry-options.ts';
 
-/** Where the registry sends us for tokens: the parameters of its Bearer challenge. */
+/** The token service of a registry: the parameters of its Bearer challenge. */
 export interface TokenService {
   readonly realm: string;
   readonly service: string | undefined;
@@ -31,9 +31,9 @@ export interface TokenRequest {
 const TOKEN_LIMIT = 256 * 1024;
 
 /**
- * Gets a token: GET with Basic credentials or none (distribution, docs/spec/auth/token.md), or, for an identity
+ * Fetches a token: GET with Basic credentials or none (distribution, docs/spec/auth/token.md), or, for an identity
  * token, the refresh grant of OAuth2 (docs/spec/auth/oauth.md).
- * @throws TransshipError UNAUTHORIZED, FORBIDDEN, RESPONSE_INVALID and what the network gives
+ * @throws TransshipError UNAUTHORIZED, FORBIDDEN, RESPONSE_INVALID and network errors
  */
 export async function fetchToken(http: HttpClient, wanted: TokenRequest): Promise<Token> {
   const realm = realmOf(http, wanted);
@@ -101,7 +101,7 @@ export function basicAuthorization({
 }
 
 /**
- * The registry names the realm, so it is asked no more than a redirect would be followed.
+ * The registry names the realm, so the same rules as for redirects apply.
  * @throws TransshipError RESPONSE_INVALID, REDIRECT_REFUSED
  */
 function realmOf(http: HttpClient, {service, registry, side}: TokenRequest): URL {
@@ -118,15 +118,18 @@ function realmOf(http: HttpClient, {service, registry, side}: TokenRequest): URL
 /** An access token of a token service. */
 export interface Token {
   readonly value: string;
-  /** When to get a new one, in ms since the epoch. */
+  /** When to renew it, in ms since the epoch. */
   readonly renewAt: number;
-  /** What it allows, where the token says so (a JWT with `access`); undefined: not known. */
+  /** What it allows, if the token says so (a JWT with `access`); undefined: unknown. */
   readonly granted: readonly Scope[] | undefined;
 }
 
-/** Without any word about its life, a token lives this long (distribution, docs/spec/auth/token.md), in ms. */
+/** Default lifetime of a token without `expires_in` (distribution, docs/spec/auth/token.md), in ms. */
 const DEFAULT_LIFE_MS = 60_000;
-/** A token is renewed so long before its end, in ms, or after two thirds of a life shorter than three times that. */
+/**
+ * A token is renewed this long before it expires, in ms, or after two thirds of a lifetime shorter than three times
+ * that.
+ */
 const MARGIN_MS = 60_000;
 
 const answerSchema = z
@@ -169,13 +172,13 @@ const claimsSchema = z.object({
 });
 
 /**
- * Reads a token service's answer; undefined: there is no token in it. Times are counted from its arrival, so that the
+ * Parses a token service's response; undefined: it contains no token. Times are counted from its receipt, so that the
  * clocks of the service and of this machine need not agree.
  * @param now ms since the epoch
  */
 export function parseToken(answer: unknown, now: number): Token | undefined {
   const parsed = answerSchema.safeParse(answer);
-  // It goes into a header: a line break would begin another one.
+  // The token is sent in a header: a line break would start another header.
   if (!parsed.success || !/^[\x21-\x7e]+$/.test(parsed.data.value)) return undefined;
   const {value, lifeMs: announced} = parsed.data;
   const claims = readClaims(value);
@@ -191,14 +194,14 @@ export function parseToken(answer: unknown, now: number): Token | undefined {
   return {value, renewAt: now + lifeMs - Math.min(MARGIN_MS, lifeMs / 3), granted};
 }
 
-/** The claims of a JWT, not verified: they are for planning only, the registry decides. */
+/** The claims of a JWT, not verified: they are used for planning only; the registry decides. */
 function readClaims(token: string): z.infer<typeof claimsSchema> | undefined {
   const [, payload, signature] = token.split('.');
   if (payload === undefined || signature === undefined) return undefined;
   return readJson(Buffer.from(payload, 'base64url'), claimsSchema);
 }
 
-/** Tokens are dropped beyond this number, the oldest first: a run may see very many repositories. */
+/** Maximum number of cached tokens; the oldest are dropped first, since a run may access very many repositories. */
 const TOKENS_LIMIT = 1000;
 
 interface Entry {
@@ -207,8 +210,8 @@ interface Entry {
 }
 
 /**
- * The tokens of one registry, one for each set of scopes, fetched once for all who wait for it and renewed before
- * they end.
+ * The tokens of one registry, one for each set of scopes, fetched once for all concurrent requests and renewed before
+ * they expire.
  */
 export class TokenCache {
   readonly #options: RegistryOptions;
@@ -241,14 +244,14 @@ export class TokenCache {
     });
   }
 
-  /** Forgets this token, and not one that has taken its place. */
+  /** Forgets this token, but not its replacement. */
   invalidate(token: Token): void {
     for (const [key, entry] of this.#entries) {
       if (entry.token === token) this.#entries.delete(key);
     }
   }
 
-  /** A token to push with can pull as well, if it says so. */
+  /** A push token can also be used to pull, if it says so. */
   #wider({service, scopes}: Pick<TokenRequest, 'service' | 'scopes'>): Entry | undefined {
     const [scope, ...rest] = scopes;
     if (scope?.actions.join() !== 'pull' || !rest.every(isOpaque)) return undefined;

@@ -16,19 +16,21 @@ import {refusal} from './refusal.ts';
 import {deleteScope, pushScope, type Scope} from './scope.ts';
 import {hasBlob, isSuccess, notStored, saysStored} from './stored.ts';
 
-/** Closing an upload makes some registries read the whole blob again, or join its parts: bytes per ms at the least. */
+/**
+ * Minimum rate, in bytes per ms, at which registries close an upload: some read the whole blob again, or join its
+ * parts.
+ */
 const CLOSE_RATE = 10_000;
 
 /**
- * Refused offsets without a larger one being named in between, after which the chunks of a registry are not trusted: it
- * names an offset and does not take a chunk there, or takes a chunk and does not keep it.
+ * Number of refused offsets without progress after which chunks are considered broken at a registry: it reports an
+ * offset but does not accept a chunk there, or accepts a chunk and loses it.
  */
 const ENOUGH_REFUSALS = 2;
 
 /**
- * Answers to the question where an upload stands that no further question changes: it is gone, the registry does not
- * know its Location any more (400 BLOB_UPLOAD_INVALID), or cannot be asked (405: the GET is a part of distribution-spec
- * 1.1 that older registries lack).
+ * Permanent responses to a query of the upload offset: the upload does not exist, its Location is no longer valid (400
+ * BLOB_UPLOAD_INVALID), or the query is not supported (405: the GET was added in distribution-spec 1.1).
  */
 const OF_NO_USE = new Set([400, 404, 405, 410, 416]);
 
@@ -42,17 +44,15 @@ export class RegistryUpload implements Upload {
   #location: URL;
   #offset: number;
   #minChunk: number;
-  /** The offset that the registry last named when it was asked, until it takes a chunk. */
+  /** The offset from the last query, until the registry accepts a chunk. */
   #named: number | undefined;
   #farthestNamed = 0;
-  /** Refused offsets since the registry last named a larger one. */
+  /** Refused offsets since the registry last reported a larger one. */
   #refusals = 0;
-  /** What a `Range` said that was not what had been sent. */
+  /** A `Range` that did not match what was sent. */
   #oddRange: string | undefined;
 
-  /**
-   * @param at where it is, how many bytes the registry is known to have, and how many it wants in a chunk at least
-   */
+  /** @param at its URL, the number of bytes that the registry has, and the minimum chunk size */
   constructor(
     connection: Connection,
     path: RepositoryPath,
@@ -85,10 +85,10 @@ export class RegistryUpload implements Upload {
     }
     throw new TransshipError(
       'RESPONSE_INVALID',
-      `${connection.host}/${path}: the registry opened an upload without saying where`,
+      `${connection.host}/${path}: the registry opened an upload without a Location`,
       {
         side: connection.side,
-        hint: 'the registry or a proxy in front of it drops the Location header; ask its administrator',
+        hint: 'the registry or a proxy in front of it removes the Location header; ask its administrator',
         status: answer.status,
       },
     );
@@ -121,8 +121,8 @@ export class RegistryUpload implements Upload {
     // ECR answers 201, some 204.
     if (answer.status < 200 || answer.status > 204) throw await this.#chunkRefusal(answer);
     await answer.discard();
-    // A success takes the whole chunk (distribution-spec, "Pushing a blob in chunks"). Its Range decides nothing: that of
-    // some registries is the chunk's, or stays at the end of the first chunk.
+    // A success means that the whole chunk was accepted (distribution-spec, "Pushing a blob in chunks"). Its Range is
+    // ignored: some registries return the range of the chunk, or always the end of the first chunk.
     this.#offset = start + length;
     this.#named = undefined;
     const range = answer.header('range');
@@ -140,7 +140,7 @@ export class RegistryUpload implements Upload {
     await answer.discard();
     this.#move(answer);
     const named = offsetIn(answer.header('range') ?? '') ?? 0;
-    // `0-0` is said of one byte as well as of none (docker-registry); one byte is believed only where one was sent.
+    // `0-0` means either one byte or none (docker-registry); it counts as one byte only if one was sent.
     this.#offset = named === 1 && this.#offset !== 1 ? 0 : named;
     this.#named = this.#offset;
     if (this.#offset > this.#farthestNamed) this.#refusals = 0;
@@ -162,14 +162,14 @@ export class RegistryUpload implements Upload {
       const answer = await this.#send('DELETE', this.#location, call);
       await answer.discard();
     } catch {
-      // The registry ends abandoned uploads by itself.
+      // The registry removes abandoned uploads itself.
       call.signal.throwIfAborted();
     }
   }
 
   async #close(blob: Descriptor, call: Call, body?: HttpBody): Promise<void> {
     const url = new URL(this.#location);
-    // Added as text: the rest of the query may be signed and must stay as it is, letter for letter.
+    // Appended as text: the rest of the query may be signed and must not be changed.
     url.search += `${url.search === '' ? '?' : '&'}digest=${encodeURIComponent(blob.digest)}`;
     const answer = await this.#send('PUT', url, call, {
       headers: body ? BYTES : {},
@@ -181,7 +181,7 @@ export class RegistryUpload implements Upload {
       ? notStored(`${this.#connection.host}/${this.#path}@${blob.digest}`, answer)
       : await (body ? this.#refusal(answer) : this.#chunkRefusal(answer));
     await answer.discard();
-    // Where the answer to an earlier attempt got lost, the upload is gone because it was closed.
+    // If the response to an earlier attempt was lost, the upload no longer exists because it was closed.
     if (!isSuccess(answer) && error.code !== 'UPLOAD_LOST') throw error;
     const wanted = {path: this.#path, blob, scope: pushScope(this.#path)};
     if (!(await hasBlob(this.#connection, wanted, call))) throw error;
@@ -207,15 +207,18 @@ export class RegistryUpload implements Upload {
     });
   }
 
-  /** Each answer may name another URL for the next request, also one that refuses a chunk; some name the least chunk. */
+  /**
+   * Each response may name a new URL for the next request, even one that refuses a chunk; some name the minimum chunk
+   * size.
+   */
   #move(answer: HttpAnswer): void {
     this.#location = locationOf(this.#connection, answer) ?? this.#location;
     this.#minChunk = minChunkOf(answer) ?? this.#minChunk;
   }
 
   /**
-   * The refusal of a chunk or of the closing request. UNSUPPORTED_BY_REGISTRY, where it means that chunks do not work
-   * here.
+   * The refusal of a chunk or of the closing request. UNSUPPORTED_BY_REGISTRY if it means that the registry does not
+   * support chunks.
    */
   async #chunkRefusal(answer: HttpAnswer): Promise<TransshipError> {
     const error = await this.#refusal(answer);
@@ -230,7 +233,10 @@ export class RegistryUpload implements Upload {
     });
   }
 
-  /** How a refusal shows that chunks do not work here, to be said after the status; undefined: it does not. */
+  /**
+   * The part of the message, after the status, that shows that chunks do not work; undefined: the refusal does not show
+   * that.
+   */
   #chunksFail({code}: TransshipError, answer: HttpAnswer): string | undefined {
     if (code === 'UNSUPPORTED_BY_REGISTRY') return '';
     if (code === 'BLOB_DIGEST_MISMATCH' && this.#oddRange !== undefined)
@@ -245,8 +251,8 @@ export class RegistryUpload implements Upload {
 
   async #refusal(answer: HttpAnswer): Promise<TransshipError> {
     const error = await refusal(answer, {notFound: 'UPLOAD_LOST'});
-    // A token may have ended while the body was on its way: the next request gets a new one. A request that can be sent
-    // again was sent with it already.
+    // A token may have expired while the body was sent: the next request uses a new one. A repeatable request was
+    // already repeated with a new token.
     const mayRenew =
       answer.status === 401 && error.code !== 'PROTECTED' && !isRepeatable(answer.request.body);
     return mayRenew || error.code === 'UPLOAD_LOST' ? retryable(error) : error;
@@ -280,7 +286,7 @@ function offsetIn(range: string): number | undefined {
   return last === undefined ? undefined : Number(last) + 1;
 }
 
-/** The least size of a chunk, in bytes; undefined: the answer does not say. */
+/** The minimum chunk size, in bytes; undefined: not stated. */
 function minChunkOf(answer: HttpAnswer): number | undefined {
   const text = answer.header('oci-chunk-min-length') ?? '';
   return /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;

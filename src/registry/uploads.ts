@@ -21,7 +21,7 @@ export class Uploads {
     this.#path = path;
   }
 
-  /** POST, then PUT with the bytes: understood by every registry, unlike a single POST. */
+  /** POST, then PUT with the bytes: every registry supports this, unlike a single POST. */
   async put(blob: Descriptor, open: OpenBody, call: Call): Promise<void> {
     const opening = open();
     const [upload, body] = await Promise.allSettled([this.begin(blob, call), opening]);
@@ -43,14 +43,14 @@ export class Uploads {
     });
     if (answer.status === 202) return this.#opened(blob.digest, answer);
     const error = await refusal(answer, {notFound: 'REPOSITORY_NOT_FOUND'});
-    // No registry opens an upload with another success: a load balancer in trouble answers in its place.
+    // No registry opens an upload with another success status: a failing load balancer responded.
     throw isSuccess(answer) ? retryable(error) : error;
   }
 
   /**
-   * The registry's word is asked for at once: what was saved may be older than what it has. A URL from a journal says
-   * nothing about where the registry puts its uploads: one at another origin is asked only after the registry has named
-   * that origin for a new upload, which is given where the saved one is of no use.
+   * The registry is queried immediately, because the saved offset may be outdated. A URL from a journal is not trusted:
+   * if it has another origin, it is requested only after the registry has named that origin for a new upload, which is
+   * returned if the saved one cannot be used.
    */
   async resume(saved: SavedUpload, call: Call): Promise<RegistryUpload | undefined> {
     const url = URL.parse(saved.location);
@@ -86,7 +86,7 @@ export class Uploads {
   }
 }
 
-/** Of a PUT that failed the upload may have kept some bytes: to send all of them again would put them behind those. */
+/** After a failed PUT, the upload may have kept some bytes; sending all bytes again would append them. */
 function sentOnce(body: BlobBody, length: number): HttpBody {
   return body instanceof Uint8Array
     ? {kind: 'bytes', bytes: body, once: true}

@@ -5,29 +5,29 @@ import {TransshipError} from '../model/error.ts';
 
 type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
 
-/** Why a read was ended; made once, since every blob ends with it. */
-const LET_GO = new Error('nobody wants the bytes any more');
+/** The reason for ending a read; created once, since every blob uses it. */
+const LET_GO = new Error('reading of the blob was cancelled');
 
-/** Opens the source's bytes from an offset to the blob's end; the signal ends a read that hangs. */
+/** Opens the source from an offset to the end of the blob; the signal ends a hanging read. */
 export type OpenFrom = (offset: number, signal: AbortSignal) => Bytes;
 
 /**
- * A reading position in a blob that can be handed out in pieces and set back. It hashes what passes, as long as it
- * has seen every byte from the first: after a jump over bytes that it has not seen the proof is the registry's alone.
+ * A read position in a blob that can be read in chunks and moved back. It hashes the bytes as long as it has seen every
+ * byte from the first: after skipping unseen bytes, only the registry verifies the digest.
  */
 export class BlobCursor implements AsyncDisposable {
   readonly #blob: Descriptor;
   readonly #open: OpenFrom;
   #stream: {readonly chunks: Bytes; readonly end: AbortController} | undefined;
-  /** The stream's next chunk, which was asked for before anybody takes it. */
+  /** The stream's next chunk, prefetched. */
   #ahead: Promise<IteratorResult<Uint8Array, void>> | undefined;
-  /** Bytes that the stream gave and nobody took yet: at most one of its chunks. */
+  /** Bytes received from the stream and not yet taken: at most one chunk. */
   #rest: Uint8Array | undefined;
   #position = 0;
-  /** The `take` that is not over. One that was given up may still wait for the stream: what it gets is nobody's. */
+  /** The active `take`. An abandoned one may still wait for the stream; its data is discarded. */
   #taking: object | undefined;
   #hash: Hash | undefined;
-  /** The hash at the last place that is worth going back to. */
+  /** The hash at the last marked position. */
   #mark: {readonly offset: number; readonly hash: Hash | undefined};
 
   constructor(blob: Descriptor, open: OpenFrom) {
@@ -41,32 +41,32 @@ export class BlobCursor implements AsyncDisposable {
     return this.#position;
   }
 
-  /** Whether every byte so far was hashed, so that the check at the end means something. */
+  /** Whether every byte so far was hashed, so that the final digest check is valid. */
   get hashesAll(): boolean {
     return this.#hash !== undefined;
   }
 
-  /** Asks the source for the next bytes, before anybody takes them. What comes is kept until the position is left. */
+  /** Prefetches the next bytes. They are kept until the position changes. */
   prefetch(): void {
     if (this.#stream !== undefined) return;
     this.#stream = this.#openHere();
     this.#ahead = this.#stream.chunks.next();
-    // A failure is for the one who takes them; there may be none.
+    // `take` reports a failure; it may never be called.
     this.#ahead.catch(() => undefined);
   }
 
-  /** Leaves the source, which is opened again when bytes are next taken. Ends any `take`. */
+  /** Closes the source, which the next `take` opens again. Ends any active `take`. */
   async letGo(): Promise<void> {
     this.#taking = undefined;
     await this.#close();
   }
 
-  /** Remembers the present position, so that `seek` can come back to it with the hash whole. */
+  /** Marks the current position, so that `seek` can return to it with a complete hash. */
   mark(): void {
     this.#mark = {offset: this.#position, hash: this.#hash?.copy()};
   }
 
-  /** Goes to `offset` and ends any `take`. The source is opened there when bytes are next taken. */
+  /** Moves to `offset` and ends any active `take`. The next `take` opens the source there. */
   async seek(offset: number): Promise<void> {
     if (offset === this.#position && this.#taking === undefined) return;
     await this.letGo();
@@ -78,8 +78,8 @@ export class BlobCursor implements AsyncDisposable {
   }
 
   /**
-   * The next `length` bytes. With the last bytes of the blob the digest is checked, before they are given away.
-   * @param passed told of each piece before it is given away
+   * The next `length` bytes. The digest is checked before the last bytes of the blob are returned.
+   * @param passed called with each chunk before it is returned
    * @throws TransshipError BLOB_DIGEST_MISMATCH and what the source throws
    */
   async *take(length: number, passed: (bytes: number) => void = () => undefined): Bytes {
@@ -95,7 +95,7 @@ export class BlobCursor implements AsyncDisposable {
       this.#position += piece.byteLength;
       left -= piece.byteLength;
       if (this.#position === this.#blob.size) this.#check();
-      // Over with the last piece, whether or not anybody asks for another.
+      // Ends with the last chunk, whether or not another one is requested.
       if (left === 0) this.#taking = undefined;
       passed(piece.byteLength);
       yield piece;
@@ -134,19 +134,19 @@ export class BlobCursor implements AsyncDisposable {
     if (seen !== undefined && seen !== digest) throw digestMismatch(this.#blob, seen);
   }
 
-  /** A read that is under way would hold up the end for as long as the source hangs. */
+  /** Otherwise, a pending read would delay the end for as long as the source hangs. */
   async #close(): Promise<void> {
     const stream = this.#stream;
     this.#stream = undefined;
     this.#ahead = undefined;
     this.#rest = undefined;
     stream?.end.abort(LET_GO);
-    // What it fails with now is of no use to anybody.
+    // Any error is irrelevant now.
     await stream?.chunks.return().catch(() => undefined);
   }
 }
 
-/** What came from the source is not the blob. Of one whose manifest gives it 0 bytes nothing is read. */
+/** The error for bytes that are not the blob. If the manifest says 0 bytes, nothing is read. */
 export function digestMismatch({digest, size}: Descriptor, seen: Digest): TransshipError {
   if (size === 0) {
     return new TransshipError(
@@ -168,7 +168,7 @@ export function digestMismatch({digest, size}: Descriptor, seen: Digest): Transs
   );
 }
 
-/** Whoever found out: the sum of the bytes is not the digest. */
+/** The error for bytes that do not match the digest, whether found here or by the registry. */
 export function isDigestMismatch(error: unknown): boolean {
   return error instanceof TransshipError && error.code === 'BLOB_DIGEST_MISMATCH';
 }

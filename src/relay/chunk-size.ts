@@ -8,16 +8,19 @@ export interface ChunkBounds {
 
 export const DEFAULT_CHUNK: ChunkBounds = {min: 16 * MiB, max: 64 * MiB};
 
-/** What a chunk should take at the measured rate: long against a round trip, short against a token's five minutes. */
+/**
+ * Target duration of a chunk at the measured rate, in ms: long compared with a round trip, short compared with a token
+ * lifetime of five minutes.
+ */
 const AIM_MS = 4_000;
-/** No chunk should take longer than this: a fifth of the shortest usual token life (GitLab: 5 min). */
+/** Maximum duration of a chunk, in ms: a fifth of the shortest usual token lifetime (GitLab: 5 min). */
 const LONGEST_MS = 60_000;
-/** The least that failures can make us go down to. */
+/** The minimum size after failures, in bytes. */
 const FLOOR = 16 * 1024;
 
 /**
- * Chooses the size of upload chunks for one registry from what it saw there. A larger chunk costs fewer round trips, a
- * smaller one loses less when the line breaks; what is sent again is never more than one.
+ * Chooses the size of upload chunks for one registry from measurements. Larger chunks need fewer round trips; smaller
+ * ones lose less when a connection breaks. At most one chunk is sent again.
  */
 export class ChunkSize {
   readonly #bounds: ChunkBounds;
@@ -26,7 +29,7 @@ export class ChunkSize {
   #rate: number | undefined;
   #takesChunks = true;
 
-  /** @param limitRate the most that will ever be sent, in bytes per second */
+  /** @param limitRate the rate limit of the run, in bytes per second */
   constructor(bounds: ChunkBounds = DEFAULT_CHUNK, limitRate?: number) {
     this.#bounds = bounds;
     this.#ceiling = bounds.max;
@@ -34,10 +37,10 @@ export class ChunkSize {
   }
 
   /**
-   * The size of the next chunk in bytes; Infinity where the registry does not take chunks.
+   * The size of the next chunk in bytes; Infinity if the registry does not accept chunks.
    * @param minChunk what the registry asks for (OCI-Chunk-Min-Length), in bytes
-   * @param failures of this upload in a row: each but the first halves the size, for a line that breaks before a whole
-   *   chunk is through, and for a proxy whose 413 is lost because it hangs up at once
+   * @param failures of this upload in a row: each but the first halves the size, for a connection that breaks before a
+   *   whole chunk is sent, and for a proxy whose 413 is lost because it closes the connection immediately
    */
   next(minChunk = 0, failures = 0): number {
     if (!this.#takesChunks) return Infinity;
@@ -49,15 +52,15 @@ export class ChunkSize {
     return Math.max(Math.floor(size / 2 ** Math.max(0, failures - 1)), least, minChunk);
   }
 
-  /** Tells how long a chunk took. The last of a blob tells nothing where it is a short one. */
+  /** Records how long a chunk took. A short last chunk of a blob is ignored. */
   measured(bytes: number, ms: number): void {
     const rate = bytes / Math.max(ms, 1);
     this.#rate = this.#rate === undefined ? rate : (this.#rate + rate) / 2;
   }
 
   /**
-   * A proxy answered 413 to a chunk of `size` bytes: it is halved from now on.
-   * @returns false where it cannot get smaller
+   * Records that a proxy answered 413 to a chunk of `size` bytes: the size is halved from now on.
+   * @returns false if the size cannot be reduced further
    */
   refused(size: number): boolean {
     if (size <= FLOOR || !this.#takesChunks) return false;
@@ -65,7 +68,7 @@ export class ChunkSize {
     return true;
   }
 
-  /** Chunks do not work at this registry: whatever its size, a blob is one request from now on. */
+  /** Records that chunks do not work at this registry: blobs of any size are sent in one request from now on. */
   unsupported(): void {
     this.#takesChunks = false;
   }

@@ -1,42 +1,42 @@
-/** So many connections are tried first. */
+/** The number of connections to try first. */
 const FIRST = 4;
-/** Where it helps, so many times as many connections are tried next: each trial costs time at a low rate. */
+/** The factor for the next trial if more connections helped. Each trial costs time at a low rate. */
 const STEP = 4;
-/** A rate must grow by this factor when connections are added, or they did not help. */
+/** Added connections help if the rate grows by at least this factor. */
 const WORTH = 1.25;
-/** What arrives so soon after a change is not counted, in ms: new connections are being made, and start slowly. */
+/** Time after a change that is not measured, in ms: new connections are opened and start slowly. */
 const SETTLE_MS = 200;
-/** How long a count is then watched before it is judged, in ms. */
+/** How long a count is then measured, in ms. */
 const WATCH_MS = 200;
 
 const BUSY = 0.5;
 
-/** Whether who takes the bytes was busy with them for so much of the time that more connections are of no use. */
+/** Whether the consumer was busy for so much of the time that more connections cannot help. */
 export function isBusy(busyMs: number, ms: number): boolean {
   return busyMs > ms * BUSY;
 }
 
 /**
- * Finds how many connections to read a blob over: takes more as long as the rate grows with them, then stays at the
- * last count that helped. A slower taker is served over one, until that turns out to be too few.
+ * Determines how many connections to read a blob over: adds connections as long as the rate grows, then keeps the last
+ * count that helped. A slow consumer is served over one connection until that is too few.
  */
 export class ConnectionCount {
   readonly #limit: number;
   readonly #least: number;
   #count = FIRST;
-  /** The count that was watched before, and its rate; undefined: none was. */
+  /** The previously measured count and its rate; undefined: none. */
   #before: {readonly count: number; readonly rate: number} | undefined;
   #watchedFrom: number;
   #bytes = 0;
   #busyMs = 0;
   #settled = false;
-  /** Bytes that came before any were taken, less what was taken since. */
+  /** Bytes received before any were consumed, less the bytes consumed since then. */
   #backlog = 0;
   #isTaken = false;
 
   /**
    * @param now ms, of a clock that only goes forward
-   * @param isOneTooFew whether that is known of one connection: the first count is the least then
+   * @param isOneTooFew whether one connection is known to be too few: the first count is then the minimum
    */
   constructor(limit: number, now: number, isOneTooFew = false) {
     this.#limit = limit;
@@ -48,7 +48,7 @@ export class ConnectionCount {
     return Math.min(this.#count, this.#limit);
   }
 
-  /** Tells that bytes have arrived, over whichever connection. */
+  /** Records received bytes, of any connection. */
   arrived(bytes: number, now: number): void {
     if (!this.#isTaken) this.#backlog += bytes;
     if (this.#settled || this.#backlog > 0 || now < this.#watchedFrom) return;
@@ -62,8 +62,8 @@ export class ConnectionCount {
   }
 
   /**
-   * Tells that whoever takes the bytes had so many for so many ms, just now. That it was busy is not said of the first,
-   * with which an upload may have been opened, and of what came in that time.
+   * Records that the consumer just processed this many bytes in this many ms. That it was busy is not said of the
+   * first, with which an upload may have been opened, and of what came in that time.
    */
   taken(bytes: number, ms: number, now: number): void {
     if (!this.#isTaken || this.#backlog > 0) {
@@ -74,10 +74,10 @@ export class ConnectionCount {
   }
 
   #judge(rate: number, isTakerBusy: boolean): void {
-    // A taker that is busy with the first few needs no more of them, and most often no more than one.
+    // A consumer that is busy with the first few connections needs no more, and usually not more than one.
     const helped = this.#before === undefined ? !isTakerBusy : rate >= this.#before.rate * WORTH;
     if (!helped) {
-      // More cannot help while the taker pauses: that says nothing of them, and they are watched again.
+      // While the consumer pauses, more connections cannot help: the measurement is invalid and repeated.
       if (this.#before && isTakerBusy) return;
       this.#count = this.#before?.count ?? this.#least;
       this.#settled = true;

@@ -3,22 +3,22 @@ import type {BlobStream, Call, RepositoryReader} from '../model/port.ts';
 import {endedEarly, longer, Pace, type ReadContext, tooSlow} from './read-blob.ts';
 import type {RetryBudget} from './retry-budget.ts';
 
-/** What is given away at once, in bytes, at most. */
+/** Maximum bytes of a chunk. */
 const PIECE = 256 * 1024;
 
 /**
- * One range of a blob on its way into memory. It is filled as fast as it comes, up to its own size, and emptied by the
- * one that reads `chunks`.
+ * One range of a blob that is read into memory. It is filled as fast as data arrives, up to its size, and drained by
+ * the reader of `chunks`.
  */
 export class Part {
   readonly start: number;
   readonly end: number;
   /** Where its bytes are kept. */
   readonly buffer: Buffer;
-  /** Set when the source answered with the whole blob: what it sent is not used. */
+  /** Set if the source answered with the whole blob, which is not used. */
   hasNoRanges = false;
   readonly #onArrival: (bytes: number) => void;
-  /** Bytes in the buffer, and those of them that were given away. */
+  /** Bytes in the buffer, and how many of them were delivered. */
   #arrived = 0;
   #given = 0;
   #filling: Promise<void> = Promise.resolve();
@@ -49,12 +49,15 @@ export class Part {
       });
   }
 
-  /** Settles when no connection is used any more; never rejects. */
+  /** Settles when the part no longer uses a connection; never rejects. */
   async ended(): Promise<void> {
     await this.#filling;
   }
 
-  /** The bytes in order, as they come. They stay as they are until the next are asked for. @throws what made the part fail */
+  /**
+   * The bytes in order, as they arrive. A chunk is valid until the next one is requested. @throws the error that made
+   * the part fail
+   */
   async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
     for (;;) {
       if (this.#given < this.#arrived) {
@@ -125,14 +128,14 @@ export class Part {
     if (this.#position < end && !this.hasNoRanges) throw endedEarly(source, blob, this.#position);
   }
 
-  /** Where the next bytes go. Behind the last of them there is room for one that should not be. */
+  /** The free part of the buffer. It has room for one excess byte, to detect it. */
   #room(end: number, most = Infinity): Uint8Array {
     const left = Math.min(end - this.#position, most);
     return left > 0 ? this.buffer.subarray(this.#arrived, this.#arrived + left) : new Uint8Array(1);
   }
 }
 
-/** Reads a stream into the memory that is given: see `BlobStream.readInto`. */
+/** Reads a stream into a given buffer: see `BlobStream.readInto`. */
 function reading({readInto, chunks}: BlobStream): NonNullable<BlobStream['readInto']> {
   if (readInto !== undefined) return readInto;
   const pieces = chunks[Symbol.asyncIterator]();

@@ -6,7 +6,7 @@ import type {BlobCursor} from './blob-cursor.ts';
 
 /**
  * Sends a blob in one PUT.
- * @returns false where it is too large for that, although the size of chunks so far allowed it
+ * @returns false if it is too large, although the chunk size so far allowed it
  */
 export async function putWhole(relay: BlobRelay): Promise<boolean> {
   const {blob, destination} = relay.job;
@@ -23,7 +23,7 @@ export async function putWhole(relay: BlobRelay): Promise<boolean> {
   }
 }
 
-/** The answer was lost, or a proxy gave up waiting for it. */
+/** The response was lost, or a proxy timed out. */
 function mayHaveArrived(error: unknown): boolean {
   return error instanceof TransshipError && (error.status === undefined || error.status >= 500);
 }
@@ -31,8 +31,8 @@ function mayHaveArrived(error: unknown): boolean {
 type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
 
 /**
- * Opens the whole blob as a request's body. Its first bytes are asked for at once, while the upload is being opened. A
- * small one is read to its end: sending it then waits for nothing at the source.
+ * Opens the whole blob as a request's body. Its first bytes are prefetched while the upload is being opened. A small
+ * blob is read completely, so that sending does not wait for the source.
  * @throws what the source throws
  */
 async function openBody(relay: BlobRelay): Promise<BlobBody> {
@@ -51,7 +51,7 @@ async function* whole(relay: BlobRelay): Bytes {
   yield* cursor.take(relay.job.blob.size, relay.events.sent);
 }
 
-/** A stream whose first chunk was asked for already. Ending it ends the stream, also before anything is taken. */
+/** A stream whose first chunk is prefetched. Ending it ends the stream, even before anything is read. */
 class Begun implements AsyncIterableIterator<Uint8Array, undefined> {
   readonly #rest: Bytes;
   #first: IteratorResult<Uint8Array, void> | undefined;
@@ -78,15 +78,15 @@ class Begun implements AsyncIterableIterator<Uint8Array, undefined> {
   }
 }
 
-/** Timeouts in a row at the same offset after which an upload is left for another. */
+/** Consecutive timeouts at the same offset after which the upload is abandoned and a new one is opened. */
 const STUCK = 2;
 
 /**
  * Sends a blob in a series of chunks that can be continued: by this process after a failure, by another after a kill.
  *
  * What a kill costs depends on the registry. GitLab's tells the true offset at any time, so what had arrived counts.
- * The distribution family (docker-registry 2 and 3) signs the offset into the Location and ends an upload whose bytes
- * are more than that: killed between two chunks it goes on, killed while a chunk is on its way the blob starts anew
+ * The distribution family (docker-registry 2 and 3) signs the offset into the Location and cancels an upload that has
+ * more bytes: after a kill between two chunks the upload resumes; after a kill during a chunk the blob starts again
  * (registry/handlers/blobupload.go, `ResumeBlobUpload`, "upload resumed at wrong offest").
  * @param found an upload to go on with
  * @returns false where the destination turned out not to take chunks: the blob is to be sent whole
@@ -102,7 +102,7 @@ export async function putChunks(relay: BlobRelay, found: Upload | undefined): Pr
       await sendRest(relay, upload, cursor);
       break;
     } catch (error) {
-      // The next attempt may be a while off, and others can use the connections.
+      // The next attempt may be delayed; meanwhile, others can use the connections.
       await cursor.letGo();
       if (upload !== undefined && isUnsupported(error)) {
         relay.settings.chunkSize.unsupported();
@@ -115,9 +115,9 @@ export async function putChunks(relay: BlobRelay, found: Upload | undefined): Pr
       const wasComplete = offset === blob.size;
       upload = await whereItStands(relay, upload);
       timeouts = isTimeout(error) && upload?.offset === offset ? timeouts + 1 : 0;
-      // The registry answers and the upload takes nothing: a chunk of a connection long gone may still hold it.
+      // The registry responds, but the upload accepts nothing: a chunk of a dead connection may still lock it.
       if (timeouts === STUCK) upload = undefined;
-      // The closing request may have done its work although its answer never came.
+      // The closing request may have succeeded although its response was lost.
       if (upload === undefined && wasComplete && (await relay.isThere())) return true;
     }
   }
@@ -125,7 +125,7 @@ export async function putChunks(relay: BlobRelay, found: Upload | undefined): Pr
   return true;
 }
 
-/** Opens an upload. The first bytes are on their way meanwhile, which is one round trip less. */
+/** Opens an upload. Meanwhile, the first bytes are prefetched, which saves a round trip. */
 async function beginUpload({job, call}: BlobRelay, cursor: BlobCursor): Promise<Upload> {
   await cursor.seek(0);
   cursor.prefetch();
@@ -140,7 +140,7 @@ function isTimeout(error: unknown): boolean {
   return error instanceof TransshipError && error.code === 'TIMEOUT';
 }
 
-/** Goes on with an upload of an earlier run; undefined: it is gone, or of no use. */
+/** Resumes an upload of an earlier run; undefined: it does not exist, or cannot be resumed. */
 export async function findUpload(relay: BlobRelay): Promise<Upload | undefined> {
   const {saved, upload: open, destination, blob} = relay.job;
   if (open !== undefined || saved === undefined) return open;
@@ -171,7 +171,7 @@ async function sendChunk(relay: BlobRelay, upload: Upload, cursor: BlobCursor): 
   const wanted = chunkSize.next(upload.minChunk, relay.failures);
   const length = Math.min(wanted, relay.job.blob.size - upload.offset);
   let began = performance.now();
-  // What was waited for before says nothing of the line: a slot, a host that wants to be left alone, the source.
+  // Earlier waits say nothing about the connection: for a slot, a paused host, or the source.
   let isBegun = false;
   const body = cursor.take(length, (bytes) => {
     if (!isBegun) began = performance.now();
@@ -186,7 +186,9 @@ async function sendChunk(relay: BlobRelay, upload: Upload, cursor: BlobCursor): 
   if (length === wanted) chunkSize.measured(length, performance.now() - began);
 }
 
-/** After any doubt the registry is asked; an upload that cannot be gone on with, or is too long, starts anew. */
+/**
+ * If the offset is uncertain, the registry is queried; an upload that cannot be resumed, or is too long, starts again.
+ */
 async function whereItStands(relay: BlobRelay, upload: Upload): Promise<Upload | undefined> {
   const offset = await relay.ask((call) => upload.ask(call));
   if (offset === undefined) return undefined;
@@ -195,14 +197,14 @@ async function whereItStands(relay: BlobRelay, upload: Upload): Promise<Upload |
   return undefined;
 }
 
-/** The registry closed the upload, and does not have the blob. */
+/** The error for a registry that closed the upload but does not have the blob. */
 function notKept({job}: BlobRelay): TransshipError {
   return new TransshipError(
     'BLOB_DIGEST_MISMATCH',
     `${job.destination.name}@${job.blob.digest} is missing after its upload was completed`,
     {
       side: 'destination',
-      hint: 'the registry stored other bytes or lost them; apply again, and check its storage if this happens again',
+      hint: 'the registry lost the blob or stored other bytes; apply again, and check its storage if this happens again',
     },
   );
 }

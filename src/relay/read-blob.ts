@@ -6,22 +6,21 @@ import type {Call, RepositoryReader} from '../model/port.ts';
 import {TransshipError} from '../model/error.ts';
 import {isDigestMismatch} from './blob-cursor.ts';
 
-/** What reading a blob takes besides the blob. */
+/** Options for reading a blob. */
 export interface ReadContext {
   readonly connections: ReadConnections;
-  /** Each connection has a budget of its own: when a line breaks, all its connections fail at once. */
+  /** Each connection has its own budget: when the network fails, all connections fail at once. */
   readonly newBudget: () => RetryBudget;
   /** Of the whole run; absent: as fast as it goes. */
   readonly rate?: RateLimit | undefined;
-  /** What a connection must give at least. Default: 60 KiB in a minute. */
+  /** The minimum rate of a connection. Default: 60 KiB in a minute. */
   readonly slowest?: SlowestPace | undefined;
 }
 
 /**
- * Reads a blob from `offset` to its end. A connection that breaks is opened again where it broke, so the consumer sees
- * one unbroken stream. So is one that gives less than was asked for. A place that cannot serve ranges is read from the
- * start, and the known part is passed over.
- * The size is checked; the digest is the consumer's to check.
+ * Reads a blob from `offset` to its end. If a connection breaks or delivers less than requested, another one is opened
+ * at the same offset, so the consumer sees one continuous stream. A place that cannot serve ranges is read from the
+ * start, and the known part is skipped. The size is checked here; the consumer must check the digest.
  * @throws TransshipError BLOB_SIZE_MISMATCH, BLOB_NOT_FOUND, or the last failure when the budget is spent
  */
 export async function* readBlob(
@@ -86,18 +85,18 @@ export async function withActualSize<T>(
   }
 }
 
-/** What a connection must give to be kept: so many bytes in so many ms of waiting for it. */
+/** The minimum rate for keeping a connection: bytes per ms of waiting time. */
 export interface SlowestPace {
   readonly bytes: number;
   readonly ms: number;
 }
 
-/** A connection at that pace takes a day for 86 MiB: another one can only be better. */
+/** At this rate, 86 MiB take a day: another connection can only be better. */
 const SLOWEST: SlowestPace = {bytes: 60 * 1024, ms: 60_000};
 
 /**
- * Tells whether a connection that never quite stalls is worth keeping. Only the time that is spent waiting for it counts:
- * a reader that takes its time is no fault of the source.
+ * Decides whether to keep a connection that is very slow without stalling. Only time spent waiting for data counts: a
+ * slow reader is not the source's fault.
  */
 export class Pace {
   readonly #slowest: SlowestPace;
@@ -113,20 +112,20 @@ export class Pace {
     this.#waitingSince = now();
   }
 
-  /** The next bytes are waited for from now on. */
+  /** Starts waiting for the next bytes. */
   waits(): void {
     this.#waitingSince = this.#now();
   }
 
   /**
-   * Bytes have come.
-   * @returns whether they came too slowly, over the latest period
+   * Records received bytes.
+   * @returns whether the rate over the latest period is too low
    */
   isTooSlow(bytes: number): boolean {
     this.#waitedMs += this.#now() - this.#waitingSince;
     this.#bytes += bytes;
     if (this.#waitedMs < this.#slowest.ms) return false;
-    // The rate, not the bytes: what comes at once after a long silence is not fast.
+    // The rate counts, not the bytes: a burst after a long pause is not fast.
     const isSlow = this.#bytes * this.#slowest.ms < this.#slowest.bytes * this.#waitedMs;
     this.#waitedMs = 0;
     this.#bytes = 0;
@@ -138,7 +137,7 @@ export class Pace {
 export function longer(source: RepositoryReader, blob: Descriptor): TransshipError {
   return new TransshipError(
     'BLOB_SIZE_MISMATCH',
-    `${source.name}@${blob.digest} is longer than its ${blob.size} bytes`,
+    `${source.name}@${blob.digest} is longer than the ${blob.size} bytes in the manifest`,
     {
       side: 'source',
       hint: 'the manifest and the blob do not match; push the image to the source again',
@@ -146,7 +145,7 @@ export function longer(source: RepositoryReader, blob: Descriptor): TransshipErr
   );
 }
 
-/** A connection that gives next to nothing; another one may be better. */
+/** A connection that delivers almost nothing; another one may be better. */
 export function tooSlow(source: RepositoryReader, blob: Descriptor): TransshipError {
   return new TransshipError(
     'TIMEOUT',
@@ -159,7 +158,7 @@ export function tooSlow(source: RepositoryReader, blob: Descriptor): TransshipEr
   );
 }
 
-/** Fewer bytes than the descriptor says: a line that broke without a word, or a blob that is damaged. */
+/** Fewer bytes than the descriptor says: a connection that ended silently, or a damaged blob. */
 export function endedEarly(source: RepositoryReader, blob: Descriptor, at: number): TransshipError {
   return new TransshipError(
     'BLOB_SIZE_MISMATCH',

@@ -4,10 +4,13 @@ import {ConnectionCount, isBusy} from './connection-count.ts';
 import {Part} from './part.ts';
 import {readBlob, type ReadContext} from './read-blob.ts';
 
-/** What is left of a blob must be worth so many parts, for a connection to be given up for them. */
+/** The minimum remaining size, in parts, to switch from one connection to several. */
 const WORTH_PARTS = 4;
 
-/** So must it be in time, in ms as it goes over one: to judge how many connections are of use takes 400. */
+/**
+ * The minimum remaining time over one connection to do so, in ms: determining the best number of connections takes 400
+ * ms.
+ */
 const WORTH_MS = 500;
 
 /**
@@ -33,7 +36,7 @@ export async function* readParts(
   let position = offset;
   let isOneTooFew = false;
   while (position < blob.size) {
-    // One part at a time is read no faster than all of it at once, and has to be copied.
+    // Reading one part at a time is not faster than one stream, and costs a copy.
     if (context.connections.available <= 1) {
       position = yield* readInOne(source, blob, position, 0, context, call);
       continue;
@@ -51,7 +54,7 @@ export async function* readParts(
 /**
  * Reads in one until there are connections that would speed it up. Where the taker is busy, they would not.
  * @param watchMs how long the taker is watched at least before it is judged, in ms
- * @returns the offset of what is left
+ * @returns the offset of the remaining bytes
  */
 async function* readInOne(
   source: RepositoryReader,
@@ -72,7 +75,7 @@ async function* readInOne(
     const given = performance.now();
     yield chunk;
     const now = performance.now();
-    // With the first chunk an upload may have been opened.
+    // The consumer may have opened an upload with the first chunk.
     if (watchedFrom === undefined) {
       [watchedFrom, from] = [now, position];
       continue;
@@ -83,7 +86,7 @@ async function* readInOne(
     const left = blob.size - position;
     const isLong = left >= WORTH_PARTS * size && left * ms >= WORTH_MS * bytes;
     if (isLong && connections.available > 1 && !isBusy(busyMs, ms)) {
-      // Without ranges all that was read would have to be read again.
+      // Without ranges, everything would have to be read again.
       const knows = connections.servesRanges(source.name);
       if (knows ?? (await provesRanges(source, blob, position, context, call))) return position;
     }
@@ -92,7 +95,7 @@ async function* readInOne(
   return position;
 }
 
-/** Asks for one byte, as a range. */
+/** Requests a range of one byte. */
 async function provesRanges(
   source: RepositoryReader,
   blob: Descriptor,
@@ -106,7 +109,7 @@ async function provesRanges(
     connections.learnRanges(source.name, start === offset);
     return start === offset;
   } catch {
-    // What is being read goes on; it is tried again later.
+    // The current stream continues; the switch is tried again later.
     call.signal.throwIfAborted();
     return false;
   }
@@ -156,20 +159,21 @@ async function* readSomeParts(
         yield chunk;
         const now = performance.now();
         count.taken(chunk.byteLength, now - given, now);
-        // Not only between parts: on a slow line one takes longer than it takes to see that more would help.
+        // Not only between parts: on a slow connection, a part takes longer than measuring whether more connections
+        // help.
         fill();
       }
       hasRanges = !part.hasNoRanges;
       if (!hasRanges) break;
       parts.shift();
-      // Only now: a part that has arrived and waits takes as much memory as one on its way.
+      // Only now: a complete, waiting part takes as much memory as one in progress.
       connections.release();
       buffers.giveBack(part.buffer);
     }
   } finally {
     stop.abort();
     await Promise.all(parts.map((part) => part.ended()));
-    // What was given away last may still be on its way out, so the buffer that it is in is not used again.
+    // The last delivered chunk may still be in transit, so its buffer is not reused.
     for (const part of parts.slice(1)) buffers.giveBack(part.buffer);
     parts.forEach(() => connections.release());
   }
@@ -178,14 +182,14 @@ async function* readSomeParts(
 }
 
 /**
- * How many connections read large blobs at once, over the whole run. Each relay has one by right, to read without a
- * buffer; those that read into buffers are lent as long as there are any, so that many relays side by side do not
- * each open eight, and memory is bounded.
+ * How many connections read large blobs at once, over the whole run. Each relay has one connection of its own, which
+ * needs no buffer; connections with buffers are lent while available, so that concurrent relays do not each open eight,
+ * and memory is bounded.
  */
 export class ReadConnections {
   readonly buffers: PartBuffers;
   readonly #limit: number;
-  /** Whether a source serves ranges, by its name, once it was asked for one. */
+  /** Whether a source serves ranges, by name, after the first request for one. */
   readonly #ranges = new Map<string, boolean>();
   #lent = 0;
   #relays = 0;
@@ -201,7 +205,7 @@ export class ReadConnections {
     return this.#limit;
   }
 
-  /** Counts a relay of a large blob, until it leaves, with the one connection that it has by right. */
+  /** Registers a relay of a large blob, with its own connection, until it leaves. */
   enter(): void {
     this.#relays += 1;
   }
@@ -210,14 +214,14 @@ export class ReadConnections {
     this.#relays -= 1;
   }
 
-  /** How many there are to lend: the fewer the more relays there are, which read side by side anyway. */
+  /** How many connections can be lent: fewer with more relays, which read concurrently anyway. */
   get available(): number {
-    // Who reads over lent ones does not use its own.
+    // A relay with lent connections does not use its own.
     const own = Math.max(0, this.#relays - 1);
     return this.#limit - this.#lent - own;
   }
 
-  /** Lends one, if there is one. */
+  /** Lends a connection, if one is available. */
   tryTake(): boolean {
     if (this.available <= 0) return false;
     this.#lent += 1;
@@ -228,7 +232,7 @@ export class ReadConnections {
     this.#lent -= 1;
   }
 
-  /** Whether this source answers a range with that range, and not with the whole; undefined: not known yet. */
+  /** Whether this source answers a range request with the range, not with the whole blob; undefined: not known yet. */
   servesRanges(source: string): boolean | undefined {
     return this.#ranges.get(source);
   }
@@ -239,18 +243,17 @@ export class ReadConnections {
 }
 
 /**
- * Bytes of one ranged request: many round trips' worth, and few enough that a buffer for each is affordable. Parts that
- * have arrived out of turn are lost with the process: of 512 MiB over eight connections that are killed half-way, 3 %
- * with this size and 5 % with 8 MiB, which is no faster.
+ * Bytes of one ranged request: large compared with a round trip, and small enough for a buffer each. Parts that arrived
+ * out of order are lost if the process is killed, which argues for small parts.
  */
 const PART_SIZE = 5 * 1024 * 1024;
 
 /**
- * Buffers for parts, used again and again: fresh memory for each part costs more time than reading it does. There are
- * never more than parts at a time.
+ * Reusable buffers for parts: allocating memory for each part takes longer than reading it. There are never more
+ * buffers than concurrent parts.
  */
 export class PartBuffers {
-  /** Bytes of a buffer, and of the ranges that are asked for. */
+  /** Bytes of a buffer, and of the requested ranges. */
   readonly size: number;
   readonly #free: Buffer[] = [];
 
@@ -258,12 +261,12 @@ export class PartBuffers {
     this.size = size;
   }
 
-  /** A buffer with whatever is in it. */
+  /** A buffer with undefined content. */
   take(): Buffer {
     return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.size);
   }
 
-  /** Only for a buffer that nobody reads or writes any more. */
+  /** Call only with a buffer that is no longer read or written. */
   giveBack(buffer: Buffer): void {
     this.#free.push(buffer);
   }

@@ -11,14 +11,14 @@ import {retryable, throwIfStopping, TransshipError} from '../model/error.ts';
 import {readBlob, type ReadContext, withActualSize} from './read-blob.ts';
 import {RetryBudget} from './retry-budget.ts';
 
-/** One blob that has to travel. */
+/** One blob to relay. */
 export interface BlobJob {
   readonly blob: Descriptor;
   readonly source: RepositoryReader;
   readonly destination: RepositoryWriter;
-  /** Where an earlier run stood. */
+  /** The upload of an earlier run. */
   readonly saved?: SavedUpload;
-  /** An upload that is open already: a registry's answer to a mount that it did not do. */
+  /** An open upload: a registry's response to a mount that it declined. */
   readonly upload?: Upload;
 }
 
@@ -30,28 +30,28 @@ export interface RelaySettings {
   readonly connections: ReadConnections;
   /** Of the whole run; absent: as fast as it goes. */
   readonly rate?: RateLimit;
-  /** No chunk is begun any more once this is aborted; the one under way is finished and remembered. */
+  /** Once aborted, no further chunk is started; the current one is finished and recorded. */
   readonly stopping: AbortSignal;
 }
 
-/** What the relay tells while it goes on. */
+/** Progress callbacks of a relay. */
 export interface RelayEvents {
   /** Bytes that the destination holds now; absolute. */
   readonly acknowledged: (bytes: number) => void;
-  /** The blob has this size and not that of its manifest; what follows is about it. */
+  /** The blob has this size instead of that in its manifest; later events refer to it. */
   readonly resized: (size: number) => void;
-  /** Bytes that were given away to be sent, those of failed attempts included. */
+  /** Bytes passed on for sending, including those of failed attempts. */
   readonly sent: (bytes: number) => void;
-  /** Where the upload stands; to be remembered, and awaited before more is sent. */
+  /** The state of the upload, to be recorded; awaited before more is sent. */
   readonly saved: (upload: SavedUpload) => Promise<void>;
   readonly retrying: OnRetry;
 }
 
 /**
- * Brings one blob from place to place without storing it: small ones in one PUT, large ones in chunks that can be
- * continued. The digest decides: a size that is wrong in the manifest is replaced by that of the source, and what comes has
- * to be the digest's. Size and digest are checked before the closing request, and by the registry at it.
- * @throws TransshipError of the side that failed; INTERRUPTED where the run was told to stop
+ * Relays one blob between places without storing it: small ones in one PUT, large ones in resumable chunks. The digest
+ * decides: where the manifest gives a wrong size, the source's is used. Size and digest are checked before the closing
+ * request, and by the registry during it.
+ * @throws TransshipError of the side that failed; INTERRUPTED if the run is stopping
  */
 export async function relayBlob(
   job: BlobJob,
@@ -69,7 +69,7 @@ export async function relayBlob(
   await withActualSize(source, described, relay, call);
 }
 
-/** A line or a disk may have changed a bit, or an upload have mixed two runs: once more from the start. */
+/** The network or a disk may have flipped a bit, or an upload may have mixed two runs: tries once more from the start. */
 async function relayAgain(
   job: BlobJob,
   settings: RelaySettings,
@@ -96,24 +96,24 @@ async function relayOnce(relay: BlobRelay): Promise<void> {
   const upload = await findUpload(relay);
   const {chunkSize} = relay.settings;
   let isDone = false;
-  // Each way may turn out to be closed, once: one request is too large, or chunks are not taken.
+  // Each method may fail once: a single request may be too large, or chunks may be refused.
   if (upload === undefined && blob.size <= chunkSize.next()) isDone = await putWhole(relay);
   isDone ||= await putChunks(relay, upload);
   if (!isDone) await putWhole(relay);
   relay.acknowledged(blob.size);
 }
 
-/** What all ways to bring one blob over share: its source as a cursor, and the patience with its destination. */
+/** The state that all methods of relaying a blob share: the source cursor, and the retry budget of the destination. */
 export class BlobRelay {
   readonly job: BlobJob;
   readonly settings: RelaySettings;
   readonly events: RelayEvents;
   readonly call: Call;
-  /** Failures of the destination; those of the source are healed where it is read. */
+  /** Failures of the destination; those of the source are retried where it is read. */
   readonly #budget: RetryBudget;
-  /** The farthest that the destination ever was: only what is beyond it is progress. */
+  /** The highest offset that the destination reached: only bytes beyond it are progress. */
   #farthest = 0;
-  /** Where the destination last wanted other credentials. */
+  /** The offset at which the destination last rejected the credentials. */
   #unauthorizedAt: number | undefined;
 
   constructor(job: BlobJob, settings: RelaySettings, events: RelayEvents, call: Call) {
@@ -124,12 +124,12 @@ export class BlobRelay {
     this.#budget = new RetryBudget(settings.retry, events.retrying, settings.stopping);
   }
 
-  /** Failures in a row. */
+  /** Consecutive failures. */
   get failures(): number {
     return this.#budget.failures;
   }
 
-  /** Tells what the destination holds. An upload that is lost again and again does not count as getting on. */
+  /** Records how much the destination has. An upload that is lost repeatedly does not count as progress. */
   acknowledged(bytes: number): void {
     this.events.acknowledged(bytes);
     if (bytes <= this.#farthest) return;
@@ -139,8 +139,8 @@ export class BlobRelay {
 
   /**
    * Waits until the destination may be tried again.
-   * @throws `error` where that is of no use: the source has had its own tries, and wrong bytes stay wrong; INTERRUPTED
-   *   where the run is to end
+   * @throws `error` if a retry cannot help: the source has its own retries, and wrong bytes stay wrong; INTERRUPTED if
+   *   the run is stopping
    */
   async failed(error: unknown): Promise<void> {
     const {call, settings} = this;
@@ -158,7 +158,9 @@ export class BlobRelay {
     }
   }
 
-  /** A token may end while a body is on its way. One that was got anew for the same bytes, and does not do, never will. */
+  /**
+   * A token may expire while a body is sent. If a new token is rejected for the same bytes, the failure is permanent.
+   */
   #isUnauthorizedAgain(error: unknown): boolean {
     if (!(error instanceof TransshipError) || error.status !== 401) return false;
     const isAgain = this.#unauthorizedAt === this.#farthest;
@@ -166,7 +168,7 @@ export class BlobRelay {
     return isAgain;
   }
 
-  /** Asks the destination until it answers. @throws as `failed` */
+  /** Queries the destination until it responds. @throws as `failed` */
   async ask<T>(question: (call: Call) => Promise<T>): Promise<T> {
     for (;;) {
       try {
@@ -177,26 +179,30 @@ export class BlobRelay {
     }
   }
 
-  /** Whether the blob is in the repository, for when an answer was lost, or our own hash did not see it all. */
+  /** Whether the repository has the blob, for use after a lost response, or if the hash here is incomplete. */
   isThere(): Promise<boolean> {
     const {destination, blob} = this.job;
     return this.ask((call) => destination.hasBlob(blob, call));
   }
 
-  /** The error with which a piece of `size` bytes may be tried again with less; undefined: it is not about size. */
+  /**
+   * The error for which a body of `size` bytes may be retried with fewer bytes; undefined: the failure is not about
+   * size.
+   */
   tooLarge(error: unknown, size: number): TransshipError | undefined {
     if (!(error instanceof TransshipError) || error.code !== 'PAYLOAD_TOO_LARGE') return undefined;
     if (!this.settings.chunkSize.refused(size)) return undefined;
     return retryable(error);
   }
 
-  /** The source's bytes, read over several connections where that is of use. */
+  /** The source's bytes, read over several connections if that helps. */
   cursor(): BlobCursor {
     const {blob, source} = this.job;
     const {connections} = this.settings;
     const context = this.#readContext();
     return new BlobCursor(blob, (offset, end) => {
-      // Without `stopping`: to leave a held source would cut the chunk under way, which some registries do not forgive.
+      // Without `stopping`: leaving a paused source would cut the current chunk, from which some registries do not
+      // recover.
       const call = {signal: AbortSignal.any([this.call.signal, end])};
       return blob.size - offset > connections.buffers.size &&
         connections.servesRanges(source.name) !== false
@@ -205,7 +211,7 @@ export class BlobRelay {
     });
   }
 
-  /** Reads the whole blob into memory, which is for small ones. @throws what `BlobCursor.take` throws */
+  /** Reads a whole small blob into memory. @throws what `BlobCursor.take` throws */
   async bytes(): Promise<Uint8Array> {
     const {blob, source} = this.job;
     const pieces: Uint8Array[] = [];

@@ -2,15 +2,15 @@ import {Attempts, type OnRetry, pause, type RetryPolicy} from '../http/retry.ts'
 import {asTransshipError, type Side, throwIfStopping} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 
-/** So much of what is to be read is progress, in bytes: a byte for each failure would be no end of failures. */
+/** Bytes that count as progress: if one byte did, failures could continue forever. */
 const PROGRESS = 64 * 1024;
-/** Or this part of it, where it is less. */
+/** Or this fraction of the whole, if that is less. */
 const PROGRESS_PART = 1 / 128;
 
 /**
- * The attempts at one piece of work that no single request does: bytes that stop coming, chunks, uploads that are lost.
- * It refills when the work got on: a relay that moves, however often it is cut, is not given up. Requests that can be
- * repeated were repeated by `HttpClient`; what it gave up is not tried again here.
+ * The retry budget of an operation of several requests: stalled reads, chunks, lost uploads. It refills with progress:
+ * a relay that advances is not given up, however often it is interrupted. `HttpClient` retries repeatable requests;
+ * failures that it has given up are not retried here.
  */
 export class RetryBudget {
   readonly #policy: RetryPolicy;
@@ -21,7 +21,7 @@ export class RetryBudget {
   /** Bytes since the last failure. */
   #arrived = 0;
 
-  /** @param stopping ends a wait, and with it the work: a host may want to be left alone for a quarter of an hour */
+  /** @param stopping ends a wait, and with it the operation: a host may request a pause of 15 minutes */
   constructor(policy: RetryPolicy, onRetry: OnRetry, stopping?: AbortSignal) {
     this.#policy = policy;
     this.#attempts = new Attempts(policy);
@@ -29,7 +29,7 @@ export class RetryBudget {
     this.#stopping = stopping;
   }
 
-  /** Failures since the work last got on. */
+  /** Failures since the last progress. */
   get failures(): number {
     return this.#failures;
   }
@@ -41,8 +41,8 @@ export class RetryBudget {
   }
 
   /**
-   * Tells of bytes, which are progress when they are enough since the last failure.
-   * @param whole bytes of the whole piece of work
+   * Records bytes. They count as progress if there are enough since the last failure.
+   * @param whole bytes of the whole operation
    */
   arrived(bytes: number, whole: number): void {
     this.#arrived += bytes;
@@ -50,9 +50,9 @@ export class RetryBudget {
   }
 
   /**
-   * Waits until the work may be tried again.
-   * @throws what failed, as TransshipError, where another try cannot help or the budget is spent; the reason of the
-   *   call's signal; INTERRUPTED where the run is to end
+   * Waits until the operation may be retried.
+   * @throws the failure, as a TransshipError, if a retry cannot help or the budget is spent; the reason of the call's
+   *   signal; INTERRUPTED if the run is stopping
    */
   async spend(failure: unknown, side: Side, {signal}: Call): Promise<void> {
     signal.throwIfAborted();

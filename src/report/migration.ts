@@ -47,7 +47,7 @@ export function renderMigration(migration: Migration): string {
   } else {
     const {routes, deleteSource, prune} = migration;
     if (deleteSource === 'afterVerify')
-      lines.push('Tags are deleted at the source after their copies were verified.');
+      lines.push('Tags are deleted at the source after their copies have been verified.');
     if (prune !== false)
       lines.push(`At most ${prune.maxDeletes} tags are removed at the destination.`);
     lines.push('', `Routes (${routes.length}):`);

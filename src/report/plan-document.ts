@@ -119,7 +119,7 @@ function planDocument(plan: CopyPlan): ReportDocument {
       },
       // A tag that moves has its own list.
       checkSection(
-        'To look at',
+        'Warnings',
         '?',
         checks.filter(({result, code: name}) => result === 'warn' && name !== 'TAG_MOVES'),
       ),

@@ -46,7 +46,7 @@ function transferFacts(
     ['old path', `${from}: ${counted(images.old, 'image')}`],
     ['donor', `${donor}: ${counted(images.donor, 'image')} gone from the old path`],
     ['new path', `${to}: ${counted(images.target, 'image')}`],
-    ...(isPaused ? [['switched off', `the cleanup policy of ${from}`] as const] : []),
+    ...(isPaused ? [['disabled', `the cleanup policy of ${from}`] as const] : []),
     ...next.map((command) => ['next', nextCommand(command, planFile)] as const),
   ];
 }

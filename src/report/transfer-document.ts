@@ -63,7 +63,7 @@ export function transferDocument(plan: TransferPlan): ReportDocument {
         })),
         isWhole: true,
       },
-      checkSection('To look at', '?', withResult('warn')),
+      checkSection('Warnings', '?', withResult('warn')),
       checkSection('Proved', '=', withResult('pass')),
     ],
     summary: transferSummary(plan),
@@ -93,13 +93,13 @@ function whatOf(step: TransferStep, {project, repositories, donor}: TransferPlan
     case 'create-donor':
       return `create the private project ${step.path}`;
     case 'pause':
-      return 'stop the cleanup policy';
+      return 'pause the cleanup policy';
     case 'pull':
       return copySetText(step, donorName(donor));
     case 'verify':
       return step.at === 'donor' ? `compare ${donorName(donor)}` : `compare ${project.to}`;
     case 'probe':
-      return `begin an upload at ${step.uploadsTo} and cancel it, put ${counted(step.manifests.length, 'manifest')} there again`;
+      return `start an upload at ${step.uploadsTo} and cancel it, push ${counted(step.manifests.length, 'manifest')} there again`;
     case 'delete-old': {
       const tags = repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
       return `delete ${counted(tags, 'tag')} at ${project.from}`;
@@ -113,7 +113,7 @@ function whatOf(step: TransferStep, {project, repositories, donor}: TransferPlan
     case 'push':
       return copySetText(step, project.to);
     case 'resume':
-      return 'put the cleanup policy back';
+      return 'restore the cleanup policy';
     case 'remove-donor':
       return removalText(donor);
   }

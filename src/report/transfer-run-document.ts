@@ -14,9 +14,9 @@ const PUT_BACK = 'put-back';
 
 /** The steps that putting images back has beside those of the plan. */
 const BACKWARD: ReadonlyMap<string, string> = new Map([
-  [PUT_BACK, 'put the images back'],
+  [PUT_BACK, 'restore the images'],
   ['verify-old', 'compare the old path with the plan'],
-  ['resume', 'put the cleanup policy back'],
+  ['resume', 'restore the cleanup policy'],
 ]);
 
 /** What came of a transfer, step by step; of its images only those that failed. */
@@ -120,14 +120,14 @@ function missingText(
 const PURPOSES = {
   apply: 'to resume',
   'apply --adopt-new-tags': 'to include the new tags',
-  rollback: 'to put the images back',
+  rollback: 'to restore the images',
   plan: '',
 } as const satisfies Record<NextCommand, string>;
 
 /** Where the images of a transfer are, whether its cleanup policy is off, and the commands that work now. */
 function standingText(standing: TransferStanding, planFile: string | undefined): string {
   const {isPaused, from, next} = standing;
-  const paused = isPaused ? ` The cleanup policy of ${from} is switched off.` : '';
+  const paused = isPaused ? ` The cleanup policy of ${from} is disabled.` : '';
   const commands = next.map((command) => nextText(command, planFile));
   const advice = commands.length === 0 ? '' : ` Next: ${commands.join('; or ')}.`;
   return `${placesText(standing)}${paused}${advice}`;
@@ -150,7 +150,7 @@ function placesText({project, from, to, images, donor: place}: TransferStanding)
   const {total, donor, target} = images;
   if (project === 'before') {
     return donor === 0
-      ? `Nothing is gone from the old path ${from}.`
+      ? `No images were deleted at the old path ${from}.`
       : `${counted(donor, 'tag')} of ${from} ${donor === 1 ? 'is' : 'are'} gone from the old path and ${waits(donor, place)}.`;
   }
   const rest = donor === 0 ? '' : `; ${counted(donor, 'tag')} ${waits(donor, place)}`;

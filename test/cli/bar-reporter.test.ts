@@ -133,7 +133,7 @@ describe('bars', () => {
 describe('above the bars', () => {
   const error = {code: 'FORBIDDEN', side: 'source', message: 'no\u001b[2J', hint: 'h'} as const;
   const retrying: RunEvent = {type: 'retrying', what: 'x', attempt: 1, delayMs: 1500, error};
-  const retryLine = 'trying again in 1.5 s: x: no\\u{1b}[2J';
+  const retryLine = 'retrying in 1.5 s: x: no\\u{1b}[2J';
 
   test('stand failures, notices and what is tried again', async () => {
     const report = await open();

@@ -155,7 +155,7 @@ function referrersOf(content: Content, each: number, size: number): Referrers {
 describe('referrers without end', () => {
   test.each([
     ['a chain', 1, 1, 'referrers nested deeper than 32 levels'],
-    ['a tree', 8, 600_000, 'has more manifests than transship reads'],
+    ['a tree', 8, 600_000, 'has more manifests than the limit'],
   ])('in %s are an error', async (_what, each, size, message) => {
     const content = new Content();
     const tags = {one: content.index([], {n: 1}), two: content.index([], {n: 2})};

@@ -20,7 +20,7 @@ describe('plan FILE.yaml --check', () => {
     const {file, code, stdout, stderr} = await check(VALID);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toBe(
-      `${file} is valid.\nTags are deleted at the source after their copies were verified.\n\nRoutes (1):\n` +
+      `${file} is valid.\nTags are deleted at the source after their copies have been verified.\n\nRoutes (1):\n` +
         '  line 5: h.example/team/* -> b.example/acme/x/{1}\n  line 5: h.example/team/* -> c.example/{1}\n',
     );
   });

@@ -183,7 +183,7 @@ describe('a transfer that stopped after its deletions', () => {
     expect(other.code).toBe(3);
     expect(other.stdout).toContain('TRANSFER_UNFINISHED');
     expect(other.stdout).toContain(`transship rollback ${at.plan}`);
-    expect(other.stdout).not.toContain('To carry it out');
+    expect(other.stdout).not.toContain('To apply it');
     // By the donor, without a journal.
     await rm(at.journal);
     const blind = await at.planTo('other.plan.json');
@@ -351,7 +351,7 @@ describe('a transfer that stopped after its deletions', () => {
     const {code, stdout} = await transship(['apply', at.plan, '--yes'], {env});
     expect(code).toBe(4);
     expect(stdout).toContain('2 tags of them are gone from the old path and not found');
-    expect(stdout).not.toContain('Nothing is gone');
+    expect(stdout).not.toContain('No images were deleted');
   });
 
   test('is rolled back by what the registry has where the token cannot see the donor', async () => {
@@ -372,7 +372,7 @@ describe('the cleanup policy', () => {
     const failed = await at.run('apply', at.folder.join('a.plan.json'), '--yes');
     expect(failed.code).toBe(1);
     expect(failed.stderr).toContain('the cleanup policy of org/build/app is on again');
-    expect(failed.stdout).toContain('Nothing is gone from the old path');
+    expect(failed.stdout).toContain('No images were deleted at the old path');
     expect(await at.isPolicyOn()).toBe(true);
     at.faults.refuse = () => false;
     await at.planTo('b.plan.json', '--donor', 'donors/parking');
@@ -665,6 +665,6 @@ describe('plan transfer understands', () => {
     const plan = await at.run(...wish, '--out', at.plan);
     expect(plan.code).toBe(code);
     expect(plan.stdout + plan.stderr).toContain(words);
-    expect(plan.stdout).not.toContain('To carry it out');
+    expect(plan.stdout).not.toContain('To apply it');
   });
 });

@@ -118,7 +118,7 @@ it('a body that is read into memory has a time for all of it', async () => {
   }
   expect(sending.result()).toMatchObject({
     code: 'TIMEOUT',
-    message: expect.stringContaining('not complete in time'),
+    message: expect.stringContaining('response body timed out'),
     retry: false,
   });
 });

@@ -72,7 +72,7 @@ describe('a compressed archive', () => {
   test.each([
     ['gzip', gzipSync],
     ['zstd', zstdCompressSync],
-  ])('by %s is read as it is, and told where it is cut off', async (_name, compress) => {
+  ])('by %s is read as it is, and told where it is truncated', async (_name, compress) => {
     await using folder = await tempDirectory();
     const [plain, file] = [folder.join('a.tar'), folder.join('a.tar.z')];
     await transship(['copy', `${BUSYBOX}:1.35-amd64`, `oci-archive:${plain}:one`]);

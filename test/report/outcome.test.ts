@@ -47,7 +47,7 @@ describe('renderRun', () => {
     ],
     [
       {},
-      'Failed: 1 of 3 images failed, 1 left; 1 image copied (3.4 MiB in 20 blobs), 4 mounted, 1 already there. Run the same command again to try those again.',
+      'Failed: 1 of 3 images failed, 1 left; 1 image copied (3.4 MiB in 20 blobs), 4 mounted, 1 already there. Run the same command again to retry them.',
     ],
     [
       {
@@ -100,7 +100,7 @@ describe('renderRun', () => {
       /^Drift: 2 tags changed since the plan was made; .* Plan again\.$/,
     );
     const made = renderRun({...run, result: 'drift', drift}, plan, 'text', {planned: 'now'});
-    expect(lastLine(made)).toMatch(/ Run the same command again: it plans anew\.$/);
+    expect(lastLine(made)).toMatch(/ Run the same command again to make a new plan\.$/);
   });
 
   it('names the command that ran, and what was copied where the same command planned it', () => {

@@ -37,7 +37,7 @@ describe('a transfer as text', () => {
   it('lists the steps in their order, with what they do', () => {
     const steps = [...text.matchAll(/^ {2}~ (\S+) +(.+?) {2}/gm)].map(([, id, what]) => [id, what]);
     expect(steps).toEqual([
-      ['pause', 'stop the cleanup policy'],
+      ['pause', 'pause the cleanup policy'],
       ['pull', '3 images to donors/parking: 0 blobs (0 B) travel, 4 mounted'],
       ['verify-donor', 'compare donors/parking'],
       ['delete-old', `delete 3 tags at ${FROM}`],
@@ -45,7 +45,7 @@ describe('a transfer as text', () => {
       ['retag', `retag the images for ${TO}`],
       ['push', `3 images to ${TO}: 0 blobs (0 B) travel, 4 mounted`],
       ['verify-target', `compare ${TO}`],
-      ['resume', 'put the cleanup policy back'],
+      ['resume', 'restore the cleanup policy'],
       ['remove-donor', 'delete the tags in donors/parking'],
     ]);
   });

@@ -12,7 +12,7 @@ export interface ToldError {
 const FORM = /^error: (.+) \[([A-Z0-9_]+)\]\n side: (.+)\n hint: (.+)\n$/;
 
 /** What is told while a request is tried again. */
-const RETRIES = /^(?:trying again in .+\n)*/;
+const RETRIES = /^(?:retrying in .+\n)*/;
 
 /**
  * Reads the three lines of an error from stderr, which what was tried again may precede.

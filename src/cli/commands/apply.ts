@@ -24,7 +24,7 @@ type Flags = HostFlags & TransferRunFlags & TrustFlags & {readonly format: Outco
 export function addApply(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('apply')
-    .summary('carry out a plan; run again to resume')
+    .summary('apply a plan; run again to resume')
     .description(
       'Compares source and destination with the plan, then does what the plan says and nothing else.',
     )

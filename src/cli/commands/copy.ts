@@ -26,7 +26,7 @@ export function addCopy(program: Command, io: Io, done: (exitCode: number) => vo
     .command('copy')
     .summary('copy images from registry to registry')
     .description(
-      'Copies one image, or every tag of a repository, byte for byte: plans and applies in one go.',
+      'Copies one image, or every tag of a repository, byte for byte: plans and applies in one command.',
     )
     .argument(
       '<source>',

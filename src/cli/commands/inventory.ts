@@ -47,7 +47,7 @@ interface Flags extends HostFlags, ChoiceFlags, SourceFlags {
 export function addInventory(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('inventory')
-    .summary('list what a registry has')
+    .summary('list the contents of a registry')
     .description(
       'Lists the repositories of a registry with their tags, platforms and sizes. Changes nothing. ' +
         'Finds repositories through the API of GitLab, Harbor, Docker Hub, Quay or GitHub, or through the catalog of the registry.',
@@ -58,7 +58,7 @@ export function addInventory(program: Command, io: Io, done: (exitCode: number) 
       'read the names of the repositories from this file, one per line (-: stdin), instead of listing them',
     )
     .addOption(
-      new Option('--depth <depth>', 'what to read: only the lists of tags, or the images, too')
+      new Option('--depth <depth>', 'what to read: only lists of tags, or images as well')
         .choices(['images', 'tags'])
         .default('images'),
     )
@@ -147,8 +147,8 @@ function checkFilters(depth: InventoryDepth, filters: WishFilters): void {
         ? '--newer-than'
         : platforms && '--platform';
   if (depth === 'images' || flag === undefined) return;
-  throw new TransshipError('USAGE', `${flag} looks into images, which --depth tags does not read`, {
+  throw new TransshipError('USAGE', `${flag} needs the images, which --depth tags does not read`, {
     side: 'local',
-    hint: 'leave --depth tags out',
+    hint: 'remove --depth tags',
   });
 }

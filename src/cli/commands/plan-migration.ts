@@ -22,9 +22,7 @@ export function addPlanMigration(plan: Command, io: Io, done: (exitCode: number)
   const command = plan
     .command('file', {isDefault: true})
     .summary('check a migration file: transship plan FILE.yaml --check')
-    .description(
-      'Checks a migration file, without any request, and prints its routes or everything that is wrong.',
-    )
+    .description('Checks a migration file offline, and prints its routes or all problems.')
     .argument('[file]', 'a migration file (docs/migration-file.md); may follow "plan" directly')
     .option('--check', 'only check the file');
   addFormatFlag(command, ['text', 'json']).action(
@@ -37,7 +35,7 @@ export function addPlanMigration(plan: Command, io: Io, done: (exitCode: number)
       }
       const text = await readMigrationText(file);
       if (check !== true) {
-        throw new TransshipError('USAGE', 'plans are not made of migration files yet', {
+        throw new TransshipError('USAGE', 'plans cannot be made from migration files yet', {
           side: 'local',
           hint: `check the file with: transship plan ${file} --check`,
         });
@@ -86,7 +84,7 @@ async function readMigrationText(file: string): Promise<string> {
       `the migration file ${file} cannot be read: ${code ?? `it ${message}`}`,
       {
         side: 'local',
-        hint: 'name a migration file that is there and that you may read',
+        hint: 'name a migration file that exists and that you may read',
         cause,
       },
     );

@@ -44,7 +44,7 @@ export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) 
     .command('transfer')
     .summary('plan the move of a GitLab project and its images')
     .description(
-      'Inspects the project, its images and its target, proves the permissions that the move needs, and prints the review. ' +
+      'Inspects the project, its images and its target, checks the permissions that the move needs, and prints the review. ' +
         'Changes nothing, except a probe tag, pushed to a donor project and deleted. ' +
         'With a folder as the donor, also cancels an upload at the old path and pushes manifests that are already there.',
     )

@@ -34,7 +34,7 @@ interface Flags extends HostFlags, FilterFlags, FinishFlags {
 
 /** `transship plan copy`: decides what a copy would do, and does nothing. */
 export function addPlan(program: Command, io: Io, done: (exitCode: number) => void): void {
-  const plan = program.command('plan').summary('make a plan, without carrying it out');
+  const plan = program.command('plan').summary('make a plan without applying it');
   addPlanMigration(plan, io, done);
   addPlanTransfer(plan, io, done);
   const copy = plan

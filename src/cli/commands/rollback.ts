@@ -26,7 +26,7 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
     .command('rollback')
     .summary('undo an unfinished transfer')
     .description(
-      'While the project is at its old path: copies every image deleted there back from the donor, ' +
+      'While the project is at its old path: copies each image that was deleted there back from the donor, ' +
         'verifies it, and restores the cleanup policy. After the project has moved, use apply instead (exit 3).',
     )
     .argument('<plan>', 'a plan file written by "plan transfer … --out"')

@@ -34,14 +34,14 @@ interface LoadArgument {
 export function addSandbox(program: Command, io: Io, done: (exitCode: number) => void): void {
   program
     .command('sandbox')
-    .summary('run an embedded registry to try things out')
+    .summary('run an embedded registry for tests')
     .description(
-      'Serves an OCI registry, or with --gitlab an instance like GitLab, on 127.0.0.1 until it is interrupted. Not for production.',
+      'Serves an OCI registry, or with --gitlab a GitLab-like instance, on 127.0.0.1 until it is interrupted. Not for production.',
     )
     .option('--port <port>', 'port to listen on; 0: a free one', portNumber, 5050)
     .option('--dir <dir>', 'keep the content in this folder (default: in memory)')
     .option('--auth', 'require a login and issue tokens as GitLab does')
-    .option('--user <name>', 'who may log in, with --auth', 'sandbox')
+    .option('--user <name>', 'the user name to log in with, with --auth', 'sandbox')
     .option('--password <password>', 'the password of that user, with --auth', 'sandbox')
     .option('--token-life <seconds>', 'lifetime of a token, with --auth', wholeNumber, 300)
     .option(
@@ -54,7 +54,7 @@ export function addSandbox(program: Command, io: Io, done: (exitCode: number) =>
     .addOption(
       new Option(
         '--mode <mode>',
-        'the registry of the instance: whether it can move images by itself',
+        'the registry of the instance: metadata-db can move images itself, legacy cannot',
       )
         .choices(['legacy', 'metadata-db'])
         .default('metadata-db'),
@@ -112,7 +112,7 @@ async function serve(flags: Flags, io: Io): Promise<void> {
 async function serveGitLab(flags: Flags, io: Io): Promise<void> {
   const {port, dir, seed, mode, tokenLife, events} = flags;
   if (seed === undefined) {
-    throw new TransshipError('USAGE', 'an instance needs groups, projects and tokens', {
+    throw new TransshipError('USAGE', '--gitlab needs groups, projects and tokens', {
       side: 'local',
       hint: 'name a file with --seed; plans/sandbox.yaml is an example',
     });

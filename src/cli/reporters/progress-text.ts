@@ -30,7 +30,7 @@ export function observingText(event: Extract<RunEvent, {type: 'observing'}>): st
 /** That something is tried again, and why; ends the line. */
 export function retryText({delayMs, what, error}: Extract<RunEvent, {type: 'retrying'}>): string {
   const seconds = Math.ceil(delayMs / 100) / 10;
-  return `trying again in ${seconds} s: ${printable(`${what}: ${error.message}`)}\n`;
+  return `retrying in ${seconds} s: ${printable(`${what}: ${error.message}`)}\n`;
 }
 
 /** A notice; ends the line. */

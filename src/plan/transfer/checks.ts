@@ -76,7 +76,7 @@ function tokenChecks({token, now}: TransferFacts, moves: readonly Move[]): reado
         'TOKEN_ENDS_SOON',
         'token',
         'the token expires within 24 hours',
-        'create one that outlasts the move',
+        'create one that is valid until the move is complete',
       ),
     );
   }
@@ -92,7 +92,7 @@ function policyChecks({project, now}: TransferFacts): readonly Check[] {
   const paused = pass(
     'POLICY_PAUSED',
     fullPath,
-    'the cleanup policy is paused for the time of the move, and put back as it was',
+    'the cleanup policy is paused during the move and then restored',
   );
   if (policyRunsAt === undefined || policyRunsAt - now > HOUR_MS) return [paused];
   return [
@@ -101,14 +101,14 @@ function policyChecks({project, now}: TransferFacts): readonly Check[] {
       'POLICY_RUNS_SOON',
       fullPath,
       'the cleanup policy runs within the hour; tags that it deletes before it is paused are drift',
-      'apply at once, or plan again after it ran',
+      'apply immediately, or plan again after it has run',
     ),
   ];
 }
 
 /** For a transfer whose plan is known to exist, and not where. */
 const WAYS_OUT =
-  'complete that transfer with "transship apply PLAN", or put the images back with "transship rollback PLAN" while the project is at its old path, each with the plan file of that transfer; then plan again';
+  'complete that transfer with "transship apply PLAN", or restore the images with "transship rollback PLAN" while the project is at its old path, each with the plan file of that transfer; then plan again';
 /** Names in a message. */
 const NAMES_SHOWN = 5;
 
@@ -130,7 +130,7 @@ function* untaggedChecks({project, untagged = []}: TransferFacts) {
     'REPOSITORY_EMPTY',
     project.fullPath,
     `there are image repositories without tags: ${shown(untagged)}`,
-    'nothing of them moves. If an earlier transfer emptied them, apply or roll back its plan before this one: their images wait at its donor',
+    'they are not moved. If an earlier transfer emptied them, apply or roll back its plan before this one: their images wait at its donor',
   );
 }
 
@@ -150,15 +150,15 @@ function* journalChecks({project, repositories, earlier = []}: TransferFacts) {
         'TRANSFER_UNFINISHED',
         project.fullPath,
         `the transfer of ${planFile} is not finished: ${listed(gone)} ${gone.length === 1 ? 'is' : 'are'} not in ${project.fullPath} and should be at its donor ${donor}`,
-        `complete it with "transship apply ${planFile}" (add --adopt-new-tags if tags were pushed since), or put the images back with "transship rollback ${planFile}" while the project is at its old path; then plan again`,
+        `complete it with "transship apply ${planFile}" (add --adopt-new-tags if tags were pushed since), or restore the images with "transship rollback ${planFile}" while the project is at its old path; then plan again`,
       );
     }
     if (paused !== undefined && project.policy?.['enabled'] !== true) {
       yield warn(
         'POLICY_PAUSED_BEFORE',
         project.fullPath,
-        `the cleanup policy is off since an earlier run of ${planFile}`,
-        'this plan puts it back as it was before that run; where it should stay off, disable it after the move',
+        `the cleanup policy was disabled by an earlier run of ${planFile}`,
+        'this plan restores it as it was before that run; to keep it disabled, disable it after the move',
       );
     }
   }
@@ -189,7 +189,7 @@ function* waitingChecks({project, waiting = []}: TransferFacts) {
       'TRANSFER_UNFINISHED',
       donor,
       `the project ${donor} has ${tags === 1 ? '1 tag' : `${tags} tags`} of image repositories that have no tags in ${project.fullPath} (${shown(images.map(({from}) => from))}): an earlier transfer was perhaps not finished`,
-      `${WAYS_OUT}. Where that plan is lost, copy the images back: transship copy ${first?.at ?? ''} ${first?.from ?? ''}. If nobody needs them, delete them from ${donor}`,
+      `${WAYS_OUT}. If that plan is lost, copy the images back: transship copy ${first?.at ?? ''} ${first?.from ?? ''}. If nobody needs them, delete them from ${donor}`,
     );
   }
 }

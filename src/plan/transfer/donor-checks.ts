@@ -17,8 +17,8 @@ export function donorChecks(facts: TransferFacts, {pull}: TransferCopies): reado
         forbid(
           'DONOR_OCCUPIED',
           `${atDonor.repository}:${tag ?? ''}`,
-          `the donor has another image as ${atDonor.repository}:${tag ?? ''} (${shortDigest(there)}), perhaps of an earlier transfer`,
-          'choose another donor with --donor, or empty this one if nobody needs it any more',
+          `the donor has another image as ${atDonor.repository}:${tag ?? ''} (${shortDigest(there)}), perhaps from an earlier transfer`,
+          'choose another donor with --donor, or empty this one if its images are no longer needed',
         ),
       ];
     }),
@@ -38,7 +38,7 @@ function* directoryChecks({donor, freeBytes, stranger, isInJob}: DonorFacts, byt
     yield forbid(
       'DONOR_UNFIT',
       donor.path,
-      `found ${stranger}: a donor folder contains nothing but the image layouts of transfers`,
+      `found ${stranger}: a donor folder may contain only the image layouts of transfers`,
       'name a folder that is empty or does not exist with --donor',
     );
   }
@@ -54,7 +54,7 @@ function* directoryChecks({donor, freeBytes, stranger, isInJob}: DonorFacts, byt
   yield forbid(
     'DONOR_TOO_SMALL',
     donor.path,
-    `the images take ${bytes} bytes, and ${donor.path} has ${freeBytes} free`,
+    `the images need ${bytes} bytes, but ${donor.path} has only ${freeBytes} bytes free`,
     'free some space, or choose another folder or a project with --donor',
   );
 }
@@ -95,11 +95,7 @@ function* projectChecks(facts: TransferFacts) {
     );
   }
   if (probe === 'passed') {
-    yield pass(
-      'DELETE_READY',
-      donor.path,
-      'a tag was pushed to the donor, deleted there, and was gone',
-    );
+    yield pass('DELETE_READY', donor.path, 'a tag was pushed to the donor and deleted there');
   } else if (probe !== undefined) {
     yield forbidFinding(donor.path, probe);
   }
@@ -124,6 +120,6 @@ function whyInTheWay({donor: {donor}, project, target}: TransferFacts): string |
     path.slice(0, slash) === target.namespace.fullPath.toLowerCase() &&
     path.slice(slash + 1) === project.name?.toLowerCase();
   return isNamesake
-    ? `a project ${donor.path} would have the name of the project that moves there`
+    ? `a project ${donor.path} would have the same name as the project that moves there`
     : undefined;
 }

@@ -29,7 +29,7 @@ export function projectChecks({project, target, token}: TransferFacts): readonly
           pass(
             'PROJECT_READY',
             project.fullPath,
-            'the project is neither archived nor to be deleted, and the role of the token suffices',
+            'the project is neither archived nor marked for deletion, and the role of the token is sufficient',
           ),
         ]),
     ...(found.some(({subject}) => subject === target.fullPath)
@@ -48,8 +48,8 @@ function alreadyThere({fullPath}: ProjectFacts): Check {
   return warn(
     'ALREADY_THERE',
     fullPath,
-    `the project is at ${fullPath} already`,
-    'if an earlier plan of this transfer was not finished, apply that one again: its images may still be at the donor',
+    `the project is already at ${fullPath}`,
+    'if an earlier plan of this transfer was not finished, apply that plan again: its images may still be at the donor',
   );
 }
 
@@ -58,8 +58,8 @@ function* stateChecks({fullPath, archived, deletionDate, ...project}: ProjectFac
     yield forbid(
       'PROJECT_NOT_MOVABLE',
       fullPath,
-      `${fullPath} is archived, and GitLab transfers no archived project`,
-      'unarchive it first, and archive it again afterwards',
+      `${fullPath} is archived, and GitLab does not transfer archived projects`,
+      'unarchive it before the move, and archive it again afterwards',
     );
   }
   if (deletionDate !== undefined) {
@@ -105,7 +105,7 @@ function* roleChecks(project: ProjectFacts, target: TargetFacts) {
     yield forbid(
       'ROLE_MISSING',
       fullPath,
-      `the token has access level ${accessLevel} in ${fullPath}, and ${needed} is needed`,
+      `the token has access level ${accessLevel} in ${fullPath}, but ${needed} is required`,
       hint,
     );
   }
@@ -115,7 +115,7 @@ function* roleChecks(project: ProjectFacts, target: TargetFacts) {
       'TRANSFER_FORBIDDEN',
       target.namespace.fullPath,
       `the token may not move projects to ${target.namespace.fullPath}`,
-      'use the token of somebody who may create projects there',
+      'use the token of a user with permission to create projects there',
     );
   } else if (target.isAllowed === undefined) {
     yield warn(
@@ -149,12 +149,10 @@ function* targetChecks(project: ProjectFacts, target: TargetFacts) {
     yield forbid(
       'NAME_TAKEN',
       fullPath,
+      taken.isGroup === true ? `${taken.atTarget} is a group` : `${taken.atTarget} already exists`,
       taken.isGroup === true
-        ? `${taken.atTarget} is a group`
-        : `${taken.atTarget} is there already`,
-      taken.isGroup === true
-        ? `did you mean --to ${taken.atTarget}/? With a / at its end it is the namespace that the project moves to`
-        : 'choose another path with --to, or move away what has this one',
+        ? `did you mean --to ${taken.atTarget}/? With a trailing / it names the namespace that the project moves to`
+        : 'choose another path with --to, or move the project that uses this one',
     );
   } else {
     const order = movesOf(project, target);
@@ -162,8 +160,8 @@ function* targetChecks(project: ProjectFacts, target: TargetFacts) {
       yield forbid(
         'NAME_TAKEN',
         fullPath,
-        `${order.inTheWay} is in the way: GitLab changes namespace and path one after the other, and neither order is free`,
-        'move to the namespace and to the path with two plans, by way of a path that is free',
+        `${order.inTheWay} conflicts with the move: GitLab changes namespace and path one after the other, and both orders use a path that is taken`,
+        'make two plans that move the project through a free path',
       );
     }
   }
@@ -172,7 +170,7 @@ function* targetChecks(project: ProjectFacts, target: TargetFacts) {
       'NAME_TAKEN',
       fullPath,
       `${taken.name} has the same name as the project, which GitLab does not allow in one namespace`,
-      'give one of the two another name in its settings',
+      'rename one of the two in its settings',
     );
   }
 }

@@ -34,7 +34,7 @@ function grantChecks({host, version, missingActions}: RegistryFacts, project: st
       warn(
         'REGISTRY_READY',
         subject,
-        `the registry at ${host} does not tell beforehand what the token may do`,
+        `the registry at ${host} does not report the permissions of the token`,
         'make sure that the token may pull, push and delete there',
       ),
     ];
@@ -45,7 +45,7 @@ function grantChecks({host, version, missingActions}: RegistryFacts, project: st
         'TOKEN_SCOPE_MISSING',
         subject,
         `the registry does not let this token ${missingActions.join(', ')} images of ${project}`,
-        'use a token with the scope api, of a maintainer of the project; and no other login for the registry',
+        'use a token with the scope api, of a maintainer of the project, and no other login for the registry',
       ),
     ];
   }
@@ -67,7 +67,7 @@ function writeChecks({host, writes}: RegistryFacts): readonly Check[] {
     pass(
       'UPLOAD_READY',
       host,
-      'the registry takes uploads, and manifests of every kind that the project has',
+      'the registry accepts uploads, and all types of manifests that the project has',
     ),
   ];
 }
@@ -79,7 +79,7 @@ function deleteChecks({host, deletion, deletesTags}: RegistryFacts, isProbed: bo
       warn(
         'DELETE_UNPROVED',
         host,
-        'the registry does not say that it deletes tags one by one; GitLab is asked to delete them instead',
+        'the registry does not announce that it can delete single tags; they are deleted through GitLab instead',
         'tags that share a digest may be deleted together; they are all at the donor by then',
       ),
     ];
@@ -90,7 +90,7 @@ function deleteChecks({host, deletion, deletesTags}: RegistryFacts, isProbed: bo
     pass(
       'DELETE_READY',
       host,
-      'the registry takes deletions: it is neither read-only nor closed to them',
+      'the registry accepts deletions: it is not read-only, and deletion is enabled',
     ),
   ];
 }
@@ -109,7 +109,7 @@ function clockChecks({host, aheadOfGitLabMs = 0, gitlabAheadMs = 0}: RegistryFac
     warn(
       'CLOCK_SKEW',
       'this machine',
-      `the clock of this machine is ${Math.round(Math.abs(gitlabAheadMs) / 1000)} s from GitLab's`,
+      `the clocks of this machine and of GitLab are ${Math.round(Math.abs(gitlabAheadMs) / 1000)} s apart`,
       'synchronise it with NTP; certificates and dates are checked against it',
     ),
   ];
@@ -150,7 +150,7 @@ export function imageChecks(
 function hintOf({code, subject, hint}: Check): string {
   switch (code) {
     case 'SOURCE_INCOMPLETE':
-      return `push the image again; or let the tag go without what is missing: transship copy --platform OS/ARCH ${subject} ${subject}; or delete the tag; then plan again`;
+      return `push the image again; or remove the missing parts from the tag: transship copy --platform OS/ARCH ${subject} ${subject}; or delete the tag; then plan again`;
     case 'MANIFEST_NOT_FOUND':
       return 'push the image again, or delete the tag in GitLab, then plan again';
     case 'SCHEMA1_UNSUPPORTED':
@@ -177,14 +177,14 @@ function* repositoryChecks(facts: RepositoryFacts, isProved: boolean) {
       'DELETION_UNDER_WAY',
       from,
       `GitLab tried to delete ${from} and failed`,
-      'look at the rights of the registry at its storage before tags are deleted there',
+      'ask an administrator to check that the registry may delete from its storage',
     );
   } else if (deletion !== undefined) {
     yield forbid(
       'DELETION_UNDER_WAY',
       from,
       `GitLab is deleting ${from} (${deletion})`,
-      'wait until it is gone, and plan again',
+      'wait until it is deleted, then plan again',
     );
   }
   if (!hasContent(facts)) return;
@@ -200,8 +200,8 @@ function* repositoryChecks(facts: RepositoryFacts, isProved: boolean) {
     yield warn(
       'MEDIA_TYPE_UNKNOWN',
       from,
-      `${from} has manifests with types that GitLab's registry may refuse: ${unknownMediaTypes.join(', ')}`,
-      'the donor project takes them first, so a refusal comes before anything is deleted',
+      `${from} has manifests of types that GitLab's registry may refuse: ${unknownMediaTypes.join(', ')}`,
+      'they are pushed to the donor project first, so a refusal occurs before anything is deleted',
     );
   }
 }
@@ -217,7 +217,7 @@ function foreignLayers({blobs}: CopySet): readonly Check[] {
       'FOREIGN_LAYERS',
       to,
       `${layers.length} layer${layers.length === 1 ? '' : 's'} of ${to} are not in the registry, only at the URLs in their manifests, which the registry may refuse`,
-      'take a project as the donor: its registry refuses them before anything is deleted',
+      'use a project as the donor: a refusal then occurs before anything is deleted',
     ),
   );
 }
@@ -226,7 +226,7 @@ function untagged(host: string): Check {
   return warn(
     'UNTAGGED_NOT_SEEN',
     host,
-    'manifests without a tag, and outside of any index with one, cannot be listed and do not come along',
-    'give those that are still pulled by digest a tag, and plan again',
+    'untagged manifests that no tagged index contains cannot be listed and are not moved',
+    'tag those that are still pulled by digest, then plan again',
   );
 }

@@ -9,7 +9,7 @@ export function ruleChecks(facts: TransferFacts): readonly Check[] {
   if (!found.some(({code}) => code === 'PROTECTED')) found.push(...tokenLimits(facts));
   return found.length > 0
     ? found
-    : [pass('RULES_READY', facts.project.fullPath, 'no protection rule is in the way')];
+    : [pass('RULES_READY', facts.project.fullPath, 'no protection rule prevents the move')];
 }
 
 /** GitLab: doc/api/container_repository_protection_rules.md. Administrators are above them. */
@@ -26,14 +26,14 @@ function* repositoryRules({rules, repositories, project, token}: TransferFacts) 
         'PROTECTED',
         hit.from,
         `the protection rule "${rule.pattern}" keeps this token from ${isAbove(rule.delete) ? 'deleting' : 'pushing to'} ${hit.from}`,
-        'remove the rule for the time of the move, or use a token that the rule allows',
+        'remove the rule during the move, or use a token that the rule allows',
       );
     } else {
       yield warn(
         'RULE_KEEPS_OLD_PATH',
         hit.from,
-        `the protection rule "${rule.pattern}" names the old path, and does so after the move`,
-        'give it the new path in the settings of the project afterwards',
+        `the protection rule "${rule.pattern}" names the old path and will still do so after the move`,
+        'change it to the new path in the project settings after the move',
       );
     }
   }
@@ -47,8 +47,8 @@ function* tagRules({rules, repositories, project, token, registry}: TransferFact
     yield warn(
       'RULES_NOT_SEEN',
       project.fullPath,
-      'this version of GitLab does not tell its rules for protected tags',
-      'look at them in the settings of the project: a protected tag cannot be deleted, and so stops the move half-way',
+      'this version of GitLab does not report its rules for protected tags',
+      'check them in the project settings: a protected tag cannot be deleted, which stops the move halfway',
     );
     return;
   }
@@ -67,7 +67,7 @@ function* tagRules({rules, repositories, project, token, registry}: TransferFact
       immutable
         ? `the rule "${pattern}" makes ${hit.from}:${hit.tag} immutable: nobody can delete it`
         : `the rule "${pattern}" keeps this token from ${isAbove(remove) ? 'deleting' : 'pushing'} ${hit.from}:${hit.tag}`,
-      'remove the rule for the time of the move, and make it again afterwards',
+      'remove the rule during the move, and create it again afterwards',
     );
   }
 }
@@ -84,7 +84,7 @@ function* tokenLimits({registry, repositories}: TransferFacts) {
         'PROTECTED',
         `${from}:${tag}`,
         `the registry does not let this token move ${from}:${tag}: ${why}`,
-        'remove the rule for the time of the move, and make it again afterwards',
+        'remove the rule during the move, and create it again afterwards',
       );
       return;
     }

@@ -40,7 +40,7 @@ export function transferSteps(
     case 'native':
       return inOrder([
         ...changes,
-        verifyTarget('GitLab does not look at what its registry did'),
+        verifyTarget('GitLab does not check the result of its registry'),
         ...resumed,
       ]);
     case 'staged':
@@ -50,7 +50,7 @@ export function transferSteps(
         {
           id: 'pull',
           kind: 'pull',
-          why: 'the images need a place while their project has none for them',
+          why: 'the images need a location while their project moves',
           ...pull,
         },
         {
@@ -63,7 +63,7 @@ export function transferSteps(
         {
           id: 'delete-old',
           kind: 'delete-old',
-          why: 'GitLab moves no project that has tags in its registry',
+          why: 'GitLab does not move a project that has tags in its registry',
         },
         ...changes,
         {id: 'retag', kind: 'retag', why: 'the images are named after the path of their project'},
@@ -93,7 +93,7 @@ function changeStep(move: Move, count: number): Bare {
         id: 'change-namespace',
         kind: 'change-path',
         namespaceId: move.namespaceId,
-        why: `the project goes to another namespace${alone}`,
+        why: `the project moves to another namespace${alone}`,
       }
     : {
         id: 'change-path',
@@ -113,7 +113,7 @@ function createStep({path, namespaceId}: Donor & {readonly kind: 'project'}): Ba
     kind: 'create-donor',
     path,
     namespaceId,
-    why: 'the images wait in a project that is not there yet',
+    why: 'the donor project does not exist yet',
   };
 }
 

@@ -25,7 +25,7 @@ const fileSchema = z.object({
 /** One host's or namespace's entry under `auths`. */
 export type AuthEntry = z.infer<typeof entrySchema>;
 
-/** What matters of docker's `config.json` or of podman's `auth.json`. */
+/** The relevant parts of docker's `config.json` or podman's `auth.json`. */
 export interface AuthFile {
   /** For messages: the file, or the variable whose value it was. */
   readonly name: string;
@@ -36,7 +36,7 @@ export interface AuthFile {
 }
 
 /**
- * Reads a credentials file; undefined: there is none.
+ * Reads a credentials file; undefined: it does not exist.
  * @throws TransshipError CREDENTIALS_INVALID
  */
 export async function readAuthFile(file: string): Promise<AuthFile | undefined> {
@@ -56,14 +56,15 @@ export async function readAuthFile(file: string): Promise<AuthFile | undefined> 
 }
 
 /**
- * The parsers' words are left out of messages and causes: they quote the text, and the text has passwords in it.
+ * Parser errors are left out of messages and causes: they quote the text, which contains passwords.
  * @throws TransshipError CREDENTIALS_INVALID
  */
 export async function parseAuthFile(name: string, content: string): Promise<AuthFile> {
-  const hint = 'write it as docker login or podman login do, or move it away and log in again';
+  const hint =
+    'correct its format, or move it elsewhere and log in again with docker login or podman login';
   let json: unknown;
   try {
-    // Docker takes a blank file for one without entries.
+    // Docker treats a blank file as one without entries.
     json = content.trim() === '' ? {} : parseJson(content);
   } catch (error) {
     const {message, cause} = error as JsonError;
@@ -74,7 +75,7 @@ export async function parseAuthFile(name: string, content: string): Promise<Auth
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const at = issue?.path.length ? ` at ${issue.path.join('.')}` : '';
-    throw credentialsInvalid(`${name}${at} is not what it should be: ${issue?.message}`, hint);
+    throw credentialsInvalid(`${name}${at} is invalid: ${issue?.message}`, hint);
   }
   const {auths, credHelpers, credsStore} = parsed.data;
   return {
@@ -85,7 +86,7 @@ export async function parseAuthFile(name: string, content: string): Promise<Auth
   };
 }
 
-/** `:line:column` of the first mistake. V8 tells it for some mistakes; of the others most are none in YAML either. */
+/** `:line:column` of the first mistake. V8 reports it for some mistakes; the YAML parser finds most of the others. */
 function whereNotJson(content: string, error: unknown): string {
   const told = /\(line (\d+) column (\d+)\)$/.exec(error instanceof Error ? error.message : '');
   if (told) return `:${told[1]}:${told[2]}`;
@@ -95,8 +96,8 @@ function whereNotJson(content: string, error: unknown): string {
 }
 
 /**
- * The credentials of one entry; undefined where it has none (docker leaves an empty entry behind when the secret went
- * to a credential store). The most special kind wins, as in docker: registry token, identity token, password.
+ * The credentials of one entry; undefined if it has none (docker leaves an empty entry when the secret is in a
+ * credential store). The most specific kind wins, as in docker: registry token, identity token, password.
  * @param name the file, for messages
  * @throws TransshipError CREDENTIALS_INVALID
  */
@@ -118,7 +119,7 @@ export function readAuthEntry(
 }
 
 function decodeAuth(name: string, key: string, auth: string): Credentials {
-  // As base64(1) and YAML break it; docker passes over line breaks, too (Go: encoding/base64, `Decode`).
+  // Line breaks as base64(1) and YAML insert them; docker ignores them, too (Go: encoding/base64, `Decode`).
   const encoded = auth.replaceAll(/\s/g, '');
   const decoded = Buffer.from(encoded, 'base64').toString();
   const colon = decoded.indexOf(':');
@@ -133,7 +134,7 @@ function decodeAuth(name: string, key: string, auth: string): Credentials {
   return {kind: 'basic', username: decoded.slice(0, colon), password};
 }
 
-/** Who runs this, as far as the places of files depend on it. */
+/** The user, as far as the paths of files depend on it. */
 export interface User {
   /** The home directory; absent: there is none. */
   readonly home?: string;

@@ -2,19 +2,18 @@ import {TransshipError} from '../../model/error.ts';
 import type {Redactor} from '../../http/secrets.ts';
 
 /**
- * What a registry is told about who we are.
- * `identity-token`: traded for access tokens at the token service (OAuth2 refresh token, docker's `identitytoken`).
- * `registry-token`: sent to the registry as the bearer token, as it is.
+ * Credentials for a registry. `identity-token`: traded for access tokens at the token service (OAuth2 refresh token,
+ * docker's `identitytoken`). `registry-token`: sent to the registry unchanged, as the bearer token.
  */
 export type Credentials =
   | {readonly kind: 'basic'; readonly username: string; readonly password: string}
   | {readonly kind: 'identity-token'; readonly token: string}
   | {readonly kind: 'registry-token'; readonly token: string};
 
-/** Which side of a copy asks; credentials may be given for one side only. */
+/** The side of a copy; credentials may be given for one side only. */
 export type CredentialSide = 'source' | 'destination';
 
-/** Teaches the redactor what must not be shown; to be called before anything else is done with credentials. */
+/** Registers the secrets with the redactor. Call this before any other use of the credentials. */
 export function learnCredentials(credentials: Credentials, redactor: Redactor): void {
   if (credentials.kind === 'basic') {
     redactor.learnBasic(credentials.username, credentials.password);
@@ -23,7 +22,7 @@ export function learnCredentials(credentials: Credentials, redactor: Redactor): 
   }
 }
 
-/** An error about credentials as they were given, in a file or in a variable. */
+/** An error about credentials in a file or a variable. */
 export function credentialsInvalid(message: string, hint: string, cause?: unknown): TransshipError {
   return new TransshipError('CREDENTIALS_INVALID', message, {side: 'local', hint, cause});
 }

@@ -2,7 +2,7 @@ import type {Environment} from '../../http/proxy.ts';
 import {canonicalRegistry} from '../../model/reference.ts';
 import {type Credentials, type CredentialSide, credentialsInvalid} from './credentials.ts';
 
-/** Credentials that variables give for a side, and the host they are meant for, where a variable says it. */
+/** Credentials for a side from environment variables, and their host, if a variable names it. */
 export interface SideCredentials {
   readonly credentials: Credentials;
   readonly host: string | undefined;
@@ -13,7 +13,7 @@ export interface SideCredentials {
 /**
  * Reads TRANSSHIP_SOURCE_USERNAME with _PASSWORD, or _TOKEN (a registry token), and _HOST; likewise
  * TRANSSHIP_DESTINATION_*. Undefined: the side has none. An empty value counts as not set.
- * @throws TransshipError CREDENTIALS_INVALID for half of a pair, or for both ways at once
+ * @throws TransshipError CREDENTIALS_INVALID for an incomplete pair, or for both forms
  */
 export function sideCredentials(
   env: Environment,
@@ -27,7 +27,7 @@ export function sideCredentials(
   if (token !== undefined && (username ?? password) !== undefined) {
     throw credentialsInvalid(
       `${prefix}_TOKEN and ${prefix}_${username === undefined ? 'PASSWORD' : 'USERNAME'} are both set`,
-      'set the token, or user name and password, not both',
+      'set either the token, or the user name and password',
     );
   }
   if (token !== undefined) return {...meant, credentials: {kind: 'registry-token', token}};
@@ -43,7 +43,7 @@ export function sideCredentials(
   );
 }
 
-/** The pairs of variables that a GitLab job may have for its registry, the one with most rights first. */
+/** The pairs of variables that a GitLab job may have for its registry, the one with most permissions first. */
 const CI_PAIRS = [
   ['CI_REGISTRY_USER', 'CI_REGISTRY_PASSWORD'],
   ['CI_DEPLOY_USER', 'CI_DEPLOY_PASSWORD'],
@@ -65,16 +65,16 @@ export function gitlabJobCredentials(env: Environment, host: string): Credential
   return password ? {kind: 'basic', username: 'gitlab-ci-token', password} : undefined;
 }
 
-/** A key as it stands in the file, with what it stands for. */
+/** A key as written in the file, and its meaning. */
 export interface Keyed<T> {
   readonly key: string;
   readonly value: T;
 }
 
 /**
- * Finds what a table of a credentials file says about a host, or about one of its namespaces: the longest path that
- * holds `path` wins, then the host (containers-auth.json(5)). Hosts are compared whole, with their ports: anything
- * less hands passwords to strangers. Of keys that mean the same, the one written as the bare name wins.
+ * Finds the entry of a credentials file for a host or one of its namespaces: the longest path that contains `path`
+ * wins, then the host (containers-auth.json(5)). Hosts are compared completely, with their ports: anything less would
+ * send passwords to other hosts. Of equivalent keys, the bare name wins.
  * @param path a repository's path; absent: only keys for the whole host count
  */
 export function findForHost<T>(
@@ -94,8 +94,8 @@ export function findForHost<T>(
 }
 
 /**
- * `host[:port][/namespace]`, as podman writes it; or a URL, as docker does, whose path says nothing:
- * `https://index.docker.io/v1/`. That path may stand without the scheme, too.
+ * `host[:port][/namespace]`, as podman writes it; or a URL, as docker does, whose path is ignored:
+ * `https://index.docker.io/v1/`. The scheme may be missing.
  */
 function readKey(key: string): {host: string; namespace: string} {
   const bare = key.replace(/^https?:\/\//, '');

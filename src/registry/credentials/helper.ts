@@ -6,18 +6,18 @@ import type {Redactor} from '../../http/secrets.ts';
 import {TransshipError} from '../../model/error.ts';
 import {type Credentials, credentialsInvalid} from './credentials.ts';
 
-/** How long a helper may take, in ms, before it is killed: it may have to ask a cloud, or a person for a passphrase. */
+/** Timeout of a helper, in ms, after which it is killed: it may query a cloud service or prompt for a passphrase. */
 const HELPER_TIMEOUT_MS = 60_000;
-/** Some clouds give tokens of 10 KB; a helper that writes more than this, in bytes, is killed. */
+/** Maximum output of a helper, in bytes, after which it is killed: some clouds issue tokens of 10 KB. */
 const OUTPUT_LIMIT = 256 * 1024;
-/** How many characters of a failing helper's words are quoted. */
+/** Characters that are quoted from the output of a failed helper. */
 const QUOTE_LIMIT = 300;
 
 const answerSchema = z.object({Username: z.string(), Secret: z.string()});
 
-/** What running a credential helper takes. */
+/** Options for running a credential helper. */
 export interface HelperCall {
-  /** Given to the helper, without our own TRANSSHIP_* variables; its PATH is where the helper is looked for. */
+  /** The environment of the helper, without TRANSSHIP_* variables; the helper is searched in its PATH. */
   readonly env: Environment;
   readonly redactor: Redactor;
   readonly signal: AbortSignal;
@@ -28,7 +28,7 @@ export interface HelperCall {
 /**
  * The program of a helper's name.
  * @param where the file that names it, for messages
- * @throws TransshipError CREDENTIALS_INVALID where the name is more than a name: it must not lead to another folder
+ * @throws TransshipError CREDENTIALS_INVALID if the name contains a path: it must not refer to another folder
  */
 export function helperProgram(name: string, where: string): string {
   if (/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(name)) return `docker-credential-${name}`;
@@ -40,8 +40,8 @@ export function helperProgram(name: string, where: string): string {
 
 /**
  * Asks a credential helper (https://github.com/docker/docker-credential-helpers#development): `PROGRAM get`, started
- * without a shell, gets the server's URL on its stdin and answers with JSON. Undefined: it knows none.
- * Rejects with the signal's reason when that is aborted.
+ * without a shell, gets the server's URL on its stdin and answers with JSON. Undefined: it has no credentials for the
+ * server. Rejects with the signal's reason when that is aborted.
  * @throws TransshipError CREDENTIAL_HELPER_FAILED
  */
 export async function askHelper(
@@ -57,7 +57,7 @@ export async function askHelper(
   }
   const answer = readJson(stdout, answerSchema);
   if (answer === undefined) {
-    // Not quoted: it may be the secret in a form that we do not know.
+    // Not quoted: it may contain the secret in an unknown format.
     throw failed(program, serverUrl, 'its answer is not {"Username": …, "Secret": …}');
   }
   const {Username: username, Secret: secret} = answer;
@@ -88,7 +88,7 @@ function run(program: string, serverUrl: string, call: HelperCall): Promise<Outc
     const child = execFile(program, ['get'], options, (error, stdout, stderr) =>
       resolve({error, stdout, stderr}),
     );
-    // A helper that does not read its input is not thereby wrong: what it answers and its exit status decide.
+    // A helper need not read its input: its output and its exit status decide.
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(`${serverUrl}\n`);
   });
@@ -106,8 +106,8 @@ function whyFailed(
   }
   if (typeof error.code === 'string') return `it cannot be started (${error.code})`;
   if (error.killed) return `it did not answer within ${timeoutMs} ms`;
-  const ended = error.signal ? `it was ended by ${error.signal}` : `exit status ${error.code}`;
-  // Helpers of the docker family put their errors on stdout; an answer with a secret would be JSON.
+  const ended = error.signal ? `it was killed by ${error.signal}` : `exit status ${error.code}`;
+  // Helpers of the docker family write errors to stdout; output with a secret would be JSON.
   const words = `${stderr} ${/[{"]/.test(stdout) ? '' : stdout}`
     .replace(/[\s\p{Cc}]+/gu, ' ')
     .trim();
@@ -115,7 +115,7 @@ function whyFailed(
   return `${ended}: ${redactor.redact(words).slice(0, QUOTE_LIMIT)}`;
 }
 
-/** The words are part of the protocol (docker-credential-helpers, credentials/error.go). */
+/** The message is part of the protocol (docker-credential-helpers, credentials/error.go). */
 function isNotFound(output: string): boolean {
   return /^credentials not found\b/im.test(output.trim());
 }

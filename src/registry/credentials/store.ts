@@ -19,23 +19,23 @@ import {
 import {findForHost, gitlabJobCredentials, sideCredentials} from './environment.ts';
 import {askHelper, helperProgram} from './helper.ts';
 
-/** Under which name docker login keeps Docker Hub. */
+/** The key under which docker login stores Docker Hub. */
 const DOCKER_HUB_SERVER = 'https://index.docker.io/v1/';
 
 /** Where credentials are looked for. */
 export interface CredentialSources {
   readonly env: Environment;
   readonly user: User;
-  /** `--authfile`: it must be there. */
+  /** `--authfile`: it must exist. */
   readonly authFile?: string;
-  /** Learns every secret before it is handed out. */
+  /** Receives each secret before it is returned. */
   readonly redactor: Redactor;
   /**
-   * Asked before the login of variables that name no host goes to a registry: whether it may. Default: it may.
-   * Rejects where it may not.
+   * Called before credentials from variables without a host are sent to a registry; rejects to forbid it. Default:
+   * allowed.
    */
   readonly mayHaveLogin?: (registry: string, prefix: string) => Promise<void>;
-  /** The run's: ends helpers that are at work. */
+  /** The signal of the run: ends running helpers. */
   readonly signal: AbortSignal;
   /** For one credential helper, in ms. */
   readonly helperTimeoutMs?: number;
@@ -69,7 +69,7 @@ export class CredentialStore {
   }
 
   /**
-   * Undefined: nobody has credentials for this host, so it is asked anonymously.
+   * Undefined: there are no credentials for this host; requests are anonymous.
    * @param host `host[:port]` of a reference
    * @param repositoryPath for files that have credentials for single namespaces, as podman's may
    * @throws TransshipError CREDENTIALS_INVALID, CREDENTIAL_HELPER_FAILED
@@ -95,7 +95,7 @@ export class CredentialStore {
     this.#derived.set(canonicalRegistry(host), credentials);
   }
 
-  /** Drops what is remembered: after a refusal, a file or a helper may know something newer. */
+  /** Clears the cache: after a refusal, a file or a helper may have newer credentials. */
   forget(): void {
     this.#files = undefined;
     this.#answers.clear();
@@ -117,7 +117,7 @@ export class CredentialStore {
     }
     throw credentialsInvalid(
       `the variables ${given.prefix}_* could mean ${meant.registry} or ${registry}`,
-      `set ${given.prefix}_HOST to the one they are for, and log in to the other with docker login or podman login`,
+      `set ${given.prefix}_HOST to the host that they belong to, and log in to the other with docker login or podman login`,
     );
   }
 
@@ -143,7 +143,7 @@ export class CredentialStore {
     const ofEntry = entry && readAuthEntry(file.name, entry.key, entry.value);
     if (ofEntry) return ofEntry;
     if (helper !== undefined || file.credsStore === undefined) return undefined;
-    // Docker leaves an empty entry behind under the name by which the store knows the secret.
+    // Docker leaves an empty entry under the name that the credential store uses for the secret.
     return this.#ask(file.credsStore, entry?.key ?? server, file);
   }
 
@@ -182,7 +182,7 @@ export class CredentialStore {
   }
 }
 
-/** Those of the files that are there, in their order. */
+/** Those of the files that exist, in order. */
 async function readAll(files: readonly (string | undefined)[]): Promise<readonly AuthFile[]> {
   const read = await Promise.all(files.flatMap((file) => (file ? [readAuthFile(file)] : [])));
   return read.filter((file) => file !== undefined);

@@ -70,10 +70,10 @@ test.each([
   ['{"auths": {},\n}', 'F:2:1 is not JSON'],
   ['{"password": "secret-word', 'F:1:26 is not JSON'],
   ['secret-word', 'F:1:1 is not JSON'],
-  ['{"auths": {"r.test": {"auth": 5}}}', 'F at auths.r.test.auth is not'],
-  ['{"auths": ["secret-word"]}', 'F at auths is not'],
-  ['{"credHelpers": {"r.test": null}}', 'F at credHelpers.r.test is not'],
-  ['["secret-word"]', 'F is not what it should be'],
+  ['{"auths": {"r.test": {"auth": 5}}}', 'F at auths.r.test.auth is invalid'],
+  ['{"auths": ["secret-word"]}', 'F at auths is invalid'],
+  ['{"credHelpers": {"r.test": null}}', 'F at credHelpers.r.test is invalid'],
+  ['["secret-word"]', 'F is invalid'],
 ])('%j is invalid: %s', async (content, message) => {
   const error = await parseAuthFile('F', content).catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({

@@ -64,7 +64,7 @@ test.each([
   ['echo "no session, log in" >&2; exit 7', 'exit status 7: no session, log in'],
   ['echo "denied: r.test"; exit 1', 'exit status 1: denied: r.test'],
   ['exit 3', 'exit status 3'],
-  ['kill -TERM $$', 'it was ended by SIGTERM'],
+  ['kill -TERM $$', 'it was killed by SIGTERM'],
   ['echo hidden-word', 'its answer is not {"Username": …, "Secret": …}'],
   [`echo '{"Username": "me", "Token": "hidden-word"}'`, 'its answer is not'],
   [`echo '{"Username": "me", "Secret": "hidden-word"}'; exit 2`, 'exit status 2'],
