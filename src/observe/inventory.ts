@@ -54,7 +54,7 @@ const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
   'MANIFEST_DIGEST_MISMATCH',
 ]);
 
-/** Something listed that was left alone, and why. */
+/** A listed item that is skipped, and the reason. */
 export interface NotRead {
   /** Absent: it is listed without a tag. */
   readonly tag?: string;

@@ -6,7 +6,7 @@ import type {Call, RepositoryReader} from '../model/port.ts';
  * and rights to them are in use whose lists nobody has seen work.
  */
 
-/** The names that a place lists; undefined: there is no such repository. An error: it lists none, and why. */
+/** The names that a place lists; undefined: the repository does not exist; an error: why it cannot be listed. */
 export type Names = readonly string[] | undefined | TransshipError;
 
 /** Statuses of a host that fails, or wants fewer requests, for a time: whatever is asked. */

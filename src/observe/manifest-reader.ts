@@ -89,7 +89,7 @@ export class ManifestReader {
     return this.#seen.all;
   }
 
-  /** Reads what a tag or digest points to, with all below it; undefined: not there. */
+  /** Reads the manifest of a tag or digest, with everything below it; undefined: not found. */
   async readRoot(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
     const digest = await this.readImage(reference, call);
     // Will be asked for when all roots are read; it may fail before that.
@@ -131,8 +131,8 @@ export class ManifestReader {
   }
 
   /**
-   * What refers to these manifests, read with all below it. A source without the API is asked once only: its
-   * referrers stand in fallback tags, which are tags like others.
+   * What refers to these manifests, read with all below it. A source without the API is queried only once: its
+   * referrers are in fallback tags, which are ordinary tags.
    */
   async referrersOf(
     subjects: readonly Digest[],

@@ -9,7 +9,7 @@ import type {Call, RepositoryReader} from '../model/port.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {SourceRoot} from './inventory.ts';
 
-/** The most that is read of an image config, in bytes; containers/image draws the same line. */
+/** Maximum size of an image config, in bytes, as in containers/image. */
 const CONFIG_LIMIT = DOCUMENT_LIMITS.size;
 const CONFIG_CONCURRENCY = 32;
 
@@ -28,7 +28,7 @@ export interface ConfigFacts {
   readonly platformOf: ReadonlyMap<Digest, Platform>;
 }
 
-/** Reads one config for each root, with all the trouble of a blob each: only where a filter asks for it. */
+/** Reads one config for each root. Each is a blob request, so this is done only if a filter needs it. */
 export async function readConfigs(
   source: RepositoryReader,
   roots: readonly SourceRoot[],

@@ -14,7 +14,7 @@ export interface ImageReference {
   readonly digest?: Digest;
 }
 
-/** What a place lists: names, and images that no name leads to and that stand for themselves. */
+/** The contents of a place: names, and unnamed images. */
 export interface Listing {
   readonly names: readonly string[];
   readonly unnamed: readonly Digest[];
