@@ -20,9 +20,9 @@ const config = z.object({
   variant: z.string().optional().catch(undefined),
 });
 
-/** What the configs of images say of the roots; a root that does not say it is not in the map. */
+/** Facts about the roots from the configs of their images; roots without them are not in the maps. */
 export interface ConfigFacts {
-  /** When the root's (first) image was made, ISO 8601. */
+  /** Creation time of the root's (first) image, ISO 8601. */
   readonly created: ReadonlyMap<Digest, string>;
   /** The platform of each root that is a single image. */
   readonly platformOf: ReadonlyMap<Digest, Platform>;
@@ -41,7 +41,7 @@ export async function readConfigs(
   await mapAtOnce(digests, CONFIG_CONCURRENCY, async (digest) => {
     const blob = firstConfig(digest, manifests);
     if (blob === undefined) return;
-    // Artifacts have configs of all kinds; what is no image config says nothing.
+    // Artifacts have configs of any kind; only image configs are used.
     const said = readJson(await readSmallBlob(source, blob, call), config);
     if (said?.created !== undefined) created.set(digest, said.created);
     const platform = said && platformIn(said);

@@ -88,8 +88,8 @@ const STUCK = 2;
  * The distribution family (docker-registry 2 and 3) signs the offset into the Location and cancels an upload that has
  * more bytes: after a kill between two chunks the upload resumes; after a kill during a chunk the blob starts again
  * (registry/handlers/blobupload.go, `ResumeBlobUpload`, "upload resumed at wrong offest").
- * @param found an upload to go on with
- * @returns false where the destination turned out not to take chunks: the blob is to be sent whole
+ * @param found an upload to resume
+ * @returns false if the destination does not accept chunks: send the blob in one request
  */
 export async function putChunks(relay: BlobRelay, found: Upload | undefined): Promise<boolean> {
   const {blob} = relay.job;
