@@ -116,7 +116,7 @@ async function readRoots(
   return roots.flat();
 }
 
-/** What the filter by platform leaves of an image; none: nothing in it is for these platforms. */
+/** The parts of an image that the platform filter selects; empty: it has none of these platforms. */
 function chosenOf(
   {tag, digest}: Root,
   wanted: readonly Platform[],

@@ -234,8 +234,8 @@ export class OciLayout implements RepositoryWriter {
   }
 
   /**
-   * Whether all below a manifest has the size that is told of it, as far as it exists: files may have changed since
-   * they were written. `verify` checks their content.
+   * Whether everything below a manifest has the declared size, as far as it exists: files may have changed since they
+   * were written. `verify` checks their content.
    */
   async #hasSizes(root: Descriptor): Promise<boolean> {
     const seen = new Set<Digest>();
