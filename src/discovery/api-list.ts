@@ -8,7 +8,7 @@ import type {Credentials} from '../registry/credentials/credentials.ts';
 import {NAME_LIMITS} from '../registry/paging.ts';
 import {refusal} from '../registry/refusal.ts';
 
-/** What the lists of products are opened with. */
+/** Options of product APIs. */
 export interface ListerOptions {
   /** `host[:port]` of references. */
   readonly host: string;
@@ -17,7 +17,7 @@ export interface ListerOptions {
   readonly http: HttpClient;
   /** The user's login for `host`; undefined: none. */
   readonly credentials: () => Promise<Credentials | undefined>;
-  /** Told each access token, so that it can be kept out of messages. */
+  /** Called with each access token, to redact it in messages. */
   readonly learnToken: (token: string) => void;
 }
 
@@ -25,13 +25,13 @@ export interface ListerOptions {
 export interface Api {
   /** For messages: `Harbor at host`. */
   readonly name: string;
-  /** Where it is. Whatever its answers name, nothing is asked elsewhere. */
+  /** Its URL. Requests are never sent elsewhere, whatever the responses name. */
   readonly origin: URL;
   readonly http: HttpClient;
   /** The `authorization` header; undefined: it is asked anonymously. */
   readonly authorization: (call: Call) => Promise<string | undefined>;
   readonly headers?: Readonly<Record<string, string>>;
-  /** What to do where it lists nothing to these credentials, as a clause. */
+  /** The hint if it lists nothing with these credentials, as a clause. */
   readonly hint: string;
 }
 
@@ -44,12 +44,12 @@ export interface ApiList<Page> {
   readonly next: (page: Page, answer: HttpAnswer) => string | undefined;
 }
 
-/** The most of one page that is read: those of 100 entries are below 1 MiB. */
+/** Maximum size of a page, in bytes: pages of 100 entries are below 1 MiB. */
 const PAGE_LIMITS = DOCUMENT_LIMITS;
 /** Enough for `NAME_LIMITS` at 50 entries a page. */
 const PAGES_LIMIT = 4000;
 
-/** What to do where a source does not list its repositories, as a clause. */
+/** The hint if a source does not list its repositories, as a clause. */
 const NAME_THEM =
   'write the names of the repositories to a file, one per line, and pass it with --repositories FILE (- reads stdin)';
 
@@ -85,7 +85,7 @@ export async function* readPages<Page>(
   }
 }
 
-/** An error for a source that lists nothing, or not to us. */
+/** The error for a source that does not list its repositories, at least not to this login. */
 export function repositoriesNotListed(
   who: string,
   why: string,
@@ -101,10 +101,10 @@ export function repositoriesNotListed(
   });
 }
 
-/** Statuses of a server that does not list, or not to us; all others are failures. */
+/** Statuses of a server that does not list repositories to this login; all others are failures. */
 const NOT_LISTED = new Set([400, 401, 403, 404, 405, 501]);
 
-/** Whether the failure says that there is no list for us. */
+/** Whether the failure means that this login cannot list repositories. */
 export function saysNotListed({status}: TransshipError): boolean {
   return status !== undefined && NOT_LISTED.has(status);
 }

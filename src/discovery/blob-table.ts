@@ -1,8 +1,8 @@
 import type {Digest} from '../model/digest.ts';
 
 /**
- * Counts blobs over many repositories: each distinct one once. Digests are kept once and stand for themselves by number, so
- * that a repository costs a few bytes for each blob.
+ * Counts blobs over many repositories: each distinct one once. Digests are stored once and referred to by number, so
+ * that each blob of a repository takes only a few bytes.
  */
 export class BlobTable {
   readonly #numbers = new Map<Digest, number>();

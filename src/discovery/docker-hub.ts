@@ -18,7 +18,7 @@ import {
 
 /** Docker Hub's API (docs.docker.com/reference/api/hub/latest, "servers"). */
 const API = new URL('https://hub.docker.com/');
-/** The most that it gives on a page (the same, "page_size"). */
+/** Its maximum page size (the same, "page_size"). */
 const PAGE_SIZE = 100;
 const TOKEN_LIMIT = 64 * 1024;
 /** How long a token is used; Docker Hub's end after ten minutes (goharbor/harbor: src/pkg/reg/adapter/dockerhub/client.go). */
@@ -79,7 +79,7 @@ async function* ofNamespace(
   }
 }
 
-/** The token for the user's login, got when it is first needed. */
+/** The token for the user's login, fetched on first use. */
 class HubLogin {
   readonly #origin: URL;
   readonly #http: HttpClient;

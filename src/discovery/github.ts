@@ -13,7 +13,7 @@ import {
 
 export const GITHUB_REGISTRY = 'ghcr.io';
 const API = new URL('https://api.github.com/');
-/** The most that GitHub gives on a page (docs.github.com/rest/packages/packages, "per_page"). */
+/** GitHub's maximum page size (docs.github.com/rest/packages/packages, "per_page"). */
 const PAGE_SIZE = 100;
 
 const packages = list(z.object({name: z.string(), updated_at: z.string().nullish()}));
@@ -44,7 +44,7 @@ export function githubLister({host, baseUrl, http, credentials}: ListerOptions):
   };
 }
 
-/** Whether the owner is an organisation or a user only asking can tell. */
+/** Only a request can tell whether the owner is an organisation or a user. */
 async function* ofOwner(
   api: Api,
   base: string,

@@ -12,7 +12,7 @@ export interface GitLabListerOptions {
   /** `host[:port]` of the registry, as in references. */
   readonly host: string;
   readonly gitlab: GitLab;
-  /** Told once GitLab has named `host` as its own registry: from then on its token may go there. */
+  /** Called when GitLab has named `host` as its own registry: its token may then be sent there. */
   readonly isOwnRegistry: () => void;
 }
 
@@ -43,7 +43,7 @@ export function gitlabLister({host, gitlab, isOwnRegistry}: GitLabListerOptions)
     }
   }
 
-  /** A group may be visible whose images are not. */
+  /** A group may be visible although its images are not. */
   async function* orUnlisted(
     part: string,
     records: Promise<readonly ContainerRepository[]>,

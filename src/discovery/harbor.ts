@@ -7,7 +7,7 @@ import {list, z} from '../model/schema.ts';
 import {basicAuthorization} from '../registry/token.ts';
 import {type Api, type ApiList, type ListerOptions, readPages} from './api-list.ts';
 
-/** The most that Harbor gives on a page (goharbor/harbor: api/v2.0/swagger.yaml, `pageSize`). */
+/** Harbor's maximum page size (goharbor/harbor: api/v2.0/swagger.yaml, `pageSize`). */
 const PAGE_SIZE = 100;
 
 const projects = list(z.object({name: z.string()}));
@@ -80,7 +80,10 @@ async function* ofProject(
   }
 }
 
-/** A list whose pages have numbers. `Link` leads on; where a proxy drops it, `X-Total-Count` tells that there is more. */
+/**
+ * A list whose pages have numbers. `Link` names the next page; if a proxy removes it, `X-Total-Count` shows that there
+ * are more.
+ */
 function numbered<Item>(path: string, page: z.ZodType<Item[]>): ApiList<Item[]> {
   const pageUrl = (number: number) => `${path}?page=${number}&page_size=${PAGE_SIZE}`;
   let number = 1;

@@ -1,13 +1,13 @@
 import type {ErrorData} from '../model/event.ts';
 
-/** How closely repositories are looked at: their lists of tags alone, or manifests and configs too. */
+/** What is read of repositories: only the lists of tags, or manifests and configs as well. */
 export type InventoryDepth = 'tags' | 'images';
 
-/** What a host has. Sizes are in bytes, of configs and layers as they are stored, compressed. */
+/** The repositories of a host. Sizes are the stored, compressed sizes of configs and layers, in bytes. */
 export interface Inventory {
   /** `host[:port]` of references. */
   readonly host: string;
-  /** Only what is there or below it was looked at; empty: all of the host. */
+  /** Only repositories at or below this path were read; empty: the whole host. */
   readonly prefix: string;
   readonly depth: InventoryDepth;
   /** In the order of their names. */
@@ -57,6 +57,6 @@ export interface InventoryTotals {
   /** Distinct blobs, and their bytes: each once, however many repositories have it. */
   readonly blobs?: number;
   readonly bytes?: number;
-  /** What the repositories' own sizes add up to beyond `bytes`. */
+  /** The sum of the sizes of the repositories, less `bytes`. */
   readonly sharedBytes?: number;
 }

@@ -11,7 +11,7 @@ export interface ListedRepositories {
 
 /**
  * Reads a list of repositories to its end.
- * @param progress told how many there are so far
+ * @param progress called with the count so far
  * @throws TransshipError REPOSITORY_NOT_FOUND where there is a prefix, and nothing at or below it; and what
  *   `RepositoryLister.listRepositories` throws
  */

@@ -3,7 +3,7 @@ import type {ListedRepository} from '../model/port.ts';
 import {canonicalRegistry, isRepositoryPath, isWithin} from '../model/reference.ts';
 import {NAME_LIMITS} from '../registry/paging.ts';
 
-/** The most that is read of a list, in bytes. */
+/** Maximum size of a list, in bytes. */
 export const NAME_LIST_LIMIT = 16 * 1024 * 1024;
 
 /** Wrong lines that an error names. */

@@ -54,8 +54,8 @@ interface Facts {
 }
 
 /**
- * Reads what these tags point to, manifests and one config for each image, and keeps nothing of it but numbers. Referrers
- * are not looked for: those that have tags are counted as images.
+ * Reads the manifests of these tags and one config for each image, and keeps only numbers. Referrers are not searched:
+ * those with tags are counted as images.
  * @param shared what all repositories of an inventory have in common; `queue` bounds the tags that are read at once
  * @throws TransshipError where the registry fails; a tag that cannot be read is in the result
  */
@@ -86,7 +86,7 @@ export async function readImages(
   };
 }
 
-/** Each manifest and its config one after the other: then as few of them as can be are on their way at a time. */
+/** Each manifest is followed by its config, so that few of them are in flight at a time. */
 async function readRoots(
   source: RepositoryReader,
   tags: readonly Tag[],
@@ -116,7 +116,7 @@ async function readRoots(
   return roots.flat();
 }
 
-/** What the filter by platform leaves of an image; none: nothing in it is for these platforms. */
+/** The parts of an image that the platform filter selects; empty: it has none of these platforms. */
 function chosenOf(
   {tag, digest}: Root,
   wanted: readonly Platform[],

@@ -15,10 +15,10 @@ export const SOURCE_KINDS = [
 
 export type SourceKind = (typeof SOURCE_KINDS)[number];
 
-/** What a host is, and where its GitLab is, as far as the registry says so. */
+/** The kind of a host, and the address of its GitLab, as far as the registry reports it. */
 export interface FoundKind {
   readonly kind: SourceKind;
-  /** Of a GitLab: where it gives tokens, `https://gitlab.example.com`. The registry's word, which proves nothing. */
+  /** Of a GitLab: where it gives tokens, `https://gitlab.example.com`. Reported by the registry, which is no proof. */
   readonly gitlab?: string;
 }
 
@@ -36,7 +36,7 @@ const BY_REALM: readonly (readonly [RegExp, SourceKind])[] = [
 /** The service in the challenge of a Harbor (goharbor/harbor: make/photon/prepare/templates/registry/config.yml.jinja). */
 const HARBOR_SERVICE = 'harbor-registry';
 
-/** Finds out what a host is, by its name or by one request without credentials. */
+/** Determines the kind of a host from its name, or by one request without credentials. */
 export async function findSourceKind(registry: Registry, call: Call): Promise<FoundKind> {
   const byHost = BY_HOST.get(registry.host);
   if (byHost !== undefined) return {kind: byHost};

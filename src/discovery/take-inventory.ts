@@ -11,7 +11,7 @@ import {BlobTable} from './blob-table.ts';
 import type {Inventory, InventoryDepth, InventoryTotals, RepositoryInventory} from './inventory.ts';
 import {readImages, type RepositoryImages} from './repository-images.ts';
 
-/** Which repositories are looked at, and how closely. */
+/** Which repositories are read, and at which depth. */
 export interface InventoryQuestion {
   readonly host: string;
   readonly prefix: string;
@@ -35,7 +35,7 @@ interface Seen extends Omit<RepositoryInventory, 'images'> {
 }
 
 /**
- * Looks at repositories. One that cannot be read is in the result with its error.
+ * Reads repositories. One that cannot be read is in the result with its error.
  * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERRUPTED
  */
 export async function takeInventory(question: InventoryQuestion, call: Call): Promise<Inventory> {

@@ -2,12 +2,12 @@ import PQueue from 'p-queue';
 import {isInterrupted} from '../model/error.ts';
 
 /**
- * Does the work for each item, `limit` of them at once, in their order. Once one fails, no other is begun, and those under
- * way come to their end: what they bring may have cost a part of a quota. Of items that wait nothing is held but
- * themselves: there may be 100,000.
+ * Does the work for each item, `limit` of them at once, in their order. After a failure, no more work is started, and
+ * running work is completed, since its results may have used a quota. Waiting items hold no other resources: there may
+ * be 100,000.
  * @param limit at least 1
  * @returns the results, in the order of the items
- * @throws what the first work that fails throws
+ * @throws the first error
  */
 export async function mapAtOnce<T, R>(
   items: Iterable<T>,
@@ -17,7 +17,7 @@ export async function mapAtOnce<T, R>(
   return await mapInQueue(new PQueue({concurrency: limit}), items, work);
 }
 
-/** The same in a queue that others use as well, so that all of them together keep so many going. */
+/** The same with a shared queue, whose limit applies to all its users together. */
 export async function mapInQueue<T, R>(
   queue: PQueue,
   items: Iterable<T>,
@@ -31,7 +31,7 @@ export async function mapInQueue<T, R>(
     if (queue.size >= queue.concurrency) await queue.onSizeLessThan(queue.concurrency);
     if (failure !== undefined) break;
     const at = count++;
-    // The queue begins the next task before it tells of a failure.
+    // The queue starts the next task before it reports a failure.
     const task = async (): Promise<void> => {
       if (failure !== undefined) return;
       try {
@@ -49,8 +49,8 @@ export async function mapInQueue<T, R>(
 }
 
 /**
- * Waits until every one has settled, then throws the first failure: nothing goes on unobserved behind a failed step. What
- * was only interrupted hides no failure.
+ * Waits until every one has settled, then throws the first failure: no work continues unobserved after a failure. An
+ * interruption does not hide a failure.
  */
 export async function settleAll(promises: readonly Promise<unknown>[]): Promise<void> {
   const settled = await Promise.allSettled(promises);

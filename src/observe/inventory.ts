@@ -6,28 +6,28 @@ import type {SeenManifest} from '../model/manifest.ts';
 import type {Platform} from '../model/platform.ts';
 import type {Tag} from '../model/reference.ts';
 
-/** What was seen at one source repository: plain data, for the planner. */
+/** The content of one source repository: plain data, for the planner. */
 export interface SourceInventory {
   /** `host/path`. */
   readonly repository: string;
-  /** What was asked for and found, by tag or by digest. Roots of referrers are in `attached`. */
+  /** Requested images that were found, by tag or by digest. Roots of referrers are in `attached`. */
   readonly roots: readonly SourceRoot[];
-  /** What is listed and was left alone, or could not be had, with the reason. */
+  /** Listed items that were skipped or could not be read, with the reason. */
   readonly notRead: readonly NotRead[];
-  /** What was asked for, or belongs to that, and holds something that is no manifest. */
+  /** Requested images, and what belongs to them, whose content is not a manifest. */
   readonly unreadable?: readonly Unreadable[];
   /**
-   * Every manifest that was read, by digest. The manifest of an asked root need not be there if the destination's tag
-   * points to it already and no platforms are chosen: nothing of it is looked at then.
+   * Every manifest that was read, by digest. The manifest of a requested root may be absent if the destination's tag
+   * already points to it and no platforms are selected: it is then not read.
    */
   readonly manifests: ReadonlyMap<Digest, SeenManifest>;
-  /** Manifests that some index lists and the source does not have. */
+  /** Manifests that an index lists but the source does not have. */
   readonly missingManifests: ReadonlySet<Digest>;
   /** Blobs that have `urls` and that the source itself does not have. */
   readonly absentForeign: ReadonlySet<Digest>;
-  /** When what a root points to was created (ISO 8601), by the root's digest, as far as that was read. */
+  /** Creation times (ISO 8601) by the digest of the root, as far as they were read. */
   readonly created?: ReadonlyMap<Digest, string>;
-  /** The platforms of images by what their configs say, as far as those were read; an index may name none. */
+  /** The platforms of images from their configs, as far as those were read; an index may not name any. */
   readonly platformOf?: ReadonlyMap<Digest, Platform>;
 }
 
@@ -39,8 +39,8 @@ export interface Unreadable {
 }
 
 /**
- * What is wrong with a manifest that cannot be read. One tag that holds nonsense must not keep the others back.
- * @throws all other errors: a registry that refuses does keep them back
+ * The error of a manifest that cannot be read. One invalid tag must not prevent copying the others.
+ * @throws all other errors: a refusal of the registry concerns all tags
  */
 export function asUnreadable(error: unknown): ErrorData {
   if (!(error instanceof TransshipError) || !UNREADABLE.has(error.code)) throw error;
@@ -54,13 +54,13 @@ const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
   'MANIFEST_DIGEST_MISMATCH',
 ]);
 
-/** Something listed that was left alone, and why. */
+/** A listed item that is skipped, and the reason. */
 export interface NotRead {
   /** Absent: it is listed without a tag. */
   readonly tag?: string;
   readonly digest?: Digest;
   /**
-   * `gone`: the source lists it and does not have its manifest. `unnamed`: an image in a layout without a name that is
+   * `gone`: the source lists it but does not have its manifest. `unnamed`: an image in a layout without a name that is
    * a tag at the destination.
    */
   readonly reason: 'filtered' | 'invalid-name' | 'gone' | 'unnamed';
@@ -72,11 +72,11 @@ export type SourceRoot =
       readonly tag?: Tag;
       readonly digest: Digest;
       /**
-       * `asked`: somebody asked for it. `referrer`: it has `subject`. `signature`: a cosign tag or a fallback tag
-       * of `subject`, taken along though no filter names it.
+       * `asked`: requested by the user. `referrer`: it has `subject`. `signature`: a cosign tag or a fallback tag of
+       * `subject`, included although no filter selects it.
        */
       readonly as: 'asked';
-      /** The tag that it gets at the destination, where that is not `tag`. */
+      /** The tag at the destination, if it differs from `tag`. */
       readonly toTag?: Tag;
     }
   | {
@@ -86,14 +86,14 @@ export type SourceRoot =
       readonly subject: Digest;
     };
 
-/** What was seen at one destination repository. */
+/** The content of one destination repository. */
 export interface DestinationInventory {
   /** `host/path`. */
   readonly repository: string;
-  /** False: there is no such repository yet, so nothing was asked about it. */
+  /** False: the repository does not exist yet, so it was not queried further. */
   readonly exists: boolean;
-  /** Of the tags that matter, those that are there. */
+  /** The relevant tags that exist. */
   readonly tags: ReadonlyMap<Tag, Digest>;
-  /** Of the manifests and blobs that matter, those that are known to be there. */
+  /** The relevant manifests and blobs that are known to exist. */
   readonly present: ReadonlySet<Digest>;
 }

@@ -2,19 +2,19 @@ import {isInterrupted, TransshipError} from '../model/error.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 
 /*
- * Lists save requests, and single images are copied without: other clients ask for none, so registries, their proxies
- * and rights to them are in use whose lists nobody has seen work.
+ * Lists save requests, but single images are copied without them: other clients do not list tags, so there are
+ * registries, proxies and permissions with which listing has never worked.
  */
 
-/** The names that a place lists; undefined: there is no such repository. An error: it lists none, and why. */
+/** The names that a place lists; undefined: the repository does not exist; an error: why it cannot be listed. */
 export type Names = readonly string[] | undefined | TransshipError;
 
-/** Statuses of a host that fails, or wants fewer requests, for a time: whatever is asked. */
+/** Statuses of temporary failures and rate limits, whatever the request. */
 const OF_THE_HOST = new Set([408, 429, 502, 503, 504]);
 
 /**
- * Lists the tags of a place where that can be done without.
- * @throws what is no answer about lists: nothing else would be answered either
+ * Lists the tags of a place if the list is optional.
+ * @throws failures that do not concern lists: other requests would fail, too
  */
 export async function listIfAble(place: RepositoryReader, call: Call): Promise<Names> {
   try {
@@ -27,7 +27,7 @@ export async function listIfAble(place: RepositoryReader, call: Call): Promise<N
   }
 }
 
-/** Of the failure of a list and that of what was tried in its place, the one that says more. */
+/** The more specific of two failures: that of the list, and that of its fallback. */
 export function tellingFailure(names: Names, error: unknown): unknown {
   if (!(names instanceof TransshipError) || !(error instanceof TransshipError)) return error;
   const isNoRegistry = names.code === 'NOT_A_REGISTRY' || names.code === 'RESPONSE_INVALID';

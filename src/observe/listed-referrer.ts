@@ -4,8 +4,8 @@ import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 
 /**
- * The tag that lists what refers to a subject where there is no API. Of the digest no more than 64 characters are in it,
- * or that of a sha512 would be no tag (distribution-spec, "Referrers Tag Schema").
+ * The tag that lists the referrers of a subject on registries without the API. It contains at most 64 characters of the
+ * digest, because a whole sha512 would be too long for a tag (distribution-spec, "Referrers Tag Schema").
  */
 export function fallbackTag(subject: Digest): Tag {
   return `${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}` as Tag;
@@ -14,14 +14,14 @@ export function fallbackTag(subject: Digest): Tag {
 /** The suffixes of cosign's tags (cosign: SPEC.md, "Naming"), and that of the fallback tag. */
 const SUFFIXES = ['.sig', '.att', '.sbom', ''];
 
-/** The tags that what belongs to a subject has by custom, to be asked for where no list says which of them there are. */
+/** The conventional tags of a subject's signatures and referrers, to look up if the tags cannot be listed. */
 export function usualTags(subject: Digest): readonly Tag[] {
   return SUFFIXES.map((suffix) => `${fallbackTag(subject)}${suffix}` as Tag);
 }
 
 /**
- * Whether a place has an untagged manifest so that it can be found: there, and listed by its subject, if it has one.
- * A run that was killed between the manifest and the list leaves one that nobody finds.
+ * Whether a place has an untagged manifest that can be found: it exists and is listed as a referrer of its subject, if
+ * it has one. A run that is killed between pushing the manifest and the list leaves one that cannot be found.
  */
 export async function hasUntagged(
   place: RepositoryReader,

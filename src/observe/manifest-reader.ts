@@ -11,20 +11,21 @@ import {mapAtOnce} from './at-once.ts';
 import {asUnreadable} from './inventory.ts';
 import {SeenManifests} from './seen-manifests.ts';
 
-/** What the destination has for tags of the source, perhaps while it is being asked for. */
+/** What the destination has for tags of the source; the request may be in progress. */
 export type KnownTags = ReadonlyMap<Tag, Digest | Promise<Digest | undefined>>;
 
 /**
- * Indexes inside each other, of one image. Real ones are one level deep, of platforms; an index of such indexes has two.
- * What walks a graph may recurse within this bound.
+ * Maximum nesting of indexes in one image. Real indexes have one level, of platforms; an index of such indexes has two.
+ * Code that walks a graph may recurse within this limit.
  */
 export const NESTING_LIMIT = 32;
-/** Bytes of the manifests of one image. An index of fifty platforms with their attestations is below 1 MiB. */
+/** Maximum bytes of the manifests of one image. An index of fifty platforms with their attestations is below 1 MiB. */
 const IMAGE_LIMIT = 16 * 1024 * 1024;
 
 /**
- * Bytes of all manifests that are read, referrers too: what each image that is asked for adds, and the most that it comes
- * to. Each manifest counts for what it costs at least: one image may have 16,000 small ones attached, each further one 16.
+ * Limits, in bytes, for all manifests that are read, including referrers: the allowance per requested image, and the
+ * maximum total. Each manifest counts at least its minimum cost: the first image may have 16,000 small referrers, each
+ * further one 16.
  */
 const TOTAL_LIMIT = 64 * 1024 * 1024;
 const TOTAL_LIMIT_EACH = 64 * 1024;
@@ -39,35 +40,35 @@ const FIRST_AT_ONCE = 12;
 const FIRST_LISTS_AT_ONCE = 4;
 const LEAST_AT_ONCE = 3;
 const READ_AT_ONCE = 1024 * 1024;
-/** What a referrer takes in a list, in bytes, more or less. */
+/** Approximate size of an entry in a list of referrers, in bytes. */
 const REFERRER_SIZE = 512;
 
 /**
  * Reads manifest graphs of one source repository, each manifest once.
  * @throws TransshipError MANIFEST_INVALID and MANIFEST_TOO_LARGE for an image beyond the bounds above, RESPONSE_INVALID
- *   where all manifests are, and the source's refusals
+ *   if all manifests together are, and the source's refusals
  */
 export class ManifestReader {
-  /** Listed by an index and not there. */
+  /** Listed by an index, but missing. */
   readonly missing = new Set<Digest>();
-  /** What is listed as a referrer and not there, with its subject. */
+  /** Listed as referrers, but missing, with their subjects. */
   readonly goneReferrers = new Map<Digest, Digest>();
-  /** What is listed as a referrer and holds something that is no manifest, or has it below. */
+  /** Listed as referrers, but not manifests, or with something below that is not a manifest. */
   readonly unreadableReferrers = new Map<Digest, ErrorData>();
   readonly #source: RepositoryReader;
   readonly #seen: SeenManifests;
   readonly #known: KnownTags;
-  /** Of requests for manifests; whoever waits for several of them is not in it. */
+  /** The queue of manifest requests; tasks that wait for several of them must not be in it. */
   readonly #queue: PQueue;
-  /** Of lists of referrers, with what they list. */
+  /** The queue of lists of referrers, with the manifests that they list. */
   readonly #lists: PQueue;
   readonly #concurrency: number;
   readonly #reading = new Map<Digest, Promise<SeenManifest | undefined>>();
-  /** The referrers of the first manifest that they were asked of, which tells whether the source has a referrers API. */
+  /** The referrers of the first manifest queried, which shows whether the source has a referrers API. */
   #first:
     | {readonly subject: Digest; readonly listed: Promise<readonly Descriptor[] | undefined>}
     | undefined;
-  /** Bytes that may be read, and those that were. */
+  /** Bytes that may be read, and bytes read so far. */
   #limit = TOTAL_LIMIT;
   #count = 0;
 
@@ -89,10 +90,10 @@ export class ManifestReader {
     return this.#seen.all;
   }
 
-  /** Reads what a tag or digest points to, with all below it; undefined: not there. */
+  /** Reads the manifest of a tag or digest, with everything below it; undefined: not found. */
   async readRoot(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
     const digest = await this.readImage(reference, call);
-    // Will be asked for when all roots are read; it may fail before that.
+    // Awaited after all roots are read; it may reject before that.
     if (digest !== undefined) this.hasReferrersApi(digest, call).catch(() => undefined);
     return digest;
   }
@@ -131,8 +132,8 @@ export class ManifestReader {
   }
 
   /**
-   * What refers to these manifests, read with all below it. A source without the API is asked once only: its
-   * referrers stand in fallback tags, which are tags like others.
+   * Reads the referrers of these manifests, with everything below them. A source without the API is queried only once:
+   * its referrers are in fallback tags, which are ordinary tags.
    */
   async referrersOf(
     subjects: readonly Digest[],
@@ -141,19 +142,19 @@ export class ManifestReader {
     const [first] = subjects;
     if (first === undefined || !(await this.hasReferrersApi(first, call))) return [];
     const found = await mapAtOnce(subjects, this.#concurrency, (subject) =>
-      // As long as it takes to read what is listed: lists that wait for that would fill the memory.
+      // The task includes reading the listed manifests: otherwise, waiting lists would fill the memory.
       this.#lists.add(() => this.#referrers(subject, call)),
     );
     return found.flat();
   }
 
-  /** Asked once, with any subject: the answer holds for the source. */
+  /** Queried once, with any subject: the result applies to the whole source. */
   async hasReferrersApi(subject: Digest, call: Call): Promise<boolean> {
     this.#first ??= {subject, listed: this.#source.listReferrers(subject, call)};
     return (await this.#first.listed) !== undefined;
   }
 
-  /** Reads these manifests with all below them, as far as they were not read before. */
+  /** Reads these manifests with everything below them, unless they were read before. */
   async readAll(digests: readonly Digest[], call: Call): Promise<void> {
     await mapAtOnce(digests, this.#concurrency, async (digest) => {
       const manifest = await this.#read(digest, call);
@@ -161,7 +162,7 @@ export class ManifestReader {
     });
   }
 
-  /** Of the layers that may be elsewhere, those that the source does not have. */
+  /** The layers with URLs that the source does not have. */
   async absentForeign(call: Call): Promise<ReadonlySet<Digest>> {
     const foreign = new Map<Digest, Descriptor>();
     for (const {view} of this.manifests.values()) {
@@ -178,8 +179,8 @@ export class ManifestReader {
   }
 
   /**
-   * Level by level, so that the longest way down is known whatever was read before: an index that is listed on several
-   * levels is looked at on each of them, and read once.
+   * Level by level, so that the depth is known whatever was read before: an index that is listed on several levels is
+   * visited on each level, but read only once.
    */
   async #readBelow(root: SeenManifest, call: Call): Promise<void> {
     const counted = new Set<Digest>();
@@ -263,7 +264,7 @@ export class ManifestReader {
     this.#throwIfBeyond();
   }
 
-  /** Also before each request: those that were asked for at the same time would be sent in vain. */
+  /** Also checked before each request: otherwise, queued requests would be sent in vain. */
   #throwIfBeyond(): void {
     if (this.#count <= this.#limit) return;
     throw new TransshipError(

@@ -9,15 +9,15 @@ import type {DestinationInventory} from './inventory.ts';
 import {listIfAble, type Names, tellingFailure} from './listed-names.ts';
 import {OBSERVE_CONCURRENCY} from './observe-source.ts';
 
-/** What the tags of a destination point to. `exists` is false where the registry knows no such repository. */
+/** What the tags of a destination point to. `exists` is false if the repository does not exist. */
 export interface DestinationTags {
   readonly exists: boolean;
   readonly tags: ReadonlyMap<Tag, Digest>;
 }
 
 /**
- * Asks what `wanted` tags point to. One request lists the tags; only those that are there cost a HEAD. Each does where the
- * list is refused.
+ * Looks up what the `wanted` tags point to. One request lists the tags; each existing one takes a HEAD. If the list is
+ * refused, every wanted tag takes a HEAD.
  * @throws TransshipError the registry's refusals
  */
 export async function observeDestinationTags(
@@ -28,10 +28,10 @@ export async function observeDestinationTags(
   return allTags(beginTags(destination, await listIfAble(destination, call), wanted, call));
 }
 
-/** Tags that are being asked for; undefined: the registry knows no such repository. */
+/** Lookups in progress; undefined: the repository does not exist. */
 export type AskedTags = ReadonlyMap<Tag, Promise<Digest | undefined>> | undefined;
 
-/** Begins to ask what those of `wanted` point to that are among `names`, so that the source is asked meanwhile. */
+/** Starts looking up those of `wanted` that are among `names`, concurrently with requests to the source. */
 export function beginTags(
   destination: RepositoryReader,
   names: Names,
@@ -45,7 +45,7 @@ export function beginTags(
   for (const tag of wanted) {
     if (there?.has(tag) === false) continue;
     const answer = Promise.withResolvers<Digest | undefined>();
-    // It may fail before anybody waits for it.
+    // It may reject before it is awaited.
     answer.promise.catch(() => undefined);
     asked.set(tag, answer);
   }
@@ -81,7 +81,7 @@ export async function comparable(
   return digestOf(manifest.bytes, algorithmOf(wanted)) === wanted ? wanted : named;
 }
 
-/** What a tag points to now, named as in `comparable`; undefined: there is no such tag. */
+/** What a tag points to now, named as in `comparable`; undefined: the tag does not exist. */
 export async function headComparable(
   place: RepositoryReader,
   tag: Tag,
@@ -103,9 +103,9 @@ export async function allTags(asked: AskedTags): Promise<DestinationTags> {
 }
 
 /**
- * Asks which of the manifests and blobs below `roots` are there already. What is below a manifest that is there is
- * there too: a registry takes no manifest without its parts (distribution-spec, "Pushing Manifests"), so it is not
- * asked for. Where a registry breaks this rule, the push of a manifest says so and applying heals it.
+ * Looks up which of the manifests and blobs below `roots` already exist. The parts of an existing manifest are not
+ * looked up: a registry does not accept a manifest without its parts (distribution-spec, "Pushing Manifests"). Where a
+ * registry breaks this rule, the push of a manifest says so and applying heals it.
  */
 export async function observePresent(
   destination: RepositoryReader,

@@ -15,13 +15,13 @@ import {
 } from './observe-destination.ts';
 import {OBSERVE_CONCURRENCY, observeSource, type SourceQuestion} from './observe-source.ts';
 
-/** One source repository, one destination repository, and what of the first is wanted in the second. */
+/** A source repository, a destination repository, and the images to copy. */
 export interface RouteQuestion extends Omit<SourceQuestion, 'known'> {
   readonly source: RepositoryReader;
   readonly destination: RepositoryReader;
-  /** The tag that a single image gets at the destination, where it is not its own. */
+  /** The tag of a single image at the destination, if it differs. */
   readonly toTag?: Tag;
-  /** Read every manifest, also of what the destination has: for filters that look into them. */
+  /** Read every manifest, even of images that the destination has: for filters that need them. */
   readonly readAll: boolean;
 }
 
@@ -31,12 +31,13 @@ export interface RouteInventory {
 }
 
 /**
- * Looks at both sides. With nothing to do that is a listing and one HEAD per tag on each side; into a repository that
- * is not there yet it is a listing and one GET per manifest at the source, and one request at the destination.
+ * Observes both sides. With nothing to do, this takes a listing and one HEAD per tag on each side. If the destination
+ * repository does not exist, it takes a listing and one GET per manifest at the source, and one request at the
+ * destination.
  */
 export async function observeRoute(question: RouteQuestion, call: Call): Promise<RouteInventory> {
   const {destination, toTag} = question;
-  // Asked for while the source lists its own.
+  // Requested while the source lists its tags.
   const listing = listIfAble(destination, call);
   listing.catch(() => undefined);
   let asked: AskedTags;
@@ -107,7 +108,7 @@ async function comparableTags(
   return {exists, tags};
 }
 
-/** A referrer that is there and that nothing lists is not there for anybody: it is to be pushed, and listed, again. */
+/** A referrer that exists but is not listed cannot be found by clients: it must be pushed and listed again. */
 async function withoutUnlisted(
   destination: RepositoryReader,
   inventory: DestinationInventory,
@@ -131,7 +132,7 @@ function renamed(root: SourceRoot, toTag: Tag): SourceRoot {
   return root.as === 'asked' && root.tag !== toTag ? {...root, toTag} : root;
 }
 
-/** Signatures, fallback tags, and names of layouts that become tags came to light only while the source was read. */
+/** Signatures, fallback tags, and names of layouts that become tags are known only after the source was read. */
 async function alsoSeen(
   destination: RepositoryReader,
   seen: SeenTags,

@@ -22,42 +22,42 @@ import {
   readUnnamed,
 } from './unnamed-images.ts';
 
-/** Requests that observing keeps going at once; the host's own limit is below them (http/). */
+/** Maximum concurrent requests of observing; the throttle of the host may allow fewer (http/). */
 export const OBSERVE_CONCURRENCY = 64;
 
 /** What is to be read at a source. */
 export interface SourceQuestion {
-  /** One tag or digest, or with neither the only image that there is; absent: every tag that `select` leaves. */
+  /** One tag or digest, or, with neither, the only image; absent: every tag that `select` returns. */
   readonly reference?: ImageReference;
-  /** What a lone image without a name is called at the destination. Default: nothing, it goes by its digest. */
+  /** The tag of a single unnamed image at the destination. Default: none; it is copied by digest. */
   readonly unnamedAs?: Tag;
-  /** Chooses among all the tags that are there, by name. */
+  /** Selects among all existing tags, by name. */
   readonly select: (names: readonly string[]) => TagSelection;
   /** The manifest that a signature's or a fallback tag belongs to; undefined: an ordinary tag. */
   readonly attachmentSubject: (tag: string) => Digest | undefined;
   /**
-   * What the destination has for these tags of the source, some of which are called otherwise there; what is the same
-   * there need not be read.
+   * What the destination has for these tags of the source, some of which have other names there; identical images need not
+   * be read.
    */
   readonly known: (
     wanted: readonly Tag[],
     toTags: ReadonlyMap<Tag, Tag> | undefined,
   ) => Promise<KnownTags>;
-  /** Whether times of creation and platforms are needed, which costs one config blob for each image. */
+  /** Whether creation times and platforms are needed, which takes one config blob per image. */
   readonly configs: boolean;
   readonly progress: (done: number, total: number) => void;
 }
 
 export interface TagSelection {
   readonly selected: readonly Tag[];
-  /** The tags that they get at the destination, of those that are called otherwise there. */
+  /** Tags at the destination, for tags that are renamed. */
   readonly toTags?: ReadonlyMap<Tag, Tag>;
   readonly notRead: readonly NotRead[];
 }
 
 /**
- * Looks at one source repository. For each tag that may have to be copied its manifests are read once; a tag that the
- * destination has with the same digest costs one HEAD.
+ * Observes one source repository. The manifests of each tag that may have to be copied are read once; a tag that the
+ * destination has with the same digest takes one HEAD.
  * @throws TransshipError REPOSITORY_NOT_FOUND, TAG_NOT_FOUND, MANIFEST_NOT_FOUND and the registry's refusals
  */
 export async function observeSource(
@@ -105,7 +105,7 @@ export async function observeSource(
   };
 }
 
-/** What was found of a source so far. */
+/** The content of a source found so far. */
 interface Found {
   readonly roots: SourceRoot[];
   readonly notRead: NotRead[];
@@ -116,7 +116,7 @@ function loneRoot(digest: Digest, toTag: Tag | undefined): SourceRoot {
   return {digest, as: 'asked', ...(toTag === undefined ? {} : {toTag})};
 }
 
-/** The names are needed for a whole repository, and to find signatures; a single image does without them if it must. */
+/** The names are needed for a whole repository, and to find signatures; a single image can be copied without them. */
 async function tagNames(
   source: RepositoryReader,
   reference: ImageReference | undefined,
@@ -161,7 +161,7 @@ async function readTags(
   }
 }
 
-/** Expired or deleted a moment ago, or its manifest was lost: the list alone does not tell. */
+/** Expired or just deleted, or its manifest was lost: the list alone does not show that. */
 function goneTag(tag: Tag): NotRead {
   return {tag, reason: 'gone', detail: 'it is listed, but the source does not have its manifest'};
 }
@@ -214,7 +214,7 @@ async function addAttachments(
   // Something may refer to a child of an index that has not changed itself.
   if (first && (await reader.hasReferrersApi(first.digest, call))) {
     await mapAtOnce(roots, OBSERVE_CONCURRENCY, async ({digest}) => {
-      // What was not read before is at the destination, and stays there whatever the source holds below it.
+      // Manifests that were not read before are at the destination, and stay there whatever the source has below them.
       await reader.readAll([digest], call).catch(asUnreadable);
     });
   }
@@ -255,7 +255,7 @@ function endlessChain({name}: RepositoryReader): TransshipError {
   );
 }
 
-/** @param notes where is noted what cannot be had; tags that are gone only where they were listed, and not guessed */
+/** @param notes collects what cannot be read; missing tags only if they were listed, not guessed */
 async function findAttached(
   reader: ManifestReader,
   subjects: readonly Digest[],
@@ -283,7 +283,7 @@ async function findAttached(
       });
       if (digest === 'unreadable') return [];
       if (digest !== undefined) return [{tag, digest, as: 'signature', subject}];
-      // In the place of "filtered", which every tag of this kind is before its subject is known to go.
+      // Replaces "filtered", the reason of every such tag until its subject is known to be copied.
       notRead?.splice(0, notRead.length, ...notRead.filter((one) => one.tag !== tag), goneTag(tag));
       return [];
     },

@@ -10,7 +10,7 @@ import {withActualSize} from '../relay/read-blob.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {SourceRoot} from './inventory.ts';
 
-/** The most that is read of an image config, in bytes; containers/image draws the same line. */
+/** Maximum size of an image config, in bytes, as in containers/image. */
 const CONFIG_LIMIT = DOCUMENT_LIMITS.size;
 const CONFIG_CONCURRENCY = 32;
 
@@ -21,15 +21,15 @@ const config = z.object({
   variant: z.string().optional().catch(undefined),
 });
 
-/** What the configs of images say of the roots; a root that does not say it is not in the map. */
+/** Facts about the roots from the configs of their images; roots without them are not in the maps. */
 export interface ConfigFacts {
-  /** When the root's (first) image was made, ISO 8601. */
+  /** Creation time of the root's (first) image, ISO 8601. */
   readonly created: ReadonlyMap<Digest, string>;
   /** The platform of each root that is a single image. */
   readonly platformOf: ReadonlyMap<Digest, Platform>;
 }
 
-/** Reads one config for each root, with all the trouble of a blob each: only where a filter asks for it. */
+/** Reads one config for each root. Each is a blob request, so this is done only if a filter needs it. */
 export async function readConfigs(
   source: RepositoryReader,
   roots: readonly SourceRoot[],
@@ -42,7 +42,7 @@ export async function readConfigs(
   await mapAtOnce(digests, CONFIG_CONCURRENCY, async (digest) => {
     const blob = firstConfig(digest, manifests);
     if (blob === undefined) return;
-    // Artifacts have configs of all kinds; what is no image config says nothing.
+    // Artifacts have configs of any kind; only image configs are used.
     const read = (sized: Descriptor) => readSmallBlob(source, sized, call);
     const said = readJson(await withActualSize(source, blob, read, call), config);
     if (said?.created !== undefined) created.set(digest, said.created);

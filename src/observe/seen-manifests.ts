@@ -5,7 +5,7 @@ import {ATTESTED, type Manifest, type ManifestView, type SeenManifest} from '../
 import type {Platform} from '../model/platform.ts';
 
 /**
- * What is kept of the manifests of one source. Far above any real repository: the largest that were reported have some
+ * What is kept of the manifests of one source. Far above any real repository: the largest reported ones have about
  * 100,000 tags, most of whose layers are shared. A plan has an entry for each content and for each listing of one.
  */
 const LIMITS = {

@@ -6,23 +6,23 @@ import {isLayoutName, type Tag} from '../model/reference.ts';
 import {asUnreadable, type NotRead, type SourceRoot} from './inventory.ts';
 import type {ManifestReader} from './manifest-reader.ts';
 
-// Images of a layout need no name, and two may have the same one.
+// Images of a layout may have no name, or share one.
 
-/** One image by its tag or its digest; with neither, the only one that there is. */
+/** One image by its tag or its digest; with neither, the only one. */
 export interface ImageReference {
   readonly tag?: Tag;
   readonly digest?: Digest;
 }
 
-/** What a place lists: names, and images that no name leads to and that stand for themselves. */
+/** The contents of a place: names, and unnamed images. */
 export interface Listing {
   readonly names: readonly string[];
   readonly unnamed: readonly Digest[];
 }
 
 /**
- * Images that no name leads to, without what comes along with another: the parts of an index and the referrers of an
- * image. Read only where a name does not say what is asked for.
+ * Unnamed images, except those that are copied with another image: the parts of an index and the referrers of an image.
+ * Read only if the name does not identify an image.
  */
 export async function readUnnamed(
   reader: ManifestReader,
@@ -39,7 +39,7 @@ export async function readUnnamed(
       const digest = await reader.readRoot(each, call);
       if (digest !== undefined) await reader.readAll([digest], call);
     } catch (error) {
-      // It is told of where it is read for good, and an image without a name stands for itself.
+      // The error is reported when the image is read later; meanwhile, an unnamed image counts by itself.
       asUnreadable(error);
     }
   }
@@ -54,7 +54,7 @@ export async function readUnnamed(
   });
 }
 
-/** What of the images without a name nothing that is copied brings along. */
+/** The unnamed images that are not copied with another image. */
 export function leftUnnamed(
   name: string,
   reader: ManifestReader,

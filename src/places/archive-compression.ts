@@ -7,9 +7,9 @@ import {createGunzip, createZstdDecompress} from 'node:zlib';
 import {openRegular} from '../http/regular-file.ts';
 import {removeFile} from './durable-file.ts';
 
-/** Bytes that one byte of a compressed archive may stand for: layers are mostly compressed by themselves. */
+/** Maximum ratio of decompressed to compressed size: most layers are already compressed. */
 const EXPANSION_LIMIT = 100;
-/** Bytes that a compressed archive may have in any case. */
+/** Decompressed size that is allowed regardless of the ratio, in bytes. */
 const EXPANSION_FREE = 64 * 1024 * 1024;
 
 /** How a file is compressed, by its first bytes. */
@@ -25,15 +25,15 @@ const COMPRESSIONS: readonly {
   {name: 'bzip2', magic: [0x42, 0x5a, 0x68]},
 ];
 
-/** A file that is gone when it is disposed of. */
+/** A file that is deleted on disposal. */
 interface PassingFile extends AsyncDisposable {
   readonly file: FileHandle;
 }
 
 /**
- * The content of a compressed file, in a file of its own, which has a length and can be read at any place.
+ * Decompresses a file into a temporary file, which has a known size and supports random access.
  * @param directory of nobody else, for that file
- * @returns undefined: it is not compressed
+ * @returns undefined: the file is not compressed
  * @throws Error where it is damaged, too large, or compressed in a way that Node does not read
  */
 export async function decompress(
@@ -60,7 +60,7 @@ export async function decompress(
   return {file: content, [Symbol.asyncDispose]: () => owned.disposeAsync()};
 }
 
-/** A few kilobytes can stand for a full disk. */
+/** A few kilobytes can expand to fill the disk. */
 async function* upTo(limit: number, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let length = 0;
   for await (const piece of pieces) {

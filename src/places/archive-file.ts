@@ -24,15 +24,16 @@ import {hasCode, isMissing, unwritable} from './file-error.ts';
 import {LayoutIndex} from './layout-index.ts';
 import {removeFile} from './durable-file.ts';
 
-/** What an image layout is made of (image-spec image-layout.md); an archive's other entries are passed over. */
+/** The files of an image layout (image-spec image-layout.md); other entries of an archive are skipped. */
 const LAYOUT_FILE =
   /^(?:\.\/)?(oci-layout|index\.json|blobs\/(?:sha256|sha512)\/[a-f0-9]{64,128})$/;
 
 const TAR_BLOCK = 512;
 
 /**
- * Unpacks the image layout in a tar file, which may be compressed, as other tools read it too. Only names of a layout's files are taken, so that no entry gets out of the
- * folder. The content is checked when it is read.
+ * Unpacks the image layout in a tar file, which may be compressed, as other tools read it too. Only entries named like
+ * files of a layout are extracted, so that none is written outside of the folder. The content is checked when it is
+ * read.
  * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
  */
 export async function unpackLayout(
@@ -53,18 +54,18 @@ export async function unpackLayout(
       isInEntry = true;
     });
     const reading = pipeline(() => piecesOf(handle, () => isInEntry), archive, {signal});
-    // An archive that ends too early fails here while an entry is being written: it is told below.
+    // A truncated archive fails here while an entry is being written; the error is reported below.
     reading.catch(() => undefined);
     for await (const entry of archive) {
       const {name, type, size: length} = entry.header;
       const {byteOffset = 0} = entry.header as {readonly byteOffset?: number};
-      // The library would wait without end for what does not come.
+      // The library would wait forever for the missing data.
       if (byteOffset + length > size) throw new Error('it is truncated');
       const known = type === 'file' ? LAYOUT_FILE.exec(name)?.[1] : undefined;
       if (known !== undefined) {
         const target = join(directory, known);
         await mkdir(dirname(target), {recursive: true});
-        // Of several entries with one name the last counts.
+        // If several entries have the same name, the last one counts.
         await removeFile(target);
         await pipeline(entry, createWriteStream(target, {flags: 'wx'}), {signal});
         files += 1;
@@ -79,12 +80,12 @@ export async function unpackLayout(
   if (files === 0) throw unreadable(file, new Error('it contains no image layout'));
 }
 
-/** Bytes of an archive that are read at once: whole blocks. */
+/** Bytes per read of an archive: a multiple of the block size. */
 const PIECE = 1024 * 1024;
 
 /**
- * The bytes of an archive up to its end, which blocks of zeros tell. Some programs add many, and a file with holes may have
- * any number, each of which the library would look at.
+ * The bytes of an archive up to its end marker, blocks of zeros. Some programs add many such blocks, and a sparse file
+ * may have any number of them, which the library would all read.
  */
 async function* piecesOf(file: FileHandle, isInEntry: () => boolean): AsyncGenerator<Uint8Array> {
   for (let position = 0; ; ) {
@@ -100,7 +101,7 @@ async function* piecesOf(file: FileHandle, isInEntry: () => boolean): AsyncGener
 
 const ZEROS = Buffer.alloc(PIECE);
 
-/** Blocks of zeros end an archive (POSIX pax, "ustar Interchange Format"): one that was cut between entries has none. */
+/** Blocks of zeros end an archive (POSIX pax, "ustar Interchange Format"): one truncated between entries has none. */
 async function isEnded(file: FileHandle, size: number): Promise<boolean> {
   if (size < TAR_BLOCK || size % TAR_BLOCK !== 0) return false;
   const {buffer} = await file.read(Buffer.alloc(TAR_BLOCK), 0, TAR_BLOCK, size - TAR_BLOCK);
@@ -108,8 +109,8 @@ async function isEnded(file: FileHandle, size: number): Promise<boolean> {
 }
 
 /**
- * Packs a layout into a tar file: the whole file or none of it. What goes into it is what the index leads to, each file
- * hashed on its way: whatever else is in the folder stays there.
+ * Packs a layout into a tar file, atomically. Only files that the index refers to are packed, and each is hashed; other
+ * files in the folder are ignored.
  * @throws TransshipError FILE_WRITE_FAILED, BLOB_DIGEST_MISMATCH and what reading a layout gives
  */
 export async function packLayout(
@@ -117,7 +118,7 @@ export async function packLayout(
   file: string,
   signal: AbortSignal,
 ): Promise<void> {
-  // Nobody can have put a link there under a name that is not known before.
+  // The name is unpredictable, so nobody can have placed a link there.
   const fresh = join(dirname(file), `.${basename(file)}.${randomBytes(8).toString('hex')}.tmp`);
   try {
     const output = await open(fresh, 'wx');
@@ -144,7 +145,7 @@ async function addFiles(
   signal: AbortSignal,
 ): Promise<void> {
   const reached = await reachedContent(directory, signal);
-  // Small files that say what it is first, then the content in the order of its names.
+  // The small metadata files first, then the content, sorted by name.
   for (const name of ['oci-layout', 'index.json']) {
     await using file = await openRegular(join(directory, name), {noFollow: true});
     await addFile(archive, name, file, undefined, signal);
@@ -166,7 +167,7 @@ async function addFile(
 ): Promise<void> {
   const {size} = await file.stat();
   const bytes = file.createReadStream();
-  // Times and owners say nothing about the images.
+  // Times and owners are irrelevant to the images.
   const entry = archive.entry({name, size, mtime: new Date(0)});
   await pipeline(bytes, (chunks) => hashed(chunks, name, digest), entry, {signal});
 }
@@ -193,7 +194,7 @@ async function* hashed(
   );
 }
 
-/** Every blob of the layout that its index leads to, manifests included, as far as it is there. */
+/** Every existing blob that the index of the layout refers to, including manifests. */
 async function reachedContent(directory: string, signal: AbortSignal): Promise<readonly Digest[]> {
   const index = new LayoutIndex(directory, join(directory, '.transship'));
   const entries = (await index.entries()) ?? [];
@@ -219,9 +220,9 @@ async function reachedContent(directory: string, signal: AbortSignal): Promise<r
 }
 
 /**
- * Makes sure that the folder in which an archive is gathered is one that we made: no link, in it neither links nor
- * devices, and ours. Whoever may write beside the archive could have put another one there, to have their bytes packed or
- * files elsewhere overwritten.
+ * Checks that the folder for collecting an archive was created by transship: it is not a link, contains neither links
+ * nor devices, and belongs to this user. Anyone who can write beside the archive could have placed another folder
+ * there, to inject content or to overwrite files elsewhere.
  * @throws TransshipError DESTINATION_CONFLICT
  */
 export async function throwUnlessOurs(directory: string): Promise<void> {
@@ -239,7 +240,7 @@ export async function throwUnlessOurs(directory: string): Promise<void> {
   }
 }
 
-/** The owner of what we create in a folder: a file server may make another one of us than this system. */
+/** The owner of files created in a folder: a file server may map users differently from this system. */
 async function ownUid(folder: string): Promise<number> {
   const probe = await mkdtemp(join(folder, '.transship-'));
   try {

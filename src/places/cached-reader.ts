@@ -8,16 +8,16 @@ import type {Tag} from '../model/reference.ts';
 import type {ContentCache} from './content-cache.ts';
 
 /**
- * A source whose manifests and configs are kept on this machine. Docker Hub counts each GET of a manifest as a pull and
- * no HEAD (docs.docker.com/docker-hub/usage/pulls): a repository with more manifests than a window allows is read in
- * several runs, each of which gets further. That a manifest is there, and what a tag points to, the source is asked each
- * time, by HEAD; a repository of which nothing was kept is read as without a cache.
+ * A source whose manifests and configs are cached on this machine. Docker Hub counts each GET of a manifest as a pull
+ * and no HEAD (docs.docker.com/docker-hub/usage/pulls): a repository with more manifests than a window allows is read
+ * in several runs, each of which gets further. That a manifest is there, and what a tag points to, the source is asked
+ * each time, by HEAD; a repository of which nothing was kept is read as without a cache.
  */
 export class CachedReader implements RepositoryReader {
   readonly name: string;
   readonly #source: RepositoryReader;
   readonly #cache: ContentCache;
-  /** What this process has read from the source, with its media type: that it is there need not be asked again. */
+  /** What this process has read from the source, with its media type; its existence need not be checked again. */
   readonly #fetched = new Map<Digest, string>();
 
   constructor(source: RepositoryReader, cache: ContentCache) {
@@ -30,7 +30,7 @@ export class CachedReader implements RepositoryReader {
     const again = isDigest(reference) ? await this.#readAgain(reference) : undefined;
     if (again !== undefined) return again;
     if (!(await this.#cache.isUsed(this.name))) return this.#fetch(reference, call);
-    // Of a digest that was not kept there is nothing to ask first.
+    // For a digest that is not cached, no HEAD request is needed.
     const early = isDigest(reference) ? await this.#cache.read(this.name, reference) : undefined;
     if (isDigest(reference) && early === undefined) return this.#fetch(reference, call);
     const head = await this.#source.head(reference, call);
@@ -78,7 +78,7 @@ export class CachedReader implements RepositoryReader {
 
   async #fetch(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
     const manifest = await this.#source.getManifest(reference, call);
-    // The digest of a signed schema 1 manifest is not that of its bytes.
+    // The digest of a signed schema 1 manifest is not the digest of its bytes.
     if (manifest && manifest.view.kind !== 'schema1') {
       const {digest, mediaType} = manifest.descriptor;
       await this.#cache.write(this.name, digest, manifest.bytes);

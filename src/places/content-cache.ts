@@ -5,30 +5,30 @@ import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {removeFile} from './durable-file.ts';
 
-/** What the folder holds at most after a sweep, in bytes. */
+/** Maximum size of the folder after a sweep, in bytes. */
 const LIMIT = 256 * 1024 * 1024;
 /** A pack is complete at this size in bytes: packs are removed as a whole. */
 const PACK_SIZE = 4 * 1024 * 1024;
-/** What is held back to be written together: bytes, and ms since it was last written. */
+/** Limits of buffered writes: bytes, and ms since the last write. */
 const HELD_SIZE = 1024 * 1024;
 const HELD_MS = 1000;
-/** Bytes of an index that are read at most: some 300,000 entries. */
+/** Maximum bytes read of an index: about 300,000 entries. */
 const INDEX_LIMIT = 32 * 1024 * 1024;
 /** A process that has written so many bytes sweeps when it ends; one that has written less does so once a day. */
 const SWEEP_AFTER = 4 * 1024 * 1024;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** Where kept bytes are: in a pack, from `offset`. */
+/** The location of cached bytes: in a pack, from `offset`. */
 interface Kept {
   readonly pack: string;
   readonly offset: number;
   readonly size: number;
 }
 
-/** What is kept of one repository: what its folder has, and what this process adds. */
+/** The cache of one repository: the content of its folder, and additions of this process. */
 interface Shelf {
   readonly folder: string;
-  /** Whether there was anything when it was opened. */
+  /** Whether it had content when it was opened. */
   readonly isUsed: boolean;
   readonly kept: Map<Digest, Kept>;
   /** Not yet written. */
@@ -38,19 +38,19 @@ interface Shelf {
 }
 
 /**
- * Manifests and configs that were read, in a folder of the user's, by repository and digest. A memory and never the
- * truth: bytes are checked against their digest when they are read, whether a registry has them is for it to say, and
- * what cannot be read or written is as good as absent.
+ * Manifests and configs that were read, in a folder of the user's, by repository and digest. It is never authoritative:
+ * bytes are checked against their digest when they are read, only the registry knows whether it still has them, and
+ * content that cannot be read or written counts as absent.
  *
- * A repository has a folder of packs: a file of contents one after another, and beside it an index of lines
- * `digest offset size`. Each process writes packs of its own, so that several may use the folder at once. Beyond the
- * limit, the packs that were not used for longest are removed when a process ends.
+ * A repository has a folder of packs: a file of contents one after another, and beside it an index of lines `digest
+ * offset size`. Each process writes packs of its own, so that several may use the folder at once. Beyond the limit, the
+ * packs that were not used for longest are removed when a process ends.
  */
 export class ContentCache {
   readonly #directory: string;
   readonly #limit: number;
   readonly #shelves = new Map<string, Promise<Shelf>>();
-  /** Packs whose time of use was set by this process. */
+  /** Packs whose last-used time this process has set. */
   readonly #touched = new Set<string>();
   #heldSize = 0;
   #heldSince = 0;
@@ -62,12 +62,12 @@ export class ContentCache {
     this.#limit = limit;
   }
 
-  /** Whether an earlier process has kept anything of the repository. */
+  /** Whether an earlier process has cached anything of the repository. */
   async isUsed(repository: string): Promise<boolean> {
     return (await this.#shelf(repository)).isUsed;
   }
 
-  /** Undefined: not kept, or damaged. */
+  /** Undefined: not cached, or damaged. */
   async read(repository: string, digest: Digest): Promise<Uint8Array | undefined> {
     const shelf = await this.#shelf(repository);
     const held = shelf.held.get(digest);
@@ -84,7 +84,9 @@ export class ContentCache {
     return bytes;
   }
 
-  /** Keeps the bytes, which are not to be changed afterwards. They are on the disk after `close` at the latest. */
+  /**
+   * Caches the bytes, which must not be changed afterwards. They are on disk when `close` has completed, or earlier.
+   */
   async write(repository: string, digest: Digest, bytes: Uint8Array): Promise<void> {
     const shelf = await this.#shelf(repository);
     if (shelf.kept.has(digest) || shelf.held.has(digest)) return;
@@ -94,7 +96,7 @@ export class ContentCache {
     if (this.#heldSize >= HELD_SIZE || Date.now() - this.#heldSince >= HELD_MS) await this.#flush();
   }
 
-  /** Writes what is held back, and removes what is beyond the limit. */
+  /** Writes buffered content, and removes packs beyond the limit. */
   async close(): Promise<void> {
     await this.#flush();
     if (this.#written === 0) return;
@@ -123,7 +125,7 @@ export class ContentCache {
     return join(this.#directory, name);
   }
 
-  /** One after another: a pack grows by what is appended to it. */
+  /** Sequentially, because writes append to a pack. */
   async #flush(): Promise<void> {
     this.#heldSize = 0;
     const write = async (): Promise<void> => {
@@ -161,7 +163,7 @@ export class ContentCache {
   }
 }
 
-/** Never fails: a folder that cannot be read has nothing. */
+/** Never fails: an unreadable folder counts as empty. */
 async function openShelf(folder: string): Promise<Shelf> {
   const kept = new Map<Digest, Kept>();
   const names = await readdir(folder).catch(() => []);
@@ -187,7 +189,7 @@ async function readIndex(pack: string): Promise<readonly (readonly [Digest, Kept
   });
 }
 
-/** @throws the system's error; RangeError where the index names more than a pack can have */
+/** @throws the system's error; RangeError if the index names more bytes than a pack can have */
 async function readPart({pack, offset, size}: Kept): Promise<Buffer> {
   if (size > 2 * PACK_SIZE) throw new RangeError(`${size} bytes in a pack`);
   await using file = await open(`${pack}.pack`, 'r');
@@ -196,7 +198,10 @@ async function readPart({pack, offset, size}: Kept): Promise<Buffer> {
   return bytes.subarray(0, bytesRead);
 }
 
-/** Writes what a shelf holds back. The index comes last: it names nothing that is not there. @returns bytes */
+/**
+ * Writes the buffered content of a shelf. The index is written last, so that it never refers to missing content.
+ * @returns bytes
+ */
 async function append(shelf: Shelf): Promise<number> {
   if (shelf.pack.size >= PACK_SIZE) shelf.pack = newPack(shelf.folder);
   const held = [...shelf.held];

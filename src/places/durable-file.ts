@@ -4,9 +4,9 @@ import {basename, join} from 'node:path';
 import {hasCode, isMissing} from './file-error.ts';
 
 /**
- * Puts `bytes` into the file at `path` so that a crash at any instant leaves the old file or the new one. The rename
- * is on the disk once `syncDirectory` was called for the directory.
- * @param scratch a directory on the same file system, for the time of writing
+ * Puts `bytes` into the file at `path` so that a crash at any time leaves either the old file or the new one. The
+ * rename is durable after `syncDirectory` for the directory.
+ * @param scratch a directory on the same file system, for the temporary file
  */
 export async function replaceFile(path: string, bytes: Uint8Array, scratch: string): Promise<void> {
   const fresh = join(scratch, `${basename(path)}.${randomUUID()}.tmp`);
@@ -21,7 +21,7 @@ export async function replaceFile(path: string, bytes: Uint8Array, scratch: stri
   await rename(fresh, path);
 }
 
-/** `write` may take less than it was given (write(2)); this goes on until all is written. */
+/** Writes all bytes; a single `write` may write fewer (write(2)). */
 export async function writeAll(
   file: FileHandle,
   bytes: Uint8Array,
@@ -34,7 +34,7 @@ export async function writeAll(
   }
 }
 
-/** Brings renames in a directory to the disk, where there is such a directory and the system can. */
+/** Syncs renames in a directory to disk, if it exists and the system supports that. */
 export async function syncDirectory(path: string): Promise<void> {
   try {
     await using directory = await open(path, 'r');
@@ -46,10 +46,7 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/**
- * Removes a file, if it is there. Node's `rm` would look at it first and load what removes folders: 5 ms at the end of a
- * run.
- */
+/** Removes a file, if it exists. Node's `rm` would also load its code for removing folders. */
 export async function removeFile(path: string): Promise<void> {
   try {
     await unlink(path);

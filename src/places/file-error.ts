@@ -15,12 +15,12 @@ const DAMAGED: ReadonlySet<ErrorCode> = new Set([
   'MANIFEST_TOO_LARGE',
 ]);
 
-/** Whether a manifest was read, and is not what its name says. */
+/** Whether the error means that a manifest was read and does not match its digest. */
 export function isDamage(error: unknown): boolean {
   return error instanceof TransshipError && DAMAGED.has(error.code);
 }
 
-/** What a failing read of a file is to the user. A TransshipError stays as it is. */
+/** The error for a failed read of a file. A TransshipError is returned unchanged. */
 export function unreadable(path: string, cause: unknown): Error {
   if (cause instanceof TransshipError) return cause;
   return new TransshipError('FILE_UNREADABLE', `cannot read ${path}: ${reason(cause)}`, {
@@ -30,7 +30,7 @@ export function unreadable(path: string, cause: unknown): Error {
   });
 }
 
-/** What a failing write is to the user. A TransshipError stays as it is. */
+/** The error for a failed write. A TransshipError is returned unchanged. */
 export function unwritable(path: string, cause: unknown): Error {
   if (cause instanceof TransshipError) return cause;
   const full = hasCode(cause, 'ENOSPC') || hasCode(cause, 'EDQUOT');

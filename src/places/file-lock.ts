@@ -6,18 +6,18 @@ import {hasCode, isMissing} from './file-error.ts';
 import {type LockOwner, ownerName, readOwner, stateOf, thisProcess} from './lock-owner.ts';
 import {removeFile} from './durable-file.ts';
 
-/** An owner shows that it is alive this often, in ms. */
+/** Interval of an owner's heartbeat, in ms. */
 const BEAT_MS = 1_000;
 /**
- * An owner that cannot be looked up, since it runs on another machine or in another container, is dead when it has not
- * shown itself for so long, in ms. Many beats: one may be late on a busy machine, and network file systems show a change
- * only after some seconds (nfs(5), acregmin).
+ * An owner that cannot be looked up, since it runs on another machine or in another container, is considered dead after
+ * this time without a heartbeat, in ms. It spans many heartbeats: one may be late on a busy machine, and network file
+ * systems show a change only after some seconds (nfs(5), acregmin).
  */
 export const STALE_MS = 15_000;
 /** How long to wait before the next attempt, in ms. */
 const POLL_MS = 15;
 
-/** A monotonic clock in ms, of this process alone: nothing is compared with the clock of another machine. */
+/** A monotonic clock of this process, in ms; clocks of other machines are never compared. */
 export interface LockClock {
   now(): number;
   /** Rejects with the signal's reason. */
@@ -34,7 +34,7 @@ export interface LockOptions {
   readonly waitMs: number;
   /** Ends the wait. */
   readonly signal?: AbortSignal;
-  /** Called once where it takes up to `STALE_MS` to find out whether the owner is alive. */
+  /** Called once if it takes up to `STALE_MS` to determine whether the owner is alive. */
   readonly onDoubt?: (owner: string) => void;
   /** Default: that of this process. */
   readonly clock?: LockClock;
@@ -42,24 +42,24 @@ export interface LockOptions {
 
 /** A lock while it is held; disposing of it releases it. */
 export interface FileLock extends AsyncDisposable {
-  /** False once another process took the lock over, because this one was halted for longer than `STALE_MS`. */
+  /** False after another process took over the lock, because this one was suspended for longer than `STALE_MS`. */
   isHeld(): Promise<boolean>;
-  /** As `isHeld` found last: looked at with each beat, without a call. */
+  /** The latest result of `isHeld`, updated with each heartbeat. */
   readonly isLost: boolean;
 }
 
-/** The lock, or the owner that is alive, in words. */
+/** The lock, or a description of the live owner. */
 export type LockAttempt =
   | {readonly kind: 'taken'; readonly lock: FileLock}
   | {readonly kind: 'busy'; readonly owner: string};
 
 /**
- * Takes the lock at `path`, which one process at most has, on one machine or on several that share a disk.
+ * Takes the lock at `path`, which at most one process holds, on one machine or on several that share a disk.
  *
  * The lock is a directory that holds one file, named after a random id of its owner. It is prepared elsewhere and
  * renamed into place, which succeeds only where there is no directory or an empty one (rename(2)). Whoever finds the
- * owner dead removes the file by its name, which cannot hit the lock of somebody who was faster, and takes part in
- * the next rename. So there is no instant at which two processes have the lock, or at which a dead one keeps it.
+ * owner dead removes the file by its name, which cannot hit the lock of somebody who was faster, and takes part in the
+ * next rename. So there is no instant at which two processes have the lock, or at which a dead one keeps it.
  *
  * Process ids repeat (in a container the next process is 1 again), so an owner is looked up by boot, pid namespace,
  * process id and start time. One that cannot be looked up is watched: it changes the time of its file once a second.
@@ -126,13 +126,13 @@ class HeldLock implements FileLock {
     await removeEmpty(this.#path);
   }
 
-  /** Never rejects. That the time is another one than before is what counts, so a clock that is wrong does no harm. */
+  /** Never rejects. Only a change of the time matters, so a wrong clock does no harm. */
   async #beat(): Promise<void> {
     const now = new Date();
     await utimes(this.#file, now, now).catch((error: unknown) => this.#failed(error));
   }
 
-  /** A file system that fails for a moment has not taken the lock away. */
+  /** A temporary failure of the file system does not release the lock. */
   #failed(error: unknown): void {
     this.#isLost ||= isMissing(error);
   }
@@ -145,14 +145,14 @@ async function moveIn(path: string, id: string, self: LockOwner): Promise<boolea
   await mkdir(prepared);
   try {
     await writeFile(file, JSON.stringify(self), {flag: 'wx'});
-    // Windows renames nothing to a directory that is there, even if it is empty.
+    // Windows cannot rename to an existing directory, even if it is empty.
     await removeEmpty(path);
     await rename(prepared, path);
     return true;
   } catch (error) {
     await removeFile(file);
     await removeEmpty(prepared);
-    // EPERM: so Windows says that there is a directory.
+    // EPERM: on Windows, the directory exists.
     if (hasCode(error, 'ENOTEMPTY') || hasCode(error, 'EEXIST')) return false;
     if (hasCode(error, 'EPERM') && (await entriesOf(path)).length > 0) return false;
     throw error;
@@ -182,7 +182,7 @@ async function entriesOf(path: string): Promise<readonly string[]> {
   }
 }
 
-/** An owner that was seen, and since when nothing of it has changed. */
+/** An observed owner, and the time since its last change. */
 interface Watched {
   readonly file: string;
   readonly owner: string;

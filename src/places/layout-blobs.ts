@@ -7,7 +7,7 @@ import {type Side, TransshipError} from '../model/error.ts';
 import type {BlobStream, ByteRange, Call} from '../model/port.ts';
 import {isMissing, unreadable} from './file-error.ts';
 
-/** Bytes that one read takes from a file: few system calls, little memory. */
+/** Bytes per read of a file: a compromise between system calls and memory. */
 const READ_SIZE = 256 * 1024;
 
 /** The `blobs` directory of a layout (image-spec image-layout.md, "Blobs"). Manifests are blobs there, too. */
@@ -22,13 +22,13 @@ export class LayoutBlobs {
     this.#side = side;
   }
 
-  /** The file that holds the content, or would hold it. */
+  /** The path of the content, whether or not it exists. */
   path(digest: Digest): string {
     return join(this.#directory, algorithmOf(digest), hexOf(digest));
   }
 
   /**
-   * Bytes; undefined: no file is there.
+   * Size in bytes; undefined: the file does not exist.
    * @throws TransshipError FILE_INVALID where it is a link to a file outside of the layout
    */
   async size(digest: Digest): Promise<number | undefined> {
@@ -72,7 +72,7 @@ export class LayoutBlobs {
   }
 
   /**
-   * The file is opened when the first chunk is asked for: a stream that nobody reads holds nothing.
+   * The file is opened when the first chunk is requested, so that an unread stream holds no resources.
    * @throws TransshipError BLOB_NOT_FOUND, BLOB_SIZE_MISMATCH
    */
   async open(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream> {
@@ -126,7 +126,7 @@ async function openFile(path: string): Promise<FileHandle> {
   }
 }
 
-/** Up to `length` bytes; none: the file ends there. */
+/** Up to `length` bytes; empty: end of the file. */
 async function readAt(
   file: FileHandle,
   position: number,
@@ -164,7 +164,7 @@ export async function refuseWayOut(layout: string, path: string, side: Side): Pr
   });
 }
 
-/** Without links; undefined: not there. */
+/** The path with links resolved; undefined: it does not exist. */
 async function target(path: string): Promise<string | undefined> {
   try {
     return await realpath(path);

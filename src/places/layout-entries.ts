@@ -4,7 +4,7 @@ import {childManifests, type Manifest} from '../model/manifest.ts';
 import type {IndexChange, IndexEntry} from './layout-index.ts';
 import {isArtifactType, isImageType, isIndexType} from '../model/media-type.ts';
 
-/** Where a layout keeps its tags (image-spec annotations.md, "Pre-Defined Annotation Keys"). */
+/** The annotation with the tag of an entry (image-spec annotations.md, "Pre-Defined Annotation Keys"). */
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /** The entries of an index, found by tag and by digest. */
@@ -18,7 +18,9 @@ export interface EntryTable {
   readonly digests: ReadonlyMap<Digest, Descriptor>;
 }
 
-/** Of entries with the same tag or digest the first counts. An entry with an unknown kind of digest is passed over. */
+/**
+ * If entries have the same tag or digest, the first one counts. An entry with an unknown digest algorithm is skipped.
+ */
 export function tabulate(entries: readonly IndexEntry[]): EntryTable {
   const tags = new Map<string, Descriptor>();
   const digests = new Map<Digest, Descriptor>();
@@ -37,7 +39,7 @@ export function tabulate(entries: readonly IndexEntry[]): EntryTable {
 }
 
 /**
- * Lets `tag` point to the manifest; the entry that had the tag goes.
+ * Points `tag` to the manifest; the entry that had the tag is removed.
  * @param parts children of the manifest that need no entry of their own
  */
 export function withTag(manifest: Manifest, tag: string, parts: ReadonlySet<string>): IndexChange {
@@ -67,7 +69,7 @@ export function withManifest(manifest: Manifest, parts: ReadonlySet<string>): In
       : without(parts, [...entries, entryOf(manifest)]);
 }
 
-/** Takes the tag away. The manifest stays listed. */
+/** Removes the tag. The manifest remains listed. */
 export function withoutTag(tag: string): IndexChange {
   return (entries) => {
     const kept = entries.filter((entry) => tagOf(entry) !== tag);
@@ -78,7 +80,7 @@ export function withoutTag(tag: string): IndexChange {
   };
 }
 
-/** What an index is made of need not stand beside it: it was put first and listed until now. */
+/** Children of an index need no entries of their own: they were pushed before it and listed until now. */
 function without(
   parts: ReadonlySet<string>,
   entries: readonly IndexEntry[],
@@ -86,7 +88,7 @@ function without(
   return entries.filter((entry) => !(parts.has(entry.digest) && isBare(entry, entry.digest)));
 }
 
-/** Whether it lists `digest` and says no more about it. */
+/** Whether the entry lists `digest` without further information. */
 function isBare(entry: IndexEntry, digest: string): boolean {
   return entry.digest === digest && Object.keys(entry.annotations ?? {}).length === 0;
 }
@@ -111,7 +113,7 @@ function descriptorOf({mediaType, digest, size, artifactType}: IndexEntry): Desc
   return {mediaType, digest, size, ...(artifactType === undefined ? {} : {artifactType})};
 }
 
-/** Reads a manifest; undefined: not there. */
+/** Reads a manifest; undefined: not found. */
 export type ReadManifest = (descriptor: Descriptor) => Promise<Manifest | undefined>;
 
 /**

@@ -6,10 +6,7 @@ import {tabulate} from './layout-entries.ts';
 import {LayoutIndex} from './layout-index.ts';
 import {removeFile} from './durable-file.ts';
 
-/**
- * Beside the layout's own files: unfinished blobs and the lock. Other tools pass it over, and while no run is under way
- * it may be deleted.
- */
+/** A folder for unfinished blobs and the lock. Other tools ignore it. It may be deleted while no run is active. */
 export const SCRATCH = '.transship';
 
 /** All that a layout has at its top (image-spec image-layout.md), and our scratch folder; true: it is a folder. */
@@ -48,19 +45,21 @@ export async function strangerInLayout(folder: string): Promise<string | undefin
   const stranger = entries.find((entry) => LAYOUT_NAMES.get(entry.name) !== entry.isDirectory());
   if (stranger !== undefined) return join(folder, stranger.name);
   const names = new Set(entries.map(({name}) => name));
-  // A layout says what it is before it lists anything: an index.json alone is somebody else's.
+  // `oci-layout` is written before `index.json`: an index.json alone belongs to somebody else.
   return names.has('index.json') && !names.has('oci-layout')
     ? join(folder, 'index.json')
     : undefined;
 }
 
-/** Whether there is nothing at a path, or a folder with nothing in it but our own scratch folder. */
+/** Whether a path does not exist, or is a folder that contains at most the scratch folder. */
 export async function isVacant(folder: string): Promise<boolean> {
   const names = await readdir(folder).catch(missing);
   return names === undefined || names.every((name) => name === SCRATCH);
 }
 
-/** Whether a layout lists these manifests and tags at most. @throws TransshipError FILE_INVALID, FILE_UNREADABLE */
+/**
+ * Whether a layout lists no other manifests and tags than these. @throws TransshipError FILE_INVALID, FILE_UNREADABLE
+ */
 export async function listsOnly(
   folder: string,
   digests: ReadonlySet<string>,
@@ -74,8 +73,8 @@ export async function listsOnly(
 }
 
 /**
- * Removes a layout file by file, of its blobs these. What else is in its folder stays, and so does the folder then.
- * @returns whether the folder is gone
+ * Removes the files of a layout, and these of its blobs. Other files stay, and so does the folder in that case.
+ * @returns whether the folder was removed
  */
 export async function removeLayout(folder: string, blobs: Iterable<Digest>): Promise<boolean> {
   // The index first: cut here, what is left is no layout with images that are not there.
@@ -98,7 +97,7 @@ export async function digestsIn(folder: string): Promise<readonly Digest[]> {
   return found.filter(isDigest);
 }
 
-/** Removes a folder that has nothing in it. False: it has, and stays. */
+/** Removes an empty folder. False: it is not empty, and stays. */
 export async function removeIfEmpty(folder: string): Promise<boolean> {
   try {
     await rmdir(folder);

@@ -9,15 +9,15 @@ import {isMissing, unreadable, unwritable} from './file-error.ts';
 import {type FileLock, takeLock} from './file-lock.ts';
 import {refuseWayOut} from './layout-blobs.ts';
 
-/** Far above any real layout: 100 000 tags are about 25 MB, with 8 values each. */
+/** Far above any real layout: 100,000 tags are about 25 MB, with 8 values each. */
 const INDEX_LIMITS: JsonLimits = {size: 32 * 1024 * 1024, depth: 100, values: 1_500_000};
-/** Another process has the lock for some milliseconds at a time; many may wait for it. */
+/** How long to wait, in ms: other processes hold the lock for milliseconds, but many may wait for it. */
 const LOCK_WAIT_MS = 60_000;
 /** The file says one thing. */
 const LAYOUT_FILE_LIMIT = 64 * 1024;
 const LAYOUT_FILE = '{"imageLayoutVersion":"1.0.0"}';
 
-/** One line of `index.json`; what we do not know in it is kept. */
+/** An entry of `index.json`; unknown members are kept. */
 const entry = z.looseObject({
   mediaType: z.string(),
   digest: z.string(),
@@ -30,7 +30,7 @@ const layoutFile = z.object({imageLayoutVersion: z.string()});
 
 export type IndexEntry = z.infer<typeof entry>;
 
-/** Gives the entries as they are to be. Pure, since it may run long after it was asked for. */
+/** Returns the new entries. Must be pure, since it may run long after the call. */
 export type IndexChange = (entries: readonly IndexEntry[]) => readonly IndexEntry[];
 
 interface Waiting {
@@ -38,7 +38,7 @@ interface Waiting {
   readonly settle: PromiseWithResolvers<void>;
 }
 
-/** `index.json` of a layout: read again when it changed, written anew as a whole, by one process at a time. */
+/** `index.json` of a layout: read again when it has changed, replaced as a whole, by one process at a time. */
 export class LayoutIndex {
   readonly #layout: string;
   readonly #scratch: string;
@@ -101,7 +101,7 @@ export class LayoutIndex {
       before.manifests ?? [],
     );
     const bytes = Buffer.from(JSON.stringify({...before, manifests}));
-    // What the new index names must be on the disk before it.
+    // Content that the new index names must be on disk first.
     for (const algorithm of ['sha256', 'sha512'])
       await syncDirectory(join(this.#layout, 'blobs', algorithm));
     if (!(await this.#isLayout()))
@@ -132,7 +132,7 @@ export class LayoutIndex {
     return parse(index, await readSmall(this.#path, INDEX_LIMITS.size), this.#path);
   }
 
-  /** Changes whenever the file does: each write makes a new file. */
+  /** A stamp that changes with the file: each write creates a new file. */
   async #version(): Promise<string | undefined> {
     await refuseWayOut(this.#layout, this.#path, 'local');
     try {

@@ -10,12 +10,12 @@ import {removeFile, writeAll} from './durable-file.ts';
 import {isMissing, unwritable} from './file-error.ts';
 import {gathered} from './gathered.ts';
 
-/** Bytes that one write puts into the file, and what a dying process loses at most. */
+/** Bytes per write, and the most that a killed process loses. */
 const WRITE_SIZE = 1024 * 1024;
 
 /**
- * A blob on its way into a layout: a file of its own, named for the digest. Between calls it is not open. It is hashed
- * as it grows and becomes a blob only if the digest is right.
+ * A blob being written to a layout: a separate file, named after the digest and closed between calls. It is hashed
+ * while it is written and becomes a blob only if the digest matches.
  */
 export class LayoutUpload implements Upload {
   readonly minChunk = 0;
@@ -48,13 +48,13 @@ export class LayoutUpload implements Upload {
     return new LayoutUpload(file, target, digest, createHash(algorithmOf(digest)), 0);
   }
 
-  /** Finds the file of an earlier run and reads it, to hash it. Undefined: it is gone. */
+  /** Finds the file of an earlier run and hashes it. Undefined: it does not exist. */
   static async resume(
     scratch: string,
     target: string,
     {digest, location}: SavedUpload,
   ): Promise<LayoutUpload | undefined> {
-    // A location from elsewhere must not lead to other files.
+    // An untrusted location must not refer to other files.
     if (basename(location) !== location || !location.startsWith(`${partialName(digest)}.`)) return;
     const file = join(scratch, location);
     const hash = createHash(algorithmOf(digest));
@@ -129,7 +129,7 @@ export class LayoutUpload implements Upload {
     await removeFile(this.#file);
   }
 
-  /** Hashes while the file is written. A write that fails leaves hash and offset as they were. */
+  /** Hashes while writing. A failed write leaves hash and offset unchanged. */
   async #write(file: FileHandle, piece: Uint8Array): Promise<void> {
     const hash = this.#hash.copy();
     const writing = writeAll(file, piece, this.#offset);

@@ -5,7 +5,7 @@ import {readJson} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import {hasCode, isMissing} from './file-error.ts';
 
-/** Who holds a lock, as far as its system tells; what is needed to find out later whether that very process runs. */
+/** The owner of a lock, with what identifies its process to check later whether it is still running. */
 const ownerRecord = z.object({
   host: z.string(),
   pid: z.int().positive().optional(),
@@ -19,11 +19,11 @@ const ownerRecord = z.object({
 });
 export type LockOwner = z.infer<typeof ownerRecord>;
 
-/** What is written of an owner is far below this, in bytes. */
+/** Maximum size of an owner file, in bytes; real ones are much smaller. */
 const OWNER_LIMIT = 4096;
 
 /**
- * Reads who holds a lock. Of what is half-written, or not ours, such as a link or a pipe, nothing is known.
+ * Reads the owner of a lock; unknown for files that are incomplete or not regular, such as links or pipes.
  * @throws the error of the file system
  */
 export async function readOwner(file: string): Promise<LockOwner> {
@@ -46,13 +46,13 @@ export function ownerName({host, pid}: LockOwner): string {
 
 let known: Promise<LockOwner> | undefined;
 
-/** This process, which stays the same: looked at once. */
+/** This process, determined once. */
 export async function thisProcess(): Promise<LockOwner> {
   known ??= lookAtSelf();
   return await known;
 }
 
-/** What `/proc` tells of this process; elsewhere than on Linux, only the host. */
+/** The identity of this process from `/proc`; on systems other than Linux, only the host. */
 async function lookAtSelf(): Promise<LockOwner> {
   try {
     const [pid, namespace, boot, {uid}] = await Promise.all([
@@ -70,8 +70,8 @@ async function lookAtSelf(): Promise<LockOwner> {
 }
 
 /**
- * Whether the owner runs, where this process can see it. A namespace that is gone may leave its number to the next
- * one, whose process with the same id then began at another time.
+ * Whether the owner is running, if this process can tell. The number of a deleted namespace may be reused; a process
+ * there with the same id then has another start time.
  */
 export async function stateOf(
   owner: LockOwner,

@@ -23,9 +23,9 @@ import {OciLayout} from './oci-layout.ts';
 const MARK = join(SCRATCH, 'archive');
 
 /**
- * An OCI image layout in a tar file. A tar file can neither be read at random nor changed in place, so it is worked on
- * as a folder: one that is only read in the system's folder for temporary files, one that is written in `FILE.layout`,
- * which stays when a run is cut, so that the next one goes on there.
+ * An OCI image layout in a tar file. A tar file supports neither random access nor changes in place, so it is processed
+ * as a folder: for reading, in the system's temporary folder; for writing, in `FILE.layout`, which remains after an
+ * interrupted run, so that the next run can resume.
  */
 export class OciArchive implements RepositoryWriter {
   readonly name: string;
@@ -100,7 +100,7 @@ export class OciArchive implements RepositoryWriter {
   }
 
   /**
-   * Writes the file, if this archive is written and was worked on. To be called once all that belongs into it is there.
+   * Writes the file, if the archive was opened for writing and changed. Call it when the content is complete.
    * @throws TransshipError FILE_WRITE_FAILED
    */
   async pack(call: Call): Promise<void> {
@@ -114,7 +114,7 @@ export class OciArchive implements RepositoryWriter {
     this.#marked = undefined;
   }
 
-  /** Removes what was unpacked only to be read. */
+  /** Removes a folder that was unpacked for reading. */
   async close(): Promise<void> {
     if (this.#writes || this.#opened === undefined) return;
     const opened = await this.#opened.catch(() => undefined);
@@ -208,7 +208,7 @@ async function writeMark(directory: string, mark: 'part' | 'whole'): Promise<voi
   }
 }
 
-/** Removes a layout of ours. */
+/** Removes a layout created by transship. */
 async function removeWhole(directory: string): Promise<void> {
   await removeLayout(directory, await digestsIn(directory));
 }
@@ -221,7 +221,7 @@ function notOurs(path: string, file: string): TransshipError {
   );
 }
 
-/** Loaded only where there is an archive, with the library that reads it. */
+/** Loaded only for archives, together with the tar library. */
 const archiveFile = () => import('./archive-file.ts');
 
 function isThere(path: string): Promise<boolean> {

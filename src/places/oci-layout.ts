@@ -39,7 +39,7 @@ import {type IndexEntry, LayoutIndex} from './layout-index.ts';
 import {LayoutUpload} from './layout-upload.ts';
 
 export interface OciLayoutOptions {
-  /** Whose content it is, for errors. Default: `local`. */
+  /** The side to report in errors. Default: `local`. */
   readonly side?: Side;
 }
 
@@ -54,7 +54,7 @@ export class OciLayout implements RepositoryWriter {
   readonly #scratch: string;
   readonly #blobs: LayoutBlobs;
   readonly #index: LayoutIndex;
-  /** What was seen to have its size, or to be absent. */
+  /** Blobs known to have the right size, or to be absent. */
   readonly #sized = new Set<Digest>();
   #table: {readonly of: readonly IndexEntry[]; readonly table: EntryTable} | undefined;
   #referrers:
@@ -113,7 +113,7 @@ export class OciLayout implements RepositoryWriter {
       const read = async ({digest, mediaType}: Descriptor) => await this.#read(digest, mediaType);
       this.#referrers = {of: table, found: findReferrers(table.digests.values(), read)};
     }
-    // Several calls wait for one search, so it does not end with the signal of one of them.
+    // Several calls share one search, so the signal of one of them does not end it.
     const search = this.#referrers;
     try {
       const found = await search.found;
@@ -239,8 +239,8 @@ export class OciLayout implements RepositoryWriter {
   }
 
   /**
-   * Whether all below a manifest has the size that is told of it, or its digest, as far as it is there: nobody has looked at the files of
-   * a folder since they were written. That their bytes are right is for `verify` to say.
+   * Whether everything below a manifest has the declared size, or its digest, as far as it exists: files may have changed since they
+   * were written. `verify` checks their content.
    */
   async #hasSizes(root: Descriptor, call: Call): Promise<boolean> {
     const seen = new Set<Digest>();

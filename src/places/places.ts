@@ -14,11 +14,11 @@ import type {RegistryNotice} from '../registry/registry-options.ts';
 export interface PlacesOptions {
   readonly http: HttpClient;
   readonly credentials: CredentialStore;
-  /** Registries that are spoken to without TLS. */
+  /** Registries that are accessed without TLS. */
   readonly plainHttp: HostSet;
-  /** Told each access token, so that it can be kept out of messages. */
+  /** Called with each access token, to redact it in messages. */
   readonly learnToken: (token: string) => void;
-  /** Told what is odd about a registry, each thing once. */
+  /** Called once for each peculiarity of a registry. */
   readonly notice: (notice: RegistryNotice) => void;
   /** Keeps what is read from registries; absent: nothing is kept. */
   readonly cache?: ContentCache;
@@ -71,7 +71,7 @@ export class Places implements Repositories, AsyncDisposable {
     return opened(this.#registries, `${side} ${canonical}`, open);
   }
 
-  /** Writes the archives that were worked on; to be called when a run has done all that it should. */
+  /** Writes the archives that were changed. Call it when a run is complete. */
   async pack(call: Call): Promise<void> {
     for (const archive of this.#archives.values()) await archive.pack(call);
   }

@@ -13,9 +13,9 @@ import {refusal} from './refusal.ts';
 import type {Scope} from './scope.ts';
 
 /*
- * A write is done when its result has been seen at the registry. The answer that the specification asks for, 201 with
- * the digest, shows it and costs nothing more. After any other success the registry is asked: load balancers answer 200
- * to requests that no registry has seen, and 202 promises only that something may happen later (RFC 9110, 15.3.3).
+ * A write is complete when its result has been seen at the registry. The response that the specification requires, 201
+ * with the digest, is sufficient. After any other success, the content is looked up: load balancers answer 200 to
+ * requests that never reached a registry, and 202 does not promise completion (RFC 9110, 15.3.3).
  */
 
 /** Whether the response to a write states that content with a digest accepted by `isRight` was stored. */

@@ -82,14 +82,14 @@ class Begun implements AsyncIterableIterator<Uint8Array, undefined> {
 const STUCK = 2;
 
 /**
- * Sends a blob in a series of chunks that can be continued: by this process after a failure, by another after a kill.
+ * Sends a blob in chunks. The upload can be resumed, by this process after a failure or by another one after a kill.
  *
- * What a kill costs depends on the registry. GitLab's tells the true offset at any time, so what had arrived counts.
+ * What is lost depends on the registry. GitLab's reports the actual offset at any time, so all received bytes count.
  * The distribution family (docker-registry 2 and 3) signs the offset into the Location and cancels an upload that has
  * more bytes: after a kill between two chunks the upload resumes; after a kill during a chunk the blob starts again
  * (registry/handlers/blobupload.go, `ResumeBlobUpload`, "upload resumed at wrong offest").
- * @param found an upload to go on with
- * @returns false where the destination turned out not to take chunks: the blob is to be sent whole
+ * @param found an upload to resume
+ * @returns false if the destination does not accept chunks: send the blob in one request
  */
 export async function putChunks(relay: BlobRelay, found: Upload | undefined): Promise<boolean> {
   const {blob} = relay.job;

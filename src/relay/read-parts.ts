@@ -115,7 +115,7 @@ async function provesRanges(
   }
 }
 
-/** Reads as long as parts are of use. @returns the offset of what is left, and why they no longer are */
+/** Reads in parts as long as they help. @returns the offset of the remaining bytes, and why parts no longer help */
 async function* readSomeParts(
   source: RepositoryReader,
   blob: Descriptor,

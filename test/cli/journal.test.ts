@@ -370,7 +370,7 @@ describe('an upload of the journal', () => {
       const run = await apply();
       expect(run.code).toBe(0);
       expect(run.stderr).toContain('ignoring an upload in the journal');
-      expect(run.stderr).not.toContain('trying again');
+      expect(run.stderr).not.toContain('retrying in');
       expect(await tagsThere()).toEqual(['a', 'b']);
     },
   );

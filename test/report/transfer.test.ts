@@ -61,7 +61,7 @@ describe('a transfer as text', () => {
 
   it('shows what was proved and what is to be looked at', () => {
     expect(text).toMatch(/^ {2}= REGISTRY_READY /m);
-    expect(text).toMatch(/^ {2}\? UNTAGGED_NOT_SEEN .*\n {6}give /m);
+    expect(text).toMatch(/^ {2}\? UNTAGGED_NOT_SEEN .*\n {6}tag /m);
     expect(text).not.toContain('Forbidden');
   });
 

@@ -24,7 +24,7 @@ type Flags = HostFlags & FilterFlags & RunFlags & {readonly format: OutcomeForma
 export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('copy')
-    .summary('copy images from registry to registry')
+    .summary('copy images between registries and image layouts')
     .description(
       'Copies one image, or every tag of a repository, byte for byte: plans and applies in one command.',
     )

@@ -49,7 +49,7 @@ export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) 
         'With a folder as the donor, also cancels an upload at the old path and pushes manifests that are already there.',
     )
     .argument('<project>', 'full path, ID or URL of the project')
-    .requiredOption('--to <path>', 'its new full path, or a namespace followed by /')
+    .requiredOption('--to <path>', 'the new full path, or a namespace followed by /')
     .option(
       '--donor <place>',
       'where the images wait: a folder (./dir, /dir), stored relative to the plan file, or a project of the same GitLab (full path, ID or URL), which mounts the blobs instead of copying them (default: ./transship-donor/<project>)',
@@ -65,7 +65,7 @@ export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) 
     .addHelpText(
       'after',
       `
-Exit 3: something forbids the move; the review says what, and nothing was touched.
+Exit 3: a check forbids the move; the review names it, and nothing was changed.
 
 Examples:
   transship plan transfer org/build/sample_project --to new_org/build/ --gitlab https://gitlab.example.com --out move.plan.json

@@ -39,7 +39,7 @@ export function addPlan(program: Command, io: Io, done: (exitCode: number) => vo
   addPlanTransfer(plan, io, done);
   const copy = plan
     .command('copy')
-    .summary('plan a copy from registry to registry')
+    .summary('plan a copy between registries and image layouts')
     .description(
       'Inspects source and destination, prints the review and, with --out, writes the plan. Changes nothing.',
     )
