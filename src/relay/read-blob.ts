@@ -3,8 +3,9 @@ import type {ReadConnections} from './read-parts.ts';
 import type {RetryBudget} from './retry-budget.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
+import {algorithmOf, digestOf} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {isDigestMismatch} from './blob-cursor.ts';
+import {digestMismatch, isDigestMismatch} from './blob-cursor.ts';
 
 /** Options for reading a blob. */
 export interface ReadContext {
@@ -71,7 +72,10 @@ export async function withActualSize<T>(
   read: (blob: Descriptor) => Promise<T>,
   call: Call,
 ): Promise<T> {
+  const empty = blob.size === 0 ? digestOf(new Uint8Array(), algorithmOf(blob.digest)) : undefined;
   try {
+    // Not even begun with: an upload of an earlier run, which holds more than nothing, would be given up.
+    if (empty !== undefined && empty !== blob.digest) throw digestMismatch(blob, empty);
     return await read(blob);
   } catch (error) {
     if (!(error instanceof TransshipError) || error.code !== 'BLOB_SIZE_MISMATCH') throw error;

@@ -1,6 +1,7 @@
 import {randomBytes} from 'node:crypto';
 import {readFile, truncate} from 'node:fs/promises';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import type {RunResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import type {Intercept} from '../../src/sandbox/exchange.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
@@ -136,6 +137,29 @@ test.each(WRONG.slice(0, 3))('a large layer of which the size is %s', async (_na
   const [from, to] = [`${source.host}/${repository}:1`, `${destination.host}/${repository}:1`];
   const run = await transship(['copy', from, to, '--chunk-size', '5MiB']);
   expect(run.code).toBe(0);
+  await has(destination, repository, bytes);
+});
+
+test('an interrupted upload of a layer of size 0 is continued', async () => {
+  const repository = `wrong/r${++count}`;
+  const layer = randomBytes(24 * 2 ** 20);
+  const bytes = await pushWrong(source, repository, () => 0, {layer});
+  const plan = cleanup.use(await tempDirectory()).join('plan.json');
+  const [from, to] = [`${source.host}/${repository}:1`, `${destination.host}/${repository}:1`];
+  await transship(['plan', 'copy', from, to, '--out', plan]);
+  const apply = ['apply', plan, '--yes', '--chunk-size', '5MiB', '--format', 'json'];
+  const stop = new AbortController();
+  const onStderr = (text: string) => {
+    if (/"acknowledged":[1-9]\d{6}/.test(text)) stop.abort();
+  };
+  const options = {stopping: stop.signal, onStderr};
+  expect((await transship([...apply, '--progress', 'json'], options)).code).toBe(130);
+
+  const run = await transship(apply);
+
+  expect(run.code).toBe(0);
+  const {sent} = (JSON.parse(run.stdout) as RunResult).bytes;
+  expect(sent).toBeLessThan(layer.byteLength - 4 * 2 ** 20);
   await has(destination, repository, bytes);
 });
 
