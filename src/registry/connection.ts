@@ -262,7 +262,7 @@ export class Connection {
 
   /** Tells the user, once, that an upload which the journal names is not gone on with. */
   savedUploadIgnored(): void {
-    const message = `${this.host}: ignoring an upload in the journal, which is at another host than the registry's uploads; its blob is sent from the start`;
+    const message = `${this.host}: ignoring an upload in the journal, whose URL is not one of the registry's; its blob is sent from the start`;
     this.#notice({code: 'SAVED_UPLOAD_IGNORED', message});
   }
 

@@ -53,7 +53,7 @@ export class Uploads {
    * that origin for a new upload, which is given where the saved one is of no use.
    */
   async resume(saved: SavedUpload, call: Call): Promise<RegistryUpload | undefined> {
-    const url = URL.parse(saved.location);
+    const url = saved.location.length > LOCATION_LIMIT ? null : URL.parse(saved.location);
     if (url && (await this.#connection.mayBeUpload(url, call.signal)))
       return this.#resumeAt(url, saved, call);
     if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
@@ -78,13 +78,16 @@ export class Uploads {
   ): Promise<RegistryUpload | undefined> {
     const at = {location, offset, minChunk};
     const upload = new RegistryUpload(this.#connection, this.#path, digest, at);
-    return (await upload.ask(call)) === undefined ? undefined : upload;
+    return (await upload.askSaved(call)) === undefined ? undefined : upload;
   }
 
   #opened(digest: Digest, answer: HttpAnswer): Promise<RegistryUpload> {
     return RegistryUpload.open(this.#connection, this.#path, digest, answer);
   }
 }
+
+/** The longest URL that is taken from a journal, in characters: servers accept some 8 KiB. */
+const LOCATION_LIMIT = 8 * 1024;
 
 /** Of a PUT that failed the upload may have kept some bytes: to send all of them again would put them behind those. */
 function sentOnce(body: BlobBody, length: number): HttpBody {
