@@ -8,7 +8,6 @@ import {readRegular} from '../http/regular-file.ts';
 import {parsePlan, PLAN_LIMITS, planId, planText} from '../plan/plan-file.ts';
 import type {RenderOptions} from '../report/document.ts';
 import {type PlanFormat, renderPlan} from '../report/plan-document.ts';
-import {printableJsonText} from '../report/words.ts';
 import type {Io, TextSink} from './io.ts';
 import {removeFile} from '../places/durable-file.ts';
 import type {Redactor} from '../http/secrets.ts';
@@ -91,7 +90,7 @@ export function printPlan(
   stdout: TextSink,
   options: RenderOptions = {},
 ): void {
-  if (format === 'json') for (const piece of planText(plan)) stdout.write(printableJsonText(piece));
+  if (format === 'json') for (const piece of planText(plan)) stdout.write(piece);
   else stdout.write(renderPlan(plan, format, options));
 }
 

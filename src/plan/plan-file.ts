@@ -1,4 +1,4 @@
-import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
+import {type JsonError, type JsonLimits, parseJson, printableJsonText} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import {type CopyPlan, type Plan, PLAN_FORMAT} from '../model/plan.ts';
@@ -21,7 +21,7 @@ const WORDS_LIMIT = 500;
 const ITEMS_AT_ONCE = 500;
 
 /**
- * The plan as a file: indented JSON for reviews, the fields in the schema's order, a newline at the end. It comes in
+ * The plan as a file: indented and printable JSON for reviews, the fields in the schema's order, a newline at the end. It comes in
  * pieces: as one text a large plan would take more memory than it takes as it is.
  */
 export function* planText(plan: Plan): Generator<string> {
@@ -49,7 +49,7 @@ function* listText(schema: z.ZodType, items: readonly unknown[]): Generator<stri
 }
 
 function indented(value: unknown, indent: string): string {
-  return JSON.stringify(value, null, 2).replaceAll('\n', `\n${indent}`);
+  return printableJsonText(JSON.stringify(value, null, 2)).replaceAll('\n', `\n${indent}`);
 }
 
 /** `planText` as one. */
