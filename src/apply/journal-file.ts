@@ -6,7 +6,7 @@ import {type FileHandle, open} from 'node:fs/promises';
 import {resolve as resolvePath} from 'node:path';
 import {hasCode} from '../places/file-error.ts';
 import {readRegular} from '../http/regular-file.ts';
-import {readJson} from '../model/json.ts';
+import {printableJsonText, readJson} from '../model/json.ts';
 import {TransshipError} from '../model/error.ts';
 
 const digest = z.string().refine(isDigest, {error: 'not a digest'});
@@ -269,7 +269,7 @@ export class JournalWriter implements AsyncDisposable {
 }
 
 function textOf(entry: JournalEntry): string {
-  return `${JSON.stringify(entry)}\n`;
+  return `${printableJsonText(JSON.stringify(entry))}\n`;
 }
 
 /** Without a journal nothing more may be done: the run ends. */

@@ -1,3 +1,4 @@
+import {UNPRINTABLE_CLASS} from './reference.ts';
 import type {z} from './schema.ts';
 
 /** How much JSON from outside may be. */
@@ -99,4 +100,22 @@ function stringEnd(text: string, from: number): number {
     if (char === BACKSLASH) at++;
   }
   return text.length;
+}
+
+const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}]`, 'gu');
+
+/**
+ * A text that `JSON.stringify` made, harmless to a terminal and to the eye, and the same JSON to a parser: what is not
+ * printable is escaped.
+ */
+export function printableJsonText(json: string): string {
+  // JSON.stringify escapes C0; line breaks that it makes itself are the form.
+  return json.replace(UNPRINTABLE, (char) =>
+    char === '\n' ? char : char.split('').map(escapedUnit).join(''),
+  );
+}
+
+/** JSON knows characters by their UTF-16 code units. */
+function escapedUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

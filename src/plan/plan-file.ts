@@ -1,4 +1,4 @@
-import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
+import {type JsonError, type JsonLimits, parseJson, printableJsonText} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
 import {type CopyPlan, type Plan, PLAN_FORMAT} from '../model/plan.ts';
@@ -24,14 +24,14 @@ const WORDS_LIMIT = 500;
 const EXPANSION_LIMIT = 4 * PLAN_LIMITS.values;
 
 /**
- * The plan as a file: a line for each record, a newline at the end. It comes in pieces: as one text a large plan would
+ * The plan as a file: printable, a line for each record, a newline at the end. It comes in pieces: as one text a large plan would
  * take more memory than it takes as it is.
  */
 export function* planText(plan: Plan): Generator<string> {
   const {id, signature} = plan;
   const {format, ...rest} = contentOf(plan);
   const file = {format, id, ...(signature === undefined ? {} : {signature}), ...rest};
-  yield* recordLines(file);
+  for (const piece of recordLines(file)) yield printableJsonText(piece);
   yield '\n';
 }
 

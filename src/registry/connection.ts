@@ -266,7 +266,7 @@ export class Connection {
 
   /** Notifies the user, once, that an upload from the journal is not resumed. */
   savedUploadIgnored(): void {
-    const message = `${this.host}: ignoring an upload in the journal, which is not on the host of the registry's uploads; its blob is sent from the start`;
+    const message = `${this.host}: ignoring an upload in the journal, whose URL is not one of the registry's; its blob is sent from the start`;
     this.#notice({code: 'SAVED_UPLOAD_IGNORED', message});
   }
 

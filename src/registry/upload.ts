@@ -131,13 +131,30 @@ export class RegistryUpload implements Upload {
   }
 
   async ask(call: Call): Promise<number | undefined> {
+    const answer = await this.#queryState(call);
+    return answer && this.#offsetOf(answer);
+  }
+
+  /**
+   * As `ask`, of an upload that a file names: whoever wrote it may have put there the URL of something else at the
+   * registry, which is neither to be written nor deleted. The state of an upload is a 204 with its Range
+   * (distribution-spec, "Pushing a blob in chunks"); some registries leave out one of them.
+   */
+  async askSaved(call: Call): Promise<number | undefined> {
+    const answer = await this.#queryState(call);
+    const isState = answer?.status === 204 || answer?.header('range') !== undefined;
+    return answer && isState ? this.#offsetOf(answer) : undefined;
+  }
+
+  async #queryState(call: Call): Promise<HttpAnswer | undefined> {
     const answer = await this.#send('GET', this.#location, call);
-    if (OF_NO_USE.has(answer.status)) {
-      await answer.discard();
-      return undefined;
-    }
-    if (answer.status < 200 || answer.status > 204) throw await this.#refusal(answer);
+    const isGone = OF_NO_USE.has(answer.status);
+    if (!isGone && (answer.status < 200 || answer.status > 204)) throw await this.#refusal(answer);
     await answer.discard();
+    return isGone ? undefined : answer;
+  }
+
+  #offsetOf(answer: HttpAnswer): number {
     this.#move(answer);
     const named = offsetIn(answer.header('range') ?? '') ?? 0;
     // `0-0` means either one byte or none (docker-registry); it counts as one byte only if one was sent.

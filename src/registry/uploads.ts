@@ -53,7 +53,7 @@ export class Uploads {
    * returned if the saved one cannot be used.
    */
   async resume(saved: SavedUpload, call: Call): Promise<RegistryUpload | undefined> {
-    const url = URL.parse(saved.location);
+    const url = saved.location.length > LOCATION_LIMIT ? null : URL.parse(saved.location);
     if (url && (await this.#connection.mayBeUpload(url, call.signal)))
       return this.#resumeAt(url, saved, call);
     if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
@@ -78,13 +78,16 @@ export class Uploads {
   ): Promise<RegistryUpload | undefined> {
     const at = {location, offset, minChunk};
     const upload = new RegistryUpload(this.#connection, this.#path, digest, at);
-    return (await upload.ask(call)) === undefined ? undefined : upload;
+    return (await upload.askSaved(call)) === undefined ? undefined : upload;
   }
 
   #opened(digest: Digest, answer: HttpAnswer): Promise<RegistryUpload> {
     return RegistryUpload.open(this.#connection, this.#path, digest, answer);
   }
 }
+
+/** The longest URL that is taken from a journal, in characters: servers accept some 8 KiB. */
+const LOCATION_LIMIT = 8 * 1024;
 
 /** After a failed PUT, the upload may have kept some bytes; sending all bytes again would append them. */
 function sentOnce(body: BlobBody, length: number): HttpBody {

@@ -1,6 +1,7 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import type {Cell, Row} from './document.ts';
 import type {Drift} from '../model/outcome.ts';
+import {printableJsonText} from '../model/json.ts';
 import {UNPRINTABLE_CLASS} from '../model/reference.ts';
 
 const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}]`, 'gu');
@@ -33,16 +34,7 @@ export function imageName(
  * @param space as of `JSON.stringify`
  */
 export function printableJson(value: unknown, space?: number): string {
-  const json = JSON.stringify(value, null, space);
-  // JSON.stringify escapes C0; line breaks that it makes itself are the form.
-  return json.replace(UNPRINTABLE, (char) =>
-    char === '\n' ? char : char.split('').map(escapedUnit).join(''),
-  );
-}
-
-/** JSON knows characters by their UTF-16 code units. */
-function escapedUnit(unit: string): string {
-  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return printableJsonText(JSON.stringify(value, null, space));
 }
 
 /**

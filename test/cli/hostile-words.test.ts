@@ -72,6 +72,33 @@ test('a tag that a plan leaves out is harmless in each format', async () => {
   }
 });
 
+test('a plan file and a journal are harmless to who reads them', async () => {
+  await using temp = await tempDirectory();
+  const tags = Buffer.from(JSON.stringify({name: 'a', tags: ['good', HOSTILE]}));
+  const refusal = Buffer.from(JSON.stringify({errors: [{code: 'DENIED', message: HOSTILE}]}));
+  await using registry = await startSandbox({
+    intercept: async ({route, method}, next) => {
+      const json = {'content-type': 'application/json'};
+      if (route.kind === 'tags') return bytesReply(200, tags, json);
+      return method === 'POST' && route.kind === 'uploads'
+        ? bytesReply(403, refusal, json)
+        : next();
+    },
+  });
+  await using source = await startSandbox({
+    intercept: async ({route}, next) =>
+      route.kind === 'tags' ? bytesReply(200, tags, {'content-type': 'application/json'}) : next(),
+  });
+  await pushImage(source.url, 'a', 'good');
+  const file = temp.join('p.json');
+  await transship(['plan', 'copy', `${source.host}/a`, `${registry.host}/a`, '--out', file]);
+  expect(await transship(['apply', file, '--journal', temp.join('j')])).toMatchObject({code: 1});
+  const [plan, journal] = [await readFile(file, 'utf8'), await readFile(temp.join('j'), 'utf8')];
+  expect(plan).toContain('\\u202e');
+  expect(journal).toContain('DENIED');
+  expect(plan + journal).not.toMatch(UNSEEN);
+});
+
 test('the id of a step is printable', async () => {
   await using temp = await tempDirectory();
   const file = temp.join('p.json');

@@ -374,6 +374,20 @@ describe('an upload of the journal', () => {
       expect(await tagsThere()).toEqual(['a', 'b']);
     },
   );
+
+  test.each([
+    ['at a manifest', 'manifests/kept'],
+    ['at the list of tags', 'tags/list'],
+    ['with a URL of 100,000 characters', `blobs/uploads/${'x'.repeat(100_000)}`],
+  ])('%s of the destination is none, and nothing is written there', async (_, path) => {
+    await pushImage(destination.url, repository, 'kept');
+    await stopAfterChunk();
+    await forge(`${destination.url}/v2/${repository}/${path}`);
+    expect(await apply()).toMatchObject({code: 0});
+    const there = destination.log.entries.filter((entry) => entry.path.endsWith(path));
+    expect(there.filter(({method}) => method !== 'GET')).toEqual([]);
+    expect(await tagsThere()).toEqual(['a', 'b', 'kept']);
+  });
 });
 
 test('of a copy that was killed is found by the same copy, and is not kept when all is done', async () => {
