@@ -32,45 +32,39 @@ export interface TransferRunFlags extends RunFlags, GitLabFlags {
   readonly adoptNewTags?: boolean;
 }
 
+/** The plan of a transfer, and all that a command works on it with. */
+export interface TransferCommand<Flags extends GitLabFlags = TransferRunFlags> {
+  readonly plan: TransferPlan;
+  /** The plan's file. */
+  readonly file: string;
+  readonly flags: Flags;
+  readonly io: Io;
+  readonly session: Session;
+  readonly trust: PlanTrust;
+}
+
 /** Applies the plan of a transfer. @throws TransshipError the first check that forbids it */
-export async function runTransfer(
-  plan: TransferPlan,
-  file: string,
-  flags: TransferRunFlags,
-  io: Io,
-  session: Session,
-  trust: PlanTrust,
-): Promise<RunResult> {
+export async function runTransfer(command: TransferCommand): Promise<RunResult> {
+  const {plan, io} = command;
   throwIfForbidden(plan);
   throwIfLostWithJob(plan, io);
-  return await withContext(plan, file, flags, io, session, trust, applyTransfer);
+  return await withContext(command, applyTransfer);
 }
 
 /** Takes a half-done transfer back. */
-export async function runRollback(
-  plan: TransferPlan,
-  file: string,
-  flags: TransferRunFlags,
-  io: Io,
-  session: Session,
-  trust: PlanTrust,
-): Promise<RunResult> {
-  return await withContext(plan, file, flags, io, session, trust, rollbackTransfer);
+export async function runRollback(command: TransferCommand): Promise<RunResult> {
+  return await withContext(command, rollbackTransfer);
 }
 
 /** Plans that are made until the transfer is at its end find its journal. */
 async function withContext(
-  plan: TransferPlan,
-  file: string,
-  flags: TransferRunFlags,
-  io: Io,
-  session: Session,
-  trust: PlanTrust,
+  command: TransferCommand,
   work: typeof applyTransfer,
 ): Promise<RunResult> {
+  const {plan, file, flags, io, session} = command;
   const at = flags.journal ?? journalBeside(file);
-  await using journal = await openTransferJournal(plan, file, at, io, session);
-  const context = await contextOf(plan, file, journal, flags, io, session, trust);
+  await using journal = await openTransferJournal(command, at);
+  const context = await contextOf(command, journal);
   await rememberTransfer(at, io);
   try {
     return await tellingOfStop(io, session.report, () => work(plan, context, io));
@@ -85,15 +79,11 @@ async function withContext(
  * it.
  */
 export async function verifyTransfer(
-  plan: TransferPlan,
-  file: string,
-  flags: GitLabFlags & {readonly donor?: boolean},
-  io: Io,
-  session: Session,
-  trust: PlanTrust,
+  command: TransferCommand<GitLabFlags & {readonly donor?: boolean}>,
 ): Promise<VerifyResult> {
+  const {plan, file, flags, io, session} = command;
   const {places, reading} = session;
-  const {gitlab} = await accessFor(plan, flags, io, session, trust);
+  const {gitlab} = await accessFor(command);
   const where = await locateProject(plan, {gitlab}, reading);
   const base = dirname(file);
   const repositories = relativeTo(base, places);
@@ -139,13 +129,15 @@ async function throwIfRemoved(
 }
 
 /** The instance of the plan, its registry logged in to. @throws TransshipError HOST_NOT_NAMED */
-async function accessFor(
-  plan: TransferPlan,
-  flags: GitLabFlags,
-  io: Io,
-  session: Session,
-  trust: PlanTrust,
-): Promise<Pick<TransferContext, 'traits' | 'tagLimits'> & {readonly gitlab: GitLab}> {
+async function accessFor({
+  plan,
+  flags,
+  io,
+  session,
+  trust,
+}: TransferCommand<GitLabFlags>): Promise<
+  Pick<TransferContext, 'traits' | 'tagLimits'> & {readonly gitlab: GitLab}
+> {
   const {reading} = session;
   const access = await openPlannedGitLab(plan, trust, flags, io, session);
   throwIfJobToken(access.tokenKind);
@@ -193,12 +185,10 @@ function throwIfLostWithJob({donor, way}: TransferPlan, {env}: Io): void {
 }
 
 function openTransferJournal(
-  {id, wish, project, donor}: TransferPlan,
-  file: string,
+  {plan, file, io, session}: TransferCommand,
   journal: string,
-  io: Io,
-  {report}: Session,
 ): Promise<Journal> {
+  const {id, wish, project, donor} = plan;
   const transfer = {
     gitlab: wish.gitlab,
     project: project.id,
@@ -209,22 +199,19 @@ function openTransferJournal(
   };
   const lock = projectLock(wish.gitlab, project.id, io);
   const work = {file: journal, plan: id, transfer};
-  return openPlanJournal(lock === undefined ? work : {...work, projectLock: lock}, io, report);
+  return openPlanJournal(
+    lock === undefined ? work : {...work, projectLock: lock},
+    io,
+    session.report,
+  );
 }
 
-async function contextOf(
-  plan: TransferPlan,
-  file: string,
-  journal: Journal,
-  flags: TransferRunFlags,
-  io: Io,
-  session: Session,
-  trust: PlanTrust,
-): Promise<TransferContext> {
+async function contextOf(command: TransferCommand, journal: Journal): Promise<TransferContext> {
+  const {file, flags, io, session} = command;
   const {places, report} = session;
   const base = dirname(file);
   return {
-    ...(await accessFor(plan, flags, io, session, trust)),
+    ...(await accessFor(command)),
     repositories: relativeTo(base, places),
     folderOf: (place) => folderFrom(base, place),
     journal,

@@ -50,7 +50,7 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     const run = (session: Session): Promise<RunResult> =>
       plan.kind === 'copy'
         ? runPlan(plan, {kind: 'file', file}, flags, io, session)
-        : runTransfer(plan, file, flags, io, session, trust);
+        : runTransfer({plan, file, flags, io, session, trust});
     const result = await withSession(io, {...flags, cache}, run, trust);
     io.stdout.write(
       renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),

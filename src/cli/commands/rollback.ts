@@ -41,7 +41,7 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
     const flags = {...given, journal};
     const trust = await PlanTrust.of(plan, file, flags, io);
     const run = (session: Session): Promise<RunResult> =>
-      runRollback(plan, file, flags, io, session, trust);
+      runRollback({plan, file, flags, io, session, trust});
     const result = await withSession(io, flags, run, trust);
     io.stdout.write(
       renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),

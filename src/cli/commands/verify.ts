@@ -40,7 +40,7 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
     const compare = (session: Session): Promise<VerifyResult> =>
       plan.kind === 'copy'
         ? verifyPlan(plan, session.places, session.reading)
-        : verifyTransfer(plan, file, flags, io, session, trust);
+        : verifyTransfer({plan, file, flags, io, session, trust});
     const result = await withSession(io, flags, compare, trust);
     io.stdout.write(renderVerify(result, flags.format));
     const isWhereWanted = flags.donor === true || (result.transfer?.project ?? 'after') === 'after';
