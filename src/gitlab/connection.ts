@@ -47,11 +47,13 @@ export interface GitLabToken {
 
 /**
  * The variable that may hold a token for one instance and no other, `TRANSSHIP_GITLAB_TOKEN_GITLAB_EXAMPLE_COM`. As in
- * terraform's TF_TOKEN_*, a hyphen is two underscores, so that no two hosts have the same one.
+ * terraform's TF_TOKEN_*, a hyphen is two underscores, and an underscore three, so that no two hosts have
+ * the same one.
  */
 export function hostTokenVariable({host}: URL): string {
   const name = host
     .toUpperCase()
+    .replaceAll('_', '___')
     .replaceAll('-', '__')
     .replace(/[^A-Z0-9_]/g, '_');
   return `TRANSSHIP_GITLAB_TOKEN_${name}`;

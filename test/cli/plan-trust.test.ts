@@ -357,10 +357,10 @@ describe('a token for one instance', () => {
   });
 });
 
-test('hosts that differ in a hyphen have tokens of their own', () => {
-  const names = ['a-b.test', 'a.b.test', 'a--b.test', 'a.b.test:8443'].map((host) =>
+test('hosts that differ in a hyphen or an underscore have tokens of their own', () => {
+  const names = ['a-b.test', 'a.b.test', 'a--b.test', 'a_b.test', 'a.b.test:8443'].map((host) =>
     hostTokenVariable(new URL(`https://${host}`)),
   );
   expect(names[0]).toBe('TRANSSHIP_GITLAB_TOKEN_A__B_TEST');
-  expect(new Set(names).size).toBe(4);
+  expect(new Set(names).size).toBe(5);
 });
