@@ -85,16 +85,16 @@ describe('a plan that is JSON', () => {
     ['nested a million levels deep', () => `${'['.repeat(1e6)}${']'.repeat(1e6)}`],
     [
       'with three million numbers',
-      () => `{"format":1,"kind":"copy","steps":[${'0,'.repeat(3e6)}0]}`,
+      () => `{"format":2,"kind":"copy","steps":[${'0,'.repeat(3e6)}0]}`,
     ],
     [
       'with a million wrong steps',
-      () => `{"format":1,"kind":"copy","steps":[${'{},'.repeat(5e5)}{}]}`,
+      () => `{"format":2,"kind":"copy","steps":[${'{},'.repeat(5e5)}{}]}`,
     ],
     [
       'with half a million unknown fields',
       () =>
-        `{"format":1,"kind":"copy"${Array.from({length: 5e5}, (_, at) => `,"${at}":0`).join('')}}`,
+        `{"format":2,"kind":"copy"${Array.from({length: 5e5}, (_, at) => `,"${at}":0`).join('')}}`,
     ],
   ])('%s is told in few words', async (_, content) => {
     const file = temp.join('p.json');
