@@ -1,6 +1,7 @@
 import {connect as connectTcp, isIP, type Socket} from 'node:net';
 import {connect as connectTls} from 'node:tls';
 import {type buildConnector, errors} from 'undici';
+import {onAbort} from './abort.ts';
 import type {SecureOptions} from './tls.ts';
 
 /**
@@ -15,7 +16,7 @@ const KEEP_ALIVE_MS = 60_000;
 export interface ConnectorOptions {
   /** For `https:` origins. */
   readonly tls: SecureOptions;
-  /** Ends all connections. */
+  /** Ends connections that are being made. */
   readonly signal: AbortSignal;
   /** To connect, TLS included, in ms. */
   readonly connectMs: number;
@@ -36,7 +37,6 @@ export function connector({tls, connectMs, signal}: ConnectorOptions): buildConn
       port: Number(port || (isSecure ? 443 : 80)),
       // A written chunk counts as sent once the system has it: only then can its buffer be reused.
       highWaterMark: 1,
-      signal,
       onread: {buffer: MEMORY, callback: (count: number) => pass(count)},
     };
     const socket = isSecure
@@ -52,6 +52,8 @@ export function connector({tls, connectMs, signal}: ConnectorOptions): buildConn
     const pass = passTo(socket);
     socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
     const timer = setTimeout(() => socket.destroy(new errors.ConnectTimeoutError()), connectMs);
+    // Once it is connected, undici ends it.
+    const forget = onAbort(signal, () => socket.destroy(signal.reason as Error));
     let offered: Buffer | undefined;
     let isConnected = false;
     const keep = (): void => {
@@ -64,10 +66,12 @@ export function connector({tls, connectMs, signal}: ConnectorOptions): buildConn
     });
     const failed = (error: Error): void => {
       clearTimeout(timer);
+      forget();
       done(error, null);
     };
     socket.once('error', failed).once(isSecure ? 'secureConnect' : 'connect', () => {
       clearTimeout(timer);
+      forget();
       socket.off('error', failed);
       isConnected = true;
       keep();

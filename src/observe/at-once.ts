@@ -28,7 +28,9 @@ export async function mapInQueue<T, R>(
   let failure: {readonly error: unknown} | undefined;
   let count = 0;
   for (const item of items) {
-    if (queue.size >= queue.concurrency) await queue.onSizeLessThan(queue.concurrency);
+    // Not for each item: a queue that is half empty has enough to go on with.
+    if (queue.size >= queue.concurrency)
+      await queue.onSizeLessThan(Math.ceil(queue.concurrency / 2));
     if (failure !== undefined) break;
     const at = count++;
     // The queue starts the next task before it reports a failure.
