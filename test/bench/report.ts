@@ -20,7 +20,7 @@ export function renderPage(
   return [
     '# Benchmark',
     'Written by `npm run bench -- --out FILE`. Medians of ' +
-      `${rounds} rounds in turn${scale === 1 ? '' : `, at ${scale} of the full size`}, more of what is over in seconds and one of ` +
+      `${rounds} rounds in turn${scale === 1 ? '' : `, at ${scale} of the full size`}, one of ` +
       'what takes long, after one that does not count; a peer without flags runs in the first round only where there are many tags. CPU is user and system time of the tool and all that it starts; others CPU is what the machine did beside ' +
       'it, which is the work of the registries and the lines; peak is the largest resident ' +
       'size of one process; requests and bytes read are what the two registries logged. A limit is there to ' +
