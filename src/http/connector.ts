@@ -53,7 +53,9 @@ export function connector({tls, connectMs, signal}: ConnectorOptions): buildConn
     socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
     const timer = setTimeout(() => socket.destroy(new errors.ConnectTimeoutError()), connectMs);
     // Once it is connected, undici ends it.
-    const forget = onAbort(signal, () => socket.destroy(signal.reason as Error));
+    const end = (): void => void socket.destroy(signal.reason as Error);
+    const forget = onAbort(signal, end);
+    if (signal.aborted) end();
     let offered: Buffer | undefined;
     let isConnected = false;
     const keep = (): void => {
