@@ -1,7 +1,8 @@
 import {type Digest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {formatPlace, parsePlace, type Place} from '../model/place.ts';
-import type {CopyPlan, Wish, WishFilters} from '../model/plan.ts';
+import {formatProblem} from '../model/file-problem.ts';
+import type {Check, CopyPlan, Skip, Wish, WishFilters} from '../model/plan.ts';
 import {formatRepository, isLayoutName, splitLayoutName, type Tag} from '../model/reference.ts';
 import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
@@ -12,7 +13,7 @@ import {observeRoute, type RouteQuestion} from '../observe/observe-route.ts';
 import {SharedReader} from '../observe/shared-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
-import {makeCopyPlan} from '../plan/copy-plan.ts';
+import {makeCopyPlan, type PlanFindings} from '../plan/copy-plan.ts';
 
 /** One side of a copy. */
 export interface CopyEnd {
@@ -28,6 +29,8 @@ export interface CopyEnd {
 export interface CopyWish {
   readonly wish: Wish;
   readonly routes: readonly CopyRoute[];
+  /** What was found out about the wish before anything was looked at. */
+  readonly findings?: PlanFindings;
 }
 
 /** Two places that a wish names. */
@@ -38,6 +41,8 @@ export interface CopyRoute {
   readonly destination: CopyEnd;
   /** The tag at the destination, where one image is copied and it gets one. A source without a name is that image. */
   readonly toTag?: Tag;
+  /** The source was found in a list, not named: it may be gone meanwhile. */
+  readonly isListed?: boolean;
 }
 
 /**
@@ -137,7 +142,7 @@ const ROUTES_AT_ONCE = 16;
 
 /** Observes both sides of every route, then decides. Nothing is written anywhere. */
 export async function makePlan(
-  {wish, routes}: CopyWish,
+  {wish, routes, findings}: CopyWish,
   repositories: Repositories,
   report: Report,
   call: Call,
@@ -145,22 +150,70 @@ export async function makePlan(
   // The filters are checked before anything is asked.
   const asked = routes.map((route) => selectionOf(route, wish));
   const readers = sourceReaders(routes, repositories);
-  const found = await mapAtOnce(asked, ROUTES_AT_ONCE, async ({route, selection}) => {
+  let ended = 0;
+  const results = await mapAtOnce(asked, ROUTES_AT_ONCE, async ({route, selection}) => {
     const what = route.source.repository;
-    const seen = await observeRoute(
-      {
-        ...selection,
-        source: readers.get(what) ?? repositories.source(what),
-        destination: repositories.destination(route.destination.repository),
-        attachmentSubject,
-        progress: (done, total) => report({type: 'observing', what, done, total}),
-      },
-      call,
-    );
-    return {...seen, wish: route.wish, single: selection.reference !== undefined};
+    const tellTags = (done: number, total: number) =>
+      report({type: 'observing', what, done, total});
+    const question = {
+      ...selection,
+      source: readers.get(what) ?? repositories.source(what),
+      destination: repositories.destination(route.destination.repository),
+      attachmentSubject,
+      progress: routes.length === 1 ? tellTags : () => undefined,
+    };
+    try {
+      const seen = await observeRoute(question, call);
+      return {seen: {...seen, wish: route.wish, single: selection.reference !== undefined}};
+    } catch (error) {
+      return {unread: unreadSource(route, wish, error)};
+    } finally {
+      ended += 1;
+      if (routes.length > 1)
+        report({type: 'observing', what, done: ended, total: routes.length, unit: 'repositories'});
+    }
   });
-  const observed = new Map(found.flatMap(({source}) => [...source.manifests]));
-  return {plan: makeCopyPlan({wish, routes: found}), observed};
+  const seen = results.flatMap((result) => result.seen ?? []);
+  const unread = results.flatMap((result) => result.unread ?? []);
+  const observed = new Map(seen.flatMap(({source}) => [...source.manifests]));
+  const {checks = [], skipped = []} = findings ?? {};
+  const all = {
+    checks: [...checks, ...unread.map(({check}) => check)],
+    skipped: [...skipped, ...unread.map(({skip}) => skip)],
+  };
+  return {plan: makeCopyPlan({wish, routes: seen, findings: all}), observed};
+}
+
+/**
+ * A source of a migration file that cannot be read, so that one answer names all of them. What the source only listed may
+ * be gone; anything else forbids the plan.
+ * @throws the error itself where nobody gains by looking at the others: of a single copy, or of a registry as a whole
+ */
+function unreadSource(
+  {source: {repository}, wish, isListed}: CopyRoute,
+  {routes}: Wish,
+  error: unknown,
+): {readonly check: Check; readonly skip: Skip} {
+  const at = routes[wish]?.at;
+  const isOfOne =
+    error instanceof TransshipError &&
+    error.side === 'source' &&
+    (error.code === 'REPOSITORY_NOT_FOUND' ||
+      error.code === 'UNAUTHORIZED' ||
+      error.code === 'FORBIDDEN');
+  if (at === undefined || !isOfOne) throw error;
+  const {code, message} = error;
+  const isGone = isListed === true && code === 'REPOSITORY_NOT_FOUND';
+  return {
+    check: {
+      code,
+      result: isGone ? 'warn' : 'forbid',
+      subject: repository,
+      message: formatProblem({...at, message}),
+      hint: `${error.hint}; or leave it out with "exclude"`,
+    },
+    skip: {reason: 'gone', from: repository, detail: message},
+  };
 }
 
 /** Which images of a route are wanted. */

@@ -1,5 +1,6 @@
 import type {Digest} from './digest.ts';
 import type {ErrorCode} from './error-codes.ts';
+import type {FilePosition} from './file-problem.ts';
 import type {Tag} from './reference.ts';
 import type {TransferPlan} from './transfer-plan.ts';
 
@@ -18,8 +19,8 @@ export interface RouteWish {
   readonly destination: string;
   /** As they were given. */
   readonly filters: WishFilters;
-  /** Where in a migration file it is written; lines begin at 1. */
-  readonly at?: {readonly file: string; readonly line: number};
+  /** Where in a migration file it is written. */
+  readonly at?: FilePosition & {readonly file: string};
 }
 
 /** A source repository and a destination repository that gets images from it: `host/path`, or a transport with a file. */
@@ -43,10 +44,18 @@ export interface WishFilters {
   readonly newerThan?: string;
   /** `os/architecture[/variant]`; none: all. */
   readonly platforms?: readonly string[];
+  /** New names of tags: the first pattern that matches is used. */
+  readonly rename?: readonly TagRename[];
   /** Leave tags alone that point to another image at the destination. */
   readonly noClobber?: boolean;
   /** Filters that leave nothing are no reason to forbid the plan. */
   readonly allowEmpty?: boolean;
+}
+
+/** Pattern and replacement; the pattern must match the whole tag (plan/tag-rename.ts). */
+export interface TagRename {
+  readonly pattern: string;
+  readonly replacement: string;
 }
 
 /** A manifest of the plan's graph. Its bytes are read from `from` by digest when the plan is applied. */
@@ -177,6 +186,7 @@ export function unchosenSkips({skipped}: Pick<CopyPlan, 'skipped'>): readonly Sk
 /** A finding that is no error when it stands alone. */
 export type FindingCode =
   | 'INDEX_CUT'
+  | 'NAME_REWRITTEN'
   | 'TAG_MOVES'
   | 'FOREIGN_LAYERS'
   | 'SKIPPED'

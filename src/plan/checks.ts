@@ -58,6 +58,19 @@ export function invalidNamesCheck(repository: string, {length}: readonly NotRead
   };
 }
 
+/** Tags whose new names no registry takes: the user chose those names, so that leaving the tags out would be no answer. */
+export function misnamedCheck(repository: string, misnamed: readonly NotRead[]): Check {
+  const [first] = misnamed;
+  const more = misnamed.length === 1 ? '' : `, and ${misnamed.length - 1} more like it`;
+  return {
+    code: 'NAME_RESERVED',
+    result: 'forbid',
+    subject: repository,
+    message: `${repository}:${first?.tag ?? ''} cannot be renamed: ${first?.detail ?? ''}${more}`,
+    hint: 'a tag has letters, digits, "_", "." and "-", 128 at most, and starts with none of "." and "-": change "rename"',
+  };
+}
+
 /** Listed at the source, and not there when asked for. */
 export function goneCheck(repository: string, gone: readonly NotRead[]): Check {
   return {
@@ -184,7 +197,7 @@ export function conflictCheck(subject: string, sources: readonly [string, string
     code: 'DESTINATION_CONFLICT',
     result: 'forbid',
     subject,
-    message: `${subject} is wanted for two different images: ${sources[0]} and ${sources[1]}`,
+    message: `${subject} is the destination of two images: ${sources[0]} and ${sources[1]}`,
     hint: 'send one of them to another repository or tag, or leave it out',
   };
 }

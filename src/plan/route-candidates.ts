@@ -40,6 +40,7 @@ export function candidatesOf(route: Route, filters: WishFilters): RouteCandidate
 /** What is said of things that the source lists and that cannot be had; what filters leave out needs no words. */
 const NOT_READ_CHECKS = [
   ['invalid-name', checks.invalidNamesCheck],
+  ['misnamed', checks.misnamedCheck],
   ['gone', checks.goneCheck],
   ['unnamed', checks.unnamedCheck],
 ] as const;
@@ -64,7 +65,10 @@ class RouteWalk implements RouteCandidates {
   takeNotRead(): void {
     const {repository, notRead, unreadable = []} = this.#route.source;
     const sorted = [...notRead].sort(compareNames);
-    for (const one of sorted) this.skipped.push({...one, from: repository});
+    for (const {reason, ...one} of sorted) {
+      const why = reason === 'misnamed' ? 'invalid-name' : reason;
+      this.skipped.push({reason: why, from: repository, ...one});
+    }
     for (const [reason, check] of NOT_READ_CHECKS) {
       const named = sorted.filter((one) => one.reason === reason);
       if (named.length > 0) this.checks.push(check(repository, named));

@@ -90,7 +90,7 @@ test('a source with several destinations is read once', async () => {
 
 test('two routes that want one tag for different images forbid the plan, each named', async () => {
   const wish = wishOf([`${repository}:${first}`, 'y/a:v1'], [`${repository}:${second}`, 'y/a:v1']);
-  const at = {file: 'plans/acme.yaml', line: 12};
+  const at = {file: 'plans/acme.yaml', line: 12, column: 5};
   const [one, two] = wish.wish.routes;
   const named = {
     ...wish,
@@ -102,7 +102,7 @@ test('two routes that want one tag for different images forbid the plan, each na
   };
   for (const [asked, origins] of [
     [wish, ['(route 1)', '(route 2)']],
-    [named, ['(plans/acme.yaml:12)', '(plans/acme.yaml:13)']],
+    [named, ['(plans/acme.yaml:12:5)', '(plans/acme.yaml:13:5)']],
   ] as const) {
     const {checks} = await planned(asked);
     const conflict = checks.find(({code}) => code === 'DESTINATION_CONFLICT');

@@ -18,8 +18,8 @@ const plan = copyPlan(
     const to = destination(`b.test/${layout.slice(0, 2)}`, Object.fromEntries(there));
     return {source, destination: to};
   }),
-  {tags: ['*'], newest: 20},
-  {at: {file: 'plans/all.yaml', line: 7}},
+  {tags: ['*'], newest: 20, rename: [{pattern: 'release-(.*)', replacement: 'v$1'}]},
+  {at: {file: 'plans/all.yaml', line: 7, column: 5}},
 );
 
 /** One of the other kind, with every kind of step. */
