@@ -1,5 +1,5 @@
 import type {RunResult, StepResult} from '../model/outcome.ts';
-import {type CopyPlan, unchosenSkips} from '../model/plan.ts';
+import {copiesOf, type CopyPlan, unchosenSkips} from '../model/plan.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
 import {runCopies} from './copy-run.ts';
 import {findDrift, type PlanState} from './find-drift.ts';
@@ -44,8 +44,8 @@ async function copied(
   context: ApplyContext,
   interruption: Interruption,
 ): Promise<RunResult> {
-  const {steps: copies, blobs: actions, manifests} = plan;
-  const work = {copies, blobs: actions, manifests, done};
+  const {blobs: actions, manifests} = plan;
+  const work = {copies: copiesOf(plan), blobs: actions, manifests, done};
   const {end, drift, steps, counts} = await runCopies(work, context, interruption);
   const {sent, ...blobs} = counts;
   const told = {plan: plan.id, steps, bytes: {sent}, blobs};
@@ -59,12 +59,14 @@ async function copied(
 
 /** Undefined: it was interrupted. It only reads, so there is nothing to finish: the first signal ends it. */
 async function stateNow(
-  {steps}: CopyPlan,
+  plan: CopyPlan,
   {repositories}: ApplyContext,
   {stopping, aborted}: Interruption,
 ): Promise<PlanState | undefined> {
   try {
-    return await findDrift(steps, repositories, {signal: AbortSignal.any([stopping, aborted])});
+    return await findDrift(copiesOf(plan), repositories, {
+      signal: AbortSignal.any([stopping, aborted]),
+    });
   } catch (error) {
     if (stopping.aborted) return undefined;
     throw error;

@@ -1,5 +1,5 @@
 import type {StatusResult} from '../model/outcome.ts';
-import type {CopyPlan, Plan} from '../model/plan.ts';
+import {copiesOf, type CopyPlan, type Plan} from '../model/plan.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-file.ts';
 import {standingByJournal} from './transfer/standing.ts';
@@ -54,12 +54,12 @@ export function planStatus(
 
 /** @param begun blobs, by `uploadKey`, of which something is at the destination */
 function partlyCopied(
-  {steps, manifests}: CopyPlan,
+  plan: CopyPlan,
   ended: ReadonlyMap<string, unknown>,
   begun: ReadonlySet<string>,
 ): number {
-  const planned = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
-  const left = steps.filter(({id}) => !ended.has(id));
+  const planned = new Map(plan.manifests.map((manifest) => [manifest.digest, manifest]));
+  const left = copiesOf(plan).filter(({id}) => !ended.has(id));
   return left.filter((step) => [...wantedBlobs([step], planned)].some((blob) => begun.has(blob)))
     .length;
 }

@@ -107,8 +107,37 @@ export interface CopyStep {
   readonly estimate: StepEstimate;
 }
 
-/** What a step of a plan of copies does. */
-export type PlanStep = CopyStep;
+/** A GitLab group or project that has to be there before anything can be copied into it. */
+export interface CreateStep {
+  readonly kind: 'create-group' | 'create-project';
+  /** Unique in the plan, the same in each plan of the same work. */
+  readonly id: string;
+  /** The address of the instance, without a slash at its end. */
+  readonly gitlab: string;
+  /** Its registry, `host[:port]`: copies into `registry/path` and below it wait for this step. */
+  readonly registry: string;
+  /** Full path. */
+  readonly path: string;
+  readonly visibility: 'private' | 'internal' | 'public';
+  /** The group that it is in, if that is made as well. */
+  readonly needs: readonly string[];
+  /** Why this step is there, for people. */
+  readonly why: string;
+  readonly estimate: StepEstimate;
+}
+
+/** What a step of a plan of copies does. In a plan all of a kind stand together, in this order. */
+export type PlanStep = CreateStep | CopyStep;
+
+/** The images that a plan copies. */
+export function copiesOf({steps}: Pick<CopyPlan, 'steps'>): readonly CopyStep[] {
+  return steps.filter((step) => step.kind === 'copy');
+}
+
+/** What a plan creates, parents first. */
+export function creationsOf({steps}: Pick<CopyPlan, 'steps'>): readonly CreateStep[] {
+  return steps.filter((step) => step.kind !== 'copy');
+}
 
 /**
  * What a step costs if nothing fails. What several steps share counts for the first of them, so that the estimates of all
@@ -236,7 +265,7 @@ export interface Check {
 }
 
 export interface PlanTotals {
-  /** Steps, that is images and artifacts to be copied. */
+  /** Images and artifacts to be copied. */
   readonly steps: number;
   /** Of those, the ones whose tag points to another image at the destination, and will move. */
   readonly moves: number;

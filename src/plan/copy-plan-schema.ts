@@ -4,6 +4,7 @@ import {
   blobRecord,
   type Checked,
   copyRecord,
+  createRecord,
   head,
   index,
   listOf,
@@ -76,6 +77,9 @@ export const copyPlanFile = z
     mediaTypes: tables.mediaTypes,
     repositories: tables.repositories,
     routes: listOf(routeRow).describe('Every source repository and where it goes.'),
+    creations: listOf(createRecord).describe(
+      'GitLab groups and projects that are created first, parents before what is in them.',
+    ),
     blobs: tables.blobs,
     manifests: tables.manifests,
     copies: listOf(copyRecord).describe('What is copied, in this order as far as order matters.'),

@@ -13,8 +13,10 @@ import {alikeTogether, blobActions} from './blob-actions.ts';
 import {type Candidate, nameOf, type Route, targetOf} from './candidate.ts';
 import * as checks from './checks.ts';
 import {planId} from './plan-file.ts';
+import {createSteps} from './create-steps.ts';
 import {Presence} from './presence.ts';
 import {candidatesOf, type RouteCandidates} from './route-candidates.ts';
+import type {CreateRecord} from './schema-parts.ts';
 import {copySteps} from './steps.ts';
 import {totalsOf, withEstimates} from './totals.ts';
 import {childBlobs, childManifests, type SeenManifest} from '../model/manifest.ts';
@@ -31,6 +33,8 @@ export interface CopyPlanInput {
 export interface PlanFindings {
   readonly checks: readonly Check[];
   readonly skipped: readonly Skip[];
+  /** Groups and projects to create, parents first. */
+  readonly creations?: readonly CreateRecord[];
 }
 
 /** One source repository, one destination repository, and the index of the wish that they belong to. */
@@ -54,7 +58,7 @@ export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan 
   const [done, toDo] = partition(candidates, (candidate) => presence.isDone(candidate));
   const blobs = alikeTogether(blobActions([...toDo, ...done], presence));
   const manifests = plannedManifests([...toDo, ...done]);
-  const steps = withEstimates(copySteps(toDo, presence), manifests, blobs);
+  const copies = withEstimates(copySteps(toDo, presence), manifests, blobs);
   const skipped = [
     ...done.map(presentSkip),
     ...found.flatMap((route) => route.skipped),
@@ -69,7 +73,7 @@ export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan 
       to: destination.repository,
       wish: index,
     })),
-    steps,
+    steps: [...createSteps(findings?.creations ?? []), ...copies],
     manifests,
     blobs,
     skipped,
@@ -80,9 +84,9 @@ export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan 
         route.checks.map((check) => placed(check, wish.routes[route.wish])),
       ),
       ...nothingSelected(wish, found, conflicts),
-      ...checks.stepChecks(steps, manifests, blobs),
+      ...checks.stepChecks(copies, manifests, blobs),
     ],
-    totals: totalsOf(steps, blobs, skipped),
+    totals: totalsOf(copies, blobs, skipped),
   } as const;
   const {format, ...rest} = content;
   return {format, id: planId(content), ...rest};

@@ -1,4 +1,12 @@
-import type {Check, CopyPlan, CopyStep, Plan, Skip} from '../model/plan.ts';
+import {
+  type Check,
+  copiesOf,
+  type CopyPlan,
+  type CopyStep,
+  creationsOf,
+  type Plan,
+  type Skip,
+} from '../model/plan.ts';
 import {
   type Cell,
   checkSection,
@@ -69,7 +77,8 @@ function documentOf(plan: Plan): ReportDocument {
 
 /** What a reviewer wants to know of a plan: what forbids it, what moves, what is new, what stays, what is left out. */
 function planDocument(plan: CopyPlan): ReportDocument {
-  const {steps, skipped, checks, totals} = plan;
+  const {skipped, checks, totals} = plan;
+  const copies = copiesOf(plan);
   const sizeOf = imageSizes(plan);
   const copied = (step: CopyStep): Row => ({
     cells: [
@@ -80,7 +89,7 @@ function planDocument(plan: CopyPlan): ReportDocument {
       step.why,
     ],
   });
-  const moving = steps.filter(({replaces}) => replaces !== null);
+  const moving = copies.filter(({replaces}) => replaces !== null);
   const others = skipped.filter((skip) => skip.reason !== 'present');
   return {
     title: 'transship plan',
@@ -92,10 +101,22 @@ function planDocument(plan: CopyPlan): ReportDocument {
         checks.filter(({result}) => result === 'forbid'),
       ),
       {
+        heading: 'To create',
+        mark: '+',
+        columns: ['What', 'Path', 'Visibility'],
+        rows: creationsOf(plan).map(({kind, gitlab, path, visibility}) => ({
+          cells: [
+            kind === 'create-group' ? 'group' : 'project',
+            code(`${gitlab}/${path}`),
+            visibility,
+          ],
+        })),
+      },
+      {
         heading: 'To copy',
         mark: '+',
         columns: ['Image', 'Digest', 'Size', 'From', 'Why'],
-        rows: steps.filter(({replaces}) => replaces === null).map(copied),
+        rows: copies.filter(({replaces}) => replaces === null).map(copied),
       },
       {
         heading: 'Tags that move',

@@ -1,5 +1,5 @@
 import type {RunResult, StatusResult, StepResult, VerifyResult} from '../model/outcome.ts';
-import {type CopyPlan, type Plan, unchosenSkips} from '../model/plan.ts';
+import {copiesOf, type CopyPlan, type Plan, unchosenSkips} from '../model/plan.ts';
 import {renderText} from './text.ts';
 import type {RenderOptions, ReportDocument, Row} from './document.ts';
 import {sidesOf, skippedRow} from './plan-document.ts';
@@ -23,7 +23,7 @@ function runDocument(
     steps.filter((step) => step.outcome === outcome);
   const row = ({id, error}: StepResult): Row => {
     const step = named.get(id);
-    const image = step ? imageName(step.to, step.tag, step.digest) : id;
+    const image = step?.kind === 'copy' ? imageName(step.to, step.tag, step.digest) : id;
     const cells = [{code: image}, {code: error?.code ?? ''}, error?.message ?? ''];
     return error ? {cells, hint: error.hint} : {cells};
   };
@@ -76,7 +76,9 @@ function runSummary(
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}`;
   const present = plan.totals.present + count('present');
   const skipped = plan.totals.skipped === 0 ? '' : `, ${plan.totals.skipped} left out by the plan`;
-  const moving = new Set(plan.steps.flatMap(({id, replaces}) => (replaces === null ? [] : [id])));
+  const moving = new Set(
+    copiesOf(plan).flatMap(({id, replaces}) => (replaces === null ? [] : [id])),
+  );
   const moved = steps.filter(({id, outcome}) => outcome === 'done' && moving.has(id)).length;
   const copied = `${counted(count('done'), 'image')} copied${newAndMoving(count('done'), moved, 'moved', 'moved')}`;
   const others = `${blobs.mounted} mounted, ${present} already there${skipped}`;

@@ -2,7 +2,7 @@ import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest';
 import type {Repositories} from '../../src/model/port.ts';
 import {type CopyRoute, type CopyWish, makePlan, readCopyWish} from '../../src/cli/make-plan.ts';
 import {HttpClient} from '../../src/http/client.ts';
-import type {CopyPlan, WishFilters} from '../../src/model/plan.ts';
+import {copiesOf, type CopyPlan, type WishFilters} from '../../src/model/plan.ts';
 import {parseReference, type RepositoryPath} from '../../src/model/reference.ts';
 import {parsePlan, serializePlan} from '../../src/plan/plan-file.ts';
 import {Registry} from '../../src/registry/registry.ts';
@@ -72,7 +72,9 @@ test('several routes are one plan, each with its own filters', async () => {
     ),
   );
   const tagsAt = (path: string) =>
-    plan.steps.flatMap(({to, tag = ''}) => (to.endsWith(`/${path}`) ? [String(tag)] : [])).sort();
+    copiesOf(plan)
+      .flatMap(({to, tag = ''}) => (to.endsWith(`/${path}`) ? [String(tag)] : []))
+      .sort();
   expect(tagsAt('a')).toEqual([first]);
   expect(tagsAt('b')).toEqual(tags.slice(1));
   expect(tagsAt('c')).toEqual(Object.keys(corpus.busybox.tags).sort());

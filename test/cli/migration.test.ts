@@ -1,6 +1,6 @@
 import {writeFile} from 'node:fs/promises';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
-import type {CopyPlan} from '../../src/model/plan.ts';
+import {copiesOf, type CopyPlan} from '../../src/model/plan.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {refusal} from '../../src/sandbox/exchange.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
@@ -48,7 +48,7 @@ const bare = (name: string) => name.slice(name.indexOf('/') + 1);
 
 /** `repository:tag -> repository:tag` of every step, without hosts. */
 function copies(made: CopyPlan | undefined): readonly string[] {
-  return (made?.steps ?? []).map(
+  return (made ? copiesOf(made) : []).map(
     ({from, to, tag, sourceTag}) =>
       `${bare(from)}:${sourceTag?.name ?? ''} -> ${bare(to)}:${tag ?? ''}`,
   );

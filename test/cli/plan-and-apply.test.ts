@@ -1,7 +1,7 @@
 import {readFile} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcome.ts';
-import type {CopyPlan} from '../../src/model/plan.ts';
+import {copiesOf, type CopyPlan} from '../../src/model/plan.ts';
 import {parsePlan} from '../../src/plan/plan-file.ts';
 import {countByMethod, isWrite} from '../support/access-log.ts';
 import {type DockerRegistry, startDockerRegistry} from '../support/docker-registry.ts';
@@ -88,7 +88,7 @@ describe('plan', () => {
     const {stdout} = await plan('--format', 'json');
     const printed = JSON.parse(stdout) as CopyPlan;
     expect(printed).toEqual(parsePlan(await readFile(planFile), planFile));
-    const planned = Object.fromEntries(printed.steps.map((step) => [step.tag, step.digest]));
+    const planned = Object.fromEntries(copiesOf(printed).map((step) => [step.tag, step.digest]));
     expect(planned).toEqual(
       Object.fromEntries(Object.entries(tags).map(([tag, {digest}]) => [tag, digest])),
     );
