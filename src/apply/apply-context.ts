@@ -4,6 +4,7 @@ import type {SeenManifest} from '../model/manifest.ts';
 import type {Repositories} from '../model/port.ts';
 import type {ChunkBounds} from '../relay/chunk-size.ts';
 import type {RetryPolicy} from '../http/retry.ts';
+import type {Namespaces} from './creations.ts';
 import type {Journal} from './journal.ts';
 
 /** What copying images needs besides the images. */
@@ -23,6 +24,8 @@ export interface ApplyContext extends CopyContext {
    * are compared with the plan before the first write.
    */
   readonly fresh: boolean;
+  /** Where groups and projects are created; absent: the plan creates none. */
+  readonly namespaces?: Namespaces;
 }
 
 export interface ApplySettings {

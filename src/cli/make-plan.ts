@@ -7,7 +7,12 @@ import {formatRepository, isLayoutName, splitLayoutName, type Tag} from '../mode
 import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import {parsePlatform} from '../model/platform.ts';
-import type {Call, Repositories, RepositoryReader} from '../model/port.ts';
+import {
+  absentRepository,
+  type Call,
+  type Repositories,
+  type RepositoryReader,
+} from '../model/port.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
 import {observeRoute, type RouteQuestion} from '../observe/observe-route.ts';
 import {SharedReader} from '../observe/shared-reader.ts';
@@ -43,6 +48,8 @@ export interface CopyRoute {
   readonly toTag?: Tag;
   /** The source was found in a list, not named: it may be gone meanwhile. */
   readonly isListed?: boolean;
+  /** Nothing is at the destination, and it need not be asked: its project does not exist yet. */
+  readonly isAbsent?: boolean;
 }
 
 /**
@@ -158,7 +165,7 @@ export async function makePlan(
     const question = {
       ...selection,
       source: readers.get(what) ?? repositories.source(what),
-      destination: repositories.destination(route.destination.repository),
+      destination: destinationOf(route, repositories),
       attachmentSubject,
       progress: routes.length === 1 ? tellTags : () => undefined,
     };
@@ -176,12 +183,20 @@ export async function makePlan(
   const seen = results.flatMap((result) => result.seen ?? []);
   const unread = results.flatMap((result) => result.unread ?? []);
   const observed = new Map(seen.flatMap(({source}) => [...source.manifests]));
-  const {checks = [], skipped = []} = findings ?? {};
+  const {checks = [], skipped = [], creations = []} = findings ?? {};
   const all = {
+    creations,
     checks: [...checks, ...unread.map(({check}) => check)],
     skipped: [...skipped, ...unread.map(({skip}) => skip)],
   };
   return {plan: makeCopyPlan({wish, routes: seen, findings: all}), observed};
+}
+
+function destinationOf(
+  {destination: {repository}, isAbsent}: CopyRoute,
+  repositories: Repositories,
+): RepositoryReader {
+  return isAbsent === true ? absentRepository(repository) : repositories.destination(repository);
 }
 
 /**

@@ -3,6 +3,7 @@ import {dirname, join} from 'node:path';
 import {applyPlan} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
 import {type Journal, type JournalOptions, NO_JOURNAL, openJournal} from '../apply/journal.ts';
+import type {Namespaces} from '../apply/creations.ts';
 import {journalBeside} from '../apply/journal-file.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
@@ -22,7 +23,7 @@ import {removeFile} from '../places/durable-file.ts';
 /** How a plan came to be applied. */
 export type RunOrigin =
   /** From a plan file: source and destination are compared with it first. */
-  | {readonly kind: 'file'; readonly file: string}
+  | {readonly kind: 'file'; readonly file: string; readonly namespaces?: Namespaces | undefined}
   /** Made a moment ago in this process. */
   | {readonly kind: 'made'; readonly observed: ReadonlyMap<Digest, SeenManifest>};
 
@@ -49,6 +50,7 @@ export async function runPlan(
     settings: settingsOf(flags, io),
     fresh: origin.kind === 'made',
     ...(origin.kind === 'made' ? {observed: origin.observed} : {}),
+    ...(origin.kind === 'file' && origin.namespaces ? {namespaces: origin.namespaces} : {}),
   };
   const result = await tellingOfStop(io, report, () => applyPlan(plan, context, io));
   if (result.result === 'done' || result.result === 'incomplete') {

@@ -136,7 +136,10 @@ export const blobRecord = z
 export const createRecord = z
   .strictObject({
     kind: z.enum(['create-group', 'create-project']).describe('What is created.'),
-    gitlab: z.string().regex(/^https?:\/\/\S+$/).describe('The address of the instance.'),
+    gitlab: z
+      .string()
+      .regex(/^https?:\/\/\S+$/)
+      .describe('The address of the instance.'),
     registry: z.string().regex(SHOWABLE).describe('The registry of the instance.'),
     path: z.string().regex(SHOWABLE).describe('The full path.'),
     visibility: z.enum(['private', 'internal', 'public']).describe('Who may see it.'),

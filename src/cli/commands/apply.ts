@@ -3,7 +3,7 @@ import {planArguments} from '../../apply/journal-file.ts';
 import type {RunResult} from '../../model/outcome.ts';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
 import {journalOf} from '../earlier-transfers.ts';
-import {addGitLabFlags} from '../gitlab-access.ts';
+import {addGitLabFlags, plannedNamespaces} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {
   addCacheFlag,
@@ -47,10 +47,12 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     const trust = await PlanTrust.of(plan, file, flags, io);
     // What a transfer deletes is looked at itself.
     const cache = flags.cache === true && plan.kind === 'copy';
-    const run = (session: Session): Promise<RunResult> =>
-      plan.kind === 'copy'
-        ? runPlan(plan, {kind: 'file', file}, flags, io, session)
-        : runTransfer({plan, file, flags, io, session, trust});
+    const run = async (session: Session): Promise<RunResult> => {
+      if (plan.kind === 'transfer')
+        return await runTransfer({plan, file, flags, io, session, trust});
+      const namespaces = plannedNamespaces(plan, trust, flags, io, session);
+      return await runPlan(plan, {kind: 'file', file, namespaces}, flags, io, session);
+    };
     const result = await withSession(io, {...flags, cache}, run, trust);
     io.stdout.write(
       renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),

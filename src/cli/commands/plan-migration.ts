@@ -1,6 +1,8 @@
-import type {Command} from 'commander';
+import {type Command, InvalidArgumentError} from 'commander';
+import {SOURCE_KINDS, type SourceKind} from '../../discovery/source-kind.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Plan} from '../../model/plan.ts';
+import {canonicalRegistry} from '../../model/reference.ts';
 import {readRegular} from '../../http/regular-file.ts';
 import {readMigration} from '../../plan/migration/read-migration.ts';
 import type {CopyMigration, Migration} from '../../plan/migration/migration.ts';
@@ -8,16 +10,16 @@ import {MIGRATION_SIZE_LIMIT} from '../../plan/migration/yaml-source.ts';
 import {migrationDocument, renderMigration} from '../../report/migration.ts';
 import {printableJson} from '../../report/words.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
-import {addGitLabFlags, type GitLabFlags} from '../gitlab-access.ts';
+import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {makePlan} from '../make-plan.ts';
-import {readMigrationWish} from '../migration-wish.ts';
+import {type MigrationFlags, readMigrationWish} from '../migration-wish.ts';
 import {addCacheFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 
-interface Flags extends HostFlags, GitLabFlags, MakeFlags {
+interface Flags extends HostFlags, MigrationFlags, MakeFlags {
   readonly check?: boolean;
   readonly progress: ProgressKind;
 }
@@ -35,6 +37,11 @@ export function addPlanMigration(plan: Command, io: Io, done: (exitCode: number)
     )
     .argument('[file]', 'a migration file (docs/migration-file.md); may follow "plan" directly')
     .option('--check', 'only check the file, offline; prints its routes or all problems')
+    .option(
+      '--source-kind <host=kind>',
+      `how a host lists its repositories: ${SOURCE_KINDS.join(', ')} (repeatable; default: found by itself)`,
+      sourceKindOf,
+    )
     .addHelpText(
       'after',
       `
@@ -77,6 +84,17 @@ async function copyPlan(migration: CopyMigration, flags: Flags, io: Io): Promise
     const {plan} = await makePlan(wish, places, report, reading);
     return plan;
   });
+}
+
+/** Collects `host=kind`. */
+function sourceKindOf(
+  text: string,
+  before: ReadonlyMap<string, SourceKind> = new Map(),
+): ReadonlyMap<string, SourceKind> {
+  const [, host = '', name] = /^([^=]+)=(.*)$/.exec(text) ?? [];
+  const kind = SOURCE_KINDS.find((one) => one === name);
+  if (kind !== undefined) return new Map([...before, [canonicalRegistry(host), kind]]);
+  throw new InvalidArgumentError('write HOST=KIND, such as registry.example.com=harbor');
 }
 
 /** Prints the routes of a migration file, or with `--format json` all that is wrong with it. @returns the exit code */
