@@ -9,6 +9,7 @@ import type {CopyMigration, Migration} from '../../plan/migration/migration.ts';
 import {MIGRATION_SIZE_LIMIT} from '../../plan/migration/yaml-source.ts';
 import {migrationDocument, renderMigration} from '../../report/migration.ts';
 import {printableJson} from '../../report/words.ts';
+import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../earlier-plan.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
@@ -19,7 +20,7 @@ import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 
-interface Flags extends HostFlags, MigrationFlags, MakeFlags {
+interface Flags extends HostFlags, MigrationFlags, MakeFlags, SinceFlags {
   readonly check?: boolean;
   readonly progress: ProgressKind;
 }
@@ -47,8 +48,10 @@ export function addPlanMigration(plan: Command, io: Io, done: (exitCode: number)
       `
 Examples:
   transship plan plans/acme.yaml --check
-  transship plan plans/acme.yaml --out acme.plan.json --detailed-exitcode`,
+  transship plan plans/acme.yaml --out acme.plan.json --detailed-exitcode
+  transship plan plans/acme.yaml --since acme.plan.json --out week2.plan.json`,
     );
+  addSinceFlags(command);
   addMakeFlags(addProgressFlag(addCacheFlag(addHostFlags(addGitLabFlags(command)))));
   command.action(async (file: string | undefined, flags: Flags) => {
     if (file === undefined) {
@@ -64,7 +67,17 @@ Examples:
     }
     const migration = readMigration(text, file, io.env);
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
-    done(await givePlan(await migrationPlan(migration, flags, io), flags, io));
+    const earlier = await readEarlierPlan(flags);
+    if (earlier && migration.kind === 'transfer') {
+      throw new TransshipError('USAGE', '--since is for copies, and the file is of transfers', {
+        side: 'local',
+        hint: 'leave --since out',
+      });
+    }
+    const made = await migrationPlan(migration, flags, io);
+    const exitCode = await givePlan(made, flags, io);
+    if (earlier && made.kind === 'copy') await giveDelta(earlier, made, flags, io);
+    done(exitCode);
   });
 }
 
