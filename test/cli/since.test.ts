@@ -8,6 +8,8 @@ import {storeImage} from '../support/small-images.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
+const name = (from: string, tag: string | undefined) =>
+  `${from.slice(from.indexOf('/') + 1)}:${tag ?? ''}`;
 const layer = (text: string) => [Buffer.from(text)];
 
 test('a later plan has exactly what changed, and says what was added, moved and removed', async () => {
@@ -50,8 +52,6 @@ test('a later plan has exactly what changed, and says what was added, moved and 
   ]);
   expect([run.code, run.stderr]).toEqual([2, '']);
   expect(run.stdout).toContain('Since the earlier plan: 2 added, 2 tags moved, 4 removed.');
-  const name = (from: string, tag: string | undefined) =>
-    `${from.slice(from.indexOf('/') + 1)}:${tag ?? ''}`;
   const made = await transship(['show', second, '--format=json']);
   const planned = copiesOf(JSON.parse(made.stdout) as CopyPlan);
   expect(planned.map(({to, tag}) => name(to, tag)).sort()).toEqual([
