@@ -2,6 +2,7 @@ import type {Digest} from '../model/digest.ts';
 import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import type {Repositories} from '../model/port.ts';
+import type {BlobLocations} from '../places/blob-locations.ts';
 import type {ChunkBounds} from '../relay/chunk-size.ts';
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Namespaces} from './creations.ts';
@@ -15,6 +16,8 @@ export interface CopyContext {
   readonly settings: ApplySettings;
   /** Manifests that were read while planning, in the same process; others are read by digest. */
   readonly observed?: ReadonlyMap<Digest, SeenManifest>;
+  /** Where earlier runs saw blobs, and this one sees them; absent: nothing is remembered. */
+  readonly locations?: BlobLocations;
 }
 
 /** What applying a plan of copies needs besides the plan. */

@@ -61,9 +61,9 @@ export function addHostFlags(command: Command): Command {
     );
 }
 
-/** For copies, whose sources may have quotas. */
+/** For copies, whose sources may have quotas, and whose destinations may have the blobs elsewhere. */
 export function addCacheFlag(command: Command): Command {
-  return command.option('--no-cache', 'do not use the manifest cache');
+  return command.option('--no-cache', 'do not use the cache of manifests and blob locations');
 }
 
 export function addFilterFlags(command: Command): Command {

@@ -33,7 +33,7 @@ export async function runPlan(
   origin: RunOrigin,
   flags: RunFlags,
   io: Io,
-  {places, report, call}: Session,
+  {places, locations, report, call}: Session,
 ): Promise<RunResult> {
   throwIfForbidden(plan);
   const file = flags.journal ?? defaultJournal(plan, origin, io);
@@ -51,6 +51,7 @@ export async function runPlan(
     fresh: origin.kind === 'made',
     ...(origin.kind === 'made' ? {observed: origin.observed} : {}),
     ...(origin.kind === 'file' && origin.namespaces ? {namespaces: origin.namespaces} : {}),
+    ...(locations ? {locations} : {}),
   };
   const result = await tellingOfStop(io, report, () => applyPlan(plan, context, io));
   if (result.result === 'done' || result.result === 'incomplete') {

@@ -6,6 +6,7 @@ import {HostSet} from '../http/host-set.ts';
 import {proxyFromEnvironment} from '../http/proxy.ts';
 import {errorData, type Report} from '../model/event.ts';
 import type {Call} from '../model/port.ts';
+import {BlobLocations} from '../places/blob-locations.ts';
 import {ContentCache} from '../places/content-cache.ts';
 import {Places} from '../places/places.ts';
 import {CredentialStore} from '../registry/credentials/store.ts';
@@ -18,6 +19,8 @@ import {cacheFolder} from './user-folders.ts';
 /** What a command that talks to registries works with. */
 export interface Session {
   readonly places: Places;
+  /** Where blobs were seen at registries; undefined: nothing is remembered. */
+  readonly locations: BlobLocations | undefined;
   readonly credentials: CredentialStore;
   /** For what is asked beside the registries, with the same settings of hosts. */
   readonly http: HttpClient;
@@ -42,9 +45,12 @@ export async function withSession<T>(
   const {report} = reporter;
   await using http = openHttp(io, flags, report);
   const credentials = openCredentials(io, flags, trust);
-  await using places = openPlaces({http, credentials, report}, io, flags);
+  const cache = openCache(io, flags);
+  await using places = openPlaces({http, credentials, report}, io, flags, cache?.content);
+  await using locations = cache?.locations;
   return await work({
     places,
+    locations,
     credentials,
     http,
     report,
@@ -87,19 +93,32 @@ function openCredentials(
   });
 }
 
+/** What is kept on this machine for later runs. */
+function openCache(
+  {env, home}: Io,
+  {cache}: HostFlags,
+): {readonly content: ContentCache; readonly locations: BlobLocations} | undefined {
+  if (cache !== true || env['TRANSSHIP_NO_CACHE']) return undefined;
+  const folder = cacheFolder(env, home);
+  return {
+    content: new ContentCache(join(folder, 'content')),
+    locations: new BlobLocations(join(folder, 'blobs')),
+  };
+}
+
 function openPlaces(
   {http, credentials, report}: Pick<Session, 'http' | 'credentials' | 'report'>,
-  {env, home, redactor, temporary}: Io,
+  {redactor, temporary}: Io,
   flags: HostFlags,
+  cache: ContentCache | undefined,
 ): Places {
-  const isCached = flags.cache === true && !env['TRANSSHIP_NO_CACHE'];
   return new Places({
     http,
     credentials,
     plainHttp: new HostSet('--plain-http', flags.plainHttp ?? []),
     learnToken: (token) => redactor.learnPassing(token),
     notice: ({code, message}) => report({type: 'notice', code, message: clipped(message)}),
-    ...(isCached ? {cache: new ContentCache(join(cacheFolder(env, home), 'content'))} : {}),
+    ...(cache ? {cache} : {}),
     ...(temporary ? {temporary} : {}),
   });
 }

@@ -51,7 +51,8 @@ export async function transship(
     stderr: redactedStream(stderr, redactor),
     ...(options.ask ? {ask: options.ask} : {}),
     stdin: () => Readable.from([Buffer.from(options.stdin ?? '')]),
-    env: options.env ?? {},
+    // What one test copied is not to be mounted in another: only a home of its own keeps a cache.
+    env: {...(options.home === undefined ? {TRANSSHIP_NO_CACHE: '1'} : {}), ...options.env},
     home: options.home ?? (await sharedHome()),
     uid: undefined,
     now: () => new Date(),
