@@ -7,6 +7,7 @@ import type {ChunkBounds} from '../relay/chunk-size.ts';
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Namespaces} from './creations.ts';
 import type {Journal} from './journal.ts';
+import type {RunLimits} from './run-limits.ts';
 
 /** What copying images needs besides the images. */
 export interface CopyContext {
@@ -18,6 +19,8 @@ export interface CopyContext {
   readonly observed?: ReadonlyMap<Digest, SeenManifest>;
   /** Where earlier runs saw blobs, and this one sees them; absent: nothing is remembered. */
   readonly locations?: BlobLocations;
+  /** What ends the run early, beside signals; absent: nothing. */
+  readonly limits?: RunLimits;
 }
 
 /** What applying a plan of copies needs besides the plan. */

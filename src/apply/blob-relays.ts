@@ -161,6 +161,8 @@ export class BlobRelays {
     } catch (error) {
       report({type: 'blob-ended', digest, to, outcome: 'failed', size});
       throw error;
+    } finally {
+      this.#context.limits?.ended(uploadKey(digest, to));
     }
   }
 
@@ -236,7 +238,7 @@ export class BlobRelays {
     destination: RepositoryWriter,
     upload?: Upload,
   ): Promise<void> {
-    const {repositories, journal, report, settings} = this.#context;
+    const {repositories, journal, report, settings, limits} = this.#context;
     const {digest, to} = action;
     let {size} = action;
     const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
@@ -266,8 +268,10 @@ export class BlobRelays {
           size = actual;
           this.#resized.set(digest, actual);
         },
+        sending: (bytes) => limits?.announce(uploadKey(digest, to), bytes),
         sent: (bytes) => {
           this.counts.sent += bytes;
+          limits?.sent(uploadKey(digest, to), bytes);
         },
         saved: ({location, offset, minChunk}) =>
           journal.append({type: 'upload', digest, to, location, offset, minChunk}),

@@ -1,4 +1,7 @@
-import {clipped} from '../model/error.ts';
+import type {Interruption} from '../apply/apply-context.ts';
+import {RunLimits} from '../apply/run-limits.ts';
+import {clipped, isInterrupted, TransshipError} from '../model/error.ts';
+import {LIMIT_FLAGS, type LimitCode} from '../model/outcome.ts';
 import {join} from 'node:path';
 import {certsDirs, tlsFromFiles} from '../http/tls.ts';
 import {HttpClient} from '../http/client.ts';
@@ -11,7 +14,7 @@ import {ContentCache} from '../places/content-cache.ts';
 import {Places} from '../places/places.ts';
 import {CredentialStore} from '../registry/credentials/store.ts';
 import type {Io} from './io.ts';
-import type {HostFlags} from './options.ts';
+import type {HostFlags, LimitFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
 import {openReporter, type ProgressKind} from './reporters/choose.ts';
 import {cacheFolder} from './user-folders.ts';
@@ -25,8 +28,12 @@ export interface Session {
   /** For what is asked beside the registries, with the same settings of hosts. */
   readonly http: HttpClient;
   readonly report: Report;
+  /** Signals, and the limits of the run. */
+  readonly interruption: Interruption;
+  /** Absent: the run has none. */
+  readonly limits: RunLimits | undefined;
   readonly call: Call;
-  /** For what changes nothing: there is nothing to finish, so the first signal ends it. */
+  /** For what changes nothing: there is nothing to finish, so the first signal, or a limit, ends it. */
   readonly reading: Call;
 }
 
@@ -37,10 +44,13 @@ export interface Session {
  */
 export async function withSession<T>(
   io: Io,
-  flags: HostFlags & {readonly progress: ProgressKind},
+  flags: HostFlags & LimitFlags & {readonly progress: ProgressKind},
   work: (session: Session) => Promise<T>,
   trust?: PlanTrust,
 ): Promise<T> {
+  using limits = openLimits(flags, io);
+  const stopping = limits ? AbortSignal.any([io.stopping, limits.stopping]) : io.stopping;
+  const {aborted} = io;
   using reporter = openReporter(flags.progress, io);
   const {report} = reporter;
   await using http = openHttp(io, flags, report);
@@ -48,15 +58,45 @@ export async function withSession<T>(
   const cache = openCache(io, flags);
   await using places = openPlaces({http, credentials, report}, io, flags, cache?.content);
   await using locations = cache?.locations;
-  return await work({
-    places,
-    locations,
-    credentials,
-    http,
-    report,
-    call: {signal: io.aborted},
-    reading: {signal: AbortSignal.any([io.stopping, io.aborted])},
+  try {
+    return await work({
+      places,
+      locations,
+      credentials,
+      http,
+      report,
+      interruption: {stopping, aborted},
+      limits,
+      call: {signal: aborted},
+      reading: {signal: AbortSignal.any([stopping, aborted])},
+    });
+  } catch (error) {
+    throw limits?.reached !== undefined && isStop(error) ? stoppedBy(limits.reached) : error;
+  }
+}
+
+/** What is ended by the first signal, or by a limit, rejects with. */
+function isStop(error: unknown): boolean {
+  return isInterrupted(error) || (error instanceof DOMException && error.name === 'AbortError');
+}
+
+function stoppedBy(limit: LimitCode): TransshipError {
+  return new TransshipError(limit, `${LIMIT_FLAGS[limit]} was reached before the run began`, {
+    side: 'local',
+    hint: `run the command again with a higher ${LIMIT_FLAGS[limit]}`,
   });
+}
+
+function openLimits(
+  {maxBytes, maxDuration}: LimitFlags,
+  {stopping, timer}: Io,
+): RunLimits | undefined {
+  if (maxBytes === undefined && maxDuration === undefined) return undefined;
+  const settings = {
+    ...(maxBytes === undefined ? {} : {maxBytes}),
+    ...(maxDuration === undefined ? {} : {maxDuration}),
+  };
+  return new RunLimits(settings, stopping, timer);
 }
 
 function openHttp({retry, env, home, redactor}: Io, flags: HostFlags, report: Report): HttpClient {
