@@ -30,21 +30,26 @@ export async function applyPlan(
   const state: PlanNow | undefined = context.fresh
     ? {done: new Set(), drift: [], missing: creationsOf(plan)}
     : await stateNow(plan, context, interruption);
-  const result =
+  const ran =
     state === undefined || state.drift.length > 0
       ? notBegun(plan, state)
       : await carriedOut(plan, state, context, interruption);
+  const result = context.limits?.mark(ran) ?? ran;
   await context.journal.end(result.result);
   reportEnd(result, context.report);
   return result;
 }
 
 /** Tells what came of a run, in numbers. */
-export function reportEnd({result, steps, bytes}: RunResult, report: ApplyContext['report']): void {
+export function reportEnd(
+  {result, limit, steps, bytes}: RunResult,
+  report: ApplyContext['report'],
+): void {
   const count = (...outcomes: readonly StepResult['outcome'][]) =>
     steps.filter(({outcome}) => outcomes.includes(outcome)).length;
   const [done, failed] = [count('done', 'present'), count('failed', 'blocked')];
-  report({type: 'run-ended', result, done, failed, bytes: bytes.sent});
+  const end = {result, ...(limit === undefined ? {} : {limit})};
+  report({type: 'run-ended', ...end, done, failed, bytes: bytes.sent});
 }
 
 /** What a plan is like at this moment. */

@@ -8,9 +8,8 @@ import {journalBeside} from '../apply/journal-file.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
-import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
-import type {RunEnd, RunResult} from '../model/outcome.ts';
+import {LIMIT_FLAGS, type RunEnd, type RunResult} from '../model/outcome.ts';
 import type {Check, CopyPlan, Plan, Wish} from '../model/plan.ts';
 import {DEFAULT_CHUNK} from '../relay/chunk-size.ts';
 import {DEFAULT_RETRY} from '../http/retry.ts';
@@ -33,8 +32,9 @@ export async function runPlan(
   origin: RunOrigin,
   flags: RunFlags,
   io: Io,
-  {places, report, call}: Session,
+  session: Session,
 ): Promise<RunResult> {
+  const {places, locations, limits, report, interruption, call} = session;
   throwIfForbidden(plan);
   const file = flags.journal ?? defaultJournal(plan, origin, io);
   // Nobody named it, and it would be removed at the end.
@@ -42,7 +42,7 @@ export async function runPlan(
   await using journal =
     isPassing && plan.steps.length === 0
       ? NO_JOURNAL
-      : await openPlanJournal({file, plan: plan.id, anyPlan: origin.kind === 'made'}, io, report);
+      : await openPlanJournal({file, plan: plan.id, anyPlan: origin.kind === 'made'}, io, session);
   const context = {
     repositories: places,
     journal,
@@ -51,8 +51,10 @@ export async function runPlan(
     fresh: origin.kind === 'made',
     ...(origin.kind === 'made' ? {observed: origin.observed} : {}),
     ...(origin.kind === 'file' && origin.namespaces ? {namespaces: origin.namespaces} : {}),
+    ...(locations ? {locations} : {}),
+    ...(limits ? {limits} : {}),
   };
-  const result = await tellingOfStop(io, report, () => applyPlan(plan, context, io));
+  const result = await tellingOfStop(session, () => applyPlan(plan, context, interruption));
   if (result.result === 'done' || result.result === 'incomplete') {
     await places.pack(call);
     if (isPassing) await removeFile(file);
@@ -63,8 +65,8 @@ export async function runPlan(
 /** @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_WRITE_FAILED, JOURNAL_BUSY, JOURNAL_INVALID */
 export async function openPlanJournal(
   work: Pick<JournalOptions, 'file' | 'plan' | 'anyPlan' | 'transfer' | 'projectLock'>,
-  {env, home, now, stopping, redactor}: Pick<Io, 'env' | 'home' | 'now' | 'stopping' | 'redactor'>,
-  report: Report,
+  {env, home, now, redactor}: Pick<Io, 'env' | 'home' | 'now' | 'redactor'>,
+  {report, interruption}: Pick<Session, 'report' | 'interruption'>,
 ): Promise<Journal> {
   try {
     const folder = dirname(work.file);
@@ -85,18 +87,22 @@ export async function openPlanJournal(
     ...work,
     now,
     redactor,
-    signal: stopping,
+    signal: interruption.stopping,
     notice: (code, message) => report({type: 'notice', code, message}),
   });
 }
 
-/** Runs `work`, and says so when the first signal comes. */
+/** Runs `work`, and says so when the first signal comes, or a limit is reached. */
 export async function tellingOfStop<T>(
-  {stopping}: Pick<Io, 'stopping'>,
-  report: Report,
+  {interruption: {stopping}, limits, report}: Session,
   work: () => Promise<T>,
 ): Promise<T> {
-  const tell = (): void => report(STOPPING);
+  const tell = (): void => {
+    const code = limits?.reached;
+    if (code === undefined) return report(STOPPING);
+    const message = `${LIMIT_FLAGS[code]} is reached; finishing work in progress`;
+    report({type: 'notice', code, message});
+  };
   stopping.addEventListener('abort', tell, {once: true});
   try {
     return await work();

@@ -9,8 +9,10 @@ import {
   addCacheFlag,
   addFormatFlag,
   addHostFlags,
+  addLimitFlags,
   addRunFlags,
   type HostFlags,
+  type LimitFlags,
 } from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
@@ -18,7 +20,10 @@ import {RUN_EXIT, runPlan} from '../run-plan.ts';
 import {runTransfer, type TransferRunFlags} from '../run-transfer.ts';
 import {type Session, withSession} from '../session.ts';
 
-type Flags = HostFlags & TransferRunFlags & TrustFlags & {readonly format: OutcomeFormat};
+type Flags = HostFlags &
+  TransferRunFlags &
+  LimitFlags &
+  TrustFlags & {readonly format: OutcomeFormat};
 
 /** `transship apply`: does what a plan says; run again, it goes on. */
 export function addApply(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -36,11 +41,13 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
       'after',
       '\nExamples:\n  transship apply app.plan.json --progress plain\n  transship apply move.plan.json --yes',
     );
-  addFormatFlag(addRunFlags(addCacheFlag(addHostFlags(addTrustFlags(addGitLabFlags(command))))), [
-    'text',
-    'json',
-    'markdown',
-  ]).action(async (file: string, given: Flags) => {
+  addFormatFlag(
+    addLimitFlags(
+      addRunFlags(addCacheFlag(addHostFlags(addTrustFlags(addGitLabFlags(command))))),
+      io.env,
+    ),
+    ['text', 'json', 'markdown'],
+  ).action(async (file: string, given: Flags) => {
     const plan = await readPlanFile(file);
     const journal = await journalOf(plan.id, file, given.journal, io);
     const flags = {...given, journal};
