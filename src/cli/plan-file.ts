@@ -149,7 +149,7 @@ export async function givePlan(made: Plan, flags: MakeFlags, io: Io): Promise<nu
   if (out !== undefined || format === 'json') await rememberPlan(redacted.id, io);
   const plan = signKey === undefined ? redacted : await signedPlan(redacted, signKey);
   if (out !== undefined) await writePlanFile(out, plan);
-  printPlan(plan, format, io.stdout);
+  printPlan(plan, format, io.stdout, {planFile: out});
   if (out !== undefined && format === 'text') io.stdout.write(planFileText(out, plan));
   if (isForbidden(plan)) return 3;
   return detailedExitcode === true && plan.steps.length > 0 ? 2 : 0;
