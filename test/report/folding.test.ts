@@ -1,3 +1,4 @@
+import {readFile} from 'node:fs/promises';
 import {describe, expect, it} from 'vitest';
 import {type Digest, digestOf} from '../../src/model/digest.ts';
 import {copiesOf, type CopyPlan, type Plan} from '../../src/model/plan.ts';
@@ -348,4 +349,11 @@ describe('a plan of many repositories as HTML', () => {
     );
     expect(page).toContain('<details><summary>To copy (300)</summary>');
   });
+});
+
+it('the manual shows a review as it is', async () => {
+  const manual = await readFile(new URL('../../docs/reviews.md', import.meta.url), 'utf8');
+  const small = planOf(6, 12);
+  const review = renderPlan(small, 'text', {planFile: FILE}).replace(small.id, 'sha256:5b1c…');
+  expect(manual).toContain(`$ transship show ${FILE}\n${review}`);
 });
