@@ -250,9 +250,9 @@ test('status tells from the journal alone how far a plan is', async () => {
 
 test('status names what failed, why, and what to do about it', async () => {
   await plan('--tag', '1.35-amd64');
-  const {steps, blobs} = parsePlan(await readFile(planFile), planFile) as CopyPlan;
-  const [step] = steps;
-  const [blob] = blobs.toSorted((a, b) => b.size - a.size);
+  const planned = parsePlan(await readFile(planFile), planFile) as CopyPlan;
+  const [step] = copiesOf(planned);
+  const [blob] = planned.blobs.toSorted((a, b) => b.size - a.size);
   await remove(source, 'blobs', blob?.digest ?? '');
   expect((await transship(['apply', planFile])).code).toBe(1);
 
