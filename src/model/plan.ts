@@ -221,6 +221,12 @@ export type FindingCode =
   | 'TAG_MOVES'
   | 'FOREIGN_LAYERS'
   | 'SKIPPED'
+  // Of policies.
+  | 'POLICY_MAX_BYTES'
+  | 'POLICY_MAX_DELETES'
+  | 'POLICY_MAX_IMAGES'
+  | 'POLICY_REGISTRY'
+  | 'POLICY_SIGNATURE'
   // Of transfers.
   | 'PROJECT_READY'
   | 'TARGET_FREE'
