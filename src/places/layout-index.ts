@@ -7,7 +7,7 @@ import {TransshipError} from '../model/error.ts';
 import {replaceFile, syncDirectory} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
 import {type FileLock, takeLock} from './file-lock.ts';
-import {refuseWayOut} from './layout-blobs.ts';
+import {refuseWayOut} from './folder-files.ts';
 
 /** Far above any real layout: 100,000 tags are about 25 MB, with 8 values each. */
 const INDEX_LIMITS: JsonLimits = {size: 32 * 1024 * 1024, depth: 100, values: 1_500_000};

@@ -16,7 +16,8 @@ import type {
 } from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
-import {digestsIn, isVacant, removeLayout, SCRATCH, strangerInLayout} from './layout-folder.ts';
+import {SCRATCH} from './folder-files.ts';
+import {digestsIn, isVacant, removeLayout, strangerInLayout} from './layout-folder.ts';
 import {OciLayout} from './oci-layout.ts';
 
 /** In the scratch folder of a layout beside an archive: that it is ours, and whether the archive is whole in it. */
