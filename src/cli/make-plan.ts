@@ -1,6 +1,6 @@
 import {type Digest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {formatPlace, parsePlace, type Place} from '../model/place.ts';
+import {DIRECTORY_IMAGE, formatPlace, parsePlace, type Place} from '../model/place.ts';
 import type {CopyPlan, Wish, WishFilters} from '../model/plan.ts';
 import {formatRepository, isLayoutName, splitLayoutName, type Tag} from '../model/reference.ts';
 import type {Report} from '../model/event.ts';
@@ -16,7 +16,7 @@ import {makeCopyPlan} from '../plan/copy-plan.ts';
 
 /** One side of a copy. */
 export interface CopyEnd {
-  /** The repository as plans name it: `host/path`, `oci:DIR` or `oci-archive:FILE`. */
+  /** The repository as plans name it: `host/path`, or a transport with a file, such as `oci:DIR`. */
   readonly repository: string;
   /** A layout on this machine: its images have names by another grammar than tags, or none. */
   readonly isLayout: boolean;
@@ -56,8 +56,10 @@ export function readCopyWish(from: string, to: string, filters: WishFilters): Co
   }
   if (isWhole && destination.tag !== undefined && !source.isLayout) {
     throw usage(
-      `${from} means all of its tags, but ${to} names one`,
-      'name a tag at the source, or none at the destination',
+      `${from} means all of its tags, but ${to} ${isDirectory(destination) ? 'holds one image' : 'names one'}`,
+      isDirectory(destination)
+        ? 'name a tag at the source, or copy into an image layout: oci:DIR'
+        : 'name a tag at the source, or none at the destination',
     );
   }
   const isSingle = !isWhole || destination.tag !== undefined;
@@ -76,6 +78,10 @@ export function readCopyWish(from: string, to: string, filters: WishFilters): Co
     wish: {routes: [{source: named, destination: namedTo, filters}]},
     routes: [{wish: 0, source, destination, ...(toTag === undefined ? {} : {toTag})}],
   };
+}
+
+function isDirectory({repository}: CopyEnd): boolean {
+  return repository.startsWith('dir:');
 }
 
 /** What an image with this name is called at the destination; undefined: it has to be named there. */
@@ -109,6 +115,7 @@ function copyEnd(place: Place): CopyEnd {
       );
     }
     case 'dir':
+      return {repository: formatPlace(place), isLayout: true, tag: DIRECTORY_IMAGE};
     case 'docker-archive':
     case 'docker-daemon':
       throw new TransshipError(

@@ -1,6 +1,12 @@
 import {isDigest} from './digest.ts';
 import {TransshipError} from './error.ts';
-import {formatReference, parseReference, type Reference, withoutLogin} from './reference.ts';
+import {
+  formatReference,
+  parseReference,
+  type Reference,
+  type Tag,
+  withoutLogin,
+} from './reference.ts';
 
 /** A place as the user writes it: skopeo's transports (containers-transports(5)). */
 export type Place =
@@ -13,6 +19,28 @@ export type Place =
     }
   | {readonly transport: 'dir'; readonly file: string}
   | {readonly transport: 'docker-daemon'; readonly ref: string};
+
+/**
+ * What the one image of a `dir:` is called where a name is needed. It is not shown to users, who name the directory
+ * alone: see `imageName`.
+ */
+export const DIRECTORY_IMAGE = 'latest' as Tag;
+
+/**
+ * What an image of a repository is called: `host/path:tag`, without a tag `host/path@digest`. The image of a `dir:` is
+ * called as the directory.
+ * @param repository `host/path`, or a transport with a file
+ * @param digest may be shortened for people
+ */
+export function imageName(
+  repository: string,
+  tag: string | undefined,
+  digest: string | undefined,
+): string {
+  if (tag === DIRECTORY_IMAGE && repository.startsWith('dir:')) return repository;
+  if (tag !== undefined) return `${repository}:${tag}`;
+  return digest === undefined ? repository : `${repository}@${digest}`;
+}
 
 const FILE_TRANSPORTS = new Set(['oci', 'oci-archive', 'docker-archive'] as const);
 /** Transports of skopeo's that mean nothing here, with what to use instead. */

@@ -2,7 +2,7 @@ import {type FileHandle, open, readdir, readFile, realpath, stat} from 'node:fs/
 import {dirname, join, resolve, sep} from 'node:path';
 import {type Side, TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
-import {isMissing, unreadable} from './file-error.ts';
+import {hasCode, isMissing, unreadable} from './file-error.ts';
 import type {PlaceFiles} from './stored-repository.ts';
 
 /** A folder for unfinished blobs and the lock. Other tools ignore it. It may be deleted while no run is active. */
@@ -71,11 +71,12 @@ export class FolderFiles implements PlaceFiles {
     }
   }
 
+  /** What is directly in the folder; nothing where it does not exist. @throws TransshipError FILE_UNREADABLE */
   async names(): Promise<readonly string[]> {
     try {
       return await readdir(this.#folder);
     } catch (error) {
-      if (isMissing(error)) return [];
+      if (hasCode(error, 'ENOENT')) return [];
       throw unreadable(this.#folder, error);
     }
   }

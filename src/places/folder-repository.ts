@@ -21,6 +21,7 @@ import {StoredRepository} from './stored-repository.ts';
 
 /** Images in a folder that can be written to. Nothing is created before something is written. */
 export abstract class FolderRepository extends StoredRepository implements RepositoryWriter {
+  declare protected readonly files: FolderFiles;
   protected readonly folder: string;
   protected readonly scratch: string;
 

@@ -7,7 +7,6 @@ import {LayoutIndex} from './layout-index.ts';
 import {removeFile} from './durable-file.ts';
 import {SCRATCH} from './folder-files.ts';
 
-
 /** All that a layout has at its top (image-spec image-layout.md), and our scratch folder; true: it is a folder. */
 const LAYOUT_NAMES: ReadonlyMap<string, boolean> = new Map([
   ['oci-layout', false],

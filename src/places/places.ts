@@ -7,6 +7,7 @@ import type {CredentialStore} from '../registry/credentials/store.ts';
 import {Registry, RegistryRepository} from '../registry/registry.ts';
 import {CachedReader} from './cached-reader.ts';
 import type {ContentCache} from './content-cache.ts';
+import {ImageDirectory} from './image-directory.ts';
 import {OciArchive} from './oci-archive.ts';
 import {OciLayout} from './oci-layout.ts';
 import type {RegistryNotice} from '../registry/registry-options.ts';
@@ -32,6 +33,7 @@ type Side = 'source' | 'destination';
 export class Places implements Repositories, AsyncDisposable {
   readonly #options: PlacesOptions;
   readonly #layouts = new Map<string, OciLayout>();
+  readonly #directories = new Map<string, ImageDirectory>();
   readonly #archives = new Map<string, OciArchive>();
   readonly #registries = new Map<string, Registry>();
   readonly #repositories = new Map<string, RepositoryWriter>();
@@ -93,6 +95,8 @@ export class Places implements Repositories, AsyncDisposable {
         return this.#layout(place.file, side);
       case 'oci-archive':
         return this.#archive(place.file, side);
+      case 'dir':
+        return this.#directory(place.file, side);
       default: {
         const {registry, path} = parseReference(name);
         return this.registry(registry, side).repository(path);
@@ -103,6 +107,14 @@ export class Places implements Repositories, AsyncDisposable {
   /** One for each folder: what is written into it at the same time goes into its index together. */
   #layout(directory: string, side: Side): OciLayout {
     return opened(this.#layouts, `${side} ${directory}`, () => new OciLayout(directory, {side}));
+  }
+
+  #directory(directory: string, side: Side): ImageDirectory {
+    return opened(
+      this.#directories,
+      `${side} ${directory}`,
+      () => new ImageDirectory(directory, side),
+    );
   }
 
   #archive(file: string, side: Side): OciArchive {

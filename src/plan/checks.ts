@@ -1,8 +1,8 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import type {ErrorData} from '../model/event.ts';
+import {imageName} from '../model/place.ts';
 import type {BlobAction, Check, PlannedManifest} from '../model/plan.ts';
 import type {NotRead} from '../observe/inventory.ts';
-import {nameOf} from './candidate.ts';
 import type {UncostedCopy} from './totals.ts';
 
 /** @param alone it is all that was asked for, so that the plan as a whole fails */
@@ -142,7 +142,7 @@ export function stepChecks(
     blobs.flatMap(({action, to, digest}) => (action === 'foreign' ? [`${to} ${digest}`] : [])),
   );
   return steps.flatMap((step) => {
-    const target = nameOf(step.to, step.tag, step.digest);
+    const target = imageName(step.to, step.tag, step.digest);
     const layers =
       foreign.size === 0 ? [] : step.manifests.flatMap((digest) => blobsOf.get(digest) ?? []);
     const absent = [...new Set(layers)].filter((digest) =>

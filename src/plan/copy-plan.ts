@@ -1,4 +1,5 @@
 import type {Digest} from '../model/digest.ts';
+import {imageName} from '../model/place.ts';
 import {
   type Check,
   type CopyPlan,
@@ -9,7 +10,7 @@ import {
   type Wish,
 } from '../model/plan.ts';
 import {alikeTogether, blobActions} from './blob-actions.ts';
-import {type Candidate, nameOf, type Route, targetOf} from './candidate.ts';
+import {type Candidate, type Route, targetOf} from './candidate.ts';
 import * as checks from './checks.ts';
 import {planId} from './plan-file.ts';
 import {Presence} from './presence.ts';
@@ -119,7 +120,7 @@ function withoutDuplicates(
       const target = targetOf(candidate);
       const first = byTarget.get(target);
       if (candidate.tag !== undefined) {
-        reached.add(nameOf(candidate.destination.repository, undefined, candidate.digest));
+        reached.add(imageName(candidate.destination.repository, undefined, candidate.digest));
       }
       if (!first) byTarget.set(target, {candidate, wish});
       else if (first.candidate.digest !== candidate.digest) {
@@ -140,7 +141,7 @@ function originOf(route: RouteWish | undefined, index: number): string {
 }
 
 function sourceName({source, root}: Candidate): string {
-  const name = nameOf(source.repository, root.tag, root.digest);
+  const name = imageName(source.repository, root.tag, root.digest);
   return root.tag === undefined ? name : `${name}@${root.digest}`;
 }
 

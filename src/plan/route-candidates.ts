@@ -1,12 +1,13 @@
 import {algorithmOf, type Digest, digestOf, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {parseManifest, type SeenManifest} from '../model/manifest.ts';
+import {imageName} from '../model/place.ts';
 import type {Check, Skip, WishFilters} from '../model/plan.ts';
 import {parsePlatform, type Platform} from '../model/platform.ts';
 import type {Tag} from '../model/reference.ts';
 import type {SourceRoot} from '../observe/inventory.ts';
 import {tagsTooOld, timeOf} from './age.ts';
-import {type Candidate, destinationTag, graphOf, nameOf, type Route} from './candidate.ts';
+import {type Candidate, destinationTag, graphOf, type Route} from './candidate.ts';
 import * as checks from './checks.ts';
 import {compareText} from './compare.ts';
 import {cutIndex} from './cut-index.ts';
@@ -72,7 +73,7 @@ class RouteWalk implements RouteCandidates {
     for (const {error, ...one} of [...unreadable].sort(compareNames)) {
       const {tag, digest} = one;
       this.skipped.push({reason: 'unsupported', from: repository, ...one, detail: error.message});
-      this.checks.push(checks.unreadableCheck(nameOf(repository, tag, digest), error));
+      this.checks.push(checks.unreadableCheck(imageName(repository, tag, digest), error));
     }
   }
 
@@ -143,7 +144,11 @@ class RouteWalk implements RouteCandidates {
     const content = cutFrom ? cutManifest(chosen, cutFrom.keep) : chosen;
     if (!this.#consider(root, content, cutFrom) || content.descriptor.digest === root.digest)
       return;
-    const target = nameOf(destination.repository, destinationTag(root), content.descriptor.digest);
+    const target = imageName(
+      destination.repository,
+      destinationTag(root),
+      content.descriptor.digest,
+    );
     const instead = cutFrom
       ? `an index of ${cutFrom.keep.length} manifests`
       : `${shortDigest(choice.digest)} alone`;
@@ -223,7 +228,7 @@ class RouteWalk implements RouteCandidates {
   }
 
   #sourceName({tag, digest}: SourceRoot): string {
-    return nameOf(this.#route.source.repository, tag, digest);
+    return imageName(this.#route.source.repository, tag, digest);
   }
 
   readonly #find = (digest: Digest) => this.#route.source.manifests.get(digest);

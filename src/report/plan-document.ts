@@ -12,7 +12,8 @@ import {renderMarkdown} from './markdown.ts';
 import {transferDocument} from './transfer-document.ts';
 import {renderText} from './text.ts';
 import {type Digest, shortDigest} from '../model/digest.ts';
-import {counted, formatBytes, imageName, newAndMoving, printableJson} from './words.ts';
+import {imageName} from '../model/place.ts';
+import {counted, formatBytes, shortName, newAndMoving, printableJson} from './words.ts';
 
 /** `json` is the plan itself, field by field (docs/plan-format.md): what its file writes once is written out. */
 export type PlanFormat = ReviewFormat | 'json';
@@ -73,10 +74,10 @@ function planDocument(plan: CopyPlan): ReportDocument {
   const sizeOf = imageSizes(plan);
   const copied = (step: CopyStep): Row => ({
     cells: [
-      code(imageName(step.to, step.tag, step.digest)),
+      code(shortName(step.to, step.tag, step.digest)),
       code(shortDigest(step.digest)),
       formatBytes(sizeOf(step.digest)),
-      code(step.sourceTag ? `${step.from}:${step.sourceTag.name}` : step.from),
+      code(imageName(step.from, step.sourceTag?.name, undefined)),
       step.why,
     ],
   });
@@ -177,7 +178,7 @@ function filterFacts({wish}: CopyPlan): readonly (readonly [string, string])[] {
 function movedRow(step: CopyStep, size: number): Row {
   return {
     cells: [
-      code(imageName(step.to, step.tag, step.digest)),
+      code(shortName(step.to, step.tag, step.digest)),
       code(step.replaces === null ? '' : shortDigest(step.replaces)),
       code(shortDigest(step.digest)),
       formatBytes(size),
@@ -187,13 +188,13 @@ function movedRow(step: CopyStep, size: number): Row {
 }
 
 function presentRow({to, tag, digest}: Extract<Skip, {reason: 'present'}>): Row {
-  return {cells: [code(imageName(to, tag, digest)), code(shortDigest(digest))]};
+  return {cells: [code(shortName(to, tag, digest)), code(shortDigest(digest))]};
 }
 
 /** Something that is left out, and why. */
 export function skippedRow(skip: Skip): Row {
   const detail = 'detail' in skip ? skip.detail : '';
-  return {cells: [code(imageName(skip.from, skip.tag, skip.digest)), skip.reason, detail]};
+  return {cells: [code(shortName(skip.from, skip.tag, skip.digest)), skip.reason, detail]};
 }
 
 /** The bytes of an image: its blobs and manifests, each once, whether they have to travel or not. */

@@ -7,7 +7,7 @@ import {transferRunDocument} from './transfer-run-document.ts';
 import {renderMarkdown} from './markdown.ts';
 import {statusDocument} from './status-document.ts';
 import {verifyDocument} from './verify-document.ts';
-import {counted, driftRow, formatBytes, imageName, newAndMoving, printableJson} from './words.ts';
+import {counted, driftRow, formatBytes, shortName, newAndMoving, printableJson} from './words.ts';
 
 /** What a reader wants to know of a run: what drifted, what failed and why, what is left, and how much was done. */
 function runDocument(
@@ -23,7 +23,7 @@ function runDocument(
     steps.filter((step) => step.outcome === outcome);
   const row = ({id, error}: StepResult): Row => {
     const step = named.get(id);
-    const image = step ? imageName(step.to, step.tag, step.digest) : id;
+    const image = step ? shortName(step.to, step.tag, step.digest) : id;
     const cells = [{code: image}, {code: error?.code ?? ''}, error?.message ?? ''];
     return error ? {cells, hint: error.hint} : {cells};
   };

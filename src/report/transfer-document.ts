@@ -2,7 +2,7 @@ import {shortDigest} from '../model/digest.ts';
 import type {BlobAction} from '../model/plan.ts';
 import type {CopySet, Donor, TransferPlan, TransferStep} from '../model/transfer-plan.ts';
 import {checkSection, type ReportDocument, type Row, verdictOf} from './document.ts';
-import {counted, formatBytes, imageName} from './words.ts';
+import {counted, formatBytes, shortName} from './words.ts';
 
 const WAYS = {
   native: 'GitLab moves the images itself',
@@ -41,10 +41,10 @@ export function transferDocument(plan: TransferPlan): ReportDocument {
           tags.map(
             ({name, digest, size}): Row => ({
               cells: [
-                {code: imageName(from, name, digest)},
+                {code: shortName(from, name, digest)},
                 {code: shortDigest(digest)},
                 formatBytes(size),
-                {code: imageName(to, name, digest)},
+                {code: shortName(to, name, digest)},
               ],
             }),
           ),
@@ -56,7 +56,7 @@ export function transferDocument(plan: TransferPlan): ReportDocument {
         columns: ['Image', 'Reason', 'Detail'],
         rows: skipped.map((skip) => ({
           cells: [
-            {code: imageName(skip.from, skip.tag, skip.digest)},
+            {code: shortName(skip.from, skip.tag, skip.digest)},
             skip.reason,
             'detail' in skip ? skip.detail : '',
           ],

@@ -1,5 +1,6 @@
 import {shortDigest} from '../model/digest.ts';
 import type {ComparedPlace, VerifyDifference, VerifyResult} from '../model/outcome.ts';
+import {imageName} from '../model/place.ts';
 import type {ReportDocument, Row} from './document.ts';
 import {counted} from './words.ts';
 
@@ -60,7 +61,7 @@ function differenceRow({what, repository, tag, digest, actual}: VerifyDifference
   return {
     cells: [
       what,
-      {code: tag === undefined ? repository : `${repository}:${tag}`},
+      {code: imageName(repository, tag, undefined)},
       {code: what === 'tag' ? shortDigest(digest) : digest},
       actual === null ? 'nothing' : {code: shortDigest(actual)},
     ],

@@ -2,6 +2,7 @@ import {type Digest, shortDigest} from '../model/digest.ts';
 import type {Cell, Row} from './document.ts';
 import type {Drift} from '../model/outcome.ts';
 import {printableJsonText} from '../model/json.ts';
+import {imageName} from '../model/place.ts';
 import {UNPRINTABLE_CLASS} from '../model/reference.ts';
 
 const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}]`, 'gu');
@@ -20,13 +21,12 @@ export function newAndMoving(images: number, moving: number, one: string, many: 
 }
 
 /** `host/path:tag`, without a tag `host/path@sha256:abcdef012345`. */
-export function imageName(
+export function shortName(
   repository: string,
   tag: string | undefined,
   digest: Digest | undefined,
 ): string {
-  if (tag !== undefined) return `${repository}:${tag}`;
-  return digest === undefined ? repository : `${repository}@${shortDigest(digest)}`;
+  return imageName(repository, tag, digest && shortDigest(digest));
 }
 
 /**
@@ -63,7 +63,14 @@ export function formatBytes(bytes: number): string {
 
 /** A tag that is not as planned: where, on which side, and both digests. */
 export function driftRow({side, repository, tag, planned, actual}: Drift): Row {
-  return {cells: [{code: `${repository}:${tag}`}, side, digestCell(planned), digestCell(actual)]};
+  return {
+    cells: [
+      {code: imageName(repository, tag, undefined)},
+      side,
+      digestCell(planned),
+      digestCell(actual),
+    ],
+  };
 }
 
 function digestCell(digest: Digest | null): Cell {

@@ -45,9 +45,12 @@ export function addPlan(program: Command, io: Io, done: (exitCode: number) => vo
     )
     .argument(
       '<source>',
-      'host/repository[:tag][@digest], oci:DIR[:name] or oci-archive:FILE[:name]; without a tag, all tags',
+      'host/repository[:tag][@digest], oci:DIR[:name], oci-archive:FILE[:name] or dir:DIR; without a tag, all tags',
     )
-    .argument('<destination>', 'host/repository[:tag], oci:DIR[:name] or oci-archive:FILE[:name]')
+    .argument(
+      '<destination>',
+      'host/repository[:tag], oci:DIR[:name], oci-archive:FILE[:name] or dir:DIR',
+    )
     .option('--out <file>', 'write the plan to this file, for show, apply and verify')
     .option('--detailed-exitcode', 'exit 2 if there is something to do, 0 if not')
     .addHelpText(
