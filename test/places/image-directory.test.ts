@@ -22,6 +22,21 @@ async function contentOf(folder: string): Promise<ReadonlyMap<string, string>> {
   return found;
 }
 
+async function entriesOf(layout: string): Promise<readonly string[]> {
+  return (await LayoutFiles.open(layout)).entries.map(({digest}) => digest).sort();
+}
+
+async function blobIn(folder: string): Promise<string> {
+  const name = (await readdir(folder)).find((each) => /^[a-f0-9]{64}$/.test(each));
+  return join(folder, name ?? '');
+}
+
+/** A directory as skopeo writes it. */
+async function givenDirectory(temp: TempDirectory): Promise<string> {
+  await skopeo(['copy', '--all', `${BUSYBOX}:1.35`, `dir:${temp.join('d')}`]);
+  return temp.join('d');
+}
+
 function digestOf(bytes: Uint8Array | string): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
@@ -50,8 +65,11 @@ test.each(IMAGES)('skopeo reads and writes the image %s:%s as we do', async (lay
   await using temp = await tempDirectory();
   await copied(`oci:${layoutDirectory(layout)}:${tag}`, `dir:${temp.join('ours')}`);
   const theirs = await skopeo([
-    ...['copy', '--all', '--preserve-digests'],
-    ...[`dir:${temp.join('ours')}`, `dir:${temp.join('theirs')}`],
+    'copy',
+    '--all',
+    '--preserve-digests',
+    `dir:${temp.join('ours')}`,
+    `dir:${temp.join('theirs')}`,
   ]);
   expect(theirs).toMatchObject({code: 0});
   // What belongs to the image is beside it, where skopeo does not look.
@@ -74,9 +92,7 @@ test('signatures and referrers go into a directory and come out again', async ()
     await copied(`oci:${layoutDirectory(layout)}:1.0`, `oci:${temp.join(`${layout}-direct`)}`);
     await copied(`oci:${layoutDirectory(layout)}:1.0`, `dir:${folder}`);
     await copied(`dir:${folder}`, `oci:${out}`);
-    const digests = async (of: string) =>
-      (await LayoutFiles.open(of)).entries.map(({digest}) => digest).sort();
-    expect(await digests(out)).toEqual(await digests(temp.join(`${layout}-direct`)));
+    expect(await entriesOf(out)).toEqual(await entriesOf(temp.join(`${layout}-direct`)));
   }
 });
 
@@ -214,11 +230,6 @@ describe('a directory', () => {
 });
 
 describe('of a directory from somebody else', () => {
-  async function givenDirectory(temp: TempDirectory): Promise<string> {
-    await skopeo(['copy', '--all', `${BUSYBOX}:1.35`, `dir:${temp.join('d')}`]);
-    return temp.join('d');
-  }
-
   test.each([
     ['a manifest', /^manifest\.json$/],
     ['an image of the index', /^[a-f0-9]{64}\.manifest\.json$/],
@@ -252,10 +263,10 @@ describe('of a directory from somebody else', () => {
   test('a changed blob is not passed on', async () => {
     await using temp = await tempDirectory();
     const folder = await givenDirectory(temp);
-    const name = (await readdir(folder)).find((each) => /^[a-f0-9]{64}$/.test(each)) ?? '';
-    const bytes = await readFile(join(folder, name));
+    const blob = await blobIn(folder);
+    const bytes = await readFile(blob);
     bytes[0] = (bytes[0] ?? 0) ^ 1;
-    await writeFile(join(folder, name), bytes);
+    await writeFile(blob, bytes);
     const result = await transship(['copy', `dir:${folder}`, `oci:${temp.join('out')}`]);
     expect(result.code).toBe(1);
     expect(result.stdout).toContain('BLOB_DIGEST_MISMATCH');
@@ -268,10 +279,10 @@ describe('of a directory from somebody else', () => {
     const plan = temp.join('p.json');
     await transship(['plan', 'copy', `${BUSYBOX}:1.35`, `dir:${temp.join('v')}`, '--out', plan]);
     await transship(['apply', plan]);
-    const name = (await readdir(temp.join('v'))).find((each) => /^[a-f0-9]{64}$/.test(each)) ?? '';
-    const bytes = await readFile(temp.join('v', name));
+    const blob = await blobIn(temp.join('v'));
+    const bytes = await readFile(blob);
     bytes[0] = (bytes[0] ?? 0) ^ 1;
-    await writeFile(temp.join('v', name), bytes);
+    await writeFile(blob, bytes);
     expect(await transship(['verify', plan])).toMatchObject({code: 2});
   });
 });
@@ -303,8 +314,8 @@ test.each([1, 2, 3, 5, 8])(
     expect(await runProgram(process.execPath, args)).toMatchObject({code: 137, stderr: ''});
     const names = await readdir(temp.join('d'));
     expect(names).toContain('version');
-    if (enough > 1) expect(names).toContain('manifest.json');
     const isThere = names.includes('manifest.json');
+    expect(isThere || enough === 1).toBe(true);
     const result = await transship(['copy', `dir:${temp.join('d')}`, `oci:${temp.join('out')}`]);
     expect(result.code).toBe(isThere ? 0 : 1);
     await copied(`${BUSYBOX}:1.35`, `dir:${temp.join('d')}`);
