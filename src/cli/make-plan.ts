@@ -1,8 +1,22 @@
 import {type Digest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {DIRECTORY_IMAGE, formatPlace, parsePlace, type Place} from '../model/place.ts';
+import {
+  archiveIndex,
+  DIRECTORY_IMAGE,
+  formatPlace,
+  isSourceOnly,
+  notADestination,
+  parsePlace,
+  type Place,
+} from '../model/place.ts';
 import type {CopyPlan, Wish, WishFilters} from '../model/plan.ts';
-import {formatRepository, isLayoutName, splitLayoutName, type Tag} from '../model/reference.ts';
+import {
+  formatRepository,
+  isLayoutName,
+  normalizedImage,
+  splitLayoutName,
+  type Tag,
+} from '../model/reference.ts';
 import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import {parsePlatform} from '../model/platform.ts';
@@ -46,7 +60,9 @@ export interface CopyRoute {
  * @throws TransshipError REFERENCE_INVALID, TRANSPORT_UNKNOWN, TRANSPORT_UNSUPPORTED, USAGE
  */
 export function readCopyWish(from: string, to: string, filters: WishFilters): CopyWish {
-  const [source, destination] = [copyEnd(parsePlace(from)), copyEnd(parsePlace(to))];
+  const destinationPlace = parsePlace(to);
+  if (isSourceOnly(destinationPlace)) throw notADestination(to);
+  const [source, destination] = [copyEnd(parsePlace(from)), copyEnd(destinationPlace)];
   const isWhole = source.tag === undefined && source.digest === undefined;
   if (destination.digest !== undefined) {
     throw usage(
@@ -116,14 +132,28 @@ function copyEnd(place: Place): CopyEnd {
     }
     case 'dir':
       return {repository: formatPlace(place), isLayout: true, tag: DIRECTORY_IMAGE};
-    case 'docker-archive':
+    case 'docker-archive': {
+      const {file, ref} = place;
+      const repository = `docker-archive:${file}`;
+      if (archiveIndex(ref) !== undefined) return {repository: formatPlace(place), isLayout: true};
+      if (ref === undefined) return {repository, isLayout: true};
+      if (isDigest(ref)) return {repository, isLayout: true, digest: ref};
+      if (normalizedImage(ref) === undefined) {
+        throw usage(
+          `"${ref}" in ${repository}:${ref} names no image`,
+          'write a name such as busybox:1.35, or @0 for the first image',
+        );
+      }
+      const isTagged = ref.lastIndexOf(':') > ref.lastIndexOf('/');
+      return {repository, isLayout: true, tag: (isTagged ? ref : `${ref}:${LATEST}`) as Tag};
+    }
     case 'docker-daemon':
       throw new TransshipError(
         'TRANSPORT_UNSUPPORTED',
-        `${formatPlace(place)}: ${place.transport} keeps no manifests as registries do, so that digests would change`,
+        `${formatPlace(place)}: docker-daemon keeps no manifests as registries do, so that digests would change`,
         {
           side: 'local',
-          hint: `turn it into a layout first: skopeo copy ${place.transport}:… oci:DIR:TAG`,
+          hint: 'save the image first: docker save NAME > FILE, then name docker-archive:FILE',
         },
       );
   }

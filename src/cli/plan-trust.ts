@@ -3,7 +3,7 @@ import {dirname, join, relative, resolve, sep} from 'node:path';
 import type {Command} from 'commander';
 import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
 import {TransshipError} from '../model/error.ts';
-import {parsePlace} from '../model/place.ts';
+import {isLocal, parsePlace} from '../model/place.ts';
 import type {Plan} from '../model/plan.ts';
 import type {GitLabFlags} from './gitlab-access.ts';
 import type {Io} from './io.ts';
@@ -152,15 +152,12 @@ export function namedGitLab(env: Io['env']): string | undefined {
 /** The fields of a plan that hold places. */
 const PLACES = new Set(['from', 'to', 'mountFrom', 'donor', 'source', 'destination']);
 
-/** How places on disk begin. */
-const ON_DISK = /^(?:oci|oci-archive|docker-archive|dir):/;
-
 /** Every file and folder that a plan names, each once. The donor of a transfer is relative to the plan's own file. */
 function filesOf(plan: Plan, planFile: string): readonly string[] {
   const files = new Set<string>();
   const places = new Set<string>();
   JSON.stringify(plan, (key, value: unknown) => {
-    if (typeof value === 'string' && PLACES.has(key) && ON_DISK.test(value)) places.add(value);
+    if (typeof value === 'string' && PLACES.has(key) && isLocal(value)) places.add(value);
     return value;
   });
   for (const place of places) {

@@ -11,12 +11,7 @@ import {
 /** A place as the user writes it: skopeo's transports (containers-transports(5)). */
 export type Place =
   | {readonly transport: 'docker'; readonly reference: Reference}
-  | {
-      readonly transport: 'oci' | 'oci-archive' | 'docker-archive';
-      readonly file: string;
-      /** A name or a digest. */
-      readonly ref?: string;
-    }
+  | FilePlace
   | {readonly transport: 'dir'; readonly file: string}
   | {readonly transport: 'docker-daemon'; readonly ref: string};
 
@@ -40,6 +35,20 @@ export function imageName(
   if (tag === DIRECTORY_IMAGE && repository.startsWith('dir:')) return repository;
   if (tag !== undefined) return `${repository}:${tag}`;
   return digest === undefined ? repository : `${repository}@${digest}`;
+}
+
+/** A place on this machine that may hold several images. */
+export interface FilePlace {
+  readonly transport: 'oci' | 'oci-archive' | 'docker-archive';
+  readonly file: string;
+  /** A name or a digest; in a docker-archive also `@` and the number of an image, counted from 0. */
+  readonly ref?: string;
+}
+
+/** The number of an image in an archive, as in `docker-archive:FILE:@0`; undefined: it is named otherwise, or not at all. */
+export function archiveIndex(ref: string | undefined): number | undefined {
+  const [, digits] = /^@(\d{1,9})$/.exec(ref ?? '') ?? [];
+  return digits === undefined ? undefined : Number(digits);
 }
 
 const FILE_TRANSPORTS = new Set(['oci', 'oci-archive', 'docker-archive'] as const);
@@ -122,4 +131,25 @@ function needed(file: string, text: string): string {
     side: 'local',
     hint: 'write the path after the colon',
   });
+}
+
+const LOCAL = /^(?:oci|oci-archive|dir|docker-archive|docker-daemon):/;
+
+/** Whether a repository, as plans name it, is on this machine. Its images have names by another grammar than tags. */
+export function isLocal(repository: string): boolean {
+  return LOCAL.test(repository);
+}
+
+/** Whether a place holds no manifests as they were pushed, so that nothing can be copied there unchanged. */
+export function isSourceOnly({transport}: Place): boolean {
+  return transport === 'docker-archive' || transport === 'docker-daemon';
+}
+
+/** The error for a place that holds no manifest as it was pushed, named as a destination. */
+export function notADestination(name: string): TransshipError {
+  return new TransshipError(
+    'TRANSPORT_UNSUPPORTED',
+    `${name} can only be a source: it holds no manifests, so that digests would change`,
+    {side: 'local', hint: 'write into oci:DIR, oci-archive:FILE or dir:DIR, which keep them'},
+  );
 }

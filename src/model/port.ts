@@ -75,6 +75,11 @@ export interface RepositoryReader {
    *   may answer
    */
   openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream>;
+  /**
+   * Why the digests of its images are new, as a clause: `the archive holds none`. Undefined, or absent: they are those that
+   * the images were pushed with.
+   */
+  whyNewDigests?(call: Call): Promise<string | undefined>;
 }
 
 /** A repository that a host lists. */

@@ -93,6 +93,7 @@ export async function observeSource(
   else await readTags(reader, selection, found, question, call);
   await addAttachments(reader, source, found, listed, question, call);
   const {roots, unreadable} = found;
+  const whyNewDigests = await source.whyNewDigests?.(call);
   const taken = new Set(roots.map((root) => root.tag));
   return {
     repository: source.name,
@@ -105,6 +106,7 @@ export async function observeSource(
     manifests: reader.manifests,
     missingManifests: reader.missing,
     absentForeign: await reader.absentForeign(call),
+    ...(whyNewDigests === undefined ? {} : {whyNewDigests}),
     ...(question.configs ? await readConfigs(source, roots, reader.manifests, call) : {}),
   };
 }

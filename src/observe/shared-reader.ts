@@ -55,6 +55,10 @@ export class SharedReader implements RepositoryReader {
     return this.#once(`blob ${blob.digest} ${blob.size}`, () => this.#source.hasBlob(blob, call));
   }
 
+  whyNewDigests(call: Call): Promise<string | undefined> {
+    return this.#once('new digests', async () => await this.#source.whyNewDigests?.(call));
+  }
+
   blobSize(digest: Digest, call: Call): Promise<number | undefined> {
     return this.#once(`size ${digest}`, () => this.#source.blobSize(digest, call));
   }

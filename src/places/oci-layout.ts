@@ -88,6 +88,6 @@ export class OciLayout extends FolderRepository {
 }
 
 /** Where a layout has content, manifests and blobs alike (image-spec image-layout.md, "Blobs"). */
-function layoutPath(digest: Digest): string {
+export function layoutPath(digest: Digest): string {
   return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
 }

@@ -110,6 +110,21 @@ export function indexCutCheck(
   };
 }
 
+/** @param why as a clause */
+export function newDigestsCheck(
+  repository: string,
+  {length}: readonly unknown[],
+  why: string,
+): Check {
+  return {
+    code: 'DIGESTS_NEW',
+    result: 'warn',
+    subject: repository,
+    message: `${length === 1 ? '1 image' : `${length} images`} of ${repository} ${length === 1 ? 'gets a new digest' : 'get new digests'}: ${why}`,
+    hint: 'the config keeps its digest, the image ID; apply the plan on a machine with the same version of transship and kind of processor',
+  };
+}
+
 function tagMovesCheck(subject: string, old: Digest, next: Digest): Check {
   return {
     code: 'TAG_MOVES',

@@ -64,6 +64,7 @@ export function makeCopyPlan({wish, routes}: CopyPlanInput): CopyPlan {
     checks: [
       ...conflicts,
       ...found.flatMap((route) => route.checks),
+      ...newDigests(toDo),
       ...wish.routes.flatMap((one, index) =>
         nothingSelected(
           one,
@@ -77,6 +78,15 @@ export function makeCopyPlan({wish, routes}: CopyPlanInput): CopyPlan {
   } as const;
   const {format, ...rest} = content;
   return {format, id: planId(content), ...rest};
+}
+
+/** Of sources without manifests: what is copied from them has a digest that nobody has seen. */
+function newDigests(candidates: readonly Candidate[]): readonly Check[] {
+  const bySource = Map.groupBy(candidates, ({source}) => source.repository);
+  return [...bySource].flatMap(([repository, copied]) => {
+    const why = copied[0]?.source.whyNewDigests;
+    return why === undefined ? [] : [checks.newDigestsCheck(repository, copied, why)];
+  });
 }
 
 /** What a route comes to, and the index of its wish. */
