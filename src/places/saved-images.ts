@@ -191,7 +191,7 @@ export class SavedImages implements RepositoryReader {
       throw this.#broken(`${image.Config} ${(cause as JsonError).message}`, cause);
     }
     const diffIds = config.safeParse(json).data?.rootfs.diff_ids ?? [];
-    if (diffIds.length === image.Layers.length) return diffIds as readonly Digest[];
+    if (diffIds.length === image.Layers.length) return diffIds;
     throw this.#broken(
       `${image.Config} names ${diffIds.length} layers, and manifest.json ${image.Layers.length}`,
     );
