@@ -2,6 +2,7 @@ import {type Digest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {
   archiveIndex,
+  engineImageName,
   DIRECTORY_IMAGE,
   formatPlace,
   isSourceOnly,
@@ -148,14 +149,8 @@ function copyEnd(place: Place): CopyEnd {
       return {repository, isLayout: true, tag: (isTagged ? ref : `${ref}:${LATEST}`) as Tag};
     }
     case 'docker-daemon':
-      throw new TransshipError(
-        'TRANSPORT_UNSUPPORTED',
-        `${formatPlace(place)}: docker-daemon keeps no manifests as registries do, so that digests would change`,
-        {
-          side: 'local',
-          hint: 'save the image first: docker save NAME > FILE, then name docker-archive:FILE',
-        },
-      );
+    case 'containers-storage':
+      return {repository: formatPlace(place), isLayout: true, tag: engineImageName(place.ref)};
   }
 }
 

@@ -97,6 +97,7 @@ function openPlaces(
     http,
     credentials,
     plainHttp: new HostSet('--plain-http', flags.plainHttp ?? []),
+    env,
     learnToken: (token) => redactor.learnPassing(token),
     notice: ({code, message}) => report({type: 'notice', code, message: clipped(message)}),
     ...(isCached ? {cache: new ContentCache(join(cacheFolder(env, home), 'content'))} : {}),

@@ -10,6 +10,8 @@ import {type IndexEntry, LayoutIndex} from './layout-index.ts';
 export interface OciLayoutOptions {
   /** The side to report in errors. Default: `local`. */
   readonly side?: Side;
+  /** What to call it in messages. Default: `oci:DIR`. */
+  readonly name?: string;
 }
 
 /**
@@ -21,7 +23,7 @@ export class OciLayout extends FolderRepository {
   #table: {readonly of: readonly IndexEntry[]; readonly table: EntryTable} | undefined;
 
   constructor(directory: string, options: OciLayoutOptions = {}) {
-    super(`oci:${directory}`, directory, options.side ?? 'local');
+    super(options.name ?? `oci:${directory}`, directory, options.side ?? 'local');
     this.#index = new LayoutIndex(directory, this.scratch);
   }
 

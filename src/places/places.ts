@@ -1,12 +1,21 @@
 import type {HttpClient} from '../http/client.ts';
 import type {HostSet} from '../http/host-set.ts';
-import {archiveIndex, type FilePlace, notADestination, parsePlace} from '../model/place.ts';
+import type {Environment} from '../http/proxy.ts';
+import {
+  archiveIndex,
+  engineImageName,
+  type EnginePlace,
+  type FilePlace,
+  notADestination,
+  parsePlace,
+} from '../model/place.ts';
 import type {Call, Repositories, RepositoryReader, RepositoryWriter} from '../model/port.ts';
 import {canonicalRegistry} from '../model/reference.ts';
 import type {CredentialStore} from '../registry/credentials/store.ts';
 import {Registry} from '../registry/registry.ts';
 import {CachedReader} from './cached-reader.ts';
 import type {ContentCache} from './content-cache.ts';
+import type {EngineImage} from './engine-images.ts';
 import {ImageDirectory} from './image-directory.ts';
 import {LazyReader} from './lazy-reader.ts';
 import {OciArchive} from './oci-archive.ts';
@@ -25,6 +34,8 @@ export interface PlacesOptions {
   readonly notice: (notice: RegistryNotice) => void;
   /** Keeps what is read from registries; absent: nothing is kept. */
   readonly cache?: ContentCache;
+  /** Where `DOCKER_HOST` and the PATH are found. Default: empty. */
+  readonly env?: Environment;
   /** Gets the names of temporary folders, which are removed whatever ends the process. */
   readonly temporary?: Set<string>;
 }
@@ -41,6 +52,7 @@ export class Places implements Repositories, AsyncDisposable {
   readonly #archives = new Map<string, OciArchive>();
   /** Archives that are read, by file; several names may lead into one. */
   readonly #opened = new Map<string, Promise<TarArchive>>();
+  readonly #engineImages: EngineImage[] = [];
   readonly #noticed = new Set<string>();
 
   constructor(options: PlacesOptions) {
@@ -85,6 +97,7 @@ export class Places implements Repositories, AsyncDisposable {
       const [result] = await Promise.allSettled([opening]);
       if (result.status === 'fulfilled') await result.value.close();
     }
+    for (const image of this.#engineImages) await image.close();
     await this.#options.cache?.close();
   }
 
@@ -99,7 +112,8 @@ export class Places implements Repositories, AsyncDisposable {
       case 'docker-archive':
         return this.#archive(name, place);
       case 'docker-daemon':
-        throw notADestination(name);
+      case 'containers-storage':
+        return this.#engine(name, place);
       case 'docker': {
         const {cache} = this.#options;
         const {registry, path} = place.reference;
@@ -122,12 +136,24 @@ export class Places implements Repositories, AsyncDisposable {
       }
       case 'docker-archive':
       case 'docker-daemon':
+      case 'containers-storage':
         throw notADestination(name);
       case 'docker': {
         const {registry, path} = place.reference;
         return this.registry(registry, 'destination').repository(path);
       }
     }
+  }
+
+  #engine(place: string, {transport, ref}: EnginePlace): RepositoryReader {
+    return new LazyReader(place, async (call) => {
+      const {openDaemonImage, openStoredImage} = await import('./engine-images.ts');
+      const {env = {}, temporary = new Set()} = this.#options;
+      const open = transport === 'docker-daemon' ? openDaemonImage : openStoredImage;
+      const image = await open(place, {ref, name: engineImageName(ref), env, temporary}, call);
+      this.#engineImages.push(image);
+      return image.reader;
+    });
   }
 
   #archive(name: string, {transport, file, ref}: FilePlace): RepositoryReader {

@@ -55,6 +55,36 @@ export async function readDockerArchive(
   throw notAnArchive(file, new Error('it contains neither manifest.json nor an image layout'));
 }
 
+/**
+ * The one image of an archive that an engine made, under the name that it was asked for by: engines write names in forms
+ * of their own.
+ * @throws TransshipError FILE_INVALID
+ */
+export async function readOnlyImage(
+  place: string,
+  archive: TarArchive,
+  name: string,
+): Promise<RepositoryReader> {
+  try {
+    const [entry] = (await readEntries(archive)) ?? [];
+    if (entry !== undefined) {
+      const named = {...entry, annotations: {...entry.annotations, [REF_NAME]: name}};
+      return new ArchivedLayout({name: place, side: 'source', files: archive}, [named]);
+    }
+    const [image] = (await readSavedImages(archive)) ?? [];
+    if (image !== undefined)
+      return new SavedImages(
+        place,
+        archive,
+        [{...image, RepoTags: [name]}],
+        'the daemon holds none',
+      );
+  } catch (error) {
+    throw notAnArchive(place, error);
+  }
+  throw notAnArchive(place, new Error('it contains no image'));
+}
+
 /** The entries by the names that `docker save` was given. */
 function chosen(
   entries: readonly IndexEntry[],

@@ -67,10 +67,18 @@ export class SavedImages implements RepositoryReader {
   readonly #blobs = new Map<Digest, Layer | Uint8Array>();
   readonly #queue = new PQueue({concurrency: LAYERS_AT_ONCE});
 
-  constructor(name: string, archive: TarArchive, images: readonly SavedImage[]) {
+  readonly #whyNewDigests: string;
+
+  constructor(
+    name: string,
+    archive: TarArchive,
+    images: readonly SavedImage[],
+    whyNewDigests = 'the archive holds none',
+  ) {
     this.name = name;
     this.#archive = archive;
     this.#images = images;
+    this.#whyNewDigests = whyNewDigests;
   }
 
   listTags(call: Call): Promise<readonly string[]> {
@@ -140,7 +148,7 @@ export class SavedImages implements RepositoryReader {
   }
 
   whyNewDigests(): Promise<string> {
-    return Promise.resolve('the archive holds none');
+    return Promise.resolve(this.#whyNewDigests);
   }
 
   async #blob(digest: Digest, call: Call): Promise<Layer | Uint8Array | undefined> {

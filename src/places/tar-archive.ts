@@ -122,22 +122,27 @@ export class TarArchive implements PlaceFiles {
    * Opens an archive and reads through it once, to find its files.
    * @param temporary gets the folder of a decompressed file, as long as it is there: whoever ends the process at once has
    *   to remove it
-   * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
+   * @param fetch writes the archive, which is not there yet, into a temporary file with this path; `file` is then its name
+   *   for messages
+   * @throws TransshipError FILE_UNREADABLE, FILE_INVALID, and what `fetch` gives
    */
   static async open(
     file: string,
     temporary: Set<string>,
     signal: AbortSignal,
+    fetch?: (path: string) => Promise<void>,
   ): Promise<TarArchive> {
     await using parts = new AsyncDisposableStack();
     try {
-      const given = parts.use(await openRegular(file));
       const folder = await mkdtemp(join(tmpdir(), 'transship-archive-'));
       temporary.add(folder);
       parts.defer(async () => {
         await rm(folder, {recursive: true, force: true});
         temporary.delete(folder);
       });
+      const path = fetch === undefined ? file : join(folder, 'fetched.tar');
+      await fetch?.(path);
+      const given = parts.use(await openRegular(path));
       const decompressed = await decompress(given, folder, signal);
       if (decompressed !== undefined) parts.use(decompressed);
       const handle = decompressed?.file ?? given;

@@ -45,7 +45,7 @@ export function addPlan(program: Command, io: Io, done: (exitCode: number) => vo
     )
     .argument(
       '<source>',
-      'host/repository[:tag][@digest], oci:DIR[:name], oci-archive:FILE[:name] or dir:DIR; without a tag, all tags',
+      'host/repository[:tag][@digest], oci:DIR[:name], oci-archive:FILE[:name], dir:DIR, docker-archive:FILE[:name], docker-daemon:NAME or containers-storage:NAME; without a tag, all tags',
     )
     .argument(
       '<destination>',
