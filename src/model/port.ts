@@ -60,6 +60,11 @@ export interface RepositoryReader {
    * image has the same one. Parts and referrers of other images may be among them. Absent: the place has none.
    */
   listUnnamed?(call: Call): Promise<readonly Digest[]>;
+  /**
+   * Files that belong to its images and that no other place takes, by name: signatures as skopeo stores them. Absent: the
+   * place has none.
+   */
+  listUncopied?(call: Call): Promise<readonly string[]>;
   /** What a tag or digest points to, by the cheapest request; undefined: not there. */
   head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined>;
   /** The manifest, its bytes checked against the digest; undefined: not there. */

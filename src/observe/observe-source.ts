@@ -93,6 +93,7 @@ export async function observeSource(
   else await readTags(reader, selection, found, question, call);
   await addAttachments(reader, source, found, listed, question, call);
   const {roots, unreadable} = found;
+  const uncopied = (await source.listUncopied?.(call)) ?? [];
   const whyNewDigests = await source.whyNewDigests?.(call);
   const taken = new Set(roots.map((root) => root.tag));
   return {
@@ -106,6 +107,7 @@ export async function observeSource(
     manifests: reader.manifests,
     missingManifests: reader.missing,
     absentForeign: await reader.absentForeign(call),
+    ...(uncopied.length === 0 ? {} : {uncopied}),
     ...(whyNewDigests === undefined ? {} : {whyNewDigests}),
     ...(question.configs ? await readConfigs(source, roots, reader.manifests, call) : {}),
   };

@@ -57,6 +57,12 @@ export class ImageDirectory extends FolderRepository {
     return entries && [...entries.tags.keys()];
   }
 
+  /** skopeo's signatures: a registry takes them only where it is told to store them elsewhere (registries.d(5), "lookaside"). */
+  async listUncopied(call: Call): Promise<readonly string[]> {
+    call.signal.throwIfAborted();
+    return (await this.files.names()).filter((name) => SIGNATURE.test(name));
+  }
+
   /**
    * Puts the image, or what belongs to it. The manifest that had the name stays in the directory, under its digest: it may
    * be a part of the new one. Referrers are found by looking, so the subject is always kept.

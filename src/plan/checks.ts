@@ -110,6 +110,19 @@ export function indexCutCheck(
   };
 }
 
+/** @param names of files beside an image */
+export function uncopiedCheck(repository: string, names: readonly string[]): Check {
+  const [first = '', ...others] = names;
+  const listed = others.length === 0 ? first : `${first} and ${others.length} more`;
+  return {
+    code: 'SKIPPED',
+    result: 'warn',
+    subject: repository,
+    message: `${repository} contains ${listed}, which only skopeo stores: left out`,
+    hint: 'copy signatures with skopeo, or sign the image at the destination',
+  };
+}
+
 /** @param why as a clause */
 export function newDigestsCheck(
   repository: string,

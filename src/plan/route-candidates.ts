@@ -63,7 +63,8 @@ class RouteWalk implements RouteCandidates {
   }
 
   takeNotRead(): void {
-    const {repository, notRead, unreadable = []} = this.#route.source;
+    const {repository, notRead, unreadable = [], uncopied = []} = this.#route.source;
+    if (uncopied.length > 0) this.checks.push(checks.uncopiedCheck(repository, uncopied));
     const sorted = [...notRead].sort(compareNames);
     for (const one of sorted) this.skipped.push({...one, from: repository});
     for (const [reason, check] of NOT_READ_CHECKS) {

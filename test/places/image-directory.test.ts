@@ -133,6 +133,17 @@ describe('where an image is there already', () => {
     expect((await contentOf(to)).get('manifest.json')).toBe(before.get('manifest.json'));
   });
 
+  test("skopeo's signatures are named as left out", async () => {
+    await using temp = await tempDirectory();
+    const from = temp.join('d');
+    await copied(`${BUSYBOX}:1.35-amd64`, `dir:${from}`);
+    await writeFile(join(from, 'signature-1'), 'sigstore');
+    const planned = await transship(['plan', 'copy', `dir:${from}`, `oci:${temp.join('out')}`]);
+    expect(planned).toMatchObject({code: 0});
+    expect(planned.stdout).toContain(`dir:${from} contains signature-1`);
+    await copied(`dir:${from}`, `oci:${temp.join('out')}`);
+  });
+
   test('what has the wrong size is written again', async () => {
     await using temp = await tempDirectory();
     const to = temp.join('d');
