@@ -2,9 +2,12 @@ import type {Digest} from '../model/digest.ts';
 import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import type {Repositories} from '../model/port.ts';
+import type {BlobLocations} from '../places/blob-locations.ts';
 import type {ChunkBounds} from '../relay/chunk-size.ts';
 import type {RetryPolicy} from '../http/retry.ts';
+import type {Namespaces} from './creations.ts';
 import type {Journal} from './journal.ts';
+import type {RunLimits} from './run-limits.ts';
 
 /** What copying images needs besides the images. */
 export interface CopyContext {
@@ -14,6 +17,10 @@ export interface CopyContext {
   readonly settings: ApplySettings;
   /** Manifests that were read while planning, in the same process; others are read by digest. */
   readonly observed?: ReadonlyMap<Digest, SeenManifest>;
+  /** Where earlier runs saw blobs, and this one sees them; absent: nothing is remembered. */
+  readonly locations?: BlobLocations;
+  /** What ends the run early, beside signals; absent: nothing. */
+  readonly limits?: RunLimits;
 }
 
 /** What applying a plan of copies needs besides the plan. */
@@ -23,6 +30,8 @@ export interface ApplyContext extends CopyContext {
    * are compared with the plan before the first write.
    */
   readonly fresh: boolean;
+  /** Where groups and projects are created; absent: the plan creates none. */
+  readonly namespaces?: Namespaces;
 }
 
 export interface ApplySettings {

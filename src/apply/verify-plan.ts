@@ -1,5 +1,5 @@
 import type {VerifyDifference, VerifyResult} from '../model/outcome.ts';
-import type {BlobAction, CopyPlan, PlannedManifest} from '../model/plan.ts';
+import {type BlobAction, copiesOf, type CopyPlan, type PlannedManifest} from '../model/plan.ts';
 import {childBlobs} from '../model/manifest.ts';
 import type {Call, Repositories, RepositoryReader} from '../model/port.ts';
 import {headComparable} from '../observe/observe-destination.ts';
@@ -25,7 +25,7 @@ export async function verifyPlan(
   call: Call,
 ): Promise<VerifyResult> {
   const present = plan.skipped.filter((skip) => skip.reason === 'present');
-  const roots = [...plan.steps, ...present].map(({to, tag, digest}): Root => {
+  const roots = [...copiesOf(plan), ...present].map(({to, tag, digest}): Root => {
     return {at: to, digest, ...(tag === undefined ? {} : {tag})};
   });
   const below = await readBelow(roots, plan, repositories, call);

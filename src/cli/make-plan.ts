@@ -1,3 +1,4 @@
+import {unknownMediaTypes} from '../gitlab/media-types.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {
@@ -10,7 +11,8 @@ import {
   parsePlace,
   type Place,
 } from '../model/place.ts';
-import type {CopyPlan, Wish, WishFilters} from '../model/plan.ts';
+import {formatProblem} from '../model/file-problem.ts';
+import type {Check, CopyPlan, Skip, Wish, WishFilters} from '../model/plan.ts';
 import {
   formatRepository,
   isLayoutName,
@@ -21,13 +23,18 @@ import {
 import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import {parsePlatform} from '../model/platform.ts';
-import type {Call, Repositories, RepositoryReader} from '../model/port.ts';
+import {
+  absentRepository,
+  type Call,
+  type Repositories,
+  type RepositoryReader,
+} from '../model/port.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
-import {observeRoute, type RouteQuestion} from '../observe/observe-route.ts';
+import {observeRoute, type RouteInventory, type RouteQuestion} from '../observe/observe-route.ts';
 import {SharedReader} from '../observe/shared-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
-import {makeCopyPlan} from '../plan/copy-plan.ts';
+import {makeCopyPlan, type PlanFindings} from '../plan/copy-plan.ts';
 
 /** One side of a copy. */
 export interface CopyEnd {
@@ -43,6 +50,8 @@ export interface CopyEnd {
 export interface CopyWish {
   readonly wish: Wish;
   readonly routes: readonly CopyRoute[];
+  /** What was found out about the wish before anything was looked at. */
+  readonly findings?: PlanFindings;
 }
 
 /** Two places that a wish names. */
@@ -53,6 +62,10 @@ export interface CopyRoute {
   readonly destination: CopyEnd;
   /** The tag at the destination, where one image is copied and it gets one. A source without a name is that image. */
   readonly toTag?: Tag;
+  /** The source was found in a list, not named: it may be gone meanwhile. */
+  readonly isListed?: boolean;
+  /** Nothing is at the destination, and it need not be asked: its project does not exist yet. */
+  readonly isAbsent?: boolean;
 }
 
 /**
@@ -158,6 +171,12 @@ function usage(message: string, hint: string): TransshipError {
   return new TransshipError('USAGE', message, {side: 'local', hint});
 }
 
+/** What planning asks of places. */
+export interface PlanRepositories extends Repositories {
+  /** Whether a registry is a GitLab's with metadata database; false where it does not tell. */
+  hasDatabase(registry: string, call: Call): Promise<boolean>;
+}
+
 /** A plan, with the manifests that were read for it, so that applying it at once need not read them again. */
 export interface MadePlan {
   readonly plan: CopyPlan;
@@ -169,30 +188,122 @@ const ROUTES_AT_ONCE = 16;
 
 /** Observes both sides of every route, then decides. Nothing is written anywhere. */
 export async function makePlan(
-  {wish, routes}: CopyWish,
-  repositories: Repositories,
+  {wish, routes, findings}: CopyWish,
+  repositories: PlanRepositories,
   report: Report,
   call: Call,
 ): Promise<MadePlan> {
   // The filters are checked before anything is asked.
   const asked = routes.map((route) => selectionOf(route, wish));
   const readers = sourceReaders(routes, repositories);
-  const found = await mapAtOnce(asked, ROUTES_AT_ONCE, async ({route, selection}) => {
+  let ended = 0;
+  const results = await mapAtOnce(asked, ROUTES_AT_ONCE, async ({route, selection}) => {
     const what = route.source.repository;
-    const seen = await observeRoute(
-      {
-        ...selection,
-        source: readers.get(what) ?? repositories.source(what),
-        destination: repositories.destination(route.destination.repository),
-        attachmentSubject,
-        progress: (done, total) => report({type: 'observing', what, done, total}),
-      },
-      call,
-    );
-    return {...seen, wish: route.wish, single: selection.reference !== undefined};
+    const tellTags = (done: number, total: number) =>
+      report({type: 'observing', what, done, total});
+    const question = {
+      ...selection,
+      source: readers.get(what) ?? repositories.source(what),
+      destination: destinationOf(route, repositories),
+      attachmentSubject,
+      progress: routes.length === 1 ? tellTags : () => undefined,
+    };
+    try {
+      const seen = await observeRoute(question, call);
+      return {seen: {...seen, wish: route.wish, single: selection.reference !== undefined}};
+    } catch (error) {
+      return {unread: unreadSource(route, wish, error)};
+    } finally {
+      ended += 1;
+      if (routes.length > 1)
+        report({type: 'observing', what, done: ended, total: routes.length, unit: 'repositories'});
+    }
   });
-  const observed = new Map(found.flatMap(({source}) => [...source.manifests]));
-  return {plan: makeCopyPlan({wish, routes: found}), observed};
+  const seen = results.flatMap((result) => result.seen ?? []);
+  const unread = results.flatMap((result) => result.unread ?? []);
+  const observed = new Map(seen.flatMap(({source}) => [...source.manifests]));
+  const {checks = [], skipped = [], creations = []} = findings ?? {};
+  const types = await mediaTypeChecks(seen, repositories, call);
+  const all = {
+    creations,
+    checks: [...checks, ...unread.map(({check}) => check), ...types],
+    skipped: [...skipped, ...unread.map(({skip}) => skip)],
+  };
+  return {plan: makeCopyPlan({wish, routes: seen, findings: all}), observed};
+}
+
+/**
+ * Warns of manifests that a GitLab may refuse. Its registry is asked only where there are such: they are rare.
+ */
+async function mediaTypeChecks(
+  routes: readonly RouteInventory[],
+  repositories: PlanRepositories,
+  call: Call,
+): Promise<readonly Check[]> {
+  const unknown = new Map<string, Set<string>>();
+  for (const {source, destination} of routes) {
+    for (const type of unknownMediaTypes(source.manifests.values())) {
+      const types = unknown.get(destination.repository) ?? new Set();
+      unknown.set(destination.repository, types.add(type));
+    }
+  }
+  const hasDatabase = new Map<string, Promise<boolean>>();
+  const checks: Check[] = [];
+  for (const [repository, types] of unknown) {
+    const place = parsePlace(repository);
+    if (place.transport !== 'docker') continue;
+    const {registry} = place.reference;
+    const asked = hasDatabase.get(registry) ?? repositories.hasDatabase(registry, call);
+    hasDatabase.set(registry, asked);
+    if (!(await asked)) continue;
+    checks.push({
+      code: 'MEDIA_TYPE_UNKNOWN',
+      result: 'warn',
+      subject: repository,
+      message: `${repository} gets manifests of types that GitLab's registry may refuse: ${[...types].join(', ')}`,
+      hint: 'such an image fails alone when the plan is applied; leave it out, or ask the administrator of GitLab',
+    });
+  }
+  return checks;
+}
+
+function destinationOf(
+  {destination: {repository}, isAbsent}: CopyRoute,
+  repositories: Repositories,
+): RepositoryReader {
+  return isAbsent === true ? absentRepository(repository) : repositories.destination(repository);
+}
+
+/**
+ * A source of a migration file that cannot be read, so that one answer names all of them. What the source only listed may
+ * be gone; anything else forbids the plan.
+ * @throws the error itself where nobody gains by looking at the others: of a single copy, or of a registry as a whole
+ */
+function unreadSource(
+  {source: {repository}, wish, isListed}: CopyRoute,
+  {routes}: Wish,
+  error: unknown,
+): {readonly check: Check; readonly skip: Skip} {
+  const at = routes[wish]?.at;
+  const isOfOne =
+    error instanceof TransshipError &&
+    error.side === 'source' &&
+    (error.code === 'REPOSITORY_NOT_FOUND' ||
+      error.code === 'UNAUTHORIZED' ||
+      error.code === 'FORBIDDEN');
+  if (at === undefined || !isOfOne) throw error;
+  const {code, message} = error;
+  const isGone = isListed === true && code === 'REPOSITORY_NOT_FOUND';
+  return {
+    check: {
+      code,
+      result: isGone ? 'warn' : 'forbid',
+      subject: repository,
+      message: formatProblem({...at, message}),
+      hint: `${error.hint}; or leave it out with "exclude"`,
+    },
+    skip: {reason: 'gone', from: repository, detail: message},
+  };
 }
 
 /** Which images of a route are wanted. */

@@ -1,6 +1,7 @@
 import {randomBytes} from 'node:crypto';
 import {open, rename, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
+import type {Command} from 'commander';
 import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
@@ -12,8 +13,10 @@ import type {Io, TextSink} from './io.ts';
 import {removeFile} from '../places/durable-file.ts';
 import type {Redactor} from '../http/secrets.ts';
 import {DIGEST_PATTERN} from '../model/digest.ts';
+import {addFormatFlag} from './options.ts';
 import {rememberPlan} from './own-plans.ts';
-import {signedPlan} from './plan-review.ts';
+import {addPolicyFlag, limitedPlan, type PolicyFlag} from './plan-policy.ts';
+import {addSignFlag, signedPlan} from './plan-review.ts';
 
 /** @throws TransshipError FILE_UNREADABLE, and what `parsePlan` throws */
 export async function readPlanFile(file: string): Promise<Plan> {
@@ -48,7 +51,7 @@ export async function readTransferPlanFile(file: string): Promise<TransferPlan> 
  * Writes the whole file or none of it; into a pipe or a device, which a rename would put out of the way, as it comes.
  * @throws TransshipError FILE_WRITE_FAILED
  */
-export async function writePlanFile(file: string, plan: Plan): Promise<void> {
+async function writePlanFile(file: string, plan: Plan): Promise<void> {
   try {
     const there = await stat(file).catch(() => undefined);
     if (there === undefined || there.isFile() || there.isDirectory()) await replace(file, plan);
@@ -98,8 +101,8 @@ export function printPlan(
 }
 
 /** What is said below a review: where the plan is, and what can be done with it. */
-export function planFileText(file: string, {checks}: Plan): string {
-  return checks.some(({result}) => result === 'forbid')
+function planFileText(file: string, plan: Plan): string {
+  return isForbidden(plan)
     ? `\nThe plan is in ${file}. It cannot be applied: change what is listed as forbidden, then plan again.\n`
     : `\nThe plan is in ${file}. To apply it: transship apply ${file}\n`;
 }
@@ -121,25 +124,42 @@ function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Flags of what makes a plan file. */
-export interface FinishFlags {
+/** Flags of the commands that make a plan. */
+export interface MakeFlags extends PolicyFlag {
   readonly out?: string;
-  readonly format: string;
+  readonly format: PlanFormat;
+  readonly detailedExitcode?: boolean;
   readonly signKey?: string;
 }
 
+export function addMakeFlags(command: Command): Command {
+  addPolicyFlag(addSignFlag(command))
+    .option('--out <file>', 'write the plan to this file, for show, apply and verify')
+    .option('--detailed-exitcode', 'exit 2 if there is something to do, 0 if not');
+  return addFormatFlag(command, ['text', 'json', 'markdown', 'html']);
+}
+
 /**
- * The plan as it may leave the process: without secrets, signed where a flag says so, and remembered as made here.
- * @throws TransshipError RESPONSE_INVALID, FILE_UNREADABLE, FILE_INVALID
+ * Writes and prints a plan that was made: with what a policy forbids, without secrets, signed where a flag says so, and
+ * remembered as made here.
+ * @returns the exit code
+ * @throws TransshipError RESPONSE_INVALID, FILE_UNREADABLE, FILE_INVALID, FILE_WRITE_FAILED, POLICY_INVALID
  */
-export async function finishedPlan<T extends Plan>(
-  plan: T,
-  {out, format, signKey}: FinishFlags,
-  io: Io,
-): Promise<T> {
-  const redacted = redactedPlan(plan, io.redactor);
+export async function givePlan(made: Plan, flags: MakeFlags, io: Io): Promise<number> {
+  const {out, format, signKey, detailedExitcode} = flags;
+  const limited = await limitedPlan(made, flags);
+  const redacted = redactedPlan(limited, io.redactor);
   if (out !== undefined || format === 'json') await rememberPlan(redacted.id, io);
-  return signKey === undefined ? redacted : await signedPlan(redacted, signKey);
+  const plan = signKey === undefined ? redacted : await signedPlan(redacted, signKey);
+  if (out !== undefined) await writePlanFile(out, plan);
+  printPlan(plan, format, io.stdout, {planFile: out});
+  if (out !== undefined && format === 'text') io.stdout.write(planFileText(out, plan));
+  if (isForbidden(plan)) return 3;
+  return detailedExitcode === true && plan.steps.length > 0 ? 2 : 0;
+}
+
+function isForbidden({checks}: Plan): boolean {
+  return checks.some(({result}) => result === 'forbid');
 }
 
 /** Fields of a plan that are written for people and may quote what a server said. */

@@ -3,13 +3,13 @@ import {dirname, join} from 'node:path';
 import {applyPlan} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
 import {type Journal, type JournalOptions, NO_JOURNAL, openJournal} from '../apply/journal.ts';
+import type {Namespaces} from '../apply/creations.ts';
 import {journalBeside} from '../apply/journal-file.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
-import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
-import type {RunEnd, RunResult} from '../model/outcome.ts';
+import {LIMIT_FLAGS, type RunEnd, type RunResult} from '../model/outcome.ts';
 import type {Check, CopyPlan, Plan, Wish} from '../model/plan.ts';
 import {DEFAULT_CHUNK} from '../relay/chunk-size.ts';
 import {DEFAULT_RETRY} from '../http/retry.ts';
@@ -22,7 +22,7 @@ import {removeFile} from '../places/durable-file.ts';
 /** How a plan came to be applied. */
 export type RunOrigin =
   /** From a plan file: source and destination are compared with it first. */
-  | {readonly kind: 'file'; readonly file: string}
+  | {readonly kind: 'file'; readonly file: string; readonly namespaces?: Namespaces | undefined}
   /** Made a moment ago in this process. */
   | {readonly kind: 'made'; readonly observed: ReadonlyMap<Digest, SeenManifest>};
 
@@ -32,8 +32,9 @@ export async function runPlan(
   origin: RunOrigin,
   flags: RunFlags,
   io: Io,
-  {places, report, call}: Session,
+  session: Session,
 ): Promise<RunResult> {
+  const {places, locations, limits, report, interruption, call} = session;
   throwIfForbidden(plan);
   const file = flags.journal ?? defaultJournal(plan, origin, io);
   // Nobody named it, and it would be removed at the end.
@@ -41,7 +42,7 @@ export async function runPlan(
   await using journal =
     isPassing && plan.steps.length === 0
       ? NO_JOURNAL
-      : await openPlanJournal({file, plan: plan.id, anyPlan: origin.kind === 'made'}, io, report);
+      : await openPlanJournal({file, plan: plan.id, anyPlan: origin.kind === 'made'}, io, session);
   const context = {
     repositories: places,
     journal,
@@ -49,8 +50,11 @@ export async function runPlan(
     settings: settingsOf(flags, io),
     fresh: origin.kind === 'made',
     ...(origin.kind === 'made' ? {observed: origin.observed} : {}),
+    ...(origin.kind === 'file' && origin.namespaces ? {namespaces: origin.namespaces} : {}),
+    ...(locations ? {locations} : {}),
+    ...(limits ? {limits} : {}),
   };
-  const result = await tellingOfStop(io, report, () => applyPlan(plan, context, io));
+  const result = await tellingOfStop(session, () => applyPlan(plan, context, interruption));
   if (result.result === 'done' || result.result === 'incomplete') {
     await places.pack(call);
     if (isPassing) await removeFile(file);
@@ -61,8 +65,8 @@ export async function runPlan(
 /** @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_WRITE_FAILED, JOURNAL_BUSY, JOURNAL_INVALID */
 export async function openPlanJournal(
   work: Pick<JournalOptions, 'file' | 'plan' | 'anyPlan' | 'transfer' | 'projectLock'>,
-  {env, home, now, stopping, redactor}: Pick<Io, 'env' | 'home' | 'now' | 'stopping' | 'redactor'>,
-  report: Report,
+  {env, home, now, redactor}: Pick<Io, 'env' | 'home' | 'now' | 'redactor'>,
+  {report, interruption}: Pick<Session, 'report' | 'interruption'>,
 ): Promise<Journal> {
   try {
     const folder = dirname(work.file);
@@ -83,18 +87,22 @@ export async function openPlanJournal(
     ...work,
     now,
     redactor,
-    signal: stopping,
+    signal: interruption.stopping,
     notice: (code, message) => report({type: 'notice', code, message}),
   });
 }
 
-/** Runs `work`, and says so when the first signal comes. */
+/** Runs `work`, and says so when the first signal comes, or a limit is reached. */
 export async function tellingOfStop<T>(
-  {stopping}: Pick<Io, 'stopping'>,
-  report: Report,
+  {interruption: {stopping}, limits, report}: Session,
   work: () => Promise<T>,
 ): Promise<T> {
-  const tell = (): void => report(STOPPING);
+  const tell = (): void => {
+    const code = limits?.reached;
+    if (code === undefined) return report(STOPPING);
+    const message = `${LIMIT_FLAGS[code]} is reached; finishing work in progress`;
+    report({type: 'notice', code, message});
+  };
   stopping.addEventListener('abort', tell, {once: true});
   try {
     return await work();
@@ -115,10 +123,11 @@ export function throwIfForbidden({checks, kind}: Pick<Plan, 'checks' | 'kind'>):
   const forbidden = checks.find(({result}) => result === 'forbid');
   if (forbidden === undefined) return;
   const {code, message, hint} = forbidden;
-  const side = code === 'DESTINATION_CONFLICT' ? 'destination' : 'source';
+  const observed = code === 'DESTINATION_CONFLICT' ? 'destination' : 'source';
+  const side = kind === 'transfer' ? 'gitlab' : observed;
   const error = forbiddenCode(code);
   throw new TransshipError(error, error === 'PLAN_FORBIDDEN' ? `${code}: ${message}` : message, {
-    side: kind === 'transfer' ? 'gitlab' : side,
+    side: code.startsWith('POLICY_') ? 'local' : side,
     hint,
   });
 }

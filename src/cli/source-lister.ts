@@ -5,7 +5,7 @@ import {dockerHubLister} from '../discovery/docker-hub.ts';
 import {githubLister} from '../discovery/github.ts';
 import {gitlabLister} from '../discovery/gitlab.ts';
 import {harborLister} from '../discovery/harbor.ts';
-import {NAME_LIST_LIMIT, parseNameList} from '../discovery/name-list.ts';
+import {NAME_LIST_LIMIT} from '../discovery/name-list.ts';
 import {quayLister} from '../discovery/quay.ts';
 import {
   findSourceKind,
@@ -13,11 +13,10 @@ import {
   SOURCE_KINDS,
   type SourceKind,
 } from '../discovery/source-kind.ts';
-import {parseGitLabUrl} from '../gitlab/connection.ts';
+import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {TransshipError} from '../model/error.ts';
-import type {ListedRepository, RepositoryLister} from '../model/port.ts';
-import type {RepositoryPrefix} from '../model/reference.ts';
+import type {RepositoryLister} from '../model/port.ts';
 import {unreadable} from '../places/file-error.ts';
 import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
@@ -53,13 +52,8 @@ export async function openSourceLister(
 ): Promise<RepositoryLister> {
   const {places, http, credentials, reading: call} = session;
   const registry = places.registry(host, 'source');
-  const isNamed = flags.gitlab !== undefined && flags.sourceKind === 'auto';
   const found: FoundKind =
-    isNamed || flags.sourceKind === 'gitlab'
-      ? {kind: 'gitlab'}
-      : flags.sourceKind === 'auto'
-        ? await findSourceKind(registry, call)
-        : {kind: flags.sourceKind};
+    flags.sourceKind === 'auto' ? await findSourceKind(registry, call) : {kind: flags.sourceKind};
   if (found.kind === 'gitlab') return await openGitLabLister(host, found, flags, io, session);
   if (found.kind === 'catalog') return catalogLister(registry);
   const options = {
@@ -80,10 +74,31 @@ const LISTERS = {
 } as const;
 
 /**
- * The token goes to the GitLab that the user names: by the flag; by a variable, if the registry agrees that it belongs to
- * that one, since a CI job names the GitLab that runs it; or by the name of GitLab.com's registry. That the registry names
- * one is no reason.
+ * The GitLab of a registry, as far as the user names it; undefined: not at all.
+ *
+ * The token goes to the GitLab that the user names, by the flag or by a variable, if the registry agrees that it belongs to
+ * that one: a CI job names the GitLab that runs it, and a migration may have several sources. A variable with a token for the
+ * instance that the registry names, and the name of GitLab.com's registry, name it as well. That the registry names one is
+ * no reason.
  */
+export function gitlabAddress(
+  host: string,
+  found: FoundKind,
+  flags: GitLabFlags,
+  {env}: Pick<Io, 'env'>,
+): string | undefined {
+  const own = found.gitlab === undefined ? undefined : parseGitLabUrl(found.gitlab);
+  const named = [flags.gitlab, namedGitLab(env)].find(
+    (url) => url && (own === undefined || parseGitLabUrl(url).href === own.href),
+  );
+  const hasToken = own !== undefined && env[hostTokenVariable(own)];
+  return (
+    named ||
+    (host === GITLAB_COM.registry ? GITLAB_COM.url : undefined) ||
+    (hasToken ? own.href : undefined)
+  );
+}
+
 async function openGitLabLister(
   host: string,
   found: FoundKind,
@@ -91,13 +106,7 @@ async function openGitLabLister(
   io: Io,
   session: Session,
 ): Promise<RepositoryLister> {
-  const named = namedGitLab(io.env);
-  const isOwn = (url: string) =>
-    found.gitlab === undefined || parseGitLabUrl(url).href === parseGitLabUrl(found.gitlab).href;
-  const address =
-    flags.gitlab ||
-    (host === GITLAB_COM.registry ? GITLAB_COM.url : undefined) ||
-    (named !== undefined && isOwn(named) ? named : undefined);
+  const address = gitlabAddress(host, found, flags, io);
   if (address === undefined) {
     const where = found.gitlab ?? 'https://gitlab.example.com';
     const hint = `add --gitlab ${where} and set GITLAB_TOKEN to an access token with the scope read_api`;
@@ -111,24 +120,26 @@ async function openGitLabLister(
   });
 }
 
+/** A list of names that somebody wrote, not yet parsed. */
+export interface NameListText {
+  /** For messages. */
+  readonly name: string;
+  readonly text: string;
+}
+
 /**
- * Reads the list of names that `--repositories` gives.
+ * Reads a list of repositories, for `parseNameList`.
  * @param file `-`: what is piped in
  * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
  */
-export async function readNameList(
-  file: string,
-  {registry, prefix}: RepositoryPrefix,
-  io: Io,
-): Promise<readonly ListedRepository[]> {
-  const name = file === '-' ? 'stdin' : file;
+export async function readNameList(file: string, io: Io): Promise<NameListText> {
   const bytes =
     file === '-'
       ? await readStdin(io)
       : await readRegular(file, NAME_LIST_LIMIT, {pipe: true}).catch((cause: unknown) => {
           throw unreadable(file, cause);
         });
-  return parseNameList(Buffer.from(bytes).toString(), name, registry, prefix);
+  return {name: file === '-' ? 'stdin' : file, text: Buffer.from(bytes).toString()};
 }
 
 async function readStdin({stdin}: Io): Promise<Uint8Array> {

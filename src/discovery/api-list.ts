@@ -51,7 +51,7 @@ const PAGES_LIMIT = 4000;
 
 /** The hint if a source does not list its repositories, as a clause. */
 const NAME_THEM =
-  'write the names of the repositories to a file, one per line, and pass it with --repositories FILE (- reads stdin)';
+  'write the names of the repositories to a file, one per line, and pass it with --repositories FILE, or in a migration file with repositories: {file: FILE} (- reads stdin)';
 
 /**
  * Reads a list page by page. Of a URL that leads to the next page only path and query count: behind a proxy a product may

@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   PLAN_FORMAT_NEWER: 64,
   PLAN_FORMAT_OLD: 64,
   MIGRATION_INVALID: 64,
+  POLICY_INVALID: 64,
   JOURNAL_INVALID: 64,
   CREDENTIALS_INVALID: 64,
   TLS_FILE_INVALID: 64,
@@ -92,6 +93,8 @@ export const ERROR_CODES = {
   FILE_WRITE_FAILED: 1,
   INTERNAL: 1,
   INTERRUPTED: 130,
+  MAX_BYTES_REACHED: 130,
+  MAX_DURATION_REACHED: 130,
 } as const satisfies Record<string, 1 | 3 | 4 | 64 | 130>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

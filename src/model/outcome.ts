@@ -4,11 +4,20 @@ import type {Tag} from './reference.ts';
 
 /**
  * How a run ended. `incomplete`: all that the plan does is done, but it leaves images out that no filter excludes, since
- * the source cannot give them or the destination has no name for them. `failed`: some steps failed, the others are done. `interrupted`: a signal ended it; applying again
- * goes on. `drift`: the world is no longer as planned. Where that was found before the first write, nothing was written;
+ * the source cannot give them or the destination has no name for them. `failed`: some steps failed, the others are done. `interrupted`: a signal or a limit ended it; applying
+ * again goes on. `drift`: the world is no longer as planned. Where that was found before the first write, nothing was written;
  * where a tag of the destination changed during the run, that tag was left alone and the other steps were done.
  */
 export type RunEnd = 'done' | 'incomplete' | 'failed' | 'interrupted' | 'drift';
+
+/** The limit that ended a run. */
+export type LimitCode = 'MAX_BYTES_REACHED' | 'MAX_DURATION_REACHED';
+
+/** The flag that sets the limit. */
+export const LIMIT_FLAGS: Readonly<Record<LimitCode, string>> = {
+  MAX_BYTES_REACHED: '--max-bytes',
+  MAX_DURATION_REACHED: '--max-duration',
+};
 
 /** How one step ended; `error` says why where it failed, or names the step that blocks it. */
 export interface StepResult {
@@ -56,6 +65,8 @@ export interface TransferStanding {
 export interface RunResult {
   readonly plan: Digest;
   readonly result: RunEnd;
+  /** The limit that ended the run; set only where `result` is `interrupted`. Absent: a signal did. */
+  readonly limit?: LimitCode;
   /** Every step of the plan, in its order, also those that were not started. */
   readonly steps: readonly StepResult[];
   /** Bytes that were sent to the destination, those of failed attempts included. */
@@ -112,6 +123,15 @@ export interface OpenUpload {
   readonly size: number;
 }
 
+/** A step whose last attempt failed. */
+export interface StatusFailure {
+  readonly id: string;
+  /** What it copies, `host/path:tag` or `host/path@digest`; absent: a step of a transfer. */
+  readonly image?: string;
+  /** As the journal has it, whose code may be one of another version. Absent: the journal does not say why. */
+  readonly error?: Omit<ErrorData, 'code'> & {readonly code: string};
+}
+
 /** How far a plan is, by its journal alone. */
 export interface StatusResult {
   readonly plan: Digest;
@@ -128,6 +148,8 @@ export interface StatusResult {
     readonly partly: number;
     readonly total: number;
   };
+  /** The steps that failed, in the order of the plan. */
+  readonly failures: readonly StatusFailure[];
   /** Bytes of the blobs that the plan copies: those of finished blobs, and of all. */
   readonly bytes: {readonly done: number; readonly total: number};
   readonly uploads: readonly OpenUpload[];

@@ -17,7 +17,7 @@ export type Place =
 
 /**
  * What the one image of a `dir:` is called where a name is needed. It is not shown to users, who name the directory
- * alone: see `imageName`.
+ * alone: see `nameOf`.
  */
 export const DIRECTORY_IMAGE = 'latest' as Tag;
 
@@ -30,7 +30,7 @@ const ENGINE = /^(?:docker-daemon|containers-storage):/;
  * @param repository `host/path`, or a transport with a file
  * @param digest may be shortened for people
  */
-export function imageName(
+export function nameOf(
   repository: string,
   tag: string | undefined,
   digest: string | undefined,

@@ -1,5 +1,6 @@
 import type {Digest} from './digest.ts';
 import type {ErrorCode} from './error-codes.ts';
+import type {FilePosition} from './file-problem.ts';
 import type {Tag} from './reference.ts';
 import type {TransferPlan} from './transfer-plan.ts';
 
@@ -18,8 +19,8 @@ export interface RouteWish {
   readonly destination: string;
   /** As they were given. */
   readonly filters: WishFilters;
-  /** Where in a migration file it is written; lines begin at 1. */
-  readonly at?: {readonly file: string; readonly line: number};
+  /** Where in a migration file it is written. */
+  readonly at?: FilePosition & {readonly file: string};
 }
 
 /** A source repository and a destination repository that gets images from it: `host/path`, or a transport with a file. */
@@ -43,10 +44,18 @@ export interface WishFilters {
   readonly newerThan?: string;
   /** `os/architecture[/variant]`; none: all. */
   readonly platforms?: readonly string[];
+  /** New names of tags: the first pattern that matches is used. */
+  readonly rename?: readonly TagRename[];
   /** Leave tags alone that point to another image at the destination. */
   readonly noClobber?: boolean;
   /** Filters that leave nothing are no reason to forbid the plan. */
   readonly allowEmpty?: boolean;
+}
+
+/** Pattern and replacement; the pattern must match the whole tag (plan/tag-rename.ts). */
+export interface TagRename {
+  readonly pattern: string;
+  readonly replacement: string;
 }
 
 /** A manifest of the plan's graph. Its bytes are read from `from` by digest when the plan is applied. */
@@ -98,8 +107,37 @@ export interface CopyStep {
   readonly estimate: StepEstimate;
 }
 
-/** What a step of a plan of copies does. */
-export type PlanStep = CopyStep;
+/** A GitLab group or project that has to be there before anything can be copied into it. */
+export interface CreateStep {
+  readonly kind: 'create-group' | 'create-project';
+  /** Unique in the plan, the same in each plan of the same work. */
+  readonly id: string;
+  /** The address of the instance, without a slash at its end. */
+  readonly gitlab: string;
+  /** Its registry, `host[:port]`: copies into `registry/path` and below it wait for this step. */
+  readonly registry: string;
+  /** Full path. */
+  readonly path: string;
+  readonly visibility: 'private' | 'internal' | 'public';
+  /** The group that it is in, if that is made as well. */
+  readonly needs: readonly string[];
+  /** Why this step is there, for people. */
+  readonly why: string;
+  readonly estimate: StepEstimate;
+}
+
+/** What a step of a plan of copies does. In a plan all of a kind stand together, in this order. */
+export type PlanStep = CreateStep | CopyStep;
+
+/** The images that a plan copies. */
+export function copiesOf({steps}: Pick<CopyPlan, 'steps'>): readonly CopyStep[] {
+  return steps.filter((step) => step.kind === 'copy');
+}
+
+/** What a plan creates, parents first. */
+export function creationsOf({steps}: Pick<CopyPlan, 'steps'>): readonly CreateStep[] {
+  return steps.filter((step) => step.kind !== 'copy');
+}
 
 /**
  * What a step costs if nothing fails. What several steps share counts for the first of them, so that the estimates of all
@@ -136,6 +174,8 @@ export type Skip =
       readonly from: string;
       readonly to: string;
       readonly tag?: Tag;
+      /** The tag at the source, where it has another name. */
+      readonly sourceTag?: Tag;
       readonly digest: Digest;
     }
   /**
@@ -178,9 +218,16 @@ export function unchosenSkips({skipped}: Pick<CopyPlan, 'skipped'>): readonly Sk
 export type FindingCode =
   | 'INDEX_CUT'
   | 'DIGESTS_NEW'
+  | 'NAME_REWRITTEN'
   | 'TAG_MOVES'
   | 'FOREIGN_LAYERS'
   | 'SKIPPED'
+  // Of policies.
+  | 'POLICY_MAX_BYTES'
+  | 'POLICY_MAX_DELETES'
+  | 'POLICY_MAX_IMAGES'
+  | 'POLICY_REGISTRY'
+  | 'POLICY_SIGNATURE'
   // Of transfers.
   | 'PROJECT_READY'
   | 'TARGET_FREE'
@@ -227,7 +274,7 @@ export interface Check {
 }
 
 export interface PlanTotals {
-  /** Steps, that is images and artifacts to be copied. */
+  /** Images and artifacts to be copied. */
   readonly steps: number;
   /** Of those, the ones whose tag points to another image at the destination, and will move. */
   readonly moves: number;

@@ -65,9 +65,9 @@ export interface NotRead {
   readonly digest?: Digest;
   /**
    * `gone`: the source lists it but does not have its manifest. `unnamed`: an image in a layout without a name that is
-   * a tag at the destination.
+   * a tag at the destination. `misnamed`: its new name is not a tag.
    */
-  readonly reason: 'filtered' | 'invalid-name' | 'gone' | 'unnamed';
+  readonly reason: 'filtered' | 'invalid-name' | 'misnamed' | 'gone' | 'unnamed';
   readonly detail: string;
 }
 

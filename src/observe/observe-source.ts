@@ -1,6 +1,6 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {imageName} from '../model/place.ts';
+import {nameOf} from '../model/place.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {isTag, type Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
@@ -189,10 +189,10 @@ async function readOne(
   const wanted = digest ?? tag;
   const found = wanted && (await reader.readRoot(wanted, call));
   if (found !== undefined) return {...(tag === undefined ? {} : {tag}), digest: found, as: 'asked'};
-  if (isNamed && imageName(source.name, tag, digest) === source.name) throw noImage(source.name);
+  if (isNamed && nameOf(source.name, tag, digest) === source.name) throw noImage(source.name);
   throw new TransshipError(
     digest === undefined ? 'TAG_NOT_FOUND' : 'MANIFEST_NOT_FOUND',
-    `${imageName(source.name, digest === undefined ? tag : undefined, digest)} does not exist`,
+    `${nameOf(source.name, digest === undefined ? tag : undefined, digest)} does not exist`,
     {
       side: 'source',
       hint: 'check the name; "transship plan copy" of the repository without a tag lists its tags',

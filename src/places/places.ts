@@ -9,6 +9,7 @@ import {
   notADestination,
   parsePlace,
 } from '../model/place.ts';
+import {isInterrupted, TransshipError} from '../model/error.ts';
 import type {Call, Repositories, RepositoryReader, RepositoryWriter} from '../model/port.ts';
 import {canonicalRegistry} from '../model/reference.ts';
 import type {CredentialStore} from '../registry/credentials/store.ts';
@@ -85,6 +86,17 @@ export class Places implements Repositories, AsyncDisposable {
         noticed: this.#noticed,
       });
     return opened(this.#registries, `${side} ${canonical}`, open);
+  }
+
+  /** Whether a registry is a GitLab's with metadata database; false where it does not tell, or cannot be asked. */
+  async hasDatabase(host: string, call: Call): Promise<boolean> {
+    try {
+      return (await this.registry(host, 'destination').traits(call)).database;
+    } catch (error) {
+      call.signal.throwIfAborted();
+      if (!(error instanceof TransshipError) || isInterrupted(error)) throw error;
+      return false;
+    }
   }
 
   /** Writes the archives that were changed. Call it when a run is complete. */

@@ -1,5 +1,5 @@
 import {type Digest, isDigest} from '../model/digest.ts';
-import {imageName} from '../model/place.ts';
+import {nameOf} from '../model/place.ts';
 import type {PlannedManifest} from '../model/plan.ts';
 import type {Tag} from '../model/reference.ts';
 import type {DestinationInventory, SourceInventory, SourceRoot} from '../observe/inventory.ts';
@@ -29,7 +29,7 @@ export interface Candidate {
 
 /** `host/path:tag` or `host/path@digest`: the name of what a candidate makes at the destination. */
 export function targetOf({destination, tag, digest}: Candidate): string {
-  return imageName(destination.repository, tag, digest);
+  return nameOf(destination.repository, tag, digest);
 }
 
 /** The tag that a root gets at the destination. */

@@ -1,6 +1,6 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import type {ErrorData} from '../model/event.ts';
-import {imageName} from '../model/place.ts';
+import {nameOf} from '../model/place.ts';
 import type {BlobAction, Check, PlannedManifest} from '../model/plan.ts';
 import type {NotRead} from '../observe/inventory.ts';
 import type {UncostedCopy} from './totals.ts';
@@ -55,6 +55,19 @@ export function invalidNamesCheck(repository: string, {length}: readonly NotRead
     subject: repository,
     message: `${repository} lists ${length} ${length === 1 ? 'tag with an invalid name' : 'tags with invalid names'}`,
     hint: 'delete such tags at the source, or copy their images by digest',
+  };
+}
+
+/** Tags whose new names no registry takes: the user chose those names, so that leaving the tags out would be no answer. */
+export function misnamedCheck(repository: string, misnamed: readonly NotRead[]): Check {
+  const [first] = misnamed;
+  const more = misnamed.length === 1 ? '' : `, and ${misnamed.length - 1} more like it`;
+  return {
+    code: 'NAME_RESERVED',
+    result: 'forbid',
+    subject: repository,
+    message: `${repository}:${first?.tag ?? ''} cannot be renamed: ${first?.detail ?? ''}${more}`,
+    hint: 'a tag has letters, digits, "_", "." and "-", 128 at most, and starts with none of "." and "-": change "rename"',
   };
 }
 
@@ -170,7 +183,7 @@ export function stepChecks(
     blobs.flatMap(({action, to, digest}) => (action === 'foreign' ? [`${to} ${digest}`] : [])),
   );
   return steps.flatMap((step) => {
-    const target = imageName(step.to, step.tag, step.digest);
+    const target = nameOf(step.to, step.tag, step.digest);
     const layers =
       foreign.size === 0 ? [] : step.manifests.flatMap((digest) => blobsOf.get(digest) ?? []);
     const absent = [...new Set(layers)].filter((digest) =>
@@ -212,7 +225,7 @@ export function conflictCheck(subject: string, sources: readonly [string, string
     code: 'DESTINATION_CONFLICT',
     result: 'forbid',
     subject,
-    message: `${subject} is wanted for two different images: ${sources[0]} and ${sources[1]}`,
+    message: `${subject} is the destination of two images: ${sources[0]} and ${sources[1]}`,
     hint: 'send one of them to another repository or tag, or leave it out',
   };
 }

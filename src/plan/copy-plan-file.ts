@@ -1,4 +1,11 @@
-import {type CopyPlan, PLAN_FORMAT, type PlannedRoute} from '../model/plan.ts';
+import {
+  copiesOf,
+  type CopyPlan,
+  creationsOf,
+  PLAN_FORMAT,
+  type PlannedRoute,
+} from '../model/plan.ts';
+import {createRecords, createSteps} from './create-steps.ts';
 import {isStepCheck, stepChecks} from './checks.ts';
 import type {CopyPlanContent, CopyPlanFile} from './copy-plan-schema.ts';
 import {notWhole, TableWriter} from './plan-tables.ts';
@@ -7,9 +14,9 @@ import {totalsOf, withEstimates} from './totals.ts';
 
 /** @throws TransshipError INTERNAL where the plan names what it does not hold */
 export function encodeCopyPlan(plan: Omit<CopyPlan, 'id'>): CopyPlanContent {
-  const {kind, wish, routes, steps, manifests, blobs, skipped, checks} = plan;
+  const {kind, wish, routes, manifests, blobs, skipped, checks} = plan;
   const writer = new TableWriter(manifests, blobs, routes);
-  const copies = writer.copies(steps);
+  const copies = writer.copies(copiesOf(plan));
   const blobActions = writer.blobs(blobs);
   const skips = writer.skips(skipped);
   const rows = writer.routes.map(([from, to], at): CopyPlanFile['routes'][number] => {
@@ -23,6 +30,7 @@ export function encodeCopyPlan(plan: Omit<CopyPlan, 'id'>): CopyPlanContent {
     wish,
     ...writer.tables,
     routes: rows,
+    creations: createRecords(creationsOf(plan)),
     copies,
     blobActions,
     skipped: skips,
@@ -45,7 +53,8 @@ export function decodeCopyPlan(file: CopyPlanFile, most: number): CopyPlan {
   });
   const {manifests} = reader;
   const blobs = reader.blobs(file.blobActions, 'blobActions');
-  const steps = withEstimates(reader.copies(file.copies, 'copies'), manifests, blobs);
+  const copies = withEstimates(reader.copies(file.copies, 'copies'), manifests, blobs);
+  const steps = [...createSteps(file.creations), ...copies];
   const skipped = reader.skips(file.skipped);
   return {
     format,
@@ -58,7 +67,7 @@ export function decodeCopyPlan(file: CopyPlanFile, most: number): CopyPlan {
     manifests,
     blobs,
     skipped,
-    checks: [...file.checks, ...stepChecks(steps, manifests, blobs)],
-    totals: totalsOf(steps, blobs, skipped),
+    checks: [...file.checks, ...stepChecks(copies, manifests, blobs)],
+    totals: totalsOf(copies, blobs, skipped),
   };
 }

@@ -1,8 +1,10 @@
 import {z} from '../model/schema.ts';
+import {whyNotRenamePattern} from './tag-rename.ts';
 import {
   blobRecord,
   type Checked,
   copyRecord,
+  createRecord,
   head,
   index,
   listOf,
@@ -25,6 +27,17 @@ const filters = z
     platforms: listOf(z.string())
       .describe('os/architecture[/variant]; none: all platforms.')
       .exactOptional(),
+    rename: listOf(
+      z.strictObject({
+        pattern: z
+          .string()
+          .refine((pattern) => whyNotRenamePattern(pattern) === undefined, 'not a pattern of tags')
+          .describe('A regular expression that matches the whole tag.'),
+        replacement: z.string().describe('With $1 to $9, $<name> or $&.'),
+      }),
+    )
+      .describe('New names of tags; the first pattern that matches is used.')
+      .exactOptional(),
     noClobber: z.boolean().describe('Tags at the destination stay as they are.').exactOptional(),
     allowEmpty: z.boolean().describe('Filters may leave nothing.').exactOptional(),
   })
@@ -39,6 +52,7 @@ const routeWish = z
       .strictObject({
         file: z.string().describe('The migration file.'),
         line: z.int().positive().describe('The line, from 1.'),
+        column: z.int().positive().describe('The column, from 1.'),
       })
       .describe('Where it is written; absent: on the command line.')
       .exactOptional(),
@@ -63,6 +77,9 @@ export const copyPlanFile = z
     mediaTypes: tables.mediaTypes,
     repositories: tables.repositories,
     routes: listOf(routeRow).describe('Every source repository and where it goes.'),
+    creations: listOf(createRecord).describe(
+      'GitLab groups and projects that are created first, parents before what is in them.',
+    ),
     blobs: tables.blobs,
     manifests: tables.manifests,
     copies: listOf(copyRecord).describe('What is copied, in this order as far as order matters.'),

@@ -1,5 +1,6 @@
 import type {Digest} from '../model/digest.ts';
-import {imageName} from '../model/place.ts';
+import {formatProblem} from '../model/file-problem.ts';
+import {nameOf} from '../model/place.ts';
 import {
   type Check,
   type CopyPlan,
@@ -13,8 +14,10 @@ import {alikeTogether, blobActions} from './blob-actions.ts';
 import {type Candidate, type Route, targetOf} from './candidate.ts';
 import * as checks from './checks.ts';
 import {planId} from './plan-file.ts';
+import {createSteps} from './create-steps.ts';
 import {Presence} from './presence.ts';
 import {candidatesOf, type RouteCandidates} from './route-candidates.ts';
+import type {CreateRecord} from './schema-parts.ts';
 import {copySteps} from './steps.ts';
 import {totalsOf, withEstimates} from './totals.ts';
 import {childBlobs, childManifests, type SeenManifest} from '../model/manifest.ts';
@@ -23,6 +26,16 @@ export interface CopyPlanInput {
   readonly wish: Wish;
   /** In the order in which their steps are to stand. Several may have the same source, or the same destination. */
   readonly routes: readonly CopyRoute[];
+  /** What else was found out: about the wish itself, and about sources that could not be read. */
+  readonly findings?: PlanFindings;
+}
+
+/** What a plan is to say besides what its routes come to. */
+export interface PlanFindings {
+  readonly checks: readonly Check[];
+  readonly skipped: readonly Skip[];
+  /** Groups and projects to create, parents first. */
+  readonly creations?: readonly CreateRecord[];
 }
 
 /** One source repository, one destination repository, and the index of the wish that they belong to. */
@@ -35,7 +48,7 @@ export interface CopyRoute extends Route {
  * plan, byte for byte, in whatever order the inventories list things.
  * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERNAL where an inventory is not whole
  */
-export function makeCopyPlan({wish, routes}: CopyPlanInput): CopyPlan {
+export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan {
   const found = routes.map((route): Found => {
     const filters = wish.routes[route.wish]?.filters ?? {};
     return {wish: route.wish, ...candidatesOf(route, filters)};
@@ -46,8 +59,12 @@ export function makeCopyPlan({wish, routes}: CopyPlanInput): CopyPlan {
   const [done, toDo] = partition(candidates, (candidate) => presence.isDone(candidate));
   const blobs = alikeTogether(blobActions([...toDo, ...done], presence));
   const manifests = plannedManifests([...toDo, ...done]);
-  const steps = withEstimates(copySteps(toDo, presence), manifests, blobs);
-  const skipped = [...done.map(presentSkip), ...found.flatMap((route) => route.skipped)];
+  const copies = withEstimates(copySteps(toDo, presence), manifests, blobs);
+  const skipped = [
+    ...done.map(presentSkip),
+    ...found.flatMap((route) => route.skipped),
+    ...(findings?.skipped ?? []),
+  ];
   const content = {
     format: PLAN_FORMAT,
     kind: 'copy',
@@ -57,24 +74,21 @@ export function makeCopyPlan({wish, routes}: CopyPlanInput): CopyPlan {
       to: destination.repository,
       wish: index,
     })),
-    steps,
+    steps: [...createSteps(findings?.creations ?? []), ...copies],
     manifests,
     blobs,
     skipped,
     checks: [
+      ...(findings?.checks ?? []),
       ...conflicts,
-      ...found.flatMap((route) => route.checks),
-      ...newDigests(toDo),
-      ...wish.routes.flatMap((one, index) =>
-        nothingSelected(
-          one,
-          found.filter((route) => route.wish === index),
-          conflicts,
-        ),
+      ...found.flatMap((route) =>
+        route.checks.map((check) => placed(check, wish.routes[route.wish])),
       ),
-      ...checks.stepChecks(steps, manifests, blobs),
+      ...newDigests(toDo),
+      ...nothingSelected(wish, found, conflicts),
+      ...checks.stepChecks(copies, manifests, blobs),
     ],
-    totals: totalsOf(steps, blobs, skipped),
+    totals: totalsOf(copies, blobs, skipped),
   } as const;
   const {format, ...rest} = content;
   return {format, id: planId(content), ...rest};
@@ -94,26 +108,38 @@ interface Found extends RouteCandidates {
   readonly wish: number;
 }
 
-/** One that forbids already says why, and better. */
+/** A wish of which filters leave nothing. One that forbids already says why, and better. */
 function nothingSelected(
-  {source, filters}: RouteWish,
+  {routes}: Wish,
   found: readonly Found[],
   conflicts: readonly Check[],
 ): readonly Check[] {
-  if (filters.allowEmpty === true || found.some(({candidates}) => candidates.length > 0)) return [];
-  const skipped = found.flatMap((route) => route.skipped);
-  const others = [...conflicts, ...found.flatMap((route) => route.checks)];
-  const isKnown = others.some(({result}) => result === 'forbid');
-  // What stays at the destination was selected, and is there in some form.
-  const isKept = skipped.some(({reason}) => reason === 'kept');
-  if (skipped.length === 0 || isKnown || isKept) return [];
-  const isFiltered = skipped.some(({reason}) => reason === 'filtered');
-  const hint = isFiltered ? undefined : others[0]?.hint;
-  return [checks.nothingSelectedCheck(source, skipped.length, hint)];
+  const byWish = Map.groupBy(found, ({wish}) => wish);
+  return routes.flatMap((route, index) => {
+    const {source, filters} = route;
+    const own = byWish.get(index) ?? [];
+    if (filters.allowEmpty === true || own.some(({candidates}) => candidates.length > 0)) return [];
+    const skipped = own.flatMap((one) => one.skipped);
+    const others = [...conflicts, ...own.flatMap((one) => one.checks)];
+    const isKnown = others.some(({result}) => result === 'forbid');
+    // What stays at the destination was selected, and is there in some form.
+    const isKept = skipped.some(({reason}) => reason === 'kept');
+    if (skipped.length === 0 || isKnown || isKept) return [];
+    const isFiltered = skipped.some(({reason}) => reason === 'filtered');
+    const hint = isFiltered ? undefined : others[0]?.hint;
+    return [placed(checks.nothingSelectedCheck(source, skipped.length, hint), route)];
+  });
+}
+
+/** What forbids a plan of a migration file names its line. */
+function placed(check: Check, route: RouteWish | undefined): Check {
+  if (check.result !== 'forbid' || route?.at === undefined) return check;
+  return {...check, message: formatProblem({...route.at, message: check.message})};
 }
 
 /**
  * Each target once. Of two that want the same tag for different images the first is kept, and a check forbids the plan.
+ * In a migration file so do two origins that have the same image today: next week they may not.
  * What has no tag is dropped where a tag brings the same manifest to the same repository.
  */
 function withoutDuplicates(
@@ -125,15 +151,17 @@ function withoutDuplicates(
   const reached = new Set<string>();
   const nameIn = (candidate: Candidate, wish: number): string =>
     `${sourceName(candidate)}${routes.length > 1 ? ` (${originOf(routes[wish], wish)})` : ''}`;
+  const isPlaced = (wish: number, {root, tag}: Candidate): boolean =>
+    root.as === 'asked' && tag !== undefined && routes[wish]?.at !== undefined;
   for (const {candidates, wish} of found) {
     for (const candidate of candidates) {
       const target = targetOf(candidate);
       const first = byTarget.get(target);
       if (candidate.tag !== undefined) {
-        reached.add(imageName(candidate.destination.repository, undefined, candidate.digest));
+        reached.add(nameOf(candidate.destination.repository, undefined, candidate.digest));
       }
       if (!first) byTarget.set(target, {candidate, wish});
-      else if (first.candidate.digest !== candidate.digest) {
+      else if (first.candidate.digest !== candidate.digest || isPlaced(wish, candidate)) {
         const names = [nameIn(first.candidate, first.wish), nameIn(candidate, wish)] as const;
         conflicts.push(checks.conflictCheck(target, names));
       }
@@ -147,17 +175,23 @@ function withoutDuplicates(
 
 /** Where a route was asked for. */
 function originOf(route: RouteWish | undefined, index: number): string {
-  return route?.at === undefined ? `route ${index + 1}` : `${route.at.file}:${route.at.line}`;
+  if (route?.at === undefined) return `route ${index + 1}`;
+  const {file, line, column} = route.at;
+  return `${file}:${line}:${column}`;
 }
 
 function sourceName({source, root}: Candidate): string {
-  const name = imageName(source.repository, root.tag, root.digest);
+  const name = nameOf(source.repository, root.tag, root.digest);
   return root.tag === undefined ? name : `${name}@${root.digest}`;
 }
 
-function presentSkip({source, destination, tag, digest}: Candidate): Skip {
+function presentSkip({source, destination, root, tag, digest}: Candidate): Skip {
   const [from, to] = [source.repository, destination.repository];
-  return {reason: 'present', from, to, ...(tag === undefined ? {} : {tag}), digest};
+  const named = {
+    ...(tag === undefined ? {} : {tag}),
+    ...(root.tag === undefined || root.tag === tag ? {} : {sourceTag: root.tag}),
+  };
+  return {reason: 'present', from, to, ...named, digest};
 }
 
 /** Every manifest once, as the candidates list them, children first. */

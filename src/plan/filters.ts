@@ -4,6 +4,7 @@ import type {WishFilters} from '../model/plan.ts';
 import {isLayoutName, isTag, splitLayoutName, type Tag} from '../model/reference.ts';
 import type {NotRead} from '../observe/inventory.ts';
 import {attachmentSubject} from './candidate.ts';
+import {tagRenamer} from './tag-rename.ts';
 import picomatch from 'picomatch';
 import parseVersion from 'semver/functions/parse.js';
 import satisfies from 'semver/functions/satisfies.js';
@@ -36,22 +37,31 @@ export type TagSelector = (names: readonly string[]) => TagSelection;
  * Of a name that is a whole reference, as layouts have them, the filters look at the tag.
  *
  * No filter is asked about cosign's tags and fallback tags: where there are filters, such a tag is not selected, and
- * goes or stays with the manifest that it is attached to. Without filters it is a tag like any other.
+ * goes or stays with the manifest that it is attached to. Without filters it is a tag like any other. It is never renamed:
+ * its name is how clients find it.
  * @throws TransshipError FILTER_INVALID
  */
 export function tagSelector(filters: WishFilters, naming: Naming = 'tags'): TagSelector {
   const tagFilters = compile(filters);
   const isFiltered = hasFilters(filters);
-  return (names) => select(names, tagFilters, isFiltered, naming);
+  const rename = tagRenamer(filters.rename ?? []);
+  return (names) => select(names, {tagFilters, isFiltered, rename}, naming);
 }
 
 /** Where there are no filters. */
-export const selectAllTags: TagSelector = (names) => select(names, [], false, 'tags');
+export const selectAllTags: TagSelector = tagSelector({});
+
+/** The filters of one selection, compiled. */
+interface Choice {
+  readonly tagFilters: readonly TagFilter[];
+  /** Whether less than everything is wanted. */
+  readonly isFiltered: boolean;
+  readonly rename: (tag: string) => string;
+}
 
 function select(
   names: readonly string[],
-  tagFilters: readonly TagFilter[],
-  isFiltered: boolean,
+  {tagFilters, isFiltered, rename}: Choice,
   naming: Naming,
 ): TagSelection {
   const selected: Tag[] = [];
@@ -75,9 +85,14 @@ function select(
       notRead.push({tag, reason: 'filtered', detail});
     } else {
       const detail = firstReason(tagFilters, splitLayoutName(tag).tag ?? tag);
-      if (detail === undefined) selected.push(tag);
-      else notRead.push({tag, reason: 'filtered', detail});
-      if (detail === undefined && toTag !== tag) toTags.set(tag, toTag);
+      const name = subject === undefined && naming !== 'names' ? rename(toTag) : toTag;
+      if (detail !== undefined) notRead.push({tag, reason: 'filtered', detail});
+      else if (naming !== 'names' && !isTag(name)) {
+        notRead.push({tag, reason: 'misnamed', detail: `"${clipped(name)}" is not a valid tag`});
+      } else {
+        selected.push(tag);
+        if (name !== tag) toTags.set(tag, name as Tag);
+      }
     }
   }
   return {selected, toTags, notRead};
@@ -103,6 +118,7 @@ function whyNoTag(tag: Tag | undefined): string {
 function hasFilters({
   noClobber: _noClobber,
   allowEmpty: _allowEmpty,
+  rename: _rename,
   ...filters
 }: WishFilters): boolean {
   return Object.values(filters).some((value) =>

@@ -1,7 +1,7 @@
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {BlobAction, PlannedManifest, Skip} from '../model/plan.ts';
-import {imageName} from '../model/place.ts';
+import {nameOf} from '../model/place.ts';
 import type {Tag} from '../model/reference.ts';
 import type {UncostedCopy} from './totals.ts';
 import type {BlobRecord, BlobRow, CopyRecord, ManifestRow, SkipRecord} from './schema-parts.ts';
@@ -155,8 +155,8 @@ export class TableWriter {
   skips(skipped: readonly Skip[]): readonly SkipRecord[] {
     return skipped.map((skip): SkipRecord => {
       if (skip.reason !== 'present') return {...skip, from: this.repository(skip.from)};
-      const {reason, tag, digest} = skip;
-      return {reason, route: this.route(skip), ...(tag === undefined ? {} : {tag}), digest};
+      const {reason, from: _from, to: _to, ...rest} = skip;
+      return {reason, route: this.route(skip), ...rest};
     });
   }
 
@@ -244,7 +244,7 @@ export function usualReason(replaces: Digest | null): string {
 
 /** Unique in a plan, since each tag and each manifest of a repository is written by one copy. */
 export function copyId(to: string, tag: Tag | undefined, digest: Digest): string {
-  return `copy:${imageName(to, tag, digest)}`;
+  return `copy:${nameOf(to, tag, digest)}`;
 }
 
 function placeOf(id: string, places: ReadonlyMap<string, number>): number {

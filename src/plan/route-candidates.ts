@@ -1,7 +1,7 @@
 import {algorithmOf, type Digest, digestOf, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {parseManifest, type SeenManifest} from '../model/manifest.ts';
-import {imageName} from '../model/place.ts';
+import {nameOf} from '../model/place.ts';
 import type {Check, Skip, WishFilters} from '../model/plan.ts';
 import {parsePlatform, type Platform} from '../model/platform.ts';
 import type {Tag} from '../model/reference.ts';
@@ -41,6 +41,7 @@ export function candidatesOf(route: Route, filters: WishFilters): RouteCandidate
 /** What is said of things that the source lists and that cannot be had; what filters leave out needs no words. */
 const NOT_READ_CHECKS = [
   ['invalid-name', checks.invalidNamesCheck],
+  ['misnamed', checks.misnamedCheck],
   ['gone', checks.goneCheck],
   ['unnamed', checks.unnamedCheck],
 ] as const;
@@ -66,7 +67,10 @@ class RouteWalk implements RouteCandidates {
     const {repository, notRead, unreadable = [], uncopied = []} = this.#route.source;
     if (uncopied.length > 0) this.checks.push(checks.uncopiedCheck(repository, uncopied));
     const sorted = [...notRead].sort(compareNames);
-    for (const one of sorted) this.skipped.push({...one, from: repository});
+    for (const {reason, ...one} of sorted) {
+      const why = reason === 'misnamed' ? 'invalid-name' : reason;
+      this.skipped.push({reason: why, from: repository, ...one});
+    }
     for (const [reason, check] of NOT_READ_CHECKS) {
       const named = sorted.filter((one) => one.reason === reason);
       if (named.length > 0) this.checks.push(check(repository, named));
@@ -74,7 +78,7 @@ class RouteWalk implements RouteCandidates {
     for (const {error, ...one} of [...unreadable].sort(compareNames)) {
       const {tag, digest} = one;
       this.skipped.push({reason: 'unsupported', from: repository, ...one, detail: error.message});
-      this.checks.push(checks.unreadableCheck(imageName(repository, tag, digest), error));
+      this.checks.push(checks.unreadableCheck(nameOf(repository, tag, digest), error));
     }
   }
 
@@ -145,11 +149,7 @@ class RouteWalk implements RouteCandidates {
     const content = cutFrom ? cutManifest(chosen, cutFrom.keep) : chosen;
     if (!this.#consider(root, content, cutFrom) || content.descriptor.digest === root.digest)
       return;
-    const target = imageName(
-      destination.repository,
-      destinationTag(root),
-      content.descriptor.digest,
-    );
+    const target = nameOf(destination.repository, destinationTag(root), content.descriptor.digest);
     const instead = cutFrom
       ? `an index of ${cutFrom.keep.length} manifests`
       : `${shortDigest(choice.digest)} alone`;
@@ -229,7 +229,7 @@ class RouteWalk implements RouteCandidates {
   }
 
   #sourceName({tag, digest}: SourceRoot): string {
-    return imageName(this.#route.source.repository, tag, digest);
+    return nameOf(this.#route.source.repository, tag, digest);
   }
 
   readonly #find = (digest: Digest) => this.#route.source.manifests.get(digest);

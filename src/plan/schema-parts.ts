@@ -133,6 +133,19 @@ export const blobRecord = z
   })
   .describe('What happens to some blobs at one destination repository.');
 
+export const createRecord = z
+  .strictObject({
+    kind: z.enum(['create-group', 'create-project']).describe('What is created.'),
+    gitlab: z
+      .string()
+      .regex(/^https?:\/\/\S+$/)
+      .describe('The address of the instance.'),
+    registry: z.string().regex(SHOWABLE).describe('The registry of the instance.'),
+    path: z.string().regex(SHOWABLE).describe('The full path.'),
+    visibility: z.enum(['private', 'internal', 'public']).describe('Who may see it.'),
+  })
+  .describe('A GitLab group or project that is created.');
+
 const skippedFrom = index('repositories', 'The source repository');
 const skippedTag = z.string().describe('The tag at the source.').exactOptional();
 const skippedDigest = digest('The manifest.').exactOptional();
@@ -144,6 +157,7 @@ const skipRecord = z
         reason: z.literal('present').describe('There already, with this very digest.'),
         route: index('routes', 'Source and destination'),
         tag: name('The tag at the destination, or in a layout the name.').exactOptional(),
+        sourceTag: name('The tag at the source. Absent: it is the same as tag.').exactOptional(),
         digest: digest('The manifest.'),
       })
       .describe('An image that is there already.'),
@@ -220,6 +234,7 @@ export type Checked<Schema extends z.ZodType> = DeepReadonly<z.infer<Schema>>;
 
 export type BlobRow = Checked<typeof blobRow>;
 export type ManifestRow = Checked<typeof manifestRow>;
+export type CreateRecord = Checked<typeof createRecord>;
 export type CopyRecord = Checked<typeof copyRecord>;
 export type BlobRecord = Checked<typeof blobRecord>;
 export type SkipRecord = Checked<typeof skipRecord>;

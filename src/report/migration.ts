@@ -1,4 +1,5 @@
-import type {Migration, RegistryRoot, Route} from '../plan/migration/migration.ts';
+import type {Migration, Route} from '../plan/migration/migration.ts';
+import {rootedPath} from '../plan/migration/registry-path.ts';
 import {printable} from './words.ts';
 
 /** A valid migration file for `--format json`: its routes with the defaults merged in, its moves. */
@@ -60,13 +61,9 @@ export function renderMigration(migration: Migration): string {
 }
 
 function sourceOf({source, from}: Route): string {
-  return below(source, from.text);
+  return rootedPath(source, from.text);
 }
 
 function destinationsOf({to}: Route): readonly string[] {
-  return to.map(({root, text}) => below(root, text));
-}
-
-function below({registry, prefix}: RegistryRoot, path: string): string {
-  return [registry, prefix, path].filter((part) => part !== '').join('/');
+  return to.map(({root, text}) => rootedPath(root, text));
 }

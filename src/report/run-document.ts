@@ -1,13 +1,31 @@
 import type {RunResult, StatusResult, StepResult, VerifyResult} from '../model/outcome.ts';
-import {type CopyPlan, type Plan, unchosenSkips} from '../model/plan.ts';
+import {copiesOf, type CopyPlan, type Plan, unchosenSkips} from '../model/plan.ts';
 import {renderText} from './text.ts';
-import type {RenderOptions, ReportDocument, Row} from './document.ts';
-import {sidesOf, skippedRow} from './plan-document.ts';
+import {
+  AS_JSON,
+  code,
+  driftRow,
+  failureRow,
+  failureSection,
+  isLong,
+  type RenderOptions,
+  type ReportDocument,
+  type Section,
+} from './document.ts';
+import {sidesOf} from './plan-document.ts';
+import {skippedRow} from './repository-review.ts';
 import {transferRunDocument} from './transfer-run-document.ts';
 import {renderMarkdown} from './markdown.ts';
 import {statusDocument} from './status-document.ts';
 import {verifyDocument} from './verify-document.ts';
-import {counted, driftRow, formatBytes, shortName, newAndMoving, printableJson} from './words.ts';
+import {
+  counted,
+  formatBytes,
+  imageName,
+  interruptedWord,
+  newAndMoving,
+  printableJson,
+} from './words.ts';
 
 /** What a reader wants to know of a run: what drifted, what failed and why, what is left, and how much was done. */
 function runDocument(
@@ -19,15 +37,18 @@ function runDocument(
   const {planned} = options;
   const {steps, drift = []} = result;
   const named = new Map(plan.steps.map((step) => [step.id, step]));
+  const nameOf = ({id}: StepResult): string => {
+    const step = named.get(id);
+    return step?.kind === 'copy' ? imageName(step.to, step.tag, step.digest) : id;
+  };
   const withOutcome = (outcome: StepResult['outcome']) =>
     steps.filter((step) => step.outcome === outcome);
-  const row = ({id, error}: StepResult): Row => {
-    const step = named.get(id);
-    const image = step ? shortName(step.to, step.tag, step.digest) : id;
-    const cells = [{code: image}, {code: error?.code ?? ''}, error?.message ?? ''];
-    return error ? {cells, hint: error.hint} : {cells};
+  /** What the next run does; of many it is enough how many. */
+  const leftSection = (heading: string, outcome: StepResult['outcome']): Section => {
+    const rows = withOutcome(outcome).map((step) => failureRow(code(nameOf(step)), step.error));
+    const columns = ['Image', 'Code', 'Error'];
+    return {heading, mark: '-', columns, rows, isDetail: true, isCounted: isLong(rows)};
   };
-  const columns = ['Image', 'Code', 'Error'];
   return {
     ...(planned === 'now'
       ? {title: 'transship copy', facts: sidesOf(plan)}
@@ -39,35 +60,27 @@ function runDocument(
         columns: ['Tag', 'Side', 'Planned', 'Found'],
         rows: drift.map(driftRow),
       },
-      {heading: 'Failed', mark: '!', columns, rows: withOutcome('failed').map(row), isWhole: true},
+      failureSection(
+        'Image',
+        withOutcome('failed').map((step) => ({name: nameOf(step), error: step.error})),
+      ),
       {
         heading: 'Left out by the plan',
         mark: '!',
         columns: ['Image', 'Reason', 'Detail'],
         rows: unchosenSkips(plan).map(skippedRow),
       },
-      {heading: 'Blocked', mark: '-', columns, rows: withOutcome('blocked').map(row)},
-      {
-        heading: 'Partly copied',
-        mark: '-',
-        columns,
-        rows: withOutcome('interrupted').map(row),
-        isDetail: true,
-      },
-      {
-        heading: 'Not started',
-        mark: '-',
-        columns,
-        rows: withOutcome('not-started').map(row),
-        isDetail: true,
-      },
+      leftSection('Blocked', 'blocked'),
+      leftSection('Partly copied', 'interrupted'),
+      leftSection('Not started', 'not-started'),
     ],
     summary: runSummary(result, plan, planned),
+    everything: AS_JSON,
   };
 }
 
 function runSummary(
-  {result, steps, blobs, bytes, drift = []}: RunResult,
+  {result, limit, steps, blobs, bytes, drift = []}: RunResult,
   plan: CopyPlan,
   planned: 'now' | 'before',
 ): string {
@@ -76,7 +89,9 @@ function runSummary(
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}`;
   const present = plan.totals.present + count('present');
   const skipped = plan.totals.skipped === 0 ? '' : `, ${plan.totals.skipped} left out by the plan`;
-  const moving = new Set(plan.steps.flatMap(({id, replaces}) => (replaces === null ? [] : [id])));
+  const moving = new Set(
+    copiesOf(plan).flatMap(({id, replaces}) => (replaces === null ? [] : [id])),
+  );
   const moved = steps.filter(({id, outcome}) => outcome === 'done' && moving.has(id)).length;
   const copied = `${counted(count('done'), 'image')} copied${newAndMoving(count('done'), moved, 'moved', 'moved')}`;
   const others = `${blobs.mounted} mounted, ${present} already there${skipped}`;
@@ -91,7 +106,7 @@ function runSummary(
     case 'failed':
       return `Failed: ${count('failed')} of ${counted(steps.length, 'image')} failed, ${left} left; ${done}. Run the same command again to retry them.`;
     case 'interrupted':
-      return `Interrupted: ${count('done')} of ${counted(steps.length, 'image')} copied, ${count('interrupted')} partly copied, ${left - count('interrupted')} not started${failed}; ${travelled} sent, ${others}. Run the same command again to resume.`;
+      return `${interruptedWord(limit)}: ${count('done')} of ${counted(steps.length, 'image')} copied, ${count('interrupted')} partly copied, ${left - count('interrupted')} not started${failed}; ${travelled} sent, ${others}. Run the same command again to resume.`;
     case 'drift':
       return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${planned === 'now' ? 'Run the same command again to make a new plan.' : 'Plan again.'}`;
   }

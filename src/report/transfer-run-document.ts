@@ -7,8 +7,15 @@ import type {
   TransferStanding,
 } from '../model/outcome.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
-import type {RenderOptions, ReportDocument, Section} from './document.ts';
-import {counted, driftRow, formatBytes} from './words.ts';
+import {
+  AS_JSON,
+  driftRow,
+  failureSection,
+  type RenderOptions,
+  type ReportDocument,
+  type Section,
+} from './document.ts';
+import {counted, formatBytes, interruptedWord} from './words.ts';
 
 const PUT_BACK = 'put-back';
 
@@ -50,29 +57,23 @@ export function transferRunDocument(
         mark: '!',
         columns: ['Tag', 'Side', 'Planned', 'Found'],
         rows: drift.map(driftRow),
-        isWhole: true,
       },
+      failureSection(
+        'Step',
+        failed.map(({id, error}) => ({name: id, error})),
+      ),
       stepsThat('done', 'Done', '+'),
       stepsThat('present', 'Done before', '='),
-      {
-        heading: 'Failed',
-        mark: '!',
-        columns: ['Step', 'Code', 'Error'],
-        rows: failed.map(({id, error}) => ({
-          cells: [{code: id}, {code: error?.code ?? ''}, error?.message ?? ''],
-          ...(error ? {hint: error.hint} : {}),
-        })),
-        isWhole: true,
-      },
       stepsThat('interrupted', 'Interrupted', '!'),
       stepsThat('not-started', 'Not started', '-'),
     ],
     summary: summaryOf(result, plan, isStep, planFile),
+    everything: AS_JSON,
   };
 }
 
 function summaryOf(
-  {result, steps, blobs, bytes, drift = [], transfer}: RunResult,
+  {result, limit, steps, blobs, bytes, drift = [], transfer}: RunResult,
   plan: TransferPlan,
   isStep: (step: StepResult) => boolean,
   planFile: string | undefined,
@@ -99,7 +100,7 @@ function summaryOf(
         ? `Failed: see above. Follow the hint; ${rest}`
         : `Failed: see above; ${done}. ${rest}`;
     case 'interrupted':
-      return `Interrupted: ${done}. ${rest}`;
+      return `${interruptedWord(limit)}: ${done}. ${rest}`;
     case 'drift':
       return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${missingText(drift, plan, transfer) ?? rest}`;
   }

@@ -1,10 +1,9 @@
-import {shortDigest} from '../model/digest.ts';
+import {nameOf} from '../model/place.ts';
 import type {ComparedPlace, VerifyDifference, VerifyResult} from '../model/outcome.ts';
-import {imageName} from '../model/place.ts';
-import type {ReportDocument, Row} from './document.ts';
+import {AS_JSON, digestCell, type ReportDocument, type Row} from './document.ts';
 import {counted} from './words.ts';
 
-/** What differs, by what it is; all of it, since each difference is a fault. */
+/** What differs, by what it is. */
 export function verifyDocument({
   plan,
   checked,
@@ -39,6 +38,7 @@ export function verifyDocument({
       transfer === undefined || (transfer.place === 'donor' && transfer.project !== 'between')
         ? `${differences.length === 0 ? 'Verified' : 'Different'}: ${outcome}.`
         : summaryAt(transfer, differences.length === 0, outcome),
+    everything: AS_JSON,
   };
 }
 
@@ -61,9 +61,9 @@ function differenceRow({what, repository, tag, digest, actual}: VerifyDifference
   return {
     cells: [
       what,
-      {code: imageName(repository, tag, undefined)},
-      {code: what === 'tag' ? shortDigest(digest) : digest},
-      actual === null ? 'nothing' : {code: shortDigest(actual)},
+      {code: nameOf(repository, tag, undefined)},
+      what === 'tag' ? digestCell(digest) : {code: digest},
+      actual === null ? 'nothing' : digestCell(actual),
     ],
   };
 }

@@ -1,17 +1,17 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
-import type {Cell, Row} from './document.ts';
-import type {Drift} from '../model/outcome.ts';
+import {LIMIT_FLAGS, type LimitCode} from '../model/outcome.ts';
 import {printableJsonText} from '../model/json.ts';
-import {imageName} from '../model/place.ts';
+import {nameOf} from '../model/place.ts';
 import {UNPRINTABLE_CLASS} from '../model/reference.ts';
 
 const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}]`, 'gu');
 
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
-/** `1 image`, `2 images`. */
+/** `1 image`, `2 images`, `2 repositories`. */
 export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+  if (count === 1) return `1 ${noun}`;
+  return `${count} ${noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`}`;
 }
 
 /** `: 297 new, 3 tags move`, to be put behind a number of images; empty where no tag moves. */
@@ -21,12 +21,12 @@ export function newAndMoving(images: number, moving: number, one: string, many: 
 }
 
 /** `host/path:tag`, without a tag `host/path@sha256:abcdef012345`. */
-export function shortName(
+export function imageName(
   repository: string,
   tag: string | undefined,
   digest: Digest | undefined,
 ): string {
-  return imageName(repository, tag, digest && shortDigest(digest));
+  return nameOf(repository, tag, digest && shortDigest(digest));
 }
 
 /**
@@ -48,6 +48,11 @@ export function printable(text: string): string {
   );
 }
 
+/** How the summary of an interrupted run begins. @param limit what ended it; undefined: a signal */
+export function interruptedWord(limit: LimitCode | undefined): string {
+  return limit === undefined ? 'Interrupted' : `Stopped by ${LIMIT_FLAGS[limit]}`;
+}
+
 /** Bytes for people, in IEC units with one decimal: `1023 B`, `1.0 KiB`, `3.4 MiB`. Fractions of a byte are rounded. */
 export function formatBytes(bytes: number): string {
   if (Math.round(bytes) < 1024) return `${Math.round(bytes)} B`;
@@ -59,20 +64,4 @@ export function formatBytes(bytes: number): string {
     unit++;
   }
   return `${size.toFixed(1)} ${UNITS[unit]}`;
-}
-
-/** A tag that is not as planned: where, on which side, and both digests. */
-export function driftRow({side, repository, tag, planned, actual}: Drift): Row {
-  return {
-    cells: [
-      {code: imageName(repository, tag, undefined)},
-      side,
-      digestCell(planned),
-      digestCell(actual),
-    ],
-  };
-}
-
-function digestCell(digest: Digest | null): Cell {
-  return digest === null ? 'nothing' : {code: shortDigest(digest)};
 }

@@ -1,8 +1,13 @@
 import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest';
-import type {Repositories} from '../../src/model/port.ts';
-import {type CopyRoute, type CopyWish, makePlan, readCopyWish} from '../../src/cli/make-plan.ts';
+import {
+  type CopyRoute,
+  type CopyWish,
+  makePlan,
+  type PlanRepositories,
+  readCopyWish,
+} from '../../src/cli/make-plan.ts';
 import {HttpClient} from '../../src/http/client.ts';
-import type {CopyPlan, WishFilters} from '../../src/model/plan.ts';
+import {copiesOf, type CopyPlan, type WishFilters} from '../../src/model/plan.ts';
 import {parseReference, type RepositoryPath} from '../../src/model/reference.ts';
 import {parsePlan, serializePlan} from '../../src/plan/plan-file.ts';
 import {Registry} from '../../src/registry/registry.ts';
@@ -42,7 +47,8 @@ function wishOf(...lines: readonly (readonly [from: string, to: string, filters?
   } satisfies CopyWish;
 }
 
-const repositories: Repositories = {
+const repositories: PlanRepositories = {
+  hasDatabase: () => Promise.resolve(false),
   source: (name) => open(name, 'source'),
   destination: (name) => open(name, 'destination'),
 };
@@ -72,7 +78,9 @@ test('several routes are one plan, each with its own filters', async () => {
     ),
   );
   const tagsAt = (path: string) =>
-    plan.steps.flatMap(({to, tag = ''}) => (to.endsWith(`/${path}`) ? [String(tag)] : [])).sort();
+    copiesOf(plan)
+      .flatMap(({to, tag = ''}) => (to.endsWith(`/${path}`) ? [String(tag)] : []))
+      .sort();
   expect(tagsAt('a')).toEqual([first]);
   expect(tagsAt('b')).toEqual(tags.slice(1));
   expect(tagsAt('c')).toEqual(Object.keys(corpus.busybox.tags).sort());
@@ -90,7 +98,7 @@ test('a source with several destinations is read once', async () => {
 
 test('two routes that want one tag for different images forbid the plan, each named', async () => {
   const wish = wishOf([`${repository}:${first}`, 'y/a:v1'], [`${repository}:${second}`, 'y/a:v1']);
-  const at = {file: 'plans/acme.yaml', line: 12};
+  const at = {file: 'plans/acme.yaml', line: 12, column: 5};
   const [one, two] = wish.wish.routes;
   const named = {
     ...wish,
@@ -102,7 +110,7 @@ test('two routes that want one tag for different images forbid the plan, each na
   };
   for (const [asked, origins] of [
     [wish, ['(route 1)', '(route 2)']],
-    [named, ['(plans/acme.yaml:12)', '(plans/acme.yaml:13)']],
+    [named, ['(plans/acme.yaml:12:5)', '(plans/acme.yaml:13:5)']],
   ] as const) {
     const {checks} = await planned(asked);
     const conflict = checks.find(({code}) => code === 'DESTINATION_CONFLICT');

@@ -1,7 +1,7 @@
 import {readFile} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcome.ts';
-import type {CopyPlan} from '../../src/model/plan.ts';
+import {copiesOf, type CopyPlan} from '../../src/model/plan.ts';
 import {parsePlan} from '../../src/plan/plan-file.ts';
 import {countByMethod, isWrite} from '../support/access-log.ts';
 import {type DockerRegistry, startDockerRegistry} from '../support/docker-registry.ts';
@@ -88,7 +88,7 @@ describe('plan', () => {
     const {stdout} = await plan('--format', 'json');
     const printed = JSON.parse(stdout) as CopyPlan;
     expect(printed).toEqual(parsePlan(await readFile(planFile), planFile));
-    const planned = Object.fromEntries(printed.steps.map((step) => [step.tag, step.digest]));
+    const planned = Object.fromEntries(copiesOf(printed).map((step) => [step.tag, step.digest]));
     expect(planned).toEqual(
       Object.fromEntries(Object.entries(tags).map(([tag, {digest}]) => [tag, digest])),
     );
@@ -246,4 +246,30 @@ test('status tells from the journal alone how far a plan is', async () => {
   expect(await destination.requests()).toEqual([]);
   const text = await transship(['status', planFile]);
   expect(text).toMatchObject({code: 0, stderr: ''});
+});
+
+test('status names what failed, why, and what to do about it', async () => {
+  await plan('--tag', '1.35-amd64');
+  const planned = parsePlan(await readFile(planFile), planFile) as CopyPlan;
+  const [step] = copiesOf(planned);
+  const [blob] = planned.blobs.toSorted((a, b) => b.size - a.size);
+  await remove(source, 'blobs', blob?.digest ?? '');
+  expect((await transship(['apply', planFile])).code).toBe(1);
+
+  const {stdout} = await transship(['status', planFile, '--format', 'json']);
+
+  expect(JSON.parse(stdout)).toMatchObject({
+    steps: {failed: 1, total: 1},
+    failures: [
+      {
+        id: step?.id,
+        image: `${step?.to}:1.35-amd64`,
+        error: {code: 'BLOB_NOT_FOUND', side: 'source'},
+      },
+    ],
+  });
+  const text = await transship(['status', planFile]);
+  expect(text.stdout).toMatch(
+    /^Failed \(1\):\n {2}! \S+:1\.35-amd64 {2}BLOB_NOT_FOUND .*\n {6}\S/m,
+  );
 });

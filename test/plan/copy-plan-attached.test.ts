@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import type {Manifest} from '../../src/model/manifest.ts';
 import {digestOf} from '../../src/model/digest.ts';
-import type {CopyPlan, WishFilters} from '../../src/model/plan.ts';
+import {copiesOf, type CopyPlan, type WishFilters} from '../../src/model/plan.ts';
 import type {Tag} from '../../src/model/reference.ts';
 import type {SourceInventory, SourceRoot} from '../../src/observe/inventory.ts';
 import {cutIndex} from '../../src/plan/cut-index.ts';
@@ -77,7 +77,7 @@ describe('makeCopyPlan: what belongs to an image', () => {
 
   it('comes after it also where it was asked for as a tag', () => {
     const made = planOne(layoutSource('signed', FROM));
-    const image1 = made.steps.find(({tag}) => tag === '1.0');
+    const image1 = copiesOf(made).find(({tag}) => tag === '1.0');
     expect(made.steps).toHaveLength(5);
     for (const step of made.steps) {
       expect(step.needs).toEqual(step === image1 ? [] : [image1?.id]);
@@ -86,7 +86,7 @@ describe('makeCopyPlan: what belongs to an image', () => {
 
   it('comes after it whatever the names are', () => {
     const tags = {v1: amd64, [`${tagFor(amd64)}.sig`]: cosign};
-    expect(planOne(source(FROM, tags)).steps.map(({tag}) => tag)).toEqual(Object.keys(tags));
+    expect(copiesOf(planOne(source(FROM, tags))).map(({tag}) => tag)).toEqual(Object.keys(tags));
   });
 
   it('is skipped where it is of a kind that cannot be copied, and nothing else is', () => {
@@ -117,7 +117,7 @@ describe('makeCopyPlan: what belongs to an image', () => {
     const manifests = new Map(from.manifests);
     manifests.delete(sbom.descriptor.digest);
     const made = planOne({...from, manifests});
-    expect(made.steps.map(({tag}) => tag)).toEqual(['1.0', `${tagFor(app)}.sig`]);
+    expect(copiesOf(made).map(({tag}) => tag)).toEqual(['1.0', `${tagFor(app)}.sig`]);
     expect(made.checks).toMatchObject([{code: 'SOURCE_INCOMPLETE', result: 'warn'}]);
     expect(made.skipped).toMatchObject([
       {reason: 'incomplete', digest: sbom.descriptor.digest},
@@ -129,7 +129,7 @@ describe('makeCopyPlan: what belongs to an image', () => {
 describe('makeCopyPlan: platforms', () => {
   it('copies the one image, and what belongs to it', () => {
     const made = planOne(withAttached(), {platforms: ['linux/amd64']});
-    expect(made.steps.map(({digest}) => digest)).toEqual(
+    expect(copiesOf(made).map(({digest}) => digest)).toEqual(
       [amd64, sbom, signature].map(({descriptor}) => descriptor.digest),
     );
     expect(made.steps[0]).toMatchObject({
@@ -159,7 +159,7 @@ describe('makeCopyPlan: platforms', () => {
     expect(made.steps[0]).toMatchObject({
       why: 'the tag points to something else',
       replaces: app.descriptor.digest,
-      manifests: [made.steps[0]?.digest],
+      manifests: [copiesOf(made)[0]?.digest],
     });
     const from = withAttached();
     const roots = from.roots.map((root) =>
@@ -167,12 +167,15 @@ describe('makeCopyPlan: platforms', () => {
     );
     const byDigest = {...from, roots};
     const again = planOne(byDigest, {platforms: ['linux/amd64', 'linux/arm']}, destination(FROM));
-    expect(again.steps[0]).toMatchObject({digest: made.steps[0]?.digest, why: 'not there yet'});
+    expect(copiesOf(again)[0]).toMatchObject({
+      digest: copiesOf(made)[0]?.digest,
+      why: 'not there yet',
+    });
   });
 
   it('finds an index that was cut before', () => {
     const filters = {platforms: ['linux/amd64', 'linux/arm']};
-    const [first] = planOne(withAttached(), filters).steps;
+    const [first] = copiesOf(planOne(withAttached(), filters));
     const to = destination(TO, {'1.0': first?.digest ?? amd64.descriptor.digest});
     expect(planOne(withAttached(), filters, to).skipped[0]).toMatchObject({reason: 'present'});
   });

@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import type {Manifest} from '../../src/model/manifest.ts';
-import type {CopyPlan, WishFilters} from '../../src/model/plan.ts';
+import {copiesOf, type CopyPlan, type WishFilters} from '../../src/model/plan.ts';
 import type {Tag} from '../../src/model/reference.ts';
 import type {SourceInventory} from '../../src/observe/inventory.ts';
 import type {Route} from '../../src/plan/candidate.ts';
@@ -23,7 +23,7 @@ function planOne(from: SourceInventory, to = destination(TO), more: Partial<Rout
   return plan([{source: from, destination: to, ...more}]);
 }
 
-const tagsOf = ({steps}: CopyPlan) => steps.map(({tag}) => tag);
+const tagsOf = (made: CopyPlan) => copiesOf(made).map(({tag}) => tag);
 const codes = ({checks}: CopyPlan) => checks.map(({code, result}) => `${result} ${code}`);
 
 describe('makeCopyPlan: steps', () => {
@@ -79,8 +79,9 @@ describe('makeCopyPlan: steps', () => {
 
   it('puts only what is not there', () => {
     const to = destination(TO, {old: digestOf(one)}, [digestOf(one)]);
-    const {steps, blobs} = planOne(source(FROM, {'1.0': both}, [one, two]), to);
-    expect(steps[0]?.manifests).toEqual([digestOf(two), digestOf(both)]);
+    const made = planOne(source(FROM, {'1.0': both}, [one, two]), to);
+    const {blobs} = made;
+    expect(copiesOf(made)[0]?.manifests).toEqual([digestOf(two), digestOf(both)]);
     expect(blobs.filter(({action}) => action === 'present')).toHaveLength(3);
     expect(blobs.filter(({action}) => action === 'copy')).toHaveLength(2);
   });
@@ -94,8 +95,9 @@ describe('makeCopyPlan: steps', () => {
 
   it('skips what is there, with all that hangs below it', () => {
     const from = source(FROM, {'1.0': both, '1.1': two}, [one]);
-    const {steps, skipped, blobs} = planOne(from, destination(TO, {'1.0': digestOf(both)}));
-    expect(steps.map(({tag}) => tag)).toEqual(['1.1']);
+    const made = planOne(from, destination(TO, {'1.0': digestOf(both)}));
+    const {skipped, blobs} = made;
+    expect(tagsOf(made)).toEqual(['1.1']);
     expect(skipped).toEqual([
       {reason: 'present', from: FROM, to: TO, tag: '1.0', digest: digestOf(both)},
     ]);

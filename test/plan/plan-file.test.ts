@@ -1,3 +1,4 @@
+import {copiesOf} from '../../src/model/plan.ts';
 import {Ajv2020} from 'ajv/dist/2020.js';
 import {readFileSync} from 'node:fs';
 import {describe, expect, it} from 'vitest';
@@ -18,8 +19,8 @@ const plan = copyPlan(
     const to = destination(`b.test/${layout.slice(0, 2)}`, Object.fromEntries(there));
     return {source, destination: to};
   }),
-  {tags: ['*'], newest: 20},
-  {at: {file: 'plans/all.yaml', line: 7}},
+  {tags: ['*'], newest: 20, rename: [{pattern: 'release-(.*)', replacement: 'v$1'}]},
+  {at: {file: 'plans/all.yaml', line: 7, column: 5}},
 );
 
 /** One of the other kind, with every kind of step. */
@@ -86,7 +87,7 @@ describe('a plan file', () => {
     ['an older format', JSON.stringify({format: 1, kind: 'copy'}), 'PLAN_FORMAT_OLD'],
     ['an unknown field', JSON.stringify({...fileOf(plan), news: true}), 'PLAN_INVALID'],
     ['what --format json prints', JSON.stringify(plan), 'PLAN_INVALID'],
-    ['another id', JSON.stringify({...fileOf(plan), id: plan.steps[0]?.digest}), 'PLAN_EDITED'],
+    ['another id', JSON.stringify({...fileOf(plan), id: copiesOf(plan)[0]?.digest}), 'PLAN_EDITED'],
   ])('refuses %s', (_what, text, code) => {
     expect(() => parsePlan(text, 'some/plan.json')).toThrow(
       expect.objectContaining({

@@ -3,7 +3,7 @@ import {describe, expect, it} from 'vitest';
 import type {Digest} from '../../src/model/digest.ts';
 import {ERROR_CODES} from '../../src/model/error-codes.ts';
 import {childBlobs} from '../../src/model/manifest.ts';
-import type {CopyPlan, WishFilters} from '../../src/model/plan.ts';
+import {copiesOf, type CopyPlan, type WishFilters} from '../../src/model/plan.ts';
 import type {SourceInventory} from '../../src/observe/inventory.ts';
 import type {Route} from '../../src/plan/candidate.ts';
 import {parsePlan, serializePlan} from '../../src/plan/plan-file.ts';
@@ -100,10 +100,11 @@ describe('a copy plan', () => {
     fc.assert(
       fc.property(situation, filters, (seen, wanted) => {
         const only = routeOf(seen);
-        const {steps, skipped, checks} = planOf([only], wanted);
+        const made = planOf([only], wanted);
+        const {skipped, checks} = made;
         for (const {tag, digest} of only.source.roots) {
           if (tag === undefined) continue;
-          const step = steps.find(({sourceTag}) => sourceTag?.name === tag);
+          const step = copiesOf(made).find(({sourceTag}) => sourceTag?.name === tag);
           const skip = skipped.find((one) => one.tag === tag);
           expect([step, skip].filter(Boolean), `${tag} ${digest}`).toHaveLength(1);
         }
@@ -158,14 +159,12 @@ function faults(plan: CopyPlan, routes: readonly Route[]): readonly string[] {
   return [...stepFaults(plan, routes), ...blobFaults(plan, routes)];
 }
 
-function* stepFaults(
-  {steps, manifests, blobs}: CopyPlan,
-  routes: readonly Route[],
-): Generator<string> {
+function* stepFaults(plan: CopyPlan, routes: readonly Route[]): Generator<string> {
+  const {manifests, blobs} = plan;
   const planned = new Map(manifests.map((one) => [one.digest, one]));
   const actions = new Set(blobs.map(({to, digest}) => `${to} ${digest}`));
   const done = new Set<string>();
-  for (const {id, to, digest, manifests: puts, needs} of steps) {
+  for (const {id, to, digest, manifests: puts, needs} of copiesOf(plan)) {
     if (done.has(id)) yield `${id} is there twice`;
     if (!needs.every((need) => done.has(need))) yield `${id} comes before what it needs`;
     if (puts.at(-1) !== digest) yield `${id} does not end with its own manifest`;

@@ -8,9 +8,11 @@ import {
   addFilterFlags,
   addFormatFlag,
   addHostFlags,
+  addLimitFlags,
   addRunFlags,
   type FilterFlags,
   type HostFlags,
+  type LimitFlags,
   type RunFlags,
   wishFilters,
 } from '../options.ts';
@@ -18,7 +20,7 @@ import {reportWarnings} from '../print-error.ts';
 import {RUN_EXIT, runPlan} from '../run-plan.ts';
 import {withSession} from '../session.ts';
 
-type Flags = HostFlags & FilterFlags & RunFlags & {readonly format: OutcomeFormat};
+type Flags = HostFlags & FilterFlags & RunFlags & LimitFlags & {readonly format: OutcomeFormat};
 
 /** `transship copy`: plan and apply in one go. */
 export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -44,11 +46,10 @@ Examples:
   transship copy docker://alpine:3.20 localhost:5000/mirror/alpine:3.20
   transship copy --semver '^1.2' --exclude-tag '*-rc*' old.example.com/app new.example.com/app`,
     );
-  addFormatFlag(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command)))), [
-    'text',
-    'json',
-    'markdown',
-  ]).action(async (source: string, destination: string, flags: Flags) => {
+  addFormatFlag(
+    addLimitFlags(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command)))), io.env),
+    ['text', 'json', 'markdown'],
+  ).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
     const answer = await withSession(io, flags, async (session) => {
       const {places, report, reading} = session;

@@ -2,6 +2,7 @@ import type {Command} from 'commander';
 import {Option} from 'commander';
 import type {InventoryDepth} from '../../discovery/inventory.ts';
 import {listAll, type ListedRepositories} from '../../discovery/list-all.ts';
+import {parseNameList} from '../../discovery/name-list.ts';
 import {takeInventory} from '../../discovery/take-inventory.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Report} from '../../model/event.ts';
@@ -82,7 +83,7 @@ Examples:
     const filters = wishFilters({...flags, clobber: true}, io.now());
     checkFilters(flags.depth, filters);
     const {repositories: file} = flags;
-    const names = file === undefined ? undefined : await readNameList(file, where, io);
+    const names = file === undefined ? undefined : await readNames(file, where, io);
     const inventory = await withSession(io, flags, async (session) => {
       const listed = names
         ? {repositories: names, unlisted: []}
@@ -114,6 +115,11 @@ Examples:
   });
 }
 
+async function readNames(file: string, {registry, prefix}: RepositoryPrefix, io: Io) {
+  const {name, text} = await readNameList(file, io);
+  return parseNameList(text, name, registry, prefix);
+}
+
 async function list(
   where: RepositoryPrefix,
   flags: Flags,
@@ -121,7 +127,10 @@ async function list(
   session: Session,
 ): Promise<ListedRepositories> {
   const {report, reading} = session;
-  const lister = await openSourceLister(where.registry, flags, io, session);
+  // Whoever names a GitLab means that it lists them.
+  const isGitLab = flags.gitlab !== undefined && flags.sourceKind === 'auto';
+  const sourceKind = isGitLab ? 'gitlab' : flags.sourceKind;
+  const lister = await openSourceLister(where.registry, {...flags, sourceKind}, io, session);
   return await listAll(lister, where.prefix, (found) => tell(report, where, 0, found), reading);
 }
 

@@ -1,17 +1,28 @@
-import type {Command} from 'commander';
+import {type Command, InvalidArgumentError} from 'commander';
+import {SOURCE_KINDS, type SourceKind} from '../../discovery/source-kind.ts';
 import {TransshipError} from '../../model/error.ts';
+import type {Plan} from '../../model/plan.ts';
+import {canonicalRegistry} from '../../model/reference.ts';
 import {readRegular} from '../../http/regular-file.ts';
 import {readMigration} from '../../plan/migration/read-migration.ts';
-import type {Migration} from '../../plan/migration/migration.ts';
+import type {CopyMigration, Migration} from '../../plan/migration/migration.ts';
 import {MIGRATION_SIZE_LIMIT} from '../../plan/migration/yaml-source.ts';
 import {migrationDocument, renderMigration} from '../../report/migration.ts';
-import type {Io} from '../io.ts';
-import {addFormatFlag} from '../options.ts';
 import {printableJson} from '../../report/words.ts';
+import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../earlier-plan.ts';
+import {throwIfBegun} from '../earlier-transfers.ts';
+import {addGitLabFlags} from '../gitlab-access.ts';
+import type {Io} from '../io.ts';
+import {makePlan} from '../make-plan.ts';
+import {type MigrationFlags, readMigrationWish} from '../migration-wish.ts';
+import {addCacheFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
+import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
+import type {ProgressKind} from '../reporters/choose.ts';
+import {withSession} from '../session.ts';
 
-interface Flags {
+interface Flags extends HostFlags, MigrationFlags, MakeFlags, SinceFlags {
   readonly check?: boolean;
-  readonly format: 'text' | 'json';
+  readonly progress: ProgressKind;
 }
 
 /**
@@ -21,50 +32,113 @@ interface Flags {
 export function addPlanMigration(plan: Command, io: Io, done: (exitCode: number) => void): void {
   const command = plan
     .command('file', {isDefault: true})
-    .summary('check a migration file: transship plan FILE.yaml --check')
-    .description('Checks a migration file offline, and prints its routes or all problems.')
+    .summary('plan what a migration file says: transship plan FILE.yaml')
+    .description(
+      'Finds the repositories that a migration file means, inspects sources and destinations, prints the review and, with --out, writes the plan. Changes nothing.',
+    )
     .argument('[file]', 'a migration file (docs/migration-file.md); may follow "plan" directly')
-    .option('--check', 'only check the file');
-  addFormatFlag(command, ['text', 'json']).action(
-    async (file: string | undefined, {check, format}: Flags) => {
-      if (file === undefined) {
-        throw new TransshipError('USAGE', 'no command and no file was given', {
-          side: 'local',
-          hint: 'write plan copy, plan transfer, or plan FILE.yaml',
-        });
-      }
-      const text = await readMigrationText(file);
-      if (check !== true) {
-        throw new TransshipError('USAGE', 'plans cannot be made from migration files yet', {
-          side: 'local',
-          hint: `check the file with: transship plan ${file} --check`,
-        });
-      }
-      let migration: Migration;
-      try {
-        migration = readMigration(text, file, io.env);
-      } catch (error) {
-        if (
-          !(
-            error instanceof TransshipError &&
-            error.code === 'MIGRATION_INVALID' &&
-            format === 'json'
-          )
-        )
-          throw error;
-        // The problems are the answer that was asked for.
-        const {code, problems} = error;
-        io.stdout.write(`${printableJson({file, valid: false, code, problems}, 2)}\n`);
-        done(64);
-        return;
-      }
-      io.stdout.write(
-        format === 'json'
-          ? `${printableJson(migrationDocument(migration), 2)}\n`
-          : renderMigration(migration),
-      );
-    },
+    .option('--check', 'only check the file, offline; prints its routes or all problems')
+    .option(
+      '--source-kind <host=kind>',
+      `how a host lists its repositories: ${SOURCE_KINDS.join(', ')} (repeatable; default: found by itself)`,
+      sourceKindOf,
+    )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  transship plan plans/acme.yaml --check
+  transship plan plans/acme.yaml --out acme.plan.json --detailed-exitcode
+  transship plan plans/acme.yaml --since acme.plan.json --out week2.plan.json`,
+    );
+  addSinceFlags(command);
+  addMakeFlags(addProgressFlag(addCacheFlag(addHostFlags(addGitLabFlags(command)))));
+  command.action(async (file: string | undefined, flags: Flags) => {
+    if (file === undefined) {
+      throw new TransshipError('USAGE', 'no command and no file was given', {
+        side: 'local',
+        hint: 'write plan copy, plan transfer, or plan FILE.yaml',
+      });
+    }
+    const text = await readMigrationText(file);
+    if (flags.check === true) {
+      done(checkMigration(text, file, flags, io));
+      return;
+    }
+    const migration = readMigration(text, file, io.env);
+    if (flags.out !== undefined) await throwIfBegun(flags.out, io);
+    const earlier = await readEarlierPlan(flags);
+    if (earlier && migration.kind === 'transfer') {
+      throw new TransshipError('USAGE', '--since is for copies, and the file is of transfers', {
+        side: 'local',
+        hint: 'leave --since out',
+      });
+    }
+    const made = await migrationPlan(migration, flags, io);
+    const exitCode = await givePlan(made, flags, io);
+    if (earlier && made.kind === 'copy') await giveDelta(earlier, made, flags, io);
+    done(exitCode);
+  });
+}
+
+async function migrationPlan(migration: Migration, flags: Flags, io: Io): Promise<Plan> {
+  if (migration.kind === 'copy') return await copyPlan(migration, flags, io);
+  throw new TransshipError('USAGE', 'plans of transfers cannot be made from files yet', {
+    side: 'local',
+    hint: 'plan each project with "transship plan transfer"',
+  });
+}
+
+async function copyPlan(migration: CopyMigration, flags: Flags, io: Io): Promise<Plan> {
+  return await withSession(io, flags, async (session) => {
+    const {places, report, reading} = session;
+    const wish = await readMigrationWish(migration, flags, io, session);
+    // What was observed beside it is let go.
+    const {plan} = await makePlan(wish, places, report, reading);
+    return plan;
+  });
+}
+
+/** Collects `host=kind`. */
+function sourceKindOf(
+  text: string,
+  before: ReadonlyMap<string, SourceKind> = new Map(),
+): ReadonlyMap<string, SourceKind> {
+  const [, host = '', name] = /^([^=]+)=(.*)$/.exec(text) ?? [];
+  const kind = SOURCE_KINDS.find((one) => one === name);
+  if (kind !== undefined) return new Map([...before, [canonicalRegistry(host), kind]]);
+  throw new InvalidArgumentError('write HOST=KIND, such as registry.example.com=harbor');
+}
+
+/** Prints the routes of a migration file, or with `--format json` all that is wrong with it. @returns the exit code */
+function checkMigration(
+  text: string,
+  file: string,
+  {format}: Pick<Flags, 'format'>,
+  {env, stdout}: Io,
+): number {
+  if (format !== 'text' && format !== 'json') {
+    throw new TransshipError('USAGE', `--check has no --format ${format}`, {
+      side: 'local',
+      hint: 'use --format text or json',
+    });
+  }
+  const isJson = format === 'json';
+  let migration: Migration;
+  try {
+    migration = readMigration(text, file, env);
+  } catch (error) {
+    const isAnswer = error instanceof TransshipError && error.code === 'MIGRATION_INVALID';
+    if (!isAnswer || !isJson) throw error;
+    // The problems are the answer that was asked for.
+    const {code, problems} = error;
+    stdout.write(`${printableJson({file, valid: false, code, problems}, 2)}\n`);
+    return 64;
+  }
+  stdout.write(
+    isJson ? `${printableJson(migrationDocument(migration), 2)}\n` : renderMigration(migration),
   );
+  return 0;
 }
 
 /** @throws TransshipError FILE_UNREADABLE, USAGE where it is more likely a misspelt subcommand */

@@ -2,20 +2,12 @@ import type {Command} from 'commander';
 import {gatherTransferFacts} from '../../gitlab/preflight/gather-facts.ts';
 import {makeTransferPlan} from '../../plan/transfer/transfer-plan.ts';
 import {strangerAmongLayouts} from '../../places/layout-folder.ts';
-import type {PlanFormat} from '../../report/plan-document.ts';
 import {findEarlierTransfers, throwIfBegun} from '../earlier-transfers.ts';
 import {freeBytes} from '../user-folders.ts';
 import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
-import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
-import {
-  finishedPlan,
-  type FinishFlags,
-  planFileText,
-  printPlan,
-  writePlanFile,
-} from '../plan-file.ts';
-import {addSignFlag} from '../plan-review.ts';
+import {addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
+import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 import {
@@ -27,14 +19,12 @@ import {
   relativeTo,
 } from '../transfer-wish.ts';
 
-interface Flags extends HostFlags, GitLabFlags, FinishFlags {
+interface Flags extends HostFlags, GitLabFlags, MakeFlags {
   readonly to: string;
   readonly donor?: string;
   readonly createDonor?: boolean;
   readonly donorOnThisMachine?: boolean;
   readonly staged?: boolean;
-  readonly format: PlanFormat;
-  readonly detailedExitcode?: boolean;
   readonly progress: ProgressKind;
 }
 
@@ -60,8 +50,6 @@ export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) 
       'in a CI job: confirm that the donor folder outlives the job and that "apply" runs on the same machine',
     )
     .option('--staged', 'use the donor even if GitLab could move the images itself')
-    .option('--out <file>', 'write the plan to this file, for show, apply and verify')
-    .option('--detailed-exitcode', 'exit 2 if there is something to do, 0 if not')
     .addHelpText(
       'after',
       `
@@ -71,12 +59,8 @@ Examples:
   transship plan transfer org/build/sample_project --to new_org/build/ --gitlab https://gitlab.example.com --out move.plan.json
   transship plan transfer org/app --to team/app --donor org/parking --gitlab gitlab.example.com --format markdown`,
     );
-  addFormatFlag(addProgressFlag(addHostFlags(addGitLabFlags(addSignFlag(command)))), [
-    'text',
-    'json',
-    'markdown',
-    'html',
-  ]).action(async (project: string, flags: Flags) => {
+  addMakeFlags(addProgressFlag(addHostFlags(addGitLabFlags(command))));
+  command.action(async (project: string, flags: Flags) => {
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
     const base = planFolder(flags.out);
     const made = await withSession(io, flags, async (session) => {
@@ -105,14 +89,8 @@ Examples:
         call,
       );
       const earlier = await findEarlierTransfers(base, address, facts.project.id, io);
-      return finishedPlan(makeTransferPlan({...facts, earlier}), flags, io);
+      return makeTransferPlan({...facts, earlier});
     });
-    if (flags.out !== undefined) await writePlanFile(flags.out, made);
-    printPlan(made, flags.format, io.stdout);
-    if (flags.out !== undefined && flags.format === 'text')
-      io.stdout.write(planFileText(flags.out, made));
-    const forbidden = made.checks.some(({result}) => result === 'forbid');
-    const hasWork = made.steps.length > 0;
-    done(forbidden ? 3 : flags.detailedExitcode === true && hasWork ? 2 : 0);
+    done(await givePlan(made, flags, io));
   });
 }

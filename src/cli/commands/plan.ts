@@ -1,34 +1,24 @@
 import type {Command} from 'commander';
-import type {PlanFormat} from '../../report/plan-document.ts';
 import {makePlan, readCopyWish} from '../make-plan.ts';
+import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../earlier-plan.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
 import {
   addCacheFlag,
   addFilterFlags,
-  addFormatFlag,
   addHostFlags,
   addProgressFlag,
   type FilterFlags,
   type HostFlags,
   wishFilters,
 } from '../options.ts';
-import {
-  finishedPlan,
-  type FinishFlags,
-  planFileText,
-  printPlan,
-  writePlanFile,
-} from '../plan-file.ts';
-import {addSignFlag} from '../plan-review.ts';
+import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 import {addPlanMigration} from './plan-migration.ts';
 import {addPlanTransfer} from './plan-transfer.ts';
 
-interface Flags extends HostFlags, FilterFlags, FinishFlags {
-  readonly format: PlanFormat;
-  readonly detailedExitcode?: boolean;
+interface Flags extends HostFlags, FilterFlags, MakeFlags, SinceFlags {
   readonly progress: ProgressKind;
 }
 
@@ -51,8 +41,6 @@ export function addPlan(program: Command, io: Io, done: (exitCode: number) => vo
       '<destination>',
       'host/repository[:tag], oci:DIR[:name], oci-archive:FILE[:name] or dir:DIR',
     )
-    .option('--out <file>', 'write the plan to this file, for show, apply and verify')
-    .option('--detailed-exitcode', 'exit 2 if there is something to do, 0 if not')
     .addHelpText(
       'after',
       `
@@ -60,26 +48,19 @@ Examples:
   transship plan copy registry.example.com/team/app gitlab.example.com:5050/group/project/app --out app.plan.json
   transship plan copy old.example.com/app:v1 new.example.com/app --format markdown --detailed-exitcode`,
     );
-  addFormatFlag(addProgressFlag(addFilterFlags(addCacheFlag(addHostFlags(addSignFlag(copy))))), [
-    'text',
-    'json',
-    'markdown',
-    'html',
-  ]).action(async (source: string, destination: string, flags: Flags) => {
+  addSinceFlags(copy);
+  addMakeFlags(addProgressFlag(addFilterFlags(addCacheFlag(addHostFlags(copy)))));
+  copy.action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
-    const decided = await withSession(io, flags, async ({places, report, reading}) => {
+    const earlier = await readEarlierPlan(flags);
+    const made = await withSession(io, flags, async ({places, report, reading}) => {
       // What was observed beside it is let go.
-      const made = await makePlan(wish, places, report, reading);
-      return made.plan;
+      const {plan: planned} = await makePlan(wish, places, report, reading);
+      return planned;
     });
-    const finished = await finishedPlan(decided, flags, io);
-    if (flags.out !== undefined) await writePlanFile(flags.out, finished);
-    printPlan(finished, flags.format, io.stdout);
-    if (flags.out !== undefined && flags.format === 'text')
-      io.stdout.write(planFileText(flags.out, finished));
-    const forbidden = finished.checks.some(({result}) => result === 'forbid');
-    const hasWork = finished.steps.length > 0;
-    done(forbidden ? 3 : flags.detailedExitcode === true && hasWork ? 2 : 0);
+    const exitCode = await givePlan(made, flags, io);
+    if (earlier) await giveDelta(earlier, made, flags, io);
+    done(exitCode);
   });
 }

@@ -1,126 +1,136 @@
-import type {ErrorCode} from '../../model/error-codes.ts';
-import type {FileProblem} from '../../model/file-problem.ts';
+import {type FilePosition, formatProblem} from '../../model/file-problem.ts';
 import {registryPathOf, whyNotImagePath} from '../../model/gitlab-naming.ts';
-import {DOCKER_HUB, isRepositoryPath, isTag} from '../../model/reference.ts';
+import type {Check, RouteWish, Wish} from '../../model/plan.ts';
+import {DOCKER_HUB, isRepositoryPath} from '../../model/reference.ts';
 import {fillDestination, type MatchedRepository} from './destination-template.ts';
-import type {CopyMigration, Placed, RegistryRoot, Route} from './migration.ts';
+import {
+  type CopyMigration,
+  type Placed,
+  type RegistryRoot,
+  type Route,
+  routeFilters,
+} from './migration.ts';
+import {joinPath, rootedPath} from './registry-path.ts';
 import {repositoryGlob} from './repository-glob.ts';
-import {tagRenamer} from './tag-rename.ts';
 
 /** One repository of a source and one of its destinations; repositories as `host/path`. */
 export interface RepositoryMapping {
   readonly source: string;
   readonly destination: string;
-  /** The destination as the route writes it, where GitLab's or the registries' rules changed it (lower case). */
-  readonly rewrittenFrom?: string;
   /** Full path of the GitLab project, where the route names it. */
   readonly project?: string;
-  readonly route: Route;
-  /** Of the destination, in the file. */
-  readonly to: Placed;
+  /** Of the destination in the file. */
+  readonly at: FilePosition;
+  /** The index of its `RouteWish`. */
+  readonly wish: number;
+  /** Found by a glob in the list of the source, or in a file: it may be gone, or closed to this login. */
+  readonly isListed: boolean;
 }
 
-/** Something about a migration that forbids its plan. */
-export interface MigrationFinding extends FileProblem {
-  readonly code: ErrorCode;
-  /** What to do, as one sentence. */
-  readonly hint: string;
-}
-
-export interface MappingOptions {
-  /** The GitLab project that a path of a registry is in; undefined: not known, or no GitLab. */
-  readonly projectOf?: (registry: string, path: string) => string | undefined;
+/** The routes of a migration as a plan has them, and the repositories that they come to. */
+export interface MappedMigration {
+  /** One wish for each destination of each route. */
+  readonly wish: Wish;
+  /** Those whose destinations are valid names. */
+  readonly mappings: readonly RepositoryMapping[];
+  readonly checks: readonly Check[];
 }
 
 /** Whether the repositories of a route's source have to be known: a name without wildcards stands for itself. */
-function needsRepositories({from}: Route): boolean {
+export function needsRepositories({from}: Route): boolean {
   return repositoryGlob(from.text).wildcards > 0;
 }
 
 /**
  * Decides where repositories go. Each route that matches a repository is used, so that several routes may send one
  * repository to several places.
+ * @param now ages in filters are counted back from it
  * @param repositoriesOf the paths of a route's source registry, or those of its file. Not asked where the route has no wildcards
  */
 export function mapRoutes(
   migration: CopyMigration,
   repositoriesOf: (route: Route) => readonly string[],
-  options: MappingOptions = {},
-): {
-  readonly mappings: readonly RepositoryMapping[];
-  readonly findings: readonly MigrationFinding[];
-} {
+  now: Date,
+): MappedMigration {
+  const {file} = migration;
+  const routes: RouteWish[] = [];
   const mappings: RepositoryMapping[] = [];
-  const findings: MigrationFinding[] = [];
+  const checks: Check[] = [];
   for (const route of migration.routes) {
     const matched = matchedRepositories(route, repositoriesOf);
-    if (matched.length === 0) {
-      findings.push({
-        ...finding(migration, 'NOTHING_SELECTED', route.from),
-        message: `"${route.from.text}" matches no repository of ${rootText(route.source)}`,
-        hint: 'correct "from" or "exclude", or remove the route; "transship inventory" lists the repositories',
-      });
-    }
-    for (const repository of matched) {
-      for (const to of route.to) {
-        const mapping = mapOne(route, to, repository);
-        mappings.push(mapping);
-        const why = whyNotMapping(mapping, to.root.registry, options);
-        if (why === undefined) continue;
-        findings.push({
-          ...finding(migration, 'NAME_RESERVED', to),
-          message: `${mapping.source} cannot go to ${mapping.destination}: ${why}`,
-          hint: 'change "to"; {flat} joins the parts of a path with "-"',
-        });
+    if (matched.length === 0) checks.push(nothingMatches(file, route));
+    const filters = routeFilters(route, now);
+    const source = rootedPath(route.source, route.from.text);
+    for (const to of route.to) {
+      const destination = rootedPath(to.root, to.text);
+      const wish = routes.push({source, destination, filters, at: {file, ...to.at}}) - 1;
+      for (const repository of matched) {
+        const {mapping, written} = mapOne(route, to, repository);
+        const why = whyNotMapping(mapping, to.root.registry);
+        if (why !== undefined) {
+          checks.push(invalidName(file, to, mapping, why));
+          continue;
+        }
+        mappings.push({...mapping, at: to.at, wish, isListed: needsRepositories(route)});
+        if (written !== mapping.destination) checks.push(rewrittenName(file, to, mapping, written));
       }
     }
   }
-  return {mappings, findings};
+  return {wish: {routes}, mappings, checks};
 }
 
-/** One tag of a repository and its name at the destination. */
-export interface TagMapping {
-  readonly mapping: RepositoryMapping;
-  readonly tag: string;
-  readonly toTag: string;
+function nothingMatches(file: string, {from, source}: Route): Check {
+  return {
+    code: 'NOTHING_SELECTED',
+    result: 'forbid',
+    subject: rootedPath(source, from.text),
+    message: formatProblem({
+      file,
+      ...from.at,
+      message: `"${from.text}" matches no repository of ${rootedPath(source, '')}`,
+    }),
+    hint: 'correct "from" or "exclude", or remove the route; "transship inventory" lists the repositories',
+  };
 }
 
-/**
- * Renames tags, and finds those that end at one destination tag.
- * @param tagsOf the tags of a source repository that the filters of the mapping's route select
- */
-export function mapTags(
-  migration: CopyMigration,
-  mappings: readonly RepositoryMapping[],
-  tagsOf: (mapping: RepositoryMapping) => readonly string[],
-): {readonly tags: readonly TagMapping[]; readonly findings: readonly MigrationFinding[]} {
-  const tags: TagMapping[] = [];
-  const findings: MigrationFinding[] = [];
-  const taken = new Map<string, TagMapping>();
-  const renamers = new Map(migration.routes.map((route) => [route, tagRenamer(route.rename)]));
-  for (const mapping of mappings) {
-    for (const tag of tagsOf(mapping)) {
-      const toTag = renamers.get(mapping.route)?.(tag) ?? tag;
-      const mapped = {mapping, tag, toTag};
-      const target = `${mapping.destination}:${toTag}`;
-      const other = taken.get(target);
-      if (!isTag(toTag)) {
-        findings.push({
-          ...finding(migration, 'NAME_RESERVED', mapping.to),
-          message: `${mapping.source}:${tag} cannot become ${target}: "${toTag}" is not a tag`,
-          hint: 'a tag has letters, digits, "_", "." and "-", 128 at most, and starts with none of "." and "-": change "rename"',
-        });
-      } else if (other !== undefined) {
-        findings.push({
-          ...finding(migration, 'DESTINATION_CONFLICT', mapping.to),
-          message: `${originText(migration, other)} and ${originText(migration, mapped)} end at one tag, ${target}`,
-          hint: 'change "to" or "rename" of one of them, or exclude it',
-        });
-      } else taken.set(target, mapped);
-      tags.push(mapped);
-    }
-  }
-  return {tags, findings};
+type MappedNames = Pick<RepositoryMapping, 'source' | 'destination' | 'project'>;
+
+function invalidName(
+  file: string,
+  {at}: Placed,
+  {source, destination}: MappedNames,
+  why: string,
+): Check {
+  return {
+    code: 'NAME_RESERVED',
+    result: 'forbid',
+    subject: destination,
+    message: formatProblem({
+      file,
+      ...at,
+      message: `${source} cannot go to ${destination}: ${why}`,
+    }),
+    hint: 'change "to"; {flat} joins the parts of a path with "-"',
+  };
+}
+
+function rewrittenName(
+  file: string,
+  {at}: Placed,
+  {source, destination}: MappedNames,
+  written: string,
+): Check {
+  return {
+    code: 'NAME_REWRITTEN',
+    result: 'warn',
+    subject: destination,
+    message: formatProblem({
+      file,
+      ...at,
+      message: `${source} goes to ${destination}, not to ${written}: registries allow lower case only`,
+    }),
+    hint: 'write "to" in lower case to see no difference',
+  };
 }
 
 function matchedRepositories(
@@ -145,7 +155,7 @@ function matchedRepositories(
 
 /** A single name on Docker Hub lives in `library/` (distribution/reference normalize.go, `splitDockerDomain`). */
 function fullPath({registry, prefix}: RegistryRoot, path: string): string {
-  const full = join(prefix, path);
+  const full = joinPath(prefix, path);
   return registry === DOCKER_HUB && !full.includes('/') ? `library/${full}` : full;
 }
 
@@ -153,52 +163,24 @@ function mapOne(
   route: Route,
   to: Route['to'][number],
   repository: MatchedRepository & {readonly full: string},
-): RepositoryMapping {
-  const {registry, prefix} = to.root;
-  const written = join(prefix, fillDestination(to.text, repository));
-  const path = registryPathOf(written);
-  return {
+): {readonly mapping: MappedNames; readonly written: string} {
+  const {root} = to;
+  const path = joinPath(root.prefix, fillDestination(to.text, repository));
+  const mapping = {
     source: `${route.source.registry}/${repository.full}`,
-    destination: `${registry}/${path}`,
-    ...(path === written ? {} : {rewrittenFrom: `${registry}/${written}`}),
+    destination: `${root.registry}/${registryPathOf(path)}`,
     ...(route.project === undefined
       ? {}
-      : {project: join(prefix, fillDestination(route.project, repository))}),
-    route,
-    to,
+      : {project: joinPath(root.prefix, fillDestination(route.project, repository))}),
   };
+  return {mapping, written: `${root.registry}/${path}`};
 }
 
-function whyNotMapping(
-  {destination, project}: RepositoryMapping,
-  registry: string,
-  {projectOf}: MappingOptions,
-): string | undefined {
+function whyNotMapping({destination, project}: MappedNames, registry: string): string | undefined {
   const path = destination.slice(registry.length + 1);
-  const inProject = project ?? projectOf?.(registry, path);
-  if (inProject !== undefined) return whyNotImagePath(path, inProject);
+  if (project !== undefined) return whyNotImagePath(path, project);
   if (isRepositoryPath(path)) return undefined;
   return path.length > 255
     ? 'the path has more than 255 characters'
     : `"${path}" is not a repository name: parts have lower-case letters and digits, with single ".", "_", "__" or "-" between them`;
-}
-
-function finding(
-  {file}: CopyMigration,
-  code: ErrorCode,
-  {at}: Placed,
-): Pick<MigrationFinding, 'file' | 'code' | 'line' | 'column'> {
-  return {file, code, ...at};
-}
-
-function originText({file}: CopyMigration, {mapping, tag}: TagMapping): string {
-  return `${mapping.source}:${tag} (${file}:${mapping.to.at.line}:${mapping.to.at.column})`;
-}
-
-function rootText({registry, prefix}: RegistryRoot): string {
-  return join(registry, prefix);
-}
-
-function join(prefix: string, path: string): string {
-  return prefix === '' ? path : path === '' ? prefix : `${prefix}/${path}`;
 }

@@ -1,7 +1,6 @@
 import type {FilePosition} from '../../model/file-problem.ts';
-import type {WishFilters} from '../../model/plan.ts';
+import type {TagRename, WishFilters} from '../../model/plan.ts';
 import {parseAge} from '../age.ts';
-import type {TagRename} from './tag-rename.ts';
 
 /** A text of a migration file and where it stands. */
 export interface Placed {
@@ -84,7 +83,7 @@ export interface TransferMigration {
 export type Migration = CopyMigration | TransferMigration;
 
 /** The filters of a route, as a plan has them. @param now ages are counted back from it */
-export function routeFilters({tags, platforms}: Route, now: Date): WishFilters {
+export function routeFilters({tags, platforms, rename}: Route, now: Date): WishFilters {
   const {include, exclude, semver, newest, newerThan} = tags;
   return {
     ...(include === undefined ? {} : {tags: include}),
@@ -93,5 +92,6 @@ export function routeFilters({tags, platforms}: Route, now: Date): WishFilters {
     ...(newest === undefined ? {} : {newest}),
     ...(newerThan === undefined ? {} : {newerThan: parseAge(newerThan, now)}),
     ...(platforms.length === 0 ? {} : {platforms}),
+    ...(rename.length === 0 ? {} : {rename}),
   };
 }

@@ -1,4 +1,5 @@
 import {parseReference} from '../../model/reference.ts';
+import type {RegistryRoot} from './migration.ts';
 
 /** A text that may begin with a host, taken apart. */
 export interface HostAndPath {
@@ -33,4 +34,14 @@ export function whyNotHost(host: string): string | undefined {
   } catch {
     return 'it does not begin with a host: write host[:port]';
   }
+}
+
+/** `host/prefix/path`, without what is empty. */
+export function rootedPath({registry, prefix}: RegistryRoot, path: string): string {
+  return [registry, joinPath(prefix, path)].filter((part) => part !== '').join('/');
+}
+
+/** Two paths as one; either may be empty. */
+export function joinPath(prefix: string, path: string): string {
+  return [prefix, path].filter((part) => part !== '').join('/');
 }

@@ -31,6 +31,13 @@ export function whyNotRepositoryGlob(source: string): string | undefined {
   return undefined;
 }
 
+/** The path that all matches of a glob are below; empty: there is none. */
+export function literalParent(source: string): string {
+  const parts = source.split('/');
+  const end = parts.findIndex((part) => /[*?]/.test(part));
+  return parts.slice(0, end < 0 ? -1 : end).join('/');
+}
+
 /** @param source for which `whyNotRepositoryGlob` gives no reason */
 export function repositoryGlob(source: string): RepositoryGlob {
   const tokens = [...source.matchAll(TOKEN)].map(([text]) => readToken(text));

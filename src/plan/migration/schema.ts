@@ -5,7 +5,7 @@ import {tagSelector} from '../filters.ts';
 import {whyNotDestination} from './destination-template.ts';
 import {whyNotRepositoryGlob} from './repository-glob.ts';
 import {splitHost, whyNotHost} from './registry-path.ts';
-import {whyNotRenamePattern, whyNotReplacement} from './tag-rename.ts';
+import {whyNotRenamePattern, whyNotReplacement} from '../tag-rename.ts';
 
 /** Characters of one text of a migration file: a host and a path of 255 characters each fit with placeholders. */
 const TEXT_LIMIT = 1024;

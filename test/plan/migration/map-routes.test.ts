@@ -1,11 +1,11 @@
 import {readFileSync} from 'node:fs';
 import * as fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import {mapRoutes, mapTags, type MappingOptions} from '../../../src/plan/migration/map-routes.ts';
+import {mapRoutes} from '../../../src/plan/migration/map-routes.ts';
 import {type CopyMigration, routeFilters} from '../../../src/plan/migration/migration.ts';
 import {readMigration} from '../../../src/plan/migration/read-migration.ts';
 import {repositoryGlob} from '../../../src/plan/migration/repository-glob.ts';
-import {tagRenamer, whyNotRenamePattern} from '../../../src/plan/migration/tag-rename.ts';
+import {tagRenamer, whyNotRenamePattern} from '../../../src/plan/tag-rename.ts';
 
 function copyMigration(text: string, file = 'm.yaml'): CopyMigration {
   const migration = readMigration(text, file, {HARBOR_HOST: 'harbor.example'});
@@ -21,13 +21,12 @@ const routes = (...lines: readonly string[]): CopyMigration =>
     `version: 1\nfrom: a.example\nto: b.example/Acme\nroutes:\n${lines.map((line) => `  - ${line}\n`).join('')}`,
   );
 
-/** `source -> destination` of each mapping, and the findings. */
-function map(migration: CopyMigration, repositories: readonly string[], options?: MappingOptions) {
-  const {mappings, findings} = mapRoutes(migration, () => repositories, options);
+/** `source -> destination` of each mapping, and what is said of them. */
+function map(migration: CopyMigration, repositories: readonly string[]) {
+  const mapped = mapRoutes(migration, () => repositories, new Date('2026-01-01T00:00:00Z'));
   return {
-    pairs: mappings.map(({source, destination}) => `${source} -> ${destination}`),
-    mappings,
-    findings,
+    ...mapped,
+    pairs: mapped.mappings.map(({source, destination}) => `${source} -> ${destination}`),
   };
 }
 
@@ -41,7 +40,7 @@ describe('the examples', () => {
       'team/x/cache',
       'other/a',
     ]);
-    expect(found.findings).toEqual([]);
+    expect(found.checks).toEqual([]);
     expect(found.pairs).toEqual([
       'harbor.acme.example/team/web/api -> registry.gitlab.example.com/acme/images/team-web-api',
       'harbor.acme.example/team/db -> registry.gitlab.example.com/acme/images/team-db',
@@ -52,7 +51,7 @@ describe('the examples', () => {
   it('move a prefix, to two places', () => {
     const migration = example('move-prefix.yaml');
     expect(map(migration, ['platform/backend/api', 'other/x'])).toMatchObject({
-      findings: [],
+      checks: [],
       pairs: [
         'harbor.example/platform/backend/api -> registry.gitlab.example.com/acme/services/backend/api',
         'harbor.example/platform/backend/api -> backup.example.com/services/backend/api',
@@ -63,7 +62,7 @@ describe('the examples', () => {
   it('give each repository a project of its own', () => {
     const migration = example('project-per-repository.yaml');
     const found = map(migration, ['acme/web', 'acme/internal-x', 'acme/a/b']);
-    expect(found.findings).toEqual([]);
+    expect(found.checks).toEqual([]);
     expect(found.pairs).toEqual([
       'docker.io/acme/web -> registry.gitlab.example.com/acme/containers/web',
       'quay.io/acme/operator -> registry.gitlab.example.com/acme/containers/operator',
@@ -99,8 +98,13 @@ describe('the examples', () => {
 
 describe('routes', () => {
   it('show a path that had to become lower case', () => {
-    expect(map(routes('from: x'), []).mappings).toEqual([
-      expect.objectContaining({destination: 'b.example/acme/x', rewrittenFrom: 'b.example/Acme/x'}),
+    expect(map(routes('from: x'), []).checks).toEqual([
+      expect.objectContaining({
+        code: 'NAME_REWRITTEN',
+        result: 'warn',
+        message:
+          'm.yaml:5:5: a.example/x goes to b.example/acme/x, not to b.example/Acme/x: registries allow lower case only',
+      }),
     ]);
   });
 
@@ -118,78 +122,38 @@ describe('routes', () => {
   });
 
   it('that match nothing forbid the plan', () => {
-    expect(map(routes('from: x/*', 'from: y/*'), ['y/a']).findings).toEqual([
+    expect(map(routes('from: x/*', 'from: y/*'), ['y/a']).checks).toContainEqual(
       expect.objectContaining({
         code: 'NOTHING_SELECTED',
-        file: 'm.yaml',
-        line: 5,
-        column: 11,
-        message: '"x/*" matches no repository of a.example',
+        result: 'forbid',
+        message: 'm.yaml:5:11: "x/*" matches no repository of a.example',
       }),
-    ]);
+    );
   });
 
   it.each([
-    ['not a repository name', '{from: x, to: y-}', {}, '"acme/y-" is not a repository name'],
-    ['too long', `{from: x, to: ${'y'.repeat(260)}}`, {}, 'more than 255 characters'],
+    ['not a repository name', '{from: x, to: y-}', '"acme/y-" is not a repository name'],
+    ['too long', `{from: x, to: ${'y'.repeat(260)}}`, 'more than 255 characters'],
     [
       'too deep for the project of the route',
       '{from: x, to: p/a/b/c, project: p}',
-      {},
       '3 levels below its project',
     ],
-    ['outside of the project', '{from: x, to: q/a, project: p}', {}, 'is not in acme/p'],
-    [
-      'too deep for the existing project',
-      '{from: x, to: p/a/b/c}',
-      {projectOf: () => 'acme/p'},
-      '3 levels',
-    ],
-  ])('are refused a destination that is %s', (_what, route, options, message) => {
-    expect(map(routes(route), [], options).findings).toEqual([
+    ['outside of the project', '{from: x, to: q/a, project: p}', 'is not in acme/p'],
+  ])('are refused a destination that is %s', (_what, route, message) => {
+    const {checks} = map(routes(route), []);
+    expect(checks).toEqual([
       expect.objectContaining({
         code: 'NAME_RESERVED',
-        line: 5,
-        column: 19,
-        message: expect.stringContaining(message),
+        result: 'forbid',
+        message: expect.stringMatching(/^m\.yaml:5:19: /),
       }),
     ]);
+    expect(checks[0]?.message).toContain(message);
   });
 });
 
 describe('tags', () => {
-  it('that end at one destination tag name both origins', () => {
-    const migration = routes(
-      '{from: x, to: all, tags: {rename: {"release-(.*)": "v$1"}}}',
-      '{from: y, to: all}',
-    );
-    const tags: Readonly<Record<string, readonly string[]>> = {
-      'a.example/x': ['release-1', 'v2'],
-      'a.example/y': ['v1', 'v3'],
-    };
-    const {mappings} = mapRoutes(migration, () => []);
-    const found = mapTags(migration, mappings, ({source}) => tags[source] ?? []);
-    expect(found.tags.map(({toTag}) => toTag)).toEqual(['v1', 'v2', 'v1', 'v3']);
-    expect(found.findings).toEqual([
-      expect.objectContaining({
-        code: 'DESTINATION_CONFLICT',
-        line: 6,
-        message:
-          'a.example/x:release-1 (m.yaml:5:19) and a.example/y:v1 (m.yaml:6:19) end at one tag, b.example/acme/all:v1',
-      }),
-    ]);
-  });
-
-  it('that a rename makes invalid forbid the plan', () => {
-    const migration = routes('{from: x, to: y, tags: {rename: {"v(.*)": "$1"}}}');
-    const {mappings} = mapRoutes(migration, () => []);
-    const found = mapTags(migration, mappings, () => ['v', 'v1', 'v-1']);
-    expect(found.findings.map(({code, message}) => [code, message])).toEqual([
-      ['NAME_RESERVED', expect.stringContaining('a.example/x:v cannot become')],
-      ['NAME_RESERVED', expect.stringContaining('"-1" is not a tag')],
-    ]);
-  });
-
   it.each([
     [{'release-(.*)': 'v$1'}, 'release-1.2', 'v1.2'],
     [{'release-(.*)': 'v$1'}, 'my-release-1.2', 'my-release-1.2'],

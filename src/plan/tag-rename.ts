@@ -1,3 +1,5 @@
+import type {TagRename} from '../model/plan.ts';
+
 /**
  * Renaming of tags by regular expressions from a file that others may have written.
  *
@@ -9,12 +11,6 @@ const PATTERN_LIMIT = 200;
 const TAG_LIMIT = 128;
 /** Three of `.*` pass, four do not: some 400,000 ways, a millisecond or two for one tag at the very worst. */
 const WAYS_LIMIT = 500_000;
-
-/** Pattern and replacement, as in the file; the pattern must match the whole tag. */
-export interface TagRename {
-  readonly pattern: string;
-  readonly replacement: string;
-}
 
 /** Why a pattern is refused, as a clause; undefined: it is not. */
 export function whyNotRenamePattern(pattern: string): string | undefined {

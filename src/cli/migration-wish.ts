@@ -1,0 +1,214 @@
+import {dirname, isAbsolute, join} from 'node:path';
+import {findSourceKind, type SourceKind} from '../discovery/source-kind.ts';
+import {findDestinationProjects} from '../gitlab/destination-projects.ts';
+import {listAll, type ListedRepositories} from '../discovery/list-all.ts';
+import {parseNameList} from '../discovery/name-list.ts';
+import {TransshipError} from '../model/error.ts';
+import {formatProblem} from '../model/file-problem.ts';
+import type {Check, Skip} from '../model/plan.ts';
+import {isWithin} from '../model/reference.ts';
+import {type DestinationGitLab, decideProjects} from '../plan/migration/destination-projects.ts';
+import {
+  mapRoutes,
+  needsRepositories,
+  type RepositoryMapping,
+} from '../plan/migration/map-routes.ts';
+import type {CopyMigration, Route} from '../plan/migration/migration.ts';
+import {joinPath} from '../plan/migration/registry-path.ts';
+import {literalParent} from '../plan/migration/repository-glob.ts';
+import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
+import type {Io} from './io.ts';
+import type {CopyEnd, CopyWish} from './make-plan.ts';
+import type {Session} from './session.ts';
+import {gitlabAddress, type NameListText, openSourceLister, readNameList} from './source-lister.ts';
+
+/** Flags of what follows a migration file. */
+export interface MigrationFlags extends GitLabFlags {
+  /** How hosts list their repositories, where that is not found by itself. */
+  readonly sourceKind?: ReadonlyMap<string, SourceKind>;
+}
+
+/**
+ * Finds the repositories that a migration file means, and where they go.
+ * @throws TransshipError REPOSITORIES_NOT_LISTED, FILE_UNREADABLE, FILE_INVALID, and what a source answers
+ */
+export async function readMigrationWish(
+  migration: CopyMigration,
+  flags: MigrationFlags,
+  io: Io,
+  session: Session,
+): Promise<CopyWish> {
+  const names = await readNames(migration, io);
+  const sources = await listSources(migration, flags, io, session);
+  const {wish, mappings, checks} = mapRoutes(
+    migration,
+    (route) =>
+      names.get(route)?.map(({repository}) => repository) ??
+      sources
+        .filter(({registry}) => registry === route.source.registry)
+        .flatMap(({listed}) => listed.repositories.map(({repository}) => repository)),
+    io.now(),
+  );
+  const gitlabs = await findGitLabs(migration, mappings, flags, io, session);
+  const {creations, checks: projectChecks, absent} = decideProjects(migration, mappings, gitlabs);
+  const unlisted = sources.flatMap(({registry, listed}) =>
+    listed.unlisted.map(({part, error}) => unlistedPart(`${registry}/${part}`, error)),
+  );
+  return {
+    wish,
+    routes: mappings.map(({source, destination, wish: index, isListed}) => ({
+      wish: index,
+      source: inRegistry(source),
+      destination: inRegistry(destination),
+      isListed,
+      isAbsent: absent.has(destination),
+    })),
+    findings: {
+      checks: [...checks, ...projectChecks, ...unlisted.map(({check}) => check)],
+      skipped: unlisted.map(({skip}) => skip),
+      creations,
+    },
+  };
+}
+
+function inRegistry(repository: string): CopyEnd {
+  return {repository, isLayout: false};
+}
+
+/** A part of a source that cannot be listed: what is there may be meant, and is not copied. */
+function unlistedPart(
+  part: string,
+  {code, message, hint}: TransshipError,
+): {readonly check: Check; readonly skip: Skip} {
+  return {
+    check: {code, result: 'warn', subject: part, message: `${part} is left out: ${message}`, hint},
+    skip: {reason: 'incomplete', from: part, detail: message},
+  };
+}
+
+/** The repositories of the routes that have a file of them. A file is read once, whichever routes name it. */
+async function readNames(
+  {file: migration, routes}: CopyMigration,
+  io: Io,
+): Promise<ReadonlyMap<Route, ReturnType<typeof parseNameList>>> {
+  const texts = new Map<string, NameListText>();
+  const names = new Map<Route, ReturnType<typeof parseNameList>>();
+  for (const route of routes) {
+    const {repositoriesFile: named, source} = route;
+    if (named === undefined || !needsRepositories(route)) continue;
+    const file = named === '-' || isAbsolute(named) ? named : join(dirname(migration), named);
+    const {name, text} = texts.get(file) ?? (await readNameList(file, io));
+    texts.set(file, {name, text});
+    names.set(route, parseNameList(text, name, source.registry, ''));
+  }
+  return names;
+}
+
+/** What one request for a list gave. */
+interface ListedSource {
+  readonly registry: string;
+  readonly listed: ListedRepositories;
+}
+
+/** Lists every source once, as narrowly as its routes allow: a whole instance may have far more. */
+async function listSources(
+  {file, routes}: CopyMigration,
+  flags: MigrationFlags,
+  io: Io,
+  session: Session,
+): Promise<readonly ListedSource[]> {
+  const wanted = routes
+    .filter((route) => needsRepositories(route) && route.repositoriesFile === undefined)
+    .map((route) => ({
+      route,
+      registry: route.source.registry,
+      prefix: joinPath(route.source.prefix, literalParent(route.from.text)),
+    }));
+  const sources: (ListedSource & {readonly prefix: string})[] = [];
+  for (const {route, registry, prefix} of wanted.toSorted(
+    (a, b) => a.prefix.length - b.prefix.length,
+  )) {
+    const isKnown = sources.some(
+      (source) => source.registry === registry && isWithin(prefix, source.prefix),
+    );
+    if (isKnown) continue;
+    const problem = (message: string) => formatProblem({file, ...route.from.at, message});
+    const listed = await listSource(registry, prefix, flags, io, session, problem);
+    sources.push({registry, prefix, listed});
+  }
+  return sources;
+}
+
+/** @param problem puts the place of the route before a message */
+async function listSource(
+  registry: string,
+  prefix: string,
+  flags: MigrationFlags,
+  io: Io,
+  session: Session,
+  problem: (message: string) => string,
+): Promise<ListedRepositories> {
+  const {report, reading} = session;
+  const progress = (found: number) =>
+    report({
+      type: 'observing',
+      what: joinPath(registry, prefix),
+      done: 0,
+      total: found,
+      unit: 'repositories',
+    });
+  try {
+    const sourceKind = flags.sourceKind?.get(registry) ?? 'auto';
+    const lister = await openSourceLister(registry, {...flags, sourceKind}, io, session);
+    return await listAll(lister, prefix, progress, reading);
+  } catch (error) {
+    if (!(error instanceof TransshipError)) throw error;
+    const {code, message, side, hint, status, cause} = error;
+    // The route that matches nothing says so itself.
+    if (code === 'REPOSITORY_NOT_FOUND') return {repositories: [], unlisted: []};
+    if (code !== 'REPOSITORIES_NOT_LISTED') throw error;
+    throw new TransshipError(code, problem(message), {side, hint, status, cause});
+  }
+}
+
+/**
+ * Looks up the projects of the destinations that are in a GitLab: where the user names that GitLab, or asks for its projects
+ * to be checked or created (`gitlab` in the file).
+ * @throws TransshipError USAGE where there is no token for a GitLab that has to be asked
+ */
+async function findGitLabs(
+  {file, gitlab: policy}: CopyMigration,
+  mappings: readonly RepositoryMapping[],
+  flags: MigrationFlags,
+  io: Io,
+  session: Session,
+): Promise<ReadonlyMap<string, DestinationGitLab>> {
+  const {places, reading} = session;
+  const found = new Map<string, DestinationGitLab>();
+  const byRegistry = Map.groupBy(mappings, ({destination}) =>
+    destination.slice(0, destination.indexOf('/')),
+  );
+  for (const [host, own] of byRegistry) {
+    const kind = await findSourceKind(places.registry(host, 'destination'), reading);
+    if (kind.kind !== 'gitlab') continue;
+    const address = gitlabAddress(host, kind, flags, io);
+    if (address === undefined) {
+      if (policy === undefined) continue;
+      throw new TransshipError(
+        'USAGE',
+        `${file} has "gitlab", and no token for the GitLab of ${host} was named`,
+        {
+          side: 'local',
+          hint: `add --gitlab ${kind.gitlab ?? 'https://gitlab.example.com'} and set GITLAB_TOKEN to an access token with the scope api`,
+        },
+      );
+    }
+    const {gitlab, tokenKind} = await openGitLab({...flags, gitlab: address}, io, session);
+    const wanted = own.map(({destination, project}) => ({
+      path: destination.slice(host.length + 1),
+      ...(project === undefined ? {} : {project}),
+    }));
+    found.set(host, await findDestinationProjects(gitlab, host, wanted, tokenKind, reading));
+  }
+  return found;
+}
