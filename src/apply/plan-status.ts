@@ -1,6 +1,6 @@
 import type {StatusFailure, StatusResult} from '../model/outcome.ts';
 import {copiesOf, type CopyPlan, type Plan} from '../model/plan.ts';
-import {nameOf} from '../plan/candidate.ts';
+import {nameOf} from '../model/place.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-file.ts';
 import {standingByJournal} from './transfer/standing.ts';

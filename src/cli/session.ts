@@ -148,7 +148,7 @@ function openCache(
 
 function openPlaces(
   {http, credentials, report}: Pick<Session, 'http' | 'credentials' | 'report'>,
-  {redactor, temporary}: Io,
+  {env, redactor, temporary}: Io,
   flags: HostFlags,
   cache: ContentCache | undefined,
 ): Places {
@@ -156,6 +156,7 @@ function openPlaces(
     http,
     credentials,
     plainHttp: new HostSet('--plain-http', flags.plainHttp ?? []),
+    env,
     learnToken: (token) => redactor.learnPassing(token),
     notice: ({code, message}) => report({type: 'notice', code, message: clipped(message)}),
     ...(cache ? {cache} : {}),

@@ -65,6 +65,11 @@ export interface RepositoryReader {
    * image has the same one. Parts and referrers of other images may be among them. Absent: the place has none.
    */
   listUnnamed?(call: Call): Promise<readonly Digest[]>;
+  /**
+   * Files that belong to its images and that no other place takes, by name: signatures as skopeo stores them. Absent: the
+   * place has none.
+   */
+  listUncopied?(call: Call): Promise<readonly string[]>;
   /** What a tag or digest points to, by the cheapest request; undefined: not there. */
   head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined>;
   /** The manifest, its bytes checked against the digest; undefined: not there. */
@@ -80,6 +85,11 @@ export interface RepositoryReader {
    *   may answer
    */
   openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream>;
+  /**
+   * Why the digests of its images are new, as a clause: `the archive holds none`. Undefined, or absent: they are those that
+   * the images were pushed with.
+   */
+  whyNewDigests?(call: Call): Promise<string | undefined>;
 }
 
 /** A repository that a host lists. */

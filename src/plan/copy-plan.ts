@@ -1,5 +1,6 @@
 import type {Digest} from '../model/digest.ts';
 import {formatProblem} from '../model/file-problem.ts';
+import {nameOf} from '../model/place.ts';
 import {
   type Check,
   type CopyPlan,
@@ -10,7 +11,7 @@ import {
   type Wish,
 } from '../model/plan.ts';
 import {alikeTogether, blobActions} from './blob-actions.ts';
-import {type Candidate, nameOf, type Route, targetOf} from './candidate.ts';
+import {type Candidate, type Route, targetOf} from './candidate.ts';
 import * as checks from './checks.ts';
 import {planId} from './plan-file.ts';
 import {createSteps} from './create-steps.ts';
@@ -83,6 +84,7 @@ export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan 
       ...found.flatMap((route) =>
         route.checks.map((check) => placed(check, wish.routes[route.wish])),
       ),
+      ...newDigests(toDo),
       ...nothingSelected(wish, found, conflicts),
       ...checks.stepChecks(copies, manifests, blobs),
     ],
@@ -90,6 +92,15 @@ export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan 
   } as const;
   const {format, ...rest} = content;
   return {format, id: planId(content), ...rest};
+}
+
+/** Of sources without manifests: what is copied from them has a digest that nobody has seen. */
+function newDigests(candidates: readonly Candidate[]): readonly Check[] {
+  const bySource = Map.groupBy(candidates, ({source}) => source.repository);
+  return [...bySource].flatMap(([repository, copied]) => {
+    const why = copied[0]?.source.whyNewDigests;
+    return why === undefined ? [] : [checks.newDigestsCheck(repository, copied, why)];
+  });
 }
 
 /** What a route comes to, and the index of its wish. */
