@@ -59,9 +59,10 @@ test('a GitLab without metadata database is', async () => {
 });
 
 test('so is one whose list fails', async () => {
-  const intercept: GitLabSandboxOptions['intercept'] = async ({path}, next) =>
-    path.startsWith('/gitlab/v1/') ? jsonReply(500, {message: 'not today'}) : await next();
-  const found = await planAgain({intercept});
+  const found = await planAgain({
+    intercept: async ({path}, next) =>
+      path.startsWith('/gitlab/v1/') ? jsonReply(500, {message: 'not today'}) : await next(),
+  });
   expect(found).toEqual({code: 2, tags: ['v1', 'v2'], heads: TAGS});
 });
 
