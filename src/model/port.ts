@@ -56,6 +56,11 @@ export interface RepositoryReader {
    */
   readonly listNotUsed?: (why: TransshipError, instead: string) => void;
   /**
+   * What all tags point to, by as many requests as `listTags`; undefined: this place has no such list. It is as old as the
+   * list: what is written next to it is looked at anew. Absent: the place never has one.
+   */
+  listDigests?(call: Call): Promise<ReadonlyMap<string, Digest> | undefined>;
+  /**
    * Images that the place lists and that no name leads to, as an image layout may have them: none has a name, or another
    * image has the same one. Parts and referrers of other images may be among them. Absent: the place has none.
    */

@@ -11,7 +11,7 @@ import {
   type SourceRoot,
   type Unreadable,
 } from './inventory.ts';
-import {listIfAble, tellingFailure} from './listed-names.ts';
+import {listedDigests, listIfAble, tellingFailure} from './listed-names.ts';
 import {usualTags} from './listed-referrer.ts';
 import {type KnownTags, ManifestReader} from './manifest-reader.ts';
 import {readConfigs} from './read-configs.ts';
@@ -72,8 +72,10 @@ export async function observeSource(
   const selection: TagSelection =
     reference === undefined ? question.select(names) : {selected: [], notRead: []};
   const wanted = reference?.tag === undefined ? selection.selected : [reference.tag];
-  const reader = new ManifestReader(source, await question.known(wanted, selection.toTags), {
+  const known = await question.known(wanted, selection.toTags);
+  const reader = new ManifestReader(source, known, {
     concurrency: OBSERVE_CONCURRENCY,
+    digests: await listedDigests(source, known.size, call),
     // A choice of platforms cuts indexes.
     keepsIndexes: question.configs,
   });

@@ -1,5 +1,5 @@
 import type {RunResult, StatusResult, StepResult, VerifyResult} from '../model/outcome.ts';
-import {copiesOf, type CopyPlan, type Plan, unchosenSkips} from '../model/plan.ts';
+import {copiesOf, type CopyPlan, creationsOf, type Plan, unchosenSkips} from '../model/plan.ts';
 import {renderText} from './text.ts';
 import {
   AS_JSON,
@@ -84,8 +84,10 @@ function runSummary(
   plan: CopyPlan,
   planned: 'now' | 'before',
 ): string {
-  const count = (outcome: StepResult['outcome']) =>
-    steps.filter((step) => step.outcome === outcome).length;
+  const creations = new Set(creationsOf(plan).map(({id}) => id));
+  const images = steps.filter(({id}) => !creations.has(id));
+  const count = (outcome: StepResult['outcome'], among: readonly StepResult[] = images) =>
+    among.filter((step) => step.outcome === outcome).length;
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}`;
   const present = plan.totals.present + count('present');
   const skipped = plan.totals.skipped === 0 ? '' : `, ${plan.totals.skipped} left out by the plan`;
@@ -95,18 +97,27 @@ function runSummary(
   const moved = steps.filter(({id, outcome}) => outcome === 'done' && moving.has(id)).length;
   const copied = `${counted(count('done'), 'image')} copied${newAndMoving(count('done'), moved, 'moved', 'moved')}`;
   const others = `${blobs.mounted} mounted, ${present} already there${skipped}`;
-  const done = `${copied} (${travelled}), ${others}`;
-  const left = steps.length - count('done') - count('present') - count('failed');
+  const made = count('done', steps) - count('done');
+  const created = made === 0 ? '' : `${made} of ${creations.size} groups and projects created, `;
+  const done = `${created}${copied} (${travelled}), ${others}`;
+  const left = images.length - count('done') - count('present') - count('failed');
   const failed = count('failed') === 0 ? '' : `, ${count('failed')} failed`;
+  const failedCreations = count('failed', steps) - count('failed');
+  const failures = [
+    ...(failedCreations === 0
+      ? []
+      : [`${failedCreations} of ${creations.size} groups and projects not created`]),
+    `${count('failed')} of ${counted(images.length, 'image')} failed`,
+  ].join(', ');
   switch (result) {
     case 'done':
       return `Done: ${done}.`;
     case 'incomplete':
       return `Incomplete: ${counted(unchosenSkips(plan).length, 'image')} could not be copied; ${done}. Leave them out with --exclude-tag, or repair them, for exit code 0.`;
     case 'failed':
-      return `Failed: ${count('failed')} of ${counted(steps.length, 'image')} failed, ${left} left; ${done}. Run the same command again to retry them.`;
+      return `Failed: ${failures}, ${left} left; ${done}. Run the same command again to retry them.`;
     case 'interrupted':
-      return `${interruptedWord(limit)}: ${count('done')} of ${counted(steps.length, 'image')} copied, ${count('interrupted')} partly copied, ${left - count('interrupted')} not started${failed}; ${travelled} sent, ${others}. Run the same command again to resume.`;
+      return `${interruptedWord(limit)}: ${created}${count('done')} of ${counted(images.length, 'image')} copied, ${count('interrupted')} partly copied, ${left - count('interrupted')} not started${failed}; ${travelled} sent, ${others}. Run the same command again to resume.`;
     case 'drift':
       return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${planned === 'now' ? 'Run the same command again to make a new plan.' : 'Plan again.'}`;
   }
