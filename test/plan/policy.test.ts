@@ -209,12 +209,15 @@ describe('registries', () => {
     expect(findings(plan, ...lines)).toEqual(['POLICY_REGISTRY a.test']);
   });
 
-  it('are none where images go to a layout', () => {
-    const layout = copyPlan([
-      {source: source('a.test/app', {v1: ONE}), destination: destination('oci:/srv/images')},
-    ]);
-    expect(findings(layout, 'allowRegistries: [a.test]')).toEqual([]);
-  });
+  it.each(['oci:/srv/images', 'oci-archive:/srv/images.tar', 'dir:/srv/image'])(
+    'are none where images go to %s',
+    (to) => {
+      const layout = copyPlan([
+        {source: source('a.test/app', {v1: ONE}), destination: destination(to)},
+      ]);
+      expect(findings(layout, 'allowRegistries: [a.test]')).toEqual([]);
+    },
+  );
 
   it('of a transfer are those of its project and its donor', () => {
     const transfer = makeTransferPlan(transferFacts({repositories: [repository('', {v1: ONE})]}));
