@@ -4,6 +4,7 @@ import type {SeenManifest} from '../model/manifest.ts';
 import type {Repositories} from '../model/port.ts';
 import type {ChunkBounds} from '../relay/chunk-size.ts';
 import type {RetryPolicy} from '../http/retry.ts';
+import type {Patience} from '../gitlab/confirm.ts';
 import type {Journal} from './journal.ts';
 
 /** What copying images needs besides the images. */
@@ -23,6 +24,8 @@ export interface ApplyContext extends CopyContext {
    * are compared with the plan before the first write.
    */
   readonly fresh: boolean;
+  /** How long a registry may take to delete what it said to delete. Default: `DEFAULT_PATIENCE`. */
+  readonly patience?: Patience;
 }
 
 export interface ApplySettings {
@@ -34,6 +37,8 @@ export interface ApplySettings {
   readonly jobs: Jobs;
   /** What a failed step means for the others. */
   readonly onFailure: 'continue' | 'stop';
+  /** Tags that a plan of copies may delete in one run; the next run goes on. Absent: all that the plan names. */
+  readonly maxDeletes?: number;
 }
 
 /** Blobs that are on their way at once; the hosts' own limits are below it. */

@@ -1,8 +1,9 @@
 import type {RunResult, StepResult} from '../model/outcome.ts';
-import {copiesOf, type CopyPlan, unchosenSkips} from '../model/plan.ts';
+import {copiesOf, type CopyPlan, deletionsOf, unchosenSkips} from '../model/plan.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
-import {runCopies} from './copy-run.ts';
-import {findDrift, type PlanState} from './find-drift.ts';
+import {type CopyRunResult, runCopies} from './copy-run.ts';
+import {type DeletionResult, runDeletions} from './deletions.ts';
+import {findDrift, inOrder, type PlanState} from './find-drift.ts';
 
 /**
  * Carries a plan out. What is done already is found out and left alone, so that applying again goes on or does nothing.
@@ -16,7 +17,8 @@ export async function applyPlan(
   interruption: Interruption,
 ): Promise<RunResult> {
   const {report} = context;
-  const total = {steps: plan.steps.length, blobs: plan.totals.blobs.copy, bytes: plan.totals.bytes};
+  const images = plan.steps.length - deletionsOf(plan).length;
+  const total = {steps: images, blobs: plan.totals.blobs.copy, bytes: plan.totals.bytes};
   report({type: 'run-started', plan: plan.id, ...total});
   const state: PlanState | undefined = context.fresh
     ? {done: new Set(), drift: []}
@@ -46,8 +48,12 @@ async function copied(
 ): Promise<RunResult> {
   const {blobs: actions, manifests} = plan;
   const work = {copies: copiesOf(plan), blobs: actions, manifests, done};
-  const {end, drift, steps, counts} = await runCopies(work, context, interruption);
-  const {sent, ...blobs} = counts;
+  const copies = await runCopies(work, context, interruption);
+  const {sent, ...blobs} = copies.counts;
+  const deletions = await deleted(plan, copies, context, interruption);
+  const drift = inOrder([...copies.drift, ...deletions.drift]);
+  const end = worseEnd(copies.end, deletions.end);
+  const steps = [...copies.steps, ...deletions.steps];
   const told = {plan: plan.id, steps, bytes: {sent}, blobs};
   if (drift.length === 0) {
     const isIncomplete = end === 'done' && unchosenSkips(plan).length > 0;
@@ -55,6 +61,27 @@ async function copied(
   }
   // Before a failure: no run of this plan can do what failed any more, a new plan can.
   return {...told, result: end === 'interrupted' ? end : 'drift', drift};
+}
+
+/** What a run that ended early copied is not deleted yet: that is for the run that completes it. */
+async function deleted(
+  plan: CopyPlan,
+  copies: CopyRunResult,
+  context: ApplyContext,
+  interruption: Interruption,
+): Promise<DeletionResult> {
+  const deletions = deletionsOf(plan);
+  if (deletions.length === 0) return {end: 'done', drift: [], steps: []};
+  const isEnded =
+    copies.end === 'interrupted' ||
+    (copies.end === 'failed' && context.settings.onFailure === 'stop');
+  if (!isEnded) return await runDeletions(plan, copies.steps, context, interruption);
+  const steps = deletions.map(({id}) => ({id, outcome: 'not-started' as const}));
+  return {end: copies.end, drift: [], steps};
+}
+
+function worseEnd(a: CopyRunResult['end'], b: DeletionResult['end']): CopyRunResult['end'] {
+  return (['interrupted', 'failed'] as const).find((end) => end === a || end === b) ?? 'done';
 }
 
 /** Undefined: it was interrupted. It only reads, so there is nothing to finish: the first signal ends it. */
@@ -74,7 +101,7 @@ async function stateNow(
 }
 
 /** @param state undefined: it was interrupted before that was known */
-function notBegun(plan: CopyPlan, state: PlanState | undefined): RunResult {
+export function notBegun(plan: CopyPlan, state: PlanState | undefined): RunResult {
   return {
     plan: plan.id,
     result: state === undefined ? 'interrupted' : 'drift',

@@ -10,8 +10,10 @@ import {parsePlatform} from '../model/platform.ts';
 import type {Call, Repositories, RepositoryReader} from '../model/port.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
 import {observeRoute, type RouteQuestion} from '../observe/observe-route.ts';
+import {observeDeletable, type SeenSource, type TaggedContent} from '../observe/observe-tagged.ts';
 import {SharedReader} from '../observe/shared-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
+import {compareText} from '../plan/compare.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
 import {makeCopyPlan, type PlanFindings} from '../plan/copy-plan.ts';
 
@@ -50,9 +52,15 @@ export interface CopyRoute {
  * destination names a tag. A single image keeps its tag unless the destination names one.
  * @throws TransshipError REFERENCE_INVALID, TRANSPORT_UNKNOWN, TRANSPORT_UNSUPPORTED, USAGE
  */
-export function readCopyWish(from: string, to: string, filters: WishFilters): CopyWish {
+export function readCopyWish(
+  from: string,
+  to: string,
+  filters: WishFilters,
+  {deleteSource = false}: {readonly deleteSource?: boolean | undefined} = {},
+): CopyWish {
   const [source, destination] = [copyEnd(parsePlace(from)), copyEnd(parsePlace(to))];
   const isWhole = source.tag === undefined && source.digest === undefined;
+  if (deleteSource) throwUnlessDeletable(from, source);
   if (destination.digest !== undefined) {
     throw usage(
       `the destination ${to} names a digest`,
@@ -78,9 +86,27 @@ export function readCopyWish(from: string, to: string, filters: WishFilters): Co
   }
   const [named, namedTo] = [formatPlace(parsePlace(from)), formatPlace(parsePlace(to))];
   return {
-    wish: {routes: [{source: named, destination: namedTo, filters}]},
+    wish: {
+      routes: [{source: named, destination: namedTo, filters}],
+      ...(deleteSource ? {deleteSource} : {}),
+    },
     routes: [{wish: 0, source, destination, ...(toTag === undefined ? {} : {toTag})}],
   };
+}
+
+function throwUnlessDeletable(from: string, {isLayout, tag, digest}: CopyEnd): void {
+  if (isLayout) {
+    throw usage(
+      `nothing is deleted in ${from}, which is not a registry`,
+      'leave --delete-source out, and remove the file or folder by hand after the copy',
+    );
+  }
+  if (digest !== undefined && tag === undefined) {
+    throw usage(
+      `${from} names a digest, and tags are deleted`,
+      'name the tag to be deleted: HOST/REPOSITORY:TAG',
+    );
+  }
 }
 
 /** What an image with this name is called at the destination; undefined: it has to be named there. */
@@ -176,12 +202,65 @@ export async function makePlan(
   const seen = results.flatMap((result) => result.seen ?? []);
   const unread = results.flatMap((result) => result.unread ?? []);
   const observed = new Map(seen.flatMap(({source}) => [...source.manifests]));
+  const {contents, refused} =
+    wish.deleteSource === true
+      ? await observeDeletions(
+          Map.groupBy(
+            seen.map(({source}) => source),
+            ({repository}) => repository,
+          ),
+          'source',
+          repositories,
+          call,
+        )
+      : {contents: new Map<string, TaggedContent>(), refused: []};
   const {checks = [], skipped = []} = findings ?? {};
   const all = {
-    checks: [...checks, ...unread.map(({check}) => check)],
+    ...findings,
+    checks: [...checks, ...unread.map(({check}) => check), ...refused],
     skipped: [...skipped, ...unread.map(({skip}) => skip)],
   };
-  return {plan: makeCopyPlan({wish, routes: seen, findings: all}), observed};
+  return {plan: makeCopyPlan({wish, routes: seen, findings: all, contents}), observed};
+}
+
+/**
+ * Looks at the repositories in which something is to be deleted. One that refuses deletions forbids the plan, and the others
+ * are looked at all the same.
+ * @param seen what is known of each repository
+ */
+async function observeDeletions(
+  seen: ReadonlyMap<string, readonly SeenSource[]>,
+  side: 'source' | 'destination',
+  repositories: Repositories,
+  call: Call,
+): Promise<{readonly contents: Map<string, TaggedContent>; readonly refused: readonly Check[]}> {
+  const contents = new Map<string, TaggedContent>();
+  const refused: Check[] = [];
+  await mapAtOnce(seen, ROUTES_AT_ONCE, async ([name, sources]) => {
+    try {
+      const repository = repositories.writable(name, side);
+      contents.set(name, await observeDeletable(repository, sources, attachmentSubject, call));
+    } catch (error) {
+      refused.push(deletionRefused(name, error));
+    }
+  });
+  return {contents, refused: refused.toSorted((a, b) => compareText(a.subject, b.subject))};
+}
+
+/** @throws what is no refusal of the registry */
+function deletionRefused(repository: string, error: unknown): Check {
+  const isRefusal =
+    error instanceof TransshipError &&
+    ['UNAUTHORIZED', 'FORBIDDEN', 'UNSUPPORTED_BY_REGISTRY', 'PROTECTED'].includes(error.code);
+  if (!isRefusal) throw error;
+  const {code, message, hint} = error;
+  return {
+    code,
+    result: 'forbid',
+    subject: repository,
+    message: `nothing can be deleted in ${repository}: ${message}`,
+    hint,
+  };
 }
 
 /**

@@ -24,6 +24,7 @@ export interface ChoiceFlags {
 }
 
 export interface FilterFlags extends ChoiceFlags {
+  readonly deleteSource?: boolean;
   /** False where tags are to stay: commander's form of `--no-clobber`. */
   readonly clobber: boolean;
   readonly allowEmpty?: boolean;
@@ -37,6 +38,8 @@ export interface RunFlags {
   readonly chunkSize?: number;
   /** Bytes per second. */
   readonly limitRate?: number;
+  /** Tags that a plan of copies may delete in one run. */
+  readonly maxDeletes?: number;
 }
 
 /** For flags that may be given several times. */
@@ -69,7 +72,11 @@ export function addCacheFlag(command: Command): Command {
 export function addFilterFlags(command: Command): Command {
   return addChoiceFlags(command)
     .option('--no-clobber', 'do not move tags that point to another image at the destination')
-    .option('--allow-empty', 'exit 0 if the filters match nothing');
+    .option('--allow-empty', 'exit 0 if the filters match nothing')
+    .option(
+      '--delete-source',
+      'delete each tag at the source once its image is verified at the destination',
+    );
 }
 
 /** The filters that look at the source alone. */
@@ -97,7 +104,15 @@ export function addRunFlags(command: Command): Command {
     )
     .option('--jobs <n>', 'blobs to copy at once (default: automatic)', wholeNumber)
     .option('--chunk-size <size>', 'size of upload chunks, such as 32MiB', chunkSize)
-    .option('--limit-rate <rate>', 'bytes per second in total, such as 10MiB', byteSize);
+    .option('--limit-rate <rate>', 'bytes per second in total, such as 10MiB', byteSize)
+    .addOption(
+      new Option(
+        '--max-deletes <n>',
+        'copies only: stop after deleting n tags; the next run continues',
+      )
+        .env('TRANSSHIP_MAX_DELETES')
+        .argParser(wholeNumber),
+    );
 }
 
 export function addProgressFlag(command: Command): Command {

@@ -53,6 +53,10 @@ export class Places implements Repositories, AsyncDisposable {
     return this.#repository(name, 'destination');
   }
 
+  writable(name: string, side: Side): RepositoryWriter {
+    return this.#repository(name, side);
+  }
+
   /** @param host `host[:port]` */
   registry(host: string, side: Side): Registry {
     const canonical = canonicalRegistry(host);

@@ -5,6 +5,7 @@ import {
   type Checked,
   copyRecord,
   createRecord,
+  deleteRecord,
   head,
   index,
   listOf,
@@ -72,7 +73,13 @@ export const copyPlanFile = z
     ...head,
     kind: z.literal('copy').describe('The kind of the plan.'),
     wish: z
-      .strictObject({routes: listOf(routeWish, 1).describe('At least one.')})
+      .strictObject({
+        routes: listOf(routeWish, 1).describe('At least one.'),
+        deleteSource: z
+          .boolean()
+          .describe('Delete at the source what was verified at every destination.')
+          .exactOptional(),
+      })
       .describe('What somebody wants, in their words.'),
     mediaTypes: tables.mediaTypes,
     repositories: tables.repositories,
@@ -83,6 +90,9 @@ export const copyPlanFile = z
     blobs: tables.blobs,
     manifests: tables.manifests,
     copies: listOf(copyRecord).describe('What is copied, in this order as far as order matters.'),
+    deletions: listOf(deleteRecord).describe(
+      'What is deleted after all copies, in this order as far as order matters.',
+    ),
     blobActions: listOf(blobRecord).describe(
       'What happens to the blobs, each once for each destination repository.',
     ),

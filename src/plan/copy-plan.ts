@@ -14,6 +14,15 @@ import {type Candidate, nameOf, type Route, targetOf} from './candidate.ts';
 import * as checks from './checks.ts';
 import {planId} from './plan-file.ts';
 import {createSteps} from './create-steps.ts';
+import {
+  deleteId,
+  type Deletions,
+  deleteSteps,
+  notDeletedChecks,
+  type WantedDeletion,
+} from './delete-steps.ts';
+import {movedTags} from './moved-tags.ts';
+import type {TaggedContent} from '../observe/observe-tagged.ts';
 import {Presence} from './presence.ts';
 import {candidatesOf, type RouteCandidates} from './route-candidates.ts';
 import type {CreateRecord} from './schema-parts.ts';
@@ -27,6 +36,10 @@ export interface CopyPlanInput {
   readonly routes: readonly CopyRoute[];
   /** What else was found out: about the wish itself, and about sources that could not be read. */
   readonly findings?: PlanFindings;
+  /** What else is deleted than what moves away from its source. */
+  readonly deletions?: readonly WantedDeletion[];
+  /** Of each repository that something is deleted in. */
+  readonly contents?: ReadonlyMap<string, TaggedContent>;
 }
 
 /** What a plan is to say besides what its routes come to. */
@@ -47,7 +60,8 @@ export interface CopyRoute extends Route {
  * plan, byte for byte, in whatever order the inventories list things.
  * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERNAL where an inventory is not whole
  */
-export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan {
+export function makeCopyPlan(input: CopyPlanInput): CopyPlan {
+  const {wish, routes, findings} = input;
   const found = routes.map((route): Found => {
     const filters = wish.routes[route.wish]?.filters ?? {};
     return {wish: route.wish, ...candidatesOf(route, filters)};
@@ -64,6 +78,7 @@ export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan 
     ...found.flatMap((route) => route.skipped),
     ...(findings?.skipped ?? []),
   ];
+  const deletions = deletionsIn(input, found);
   const content = {
     format: PLAN_FORMAT,
     kind: 'copy',
@@ -73,7 +88,7 @@ export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan 
       to: destination.repository,
       wish: index,
     })),
-    steps: [...createSteps(findings?.creations ?? []), ...copies],
+    steps: [...createSteps(findings?.creations ?? []), ...copies, ...deletions.steps],
     manifests,
     blobs,
     skipped,
@@ -84,12 +99,34 @@ export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan 
         route.checks.map((check) => placed(check, wish.routes[route.wish])),
       ),
       ...nothingSelected(wish, found, conflicts),
+      ...deletions.checks,
       ...checks.stepChecks(copies, manifests, blobs),
     ],
     totals: totalsOf(copies, blobs, skipped),
   } as const;
   const {format, ...rest} = content;
   return {format, id: planId(content), ...rest};
+}
+
+/** What the plan deletes. What was asked for twice is deleted once: `moved`, which has to be verified. */
+function deletionsIn(
+  {wish, deletions = [], contents = new Map()}: CopyPlanInput,
+  found: readonly Found[],
+): Deletions {
+  const moved =
+    wish.deleteSource === true
+      ? movedTags(
+          found.flatMap(({candidates}) => candidates),
+          found.flatMap(({skipped}) => skipped),
+        )
+      : {wanted: [], left: [], checks: []};
+  const ids = new Set(moved.wanted.map(deleteId));
+  const others = deletions.filter((one) => !ids.has(deleteId(one)));
+  const all = deleteSteps([...moved.wanted, ...others], contents);
+  return {
+    steps: all.steps,
+    checks: [...moved.checks, ...notDeletedChecks(moved.left), ...all.checks],
+  };
 }
 
 /** What a route comes to, and the index of its wish. */

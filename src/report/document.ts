@@ -15,7 +15,7 @@ export interface ReportDocument {
 export interface Section {
   readonly heading: string;
   /**
-   * What becomes of each row: `+` is made, `~` is changed, `=` stays, `-` is left out, `!` is wrong, `?` is to be
+   * What becomes of each row: `+` is made, `~` is changed, `=` stays, `-` is left out or deleted, `!` is wrong, `?` is to be
    * looked at.
    */
   readonly mark: '+' | '~' | '=' | '-' | '!' | '?';

@@ -4,6 +4,8 @@ import {
   type CopyPlan,
   type CopyStep,
   creationsOf,
+  type DeleteStep,
+  deletionsOf,
   type Plan,
   type Skip,
 } from '../model/plan.ts';
@@ -13,6 +15,7 @@ import {
   type RenderOptions,
   type ReportDocument,
   type Row,
+  type Section,
   verdictOf,
 } from './document.ts';
 import {renderHtml} from './html.ts';
@@ -100,6 +103,7 @@ function planDocument(plan: CopyPlan): ReportDocument {
         '!',
         checks.filter(({result}) => result === 'forbid'),
       ),
+      deleteSection(deletionsOf(plan)),
       {
         heading: 'To create',
         mark: '+',
@@ -145,7 +149,27 @@ function planDocument(plan: CopyPlan): ReportDocument {
         checks.filter(({result, code: name}) => result === 'warn' && name !== 'TAG_MOVES'),
       ),
     ],
-    summary: planSummary(totals, checks),
+    summary: planSummary(plan, totals, checks),
+  };
+}
+
+/** What is deleted comes first: nothing else in a plan takes something away. */
+function deleteSection(deletions: readonly DeleteStep[]): Section {
+  return {
+    heading: 'To delete',
+    mark: '-',
+    columns: ['Image', 'Digest', 'Why'],
+    rows: deletions.map(({repository, tag, digest, verified, why}) => {
+      const [first, ...others] = verified.map((place) => imageName(place.to, place.tag, digest));
+      const more = others.length === 0 ? '' : ` and ${others.length} more`;
+      return {
+        cells: [
+          code(imageName(repository, tag, digest)),
+          code(shortDigest(digest)),
+          first === undefined ? why : `${why}: ${first}${more}`,
+        ],
+      };
+    }),
   };
 }
 
@@ -165,13 +189,18 @@ export function sidesOf({wish, routes}: CopyPlan): readonly (readonly [string, s
 }
 
 /** The last line of a review. */
-function planSummary(totals: CopyPlan['totals'], checks: readonly Check[]): string {
+function planSummary(plan: CopyPlan, totals: CopyPlan['totals'], checks: readonly Check[]): string {
   const {steps, moves, present, skipped, blobs, bytes} = totals;
   const rest = `${present} already there, ${skipped} skipped.`;
+  const {length: deletes} = deletionsOf(plan);
+  const deleting = deletes === 0 ? '' : `${counted(deletes, 'tag')} to delete, `;
   const verdict = verdictOf(checks);
-  if (steps === 0) return `Plan: nothing to do, ${rest}${verdict}`;
+  if (steps === 0) {
+    const copying = deletes === 0 ? 'nothing to do' : 'nothing to copy';
+    return `Plan: ${copying}, ${deleting}${rest}${verdict}`;
+  }
   const travelling = `${formatBytes(bytes)} in ${counted(blobs.copy, 'blob')}`;
-  return `Plan: ${counted(steps, 'image')} to copy${newAndMoving(steps, moves, 'moves', 'move')} (${travelling}), ${blobs.mount} mounted, ${rest}${verdict}`;
+  return `Plan: ${counted(steps, 'image')} to copy${newAndMoving(steps, moves, 'moves', 'move')} (${travelling}), ${blobs.mount} mounted, ${deleting}${rest}${verdict}`;
 }
 
 /** Of several routes none: each has its own. */

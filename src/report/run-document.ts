@@ -1,5 +1,12 @@
 import type {RunResult, StatusResult, StepResult, VerifyResult} from '../model/outcome.ts';
-import {copiesOf, type CopyPlan, type Plan, unchosenSkips} from '../model/plan.ts';
+import {
+  copiesOf,
+  type CopyPlan,
+  deletionsOf,
+  type Plan,
+  type PlanStep,
+  unchosenSkips,
+} from '../model/plan.ts';
 import {renderText} from './text.ts';
 import type {RenderOptions, ReportDocument, Row} from './document.ts';
 import {sidesOf, skippedRow} from './plan-document.ts';
@@ -23,7 +30,7 @@ function runDocument(
     steps.filter((step) => step.outcome === outcome);
   const row = ({id, error}: StepResult): Row => {
     const step = named.get(id);
-    const image = step?.kind === 'copy' ? imageName(step.to, step.tag, step.digest) : id;
+    const image = step === undefined ? id : stepName(step);
     const cells = [{code: image}, {code: error?.code ?? ''}, error?.message ?? ''];
     return error ? {cells, hint: error.hint} : {cells};
   };
@@ -66,11 +73,20 @@ function runDocument(
   };
 }
 
+function stepName(step: PlanStep): string {
+  if (step.kind === 'copy') return imageName(step.to, step.tag, step.digest);
+  if (step.kind === 'delete')
+    return `${imageName(step.repository, step.tag, step.digest)} (to be deleted)`;
+  return step.id;
+}
+
 function runSummary(
-  {result, steps, blobs, bytes, drift = []}: RunResult,
+  {result, steps: all, blobs, bytes, drift = []}: RunResult,
   plan: CopyPlan,
   planned: 'now' | 'before',
 ): string {
+  const deletions = new Set(deletionsOf(plan).map(({id}) => id));
+  const steps = all.filter(({id}) => !deletions.has(id));
   const count = (outcome: StepResult['outcome']) =>
     steps.filter((step) => step.outcome === outcome).length;
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}`;
@@ -81,7 +97,8 @@ function runSummary(
   );
   const moved = steps.filter(({id, outcome}) => outcome === 'done' && moving.has(id)).length;
   const copied = `${counted(count('done'), 'image')} copied${newAndMoving(count('done'), moved, 'moved', 'moved')}`;
-  const others = `${blobs.mounted} mounted, ${present} already there${skipped}`;
+  const deleted = deletedWords(all.filter(({id}) => deletions.has(id)));
+  const others = `${blobs.mounted} mounted, ${present} already there${skipped}${deleted}`;
   const done = `${copied} (${travelled}), ${others}`;
   const left = steps.length - count('done') - count('present') - count('failed');
   const failed = count('failed') === 0 ? '' : `, ${count('failed')} failed`;
@@ -97,6 +114,16 @@ function runSummary(
     case 'drift':
       return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${planned === 'now' ? 'Run the same command again to make a new plan.' : 'Plan again.'}`;
   }
+}
+
+/** `, 3 tags deleted, 1 kept`; empty for a plan that deletes nothing. */
+function deletedWords(steps: readonly StepResult[]): string {
+  if (steps.length === 0) return '';
+  const gone = steps.filter(({outcome}) => outcome === 'done').length;
+  const before = steps.filter(({outcome}) => outcome === 'present').length;
+  const kept = steps.length - gone - before;
+  const already = before === 0 ? '' : `, ${before} gone before`;
+  return `, ${counted(gone, 'tag')} deleted${already}${kept === 0 ? '' : `, ${kept} not deleted`}`;
 }
 
 /** `json` is the result itself: its codes and fields are a contract. */

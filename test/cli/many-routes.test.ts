@@ -45,6 +45,7 @@ function wishOf(...lines: readonly (readonly [from: string, to: string, filters?
 const repositories: Repositories = {
   source: (name) => open(name, 'source'),
   destination: (name) => open(name, 'destination'),
+  writable: open,
 };
 
 function open(name: string, side: 'source' | 'destination') {

@@ -174,5 +174,9 @@ function repositories(http: HttpClient): Repositories {
     opened.set(`${side} ${host}`, registry);
     return registry.repository(path);
   };
-  return {source: (name) => open(name, 'source'), destination: (name) => open(name, 'destination')};
+  return {
+    source: (name) => open(name, 'source'),
+    destination: (name) => open(name, 'destination'),
+    writable: open,
+  };
 }

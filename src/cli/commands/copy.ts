@@ -18,7 +18,9 @@ import {reportWarnings} from '../print-error.ts';
 import {RUN_EXIT, runPlan} from '../run-plan.ts';
 import {withSession} from '../session.ts';
 
-type Flags = HostFlags & FilterFlags & RunFlags & {readonly format: OutcomeFormat};
+type Flags = HostFlags &
+  FilterFlags &
+  RunFlags & {readonly format: OutcomeFormat; readonly yes?: boolean};
 
 /** `transship copy`: plan and apply in one go. */
 export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -33,6 +35,7 @@ export function addCopy(program: Command, io: Io, done: (exitCode: number) => vo
       'host/repository[:tag][@digest], oci:DIR[:name] or oci-archive:FILE[:name]; without a tag, all tags',
     )
     .argument('<destination>', 'host/repository[:tag], oci:DIR[:name] or oci-archive:FILE[:name]')
+    .option('--yes', 'do not ask before deleting (only --delete-source deletes)')
     .addHelpText(
       'after',
       `
@@ -46,7 +49,7 @@ Examples:
     'json',
     'markdown',
   ]).action(async (source: string, destination: string, flags: Flags) => {
-    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
+    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
     const answer = await withSession(io, flags, async (session) => {
       const {places, report, reading} = session;
       const {plan: made, observed} = await makePlan(wish, places, report, reading);

@@ -46,7 +46,7 @@ Examples:
     );
   addMakeFlags(addProgressFlag(addFilterFlags(addCacheFlag(addHostFlags(copy)))));
   copy.action(async (source: string, destination: string, flags: Flags) => {
-    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
+    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
     const made = await withSession(io, flags, async ({places, report, reading}) => {
       // What was observed beside it is let go.
