@@ -2,10 +2,13 @@ import type {Digest} from '../model/digest.ts';
 import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import type {Repositories} from '../model/port.ts';
+import type {BlobLocations} from '../places/blob-locations.ts';
 import type {ChunkBounds} from '../relay/chunk-size.ts';
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Patience} from '../gitlab/confirm.ts';
+import type {Namespaces} from './creations.ts';
 import type {Journal} from './journal.ts';
+import type {RunLimits} from './run-limits.ts';
 
 /** What copying images needs besides the images. */
 export interface CopyContext {
@@ -15,6 +18,10 @@ export interface CopyContext {
   readonly settings: ApplySettings;
   /** Manifests that were read while planning, in the same process; others are read by digest. */
   readonly observed?: ReadonlyMap<Digest, SeenManifest>;
+  /** Where earlier runs saw blobs, and this one sees them; absent: nothing is remembered. */
+  readonly locations?: BlobLocations;
+  /** What ends the run early, beside signals; absent: nothing. */
+  readonly limits?: RunLimits;
 }
 
 /** What applying a plan of copies needs besides the plan. */
@@ -26,6 +33,8 @@ export interface ApplyContext extends CopyContext {
   readonly fresh: boolean;
   /** How long a registry may take to delete what it said to delete. Default: `DEFAULT_PATIENCE`. */
   readonly patience?: Patience;
+  /** Where groups and projects are created; absent: the plan creates none. */
+  readonly namespaces?: Namespaces;
 }
 
 export interface ApplySettings {
@@ -37,8 +46,6 @@ export interface ApplySettings {
   readonly jobs: Jobs;
   /** What a failed step means for the others. */
   readonly onFailure: 'continue' | 'stop';
-  /** Tags that a plan of copies may delete in one run; the next run goes on. Absent: all that the plan names. */
-  readonly maxDeletes?: number;
 }
 
 /** Blobs that are on their way at once; the hosts' own limits are below it. */

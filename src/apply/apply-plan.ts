@@ -1,7 +1,17 @@
 import type {RunResult, StepResult} from '../model/outcome.ts';
-import {copiesOf, type CopyPlan, deletionsOf, unchosenSkips} from '../model/plan.ts';
+import {
+  copiesOf,
+  type CopyPlan,
+  type CopyStep,
+  type CreateStep,
+  creationsOf,
+  deletionsOf,
+  unchosenSkips,
+} from '../model/plan.ts';
+import {isInside} from '../plan/create-steps.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
 import {type CopyRunResult, runCopies} from './copy-run.ts';
+import {missingOf, type Namespaces, runCreations, withAbsent} from './creations.ts';
 import {type DeletionResult, runDeletions} from './deletions.ts';
 import {findDrift, inOrder, type PlanState} from './find-drift.ts';
 
@@ -20,64 +30,120 @@ export async function applyPlan(
   const images = plan.steps.length - deletionsOf(plan).length;
   const total = {steps: images, blobs: plan.totals.blobs.copy, bytes: plan.totals.bytes};
   report({type: 'run-started', plan: plan.id, ...total});
-  const state: PlanState | undefined = context.fresh
-    ? {done: new Set(), drift: []}
+  const state: PlanNow | undefined = context.fresh
+    ? {done: new Set(), drift: [], missing: creationsOf(plan)}
     : await stateNow(plan, context, interruption);
-  const result =
+  const ran =
     state === undefined || state.drift.length > 0
       ? notBegun(plan, state)
-      : await copied(plan, state, context, interruption);
+      : await carriedOut(plan, state, context, interruption);
+  const result = context.limits?.mark(ran) ?? ran;
   await context.journal.end(result.result);
   reportEnd(result, context.report);
   return result;
 }
 
 /** Tells what came of a run, in numbers. */
-export function reportEnd({result, steps, bytes}: RunResult, report: ApplyContext['report']): void {
+export function reportEnd(
+  {result, limit, steps, bytes}: RunResult,
+  report: ApplyContext['report'],
+): void {
   const count = (...outcomes: readonly StepResult['outcome'][]) =>
     steps.filter(({outcome}) => outcomes.includes(outcome)).length;
   const [done, failed] = [count('done', 'present'), count('failed', 'blocked')];
-  report({type: 'run-ended', result, done, failed, bytes: bytes.sent});
+  const end = {result, ...(limit === undefined ? {} : {limit})};
+  report({type: 'run-ended', ...end, done, failed, bytes: bytes.sent});
 }
 
-async function copied(
+/** What a plan is like at this moment. */
+interface PlanNow extends PlanState {
+  /** Groups and projects that do not exist. */
+  readonly missing: readonly CreateStep[];
+}
+
+async function carriedOut(
   plan: CopyPlan,
-  {done}: PlanState,
+  {done, missing}: PlanNow,
   context: ApplyContext,
   interruption: Interruption,
 ): Promise<RunResult> {
+  const created = await createdBefore(plan, missing, context, interruption);
+  const {copies, heldBack} = heldBackBy(created, plan, context);
   const {blobs: actions, manifests} = plan;
-  const work = {copies: copiesOf(plan), blobs: actions, manifests, done};
-  const copies = await runCopies(work, context, interruption);
-  const {sent, ...blobs} = copies.counts;
-  const deletions = await deleted(plan, copies, context, interruption);
-  const drift = inOrder([...copies.drift, ...deletions.drift]);
-  const end = worseEnd(copies.end, deletions.end);
-  const steps = [...copies.steps, ...deletions.steps];
-  const told = {plan: plan.id, steps, bytes: {sent}, blobs};
-  if (drift.length === 0) {
-    const isIncomplete = end === 'done' && unchosenSkips(plan).length > 0;
-    return {...told, result: isIncomplete ? 'incomplete' : end};
+  const work = {copies, blobs: actions, manifests, done};
+  const copied = await runCopies(work, context, interruption);
+  const {sent, ...blobs} = copied.counts;
+  const before = [...created, ...heldBack, ...copied.steps];
+  const deletions = await deleted(plan, copied.end, before, context, interruption);
+  const drift = inOrder([...copied.drift, ...deletions.drift]);
+  const end = worseEnd(copied.end, deletions.end);
+  const results = new Map([...before, ...deletions.steps].map((step) => [step.id, step]));
+  const told = {
+    plan: plan.id,
+    steps: plan.steps.flatMap(({id}) => results.get(id) ?? []),
+    bytes: {sent},
+    blobs,
+  };
+  if (drift.length > 0) {
+    // Before a failure: no run of this plan can do what failed any more, a new plan can.
+    return {...told, result: end === 'interrupted' ? end : 'drift', drift};
   }
-  // Before a failure: no run of this plan can do what failed any more, a new plan can.
-  return {...told, result: end === 'interrupted' ? end : 'drift', drift};
+  const hasFailed = created.some(({error}) => error !== undefined);
+  if (end === 'done' && hasFailed) return {...told, result: 'failed'};
+  const isIncomplete = end === 'done' && unchosenSkips(plan).length > 0;
+  return {...told, result: isIncomplete ? 'incomplete' : end};
 }
 
-/** What a run that ended early copied is not deleted yet: that is for the run that completes it. */
+async function createdBefore(
+  plan: CopyPlan,
+  missing: readonly CreateStep[],
+  context: ApplyContext,
+  interruption: Interruption,
+): Promise<readonly StepResult[]> {
+  const creations = creationsOf(plan);
+  if (creations.length === 0) return [];
+  return await runCreations(creations, missing, namespacesOf(context), context, interruption);
+}
+
+/** The copies that can be made, and those whose project or group could not be created. */
+function heldBackBy(
+  created: readonly StepResult[],
+  plan: CopyPlan,
+  {settings}: ApplyContext,
+): {readonly copies: readonly CopyStep[]; readonly heldBack: readonly StepResult[]} {
+  const errors = new Map(created.map(({id, error}) => [id, error]));
+  const failed = creationsOf(plan).filter(({id}) => errors.get(id) !== undefined);
+  if (failed.length === 0) return {copies: copiesOf(plan), heldBack: []};
+  const copies: CopyStep[] = [];
+  const heldBack: StepResult[] = [];
+  for (const copy of copiesOf(plan)) {
+    const error = errors.get(failed.find((step) => isInside(copy.to, step))?.id ?? '');
+    if (error) heldBack.push({id: copy.id, outcome: 'blocked', error});
+    else if (settings.onFailure === 'stop') heldBack.push({id: copy.id, outcome: 'not-started'});
+    else copies.push(copy);
+  }
+  return {copies, heldBack};
+}
+
+/**
+ * What a run that ended early copied is not deleted yet: that is for the run that completes it.
+ * @param before what came of the creations and copies
+ */
 async function deleted(
   plan: CopyPlan,
-  copies: CopyRunResult,
+  end: CopyRunResult['end'],
+  before: readonly StepResult[],
   context: ApplyContext,
   interruption: Interruption,
 ): Promise<DeletionResult> {
   const deletions = deletionsOf(plan);
   if (deletions.length === 0) return {end: 'done', drift: [], steps: []};
-  const isEnded =
-    copies.end === 'interrupted' ||
-    (copies.end === 'failed' && context.settings.onFailure === 'stop');
-  if (!isEnded) return await runDeletions(plan, copies.steps, context, interruption);
+  const isStopped =
+    context.settings.onFailure === 'stop' && before.some(({error}) => error !== undefined);
+  if (end !== 'interrupted' && !isStopped)
+    return await runDeletions(plan, before, context, interruption);
   const steps = deletions.map(({id}) => ({id, outcome: 'not-started' as const}));
-  return {end: copies.end, drift: [], steps};
+  return {end, drift: [], steps};
 }
 
 function worseEnd(a: CopyRunResult['end'], b: DeletionResult['end']): CopyRunResult['end'] {
@@ -87,17 +153,25 @@ function worseEnd(a: CopyRunResult['end'], b: DeletionResult['end']): CopyRunRes
 /** Undefined: it was interrupted. It only reads, so there is nothing to finish: the first signal ends it. */
 async function stateNow(
   plan: CopyPlan,
-  {repositories}: ApplyContext,
+  context: ApplyContext,
   {stopping, aborted}: Interruption,
-): Promise<PlanState | undefined> {
+): Promise<PlanNow | undefined> {
+  const call = {signal: AbortSignal.any([stopping, aborted])};
+  const creations = creationsOf(plan);
   try {
-    return await findDrift(copiesOf(plan), repositories, {
-      signal: AbortSignal.any([stopping, aborted]),
-    });
+    const missing =
+      creations.length === 0 ? [] : await missingOf(creations, namespacesOf(context), call);
+    const repositories = withAbsent(context.repositories, missing);
+    return {...(await findDrift(copiesOf(plan), repositories, call)), missing};
   } catch (error) {
     if (stopping.aborted) return undefined;
     throw error;
   }
+}
+
+function namespacesOf({namespaces}: ApplyContext): Namespaces {
+  if (namespaces !== undefined) return namespaces;
+  throw new Error('a plan that creates groups or projects was applied without a GitLab');
 }
 
 /** @param state undefined: it was interrupted before that was known */

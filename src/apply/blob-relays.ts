@@ -1,17 +1,18 @@
 import type {Digest} from '../model/digest.ts';
 import {type BlobOutcome, errorData} from '../model/event.ts';
 import type {BlobAction} from '../model/plan.ts';
-import type {Call, RepositoryWriter, Upload} from '../model/port.ts';
+import type {Call, MountBlob, RepositoryWriter, Upload} from '../model/port.ts';
 import {ChunkSize} from '../relay/chunk-size.ts';
 import {RateLimit} from '../relay/rate-limit.ts';
 import {ReadConnections} from '../relay/read-parts.ts';
 import {relayBlob} from '../relay/relay-blob.ts';
 import type {CopyContext, Interruption, Jobs} from './apply-context.ts';
-import {throwIfStopping} from '../model/error.ts';
+import {isInterrupted, throwIfStopping, TransshipError} from '../model/error.ts';
 import {uploadKey} from './journal.ts';
 import {parsePlace} from '../model/place.ts';
 import {parseReference} from '../model/reference.ts';
 import PQueue from 'p-queue';
+import {RememberedMounts} from './remembered-mounts.ts';
 
 /** What came of the blobs so far. */
 export interface BlobCounts {
@@ -41,6 +42,7 @@ export class BlobRelays {
   /** By registry and by repository. */
   readonly #chunkSizes = new Map<string, ChunkSize>();
   readonly #queues: BlobQueues;
+  readonly #remembered: RememberedMounts;
 
   constructor(actions: readonly BlobAction[], context: CopyContext, interruption: Interruption) {
     this.#context = context;
@@ -50,6 +52,9 @@ export class BlobRelays {
     const {jobs, limitRate} = context.settings;
     this.#rate = limitRate === undefined ? undefined : new RateLimit(limitRate);
     this.#queues = new BlobQueues(jobs);
+    this.#remembered = new RememberedMounts(context.locations);
+    for (const action of actions)
+      if (action.action === 'present') this.#remembered.has(action, action.to);
   }
 
   /** Begins with the large blobs among `wanted` (by `uploadKey`). Their failures come out of `ensure`. */
@@ -107,6 +112,7 @@ export class BlobRelays {
   #sendAnyway(action: BlobAction): void {
     const key = uploadKey(action.digest, action.to);
     if (this.#sentAnyway.has(key)) return;
+    this.#remembered.doubt(action.digest, action.to);
     this.#sentAnyway.add(key);
     const sending = this.#enqueue({...action, action: 'copy'});
     // It may fail before anybody waits for it: the others are still being asked for.
@@ -144,24 +150,28 @@ export class BlobRelays {
     throwIfStopping(this.#interruption.stopping);
     // Its bytes are not among those that were announced as having to travel: no progress is to be told.
     if (action.action === 'mount' && (await this.#isThere(action))) {
-      this.#ended(action, 'present');
+      await this.#ended(action, 'present');
       return;
     }
     report({type: 'blob-started', digest, to, size});
     try {
       const outcome = await this.#place(action);
-      this.#ended(action, outcome);
+      await this.#ended(action, outcome);
       report({type: 'blob-ended', digest, to, outcome, size: this.actualSize(digest) ?? size});
     } catch (error) {
       report({type: 'blob-ended', digest, to, outcome: 'failed', size});
       throw error;
+    } finally {
+      this.#context.limits?.ended(uploadKey(digest, to));
     }
   }
 
-  #ended({digest, to}: BlobAction, outcome: BlobOutcome): void {
+  async #ended(action: BlobAction, outcome: BlobOutcome): Promise<void> {
+    const {digest, to} = action;
     this.counts[outcome] += 1;
     this.#begun.add(uploadKey(digest, to));
     this.#context.journal.note({type: 'blob', digest, to, outcome});
+    await this.#remembered.brought(action, to);
   }
 
   /** An earlier run may have been killed between the last byte and the journal's line. */
@@ -175,15 +185,52 @@ export class BlobRelays {
   async #place(action: BlobAction): Promise<BlobOutcome> {
     const destination = this.#context.repositories.destination(action.to);
     if (action.action === 'copy' && (await this.#isThere(action))) return 'present';
-    if (action.action !== 'mount' || action.mountFrom === undefined || !destination.mount) {
-      await this.#transfer(action, destination);
-      return 'copied';
-    }
-    const {path} = parseReference(action.mountFrom);
-    const answer = await destination.mount(descriptorOf(action), path, this.#call);
-    if (answer.kind === 'mounted') return 'mounted';
-    await this.#transfer(action, destination, answer.kind === 'upload' ? answer.upload : undefined);
+    const answer = destination.mount && (await this.#mount(action, destination.mount));
+    if (answer?.kind === 'mounted') return 'mounted';
+    await this.#transfer(
+      action,
+      destination,
+      answer?.kind === 'upload' ? answer.upload : undefined,
+    );
     return 'copied';
+  }
+
+  /** Mounts the blob from where the plan says, or else from where an earlier run saw it. Undefined: nothing was tried. */
+  async #mount(
+    action: BlobAction,
+    mount: MountBlob,
+  ): Promise<Awaited<ReturnType<MountBlob>> | undefined> {
+    const {digest, to, size, mountFrom} = action;
+    if (action.action === 'mount' && mountFrom !== undefined) {
+      const {path} = parseReference(mountFrom);
+      const answer = await mount(descriptorOf(action), path, this.#call);
+      if (answer.kind === 'mounted') this.#remembered.has(action, mountFrom);
+      return answer;
+    }
+    // What a registry lost must not come from where it may be lost, too. An upload that is begun is continued.
+    const isBegun = this.#context.journal.savedUpload(digest, to) !== undefined;
+    if (isBegun || this.#sentAnyway.has(uploadKey(digest, to))) return undefined;
+    return await this.#remembered.mount(action, async (from) => {
+      throwIfStopping(this.#interruption.stopping);
+      if (!(await this.#isAtSource(action))) return undefined;
+      // The plan has announced its bytes: they are accounted for, also where they need not be sent.
+      this.#context.report({type: 'blob-progress', digest, to, acknowledged: 0, size});
+      return await mount(descriptorOf(action), from, this.#call);
+    });
+  }
+
+  /**
+   * Whether the source has the blob itself. Whoever makes an image can name the digest of somebody else's layer in it,
+   * and must not get that layer from a repository that only the user may read.
+   */
+  async #isAtSource(action: BlobAction): Promise<boolean> {
+    try {
+      return await this.#context.repositories.source(action.from).hasBlob(action, this.#call);
+    } catch (error) {
+      this.#call.signal.throwIfAborted();
+      if (!(error instanceof TransshipError) || isInterrupted(error)) throw error;
+      return false;
+    }
   }
 
   async #transfer(
@@ -191,7 +238,7 @@ export class BlobRelays {
     destination: RepositoryWriter,
     upload?: Upload,
   ): Promise<void> {
-    const {repositories, journal, report, settings} = this.#context;
+    const {repositories, journal, report, settings, limits} = this.#context;
     const {digest, to} = action;
     let {size} = action;
     const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
@@ -221,8 +268,10 @@ export class BlobRelays {
           size = actual;
           this.#resized.set(digest, actual);
         },
+        sending: (bytes) => limits?.announce(uploadKey(digest, to), bytes),
         sent: (bytes) => {
           this.counts.sent += bytes;
+          limits?.sent(uploadKey(digest, to), bytes);
         },
         saved: ({location, offset, minChunk}) =>
           journal.append({type: 'upload', digest, to, location, offset, minChunk}),

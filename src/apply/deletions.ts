@@ -59,8 +59,7 @@ class Deletions {
     this.#context = context;
     this.#interruption = interruption;
     this.#steps = deletionsOf(plan);
-    const {maxDeletes = Number.POSITIVE_INFINITY} = context.settings;
-    this.#shared = {context, interruption, drift: [], left: maxDeletes, isStopped: false};
+    this.#shared = {context, interruption, drift: [], isStopped: false};
   }
 
   async run(copies: readonly StepResult[]): Promise<DeletionResult> {

@@ -1,6 +1,6 @@
 import type {Drift} from '../model/outcome.ts';
 import type {CopyStep} from '../model/plan.ts';
-import type {Call, Repositories} from '../model/port.ts';
+import type {Call, ReadRepositories} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
 import {hasUntagged} from '../observe/listed-referrer.ts';
@@ -10,6 +10,9 @@ import {
   observeDestinationTags,
 } from '../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
+
+/** Repositories whose tags are asked for at once: each list may be followed by a request for each tag. */
+const REPOSITORIES_AT_ONCE = 16;
 
 /** What the world is like, compared with a plan. */
 export interface PlanState {
@@ -24,7 +27,7 @@ export interface PlanState {
  */
 export async function findDrift(
   steps: readonly CopyStep[],
-  repositories: Repositories,
+  repositories: ReadRepositories,
   call: Call,
 ): Promise<PlanState> {
   const {done, drift} = await compareDestination(steps, repositories, call);
@@ -40,7 +43,7 @@ export async function findDrift(
 /** Compares the destination alone: what is as planned already, and what is neither that nor as it was. */
 export async function compareDestination(
   steps: readonly CopyStep[],
-  repositories: Repositories,
+  repositories: ReadRepositories,
   call: Call,
 ): Promise<PlanState> {
   const tags = await destinationTags(steps, repositories, call);
@@ -62,7 +65,7 @@ type TagsByRepository = ReadonlyMap<string, Awaited<ReturnType<typeof observeDes
 
 async function destinationTags(
   steps: readonly CopyStep[],
-  repositories: Repositories,
+  repositories: ReadRepositories,
   call: Call,
 ): Promise<TagsByRepository> {
   const wanted = new Map<string, Tag[]>();
@@ -72,16 +75,16 @@ async function destinationTags(
     wanted.set(to, list);
   }
   const seen = new Map<string, Awaited<ReturnType<typeof observeDestinationTags>>>();
-  for (const [to, list] of wanted) {
+  await mapAtOnce(wanted, REPOSITORIES_AT_ONCE, async ([to, list]) => {
     seen.set(to, await observeDestinationTags(repositories.destination(to), list, call));
-  }
+  });
   return seen;
 }
 
 async function atDestination(
   step: CopyStep,
   tags: TagsByRepository,
-  repositories: Repositories,
+  repositories: ReadRepositories,
   call: Call,
 ): Promise<CopyStep['replaces']> {
   const seen = tags.get(step.to);
@@ -96,7 +99,7 @@ async function atDestination(
 
 async function sourceDrift(
   step: CopyStep,
-  repositories: Repositories,
+  repositories: ReadRepositories,
   call: Call,
 ): Promise<Drift | undefined> {
   if (step.sourceTag === undefined) return undefined;

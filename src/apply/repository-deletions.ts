@@ -25,8 +25,6 @@ export interface SharedDeletions {
   readonly interruption: Interruption;
   /** Collects what was found to point elsewhere. */
   readonly drift: Drift[];
-  /** How many more tags may be deleted. */
-  left: number;
   /** A deletion failed, and none is to follow. */
   isStopped: boolean;
 }
@@ -176,8 +174,7 @@ export class RepositoryDeletions {
         ? await this.#repository.getManifest(digest, this.#call)
         : undefined;
     throwIfStopping(this.#shared.interruption.stopping);
-    if (count > this.#shared.left) throw interrupted();
-    this.#shared.left -= count;
+    if (this.#shared.context.limits?.takeDeletes(count) === false) throw interrupted();
     const named = {repository, ...(tag === undefined ? {} : {tag}), digest};
     await this.#shared.context.journal.append({type: 'deleting', ...named});
     this.#begun.add(id);

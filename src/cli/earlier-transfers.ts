@@ -12,10 +12,9 @@ import {transferUnfinished, unfinishedIn} from '../apply/unfinished.ts';
 import {openRegular} from '../http/regular-file.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {readJson} from '../model/json.ts';
-import {removeFile} from '../places/durable-file.ts';
+import {forgetOldest, removeFile} from '../places/durable-file.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
 import type {Io} from './io.ts';
-import {forgetOldest} from './own-plans.ts';
 import {readPlanFile} from './plan-file.ts';
 import {privateFolder, stateFolder} from './user-folders.ts';
 

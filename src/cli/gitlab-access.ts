@@ -1,9 +1,12 @@
 import {stat} from 'node:fs/promises';
 import type {Command} from 'commander';
+import type {Namespaces} from '../apply/creations.ts';
 import {type GitLabToken, hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
+import {createNamespace, namespaceExists} from '../gitlab/create-namespace.ts';
 import {GitLab} from '../gitlab/gitlab.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {TransshipError} from '../model/error.ts';
+import {type CopyPlan, type CreateStep, creationsOf} from '../model/plan.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
 import type {Registry} from '../registry/registry.ts';
@@ -88,6 +91,35 @@ export async function openPlannedGitLab(
   const url = parseGitLabUrl(wish.gitlab);
   await trust.checkGitLab(url);
   return await access(url, flags, io, session);
+}
+
+/**
+ * Where a plan creates its groups and projects; undefined: it creates none. Each GitLab is opened when it is asked for first.
+ * @throws TransshipError from its methods: as `openGitLab`
+ */
+export function plannedNamespaces(
+  plan: CopyPlan,
+  trust: PlanTrust,
+  flags: GitLabFlags,
+  io: Io,
+  session: Session,
+): Namespaces | undefined {
+  if (creationsOf(plan).length === 0) return undefined;
+  const opened = new Map<string, Promise<GitLab>>();
+  const open = async (address: string): Promise<GitLab> => {
+    const url = parseGitLabUrl(address);
+    await trust.checkGitLab(url);
+    return (await access(url, flags, io, session)).gitlab;
+  };
+  const gitlabOf = ({gitlab}: CreateStep): Promise<GitLab> => {
+    const one = opened.get(gitlab) ?? open(gitlab);
+    opened.set(gitlab, one);
+    return one;
+  };
+  return {
+    exists: async (step, call) => await namespaceExists(await gitlabOf(step), step, call),
+    create: async (step, call) => await createNamespace(await gitlabOf(step), step, call),
+  };
 }
 
 async function access(

@@ -1,3 +1,4 @@
+import type {Timer} from '../apply/run-limits.ts';
 import type {RetryPolicy} from '../http/retry.ts';
 import type {Redactor} from '../http/secrets.ts';
 import {createInterface} from 'node:readline/promises';
@@ -22,6 +23,8 @@ export interface Io {
   /** The user's id; undefined where the system has none. */
   readonly uid: number | undefined;
   readonly now: () => Date;
+  /** Ends waits. Default: the system's. */
+  readonly timer?: Timer;
   /** Blanks secrets out of everything that is written. */
   readonly redactor: Redactor;
   /** When requests are sent again. Default: the HTTP client's. */

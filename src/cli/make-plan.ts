@@ -7,7 +7,12 @@ import {formatRepository, isLayoutName, splitLayoutName, type Tag} from '../mode
 import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import {parsePlatform} from '../model/platform.ts';
-import type {Call, Repositories, RepositoryReader} from '../model/port.ts';
+import {
+  absentRepository,
+  type Call,
+  type Repositories,
+  type RepositoryReader,
+} from '../model/port.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
 import {observeRoute, type RouteQuestion} from '../observe/observe-route.ts';
 import {observeDeletable, type SeenSource, type TaggedContent} from '../observe/observe-tagged.ts';
@@ -45,6 +50,8 @@ export interface CopyRoute {
   readonly toTag?: Tag;
   /** The source was found in a list, not named: it may be gone meanwhile. */
   readonly isListed?: boolean;
+  /** Nothing is at the destination, and it need not be asked: its project does not exist yet. */
+  readonly isAbsent?: boolean;
 }
 
 /**
@@ -184,7 +191,7 @@ export async function makePlan(
     const question = {
       ...selection,
       source: readers.get(what) ?? repositories.source(what),
-      destination: repositories.destination(route.destination.repository),
+      destination: destinationOf(route, repositories),
       attachmentSubject,
       progress: routes.length === 1 ? tellTags : () => undefined,
     };
@@ -214,9 +221,9 @@ export async function makePlan(
           call,
         )
       : {contents: new Map<string, TaggedContent>(), refused: []};
-  const {checks = [], skipped = []} = findings ?? {};
+  const {checks = [], skipped = [], creations = []} = findings ?? {};
   const all = {
-    ...findings,
+    creations,
     checks: [...checks, ...unread.map(({check}) => check), ...refused],
     skipped: [...skipped, ...unread.map(({skip}) => skip)],
   };
@@ -261,6 +268,13 @@ function deletionRefused(repository: string, error: unknown): Check {
     message: `nothing can be deleted in ${repository}: ${message}`,
     hint,
   };
+}
+
+function destinationOf(
+  {destination: {repository}, isAbsent}: CopyRoute,
+  repositories: Repositories,
+): RepositoryReader {
+  return isAbsent === true ? absentRepository(repository) : repositories.destination(repository);
 }
 
 /**

@@ -1,19 +1,32 @@
 import {dirname, isAbsolute, join} from 'node:path';
+import {findSourceKind, type SourceKind} from '../discovery/source-kind.ts';
+import {findDestinationProjects} from '../gitlab/destination-projects.ts';
 import {listAll, type ListedRepositories} from '../discovery/list-all.ts';
 import {parseNameList} from '../discovery/name-list.ts';
 import {TransshipError} from '../model/error.ts';
 import {formatProblem} from '../model/file-problem.ts';
 import type {Check, Skip} from '../model/plan.ts';
 import {isWithin} from '../model/reference.ts';
-import {mapRoutes, needsRepositories} from '../plan/migration/map-routes.ts';
+import {type DestinationGitLab, decideProjects} from '../plan/migration/destination-projects.ts';
+import {
+  mapRoutes,
+  needsRepositories,
+  type RepositoryMapping,
+} from '../plan/migration/map-routes.ts';
 import type {CopyMigration, Route} from '../plan/migration/migration.ts';
 import {joinPath} from '../plan/migration/registry-path.ts';
 import {literalParent} from '../plan/migration/repository-glob.ts';
-import type {GitLabFlags} from './gitlab-access.ts';
+import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
 import type {CopyEnd, CopyWish} from './make-plan.ts';
 import type {Session} from './session.ts';
-import {type NameListText, openSourceLister, readNameList} from './source-lister.ts';
+import {gitlabAddress, type NameListText, openSourceLister, readNameList} from './source-lister.ts';
+
+/** Flags of what follows a migration file. */
+export interface MigrationFlags extends GitLabFlags {
+  /** How hosts list their repositories, where that is not found by itself. */
+  readonly sourceKind?: ReadonlyMap<string, SourceKind>;
+}
 
 /**
  * Finds the repositories that a migration file means, and where they go.
@@ -21,7 +34,7 @@ import {type NameListText, openSourceLister, readNameList} from './source-lister
  */
 export async function readMigrationWish(
   migration: CopyMigration,
-  flags: GitLabFlags,
+  flags: MigrationFlags,
   io: Io,
   session: Session,
 ): Promise<CopyWish> {
@@ -34,8 +47,10 @@ export async function readMigrationWish(
       sources
         .filter(({registry}) => registry === route.source.registry)
         .flatMap(({listed}) => listed.repositories.map(({repository}) => repository)),
-    {now: io.now()},
+    io.now(),
   );
+  const gitlabs = await findGitLabs(migration, mappings, flags, io, session);
+  const {creations, checks: projectChecks, absent} = decideProjects(migration, mappings, gitlabs);
   const unlisted = sources.flatMap(({registry, listed}) =>
     listed.unlisted.map(({part, error}) => unlistedPart(`${registry}/${part}`, error)),
   );
@@ -46,10 +61,12 @@ export async function readMigrationWish(
       source: inRegistry(source),
       destination: inRegistry(destination),
       isListed,
+      isAbsent: absent.has(destination),
     })),
     findings: {
-      checks: [...checks, ...unlisted.map(({check}) => check)],
+      checks: [...checks, ...projectChecks, ...unlisted.map(({check}) => check)],
       skipped: unlisted.map(({skip}) => skip),
+      creations,
     },
   };
 }
@@ -96,7 +113,7 @@ interface ListedSource {
 /** Lists every source once, as narrowly as its routes allow: a whole instance may have far more. */
 async function listSources(
   {file, routes}: CopyMigration,
-  flags: GitLabFlags,
+  flags: MigrationFlags,
   io: Io,
   session: Session,
 ): Promise<readonly ListedSource[]> {
@@ -126,7 +143,7 @@ async function listSources(
 async function listSource(
   registry: string,
   prefix: string,
-  flags: GitLabFlags,
+  flags: MigrationFlags,
   io: Io,
   session: Session,
   problem: (message: string) => string,
@@ -141,7 +158,8 @@ async function listSource(
       unit: 'repositories',
     });
   try {
-    const lister = await openSourceLister(registry, {...flags, sourceKind: 'auto'}, io, session);
+    const sourceKind = flags.sourceKind?.get(registry) ?? 'auto';
+    const lister = await openSourceLister(registry, {...flags, sourceKind}, io, session);
     return await listAll(lister, prefix, progress, reading);
   } catch (error) {
     if (!(error instanceof TransshipError)) throw error;
@@ -151,4 +169,46 @@ async function listSource(
     if (code !== 'REPOSITORIES_NOT_LISTED') throw error;
     throw new TransshipError(code, problem(message), {side, hint, status, cause});
   }
+}
+
+/**
+ * Looks up the projects of the destinations that are in a GitLab: where the user names that GitLab, or asks for its projects
+ * to be checked or created (`gitlab` in the file).
+ * @throws TransshipError USAGE where there is no token for a GitLab that has to be asked
+ */
+async function findGitLabs(
+  {file, gitlab: policy}: CopyMigration,
+  mappings: readonly RepositoryMapping[],
+  flags: MigrationFlags,
+  io: Io,
+  session: Session,
+): Promise<ReadonlyMap<string, DestinationGitLab>> {
+  const {places, reading} = session;
+  const found = new Map<string, DestinationGitLab>();
+  const byRegistry = Map.groupBy(mappings, ({destination}) =>
+    destination.slice(0, destination.indexOf('/')),
+  );
+  for (const [host, own] of byRegistry) {
+    const kind = await findSourceKind(places.registry(host, 'destination'), reading);
+    if (kind.kind !== 'gitlab') continue;
+    const address = gitlabAddress(host, kind, flags, io);
+    if (address === undefined) {
+      if (policy === undefined) continue;
+      throw new TransshipError(
+        'USAGE',
+        `${file} has "gitlab", and no token for the GitLab of ${host} was named`,
+        {
+          side: 'local',
+          hint: `add --gitlab ${kind.gitlab ?? 'https://gitlab.example.com'} and set GITLAB_TOKEN to an access token with the scope api`,
+        },
+      );
+    }
+    const {gitlab, tokenKind} = await openGitLab({...flags, gitlab: address}, io, session);
+    const wanted = own.map(({destination, project}) => ({
+      path: destination.slice(host.length + 1),
+      ...(project === undefined ? {} : {project}),
+    }));
+    found.set(host, await findDestinationProjects(gitlab, host, wanted, tokenKind, reading));
+  }
+  return found;
 }

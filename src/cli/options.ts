@@ -1,4 +1,5 @@
 import {type Command, InvalidArgumentError, Option} from 'commander';
+import type {Environment} from '../http/proxy.ts';
 import {parseAge} from '../plan/age.ts';
 import type {WishFilters} from '../model/plan.ts';
 import {PROGRESS_KINDS, type ProgressKind} from './reporters/choose.ts';
@@ -38,7 +39,15 @@ export interface RunFlags {
   readonly chunkSize?: number;
   /** Bytes per second. */
   readonly limitRate?: number;
-  /** Tags that a plan of copies may delete in one run. */
+}
+
+/** What ends a run early. */
+export interface LimitFlags {
+  /** Bytes sent for blobs. */
+  readonly maxBytes?: number;
+  /** Ms since the run began. */
+  readonly maxDuration?: number;
+  /** Tags that a plan of copies deletes. */
   readonly maxDeletes?: number;
 }
 
@@ -64,9 +73,9 @@ export function addHostFlags(command: Command): Command {
     );
 }
 
-/** For copies, whose sources may have quotas. */
+/** For copies, whose sources may have quotas, and whose destinations may have the blobs elsewhere. */
 export function addCacheFlag(command: Command): Command {
-  return command.option('--no-cache', 'do not use the manifest cache');
+  return command.option('--no-cache', 'do not use the cache of manifests and blob locations');
 }
 
 export function addFilterFlags(command: Command): Command {
@@ -104,15 +113,36 @@ export function addRunFlags(command: Command): Command {
     )
     .option('--jobs <n>', 'blobs to copy at once (default: automatic)', wholeNumber)
     .option('--chunk-size <size>', 'size of upload chunks, such as 32MiB', chunkSize)
-    .option('--limit-rate <rate>', 'bytes per second in total, such as 10MiB', byteSize)
-    .addOption(
-      new Option(
-        '--max-deletes <n>',
-        'copies only: stop after deleting n tags; the next run continues',
-      )
-        .env('TRANSSHIP_MAX_DELETES')
-        .argParser(wholeNumber),
-    );
+    .option('--limit-rate <rate>', 'bytes per second in total, such as 10MiB', byteSize);
+}
+
+/** For commands that may be ended anywhere. The variables count where the flags are not given. */
+export function addLimitFlags(command: Command, env: Environment): Command {
+  command
+    .option('--max-bytes <size>', 'stop when so many bytes were sent, such as 100GiB', byteSize)
+    .option('--max-duration <time>', 'stop after this time, such as 90m, 4h or 2d', duration)
+    .option('--max-deletes <n>', 'stop before more tags are deleted (copies only)', wholeNumber);
+  for (const flag of ['--max-bytes', '--max-duration', '--max-deletes'])
+    takeVariable(command, flag, env);
+  return command;
+}
+
+/** Gives a flag that is not on the command line the value of its variable, TRANSSHIP_MAX_BYTES for `--max-bytes`. */
+function takeVariable(command: Command, flag: string, env: Environment): void {
+  const name = `TRANSSHIP_${flag.slice(2).toUpperCase().replaceAll('-', '_')}`;
+  command.hook('preAction', () => {
+    const text = env[name];
+    const option = command.options.find(({long}) => long === flag);
+    const key = option?.attributeName() ?? '';
+    if (!text || option?.parseArg === undefined || command.getOptionValue(key) !== undefined)
+      return;
+    try {
+      command.setOptionValueWithSource(key, option.parseArg(text, undefined), 'env');
+    } catch (error) {
+      if (!(error instanceof InvalidArgumentError)) throw error;
+      command.error(`error: the variable ${name} has the value '${text}': ${error.message}`);
+    }
+  });
 }
 
 export function addProgressFlag(command: Command): Command {
@@ -162,6 +192,8 @@ const UNITS: Readonly<Record<string, number>> = {
   MiB: 2 ** 20,
   G: 2 ** 30,
   GiB: 2 ** 30,
+  T: 2 ** 40,
+  TiB: 2 ** 40,
 };
 
 /** Reads a size in bytes, with a unit of 1024 if there is one. */
@@ -172,8 +204,24 @@ function chunkSize(text: string): number {
 }
 
 function byteSize(text: string): number {
-  const match = /^(\d{1,12})(|K|KiB|M|MiB|G|GiB)$/.exec(text);
+  const match = /^(\d{1,12})(|K|KiB|M|MiB|G|GiB|T|TiB)$/.exec(text);
   const bytes = Number(match?.[1]) * (UNITS[match?.[2] ?? ''] ?? Number.NaN);
   if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
   throw new InvalidArgumentError('write a size such as 32MiB');
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 7 * 86_400_000,
+};
+
+/** Reads a time that something may take, in ms. */
+function duration(text: string): number {
+  const match = /^([1-9]\d{0,5})([smhdw])$/.exec(text);
+  const ms = Number(match?.[1]) * (UNIT_MS[match?.[2] ?? ''] ?? Number.NaN);
+  if (!Number.isNaN(ms)) return ms;
+  throw new InvalidArgumentError('write a time such as 90m, 4h or 2d');
 }

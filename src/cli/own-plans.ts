@@ -1,7 +1,7 @@
-import {readdir, stat, utimes, writeFile} from 'node:fs/promises';
+import {stat, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {type Digest, hexOf} from '../model/digest.ts';
-import {removeFile} from '../places/durable-file.ts';
+import {forgetOldest} from '../places/durable-file.ts';
 import type {Io} from './io.ts';
 import {privateFolder, stateFolder} from './user-folders.ts';
 
@@ -34,17 +34,6 @@ export async function isOwnPlan(id: Digest, io: Machine): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** Removes the files of a folder that were written longest ago, until `most` are left. */
-export async function forgetOldest(folder: string, most: number): Promise<void> {
-  const names = await readdir(folder);
-  if (names.length <= most) return;
-  const dated = await Promise.all(
-    names.map(async (name) => ({name, at: (await stat(join(folder, name))).mtimeMs})),
-  );
-  const oldest = dated.toSorted((a, b) => a.at - b.at).slice(0, names.length - most);
-  for (const {name} of oldest) await removeFile(join(folder, name));
 }
 
 function folderOf({env, home}: Machine): string {

@@ -3,13 +3,13 @@ import {dirname, join} from 'node:path';
 import {applyPlan, notBegun} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
 import {type Journal, type JournalOptions, NO_JOURNAL, openJournal} from '../apply/journal.ts';
+import type {Namespaces} from '../apply/creations.ts';
 import {journalBeside} from '../apply/journal-file.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
-import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
-import type {RunEnd, RunResult} from '../model/outcome.ts';
+import {LIMIT_FLAGS, type RunEnd, type RunResult} from '../model/outcome.ts';
 import {type Check, type CopyPlan, deletionsOf, type Plan, type Wish} from '../model/plan.ts';
 import {DEFAULT_CHUNK} from '../relay/chunk-size.ts';
 import {DEFAULT_RETRY} from '../http/retry.ts';
@@ -23,7 +23,7 @@ import {counted} from '../report/words.ts';
 /** How a plan came to be applied. */
 export type RunOrigin =
   /** From a plan file: source and destination are compared with it first. */
-  | {readonly kind: 'file'; readonly file: string}
+  | {readonly kind: 'file'; readonly file: string; readonly namespaces?: Namespaces | undefined}
   /** Made a moment ago in this process. */
   | {readonly kind: 'made'; readonly observed: ReadonlyMap<Digest, SeenManifest>};
 
@@ -33,8 +33,9 @@ export async function runPlan(
   origin: RunOrigin,
   flags: RunFlags & {readonly yes?: boolean},
   io: Io,
-  {places, report, call}: Session,
+  session: Session,
 ): Promise<RunResult> {
+  const {places, locations, limits, report, interruption, call} = session;
   throwIfForbidden(plan);
   if (!(await mayDelete(plan, flags, io))) return notBegun(plan, undefined);
   const file = flags.journal ?? defaultJournal(plan, origin, io);
@@ -43,7 +44,7 @@ export async function runPlan(
   await using journal =
     isPassing && plan.steps.length === 0
       ? NO_JOURNAL
-      : await openPlanJournal({file, plan: plan.id, anyPlan: origin.kind === 'made'}, io, report);
+      : await openPlanJournal({file, plan: plan.id, anyPlan: origin.kind === 'made'}, io, session);
   const context = {
     repositories: places,
     journal,
@@ -51,8 +52,11 @@ export async function runPlan(
     settings: settingsOf(flags, io),
     fresh: origin.kind === 'made',
     ...(origin.kind === 'made' ? {observed: origin.observed} : {}),
+    ...(origin.kind === 'file' && origin.namespaces ? {namespaces: origin.namespaces} : {}),
+    ...(locations ? {locations} : {}),
+    ...(limits ? {limits} : {}),
   };
-  const result = await tellingOfStop(io, report, () => applyPlan(plan, context, io));
+  const result = await tellingOfStop(session, () => applyPlan(plan, context, interruption));
   if (result.result === 'done' || result.result === 'incomplete') {
     await places.pack(call);
     if (isPassing) await removeFile(file);
@@ -90,8 +94,8 @@ async function mayDelete(
 /** @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_WRITE_FAILED, JOURNAL_BUSY, JOURNAL_INVALID */
 export async function openPlanJournal(
   work: Pick<JournalOptions, 'file' | 'plan' | 'anyPlan' | 'transfer' | 'projectLock'>,
-  {env, home, now, stopping, redactor}: Pick<Io, 'env' | 'home' | 'now' | 'stopping' | 'redactor'>,
-  report: Report,
+  {env, home, now, redactor}: Pick<Io, 'env' | 'home' | 'now' | 'redactor'>,
+  {report, interruption}: Pick<Session, 'report' | 'interruption'>,
 ): Promise<Journal> {
   try {
     const folder = dirname(work.file);
@@ -112,18 +116,22 @@ export async function openPlanJournal(
     ...work,
     now,
     redactor,
-    signal: stopping,
+    signal: interruption.stopping,
     notice: (code, message) => report({type: 'notice', code, message}),
   });
 }
 
-/** Runs `work`, and says so when the first signal comes. */
+/** Runs `work`, and says so when the first signal comes, or a limit is reached. */
 export async function tellingOfStop<T>(
-  {stopping}: Pick<Io, 'stopping'>,
-  report: Report,
+  {interruption: {stopping}, limits, report}: Session,
   work: () => Promise<T>,
 ): Promise<T> {
-  const tell = (): void => report(STOPPING);
+  const tell = (): void => {
+    const code = limits?.reached;
+    if (code === undefined) return report(STOPPING);
+    const message = `${LIMIT_FLAGS[code]} is reached; finishing work in progress`;
+    report({type: 'notice', code, message});
+  };
   stopping.addEventListener('abort', tell, {once: true});
   try {
     return await work();
@@ -179,14 +187,13 @@ function wishKey(wish: Wish): string {
 
 /** What the flags say of how images are copied. */
 export function settingsOf(
-  {onFailure, jobs, chunkSize, limitRate, maxDeletes}: RunFlags,
+  {onFailure, jobs, chunkSize, limitRate}: RunFlags,
   io: Io,
 ): ApplySettings {
   return {
     onFailure,
     retry: io.retry ?? DEFAULT_RETRY,
     ...(limitRate === undefined ? {} : {limitRate}),
-    ...(maxDeletes === undefined ? {} : {maxDeletes}),
     chunk: chunkSize === undefined ? DEFAULT_CHUNK : {min: chunkSize, max: chunkSize},
     jobs: jobs === undefined ? DEFAULT_JOBS : {all: jobs, large: Math.max(1, jobs - 1)},
   };

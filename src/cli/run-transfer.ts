@@ -67,7 +67,7 @@ async function withContext(
   const context = await contextOf(command, journal);
   await rememberTransfer(at, io);
   try {
-    return await tellingOfStop(io, session.report, () => work(plan, context, io));
+    return await tellingOfStop(session, () => work(plan, context, session.interruption));
   } finally {
     const {deleted, paused} = journal.unfinished;
     if (deleted.size === 0 && paused.size === 0) await forgetTransfer(at, file, io);
@@ -199,16 +199,12 @@ function openTransferJournal(
   };
   const lock = projectLock(wish.gitlab, project.id, io);
   const work = {file: journal, plan: id, transfer};
-  return openPlanJournal(
-    lock === undefined ? work : {...work, projectLock: lock},
-    io,
-    session.report,
-  );
+  return openPlanJournal(lock === undefined ? work : {...work, projectLock: lock}, io, session);
 }
 
 async function contextOf(command: TransferCommand, journal: Journal): Promise<TransferContext> {
   const {file, flags, io, session} = command;
-  const {places, report} = session;
+  const {places, limits, report} = session;
   const base = dirname(file);
   return {
     ...(await accessFor(command)),
@@ -216,6 +212,7 @@ async function contextOf(command: TransferCommand, journal: Journal): Promise<Tr
     folderOf: (place) => folderFrom(base, place),
     journal,
     report,
+    ...(limits ? {limits} : {}),
     settings: settingsOf(flags, io),
     mayDelete: consent(flags, io),
     adoptNewTags: flags.adoptNewTags === true,

@@ -1,4 +1,7 @@
-import {clipped} from '../model/error.ts';
+import type {Interruption} from '../apply/apply-context.ts';
+import {RunLimits} from '../apply/run-limits.ts';
+import {clipped, isInterrupted, TransshipError} from '../model/error.ts';
+import {LIMIT_FLAGS, type LimitCode} from '../model/outcome.ts';
 import {join} from 'node:path';
 import {certsDirs, tlsFromFiles} from '../http/tls.ts';
 import {HttpClient} from '../http/client.ts';
@@ -6,11 +9,12 @@ import {HostSet} from '../http/host-set.ts';
 import {proxyFromEnvironment} from '../http/proxy.ts';
 import {errorData, type Report} from '../model/event.ts';
 import type {Call} from '../model/port.ts';
+import {BlobLocations} from '../places/blob-locations.ts';
 import {ContentCache} from '../places/content-cache.ts';
 import {Places} from '../places/places.ts';
 import {CredentialStore} from '../registry/credentials/store.ts';
 import type {Io} from './io.ts';
-import type {HostFlags} from './options.ts';
+import type {HostFlags, LimitFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
 import {openReporter, type ProgressKind} from './reporters/choose.ts';
 import {cacheFolder} from './user-folders.ts';
@@ -18,12 +22,18 @@ import {cacheFolder} from './user-folders.ts';
 /** What a command that talks to registries works with. */
 export interface Session {
   readonly places: Places;
+  /** Where blobs were seen at registries; undefined: nothing is remembered. */
+  readonly locations: BlobLocations | undefined;
   readonly credentials: CredentialStore;
   /** For what is asked beside the registries, with the same settings of hosts. */
   readonly http: HttpClient;
   readonly report: Report;
+  /** Signals, and the limits of the run. */
+  readonly interruption: Interruption;
+  /** Absent: the run has none. */
+  readonly limits: RunLimits | undefined;
   readonly call: Call;
-  /** For what changes nothing: there is nothing to finish, so the first signal ends it. */
+  /** For what changes nothing: there is nothing to finish, so the first signal, or a limit, ends it. */
   readonly reading: Call;
 }
 
@@ -34,23 +44,61 @@ export interface Session {
  */
 export async function withSession<T>(
   io: Io,
-  flags: HostFlags & {readonly progress: ProgressKind},
+  flags: HostFlags & LimitFlags & {readonly progress: ProgressKind},
   work: (session: Session) => Promise<T>,
   trust?: PlanTrust,
 ): Promise<T> {
+  using limits = openLimits(flags, io);
+  const stopping = limits ? AbortSignal.any([io.stopping, limits.stopping]) : io.stopping;
+  const {aborted} = io;
   using reporter = openReporter(flags.progress, io);
   const {report} = reporter;
   await using http = openHttp(io, flags, report);
   const credentials = openCredentials(io, flags, trust);
-  await using places = openPlaces({http, credentials, report}, io, flags);
-  return await work({
-    places,
-    credentials,
-    http,
-    report,
-    call: {signal: io.aborted},
-    reading: {signal: AbortSignal.any([io.stopping, io.aborted])},
+  const cache = openCache(io, flags);
+  await using places = openPlaces({http, credentials, report}, io, flags, cache?.content);
+  await using locations = cache?.locations;
+  try {
+    return await work({
+      places,
+      locations,
+      credentials,
+      http,
+      report,
+      interruption: {stopping, aborted},
+      limits,
+      call: {signal: aborted},
+      reading: {signal: AbortSignal.any([stopping, aborted])},
+    });
+  } catch (error) {
+    throw limits?.reached !== undefined && isStop(error) ? stoppedBy(limits.reached) : error;
+  }
+}
+
+/** What is ended by the first signal, or by a limit, rejects with. */
+function isStop(error: unknown): boolean {
+  return isInterrupted(error) || (error instanceof DOMException && error.name === 'AbortError');
+}
+
+function stoppedBy(limit: LimitCode): TransshipError {
+  return new TransshipError(limit, `${LIMIT_FLAGS[limit]} was reached before the run began`, {
+    side: 'local',
+    hint: `run the command again with a higher ${LIMIT_FLAGS[limit]}`,
   });
+}
+
+function openLimits(
+  {maxBytes, maxDuration, maxDeletes}: LimitFlags,
+  {stopping, timer}: Io,
+): RunLimits | undefined {
+  if (maxBytes === undefined && maxDuration === undefined && maxDeletes === undefined)
+    return undefined;
+  const settings = {
+    ...(maxDeletes === undefined ? {} : {maxDeletes}),
+    ...(maxBytes === undefined ? {} : {maxBytes}),
+    ...(maxDuration === undefined ? {} : {maxDuration}),
+  };
+  return new RunLimits(settings, stopping, timer);
 }
 
 function openHttp({retry, env, home, redactor}: Io, flags: HostFlags, report: Report): HttpClient {
@@ -87,19 +135,32 @@ function openCredentials(
   });
 }
 
+/** What is kept on this machine for later runs. */
+function openCache(
+  {env, home}: Io,
+  {cache}: HostFlags,
+): {readonly content: ContentCache; readonly locations: BlobLocations} | undefined {
+  if (cache !== true || env['TRANSSHIP_NO_CACHE']) return undefined;
+  const folder = cacheFolder(env, home);
+  return {
+    content: new ContentCache(join(folder, 'content')),
+    locations: new BlobLocations(join(folder, 'blobs')),
+  };
+}
+
 function openPlaces(
   {http, credentials, report}: Pick<Session, 'http' | 'credentials' | 'report'>,
-  {env, home, redactor, temporary}: Io,
+  {redactor, temporary}: Io,
   flags: HostFlags,
+  cache: ContentCache | undefined,
 ): Places {
-  const isCached = flags.cache === true && !env['TRANSSHIP_NO_CACHE'];
   return new Places({
     http,
     credentials,
     plainHttp: new HostSet('--plain-http', flags.plainHttp ?? []),
     learnToken: (token) => redactor.learnPassing(token),
     notice: ({code, message}) => report({type: 'notice', code, message: clipped(message)}),
-    ...(isCached ? {cache: new ContentCache(join(cacheFolder(env, home), 'content'))} : {}),
+    ...(cache ? {cache} : {}),
     ...(temporary ? {temporary} : {}),
   });
 }

@@ -74,11 +74,31 @@ const LISTERS = {
 } as const;
 
 /**
+ * The GitLab of a registry, as far as the user names it; undefined: not at all.
+ *
  * The token goes to the GitLab that the user names, by the flag or by a variable, if the registry agrees that it belongs to
  * that one: a CI job names the GitLab that runs it, and a migration may have several sources. A variable with a token for the
  * instance that the registry names, and the name of GitLab.com's registry, name it as well. That the registry names one is
  * no reason.
  */
+export function gitlabAddress(
+  host: string,
+  found: FoundKind,
+  flags: GitLabFlags,
+  {env}: Pick<Io, 'env'>,
+): string | undefined {
+  const own = found.gitlab === undefined ? undefined : parseGitLabUrl(found.gitlab);
+  const named = [flags.gitlab, namedGitLab(env)].find(
+    (url) => url && (own === undefined || parseGitLabUrl(url).href === own.href),
+  );
+  const hasToken = own !== undefined && env[hostTokenVariable(own)];
+  return (
+    named ||
+    (host === GITLAB_COM.registry ? GITLAB_COM.url : undefined) ||
+    (hasToken ? own.href : undefined)
+  );
+}
+
 async function openGitLabLister(
   host: string,
   found: FoundKind,
@@ -86,15 +106,7 @@ async function openGitLabLister(
   io: Io,
   session: Session,
 ): Promise<RepositoryLister> {
-  const own = found.gitlab === undefined ? undefined : parseGitLabUrl(found.gitlab);
-  const named = [flags.gitlab, namedGitLab(io.env)].find(
-    (url) => url && (own === undefined || parseGitLabUrl(url).href === own.href),
-  );
-  const hasToken = own !== undefined && io.env[hostTokenVariable(own)];
-  const address =
-    named ||
-    (host === GITLAB_COM.registry ? GITLAB_COM.url : undefined) ||
-    (hasToken ? own.href : undefined);
+  const address = gitlabAddress(host, found, flags, io);
   if (address === undefined) {
     const where = found.gitlab ?? 'https://gitlab.example.com';
     const hint = `add --gitlab ${where} and set GITLAB_TOKEN to an access token with the scope read_api`;

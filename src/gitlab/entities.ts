@@ -57,6 +57,7 @@ export interface Group {
   readonly fullPath: string;
   /** Undefined: a top-level group. */
   readonly parentId?: number;
+  readonly visibility?: Visibility;
 }
 
 /** GitLab: lib/api/entities/group.rb. */
@@ -67,14 +68,15 @@ export const groupSchema = z
     path: z.string(),
     full_path: z.string(),
     parent_id: z.int().nullish(),
+    visibility: z.enum(['private', 'internal', 'public']).optional().catch(undefined),
   })
   .transform(
-    ({id, name, path, full_path, parent_id}): Group => ({
+    ({id, name, path, full_path, parent_id, visibility}): Group => ({
       id,
       name,
       path,
       fullPath: full_path,
-      ...given({parentId: parent_id}),
+      ...given({parentId: parent_id, visibility}),
     }),
   );
 

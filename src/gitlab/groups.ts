@@ -5,6 +5,7 @@ import {confirm, DEFAULT_PATIENCE, type Patience} from './confirm.ts';
 import {apiPath, type Connection} from './connection.ts';
 import {
   ACCESS_LEVEL,
+  given,
   type Group,
   groupSchema,
   type Namespace,
@@ -13,6 +14,7 @@ import {
   projectSchema,
   type TransferLocation,
   transferLocationSchema,
+  type Visibility,
 } from './entities.ts';
 import type {RefusalContext} from './refusal.ts';
 
@@ -29,6 +31,14 @@ const REFUSED: RefusalContext = {
     hint: 'check the target group, and that the owner of the token can see it',
   },
 };
+
+/** What a new group is made with. */
+export interface NewGroup {
+  readonly path: string;
+  /** Undefined: a top-level group. */
+  readonly parentId?: number;
+  readonly visibility: Visibility;
+}
 
 /** Calls about groups and namespaces (GitLab: doc/api/groups.md, lib/api/groups.rb, lib/api/namespaces.rb). */
 export class Groups {
@@ -84,6 +94,15 @@ export class Groups {
       {path: apiPath`groups/${id}/projects`, query, signal},
       projectSchema,
     );
+  }
+
+  /**
+   * Creates a group (GitLab: doc/api/groups.md, "Create a group").
+   * @throws TransshipError NAME_TAKEN, NAME_RESERVED, FORBIDDEN
+   */
+  async create({path, parentId, visibility}: NewGroup, {signal}: Call): Promise<Group> {
+    const body = {path, name: path, visibility, ...given({parent_id: parentId})};
+    return this.#connection.read({method: 'POST', path: 'groups', body, signal}, groupSchema);
   }
 
   async transferLocations(

@@ -92,6 +92,9 @@ export const ERROR_CODES = {
   FILE_WRITE_FAILED: 1,
   INTERNAL: 1,
   INTERRUPTED: 130,
+  MAX_BYTES_REACHED: 130,
+  MAX_DURATION_REACHED: 130,
+  MAX_DELETES_REACHED: 130,
 } as const satisfies Record<string, 1 | 3 | 4 | 64 | 130>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

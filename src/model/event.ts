@@ -1,7 +1,7 @@
 import type {Digest} from './digest.ts';
 import type {ErrorCode} from './error-codes.ts';
 import {asTransshipError, type Side} from './error.ts';
-import type {RunEnd} from './outcome.ts';
+import type {LimitCode, RunEnd} from './outcome.ts';
 
 /** An error as data, for events, journals and JSON answers. */
 export interface ErrorData {
@@ -85,6 +85,8 @@ export type RunEvent =
   | {
       readonly type: 'run-ended';
       readonly result: RunEnd;
+      /** The limit that ended the run, as in its result. */
+      readonly limit?: LimitCode;
       readonly done: number;
       readonly failed: number;
       /** Bytes that were sent to the destination. */

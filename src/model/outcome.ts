@@ -4,11 +4,21 @@ import type {Tag} from './reference.ts';
 
 /**
  * How a run ended. `incomplete`: all that the plan does is done, but it leaves images out that no filter excludes, since
- * the source cannot give them or the destination has no name for them. `failed`: some steps failed, the others are done. `interrupted`: a signal ended it; applying again
- * goes on. `drift`: the world is no longer as planned. Where that was found before the first write, nothing was written;
+ * the source cannot give them or the destination has no name for them. `failed`: some steps failed, the others are done. `interrupted`: a signal or a limit ended it; applying
+ * again goes on. `drift`: the world is no longer as planned. Where that was found before the first write, nothing was written;
  * where a tag of the destination changed during the run, that tag was left alone and the other steps were done.
  */
 export type RunEnd = 'done' | 'incomplete' | 'failed' | 'interrupted' | 'drift';
+
+/** The limit that ended a run. */
+export type LimitCode = 'MAX_BYTES_REACHED' | 'MAX_DURATION_REACHED' | 'MAX_DELETES_REACHED';
+
+/** The flag that sets the limit. */
+export const LIMIT_FLAGS: Readonly<Record<LimitCode, string>> = {
+  MAX_BYTES_REACHED: '--max-bytes',
+  MAX_DURATION_REACHED: '--max-duration',
+  MAX_DELETES_REACHED: '--max-deletes',
+};
 
 /** How one step ended; `error` says why where it failed, or names the step that blocks it. */
 export interface StepResult {
@@ -56,6 +66,8 @@ export interface TransferStanding {
 export interface RunResult {
   readonly plan: Digest;
   readonly result: RunEnd;
+  /** The limit that ended the run; set only where `result` is `interrupted`. Absent: a signal did. */
+  readonly limit?: LimitCode;
   /** Every step of the plan, in its order, also those that were not started. */
   readonly steps: readonly StepResult[];
   /** Bytes that were sent to the destination, those of failed attempts included. */

@@ -214,6 +214,8 @@ export type Skip =
       readonly from: string;
       readonly to: string;
       readonly tag?: Tag;
+      /** The tag at the source, where it has another name. */
+      readonly sourceTag?: Tag;
       readonly digest: Digest;
     }
   /**

@@ -1,6 +1,6 @@
 import type {Descriptor} from './descriptor.ts';
 import type {Digest} from './digest.ts';
-import type {TransshipError} from './error.ts';
+import {TransshipError} from './error.ts';
 import type {Manifest} from './manifest.ts';
 import type {RepositoryPath, Tag} from './reference.ts';
 
@@ -182,6 +182,34 @@ export interface Upload {
   commit(blob: Descriptor, call: Call): Promise<void>;
   /** Gives the upload up, at the registry too. Failing to is no failure. */
   cancel(call: Call): Promise<void>;
+}
+
+const nothing = () => Promise.resolve(undefined);
+
+/** A repository that is known not to be there: nothing is asked. */
+export function absentRepository(name: string): RepositoryReader {
+  return {
+    name,
+    listTags: nothing,
+    head: nothing,
+    getManifest: nothing,
+    listReferrers: nothing,
+    hasBlob: () => Promise.resolve(false),
+    blobSize: nothing,
+    openBlob: ({digest}) =>
+      Promise.reject(
+        new TransshipError('BLOB_NOT_FOUND', `${name} does not have ${digest}`, {
+          side: 'destination',
+          hint: 'this is a bug in transship: please report it',
+        }),
+      ),
+  };
+}
+
+/** Finds the repositories that a plan names, as `host/path`, to look at them. */
+export interface ReadRepositories {
+  source(name: string): RepositoryReader;
+  destination(name: string): RepositoryReader;
 }
 
 /** Finds the repositories that a plan names, as `host/path`. */

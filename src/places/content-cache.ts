@@ -216,12 +216,16 @@ async function append(shelf: Shelf): Promise<number> {
     offset += size;
   }
   const bytes = Buffer.concat(held.map(([, content]) => content));
-  if (start === 0) await mkdir(shelf.folder, {recursive: true, mode: 0o700});
-  shelf.held.clear();
-  await appendFile(`${path}.pack`, bytes, {mode: 0o600});
-  await appendFile(`${path}.index`, lines.join(''), {mode: 0o600});
-  shelf.pack.size = offset;
-  for (const [digest, kept] of entries) shelf.kept.set(digest, kept);
+  try {
+    if (start === 0) await mkdir(shelf.folder, {recursive: true, mode: 0o700});
+    await appendFile(`${path}.pack`, bytes, {mode: 0o600});
+    await appendFile(`${path}.index`, lines.join(''), {mode: 0o600});
+    shelf.pack.size = offset;
+    for (const [digest, kept] of entries) shelf.kept.set(digest, kept);
+  } finally {
+    // Until now it is read from memory. What was added meanwhile stays there.
+    for (const [digest] of held) shelf.held.delete(digest);
+  }
   return bytes.byteLength;
 }
 

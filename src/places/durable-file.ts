@@ -1,5 +1,5 @@
 import {randomUUID} from 'node:crypto';
-import {type FileHandle, open, rename, unlink} from 'node:fs/promises';
+import {type FileHandle, open, readdir, rename, stat, unlink} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {hasCode, isMissing} from './file-error.ts';
 
@@ -53,4 +53,15 @@ export async function removeFile(path: string): Promise<void> {
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
+}
+
+/** Removes the files of a folder that were written longest ago, until `most` are left. */
+export async function forgetOldest(folder: string, most: number): Promise<void> {
+  const names = await readdir(folder);
+  if (names.length <= most) return;
+  const dated = await Promise.all(
+    names.map(async (name) => ({name, at: (await stat(join(folder, name))).mtimeMs})),
+  );
+  const oldest = dated.toSorted((a, b) => a.at - b.at).slice(0, names.length - most);
+  for (const {name} of oldest) await removeFile(join(folder, name));
 }

@@ -211,9 +211,13 @@ function sourceName({source, root}: Candidate): string {
   return root.tag === undefined ? name : `${name}@${root.digest}`;
 }
 
-function presentSkip({source, destination, tag, digest}: Candidate): Skip {
+function presentSkip({source, destination, root, tag, digest}: Candidate): Skip {
   const [from, to] = [source.repository, destination.repository];
-  return {reason: 'present', from, to, ...(tag === undefined ? {} : {tag}), digest};
+  const named = {
+    ...(tag === undefined ? {} : {tag}),
+    ...(root.tag === undefined || root.tag === tag ? {} : {sourceTag: root.tag}),
+  };
+  return {reason: 'present', from, to, ...named, digest};
 }
 
 /** Every manifest once, as the candidates list them, children first. */

@@ -155,8 +155,8 @@ export class TableWriter {
   skips(skipped: readonly Skip[]): readonly SkipRecord[] {
     return skipped.map((skip): SkipRecord => {
       if (skip.reason !== 'present') return {...skip, from: this.repository(skip.from)};
-      const {reason, tag, digest} = skip;
-      return {reason, route: this.route(skip), ...(tag === undefined ? {} : {tag}), digest};
+      const {reason, from: _from, to: _to, ...rest} = skip;
+      return {reason, route: this.route(skip), ...rest};
     });
   }
 

@@ -196,6 +196,7 @@ const skipRecord = z
         reason: z.literal('present').describe('There already, with this very digest.'),
         route: index('routes', 'Source and destination'),
         tag: name('The tag at the destination, or in a layout the name.').exactOptional(),
+        sourceTag: name('The tag at the source. Absent: it is the same as tag.').exactOptional(),
         digest: digest('The manifest.'),
       })
       .describe('An image that is there already.'),

@@ -140,10 +140,11 @@ export class TableReader {
       const place = `skipped.${at}`;
       if (record.reason !== 'present')
         return {...record, from: this.repository(record.from, `${place}.from`)};
-      const {reason, tag, digest} = record;
-      const {from, to} = this.route(record.route, `${place}.route`);
-      throwUnlessCalled(to, tag, `${place}.tag`);
-      return {reason, from, to, ...(tag === undefined ? {} : {tag}), digest};
+      const {reason, route, ...rest} = record;
+      const {from, to} = this.route(route, `${place}.route`);
+      throwUnlessCalled(to, rest.tag, `${place}.tag`);
+      throwUnlessCalled(from, rest.sourceTag, `${place}.sourceTag`);
+      return {reason, from, to, ...rest};
     });
   }
 

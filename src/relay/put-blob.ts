@@ -11,6 +11,8 @@ import type {BlobCursor} from './blob-cursor.ts';
 export async function putWhole(relay: BlobRelay): Promise<boolean> {
   const {blob, destination} = relay.job;
   for (;;) {
+    throwIfStopping(relay.settings.stopping);
+    relay.events.sending(blob.size);
     try {
       await destination.putBlob(blob, () => openBody(relay), relay.call);
       return true;
@@ -170,6 +172,9 @@ async function sendChunk(relay: BlobRelay, upload: Upload, cursor: BlobCursor): 
   const {chunkSize} = relay.settings;
   const wanted = chunkSize.next(upload.minChunk, relay.failures);
   const length = Math.min(wanted, relay.job.blob.size - upload.offset);
+  // Anew: another blob may have reached the limit of the run since.
+  throwIfStopping(relay.settings.stopping);
+  relay.events.sending(length);
   let began = performance.now();
   // Earlier waits say nothing about the connection: for a slot, a paused host, or the source.
   let isBegun = false;

@@ -40,6 +40,8 @@ export interface RelayEvents {
   readonly acknowledged: (bytes: number) => void;
   /** The blob has this size instead of that in its manifest; later events refer to it. */
   readonly resized: (size: number) => void;
+  /** About to send so many bytes, a chunk or the whole blob, in place of what was said before. */
+  readonly sending: (bytes: number) => void;
   /** Bytes passed on for sending, including those of failed attempts. */
   readonly sent: (bytes: number) => void;
   /** The state of the upload, to be recorded; awaited before more is sent. */

@@ -14,7 +14,15 @@ import {transferRunDocument} from './transfer-run-document.ts';
 import {renderMarkdown} from './markdown.ts';
 import {statusDocument} from './status-document.ts';
 import {verifyDocument} from './verify-document.ts';
-import {counted, driftRow, formatBytes, imageName, newAndMoving, printableJson} from './words.ts';
+import {
+  counted,
+  driftRow,
+  formatBytes,
+  imageName,
+  interruptedWord,
+  newAndMoving,
+  printableJson,
+} from './words.ts';
 
 /** What a reader wants to know of a run: what drifted, what failed and why, what is left, and how much was done. */
 function runDocument(
@@ -81,7 +89,7 @@ function stepName(step: PlanStep): string {
 }
 
 function runSummary(
-  {result, steps: all, blobs, bytes, drift = []}: RunResult,
+  {result, limit, steps: all, blobs, bytes, drift = []}: RunResult,
   plan: CopyPlan,
   planned: 'now' | 'before',
 ): string {
@@ -110,7 +118,7 @@ function runSummary(
     case 'failed':
       return `Failed: ${count('failed')} of ${counted(steps.length, 'image')} failed, ${left} left; ${done}. Run the same command again to retry them.`;
     case 'interrupted':
-      return `Interrupted: ${count('done')} of ${counted(steps.length, 'image')} copied, ${count('interrupted')} partly copied, ${left - count('interrupted')} not started${failed}; ${travelled} sent, ${others}. Run the same command again to resume.`;
+      return `${interruptedWord(limit)}: ${count('done')} of ${counted(steps.length, 'image')} copied, ${count('interrupted')} partly copied, ${left - count('interrupted')} not started${failed}; ${travelled} sent, ${others}. Run the same command again to resume.`;
     case 'drift':
       return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${planned === 'now' ? 'Run the same command again to make a new plan.' : 'Plan again.'}`;
   }

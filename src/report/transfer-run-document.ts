@@ -8,7 +8,7 @@ import type {
 } from '../model/outcome.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import type {RenderOptions, ReportDocument, Section} from './document.ts';
-import {counted, driftRow, formatBytes} from './words.ts';
+import {counted, driftRow, formatBytes, interruptedWord} from './words.ts';
 
 const PUT_BACK = 'put-back';
 
@@ -72,7 +72,7 @@ export function transferRunDocument(
 }
 
 function summaryOf(
-  {result, steps, blobs, bytes, drift = [], transfer}: RunResult,
+  {result, limit, steps, blobs, bytes, drift = [], transfer}: RunResult,
   plan: TransferPlan,
   isStep: (step: StepResult) => boolean,
   planFile: string | undefined,
@@ -99,7 +99,7 @@ function summaryOf(
         ? `Failed: see above. Follow the hint; ${rest}`
         : `Failed: see above; ${done}. ${rest}`;
     case 'interrupted':
-      return `Interrupted: ${done}. ${rest}`;
+      return `${interruptedWord(limit)}: ${done}. ${rest}`;
     case 'drift':
       return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${missingText(drift, plan, transfer) ?? rest}`;
   }

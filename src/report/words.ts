@@ -1,6 +1,6 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import type {Cell, Row} from './document.ts';
-import type {Drift} from '../model/outcome.ts';
+import {type Drift, LIMIT_FLAGS, type LimitCode} from '../model/outcome.ts';
 import {printableJsonText} from '../model/json.ts';
 import {UNPRINTABLE_CLASS} from '../model/reference.ts';
 
@@ -46,6 +46,11 @@ export function printable(text: string): string {
     UNPRINTABLE,
     (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16).padStart(2, '0')}}`,
   );
+}
+
+/** How the summary of an interrupted run begins. @param limit what ended it; undefined: a signal */
+export function interruptedWord(limit: LimitCode | undefined): string {
+  return limit === undefined ? 'Interrupted' : `Stopped by ${LIMIT_FLAGS[limit]}`;
 }
 
 /** Bytes for people, in IEC units with one decimal: `1023 B`, `1.0 KiB`, `3.4 MiB`. Fractions of a byte are rounded. */

@@ -198,7 +198,9 @@ describe('manifests of more bytes than are kept in memory', () => {
   );
   test('are read from the source once, and then from the cache', async () => {
     await using source = await serve(content, tags);
-    const run = await copy(`${source.host}/app`);
+    await using home = await tempDirectory();
+    const places = [`${source.host}/app`, `${destination.host}/to/cached`];
+    const run = await transship(['copy', ...places], {home: home.path});
     expect(run.stdout).toContain('8 images copied');
     expect(manifestsRead(source)).toHaveLength(8);
   });

@@ -1,5 +1,6 @@
 import {readdir, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {setImmediate as nextTurn} from 'node:timers/promises';
 import {expect, test} from 'vitest';
 import {type Digest, digestOf} from '../../src/model/digest.ts';
 import {ContentCache} from '../../src/places/content-cache.ts';
@@ -106,4 +107,14 @@ test('several writers of one content do not disturb each other', async () => {
   await Promise.all(caches.map((cache) => cache.close()));
   for (const [digest, bytes] of all)
     expect(await new ContentCache(temp.path).read('r/a', digest)).toEqual(bytes);
+});
+
+test('content can be read while it is being written to disk', async () => {
+  await using temp = await tempDirectory();
+  const cache = new ContentCache(temp.path);
+  const [[digest, bytes] = EMPTY] = keys(1);
+  await cache.write('r/a', digest, bytes);
+  const closed = cache.close().then(() => 'closed');
+  while ((await Promise.race([closed, nextTurn()])) !== 'closed')
+    expect(await cache.read('r/a', digest)).toEqual(bytes);
 });

@@ -73,6 +73,7 @@ it('the time of a chunk is that of sending it, without what it waited for before
     {
       acknowledged: () => undefined,
       resized: () => undefined,
+      sending: () => undefined,
       sent: () => undefined,
       saved: () => Promise.resolve(),
       retrying: () => undefined,

@@ -14,7 +14,13 @@ export async function runCli(
 ): Promise<ProgramResult> {
   return await runProgram(process.execPath, [MAIN, ...args], {
     ...options,
-    // What is kept in a home that is gone afterwards is of no use.
-    env: {HOME: await sharedHome(), NODE_DISABLE_COMPILE_CACHE: '1', ...options.env},
+    env: {
+      // What one test copied is not to be mounted in another: only a home of its own keeps a cache.
+      ...(options.env?.['HOME'] === undefined ? {TRANSSHIP_NO_CACHE: '1'} : {}),
+      HOME: await sharedHome(),
+      // What is kept in a home that is gone afterwards is of no use.
+      NODE_DISABLE_COMPILE_CACHE: '1',
+      ...options.env,
+    },
   });
 }

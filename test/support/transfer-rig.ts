@@ -158,6 +158,7 @@ export class TransferRig implements AsyncDisposable {
       {
         acknowledged: (bytes) => told.acknowledged.push(bytes),
         resized: () => undefined,
+        sending: () => undefined,
         sent: (bytes) => {
           told.sent += bytes;
         },

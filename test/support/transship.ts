@@ -1,4 +1,5 @@
 import {Readable, Writable} from 'node:stream';
+import type {Timer} from '../../src/apply/run-limits.ts';
 import {runProgram} from '../../src/cli/program.ts';
 import {redactedSink, redactedStream} from '../../src/cli/print-error.ts';
 import {DEFAULT_RETRY, type RetryPolicy} from '../../src/http/retry.ts';
@@ -20,6 +21,8 @@ export interface TransshipOptions {
   readonly stopping?: AbortSignal;
   /** The second. */
   readonly aborted?: AbortSignal;
+  /** Ends waits. Default: the system's. */
+  readonly timer?: Timer;
   /** When requests are sent again. Default: at once. */
   readonly retry?: RetryPolicy;
   /** Told what is written to stderr, as it is written. */
@@ -51,10 +54,12 @@ export async function transship(
     stderr: redactedStream(stderr, redactor),
     ...(options.ask ? {ask: options.ask} : {}),
     stdin: () => Readable.from([Buffer.from(options.stdin ?? '')]),
-    env: options.env ?? {},
+    // What one test copied is not to be mounted in another: only a home of its own keeps a cache.
+    env: {...(options.home === undefined ? {TRANSSHIP_NO_CACHE: '1'} : {}), ...options.env},
     home: options.home ?? (await sharedHome()),
     uid: undefined,
     now: () => new Date(),
+    ...(options.timer ? {timer: options.timer} : {}),
     redactor,
     retry: options.retry ?? {...DEFAULT_RETRY, baseMs: 0},
     stopping: options.stopping ?? NEVER,

@@ -51,8 +51,10 @@ export async function applyTransfer(
     reading: {signal: AbortSignal.any([interruption.stopping, interruption.aborted])},
     progress: newProgress(where),
   };
+  if (!isUntouched(run)) context.limits?.lift();
   try {
-    const result = await runAll(plan, run);
+    const ran = await runAll(plan, run);
+    const result = context.limits?.mark(ran) ?? ran;
     await journal.end(result.result);
     reportEnd(result, report);
     return result;
@@ -152,6 +154,10 @@ async function runStep(plan: TransferPlan, step: TransferStep, run: TransferRun)
     ended(step, {outcome: 'not-started'}, run);
     return {end: 'not-started'};
   }
+  // A limit must not leave the project without its images, or half-way to its new path. What an earlier run deleted is
+  // known by now, also where its journal is lost.
+  const isIrreversible = step.kind === 'delete-old' || step.kind === 'change-path';
+  if (isIrreversible || !isUntouched(run)) context.limits?.lift();
   context.report({type: 'step-started', step: id, images: imagesOf(step)});
   const end = await handle(plan, step, run).catch((error: unknown) => endOf(error, run));
   const result = stepResult(id, end);

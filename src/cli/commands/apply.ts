@@ -3,14 +3,16 @@ import {planArguments} from '../../apply/journal-file.ts';
 import type {RunResult} from '../../model/outcome.ts';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
 import {journalOf} from '../earlier-transfers.ts';
-import {addGitLabFlags} from '../gitlab-access.ts';
+import {addGitLabFlags, plannedNamespaces} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {
   addCacheFlag,
   addFormatFlag,
   addHostFlags,
+  addLimitFlags,
   addRunFlags,
   type HostFlags,
+  type LimitFlags,
 } from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
@@ -18,7 +20,10 @@ import {RUN_EXIT, runPlan} from '../run-plan.ts';
 import {runTransfer, type TransferRunFlags} from '../run-transfer.ts';
 import {type Session, withSession} from '../session.ts';
 
-type Flags = HostFlags & TransferRunFlags & TrustFlags & {readonly format: OutcomeFormat};
+type Flags = HostFlags &
+  TransferRunFlags &
+  LimitFlags &
+  TrustFlags & {readonly format: OutcomeFormat};
 
 /** `transship apply`: does what a plan says; run again, it goes on. */
 export function addApply(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -36,21 +41,25 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
       'after',
       '\nExamples:\n  transship apply app.plan.json --progress plain\n  transship apply move.plan.json --yes',
     );
-  addFormatFlag(addRunFlags(addCacheFlag(addHostFlags(addTrustFlags(addGitLabFlags(command))))), [
-    'text',
-    'json',
-    'markdown',
-  ]).action(async (file: string, given: Flags) => {
+  addFormatFlag(
+    addLimitFlags(
+      addRunFlags(addCacheFlag(addHostFlags(addTrustFlags(addGitLabFlags(command))))),
+      io.env,
+    ),
+    ['text', 'json', 'markdown'],
+  ).action(async (file: string, given: Flags) => {
     const plan = await readPlanFile(file);
     const journal = await journalOf(plan.id, file, given.journal, io);
     const flags = {...given, journal};
     const trust = await PlanTrust.of(plan, file, flags, io);
     // What a transfer deletes is looked at itself.
     const cache = flags.cache === true && plan.kind === 'copy';
-    const run = (session: Session): Promise<RunResult> =>
-      plan.kind === 'copy'
-        ? runPlan(plan, {kind: 'file', file}, flags, io, session)
-        : runTransfer({plan, file, flags, io, session, trust});
+    const run = async (session: Session): Promise<RunResult> => {
+      if (plan.kind === 'transfer')
+        return await runTransfer({plan, file, flags, io, session, trust});
+      const namespaces = plannedNamespaces(plan, trust, flags, io, session);
+      return await runPlan(plan, {kind: 'file', file, namespaces}, flags, io, session);
+    };
     const result = await withSession(io, {...flags, cache}, run, trust);
     io.stdout.write(
       renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),

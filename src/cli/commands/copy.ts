@@ -8,9 +8,11 @@ import {
   addFilterFlags,
   addFormatFlag,
   addHostFlags,
+  addLimitFlags,
   addRunFlags,
   type FilterFlags,
   type HostFlags,
+  type LimitFlags,
   type RunFlags,
   wishFilters,
 } from '../options.ts';
@@ -20,7 +22,8 @@ import {withSession} from '../session.ts';
 
 type Flags = HostFlags &
   FilterFlags &
-  RunFlags & {readonly format: OutcomeFormat; readonly yes?: boolean};
+  RunFlags &
+  LimitFlags & {readonly format: OutcomeFormat; readonly yes?: boolean};
 
 /** `transship copy`: plan and apply in one go. */
 export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -44,11 +47,10 @@ Examples:
   transship copy docker://alpine:3.20 localhost:5000/mirror/alpine:3.20
   transship copy --semver '^1.2' --exclude-tag '*-rc*' old.example.com/app new.example.com/app`,
     );
-  addFormatFlag(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command)))), [
-    'text',
-    'json',
-    'markdown',
-  ]).action(async (source: string, destination: string, flags: Flags) => {
+  addFormatFlag(
+    addLimitFlags(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command)))), io.env),
+    ['text', 'json', 'markdown'],
+  ).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
     const answer = await withSession(io, flags, async (session) => {
       const {places, report, reading} = session;

@@ -1,23 +1,26 @@
-import type {Command} from 'commander';
+import {type Command, InvalidArgumentError} from 'commander';
+import {SOURCE_KINDS, type SourceKind} from '../../discovery/source-kind.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Plan} from '../../model/plan.ts';
+import {canonicalRegistry} from '../../model/reference.ts';
 import {readRegular} from '../../http/regular-file.ts';
 import {readMigration} from '../../plan/migration/read-migration.ts';
 import type {CopyMigration, Migration} from '../../plan/migration/migration.ts';
 import {MIGRATION_SIZE_LIMIT} from '../../plan/migration/yaml-source.ts';
 import {migrationDocument, renderMigration} from '../../report/migration.ts';
 import {printableJson} from '../../report/words.ts';
+import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../earlier-plan.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
-import {addGitLabFlags, type GitLabFlags} from '../gitlab-access.ts';
+import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {makePlan} from '../make-plan.ts';
-import {readMigrationWish} from '../migration-wish.ts';
+import {type MigrationFlags, readMigrationWish} from '../migration-wish.ts';
 import {addCacheFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 
-interface Flags extends HostFlags, GitLabFlags, MakeFlags {
+interface Flags extends HostFlags, MigrationFlags, MakeFlags, SinceFlags {
   readonly check?: boolean;
   readonly progress: ProgressKind;
 }
@@ -35,13 +38,20 @@ export function addPlanMigration(plan: Command, io: Io, done: (exitCode: number)
     )
     .argument('[file]', 'a migration file (docs/migration-file.md); may follow "plan" directly')
     .option('--check', 'only check the file, offline; prints its routes or all problems')
+    .option(
+      '--source-kind <host=kind>',
+      `how a host lists its repositories: ${SOURCE_KINDS.join(', ')} (repeatable; default: found by itself)`,
+      sourceKindOf,
+    )
     .addHelpText(
       'after',
       `
 Examples:
   transship plan plans/acme.yaml --check
-  transship plan plans/acme.yaml --out acme.plan.json --detailed-exitcode`,
+  transship plan plans/acme.yaml --out acme.plan.json --detailed-exitcode
+  transship plan plans/acme.yaml --since acme.plan.json --out week2.plan.json`,
     );
+  addSinceFlags(command);
   addMakeFlags(addProgressFlag(addCacheFlag(addHostFlags(addGitLabFlags(command)))));
   command.action(async (file: string | undefined, flags: Flags) => {
     if (file === undefined) {
@@ -57,7 +67,17 @@ Examples:
     }
     const migration = readMigration(text, file, io.env);
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
-    done(await givePlan(await migrationPlan(migration, flags, io), flags, io));
+    const earlier = await readEarlierPlan(flags);
+    if (earlier && migration.kind === 'transfer') {
+      throw new TransshipError('USAGE', '--since is for copies, and the file is of transfers', {
+        side: 'local',
+        hint: 'leave --since out',
+      });
+    }
+    const made = await migrationPlan(migration, flags, io);
+    const exitCode = await givePlan(made, flags, io);
+    if (earlier && made.kind === 'copy') await giveDelta(earlier, made, flags, io);
+    done(exitCode);
   });
 }
 
@@ -77,6 +97,17 @@ async function copyPlan(migration: CopyMigration, flags: Flags, io: Io): Promise
     const {plan} = await makePlan(wish, places, report, reading);
     return plan;
   });
+}
+
+/** Collects `host=kind`. */
+function sourceKindOf(
+  text: string,
+  before: ReadonlyMap<string, SourceKind> = new Map(),
+): ReadonlyMap<string, SourceKind> {
+  const [, host = '', name] = /^([^=]+)=(.*)$/.exec(text) ?? [];
+  const kind = SOURCE_KINDS.find((one) => one === name);
+  if (kind !== undefined) return new Map([...before, [canonicalRegistry(host), kind]]);
+  throw new InvalidArgumentError('write HOST=KIND, such as registry.example.com=harbor');
 }
 
 /** Prints the routes of a migration file, or with `--format json` all that is wrong with it. @returns the exit code */

@@ -1,5 +1,6 @@
 import type {Command} from 'commander';
 import {makePlan, readCopyWish} from '../make-plan.ts';
+import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../earlier-plan.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
 import {
@@ -17,7 +18,7 @@ import {withSession} from '../session.ts';
 import {addPlanMigration} from './plan-migration.ts';
 import {addPlanTransfer} from './plan-transfer.ts';
 
-interface Flags extends HostFlags, FilterFlags, MakeFlags {
+interface Flags extends HostFlags, FilterFlags, MakeFlags, SinceFlags {
   readonly progress: ProgressKind;
 }
 
@@ -44,15 +45,19 @@ Examples:
   transship plan copy registry.example.com/team/app gitlab.example.com:5050/group/project/app --out app.plan.json
   transship plan copy old.example.com/app:v1 new.example.com/app --format markdown --detailed-exitcode`,
     );
+  addSinceFlags(copy);
   addMakeFlags(addProgressFlag(addFilterFlags(addCacheFlag(addHostFlags(copy)))));
   copy.action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
+    const earlier = await readEarlierPlan(flags);
     const made = await withSession(io, flags, async ({places, report, reading}) => {
       // What was observed beside it is let go.
       const {plan: planned} = await makePlan(wish, places, report, reading);
       return planned;
     });
-    done(await givePlan(made, flags, io));
+    const exitCode = await givePlan(made, flags, io);
+    if (earlier) await giveDelta(earlier, made, flags, io);
+    done(exitCode);
   });
 }

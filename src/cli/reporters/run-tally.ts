@@ -69,13 +69,14 @@ export class RunTally {
         this.#underWay.set(key, {acknowledged: Math.min(acknowledged, size), size});
         break;
       }
-      case 'blob-ended':
+      case 'blob-ended': {
         // What the destination has of one that did not get through stays there.
         if (event.outcome === 'failed') break;
-        this.#underWay.delete(`${event.digest} ${event.to}`);
-        if (event.outcome === 'copied' || event.outcome === 'present')
-          this.#endedBytes += event.size;
+        // A mount in place of a copy: its bytes were to travel. Those of a mount of the plan never were.
+        const wasUnderWay = this.#underWay.delete(`${event.digest} ${event.to}`);
+        if (event.outcome !== 'mounted' || wasUnderWay) this.#endedBytes += event.size;
         break;
+      }
       case 'observing':
       case 'blob-started':
       case 'retrying':

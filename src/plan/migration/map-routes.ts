@@ -1,4 +1,4 @@
-import {formatProblem} from '../../model/file-problem.ts';
+import {type FilePosition, formatProblem} from '../../model/file-problem.ts';
 import {registryPathOf, whyNotImagePath} from '../../model/gitlab-naming.ts';
 import type {Check, RouteWish, Wish} from '../../model/plan.ts';
 import {DOCKER_HUB, isRepositoryPath} from '../../model/reference.ts';
@@ -19,23 +19,19 @@ export interface RepositoryMapping {
   readonly destination: string;
   /** Full path of the GitLab project, where the route names it. */
   readonly project?: string;
+  /** Of the destination in the file. */
+  readonly at: FilePosition;
   /** The index of its `RouteWish`. */
   readonly wish: number;
   /** Found by a glob in the list of the source, or in a file: it may be gone, or closed to this login. */
   readonly isListed: boolean;
 }
 
-export interface MappingOptions {
-  /** Ages in filters are counted back from it. */
-  readonly now: Date;
-  /** The GitLab project that a path of a registry is in; undefined: not known, or no GitLab. */
-  readonly projectOf?: (registry: string, path: string) => string | undefined;
-}
-
 /** The routes of a migration as a plan has them, and the repositories that they come to. */
 export interface MappedMigration {
   /** One wish for each destination of each route. */
   readonly wish: Wish;
+  /** Those whose destinations are valid names. */
   readonly mappings: readonly RepositoryMapping[];
   readonly checks: readonly Check[];
 }
@@ -48,12 +44,13 @@ export function needsRepositories({from}: Route): boolean {
 /**
  * Decides where repositories go. Each route that matches a repository is used, so that several routes may send one
  * repository to several places.
+ * @param now ages in filters are counted back from it
  * @param repositoriesOf the paths of a route's source registry, or those of its file. Not asked where the route has no wildcards
  */
 export function mapRoutes(
   migration: CopyMigration,
   repositoriesOf: (route: Route) => readonly string[],
-  options: MappingOptions,
+  now: Date,
 ): MappedMigration {
   const {file} = migration;
   const routes: RouteWish[] = [];
@@ -62,18 +59,20 @@ export function mapRoutes(
   for (const route of migration.routes) {
     const matched = matchedRepositories(route, repositoriesOf);
     if (matched.length === 0) checks.push(nothingMatches(file, route));
-    const filters = routeFilters(route, options.now);
+    const filters = routeFilters(route, now);
     const source = rootedPath(route.source, route.from.text);
     for (const to of route.to) {
       const destination = rootedPath(to.root, to.text);
       const wish = routes.push({source, destination, filters, at: {file, ...to.at}}) - 1;
       for (const repository of matched) {
         const {mapping, written} = mapOne(route, to, repository);
-        mappings.push({...mapping, wish, isListed: needsRepositories(route)});
-        const why = whyNotMapping(mapping, to.root.registry, options);
-        if (why !== undefined) checks.push(invalidName(file, to, mapping, why));
-        else if (written !== mapping.destination)
-          checks.push(rewrittenName(file, to, mapping, written));
+        const why = whyNotMapping(mapping, to.root.registry);
+        if (why !== undefined) {
+          checks.push(invalidName(file, to, mapping, why));
+          continue;
+        }
+        mappings.push({...mapping, at: to.at, wish, isListed: needsRepositories(route)});
+        if (written !== mapping.destination) checks.push(rewrittenName(file, to, mapping, written));
       }
     }
   }
@@ -181,14 +180,9 @@ function mapOne(
   return {mapping, written: `${root.registry}/${path}`};
 }
 
-function whyNotMapping(
-  {destination, project}: MappedNames,
-  registry: string,
-  {projectOf}: MappingOptions,
-): string | undefined {
+function whyNotMapping({destination, project}: MappedNames, registry: string): string | undefined {
   const path = destination.slice(registry.length + 1);
-  const inProject = project ?? projectOf?.(registry, path);
-  if (inProject !== undefined) return whyNotImagePath(path, inProject);
+  if (project !== undefined) return whyNotImagePath(path, project);
   if (isRepositoryPath(path)) return undefined;
   return path.length > 255
     ? 'the path has more than 255 characters'

@@ -2,7 +2,14 @@ import {bytesReply, type Exchange, jsonReply, type Reply} from '../exchange.ts';
 import {bearerOf, showMetadata, showToken, showUser, showVersion, tokenOf} from './account.ts';
 import {type ApiHandler, ApiRefusal, notFound, readBody, unauthorized} from './api-call.ts';
 import {removeTags} from './cleanup.ts';
-import {listGroupProjects, showGroup, showNamespace, transferGroup, updateGroup} from './groups.ts';
+import {
+  createGroup,
+  listGroupProjects,
+  showGroup,
+  showNamespace,
+  transferGroup,
+  updateGroup,
+} from './groups.ts';
 import type {Instance} from './instance.ts';
 import {
   createProject,
@@ -125,6 +132,7 @@ const ROUTES: readonly ApiRoute[] = [
   endpoint('GET', 'user', 'read', showUser),
   endpoint('GET', 'personal_access_tokens/self', 'any', showToken),
   endpoint('GET', 'namespaces/:id', 'read', showNamespace),
+  endpoint('POST', 'groups', 'write', createGroup),
   endpoint('GET', 'groups/:id', 'read', showGroup),
   endpoint('PUT', 'groups/:id', 'write', updateGroup),
   endpoint('POST', 'groups/:id/transfer', 'write', transferGroup),

@@ -35,7 +35,7 @@ export type SandboxEvent =
       readonly to: string;
     }
   | {
-      readonly kind: 'project-created' | 'project-deleted' | 'project-changed';
+      readonly kind: 'group-created' | 'project-created' | 'project-deleted' | 'project-changed';
       readonly id: number;
       readonly path: string;
       /** What was changed. */

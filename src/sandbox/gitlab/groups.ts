@@ -11,7 +11,7 @@ import {
   pageReply,
 } from './api-call.ts';
 import {presentGroup, presentNamespace, presentProject} from './entities.ts';
-import {ACCESS_LEVEL, levelInGroup, maySee} from './rights.ts';
+import {ACCESS_LEVEL, isWider, levelInGroup, maySee} from './rights.ts';
 import type {WorldGroup} from './world.ts';
 
 /** GitLab: app/services/groups/update_service.rb and transfer_service.rb say the same. */
@@ -49,6 +49,40 @@ export function showNamespace(call: ApiCall): Reply {
     : (world.groupAt(name)?.id ?? world.userNamed(name)?.namespaceId);
   if (id === undefined || world.namespacePath(id) === undefined) throw notFound('Namespace');
   return jsonReply(200, presentNamespace(call, id));
+}
+
+const createSchema = z.object({
+  path: z.string(),
+  name: z.string(),
+  parent_id: numberField.optional(),
+  visibility: z.enum(['private', 'internal', 'public']).default('private'),
+});
+
+/**
+ * `POST /groups`. Subgroups may be created by maintainers, top-level groups by every user, unless the instance says
+ * otherwise (GitLab: app/policies/group_policy.rb, `create_subgroup`). Errors are a Ruby hash in a text (GitLab:
+ * lib/api/groups.rb).
+ */
+export function createGroup(call: ApiCall): Reply {
+  const {world, person, events} = call;
+  const {path, name, parent_id: parentId, visibility} = bodyOf(call, createSchema);
+  const parent = parentId === undefined ? undefined : world.groups.get(parentId);
+  if (parentId !== undefined && !parent) throw notFound('Group');
+  if (parent && levelInGroup(world, person.user, parent) < ACCESS_LEVEL.maintainer)
+    throw forbidden();
+  const above = parent === undefined ? '' : `${world.namespacePath(parent.id)}/`;
+  if (world.isTaken(above + path))
+    throw badRequest('Failed to save group {:path=>["has already been taken"]}');
+  if (parent && isWider(visibility, parent.visibility)) {
+    const why = `${visibility} is not allowed since the parent group has a ${parent.visibility} visibility.`;
+    throw badRequest(`Failed to save group {:visibility_level=>["${why}"]}`);
+  }
+  const members = parent ? [] : [[person.user.id, ACCESS_LEVEL.owner] as const];
+  const group = {id: world.nextId(), name, path, parentId, visibility, members: new Map(members)};
+  world.groups.set(group.id, group);
+  const what = {id: group.id, path: above + path};
+  events.add(person.user.username, {kind: 'group-created', ...what});
+  return jsonReply(201, presentGroup(call, group));
 }
 
 const updateSchema = z.object({path: z.string().optional(), name: z.string().optional()});

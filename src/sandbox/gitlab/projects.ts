@@ -13,7 +13,7 @@ import {
   requireLevel,
 } from './api-call.ts';
 import {presentProject} from './entities.ts';
-import {ACCESS_LEVEL, mayFill, maySee} from './rights.ts';
+import {ACCESS_LEVEL, isWider, mayFill, maySee} from './rights.ts';
 import {DEFAULT_POLICY} from './seed.ts';
 import {moveProject, whyNotMove} from './transfers.ts';
 import type {WorldProject} from './world.ts';
@@ -112,6 +112,12 @@ export function createProject(call: ApiCall): Reply {
   if (!mayFill(world, person.user, namespaceId)) throw forbidden();
   if (!isProjectPath(path)) throw badRequest(PATH_INVALID);
   if (world.isTaken(`${namespace}/${path}`)) throw badRequest(NAME_TAKEN);
+  // GitLab: app/models/project.rb, `visibility_level_allowed_by_group`.
+  const group = world.groups.get(namespaceId);
+  if (group && isWider(visibility, group.visibility)) {
+    const why = `${visibility} is not allowed in a ${group.visibility} group.`;
+    throw badRequest({visibility_level: [why]});
+  }
   const project: WorldProject = {
     id: world.nextId(),
     name: name ?? path,

@@ -125,3 +125,10 @@ export function matches(pattern: string, name: string): boolean {
   const parts = pattern.split('*').map((part) => part.replaceAll(/[\\^$.|?+()[\]{}]/g, '\\$&'));
   return new RegExp(`^${parts.join('.*')}$`, 'i').test(name);
 }
+
+const WIDTH = ['private', 'internal', 'public'];
+
+/** Whether more people would see the one than the other. */
+export function isWider(one: string, other: string): boolean {
+  return WIDTH.indexOf(one) > WIDTH.indexOf(other);
+}

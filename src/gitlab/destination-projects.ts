@@ -1,0 +1,120 @@
+import type {Call} from '../model/port.ts';
+import {mapAtOnce} from '../observe/at-once.ts';
+import {
+  ancestorsOf,
+  type DestinationGitLab,
+  type KnownNamespace,
+  type KnownProject,
+  possibleProjects,
+} from '../plan/migration/destination-projects.ts';
+import {registryPathOf} from '../model/gitlab-naming.ts';
+import type {GitLabToken} from './connection.ts';
+import type {GitLab} from './gitlab.ts';
+
+/** Requests to GitLab's API at once: it counts them for each user. */
+const AT_ONCE = 8;
+
+/** An image path, and the project that it is to be in if there is none yet. */
+export interface WantedPath {
+  readonly path: string;
+  readonly project?: string;
+}
+
+/**
+ * Looks up the projects that image paths are in, and the groups of those that do not exist. Each path is asked for once.
+ * @throws TransshipError what GitLab answers
+ */
+export async function findDestinationProjects(
+  gitlab: GitLab,
+  registry: string,
+  wanted: readonly WantedPath[],
+  tokenKind: GitLabToken['kind'],
+  call: Call,
+): Promise<DestinationGitLab> {
+  const lookup = new Lookup(gitlab, call);
+  await mapAtOnce(wanted, AT_ONCE, async ({path, project = path}) => {
+    for (const one of possibleProjects(path)) if (await lookup.project(one)) return;
+    for (const one of [project, ...ancestorsOf(project)]) {
+      // What is no group may be a project, in which there can be none.
+      if ((await lookup.namespace(one)) || (await lookup.project(one))) return;
+    }
+  });
+  const whyNotCreate = await whyNotCreateWith(gitlab, tokenKind, call);
+  return {
+    address: gitlab.url.href.replace(/\/$/, ''),
+    registry,
+    projects: await settled(lookup.projects),
+    namespaces: await settled(lookup.namespaces),
+    ...(whyNotCreate === undefined ? {} : {whyNotCreate}),
+  };
+}
+
+/** Remembers what was asked. */
+class Lookup {
+  readonly projects = new Map<string, Promise<KnownProject | undefined>>();
+  readonly namespaces = new Map<string, Promise<KnownNamespace | undefined>>();
+  readonly #gitlab: GitLab;
+  readonly #call: Call;
+
+  constructor(gitlab: GitLab, call: Call) {
+    this.#gitlab = gitlab;
+    this.#call = call;
+  }
+
+  project(path: string): Promise<KnownProject | undefined> {
+    return remembered(this.projects, path, async () => {
+      const found = await this.#gitlab.projects.find(path, this.#call);
+      // GitLab redirects old paths, and its registry does not.
+      if (!found || registryPathOf(found.fullPath) !== registryPathOf(path)) return undefined;
+      return {fullPath: found.fullPath, isRegistryOff: found.registryAccess === 'disabled'};
+    });
+  }
+
+  namespace(path: string): Promise<KnownNamespace | undefined> {
+    return remembered(this.namespaces, path, async () => {
+      const group = await this.#gitlab.groups.find(path, this.#call);
+      const isIt = (fullPath: string) => registryPathOf(fullPath) === registryPathOf(path);
+      if (group && isIt(group.fullPath)) {
+        const {fullPath, visibility} = group;
+        return {fullPath, ...(visibility === undefined ? {} : {visibility})};
+      }
+      if (path.includes('/')) return undefined;
+      const user = await this.#gitlab.groups.findNamespace(path, this.#call);
+      return user && isIt(user.fullPath) ? {fullPath: user.fullPath} : undefined;
+    });
+  }
+}
+
+function remembered<T>(
+  known: Map<string, Promise<T>>,
+  path: string,
+  find: () => Promise<T>,
+): Promise<T> {
+  const key = registryPathOf(path);
+  const found = known.get(key) ?? find();
+  known.set(key, found);
+  return found;
+}
+
+async function settled<T>(
+  known: ReadonlyMap<string, Promise<T | undefined>>,
+): Promise<ReadonlyMap<string, T>> {
+  const found = new Map<string, T>();
+  for (const [path, promise] of known) {
+    const value = await promise;
+    if (value !== undefined) found.set(path, value);
+  }
+  return found;
+}
+
+/** A job's token opens its own project alone; what an access token may do is in its scopes. */
+async function whyNotCreateWith(
+  {account}: GitLab,
+  tokenKind: GitLabToken['kind'],
+  call: Call,
+): Promise<string | undefined> {
+  if (tokenKind === 'job-token') return 'CI_JOB_TOKEN cannot create projects';
+  const token = await account.token(call);
+  if (token === undefined || token.scopes.includes('api')) return undefined;
+  return `the token has the scopes ${token.scopes.join(', ')}, not api`;
+}

@@ -1,0 +1,225 @@
+import {
+  registryPathOf,
+  whyNotGroupPath,
+  whyNotImagePath,
+  whyNotProjectPath,
+} from '../../model/gitlab-naming.ts';
+import type {Check, CreateStep} from '../../model/plan.ts';
+import {formatProblem} from '../../model/file-problem.ts';
+import type {CreateRecord} from '../schema-parts.ts';
+import type {RepositoryMapping} from './map-routes.ts';
+import type {CopyMigration} from './migration.ts';
+
+type Visibility = CreateStep['visibility'];
+
+/** A GitLab that images go to, as far as their paths were looked up there. */
+export interface DestinationGitLab {
+  /** Of the instance, without a slash at its end. */
+  readonly address: string;
+  readonly registry: string;
+  /** Projects by their path in lower case. */
+  readonly projects: ReadonlyMap<string, KnownProject>;
+  /** Groups and users, by their path in lower case. */
+  readonly namespaces: ReadonlyMap<string, KnownNamespace>;
+  /** Why the token cannot create anything, as a clause; undefined: it may be able to. */
+  readonly whyNotCreate?: string;
+}
+
+export interface KnownProject {
+  readonly fullPath: string;
+  readonly isRegistryOff: boolean;
+}
+
+export interface KnownNamespace {
+  readonly fullPath: string;
+  /** Undefined: GitLab does not tell, as of a user's. */
+  readonly visibility?: Visibility;
+}
+
+/** What the destinations of a migration need besides images. */
+export interface DestinationProjects {
+  /** Parents before what is in them. */
+  readonly creations: readonly CreateRecord[];
+  readonly checks: readonly Check[];
+  /** Destinations that need not be asked for, as `host/path`: there is no project for them, or none that may have images. */
+  readonly absent: ReadonlySet<string>;
+}
+
+/** The projects that an image path may be in, the shortest first: of two of them, one would be a group. */
+export function possibleProjects(path: string): readonly string[] {
+  const parts = path.split('/');
+  const lengths = [parts.length - 2, parts.length - 1, parts.length].filter((length) => length > 1);
+  return lengths.map((length) => parts.slice(0, length).join('/'));
+}
+
+/** The groups that a path is in, the nearest first. */
+export function ancestorsOf(path: string): readonly string[] {
+  const parts = path.split('/').slice(0, -1);
+  return parts.map((_part, below) => parts.slice(0, parts.length - below).join('/'));
+}
+
+/**
+ * Decides which projects and groups have to be created, and what forbids it.
+ * @param gitlabs by registry; a registry that is not among them is no GitLab, or none whose projects can be looked up
+ */
+export function decideProjects(
+  migration: CopyMigration,
+  mappings: readonly RepositoryMapping[],
+  gitlabs: ReadonlyMap<string, DestinationGitLab>,
+): DestinationProjects {
+  const walk = new ProjectWalk(migration);
+  for (const mapping of mappings) {
+    const slash = mapping.destination.indexOf('/');
+    const gitlab = gitlabs.get(mapping.destination.slice(0, slash));
+    if (gitlab) walk.take(mapping, mapping.destination.slice(slash + 1), gitlab);
+  }
+  return walk;
+}
+
+/** One walk over the destinations: what several of them need is decided for the first. */
+class ProjectWalk implements DestinationProjects {
+  readonly creations: CreateRecord[] = [];
+  readonly checks: Check[] = [];
+  readonly absent = new Set<string>();
+  readonly #file: string;
+  readonly #policy: NonNullable<CopyMigration['gitlab']>;
+  /** What was decided, by kind, registry and path. */
+  readonly #decided = new Set<string>();
+
+  constructor({file, gitlab}: CopyMigration) {
+    this.#file = file;
+    this.#policy = gitlab ?? {projects: 'require', groups: 'require', visibility: 'private'};
+  }
+
+  take(mapping: RepositoryMapping, path: string, gitlab: DestinationGitLab): void {
+    const found = possibleProjects(path)
+      .map((one) => gitlab.projects.get(one))
+      .find((project) => project !== undefined);
+    const project = found?.fullPath ?? mapping.project ?? path;
+    const why = whyNotImagePath(path, project);
+    const isOpen = found !== undefined && !found.isRegistryOff && why === undefined;
+    // The registry would answer for such a path as for a forbidden one.
+    if (!isOpen) this.absent.add(mapping.destination);
+    if (why !== undefined) {
+      this.#forbid('NAME_RESERVED', mapping, mapping.destination, {
+        message: `${mapping.source} cannot go to ${mapping.destination}: ${why}`,
+        hint: 'change "to" or "project"; {flat} joins the parts of a path with "-"',
+      });
+    } else if (found === undefined) this.#takeMissing(mapping, project, gitlab);
+    else if (found.isRegistryOff && this.#isFirst('off', gitlab, project)) {
+      this.#forbid('REGISTRY_DISABLED', mapping, project, {
+        message: `the container registry of the project ${project} is switched off`,
+        hint: 'switch it on in the settings of the project, under Visibility',
+      });
+    }
+  }
+
+  #takeMissing(mapping: RepositoryMapping, path: string, gitlab: DestinationGitLab): void {
+    if (!this.#isFirst('project', gitlab, path)) return;
+    const {address, registry, whyNotCreate} = gitlab;
+    const {projects, visibility} = this.#policy;
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    const why = whyNotProjectPath(name);
+    if (projects === 'require') {
+      this.#forbid('PROJECT_NOT_FOUND', mapping, path, {
+        message: `the project ${path} does not exist at ${address}, or the token may not see it`,
+        hint: 'create it, or write gitlab: {projects: create}',
+      });
+    } else if (gitlab.namespaces.has(registryPathOf(path))) {
+      this.#forbid('NAME_TAKEN', mapping, path, {
+        message: `${path} is a group, and images are in projects`,
+        hint: 'add a part to "to", or name a project in that group with "project"',
+      });
+    } else if (why !== undefined) {
+      this.#forbid('NAME_RESERVED', mapping, path, {
+        message: `the project ${path} cannot be created: ${why}`,
+        hint: 'change "to" or "project"',
+      });
+    } else if (whyNotCreate !== undefined) {
+      this.#forbid('TOKEN_SCOPE_MISSING', mapping, path, {
+        message: `the project ${path} cannot be created: ${whyNotCreate}`,
+        hint: 'set GITLAB_TOKEN to an access token with the scope api, of somebody who may create projects',
+      });
+    } else if (this.#takeGroups(mapping, path, gitlab)) {
+      this.creations.push({kind: 'create-project', gitlab: address, registry, path, visibility});
+    }
+  }
+
+  /** Creates the groups that a project needs, from the top. @returns whether there is or will be a group for it */
+  #takeGroups(mapping: RepositoryMapping, project: string, gitlab: DestinationGitLab): boolean {
+    const {address, registry, namespaces} = gitlab;
+    const {groups, visibility} = this.#policy;
+    const missing: string[] = [];
+    for (const group of ancestorsOf(project)) {
+      const known = namespaces.get(registryPathOf(group));
+      if (known) {
+        if (!isWider(visibility, known.visibility)) break;
+        this.#forbid('PROJECT_NOT_FOUND', mapping, project, {
+          message: `${project} cannot be ${visibility}: the group ${known.fullPath} is ${known.visibility}`,
+          hint: 'GitLab allows nothing wider than the group: change gitlab.visibility or that of the group',
+        });
+        return false;
+      }
+      missing.unshift(group);
+    }
+    for (const group of missing) {
+      if (this.#isFirst('group', gitlab, group)) {
+        const why = gitlab.projects.has(registryPathOf(group))
+          ? 'a project has that path'
+          : whyNotGroupPath(group);
+        if (why !== undefined) {
+          this.#forbid('NAME_RESERVED', mapping, group, {
+            message: `the group ${group} cannot be created: ${why}`,
+            hint: 'change "to" or "project"',
+          });
+          return false;
+        }
+        if (groups === 'require') {
+          this.#forbid('GROUP_NOT_FOUND', mapping, group, {
+            message: `the group ${group} does not exist at ${address}, or the token may not see it`,
+            hint: 'create it, or write gitlab: {groups: create}',
+          });
+          return false;
+        }
+        this.creations.push({
+          kind: 'create-group',
+          gitlab: address,
+          registry,
+          path: group,
+          visibility,
+        });
+      } else if (!this.#isCreated(registry, group)) return false;
+    }
+    return true;
+  }
+
+  #isCreated(registry: string, group: string): boolean {
+    return this.creations.some(
+      (one) => one.kind === 'create-group' && one.registry === registry && one.path === group,
+    );
+  }
+
+  #isFirst(kind: string, {registry}: DestinationGitLab, path: string): boolean {
+    const key = `${kind} ${registry}/${registryPathOf(path)}`;
+    if (this.#decided.has(key)) return false;
+    this.#decided.add(key);
+    return true;
+  }
+
+  #forbid(
+    code: Check['code'],
+    {at}: RepositoryMapping,
+    subject: string,
+    {message, hint}: Pick<Check, 'message' | 'hint'>,
+  ): void {
+    const placed = formatProblem({file: this.#file, ...at, message});
+    this.checks.push({code, result: 'forbid', subject, message: placed, hint});
+  }
+}
+
+const WIDTH: readonly Visibility[] = ['private', 'internal', 'public'];
+
+/** Nothing may be seen by more people than the group that it is in (GitLab: lib/gitlab/visibility_level_checker.rb). */
+function isWider(wanted: Visibility, group: Visibility | undefined): boolean {
+  return group !== undefined && WIDTH.indexOf(wanted) > WIDTH.indexOf(group);
+}

@@ -1,0 +1,287 @@
+import {writeFile} from 'node:fs/promises';
+import {describe, expect, test} from 'vitest';
+import {copiesOf, type CopyPlan, creationsOf} from '../../src/model/plan.ts';
+import type {RepositoryPath} from '../../src/model/reference.ts';
+import {type GitLabSandbox, startGitLabSandbox} from '../../src/sandbox/gitlab/gitlab-sandbox.ts';
+import {parseSeed} from '../../src/sandbox/gitlab/seed.ts';
+import {startSandbox} from '../../src/sandbox/sandbox.ts';
+import {startDockerHub, startHarbor} from '../support/products.ts';
+import {storeImage} from '../support/small-images.ts';
+import {type TempDirectory, tempDirectory} from '../support/temp.ts';
+import {transship} from '../support/transship.ts';
+
+const seed = parseSeed({
+  users: [
+    {name: 'root', admin: true},
+    {name: 'ada', password: 'ada-password'},
+  ],
+  groups: [
+    {path: 'acme', members: {ada: 'owner'}},
+    {path: 'open', visibility: 'public', members: {ada: 'owner'}},
+  ],
+  projects: [{path: 'acme/images'}, {path: 'acme/off', registry: 'disabled'}, {path: 'acme/Mixed'}],
+  tokens: [
+    {value: 'ada-api', user: 'ada', scopes: ['api']},
+    {value: 'ada-read', user: 'ada', scopes: ['read_api', 'read_registry', 'write_registry']},
+    {value: 'job', kind: 'job', user: 'ada', project: 'acme/images'},
+  ],
+});
+
+/** A login for the registry, and a token for the API. */
+function environment(gitlab: GitLabSandbox, token = 'ada-api') {
+  return {
+    TRANSSHIP_DESTINATION_USERNAME: 'ada',
+    TRANSSHIP_DESTINATION_PASSWORD: 'ada-password',
+    TRANSSHIP_DESTINATION_HOST: gitlab.host,
+    TRANSSHIP_GITLAB_HOST: gitlab.url,
+    GITLAB_TOKEN: token,
+  };
+}
+
+interface Situation {
+  readonly gitlab: GitLabSandbox;
+  readonly source: {readonly host: string};
+  readonly routes: string;
+  readonly more?: string;
+  readonly token?: string;
+  readonly args?: readonly string[];
+}
+
+/** Plans a migration of a source into the group `acme`, with the folder in which the files are. */
+async function planned(
+  {gitlab, source, routes, more = '', token, args = []}: Situation,
+  temp: TempDirectory,
+) {
+  const file = temp.join('m.yaml');
+  await writeFile(
+    file,
+    `version: 1\nfrom: ${source.host}\nto: ${gitlab.host}\nroutes:\n${routes}${more}`,
+  );
+  const out = temp.join('m.plan.json');
+  const env = environment(gitlab, token);
+  const run = await transship(
+    ['plan', file, '--out', out, '--format=json', '--no-cache', ...args],
+    {env},
+  );
+  const made = run.stdout === '' ? undefined : (JSON.parse(run.stdout) as CopyPlan);
+  return {...run, file, out, env, made};
+}
+
+async function plannedOnce(situation: Situation) {
+  await using temp = await tempDirectory();
+  return await planned(situation, temp);
+}
+
+const creations = (made: CopyPlan | undefined) =>
+  made ? creationsOf(made).map(({kind, path, visibility}) => [kind, path, visibility]) : [];
+
+const forbidden = (made: CopyPlan | undefined) =>
+  (made?.checks ?? [])
+    .filter(({result}) => result === 'forbid')
+    .map(({code, message}) => [code, message]);
+
+const LAYER = Buffer.from('a layer');
+
+async function startSource(...repositories: readonly string[]) {
+  const source = await startSandbox();
+  for (const name of repositories)
+    await storeImage(source.storage, name as RepositoryPath, 'v1', [LAYER]);
+  return source;
+}
+
+describe('projects and groups of the destination', () => {
+  test('are created before the images are copied, and looked for again by the next run', async () => {
+    await using gitlab = await startGitLabSandbox({seed});
+    await using source = await startSource('team/web', 'team/db');
+    await using temp = await tempDirectory();
+    const {code, made, out, env, file} = await planned(
+      {
+        gitlab,
+        source,
+        routes:
+          "  - from: team/*\n    to: 'acme/fresh/deep/{1}'\n    project: acme/fresh/deep/{1}\n",
+        more: 'gitlab: {projects: create, groups: create}\n',
+      },
+      temp,
+    );
+    expect(code).toBe(0);
+    expect(creations(made)).toEqual([
+      ['create-group', 'acme/fresh', 'private'],
+      ['create-group', 'acme/fresh/deep', 'private'],
+      ['create-project', 'acme/fresh/deep/db', 'private'],
+      ['create-project', 'acme/fresh/deep/web', 'private'],
+    ]);
+    const review = await transship(['show', out], {env});
+    expect(review.stdout).toContain(`project  ${gitlab.url}/acme/fresh/deep/web`);
+    const applied = await transship(['apply', out], {env});
+    expect([applied.code, applied.stderr]).toEqual([0, expect.not.stringContaining('error')]);
+    expect((await transship(['verify', out], {env})).code).toBe(0);
+    expect(gitlab.events.events.map(({kind}) => kind)).toEqual(
+      expect.arrayContaining(['group-created', 'project-created']),
+    );
+    const again = await transship(['plan', file, '--detailed-exitcode', '--no-cache'], {env});
+    expect([again.code, again.stderr]).toEqual([0, '']);
+    expect((await transship(['apply', out], {env})).code).toBe(0);
+  });
+
+  test('that exist are used, whatever the case of their path', async () => {
+    await using gitlab = await startGitLabSandbox({seed});
+    await using source = await startSource('web', 'db/main');
+    const {made, code} = await plannedOnce({
+      gitlab,
+      source,
+      routes: '  - {from: web, to: acme/mixed/web}\n  - {from: db/main, to: acme/images/db/main}\n',
+      more: 'gitlab: {projects: create}\n',
+    });
+    expect([code, creations(made), forbidden(made)]).toEqual([0, [], []]);
+    expect(made ? copiesOf(made) : []).toHaveLength(2);
+  });
+
+  test.each([
+    ['a project that is missing', '{from: web, to: acme/none}', '', 'PROJECT_NOT_FOUND'],
+    [
+      'a group that is missing',
+      '{from: web, to: nowhere/web}',
+      'gitlab: {projects: create}\n',
+      'GROUP_NOT_FOUND',
+    ],
+    ['a registry that is off', '{from: web, to: acme/off/web}', '', 'REGISTRY_DISABLED'],
+    ['a path below the limit', '{from: web, to: acme/images/a/b/c}', '', 'PROJECT_NOT_FOUND'],
+    [
+      'a group in the place of a project',
+      '{from: web, to: open/web, project: open}',
+      'gitlab: {projects: create}\n',
+      'NAME_TAKEN',
+    ],
+    [
+      'a project in the place of a group',
+      '{from: web, to: acme/images/a/b/c, project: acme/images/a}',
+      'gitlab: {projects: create, groups: create}\n',
+      'NAME_RESERVED',
+    ],
+    [
+      'a name that GitLab reserves',
+      '{from: web, to: acme/wikis}',
+      'gitlab: {projects: create}\n',
+      'NAME_RESERVED',
+    ],
+    [
+      'more visibility than the group has',
+      '{from: web, to: acme/web}',
+      'gitlab: {projects: create, visibility: public}\n',
+      'PROJECT_NOT_FOUND',
+    ],
+  ])('%s forbids the plan, with its line', async (_what, route, more, code) => {
+    await using gitlab = await startGitLabSandbox({seed});
+    await using source = await startSource('web');
+    const run = await plannedOnce({gitlab, source, routes: `  - ${route}\n`, more});
+    expect([run.code, run.stderr]).toEqual([3, '']);
+    expect(forbidden(run.made)).toEqual([[code, expect.stringMatching(/m\.yaml:5:\d+: /)]]);
+  });
+
+  test.each([
+    ['ada-read', 'the token has the scopes'],
+    ['none', 'there is no token for GitLab'],
+  ])('cannot be created with the token %s', async (token, words) => {
+    await using gitlab = await startGitLabSandbox({seed});
+    await using source = await startSource('web');
+    const run = await plannedOnce({
+      gitlab,
+      source,
+      routes: '  - {from: web, to: acme/fresh}\n',
+      more: 'gitlab: {projects: create}\n',
+      token: token === 'none' ? '' : token,
+    });
+    expect(run.code).toBe(token === 'none' ? 64 : 3);
+    expect(run.stdout + run.stderr).toContain(words);
+  });
+
+  test('that somebody creates meanwhile are no failure; what cannot be created holds back its images alone', async () => {
+    await using gitlab = await startGitLabSandbox({seed});
+    await using source = await startSource('a', 'b');
+    await using temp = await tempDirectory();
+    const {out, env} = await planned(
+      {
+        gitlab,
+        source,
+        routes: '  - {from: a, to: acme/one}\n  - {from: b, to: open/two}\n',
+        more: 'gitlab: {projects: create}\n',
+      },
+      temp,
+    );
+    const post = (path: string, body: object) =>
+      fetch(`${gitlab.url}/api/v4/${path}`, {
+        method: 'POST',
+        headers: {'private-token': 'ada-api', 'content-type': 'application/json'},
+        body: JSON.stringify(body),
+      });
+    const group = (await (
+      await fetch(`${gitlab.url}/api/v4/groups/open`, {headers: {'private-token': 'ada-api'}})
+    ).json()) as {id: number};
+    // A group in the place of the project: nobody can create it there any more.
+    await post('groups', {path: 'two', name: 'two', parent_id: group.id});
+    const acme = (await (
+      await fetch(`${gitlab.url}/api/v4/groups/acme`, {headers: {'private-token': 'ada-api'}})
+    ).json()) as {id: number};
+    await post('projects', {path: 'one', name: 'one', namespace_id: acme.id});
+    const run = await transship(['apply', out, '--format=json'], {env});
+    expect(run.code).toBe(1);
+    const outcomes = (
+      JSON.parse(run.stdout) as {steps: {id: string; outcome: string; error?: {code: string}}[]}
+    ).steps.map(({outcome, error}) => [outcome, error?.code]);
+    expect(outcomes).toEqual([
+      ['present', undefined],
+      ['failed', 'NAME_TAKEN'],
+      ['done', undefined],
+      ['blocked', 'NAME_TAKEN'],
+    ]);
+  });
+});
+
+describe('a migration into GitLab', () => {
+  test('from Harbor, many repositories into one project', async () => {
+    await using harbor = await startHarbor([
+      {name: 'team', public: true, repositories: ['web/api', 'db']},
+      {name: 'other', public: true, repositories: ['x']},
+    ]);
+    for (const name of ['team/web/api', 'team/db', 'other/x'])
+      await storeImage(harbor.storage, name as RepositoryPath, 'v1', [LAYER]);
+    await using gitlab = await startGitLabSandbox({seed});
+    await using temp = await tempDirectory();
+    const {code, made, out, env} = await planned(
+      {
+        gitlab,
+        source: harbor,
+        routes: "  - from: team/**\n    to: 'acme/moved/{flat}'\n    project: acme/moved\n",
+        more: 'gitlab: {projects: create}\n',
+        args: ['--source-kind', `${harbor.host}=harbor`],
+      },
+      temp,
+    );
+    expect([code, creations(made)]).toEqual([0, [['create-project', 'acme/moved', 'private']]]);
+    expect((await transship(['apply', out], {env})).code).toBe(0);
+    expect(
+      (await gitlab.storage.manifests.tags('acme/moved/team-web-api' as RepositoryPath)).length,
+    ).toBe(1);
+  });
+
+  test('from a Docker Hub organisation, a project for each', async () => {
+    await using hub = await startDockerHub({acme: [{name: 'web'}, {name: 'internal-x'}]});
+    await storeImage(hub.storage, 'acme/web' as RepositoryPath, 'v1', [LAYER]);
+    await using gitlab = await startGitLabSandbox({seed});
+    await using temp = await tempDirectory();
+    const {code, made, out, env} = await planned(
+      {
+        gitlab,
+        source: hub,
+        routes:
+          "  - from: acme/*\n    exclude: acme/internal-*\n    to: 'acme/hub-{1}'\n    project: 'acme/hub-{1}'\n",
+        more: 'gitlab: {projects: create}\n',
+        args: ['--source-kind', `${hub.host}=docker-hub`],
+      },
+      temp,
+    );
+    expect([code, creations(made)]).toEqual([0, [['create-project', 'acme/hub-web', 'private']]]);
+    expect((await transship(['apply', out], {env})).code).toBe(0);
+  });
+});

@@ -1,0 +1,113 @@
+import {readFile, writeFile} from 'node:fs/promises';
+import {expect, test} from 'vitest';
+import {copiesOf, type CopyPlan} from '../../src/model/plan.ts';
+import type {SourceDelta} from '../../src/plan/source-delta.ts';
+import {type RepositoryPath, type Tag} from '../../src/model/reference.ts';
+import {startSandbox} from '../../src/sandbox/sandbox.ts';
+import {storeImage} from '../support/small-images.ts';
+import {tempDirectory} from '../support/temp.ts';
+import {transship} from '../support/transship.ts';
+
+const name = (from: string, tag: string | undefined) =>
+  `${from.slice(from.indexOf('/') + 1)}:${tag ?? ''}`;
+const layer = (text: string) => [Buffer.from(text)];
+
+test('a later plan has exactly what changed, and says what was added, moved and removed', async () => {
+  await using source = await startSandbox();
+  await using destination = await startSandbox();
+  await using temp = await tempDirectory();
+  const store = (path: string, tag: string, text = path + tag) =>
+    storeImage(source.storage, path as RepositoryPath, tag, layer(text));
+  for (const path of ['team/a', 'team/b', 'team/gone'])
+    for (const tag of ['release-1', 'release-2', 'dev-1']) await store(path, tag);
+  const file = temp.join('m.yaml');
+  await writeFile(
+    file,
+    `version: 1\nfrom: ${source.host}\nto: ${destination.host}/x\nroutes:\n  - from: team/*\n    tags: {rename: {'release-(.*)': 'v$1'}}\n`,
+  );
+  const [first, second] = [temp.join('1.plan.json'), temp.join('2.plan.json')];
+  expect((await transship(['plan', file, '--out', first, '--no-cache'])).code).toBe(0);
+  expect((await transship(['apply', first])).code).toBe(0);
+
+  await store('team/a', 'release-3');
+  await store('team/c', 'release-1');
+  await store('team/a', 'release-1', 'another');
+  await store('team/b', 'dev-1', 'another');
+  await source.storage.manifests.untag('team/a' as RepositoryPath, 'dev-1' as Tag);
+  for (const tag of ['release-1', 'release-2', 'dev-1'])
+    await source.storage.manifests.untag('team/gone' as RepositoryPath, tag as Tag);
+
+  const report = temp.join('delta.json');
+  const run = await transship([
+    'plan',
+    file,
+    '--since',
+    first,
+    '--delta-report',
+    report,
+    '--out',
+    second,
+    '--detailed-exitcode',
+    '--no-cache',
+  ]);
+  expect([run.code, run.stderr]).toEqual([2, '']);
+  expect(run.stdout).toContain('Since the earlier plan: 2 added, 2 tags moved, 4 removed.');
+  const made = await transship(['show', second, '--format=json']);
+  const planned = copiesOf(JSON.parse(made.stdout) as CopyPlan);
+  expect(planned.map(({to, tag}) => name(to, tag)).sort()).toEqual([
+    'x/team/a:v1',
+    'x/team/a:v3',
+    'x/team/b:dev-1',
+    'x/team/c:v1',
+  ]);
+  const delta = JSON.parse(await readFile(report, 'utf8')) as SourceDelta;
+  const names = (entries: SourceDelta['added']) => entries.map(({from, tag}) => name(from, tag));
+  expect(names(delta.added)).toEqual(['team/a:release-3', 'team/c:release-1']);
+  expect(names(delta.moved)).toEqual(['team/a:release-1', 'team/b:dev-1']);
+  expect(names(delta.removed)).toEqual([
+    'team/a:dev-1',
+    'team/gone:dev-1',
+    'team/gone:release-1',
+    'team/gone:release-2',
+  ]);
+  expect(delta.removed[0]).toMatchObject({why: 'it is no longer at the source'});
+
+  expect((await transship(['apply', second])).code).toBe(0);
+  const again = await transship([
+    'plan',
+    file,
+    '--since',
+    second,
+    '--detailed-exitcode',
+    '--no-cache',
+  ]);
+  expect(again.code).toBe(0);
+  expect(again.stdout).toContain('Since the earlier plan, nothing changed at the source.');
+  const markdown = temp.join('delta.md');
+  await transship(['plan', file, '--since', first, '--delta-report', markdown, '--no-cache']);
+  expect(await readFile(markdown, 'utf8')).toContain('#### Moved (2)');
+});
+
+test.each([
+  [['--delta-report', 'x.json'], '--delta-report needs an earlier plan'],
+  [['--since', 'none.plan.json'], 'none.plan.json cannot be read'],
+])('refuses %j', async (flags, words) => {
+  await using temp = await tempDirectory();
+  const file = temp.join('m.yaml');
+  await writeFile(file, 'version: 1\nfrom: a.example\nto: b.example/x\nroutes:\n  - from: x\n');
+  const run = await transship(['plan', file, ...flags]);
+  expect([run.code, run.stdout]).toEqual([64, '']);
+  expect(run.stderr).toContain(words);
+});
+
+test('a report that cannot be written is an error', async () => {
+  await using source = await startSandbox();
+  await using temp = await tempDirectory();
+  await storeImage(source.storage, 'a' as RepositoryPath, 'v1', layer('a'));
+  const out = temp.join('plan.json');
+  const copy = ['plan', 'copy', `${source.host}/a`, `${source.host}/b`, '--no-cache'];
+  expect((await transship([...copy, '--out', out])).code).toBe(0);
+  const run = await transship([...copy, '--since', out, '--delta-report', temp.join('no/d.json')]);
+  expect(run.code).toBe(1);
+  expect(run.stderr).toContain('[FILE_WRITE_FAILED]');
+});
