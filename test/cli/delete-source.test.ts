@@ -6,7 +6,7 @@ import type {Digest} from '../../src/model/digest.ts';
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import type {Exchange} from '../../src/sandbox/exchange.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
-import {put, pushImage} from '../support/push-image.ts';
+import {pushImage, pushIndex} from '../support/push-image.ts';
 import {someBytes, storeImage} from '../support/small-images.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
@@ -199,11 +199,7 @@ describe('copy --delete-source', () => {
     const base = `http://${source.host}`;
     const arm = await pushImage(base, repository, 'arm', {layers: [Buffer.from('arm')]});
     const amd = await pushImage(base, repository, 'amd', {layers: [Buffer.from('amd')]});
-    await put(
-      `${base}/v2/${repository}/manifests/all`,
-      INDEX,
-      indexOf([arm, 'arm64'], [amd, 'amd64']),
-    );
+    await pushIndex(base, repository, 'all', [amd, arm]);
     const run = await move('--yes', '--tag', 'all', '--platform', 'linux/amd64');
     expect(run.code).toBe(0);
     expect(run.stderr).toContain('keeps all: only some of its platforms are copied');
@@ -241,23 +237,6 @@ describe('copy --delete-source', () => {
     expect(await tagsAt(source)).toEqual([]);
   });
 });
-
-const INDEX = 'application/vnd.oci.image.index.v1+json';
-
-function indexOf(
-  ...images: readonly (readonly [{readonly digest: string; readonly bytes: string}, string])[]
-): string {
-  return JSON.stringify({
-    schemaVersion: 2,
-    mediaType: INDEX,
-    manifests: images.map(([{digest, bytes}, architecture]) => ({
-      mediaType: 'application/vnd.oci.image.manifest.v1+json',
-      digest,
-      size: bytes.length,
-      platform: {os: 'linux', architecture},
-    })),
-  });
-}
 
 describe('a plan that deletes at the source', () => {
   test('shows the deletions first, and is applied again without harm', async () => {
