@@ -15,12 +15,11 @@ import {
 } from '../model/port.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
 import {observeRoute, type RouteQuestion} from '../observe/observe-route.ts';
-import {observeDeletable, type SeenSource, type TaggedContent} from '../observe/observe-tagged.ts';
 import {SharedReader} from '../observe/shared-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
-import {compareText} from '../plan/compare.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
 import {makeCopyPlan, type PlanFindings} from '../plan/copy-plan.ts';
+import {observeDeletions, type PruneWish} from './plan-deletions.ts';
 
 /** One side of a copy. */
 export interface CopyEnd {
@@ -38,6 +37,7 @@ export interface CopyWish {
   readonly routes: readonly CopyRoute[];
   /** What was found out about the wish before anything was looked at. */
   readonly findings?: PlanFindings;
+  readonly prune?: PruneWish;
 }
 
 /** Two places that a wish names. */
@@ -175,7 +175,7 @@ const ROUTES_AT_ONCE = 16;
 
 /** Observes both sides of every route, then decides. Nothing is written anywhere. */
 export async function makePlan(
-  {wish, routes, findings}: CopyWish,
+  {wish, routes, findings, prune}: CopyWish,
   repositories: Repositories,
   report: Report,
   call: Call,
@@ -209,65 +209,20 @@ export async function makePlan(
   const seen = results.flatMap((result) => result.seen ?? []);
   const unread = results.flatMap((result) => result.unread ?? []);
   const observed = new Map(seen.flatMap(({source}) => [...source.manifests]));
-  const {contents, refused} =
-    wish.deleteSource === true
-      ? await observeDeletions(
-          Map.groupBy(
-            seen.map(({source}) => source),
-            ({repository}) => repository,
-          ),
-          'source',
-          repositories,
-          call,
-        )
-      : {contents: new Map<string, TaggedContent>(), refused: []};
+  const {deletions, checks: refused} = await observeDeletions(
+    wish,
+    prune,
+    seen,
+    repositories,
+    call,
+  );
   const {checks = [], skipped = [], creations = []} = findings ?? {};
   const all = {
     creations,
     checks: [...checks, ...unread.map(({check}) => check), ...refused],
     skipped: [...skipped, ...unread.map(({skip}) => skip)],
   };
-  return {plan: makeCopyPlan({wish, routes: seen, findings: all, contents}), observed};
-}
-
-/**
- * Looks at the repositories in which something is to be deleted. One that refuses deletions forbids the plan, and the others
- * are looked at all the same.
- * @param seen what is known of each repository
- */
-async function observeDeletions(
-  seen: ReadonlyMap<string, readonly SeenSource[]>,
-  side: 'source' | 'destination',
-  repositories: Repositories,
-  call: Call,
-): Promise<{readonly contents: Map<string, TaggedContent>; readonly refused: readonly Check[]}> {
-  const contents = new Map<string, TaggedContent>();
-  const refused: Check[] = [];
-  await mapAtOnce(seen, ROUTES_AT_ONCE, async ([name, sources]) => {
-    try {
-      const repository = repositories.writable(name, side);
-      contents.set(name, await observeDeletable(repository, sources, attachmentSubject, call));
-    } catch (error) {
-      refused.push(deletionRefused(name, error));
-    }
-  });
-  return {contents, refused: refused.toSorted((a, b) => compareText(a.subject, b.subject))};
-}
-
-/** @throws what is no refusal of the registry */
-function deletionRefused(repository: string, error: unknown): Check {
-  const isRefusal =
-    error instanceof TransshipError &&
-    ['UNAUTHORIZED', 'FORBIDDEN', 'UNSUPPORTED_BY_REGISTRY', 'PROTECTED'].includes(error.code);
-  if (!isRefusal) throw error;
-  const {code, message, hint} = error;
-  return {
-    code,
-    result: 'forbid',
-    subject: repository,
-    message: `nothing can be deleted in ${repository}: ${message}`,
-    hint,
-  };
+  return {plan: makeCopyPlan({wish, routes: seen, findings: all, deletions}), observed};
 }
 
 function destinationOf(

@@ -3,6 +3,7 @@ import {formatProblem} from '../model/file-problem.ts';
 import {
   type Check,
   type CopyPlan,
+  type DeleteStep,
   PLAN_FORMAT,
   type PlannedManifest,
   type RouteWish,
@@ -18,6 +19,7 @@ import {
   deleteId,
   type Deletions,
   deleteSteps,
+  type LeftThere,
   notDeletedChecks,
   type WantedDeletion,
 } from './delete-steps.ts';
@@ -36,10 +38,20 @@ export interface CopyPlanInput {
   readonly routes: readonly CopyRoute[];
   /** What else was found out: about the wish itself, and about sources that could not be read. */
   readonly findings?: PlanFindings;
-  /** What else is deleted than what moves away from its source. */
-  readonly deletions?: readonly WantedDeletion[];
-  /** Of each repository that something is deleted in. */
-  readonly contents?: ReadonlyMap<string, TaggedContent>;
+  /** Absent: nothing is deleted. */
+  readonly deletions?: PlannedDeletions;
+}
+
+/** What a plan may delete, and what is known of the repositories in which it does. */
+export interface PlannedDeletions {
+  /** What else than what moves away from its source. */
+  readonly wanted?: readonly WantedDeletion[];
+  /** What was considered, and stays. */
+  readonly left?: readonly LeftThere[];
+  /** Of each repository in which something is deleted. */
+  readonly contents: ReadonlyMap<string, TaggedContent>;
+  /** More `pruned` tags than this forbid the plan. */
+  readonly maxPruned?: number;
 }
 
 /** What a plan is to say besides what its routes come to. */
@@ -109,24 +121,66 @@ export function makeCopyPlan(input: CopyPlanInput): CopyPlan {
 }
 
 /** What the plan deletes. What was asked for twice is deleted once: `moved`, which has to be verified. */
-function deletionsIn(
-  {wish, deletions = [], contents = new Map()}: CopyPlanInput,
-  found: readonly Found[],
-): Deletions {
+function deletionsIn({wish, deletions}: CopyPlanInput, found: readonly Found[]): Deletions {
+  if (deletions === undefined) return {steps: [], checks: []};
+  const {wanted = [], left = [], contents, maxPruned} = deletions;
+  const candidates = found.flatMap((route) => route.candidates);
   const moved =
     wish.deleteSource === true
       ? movedTags(
-          found.flatMap(({candidates}) => candidates),
+          candidates,
           found.flatMap(({skipped}) => skipped),
         )
       : {wanted: [], left: [], checks: []};
   const ids = new Set(moved.wanted.map(deleteId));
-  const others = deletions.filter((one) => !ids.has(deleteId(one)));
-  const all = deleteSteps([...moved.wanted, ...others], contents);
+  const others = wanted.filter((one) => !ids.has(deleteId(one)));
+  const all = deleteSteps([...moved.wanted, ...others], afterCopies(contents, candidates));
   return {
     steps: all.steps,
-    checks: [...moved.checks, ...notDeletedChecks(moved.left), ...all.checks],
+    checks: [
+      ...moved.checks,
+      ...tooManyPruned(all.steps, maxPruned),
+      ...notDeletedChecks([...moved.left, ...left]),
+      ...all.checks,
+    ],
   };
+}
+
+/** Deletions come after the copies: what those bring must not go with what is deleted. */
+function afterCopies(
+  contents: ReadonlyMap<string, TaggedContent>,
+  candidates: readonly Candidate[],
+): ReadonlyMap<string, TaggedContent> {
+  const byRepository = Map.groupBy(candidates, ({destination: {repository}}) => repository);
+  return new Map(
+    [...contents].map(([repository, content]) => {
+      const [tags, below] = [new Map(content.tags), new Map(content.below)];
+      for (const {tag, digest, graph} of byRepository.get(repository) ?? []) {
+        if (tag === undefined) continue;
+        tags.set(tag, digest);
+        const parts = graph?.manifests.map(({descriptor}) => descriptor.digest) ?? [];
+        if (parts.length > 1) below.set(digest, new Set(parts.filter((part) => part !== digest)));
+      }
+      return [repository, {...content, tags, below}];
+    }),
+  );
+}
+
+function tooManyPruned(
+  steps: readonly DeleteStep[],
+  most = Number.POSITIVE_INFINITY,
+): readonly Check[] {
+  const {length} = steps.filter(({reason}) => reason === 'pruned');
+  if (length <= most) return [];
+  return [
+    {
+      code: 'TOO_MANY_DELETES',
+      result: 'forbid',
+      subject: 'prune',
+      message: `${length} tags would be deleted because the source no longer has them, and "prune" allows ${most}`,
+      hint: 'check that the source is complete; then raise "maxDeletes", or write "prune: false"',
+    },
+  ];
 }
 
 /** What a route comes to, and the index of its wish. */

@@ -22,6 +22,7 @@ export interface MovedTags {
 export function movedTags(candidates: readonly Candidate[], skipped: readonly Skip[]): MovedTags {
   const wanted: WantedDeletion[] = [];
   const left: LeftThere[] = [];
+  const destinations = new Set(candidates.map(({destination}) => destination.repository));
   const same = new Set<string>();
   const elsewhere = new Kept(skipped);
   // A referrer without a tag is no copy of its own where a tag brings the same manifest.
@@ -45,7 +46,7 @@ export function movedTags(candidates: readonly Candidate[], skipped: readonly Sk
     const {tag, digest} = root;
     const {repository} = source;
     const named = {repository, digest, ...(tag === undefined ? {} : {tag})};
-    if (own.some(({destination}) => destination.repository === repository)) same.add(repository);
+    if (destinations.has(repository)) same.add(repository);
     const because = own.some((one) => one.digest !== digest)
       ? 'only some of its platforms are copied'
       : elsewhere.whyKept(repository, tag);

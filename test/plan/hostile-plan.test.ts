@@ -206,7 +206,9 @@ describe('a forged plan that deletes', () => {
         deleteSource: true,
       },
       routes: [{source: app, destination: there, wish: 0}],
-      contents: new Map([['a.test/app', {deletion: 'alone', tags, below: new Map()}]]),
+      deletions: {
+        contents: new Map([['a.test/app', {deletion: 'alone', tags, below: new Map()}]]),
+      },
     });
     expect(parsePlan(serializePlan(plan), 'plan.json')).toEqual(plan);
     return JSON.parse(serializePlan(plan)) as CopyFile;
