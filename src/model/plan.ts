@@ -9,10 +9,28 @@ export const PLAN_FORMAT = 2;
 
 /** What somebody wants, in their words. */
 export interface Wish {
-  /** At least one. */
+  /** At least one, unless tags are only deleted. */
   readonly routes: readonly RouteWish[];
   /** Delete at the source what was verified at every destination. */
   readonly deleteSource?: boolean;
+  /** Repositories whose tags are deleted by rules. */
+  readonly deletes?: readonly DeleteWish[];
+}
+
+/** A repository, `host/path`, and what chooses among its tags. */
+export interface DeleteWish {
+  readonly repository: string;
+  readonly rules: DeleteRules;
+}
+
+/** Which tags are deleted: those that every rule among them selects. */
+export interface DeleteRules extends Pick<WishFilters, 'tags' | 'excludeTags' | 'semver'> {
+  /** Globs of tags that stay. */
+  readonly keep?: readonly string[];
+  /** So many of the newest stay, not counting those of `keep`. */
+  readonly keepNewest?: number;
+  /** Only what is older than this time (ISO 8601). */
+  readonly olderThan?: string;
 }
 
 /** One source and one destination as they were given: a reference, or in a migration file a pattern for many. */

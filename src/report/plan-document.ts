@@ -176,6 +176,9 @@ function deleteSection(deletions: readonly DeleteStep[]): Section {
 /** Source and destination as they were named; of several routes, how many there are. */
 export function sidesOf({wish, routes}: CopyPlan): readonly (readonly [string, string])[] {
   const [only, ...others] = wish.routes;
+  const deletes = wish.deletes ?? [];
+  if (only === undefined && deletes.length > 0)
+    return deletes.map(({repository}) => ['repository', repository] as const);
   if (only === undefined || others.length > 0) {
     return [
       ['sources', String(new Set(routes.map(({from}) => from)).size)],

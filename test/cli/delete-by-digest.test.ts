@@ -89,7 +89,7 @@ describe('a registry that deletes by digest only', () => {
       .filter(({method, status}) => method === 'DELETE' && status === 202)
       .map(({path}) => path.split('/').at(-1));
     expect(deleted).toEqual([digest, ...deleted.slice(1)]);
-    expect(deleted.slice(1).toSorted()).toEqual([amd.digest, arm.digest].toSorted());
+    expect(new Set(deleted.slice(1))).toEqual(new Set([amd.digest, arm.digest]));
     expect(await tagsLeft()).toEqual([]);
   });
 

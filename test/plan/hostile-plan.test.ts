@@ -194,26 +194,26 @@ describe('a forged plan of copies', () => {
   });
 });
 
-describe('a forged plan that deletes', () => {
-  /** Everything that the plan above copies or finds is deleted at its source. */
-  function deletingFile(): CopyFile {
-    const app = source('a.test/app', {both, one, done: two});
-    const there = destination('b.test/app', {done: two.descriptor.digest});
-    const tags = new Map(app.roots.flatMap(({tag, digest}) => (tag ? [[tag, digest]] : [])));
-    const plan = makeCopyPlan({
-      wish: {
-        routes: [{source: 'a.test/app', destination: 'b.test/app', filters: {}}],
-        deleteSource: true,
-      },
-      routes: [{source: app, destination: there, wish: 0}],
-      deletions: {
-        contents: new Map([['a.test/app', {deletion: 'alone', tags, below: new Map()}]]),
-      },
-    });
-    expect(parsePlan(serializePlan(plan), 'plan.json')).toEqual(plan);
-    return JSON.parse(serializePlan(plan)) as CopyFile;
-  }
+/** Everything that the plan above copies or finds is deleted at its source. */
+function deletingFile(): CopyFile {
+  const app = source('a.test/app', {both, one, done: two});
+  const there = destination('b.test/app', {done: two.descriptor.digest});
+  const tags = new Map(app.roots.flatMap(({tag, digest}) => (tag ? [[tag, digest]] : [])));
+  const plan = makeCopyPlan({
+    wish: {
+      routes: [{source: 'a.test/app', destination: 'b.test/app', filters: {}}],
+      deleteSource: true,
+    },
+    routes: [{source: app, destination: there, wish: 0}],
+    deletions: {
+      contents: new Map([['a.test/app', {deletion: 'alone', tags, below: new Map()}]]),
+    },
+  });
+  expect(parsePlan(serializePlan(plan), 'plan.json')).toEqual(plan);
+  return JSON.parse(serializePlan(plan)) as CopyFile;
+}
 
+describe('a forged plan that deletes', () => {
   it('is read as long as it is whole', () => {
     const file = deletingFile();
     expect(file.deletions.map(({tag}) => tag)).toEqual(['both', 'done', 'one']);
