@@ -49,6 +49,7 @@ test('the package holds what a user needs, and runs', async () => {
     'package.json',
     'plans/migration.schema.json',
     'plans/plan.schema.json',
+    'plans/policy.schema.json',
   ]);
   const built = paths.filter((path) => path.startsWith('dist/'));
   // As modules are; without it a write to what is frozen would be passed over in silence.

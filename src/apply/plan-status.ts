@@ -1,5 +1,6 @@
-import type {StatusResult} from '../model/outcome.ts';
+import type {StatusFailure, StatusResult} from '../model/outcome.ts';
 import {copiesOf, type CopyPlan, type Plan} from '../model/plan.ts';
+import {nameOf} from '../plan/candidate.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-file.ts';
 import {standingByJournal} from './transfer/standing.ts';
@@ -15,30 +16,33 @@ export function planStatus(
 ): StatusResult {
   const {steps, blobs} = workOf(plan);
   const entries = journals.flatMap(sinceRollback);
-  const outcomes = new Map<string, 'done' | 'failed'>();
+  const latest = new Map<string, StepEntry>();
   const blobsDone = new Set<string>();
   for (const entry of entries) {
     if (entry.type === 'blob') blobsDone.add(uploadKey(entry.digest, entry.to));
-    if (entry.type !== 'step') continue;
-    outcomes.set(
-      entry.id,
-      entry.outcome === 'done' || entry.outcome === 'present' ? 'done' : 'failed',
-    );
+    if (entry.type === 'step') latest.set(entry.id, entry);
   }
-  const outcomesOfPlan = steps.map(({id}) => outcomes.get(id));
-  const done = outcomesOfPlan.filter((outcome) => outcome === 'done').length;
-  const failed = outcomesOfPlan.filter((outcome) => outcome === 'failed').length;
+  const ends = steps.flatMap(({id}) => latest.get(id) ?? []);
+  const failures = ends.filter((end) => !isDone(end));
+  const done = ends.length - failures.length;
   const copied = blobs.filter(({action}) => action === 'copy');
   const uploads = openUploads(entries);
   const begun = new Set([...blobsDone, ...uploads.keys()]);
-  const partly = plan.kind === 'copy' ? partlyCopied(plan, outcomes, begun) : 0;
+  const partly = plan.kind === 'copy' ? partlyCopied(plan, latest, begun) : 0;
   const ended = endOf(journals);
   const transfer =
     plan.kind === 'transfer' ? standingByJournal(plan, journals.flat(), ended) : undefined;
   return {
     plan: plan.id,
     unit: plan.kind === 'copy' ? 'image' : 'step',
-    steps: {done, failed, left: steps.length - done - failed, partly, total: steps.length},
+    steps: {
+      done,
+      failed: failures.length,
+      left: steps.length - ends.length,
+      partly,
+      total: steps.length,
+    },
+    failures: failuresOf(plan, failures),
     bytes: {
       done: sum(copied.filter(({digest, to}) => blobsDone.has(uploadKey(digest, to)))),
       total: sum(copied),
@@ -50,6 +54,28 @@ export function planStatus(
     ...(ended === undefined ? {} : {ended}),
     ...(transfer === undefined ? {} : {transfer}),
   };
+}
+
+type StepEntry = Extract<JournalEntry, {type: 'step'}>;
+
+function isDone({outcome}: StepEntry): boolean {
+  return outcome === 'done' || outcome === 'present';
+}
+
+function failuresOf(plan: Plan, entries: readonly StepEntry[]): readonly StatusFailure[] {
+  const images = new Map<string, string>(
+    plan.kind === 'copy'
+      ? copiesOf(plan).map(({id, to, tag, digest}) => [id, nameOf(to, tag, digest)])
+      : [],
+  );
+  return entries.map(({id, error}) => {
+    const image = images.get(id);
+    return {
+      id,
+      ...(image === undefined ? {} : {image}),
+      ...(error === undefined ? {} : {error}),
+    };
+  });
 }
 
 /** @param begun blobs, by `uploadKey`, of which something is at the destination */

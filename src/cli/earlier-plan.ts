@@ -54,7 +54,7 @@ export async function giveDelta(
   if (format === 'text') stdout.write(`\n${renderDelta(delta, 'text')}`);
   if (deltaReport === undefined) return;
   const kind = extname(deltaReport) === '.md' ? 'markdown' : 'json';
-  const text = redactor.redact(renderDelta(delta, kind, {full: true}));
+  const text = redactor.redact(renderDelta(delta, kind, {full: true, isUnbounded: true}));
   await writeFile(deltaReport, text).catch((cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new TransshipError(

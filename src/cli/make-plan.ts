@@ -1,3 +1,4 @@
+import {unknownMediaTypes} from '../gitlab/media-types.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {formatPlace, parsePlace, type Place} from '../model/place.ts';
@@ -14,7 +15,7 @@ import {
   type RepositoryReader,
 } from '../model/port.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
-import {observeRoute, type RouteQuestion} from '../observe/observe-route.ts';
+import {observeRoute, type RouteInventory, type RouteQuestion} from '../observe/observe-route.ts';
 import {SharedReader} from '../observe/shared-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
@@ -164,6 +165,12 @@ function usage(message: string, hint: string): TransshipError {
   return new TransshipError('USAGE', message, {side: 'local', hint});
 }
 
+/** What planning asks of places. */
+export interface PlanRepositories extends Repositories {
+  /** Whether a registry is a GitLab's with metadata database; false where it does not tell. */
+  hasDatabase(registry: string, call: Call): Promise<boolean>;
+}
+
 /** A plan, with the manifests that were read for it, so that applying it at once need not read them again. */
 export interface MadePlan {
   readonly plan: CopyPlan;
@@ -176,7 +183,7 @@ const ROUTES_AT_ONCE = 16;
 /** Observes both sides of every route, then decides. Nothing is written anywhere. */
 export async function makePlan(
   {wish, routes, findings, prune}: CopyWish,
-  repositories: Repositories,
+  repositories: PlanRepositories,
   report: Report,
   call: Call,
 ): Promise<MadePlan> {
@@ -217,12 +224,48 @@ export async function makePlan(
     call,
   );
   const {checks = [], skipped = [], creations = []} = findings ?? {};
+  const types = await mediaTypeChecks(seen, repositories, call);
   const all = {
     creations,
-    checks: [...checks, ...unread.map(({check}) => check), ...refused],
+    checks: [...checks, ...unread.map(({check}) => check), ...refused, ...types],
     skipped: [...skipped, ...unread.map(({skip}) => skip)],
   };
   return {plan: makeCopyPlan({wish, routes: seen, findings: all, deletions}), observed};
+}
+
+/**
+ * Warns of manifests that a GitLab may refuse. Its registry is asked only where there are such: they are rare.
+ */
+async function mediaTypeChecks(
+  routes: readonly RouteInventory[],
+  repositories: PlanRepositories,
+  call: Call,
+): Promise<readonly Check[]> {
+  const unknown = new Map<string, Set<string>>();
+  for (const {source, destination} of routes) {
+    for (const type of unknownMediaTypes(source.manifests.values())) {
+      const types = unknown.get(destination.repository) ?? new Set();
+      unknown.set(destination.repository, types.add(type));
+    }
+  }
+  const hasDatabase = new Map<string, Promise<boolean>>();
+  const checks: Check[] = [];
+  for (const [repository, types] of unknown) {
+    const place = parsePlace(repository);
+    if (place.transport !== 'docker') continue;
+    const {registry} = place.reference;
+    const asked = hasDatabase.get(registry) ?? repositories.hasDatabase(registry, call);
+    hasDatabase.set(registry, asked);
+    if (!(await asked)) continue;
+    checks.push({
+      code: 'MEDIA_TYPE_UNKNOWN',
+      result: 'warn',
+      subject: repository,
+      message: `${repository} gets manifests of types that GitLab's registry may refuse: ${[...types].join(', ')}`,
+      hint: 'such an image fails alone when the plan is applied; leave it out, or ask the administrator of GitLab',
+    });
+  }
+  return checks;
 }
 
 function destinationOf(

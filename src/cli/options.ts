@@ -1,6 +1,7 @@
 import {type Command, InvalidArgumentError, Option} from 'commander';
 import type {Environment} from '../http/proxy.ts';
 import {parseAge} from '../plan/age.ts';
+import {parseByteSize} from '../plan/byte-size.ts';
 import type {WishFilters} from '../model/plan.ts';
 import {PROGRESS_KINDS, type ProgressKind} from './reporters/choose.ts';
 
@@ -184,19 +185,6 @@ export function wholeNumber(text: string): number {
 /** A request for each few bytes is a mistake, in bytes. */
 const SMALLEST_CHUNK = 4096;
 
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  K: 2 ** 10,
-  KiB: 2 ** 10,
-  M: 2 ** 20,
-  MiB: 2 ** 20,
-  G: 2 ** 30,
-  GiB: 2 ** 30,
-  T: 2 ** 40,
-  TiB: 2 ** 40,
-};
-
-/** Reads a size in bytes, with a unit of 1024 if there is one. */
 function chunkSize(text: string): number {
   const bytes = byteSize(text);
   if (bytes >= SMALLEST_CHUNK) return bytes;
@@ -204,9 +192,8 @@ function chunkSize(text: string): number {
 }
 
 function byteSize(text: string): number {
-  const match = /^(\d{1,12})(|K|KiB|M|MiB|G|GiB|T|TiB)$/.exec(text);
-  const bytes = Number(match?.[1]) * (UNITS[match?.[2] ?? ''] ?? Number.NaN);
-  if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
+  const bytes = parseByteSize(text);
+  if (bytes !== undefined) return bytes;
   throw new InvalidArgumentError('write a size such as 32MiB');
 }
 

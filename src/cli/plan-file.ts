@@ -15,6 +15,7 @@ import type {Redactor} from '../http/secrets.ts';
 import {DIGEST_PATTERN} from '../model/digest.ts';
 import {addFormatFlag} from './options.ts';
 import {rememberPlan} from './own-plans.ts';
+import {addPolicyFlag, limitedPlan, type PolicyFlag} from './plan-policy.ts';
 import {addSignFlag, signedPlan} from './plan-review.ts';
 
 /** @throws TransshipError FILE_UNREADABLE, and what `parsePlan` throws */
@@ -124,7 +125,7 @@ function reason(error: unknown): string {
 }
 
 /** Flags of the commands that make a plan. */
-export interface MakeFlags {
+export interface MakeFlags extends PolicyFlag {
   readonly out?: string;
   readonly format: PlanFormat;
   readonly detailedExitcode?: boolean;
@@ -132,24 +133,26 @@ export interface MakeFlags {
 }
 
 export function addMakeFlags(command: Command): Command {
-  addSignFlag(command)
+  addPolicyFlag(addSignFlag(command))
     .option('--out <file>', 'write the plan to this file, for show, apply and verify')
     .option('--detailed-exitcode', 'exit 2 if there is something to do, 0 if not');
   return addFormatFlag(command, ['text', 'json', 'markdown', 'html']);
 }
 
 /**
- * Writes and prints a plan that was made: without secrets, signed where a flag says so, and remembered as made here.
+ * Writes and prints a plan that was made: with what a policy forbids, without secrets, signed where a flag says so, and
+ * remembered as made here.
  * @returns the exit code
- * @throws TransshipError RESPONSE_INVALID, FILE_UNREADABLE, FILE_INVALID, FILE_WRITE_FAILED
+ * @throws TransshipError RESPONSE_INVALID, FILE_UNREADABLE, FILE_INVALID, FILE_WRITE_FAILED, POLICY_INVALID
  */
 export async function givePlan(made: Plan, flags: MakeFlags, io: Io): Promise<number> {
   const {out, format, signKey, detailedExitcode} = flags;
-  const redacted = redactedPlan(made, io.redactor);
+  const limited = await limitedPlan(made, flags);
+  const redacted = redactedPlan(limited, io.redactor);
   if (out !== undefined || format === 'json') await rememberPlan(redacted.id, io);
   const plan = signKey === undefined ? redacted : await signedPlan(redacted, signKey);
   if (out !== undefined) await writePlanFile(out, plan);
-  printPlan(plan, format, io.stdout);
+  printPlan(plan, format, io.stdout, {planFile: out});
   if (out !== undefined && format === 'text') io.stdout.write(planFileText(out, plan));
   if (isForbidden(plan)) return 3;
   return detailedExitcode === true && plan.steps.length > 0 ? 2 : 0;

@@ -152,10 +152,11 @@ export function throwIfForbidden({checks, kind}: Pick<Plan, 'checks' | 'kind'>):
   const forbidden = checks.find(({result}) => result === 'forbid');
   if (forbidden === undefined) return;
   const {code, message, hint} = forbidden;
-  const side = code === 'DESTINATION_CONFLICT' ? 'destination' : 'source';
+  const observed = code === 'DESTINATION_CONFLICT' ? 'destination' : 'source';
+  const side = kind === 'transfer' ? 'gitlab' : observed;
   const error = forbiddenCode(code);
   throw new TransshipError(error, error === 'PLAN_FORBIDDEN' ? `${code}: ${message}` : message, {
-    side: kind === 'transfer' ? 'gitlab' : side,
+    side: code.startsWith('POLICY_') ? 'local' : side,
     hint,
   });
 }

@@ -1,3 +1,5 @@
+import type {SeenManifest} from '../model/manifest.ts';
+
 /**
  * The media types that GitLab's registry takes with its metadata database: as the type of a manifest, of a config and
  * as `artifactType`; those of layers are not checked (GitLab container registry: docs/supported-media-types.md, 4.32).
@@ -113,7 +115,16 @@ text/spdx+xml
     .split('\n'),
 );
 
-/** Whether GitLab's registry takes a manifest that names this type, outside of its layers. */
-export function isKnownMediaType(mediaType: string): boolean {
-  return KNOWN.has(mediaType);
+/** The types in these manifests, outside of their layers, that GitLab's registry with its database may refuse. */
+export function unknownMediaTypes(manifests: Iterable<SeenManifest>): readonly string[] {
+  const unknown = new Set<string>();
+  for (const {descriptor, view} of manifests) {
+    const types = [
+      descriptor.mediaType,
+      view.kind === 'image' ? view.config.mediaType : undefined,
+      view.kind === 'schema1' ? undefined : view.artifactType,
+    ];
+    for (const type of types) if (type !== undefined && !KNOWN.has(type)) unknown.add(type);
+  }
+  return [...unknown].toSorted();
 }

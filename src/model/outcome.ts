@@ -124,6 +124,15 @@ export interface OpenUpload {
   readonly size: number;
 }
 
+/** A step whose last attempt failed. */
+export interface StatusFailure {
+  readonly id: string;
+  /** What it copies, `host/path:tag` or `host/path@digest`; absent: a step of a transfer. */
+  readonly image?: string;
+  /** As the journal has it, whose code may be one of another version. Absent: the journal does not say why. */
+  readonly error?: Omit<ErrorData, 'code'> & {readonly code: string};
+}
+
 /** How far a plan is, by its journal alone. */
 export interface StatusResult {
   readonly plan: Digest;
@@ -140,6 +149,8 @@ export interface StatusResult {
     readonly partly: number;
     readonly total: number;
   };
+  /** The steps that failed, in the order of the plan. */
+  readonly failures: readonly StatusFailure[];
   /** Bytes of the blobs that the plan copies: those of finished blobs, and of all. */
   readonly bytes: {readonly done: number; readonly total: number};
   readonly uploads: readonly OpenUpload[];

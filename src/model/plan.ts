@@ -281,6 +281,12 @@ export type FindingCode =
   | 'SKIPPED'
   | 'NOT_DELETED'
   | 'TOO_MANY_DELETES'
+  // Of policies.
+  | 'POLICY_MAX_BYTES'
+  | 'POLICY_MAX_DELETES'
+  | 'POLICY_MAX_IMAGES'
+  | 'POLICY_REGISTRY'
+  | 'POLICY_SIGNATURE'
   // Of transfers.
   | 'PROJECT_READY'
   | 'TARGET_FREE'

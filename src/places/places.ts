@@ -1,6 +1,7 @@
 import type {HttpClient} from '../http/client.ts';
 import type {HostSet} from '../http/host-set.ts';
 import {parsePlace} from '../model/place.ts';
+import {isInterrupted, TransshipError} from '../model/error.ts';
 import type {Call, Repositories, RepositoryReader, RepositoryWriter} from '../model/port.ts';
 import {canonicalRegistry, parseReference} from '../model/reference.ts';
 import type {CredentialStore} from '../registry/credentials/store.ts';
@@ -73,6 +74,17 @@ export class Places implements Repositories, AsyncDisposable {
         noticed: this.#noticed,
       });
     return opened(this.#registries, `${side} ${canonical}`, open);
+  }
+
+  /** Whether a registry is a GitLab's with metadata database; false where it does not tell, or cannot be asked. */
+  async hasDatabase(host: string, call: Call): Promise<boolean> {
+    try {
+      return (await this.registry(host, 'destination').traits(call)).database;
+    } catch (error) {
+      call.signal.throwIfAborted();
+      if (!(error instanceof TransshipError) || isInterrupted(error)) throw error;
+      return false;
+    }
   }
 
   /** Writes the archives that were changed. Call it when a run is complete. */

@@ -1,6 +1,5 @@
-import {shortDigest} from '../model/digest.ts';
 import type {DeltaEntry, SourceDelta} from '../plan/source-delta.ts';
-import type {Cell, RenderOptions, ReportDocument} from './document.ts';
+import {type Cell, digestCell, type RenderOptions, type ReportDocument} from './document.ts';
 import {renderMarkdown} from './markdown.ts';
 import {renderText} from './text.ts';
 import {counted, imageName, printableJson} from './words.ts';
@@ -32,7 +31,7 @@ function deltaDocument({since, added, moved, removed}: SourceDelta): ReportDocum
         heading: 'Moved',
         mark: '~',
         columns: ['Image', 'Digest', 'Before'],
-        rows: moved.map((entry) => ({cells: [...named(entry), {code: shortDigest(entry.was)}]})),
+        rows: moved.map((entry) => ({cells: [...named(entry), digestCell(entry.was)]})),
       },
       {
         heading: 'Added',
@@ -45,9 +44,10 @@ function deltaDocument({since, added, moved, removed}: SourceDelta): ReportDocum
       changes === 0
         ? 'Since the earlier plan, nothing changed at the source.'
         : `Since the earlier plan: ${added.length} added, ${counted(moved.length, 'tag')} moved, ${removed.length} removed.`,
+    everything: '--delta-report FILE.md',
   };
 }
 
 function named({from, tag, digest}: DeltaEntry): readonly Cell[] {
-  return [{code: imageName(from, tag, digest)}, {code: shortDigest(digest)}];
+  return [{code: imageName(from, tag, digest)}, digestCell(digest)];
 }

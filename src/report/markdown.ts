@@ -1,75 +1,164 @@
 import {
   type Cell,
+  cellText,
+  noteOf,
   type RenderOptions,
   type ReportDocument,
   type Section,
   shortened,
 } from './document.ts';
-import {printable} from './words.ts';
+import {escapeHtml} from './html.ts';
+import {counted, printable} from './words.ts';
 
-/** A document as a comment on a merge request: GitLab's and GitHub's flavour, the summary first, details folded. */
+/** Bytes of a comment: GitHub refuses more than 65,536 characters, and nobody reads more. */
+const SIZE_LIMIT = 60_000;
+/** Bytes that the words about what is left out take at most. */
+const LAST_WORDS = 1_000;
+/** Characters of a fact; a wish may have any number of filters. */
+const FACT_LIMIT = 300;
+
+/**
+ * A document as a comment on a merge request, in GitLab's and GitHub's flavour: the summary first, details folded. It has
+ * fewer than 60,000 bytes, unless the options say otherwise, and says what is left out.
+ */
 export function renderMarkdown(document: ReportDocument, options: RenderOptions = {}): string {
-  const {title, facts, sections, summary} = document;
-  const shown = sections.filter(({rows}) => rows.length > 0);
+  const {title, facts, sections, details, summary, everything} = document;
   const blocks = [
-    `### ${escapeMarkdown(title)}`,
     `**${escapeMarkdown(summary)}**`,
-    facts.map(([name, value]) => `- ${escapeMarkdown(name)}: ${codeSpan(value)}`).join('\n'),
-    ...shown.map((section) => renderSection(section, options)),
+    escapeMarkdown(title),
+    facts.map(([name, value]) => `- ${escapeMarkdown(name)}: ${factValue(value)}`).join('\n'),
+  ].filter((block) => block !== '');
+  let room = SIZE_LIMIT - LAST_WORDS - sizeOf(blocks.join('\n\n'));
+  if (options.isUnbounded) room = Number.POSITIVE_INFINITY;
+  /** @returns the sections for which there is no room */
+  const add = (some: readonly Section[], style: RenderOptions): readonly Section[] =>
+    some.filter((section) => {
+      // Half of the room, so that there is something left for what comes behind.
+      const block = renderSection(section, everything, style, room / 2);
+      if (block === undefined) return true;
+      blocks.push(block);
+      room -= sizeOf(block) + 2;
+      return false;
+    });
+  const left = [
+    ...leftOut(
+      add(
+        sections.filter(({rows}) => rows.length > 0),
+        options,
+      ),
+      'list',
+      'row',
+    ),
+    ...(details === undefined
+      ? []
+      : leftOut(add(details.sections, {...options, full: true}), 'repository', details.noun)),
   ];
-  return `${blocks.filter((block) => block !== '').join('\n\n')}\n`;
+  if (left.length > 0)
+    blocks.push(`Left out here: ${left.join('; ')}. To see all: ${codeSpan(everything)}`);
+  return `${blocks.join('\n\n')}\n`;
 }
 
-function renderSection(section: Section, options: RenderOptions): string {
+function leftOut(sections: readonly Section[], what: string, noun: string): readonly string[] {
+  if (sections.length === 0) return [];
+  const rows = sections.reduce((sum, section) => sum + section.rows.length, 0);
+  return [`${counted(sections.length, what)} (${counted(rows, noun)})`];
+}
+
+/** @returns undefined where not even one row fits into these bytes */
+function renderSection(
+  section: Section,
+  everything: string,
+  options: RenderOptions,
+  room: number,
+): string | undefined {
   const {heading, columns, isDetail} = section;
   const {rows, hidden} = shortened(section, options);
   const hasHints = rows.some(({hint}) => hint !== undefined);
-  const lines = [
-    tableRow(hasHints ? [...columns, 'What to do'] : columns),
-    tableRow((hasHints ? [...columns, ''] : columns).map(() => '---')),
-    ...rows.map(({cells, hint}) =>
-      tableRow([...cells.map(renderCell), ...(hasHints ? [escapeMarkdown(hint ?? '')] : [])]),
-    ),
-  ];
-  const more = hidden === 0 ? '' : `\n\n… and ${hidden} more`;
-  const name = `${escapeMarkdown(heading)} (${section.rows.length})`;
-  const body = `${lines.join('\n')}${more}`;
-  return isDetail
-    ? `<details>\n<summary>${name}</summary>\n\n${body}\n\n</details>`
-    : `#### ${name}\n\n${body}`;
+  const heads = hasHints ? [...columns, 'What to do'] : columns;
+  const lines = [tableRow(heads.map(escapeMarkdown)), tableRow(heads.map(() => '---'))];
+  const [open, close] = isDetail
+    ? [
+        `<details>\n<summary>${headingHtml(heading)} (${escapeHtml(noteOf(section))})</summary>`,
+        '\n\n</details>',
+      ]
+    : [`#### ${renderCell(heading)} (${escapeMarkdown(noteOf(section))})`, ''];
+  const fixed = [open, close, ...lines, moreLine(section.rows.length, everything)];
+  let left = room - sizeOf(fixed.join('\n\n'));
+  let shown = 0;
+  for (const {cells, hint} of rows) {
+    const line = tableRow([
+      ...cells.map(renderCell),
+      ...(hasHints ? [escapeMarkdown(hint ?? '')] : []),
+    ]);
+    left -= sizeOf(line) + 1;
+    if (left < 0) break;
+    lines.push(line);
+    shown += 1;
+  }
+  if (shown === 0) return undefined;
+  const more = hidden + rows.length - shown;
+  const body = `${lines.join('\n')}${more === 0 ? '' : `\n\n${moreLine(more, everything)}`}`;
+  return `${open}\n\n${body}${close}`;
 }
 
+function moreLine(count: number, everything: string): string {
+  return `… and ${count} more: ${codeSpan(everything)}`;
+}
+
+function sizeOf(text: string): number {
+  return Buffer.byteLength(text);
+}
+
+/** A bar ends a cell, even within a code span (GFM, "Tables"). */
 function tableRow(cells: readonly string[]): string {
-  return `| ${cells.join(' | ')} |`;
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
 function renderCell(cell: Cell): string {
   return typeof cell === 'string' ? escapeMarkdown(cell) : codeSpan(cell.code);
 }
 
-/** What GitLab and GitHub make a link of (GFM, "Autolinks"): an address from outside may lead anywhere. */
-const ADDRESS = /((?:[a-z][a-z0-9+.-]*:\/\/|www\.|mailto:)\S+|[^\s@]+@[^\s@]+\.[^\s@]+)/i;
+/** `<summary>` begins HTML, in which Markdown does not count. */
+function headingHtml(heading: Cell): string {
+  const text = escapeHtml(cellText(heading));
+  return typeof heading === 'string' ? text : `<code>${text}</code>`;
+}
 
-/** Text that stays text: no markup, no HTML, no links, no mentions of people, issues or labels. */
+function factValue(value: string): string {
+  return codeSpan(value.length > FACT_LIMIT ? `${value.slice(0, FACT_LIMIT)}…` : value);
+}
+
+/**
+ * Words and numbers that mean nothing to GitLab and GitHub, with the punctuation around them. What looks like the id of a
+ * commit becomes a link, and so do issues such as ABC-1.
+ */
+const PLAIN_WORD =
+  /^["'(]*(?!["'(]*[0-9a-f]{7})(?:\p{L}+(?:['-]\p{L}+)*|\d[\d.,]*\p{L}*)?["'),.;:?!…]*$/iu;
+/** A word with the punctuation before and behind it. */
+const PARTS = /^(["'(]*)(.*?)(["'),.;:?!…]*)$/su;
+
+/**
+ * Text that stays text. Whatever is more than a plain word may come from a registry, and becomes a code span: no markup,
+ * HTML or link, no mention of people, issues or labels, no quick action. Escapes are not enough for that: GitLab looks for
+ * references in the rendered page, where `&#64;` is an `@` again (lib/banzai/filter/references); it leaves code alone.
+ */
 function escapeMarkdown(text: string): string {
   return printable(text)
-    .split(ADDRESS)
-    .map((part, at) => (at % 2 === 1 ? codeSpan(part) : escapeWords(part)))
-    .join('');
+    .split(' ')
+    .map((word) => {
+      if (PLAIN_WORD.test(word)) return word;
+      const [, before = '', name = word, behind = ''] = PARTS.exec(word) ?? [];
+      return name === '' ? codeSpan(word) : `${before}${codeSpan(name)}${behind}`;
+    })
+    .join(' ');
 }
 
-function escapeWords(text: string): string {
-  return text
-    .replace(/[&<>@#!~$%]/g, (char) => `&#${char.charCodeAt(0)};`)
-    .replace(/[\\`*_{}[\]|]/g, '\\$&');
-}
-
-/** A code span, its fence longer than any run of backticks inside; a bar would end a table's cell even there. */
+/** A code span, its fence longer than any run of backticks inside. */
 function codeSpan(text: string): string {
   const plain = printable(text);
   if (plain === '') return '';
   const longest = Math.max(0, ...(plain.match(/`+/g) ?? []).map((run) => run.length));
   const fence = '`'.repeat(longest + 1);
   const space = plain.startsWith('`') || plain.endsWith('`') ? ' ' : '';
-  return `${fence}${space}${plain.replaceAll('|', '\\|')}${space}${fence}`;
+  return `${fence}${space}${plain}${space}${fence}`;
 }

@@ -10,16 +10,27 @@ import {
   type Skip,
 } from '../model/plan.ts';
 import {
-  type Cell,
   checkSection,
+  code,
+  digestCell,
+  isLong,
+  onlyFacts,
   type RenderOptions,
   type ReportDocument,
   type Row,
   type Section,
+  showAll,
   verdictOf,
 } from './document.ts';
 import {renderHtml} from './html.ts';
 import {renderMarkdown} from './markdown.ts';
+import {
+  foldedPair,
+  foldRepositories,
+  type RepositoryPair,
+  repositoryPairs,
+  skippedRow,
+} from './repository-review.ts';
 import {transferDocument} from './transfer-document.ts';
 import {renderText} from './text.ts';
 import {type Digest, shortDigest} from '../model/digest.ts';
@@ -30,20 +41,22 @@ export type PlanFormat = ReviewFormat | 'json';
 
 type ReviewFormat = 'text' | 'markdown' | 'html';
 
-/** The review of a plan, with a newline at the end. HTML is always full. */
+/** The review of a plan, with a newline at the end. HTML is always full, but for findings that are alike. */
 export function renderPlan(plan: Plan, format: ReviewFormat, options: RenderOptions = {}): string {
+  const document =
+    plan.kind === 'copy' ? planDocument(plan, options) : transferDocument(plan, options);
   switch (format) {
     case 'text':
-      return renderText(documentOf(plan), options);
+      return renderText(document, options);
     case 'markdown':
-      return renderMarkdown(documentOf(plan), options);
+      return renderMarkdown(document, options);
     case 'html':
-      return renderHtml(documentOf(plan));
+      return renderHtml(document);
   }
 }
 
 /** Items of a list that become one piece of JSON. */
-const ITEMS_AT_ONCE = 500;
+const ITEMS_AT_ONCE = 100;
 
 /**
  * The plan as indented JSON, with a newline at the end. It comes in pieces: as one text a large plan would take more memory
@@ -74,82 +87,50 @@ function indented(value: unknown, indent: string): string {
   return printableJson(value, 2).replaceAll('\n', `\n${indent}`);
 }
 
-function documentOf(plan: Plan): ReportDocument {
-  return plan.kind === 'copy' ? planDocument(plan) : transferDocument(plan);
-}
-
-/** What a reviewer wants to know of a plan: what forbids it, what moves, what is new, what stays, what is left out. */
-function planDocument(plan: CopyPlan): ReportDocument {
-  const {skipped, checks, totals} = plan;
-  const copies = copiesOf(plan);
+/**
+ * What a reviewer wants to know of a plan: what forbids it, what to look at, what moves, what is new, what stays, what is
+ * left out. A plan of several repositories with more images than fit on a page has a line for each repository.
+ *
+ * Each kind of step has a list: what deletes something comes between what forbids the plan and the warnings, what creates
+ * something before the images that need it.
+ */
+function planDocument(plan: CopyPlan, options: RenderOptions): ReportDocument {
+  const {checks, totals} = plan;
+  const pairs = repositoryPairs(plan);
   const sizeOf = imageSizes(plan);
-  const copied = (step: CopyStep): Row => ({
-    cells: [
-      code(imageName(step.to, step.tag, step.digest)),
-      code(shortDigest(step.digest)),
-      formatBytes(sizeOf(step.digest)),
-      code(step.sourceTag ? `${step.from}:${step.sourceTag.name}` : step.from),
-      step.why,
-    ],
-  });
-  const moving = copies.filter(({replaces}) => replaces !== null);
-  const others = skipped.filter((skip) => skip.reason !== 'present');
+  const isFolded = pairs.length > 1 && isLong(copiesOf(plan));
+  const moving: Section = {
+    heading: 'Tags that move',
+    mark: '~',
+    columns: ['Image', 'From digest', 'To digest', 'Size', 'From'],
+    rows: stepsOf(pairs)
+      .filter(({replaces}) => replaces !== null)
+      .map((step) => movedRow(step, sizeOf(step.digest))),
+  };
+  const folded = isFolded
+    ? foldRepositories(pairs.map((pair) => foldedPair(pair, ({digest}) => sizeOf(digest))))
+    : undefined;
+  const withResult = (result: Check['result']) => checks.filter((check) => check.result === result);
   return {
     title: 'transship plan',
-    facts: [['plan', plan.id], ...sidesOf(plan), ...filterFacts(plan)],
-    sections: [
-      checkSection(
-        'Forbidden',
-        '!',
-        checks.filter(({result}) => result === 'forbid'),
-      ),
-      deleteSection(deletionsOf(plan)),
-      {
-        heading: 'To create',
-        mark: '+',
-        columns: ['What', 'Path', 'Visibility'],
-        rows: creationsOf(plan).map(({kind, gitlab, path, visibility}) => ({
-          cells: [
-            kind === 'create-group' ? 'group' : 'project',
-            code(`${gitlab}/${path}`),
-            visibility,
-          ],
-        })),
-      },
-      {
-        heading: 'To copy',
-        mark: '+',
-        columns: ['Image', 'Digest', 'Size', 'From', 'Why'],
-        rows: copies.filter(({replaces}) => replaces === null).map(copied),
-      },
-      {
-        heading: 'Tags that move',
-        mark: '~',
-        columns: ['Image', 'From digest', 'To digest', 'Size', 'From'],
-        rows: moving.map((step) => movedRow(step, sizeOf(step.digest))),
-      },
-      {
-        heading: 'Already there',
-        mark: '=',
-        columns: ['Image', 'Digest'],
-        rows: skipped.flatMap((skip) => (skip.reason === 'present' ? [presentRow(skip)] : [])),
-        isDetail: true,
-      },
-      {
-        heading: 'Skipped',
-        mark: '-',
-        columns: ['Image', 'Reason', 'Detail'],
-        rows: others.map(skippedRow),
-        isDetail: true,
-      },
-      // A tag that moves has its own list.
-      checkSection(
-        'Warnings',
-        '?',
-        checks.filter(({result, code: name}) => result === 'warn' && name !== 'TAG_MOVES'),
-      ),
+    facts: [
+      ['plan', plan.id],
+      ...sidesOf(plan),
+      ...filterFacts(plan),
+      ...onlyFacts(options),
+      ...(isFolded ? totalFacts(plan, pairs) : []),
     ],
+    sections: [
+      checkSection('Forbidden', '!', withResult('forbid'), options),
+      deleteSection(deletionsOf(plan)),
+      checkSection('Warnings', '?', withResult('warn').filter(isNews), options),
+      moving,
+      creationSection(plan),
+      ...(folded?.sections ?? imageSections(pairs, sizeOf)),
+    ],
+    ...(folded === undefined ? {} : {details: folded.details}),
     summary: planSummary(plan, totals, checks),
+    everything: showAll(options),
   };
 }
 
@@ -171,6 +152,76 @@ function deleteSection(deletions: readonly DeleteStep[]): Section {
       };
     }),
   };
+}
+
+function creationSection(plan: CopyPlan): Section {
+  return {
+    heading: 'To create',
+    mark: '+',
+    columns: ['What', 'Path', 'Visibility'],
+    rows: creationsOf(plan).map(({kind, gitlab, path, visibility}) => ({
+      cells: [kind === 'create-group' ? 'group' : 'project', code(`${gitlab}/${path}`), visibility],
+    })),
+  };
+}
+
+/** Every image by itself. */
+function imageSections(
+  pairs: readonly RepositoryPair[],
+  sizeOf: (digest: Digest) => number,
+): readonly Section[] {
+  return [
+    {
+      heading: 'To copy',
+      mark: '+',
+      columns: ['Image', 'Digest', 'Size', 'From', 'Why'],
+      rows: stepsOf(pairs)
+        .filter(({replaces}) => replaces === null)
+        .map((step) => copiedRow(step, sizeOf(step.digest))),
+    },
+    {
+      heading: 'Already there',
+      mark: '=',
+      columns: ['Image', 'Digest'],
+      rows: pairs.flatMap(({present}) => present.map(presentRow)),
+      isDetail: true,
+    },
+    {
+      heading: 'Skipped',
+      mark: '-',
+      columns: ['Image', 'Reason', 'Detail'],
+      rows: pairs.flatMap(({skipped}) => skipped.map(skippedRow)),
+      isDetail: true,
+    },
+  ];
+}
+
+function stepsOf(pairs: readonly RepositoryPair[]): readonly CopyStep[] {
+  return pairs.flatMap(({steps}) => steps);
+}
+
+/** What the lines of repositories add up to. */
+function totalFacts(
+  {totals, skipped}: CopyPlan,
+  pairs: readonly RepositoryPair[],
+): readonly (readonly [string, string])[] {
+  const {steps, moves, present, blobs, bytes, bytesSaved} = totals;
+  const working = pairs.filter((pair) => pair.steps.length > 0).length;
+  const reasons = Map.groupBy(skipped, ({reason}) => reason);
+  reasons.delete('present');
+  const left = [...reasons].map(([reason, {length}]) => `${length} ${reason}`);
+  return [
+    ['repositories', `${working} of ${pairs.length} with something to do`],
+    [
+      'images',
+      `${steps - moves} new, ${counted(moves, 'tag')} ${moves === 1 ? 'moves' : 'move'}, ${present} already there`,
+    ],
+    [
+      'to send',
+      `${formatBytes(bytes)} in ${counted(blobs.copy, 'blob')}; ${formatBytes(bytesSaved)} mounted or already there`,
+    ],
+    ...(left.length === 0 ? [] : [['skipped', left.join(', ')] as const]),
+  ];
 }
 
 /** Source and destination as they were named; of several routes, how many there are. */
@@ -197,13 +248,24 @@ function planSummary(plan: CopyPlan, totals: CopyPlan['totals'], checks: readonl
   const rest = `${present} already there, ${skipped} skipped.`;
   const {length: deletes} = deletionsOf(plan);
   const deleting = deletes === 0 ? '' : `${counted(deletes, 'tag')} to delete, `;
-  const verdict = verdictOf(checks);
+  const verdict = `${warningsOf(checks)}${verdictOf(checks)}`;
   if (steps === 0) {
     const copying = deletes === 0 ? 'nothing to do' : 'nothing to copy';
     return `Plan: ${copying}, ${deleting}${rest}${verdict}`;
   }
   const travelling = `${formatBytes(bytes)} in ${counted(blobs.copy, 'blob')}`;
   return `Plan: ${counted(steps, 'image')} to copy${newAndMoving(steps, moves, 'moves', 'move')} (${travelling}), ${blobs.mount} mounted, ${deleting}${rest}${verdict}`;
+}
+
+/** A tag that moves is no warning here: it has a list and a number of its own. */
+function isNews({code: name}: Check): boolean {
+  return name !== 'TAG_MOVES';
+}
+
+/** A sentence with a blank before it where there are warnings; else nothing. */
+function warningsOf(checks: readonly Check[]): string {
+  const warnings = checks.filter((check) => check.result === 'warn' && isNews(check)).length;
+  return warnings === 0 ? '' : ` ${counted(warnings, 'warning')}.`;
 }
 
 /** Of several routes none: each has its own. */
@@ -227,12 +289,24 @@ function filterFacts({wish}: CopyPlan): readonly (readonly [string, string])[] {
   });
 }
 
+function copiedRow(step: CopyStep, size: number): Row {
+  return {
+    cells: [
+      code(imageName(step.to, step.tag, step.digest)),
+      digestCell(step.digest),
+      formatBytes(size),
+      code(step.sourceTag ? `${step.from}:${step.sourceTag.name}` : step.from),
+      step.why,
+    ],
+  };
+}
+
 function movedRow(step: CopyStep, size: number): Row {
   return {
     cells: [
       code(imageName(step.to, step.tag, step.digest)),
-      code(step.replaces === null ? '' : shortDigest(step.replaces)),
-      code(shortDigest(step.digest)),
+      step.replaces === null ? '' : digestCell(step.replaces),
+      digestCell(step.digest),
       formatBytes(size),
       code(step.from),
     ],
@@ -240,13 +314,7 @@ function movedRow(step: CopyStep, size: number): Row {
 }
 
 function presentRow({to, tag, digest}: Extract<Skip, {reason: 'present'}>): Row {
-  return {cells: [code(imageName(to, tag, digest)), code(shortDigest(digest))]};
-}
-
-/** Something that is left out, and why. */
-export function skippedRow(skip: Skip): Row {
-  const detail = 'detail' in skip ? skip.detail : '';
-  return {cells: [code(imageName(skip.from, skip.tag, skip.digest)), skip.reason, detail]};
+  return {cells: [code(imageName(to, tag, digest)), digestCell(digest)]};
 }
 
 /** The bytes of an image: its blobs and manifests, each once, whether they have to travel or not. */
@@ -269,8 +337,4 @@ function imageSizes({manifests, blobs}: CopyPlan): (digest: Digest) => number {
     known.set(digest, size);
     return size;
   };
-}
-
-function code(text: string): Cell {
-  return {code: text};
 }

@@ -8,15 +8,25 @@ import {
   unchosenSkips,
 } from '../model/plan.ts';
 import {renderText} from './text.ts';
-import type {RenderOptions, ReportDocument, Row} from './document.ts';
-import {sidesOf, skippedRow} from './plan-document.ts';
+import {
+  AS_JSON,
+  code,
+  driftRow,
+  failureRow,
+  failureSection,
+  isLong,
+  type RenderOptions,
+  type ReportDocument,
+  type Section,
+} from './document.ts';
+import {sidesOf} from './plan-document.ts';
+import {skippedRow} from './repository-review.ts';
 import {transferRunDocument} from './transfer-run-document.ts';
 import {renderMarkdown} from './markdown.ts';
 import {statusDocument} from './status-document.ts';
 import {verifyDocument} from './verify-document.ts';
 import {
   counted,
-  driftRow,
   formatBytes,
   imageName,
   interruptedWord,
@@ -34,15 +44,18 @@ function runDocument(
   const {planned} = options;
   const {steps, drift = []} = result;
   const named = new Map(plan.steps.map((step) => [step.id, step]));
+  const nameOf = ({id}: StepResult): string => {
+    const step = named.get(id);
+    return step === undefined ? id : stepName(step);
+  };
   const withOutcome = (outcome: StepResult['outcome']) =>
     steps.filter((step) => step.outcome === outcome);
-  const row = ({id, error}: StepResult): Row => {
-    const step = named.get(id);
-    const image = step === undefined ? id : stepName(step);
-    const cells = [{code: image}, {code: error?.code ?? ''}, error?.message ?? ''];
-    return error ? {cells, hint: error.hint} : {cells};
+  /** What the next run does; of many it is enough how many. */
+  const leftSection = (heading: string, outcome: StepResult['outcome']): Section => {
+    const rows = withOutcome(outcome).map((step) => failureRow(code(nameOf(step)), step.error));
+    const columns = ['Image', 'Code', 'Error'];
+    return {heading, mark: '-', columns, rows, isDetail: true, isCounted: isLong(rows)};
   };
-  const columns = ['Image', 'Code', 'Error'];
   return {
     ...(planned === 'now'
       ? {title: 'transship copy', facts: sidesOf(plan)}
@@ -54,30 +67,22 @@ function runDocument(
         columns: ['Tag', 'Side', 'Planned', 'Found'],
         rows: drift.map(driftRow),
       },
-      {heading: 'Failed', mark: '!', columns, rows: withOutcome('failed').map(row), isWhole: true},
+      failureSection(
+        'Image',
+        withOutcome('failed').map((step) => ({name: nameOf(step), error: step.error})),
+      ),
       {
         heading: 'Left out by the plan',
         mark: '!',
         columns: ['Image', 'Reason', 'Detail'],
         rows: unchosenSkips(plan).map(skippedRow),
       },
-      {heading: 'Blocked', mark: '-', columns, rows: withOutcome('blocked').map(row)},
-      {
-        heading: 'Partly copied',
-        mark: '-',
-        columns,
-        rows: withOutcome('interrupted').map(row),
-        isDetail: true,
-      },
-      {
-        heading: 'Not started',
-        mark: '-',
-        columns,
-        rows: withOutcome('not-started').map(row),
-        isDetail: true,
-      },
+      leftSection('Blocked', 'blocked'),
+      leftSection('Partly copied', 'interrupted'),
+      leftSection('Not started', 'not-started'),
     ],
     summary: runSummary(result, plan, planned),
+    everything: AS_JSON,
   };
 }
 

@@ -1,6 +1,12 @@
-import {shortDigest} from '../model/digest.ts';
 import type {StatusResult, TransferStanding} from '../model/outcome.ts';
-import type {RenderOptions, ReportDocument} from './document.ts';
+import {
+  AS_JSON,
+  code,
+  digestCell,
+  failureSection,
+  type RenderOptions,
+  type ReportDocument,
+} from './document.ts';
 import {nextCommand} from './transfer-run-document.ts';
 import {counted, formatBytes} from './words.ts';
 
@@ -12,9 +18,9 @@ const ENDINGS = {
   drift: 'the last run stopped at drift',
 } as const satisfies Record<NonNullable<StatusResult['ended']>, string>;
 
-/** How far a plan is: images, bytes, and uploads that can be continued. */
+/** How far a plan is: what failed, images, bytes, and uploads that can be continued. */
 export function statusDocument(
-  {plan, unit, steps, bytes, uploads, ended, transfer}: StatusResult,
+  {plan, unit, steps, failures, bytes, uploads, ended, transfer}: StatusResult,
   {planFile}: RenderOptions = {},
 ): ReportDocument {
   const {done, failed, left, partly, total} = steps;
@@ -25,16 +31,21 @@ export function statusDocument(
     title: 'transship status',
     facts: [['plan', plan], ...(transfer === undefined ? [] : transferFacts(transfer, planFile))],
     sections: [
+      failureSection(
+        unit === 'image' ? 'Image' : 'Step',
+        failures.map(({id, image = id, error}) => ({name: image, error})),
+      ),
       {
         heading: 'Uploads that can be continued',
         mark: '+',
         columns: ['Blob', 'To', 'Sent', 'Size'],
         rows: uploads.map(({digest, to, offset, size}) => ({
-          cells: [{code: shortDigest(digest)}, {code: to}, formatBytes(offset), formatBytes(size)],
+          cells: [digestCell(digest), code(to), formatBytes(offset), formatBytes(size)],
         })),
       },
     ],
     summary: `Status: ${imagesText(transfer)}${done} of ${counted(total, unit)} done, ${failed} failed, ${left} left${begun} (${amount}); ${ending}.`,
+    everything: AS_JSON,
   };
 }
 

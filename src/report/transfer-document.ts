@@ -1,7 +1,26 @@
-import {shortDigest} from '../model/digest.ts';
 import type {BlobAction} from '../model/plan.ts';
-import type {CopySet, Donor, TransferPlan, TransferStep} from '../model/transfer-plan.ts';
-import {checkSection, type ReportDocument, type Row, verdictOf} from './document.ts';
+import type {
+  CopySet,
+  Donor,
+  TransferPlan,
+  TransferRepository,
+  TransferStep,
+  TransferTag,
+} from '../model/transfer-plan.ts';
+import {inTagOrder} from '../plan/compare.ts';
+import {
+  checkSection,
+  code,
+  digestCell,
+  isLong,
+  onlyFacts,
+  type RenderOptions,
+  type ReportDocument,
+  type Row,
+  showAll,
+  verdictOf,
+} from './document.ts';
+import {type FoldedRepository, foldRepositories, skippedRow} from './repository-review.ts';
 import {counted, formatBytes, imageName} from './words.ts';
 
 const WAYS = {
@@ -10,10 +29,18 @@ const WAYS = {
   empty: 'there are no images',
 } as const satisfies Record<TransferPlan['way'], string>;
 
-/** What a reviewer wants to know of a transfer: what forbids it, what is done in which order, and every image. */
-export function transferDocument(plan: TransferPlan): ReportDocument {
+/**
+ * What a reviewer wants to know of a transfer: what forbids it, what to look at, what is done in which order, and every
+ * image; of several repositories with many images a line each.
+ */
+export function transferDocument(plan: TransferPlan, options: RenderOptions): ReportDocument {
   const {project, repositories, steps, skipped, checks} = plan;
   const withResult = (result: string) => checks.filter((check) => check.result === result);
+  const images = repositories.flatMap(imageRows);
+  const folded =
+    repositories.length > 1 && isLong(images)
+      ? foldRepositories(repositories.map(foldedRepository))
+      : undefined;
   return {
     title: 'transship plan: transfer',
     facts: [
@@ -23,9 +50,11 @@ export function transferDocument(plan: TransferPlan): ReportDocument {
       ['to', project.to],
       ['way', `${plan.way}: ${WAYS[plan.way]}`],
       ...(plan.way === 'staged' ? [['donor', donorName(plan.donor)] as const] : []),
+      ...onlyFacts(options),
     ],
     sections: [
-      checkSection('Forbidden', '!', withResult('forbid')),
+      checkSection('Forbidden', '!', withResult('forbid'), options),
+      checkSection('Warnings', '?', withResult('warn'), options),
       {
         heading: 'Steps',
         mark: '~',
@@ -33,40 +62,56 @@ export function transferDocument(plan: TransferPlan): ReportDocument {
         rows: steps.map((step) => ({cells: [step.id, whatOf(step, plan), step.why]})),
         isWhole: true,
       },
-      {
-        heading: 'Images',
-        mark: '+',
-        columns: ['Image', 'Digest', 'Size', 'To'],
-        rows: repositories.flatMap(({from, to, tags}) =>
-          tags.map(
-            ({name, digest, size}): Row => ({
-              cells: [
-                {code: imageName(from, name, digest)},
-                {code: shortDigest(digest)},
-                formatBytes(size),
-                {code: imageName(to, name, digest)},
-              ],
-            }),
-          ),
-        ),
-      },
+      ...(folded?.sections ?? [
+        {
+          heading: 'Images',
+          mark: '+' as const,
+          columns: ['Image', 'Digest', 'Size', 'To'],
+          rows: images,
+        },
+      ]),
       {
         heading: 'Not copied',
         mark: '-',
         columns: ['Image', 'Reason', 'Detail'],
-        rows: skipped.map((skip) => ({
-          cells: [
-            {code: imageName(skip.from, skip.tag, skip.digest)},
-            skip.reason,
-            'detail' in skip ? skip.detail : '',
-          ],
-        })),
-        isWhole: true,
+        rows: skipped.map(skippedRow),
       },
-      checkSection('Warnings', '?', withResult('warn')),
-      checkSection('Proved', '=', withResult('pass')),
+      checkSection('Proved', '=', withResult('pass'), options),
     ],
+    ...(folded === undefined ? {} : {details: folded.details}),
     summary: transferSummary(plan),
+    everything: showAll(options),
+  };
+}
+
+/** Oldest first is the order of pushing, not that of reading. */
+function tagsOf({tags}: TransferRepository): readonly TransferTag[] {
+  return inTagOrder(tags, ({name}) => name);
+}
+
+function imageRows(repository: TransferRepository): readonly Row[] {
+  const {from, to} = repository;
+  return tagsOf(repository).map(({name, digest, size}) => ({
+    cells: [
+      code(imageName(from, name, digest)),
+      digestCell(digest),
+      formatBytes(size),
+      code(imageName(to, name, digest)),
+    ],
+  }));
+}
+
+function foldedRepository(repository: TransferRepository): FoldedRepository {
+  const {from, to, tags} = repository;
+  return {
+    from,
+    to,
+    counts: counted(tags.length, 'image'),
+    hasWork: tags.length > 0,
+    columns: ['Tag', 'Digest', 'Size'],
+    rows: tagsOf(repository).map(({name, digest, size}) => ({
+      cells: [code(name), digestCell(digest), formatBytes(size)],
+    })),
   };
 }
 
@@ -74,7 +119,7 @@ function transferSummary({repositories, steps, way, checks, ...plan}: TransferPl
   const verdict = verdictOf(checks);
   if (steps.length === 0) return `Transfer: nothing to do.${verdict}`;
   const images = repositories.reduce((sum, {tags}) => sum + tags.length, 0);
-  const where = `${counted(images, 'image')} in ${repositories.length} ${repositories.length === 1 ? 'repository' : 'repositories'}`;
+  const where = `${counted(images, 'image')} in ${counted(repositories.length, 'repository')}`;
   switch (way) {
     case 'empty':
       return `Transfer: ${counted(steps.length, 'step')}, no images.${verdict}`;

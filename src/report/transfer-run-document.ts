@@ -7,8 +7,15 @@ import type {
   TransferStanding,
 } from '../model/outcome.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
-import type {RenderOptions, ReportDocument, Section} from './document.ts';
-import {counted, driftRow, formatBytes, interruptedWord} from './words.ts';
+import {
+  AS_JSON,
+  driftRow,
+  failureSection,
+  type RenderOptions,
+  type ReportDocument,
+  type Section,
+} from './document.ts';
+import {counted, formatBytes, interruptedWord} from './words.ts';
 
 const PUT_BACK = 'put-back';
 
@@ -50,24 +57,18 @@ export function transferRunDocument(
         mark: '!',
         columns: ['Tag', 'Side', 'Planned', 'Found'],
         rows: drift.map(driftRow),
-        isWhole: true,
       },
+      failureSection(
+        'Step',
+        failed.map(({id, error}) => ({name: id, error})),
+      ),
       stepsThat('done', 'Done', '+'),
       stepsThat('present', 'Done before', '='),
-      {
-        heading: 'Failed',
-        mark: '!',
-        columns: ['Step', 'Code', 'Error'],
-        rows: failed.map(({id, error}) => ({
-          cells: [{code: id}, {code: error?.code ?? ''}, error?.message ?? ''],
-          ...(error ? {hint: error.hint} : {}),
-        })),
-        isWhole: true,
-      },
       stepsThat('interrupted', 'Interrupted', '!'),
       stepsThat('not-started', 'Not started', '-'),
     ],
     summary: summaryOf(result, plan, isStep, planFile),
+    everything: AS_JSON,
   };
 }
 

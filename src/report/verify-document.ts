@@ -1,9 +1,8 @@
-import {shortDigest} from '../model/digest.ts';
 import type {ComparedPlace, VerifyDifference, VerifyResult} from '../model/outcome.ts';
-import type {ReportDocument, Row} from './document.ts';
+import {AS_JSON, digestCell, type ReportDocument, type Row} from './document.ts';
 import {counted} from './words.ts';
 
-/** What differs, by what it is; all of it, since each difference is a fault. */
+/** What differs, by what it is. */
 export function verifyDocument({
   plan,
   checked,
@@ -38,6 +37,7 @@ export function verifyDocument({
       transfer === undefined || (transfer.place === 'donor' && transfer.project !== 'between')
         ? `${differences.length === 0 ? 'Verified' : 'Different'}: ${outcome}.`
         : summaryAt(transfer, differences.length === 0, outcome),
+    everything: AS_JSON,
   };
 }
 
@@ -61,8 +61,8 @@ function differenceRow({what, repository, tag, digest, actual}: VerifyDifference
     cells: [
       what,
       {code: tag === undefined ? repository : `${repository}:${tag}`},
-      {code: what === 'tag' ? shortDigest(digest) : digest},
-      actual === null ? 'nothing' : {code: shortDigest(actual)},
+      what === 'tag' ? digestCell(digest) : {code: digest},
+      actual === null ? 'nothing' : digestCell(actual),
     ],
   };
 }

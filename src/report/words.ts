@@ -1,6 +1,5 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
-import type {Cell, Row} from './document.ts';
-import {type Drift, LIMIT_FLAGS, type LimitCode} from '../model/outcome.ts';
+import {LIMIT_FLAGS, type LimitCode} from '../model/outcome.ts';
 import {printableJsonText} from '../model/json.ts';
 import {UNPRINTABLE_CLASS} from '../model/reference.ts';
 
@@ -8,9 +7,10 @@ const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}]`, 'gu');
 
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
-/** `1 image`, `2 images`. */
+/** `1 image`, `2 images`, `2 repositories`. */
 export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+  if (count === 1) return `1 ${noun}`;
+  return `${count} ${noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`}`;
 }
 
 /** `: 297 new, 3 tags move`, to be put behind a number of images; empty where no tag moves. */
@@ -64,13 +64,4 @@ export function formatBytes(bytes: number): string {
     unit++;
   }
   return `${size.toFixed(1)} ${UNITS[unit]}`;
-}
-
-/** A tag that is not as planned: where, on which side, and both digests. */
-export function driftRow({side, repository, tag, planned, actual}: Drift): Row {
-  return {cells: [{code: `${repository}:${tag}`}, side, digestCell(planned), digestCell(actual)]};
-}
-
-function digestCell(digest: Digest | null): Cell {
-  return digest === null ? 'nothing' : {code: shortDigest(digest)};
 }

@@ -1,6 +1,11 @@
 import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest';
-import type {Repositories} from '../../src/model/port.ts';
-import {type CopyRoute, type CopyWish, makePlan, readCopyWish} from '../../src/cli/make-plan.ts';
+import {
+  type CopyRoute,
+  type CopyWish,
+  makePlan,
+  type PlanRepositories,
+  readCopyWish,
+} from '../../src/cli/make-plan.ts';
 import {HttpClient} from '../../src/http/client.ts';
 import {copiesOf, type CopyPlan, type WishFilters} from '../../src/model/plan.ts';
 import {parseReference, type RepositoryPath} from '../../src/model/reference.ts';
@@ -42,7 +47,8 @@ function wishOf(...lines: readonly (readonly [from: string, to: string, filters?
   } satisfies CopyWish;
 }
 
-const repositories: Repositories = {
+const repositories: PlanRepositories = {
+  hasDatabase: () => Promise.resolve(false),
   source: (name) => open(name, 'source'),
   destination: (name) => open(name, 'destination'),
   writable: open,

@@ -238,6 +238,32 @@ describe('projects and groups of the destination', () => {
   });
 });
 
+test('types that GitLab may refuse are a warning of the plan', async () => {
+  await using gitlab = await startGitLabSandbox({seed});
+  await using source = await startSource('web');
+  await storeImage(
+    source.storage,
+    'odd' as RepositoryPath,
+    'v1',
+    [LAYER],
+    'application/vnd.odd.config.v1+json',
+  );
+  const {code, made} = await plannedOnce({
+    gitlab,
+    source,
+    routes: '  - {from: web, to: acme/images/web}\n  - {from: odd, to: acme/images/odd}\n',
+  });
+  expect(code).toBe(0);
+  expect(made?.checks).toEqual([
+    expect.objectContaining({
+      code: 'MEDIA_TYPE_UNKNOWN',
+      result: 'warn',
+      subject: `${gitlab.host}/acme/images/odd`,
+      message: expect.stringContaining('application/vnd.odd.config.v1+json'),
+    }),
+  ]);
+});
+
 describe('a migration into GitLab', () => {
   test('from Harbor, many repositories into one project', async () => {
     await using harbor = await startHarbor([

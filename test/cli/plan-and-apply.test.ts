@@ -247,3 +247,29 @@ test('status tells from the journal alone how far a plan is', async () => {
   const text = await transship(['status', planFile]);
   expect(text).toMatchObject({code: 0, stderr: ''});
 });
+
+test('status names what failed, why, and what to do about it', async () => {
+  await plan('--tag', '1.35-amd64');
+  const planned = parsePlan(await readFile(planFile), planFile) as CopyPlan;
+  const [step] = copiesOf(planned);
+  const [blob] = planned.blobs.toSorted((a, b) => b.size - a.size);
+  await remove(source, 'blobs', blob?.digest ?? '');
+  expect((await transship(['apply', planFile])).code).toBe(1);
+
+  const {stdout} = await transship(['status', planFile, '--format', 'json']);
+
+  expect(JSON.parse(stdout)).toMatchObject({
+    steps: {failed: 1, total: 1},
+    failures: [
+      {
+        id: step?.id,
+        image: `${step?.to}:1.35-amd64`,
+        error: {code: 'BLOB_NOT_FOUND', side: 'source'},
+      },
+    ],
+  });
+  const text = await transship(['status', planFile]);
+  expect(text.stdout).toMatch(
+    /^Failed \(1\):\n {2}! \S+:1\.35-amd64 {2}BLOB_NOT_FOUND .*\n {6}\S/m,
+  );
+});

@@ -112,7 +112,7 @@ describe('plan transfer', () => {
     const args = ['--donor', 'donors/parking', '--out', file, '--token-file', tokenFile];
     const {plan} = await planTransfer(rig.url, {token: 'wrong', args});
     for (const format of ['text', 'markdown', 'html', 'json']) {
-      const shown = await transship(['show', file, '--format', format, '--full']);
+      const shown = await transship(['show', file, '--format', format, '--all']);
       expect(shown.code).toBe(0);
       expect(shown.stdout).not.toContain('ada-api');
       for (const step of plan?.steps ?? []) expect(shown.stdout).toContain(step.id);

@@ -86,7 +86,7 @@ describe('the process', () => {
     const places = [`${sandbox.host}/in`, `${sandbox.host}/closed`];
     await transship(['plan', 'copy', ...places, '--out', file]);
     const script = `{ "$0" "$@"; echo "exit $?" >&2; } | head -n 1`;
-    const args = [MAIN, 'show', file, '--full', '--format', 'json'];
+    const args = [MAIN, 'show', file, '--all', '--format', 'json'];
     const env = {HOME: temp.path};
     const run = await runProgram('sh', ['-c', script, process.execPath, ...args], {env});
     expect(run).toEqual({code: 0, stdout: '{\n', stderr: 'exit 0\n'});

@@ -10,6 +10,7 @@ import {transship} from '../support/transship.ts';
 
 const name = (from: string, tag: string | undefined) =>
   `${from.slice(from.indexOf('/') + 1)}:${tag ?? ''}`;
+const names = (entries: SourceDelta['added']) => entries.map(({from, tag}) => name(from, tag));
 const layer = (text: string) => [Buffer.from(text)];
 
 test('a later plan has exactly what changed, and says what was added, moved and removed', async () => {
@@ -61,7 +62,6 @@ test('a later plan has exactly what changed, and says what was added, moved and 
     'x/team/c:v1',
   ]);
   const delta = JSON.parse(await readFile(report, 'utf8')) as SourceDelta;
-  const names = (entries: SourceDelta['added']) => entries.map(({from, tag}) => name(from, tag));
   expect(names(delta.added)).toEqual(['team/a:release-3', 'team/c:release-1']);
   expect(names(delta.moved)).toEqual(['team/a:release-1', 'team/b:dev-1']);
   expect(names(delta.removed)).toEqual([

@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import {digestOf} from '../../src/model/digest.ts';
-import type {ErrorData} from '../../src/model/event.ts';
-import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcome.ts';
+import type {ErrorData, StepOutcome} from '../../src/model/event.ts';
+import type {RunResult, StatusResult, StepResult, VerifyResult} from '../../src/model/outcome.ts';
 import type {Tag} from '../../src/model/reference.ts';
 import {renderRun, renderStatus, renderVerify} from '../../src/report/run-document.ts';
 import {destination, image, source} from '../support/inventories.ts';
@@ -37,6 +37,14 @@ const run: RunResult = {
   bytes: {sent: 3.4 * 1024 ** 2},
   blobs: {copied: 20, mounted: 4, present: 1},
 };
+function endedSteps(count: number, outcome: StepOutcome, why?: ErrorData): StepResult[] {
+  return Array.from({length: count}, (_, at) => ({
+    id: `${outcome} ${at}`,
+    outcome,
+    ...(why === undefined ? {} : {error: why}),
+  }));
+}
+
 const lastLine = (text: string) => text.trimEnd().split('\n').at(-1);
 
 describe('renderRun', () => {
@@ -74,17 +82,46 @@ describe('renderRun', () => {
     expect(renderRun({...run, steps: partly}, plan, 'text')).toContain('Partly copied (3):\n');
     const markdown = renderRun(run, plan, 'markdown');
     expect(markdown).toContain(
-      `| \`${TO}:b\` | \`FORBIDDEN\` | b.test refused the push | give the token the scope write\\_registry |`,
+      `| \`${TO}:b\` | \`FORBIDDEN\` | \`b.test\` refused the push | give the token the scope \`write_registry\` |`,
     );
   });
 
-  it('shows every failure, however many', () => {
-    const steps = Array.from({length: 90}, (_, at) => ({
-      id: `copy:${TO}:${at}`,
-      outcome: 'failed' as const,
-      error,
-    }));
-    expect(renderRun({...run, steps}, plan, 'text').match(/^ {2}! /gm)).toHaveLength(90);
+  it('names what failed before all else, and only counts what is left of many images', () => {
+    const timeout: ErrorData = {...error, code: 'TIMEOUT', hint: 'try again'};
+    const steps = [
+      ...endedSteps(9000, 'done'),
+      ...endedSteps(2, 'failed', error),
+      ...endedSteps(1, 'failed', timeout),
+      ...endedSteps(500, 'blocked', error),
+      ...endedSteps(497, 'not-started'),
+    ];
+    const lines = renderRun({...run, steps}, plan, 'text').split('\n');
+    expect(lines.slice(3, -2)).toEqual([
+      'Failed (3):',
+      '  ! failed 0  FORBIDDEN  b.test refused the push',
+      '  ! failed 1  FORBIDDEN  b.test refused the push',
+      '      give the token the scope write_registry',
+      '  ! failed 0  TIMEOUT    b.test refused the push',
+      '      try again',
+      '',
+      'Blocked (500)',
+      '',
+      'Not started (497)',
+      '',
+    ]);
+    expect(renderRun({...run, steps}, plan, 'markdown').length).toBeLessThan(60_000);
+  });
+
+  it('names the first of many failures with one code, and those with another one', () => {
+    const steps = [
+      ...endedSteps(90, 'failed', error),
+      ...endedSteps(2, 'failed', {...error, code: 'TIMEOUT'}),
+    ];
+    const text = renderRun({...run, steps}, plan, 'text');
+    expect(text).toContain('Failed (92):\n');
+    expect(text).toMatch(/^ {2}! … and 80 more +FORBIDDEN$/m);
+    expect(text.match(/^ {2}! \w+ \d/gm)).toHaveLength(12);
+    expect(JSON.parse(renderRun({...run, steps}, plan, 'json'))).toMatchObject({steps});
   });
 
   it('names what drifted', () => {
@@ -154,12 +191,16 @@ describe('renderStatus', () => {
     unit: 'image',
     steps: {done: 1, failed: 1, left: 1, partly: 1, total: 3},
     bytes: {done: 1024, total: 4096},
+    failures: [{id: two, image: `${TO}:b`, error}],
     uploads: [{digest: digestOf('big'), to: TO, offset: 1024 ** 2, size: 1024 ** 3}],
     ended: 'interrupted',
   };
 
   it('says how far it is and what can be continued', () => {
     const text = renderStatus(status, 'text');
+    expect(text).toContain(
+      `Failed (1):\n  ! ${TO}:b  FORBIDDEN  b.test refused the push\n      give the token the scope`,
+    );
     expect(text).toMatch(/^ {2}\+ sha256:\w{12} +b\.test\/app +1\.0 MiB +1\.0 GiB$/m);
     expect(lastLine(text)).toBe(
       'Status: 1 of 3 images done, 1 failed, 1 left, 1 of them partly copied (1.0 KiB of 4.0 KiB); the last run was interrupted.',

@@ -15,6 +15,7 @@ import {
   type LimitFlags,
 } from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';
+import {addPolicyFlag, type PolicyFlag, throwUnlessWithin} from '../plan-policy.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import {RUN_EXIT, runPlan} from '../run-plan.ts';
 import {runTransfer, type TransferRunFlags} from '../run-transfer.ts';
@@ -23,7 +24,8 @@ import {type Session, withSession} from '../session.ts';
 type Flags = HostFlags &
   TransferRunFlags &
   LimitFlags &
-  TrustFlags & {readonly format: OutcomeFormat};
+  TrustFlags &
+  PolicyFlag & {readonly format: OutcomeFormat};
 
 /** `transship apply`: does what a plan says; run again, it goes on. */
 export function addApply(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -43,12 +45,15 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     );
   addFormatFlag(
     addLimitFlags(
-      addRunFlags(addCacheFlag(addHostFlags(addTrustFlags(addGitLabFlags(command))))),
+      addRunFlags(
+        addCacheFlag(addHostFlags(addTrustFlags(addGitLabFlags(addPolicyFlag(command))))),
+      ),
       io.env,
     ),
     ['text', 'json', 'markdown'],
   ).action(async (file: string, given: Flags) => {
     const plan = await readPlanFile(file);
+    await throwUnlessWithin(plan, given);
     const journal = await journalOf(plan.id, file, given.journal, io);
     const flags = {...given, journal};
     const trust = await PlanTrust.of(plan, file, flags, io);

@@ -1,6 +1,5 @@
 import type {Digest} from '../../model/digest.ts';
 import {TransshipError} from '../../model/error.ts';
-import type {SeenManifest} from '../../model/manifest.ts';
 import type {Call, RepositoryReader} from '../../model/port.ts';
 import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
@@ -11,7 +10,7 @@ import {selectAllTags} from '../../plan/filters.ts';
 import type {DonorFacts, RepositoryFacts, TargetFacts} from '../../plan/transfer/facts.ts';
 import type {ContainerRepository} from '../container-repositories.ts';
 import {given, type Project} from '../entities.ts';
-import {isKnownMediaType} from '../media-types.ts';
+import {unknownMediaTypes} from '../media-types.ts';
 import {movedImagePath, registryPathOf, whyNotImagePath} from '../../model/gitlab-naming.ts';
 import {donorNames} from './donor.ts';
 import {PROBE_TAG} from './probe-donor.ts';
@@ -83,7 +82,7 @@ async function repositoryFacts(
     donor,
     source,
     atDonor,
-    unknownMediaTypes: database ? unknownTypes([...source.manifests.values()]) : [],
+    unknownMediaTypes: database ? unknownMediaTypes(source.manifests.values()) : [],
     ...given({
       whyNotTo: whyNotImagePath(to, target.fullPath),
       deletion: records.find((record) => record.path === path)?.status,
@@ -156,15 +155,6 @@ async function observeDonor(
   const present = await observePresent(repository, seen, roots, source.manifests, call);
   // As the plan names it: the layout was opened where a relative name leads to on this machine.
   return {atDonor: {...present, repository: name}, onlyAtDonor};
-}
-
-function unknownTypes(manifests: readonly SeenManifest[]): readonly string[] {
-  const types = manifests.flatMap(({descriptor, view}) => [
-    descriptor.mediaType,
-    ...(view.kind === 'image' ? [view.config.mediaType] : []),
-    ...(view.kind !== 'schema1' && view.artifactType !== undefined ? [view.artifactType] : []),
-  ]);
-  return [...new Set(types)].filter((type) => !isKnownMediaType(type)).toSorted();
 }
 
 /** The path below the project's; empty: the project's own. */

@@ -1,5 +1,12 @@
 import type {z} from '../../model/schema.ts';
+import type {ErrorCode} from '../../model/error-codes.ts';
+import {TransshipError} from '../../model/error.ts';
+import type {FileProblem} from '../../model/file-problem.ts';
 import {withoutLogin} from '../../model/reference.ts';
+import type {PlacedProblem, YamlSource} from './yaml-source.ts';
+
+/** Problems that are listed of one file. */
+const PROBLEMS_LIMIT = 100;
 
 /** Characters of a wrong value that a message repeats. */
 const SHOWN_LIMIT = 80;
@@ -52,7 +59,7 @@ export function flatIssues(
       return [
         {
           path,
-          message: `"${String(path.at(-1) ?? 'migration')}" is missing: expected ${expectation(issue)}`,
+          message: `"${String(path.at(-1) ?? 'the content')}" is missing: expected ${expectation(issue)}`,
         },
       ];
     }
@@ -137,4 +144,35 @@ export function shown(value: unknown): string {
   if (typeof value !== 'string') return JSON.stringify(value);
   const text = withoutLogin(value);
   return `"${text.length > SHOWN_LIMIT ? `${text.slice(0, SHOWN_LIMIT)}…` : text}"`;
+}
+
+/** Where in the file a problem is. */
+export function placed({path, key, message}: FlatIssue, source: YamlSource): PlacedProblem {
+  return {...(key === undefined ? source.position(path) : source.keyPosition(path, key)), message};
+}
+
+/** The value at a path, as it is written; undefined: there is none. */
+export function partAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (inside, key) =>
+      typeof inside === 'object' && inside !== null && Object.hasOwn(inside, key)
+        ? (inside as Record<PropertyKey, unknown>)[key]
+        : undefined,
+    value,
+  );
+}
+
+/** That a file is wrong, with all problems in the order of the file. */
+export function fileInvalid(
+  code: ErrorCode,
+  file: string,
+  found: readonly PlacedProblem[],
+  hint: string,
+): TransshipError {
+  const sorted = found.toSorted((a, b) => a.line - b.line || a.column - b.column);
+  const problems: FileProblem[] = sorted.slice(0, PROBLEMS_LIMIT).map((one) => ({file, ...one}));
+  const more = sorted.length > PROBLEMS_LIMIT ? `, the first ${PROBLEMS_LIMIT} are listed` : '';
+  const count = sorted.length === 1 ? '1 problem' : `${sorted.length} problems`;
+  const message = `${file} has ${count}${more}`;
+  return new TransshipError(code, message, {side: 'local', hint, problems});
 }

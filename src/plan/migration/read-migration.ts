@@ -1,5 +1,4 @@
-import type {FileProblem} from '../../model/file-problem.ts';
-import {TransshipError} from '../../model/error.ts';
+import type {TransshipError} from '../../model/error.ts';
 import {lastCapture} from './destination-template.ts';
 import type {
   CopyMigration,
@@ -9,7 +8,7 @@ import type {
   TagRules,
   TransferMigration,
 } from './migration.ts';
-import {flatIssues, shown} from './problem-texts.ts';
+import {fileInvalid, type FlatIssue, flatIssues, placed, shown, partAt} from './problem-texts.ts';
 import {registryOf, splitHost} from './registry-path.ts';
 import {repositoryGlob, whyNotRepositoryGlob} from './repository-glob.ts';
 import {
@@ -22,8 +21,6 @@ import {
 import {expandVariables, type Variables} from './variables.ts';
 import {type PlacedProblem, readYaml, type YamlSource} from './yaml-source.ts';
 
-/** Problems that are listed of one file. */
-const PROBLEMS_LIMIT = 100;
 /** Keys whose texts are hosts and paths, in which variables may stand. */
 const WITH_VARIABLES = new Set([
   'from',
@@ -36,13 +33,6 @@ const WITH_VARIABLES = new Set([
   'donor',
 ]);
 
-/** A problem of the value at a path. */
-interface ValueProblem {
-  readonly path: readonly PropertyKey[];
-  readonly key?: string;
-  readonly message: string;
-}
-
 /**
  * Reads a migration file.
  * @param file its name, for messages
@@ -52,7 +42,7 @@ interface ValueProblem {
 export function readMigration(text: string, file: string, variables: Variables = {}): Migration {
   const source = readYaml(text);
   if (source.value === undefined) throw invalid(file, source.problems);
-  const found: ValueProblem[] = [];
+  const found: FlatIssue[] = [];
   const value = withVariables(source.value, variables, [], found);
   const isTransfer = isRecord(value) && value['kind'] === 'transfer';
   const schema = isTransfer ? transferMigrationSchema : copyMigrationSchema;
@@ -60,8 +50,11 @@ export function readMigration(text: string, file: string, variables: Variables =
   const known = new Set(found.map(({path}) => path.join('\0')));
   const hasProblem = (path: readonly PropertyKey[]) => known.has(path.join('\0'));
   if (!parsed.success) {
-    const valueAt = (path: readonly PropertyKey[]) => at(source.value, path);
-    const issues = flatIssues(parsed.error.issues, valueAt, (path) => knownKeys(schema, path));
+    const issues = flatIssues(
+      parsed.error.issues,
+      (path) => partAt(source.value, path),
+      (path) => knownKeys(schema, path),
+    );
     found.push(...issues.filter(({path}) => !hasProblem(path)));
     for (const {path} of issues) known.add(path.join('\0'));
   }
@@ -74,27 +67,16 @@ export function readMigration(text: string, file: string, variables: Variables =
     : copyMigration(parsed.data as CopyMigrationFile, file, source);
 }
 
-function placed({path, key, message}: ValueProblem, source: YamlSource): PlacedProblem {
-  return {...(key === undefined ? source.position(path) : source.keyPosition(path, key)), message};
-}
-
 function invalid(file: string, found: readonly PlacedProblem[]): TransshipError {
-  const sorted = found.toSorted((a, b) => a.line - b.line || a.column - b.column);
-  const problems: FileProblem[] = sorted.slice(0, PROBLEMS_LIMIT).map((one) => ({file, ...one}));
-  const more = sorted.length > PROBLEMS_LIMIT ? `, the first ${PROBLEMS_LIMIT} are listed` : '';
-  const count = sorted.length === 1 ? '1 problem' : `${sorted.length} problems`;
-  return new TransshipError('MIGRATION_INVALID', `${file} has ${count}${more}`, {
-    side: 'local',
-    hint: 'correct each line that is listed; docs/migration-file.md describes the keys',
-    problems,
-  });
+  const hint = 'correct each line that is listed; docs/migration-file.md describes the keys';
+  return fileInvalid('MIGRATION_INVALID', file, found, hint);
 }
 
 function withVariables(
   value: unknown,
   variables: Variables,
   path: readonly PropertyKey[],
-  found: ValueProblem[],
+  found: FlatIssue[],
 ): unknown {
   if (typeof value === 'string') {
     const name = path.findLast((key) => typeof key === 'string');
@@ -117,12 +99,12 @@ function withVariables(
 }
 
 /** What concerns several keys at once. It looks at what is well-formed, so that it is found beside other problems. */
-function copyProblems(value: unknown): readonly ValueProblem[] {
+function copyProblems(value: unknown): readonly FlatIssue[] {
   if (!isRecord(value) || !Array.isArray(value['routes'])) return [];
-  return value['routes'].flatMap((route: unknown, index): readonly ValueProblem[] => {
+  return value['routes'].flatMap((route: unknown, index): readonly FlatIssue[] => {
     if (!isRecord(route) || typeof route['from'] !== 'string') return [];
     const path = ['routes', index];
-    const found: ValueProblem[] = [];
+    const found: FlatIssue[] = [];
     const from = splitHost(route['from']);
     if (from.host === undefined && value['from'] === undefined) {
       found.push({
@@ -155,10 +137,10 @@ function copyProblems(value: unknown): readonly ValueProblem[] {
   });
 }
 
-function transferProblems(value: unknown): readonly ValueProblem[] {
+function transferProblems(value: unknown): readonly FlatIssue[] {
   const moves = isRecord(value) && Array.isArray(value['moves']) ? value['moves'] : [];
   const seen = new Set<string>();
-  return moves.flatMap((move: unknown, index): readonly ValueProblem[] => {
+  return moves.flatMap((move: unknown, index): readonly FlatIssue[] => {
     if (!isRecord(move)) return [];
     const {project, group} = move;
     if ((project === undefined) === (group === undefined)) {
@@ -290,16 +272,6 @@ function defined<T extends object>(value: T): Defined<T> {
   return Object.fromEntries(
     Object.entries(value).filter(([, each]) => each !== undefined),
   ) as Defined<T>;
-}
-
-function at(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (inside, key) =>
-      typeof inside === 'object' && inside !== null && Object.hasOwn(inside, key)
-        ? (inside as Record<PropertyKey, unknown>)[key]
-        : undefined,
-    value,
-  );
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

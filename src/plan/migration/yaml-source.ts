@@ -12,7 +12,7 @@ import {
 } from 'yaml';
 import type {FilePosition} from '../../model/file-problem.ts';
 
-/** Bytes of a migration file: some 5,000 routes. */
+/** Bytes of a migration file or a policy: some 5,000 routes. */
 export const MIGRATION_SIZE_LIMIT = 1024 * 1024;
 /** Maps and lists inside each other; the language needs 5. */
 const DEPTH_LIMIT = 20;
@@ -75,7 +75,7 @@ export function readYaml(text: string): YamlSource {
       ...place(pos[0]),
       message:
         code === 'MULTIPLE_DOCS'
-          ? 'the file has more than one document: a migration file is one, without "---" inside'
+          ? 'the file has more than one document: write one, without "---" inside'
           : `it is not YAML: ${oneLine(message)}${FLOW.test(message) ? '; inside [ ] and { }, a text with brackets, braces or commas needs quotes' : ''}`,
     }),
   );

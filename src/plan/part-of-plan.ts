@@ -1,0 +1,160 @@
+import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+import {
+  type BlobAction,
+  type Check,
+  copiesOf,
+  type CopyPlan,
+  type CopyStep,
+  creationsOf,
+  type Plan,
+  type PlannedManifest,
+} from '../model/plan.ts';
+import type {TransferPlan, TransferStep} from '../model/transfer-plan.ts';
+import {repositoryGlob} from './migration/repository-glob.ts';
+import {totalsOf} from './totals.ts';
+
+/**
+ * What a plan says of some of its repositories, to be shown: never to be applied, since it has the id of the whole plan.
+ * Checks that forbid the plan stay, whatever they are about.
+ * @param globs as in migration files; a repository is chosen if one of them matches its source or its destination, with
+ * or without the host
+ * @throws TransshipError FILTER_INVALID where a glob matches nothing
+ */
+export function partOfPlan(plan: Plan, globs: readonly string[]): Plan {
+  return plan.kind === 'copy' ? partOfCopy(plan, globs) : partOfTransfer(plan, globs);
+}
+
+/** From where to where; a transfer goes by way of a donor. */
+interface Ends {
+  readonly from: string;
+  readonly to: string;
+  readonly donor?: string;
+}
+
+function partOfCopy(plan: CopyPlan, globs: readonly string[]): CopyPlan {
+  const routes = chosenOf(plan.routes, globs);
+  const pairs = new Set(routes.map(pairOf));
+  const isChosen = (one: Ends): boolean => pairs.has(pairOf(one));
+  const sources = new Set(routes.map(({from}) => from));
+  const copies = copiesOf(plan).filter(isChosen);
+  const creations = creationsOf(plan).filter(({registry, path}) =>
+    routes.some(({to}) => `${to}/`.startsWith(`${registry}/${path}/`)),
+  );
+  const blobs = plan.blobs.filter(isChosen);
+  const skipped = plan.skipped.filter((skip) =>
+    skip.reason === 'present' ? isChosen(skip) : sources.has(skip.from),
+  );
+  const present = skipped.flatMap((skip) => (skip.reason === 'present' ? [skip.digest] : []));
+  return {
+    ...plan,
+    routes,
+    steps: [...creations, ...copies],
+    manifests: manifestsBelow(plan.manifests, [...putBy(copies), ...present]),
+    blobs,
+    skipped,
+    checks: checksOf(plan, plan.routes, routes),
+    totals: totalsOf(copies, blobs, skipped),
+  };
+}
+
+function partOfTransfer(plan: TransferPlan, globs: readonly string[]): TransferPlan {
+  const repositories = chosenOf(plan.repositories, globs);
+  const places = placesOf(repositories);
+  const steps = plan.steps.map((step): TransferStep => stepAt(step, places));
+  const sets = steps.flatMap((step) => (step.kind === 'pull' || step.kind === 'push' ? step : []));
+  const copies = sets.flatMap((set) => set.copies);
+  const blobs = sets.flatMap((set): readonly BlobAction[] => set.blobs);
+  const skipped = plan.skipped.filter(({from}) => places.has(from));
+  const tags = repositories.flatMap((repository) => repository.tags.map(({digest}) => digest));
+  return {
+    ...plan,
+    repositories,
+    steps,
+    manifests: manifestsBelow(plan.manifests, [...putBy(copies), ...tags]),
+    skipped,
+    checks: checksOf(plan, plan.repositories, repositories),
+    totals: totalsOf(copies, blobs, skipped),
+  };
+}
+
+function stepAt(step: TransferStep, places: ReadonlySet<string>): TransferStep {
+  const isAt = ({from, to}: Ends): boolean => places.has(from) && places.has(to);
+  switch (step.kind) {
+    case 'pull':
+    case 'push':
+      return {...step, copies: step.copies.filter(isAt), blobs: step.blobs.filter(isAt)};
+    case 'probe':
+      return {
+        ...step,
+        manifests: step.manifests.filter(({repository}) => places.has(repository)),
+      };
+    default:
+      return step;
+  }
+}
+
+function chosenOf<T extends Ends>(all: readonly T[], globs: readonly string[]): readonly T[] {
+  const chosen = new Set<T>();
+  for (const glob of globs) {
+    const pattern = repositoryGlob(glob);
+    const matches = (name: string): boolean =>
+      [name, name.slice(name.indexOf('/') + 1)].some((one) => pattern.match(one) !== undefined);
+    const found = all.filter(({from, to}) => matches(from) || matches(to));
+    if (found.length === 0) {
+      throw new TransshipError('FILTER_INVALID', `no repository of the plan matches "${glob}"`, {
+        side: 'local',
+        hint: 'write the name of a repository as the review shows it; * matches within one part of it, ** any number of parts',
+      });
+    }
+    for (const one of found) chosen.add(one);
+  }
+  return all.filter((one) => chosen.has(one));
+}
+
+/** All checks but those about repositories that were not chosen. */
+function checksOf({checks}: Plan, all: readonly Ends[], chosen: readonly Ends[]): readonly Check[] {
+  const others = placesOf(all);
+  for (const place of placesOf(chosen)) others.delete(place);
+  return checks.filter(
+    ({result, subject}) =>
+      result === 'forbid' || !namesIn(subject).some((name) => others.has(name)),
+  );
+}
+
+/** What may be the repository in `repository`, `repository:tag`, `repository@digest`. */
+function namesIn(subject: string): readonly string[] {
+  const [beforeDigest = subject] = subject.split('@', 1);
+  const colon = beforeDigest.lastIndexOf(':');
+  return colon < 0 ? [beforeDigest] : [beforeDigest, beforeDigest.slice(0, colon)];
+}
+
+function placesOf(all: readonly Ends[]): Set<string> {
+  return new Set(
+    all.flatMap(({from, to, donor}) => (donor === undefined ? [from, to] : [from, donor, to])),
+  );
+}
+
+function pairOf({from, to}: Ends): string {
+  return `${from} ${to}`;
+}
+
+function putBy(steps: readonly CopyStep[]): readonly Digest[] {
+  return steps.flatMap(({digest, manifests}) => [digest, ...manifests]);
+}
+
+/** Those of these digests and all that is below them, in the plan's order. */
+function manifestsBelow(
+  all: readonly PlannedManifest[],
+  digests: readonly Digest[],
+): readonly PlannedManifest[] {
+  const planned = new Map(all.map((manifest) => [manifest.digest, manifest]));
+  const reached = new Set<Digest>();
+  const waiting = [...digests];
+  for (let digest = waiting.pop(); digest !== undefined; digest = waiting.pop()) {
+    if (reached.has(digest)) continue;
+    reached.add(digest);
+    waiting.push(...(planned.get(digest)?.manifests ?? []));
+  }
+  return all.filter(({digest}) => reached.has(digest));
+}

@@ -1,0 +1,169 @@
+import type {Digest} from '../../model/digest.ts';
+import {
+  type Check,
+  copiesOf,
+  type CopyStep,
+  deletionsOf,
+  type FindingCode,
+  type Plan,
+  type PlannedManifest,
+} from '../../model/plan.ts';
+import {attachmentSubject, nameOf} from '../candidate.ts';
+import {compareText} from '../compare.ts';
+import {matchesRegistry, type Policy} from './policy.ts';
+
+/** What a policy forbids of a plan; none: the plan keeps to it. */
+export function policyChecks(plan: Plan, policy: Policy): readonly Check[] {
+  return [
+    ...limitChecks(plan, policy),
+    ...registryChecks(plan, policy),
+    ...(policy.requireSignature ? signatureChecks(plan, policy) : []),
+  ];
+}
+
+function limitChecks(
+  plan: Plan,
+  {file, maxBytes, maxDeletes, maxImages}: Policy,
+): readonly Check[] {
+  const limits = [
+    ['POLICY_MAX_BYTES', 'maxBytes', 'sends', plan.totals.bytes, maxBytes],
+    ['POLICY_MAX_IMAGES', 'maxImages', 'copies', imagesOf(plan), maxImages],
+    ['POLICY_MAX_DELETES', 'maxDeletes', 'deletes', deletesOf(plan), maxDeletes],
+  ] as const;
+  const nouns = {maxBytes: 'bytes', maxImages: 'images', maxDeletes: 'tags'} as const;
+  return limits.flatMap(([code, key, verb, found, most]) =>
+    most === undefined || found <= most
+      ? []
+      : [
+          forbids(
+            code,
+            file,
+            `the plan ${verb} ${found} ${nouns[key]}, more than ${key} in ${file} allows: ${most}`,
+            'make several plans, each for some of the images, or change the policy',
+          ),
+        ],
+  );
+}
+
+/** A transfer copies each image twice, to the donor and from there; and none where GitLab moves them itself. */
+function imagesOf(plan: Plan): number {
+  return plan.kind === 'copy'
+    ? copiesOf(plan).length
+    : plan.repositories.reduce((sum, {tags}) => sum + tags.length, 0);
+}
+
+/**
+ * Steps that delete a tag for good. The tags that a transfer deletes at the old path are not among them: it puts all of them
+ * back at the new path, and deletes none before it was verified at the donor.
+ */
+function deletesOf(plan: Plan): number {
+  return plan.kind === 'copy' ? deletionsOf(plan).length : 0;
+}
+
+function registryChecks(
+  plan: Plan,
+  {file, allowRegistries, denyRegistries}: Policy,
+): readonly Check[] {
+  const why = (registry: string): string | undefined => {
+    const isNamed = (patterns: readonly string[]): boolean =>
+      patterns.some((pattern) => matchesRegistry(pattern, registry));
+    if (denyRegistries !== undefined && isNamed(denyRegistries)) return 'is in denyRegistries';
+    if (allowRegistries !== undefined && !isNamed(allowRegistries))
+      return 'is not in allowRegistries';
+    return undefined;
+  };
+  return registriesOf(plan).flatMap((registry) => {
+    const reason = why(registry);
+    return reason === undefined
+      ? []
+      : [
+          forbids(
+            'POLICY_REGISTRY',
+            registry,
+            `the registry ${registry} ${reason} of ${file}`,
+            'leave out the routes from and to this registry, or change the policy',
+          ),
+        ];
+  });
+}
+
+/** The hosts that images come from and go to; layouts and archives have none. */
+function registriesOf(plan: Plan): readonly string[] {
+  const places =
+    plan.kind === 'copy'
+      ? [
+          ...plan.routes.flatMap(({from, to}) => [from, to]),
+          ...deletionsOf(plan).map(({repository}) => repository),
+        ]
+      : plan.repositories.flatMap(({from, donor, to}) => [from, donor, to]);
+  const registries = places
+    .filter((place) => !/^oci(?:-archive)?:/.test(place))
+    .map((place) => place.split('/', 1)[0] ?? place);
+  return [...new Set(registries)].sort(compareText);
+}
+
+/**
+ * Images without a signature at the repository that they go to. What is attached to another image needs none. Of an index the
+ * signature of the index counts, as that is what clients ask for.
+ */
+function signatureChecks(plan: Plan, {file}: Policy): readonly Check[] {
+  const copies = firstCopies(plan);
+  const planned = new Map(plan.manifests.map((manifest) => [manifest.digest, manifest]));
+  const isSignature = signatureTest(plan);
+  const signed = new Set<string>();
+  const present = plan.skipped.flatMap((skip) => (skip.reason === 'present' ? [skip] : []));
+  for (const {to, tag, digest} of [...copies, ...present]) {
+    const byName = tag?.endsWith(COSIGN_SUFFIX) ? attachmentSubject(tag) : undefined;
+    const manifest = planned.get(digest);
+    const subject = manifest !== undefined && isSignature(manifest) ? manifest.subject : undefined;
+    for (const one of [byName, subject]) if (one !== undefined) signed.add(`${to} ${one}`);
+  }
+  const isAttached = ({tag, digest}: CopyStep): boolean =>
+    attachmentSubject(tag ?? '') !== undefined || planned.get(digest)?.subject !== undefined;
+  return copies
+    .filter((copy) => !isAttached(copy) && !signed.has(`${copy.to} ${copy.digest}`))
+    .map(({to, tag, digest}) => {
+      const name = nameOf(to, tag, digest);
+      return forbids(
+        'POLICY_SIGNATURE',
+        name,
+        `${name} has no signature, which ${file} requires`,
+        'sign the image at the source (cosign sign), or leave it out',
+      );
+    });
+}
+
+/** Of a transfer those to the donor: all that come from the old path. */
+function firstCopies(plan: Plan): readonly CopyStep[] {
+  if (plan.kind === 'copy') return copiesOf(plan);
+  return plan.steps.flatMap((step) => (step.kind === 'pull' ? step.copies : []));
+}
+
+/** cosign's SPEC.md, "Naming". */
+const COSIGN_SUFFIX = '.sig';
+/**
+ * Blobs that only signatures have: cosign's (its SPEC.md, "Payload"), Sigstore's bundles (its
+ * specs/BUNDLE_SPEC.md), Notary's configs (notaryproject/specifications, signature-specification.md).
+ */
+const SIGNATURE_TYPES = [
+  'application/vnd.dev.cosign.simplesigning.v1+json',
+  'application/vnd.dev.sigstore.bundle.',
+  'application/vnd.cncf.notary.signature',
+];
+
+function signatureTest(plan: Plan): (manifest: PlannedManifest) => boolean {
+  const blobs =
+    plan.kind === 'copy'
+      ? plan.blobs
+      : plan.steps.flatMap((step) => (step.kind === 'pull' ? step.blobs : []));
+  const ofSignatures = new Set<Digest>(
+    blobs.flatMap(({digest, mediaType}) =>
+      SIGNATURE_TYPES.some((type) => mediaType.startsWith(type)) ? [digest] : [],
+    ),
+  );
+  return (manifest) => manifest.blobs.some((blob) => ofSignatures.has(blob));
+}
+
+function forbids(code: FindingCode, subject: string, message: string, hint: string): Check {
+  return {code, result: 'forbid', subject, message, hint};
+}
