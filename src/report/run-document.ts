@@ -121,12 +121,26 @@ function runSummary(
     case 'incomplete':
       return `Incomplete: ${counted(unchosenSkips(plan).length, 'image')} could not be copied; ${done}. Leave them out with --exclude-tag, or repair them, for exit code 0.`;
     case 'failed':
-      return `Failed: ${count('failed')} of ${counted(steps.length, 'image')} failed, ${left} left; ${done}. Run the same command again to retry them.`;
+      return `Failed: ${failedWords(steps, all, left)}; ${done}. Run the same command again to retry them.`;
     case 'interrupted':
       return `${interruptedWord(limit)}: ${count('done')} of ${counted(steps.length, 'image')} copied, ${count('interrupted')} partly copied, ${left - count('interrupted')} not started${failed}; ${travelled} sent, ${others}. Run the same command again to resume.`;
     case 'drift':
       return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${planned === 'now' ? 'Run the same command again to make a new plan.' : 'Plan again.'}`;
   }
+}
+
+/** What failed: images, or where all of them were copied, deletions. */
+function failedWords(
+  steps: readonly StepResult[],
+  all: readonly StepResult[],
+  left: number,
+): string {
+  const isFailed = ({outcome}: StepResult): boolean => outcome === 'failed';
+  const failed = steps.filter(isFailed).length;
+  const deletions = all.length - steps.length;
+  if (failed > 0 || left > 0 || deletions === 0)
+    return `${failed} of ${counted(steps.length, 'image')} failed, ${left} left`;
+  return `${all.filter(isFailed).length} of ${counted(deletions, 'deletion')} failed`;
 }
 
 /** `, 3 tags deleted, 1 kept`; empty for a plan that deletes nothing. */

@@ -3,6 +3,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import type {CopyPlan} from '../../src/model/plan.ts';
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import {parsePlan} from '../../src/plan/plan-file.ts';
+import {renderRun} from '../../src/report/run-document.ts';
 import {CopyRig, scriptOf} from '../support/copy-rig.ts';
 import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
 import {someBytes, storeImage} from '../support/small-images.ts';
@@ -58,6 +59,10 @@ describe('a registry that says that it deletes', () => {
     const errors = run.steps.flatMap(({error}) => error?.code ?? []);
     expect(errors).toEqual(Array(3).fill('REPOSITORY_DELETE_FAILED'));
     expect(await left()).toEqual(TAGS);
+    const told = renderRun(run, plan, 'text');
+    expect(told).toContain('Failed: 1 of 3 deletions failed; 3 images copied');
+    expect(told).toContain('0 tags deleted, 3 not deleted.');
+    expect(told).toContain(`${repository}:a (to be deleted)`);
   });
 
   test('and does so later, is waited for', async () => {
