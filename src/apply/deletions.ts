@@ -5,7 +5,7 @@ import {copiesOf, type CopyPlan, type DeleteStep, deletionsOf} from '../model/pl
 import type {RepositoryWriter} from '../model/port.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
-import {nameOf} from '../plan/candidate.ts';
+import {nameOf} from '../model/place.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
 import {inOrder} from './find-drift.ts';
 import {

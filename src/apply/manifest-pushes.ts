@@ -3,6 +3,7 @@ import {algorithmOf, type Digest, digestOf, shortDigest} from '../model/digest.t
 import {TransshipError} from '../model/error.ts';
 import {childBlobs, type Manifest, parseManifest} from '../model/manifest.ts';
 import type {Drift} from '../model/outcome.ts';
+import {nameOf} from '../model/place.ts';
 import type {CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {Call, RepositoryWriter} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
@@ -223,7 +224,7 @@ export class ManifestPushes {
       if (actual !== step.replaces && actual !== step.digest) {
         const {to: repository, tag, replaces: planned} = step;
         this.drift.push({side: 'destination', repository, tag, planned, actual});
-        throw drifted(`${repository}:${tag}`, planned, actual);
+        throw drifted(nameOf(repository, tag, undefined), planned, actual);
       }
     }
     return destination.putManifest(reference, manifest, call);

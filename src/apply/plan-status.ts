@@ -1,6 +1,6 @@
 import type {StatusFailure, StatusResult} from '../model/outcome.ts';
-import {copiesOf, type CopyPlan, type Plan} from '../model/plan.ts';
-import {nameOf} from '../plan/candidate.ts';
+import {copiesOf, type CopyPlan, creationsOf, type Plan} from '../model/plan.ts';
+import {nameOf} from '../model/place.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-file.ts';
 import {standingByJournal} from './transfer/standing.ts';
@@ -34,7 +34,7 @@ export function planStatus(
     plan.kind === 'transfer' ? standingByJournal(plan, journals.flat(), ended) : undefined;
   return {
     plan: plan.id,
-    unit: plan.kind === 'copy' ? 'image' : 'step',
+    unit: plan.kind === 'copy' && creationsOf(plan).length === 0 ? 'image' : 'step',
     steps: {
       done,
       failed: failures.length,

@@ -12,7 +12,7 @@ import {isTag, type Tag} from '../model/reference.ts';
 import {settleAll} from '../observe/at-once.ts';
 import {headComparable} from '../observe/observe-destination.ts';
 import {observeTagged, type TaggedContent} from '../observe/observe-tagged.ts';
-import {nameOf} from '../plan/candidate.ts';
+import {nameOf} from '../model/place.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
 import {isJournalFailure} from './journal-file.ts';
 

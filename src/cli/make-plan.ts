@@ -1,10 +1,25 @@
 import {unknownMediaTypes} from '../gitlab/media-types.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {formatPlace, parsePlace, type Place} from '../model/place.ts';
+import {
+  archiveIndex,
+  engineImageName,
+  DIRECTORY_IMAGE,
+  formatPlace,
+  isSourceOnly,
+  notADestination,
+  parsePlace,
+  type Place,
+} from '../model/place.ts';
 import {formatProblem} from '../model/file-problem.ts';
 import type {Check, CopyPlan, Skip, Wish, WishFilters} from '../model/plan.ts';
-import {formatRepository, isLayoutName, splitLayoutName, type Tag} from '../model/reference.ts';
+import {
+  formatRepository,
+  isLayoutName,
+  normalizedImage,
+  splitLayoutName,
+  type Tag,
+} from '../model/reference.ts';
 import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import {parsePlatform} from '../model/platform.ts';
@@ -24,7 +39,7 @@ import {observeDeletions, type PruneWish} from './plan-deletions.ts';
 
 /** One side of a copy. */
 export interface CopyEnd {
-  /** The repository as plans name it: `host/path`, `oci:DIR` or `oci-archive:FILE`. */
+  /** The repository as plans name it: `host/path`, or a transport with a file, such as `oci:DIR`. */
   readonly repository: string;
   /** A layout on this machine: its images have names by another grammar than tags, or none. */
   readonly isLayout: boolean;
@@ -66,7 +81,9 @@ export function readCopyWish(
   filters: WishFilters,
   {deleteSource = false}: {readonly deleteSource?: boolean | undefined} = {},
 ): CopyWish {
-  const [source, destination] = [copyEnd(parsePlace(from)), copyEnd(parsePlace(to))];
+  const destinationPlace = parsePlace(to);
+  if (isSourceOnly(destinationPlace)) throw notADestination(to);
+  const [source, destination] = [copyEnd(parsePlace(from)), copyEnd(destinationPlace)];
   const isWhole = source.tag === undefined && source.digest === undefined;
   if (deleteSource) throwUnlessDeletable(from, source);
   if (destination.digest !== undefined) {
@@ -77,8 +94,10 @@ export function readCopyWish(
   }
   if (isWhole && destination.tag !== undefined && !source.isLayout) {
     throw usage(
-      `${from} means all of its tags, but ${to} names one`,
-      'name a tag at the source, or none at the destination',
+      `${from} means all of its tags, but ${to} ${isDirectory(destination) ? 'holds one image' : 'names one'}`,
+      isDirectory(destination)
+        ? 'name a tag at the source, or copy into an image layout: oci:DIR'
+        : 'name a tag at the source, or none at the destination',
     );
   }
   const isSingle = !isWhole || destination.tag !== undefined;
@@ -117,6 +136,10 @@ function throwUnlessDeletable(from: string, {isLayout, tag, digest}: CopyEnd): v
   }
 }
 
+function isDirectory({repository}: CopyEnd): boolean {
+  return repository.startsWith('dir:');
+}
+
 /** What an image with this name is called at the destination; undefined: it has to be named there. */
 function tagAt({isLayout}: CopyEnd, name: Tag | undefined): Tag | undefined {
   return isLayout || name === undefined ? name : splitLayoutName(name).tag;
@@ -148,16 +171,25 @@ function copyEnd(place: Place): CopyEnd {
       );
     }
     case 'dir':
-    case 'docker-archive':
+      return {repository: formatPlace(place), isLayout: true, tag: DIRECTORY_IMAGE};
+    case 'docker-archive': {
+      const {file, ref} = place;
+      const repository = `docker-archive:${file}`;
+      if (archiveIndex(ref) !== undefined) return {repository: formatPlace(place), isLayout: true};
+      if (ref === undefined) return {repository, isLayout: true};
+      if (isDigest(ref)) return {repository, isLayout: true, digest: ref};
+      if (normalizedImage(ref) === undefined) {
+        throw usage(
+          `"${ref}" in ${repository}:${ref} names no image`,
+          'write a name such as busybox:1.35, or @0 for the first image',
+        );
+      }
+      const isTagged = ref.lastIndexOf(':') > ref.lastIndexOf('/');
+      return {repository, isLayout: true, tag: (isTagged ? ref : `${ref}:${LATEST}`) as Tag};
+    }
     case 'docker-daemon':
-      throw new TransshipError(
-        'TRANSPORT_UNSUPPORTED',
-        `${formatPlace(place)}: ${place.transport} keeps no manifests as registries do, so that digests would change`,
-        {
-          side: 'local',
-          hint: `turn it into a layout first: skopeo copy ${place.transport}:… oci:DIR:TAG`,
-        },
-      );
+    case 'containers-storage':
+      return {repository: formatPlace(place), isLayout: true, tag: engineImageName(place.ref)};
   }
 }
 

@@ -3,7 +3,7 @@ import {dirname, join, relative, resolve, sep} from 'node:path';
 import type {Command} from 'commander';
 import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
 import {TransshipError} from '../model/error.ts';
-import {parsePlace} from '../model/place.ts';
+import {formatPlace, isLocal, parsePlace, type Place} from '../model/place.ts';
 import type {Plan} from '../model/plan.ts';
 import type {GitLabFlags} from './gitlab-access.ts';
 import type {Io} from './io.ts';
@@ -49,7 +49,11 @@ export class PlanTrust {
   static async of(plan: Plan, file: string, flags: TrustFlags, io: Io): Promise<PlanTrust> {
     await throwUnlessReviewed(plan, flags);
     const trust = new PlanTrust(await isOwnPlan(plan.id, io), flags, io);
-    await trust.#checkFiles(filesOf(plan, file));
+    const places = localPlaces(plan);
+    await trust.#checkEngines(
+      places.flatMap((place) => ('file' in place ? [] : [formatPlace(place)])),
+    );
+    await trust.#checkFiles(filesOf(plan, places, file));
     return trust;
   }
 
@@ -120,6 +124,21 @@ export class PlanTrust {
     throw notNamed(`only the plan names ${host}, so ${what} is not sent there`, hint);
   }
 
+  /** Everybody who may use an engine may read all of its images: what a plan names is not a reason to send one somewhere. */
+  async #checkEngines(images: readonly string[]): Promise<void> {
+    const [first] = images;
+    if (this.#isOwn || first === undefined) return;
+    const {ask} = this.#io;
+    const list = images.join(', ');
+    const question = `This plan was not made on this machine. It reads ${list}. Continue?`;
+    if (ask !== undefined && (await ask(question))) return;
+    throw new TransshipError(
+      'PATH_NOT_ALLOWED',
+      `the plan was not made on this machine and reads ${first} from it`,
+      {side: 'local', hint: 'plan again on this machine'},
+    );
+  }
+
   async #checkFiles(files: readonly string[]): Promise<void> {
     if (this.#isOwn) return;
     const {allowPath = []} = this.#flags;
@@ -152,21 +171,19 @@ export function namedGitLab(env: Io['env']): string | undefined {
 /** The fields of a plan that hold places. */
 const PLACES = new Set(['from', 'to', 'mountFrom', 'donor', 'source', 'destination']);
 
-/** How places on disk begin. */
-const ON_DISK = /^(?:oci|oci-archive|docker-archive|dir):/;
-
-/** Every file and folder that a plan names, each once. The donor of a transfer is relative to the plan's own file. */
-function filesOf(plan: Plan, planFile: string): readonly string[] {
-  const files = new Set<string>();
+/** Every place of this machine that a plan names, each once. */
+function localPlaces(plan: Plan): readonly Place[] {
   const places = new Set<string>();
   JSON.stringify(plan, (key, value: unknown) => {
-    if (typeof value === 'string' && PLACES.has(key) && ON_DISK.test(value)) places.add(value);
+    if (typeof value === 'string' && PLACES.has(key) && isLocal(value)) places.add(value);
     return value;
   });
-  for (const place of places) {
-    const parsed = parsePlace(place);
-    if ('file' in parsed) files.add(parsed.file);
-  }
+  return [...places].map(parsePlace);
+}
+
+/** Every file and folder that a plan names, each once. The donor of a transfer is relative to the plan's own file. */
+function filesOf(plan: Plan, places: readonly Place[], planFile: string): readonly string[] {
+  const files = new Set(places.flatMap((place) => ('file' in place ? [place.file] : [])));
   if (plan.kind === 'transfer' && plan.donor.kind === 'directory') files.add(plan.donor.path);
   return plan.kind === 'copy'
     ? [...files]

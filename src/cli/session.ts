@@ -150,7 +150,7 @@ function openCache(
 
 function openPlaces(
   {http, credentials, report}: Pick<Session, 'http' | 'credentials' | 'report'>,
-  {redactor, temporary}: Io,
+  {env, redactor, temporary}: Io,
   flags: HostFlags,
   cache: ContentCache | undefined,
 ): Places {
@@ -158,6 +158,7 @@ function openPlaces(
     http,
     credentials,
     plainHttp: new HostSet('--plain-http', flags.plainHttp ?? []),
+    env,
     learnToken: (token) => redactor.learnPassing(token),
     notice: ({code, message}) => report({type: 'notice', code, message: clipped(message)}),
     ...(cache ? {cache} : {}),

@@ -140,7 +140,7 @@ export interface StatusResult {
   readonly unit: 'image' | 'step';
   /**
    * `left` steps were not started or not finished; `done + failed + left = total`. `partly` of them have some of their
-   * content at the destination: images only, 0 where steps are counted.
+   * content at the destination: images only, 0 for a transfer.
    */
   readonly steps: {
     readonly done: number;

@@ -275,6 +275,7 @@ export function unchosenSkips({skipped}: Pick<CopyPlan, 'skipped'>): readonly Sk
 /** A finding that is no error when it stands alone. */
 export type FindingCode =
   | 'INDEX_CUT'
+  | 'DIGESTS_NEW'
   | 'NAME_REWRITTEN'
   | 'TAG_MOVES'
   | 'FOREIGN_LAYERS'

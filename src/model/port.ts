@@ -56,10 +56,20 @@ export interface RepositoryReader {
    */
   readonly listNotUsed?: (why: TransshipError, instead: string) => void;
   /**
+   * What all tags point to, by as many requests as `listTags`; undefined: this place has no such list. It is as old as the
+   * list: what is written next to it is looked at anew. Absent: the place never has one.
+   */
+  listDigests?(call: Call): Promise<ReadonlyMap<string, Digest> | undefined>;
+  /**
    * Images that the place lists and that no name leads to, as an image layout may have them: none has a name, or another
    * image has the same one. Parts and referrers of other images may be among them. Absent: the place has none.
    */
   listUnnamed?(call: Call): Promise<readonly Digest[]>;
+  /**
+   * Files that belong to its images and that no other place takes, by name: signatures as skopeo stores them. Absent: the
+   * place has none.
+   */
+  listUncopied?(call: Call): Promise<readonly string[]>;
   /** What a tag or digest points to, by the cheapest request; undefined: not there. */
   head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined>;
   /** The manifest, its bytes checked against the digest; undefined: not there. */
@@ -75,6 +85,11 @@ export interface RepositoryReader {
    *   may answer
    */
   openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream>;
+  /**
+   * Why the digests of its images are new, as a clause: `the archive holds none`. Undefined, or absent: they are those that
+   * the images were pushed with.
+   */
+  whyNewDigests?(call: Call): Promise<string | undefined>;
 }
 
 /** A repository that a host lists. */

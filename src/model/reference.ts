@@ -179,6 +179,19 @@ export function formatReference(reference: Reference): string {
   return `${formatRepository(reference)}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
 }
 
+/**
+ * The whole name of an image, as docker reads a shorter one: `docker.io/library/busybox:latest` for `busybox`. Undefined:
+ * it is no reference.
+ */
+export function normalizedImage(text: string): string | undefined {
+  try {
+    const {tag = 'latest', ...repository} = parseReference(text);
+    return `${formatRepository(repository)}:${tag}`;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The text for a message: a login that somebody wrote before the host must not be shown again. */
 export function withoutLogin(text: string): string {
   const [digest = ''] = /@sha\d+:[^@]*$/.exec(text) ?? [];

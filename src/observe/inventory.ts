@@ -23,6 +23,10 @@ export interface SourceInventory {
   readonly manifests: ReadonlyMap<Digest, SeenManifest>;
   /** Manifests that an index lists but the source does not have. */
   readonly missingManifests: ReadonlySet<Digest>;
+  /** Files of its images that no other place takes, by name. */
+  readonly uncopied?: readonly string[];
+  /** Why the digests of its images are new, as a clause; absent: the images were pushed with them. */
+  readonly whyNewDigests?: string;
   /** Blobs that have `urls` and that the source itself does not have. */
   readonly absentForeign: ReadonlySet<Digest>;
   /** Creation times (ISO 8601) by the digest of the root, as far as they were read. */

@@ -1,3 +1,4 @@
+import type {Digest} from '../model/digest.ts';
 import {isInterrupted, TransshipError} from '../model/error.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 
@@ -33,4 +34,28 @@ export function tellingFailure(names: Names, error: unknown): unknown {
   const isNoRegistry = names.code === 'NOT_A_REGISTRY' || names.code === 'RESPONSE_INVALID';
   const isSame = names.code === error.code || (isNoRegistry && error.code === 'MANIFEST_INVALID');
   return isSame ? names : error;
+}
+
+/** So many tags are asked for one by one: about what the list costs, with the questions before it. */
+const FEW = 16;
+
+/**
+ * What the tags of a place point to, where that saves requests and the place lists it. A list that fails costs only speed:
+ * the tags are then asked for one by one.
+ * @param wanted how many tags would be asked for
+ */
+export async function listedDigests(
+  place: RepositoryReader,
+  wanted: number,
+  call: Call,
+): Promise<ReadonlyMap<string, Digest>> {
+  if (wanted <= FEW) return new Map();
+  try {
+    return (await place.listDigests?.(call)) ?? new Map();
+  } catch (error) {
+    call.signal.throwIfAborted();
+    if (!(error instanceof TransshipError) || isInterrupted(error)) throw error;
+    place.listNotUsed?.(error, 'tags are requested one by one');
+    return new Map();
+  }
 }

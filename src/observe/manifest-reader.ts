@@ -43,6 +43,14 @@ const READ_AT_ONCE = 1024 * 1024;
 /** Approximate size of an entry in a list of referrers, in bytes. */
 const REFERRER_SIZE = 512;
 
+export interface ManifestReaderOptions {
+  readonly concurrency: number;
+  /** See `SeenManifests`. */
+  readonly keepsIndexes: boolean;
+  /** What tags point to, from a list: those need not be asked for to be compared. */
+  readonly digests?: ReadonlyMap<string, Digest>;
+}
+
 /**
  * Reads manifest graphs of one source repository, each manifest once.
  * @throws TransshipError MANIFEST_INVALID and MANIFEST_TOO_LARGE for an image beyond the bounds above, RESPONSE_INVALID
@@ -58,6 +66,7 @@ export class ManifestReader {
   readonly #source: RepositoryReader;
   readonly #seen: SeenManifests;
   readonly #known: KnownTags;
+  readonly #digests: ReadonlyMap<string, Digest>;
   /** The queue of manifest requests; tasks that wait for several of them must not be in it. */
   readonly #queue: PQueue;
   /** The queue of lists of referrers, with the manifests that they list. */
@@ -72,15 +81,15 @@ export class ManifestReader {
   #limit = TOTAL_LIMIT;
   #count = 0;
 
-  /** @param keepsIndexes see `SeenManifests` */
   constructor(
     source: RepositoryReader,
     known: KnownTags,
-    {concurrency, keepsIndexes}: {readonly concurrency: number; readonly keepsIndexes: boolean},
+    {concurrency, keepsIndexes, digests = new Map()}: ManifestReaderOptions,
   ) {
     this.#source = source;
     this.#seen = new SeenManifests(source.name, keepsIndexes);
     this.#known = known;
+    this.#digests = digests;
     this.#concurrency = concurrency;
     this.#queue = new PQueue({concurrency: Math.min(concurrency, FIRST_AT_ONCE)});
     this.#lists = new PQueue({concurrency: Math.min(concurrency, FIRST_LISTS_AT_ONCE)});
@@ -103,8 +112,10 @@ export class ManifestReader {
     this.#limit = Math.min(TOTAL_LIMIT_MOST, this.#limit + TOTAL_LIMIT_EACH);
     const asked = this.#known.get(reference as Tag);
     if (asked !== undefined) {
-      const [head, known] = await Promise.all([this.#source.head(reference, call), asked]);
-      if (head === undefined || head.digest === known) return head?.digest;
+      const listed = this.#digests.get(reference);
+      const head = listed ?? this.#source.head(reference, call).then((found) => found?.digest);
+      const [digest, known] = await Promise.all([head, asked]);
+      if (digest === undefined || digest === known) return digest;
     }
     const manifest = await this.#get(reference, call);
     if (manifest === undefined) return undefined;

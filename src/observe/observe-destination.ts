@@ -31,19 +31,29 @@ export async function observeDestinationTags(
 /** Lookups in progress; undefined: the repository does not exist. */
 export type AskedTags = ReadonlyMap<Tag, Promise<Digest | undefined>> | undefined;
 
-/** Starts looking up those of `wanted` that are among `names`, concurrently with requests to the source. */
+/**
+ * Starts looking up those of `wanted` that are among `names`, concurrently with requests to the source.
+ * @param digests what is known of them: those are not asked for
+ */
 export function beginTags(
   destination: RepositoryReader,
   names: Names,
   wanted: readonly Tag[],
   call: Call,
+  digests: ReadonlyMap<string, Digest> = new Map(),
 ): AskedTags {
   if (names === undefined) return undefined;
   const failure = names instanceof TransshipError ? names : undefined;
   const there = names instanceof TransshipError ? undefined : new Set(names);
   const asked = new Map<Tag, PromiseWithResolvers<Digest | undefined>>();
+  const known = new Map<Tag, Promise<Digest | undefined>>();
   for (const tag of wanted) {
     if (there?.has(tag) === false) continue;
+    const digest = digests.get(tag);
+    if (digest !== undefined) {
+      known.set(tag, Promise.resolve(digest));
+      continue;
+    }
     const answer = Promise.withResolvers<Digest | undefined>();
     // It may reject before it is awaited.
     answer.promise.catch(() => undefined);
@@ -58,7 +68,8 @@ export function beginTags(
       reject(tellingFailure(names, error));
     }
   });
-  return new Map([...asked].map(([tag, {promise}]) => [tag, promise]));
+  for (const [tag, {promise}] of asked) known.set(tag, promise);
+  return known;
 }
 
 /**

@@ -1,9 +1,10 @@
 import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {DestinationInventory, SourceInventory, SourceRoot} from './inventory.ts';
-import {listIfAble} from './listed-names.ts';
+import {listedDigests, listIfAble, type Names} from './listed-names.ts';
 import {hasUntagged} from './listed-referrer.ts';
 import {
   allTags,
@@ -49,7 +50,9 @@ export async function observeRoute(question: RouteQuestion, call: Call): Promise
       known: async (wanted, toTags) => {
         const called = new Map(wanted.map((tag) => [tag, toTag ?? toTags?.get(tag) ?? tag]));
         beforehand = toTag === undefined ? [...called.values()] : [toTag];
-        const there = beginTags(destination, await listing, beforehand, call);
+        const names = await listing;
+        const digests = await digestsAt(destination, names, beforehand, call);
+        const there = beginTags(destination, names, beforehand, call, digests);
         asked = there;
         if (question.readAll || there === undefined) return new Map();
         const known = [...called].map(([tag, name]) => [tag, there.get(name)] as const);
@@ -83,6 +86,19 @@ export async function observeRoute(question: RouteQuestion, call: Call): Promise
     source: {...source, roots},
     destination: await withoutUnlisted(destination, present, roots, call),
   };
+}
+
+/** Only of those that are there, so that a new repository takes no further request. */
+async function digestsAt(
+  destination: RepositoryReader,
+  names: Names,
+  wanted: readonly Tag[],
+  call: Call,
+): Promise<ReadonlyMap<string, Digest>> {
+  const listed = new Set<string>(
+    names === undefined || names instanceof TransshipError ? [] : names,
+  );
+  return await listedDigests(destination, wanted.filter((tag) => listed.has(tag)).length, call);
 }
 
 interface SeenTags {

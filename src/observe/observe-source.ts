@@ -1,5 +1,6 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
+import {nameOf} from '../model/place.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {isTag, type Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
@@ -10,7 +11,7 @@ import {
   type SourceRoot,
   type Unreadable,
 } from './inventory.ts';
-import {listIfAble, tellingFailure} from './listed-names.ts';
+import {listedDigests, listIfAble, tellingFailure} from './listed-names.ts';
 import {usualTags} from './listed-referrer.ts';
 import {type KnownTags, ManifestReader} from './manifest-reader.ts';
 import {readConfigs} from './read-configs.ts';
@@ -71,24 +72,31 @@ export async function observeSource(
   const selection: TagSelection =
     reference === undefined ? question.select(names) : {selected: [], notRead: []};
   const wanted = reference?.tag === undefined ? selection.selected : [reference.tag];
-  const reader = new ManifestReader(source, await question.known(wanted, selection.toTags), {
+  const known = await question.known(wanted, selection.toTags);
+  const reader = new ManifestReader(source, known, {
     concurrency: OBSERVE_CONCURRENCY,
+    digests: await listedDigests(source, known.size, call),
     // A choice of platforms cuts indexes.
     keepsIndexes: question.configs,
   });
   const unnamed = await readUnnamed(reader, source, names, reference, call);
+  const isAttachment = (name: string) => question.attachmentSubject(name) !== undefined;
   const found: Found = {roots: [], notRead: [...selection.notRead], unreadable: []};
   if (reference !== undefined)
     found.roots.push(
-      await readOne(reader, source, reference, {names, unnamed}, call).catch((error: unknown) => {
-        throw tellingFailure(listed, error);
-      }),
+      await readOne(reader, source, reference, {names, unnamed}, isAttachment, call).catch(
+        (error: unknown) => {
+          throw tellingFailure(listed, error);
+        },
+      ),
     );
   else if (names.length === 0 && unnamed.length === 1)
     found.roots.push(...unnamed.map((digest) => loneRoot(digest, question.unnamedAs)));
   else await readTags(reader, selection, found, question, call);
   await addAttachments(reader, source, found, listed, question, call);
   const {roots, unreadable} = found;
+  const uncopied = (await source.listUncopied?.(call)) ?? [];
+  const whyNewDigests = await source.whyNewDigests?.(call);
   const taken = new Set(roots.map((root) => root.tag));
   return {
     repository: source.name,
@@ -101,6 +109,8 @@ export async function observeSource(
     manifests: reader.manifests,
     missingManifests: reader.missing,
     absentForeign: await reader.absentForeign(call),
+    ...(uncopied.length === 0 ? {} : {uncopied}),
+    ...(whyNewDigests === undefined ? {} : {whyNewDigests}),
     ...(question.configs ? await readConfigs(source, roots, reader.manifests, call) : {}),
   };
 }
@@ -171,21 +181,33 @@ async function readOne(
   source: RepositoryReader,
   asked: ImageReference,
   listing: Listing,
+  isAttachment: (name: string) => boolean,
   call: Call,
 ): Promise<SourceRoot> {
   const isNamed = asked.tag !== undefined || asked.digest !== undefined;
-  const {tag, digest} = isNamed ? asked : await onlyImage(reader, source.name, listing, call);
+  const {tag, digest} = isNamed
+    ? asked
+    : await onlyImage(reader, source.name, listing, isAttachment, call);
   const wanted = digest ?? tag;
   const found = wanted && (await reader.readRoot(wanted, call));
   if (found !== undefined) return {...(tag === undefined ? {} : {tag}), digest: found, as: 'asked'};
+  if (isNamed && nameOf(source.name, tag, digest) === source.name) throw noImage(source.name);
   throw new TransshipError(
     digest === undefined ? 'TAG_NOT_FOUND' : 'MANIFEST_NOT_FOUND',
-    `${source.name}${digest === undefined ? `:${tag ?? ''}` : `@${digest}`} does not exist`,
+    `${nameOf(source.name, digest === undefined ? tag : undefined, digest)} does not exist`,
     {
       side: 'source',
       hint: 'check the name; "transship plan copy" of the repository without a tag lists its tags',
     },
   );
+}
+
+/** A place for one image, which is not there. */
+function noImage(name: string): TransshipError {
+  return new TransshipError('TAG_NOT_FOUND', `${name} contains no image`, {
+    side: 'source',
+    hint: 'check the path; a directory without manifest.json was not written to the end',
+  });
 }
 
 /** Signatures of attestations of signatures: real chains end after two or three. */

@@ -55,6 +55,14 @@ export class SharedReader implements RepositoryReader {
     return this.#once(`blob ${blob.digest} ${blob.size}`, () => this.#source.hasBlob(blob, call));
   }
 
+  listUncopied(call: Call): Promise<readonly string[]> {
+    return this.#once('uncopied', async () => (await this.#source.listUncopied?.(call)) ?? []);
+  }
+
+  whyNewDigests(call: Call): Promise<string | undefined> {
+    return this.#once('new digests', async () => await this.#source.whyNewDigests?.(call));
+  }
+
   blobSize(digest: Digest, call: Call): Promise<number | undefined> {
     return this.#once(`size ${digest}`, () => this.#source.blobSize(digest, call));
   }

@@ -71,15 +71,20 @@ export function leftUnnamed(
     }));
 }
 
-/** @throws TransshipError REFERENCE_INVALID where there is more than one image, TAG_NOT_FOUND where there is none */
+/**
+ * Signatures and the like lie beside the image that they belong to, and are none where there is another one.
+ * @throws TransshipError REFERENCE_INVALID where there is more than one image, TAG_NOT_FOUND where there is none
+ */
 export async function onlyImage(
   reader: ManifestReader,
   place: string,
   {names, unnamed}: Listing,
+  isAttachment: (name: string) => boolean,
   call: Call,
 ): Promise<ImageReference> {
   const images = new Map<Digest, ImageReference>(unnamed.map((digest) => [digest, {digest}]));
-  for (const tag of names.filter(isLayoutName)) {
+  const proper = names.filter((name) => !isAttachment(name));
+  for (const tag of (proper.length > 0 ? proper : names).filter(isLayoutName)) {
     const digest = await reader.readRoot(tag, call);
     if (digest !== undefined) images.set(digest, {tag});
   }

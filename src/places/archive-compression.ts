@@ -7,23 +7,35 @@ import {createGunzip, createZstdDecompress} from 'node:zlib';
 import {openRegular} from '../http/regular-file.ts';
 import {removeFile} from './durable-file.ts';
 
-/** Maximum ratio of decompressed to compressed size: most layers are already compressed. */
+/** Maximum ratio of decompressed to compressed size of an archive: most layers are already compressed. */
 const EXPANSION_LIMIT = 100;
+/** The same for a layer, which is not written to the disk: what gzip can reach (RFC 1951: 258 bytes in 2 bits). */
+const LAYER_EXPANSION_LIMIT = 1032;
 /** Decompressed size that is allowed regardless of the ratio, in bytes. */
 const EXPANSION_FREE = 64 * 1024 * 1024;
 
-/** How a file is compressed, by its first bytes. */
-const COMPRESSIONS: readonly {
+/** How a file is compressed. */
+export interface Compression {
   readonly name: string;
   readonly magic: readonly number[];
   /** Undefined: Node does not read it. */
   readonly decoder?: () => Duplex;
-}[] = [
+}
+
+const COMPRESSIONS: readonly Compression[] = [
   {name: 'gzip', magic: [0x1f, 0x8b], decoder: () => createGunzip()},
   {name: 'zstd', magic: [0x28, 0xb5, 0x2f, 0xfd], decoder: () => createZstdDecompress()},
   {name: 'xz', magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]},
   {name: 'bzip2', magic: [0x42, 0x5a, 0x68]},
 ];
+
+/** Bytes at the beginning of a file that tell how it is compressed. */
+export const MAGIC_SIZE = 8;
+
+/** @param head the first `MAGIC_SIZE` bytes of a file; undefined: it is not compressed */
+export function compressionOf(head: Uint8Array): Compression | undefined {
+  return COMPRESSIONS.find(({magic}) => magic.every((byte, at) => head[at] === byte));
+}
 
 /** A file that is deleted on disposal. */
 interface PassingFile extends AsyncDisposable {
@@ -41,23 +53,42 @@ export async function decompress(
   directory: string,
   signal: AbortSignal,
 ): Promise<PassingFile | undefined> {
-  const {buffer, bytesRead} = await file.read(Buffer.alloc(8), 0, 8, 0);
-  const found = COMPRESSIONS.find(
-    ({magic}) => bytesRead >= magic.length && magic.every((byte, at) => buffer[at] === byte),
-  );
+  const {buffer} = await file.read(Buffer.alloc(MAGIC_SIZE), 0, MAGIC_SIZE, 0);
+  const found = compressionOf(buffer);
   if (found === undefined) return undefined;
-  const {name, decoder} = found;
-  if (decoder === undefined) throw new Error(`it is compressed with ${name}; decompress it first`);
   const path = join(directory, 'decompressed.tar');
   await using parts = new AsyncDisposableStack();
   parts.defer(() => removeFile(path));
   const limit = EXPANSION_FREE + EXPANSION_LIMIT * (await file.stat()).size;
   const bytes = file.createReadStream({start: 0, autoClose: false});
   const output = createWriteStream(path, {flags: 'wx'});
-  await pipeline(bytes, decoder(), (pieces) => upTo(limit, pieces), output, {signal});
+  await pipeline(bytes, decoderOf(found), (pieces) => upTo(limit, pieces), output, {signal});
   const content = parts.use(await openRegular(path, {noFollow: true}));
   const owned = parts.move();
   return {file: content, [Symbol.asyncDispose]: () => owned.disposeAsync()};
+}
+
+/**
+ * The decompressed bytes of a layer.
+ * @param size its compressed size, in bytes
+ * @throws Error as `decompress`
+ */
+export async function* decompressed(
+  chunks: AsyncIterable<Uint8Array>,
+  compression: Compression,
+  size: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const decoder = decoderOf(compression);
+  const feeding = pipeline(chunks, decoder);
+  // Its failure is also that of the decoder.
+  feeding.catch(() => undefined);
+  yield* upTo(EXPANSION_FREE + LAYER_EXPANSION_LIMIT * size, decoder);
+  await feeding;
+}
+
+function decoderOf({name, decoder}: Compression): Duplex {
+  if (decoder !== undefined) return decoder();
+  throw new Error(`it is compressed with ${name}; decompress it first`);
 }
 
 /** A few kilobytes can expand to fill the disk. */

@@ -12,7 +12,7 @@ import {
 } from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
-import {extract, pack} from 'tar-stream';
+import {pack} from 'tar-stream';
 import {openRegular, readRegular} from '../http/regular-file.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, finishDigest, hexOf, isDigest} from '../model/digest.ts';
@@ -20,15 +20,14 @@ import {TransshipError} from '../model/error.ts';
 import {childBlobs, childManifests, MANIFEST_LIMIT, parseManifest} from '../model/manifest.ts';
 import {isManifestType} from '../model/media-type.ts';
 import {decompress} from './archive-compression.ts';
-import {hasCode, isMissing, unwritable} from './file-error.ts';
+import {isMissing, unwritable} from './file-error.ts';
 import {LayoutIndex} from './layout-index.ts';
 import {removeFile} from './durable-file.ts';
+import {notAnArchive, readTar} from './tar-archive.ts';
 
 /** The files of an image layout (image-spec image-layout.md); other entries of an archive are skipped. */
 const LAYOUT_FILE =
   /^(?:\.\/)?(oci-layout|index\.json|blobs\/(?:sha256|sha512)\/[a-f0-9]{64,128})$/;
-
-const TAR_BLOCK = 512;
 
 /**
  * Unpacks the image layout in a tar file, which may be compressed, as other tools read it too. Only entries named like
@@ -45,67 +44,23 @@ export async function unpackLayout(
   try {
     await using given = await openRegular(file);
     await using decompressed = await decompress(given, directory, signal);
-    const handle = decompressed?.file ?? given;
-    const {size} = await handle.stat();
-    if (!(await isEnded(handle, size))) throw new Error('it is truncated');
-    const archive = extract();
-    let isInEntry = false;
-    archive.on('entry', () => {
-      isInEntry = true;
-    });
-    const reading = pipeline(() => piecesOf(handle, () => isInEntry), archive, {signal});
-    // A truncated archive fails here while an entry is being written; the error is reported below.
-    reading.catch(() => undefined);
-    for await (const entry of archive) {
-      const {name, type, size: length} = entry.header;
-      const {byteOffset = 0} = entry.header as {readonly byteOffset?: number};
-      // The library would wait forever for the missing data.
-      if (byteOffset + length > size) throw new Error('it is truncated');
+    const unpack = async (name: string, content: AsyncIterable<Uint8Array>): Promise<void> => {
+      const target = join(directory, name);
+      await mkdir(dirname(target), {recursive: true});
+      // If several entries have the same name, the last one counts.
+      await removeFile(target);
+      await pipeline(content, createWriteStream(target, {flags: 'wx'}), {signal});
+      files += 1;
+    };
+    await readTar(decompressed?.file ?? given, signal, ({name, type}, content) => {
       const known = type === 'file' ? LAYOUT_FILE.exec(name)?.[1] : undefined;
-      if (known !== undefined) {
-        const target = join(directory, known);
-        await mkdir(dirname(target), {recursive: true});
-        // If several entries have the same name, the last one counts.
-        await removeFile(target);
-        await pipeline(entry, createWriteStream(target, {flags: 'wx'}), {signal});
-        files += 1;
-      } else for await (const _ of entry);
-      isInEntry = false;
-    }
-    await reading;
+      return known === undefined ? undefined : unpack(known, content);
+    });
   } catch (error) {
     signal.throwIfAborted();
-    throw unreadable(file, error);
+    throw notAnArchive(file, error);
   }
-  if (files === 0) throw unreadable(file, new Error('it contains no image layout'));
-}
-
-/** Bytes per read of an archive: a multiple of the block size. */
-const PIECE = 1024 * 1024;
-
-/**
- * The bytes of an archive up to its end marker, blocks of zeros. Some programs add many such blocks, and a sparse file
- * may have any number of them, which the library would all read.
- */
-async function* piecesOf(file: FileHandle, isInEntry: () => boolean): AsyncGenerator<Uint8Array> {
-  for (let position = 0; ; ) {
-    const piece = Buffer.allocUnsafe(PIECE);
-    const {bytesRead} = await file.read(piece, 0, PIECE, position);
-    if (bytesRead === 0) return;
-    position += bytesRead;
-    const bytes = piece.subarray(0, bytesRead);
-    if (bytesRead === PIECE && !isInEntry() && bytes.equals(ZEROS)) return;
-    yield bytes;
-  }
-}
-
-const ZEROS = Buffer.alloc(PIECE);
-
-/** Blocks of zeros end an archive (POSIX pax, "ustar Interchange Format"): one truncated between entries has none. */
-async function isEnded(file: FileHandle, size: number): Promise<boolean> {
-  if (size < TAR_BLOCK || size % TAR_BLOCK !== 0) return false;
-  const {buffer} = await file.read(Buffer.alloc(TAR_BLOCK), 0, TAR_BLOCK, size - TAR_BLOCK);
-  return buffer.every((byte) => byte === 0);
+  if (files === 0) throw notAnArchive(file, new Error('it contains no image layout'));
 }
 
 /**
@@ -266,14 +221,4 @@ async function isThere(path: string): Promise<boolean> {
     if (isMissing(error)) return false;
     throw error;
   }
-}
-
-function unreadable(file: string, cause: unknown): TransshipError {
-  const isAbsent = hasCode(cause, 'ENOENT');
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new TransshipError(
-    isAbsent ? 'FILE_UNREADABLE' : 'FILE_INVALID',
-    `${file} is not an archive of an image layout: ${why}`,
-    {side: 'local', hint: 'name a tar file such as "skopeo copy … oci-archive:FILE" writes', cause},
-  );
 }

@@ -56,6 +56,10 @@ export class CachedReader implements RepositoryReader {
     return this.#source.listTags(call);
   }
 
+  async listDigests(call: Call): Promise<ReadonlyMap<string, Digest> | undefined> {
+    return await this.#source.listDigests?.(call);
+  }
+
   listNotUsed(why: TransshipError, instead: string): void {
     this.#source.listNotUsed?.(why, instead);
   }

@@ -5,9 +5,7 @@ import {hasCode, isMissing} from './file-error.ts';
 import {tabulate} from './layout-entries.ts';
 import {LayoutIndex} from './layout-index.ts';
 import {removeFile} from './durable-file.ts';
-
-/** A folder for unfinished blobs and the lock. Other tools ignore it. It may be deleted while no run is active. */
-export const SCRATCH = '.transship';
+import {SCRATCH} from './folder-files.ts';
 
 /** All that a layout has at its top (image-spec image-layout.md), and our scratch folder; true: it is a folder. */
 const LAYOUT_NAMES: ReadonlyMap<string, boolean> = new Map([

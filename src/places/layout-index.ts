@@ -7,7 +7,8 @@ import {TransshipError} from '../model/error.ts';
 import {replaceFile, syncDirectory} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
 import {type FileLock, takeLock} from './file-lock.ts';
-import {refuseWayOut} from './layout-blobs.ts';
+import {refuseWayOut} from './folder-files.ts';
+import type {PlaceFiles} from './stored-repository.ts';
 
 /** Far above any real layout: 100,000 tags are about 25 MB, with 8 values each. */
 const INDEX_LIMITS: JsonLimits = {size: 32 * 1024 * 1024, depth: 100, values: 1_500_000};
@@ -149,18 +150,41 @@ export class LayoutIndex {
     const path = join(this.#layout, 'oci-layout');
     await refuseWayOut(this.#layout, path, 'local');
     try {
-      const {imageLayoutVersion} = parse(
-        layoutFile,
-        await readSmall(path, LAYOUT_FILE_LIMIT),
-        path,
-      );
-      if (imageLayoutVersion.startsWith('1.')) return true;
-      throw invalid(path, `the layout's version is ${imageLayoutVersion}`);
+      checkVersion(await readSmall(path, LAYOUT_FILE_LIMIT), path);
+      return true;
     } catch (error) {
       if (isMissing(error)) return false;
       throw unreadable(path, error);
     }
   }
+}
+
+/**
+ * The entries of a layout in files that do not change; undefined: it is no layout.
+ * @throws TransshipError FILE_INVALID
+ */
+export async function readEntries(files: PlaceFiles): Promise<readonly IndexEntry[] | undefined> {
+  const [version, content] = await Promise.all([
+    files.read('oci-layout', LAYOUT_FILE_LIMIT),
+    files.read('index.json', INDEX_LIMITS.size),
+  ]);
+  if (version === undefined || content === undefined) return undefined;
+  checkVersion(sized(version, files.nameOf('oci-layout')), files.nameOf('oci-layout'));
+  const name = files.nameOf('index.json');
+  return parse(index, sized(content, name), name).manifests ?? [];
+}
+
+/** @throws TransshipError FILE_INVALID */
+function sized(content: Uint8Array | {readonly size: number}, name: string): Uint8Array {
+  if (content instanceof Uint8Array) return content;
+  throw invalid(name, `it has ${content.size} bytes`);
+}
+
+/** @throws TransshipError FILE_INVALID */
+function checkVersion(text: Uint8Array, name: string): void {
+  const {imageLayoutVersion} = parse(layoutFile, text, name);
+  if (imageLayoutVersion.startsWith('1.')) return;
+  throw invalid(name, `the layout's version is ${imageLayoutVersion}`);
 }
 
 /** @throws TransshipError FILE_INVALID where it is no file, or a large one */

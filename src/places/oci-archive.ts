@@ -1,5 +1,4 @@
-import {mkdir, mkdtemp, readFile, rm, stat, writeFile} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
+import {mkdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
@@ -16,35 +15,26 @@ import type {
 } from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
-import {digestsIn, isVacant, removeLayout, SCRATCH, strangerInLayout} from './layout-folder.ts';
+import {SCRATCH} from './folder-files.ts';
+import {digestsIn, isVacant, removeLayout, strangerInLayout} from './layout-folder.ts';
 import {OciLayout} from './oci-layout.ts';
 
 /** In the scratch folder of a layout beside an archive: that it is ours, and whether the archive is whole in it. */
 const MARK = join(SCRATCH, 'archive');
 
 /**
- * An OCI image layout in a tar file. A tar file supports neither random access nor changes in place, so it is processed
- * as a folder: for reading, in the system's temporary folder; for writing, in `FILE.layout`, which remains after an
- * interrupted run, so that the next run can resume.
+ * An OCI image layout in a tar file that is written. A tar file cannot be changed in place, so its content is collected in
+ * `FILE.layout`, which remains after an interrupted run, so that the next run can resume.
  */
 export class OciArchive implements RepositoryWriter {
   readonly name: string;
   readonly #file: string;
-  readonly #writes: boolean;
   #opened: Promise<{readonly layout: OciLayout; readonly directory: string}> | undefined;
   #marked: Promise<void> | undefined;
 
-  readonly #temporary: Set<string>;
-
-  /**
-   * @param temporary gets the folder that is unpacked only to be read, as long as it is there: whoever ends the process at
-   * once has to remove it
-   */
-  constructor(file: string, use: 'read' | 'write', temporary = new Set<string>()) {
-    this.#temporary = temporary;
+  constructor(file: string) {
     this.name = `oci-archive:${file}`;
     this.#file = file;
-    this.#writes = use === 'write';
   }
 
   async listTags(call: Call): Promise<readonly string[] | undefined> {
@@ -100,11 +90,11 @@ export class OciArchive implements RepositoryWriter {
   }
 
   /**
-   * Writes the file, if the archive was opened for writing and changed. Call it when the content is complete.
+   * Writes the file, if something was written. Call it when the content is complete.
    * @throws TransshipError FILE_WRITE_FAILED
    */
   async pack(call: Call): Promise<void> {
-    if (!this.#writes || this.#opened === undefined) return;
+    if (this.#opened === undefined) return;
     const {directory} = await this.#opened;
     if (await isVacant(directory)) return;
     const {packLayout} = await archiveFile();
@@ -112,18 +102,6 @@ export class OciArchive implements RepositoryWriter {
     await removeWhole(directory);
     this.#opened = undefined;
     this.#marked = undefined;
-  }
-
-  /** Removes a folder that was unpacked for reading. */
-  async close(): Promise<void> {
-    if (this.#writes || this.#opened === undefined) return;
-    const opened = await this.#opened.catch(() => undefined);
-    if (opened) await this.#remove(opened.directory);
-  }
-
-  async #remove(directory: string): Promise<void> {
-    await rm(directory, {recursive: true, force: true});
-    this.#temporary.delete(directory);
   }
 
   async #layout(call: Call): Promise<OciLayout> {
@@ -141,21 +119,8 @@ export class OciArchive implements RepositoryWriter {
   }
 
   async #open(call: Call): Promise<{layout: OciLayout; directory: string}> {
-    const directory = this.#writes ? await this.#openBeside(call) : await this.#openTemporary(call);
-    const side = this.#writes ? 'destination' : 'source';
-    return {layout: new OciLayout(directory, {side}), directory};
-  }
-
-  async #openTemporary(call: Call): Promise<string> {
-    const directory = await mkdtemp(join(tmpdir(), 'transship-archive-'));
-    this.#temporary.add(directory);
-    try {
-      await this.#unpack(directory, call);
-      return directory;
-    } catch (error) {
-      await this.#remove(directory);
-      throw error;
-    }
+    const directory = await this.#openBeside(call);
+    return {layout: new OciLayout(directory, {side: 'destination'}), directory};
   }
 
   /**

@@ -1,15 +1,27 @@
 import type {HttpClient} from '../http/client.ts';
 import type {HostSet} from '../http/host-set.ts';
-import {parsePlace} from '../model/place.ts';
+import type {Environment} from '../http/proxy.ts';
+import {
+  archiveIndex,
+  engineImageName,
+  type EnginePlace,
+  type FilePlace,
+  notADestination,
+  parsePlace,
+} from '../model/place.ts';
 import {isInterrupted, TransshipError} from '../model/error.ts';
 import type {Call, Repositories, RepositoryReader, RepositoryWriter} from '../model/port.ts';
-import {canonicalRegistry, parseReference} from '../model/reference.ts';
+import {canonicalRegistry} from '../model/reference.ts';
 import type {CredentialStore} from '../registry/credentials/store.ts';
-import {Registry, RegistryRepository} from '../registry/registry.ts';
+import {Registry} from '../registry/registry.ts';
 import {CachedReader} from './cached-reader.ts';
 import type {ContentCache} from './content-cache.ts';
+import type {EngineImage} from './engine-images.ts';
+import {ImageDirectory} from './image-directory.ts';
+import {LazyReader} from './lazy-reader.ts';
 import {OciArchive} from './oci-archive.ts';
 import {OciLayout} from './oci-layout.ts';
+import type {TarArchive} from './tar-archive.ts';
 import type {RegistryNotice} from '../registry/registry-options.ts';
 
 export interface PlacesOptions {
@@ -23,6 +35,8 @@ export interface PlacesOptions {
   readonly notice: (notice: RegistryNotice) => void;
   /** Keeps what is read from registries; absent: nothing is kept. */
   readonly cache?: ContentCache;
+  /** Where `DOCKER_HOST` and the PATH are found. Default: empty. */
+  readonly env?: Environment;
   /** Gets the names of temporary folders, which are removed whatever ends the process. */
   readonly temporary?: Set<string>;
 }
@@ -32,30 +46,35 @@ type Side = 'source' | 'destination';
 /** The places of one command, each opened when it is first named. */
 export class Places implements Repositories, AsyncDisposable {
   readonly #options: PlacesOptions;
-  readonly #layouts = new Map<string, OciLayout>();
-  readonly #archives = new Map<string, OciArchive>();
   readonly #registries = new Map<string, Registry>();
-  readonly #repositories = new Map<string, RepositoryWriter>();
-  readonly #cached = new Map<string, RepositoryReader>();
+  readonly #sources = new Map<string, RepositoryReader>();
+  readonly #destinations = new Map<string, RepositoryWriter>();
+  /** Archives that are written, by file. */
+  readonly #archives = new Map<string, OciArchive>();
+  /** Archives that are read, by file; several names may lead into one. */
+  readonly #opened = new Map<string, Promise<TarArchive>>();
+  readonly #engineImages: EngineImage[] = [];
   readonly #noticed = new Set<string>();
 
   constructor(options: PlacesOptions) {
     this.#options = options;
   }
 
+  /** Asked for again and again by each part of a run: a name is parsed once. */
   source(name: string): RepositoryReader {
-    const {cache} = this.#options;
-    const repository = this.#repository(name, 'source');
-    if (cache === undefined || !(repository instanceof RegistryRepository)) return repository;
-    return opened(this.#cached, name, () => new CachedReader(repository, cache));
+    return opened(this.#sources, name, () => this.#openSource(name));
   }
 
+  /** @throws TransshipError TRANSPORT_UNSUPPORTED where the place can only be read */
   destination(name: string): RepositoryWriter {
-    return this.#repository(name, 'destination');
+    return opened(this.#destinations, name, () => this.#openDestination(name));
   }
 
   writable(name: string, side: Side): RepositoryWriter {
-    return this.#repository(name, side);
+    const place = parsePlace(name);
+    if (place.transport !== 'docker') return this.destination(name);
+    const {registry, path} = place.reference;
+    return this.registry(registry, side).repository(path);
   }
 
   /** @param host `host[:port]` */
@@ -93,41 +112,83 @@ export class Places implements Repositories, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const archive of this.#archives.values()) await archive.close();
+    for (const opening of this.#opened.values()) {
+      const [result] = await Promise.allSettled([opening]);
+      if (result.status === 'fulfilled') await result.value.close();
+    }
+    for (const image of this.#engineImages) await image.close();
     await this.#options.cache?.close();
   }
 
-  /** Asked for again and again by each part of a run: a name is parsed once. */
-  #repository(name: string, side: Side): RepositoryWriter {
-    return opened(this.#repositories, `${side} ${name}`, () => this.#open(name, side));
-  }
-
-  #open(name: string, side: Side): RepositoryWriter {
+  #openSource(name: string): RepositoryReader {
     const place = parsePlace(name);
     switch (place.transport) {
       case 'oci':
-        return this.#layout(place.file, side);
+        return new OciLayout(place.file, {side: 'source'});
+      case 'dir':
+        return new ImageDirectory(place.file, 'source');
       case 'oci-archive':
-        return this.#archive(place.file, side);
-      default: {
-        const {registry, path} = parseReference(name);
-        return this.registry(registry, side).repository(path);
+      case 'docker-archive':
+        return this.#archive(name, place);
+      case 'docker-daemon':
+      case 'containers-storage':
+        return this.#engine(name, place);
+      case 'docker': {
+        const {cache} = this.#options;
+        const {registry, path} = place.reference;
+        const repository = this.registry(registry, 'source').repository(path);
+        return cache === undefined ? repository : new CachedReader(repository, cache);
       }
     }
   }
 
-  /** One for each folder: what is written into it at the same time goes into its index together. */
-  #layout(directory: string, side: Side): OciLayout {
-    return opened(this.#layouts, `${side} ${directory}`, () => new OciLayout(directory, {side}));
+  #openDestination(name: string): RepositoryWriter {
+    const place = parsePlace(name);
+    switch (place.transport) {
+      case 'oci':
+        return new OciLayout(place.file, {side: 'destination'});
+      case 'dir':
+        return new ImageDirectory(place.file, 'destination');
+      case 'oci-archive': {
+        const {file} = place;
+        return opened(this.#archives, file, () => new OciArchive(file));
+      }
+      case 'docker-archive':
+      case 'docker-daemon':
+      case 'containers-storage':
+        throw notADestination(name);
+      case 'docker': {
+        const {registry, path} = place.reference;
+        return this.registry(registry, 'destination').repository(path);
+      }
+    }
   }
 
-  #archive(file: string, side: Side): OciArchive {
-    const mode = side === 'source' ? 'read' : 'write';
-    return opened(
-      this.#archives,
-      `${side} ${file}`,
-      () => new OciArchive(file, mode, this.#options.temporary),
-    );
+  #engine(place: string, {transport, ref}: EnginePlace): RepositoryReader {
+    return new LazyReader(place, async (call) => {
+      const {openDaemonImage, openStoredImage} = await import('./engine-images.ts');
+      const {env = {}, temporary = new Set()} = this.#options;
+      const open = transport === 'docker-daemon' ? openDaemonImage : openStoredImage;
+      const image = await open(place, {ref, name: engineImageName(ref), env, temporary}, call);
+      this.#engineImages.push(image);
+      return image.reader;
+    });
+  }
+
+  #archive(name: string, {transport, file, ref}: FilePlace): RepositoryReader {
+    return new LazyReader(name, async (call) => {
+      // Loaded only for archives, together with the tar library.
+      const {TarArchive} = await import('./tar-archive.ts');
+      const {readDockerArchive, readOciArchive} = await import('./read-archive.ts');
+      const archive = await opened(this.#opened, file, () => {
+        const opening = TarArchive.open(file, this.#options.temporary ?? new Set(), call.signal);
+        opening.catch(() => this.#opened.delete(file));
+        return opening;
+      });
+      return transport === 'oci-archive'
+        ? await readOciArchive(name, file, archive)
+        : await readDockerArchive(name, file, archive, archiveIndex(ref));
+    });
   }
 }
 

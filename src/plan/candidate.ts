@@ -1,4 +1,5 @@
 import {type Digest, isDigest} from '../model/digest.ts';
+import {nameOf} from '../model/place.ts';
 import type {PlannedManifest} from '../model/plan.ts';
 import type {Tag} from '../model/reference.ts';
 import type {DestinationInventory, SourceInventory, SourceRoot} from '../observe/inventory.ts';
@@ -34,16 +35,6 @@ export function targetOf({destination, tag, digest}: Candidate): string {
 /** The tag that a root gets at the destination. */
 export function destinationTag(root: SourceRoot): Tag | undefined {
   return root.as === 'asked' ? (root.toTag ?? root.tag) : root.tag;
-}
-
-/** `host/path:tag`, without a tag `host/path@digest`. */
-export function nameOf(
-  repository: string,
-  tag: string | undefined,
-  digest: Digest | undefined,
-): string {
-  if (tag !== undefined) return `${repository}:${tag}`;
-  return digest === undefined ? repository : `${repository}@${digest}`;
 }
 
 /** Finds a manifest by its digest; undefined: the source does not have it. */

@@ -1,8 +1,8 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import type {ErrorData} from '../model/event.ts';
+import {nameOf} from '../model/place.ts';
 import type {BlobAction, Check, PlannedManifest} from '../model/plan.ts';
 import type {NotRead} from '../observe/inventory.ts';
-import {nameOf} from './candidate.ts';
 import type {UncostedCopy} from './totals.ts';
 
 /** @param alone it is all that was asked for, so that the plan as a whole fails */
@@ -120,6 +120,34 @@ export function indexCutCheck(
     subject,
     message: `${subject} gets ${to} instead of ${shortDigest(index)}${without}: another digest than at the source`,
     hint: 'signatures and attestations of the whole index do not go with it; leave --platform out to keep everything',
+  };
+}
+
+/** @param names of files beside an image */
+export function uncopiedCheck(repository: string, names: readonly string[]): Check {
+  const [first = '', ...others] = names;
+  const listed = others.length === 0 ? first : `${first} and ${others.length} more`;
+  return {
+    code: 'SKIPPED',
+    result: 'warn',
+    subject: repository,
+    message: `${repository} contains ${listed}, which only skopeo stores: left out`,
+    hint: 'copy signatures with skopeo, or sign the image at the destination',
+  };
+}
+
+/** @param why as a clause */
+export function newDigestsCheck(
+  repository: string,
+  {length}: readonly unknown[],
+  why: string,
+): Check {
+  return {
+    code: 'DIGESTS_NEW',
+    result: 'warn',
+    subject: repository,
+    message: `${length === 1 ? '1 image' : `${length} images`} of ${repository} ${length === 1 ? 'gets a new digest' : 'get new digests'}: ${why}`,
+    hint: 'the config keeps its digest, the image ID; apply the plan on a machine with the same version of transship and kind of processor',
   };
 }
 

@@ -1,5 +1,6 @@
 import type {Digest} from '../model/digest.ts';
 import {formatProblem} from '../model/file-problem.ts';
+import {nameOf} from '../model/place.ts';
 import {
   type Check,
   type CopyPlan,
@@ -11,7 +12,7 @@ import {
   type Wish,
 } from '../model/plan.ts';
 import {alikeTogether, blobActions} from './blob-actions.ts';
-import {type Candidate, nameOf, type Route, targetOf} from './candidate.ts';
+import {type Candidate, type Route, targetOf} from './candidate.ts';
 import * as checks from './checks.ts';
 import {planId} from './plan-file.ts';
 import {createSteps} from './create-steps.ts';
@@ -110,6 +111,7 @@ export function makeCopyPlan(input: CopyPlanInput): CopyPlan {
       ...found.flatMap((route) =>
         route.checks.map((check) => placed(check, wish.routes[route.wish])),
       ),
+      ...newDigests(toDo),
       ...nothingSelected(wish, found, conflicts),
       ...deletions.checks,
       ...checks.stepChecks(copies, manifests, blobs),
@@ -181,6 +183,15 @@ function tooManyPruned(
       hint: 'check that the source is complete; then raise "maxDeletes", or write "prune: false"',
     },
   ];
+}
+
+/** Of sources without manifests: what is copied from them has a digest that nobody has seen. */
+function newDigests(candidates: readonly Candidate[]): readonly Check[] {
+  const bySource = Map.groupBy(candidates, ({source}) => source.repository);
+  return [...bySource].flatMap(([repository, copied]) => {
+    const why = copied[0]?.source.whyNewDigests;
+    return why === undefined ? [] : [checks.newDigestsCheck(repository, copied, why)];
+  });
 }
 
 /** What a route comes to, and the index of its wish. */

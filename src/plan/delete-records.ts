@@ -1,7 +1,7 @@
 import type {Digest} from '../model/digest.ts';
 import type {DeleteStep, Skip} from '../model/plan.ts';
 import type {Tag} from '../model/reference.ts';
-import {nameOf} from './candidate.ts';
+import {isLocal, nameOf} from '../model/place.ts';
 import {DELETE_ESTIMATE, deleteId, sortedPlaces, usualDeleteReason} from './delete-steps.ts';
 import {notWhole, type TableWriter} from './plan-tables.ts';
 import type {DeleteRecord} from './schema-parts.ts';
@@ -79,8 +79,7 @@ function deletionFrom(
 ): DeleteStep {
   const {tag, reason, needs = [], why = usualDeleteReason(record)} = record;
   const repository = reader.repository(record.repository, `${place}.repository`);
-  if (/^oci(?:-archive)?:/.test(repository))
-    throw new RecordError(place, 'nothing is deleted in a layout');
+  if (isLocal(repository)) throw new RecordError(place, 'tags are deleted in registries only');
   const proofs = proofsOf(record, place, context);
   const digest = record.digest ?? proofs[0]?.digest;
   if (digest === undefined) throw new RecordError(place, 'it has no digest');

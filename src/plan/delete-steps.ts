@@ -2,7 +2,7 @@ import type {Digest} from '../model/digest.ts';
 import type {Check, DeleteStep} from '../model/plan.ts';
 import type {Tag} from '../model/reference.ts';
 import type {TaggedContent} from '../observe/observe-tagged.ts';
-import {nameOf} from './candidate.ts';
+import {nameOf} from '../model/place.ts';
 import {compareText} from './compare.ts';
 
 /** A tag, or a referrer without one, that is to be deleted if nothing else needs it. */

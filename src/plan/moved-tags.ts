@@ -1,5 +1,6 @@
 import type {Check, Skip} from '../model/plan.ts';
-import {attachmentSubject, type Candidate, nameOf} from './candidate.ts';
+import {nameOf} from '../model/place.ts';
+import {attachmentSubject, type Candidate} from './candidate.ts';
 import {
   type LeftThere,
   sortedPlaces,

@@ -11,6 +11,7 @@ import {
   type PlannedManifest,
 } from '../model/plan.ts';
 import type {TransferPlan, TransferStep} from '../model/transfer-plan.ts';
+import {isInside} from './create-steps.ts';
 import {repositoryGlob} from './migration/repository-glob.ts';
 import {totalsOf} from './totals.ts';
 
@@ -38,9 +39,7 @@ function partOfCopy(plan: CopyPlan, globs: readonly string[]): CopyPlan {
   const isChosen = (one: Ends): boolean => pairs.has(pairOf(one));
   const sources = new Set(routes.map(({from}) => from));
   const copies = copiesOf(plan).filter(isChosen);
-  const creations = creationsOf(plan).filter(({registry, path}) =>
-    routes.some(({to}) => `${to}/`.startsWith(`${registry}/${path}/`)),
-  );
+  const creations = creationsOf(plan).filter((step) => routes.some(({to}) => isInside(to, step)));
   const blobs = plan.blobs.filter(isChosen);
   const skipped = plan.skipped.filter((skip) =>
     skip.reason === 'present' ? isChosen(skip) : sources.has(skip.from),

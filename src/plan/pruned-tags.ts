@@ -1,7 +1,8 @@
 import type {Digest} from '../model/digest.ts';
 import {copiesOf, type CopyPlan} from '../model/plan.ts';
 import type {Tag} from '../model/reference.ts';
-import {nameOf, type Route} from './candidate.ts';
+import {nameOf} from '../model/place.ts';
+import type {Route} from './candidate.ts';
 
 /** A tag that an earlier plan brought to a destination, or found there as it wanted it, and that has no source any more. */
 export interface Sourceless {

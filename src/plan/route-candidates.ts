@@ -1,12 +1,13 @@
 import {algorithmOf, type Digest, digestOf, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {parseManifest, type SeenManifest} from '../model/manifest.ts';
+import {nameOf} from '../model/place.ts';
 import type {Check, Skip, WishFilters} from '../model/plan.ts';
 import {parsePlatform, type Platform} from '../model/platform.ts';
 import type {Tag} from '../model/reference.ts';
 import type {SourceRoot} from '../observe/inventory.ts';
 import {tagsTooOld, timeOf} from './age.ts';
-import {type Candidate, destinationTag, graphOf, nameOf, type Route} from './candidate.ts';
+import {type Candidate, destinationTag, graphOf, type Route} from './candidate.ts';
 import * as checks from './checks.ts';
 import {compareText} from './compare.ts';
 import {cutIndex} from './cut-index.ts';
@@ -63,7 +64,8 @@ class RouteWalk implements RouteCandidates {
   }
 
   takeNotRead(): void {
-    const {repository, notRead, unreadable = []} = this.#route.source;
+    const {repository, notRead, unreadable = [], uncopied = []} = this.#route.source;
+    if (uncopied.length > 0) this.checks.push(checks.uncopiedCheck(repository, uncopied));
     const sorted = [...notRead].sort(compareNames);
     for (const {reason, ...one} of sorted) {
       const why = reason === 'misnamed' ? 'invalid-name' : reason;

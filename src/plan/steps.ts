@@ -64,9 +64,10 @@ function subjectOf({root, tag, graph}: Candidate): Digest | undefined {
 }
 
 function whyOf(candidate: Candidate, presence: Presence): string {
-  const {root, tag, digest, destination} = candidate;
+  const {source, root, tag, digest, destination} = candidate;
   if (root.as === 'referrer') return `refers to ${shortDigest(root.subject)}`;
   if (root.as === 'signature') return `belongs to ${shortDigest(root.subject)}`;
+  if (source.whyNewDigests !== undefined) return `new digest: ${source.whyNewDigests}`;
   const replaces = presence.tagged(candidate);
   const isUntagged = replaces === null && presence.has(destination.repository, digest);
   return tag !== undefined && isUntagged ? 'there without the tag' : usualReason(replaces);

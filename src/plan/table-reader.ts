@@ -1,5 +1,6 @@
 import type {Digest} from '../model/digest.ts';
 import type {BlobAction, PlannedManifest, Skip} from '../model/plan.ts';
+import {isLocal} from '../model/place.ts';
 import {isTag, type Tag} from '../model/reference.ts';
 import {NESTING_LIMIT} from '../observe/manifest-reader.ts';
 import {
@@ -202,6 +203,6 @@ function entry<T>(list: readonly T[], index: number, what: string, place: string
 
 /** A name that is no tag must not get into the address of a request to a registry. */
 function throwUnlessCalled(repository: string, called: Tag | undefined, place: string): void {
-  if (called === undefined || isTag(called) || /^oci(?:-archive)?:/.test(repository)) return;
-  throw new RecordError(place, 'only in a layout has an image a name that is no tag');
+  if (called === undefined || isTag(called) || isLocal(repository)) return;
+  throw new RecordError(place, 'in a registry the name of an image is a tag');
 }

@@ -50,6 +50,11 @@ export class Authenticator {
     this.#tokens = new TokenCache(options);
   }
 
+  /** Where the registry's tokens come from; undefined: it wants none, or has not said so yet. */
+  get realm(): string | undefined {
+    return this.#demand?.kind === 'bearer' ? this.#demand.service.realm : undefined;
+  }
+
   /**
    * Sends the request; after a 401, repeats it once with a new token. Returns the last response, whatever its status.
    */

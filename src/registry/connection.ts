@@ -159,6 +159,12 @@ export class Connection {
     return this.#reach(signal);
   }
 
+  /** Whether its tokens come from a GitLab (doc/administration/packages/container_registry.md); false before its first response. */
+  get isGitLab(): boolean {
+    const {realm} = this.#authenticator;
+    return realm !== undefined && URL.parse(realm)?.pathname.endsWith('/jwt/auth') === true;
+  }
+
   /** The challenge of the registry to a client without credentials, at the base of its API. */
   async challenges({signal}: Call): Promise<readonly Challenge[]> {
     const url = await this.#reach(signal);

@@ -1,3 +1,4 @@
+import {type Digest, isDigest} from '../model/digest.ts';
 import {list, z} from '../model/schema.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
@@ -49,12 +50,14 @@ const tagsSchema = list(
     name: z.string(),
     published_at: z.string().nullish(),
     created_at: z.string().nullish(),
+    digest: z.string().nullish(),
   }),
 );
 
+type TagDetails = z.infer<typeof tagsSchema>[number];
+
 /**
- * When each tag was last pushed, in ms since the epoch; undefined: the registry does not know (GitLab container
- * registry: docs/spec/gitlab/api.md, "List Repository Tags").
+ * When each tag was last pushed, in ms since the epoch; undefined: the registry does not know.
  * @throws TransshipError the registry's refusals
  */
 export async function readTagTimes(
@@ -62,7 +65,39 @@ export async function readTagTimes(
   path: RepositoryPath,
   call: Call,
 ): Promise<ReadonlyMap<string, number> | undefined> {
-  const tags = await readList<z.infer<typeof tagsSchema>[number]>(connection, {
+  const tags = await readTags(connection, path, call);
+  if (tags === undefined) return undefined;
+  const times = new Map<string, number>();
+  for (const [name, {published_at: published, created_at: created}] of tags) {
+    const time = Date.parse(published ?? created ?? '');
+    if (!Number.isNaN(time)) times.set(name, time);
+  }
+  return times;
+}
+
+/**
+ * What each tag points to; undefined: the registry does not list it.
+ * @throws TransshipError the registry's refusals
+ */
+export async function readTagDigests(
+  connection: Connection,
+  path: RepositoryPath,
+  call: Call,
+): Promise<ReadonlyMap<string, Digest> | undefined> {
+  const tags = await readTags(connection, path, call);
+  if (tags === undefined) return undefined;
+  const digests = new Map<string, Digest>();
+  for (const [name, {digest}] of tags) if (digest && isDigest(digest)) digests.set(name, digest);
+  return digests;
+}
+
+/** By name (GitLab container registry: docs/spec/gitlab/api.md, "List Repository Tags"); undefined: there is no such list. */
+async function readTags(
+  connection: Connection,
+  path: RepositoryPath,
+  call: Call,
+): Promise<ReadonlyMap<string, TagDetails> | undefined> {
+  return await readList<TagDetails>(connection, {
     first: {
       method: 'GET',
       target: `../gitlab/v1/repositories/${path}/tags/list/?n=${PAGE_SIZE}`,
@@ -84,11 +119,4 @@ export async function readTagTimes(
       throw unreadable(answer, 'is not a list of tags', page.error);
     },
   });
-  if (tags === undefined) return undefined;
-  const times = new Map<string, number>();
-  for (const [name, {published_at: published, created_at: created}] of tags) {
-    const time = Date.parse(published ?? created ?? '');
-    if (!Number.isNaN(time)) times.set(name, time);
-  }
-  return times;
 }

@@ -17,7 +17,7 @@ import type {
 import {formatRepository, type RepositoryPath, type Tag} from '../model/reference.ts';
 import {Blobs} from './blobs.ts';
 import {Connection} from './connection.ts';
-import {readTagTimes, readTraits, type RegistryTraits} from './gitlab-extension.ts';
+import {readTagDigests, readTagTimes, readTraits, type RegistryTraits} from './gitlab-extension.ts';
 import {listCatalog, listTags} from './listing.ts';
 import {Manifests} from './manifests.ts';
 import {Mounts} from './mounts.ts';
@@ -33,6 +33,7 @@ export class Registry {
   readonly #referrers: Referrers;
   readonly #mounts: Mounts;
   readonly #repositories = new Map<RepositoryPath, RegistryRepository>();
+  #hasDatabase: Promise<boolean> | undefined;
 
   constructor(options: RegistryOptions) {
     this.host = options.host;
@@ -44,7 +45,12 @@ export class Registry {
   repository(path: RepositoryPath): RegistryRepository {
     let repository = this.#repositories.get(path);
     if (!repository) {
-      repository = new RegistryRepository(path, this.#connection, this.#referrers, this.#mounts);
+      repository = new RegistryRepository(path, {
+        connection: this.#connection,
+        referrers: this.#referrers,
+        mounts: this.#mounts,
+        listsDigests: (call) => this.#listsDigests(call),
+      });
       this.#repositories.set(path, repository);
     }
     return repository;
@@ -73,6 +79,13 @@ export class Registry {
     return readTraits(this.#connection, call);
   }
 
+  /** Whether it is a GitLab's with metadata database, as far as it can be told without a request to other registries. */
+  #listsDigests(call: Call): Promise<boolean> {
+    if (!this.#connection.isGitLab) return Promise.resolve(false);
+    this.#hasDatabase ??= this.traits(call).then(({database}) => database);
+    return this.#hasDatabase;
+  }
+
   /** When each tag was last pushed, in ms since the epoch; undefined: this registry does not know. */
   tagTimes(path: RepositoryPath, call: Call): Promise<ReadonlyMap<string, number> | undefined> {
     return readTagTimes(this.#connection, path, call);
@@ -95,6 +108,14 @@ export class Registry {
   }
 }
 
+/** What the repositories of a registry share. */
+interface RepositoryParts {
+  readonly connection: Connection;
+  readonly referrers: Referrers;
+  readonly mounts: Mounts;
+  readonly listsDigests: (call: Call) => Promise<boolean>;
+}
+
 /** A repository of a registry, behind the port that all places share. */
 export class RegistryRepository implements RepositoryWriter {
   /** `host/path`. */
@@ -106,8 +127,12 @@ export class RegistryRepository implements RepositoryWriter {
   readonly #manifests: Manifests;
   readonly #blobs: Blobs;
   readonly #uploads: Uploads;
+  readonly #listsDigests: RepositoryParts['listsDigests'];
 
-  constructor(path: RepositoryPath, connection: Connection, referrers: Referrers, mounts: Mounts) {
+  constructor(
+    path: RepositoryPath,
+    {connection, referrers, mounts, listsDigests}: RepositoryParts,
+  ) {
     this.name = formatRepository({registry: connection.host, path});
     this.#connection = connection;
     this.#referrers = referrers;
@@ -115,11 +140,17 @@ export class RegistryRepository implements RepositoryWriter {
     this.#manifests = new Manifests(connection, path);
     this.#blobs = new Blobs(connection, path);
     this.#uploads = new Uploads(connection, path);
+    this.#listsDigests = listsDigests;
     this.mount = (blob, from, call) => mounts.mount(path, blob, from, call);
   }
 
   listTags(call: Call): Promise<readonly string[] | undefined> {
     return listTags(this.#connection, this.#path, call);
+  }
+
+  async listDigests(call: Call): Promise<ReadonlyMap<string, Digest> | undefined> {
+    if (!(await this.#listsDigests(call))) return undefined;
+    return await readTagDigests(this.#connection, this.#path, call);
   }
 
   readonly listNotUsed = ({message}: TransshipError, instead: string): void =>

@@ -1,5 +1,6 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import type {Drift} from '../model/outcome.ts';
+import {nameOf} from '../model/place.ts';
 import type {Check} from '../model/plan.ts';
 import {compareNatural, compareText} from '../plan/compare.ts';
 import {counted} from './words.ts';
@@ -96,7 +97,9 @@ export function digestCell(digest: Digest): Cell {
 
 /** A tag that is not as planned: where, on which side, and both digests. */
 export function driftRow({side, repository, tag, planned, actual}: Drift): Row {
-  return {cells: [code(`${repository}:${tag}`), side, foundCell(planned), foundCell(actual)]};
+  return {
+    cells: [code(nameOf(repository, tag, undefined)), side, foundCell(planned), foundCell(actual)],
+  };
 }
 
 function foundCell(digest: Digest | null): Cell {

@@ -295,7 +295,7 @@ function copiedRow(step: CopyStep, size: number): Row {
       code(imageName(step.to, step.tag, step.digest)),
       digestCell(step.digest),
       formatBytes(size),
-      code(step.sourceTag ? `${step.from}:${step.sourceTag.name}` : step.from),
+      code(imageName(step.from, step.sourceTag?.name, undefined)),
       step.why,
     ],
   };

@@ -2,6 +2,7 @@ import type {RunResult, StatusResult, StepResult, VerifyResult} from '../model/o
 import {
   copiesOf,
   type CopyPlan,
+  creationsOf,
   deletionsOf,
   type Plan,
   type PlanStep,
@@ -98,10 +99,12 @@ function runSummary(
   plan: CopyPlan,
   planned: 'now' | 'before',
 ): string {
+  const creations = new Set(creationsOf(plan).map(({id}) => id));
   const deletions = new Set(deletionsOf(plan).map(({id}) => id));
   const steps = all.filter(({id}) => !deletions.has(id));
-  const count = (outcome: StepResult['outcome']) =>
-    steps.filter((step) => step.outcome === outcome).length;
+  const images = steps.filter(({id}) => !creations.has(id));
+  const count = (outcome: StepResult['outcome'], among: readonly StepResult[] = images) =>
+    among.filter((step) => step.outcome === outcome).length;
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}`;
   const present = plan.totals.present + count('present');
   const skipped = plan.totals.skipped === 0 ? '' : `, ${plan.totals.skipped} left out by the plan`;
@@ -110,37 +113,37 @@ function runSummary(
   );
   const moved = steps.filter(({id, outcome}) => outcome === 'done' && moving.has(id)).length;
   const copied = `${counted(count('done'), 'image')} copied${newAndMoving(count('done'), moved, 'moved', 'moved')}`;
-  const deleted = deletedWords(all.filter(({id}) => deletions.has(id)));
-  const others = `${blobs.mounted} mounted, ${present} already there${skipped}${deleted}`;
-  const done = `${copied} (${travelled}), ${others}`;
-  const left = steps.length - count('done') - count('present') - count('failed');
+  const deletionSteps = all.filter(({id}) => deletions.has(id));
+  const others = `${blobs.mounted} mounted, ${present} already there${skipped}${deletedWords(deletionSteps)}`;
+  const made = count('done', steps) - count('done');
+  const created = made === 0 ? '' : `${made} of ${creations.size} groups and projects created, `;
+  const done = `${created}${copied} (${travelled}), ${others}`;
+  const left = images.length - count('done') - count('present') - count('failed');
   const failed = count('failed') === 0 ? '' : `, ${count('failed')} failed`;
+  const failedCreations = count('failed', steps) - count('failed');
+  const failures = [
+    ...(failedCreations === 0
+      ? []
+      : [`${failedCreations} of ${creations.size} groups and projects not created`]),
+    ...(count('failed', deletionSteps) === 0
+      ? []
+      : [
+          `${count('failed', deletionSteps)} of ${counted(deletionSteps.length, 'deletion')} failed`,
+        ]),
+    `${count('failed')} of ${counted(images.length, 'image')} failed`,
+  ].join(', ');
   switch (result) {
     case 'done':
       return `Done: ${done}.`;
     case 'incomplete':
       return `Incomplete: ${counted(unchosenSkips(plan).length, 'image')} could not be copied; ${done}. Leave them out with --exclude-tag, or repair them, for exit code 0.`;
     case 'failed':
-      return `Failed: ${failedWords(steps, all, left)}; ${done}. Run the same command again to retry them.`;
+      return `Failed: ${failures}, ${left} left; ${done}. Run the same command again to retry them.`;
     case 'interrupted':
-      return `${interruptedWord(limit)}: ${count('done')} of ${counted(steps.length, 'image')} copied, ${count('interrupted')} partly copied, ${left - count('interrupted')} not started${failed}; ${travelled} sent, ${others}. Run the same command again to resume.`;
+      return `${interruptedWord(limit)}: ${created}${count('done')} of ${counted(images.length, 'image')} copied, ${count('interrupted')} partly copied, ${left - count('interrupted')} not started${failed}; ${travelled} sent, ${others}. Run the same command again to resume.`;
     case 'drift':
       return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${planned === 'now' ? 'Run the same command again to make a new plan.' : 'Plan again.'}`;
   }
-}
-
-/** What failed: images, or where all of them were copied, deletions. */
-function failedWords(
-  steps: readonly StepResult[],
-  all: readonly StepResult[],
-  left: number,
-): string {
-  const isFailed = ({outcome}: StepResult): boolean => outcome === 'failed';
-  const failed = steps.filter(isFailed).length;
-  const deletions = all.length - steps.length;
-  if (failed > 0 || left > 0 || deletions === 0)
-    return `${failed} of ${counted(steps.length, 'image')} failed, ${left} left`;
-  return `${all.filter(isFailed).length} of ${counted(deletions, 'deletion')} failed`;
 }
 
 /** `, 3 tags deleted, 1 kept`; empty for a plan that deletes nothing. */

@@ -1,3 +1,4 @@
+import {nameOf} from '../model/place.ts';
 import type {ComparedPlace, VerifyDifference, VerifyResult} from '../model/outcome.ts';
 import {AS_JSON, digestCell, type ReportDocument, type Row} from './document.ts';
 import {counted} from './words.ts';
@@ -60,7 +61,7 @@ function differenceRow({what, repository, tag, digest, actual}: VerifyDifference
   return {
     cells: [
       what,
-      {code: tag === undefined ? repository : `${repository}:${tag}`},
+      {code: nameOf(repository, tag, undefined)},
       what === 'tag' ? digestCell(digest) : {code: digest},
       actual === null ? 'nothing' : digestCell(actual),
     ],

@@ -1,6 +1,7 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import {LIMIT_FLAGS, type LimitCode} from '../model/outcome.ts';
 import {printableJsonText} from '../model/json.ts';
+import {nameOf} from '../model/place.ts';
 import {UNPRINTABLE_CLASS} from '../model/reference.ts';
 
 const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}]`, 'gu');
@@ -25,8 +26,7 @@ export function imageName(
   tag: string | undefined,
   digest: Digest | undefined,
 ): string {
-  if (tag !== undefined) return `${repository}:${tag}`;
-  return digest === undefined ? repository : `${repository}@${shortDigest(digest)}`;
+  return nameOf(repository, tag, digest && shortDigest(digest));
 }
 
 /**

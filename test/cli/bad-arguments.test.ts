@@ -35,8 +35,13 @@ describe('what cannot be meant is refused with 64, before any request', () => {
     ['a bad host', ['copy', 'loc_al.host/app', TO], 'REFERENCE_INVALID', 'loc_al.host'],
     ['no repository', ['copy', 'localhost/a', '127.0.0.1:5000'], 'REFERENCE_INVALID', ':5000'],
     ['an unknown transport', ['copy', 'http://localhost/app', TO], 'TRANSPORT_UNKNOWN', 'http:'],
-    ['skopeo’s storage', ['copy', 'containers-storage:a', TO], 'TRANSPORT_UNKNOWN', 'storage'],
-    ['a folder of blobs', ['copy', 'dir:/tmp/x', TO], 'TRANSPORT_UNSUPPORTED', 'dir:/tmp/x'],
+    ['skopeo’s OSTree', ['copy', 'ostree:a', TO], 'TRANSPORT_UNKNOWN', 'ostree'],
+    [
+      'an image of a daemon',
+      ['copy', TO, 'docker-daemon:x:1'],
+      'TRANSPORT_UNSUPPORTED',
+      'docker-daemon:x:1',
+    ],
     [
       'a digest as target',
       ['copy', 'localhost/a:1', `${TO}@sha256:${'a'.repeat(64)}`],

@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest';
 import type {RunResult} from '../../src/model/outcome.ts';
-import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
+import type {RepositoryPath} from '../../src/model/reference.ts';
 import {type GitLabSandbox, startGitLabSandbox} from '../../src/sandbox/gitlab/gitlab-sandbox.ts';
 import {parseSeed} from '../../src/sandbox/gitlab/seed.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
@@ -57,7 +57,7 @@ describe.each(['metadata-db', 'legacy'] as const)('GitLab in mode %s', (mode) =>
     const file = temp.join('clean.plan.json');
     for (const tag of ['dev-1', 'dev-2', 'dev-3', 'main']) {
       const digest = await storeImage(gitlab.storage, repository, tag, [Buffer.from('a layer')]);
-      gitlab.events.add('ada', {kind: 'manifest-pushed', repository, digest, tag: tag as Tag});
+      gitlab.events.add('ada', {kind: 'manifest-pushed', repository, digest, tag});
       now += 86_400_000;
     }
     const env = login('DESTINATION', gitlab);

@@ -236,6 +236,17 @@ describe('the files of a plan from another machine', () => {
     expect(await transship(['apply', file, ...allowed], {home})).toMatchObject({code: 0});
   });
 
+  test('may not be images of an engine', async () => {
+    const file = temp.join('app.plan.json');
+    await transship(['plan', 'copy', IMAGE, `oci:${temp.join('x')}`, '--out', file]);
+    await edit(file, (text) =>
+      text.replaceAll(IMAGE.replace(/:[^:/]*$/, ''), 'docker-daemon:busybox:1.35'),
+    );
+    const run = await transship(['apply', file, '--allow-path', temp.path]);
+    expect(toldError(run)).toMatchObject({code: 'PATH_NOT_ALLOWED', exit: 3});
+    expect(toldError(run).hint).toBe('plan again on this machine');
+  });
+
   test('are looked at through links', async () => {
     const file = temp.join('app.plan.json');
     await mkdir(temp.join('inside'));

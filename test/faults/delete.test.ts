@@ -60,7 +60,9 @@ describe('a registry that says that it deletes', () => {
     expect(errors).toEqual(Array(3).fill('REPOSITORY_DELETE_FAILED'));
     expect(await left()).toEqual(TAGS);
     const told = renderRun(run, plan, 'text');
-    expect(told).toContain('Failed: 1 of 3 deletions failed; 3 images copied');
+    expect(told).toContain(
+      'Failed: 1 of 3 deletions failed, 0 of 3 images failed, 0 left; 3 images copied',
+    );
     expect(told).toContain('0 tags deleted, 3 not deleted.');
     expect(told).toContain(`${repository}:a (to be deleted)`);
   });

@@ -118,7 +118,7 @@ describe('a forged plan of copies', () => {
     ],
     [
       'a name that is no tag',
-      /copies\.0\.tag: only in a layout/,
+      /copies\.0\.tag: in a registry/,
       (file) => change(file.copies, {tag: 'x/y:z'}),
     ],
     [

@@ -111,6 +111,7 @@ describe('a copy plan', () => {
         const known = new Set([
           ...Object.keys(ERROR_CODES),
           'INDEX_CUT',
+          'DIGESTS_NEW',
           'TAG_MOVES',
           'FOREIGN_LAYERS',
           'SKIPPED',

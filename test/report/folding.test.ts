@@ -1,10 +1,14 @@
 import {readFile} from 'node:fs/promises';
 import {describe, expect, it} from 'vitest';
+import {planStatus} from '../../src/apply/plan-status.ts';
 import {type Digest, digestOf} from '../../src/model/digest.ts';
+import type {StepResult} from '../../src/model/outcome.ts';
 import {copiesOf, type CopyPlan, type Plan} from '../../src/model/plan.ts';
+import {createSteps} from '../../src/plan/create-steps.ts';
 import {partOfPlan} from '../../src/plan/part-of-plan.ts';
 import {makeTransferPlan} from '../../src/plan/transfer/transfer-plan.ts';
 import {planJson, renderPlan} from '../../src/report/plan-document.ts';
+import {renderRun} from '../../src/report/run-document.ts';
 import {destination, image, manifest, source} from '../support/inventories.ts';
 import {largePlan, largeRoutes, repositoryName, SOURCE, TARGET} from '../support/large-plan.ts';
 import {copyPlan} from '../support/plan-files.ts';
@@ -173,6 +177,54 @@ describe('a part of a plan', () => {
     expect(() => partOfPlan(plan, ['team-3/*', 'nobody/*'])).toThrow(
       'no repository of the plan matches "nobody/*"',
     );
+  });
+});
+
+describe('groups and projects that a plan creates', () => {
+  const at = {gitlab: 'https://gitlab.test', registry: 'registry.acme.example'} as const;
+  const steps = createSteps([
+    {...at, kind: 'create-group', path: 'acme/team-3', visibility: 'private'},
+    {...at, kind: 'create-project', path: 'acme/team-3/service-3', visibility: 'private'},
+    {...at, kind: 'create-project', path: 'acme/team-4', visibility: 'internal'},
+  ]);
+  const creating: CopyPlan = {...plan, steps: [...steps, ...plan.steps]};
+
+  it('are listed before the images', () => {
+    const review = renderPlan(creating, 'text');
+    expect(review).toMatch(
+      /^To create \(3\):\n {2}\+ group +https:\/\/gitlab\.test\/acme\/team-3 +private\n/m,
+    );
+    expect(review.indexOf('To create')).toBeLessThan(review.indexOf('Repositories ('));
+    expect(review).toContain('Plan: 432 images to copy');
+  });
+
+  it('are in a part of it if its images go there', () => {
+    const part = partOfPlan(creating, ['**/service-3']);
+    expect(part.steps.flatMap((step) => ('path' in step ? [step.path] : []))).toEqual([
+      'acme/team-3',
+      'acme/team-3/service-3',
+    ]);
+    expect(part.totals.steps).toBe(12);
+  });
+
+  it('are no images in the report of a run', () => {
+    const run = {plan: plan.id, bytes: {sent: 0}, blobs: {copied: 0, mounted: 0, present: 0}};
+    const ended = creating.steps.map(({id}): StepResult => ({id, outcome: 'done'}));
+    expect(renderRun({...run, result: 'done', steps: ended}, creating, 'text')).toContain(
+      'Done: 3 of 3 groups and projects created, 432 images copied: 428 new, ',
+    );
+    const error = {code: 'NAME_TAKEN', side: 'gitlab', message: 'taken', hint: 'rename'} as const;
+    const failed = ended.with(2, {id: steps[2]?.id ?? '', outcome: 'failed', error});
+    const report = renderRun({...run, result: 'failed', steps: failed}, creating, 'text');
+    expect(report).toContain(
+      'Failed: 1 of 3 groups and projects not created, 0 of 432 images failed, 0 left; ',
+    );
+    expect(report).toMatch(/^ {2}! create-project:\S+team-4 {2}NAME_TAKEN {2}taken$/m);
+  });
+
+  it('make a status count steps', () => {
+    expect(planStatus(creating, [])).toMatchObject({unit: 'step', steps: {left: 435}});
+    expect(planStatus(plan, [])).toMatchObject({unit: 'image', steps: {left: 432}});
   });
 });
 

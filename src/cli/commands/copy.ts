@@ -35,9 +35,12 @@ export function addCopy(program: Command, io: Io, done: (exitCode: number) => vo
     )
     .argument(
       '<source>',
-      'host/repository[:tag][@digest], oci:DIR[:name] or oci-archive:FILE[:name]; without a tag, all tags',
+      'host/repository[:tag][@digest], oci:DIR[:name], oci-archive:FILE[:name], dir:DIR, docker-archive:FILE[:name], docker-daemon:NAME or containers-storage:NAME; without a tag, all tags',
     )
-    .argument('<destination>', 'host/repository[:tag], oci:DIR[:name] or oci-archive:FILE[:name]')
+    .argument(
+      '<destination>',
+      'host/repository[:tag], oci:DIR[:name], oci-archive:FILE[:name] or dir:DIR',
+    )
     .option('--yes', 'do not ask before deleting (only --delete-source deletes)')
     .addHelpText(
       'after',

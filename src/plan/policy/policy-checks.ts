@@ -8,7 +8,8 @@ import {
   type Plan,
   type PlannedManifest,
 } from '../../model/plan.ts';
-import {attachmentSubject, nameOf} from '../candidate.ts';
+import {isLocal, nameOf} from '../../model/place.ts';
+import {attachmentSubject} from '../candidate.ts';
 import {compareText} from '../compare.ts';
 import {matchesRegistry, type Policy} from './policy.ts';
 
@@ -87,7 +88,7 @@ function registryChecks(
   });
 }
 
-/** The hosts that images come from and go to; layouts and archives have none. */
+/** The hosts that images come from and go to; places on this machine have none. */
 function registriesOf(plan: Plan): readonly string[] {
   const places =
     plan.kind === 'copy'
@@ -97,7 +98,7 @@ function registriesOf(plan: Plan): readonly string[] {
         ]
       : plan.repositories.flatMap(({from, donor, to}) => [from, donor, to]);
   const registries = places
-    .filter((place) => !/^oci(?:-archive)?:/.test(place))
+    .filter((place) => !isLocal(place))
     .map((place) => place.split('/', 1)[0] ?? place);
   return [...new Set(registries)].sort(compareText);
 }

@@ -14,10 +14,10 @@ import {gathered} from './gathered.ts';
 const WRITE_SIZE = 1024 * 1024;
 
 /**
- * A blob being written to a layout: a separate file, named after the digest and closed between calls. It is hashed
+ * A blob being written to a folder of images: a separate file, named after the digest and closed between calls. It is hashed
  * while it is written and becomes a blob only if the digest matches.
  */
-export class LayoutUpload implements Upload {
+export class FolderUpload implements Upload {
   readonly minChunk = 0;
   readonly #file: string;
   readonly #target: string;
@@ -37,7 +37,7 @@ export class LayoutUpload implements Upload {
    * @param scratch the directory for unfinished blobs; made if need be
    * @param target where the blob is to be
    */
-  static async begin(scratch: string, target: string, digest: Digest): Promise<LayoutUpload> {
+  static async begin(scratch: string, target: string, digest: Digest): Promise<FolderUpload> {
     const file = join(scratch, `${partialName(digest)}.${randomUUID()}.part`);
     try {
       await mkdir(scratch, {recursive: true});
@@ -45,7 +45,7 @@ export class LayoutUpload implements Upload {
     } catch (error) {
       throw unwritable(file, error);
     }
-    return new LayoutUpload(file, target, digest, createHash(algorithmOf(digest)), 0);
+    return new FolderUpload(file, target, digest, createHash(algorithmOf(digest)), 0);
   }
 
   /** Finds the file of an earlier run and hashes it. Undefined: it does not exist. */
@@ -53,7 +53,7 @@ export class LayoutUpload implements Upload {
     scratch: string,
     target: string,
     {digest, location}: SavedUpload,
-  ): Promise<LayoutUpload | undefined> {
+  ): Promise<FolderUpload | undefined> {
     // An untrusted location must not refer to other files.
     if (basename(location) !== location || !location.startsWith(`${partialName(digest)}.`)) return;
     const file = join(scratch, location);
@@ -68,7 +68,7 @@ export class LayoutUpload implements Upload {
       if (isMissing(error)) return undefined;
       throw unwritable(file, error);
     }
-    return new LayoutUpload(file, target, digest, hash, offset);
+    return new FolderUpload(file, target, digest, hash, offset);
   }
 
   get offset(): number {

@@ -1,0 +1,101 @@
+import {mkdir} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
+import type {Descriptor} from '../model/descriptor.ts';
+import type {Digest} from '../model/digest.ts';
+import type {Side} from '../model/error.ts';
+import type {Manifest} from '../model/manifest.ts';
+import type {
+  BlobBody,
+  Call,
+  OpenBody,
+  RepositoryWriter,
+  SavedUpload,
+  Upload,
+} from '../model/port.ts';
+import type {Tag} from '../model/reference.ts';
+import {replaceFile} from './durable-file.ts';
+import {unwritable} from './file-error.ts';
+import {FolderFiles, refuseWayOut, SCRATCH} from './folder-files.ts';
+import {FolderUpload} from './folder-upload.ts';
+import {StoredRepository} from './stored-repository.ts';
+
+/** Images in a folder that can be written to. Nothing is created before something is written. */
+export abstract class FolderRepository extends StoredRepository implements RepositoryWriter {
+  declare protected readonly files: FolderFiles;
+  protected readonly folder: string;
+  protected readonly scratch: string;
+
+  constructor(name: string, folder: string, side: Side) {
+    super({name, side, files: new FolderFiles(folder, side)});
+    this.folder = folder;
+    this.scratch = join(folder, SCRATCH);
+  }
+
+  abstract putManifest(
+    reference: Tag | Digest,
+    manifest: Manifest,
+    call: Call,
+  ): Promise<{readonly subjectKept: boolean}>;
+
+  async putBlob(blob: Descriptor, open: OpenBody, call: Call): Promise<void> {
+    const upload = await this.beginUpload(blob, call);
+    try {
+      await upload.append(chunksOf(await open()), blob.size, call);
+      await upload.commit(blob, call);
+    } catch (error) {
+      await upload.cancel(call);
+      throw error;
+    }
+  }
+
+  async beginUpload(blob: Descriptor, call: Call): Promise<Upload> {
+    const path = await this.#blobToWrite(blob.digest, call);
+    return await FolderUpload.begin(this.scratch, path, blob.digest);
+  }
+
+  async resumeUpload(saved: SavedUpload, call: Call): Promise<Upload | undefined> {
+    const path = await this.#blobToWrite(saved.digest, call);
+    return await FolderUpload.resume(this.scratch, path, saved);
+  }
+
+  /** Called before anything is written. */
+  protected prepare(_call: Call): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /**
+   * Puts a manifest into its file, which has either the old content or the new one if the process is killed.
+   * @param path relative to the folder
+   */
+  protected async writeManifest(path: string, {descriptor, bytes}: Manifest): Promise<void> {
+    const target = join(this.folder, path);
+    try {
+      const there = await this.files.read(path, descriptor.size);
+      await this.#refuseWayOut(target);
+      if (there instanceof Uint8Array && Buffer.compare(there, bytes) === 0) return;
+      await mkdir(this.scratch, {recursive: true});
+      await mkdir(dirname(target), {recursive: true});
+      await replaceFile(target, bytes, this.scratch);
+    } catch (error) {
+      throw unwritable(target, error);
+    }
+  }
+
+  async #blobToWrite(digest: Digest, call: Call): Promise<string> {
+    call.signal.throwIfAborted();
+    await this.prepare(call);
+    const path = join(this.folder, await this.blobPath(digest));
+    await this.#refuseWayOut(path);
+    return path;
+  }
+
+  /** Before something is written there, by way of the folder for what is unfinished. */
+  async #refuseWayOut(path: string): Promise<void> {
+    for (const each of [this.scratch, path]) await refuseWayOut(this.folder, each, this.side);
+  }
+}
+
+async function* chunksOf(body: BlobBody): AsyncGenerator<Uint8Array, void, undefined> {
+  if (body instanceof Uint8Array) yield body;
+  else yield* body;
+}

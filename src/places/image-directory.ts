@@ -1,0 +1,297 @@
+import {mkdir} from 'node:fs/promises';
+import {join} from 'node:path';
+import type {Descriptor} from '../model/descriptor.ts';
+import {algorithmOf, type Digest, digestOf, hexOf, isDigest} from '../model/digest.ts';
+import {type Side, TransshipError} from '../model/error.ts';
+import {type Manifest, MANIFEST_LIMIT, manifestTooLarge, parseManifest} from '../model/manifest.ts';
+import {DIRECTORY_IMAGE} from '../model/place.ts';
+import type {Call} from '../model/port.ts';
+import type {Tag} from '../model/reference.ts';
+import {replaceFile, syncDirectory} from './durable-file.ts';
+import {hasCode, isDamage, unwritable} from './file-error.ts';
+import {refuseWayOut, SCRATCH} from './folder-files.ts';
+import {FolderRepository} from './folder-repository.ts';
+import type {StoredEntries} from './stored-repository.ts';
+
+/** What skopeo writes into `version`, and checks before it replaces the content of a directory. */
+const VERSION = 'Directory Transport Version: 1.1\n';
+/** 1.2 puts `sha512-` before the names of content with such a digest; all else is as in 1.1. */
+const PREFIXING = 'Directory Transport Version: 1.2\n';
+const VERSION_LIMIT = 1024;
+
+const ROOT = 'manifest.json';
+const SUFFIX = '.manifest.json';
+/** A manifest by its digest: `<hex>.manifest.json`. */
+const CHILD = /^(?:([a-f0-9]{64})|(?:sha512-)?([a-f0-9]{128}))\.manifest\.json$/;
+/** The tags that name what belongs to an image: cosign's, and the fallback tag of the referrers. */
+const ATTACHMENT_TAG = /^sha(?:256|512)-[a-f0-9]{64}(?:\.[\w.-]+)?$/;
+/** Signatures as skopeo stores them beside a manifest. */
+const SIGNATURE = /^(?:(?:sha512-)?[a-f0-9]+\.)?signature-\d+$/;
+
+/** Which file each manifest is in, besides those that are named by their digest. */
+interface DirectoryEntries extends StoredEntries {
+  readonly paths: ReadonlyMap<Digest, string>;
+}
+
+/**
+ * A directory with one image, as skopeo's `dir:` lays it out (containers/image: directory/directory_transport.go):
+ * `manifest.json`, the manifests of an index in `<hex>.manifest.json`, each blob in `<hex>`. The image is called
+ * `DIRECTORY_IMAGE`. Signatures and referrers lie beside it, where skopeo does not look: cosign's tags in
+ * `<tag>.manifest.json`, referrers in `<hex>.manifest.json`.
+ */
+export class ImageDirectory extends FolderRepository {
+  /** Manifests by file name that were read: content that is named by its digest does not change. */
+  readonly #children = new Map<string, Descriptor | undefined>();
+  #entries: {readonly stamp: string; readonly entries: DirectoryEntries} | undefined;
+  #prepared: Promise<void> | undefined;
+  /** Whether `version` was found to be 1.2. */
+  #prefixes = false;
+
+  constructor(directory: string, side: Side) {
+    super(`dir:${directory}`, directory, side);
+  }
+
+  /** A directory without an image, such as a killed run leaves, has no names; one that is empty does not exist. */
+  async listTags(call: Call): Promise<readonly string[] | undefined> {
+    const entries = await this.entries(call);
+    return entries && [...entries.tags.keys()];
+  }
+
+  /** skopeo's signatures: a registry takes them only where it is told to store them elsewhere (registries.d(5), "lookaside"). */
+  async listUncopied(call: Call): Promise<readonly string[]> {
+    call.signal.throwIfAborted();
+    return (await this.files.names()).filter((name) => SIGNATURE.test(name));
+  }
+
+  /**
+   * Puts the image, or what belongs to it. The manifest that had the name stays in the directory, under its digest: it may
+   * be a part of the new one. Referrers are found by looking, so the subject is always kept.
+   */
+  async putManifest(
+    reference: Tag | Digest,
+    manifest: Manifest,
+    call: Call,
+  ): Promise<{readonly subjectKept: boolean}> {
+    call.signal.throwIfAborted();
+    await this.prepare(call);
+    const {digest} = manifest.descriptor;
+    if (isDigest(reference)) {
+      if (reference !== digest) throw this.mismatch(reference, digest);
+      await this.writeManifest(await this.#childPath(digest), manifest);
+      return {subjectKept: true};
+    }
+    const path = reference === DIRECTORY_IMAGE ? ROOT : attachmentPath(reference);
+    if (path === undefined) throw this.#onlyOne(reference);
+    await this.#keepOld(path, manifest);
+    try {
+      // What the manifest refers to must be on disk first.
+      await syncDirectory(this.folder);
+      await this.writeManifest(path, manifest);
+      await syncDirectory(this.folder);
+    } catch (error) {
+      throw unwritable(join(this.folder, path), error);
+    }
+    return {subjectKept: true};
+  }
+
+  protected override prepare(call: Call): Promise<void> {
+    this.#prepared ??= this.#makeDirectory(call).catch((error: unknown) => {
+      this.#prepared = undefined;
+      throw error;
+    });
+    return this.#prepared;
+  }
+
+  protected async entries(call: Call): Promise<DirectoryEntries | undefined> {
+    call.signal.throwIfAborted();
+    const names = await this.#names();
+    if (names.length === 0) return undefined;
+    const tagged = new Map<string, Manifest>();
+    for (const name of names) {
+      const tag = tagOf(name);
+      const manifest = tag === undefined ? undefined : await this.#readTagged(name);
+      if (tag !== undefined && manifest !== undefined) tagged.set(tag, manifest);
+    }
+    const children = await this.#readChildren(names);
+    const stamp = JSON.stringify([
+      [...tagged].map(([tag, {descriptor}]) => [tag, descriptor.digest]),
+      children.map(({digest}) => digest),
+    ]);
+    if (this.#entries?.stamp !== stamp)
+      this.#entries = {stamp, entries: tabulate(tagged, children)};
+    return this.#entries.entries;
+  }
+
+  protected async blobPath(digest: Digest): Promise<string> {
+    const path = hexOf(digest);
+    if (algorithmOf(digest) === 'sha256') return path;
+    const prefixed = `${algorithmOf(digest)}-${path}`;
+    const isPrefixed = this.#prefixes || (await this.files.size(prefixed)) !== undefined;
+    return isPrefixed ? prefixed : path;
+  }
+
+  protected async manifestPath(digest: Digest): Promise<string> {
+    const child = await this.#childPath(digest);
+    if ((await this.files.size(child)) !== undefined) return child;
+    return this.#entries?.entries.paths.get(digest) ?? child;
+  }
+
+  /** Blobs and manifests are named alike. */
+  async #childPath(digest: Digest): Promise<string> {
+    const path = hexOf(digest);
+    if (algorithmOf(digest) === 'sha256') return `${path}${SUFFIX}`;
+    const prefixed = `${algorithmOf(digest)}-${path}${SUFFIX}`;
+    const isPrefixed = this.#prefixes || (await this.files.size(prefixed)) !== undefined;
+    return isPrefixed ? prefixed : `${path}${SUFFIX}`;
+  }
+
+  /** What the directory contains; a destination that is not one for images is refused before anything is copied. */
+  async #names(): Promise<readonly string[]> {
+    const names = await this.#list();
+    const found = names.filter((name) => name !== SCRATCH);
+    const version = found.includes('version')
+      ? await this.files.read('version', VERSION_LIMIT)
+      : undefined;
+    const text = version instanceof Uint8Array ? Buffer.from(version).toString() : undefined;
+    this.#prefixes = text === PREFIXING;
+    const isKnown = text === VERSION || text === PREFIXING;
+    if (this.side === 'destination' && found.length > 0 && !isKnown) throw this.#foreign(found);
+    // Those that are older than the file were laid out in the same way; skopeo reads them, too.
+    if (found.includes('version') && !isKnown) throw this.#unknownVersion();
+    return found;
+  }
+
+  async #list(): Promise<readonly string[]> {
+    try {
+      return await this.files.names();
+    } catch (error) {
+      if (this.side === 'destination' && hasCode((error as Error).cause, 'ENOTDIR'))
+        throw this.#conflict(`${this.folder} is a file`);
+      throw error;
+    }
+  }
+
+  /** @throws TransshipError for the manifest of a source that cannot be read; another one counts as not there */
+  async #readTagged(path: string): Promise<Manifest | undefined> {
+    const bytes = await this.files.read(path, MANIFEST_LIMIT);
+    try {
+      if (bytes === undefined) return undefined;
+      if (bytes instanceof Uint8Array) return parseManifest(bytes, undefined, undefined, this.side);
+      throw manifestTooLarge(this.files.nameOf(path), this.side);
+    } catch (error) {
+      if (isDamage(error) && (path !== ROOT || this.side === 'destination')) return undefined;
+      throw error;
+    }
+  }
+
+  /** Those that are damaged are not listed; whoever asks for them by digest is told. */
+  async #readChildren(names: readonly string[]): Promise<readonly Descriptor[]> {
+    const found: Descriptor[] = [];
+    for (const name of names) {
+      const digest = childDigest(name);
+      if (digest === undefined) continue;
+      if (!this.#children.has(name)) this.#children.set(name, await this.#readChild(digest));
+      const child = this.#children.get(name);
+      if (child === undefined) this.#children.delete(name);
+      else found.push(child);
+    }
+    return found;
+  }
+
+  async #readChild(digest: Digest): Promise<Descriptor | undefined> {
+    try {
+      return (await this.readManifest(digest, undefined))?.descriptor;
+    } catch (error) {
+      if (isDamage(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #makeDirectory(call: Call): Promise<void> {
+    // Also refuses what is not ours to write into.
+    await this.entries(call);
+    const path = join(this.folder, 'version');
+    for (const each of [this.scratch, path]) await refuseWayOut(this.folder, each, this.side);
+    try {
+      await mkdir(this.scratch, {recursive: true});
+      if ((await this.files.size('version')) === undefined)
+        await replaceFile(path, Buffer.from(VERSION), this.scratch);
+    } catch (error) {
+      throw unwritable(path, error);
+    }
+  }
+
+  /** @throws TransshipError DESTINATION_CONFLICT where skopeo's signatures of the old image would count for the new one */
+  async #keepOld(path: string, {descriptor}: Manifest): Promise<void> {
+    const old = await this.#readTagged(path);
+    if (old === undefined || old.descriptor.digest === descriptor.digest) return;
+    const signature = (await this.files.names()).find((name) => SIGNATURE.test(name));
+    if (path === ROOT && signature !== undefined)
+      throw this.#conflict(`${this.files.nameOf(signature)} signs the image that is there`);
+    await this.writeManifest(await this.#childPath(old.descriptor.digest), old);
+  }
+
+  #foreign(names: readonly string[]): TransshipError {
+    const [first = ''] = names;
+    return this.#conflict(
+      `${this.folder} contains ${first} and is not a directory as "skopeo copy … dir:" writes it`,
+    );
+  }
+
+  #conflict(message: string): TransshipError {
+    return new TransshipError('DESTINATION_CONFLICT', message, {
+      side: 'local',
+      hint: 'name an empty folder, or one that does not exist yet',
+    });
+  }
+
+  #unknownVersion(): TransshipError {
+    return new TransshipError(
+      'FILE_INVALID',
+      `${this.files.nameOf('version')} names no version of the layout that transship knows (1.1, 1.2)`,
+      {side: this.side, hint: 'copy the image into an image layout: skopeo copy dir:… oci:DIR'},
+    );
+  }
+
+  #onlyOne(tag: string): TransshipError {
+    return new TransshipError(
+      'TRANSPORT_UNSUPPORTED',
+      `${this.name} holds one image: there is no place for the tag ${tag}`,
+      {side: 'local', hint: 'copy several images into an image layout: oci:DIR'},
+    );
+  }
+}
+
+/** The name that a file gives its manifest; undefined: it is found by its digest, or is no manifest. */
+function tagOf(name: string): string | undefined {
+  if (name === ROOT) return DIRECTORY_IMAGE;
+  if (!name.endsWith(SUFFIX)) return undefined;
+  const stem = name.slice(0, -SUFFIX.length);
+  return ATTACHMENT_TAG.test(stem) ? stem : undefined;
+}
+
+function attachmentPath(tag: string): string | undefined {
+  return ATTACHMENT_TAG.test(tag) ? `${tag}${SUFFIX}` : undefined;
+}
+
+function childDigest(name: string): Digest | undefined {
+  const [, sha256, sha512] = CHILD.exec(name) ?? [];
+  if (sha256 !== undefined) return `sha256:${sha256}` as Digest;
+  return sha512 === undefined ? undefined : (`sha512:${sha512}` as Digest);
+}
+
+function tabulate(
+  tagged: ReadonlyMap<string, Manifest>,
+  children: readonly Descriptor[],
+): DirectoryEntries {
+  const tags = new Map([...tagged].map(([tag, {descriptor}]) => [tag, descriptor]));
+  const paths = new Map<Digest, string>();
+  for (const [tag, {bytes}] of tagged) {
+    const path = tag === DIRECTORY_IMAGE ? ROOT : `${tag}${SUFFIX}`;
+    // Whoever copies may know it by either.
+    for (const algorithm of ['sha256', 'sha512'] as const)
+      paths.set(digestOf(bytes, algorithm), path);
+  }
+  const listed = [...tags.values(), ...children];
+  return {tags, paths, digests: new Map(listed.map((each) => [each.digest, each]))};
+}
