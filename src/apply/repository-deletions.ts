@@ -95,7 +95,9 @@ export class RepositoryDeletions {
     } catch (error) {
       if (!isInterrupted(error)) this.#halted = this.#asError(error);
     }
-    const queue = new PQueue({concurrency: DELETE_CONCURRENCY});
+    // By digest one after the other: a deletion may take several tags of the plan along.
+    const concurrency = this.#content.deletion === 'digest' ? 1 : DELETE_CONCURRENCY;
+    const queue = new PQueue({concurrency});
     for (const step of open) {
       const result = queue.add(() => this.#step(step));
       this.#results.set(step.id, result);

@@ -35,7 +35,7 @@ import {SharedReader} from '../observe/shared-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
 import {makeCopyPlan, type PlanFindings} from '../plan/copy-plan.ts';
-import {observeDeletions, type PruneWish} from './plan-deletions.ts';
+import {observeDeletions, type PruneWish, throwUnlessDeletable} from './plan-deletions.ts';
 
 /** One side of a copy. */
 export interface CopyEnd {
@@ -85,7 +85,7 @@ export function readCopyWish(
   if (isSourceOnly(destinationPlace)) throw notADestination(to);
   const [source, destination] = [copyEnd(parsePlace(from)), copyEnd(destinationPlace)];
   const isWhole = source.tag === undefined && source.digest === undefined;
-  if (deleteSource) throwUnlessDeletable(from, source);
+  if (deleteSource) throwUnlessDeletable(from, source, destination);
   if (destination.digest !== undefined) {
     throw usage(
       `the destination ${to} names a digest`,
@@ -119,21 +119,6 @@ export function readCopyWish(
     },
     routes: [{wish: 0, source, destination, ...(toTag === undefined ? {} : {toTag})}],
   };
-}
-
-function throwUnlessDeletable(from: string, {isLayout, tag, digest}: CopyEnd): void {
-  if (isLayout) {
-    throw usage(
-      `nothing is deleted in ${from}, which is not a registry`,
-      'leave --delete-source out, and remove the file or folder by hand after the copy',
-    );
-  }
-  if (digest !== undefined && tag === undefined) {
-    throw usage(
-      `${from} names a digest, and tags are deleted`,
-      'name the tag to be deleted: HOST/REPOSITORY:TAG',
-    );
-  }
 }
 
 function isDirectory({repository}: CopyEnd): boolean {

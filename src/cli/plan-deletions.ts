@@ -1,6 +1,8 @@
+import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Check, CopyPlan, Wish} from '../model/plan.ts';
 import type {Call, Repositories} from '../model/port.ts';
+import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
 import {headComparable} from '../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
@@ -124,6 +126,42 @@ function seenAs(wanted: readonly WantedDeletion[]): ReadonlyMap<string, readonly
       return [repository, [{roots, manifests: new Map()}]];
     }),
   );
+}
+
+/**
+ * Whether tags can be deleted after a copy from here to there.
+ * @param from as it was given
+ * @throws TransshipError USAGE
+ */
+export function throwUnlessDeletable(
+  from: string,
+  source: {readonly isLayout: boolean; readonly tag?: Tag; readonly digest?: Digest},
+  destination: {readonly repository: string},
+): void {
+  const {isLayout, tag, digest} = source;
+  const {repository} = destination;
+  if (repository.startsWith('oci-archive:')) {
+    throw notDeletable(
+      `${repository} is written at the end of the run, too late to verify it before tags are deleted`,
+      'copy to a layout (oci:DIR) or a registry, or delete the tags with "plan delete" afterwards',
+    );
+  }
+  if (isLayout) {
+    throw notDeletable(
+      `nothing is deleted in ${from}, which is not a registry`,
+      'leave --delete-source out, and remove the file or folder by hand after the copy',
+    );
+  }
+  if (digest !== undefined && tag === undefined) {
+    throw notDeletable(
+      `${from} names a digest, and tags are deleted`,
+      'name the tag to be deleted: HOST/REPOSITORY:TAG',
+    );
+  }
+}
+
+function notDeletable(message: string, hint: string): TransshipError {
+  return new TransshipError('USAGE', message, {side: 'local', hint});
 }
 
 /** @throws what is no refusal of the registry */

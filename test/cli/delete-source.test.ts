@@ -1,3 +1,4 @@
+import {existsSync} from 'node:fs';
 import {readFile, writeFile} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import type {RunResult} from '../../src/model/outcome.ts';
@@ -183,7 +184,7 @@ describe('copy --delete-source', () => {
     expect(await source.storage.manifests.resolve(repository, 'a' as Tag)).toBe(digest);
   });
 
-  test('is refused within one repository, for a digest, and for a layout', async () => {
+  test('is refused within one repository, for a digest, a layout, and an archive', async () => {
     const digest = await store('a');
     const at = `${source.host}/${repository}`;
     expect(await moveFrom(`${at}:a`, `${at}:b`)).toMatchObject({
@@ -191,8 +192,26 @@ describe('copy --delete-source', () => {
       stderr: expect.stringContaining('is source and destination') as string,
     });
     expect((await moveFrom(`${at}@${digest}`, `${places()[1]}:b`)).code).toBe(64);
+    expect((await moveFrom(`${at}:a`, 'oci-archive:a.tar:a')).code).toBe(64);
     expect((await moveFrom('oci:somewhere:a', `${places()[1]}:a`)).code).toBe(64);
     expect(await tagsAt(source)).toEqual(['a']);
+  });
+
+  test('trusts a layout as far as its files have the right bytes', async () => {
+    await using temp = await tempDirectory();
+    await store('a');
+    const moved = await moveFrom(`${source.host}/${repository}`, `oci:${temp.join('layout')}`);
+    expect(moved.code).toBe(0);
+    expect(await tagsAt(source)).toEqual([]);
+    const digest = await store('b');
+    const file = temp.join('layout', 'blobs', ...digest.split(':'));
+    meanwhile = async (at, {method, route}) => {
+      const isLooking = at === 'source' && method === 'HEAD' && route.kind === 'manifest';
+      if (isLooking && existsSync(file)) await writeFile(file, 'other bytes');
+    };
+    const damaged = await moveFrom(`${source.host}/${repository}`, `oci:${temp.join('layout')}`);
+    expect(damaged.code).toBe(1);
+    expect(await tagsAt(source)).toEqual(['b']);
   });
 
   test('keeps the whole index where only some platforms are copied', async () => {
