@@ -12,6 +12,9 @@ import {TransshipError} from '../model/error.ts';
 const digest = z.string().refine(isDigest, {error: 'not a digest'});
 const tag = z.string().refine(isTag, {error: 'not a tag'});
 const policy = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
+/** GitLab's ID of a project. */
+const project = z.int().positive();
+const runEnd = z.enum(['done', 'incomplete', 'failed', 'interrupted', 'drift']);
 const errorData = z.object({
   code: z.string(),
   side: z.enum(['source', 'destination', 'gitlab', 'local']),
@@ -25,15 +28,14 @@ export const journalEntry = z.discriminatedUnion('type', [
     type: z.literal('run'),
     plan: digest,
     at: z.iso.datetime(),
-    /** Of a transfer: what others need to know to find it, and to name the commands that work. */
+    /** Of a plan of transfers: what others need to know to find it, and to name the commands that work. */
     transfer: z
       .object({
         gitlab: z.string(),
-        project: z.int().positive(),
-        from: z.string(),
-        to: z.string(),
-        donor: z.string(),
         planFile: z.string(),
+        projects: z
+          .array(z.object({id: project, from: z.string(), to: z.string(), donor: z.string()}))
+          .min(1),
       })
       .optional(),
   }),
@@ -62,20 +64,20 @@ export const journalEntry = z.discriminatedUnion('type', [
    * A tag at the old path of a transfer is about to be deleted; written before it is. Or, where that journal is lost: it
    * is gone, and the donor has it.
    */
-  z.object({type: z.literal('delete'), repository: z.string(), tag, digest}),
+  z.object({type: z.literal('delete'), project, repository: z.string(), tag, digest}),
   /**
    * A tag, or a referrer without one, is about to be deleted by a plan of copies; written before it is. For people: a run
    * asks the registry what is there, and believes no journal.
    */
   z.object({type: z.literal('deleting'), repository: z.string(), tag: tag.optional(), digest}),
   /** It was not deleted after all, or is there again. */
-  z.object({type: z.literal('kept'), repository: z.string(), tag}),
+  z.object({type: z.literal('kept'), project, repository: z.string(), tag}),
   /** The cleanup policy of a project, the one that moves or its donor, is about to be switched off; as it was before. */
-  z.object({type: z.literal('pause'), project: z.int().positive(), policy}),
+  z.object({type: z.literal('pause'), project, policy}),
   /** It was put back as it was, or somebody switched it on. */
-  z.object({type: z.literal('resume'), project: z.int().positive()}),
+  z.object({type: z.literal('resume'), project}),
   /** A tag that came or moved after planning is taken along. */
-  z.object({type: z.literal('adopt'), repository: z.string(), tag}),
+  z.object({type: z.literal('adopt'), project, repository: z.string(), tag}),
   /**
    * What this plan makes for its donor: only that is ever removed. Written before it is made; of a project once more
    * with its id. `place` is a folder or a layout as the plan names them, or the full path of the project.
@@ -88,13 +90,11 @@ export const journalEntry = z.discriminatedUnion('type', [
     mark: z.string().optional(),
     id: z.int().positive().optional(),
   }),
-  /** What follows takes the transfer back: what the steps before did no longer counts. */
-  z.object({type: z.literal('rollback')}),
-  z.object({
-    type: z.literal('end'),
-    result: z.enum(['done', 'incomplete', 'failed', 'interrupted', 'drift']),
-    at: z.iso.datetime(),
-  }),
+  /** What follows takes a project back: what its steps before did no longer counts. */
+  z.object({type: z.literal('rollback'), project}),
+  /** A run is through with a project. `done`: it is at its new path with all images, or as before. */
+  z.object({type: z.literal('project-end'), project, result: runEnd}),
+  z.object({type: z.literal('end'), result: runEnd, at: z.iso.datetime()}),
 ]);
 
 export type JournalEntry = z.infer<typeof journalEntry>;

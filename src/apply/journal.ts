@@ -17,7 +17,7 @@ import {
   unfinishedIn,
 } from './unfinished.ts';
 import type {FileLock} from '../places/file-lock.ts';
-import {takeRunLocks} from './run-locks.ts';
+import {type RunLock, takeRunLocks} from './run-locks.ts';
 
 /** What an applying run needs of its memory. What is done is always found at the destination; this saves the rest. */
 export interface Journal extends AsyncDisposable {
@@ -51,10 +51,10 @@ export const NO_JOURNAL: Journal = {
 export interface JournalOptions {
   readonly file: string;
   readonly plan: Digest;
-  /** Of a transfer: written down, so that plans to come can find it. */
+  /** Of a plan of transfers: written down, so that plans to come can find it. */
   readonly transfer?: JournaledTransfer;
-  /** Of a transfer: the lock that its project has on this machine, whichever plan and journal a run has. */
-  readonly projectLock?: string;
+  /** Of transfers: the locks that their projects have on this machine, whichever plan and journal a run has. */
+  readonly projectLocks?: readonly RunLock[];
   /**
    * Go on with the uploads that another plan of the same work left. A copy that was killed plans anew when it is run
    * again, and what is at the destination by then makes it another plan.

@@ -3,8 +3,9 @@ import {copiesOf, type CopyPlan, creationsOf, type Plan} from '../model/plan.ts'
 import {nameOf} from '../model/place.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-file.ts';
-import {standingByJournal} from './transfer/standing.ts';
+import {entriesByProject, sinceRollback, statusOf} from './transfer/standing.ts';
 import {wantedBlobs} from './copy-run.ts';
+import {copySetsOf} from '../plan/transfer/estimate.ts';
 
 /**
  * How far a plan is, by what its journals say. Nothing is asked of any registry.
@@ -15,7 +16,8 @@ export function planStatus(
   journals: readonly (readonly JournalEntry[])[],
 ): StatusResult {
   const {steps, blobs} = workOf(plan);
-  const entries = journals.flatMap(sinceRollback);
+  const byProject = plan.kind === 'transfer' ? entriesByProject(plan, journals.flat()) : undefined;
+  const entries = byProject ? [...byProject.values()].flatMap(sinceRollback) : journals.flat();
   const latest = new Map<string, StepEntry>();
   const blobsDone = new Set<string>();
   for (const entry of entries) {
@@ -30,8 +32,10 @@ export function planStatus(
   const begun = new Set([...blobsDone, ...uploads.keys()]);
   const partly = plan.kind === 'copy' ? partlyCopied(plan, latest, begun) : 0;
   const ended = endOf(journals);
-  const transfer =
-    plan.kind === 'transfer' ? standingByJournal(plan, journals.flat(), ended) : undefined;
+  const projects =
+    plan.kind === 'transfer'
+      ? plan.moves.map((move) => statusOf(move, byProject?.get(move.project.id) ?? []))
+      : undefined;
   return {
     plan: plan.id,
     unit: plan.kind === 'copy' && creationsOf(plan).length === 0 ? 'image' : 'step',
@@ -52,7 +56,7 @@ export function planStatus(
       return upload === undefined ? [] : [{digest, to, offset: upload.offset, size}];
     }),
     ...(ended === undefined ? {} : {ended}),
-    ...(transfer === undefined ? {} : {transfer}),
+    ...(projects === undefined ? {} : {projects}),
   };
 }
 
@@ -98,16 +102,9 @@ function workOf(
   plan: Plan,
 ): Pick<CopyPlan, 'blobs'> & {readonly steps: readonly {readonly id: string}[]} {
   if (plan.kind === 'copy') return plan;
-  const blobs = plan.steps.flatMap((step) =>
-    step.kind === 'pull' || step.kind === 'push' ? step.blobs : [],
-  );
-  return {steps: plan.steps.filter(({kind}) => kind !== 'remove-donor'), blobs};
-}
-
-/** What was done before a rollback is undone. */
-function sinceRollback(entries: readonly JournalEntry[]): readonly JournalEntry[] {
-  const at = entries.findLastIndex(({type}) => type === 'rollback');
-  return entries.slice(at + 1);
+  const steps = plan.moves.flatMap((move) => move.steps);
+  const blobs = copySetsOf(steps).flatMap((set) => set.blobs);
+  return {steps: steps.filter(({kind}) => kind !== 'remove-donor'), blobs};
 }
 
 /**

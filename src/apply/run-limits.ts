@@ -26,6 +26,8 @@ export class RunLimits implements Disposable {
   readonly #announced = new Map<string, number>();
   #reached: LimitCode | undefined;
   #isLifted = false;
+  /** The limit that was reached while it was lifted. */
+  #missed: LimitCode | undefined;
 
   /** @param signal the first signal of the user: what it ended was not ended by a limit */
   constructor(
@@ -84,10 +86,15 @@ export class RunLimits implements Disposable {
     return true;
   }
 
-  /** From now on the run must not be ended by a limit: it would leave things in a state that is not safe. */
+  /** Until `restore` the run must not be ended by a limit: it would leave things in a state that is not safe. */
   lift(): void {
     this.#isLifted = true;
-    this.#timer?.[Symbol.dispose]();
+  }
+
+  /** Things are safe again: a limit that was reached since `lift` ends the run now. */
+  restore(): void {
+    this.#isLifted = false;
+    if (this.#missed !== undefined) this.#reach(this.#missed);
   }
 
   /** The result of the run, with the limit that ended it. */
@@ -109,6 +116,7 @@ export class RunLimits implements Disposable {
   }
 
   #reach(limit: LimitCode): void {
+    if (this.#isLifted) this.#missed ??= limit;
     if (this.#isLifted || this.#reached !== undefined || this.#signal.aborted) return;
     this.#reached = limit;
     this.#stop.abort();

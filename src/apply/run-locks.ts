@@ -2,19 +2,19 @@ import {TransshipError} from '../model/error.ts';
 import {type FileLock, STALE_MS, takeLock} from '../places/file-lock.ts';
 import type {JournalOptions} from './journal.ts';
 
-/** What one lock is for, in words. */
-interface Locked {
+/** A lock of a run. */
+export interface RunLock {
   readonly path: string;
-  /** As in "the journal FILE". */
+  /** What it is for, as in "the journal FILE". */
   readonly what: string;
 }
 
 /**
- * Keeps a second process from the same journal, and of a transfer from the same project under another plan.
+ * Keeps a second process from the same journal, and from the same projects under another plan.
  * @throws TransshipError JOURNAL_BUSY, JOURNAL_WRITE_FAILED
  */
 export async function takeRunLocks(options: JournalOptions): Promise<FileLock> {
-  const {file, transfer, projectLock} = options;
+  const {file, projectLocks = []} = options;
   const locks: FileLock[] = [];
   const held: FileLock = {
     get isLost() {
@@ -26,10 +26,7 @@ export async function takeRunLocks(options: JournalOptions): Promise<FileLock> {
     },
   };
   try {
-    if (transfer !== undefined && projectLock !== undefined) {
-      const what = `the project ${transfer.from} of ${transfer.gitlab}`;
-      locks.push(await takeOne({path: projectLock, what}, options));
-    }
+    for (const lock of projectLocks) locks.push(await takeOne(lock, options));
     locks.push(await takeOne({path: `${file}.lock`, what: `the journal ${file}`}, options));
     return held;
   } catch (error) {
@@ -39,7 +36,7 @@ export async function takeRunLocks(options: JournalOptions): Promise<FileLock> {
 }
 
 async function takeOne(
-  {path, what}: Locked,
+  {path, what}: RunLock,
   {file, signal, notice}: JournalOptions,
 ): Promise<FileLock> {
   const seconds = Math.ceil(STALE_MS / 1000);

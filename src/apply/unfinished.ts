@@ -9,6 +9,8 @@ export type JournaledTransfer = NonNullable<Extract<JournalEntry, {type: 'run'}>
 
 /** A tag that was deleted at the old path. */
 export interface DeletedTag {
+  /** GitLab's ID of the project. */
+  readonly project: number;
   /** `host/path`. */
   readonly repository: string;
   readonly tag: Tag;
@@ -24,6 +26,16 @@ export interface Unfinished {
   readonly deleted: ReadonlyMap<string, DeletedTag>;
   /** The cleanup policies that were switched off, as they were before, by the id of their project. */
   readonly paused: ReadonlyMap<number, PolicyState>;
+  /** IDs of the projects whose last run brought them to the new path, or took them back, with all images. */
+  readonly completed: ReadonlySet<number>;
+}
+
+/** The tags of one project that were deleted at its old path and are at the donor. */
+export function deletedOf(
+  {deleted}: Pick<Unfinished, 'deleted'>,
+  project: number,
+): readonly DeletedTag[] {
+  return [...deleted.values()].filter((one) => one.project === project);
 }
 
 /** Adds up what a journal says, from its first run to its last. */
@@ -31,18 +43,22 @@ export function unfinishedIn(entries: readonly JournalEntry[]): Unfinished {
   const deleted = new Map<string, DeletedTag>();
   let run: Extract<JournalEntry, {type: 'run'}> | undefined;
   const paused = new Map<number, PolicyState>();
-  let isRollback = false;
+  const completed = new Set<number>();
+  /** Projects that the last run takes back. */
+  const goingBack = new Set<number>();
   for (const entry of entries) {
     switch (entry.type) {
       case 'run':
         run = entry;
-        isRollback = false;
+        goingBack.clear();
         break;
       case 'rollback':
-        isRollback = true;
+        goingBack.add(entry.project);
+        completed.delete(entry.project);
         break;
       case 'delete':
         deleted.set(`${entry.repository}:${entry.tag}`, entry);
+        completed.delete(entry.project);
         break;
       case 'kept':
         deleted.delete(`${entry.repository}:${entry.tag}`);
@@ -53,10 +69,17 @@ export function unfinishedIn(entries: readonly JournalEntry[]): Unfinished {
       case 'resume':
         paused.delete(entry.project);
         break;
-      case 'end':
+      case 'project-end': {
+        const {project, result} = entry;
         // A rollback that ends with drift has put back all but what somebody else pushed meanwhile.
-        if (entry.result === 'done' || (isRollback && entry.result === 'drift')) deleted.clear();
+        if (result !== 'done' && !(goingBack.has(project) && result === 'drift')) {
+          completed.delete(project);
+          break;
+        }
+        for (const [name, tag] of deleted) if (tag.project === project) deleted.delete(name);
+        completed.add(project);
         break;
+      }
       default:
         break;
     }
@@ -64,6 +87,7 @@ export function unfinishedIn(entries: readonly JournalEntry[]): Unfinished {
   return {
     deleted,
     paused,
+    completed,
     ...(run === undefined ? {} : {plan: run.plan}),
     ...(run?.transfer === undefined ? {} : {transfer: run.transfer}),
   };
@@ -79,8 +103,11 @@ export function transferUnfinished(
   planFile = transfer?.planFile,
 ): TransshipError {
   const tags = deleted.size === 1 ? '1 tag' : `${deleted.size} tags`;
-  const of = transfer === undefined ? '' : ` of ${transfer.from}`;
-  const at = transfer === undefined ? 'the donor' : `the donor ${transfer.donor}`;
+  const ids = new Set([...deleted.values()].map(({project}) => project));
+  const [project, ...others] = transfer?.projects.filter(({id}) => ids.has(id)) ?? [];
+  const more = others.length === 0 ? '' : ` and ${others.length} more projects`;
+  const of = project === undefined ? '' : ` of ${project.from}${more}`;
+  const at = project === undefined ? 'the donor' : `the donor ${project.donor}`;
   const file = planFile === undefined ? `the plan ${plan ?? ''}` : planArguments(planFile, journal);
   return new TransshipError(
     'TRANSFER_UNFINISHED',

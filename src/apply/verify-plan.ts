@@ -186,6 +186,9 @@ export const BY_ASKING: Proof = {
   hasBlob: (at, blob, call) => at.hasBlob(blob, call),
 };
 
+/** What came of a comparison, whichever plan it was for. */
+export type Compared = Omit<VerifyResult, 'plan' | 'projects'>;
+
 /**
  * Compares what is there with what should be, digest by digest.
  * @throws TransshipError the refusals of a registry
@@ -195,7 +198,7 @@ export async function compareExpected(
   repositories: Repositories,
   call: Call,
   proof: Proof = BY_ASKING,
-): Promise<Omit<VerifyResult, 'plan'>> {
+): Promise<Compared> {
   const differences: VerifyDifference[] = [];
   const reader = (name: string): RepositoryReader => repositories.destination(name);
   /** What a registry names as the target of a tag, it has. */

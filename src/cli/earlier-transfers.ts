@@ -8,7 +8,7 @@ import {
   planArguments,
   readJournal,
 } from '../apply/journal-file.ts';
-import {transferUnfinished, unfinishedIn} from '../apply/unfinished.ts';
+import {deletedOf, transferUnfinished, unfinishedIn} from '../apply/unfinished.ts';
 import {openRegular} from '../http/regular-file.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {readJson} from '../model/json.ts';
@@ -18,8 +18,10 @@ import type {Io} from './io.ts';
 import {readPlanFile} from './plan-file.ts';
 import {privateFolder, stateFolder} from './user-folders.ts';
 
-/** The most of a journal that is read to see whose it is, in bytes. */
-const FIRST_LINE_LIMIT = 16 * 1024;
+/** The most of a journal that is read to see whose it is, in bytes: its first line names each project of its plan. */
+const FIRST_LINE_LIMIT = 1024 * 1024;
+/** Most journals are of one project, or of a few. */
+const FIRST_READ = 16 * 1024;
 /** Journals of one folder that are looked at; nobody has more transfers under way. */
 const JOURNAL_LIMIT = 1_000;
 
@@ -141,15 +143,16 @@ export async function findEarlierTransfers(
   const beside = names.slice(0, JOURNAL_LIMIT).map((name) => resolve(folder, name));
   const found: EarlierTransfer[] = [];
   for (const file of new Set([...beside, ...(await rememberedJournals(io))])) {
-    const owner = (await firstRun(file).catch(() => undefined))?.transfer;
-    if (owner?.gitlab !== gitlab || owner.project !== project) continue;
+    const transfer = (await firstRun(file).catch(() => undefined))?.transfer;
+    const owner = transfer?.projects.find(({id}) => id === project);
+    if (transfer?.gitlab !== gitlab || owner === undefined) continue;
     const unfinished = unfinishedIn(await readJournal(file));
-    const {deleted} = unfinished;
+    const deleted = deletedOf(unfinished, project);
     const paused = unfinished.paused.get(project);
-    if (deleted.size === 0 && paused === undefined) continue;
+    if (deleted.length === 0 && paused === undefined) continue;
     const {from, donor} = owner;
-    const planFile = planArguments(await planFileOf(file, owner.planFile), file);
-    const tags = [...deleted.values()].map(({repository, tag}) => ({repository, tag}));
+    const planFile = planArguments(await planFileOf(file, transfer.planFile), file);
+    const tags = deleted.map(({repository, tag}) => ({repository, tag}));
     found.push({planFile, from, donor, deleted: tags, ...(paused === undefined ? {} : {paused})});
   }
   return found;
@@ -164,8 +167,13 @@ async function planFileOf(journal: string, given: string): Promise<string> {
 /** Whose a journal is, by its first line; undefined: it is no journal. @throws where it cannot be read */
 async function firstRun(file: string): Promise<Extract<JournalEntry, {type: 'run'}> | undefined> {
   await using handle = await openRegular(file);
-  const {buffer, bytesRead} = await handle.read(Buffer.alloc(FIRST_LINE_LIMIT));
-  const [line = ''] = buffer.toString('utf8', 0, bytesRead).split('\n');
-  const entry = readJson(line, journalEntry);
-  return entry?.type === 'run' ? entry : undefined;
+  for (let size = FIRST_READ; size <= FIRST_LINE_LIMIT; size *= 8) {
+    const {buffer, bytesRead} = await handle.read(Buffer.alloc(size), 0, size, 0);
+    const end = buffer.subarray(0, bytesRead).indexOf('\n');
+    if (end < 0 && bytesRead === size) continue;
+    const line = buffer.toString('utf8', 0, end < 0 ? bytesRead : end);
+    const entry = readJson(line, journalEntry);
+    return entry?.type === 'run' ? entry : undefined;
+  }
+  return undefined;
 }

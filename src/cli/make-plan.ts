@@ -1,6 +1,7 @@
 import {unknownMediaTypes} from '../gitlab/media-types.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
+import type {ErrorCode} from '../model/error-codes.ts';
 import {
   archiveIndex,
   engineImageName,
@@ -223,7 +224,7 @@ export async function makePlan(
       const seen = await observeRoute(question, call);
       return {seen: {...seen, wish: route.wish, single: selection.reference !== undefined}};
     } catch (error) {
-      return {unread: unreadSource(route, wish, error)};
+      return {unseen: unseenRoute(route, wish, error)};
     } finally {
       ended += 1;
       if (routes.length > 1)
@@ -231,7 +232,7 @@ export async function makePlan(
     }
   });
   const seen = results.flatMap((result) => result.seen ?? []);
-  const unread = results.flatMap((result) => result.unread ?? []);
+  const unseen = results.flatMap((result) => result.unseen ?? []);
   const observed = new Map(seen.flatMap(({source}) => [...source.manifests]));
   const {deletions, checks: refused} = await observeDeletions(
     wish,
@@ -244,8 +245,8 @@ export async function makePlan(
   const types = await mediaTypeChecks(seen, repositories, call);
   const all = {
     creations,
-    checks: [...checks, ...unread.map(({check}) => check), ...refused, ...types],
-    skipped: [...skipped, ...unread.map(({skip}) => skip)],
+    checks: [...checks, ...unseen.map(({check}) => check), ...refused, ...types],
+    skipped: [...skipped, ...unseen.map(({skip}) => skip)],
   };
   return {plan: makeCopyPlan({wish, routes: seen, findings: all, deletions}), observed};
 }
@@ -293,32 +294,30 @@ function destinationOf(
 }
 
 /**
- * A source of a migration file that cannot be read, so that one answer names all of them. What the source only listed may
- * be gone; anything else forbids the plan.
+ * A route of a migration file that cannot be looked at, so that one answer names all of them. What the source only listed
+ * may be gone; anything else forbids the plan.
  * @throws the error itself where nobody gains by looking at the others: of a single copy, or of a registry as a whole
  */
-function unreadSource(
-  {source: {repository}, wish, isListed}: CopyRoute,
+function unseenRoute(
+  {source: {repository}, destination, wish, isListed}: CopyRoute,
   {routes}: Wish,
   error: unknown,
 ): {readonly check: Check; readonly skip: Skip} {
   const at = routes[wish]?.at;
-  const isOfOne =
-    error instanceof TransshipError &&
-    error.side === 'source' &&
-    (error.code === 'REPOSITORY_NOT_FOUND' ||
-      error.code === 'UNAUTHORIZED' ||
-      error.code === 'FORBIDDEN');
-  if (at === undefined || !isOfOne) throw error;
-  const {code, message} = error;
+  if (at === undefined || !(error instanceof TransshipError)) throw error;
+  const {code, message, side} = error;
+  // A destination that wants another login wants it for all.
+  const ofOne: readonly ErrorCode[] =
+    side === 'source' ? ['REPOSITORY_NOT_FOUND', 'UNAUTHORIZED', 'FORBIDDEN'] : ['FORBIDDEN'];
+  if (!ofOne.includes(code)) throw error;
   const isGone = isListed === true && code === 'REPOSITORY_NOT_FOUND';
   return {
     check: {
       code,
       result: isGone ? 'warn' : 'forbid',
-      subject: repository,
+      subject: side === 'source' ? repository : destination.repository,
       message: formatProblem({...at, message}),
-      hint: `${error.hint}; or leave it out with "exclude"`,
+      hint: `${error.hint}; or leave ${repository} out with "exclude"`,
     },
     skip: {reason: 'gone', from: repository, detail: message},
   };

@@ -155,7 +155,11 @@ export async function givePlan(made: Plan, flags: MakeFlags, io: Io): Promise<nu
   printPlan(plan, format, io.stdout, {planFile: out});
   if (out !== undefined && format === 'text') io.stdout.write(planFileText(out, plan));
   if (isForbidden(plan)) return 3;
-  return detailedExitcode === true && plan.steps.length > 0 ? 2 : 0;
+  return detailedExitcode === true && stepsOf(plan).length > 0 ? 2 : 0;
+}
+
+function stepsOf(plan: Plan): readonly unknown[] {
+  return plan.kind === 'copy' ? plan.steps : plan.moves.flatMap(({steps}) => steps);
 }
 
 function isForbidden({checks}: Plan): boolean {

@@ -181,13 +181,12 @@ function localPlaces(plan: Plan): readonly Place[] {
   return [...places].map(parsePlace);
 }
 
-/** Every file and folder that a plan names, each once. The donor of a transfer is relative to the plan's own file. */
+/** Every file and folder that a plan names, each once. The donors of transfers are relative to the plan's own file. */
 function filesOf(plan: Plan, places: readonly Place[], planFile: string): readonly string[] {
   const files = new Set(places.flatMap((place) => ('file' in place ? [place.file] : [])));
-  if (plan.kind === 'transfer' && plan.donor.kind === 'directory') files.add(plan.donor.path);
-  return plan.kind === 'copy'
-    ? [...files]
-    : [...files].map((file) => folderFrom(dirname(planFile), file));
+  if (plan.kind === 'copy') return [...files];
+  for (const {donor} of plan.moves) if (donor.kind === 'directory') files.add(donor.path);
+  return [...files].map((file) => folderFrom(dirname(planFile), file));
 }
 
 /** The path without links; of what is not there, as far as it is there. */

@@ -93,7 +93,7 @@ async function mayDelete(
 
 /** @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_WRITE_FAILED, JOURNAL_BUSY, JOURNAL_INVALID */
 export async function openPlanJournal(
-  work: Pick<JournalOptions, 'file' | 'plan' | 'anyPlan' | 'transfer' | 'projectLock'>,
+  work: Pick<JournalOptions, 'file' | 'plan' | 'anyPlan' | 'transfer' | 'projectLocks'>,
   {env, home, now, redactor}: Pick<Io, 'env' | 'home' | 'now' | 'redactor'>,
   {report, interruption}: Pick<Session, 'report' | 'interruption'>,
 ): Promise<Journal> {
@@ -151,7 +151,8 @@ const STOPPING = {
 export function throwIfForbidden({checks, kind}: Pick<Plan, 'checks' | 'kind'>): void {
   const forbidden = checks.find(({result}) => result === 'forbid');
   if (forbidden === undefined) return;
-  const {code, message, hint} = forbidden;
+  const {code, project, hint} = forbidden;
+  const message = project === undefined ? forbidden.message : `${project}: ${forbidden.message}`;
   const observed = code === 'DESTINATION_CONFLICT' ? 'destination' : 'source';
   const side = kind === 'transfer' ? 'gitlab' : observed;
   const error = forbiddenCode(code);

@@ -1,22 +1,23 @@
 import {dirname, resolve} from 'node:path';
 import {journalBeside, type JournalEntry, readJournal} from '../apply/journal-file.ts';
 import type {Journal} from '../apply/journal.ts';
-import {adoptedBefore, countAdopted, planWithTags} from '../apply/transfer/adopt-tags.ts';
+import {adoptedBefore, countAdopted, moveWithTags} from '../apply/transfer/adopt-tags.ts';
 import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {donorAbsent, isDonorThere} from '../apply/transfer/donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import {locateProject} from '../apply/transfer/standing.ts';
 import type {TransferContext} from '../apply/transfer/transfer-run.ts';
 import {compareAt} from '../apply/transfer/verify-place.ts';
+import type {Compared} from '../apply/verify-plan.ts';
 import {DEFAULT_PATIENCE} from '../gitlab/confirm.ts';
 import {throwIfJobToken} from '../gitlab/connection.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
 import {rightsAt} from '../gitlab/preflight/registry.ts';
 import {TransshipError} from '../model/error.ts';
-import type {RunResult, VerifyResult} from '../model/outcome.ts';
+import type {ComparedPlace, RunResult, VerifyResult} from '../model/outcome.ts';
 import type {Call} from '../model/port.ts';
 import {parseReference} from '../model/reference.ts';
-import type {TransferPlan} from '../model/transfer-plan.ts';
+import type {ProjectMove, TransferPlan} from '../model/transfer-plan.ts';
 import {forgetTransfer, journalOf, projectLock, rememberTransfer} from './earlier-transfers.ts';
 import {type GitLabFlags, openPlannedGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
@@ -32,7 +33,7 @@ export interface TransferRunFlags extends RunFlags, GitLabFlags {
   readonly adoptNewTags?: boolean;
 }
 
-/** The plan of a transfer, and all that a command works on it with. */
+/** A plan of transfers, and all that a command works on it with. */
 export interface TransferCommand<Flags extends GitLabFlags = TransferRunFlags> {
   readonly plan: TransferPlan;
   /** The plan's file. */
@@ -43,7 +44,7 @@ export interface TransferCommand<Flags extends GitLabFlags = TransferRunFlags> {
   readonly trust: PlanTrust;
 }
 
-/** Applies the plan of a transfer. @throws TransshipError the first check that forbids it */
+/** Applies a plan of transfers. @throws TransshipError the first check that forbids it */
 export async function runTransfer(command: TransferCommand): Promise<RunResult> {
   const {plan, io} = command;
   throwIfForbidden(plan);
@@ -51,12 +52,12 @@ export async function runTransfer(command: TransferCommand): Promise<RunResult> 
   return await withContext(command, applyTransfer);
 }
 
-/** Takes a half-done transfer back. */
+/** Takes half-done transfers back. */
 export async function runRollback(command: TransferCommand): Promise<RunResult> {
   return await withContext(command, rollbackTransfer);
 }
 
-/** Plans that are made until the transfer is at its end find its journal. */
+/** Plans that are made until the transfers are at their end find their journal. */
 async function withContext(
   command: TransferCommand,
   work: typeof applyTransfer,
@@ -75,16 +76,35 @@ async function withContext(
 }
 
 /**
- * Compares the place where the images are to be now, or the donor; tags that were taken along after planning are part of
- * it.
+ * Compares for each project the place where its images are to be now, or the donor; tags that were taken along after
+ * planning are part of it.
  */
-export async function verifyTransfer(
-  command: TransferCommand<GitLabFlags & {readonly donor?: boolean}>,
-): Promise<VerifyResult> {
-  const {plan, file, flags, io, session} = command;
-  const {places, reading} = session;
+export async function verifyTransfer(command: TransferCommand<VerifyFlags>): Promise<VerifyResult> {
+  const {plan, file, io} = command;
   const {gitlab} = await accessFor(command);
-  const where = await locateProject(plan, {gitlab}, reading);
+  const journal = await readJournal(await journalOf(plan.id, file, undefined, io));
+  const verified: {compared: Compared; place: ComparedPlace}[] = [];
+  for (const move of plan.moves) verified.push(await verifyMove(move, gitlab, journal, command));
+  const checked = verified.map(({compared}) => compared.checked);
+  const total = (of: keyof Compared['checked']): number =>
+    checked.reduce((sum, counts) => sum + counts[of], 0);
+  return {
+    plan: plan.id,
+    checked: {tags: total('tags'), manifests: total('manifests'), blobs: total('blobs')},
+    differences: verified.flatMap(({compared}) => compared.differences),
+    projects: verified.map(({place}) => place),
+  };
+}
+
+type VerifyFlags = GitLabFlags & {readonly donor?: boolean};
+
+async function verifyMove(
+  move: ProjectMove,
+  gitlab: GitLab,
+  journal: readonly JournalEntry[],
+  {file, flags, session: {places, reading}}: TransferCommand<VerifyFlags>,
+): Promise<{compared: Compared; place: ComparedPlace}> {
+  const where = await locateProject(move, {gitlab}, reading);
   const base = dirname(file);
   const repositories = relativeTo(base, places);
   const lookout = {
@@ -92,26 +112,26 @@ export async function verifyTransfer(
     call: reading,
     progress: {where},
   };
-  const journal = await readJournal(await journalOf(plan.id, file, undefined, io));
-  if (flags.donor === true) await throwIfRemoved(plan, journal, lookout, reading);
-  const whole = await planWithTags(plan, await adoptedBefore(plan, journal, lookout), lookout);
+  if (flags.donor === true) await throwIfRemoved(move, journal, lookout, reading);
+  const whole = await moveWithTags(move, await adoptedBefore(move, journal, lookout), lookout);
   const standing = {before: 'old', between: 'donor', after: 'target'} as const;
   const place = flags.donor === true ? 'donor' : standing[where];
-  const at = {old: plan.project.from, donor: plan.donor.path, target: plan.project.to}[place];
+  const {id, from, to} = move.project;
+  const at = {old: from, donor: move.donor.path, target: to}[place];
   return {
-    ...(await compareAt(whole, place, repositories, reading)),
-    transfer: {place, at, project: where, adopted: countAdopted(plan, whole)},
+    compared: await compareAt(whole, place, repositories, reading),
+    place: {id, from, to, place, at, project: where, adopted: countAdopted(move, whole)},
   };
 }
 
 /** @throws TransshipError DONOR_ABSENT where there is nothing to compare at the donor */
 async function throwIfRemoved(
-  plan: TransferPlan,
+  move: ProjectMove,
   journal: readonly JournalEntry[],
-  {context, progress}: Parameters<typeof planWithTags>[2],
+  {context, progress}: Parameters<typeof moveWithTags>[2],
   call: Call,
 ): Promise<void> {
-  const {donor, project, steps} = plan;
+  const {donor, project, steps} = move;
   const removal = steps.find(({kind}) => kind === 'remove-donor')?.id;
   const isDone = journal.some(
     (entry) => entry.type === 'step' && entry.id === removal && entry.outcome === 'done',
@@ -124,8 +144,8 @@ async function throwIfRemoved(
       {side: donor.kind === 'project' ? 'gitlab' : 'local', hint},
     );
   }
-  if (!(await isDonorThere(plan, {context, call})))
-    throw donorAbsent(plan, context, `; if it was removed on purpose, ${hint}`);
+  if (!(await isDonorThere(move, {context, call})))
+    throw donorAbsent(move, context, `; if it was removed on purpose, ${hint}`);
 }
 
 /** The instance of the plan, its registry logged in to. @throws TransshipError HOST_NOT_NAMED */
@@ -142,8 +162,9 @@ async function accessFor({
   const access = await openPlannedGitLab(plan, trust, flags, io, session);
   throwIfJobToken(access.tokenKind);
   const host = await registryHost(plan, access.gitlab, reading);
+  const [first] = plan.moves;
   const told = async (): Promise<string | undefined> =>
-    (await access.gitlab.projects.get(plan.project.id, reading)).registryHost;
+    first && (await access.gitlab.projects.get(first.project.id, reading)).registryHost;
   if (host !== undefined) await trust.checkRegistry(host, told);
   const registry = host === undefined ? undefined : access.openRegistry(host, 'destination');
   return {
@@ -156,50 +177,55 @@ async function accessFor({
   };
 }
 
-/** Also of a project whose repositories have no tags: they are looked at before it moves. Undefined: there is none. */
+/** Also of projects whose repositories have no tags: they are looked at before they move. Undefined: there is none. */
 async function registryHost(
-  {repositories, project: {id}}: TransferPlan,
+  {moves}: TransferPlan,
   gitlab: GitLab,
   call: Call,
 ): Promise<string | undefined> {
-  const planned = repositories[0]?.from.split('/')[0];
+  const planned = moves.flatMap(({repositories}) => repositories)[0]?.from.split('/')[0];
   if (planned !== undefined) return planned;
-  const project = await gitlab.projects.find(id, call);
-  if (project?.registryAccess === 'disabled') return undefined;
-  const known = project?.registryHost;
-  return known ?? (await gitlab.repositories.ofProject(id, call))[0]?.registryHost;
+  for (const {project} of moves) {
+    const found = await gitlab.projects.find(project.id, call);
+    if (found?.registryAccess === 'disabled') continue;
+    const host =
+      found?.registryHost ??
+      (await gitlab.repositories.ofProject(project.id, call))[0]?.registryHost;
+    if (host !== undefined) return host;
+  }
+  return undefined;
 }
 
-/** @throws TransshipError DONOR_UNFIT where the images would be lost with the disk of a CI job */
-function throwIfLostWithJob({donor, way}: TransferPlan, {env}: Io): void {
-  const isSafe = donor.kind === 'project' || donor.onThisMachine === true;
-  if (way !== 'staged' || isSafe || !isCiJob(env)) return;
-  throw new TransshipError(
-    'DONOR_UNFIT',
-    `this is a CI job, and the donor folder ${donor.path} may be deleted with it`,
-    {
-      side: 'local',
-      hint: 'plan again with a project as --donor; or, if the folder outlives the job, with --donor-on-this-machine',
-    },
-  );
+/** @throws TransshipError DONOR_UNFIT where images would be lost with the disk of a CI job */
+function throwIfLostWithJob({moves}: TransferPlan, {env}: Io): void {
+  if (!isCiJob(env)) return;
+  for (const {donor, way} of moves) {
+    if (way !== 'staged' || donor.kind === 'project' || donor.onThisMachine === true) continue;
+    throw new TransshipError(
+      'DONOR_UNFIT',
+      `this is a CI job, and the donor folder ${donor.path} may be deleted with it`,
+      {
+        side: 'local',
+        hint: 'plan again with a project as --donor; or, if the folder outlives the job, with --donor-on-this-machine',
+      },
+    );
+  }
 }
 
 function openTransferJournal(
-  {plan, file, io, session}: TransferCommand,
+  {plan: {id, wish, moves}, file, io, session}: TransferCommand,
   journal: string,
 ): Promise<Journal> {
-  const {id, wish, project, donor} = plan;
-  const transfer = {
-    gitlab: wish.gitlab,
-    project: project.id,
-    from: project.from,
-    to: project.to,
-    donor: donor.path,
-    planFile: resolve(file),
-  };
-  const lock = projectLock(wish.gitlab, project.id, io);
-  const work = {file: journal, plan: id, transfer};
-  return openPlanJournal(lock === undefined ? work : {...work, projectLock: lock}, io, session);
+  const {gitlab} = wish;
+  const projects = moves.map(({project, donor}) => ({...project, donor: donor.path}));
+  const transfer = {gitlab, planFile: resolve(file), projects};
+  const projectLocks = moves.flatMap(({project}) => {
+    const path = projectLock(gitlab, project.id, io);
+    const what = `the project ${project.from} of ${gitlab}`;
+    return path === undefined ? [] : [{path, what}];
+  });
+  const work = {file: journal, plan: id, transfer, projectLocks};
+  return openPlanJournal(work, io, session);
 }
 
 async function contextOf(command: TransferCommand, journal: Journal): Promise<TransferContext> {
@@ -224,8 +250,13 @@ async function contextOf(command: TransferCommand, journal: Journal): Promise<Tr
 function consent({yes}: TransferRunFlags, {ask}: Io): TransferContext['mayDelete'] {
   if (yes === true) return () => Promise.resolve(true);
   if (ask === undefined) return undefined;
-  return ({tags, repositories, project, donor}) =>
-    ask(
-      `The ${tags} tags in ${repositories} image repositories of ${project} will be deleted after all are verified at ${donor}. Continue?`,
+  return ({tags, repositories, projects, donors}) => {
+    const [project, ...others] = projects;
+    const those = `The ${tags} tags in ${repositories} image repositories of`;
+    return ask(
+      others.length === 0
+        ? `${those} ${project} will be deleted after all are verified at ${donors.join(', ')}. Continue?`
+        : `${those} ${projects.length} projects (${projects.join(', ')}) will be deleted, project by project, after all of a project are verified at its donor (${donors.join(', ')}). Continue?`,
     );
+  };
 }

@@ -1,6 +1,6 @@
 import {dirname, isAbsolute, join, relative, resolve} from 'node:path';
 import {TransshipError} from '../model/error.ts';
-import type {TransferWish} from '../model/transfer-plan.ts';
+import type {MoveWish} from '../model/transfer-plan.ts';
 import type {Io} from './io.ts';
 import type {Repositories} from '../model/port.ts';
 
@@ -12,22 +12,18 @@ export interface TransferFlags {
 }
 
 /**
- * Reads what `plan transfer` was asked for. Projects are named by full path, id, or address, as copied from a browser or
- * for git. A donor with a `/` inside or a number is a project of the instance; one that begins with `.` or `/`, or is
- * another single word, is a folder. A relative one is relative to the current folder here, and to that of the plan's file in the wish.
+ * Reads how one project is to move, as flags or a migration file say it. Projects are named by full path, id, or address,
+ * as copied from a browser or for git. A donor with a `/` inside or a number is a project of the instance; one that begins
+ * with `.` or `/`, or is another single word, is a folder. A relative one is relative to the current folder here, and to
+ * that of the plan's file in the wish.
  * @param gitlab the address of the instance
  * @throws TransshipError USAGE
  */
-export function readTransferWish(
-  project: string,
-  flags: TransferFlags,
-  gitlab: string,
-): TransferWish {
+export function readMoveWish(project: string, flags: TransferFlags, gitlab: string): MoveWish {
   const path = pathOf(project, gitlab, 'the project');
   const isNamespace = flags.to.endsWith('/');
   const to = pathOf(flags.to.replace(/\/$/, ''), gitlab, '--to');
   return {
-    gitlab,
     project: path,
     to: isNamespace ? `${to}/` : to,
     donor: readDonor(flags, path, gitlab),
@@ -43,7 +39,7 @@ function readDonor(
   {donor, out}: TransferFlags,
   project: string,
   gitlab: string,
-): TransferWish['donor'] {
+): MoveWish['donor'] {
   const base = planFolder(out);
   if (donor === undefined)
     return {kind: 'directory', path: donorPath(join('.', 'transship-donor', project), base)};

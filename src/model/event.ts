@@ -32,6 +32,22 @@ export type RunEvent =
       readonly bytes: number;
     }
   | {
+      /** A project of a plan of transfers is begun. */
+      readonly type: 'project-started';
+      /** Full paths, old and new. */
+      readonly from: string;
+      readonly to: string;
+      /** From 1, in the order in which this run comes to them, and how many there are. */
+      readonly number: number;
+      readonly of: number;
+    }
+  | {
+      readonly type: 'project-ended';
+      readonly from: string;
+      readonly result: RunEnd;
+      readonly error?: ErrorData;
+    }
+  | {
       readonly type: 'observing';
       readonly what: string;
       readonly done: number;

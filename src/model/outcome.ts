@@ -40,13 +40,10 @@ export interface Drift {
 /** A command for the plan at hand, without the name of its file. */
 export type NextCommand = 'apply' | 'apply --adopt-new-tags' | 'rollback' | 'plan';
 
-/** Where the images of a transfer by way of a donor are, and what can be done. */
+/** Where the images of a project that moves by way of a donor are, and what can be done. */
 export interface TransferStanding {
   /** Where the project is: at its old path, between two changes of it, at its new path. */
   readonly project: 'before' | 'between' | 'after';
-  /** Its full paths, old and new. */
-  readonly from: string;
-  readonly to: string;
   /** Tags of the plan by where they are now: `old + donor + target = total`. `donor`: gone from the old path. */
   readonly images: {
     readonly total: number;
@@ -62,6 +59,32 @@ export interface TransferStanding {
   readonly next: readonly NextCommand[];
 }
 
+/** A project of a plan of transfers. */
+interface ProjectOfPlan {
+  /** GitLab's ID. */
+  readonly id: number;
+  /** Its full paths, old and new. */
+  readonly from: string;
+  readonly to: string;
+}
+
+/** What came of one project of a plan of transfers. */
+export interface ProjectResult extends ProjectOfPlan {
+  /** `not-started`: the run ended before it came to this project. */
+  readonly result: RunEnd | 'not-started';
+  /** Why the project could not be begun, or not be taken back. */
+  readonly error?: ErrorData;
+  /** Where the images are; absent where no donor is used. */
+  readonly standing?: TransferStanding;
+}
+
+/** How far one project of a plan of transfers is, by the journal. */
+export interface ProjectStatus extends ProjectOfPlan {
+  /** How the project ended in its last run; absent: it was not begun, is under way, or its run was killed. */
+  readonly ended?: RunEnd;
+  readonly standing?: TransferStanding;
+}
+
 /** What came of applying a plan once. */
 export interface RunResult {
   readonly plan: Digest;
@@ -74,10 +97,10 @@ export interface RunResult {
   readonly bytes: {readonly sent: number};
   /** Blobs by what happened to them, counted once for each destination repository. */
   readonly blobs: {readonly copied: number; readonly mounted: number; readonly present: number};
-  /** Every tag that differs; set where `result` is `drift`, or where a run that found drift was interrupted. */
+  /** Every tag that differs; set where `result` is `drift`, or where a run that found drift was interrupted or failed. */
   readonly drift?: readonly Drift[];
-  /** Of a transfer by way of a donor. */
-  readonly transfer?: TransferStanding;
+  /** Of a plan of transfers: what came of each project, in the plan's order. */
+  readonly projects?: readonly ProjectResult[];
 }
 
 /** Something at the destination that is not as the plan says. */
@@ -98,12 +121,12 @@ export interface VerifyResult {
   readonly plan: Digest;
   readonly checked: {readonly tags: number; readonly manifests: number; readonly blobs: number};
   readonly differences: readonly VerifyDifference[];
-  /** Of a transfer. */
-  readonly transfer?: ComparedPlace;
+  /** Of a plan of transfers: the place that was compared for each project, in the plan's order. */
+  readonly projects?: readonly ComparedPlace[];
 }
 
-/** The place of a transfer that was compared with its plan. */
-export interface ComparedPlace {
+/** The place of a project that was compared with its plan. */
+export interface ComparedPlace extends ProjectOfPlan {
   readonly place: 'old' | 'donor' | 'target';
   /** The full path of the project there, or the folder. */
   readonly at: string;
@@ -156,6 +179,6 @@ export interface StatusResult {
   readonly uploads: readonly OpenUpload[];
   /** How the last run ended; absent: none ran, one runs now, or it was killed. */
   readonly ended?: RunEnd;
-  /** Of a transfer by way of a donor, as the journal has it. */
-  readonly transfer?: TransferStanding;
+  /** Of a plan of transfers: how far each project is, in the plan's order. */
+  readonly projects?: readonly ProjectStatus[];
 }

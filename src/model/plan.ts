@@ -292,6 +292,7 @@ export type FindingCode =
   | 'PROJECT_READY'
   | 'TARGET_FREE'
   | 'ALREADY_THERE'
+  | 'MOVES_CONFLICT'
   | 'PROJECT_NOT_MOVABLE'
   | 'ROLE_MISSING'
   | 'TOKEN_READY'
@@ -329,6 +330,8 @@ export interface Check {
   /** Plans of copies have no `pass`. */
   readonly result: 'pass' | 'warn' | 'forbid';
   readonly subject: string;
+  /** In a plan of several transfers: the full path of the project that it is about; absent: all of them. */
+  readonly project?: string;
   readonly message: string;
   readonly hint: string;
 }

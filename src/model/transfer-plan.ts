@@ -1,4 +1,5 @@
 import type {Digest} from './digest.ts';
+import type {FilePosition} from './file-problem.ts';
 import type {
   BlobAction,
   Check,
@@ -7,19 +8,28 @@ import type {
   PlannedManifest,
   PlanTotals,
   Skip,
+  StepEstimate,
 } from './plan.ts';
 import type {Tag} from './reference.ts';
 
-/** What somebody wants of GitLab: a project at another path. */
+/** What somebody wants of a GitLab instance: projects at other paths. */
 export interface TransferWish {
   /** The instance, as `https://host[/path]`. */
   readonly gitlab: string;
-  /** Full path of the project. */
+  /** At least one, in the order in which they are carried out. */
+  readonly moves: readonly MoveWish[];
+}
+
+/** One project at another path, as it was asked for. */
+export interface MoveWish {
+  /** Full path or ID of the project. */
   readonly project: string;
-  /** Full path that it is to have. */
+  /** Full path that it is to have; with a `/` at its end, a namespace in which it keeps the last part of its path. */
   readonly to: string;
   /** The donor that was asked for: a folder, as `Donor` has it, or a project of the same instance. */
   readonly donor: {readonly kind: 'directory' | 'project'; readonly path: string};
+  /** Where in a migration file it is written. */
+  readonly at?: FilePosition & {readonly file: string};
 }
 
 /** Where the images wait while their project has none. */
@@ -72,10 +82,13 @@ export interface CopySet {
 export type PolicyState = Readonly<Record<string, string | number | boolean | null>>;
 
 interface StepBase {
-  /** Unique in the plan, the same in each plan of the same work. */
+  /** Unique in the plan, the same in each plan of the same work: see `stepId`. */
   readonly id: string;
+  /** Steps of the same project that must be done before. */
   readonly needs: readonly string[];
   readonly why: string;
+  /** A guess: nothing is known yet of what GitLab does in the background. */
+  readonly estimate: StepEstimate;
 }
 
 /**
@@ -126,16 +139,13 @@ export interface ProbedManifest {
   readonly digest: Digest;
 }
 
-/** What a GitLab transfer does. */
-export interface TransferPlan {
-  readonly format: typeof PLAN_FORMAT;
-  /** The digest of all the rest of its file in canonical form; a plan that was edited by hand no longer matches. */
-  readonly id: Digest;
-  /** A signature of the id: ed25519, base64. */
-  readonly signature?: string;
-  readonly kind: 'transfer';
-  readonly wish: TransferWish;
+/**
+ * The move of one project: a whole safe sequence by itself, from the pause of its cleanup policy to its donor. Everything
+ * that carrying it out takes is here.
+ */
+export interface ProjectMove {
   readonly project: {
+    /** GitLab's ID; unique in the plan. */
     readonly id: number;
     /** Full paths. */
     readonly from: string;
@@ -146,10 +156,35 @@ export interface TransferPlan {
   readonly donor: Donor;
   readonly repositories: readonly TransferRepository[];
   readonly steps: readonly TransferStep[];
+  /** Those of its images, children first. Projects that share an image have its manifests each. */
   readonly manifests: readonly PlannedManifest[];
-  readonly skipped: readonly Skip[];
-  readonly checks: readonly Check[];
-  readonly totals: PlanTotals;
   /** An estimate of how long the images are at neither path, in seconds. */
   readonly downtimeSeconds: number;
+}
+
+/** What transfers inside one GitLab instance do: projects move, one after the other. */
+export interface TransferPlan {
+  readonly format: typeof PLAN_FORMAT;
+  /** The digest of all the rest of its file in canonical form; a plan that was edited by hand no longer matches. */
+  readonly id: Digest;
+  /** A signature of the id: ed25519, base64. */
+  readonly signature?: string;
+  readonly kind: 'transfer';
+  readonly wish: TransferWish;
+  /** At least one, in the order of the wish. */
+  readonly moves: readonly ProjectMove[];
+  readonly skipped: readonly Skip[];
+  /** Of all projects: each names its own, unless it is about all of them. One that forbids forbids the whole plan. */
+  readonly checks: readonly Check[];
+  /** Of all projects together. */
+  readonly totals: PlanTotals;
+}
+
+/**
+ * The id of a step of a project: its name, as in `delete-old`. Where several projects move, followed by the path of the
+ * project, as in `delete-old:org/app`.
+ * @param moves how many projects the plan moves
+ */
+export function stepId(name: string, {from}: {readonly from: string}, moves: number): string {
+  return moves === 1 ? name : `${name}:${from}`;
 }

@@ -11,6 +11,7 @@ import {
   listOf,
   tables,
   tail,
+  wishPosition,
 } from './schema-parts.ts';
 
 const filters = z
@@ -49,14 +50,7 @@ const routeWish = z
     source: z.string().describe('The source, as it was given.'),
     destination: z.string().describe('The destination, as it was given.'),
     filters,
-    at: z
-      .strictObject({
-        file: z.string().describe('The migration file.'),
-        line: z.int().positive().describe('The line, from 1.'),
-        column: z.int().positive().describe('The column, from 1.'),
-      })
-      .describe('Where it is written; absent: on the command line.')
-      .exactOptional(),
+    at: wishPosition.exactOptional(),
   })
   .describe('One source and one destination, or a pattern for many.');
 

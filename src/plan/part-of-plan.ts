@@ -1,7 +1,6 @@
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {
-  type BlobAction,
   type Check,
   copiesOf,
   type CopyPlan,
@@ -10,10 +9,16 @@ import {
   type Plan,
   type PlannedManifest,
 } from '../model/plan.ts';
-import type {TransferPlan, TransferStep} from '../model/transfer-plan.ts';
+import type {
+  ProjectMove,
+  TransferPlan,
+  TransferRepository,
+  TransferStep,
+} from '../model/transfer-plan.ts';
 import {isInside} from './create-steps.ts';
 import {repositoryGlob} from './migration/repository-glob.ts';
 import {totalsOf} from './totals.ts';
+import {copySetsOf, withStepEstimates} from './transfer/estimate.ts';
 
 /**
  * What a plan says of some of its repositories, to be shown: never to be applied, since it has the id of the whole plan.
@@ -58,23 +63,37 @@ function partOfCopy(plan: CopyPlan, globs: readonly string[]): CopyPlan {
 }
 
 function partOfTransfer(plan: TransferPlan, globs: readonly string[]): TransferPlan {
-  const repositories = chosenOf(plan.repositories, globs);
+  const all = plan.moves.flatMap(({repositories}) => repositories);
+  const repositories = chosenOf(all, globs);
   const places = placesOf(repositories);
-  const steps = plan.steps.map((step): TransferStep => stepAt(step, places));
-  const sets = steps.flatMap((step) => (step.kind === 'pull' || step.kind === 'push' ? step : []));
-  const copies = sets.flatMap((set) => set.copies);
-  const blobs = sets.flatMap((set): readonly BlobAction[] => set.blobs);
+  const moves = plan.moves.map((move) => partOfMove(move, new Set(repositories), places));
+  const sets = moves.flatMap(({steps}) => copySetsOf(steps));
   const skipped = plan.skipped.filter(({from}) => places.has(from));
-  const tags = repositories.flatMap((repository) => repository.tags.map(({digest}) => digest));
   return {
     ...plan,
-    repositories,
-    steps,
-    manifests: manifestsBelow(plan.manifests, [...putBy(copies), ...tags]),
+    moves,
     skipped,
-    checks: checksOf(plan, plan.repositories, repositories),
-    totals: totalsOf(copies, blobs, skipped),
+    checks: checksOf(plan, all, repositories),
+    totals: totalsOf(
+      sets.flatMap(({copies}) => copies),
+      sets.flatMap(({blobs}) => blobs),
+      skipped,
+    ),
   };
+}
+
+function partOfMove(
+  move: ProjectMove,
+  chosen: ReadonlySet<TransferRepository>,
+  places: ReadonlySet<string>,
+): ProjectMove {
+  const repositories = move.repositories.filter((one) => chosen.has(one));
+  const steps = move.steps.map((step): TransferStep => stepAt(step, places));
+  const copies = copySetsOf(steps).flatMap((set) => set.copies);
+  const tags = repositories.flatMap((repository) => repository.tags.map(({digest}) => digest));
+  const manifests = manifestsBelow(move.manifests, [...putBy(copies), ...tags]);
+  const part = {...move, repositories, manifests};
+  return {...part, steps: withStepEstimates(steps, part)};
 }
 
 function stepAt(step: TransferStep, places: ReadonlySet<string>): TransferStep {

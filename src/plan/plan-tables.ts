@@ -108,6 +108,11 @@ export class TableWriter {
     return this.#routes.place(keyOf(ends), () => this.#routeRow(ends));
   }
 
+  /** Their indexes, in the order of the table. @throws TransshipError INTERNAL for one that the plan does not hold */
+  manifests(manifests: readonly PlannedManifest[]): readonly number[] {
+    return manifests.map(({digest}) => this.#manifests.find(digest)).toSorted((a, b) => a - b);
+  }
+
   copies(copies: readonly UncostedCopy[]): readonly CopyRecord[] {
     const places = new Map(copies.map(({id}, at) => [id, at]));
     return copies.map((copy) => this.#copy(copy, places));

@@ -46,7 +46,7 @@ type Table =
 
 /** The index of something in a table of the same file; what it leads to is looked up, and missed, by `TableReader`. */
 export const index = (table: Table, what: string) => count(`${what}: its index in ${table}.`);
-const indexes = (table: Table, what: string) =>
+export const indexes = (table: Table, what: string) =>
   listOf(z.int().nonnegative()).describe(`${what}: indexes in ${table}.`);
 
 /**
@@ -242,10 +242,23 @@ const check = z
       .enum(['pass', 'warn', 'forbid'])
       .describe('pass: it was proved. forbid: the plan cannot be applied.'),
     subject: z.string().describe('What it was found at.'),
+    project: z
+      .string()
+      .describe('In a plan of several transfers, the project that it is about; absent: all.')
+      .exactOptional(),
     message: z.string().describe('The finding, for people.'),
     hint: z.string().describe('What to do about it, for people.'),
   })
   .describe('A finding about the plan.');
+
+/** Where a part of a wish is written. */
+export const wishPosition = z
+  .strictObject({
+    file: z.string().describe('The migration file.'),
+    line: z.int().positive().describe('The line, from 1.'),
+    column: z.int().positive().describe('The column, from 1.'),
+  })
+  .describe('Where it is written; absent: on the command line.');
 
 /** What every plan file begins with, but for its kind. */
 export const head = {

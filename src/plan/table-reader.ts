@@ -63,6 +63,15 @@ export class TableReader {
     return {from: this.repository(from, place), to: this.repository(to, place)};
   }
 
+  /** Some of the table, each once and after those below it. */
+  manifestsAt(indexes: readonly number[], place: string): readonly PlannedManifest[] {
+    return indexes.map((index, at) => {
+      if (at > 0 && index <= (indexes[at - 1] ?? 0))
+        throw new RecordError(place, `${index} does not come after ${indexes[at - 1]}`);
+      return this.#manifest(index, place);
+    });
+  }
+
   copies(records: readonly CopyRecord[], place: string): readonly UncostedCopy[] {
     const ids = new Set<string>();
     const copies: UncostedCopy[] = [];

@@ -1,6 +1,6 @@
 import {PLAN_FORMAT} from '../model/plan.ts';
 import type {
-  CopySet,
+  ProjectMove,
   TransferPlan,
   TransferRepository,
   TransferStep,
@@ -8,6 +8,7 @@ import type {
 import {TableWriter} from './plan-tables.ts';
 import {RecordError, TableReader} from './table-reader.ts';
 import {totalsOf, withEstimates} from './totals.ts';
+import {copySetsOf, type UncostedStep, withStepEstimates} from './transfer/estimate.ts';
 import type {
   MoveRecord,
   StepRecord,
@@ -17,24 +18,12 @@ import type {
 
 /** @throws TransshipError INTERNAL where the plan names what it does not hold */
 export function encodeTransferPlan(plan: Omit<TransferPlan, 'id'>): TransferPlanContent {
-  const {kind, wish, project, way, donor, steps, manifests, skipped, checks} = plan;
+  const {kind, wish, moves, skipped, checks} = plan;
   const writer = new TableWriter(
-    manifests,
-    copySetsOf(steps).flatMap(({blobs}) => blobs),
+    moves.flatMap(({manifests}) => manifests),
+    moves.flatMap(({steps}) => copySetsOf(steps)).flatMap(({blobs}) => blobs),
   );
-  const move = {
-    project,
-    way,
-    donor,
-    repositories: plan.repositories.map(({from, donor: at, to, tags}) => ({
-      from: writer.repository(from),
-      donor: writer.repository(at),
-      to: writer.repository(to),
-      tags: tags.map(({name, digest, size}) => [name, digest, size] as const),
-    })),
-    steps: steps.map((step) => encodeStep(step, writer)),
-    downtimeSeconds: plan.downtimeSeconds,
-  };
+  const records = moves.map((move) => encodeMove(move, writer));
   const skips = writer.skips(skipped);
   return {
     format: PLAN_FORMAT,
@@ -42,13 +31,34 @@ export function encodeTransferPlan(plan: Omit<TransferPlan, 'id'>): TransferPlan
     wish,
     ...writer.tables,
     routes: writer.routes,
-    moves: [move],
+    moves: records,
     skipped: skips,
     checks,
   };
 }
 
-function encodeStep(step: TransferStep, writer: TableWriter): StepRecord {
+function encodeMove(
+  {project, way, donor, repositories, manifests, steps, downtimeSeconds}: ProjectMove,
+  writer: TableWriter,
+): MoveRecord {
+  const own = writer.manifests(manifests);
+  return {
+    project,
+    way,
+    donor,
+    repositories: repositories.map(({from, donor: at, to, tags}) => ({
+      from: writer.repository(from),
+      donor: writer.repository(at),
+      to: writer.repository(to),
+      tags: tags.map(({name, digest, size}) => [name, digest, size] as const),
+    })),
+    ...(own.length === writer.tables.manifests.length ? {} : {manifests: own}),
+    steps: steps.map((step) => encodeStep(step, writer)),
+    downtimeSeconds,
+  };
+}
+
+function encodeStep({estimate: _estimate, ...step}: TransferStep, writer: TableWriter): StepRecord {
   switch (step.kind) {
     case 'pull':
     case 'push': {
@@ -76,30 +86,19 @@ function encodeStep(step: TransferStep, writer: TableWriter): StepRecord {
  * @throws RecordError
  */
 export function decodeTransferPlan(file: TransferPlanFile, most: number): TransferPlan {
-  const {format, id, signature, kind, wish, moves, checks} = file;
+  const {format, id, signature, kind, wish, checks} = file;
   const reader = new TableReader(file, file.routes, most);
-  const [move, ...others] = moves;
-  if (move === undefined || others.length > 0)
-    throw new RecordError('moves', 'this version moves one project at a time');
-  const {project, way, donor, downtimeSeconds} = move;
-  const steps = move.steps.map((step, at) => decodeStep(step, `moves.0.steps.${at}`, reader));
-  throwUnlessInOrder(steps);
-  const sets = copySetsOf(steps);
+  const moves = file.moves.map((move, at) => decodeMove(move, `moves.${at}`, reader));
+  throwUnlessSeparate(moves);
+  const sets = moves.flatMap(({steps}) => copySetsOf(steps));
   const skipped = reader.skips(file.skipped);
-  const plan: TransferPlan = {
+  return {
     format,
     id,
     ...(signature === undefined ? {} : {signature}),
     kind,
     wish,
-    project,
-    way,
-    donor,
-    repositories: move.repositories.map((repository, at) =>
-      decodeRepository(repository, `moves.0.repositories.${at}`, reader),
-    ),
-    steps,
-    manifests: reader.manifests,
+    moves,
     skipped,
     checks,
     totals: totalsOf(
@@ -107,25 +106,69 @@ export function decodeTransferPlan(file: TransferPlanFile, most: number): Transf
       sets.flatMap(({blobs}) => blobs),
       skipped,
     ),
+  };
+}
+
+function decodeMove(record: MoveRecord, place: string, reader: TableReader): ProjectMove {
+  const {project, way, donor, downtimeSeconds} = record;
+  const manifests =
+    record.manifests === undefined
+      ? reader.manifests
+      : reader.manifestsAt(record.manifests, `${place}.manifests`);
+  const steps = record.steps.map((step, at) => decodeStep(step, `${place}.steps.${at}`, reader));
+  throwUnlessInOrder(steps, place);
+  const content = {
+    project,
+    way,
+    donor,
+    repositories: record.repositories.map((repository, at) =>
+      decodeRepository(repository, `${place}.repositories.${at}`, reader),
+    ),
+    manifests,
     downtimeSeconds,
   };
-  const strange = strangeness(plan);
-  if (strange !== undefined) throw new RecordError('moves.0', strange);
-  return plan;
+  const move = {...content, steps: withStepEstimates(steps, content)};
+  const strange = strangeness(move);
+  if (strange !== undefined) throw new RecordError(place, strange);
+  return move;
 }
 
 /**
- * What a plan names that has no part in the transfer, whoever wrote it; undefined: nothing. GitLab has one registry, and
+ * Projects are carried out one by one, and nothing of one may touch another.
+ * @throws RecordError
+ */
+function throwUnlessSeparate(moves: readonly ProjectMove[]): void {
+  const steps = new Set<string>();
+  const projects = new Set<number>();
+  const owners = new Map<string, number>();
+  for (const [at, move] of moves.entries()) {
+    const place = `moves.${at}`;
+    if (projects.has(move.project.id))
+      throw new RecordError(`${place}.project.id`, `${move.project.id} is there twice`);
+    projects.add(move.project.id);
+    for (const [step, {id}] of move.steps.entries()) {
+      if (steps.has(id)) throw new RecordError(`${place}.steps.${step}.id`, `${id} is there twice`);
+      steps.add(id);
+    }
+    for (const {from, donor, to} of move.repositories) {
+      for (const name of [from, donor, to]) {
+        if ((owners.get(name) ?? at) !== at)
+          throw new RecordError(`${place}.repositories`, `${name} is of another project as well`);
+        owners.set(name, at);
+      }
+    }
+  }
+}
+
+/**
+ * What a move names that has no part in it, whoever wrote the plan; undefined: nothing. GitLab has one registry, and
  * images go from and to the repositories of the plan alone.
  */
-function strangeness(
-  plan: Pick<TransferPlan, 'donor' | 'repositories' | 'steps'>,
-): string | undefined {
-  const {
-    donor: {kind},
-    repositories,
-    steps,
-  } = plan;
+function strangeness({
+  donor: {kind},
+  repositories,
+  steps,
+}: Pick<ProjectMove, 'donor' | 'repositories' | 'steps'>): string | undefined {
   const atRegistry = repositories.flatMap(({from, donor: at, to}) =>
     kind === 'directory' ? [from, to] : [from, at, to],
   );
@@ -172,7 +215,7 @@ function decodeRepository(
   };
 }
 
-function decodeStep(step: StepRecord, place: string, reader: TableReader): TransferStep {
+function decodeStep(step: StepRecord, place: string, reader: TableReader): UncostedStep {
   switch (step.kind) {
     case 'pull':
     case 'push': {
@@ -194,20 +237,13 @@ function decodeStep(step: StepRecord, place: string, reader: TableReader): Trans
   }
 }
 
-/** @throws RecordError where two steps have the same id, or one needs what does not come before it */
-function throwUnlessInOrder(steps: readonly TransferStep[]): void {
+/** @throws RecordError where a step needs what does not come before it */
+function throwUnlessInOrder(steps: readonly UncostedStep[], move: string): void {
   const before = new Set<string>();
   for (const [at, {id, needs}] of steps.entries()) {
-    const place = `moves.0.steps.${at}`;
-    if (before.has(id)) throw new RecordError(`${place}.id`, `${id} is there twice`);
     const missing = needs.find((need) => !before.has(need));
     if (missing !== undefined)
-      throw new RecordError(`${place}.needs`, `${missing} is no step before it`);
+      throw new RecordError(`${move}.steps.${at}.needs`, `${missing} is no step before it`);
     before.add(id);
   }
-}
-
-/** What the steps copy, in their order. */
-function copySetsOf(steps: readonly TransferStep[]): readonly CopySet[] {
-  return steps.flatMap((step) => (step.kind === 'pull' || step.kind === 'push' ? [step] : []));
 }

@@ -7,21 +7,22 @@ import {
   digest,
   head,
   index,
+  indexes,
   listOf,
   size,
   stepId,
   tables,
   tag,
   tail,
+  wishPosition,
 } from './schema-parts.ts';
 
 const fullPath = (what: string) => z.string().min(1).describe(`Full path of ${what}.`);
 const gitlabId = (what: string) => z.int().positive().describe(`GitLab's id of ${what}.`);
 
-const wish = z
+const moveWish = z
   .strictObject({
-    gitlab: z.string().describe('The address of the instance.'),
-    project: fullPath('the project, as it was given'),
+    project: fullPath('the project, or its ID, as it was given'),
     to: fullPath('the project after the move, as it was given'),
     donor: z
       .strictObject({
@@ -34,6 +35,14 @@ const wish = z
           ),
       })
       .describe('Where the images are to wait.'),
+    at: wishPosition.exactOptional(),
+  })
+  .describe('One project at another path.');
+
+const wish = z
+  .strictObject({
+    gitlab: z.string().describe('The address of the instance.'),
+    moves: listOf(moveWish, 1).describe('The projects, in this order.'),
   })
   .describe('What somebody wants, in their words.');
 
@@ -199,6 +208,10 @@ const move = z
       ),
     donor,
     repositories: listOf(transferRepository).describe('The image repositories of the project.'),
+    manifests: indexes(
+      'manifests',
+      'The manifests of its images, in the order of the table. Absent: all',
+    ).exactOptional(),
     steps: listOf(step).describe('What is done, in this order.'),
     downtimeSeconds: count('How long the images are at neither path, in seconds; an estimate.'),
   })

@@ -1,4 +1,4 @@
-import type {StatusResult, TransferStanding} from '../model/outcome.ts';
+import type {ProjectStatus, StatusResult} from '../model/outcome.ts';
 import {
   AS_JSON,
   code,
@@ -6,8 +6,9 @@ import {
   failureSection,
   type RenderOptions,
   type ReportDocument,
+  type Row,
 } from './document.ts';
-import {nextCommand} from './transfer-run-document.ts';
+import {nextCommand, nextCommands} from './transfer-run-document.ts';
 import {counted, formatBytes} from './words.ts';
 
 const ENDINGS = {
@@ -20,21 +21,33 @@ const ENDINGS = {
 
 /** How far a plan is: what failed, images, bytes, and uploads that can be continued. */
 export function statusDocument(
-  {plan, unit, steps, failures, bytes, uploads, ended, transfer}: StatusResult,
+  {plan, unit, steps, failures, bytes, uploads, ended, projects = []}: StatusResult,
   {planFile}: RenderOptions = {},
 ): ReportDocument {
   const {done, failed, left, partly, total} = steps;
   const begun = partly === 0 ? '' : `, ${partly} of them partly copied`;
   const amount = `${formatBytes(bytes.done)} of ${formatBytes(bytes.total)}`;
   const ending = ended === undefined ? 'no run has ended' : ENDINGS[ended];
+  const [only, ...others] = projects;
+  const facts = others.length === 0 && only !== undefined ? projectFacts(only) : [];
+  const next = nextCommands(projects).map(
+    (command) => ['next', nextCommand(command, planFile)] as const,
+  );
   return {
     title: 'transship status',
-    facts: [['plan', plan], ...(transfer === undefined ? [] : transferFacts(transfer, planFile))],
+    facts: [['plan', plan], ...facts, ...next],
     sections: [
       failureSection(
         unit === 'image' ? 'Image' : 'Step',
         failures.map(({id, image = id, error}) => ({name: image, error})),
       ),
+      {
+        heading: 'Projects',
+        mark: '~',
+        columns: ['Project', 'Last run', 'Old path', 'Donor', 'New path', 'Next'],
+        rows: others.length === 0 ? [] : projects.map((project) => projectRow(project, planFile)),
+        isWhole: true,
+      },
       {
         heading: 'Uploads that can be continued',
         mark: '+',
@@ -44,27 +57,45 @@ export function statusDocument(
         })),
       },
     ],
-    summary: `Status: ${imagesText(transfer)}${done} of ${counted(total, unit)} done, ${failed} failed, ${left} left${begun} (${amount}); ${ending}.`,
+    summary: `Status: ${imagesText(projects)}${done} of ${counted(total, unit)} done, ${failed} failed, ${left} left${begun} (${amount}); ${ending}.`,
     everything: AS_JSON,
   };
 }
 
-function transferFacts(
-  {images, donor, isPaused, next, from, to}: TransferStanding,
-  planFile: string | undefined,
-): readonly (readonly [string, string])[] {
+function projectFacts({from, to, standing}: ProjectStatus): readonly (readonly [string, string])[] {
+  if (standing === undefined) return [];
+  const {images, donor, isPaused} = standing;
   return [
     ['old path', `${from}: ${counted(images.old, 'image')}`],
     ['donor', `${donor}: ${counted(images.donor, 'image')} gone from the old path`],
     ['new path', `${to}: ${counted(images.target, 'image')}`],
     ...(isPaused ? [['disabled', `the cleanup policy of ${from}`] as const] : []),
-    ...next.map((command) => ['next', nextCommand(command, planFile)] as const),
   ];
 }
 
-/** Of a transfer: its images before its steps. */
-function imagesText(transfer: TransferStanding | undefined): string {
-  if (transfer === undefined) return '';
-  const {total, old, donor, target} = transfer.images;
-  return `${target} of ${counted(total, 'image')} at the new path (${donor} at the donor, ${old} at the old path); `;
+/** One of several projects. */
+function projectRow({from, to, ended, standing}: ProjectStatus, planFile: string | undefined): Row {
+  const last = ended ?? 'not begun, or under way';
+  if (standing === undefined) return {cells: [{code: `${from} to ${to}`}, last, '', '', '', '']};
+  const {images, donor, isPaused, next} = standing;
+  return {
+    cells: [
+      {code: `${from} to ${to}`},
+      `${last}${isPaused ? ', cleanup policy disabled' : ''}`,
+      counted(images.old, 'image'),
+      `${donor}: ${counted(images.donor, 'image')}`,
+      counted(images.target, 'image'),
+      next.map((command) => nextCommand(command, planFile)).join(' or '),
+    ],
+  };
+}
+
+/** Of transfers: their images before their steps. */
+function imagesText(projects: readonly ProjectStatus[]): string {
+  const images = projects.flatMap(({standing}) => standing?.images ?? []);
+  if (images.length === 0) return '';
+  const sum = (place: 'total' | 'old' | 'donor' | 'target'): number =>
+    images.reduce((count, one) => count + one[place], 0);
+  const places = `${sum('donor')} at the donor, ${sum('old')} at the old path`;
+  return `${sum('target')} of ${counted(sum('total'), 'image')} at the new path (${places}); `;
 }

@@ -1,7 +1,8 @@
-import type {BlobAction} from '../model/plan.ts';
+import type {BlobAction, Check} from '../model/plan.ts';
 import type {
   CopySet,
   Donor,
+  ProjectMove,
   TransferPlan,
   TransferRepository,
   TransferStep,
@@ -27,15 +28,18 @@ const WAYS = {
   native: 'GitLab moves the images itself',
   staged: 'the images wait at the donor',
   empty: 'there are no images',
-} as const satisfies Record<TransferPlan['way'], string>;
+} as const satisfies Record<ProjectMove['way'], string>;
 
 /**
- * What a reviewer wants to know of a transfer: what forbids it, what to look at, what is done in which order, and every
+ * What a reviewer wants to know of transfers: what forbids them, what to look at, what is done in which order, and every
  * image; of several repositories with many images a line each.
  */
 export function transferDocument(plan: TransferPlan, options: RenderOptions): ReportDocument {
-  const {project, repositories, steps, skipped, checks} = plan;
-  const withResult = (result: string) => checks.filter((check) => check.result === result);
+  const {moves, skipped, checks} = plan;
+  const withResult = (result: string) =>
+    checks.filter((check) => check.result === result).map((check) => ofProject(check, plan));
+  const [only, ...others] = moves;
+  const repositories = moves.flatMap((move) => move.repositories);
   const images = repositories.flatMap(imageRows);
   const folded =
     repositories.length > 1 && isLong(images)
@@ -46,20 +50,28 @@ export function transferDocument(plan: TransferPlan, options: RenderOptions): Re
     facts: [
       ['plan', plan.id],
       ['gitlab', plan.wish.gitlab],
-      ['project', `${project.from} (${project.id})`],
-      ['to', project.to],
-      ['way', `${plan.way}: ${WAYS[plan.way]}`],
-      ...(plan.way === 'staged' ? [['donor', donorName(plan.donor)] as const] : []),
+      ...(only === undefined || others.length > 0
+        ? [['projects', String(moves.length)] as const]
+        : moveFacts(only)),
       ...onlyFacts(options),
     ],
     sections: [
       checkSection('Forbidden', '!', withResult('forbid'), options),
       checkSection('Warnings', '?', withResult('warn'), options),
       {
+        heading: 'Projects',
+        mark: '~',
+        columns: ['Project', 'To', 'Way', 'Donor', 'Images', 'Without images'],
+        rows: others.length === 0 ? [] : moves.map(moveRow),
+        isWhole: true,
+      },
+      {
         heading: 'Steps',
         mark: '~',
         columns: ['Step', 'What', 'Why'],
-        rows: steps.map((step) => ({cells: [step.id, whatOf(step, plan), step.why]})),
+        rows: moves.flatMap((move) =>
+          move.steps.map((step) => ({cells: [step.id, whatOf(step, move), step.why]})),
+        ),
         isWhole: true,
       },
       ...(folded?.sections ?? [
@@ -115,25 +127,62 @@ function foldedRepository(repository: TransferRepository): FoldedRepository {
   };
 }
 
-function transferSummary({repositories, steps, way, checks, ...plan}: TransferPlan): string {
-  const verdict = verdictOf(checks);
-  if (steps.length === 0) return `Transfer: nothing to do.${verdict}`;
-  const images = repositories.reduce((sum, {tags}) => sum + tags.length, 0);
-  const where = `${counted(images, 'image')} in ${counted(repositories.length, 'repository')}`;
-  switch (way) {
-    case 'empty':
-      return `Transfer: ${counted(steps.length, 'step')}, no images.${verdict}`;
-    case 'native':
-      return `Transfer: ${counted(steps.length, 'step')}, ${where} moved by GitLab itself.${verdict}`;
-    case 'staged': {
-      const {blobs, bytes} = plan.totals;
-      const travel = `${formatBytes(bytes)} travel in ${counted(blobs.copy, 'blob')}, ${blobs.mount} mounted`;
-      return `Transfer: ${counted(steps.length, 'step')}, ${where} (${travel}), about ${plan.downtimeSeconds} s without images.${verdict}`;
-    }
-  }
+function moveFacts({project, way, donor}: ProjectMove): ReportDocument['facts'] {
+  return [
+    ['project', `${project.from} (${project.id})`],
+    ['to', project.to],
+    ['way', `${way}: ${WAYS[way]}`],
+    ...(way === 'staged' ? [['donor', donorName(donor)] as const] : []),
+  ];
 }
 
-function whatOf(step: TransferStep, {project, repositories, donor}: TransferPlan): string {
+function moveRow({project, way, donor, repositories, downtimeSeconds}: ProjectMove): Row {
+  return {
+    cells: [
+      {code: project.from},
+      {code: project.to},
+      way,
+      way === 'staged' ? donorName(donor) : '',
+      String(imagesOf(repositories)),
+      way === 'staged' ? `about ${downtimeSeconds} s` : '',
+    ],
+  };
+}
+
+/** The finding with its project, and where a migration file names that. */
+function ofProject(check: Check, {wish, moves}: TransferPlan): Check {
+  if (check.project === undefined) return check;
+  const at = wish.moves[moves.findIndex(({project}) => project.from === check.project)]?.at;
+  const place = at === undefined ? '' : ` (${at.file}:${at.line})`;
+  return {...check, message: `${check.project}${place}: ${check.message}`};
+}
+
+function transferSummary({moves, checks, totals}: TransferPlan): string {
+  const verdict = verdictOf(checks);
+  const steps = moves.reduce((sum, move) => sum + move.steps.length, 0);
+  if (steps === 0) return `Transfer: nothing to do.${verdict}`;
+  const of = moves.length === 1 ? '' : `${counted(moves.length, 'project')}, `;
+  const head = `Transfer: ${of}${counted(steps, 'step')}`;
+  const repositories = moves.flatMap((move) => move.repositories);
+  const where = `${counted(imagesOf(repositories), 'image')} in ${counted(repositories.length, 'repository')}`;
+  const ways = new Set(moves.flatMap(({way, repositories: own}) => (own.length > 0 ? [way] : [])));
+  if (ways.has('staged')) {
+    const {blobs, bytes} = totals;
+    const travel = `${formatBytes(bytes)} travel in ${counted(blobs.copy, 'blob')}, ${blobs.mount} mounted`;
+    const longest = Math.max(...moves.map(({downtimeSeconds}) => downtimeSeconds));
+    const about = moves.length === 1 ? 'about' : 'each project at most about';
+    return `${head}, ${where} (${travel}), ${about} ${longest} s without images.${verdict}`;
+  }
+  return ways.has('native')
+    ? `${head}, ${where} moved by GitLab itself.${verdict}`
+    : `${head}, no images.${verdict}`;
+}
+
+function imagesOf(repositories: readonly TransferRepository[]): number {
+  return repositories.reduce((sum, {tags}) => sum + tags.length, 0);
+}
+
+function whatOf(step: TransferStep, {project, repositories, donor}: ProjectMove): string {
   switch (step.kind) {
     case 'create-donor':
       return `create the private project ${step.path}`;
@@ -145,10 +194,8 @@ function whatOf(step: TransferStep, {project, repositories, donor}: TransferPlan
       return step.at === 'donor' ? `compare ${donorName(donor)}` : `compare ${project.to}`;
     case 'probe':
       return `start an upload at ${step.uploadsTo} and cancel it, push ${counted(step.manifests.length, 'manifest')} there again`;
-    case 'delete-old': {
-      const tags = repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
-      return `delete ${counted(tags, 'tag')} at ${project.from}`;
-    }
+    case 'delete-old':
+      return `delete ${counted(imagesOf(repositories), 'tag')} at ${project.from}`;
     case 'change-path':
       return step.path === undefined
         ? `transfer to ${project.to.split('/').slice(0, -1).join('/')}`

@@ -2,54 +2,67 @@ import type {StepOutcome} from '../model/event.ts';
 import type {
   Drift,
   NextCommand,
+  ProjectResult,
   RunResult,
   StepResult,
   TransferStanding,
 } from '../model/outcome.ts';
-import type {TransferPlan} from '../model/transfer-plan.ts';
+import {stepId, type TransferPlan} from '../model/transfer-plan.ts';
 import {
   AS_JSON,
   driftRow,
   failureSection,
   type RenderOptions,
   type ReportDocument,
+  type Row,
   type Section,
 } from './document.ts';
 import {counted, formatBytes, interruptedWord} from './words.ts';
 
 const PUT_BACK = 'put-back';
 
-/** The steps that putting images back has beside those of the plan. */
-const BACKWARD: ReadonlyMap<string, string> = new Map([
+/** The steps that taking a project back has beside those of the plan. */
+const BACKWARD = [
   [PUT_BACK, 'restore the images'],
   ['verify-old', 'compare the old path with the plan'],
   ['resume', 'restore the cleanup policy'],
-]);
+] as const;
 
-/** What came of a transfer, step by step; of its images only those that failed. */
+/** What came of transfers, step by step; of their images only those that failed. */
 export function transferRunDocument(
   result: RunResult,
   plan: TransferPlan,
   {planFile}: RenderOptions = {},
 ): ReportDocument {
-  const {steps, drift = []} = result;
-  const kinds = new Map<string, string>(plan.steps.map(({id, why}) => [id, why]));
-  const isStep = ({id}: StepResult): boolean => kinds.has(id) || BACKWARD.has(id);
-  const failed = steps.filter((step) => step.outcome === 'failed');
-  const why = ({id}: StepResult): string => kinds.get(id) ?? BACKWARD.get(id) ?? '';
+  const {steps, drift = [], projects = []} = result;
+  const {moves} = plan;
+  const whys = new Map<string, string>(
+    moves.flatMap(({project, steps: own}) => [
+      ...BACKWARD.map(([name, why]) => [stepId(name, project, moves.length), why] as const),
+      ...own.map(({id, why}) => [id, why] as const),
+    ]),
+  );
+  const isStep = ({id}: StepResult): boolean => whys.has(id);
+  const failed = [
+    ...projects.flatMap(({from, error}) => (error === undefined ? [] : [{id: from, error}])),
+    ...steps.filter((step) => step.outcome === 'failed'),
+  ];
   const stepsThat = (outcome: StepOutcome, heading: string, mark: Section['mark']): Section => ({
     heading,
     mark,
     columns: ['Step', 'Why'],
     rows: steps
       .filter((step) => isStep(step) && step.outcome === outcome)
-      .map((step) => ({cells: [{code: step.id}, why(step)]})),
+      .map((step) => ({cells: [{code: step.id}, whys.get(step.id) ?? '']})),
   });
+  const [only, ...others] = moves;
   return {
-    title: steps.some(({id}) => id === PUT_BACK) ? 'transship rollback' : 'transship apply',
+    title: isRollback(result) ? 'transship rollback' : 'transship apply',
     facts: [
       ['plan', result.plan],
-      ['project', `${plan.project.from} to ${plan.project.to}`],
+      only === undefined || others.length > 0
+        ? (['projects', String(moves.length)] as const)
+        : (['project', `${only.project.from} to ${only.project.to}`] as const),
     ],
     sections: [
       {
@@ -62,6 +75,13 @@ export function transferRunDocument(
         'Step',
         failed.map(({id, error}) => ({name: id, error})),
       ),
+      {
+        heading: 'Projects',
+        mark: '~',
+        columns: ['Project', 'Result', 'Images'],
+        rows: others.length === 0 ? [] : projects.map(projectRow),
+        isWhole: true,
+      },
       stepsThat('done', 'Done', '+'),
       stepsThat('present', 'Done before', '='),
       stepsThat('interrupted', 'Interrupted', '!'),
@@ -72,49 +92,99 @@ export function transferRunDocument(
   };
 }
 
+/** Whether projects were taken back. */
+function isRollback({steps}: RunResult): boolean {
+  return steps.some(({id}) => id === PUT_BACK || id.startsWith(`${PUT_BACK}:`));
+}
+
+const RESULTS = {
+  done: 'done',
+  incomplete: 'done',
+  failed: 'failed',
+  interrupted: 'interrupted',
+  drift: 'stopped at drift',
+  'not-started': 'not started',
+} as const satisfies Record<ProjectResult['result'], string>;
+
+function projectRow(project: ProjectResult): Row {
+  const {from, standing, result} = project;
+  return {
+    cells: [
+      {code: from},
+      RESULTS[result],
+      standing === undefined ? '' : placesText(standing, project),
+    ],
+  };
+}
+
 function summaryOf(
-  {result, limit, steps, blobs, bytes, drift = [], transfer}: RunResult,
+  result: RunResult,
   plan: TransferPlan,
   isStep: (step: StepResult) => boolean,
   planFile: string | undefined,
 ): string {
-  const {from, to} = plan.project;
-  const planned = plan.repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
-  // With those that were taken along.
-  const tags = transfer?.images.total ?? planned;
+  const {limit, steps, blobs, bytes, drift = [], projects = []} = result;
   const images = steps.filter((step) => !isStep(step) && step.outcome === 'done').length;
   const travelled = `${formatBytes(bytes.sent)} in ${counted(blobs.copied, 'blob')}, ${blobs.mounted} mounted`;
   const done = `${counted(images, 'image')} copied (${travelled})`;
-  const isBack = steps.some(({id}) => id === PUT_BACK);
   const again = `"${nextCommand('apply', planFile)}" resumes it.`;
-  const rest = transfer === undefined ? again : standingText(transfer, planFile);
-  switch (result) {
+  const standings = projects.filter(({standing}) => standing !== undefined);
+  const rest = standings.length === 0 ? again : restText(projects, planFile);
+  switch (result.result) {
     case 'done':
-      return isBack
-        ? `Done: ${counted(tags, 'tag')} of ${from} ${tags === 1 ? 'is' : 'are'} as before; ${done}.`
-        : `Done: moved ${from} to ${to} (${counted(tags, 'tag')}); ${done}.`;
+      return `${doneText(result, plan)}; ${done}.`;
     // Only a plan of copies is carried out without some of its images.
     case 'incomplete':
     case 'failed':
-      return transfer === undefined
+      return standings.length === 0
         ? `Failed: see above. Follow the hint; ${rest}`
         : `Failed: see above; ${done}. ${rest}`;
     case 'interrupted':
       return `${interruptedWord(limit)}: ${done}. ${rest}`;
     case 'drift':
-      return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${missingText(drift, plan, transfer) ?? rest}`;
+      return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${missingText(drift, plan, projects) ?? rest}`;
   }
 }
 
-/** Tags that nobody here deleted and the donor does not show: whether they wait there is not known. */
+function doneText(result: RunResult, {moves}: TransferPlan): string {
+  const {projects = []} = result;
+  const planned = moves.map(({project, repositories}) => {
+    const standing = projects.find(({id}) => id === project.id)?.standing;
+    // With those that were taken along.
+    return (
+      standing?.images.total ??
+      repositories.reduce((sum, repository) => sum + repository.tags.length, 0)
+    );
+  });
+  const tags = planned.reduce((sum, count) => sum + count, 0);
+  const [only, ...others] = moves;
+  if (only === undefined || others.length > 0) {
+    return isRollback(result)
+      ? `Done: ${counted(tags, 'tag')} of ${counted(moves.length, 'project')} are as before`
+      : `Done: moved ${counted(moves.length, 'project')} (${counted(tags, 'tag')})`;
+  }
+  const {from, to} = only.project;
+  return isRollback(result)
+    ? `Done: ${counted(tags, 'tag')} of ${from} ${tags === 1 ? 'is' : 'are'} as before`
+    : `Done: moved ${from} to ${to} (${counted(tags, 'tag')})`;
+}
+
+/** Tags that nobody here deleted and no donor shows: whether they wait there is not known. */
 function missingText(
   drift: readonly Drift[],
-  {donor}: TransferPlan,
-  standing: RunResult['transfer'],
+  {moves}: TransferPlan,
+  projects: readonly ProjectResult[],
 ): string | undefined {
-  const missing = drift.filter(({side, actual}) => side === 'source' && actual === null).length;
-  if (missing === 0 || (standing?.images.donor ?? 0) > 0) return undefined;
-  return `${counted(missing, 'tag')} of them ${missing === 1 ? 'is' : 'are'} gone from the old path and not found at the donor ${donor.path}. If an earlier run of this plan deleted them, apply or roll back where that donor is available; otherwise plan again.`;
+  const missing = drift.filter(({side, actual}) => side === 'source' && actual === null);
+  if (missing.length === 0 || projects.some(({standing}) => (standing?.images.donor ?? 0) > 0))
+    return undefined;
+  const gone = new Set(missing.map(({repository}) => repository));
+  const donors = moves
+    .filter(({repositories}) => repositories.some(({from}) => gone.has(from)))
+    .map(({donor}) => donor.path);
+  const [one, them] =
+    donors.length > 1 ? ['donors', 'those donors are'] : ['donor', 'that donor is'];
+  return `${counted(missing.length, 'tag')} of them ${missing.length === 1 ? 'is' : 'are'} gone from the old path and not found at the ${one} ${donors.join(', ')}. If an earlier run of this plan deleted them, apply or roll back where ${them} available; otherwise plan again.`;
 }
 
 /** What a command is for. */
@@ -125,13 +195,38 @@ const PURPOSES = {
   plan: '',
 } as const satisfies Record<NextCommand, string>;
 
-/** Where the images of a transfer are, whether its cleanup policy is off, and the commands that work now. */
-function standingText(standing: TransferStanding, planFile: string | undefined): string {
-  const {isPaused, from, next} = standing;
-  const paused = isPaused ? ` The cleanup policy of ${from} is disabled.` : '';
-  const commands = next.map((command) => nextText(command, planFile));
-  const advice = commands.length === 0 ? '' : ` Next: ${commands.join('; or ')}.`;
-  return `${placesText(standing)}${paused}${advice}`;
+/** Where the images are, which cleanup policies are off, and the commands that work now. */
+function restText(projects: readonly ProjectResult[], planFile: string | undefined): string {
+  const isOnly = projects.length === 1;
+  const states = projects.flatMap((project) => {
+    const {standing, from, result} = project;
+    if (standing === undefined || (!isOnly && !isUnfinished(standing, result))) return [];
+    const paused = standing.isPaused ? ` The cleanup policy of ${from} is disabled.` : '';
+    return [`${placesText(standing, project)}${paused}`];
+  });
+  const commands = nextCommands(projects).map((command) => nextText(command, planFile));
+  const advice = commands.length === 0 ? [] : [`Next: ${commands.join('; or ')}.`];
+  return [...states, ...advice].join(' ');
+}
+
+/** Of several projects only those are told of that need somebody's attention. */
+function isUnfinished(
+  {images, project, isPaused}: TransferStanding,
+  result: ProjectResult['result'],
+): boolean {
+  const isAway = images.donor > 0 || project === 'between';
+  return isAway || isPaused || (result !== 'done' && result !== 'not-started');
+}
+
+/** The commands that work for all projects of a plan, those first that bring images back to a path. */
+export function nextCommands(
+  projects: readonly Pick<ProjectResult, 'standing'>[],
+): readonly NextCommand[] {
+  const standings = projects.flatMap(({standing}) => standing ?? []);
+  const away = standings.filter(({images}) => images.donor > 0);
+  const next = [...new Set([...away, ...standings].flatMap((standing) => standing.next))];
+  // Where nothing has to come back, only a new plan helps against drift.
+  return away.length === 0 && next.includes('plan') ? ['plan'] : next;
 }
 
 /** The command as it is typed; a plan is made anew with the flags that it was made with. */
@@ -147,7 +242,10 @@ function nextText(command: NextCommand, planFile: string | undefined): string {
   return `"${nextCommand(command, planFile)}" ${PURPOSES[command]}`;
 }
 
-function placesText({project, from, to, images, donor: place}: TransferStanding): string {
+function placesText(
+  {project, images, donor: place}: TransferStanding,
+  {from, to}: Pick<ProjectResult, 'from' | 'to'>,
+): string {
   const {total, donor, target} = images;
   if (project === 'before') {
     return donor === 0

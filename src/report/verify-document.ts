@@ -8,14 +8,12 @@ export function verifyDocument({
   plan,
   checked,
   differences,
-  transfer,
+  projects = [],
 }: VerifyResult): ReportDocument {
   const {tags, manifests, blobs} = checked;
-  const adopted =
-    transfer === undefined || transfer.adopted === 0
-      ? ''
-      : ` (${transfer.adopted} of them added after planning)`;
-  const what = `${counted(tags, 'tag')}${adopted}, ${counted(manifests, 'manifest')} and ${counted(blobs, 'blob')}`;
+  const adopted = projects.reduce((sum, project) => sum + project.adopted, 0);
+  const added = adopted === 0 ? '' : ` (${adopted} of them added after planning)`;
+  const what = `${counted(tags, 'tag')}${added}, ${counted(manifests, 'manifest')} and ${counted(blobs, 'blob')}`;
   const outcome =
     differences.length === 0
       ? `${what} are as planned`
@@ -24,7 +22,7 @@ export function verifyDocument({
     title: 'transship verify',
     facts: [
       ['plan', plan],
-      ...(transfer === undefined ? [] : [['compared', placeName(transfer)] as const]),
+      ...projects.map((project) => ['compared', placeName(project)] as const),
     ],
     sections: [
       {
@@ -34,22 +32,30 @@ export function verifyDocument({
         rows: differences.map(differenceRow),
       },
     ],
-    summary:
-      transfer === undefined || (transfer.place === 'donor' && transfer.project !== 'between')
-        ? `${differences.length === 0 ? 'Verified' : 'Different'}: ${outcome}.`
-        : summaryAt(transfer, differences.length === 0, outcome),
+    summary: summaryOf(projects, differences.length === 0, outcome),
     everything: AS_JSON,
   };
 }
 
-function summaryAt({project}: ComparedPlace, isSame: boolean, outcome: string): string {
-  switch (project) {
+function summaryOf(projects: readonly ComparedPlace[], isSame: boolean, outcome: string): string {
+  const verdict = `${isSame ? 'Verified' : 'Different'}: `;
+  const [only, ...others] = projects;
+  if (only === undefined) return `${verdict}${outcome}.`;
+  if (others.length > 0) {
+    const left = projects.filter(({project}) => project !== 'after').length;
+    const isAtDonor = projects.every(({place}) => place === 'donor');
+    if (left === 0 || isAtDonor)
+      return `${verdict}${isAtDonor ? '' : 'at the new paths, '}${outcome}.`;
+    return `Not moved: ${left} of ${projects.length} projects are not at their new path yet; ${outcome}.`;
+  }
+  if (only.place === 'donor' && only.project !== 'between') return `${verdict}${outcome}.`;
+  switch (only.project) {
     case 'before':
       return `Not moved: the project is still at its old path, where ${outcome}.`;
     case 'between':
       return `Not moved: the project is between its old and its new path; at the donor, ${outcome}.`;
     case 'after':
-      return `${isSame ? 'Verified' : 'Different'}: at the new path, ${outcome}.`;
+      return `${verdict}at the new path, ${outcome}.`;
   }
 }
 

@@ -41,7 +41,9 @@ test('a run that was halted and lost its lock writes nothing more', async () => 
   await expect(journal.end('done')).rejects.toMatchObject(lost);
   const before = await readFile(temp.join('j'), 'utf8');
   await expect(journal.end('done')).rejects.toMatchObject(lost);
-  expect(() => journal.note({type: 'rollback'})).toThrow(expect.objectContaining(lost));
+  expect(() => journal.note({type: 'rollback', project: 12})).toThrow(
+    expect.objectContaining(lost),
+  );
   expect(await readFile(temp.join('j'), 'utf8')).toBe(before);
 });
 
@@ -50,15 +52,12 @@ const now = () => new Date(0);
 describe('the journal of another plan', () => {
   const transfer = {
     gitlab: 'https://gitlab.test',
-    project: 12,
-    from: 'org/app',
-    to: 'team/app',
-    donor: './donor',
     planFile: 'move.plan.json',
+    projects: [{id: 12, from: 'org/app', to: 'team/app', donor: './donor'}],
   };
   const repository = 'registry.test/org/app';
   const deletion = (tag: string): JournalEntry => {
-    return {type: 'delete', repository, tag: tag as Tag, digest: digestOf(tag)};
+    return {type: 'delete', project: 12, repository, tag: tag as Tag, digest: digestOf(tag)};
   };
 
   /** Writes a journal as an earlier plan did, then opens it with another plan. */
@@ -78,7 +77,10 @@ describe('the journal of another plan', () => {
         redactor: new Redactor(),
       });
       for (const entry of entries) await journal.append(entry);
-      if (end !== undefined) await journal.end(end);
+      if (end !== undefined) {
+        await journal.append({type: 'project-end', project: 12, result: end});
+        await journal.end(end);
+      }
     }
     await using journal = await openJournal({
       file,
@@ -93,7 +95,7 @@ describe('the journal of another plan', () => {
     ['that was killed', [deletion('v1')], undefined],
     ['that failed', [deletion('v1')], 'failed'],
     ['that found drift', [deletion('v1')], 'drift'],
-    ['whose rollback failed', [deletion('v1'), {type: 'rollback'}], 'failed'],
+    ['whose rollback failed', [deletion('v1'), {type: 'rollback', project: 12}], 'failed'],
   ])(
     '%s after deletions is refused, with the plan and the commands',
     async (_what, written, end) => {
@@ -108,10 +110,10 @@ describe('the journal of another plan', () => {
 
   test.each<[string, JournalEntry[], 'done' | 'failed' | 'drift' | undefined]>([
     ['that came to its end', [deletion('v1')], 'done'],
-    ['that was rolled back', [deletion('v1'), {type: 'rollback'}], 'done'],
+    ['that was rolled back', [deletion('v1'), {type: 'rollback', project: 12}], 'done'],
     [
       'whose deletion was refused',
-      [deletion('v1'), {type: 'kept', repository, tag: 'v1' as Tag}],
+      [deletion('v1'), {type: 'kept', project: 12, repository, tag: 'v1' as Tag}],
       'failed',
     ],
     ['that only copied', [{type: 'step', id: 'pull', outcome: 'done'}], undefined],

@@ -238,6 +238,26 @@ describe('projects and groups of the destination', () => {
   });
 });
 
+test('missing projects are all named where only the registry can be asked', async () => {
+  await using gitlab = await startGitLabSandbox({seed});
+  await using source = await startSource('a', 'b', 'c');
+  await using temp = await tempDirectory();
+  const file = temp.join('m.yaml');
+  await writeFile(
+    file,
+    `version: 1\nfrom: ${source.host}\nto: ${gitlab.host}\nroutes:\n  - {from: a, to: acme/none}\n  - {from: b, to: acme/images/b}\n  - {from: c, to: acme/neither}\n`,
+  );
+  const {GITLAB_TOKEN: _token, ...env} = environment(gitlab);
+  const run = await transship(['plan', file, '--format=json', '--no-cache'], {
+    env: {...env, TRANSSHIP_GITLAB_HOST: ''},
+  });
+  expect([run.code, run.stderr]).toEqual([3, '']);
+  expect(forbidden(JSON.parse(run.stdout) as CopyPlan)).toEqual([
+    ['FORBIDDEN', expect.stringMatching(/m\.yaml:5:19: .*acme\/none/)],
+    ['FORBIDDEN', expect.stringMatching(/m\.yaml:7:19: .*acme\/neither/)],
+  ]);
+});
+
 test('types that GitLab may refuse are a warning of the plan', async () => {
   await using gitlab = await startGitLabSandbox({seed});
   await using source = await startSource('web');

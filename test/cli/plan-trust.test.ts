@@ -126,15 +126,15 @@ describe.each(COMMANDS)('%s of a plan that names another GitLab', (line) => {
 
 describe('the plan of a transfer names only its repositories, at one registry', () => {
   test.each([
-    ['another place that images come from', 'repositories.0.from'],
-    ['another place that images go to', 'repositories.0.to'],
-    ['another place to pull to', 'steps.pull.copies.0.to'],
-    ['another place to push from', 'steps.push.copies.0.from'],
-    ['another place to push to', 'steps.push.copies.0.to'],
-    ['another place of a blob', 'steps.push.blobs.0.to'],
-    ['another place to mount from', 'steps.push.blobs.0.mountFrom'],
-    ['another place to try uploads at', 'steps.probe.uploadsTo'],
-    ['another place to try manifests at', 'steps.probe.manifests.0.repository'],
+    ['another place that images come from', 'moves.0.repositories.0.from'],
+    ['another place that images go to', 'moves.0.repositories.0.to'],
+    ['another place to pull to', 'moves.0.steps.pull.copies.0.to'],
+    ['another place to push from', 'moves.0.steps.push.copies.0.from'],
+    ['another place to push to', 'moves.0.steps.push.copies.0.to'],
+    ['another place of a blob', 'moves.0.steps.push.blobs.0.to'],
+    ['another place to mount from', 'moves.0.steps.push.blobs.0.mountFrom'],
+    ['another place to try uploads at', 'moves.0.steps.probe.uploadsTo'],
+    ['another place to try manifests at', 'moves.0.steps.probe.manifests.0.repository'],
   ])('not %s', async (_, path) => {
     await using rig = await startRig({mode: 'legacy', seed: SEED});
     const made = await planMove(rig, temp.join('donor'));

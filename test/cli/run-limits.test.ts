@@ -277,8 +277,9 @@ describe('a transfer', () => {
     const stopped = await move.apply(['--max-bytes', '1']);
     expect(stopped.code).toBe(130);
     const result = JSON.parse(stopped.stdout) as RunResult;
-    expect(result).toMatchObject({limit: 'MAX_BYTES_REACHED', transfer: {project: 'before'}});
-    expect(result.transfer?.images.old).toBe(result.transfer?.images.total);
+    const standing = result.projects?.[0]?.standing;
+    expect([result.limit, standing?.project]).toEqual(['MAX_BYTES_REACHED', 'before']);
+    expect(standing?.images.old).toBe(standing?.images.total);
     expect(await move.tags(OLD)).toEqual(['v2.9.1']);
     expect((await move.apply([])).code).toBe(0);
     expect(await move.tags(NEW)).toEqual(['v2.9.1']);

@@ -3,7 +3,7 @@ import {dirname, join, relative} from 'node:path';
 import {describe, expect, test} from 'vitest';
 import type {RunResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
-import type {TransferPlan} from '../../src/model/transfer-plan.ts';
+import type {ProjectMove, TransferPlan} from '../../src/model/transfer-plan.ts';
 import {type Exchange, type Intercept, jsonReply, refusal} from '../../src/sandbox/exchange.ts';
 import {parsePlan} from '../../src/plan/plan-file.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
@@ -57,7 +57,10 @@ async function startMove(options: RigOptions = {}) {
     file,
     run,
     plan,
-    planned: async () => parsePlan(await readFile(file), file) as TransferPlan,
+    planned: async () => {
+      const {id, moves} = parsePlan(await readFile(file), file) as TransferPlan;
+      return {...(moves[0] as ProjectMove), id};
+    },
     apply: (args: readonly string[] = [], more?: TransshipOptions) =>
       run(['apply', file, '--yes', ...args], more),
     tagsAt: (path: string) => rig.sandbox.storage.manifests.tags(path as RepositoryPath),
@@ -238,7 +241,7 @@ describe('a donor folder that is not on this machine', () => {
     const {code, stdout} = await move.run(['verify', move.file, '--format', 'json']);
     // All is as it was: the project has not moved.
     expect(code).toBe(2);
-    expect(JSON.parse(stdout)).toMatchObject({differences: [], transfer: {place: 'old'}});
+    expect(JSON.parse(stdout)).toMatchObject({differences: [], projects: [{place: 'old'}]});
   });
 
   test('is asked for where the registry has lost an image', async () => {

@@ -153,7 +153,7 @@ describe('a transfer that stopped after its deletions', () => {
     expect(drift.stdout).not.toContain('Nothing');
     expect(drift.stdout).toContain(`"transship rollback ${at.plan}"`);
     const json = await at.run('apply', at.plan, '--yes', '--format', 'json');
-    expect((JSON.parse(json.stdout) as RunResult).transfer).toMatchObject({
+    expect((JSON.parse(json.stdout) as RunResult).projects?.[0]?.standing).toMatchObject({
       project: 'before',
       images: {total: 2, old: 0, donor: 2, target: 0},
       isPaused: true,
@@ -397,7 +397,7 @@ describe('the cleanup policy', () => {
     at.faults.refuse = () => false;
     expect(await at.isPolicyOn()).toBe(false);
     const status = await at.run('status', at.plan, '--format', 'json');
-    expect((JSON.parse(status.stdout) as StatusResult).transfer).toMatchObject({
+    expect((JSON.parse(status.stdout) as StatusResult).projects?.[0]?.standing).toMatchObject({
       isPaused: true,
       images: {old: 2, donor: 0},
       next: ['apply'],
@@ -478,7 +478,7 @@ test('tags that were taken along are moved and verified without the journal', as
   expect(verified.code).toBe(0);
   expect(JSON.parse(verified.stdout) as VerifyResult).toMatchObject({
     checked: {tags: 3},
-    transfer: {place: 'target', at: NEW, project: 'after', adopted: 1},
+    projects: [{place: 'target', at: NEW, project: 'after', adopted: 1}],
   });
   expect((await at.run('verify', at.plan)).stdout).toContain('(1 of them added after planning)');
   // It is looked at like the others.
@@ -551,7 +551,7 @@ test('a rollback of tags that were taken along is the same the second time', asy
   at.faults.refuse = ({method, path}) => method === 'PUT' && path.endsWith('/transfer');
   expect((await at.run('apply', at.plan, '--yes', '--adopt-new-tags')).code).toBe(1);
   const status = await at.run('status', at.plan, '--format', 'json');
-  expect((JSON.parse(status.stdout) as StatusResult).transfer?.images).toEqual({
+  expect((JSON.parse(status.stdout) as StatusResult).projects?.[0]?.standing?.images).toEqual({
     total: 3,
     old: 0,
     donor: 3,
@@ -616,7 +616,10 @@ describe('plan transfer understands', () => {
       'json',
     );
     expect(plan.code).toBe(0);
-    expect(JSON.parse(plan.stdout)).toMatchObject({wish: {project: OLD}, project: {from: OLD}});
+    expect(JSON.parse(plan.stdout)).toMatchObject({
+      wish: {moves: [{project: OLD}]},
+      moves: [{project: {from: OLD}}],
+    });
   });
 
   test('the id of a project', async () => {
@@ -625,7 +628,7 @@ describe('plan transfer understands', () => {
     const {id} = json as {id: number};
     const args = ['--to', 'new_org/build/', '--gitlab', at.rig.url, '--format', 'json'];
     const plan = await at.run('plan', 'transfer', String(id), ...args);
-    expect(JSON.parse(plan.stdout)).toMatchObject({project: {id, from: OLD}});
+    expect(JSON.parse(plan.stdout)).toMatchObject({moves: [{project: {id, from: OLD}}]});
   });
 
   test('the id or the address of a donor project', async () => {
@@ -635,7 +638,7 @@ describe('plan transfer understands', () => {
     for (const donor of [String(id), `${at.rig.url}/donors/parking`]) {
       expect(await at.planTo('move.plan.json', '--donor', donor)).toMatchObject({code: 0});
       const plan = parsePlan(await readFile(at.plan), at.plan);
-      expect(plan).toMatchObject({donor: {kind: 'project', id, path: 'donors/parking'}});
+      expect(plan).toMatchObject({moves: [{donor: {kind: 'project', id, path: 'donors/parking'}}]});
     }
     const none = toldError(await at.planTo('move.plan.json', '--donor', '987654'));
     expect(none).toMatchObject({code: 'PROJECT_NOT_FOUND'});

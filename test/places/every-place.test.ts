@@ -3,7 +3,7 @@ import type {Descriptor} from '../../src/model/descriptor.ts';
 import {type Digest, digestOf} from '../../src/model/digest.ts';
 import {type Manifest, parseManifest} from '../../src/model/manifest.ts';
 import {OCI_INDEX, OCI_MANIFEST} from '../../src/model/media-type.ts';
-import type {RepositoryWriter} from '../../src/model/port.ts';
+import type {RepositoryReader, RepositoryWriter} from '../../src/model/port.ts';
 import type {Tag} from '../../src/model/reference.ts';
 import {PLACE_KINDS, type StartedPlace} from '../support/place-kinds.ts';
 import {collect, NEVER, streamOf} from '../support/streams.ts';
@@ -71,27 +71,35 @@ async function putImage(one: Image, reference: Tag | Digest, to: RepositoryWrite
   await to.putManifest(reference, one.manifest, call);
 }
 
-describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
+/** A place of its own for each test of a suite. */
+function freshPlace(start: () => Promise<StartedPlace>) {
   let place: StartedPlace;
   beforeEach(async () => {
     place = await start();
   });
-  afterEach(() => place[Symbol.asyncDispose]());
-
+  afterEach(async () => {
+    await place[Symbol.asyncDispose]();
+  });
+  const session: StartedPlace['session'] = (use) => place.session(use);
   /** Writes, then reads as another process does. */
-  async function written<T>(
+  const written = async <T>(
     write: (to: RepositoryWriter) => Promise<unknown>,
-    read: (from: RepositoryWriter) => Promise<T>,
-  ): Promise<T> {
-    await place.session(async ({destination, finish}) => {
+    read: (from: RepositoryReader) => Promise<T>,
+  ): Promise<T> => {
+    await session(async ({destination, finish}) => {
       await write(destination);
       await finish();
     });
-    return await place.session(async ({source}) => await read(source as RepositoryWriter));
-  }
+    return await session(async ({source}) => await read(source));
+  };
+  return {session, written};
+}
+
+describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
+  const {session, written} = freshPlace(start);
 
   test('has nothing at first', async () => {
-    await place.session(async ({destination}) => {
+    await session(async ({destination}) => {
       expect((await destination.listTags(call)) ?? []).toEqual([]);
       for (const reference of [LATEST, NOWHERE]) {
         expect(await destination.head(reference, call)).toBeUndefined();
@@ -199,7 +207,7 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
       subject: {mediaType, digest, size},
       annotations: {about: 'one'},
     });
-    const kept = await place.session(async ({destination, finish}) => {
+    const kept = await session(async ({destination, finish}) => {
       await putImage(one, LATEST, destination);
       await putBlobs(sbom, destination);
       const put = await destination.putManifest(
@@ -211,7 +219,7 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
       return put.subjectKept;
     });
     expect(kept).toBe(can.referrers);
-    const listed = await place.session(async ({source}) => [
+    const listed = await session(async ({source}) => [
       await source.listReferrers(digest, call),
       await source.listReferrers(sbom.manifest.descriptor.digest, call),
     ]);
@@ -225,7 +233,7 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
   test('refuses content that is not what its digest says', async () => {
     const bytes = Buffer.from('one thing');
     const blob = {...blobOf(Buffer.from('2nd thing')), size: bytes.byteLength};
-    await place.session(async ({destination}) => {
+    await session(async ({destination}) => {
       const putting = destination.putBlob(blob, () => Promise.resolve(bytes), call);
       await expect(putting).rejects.toMatchObject({
         code: expect.stringMatching(/MISMATCH|REFUSED/),
@@ -277,7 +285,7 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
     const [small, large] = [...one.blobs.values()];
     if (!config || !layer || !small || !large) throw new Error('the image has two blobs');
     const half = 150_000;
-    const saved = await place.session(async ({destination}) => {
+    const saved = await session(async ({destination}) => {
       const upload = await destination.beginUpload(layer, call);
       expect(upload.offset).toBe(0);
       expect(await upload.append(streamOf([large.subarray(0, half)]), half, call)).toBe(half);
@@ -303,7 +311,7 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
   });
 
   test('forgets an upload that is given up', async () => {
-    await place.session(async ({destination}) => {
+    await session(async ({destination}) => {
       const upload = await destination.beginUpload(blobOf(BYTES), call);
       await upload.append(streamOf([BYTES.subarray(0, 1000)]), 1000, call);
       await upload.cancel(call);
@@ -340,29 +348,6 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
     );
   });
 
-  test.runIf(can.names)('keeps several images by their names', async () => {
-    const [one, two] = [image('one'), image('two')];
-    const names = ['1.0', 'A_b-c.9', `${'x'.repeat(127)}9`] as Tag[];
-    await written(
-      async (to) => {
-        for (const name of names) await putImage(one, name, to);
-        await putImage(two, LATEST, to);
-      },
-      async (from) => {
-        expect([...((await from.listTags(call)) ?? [])].sort()).toEqual([...names, LATEST].sort());
-        for (const name of names)
-          expect((await from.head(name, call))?.digest).toBe(one.manifest.descriptor.digest);
-      },
-    );
-  });
-
-  test.skipIf(can.names)('refuses a name for a second image', async () => {
-    await place.session(async ({destination}) => {
-      const put = putImage(image('one'), '1.0' as Tag, destination);
-      await expect(put).rejects.toMatchObject({code: 'TRANSPORT_UNSUPPORTED'});
-    });
-  });
-
   test('keeps content with a sha512 digest', async () => {
     const blob = blobOf(BYTES, 'sha512');
     const one = image('one', {layers: [blob]});
@@ -379,37 +364,12 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
     );
   });
 
-  test
-    .runIf(can.anyName)
-    .each(['../place', '../../etc/passwd', '/etc/passwd', 'a/../../b', '', '.'])(
-    'has nothing by the name "%s", and writes nothing outside for it',
-    async (name) => {
-      await written(
-        async (to) => {
-          await putImage(image('one'), LATEST, to);
-          await putBlobs(image('two'), to);
-          const putting = to.putManifest(name as Tag, image('two').manifest, call);
-          const [result] = await Promise.allSettled([putting]);
-          const code: unknown = result.status === 'rejected' ? result.reason.code : undefined;
-          expect([undefined, 'TRANSPORT_UNSUPPORTED']).toContain(code);
-        },
-        async (from) => {
-          const found = await from.getManifest(name as Tag, call);
-          expect([undefined, image('two').manifest.descriptor.digest]).toContain(
-            found?.descriptor.digest,
-          );
-          expect(await from.getManifest(`${name}x` as Tag, call)).toBeUndefined();
-        },
-      );
-    },
-  );
-
   test('ends when it is told to', async () => {
     const over = {signal: AbortSignal.abort(new Error('told to end'))};
     const one = image('one');
     const [blob] = one.blobs.keys();
     if (blob === undefined) throw new Error('the image has no blob');
-    await place.session(async ({destination}) => {
+    await session(async ({destination}) => {
       for (const doing of [
         () => destination.listTags(over),
         () => destination.head(LATEST, over),
@@ -425,3 +385,67 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
     });
   });
 });
+
+describe.each(PLACE_KINDS.filter(({can}) => can.names))('$kind, which has names,', ({start}) => {
+  const {written} = freshPlace(start);
+
+  test('keeps several images by their names', async () => {
+    const [one, two] = [image('one'), image('two')];
+    const names = ['1.0', 'A_b-c.9', `${'x'.repeat(127)}9`] as Tag[];
+    await written(
+      async (to) => {
+        for (const name of names) await putImage(one, name, to);
+        await putImage(two, LATEST, to);
+      },
+      async (from) => {
+        expect([...((await from.listTags(call)) ?? [])].sort()).toEqual([...names, LATEST].sort());
+        for (const name of names)
+          expect((await from.head(name, call))?.digest).toBe(one.manifest.descriptor.digest);
+      },
+    );
+  });
+});
+
+describe.each(PLACE_KINDS.filter(({can}) => !can.names))(
+  '$kind, which has no names,',
+  ({start}) => {
+    const {session} = freshPlace(start);
+
+    test('refuses a name for a second image', async () => {
+      await session(async ({destination}) => {
+        const put = putImage(image('one'), '1.0' as Tag, destination);
+        await expect(put).rejects.toMatchObject({code: 'TRANSPORT_UNSUPPORTED'});
+      });
+    });
+  },
+);
+
+describe.each(PLACE_KINDS.filter(({can}) => can.anyName))(
+  '$kind, asked for any text,',
+  ({start}) => {
+    const {written} = freshPlace(start);
+
+    test.each(['../place', '../../etc/passwd', '/etc/passwd', 'a/../../b', '', '.'])(
+      'has nothing by the name "%s", and writes nothing outside for it',
+      async (name) => {
+        await written(
+          async (to) => {
+            await putImage(image('one'), LATEST, to);
+            await putBlobs(image('two'), to);
+            const putting = to.putManifest(name as Tag, image('two').manifest, call);
+            const [result] = await Promise.allSettled([putting]);
+            const code: unknown = result.status === 'rejected' ? result.reason.code : undefined;
+            expect([undefined, 'TRANSPORT_UNSUPPORTED']).toContain(code);
+          },
+          async (from) => {
+            const found = await from.getManifest(name as Tag, call);
+            expect([undefined, image('two').manifest.descriptor.digest]).toContain(
+              found?.descriptor.digest,
+            );
+            expect(await from.getManifest(`${name}x` as Tag, call)).toBeUndefined();
+          },
+        );
+      },
+    );
+  },
+);

@@ -13,7 +13,6 @@ import {transship} from '../support/transship.ts';
  */
 
 const IMAGES = [
-  ['busybox', '1.35'],
   ['signed', '1.0'],
   ['zstd', 'mixed'],
   ['odd', 'sha512'],

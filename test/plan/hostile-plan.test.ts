@@ -2,10 +2,9 @@ import {describe, expect, it} from 'vitest';
 import {digestOf} from '../../src/model/digest.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {parsePlan, serializePlan} from '../../src/plan/plan-file.ts';
-import {makeTransferPlan} from '../../src/plan/transfer/transfer-plan.ts';
 import {destination, entry, image, index, source} from '../support/inventories.ts';
 import {copyPlan, identified} from '../support/plan-files.ts';
-import {repository, transferFacts} from '../support/transfer-facts.ts';
+import {otherFacts, repository, transferFacts, transferPlan} from '../support/transfer-facts.ts';
 
 // Whoever writes a plan on purpose gives it the id that fits: its content is all that can be checked.
 
@@ -288,7 +287,7 @@ describe('a forged plan of a transfer', () => {
       steps: ({id: string; kind: string; needs: string[]} & Record<string, unknown>)[];
     }[];
   }
-  const moveFile = () => JSON.parse(serializePlan(makeTransferPlan(facts))) as MoveFile;
+  const moveFile = () => JSON.parse(serializePlan(transferPlan(facts))) as MoveFile;
   const steps = (file: MoveFile) => file.moves[0]?.steps ?? [];
 
   it.each<[string, RegExp, (file: MoveFile) => void]>([
@@ -335,6 +334,60 @@ describe('a forged plan of a transfer', () => {
     forge(file);
     const error = refusal(file);
     expect(error).toMatchObject({code: 'PLAN_INVALID', message: expect.stringMatching(message)});
+  });
+});
+
+describe('a forged plan of several transfers', () => {
+  const several = () =>
+    JSON.parse(
+      serializePlan(transferPlan(transferFacts(), otherFacts(13, 'lib', {v1: image(['l'])}))),
+    ) as {moves: [Move, Move]; manifests: unknown[]};
+  interface Move {
+    project: {id: number};
+    manifests: number[];
+    repositories: {from: number; donor: number; to: number}[];
+    steps: {id: string; needs: string[]}[];
+  }
+
+  it.each<[string, RegExp, (moves: [Move, Move]) => void]>([
+    [
+      'a project twice',
+      /moves\.1\.project\.id: 12 is there twice/,
+      ([first, second]) => (second.project.id = first.project.id),
+    ],
+    [
+      'a step of one project in another',
+      /moves\.1\.steps\.7\.id: verify-donor:.* is there twice/,
+      ([first, second]) =>
+        second.steps.splice(
+          -1,
+          1,
+          ...first.steps.slice(1, 2).map((step) => ({...step, needs: []})),
+        ),
+    ],
+    [
+      'a repository of another project',
+      /moves\.1(?:\.repositories)?: /,
+      ([first, second]) => change(second.repositories, {to: first.repositories[0]?.from}),
+    ],
+    [
+      'a manifest that is not there',
+      /moves\.1\.manifests: /,
+      ([, second]) => (second.manifests = [FAR]),
+    ],
+    [
+      'manifests that are not in order',
+      /moves\.1\.manifests: 0 does not come after 1/,
+      ([, second]) => (second.manifests = [1, 0]),
+    ],
+  ])('is refused with %s', (_what, message, forge) => {
+    const file = several();
+    expect(refusal(file)).toBeUndefined();
+    forge(file.moves);
+    expect(refusal(file)).toMatchObject({
+      code: 'PLAN_INVALID',
+      message: expect.stringMatching(message),
+    });
   });
 });
 

@@ -3,11 +3,10 @@ import {Ajv2020} from 'ajv/dist/2020.js';
 import {readFileSync} from 'node:fs';
 import {describe, expect, it} from 'vitest';
 import {parsePlan, planId, planJsonSchema, serializePlan} from '../../src/plan/plan-file.ts';
-import {makeTransferPlan} from '../../src/plan/transfer/transfer-plan.ts';
 import {LAYOUTS} from '../support/fixtures.ts';
 import {destination, layoutSource} from '../support/inventories.ts';
 import {copyPlan, identified} from '../support/plan-files.ts';
-import {transferFacts} from '../support/transfer-facts.ts';
+import {transferFacts, transferPlan} from '../support/transfer-facts.ts';
 
 const SCHEMA = new URL('../../plans/plan.schema.json', import.meta.url);
 
@@ -24,7 +23,7 @@ const plan = copyPlan(
 );
 
 /** One of the other kind, with every kind of step. */
-const transfer = makeTransferPlan(
+const transfer = transferPlan(
   transferFacts({
     project: {policy: {enabled: true, keep_n: 5, name_regex: null}},
     target: {fullPath: 'new_org/build/tool', path: 'tool'},

@@ -9,10 +9,9 @@ import type {Manifest} from '../../src/model/manifest.ts';
 import type {CopyPlan, Plan} from '../../src/model/plan.ts';
 import {policyChecks} from '../../src/plan/policy/policy-checks.ts';
 import {policyJsonSchema, readPolicy} from '../../src/plan/policy/policy.ts';
-import {makeTransferPlan} from '../../src/plan/transfer/transfer-plan.ts';
 import {destination, image, layer, manifest, source} from '../support/inventories.ts';
 import {copyPlan} from '../support/plan-files.ts';
-import {repository, transferFacts} from '../support/transfer-facts.ts';
+import {repository, transferFacts, transferPlan} from '../support/transfer-facts.ts';
 
 const PLANS = new URL('../../plans/', import.meta.url);
 const EXAMPLE = readFileSync(new URL('policy.yaml', PLANS), 'utf8');
@@ -164,17 +163,17 @@ describe('maxImages', () => {
 
   it('counts an image of a transfer once', () => {
     const facts = transferFacts({repositories: [repository('', {v1: ONE, v2: TWO})]});
-    expect(findings(makeTransferPlan(facts), 'maxImages: 2')).toEqual([]);
-    expect(findings(makeTransferPlan(facts), 'maxImages: 1')).toHaveLength(1);
+    expect(findings(transferPlan(facts), 'maxImages: 2')).toEqual([]);
+    expect(findings(transferPlan(facts), 'maxImages: 1')).toHaveLength(1);
   });
 });
 
 describe('maxDeletes', () => {
   it('does not count the tags that a transfer puts back', () => {
-    const transfer = makeTransferPlan(
+    const transfer = transferPlan(
       transferFacts({repositories: [repository('', {v1: ONE, v2: TWO})]}),
     );
-    expect(transfer.steps.map(({kind}) => kind)).toContain('delete-old');
+    expect(transfer.moves[0]?.steps.map(({kind}) => kind)).toContain('delete-old');
     expect(findings(transfer, 'maxDeletes: 0')).toEqual([]);
   });
 
@@ -213,15 +212,18 @@ describe('registries', () => {
     expect(findings(plan, ...lines)).toEqual(['POLICY_REGISTRY a.test']);
   });
 
-  it('are none where images go to a layout', () => {
-    const layout = copyPlan([
-      {source: source('a.test/app', {v1: ONE}), destination: destination('oci:/srv/images')},
-    ]);
-    expect(findings(layout, 'allowRegistries: [a.test]')).toEqual([]);
-  });
+  it.each(['oci:/srv/images', 'oci-archive:/srv/images.tar', 'dir:/srv/image'])(
+    'are none where images go to %s',
+    (to) => {
+      const layout = copyPlan([
+        {source: source('a.test/app', {v1: ONE}), destination: destination(to)},
+      ]);
+      expect(findings(layout, 'allowRegistries: [a.test]')).toEqual([]);
+    },
+  );
 
   it('of a transfer are those of its project and its donor', () => {
-    const transfer = makeTransferPlan(transferFacts({repositories: [repository('', {v1: ONE})]}));
+    const transfer = transferPlan(transferFacts({repositories: [repository('', {v1: ONE})]}));
     expect(findings(transfer, 'allowRegistries: [nowhere.test]')).toHaveLength(1);
   });
 });

@@ -6,13 +6,12 @@ import type {StepResult} from '../../src/model/outcome.ts';
 import {copiesOf, type CopyPlan, type Plan} from '../../src/model/plan.ts';
 import {createSteps} from '../../src/plan/create-steps.ts';
 import {partOfPlan} from '../../src/plan/part-of-plan.ts';
-import {makeTransferPlan} from '../../src/plan/transfer/transfer-plan.ts';
 import {planJson, renderPlan} from '../../src/report/plan-document.ts';
 import {renderRun} from '../../src/report/run-document.ts';
 import {destination, image, manifest, source} from '../support/inventories.ts';
 import {largePlan, largeRoutes, repositoryName, SOURCE, TARGET} from '../support/large-plan.ts';
 import {copyPlan} from '../support/plan-files.ts';
-import {repository, transferFacts} from '../support/transfer-facts.ts';
+import {repository, transferFacts, transferPlan} from '../support/transfer-facts.ts';
 
 /** Of ten repositories, the third moves a tag and the fifth has nothing to do. */
 function planOf(repositories: number, tags: number): CopyPlan {
@@ -199,7 +198,7 @@ describe('groups and projects that a plan creates', () => {
   });
 
   it('are in a part of it if its images go there', () => {
-    const part = partOfPlan(creating, ['**/service-3']);
+    const part = partOfPlan(creating, ['**/service-3']) as typeof creating;
     expect(part.steps.flatMap((step) => ('path' in step ? [step.path] : []))).toEqual([
       'acme/team-3',
       'acme/team-3/service-3',
@@ -233,7 +232,7 @@ describe('a transfer of many images', () => {
   const many = Object.fromEntries(
     Array.from({length: 20}, (_, at) => [`1.${19 - at}`, one] as const),
   );
-  const transfer = makeTransferPlan(
+  const transfer = transferPlan(
     transferFacts({repositories: [repository('', many), repository('tools', many)]}),
   );
 

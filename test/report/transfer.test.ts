@@ -1,6 +1,5 @@
 import {describe, expect, it} from 'vitest';
 import {shortDigest} from '../../src/model/digest.ts';
-import {makeTransferPlan} from '../../src/plan/transfer/transfer-plan.ts';
 import {planJson, renderPlan} from '../../src/report/plan-document.ts';
 import {image} from '../support/inventories.ts';
 import {
@@ -10,10 +9,12 @@ import {
   repository,
   TO,
   transferFacts,
+  transferPlan,
+  planOne,
 } from '../support/transfer-facts.ts';
 
 const one = image(['one']);
-const plan = makeTransferPlan(
+const plan = planOne(
   transferFacts({
     project: {policy: {enabled: true}},
     repositories: [repository('', {v1: one}), repository('tools', {'1.0': one, latest: one})],
@@ -22,7 +23,7 @@ const plan = makeTransferPlan(
 const text = renderPlan(plan, 'text');
 
 function lastLine(changes: Changes): string {
-  const made = makeTransferPlan(transferFacts(changes));
+  const made = planOne(transferFacts(changes));
   return renderPlan(made, 'text').trimEnd().split('\n').at(-1) ?? '';
 }
 
@@ -83,10 +84,11 @@ describe('a transfer as text', () => {
 });
 
 describe('a transfer in other forms', () => {
-  const forbidden = makeTransferPlan(transferFacts({token: {scopes: ['<b>']}}));
+  const forbidden = planOne(transferFacts({token: {scopes: ['<b>']}}));
 
   it('is the plan itself as JSON', () => {
-    expect(JSON.parse([...planJson(plan)].join(''))).toEqual(plan);
+    const whole = transferPlan(transferFacts());
+    expect(JSON.parse([...planJson(whole)].join(''))).toEqual(whole);
   });
 
   it('has what forbids it first, and text from outside stays text', () => {

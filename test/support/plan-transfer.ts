@@ -83,7 +83,9 @@ export async function planTransfer(
       },
     },
   );
-  const plan = stdout === '' ? undefined : (JSON.parse(stdout) as TransferPlan);
+  const printed = stdout === '' ? undefined : (JSON.parse(stdout) as TransferPlan);
+  const [move] = printed?.moves ?? [];
+  const plan = printed && move && {...move, ...printed};
   const checks = plan?.checks ?? [];
   return {
     code,

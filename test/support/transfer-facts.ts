@@ -1,5 +1,7 @@
 import type {Manifest} from '../../src/model/manifest.ts';
 import type {RepositoryFacts, TransferFacts} from '../../src/plan/transfer/facts.ts';
+import type {ProjectMove, TransferPlan} from '../../src/model/transfer-plan.ts';
+import {makeTransferPlan} from '../../src/plan/transfer/transfer-plan.ts';
 import {destination, image, source} from './inventories.ts';
 
 /** Facts for planning transfers: a project that moves to another top-level group, and nothing in its way. */
@@ -41,7 +43,6 @@ export type Changes = {
 export function transferFacts(changes: Changes = {}): TransferFacts {
   const facts: TransferFacts = {
     wish: {
-      gitlab: 'https://gitlab.test',
       project: FROM,
       to: TO,
       donor: {kind: 'project', path: 'donors/parking'},
@@ -90,4 +91,36 @@ export function transferFacts(changes: Changes = {}): TransferFacts {
     return [key, isWhole ? change : {...(base as object), ...(change as object)}];
   });
   return {...facts, ...(Object.fromEntries(merged) as Partial<TransferFacts>)};
+}
+
+/** Facts of another project, `org/build/<name>`, whose images have these tags. */
+export function otherFacts(
+  id: number,
+  name: string,
+  tags: Readonly<Record<string, Manifest>>,
+  changes: Changes = {},
+): TransferFacts {
+  const from = `${HOST}/org/build/${name}`;
+  const to = `${HOST}/new_org/build/${name}`;
+  const donor = `${HOST}/donors/parking/p${id}`;
+  return transferFacts({
+    ...changes,
+    wish: {project: `org/build/${name}`, to: 'new_org/build/'},
+    project: {id, fullPath: `org/build/${name}`, path: name, ...changes.project},
+    target: {fullPath: `new_org/build/${name}`, path: name, ...changes.target},
+    repositories: [repository('', tags, {from, to, donor, source: source(from, tags, [])})],
+  });
+}
+
+/** The plan of these transfers. */
+export function transferPlan(...facts: readonly TransferFacts[]): TransferPlan {
+  return makeTransferPlan('https://gitlab.test', facts);
+}
+
+/** The plan of one transfer, with what is planned for its project. */
+export function planOne(facts: TransferFacts): TransferPlan & ProjectMove {
+  const plan = transferPlan(facts);
+  const [move] = plan.moves;
+  if (move === undefined) throw new Error('the plan moves nothing');
+  return {...move, ...plan};
 }

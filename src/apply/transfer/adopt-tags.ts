@@ -6,7 +6,7 @@ import type {Call, RepositoryReader} from '../../model/port.ts';
 import type {
   CopySet,
   ProbedManifest,
-  TransferPlan,
+  ProjectMove,
   TransferRepository,
   TransferTag,
 } from '../../model/transfer-plan.ts';
@@ -14,7 +14,7 @@ import type {SourceInventory} from '../../observe/inventory.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
 import {observeDestinationTags} from '../../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY, observeSource} from '../../observe/observe-source.ts';
-import {type TransferCopies, transferCopies} from '../../plan/transfer/transfer-plan.ts';
+import {type TransferCopies, transferCopies} from '../../plan/transfer/project-move.ts';
 import type {RepositoryFacts} from '../../plan/transfer/facts.ts';
 import type {JournalEntry} from '../journal-file.ts';
 import {isDonorThere} from './donor.ts';
@@ -35,7 +35,7 @@ export interface AdoptedTag {
  * repositories that the plan knows. Undefined: some of it cannot, such as a tag that is gone.
  */
 export function adoptable(
-  {repositories}: TransferPlan,
+  {repositories}: ProjectMove,
   drift: readonly Drift[],
 ): readonly AdoptedTag[] | undefined {
   const known = new Set(repositories.map(({from}) => from));
@@ -60,33 +60,34 @@ export interface Lookout {
  * those that only the donor has, which would be left behind without a word; with it, they are somebody else's.
  */
 export async function adoptedBefore(
-  plan: TransferPlan,
+  move: ProjectMove,
   journal: readonly JournalEntry[],
   lookout: Lookout,
 ): Promise<readonly AdoptedTag[]> {
-  if (plan.way !== 'staged') return [];
-  const adopted = journal.filter((entry) => entry.type === 'adopt');
-  if (journal.some(({type}) => type === 'delete')) return adopted;
-  const found = (await isDonorThere(plan, lookout)) ? await onlyAtDonor(plan, lookout) : [];
+  if (move.way !== 'staged') return [];
+  const own = journal.filter((entry) => 'project' in entry && entry.project === move.project.id);
+  const adopted = own.filter((entry) => entry.type === 'adopt');
+  if (own.some(({type}) => type === 'delete')) return adopted;
+  const found = (await isDonorThere(move, lookout)) ? await onlyAtDonor(move, lookout) : [];
   const known = new Set(adopted.map(oldName));
   return [...adopted, ...found.filter((one) => !known.has(oldName(one)))];
 }
 
-/** The plan with what earlier runs took along, which is in the journal from now on. */
-export async function planWithAdopted(plan: TransferPlan, run: TransferRun): Promise<TransferPlan> {
+/** The move with what earlier runs took along, which is in the journal from now on. */
+export async function moveWithAdopted(move: ProjectMove, run: TransferRun): Promise<ProjectMove> {
   const {journal} = run.context;
-  const tags = await adoptedBefore(plan, journal.transfer, run);
+  const tags = await adoptedBefore(move, journal.transfer, run);
   const known = new Set(journal.transfer.filter((entry) => entry.type === 'adopt').map(oldName));
   for (const {repository, tag} of tags)
     if (!known.has(oldName({repository, tag})))
-      await journal.append({type: 'adopt', repository, tag});
-  return planWithTags(plan, tags, run);
+      await journal.append({type: 'adopt', project: move.project.id, repository, tag});
+  return moveWithTags(move, tags, run);
 }
 
-/** How many tags the plan does not name itself, or names with another image. */
-export function countAdopted(plan: TransferPlan, whole: TransferPlan): number {
+/** How many tags a move does not name itself, or names with another image. */
+export function countAdopted(move: ProjectMove, whole: ProjectMove): number {
   const names = new Set(
-    plan.repositories.flatMap(({from, tags}) =>
+    move.repositories.flatMap(({from, tags}) =>
       tags.map(({name, digest}) => `${from}:${name}@${digest}`),
     ),
   );
@@ -97,7 +98,7 @@ export function countAdopted(plan: TransferPlan, whole: TransferPlan): number {
 
 /** Tags of the donor that the old path does not have, and that the plan does not name, or names with another image. */
 async function onlyAtDonor(
-  {repositories}: TransferPlan,
+  {repositories}: ProjectMove,
   {context, call, progress}: Lookout,
 ): Promise<readonly AdoptedTag[]> {
   const list = async (place: RepositoryReader) => (await place.listTags(call)) ?? [];
@@ -124,23 +125,23 @@ async function onlyAtDonor(
 }
 
 /**
- * The plan with these tags in it, as they are now: at the old path, or where they are gone from there, at the donor.
+ * The move with these tags in it, as they are now: at the old path, or where they are gone from there, at the donor.
  * What is at neither is left out. Tags at the old path are taken along only where this run was asked to: that an earlier
  * run was is something the journal remembers, not a permission. What only the donor has must not be left there.
  */
-export async function planWithTags(
-  plan: TransferPlan,
+export async function moveWithTags(
+  move: ProjectMove,
   tags: readonly AdoptedTag[],
   run: Lookout,
-): Promise<TransferPlan> {
-  if (tags.length === 0) return plan;
-  const isThere = await isDonorThere(plan, run);
+): Promise<ProjectMove> {
+  if (tags.length === 0) return move;
+  const isThere = await isDonorThere(move, run);
   const facts: RepositoryFacts[] = [];
-  for (const repository of plan.repositories) {
+  for (const repository of move.repositories) {
     const names = tags.flatMap((one) => (one.repository === repository.from ? [one.tag] : []));
     if (names.length > 0) facts.push(...(await lookAt(repository, names, isThere, run)));
   }
-  return withCopies(plan, transferCopies(facts));
+  return withCopies(move, transferCopies(facts));
 }
 
 async function lookAt(
@@ -191,22 +192,22 @@ async function read(
   return [await observeSource(place, question, {signal})];
 }
 
-/** A plan with more copies. Where both write a tag, the addition counts; the plan's id stays. */
-function withCopies(plan: TransferPlan, more: TransferCopies): TransferPlan {
+/** A move with more copies. Where both write a tag, the addition counts. */
+function withCopies(move: ProjectMove, more: TransferCopies): ProjectMove {
   const atDonor = new Set(more.push.copies.map(({from, tag}) => `${from}:${tag ?? ''}`));
   const atTarget = new Set(more.push.copies.map(({to, tag}) => `${to}:${tag ?? ''}`));
-  const known = new Set(plan.manifests.map(({digest}) => digest));
+  const known = new Set(move.manifests.map(({digest}) => digest));
   return {
-    ...plan,
-    repositories: plan.repositories.map((repository) => withTags(repository, more.push)),
-    steps: plan.steps.map((step) => {
+    ...move,
+    repositories: move.repositories.map((repository) => withTags(repository, more.push)),
+    steps: move.steps.map((step) => {
       if (step.kind === 'pull') return {...step, ...joined(step, more.pull, atDonor)};
       if (step.kind === 'probe') return {...step, manifests: [...step.manifests, ...rootsOf(more)]};
       if (step.kind === 'push') return {...step, ...joined(step, more.push, atTarget)};
       return step;
     }),
     manifests: [
-      ...plan.manifests,
+      ...move.manifests,
       ...more.manifests
         .filter(({descriptor}) => !known.has(descriptor.digest))
         .map((manifest) => plannedManifest(manifest, undefined)),

@@ -1,37 +1,32 @@
-import type {RunResult, StepResult} from '../../model/outcome.ts';
-import type {TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
-import {interrupted, isInterrupted} from '../../model/error.ts';
+import {TransshipError} from '../../model/error.ts';
+import {errorData} from '../../model/event.ts';
+import type {RunResult} from '../../model/outcome.ts';
+import type {ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
 import type {Interruption} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
-import {errorData} from '../../model/event.ts';
 import {isJournalFailure} from '../journal-file.ts';
-import {planWithAdopted} from './adopt-tags.ts';
-import {adopted, begin} from './begin.ts';
-import {changePath} from './change-path.ts';
-import {deleteOld} from './delete-old.ts';
-import {createDonor} from './donor.ts';
-import {copySetOf, verifyDonor, verifyTarget} from './verify-place.ts';
-import {pauseStep, resumePolicies, resumeStep, tellOldRules} from './policy.ts';
-import {probe, pull, push, retag} from './pull-retag-push.ts';
-import {removeDonor} from './remove-donor.ts';
+import {deletedOf} from '../unfinished.ts';
+import {moveWithAdopted} from './adopt-tags.ts';
+import {begin, type Begun} from './begin.ts';
+import {moveProject} from './move-project.ts';
+import {endProject, notStarted, type ProjectEnd, resultOf} from './plan-result.ts';
+import {resumePolicies} from './policy.ts';
+import {locateProject} from './standing.ts';
 import {
-  newProgress,
+  type PlanRun,
+  projectRun,
   type RunSize,
   sizeOf,
-  type StepEnd,
-  stepResult,
-  Tally,
+  sumOfSizes,
   type TransferContext,
   type TransferRun,
 } from './transfer-run.ts';
-import {doneOf, locateProject, standingOf} from './standing.ts';
-
-/** How often tags are taken along that came while the old path was emptied: somebody who pushes all the time wins. */
-const ADOPTION_LIMIT = 5;
+import {copySetOf} from './verify-place.ts';
 
 /**
- * Carries a transfer out, step by step, each proved before the next. Nothing is believed that an earlier run wrote
- * down: each step finds out what there is left to do, so that applying again goes on wherever a run ended.
+ * Carries out a plan of transfers, project by project: each comes to its end before the next is begun. Projects that an
+ * earlier run began come first, since their images may wait at a donor alone. Where there is none, all projects are
+ * looked at before the first change, and what forbids one of them keeps the run from beginning.
  * @throws TransshipError where the run cannot begin (USAGE, NAME_TAKEN, DRIFT, DONOR_ABSENT, PROJECT_NOT_FOUND), and
  *   JOURNAL_WRITE_FAILED
  */
@@ -40,204 +35,167 @@ export async function applyTransfer(
   context: TransferContext,
   interruption: Interruption,
 ): Promise<RunResult> {
-  const {report, journal} = context;
   const plan = context.removesDonor ? whole : withoutRemoval(whole);
-  const call = {signal: interruption.aborted};
-  const where = await locateProject(plan, context, call);
-  const run: TransferRun = {
+  const {stopping, aborted} = interruption;
+  const run: OpenRun = {
     context,
     interruption,
-    call,
-    reading: {signal: AbortSignal.any([interruption.stopping, interruption.aborted])},
-    progress: newProgress(where),
+    call: {signal: aborted},
+    reading: {signal: AbortSignal.any([stopping, aborted])},
+    finished: new Set(),
   };
-  if (!isUntouched(run)) context.limits?.lift();
-  try {
-    const ran = await runAll(plan, run);
-    const result = context.limits?.mark(ran) ?? ran;
-    await journal.end(result.result);
-    reportEnd(result, report);
-    return result;
-  } catch (error) {
-    if (!isJournalFailure(error) && isUntouched(run)) await resumePolicies(plan, context, call);
-    throw error;
-  }
+  const found: Found[] = [];
+  for (const move of plan.moves) found.push(await lookAt(move, plan, run));
+  const ends = await endsOf(found, plan, run);
+  await resumePolicies(plan, ends, run);
+  const ran = resultOf(plan, ends, {isRollback: false});
+  const result = context.limits?.mark(ran) ?? ran;
+  await context.journal.end(result.result);
+  reportEnd(result, context.report);
+  return result;
 }
 
-/** Nobody may come back to this plan: nothing of the run has to stay as it is. */
-function isUntouched({context, progress}: TransferRun): boolean {
-  return progress.where === 'before' && context.journal.unfinished.deleted.size === 0;
-}
-
-async function runAll(plan: TransferPlan, run: TransferRun): Promise<RunResult> {
-  const {context, progress} = run;
-  const tally = new Tally(plan.id);
-  const known = await planWithAdopted(plan, run);
-  const begun = progress.where === 'before' ? await begin(known, run) : {plan: known};
-  const current = 'plan' in begun ? begun.plan : known;
-  context.report({type: 'run-started', plan: plan.id, ...announced(current, run)});
-  const ran =
-    'stop' in begun ? stopped(plan, tally, begun.stop) : await runSteps(begun.plan, run, tally);
-  if (ran.result === 'done' || isUntouched(run)) await resumePolicies(plan, context, run.call);
-  return withStanding(current, ran, run);
+interface OpenRun extends PlanRun {
+  readonly finished: Set<number>;
 }
 
 /** The images stay at the donor until somebody says that they may go. */
 function withoutRemoval(plan: TransferPlan): TransferPlan {
-  return {...plan, steps: plan.steps.filter(({kind}) => kind !== 'remove-donor')};
+  const moves = plan.moves.map((move) => ({
+    ...move,
+    steps: move.steps.filter(({kind}) => kind !== 'remove-donor'),
+  }));
+  return {...plan, moves};
 }
 
-function withStanding(
+/** A project before its first step: what is carried out, or why it cannot be begun. */
+interface Found {
+  readonly planned: ProjectMove;
+  /** Undefined: nobody knows where the project is. */
+  readonly run: TransferRun | undefined;
+  readonly begun: Begun | {readonly error: unknown};
+}
+
+/** @throws what concerns more than this project: JOURNAL_WRITE_FAILED, and that the run was ended */
+async function lookAt(planned: ProjectMove, plan: TransferPlan, run: PlanRun): Promise<Found> {
+  let own: TransferRun | undefined;
+  try {
+    own = projectRun(planned, plan, run, await locateProject(planned, run.context, run.call));
+    const move = await moveWithAdopted(planned, own);
+    const isBefore = own.progress.where === 'before';
+    return {planned, run: own, begun: isBefore ? await begin(move, own) : {move, deletes: []}};
+  } catch (error) {
+    if (isJournalFailure(error) || run.interruption.aborted.aborted) throw error;
+    return {planned, run: own, begun: {error}};
+  }
+}
+
+/** An earlier run took it away from its old path, or began to delete its images, and did not complete it. */
+function isUnderWay({planned, run}: Found, {context}: PlanRun): boolean {
+  const {unfinished} = context.journal;
+  const {id} = planned.project;
+  const hasLeft = run !== undefined && run.progress.where !== 'before';
+  return (hasLeft && !unfinished.completed.has(id)) || deletedOf(unfinished, id).length > 0;
+}
+
+async function endsOf(
+  found: readonly Found[],
   plan: TransferPlan,
-  ran: RunResult,
-  {context, progress}: TransferRun,
-): RunResult {
-  const {deleted, paused} = context.journal.unfinished;
-  const transfer = standingOf(plan, {
-    project: progress.where,
-    gone: deleted.size,
-    done: doneOf(ran.steps),
-    isPaused: paused.has(plan.project.id),
-    end: ran.result,
-    isRollback: false,
-  });
-  return {...ran, ...(transfer === undefined ? {} : {transfer})};
-}
-
-function stopped(plan: TransferPlan, tally: Tally, stop: StepEnd): RunResult {
-  for (const {id} of plan.steps) tally.add(id, {end: 'not-started'});
-  return stop.end === 'drift' ? tally.result('drift', stop.drift) : tally.result('interrupted');
-}
-
-async function runSteps(planned: TransferPlan, run: TransferRun, tally: Tally): Promise<RunResult> {
-  let plan = planned;
-  let last: StepEnd = {end: 'present'};
-  let adoptions = 0;
-  for (let at = 0; at < plan.steps.length; at += 1) {
-    const step = plan.steps[at];
-    if (step === undefined) break;
-    if (last.end !== 'done' && last.end !== 'present') {
-      ended(step, {outcome: 'not-started'}, run);
-      tally.add(step.id, {end: 'not-started'});
+  run: OpenRun,
+): Promise<readonly ProjectEnd[]> {
+  const isFresh = !found.some((one) => isUnderWay(one, run));
+  const isHeld = isFresh && found.some(({begun}) => 'drift' in begun);
+  let mayBegin = isHeld;
+  try {
+    if (isFresh || found.length === 1) throwFirst(found);
+    mayBegin ||= await isAgreed(found, run);
+  } catch (error) {
+    // Nobody may come back to this plan: nothing of an earlier run has to stay as it is.
+    await resumePolicies(plan, found.map(notStarted), run);
+    throw error;
+  }
+  run.context.report({type: 'run-started', plan: plan.id, ...announced(found)});
+  if (!mayBegin) return found.map(notStarted);
+  const inTurn = found.toSorted((a, b) => Number(isUnderWay(b, run)) - Number(isUnderWay(a, run)));
+  const ends: ProjectEnd[] = [];
+  let isStopped = false;
+  for (const [at, one] of inTurn.entries()) {
+    // A limit must not leave a project without its images: between two projects it may end the run.
+    if (isUnderWay(one, run)) run.context.limits?.lift();
+    else if (at > 0) run.context.limits?.restore();
+    isStopped ||= at > 0 && run.interruption.stopping.aborted;
+    if (isStopped || (isHeld && !('drift' in one.begun))) {
+      ends.push(notStarted(one));
       continue;
     }
-    last = await runStep(plan, step, run);
-    tally.add(step.id, last);
-    if (step.kind !== 'delete-old' || last.end !== 'drift' || adoptions >= ADOPTION_LIMIT) continue;
-    const extended = await adopted(plan, last.drift, run);
-    if (extended === undefined) continue;
-    // What came meanwhile has to be pulled and proved before anything more is deleted.
-    plan = extended;
-    run.progress.isDonorProved = false;
-    adoptions += 1;
-    last = {end: 'done'};
-    at = plan.steps.findIndex(({kind}) => kind === 'pull') - 1;
+    // While the others went, much may have happened to this one.
+    const now = at === 0 || isHeld ? one : await lookAt(one.planned, plan, run);
+    const {from, to} = one.planned.project;
+    run.context.report({type: 'project-started', from, to, number: at + 1, of: inTurn.length});
+    const end = await endProject(await runProject(now), run);
+    ends.push(end);
+    if (end.ran.result === 'done') run.finished.add(one.planned.project.id);
+    isStopped = stops(end, run);
   }
-  switch (last.end) {
-    case 'done':
-    case 'present':
-      return tally.result('done');
-    case 'interrupted':
-    case 'not-started':
-      return tally.result('interrupted');
-    case 'failed':
-      return tally.result('failed');
-    case 'drift':
-      return tally.result('drift', last.drift);
+  return ends;
+}
+
+/** @throws what keeps the first of them from beginning */
+function throwFirst(found: readonly Found[]): void {
+  for (const {begun} of found) if ('error' in begun) throw begun.error;
+}
+
+async function runProject({planned, run, begun}: Found): Promise<ProjectEnd> {
+  if ('error' in begun) {
+    const none = notStarted({planned, run});
+    return {...none, ran: {...none.ran, result: 'failed'}, error: errorData(begun.error)};
   }
+  // Without a location there is an error.
+  if (run === undefined) return notStarted({planned, run});
+  if ('move' in begun) return {move: begun.move, run, ran: await moveProject(begun.move, run)};
+  const none = notStarted({planned, run});
+  return {...none, ran: {...none.ran, result: 'drift', drift: begun.drift}};
 }
 
-async function runStep(plan: TransferPlan, step: TransferStep, run: TransferRun): Promise<StepEnd> {
-  const {context, interruption} = run;
-  const {id} = step;
-  if (interruption.stopping.aborted) {
-    ended(step, {outcome: 'not-started'}, run);
-    return {end: 'not-started'};
+/** Whether the projects after this one stay as they are. */
+function stops({ran: {result}}: ProjectEnd, {context}: PlanRun): boolean {
+  if (result === 'interrupted' || result === 'not-started') return true;
+  return result !== 'done' && context.settings.onFailure === 'stop';
+}
+
+/** Asks once for all projects. @throws TransshipError USAGE where nobody can be asked */
+async function isAgreed(found: readonly Found[], {context}: PlanRun): Promise<boolean> {
+  const deleting = found.flatMap(({planned, begun}) =>
+    'deletes' in begun && begun.deletes.length > 0 ? [{planned, deletes: begun.deletes}] : [],
+  );
+  if (deleting.length === 0) return true;
+  const projects = deleting.map(({planned}) => planned.project.from);
+  const tags = deleting.flatMap(({deletes}) => deletes);
+  if (context.mayDelete === undefined) {
+    throw new TransshipError(
+      'USAGE',
+      `the plan deletes the tags of ${projects.join(', ')}, and there is no terminal to ask at`,
+      {side: 'local', hint: 'confirm with --yes; nothing was done'},
+    );
   }
-  // A limit must not leave the project without its images, or half-way to its new path. What an earlier run deleted is
-  // known by now, also where its journal is lost.
-  const isIrreversible = step.kind === 'delete-old' || step.kind === 'change-path';
-  if (isIrreversible || !isUntouched(run)) context.limits?.lift();
-  context.report({type: 'step-started', step: id, images: imagesOf(step)});
-  const end = await handle(plan, step, run).catch((error: unknown) => endOf(error, run));
-  const result = stepResult(id, end);
-  const {outcome, error} = result;
-  if (outcome !== 'interrupted' && outcome !== 'not-started')
-    await context.journal.append({type: 'step', id, outcome, ...(error ? {error} : {})});
-  ended(step, result, run);
-  return end;
-}
-
-async function handle(plan: TransferPlan, step: TransferStep, run: TransferRun): Promise<StepEnd> {
-  switch (step.kind) {
-    case 'create-donor':
-      return createDonor(plan, run);
-    case 'pause':
-      return pauseStep(plan, step.policy, run);
-    case 'pull':
-      return pull(plan, step, run);
-    case 'verify':
-      return step.at === 'donor' ? verifyDonor(plan, run) : await verifyMoved(plan, run);
-    case 'probe':
-      return probe(step, run);
-    case 'delete-old':
-      return deleteOld(plan, run);
-    case 'change-path':
-      return changePath(plan, step, run);
-    case 'retag':
-      return retag(plan, run);
-    case 'push':
-      return push(plan, step, run);
-    case 'resume':
-      return resumeStep(plan, run);
-    case 'remove-donor':
-      return removeDonor(plan, run);
-  }
-}
-
-async function verifyMoved(plan: TransferPlan, run: TransferRun): Promise<StepEnd> {
-  const end = await verifyTarget(plan, run);
-  if (end.end === 'done') await tellOldRules(plan, run);
-  return end;
-}
-
-/** What a step that threw came to. @throws TransshipError JOURNAL_WRITE_FAILED: nothing more may be done then */
-function endOf(thrown: unknown, {interruption}: TransferRun): StepEnd {
-  const isStopped = interruption.aborted.aborted || interruption.stopping.aborted;
-  const error = isStopped && isAbort(thrown) ? interrupted() : thrown;
-  if (isInterrupted(error)) return {end: 'interrupted'};
-  if (isJournalFailure(error)) throw error;
-  return {end: 'failed', error: errorData(error)};
-}
-
-/** What a call that was ended by its signal rejects with. */
-function isAbort(thrown: unknown): boolean {
-  return thrown instanceof Error && thrown.name === 'AbortError';
-}
-
-/** Each image counts once. Once the project has left its old path nothing is pulled any more. */
-function announced(plan: TransferPlan, {progress}: TransferRun): RunSize {
-  const ways = progress.where === 'before' ? (['pull', 'push'] as const) : (['push'] as const);
-  return {
-    ...sizeOf(ways.map((way) => copySetOf(plan, way))),
-    steps: sizeOf([copySetOf(plan, 'push')]).steps,
-  };
-}
-
-function imagesOf(step: TransferStep): number {
-  return step.kind === 'pull' || step.kind === 'push' ? step.copies.length : 0;
-}
-
-function ended(
-  step: TransferStep,
-  {outcome, error}: Omit<StepResult, 'id'>,
-  {context}: TransferRun,
-): void {
-  context.report({
-    type: 'step-ended',
-    step: step.id,
-    outcome,
-    images: imagesOf(step),
-    ...(error ? {error} : {}),
+  return context.mayDelete({
+    tags: tags.length,
+    repositories: new Set(tags.map(({repository}) => repository)).size,
+    projects,
+    donors: [...new Set(deleting.map(({planned}) => planned.donor.path))],
   });
+}
+
+/** Each image counts once. Once a project has left its old path nothing is pulled any more. */
+function announced(found: readonly Found[]): RunSize {
+  const sizes = found.map(({planned, run, begun}) => {
+    const move = 'move' in begun ? begun.move : planned;
+    const ways =
+      run?.progress.where === 'before' ? (['pull', 'push'] as const) : (['push'] as const);
+    return {
+      ...sizeOf(ways.map((way) => copySetOf(move, way))),
+      steps: sizeOf([copySetOf(move, 'push')]).steps,
+    };
+  });
+  return sumOfSizes(sizes);
 }

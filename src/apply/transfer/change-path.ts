@@ -1,6 +1,6 @@
 import {TransshipError} from '../../model/error.ts';
 import type {ErrorCode} from '../../model/error-codes.ts';
-import type {TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
+import type {ProjectMove, TransferStep} from '../../model/transfer-plan.ts';
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 import {locateProject} from './standing.ts';
 
@@ -18,12 +18,12 @@ type ChangePath = Extract<TransferStep, {kind: 'change-path'}>;
  * @throws TransshipError what `Projects.transfer` and `Projects.changePath` throw
  */
 export async function changePath(
-  plan: TransferPlan,
+  move: ProjectMove,
   {namespaceId, path}: ChangePath,
   {context, call, progress}: TransferRun,
 ): Promise<StepEnd> {
   const {projects} = context.gitlab;
-  const {id} = plan.project;
+  const {id} = move.project;
   let project = await projects.get(id, call);
   const isMoved = namespaceId === undefined || project.namespace.id === namespaceId;
   const isNamed = path === undefined || project.path === path;
@@ -31,9 +31,9 @@ export async function changePath(
     if (!isMoved) project = await projects.transfer(id, namespaceId, call);
     if (!isNamed) project = await projects.changePath(id, path, call);
   } catch (error) {
-    throw error instanceof TransshipError ? explained(error, plan.way) : error;
+    throw error instanceof TransshipError ? explained(error, move.way) : error;
   }
-  progress.where = await locateProject(plan, context, call);
+  progress.where = await locateProject(move, context, call);
   if (progress.where === 'before') {
     throw new TransshipError('CHANGE_NOT_SEEN', `project ${id} is still ${project.fullPath}`, {
       side: 'gitlab',
@@ -45,7 +45,7 @@ export async function changePath(
 }
 
 /** The refusal with what to do next, which depends on how the plan meant to move the images. */
-function explained(error: TransshipError, way: TransferPlan['way']): TransshipError {
+function explained(error: TransshipError, way: ProjectMove['way']): TransshipError {
   const {code, message, side, retry, status, cause} = error;
   // An answer in words that are not known here may be about images, too.
   const isUnclear = way === 'native' && code === 'GITLAB_REFUSED';
@@ -62,7 +62,7 @@ function explained(error: TransshipError, way: TransferPlan['way']): TransshipEr
 const UNCLEAR =
   'see the answer of GitLab in the message; if it is about images or the registry, plan again with --staged, which moves them by way of a donor';
 
-const NEXT: Readonly<Record<TransferPlan['way'], string>> = {
+const NEXT: Readonly<Record<ProjectMove['way'], string>> = {
   native:
     'GitLab does not move these images itself, and nothing was changed: plan again with --staged, which moves them by way of a donor',
   staged:

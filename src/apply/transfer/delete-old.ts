@@ -4,7 +4,7 @@ import type {Digest} from '../../model/digest.ts';
 import {throwIfStopping, TransshipError} from '../../model/error.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {Tag} from '../../model/reference.ts';
-import type {TransferPlan} from '../../model/transfer-plan.ts';
+import type {ProjectMove} from '../../model/transfer-plan.ts';
 import {mapAtOnce, settleAll} from '../../observe/at-once.ts';
 import {OBSERVE_CONCURRENCY} from '../../observe/observe-source.ts';
 import {inOrder} from '../find-drift.ts';
@@ -21,17 +21,17 @@ export const DELETE_CONCURRENCY = 8;
  * since a push may come in between. Then it waits until the registry and GitLab agree that nothing is left.
  * @throws TransshipError the refusals of the registry and of GitLab, and what `untilEmpty` throws
  */
-export async function deleteOld(plan: TransferPlan, run: TransferRun): Promise<StepEnd> {
+export async function deleteOld(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
   if (run.progress.where !== 'before') return PRESENT;
-  const {planned, drift} = await readOldTags(plan, run);
+  const {planned, drift} = await readOldTags(move, run);
   if (drift.length > 0) return {end: 'drift', drift};
   if (planned.length > 0) {
     throwIfUnproved(run);
-    await throwIfProtected(plan, planned, run);
-    const moved = await deleteTags(plan, planned, run);
+    await throwIfProtected(move, planned, run);
+    const moved = await deleteTags(move, planned, run);
     if (moved.length > 0) return {end: 'drift', drift: moved};
   }
-  const late = await untilEmpty(plan, run);
+  const late = await untilEmpty(move, run);
   if (late.length > 0) return {end: 'drift', drift: late};
   return planned.length > 0 ? DONE : PRESENT;
 }
@@ -46,12 +46,13 @@ function throwIfUnproved({progress}: TransferRun): void {
 
 /** @returns tags that were found to point elsewhere; no deletion is begun after the first of them */
 async function deleteTags(
-  plan: TransferPlan,
+  move: ProjectMove,
   tags: readonly OldTag[],
   run: TransferRun,
 ): Promise<readonly Drift[]> {
   const {context, call, interruption} = run;
-  const deleteTag = await deletionOf(plan, run);
+  const project = move.project.id;
+  const deleteTag = await deletionOf(move, run);
   const queue = new PQueue({concurrency: DELETE_CONCURRENCY});
   const drift: Drift[] = [];
   let isEnded = false;
@@ -67,9 +68,9 @@ async function deleteTags(
         drift.push({side: 'source', repository, tag, planned, actual: now.digest});
         return;
       }
-      await context.journal.append({type: 'delete', repository, tag, digest: planned});
+      await context.journal.append({type: 'delete', project, repository, tag, digest: planned});
       await deleteTag(old).catch(async (error: unknown) => {
-        await noteIfKept(old, run);
+        await noteIfKept(project, old, run);
         throw error;
       });
     } catch (error) {
@@ -86,7 +87,11 @@ async function deleteTags(
 }
 
 /** A refused deletion has deleted nothing, which decides what can be done next. */
-async function noteIfKept(old: OldTag, {context, call}: TransferRun): Promise<void> {
+async function noteIfKept(
+  project: number,
+  old: OldTag,
+  {context, call}: TransferRun,
+): Promise<void> {
   const {repository, tag, digest} = old;
   const there = await context.repositories
     .source(repository)
@@ -94,7 +99,7 @@ async function noteIfKept(old: OldTag, {context, call}: TransferRun): Promise<vo
     // Then it is not known, and counts as deleted.
     .catch(() => undefined);
   if (there?.digest !== digest) return;
-  await context.journal.append({type: 'kept', repository, tag});
+  await context.journal.append({type: 'kept', project, repository, tag});
 }
 
 /**
@@ -102,7 +107,7 @@ async function noteIfKept(old: OldTag, {context, call}: TransferRun): Promise<vo
  * digest. GitLab knows how to ask it.
  */
 async function deletionOf(
-  plan: TransferPlan,
+  move: ProjectMove,
   {context, call}: TransferRun,
 ): Promise<(tag: OldTag) => Promise<void>> {
   const {deletesTags} = await context.traits(call);
@@ -113,7 +118,7 @@ async function deletionOf(
   }
   const {repositories} = context.gitlab;
   const records = new Map<string, ContainerRepository>();
-  for (const record of await repositories.ofProject(plan.project.id, call))
+  for (const record of await repositories.ofProject(move.project.id, call))
     records.set(`${record.registryHost}/${record.path}`, record);
   return async ({repository, tag}) => {
     const record = records.get(repository);
@@ -154,17 +159,17 @@ export interface OldTags {
  * and one HEAD for each tag. Planned tags that are gone while the donor has them count as deleted from then on, also where
  * the journal did not know.
  */
-export async function readOldTags(plan: TransferPlan, run: TransferRun): Promise<OldTags> {
-  const records = await run.context.gitlab.repositories.ofProject(plan.project.id, run.call);
-  const found = await mapAtOnce(oldRepositories(plan, records), OBSERVE_CONCURRENCY, (name) =>
+export async function readOldTags(move: ProjectMove, run: TransferRun): Promise<OldTags> {
+  const records = await run.context.gitlab.repositories.ofProject(move.project.id, run.call);
+  const found = await mapAtOnce(oldRepositories(move, records), OBSERVE_CONCURRENCY, (name) =>
     readRepository(name, run),
   );
   const actual = new Map(found.flat().map((one) => [`${one.repository}:${one.tag}`, one]));
-  const donorHas = donorReader(plan, run);
+  const donorHas = donorReader(move, run);
   const planned: OldTag[] = [];
   const held: OldTag[] = [];
   const drift: Drift[] = [];
-  for (const {from, donor, tags} of plan.repositories) {
+  for (const {from, donor, tags} of move.repositories) {
     for (const {name: tag, digest} of tags) {
       const now = actual.get(`${from}:${tag}`)?.digest ?? null;
       actual.delete(`${from}:${tag}`);
@@ -176,22 +181,23 @@ export async function readOldTags(plan: TransferPlan, run: TransferRun): Promise
   }
   for (const {repository, tag, digest} of actual.values())
     drift.push({side: 'source', repository, tag, planned: null, actual: digest});
-  await noteDeleted(planned, held, run);
+  await noteDeleted(move, planned, held, run);
   return {planned, drift: inOrder(drift)};
 }
 
 /** Brings the journal up to what was found: it may be lost, or its run was killed just before a deletion. */
 async function noteDeleted(
+  {project: {id: project}}: ProjectMove,
   there: readonly OldTag[],
   held: readonly OldTag[],
   {context: {journal}}: TransferRun,
 ): Promise<void> {
   const {deleted} = journal.unfinished;
   for (const one of held)
-    if (!deleted.has(oldName(one))) await journal.append({type: 'delete', ...one});
+    if (!deleted.has(oldName(one))) await journal.append({type: 'delete', project, ...one});
   for (const one of there) {
     const {repository, tag} = one;
-    if (deleted.has(oldName(one))) await journal.append({type: 'kept', repository, tag});
+    if (deleted.has(oldName(one))) await journal.append({type: 'kept', project, repository, tag});
   }
 }
 
@@ -210,12 +216,12 @@ async function readRepository(
 
 /** Asks the donor for a tag. A donor project that is not there yet has none. */
 function donorReader(
-  plan: TransferPlan,
+  move: ProjectMove,
   run: TransferRun,
 ): (donor: string, tag: Tag, digest: Digest) => Promise<boolean> {
   let isThere: Promise<boolean> | undefined;
   return async (donor, tag, digest) => {
-    isThere ??= isDonorThere(plan, run);
+    isThere ??= isDonorThere(move, run);
     if (!(await isThere)) return false;
     const {repositories} = run.context;
     return (await repositories.destination(donor).head(tag, run.call))?.digest === digest;

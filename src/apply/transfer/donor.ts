@@ -4,7 +4,7 @@ import type {Project} from '../../gitlab/entities.ts';
 import {DONOR_DESCRIPTION} from '../../gitlab/preflight/donor.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
-import type {Donor, TransferPlan} from '../../model/transfer-plan.ts';
+import type {Donor, ProjectMove} from '../../model/transfer-plan.ts';
 import {isMissing} from '../../places/file-error.ts';
 import {isVacant, strangerAmongLayouts} from '../../places/layout-folder.ts';
 import {pausePolicy} from './policy.ts';
@@ -23,8 +23,8 @@ type NewDonor = Donor & {readonly kind: 'project'; readonly id?: undefined};
  * Before anything is touched: where the plan is to create the donor project, nobody else has done so.
  * @throws TransshipError DRIFT
  */
-export async function throwIfDonorTaken(plan: TransferPlan, run: TransferRun): Promise<void> {
-  if (plan.way === 'staged' && isNew(plan.donor)) await findOwnDonor(plan.donor, run);
+export async function throwIfDonorTaken(move: ProjectMove, run: TransferRun): Promise<void> {
+  if (move.way === 'staged' && isNew(move.donor)) await findOwnDonor(move.donor, run);
 }
 
 /**
@@ -32,7 +32,7 @@ export async function throwIfDonorTaken(plan: TransferPlan, run: TransferRun): P
  * created again.
  * @throws TransshipError DRIFT where somebody else has made it, and what `Projects.create` throws
  */
-export async function createDonor({donor}: TransferPlan, run: TransferRun): Promise<StepEnd> {
+export async function createDonor({donor}: ProjectMove, run: TransferRun): Promise<StepEnd> {
   if (run.progress.where !== 'before' || !isNew(donor)) return PRESENT;
   if ((await findOwnDonor(donor, run)) !== undefined) return PRESENT;
   const {context, call} = run;
@@ -57,7 +57,7 @@ export async function createDonor({donor}: TransferPlan, run: TransferRun): Prom
  */
 async function findOwnDonor(
   {path}: NewDonor,
-  {context, call}: TransferRun,
+  {context, call, atDonor}: TransferRun,
 ): Promise<Project | undefined> {
   const found = await context.gitlab.projects.find(path, call);
   // GitLab answers for a path that a project had before with where it is now.
@@ -68,7 +68,8 @@ async function findOwnDonor(
   if (made.some(({id}) => id === found.id)) return found;
   const marked = made.find(({mark}) => mark !== undefined && found.description?.endsWith(mark));
   if (marked === undefined) {
-    if (context.journal.unfinished.deleted.size > 0) return found;
+    const {deleted} = context.journal.unfinished;
+    if ([...deleted.values()].some(({project}) => atDonor.has(project))) return found;
     throw donorTaken(found);
   }
   await context.journal.append({...marked, id: found.id});
@@ -80,8 +81,8 @@ async function findOwnDonor(
  * @throws TransshipError PROJECT_NOT_FOUND where the donor was deleted since, DONOR_UNFIT where somebody put other
  *   files into its folder
  */
-export async function prepareDonor(plan: TransferPlan, run: TransferRun): Promise<void> {
-  const {donor, repositories} = plan;
+export async function prepareDonor(move: ProjectMove, run: TransferRun): Promise<void> {
+  const {donor, repositories} = move;
   const {context, call} = run;
   if (donor.kind === 'project') {
     const project = isNew(donor)
@@ -104,7 +105,7 @@ export async function prepareDonor(plan: TransferPlan, run: TransferRun): Promis
  * another machine, also where a run has made part of it anew.
  */
 export async function isDonorThere(
-  {donor, repositories}: TransferPlan,
+  {donor, repositories}: ProjectMove,
   {
     context,
     call,
@@ -124,7 +125,7 @@ export async function isDonorThere(
  */
 export function isCreatedDonor(
   {id, fullPath, description}: Project,
-  {donor}: TransferPlan,
+  {donor}: ProjectMove,
   {journal}: Pick<TransferContext, 'journal'>,
 ): boolean {
   return (
@@ -141,6 +142,11 @@ export function isCreatedDonor(
   );
 }
 
+/** Whether other projects of the plan have yet to come to this donor, or have their images there still. */
+export function isDonorAwaited({project}: ProjectMove, {atDonor, finished}: TransferRun): boolean {
+  return [...atDonor].some((id) => id !== project.id && !finished.has(id));
+}
+
 /** Whether this plan made the donor's folder, or a layout in it. */
 export function isOwnFolder(place: string, {journal}: Pick<TransferContext, 'journal'>): boolean {
   return journal.transfer.some(
@@ -153,7 +159,7 @@ export function isOwnFolder(place: string, {journal}: Pick<TransferContext, 'jou
  * @param way what else there is to do, as a clause after the hint; the images cannot be put back once the project has moved
  */
 export function donorAbsent(
-  {donor}: TransferPlan,
+  {donor}: ProjectMove,
   {folderOf}: Pick<TransferContext, 'folderOf'>,
   way = '',
 ): TransshipError {
@@ -201,7 +207,7 @@ function donorTaken({id, fullPath}: Project): TransshipError {
     `project ${id} is at ${fullPath}, and this plan did not create it`,
     {
       side: 'gitlab',
-      hint: "nothing was done. Plan again: with it as the donor if that is right, else with another one. If an earlier run of this plan created it, pass that run's journal with --journal",
+      hint: "nothing was done. Plan again: with it as the donor if that is right, else with another one. If an earlier run of this move created it, pass that run's journal with --journal",
     },
   );
 }

@@ -2,10 +2,13 @@ import type {Project} from '../../gitlab/entities.ts';
 import {registryPathOf} from '../../model/gitlab-naming.ts';
 import {errorData} from '../../model/event.ts';
 import type {Call} from '../../model/port.ts';
-import type {PolicyState, TransferPlan} from '../../model/transfer-plan.ts';
+import type {PolicyState, ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
 import {isJournalFailure} from '../journal-file.ts';
+import {deletedOf} from '../unfinished.ts';
+import type {ProjectEnd} from './plan-result.ts';
 import {
   DONE,
+  type PlanRun,
   PRESENT,
   type StepEnd,
   type TransferContext,
@@ -36,13 +39,13 @@ export async function pausePolicy(
  * @param policy as it was when planning
  */
 export async function pauseStep(
-  plan: TransferPlan,
+  move: ProjectMove,
   policy: PolicyState,
   {context, call, progress}: TransferRun,
 ): Promise<StepEnd> {
   if (progress.where !== 'before') return PRESENT;
   const {journal, gitlab} = context;
-  const project = await gitlab.projects.get(plan.project.id, call);
+  const project = await gitlab.projects.get(move.project.id, call);
   if (await pausePolicy(project, context, call)) return DONE;
   // An earlier run did it, whose journal is lost.
   if (!journal.unfinished.paused.has(project.id))
@@ -52,7 +55,7 @@ export async function pauseStep(
 
 /** Switches the policy of the project that moves on. Not a second time: whoever switched it off since then meant that. */
 export async function resumeStep(
-  {project: {id}}: TransferPlan,
+  {project: {id}}: ProjectMove,
   {context, call}: TransferRun,
 ): Promise<StepEnd> {
   const {unfinished, transfer} = context.journal;
@@ -63,22 +66,28 @@ export async function resumeStep(
 }
 
 /**
- * Switches on every policy that this run or an earlier one switched off, once no images wait at the donor alone: of the
- * project that moves and of its donor, whatever other projects a journal names. A failure is told, and does not change
- * what came of the run: the journal remembers it.
+ * Switches on every policy that this run or an earlier one switched off, once no images wait at a donor alone: of a
+ * project that is at its end or was left as it is, and of a donor when that holds for all its projects, whatever other
+ * projects a journal names. A failure is told, and does not change what came of the run: the journal remembers it.
  */
 export async function resumePolicies(
-  {project: {id: moving}, donor, steps}: TransferPlan,
-  context: Context,
-  call: Call,
+  {moves}: TransferPlan,
+  ends: readonly ProjectEnd[],
+  {context, call}: PlanRun,
 ): Promise<void> {
   const tell = (code: string, message: string): void =>
     context.report({type: 'notice', code, message});
-  const isPlanned = steps.some(({kind}) => kind === 'pause' || kind === 'resume');
+  const waiting = new Set(
+    ends.filter((end) => !isSettled(end, context)).map(({move}) => move.project.id),
+  );
   for (const id of context.journal.unfinished.paused.keys()) {
+    if (waiting.has(id)) continue;
     try {
       const project = await context.gitlab.projects.find(id, call);
-      const isOfPlan = id === moving ? isPlanned : project?.fullPath === donor.path;
+      const own = moves.find((move) => move.project.id === id);
+      const atDonor = moves.filter(({donor}) => donor.path === project?.fullPath);
+      if (own === undefined && atDonor.some((move) => waiting.has(move.project.id))) continue;
+      const isOfPlan = own === undefined ? atDonor.length > 0 : hasPolicySteps(own);
       if (project !== undefined && !isOfPlan) {
         const name = project.fullPath;
         tell(
@@ -94,6 +103,17 @@ export async function resumePolicies(
       tell('POLICY_STAYS_PAUSED', `the cleanup policy of project ${id} stays off: ${message}`);
     }
   }
+}
+
+function hasPolicySteps({steps}: ProjectMove): boolean {
+  return steps.some(({kind}) => kind === 'pause' || kind === 'resume');
+}
+
+/** Nothing of the project waits at its donor alone. */
+function isSettled({move, run}: ProjectEnd, {journal}: Context): boolean {
+  const {id} = move.project;
+  if (journal.unfinished.completed.has(id)) return true;
+  return run?.progress.where === 'before' && deletedOf(journal.unfinished, id).length === 0;
 }
 
 /**
@@ -114,11 +134,8 @@ async function resumePolicy(
 }
 
 /** Tells of rules that go on protecting the old path: GitLab keeps their patterns as they are when a project moves. */
-export async function tellOldRules(
-  plan: TransferPlan,
-  {context, call}: TransferRun,
-): Promise<void> {
-  const {id, from, to} = plan.project;
+export async function tellOldRules(move: ProjectMove, {context, call}: TransferRun): Promise<void> {
+  const {id, from, to} = move.project;
   const old = registryPathOf(from);
   const rules = (await context.gitlab.protection.ofRepositories(id, call)) ?? [];
   for (const {pattern} of rules) {

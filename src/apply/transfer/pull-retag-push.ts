@@ -3,7 +3,7 @@ import {shortDigest} from '../../model/digest.ts';
 import {TransshipError} from '../../model/error.ts';
 import {errorData} from '../../model/event.ts';
 import type {StepResult} from '../../model/outcome.ts';
-import type {CopySet, TransferPlan, TransferStep} from '../../model/transfer-plan.ts';
+import type {CopySet, ProjectMove, TransferStep} from '../../model/transfer-plan.ts';
 import {whyLimited} from '../../plan/transfer/rule-checks.ts';
 import {type CopyRunResult, type CopyWork, runCopies} from '../copy-run.ts';
 import {compareDestination, inOrder} from '../find-drift.ts';
@@ -14,15 +14,15 @@ import {copySetOf} from './verify-place.ts';
 
 /** Brings the images from the old path to the donor; what the donor has already stays as it is. */
 export async function pull(
-  plan: TransferPlan,
+  move: ProjectMove,
   copySet: CopySet,
   run: TransferRun,
 ): Promise<StepEnd> {
   if (run.progress.where !== 'before') return PRESENT;
-  await prepareDonor(plan, run);
+  await prepareDonor(move, run);
   const isAgain = run.progress.isPulled;
   run.progress.isPulled = true;
-  return runCopySet(plan, copySet, run, {isTagOrderKept: false, isAgain});
+  return runCopySet(move, copySet, run, {isTagOrderKept: false, isAgain});
 }
 
 /**
@@ -30,17 +30,17 @@ export async function pull(
  * that somebody pushed to the new path meanwhile is left alone and told of when all others are there.
  */
 export async function push(
-  plan: TransferPlan,
+  move: ProjectMove,
   copySet: CopySet,
   run: TransferRun,
 ): Promise<StepEnd> {
   const {database} = await run.context.traits(run.reading);
-  return runCopySet(plan, copySet, run, {isTagOrderKept: database});
+  return runCopySet(move, copySet, run, {isTagOrderKept: database});
 }
 
 /** Carries what is not there yet; what is there and neither as planned nor as it was stays, and is told of as drift. */
 export async function runCopySet(
-  plan: TransferPlan,
+  move: ProjectMove,
   {copies, blobs}: CopySet,
   {context, interruption, reading}: TransferRun,
   how: Pick<CopyWork, 'isTagOrderKept' | 'isAgain'>,
@@ -48,7 +48,7 @@ export async function runCopySet(
   const {done, drift} = await compareDestination(copies, context.repositories, reading);
   const strange = new Set(drift.map(({repository, tag}) => `${repository}:${tag}`));
   const ours = copies.filter(({to, tag}) => !strange.has(`${to}:${tag ?? ''}`));
-  const work = {copies: ours, blobs, manifests: plan.manifests, done, ...how};
+  const work = {copies: ours, blobs, manifests: move.manifests, done, ...how};
   const copied = await runCopies(work, context, interruption);
   return stepEnd({...copied, drift: inOrder([...drift, ...copied.drift])});
 }
@@ -102,7 +102,7 @@ export async function probe(
  * @throws TransshipError PROTECTED naming the first tag that it protects
  */
 export async function throwIfProtected(
-  {project}: TransferPlan,
+  {project}: ProjectMove,
   tags: readonly OldTag[],
   {context, call}: TransferRun,
 ): Promise<void> {
@@ -130,13 +130,13 @@ export async function throwIfProtected(
  * pushed from. A run that proved the donor before the move has done so already.
  * @throws TransshipError MANIFEST_NOT_FOUND, DONOR_ABSENT
  */
-export async function retag(plan: TransferPlan, run: TransferRun): Promise<StepEnd> {
+export async function retag(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
   const {context, reading, progress} = run;
   if (progress.isDonorProved) return DONE;
-  const {copies} = copySetOf(plan, 'push');
+  const {copies} = copySetOf(move, 'push');
   const {done} = await compareDestination(copies, context.repositories, reading);
   const left = copies.filter(({id}) => !done.has(id));
-  if (left.length > 0 && !(await isDonorThere(plan, run))) throw donorAbsent(plan, context);
+  if (left.length > 0 && !(await isDonorThere(move, run))) throw donorAbsent(move, context);
   for (const {from, sourceTag, digest} of left) {
     const reference = sourceTag?.name ?? digest;
     const there = await context.repositories.source(from).head(reference, reading);

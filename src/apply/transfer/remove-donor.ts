@@ -1,32 +1,35 @@
 import type {Digest} from '../../model/digest.ts';
 import type {Tag} from '../../model/reference.ts';
-import type {Donor, TransferPlan} from '../../model/transfer-plan.ts';
+import type {Donor, ProjectMove} from '../../model/transfer-plan.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
 import {isVacant, listsOnly, removeIfEmpty, removeLayout} from '../../places/layout-folder.ts';
 import {DELETE_CONCURRENCY} from './delete-old.ts';
-import {isCreatedDonor, isOwnFolder} from './donor.ts';
+import {isCreatedDonor, isDonorAwaited, isOwnFolder} from './donor.ts';
 import {DONE, type StepEnd, type TransferContext, type TransferRun} from './transfer-run.ts';
 
 /**
- * Takes away from the donor what this plan put there, once all of it is proved to be at the new path. What the journal
- * does not name as ours stays, and is told: other files and images, layouts and projects that were there before.
+ * Takes away from the donor what this plan put there for a project, once all of it is proved to be at the new path. What
+ * the journal does not name as ours stays, and is told: other files and images, layouts and projects that were there
+ * before. A donor of several projects goes with the last of them.
  */
-export async function removeDonor(plan: TransferPlan, run: TransferRun): Promise<StepEnd> {
-  if (plan.donor.kind === 'directory') await removeFolder(plan, run);
-  else await emptyProject(plan, plan.donor, run);
+export async function removeDonor(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
+  if (move.donor.kind === 'directory') await removeFolder(move, run);
+  else await emptyProject(move, move.donor, run);
   return DONE;
 }
 
-async function removeFolder(plan: TransferPlan, {context}: TransferRun): Promise<void> {
-  const {donor, repositories} = plan;
+async function removeFolder(move: ProjectMove, run: TransferRun): Promise<void> {
+  const {context} = run;
+  const {donor, repositories} = move;
   for (const repository of repositories) {
     const layout = repository.donor;
     const folder = context.folderOf(layout);
     const isGone = isOwnFolder(layout, context)
-      ? await removeOwnLayout(folder, plan, repository.tags)
+      ? await removeOwnLayout(folder, move, repository.tags)
       : await isVacant(folder);
     if (!isGone) tellKept(folder, context);
   }
+  if (isDonorAwaited(move, run)) return;
   const folder = context.folderOf(donor.path);
   if (isOwnFolder(donor.path, context) && !(await removeIfEmpty(folder))) tellKept(folder, context);
 }
@@ -34,7 +37,7 @@ async function removeFolder(plan: TransferPlan, {context}: TransferRun): Promise
 /** By name: of the blobs those of the plan. False: something else is there as well. */
 async function removeOwnLayout(
   folder: string,
-  {manifests, steps}: TransferPlan,
+  {manifests, steps}: ProjectMove,
   tags: readonly {readonly name: Tag}[],
 ): Promise<boolean> {
   const blobs = steps.flatMap((step) => (step.kind === 'pull' ? step.blobs : []));
@@ -45,7 +48,7 @@ async function removeOwnLayout(
 
 /** GitLab renames a project before it deletes it, which tags would keep it from: so they go first. */
 async function emptyProject(
-  plan: TransferPlan,
+  move: ProjectMove,
   {id, path}: Donor & {readonly kind: 'project'},
   run: TransferRun,
 ): Promise<void> {
@@ -53,11 +56,11 @@ async function emptyProject(
   const {projects, repositories: records} = context.gitlab;
   const project = await projects.find(id ?? path, call);
   if (project === undefined) return;
-  const isOurs = isCreatedDonor(project, plan, context);
+  const isOurs = isCreatedDonor(project, move, context);
   // What a lost journal named is not ours to touch.
   if (!isOurs && project.id !== id) return tellKept(path, context);
-  await deleteTags(plan, project.id, run);
-  if (!isOurs) return;
+  await deleteTags(move, project.id, run);
+  if (!isOurs || isDonorAwaited(move, run)) return;
   const left = await records.ofProject(project.id, call);
   const isEmpty = left.every(({tagsCount = 0}) => tagsCount === 0);
   if (isEmpty && project.isRepositoryEmpty !== false) await projects.delete(project.id, call);
@@ -66,7 +69,7 @@ async function emptyProject(
 
 /** Each only if it still points to what this plan put there, as at the old path. */
 async function deleteTags(
-  {repositories}: TransferPlan,
+  {repositories}: ProjectMove,
   projectId: number,
   {context, call}: TransferRun,
 ): Promise<void> {

@@ -1,7 +1,8 @@
 import type {StepOutcome} from '../../model/event.ts';
-import type {NextCommand, RunEnd, TransferStanding} from '../../model/outcome.ts';
-import type {TransferPlan} from '../../model/transfer-plan.ts';
+import type {NextCommand, ProjectStatus, RunEnd, TransferStanding} from '../../model/outcome.ts';
+import type {ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
 import type {JournalEntry} from '../journal-file.ts';
+import {copySetsOf} from '../../plan/transfer/estimate.ts';
 import {unfinishedIn} from '../unfinished.ts';
 import {copySetOf} from './verify-place.ts';
 import {oldName} from './delete-old.ts';
@@ -9,10 +10,10 @@ import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
 import type {ProjectLocation, TransferContext} from './transfer-run.ts';
 
-/** What was found out about a transfer, by a run or from its journal. */
-export interface Found {
+/** What was found out about a project, by a run or from the journal. */
+interface Found {
   readonly project: TransferStanding['project'];
-  /** Tags that were taken along and are not in `plan`. */
+  /** Tags that were taken along and are not in the move. */
   readonly adopted?: number;
   /** Tags that are gone from the old path. */
   readonly gone: number;
@@ -24,57 +25,102 @@ export interface Found {
   readonly isRollback: boolean;
 }
 
-/** Where the images of a staged transfer are, and what works next; undefined: GitLab moves them, or there are none. */
-export function standingOf(plan: TransferPlan, found: Found): TransferStanding | undefined {
-  if (plan.way !== 'staged') return undefined;
+/** Where the images of a staged move are, and what works next; undefined: GitLab moves them, or there are none. */
+export function standingOf(move: ProjectMove, found: Found): TransferStanding | undefined {
+  if (move.way !== 'staged') return undefined;
   const {project, gone, isPaused, adopted = 0} = found;
-  const total = plan.repositories.reduce((sum, {tags}) => sum + tags.length, adopted);
+  const total = move.repositories.reduce((sum, {tags}) => sum + tags.length, adopted);
   const hasLeft = project !== 'before';
-  const target = hasLeft ? arrived(plan, found.done, total) : 0;
+  const target = hasLeft ? arrived(move, found.done, total) : 0;
   const old = hasLeft ? 0 : Math.max(0, total - gone);
   const images = {total, old, donor: total - old - target, target};
   return {
     project,
-    from: plan.project.from,
-    to: plan.project.to,
     images,
-    donor: plan.donor.path,
+    donor: move.donor.path,
     isPaused,
     next: nextCommands(images, found),
   };
 }
 
-/** As the journal has it; nothing is asked. */
-export function standingByJournal(
-  plan: TransferPlan,
+/** The entries of a journal that are about a project, by its ID; the runs are about all of them. */
+export function entriesByProject(
+  {moves}: TransferPlan,
   entries: readonly JournalEntry[],
+): ReadonlyMap<number, readonly JournalEntry[]> {
+  const stepOwners = new Map<string, number>();
+  const placeOwners = new Map<string, number>();
+  const found = new Map<number, JournalEntry[]>();
+  for (const {project, steps} of moves) {
+    found.set(project.id, []);
+    const sets = copySetsOf(steps);
+    for (const {id} of [...steps, ...sets.flatMap(({copies}) => copies)])
+      stepOwners.set(id, project.id);
+    for (const {to} of sets.flatMap(({blobs}) => blobs)) placeOwners.set(to, project.id);
+  }
+  const ownerOf = (entry: JournalEntry): number | undefined => {
+    if (entry.type === 'step') return stepOwners.get(entry.id);
+    if (entry.type === 'blob' || entry.type === 'upload') return placeOwners.get(entry.to);
+    return 'project' in entry ? entry.project : undefined;
+  };
+  for (const entry of entries) {
+    if (entry.type === 'run') for (const own of found.values()) own.push(entry);
+    else found.get(ownerOf(entry) ?? 0)?.push(entry);
+  }
+  return found;
+}
+
+/** What counts of the entries of one project: what its steps did before a rollback is undone. */
+export function sinceRollback(own: readonly JournalEntry[]): readonly JournalEntry[] {
+  return own.slice(own.findLastIndex(({type}) => type === 'rollback') + 1);
+}
+
+/**
+ * How far a project is, as the journal has it; nothing is asked.
+ * @param own what the journal has of this project
+ */
+export function statusOf(move: ProjectMove, own: readonly JournalEntry[]): ProjectStatus {
+  const {id, from, to} = move.project;
+  const last = own.findLast(({type}) => type !== 'run');
+  const ended = last?.type === 'project-end' ? last.result : undefined;
+  const standing = standingByJournal(move, own, ended);
+  return {
+    id,
+    from,
+    to,
+    ...(ended === undefined ? {} : {ended}),
+    ...(standing === undefined ? {} : {standing}),
+  };
+}
+
+function standingByJournal(
+  move: ProjectMove,
+  own: readonly JournalEntry[],
   end: RunEnd | undefined,
 ): TransferStanding | undefined {
-  const rollback = entries.findLastIndex(({type}) => type === 'rollback');
-  const steps = entries.slice(rollback + 1).filter((entry) => entry.type === 'step');
-  const done = doneOf(steps);
-  const {deleted, paused} = unfinishedIn(entries);
-  const changes = plan.steps.filter(({kind}) => kind === 'change-path');
-  const changed = changes.filter(({id}) => done.has(id)).length;
+  const done = doneOf(sinceRollback(own).filter((entry) => entry.type === 'step'));
+  const {deleted, paused} = unfinishedIn(own);
+  const changes = move.steps.filter(({kind}) => kind === 'change-path');
+  const changed = changes.filter((step) => done.has(step.id)).length;
   const project =
     changed === 0 || changes.length === 0
       ? 'before'
       : changed < changes.length
         ? 'between'
         : 'after';
-  const lastRun = entries.findLastIndex(({type}) => type === 'run');
+  const lastRun = own.findLastIndex(({type}) => type === 'run');
   const planned = new Set(
-    plan.repositories.flatMap(({from, tags}) => tags.map(({name}) => `${from}:${name}`)),
+    move.repositories.flatMap(({from, tags}) => tags.map(({name}) => `${from}:${name}`)),
   );
-  const adopted = entries.filter((entry) => entry.type === 'adopt').map(oldName);
-  return standingOf(plan, {
+  const adopted = own.filter((entry) => entry.type === 'adopt').map(oldName);
+  return standingOf(move, {
     project,
     adopted: new Set(adopted.filter((name) => !planned.has(name))).size,
     gone: deleted.size,
     done,
-    isPaused: paused.has(plan.project.id),
+    isPaused: paused.has(move.project.id),
     end,
-    isRollback: rollback > lastRun,
+    isRollback: own.findLastIndex(({type}) => type === 'rollback') > lastRun,
   });
 }
 
@@ -87,12 +133,12 @@ export function doneOf(
 }
 
 /** Tags at the new path: all once they were compared there, until then those that were pushed. */
-function arrived(plan: TransferPlan, done: ReadonlySet<string>, total: number): number {
+function arrived(move: ProjectMove, done: ReadonlySet<string>, total: number): number {
   if (
-    plan.steps.some((step) => step.kind === 'verify' && step.at === 'target' && done.has(step.id))
+    move.steps.some((step) => step.kind === 'verify' && step.at === 'target' && done.has(step.id))
   )
     return total;
-  const {copies} = copySetOf(plan, 'push');
+  const {copies} = copySetOf(move, 'push');
   return copies.filter(({id, tag}) => tag !== undefined && done.has(id)).length;
 }
 
@@ -115,15 +161,15 @@ function nextCommands(
  * @throws TransshipError PROJECT_NOT_FOUND; DRIFT where it is at none of the plan's places
  */
 export async function locateProject(
-  plan: TransferPlan,
+  move: ProjectMove,
   {gitlab}: Pick<TransferContext, 'gitlab'>,
   call: Call,
 ): Promise<ProjectLocation> {
-  const {id, from, to} = plan.project;
+  const {id, from, to} = move.project;
   const {fullPath} = await gitlab.projects.get(id, call);
   if (fullPath === to) return 'after';
   if (fullPath === from) return 'before';
-  if (betweenPaths(plan).includes(fullPath)) return 'between';
+  if (betweenPaths(move).includes(fullPath)) return 'between';
   throw new TransshipError(
     'DRIFT',
     `project ${id} is at ${fullPath}, and the plan moves it from ${from} to ${to}`,
@@ -132,7 +178,7 @@ export async function locateProject(
 }
 
 /** The paths that the project has between two changes: GitLab changes namespace and path one after the other. */
-function betweenPaths({steps, project: {from, to}}: TransferPlan): readonly string[] {
+function betweenPaths({steps, project: {from, to}}: ProjectMove): readonly string[] {
   if (steps.filter(({kind}) => kind === 'change-path').length < 2) return [];
   const [before, after] = [splitPath(from), splitPath(to)];
   return [`${after.namespace}/${before.path}`, `${before.namespace}/${after.path}`];
@@ -145,7 +191,7 @@ function splitPath(fullPath: string): {readonly namespace: string; readonly path
 
 /** @throws TransshipError NAME_TAKEN where another project has the new path by now */
 export async function throwIfTaken(
-  {project}: TransferPlan,
+  {project}: ProjectMove,
   {gitlab}: Pick<TransferContext, 'gitlab'>,
   call: Call,
 ): Promise<void> {

@@ -6,8 +6,7 @@ import type {TagLimits} from '../../plan/transfer/facts.ts';
 import type {CopyContext, Interruption} from '../apply-context.ts';
 import type {ErrorData} from '../../model/event.ts';
 import type {BlobCounts} from '../blob-relays.ts';
-import type {Digest} from '../../model/digest.ts';
-import type {CopySet} from '../../model/transfer-plan.ts';
+import type {CopySet, Donor, ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
 
 /** What carrying out a transfer needs besides the plan. */
 export interface TransferContext extends CopyContext {
@@ -39,20 +38,28 @@ export interface TransferContext extends CopyContext {
 export interface DeletionQuestion {
   readonly tags: number;
   readonly repositories: number;
-  /** Full path of the project. */
-  readonly project: string;
+  /** Full paths of the projects that have these tags. */
+  readonly projects: readonly string[];
   /** Where the images are going to be by then. */
-  readonly donor: string;
+  readonly donors: readonly string[];
 }
 
-/** One run of a transfer: what all its steps work with. */
-export interface TransferRun {
+/** What the runs of all projects of a plan have in common. */
+export interface PlanRun {
   readonly context: TransferContext;
   readonly interruption: Interruption;
   /** Ends at the second signal. */
   readonly call: Call;
   /** For what only compares, and has nothing to finish: ends at the first. */
   readonly reading: Call;
+  /** IDs of the projects that this run brought to their end. */
+  readonly finished: ReadonlySet<number>;
+}
+
+/** One run of a project: what all its steps work with. */
+export interface TransferRun extends PlanRun {
+  /** IDs of the projects of the plan whose images wait at the same donor, this one among them. */
+  readonly atDonor: ReadonlySet<number>;
   readonly progress: TransferProgress;
 }
 
@@ -68,9 +75,21 @@ export interface TransferProgress {
   isPulled: boolean;
 }
 
-/** At the beginning of a run. */
-export function newProgress(where: ProjectLocation): TransferProgress {
-  return {where, isDonorProved: false, isPulled: false};
+/** The run of one of the projects of a plan, at its beginning. */
+export function projectRun(
+  {project, donor}: ProjectMove,
+  {moves}: TransferPlan,
+  run: PlanRun,
+  where: ProjectLocation,
+): TransferRun {
+  const isSame = (other: Donor): boolean =>
+    other.kind === donor.kind && other.path.toLowerCase() === donor.path.toLowerCase();
+  const others = moves.filter((move) => isSame(move.donor)).map((move) => move.project.id);
+  return {
+    ...run,
+    atDonor: new Set([project.id, ...others]),
+    progress: {where, isDonorProved: false, isPulled: false},
+  };
 }
 
 /** How a step of a transfer ended. */
@@ -91,17 +110,15 @@ interface CopyRunResult {
 export const DONE: StepEnd = {end: 'done'};
 export const PRESENT: StepEnd = {end: 'present'};
 
-/** Gathers what came of the steps of a transfer: each step, after it its images. */
+/** What came of the steps of a project. */
+export type ProjectRan = Omit<RunResult, 'plan' | 'projects'>;
+
+/** Gathers what came of the steps of a project: each step, after it its images. */
 export class Tally {
-  readonly #plan: Digest;
   /** By id; a step that was done once more counts as it ended last. */
   readonly #steps = new Map<string, StepResult>();
   readonly #blobs = {copied: 0, mounted: 0, present: 0};
   #sent = 0;
-
-  constructor(plan: Digest) {
-    this.#plan = plan;
-  }
 
   add(id: string, end: StepEnd): void {
     for (const result of [stepResult(id, end), ...(end.images ?? [])])
@@ -113,9 +130,8 @@ export class Tally {
     this.#sent += end.counts.sent;
   }
 
-  result(result: RunEnd, drift?: readonly Drift[]): RunResult {
+  result(result: RunEnd, drift?: readonly Drift[]): ProjectRan {
     return {
-      plan: this.#plan,
       result,
       steps: [...this.#steps.values()],
       bytes: {sent: this.#sent},
@@ -164,5 +180,13 @@ export function sizeOf(sets: readonly CopySet[]): RunSize {
     steps: sets.reduce((sum, {copies}) => sum + copies.length, 0),
     blobs: copied.length,
     bytes: copied.reduce((sum, {size}) => sum + size, 0),
+  };
+}
+
+export function sumOfSizes(sizes: readonly RunSize[]): RunSize {
+  return {
+    steps: sizes.reduce((sum, {steps}) => sum + steps, 0),
+    blobs: sizes.reduce((sum, {blobs}) => sum + blobs, 0),
+    bytes: sizes.reduce((sum, {bytes}) => sum + bytes, 0),
   };
 }

@@ -5,7 +5,7 @@ import type {Digest} from '../../model/digest.ts';
 import {interrupted, TransshipError} from '../../model/error.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {Tag} from '../../model/reference.ts';
-import type {TransferPlan} from '../../model/transfer-plan.ts';
+import type {ProjectMove} from '../../model/transfer-plan.ts';
 import {inOrder} from '../find-drift.ts';
 import type {TransferRun} from './transfer-run.ts';
 
@@ -25,29 +25,29 @@ interface Rest {
  * @throws TransshipError REPOSITORY_DELETE_FAILED where the registry keeps what it said to delete, CHANGE_NOT_SEEN
  *   where GitLab counts tags that are gone, INTERRUPTED
  */
-export async function untilEmpty(plan: TransferPlan, run: TransferRun): Promise<readonly Drift[]> {
+export async function untilEmpty(move: ProjectMove, run: TransferRun): Promise<readonly Drift[]> {
   const {patience} = run.context;
   for (let waitedMs = 0; ; waitedMs += patience.everyMs) {
-    const rest = await readRest(plan, run);
+    const rest = await readRest(move, run);
     if (rest.late.length > 0) return rest.late;
     if (rest.kept.length === 0 && rest.counted === 0) return [];
-    if (waitedMs >= patience.limitMs) throw notEmpty(plan, rest);
+    if (waitedMs >= patience.limitMs) throw notEmpty(move, rest);
     await wait(patience.everyMs, run);
   }
 }
 
-async function readRest(plan: TransferPlan, {context, call}: TransferRun): Promise<Rest> {
-  const records = await context.gitlab.repositories.ofProject(plan.project.id, call);
+async function readRest(move: ProjectMove, {context, call}: TransferRun): Promise<Rest> {
+  const records = await context.gitlab.repositories.ofProject(move.project.id, call);
   const failed = records.find(({status}) => status === 'delete_failed');
   if (failed !== undefined) throw deleteFailed(failed.path);
   const planned = new Map<string, Digest>(
-    plan.repositories.flatMap(({from, tags}) =>
+    move.repositories.flatMap(({from, tags}) =>
       tags.map(({name, digest}) => [`${from}:${name}`, digest] as const),
     ),
   );
   const kept: string[] = [];
   const late: Drift[] = [];
-  for (const repository of oldRepositories(plan, records)) {
+  for (const repository of oldRepositories(move, records)) {
     const source = context.repositories.source(repository);
     for (const tag of (await source.listTags(call)) ?? []) {
       const name = `${repository}:${tag}`;
@@ -72,7 +72,7 @@ async function wait(ms: number, {interruption}: TransferRun): Promise<void> {
   }
 }
 
-function notEmpty({project}: TransferPlan, {kept, counted}: Rest): TransshipError {
+function notEmpty({project}: ProjectMove, {kept, counted}: Rest): TransshipError {
   const [first] = kept;
   if (first !== undefined) {
     return new TransshipError(
@@ -107,7 +107,7 @@ function deleteFailed(path: string): TransshipError {
  * without a record (GitLab: app/models/project.rb, `has_root_container_repository_tags?`).
  */
 export function oldRepositories(
-  {repositories, project}: TransferPlan,
+  {repositories, project}: ProjectMove,
   records: readonly ContainerRepository[],
 ): readonly string[] {
   const planned = repositories.map(({from}) => from);

@@ -1,10 +1,10 @@
 import {pause} from '../../http/retry.ts';
-import type {VerifyResult} from '../../model/outcome.ts';
 import type {Call, Repositories} from '../../model/port.ts';
-import type {CopySet, TransferPlan} from '../../model/transfer-plan.ts';
+import type {CopySet, ProjectMove} from '../../model/transfer-plan.ts';
 import {
   BY_ASKING,
   byRehashing,
+  type Compared,
   compareExpected,
   type Expected,
   expectation,
@@ -21,28 +21,28 @@ const NATIVE_LIMIT_MS = 60_000;
  * @throws TransshipError the refusals of the registry
  */
 export async function compareAt(
-  plan: TransferPlan,
+  move: ProjectMove,
   place: TransferPlace,
   repositories: Repositories,
   call: Call,
-): Promise<VerifyResult> {
-  const isFiles = place === 'donor' && plan.donor.kind === 'directory';
+): Promise<Compared> {
+  const isFiles = place === 'donor' && move.donor.kind === 'directory';
   const proof = isFiles ? byRehashing() : BY_ASKING;
-  const expected = expectedAt(plan, place);
-  return {plan: plan.id, ...(await compareExpected(expected, repositories, call, proof))};
+  const expected = expectedAt(move, place);
+  return compareExpected(expected, repositories, call, proof);
 }
 
 /** Before the move: proves that all is at the donor, so that the old path may be emptied. */
-export async function verifyDonor(plan: TransferPlan, run: TransferRun): Promise<StepEnd> {
+export async function verifyDonor(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
   const {context, reading, progress} = run;
   if (progress.where !== 'before') return PRESENT;
-  const compared = await compareAt(plan, 'donor', context.repositories, reading);
+  const compared = await compareAt(move, 'donor', context.repositories, reading);
   if (compared.differences.length > 0) {
     return failed(
       compared,
       'at the donor',
-      plan.donor.kind === 'directory'
-        ? `delete the folder ${plan.donor.path} if all images are still at the old path, then apply again`
+      move.donor.kind === 'directory'
+        ? `delete the folder ${move.donor.path} if all images are still at the old path, then apply again`
         : 'apply again; if it stays, the registry loses what it takes: its administrator should look at its storage',
     );
   }
@@ -51,25 +51,25 @@ export async function verifyDonor(plan: TransferPlan, run: TransferRun): Promise
 }
 
 /** After the move: all is at the new path. What GitLab moves by itself may take a moment. */
-export async function verifyTarget(plan: TransferPlan, run: TransferRun): Promise<StepEnd> {
+export async function verifyTarget(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
   const {context, reading} = run;
   const {everyMs} = context.patience;
-  const limitMs = plan.way === 'native' ? Math.min(NATIVE_LIMIT_MS, context.patience.limitMs) : 0;
+  const limitMs = move.way === 'native' ? Math.min(NATIVE_LIMIT_MS, context.patience.limitMs) : 0;
   for (let waitedMs = 0; ; waitedMs += everyMs) {
-    const compared = await compareAt(plan, 'target', context.repositories, reading);
+    const compared = await compareAt(move, 'target', context.repositories, reading);
     if (compared.differences.length === 0) return DONE;
-    if (waitedMs >= limitMs) return failed(compared, 'at the new path', targetHint(plan));
+    if (waitedMs >= limitMs) return failed(compared, 'at the new path', targetHint(move));
     await pause(everyMs, reading.signal);
   }
 }
 
-function targetHint({way, project: {from, to}}: TransferPlan): string {
+function targetHint({way, project: {from, to}}: ProjectMove): string {
   return way === 'native'
     ? `GitLab moved the project and not its images: they are at the path of ${from} in the registry, where no project owns them. Move the project back from ${to}, then plan with --staged`
     : 'apply again: what is missing is pushed from the donor';
 }
 
-function failed({differences, checked}: VerifyResult, where: string, hint: string): StepEnd {
+function failed({differences, checked}: Compared, where: string, hint: string): StepEnd {
   const [first] = differences;
   const of = checked.tags + checked.manifests + checked.blobs;
   const name = first?.tag === undefined ? `@${first?.digest ?? ''}` : `:${first.tag}`;
@@ -81,24 +81,24 @@ function failed({differences, checked}: VerifyResult, where: string, hint: strin
 export type TransferPlace = 'old' | 'donor' | 'target';
 
 /** What should be at a place: all tags of the plan, all that was copied without a tag, and everything below. */
-function expectedAt(plan: TransferPlan, place: TransferPlace): Expected {
-  const {copies, blobs} = copySetOf(plan, 'push');
+function expectedAt(move: ProjectMove, place: TransferPlace): Expected {
+  const {copies, blobs} = copySetOf(move, 'push');
   const names = new Map(
-    plan.repositories.map((repository) => [repository.to, nameAt(repository, place)]),
+    move.repositories.map((repository) => [repository.to, nameAt(repository, place)]),
   );
   const at = (to: string): string => names.get(to) ?? to;
-  const tagged = plan.repositories.flatMap(({to, tags}) =>
+  const tagged = move.repositories.flatMap(({to, tags}) =>
     tags.map(({name, digest}): Root => ({at: at(to), tag: name, digest})),
   );
   const untagged = copies
     .filter(({tag}) => tag === undefined)
     .map(({to, digest}): Root => ({at: at(to), digest}));
   const moved = blobs.map((blob): BlobAction => ({...blob, to: at(blob.to)}));
-  return expectation(plan.manifests, moved)([...tagged, ...untagged]);
+  return expectation(move.manifests, moved)([...tagged, ...untagged]);
 }
 
 /** What the plan copies in one direction; nothing, where GitLab moves the images itself. */
-export function copySetOf({steps}: TransferPlan, kind: 'pull' | 'push'): CopySet {
+export function copySetOf({steps}: ProjectMove, kind: 'pull' | 'push'): CopySet {
   const found = steps.flatMap((step) => (step.kind === kind ? [step] : []));
   return {
     copies: found.flatMap(({copies}) => copies),
@@ -107,7 +107,7 @@ export function copySetOf({steps}: TransferPlan, kind: 'pull' | 'push'): CopySet
 }
 
 function nameAt(
-  {from, donor, to}: TransferPlan['repositories'][number],
+  {from, donor, to}: ProjectMove['repositories'][number],
   place: TransferPlace,
 ): string {
   switch (place) {

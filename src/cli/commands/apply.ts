@@ -18,6 +18,12 @@ import {readPlanFile} from '../plan-file.ts';
 import {addPolicyFlag, type PolicyFlag, throwUnlessWithin} from '../plan-policy.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import {RUN_EXIT, runPlan} from '../run-plan.ts';
+import {
+  addRunReportFlags,
+  type RunReportFlags,
+  StepTimes,
+  writeRunReports,
+} from '../run-reports.ts';
 import {runTransfer, type TransferRunFlags} from '../run-transfer.ts';
 import {type Session, withSession} from '../session.ts';
 
@@ -25,7 +31,8 @@ type Flags = HostFlags &
   TransferRunFlags &
   LimitFlags &
   TrustFlags &
-  PolicyFlag & {readonly format: OutcomeFormat};
+  PolicyFlag &
+  RunReportFlags & {readonly format: OutcomeFormat};
 
 /** `transship apply`: does what a plan says; run again, it goes on. */
 export function addApply(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -43,6 +50,7 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
       'after',
       '\nExamples:\n  transship apply app.plan.json --progress plain\n  transship apply move.plan.json --yes',
     );
+  addRunReportFlags(command);
   addFormatFlag(
     addLimitFlags(
       addRunFlags(
@@ -59,7 +67,9 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     const trust = await PlanTrust.of(plan, file, flags, io);
     // What a transfer deletes is looked at itself.
     const cache = flags.cache === true && plan.kind === 'copy';
-    const run = async (session: Session): Promise<RunResult> => {
+    const times = new StepTimes(io);
+    const run = async (opened: Session): Promise<RunResult> => {
+      const session = times.watch(opened);
       if (plan.kind === 'transfer')
         return await runTransfer({plan, file, flags, io, session, trust});
       const namespaces = plannedNamespaces(plan, trust, flags, io, session);
@@ -69,6 +79,7 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     io.stdout.write(
       renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),
     );
+    await writeRunReports(result, plan, times, flags, io);
     done(RUN_EXIT[result.result]);
   });
 }

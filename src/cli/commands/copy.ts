@@ -18,12 +18,19 @@ import {
 } from '../options.ts';
 import {reportWarnings} from '../print-error.ts';
 import {RUN_EXIT, runPlan} from '../run-plan.ts';
+import {
+  addRunReportFlags,
+  type RunReportFlags,
+  StepTimes,
+  writeRunReports,
+} from '../run-reports.ts';
 import {withSession} from '../session.ts';
 
 type Flags = HostFlags &
   FilterFlags &
   RunFlags &
-  LimitFlags & {readonly format: OutcomeFormat; readonly yes?: boolean};
+  LimitFlags &
+  RunReportFlags & {readonly format: OutcomeFormat; readonly yes?: boolean};
 
 /** `transship copy`: plan and apply in one go. */
 export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -50,21 +57,26 @@ Examples:
   transship copy docker://alpine:3.20 localhost:5000/mirror/alpine:3.20
   transship copy --semver '^1.2' --exclude-tag '*-rc*' old.example.com/app new.example.com/app`,
     );
+  addRunReportFlags(command);
   addFormatFlag(
     addLimitFlags(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command)))), io.env),
     ['text', 'json', 'markdown'],
   ).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
-    const answer = await withSession(io, flags, async (session) => {
+    const times = new StepTimes(io);
+    const answer = await withSession(io, flags, async (opened) => {
+      const session = times.watch(opened);
       const {places, report, reading} = session;
       const {plan: made, observed} = await makePlan(wish, places, report, reading);
       const plan = redactedPlan(made, io.redactor);
       reportWarnings(plan, report);
       const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);
       const text = renderRun(run, plan, flags.format, {planned: 'now'});
-      return {text, exitCode: RUN_EXIT[run.result]};
+      return {text, run, plan};
     });
-    io.stdout.write(answer.text);
-    done(answer.exitCode);
+    const {text, run: result, plan} = answer;
+    io.stdout.write(text);
+    await writeRunReports(result, plan, times, flags, io);
+    done(RUN_EXIT[result.result]);
   });
 }

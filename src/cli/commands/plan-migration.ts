@@ -19,9 +19,10 @@ import {type MigrationFlags, readMigrationWish} from '../migration-wish.ts';
 import {addCacheFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
+import {addPlanningFlags, type PlanningFlags, planTransferMigration} from '../plan-moves.ts';
 import {withSession} from '../session.ts';
 
-interface Flags extends HostFlags, MigrationFlags, MakeFlags, SinceFlags {
+interface Flags extends HostFlags, MigrationFlags, MakeFlags, SinceFlags, PlanningFlags {
   readonly check?: boolean;
   readonly progress: ProgressKind;
 }
@@ -35,7 +36,7 @@ export function addPlanMigration(plan: Command, io: Io, done: (exitCode: number)
     .command('file', {isDefault: true})
     .summary('plan what a migration file says: transship plan FILE.yaml')
     .description(
-      'Finds the repositories that a migration file means, inspects sources and destinations, prints the review and, with --out, writes the plan. Changes nothing.',
+      'Finds the repositories or projects that a migration file means, inspects sources and destinations, prints the review and, with --out, writes the plan. Changes nothing, except for transfers what "plan transfer" changes.',
     )
     .argument('[file]', 'a migration file (docs/migration-file.md); may follow "plan" directly')
     .option('--check', 'only check the file, offline; prints its routes or all problems')
@@ -52,7 +53,7 @@ Examples:
   transship plan plans/acme.yaml --out acme.plan.json --detailed-exitcode
   transship plan plans/acme.yaml --since acme.plan.json --out week2.plan.json`,
     );
-  addSinceFlags(command);
+  addPlanningFlags(addSinceFlags(command));
   addMakeFlags(addProgressFlag(addCacheFlag(addHostFlags(addGitLabFlags(command)))));
   command.action(async (file: string | undefined, flags: Flags) => {
     if (file === undefined) {
@@ -88,11 +89,9 @@ async function migrationPlan(
   flags: Flags,
   io: Io,
 ): Promise<Plan> {
-  if (migration.kind === 'copy') return await copyPlan(migration, earlier, flags, io);
-  throw new TransshipError('USAGE', 'plans of transfers cannot be made from files yet', {
-    side: 'local',
-    hint: 'plan each project with "transship plan transfer"',
-  });
+  return migration.kind === 'copy'
+    ? await copyPlan(migration, earlier, flags, io)
+    : await planTransferMigration(migration, flags, io);
 }
 
 async function copyPlan(

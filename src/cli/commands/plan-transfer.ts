@@ -1,30 +1,17 @@
 import type {Command} from 'commander';
-import {gatherTransferFacts} from '../../gitlab/preflight/gather-facts.ts';
-import {makeTransferPlan} from '../../plan/transfer/transfer-plan.ts';
-import {strangerAmongLayouts} from '../../places/layout-folder.ts';
-import {findEarlierTransfers, throwIfBegun} from '../earlier-transfers.ts';
-import {freeBytes} from '../user-folders.ts';
+import {throwIfBegun} from '../earlier-transfers.ts';
 import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
-import {
-  folderFrom,
-  instanceOf,
-  isCiJob,
-  planFolder,
-  readTransferWish,
-  relativeTo,
-} from '../transfer-wish.ts';
+import {addPlanningFlags, type PlanningFlags, planMoves} from '../plan-moves.ts';
+import {instanceOf, readMoveWish} from '../transfer-wish.ts';
 
-interface Flags extends HostFlags, GitLabFlags, MakeFlags {
+interface Flags extends HostFlags, GitLabFlags, MakeFlags, PlanningFlags {
   readonly to: string;
   readonly donor?: string;
-  readonly createDonor?: boolean;
-  readonly donorOnThisMachine?: boolean;
-  readonly staged?: boolean;
   readonly progress: ProgressKind;
 }
 
@@ -44,12 +31,6 @@ export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) 
       '--donor <place>',
       'where the images wait: a folder (./dir, /dir), stored relative to the plan file, or a project of the same GitLab (full path, ID or URL), which mounts the blobs instead of copying them (default: ./transship-donor/<project>)',
     )
-    .option('--create-donor', 'create the donor project when the plan is applied')
-    .option(
-      '--donor-on-this-machine',
-      'in a CI job: confirm that the donor folder outlives the job and that "apply" runs on the same machine',
-    )
-    .option('--staged', 'use the donor even if GitLab could move the images itself')
     .addHelpText(
       'after',
       `
@@ -59,37 +40,15 @@ Examples:
   transship plan transfer org/build/sample_project --to new_org/build/ --gitlab https://gitlab.example.com --out move.plan.json
   transship plan transfer org/app --to team/app --donor org/parking --gitlab gitlab.example.com --format markdown`,
     );
+  addPlanningFlags(command);
   addMakeFlags(addProgressFlag(addHostFlags(addGitLabFlags(command))));
   command.action(async (project: string, flags: Flags) => {
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
-    const base = planFolder(flags.out);
     const made = await withSession(io, flags, async (session) => {
-      const {places, report, call} = session;
       const access = await openGitLab(flags, io, session, instanceOf(project));
-      const {gitlab, tokenKind} = access;
-      const address = gitlab.url.href.replace(/\/$/, '');
-      const facts = await gatherTransferFacts(
-        {
-          wish: readTransferWish(project, flags, address),
-          staged: flags.staged === true,
-          createDonor: flags.createDonor === true,
-          donorOnThisMachine: flags.donorOnThisMachine === true,
-        },
-        {
-          gitlab,
-          tokenKind,
-          openRegistry: (host, side) => access.openRegistry(host, side),
-          openDonor: (name) => relativeTo(base, places).destination(name),
-          freeBytes: (folder) => freeBytes(folderFrom(base, folder)),
-          strangerAt: (folder) => strangerAmongLayouts(folderFrom(base, folder)),
-          isJob: isCiJob(io.env),
-          now: () => io.now().getTime(),
-          progress: (what, read, total) => report({type: 'observing', what, done: read, total}),
-        },
-        call,
-      );
-      const earlier = await findEarlierTransfers(base, address, facts.project.id, io);
-      return makeTransferPlan({...facts, earlier});
+      const gitlab = access.gitlab.url.href.replace(/\/$/, '');
+      const wish = {gitlab, moves: [readMoveWish(project, flags, gitlab)]};
+      return await planMoves(wish, flags, access, io, session);
     });
     done(await givePlan(made, flags, io));
   });

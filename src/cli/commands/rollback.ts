@@ -27,7 +27,8 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
     .summary('undo an unfinished transfer')
     .description(
       'While the project is at its old path: copies each image that was deleted there back from the donor, ' +
-        'verifies it, and restores the cleanup policy. After the project has moved, use apply instead (exit 3).',
+        'verifies it, and restores the cleanup policy. After the project has moved, use apply instead (exit 3). ' +
+        'Of several projects, those that were started are restored, the last one first.',
     )
     .argument('<plan>', 'a plan file written by "plan transfer … --out"')
     .addHelpText('after', '\nExample:\n  transship rollback move.plan.json');

@@ -43,7 +43,8 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
         : verifyTransfer({plan, file, flags, io, session, trust});
     const result = await withSession(io, flags, compare, trust);
     io.stdout.write(renderVerify(result, flags.format));
-    const isWhereWanted = flags.donor === true || (result.transfer?.project ?? 'after') === 'after';
+    const isWhereWanted =
+      flags.donor === true || (result.projects ?? []).every(({project}) => project === 'after');
     done(result.differences.length === 0 && isWhereWanted ? 0 : 2);
   });
 }

@@ -2,7 +2,14 @@ import cliProgress, {type SingleBar} from 'cli-progress';
 import {shortDigest} from '../../model/digest.ts';
 import type {Report, RunEvent} from '../../model/event.ts';
 import {errorLines} from '../print-error.ts';
-import {noticeText, observingText, progressText, Rate, retryText} from './progress-text.ts';
+import {
+  noticeText,
+  observingText,
+  progressText,
+  projectText,
+  Rate,
+  retryText,
+} from './progress-text.ts';
 import {RunTally} from './run-tally.ts';
 import {formatBytes} from '../../report/words.ts';
 
@@ -88,6 +95,12 @@ export function barReporter(stream: NodeJS.WritableStream): {
         break;
       case 'retrying':
         log(retryText(event));
+        break;
+      case 'project-started':
+        if (event.of > 1) log(projectText(event));
+        break;
+      case 'project-ended':
+        if (event.error) log(`${event.from}\n${errorLines(event.error)}`);
         break;
       case 'step-started':
       case 'run-ended':

@@ -1,7 +1,14 @@
 import type {Report, RunEvent} from '../../model/event.ts';
 import {errorLines} from '../print-error.ts';
 import type {TextSink} from '../io.ts';
-import {noticeText, observingText, progressText, Rate, retryText} from './progress-text.ts';
+import {
+  noticeText,
+  observingText,
+  progressText,
+  projectText,
+  Rate,
+  retryText,
+} from './progress-text.ts';
 import {RunTally} from './run-tally.ts';
 
 /** A summary line at most this often, and at least this often while a run goes on: CI kills silent jobs. */
@@ -29,6 +36,12 @@ export function plainReporter(sink: TextSink): {
         break;
       case 'run-started':
         rate.sample(performance.now(), 0);
+        break;
+      case 'project-started':
+        if (event.of > 1) sink.write(projectText(event));
+        break;
+      case 'project-ended':
+        if (event.error) sink.write(`${event.from}\n${errorLines(event.error)}`);
         break;
       case 'step-ended':
         if (event.error) sink.write(`${event.step}\n${errorLines(event.error)}`);

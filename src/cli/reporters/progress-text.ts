@@ -27,6 +27,12 @@ export function observingText(event: Extract<RunEvent, {type: 'observing'}>): st
   return `${printable(what)}: ${done} of ${total} ${unit ?? 'tags'}`;
 }
 
+/** That a project of several is begun; ends the line. */
+export function projectText(event: Extract<RunEvent, {type: 'project-started'}>): string {
+  const {from, to, number, of} = event;
+  return `project ${number} of ${of}: ${printable(`${from} to ${to}`)}\n`;
+}
+
 /** That something is tried again, and why; ends the line. */
 export function retryText({delayMs, what, error}: Extract<RunEvent, {type: 'retrying'}>): string {
   const seconds = Math.ceil(delayMs / 100) / 10;

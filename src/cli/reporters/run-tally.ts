@@ -78,6 +78,8 @@ export class RunTally {
         break;
       }
       case 'observing':
+      case 'project-started':
+      case 'project-ended':
       case 'blob-started':
       case 'retrying':
       case 'notice':

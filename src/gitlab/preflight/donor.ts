@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
 import {isRepositoryPath} from '../../model/reference.ts';
-import type {Donor, TransferWish} from '../../model/transfer-plan.ts';
+import type {Donor, MoveWish} from '../../model/transfer-plan.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
 import type {DonorFacts, WaitingImages} from '../../plan/transfer/facts.ts';
 import type {ContainerRepository} from '../container-repositories.ts';
@@ -28,7 +28,7 @@ export interface DonorQuestion {
  * @throws TransshipError DONOR_UNFIT for a project that cannot have images; NAMESPACE_NOT_FOUND for a project that could not be made either, PROJECT_NOT_FOUND for an id
  */
 export async function findDonor(
-  {kind, path}: TransferWish['donor'],
+  {kind, path}: MoveWish['donor'],
   mover: Project,
   {createDonor: mayCreate, donorOnThisMachine}: DonorQuestion,
   surroundings: Surroundings,

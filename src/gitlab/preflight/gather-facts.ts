@@ -1,6 +1,6 @@
 import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
-import type {TransferWish} from '../../model/transfer-plan.ts';
+import type {MoveWish} from '../../model/transfer-plan.ts';
 import type {RegistryFacts, RuleFacts, TransferFacts} from '../../plan/transfer/facts.ts';
 import {hasContent, wayOf} from '../../plan/transfer/steps.ts';
 import {given, type Project} from '../entities.ts';
@@ -12,13 +12,13 @@ import {clockFacts, proveRegistry, proveWrites} from './registry.ts';
 import type {InstanceRegistry, Surroundings} from './surroundings.ts';
 
 export interface TransferQuestion extends DonorQuestion {
-  readonly wish: TransferWish;
+  readonly wish: MoveWish;
   /** Take the way by the donor even where GitLab could move the images itself. */
   readonly staged: boolean;
 }
 
 /**
- * Finds out all that a transfer depends on, and proves what can be proved. Nothing is changed, except a probe tag,
+ * Finds out all that the transfer of one project depends on, and proves what can be proved. Nothing is changed, except a probe tag,
  * pushed to a donor project and deleted. With a folder as the donor, content of the old path is sent there once more.
  * @throws TransshipError PROJECT_NOT_FOUND, NAMESPACE_NOT_FOUND, TOKEN_SCOPE_MISSING, and what GitLab and its registry
  *   answer

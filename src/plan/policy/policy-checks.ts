@@ -9,6 +9,7 @@ import {
   type PlannedManifest,
 } from '../../model/plan.ts';
 import {isLocal, nameOf} from '../../model/place.ts';
+import type {CopySet, TransferPlan} from '../../model/transfer-plan.ts';
 import {attachmentSubject} from '../candidate.ts';
 import {compareText} from '../compare.ts';
 import {matchesRegistry, type Policy} from './policy.ts';
@@ -50,7 +51,9 @@ function limitChecks(
 function imagesOf(plan: Plan): number {
   return plan.kind === 'copy'
     ? copiesOf(plan).length
-    : plan.repositories.reduce((sum, {tags}) => sum + tags.length, 0);
+    : plan.moves
+        .flatMap(({repositories}) => repositories)
+        .reduce((sum, {tags}) => sum + tags.length, 0);
 }
 
 /**
@@ -96,7 +99,9 @@ function registriesOf(plan: Plan): readonly string[] {
           ...plan.routes.flatMap(({from, to}) => [from, to]),
           ...deletionsOf(plan).map(({repository}) => repository),
         ]
-      : plan.repositories.flatMap(({from, donor, to}) => [from, donor, to]);
+      : plan.moves
+          .flatMap(({repositories}) => repositories)
+          .flatMap(({from, donor, to}) => [from, donor, to]);
   const registries = places
     .filter((place) => !isLocal(place))
     .map((place) => place.split('/', 1)[0] ?? place);
@@ -109,7 +114,9 @@ function registriesOf(plan: Plan): readonly string[] {
  */
 function signatureChecks(plan: Plan, {file}: Policy): readonly Check[] {
   const copies = firstCopies(plan);
-  const planned = new Map(plan.manifests.map((manifest) => [manifest.digest, manifest]));
+  const manifests =
+    plan.kind === 'copy' ? plan.manifests : plan.moves.flatMap((move) => move.manifests);
+  const planned = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
   const isSignature = signatureTest(plan);
   const signed = new Set<string>();
   const present = plan.skipped.flatMap((skip) => (skip.reason === 'present' ? [skip] : []));
@@ -137,7 +144,11 @@ function signatureChecks(plan: Plan, {file}: Policy): readonly Check[] {
 /** Of a transfer those to the donor: all that come from the old path. */
 function firstCopies(plan: Plan): readonly CopyStep[] {
   if (plan.kind === 'copy') return copiesOf(plan);
-  return plan.steps.flatMap((step) => (step.kind === 'pull' ? step.copies : []));
+  return pullsOf(plan).flatMap(({copies}) => copies);
+}
+
+function pullsOf({moves}: TransferPlan): readonly CopySet[] {
+  return moves.flatMap(({steps}) => steps.flatMap((step) => (step.kind === 'pull' ? [step] : [])));
 }
 
 /** cosign's SPEC.md, "Naming". */
@@ -153,10 +164,7 @@ const SIGNATURE_TYPES = [
 ];
 
 function signatureTest(plan: Plan): (manifest: PlannedManifest) => boolean {
-  const blobs =
-    plan.kind === 'copy'
-      ? plan.blobs
-      : plan.steps.flatMap((step) => (step.kind === 'pull' ? step.blobs : []));
+  const blobs = plan.kind === 'copy' ? plan.blobs : pullsOf(plan).flatMap((pull) => pull.blobs);
   const ofSignatures = new Set<Digest>(
     blobs.flatMap(({digest, mediaType}) =>
       SIGNATURE_TYPES.some((type) => mediaType.startsWith(type)) ? [digest] : [],

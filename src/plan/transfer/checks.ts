@@ -1,28 +1,28 @@
 import type {Check} from '../../model/plan.ts';
-import type {TransferPlan} from '../../model/transfer-plan.ts';
-import type {TransferCopies} from './transfer-plan.ts';
+import type {ProjectMove} from '../../model/transfer-plan.ts';
+import type {TransferCopies} from './project-move.ts';
 import {donorChecks} from './donor-checks.ts';
 import {type EarlierTransfer, forbid, pass, type TransferFacts, warn} from './facts.ts';
 import {imageChecks, registryChecks} from './registry-checks.ts';
-import {type Move, movesOf} from './steps.ts';
+import {type PathChange, pathChangesOf} from './steps.ts';
 import {projectChecks} from './project-checks.ts';
 import {ruleChecks} from './rule-checks.ts';
 
 /** Everything that was proved, that is worth a look, and that forbids the transfer. */
 export function transferChecks(
   facts: TransferFacts,
-  way: TransferPlan['way'],
+  way: ProjectMove['way'],
   copies: TransferCopies,
 ): readonly Check[] {
   const {project, target} = facts;
   const checks = projectChecks(facts);
   // A project that is where it is to be needs no rights.
   if (project.fullPath === target.fullPath) return checks;
-  const {moves} = movesOf(project, target);
+  const {changes} = pathChangesOf(project, target);
   return [
     ...checks,
     ...earlierChecks(facts),
-    ...tokenChecks(facts, moves),
+    ...tokenChecks(facts, changes),
     ...(way === 'native' ? [nativeWay(project.fullPath)] : []),
     ...(way === 'staged'
       ? [
@@ -47,7 +47,10 @@ function nativeWay(subject: string): Check {
 const DAY_MS = 86_400_000;
 
 /** Whether the token may do at GitLab what moving takes (GitLab: doc/user/profile/personal_access_tokens.md, scopes). */
-function tokenChecks({token, now}: TransferFacts, moves: readonly Move[]): readonly Check[] {
+function tokenChecks(
+  {token, now}: TransferFacts,
+  changes: readonly PathChange[],
+): readonly Check[] {
   const checks: Check[] = [];
   if (token.kind === 'job-token') {
     checks.push(
@@ -67,7 +70,7 @@ function tokenChecks({token, now}: TransferFacts, moves: readonly Move[]): reado
         'create a token with the api scope',
       ),
     );
-  } else if (moves.length > 0 && token.scopes !== undefined) {
+  } else if (changes.length > 0 && token.scopes !== undefined) {
     checks.push(pass('TOKEN_READY', 'token', 'the token has the scope api'));
   }
   if (token.expiresAt !== undefined && token.expiresAt - now < DAY_MS) {

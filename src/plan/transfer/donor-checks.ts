@@ -1,6 +1,6 @@
 import {shortDigest} from '../../model/digest.ts';
 import type {Check} from '../../model/plan.ts';
-import type {TransferCopies} from './transfer-plan.ts';
+import type {TransferCopies} from './project-move.ts';
 import {type DonorFacts, forbid, forbidFinding, pass, type TransferFacts, warn} from './facts.ts';
 
 /** Of the room on a disk some is left for others: the images may take so much of it. */
@@ -102,7 +102,11 @@ function* projectChecks(facts: TransferFacts) {
 }
 
 /** Why the donor would keep the project from moving, once all images are deleted; undefined: it would not. */
-function whyInTheWay({donor: {donor}, project, target}: TransferFacts): string | undefined {
+export function whyInTheWay({
+  donor: {donor},
+  project,
+  target,
+}: Pick<TransferFacts, 'donor' | 'project' | 'target'>): string | undefined {
   const path = donor.path.toLowerCase();
   const places = [
     target.fullPath,

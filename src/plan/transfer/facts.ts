@@ -1,13 +1,13 @@
 import type {Check} from '../../model/plan.ts';
-import type {Donor, PolicyState, TransferWish} from '../../model/transfer-plan.ts';
+import type {Donor, MoveWish, PolicyState} from '../../model/transfer-plan.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
 
 /**
- * What was found out about a transfer before it is planned: plain data, so that the decisions can be tested without a
- * GitLab. Times are ms since the epoch; access levels are GitLab's numbers, 50 is an owner.
+ * What was found out about the transfer of one project before it is planned: plain data, so that the decisions can be
+ * tested without a GitLab. Times are ms since the epoch; access levels are GitLab's numbers, 50 is an owner.
  */
 export interface TransferFacts {
-  readonly wish: TransferWish;
+  readonly wish: MoveWish;
   /** This machine's clock. */
   readonly now: number;
   /** Somebody asked for the donor even where GitLab could move the images by itself. */

@@ -7,7 +7,7 @@ import {
   type TransferFacts,
   warn,
 } from './facts.ts';
-import {movesOf, rootOf} from './steps.ts';
+import {pathChangesOf, rootOf} from './steps.ts';
 
 /** GitLab's numbers (GitLab: lib/gitlab/access.rb). */
 const MAINTAINER = 40;
@@ -155,7 +155,7 @@ function* targetChecks(project: ProjectFacts, target: TargetFacts) {
         : 'choose another path with --to, or move the project that uses this one',
     );
   } else {
-    const order = movesOf(project, target);
+    const order = pathChangesOf(project, target);
     if ('inTheWay' in order) {
       yield forbid(
         'NAME_TAKEN',

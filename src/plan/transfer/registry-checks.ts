@@ -9,7 +9,7 @@ import {
   warn,
 } from './facts.ts';
 import type {CopySet} from '../../model/transfer-plan.ts';
-import type {TransferCopies} from './transfer-plan.ts';
+import type {TransferCopies} from './project-move.ts';
 import {hasContent} from './steps.ts';
 
 /** Tokens are good for a minute more or less than they say (GitLab container registry: auth/token, `Leeway`), in ms. */

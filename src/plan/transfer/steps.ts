@@ -1,21 +1,14 @@
-import type {
-  CopySet,
-  Donor,
-  PolicyState,
-  ProbedManifest,
-  TransferPlan,
-  TransferStep,
-} from '../../model/transfer-plan.ts';
-import type {TransferCopies} from './transfer-plan.ts';
+import type {Donor, PolicyState, ProbedManifest, ProjectMove} from '../../model/transfer-plan.ts';
+import type {UncostedStep, Without} from './estimate.ts';
+import type {TransferCopies} from './project-move.ts';
 import type {ProjectFacts, RepositoryFacts, TargetFacts, TransferFacts} from './facts.ts';
 import {childBlobs, childManifests, type SeenManifest} from '../../model/manifest.ts';
 
-/** `Omit` for each member of a union. */
-type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
-type Bare = Without<TransferStep, 'needs'>;
+/** A step before it is one of a plan: its id is its name, and nobody has said what it costs. */
+export type BareStep = Without<UncostedStep, 'needs'>;
 
 /**
- * The steps of a transfer, each needing the one before. The order is that of GitLab's manual for images in a project
+ * The steps of a transfer in their order, each needing the one before. The order is that of GitLab's manual for images in a project
  * that moves (GitLab: doc/user/packages/container_registry/troubleshoot_container_registry.md): pull, delete, move,
  * push; and a proof before everything that cannot be undone.
  * @param repositories those with images
@@ -23,28 +16,28 @@ type Bare = Without<TransferStep, 'needs'>;
  * @param isPaused an earlier transfer switched it off, so that it has to be put back whichever way the images go
  */
 export function transferSteps(
-  way: TransferPlan['way'],
-  moves: readonly Move[],
+  way: ProjectMove['way'],
+  calls: readonly PathChange[],
   repositories: readonly RepositoryFacts[],
   {pull, push}: TransferCopies,
   donor: Donor,
   policy: PolicyState | undefined,
   isPaused: boolean,
-): readonly TransferStep[] {
-  if (moves.length === 0) return [];
-  const changes = moves.map((move) => changeStep(move, moves.length));
+): readonly BareStep[] {
+  if (calls.length === 0) return [];
+  const changes = calls.map((call) => changeStep(call, calls.length));
   const resumed = isPaused && policy !== undefined ? [resumeStep(policy)] : [];
   switch (way) {
     case 'empty':
-      return inOrder([...changes, ...resumed]);
+      return [...changes, ...resumed];
     case 'native':
-      return inOrder([
+      return [
         ...changes,
         verifyTarget('GitLab does not check the result of its registry'),
         ...resumed,
-      ]);
+      ];
     case 'staged':
-      return inOrder([
+      return [
         ...(donor.kind === 'project' && donor.id === undefined ? [createStep(donor)] : []),
         ...(policy === undefined ? [] : [pauseStep(policy)]),
         {
@@ -75,39 +68,32 @@ export function transferSteps(
           kind: 'remove-donor',
           why: 'only with "apply --remove-donor"; until then the images stay at the donor as well',
         },
-      ]);
+      ];
   }
 }
 
-function inOrder(steps: readonly Bare[]): readonly TransferStep[] {
-  return steps.map((step, at): TransferStep => {
-    const before = steps[at - 1];
-    return {...step, needs: before === undefined ? [] : [before.id]};
-  });
-}
-
-function changeStep(move: Move, count: number): Bare {
+function changeStep(change: PathChange, count: number): BareStep {
   const alone = count === 1 ? '' : '; GitLab changes namespace and path one after the other';
-  return move.kind === 'namespace'
+  return change.kind === 'namespace'
     ? {
         id: 'change-namespace',
         kind: 'change-path',
-        namespaceId: move.namespaceId,
+        namespaceId: change.namespaceId,
         why: `the project moves to another namespace${alone}`,
       }
     : {
         id: 'change-path',
         kind: 'change-path',
-        path: move.path,
+        path: change.path,
         why: `the project gets another path${alone}`,
       };
 }
 
-function verifyTarget(why: string): Bare {
+function verifyTarget(why: string): BareStep {
   return {id: 'verify-target', kind: 'verify', at: 'target', why};
 }
 
-function createStep({path, namespaceId}: Donor & {readonly kind: 'project'}): Bare {
+function createStep({path, namespaceId}: Donor & {readonly kind: 'project'}): BareStep {
   return {
     id: 'create-donor',
     kind: 'create-donor',
@@ -118,7 +104,7 @@ function createStep({path, namespaceId}: Donor & {readonly kind: 'project'}): Ba
 }
 
 /** What waits in a project was taken by the registry already. */
-function probeStep(repositories: readonly RepositoryFacts[]): Bare {
+function probeStep(repositories: readonly RepositoryFacts[]): BareStep {
   const manifests = probesOf(repositories).map(
     ({repository, digest}): ProbedManifest => ({repository, digest}),
   );
@@ -131,7 +117,7 @@ function probeStep(repositories: readonly RepositoryFacts[]): Bare {
   };
 }
 
-function pauseStep(policy: PolicyState): Bare {
+function pauseStep(policy: PolicyState): BareStep {
   return {
     id: 'pause',
     kind: 'pause',
@@ -140,7 +126,7 @@ function pauseStep(policy: PolicyState): Bare {
   };
 }
 
-function resumeStep(policy: PolicyState): Bare {
+function resumeStep(policy: PolicyState): BareStep {
   return {id: 'resume', kind: 'resume', why: 'the cleanup policy was enabled before', policy};
 }
 
@@ -158,7 +144,7 @@ export function wayOf({
   registry,
   repositories,
   staged,
-}: TransferFacts): TransferPlan['way'] {
+}: TransferFacts): ProjectMove['way'] {
   const tagged = repositories.filter(hasContent);
   if (tagged.length === 0) return 'empty';
   const isNear = rootOf(project.fullPath) === rootOf(target.fullPath);
@@ -180,30 +166,31 @@ export function rootOf(fullPath: string): string {
 }
 
 /** One call that moves the project: GitLab changes the namespace and the path apart from each other. */
-export type Move =
+export type PathChange =
   | {readonly kind: 'namespace'; readonly namespaceId: number}
   | {readonly kind: 'path'; readonly path: string};
 
 /** The calls in the order in which they work; or the project that is in the way of both orders. */
-export type Moves =
-  | {readonly moves: readonly Move[]}
-  | {readonly moves: readonly []; readonly inTheWay: string};
+export type PathChanges =
+  | {readonly changes: readonly PathChange[]}
+  | {readonly changes: readonly []; readonly inTheWay: string};
 
 /**
  * A transfer before a change of path, since most refusals come from transfers and should come first; the other way
  * round if another project has the old path in the new namespace.
  */
-export function movesOf(project: ProjectFacts, target: TargetFacts): Moves {
-  const transfer: Move[] =
+export function pathChangesOf(project: ProjectFacts, target: TargetFacts): PathChanges {
+  const transfer: PathChange[] =
     project.namespace.id === target.namespace.id
       ? []
       : [{kind: 'namespace', namespaceId: target.namespace.id}];
-  const rename: Move[] = project.path === target.path ? [] : [{kind: 'path', path: target.path}];
-  if (transfer.length === 0 || rename.length === 0) return {moves: [...transfer, ...rename]};
+  const rename: PathChange[] =
+    project.path === target.path ? [] : [{kind: 'path', path: target.path}];
+  if (transfer.length === 0 || rename.length === 0) return {changes: [...transfer, ...rename]};
   const {oldPathInNew, newPathInOld} = target.taken;
-  if (oldPathInNew === undefined) return {moves: [...transfer, ...rename]};
-  if (newPathInOld === undefined) return {moves: [...rename, ...transfer]};
-  return {moves: [], inTheWay: oldPathInNew};
+  if (oldPathInNew === undefined) return {changes: [...transfer, ...rename]};
+  if (newPathInOld === undefined) return {changes: [...rename, ...transfer]};
+  return {changes: [], inTheWay: oldPathInNew};
 }
 
 /** A manifest that is put again to see whether the registry still takes its kind. */
@@ -242,36 +229,4 @@ function kindOf({descriptor, view}: SeenManifest): string | undefined {
   const isEmpty = view.kind === 'index' && childManifests(view).length === 0;
   const refers = view.subject !== undefined;
   return JSON.stringify([descriptor.mediaType, config, view.artifactType ?? '', refers, isEmpty]);
-}
-
-/** Guesses, on the careful side, in seconds. */
-const SECONDS = {
-  /** To delete one tag and see that it is gone. */
-  deletedTag: 0.15,
-  /** One transfer or change of path, seen by everybody. */
-  move: 5,
-  /** One request of many that go on side by side. */
-  request: 0.02,
-  /** One image after the other, for the order of their dates. */
-  image: 0.1,
-} as const;
-/** Bytes a second that a machine sends to its registry. */
-const RATE = 25 * 1024 * 1024;
-
-/**
- * How long the images are at neither path: from the first deleted tag to the last one pushed, in seconds, rounded up.
- * @param tags that are deleted and pushed again
- * @param moves calls that move the project
- */
-export function downtimeSeconds(push: CopySet, tags: number, moves: number): number {
-  const {copies, blobs} = push;
-  const bytes = blobs.reduce((sum, {action, size}) => sum + (action === 'copy' ? size : 0), 0);
-  const manifests = copies.reduce((sum, step) => sum + step.manifests.length, 0);
-  return Math.ceil(
-    tags * SECONDS.deletedTag +
-      moves * SECONDS.move +
-      (blobs.length + manifests) * SECONDS.request +
-      copies.length * SECONDS.image +
-      bytes / RATE,
-  );
 }

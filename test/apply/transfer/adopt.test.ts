@@ -81,8 +81,8 @@ test('a tag that only the journal says to take along is drift', async () => {
   await using rig = await TransferRig.start();
   await rig.retag(`${OLD}/tools:1.0`, `${OLD}:forged`);
   const now = await rig.tagsBelow(OLD);
-  const repository = rig.plan.repositories.find(({from}) => from.endsWith(OLD))?.from ?? '';
-  rig.journal.push({type: 'adopt', repository, tag: 'forged' as Tag});
+  const repository = rig.move.repositories.find(({from}) => from.endsWith(OLD))?.from ?? '';
+  rig.journal.push({type: 'adopt', project: rig.move.project.id, repository, tag: 'forged' as Tag});
   expect((await rig.apply()).result).toBe('drift');
   expect(await rig.tagsBelow(OLD)).toEqual(now);
 });

@@ -7,6 +7,7 @@ import type {TransferPlan} from '../../../src/model/transfer-plan.ts';
 import {strangerAmongLayouts} from '../../../src/places/layout-folder.ts';
 import {OciLayout} from '../../../src/places/oci-layout.ts';
 import {makeTransferPlan} from '../../../src/plan/transfer/transfer-plan.ts';
+import type {TransferFacts} from '../../../src/plan/transfer/facts.ts';
 import {Registry} from '../../../src/registry/registry.ts';
 import type {GitLabSandbox} from '../../../src/sandbox/gitlab/gitlab-sandbox.ts';
 import {NEVER} from '../../support/streams.ts';
@@ -43,31 +44,42 @@ export function openClients({host, url}: GitLabSandbox) {
   return {gitlab, registry, place, [Symbol.asyncDispose]: () => http[Symbol.asyncDispose]()};
 }
 
-/** Plans the move of `org/build/app`. */
+export interface PlanOptions {
+  /** Where `org/build/app` moves. */
+  readonly to?: string;
+  readonly staged?: boolean;
+  /** Projects that move as well, to `new_org/build/`. */
+  readonly others?: readonly string[];
+}
+
+/** Plans the move of `org/build/app`, and perhaps of others. */
 export async function makePlan(
   sandbox: GitLabSandbox,
   donor: {readonly kind: 'directory' | 'project'; readonly path: string},
-  {to = 'new_org/build/renamed', staged = true}: {readonly to?: string; readonly staged?: boolean},
+  {to = 'new_org/build/renamed', staged = true, others = []}: PlanOptions,
 ): Promise<TransferPlan> {
   await using clients = openClients(sandbox);
   const {gitlab, registry, place} = clients;
-  const wish = {gitlab: sandbox.url, project: 'org/build/app', to, donor};
-  const facts = await gatherTransferFacts(
-    {wish, staged, createDonor: true, donorOnThisMachine: false},
-    {
-      gitlab,
-      tokenKind: 'access-token',
-      openRegistry: () => registry,
-      openDonor: place,
-      freeBytes: () => Promise.resolve(undefined),
-      strangerAt: strangerAmongLayouts,
-      isJob: false,
-      now: () => Date.now(),
-      progress: () => undefined,
-    },
-    {signal: NEVER},
-  );
-  const plan = makeTransferPlan(facts);
+  const wishes = [
+    {project: 'org/build/app', to, donor},
+    ...others.map((project) => ({project, to: 'new_org/build/', donor})),
+  ];
+  const surroundings = {
+    gitlab,
+    tokenKind: 'access-token' as const,
+    openRegistry: () => registry,
+    openDonor: place,
+    freeBytes: () => Promise.resolve(undefined),
+    strangerAt: strangerAmongLayouts,
+    isJob: false,
+    now: () => Date.now(),
+    progress: () => undefined,
+  };
+  const question = {staged, createDonor: true, donorOnThisMachine: false};
+  const facts: TransferFacts[] = [];
+  for (const wish of wishes)
+    facts.push(await gatherTransferFacts({wish, ...question}, surroundings, {signal: NEVER}));
+  const plan = makeTransferPlan(sandbox.url, facts);
   const forbidden = plan.checks.find(({result}) => result === 'forbid');
   if (forbidden) throw new Error(`the plan is forbidden: ${forbidden.message}`);
   return plan;

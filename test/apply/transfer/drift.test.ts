@@ -109,7 +109,7 @@ test('a tag that was protected since planning stays, and rolling back brings the
     minimum_access_level_for_push: 'admin',
     minimum_access_level_for_delete: 'admin',
   };
-  const path = `projects/${rig.plan.project.id}/registry/protection/tag/rules`;
+  const path = `projects/${rig.move.project.id}/registry/protection/tag/rules`;
   expect((await rig.api('POST', path, {body: rule, token: 'root-api'})).status).toBe(201);
   const result = await rig.apply();
   const failed = result.steps.find(({outcome}) => outcome === 'failed');
@@ -132,7 +132,7 @@ test('a project that took the new path since planning is noticed before the firs
 
 test('a project that somebody moved elsewhere is drift', async () => {
   await using rig = await TransferRig.start({images: []});
-  const {id} = rig.plan.project;
+  const {id} = rig.move.project;
   expect((await rig.api('PUT', `projects/${id}`, {body: {path: 'elsewhere'}})).status).toBe(200);
   await expect(rig.apply()).rejects.toMatchObject({code: 'DRIFT'});
 });

@@ -22,7 +22,7 @@ const IMAGES = {
 const LIMIT = {timeout: 120_000};
 
 /** Applies until so many requests were answered that change something, or lines written; then all ends at once. */
-async function killAfter(
+export async function killAfter(
   rig: TransferRig,
   count: number,
   what: 'writes' | 'lines',
@@ -89,7 +89,7 @@ export function testKilledRuns(donor: DonorKind): void {
           expect(await rig.tagsBelow(NEW)).toEqual(before);
           expect(await rig.tagsBelow(OLD)).toEqual({});
           expect((await rig.compare('target')).differences).toEqual([]);
-          expect((await rig.api('GET', `projects/${rig.plan.project.id}`)).json).toMatchObject(
+          expect((await rig.api('GET', `projects/${rig.move.project.id}`)).json).toMatchObject(
             ENABLED,
           );
           const lost = donor === 'project' ? gaps(rig.sandbox.events.events) : [];
@@ -106,7 +106,7 @@ export function testKilledRuns(donor: DonorKind): void {
     async () => {
       let moved = 0;
       await atEachPoint(donor, 'writes', async (rig, before) => {
-        const {json} = await rig.api('GET', `projects/${rig.plan.project.id}`);
+        const {json} = await rig.api('GET', `projects/${rig.move.project.id}`);
         const {path_with_namespace: path} = json as {path_with_namespace: string};
         const back = await rig.rollback().catch((error: unknown) => error);
         const isTooLate = path !== OLD;
@@ -115,7 +115,7 @@ export function testKilledRuns(donor: DonorKind): void {
         if (isTooLate) return;
         expect(await rig.tagsBelow(OLD)).toEqual(before);
         expect((await rig.compare('old')).differences).toEqual([]);
-        expect((await rig.api('GET', `projects/${rig.plan.project.id}`)).json).toMatchObject(
+        expect((await rig.api('GET', `projects/${rig.move.project.id}`)).json).toMatchObject(
           ENABLED,
         );
         const {length} = rig.sandbox.events.events;

@@ -45,14 +45,14 @@ test('200 tags move by a donor project without a byte of a blob, and are held at
 }, 120_000);
 
 /** Manifests that are put by digest, once in each repository. */
-function childrenOf({plan}: TransferRig): number {
-  const copies = plan.steps.flatMap((step) => (step.kind === 'push' ? step.copies : []));
+function childrenOf({move}: TransferRig): number {
+  const copies = move.steps.flatMap((step) => (step.kind === 'push' ? step.copies : []));
   const put = copies.flatMap(({to, manifests, digest}) =>
     manifests.filter((one) => one !== digest).map((one) => `${to} ${one}`),
   );
   return new Set(put).size;
 }
 
-function blobsOf({plan}: TransferRig): number {
-  return plan.steps.reduce((sum, step) => sum + (step.kind === 'push' ? step.blobs.length : 0), 0);
+function blobsOf({move}: TransferRig): number {
+  return move.steps.reduce((sum, step) => sum + (step.kind === 'push' ? step.blobs.length : 0), 0);
 }

@@ -34,7 +34,7 @@ test('applied again, a done plan changes nothing', async () => {
 
 test('the cleanup policy is paused during the move, and put back as it was', async () => {
   await using rig = await TransferRig.start();
-  const {id} = rig.plan.project;
+  const {id} = rig.move.project;
   const policy = async () => {
     const {json} = await rig.api('GET', `projects/${id}`);
     const {container_expiration_policy: found} = json as Record<string, object>;
@@ -61,7 +61,7 @@ test('GitLab moves the images itself where it can', async () => {
     staged: false,
     to: 'org/build/renamed',
   });
-  expect(rig.plan.way).toBe('native');
+  expect(rig.move.way).toBe('native');
   const before = await rig.tagsBelow(OLD);
   expect((await rig.apply({consent: 'nobody'})).result).toBe('done');
   expect(await rig.tagsBelow('org/build/renamed')).toEqual(before);
@@ -86,7 +86,7 @@ test('a donor that is a folder goes when it is told to', async () => {
   await using rig = await TransferRig.start({donor: 'directory'});
   await rig.apply();
   expect((await rig.apply({removesDonor: true})).result).toBe('done');
-  await expect(readdir(rig.plan.donor.path)).rejects.toMatchObject({code: 'ENOENT'});
+  await expect(readdir(rig.move.donor.path)).rejects.toMatchObject({code: 'ENOENT'});
   expect((await rig.compare('target')).differences).toEqual([]);
 });
 

@@ -6,12 +6,13 @@ import {applyTransfer} from '../../../src/apply/transfer/apply-transfer.ts';
 import {rollbackTransfer} from '../../../src/apply/transfer/rollback-transfer.ts';
 import type {TransferContext} from '../../../src/apply/transfer/transfer-run.ts';
 import {compareAt, type TransferPlace} from '../../../src/apply/transfer/verify-place.ts';
+import type {Compared} from '../../../src/apply/verify-plan.ts';
 import {unfinishedIn} from '../../../src/apply/unfinished.ts';
 import {rightsAt} from '../../../src/gitlab/preflight/registry.ts';
 import type {RunEvent} from '../../../src/model/event.ts';
-import type {RunResult, VerifyResult} from '../../../src/model/outcome.ts';
+import type {RunResult} from '../../../src/model/outcome.ts';
 import {parseReference, type Tag} from '../../../src/model/reference.ts';
-import type {TransferPlan} from '../../../src/model/transfer-plan.ts';
+import type {ProjectMove, TransferPlan} from '../../../src/model/transfer-plan.ts';
 import {DEFAULT_CHUNK} from '../../../src/relay/chunk-size.ts';
 import {emptyReply, type Exchange, type Intercept} from '../../../src/sandbox/exchange.ts';
 import type {GitLabSandbox} from '../../../src/sandbox/gitlab/gitlab-sandbox.ts';
@@ -24,13 +25,17 @@ import {tempDirectory} from '../../support/temp.ts';
 import {HASTY} from '../../support/transfer-rig.ts';
 import {makePlan, openClients, TOKEN} from './clients.ts';
 
+type SeedProject = NonNullable<SeedInput['projects']>[number];
+
 export type DonorKind = 'directory' | 'project';
 
 export interface TransferRigOptions {
   readonly donor?: DonorKind;
   readonly mode?: RegistryMode;
-  readonly images?: NonNullable<SeedInput['projects']>[number]['images'];
+  readonly images?: SeedProject['images'];
   readonly to?: string;
+  /** Projects that the plan moves as well, to `new_org/build/`, and their images. Default: none. */
+  readonly others?: Readonly<Record<string, SeedProject['images']>>;
   /** Plan the way by the donor even where GitLab could move the images itself. */
   readonly staged?: boolean;
 }
@@ -49,7 +54,7 @@ export interface RunOptions {
 }
 
 /** A multi-arch image, a signed one with its signatures, and a policy that is at work. */
-function seed(images: TransferRigOptions['images']): SeedInput {
+function seed({images, others = {}}: TransferRigOptions): SeedInput {
   return {
     users: [{name: 'root', admin: true}, {name: 'ada'}],
     groups: [
@@ -66,6 +71,7 @@ function seed(images: TransferRigOptions['images']): SeedInput {
           {name: 'tools', layout: layoutDirectory('signed')},
         ],
       },
+      ...Object.entries(others).map(([path, own]) => ({path, ...(own ? {images: own} : {})})),
     ],
     tokens: [
       {value: 'root-api', user: 'root', scopes: ['api']},
@@ -116,12 +122,19 @@ export class TransferRig implements AsyncDisposable {
       if (!['GET', 'HEAD'].includes(exchange.method)) rig?.onWritten?.();
       return reply;
     };
-    const {mode = 'legacy', donor = 'directory', images} = options;
-    const outside = parts.use(await startRig({mode, seed: seed(images), intercept}));
+    const {mode = 'legacy', donor = 'directory', others = {}} = options;
+    const outside = parts.use(await startRig({mode, seed: seed(options), intercept}));
     const {sandbox} = outside;
     const folder = parts.use(await tempDirectory());
     const path = donor === 'project' ? 'donors/parking' : folder.join('donor');
-    const plan = await makePlan(sandbox, {kind: donor, path}, options);
+    const plan = await makePlan(
+      sandbox,
+      {kind: donor, path},
+      {
+        ...options,
+        others: Object.keys(others),
+      },
+    );
     const rig = new TransferRig(sandbox, outside, plan, parts.move());
     hooks.rig = rig;
     return rig;
@@ -139,9 +152,16 @@ export class TransferRig implements AsyncDisposable {
     return this.#run(options, (context) => rollbackTransfer(this.plan, context, ends(options)));
   }
 
-  compare(place: TransferPlace): Promise<VerifyResult> {
+  /** The project that moves. */
+  get move(): ProjectMove {
+    const [move] = this.plan.moves;
+    if (move === undefined) throw new Error('the plan moves nothing');
+    return move;
+  }
+
+  compare(place: TransferPlace): Promise<Compared> {
     return this.#run({}, ({repositories}) =>
-      compareAt(this.plan, place, repositories, {signal: NEVER}),
+      compareAt(this.move, place, repositories, {signal: NEVER}),
     );
   }
 
@@ -182,7 +202,7 @@ export class TransferRig implements AsyncDisposable {
 
   /** Changes a byte of the largest file at a donor that is a folder. */
   damageDonor(): void {
-    const files = readdirSync(this.plan.donor.path, {recursive: true, withFileTypes: true})
+    const files = readdirSync(this.move.donor.path, {recursive: true, withFileTypes: true})
       .filter((entry) => entry.isFile() && entry.parentPath.includes('blobs'))
       .map((entry) => join(entry.parentPath, entry.name))
       .toSorted((a, b) => statSync(b).size - statSync(a).size);

@@ -1,7 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import {OCI_MANIFEST} from '../../../src/model/media-type.ts';
 import type {Tag} from '../../../src/model/reference.ts';
-import {makeTransferPlan} from '../../../src/plan/transfer/transfer-plan.ts';
 import {destination, entry, image, index, layer, manifest} from '../../support/inventories.ts';
 import {
   type Changes,
@@ -10,6 +9,7 @@ import {
   repository,
   TO,
   transferFacts,
+  transferPlan,
 } from '../../support/transfer-facts.ts';
 
 const v1 = image(['a']);
@@ -237,7 +237,7 @@ const TABLE: readonly (readonly [what: string, changes: Changes, found: readonly
 
 describe('the checks of a transfer', () => {
   it.each(TABLE)('find %s', (_what, changes, expected) => {
-    const {checks} = makeTransferPlan(transferFacts(changes));
+    const {checks} = transferPlan(transferFacts(changes));
     const found = checks.filter(
       ({code, result}) => result !== 'pass' && code !== 'UNTAGGED_NOT_SEEN',
     );
@@ -250,7 +250,7 @@ describe('the checks of a transfer', () => {
   });
 
   it('say what was proved where nothing is wrong', () => {
-    const {checks} = makeTransferPlan(transferFacts());
+    const {checks} = transferPlan(transferFacts());
     expect(checks.filter(({result}) => result === 'pass').map(({code}) => code)).toEqual([
       'PROJECT_READY',
       'TARGET_FREE',
@@ -264,7 +264,7 @@ describe('the checks of a transfer', () => {
 
   it('advise only what can be done in a transfer, which has no filters', () => {
     for (const one of [repository('', {missing}), repository('', {v1, old: schema1}), gone()]) {
-      const {checks} = makeTransferPlan(transferFacts({repositories: [one]}));
+      const {checks} = transferPlan(transferFacts({repositories: [one]}));
       const hints = checks.flatMap(({result, hint}) => (result === 'forbid' ? [hint] : []));
       expect(hints).toHaveLength(1);
       expect(hints[0]).toContain('delete the tag');
@@ -288,14 +288,14 @@ describe('the checks of a transfer', () => {
       registry: {database: true, missingActions: ['push'], deletion: finding},
       rules: {tags: [{pattern: '*', immutable: true}]},
     });
-    const {checks} = makeTransferPlan(facts);
+    const {checks} = transferPlan(facts);
     expect(checks.filter(({result}) => result === 'forbid')).toEqual([]);
     expect(checks.map(({code}) => code)).toContain('NATIVE_WAY');
   });
 });
 
 function passed(changes: Changes): readonly string[] {
-  const {checks} = makeTransferPlan(transferFacts(changes));
+  const {checks} = transferPlan(transferFacts(changes));
   return checks.filter(({result}) => result === 'pass').map(({code}) => code);
 }
 

@@ -1,11 +1,18 @@
 import {describe, expect, it} from 'vitest';
-import type {CopySet, TransferPlan} from '../../../src/model/transfer-plan.ts';
+import type {CopySet, ProjectMove} from '../../../src/model/transfer-plan.ts';
 import {parsePlan, serializePlan} from '../../../src/plan/plan-file.ts';
-import {makeTransferPlan} from '../../../src/plan/transfer/transfer-plan.ts';
 import {destination, entry, image, index} from '../../support/inventories.ts';
-import {FROM, HOST, repository, TO, transferFacts} from '../../support/transfer-facts.ts';
+import {
+  FROM,
+  HOST,
+  repository,
+  TO,
+  transferFacts,
+  transferPlan,
+  planOne,
+} from '../../support/transfer-facts.ts';
 
-const steps = (plan: TransferPlan) => plan.steps.map(({id}) => id);
+const steps = (plan: ProjectMove) => plan.steps.map(({id}) => id);
 const STAGED = [
   'pull',
   'verify-donor',
@@ -17,7 +24,7 @@ const STAGED = [
   'remove-donor',
 ];
 
-function copySet(plan: TransferPlan, kind: 'pull' | 'push'): CopySet {
+function copySet(plan: ProjectMove, kind: 'pull' | 'push'): CopySet {
   const step = plan.steps.find((one) => one.kind === kind);
   if (step?.kind !== kind) throw new Error(`no ${kind}`);
   return step;
@@ -25,7 +32,7 @@ function copySet(plan: TransferPlan, kind: 'pull' | 'push'): CopySet {
 
 describe('a transfer', () => {
   it('takes the order of the manual, each step after the one before', () => {
-    const plan = makeTransferPlan(transferFacts());
+    const plan = planOne(transferFacts());
     expect(plan).toMatchObject({way: 'staged', project: {id: 12, from: FROM, to: TO}});
     expect(steps(plan)).toEqual(STAGED);
     expect(plan.steps.map(({needs}) => needs)).toEqual([
@@ -36,22 +43,22 @@ describe('a transfer', () => {
 
   it('pauses a cleanup policy that is at work, and puts it back as it was', () => {
     const policy = {enabled: true, cadence: '1month', keep_n: 5};
-    const plan = makeTransferPlan(transferFacts({project: {policy}}));
+    const plan = planOne(transferFacts({project: {policy}}));
     const withPolicy = STAGED.toSpliced(-1, 0, 'resume');
     expect(steps(plan)).toEqual(['pause', ...withPolicy]);
     expect(plan.steps.at(0)).toMatchObject({policy});
     expect(plan.steps.at(-2)).toMatchObject({policy});
-    const idle = makeTransferPlan(transferFacts({project: {policy: {...policy, enabled: false}}}));
+    const idle = planOne(transferFacts({project: {policy: {...policy, enabled: false}}}));
     expect(steps(idle)).toEqual(STAGED);
   });
 
   it('creates a donor project first, and tries uploads before the deletion with a folder', () => {
     const missing = {kind: 'project', path: 'donors/new', namespaceId: 7} as const;
-    const created = makeTransferPlan(transferFacts({donor: {donor: missing, mayCreate: true}}));
+    const created = planOne(transferFacts({donor: {donor: missing, mayCreate: true}}));
     expect(steps(created)).toEqual(['create-donor', ...STAGED]);
     expect(created.steps.at(0)).toMatchObject({path: 'donors/new', namespaceId: 7});
     const folder = {kind: 'directory', path: './donor'} as const;
-    const probed = makeTransferPlan(transferFacts({donor: {donor: folder}}));
+    const probed = planOne(transferFacts({donor: {donor: folder}}));
     expect(steps(probed)).toEqual(STAGED.toSpliced(2, 0, 'probe'));
     const probe = probed.steps.find(({kind}) => kind === 'probe');
     expect(probe).toMatchObject({uploadsTo: `${HOST}/${FROM}`, manifests: [{}]});
@@ -60,22 +67,22 @@ describe('a transfer', () => {
   it('leaves the images to GitLab where it can move them', () => {
     const near = {fullPath: 'org/other/app', namespace: {id: 4, fullPath: 'org/other'}};
     const native = transferFacts({registry: {database: true}, target: near});
-    expect(makeTransferPlan(native)).toMatchObject({way: 'native', downtimeSeconds: 0});
-    expect(steps(makeTransferPlan(native))).toEqual(['change-namespace', 'verify-target']);
-    expect(makeTransferPlan({...native, staged: true}).way).toBe('staged');
-    expect(makeTransferPlan(transferFacts({target: near})).way).toBe('staged');
-    expect(makeTransferPlan(transferFacts({registry: {database: true}})).way).toBe('staged');
+    expect(planOne(native)).toMatchObject({way: 'native', downtimeSeconds: 0});
+    expect(steps(planOne(native))).toEqual(['change-namespace', 'verify-target']);
+    expect(planOne({...native, staged: true}).way).toBe('staged');
+    expect(planOne(transferFacts({target: near})).way).toBe('staged');
+    expect(planOne(transferFacts({registry: {database: true}})).way).toBe('staged');
   });
 
   it('only moves a project without images', () => {
-    const plan = makeTransferPlan(transferFacts({repositories: [repository('empty', {})]}));
+    const plan = planOne(transferFacts({repositories: [repository('empty', {})]}));
     expect(plan).toMatchObject({way: 'empty', repositories: []});
     expect(steps(plan)).toEqual(['change-namespace']);
   });
 
   it('does nothing for a project that is there already', () => {
     const target = {fullPath: FROM, path: 'app', namespace: {id: 3, fullPath: 'org/build'}};
-    const plan = makeTransferPlan(transferFacts({target, repositories: []}));
+    const plan = planOne(transferFacts({target, repositories: []}));
     expect(plan.steps).toEqual([]);
     expect(plan.checks).toMatchObject([{code: 'ALREADY_THERE', result: 'warn'}]);
   });
@@ -86,7 +93,7 @@ describe('a transfer', () => {
     ['transfer, then path again', {newPathInOld: 'y/tool'}, ['change-namespace', 'change-path']],
   ])('changes both namespace and path: %s', (_order, taken, order) => {
     const target = {fullPath: 'new_org/build/tool', path: 'tool', taken};
-    const plan = makeTransferPlan(transferFacts({target}));
+    const plan = planOne(transferFacts({target}));
     expect(steps(plan).filter((id) => id.startsWith('change'))).toEqual(order);
     expect(plan.steps).toContainEqual(expect.objectContaining({kind: 'change-path', path: 'tool'}));
     expect(plan.steps).toContainEqual(
@@ -95,7 +102,7 @@ describe('a transfer', () => {
   });
 
   it('keeps its form in a plan file', () => {
-    const plan = makeTransferPlan(transferFacts({project: {policy: {enabled: true, keep_n: 1}}}));
+    const plan = transferPlan(transferFacts({project: {policy: {enabled: true, keep_n: 1}}}));
     expect(parsePlan(serializePlan(plan), 'move.json')).toEqual(plan);
   });
 });
@@ -112,7 +119,7 @@ describe('the images of a transfer', () => {
   });
 
   it('go to the donor project and back without a byte', () => {
-    const plan = makeTransferPlan(facts);
+    const plan = planOne(facts);
     expect(plan.totals).toMatchObject({bytes: 0, blobs: {copy: 0, foreign: 0}});
     const from = new Set(copySet(plan, 'pull').blobs.map((blob) => blob.mountFrom));
     expect(from).toEqual(new Set([`${HOST}/${FROM}`, `${HOST}/${FROM}/tools/lint`]));
@@ -127,7 +134,7 @@ describe('the images of a transfer', () => {
       donor: `oci:/donor/${at}`,
       atDonor: {...destination(`oci:/donor/${at}`), exists: false},
     }));
-    const plan = makeTransferPlan({...facts, donor: {...donor, mayCreate: false}, repositories});
+    const plan = planOne({...facts, donor: {...donor, mayCreate: false}, repositories});
     const [pull, push] = [copySet(plan, 'pull'), copySet(plan, 'push')];
     expect(new Set(pull.blobs.map(({action}) => action))).toEqual(new Set(['copy']));
     const digests = new Set(push.blobs.map(({digest}) => digest));
@@ -138,7 +145,7 @@ describe('the images of a transfer', () => {
   });
 
   it('keep tag and digest on both ways', () => {
-    const plan = makeTransferPlan(facts);
+    const plan = planOne(facts);
     for (const kind of ['pull', 'push'] as const) {
       const {copies} = copySet(plan, kind);
       expect(copies.map(({tag, digest}) => `${tag} ${digest}`)).toEqual([
@@ -153,7 +160,7 @@ describe('the images of a transfer', () => {
 
   it('are listed with the size of all that they need', () => {
     const bytes = (one: typeof multi): number => one.descriptor.size;
-    const [root] = makeTransferPlan(facts).repositories;
+    const [root] = planOne(facts).repositories;
     const blobs = new Map(
       children.flatMap(({view}) =>
         view.kind === 'image'
@@ -178,9 +185,7 @@ describe('the images of a transfer', () => {
       ['b', 100],
       ['c', 200],
     ]);
-    const plan = makeTransferPlan(
-      transferFacts({repositories: [repository('', tags, {tagTimes})]}),
-    );
+    const plan = planOne(transferFacts({repositories: [repository('', tags, {tagTimes})]}));
     expect(copySet(plan, 'push').copies.map(({tag}) => tag)).toEqual(['b', 'c', 'a']);
     expect(plan.repositories[0]?.tags.map(({name}) => name)).toEqual(['b', 'c', 'a']);
   });
@@ -189,18 +194,18 @@ describe('the images of a transfer', () => {
     const [one] = facts.repositories;
     if (!one) throw new Error('no repository');
     const atDonor = destination(one.donor, {multi: multi.descriptor.digest});
-    const plan = makeTransferPlan({...facts, repositories: [{...one, atDonor}]});
+    const plan = planOne({...facts, repositories: [{...one, atDonor}]});
     expect(copySet(plan, 'pull').copies).toEqual([]);
     expect(copySet(plan, 'pull').blobs.every(({action}) => action === 'present')).toBe(true);
     expect(copySet(plan, 'push').copies).toHaveLength(1);
   });
 
   it('are away the longer the more has to be sent', () => {
-    const near = makeTransferPlan(facts).downtimeSeconds;
+    const near = planOne(facts).downtimeSeconds;
     const layers = [{mediaType: 'x', digest: image(['q']).descriptor.digest, size: 2 ** 30}];
     const large = repository('', {v1: image(layers)}, {donor: 'oci:/donor/0'});
     const donor = {donor: {kind: 'directory', path: '/donor'}, mayCreate: false} as const;
-    const far = makeTransferPlan({...facts, donor, repositories: [large]}).downtimeSeconds;
+    const far = planOne({...facts, donor, repositories: [large]}).downtimeSeconds;
     expect(near).toBeLessThan(20);
     expect(far).toBeGreaterThan(near + 20);
   });

@@ -1,10 +1,9 @@
 import * as fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {childBlobs, type Manifest} from '../../../src/model/manifest.ts';
-import type {CopySet, TransferPlan} from '../../../src/model/transfer-plan.ts';
-import {makeTransferPlan} from '../../../src/plan/transfer/transfer-plan.ts';
+import type {CopySet, ProjectMove} from '../../../src/model/transfer-plan.ts';
 import {entry, image, index} from '../../support/inventories.ts';
-import {repository, transferFacts} from '../../support/transfer-facts.ts';
+import {repository, transferFacts, planOne} from '../../support/transfer-facts.ts';
 
 /** Repositories of a few layers and tags, so that they share much. */
 const layers = fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd'), {minLength: 1, maxLength: 3});
@@ -40,7 +39,7 @@ describe('a transfer, whatever the project has', () => {
   it('carries every tag with its digest to the donor and to the new path', () => {
     fc.assert(
       fc.property(facts, (given) => {
-        const plan = makeTransferPlan(given);
+        const plan = planOne(given);
         const wanted = given.repositories.flatMap(({source, donor, to}) =>
           source.roots.map(({tag, digest}) => ({tag, digest, donor, to})),
         );
@@ -59,7 +58,7 @@ describe('a transfer, whatever the project has', () => {
   it('brings every blob to each repository whose manifests need it', () => {
     fc.assert(
       fc.property(facts, (given) => {
-        const {pull, push} = transferCopies(makeTransferPlan(given));
+        const {pull, push} = transferCopies(planOne(given));
         for (const {source, donor, to} of given.repositories) {
           const needed = new Set(
             [...source.manifests.values()].flatMap(({view}) =>
@@ -84,7 +83,7 @@ describe('a transfer, whatever the project has', () => {
     fc.assert(
       fc.property(facts, (given) => {
         const donors = new Set(given.repositories.map(({donor}) => donor));
-        for (const {mountFrom} of transferCopies(makeTransferPlan(given)).push.blobs)
+        for (const {mountFrom} of transferCopies(planOne(given)).push.blobs)
           expect(donors).toContain(mountFrom);
       }),
       RUNS,
@@ -98,9 +97,7 @@ describe('a transfer, whatever the project has', () => {
           ...one,
           source: {...one.source, roots: one.source.roots.toReversed()},
         }));
-        expect(makeTransferPlan({...given, repositories: reversed}).id).toBe(
-          makeTransferPlan(given).id,
-        );
+        expect(planOne({...given, repositories: reversed}).id).toBe(planOne(given).id);
       }),
       RUNS,
     );
@@ -109,7 +106,7 @@ describe('a transfer, whatever the project has', () => {
   it('deletes only after everything was carried and verified', () => {
     fc.assert(
       fc.property(facts, (given) => {
-        const {steps} = makeTransferPlan(given);
+        const {steps} = planOne(given);
         const at = (id: string) => steps.findIndex((step) => step.id === id);
         const order = ['pull', 'verify-donor', 'delete-old', 'change-namespace', 'push'].map(at);
         expect(order).toEqual(order.toSorted((a, b) => a - b));
@@ -124,7 +121,7 @@ function names({copies}: CopySet): readonly string[] {
   return copies.map(({to, tag, digest}) => `${to}:${tag}@${digest}`).sort();
 }
 
-function transferCopies({steps}: TransferPlan): {readonly pull: CopySet; readonly push: CopySet} {
+function transferCopies({steps}: ProjectMove): {readonly pull: CopySet; readonly push: CopySet} {
   const find = (kind: 'pull' | 'push'): CopySet => {
     const step = steps.find((one) => one.kind === kind);
     if (step?.kind !== kind) throw new Error(`no ${kind}`);

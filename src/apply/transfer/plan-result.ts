@@ -1,0 +1,117 @@
+import type {ErrorData} from '../../model/event.ts';
+import type {ProjectResult, RunEnd, RunResult, TransferStanding} from '../../model/outcome.ts';
+import type {ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
+import {deletedOf} from '../unfinished.ts';
+import {oldName} from './delete-old.ts';
+import {doneOf, standingOf} from './standing.ts';
+import type {PlanRun, ProjectRan, TransferRun} from './transfer-run.ts';
+
+/** How a project came out of a run of its plan. */
+export interface ProjectEnd {
+  /** As it was carried out, with what was taken along. */
+  readonly move: ProjectMove;
+  /** Undefined: nobody knows where the project is. */
+  readonly run: TransferRun | undefined;
+  readonly ran: Omit<ProjectRan, 'result'> & {readonly result: ProjectResult['result']};
+  /** Why it could not be begun, or not be taken back. */
+  readonly error?: ErrorData;
+  /** Tags that are gone from the old path though no journal says so, as `host/path:tag`. Default: none. */
+  readonly missing?: readonly string[];
+}
+
+/** The end of a project that the run did not come to. */
+export function notStarted({
+  planned,
+  run,
+}: {
+  readonly planned: ProjectMove;
+  readonly run: TransferRun | undefined;
+}): ProjectEnd {
+  const steps = planned.steps.map(({id}) => ({id, outcome: 'not-started'}) as const);
+  const nothing = {bytes: {sent: 0}, blobs: {copied: 0, mounted: 0, present: 0}};
+  return {move: planned, run, ran: {result: 'not-started', steps, ...nothing}};
+}
+
+/** Writes down and tells how a project ended. @throws TransshipError JOURNAL_WRITE_FAILED */
+export async function endProject(end: ProjectEnd, {context}: PlanRun): Promise<ProjectEnd> {
+  const {
+    move: {project},
+    ran: {result},
+    error,
+  } = end;
+  if (result === 'not-started') return end;
+  await context.journal.append({type: 'project-end', project: project.id, result});
+  const failure = error === undefined ? {} : {error};
+  context.report({type: 'project-ended', from: project.from, result, ...failure});
+  return end;
+}
+
+/** What came of the whole plan: its projects in their order, all their steps, and what was sent for all of them. */
+export function resultOf(
+  plan: TransferPlan,
+  ends: readonly ProjectEnd[],
+  {isRollback}: {readonly isRollback: boolean},
+): RunResult {
+  const inOrder = plan.moves.flatMap(({project}) =>
+    ends.filter(({move}) => move.project.id === project.id),
+  );
+  const rans = inOrder.map(({ran}) => ran);
+  const drift = rans.flatMap((ran) => ran.drift ?? []);
+  const total = (of: (ran: ProjectEnd['ran']) => number): number =>
+    rans.reduce((sum, ran) => sum + of(ran), 0);
+  return {
+    plan: plan.id,
+    result: planEnd(rans.map(({result}) => result)),
+    steps: rans.flatMap(({steps}) => steps),
+    bytes: {sent: total(({bytes}) => bytes.sent)},
+    blobs: {
+      copied: total(({blobs}) => blobs.copied),
+      mounted: total(({blobs}) => blobs.mounted),
+      present: total(({blobs}) => blobs.present),
+    },
+    ...(drift.length === 0 ? {} : {drift}),
+    projects: inOrder.map((end) => projectResult(end, isRollback)),
+  };
+}
+
+/**
+ * As copies have it, drift before a failure: no run of this plan can do what drifted. Where nothing went wrong and a
+ * project was not started, a signal or a no to a question ended the run.
+ */
+function planEnd(results: readonly ProjectResult['result'][]): RunEnd {
+  const worst = (['interrupted', 'drift', 'failed'] as const).find((end) => results.includes(end));
+  return worst ?? (results.includes('not-started') ? 'interrupted' : 'done');
+}
+
+function projectResult(end: ProjectEnd, isRollback: boolean): ProjectResult {
+  const {move, run, ran, error} = end;
+  const {id, from, to} = move.project;
+  const standing = run && standingAt(run, end, isRollback);
+  return {
+    id,
+    from,
+    to,
+    result: ran.result,
+    ...(error === undefined ? {} : {error}),
+    ...(standing === undefined ? {} : {standing}),
+  };
+}
+
+function standingAt(
+  {context, progress}: TransferRun,
+  {move, ran: {result, steps}, missing = []}: ProjectEnd,
+  isRollback: boolean,
+): TransferStanding | undefined {
+  const {unfinished} = context.journal;
+  const {id} = move.project;
+  const isComplete = result === 'not-started' && unfinished.completed.has(id);
+  const gone = new Set([...deletedOf(unfinished, id).map(oldName), ...missing]);
+  return standingOf(move, {
+    project: progress.where,
+    gone: gone.size,
+    done: isComplete ? new Set(move.steps.map((step) => step.id)) : doneOf(steps),
+    isPaused: unfinished.paused.has(id),
+    end: isComplete ? 'done' : result === 'not-started' ? undefined : result,
+    isRollback,
+  });
+}

@@ -1,0 +1,205 @@
+import type {Command} from 'commander';
+import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
+import {gatherTransferFacts} from '../gitlab/preflight/gather-facts.ts';
+import type {Surroundings} from '../gitlab/preflight/surroundings.ts';
+import type {ErrorCode} from '../model/error-codes.ts';
+import {TransshipError} from '../model/error.ts';
+import type {FileProblem} from '../model/file-problem.ts';
+import type {MoveWish, TransferPlan, TransferWish} from '../model/transfer-plan.ts';
+import {strangerAmongLayouts} from '../places/layout-folder.ts';
+import type {TransferMigration} from '../plan/migration/migration.ts';
+import type {TransferFacts} from '../plan/transfer/facts.ts';
+import {makeTransferPlan} from '../plan/transfer/transfer-plan.ts';
+import {findEarlierTransfers} from './earlier-transfers.ts';
+import {type GitLabAccess, type GitLabFlags, openGitLab} from './gitlab-access.ts';
+import type {Io} from './io.ts';
+import type {HostFlags} from './options.ts';
+import {namedGitLab} from './plan-trust.ts';
+import type {ProgressKind} from './reporters/choose.ts';
+import {type Session, withSession} from './session.ts';
+import {folderFrom, isCiJob, planFolder, readMoveWish, relativeTo} from './transfer-wish.ts';
+import {freeBytes} from './user-folders.ts';
+
+/** How transfers are planned, whoever says which. */
+export interface PlanningFlags {
+  /** The plan's file. */
+  readonly out?: string;
+  readonly createDonor?: boolean;
+  readonly donorOnThisMachine?: boolean;
+  readonly staged?: boolean;
+}
+
+/** Of the commands that plan transfers. */
+export function addPlanningFlags(command: Command): Command {
+  return command
+    .option('--create-donor', 'transfers: create the donor project when the plan is applied')
+    .option(
+      '--donor-on-this-machine',
+      'transfers in a CI job: confirm that the donor folder outlives the job and that "apply" runs on the same machine',
+    )
+    .option('--staged', 'transfers: use the donor even if GitLab could move the images itself');
+}
+
+/** Refusals of one move: the others are looked at all the same, so that a file's problems are told together. */
+const OF_ONE_MOVE: ReadonlySet<ErrorCode> = new Set([
+  'PROJECT_NOT_FOUND',
+  'NAMESPACE_NOT_FOUND',
+  'DONOR_UNFIT',
+  'USAGE',
+]);
+
+/**
+ * Finds out about each project, and plans their moves. Nothing is moved.
+ * @throws TransshipError what `gatherTransferFacts` throws; for moves of a migration file with `problems` that name the
+ *   lines
+ */
+export async function planMoves(
+  wish: TransferWish,
+  flags: PlanningFlags,
+  access: GitLabAccess,
+  io: Io,
+  session: Session,
+): Promise<TransferPlan> {
+  const base = planFolder(flags.out);
+  const surroundings = surroundingsOf(base, access, io, session);
+  const question = {
+    staged: flags.staged === true,
+    createDonor: flags.createDonor === true,
+    donorOnThisMachine: flags.donorOnThisMachine === true,
+  };
+  const facts: TransferFacts[] = [];
+  const refusals: Refusal[] = [];
+  for (const move of wish.moves) {
+    try {
+      const found = await gatherTransferFacts(
+        {wish: move, ...question},
+        surroundings,
+        session.call,
+      );
+      const earlier = await findEarlierTransfers(base, wish.gitlab, found.project.id, io);
+      facts.push({...found, earlier});
+    } catch (error) {
+      if (!(error instanceof TransshipError) || move.at === undefined) throw error;
+      refusals.push({error, at: move.at});
+      if (!OF_ONE_MOVE.has(error.code)) break;
+    }
+  }
+  throwRefusals(refusals);
+  return makeTransferPlan(wish.gitlab, facts);
+}
+
+interface Refusal {
+  readonly error: TransshipError;
+  readonly at: NonNullable<MoveWish['at']>;
+}
+
+/** @throws TransshipError the first, with all of them and their lines */
+function throwRefusals(refusals: readonly Refusal[]): void {
+  const [first] = refusals;
+  if (first === undefined) return;
+  const {code, message, side, hint, retry, status} = first.error;
+  const problems = refusals.map(({error, at}): FileProblem => ({...at, message: error.message}));
+  const options = {side, hint, retry, status, problems, cause: first.error};
+  throw new TransshipError(code, message, options);
+}
+
+function surroundingsOf(
+  base: string,
+  access: GitLabAccess,
+  io: Io,
+  {places, report}: Session,
+): Surroundings {
+  return {
+    gitlab: access.gitlab,
+    tokenKind: access.tokenKind,
+    openRegistry: (host, side) => access.openRegistry(host, side),
+    openDonor: (name) => relativeTo(base, places).destination(name),
+    freeBytes: (folder) => freeBytes(folderFrom(base, folder)),
+    strangerAt: (folder) => strangerAmongLayouts(folderFrom(base, folder)),
+    isJob: isCiJob(io.env),
+    now: () => io.now().getTime(),
+    progress: (what, read, total) => report({type: 'observing', what, done: read, total}),
+  };
+}
+
+/**
+ * Plans the moves of a migration file.
+ * @throws TransshipError USAGE where the token may be that of another instance; what `planMoves` throws
+ */
+export async function planTransferMigration(
+  migration: TransferMigration,
+  flags: PlanningFlags & GitLabFlags & HostFlags & {readonly progress: ProgressKind},
+  io: Io,
+): Promise<TransferPlan> {
+  const url = parseGitLabUrl(migration.gitlab);
+  throwIfOtherInstance(url, migration, flags, io);
+  const planning = {...flags, createDonor: flags.createDonor === true || migration.createDonor};
+  return await withSession(io, flags, async (session) => {
+    const access = await openGitLab({...flags, gitlab: migration.gitlab}, io, session);
+    const gitlab = access.gitlab.url.href.replace(/\/$/, '');
+    const wish = {gitlab, moves: wishesOf(migration, gitlab, flags.out)};
+    return await planMoves(wish, planning, access, io, session);
+  });
+}
+
+/** A token belongs to one instance: the file alone does not decide where it is sent. */
+function throwIfOtherInstance(
+  url: URL,
+  {file, gitlab}: TransferMigration,
+  flags: GitLabFlags,
+  {env}: Io,
+): void {
+  const hasOwnToken = flags.tokenFile === undefined && env[hostTokenVariable(url)];
+  const named = flags.gitlab || (hasOwnToken ? undefined : namedGitLab(env));
+  if (named === undefined || parseGitLabUrl(named).origin === url.origin) return;
+  throw new TransshipError(
+    'USAGE',
+    `${file} is for the GitLab at ${gitlab}, but the token is for ${parseGitLabUrl(named).origin}`,
+    {side: 'local', hint: `to send the token there, add --gitlab ${gitlab}`},
+  );
+}
+
+/** @throws TransshipError USAGE naming the lines */
+function wishesOf(
+  {file, moves}: TransferMigration,
+  gitlab: string,
+  out: string | undefined,
+): readonly MoveWish[] {
+  const wishes: MoveWish[] = [];
+  const refusals: Refusal[] = [];
+  for (const {at, kind, from, to, donor} of moves) {
+    const place = {file, ...at};
+    try {
+      if (kind === 'group') throw noGroups(from);
+      const flags = {
+        to,
+        ...(donor === undefined ? {} : {donor}),
+        ...(out === undefined ? {} : {out}),
+      };
+      wishes.push({...readMoveWish(from, flags, gitlab), at: place});
+    } catch (error) {
+      if (!(error instanceof TransshipError)) throw error;
+      refusals.push({error, at: place});
+    }
+  }
+  throwRefusals(refusals);
+  return withOwnFolders(wishes);
+}
+
+/** A folder is the donor of one project: where several are to use it, each has a folder of its own below it. */
+function withOwnFolders(wishes: readonly MoveWish[]): readonly MoveWish[] {
+  const users = Map.groupBy(wishes, ({donor}) => `${donor.kind} ${donor.path}`);
+  return wishes.map((wish) => {
+    const {donor, project} = wish;
+    const isShared = (users.get(`${donor.kind} ${donor.path}`)?.length ?? 0) > 1;
+    if (donor.kind === 'project' || !isShared) return wish;
+    return {...wish, donor: {...donor, path: `${donor.path.replace(/\/$/, '')}/${project}`}};
+  });
+}
+
+function noGroups(group: string): TransshipError {
+  return new TransshipError('USAGE', `the group ${group} cannot be planned as a whole yet`, {
+    side: 'local',
+    hint: 'name its projects one by one',
+  });
+}

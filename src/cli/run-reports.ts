@@ -1,0 +1,88 @@
+import {writeFile} from 'node:fs/promises';
+import type {Command} from 'commander';
+import {TransshipError} from '../model/error.ts';
+import type {RunEvent} from '../model/event.ts';
+import type {RunResult} from '../model/outcome.ts';
+import type {Plan} from '../model/plan.ts';
+import {renderDotenv, renderJunit} from '../report/ci-reports.ts';
+import type {Io} from './io.ts';
+import type {Session} from './session.ts';
+
+/** Flags of what writes files about a run for a pipeline. */
+export interface RunReportFlags {
+  readonly junit?: string;
+  readonly dotenv?: string;
+}
+
+export function addRunReportFlags(command: Command): Command {
+  return command
+    .option('--junit <file>', 'write the result of each step to this file, as JUnit XML')
+    .option('--dotenv <file>', 'write the result and its counts to this file, as NAME=value');
+}
+
+/** When each step of a run began and ended. */
+export class StepTimes {
+  readonly #now: Io['now'];
+  readonly #began = new Map<string, number>();
+  readonly #tookMs = new Map<string, number>();
+
+  constructor({now}: Pick<Io, 'now'>) {
+    this.#now = now;
+  }
+
+  /** The session, with its steps timed. */
+  watch(session: Session): Session {
+    return {
+      ...session,
+      report: (event) => {
+        this.#note(event);
+        session.report(event);
+      },
+    };
+  }
+
+  /** Undefined: the step was not begun. */
+  readonly secondsOf = (id: string): number | undefined => {
+    const ms = this.#tookMs.get(id);
+    return ms === undefined ? undefined : ms / 1000;
+  };
+
+  #note(event: RunEvent): void {
+    if (event.type === 'step-started') this.#began.set(event.step, this.#now().getTime());
+    if (event.type !== 'step-ended') return;
+    const began = this.#began.get(event.step);
+    if (began !== undefined) this.#tookMs.set(event.step, this.#now().getTime() - began);
+  }
+}
+
+/**
+ * Writes the files that the flags name. The run is over: a file that cannot be written does not change what it did.
+ * @throws TransshipError FILE_WRITE_FAILED
+ */
+export async function writeRunReports(
+  result: RunResult,
+  plan: Plan,
+  {secondsOf}: Pick<StepTimes, 'secondsOf'>,
+  {junit, dotenv}: RunReportFlags,
+  {redactor}: Pick<Io, 'redactor'>,
+): Promise<void> {
+  const files = [
+    {file: junit, flag: '--junit', text: () => renderJunit(result, plan, secondsOf)},
+    {file: dotenv, flag: '--dotenv', text: () => renderDotenv(result)},
+  ];
+  for (const {file, flag, text} of files) {
+    if (file === undefined) continue;
+    await writeFile(file, redactor.redact(text())).catch((cause: unknown) => {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new TransshipError(
+        'FILE_WRITE_FAILED',
+        `the report ${file} cannot be written: ${why}`,
+        {
+          side: 'local',
+          hint: `name a file in a writable folder with ${flag}; the run itself is recorded in its journal`,
+          cause,
+        },
+      );
+    });
+  }
+}

@@ -1,0 +1,133 @@
+import type {Check} from '../../model/plan.ts';
+import type {ProjectMove} from '../../model/transfer-plan.ts';
+import {whyInTheWay} from './donor-checks.ts';
+import {forbid, type TransferFacts, warn} from './facts.ts';
+import {pathChangesOf} from './steps.ts';
+
+/**
+ * What the projects of one plan are to each other: each of them could move alone, and not after the others. Paths are
+ * compared in lower case, as GitLab has each once.
+ * @param moves of the same projects, in the same order
+ */
+export function conflictChecks(
+  facts: readonly TransferFacts[],
+  moves: readonly ProjectMove[],
+): readonly Check[] {
+  const found = facts.flatMap((one, at) =>
+    facts.flatMap((other, otherAt) => {
+      if (otherAt === at) return [];
+      const pair = {one, other, isFirst: at < otherAt};
+      return [...targetConflicts(pair), ...donorConflicts(pair)];
+    }),
+  );
+  return [...found, ...placeConflicts(moves), ...roomChecks(facts, moves)];
+}
+
+interface Pair {
+  readonly one: TransferFacts;
+  readonly other: TransferFacts;
+  /** Each pair comes in both orders: what holds in both is told of in one. */
+  readonly isFirst: boolean;
+}
+
+function* targetConflicts({one, other, isFirst}: Pair): Generator<Check> {
+  const project = one.project.fullPath;
+  if (isFirst && one.project.id === other.project.id) {
+    yield conflict(project, `${project} is in the plan twice`, 'name each project once');
+    return;
+  }
+  const [target, otherTarget] = [one.target.fullPath, other.target.fullPath];
+  const otherPath = other.project.fullPath;
+  if (isFirst && isSame(target, otherTarget)) {
+    yield conflict(
+      project,
+      `${otherPath} moves to ${target} as well`,
+      'give one of them another path',
+    );
+    return;
+  }
+  const isNamesake =
+    one.project.name !== undefined &&
+    one.project.name === other.project.name &&
+    one.target.namespace.id === other.target.namespace.id;
+  if (isFirst && isNamesake) {
+    yield conflict(
+      project,
+      `${otherPath} has the same name as the project (${one.project.name}), which GitLab does not allow in one namespace`,
+      'rename one of the two in its settings',
+    );
+  }
+  if (betweenPaths(one).some((path) => isSame(path, otherTarget))) {
+    yield conflict(
+      project,
+      `${otherPath} moves to ${otherTarget}, where the project is between two changes of its path`,
+      'make two plans, one after the other',
+    );
+  }
+}
+
+/** GitLab changes namespace and path one after the other: where the project is meanwhile. */
+function betweenPaths({project, target}: TransferFacts): readonly string[] {
+  return pathChangesOf(project, target).changes.length < 2
+    ? []
+    : [
+        `${target.namespace.fullPath}/${project.path}`,
+        `${project.namespace.fullPath}/${target.path}`,
+      ];
+}
+
+function* donorConflicts({one, other}: Pair): Generator<Check> {
+  const {donor} = one.donor;
+  if (donor.kind !== 'project' || one.project.id === other.project.id) return;
+  const why =
+    donor.id === other.project.id
+      ? `the donor ${donor.path} is a project that this plan moves`
+      : whyInTheWay({donor: one.donor, project: other.project, target: other.target});
+  if (why === undefined) return;
+  const hint = 'choose another project or a folder with --donor';
+  yield {...forbid('DONOR_UNFIT', donor.path, why, hint), project: one.project.fullPath};
+}
+
+/** Two repositories cannot wait at one place: their tags have the same names. */
+function* placeConflicts(moves: readonly ProjectMove[]): Generator<Check> {
+  const owners = new Map<string, ProjectMove>();
+  for (const move of moves) {
+    for (const {donor} of move.repositories) {
+      const owner = owners.get(donor) ?? move;
+      owners.set(donor, owner);
+      if (owner.project.id === move.project.id) continue;
+      const message = `the images of ${owner.project.from} wait at ${donor} as well`;
+      const hint = 'choose another folder for one of the projects';
+      yield {...forbid('DONOR_UNFIT', donor, message, hint), project: move.project.from};
+    }
+  }
+}
+
+/** Each folder has room for its project. Whether several are on one disk is not known. */
+function* roomChecks(
+  facts: readonly TransferFacts[],
+  moves: readonly ProjectMove[],
+): Generator<Check> {
+  const free = facts.flatMap(({donor}) => donor.freeBytes ?? []);
+  if (free.length < 2) return;
+  const bytes = moves
+    .filter(({donor}) => donor.kind === 'directory')
+    .flatMap(({steps}) => steps)
+    .reduce((sum, step) => sum + (step.kind === 'pull' ? step.estimate.bytes : 0), 0);
+  const least = Math.min(...free);
+  if (bytes <= least) return;
+  yield warn(
+    'DONOR_TOO_SMALL',
+    'donors',
+    `the images of all projects need ${bytes} bytes, and one of the donor folders has ${least} bytes free`,
+    'if the folders are on one disk, free some space, or apply with --remove-donor, which frees the folder of each project at its end',
+  );
+}
+
+function conflict(project: string, message: string, hint: string): Check {
+  return {...forbid('MOVES_CONFLICT', project, message, hint), project};
+}
+
+function isSame(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase();
+}

@@ -1,0 +1,100 @@
+import type {StepEstimate} from '../../model/plan.ts';
+import type {CopySet, ProjectMove, TransferStep} from '../../model/transfer-plan.ts';
+
+/** `Omit` for each member of a union. */
+export type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+/** A step before it is known what it costs. */
+export type UncostedStep = Without<TransferStep, 'estimate'>;
+
+/** What the steps of a project work on. */
+type Subject = Pick<ProjectMove, 'donor' | 'repositories' | 'manifests'>;
+
+/** Adds to each step what it costs if nothing fails and nothing was done before. Waits for GitLab are not in it. */
+export function withStepEstimates(
+  steps: readonly UncostedStep[],
+  subject: Subject,
+): readonly TransferStep[] {
+  return steps.map((step) => ({...step, estimate: estimateOf(step, subject)}));
+}
+
+function estimateOf(step: UncostedStep, {donor, repositories, manifests}: Subject): StepEstimate {
+  const tags = repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
+  switch (step.kind) {
+    case 'pull':
+    case 'push':
+      return step.copies.reduce(
+        (sum, {estimate}) => ({
+          bytes: sum.bytes + estimate.bytes,
+          requests: sum.requests + estimate.requests,
+        }),
+        {bytes: 0, requests: 0},
+      );
+    case 'verify': {
+      // Of a folder the files are read.
+      if (step.at === 'donor' && donor.kind === 'directory') return requests(0);
+      const blobs = new Set(manifests.flatMap((manifest) => manifest.blobs));
+      return requests(tags + manifests.length + blobs.size);
+    }
+    // An upload that is begun and cancelled; each manifest is read and put.
+    case 'probe':
+      return requests(2 + 2 * step.manifests.length);
+    // Lists before and after; each tag is read twice and deleted once.
+    case 'delete-old':
+      return requests(2 * repositories.length + 3 * tags);
+    // The project before and after the call, and the call.
+    case 'change-path':
+      return requests(3);
+    // The project is read and written.
+    case 'create-donor':
+    case 'pause':
+    case 'resume':
+      return requests(2);
+    // A run that verified the donor knows already.
+    case 'retag':
+      return requests(0);
+    case 'remove-donor':
+      return requests(donor.kind === 'directory' ? 0 : 2 * tags);
+  }
+}
+
+function requests(count: number): StepEstimate {
+  return {bytes: 0, requests: count};
+}
+
+/** What the steps copy, in their order. */
+export function copySetsOf(steps: readonly TransferStep[]): readonly CopySet[] {
+  return steps.flatMap((step) => (step.kind === 'pull' || step.kind === 'push' ? [step] : []));
+}
+
+/** Guesses, on the careful side, in seconds. */
+const SECONDS = {
+  /** To delete one tag and see that it is gone. */
+  deletedTag: 0.15,
+  /** One transfer or change of path, seen by everybody. */
+  move: 5,
+  /** One request of many that go on side by side. */
+  request: 0.02,
+  /** One image after the other, for the order of their dates. */
+  image: 0.1,
+} as const;
+/** Bytes a second that a machine sends to its registry. */
+const RATE = 25 * 1024 * 1024;
+
+/**
+ * How long the images are at neither path: from the first deleted tag to the last one pushed, in seconds, rounded up.
+ * @param tags that are deleted and pushed again
+ * @param calls that move the project
+ */
+export function downtimeSeconds(push: CopySet, tags: number, calls: number): number {
+  const {copies, blobs} = push;
+  const bytes = blobs.reduce((sum, {action, size}) => sum + (action === 'copy' ? size : 0), 0);
+  const manifests = copies.reduce((sum, step) => sum + step.manifests.length, 0);
+  return Math.ceil(
+    tags * SECONDS.deletedTag +
+      calls * SECONDS.move +
+      (blobs.length + manifests) * SECONDS.request +
+      copies.length * SECONDS.image +
+      bytes / RATE,
+  );
+}

@@ -1,0 +1,211 @@
+import {childBlobs, childManifests, type SeenManifest} from '../../model/manifest.ts';
+import type {Digest} from '../../model/digest.ts';
+import type {Check, Skip} from '../../model/plan.ts';
+import type {Tag} from '../../model/reference.ts';
+import {
+  type CopySet,
+  type ProjectMove,
+  stepId,
+  type TransferRepository,
+  type TransferTag,
+} from '../../model/transfer-plan.ts';
+import {plannedManifest} from '../copy-plan.ts';
+import {withEstimates} from '../totals.ts';
+import {pausedBefore, transferChecks} from './checks.ts';
+import {downtimeSeconds, type UncostedStep, withStepEstimates} from './estimate.ts';
+import {type BareStep, hasContent, pathChangesOf, transferSteps, wayOf} from './steps.ts';
+import type {RepositoryFacts, TransferFacts} from './facts.ts';
+import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
+import {alikeTogether, blobActions} from '../blob-actions.ts';
+import type {Candidate, Route} from '../candidate.ts';
+import {Presence} from '../presence.ts';
+import {candidatesOf} from '../route-candidates.ts';
+import {copySteps} from '../steps.ts';
+
+/** One project of a plan: what is done, what is left out, and what was found. */
+export interface PlannedMove {
+  readonly move: ProjectMove;
+  readonly skipped: readonly Skip[];
+  readonly checks: readonly Check[];
+}
+
+/**
+ * Decides how a project moves with its images, from what was found out. Pure: the same facts give the same move. What
+ * stands against it is among the checks; the steps are then what would be done without it.
+ * @param moves how many projects the plan moves
+ */
+export function planMove(facts: TransferFacts, moves: number): PlannedMove {
+  const {target, donor} = facts;
+  const project = {id: facts.project.id, from: facts.project.fullPath, to: target.fullPath};
+  const way = wayOf(facts);
+  const {changes} = pathChangesOf(facts.project, target);
+  const tagged = facts.repositories.filter(hasContent);
+  const copies = transferCopies(tagged);
+  const repositories = tagged.map((repository) => repositoryOf(repository, copies));
+  const tags = repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
+  const isStaged = way === 'staged' && changes.length > 0;
+  const before = pausedBefore(facts);
+  const policy = facts.project.policy?.['enabled'] === true ? facts.project.policy : before;
+  const bare = transferSteps(
+    way,
+    changes,
+    tagged,
+    copies,
+    donor.donor,
+    policy,
+    before !== undefined,
+  );
+  const content = {
+    project,
+    way,
+    donor: donor.donor,
+    repositories,
+    manifests: copies.manifests.map((manifest) => plannedManifest(manifest, undefined)),
+    downtimeSeconds: isStaged ? downtimeSeconds(copies.push, tags, changes.length) : 0,
+  };
+  const steps = inOrder(bare, (name) => stepId(name, project, moves));
+  return {
+    move: {...content, steps: withStepEstimates(steps, content)},
+    skipped: copies.skipped,
+    checks: transferChecks(facts, way, copies),
+  };
+}
+
+/** Each step needs the one before. */
+function inOrder(
+  steps: readonly BareStep[],
+  idOf: (name: string) => string,
+): readonly UncostedStep[] {
+  return steps.map((step, at) => {
+    const before = steps[at - 1];
+    return {...step, id: idOf(step.id), needs: before === undefined ? [] : [idOf(before.id)]};
+  });
+}
+
+function repositoryOf(
+  {from, to, donor, source}: RepositoryFacts,
+  {going}: TransferCopies,
+): TransferRepository {
+  const tags = (going.get(from) ?? []).flatMap(({tag, digest}) =>
+    tag === undefined ? [] : [transferTag(tag, digest, source.manifests)],
+  );
+  return {from, donor, to, tags};
+}
+
+function transferTag(
+  name: Tag,
+  digest: Digest,
+  manifests: ReadonlyMap<Digest, SeenManifest>,
+): TransferTag {
+  const sizes = new Map<Digest, number>();
+  const visit = (one: Digest): void => {
+    const manifest = manifests.get(one);
+    if (manifest === undefined || sizes.has(one)) return;
+    sizes.set(one, manifest.descriptor.size);
+    for (const blob of childBlobs(manifest.view)) sizes.set(blob.digest, blob.size);
+    for (const child of childManifests(manifest.view)) visit(child.digest);
+  };
+  visit(digest);
+  return {name, digest, size: [...sizes.values()].reduce((sum, size) => sum + size, 0)};
+}
+
+/** The images on both of their ways. */
+export interface TransferCopies {
+  readonly pull: CopySet;
+  readonly push: CopySet;
+  /** What goes, by the repository's name at the old path, oldest first. */
+  readonly going: ReadonlyMap<string, readonly Candidate[]>;
+  /** Every manifest that travels, children first. */
+  readonly manifests: readonly SeenManifest[];
+  /** What does not travel, and so would be lost. */
+  readonly skipped: readonly Skip[];
+  readonly checks: readonly Check[];
+}
+
+/** What is copied from the old path to the donor, and from there to the new path. */
+export function transferCopies(repositories: readonly RepositoryFacts[]): TransferCopies {
+  const found = repositories.map((facts) => {
+    const route = {source: facts.source, destination: facts.atDonor};
+    const {candidates, skipped, checks} = candidatesOf(route, {});
+    return {facts, route, candidates: oldestFirst(candidates, facts.tagTimes), skipped, checks};
+  });
+  const toDonor = found.flatMap(({candidates}) => candidates);
+  // Where no image can be, none is planned to go; a check forbids the plan.
+  const toTarget = found.flatMap(({facts, candidates}) => {
+    if (facts.whyNotTo !== undefined) return [];
+    const source = donorInventory(facts, candidates);
+    const destination = emptyInventory(facts.to);
+    return candidates.map((candidate) => ({...candidate, source, destination}));
+  });
+  return {
+    pull: copySet(
+      toDonor,
+      found.map(({route}) => route.destination),
+    ),
+    push: copySet(
+      toTarget,
+      found.map(({facts}) => emptyInventory(facts.to)),
+    ),
+    going: new Map(found.map(({facts, candidates}) => [facts.from, candidates])),
+    manifests: manifestsOf(toDonor),
+    skipped: found.flatMap(({skipped}) => skipped),
+    checks: found.flatMap(({checks}) => checks),
+  };
+}
+
+/**
+ * A registry with database dates a tag by its push, and cleanup policies go by the date: so the tags are pushed again
+ * in the order of their dates. Those without a date come first, by name.
+ */
+function oldestFirst(
+  candidates: readonly Candidate[],
+  times: RepositoryFacts['tagTimes'],
+): readonly Candidate[] {
+  if (times === undefined) return candidates;
+  const timeOf = ({tag}: Candidate) => times.get(tag ?? '') ?? -Infinity;
+  return candidates.toSorted((a, b) => {
+    const [timeA, timeB] = [timeOf(a), timeOf(b)];
+    return timeA === timeB ? 0 : timeA - timeB;
+  });
+}
+
+function copySet(
+  candidates: readonly Candidate[],
+  destinations: readonly DestinationInventory[],
+): CopySet {
+  const presence = new Presence(destinations);
+  for (const candidate of candidates) presence.follow(candidate);
+  const toDo = candidates.filter((candidate) => !presence.isDone(candidate));
+  const blobs = alikeTogether(blobActions(candidates, presence));
+  const manifests = manifestsOf(candidates).map((one) => plannedManifest(one, undefined));
+  return {copies: withEstimates(copySteps(toDo, presence), manifests, blobs), blobs};
+}
+
+/** What the donor has once the images are pulled. */
+function donorInventory(
+  {donor, source}: RepositoryFacts,
+  candidates: readonly Candidate[],
+): SourceInventory {
+  return {
+    repository: donor,
+    roots: candidates.map(({root}) => root),
+    notRead: [],
+    manifests: source.manifests,
+    missingManifests: new Set(),
+    absentForeign: source.absentForeign,
+  };
+}
+
+/** The new path: nothing is there before the project is. */
+function emptyInventory(repository: string): Route['destination'] {
+  return {repository, exists: false, tags: new Map(), present: new Set()};
+}
+
+function manifestsOf(candidates: readonly Candidate[]): readonly SeenManifest[] {
+  const manifests = new Map<Digest, SeenManifest>();
+  for (const {graph} of candidates) {
+    for (const manifest of graph?.manifests ?? [])
+      manifests.set(manifest.descriptor.digest, manifest);
+  }
+  return [...manifests.values()];
+}
