@@ -1,6 +1,6 @@
 import type {ErrorData} from '../model/event.ts';
 import type {RunResult, StepResult} from '../model/outcome.ts';
-import type {Plan} from '../model/plan.ts';
+import {copiesOf, type CopyStep, type Plan} from '../model/plan.ts';
 import {imageName, printable} from './words.ts';
 
 /**
@@ -13,9 +13,9 @@ export function renderJunit(
   plan: Plan,
   secondsOf: (id: string) => number | undefined,
 ): string {
-  const named = new Map<string, Plan['steps'][number]>(plan.steps.map((step) => [step.id, step]));
+  const copies = new Map(plan.kind === 'copy' ? copiesOf(plan).map((step) => [step.id, step]) : []);
   const cases = [
-    ...steps.map((step) => stepCase(step, named.get(step.id), secondsOf(step.id))),
+    ...steps.map((step) => stepCase(step, copies.get(step.id), plan.kind, secondsOf(step.id))),
     ...drift.map((one) => ({
       classname: one.repository,
       name: `${one.repository}:${one.tag} is as planned`,
@@ -57,13 +57,14 @@ interface TestCase {
 
 function stepCase(
   {id, outcome, error}: StepResult,
-  step: Plan['steps'][number] | undefined,
+  copy: CopyStep | undefined,
+  kind: Plan['kind'],
   seconds: number | undefined,
 ): TestCase {
   const named =
-    step?.kind === 'copy'
-      ? {classname: step.to, name: imageName(step.to, step.tag, step.digest)}
-      : {classname: step?.kind ?? 'step', name: id};
+    copy === undefined
+      ? {classname: kind, name: id}
+      : {classname: copy.to, name: imageName(copy.to, copy.tag, copy.digest)};
   return {...named, seconds, problem: problemOf(outcome, error)};
 }
 
