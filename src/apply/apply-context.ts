@@ -5,6 +5,7 @@ import type {Repositories} from '../model/port.ts';
 import type {BlobLocations} from '../places/blob-locations.ts';
 import type {ChunkBounds} from '../relay/chunk-size.ts';
 import type {RetryPolicy} from '../http/retry.ts';
+import type {Patience} from '../gitlab/confirm.ts';
 import type {Namespaces} from './creations.ts';
 import type {Journal} from './journal.ts';
 import type {RunLimits} from './run-limits.ts';
@@ -30,6 +31,8 @@ export interface ApplyContext extends CopyContext {
    * are compared with the plan before the first write.
    */
   readonly fresh: boolean;
+  /** How long a registry may take to delete what it said to delete. Default: `DEFAULT_PATIENCE`. */
+  readonly patience?: Patience;
   /** Where groups and projects are created; absent: the plan creates none. */
   readonly namespaces?: Namespaces;
 }

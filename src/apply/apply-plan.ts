@@ -5,13 +5,15 @@ import {
   type CopyStep,
   type CreateStep,
   creationsOf,
+  deletionsOf,
   unchosenSkips,
 } from '../model/plan.ts';
 import {isInside} from '../plan/create-steps.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
-import {runCopies} from './copy-run.ts';
+import {type CopyRunResult, runCopies} from './copy-run.ts';
 import {missingOf, type Namespaces, runCreations, withAbsent} from './creations.ts';
-import {findDrift, type PlanState} from './find-drift.ts';
+import {type DeletionResult, runDeletions} from './deletions.ts';
+import {findDrift, inOrder, type PlanState} from './find-drift.ts';
 
 /**
  * Carries a plan out. What is done already is found out and left alone, so that applying again goes on or does nothing.
@@ -25,7 +27,8 @@ export async function applyPlan(
   interruption: Interruption,
 ): Promise<RunResult> {
   const {report} = context;
-  const total = {steps: plan.steps.length, blobs: plan.totals.blobs.copy, bytes: plan.totals.bytes};
+  const images = plan.steps.length - deletionsOf(plan).length;
+  const total = {steps: images, blobs: plan.totals.blobs.copy, bytes: plan.totals.bytes};
   report({type: 'run-started', plan: plan.id, ...total});
   const state: PlanNow | undefined = context.fresh
     ? {done: new Set(), drift: [], missing: creationsOf(plan)}
@@ -68,9 +71,13 @@ async function carriedOut(
   const {copies, heldBack} = heldBackBy(created, plan, context);
   const {blobs: actions, manifests} = plan;
   const work = {copies, blobs: actions, manifests, done};
-  const {end, drift, steps, counts} = await runCopies(work, context, interruption);
-  const {sent, ...blobs} = counts;
-  const results = new Map([...created, ...heldBack, ...steps].map((step) => [step.id, step]));
+  const copied = await runCopies(work, context, interruption);
+  const {sent, ...blobs} = copied.counts;
+  const before = [...created, ...heldBack, ...copied.steps];
+  const deletions = await deleted(plan, copied.end, before, context, interruption);
+  const drift = inOrder([...copied.drift, ...deletions.drift]);
+  const end = worseEnd(copied.end, deletions.end);
+  const results = new Map([...before, ...deletions.steps].map((step) => [step.id, step]));
   const told = {
     plan: plan.id,
     steps: plan.steps.flatMap(({id}) => results.get(id) ?? []),
@@ -118,6 +125,31 @@ function heldBackBy(
   return {copies, heldBack};
 }
 
+/**
+ * What a run that ended early copied is not deleted yet: that is for the run that completes it.
+ * @param before what came of the creations and copies
+ */
+async function deleted(
+  plan: CopyPlan,
+  end: CopyRunResult['end'],
+  before: readonly StepResult[],
+  context: ApplyContext,
+  interruption: Interruption,
+): Promise<DeletionResult> {
+  const deletions = deletionsOf(plan);
+  if (deletions.length === 0) return {end: 'done', drift: [], steps: []};
+  const isStopped =
+    context.settings.onFailure === 'stop' && before.some(({error}) => error !== undefined);
+  if (end !== 'interrupted' && !isStopped)
+    return await runDeletions(plan, before, context, interruption);
+  const steps = deletions.map(({id}) => ({id, outcome: 'not-started' as const}));
+  return {end, drift: [], steps};
+}
+
+function worseEnd(a: CopyRunResult['end'], b: DeletionResult['end']): CopyRunResult['end'] {
+  return (['interrupted', 'failed'] as const).find((end) => end === a || end === b) ?? 'done';
+}
+
 /** Undefined: it was interrupted. It only reads, so there is nothing to finish: the first signal ends it. */
 async function stateNow(
   plan: CopyPlan,
@@ -143,7 +175,7 @@ function namespacesOf({namespaces}: ApplyContext): Namespaces {
 }
 
 /** @param state undefined: it was interrupted before that was known */
-function notBegun(plan: CopyPlan, state: PlanState | undefined): RunResult {
+export function notBegun(plan: CopyPlan, state: PlanState | undefined): RunResult {
   return {
     plan: plan.id,
     result: state === undefined ? 'interrupted' : 'drift',

@@ -65,6 +65,11 @@ export const journalEntry = z.discriminatedUnion('type', [
    * is gone, and the donor has it.
    */
   z.object({type: z.literal('delete'), project, repository: z.string(), tag, digest}),
+  /**
+   * A tag, or a referrer without one, is about to be deleted by a plan of copies; written before it is. For people: a run
+   * asks the registry what is there, and believes no journal.
+   */
+  z.object({type: z.literal('deleting'), repository: z.string(), tag: tag.optional(), digest}),
   /** It was not deleted after all, or is there again. */
   z.object({type: z.literal('kept'), project, repository: z.string(), tag}),
   /** The cleanup policy of a project, the one that moves or its donor, is about to be switched off; as it was before. */
@@ -95,10 +100,10 @@ export const journalEntry = z.discriminatedUnion('type', [
 export type JournalEntry = z.infer<typeof journalEntry>;
 
 /** What the steps of a transfer go by, beside what they find. */
-export type TransferEntry = Exclude<JournalEntry, {type: 'upload' | 'blob' | 'step'}>;
+export type TransferEntry = Exclude<JournalEntry, {type: 'upload' | 'blob' | 'step' | 'deleting'}>;
 
 export function isTransferEntry(entry: JournalEntry): entry is TransferEntry {
-  return !['upload', 'blob', 'step'].includes(entry.type);
+  return !['upload', 'blob', 'step', 'deleting'].includes(entry.type);
 }
 
 /** The largest journal, in bytes: an entry has some 300. */

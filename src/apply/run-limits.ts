@@ -8,6 +8,8 @@ export interface LimitSettings {
   readonly maxBytes?: number;
   /** How long the run may take, in ms. */
   readonly maxDuration?: number;
+  /** Tags that a plan of copies may delete. */
+  readonly maxDeletes?: number;
 }
 
 /** Ends a run at a limit, as the first signal does: nothing new is begun, and what is under way is finished. */
@@ -15,6 +17,8 @@ export class RunLimits implements Disposable {
   readonly #signal: AbortSignal;
   readonly #maxBytes: number;
   readonly #timer: Disposable | undefined;
+  /** Tags that may still be deleted. */
+  #deletes: number;
   readonly #stop = new AbortController();
   /** Bytes that were sent, and those that are about to be. */
   #bytes = 0;
@@ -27,12 +31,13 @@ export class RunLimits implements Disposable {
 
   /** @param signal the first signal of the user: what it ended was not ended by a limit */
   constructor(
-    {maxBytes = Infinity, maxDuration}: LimitSettings,
+    {maxBytes = Infinity, maxDuration, maxDeletes = Infinity}: LimitSettings,
     signal: AbortSignal,
     timer: Timer = startTimer,
   ) {
     this.#signal = signal;
     this.#maxBytes = maxBytes;
+    this.#deletes = maxDeletes;
     if (maxDuration !== undefined)
       this.#timer = timer(maxDuration, () => this.#reach('MAX_DURATION_REACHED'));
   }
@@ -69,6 +74,16 @@ export class RunLimits implements Disposable {
   ended(blob: string): void {
     this.#bytes -= this.#left(blob);
     this.#announced.delete(blob);
+  }
+
+  /** So many tags are about to be deleted. @returns false: that is more than are left, and ends the run */
+  takeDeletes(tags: number): boolean {
+    if (tags > this.#deletes) {
+      this.#reach('MAX_DELETES_REACHED');
+      return false;
+    }
+    this.#deletes -= tags;
+    return true;
   }
 
   /** Until `restore` the run must not be ended by a limit: it would leave things in a state that is not safe. */

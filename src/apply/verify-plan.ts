@@ -28,13 +28,49 @@ export async function verifyPlan(
   const roots = [...copiesOf(plan), ...present].map(({to, tag, digest}): Root => {
     return {at: to, digest, ...(tag === undefined ? {} : {tag})};
   });
+  const {differences, checked} = await verifyRoots(roots, plan, repositories, call);
+  return {plan: plan.id, checked, differences};
+}
+
+/** What came of comparing some images with what is there. */
+export interface VerifiedRoots extends Omit<VerifyResult, 'plan'> {
+  /** The first thing that is wrong with one of the images; undefined: it is whole. */
+  readonly wrongWith: (root: Root) => VerifyDifference | undefined;
+}
+
+/**
+ * Compares images of a plan, of all those that it copies or found present, with what is at their places.
+ * @throws TransshipError the refusals of a registry
+ */
+export async function verifyRoots(
+  roots: readonly Root[],
+  plan: CopyPlan,
+  repositories: Repositories,
+  call: Call,
+): Promise<VerifiedRoots> {
   const below = await readBelow(roots, plan, repositories, call);
-  const expected = expectedBelow(
-    roots,
+  const expected = expectation(
     [...plan.manifests, ...below.manifests],
     [...plan.blobs, ...below.blobs],
   );
-  return {plan: plan.id, ...(await compareExpected(expected, repositories, call, byKindOfPlace()))};
+  const result = await compareExpected(expected(roots), repositories, call, byKindOfPlace());
+  const wrong = new Map(
+    result.differences.map((one) => [placeOf(one.repository, one.tag, one.digest), one]),
+  );
+  const wrongWith = (root: Root): VerifyDifference | undefined => {
+    if (wrong.size === 0) return undefined;
+    const {tags, manifests, blobs} = expected([root]);
+    const parts = [
+      ...tags.map(({at, tag, digest}) => placeOf(at, tag, digest)),
+      ...[...manifests, ...blobs].map(({at, digest}) => placeOf(at, undefined, digest)),
+    ];
+    return parts.map((part) => wrong.get(part)).find((one) => one !== undefined);
+  };
+  return {...result, wrongWith};
+}
+
+function placeOf(at: string, tag: Tag | undefined, digest: Digest): string {
+  return `${at} ${tag ?? ''} ${digest}`;
 }
 
 /** What the destination has below the roots that the plan does not know; what cannot be read is found wrong later. */
@@ -88,19 +124,28 @@ export interface Root {
 export type ExpectedBlob = Pick<BlobAction, 'digest' | 'to' | 'size' | 'action'>;
 
 /**
- * Walks down from the roots. Of a root that `manifests` does not know only itself is expected.
+ * What should be there of some roots: a walk down from each. Of a root that `manifests` does not know only itself is
+ * expected.
  * @param blobs for their sizes; what is `foreign` is expected nowhere
  */
-export function expectedBelow(
-  roots: readonly Root[],
+export function expectation(
   manifests: readonly PlannedManifest[],
   blobs: readonly ExpectedBlob[],
-): Expected {
+): (roots: readonly Root[]) => Expected {
   const planned = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
   const sizes = new Map(blobs.map(({digest, size}) => [digest, size]));
   const foreign = new Set(
     blobs.filter(({action}) => action === 'foreign').map(({digest, to}) => `${to} ${digest}`),
   );
+  return (roots) => walkDown(roots, planned, sizes, foreign);
+}
+
+function walkDown(
+  roots: readonly Root[],
+  planned: ReadonlyMap<Digest, PlannedManifest>,
+  sizes: ReadonlyMap<Digest, number>,
+  foreign: ReadonlySet<string>,
+): Expected {
   const tags = new Map<string, Expected['tags'][number]>();
   const found = new Map<string, Expected['manifests'][number]>();
   const below = new Map<string, Expected['blobs'][number]>();

@@ -36,6 +36,7 @@ import {SharedReader} from '../observe/shared-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
 import {makeCopyPlan, type PlanFindings} from '../plan/copy-plan.ts';
+import {observeDeletions, type PruneWish, throwUnlessDeletable} from './plan-deletions.ts';
 
 /** One side of a copy. */
 export interface CopyEnd {
@@ -53,6 +54,7 @@ export interface CopyWish {
   readonly routes: readonly CopyRoute[];
   /** What was found out about the wish before anything was looked at. */
   readonly findings?: PlanFindings;
+  readonly prune?: PruneWish;
 }
 
 /** Two places that a wish names. */
@@ -74,11 +76,17 @@ export interface CopyRoute {
  * destination names a tag. A single image keeps its tag unless the destination names one.
  * @throws TransshipError REFERENCE_INVALID, TRANSPORT_UNKNOWN, TRANSPORT_UNSUPPORTED, USAGE
  */
-export function readCopyWish(from: string, to: string, filters: WishFilters): CopyWish {
+export function readCopyWish(
+  from: string,
+  to: string,
+  filters: WishFilters,
+  {deleteSource = false}: {readonly deleteSource?: boolean | undefined} = {},
+): CopyWish {
   const destinationPlace = parsePlace(to);
   if (isSourceOnly(destinationPlace)) throw notADestination(to);
   const [source, destination] = [copyEnd(parsePlace(from)), copyEnd(destinationPlace)];
   const isWhole = source.tag === undefined && source.digest === undefined;
+  if (deleteSource) throwUnlessDeletable(from, source, destination);
   if (destination.digest !== undefined) {
     throw usage(
       `the destination ${to} names a digest`,
@@ -106,7 +114,10 @@ export function readCopyWish(from: string, to: string, filters: WishFilters): Co
   }
   const [named, namedTo] = [formatPlace(parsePlace(from)), formatPlace(parsePlace(to))];
   return {
-    wish: {routes: [{source: named, destination: namedTo, filters}]},
+    wish: {
+      routes: [{source: named, destination: namedTo, filters}],
+      ...(deleteSource ? {deleteSource} : {}),
+    },
     routes: [{wish: 0, source, destination, ...(toTag === undefined ? {} : {toTag})}],
   };
 }
@@ -189,7 +200,7 @@ const ROUTES_AT_ONCE = 16;
 
 /** Observes both sides of every route, then decides. Nothing is written anywhere. */
 export async function makePlan(
-  {wish, routes, findings}: CopyWish,
+  {wish, routes, findings, prune}: CopyWish,
   repositories: PlanRepositories,
   report: Report,
   call: Call,
@@ -223,14 +234,21 @@ export async function makePlan(
   const seen = results.flatMap((result) => result.seen ?? []);
   const unseen = results.flatMap((result) => result.unseen ?? []);
   const observed = new Map(seen.flatMap(({source}) => [...source.manifests]));
+  const {deletions, checks: refused} = await observeDeletions(
+    wish,
+    prune,
+    seen,
+    repositories,
+    call,
+  );
   const {checks = [], skipped = [], creations = []} = findings ?? {};
   const types = await mediaTypeChecks(seen, repositories, call);
   const all = {
     creations,
-    checks: [...checks, ...unseen.map(({check}) => check), ...types],
+    checks: [...checks, ...unseen.map(({check}) => check), ...refused, ...types],
     skipped: [...skipped, ...unseen.map(({skip}) => skip)],
   };
-  return {plan: makeCopyPlan({wish, routes: seen, findings: all}), observed};
+  return {plan: makeCopyPlan({wish, routes: seen, findings: all, deletions}), observed};
 }
 
 /**

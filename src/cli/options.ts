@@ -26,6 +26,7 @@ export interface ChoiceFlags {
 }
 
 export interface FilterFlags extends ChoiceFlags {
+  readonly deleteSource?: boolean;
   /** False where tags are to stay: commander's form of `--no-clobber`. */
   readonly clobber: boolean;
   readonly allowEmpty?: boolean;
@@ -47,6 +48,8 @@ export interface LimitFlags {
   readonly maxBytes?: number;
   /** Ms since the run began. */
   readonly maxDuration?: number;
+  /** Tags that a plan of copies deletes. */
+  readonly maxDeletes?: number;
 }
 
 /** For flags that may be given several times. */
@@ -79,7 +82,11 @@ export function addCacheFlag(command: Command): Command {
 export function addFilterFlags(command: Command): Command {
   return addChoiceFlags(command)
     .option('--no-clobber', 'do not move tags that point to another image at the destination')
-    .option('--allow-empty', 'exit 0 if the filters match nothing');
+    .option('--allow-empty', 'exit 0 if the filters match nothing')
+    .option(
+      '--delete-source',
+      'delete each tag at the source once its image is verified at the destination',
+    );
 }
 
 /** The filters that look at the source alone. */
@@ -114,8 +121,10 @@ export function addRunFlags(command: Command): Command {
 export function addLimitFlags(command: Command, env: Environment): Command {
   command
     .option('--max-bytes <size>', 'stop when so many bytes were sent, such as 100GiB', byteSize)
-    .option('--max-duration <time>', 'stop after this time, such as 90m, 4h or 2d', duration);
-  for (const flag of ['--max-bytes', '--max-duration']) takeVariable(command, flag, env);
+    .option('--max-duration <time>', 'stop after this time, such as 90m, 4h or 2d', duration)
+    .option('--max-deletes <n>', 'stop before more tags are deleted (copies only)', wholeNumber);
+  for (const flag of ['--max-bytes', '--max-duration', '--max-deletes'])
+    takeVariable(command, flag, env);
   return command;
 }
 

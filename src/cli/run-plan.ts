@@ -1,6 +1,6 @@
 import {mkdir} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
-import {applyPlan} from '../apply/apply-plan.ts';
+import {applyPlan, notBegun} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
 import {type Journal, type JournalOptions, NO_JOURNAL, openJournal} from '../apply/journal.ts';
 import type {Namespaces} from '../apply/creations.ts';
@@ -10,7 +10,7 @@ import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import {LIMIT_FLAGS, type RunEnd, type RunResult} from '../model/outcome.ts';
-import type {Check, CopyPlan, Plan, Wish} from '../model/plan.ts';
+import {type Check, type CopyPlan, deletionsOf, type Plan, type Wish} from '../model/plan.ts';
 import {DEFAULT_CHUNK} from '../relay/chunk-size.ts';
 import {DEFAULT_RETRY} from '../http/retry.ts';
 import type {Io} from './io.ts';
@@ -18,6 +18,7 @@ import type {RunFlags} from './options.ts';
 import type {Session} from './session.ts';
 import {privateFolder, stateFolder} from './user-folders.ts';
 import {removeFile} from '../places/durable-file.ts';
+import {counted} from '../report/words.ts';
 
 /** How a plan came to be applied. */
 export type RunOrigin =
@@ -30,12 +31,13 @@ export type RunOrigin =
 export async function runPlan(
   plan: CopyPlan,
   origin: RunOrigin,
-  flags: RunFlags,
+  flags: RunFlags & {readonly yes?: boolean},
   io: Io,
   session: Session,
 ): Promise<RunResult> {
   const {places, locations, limits, report, interruption, call} = session;
   throwIfForbidden(plan);
+  if (!(await mayDelete(plan, flags, io))) return notBegun(plan, undefined);
   const file = flags.journal ?? defaultJournal(plan, origin, io);
   // Nobody named it, and it would be removed at the end.
   const isPassing = origin.kind === 'made' && flags.journal === undefined;
@@ -60,6 +62,33 @@ export async function runPlan(
     if (isPassing) await removeFile(file);
   }
   return result;
+}
+
+/**
+ * Asks before anything is done: a run that waits for an answer in the middle of the night helps nobody.
+ * @throws TransshipError USAGE where there is no terminal to ask at
+ */
+async function mayDelete(
+  plan: CopyPlan,
+  {yes}: {readonly yes?: boolean},
+  {ask}: Io,
+): Promise<boolean> {
+  const deletions = deletionsOf(plan);
+  const [first] = deletions;
+  if (first === undefined || yes === true) return true;
+  const repositories = new Set(deletions.map(({repository}) => repository));
+  const where = repositories.size === 1 ? first.repository : `${repositories.size} repositories`;
+  const what = `${counted(deletions.length, 'tag')} in ${where}`;
+  if (ask === undefined) {
+    throw new TransshipError(
+      'USAGE',
+      `the plan deletes ${what}, and there is no terminal to ask at`,
+      {side: 'local', hint: 'confirm with --yes; nothing was done'},
+    );
+  }
+  const moved = deletions.some(({reason}) => reason === 'moved');
+  const safely = moved ? ', moved ones after they are verified at the destination' : '';
+  return await ask(`The plan deletes ${what}${safely}. Continue?`);
 }
 
 /** @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_WRITE_FAILED, JOURNAL_BUSY, JOURNAL_INVALID */

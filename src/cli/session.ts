@@ -88,11 +88,13 @@ function stoppedBy(limit: LimitCode): TransshipError {
 }
 
 function openLimits(
-  {maxBytes, maxDuration}: LimitFlags,
+  {maxBytes, maxDuration, maxDeletes}: LimitFlags,
   {stopping, timer}: Io,
 ): RunLimits | undefined {
-  if (maxBytes === undefined && maxDuration === undefined) return undefined;
+  if (maxBytes === undefined && maxDuration === undefined && maxDeletes === undefined)
+    return undefined;
   const settings = {
+    ...(maxDeletes === undefined ? {} : {maxDeletes}),
     ...(maxBytes === undefined ? {} : {maxBytes}),
     ...(maxDuration === undefined ? {} : {maxDuration}),
   };

@@ -100,6 +100,7 @@ export function relativeTo(base: string, repositories: Repositories): Repositori
   return {
     source: (name) => repositories.source(located(name)),
     destination: (name) => repositories.destination(located(name)),
+    writable: (name, side) => repositories.writable(located(name), side),
   };
 }
 

@@ -95,6 +95,7 @@ export const ERROR_CODES = {
   INTERRUPTED: 130,
   MAX_BYTES_REACHED: 130,
   MAX_DURATION_REACHED: 130,
+  MAX_DELETES_REACHED: 130,
 } as const satisfies Record<string, 1 | 3 | 4 | 64 | 130>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -11,12 +11,13 @@ import type {Tag} from './reference.ts';
 export type RunEnd = 'done' | 'incomplete' | 'failed' | 'interrupted' | 'drift';
 
 /** The limit that ended a run. */
-export type LimitCode = 'MAX_BYTES_REACHED' | 'MAX_DURATION_REACHED';
+export type LimitCode = 'MAX_BYTES_REACHED' | 'MAX_DURATION_REACHED' | 'MAX_DELETES_REACHED';
 
 /** The flag that sets the limit. */
 export const LIMIT_FLAGS: Readonly<Record<LimitCode, string>> = {
   MAX_BYTES_REACHED: '--max-bytes',
   MAX_DURATION_REACHED: '--max-duration',
+  MAX_DELETES_REACHED: '--max-deletes',
 };
 
 /** How one step ended; `error` says why where it failed, or names the step that blocks it. */

@@ -9,8 +9,28 @@ export const PLAN_FORMAT = 2;
 
 /** What somebody wants, in their words. */
 export interface Wish {
-  /** At least one. */
+  /** At least one, unless tags are only deleted. */
   readonly routes: readonly RouteWish[];
+  /** Delete at the source what was verified at every destination. */
+  readonly deleteSource?: boolean;
+  /** Repositories whose tags are deleted by rules. */
+  readonly deletes?: readonly DeleteWish[];
+}
+
+/** A repository, `host/path`, and what chooses among its tags. */
+export interface DeleteWish {
+  readonly repository: string;
+  readonly rules: DeleteRules;
+}
+
+/** Which tags are deleted: those that every rule among them selects. */
+export interface DeleteRules extends Pick<WishFilters, 'tags' | 'excludeTags' | 'semver'> {
+  /** Globs of tags that stay. */
+  readonly keep?: readonly string[];
+  /** So many of the newest stay, not counting those of `keep`. */
+  readonly keepNewest?: number;
+  /** Only what is older than this time (ISO 8601). */
+  readonly olderThan?: string;
 }
 
 /** One source and one destination as they were given: a reference, or in a migration file a pattern for many. */
@@ -126,8 +146,41 @@ export interface CreateStep {
   readonly estimate: StepEstimate;
 }
 
+/**
+ * Why a tag is deleted. `moved`: its image was copied, and the source is to lose it. `pruned`: an earlier plan brought it,
+ * and the source no longer has it. `rule`: the rules of `plan delete` choose it.
+ */
+export const DELETE_REASONS = ['moved', 'pruned', 'rule'] as const;
+
+/**
+ * A tag, or a referrer without one, that is deleted; only while it is what it was when planning, and only what it names: a
+ * manifest that other tags or an index still need stays.
+ */
+export interface DeleteStep {
+  readonly kind: 'delete';
+  /** Unique in the plan, the same in each plan of the same work. */
+  readonly id: string;
+  /** `host/path`. */
+  readonly repository: string;
+  /** Absent: a referrer, which is deleted by its digest. */
+  readonly tag?: Tag;
+  /** What the tag pointed to when planning. */
+  readonly digest: Digest;
+  readonly reason: (typeof DELETE_REASONS)[number];
+  /**
+   * Where this very digest has to be verified in the run that deletes: every destination of a `moved` image, whether the
+   * plan copies it there or found it there. Empty for the other reasons.
+   */
+  readonly verified: readonly {readonly to: string; readonly tag?: Tag}[];
+  /** Deletions of the same repository that come before: of the subject of a signature, of an index that lists it. */
+  readonly needs: readonly string[];
+  /** Why this step is there, for people. */
+  readonly why: string;
+  readonly estimate: StepEstimate;
+}
+
 /** What a step of a plan of copies does. In a plan all of a kind stand together, in this order. */
-export type PlanStep = CreateStep | CopyStep;
+export type PlanStep = CreateStep | CopyStep | DeleteStep;
 
 /** The images that a plan copies. */
 export function copiesOf({steps}: Pick<CopyPlan, 'steps'>): readonly CopyStep[] {
@@ -136,7 +189,12 @@ export function copiesOf({steps}: Pick<CopyPlan, 'steps'>): readonly CopyStep[] 
 
 /** What a plan creates, parents first. */
 export function creationsOf({steps}: Pick<CopyPlan, 'steps'>): readonly CreateStep[] {
-  return steps.filter((step) => step.kind !== 'copy');
+  return steps.filter((step) => step.kind !== 'copy' && step.kind !== 'delete');
+}
+
+/** What a plan deletes, once all copies are done. */
+export function deletionsOf({steps}: Pick<CopyPlan, 'steps'>): readonly DeleteStep[] {
+  return steps.filter((step) => step.kind === 'delete');
 }
 
 /**
@@ -222,6 +280,8 @@ export type FindingCode =
   | 'TAG_MOVES'
   | 'FOREIGN_LAYERS'
   | 'SKIPPED'
+  | 'NOT_DELETED'
+  | 'TOO_MANY_DELETES'
   // Of policies.
   | 'POLICY_MAX_BYTES'
   | 'POLICY_MAX_DELETES'

@@ -142,7 +142,18 @@ export interface RepositoryWriter extends RepositoryReader {
   readonly mount?: MountBlob;
   readonly deleteTag?: (tag: Tag, call: Call) => Promise<void>;
   readonly deleteManifest?: (digest: Digest, call: Call) => Promise<void>;
+  /**
+   * Finds out how tags are deleted here, and that this login may, without deleting anything. Absent: not a registry.
+   * @throws TransshipError UNSUPPORTED_BY_REGISTRY where deletion is disabled; UNAUTHORIZED, FORBIDDEN
+   */
+  readonly tagDeletion?: (call: Call) => Promise<TagDeletion>;
 }
+
+/**
+ * How a registry deletes a tag. `alone`: it declares that the other tags of the digest stay. `tag`: it accepts the deletion
+ * of a tag, but does not declare what happens to the others. `digest`: only by digest, which deletes every tag of the digest.
+ */
+export type TagDeletion = 'alone' | 'tag' | 'digest';
 
 /** Mounts, or answers with the upload that the place opened instead (202), or `declined`. */
 export type MountBlob = (
@@ -220,4 +231,6 @@ export interface ReadRepositories {
 export interface Repositories {
   source(name: string): RepositoryReader;
   destination(name: string): RepositoryWriter;
+  /** For deleting: like `destination`, but with the credentials of this side, and nothing from a cache. */
+  writable(name: string, side: 'source' | 'destination'): RepositoryWriter;
 }

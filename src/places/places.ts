@@ -70,6 +70,13 @@ export class Places implements Repositories, AsyncDisposable {
     return opened(this.#destinations, name, () => this.#openDestination(name));
   }
 
+  writable(name: string, side: Side): RepositoryWriter {
+    const place = parsePlace(name);
+    if (place.transport !== 'docker') return this.destination(name);
+    const {registry, path} = place.reference;
+    return this.registry(registry, side).repository(path);
+  }
+
   /** @param host `host[:port]` */
   registry(host: string, side: Side): Registry {
     const canonical = canonicalRegistry(host);

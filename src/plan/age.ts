@@ -10,10 +10,11 @@ const ISO_TIME = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-
 /**
  * Reads `--newer-than`: an age before `now` (`12h`, `90d`, `2w`) or a time (`2026-01-31`, midnight UTC, or ISO 8601
  * with its zone).
+ * @param flag for the message
  * @returns the time in ISO 8601, UTC
  * @throws TransshipError FILTER_INVALID
  */
-export function parseAge(text: string, now: Date): string {
+export function parseAge(text: string, now: Date, flag = '--newer-than'): string {
   const age = AGE.exec(text);
   const unit = age?.[2] as keyof typeof UNIT_MS | undefined;
   const time = unit
@@ -24,7 +25,7 @@ export function parseAge(text: string, now: Date): string {
   const date = new Date(time);
   if (!Number.isNaN(date.getTime())) return date.toISOString();
   throw filterInvalid(
-    `--newer-than "${text}" is neither an age nor a time`,
+    `${flag} "${text}" is neither an age nor a time`,
     'write 12h, 90d, 2w or a date such as 2026-01-31',
   );
 }

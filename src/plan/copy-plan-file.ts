@@ -2,10 +2,12 @@ import {
   copiesOf,
   type CopyPlan,
   creationsOf,
+  deletionsOf,
   PLAN_FORMAT,
   type PlannedRoute,
 } from '../model/plan.ts';
 import {createRecords, createSteps} from './create-steps.ts';
+import {deleteRecords, deletionsFrom} from './delete-records.ts';
 import {isStepCheck, stepChecks} from './checks.ts';
 import type {CopyPlanContent, CopyPlanFile} from './copy-plan-schema.ts';
 import {notWhole, TableWriter} from './plan-tables.ts';
@@ -19,6 +21,8 @@ export function encodeCopyPlan(plan: Omit<CopyPlan, 'id'>): CopyPlanContent {
   const copies = writer.copies(copiesOf(plan));
   const blobActions = writer.blobs(blobs);
   const skips = writer.skips(skipped);
+  const known = {copies: copiesOf(plan), skipped};
+  const deletions = deleteRecords(deletionsOf(plan), known, writer);
   const rows = writer.routes.map(([from, to], at): CopyPlanFile['routes'][number] => {
     const route = routes[at];
     if (route === undefined) throw notWhole(`route ${at}`);
@@ -32,6 +36,7 @@ export function encodeCopyPlan(plan: Omit<CopyPlan, 'id'>): CopyPlanContent {
     routes: rows,
     creations: createRecords(creationsOf(plan)),
     copies,
+    deletions,
     blobActions,
     skipped: skips,
     checks: checks.filter((check) => !isStepCheck(check)),
@@ -54,8 +59,9 @@ export function decodeCopyPlan(file: CopyPlanFile, most: number): CopyPlan {
   const {manifests} = reader;
   const blobs = reader.blobs(file.blobActions, 'blobActions');
   const copies = withEstimates(reader.copies(file.copies, 'copies'), manifests, blobs);
-  const steps = [...createSteps(file.creations), ...copies];
   const skipped = reader.skips(file.skipped);
+  const deletions = deletionsFrom(file.deletions, {copies, skipped}, reader);
+  const steps = [...createSteps(file.creations), ...copies, ...deletions];
   return {
     format,
     id,

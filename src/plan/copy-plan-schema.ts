@@ -5,6 +5,7 @@ import {
   type Checked,
   copyRecord,
   createRecord,
+  deleteRecord,
   head,
   index,
   listOf,
@@ -53,6 +54,26 @@ const routeWish = z
   })
   .describe('One source and one destination, or a pattern for many.');
 
+const globs = (description: string) => listOf(z.string()).describe(description).exactOptional();
+const deleteWish = z
+  .strictObject({
+    repository: z.string().describe('The repository.'),
+    rules: z
+      .strictObject({
+        tags: globs('Globs; a tag must match one of them.'),
+        excludeTags: globs('Globs; a tag must match none of them.'),
+        semver: z.string().describe('A range of versions.').exactOptional(),
+        keep: globs('Globs of tags that stay.'),
+        keepNewest: z.int().positive().describe('So many of the newest stay.').exactOptional(),
+        olderThan: z
+          .string()
+          .describe('Only what is older than this time (ISO 8601).')
+          .exactOptional(),
+      })
+      .describe('The rules, as they were given.'),
+  })
+  .describe('A repository whose tags are deleted by rules.');
+
 const routeRow = z
   .tuple([
     index('repositories', 'The source'),
@@ -66,7 +87,16 @@ export const copyPlanFile = z
     ...head,
     kind: z.literal('copy').describe('The kind of the plan.'),
     wish: z
-      .strictObject({routes: listOf(routeWish, 1).describe('At least one.')})
+      .strictObject({
+        routes: listOf(routeWish).describe('At least one, unless tags are only deleted.'),
+        deleteSource: z
+          .boolean()
+          .describe('Delete at the source what was verified at every destination.')
+          .exactOptional(),
+        deletes: listOf(deleteWish)
+          .describe('Repositories whose tags are deleted by rules.')
+          .exactOptional(),
+      })
       .describe('What somebody wants, in their words.'),
     mediaTypes: tables.mediaTypes,
     repositories: tables.repositories,
@@ -77,6 +107,9 @@ export const copyPlanFile = z
     blobs: tables.blobs,
     manifests: tables.manifests,
     copies: listOf(copyRecord).describe('What is copied, in this order as far as order matters.'),
+    deletions: listOf(deleteRecord).describe(
+      'What is deleted after all copies, in this order as far as order matters.',
+    ),
     blobActions: listOf(blobRecord).describe(
       'What happens to the blobs, each once for each destination repository.',
     ),

@@ -4,6 +4,7 @@ import {nameOf} from '../model/place.ts';
 import {
   type Check,
   type CopyPlan,
+  type DeleteStep,
   PLAN_FORMAT,
   type PlannedManifest,
   type RouteWish,
@@ -15,6 +16,16 @@ import {type Candidate, type Route, targetOf} from './candidate.ts';
 import * as checks from './checks.ts';
 import {planId} from './plan-file.ts';
 import {createSteps} from './create-steps.ts';
+import {
+  deleteId,
+  type Deletions,
+  deleteSteps,
+  type LeftThere,
+  notDeletedChecks,
+  type WantedDeletion,
+} from './delete-steps.ts';
+import {movedTags} from './moved-tags.ts';
+import type {TaggedContent} from '../observe/observe-tagged.ts';
 import {Presence} from './presence.ts';
 import {candidatesOf, type RouteCandidates} from './route-candidates.ts';
 import type {CreateRecord} from './schema-parts.ts';
@@ -28,6 +39,20 @@ export interface CopyPlanInput {
   readonly routes: readonly CopyRoute[];
   /** What else was found out: about the wish itself, and about sources that could not be read. */
   readonly findings?: PlanFindings;
+  /** Absent: nothing is deleted. */
+  readonly deletions?: PlannedDeletions;
+}
+
+/** What a plan may delete, and what is known of the repositories in which it does. */
+export interface PlannedDeletions {
+  /** What else than what moves away from its source. */
+  readonly wanted?: readonly WantedDeletion[];
+  /** What was considered, and stays. */
+  readonly left?: readonly LeftThere[];
+  /** Of each repository in which something is deleted. */
+  readonly contents: ReadonlyMap<string, TaggedContent>;
+  /** More `pruned` tags than this forbid the plan. */
+  readonly maxPruned?: number;
 }
 
 /** What a plan is to say besides what its routes come to. */
@@ -48,7 +73,8 @@ export interface CopyRoute extends Route {
  * plan, byte for byte, in whatever order the inventories list things.
  * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERNAL where an inventory is not whole
  */
-export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan {
+export function makeCopyPlan(input: CopyPlanInput): CopyPlan {
+  const {wish, routes, findings} = input;
   const found = routes.map((route): Found => {
     const filters = wish.routes[route.wish]?.filters ?? {};
     return {wish: route.wish, ...candidatesOf(route, filters)};
@@ -65,6 +91,7 @@ export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan 
     ...found.flatMap((route) => route.skipped),
     ...(findings?.skipped ?? []),
   ];
+  const deletions = deletionsIn(input, found);
   const content = {
     format: PLAN_FORMAT,
     kind: 'copy',
@@ -74,7 +101,7 @@ export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan 
       to: destination.repository,
       wish: index,
     })),
-    steps: [...createSteps(findings?.creations ?? []), ...copies],
+    steps: [...createSteps(findings?.creations ?? []), ...copies, ...deletions.steps],
     manifests,
     blobs,
     skipped,
@@ -86,12 +113,76 @@ export function makeCopyPlan({wish, routes, findings}: CopyPlanInput): CopyPlan 
       ),
       ...newDigests(toDo),
       ...nothingSelected(wish, found, conflicts),
+      ...deletions.checks,
       ...checks.stepChecks(copies, manifests, blobs),
     ],
     totals: totalsOf(copies, blobs, skipped),
   } as const;
   const {format, ...rest} = content;
   return {format, id: planId(content), ...rest};
+}
+
+/** What the plan deletes. What was asked for twice is deleted once: `moved`, which has to be verified. */
+function deletionsIn({wish, deletions}: CopyPlanInput, found: readonly Found[]): Deletions {
+  if (deletions === undefined) return {steps: [], checks: []};
+  const {wanted = [], left = [], contents, maxPruned} = deletions;
+  const candidates = found.flatMap((route) => route.candidates);
+  const moved =
+    wish.deleteSource === true
+      ? movedTags(
+          candidates,
+          found.flatMap(({skipped}) => skipped),
+        )
+      : {wanted: [], left: [], checks: []};
+  const ids = new Set(moved.wanted.map(deleteId));
+  const others = wanted.filter((one) => !ids.has(deleteId(one)));
+  const all = deleteSteps([...moved.wanted, ...others], afterCopies(contents, candidates));
+  return {
+    steps: all.steps,
+    checks: [
+      ...moved.checks,
+      ...tooManyPruned(all.steps, maxPruned),
+      ...notDeletedChecks([...moved.left, ...left]),
+      ...all.checks,
+    ],
+  };
+}
+
+/** Deletions come after the copies: what those bring must not go with what is deleted. */
+function afterCopies(
+  contents: ReadonlyMap<string, TaggedContent>,
+  candidates: readonly Candidate[],
+): ReadonlyMap<string, TaggedContent> {
+  const byRepository = Map.groupBy(candidates, ({destination: {repository}}) => repository);
+  return new Map(
+    [...contents].map(([repository, content]) => {
+      const [tags, below] = [new Map(content.tags), new Map(content.below)];
+      for (const {tag, digest, graph} of byRepository.get(repository) ?? []) {
+        if (tag === undefined) continue;
+        tags.set(tag, digest);
+        const parts = graph?.manifests.map(({descriptor}) => descriptor.digest) ?? [];
+        if (parts.length > 1) below.set(digest, new Set(parts.filter((part) => part !== digest)));
+      }
+      return [repository, {...content, tags, below}];
+    }),
+  );
+}
+
+function tooManyPruned(
+  steps: readonly DeleteStep[],
+  most = Number.POSITIVE_INFINITY,
+): readonly Check[] {
+  const {length} = steps.filter(({reason}) => reason === 'pruned');
+  if (length <= most) return [];
+  return [
+    {
+      code: 'TOO_MANY_DELETES',
+      result: 'forbid',
+      subject: 'prune',
+      message: `${length} tags would be deleted because the source no longer has them, and "prune" allows ${most}`,
+      hint: 'check that the source is complete; then raise "maxDeletes", or write "prune: false"',
+    },
+  ];
 }
 
 /** Of sources without manifests: what is copied from them has a digest that nobody has seen. */

@@ -1,6 +1,6 @@
 import {z} from '../model/schema.ts';
 import {DIGEST_PATTERN, type Digest} from '../model/digest.ts';
-import {type Check, PLAN_FORMAT, UNCHOSEN_REASONS} from '../model/plan.ts';
+import {type Check, DELETE_REASONS, PLAN_FORMAT, UNCHOSEN_REASONS} from '../model/plan.ts';
 import {LAYOUT_NAME_PATTERN, type Tag, TAG_PATTERN, UNPRINTABLE_CLASS} from '../model/reference.ts';
 
 /**
@@ -34,7 +34,15 @@ export const listOf = <T extends z.ZodType>(item: T, least = 0) =>
     })
     .pipe(least === 0 ? z.array(item) : z.array(item).min(least));
 
-type Table = 'mediaTypes' | 'repositories' | 'routes' | 'blobs' | 'manifests' | 'copies';
+type Table =
+  | 'mediaTypes'
+  | 'repositories'
+  | 'routes'
+  | 'blobs'
+  | 'manifests'
+  | 'copies'
+  | 'skipped'
+  | 'deletions';
 
 /** The index of something in a table of the same file; what it leads to is looked up, and missed, by `TableReader`. */
 export const index = (table: Table, what: string) => count(`${what}: its index in ${table}.`);
@@ -146,6 +154,37 @@ export const createRecord = z
   })
   .describe('A GitLab group or project that is created.');
 
+export const deleteRecord = z
+  .strictObject({
+    repository: index('repositories', 'The repository'),
+    tag: tag('The tag; absent: a referrer, which is deleted by its digest.').exactOptional(),
+    digest: digest(
+      'What the tag pointed to when planning. Absent: what its copies bring to their destinations.',
+    ).exactOptional(),
+    reason: z
+      .enum(DELETE_REASONS)
+      .describe(
+        'moved: it was copied. pruned: an earlier plan brought it, and the source no longer has it. rule: chosen by the rules of plan delete.',
+      ),
+    copies: indexes(
+      'copies',
+      'Copies that must be verified at their destinations before',
+    ).exactOptional(),
+    present: indexes(
+      'skipped',
+      'Images found at their destinations, which must be verified before',
+    ).exactOptional(),
+    needs: indexes(
+      'deletions',
+      'Deletions of the same list that must be done before',
+    ).exactOptional(),
+    why: z
+      .string()
+      .describe('Why it is deleted, for people. Absent: what reason says.')
+      .exactOptional(),
+  })
+  .describe('A tag or a referrer that is deleted.');
+
 const skippedFrom = index('repositories', 'The source repository');
 const skippedTag = z.string().describe('The tag at the source.').exactOptional();
 const skippedDigest = digest('The manifest.').exactOptional();
@@ -248,6 +287,7 @@ export type Checked<Schema extends z.ZodType> = DeepReadonly<z.infer<Schema>>;
 export type BlobRow = Checked<typeof blobRow>;
 export type ManifestRow = Checked<typeof manifestRow>;
 export type CreateRecord = Checked<typeof createRecord>;
+export type DeleteRecord = Checked<typeof deleteRecord>;
 export type CopyRecord = Checked<typeof copyRecord>;
 export type BlobRecord = Checked<typeof blobRecord>;
 export type SkipRecord = Checked<typeof skipRecord>;

@@ -6,15 +6,20 @@ import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
 import {type Side, TransshipError} from '../model/error.ts';
 import {type Manifest, MANIFEST_LIMIT, manifestTooLarge, parseManifest} from '../model/manifest.ts';
 import {isManifestType, MANIFEST_ACCEPT} from '../model/media-type.ts';
-import type {Call} from '../model/port.ts';
+import type {Call, TagDeletion} from '../model/port.ts';
 import type {RepositoryPath, Tag} from '../model/reference.ts';
 import type {Connection} from './connection.ts';
+import {readTraits} from './gitlab-extension.ts';
 import {refusal} from './refusal.ts';
 import {deleteScope, pullScope, pushScope} from './scope.ts';
 import {digestHeader, isAboutAsker, isSuccess, notStored, saysStored} from './stored.ts';
 
 /** A registry that refuses a manifest with 500 (docker-registry 2.8) says so again and again. */
 const PUT_ATTEMPTS_AT_500 = 2;
+
+/** What no repository has: deleting it changes nothing. */
+const ABSENT_TAG = 'transship-absent-tag' as Tag;
+const ABSENT_DIGEST = `sha256:${'0'.repeat(64)}` as Digest;
 
 /** The manifests of one repository (distribution-spec, "Pulling manifests", "Pushing Manifests", "Deleting tags"). */
 export class Manifests {
@@ -155,6 +160,33 @@ export class Manifests {
     if (answer.status >= 400) throw await this.#undeleted(answer, reference);
     if ((await this.#read('HEAD', reference, call)).status === 404) return answer.discard();
     throw await this.#notDeleted(answer, reference);
+  }
+
+  /** Deletes a tag and a digest that do not exist: the refusals say what the registry can do, and what the login may. */
+  async tagDeletion(call: Call): Promise<TagDeletion> {
+    const declared = (await this.#deletesTagsAlone(call)) ? 'alone' : 'tag';
+    try {
+      await this.delete(ABSENT_TAG, call);
+      return declared;
+    } catch (error) {
+      if (!(error instanceof TransshipError)) throw error;
+      // A rule of GitLab covers every tag: the tags that it protects are refused one by one.
+      if (error.code === 'PROTECTED') return declared;
+      if (error.code !== 'UNSUPPORTED_BY_REGISTRY') throw error;
+      await this.delete(ABSENT_DIGEST, call);
+      return 'digest';
+    }
+  }
+
+  /** A registry that is not asked at its base, or refuses to answer there, declares nothing. */
+  async #deletesTagsAlone(call: Call): Promise<boolean> {
+    try {
+      return (await readTraits(this.#connection, call)).deletesTags;
+    } catch (error) {
+      call.signal.throwIfAborted();
+      if (error instanceof TransshipError && error.status !== undefined) return false;
+      throw error;
+    }
   }
 
   get #side(): Side {

@@ -11,6 +11,7 @@ import type {
   OpenBody,
   RepositoryWriter,
   SavedUpload,
+  TagDeletion,
   Upload,
 } from '../model/port.ts';
 import {formatRepository, type RepositoryPath, type Tag} from '../model/reference.ts';
@@ -203,4 +204,6 @@ export class RegistryRepository implements RepositoryWriter {
 
   readonly deleteManifest = (digest: Digest, call: Call): Promise<void> =>
     this.#manifests.delete(digest, call);
+
+  readonly tagDeletion = (call: Call): Promise<TagDeletion> => this.#manifests.tagDeletion(call);
 }

@@ -4,6 +4,8 @@ import {
   type CopyPlan,
   type CopyStep,
   creationsOf,
+  type DeleteStep,
+  deletionsOf,
   type Plan,
   type Skip,
 } from '../model/plan.ts';
@@ -31,7 +33,7 @@ import {
 } from './repository-review.ts';
 import {transferDocument} from './transfer-document.ts';
 import {renderText} from './text.ts';
-import type {Digest} from '../model/digest.ts';
+import {type Digest, shortDigest} from '../model/digest.ts';
 import {counted, formatBytes, imageName, newAndMoving, printableJson} from './words.ts';
 
 /** `json` is the plan itself, field by field (docs/plan-format.md): what its file writes once is written out. */
@@ -120,14 +122,35 @@ function planDocument(plan: CopyPlan, options: RenderOptions): ReportDocument {
     ],
     sections: [
       checkSection('Forbidden', '!', withResult('forbid'), options),
+      deleteSection(deletionsOf(plan)),
       checkSection('Warnings', '?', withResult('warn').filter(isNews), options),
       moving,
       creationSection(plan),
       ...(folded?.sections ?? imageSections(pairs, sizeOf)),
     ],
     ...(folded === undefined ? {} : {details: folded.details}),
-    summary: planSummary(totals, checks),
+    summary: planSummary(plan, totals, checks),
     everything: showAll(options),
+  };
+}
+
+/** What is deleted comes first: nothing else in a plan takes something away. */
+function deleteSection(deletions: readonly DeleteStep[]): Section {
+  return {
+    heading: 'To delete',
+    mark: '-',
+    columns: ['Image', 'Digest', 'Why'],
+    rows: deletions.map(({repository, tag, digest, verified, why}) => {
+      const [first, ...others] = verified.map((place) => imageName(place.to, place.tag, digest));
+      const more = others.length === 0 ? '' : ` and ${others.length} more`;
+      return {
+        cells: [
+          code(imageName(repository, tag, digest)),
+          code(shortDigest(digest)),
+          first === undefined ? why : `${why}: ${first}${more}`,
+        ],
+      };
+    }),
   };
 }
 
@@ -204,6 +227,9 @@ function totalFacts(
 /** Source and destination as they were named; of several routes, how many there are. */
 export function sidesOf({wish, routes}: CopyPlan): readonly (readonly [string, string])[] {
   const [only, ...others] = wish.routes;
+  const deletes = wish.deletes ?? [];
+  if (only === undefined && deletes.length > 0)
+    return deletes.map(({repository}) => ['repository', repository] as const);
   if (only === undefined || others.length > 0) {
     return [
       ['sources', String(new Set(routes.map(({from}) => from)).size)],
@@ -217,13 +243,18 @@ export function sidesOf({wish, routes}: CopyPlan): readonly (readonly [string, s
 }
 
 /** The last line of a review. */
-function planSummary(totals: CopyPlan['totals'], checks: readonly Check[]): string {
+function planSummary(plan: CopyPlan, totals: CopyPlan['totals'], checks: readonly Check[]): string {
   const {steps, moves, present, skipped, blobs, bytes} = totals;
   const rest = `${present} already there, ${skipped} skipped.`;
+  const {length: deletes} = deletionsOf(plan);
+  const deleting = deletes === 0 ? '' : `${counted(deletes, 'tag')} to delete, `;
   const verdict = `${warningsOf(checks)}${verdictOf(checks)}`;
-  if (steps === 0) return `Plan: nothing to do, ${rest}${verdict}`;
+  if (steps === 0) {
+    const copying = deletes === 0 ? 'nothing to do' : 'nothing to copy';
+    return `Plan: ${copying}, ${deleting}${rest}${verdict}`;
+  }
   const travelling = `${formatBytes(bytes)} in ${counted(blobs.copy, 'blob')}`;
-  return `Plan: ${counted(steps, 'image')} to copy${newAndMoving(steps, moves, 'moves', 'move')} (${travelling}), ${blobs.mount} mounted, ${rest}${verdict}`;
+  return `Plan: ${counted(steps, 'image')} to copy${newAndMoving(steps, moves, 'moves', 'move')} (${travelling}), ${blobs.mount} mounted, ${deleting}${rest}${verdict}`;
 }
 
 /** A tag that moves is no warning here: it has a list and a number of its own. */

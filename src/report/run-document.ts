@@ -1,5 +1,13 @@
 import type {RunResult, StatusResult, StepResult, VerifyResult} from '../model/outcome.ts';
-import {copiesOf, type CopyPlan, creationsOf, type Plan, unchosenSkips} from '../model/plan.ts';
+import {
+  copiesOf,
+  type CopyPlan,
+  creationsOf,
+  deletionsOf,
+  type Plan,
+  type PlanStep,
+  unchosenSkips,
+} from '../model/plan.ts';
 import {renderText} from './text.ts';
 import {
   AS_JSON,
@@ -39,7 +47,7 @@ function runDocument(
   const named = new Map(plan.steps.map((step) => [step.id, step]));
   const nameOf = ({id}: StepResult): string => {
     const step = named.get(id);
-    return step?.kind === 'copy' ? imageName(step.to, step.tag, step.digest) : id;
+    return step === undefined ? id : stepName(step);
   };
   const withOutcome = (outcome: StepResult['outcome']) =>
     steps.filter((step) => step.outcome === outcome);
@@ -79,12 +87,21 @@ function runDocument(
   };
 }
 
+function stepName(step: PlanStep): string {
+  if (step.kind === 'copy') return imageName(step.to, step.tag, step.digest);
+  if (step.kind === 'delete')
+    return `${imageName(step.repository, step.tag, step.digest)} (to be deleted)`;
+  return step.id;
+}
+
 function runSummary(
-  {result, limit, steps, blobs, bytes, drift = []}: RunResult,
+  {result, limit, steps: all, blobs, bytes, drift = []}: RunResult,
   plan: CopyPlan,
   planned: 'now' | 'before',
 ): string {
   const creations = new Set(creationsOf(plan).map(({id}) => id));
+  const deletions = new Set(deletionsOf(plan).map(({id}) => id));
+  const steps = all.filter(({id}) => !deletions.has(id));
   const images = steps.filter(({id}) => !creations.has(id));
   const count = (outcome: StepResult['outcome'], among: readonly StepResult[] = images) =>
     among.filter((step) => step.outcome === outcome).length;
@@ -96,7 +113,8 @@ function runSummary(
   );
   const moved = steps.filter(({id, outcome}) => outcome === 'done' && moving.has(id)).length;
   const copied = `${counted(count('done'), 'image')} copied${newAndMoving(count('done'), moved, 'moved', 'moved')}`;
-  const others = `${blobs.mounted} mounted, ${present} already there${skipped}`;
+  const deletionSteps = all.filter(({id}) => deletions.has(id));
+  const others = `${blobs.mounted} mounted, ${present} already there${skipped}${deletedWords(deletionSteps)}`;
   const made = count('done', steps) - count('done');
   const created = made === 0 ? '' : `${made} of ${creations.size} groups and projects created, `;
   const done = `${created}${copied} (${travelled}), ${others}`;
@@ -107,6 +125,11 @@ function runSummary(
     ...(failedCreations === 0
       ? []
       : [`${failedCreations} of ${creations.size} groups and projects not created`]),
+    ...(count('failed', deletionSteps) === 0
+      ? []
+      : [
+          `${count('failed', deletionSteps)} of ${counted(deletionSteps.length, 'deletion')} failed`,
+        ]),
     `${count('failed')} of ${counted(images.length, 'image')} failed`,
   ].join(', ');
   switch (result) {
@@ -121,6 +144,16 @@ function runSummary(
     case 'drift':
       return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. ${planned === 'now' ? 'Run the same command again to make a new plan.' : 'Plan again.'}`;
   }
+}
+
+/** `, 3 tags deleted, 1 kept`; empty for a plan that deletes nothing. */
+function deletedWords(steps: readonly StepResult[]): string {
+  if (steps.length === 0) return '';
+  const gone = steps.filter(({outcome}) => outcome === 'done').length;
+  const before = steps.filter(({outcome}) => outcome === 'present').length;
+  const kept = steps.length - gone - before;
+  const already = before === 0 ? '' : `, ${before} gone before`;
+  return `, ${counted(gone, 'tag')} deleted${already}${kept === 0 ? '' : `, ${kept} not deleted`}`;
 }
 
 /** `json` is the result itself: its codes and fields are a contract. */

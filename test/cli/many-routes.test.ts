@@ -51,6 +51,7 @@ const repositories: PlanRepositories = {
   hasDatabase: () => Promise.resolve(false),
   source: (name) => open(name, 'source'),
   destination: (name) => open(name, 'destination'),
+  writable: open,
 };
 
 function open(name: string, side: 'source' | 'destination') {

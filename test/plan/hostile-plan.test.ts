@@ -1,5 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import {digestOf} from '../../src/model/digest.ts';
+import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {parsePlan, serializePlan} from '../../src/plan/plan-file.ts';
 import {destination, entry, image, index, source} from '../support/inventories.ts';
 import {copyPlan, identified} from '../support/plan-files.ts';
@@ -20,6 +21,7 @@ interface CopyFile {
   copies: Record<string, unknown>[];
   blobActions: {route: number; action: string; mountFrom?: number; blobs: number[]}[];
   skipped: Record<string, unknown>[];
+  deletions: Record<string, unknown>[];
 }
 
 /** Two images to copy, and one that is there. */
@@ -188,6 +190,88 @@ describe('a forged plan of copies', () => {
     const error = refusal(file) as Error;
     expect(error).toMatchObject({code: 'PLAN_INVALID'});
     expect(error.message.length).toBeLessThan(700);
+  });
+});
+
+/** Everything that the plan above copies or finds is deleted at its source. */
+function deletingFile(): CopyFile {
+  const app = source('a.test/app', {both, one, done: two});
+  const there = destination('b.test/app', {done: two.descriptor.digest});
+  const tags = new Map(app.roots.flatMap(({tag, digest}) => (tag ? [[tag, digest]] : [])));
+  const plan = makeCopyPlan({
+    wish: {
+      routes: [{source: 'a.test/app', destination: 'b.test/app', filters: {}}],
+      deleteSource: true,
+    },
+    routes: [{source: app, destination: there, wish: 0}],
+    deletions: {
+      contents: new Map([['a.test/app', {deletion: 'alone', tags, below: new Map()}]]),
+    },
+  });
+  expect(parsePlan(serializePlan(plan), 'plan.json')).toEqual(plan);
+  return JSON.parse(serializePlan(plan)) as CopyFile;
+}
+
+describe('a forged plan that deletes', () => {
+  it('is read as long as it is whole', () => {
+    const file = deletingFile();
+    expect(file.deletions.map(({tag}) => tag)).toEqual(['both', 'done', 'one']);
+    expect(refusal(file)).toBeUndefined();
+  });
+
+  it.each<[string, RegExp, (file: CopyFile) => void]>([
+    [
+      'what is verified nowhere',
+      /deletions\.0: it has no digest/,
+      (file) => delete file.deletions[0]?.['copies'],
+    ],
+    [
+      'another digest than the verified one',
+      /deletions\.0: .* is verified, and .* would be deleted/,
+      (file) => change(file.deletions, {digest: digestOf('x')}),
+    ],
+    [
+      'what is verified as another image',
+      /deletions\.0: .* is verified, and .* would be deleted/,
+      (file) => change(file.deletions, {copies: [0, 1]}),
+    ],
+    [
+      'what is not verified though it was moved',
+      /deletions\.0: what was moved is verified/,
+      (file) => {
+        delete file.deletions[0]?.['copies'];
+        change(file.deletions, {digest: digestOf('x')});
+      },
+    ],
+    [
+      'where it is verified',
+      /deletions\.0: it is verified in the repository that it is deleted from/,
+      (file) => change(file.deletions, {repository: file.routes[0]?.[1]}),
+    ],
+    ['nowhere', /deletions\.0\.repository: /, (file) => change(file.deletions, {repository: FAR})],
+    ['after itself', /deletions\.0\.needs: 0 /, (file) => change(file.deletions, {needs: [0]})],
+    [
+      'a copy of nothing',
+      /deletions\.0\.copies: /,
+      (file) => change(file.deletions, {copies: [FAR]}),
+    ],
+    [
+      'what is no tag',
+      /deletions\.0\.tag: /,
+      (file) => change(file.deletions, {tag: '../../_catalog'}),
+    ],
+    [
+      'the same twice',
+      /deletions\.3: .* twice/,
+      (file) => file.deletions.push({...file.deletions[0]}),
+    ],
+  ])('is refused: %s', (_what, why, forge) => {
+    const file = deletingFile();
+    forge(file);
+    expect(refusal(file)).toMatchObject({
+      code: 'PLAN_INVALID',
+      message: expect.stringMatching(why),
+    });
   });
 });
 

@@ -179,7 +179,11 @@ describe('maxDeletes', () => {
 
   it('limits the steps that delete a tag', () => {
     const {steps, ...plan} = planOf({v1: ONE});
-    const deletes = [1, 2].map((at) => ({...steps[0], id: `delete ${at}`, kind: 'delete'}));
+    const deletes = [1, 2].map((at) => ({
+      kind: 'delete',
+      id: `delete ${at}`,
+      repository: 'registry.example/app',
+    }));
     const deleting = {...plan, steps: [...steps, ...deletes]} as unknown as CopyPlan;
     expect(findings(deleting, 'maxDeletes: 2', 'maxImages: 1')).toEqual([]);
     expect(findings(deleting, 'maxDeletes: 1')).toEqual(['POLICY_MAX_DELETES limits.yaml']);

@@ -5,6 +5,7 @@ import {HttpClient} from '../../src/http/client.ts';
 import type {Timeouts} from '../../src/http/dispatcher.ts';
 import {Redactor} from '../../src/http/secrets.ts';
 import {digestOf} from '../../src/model/digest.ts';
+import type {Patience} from '../../src/gitlab/confirm.ts';
 import type {RunEvent} from '../../src/model/event.ts';
 import type {RunResult} from '../../src/model/outcome.ts';
 import type {CopyPlan} from '../../src/model/plan.ts';
@@ -28,6 +29,7 @@ export interface RunOptions {
   readonly destination?: FaultScript;
   readonly timeouts?: Partial<Timeouts>;
   readonly settings?: Partial<ApplySettings>;
+  readonly patience?: Patience;
   readonly report?: (event: RunEvent) => void;
   readonly stopping?: AbortSignal;
   readonly aborted?: AbortSignal;
@@ -115,6 +117,7 @@ export class CopyRig implements AsyncDisposable {
           ...settings,
         },
         fresh: false,
+        ...(options.patience ? {patience: options.patience} : {}),
       },
       {stopping: stopping ?? NEVER, aborted: aborted ?? NEVER},
     );
@@ -174,5 +177,9 @@ function repositories(http: HttpClient): Repositories {
     opened.set(`${side} ${host}`, registry);
     return registry.repository(path);
   };
-  return {source: (name) => open(name, 'source'), destination: (name) => open(name, 'destination')};
+  return {
+    source: (name) => open(name, 'source'),
+    destination: (name) => open(name, 'destination'),
+    writable: open,
+  };
 }

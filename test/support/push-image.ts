@@ -45,6 +45,26 @@ export async function pushImage(
   return {...described, digest: sha256(bytes), bytes};
 }
 
+export const OCI_INDEX_TYPE = `${OCI}.index.v1+json`;
+
+/** Pushes an index of images that are there, each for an architecture of its own, and gives its digest. */
+export async function pushIndex(
+  baseUrl: string,
+  repository: string,
+  reference: string,
+  images: readonly Pick<PushedImage, 'digest' | 'bytes'>[],
+): Promise<string> {
+  const manifests = images.map(({digest, bytes}, at) => ({
+    mediaType: `${OCI}.manifest.v1+json`,
+    digest,
+    size: bytes.length,
+    platform: {os: 'linux', architecture: ['amd64', 'arm64', 's390x'][at] ?? `arch${at}`},
+  }));
+  const bytes = JSON.stringify({schemaVersion: 2, mediaType: OCI_INDEX_TYPE, manifests});
+  await put(`${baseUrl}/v2/${repository}/manifests/${reference}`, OCI_INDEX_TYPE, bytes);
+  return sha256(bytes);
+}
+
 /** Puts bytes under a tag or digest as they are. */
 export async function put(url: string, type: string, body: string): Promise<void> {
   const answer = await fetch(url, {method: 'PUT', body, headers: {'content-type': type}});

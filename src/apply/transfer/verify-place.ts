@@ -7,7 +7,7 @@ import {
   type Compared,
   compareExpected,
   type Expected,
-  expectedBelow,
+  expectation,
   type Root,
 } from '../verify-plan.ts';
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
@@ -94,7 +94,7 @@ function expectedAt(move: ProjectMove, place: TransferPlace): Expected {
     .filter(({tag}) => tag === undefined)
     .map(({to, digest}): Root => ({at: at(to), digest}));
   const moved = blobs.map((blob): BlobAction => ({...blob, to: at(blob.to)}));
-  return expectedBelow([...tagged, ...untagged], move.manifests, moved);
+  return expectation(move.manifests, moved)([...tagged, ...untagged]);
 }
 
 /** What the plan copies in one direction; nothing, where GitLab moves the images itself. */

@@ -43,7 +43,7 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
       'Compares source and destination with the plan, then does what the plan says and nothing else.',
     )
     .argument('<plan>', 'a plan file written by "plan … --out"')
-    .option('--yes', 'do not ask before deleting (copies delete nothing)')
+    .option('--yes', 'do not ask before deleting')
     .option('--adopt-new-tags', 'transfers only: include tags created or changed after planning')
     .option('--remove-donor', 'transfers only: remove the images from the donor at the end')
     .addHelpText(

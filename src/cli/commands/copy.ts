@@ -30,7 +30,7 @@ type Flags = HostFlags &
   FilterFlags &
   RunFlags &
   LimitFlags &
-  RunReportFlags & {readonly format: OutcomeFormat};
+  RunReportFlags & {readonly format: OutcomeFormat; readonly yes?: boolean};
 
 /** `transship copy`: plan and apply in one go. */
 export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -48,6 +48,7 @@ export function addCopy(program: Command, io: Io, done: (exitCode: number) => vo
       '<destination>',
       'host/repository[:tag], oci:DIR[:name], oci-archive:FILE[:name] or dir:DIR',
     )
+    .option('--yes', 'do not ask before deleting (only --delete-source deletes)')
     .addHelpText(
       'after',
       `
@@ -61,7 +62,7 @@ Examples:
     addLimitFlags(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command)))), io.env),
     ['text', 'json', 'markdown'],
   ).action(async (source: string, destination: string, flags: Flags) => {
-    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
+    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
     const times = new StepTimes(io);
     const answer = await withSession(io, flags, async (opened) => {
       const session = times.watch(opened);

@@ -1,7 +1,7 @@
 import {type Command, InvalidArgumentError} from 'commander';
 import {SOURCE_KINDS, type SourceKind} from '../../discovery/source-kind.ts';
 import {TransshipError} from '../../model/error.ts';
-import type {Plan} from '../../model/plan.ts';
+import type {CopyPlan, Plan} from '../../model/plan.ts';
 import {canonicalRegistry} from '../../model/reference.ts';
 import {readRegular} from '../../http/regular-file.ts';
 import {readMigration} from '../../plan/migration/read-migration.ts';
@@ -14,6 +14,7 @@ import {throwIfBegun} from '../earlier-transfers.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {makePlan} from '../make-plan.ts';
+import type {PruneWish} from '../plan-deletions.ts';
 import {type MigrationFlags, readMigrationWish} from '../migration-wish.ts';
 import {addCacheFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
@@ -75,26 +76,51 @@ Examples:
         hint: 'leave --since out',
       });
     }
-    const made = await migrationPlan(migration, flags, io);
+    const made = await migrationPlan(migration, earlier, flags, io);
     const exitCode = await givePlan(made, flags, io);
     if (earlier && made.kind === 'copy') await giveDelta(earlier, made, flags, io);
     done(exitCode);
   });
 }
 
-async function migrationPlan(migration: Migration, flags: Flags, io: Io): Promise<Plan> {
+async function migrationPlan(
+  migration: Migration,
+  earlier: CopyPlan | undefined,
+  flags: Flags,
+  io: Io,
+): Promise<Plan> {
   return migration.kind === 'copy'
-    ? await copyPlan(migration, flags, io)
+    ? await copyPlan(migration, earlier, flags, io)
     : await planTransferMigration(migration, flags, io);
 }
 
-async function copyPlan(migration: CopyMigration, flags: Flags, io: Io): Promise<Plan> {
+async function copyPlan(
+  migration: CopyMigration,
+  earlier: CopyPlan | undefined,
+  flags: Flags,
+  io: Io,
+): Promise<Plan> {
+  const prune = pruneWish(migration, earlier);
   return await withSession(io, flags, async (session) => {
     const {places, report, reading} = session;
     const wish = await readMigrationWish(migration, flags, io, session);
     // What was observed beside it is let go.
-    const {plan} = await makePlan(wish, places, report, reading);
+    const asked = prune === undefined ? wish : {...wish, prune};
+    const {plan} = await makePlan(asked, places, report, reading);
     return plan;
+  });
+}
+
+/** Only what an earlier plan brought is ever pruned. @throws TransshipError USAGE where none is named */
+function pruneWish(
+  {prune, file}: CopyMigration,
+  earlier: CopyPlan | undefined,
+): PruneWish | undefined {
+  if (prune === false) return undefined;
+  if (earlier !== undefined) return {earlier, ...prune};
+  throw new TransshipError('USAGE', `${file} prunes, and no earlier plan is named`, {
+    side: 'local',
+    hint: 'name the last plan of this file with --since OLD.plan.json: only what it brought is deleted; for the first plan, write "prune: false"',
   });
 }
 

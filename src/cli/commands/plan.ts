@@ -15,6 +15,7 @@ import {
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
+import {addPlanDelete} from './plan-delete.ts';
 import {addPlanMigration} from './plan-migration.ts';
 import {addPlanTransfer} from './plan-transfer.ts';
 
@@ -27,6 +28,7 @@ export function addPlan(program: Command, io: Io, done: (exitCode: number) => vo
   const plan = program.command('plan').summary('make a plan without applying it');
   addPlanMigration(plan, io, done);
   addPlanTransfer(plan, io, done);
+  addPlanDelete(plan, io, done);
   const copy = plan
     .command('copy')
     .summary('plan a copy between registries and image layouts')
@@ -51,7 +53,7 @@ Examples:
   addSinceFlags(copy);
   addMakeFlags(addProgressFlag(addFilterFlags(addCacheFlag(addHostFlags(copy)))));
   copy.action(async (source: string, destination: string, flags: Flags) => {
-    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()));
+    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
     const earlier = await readEarlierPlan(flags);
     const made = await withSession(io, flags, async ({places, report, reading}) => {

@@ -76,7 +76,11 @@ export function mapRoutes(
       }
     }
   }
-  return {wish: {routes}, mappings, checks};
+  const wish = {
+    routes,
+    ...(migration.deleteSource === 'afterVerify' ? {deleteSource: true} : {}),
+  };
+  return {wish, mappings, checks};
 }
 
 function nothingMatches(file: string, {from, source}: Route): Check {

@@ -3,6 +3,7 @@ import {
   type Check,
   copiesOf,
   type CopyStep,
+  deletionsOf,
   type FindingCode,
   type Plan,
   type PlannedManifest,
@@ -60,9 +61,7 @@ function imagesOf(plan: Plan): number {
  * back at the new path, and deletes none before it was verified at the donor.
  */
 function deletesOf(plan: Plan): number {
-  const steps = plan.kind === 'copy' ? plan.steps : plan.moves.flatMap((move) => move.steps);
-  const kinds: readonly string[] = steps.map(({kind}) => kind);
-  return kinds.filter((kind) => kind === 'delete').length;
+  return plan.kind === 'copy' ? deletionsOf(plan).length : 0;
 }
 
 function registryChecks(
@@ -96,7 +95,10 @@ function registryChecks(
 function registriesOf(plan: Plan): readonly string[] {
   const places =
     plan.kind === 'copy'
-      ? plan.routes.flatMap(({from, to}) => [from, to])
+      ? [
+          ...plan.routes.flatMap(({from, to}) => [from, to]),
+          ...deletionsOf(plan).map(({repository}) => repository),
+        ]
       : plan.moves
           .flatMap(({repositories}) => repositories)
           .flatMap(({from, donor, to}) => [from, donor, to]);

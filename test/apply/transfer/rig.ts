@@ -228,7 +228,7 @@ export class TransferRig implements AsyncDisposable {
     return await work({
       gitlab,
       traits: (call) => registry.traits(call),
-      repositories: {source: place, destination: place},
+      repositories: {source: place, destination: place, writable: place},
       journal: this.#journal(killed),
       report: (event) => {
         if (event.type === 'step-started') this.#step = event.step;

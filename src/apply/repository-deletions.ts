@@ -1,0 +1,367 @@
+import PQueue from 'p-queue';
+import {DEFAULT_PATIENCE} from '../gitlab/confirm.ts';
+import {pause} from '../http/retry.ts';
+import type {Digest} from '../model/digest.ts';
+import {interrupted, isInterrupted, throwIfStopping, TransshipError} from '../model/error.ts';
+import {errorData} from '../model/event.ts';
+import type {Manifest} from '../model/manifest.ts';
+import type {Drift, StepResult} from '../model/outcome.ts';
+import type {DeleteStep} from '../model/plan.ts';
+import type {Call, RepositoryWriter} from '../model/port.ts';
+import {isTag, type Tag} from '../model/reference.ts';
+import {settleAll} from '../observe/at-once.ts';
+import {headComparable} from '../observe/observe-destination.ts';
+import {observeTagged, type TaggedContent} from '../observe/observe-tagged.ts';
+import {nameOf} from '../model/place.ts';
+import type {ApplyContext, Interruption} from './apply-context.ts';
+import {isJournalFailure} from './journal-file.ts';
+
+/** Deletions at once in a repository. Few: each is a write. */
+const DELETE_CONCURRENCY = 8;
+
+/** What the deletions of all repositories have in common. */
+export interface SharedDeletions {
+  readonly context: ApplyContext;
+  readonly interruption: Interruption;
+  /** Collects what was found to point elsewhere. */
+  readonly drift: Drift[];
+  /** A deletion failed, and none is to follow. */
+  isStopped: boolean;
+}
+
+/** What a tag or a digest leads to; undefined: nothing. */
+export async function lookUp(
+  repository: RepositoryWriter,
+  {tag, digest}: Pick<DeleteStep, 'tag' | 'digest'>,
+  call: Call,
+): Promise<Digest | undefined> {
+  if (tag !== undefined) return await headComparable(repository, tag, digest, call);
+  return (await repository.head(digest, call))?.digest;
+}
+
+/** A tag that does not point to what it pointed to when planning. */
+export function notAsPlanned({repository, tag, side}: Drift): TransshipError {
+  return new TransshipError(
+    'DRIFT',
+    `${repository}:${tag} changed after the plan was made; it was not deleted`,
+    {side, hint: 'plan again to see what it points to now'},
+  );
+}
+
+/**
+ * The deletions in one repository. One after the other until the first has succeeded and nothing else is gone with it: a
+ * registry that keeps what it says to delete, or deletes more than that, is found out at the first tag.
+ */
+export class RepositoryDeletions {
+  readonly #repository: RepositoryWriter;
+  readonly #steps: readonly DeleteStep[];
+  readonly #results: Map<string, Promise<StepResult>>;
+  readonly #settled: Map<string, StepResult>;
+  /** Steps whose deletion was asked for. */
+  readonly #begun = new Set<string>();
+  /** Manifests that were deleted as such, with all of their tags. */
+  readonly #deleted = new Set<Digest>();
+  readonly #shared: SharedDeletions;
+  readonly #call: Call;
+  #content: TaggedContent = {deletion: 'alone', tags: new Map(), below: new Map()};
+  /** Set where nothing more may be deleted here. */
+  #halted: TransshipError | undefined;
+  #isProved = false;
+
+  /** @param known what is known of some of the steps already */
+  constructor(
+    repository: RepositoryWriter,
+    steps: readonly DeleteStep[],
+    known: ReadonlyMap<string, StepResult>,
+    shared: SharedDeletions,
+  ) {
+    this.#repository = repository;
+    this.#steps = steps;
+    this.#settled = new Map(known);
+    this.#results = new Map([...known].map(([id, result]) => [id, Promise.resolve(result)]));
+    this.#shared = shared;
+    const {stopping, aborted} = shared.interruption;
+    this.#call = {signal: aborted, stopping};
+  }
+
+  /**
+   * @returns what came of each step that was not known before
+   * @throws TransshipError JOURNAL_WRITE_FAILED
+   */
+  async run(): Promise<readonly StepResult[]> {
+    const open = this.#steps.filter(({id}) => !this.#results.has(id));
+    try {
+      this.#content = await this.#observe();
+    } catch (error) {
+      if (!isInterrupted(error)) this.#halted = this.#asError(error);
+    }
+    // By digest one after the other: a deletion may take several tags of the plan along.
+    const concurrency = this.#content.deletion === 'digest' ? 1 : DELETE_CONCURRENCY;
+    const queue = new PQueue({concurrency});
+    for (const step of open) {
+      const result = queue.add(() => this.#step(step));
+      this.#results.set(step.id, result);
+      if (!this.#isProved) await result;
+    }
+    const results = open.flatMap(({id}) => this.#results.get(id) ?? []);
+    await settleAll(results);
+    return await Promise.all(results);
+  }
+
+  /** Where a tag may not go alone, all tags have to be known. */
+  async #observe(): Promise<TaggedContent> {
+    throwIfStopping(this.#shared.interruption.stopping);
+    const deletion = await this.#repository.tagDeletion?.(this.#call);
+    if (deletion === undefined) throw notARegistry(this.#repository.name);
+    const isAlone = deletion === 'alone' && this.#steps.every(({tag}) => tag !== undefined);
+    if (isAlone) return {deletion, tags: new Map(), below: new Map()};
+    return await observeTagged(this.#repository, deletion, new Map(), this.#call);
+  }
+
+  /** Never rejects but for the journal. */
+  async #step(step: DeleteStep): Promise<StepResult> {
+    const {journal} = this.#shared.context;
+    const blocked = await this.#blockedBy(step);
+    if (blocked !== undefined) return this.#ended(blocked);
+    const {id} = step;
+    try {
+      const outcome = await this.#delete(step);
+      journal.note({type: 'step', id, outcome});
+      return this.#ended({id, outcome});
+    } catch (thrown) {
+      const isAborted = this.#shared.interruption.aborted.aborted;
+      if (isAborted || isInterrupted(thrown)) {
+        return this.#ended({id, outcome: this.#begun.has(id) ? 'interrupted' : 'not-started'});
+      }
+      if (isJournalFailure(thrown)) {
+        this.#halted = this.#asError(thrown);
+        throw thrown;
+      }
+      const error = errorData(this.#asError(thrown));
+      // What concerns this tag alone does not keep the others.
+      const isOwn = error.code === 'DRIFT' || error.code === 'PROTECTED';
+      if (!isOwn && !this.#isProved) this.#halted ??= this.#asError(thrown);
+      const {onFailure} = this.#shared.context.settings;
+      if (onFailure === 'stop' && error.code !== 'DRIFT') this.#shared.isStopped = true;
+      await journal.append({type: 'step', id, outcome: 'failed', error});
+      return this.#ended({id, outcome: 'failed', error});
+    }
+  }
+
+  async #blockedBy({id, needs}: DeleteStep): Promise<StepResult | undefined> {
+    if (this.#halted !== undefined) return {id, outcome: 'blocked', error: errorData(this.#halted)};
+    for (const need of needs) {
+      const before = await this.#results.get(need);
+      if (before === undefined || before.outcome === 'done' || before.outcome === 'present')
+        continue;
+      const {error} = before;
+      if (error === undefined) return {id, outcome: 'not-started'};
+      return {id, outcome: 'blocked', error};
+    }
+    const {interruption, isStopped} = this.#shared;
+    return interruption.stopping.aborted || isStopped ? {id, outcome: 'not-started'} : undefined;
+  }
+
+  async #delete(step: DeleteStep): Promise<'done' | 'present'> {
+    const {id, tag, digest, repository} = step;
+    const byDigest = this.#content.deletion === 'digest' || tag === undefined;
+    const now = await this.#lookUp(step);
+    if (now === undefined) return this.#deleted.has(digest) ? 'done' : 'present';
+    if (now !== digest && tag !== undefined) throw this.#drifted(tag, digest, now);
+    const count = byDigest ? await this.#countUnshared(step) : 1;
+    const others = byDigest ? [] : this.#stayingWith(digest);
+    const isFirst = !this.#isProved;
+    const bytes =
+      isFirst || others.length > 0
+        ? await this.#repository.getManifest(digest, this.#call)
+        : undefined;
+    throwIfStopping(this.#shared.interruption.stopping);
+    if (this.#shared.context.limits?.takeDeletes(count) === false) throw interrupted();
+    const named = {repository, ...(tag === undefined ? {} : {tag}), digest};
+    await this.#shared.context.journal.append({type: 'deleting', ...named});
+    this.#begun.add(id);
+    // Not left by a first signal: what became of it would not be known.
+    const call = {signal: this.#call.signal};
+    if (byDigest) await this.#repository.deleteManifest?.(digest, call);
+    else await this.#repository.deleteTag?.(tag, call);
+    await this.#untilGone(step);
+    if (byDigest) this.#deleted.add(digest);
+    for (const other of others) await this.#throwIfLost(step, other, bytes);
+    if (isFirst) await this.#throwIfGoneElsewhere(step, bytes);
+    this.#isProved = true;
+    return 'done';
+  }
+
+  async #lookUp(what: Pick<DeleteStep, 'tag' | 'digest'>): Promise<Digest | undefined> {
+    return await lookUp(this.#repository, what, {signal: this.#call.signal});
+  }
+
+  #drifted(tag: Tag, planned: Digest | null, actual: Digest | null): TransshipError {
+    const [{reason} = {reason: 'moved'}] = this.#steps;
+    const side = reason === 'moved' ? 'source' : 'destination';
+    const drift: Drift = {side, repository: this.#repository.name, tag, planned, actual};
+    this.#shared.drift.push(drift);
+    return notAsPlanned(drift);
+  }
+
+  /**
+   * A deletion by digest takes every tag of the digest along, and breaks an index that lists it: all of them have to be
+   * deleted by this plan.
+   * @returns the tags that it deletes, or 1 where there are none
+   * @throws TransshipError DRIFT for a tag that came or moved after planning; the error of a deletion that was not done
+   */
+  async #countUnshared({digest}: DeleteStep): Promise<number> {
+    const planned = new Map(this.#steps.map((one) => [one.tag, one]));
+    let count = 0;
+    for (const [tag, actual] of await this.#tagsNow()) {
+      const isListing = this.#content.below.get(actual)?.has(digest) === true;
+      if (actual !== digest && !isListing) continue;
+      const step = planned.get(tag);
+      if (step?.digest !== actual) throw this.#drifted(tag, step?.digest ?? null, actual);
+      const result = this.#settled.get(step.id);
+      const isGone = result?.outcome === 'done' || result?.outcome === 'present';
+      if (isGone) continue;
+      if (isListing || result !== undefined) throw sharedWith(step, result?.error);
+      count += 1;
+    }
+    return Math.max(1, count);
+  }
+
+  /** The tags that were read, without those that are gone since, and with those that came. */
+  async #tagsNow(): Promise<ReadonlyMap<Tag, Digest>> {
+    const names = new Set(((await this.#repository.listTags(this.#call)) ?? []).filter(isTag));
+    const {tags} = this.#content;
+    const isNew = [...names].some((name) => !tags.has(name));
+    if (isNew) {
+      const {deletion} = this.#content;
+      this.#content = await observeTagged(this.#repository, deletion, new Map(), this.#call);
+    }
+    return new Map([...this.#content.tags].filter(([name]) => names.has(name)));
+  }
+
+  /** Tags of the digest that are to stay. */
+  #stayingWith(digest: Digest): readonly Tag[] {
+    const planned = new Set(this.#steps.map(({tag}) => tag));
+    return [...this.#content.tags].flatMap(([tag, one]) =>
+      one === digest && !planned.has(tag) ? [tag] : [],
+    );
+  }
+
+  /**
+   * Waits until the registry no longer has what it said to delete.
+   * @throws TransshipError REPOSITORY_DELETE_FAILED, INTERRUPTED
+   */
+  async #untilGone(step: DeleteStep): Promise<void> {
+    const {context, interruption} = this.#shared;
+    const {patience = DEFAULT_PATIENCE} = context;
+    const signal = AbortSignal.any([interruption.stopping, interruption.aborted]);
+    for (let waitedMs = 0; ; waitedMs += patience.everyMs) {
+      if ((await this.#lookUp(step)) !== step.digest) return;
+      if (waitedMs >= patience.limitMs) throw this.#kept(step);
+      await pause(patience.everyMs, signal).catch((error: unknown) => {
+        throw signal.aborted ? interrupted() : error;
+      });
+    }
+  }
+
+  #kept({repository, tag, digest}: DeleteStep): TransshipError {
+    const name = nameOf(repository, tag, digest);
+    return new TransshipError(
+      'REPOSITORY_DELETE_FAILED',
+      `the registry said that it deleted ${name}, and still has it`,
+      {
+        side: this.#side,
+        hint: 'its storage may not delete: have an administrator check the permissions there (S3: s3:DeleteObject); nothing more is deleted in this repository',
+      },
+    );
+  }
+
+  /** @throws TransshipError UNSUPPORTED_BY_REGISTRY where another tag is gone with the one that was deleted */
+  async #throwIfLost(step: DeleteStep, other: Tag, manifest: Manifest | undefined): Promise<void> {
+    const {digest} = step;
+    if ((await this.#lookUp({tag: other, digest})) !== undefined) return;
+    const name = `${this.#repository.name}:${other}`;
+    await this.#putBack(other, manifest, name);
+    this.#halted = new TransshipError(
+      'UNSUPPORTED_BY_REGISTRY',
+      `deleting ${nameOf(step.repository, step.tag, digest)} also deleted ${name}, which is put back`,
+      {
+        side: this.#side,
+        hint: 'this registry deletes all tags of a digest; nothing more is deleted in this repository. Plan again, with all tags of a digest or none of them',
+      },
+    );
+    throw this.#halted;
+  }
+
+  /**
+   * The same storage may have two names: what was deleted at one is gone at the other.
+   * @throws TransshipError DESTINATION_CONFLICT
+   */
+  async #throwIfGoneElsewhere(step: DeleteStep, manifest: Manifest | undefined): Promise<void> {
+    const {tag, digest, verified} = step;
+    for (const place of verified) {
+      const at = this.#shared.context.repositories.destination(place.to);
+      const there = await at.head(place.tag ?? digest, {signal: this.#call.signal});
+      if (there !== undefined) continue;
+      const name = nameOf(step.repository, tag, digest);
+      await this.#putBack(tag ?? digest, manifest, name);
+      this.#halted = new TransshipError(
+        'DESTINATION_CONFLICT',
+        `with ${name}, ${nameOf(place.to, place.tag, digest)} was gone, too: ${name} is put back`,
+        {
+          side: 'destination',
+          hint: 'source and destination seem to be one registry under two names, or a mirror that follows deletions; copy without deleting at the source',
+        },
+      );
+      throw this.#halted;
+    }
+  }
+
+  async #putBack(
+    reference: Tag | Digest,
+    manifest: Manifest | undefined,
+    name: string,
+  ): Promise<void> {
+    if (manifest === undefined) {
+      throw new TransshipError('MANIFEST_NOT_FOUND', `${name} is gone and cannot be put back`, {
+        side: this.#side,
+        hint: 'push the image again',
+      });
+    }
+    await this.#repository.putManifest(reference, manifest, {signal: this.#call.signal});
+  }
+
+  get #side(): 'source' | 'destination' {
+    return this.#steps[0]?.reason === 'moved' ? 'source' : 'destination';
+  }
+
+  #asError(thrown: unknown): TransshipError {
+    if (thrown instanceof TransshipError) return thrown;
+    const {code, message, side, hint} = errorData(thrown, this.#side);
+    return new TransshipError(code, message, {side, hint, cause: thrown});
+  }
+
+  #ended(result: StepResult): StepResult {
+    const {id, outcome, error} = result;
+    const {report} = this.#shared.context;
+    this.#settled.set(id, result);
+    report({type: 'step-ended', step: id, outcome, ...(error ? {error} : {})});
+    return result;
+  }
+}
+
+function sharedWith(step: DeleteStep, error: StepResult['error']): TransshipError {
+  const name = nameOf(step.repository, step.tag, step.digest);
+  const {code, hint, side} = error ?? errorData(interrupted());
+  return new TransshipError(code, `its manifest is needed by ${name}, which is not deleted`, {
+    side,
+    hint,
+  });
+}
+
+function notARegistry(name: string): TransshipError {
+  return new TransshipError('UNSUPPORTED_BY_REGISTRY', `nothing is deleted in ${name}`, {
+    side: 'local',
+    hint: 'tags are deleted in registries only',
+  });
+}

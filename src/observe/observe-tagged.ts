@@ -1,0 +1,122 @@
+import type {Descriptor} from '../model/descriptor.ts';
+import type {Digest} from '../model/digest.ts';
+import {childManifests, type SeenManifest} from '../model/manifest.ts';
+import {isIndexType} from '../model/media-type.ts';
+import {TransshipError} from '../model/error.ts';
+import type {Call, RepositoryReader, RepositoryWriter, TagDeletion} from '../model/port.ts';
+import {isTag, type Tag} from '../model/reference.ts';
+import {mapAtOnce} from './at-once.ts';
+import type {SourceInventory} from './inventory.ts';
+import {NESTING_LIMIT} from './manifest-reader.ts';
+import {OBSERVE_CONCURRENCY} from './observe-source.ts';
+
+/** What a deletion in a repository may take along: its tags, and what the indexes among their manifests list. */
+export interface TaggedContent {
+  readonly deletion: TagDeletion;
+  readonly tags: ReadonlyMap<Tag, Digest>;
+  /** All manifests below each index that a tag points to, by the digest of the index. */
+  readonly below: ReadonlyMap<Digest, ReadonlySet<Digest>>;
+}
+
+/**
+ * Reads what every tag of a repository points to: a list, a HEAD for each tag and a GET for each index. A repository that
+ * does not exist has no tags.
+ * @param seen manifests that were read a moment ago: they are not read again
+ * @throws TransshipError the registry's refusals
+ */
+export async function observeTagged(
+  repository: RepositoryReader,
+  deletion: TagDeletion,
+  seen: ReadonlyMap<Digest, SeenManifest>,
+  call: Call,
+): Promise<TaggedContent> {
+  const names = ((await repository.listTags(call)) ?? []).filter(isTag);
+  const tags = new Map<Tag, Digest>();
+  const indexes = new Map<Digest, Descriptor>();
+  await mapAtOnce(names, OBSERVE_CONCURRENCY, async (tag) => {
+    const found = await repository.head(tag, call);
+    if (found === undefined) return;
+    tags.set(tag, found.digest);
+    if (isIndexType(found.mediaType)) indexes.set(found.digest, found);
+  });
+  const below = new Map<Digest, ReadonlySet<Digest>>();
+  const reader = new IndexReader(repository, seen);
+  await mapAtOnce(indexes.keys(), OBSERVE_CONCURRENCY, async (digest) => {
+    below.set(digest, await reader.below(digest, call));
+  });
+  return {deletion, tags, below};
+}
+
+/** What was seen of a source repository whose tags are to be deleted. */
+export type SeenSource = Pick<SourceInventory, 'roots' | 'manifests'>;
+
+/**
+ * What has to be known of a source before its tags are deleted. Where tags are deleted alone and nothing belongs to
+ * another image, the tags that were read say it all.
+ * @param sources of the same repository, each as one route sees it
+ * @throws TransshipError UNSUPPORTED_BY_REGISTRY and what else a registry refuses a deletion with
+ */
+export async function observeDeletable(
+  repository: RepositoryWriter,
+  sources: readonly SeenSource[],
+  attachmentSubject: (tag: string) => Digest | undefined,
+  call: Call,
+): Promise<TaggedContent> {
+  const deletion = await repository.tagDeletion?.(call);
+  if (deletion === undefined) throw deletesNothing(repository);
+  const roots = sources.flatMap((source) => source.roots);
+  const hasAttached = roots.some(
+    ({as, tag}) => as !== 'asked' || attachmentSubject(tag ?? '') !== undefined,
+  );
+  if (deletion === 'alone' && !hasAttached) {
+    const known = roots.flatMap(({tag, digest}) =>
+      tag === undefined ? [] : [[tag, digest] as const],
+    );
+    return {deletion, tags: new Map(known), below: new Map()};
+  }
+  const seen = new Map(sources.flatMap(({manifests}) => [...manifests]));
+  return await observeTagged(repository, deletion, seen, call);
+}
+
+function deletesNothing({name}: RepositoryWriter): TransshipError {
+  return new TransshipError('USAGE', `nothing is deleted in ${name}, which is not a registry`, {
+    side: 'local',
+    hint: 'delete tags in registries only; remove a layout or an archive as a whole, by hand',
+  });
+}
+
+/** Reads indexes, each once. Their images are not read. */
+class IndexReader {
+  readonly #repository: RepositoryReader;
+  readonly #seen: ReadonlyMap<Digest, SeenManifest>;
+  readonly #children = new Map<Digest, Promise<readonly Descriptor[]>>();
+
+  constructor(repository: RepositoryReader, seen: ReadonlyMap<Digest, SeenManifest>) {
+    this.#repository = repository;
+    this.#seen = seen;
+  }
+
+  /** Level by level: an index deeper than the limit is one that no copy would take either. */
+  async below(root: Digest, call: Call): Promise<ReadonlySet<Digest>> {
+    const found = new Set<Digest>();
+    let level = [root];
+    for (let depth = 0; level.length > 0 && depth < NESTING_LIMIT; depth++) {
+      const listed = await mapAtOnce(level, OBSERVE_CONCURRENCY, (one) => this.#list(one, call));
+      const fresh = listed.flat().filter(({digest}) => !found.has(digest));
+      for (const {digest} of fresh) found.add(digest);
+      level = fresh.filter(({mediaType}) => isIndexType(mediaType)).map(({digest}) => digest);
+    }
+    return found;
+  }
+
+  #list(index: Digest, call: Call): Promise<readonly Descriptor[]> {
+    const known = this.#children.get(index) ?? this.#read(index, call);
+    this.#children.set(index, known);
+    return known;
+  }
+
+  async #read(index: Digest, call: Call): Promise<readonly Descriptor[]> {
+    const manifest = this.#seen.get(index) ?? (await this.#repository.getManifest(index, call));
+    return manifest === undefined ? [] : childManifests(manifest.view);
+  }
+}

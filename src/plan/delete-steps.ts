@@ -1,0 +1,198 @@
+import type {Digest} from '../model/digest.ts';
+import type {Check, DeleteStep} from '../model/plan.ts';
+import type {Tag} from '../model/reference.ts';
+import type {TaggedContent} from '../observe/observe-tagged.ts';
+import {nameOf} from '../model/place.ts';
+import {compareText} from './compare.ts';
+
+/** A tag, or a referrer without one, that is to be deleted if nothing else needs it. */
+export interface WantedDeletion
+  extends Pick<DeleteStep, 'repository' | 'tag' | 'digest' | 'reason' | 'verified' | 'why'> {
+  /** What a signature or a referrer belongs to: it stays as long as that does. */
+  readonly subject?: Digest;
+}
+
+/** What is deleted, and findings about what is left. */
+export interface Deletions {
+  readonly steps: readonly DeleteStep[];
+  readonly checks: readonly Check[];
+}
+
+/** A HEAD just before, the deletion, and a HEAD after it. What has to be verified for it is not counted. */
+export const DELETE_ESTIMATE: DeleteStep['estimate'] = {bytes: 0, requests: 3};
+
+/** Unique in a plan: a tag is deleted once. */
+export function deleteId({
+  repository,
+  tag,
+  digest,
+}: Pick<DeleteStep, 'repository' | 'tag' | 'digest'>): string {
+  return `delete:${nameOf(repository, tag, digest)}`;
+}
+
+/** Each place once, in the same order whoever lists them. */
+export function sortedPlaces(
+  places: readonly {readonly to: string; readonly tag?: Tag}[],
+  digest: Digest,
+): DeleteStep['verified'] {
+  const byName = new Map(
+    places.map(({to, tag}) => [nameOf(to, tag, digest), {to, ...(tag === undefined ? {} : {tag})}]),
+  );
+  return [...byName].sort(([a], [b]) => compareText(a, b)).map(([, place]) => place);
+}
+
+/** Why something is deleted that no other reason is given for. */
+export function usualDeleteReason({reason}: Pick<DeleteStep, 'reason'>): string {
+  return WHY[reason];
+}
+
+const WHY: Readonly<Record<DeleteStep['reason'], string>> = {
+  moved: 'copied and verified at the destination',
+  pruned: 'no longer at the source',
+  rule: 'selected by the rules',
+};
+
+/**
+ * Decides what can be deleted without harm to what stays, and in which order: indexes before what they list, images before
+ * their signatures.
+ * @param contents of each repository
+ */
+export function deleteSteps(
+  wanted: readonly WantedDeletion[],
+  contents: ReadonlyMap<string, TaggedContent>,
+): Deletions {
+  const steps: DeleteStep[] = [];
+  const checks: Check[] = [];
+  for (const [repository, own] of Map.groupBy(wanted, (one) => one.repository)) {
+    const content = contents.get(repository);
+    if (content === undefined) continue;
+    const {going, left} = harmless(own, content);
+    steps.push(...inOrder(going, content));
+    checks.push(...notDeletedChecks(left));
+  }
+  return {steps, checks};
+}
+
+/** Something that is to be deleted and stays. */
+export interface LeftThere {
+  readonly repository: string;
+  readonly tag?: Tag;
+  readonly digest?: Digest;
+  /** As the end of "it is not deleted: ". */
+  readonly because: string;
+}
+
+/** Again and again: what stays may need others that were to go. */
+function harmless(
+  wanted: readonly WantedDeletion[],
+  content: TaggedContent,
+): {readonly going: readonly WantedDeletion[]; readonly left: readonly LeftThere[]} {
+  let going = wanted;
+  const left: LeftThere[] = [];
+  for (;;) {
+    const staying = new StayingTags(going, content);
+    const next: WantedDeletion[] = [];
+    for (const one of going) {
+      const because = staying.whyNot(one);
+      if (because === undefined) next.push(one);
+      else left.push({...one, because});
+    }
+    if (next.length === going.length) return {going, left};
+    going = next;
+  }
+}
+
+class StayingTags {
+  readonly #deletion: TaggedContent['deletion'];
+  /** A staying tag of each digest. */
+  readonly #tags = new Map<Digest, Tag>();
+  /** A staying tag whose index lists it. */
+  readonly #listed = new Map<Digest, Tag>();
+
+  constructor(going: readonly WantedDeletion[], {deletion, tags, below}: TaggedContent) {
+    this.#deletion = deletion;
+    const leaving = new Set(going.map(({tag}) => tag));
+    for (const [tag, digest] of tags) {
+      if (leaving.has(tag)) continue;
+      this.#tags.set(digest, tag);
+      for (const child of below.get(digest) ?? []) this.#listed.set(child, tag);
+    }
+  }
+
+  whyNot({tag, digest, subject, reason}: WantedDeletion): string | undefined {
+    if (subject !== undefined && reason !== 'pruned') {
+      const image = this.#tags.get(subject) ?? this.#listed.get(subject);
+      if (image !== undefined) return `the image it belongs to stays as ${image}`;
+    }
+    if (tag !== undefined && this.#deletion !== 'digest') return undefined;
+    const byDigest = tag === undefined ? '' : ', and this registry deletes by digest only';
+    const same = this.#tags.get(digest);
+    if (same !== undefined) return `${same} stays and has the same digest${byDigest}`;
+    const index = this.#listed.get(digest);
+    return index === undefined ? undefined : `the index ${index} stays and lists it${byDigest}`;
+  }
+}
+
+function inOrder(going: readonly WantedDeletion[], {below}: TaggedContent): readonly DeleteStep[] {
+  const byDigest = Map.groupBy(going, ({digest}) => digest);
+  const parents = new Map<Digest, WantedDeletion[]>();
+  for (const one of going) {
+    for (const child of below.get(one.digest) ?? [])
+      parents.set(child, [...(parents.get(child) ?? []), one]);
+  }
+  const before = ({digest, subject}: WantedDeletion): readonly WantedDeletion[] => [
+    ...(parents.get(digest) ?? []),
+    ...(subject === undefined ? [] : (byDigest.get(subject) ?? [])),
+    ...(subject === undefined ? [] : (parents.get(subject) ?? [])),
+  ];
+  const steps = new Map<WantedDeletion, DeleteStep>();
+  const entered = new Set<WantedDeletion>();
+  const visit = (one: WantedDeletion): void => {
+    if (entered.has(one)) return;
+    entered.add(one);
+    const needed = new Set(before(one));
+    for (const other of needed) visit(other);
+    const {repository, tag, digest, reason, verified, why} = one;
+    steps.set(one, {
+      kind: 'delete',
+      id: deleteId(one),
+      repository,
+      ...(tag === undefined ? {} : {tag}),
+      digest,
+      reason,
+      verified,
+      // Not there yet: two that list and sign each other. One of them has to be first.
+      needs: [...needed].flatMap((other) => steps.get(other)?.id ?? []),
+      why,
+      estimate: DELETE_ESTIMATE,
+    });
+  };
+  for (const one of going) visit(one);
+  return [...steps.values()];
+}
+
+/** Names that a finding lists; of the others it says how many there are. */
+const NAMES = 20;
+
+/** One finding for all of a repository that stay for the same reason. */
+export function notDeletedChecks(left: readonly LeftThere[]): readonly Check[] {
+  const alike = Map.groupBy(left, ({repository, because}) => `${repository} ${because}`);
+  return [...alike.values()].flatMap((ones): readonly Check[] => {
+    const [first] = ones;
+    if (first === undefined) return [];
+    const {repository, because} = first;
+    const names = ones
+      .map(({tag, digest}) => nameOf('', tag, digest).replace(/^:/, ''))
+      .sort(compareText);
+    const more = names.length > NAMES ? ` and ${names.length - NAMES} more` : '';
+    return [
+      {
+        code: 'NOT_DELETED',
+        result: 'warn',
+        subject: repository,
+        message: `${repository} keeps ${names.slice(0, NAMES).join(', ')}${more}: ${because}`,
+        hint: 'delete them by hand if they are no longer needed',
+      },
+    ];
+  });
+}
