@@ -5,32 +5,29 @@ import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
 import {journalOf} from '../earlier-transfers.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
-import {
-  addFormatFlag,
-  addHostFlags,
-  addRunFlags,
-  type HostFlags,
-  type RunFlags,
-} from '../options.ts';
+import {addFormatFlag, addHostFlags, addRunFlags, type HostFlags} from '../options.ts';
 import {readTransferPlanFile} from '../plan-file.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import {RUN_EXIT} from '../run-plan.ts';
-import {runRollback} from '../run-transfer.ts';
+import {runRollback, type TransferRunFlags} from '../run-transfer.ts';
 import {type Session, withSession} from '../session.ts';
 
-type Flags = HostFlags & RunFlags & TrustFlags & {readonly format: OutcomeFormat};
+type Flags = HostFlags & TransferRunFlags & TrustFlags & {readonly format: OutcomeFormat};
 
-/** `transship rollback`: puts the images of a half-done transfer back. */
+/** `transship rollback`: takes transfers back, wherever they are. */
 export function addRollback(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('rollback')
-    .summary('undo an unfinished transfer')
+    .summary('undo a transfer')
     .description(
-      'While the project is at its old path: copies each image that was deleted there back from the donor, ' +
-        'verifies it, and restores the cleanup policy. After the project has moved, use apply instead (exit 3). ' +
+      'While a project is at its old path: copies each image that was deleted there back from the donor, ' +
+        'verifies it, and restores the cleanup policy. After it has moved: moves it back in the same way as there, ' +
+        'by way of the donor, or says why that is not possible (exit 3). ' +
         'Of several projects, those that were started are restored, the last one first.',
     )
     .argument('<plan>', 'a plan file written by "plan transfer … --out"')
+    .option('--yes', 'do not ask before deleting at the new path')
+    .option('--adopt-new-tags', 'include tags created or changed at the new path since the move')
     .addHelpText('after', '\nExample:\n  transship rollback move.plan.json');
   addFormatFlag(addRunFlags(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
     'text',

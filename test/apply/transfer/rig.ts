@@ -247,6 +247,7 @@ export class TransferRig implements AsyncDisposable {
       tagLimits: async (name, call) =>
         (await rightsAt(registry, parseReference(name).path, call))?.tagLimits,
       patience: {everyMs: 1, limitMs: 20},
+      deletionPatience: {everyMs: 5, limitMs: 5_000},
     });
   }
 
