@@ -165,9 +165,14 @@ async function accessFor({
   const access = await openPlannedGitLab(plan, trust, flags, io, session);
   throwIfJobToken(access.tokenKind);
   const host = await registryHost(plan, access.gitlab, reading);
-  const [first] = plan.moves;
+  const [first] = [
+    ...plan.moves.map(({project}) => project.id),
+    ...(plan.groups ?? []).flatMap(({withoutImages}) => withoutImages),
+  ];
   const told = async (): Promise<string | undefined> =>
-    first && (await access.gitlab.projects.get(first.project.id, reading)).registryHost;
+    first === undefined
+      ? undefined
+      : (await access.gitlab.projects.find(first, reading))?.registryHost;
   if (host !== undefined) await trust.checkRegistry(host, told);
   const registry = host === undefined ? undefined : access.openRegistry(host, 'destination');
   return {
@@ -182,12 +187,17 @@ async function accessFor({
 
 /** Also of projects whose repositories have no tags: they are looked at before they move. Undefined: there is none. */
 async function registryHost(
-  {moves}: TransferPlan,
+  {moves, groups = []}: TransferPlan,
   gitlab: GitLab,
   call: Call,
 ): Promise<string | undefined> {
-  const planned = moves.flatMap(({repositories}) => repositories)[0]?.from.split('/')[0];
-  if (planned !== undefined) return planned;
+  const repositories = moves.flatMap((move) => move.repositories.map(({from}) => from));
+  const [planned] = [...repositories, ...groups.flatMap(({records}) => records)];
+  if (planned !== undefined) return planned.split('/')[0];
+  for (const {group} of groups) {
+    const [record] = await gitlab.repositories.ofGroup(group.id, call);
+    if (record !== undefined) return record.registryHost;
+  }
   for (const {project} of moves) {
     const found = await gitlab.projects.find(project.id, call);
     if (found?.registryAccess === 'disabled') continue;

@@ -291,6 +291,7 @@ export type FindingCode =
   // Of transfers.
   | 'PROJECT_READY'
   | 'GROUP_READY'
+  | 'PATH_REDIRECTED'
   | 'RECORDS_DELETED'
   | 'TARGET_FREE'
   | 'ALREADY_THERE'

@@ -18,6 +18,7 @@ export function projectChecks(facts: TransferFacts): readonly Check[] {
   const {project, target, token} = facts;
   if (project.fullPath === target.fullPath) return [alreadyThere(project)];
   const found = [
+    ...redirectChecks(facts),
     ...stateChecks(facts),
     ...(token.isAdmin ? [] : roleChecks(project, target)),
     ...targetChecks(project, target),
@@ -43,6 +44,18 @@ export function projectChecks(facts: TransferFacts): readonly Check[] {
           ),
         ]),
   ];
+}
+
+/** GitLab leads from the paths that a project had before to where it is (GitLab: doc/api/rest/_index.md, "Redirects"). */
+function* redirectChecks({wish, project: {id, fullPath}}: TransferFacts) {
+  const isPath = !/^\d+$/.test(wish.project);
+  if (!isPath || wish.project.toLowerCase() === fullPath.toLowerCase()) return;
+  yield warn(
+    'PATH_REDIRECTED',
+    wish.project,
+    `${wish.project} is an old path of the project ${id}, which is at ${fullPath}`,
+    'make sure that this is the project that you mean',
+  );
 }
 
 function alreadyThere({fullPath}: ProjectFacts): Check {
