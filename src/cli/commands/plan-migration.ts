@@ -69,7 +69,11 @@ Examples:
     }
     const migration = readMigration(text, file, io.env);
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
-    const earlier = await readEarlierPlan(flags);
+    const earlier = await readEarlierPlan(
+      flags,
+      {name: '--out', file: flags.out},
+      {name: 'the migration file', file},
+    );
     if (earlier && migration.kind === 'transfer') {
       throw new TransshipError('USAGE', '--since is for copies, and the file is of transfers', {
         side: 'local',

@@ -23,7 +23,11 @@ const routes = (...lines: readonly string[]): CopyMigration =>
 
 /** `source -> destination` of each mapping, and what is said of them. */
 function map(migration: CopyMigration, repositories: readonly string[]) {
-  const mapped = mapRoutes(migration, () => repositories, new Date('2026-01-01T00:00:00Z'));
+  const mapped = mapRoutes(
+    migration,
+    () => repositories.toSorted(),
+    new Date('2026-01-01T00:00:00Z'),
+  );
   return {
     ...mapped,
     pairs: mapped.mappings.map(({source, destination}) => `${source} -> ${destination}`),
@@ -42,8 +46,8 @@ describe('the examples', () => {
     ]);
     expect(found.checks).toEqual([]);
     expect(found.pairs).toEqual([
-      'harbor.acme.example/team/web/api -> registry.gitlab.example.com/acme/images/team-web-api',
       'harbor.acme.example/team/db -> registry.gitlab.example.com/acme/images/team-db',
+      'harbor.acme.example/team/web/api -> registry.gitlab.example.com/acme/images/team-web-api',
     ]);
     expect(found.mappings.map(({project}) => project)).toEqual(['acme/images', 'acme/images']);
   });
@@ -110,8 +114,8 @@ describe('routes', () => {
 
   it('leave out what {parent} does not have', () => {
     expect(map(routes('{from: "**", to: "p/{parent}/i-{name}"}'), ['x', 'a/b/c']).pairs).toEqual([
-      'a.example/x -> b.example/acme/p/i-x',
       'a.example/a/b/c -> b.example/acme/p/a/b/i-c',
+      'a.example/x -> b.example/acme/p/i-x',
     ]);
   });
 
