@@ -53,7 +53,7 @@ export async function readMigrationWish(
     (route) => names.get(route) ?? listed.get(route.source.registry) ?? [],
     io.now(),
   );
-  const gitlabs = await findGitLabs(migration, mappings, flags, io, session);
+  const {gitlabs, checks: kindChecks} = await findGitLabs(migration, mappings, flags, io, session);
   const {creations, checks: projectChecks, absent} = decideProjects(migration, mappings, gitlabs);
   const unlisted = sources.flatMap((source) =>
     source.unlisted.map(({part, error}) => unlistedPart(`${source.registry}/${part}`, error)),
@@ -68,7 +68,7 @@ export async function readMigrationWish(
       isAbsent: absent.has(destination),
     })),
     findings: {
-      checks: [...checks, ...projectChecks, ...unlisted.map(({check}) => check)],
+      checks: [...checks, ...kindChecks, ...projectChecks, ...unlisted.map(({check}) => check)],
       skipped: unlisted.map(({skip}) => skip),
       creations,
     },
@@ -214,15 +214,20 @@ async function findGitLabs(
   flags: MigrationFlags,
   io: Io,
   session: Session,
-): Promise<ReadonlyMap<string, DestinationGitLab>> {
+): Promise<{
+  readonly gitlabs: ReadonlyMap<string, DestinationGitLab>;
+  readonly checks: readonly Check[];
+}> {
   const {places, reading} = session;
-  const found = new Map<string, DestinationGitLab>();
+  const gitlabs = new Map<string, DestinationGitLab>();
+  let isAnyGitLab = false;
   const byRegistry = Map.groupBy(mappings, ({destination}) =>
     destination.slice(0, destination.indexOf('/')),
   );
   for (const [host, own] of byRegistry) {
     const kind = await findSourceKind(places.registry(host, 'destination'), reading);
     if (kind.kind !== 'gitlab') continue;
+    isAnyGitLab = true;
     const address = gitlabAddress(host, kind, flags, io);
     if (address === undefined) {
       if (policy === undefined) continue;
@@ -240,7 +245,20 @@ async function findGitLabs(
       path: destination.slice(host.length + 1),
       ...(project === undefined ? {} : {project}),
     }));
-    found.set(host, await findDestinationProjects(gitlab, host, wanted, tokenKind, reading));
+    gitlabs.set(host, await findDestinationProjects(gitlab, host, wanted, tokenKind, reading));
   }
-  return found;
+  const isInVain = policy !== undefined && !isAnyGitLab && byRegistry.size > 0;
+  return {gitlabs, checks: isInVain ? [noGitLab(file, [...byRegistry.keys()])] : []};
+}
+
+/** What the file says about GitLab would be lost without a word. */
+function noGitLab(file: string, hosts: readonly string[]): Check {
+  const subject = hosts.join(', ');
+  return {
+    code: 'NOT_GITLAB',
+    result: 'warn',
+    subject,
+    message: `${file} has "gitlab", but no destination is a registry of GitLab: no projects are looked up or created at ${subject}`,
+    hint: 'check "to"; if a proxy hides GitLab\'s token service, create the projects yourself; otherwise remove "gitlab"',
+  };
 }
