@@ -136,21 +136,22 @@ describe('routes', () => {
   });
 
   it.each([
-    ['not a repository name', '{from: x, to: y-}', '"acme/y-" is not a repository name'],
-    ['too long', `{from: x, to: ${'y'.repeat(260)}}`, 'more than 255 characters'],
+    ['not a repository name', 'a-b', '{from: a*, to: "{1}"}', '"acme/-b" is not a repository'],
+    ['too long', 'y'.repeat(255), '{from: "y*", to: "{path}"}', 'more than 255 characters'],
     [
       'too deep for the project of the route',
-      '{from: x, to: p/a/b/c, project: p}',
+      'x/a/b/c',
+      '{from: x/**, to: "p/{1}", project: p}',
       '3 levels below its project',
     ],
-    ['outside of the project', '{from: x, to: q/a, project: p}', 'is not in acme/p'],
-  ])('are refused a destination that is %s', (_what, route, message) => {
-    const {checks} = map(routes(route), []);
+    ['outside of the project', 'q', '{from: "?", to: "{1}/a", project: p}', 'is not in acme/p'],
+  ])('are refused a destination that is %s', (_what, repository, route, message) => {
+    const {checks} = map(routes(route), [repository]);
     expect(checks).toEqual([
       expect.objectContaining({
         code: 'NAME_RESERVED',
         result: 'forbid',
-        message: expect.stringMatching(/^m\.yaml:5:19: /),
+        message: expect.stringMatching(/^m\.yaml:5:\d+: /),
       }),
     ]);
     expect(checks[0]?.message).toContain(message);
