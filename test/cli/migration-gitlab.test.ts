@@ -89,6 +89,27 @@ async function startSource(...repositories: readonly string[]) {
   return source;
 }
 
+async function apiGet(gitlab: GitLabSandbox, path: string): Promise<unknown> {
+  const answer = await fetch(`${gitlab.url}/api/v4/${path}`, {
+    headers: {'private-token': 'ada-api'},
+  });
+  return await answer.json();
+}
+
+async function apiPost(gitlab: GitLabSandbox, path: string, body: object): Promise<void> {
+  await fetch(`${gitlab.url}/api/v4/${path}`, {
+    method: 'POST',
+    headers: {'private-token': 'ada-api', 'content-type': 'application/json'},
+    body: JSON.stringify(body),
+  });
+}
+
+/** Of each step of a run, with the code of its error. */
+function outcomes(stdout: string) {
+  const {steps} = JSON.parse(stdout) as {steps: {outcome: string; error?: {code: string}}[]};
+  return steps.map(({outcome, error}) => [outcome, error?.code]);
+}
+
 describe('projects and groups of the destination', () => {
   test('are created before the images are copied, and looked for again by the next run', async () => {
     await using gitlab = await startGitLabSandbox({seed});
@@ -209,31 +230,46 @@ describe('projects and groups of the destination', () => {
       },
       temp,
     );
-    const post = (path: string, body: object) =>
-      fetch(`${gitlab.url}/api/v4/${path}`, {
-        method: 'POST',
-        headers: {'private-token': 'ada-api', 'content-type': 'application/json'},
-        body: JSON.stringify(body),
-      });
-    const group = (await (
-      await fetch(`${gitlab.url}/api/v4/groups/open`, {headers: {'private-token': 'ada-api'}})
-    ).json()) as {id: number};
+    const group = (await apiGet(gitlab, 'groups/open')) as {id: number};
     // A group in the place of the project: nobody can create it there any more.
-    await post('groups', {path: 'two', name: 'two', parent_id: group.id});
-    const acme = (await (
-      await fetch(`${gitlab.url}/api/v4/groups/acme`, {headers: {'private-token': 'ada-api'}})
-    ).json()) as {id: number};
-    await post('projects', {path: 'one', name: 'one', namespace_id: acme.id});
+    await apiPost(gitlab, 'groups', {path: 'two', name: 'two', parent_id: group.id});
+    const acme = (await apiGet(gitlab, 'groups/acme')) as {id: number};
+    await apiPost(gitlab, 'projects', {path: 'one', name: 'one', namespace_id: acme.id});
     const run = await transship(['apply', out, '--format=json'], {env});
     expect(run.code).toBe(1);
-    const outcomes = (
-      JSON.parse(run.stdout) as {steps: {id: string; outcome: string; error?: {code: string}}[]}
-    ).steps.map(({outcome, error}) => [outcome, error?.code]);
-    expect(outcomes).toEqual([
+    expect(outcomes(run.stdout)).toEqual([
       ['present', undefined],
       ['failed', 'NAME_TAKEN'],
       ['done', undefined],
       ['blocked', 'NAME_TAKEN'],
+    ]);
+  });
+
+  test('that cannot be created take no blobs that others were to mount from them', async () => {
+    await using gitlab = await startGitLabSandbox({seed});
+    await using source = await startSource('a', 'b');
+    await using temp = await tempDirectory();
+    const {out, env, made} = await planned(
+      {
+        gitlab,
+        source,
+        routes: '  - {from: a, to: open/first}\n  - {from: b, to: open/second}\n',
+        more: 'gitlab: {projects: create}\n',
+      },
+      temp,
+    );
+    expect(made?.blobs.flatMap(({mountFrom}) => mountFrom ?? [])).toContain(
+      `${gitlab.host}/open/first`,
+    );
+    const group = (await apiGet(gitlab, 'groups/open')) as {id: number};
+    await apiPost(gitlab, 'groups', {path: 'first', name: 'first', parent_id: group.id});
+    const run = await transship(['apply', out, '--format=json'], {env});
+    expect(run.code).toBe(1);
+    expect(outcomes(run.stdout)).toEqual([
+      ['failed', 'NAME_TAKEN'],
+      ['done', undefined],
+      ['blocked', 'NAME_TAKEN'],
+      ['done', undefined],
     ]);
   });
 });
