@@ -74,7 +74,7 @@ export async function lateTags(
 }
 
 /** The records that the plan deletes, as `host/path`. */
-export function knownRecords({group, moves}: GroupUnit): readonly string[] {
+function knownRecords({group, moves}: GroupUnit): readonly string[] {
   return [
     ...group.records,
     ...moves.flatMap(({repositories}) => repositories.map(({from}) => from)),
