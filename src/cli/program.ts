@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   verify: async () => (await import('./commands/verify.ts')).addVerify,
   status: async () => (await import('./commands/status.ts')).addStatus,
   rollback: async () => (await import('./commands/rollback.ts')).addRollback,
+  refs: async () => (await import('./commands/refs.ts')).addRefs,
   sandbox: async () => (await import('./commands/sandbox.ts')).addSandbox,
 };
 
