@@ -9,6 +9,7 @@ import {relayBlob} from '../relay/relay-blob.ts';
 import type {CopyContext, Interruption, Jobs} from './apply-context.ts';
 import {isInterrupted, throwIfStopping, TransshipError} from '../model/error.ts';
 import {uploadKey} from './journal.ts';
+import type {PlannedContent} from './planned-content.ts';
 import {parsePlace} from '../model/place.ts';
 import {parseReference} from '../model/reference.ts';
 import PQueue from 'p-queue';
@@ -26,6 +27,7 @@ export interface BlobCounts {
 /** Brings blobs to their repositories, each once however many manifests want it. */
 export class BlobRelays {
   readonly counts: BlobCounts = {copied: 0, mounted: 0, present: 0, sent: 0};
+  readonly #content: PlannedContent;
   readonly #context: CopyContext;
   readonly #interruption: Interruption;
   readonly #call: Call;
@@ -44,7 +46,13 @@ export class BlobRelays {
   readonly #queues: BlobQueues;
   readonly #remembered: RememberedMounts;
 
-  constructor(actions: readonly BlobAction[], context: CopyContext, interruption: Interruption) {
+  constructor(
+    actions: readonly BlobAction[],
+    content: PlannedContent,
+    context: CopyContext,
+    interruption: Interruption,
+  ) {
+    this.#content = content;
     this.#context = context;
     this.#interruption = interruption;
     this.#call = {signal: interruption.aborted, stopping: interruption.stopping};
@@ -225,7 +233,8 @@ export class BlobRelays {
    */
   async #isAtSource(action: BlobAction): Promise<boolean> {
     try {
-      return await this.#context.repositories.source(action.from).hasBlob(action, this.#call);
+      const source = await this.#content.blobSource(action, this.#call);
+      return await source.hasBlob(action, this.#call);
     } catch (error) {
       this.#call.signal.throwIfAborted();
       if (!(error instanceof TransshipError) || isInterrupted(error)) throw error;
@@ -238,7 +247,7 @@ export class BlobRelays {
     destination: RepositoryWriter,
     upload?: Upload,
   ): Promise<void> {
-    const {repositories, journal, report, settings, limits} = this.#context;
+    const {journal, report, settings, limits} = this.#context;
     const {digest, to} = action;
     let {size} = action;
     const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
@@ -247,7 +256,7 @@ export class BlobRelays {
     await relayBlob(
       {
         blob: descriptorOf(action),
-        source: repositories.source(action.from),
+        source: await this.#content.blobSource(action, this.#call),
         destination,
         ...(saved ? {saved} : {}),
         ...(upload ? {upload} : {}),

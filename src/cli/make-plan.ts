@@ -326,8 +326,24 @@ function unseenRoute(
 /** Which images of a route are wanted. */
 type Selection = Pick<
   RouteQuestion,
-  'reference' | 'toTag' | 'unnamedAs' | 'select' | 'configs' | 'readAll'
+  'reference' | 'toTag' | 'unnamedAs' | 'select' | 'conversion' | 'configs' | 'readAll'
 >;
+
+/** Which images are wanted in another form. */
+function conversionOf({
+  convertSchema1,
+  includeForeign,
+  convertForeign,
+}: WishFilters): Pick<Selection, 'conversion'> {
+  if (convertSchema1 !== true && includeForeign !== true && convertForeign !== true) return {};
+  return {
+    conversion: {
+      schema1: convertSchema1 === true,
+      includeForeign: includeForeign === true,
+      convertForeign: convertForeign === true,
+    },
+  };
+}
 
 /** @throws TransshipError FILTER_INVALID, PLATFORM_INVALID */
 function selectionOf(
@@ -349,6 +365,7 @@ function selectionOf(
     ...(toTag === undefined ? {} : {toTag}),
     ...(destination.isLayout ? {} : {unnamedAs: LATEST}),
     select,
+    ...conversionOf(filters),
     configs: looksInside,
     readAll: looksInside,
   };

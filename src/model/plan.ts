@@ -2,6 +2,7 @@ import type {Digest} from './digest.ts';
 import type {ErrorCode} from './error-codes.ts';
 import type {FilePosition} from './file-problem.ts';
 import type {Tag} from './reference.ts';
+import type {ConvertedLayer} from './schema1.ts';
 import type {TransferPlan} from './transfer-plan.ts';
 
 /** The format of plan files that this version writes and reads. */
@@ -70,6 +71,12 @@ export interface WishFilters {
   readonly noClobber?: boolean;
   /** Filters that leave nothing are no reason to forbid the plan. */
   readonly allowEmpty?: boolean;
+  /** Copy images of Docker schema 1 as images of schema 2. */
+  readonly convertSchema1?: boolean;
+  /** Copy foreign layers too, from the source or from their URLs. */
+  readonly includeForeign?: boolean;
+  /** The same, and make ordinary layers of them. */
+  readonly convertForeign?: boolean;
 }
 
 /** Pattern and replacement; the pattern must match the whole tag (plan/tag-rename.ts). */
@@ -95,7 +102,30 @@ export interface PlannedManifest {
    * (`--platform`). Made again from the source's bytes when the plan is applied.
    */
   readonly cutFrom?: {readonly digest: Digest; readonly keep: readonly Digest[]};
+  /** Set where the bytes are another form of the source's, on the user's request. Made again in the same way. */
+  readonly convertedFrom?: Conversion;
 }
+
+/** How a manifest was made from one of the source, whose digest is `digest`. */
+export type Conversion =
+  /**
+   * From Docker schema 1 (model/schema1.ts). Its config, the first of the blobs, is made with it. What was read of the
+   * layers, the base first, is kept, so that they need not be read again.
+   */
+  | {
+      readonly kind: 'schema1';
+      readonly digest: Digest;
+      readonly layers: readonly ConvertedLayer[];
+    }
+  /** Its foreign layers became ordinary ones (model/foreign-layers.ts). */
+  | {readonly kind: 'foreign-layers'; readonly digest: Digest}
+  /** An index that lists converted manifests in the place of others; of those of the source only `keep`, if it is set. */
+  | {
+      readonly kind: 'index';
+      readonly digest: Digest;
+      readonly keep?: readonly Digest[];
+      readonly instead: readonly {readonly from: Digest; readonly to: Digest}[];
+    };
 
 /**
  * One image (or artifact) to be copied: its blobs, its manifests children first, then the tag.
@@ -222,6 +252,8 @@ export interface BlobAction {
    */
   readonly action: 'copy' | 'mount' | 'present' | 'foreign';
   readonly mountFrom?: string;
+  /** Of a foreign layer that is copied and that the source does not have: where it is read. At least one. */
+  readonly urls?: readonly string[];
 }
 
 /** Something that is not done, and why. */
@@ -275,6 +307,7 @@ export function unchosenSkips({skipped}: Pick<CopyPlan, 'skipped'>): readonly Sk
 /** A finding that is no error when it stands alone. */
 export type FindingCode =
   | 'INDEX_CUT'
+  | 'IMAGE_CONVERTED'
   | 'DIGESTS_NEW'
   | 'NAME_REWRITTEN'
   | 'TAG_MOVES'

@@ -22,6 +22,7 @@ import {LazyReader} from './lazy-reader.ts';
 import {OciArchive} from './oci-archive.ts';
 import {OciLayout} from './oci-layout.ts';
 import type {TarArchive} from './tar-archive.ts';
+import {layerAt} from './url-layer.ts';
 import type {RegistryNotice} from '../registry/registry-options.ts';
 
 export interface PlacesOptions {
@@ -75,6 +76,11 @@ export class Places implements Repositories, AsyncDisposable {
     if (place.transport !== 'docker') return this.destination(name);
     const {registry, path} = place.reference;
     return this.registry(registry, side).repository(path);
+  }
+
+  /** A foreign layer at the URLs in its manifest. */
+  layerAt(urls: readonly string[]): RepositoryReader {
+    return layerAt(this.#options.http, urls);
   }
 
   /** @param host `host[:port]` */

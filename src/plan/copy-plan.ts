@@ -288,11 +288,16 @@ function presentSkip({source, destination, root, tag, digest}: Candidate): Skip 
 /** Every manifest once, as the candidates list them, children first. */
 function plannedManifests(candidates: readonly Candidate[]): readonly PlannedManifest[] {
   const planned = new Map<Digest, PlannedManifest>();
-  for (const {graph, digest, cutFrom} of candidates) {
+  for (const {graph, digest, cutFrom, conversions} of candidates) {
     for (const manifest of graph?.manifests ?? []) {
       const own = manifest.descriptor.digest;
       if (planned.has(own)) continue;
-      planned.set(own, plannedManifest(manifest, own === digest ? cutFrom : undefined));
+      const convertedFrom = conversions?.get(own);
+      const isCut = own === digest && convertedFrom === undefined;
+      planned.set(own, {
+        ...plannedManifest(manifest, isCut ? cutFrom : undefined),
+        ...(convertedFrom === undefined ? {} : {convertedFrom}),
+      });
     }
   }
   return [...planned.values()];
