@@ -141,10 +141,21 @@ export class BlobRelays {
         await this.#enqueue(action);
         return;
       case 'mount':
-        // The repository to mount from may be getting the blob in this very run.
-        if (action.mountFrom !== undefined) await this.ensure(action.digest, action.mountFrom);
-        await this.#enqueue(action);
+        await this.#enqueue((await this.#canMount(action)) ? action : {...action, action: 'copy'});
         return;
+    }
+  }
+
+  /** The repository to mount from may be getting the blob in this very run. What fails there may succeed here. */
+  async #canMount({digest, mountFrom}: BlobAction): Promise<boolean> {
+    if (mountFrom === undefined) return true;
+    try {
+      await this.ensure(digest, mountFrom);
+      return true;
+    } catch (error) {
+      this.#call.signal.throwIfAborted();
+      if (!(error instanceof TransshipError) || isInterrupted(error)) throw error;
+      return false;
     }
   }
 

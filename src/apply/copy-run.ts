@@ -3,7 +3,7 @@ import type {Digest} from '../model/digest.ts';
 import type {Drift, StepResult} from '../model/outcome.ts';
 import type {BlobAction, CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {CopySet} from '../model/transfer-plan.ts';
-import {interrupted, isInterrupted, throwIfStopping} from '../model/error.ts';
+import {interrupted, isInterrupted, throwIfStopping, type TransshipError} from '../model/error.ts';
 import type {CopyContext, Interruption} from './apply-context.ts';
 import {type BlobCounts, BlobRelays} from './blob-relays.ts';
 import {errorData} from '../model/event.ts';
@@ -23,6 +23,8 @@ export interface CopyWork extends CopySet {
   readonly manifests: readonly PlannedManifest[];
   /** Copies whose result is at the destination already, by id. */
   readonly done: ReadonlySet<string>;
+  /** Copies that fail without being begun, by id: what they are about could not be read. Default: none. */
+  readonly unread?: ReadonlyMap<string, TransshipError>;
   /**
    * Write the tags of each repository one after the other, in the order of the copies: GitLab's registry with metadata
    * database dates a tag by its push, and cleanup policies go by that date. Default: as it comes.
@@ -85,9 +87,9 @@ class CopyRun {
 
   async all(): Promise<CopyRunResult> {
     const queue = new PQueue({concurrency: STEP_WINDOW});
-    const {copies, done} = this.#work;
+    const {copies, done, unread} = this.#work;
     const left = wantedBlobs(
-      copies.filter(({id}) => !done.has(id)),
+      copies.filter(({id}) => !done.has(id) && unread?.has(id) !== true),
       this.#manifests,
     );
     if (this.#work.isAgain !== true) this.#tellDone(left);
@@ -129,6 +131,8 @@ class CopyRun {
       return this.#ended({id: step.id, outcome: 'present'});
     }
     if (this.#stopping.aborted) return this.#ended(this.#unfinished(step));
+    const unread = this.#work.unread?.get(step.id);
+    if (unread !== undefined) return await this.#failed(step, unread);
     const blocked = await this.#blockedBy(step);
     if (blocked !== undefined) return this.#ended(blocked);
     report({type: 'step-started', step: step.id});

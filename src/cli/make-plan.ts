@@ -1,7 +1,6 @@
 import {unknownMediaTypes} from '../gitlab/media-types.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import type {ErrorCode} from '../model/error-codes.ts';
 import {
   archiveIndex,
   engineImageName,
@@ -32,6 +31,7 @@ import {
 } from '../model/port.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
 import {observeRoute, type RouteInventory, type RouteQuestion} from '../observe/observe-route.ts';
+import {RepositoryFailures} from '../observe/repository-failures.ts';
 import {SharedReader} from '../observe/shared-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
@@ -208,6 +208,7 @@ export async function makePlan(
   // The filters are checked before anything is asked.
   const asked = routes.map((route) => selectionOf(route, wish));
   const readers = sourceReaders(routes, repositories);
+  const failures = new RepositoryFailures();
   let ended = 0;
   const results = await mapAtOnce(asked, ROUTES_AT_ONCE, async ({route, selection}) => {
     const what = route.source.repository;
@@ -222,9 +223,10 @@ export async function makePlan(
     };
     try {
       const seen = await observeRoute(question, call);
+      for (const {repository} of [route.source, route.destination]) failures.answered(repository);
       return {seen: {...seen, wish: route.wish, single: selection.reference !== undefined}};
     } catch (error) {
-      return {unseen: unseenRoute(route, wish, error)};
+      return {unseen: unseenRoute(route, wish, failures, error)};
     } finally {
       ended += 1;
       if (routes.length > 1)
@@ -301,25 +303,24 @@ function destinationOf(
 function unseenRoute(
   {source: {repository}, destination, wish, isListed}: CopyRoute,
   {routes}: Wish,
-  error: unknown,
+  failures: RepositoryFailures,
+  thrown: unknown,
 ): {readonly check: Check; readonly skip: Skip} {
   const at = routes[wish]?.at;
-  if (at === undefined || !(error instanceof TransshipError)) throw error;
-  const {code, message, side} = error;
-  // A destination that wants another login wants it for all.
-  const ofOne: readonly ErrorCode[] =
-    side === 'source' ? ['REPOSITORY_NOT_FOUND', 'UNAUTHORIZED', 'FORBIDDEN'] : ['FORBIDDEN'];
-  if (!ofOne.includes(code)) throw error;
+  if (at === undefined) throw thrown;
+  const isOfSource = !(thrown instanceof TransshipError) || thrown.side === 'source';
+  const subject = isOfSource ? repository : destination.repository;
+  const {code, message, hint} = failures.ofOne(subject, thrown);
   const isGone = isListed === true && code === 'REPOSITORY_NOT_FOUND';
   return {
     check: {
       code,
       result: isGone ? 'warn' : 'forbid',
-      subject: side === 'source' ? repository : destination.repository,
+      subject,
       message: formatProblem({...at, message}),
-      hint: `${error.hint}; or leave ${repository} out with "exclude"`,
+      hint: `${hint}; or leave ${repository} out with "exclude"`,
     },
-    skip: {reason: 'gone', from: repository, detail: message},
+    skip: {reason: isGone ? 'gone' : 'incomplete', from: repository, detail: message},
   };
 }
 

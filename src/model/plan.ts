@@ -1,3 +1,4 @@
+import type {DeleteWish} from './delete-wish.ts';
 import type {Digest} from './digest.ts';
 import type {ErrorCode} from './error-codes.ts';
 import type {FilePosition} from './file-problem.ts';
@@ -16,22 +17,6 @@ export interface Wish {
   readonly deleteSource?: boolean;
   /** Repositories whose tags are deleted by rules. */
   readonly deletes?: readonly DeleteWish[];
-}
-
-/** A repository, `host/path`, and what chooses among its tags. */
-export interface DeleteWish {
-  readonly repository: string;
-  readonly rules: DeleteRules;
-}
-
-/** Which tags are deleted: those that every rule among them selects. */
-export interface DeleteRules extends Pick<WishFilters, 'tags' | 'excludeTags' | 'semver'> {
-  /** Globs of tags that stay. */
-  readonly keep?: readonly string[];
-  /** So many of the newest stay, not counting those of `keep`. */
-  readonly keepNewest?: number;
-  /** Only what is older than this time (ISO 8601). */
-  readonly olderThan?: string;
 }
 
 /** One source and one destination as they were given: a reference, or in a migration file a pattern for many. */
@@ -315,6 +300,8 @@ export type FindingCode =
   | 'SKIPPED'
   | 'NOT_DELETED'
   | 'TOO_MANY_DELETES'
+  | 'CLEANUP_DISABLED'
+  | 'SIGNATURE_LOST'
   // Of policies.
   | 'POLICY_MAX_BYTES'
   | 'POLICY_MAX_DELETES'
