@@ -1,9 +1,9 @@
 import type {DeleteWish} from './delete-wish.ts';
+import type {Conversion} from './conversion.ts';
 import type {Digest} from './digest.ts';
 import type {ErrorCode} from './error-codes.ts';
 import type {FilePosition} from './file-problem.ts';
 import type {Tag} from './reference.ts';
-import type {ConvertedLayer} from './schema1.ts';
 import type {TransferPlan} from './transfer-plan.ts';
 
 /** The format of plan files that this version writes and reads. */
@@ -90,27 +90,6 @@ export interface PlannedManifest {
   /** Set where the bytes are another form of the source's, on the user's request. Made again in the same way. */
   readonly convertedFrom?: Conversion;
 }
-
-/** How a manifest was made from one of the source, whose digest is `digest`. */
-export type Conversion =
-  /**
-   * From Docker schema 1 (model/schema1.ts). Its config, the first of the blobs, is made with it. What was read of the
-   * layers, the base first, is kept, so that they need not be read again.
-   */
-  | {
-      readonly kind: 'schema1';
-      readonly digest: Digest;
-      readonly layers: readonly ConvertedLayer[];
-    }
-  /** Its foreign layers became ordinary ones (model/foreign-layers.ts). */
-  | {readonly kind: 'foreign-layers'; readonly digest: Digest}
-  /** An index that lists converted manifests in the place of others; of those of the source only `keep`, if it is set. */
-  | {
-      readonly kind: 'index';
-      readonly digest: Digest;
-      readonly keep?: readonly Digest[];
-      readonly instead: readonly {readonly from: Digest; readonly to: Digest}[];
-    };
 
 /**
  * One image (or artifact) to be copied: its blobs, its manifests children first, then the tag.

@@ -8,7 +8,7 @@ import type {ErrorData} from '../model/event.ts';
 import {foreignLayers, withOrdinaryLayers} from '../model/foreign-layers.ts';
 import {type Manifest, parseManifest, type SeenManifest} from '../model/manifest.ts';
 import {DOCKER_MANIFEST} from '../model/media-type.ts';
-import type {Conversion} from '../model/plan.ts';
+import type {Conversion} from '../model/conversion.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {type ConvertedLayer, convertSchema1, schema1Layers} from '../model/schema1.ts';
 import {compressionOf, decompressed, MAGIC_SIZE} from '../places/archive-compression.ts';

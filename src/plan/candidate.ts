@@ -1,6 +1,7 @@
 import {type Digest, isDigest} from '../model/digest.ts';
 import {nameOf} from '../model/place.ts';
-import type {Conversion, PlannedManifest} from '../model/plan.ts';
+import type {Conversion} from '../model/conversion.ts';
+import type {PlannedManifest} from '../model/plan.ts';
 import type {Tag} from '../model/reference.ts';
 import type {DestinationInventory, SourceInventory, SourceRoot} from '../observe/inventory.ts';
 import {childManifests, type SeenManifest} from '../model/manifest.ts';

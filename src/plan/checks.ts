@@ -1,7 +1,8 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import type {ErrorData} from '../model/event.ts';
 import {nameOf} from '../model/place.ts';
-import type {BlobAction, Check, Conversion, PlannedManifest} from '../model/plan.ts';
+import type {Conversion} from '../model/conversion.ts';
+import type {BlobAction, Check, PlannedManifest} from '../model/plan.ts';
 import type {NotRead} from '../observe/inventory.ts';
 import type {UncostedCopy} from './totals.ts';
 

@@ -3,7 +3,8 @@ import type {Descriptor} from '../model/descriptor.ts';
 import type {ErrorData} from '../model/event.ts';
 import {withOtherManifests} from '../model/foreign-layers.ts';
 import {childManifests, parseManifest, type SeenManifest} from '../model/manifest.ts';
-import type {Conversion, PlannedManifest} from '../model/plan.ts';
+import type {Conversion} from '../model/conversion.ts';
+import type {PlannedManifest} from '../model/plan.ts';
 import type {ConversionFacts} from '../observe/convert-images.ts';
 import type {FindManifest} from './candidate.ts';
 

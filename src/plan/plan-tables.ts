@@ -1,6 +1,7 @@
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import type {BlobAction, Conversion, PlannedManifest, Skip} from '../model/plan.ts';
+import type {Conversion} from '../model/conversion.ts';
+import type {BlobAction, PlannedManifest, Skip} from '../model/plan.ts';
 import {nameOf} from '../model/place.ts';
 import type {Tag} from '../model/reference.ts';
 import type {UncostedCopy} from './totals.ts';

@@ -2,7 +2,7 @@ import {type Digest, shortDigest} from '../model/digest.ts';
 import {attachmentSubject, type Candidate} from './candidate.ts';
 import {ByPlace} from './by-place.ts';
 import {copyId, usualReason} from './plan-tables.ts';
-import type {Conversion} from '../model/plan.ts';
+import type {Conversion} from '../model/conversion.ts';
 import type {Presence} from './presence.ts';
 import type {UncostedCopy} from './totals.ts';
 

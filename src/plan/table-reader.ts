@@ -1,5 +1,6 @@
 import type {Digest} from '../model/digest.ts';
-import type {BlobAction, Conversion, PlannedManifest, Skip} from '../model/plan.ts';
+import type {Conversion} from '../model/conversion.ts';
+import type {BlobAction, PlannedManifest, Skip} from '../model/plan.ts';
 import {isLocal} from '../model/place.ts';
 import {isTag, type Tag} from '../model/reference.ts';
 import {NESTING_LIMIT} from '../observe/manifest-reader.ts';
