@@ -1,5 +1,6 @@
 import {dirname, isAbsolute, join} from 'node:path';
 import {findSourceKind, type SourceKind} from '../discovery/source-kind.ts';
+import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
 import {findDestinationProjects} from '../gitlab/destination-projects.ts';
 import {listAll, type ListedRepositories, notARepository} from '../discovery/list-all.ts';
 import {parseNameList} from '../discovery/name-list.ts';
@@ -236,7 +237,7 @@ async function findGitLabs(
         `${file} has "gitlab", and no token for the GitLab of ${host} was named`,
         {
           side: 'local',
-          hint: `add --gitlab ${kind.gitlab ?? 'https://gitlab.example.com'} and set GITLAB_TOKEN to an access token with the scope api`,
+          hint: tokenHint(kind.gitlab),
         },
       );
     }
@@ -249,6 +250,11 @@ async function findGitLabs(
   }
   const isInVain = policy !== undefined && !isAnyGitLab && byRegistry.size > 0;
   return {gitlabs, checks: isInVain ? [noGitLab(file, [...byRegistry.keys()])] : []};
+}
+
+function tokenHint(gitlab = 'https://gitlab.example.com'): string {
+  const variable = hostTokenVariable(parseGitLabUrl(gitlab));
+  return `set ${variable} to an access token with the scope api, or GITLAB_TOKEN and add --gitlab ${gitlab}`;
 }
 
 /** What the file says about GitLab would be lost without a word. */

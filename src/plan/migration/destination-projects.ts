@@ -186,8 +186,10 @@ class ProjectWalk implements DestinationProjects {
         hint: 'change "to" or "project"',
       });
     } else if (whyNotCreate !== undefined) {
+      // The same for all of the instance.
+      if (!this.#isFirst('token', gitlab, '')) return;
       this.#forbid('TOKEN_SCOPE_MISSING', mapping, path, {
-        message: `the project ${path} cannot be created: ${whyNotCreate}`,
+        message: `the project ${path} cannot be created, nor any other at ${address}: ${whyNotCreate}`,
         hint: 'set GITLAB_TOKEN to an access token with the scope api, of somebody who may create projects',
       });
     } else if (this.#takeGroups(mapping, path, gitlab)) {
