@@ -11,7 +11,7 @@ import {isInterrupted, throwIfStopping, TransshipError} from '../model/error.ts'
 import {uploadKey} from './journal.ts';
 import type {PlannedContent} from './planned-content.ts';
 import {parsePlace} from '../model/place.ts';
-import {parseReference} from '../model/reference.ts';
+import {parseReference, type RepositoryPath} from '../model/reference.ts';
 import PQueue from 'p-queue';
 import {RememberedMounts} from './remembered-mounts.ts';
 
@@ -221,7 +221,7 @@ export class BlobRelays {
   ): Promise<Awaited<ReturnType<MountBlob>> | undefined> {
     const {digest, to, size, mountFrom} = action;
     if (action.action === 'mount' && mountFrom !== undefined) {
-      const {path} = parseReference(mountFrom);
+      const path = pathOf(mountFrom);
       const answer = await mount(descriptorOf(action), path, this.#call);
       if (answer.kind === 'mounted') this.#remembered.has(action, mountFrom);
       return answer;
@@ -319,6 +319,15 @@ export class BlobRelays {
     for (const key of [registry, to]) this.#chunkSizes.set(key, size);
     return size;
   }
+}
+
+/** The path of a repository in its registry, or in the layout that it is in. */
+function pathOf(repository: string): RepositoryPath {
+  const place = parsePlace(repository);
+  const inside = 'repository' in place ? place.repository : undefined;
+  return place.transport === 'docker'
+    ? place.reference.path
+    : parseReference(inside ?? repository).path;
 }
 
 function descriptorOf({mediaType, digest, size}: BlobAction): {

@@ -235,10 +235,11 @@ export type Skip =
   /**
    * A tag that the filters leave out, or whose name no client can use; without a tag: an artifact whose subject is left
    * out.
-   * `kept`: its tag points to another image at the destination and stays there, as was asked for.
+   * `kept`: its tag points to another image at the destination and stays there, as was asked for. `earlier`: an earlier
+   * plan brought it elsewhere, and only what changed since was asked for.
    */
   | {
-      readonly reason: 'filtered' | 'invalid-name' | 'kept';
+      readonly reason: 'filtered' | 'invalid-name' | 'kept' | 'earlier';
       readonly from: string;
       readonly tag?: string;
       readonly digest?: Digest;

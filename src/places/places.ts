@@ -6,6 +6,7 @@ import {
   engineImageName,
   type EnginePlace,
   type FilePlace,
+  formatPlace,
   notADestination,
   parsePlace,
 } from '../model/place.ts';
@@ -18,6 +19,7 @@ import {CachedReader} from './cached-reader.ts';
 import type {ContentCache} from './content-cache.ts';
 import type {EngineImage} from './engine-images.ts';
 import {ImageDirectory} from './image-directory.ts';
+import {LayoutRepository, ReadLayoutRepository} from './layout-repository.ts';
 import {LazyReader} from './lazy-reader.ts';
 import {OciArchive} from './oci-archive.ts';
 import {OciLayout} from './oci-layout.ts';
@@ -128,6 +130,8 @@ export class Places implements Repositories, AsyncDisposable {
 
   #openSource(name: string): RepositoryReader {
     const place = parsePlace(name);
+    if ('repository' in place && place.repository !== undefined)
+      return new ReadLayoutRepository(name, this.source(wholeOf(place)), place.repository);
     switch (place.transport) {
       case 'oci':
         return new OciLayout(place.file, {side: 'source'});
@@ -150,6 +154,8 @@ export class Places implements Repositories, AsyncDisposable {
 
   #openDestination(name: string): RepositoryWriter {
     const place = parsePlace(name);
+    if ('repository' in place && place.repository !== undefined)
+      return new LayoutRepository(name, this.destination(wholeOf(place)), place.repository);
     switch (place.transport) {
       case 'oci':
         return new OciLayout(place.file, {side: 'destination'});
@@ -196,6 +202,11 @@ export class Places implements Repositories, AsyncDisposable {
         : await readDockerArchive(name, file, archive, archiveIndex(ref));
     });
   }
+}
+
+/** The layout that a repository is in. */
+function wholeOf({transport, file}: FilePlace): string {
+  return formatPlace({transport, file});
 }
 
 function opened<T>(known: Map<string, T>, key: string, open: () => T): T {

@@ -151,10 +151,12 @@ class Holders {
 }
 
 /**
- * The registry of a repository's name, between whose repositories blobs can be mounted. Undefined for files and
- * daemons, where nothing can.
+ * The registry of a repository's name, or the layout that it is in, between whose repositories blobs can be mounted.
+ * Undefined for other files and for daemons, where nothing can.
  */
 export function registryOf(repository: string): string | undefined {
   const place = parsePlace(repository);
-  return place.transport === 'docker' ? place.reference.registry : undefined;
+  if (place.transport === 'docker') return place.reference.registry;
+  const isInside = 'repository' in place && place.repository !== undefined;
+  return isInside ? `${place.transport}:${place.file}` : undefined;
 }

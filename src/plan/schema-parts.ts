@@ -251,9 +251,9 @@ const skipRecord = z
     z
       .strictObject({
         reason: z
-          .enum(['filtered', 'invalid-name', 'kept'])
+          .enum(['filtered', 'invalid-name', 'kept', 'earlier'])
           .describe(
-            'filtered: by a filter. invalid-name: not a valid tag. kept: the tag at the destination stays as it is.',
+            'filtered: by a filter. invalid-name: not a valid tag. kept: the tag at the destination stays as it is. earlier: an earlier plan brought it.',
           ),
         from: skippedFrom,
         tag: skippedTag,
