@@ -47,6 +47,7 @@ export async function runPlan(
       : await openPlanJournal({file, plan: plan.id, anyPlan: origin.kind === 'made'}, io, session);
   const context = {
     repositories: places,
+    layerAt: (urls: readonly string[]) => places.layerAt(urls),
     journal,
     report,
     settings: settingsOf(flags, io),
