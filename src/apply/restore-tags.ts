@@ -7,7 +7,7 @@ import {nameOf} from '../model/place.ts';
 import {type CopyPlan, type DeleteStep, deletionsOf} from '../model/plan.ts';
 import type {Call, Repositories, RepositoryWriter} from '../model/port.ts';
 import type {Report} from '../model/event.ts';
-import {mapAtOnce} from '../observe/at-once.ts';
+import {mapAtOnce, settleAll} from '../observe/at-once.ts';
 import type {Interruption} from './apply-context.ts';
 import {reportEnd} from './apply-plan.ts';
 import {inOrder} from './find-drift.ts';
@@ -46,20 +46,18 @@ export async function restoreDeleted(
   });
   const drift: Drift[] = [];
   const results = new Map<string, StepResult>();
-  const restore = async (step: DeleteStep): Promise<void> => {
-    const result = await resultOf(step, context, interruption, drift);
-    const {id, outcome, error} = result;
-    results.set(id, result);
-    context.report({type: 'step-ended', step: id, outcome, ...(error ? {error} : {})});
-  };
+  const run: RestoreRun = {...context, interruption, drift, results};
   const byRepository = Map.groupBy(deletions, ({repository}) => repository);
   await mapAtOnce(byRepository.values(), REPOSITORIES_AT_ONCE, async (own) => {
     // What needed the deletion of another one to come first belongs to that.
     const {images = [], attached = []} = Object.groupBy(own, ({needs}) =>
       needs.length === 0 ? 'images' : 'attached',
     );
-    await mapAtOnce(images, TAGS_AT_ONCE, restore);
-    for (const step of attached) await restore(step);
+    const [first] = own;
+    if (first === undefined) return;
+    const restore = new Restore(first, run);
+    await mapAtOnce(images, TAGS_AT_ONCE, (step) => restore.step(step));
+    for (const step of attached) await restore.step(step);
   });
   const steps = deletions.flatMap(({id}) => results.get(id) ?? []);
   const result: RunResult = {
@@ -80,72 +78,104 @@ function endOf(steps: readonly StepResult[], drift: readonly Drift[]): RunResult
   return steps.some(({outcome}) => outcome === 'failed') ? 'failed' : 'done';
 }
 
-async function resultOf(
-  step: DeleteStep,
-  {repositories, kept}: RestoreContext,
-  {stopping, aborted}: Interruption,
-  drift: Drift[],
-): Promise<StepResult> {
-  const {id, repository: name, tag, digest} = step;
-  if (stopping.aborted || aborted.aborted) return {id, outcome: 'not-started'};
-  try {
-    const repository = repositories.writable(name, sideOf(step));
-    const call = {signal: aborted, stopping};
-    const actual = await lookUp(repository, step, call);
-    if (actual === digest) return {id, outcome: 'present'};
-    if (actual !== undefined && tag !== undefined) {
-      const one = {side: sideOf(step), repository: name, tag, planned: digest, actual};
-      drift.push(one);
-      return {id, outcome: 'failed', error: errorData(notAsPlanned(one, 'put back'))};
+/** What the repositories have in common. */
+interface RestoreRun extends RestoreContext {
+  readonly interruption: Interruption;
+  /** Tags that point elsewhere. */
+  readonly drift: Drift[];
+  readonly results: Map<string, StepResult>;
+}
+
+/** What is put back into one repository. */
+class Restore {
+  readonly #run: RestoreRun;
+  readonly #repository: RepositoryWriter;
+  /** Manifests that several indexes list: each is put once. */
+  readonly #below = new Map<Digest, Promise<void>>();
+
+  constructor(step: DeleteStep, run: RestoreRun) {
+    this.#run = run;
+    this.#repository = run.repositories.writable(step.repository, sideOf(step));
+  }
+
+  /** Never rejects. */
+  async step(step: DeleteStep): Promise<void> {
+    const result = await this.#resultOf(step);
+    const {id, outcome, error} = result;
+    this.#run.results.set(id, result);
+    this.#run.report({type: 'step-ended', step: id, outcome, ...(error ? {error} : {})});
+  }
+
+  async #resultOf(step: DeleteStep): Promise<StepResult> {
+    const {id, repository, tag, digest} = step;
+    const {stopping, aborted} = this.#run.interruption;
+    if (stopping.aborted || aborted.aborted) return {id, outcome: 'not-started'};
+    try {
+      const actual = await lookUp(this.#repository, step, {signal: aborted, stopping});
+      if (actual === digest) return {id, outcome: 'present'};
+      if (actual !== undefined && tag !== undefined) {
+        const drift = {side: sideOf(step), repository, tag, planned: digest, actual};
+        this.#run.drift.push(drift);
+        return {id, outcome: 'failed', error: errorData(notAsPlanned(drift, 'put back'))};
+      }
+      await this.#putBack(step);
+      return {id, outcome: 'done'};
+    } catch (error) {
+      if (aborted.aborted || isInterrupted(error)) return {id, outcome: 'not-started'};
+      return {id, outcome: 'failed', error: errorData(error)};
     }
-    await putBack(step, repository, kept, {signal: aborted});
-    return {id, outcome: 'done'};
-  } catch (error) {
-    if (aborted.aborted || isInterrupted(error)) return {id, outcome: 'not-started'};
-    return {id, outcome: 'failed', error: errorData(error)};
   }
-}
 
-/** @throws TransshipError ROLLBACK_TOO_LATE, MANIFEST_NOT_FOUND where the file does not have it; refusals of the registry */
-async function putBack(
-  step: DeleteStep,
-  repository: RepositoryWriter,
-  kept: KeptManifests,
-  call: Call,
-): Promise<void> {
-  const name = nameOf(step.repository, step.tag, step.digest);
-  const manifest = kept.wasDeleted(step) ? await kept.manifest(step.digest) : undefined;
-  if (manifest === undefined) throw notKept(name);
-  try {
-    await putBelow(manifest, repository, kept, call);
-    await repository.putManifest(step.tag ?? step.digest, manifest, call);
-  } catch (error) {
-    const isGone = error instanceof TransshipError && error.code === 'MANIFEST_PARTS_MISSING';
-    throw isGone ? collected(name, error) : error;
+  /**
+   * @throws TransshipError ROLLBACK_TOO_LATE, MANIFEST_NOT_FOUND where the file does not have it; refusals of the registry
+   */
+  async #putBack(step: DeleteStep): Promise<void> {
+    const {kept} = this.#run;
+    const name = nameOf(step.repository, step.tag, step.digest);
+    const manifest = kept.wasDeleted(step) ? await kept.manifest(step.digest) : undefined;
+    if (manifest === undefined) throw notKept(name);
+    try {
+      await this.#putBelow(manifest);
+      await this.#repository.putManifest(step.tag ?? step.digest, manifest, this.#call);
+    } catch (error) {
+      const isGone = error instanceof TransshipError && error.code === 'MANIFEST_PARTS_MISSING';
+      throw isGone ? collected(name, error) : error;
+    }
+    if ((await lookUp(this.#repository, step, this.#call)) === step.digest) return;
+    throw new TransshipError(
+      'VERIFY_FAILED',
+      `the registry accepted ${name} and does not show it`,
+      {
+        side: sideOf(step),
+        hint: 'run the command again; if this repeats, ask the administrator of the registry',
+      },
+    );
   }
-  if ((await lookUp(repository, step, call)) === step.digest) return;
-  throw new TransshipError('VERIFY_FAILED', `the registry accepted ${name} and does not show it`, {
-    side: 'destination',
-    hint: 'run the command again; if this repeats, ask the administrator of the registry',
-  });
-}
 
-/** The manifests that an index lists; a registry may have deleted them with it. */
-async function putBelow(
-  {view}: Manifest,
-  repository: RepositoryWriter,
-  kept: KeptManifests,
-  call: Call,
-): Promise<void> {
-  const children = new Set<Digest>(childManifests(view).map(({digest}) => digest));
-  await mapAtOnce(children, TAGS_AT_ONCE, async (child) => {
-    if ((await repository.head(child, call)) !== undefined) return;
-    const manifest = await kept.manifest(child);
+  /** The manifests that an index lists; a registry may have deleted them with it. */
+  async #putBelow({view}: Manifest): Promise<void> {
+    await settleAll(
+      childManifests(view).map(({digest}) => {
+        const putting = this.#below.get(digest) ?? this.#putChild(digest);
+        this.#below.set(digest, putting);
+        return putting;
+      }),
+    );
+  }
+
+  async #putChild(digest: Digest): Promise<void> {
+    if ((await this.#repository.head(digest, this.#call)) !== undefined) return;
+    const manifest = await this.#run.kept.manifest(digest);
     // It was missing when its index was deleted.
     if (manifest === undefined) return;
-    await putBelow(manifest, repository, kept, call);
-    await repository.putManifest(child, manifest, call);
-  });
+    await this.#putBelow(manifest);
+    await this.#repository.putManifest(digest, manifest, this.#call);
+  }
+
+  /** Not left by a first signal: what became of a manifest would not be known. */
+  get #call(): Call {
+    return {signal: this.#run.interruption.aborted};
+  }
 }
 
 function notKept(name: string): TransshipError {

@@ -1,12 +1,15 @@
 import {dirname, isAbsolute, join} from 'node:path';
 import {findSourceKind, type SourceKind} from '../discovery/source-kind.ts';
+import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
 import {findDestinationProjects} from '../gitlab/destination-projects.ts';
-import {listAll, type ListedRepositories} from '../discovery/list-all.ts';
+import {listAll, type ListedRepositories, notARepository} from '../discovery/list-all.ts';
 import {parseNameList} from '../discovery/name-list.ts';
 import {TransshipError} from '../model/error.ts';
 import {formatProblem} from '../model/file-problem.ts';
 import type {Check, Skip} from '../model/plan.ts';
-import {isWithin} from '../model/reference.ts';
+import type {UnlistedPart} from '../model/port.ts';
+import {isRepositoryPath, isWithin} from '../model/reference.ts';
+import {compareText} from '../plan/compare.ts';
 import {type DestinationGitLab, decideProjects} from '../plan/migration/destination-projects.ts';
 import {
   mapRoutes,
@@ -40,19 +43,21 @@ export async function readMigrationWish(
 ): Promise<CopyWish> {
   const names = await readNames(migration, io);
   const sources = await listSources(migration, flags, io, session);
+  const listed = new Map(
+    [...Map.groupBy(sources, ({registry}) => registry)].map(([registry, all]) => [
+      registry,
+      inOrder(all.flatMap(({repositories}) => repositories)),
+    ]),
+  );
   const {wish, mappings, checks} = mapRoutes(
     migration,
-    (route) =>
-      names.get(route)?.map(({repository}) => repository) ??
-      sources
-        .filter(({registry}) => registry === route.source.registry)
-        .flatMap(({listed}) => listed.repositories.map(({repository}) => repository)),
+    (route) => names.get(route) ?? listed.get(route.source.registry) ?? [],
     io.now(),
   );
-  const gitlabs = await findGitLabs(migration, mappings, flags, io, session);
+  const {gitlabs, checks: kindChecks} = await findGitLabs(migration, mappings, flags, io, session);
   const {creations, checks: projectChecks, absent} = decideProjects(migration, mappings, gitlabs);
-  const unlisted = sources.flatMap(({registry, listed}) =>
-    listed.unlisted.map(({part, error}) => unlistedPart(`${registry}/${part}`, error)),
+  const unlisted = sources.flatMap((source) =>
+    source.unlisted.map(({part, error}) => unlistedPart(`${source.registry}/${part}`, error)),
   );
   return {
     wish,
@@ -64,7 +69,7 @@ export async function readMigrationWish(
       isAbsent: absent.has(destination),
     })),
     findings: {
-      checks: [...checks, ...projectChecks, ...unlisted.map(({check}) => check)],
+      checks: [...checks, ...kindChecks, ...projectChecks, ...unlisted.map(({check}) => check)],
       skipped: unlisted.map(({skip}) => skip),
       creations,
     },
@@ -86,28 +91,43 @@ function unlistedPart(
   };
 }
 
+/** Paths each once, in the order that `mapRoutes` wants. */
+function inOrder(paths: readonly string[]): readonly string[] {
+  return [...new Set(paths)].sort(compareText);
+}
+
 /** The repositories of the routes that have a file of them. A file is read once, whichever routes name it. */
 async function readNames(
   {file: migration, routes}: CopyMigration,
   io: Io,
-): Promise<ReadonlyMap<Route, ReturnType<typeof parseNameList>>> {
+): Promise<ReadonlyMap<Route, readonly string[]>> {
   const texts = new Map<string, NameListText>();
-  const names = new Map<Route, ReturnType<typeof parseNameList>>();
+  const lists = new Map<string, readonly string[]>();
+  const names = new Map<Route, readonly string[]>();
   for (const route of routes) {
     const {repositoriesFile: named, source} = route;
     if (named === undefined || !needsRepositories(route)) continue;
     const file = named === '-' || isAbsolute(named) ? named : join(dirname(migration), named);
-    const {name, text} = texts.get(file) ?? (await readNameList(file, io));
-    texts.set(file, {name, text});
-    names.set(route, parseNameList(text, name, source.registry, ''));
+    const read = texts.get(file) ?? (await readNameList(file, io));
+    texts.set(file, read);
+    // A name may begin with the host of the source: other sources read the same file differently.
+    const key = `${source.registry} ${file}`;
+    const list = lists.get(key) ?? namesIn(read, source.registry);
+    lists.set(key, list);
+    names.set(route, list);
   }
   return names;
+}
+
+function namesIn({text, name}: NameListText, registry: string): readonly string[] {
+  return inOrder(parseNameList(text, name, registry, '').map(({repository}) => repository));
 }
 
 /** What one request for a list gave. */
 interface ListedSource {
   readonly registry: string;
-  readonly listed: ListedRepositories;
+  readonly repositories: readonly string[];
+  readonly unlisted: readonly UnlistedPart[];
 }
 
 /** Lists every source once, as narrowly as its routes allow: a whole instance may have far more. */
@@ -134,9 +154,22 @@ async function listSources(
     if (isKnown) continue;
     const problem = (message: string) => formatProblem({file, ...route.from.at, message});
     const listed = await listSource(registry, prefix, flags, io, session, problem);
-    sources.push({registry, prefix, listed});
+    const [usable, unusable] = partition(listed.repositories.map(({repository}) => repository));
+    const unlisted = unusable.map((part) => ({part, error: notARepository(part)}));
+    sources.push({
+      registry,
+      prefix,
+      repositories: usable,
+      unlisted: [...listed.unlisted, ...unlisted],
+    });
   }
   return sources;
+}
+
+function partition(
+  paths: readonly string[],
+): readonly [usable: readonly string[], unusable: readonly string[]] {
+  return [paths.filter(isRepositoryPath), paths.filter((path) => !isRepositoryPath(path))];
 }
 
 /** @param problem puts the place of the route before a message */
@@ -182,15 +215,20 @@ async function findGitLabs(
   flags: MigrationFlags,
   io: Io,
   session: Session,
-): Promise<ReadonlyMap<string, DestinationGitLab>> {
+): Promise<{
+  readonly gitlabs: ReadonlyMap<string, DestinationGitLab>;
+  readonly checks: readonly Check[];
+}> {
   const {places, reading} = session;
-  const found = new Map<string, DestinationGitLab>();
+  const gitlabs = new Map<string, DestinationGitLab>();
+  let isAnyGitLab = false;
   const byRegistry = Map.groupBy(mappings, ({destination}) =>
     destination.slice(0, destination.indexOf('/')),
   );
   for (const [host, own] of byRegistry) {
     const kind = await findSourceKind(places.registry(host, 'destination'), reading);
     if (kind.kind !== 'gitlab') continue;
+    isAnyGitLab = true;
     const address = gitlabAddress(host, kind, flags, io);
     if (address === undefined) {
       if (policy === undefined) continue;
@@ -199,7 +237,7 @@ async function findGitLabs(
         `${file} has "gitlab", and no token for the GitLab of ${host} was named`,
         {
           side: 'local',
-          hint: `add --gitlab ${kind.gitlab ?? 'https://gitlab.example.com'} and set GITLAB_TOKEN to an access token with the scope api`,
+          hint: tokenHint(kind.gitlab),
         },
       );
     }
@@ -208,7 +246,25 @@ async function findGitLabs(
       path: destination.slice(host.length + 1),
       ...(project === undefined ? {} : {project}),
     }));
-    found.set(host, await findDestinationProjects(gitlab, host, wanted, tokenKind, reading));
+    gitlabs.set(host, await findDestinationProjects(gitlab, host, wanted, tokenKind, reading));
   }
-  return found;
+  const isInVain = policy !== undefined && !isAnyGitLab && byRegistry.size > 0;
+  return {gitlabs, checks: isInVain ? [noGitLab(file, [...byRegistry.keys()])] : []};
+}
+
+function tokenHint(gitlab = 'https://gitlab.example.com'): string {
+  const variable = hostTokenVariable(parseGitLabUrl(gitlab));
+  return `set ${variable} to an access token with the scope api, or GITLAB_TOKEN and add --gitlab ${gitlab}`;
+}
+
+/** What the file says about GitLab would be lost without a word. */
+function noGitLab(file: string, hosts: readonly string[]): Check {
+  const subject = hosts.join(', ');
+  return {
+    code: 'NOT_GITLAB',
+    result: 'warn',
+    subject,
+    message: `${file} has "gitlab", but no destination is a registry of GitLab: no projects are looked up or created at ${subject}`,
+    hint: 'check "to"; if a proxy hides GitLab\'s token service, create the projects yourself; otherwise remove "gitlab"',
+  };
 }

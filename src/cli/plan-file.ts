@@ -1,6 +1,3 @@
-import {randomBytes} from 'node:crypto';
-import {open, rename, stat, writeFile} from 'node:fs/promises';
-import {basename, dirname, join} from 'node:path';
 import type {Command} from 'commander';
 import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
@@ -9,10 +6,10 @@ import {parsePlan, PLAN_LIMITS, planId, planText} from '../plan/plan-file.ts';
 import type {RenderOptions} from '../report/document.ts';
 import {type PlanFormat, planJson, renderPlan} from '../report/plan-document.ts';
 import type {Io, TextSink} from './io.ts';
-import {removeFile} from '../places/durable-file.ts';
 import type {Redactor} from '../http/secrets.ts';
 import {DIGEST_PATTERN} from '../model/digest.ts';
 import {addFormatFlag} from './options.ts';
+import {writeOutput} from './output-file.ts';
 import {rememberPlan} from './own-plans.ts';
 import {addPolicyFlag, limitedPlan, type PolicyFlag} from './plan-policy.ts';
 import {addSignFlag, signedPlan} from './plan-review.ts';
@@ -36,15 +33,10 @@ export async function readPlanFile(file: string): Promise<Plan> {
   return parsePlan(bytes, file);
 }
 
-/**
- * Writes the whole file or none of it; into a pipe or a device, which a rename would put out of the way, as it comes.
- * @throws TransshipError FILE_WRITE_FAILED
- */
+/** @throws TransshipError FILE_WRITE_FAILED */
 async function writePlanFile(file: string, plan: Plan): Promise<void> {
   try {
-    const there = await stat(file).catch(() => undefined);
-    if (there === undefined || there.isFile() || there.isDirectory()) await replace(file, plan);
-    else await writeFile(file, readable(plan));
+    await writeOutput(file, readable(plan));
   } catch (error) {
     throw new TransshipError(
       'FILE_WRITE_FAILED',
@@ -94,19 +86,6 @@ function planFileText(file: string, plan: Plan): string {
   return isForbidden(plan)
     ? `\nThe plan is in ${file}. It cannot be applied: change what is listed as forbidden, then plan again.\n`
     : `\nThe plan is in ${file}. To apply it: transship apply ${file}\n`;
-}
-
-async function replace(file: string, plan: Plan): Promise<void> {
-  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
-  try {
-    await using handle = await open(temporary, 'wx');
-    await handle.writeFile(readable(plan));
-    await handle.sync();
-    await rename(temporary, file);
-  } catch (error) {
-    await removeFile(temporary);
-    throw error;
-  }
 }
 
 function reason(error: unknown): string {

@@ -19,7 +19,12 @@ const seed = parseSeed({
     {path: 'acme', members: {ada: 'owner'}},
     {path: 'open', visibility: 'public', members: {ada: 'owner'}},
   ],
-  projects: [{path: 'acme/images'}, {path: 'acme/off', registry: 'disabled'}, {path: 'acme/Mixed'}],
+  projects: [
+    {path: 'acme/images'},
+    {path: 'acme/off', registry: 'disabled'},
+    {path: 'acme/kept', archived: true},
+    {path: 'acme/Mixed'},
+  ],
   tokens: [
     {value: 'ada-api', user: 'ada', scopes: ['api']},
     {value: 'ada-read', user: 'ada', scopes: ['read_api', 'read_registry', 'write_registry']},
@@ -96,9 +101,14 @@ async function apiGet(gitlab: GitLabSandbox, path: string): Promise<unknown> {
   return await answer.json();
 }
 
-async function apiPost(gitlab: GitLabSandbox, path: string, body: object): Promise<void> {
+async function apiSend(
+  gitlab: GitLabSandbox,
+  method: 'POST' | 'PUT',
+  path: string,
+  body: object,
+): Promise<void> {
   await fetch(`${gitlab.url}/api/v4/${path}`, {
-    method: 'POST',
+    method,
     headers: {'private-token': 'ada-api', 'content-type': 'application/json'},
     body: JSON.stringify(body),
   });
@@ -167,7 +177,20 @@ describe('projects and groups of the destination', () => {
       'GROUP_NOT_FOUND',
     ],
     ['a registry that is off', '{from: web, to: acme/off/web}', '', 'REGISTRY_DISABLED'],
-    ['a path below the limit', '{from: web, to: acme/images/a/b/c}', '', 'PROJECT_NOT_FOUND'],
+    ['a project that is archived', '{from: web, to: acme/kept/web}', '', 'REGISTRY_READ_ONLY'],
+    ['a path below the limit', '{from: web, to: acme/images/a/b/c}', '', 'NAME_RESERVED'],
+    [
+      'a path below the limit, whatever may be created',
+      '{from: web, to: acme/images/a/b/c}',
+      'gitlab: {projects: create, groups: create}\n',
+      'NAME_RESERVED',
+    ],
+    [
+      'a project without a group',
+      '{from: web, to: web}',
+      'gitlab: {projects: create, groups: create}\n',
+      'NAME_RESERVED',
+    ],
     [
       'a group in the place of a project',
       '{from: web, to: open/web, project: open}',
@@ -190,7 +213,7 @@ describe('projects and groups of the destination', () => {
       'more visibility than the group has',
       '{from: web, to: acme/web}',
       'gitlab: {projects: create, visibility: public}\n',
-      'PROJECT_NOT_FOUND',
+      'GITLAB_REFUSED',
     ],
   ])('%s forbids the plan, with its line', async (_what, route, more, code) => {
     await using gitlab = await startGitLabSandbox({seed});
@@ -198,6 +221,42 @@ describe('projects and groups of the destination', () => {
     const run = await plannedOnce({gitlab, source, routes: `  - ${route}\n`, more});
     expect([run.code, run.stderr]).toEqual([3, '']);
     expect(forbidden(run.made)).toEqual([[code, expect.stringMatching(/m\.yaml:5:\d+: /)]]);
+  });
+
+  test.each(['', 'gitlab: {projects: create}\n'])(
+    'that have another path by now are named by it%s',
+    async (more) => {
+      await using gitlab = await startGitLabSandbox({seed});
+      await using source = await startSource('web');
+      const {id} = (await apiGet(gitlab, 'projects/acme%2Fimages')) as {id: number};
+      await apiSend(gitlab, 'PUT', `projects/${id}`, {path: 'pictures'});
+      const routes = '  - {from: web, to: acme/images/web}\n';
+      const run = await plannedOnce({gitlab, source, routes, more});
+      expect(run.code).toBe(3);
+      expect(forbidden(run.made)).toEqual([
+        [
+          'PROJECT_NOT_FOUND',
+          expect.stringContaining('the project acme/images is now acme/pictures'),
+        ],
+      ]);
+    },
+  );
+
+  test('cannot be created where no destination is a GitLab, which is said', async () => {
+    await using source = await startSource('web');
+    await using destination = await startSandbox();
+    await using temp = await tempDirectory();
+    const file = temp.join('m.yaml');
+    await writeFile(
+      file,
+      `version: 1\nfrom: ${source.host}\nto: ${destination.host}\nroutes: [{from: web}]\ngitlab: {projects: create}\n`,
+    );
+    const run = await transship(['plan', file, '--format=json', '--no-cache']);
+    expect(run.code).toBe(0);
+    const {checks} = JSON.parse(run.stdout) as CopyPlan;
+    expect(checks).toContainEqual(
+      expect.objectContaining({code: 'NOT_GITLAB', result: 'warn', subject: destination.host}),
+    );
   });
 
   test.each([
@@ -232,9 +291,9 @@ describe('projects and groups of the destination', () => {
     );
     const group = (await apiGet(gitlab, 'groups/open')) as {id: number};
     // A group in the place of the project: nobody can create it there any more.
-    await apiPost(gitlab, 'groups', {path: 'two', name: 'two', parent_id: group.id});
+    await apiSend(gitlab, 'POST', 'groups', {path: 'two', name: 'two', parent_id: group.id});
     const acme = (await apiGet(gitlab, 'groups/acme')) as {id: number};
-    await apiPost(gitlab, 'projects', {path: 'one', name: 'one', namespace_id: acme.id});
+    await apiSend(gitlab, 'POST', 'projects', {path: 'one', name: 'one', namespace_id: acme.id});
     const run = await transship(['apply', out, '--format=json'], {env});
     expect(run.code).toBe(1);
     expect(outcomes(run.stdout)).toEqual([
@@ -262,7 +321,7 @@ describe('projects and groups of the destination', () => {
       `${gitlab.host}/open/first`,
     );
     const group = (await apiGet(gitlab, 'groups/open')) as {id: number};
-    await apiPost(gitlab, 'groups', {path: 'first', name: 'first', parent_id: group.id});
+    await apiSend(gitlab, 'POST', 'groups', {path: 'first', name: 'first', parent_id: group.id});
     const run = await transship(['apply', out, '--format=json'], {env});
     expect(run.code).toBe(1);
     expect(outcomes(run.stdout)).toEqual([

@@ -1,3 +1,4 @@
+import {isUtf8} from 'node:buffer';
 import {type Command, InvalidArgumentError} from 'commander';
 import {SOURCE_KINDS, type SourceKind} from '../../discovery/source-kind.ts';
 import {TransshipError} from '../../model/error.ts';
@@ -69,7 +70,11 @@ Examples:
     }
     const migration = readMigration(text, file, io.env);
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
-    const earlier = await readEarlierPlan(flags);
+    const earlier = await readEarlierPlan(
+      flags,
+      {name: '--out', file: flags.out},
+      {name: 'the migration file', file},
+    );
     if (earlier && migration.kind === 'transfer') {
       throw new TransshipError('USAGE', '--since is for copies, and the file is of transfers', {
         side: 'local',
@@ -166,10 +171,11 @@ function checkMigration(
   return 0;
 }
 
-/** @throws TransshipError FILE_UNREADABLE, USAGE where it is more likely a misspelt subcommand */
+/** @throws TransshipError FILE_UNREADABLE, MIGRATION_INVALID, USAGE where it is more likely a misspelt subcommand */
 async function readMigrationText(file: string): Promise<string> {
+  let bytes: Uint8Array;
   try {
-    return (await readRegular(file, MIGRATION_SIZE_LIMIT)).toString();
+    bytes = await readRegular(file, MIGRATION_SIZE_LIMIT);
   } catch (cause) {
     const {code, message} = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT' && /^[a-z-]+$/i.test(file)) {
@@ -188,4 +194,18 @@ async function readMigrationText(file: string): Promise<string> {
       },
     );
   }
+  const line = lineOfWrongText(bytes);
+  if (line === undefined) return Buffer.from(bytes).toString();
+  throw new TransshipError('MIGRATION_INVALID', `${file} is not UTF-8`, {
+    side: 'local',
+    hint: 'save the file as UTF-8',
+    problems: [{file, line, column: 1, message: 'this line has bytes that are not UTF-8'}],
+  });
+}
+
+/** The first line that is not UTF-8; undefined: there is none. */
+function lineOfWrongText(bytes: Uint8Array): number | undefined {
+  if (isUtf8(bytes)) return undefined;
+  const lines = Buffer.from(bytes).toString('latin1').split('\n');
+  return lines.findIndex((line) => !isUtf8(Buffer.from(line, 'latin1'))) + 1;
 }
