@@ -1,7 +1,6 @@
 import type {Command} from 'commander';
 import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
-import type {TransferPlan} from '../model/transfer-plan.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {parsePlan, PLAN_LIMITS, planId, planText} from '../plan/plan-file.ts';
 import type {RenderOptions} from '../report/document.ts';
@@ -32,16 +31,6 @@ export async function readPlanFile(file: string): Promise<Plan> {
     );
   }
   return parsePlan(bytes, file);
-}
-
-/** As `readPlanFile`, for what knows plans of transfers only. @throws TransshipError USAGE as well */
-export async function readTransferPlanFile(file: string): Promise<TransferPlan> {
-  const plan = await readPlanFile(file);
-  if (plan.kind === 'transfer') return plan;
-  throw new TransshipError('USAGE', `${file} is the plan of a copy`, {
-    side: 'local',
-    hint: 'this command is for plans of transfers; a copy does not change its source',
-  });
 }
 
 /** @throws TransshipError FILE_WRITE_FAILED */
