@@ -9,7 +9,8 @@ import {type BlobCounts, BlobRelays} from './blob-relays.ts';
 import {errorData} from '../model/event.ts';
 import {inOrder} from './find-drift.ts';
 import {isJournalFailure} from './journal-file.ts';
-import {ManifestPushes, ManifestSource} from './manifest-pushes.ts';
+import {ManifestPushes} from './manifest-pushes.ts';
+import {PlannedContent} from './planned-content.ts';
 import {fallbackTag} from '../observe/listed-referrer.ts';
 import {uploadKey} from './journal.ts';
 import {settleAll} from '../observe/at-once.ts';
@@ -78,9 +79,9 @@ class CopyRun {
     this.#stopping = AbortSignal.any([interruption.stopping, this.#failedOnce.signal]);
     this.#interruption = {...interruption, stopping: this.#stopping};
     this.#manifests = new Map(work.manifests.map((manifest) => [manifest.digest, manifest]));
-    this.#blobs = new BlobRelays(work.blobs, context, this.#interruption);
-    const source = new ManifestSource(this.#manifests, context);
-    this.#pushes = new ManifestPushes(this.#manifests, this.#blobs, source, context);
+    const content = new PlannedContent(this.#manifests, context);
+    this.#blobs = new BlobRelays(work.blobs, content, context, this.#interruption);
+    this.#pushes = new ManifestPushes(this.#manifests, this.#blobs, content, context);
     this.#fallbackTags = new Set(work.copies.map(({to, tag}) => `${to}:${tag ?? ''}`));
   }
 

@@ -5,6 +5,8 @@ import {
   archiveIndex,
   engineImageName,
   DIRECTORY_IMAGE,
+  type FilePlace,
+  repositoryInside,
   formatPlace,
   isSourceOnly,
   notADestination,
@@ -55,6 +57,8 @@ export interface CopyWish {
   /** What was found out about the wish before anything was looked at. */
   readonly findings?: PlanFindings;
   readonly prune?: PruneWish;
+  /** What this earlier plan brought is left out: it is elsewhere. */
+  readonly since?: CopyPlan;
 }
 
 /** Two places that a wish names. */
@@ -147,6 +151,7 @@ function copyEnd(place: Place): CopyEnd {
     case 'oci':
     case 'oci-archive': {
       const {transport, file, ref} = place;
+      if (place.repository !== undefined) return endInside(place, place.repository);
       const repository = `${transport}:${file}`;
       if (ref === undefined) return {repository, isLayout: true};
       if (isDigest(ref)) return {repository, isLayout: true, digest: ref};
@@ -179,6 +184,12 @@ function copyEnd(place: Place): CopyEnd {
   }
 }
 
+/** A repository in a layout: its images have tags, as in a registry. */
+export function endInside({ref, ...place}: FilePlace, repository: string): CopyEnd {
+  const named = ref === undefined ? {} : isDigest(ref) ? {digest: ref} : {tag: ref as Tag};
+  return {repository: repositoryInside(place, repository), isLayout: false, ...named};
+}
+
 function usage(message: string, hint: string): TransshipError {
   return new TransshipError('USAGE', message, {side: 'local', hint});
 }
@@ -200,7 +211,7 @@ const ROUTES_AT_ONCE = 16;
 
 /** Observes both sides of every route, then decides. Nothing is written anywhere. */
 export async function makePlan(
-  {wish, routes, findings, prune}: CopyWish,
+  {wish, routes, findings, prune, since}: CopyWish,
   repositories: PlanRepositories,
   report: Report,
   call: Call,
@@ -250,7 +261,7 @@ export async function makePlan(
     checks: [...checks, ...unseen.map(({check}) => check), ...refused, ...types],
     skipped: [...skipped, ...unseen.map(({skip}) => skip)],
   };
-  return {plan: makeCopyPlan({wish, routes: seen, findings: all, deletions}), observed};
+  return {plan: makeCopyPlan({wish, routes: seen, findings: all, deletions, since}), observed};
 }
 
 /**
@@ -327,8 +338,24 @@ function unseenRoute(
 /** Which images of a route are wanted. */
 type Selection = Pick<
   RouteQuestion,
-  'reference' | 'toTag' | 'unnamedAs' | 'select' | 'configs' | 'readAll'
+  'reference' | 'toTag' | 'unnamedAs' | 'select' | 'conversion' | 'configs' | 'readAll'
 >;
+
+/** Which images are wanted in another form. */
+function conversionOf({
+  convertSchema1,
+  includeForeign,
+  convertForeign,
+}: WishFilters): Pick<Selection, 'conversion'> {
+  if (convertSchema1 !== true && includeForeign !== true && convertForeign !== true) return {};
+  return {
+    conversion: {
+      schema1: convertSchema1 === true,
+      includeForeign: includeForeign === true,
+      convertForeign: convertForeign === true,
+    },
+  };
+}
 
 /** @throws TransshipError FILTER_INVALID, PLATFORM_INVALID */
 function selectionOf(
@@ -350,6 +377,7 @@ function selectionOf(
     ...(toTag === undefined ? {} : {toTag}),
     ...(destination.isLayout ? {} : {unnamedAs: LATEST}),
     select,
+    ...conversionOf(filters),
     configs: looksInside,
     readAll: looksInside,
   };

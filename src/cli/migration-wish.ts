@@ -8,9 +8,16 @@ import {TransshipError} from '../model/error.ts';
 import {formatProblem} from '../model/file-problem.ts';
 import type {Check, Skip} from '../model/plan.ts';
 import type {UnlistedPart} from '../model/port.ts';
+import {formatPlace, parsePlace} from '../model/place.ts';
 import {isRepositoryPath, isWithin} from '../model/reference.ts';
+import {repositoriesInside} from '../places/layout-repository.ts';
 import {compareText} from '../plan/compare.ts';
 import {type DestinationGitLab, decideProjects} from '../plan/migration/destination-projects.ts';
+import {
+  type ArchivePlace,
+  mapFromArchive,
+  mapIntoArchive,
+} from '../plan/migration/archive-routes.ts';
 import {
   mapRoutes,
   needsRepositories,
@@ -21,12 +28,16 @@ import {joinPath} from '../plan/migration/registry-path.ts';
 import {literalParent} from '../plan/migration/repository-glob.ts';
 import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
-import type {CopyEnd, CopyWish} from './make-plan.ts';
+import type {CopyWish} from './make-plan.ts';
 import type {Session} from './session.ts';
 import {gitlabAddress, type NameListText, openSourceLister, readNameList} from './source-lister.ts';
 
 /** Flags of what follows a migration file. */
 export interface MigrationFlags extends GitLabFlags {
+  /** A layout or archive that everything is copied into, in place of the destinations in the file. */
+  readonly to?: string;
+  /** The same that everything is copied from, in place of the sources. */
+  readonly from?: string;
   /** How hosts list their repositories, where that is not found by itself. */
   readonly sourceKind?: ReadonlyMap<string, SourceKind>;
 }
@@ -41,6 +52,8 @@ export async function readMigrationWish(
   io: Io,
   session: Session,
 ): Promise<CopyWish> {
+  if (flags.from !== undefined)
+    return await readArchiveWish(migration, archiveOf(flags.from, '--from'), flags, io, session);
   const names = await readNames(migration, io);
   const sources = await listSources(migration, flags, io, session);
   const listed = new Map(
@@ -49,25 +62,29 @@ export async function readMigrationWish(
       inOrder(all.flatMap(({repositories}) => repositories)),
     ]),
   );
-  const {wish, mappings, checks} = mapRoutes(
-    migration,
-    (route) => names.get(route) ?? listed.get(route.source.registry) ?? [],
-    io.now(),
-  );
-  const {gitlabs, checks: kindChecks} = await findGitLabs(migration, mappings, flags, io, session);
-  const {creations, checks: projectChecks, absent} = decideProjects(migration, mappings, gitlabs);
+  const repositoriesOf = (route: Route): readonly string[] =>
+    names.get(route) ?? listed.get(route.source.registry) ?? [];
   const unlisted = sources.flatMap((source) =>
     source.unlisted.map(({part, error}) => unlistedPart(`${source.registry}/${part}`, error)),
   );
+  if (flags.to !== undefined) {
+    const archive = archiveOf(flags.to, '--to');
+    const mapped = mapIntoArchive(migration, archive, repositoriesOf, io.now());
+    return {
+      wish: mapped.wish,
+      routes: routesOf(mapped.mappings),
+      findings: {
+        checks: [...mapped.checks, ...unlisted.map(({check}) => check)],
+        skipped: unlisted.map(({skip}) => skip),
+      },
+    };
+  }
+  const {wish, mappings, checks} = mapRoutes(migration, repositoriesOf, io.now());
+  const {gitlabs, checks: kindChecks} = await findGitLabs(migration, mappings, flags, io, session);
+  const {creations, checks: projectChecks, absent} = decideProjects(migration, mappings, gitlabs);
   return {
     wish,
-    routes: mappings.map(({source, destination, wish: index, isListed}) => ({
-      wish: index,
-      source: inRegistry(source),
-      destination: inRegistry(destination),
-      isListed,
-      isAbsent: absent.has(destination),
-    })),
+    routes: routesOf(mappings, absent),
     findings: {
       checks: [...checks, ...kindChecks, ...projectChecks, ...unlisted.map(({check}) => check)],
       skipped: unlisted.map(({skip}) => skip),
@@ -76,8 +93,62 @@ export async function readMigrationWish(
   };
 }
 
-function inRegistry(repository: string): CopyEnd {
-  return {repository, isLayout: false};
+/**
+ * What a migration takes out of an archive that `--to` made, wherever the file's own sources are.
+ * @throws TransshipError FILE_INVALID, FILE_UNREADABLE, and what a destination answers
+ */
+async function readArchiveWish(
+  migration: CopyMigration,
+  archive: ArchivePlace,
+  flags: MigrationFlags,
+  io: Io,
+  session: Session,
+): Promise<CopyWish> {
+  const {places, reading} = session;
+  const layout = places.source(formatPlace(archive));
+  const repositories = inOrder(await repositoriesInside(layout, reading));
+  if (repositories.length === 0) {
+    const message = `${formatPlace(archive)} contains no repository of a migration`;
+    const hint = 'name an archive that "plan FILE.yaml --to" was the plan of';
+    throw new TransshipError('REPOSITORY_NOT_FOUND', message, {side: 'source', hint});
+  }
+  const {wish, mappings, checks, skipped} = mapFromArchive(
+    migration,
+    archive,
+    repositories,
+    io.now(),
+  );
+  const {gitlabs, checks: kindChecks} = await findGitLabs(migration, mappings, flags, io, session);
+  const {creations, checks: projectChecks, absent} = decideProjects(migration, mappings, gitlabs);
+  return {
+    wish,
+    routes: routesOf(mappings, absent),
+    findings: {checks: [...checks, ...kindChecks, ...projectChecks], skipped, creations},
+  };
+}
+
+function routesOf(
+  mappings: readonly RepositoryMapping[],
+  absent: ReadonlySet<string> = new Set(),
+): CopyWish['routes'] {
+  return mappings.map(({source, destination, wish, isListed}) => ({
+    wish,
+    source: {repository: source, isLayout: false},
+    destination: {repository: destination, isLayout: false},
+    isListed,
+    isAbsent: absent.has(destination),
+  }));
+}
+
+/** @throws TransshipError USAGE where it is no place for several repositories */
+function archiveOf(text: string, flag: string): ArchivePlace {
+  const place = parsePlace(text);
+  const isWhole = !('ref' in place) && !('repository' in place);
+  if (isWhole && (place.transport === 'oci' || place.transport === 'oci-archive')) return place;
+  throw new TransshipError('USAGE', `${flag} ${text} is no place for several repositories`, {
+    side: 'local',
+    hint: `write ${flag} oci-archive:FILE, or oci:DIR`,
+  });
 }
 
 /** A part of a source that cannot be listed: what is there may be meant, and is not copied. */

@@ -1,6 +1,7 @@
 import type {Command} from 'commander';
 import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
+import {allSteps} from '../model/transfer-plan.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {parsePlan, PLAN_LIMITS, planId, planText} from '../plan/plan-file.ts';
 import type {RenderOptions} from '../report/document.ts';
@@ -127,7 +128,7 @@ export async function givePlan(made: Plan, flags: MakeFlags, io: Io): Promise<nu
 }
 
 function stepsOf(plan: Plan): readonly unknown[] {
-  return plan.kind === 'copy' ? plan.steps : plan.moves.flatMap(({steps}) => steps);
+  return plan.kind === 'copy' ? plan.steps : allSteps(plan);
 }
 
 function isForbidden({checks}: Plan): boolean {
@@ -164,20 +165,23 @@ const LOOK_THROUGH = 64 * 1024;
 
 function isClean(plan: Plan, redactor: Redactor): boolean {
   let texts = '';
-  for (const text of textsIn(plan)) {
-    if (DIGEST_PATTERN.test(text)) continue;
-    texts += `${text}\n`;
-    if (texts.length < LOOK_THROUGH) continue;
-    if (!redactor.isClean(texts)) return false;
+  let clean = true;
+  const look = (): void => {
+    clean &&= redactor.isClean(texts);
     texts = '';
-  }
-  return redactor.isClean(texts);
-}
-
-function* textsIn(value: unknown): Generator<string> {
-  if (typeof value === 'string') yield value;
-  else if (Array.isArray(value)) for (const item of value) yield* textsIn(item);
-  else if (typeof value === 'object' && value !== null) yield* textsIn(Object.values(value));
+  };
+  const walk = (value: unknown): void => {
+    if (typeof value === 'string') {
+      if (DIGEST_PATTERN.test(value)) return;
+      texts += `${value}\n`;
+      if (texts.length >= LOOK_THROUGH) look();
+    } else if (typeof value === 'object' && value !== null) {
+      for (const item of Array.isArray(value) ? value : Object.values(value)) walk(item);
+    }
+  };
+  walk(plan);
+  look();
+  return clean;
 }
 
 /** All texts of a value, with the names of the fields that they are in, through `redact`. */

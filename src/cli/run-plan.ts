@@ -54,6 +54,7 @@ export async function runPlan(
   await using undo = await openUndo(plan, origin, flags, io);
   const context = {
     repositories: places,
+    layerAt: (urls: readonly string[]) => places.layerAt(urls),
     journal,
     report,
     settings: settingsOf(flags, io),

@@ -42,6 +42,15 @@ const filters = z
       .exactOptional(),
     noClobber: z.boolean().describe('Tags at the destination stay as they are.').exactOptional(),
     allowEmpty: z.boolean().describe('Filters may leave nothing.').exactOptional(),
+    convertSchema1: z
+      .boolean()
+      .describe('Images of Docker schema 1 are copied as images of schema 2.')
+      .exactOptional(),
+    includeForeign: z.boolean().describe('Foreign layers are copied.').exactOptional(),
+    convertForeign: z
+      .boolean()
+      .describe('Foreign layers are copied and become ordinary ones.')
+      .exactOptional(),
   })
   .describe('The filters, as they were given.');
 

@@ -67,17 +67,30 @@ function wantedBy(plan: CopyPlan): ReadonlyMap<string, Wanted> {
     const name = nameOf(from, tag, digest);
     const entry = {from, ...(tag === undefined ? {} : {tag}), digest};
     const known = wanted.get(name) ?? {entry, digests: new Map()};
-    known.digests.set(to, digest);
+    known.digests.set(withoutArchive(to), digest);
     wanted.set(name, known);
   };
   for (const {from, sourceTag, digest, to, tag} of copiesOf(plan))
     add(from, sourceTag?.name, digest, nameOf(to, tag, digest));
   for (const skip of plan.skipped) {
+    if (skip.reason === 'earlier' && skip.digest !== undefined) {
+      const {from, tag} = skip;
+      const digest = skip.digest as Digest;
+      wanted.set(nameOf(from, tag, digest), {
+        entry: {from, ...(tag === undefined ? {} : {tag}), digest},
+        digests: new Map(),
+      });
+    }
     if (skip.reason !== 'present') continue;
     const {from, sourceTag, to, tag, digest} = skip;
     add(from, sourceTag ?? tag, digest, nameOf(to, tag, digest));
   }
   return wanted;
+}
+
+/** Each archive of a series has another name; the images in it go by the same. */
+function withoutArchive(to: string): string {
+  return to.replace(/^(?:oci|oci-archive):[^]*?::/, '');
 }
 
 /** Why the later plan leaves something out. */

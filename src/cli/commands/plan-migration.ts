@@ -46,13 +46,17 @@ export function addPlanMigration(plan: Command, io: Io, done: (exitCode: number)
       `how a host lists its repositories: ${SOURCE_KINDS.join(', ')} (repeatable; default: found by itself)`,
       sourceKindOf,
     )
+    .option('--to <place>', 'copy everything into oci-archive:FILE or oci:DIR instead')
+    .option('--from <place>', 'copy everything out of such an archive instead')
     .addHelpText(
       'after',
       `
 Examples:
   transship plan plans/acme.yaml --check
   transship plan plans/acme.yaml --out acme.plan.json --detailed-exitcode
-  transship plan plans/acme.yaml --since acme.plan.json --out week2.plan.json`,
+  transship plan plans/acme.yaml --since acme.plan.json --out week2.plan.json
+  transship plan plans/acme.yaml --to oci-archive:acme.tar --archive-size 4GiB --out export.plan.json
+  transship plan plans/acme.yaml --from oci-archive:acme.tar --out import.plan.json`,
     );
   addPlanningFlags(addSinceFlags(command));
   addMakeFlags(addProgressFlag(addCacheFlag(addHostFlags(addGitLabFlags(command)))));
@@ -81,6 +85,7 @@ Examples:
         hint: 'leave --since out',
       });
     }
+    throwUnlessAlone(migration, flags);
     const made = await migrationPlan(migration, earlier, flags, io);
     const exitCode = await givePlan(made, flags, io);
     if (earlier && made.kind === 'copy') await giveDelta(earlier, made, flags, io);
@@ -105,15 +110,33 @@ async function copyPlan(
   flags: Flags,
   io: Io,
 ): Promise<Plan> {
-  const prune = pruneWish(migration, earlier);
+  const isByArchive = flags.to !== undefined || flags.from !== undefined;
+  const prune = isByArchive ? undefined : pruneWish(migration, earlier);
   return await withSession(io, flags, async (session) => {
     const {places, report, reading} = session;
     const wish = await readMigrationWish(migration, flags, io, session);
     // What was observed beside it is let go.
-    const asked = prune === undefined ? wish : {...wish, prune};
+    const asked = {
+      ...wish,
+      ...(prune === undefined ? {} : {prune}),
+      ...(flags.to === undefined || earlier === undefined ? {} : {since: earlier}),
+    };
     const {plan} = await makePlan(asked, places, report, reading);
     return plan;
   });
+}
+
+/** @throws TransshipError USAGE */
+function throwUnlessAlone({kind}: Migration, {from, to}: Flags): void {
+  const isByArchive = from !== undefined || to !== undefined;
+  const why =
+    from !== undefined && to !== undefined
+      ? '--to and --from exclude each other'
+      : isByArchive && kind === 'transfer'
+        ? '--to and --from are for copies, and the file is of transfers'
+        : undefined;
+  if (why === undefined) return;
+  throw new TransshipError('USAGE', why, {side: 'local', hint: 'leave one of them out'});
 }
 
 /** Only what an earlier plan brought is ever pruned. @throws TransshipError USAGE where none is named */

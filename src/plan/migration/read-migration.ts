@@ -251,6 +251,8 @@ function readRoute(data: CopyMigrationFile, index: number, source: YamlSource): 
       replacement,
     })),
     platforms: listOf(route.platforms ?? data.platforms),
+    schema1: route.schema1 ?? data.schema1 ?? 'refuse',
+    foreignLayers: route.foreignLayers ?? data.foreignLayers ?? 'leave',
     ...(repositories === undefined ? {} : {repositoriesFile: repositories.file}),
   };
 }
