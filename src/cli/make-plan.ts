@@ -75,6 +75,13 @@ export interface CopyRoute {
   readonly isAbsent?: boolean;
 }
 
+/** Flags of copies that concern more than one route. */
+interface CopyWishOptions {
+  readonly deleteSource?: boolean | undefined;
+  /** Bytes. */
+  readonly archiveSize?: number | undefined;
+}
+
 /**
  * Reads the places of `copy SOURCE DESTINATION`. A source without tag and digest means all of its tags, but a layout means its only image where the
  * destination names a tag. A single image keeps its tag unless the destination names one.
@@ -84,7 +91,7 @@ export function readCopyWish(
   from: string,
   to: string,
   filters: WishFilters,
-  {deleteSource = false}: {readonly deleteSource?: boolean | undefined} = {},
+  {deleteSource = false, archiveSize}: CopyWishOptions = {},
 ): CopyWish {
   const destinationPlace = parsePlace(to);
   if (isSourceOnly(destinationPlace)) throw notADestination(to);
@@ -121,9 +128,23 @@ export function readCopyWish(
     wish: {
       routes: [{source: named, destination: namedTo, filters}],
       ...(deleteSource ? {deleteSource} : {}),
+      ...archiveSizeOf(archiveSize, [destination.repository]),
     },
     routes: [{wish: 0, source, destination, ...(toTag === undefined ? {} : {toTag})}],
   };
+}
+
+/** @throws TransshipError USAGE where no destination is an archive */
+export function archiveSizeOf(
+  archiveSize: number | undefined,
+  destinations: readonly string[],
+): Pick<Wish, 'archiveSize'> {
+  if (archiveSize === undefined) return {};
+  if (destinations.some((to) => to.startsWith('oci-archive:'))) return {archiveSize};
+  throw usage(
+    '--archive-size is for archives, and nothing is written into one',
+    'leave it out, or write into oci-archive:FILE',
+  );
 }
 
 function isDirectory({repository}: CopyEnd): boolean {
@@ -185,7 +206,7 @@ function copyEnd(place: Place): CopyEnd {
 }
 
 /** A repository in a layout: its images have tags, as in a registry. */
-export function endInside({ref, ...place}: FilePlace, repository: string): CopyEnd {
+function endInside({ref, ...place}: FilePlace, repository: string): CopyEnd {
   const named = ref === undefined ? {} : isDigest(ref) ? {digest: ref} : {tag: ref as Tag};
   return {repository: repositoryInside(place, repository), isLayout: false, ...named};
 }

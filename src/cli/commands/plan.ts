@@ -4,10 +4,12 @@ import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../ear
 import {throwIfBegun} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
 import {
+  addArchiveSizeFlag,
   addCacheFlag,
   addFilterFlags,
   addHostFlags,
   addProgressFlag,
+  type ArchiveFlags,
   type FilterFlags,
   type HostFlags,
   wishFilters,
@@ -19,7 +21,7 @@ import {addPlanDelete} from './plan-delete.ts';
 import {addPlanMigration} from './plan-migration.ts';
 import {addPlanTransfer} from './plan-transfer.ts';
 
-interface Flags extends HostFlags, FilterFlags, MakeFlags, SinceFlags {
+interface Flags extends HostFlags, ArchiveFlags, FilterFlags, MakeFlags, SinceFlags {
   readonly progress: ProgressKind;
 }
 
@@ -51,6 +53,7 @@ Examples:
   transship plan copy old.example.com/app:v1 new.example.com/app --format markdown --detailed-exitcode`,
     );
   addSinceFlags(copy);
+  addArchiveSizeFlag(copy);
   addMakeFlags(addProgressFlag(addFilterFlags(addCacheFlag(addHostFlags(copy)))));
   copy.action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
