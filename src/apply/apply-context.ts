@@ -9,6 +9,7 @@ import type {Patience} from '../gitlab/confirm.ts';
 import type {Namespaces} from './creations.ts';
 import type {Journal} from './journal.ts';
 import type {RunLimits} from './run-limits.ts';
+import type {UndoLog} from './undo-file.ts';
 
 /** What copying images needs besides the images. */
 export interface CopyContext {
@@ -37,6 +38,8 @@ export interface ApplyContext extends CopyContext {
   readonly patience?: Patience;
   /** Where groups and projects are created; absent: the plan creates none. */
   readonly namespaces?: Namespaces;
+  /** Keeps what is deleted; absent: nothing is kept. */
+  readonly undo?: UndoLog;
 }
 
 export interface ApplySettings {

@@ -51,6 +51,12 @@ export interface RunFlags {
   readonly limitRate?: number;
 }
 
+/** Where what is deleted is kept, to be put back. */
+export interface UndoFlags {
+  /** A file; false: nothing is kept; absent: the file beside the plan. */
+  readonly undo?: string | false;
+}
+
 /** What ends a run early. */
 export interface LimitFlags {
   /** Bytes sent for blobs. */

@@ -18,13 +18,27 @@ export async function writeOutput(file: string, pieces: Iterable<string>): Promi
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
   try {
     await using handle = await open(temporary, 'wx');
-    await handle.writeFile(pieces);
+    await handle.writeFile(inBatches(pieces));
     await handle.sync();
     await rename(temporary, file);
   } catch (error) {
     await removeFile(temporary);
     throw error;
   }
+}
+
+/** Characters that are written at once: a plan comes in a piece for each of its values. */
+const BATCH = 64 * 1024;
+
+function* inBatches(pieces: Iterable<string>): Generator<string> {
+  let batch = '';
+  for (const piece of pieces) {
+    batch += piece;
+    if (batch.length < BATCH) continue;
+    yield batch;
+    batch = '';
+  }
+  yield batch;
 }
 
 /** A file that a command line names, and how it names it. */

@@ -1,7 +1,6 @@
 import type {Command} from 'commander';
 import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
-import type {TransferPlan} from '../model/transfer-plan.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {parsePlan, PLAN_LIMITS, planId, planText} from '../plan/plan-file.ts';
 import type {RenderOptions} from '../report/document.ts';
@@ -32,16 +31,6 @@ export async function readPlanFile(file: string): Promise<Plan> {
     );
   }
   return parsePlan(bytes, file);
-}
-
-/** As `readPlanFile`, for what knows plans of transfers only. @throws TransshipError USAGE as well */
-export async function readTransferPlanFile(file: string): Promise<TransferPlan> {
-  const plan = await readPlanFile(file);
-  if (plan.kind === 'transfer') return plan;
-  throw new TransshipError('USAGE', `${file} is the plan of a copy`, {
-    side: 'local',
-    hint: 'this command is for plans of transfers; a copy does not change its source',
-  });
 }
 
 /** @throws TransshipError FILE_WRITE_FAILED */
@@ -175,20 +164,23 @@ const LOOK_THROUGH = 64 * 1024;
 
 function isClean(plan: Plan, redactor: Redactor): boolean {
   let texts = '';
-  for (const text of textsIn(plan)) {
-    if (DIGEST_PATTERN.test(text)) continue;
-    texts += `${text}\n`;
-    if (texts.length < LOOK_THROUGH) continue;
-    if (!redactor.isClean(texts)) return false;
+  let clean = true;
+  const look = (): void => {
+    clean &&= redactor.isClean(texts);
     texts = '';
-  }
-  return redactor.isClean(texts);
-}
-
-function* textsIn(value: unknown): Generator<string> {
-  if (typeof value === 'string') yield value;
-  else if (Array.isArray(value)) for (const item of value) yield* textsIn(item);
-  else if (typeof value === 'object' && value !== null) yield* textsIn(Object.values(value));
+  };
+  const walk = (value: unknown): void => {
+    if (typeof value === 'string') {
+      if (DIGEST_PATTERN.test(value)) return;
+      texts += `${value}\n`;
+      if (texts.length >= LOOK_THROUGH) look();
+    } else if (typeof value === 'object' && value !== null) {
+      for (const item of Array.isArray(value) ? value : Object.values(value)) walk(item);
+    }
+  };
+  walk(plan);
+  look();
+  return clean;
 }
 
 /** All texts of a value, with the names of the fields that they are in, through `redact`. */
