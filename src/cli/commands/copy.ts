@@ -1,6 +1,7 @@
 import type {Command} from 'commander';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
-import {makePlan, readCopyWish} from '../make-plan.ts';
+import {readCopyWish} from '../copy-wish.ts';
+import {makePlan} from '../make-plan.ts';
 import {redactedPlan} from '../plan-file.ts';
 import type {Io} from '../io.ts';
 import {

@@ -14,7 +14,8 @@ import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../ear
 import {throwIfBegun} from '../earlier-transfers.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
-import {archiveSizeOf, makePlan} from '../make-plan.ts';
+import {archiveSizeOf} from '../copy-wish.ts';
+import {makePlan} from '../make-plan.ts';
 import type {PruneWish} from '../plan-deletions.ts';
 import {type MigrationFlags, readMigrationWish} from '../migration-wish.ts';
 import {

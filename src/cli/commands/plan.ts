@@ -1,5 +1,6 @@
 import type {Command} from 'commander';
-import {makePlan, readCopyWish} from '../make-plan.ts';
+import {readCopyWish} from '../copy-wish.ts';
+import {makePlan} from '../make-plan.ts';
 import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../earlier-plan.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
