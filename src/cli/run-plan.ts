@@ -6,12 +6,15 @@ import {type Journal, type JournalOptions, NO_JOURNAL, openJournal} from '../app
 import type {Namespaces} from '../apply/creations.ts';
 import {journalBeside} from '../apply/journal-file.ts';
 import {KeptManifests} from '../apply/kept-manifests.ts';
+import {byRehashing} from '../apply/proof.ts';
+import {repairPlan} from '../apply/repair.ts';
+import {verifyPlan} from '../apply/verify-plan.ts';
 import {restoreDeleted} from '../apply/restore-tags.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
-import {TransshipError} from '../model/error.ts';
+import {interrupted, TransshipError} from '../model/error.ts';
 import type {SeenManifest} from '../model/manifest.ts';
-import {LIMIT_FLAGS, type RunEnd, type RunResult} from '../model/outcome.ts';
+import {LIMIT_FLAGS, type RunEnd, type RunResult, type VerifyResult} from '../model/outcome.ts';
 import {type Check, type CopyPlan, deletionsOf, type Plan, type Wish} from '../model/plan.ts';
 import {DEFAULT_CHUNK} from '../relay/chunk-size.ts';
 import {DEFAULT_RETRY} from '../http/retry.ts';
@@ -109,6 +112,51 @@ async function mayDelete(
   const safely = moved ? ', moved ones after they are verified at the destination' : '';
   return await ask(`The plan deletes ${what}${safely}. Continue?`);
 }
+
+/** How a plan of copies is verified. */
+export interface VerifyFlags {
+  /** Read every byte. */
+  readonly read?: boolean;
+  /** Bring what is missing or broken again. */
+  readonly repair?: boolean;
+}
+
+/**
+ * Compares the destination with a plan, and repairs it where the flags say so: what is told then is what was found after
+ * that.
+ * @throws TransshipError the refusals of a registry
+ */
+export async function verifyCopies(
+  plan: CopyPlan,
+  {read, repair}: VerifyFlags,
+  io: Io,
+  session: Session,
+): Promise<VerifyResult> {
+  const {places: repositories, report, reading: call, interruption} = session;
+  const retry = io.retry ?? DEFAULT_RETRY;
+  const compare = async (): Promise<VerifyResult> => {
+    const proof = read === true ? byRehashing({plan: plan.id, retry, report}) : undefined;
+    const result = await verifyPlan(plan, repositories, call, proof);
+    const failed = result.differences.length;
+    if (proof) report({type: 'run-ended', result: 'done', done: 0, failed, bytes: 0});
+    return result;
+  };
+  const found = await compare();
+  if (repair !== true || found.differences.length === 0) return found;
+  const settings = {...UNLIMITED, retry};
+  const context = {repositories, journal: NO_JOURNAL, report, settings};
+  const steps = await repairPlan(plan, found.differences, context, interruption);
+  if (interruption.stopping.aborted) throw interrupted();
+  const failures = steps.flatMap(({id, error}) => (error === undefined ? [] : [{id, error}]));
+  return {...(await compare()), repaired: {images: steps.length, failures}};
+}
+
+/** As a run without flags. */
+const UNLIMITED: Omit<ApplySettings, 'retry'> = {
+  onFailure: 'continue',
+  chunk: DEFAULT_CHUNK,
+  jobs: DEFAULT_JOBS,
+};
 
 /**
  * Puts back what a plan deleted.

@@ -1,3 +1,5 @@
+import {byRehashing} from '../apply/proof.ts';
+import {DEFAULT_RETRY} from '../http/retry.ts';
 import {dirname, resolve} from 'node:path';
 import {journalBeside, type JournalEntry, readJournal} from '../apply/journal-file.ts';
 import type {Journal} from '../apply/journal.ts';
@@ -99,17 +101,20 @@ export async function verifyTransfer(command: TransferCommand<VerifyFlags>): Pro
   };
 }
 
-type VerifyFlags = GitLabFlags & {readonly donor?: boolean};
+type VerifyFlags = GitLabFlags & {readonly donor?: boolean; readonly read?: boolean};
 
 async function verifyMove(
   move: ProjectMove,
   gitlab: GitLab,
   journal: readonly JournalEntry[],
-  {plan, file, flags, session: {places, reading}}: TransferCommand<VerifyFlags>,
+  {file, flags, io, plan, session}: TransferCommand<VerifyFlags>,
 ): Promise<{compared: Compared; place: ComparedPlace}> {
+  const {places, reading, report} = session;
   const where = await locateProject(move, groupOf(move, plan.groups), {gitlab}, reading);
   const base = dirname(file);
   const repositories = relativeTo(base, places);
+  const retry = io.retry ?? DEFAULT_RETRY;
+  const proof = flags.read === true ? byRehashing({plan: plan.id, retry, report}) : undefined;
   const lookout = {
     context: {repositories, gitlab, folderOf: (place: string) => folderFrom(base, place)},
     call: reading,
@@ -122,7 +127,7 @@ async function verifyMove(
   const {id, from, to} = move.project;
   const at = {old: from, donor: move.donor.path, target: to}[place];
   return {
-    compared: await compareAt(whole, place, repositories, reading),
+    compared: await compareAt(whole, place, repositories, reading, proof),
     place: {id, from, to, place, at, project: where, adopted: countAdopted(move, whole)},
   };
 }

@@ -1,5 +1,5 @@
 import type {Command} from 'commander';
-import {verifyPlan} from '../../apply/verify-plan.ts';
+import {TransshipError} from '../../model/error.ts';
 import type {VerifyResult} from '../../model/outcome.ts';
 import {type OutcomeFormat, renderVerify} from '../../report/run-document.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
@@ -8,11 +8,14 @@ import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../o
 import {readPlanFile} from '../plan-file.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
+import {verifyCopies} from '../run-plan.ts';
 import {verifyTransfer} from '../run-transfer.ts';
 import {type Session, withSession} from '../session.ts';
 
 interface Flags extends HostFlags, TrustFlags {
   readonly donor?: boolean;
+  readonly read?: boolean;
+  readonly repair?: boolean;
   readonly format: OutcomeFormat;
   readonly progress: ProgressKind;
 }
@@ -28,18 +31,29 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
         'is there, the donor between two changes of its path, then the new path. The output names the place.',
     )
     .argument('<plan>', 'a plan file written by "plan … --out"')
+    .option('--read', 'read every byte at the destination and hash it')
+    .option('--repair', 'copies only: bring what is missing or broken from the source again')
     .option('--donor', 'transfers only: compare the donor instead, and read its files again')
-    .addHelpText('after', '\nExample:\n  transship verify app.plan.json --format json');
+    .addHelpText(
+      'after',
+      '\nExamples:\n  transship verify app.plan.json --format json\n  transship verify app.plan.json --read --repair',
+    );
   addFormatFlag(addProgressFlag(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
     'text',
     'json',
     'markdown',
   ]).action(async (file: string, flags: Flags) => {
     const plan = await readPlanFile(file);
+    if (plan.kind === 'transfer' && flags.repair === true) {
+      throw new TransshipError('USAGE', '--repair is for copies, and this plan is of transfers', {
+        side: 'local',
+        hint: 'apply the plan again: it copies what is missing',
+      });
+    }
     const trust = await PlanTrust.of(plan, file, flags, io);
     const compare = (session: Session): Promise<VerifyResult> =>
       plan.kind === 'copy'
-        ? verifyPlan(plan, session.places, session.reading)
+        ? verifyCopies(plan, flags, io, session)
         : verifyTransfer({plan, file, flags, io, session, trust});
     const result = await withSession(io, flags, compare, trust);
     io.stdout.write(renderVerify(result, flags.format));
