@@ -16,6 +16,7 @@ import {
   type ReportDocument,
   type Row,
   type Section,
+  shardFacts,
 } from './document.ts';
 import {counted, formatBytes, interruptedWord} from './words.ts';
 
@@ -60,6 +61,7 @@ export function transferRunDocument(
     title: isRollback(result) ? 'transship rollback' : 'transship apply',
     facts: [
       ['plan', result.plan],
+      ...shardFacts(result.shard),
       only === undefined || others.length > 0
         ? (['projects', String(moves.length)] as const)
         : (['project', `${only.project.from} to ${only.project.to}`] as const),

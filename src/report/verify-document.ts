@@ -1,11 +1,12 @@
 import {nameOf} from '../model/place.ts';
 import type {ComparedPlace, VerifyDifference, VerifyResult} from '../model/outcome.ts';
-import {AS_JSON, digestCell, type ReportDocument, type Row} from './document.ts';
+import {AS_JSON, digestCell, type ReportDocument, type Row, shardFacts} from './document.ts';
 import {counted} from './words.ts';
 
 /** What differs, by what it is. */
 export function verifyDocument({
   plan,
+  shard,
   checked,
   differences,
   projects = [],
@@ -22,6 +23,7 @@ export function verifyDocument({
     title: 'transship verify',
     facts: [
       ['plan', plan],
+      ...shardFacts(shard),
       ...projects.map((project) => ['compared', placeName(project)] as const),
     ],
     sections: [

@@ -12,13 +12,15 @@ import {
   type HostFlags,
   type RunFlags,
 } from '../options.ts';
+import {shardOfTransfers} from '../../plan/shards.ts';
 import {readTransferPlanFile} from '../plan-file.ts';
+import {addShardFlag, type PartFlags, readPart} from '../plan-part.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import {RUN_EXIT} from '../run-plan.ts';
 import {runRollback} from '../run-transfer.ts';
 import {type Session, withSession} from '../session.ts';
 
-type Flags = HostFlags & RunFlags & TrustFlags & {readonly format: OutcomeFormat};
+type Flags = HostFlags & RunFlags & TrustFlags & PartFlags & {readonly format: OutcomeFormat};
 
 /** `transship rollback`: puts the images of a half-done transfer back. */
 export function addRollback(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -32,21 +34,23 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
     )
     .argument('<plan>', 'a plan file written by "plan transfer … --out"')
     .addHelpText('after', '\nExample:\n  transship rollback move.plan.json');
+  addShardFlag(command);
   addFormatFlag(addRunFlags(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
     'text',
     'json',
     'markdown',
   ]).action(async (file: string, given: Flags) => {
-    const plan = await readTransferPlanFile(file);
-    const journal = await journalOf(plan.id, file, given.journal, io);
+    const {shard} = readPart(given, io.env);
+    const whole = await readTransferPlanFile(file);
+    const plan = shard === undefined ? whole : shardOfTransfers(whole, shard);
+    const journal = await journalOf(plan.id, file, given.journal, io, shard);
     const flags = {...given, journal};
-    const trust = await PlanTrust.of(plan, file, flags, io);
+    const trust = await PlanTrust.of(whole, file, flags, io);
     const run = (session: Session): Promise<RunResult> =>
-      runRollback({plan, file, flags, io, session, trust});
+      runRollback({plan, file, flags, io, session, trust, shard});
     const result = await withSession(io, flags, run, trust);
-    io.stdout.write(
-      renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),
-    );
+    const planFile = planArguments(file, journal, shard);
+    io.stdout.write(renderRun(result, plan, flags.format, {planFile}));
     done(RUN_EXIT[result.result]);
   });
 }

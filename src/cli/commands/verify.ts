@@ -6,12 +6,13 @@ import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';
+import {addShardFlag, type PartFlags, partToApply, readPart, reportShard} from '../plan-part.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {verifyTransfer} from '../run-transfer.ts';
 import {type Session, withSession} from '../session.ts';
 
-interface Flags extends HostFlags, TrustFlags {
+interface Flags extends HostFlags, TrustFlags, PartFlags {
   readonly donor?: boolean;
   readonly format: OutcomeFormat;
   readonly progress: ProgressKind;
@@ -30,18 +31,24 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
     .argument('<plan>', 'a plan file written by "plan … --out"')
     .option('--donor', 'transfers only: compare the donor instead, and read its files again')
     .addHelpText('after', '\nExample:\n  transship verify app.plan.json --format json');
+  addShardFlag(command);
   addFormatFlag(addProgressFlag(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
     'text',
     'json',
     'markdown',
   ]).action(async (file: string, flags: Flags) => {
-    const plan = await readPlanFile(file);
-    const trust = await PlanTrust.of(plan, file, flags, io);
-    const compare = (session: Session): Promise<VerifyResult> =>
-      plan.kind === 'copy'
-        ? verifyPlan(plan, session.places, session.reading)
-        : verifyTransfer({plan, file, flags, io, session, trust});
-    const result = await withSession(io, flags, compare, trust);
+    const part = readPart(flags, io.env);
+    const {shard} = part;
+    const whole = await readPlanFile(file);
+    const plan = partToApply(whole, part);
+    const trust = await PlanTrust.of(whole, file, flags, io);
+    const compare = async (session: Session): Promise<VerifyResult> => {
+      reportShard(part, session.report);
+      if (plan.kind === 'copy') return await verifyPlan(plan, session.places, session.reading);
+      return await verifyTransfer({plan, file, flags, io, session, trust, shard});
+    };
+    const compared = await withSession(io, flags, compare, trust);
+    const result = shard === undefined ? compared : {...compared, shard};
     io.stdout.write(renderVerify(result, flags.format));
     const isWhereWanted =
       flags.donor === true || (result.projects ?? []).every(({project}) => project === 'after');
