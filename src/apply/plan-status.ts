@@ -1,5 +1,5 @@
 import type {JournalStatus, StatusFailure, StatusResult} from '../model/outcome.ts';
-import {copiesOf, type CopyPlan, creationsOf, type Plan} from '../model/plan.ts';
+import {copiesOf, type CopyPlan, type Plan} from '../model/plan.ts';
 import {nameOf} from '../model/place.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-file.ts';
@@ -42,7 +42,7 @@ export function planStatus(plan: Plan, files: readonly StatusJournal[]): StatusR
       : undefined;
   return {
     plan: plan.id,
-    unit: plan.kind === 'copy' && creationsOf(plan).length === 0 ? 'image' : 'step',
+    unit: plan.kind === 'copy' && plan.steps.every(({kind}) => kind === 'copy') ? 'image' : 'step',
     steps: {
       done,
       failed: failures.length,

@@ -5,7 +5,7 @@ import type {Report} from '../model/event.ts';
 import {PHASES, type Phase, type Shard} from '../model/outcome.ts';
 import {deletionsOf, type Plan} from '../model/plan.ts';
 import {phaseOfPlan} from '../plan/phases.ts';
-import {shardOfPlan} from '../plan/shards.ts';
+import {MOST_SHARDS, shardOfPlan} from '../plan/shards.ts';
 import {counted} from '../report/words.ts';
 
 /** Flags that choose a part of a plan. */
@@ -22,9 +22,6 @@ export interface PlanPart {
   readonly phase?: Phase;
 }
 
-/** Nobody has more runners for one plan. */
-const MOST_SHARDS = 1000;
-
 export function addShardFlag(command: Command): Command {
   return command.option(
     '--shard <i/n>',
@@ -40,7 +37,7 @@ export function addPhaseFlag(command: Command): Command {
 }
 
 /** `3/16`. */
-export function parseShard(text: string): Shard {
+function parseShard(text: string): Shard {
   const match = /^([1-9]\d{0,3})\/([1-9]\d{0,3})$/.exec(text);
   const [index, total] = [Number(match?.[1]), Number(match?.[2])];
   if (index <= total && total <= MOST_SHARDS) return {index, total};

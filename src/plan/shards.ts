@@ -20,6 +20,8 @@ export function shardOfPlan(plan: Plan, shard: Shard): Plan {
   return plan.kind === 'copy' ? shardOfCopies(plan, shard) : shardOfTransfers(plan, shard);
 }
 
+/** Nobody has more runners for one plan. */
+export const MOST_SHARDS = 1000;
 /** A shard is never more than this part of the mean larger than it, where the repositories are small enough. */
 const TOLERANCE = 0.15;
 /** What an image costs beside the bytes that are sent for it, in bytes: requests take time, too. */
@@ -111,15 +113,7 @@ function copyUnits(plan: CopyPlan): readonly ShardUnit[] {
 /** As `shardOfPlan`, of a plan of transfers: projects that have to be moved by one run are in one part. */
 export function shardOfTransfers(plan: TransferPlan, {index, total}: Shard): TransferPlan {
   const groups = dependentMoves(plan);
-  const units = groups.map((moves) => {
-    const copies = moves.flatMap(({steps}) => copySetsOf(steps));
-    const own = copies
-      .flatMap(({blobs}) => blobs)
-      .reduce((sum, {action, size}) => (action === 'copy' ? sum + size : sum), 0);
-    const images = copies.reduce((sum, set) => sum + set.copies.length, 0);
-    const name = moves[0]?.project.from ?? '';
-    return {name, own: own + (1 + images) * IMAGE_COST, shared: new Map<string, number>()};
-  });
+  const units = groups.map(moveUnit);
   const chosen = new Set(inShards(units, total)[index - 1]);
   const moves = new Set(groups.filter(([first]) => chosen.has(first?.project.from ?? '')).flat());
   const kept = plan.moves.filter((move) => moves.has(move));
@@ -162,6 +156,20 @@ function dependentMoves({moves}: TransferPlan): readonly (readonly ProjectMove[]
   return groups;
 }
 
+/** Projects of one group as one unit, named by the first of them. */
+function moveUnit(moves: readonly ProjectMove[]): ShardUnit {
+  const sets = moves.flatMap(({steps}) => copySetsOf(steps));
+  const own = sets
+    .flatMap(({blobs}) => blobs)
+    .reduce((sum, {action, size}) => (action === 'copy' ? sum + size : sum), 0);
+  const images = sets.reduce((sum, {copies}) => sum + copies.length, 0);
+  return {
+    name: moves[0]?.project.from ?? '',
+    own: own + (1 + images) * IMAGE_COST,
+    shared: new Map(),
+  };
+}
+
 /** What no two runs may work on at once. */
 function reasonsOf({project, donor}: ProjectMove): readonly string[] {
   return [
@@ -171,8 +179,18 @@ function reasonsOf({project, donor}: ProjectMove): readonly string[] {
   ];
 }
 
+/** What the largest of so many shards costs, in bytes: those it sends, and 64 KiB for each image. */
+export function largestShard(plan: Plan, total: number): number {
+  const units = plan.kind === 'copy' ? copyUnits(plan) : dependentMoves(plan).map(moveUnit);
+  return balanced(units, total).largest;
+}
+
 /** The names of the units of each shard. */
 function inShards(units: readonly ShardUnit[], total: number): readonly (readonly string[])[] {
+  return balanced(units, total).shards;
+}
+
+function balanced(units: readonly ShardUnit[], total: number): Packed {
   const ordered = units.toSorted((a, b) => compareText(a.name, b.name));
   const [whole] = clustersOf(ordered, [Number.POSITIVE_INFINITY]);
   const mean = (whole ?? []).reduce((sum, {cost}) => sum + cost, 0) / total;
@@ -181,10 +199,10 @@ function inShards(units: readonly ShardUnit[], total: number): readonly (readonl
   let best: Packed | undefined;
   for (const clusters of [whole ?? [], ...clustersOf(ordered, limits)]) {
     const one = packed(clusters, total);
-    if (one.excess <= 1 + TOLERANCE) return one.shards;
+    if (one.excess <= 1 + TOLERANCE) return one;
     if (best === undefined || one.largest < best.largest) best = one;
   }
-  return best?.shards ?? [];
+  return best ?? packed([], total);
 }
 
 interface Packed {
