@@ -99,3 +99,25 @@ test('what a plan deletes waits for somebody to start the last job', async () =>
   expect(last).toMatchObject({code: 0});
   expect(await tags()).toEqual([]);
 });
+
+test('the component does the same for a project that includes it', async () => {
+  await using source = await startSandbox();
+  await using destination = await startSandbox();
+  const names = ['team/a', 'team/b', 'team/c'] as RepositoryPath[];
+  for (const name of names) await storeImage(source.storage, name, 'v1', [someBytes(500)]);
+  const component = await readFile(
+    fileURLToPath(new URL('../../templates/transship.yml', import.meta.url)),
+    'utf8',
+  );
+  await using project = await ciProject({
+    '.gitlab-ci.yml': `include:\n  - local: templates/transship.yml\n    inputs: {migration: plans/acme.yaml, parallel: 2, name: move}\nstages: [deploy]\n`,
+    'templates/transship.yml': component,
+    'plans/acme.yaml': `version: 1\nfrom: ${source.host}\nto: ${destination.host}/acme\nroutes:\n  - from: 'team/**'\n`,
+  });
+
+  const run = await project.run(['--manual', 'move-apply']);
+
+  expect(run).toMatchObject({code: 0});
+  expect(run.stdout).toContain('Status: 3 of 3 images done');
+  expect(run.stdout.match(/Verified: /g)).toHaveLength(2);
+});
