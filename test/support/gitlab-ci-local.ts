@@ -16,6 +16,8 @@ export interface CiProject extends AsyncDisposable {
   readonly join: TempDirectory['join'];
   /** @param args of gitlab-ci-local */
   readonly run: (args: readonly string[]) => Promise<ProgramResult>;
+  /** Runs one line of a shell as a job would. */
+  readonly shell: (line: string) => Promise<ProgramResult>;
 }
 
 /**
@@ -42,6 +44,7 @@ export async function ciProject(
     PATH: [bin, dirname(rsync), dirname(process.execPath), process.env['PATH']].join(':'),
     TRANSSHIP_NO_CACHE: '1',
     GIT_CONFIG_GLOBAL: '/dev/null',
+    GITHUB_STEP_SUMMARY: temp.join('summary.md'),
     ...env,
   };
   const git = async (...args: readonly string[]): Promise<void> => {
@@ -64,6 +67,7 @@ export async function ciProject(
         cwd: project,
         env: all,
       }),
+    shell: (line) => runProgram('sh', ['-ec', line], {cwd: project, env: all}),
     [Symbol.asyncDispose]: () => temp[Symbol.asyncDispose](),
   };
 }
