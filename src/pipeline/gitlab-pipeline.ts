@@ -99,7 +99,10 @@ function jobEntry(
             name: `${name}-$CI_NODE_INDEX`,
             when: 'always',
             expire_in: '30 days',
-            paths: [journals],
+            paths: [
+              journals,
+              ...(name === 'delete' ? [`${journalsOf(options.planFile)}.undo.ndjson`] : []),
+            ],
             reports: {junit: report},
           },
         }

@@ -147,6 +147,7 @@ function jobObject(
               args: [
                 ...job.args,
                 ...(job.isRun ? ['--journal', journal] : []),
+                ...(job.name === 'delete' ? ['--undo', `/journals/${name}.undo.ndjson`] : []),
                 '--progress',
                 'plain',
               ],

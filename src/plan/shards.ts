@@ -1,4 +1,5 @@
 import type {Shard} from '../model/outcome.ts';
+import {parsePlace} from '../model/place.ts';
 import {copiesOf, type CopyPlan, creationsOf, type Plan} from '../model/plan.ts';
 import type {ProjectMove, TransferPlan} from '../model/transfer-plan.ts';
 import {compareText} from './compare.ts';
@@ -28,7 +29,8 @@ const TOLERANCE = 0.15;
 const IMAGE_COST = 64 * 1024;
 
 function shardOfCopies(plan: CopyPlan, {index, total}: Shard): CopyPlan {
-  const chosen = new Set(inShards(copyUnits(plan), total)[index - 1]);
+  const units = new Set(inShards(copyUnits(plan), total)[index - 1]);
+  const chosen = new Set(destinationsOf(plan).filter((to) => units.has(unitOf(to))));
   const copies = copiesOf(plan).filter(({to}) => chosen.has(to));
   const creations = creationsOf(plan).filter((step) => copies.some(({to}) => isInside(to, step)));
   const blobs = mountedWithin(plan, chosen);
@@ -78,23 +80,39 @@ function mountedWithin(plan: CopyPlan, chosen: ReadonlySet<string>): CopyPlan['b
   });
 }
 
+function destinationsOf({routes, steps, skipped}: CopyPlan): readonly string[] {
+  return [
+    ...routes.map(({to}) => to),
+    ...copiesOf({steps}).map(({to}) => to),
+    ...skipped.flatMap((skip) => (skip.reason === 'present' ? [skip.to] : [])),
+  ];
+}
+
+/** What one run writes: a repository, or a layout or an archive with all that it holds. */
+function unitOf(to: string): string {
+  const place = parsePlace(to);
+  return 'file' in place ? `${place.transport}:${place.file}` : to;
+}
+
 /** The destination repositories of a plan, with what has to be sent to each. */
 function copyUnits(plan: CopyPlan): readonly ShardUnit[] {
   const units = new Map<string, {name: string; own: number; shared: Map<string, number>}>();
-  const unit = (name: string) => {
+  const names = new Map<string, string>();
+  const unit = (to: string) => {
+    const name = names.get(to) ?? unitOf(to);
+    names.set(to, name);
     const one = units.get(name) ?? {name, own: 0, shared: new Map<string, number>()};
     units.set(name, one);
     return one;
   };
-  for (const {to} of plan.routes) unit(to);
+  for (const to of destinationsOf(plan)) unit(to);
   for (const {to} of copiesOf(plan)) unit(to).own += IMAGE_COST;
-  for (const skip of plan.skipped) if (skip.reason === 'present') unit(skip.to);
   for (const {action, digest, to, size} of plan.blobs)
     if (action === 'copy') unit(to).shared.set(`${to} ${digest}`, size);
   for (const {action, digest, to, mountFrom, size} of plan.blobs) {
     if (action !== 'mount' || mountFrom === undefined) continue;
     const key = `${mountFrom} ${digest}`;
-    if (units.get(mountFrom)?.shared.has(key) === true) unit(to).shared.set(key, size);
+    if (names.has(mountFrom) && unit(mountFrom).shared.has(key)) unit(to).shared.set(key, size);
   }
   const all = [...units.values()];
   const needed = new Map<string, number>();
@@ -110,8 +128,7 @@ function copyUnits(plan: CopyPlan): readonly ShardUnit[] {
   return all;
 }
 
-/** As `shardOfPlan`, of a plan of transfers: projects that have to be moved by one run are in one part. */
-export function shardOfTransfers(plan: TransferPlan, {index, total}: Shard): TransferPlan {
+function shardOfTransfers(plan: TransferPlan, {index, total}: Shard): TransferPlan {
   const groups = dependentMoves(plan);
   const units = groups.map(moveUnit);
   const chosen = new Set(inShards(units, total)[index - 1]);

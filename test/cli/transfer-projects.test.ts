@@ -159,7 +159,8 @@ describe('a plan of several projects', () => {
   });
 
   test('is divided into shards of projects, which run at once', async () => {
-    await using at = await start('donor: ./lot');
+    await using lot = await tempDirectory();
+    await using at = await start(`donor: ${lot.join('lot')}`);
     await at.make();
     const runs = await Promise.all(
       ['1/2', '2/2'].map((shard) => at.apply('--shard', shard, '--format', 'json')),

@@ -218,6 +218,19 @@ it('more shards than repositories leave some with nothing to do', () => {
   expect(parts.map(({steps}) => steps.length).filter(Boolean)).toEqual([1]);
 });
 
+it('an archive or a layout is written by one run, whatever is in it', () => {
+  const images = {v1: image([sized('a layer', 100)])};
+  const plan = largePlan(
+    ['a', 'b', 'c', 'd'].map((name) => ({
+      source: source(`source.test/${name}`, images),
+      destination: destination(`oci:/srv/all:${name}`),
+      wish: 0,
+    })),
+  );
+  const parts = shards(plan, 4);
+  expect(parts.map(({steps}) => steps.length).filter(Boolean)).toEqual([4]);
+});
+
 it('groups and projects are created by each shard that needs them', () => {
   const plan = planOf(
     [0, 1].map(() => ({own: 100, shares: [], tags: 1, isThere: false, at: 'a.test'})),

@@ -1,7 +1,7 @@
 import type {Command} from 'commander';
 import {planArguments} from '../../apply/journal-file.ts';
 import type {RunResult} from '../../model/outcome.ts';
-import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
+import {type OutcomeFormat, renderRestore, renderRun} from '../../report/run-document.ts';
 import {journalOf} from '../earlier-transfers.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
@@ -12,28 +12,36 @@ import {
   type HostFlags,
   type RunFlags,
 } from '../options.ts';
-import {shardOfTransfers} from '../../plan/shards.ts';
-import {readTransferPlanFile} from '../plan-file.ts';
-import {addShardFlag, type PartFlags, readPart} from '../plan-part.ts';
+import {readPlanFile} from '../plan-file.ts';
+import {addShardFlag, type PartFlags, partToApply, readPart} from '../plan-part.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
-import {RUN_EXIT} from '../run-plan.ts';
+import {RUN_EXIT, runRestore} from '../run-plan.ts';
 import {runRollback} from '../run-transfer.ts';
 import {type Session, withSession} from '../session.ts';
 
-type Flags = HostFlags & RunFlags & TrustFlags & PartFlags & {readonly format: OutcomeFormat};
+type Flags = HostFlags &
+  RunFlags &
+  PartFlags &
+  TrustFlags & {readonly undo?: string; readonly format: OutcomeFormat};
 
-/** `transship rollback`: puts the images of a half-done transfer back. */
+/** `transship rollback`: puts the images of a half-done transfer back, or tags that were deleted. */
 export function addRollback(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('rollback')
-    .summary('undo an unfinished transfer')
+    .summary('undo an unfinished transfer, or the deletion of tags')
     .description(
-      'While the project is at its old path: copies each image that was deleted there back from the donor, ' +
+      'Of a transfer, while the project is at its old path: copies each image that was deleted there back from the donor, ' +
         'verifies it, and restores the cleanup policy. After the project has moved, use apply instead (exit 3). ' +
-        'Of several projects, those that were started are restored, the last one first.',
+        'Of several projects, those that were started are restored, the last one first.\n\n' +
+        'Of a plan that deleted tags: puts them back from the undo file that apply wrote, while the registry still has ' +
+        'their content (GitLab with metadata database: for 24 hours). Tags that were pushed since then stay as they are.',
     )
-    .argument('<plan>', 'a plan file written by "plan transfer … --out"')
-    .addHelpText('after', '\nExample:\n  transship rollback move.plan.json');
+    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .option('--undo <file>', 'the undo file of apply (default: beside the plan)')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  transship rollback move.plan.json\n  transship rollback clean.plan.json',
+    );
   addShardFlag(command);
   addFormatFlag(addRunFlags(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
     'text',
@@ -41,16 +49,23 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
     'markdown',
   ]).action(async (file: string, given: Flags) => {
     const {shard} = readPart(given, io.env);
-    const whole = await readTransferPlanFile(file);
-    const plan = shard === undefined ? whole : shardOfTransfers(whole, shard);
+    const whole = await readPlanFile(file);
+    // What was deleted is one file, whichever run did it.
+    const plan = whole.kind === 'copy' ? whole : partToApply(whole, shard ? {shard} : {});
     const journal = await journalOf(plan.id, file, given.journal, io, shard);
     const flags = {...given, journal};
     const trust = await PlanTrust.of(whole, file, flags, io);
     const run = (session: Session): Promise<RunResult> =>
-      runRollback({plan, file, flags, io, session, trust, shard});
+      plan.kind === 'copy'
+        ? runRestore(plan, file, flags, io, session)
+        : runRollback({plan, file, flags, io, session, trust, shard});
     const result = await withSession(io, flags, run, trust);
     const planFile = planArguments(file, journal, shard);
-    io.stdout.write(renderRun(result, plan, flags.format, {planFile}));
+    io.stdout.write(
+      plan.kind === 'copy'
+        ? renderRestore(result, plan, flags.format)
+        : renderRun(result, plan, flags.format, {planFile}),
+    );
     done(RUN_EXIT[result.result]);
   });
 }
