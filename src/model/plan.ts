@@ -291,6 +291,9 @@ export type FindingCode =
   | 'POLICY_SIGNATURE'
   // Of transfers.
   | 'PROJECT_READY'
+  | 'GROUP_READY'
+  | 'PATH_REDIRECTED'
+  | 'RECORDS_DELETED'
   | 'TARGET_FREE'
   | 'ALREADY_THERE'
   | 'MOVES_CONFLICT'
@@ -331,7 +334,7 @@ export interface Check {
   /** Plans of copies have no `pass`. */
   readonly result: 'pass' | 'warn' | 'forbid';
   readonly subject: string;
-  /** In a plan of several transfers: the full path of the project that it is about; absent: all of them. */
+  /** In a plan of several transfers: the full path of the project or group that it is about; absent: all of them. */
   readonly project?: string;
   readonly message: string;
   readonly hint: string;

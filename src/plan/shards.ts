@@ -1,7 +1,12 @@
 import type {Shard} from '../model/outcome.ts';
 import {parsePlace} from '../model/place.ts';
 import {copiesOf, type CopyPlan, creationsOf, type Plan} from '../model/plan.ts';
-import type {ProjectMove, TransferPlan} from '../model/transfer-plan.ts';
+import {
+  type ProjectMove,
+  type TransferPlan,
+  type TransferUnit,
+  unitsOf,
+} from '../model/transfer-plan.ts';
 import {compareText} from './compare.ts';
 import {isInside} from './create-steps.ts';
 import {manifestsBelow, putBy} from './part-of-plan.ts';
@@ -129,24 +134,22 @@ function copyUnits(plan: CopyPlan): readonly ShardUnit[] {
 }
 
 function shardOfTransfers(plan: TransferPlan, {index, total}: Shard): TransferPlan {
-  const groups = dependentMoves(plan);
-  const units = groups.map(moveUnit);
-  const chosen = new Set(inShards(units, total)[index - 1]);
-  const moves = new Set(groups.filter(([first]) => chosen.has(first?.project.from ?? '')).flat());
-  const kept = plan.moves.filter((move) => moves.has(move));
-  const repositories = new Set(
-    plan.moves.flatMap((move) =>
-      move.repositories.flatMap(({from}) => (moves.has(move) ? [from] : [])),
-    ),
+  const together = dependentUnits(plan);
+  const chosen = new Set(inShards(together.map(transferUnit), total)[index - 1]);
+  const units = new Set(together.filter((own) => chosen.has(nameOfUnits(own))).flat());
+  const kept = new Set([...units].flatMap(({moves}) => moves));
+  const groups = (plan.groups ?? []).filter((group) =>
+    [...units].some((unit) => unit.group === group),
   );
-  const all = new Set(plan.moves.flatMap((move) => move.repositories.map(({from}) => from)));
-  const skipped = plan.skipped.filter(({from}) =>
-    all.has(from) ? repositories.has(from) : index === 1,
-  );
-  const sets = kept.flatMap(({steps}) => copySetsOf(steps));
+  const moves = plan.moves.filter((move) => kept.has(move));
+  const [own, all] = [sourcesOf(moves), sourcesOf(plan.moves)];
+  const skipped = plan.skipped.filter(({from}) => (all.has(from) ? own.has(from) : index === 1));
+  const sets = moves.flatMap(({steps}) => copySetsOf(steps));
+  const {groups: _groups, ...rest} = plan;
   return {
-    ...plan,
-    moves: kept,
+    ...rest,
+    moves,
+    ...(groups.length === 0 ? {} : {groups}),
     skipped,
     totals: totalsOf(
       sets.flatMap(({copies}) => copies),
@@ -156,49 +159,61 @@ function shardOfTransfers(plan: TransferPlan, {index, total}: Shard): TransferPl
   };
 }
 
+function sourcesOf(moves: readonly ProjectMove[]): ReadonlySet<string> {
+  return new Set(moves.flatMap(({repositories}) => repositories.map(({from}) => from)));
+}
+
 /**
- * Projects that have to be moved by one run: those with a donor project that the plan creates and removes, and a project
- * that takes the path of another one.
+ * Projects and groups that have to be moved by one run: those with a donor project that the plan creates and removes, and
+ * one that takes the path of another.
  */
-function dependentMoves({moves}: TransferPlan): readonly (readonly ProjectMove[])[] {
-  const groups: ProjectMove[][] = [];
-  for (const move of moves) {
-    const reasons = new Set(reasonsOf(move));
+function dependentUnits(plan: TransferPlan): readonly (readonly TransferUnit[])[] {
+  const groups: TransferUnit[][] = [];
+  for (const unit of unitsOf(plan)) {
+    const reasons = new Set(reasonsOf(unit));
     const joined = groups.filter((group) =>
       group.some((other) => reasonsOf(other).some((reason) => reasons.has(reason))),
     );
     for (const group of joined) groups.splice(groups.indexOf(group), 1);
-    groups.push([...joined.flat(), move]);
+    groups.push([...joined.flat(), unit]);
   }
   return groups;
 }
 
-/** Projects of one group as one unit, named by the first of them. */
-function moveUnit(moves: readonly ProjectMove[]): ShardUnit {
+/** What has to be moved by one run, as one unit of shards. */
+function transferUnit(units: readonly TransferUnit[]): ShardUnit {
+  const moves = units.flatMap((unit) => unit.moves);
   const sets = moves.flatMap(({steps}) => copySetsOf(steps));
   const own = sets
     .flatMap(({blobs}) => blobs)
     .reduce((sum, {action, size}) => (action === 'copy' ? sum + size : sum), 0);
   const images = sets.reduce((sum, {copies}) => sum + copies.length, 0);
   return {
-    name: moves[0]?.project.from ?? '',
+    name: nameOfUnits(units),
     own: own + (1 + images) * IMAGE_COST,
     shared: new Map(),
   };
 }
 
+/** The path of the first group or project. */
+function nameOfUnits([first]: readonly TransferUnit[]): string {
+  return first?.group?.group.from ?? first?.moves[0]?.project.from ?? '';
+}
+
 /** What no two runs may work on at once. */
-function reasonsOf({project, donor}: ProjectMove): readonly string[] {
+function reasonsOf({group, moves}: TransferUnit): readonly string[] {
+  const paths = [...(group ? [group.group] : []), ...moves.map(({project}) => project)];
   return [
-    `path ${project.from}`,
-    `path ${project.to}`,
-    ...(donor.kind === 'project' && donor.id === undefined ? [`donor ${donor.path}`] : []),
+    ...paths.flatMap(({from, to}) => [`path ${from}`, `path ${to}`]),
+    ...moves.flatMap(({donor}) =>
+      donor.kind === 'project' && donor.id === undefined ? [`donor ${donor.path}`] : [],
+    ),
   ];
 }
 
 /** What the largest of so many shards costs, in bytes: those it sends, and 64 KiB for each image. */
 export function largestShard(plan: Plan, total: number): number {
-  const units = plan.kind === 'copy' ? copyUnits(plan) : dependentMoves(plan).map(moveUnit);
+  const units = plan.kind === 'copy' ? copyUnits(plan) : dependentUnits(plan).map(transferUnit);
   return balanced(units, total).largest;
 }
 

@@ -9,7 +9,7 @@ import {
   type Row,
   shardFacts,
 } from './document.ts';
-import {nextCommand, nextCommands} from './transfer-run-document.ts';
+import {groupFact, nextCommand, nextCommands} from './transfer-run-document.ts';
 import {counted, formatBytes} from './words.ts';
 
 const ENDINGS = {
@@ -33,6 +33,7 @@ export function statusDocument(
     ended,
     journals = [],
     projects = [],
+    groups = [],
   }: StatusResult,
   {planFile}: RenderOptions = {},
 ): ReportDocument {
@@ -47,7 +48,7 @@ export function statusDocument(
   );
   return {
     title: 'transship status',
-    facts: [['plan', plan], ...shardFacts(shard), ...facts, ...next],
+    facts: [['plan', plan], ...shardFacts(shard), ...groups.map(groupFact), ...facts, ...next],
     sections: [
       failureSection(
         unit === 'image' ? 'Image' : 'Step',
