@@ -193,11 +193,12 @@ export class BlobRelays {
     await this.#remembered.brought(action, to);
   }
 
-  /** An earlier run may have been killed between the last byte and the journal's line. */
+  /** An earlier run may have been killed between the last byte and the journal's line, or may have had another journal. */
   async #isThere(action: BlobAction): Promise<boolean> {
     const {digest, to} = action;
-    const {journal, repositories} = this.#context;
-    if (!journal.continues || this.#sentAnyway.has(uploadKey(digest, to))) return false;
+    const {journal, repositories, isShared} = this.#context;
+    const mayBe = journal.continues || isShared === true;
+    if (!mayBe || this.#sentAnyway.has(uploadKey(digest, to))) return false;
     return await repositories.destination(to).hasBlob(action, this.#call);
   }
 
@@ -219,16 +220,15 @@ export class BlobRelays {
     action: BlobAction,
     mount: MountBlob,
   ): Promise<Awaited<ReturnType<MountBlob>> | undefined> {
-    const {digest, to, size, mountFrom} = action;
-    if (action.action === 'mount' && mountFrom !== undefined) {
-      const path = pathOf(mountFrom);
-      const answer = await mount(descriptorOf(action), path, this.#call);
-      if (answer.kind === 'mounted') this.#remembered.has(action, mountFrom);
-      return answer;
-    }
+    const {digest, to, size} = action;
+    if (action.action === 'mount') return await this.#mountAsPlanned(action, mount);
     // What a registry lost must not come from where it may be lost, too. An upload that is begun is continued.
     const isBegun = this.#context.journal.savedUpload(digest, to) !== undefined;
     if (isBegun || this.#sentAnyway.has(uploadKey(digest, to))) return undefined;
+    if (action.mountFrom !== undefined) {
+      this.#context.report({type: 'blob-progress', digest, to, acknowledged: 0, size});
+      return await this.#mountAsPlanned(action, mount);
+    }
     return await this.#remembered.mount(action, async (from) => {
       throwIfStopping(this.#interruption.stopping);
       if (!(await this.#isAtSource(action))) return undefined;
@@ -236,6 +236,16 @@ export class BlobRelays {
       this.#context.report({type: 'blob-progress', digest, to, acknowledged: 0, size});
       return await mount(descriptorOf(action), from, this.#call);
     });
+  }
+
+  async #mountAsPlanned(
+    action: BlobAction,
+    mount: MountBlob,
+  ): Promise<Awaited<ReturnType<MountBlob>> | undefined> {
+    if (action.mountFrom === undefined) return undefined;
+    const answer = await mount(descriptorOf(action), pathOf(action.mountFrom), this.#call);
+    if (answer.kind === 'mounted') this.#remembered.has(action, action.mountFrom);
+    return answer;
   }
 
   /**

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   apply: async () => (await import('./commands/apply.ts')).addApply,
   verify: async () => (await import('./commands/verify.ts')).addVerify,
   status: async () => (await import('./commands/status.ts')).addStatus,
+  pipeline: async () => (await import('./commands/pipeline.ts')).addPipeline,
   rollback: async () => (await import('./commands/rollback.ts')).addRollback,
   sandbox: async () => (await import('./commands/sandbox.ts')).addSandbox,
 };

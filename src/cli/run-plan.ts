@@ -1,6 +1,6 @@
 import {mkdir} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
-import {applyPlan, notBegun} from '../apply/apply-plan.ts';
+import {applyDeletions, applyPlan, notBegun} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
 import {type Journal, type JournalOptions, NO_JOURNAL, openJournal} from '../apply/journal.ts';
 import type {Namespaces} from '../apply/creations.ts';
@@ -20,6 +20,7 @@ import {DEFAULT_CHUNK} from '../relay/chunk-size.ts';
 import {DEFAULT_RETRY} from '../http/retry.ts';
 import type {Io} from './io.ts';
 import type {RunFlags, UndoFlags} from './options.ts';
+import type {PlanPart} from './plan-part.ts';
 import {undoBeside, UndoFile} from '../apply/undo-file.ts';
 import type {Session} from './session.ts';
 import {privateFolder, stateFolder} from './user-folders.ts';
@@ -29,11 +30,20 @@ import {counted} from '../report/words.ts';
 /** How a plan came to be applied. */
 export type RunOrigin =
   /** From a plan file: source and destination are compared with it first. */
-  | {readonly kind: 'file'; readonly file: string; readonly namespaces?: Namespaces | undefined}
+  | {
+      readonly kind: 'file';
+      readonly file: string;
+      readonly namespaces?: Namespaces | undefined;
+      /** What of the plan is applied. */
+      readonly part?: PlanPart;
+    }
   /** Made a moment ago in this process. */
   | {readonly kind: 'made'; readonly observed: ReadonlyMap<Digest, SeenManifest>};
 
-/** Applies a plan with the settings of the flags. @throws TransshipError the first check that forbids it */
+/**
+ * Applies a plan, or the part of it that its origin names, with the settings of the flags.
+ * @throws TransshipError the first check that forbids it
+ */
 export async function runPlan(
   plan: CopyPlan,
   origin: RunOrigin,
@@ -42,6 +52,7 @@ export async function runPlan(
   session: Session,
 ): Promise<RunResult> {
   const {places, locations, limits, report, interruption, call} = session;
+  const {shard, phase} = (origin.kind === 'file' && origin.part) || {};
   throwIfForbidden(plan);
   if (!(await mayDelete(plan, flags, io))) return notBegun(plan, undefined);
   places.splitArchives(plan.wish.archiveSize);
@@ -64,9 +75,16 @@ export async function runPlan(
     ...(origin.kind === 'file' && origin.namespaces ? {namespaces: origin.namespaces} : {}),
     ...(locations ? {locations} : {}),
     ...(limits ? {limits} : {}),
+    ...(shard === undefined ? {} : {isShared: true}),
     ...(undo ? {undo} : {}),
   };
-  const result = await tellingOfStop(session, () => applyPlan(plan, context, interruption));
+  const apply = phase === 'delete' ? applyDeletions : applyPlan;
+  const ran = await tellingOfStop(session, () => apply(plan, context, interruption));
+  const result = {
+    ...ran,
+    ...(shard === undefined ? {} : {shard}),
+    ...(phase === undefined ? {} : {phase}),
+  };
   if (result.result === 'done' || result.result === 'incomplete') {
     await places.pack(call);
     if (isPassing) await removeFile(file);
@@ -269,7 +287,7 @@ function forbiddenCode(code: Check['code']): ErrorCode {
 
 /** Beside the plan; for a copy without a plan file, by what was asked for, so that running it again finds it. */
 function defaultJournal(plan: CopyPlan, origin: RunOrigin, io: Io): string {
-  if (origin.kind === 'file') return journalBeside(origin.file);
+  if (origin.kind === 'file') return journalBeside(origin.file, origin.part?.shard);
   return join(stateFolder(io.env, io.home), `${wishKey(plan.wish)}.journal.ndjson`);
 }
 

@@ -8,6 +8,7 @@ import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {donorAbsent, isDonorThere} from '../apply/transfer/donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import {locateProject} from '../apply/transfer/locate.ts';
+import {resultOf} from '../apply/transfer/plan-result.ts';
 import type {TransferContext} from '../apply/transfer/transfer-run.ts';
 import {compareAt} from '../apply/transfer/verify-place.ts';
 import type {Compared} from '../apply/verify-plan.ts';
@@ -16,10 +17,10 @@ import {throwIfJobToken} from '../gitlab/connection.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
 import {rightsAt} from '../gitlab/preflight/registry.ts';
 import {TransshipError} from '../model/error.ts';
-import type {ComparedPlace, RunResult, VerifyResult} from '../model/outcome.ts';
+import type {ComparedPlace, RunResult, Shard, VerifyResult} from '../model/outcome.ts';
 import type {Call} from '../model/port.ts';
 import {parseReference} from '../model/reference.ts';
-import {groupOf, type ProjectMove, type TransferPlan} from '../model/transfer-plan.ts';
+import {groupOf, type ProjectMove, type TransferPlan, unitsOf} from '../model/transfer-plan.ts';
 import {forgetTransfer, journalOf, projectLock, rememberTransfer} from './earlier-transfers.ts';
 import {type GitLabFlags, openPlannedGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
@@ -47,6 +48,8 @@ export interface TransferCommand<Flags extends GitLabFlags = TransferRunFlags> {
   readonly io: Io;
   readonly session: Session;
   readonly trust: PlanTrust;
+  /** The plan is reduced to this part of it. */
+  readonly shard?: Shard | undefined;
 }
 
 /** Applies a plan of transfers. @throws TransshipError the first check that forbids it */
@@ -54,6 +57,8 @@ export async function runTransfer(command: TransferCommand): Promise<RunResult> 
   const {plan, io} = command;
   throwIfForbidden(plan);
   throwIfLostWithJob(plan, io);
+  // More shards than projects.
+  if (unitsOf(plan).length === 0) return resultOf(plan, [], {isRollback: false});
   return await withContext(command, applyTransfer);
 }
 
@@ -67,13 +72,14 @@ async function withContext(
   command: TransferCommand,
   work: typeof applyTransfer,
 ): Promise<RunResult> {
-  const {plan, file, flags, io, session} = command;
-  const at = flags.journal ?? journalBeside(file);
+  const {plan, file, flags, io, session, shard} = command;
+  const at = flags.journal ?? journalBeside(file, shard);
   await using journal = await openTransferJournal(command, at);
   const context = await contextOf(command, journal);
   await rememberTransfer(at, io);
   try {
-    return await tellingOfStop(session, () => work(plan, context, session.interruption));
+    const result = await tellingOfStop(session, () => work(plan, context, session.interruption));
+    return shard === undefined ? result : {...result, shard};
   } finally {
     const {deleted, paused} = journal.unfinished;
     if (deleted.size === 0 && paused.size === 0) await forgetTransfer(at, file, io);
@@ -85,9 +91,9 @@ async function withContext(
  * planning are part of it.
  */
 export async function verifyTransfer(command: TransferCommand<VerifyFlags>): Promise<VerifyResult> {
-  const {plan, file, io} = command;
+  const {plan, file, io, shard} = command;
   const {gitlab} = await accessFor(command);
-  const journal = await readJournal(await journalOf(plan.id, file, undefined, io));
+  const journal = await readJournal(await journalOf(plan.id, file, undefined, io, shard));
   const verified: {compared: Compared; place: ComparedPlace}[] = [];
   for (const move of plan.moves) verified.push(await verifyMove(move, gitlab, journal, command));
   const checked = verified.map(({compared}) => compared.checked);

@@ -1,11 +1,19 @@
 import {nameOf} from '../model/place.ts';
 import type {ComparedPlace, VerifyDifference, VerifyResult} from '../model/outcome.ts';
-import {AS_JSON, digestCell, failureSection, type ReportDocument, type Row} from './document.ts';
+import {
+  AS_JSON,
+  digestCell,
+  failureSection,
+  type ReportDocument,
+  type Row,
+  shardFacts,
+} from './document.ts';
 import {counted} from './words.ts';
 
 /** What differs, by what it is. */
 export function verifyDocument({
   plan,
+  shard,
   checked,
   differences,
   repaired,
@@ -23,6 +31,7 @@ export function verifyDocument({
     title: 'transship verify',
     facts: [
       ['plan', plan],
+      ...shardFacts(shard),
       ...projects.map((project) => ['compared', placeName(project)] as const),
     ],
     sections: [
