@@ -43,6 +43,8 @@ export class BlobRelays {
   readonly #chunkSizes = new Map<string, ChunkSize>();
   readonly #queues: BlobQueues;
   readonly #remembered: RememberedMounts;
+  /** Whether a source has a blob, by `uploadKey` with the source's repository. */
+  readonly #atSource = new Map<string, Promise<boolean>>();
 
   constructor(actions: readonly BlobAction[], context: CopyContext, interruption: Interruption) {
     this.#context = context;
@@ -202,6 +204,7 @@ export class BlobRelays {
   ): Promise<Awaited<ReturnType<MountBlob>> | undefined> {
     const {digest, to, size, mountFrom} = action;
     if (action.action === 'mount' && mountFrom !== undefined) {
+      if (mountFrom !== action.from && !(await this.#isAtSource(action))) return undefined;
       const {path} = parseReference(mountFrom);
       const answer = await mount(descriptorOf(action), path, this.#call);
       if (answer.kind === 'mounted') this.#remembered.has(action, mountFrom);
@@ -220,10 +223,17 @@ export class BlobRelays {
   }
 
   /**
-   * Whether the source has the blob itself. Whoever makes an image can name the digest of somebody else's layer in it,
-   * and must not get that layer from a repository that only the user may read.
+   * Whether the source has the blob itself, asked once. Whoever makes an image can name the digest of somebody else's layer
+   * in it, and must not get that layer from a repository that only the user may read. So can whoever writes a plan.
    */
-  async #isAtSource(action: BlobAction): Promise<boolean> {
+  #isAtSource(action: BlobAction): Promise<boolean> {
+    const key = uploadKey(action.digest, action.from);
+    const known = this.#atSource.get(key) ?? this.#askSource(action);
+    this.#atSource.set(key, known);
+    return known;
+  }
+
+  async #askSource(action: BlobAction): Promise<boolean> {
     try {
       return await this.#context.repositories.source(action.from).hasBlob(action, this.#call);
     } catch (error) {
@@ -239,7 +249,7 @@ export class BlobRelays {
     upload?: Upload,
   ): Promise<void> {
     const {repositories, journal, report, settings, limits} = this.#context;
-    const {digest, to} = action;
+    const {digest, from, to} = action;
     let {size} = action;
     const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
     // The first word on each blob is where it stands before anything of it is sent; of a saved upload, the registry's.
@@ -247,7 +257,7 @@ export class BlobRelays {
     await relayBlob(
       {
         blob: descriptorOf(action),
-        source: repositories.source(action.from),
+        source: repositories.source(from),
         destination,
         ...(saved ? {saved} : {}),
         ...(upload ? {upload} : {}),
@@ -286,6 +296,7 @@ export class BlobRelays {
       },
       this.#call,
     );
+    this.#atSource.set(uploadKey(digest, from), Promise.resolve(true));
   }
 
   /** One for each registry; found by the repository, since a name takes longer to be taken apart than to be found. */

@@ -153,7 +153,7 @@ test('each flag of each command has one, but for those that the manual names', a
     for (const flag of switches) {
       if (named.includes(flag) && !(flag === 'donor' && command !== 'verify')) continue;
       const name = `TRANSSHIP_${flag.toUpperCase().replaceAll('-', '_')}`;
-      const args = [...command.split(' '), 'x:/', ...(/copy$/.test(command) ? ['x:/'] : [])];
+      const args = [...command.split(' '), 'x:/', ...(command.endsWith('copy') ? ['x:/'] : [])];
       const run = await transship(args, {env: {[name]: NO_VALUE, TRANSSHIP_TO: 'x'}});
       expect(toldError(run).message).toContain(name);
     }
