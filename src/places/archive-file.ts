@@ -1,15 +1,6 @@
 import {createHash, randomBytes} from 'node:crypto';
 import {createWriteStream} from 'node:fs';
-import {
-  type FileHandle,
-  lstat,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  rename,
-  rmdir,
-} from 'node:fs/promises';
+import {type FileHandle, lstat, mkdtemp, open, readdir, rename, rmdir} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
 import {pack} from 'tar-stream';
@@ -22,7 +13,7 @@ import {isManifestType} from '../model/media-type.ts';
 import {decompress} from './archive-compression.ts';
 import {isMissing, unwritable} from './file-error.ts';
 import {LayoutIndex} from './layout-index.ts';
-import {removeFile} from './durable-file.ts';
+import {makeFolder, removeFile} from './durable-file.ts';
 import {notAnArchive, readTar} from './tar-archive.ts';
 
 /** The files of an image layout (image-spec image-layout.md); other entries of an archive are skipped. */
@@ -46,7 +37,7 @@ export async function unpackLayout(
     await using decompressed = await decompress(given, directory, signal);
     const unpack = async (name: string, content: AsyncIterable<Uint8Array>): Promise<void> => {
       const target = join(directory, name);
-      await mkdir(dirname(target), {recursive: true});
+      await makeFolder(dirname(target));
       // If several entries have the same name, the last one counts.
       await removeFile(target);
       await pipeline(content, createWriteStream(target, {flags: 'wx'}), {signal});
