@@ -1,7 +1,7 @@
 import type {Digest} from '../model/digest.ts';
 import type {Report} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
-import type {Repositories} from '../model/port.ts';
+import type {Repositories, RepositoryReader} from '../model/port.ts';
 import type {BlobLocations} from '../places/blob-locations.ts';
 import type {ChunkBounds} from '../relay/chunk-size.ts';
 import type {RetryPolicy} from '../http/retry.ts';
@@ -9,6 +9,7 @@ import type {Patience} from '../gitlab/confirm.ts';
 import type {Namespaces} from './creations.ts';
 import type {Journal} from './journal.ts';
 import type {RunLimits} from './run-limits.ts';
+import type {UndoLog} from './undo-file.ts';
 
 /** What copying images needs besides the images. */
 export interface CopyContext {
@@ -18,6 +19,8 @@ export interface CopyContext {
   readonly settings: ApplySettings;
   /** Manifests that were read while planning, in the same process; others are read by digest. */
   readonly observed?: ReadonlyMap<Digest, SeenManifest>;
+  /** Opens a foreign layer at the URLs in its manifest; absent: the plan copies none from there. */
+  readonly layerAt?: (urls: readonly string[]) => RepositoryReader;
   /** Where earlier runs saw blobs, and this one sees them; absent: nothing is remembered. */
   readonly locations?: BlobLocations;
   /** What ends the run early, beside signals; absent: nothing. */
@@ -35,6 +38,8 @@ export interface ApplyContext extends CopyContext {
   readonly patience?: Patience;
   /** Where groups and projects are created; absent: the plan creates none. */
   readonly namespaces?: Namespaces;
+  /** Keeps what is deleted; absent: nothing is kept. */
+  readonly undo?: UndoLog;
 }
 
 export interface ApplySettings {

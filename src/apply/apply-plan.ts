@@ -31,7 +31,7 @@ export async function applyPlan(
   const total = {steps: images, blobs: plan.totals.blobs.copy, bytes: plan.totals.bytes};
   report({type: 'run-started', plan: plan.id, ...total});
   const state: PlanNow | undefined = context.fresh
-    ? {done: new Set(), drift: [], missing: creationsOf(plan)}
+    ? {done: new Set(), drift: [], unread: new Map(), missing: creationsOf(plan)}
     : await stateNow(plan, context, interruption);
   const ran =
     state === undefined || state.drift.length > 0
@@ -63,14 +63,14 @@ interface PlanNow extends PlanState {
 
 async function carriedOut(
   plan: CopyPlan,
-  {done, missing}: PlanNow,
+  {done, missing, unread}: PlanNow,
   context: ApplyContext,
   interruption: Interruption,
 ): Promise<RunResult> {
   const created = await createdBefore(plan, missing, context, interruption);
   const {copies, heldBack} = heldBackBy(created, plan, context);
-  const {blobs: actions, manifests} = plan;
-  const work = {copies, blobs: actions, manifests, done};
+  const begun = copies.filter(({id}) => !unread.has(id));
+  const work = {copies, blobs: blobsFor(begun, plan), manifests: plan.manifests, done, unread};
   const copied = await runCopies(work, context, interruption);
   const {sent, ...blobs} = copied.counts;
   const before = [...created, ...heldBack, ...copied.steps];
@@ -123,6 +123,13 @@ function heldBackBy(
     else copies.push(copy);
   }
   return {copies, heldBack};
+}
+
+/** Without those of repositories that get no image in this run: nothing is brought there only to be mounted elsewhere. */
+function blobsFor(copies: readonly CopyStep[], plan: CopyPlan): CopyPlan['blobs'] {
+  if (copies.length === copiesOf(plan).length) return plan.blobs;
+  const repositories = new Set(copies.map(({to}) => to));
+  return plan.blobs.filter(({to}) => repositories.has(to));
 }
 
 /**

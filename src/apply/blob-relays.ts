@@ -9,8 +9,9 @@ import {relayBlob} from '../relay/relay-blob.ts';
 import type {CopyContext, Interruption, Jobs} from './apply-context.ts';
 import {isInterrupted, throwIfStopping, TransshipError} from '../model/error.ts';
 import {uploadKey} from './journal.ts';
+import type {PlannedContent} from './planned-content.ts';
 import {parsePlace} from '../model/place.ts';
-import {parseReference} from '../model/reference.ts';
+import {parseReference, type RepositoryPath} from '../model/reference.ts';
 import PQueue from 'p-queue';
 import {RememberedMounts} from './remembered-mounts.ts';
 
@@ -26,6 +27,7 @@ export interface BlobCounts {
 /** Brings blobs to their repositories, each once however many manifests want it. */
 export class BlobRelays {
   readonly counts: BlobCounts = {copied: 0, mounted: 0, present: 0, sent: 0};
+  readonly #content: PlannedContent;
   readonly #context: CopyContext;
   readonly #interruption: Interruption;
   readonly #call: Call;
@@ -46,7 +48,13 @@ export class BlobRelays {
   /** Whether a source has a blob, by `uploadKey` with the source's repository. */
   readonly #atSource = new Map<string, Promise<boolean>>();
 
-  constructor(actions: readonly BlobAction[], context: CopyContext, interruption: Interruption) {
+  constructor(
+    actions: readonly BlobAction[],
+    content: PlannedContent,
+    context: CopyContext,
+    interruption: Interruption,
+  ) {
+    this.#content = content;
     this.#context = context;
     this.#interruption = interruption;
     this.#call = {signal: interruption.aborted, stopping: interruption.stopping};
@@ -135,10 +143,21 @@ export class BlobRelays {
         await this.#enqueue(action);
         return;
       case 'mount':
-        // The repository to mount from may be getting the blob in this very run.
-        if (action.mountFrom !== undefined) await this.ensure(action.digest, action.mountFrom);
-        await this.#enqueue(action);
+        await this.#enqueue((await this.#canMount(action)) ? action : {...action, action: 'copy'});
         return;
+    }
+  }
+
+  /** The repository to mount from may be getting the blob in this very run. What fails there may succeed here. */
+  async #canMount({digest, mountFrom}: BlobAction): Promise<boolean> {
+    if (mountFrom === undefined) return true;
+    try {
+      await this.ensure(digest, mountFrom);
+      return true;
+    } catch (error) {
+      this.#call.signal.throwIfAborted();
+      if (!(error instanceof TransshipError) || isInterrupted(error)) throw error;
+      return false;
     }
   }
 
@@ -205,7 +224,7 @@ export class BlobRelays {
     const {digest, to, size, mountFrom} = action;
     if (action.action === 'mount' && mountFrom !== undefined) {
       if (mountFrom !== action.from && !(await this.#isAtSource(action))) return undefined;
-      const {path} = parseReference(mountFrom);
+      const path = pathOf(mountFrom);
       const answer = await mount(descriptorOf(action), path, this.#call);
       if (answer.kind === 'mounted') this.#remembered.has(action, mountFrom);
       return answer;
@@ -235,7 +254,8 @@ export class BlobRelays {
 
   async #askSource(action: BlobAction): Promise<boolean> {
     try {
-      return await this.#context.repositories.source(action.from).hasBlob(action, this.#call);
+      const source = await this.#content.blobSource(action, this.#call);
+      return await source.hasBlob(action, this.#call);
     } catch (error) {
       this.#call.signal.throwIfAborted();
       if (!(error instanceof TransshipError) || isInterrupted(error)) throw error;
@@ -248,7 +268,7 @@ export class BlobRelays {
     destination: RepositoryWriter,
     upload?: Upload,
   ): Promise<void> {
-    const {repositories, journal, report, settings, limits} = this.#context;
+    const {journal, report, settings, limits} = this.#context;
     const {digest, from, to} = action;
     let {size} = action;
     const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
@@ -257,7 +277,7 @@ export class BlobRelays {
     await relayBlob(
       {
         blob: descriptorOf(action),
-        source: repositories.source(from),
+        source: await this.#content.blobSource(action, this.#call),
         destination,
         ...(saved ? {saved} : {}),
         ...(upload ? {upload} : {}),
@@ -310,6 +330,15 @@ export class BlobRelays {
     for (const key of [registry, to]) this.#chunkSizes.set(key, size);
     return size;
   }
+}
+
+/** The path of a repository in its registry, or in the layout that it is in. */
+function pathOf(repository: string): RepositoryPath {
+  const place = parsePlace(repository);
+  const inside = 'repository' in place ? place.repository : undefined;
+  return place.transport === 'docker'
+    ? place.reference.path
+    : parseReference(inside ?? repository).path;
 }
 
 function descriptorOf({mediaType, digest, size}: BlobAction): {

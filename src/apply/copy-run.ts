@@ -3,13 +3,14 @@ import type {Digest} from '../model/digest.ts';
 import type {Drift, StepResult} from '../model/outcome.ts';
 import type {BlobAction, CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {CopySet} from '../model/transfer-plan.ts';
-import {interrupted, isInterrupted, throwIfStopping} from '../model/error.ts';
+import {interrupted, isInterrupted, throwIfStopping, type TransshipError} from '../model/error.ts';
 import type {CopyContext, Interruption} from './apply-context.ts';
 import {type BlobCounts, BlobRelays} from './blob-relays.ts';
 import {errorData} from '../model/event.ts';
 import {inOrder} from './find-drift.ts';
 import {isJournalFailure} from './journal-file.ts';
-import {ManifestPushes, ManifestSource} from './manifest-pushes.ts';
+import {ManifestPushes} from './manifest-pushes.ts';
+import {PlannedContent} from './planned-content.ts';
 import {fallbackTag} from '../observe/listed-referrer.ts';
 import {uploadKey} from './journal.ts';
 import {settleAll} from '../observe/at-once.ts';
@@ -22,6 +23,8 @@ export interface CopyWork extends CopySet {
   readonly manifests: readonly PlannedManifest[];
   /** Copies whose result is at the destination already, by id. */
   readonly done: ReadonlySet<string>;
+  /** Copies that fail without being begun, by id: what they are about could not be read. Default: none. */
+  readonly unread?: ReadonlyMap<string, TransshipError>;
   /**
    * Write the tags of each repository one after the other, in the order of the copies: GitLab's registry with metadata
    * database dates a tag by its push, and cleanup policies go by that date. Default: as it comes.
@@ -76,17 +79,17 @@ class CopyRun {
     this.#stopping = AbortSignal.any([interruption.stopping, this.#failedOnce.signal]);
     this.#interruption = {...interruption, stopping: this.#stopping};
     this.#manifests = new Map(work.manifests.map((manifest) => [manifest.digest, manifest]));
-    this.#blobs = new BlobRelays(work.blobs, context, this.#interruption);
-    const source = new ManifestSource(this.#manifests, context);
-    this.#pushes = new ManifestPushes(this.#manifests, this.#blobs, source, context);
+    const content = new PlannedContent(this.#manifests, context);
+    this.#blobs = new BlobRelays(work.blobs, content, context, this.#interruption);
+    this.#pushes = new ManifestPushes(this.#manifests, this.#blobs, content, context);
     this.#fallbackTags = new Set(work.copies.map(({to, tag}) => `${to}:${tag ?? ''}`));
   }
 
   async all(): Promise<CopyRunResult> {
     const queue = new PQueue({concurrency: STEP_WINDOW});
-    const {copies, done} = this.#work;
+    const {copies, done, unread} = this.#work;
     const left = wantedBlobs(
-      copies.filter(({id}) => !done.has(id)),
+      copies.filter(({id}) => !done.has(id) && unread?.has(id) !== true),
       this.#manifests,
     );
     if (this.#work.isAgain !== true) this.#tellDone(left);
@@ -128,6 +131,8 @@ class CopyRun {
       return this.#ended({id: step.id, outcome: 'present'});
     }
     if (this.#stopping.aborted) return this.#ended(this.#unfinished(step));
+    const unread = this.#work.unread?.get(step.id);
+    if (unread !== undefined) return await this.#failed(step, unread);
     const blocked = await this.#blockedBy(step);
     if (blocked !== undefined) return this.#ended(blocked);
     report({type: 'step-started', step: step.id});

@@ -1,8 +1,10 @@
+import PQueue from 'p-queue';
 import type {StepResult} from '../model/outcome.ts';
 import {interrupted, isInterrupted} from '../model/error.ts';
 import {errorData} from '../model/event.ts';
 import type {CreateStep} from '../model/plan.ts';
 import {absentRepository, type Call, type ReadRepositories} from '../model/port.ts';
+import {mapAtOnce, settleAll} from '../observe/at-once.ts';
 import {isInside} from '../plan/create-steps.ts';
 import type {CopyContext, Interruption} from './apply-context.ts';
 
@@ -14,15 +16,17 @@ export interface Namespaces {
   create(step: CreateStep, call: Call): Promise<void>;
 }
 
+/** Requests to GitLab's API at once: it counts them for each user. */
+const AT_ONCE = 8;
+
 /** Those that do not exist, in their order. */
 export async function missingOf(
   steps: readonly CreateStep[],
   namespaces: Namespaces,
   call: Call,
 ): Promise<readonly CreateStep[]> {
-  const missing: CreateStep[] = [];
-  for (const step of steps) if (!(await namespaces.exists(step, call))) missing.push(step);
-  return missing;
+  const exist = await mapAtOnce(steps, AT_ONCE, (step) => namespaces.exists(step, call));
+  return steps.filter((_step, at) => exist[at] === false);
 }
 
 /** The repositories, those in what is missing as if nothing were there: a registry answers for them as for forbidden ones. */
@@ -47,34 +51,43 @@ export async function runCreations(
   {journal, report, settings}: CopyContext,
   {stopping, aborted}: Interruption,
 ): Promise<readonly StepResult[]> {
-  const results = new Map<string, StepResult>();
+  const results = new Map<string, Promise<StepResult>>();
   const wanted = new Set(missing);
+  let hasFailed = false;
   const resultOf = async (step: CreateStep): Promise<StepResult> => {
     const {id, needs} = step;
-    const isStopped =
-      settings.onFailure === 'stop' && [...results.values()].some(({error}) => error);
     if (!wanted.has(step)) return {id, outcome: 'present'};
-    const before = needs.map((need) => results.get(need)).find((result) => result?.error);
-    if (before?.error) return {id, outcome: 'blocked', error: before.error};
-    if (stopping.aborted || isStopped) return {id, outcome: 'not-started'};
+    // They stand before it in the queue, so it never waits for one that waits for it.
+    const before = await Promise.all(needs.flatMap((need) => results.get(need) ?? []));
+    const error = before.find(({error: failed}) => failed)?.error;
+    if (error !== undefined) return {id, outcome: 'blocked', error};
+    const isStopped = settings.onFailure === 'stop' && hasFailed;
+    const isLeft = before.some(({outcome}) => outcome === 'not-started');
+    if (stopping.aborted || isStopped || isLeft) return {id, outcome: 'not-started'};
     report({type: 'step-started', step: id});
     try {
       await namespaces.create(step, {signal: aborted, stopping});
       return {id, outcome: 'done'};
     } catch (thrown) {
-      const error = aborted.aborted ? interrupted() : thrown;
-      if (isInterrupted(error)) return {id, outcome: 'not-started'};
-      return {id, outcome: 'failed', error: errorData(error)};
+      const failure = aborted.aborted ? interrupted() : thrown;
+      if (isInterrupted(failure)) return {id, outcome: 'not-started'};
+      hasFailed = true;
+      return {id, outcome: 'failed', error: errorData(failure)};
     }
   };
+  const queue = new PQueue({concurrency: AT_ONCE});
   for (const step of steps) {
-    const result = await resultOf(step);
-    const {id, outcome, error} = result;
-    results.set(id, result);
-    if (outcome === 'done' || outcome === 'present') journal.note({type: 'step', id, outcome});
-    else if (outcome === 'failed' && error)
-      await journal.append({type: 'step', id, outcome, error});
-    report({type: 'step-ended', step: id, outcome, ...(error ? {error} : {})});
+    const result = queue.add(async () => {
+      const ended = await resultOf(step);
+      const {id, outcome, error} = ended;
+      if (outcome === 'done' || outcome === 'present') journal.note({type: 'step', id, outcome});
+      else if (outcome === 'failed' && error)
+        await journal.append({type: 'step', id, outcome, error});
+      report({type: 'step-ended', step: id, outcome, ...(error ? {error} : {})});
+      return ended;
+    });
+    results.set(step.id, result);
   }
-  return [...results.values()];
+  await settleAll([...results.values()]);
+  return await Promise.all(results.values());
 }

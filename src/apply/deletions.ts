@@ -12,6 +12,7 @@ import {
   lookUp,
   notAsPlanned,
   RepositoryDeletions,
+  sideOf,
   type SharedDeletions,
 } from './repository-deletions.ts';
 import {type Root, verifyRoots} from './verify-plan.ts';
@@ -194,11 +195,6 @@ class Deletions {
     const {stopping, aborted} = this.#interruption;
     return {signal: AbortSignal.any([stopping, aborted])};
   }
-}
-
-/** Whose login is used: what was moved is deleted at its source. */
-function sideOf({reason}: DeleteStep): Drift['side'] {
-  return reason === 'moved' ? 'source' : 'destination';
 }
 
 /** What has to be whole before it is deleted. */

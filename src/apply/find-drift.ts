@@ -1,3 +1,4 @@
+import {TransshipError} from '../model/error.ts';
 import type {Drift} from '../model/outcome.ts';
 import type {CopyStep} from '../model/plan.ts';
 import type {Call, ReadRepositories} from '../model/port.ts';
@@ -10,6 +11,7 @@ import {
   observeDestinationTags,
 } from '../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
+import {RepositoryFailures} from '../observe/repository-failures.ts';
 
 /** Repositories whose tags are asked for at once: each list may be followed by a request for each tag. */
 const REPOSITORIES_AT_ONCE = 16;
@@ -19,75 +21,119 @@ export interface PlanState {
   /** Steps whose result is at the destination already: by an earlier run, or by anybody. */
   readonly done: ReadonlySet<string>;
   readonly drift: readonly Drift[];
+  /** Steps that could not be compared, with why: what fails in one repository leaves the others alone. */
+  readonly unread: ReadonlyMap<string, TransshipError>;
 }
 
 /**
  * Compares source and destination with the plan: one HEAD for each step at the destination, one more at the source for
  * each that is still to do. A tag that is neither as planned before nor as planned after is drift.
+ * @throws TransshipError where a host does not answer, or nothing can be compared
  */
 export async function findDrift(
   steps: readonly CopyStep[],
   repositories: ReadRepositories,
   call: Call,
 ): Promise<PlanState> {
-  const {done, drift} = await compareDestination(steps, repositories, call);
+  const failures = new RepositoryFailures();
+  const {done, drift, unread} = await readDestination(steps, repositories, failures, call);
   const moved: Drift[] = [];
-  const toDo = steps.filter(({id}) => !done.has(id));
+  const unreadAtSource: [string, TransshipError][] = [];
+  const toDo = steps.filter(({id}) => !done.has(id) && !unread.has(id));
   await mapAtOnce(toDo, OBSERVE_CONCURRENCY, async (step) => {
-    const one = await sourceDrift(step, repositories, call);
-    if (one !== undefined) moved.push(one);
+    try {
+      const one = await sourceDrift(step, repositories, call);
+      if (one !== undefined) moved.push(one);
+      failures.answered(step.from);
+    } catch (error) {
+      unreadAtSource.push([step.id, failures.ofOne(step.from, error)]);
+    }
   });
-  return {done, drift: inOrder([...drift, ...moved])};
+  const all = new Map([...unread, ...unreadAtSource]);
+  const [first] = all.values();
+  if (first !== undefined && all.size === steps.length) throw first;
+  return {done, drift: inOrder([...drift, ...moved]), unread: all};
 }
 
-/** Compares the destination alone: what is as planned already, and what is neither that nor as it was. */
+/**
+ * Compares the destination alone: what is as planned already, and what is neither that nor as it was.
+ * @throws TransshipError where any of it cannot be read
+ */
 export async function compareDestination(
   steps: readonly CopyStep[],
   repositories: ReadRepositories,
   call: Call,
-): Promise<PlanState> {
-  const tags = await destinationTags(steps, repositories, call);
-  const done = new Set<string>();
-  const drift: Drift[] = [];
-  await mapAtOnce(steps, OBSERVE_CONCURRENCY, async (step) => {
-    const actual = await atDestination(step, tags, repositories, call);
-    if (actual === step.digest) {
-      done.add(step.id);
-    } else if (step.tag !== undefined && actual !== step.replaces) {
-      const {to: repository, tag, replaces: planned} = step;
-      drift.push({side: 'destination', repository, tag, planned, actual});
-    }
-  });
-  return {done, drift: inOrder(drift)};
+): Promise<Omit<PlanState, 'unread'>> {
+  const failures = new RepositoryFailures();
+  const {unread, ...state} = await readDestination(steps, repositories, failures, call);
+  for (const error of unread.values()) throw error;
+  return state;
 }
 
-type TagsByRepository = ReadonlyMap<string, Awaited<ReturnType<typeof observeDestinationTags>>>;
+async function readDestination(
+  steps: readonly CopyStep[],
+  repositories: ReadRepositories,
+  failures: RepositoryFailures,
+  call: Call,
+): Promise<PlanState> {
+  const tags = await destinationTags(steps, repositories, failures, call);
+  const done = new Set<string>();
+  const drift: Drift[] = [];
+  const unread = new Map<string, TransshipError>();
+  await mapAtOnce(steps, OBSERVE_CONCURRENCY, async (step) => {
+    const seen = tags.get(step.to);
+    if (seen instanceof TransshipError) {
+      unread.set(step.id, seen);
+      return;
+    }
+    try {
+      const actual = await atDestination(step, seen, repositories, call);
+      if (actual === step.digest) {
+        done.add(step.id);
+      } else if (step.tag !== undefined && actual !== step.replaces) {
+        const {to: repository, tag, replaces: planned} = step;
+        drift.push({side: 'destination', repository, tag, planned, actual});
+      }
+    } catch (error) {
+      unread.set(step.id, failures.ofOne(step.to, error));
+    }
+  });
+  return {done, drift: inOrder(drift), unread};
+}
 
+type DestinationTags = Awaited<ReturnType<typeof observeDestinationTags>>;
+
+/** By repository; of one that cannot be read, why. */
 async function destinationTags(
   steps: readonly CopyStep[],
   repositories: ReadRepositories,
+  failures: RepositoryFailures,
   call: Call,
-): Promise<TagsByRepository> {
+): Promise<ReadonlyMap<string, DestinationTags | TransshipError>> {
   const wanted = new Map<string, Tag[]>();
   for (const {to, tag} of steps) {
     const list = wanted.get(to) ?? [];
     if (tag !== undefined) list.push(tag);
     wanted.set(to, list);
   }
-  const seen = new Map<string, Awaited<ReturnType<typeof observeDestinationTags>>>();
+  const seen = new Map<string, DestinationTags | TransshipError>();
   await mapAtOnce(wanted, REPOSITORIES_AT_ONCE, async ([to, list]) => {
-    seen.set(to, await observeDestinationTags(repositories.destination(to), list, call));
+    try {
+      seen.set(to, await observeDestinationTags(repositories.destination(to), list, call));
+      failures.answered(to);
+    } catch (error) {
+      seen.set(to, failures.ofOne(to, error));
+    }
   });
   return seen;
 }
 
 async function atDestination(
   step: CopyStep,
-  tags: TagsByRepository,
+  seen: DestinationTags | undefined,
   repositories: ReadRepositories,
   call: Call,
 ): Promise<CopyStep['replaces']> {
-  const seen = tags.get(step.to);
   if (seen?.exists !== true) return null;
   if (step.tag !== undefined) {
     const [at, named] = [repositories.destination(step.to), seen.tags.get(step.tag)];

@@ -282,16 +282,17 @@ export function isJournalFailure(error: unknown): boolean {
   return error instanceof TransshipError && error.code === 'JOURNAL_WRITE_FAILED';
 }
 
-function writeFailed(file: string, cause: unknown): TransshipError {
+/** @param what kind of file it is */
+export function writeFailed(file: string, cause: unknown, what = 'journal'): TransshipError {
   const full = hasCode(cause, 'ENOSPC') || hasCode(cause, 'EDQUOT');
   return new TransshipError(
     'JOURNAL_WRITE_FAILED',
-    `the journal ${file} cannot be written${full ? ': the disk is full' : `: ${String(cause)}`}`,
+    `the ${what} ${file} cannot be written${full ? ': the disk is full' : `: ${String(cause)}`}`,
     {
       side: 'local',
       hint: full
         ? 'free some space, then apply again to resume'
-        : 'name a file in a writable folder with --journal',
+        : `name a file in a writable folder with --${what.split(' ')[0]}`,
       cause,
     },
   );

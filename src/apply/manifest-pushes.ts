@@ -1,7 +1,8 @@
 import type {Descriptor} from '../model/descriptor.ts';
-import {algorithmOf, type Digest, digestOf, shortDigest} from '../model/digest.ts';
+import {type Digest, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {childBlobs, type Manifest, parseManifest} from '../model/manifest.ts';
+import {foreignLayers} from '../model/foreign-layers.ts';
+import {childBlobs, type Manifest} from '../model/manifest.ts';
 import type {Drift} from '../model/outcome.ts';
 import {nameOf} from '../model/place.ts';
 import type {CopyStep, PlannedManifest} from '../model/plan.ts';
@@ -13,8 +14,8 @@ import type {CopyContext} from './apply-context.ts';
 import {RetryBudget} from '../relay/retry-budget.ts';
 import type {BlobRelays} from './blob-relays.ts';
 import {errorData} from '../model/event.ts';
+import type {PlannedContent} from './planned-content.ts';
 import {ReferrersFallback} from './referrers-fallback.ts';
-import {cutIndex} from '../plan/cut-index.ts';
 import {settleAll} from '../observe/at-once.ts';
 
 type PutAnswer = Awaited<ReturnType<RepositoryWriter['putManifest']>>;
@@ -45,7 +46,7 @@ export class ManifestPushes {
   readonly drift: Drift[] = [];
   readonly #planned: ReadonlyMap<Digest, PlannedManifest>;
   readonly #blobs: BlobRelays;
-  readonly #manifests: ManifestSource;
+  readonly #content: PlannedContent;
   readonly #context: CopyContext;
   readonly #fallback: ReferrersFallback;
   /** Manifests whose wrong sizes were told. */
@@ -56,12 +57,12 @@ export class ManifestPushes {
   constructor(
     planned: ReadonlyMap<Digest, PlannedManifest>,
     blobs: BlobRelays,
-    manifests: ManifestSource,
+    content: PlannedContent,
     context: CopyContext,
   ) {
     this.#planned = planned;
     this.#blobs = blobs;
-    this.#manifests = manifests;
+    this.#content = content;
     this.#context = context;
     this.#fallback = new ReferrersFallback(context.repositories);
   }
@@ -121,7 +122,7 @@ export class ManifestPushes {
     call: Call,
   ): Promise<Pushed> {
     await this.#pushParts(digest, step, mine, call);
-    const manifest = await this.#manifests.get(digest, step.from, call);
+    const manifest = await this.#content.manifest(digest, step.from, call);
     this.#noteWrongSizes(manifest, step);
     const {subjectKept} = await this.#put(manifest, step, reference, mine, call);
     const subject = manifest.view.kind === 'schema1' ? undefined : manifest.view.subject?.digest;
@@ -160,12 +161,15 @@ export class ManifestPushes {
     call: Call,
   ): Promise<PutAnswer> {
     const blobs = this.#planned.get(manifest.descriptor.digest)?.blobs ?? [];
-    const foreign = this.#blobs.foreign(blobs, step.to);
+    const foreign = [
+      ...this.#blobs.foreign(blobs, step.to),
+      ...foreignLayers(manifest.view).map((layer) => layer.digest),
+    ];
     const put = async (): Promise<PutAnswer> => {
       try {
         return await this.#putStored(manifest, step, reference, call);
       } catch (error) {
-        throw foreign.length > 0 ? withForeign(error, foreign) : error;
+        throw foreign.length > 0 ? withForeign(error, manifest, new Set(foreign)) : error;
       }
     };
     try {
@@ -247,15 +251,19 @@ function drifted(subject: string, planned: Digest | null, actual: Digest | null)
   );
 }
 
-/** Of a manifest whose layers are elsewhere, a refusal is most likely about those; no registry says so in its words. */
-function withForeign(error: unknown, layers: readonly Digest[]): unknown {
+/** Of a manifest with foreign layers, a refusal is most likely about those; no registry says so in its words. */
+function withForeign(
+  error: unknown,
+  {descriptor: {digest: manifest}}: Manifest,
+  layers: ReadonlySet<Digest>,
+): unknown {
   const refusals = ['MANIFEST_PARTS_MISSING', 'REGISTRY_REFUSED', 'BLOB_NOT_FOUND'];
   if (!(error instanceof TransshipError) || !refusals.includes(error.code)) return error;
   const {code, message, side, status, cause} = error;
-  const what = `${layers.join(', ')} ${layers.length === 1 ? 'is' : 'are'} at a URL only`;
+  const what = `${manifest} has foreign layers: ${[...layers].join(', ')}`;
   return new TransshipError(code, `${message}; ${what}`, {
     side,
-    hint: 'the registry may not accept layers by URL: have its administrator allow them (distribution: validation.manifests.urls.allow), push the layers to the source registry first, or leave their platform out with --platform',
+    hint: `the registry may not accept layers with URLs: plan with --convert-foreign, which changes ${shortDigest(manifest)} and every index above it, have its administrator allow them (distribution: validation.manifests.urls.allow), or leave their platform out with --platform`,
     ...(status === undefined ? {} : {status}),
     cause,
   });
@@ -263,50 +271,4 @@ function withForeign(error: unknown, layers: readonly Digest[]): unknown {
 
 function annotationsOf({view}: Manifest): Readonly<Record<string, string>> | undefined {
   return view.kind === 'schema1' ? undefined : view.annotations;
-}
-
-/** Gets the bytes of a plan's manifests: what planning saw, else the source by digest, else made from those. */
-export class ManifestSource {
-  readonly #context: CopyContext;
-  readonly #planned: ReadonlyMap<Digest, PlannedManifest>;
-
-  constructor(planned: ReadonlyMap<Digest, PlannedManifest>, context: CopyContext) {
-    this.#planned = planned;
-    this.#context = context;
-  }
-
-  /** @throws TransshipError MANIFEST_NOT_FOUND, MANIFEST_DIGEST_MISMATCH */
-  async get(digest: Digest, from: string, call: Call): Promise<Manifest> {
-    const cut = this.#planned.get(digest)?.cutFrom;
-    if (cut === undefined) return this.#read(digest, from, call);
-    const whole = await this.#read(cut.digest, from, call);
-    const bytes = cutIndex(whole.bytes, cut.keep);
-    if (digestOf(bytes, algorithmOf(digest)) !== digest) throw otherCut(digest, cut.digest);
-    return parseManifest(bytes, whole.descriptor.mediaType, digest, 'source');
-  }
-
-  async #read(digest: Digest, from: string, call: Call): Promise<Manifest> {
-    const observed = this.#context.observed?.get(digest);
-    if (observed?.bytes !== undefined) {
-      const {mediaType, digest: named} = observed.descriptor;
-      return parseManifest(observed.bytes, mediaType, named, 'source');
-    }
-    const manifest = await this.#context.repositories.source(from).getManifest(digest, call);
-    if (manifest !== undefined) return manifest;
-    throw new TransshipError('MANIFEST_NOT_FOUND', `${from}@${digest} does not exist`, {
-      side: 'source',
-      hint: 'it was deleted after planning; plan again',
-    });
-  }
-}
-
-function otherCut(digest: Digest, from: Digest): TransshipError {
-  return new TransshipError(
-    'MANIFEST_DIGEST_MISMATCH',
-    `the index cut from ${from} is not ${digest}`,
-    {
-      side: 'local',
-      hint: 'the plan was made by another version of transship; plan again',
-    },
-  );
 }

@@ -3,7 +3,8 @@ import {copiesOf, type CopyPlan, creationsOf, type Plan} from '../model/plan.ts'
 import {nameOf} from '../model/place.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-file.ts';
-import {entriesByProject, sinceRollback, statusOf} from './transfer/standing.ts';
+import {entriesByProject, locationByJournal, sinceRollback, statusOf} from './transfer/standing.ts';
+import {groupOf} from '../model/transfer-plan.ts';
 import {wantedBlobs} from './copy-run.ts';
 import {copySetsOf} from '../plan/transfer/estimate.ts';
 
@@ -34,7 +35,9 @@ export function planStatus(
   const ended = endOf(journals);
   const projects =
     plan.kind === 'transfer'
-      ? plan.moves.map((move) => statusOf(move, byProject?.get(move.project.id) ?? []))
+      ? plan.moves.map((move) =>
+          statusOf(move, groupOf(move, plan.groups), byProject?.get(move.project.id) ?? []),
+        )
       : undefined;
   return {
     plan: plan.id,
@@ -57,6 +60,14 @@ export function planStatus(
     }),
     ...(ended === undefined ? {} : {ended}),
     ...(projects === undefined ? {} : {projects}),
+    ...(plan.kind === 'copy' || plan.groups === undefined
+      ? {}
+      : {
+          groups: plan.groups.map(({group, steps: own}) => ({
+            ...group,
+            group: locationByJournal(own, journals.flat()),
+          })),
+        }),
   };
 }
 
@@ -104,7 +115,8 @@ function workOf(
   if (plan.kind === 'copy') return plan;
   const steps = plan.moves.flatMap((move) => move.steps);
   const blobs = copySetsOf(steps).flatMap((set) => set.blobs);
-  return {steps: steps.filter(({kind}) => kind !== 'remove-donor'), blobs};
+  const ofGroups = (plan.groups ?? []).flatMap((group) => group.steps);
+  return {steps: [...steps.filter(({kind}) => kind !== 'remove-donor'), ...ofGroups], blobs};
 }
 
 /**

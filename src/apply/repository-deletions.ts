@@ -15,6 +15,7 @@ import {observeTagged, type TaggedContent} from '../observe/observe-tagged.ts';
 import {nameOf} from '../model/place.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
 import {isJournalFailure} from './journal-file.ts';
+import {readableManifest, unkeptManifests} from './undo-file.ts';
 
 /** Deletions at once in a repository. Few: each is a write. */
 const DELETE_CONCURRENCY = 8;
@@ -40,12 +41,20 @@ export async function lookUp(
 }
 
 /** A tag that does not point to what it pointed to when planning. */
-export function notAsPlanned({repository, tag, side}: Drift): TransshipError {
+export function notAsPlanned(
+  {repository, tag, side}: Drift,
+  what: 'deleted' | 'put back' = 'deleted',
+): TransshipError {
   return new TransshipError(
     'DRIFT',
-    `${repository}:${tag} changed after the plan was made; it was not deleted`,
+    `${repository}:${tag} changed after the plan was made; it was not ${what}`,
     {side, hint: 'plan again to see what it points to now'},
   );
+}
+
+/** Whose login is used: what was moved is deleted at its source. */
+export function sideOf({reason}: Pick<DeleteStep, 'reason'>): Drift['side'] {
+  return reason === 'moved' ? 'source' : 'destination';
 }
 
 /**
@@ -93,7 +102,8 @@ export class RepositoryDeletions {
     try {
       this.#content = await this.#observe();
     } catch (error) {
-      if (!isInterrupted(error)) this.#halted = this.#asError(error);
+      const isAborted = this.#shared.interruption.aborted.aborted;
+      if (!isAborted && !isInterrupted(error)) this.#halted = this.#asError(error);
     }
     // By digest one after the other: a deletion may take several tags of the plan along.
     const concurrency = this.#content.deletion === 'digest' ? 1 : DELETE_CONCURRENCY;
@@ -171,13 +181,17 @@ export class RepositoryDeletions {
     const count = byDigest ? await this.#countUnshared(step) : 1;
     const others = byDigest ? [] : this.#stayingWith(digest);
     const isFirst = !this.#isProved;
+    const {undo} = this.#shared.context;
     const bytes =
-      isFirst || others.length > 0
-        ? await this.#repository.getManifest(digest, this.#call)
+      isFirst || others.length > 0 || undo !== undefined
+        ? await readableManifest(this.#repository, digest, this.#call)
         : undefined;
+    const below =
+      undo === undefined ? [] : await unkeptManifests(this.#repository, bytes, undo, this.#call);
     throwIfStopping(this.#shared.interruption.stopping);
     if (this.#shared.context.limits?.takeDeletes(count) === false) throw interrupted();
     const named = {repository, ...(tag === undefined ? {} : {tag}), digest};
+    await undo?.keep(byDigest ? this.#stepsOf(digest) : [step], below);
     await this.#shared.context.journal.append({type: 'deleting', ...named});
     this.#begun.add(id);
     // Not left by a first signal: what became of it would not be known.
@@ -192,14 +206,23 @@ export class RepositoryDeletions {
     return 'done';
   }
 
+  /** A deletion by digest takes all of these along. */
+  #stepsOf(digest: Digest): readonly DeleteStep[] {
+    return this.#steps.filter((step) => step.digest === digest);
+  }
+
   async #lookUp(what: Pick<DeleteStep, 'tag' | 'digest'>): Promise<Digest | undefined> {
     return await lookUp(this.#repository, what, {signal: this.#call.signal});
   }
 
   #drifted(tag: Tag, planned: Digest | null, actual: Digest | null): TransshipError {
-    const [{reason} = {reason: 'moved'}] = this.#steps;
-    const side = reason === 'moved' ? 'source' : 'destination';
-    const drift: Drift = {side, repository: this.#repository.name, tag, planned, actual};
+    const drift: Drift = {
+      side: this.#side,
+      repository: this.#repository.name,
+      tag,
+      planned,
+      actual,
+    };
     this.#shared.drift.push(drift);
     return notAsPlanned(drift);
   }
@@ -331,8 +354,9 @@ export class RepositoryDeletions {
     await this.#repository.putManifest(reference, manifest, {signal: this.#call.signal});
   }
 
-  get #side(): 'source' | 'destination' {
-    return this.#steps[0]?.reason === 'moved' ? 'source' : 'destination';
+  get #side(): Drift['side'] {
+    const [first] = this.#steps;
+    return first === undefined ? 'source' : sideOf(first);
   }
 
   #asError(thrown: unknown): TransshipError {

@@ -1,11 +1,11 @@
 import {extname} from 'node:path';
-import {writeFile} from 'node:fs/promises';
 import type {Command} from 'commander';
 import {TransshipError} from '../model/error.ts';
 import type {CopyPlan} from '../model/plan.ts';
 import {sourceDelta} from '../plan/source-delta.ts';
 import {renderDelta} from '../report/delta-document.ts';
 import type {Io} from './io.ts';
+import {type NamedFile, throwIfSameFile, writeOutput} from './output-file.ts';
 import {readPlanFile} from './plan-file.ts';
 
 /** Flags of what compares a plan with an earlier one. */
@@ -25,12 +25,15 @@ export function addSinceFlags(command: Command): Command {
 
 /**
  * Reads the earlier plan that the flags name; undefined: none.
+ * @param others files of the command line that the report must not replace
  * @throws TransshipError USAGE, and what `readPlanFile` throws
  */
-export async function readEarlierPlan({
-  since,
-  deltaReport,
-}: SinceFlags): Promise<CopyPlan | undefined> {
+export async function readEarlierPlan(
+  {since, deltaReport}: SinceFlags,
+  ...others: readonly NamedFile[]
+): Promise<CopyPlan | undefined> {
+  const report = {name: '--delta-report', file: deltaReport};
+  await throwIfSameFile(report, [{name: '--since', file: since}, ...others]);
   if (since === undefined) {
     if (deltaReport === undefined) return undefined;
     throw usage('--delta-report needs an earlier plan', 'add --since OLD.plan.json');
@@ -55,7 +58,7 @@ export async function giveDelta(
   if (deltaReport === undefined) return;
   const kind = extname(deltaReport) === '.md' ? 'markdown' : 'json';
   const text = redactor.redact(renderDelta(delta, kind, {full: true, isUnbounded: true}));
-  await writeFile(deltaReport, text).catch((cause: unknown) => {
+  await writeOutput(deltaReport, [text]).catch((cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new TransshipError(
       'FILE_WRITE_FAILED',

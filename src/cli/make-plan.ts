@@ -1,11 +1,12 @@
 import {unknownMediaTypes} from '../gitlab/media-types.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import type {ErrorCode} from '../model/error-codes.ts';
 import {
   archiveIndex,
   engineImageName,
   DIRECTORY_IMAGE,
+  type FilePlace,
+  repositoryInside,
   formatPlace,
   isSourceOnly,
   notADestination,
@@ -32,6 +33,7 @@ import {
 } from '../model/port.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
 import {observeRoute, type RouteInventory, type RouteQuestion} from '../observe/observe-route.ts';
+import {RepositoryFailures} from '../observe/repository-failures.ts';
 import {SharedReader} from '../observe/shared-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
@@ -55,6 +57,8 @@ export interface CopyWish {
   /** What was found out about the wish before anything was looked at. */
   readonly findings?: PlanFindings;
   readonly prune?: PruneWish;
+  /** What this earlier plan brought is left out: it is elsewhere. */
+  readonly since?: CopyPlan;
 }
 
 /** Two places that a wish names. */
@@ -147,6 +151,7 @@ function copyEnd(place: Place): CopyEnd {
     case 'oci':
     case 'oci-archive': {
       const {transport, file, ref} = place;
+      if (place.repository !== undefined) return endInside(place, place.repository);
       const repository = `${transport}:${file}`;
       if (ref === undefined) return {repository, isLayout: true};
       if (isDigest(ref)) return {repository, isLayout: true, digest: ref};
@@ -179,6 +184,12 @@ function copyEnd(place: Place): CopyEnd {
   }
 }
 
+/** A repository in a layout: its images have tags, as in a registry. */
+export function endInside({ref, ...place}: FilePlace, repository: string): CopyEnd {
+  const named = ref === undefined ? {} : isDigest(ref) ? {digest: ref} : {tag: ref as Tag};
+  return {repository: repositoryInside(place, repository), isLayout: false, ...named};
+}
+
 function usage(message: string, hint: string): TransshipError {
   return new TransshipError('USAGE', message, {side: 'local', hint});
 }
@@ -200,7 +211,7 @@ const ROUTES_AT_ONCE = 16;
 
 /** Observes both sides of every route, then decides. Nothing is written anywhere. */
 export async function makePlan(
-  {wish, routes, findings, prune}: CopyWish,
+  {wish, routes, findings, prune, since}: CopyWish,
   repositories: PlanRepositories,
   report: Report,
   call: Call,
@@ -208,6 +219,7 @@ export async function makePlan(
   // The filters are checked before anything is asked.
   const asked = routes.map((route) => selectionOf(route, wish));
   const readers = sourceReaders(routes, repositories);
+  const failures = new RepositoryFailures();
   let ended = 0;
   const results = await mapAtOnce(asked, ROUTES_AT_ONCE, async ({route, selection}) => {
     const what = route.source.repository;
@@ -222,9 +234,10 @@ export async function makePlan(
     };
     try {
       const seen = await observeRoute(question, call);
+      for (const {repository} of [route.source, route.destination]) failures.answered(repository);
       return {seen: {...seen, wish: route.wish, single: selection.reference !== undefined}};
     } catch (error) {
-      return {unseen: unseenRoute(route, wish, error)};
+      return {unseen: unseenRoute(route, wish, failures, error)};
     } finally {
       ended += 1;
       if (routes.length > 1)
@@ -248,7 +261,7 @@ export async function makePlan(
     checks: [...checks, ...unseen.map(({check}) => check), ...refused, ...types],
     skipped: [...skipped, ...unseen.map(({skip}) => skip)],
   };
-  return {plan: makeCopyPlan({wish, routes: seen, findings: all, deletions}), observed};
+  return {plan: makeCopyPlan({wish, routes: seen, findings: all, deletions, since}), observed};
 }
 
 /**
@@ -301,33 +314,48 @@ function destinationOf(
 function unseenRoute(
   {source: {repository}, destination, wish, isListed}: CopyRoute,
   {routes}: Wish,
-  error: unknown,
+  failures: RepositoryFailures,
+  thrown: unknown,
 ): {readonly check: Check; readonly skip: Skip} {
   const at = routes[wish]?.at;
-  if (at === undefined || !(error instanceof TransshipError)) throw error;
-  const {code, message, side} = error;
-  // A destination that wants another login wants it for all.
-  const ofOne: readonly ErrorCode[] =
-    side === 'source' ? ['REPOSITORY_NOT_FOUND', 'UNAUTHORIZED', 'FORBIDDEN'] : ['FORBIDDEN'];
-  if (!ofOne.includes(code)) throw error;
+  if (at === undefined) throw thrown;
+  const isOfSource = !(thrown instanceof TransshipError) || thrown.side === 'source';
+  const subject = isOfSource ? repository : destination.repository;
+  const {code, message, hint} = failures.ofOne(subject, thrown);
   const isGone = isListed === true && code === 'REPOSITORY_NOT_FOUND';
   return {
     check: {
       code,
       result: isGone ? 'warn' : 'forbid',
-      subject: side === 'source' ? repository : destination.repository,
+      subject,
       message: formatProblem({...at, message}),
-      hint: `${error.hint}; or leave ${repository} out with "exclude"`,
+      hint: `${hint}; or leave ${repository} out with "exclude"`,
     },
-    skip: {reason: 'gone', from: repository, detail: message},
+    skip: {reason: isGone ? 'gone' : 'incomplete', from: repository, detail: message},
   };
 }
 
 /** Which images of a route are wanted. */
 type Selection = Pick<
   RouteQuestion,
-  'reference' | 'toTag' | 'unnamedAs' | 'select' | 'configs' | 'readAll'
+  'reference' | 'toTag' | 'unnamedAs' | 'select' | 'conversion' | 'configs' | 'readAll'
 >;
+
+/** Which images are wanted in another form. */
+function conversionOf({
+  convertSchema1,
+  includeForeign,
+  convertForeign,
+}: WishFilters): Pick<Selection, 'conversion'> {
+  if (convertSchema1 !== true && includeForeign !== true && convertForeign !== true) return {};
+  return {
+    conversion: {
+      schema1: convertSchema1 === true,
+      includeForeign: includeForeign === true,
+      convertForeign: convertForeign === true,
+    },
+  };
+}
 
 /** @throws TransshipError FILTER_INVALID, PLATFORM_INVALID */
 function selectionOf(
@@ -349,6 +377,7 @@ function selectionOf(
     ...(toTag === undefined ? {} : {toTag}),
     ...(destination.isLayout ? {} : {unnamedAs: LATEST}),
     select,
+    ...conversionOf(filters),
     configs: looksInside,
     readAll: looksInside,
   };

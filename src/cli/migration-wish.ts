@@ -1,13 +1,23 @@
 import {dirname, isAbsolute, join} from 'node:path';
 import {findSourceKind, type SourceKind} from '../discovery/source-kind.ts';
+import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
 import {findDestinationProjects} from '../gitlab/destination-projects.ts';
-import {listAll, type ListedRepositories} from '../discovery/list-all.ts';
+import {listAll, type ListedRepositories, notARepository} from '../discovery/list-all.ts';
 import {parseNameList} from '../discovery/name-list.ts';
 import {TransshipError} from '../model/error.ts';
 import {formatProblem} from '../model/file-problem.ts';
 import type {Check, Skip} from '../model/plan.ts';
-import {isWithin} from '../model/reference.ts';
+import type {UnlistedPart} from '../model/port.ts';
+import {formatPlace, parsePlace} from '../model/place.ts';
+import {isRepositoryPath, isWithin} from '../model/reference.ts';
+import {repositoriesInside} from '../places/layout-repository.ts';
+import {compareText} from '../plan/compare.ts';
 import {type DestinationGitLab, decideProjects} from '../plan/migration/destination-projects.ts';
+import {
+  type ArchivePlace,
+  mapFromArchive,
+  mapIntoArchive,
+} from '../plan/migration/archive-routes.ts';
 import {
   mapRoutes,
   needsRepositories,
@@ -18,12 +28,16 @@ import {joinPath} from '../plan/migration/registry-path.ts';
 import {literalParent} from '../plan/migration/repository-glob.ts';
 import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
-import type {CopyEnd, CopyWish} from './make-plan.ts';
+import type {CopyWish} from './make-plan.ts';
 import type {Session} from './session.ts';
 import {gitlabAddress, type NameListText, openSourceLister, readNameList} from './source-lister.ts';
 
 /** Flags of what follows a migration file. */
 export interface MigrationFlags extends GitLabFlags {
+  /** A layout or archive that everything is copied into, in place of the destinations in the file. */
+  readonly to?: string;
+  /** The same that everything is copied from, in place of the sources. */
+  readonly from?: string;
   /** How hosts list their repositories, where that is not found by itself. */
   readonly sourceKind?: ReadonlyMap<string, SourceKind>;
 }
@@ -38,41 +52,103 @@ export async function readMigrationWish(
   io: Io,
   session: Session,
 ): Promise<CopyWish> {
+  if (flags.from !== undefined)
+    return await readArchiveWish(migration, archiveOf(flags.from, '--from'), flags, io, session);
   const names = await readNames(migration, io);
   const sources = await listSources(migration, flags, io, session);
-  const {wish, mappings, checks} = mapRoutes(
-    migration,
-    (route) =>
-      names.get(route)?.map(({repository}) => repository) ??
-      sources
-        .filter(({registry}) => registry === route.source.registry)
-        .flatMap(({listed}) => listed.repositories.map(({repository}) => repository)),
-    io.now(),
+  const listed = new Map(
+    [...Map.groupBy(sources, ({registry}) => registry)].map(([registry, all]) => [
+      registry,
+      inOrder(all.flatMap(({repositories}) => repositories)),
+    ]),
   );
-  const gitlabs = await findGitLabs(migration, mappings, flags, io, session);
+  const repositoriesOf = (route: Route): readonly string[] =>
+    names.get(route) ?? listed.get(route.source.registry) ?? [];
+  const unlisted = sources.flatMap((source) =>
+    source.unlisted.map(({part, error}) => unlistedPart(`${source.registry}/${part}`, error)),
+  );
+  if (flags.to !== undefined) {
+    const archive = archiveOf(flags.to, '--to');
+    const mapped = mapIntoArchive(migration, archive, repositoriesOf, io.now());
+    return {
+      wish: mapped.wish,
+      routes: routesOf(mapped.mappings),
+      findings: {
+        checks: [...mapped.checks, ...unlisted.map(({check}) => check)],
+        skipped: unlisted.map(({skip}) => skip),
+      },
+    };
+  }
+  const {wish, mappings, checks} = mapRoutes(migration, repositoriesOf, io.now());
+  const {gitlabs, checks: kindChecks} = await findGitLabs(migration, mappings, flags, io, session);
   const {creations, checks: projectChecks, absent} = decideProjects(migration, mappings, gitlabs);
-  const unlisted = sources.flatMap(({registry, listed}) =>
-    listed.unlisted.map(({part, error}) => unlistedPart(`${registry}/${part}`, error)),
-  );
   return {
     wish,
-    routes: mappings.map(({source, destination, wish: index, isListed}) => ({
-      wish: index,
-      source: inRegistry(source),
-      destination: inRegistry(destination),
-      isListed,
-      isAbsent: absent.has(destination),
-    })),
+    routes: routesOf(mappings, absent),
     findings: {
-      checks: [...checks, ...projectChecks, ...unlisted.map(({check}) => check)],
+      checks: [...checks, ...kindChecks, ...projectChecks, ...unlisted.map(({check}) => check)],
       skipped: unlisted.map(({skip}) => skip),
       creations,
     },
   };
 }
 
-function inRegistry(repository: string): CopyEnd {
-  return {repository, isLayout: false};
+/**
+ * What a migration takes out of an archive that `--to` made, wherever the file's own sources are.
+ * @throws TransshipError FILE_INVALID, FILE_UNREADABLE, and what a destination answers
+ */
+async function readArchiveWish(
+  migration: CopyMigration,
+  archive: ArchivePlace,
+  flags: MigrationFlags,
+  io: Io,
+  session: Session,
+): Promise<CopyWish> {
+  const {places, reading} = session;
+  const layout = places.source(formatPlace(archive));
+  const repositories = inOrder(await repositoriesInside(layout, reading));
+  if (repositories.length === 0) {
+    const message = `${formatPlace(archive)} contains no repository of a migration`;
+    const hint = 'name an archive that "plan FILE.yaml --to" was the plan of';
+    throw new TransshipError('REPOSITORY_NOT_FOUND', message, {side: 'source', hint});
+  }
+  const {wish, mappings, checks, skipped} = mapFromArchive(
+    migration,
+    archive,
+    repositories,
+    io.now(),
+  );
+  const {gitlabs, checks: kindChecks} = await findGitLabs(migration, mappings, flags, io, session);
+  const {creations, checks: projectChecks, absent} = decideProjects(migration, mappings, gitlabs);
+  return {
+    wish,
+    routes: routesOf(mappings, absent),
+    findings: {checks: [...checks, ...kindChecks, ...projectChecks], skipped, creations},
+  };
+}
+
+function routesOf(
+  mappings: readonly RepositoryMapping[],
+  absent: ReadonlySet<string> = new Set(),
+): CopyWish['routes'] {
+  return mappings.map(({source, destination, wish, isListed}) => ({
+    wish,
+    source: {repository: source, isLayout: false},
+    destination: {repository: destination, isLayout: false},
+    isListed,
+    isAbsent: absent.has(destination),
+  }));
+}
+
+/** @throws TransshipError USAGE where it is no place for several repositories */
+function archiveOf(text: string, flag: string): ArchivePlace {
+  const place = parsePlace(text);
+  const isWhole = !('ref' in place) && !('repository' in place);
+  if (isWhole && (place.transport === 'oci' || place.transport === 'oci-archive')) return place;
+  throw new TransshipError('USAGE', `${flag} ${text} is no place for several repositories`, {
+    side: 'local',
+    hint: `write ${flag} oci-archive:FILE, or oci:DIR`,
+  });
 }
 
 /** A part of a source that cannot be listed: what is there may be meant, and is not copied. */
@@ -86,28 +162,43 @@ function unlistedPart(
   };
 }
 
+/** Paths each once, in the order that `mapRoutes` wants. */
+function inOrder(paths: readonly string[]): readonly string[] {
+  return [...new Set(paths)].sort(compareText);
+}
+
 /** The repositories of the routes that have a file of them. A file is read once, whichever routes name it. */
 async function readNames(
   {file: migration, routes}: CopyMigration,
   io: Io,
-): Promise<ReadonlyMap<Route, ReturnType<typeof parseNameList>>> {
+): Promise<ReadonlyMap<Route, readonly string[]>> {
   const texts = new Map<string, NameListText>();
-  const names = new Map<Route, ReturnType<typeof parseNameList>>();
+  const lists = new Map<string, readonly string[]>();
+  const names = new Map<Route, readonly string[]>();
   for (const route of routes) {
     const {repositoriesFile: named, source} = route;
     if (named === undefined || !needsRepositories(route)) continue;
     const file = named === '-' || isAbsolute(named) ? named : join(dirname(migration), named);
-    const {name, text} = texts.get(file) ?? (await readNameList(file, io));
-    texts.set(file, {name, text});
-    names.set(route, parseNameList(text, name, source.registry, ''));
+    const read = texts.get(file) ?? (await readNameList(file, io));
+    texts.set(file, read);
+    // A name may begin with the host of the source: other sources read the same file differently.
+    const key = `${source.registry} ${file}`;
+    const list = lists.get(key) ?? namesIn(read, source.registry);
+    lists.set(key, list);
+    names.set(route, list);
   }
   return names;
+}
+
+function namesIn({text, name}: NameListText, registry: string): readonly string[] {
+  return inOrder(parseNameList(text, name, registry, '').map(({repository}) => repository));
 }
 
 /** What one request for a list gave. */
 interface ListedSource {
   readonly registry: string;
-  readonly listed: ListedRepositories;
+  readonly repositories: readonly string[];
+  readonly unlisted: readonly UnlistedPart[];
 }
 
 /** Lists every source once, as narrowly as its routes allow: a whole instance may have far more. */
@@ -134,9 +225,22 @@ async function listSources(
     if (isKnown) continue;
     const problem = (message: string) => formatProblem({file, ...route.from.at, message});
     const listed = await listSource(registry, prefix, flags, io, session, problem);
-    sources.push({registry, prefix, listed});
+    const [usable, unusable] = partition(listed.repositories.map(({repository}) => repository));
+    const unlisted = unusable.map((part) => ({part, error: notARepository(part)}));
+    sources.push({
+      registry,
+      prefix,
+      repositories: usable,
+      unlisted: [...listed.unlisted, ...unlisted],
+    });
   }
   return sources;
+}
+
+function partition(
+  paths: readonly string[],
+): readonly [usable: readonly string[], unusable: readonly string[]] {
+  return [paths.filter(isRepositoryPath), paths.filter((path) => !isRepositoryPath(path))];
 }
 
 /** @param problem puts the place of the route before a message */
@@ -182,15 +286,20 @@ async function findGitLabs(
   flags: MigrationFlags,
   io: Io,
   session: Session,
-): Promise<ReadonlyMap<string, DestinationGitLab>> {
+): Promise<{
+  readonly gitlabs: ReadonlyMap<string, DestinationGitLab>;
+  readonly checks: readonly Check[];
+}> {
   const {places, reading} = session;
-  const found = new Map<string, DestinationGitLab>();
+  const gitlabs = new Map<string, DestinationGitLab>();
+  let isAnyGitLab = false;
   const byRegistry = Map.groupBy(mappings, ({destination}) =>
     destination.slice(0, destination.indexOf('/')),
   );
   for (const [host, own] of byRegistry) {
     const kind = await findSourceKind(places.registry(host, 'destination'), reading);
     if (kind.kind !== 'gitlab') continue;
+    isAnyGitLab = true;
     const address = gitlabAddress(host, kind, flags, io);
     if (address === undefined) {
       if (policy === undefined) continue;
@@ -199,7 +308,7 @@ async function findGitLabs(
         `${file} has "gitlab", and no token for the GitLab of ${host} was named`,
         {
           side: 'local',
-          hint: `add --gitlab ${kind.gitlab ?? 'https://gitlab.example.com'} and set GITLAB_TOKEN to an access token with the scope api`,
+          hint: tokenHint(kind.gitlab),
         },
       );
     }
@@ -208,7 +317,25 @@ async function findGitLabs(
       path: destination.slice(host.length + 1),
       ...(project === undefined ? {} : {project}),
     }));
-    found.set(host, await findDestinationProjects(gitlab, host, wanted, tokenKind, reading));
+    gitlabs.set(host, await findDestinationProjects(gitlab, host, wanted, tokenKind, reading));
   }
-  return found;
+  const isInVain = policy !== undefined && !isAnyGitLab && byRegistry.size > 0;
+  return {gitlabs, checks: isInVain ? [noGitLab(file, [...byRegistry.keys()])] : []};
+}
+
+function tokenHint(gitlab = 'https://gitlab.example.com'): string {
+  const variable = hostTokenVariable(parseGitLabUrl(gitlab));
+  return `set ${variable} to an access token with the scope api, or GITLAB_TOKEN and add --gitlab ${gitlab}`;
+}
+
+/** What the file says about GitLab would be lost without a word. */
+function noGitLab(file: string, hosts: readonly string[]): Check {
+  const subject = hosts.join(', ');
+  return {
+    code: 'NOT_GITLAB',
+    result: 'warn',
+    subject,
+    message: `${file} has "gitlab", but no destination is a registry of GitLab: no projects are looked up or created at ${subject}`,
+    hint: 'check "to"; if a proxy hides GitLab\'s token service, create the projects yourself; otherwise remove "gitlab"',
+  };
 }

@@ -27,6 +27,9 @@ export interface ChoiceFlags {
 
 export interface FilterFlags extends ChoiceFlags {
   readonly deleteSource?: boolean;
+  readonly convertSchema1?: boolean;
+  readonly includeForeign?: boolean;
+  readonly convertForeign?: boolean;
   /** False where tags are to stay: commander's form of `--no-clobber`. */
   readonly clobber: boolean;
   readonly allowEmpty?: boolean;
@@ -40,6 +43,12 @@ export interface RunFlags {
   readonly chunkSize?: number;
   /** Bytes per second. */
   readonly limitRate?: number;
+}
+
+/** Where what is deleted is kept, to be put back. */
+export interface UndoFlags {
+  /** A file; false: nothing is kept; absent: the file beside the plan. */
+  readonly undo?: string | false;
 }
 
 /** What ends a run early. */
@@ -84,6 +93,9 @@ export function addFilterFlags(command: Command): Command {
   return addChoiceFlags(command)
     .option('--no-clobber', 'do not move tags that point to another image at the destination')
     .option('--allow-empty', 'exit 0 if the filters match nothing')
+    .option('--convert-schema1', 'copy images of Docker schema 1 as images of schema 2')
+    .option('--include-foreign', 'copy foreign layers as well, from the source or their URLs')
+    .option('--convert-foreign', 'copy foreign layers and make ordinary layers of them')
     .option(
       '--delete-source',
       'delete each tag at the source once its image is verified at the destination',
@@ -154,6 +166,9 @@ export function wishFilters(flags: FilterFlags, now: Date): WishFilters {
     ...(platform === undefined ? {} : {platforms: platform}),
     ...(clobber ? {} : {noClobber: true}),
     ...(allowEmpty === true ? {allowEmpty} : {}),
+    ...(flags.convertSchema1 === true ? {convertSchema1: true} : {}),
+    ...(flags.includeForeign === true ? {includeForeign: true} : {}),
+    ...(flags.convertForeign === true ? {convertForeign: true} : {}),
   };
 }
 

@@ -164,8 +164,8 @@ function notDeletable(message: string, hint: string): TransshipError {
   return new TransshipError('USAGE', message, {side: 'local', hint});
 }
 
-/** @throws what is no refusal of the registry */
-function deletionRefused(repository: string, error: unknown): Check {
+/** What forbids a plan of deletions in a repository that refuses them. @throws what is no refusal of the registry */
+export function deletionRefused(repository: string, error: unknown): Check {
   const isRefusal =
     error instanceof TransshipError &&
     ['UNAUTHORIZED', 'FORBIDDEN', 'UNSUPPORTED_BY_REGISTRY', 'PROTECTED'].includes(error.code);

@@ -1,19 +1,16 @@
-import {randomBytes} from 'node:crypto';
-import {open, rename, stat, writeFile} from 'node:fs/promises';
-import {basename, dirname, join} from 'node:path';
 import type {Command} from 'commander';
 import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
-import type {TransferPlan} from '../model/transfer-plan.ts';
+import {allSteps} from '../model/transfer-plan.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {parsePlan, PLAN_LIMITS, planId, planText} from '../plan/plan-file.ts';
 import type {RenderOptions} from '../report/document.ts';
 import {type PlanFormat, planJson, renderPlan} from '../report/plan-document.ts';
 import type {Io, TextSink} from './io.ts';
-import {removeFile} from '../places/durable-file.ts';
 import type {Redactor} from '../http/secrets.ts';
 import {DIGEST_PATTERN} from '../model/digest.ts';
 import {addFormatFlag} from './options.ts';
+import {writeOutput} from './output-file.ts';
 import {rememberPlan} from './own-plans.ts';
 import {addPolicyFlag, limitedPlan, type PolicyFlag} from './plan-policy.ts';
 import {addSignFlag, signedPlan} from './plan-review.ts';
@@ -37,25 +34,10 @@ export async function readPlanFile(file: string): Promise<Plan> {
   return parsePlan(bytes, file);
 }
 
-/** As `readPlanFile`, for what knows plans of transfers only. @throws TransshipError USAGE as well */
-export async function readTransferPlanFile(file: string): Promise<TransferPlan> {
-  const plan = await readPlanFile(file);
-  if (plan.kind === 'transfer') return plan;
-  throw new TransshipError('USAGE', `${file} is the plan of a copy`, {
-    side: 'local',
-    hint: 'this command is for plans of transfers; a copy does not change its source',
-  });
-}
-
-/**
- * Writes the whole file or none of it; into a pipe or a device, which a rename would put out of the way, as it comes.
- * @throws TransshipError FILE_WRITE_FAILED
- */
+/** @throws TransshipError FILE_WRITE_FAILED */
 async function writePlanFile(file: string, plan: Plan): Promise<void> {
   try {
-    const there = await stat(file).catch(() => undefined);
-    if (there === undefined || there.isFile() || there.isDirectory()) await replace(file, plan);
-    else await writeFile(file, readable(plan));
+    await writeOutput(file, readable(plan));
   } catch (error) {
     throw new TransshipError(
       'FILE_WRITE_FAILED',
@@ -107,19 +89,6 @@ function planFileText(file: string, plan: Plan): string {
     : `\nThe plan is in ${file}. To apply it: transship apply ${file}\n`;
 }
 
-async function replace(file: string, plan: Plan): Promise<void> {
-  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
-  try {
-    await using handle = await open(temporary, 'wx');
-    await handle.writeFile(readable(plan));
-    await handle.sync();
-    await rename(temporary, file);
-  } catch (error) {
-    await removeFile(temporary);
-    throw error;
-  }
-}
-
 function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
@@ -159,7 +128,7 @@ export async function givePlan(made: Plan, flags: MakeFlags, io: Io): Promise<nu
 }
 
 function stepsOf(plan: Plan): readonly unknown[] {
-  return plan.kind === 'copy' ? plan.steps : plan.moves.flatMap(({steps}) => steps);
+  return plan.kind === 'copy' ? plan.steps : allSteps(plan);
 }
 
 function isForbidden({checks}: Plan): boolean {
@@ -196,20 +165,23 @@ const LOOK_THROUGH = 64 * 1024;
 
 function isClean(plan: Plan, redactor: Redactor): boolean {
   let texts = '';
-  for (const text of textsIn(plan)) {
-    if (DIGEST_PATTERN.test(text)) continue;
-    texts += `${text}\n`;
-    if (texts.length < LOOK_THROUGH) continue;
-    if (!redactor.isClean(texts)) return false;
+  let clean = true;
+  const look = (): void => {
+    clean &&= redactor.isClean(texts);
     texts = '';
-  }
-  return redactor.isClean(texts);
-}
-
-function* textsIn(value: unknown): Generator<string> {
-  if (typeof value === 'string') yield value;
-  else if (Array.isArray(value)) for (const item of value) yield* textsIn(item);
-  else if (typeof value === 'object' && value !== null) yield* textsIn(Object.values(value));
+  };
+  const walk = (value: unknown): void => {
+    if (typeof value === 'string') {
+      if (DIGEST_PATTERN.test(value)) return;
+      texts += `${value}\n`;
+      if (texts.length >= LOOK_THROUGH) look();
+    } else if (typeof value === 'object' && value !== null) {
+      for (const item of Array.isArray(value) ? value : Object.values(value)) walk(item);
+    }
+  };
+  walk(plan);
+  look();
+  return clean;
 }
 
 /** All texts of a value, with the names of the fields that they are in, through `redact`. */

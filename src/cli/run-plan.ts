@@ -4,6 +4,8 @@ import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
 import {type Journal, type JournalOptions, NO_JOURNAL, openJournal} from '../apply/journal.ts';
 import type {Namespaces} from '../apply/creations.ts';
 import {journalBeside} from '../apply/journal-file.ts';
+import {KeptManifests} from '../apply/kept-manifests.ts';
+import {restoreDeleted} from '../apply/restore-tags.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
@@ -13,7 +15,8 @@ import {type Check, type CopyPlan, deletionsOf, type Plan, type Wish} from '../m
 import {DEFAULT_CHUNK} from '../relay/chunk-size.ts';
 import {DEFAULT_RETRY} from '../http/retry.ts';
 import type {Io} from './io.ts';
-import type {RunFlags} from './options.ts';
+import type {RunFlags, UndoFlags} from './options.ts';
+import {undoBeside, UndoFile} from '../apply/undo-file.ts';
 import type {Session} from './session.ts';
 import {privateFolder, stateFolder} from './user-folders.ts';
 import {makeFolder, removeFile} from '../places/durable-file.ts';
@@ -30,7 +33,7 @@ export type RunOrigin =
 export async function runPlan(
   plan: CopyPlan,
   origin: RunOrigin,
-  flags: RunFlags & {readonly yes?: boolean},
+  flags: RunFlags & UndoFlags & {readonly yes?: boolean},
   io: Io,
   session: Session,
 ): Promise<RunResult> {
@@ -44,8 +47,10 @@ export async function runPlan(
     isPassing && plan.steps.length === 0
       ? NO_JOURNAL
       : await openPlanJournal({file, plan: plan.id, anyPlan: origin.kind === 'made'}, io, session);
+  await using undo = await openUndo(plan, origin, flags, io);
   const context = {
     repositories: places,
+    layerAt: (urls: readonly string[]) => places.layerAt(urls),
     journal,
     report,
     settings: settingsOf(flags, io),
@@ -54,6 +59,7 @@ export async function runPlan(
     ...(origin.kind === 'file' && origin.namespaces ? {namespaces: origin.namespaces} : {}),
     ...(locations ? {locations} : {}),
     ...(limits ? {limits} : {}),
+    ...(undo ? {undo} : {}),
   };
   const result = await tellingOfStop(session, () => applyPlan(plan, context, interruption));
   if (result.result === 'done' || result.result === 'incomplete') {
@@ -61,6 +67,18 @@ export async function runPlan(
     if (isPassing) await removeFile(file);
   }
   return result;
+}
+
+/** Undefined: nothing is deleted, or it is not to be kept. @throws TransshipError JOURNAL_WRITE_FAILED */
+async function openUndo(
+  plan: CopyPlan,
+  origin: RunOrigin,
+  {undo}: UndoFlags,
+  {now}: Io,
+): Promise<UndoFile | undefined> {
+  if (undo === false || deletionsOf(plan).length === 0) return undefined;
+  const file = undo ?? (origin.kind === 'file' ? undoBeside(origin.file) : undefined);
+  return file === undefined ? undefined : await UndoFile.open(file, plan.id, now);
 }
 
 /**
@@ -88,6 +106,38 @@ async function mayDelete(
   const moved = deletions.some(({reason}) => reason === 'moved');
   const safely = moved ? ', moved ones after they are verified at the destination' : '';
   return await ask(`The plan deletes ${what}${safely}. Continue?`);
+}
+
+/**
+ * Puts back what a plan deleted.
+ * @throws TransshipError USAGE where it deletes nothing, FILE_UNREADABLE, FILE_INVALID; as `openPlanJournal`
+ */
+export async function runRestore(
+  plan: CopyPlan,
+  planFile: string,
+  flags: RunFlags & {readonly undo?: string},
+  io: Io,
+  session: Session,
+): Promise<RunResult> {
+  const {places: repositories, report, interruption} = session;
+  if (deletionsOf(plan).length === 0) {
+    throw new TransshipError('USAGE', `${planFile} deletes nothing`, {
+      side: 'local',
+      hint: 'rollback is for transfers and for plans that delete tags; a copy does not change its source',
+    });
+  }
+  // Not beside a run that deletes: both would look at the same tags.
+  await using journal = await openPlanJournal(
+    {file: flags.journal ?? journalBeside(planFile), plan: plan.id},
+    io,
+    session,
+  );
+  await using kept = await KeptManifests.open(flags.undo ?? undoBeside(planFile), plan.id);
+  const result = await tellingOfStop(session, () =>
+    restoreDeleted(plan, {repositories, kept, report}, interruption),
+  );
+  await journal.end(result.result);
+  return result;
 }
 
 /** @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_WRITE_FAILED, JOURNAL_BUSY, JOURNAL_INVALID */

@@ -1,4 +1,3 @@
-import {writeFile} from 'node:fs/promises';
 import type {Command} from 'commander';
 import {TransshipError} from '../model/error.ts';
 import type {RunEvent} from '../model/event.ts';
@@ -6,6 +5,7 @@ import type {RunResult} from '../model/outcome.ts';
 import type {Plan} from '../model/plan.ts';
 import {renderDotenv, renderJunit} from '../report/ci-reports.ts';
 import type {Io} from './io.ts';
+import {writeOutput} from './output-file.ts';
 import type {Session} from './session.ts';
 
 /** Flags of what writes files about a run for a pipeline. */
@@ -72,7 +72,7 @@ export async function writeRunReports(
   ];
   for (const {file, flag, text} of files) {
     if (file === undefined) continue;
-    await writeFile(file, redactor.redact(text())).catch((cause: unknown) => {
+    await writeOutput(file, [redactor.redact(text())]).catch((cause: unknown) => {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new TransshipError(
         'FILE_WRITE_FAILED',

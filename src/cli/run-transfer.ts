@@ -6,7 +6,7 @@ import {adoptedBefore, countAdopted, moveWithTags} from '../apply/transfer/adopt
 import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {donorAbsent, isDonorThere} from '../apply/transfer/donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
-import {locateProject} from '../apply/transfer/standing.ts';
+import {locateProject} from '../apply/transfer/locate.ts';
 import type {TransferContext} from '../apply/transfer/transfer-run.ts';
 import {compareAt} from '../apply/transfer/verify-place.ts';
 import type {Compared} from '../apply/verify-plan.ts';
@@ -18,7 +18,7 @@ import {TransshipError} from '../model/error.ts';
 import type {ComparedPlace, RunResult, VerifyResult} from '../model/outcome.ts';
 import type {Call} from '../model/port.ts';
 import {parseReference} from '../model/reference.ts';
-import type {ProjectMove, TransferPlan} from '../model/transfer-plan.ts';
+import {groupOf, type ProjectMove, type TransferPlan} from '../model/transfer-plan.ts';
 import {forgetTransfer, journalOf, projectLock, rememberTransfer} from './earlier-transfers.ts';
 import {type GitLabFlags, openPlannedGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
@@ -33,6 +33,9 @@ export interface TransferRunFlags extends RunFlags, GitLabFlags {
   readonly removeDonor?: boolean;
   readonly adoptNewTags?: boolean;
 }
+
+/** GitLab deletes image repositories two at a time, in the background (GitLab: app/workers/container_registry). */
+const DELETION_PATIENCE = {everyMs: 5_000, limitMs: 30 * 60_000};
 
 /** A plan of transfers, and all that a command works on it with. */
 export interface TransferCommand<Flags extends GitLabFlags = TransferRunFlags> {
@@ -103,9 +106,9 @@ async function verifyMove(
   move: ProjectMove,
   gitlab: GitLab,
   journal: readonly JournalEntry[],
-  {file, flags, session: {places, reading}}: TransferCommand<VerifyFlags>,
+  {plan, file, flags, session: {places, reading}}: TransferCommand<VerifyFlags>,
 ): Promise<{compared: Compared; place: ComparedPlace}> {
-  const where = await locateProject(move, {gitlab}, reading);
+  const where = await locateProject(move, groupOf(move, plan.groups), {gitlab}, reading);
   const base = dirname(file);
   const repositories = relativeTo(base, places);
   const lookout = {
@@ -163,9 +166,14 @@ async function accessFor({
   const access = await openPlannedGitLab(plan, trust, flags, io, session);
   throwIfJobToken(access.tokenKind);
   const host = await registryHost(plan, access.gitlab, reading);
-  const [first] = plan.moves;
+  const [first] = [
+    ...plan.moves.map(({project}) => project.id),
+    ...(plan.groups ?? []).flatMap(({withoutImages}) => withoutImages),
+  ];
   const told = async (): Promise<string | undefined> =>
-    first && (await access.gitlab.projects.get(first.project.id, reading)).registryHost;
+    first === undefined
+      ? undefined
+      : (await access.gitlab.projects.find(first, reading))?.registryHost;
   if (host !== undefined) await trust.checkRegistry(host, told);
   const registry = host === undefined ? undefined : access.openRegistry(host, 'destination');
   return {
@@ -180,12 +188,17 @@ async function accessFor({
 
 /** Also of projects whose repositories have no tags: they are looked at before they move. Undefined: there is none. */
 async function registryHost(
-  {moves}: TransferPlan,
+  {moves, groups = []}: TransferPlan,
   gitlab: GitLab,
   call: Call,
 ): Promise<string | undefined> {
-  const planned = moves.flatMap(({repositories}) => repositories)[0]?.from.split('/')[0];
-  if (planned !== undefined) return planned;
+  const repositories = moves.flatMap((move) => move.repositories.map(({from}) => from));
+  const [planned] = [...repositories, ...groups.flatMap(({records}) => records)];
+  if (planned !== undefined) return planned.split('/')[0];
+  for (const {group} of groups) {
+    const [record] = await gitlab.repositories.ofGroup(group.id, call);
+    if (record !== undefined) return record.registryHost;
+  }
   for (const {project} of moves) {
     const found = await gitlab.projects.find(project.id, call);
     if (found?.registryAccess === 'disabled') continue;
@@ -246,6 +259,7 @@ async function contextOf(command: TransferCommand, journal: Journal): Promise<Tr
     adoptNewTags: flags.adoptNewTags === true,
     removesDonor: flags.removeDonor === true,
     patience: DEFAULT_PATIENCE,
+    deletionPatience: DELETION_PATIENCE,
   };
 }
 

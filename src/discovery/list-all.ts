@@ -47,6 +47,14 @@ function tooMany({name}: RepositoryLister): TransshipError {
   );
 }
 
+/** What is wrong with a listed repository that no client can name. */
+export function notARepository(repository: string): TransshipError {
+  return new TransshipError('REFERENCE_INVALID', `"${repository}" is not a repository name`, {
+    side: 'source',
+    hint: 'no client can read a repository with this name; rename it at the source',
+  });
+}
+
 function nothingAt({name}: RepositoryLister, prefix: string): TransshipError {
   return new TransshipError(
     'REPOSITORY_NOT_FOUND',

@@ -1,4 +1,5 @@
 import {TransshipError} from '../model/error.ts';
+import type {FileProblem} from '../model/file-problem.ts';
 import type {ListedRepository} from '../model/port.ts';
 import {canonicalRegistry, isRepositoryPath, isWithin} from '../model/reference.ts';
 import {NAME_LIMITS} from '../registry/paging.ts';
@@ -7,7 +8,7 @@ import {NAME_LIMITS} from '../registry/paging.ts';
 export const NAME_LIST_LIMIT = 16 * 1024 * 1024;
 
 /** Wrong lines that an error names. */
-const LINES_SHOWN = 10;
+const PROBLEMS_LIMIT = 100;
 
 /**
  * Reads repositories from a text with one on each line: paths, or `host/path` with the host that is looked at. `#` begins a
@@ -23,7 +24,7 @@ export function parseNameList(
   prefix: string,
 ): readonly ListedRepository[] {
   const names = new Set<string>();
-  const wrong: string[] = [];
+  const wrong: FileProblem[] = [];
   for (const [at, line] of text.split('\n').entries()) {
     const name = withoutHost(line.replace(/(?:^|\s)#.*$/, '').trim(), host);
     if (name === '') continue;
@@ -33,11 +34,15 @@ export function parseNameList(
         ? undefined
         : `is not below ${prefix}`;
     if (why === undefined) names.add(name);
-    else wrong.push(`${file}:${at + 1}: "${name}" ${why}`);
+    else wrong.push({file, line: at + 1, column: 1, message: `"${name}" ${why}`});
+  }
+  if (wrong.length > 0) {
+    const count = wrong.length === 1 ? '1 wrong line' : `${wrong.length} wrong lines`;
+    const shown = wrong.length > PROBLEMS_LIMIT ? `, the first ${PROBLEMS_LIMIT} are listed` : '';
+    throw invalid(`${file} has ${count}${shown}`, wrong.slice(0, PROBLEMS_LIMIT));
   }
   if (names.size > NAME_LIMITS.items)
-    wrong.push(`${file} has more than ${NAME_LIMITS.items} names`);
-  if (wrong.length > 0) throw invalid(wrong);
+    throw invalid(`${file} has more than ${NAME_LIMITS.items} names`);
   return [...names].map((repository) => ({repository}));
 }
 
@@ -48,12 +53,10 @@ function withoutHost(name: string, host: string): string {
   return isHost ? bare.slice(slash + 1) : bare;
 }
 
-function invalid(wrong: readonly string[]): TransshipError {
-  const shown = wrong.slice(0, LINES_SHOWN).join('; ');
-  const more = wrong.length - LINES_SHOWN;
-  const message = more > 0 ? `${shown}; and ${more} more` : shown;
+function invalid(message: string, problems: readonly FileProblem[] = []): TransshipError {
   return new TransshipError('FILE_INVALID', message, {
     side: 'local',
     hint: 'write one repository per line, without a tag, such as team/app',
+    problems,
   });
 }

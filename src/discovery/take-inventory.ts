@@ -9,6 +9,7 @@ import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
 import {tagSelector} from '../plan/filters.ts';
 import {BlobTable} from './blob-table.ts';
 import type {Inventory, InventoryDepth, InventoryTotals, RepositoryInventory} from './inventory.ts';
+import {notARepository} from './list-all.ts';
 import {readImages, type RepositoryImages} from './repository-images.ts';
 
 /** Which repositories are read, and at which depth. */
@@ -57,7 +58,7 @@ export async function takeInventory(question: InventoryQuestion, call: Call): Pr
   const lookOrTell = async (listed: ListedRepository): Promise<Seen> => {
     const {repository} = listed;
     try {
-      if (!isRepositoryPath(repository)) throw invalidName(repository);
+      if (!isRepositoryPath(repository)) throw notARepository(repository);
       return {...listed, ...(await look(repository))};
     } catch (error) {
       call.signal.throwIfAborted();
@@ -123,12 +124,5 @@ function notFound({name}: RepositoryReader): TransshipError {
   return new TransshipError('REPOSITORY_NOT_FOUND', `${name} does not exist`, {
     side: 'source',
     hint: 'check the name; some registries also respond this way if the login has no access to the repository',
-  });
-}
-
-function invalidName(repository: string): TransshipError {
-  return new TransshipError('REFERENCE_INVALID', `"${repository}" is not a repository name`, {
-    side: 'source',
-    hint: 'no client can read a repository with this name; rename it at the source',
   });
 }

@@ -33,7 +33,10 @@ export async function findDestinationProjects(
 ): Promise<DestinationGitLab> {
   const lookup = new Lookup(gitlab, call);
   await mapAtOnce(wanted, AT_ONCE, async ({path, project = path}) => {
-    for (const one of possibleProjects(path)) if (await lookup.project(one)) return;
+    for (const one of possibleProjects(path)) {
+      const found = await lookup.project(one);
+      if (found !== undefined && registryPathOf(found.fullPath) === one) return;
+    }
     for (const one of [project, ...ancestorsOf(project)]) {
       // What is no group may be a project, in which there can be none.
       if ((await lookup.namespace(one)) || (await lookup.project(one))) return;
@@ -64,9 +67,9 @@ class Lookup {
   project(path: string): Promise<KnownProject | undefined> {
     return remembered(this.projects, path, async () => {
       const found = await this.#gitlab.projects.find(path, this.#call);
-      // GitLab redirects old paths, and its registry does not.
-      if (!found || registryPathOf(found.fullPath) !== registryPathOf(path)) return undefined;
-      return {fullPath: found.fullPath, isRegistryOff: found.registryAccess === 'disabled'};
+      if (found === undefined) return undefined;
+      const {fullPath, registryAccess, archived} = found;
+      return {fullPath, isRegistryOff: registryAccess === 'disabled', isArchived: archived};
     });
   }
 

@@ -9,7 +9,7 @@ import {
 import {describeRequest, type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
-import {Redirects, resolveHop} from './redirect.ts';
+import {Redirects, resolveHop, resolveLayerUrl} from './redirect.ts';
 import {
   Attempts,
   DEFAULT_RETRY,
@@ -99,6 +99,11 @@ export class HttpClient implements AsyncDisposable {
     kind: Parameters<typeof resolveHop>[2],
   ): URL {
     return resolveHop(location, request, kind, this.#settings.mayLeadAnywhere);
+  }
+
+  /** A URL from a manifest. @throws TransshipError REDIRECT_REFUSED */
+  resolveLayerUrl(text: string): URL {
+    return resolveLayerUrl(text, this.#settings.mayLeadAnywhere);
   }
 
   /** The concurrency limit of an origin, for reports and tests. */

@@ -1,4 +1,4 @@
-import {TransshipError} from '../model/error.ts';
+import {clipped, TransshipError} from '../model/error.ts';
 import {addressKind, hostnameOf} from './origin.ts';
 import {describeRequest, type HttpRequest, isRepeatable} from './message.ts';
 import {redactUrl} from './redaction.ts';
@@ -51,6 +51,30 @@ export class Redirects {
 
 /** What names the next URL, in the words of messages. */
 type HopKind = 'redirect' | 'upload location' | 'realm of the token service';
+
+/**
+ * A URL from a manifest, which anybody may have written: the rules are those of a redirect from a public host. The user may
+ * allow the URL's host.
+ * @throws TransshipError REDIRECT_REFUSED
+ */
+export function resolveLayerUrl(text: string, mayLeadAnywhere: MayLeadAnywhere = nobody): URL {
+  const url = URL.parse(text);
+  const refuse = (why: string, hint: string): TransshipError =>
+    new TransshipError('REDIRECT_REFUSED', `the layer URL ${clipped(redactUrl(text))} ${why}`, {
+      side: 'source',
+      hint,
+    });
+  const ask =
+    'whoever built the image wrote this URL; leave the image out, or push its layer to the source';
+  if (url === null) throw refuse('is not a URL', ask);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:')
+    throw refuse('is not http or https', ask);
+  if (url.username !== '' || url.password !== '') throw refuse('contains credentials', ask);
+  url.hash = '';
+  const danger = dangerOf(new URL('https://public.invalid/'), url);
+  if (danger === undefined || mayLeadAnywhere(url.host)) return url;
+  throw refuse(danger, `if this is intended, allow it with --allow-unsafe-redirects ${url.host}`);
+}
 
 /** Whether the user allows unsafe redirects from this host. */
 type MayLeadAnywhere = (host: string) => boolean;

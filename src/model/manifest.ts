@@ -13,6 +13,7 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from './media-type.ts';
+import {signedPayload} from './schema1.ts';
 
 /** Registries keep manifests of 4 MiB at least and mostly at most (distribution-spec, "Pushing manifests"). */
 export const MANIFEST_LIMIT = DOCUMENT_LIMITS.size;
@@ -54,7 +55,7 @@ export type ManifestView =
       readonly artifactType?: string;
       readonly annotations?: Readonly<Record<string, string>>;
     }
-  /** Docker schema 1: recognised so that it can be refused with a reason. */
+  /** Docker schema 1, which is refused with a reason or converted (model/schema1.ts). */
   | {readonly kind: 'schema1'};
 
 const platform = z
@@ -103,7 +104,7 @@ const artifact = z.object({...shared(), blobs: descriptorsOrNone()});
 const index = z.object({...shared(), manifests: descriptorsOrNull()});
 
 /**
- * Reads a manifest from its bytes. The media type is what the bytes say, else what `contentType` says, else what the
+ * Reads a manifest from its bytes. The digest of a signed one of Docker schema 1 is that of its payload. The media type is what the bytes say, else what `contentType` says, else what the
  * shape says: Helm's manifests name none (image-spec manifest.md: `mediaType` SHOULD be used).
  * @param side whose manifest it is, for the error
  * @throws TransshipError MANIFEST_INVALID, MANIFEST_TOO_LARGE
@@ -118,9 +119,14 @@ export function parseManifest(
   if (bytes.byteLength > MANIFEST_LIMIT) throw manifestTooLarge(name, side);
   const json = jsonObject(bytes, name, side);
   const mediaType = mediaTypeOf(json, contentType);
-  const digest = digestOf(bytes, expected ? algorithmOf(expected) : 'sha256');
+  const algorithm = expected ? algorithmOf(expected) : 'sha256';
+  const digest = digestOf(bytes, algorithm);
   const base = {mediaType, digest, size: bytes.byteLength};
-  if (isSchema1Type(mediaType)) return {descriptor: base, bytes, view: {kind: 'schema1'}};
+  if (isSchema1Type(mediaType)) {
+    const payload = digest === expected ? undefined : signedPayload(bytes);
+    const own = payload === undefined ? digest : digestOf(payload, algorithm);
+    return {descriptor: {...base, digest: own}, bytes, view: {kind: 'schema1'}};
+  }
   const view = parseView(json, mediaType, name, side);
   const artifactType = view.kind === 'schema1' ? undefined : artifactTypeOf(view);
   return {descriptor: artifactType ? {...base, artifactType} : base, bytes, view};

@@ -59,7 +59,7 @@ export interface TransferStanding {
   readonly next: readonly NextCommand[];
 }
 
-/** A project of a plan of transfers. */
+/** A project or group of a plan of transfers. */
 interface ProjectOfPlan {
   /** GitLab's ID. */
   readonly id: number;
@@ -85,6 +85,21 @@ export interface ProjectStatus extends ProjectOfPlan {
   readonly standing?: TransferStanding;
 }
 
+/** A group of a plan of transfers, and where it is; `between`: GitLab changes its parent and its path one after the other. */
+export interface GroupStanding extends ProjectOfPlan {
+  readonly group: 'before' | 'between' | 'after';
+}
+
+/** What came of one group of a plan of transfers. */
+export interface GroupResult extends Omit<GroupStanding, 'group'> {
+  /** That of its own steps and of its projects together. */
+  readonly result: RunEnd | 'not-started';
+  /** Why it could not be begun, or not be taken back. */
+  readonly error?: ErrorData;
+  /** Absent: nobody knows. */
+  readonly group?: GroupStanding['group'];
+}
+
 /** What came of applying a plan once. */
 export interface RunResult {
   readonly plan: Digest;
@@ -101,6 +116,8 @@ export interface RunResult {
   readonly drift?: readonly Drift[];
   /** Of a plan of transfers: what came of each project, in the plan's order. */
   readonly projects?: readonly ProjectResult[];
+  /** Of a plan that moves groups: what came of each, in the plan's order. */
+  readonly groups?: readonly GroupResult[];
 }
 
 /** Something at the destination that is not as the plan says. */
@@ -181,4 +198,6 @@ export interface StatusResult {
   readonly ended?: RunEnd;
   /** Of a plan of transfers: how far each project is, in the plan's order. */
   readonly projects?: readonly ProjectStatus[];
+  /** Of a plan that moves groups: where each is, by the journal. */
+  readonly groups?: readonly GroupStanding[];
 }

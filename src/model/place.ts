@@ -2,6 +2,7 @@ import {isDigest} from './digest.ts';
 import {TransshipError} from './error.ts';
 import {
   formatReference,
+  formatRepository,
   parseReference,
   type Reference,
   type Tag,
@@ -65,6 +66,8 @@ export function engineImageName(ref: string): Tag {
 export interface FilePlace {
   readonly transport: 'oci' | 'oci-archive' | 'docker-archive';
   readonly file: string;
+  /** A repository that was copied into the layout under its whole name, `host/path`; then `ref` is a tag or a digest of it. */
+  readonly repository?: string;
   /** A name or a digest; in a docker-archive also `@` and the number of an image, counted from 0. */
   readonly ref?: string;
 }
@@ -124,8 +127,23 @@ export function formatPlace(place: Place): string {
     case 'oci':
     case 'oci-archive':
     case 'docker-archive':
-      return `${place.transport}:${place.file}${suffixOf(place.ref)}`;
+      return `${place.transport}:${place.file}${inside(place.repository)}${suffixOf(place.ref)}`;
   }
+}
+
+/** Stands between a file and a repository in it: a name in a layout does not begin with a colon. */
+const INSIDE = '::';
+
+function inside(repository: string | undefined): string {
+  return repository === undefined ? '' : `${INSIDE}${repository}`;
+}
+
+/** A repository in a layout, as plans name it: `oci-archive:FILE::host/path`. */
+export function repositoryInside(
+  {transport, file}: Pick<FilePlace, 'transport' | 'file'>,
+  repository: string,
+): string {
+  return formatPlace({transport, file, repository});
 }
 
 function suffixOf(ref: string | undefined): string {
@@ -142,12 +160,21 @@ function filePlace(
   rest: string,
   text: string,
 ): Place {
+  const at = transport === 'docker-archive' ? -1 : rest.indexOf(INSIDE);
+  if (at > 0) return insidePlace(transport, rest.slice(0, at), rest.slice(at + INSIDE.length));
   const [, before = '', digest] = /^([^:]+)@(sha(?:256|512):[^:@/]+)$/.exec(rest) ?? [];
   if (digest !== undefined && isDigest(digest)) return {transport, file: before, ref: digest};
   const colon = rest.indexOf(':');
   const file = needed(colon < 0 ? rest : rest.slice(0, colon), text);
   const ref = colon < 0 ? '' : rest.slice(colon + 1);
   return ref === '' ? {transport, file} : {transport, file, ref};
+}
+
+function insidePlace(transport: FilePlace['transport'], file: string, text: string): FilePlace {
+  const reference = parseReference(text);
+  const ref = reference.digest ?? reference.tag;
+  const repository = formatRepository(reference);
+  return {transport, file, repository, ...(ref === undefined ? {} : {ref})};
 }
 
 function needed(file: string, text: string): string {

@@ -1,3 +1,5 @@
+import type {DeleteWish} from './delete-wish.ts';
+import type {Conversion} from './conversion.ts';
 import type {Digest} from './digest.ts';
 import type {ErrorCode} from './error-codes.ts';
 import type {FilePosition} from './file-problem.ts';
@@ -15,22 +17,6 @@ export interface Wish {
   readonly deleteSource?: boolean;
   /** Repositories whose tags are deleted by rules. */
   readonly deletes?: readonly DeleteWish[];
-}
-
-/** A repository, `host/path`, and what chooses among its tags. */
-export interface DeleteWish {
-  readonly repository: string;
-  readonly rules: DeleteRules;
-}
-
-/** Which tags are deleted: those that every rule among them selects. */
-export interface DeleteRules extends Pick<WishFilters, 'tags' | 'excludeTags' | 'semver'> {
-  /** Globs of tags that stay. */
-  readonly keep?: readonly string[];
-  /** So many of the newest stay, not counting those of `keep`. */
-  readonly keepNewest?: number;
-  /** Only what is older than this time (ISO 8601). */
-  readonly olderThan?: string;
 }
 
 /** One source and one destination as they were given: a reference, or in a migration file a pattern for many. */
@@ -70,6 +56,12 @@ export interface WishFilters {
   readonly noClobber?: boolean;
   /** Filters that leave nothing are no reason to forbid the plan. */
   readonly allowEmpty?: boolean;
+  /** Copy images of Docker schema 1 as images of schema 2. */
+  readonly convertSchema1?: boolean;
+  /** Copy foreign layers too, from the source or from their URLs. */
+  readonly includeForeign?: boolean;
+  /** The same, and make ordinary layers of them. */
+  readonly convertForeign?: boolean;
 }
 
 /** Pattern and replacement; the pattern must match the whole tag (plan/tag-rename.ts). */
@@ -95,6 +87,8 @@ export interface PlannedManifest {
    * (`--platform`). Made again from the source's bytes when the plan is applied.
    */
   readonly cutFrom?: {readonly digest: Digest; readonly keep: readonly Digest[]};
+  /** Set where the bytes are another form of the source's, on the user's request. Made again in the same way. */
+  readonly convertedFrom?: Conversion;
 }
 
 /**
@@ -222,6 +216,8 @@ export interface BlobAction {
    */
   readonly action: 'copy' | 'mount' | 'present' | 'foreign';
   readonly mountFrom?: string;
+  /** Of a foreign layer that is copied and that the source does not have: where it is read. At least one. */
+  readonly urls?: readonly string[];
 }
 
 /** Something that is not done, and why. */
@@ -239,10 +235,11 @@ export type Skip =
   /**
    * A tag that the filters leave out, or whose name no client can use; without a tag: an artifact whose subject is left
    * out.
-   * `kept`: its tag points to another image at the destination and stays there, as was asked for.
+   * `kept`: its tag points to another image at the destination and stays there, as was asked for. `earlier`: an earlier
+   * plan brought it elsewhere, and only what changed since was asked for.
    */
   | {
-      readonly reason: 'filtered' | 'invalid-name' | 'kept';
+      readonly reason: 'filtered' | 'invalid-name' | 'kept' | 'earlier';
       readonly from: string;
       readonly tag?: string;
       readonly digest?: Digest;
@@ -275,6 +272,7 @@ export function unchosenSkips({skipped}: Pick<CopyPlan, 'skipped'>): readonly Sk
 /** A finding that is no error when it stands alone. */
 export type FindingCode =
   | 'INDEX_CUT'
+  | 'IMAGE_CONVERTED'
   | 'DIGESTS_NEW'
   | 'NAME_REWRITTEN'
   | 'TAG_MOVES'
@@ -282,6 +280,8 @@ export type FindingCode =
   | 'SKIPPED'
   | 'NOT_DELETED'
   | 'TOO_MANY_DELETES'
+  | 'CLEANUP_DISABLED'
+  | 'SIGNATURE_LOST'
   // Of policies.
   | 'POLICY_MAX_BYTES'
   | 'POLICY_MAX_DELETES'
@@ -290,6 +290,9 @@ export type FindingCode =
   | 'POLICY_SIGNATURE'
   // Of transfers.
   | 'PROJECT_READY'
+  | 'GROUP_READY'
+  | 'PATH_REDIRECTED'
+  | 'RECORDS_DELETED'
   | 'TARGET_FREE'
   | 'ALREADY_THERE'
   | 'MOVES_CONFLICT'
@@ -330,7 +333,7 @@ export interface Check {
   /** Plans of copies have no `pass`. */
   readonly result: 'pass' | 'warn' | 'forbid';
   readonly subject: string;
-  /** In a plan of several transfers: the full path of the project that it is about; absent: all of them. */
+  /** In a plan of several transfers: the full path of the project or group that it is about; absent: all of them. */
   readonly project?: string;
   readonly message: string;
   readonly hint: string;

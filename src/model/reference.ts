@@ -58,6 +58,12 @@ export const LAYOUT_NAME_PATTERN = /^(?=.{1,1024}$)\w[\w.:@+-]*(?:\/\w[\w.:@+-]*
 const HOST =
   /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 
+/** Whether a text is `host[:port]`, as far as its form goes. */
+function isHostName(text: string): boolean {
+  const port = /:(\d+)$/.exec(text)?.[1];
+  return HOST.test(text) && (port === undefined || (Number(port) > 0 && Number(port) <= 65_535));
+}
+
 export function isTag(text: string): text is Tag {
   return TAG_PATTERN.test(text);
 }
@@ -124,7 +130,7 @@ export function parseReference(text: string): Reference {
     );
   }
   const {registry, path} = splitHost(hasTag ? named.slice(0, colon) : named);
-  if (!HOST.test(registry))
+  if (!isHostName(registry))
     throw invalid(text, `"${registry}" is not a host`, 'write host[:port]/repository');
   if (!isRepositoryPath(path))
     throw invalid(
@@ -162,7 +168,7 @@ export function parseRepositoryPrefix(text: string): RepositoryPrefix {
   const isHost = first === 'localhost' || /[.:[]/.test(first);
   const registry = isHost ? canonicalRegistry(first) : DOCKER_HUB;
   const prefix = !isHost ? bare : slash < 0 ? '' : bare.slice(slash + 1);
-  if (shown !== text || !HOST.test(registry) || (!isHost && bare === ''))
+  if (shown !== text || !isHostName(registry) || (!isHost && bare === ''))
     throw notAPrefix(shown, 'it is no host with a path', hint);
   if (prefix !== '' && !isRepositoryPath(prefix))
     throw notAPrefix(text, `"${prefix}" is not the beginning of a repository name`, hint);

@@ -5,6 +5,7 @@ import type {ErrorData} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import type {Platform} from '../model/platform.ts';
 import type {Tag} from '../model/reference.ts';
+import type {ConversionFacts} from './convert-images.ts';
 
 /** The content of one source repository: plain data, for the planner. */
 export interface SourceInventory {
@@ -29,6 +30,8 @@ export interface SourceInventory {
   readonly whyNewDigests?: string;
   /** Blobs that have `urls` and that the source itself does not have. */
   readonly absentForeign: ReadonlySet<Digest>;
+  /** What was asked for in another form. */
+  readonly converted?: ConversionFacts;
   /** Creation times (ISO 8601) by the digest of the root, as far as they were read. */
   readonly created?: ReadonlyMap<Digest, string>;
   /** The platforms of images from their configs, as far as those were read; an index may not name any. */

@@ -3,8 +3,8 @@ import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorData} from '../model/event.ts';
-import {childBlobs, childManifests, type SeenManifest} from '../model/manifest.ts';
-import {isForeignLayerType} from '../model/media-type.ts';
+import {foreignLayers} from '../model/foreign-layers.ts';
+import {childManifests, type SeenManifest} from '../model/manifest.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
@@ -176,12 +176,8 @@ export class ManifestReader {
   /** The layers with URLs that the source does not have. */
   async absentForeign(call: Call): Promise<ReadonlySet<Digest>> {
     const foreign = new Map<Digest, Descriptor>();
-    for (const {view} of this.manifests.values()) {
-      for (const blob of childBlobs(view)) {
-        if (isForeignLayerType(blob.mediaType) || (blob.urls?.length ?? 0) > 0)
-          foreign.set(blob.digest, blob);
-      }
-    }
+    for (const {view} of this.manifests.values())
+      for (const layer of foreignLayers(view)) foreign.set(layer.digest, layer);
     const absent = new Set<Digest>();
     await mapAtOnce(foreign.values(), this.#concurrency, async (blob) => {
       if (!(await this.#source.hasBlob(blob, call))) absent.add(blob.digest);

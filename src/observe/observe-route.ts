@@ -1,5 +1,6 @@
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
+import type {SeenManifest} from '../model/manifest.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
@@ -75,11 +76,12 @@ export async function observeRoute(question: RouteQuestion, call: Call): Promise
   const missing = roots.filter(
     (root) => tags.tags.get(destinationTag(root) as Tag) !== root.digest,
   );
+  const made = convertedManifests(source);
   const present = await observePresent(
     destination,
     tags,
-    missing.map((root) => root.digest),
-    source.manifests,
+    [...missing.map((root) => root.digest), ...made.keys()],
+    new Map([...source.manifests, ...made]),
     call,
   );
   return {
@@ -99,6 +101,14 @@ async function digestsAt(
     names === undefined || names instanceof TransshipError ? [] : names,
   );
   return await listedDigests(destination, wanted.filter((tag) => listed.has(tag)).length, call);
+}
+
+/** What is copied in the place of manifests that get another form. */
+function convertedManifests({converted}: SourceInventory): ReadonlyMap<Digest, SeenManifest> {
+  const all = [...(converted?.conversions.values() ?? [])];
+  return new Map(
+    all.flatMap((one) => ('error' in one ? [] : [[one.manifest.descriptor.digest, one.manifest]])),
+  );
 }
 
 interface SeenTags {

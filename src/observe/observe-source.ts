@@ -4,6 +4,7 @@ import {nameOf} from '../model/place.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {isTag, type Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
+import {convertImages, type ConversionWish} from './convert-images.ts';
 import {
   asUnreadable,
   type NotRead,
@@ -44,6 +45,8 @@ export interface SourceQuestion {
     wanted: readonly Tag[],
     toTags: ReadonlyMap<Tag, Tag> | undefined,
   ) => Promise<KnownTags>;
+  /** Images that are wanted in another form than the source has them. */
+  readonly conversion?: ConversionWish;
   /** Whether creation times and platforms are needed, which takes one config blob per image. */
   readonly configs: boolean;
   readonly progress: (done: number, total: number) => void;
@@ -76,8 +79,8 @@ export async function observeSource(
   const reader = new ManifestReader(source, known, {
     concurrency: OBSERVE_CONCURRENCY,
     digests: await listedDigests(source, known.size, call),
-    // A choice of platforms cuts indexes.
-    keepsIndexes: question.configs,
+    // A choice of platforms cuts indexes, and one that lists converted images is written again.
+    keepsIndexes: question.configs || question.conversion?.convertForeign === true,
   });
   const unnamed = await readUnnamed(reader, source, names, reference, call);
   const isAttachment = (name: string) => question.attachmentSubject(name) !== undefined;
@@ -98,6 +101,11 @@ export async function observeSource(
   const uncopied = (await source.listUncopied?.(call)) ?? [];
   const whyNewDigests = await source.whyNewDigests?.(call);
   const taken = new Set(roots.map((root) => root.tag));
+  const absentForeign = await reader.absentForeign(call);
+  const {conversion} = question;
+  const converted =
+    conversion &&
+    (await convertImages(source, reader.manifests.values(), absentForeign, conversion, call));
   return {
     repository: source.name,
     roots,
@@ -108,7 +116,8 @@ export async function observeSource(
     unreadable,
     manifests: reader.manifests,
     missingManifests: reader.missing,
-    absentForeign: await reader.absentForeign(call),
+    absentForeign,
+    ...(converted === undefined ? {} : {converted}),
     ...(uncopied.length === 0 ? {} : {uncopied}),
     ...(whyNewDigests === undefined ? {} : {whyNewDigests}),
     ...(question.configs ? await readConfigs(source, roots, reader.manifests, call) : {}),

@@ -82,7 +82,7 @@ export class CachedReader implements RepositoryReader {
 
   async #fetch(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
     const manifest = await this.#source.getManifest(reference, call);
-    // The digest of a signed schema 1 manifest is not the digest of its bytes.
+    // The digest of a signed manifest of schema 1 is not that of its bytes, by which the cache checks them.
     if (manifest && manifest.view.kind !== 'schema1') {
       const {digest, mediaType} = manifest.descriptor;
       await this.#cache.write(this.name, digest, manifest.bytes);

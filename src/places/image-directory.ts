@@ -285,11 +285,13 @@ function tabulate(
 ): DirectoryEntries {
   const tags = new Map([...tagged].map(([tag, {descriptor}]) => [tag, descriptor]));
   const paths = new Map<Digest, string>();
-  for (const [tag, {bytes}] of tagged) {
+  for (const [tag, {bytes, descriptor}] of tagged) {
     const path = tag === DIRECTORY_IMAGE ? ROOT : `${tag}${SUFFIX}`;
     // Whoever copies may know it by either.
     for (const algorithm of ['sha256', 'sha512'] as const)
       paths.set(digestOf(bytes, algorithm), path);
+    // Of one that is signed, the digest of the payload.
+    paths.set(descriptor.digest, path);
   }
   const listed = [...tags.values(), ...children];
   return {tags, paths, digests: new Map(listed.map((each) => [each.digest, each]))};

@@ -6,6 +6,7 @@ import {
   engineImageName,
   type EnginePlace,
   type FilePlace,
+  formatPlace,
   notADestination,
   parsePlace,
 } from '../model/place.ts';
@@ -18,10 +19,12 @@ import {CachedReader} from './cached-reader.ts';
 import type {ContentCache} from './content-cache.ts';
 import type {EngineImage} from './engine-images.ts';
 import {ImageDirectory} from './image-directory.ts';
+import {LayoutRepository, ReadLayoutRepository} from './layout-repository.ts';
 import {LazyReader} from './lazy-reader.ts';
 import {OciArchive} from './oci-archive.ts';
 import {OciLayout} from './oci-layout.ts';
 import type {TarArchive} from './tar-archive.ts';
+import {layerAt} from './url-layer.ts';
 import type {RegistryNotice} from '../registry/registry-options.ts';
 
 export interface PlacesOptions {
@@ -77,6 +80,11 @@ export class Places implements Repositories, AsyncDisposable {
     return this.registry(registry, side).repository(path);
   }
 
+  /** A foreign layer at the URLs in its manifest. */
+  layerAt(urls: readonly string[]): RepositoryReader {
+    return layerAt(this.#options.http, urls);
+  }
+
   /** @param host `host[:port]` */
   registry(host: string, side: Side): Registry {
     const canonical = canonicalRegistry(host);
@@ -122,6 +130,8 @@ export class Places implements Repositories, AsyncDisposable {
 
   #openSource(name: string): RepositoryReader {
     const place = parsePlace(name);
+    if ('repository' in place && place.repository !== undefined)
+      return new ReadLayoutRepository(name, this.source(wholeOf(place)), place.repository);
     switch (place.transport) {
       case 'oci':
         return new OciLayout(place.file, {side: 'source'});
@@ -144,6 +154,8 @@ export class Places implements Repositories, AsyncDisposable {
 
   #openDestination(name: string): RepositoryWriter {
     const place = parsePlace(name);
+    if ('repository' in place && place.repository !== undefined)
+      return new LayoutRepository(name, this.destination(wholeOf(place)), place.repository);
     switch (place.transport) {
       case 'oci':
         return new OciLayout(place.file, {side: 'destination'});
@@ -190,6 +202,11 @@ export class Places implements Repositories, AsyncDisposable {
         : await readDockerArchive(name, file, archive, archiveIndex(ref));
     });
   }
+}
+
+/** The layout that a repository is in. */
+function wholeOf({transport, file}: FilePlace): string {
+  return formatPlace({transport, file});
 }
 
 function opened<T>(known: Map<string, T>, key: string, open: () => T): T {

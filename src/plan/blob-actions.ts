@@ -3,7 +3,7 @@ import type {Digest} from '../model/digest.ts';
 import {childBlobs} from '../model/manifest.ts';
 import type {BlobAction} from '../model/plan.ts';
 import {ByPlace} from './by-place.ts';
-import type {Candidate} from './candidate.ts';
+import {type Candidate, madeContent} from './candidate.ts';
 import type {Presence} from './presence.ts';
 import {parsePlace} from '../model/place.ts';
 
@@ -19,8 +19,12 @@ interface Need {
 
 interface Source {
   readonly from: string;
-  /** A layer with URLs that the source itself does not have. */
+  /** What the source itself does not have: a layer with URLs, a config that is made. */
   readonly isAbsent: boolean;
+  /** Where the layer is instead, if it is to be copied from there. */
+  readonly urls?: readonly string[] | undefined;
+  /** It is made when the plan is applied. */
+  readonly isMade?: boolean;
 }
 
 /**
@@ -41,15 +45,21 @@ export function blobActions(
   return needs.map((need) => {
     const {blob, to} = need;
     const {digest, mediaType, size} = blob;
-    const source = need.sources.find(({isAbsent}) => !isAbsent) ?? need.sources[0];
+    const source =
+      need.sources.find(({isAbsent}) => !isAbsent) ??
+      need.sources.find(({urls}) => urls !== undefined) ??
+      need.sources[0];
     const base = {digest, mediaType, size, from: source.from, to};
     if (presence.has(to, digest)) return {...base, action: 'present'};
     // A manifest that is there already got by without it.
-    if (source.isAbsent || !need.isForPut) return {...base, action: 'foreign'};
-    const mountFrom = holders.areNear(source.from, to) ? source.from : holders.near(to, digest);
+    const isElsewhere = source.isAbsent && source.urls === undefined && source.isMade !== true;
+    if (isElsewhere || !need.isForPut) return {...base, action: 'foreign'};
+    const isNear = !source.isAbsent && holders.areNear(source.from, to);
+    const mountFrom = isNear ? source.from : holders.near(to, digest);
     if (mountFrom !== undefined) return {...base, action: 'mount', mountFrom};
     holders.add(to, digest);
-    return {...base, action: 'copy'};
+    const {urls} = source;
+    return {...base, action: 'copy', ...(urls === undefined ? {} : {urls})};
   });
 }
 
@@ -64,14 +74,18 @@ export function alikeTogether(blobs: readonly BlobAction[]): readonly BlobAction
 function needsOf(candidates: readonly Candidate[], presence: Presence): readonly Need[] {
   const needs: Need[] = [];
   const found = new ByPlace<Digest, Need>();
-  for (const {source, destination, graph} of candidates) {
+  for (const candidate of candidates) {
+    const {source, destination, graph} = candidate;
     const [from, to] = [source.repository, destination.repository];
     const there: readonly [Source] = [{from, isAbsent: false}];
+    const made = madeContent(candidate);
     for (const {descriptor, view} of graph?.manifests ?? []) {
       const isForPut = !presence.has(to, descriptor.digest);
       for (const blob of childBlobs(view)) {
-        const isAbsent = source.absentForeign.has(blob.digest);
-        const listed: readonly [Source] = isAbsent ? [{from, isAbsent}] : there;
+        const isMade = made.has(blob.digest);
+        const isAbsent = isMade || source.absentForeign.has(blob.digest);
+        const urls = source.converted?.layerUrls.get(blob.digest);
+        const listed: readonly [Source] = isAbsent ? [{from, isAbsent, urls, isMade}] : there;
         const need = found.get(to, blob.digest);
         if (need === undefined) {
           const first = {blob, to, sources: listed, isForPut};
@@ -137,10 +151,12 @@ class Holders {
 }
 
 /**
- * The registry of a repository's name, between whose repositories blobs can be mounted. Undefined for files and
- * daemons, where nothing can.
+ * The registry of a repository's name, or the layout that it is in, between whose repositories blobs can be mounted.
+ * Undefined for other files and for daemons, where nothing can.
  */
 export function registryOf(repository: string): string | undefined {
   const place = parsePlace(repository);
-  return place.transport === 'docker' ? place.reference.registry : undefined;
+  if (place.transport === 'docker') return place.reference.registry;
+  const isInside = 'repository' in place && place.repository !== undefined;
+  return isInside ? `${place.transport}:${place.file}` : undefined;
 }

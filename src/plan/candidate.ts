@@ -1,5 +1,6 @@
 import {type Digest, isDigest} from '../model/digest.ts';
 import {nameOf} from '../model/place.ts';
+import type {Conversion} from '../model/conversion.ts';
 import type {PlannedManifest} from '../model/plan.ts';
 import type {Tag} from '../model/reference.ts';
 import type {DestinationInventory, SourceInventory, SourceRoot} from '../observe/inventory.ts';
@@ -25,6 +26,20 @@ export interface Candidate {
   /** What hangs below `digest`; undefined: not read, since it is at the destination already. */
   readonly graph: ManifestGraph | undefined;
   readonly cutFrom: PlannedManifest['cutFrom'];
+  /** How manifests of the graph are made that the source has in another form. */
+  readonly conversions?: ReadonlyMap<Digest, Conversion>;
+}
+
+/** Manifests and blobs of a candidate that are made when the plan is applied, and that its source does not have. */
+export function madeContent({cutFrom, digest, conversions, graph}: Candidate): ReadonlySet<Digest> {
+  const made = new Set<Digest>(cutFrom === undefined ? [] : [digest]);
+  if (conversions === undefined) return made;
+  for (const {descriptor, view} of graph?.manifests ?? []) {
+    const conversion = conversions.get(descriptor.digest);
+    if (conversion !== undefined) made.add(descriptor.digest);
+    if (conversion?.kind === 'schema1' && view.kind === 'image') made.add(view.config.digest);
+  }
+  return made;
 }
 
 /** `host/path:tag` or `host/path@digest`: the name of what a candidate makes at the destination. */

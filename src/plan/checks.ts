@@ -1,6 +1,7 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import type {ErrorData} from '../model/event.ts';
 import {nameOf} from '../model/place.ts';
+import type {Conversion} from '../model/conversion.ts';
 import type {BlobAction, Check, PlannedManifest} from '../model/plan.ts';
 import type {NotRead} from '../observe/inventory.ts';
 import type {UncostedCopy} from './totals.ts';
@@ -12,7 +13,32 @@ export function schema1Check(subject: string, alone: boolean): Check {
     result: alone ? 'forbid' : 'warn',
     subject,
     message: `${subject} is an image of Docker schema 1, which registries rewrite`,
-    hint: 'pull it with an old version of docker and push it again, or exclude it',
+    hint: 'convert it with --convert-schema1, which gives it a new digest, or exclude it',
+  };
+}
+
+/** @param conversions of its manifests, by their new digests */
+export function convertedCheck(
+  subject: string,
+  old: Digest,
+  digest: Digest,
+  conversions: ReadonlyMap<Digest, Conversion>,
+): Check {
+  const isSchema1 = [...conversions.values()].some(({kind}) => kind === 'schema1');
+  const others = [...conversions].filter(([own, {kind}]) => own !== digest && kind !== 'index');
+  const changed = others.map(
+    ([own, {digest: from}]) => `${shortDigest(from)} becomes ${shortDigest(own)}`,
+  );
+  const below = changed.length === 0 ? '' : ` (${changed.join(', ')})`;
+  const what = isSchema1
+    ? 'Docker schema 1 becomes schema 2'
+    : 'foreign layers become ordinary layers';
+  return {
+    code: 'IMAGE_CONVERTED',
+    result: 'warn',
+    subject,
+    message: `${subject} gets ${shortDigest(digest)} instead of ${shortDigest(old)}: ${what}${below}`,
+    hint: 'signatures of the old digest do not go with it; update references to the old digest',
   };
 }
 
@@ -43,9 +69,17 @@ export function noPlatformCheck(subject: string, detail: string): Check {
   };
 }
 
-/** A tag that holds no manifest keeps nothing else back. */
-export function unreadableCheck(subject: string, {code, message, hint}: ErrorData): Check {
-  return {code, result: 'warn', subject, message: `${subject} is left out: ${message}`, hint};
+/**
+ * A tag that holds no manifest keeps nothing else back.
+ * @param alone it is all that was asked for, so that the plan as a whole fails
+ */
+export function unreadableCheck(
+  subject: string,
+  {code, message, hint}: ErrorData,
+  alone = false,
+): Check {
+  const result = alone ? 'forbid' : 'warn';
+  return {code, result, subject, message: `${subject} is left out: ${message}`, hint};
 }
 
 export function invalidNamesCheck(repository: string, {length}: readonly NotRead[]): Check {
@@ -168,7 +202,28 @@ function foreignLayersCheck(subject: string, count: number): Check {
     result: 'warn',
     subject,
     message: `${counted} of ${subject} not copied: not in the source, only at the URLs in the manifest`,
-    hint: 'clients must be able to reach these URLs; some registries refuse such manifests',
+    hint: 'copy them with --include-foreign; without, clients must be able to reach these URLs, and some registries refuse such manifests',
+  };
+}
+
+/** Layers that are read at hosts which only a manifest names. */
+function layersFetchedCheck(
+  subject: string,
+  urls: readonly string[],
+  changing: readonly Digest[],
+): Check {
+  const hosts = [...new Set(urls.map((url) => URL.parse(url)?.host ?? url))];
+  const counted = urls.length === 1 ? '1 layer' : `${urls.length} layers`;
+  const isKept = changing.length > 0;
+  const refusal = `; a registry that refuses layers with URLs refuses ${changing.map(shortDigest).join(', ')}`;
+  return {
+    code: 'FOREIGN_LAYERS',
+    result: 'warn',
+    subject,
+    message: `${counted} of ${subject} read from ${hosts.join(', ')}, which only the manifest names${isKept ? refusal : ''}`,
+    hint: isKept
+      ? '--convert-foreign makes ordinary layers of them, which changes these digests and those of the indexes above'
+      : 'the hosts get no credentials, and the digest decides whether their bytes are used',
   };
 }
 
@@ -182,16 +237,31 @@ export function stepChecks(
   const foreign = new Set(
     blobs.flatMap(({action, to, digest}) => (action === 'foreign' ? [`${to} ${digest}`] : [])),
   );
+  const fetched = new Map(
+    blobs.flatMap(({to, digest, urls}) => (urls?.[0] ? [[`${to} ${digest}`, urls[0]]] : [])),
+  );
+  const converted = new Set(
+    manifests.flatMap(({digest, convertedFrom}) => (convertedFrom === undefined ? [] : [digest])),
+  );
   return steps.flatMap((step) => {
     const target = nameOf(step.to, step.tag, step.digest);
-    const layers =
-      foreign.size === 0 ? [] : step.manifests.flatMap((digest) => blobsOf.get(digest) ?? []);
+    const isPlain = foreign.size === 0 && fetched.size === 0;
+    const layers = isPlain ? [] : step.manifests.flatMap((digest) => blobsOf.get(digest) ?? []);
+    const urls = [...new Set(layers)].flatMap(
+      (digest) => fetched.get(`${step.to} ${digest}`) ?? [],
+    );
+    const changing = step.manifests.filter(
+      (digest) =>
+        !converted.has(digest) &&
+        blobsOf.get(digest)?.some((blob) => fetched.has(`${step.to} ${blob}`)),
+    );
     const absent = [...new Set(layers)].filter((digest) =>
       foreign.has(`${step.to} ${digest}`),
     ).length;
     return [
       ...(step.replaces === null ? [] : [tagMovesCheck(target, step.replaces, step.digest)]),
       ...(absent === 0 ? [] : [foreignLayersCheck(target, absent)]),
+      ...(urls.length === 0 ? [] : [layersFetchedCheck(target, urls, changing)]),
     ];
   });
 }

@@ -42,6 +42,15 @@ const filters = z
       .exactOptional(),
     noClobber: z.boolean().describe('Tags at the destination stay as they are.').exactOptional(),
     allowEmpty: z.boolean().describe('Filters may leave nothing.').exactOptional(),
+    convertSchema1: z
+      .boolean()
+      .describe('Images of Docker schema 1 are copied as images of schema 2.')
+      .exactOptional(),
+    includeForeign: z.boolean().describe('Foreign layers are copied.').exactOptional(),
+    convertForeign: z
+      .boolean()
+      .describe('Foreign layers are copied and become ordinary ones.')
+      .exactOptional(),
   })
   .describe('The filters, as they were given.');
 
@@ -55,24 +64,40 @@ const routeWish = z
   .describe('One source and one destination, or a pattern for many.');
 
 const globs = (description: string) => listOf(z.string()).describe(description).exactOptional();
-const deleteWish = z
+const deleteRules = z
   .strictObject({
-    repository: z.string().describe('The repository.'),
-    rules: z
-      .strictObject({
-        tags: globs('Globs; a tag must match one of them.'),
-        excludeTags: globs('Globs; a tag must match none of them.'),
-        semver: z.string().describe('A range of versions.').exactOptional(),
-        keep: globs('Globs of tags that stay.'),
-        keepNewest: z.int().positive().describe('So many of the newest stay.').exactOptional(),
-        olderThan: z
-          .string()
-          .describe('Only what is older than this time (ISO 8601).')
-          .exactOptional(),
-      })
-      .describe('The rules, as they were given.'),
+    tags: globs('Globs; a tag must match one of them.'),
+    excludeTags: globs('Globs; a tag must match none of them.'),
+    semver: z.string().describe('A range of versions.').exactOptional(),
+    keep: globs('Globs of tags that stay.'),
+    keepNewest: z.int().positive().describe('So many of the newest stay.').exactOptional(),
+    olderThan: z.string().describe('Only what is older than this time (ISO 8601).').exactOptional(),
   })
-  .describe('A repository whose tags are deleted by rules.');
+  .describe('The rules, as they were given.');
+
+const cleanupRules = z
+  .strictObject({
+    project: z.string().describe('The full path of the project.'),
+    enabled: z.boolean().describe('Whether GitLab runs the policy by itself.'),
+    nameRegex: z.string().describe('RE2: the whole name of a tag that may go.'),
+    nameRegexKeep: z.string().describe('RE2: the whole name of a tag that stays.').exactOptional(),
+    keepN: z.int().nonnegative().describe('So many of the newest stay.').exactOptional(),
+    olderThan: z.string().describe('Only what is older than this time (ISO 8601).').exactOptional(),
+    protects: listOf(z.string())
+      .describe('RE2: anywhere in the names of protected and immutable tags.')
+      .exactOptional(),
+  })
+  .describe('The cleanup policy of a GitLab project when the plan was made.');
+
+const repositoryName = z.string().describe('The repository.');
+const deleteWish = z
+  .union([
+    z.strictObject({repository: repositoryName, rules: deleteRules}),
+    z.strictObject({repository: repositoryName, policy: cleanupRules}),
+  ])
+  .describe(
+    'A repository whose tags are deleted by rules, or as the cleanup policy of its project says.',
+  );
 
 const routeRow = z
   .tuple([

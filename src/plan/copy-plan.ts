@@ -30,6 +30,7 @@ import {Presence} from './presence.ts';
 import {candidatesOf, type RouteCandidates} from './route-candidates.ts';
 import type {CreateRecord} from './schema-parts.ts';
 import {copySteps} from './steps.ts';
+import {sinceEarlier} from './since-earlier.ts';
 import {totalsOf, withEstimates} from './totals.ts';
 import {childBlobs, childManifests, type SeenManifest} from '../model/manifest.ts';
 
@@ -41,6 +42,8 @@ export interface CopyPlanInput {
   readonly findings?: PlanFindings;
   /** Absent: nothing is deleted. */
   readonly deletions?: PlannedDeletions;
+  /** What this plan brought is left out. */
+  readonly since?: CopyPlan | undefined;
 }
 
 /** What a plan may delete, and what is known of the repositories in which it does. */
@@ -79,7 +82,8 @@ export function makeCopyPlan(input: CopyPlanInput): CopyPlan {
     const filters = wish.routes[route.wish]?.filters ?? {};
     return {wish: route.wish, ...candidatesOf(route, filters)};
   });
-  const {candidates, conflicts} = withoutDuplicates(found, wish);
+  const {candidates: all, conflicts} = withoutDuplicates(found, wish);
+  const {candidates, skipped: earlier} = sinceEarlier(all, input.since);
   const presence = new Presence(routes.map(({destination}) => destination));
   for (const candidate of candidates) presence.follow(candidate);
   const [done, toDo] = partition(candidates, (candidate) => presence.isDone(candidate));
@@ -88,6 +92,7 @@ export function makeCopyPlan(input: CopyPlanInput): CopyPlan {
   const copies = withEstimates(copySteps(toDo, presence), manifests, blobs);
   const skipped = [
     ...done.map(presentSkip),
+    ...earlier,
     ...found.flatMap((route) => route.skipped),
     ...(findings?.skipped ?? []),
   ];
@@ -214,7 +219,7 @@ function nothingSelected(
     const others = [...conflicts, ...own.flatMap((one) => one.checks)];
     const isKnown = others.some(({result}) => result === 'forbid');
     // What stays at the destination was selected, and is there in some form.
-    const isKept = skipped.some(({reason}) => reason === 'kept');
+    const isKept = skipped.some(({reason}) => reason === 'kept' || reason === 'earlier');
     if (skipped.length === 0 || isKnown || isKept) return [];
     const isFiltered = skipped.some(({reason}) => reason === 'filtered');
     const hint = isFiltered ? undefined : others[0]?.hint;
@@ -252,7 +257,10 @@ function withoutDuplicates(
         reached.add(nameOf(candidate.destination.repository, undefined, candidate.digest));
       }
       if (!first) byTarget.set(target, {candidate, wish});
-      else if (first.candidate.digest !== candidate.digest || isPlaced(wish, candidate)) {
+      else if (
+        first.candidate.digest !== candidate.digest ||
+        (isPlaced(wish, candidate) && !isSameOrigin(first.candidate, candidate))
+      ) {
         const names = [nameIn(first.candidate, first.wish), nameIn(candidate, wish)] as const;
         conflicts.push(checks.conflictCheck(target, names));
       }
@@ -262,6 +270,15 @@ function withoutDuplicates(
     ([target, {candidate}]) => candidate.tag !== undefined || !reached.has(target),
   );
   return {candidates: kept.map(([, {candidate}]) => candidate), conflicts};
+}
+
+/** In an archive each image has its name at the source: routes that send one image to several places agree about it. */
+function isSameOrigin({source, root}: Candidate, {destination, ...other}: Candidate): boolean {
+  return (
+    destination.repository.endsWith(`::${source.repository}`) &&
+    other.source.repository === source.repository &&
+    other.root.tag === root.tag
+  );
 }
 
 /** Where a route was asked for. */
@@ -288,11 +305,16 @@ function presentSkip({source, destination, root, tag, digest}: Candidate): Skip 
 /** Every manifest once, as the candidates list them, children first. */
 function plannedManifests(candidates: readonly Candidate[]): readonly PlannedManifest[] {
   const planned = new Map<Digest, PlannedManifest>();
-  for (const {graph, digest, cutFrom} of candidates) {
+  for (const {graph, digest, cutFrom, conversions} of candidates) {
     for (const manifest of graph?.manifests ?? []) {
       const own = manifest.descriptor.digest;
       if (planned.has(own)) continue;
-      planned.set(own, plannedManifest(manifest, own === digest ? cutFrom : undefined));
+      const convertedFrom = conversions?.get(own);
+      const isCut = own === digest && convertedFrom === undefined;
+      planned.set(own, {
+        ...plannedManifest(manifest, isCut ? cutFrom : undefined),
+        ...(convertedFrom === undefined ? {} : {convertedFrom}),
+      });
     }
   }
   return [...planned.values()];

@@ -1,31 +1,37 @@
 import type {Digest} from '../model/digest.ts';
 import {childBlobs} from '../model/manifest.ts';
-import type {DeleteRules, Skip} from '../model/plan.ts';
-import type {SourceInventory, SourceRoot} from '../observe/inventory.ts';
+import type {CleanupRules, DeleteRules} from '../model/delete-wish.ts';
+import type {Check, Skip} from '../model/plan.ts';
+import type {SourceInventory} from '../observe/inventory.ts';
 import type {TaggedContent} from '../observe/observe-tagged.ts';
+import type {Tag} from '../model/reference.ts';
 import {attachmentSubject, graphOf, type ManifestGraph} from './candidate.ts';
+import {keptByPolicy} from './cleanup-policy.ts';
 import {compareText} from './compare.ts';
 import type {WantedDeletion} from './delete-steps.ts';
 import {tagSelector} from './filters.ts';
 
-/** A repository whose tags are to be deleted by rules. */
-export interface RuledRepository {
-  readonly rules: DeleteRules;
-  /** The tags that the filters among the rules select, with their manifests. */
+/** A repository among whose tags rules choose. */
+export interface SeenRepository {
+  /** The tags that may go, with their manifests. */
   readonly inventory: SourceInventory;
   readonly content: TaggedContent;
   /** When a tag was pushed, or its image was created, in ms since 1970; undefined: not known. */
   readonly timeOf: (tag: string, digest: Digest) => number | undefined;
+  /** Whether these are the times of pushes, which a metadata database has. */
+  readonly hasPushTimes: boolean;
 }
 
-/** What the rules choose, and what they keep, with the reason. */
+/** What rules choose, and what they keep, with the reason. */
 export interface ChosenTags {
   readonly wanted: readonly WantedDeletion[];
   readonly skipped: readonly Skip[];
+  readonly checks: readonly Check[];
 }
 
-interface TaggedRoot {
-  readonly tag: NonNullable<SourceRoot['tag']>;
+/** A tag, what it points to, and when it was pushed or its image was created, in ms since 1970; undefined: not known. */
+export interface DatedTag {
+  readonly tag: Tag;
   readonly digest: Digest;
   readonly time: number | undefined;
 }
@@ -35,60 +41,139 @@ interface TaggedRoot {
  * time stays wherever a rule asks for one. Signatures and referrers go with their images.
  * @throws TransshipError FILTER_INVALID
  */
-export function chosenByRules({rules, inventory, content, timeOf}: RuledRepository): ChosenTags {
-  const {repository, roots, notRead, unreadable = []} = inventory;
-  const tagged = roots.flatMap(({tag, digest}) =>
-    tag === undefined || attachmentSubject(tag) !== undefined
-      ? []
-      : [{tag, digest, time: timeOf(tag, digest)}],
-  );
+function chosenByRules(rules: DeleteRules, seen: SeenRepository): ChosenTags {
+  const {inventory, content} = seen;
+  const tagged = datedTags(seen).filter(({tag}) => attachmentSubject(tag) === undefined);
   const kept = keptByRules(tagged, rules);
-  const graphs = new Map(tagged.map(({digest}) => [digest, graphIn(inventory, digest)]));
-  const going = tagged
-    .filter(({tag}) => !kept.has(tag))
-    .toSorted((a, b) => compareText(a.tag, b.tag));
-  const wanted: WantedDeletion[] = going.map((one) => ({
-    repository,
-    tag: one.tag,
-    digest: one.digest,
-    reason: 'rule',
-    verified: [],
-    why: whyOf(one, graphs.get(one.digest), content),
-  }));
+  const going = goingOf(tagged, kept);
+  const graphs = new Map(going.map(({digest}) => [digest, graphIn(inventory, digest)]));
   const gone = new Set(going.flatMap(({digest}) => [digest, ...digestsIn(graphs.get(digest))]));
   const attached = attachedTo(gone, inventory);
   const attachedTags = new Set(attached.map(({tag}) => tag));
   return {
-    wanted: [...wanted, ...attached],
-    skipped: [
-      ...tagged.flatMap(({tag, digest}): Skip[] => {
-        const detail = kept.get(tag);
-        return detail === undefined
-          ? []
-          : [{reason: 'filtered', from: repository, tag, digest, detail}];
-      }),
-      ...unreadable.map(({error, ...one}): Skip => {
-        return {reason: 'filtered', from: repository, ...one, detail: error.message};
-      }),
-      ...notRead.flatMap(({tag, digest, detail}): Skip[] =>
-        attachedTags.has(tag as WantedDeletion['tag'])
-          ? []
-          : [
-              {
-                reason: 'filtered',
-                from: repository,
-                ...(tag === undefined ? {} : {tag}),
-                ...(digest === undefined ? {} : {digest}),
-                detail,
-              },
-            ],
-      ),
-    ],
+    wanted: [...going.map((one) => wantedByRule(one, inventory, content)), ...attached],
+    skipped: [...keptSkips(tagged, kept, inventory), ...notReadSkips(inventory, attachedTags)],
+    checks: [],
   };
 }
 
+/**
+ * What GitLab would delete and keep if it ran a cleanup policy now. To GitLab a signature is a tag like others: the policy
+ * counts and deletes it, whatever happens to its image.
+ * @throws TransshipError FILTER_INVALID
+ */
+function chosenByPolicy(policy: CleanupRules, seen: SeenRepository): ChosenTags {
+  const {inventory, content, hasPushTimes} = seen;
+  // Without metadata database GitLab reads the time from the config, which an index does not have.
+  const tagged = datedTags(seen).map((one) => {
+    const isIndex = inventory.manifests.get(one.digest)?.view.kind === 'index';
+    return isIndex && !hasPushTimes ? {...one, time: undefined} : one;
+  });
+  const kept = keptByPolicy(tagged, policy, hasPushTimes);
+  const going = goingOf(tagged, kept);
+  return {
+    wanted: going.map((one) => wantedByRule(one, inventory, content)),
+    skipped: [...keptSkips(tagged, kept, inventory), ...notReadSkips(inventory, new Set())],
+    checks: lostSignatures(going, kept, seen),
+  };
+}
+
+/** @throws TransshipError FILTER_INVALID */
+export function choose(
+  wish: {readonly rules: DeleteRules} | {readonly policy: CleanupRules},
+  seen: SeenRepository,
+): ChosenTags {
+  return 'rules' in wish ? chosenByRules(wish.rules, seen) : chosenByPolicy(wish.policy, seen);
+}
+
+function datedTags({inventory, timeOf}: SeenRepository): readonly DatedTag[] {
+  return inventory.roots.flatMap(({tag, digest}) =>
+    tag === undefined ? [] : [{tag, digest, time: timeOf(tag, digest)}],
+  );
+}
+
+function goingOf(
+  tagged: readonly DatedTag[],
+  kept: ReadonlyMap<string, string>,
+): readonly DatedTag[] {
+  return tagged.filter(({tag}) => !kept.has(tag)).toSorted((a, b) => compareText(a.tag, b.tag));
+}
+
+function wantedByRule(
+  one: DatedTag,
+  inventory: SourceInventory,
+  content: TaggedContent,
+): WantedDeletion {
+  const {tag, digest} = one;
+  const why = whyOf(one, graphIn(inventory, digest), content);
+  return {repository: inventory.repository, tag, digest, reason: 'rule', verified: [], why};
+}
+
+function keptSkips(
+  tagged: readonly DatedTag[],
+  kept: ReadonlyMap<string, string>,
+  {repository}: SourceInventory,
+): readonly Skip[] {
+  return tagged.flatMap(({tag, digest}): Skip[] => {
+    const detail = kept.get(tag);
+    return detail === undefined
+      ? []
+      : [{reason: 'filtered', from: repository, tag, digest, detail}];
+  });
+}
+
+/** @param attached tags that no rule selects, and that go with their images */
+function notReadSkips(
+  {repository, notRead, unreadable = []}: SourceInventory,
+  attached: ReadonlySet<Tag | undefined>,
+): readonly Skip[] {
+  return [
+    ...unreadable.map(({error, ...one}): Skip => {
+      return {reason: 'filtered', from: repository, ...one, detail: error.message};
+    }),
+    ...notRead.flatMap(({tag, digest, detail}): Skip[] =>
+      attached.has(tag as Tag)
+        ? []
+        : [
+            {
+              reason: 'filtered',
+              from: repository,
+              ...(tag === undefined ? {} : {tag}),
+              ...(digest === undefined ? {} : {digest}),
+              detail,
+            },
+          ],
+    ),
+  ];
+}
+
+/** Signatures that go while their images stay. */
+function lostSignatures(
+  going: readonly DatedTag[],
+  kept: ReadonlyMap<string, string>,
+  {inventory}: SeenRepository,
+): readonly Check[] {
+  const staying = new Map<Digest, string>();
+  for (const {tag, digest} of inventory.roots)
+    if (tag !== undefined && kept.has(tag)) staying.set(digest, tag);
+  return going.flatMap(({tag}): Check[] => {
+    const image = staying.get(attachmentSubject(tag) ?? ('' as Digest));
+    if (image === undefined) return [];
+    const {repository} = inventory;
+    return [
+      {
+        code: 'SIGNATURE_LOST',
+        result: 'warn',
+        subject: `${repository}:${tag}`,
+        message: `the policy deletes ${repository}:${tag}, which belongs to ${image}; that image stays`,
+        hint: 'let name_regex_keep match it, such as sha256-.*',
+      },
+    ];
+  });
+}
+
 function keptByRules(
-  tagged: readonly TaggedRoot[],
+  tagged: readonly DatedTag[],
   {keep = [], keepNewest = 0, olderThan}: DeleteRules,
 ): ReadonlyMap<string, string> {
   const kept = new Map<string, string>();
@@ -152,7 +237,7 @@ function digestsIn(graph: ManifestGraph | undefined): readonly Digest[] {
 
 /** What a reviewer wants to know of a tag: its age, its size, and what else points there. */
 function whyOf(
-  {tag, digest, time}: TaggedRoot,
+  {tag, digest, time}: DatedTag,
   graph: ManifestGraph | undefined,
   {tags}: TaggedContent,
 ): string {

@@ -48,9 +48,13 @@ export function movedTags(candidates: readonly Candidate[], skipped: readonly Sk
     const {repository} = source;
     const named = {repository, digest, ...(tag === undefined ? {} : {tag})};
     if (destinations.has(repository)) same.add(repository);
-    const because = own.some((one) => one.digest !== digest)
-      ? 'only some of its platforms are copied'
-      : elsewhere.whyKept(repository, tag);
+    const other = own.find((one) => one.digest !== digest);
+    const because =
+      other === undefined
+        ? elsewhere.whyKept(repository, tag)
+        : other.conversions === undefined
+          ? 'only some of its platforms are copied'
+          : 'it is copied in another form';
     if (because !== undefined) {
       left.push({...named, because});
       continue;

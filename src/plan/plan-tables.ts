@@ -1,5 +1,6 @@
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
+import type {Conversion} from '../model/conversion.ts';
 import type {BlobAction, PlannedManifest, Skip} from '../model/plan.ts';
 import {nameOf} from '../model/place.ts';
 import type {Tag} from '../model/reference.ts';
@@ -173,17 +174,37 @@ export class TableWriter {
     return this.#mediaTypes.place(name, () => name);
   }
 
-  #blob({digest, mediaType, size}: BlobAction): number {
+  #blob({digest, mediaType, size, urls}: BlobAction): number {
     // Two manifests may give one blob different media types.
-    return this.#blobs.place(`${digest} ${size} ${mediaType}`, () => [
-      digest,
-      this.#mediaType(mediaType),
-      size,
-    ]);
+    return this.#blobs.place(`${digest} ${size} ${mediaType} ${urls?.join(' ') ?? ''}`, () => {
+      const type = this.#mediaType(mediaType);
+      return urls === undefined ? [digest, type, size] : [digest, type, size, urls];
+    });
+  }
+
+  #conversion(conversion: Conversion): NonNullable<NonNullable<ManifestRow[5]>['convertedFrom']> {
+    switch (conversion.kind) {
+      case 'schema1': {
+        const layers = conversion.layers.map((layer) => ({
+          ...layer,
+          mediaType: this.#mediaType(layer.mediaType),
+        }));
+        return {...conversion, layers};
+      }
+      case 'foreign-layers':
+        return conversion;
+      case 'index': {
+        const instead = conversion.instead.map(({from, to}) => ({
+          from,
+          to: this.#manifests.find(to),
+        }));
+        return {...conversion, instead};
+      }
+    }
   }
 
   #manifestRow(
-    {digest, mediaType, size, manifests, blobs, subject, cutFrom}: PlannedManifest,
+    {digest, mediaType, size, manifests, blobs, subject, cutFrom, convertedFrom}: PlannedManifest,
     blobOf: (digest: Digest) => number,
   ): ManifestRow {
     const placeOfManifest = (one: Digest): number => this.#manifests.find(one);
@@ -194,12 +215,13 @@ export class TableWriter {
       blobs.map(blobOf),
       manifests.map(placeOfManifest),
     ] as const;
-    if (subject === undefined && cutFrom === undefined) return row;
+    if (subject === undefined && cutFrom === undefined && convertedFrom === undefined) return row;
     const more = {
       ...(subject === undefined ? {} : {subject}),
       ...(cutFrom === undefined
         ? {}
         : {cutFrom: {digest: cutFrom.digest, keep: cutFrom.keep.map(placeOfManifest)}}),
+      ...(convertedFrom === undefined ? {} : {convertedFrom: this.#conversion(convertedFrom)}),
     };
     return [...row, more];
   }

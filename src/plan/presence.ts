@@ -1,7 +1,7 @@
 import type {Digest} from '../model/digest.ts';
 import {childBlobs, childManifests} from '../model/manifest.ts';
 import type {DestinationInventory} from '../observe/inventory.ts';
-import type {Candidate} from './candidate.ts';
+import {type Candidate, madeContent} from './candidate.ts';
 
 /** What is known to be at the destination repositories. */
 export class Presence {
@@ -44,17 +44,17 @@ export class Presence {
    * the manifest is. Layers with URLs are excepted, since no registry asks for those.
    */
   follow(candidate: Candidate): void {
-    const {source, destination, cutFrom, digest, graph} = candidate;
+    const {source, destination, digest, graph} = candidate;
+    const made = madeContent(candidate);
     const own = this.#repositories.get(source.repository)?.content;
     const {content} = this.#of(destination.repository);
     if (this.isDone(candidate)) content.add(digest);
     for (const {descriptor, view} of graph?.manifests.toReversed() ?? []) {
-      const isCut = cutFrom !== undefined && descriptor.digest === digest;
-      if (!isCut) own?.add(descriptor.digest);
+      if (!made.has(descriptor.digest)) own?.add(descriptor.digest);
       const isThere = content.has(descriptor.digest);
       for (const child of isThere ? childManifests(view) : []) content.add(child.digest);
       for (const {digest: blob, urls} of childBlobs(view)) {
-        if (!source.absentForeign.has(blob)) own?.add(blob);
+        if (!source.absentForeign.has(blob) && !made.has(blob)) own?.add(blob);
         if (isThere && !urls?.length) content.add(blob);
       }
     }

@@ -10,6 +10,7 @@ import {tagsTooOld, timeOf} from './age.ts';
 import {type Candidate, destinationTag, graphOf, type Route} from './candidate.ts';
 import * as checks from './checks.ts';
 import {compareText} from './compare.ts';
+import {convertedImage} from './converted-image.ts';
 import {cutIndex} from './cut-index.ts';
 import {choosePlatforms} from './platforms.ts';
 
@@ -149,7 +150,8 @@ class RouteWalk implements RouteCandidates {
     const content = cutFrom ? cutManifest(chosen, cutFrom.keep) : chosen;
     if (!this.#consider(root, content, cutFrom) || content.descriptor.digest === root.digest)
       return;
-    const target = nameOf(destination.repository, destinationTag(root), content.descriptor.digest);
+    const {digest} = this.candidates.at(-1) ?? content.descriptor;
+    const target = nameOf(destination.repository, destinationTag(root), digest);
     const instead = cutFrom
       ? `an index of ${cutFrom.keep.length} manifests`
       : `${shortDigest(choice.digest)} alone`;
@@ -185,15 +187,24 @@ class RouteWalk implements RouteCandidates {
   }
 
   /** @returns whether it goes */
-  #consider(root: SourceRoot, content: SeenManifest, cutFrom: Candidate['cutFrom']): boolean {
+  #consider(root: SourceRoot, chosen: SeenManifest, cutFrom: Candidate['cutFrom']): boolean {
     const {source, destination, single = false} = this.#route;
+    const facts = source.converted;
+    const other = facts && convertedImage(chosen, cutFrom, {find: this.#find, facts});
+    if (other !== undefined && 'error' in other) {
+      this.#skip(root, 'unsupported', other.error.message);
+      const alone = single && root.as === 'asked';
+      this.checks.push(checks.unreadableCheck(this.#sourceName(root), other.error, alone));
+      return false;
+    }
+    const content = other?.root ?? chosen;
     const there = destination.tags.get(destinationTag(root) ?? ('' as Tag));
     if (!this.#isClobberAllowed && there !== undefined && there !== content.descriptor.digest) {
       const detail = `--no-clobber: the tag is there and points to ${shortDigest(there)}`;
       this.#skip(root, 'kept', detail);
       return false;
     }
-    const graph = graphOf(content, this.#find);
+    const graph = graphOf(content, other?.find ?? this.#find);
     if (graph.schema1.length > 0) {
       this.#skip(root, 'unsupported', 'Docker schema 1');
       const alone = single && root.as === 'asked';
@@ -206,7 +217,13 @@ class RouteWalk implements RouteCandidates {
     }
     const tag = destinationTag(root);
     const {digest} = content.descriptor;
-    this.candidates.push({source, destination, root, tag, digest, graph, cutFrom});
+    const made =
+      other === undefined ? {cutFrom} : {cutFrom: undefined, conversions: other.conversions};
+    this.candidates.push({source, destination, root, tag, digest, graph, ...made});
+    if (other !== undefined) {
+      const target = nameOf(destination.repository, tag, digest);
+      this.checks.push(checks.convertedCheck(target, root.digest, digest, other.conversions));
+    }
     return true;
   }
 

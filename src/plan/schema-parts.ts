@@ -61,8 +61,55 @@ const blobRow = z
     digest('The digest of the blob.'),
     index('mediaTypes', 'The media type').optional(),
     size('the blob').optional(),
+    listOf(z.string().regex(/^https?:\/\/[\x21-\x7e]+$/i))
+      .describe('Where a foreign layer is read that the source does not have.')
+      .optional(),
   ])
   .describe('A blob: digest, and where something happens to it media type and size.');
+
+const conversion = z
+  .discriminatedUnion('kind', [
+    z
+      .strictObject({
+        kind: z.literal('schema1').describe('An image of Docker schema 1.'),
+        digest: digest('The manifest at the source.'),
+        layers: listOf(
+          z
+            .strictObject({
+              digest: digest('The layer.'),
+              mediaType: index('mediaTypes', 'Its media type'),
+              size: size('the layer'),
+              diffId: digest('Its decompressed content.'),
+            })
+            .describe('A layer of the image.'),
+        ).describe('What the layers hold, the base first.'),
+      })
+      .describe('The manifest and its config, the first blob, were made from it.'),
+    z
+      .strictObject({
+        kind: z.literal('foreign-layers').describe('An image with foreign layers.'),
+        digest: digest('The manifest at the source.'),
+      })
+      .describe('Its layers became ordinary ones.'),
+    z
+      .strictObject({
+        kind: z.literal('index').describe('An index of converted manifests.'),
+        digest: digest('The index at the source.'),
+        keep: listOf(digest('A manifest.'))
+          .describe('The manifests of it that stay. Absent: all.')
+          .exactOptional(),
+        instead: listOf(
+          z
+            .strictObject({
+              from: digest('The manifest at the source.'),
+              to: index('manifests', 'The converted manifest'),
+            })
+            .describe('One that is listed in the place of another one.'),
+        ).describe('What it lists in the place of what.'),
+      })
+      .describe('It lists converted manifests.'),
+  ])
+  .describe('Set for a manifest that is converted from another form.');
 
 const manifestRow = z
   .tuple([
@@ -81,6 +128,7 @@ const manifestRow = z
           })
           .describe('Set for an index that is cut down to some of its manifests.')
           .exactOptional(),
+        convertedFrom: conversion.exactOptional(),
       })
       .describe('What few manifests have.')
       .optional(),
@@ -203,9 +251,9 @@ const skipRecord = z
     z
       .strictObject({
         reason: z
-          .enum(['filtered', 'invalid-name', 'kept'])
+          .enum(['filtered', 'invalid-name', 'kept', 'earlier'])
           .describe(
-            'filtered: by a filter. invalid-name: not a valid tag. kept: the tag at the destination stays as it is.',
+            'filtered: by a filter. invalid-name: not a valid tag. kept: the tag at the destination stays as it is. earlier: an earlier plan brought it.',
           ),
         from: skippedFrom,
         tag: skippedTag,

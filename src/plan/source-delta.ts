@@ -25,32 +25,72 @@ export interface SourceDelta {
 /** Compares what two plans want at the destinations, whether it had to be copied or was there already. */
 export function sourceDelta(earlier: CopyPlan, later: CopyPlan): SourceDelta {
   const [before, after] = [wantedBy(earlier), wantedBy(later)];
-  const entries = [...after].map(([name, entry]) => ({entry, was: before.get(name)?.digest}));
   const why = reasons(later);
+  const added: DeltaEntry[] = [];
+  const moved: (DeltaEntry & {readonly was: Digest})[] = [];
+  for (const [name, {entry, digests}] of after) {
+    const were = before.get(name)?.digests;
+    if (were === undefined) {
+      added.push(entry);
+      continue;
+    }
+    // Other platforms may be copied to each destination: only the digests of the same one compare.
+    for (const [to, digest] of digests) {
+      const was = were.get(to);
+      if (was === undefined || was === digest) continue;
+      moved.push({...entry, digest, was});
+      break;
+    }
+  }
+  const removed = [...before].flatMap(([name, {entry}]) =>
+    after.has(name) ? [] : [{...entry, why: why(entry)}],
+  );
   return {
     since: earlier.id,
-    added: entries.flatMap(({entry, was}) => (was === undefined ? [entry] : [])).toSorted(compare),
-    moved: entries
-      .flatMap(({entry, was}) =>
-        was === undefined || was === entry.digest ? [] : [{...entry, was}],
-      )
-      .toSorted(compare),
-    removed: [...before]
-      .flatMap(([name, entry]) => (after.has(name) ? [] : [{...entry, why: why(entry)}]))
-      .toSorted(compare),
+    added: added.toSorted(compare),
+    moved: moved.toSorted(compare),
+    removed: removed.toSorted(compare),
   };
 }
 
+/** A tag of a source, and what is wanted of it at each destination. */
+interface Wanted {
+  readonly entry: DeltaEntry;
+  /** By destination, `host/path:tag`. */
+  readonly digests: Map<string, Digest>;
+}
+
 /** Each tag of a source once, however many destinations it has. */
-function wantedBy(plan: CopyPlan): ReadonlyMap<string, DeltaEntry> {
-  const wanted = new Map<string, DeltaEntry>();
-  const add = (from: string, tag: string | undefined, digest: Digest): void => {
-    wanted.set(nameOf(from, tag, digest), {from, ...(tag === undefined ? {} : {tag}), digest});
+function wantedBy(plan: CopyPlan): ReadonlyMap<string, Wanted> {
+  const wanted = new Map<string, Wanted>();
+  const add = (from: string, tag: string | undefined, digest: Digest, to: string): void => {
+    const name = nameOf(from, tag, digest);
+    const entry = {from, ...(tag === undefined ? {} : {tag}), digest};
+    const known = wanted.get(name) ?? {entry, digests: new Map()};
+    known.digests.set(withoutArchive(to), digest);
+    wanted.set(name, known);
   };
-  for (const {from, sourceTag, digest} of copiesOf(plan)) add(from, sourceTag?.name, digest);
-  for (const skip of plan.skipped)
-    if (skip.reason === 'present') add(skip.from, skip.sourceTag ?? skip.tag, skip.digest);
+  for (const {from, sourceTag, digest, to, tag} of copiesOf(plan))
+    add(from, sourceTag?.name, digest, nameOf(to, tag, digest));
+  for (const skip of plan.skipped) {
+    if (skip.reason === 'earlier' && skip.digest !== undefined) {
+      const {from, tag} = skip;
+      const digest = skip.digest as Digest;
+      wanted.set(nameOf(from, tag, digest), {
+        entry: {from, ...(tag === undefined ? {} : {tag}), digest},
+        digests: new Map(),
+      });
+    }
+    if (skip.reason !== 'present') continue;
+    const {from, sourceTag, to, tag, digest} = skip;
+    add(from, sourceTag ?? tag, digest, nameOf(to, tag, digest));
+  }
   return wanted;
+}
+
+/** Each archive of a series has another name; the images in it go by the same. */
+function withoutArchive(to: string): string {
+  return to.replace(/^(?:oci|oci-archive):[^]*?::/, '');
 }
 
 /** Why the later plan leaves something out. */
@@ -64,7 +104,9 @@ function reasons({routes, skipped}: CopyPlan): (entry: DeltaEntry) => string {
   return ({from, tag, digest}) =>
     details.get(nameOf(from, tag, digest)) ??
     details.get(nameOf(from, undefined, undefined)) ??
-    (sources.has(from) ? 'it is no longer at the source' : 'no route leads to its repository');
+    (sources.has(from)
+      ? 'it is no longer at the source'
+      : 'its repository is no longer at the source, or no route leads to it');
 }
 
 function nameOf(from: string, tag: string | undefined, digest: Digest | undefined): string {

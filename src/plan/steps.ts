@@ -2,6 +2,7 @@ import {type Digest, shortDigest} from '../model/digest.ts';
 import {attachmentSubject, type Candidate} from './candidate.ts';
 import {ByPlace} from './by-place.ts';
 import {copyId, usualReason} from './plan-tables.ts';
+import type {Conversion} from '../model/conversion.ts';
 import type {Presence} from './presence.ts';
 import type {UncostedCopy} from './totals.ts';
 
@@ -63,10 +64,18 @@ function subjectOf({root, tag, graph}: Candidate): Digest | undefined {
   return subject?.digest ?? attachmentSubject(tag ?? '');
 }
 
+const CONVERTED: Readonly<Record<Conversion['kind'], string>> = {
+  schema1: 'converted from schema 1,',
+  'foreign-layers': 'converted from foreign layers,',
+  index: 'converted from foreign layers,',
+};
+
 function whyOf(candidate: Candidate, presence: Presence): string {
   const {source, root, tag, digest, destination} = candidate;
   if (root.as === 'referrer') return `refers to ${shortDigest(root.subject)}`;
   if (root.as === 'signature') return `belongs to ${shortDigest(root.subject)}`;
+  const conversion = candidate.conversions?.get(digest);
+  if (conversion !== undefined) return `${CONVERTED[conversion.kind]} ${shortDigest(root.digest)}`;
   if (source.whyNewDigests !== undefined) return `new digest: ${source.whyNewDigests}`;
   const replaces = presence.tagged(candidate);
   const isUntagged = replaces === null && presence.has(destination.repository, digest);

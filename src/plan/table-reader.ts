@@ -1,4 +1,5 @@
 import type {Digest} from '../model/digest.ts';
+import type {Conversion} from '../model/conversion.ts';
 import type {BlobAction, PlannedManifest, Skip} from '../model/plan.ts';
 import {isLocal} from '../model/place.ts';
 import {isTag, type Tag} from '../model/reference.ts';
@@ -10,7 +11,7 @@ import {
   type RouteRow,
   usualReason,
 } from './plan-tables.ts';
-import type {BlobRecord, BlobRow, CopyRecord, SkipRecord} from './schema-parts.ts';
+import type {BlobRecord, BlobRow, CopyRecord, ManifestRow, SkipRecord} from './schema-parts.ts';
 import type {UncostedCopy} from './totals.ts';
 
 /** What is wrong with a plan file that its schema does not tell. `message` begins with the place: `steps.3.route: …`. */
@@ -134,13 +135,22 @@ export class TableReader {
       const more =
         mountFrom === undefined ? {} : {mountFrom: this.repository(mountFrom, `${here}.mountFrom`)};
       return record.blobs.map((index): BlobAction => {
-        const [digest, mediaType, size] = this.#blob(index, `${here}.blobs`);
+        const [digest, mediaType, size, urls] = this.#blob(index, `${here}.blobs`);
         if (mediaType === undefined || size === undefined)
           throw new RecordError(`blobs.${index}`, 'it has no media type or no size');
         const key = `${to} ${digest}`;
         if (seen.has(key)) throw new RecordError(here, `${digest} is there twice for ${to}`);
         seen.add(key);
-        return {digest, mediaType: this.#mediaType(mediaType), size, from, to, action, ...more};
+        const base = {
+          digest,
+          mediaType: this.#mediaType(mediaType),
+          size,
+          from,
+          to,
+          action,
+          ...more,
+        };
+        return action === 'copy' && urls !== undefined && urls.length > 0 ? {...base, urls} : base;
       });
     });
   }
@@ -175,7 +185,7 @@ export class TableReader {
       if (level > NESTING_LIMIT)
         throw new RecordError(place, `it is nested deeper than ${NESTING_LIMIT} levels`);
       levels.push(level);
-      const {subject, cutFrom} = more ?? {};
+      const {subject, cutFrom, convertedFrom} = more ?? {};
       return {
         digest,
         mediaType: entry(this.#tables.mediaTypes, mediaType, 'mediaTypes', `${place}.1`),
@@ -186,8 +196,33 @@ export class TableReader {
         ...(cutFrom === undefined
           ? {}
           : {cutFrom: {digest: cutFrom.digest, keep: cutFrom.keep.map(child)}}),
+        ...(convertedFrom === undefined
+          ? {}
+          : {convertedFrom: this.#conversion(convertedFrom, child, place)}),
       };
     });
+  }
+
+  #conversion(
+    conversion: NonNullable<NonNullable<ManifestRow[5]>['convertedFrom']>,
+    child: (index: number) => Digest,
+    place: string,
+  ): Conversion {
+    switch (conversion.kind) {
+      case 'schema1': {
+        const layers = conversion.layers.map((layer) => ({
+          ...layer,
+          mediaType: entry(this.#tables.mediaTypes, layer.mediaType, 'mediaTypes', place),
+        }));
+        return {...conversion, layers};
+      }
+      case 'foreign-layers':
+        return conversion;
+      case 'index': {
+        const instead = conversion.instead.map(({from, to}) => ({from, to: child(to)}));
+        return {...conversion, instead};
+      }
+    }
   }
 
   #manifest(index: number, place: string): PlannedManifest {

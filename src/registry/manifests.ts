@@ -66,9 +66,7 @@ export class Manifests {
     const named = isDigest(reference) ? reference : digestHeader(answer);
     const manifest = parseManifest(bytes, mediaTypeOf(answer), named, this.#side);
     if (named === undefined || manifest.descriptor.digest === named) return manifest;
-    // The digest of a signed schema 1 manifest is that of its payload, without the signatures.
-    if (manifest.view.kind !== 'schema1') throw this.#mismatch(named, manifest.descriptor.digest);
-    return {...manifest, descriptor: {...manifest.descriptor, digest: named}};
+    throw this.#mismatch(named, manifest.descriptor.digest);
   }
 
   async put(

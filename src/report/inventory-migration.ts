@@ -25,7 +25,7 @@ export function renderInventoryMigration(
 ): string {
   const {host, prefix, repositories, unlisted, totals} = inventory;
   const choice = choiceOf(filters);
-  const isHere = repositories.some(({repository}) => repository === prefix);
+  const isHere = prefix !== '' && repositories.some(({repository}) => repository === prefix);
   const isBelow = repositories.some(({repository}) => repository !== prefix);
   const globs = [
     ...(isHere ? [{from: sourceName(host, prefix), to: '{path}', ...choice}] : []),

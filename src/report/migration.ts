@@ -28,6 +28,8 @@ export function migrationDocument(migration: Migration): object {
       tags: route.tags,
       rename: route.rename,
       platforms: route.platforms,
+      ...(route.schema1 === 'refuse' ? {} : {schema1: route.schema1}),
+      ...(route.foreignLayers === 'leave' ? {} : {foreignLayers: route.foreignLayers}),
       ...(route.project === undefined ? {} : {project: route.project}),
       ...(route.repositoriesFile === undefined
         ? {}

@@ -280,6 +280,9 @@ function filterFacts({wish}: CopyPlan): readonly (readonly [string, string])[] {
     ['--newest', filters.newest],
     ['--newer-than', filters.newerThan],
     ['--platform', filters.platforms],
+    ['--convert-schema1', filters.convertSchema1 === true ? 'yes' : undefined],
+    ['--include-foreign', filters.includeForeign === true ? 'yes' : undefined],
+    ['--convert-foreign', filters.convertForeign === true ? 'yes' : undefined],
     ['--no-clobber', filters.noClobber === true ? 'yes' : undefined],
     ['--allow-empty', filters.allowEmpty === true ? 'yes' : undefined],
   ];

@@ -22,6 +22,7 @@ import {
 } from './document.ts';
 import {sidesOf} from './plan-document.ts';
 import {skippedRow} from './repository-review.ts';
+import {restoreDocument} from './restore-document.ts';
 import {transferRunDocument} from './transfer-run-document.ts';
 import {renderMarkdown} from './markdown.ts';
 import {statusDocument} from './status-document.ts';
@@ -94,7 +95,31 @@ function stepName(step: PlanStep): string {
   return step.id;
 }
 
-function runSummary(
+/** Of a plan that only deletes, images that are copied are not spoken of. */
+function runSummary(result: RunResult, plan: CopyPlan, planned: 'now' | 'before'): string {
+  const deletes = plan.steps.length > 0 && plan.steps.every(({kind}) => kind === 'delete');
+  return deletes && plan.wish.routes.length === 0
+    ? deletionSummary(result)
+    : copySummary(result, plan, planned);
+}
+
+function deletionSummary({result, limit, steps, drift = []}: RunResult): string {
+  const done = deletedWords(steps).slice(2);
+  const failed = steps.filter(({outcome}) => outcome === 'failed').length;
+  switch (result) {
+    case 'done':
+    case 'incomplete':
+      return `Done: ${done}.`;
+    case 'failed':
+      return `Failed: ${failed} of ${counted(steps.length, 'deletion')} failed; ${done}. Run the same command again to retry them.`;
+    case 'interrupted':
+      return `${interruptedWord(limit)}: ${done}. Run the same command again to resume.`;
+    case 'drift':
+      return `Drift: ${counted(drift.length, 'tag')} changed since the plan was made; ${done}. Plan again.`;
+  }
+}
+
+function copySummary(
   {result, limit, steps: all, blobs, bytes, drift = []}: RunResult,
   plan: CopyPlan,
   planned: 'now' | 'before',
@@ -171,6 +196,11 @@ export function renderRun(
 ): string {
   if (format === 'json') return json(result);
   return render(runDocument(result, plan, {...options, planned}), format, options);
+}
+
+/** What came of putting back what `plan` deleted, with a newline at the end. */
+export function renderRestore(result: RunResult, plan: CopyPlan, format: OutcomeFormat): string {
+  return format === 'json' ? json(result) : render(restoreDocument(result, plan), format, {});
 }
 
 /** What differs from the plan at the destination, with a newline at the end. */

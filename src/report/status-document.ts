@@ -8,7 +8,7 @@ import {
   type ReportDocument,
   type Row,
 } from './document.ts';
-import {nextCommand, nextCommands} from './transfer-run-document.ts';
+import {groupFact, nextCommand, nextCommands} from './transfer-run-document.ts';
 import {counted, formatBytes} from './words.ts';
 
 const ENDINGS = {
@@ -21,7 +21,7 @@ const ENDINGS = {
 
 /** How far a plan is: what failed, images, bytes, and uploads that can be continued. */
 export function statusDocument(
-  {plan, unit, steps, failures, bytes, uploads, ended, projects = []}: StatusResult,
+  {plan, unit, steps, failures, bytes, uploads, ended, projects = [], groups = []}: StatusResult,
   {planFile}: RenderOptions = {},
 ): ReportDocument {
   const {done, failed, left, partly, total} = steps;
@@ -35,7 +35,7 @@ export function statusDocument(
   );
   return {
     title: 'transship status',
-    facts: [['plan', plan], ...facts, ...next],
+    facts: [['plan', plan], ...groups.map(groupFact), ...facts, ...next],
     sections: [
       failureSection(
         unit === 'image' ? 'Image' : 'Step',

@@ -270,7 +270,7 @@ describe('an image with a layer that only its URL has', () => {
     const {code, stderr} = await transship(['copy', ...places]);
     expect(code).toBe(1);
     expect(stderr).toContain(
-      `${digest} is at a URL only [MANIFEST_PARTS_MISSING]\n side: the destination`,
+      `has foreign layers: ${digest} [MANIFEST_PARTS_MISSING]\n side: the destination`,
     );
     expect(stderr).toMatch(/hint: .*--platform/);
   });

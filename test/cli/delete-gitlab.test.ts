@@ -14,7 +14,7 @@ const seed = parseSeed({
     {name: 'ada', password: 'ada-password'},
   ],
   groups: [{path: 'acme', members: {ada: 'maintainer'}}],
-  projects: [{path: 'acme/app', rules: {tags: [{pattern: 'v*', delete: 'owner'}]}}],
+  projects: [{path: 'acme/app', rules: {tags: [{pattern: '^v', delete: 'owner'}]}}],
 });
 const repository = 'acme/app' as RepositoryPath;
 const tagsAt = async ({storage}: GitLabSandbox) =>

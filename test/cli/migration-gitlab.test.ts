@@ -19,7 +19,12 @@ const seed = parseSeed({
     {path: 'acme', members: {ada: 'owner'}},
     {path: 'open', visibility: 'public', members: {ada: 'owner'}},
   ],
-  projects: [{path: 'acme/images'}, {path: 'acme/off', registry: 'disabled'}, {path: 'acme/Mixed'}],
+  projects: [
+    {path: 'acme/images'},
+    {path: 'acme/off', registry: 'disabled'},
+    {path: 'acme/kept', archived: true},
+    {path: 'acme/Mixed'},
+  ],
   tokens: [
     {value: 'ada-api', user: 'ada', scopes: ['api']},
     {value: 'ada-read', user: 'ada', scopes: ['read_api', 'read_registry', 'write_registry']},
@@ -89,6 +94,32 @@ async function startSource(...repositories: readonly string[]) {
   return source;
 }
 
+async function apiGet(gitlab: GitLabSandbox, path: string): Promise<unknown> {
+  const answer = await fetch(`${gitlab.url}/api/v4/${path}`, {
+    headers: {'private-token': 'ada-api'},
+  });
+  return await answer.json();
+}
+
+async function apiSend(
+  gitlab: GitLabSandbox,
+  method: 'POST' | 'PUT',
+  path: string,
+  body: object,
+): Promise<void> {
+  await fetch(`${gitlab.url}/api/v4/${path}`, {
+    method,
+    headers: {'private-token': 'ada-api', 'content-type': 'application/json'},
+    body: JSON.stringify(body),
+  });
+}
+
+/** Of each step of a run, with the code of its error. */
+function outcomes(stdout: string) {
+  const {steps} = JSON.parse(stdout) as {steps: {outcome: string; error?: {code: string}}[]};
+  return steps.map(({outcome, error}) => [outcome, error?.code]);
+}
+
 describe('projects and groups of the destination', () => {
   test('are created before the images are copied, and looked for again by the next run', async () => {
     await using gitlab = await startGitLabSandbox({seed});
@@ -146,7 +177,20 @@ describe('projects and groups of the destination', () => {
       'GROUP_NOT_FOUND',
     ],
     ['a registry that is off', '{from: web, to: acme/off/web}', '', 'REGISTRY_DISABLED'],
-    ['a path below the limit', '{from: web, to: acme/images/a/b/c}', '', 'PROJECT_NOT_FOUND'],
+    ['a project that is archived', '{from: web, to: acme/kept/web}', '', 'REGISTRY_READ_ONLY'],
+    ['a path below the limit', '{from: web, to: acme/images/a/b/c}', '', 'NAME_RESERVED'],
+    [
+      'a path below the limit, whatever may be created',
+      '{from: web, to: acme/images/a/b/c}',
+      'gitlab: {projects: create, groups: create}\n',
+      'NAME_RESERVED',
+    ],
+    [
+      'a project without a group',
+      '{from: web, to: web}',
+      'gitlab: {projects: create, groups: create}\n',
+      'NAME_RESERVED',
+    ],
     [
       'a group in the place of a project',
       '{from: web, to: open/web, project: open}',
@@ -169,7 +213,7 @@ describe('projects and groups of the destination', () => {
       'more visibility than the group has',
       '{from: web, to: acme/web}',
       'gitlab: {projects: create, visibility: public}\n',
-      'PROJECT_NOT_FOUND',
+      'GITLAB_REFUSED',
     ],
   ])('%s forbids the plan, with its line', async (_what, route, more, code) => {
     await using gitlab = await startGitLabSandbox({seed});
@@ -177,6 +221,42 @@ describe('projects and groups of the destination', () => {
     const run = await plannedOnce({gitlab, source, routes: `  - ${route}\n`, more});
     expect([run.code, run.stderr]).toEqual([3, '']);
     expect(forbidden(run.made)).toEqual([[code, expect.stringMatching(/m\.yaml:5:\d+: /)]]);
+  });
+
+  test.each(['', 'gitlab: {projects: create}\n'])(
+    'that have another path by now are named by it%s',
+    async (more) => {
+      await using gitlab = await startGitLabSandbox({seed});
+      await using source = await startSource('web');
+      const {id} = (await apiGet(gitlab, 'projects/acme%2Fimages')) as {id: number};
+      await apiSend(gitlab, 'PUT', `projects/${id}`, {path: 'pictures'});
+      const routes = '  - {from: web, to: acme/images/web}\n';
+      const run = await plannedOnce({gitlab, source, routes, more});
+      expect(run.code).toBe(3);
+      expect(forbidden(run.made)).toEqual([
+        [
+          'PROJECT_NOT_FOUND',
+          expect.stringContaining('the project acme/images is now acme/pictures'),
+        ],
+      ]);
+    },
+  );
+
+  test('cannot be created where no destination is a GitLab, which is said', async () => {
+    await using source = await startSource('web');
+    await using destination = await startSandbox();
+    await using temp = await tempDirectory();
+    const file = temp.join('m.yaml');
+    await writeFile(
+      file,
+      `version: 1\nfrom: ${source.host}\nto: ${destination.host}\nroutes: [{from: web}]\ngitlab: {projects: create}\n`,
+    );
+    const run = await transship(['plan', file, '--format=json', '--no-cache']);
+    expect(run.code).toBe(0);
+    const {checks} = JSON.parse(run.stdout) as CopyPlan;
+    expect(checks).toContainEqual(
+      expect.objectContaining({code: 'NOT_GITLAB', result: 'warn', subject: destination.host}),
+    );
   });
 
   test.each([
@@ -209,31 +289,46 @@ describe('projects and groups of the destination', () => {
       },
       temp,
     );
-    const post = (path: string, body: object) =>
-      fetch(`${gitlab.url}/api/v4/${path}`, {
-        method: 'POST',
-        headers: {'private-token': 'ada-api', 'content-type': 'application/json'},
-        body: JSON.stringify(body),
-      });
-    const group = (await (
-      await fetch(`${gitlab.url}/api/v4/groups/open`, {headers: {'private-token': 'ada-api'}})
-    ).json()) as {id: number};
+    const group = (await apiGet(gitlab, 'groups/open')) as {id: number};
     // A group in the place of the project: nobody can create it there any more.
-    await post('groups', {path: 'two', name: 'two', parent_id: group.id});
-    const acme = (await (
-      await fetch(`${gitlab.url}/api/v4/groups/acme`, {headers: {'private-token': 'ada-api'}})
-    ).json()) as {id: number};
-    await post('projects', {path: 'one', name: 'one', namespace_id: acme.id});
+    await apiSend(gitlab, 'POST', 'groups', {path: 'two', name: 'two', parent_id: group.id});
+    const acme = (await apiGet(gitlab, 'groups/acme')) as {id: number};
+    await apiSend(gitlab, 'POST', 'projects', {path: 'one', name: 'one', namespace_id: acme.id});
     const run = await transship(['apply', out, '--format=json'], {env});
     expect(run.code).toBe(1);
-    const outcomes = (
-      JSON.parse(run.stdout) as {steps: {id: string; outcome: string; error?: {code: string}}[]}
-    ).steps.map(({outcome, error}) => [outcome, error?.code]);
-    expect(outcomes).toEqual([
+    expect(outcomes(run.stdout)).toEqual([
       ['present', undefined],
       ['failed', 'NAME_TAKEN'],
       ['done', undefined],
       ['blocked', 'NAME_TAKEN'],
+    ]);
+  });
+
+  test('that cannot be created take no blobs that others were to mount from them', async () => {
+    await using gitlab = await startGitLabSandbox({seed});
+    await using source = await startSource('a', 'b');
+    await using temp = await tempDirectory();
+    const {out, env, made} = await planned(
+      {
+        gitlab,
+        source,
+        routes: '  - {from: a, to: open/first}\n  - {from: b, to: open/second}\n',
+        more: 'gitlab: {projects: create}\n',
+      },
+      temp,
+    );
+    expect(made?.blobs.flatMap(({mountFrom}) => mountFrom ?? [])).toContain(
+      `${gitlab.host}/open/first`,
+    );
+    const group = (await apiGet(gitlab, 'groups/open')) as {id: number};
+    await apiSend(gitlab, 'POST', 'groups', {path: 'first', name: 'first', parent_id: group.id});
+    const run = await transship(['apply', out, '--format=json'], {env});
+    expect(run.code).toBe(1);
+    expect(outcomes(run.stdout)).toEqual([
+      ['failed', 'NAME_TAKEN'],
+      ['done', undefined],
+      ['blocked', 'NAME_TAKEN'],
+      ['done', undefined],
     ]);
   });
 });

@@ -1,9 +1,11 @@
-import {readFile, writeFile} from 'node:fs/promises';
+import {readFile, symlink, writeFile} from 'node:fs/promises';
 import {expect, test} from 'vitest';
 import {copiesOf, type CopyPlan} from '../../src/model/plan.ts';
 import type {SourceDelta} from '../../src/plan/source-delta.ts';
 import {type RepositoryPath, type Tag} from '../../src/model/reference.ts';
+import {loadLayout} from '../../src/sandbox/load-layout.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
+import {layoutDirectory} from '../support/fixtures.ts';
 import {storeImage} from '../support/small-images.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
@@ -91,6 +93,11 @@ test('a later plan has exactly what changed, and says what was added, moved and 
 test.each([
   [['--delta-report', 'x.json'], '--delta-report needs an earlier plan'],
   [['--since', 'none.plan.json'], 'none.plan.json cannot be read'],
+  [['--since', 'a.json', '--delta-report', './a.json'], '--delta-report and --since name the same'],
+  [
+    ['--since', 'a.json', '--out', 'b.json', '--delta-report', 'b.json'],
+    '--delta-report and --out name the same file',
+  ],
 ])('refuses %j', async (flags, words) => {
   await using temp = await tempDirectory();
   const file = temp.join('m.yaml');
@@ -110,4 +117,42 @@ test('a report that cannot be written is an error', async () => {
   const run = await transship([...copy, '--since', out, '--delta-report', temp.join('no/d.json')]);
   expect(run.code).toBe(1);
   expect(run.stderr).toContain('[FILE_WRITE_FAILED]');
+});
+
+test('a report that would replace the migration file is refused, by whatever name', async () => {
+  await using temp = await tempDirectory();
+  const [file, link] = [temp.join('m.yaml'), temp.join('link.yaml')];
+  const text = 'version: 1\nfrom: a.example\nto: b.example/x\nroutes:\n  - from: x\n';
+  await writeFile(file, text);
+  await symlink(file, link);
+  const run = await transship(['plan', file, '--since', 'old.json', '--delta-report', link]);
+  expect(run.code).toBe(64);
+  expect(run.stderr).toContain('--delta-report and the migration file name the same file');
+  expect(await readFile(file, 'utf8')).toBe(text);
+});
+
+const routeTo = (to: string, platform: string) =>
+  `  - {from: team/app, to: ${to}, platforms: [${platform}]}\n`;
+
+test('a tag that goes to several places, with other platforms at each, moves only when the source does', async () => {
+  await using source = await startSandbox();
+  await using destination = await startSandbox();
+  await using temp = await tempDirectory();
+  await loadLayout(source.storage, layoutDirectory('busybox'), 'team/app' as RepositoryPath);
+  const file = temp.join('m.yaml');
+  const write = (...lines: readonly string[]) =>
+    writeFile(
+      file,
+      `version: 1\nfrom: ${source.host}\nto: ${destination.host}\nroutes:\n${lines.join('')}`,
+    );
+  await write(routeTo('one', 'linux/amd64'), routeTo('two', 'linux/arm64'));
+  const [first, second, report] = [temp.join('1.json'), temp.join('2.json'), temp.join('d.json')];
+  expect((await transship(['plan', file, '--out', first, '--no-cache'])).code).toBe(0);
+  const since = ['--since', first, '--delta-report', report, '--out', second, '--no-cache'];
+  const delta = async () => JSON.parse(await readFile(report, 'utf8')) as SourceDelta;
+  expect((await transship(['plan', file, ...since])).code).toBe(0);
+  expect(await delta()).toMatchObject({added: [], moved: [], removed: []});
+  await write(routeTo('two', 'linux/arm64'), routeTo('three', 'linux/amd64'));
+  expect((await transship(['plan', file, ...since])).code).toBe(0);
+  expect(await delta()).toMatchObject({added: [], moved: [], removed: []});
 });

@@ -134,7 +134,7 @@ const COMMANDS = [
 /** The flags of a command, as its help names them. */
 async function flagsOf(command: string): Promise<readonly string[]> {
   const {stdout} = await transship([...command.split(' '), '--help']);
-  return [...stdout.matchAll(/^ {2}(?:-\w, )?--([a-z-]+)/gm)].map(([, name = '']) => name);
+  return [...stdout.matchAll(/^ {2}(?:-\w, )?--([a-z0-9-]+)/gm)].map(([, name = '']) => name);
 }
 
 /** A value that no flag takes. */
@@ -143,7 +143,7 @@ const NO_VALUE = '\u{1}';
 test('each flag of each command has one, but for those that the manual names', async () => {
   const manual = await readFile(new URL('../../docs/variables.md', import.meta.url), 'utf8');
   const [, without = ''] = /## Flags without a variable\n([^#]*)/.exec(manual) ?? [];
-  const named = [...without.matchAll(/`(?:verify )?--([a-z-]+)`/g)].map(([, name]) => name);
+  const named = [...without.matchAll(/`(?:verify )?--([a-z0-9-]+)`/g)].map(([, name]) => name);
   expect(named).toContain('yes');
   for (const command of COMMANDS) {
     const flags = await flagsOf(command);

@@ -101,4 +101,43 @@ describe('a copy', () => {
     expect(await rig.problems()).toEqual([]);
     expect(await rig.destination.storage.repositories()).toHaveLength(2);
   });
+
+  it('sends blobs to a repository itself where the one to mount them from refuses them', async () => {
+    await using copy = await startCopy();
+    const {rig} = copy;
+    const plan = await rig.plan(FROM, TO, 'to/other');
+    const [first] = [...new Set(plan.blobs.flatMap(({mountFrom}) => mountFrom ?? []))];
+    const refused = first?.endsWith(TO) === true ? TO : 'to/other';
+    const destination = scriptOf([{...refuseUploads, path: `/v2/${refused}/`}]);
+    const result = await rig.apply(plan, {destination});
+    expect(result).toMatchObject({result: 'failed', blobs: {copied: 5, mounted: 0}});
+    expect(result.steps.map(({outcome}) => outcome).toSorted()).toEqual([
+      'done',
+      'done',
+      'failed',
+      'failed',
+    ]);
+    expect(await rig.problems()).toEqual([]);
+    expect(await rig.apply(plan)).toMatchObject({result: 'done'});
+  });
+
+  it.each([
+    ['a repository of the destination', 'destination', '/v2/to/app/', 403, 'FORBIDDEN'],
+    ['a tag of the source', 'source', '/manifests/v1', 500, 'REGISTRY_UNAVAILABLE'],
+  ] as const)(
+    'of which %s cannot be read does the rest',
+    async (_what, side, path, status, code) => {
+      await using copy = await startCopy();
+      const {rig} = copy;
+      const plan = await rig.plan(FROM, TO, 'to/other');
+      const refused = scriptOf([{path, times: 999, fault: {kind: 'refuse', status}}]);
+      const {result, steps} = await rig.apply(plan, {[side]: refused});
+      expect(result).toBe('failed');
+      const failed = steps.filter(({outcome}) => outcome === 'failed');
+      expect(failed.map(({error}) => error?.code)).toEqual([code, code]);
+      expect(steps.filter(({outcome}) => outcome === 'done')).toHaveLength(2);
+      expect(await rig.apply(plan)).toMatchObject({result: 'done'});
+      expect(await rig.problems()).toEqual([]);
+    },
+  );
 });

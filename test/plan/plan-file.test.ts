@@ -120,7 +120,7 @@ describe('the published schema', () => {
     const [copies, moves] = [fileOf(plan), fileOf(transfer)];
     expect([check(copies), validate.errors]).toEqual([true, null]);
     expect([check(moves), validate.errors]).toEqual([true, null]);
-    expect(check({...moves, moves: []})).toBe(false);
+    expect(check({...moves, groups: []})).toBe(false);
     expect(check({...copies, kind: 'transfer'})).toBe(false);
     expect(check({...copies, news: true})).toBe(false);
     expect(check({...copies, id: 'sha256:1'})).toBe(false);

@@ -1,3 +1,4 @@
+import {readFile} from 'node:fs/promises';
 import {brotliCompressSync, deflateSync, gzipSync, zstdCompressSync} from 'node:zlib';
 import {describe, expect, it} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
@@ -6,6 +7,7 @@ import {DOCKER_SCHEMA1_SIGNED, MANIFEST_ACCEPT, OCI_MANIFEST} from '../../src/mo
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import {Registry} from '../../src/registry/registry.ts';
 import {type Handler, startHttpServer} from '../support/http-server.ts';
+import {fixture} from '../support/fixtures.ts';
 import {againstRegistry} from '../support/registry-rig.ts';
 import {collect, NEVER} from '../support/streams.ts';
 import type {RegistryNotice} from '../../src/registry/registry-options.ts';
@@ -75,15 +77,20 @@ describe('a manifest', () => {
     );
   });
 
-  it('in schema 1 keeps the digest of its payload', async () => {
-    const signed = Buffer.from(JSON.stringify({schemaVersion: 1, signatures: []}));
-    const payload = digestOf('payload');
+  it('in schema 1 has the digest of its payload, without the signatures', async () => {
+    const signed = await readFile(fixture('schema1/manifest.json'));
+    const payload = 'sha256:a4b5ffc5a83c066386b9efd1a39a8f75e75eb105d42711eaf4d6687e703bc571';
     const headers = {'content-type': DOCKER_SCHEMA1_SIGNED, 'docker-content-digest': payload};
     await againstRegistry(give(headers, signed), async (repository) => {
       expect(await repository.getManifest(tag, call)).toMatchObject({
         descriptor: {digest: payload},
         view: {kind: 'schema1'},
       });
+    });
+    const other = {...headers, 'docker-content-digest': digestOf('other')};
+    await againstRegistry(give(other, signed), async (repository) => {
+      const mismatch = {code: 'MANIFEST_DIGEST_MISMATCH'};
+      await expect(repository.getManifest(tag, call)).rejects.toMatchObject(mismatch);
     });
   });
 

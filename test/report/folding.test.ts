@@ -107,7 +107,7 @@ describe('findings that are alike', () => {
   it('are one line with the number, the first of them and the advice', () => {
     const folded = renderPlan(copyPlan(routes), 'text');
     expect(folded).toMatch(
-      /^Warnings \(30\):\n {2}\? SCHEMA1_UNSUPPORTED +30 findings, such as: a\.test\/app:old-0 is .*; a\.test\/app:old-2 is [^;]*; and 27 more\n {6}pull it/m,
+      /^Warnings \(30\):\n {2}\? SCHEMA1_UNSUPPORTED +30 findings, such as: a\.test\/app:old-0 is .*; a\.test\/app:old-2 is [^;]*; and 27 more\n {6}convert it/m,
     );
     expect(folded.match(/^ {2}\? /gm)).toHaveLength(1);
     expect(folded).toContain(' 30 warnings.\n');

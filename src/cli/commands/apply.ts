@@ -1,6 +1,7 @@
 import type {Command} from 'commander';
 import {planArguments} from '../../apply/journal-file.ts';
 import type {RunResult} from '../../model/outcome.ts';
+import {deletionsOf, type Plan} from '../../model/plan.ts';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
 import {journalOf} from '../earlier-transfers.ts';
 import {addGitLabFlags, plannedNamespaces} from '../gitlab-access.ts';
@@ -13,6 +14,7 @@ import {
   addRunFlags,
   type HostFlags,
   type LimitFlags,
+  type UndoFlags,
 } from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';
 import {addPolicyFlag, type PolicyFlag, throwUnlessWithin} from '../plan-policy.ts';
@@ -30,6 +32,7 @@ import {type Session, withSession} from '../session.ts';
 type Flags = HostFlags &
   TransferRunFlags &
   LimitFlags &
+  UndoFlags &
   TrustFlags &
   PolicyFlag &
   RunReportFlags & {readonly format: OutcomeFormat};
@@ -44,6 +47,11 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     )
     .argument('<plan>', 'a plan file written by "plan … --out"')
     .option('--yes', 'do not ask before deleting')
+    .option(
+      '--undo <file>',
+      'keep what is deleted in this file, for rollback (default: beside the plan)',
+    )
+    .option('--no-undo', 'do not keep what is deleted')
     .option('--adopt-new-tags', 'transfers only: include tags created or changed after planning')
     .option('--remove-donor', 'transfers only: remove the images from the donor at the end')
     .addHelpText(
@@ -78,7 +86,20 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     io.stdout.write(
       renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),
     );
+    if (flags.format === 'text' && flags.undo !== false && hasDeleted(result, plan))
+      io.stdout.write(undoText(file, flags.undo));
     await writeRunReports(result, plan, times, flags, io);
     done(RUN_EXIT[result.result]);
   });
+}
+
+function hasDeleted({steps}: RunResult, plan: Plan): boolean {
+  if (plan.kind === 'transfer') return false;
+  const deletions = new Set(deletionsOf(plan).map(({id}) => id));
+  return steps.some(({id, outcome}) => outcome === 'done' && deletions.has(id));
+}
+
+function undoText(file: string, undo: string | undefined): string {
+  const flag = undo === undefined ? '' : ` --undo ${undo}`;
+  return `\nTo put the tags back while the registry still has their content (GitLab: for 24 hours): transship rollback ${file}${flag}\n`;
 }

@@ -1,35 +1,36 @@
 import type {Command} from 'commander';
 import {TransshipError} from '../../model/error.ts';
 import {parsePlace} from '../../model/place.ts';
-import type {CopyPlan, DeleteRules} from '../../model/plan.ts';
-import {formatRepository, parseReference} from '../../model/reference.ts';
+import type {DeleteRules, DeleteWish} from '../../model/delete-wish.ts';
+import {formatRepository} from '../../model/reference.ts';
 import type {Tag} from '../../model/reference.ts';
 import type {Digest} from '../../model/digest.ts';
-import {observeSource} from '../../observe/observe-source.ts';
-import {observeTagged} from '../../observe/observe-tagged.ts';
-import {parseAge, timeOf} from '../../plan/age.ts';
-import {attachmentSubject} from '../../plan/candidate.ts';
-import {makeCopyPlan} from '../../plan/copy-plan.ts';
-import {chosenByRules} from '../../plan/delete-rules.ts';
-import {tagSelector} from '../../plan/filters.ts';
+import {parseAge} from '../../plan/age.ts';
+import {policyWishes, type PolicyWishes} from '../cleanup-policies.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
+import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addHostFlags, addProgressFlag, collect, type HostFlags, wholeNumber} from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
+import {planDeletions} from '../rule-deletions.ts';
 import {type Session, withSession} from '../session.ts';
 
-interface Flags extends HostFlags, MakeFlags {
+interface RuleFlags {
   readonly tag?: readonly string[];
   readonly excludeTag?: readonly string[];
   readonly semver?: string;
   readonly keep?: readonly string[];
   readonly keepNewest?: number;
   readonly olderThan?: string;
+}
+
+interface Flags extends HostFlags, MakeFlags, GitLabFlags, RuleFlags {
+  readonly gitlabPolicy?: string;
   readonly progress: ProgressKind;
 }
 
-/** `transship plan delete`: decides which tags of a repository go, and deletes nothing. */
+/** `transship plan delete`: decides which tags of repositories go, and deletes nothing. */
 export function addPlanDelete(plan: Command, io: Io, done: (exitCode: number) => void): void {
   const command = plan
     .command('delete')
@@ -37,7 +38,7 @@ export function addPlanDelete(plan: Command, io: Io, done: (exitCode: number) =>
     .description(
       'Lists the tags that the rules select with their age, size and digest, and what stays and why. Deletes nothing.',
     )
-    .argument('<repository>', 'host/repository')
+    .argument('[repository...]', 'host/repository')
     .option('--tag <glob>', 'only tags that match (repeatable)', collect)
     .option('--exclude-tag <glob>', 'no tags that match (repeatable)', collect)
     .option('--semver <range>', 'only tags that are versions in this range')
@@ -48,6 +49,10 @@ export function addPlanDelete(plan: Command, io: Io, done: (exitCode: number) =>
       'keep tags that match, whatever else selects them (repeatable)',
       collect,
     )
+    .option(
+      '--gitlab-policy <project>',
+      'what the cleanup policy of this GitLab project, or of each project of this group, deletes',
+    )
     .addHelpText(
       'after',
       `
@@ -55,82 +60,71 @@ Ages are those of the push where the registry knows them (GitLab with metadata d
 
 Examples:
   transship plan delete gitlab.example.com:5050/group/app --tag 'dev-*' --older-than 30d --keep-newest 10 --keep 'v*' --out clean.plan.json
+  transship plan delete --gitlab-policy group/project --gitlab https://gitlab.example.com
   transship apply clean.plan.json --max-deletes 100`,
     );
-  addMakeFlags(addProgressFlag(addHostFlags(command)));
-  command.action(async (repository: string, flags: Flags) => {
-    const rules = readRules(flags, io.now());
-    const name = repositoryName(repository);
+  addMakeFlags(addProgressFlag(addHostFlags(addGitLabFlags(command))));
+  command.action(async (repositories: readonly string[], flags: Flags) => {
+    const read = wishReader(repositories.map(repositoryName), flags, io);
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
-    const made = await withSession(io, flags, (session) => deletionPlan(name, rules, session));
+    const made = await withSession(io, flags, async (session) => {
+      const {wishes, checks} = await read(session);
+      return await planDeletions(wishes, checks, session);
+    });
     done(await givePlan(made, flags, io));
   });
 }
 
-async function deletionPlan(name: string, rules: DeleteRules, session: Session): Promise<CopyPlan> {
-  const {places, report, reading: call} = session;
-  const repository = places.writable(name, 'destination');
-  const deletion = (await repository.tagDeletion?.(call)) ?? 'digest';
-  const times = deletion === 'alone' ? await pushTimes(name, session) : undefined;
-  const needsTimes = rules.keepNewest !== undefined || rules.olderThan !== undefined;
-  const inventory = await observeSource(
-    repository,
-    {
-      select: tagSelector({
-        ...(rules.tags === undefined ? {} : {tags: rules.tags}),
-        ...(rules.excludeTags === undefined ? {} : {excludeTags: rules.excludeTags}),
-        ...(rules.semver === undefined ? {} : {semver: rules.semver}),
-      }),
-      attachmentSubject,
-      known: () => Promise.resolve(new Map()),
-      configs: needsTimes && times === undefined,
-      progress: (done, total) => report({type: 'observing', what: name, done, total}),
-    },
-    call,
-  );
-  const content = await observeTagged(repository, deletion, inventory.manifests, call);
-  const timeFor = (tag: string, digest: Digest): number | undefined => {
-    if (times !== undefined) return times.get(tag);
-    const created = timeOf(digest, inventory.created);
-    return Number.isFinite(created) ? created : undefined;
+/** How the wishes are found, once the flags are known to be right. @throws TransshipError USAGE, FILTER_INVALID */
+function wishReader(
+  repositories: readonly string[],
+  flags: Flags,
+  io: Io,
+): (session: Session) => Promise<PolicyWishes> {
+  const {gitlabPolicy} = flags;
+  const rules = readRules(flags, io.now());
+  if (gitlabPolicy === undefined) {
+    const wishes = repositories.map((repository) => ({repository, rules: chosen(rules)}));
+    if (wishes.length > 0) return () => Promise.resolve({wishes, checks: []});
+    throw usage('no repository was given', 'write host/repository');
+  }
+  if (rules !== undefined) {
+    throw usage(
+      '--gitlab-policy has rules of its own',
+      'leave --tag, --keep and the other rules out, or --gitlab-policy',
+    );
+  }
+  return async (session) => {
+    const access = await openGitLab(flags, io, session);
+    const {wishes, checks} = await policyWishes(gitlabPolicy, access, io.now(), session);
+    return {wishes: onlyNamed(wishes, repositories, gitlabPolicy), checks};
   };
-  const {wanted, skipped} = chosenByRules({rules, inventory, content, timeOf: timeFor});
-  return makeCopyPlan({
-    wish: {routes: [], deletes: [{repository: name, rules}]},
-    routes: [],
-    findings: {checks: [], skipped},
-    deletions: {wanted, contents: new Map([[name, content]])},
-  });
 }
 
-/** Undefined: this registry does not know, or does not tell this login. */
-async function pushTimes(
-  name: string,
-  {places, reading}: Session,
-): Promise<ReadonlyMap<string, number> | undefined> {
-  const {registry, path} = parseReference(name);
-  try {
-    return await places.registry(registry, 'destination').tagTimes(path, reading);
-  } catch (error) {
-    reading.signal.throwIfAborted();
-    if (error instanceof TransshipError && error.status !== undefined) return undefined;
-    throw error;
+/** @throws TransshipError USAGE for a repository that the policy does not apply to, or where there is none */
+function onlyNamed(
+  wishes: readonly DeleteWish[],
+  repositories: readonly string[],
+  project: string,
+): readonly DeleteWish[] {
+  const known = new Set(wishes.map(({repository}) => repository));
+  if (known.size === 0)
+    throw usage(`${project} has no container repositories`, 'name another project or group');
+  const other = repositories.find((repository) => !known.has(repository));
+  if (other !== undefined) {
+    throw usage(
+      `${other} is no repository of ${project}`,
+      `it has ${[...known].slice(0, 5).join(', ')}${known.size > 5 ? ' and others' : ''}`,
+    );
   }
+  const named = new Set(repositories);
+  return named.size === 0 ? wishes : wishes.filter(({repository}) => named.has(repository));
 }
 
-/** @throws TransshipError USAGE where nothing chooses, FILTER_INVALID */
-function readRules(flags: Flags, now: Date): DeleteRules {
+/** Undefined: none was given. @throws TransshipError FILTER_INVALID */
+function readRules(flags: RuleFlags, now: Date): DeleteRules | undefined {
   const {tag, excludeTag, semver, keep, keepNewest, olderThan} = flags;
-  const isChosen = [tag, excludeTag, semver, keepNewest, olderThan].some(
-    (rule) => rule !== undefined,
-  );
-  if (!isChosen) {
-    throw new TransshipError('USAGE', 'no rule selects the tags that are to be deleted', {
-      side: 'local',
-      hint: "add --tag, --semver, --older-than or --keep-newest; for all tags, --tag '*'",
-    });
-  }
-  return {
+  const rules: DeleteRules = {
     ...(tag === undefined ? {} : {tags: tag}),
     ...(excludeTag === undefined ? {} : {excludeTags: excludeTag}),
     ...(semver === undefined ? {} : {semver}),
@@ -138,6 +132,17 @@ function readRules(flags: Flags, now: Date): DeleteRules {
     ...(keepNewest === undefined ? {} : {keepNewest}),
     ...(olderThan === undefined ? {} : {olderThan: parseAge(olderThan, now, '--older-than')}),
   };
+  return Object.keys(rules).length === 0 ? undefined : rules;
+}
+
+/** @throws TransshipError USAGE where nothing chooses */
+function chosen(rules: DeleteRules | undefined): DeleteRules {
+  const {keep: _, ...choosing} = rules ?? {};
+  if (rules !== undefined && Object.keys(choosing).length > 0) return rules;
+  throw usage(
+    'no rule selects the tags that are to be deleted',
+    "add --tag, --semver, --older-than or --keep-newest; for all tags, --tag '*'",
+  );
 }
 
 /** `host/path`. @throws TransshipError USAGE where it is no repository of a registry */
@@ -148,8 +153,12 @@ function repositoryName(text: string): string {
     reference ?? {};
   if (reference !== undefined && tag === undefined && digest === undefined)
     return formatRepository(reference);
-  throw new TransshipError('USAGE', `${text} is not a repository of a registry`, {
-    side: 'local',
-    hint: 'write host/repository, and select tags with --tag',
-  });
+  throw usage(
+    `${text} is not a repository of a registry`,
+    'write host/repository, and select tags with --tag',
+  );
+}
+
+function usage(message: string, hint: string): TransshipError {
+  return new TransshipError('USAGE', message, {side: 'local', hint});
 }

@@ -1,3 +1,4 @@
+import {isUtf8} from 'node:buffer';
 import {type Command, InvalidArgumentError} from 'commander';
 import {SOURCE_KINDS, type SourceKind} from '../../discovery/source-kind.ts';
 import {TransshipError} from '../../model/error.ts';
@@ -46,13 +47,17 @@ export function addPlanMigration(plan: Command, io: Io, done: (exitCode: number)
       `how a host lists its repositories: ${SOURCE_KINDS.join(', ')} (repeatable; default: found by itself)`,
       sourceKindOf,
     )
+    .option('--to <place>', 'copy everything into oci-archive:FILE or oci:DIR instead')
+    .option('--from <place>', 'copy everything out of such an archive instead')
     .addHelpText(
       'after',
       `
 Examples:
   transship plan plans/acme.yaml --check
   transship plan plans/acme.yaml --out acme.plan.json --detailed-exitcode
-  transship plan plans/acme.yaml --since acme.plan.json --out week2.plan.json`,
+  transship plan plans/acme.yaml --since acme.plan.json --out week2.plan.json
+  transship plan plans/acme.yaml --to oci-archive:acme.tar --archive-size 4GiB --out export.plan.json
+  transship plan plans/acme.yaml --from oci-archive:acme.tar --out import.plan.json`,
     );
   addPlanningFlags(addSinceFlags(command));
   addMakeFlags(addProgressFlag(addCacheFlag(addHostFlags(addGitLabFlags(command)))));
@@ -70,13 +75,18 @@ Examples:
     }
     const migration = readMigration(text, file, io.env);
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
-    const earlier = await readEarlierPlan(flags);
+    const earlier = await readEarlierPlan(
+      flags,
+      {name: '--out', file: flags.out},
+      {name: 'the migration file', file},
+    );
     if (earlier && migration.kind === 'transfer') {
       throw new TransshipError('USAGE', '--since is for copies, and the file is of transfers', {
         side: 'local',
         hint: 'leave --since out',
       });
     }
+    throwUnlessAlone(migration, flags);
     const made = await migrationPlan(migration, earlier, flags, io);
     const exitCode = await givePlan(made, flags, io);
     if (earlier && made.kind === 'copy') await giveDelta(earlier, made, flags, io);
@@ -101,15 +111,33 @@ async function copyPlan(
   flags: Flags,
   io: Io,
 ): Promise<Plan> {
-  const prune = pruneWish(migration, earlier);
+  const isByArchive = flags.to !== undefined || flags.from !== undefined;
+  const prune = isByArchive ? undefined : pruneWish(migration, earlier);
   return await withSession(io, flags, async (session) => {
     const {places, report, reading} = session;
     const wish = await readMigrationWish(migration, flags, io, session);
     // What was observed beside it is let go.
-    const asked = prune === undefined ? wish : {...wish, prune};
+    const asked = {
+      ...wish,
+      ...(prune === undefined ? {} : {prune}),
+      ...(flags.to === undefined || earlier === undefined ? {} : {since: earlier}),
+    };
     const {plan} = await makePlan(asked, places, report, reading);
     return plan;
   });
+}
+
+/** @throws TransshipError USAGE */
+function throwUnlessAlone({kind}: Migration, {from, to}: Flags): void {
+  const isByArchive = from !== undefined || to !== undefined;
+  const why =
+    from !== undefined && to !== undefined
+      ? '--to and --from exclude each other'
+      : isByArchive && kind === 'transfer'
+        ? '--to and --from are for copies, and the file is of transfers'
+        : undefined;
+  if (why === undefined) return;
+  throw new TransshipError('USAGE', why, {side: 'local', hint: 'leave one of them out'});
 }
 
 /** Only what an earlier plan brought is ever pruned. @throws TransshipError USAGE where none is named */
@@ -166,10 +194,11 @@ function checkMigration(
   return 0;
 }
 
-/** @throws TransshipError FILE_UNREADABLE, USAGE where it is more likely a misspelt subcommand */
+/** @throws TransshipError FILE_UNREADABLE, MIGRATION_INVALID, USAGE where it is more likely a misspelt subcommand */
 async function readMigrationText(file: string): Promise<string> {
+  let bytes: Uint8Array;
   try {
-    return (await readRegular(file, MIGRATION_SIZE_LIMIT)).toString();
+    bytes = await readRegular(file, MIGRATION_SIZE_LIMIT);
   } catch (cause) {
     const {code, message} = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT' && /^[a-z-]+$/i.test(file)) {
@@ -188,4 +217,18 @@ async function readMigrationText(file: string): Promise<string> {
       },
     );
   }
+  const line = lineOfWrongText(bytes);
+  if (line === undefined) return Buffer.from(bytes).toString();
+  throw new TransshipError('MIGRATION_INVALID', `${file} is not UTF-8`, {
+    side: 'local',
+    hint: 'save the file as UTF-8',
+    problems: [{file, line, column: 1, message: 'this line has bytes that are not UTF-8'}],
+  });
+}
+
+/** The first line that is not UTF-8; undefined: there is none. */
+function lineOfWrongText(bytes: Uint8Array): number | undefined {
+  if (isUtf8(bytes)) return undefined;
+  const lines = Buffer.from(bytes).toString('latin1').split('\n');
+  return lines.findIndex((line) => !isUtf8(Buffer.from(line, 'latin1'))) + 1;
 }

@@ -55,7 +55,7 @@ Examples:
   copy.action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
-    const earlier = await readEarlierPlan(flags);
+    const earlier = await readEarlierPlan(flags, {name: '--out', file: flags.out});
     const made = await withSession(io, flags, async ({places, report, reading}) => {
       // What was observed beside it is let go.
       const {plan: planned} = await makePlan(wish, places, report, reading);

@@ -1,51 +1,60 @@
 import type {Command} from 'commander';
 import {planArguments} from '../../apply/journal-file.ts';
 import type {RunResult} from '../../model/outcome.ts';
-import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
+import {type OutcomeFormat, renderRestore, renderRun} from '../../report/run-document.ts';
 import {journalOf} from '../earlier-transfers.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
-import {
-  addFormatFlag,
-  addHostFlags,
-  addRunFlags,
-  type HostFlags,
-  type RunFlags,
-} from '../options.ts';
-import {readTransferPlanFile} from '../plan-file.ts';
+import {addFormatFlag, addHostFlags, addRunFlags, type HostFlags} from '../options.ts';
+import {readPlanFile} from '../plan-file.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
-import {RUN_EXIT} from '../run-plan.ts';
-import {runRollback} from '../run-transfer.ts';
+import {RUN_EXIT, runRestore} from '../run-plan.ts';
+import {runRollback, type TransferRunFlags} from '../run-transfer.ts';
 import {type Session, withSession} from '../session.ts';
 
-type Flags = HostFlags & RunFlags & TrustFlags & {readonly format: OutcomeFormat};
+type Flags = HostFlags &
+  TransferRunFlags &
+  TrustFlags & {readonly undo?: string; readonly format: OutcomeFormat};
 
-/** `transship rollback`: puts the images of a half-done transfer back. */
+/** `transship rollback`: takes transfers back, wherever they are, or puts deleted tags back. */
 export function addRollback(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('rollback')
-    .summary('undo an unfinished transfer')
+    .summary('undo a transfer, or the deletion of tags')
     .description(
-      'While the project is at its old path: copies each image that was deleted there back from the donor, ' +
-        'verifies it, and restores the cleanup policy. After the project has moved, use apply instead (exit 3). ' +
-        'Of several projects, those that were started are restored, the last one first.',
+      'Of a transfer, while a project is at its old path: copies each image that was deleted there back from the donor, ' +
+        'verifies it, and restores the cleanup policy. After it has moved: moves it back in the same way as there, ' +
+        'by way of the donor, or says why that is not possible (exit 3). ' +
+        'Of several projects, those that were started are restored, the last one first.\n\n' +
+        'Of a plan that deleted tags: puts them back from the undo file that apply wrote, while the registry still has ' +
+        'their content (GitLab with metadata database: for 24 hours). Tags that were pushed since then stay as they are.',
     )
-    .argument('<plan>', 'a plan file written by "plan transfer … --out"')
-    .addHelpText('after', '\nExample:\n  transship rollback move.plan.json');
+    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .option('--yes', 'do not ask before deleting at the new path')
+    .option('--adopt-new-tags', 'include tags created or changed at the new path since the move')
+    .option('--undo <file>', 'the undo file of apply (default: beside the plan)')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  transship rollback move.plan.json\n  transship rollback clean.plan.json',
+    );
   addFormatFlag(addRunFlags(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
     'text',
     'json',
     'markdown',
   ]).action(async (file: string, given: Flags) => {
-    const plan = await readTransferPlanFile(file);
+    const plan = await readPlanFile(file);
     const journal = await journalOf(plan.id, file, given.journal, io);
     const flags = {...given, journal};
     const trust = await PlanTrust.of(plan, file, flags, io);
     const run = (session: Session): Promise<RunResult> =>
-      runRollback({plan, file, flags, io, session, trust});
+      plan.kind === 'copy'
+        ? runRestore(plan, file, flags, io, session)
+        : runRollback({plan, file, flags, io, session, trust});
     const result = await withSession(io, flags, run, trust);
     io.stdout.write(
-      renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),
+      plan.kind === 'copy'
+        ? renderRestore(result, plan, flags.format)
+        : renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),
     );
     done(RUN_EXIT[result.result]);
   });

@@ -26,8 +26,10 @@ export interface DestinationGitLab {
 }
 
 export interface KnownProject {
+  /** Not the path that it was looked for by, where GitLab redirects from one that the project had before. */
   readonly fullPath: string;
   readonly isRegistryOff: boolean;
+  readonly isArchived: boolean;
 }
 
 export interface KnownNamespace {
@@ -92,12 +94,10 @@ class ProjectWalk implements DestinationProjects {
   }
 
   take(mapping: RepositoryMapping, path: string, gitlab: DestinationGitLab): void {
-    const found = possibleProjects(path)
-      .map((one) => gitlab.projects.get(one))
-      .find((project) => project !== undefined);
-    const project = found?.fullPath ?? mapping.project ?? path;
+    const {at, moved} = this.#find(path, gitlab);
+    const project = at?.fullPath ?? mapping.project ?? path;
     const why = whyNotImagePath(path, project);
-    const isOpen = found !== undefined && !found.isRegistryOff && why === undefined;
+    const isOpen = at !== undefined && !at.isRegistryOff && why === undefined;
     // The registry would answer for such a path as for a forbidden one.
     if (!isOpen) this.absent.add(mapping.destination);
     if (why !== undefined) {
@@ -105,13 +105,58 @@ class ProjectWalk implements DestinationProjects {
         message: `${mapping.source} cannot go to ${mapping.destination}: ${why}`,
         hint: 'change "to" or "project"; {flat} joins the parts of a path with "-"',
       });
-    } else if (found === undefined) this.#takeMissing(mapping, project, gitlab);
-    else if (found.isRegistryOff && this.#isFirst('off', gitlab, project)) {
-      this.#forbid('REGISTRY_DISABLED', mapping, project, {
-        message: `the container registry of the project ${project} is switched off`,
+    } else if (at !== undefined) this.#takeExisting(mapping, at, gitlab);
+    else if (moved !== undefined) this.#takeMoved(mapping, moved, gitlab);
+    else this.#takeMissing(mapping, project, gitlab);
+  }
+
+  /** The project that a path is in, at any depth, or one that was there before. */
+  #find(
+    path: string,
+    {projects}: DestinationGitLab,
+  ): {readonly at?: KnownProject; readonly moved?: KnownProject & {readonly from: string}} {
+    const above = [path, ...ancestorsOf(path)].filter((one) => one.includes('/'));
+    const known = above.flatMap((from) => {
+      const project = projects.get(from);
+      return project ? [{...project, from}] : [];
+    });
+    // Of two, the shorter one: the longer one would have to be in a group of that name.
+    const at = known.findLast(({fullPath, from}) => registryPathOf(fullPath) === from);
+    if (at !== undefined) return {at};
+    const moved = known.at(-1);
+    return moved === undefined ? {} : {moved};
+  }
+
+  #takeExisting(
+    mapping: RepositoryMapping,
+    {fullPath, isRegistryOff, isArchived}: KnownProject,
+    gitlab: DestinationGitLab,
+  ): void {
+    if ((!isRegistryOff && !isArchived) || !this.#isFirst('closed', gitlab, fullPath)) return;
+    if (isRegistryOff) {
+      this.#forbid('REGISTRY_DISABLED', mapping, fullPath, {
+        message: `the container registry of the project ${fullPath} is switched off`,
         hint: 'switch it on in the settings of the project, under Visibility',
       });
+    } else {
+      this.#forbid('REGISTRY_READ_ONLY', mapping, fullPath, {
+        message: `the project ${fullPath} is archived: GitLab allows no push to it`,
+        hint: 'unarchive the project, or change "to"',
+      });
     }
+  }
+
+  /** GitLab redirects its pages and its API from an old path, but not its registry. */
+  #takeMoved(
+    mapping: RepositoryMapping,
+    {fullPath, from}: KnownProject & {readonly from: string},
+    gitlab: DestinationGitLab,
+  ): void {
+    if (!this.#isFirst('moved', gitlab, from)) return;
+    this.#forbid('PROJECT_NOT_FOUND', mapping, from, {
+      message: `the project ${from} is now ${fullPath}, and the registry does not redirect`,
+      hint: `write ${fullPath} in "to"`,
+    });
   }
 
   #takeMissing(mapping: RepositoryMapping, path: string, gitlab: DestinationGitLab): void {
@@ -120,15 +165,20 @@ class ProjectWalk implements DestinationProjects {
     const {projects, visibility} = this.#policy;
     const name = path.slice(path.lastIndexOf('/') + 1);
     const why = whyNotProjectPath(name);
-    if (projects === 'require') {
-      this.#forbid('PROJECT_NOT_FOUND', mapping, path, {
-        message: `the project ${path} does not exist at ${address}, or the token may not see it`,
-        hint: 'create it, or write gitlab: {projects: create}',
-      });
-    } else if (gitlab.namespaces.has(registryPathOf(path))) {
+    if (gitlab.namespaces.has(registryPathOf(path))) {
       this.#forbid('NAME_TAKEN', mapping, path, {
         message: `${path} is a group, and images are in projects`,
         hint: 'add a part to "to", or name a project in that group with "project"',
+      });
+    } else if (!path.includes('/')) {
+      this.#forbid('NAME_RESERVED', mapping, path, {
+        message: `"${path}" cannot be a project: a project is in a group or in the namespace of a user`,
+        hint: 'begin "to" with the path of a group',
+      });
+    } else if (projects === 'require') {
+      this.#forbid('PROJECT_NOT_FOUND', mapping, path, {
+        message: `the project ${path} does not exist at ${address}, or the token may not see it`,
+        hint: 'create it, or write gitlab: {projects: create}',
       });
     } else if (why !== undefined) {
       this.#forbid('NAME_RESERVED', mapping, path, {
@@ -136,8 +186,10 @@ class ProjectWalk implements DestinationProjects {
         hint: 'change "to" or "project"',
       });
     } else if (whyNotCreate !== undefined) {
+      // The same for all of the instance.
+      if (!this.#isFirst('token', gitlab, '')) return;
       this.#forbid('TOKEN_SCOPE_MISSING', mapping, path, {
-        message: `the project ${path} cannot be created: ${whyNotCreate}`,
+        message: `the project ${path} cannot be created, nor any other at ${address}: ${whyNotCreate}`,
         hint: 'set GITLAB_TOKEN to an access token with the scope api, of somebody who may create projects',
       });
     } else if (this.#takeGroups(mapping, path, gitlab)) {
@@ -154,7 +206,7 @@ class ProjectWalk implements DestinationProjects {
       const known = namespaces.get(registryPathOf(group));
       if (known) {
         if (!isWider(visibility, known.visibility)) break;
-        this.#forbid('PROJECT_NOT_FOUND', mapping, project, {
+        this.#forbid('GITLAB_REFUSED', mapping, project, {
           message: `${project} cannot be ${visibility}: the group ${known.fullPath} is ${known.visibility}`,
           hint: 'GitLab allows nothing wider than the group: change gitlab.visibility or that of the group',
         });
@@ -164,9 +216,7 @@ class ProjectWalk implements DestinationProjects {
     }
     for (const group of missing) {
       if (this.#isFirst('group', gitlab, group)) {
-        const why = gitlab.projects.has(registryPathOf(group))
-          ? 'a project has that path'
-          : whyNotGroupPath(group);
+        const why = whyNotGroupPath(group);
         if (why !== undefined) {
           this.#forbid('NAME_RESERVED', mapping, group, {
             message: `the group ${group} cannot be created: ${why}`,

@@ -1,3 +1,5 @@
+import {whyNotImagePath} from '../../model/gitlab-naming.ts';
+import {isRepositoryPath} from '../../model/reference.ts';
 import {splitHost, whyNotHost} from './registry-path.ts';
 
 /** What the placeholders of a destination stand for. */
@@ -8,6 +10,8 @@ export interface MatchedRepository {
   readonly captured: readonly string[];
 }
 
+/** Characters of a repository's path. */
+const PATH_LIMIT = 255;
 const PLACEHOLDER = /\{([^{}]*)\}/g;
 const NAMED: Readonly<Record<string, (path: string) => string>> = {
   path: (path) => path,
@@ -22,17 +26,47 @@ export function whyNotDestination(template: string): string | undefined {
   const {host, path} = splitHost(template);
   const badHost = host === undefined ? undefined : whyNotHost(host);
   if (badHost !== undefined) return badHost;
-  for (const [token, name = ''] of path.matchAll(PLACEHOLDER)) {
-    if (!Object.hasOwn(NAMED, name) && !/^[1-9]\d?$/.test(name)) {
-      return `"${token}" is not a placeholder: write {path}, {name}, {parent}, {flat}, {1}, {2} …`;
-    }
+  const unknown = [...path.matchAll(PLACEHOLDER)].flatMap(([token, name = '']) =>
+    Object.hasOwn(NAMED, name) || /^[1-9]\d?$/.test(name) ? [] : [`"${token}"`],
+  );
+  if (unknown.length > 0) {
+    const are = unknown.length === 1 ? 'is not a placeholder' : 'are not placeholders';
+    return `${unknown.join(', ')} ${are}: write {path}, {name}, {parent}, {flat}, {1}, {2} …`;
   }
   const plain = path.replaceAll(PLACEHOLDER, 'x');
   const wrong = /[^\w./-]/u.exec(plain)?.[0];
   if (wrong === ':' || wrong === '@')
     return `"${wrong}" is not allowed: a destination has no tag and no digest`;
   if (wrong !== undefined) return `"${wrong}" is not allowed in a path`;
-  return plain.split('/').includes('') ? 'a part between "/" is empty' : undefined;
+  const parts = plain.split('/');
+  if (parts.includes('')) return 'a part between "/" is empty';
+  if (plain.length > PATH_LIMIT) return `it has more than ${PATH_LIMIT} characters`;
+  // Capitals are written small, which the plan says.
+  const part = parts.find((one) => !isRepositoryPath(one.toLowerCase()));
+  return part === undefined
+    ? undefined
+    : `"${part}" is not a part of a repository name: it has letters and digits, with single ".", "_", "__" or "-" between them`;
+}
+
+/**
+ * Why a destination cannot be in a project, as far as both are known before repositories are; undefined: it may be. Both
+ * are below the same root.
+ */
+export function whyNotInProject(template: string, project: string): string | undefined {
+  const [to, of] = [literalBeginning(template), literalBeginning(project)];
+  const isFit = to.text.startsWith(of.text) || (!to.isWhole && of.text.startsWith(to.text));
+  if (!isFit) return `it is not in the project "${project}"`;
+  if (!to.isWhole || !of.isWhole) return undefined;
+  const below = to.text.slice(of.text.length);
+  if (below !== '' && !below.startsWith('/')) return `it is not in the project "${project}"`;
+  return whyNotImagePath(to.text, of.text);
+}
+
+/** A template in lower case up to its first placeholder. */
+function literalBeginning(template: string): {readonly text: string; readonly isWhole: boolean} {
+  const at = template.indexOf('{');
+  const text = (at < 0 ? template : template.slice(0, at)).toLowerCase();
+  return {text, isWhole: at < 0};
 }
 
 /** The largest number of `{1}`, `{2}` … in a destination; 0: there is none. */

@@ -2,6 +2,7 @@ import {type FilePosition, formatProblem} from '../../model/file-problem.ts';
 import {registryPathOf, whyNotImagePath} from '../../model/gitlab-naming.ts';
 import type {Check, RouteWish, Wish} from '../../model/plan.ts';
 import {DOCKER_HUB, isRepositoryPath} from '../../model/reference.ts';
+import {compareText} from '../compare.ts';
 import {fillDestination, type MatchedRepository} from './destination-template.ts';
 import {
   type CopyMigration,
@@ -11,7 +12,7 @@ import {
   routeFilters,
 } from './migration.ts';
 import {joinPath, rootedPath} from './registry-path.ts';
-import {repositoryGlob} from './repository-glob.ts';
+import {literalParent, repositoryGlob} from './repository-glob.ts';
 
 /** One repository of a source and one of its destinations; repositories as `host/path`. */
 export interface RepositoryMapping {
@@ -45,7 +46,8 @@ export function needsRepositories({from}: Route): boolean {
  * Decides where repositories go. Each route that matches a repository is used, so that several routes may send one
  * repository to several places.
  * @param now ages in filters are counted back from it
- * @param repositoriesOf the paths of a route's source registry, or those of its file. Not asked where the route has no wildcards
+ * @param repositoriesOf the paths of a route's source registry, or those of its file, each once and in the order of
+ *   `compareText`. Not asked where the route has no wildcards
  */
 export function mapRoutes(
   migration: CopyMigration,
@@ -150,11 +152,26 @@ function matchedRepositories(
   }
   const glob = repositoryGlob(from.text);
   const below = source.prefix === '' ? '' : `${source.prefix}/`;
-  return [...new Set(repositoriesOf(route))].flatMap((full) => {
+  const parent = joinPath(source.prefix, literalParent(from.text));
+  const candidates = pathsBelow(repositoriesOf(route), parent === '' ? '' : `${parent}/`);
+  return candidates.flatMap((full) => {
     const path = full.slice(below.length);
-    const captured = full.startsWith(below) ? glob.match(path) : undefined;
+    const captured = glob.match(path);
     return captured === undefined || isExcluded(path) ? [] : [{path, captured, full}];
   });
+}
+
+/** Those of the ordered paths that begin so: thousands of routes may each want a few of 100,000. */
+function pathsBelow(paths: readonly string[], beginning: string): readonly string[] {
+  let [low, high] = [0, paths.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareText(paths[middle] ?? '', beginning) < 0) low = middle + 1;
+    else high = middle;
+  }
+  const first = low;
+  while (paths[low]?.startsWith(beginning) === true) low += 1;
+  return paths.slice(first, low);
 }
 
 /** A single name on Docker Hub lives in `library/` (distribution/reference normalize.go, `splitDockerDomain`). */

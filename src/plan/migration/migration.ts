@@ -41,6 +41,8 @@ export interface Route {
   readonly rename: readonly TagRename[];
   /** None: all. */
   readonly platforms: readonly string[];
+  readonly schema1: 'refuse' | 'convert';
+  readonly foreignLayers: 'leave' | 'include' | 'convert';
   /** The file with the source's repositories, as written; `-` is stdin. Undefined: the source is asked. */
   readonly repositoriesFile?: string;
 }
@@ -83,7 +85,10 @@ export interface TransferMigration {
 export type Migration = CopyMigration | TransferMigration;
 
 /** The filters of a route, as a plan has them. @param now ages are counted back from it */
-export function routeFilters({tags, platforms, rename}: Route, now: Date): WishFilters {
+export function routeFilters(
+  {tags, platforms, rename, schema1, foreignLayers}: Route,
+  now: Date,
+): WishFilters {
   const {include, exclude, semver, newest, newerThan} = tags;
   return {
     ...(include === undefined ? {} : {tags: include}),
@@ -92,6 +97,9 @@ export function routeFilters({tags, platforms, rename}: Route, now: Date): WishF
     ...(newest === undefined ? {} : {newest}),
     ...(newerThan === undefined ? {} : {newerThan: parseAge(newerThan, now)}),
     ...(platforms.length === 0 ? {} : {platforms}),
+    ...(schema1 === 'convert' ? {convertSchema1: true} : {}),
+    ...(foreignLayers === 'include' ? {includeForeign: true} : {}),
+    ...(foreignLayers === 'convert' ? {convertForeign: true} : {}),
     ...(rename.length === 0 ? {} : {rename}),
   };
 }

@@ -52,7 +52,10 @@ export function flatIssues(
       if (meant !== undefined) return flatIssues(meant, valueAt, keysAt, path);
       const allowed = issue.errors.flatMap((errors) => errors.map(expectation));
       return [
-        {path, message: `${shown(value)} is wrong: expected ${[...new Set(allowed)].join(' or ')}`},
+        {
+          path,
+          message: `${shown(value)} is wrong: expected ${[...new Set(allowed)].join(' or ')}${quotesHint(value)}`,
+        },
       ];
     }
     if (value === undefined && issue.code !== 'custom') {
@@ -66,7 +69,7 @@ export function flatIssues(
     const words =
       issue.code === 'custom' || !isStandard(issue)
         ? issue.message
-        : `expected ${expectation(issue)}`;
+        : `expected ${expectation(issue)}${quotesHint(value)}`;
     return [{path, message: `${shown(value)} is wrong: ${words}`}];
   });
 }
@@ -134,6 +137,15 @@ function editDistance(a: string, b: string): number {
     row = next;
   }
   return row[b.length] ?? 0;
+}
+
+/** `{path}` without quotes is a map in YAML, whose only key has no value. */
+function quotesHint(value: unknown): string {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return '';
+  const [entry, ...others] = Object.entries(value);
+  return entry?.[1] === null && others.length === 0
+    ? `; a text that begins with { needs quotes: "{${entry[0]}}"`
+    : '';
 }
 
 /** A value from the file, short, and without a login that somebody wrote into it. */

@@ -1,5 +1,5 @@
 import type {TransshipError} from '../../model/error.ts';
-import {lastCapture} from './destination-template.ts';
+import {lastCapture, whyNotDestination, whyNotInProject} from './destination-template.ts';
 import type {
   CopyMigration,
   Migration,
@@ -44,7 +44,12 @@ export function readMigration(text: string, file: string, variables: Variables =
   if (source.value === undefined) throw invalid(file, source.problems);
   const found: FlatIssue[] = [];
   const value = withVariables(source.value, variables, [], found);
-  const isTransfer = isRecord(value) && value['kind'] === 'transfer';
+  const kind = isRecord(value) ? value['kind'] : undefined;
+  const isTransfer = kind === 'transfer';
+  if (kind !== undefined && kind !== 'copy' && kind !== 'transfer') {
+    const message = `${shown(kind)} is wrong: expected "copy" or "transfer"`;
+    found.push({path: ['kind'], message});
+  }
   const schema = isTransfer ? transferMigrationSchema : copyMigrationSchema;
   const parsed = schema.safeParse(value);
   const known = new Set(found.map(({path}) => path.join('\0')));
@@ -101,10 +106,16 @@ function withVariables(
 /** What concerns several keys at once. It looks at what is well-formed, so that it is found beside other problems. */
 function copyProblems(value: unknown): readonly FlatIssue[] {
   if (!isRecord(value) || !Array.isArray(value['routes'])) return [];
+  const seen = new Set<string>();
   return value['routes'].flatMap((route: unknown, index): readonly FlatIssue[] => {
     if (!isRecord(route) || typeof route['from'] !== 'string') return [];
     const path = ['routes', index];
     const found: FlatIssue[] = [];
+    const written = JSON.stringify(route);
+    if (seen.has(written)) {
+      found.push({path, message: 'an earlier route says the same: remove one of them'});
+    }
+    seen.add(written);
     const from = splitHost(route['from']);
     if (from.host === undefined && value['from'] === undefined) {
       found.push({
@@ -114,6 +125,8 @@ function copyProblems(value: unknown): readonly FlatIssue[] {
     }
     const isGlob = whyNotRepositoryGlob(from.path) === undefined;
     const wildcards = isGlob ? repositoryGlob(from.path).wildcards : Infinity;
+    if (wildcards === 0) found.push(...excludedItself(from.path, route['exclude'], path));
+    const project = route['project'] ?? value['project'];
     for (const {text, path: below} of templates(route['to'] ?? '{path}', route['project'])) {
       const last = lastCapture(text);
       if (last > wildcards) {
@@ -121,6 +134,15 @@ function copyProblems(value: unknown): readonly FlatIssue[] {
           path: [...path, ...below],
           message: `${shown(text)} is wrong: {${last}} does not exist, as "from" has ${wildcards} wildcards`,
         });
+      }
+      const whyNotIn =
+        below[0] === 'to' &&
+        typeof project === 'string' &&
+        whyNotDestination(`x/${project}`) === undefined
+          ? whyNotInProject(splitHost(text).path, project)
+          : undefined;
+      if (whyNotIn !== undefined) {
+        found.push({path: [...path, ...below], message: `${shown(text)} is wrong: ${whyNotIn}`});
       }
       if (
         below[0] !== 'project' &&
@@ -134,6 +156,21 @@ function copyProblems(value: unknown): readonly FlatIssue[] {
       }
     }
     return found;
+  });
+}
+
+/** A route of one repository that leaves this one out. */
+function excludedItself(
+  name: string,
+  exclude: unknown,
+  route: readonly PropertyKey[],
+): readonly FlatIssue[] {
+  const globs: readonly unknown[] = Array.isArray(exclude) ? exclude : [exclude];
+  return globs.flatMap((glob, index) => {
+    if (typeof glob !== 'string' || whyNotRepositoryGlob(glob) !== undefined) return [];
+    if (repositoryGlob(glob).match(name) === undefined) return [];
+    const path = [...route, 'exclude', ...(Array.isArray(exclude) ? [index] : [])];
+    return [{path, message: `${shown(glob)} excludes "${name}", the only repository of the route`}];
   });
 }
 
@@ -214,6 +251,8 @@ function readRoute(data: CopyMigrationFile, index: number, source: YamlSource): 
       replacement,
     })),
     platforms: listOf(route.platforms ?? data.platforms),
+    schema1: route.schema1 ?? data.schema1 ?? 'refuse',
+    foreignLayers: route.foreignLayers ?? data.foreignLayers ?? 'leave',
     ...(repositories === undefined ? {} : {repositoriesFile: repositories.file}),
   };
 }

@@ -42,7 +42,14 @@ export function literalParent(source: string): string {
 export function repositoryGlob(source: string): RepositoryGlob {
   const tokens = [...source.matchAll(TOKEN)].map(([text]) => readToken(text));
   const wildcards = tokens.filter(({kind}) => kind !== 'text').length;
-  return {source, wildcards, match: (path) => match(tokens, path)};
+  const last = tokens.at(-1);
+  // Most of the paths that a route is tried on end otherwise.
+  const end = last?.kind === 'text' ? last.text : '';
+  return {
+    source,
+    wildcards,
+    match: (path) => (path.endsWith(end) ? match(tokens, path) : undefined),
+  };
 }
 
 function readToken(text: string): Token {

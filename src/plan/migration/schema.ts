@@ -120,6 +120,18 @@ const routeDefaults = {
     'Only these platforms, os/architecture[/variant]. Default: all.',
     whyParserRefuses(parsePlatform),
   ).optional(),
+  schema1: z
+    .enum(['refuse', 'convert'])
+    .describe(
+      'Whether images of Docker schema 1 are copied as images of schema 2. Default: refuse.',
+    )
+    .optional(),
+  foreignLayers: z
+    .enum(['leave', 'include', 'convert'])
+    .describe(
+      'Layers by URL: leave them there, copy them too, or copy them as ordinary layers. Default: leave.',
+    )
+    .optional(),
   repositories: z
     .strictObject({
       file: text(

@@ -19,8 +19,9 @@ const DEPTH_LIMIT = 20;
 const NODES_LIMIT = 100_000;
 /** How often aliases may be expanded: yaml counts nested ones together, so that a "billion laughs" ends here. */
 const ALIAS_LIMIT = 100;
-/** What yaml says of `[a/{path}]`, the likeliest mistake with placeholders. */
+/** What yaml says of `[a/{path}]` and of `{path}/a`, the likeliest mistakes with placeholders. */
 const FLOW = /between flow/;
+const AFTER_FLOW = /Unexpected \S+ at node end/;
 
 /** A problem without its file. */
 export interface PlacedProblem extends FilePosition {
@@ -76,7 +77,7 @@ export function readYaml(text: string): YamlSource {
       message:
         code === 'MULTIPLE_DOCS'
           ? 'the file has more than one document: write one, without "---" inside'
-          : `it is not YAML: ${oneLine(message)}${FLOW.test(message) ? '; inside [ ] and { }, a text with brackets, braces or commas needs quotes' : ''}`,
+          : `it is not YAML: ${oneLine(message)}${quotesHint(message)}`,
     }),
   );
   const isReadable = problems.length === 0;
@@ -102,6 +103,12 @@ export function readYaml(text: string): YamlSource {
       value: undefined,
     };
   }
+}
+
+function quotesHint(message: string): string {
+  if (FLOW.test(message))
+    return '; inside [ ] and { }, a text with brackets, braces or commas needs quotes';
+  return AFTER_FLOW.test(message) ? '; a text that begins with { or [ needs quotes' : '';
 }
 
 /**
@@ -149,6 +156,14 @@ function shapeProblems(
         return visit.BREAK;
       }
       const target = isAlias(node) ? node.resolve(document) : undefined;
+      if (isAlias(node) && target === undefined) {
+        report(
+          node,
+          `"*${node.source}" needs quotes: YAML reads a text that begins with * as an alias`,
+        );
+        isRefused = true;
+        return undefined;
+      }
       if (target !== undefined && path.includes(target)) {
         report(node, `*${isAlias(node) ? node.source : ''} is inside of what it stands for`);
         isRefused = true;

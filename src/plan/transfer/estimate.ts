@@ -1,11 +1,14 @@
 import type {StepEstimate} from '../../model/plan.ts';
-import type {CopySet, ProjectMove, TransferStep} from '../../model/transfer-plan.ts';
+import type {CopySet, GroupStep, ProjectMove, TransferStep} from '../../model/transfer-plan.ts';
 
 /** `Omit` for each member of a union. */
 export type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 /** A step before it is known what it costs. */
 export type UncostedStep = Without<TransferStep, 'estimate'>;
+
+/** The same of a group. */
+export type UncostedGroupStep = Without<GroupStep, 'estimate'>;
 
 /** What the steps of a project work on. */
 type Subject = Pick<ProjectMove, 'donor' | 'repositories' | 'manifests'>;
@@ -16,6 +19,18 @@ export function withStepEstimates(
   subject: Subject,
 ): readonly TransferStep[] {
   return steps.map((step) => ({...step, estimate: estimateOf(step, subject)}));
+}
+
+/** @param records of image paths that the group's step deletes, besides those of its projects */
+export function withGroupEstimates(
+  steps: readonly UncostedGroupStep[],
+  records: number,
+): readonly GroupStep[] {
+  return steps.map((step) => ({
+    ...step,
+    // The list; of each record its tags, its deletion, and one look. Of the group: before, the call, and after.
+    estimate: requests(step.kind === 'delete-records' ? 1 + 3 * records : 3),
+  }));
 }
 
 function estimateOf(step: UncostedStep, {donor, repositories, manifests}: Subject): StepEstimate {
@@ -81,6 +96,11 @@ const SECONDS = {
 /** Bytes a second that a machine sends to its registry. */
 const RATE = 25 * 1024 * 1024;
 
+/** How long the calls take that move a project or a group, in seconds. */
+export function moveSeconds(calls: number): number {
+  return calls * SECONDS.move;
+}
+
 /**
  * How long the images are at neither path: from the first deleted tag to the last one pushed, in seconds, rounded up.
  * @param tags that are deleted and pushed again
@@ -92,7 +112,7 @@ export function downtimeSeconds(push: CopySet, tags: number, calls: number): num
   const manifests = copies.reduce((sum, step) => sum + step.manifests.length, 0);
   return Math.ceil(
     tags * SECONDS.deletedTag +
-      calls * SECONDS.move +
+      moveSeconds(calls) +
       (blobs.length + manifests) * SECONDS.request +
       copies.length * SECONDS.image +
       bytes / RATE,

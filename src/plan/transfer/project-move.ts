@@ -43,18 +43,10 @@ export function planMove(facts: TransferFacts, moves: number): PlannedMove {
   const copies = transferCopies(tagged);
   const repositories = tagged.map((repository) => repositoryOf(repository, copies));
   const tags = repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
-  const isStaged = way === 'staged' && changes.length > 0;
   const before = pausedBefore(facts);
   const policy = facts.project.policy?.['enabled'] === true ? facts.project.policy : before;
-  const bare = transferSteps(
-    way,
-    changes,
-    tagged,
-    copies,
-    donor.donor,
-    policy,
-    before !== undefined,
-  );
+  const bare = transferSteps(facts, way, tagged, copies, policy, before !== undefined);
+  const isStaged = way === 'staged' && bare.length > 0;
   const content = {
     project,
     way,

@@ -1,3 +1,4 @@
+import {re2} from '../re2.ts';
 import type {Check} from '../../model/plan.ts';
 import {forbid, pass, type TagLimits, type TransferFacts, warn} from './facts.ts';
 import {hasContent} from './steps.ts';
@@ -107,13 +108,8 @@ function matchesRule(pattern: string, path: string): boolean {
  * guide that `*` stands for any characters; a tag that either reading protects counts as protected.
  */
 function matchesTagRule(pattern: string, tag: string): boolean {
-  if (matchesRule(pattern, tag)) return true;
-  try {
-    return new RegExp(pattern).test(tag);
-  } catch {
-    // RE2 knows a few forms that are none here; who wrote one meant some tags.
-    return true;
-  }
+  // Who wrote something else meant some tags.
+  return matchesRule(pattern, tag) || re2(pattern)?.(tag) !== false;
 }
 
 /** Why a tag with this name cannot be deleted and pushed again, in words; undefined: it can. */

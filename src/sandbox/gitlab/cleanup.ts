@@ -41,7 +41,7 @@ function wishOf(query: URLSearchParams): CleanupWish {
     remove: expression(remove, 'name_regex_delete'),
     keep: keep === null ? undefined : expression(keep, 'name_regex_keep'),
     keepNewest: Number(query.get('keep_n') ?? 0),
-    olderThanMs: ageOf(query.get('older_than') ?? undefined),
+    olderThanMs: ageOf(query.get('older_than')),
   };
 }
 
@@ -61,19 +61,26 @@ export interface CleanupWish {
   readonly keep: RegExp | undefined;
   /** So many of the newest stay. */
   readonly keepNewest: number;
-  /** Only what was pushed longer ago than this; ms. */
-  readonly olderThanMs: number;
+  /** Only what was pushed longer ago than this; ms. Undefined: whenever it was pushed. */
+  readonly olderThanMs: number | undefined;
 }
 
 /** `14d` in ms. */
-function ageOf(text: string | undefined): number {
-  return Number.parseInt(text ?? '0', 10) * DAY_MS;
+function ageOf(text: string | null | undefined): number | undefined {
+  return text ? Number.parseInt(text, 10) * DAY_MS : undefined;
 }
 
-/** RE2 that matches the whole name, nearly: JavaScript's expressions know more. @throws SyntaxError */
+/**
+ * RE2, nearly: JavaScript's expressions know more. GitLab writes `\A…\z` around it and no group (GitLab:
+ * cleanup_tags_base_service.rb, `filter_by_name!`), so that of `a|b` each side is bound at one end only.
+ * @throws SyntaxError
+ */
 function tagExpression(text: string): RegExp {
-  return new RegExp(`^(?:${text})$`);
+  return new RegExp(`^${text}$`);
 }
+
+/** Tags that are cleaned at once, each page by itself (GitLab: gitlab/cleanup_tags_service.rb, `TAGS_PAGE_SIZE`). */
+const PAGE_SIZE = 1000;
 
 /**
  * The tags that a cleanup deletes, in GitLab's order of rules (GitLab:
@@ -89,12 +96,18 @@ async function tagsToClean(
 ): Promise<readonly Tag[]> {
   const {storage, clock} = instance;
   const age = (tag: Tag) => clock() - pushedAt(instance, path, tag);
-  const tags = await storage.manifests.tags(path);
-  return tags
-    .filter((tag) => tag !== 'latest' && remove.test(tag) && !keep?.test(tag))
-    .sort((a, b) => age(a) - age(b))
-    .slice(keepNewest)
-    .filter((tag) => age(tag) >= olderThanMs && !isKept(project, tag, level));
+  const tags = [...(await storage.manifests.tags(path))].sort();
+  const pages: Tag[][] = [];
+  const size = instance.mode === 'metadata-db' ? PAGE_SIZE : tags.length;
+  for (let at = 0; at < tags.length; at += size) pages.push(tags.slice(at, at + size));
+  return pages.flatMap((page) =>
+    page
+      .filter((tag) => tag !== 'latest' && remove.test(tag) && !keep?.test(tag))
+      .sort((a, b) => age(a) - age(b))
+      .slice(keepNewest)
+      .filter((tag) => olderThanMs === undefined || age(tag) > olderThanMs)
+      .filter((tag) => !isKept(project, tag, level)),
+  );
 }
 
 /** Lets the cleanup policy of every project that has one do its work, as GitLab's cron does. */
@@ -105,7 +118,7 @@ export async function runCleanup(instance: Instance): Promise<void> {
     if (!enabled) continue;
     const keep = name_regex_keep ?? '';
     const wish: CleanupWish = {
-      remove: tagExpression(name_regex ?? '.*'),
+      remove: tagExpression(name_regex ?? ''),
       keep: keep === '' ? undefined : tagExpression(keep),
       keepNewest: keep_n ?? 0,
       olderThanMs: ageOf(older_than),

@@ -7,7 +7,7 @@ import type {Instance} from './instance.ts';
 import {MANIFEST_SIZE_LIMIT, readManifest, type StoredManifest} from '../manifest-format.ts';
 import {isKnownMediaType} from './media-types.ts';
 import type {TagLimits} from './registry-tokens.ts';
-import {matches} from './rights.ts';
+import {matchesTag} from './rights.ts';
 
 /**
  * Keeps protected and immutable tags as they are. The registry answers 401 even to authenticated clients (GitLab
@@ -29,10 +29,10 @@ export async function requireUnlimited(
     return;
   }
   const denied = method === 'DELETE' ? limits.delete : limits.push;
-  if (denied.some((pattern) => matches(pattern, reference)))
+  if (denied.some((pattern) => matchesTag(pattern, reference)))
     throw refusal(401, 'PROTECTED_TAG', 'insufficient permissions to alter tag', {tag: reference});
   const exists = (await storage.manifests.resolve(repository, reference)) !== undefined;
-  if (exists && limits.immutable.some((pattern) => matches(pattern, reference)))
+  if (exists && limits.immutable.some((pattern) => matchesTag(pattern, reference)))
     throw refusal(401, 'IMMUTABLE_TAG', 'tag is immutable', {tag: reference});
 }
 

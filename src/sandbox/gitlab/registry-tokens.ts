@@ -6,7 +6,7 @@ import {makeSigningKey} from '../signing-key.ts';
 import {signToken, type TokenClaims, verifyToken} from '../tokens.ts';
 import {signIn} from './account.ts';
 import type {Instance} from './instance.ts';
-import {levelInProject, matches, type Person, registryRights, rulesAbove} from './rights.ts';
+import {levelInProject, matchesPath, type Person, registryRights, rulesAbove} from './rights.ts';
 import type {WorldProject} from './world.ts';
 
 /** How long after its end a token is taken (GitLab container registry: registry/auth/token, `Leeway`). */
@@ -117,7 +117,7 @@ export class RegistryTokens {
 /** @throws Refusal DENIED */
 function requireUnprotected(project: WorldProject, name: string, level: number): void {
   const rules = rulesAbove(project.repositoryRules, 'push', level);
-  if (rules.some(({pattern}) => matches(pattern, name)))
+  if (rules.some(({pattern}) => matchesPath(pattern, name)))
     throw refusal(403, 'DENIED', 'Pushing to protected repository path forbidden');
 }
 

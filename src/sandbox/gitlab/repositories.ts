@@ -16,7 +16,7 @@ import {
 import {presentRepository} from './entities.ts';
 import {deleteTag, type Instance, pushedAt} from './instance.ts';
 import {sizeOf} from './registry.ts';
-import {ACCESS_LEVEL, isKept, levelInProject, matches, rulesAbove} from './rights.ts';
+import {ACCESS_LEVEL, isKept, levelInProject, matchesPath, rulesAbove} from './rights.ts';
 import type {WorldProject, WorldRepository} from './world.ts';
 
 /** `GET /projects/:id/registry/repositories` (GitLab: lib/api/project_container_repositories.rb). */
@@ -125,7 +125,7 @@ export async function removeRepository(call: ApiCall): Promise<Reply> {
   const rules = rulesAbove(project.repositoryRules, 'delete', level);
   // With tags present, any tag rule protects the whole repository, regardless of its pattern.
   const isProtected =
-    rules.some(({pattern}) => matches(pattern, path ?? '')) ||
+    rules.some(({pattern}) => matchesPath(pattern, path ?? '')) ||
     (tags.length > 0 && rulesAbove(project.tagRules, 'delete', level).length > 0);
   if (isProtected && !user.admin)
     throw forbidden('Deleting protected container repository forbidden.');

@@ -64,7 +64,7 @@ export function isKept(project: WorldProject, tag: string, level: number): boole
     (rule) => rule.push === undefined && rule.delete === undefined,
   );
   return [...rulesAbove(project.tagRules, 'delete', level), ...immutable].some(({pattern}) =>
-    matches(pattern, tag),
+    matchesTag(pattern, tag),
   );
 }
 
@@ -117,13 +117,21 @@ function levelOf(world: World, person: Person | undefined, project: WorldProject
 }
 
 /**
- * Whether a name matches the pattern of a protection rule: `*` stands for any characters (GitLab:
- * doc/api/container_repository_protection_rules.md). Patterns of tags are regular expressions in GitLab's user guide
- * and have `*` in its API guide; the sandbox takes both the same way, as the API guide does.
+ * Whether a path matches the pattern of a rule for repositories: `*` stands for any characters (GitLab:
+ * doc/api/container_repository_protection_rules.md).
  */
-export function matches(pattern: string, name: string): boolean {
+export function matchesPath(pattern: string, path: string): boolean {
   const parts = pattern.split('*').map((part) => part.replaceAll(/[\\^$.|?+()[\]{}]/g, '\\$&'));
-  return new RegExp(`^${parts.join('.*')}$`, 'i').test(name);
+  return new RegExp(`^${parts.join('.*')}$`, 'i').test(path);
+}
+
+/**
+ * Whether a tag has something that the expression of a rule for tags matches (GitLab:
+ * app/services/projects/container_repository/gitlab/delete_tags_service.rb, `UntrustedRegexp#match?`; the registry gets the
+ * same expressions in tokens). Its API guide has examples with `*` as if it stood for any characters.
+ */
+export function matchesTag(pattern: string, tag: string): boolean {
+  return new RegExp(pattern).test(tag);
 }
 
 const WIDTH = ['private', 'internal', 'public'];

@@ -64,8 +64,8 @@ const seedSchema = z.strictObject({
           .strictObject({
             enabled: z.boolean(),
             cadence: z.enum(['1d', '7d', '14d', '1month', '3month']),
-            keep_n: z.int(),
-            older_than: z.enum(['7d', '14d', '30d', '90d']),
+            keep_n: z.int().nullable(),
+            older_than: z.enum(['7d', '14d', '30d', '90d']).nullable(),
             name_regex: z.string(),
             name_regex_keep: z.string(),
           })

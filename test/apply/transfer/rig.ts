@@ -36,6 +36,8 @@ export interface TransferRigOptions {
   readonly to?: string;
   /** Projects that the plan moves as well, to `new_org/build/`, and their images. Default: none. */
   readonly others?: Readonly<Record<string, SeedProject['images']>>;
+  /** The group `org/build` moves, to `to`, with all of these projects. */
+  readonly group?: boolean;
   /** Plan the way by the donor even where GitLab could move the images itself. */
   readonly staged?: boolean;
 }
@@ -59,6 +61,8 @@ function seed({images, others = {}}: TransferRigOptions): SeedInput {
     users: [{name: 'root', admin: true}, {name: 'ada'}],
     groups: [
       {path: 'org/build', members: {ada: 'owner'}},
+      {path: 'org', members: {ada: 'owner'}},
+      {path: 'new_org', members: {ada: 'owner'}},
       {path: 'new_org/build', members: {ada: 'owner'}},
       {path: 'donors', members: {ada: 'owner'}},
     ],
@@ -79,6 +83,9 @@ function seed({images, others = {}}: TransferRigOptions): SeedInput {
     ],
   };
 }
+
+/** Asking for it makes a record of an image path that has no tags, and is enough to keep a group where it is. */
+const EMPTY_RECORD = 'repository:org/build/app/once:pull,push';
 
 type Outside = Awaited<ReturnType<typeof startRig>>;
 
@@ -126,6 +133,7 @@ export class TransferRig implements AsyncDisposable {
     const outside = parts.use(await startRig({mode, seed: seed(options), intercept}));
     const {sandbox} = outside;
     const folder = parts.use(await tempDirectory());
+    if (options.group === true) await outside.registryToken('ada:ada-api', EMPTY_RECORD);
     const path = donor === 'project' ? 'donors/parking' : folder.join('donor');
     const plan = await makePlan(
       sandbox,
@@ -159,10 +167,8 @@ export class TransferRig implements AsyncDisposable {
     return move;
   }
 
-  compare(place: TransferPlace): Promise<Compared> {
-    return this.#run({}, ({repositories}) =>
-      compareAt(this.move, place, repositories, {signal: NEVER}),
-    );
+  compare(place: TransferPlace, move = this.move): Promise<Compared> {
+    return this.#run({}, ({repositories}) => compareAt(move, place, repositories, {signal: NEVER}));
   }
 
   /** The tags below a path in the registry's storage, as `repository:tag`, and what they point to. */
@@ -247,6 +253,7 @@ export class TransferRig implements AsyncDisposable {
       tagLimits: async (name, call) =>
         (await rightsAt(registry, parseReference(name).path, call))?.tagLimits,
       patience: {everyMs: 1, limitMs: 20},
+      deletionPatience: {everyMs: 5, limitMs: 5_000},
     });
   }
 

@@ -23,7 +23,11 @@ const routes = (...lines: readonly string[]): CopyMigration =>
 
 /** `source -> destination` of each mapping, and what is said of them. */
 function map(migration: CopyMigration, repositories: readonly string[]) {
-  const mapped = mapRoutes(migration, () => repositories, new Date('2026-01-01T00:00:00Z'));
+  const mapped = mapRoutes(
+    migration,
+    () => repositories.toSorted(),
+    new Date('2026-01-01T00:00:00Z'),
+  );
   return {
     ...mapped,
     pairs: mapped.mappings.map(({source, destination}) => `${source} -> ${destination}`),
@@ -42,8 +46,8 @@ describe('the examples', () => {
     ]);
     expect(found.checks).toEqual([]);
     expect(found.pairs).toEqual([
-      'harbor.acme.example/team/web/api -> registry.gitlab.example.com/acme/images/team-web-api',
       'harbor.acme.example/team/db -> registry.gitlab.example.com/acme/images/team-db',
+      'harbor.acme.example/team/web/api -> registry.gitlab.example.com/acme/images/team-web-api',
     ]);
     expect(found.mappings.map(({project}) => project)).toEqual(['acme/images', 'acme/images']);
   });
@@ -110,8 +114,8 @@ describe('routes', () => {
 
   it('leave out what {parent} does not have', () => {
     expect(map(routes('{from: "**", to: "p/{parent}/i-{name}"}'), ['x', 'a/b/c']).pairs).toEqual([
-      'a.example/x -> b.example/acme/p/i-x',
       'a.example/a/b/c -> b.example/acme/p/a/b/i-c',
+      'a.example/x -> b.example/acme/p/i-x',
     ]);
   });
 
@@ -132,21 +136,22 @@ describe('routes', () => {
   });
 
   it.each([
-    ['not a repository name', '{from: x, to: y-}', '"acme/y-" is not a repository name'],
-    ['too long', `{from: x, to: ${'y'.repeat(260)}}`, 'more than 255 characters'],
+    ['not a repository name', 'a-b', '{from: a*, to: "{1}"}', '"acme/-b" is not a repository'],
+    ['too long', 'y'.repeat(255), '{from: "y*", to: "{path}"}', 'more than 255 characters'],
     [
       'too deep for the project of the route',
-      '{from: x, to: p/a/b/c, project: p}',
+      'x/a/b/c',
+      '{from: x/**, to: "p/{1}", project: p}',
       '3 levels below its project',
     ],
-    ['outside of the project', '{from: x, to: q/a, project: p}', 'is not in acme/p'],
-  ])('are refused a destination that is %s', (_what, route, message) => {
-    const {checks} = map(routes(route), []);
+    ['outside of the project', 'q', '{from: "?", to: "{1}/a", project: p}', 'is not in acme/p'],
+  ])('are refused a destination that is %s', (_what, repository, route, message) => {
+    const {checks} = map(routes(route), [repository]);
     expect(checks).toEqual([
       expect.objectContaining({
         code: 'NAME_RESERVED',
         result: 'forbid',
-        message: expect.stringMatching(/^m\.yaml:5:19: /),
+        message: expect.stringMatching(/^m\.yaml:5:\d+: /),
       }),
     ]);
     expect(checks[0]?.message).toContain(message);

@@ -174,7 +174,59 @@ describe('a wrong migration file', () => {
       file('exclude: ["${CI_PAT}"]'),
       /^5:11 "\$\{CI_PAT\}" is wrong: the variable looks like a secret/,
     ],
-    ['an unknown kind', file('kind: sync'), /^5:7 "sync" is wrong: expected "copy"/],
+    ['an unknown kind', file('kind: sync'), /^5:7 "sync" is wrong: expected "copy" or "transfer"$/],
+    [
+      'stars without quotes',
+      `${HEAD}routes:\n  - from: **\n`,
+      /^5:11 "\*\*" needs quotes: YAML reads a text that begins with \* as an alias$/,
+    ],
+    [
+      'a placeholder without quotes',
+      route('to: {path}'),
+      /^6:9 a map is wrong: .*; a text that begins with \{ needs quotes: "\{path\}"$/,
+    ],
+    [
+      'a path that begins with a placeholder without quotes',
+      route('to: {path}/y'),
+      /^6:15 it is not YAML: .*; a text that begins with \{ or \[ needs quotes$/,
+    ],
+    [
+      'two unknown placeholders',
+      route('to: "{nam}/{pth}"'),
+      /^6:9 .*"\{nam\}", "\{pth\}" are not placeholders/,
+    ],
+    ['a dash at the beginning of a part', route('to: y/-bad'), /^6:9 .*"-bad" is not a part/],
+    ['two dots in a part', route('to: a..b'), /^6:9 .*"a\.\.b" is not a part/],
+    [
+      'a destination outside of its project',
+      route('to: q/{1}', 'project: other'),
+      /^6:9 "q\/\{1\}" is wrong: it is not in the project "other"$/,
+    ],
+    [
+      'a destination beside its project',
+      route('to: other2', 'project: other'),
+      /^6:9 "other2" is wrong: it is not in the project "other"$/,
+    ],
+    [
+      'a destination too far below its project',
+      route('to: g/p/a/b/c', 'project: g/p'),
+      /^6:9 .*is 3 levels below its project, GitLab has 2$/,
+    ],
+    [
+      'a port that is none',
+      route('to: b.example:99999/{1}'),
+      /^6:9 .*it does not begin with a host/,
+    ],
+    [
+      'one route twice',
+      `${HEAD}routes:\n  - from: x\n  - from: y\n  - from: x\n`,
+      /^7:5 an earlier route says the same: remove one of them$/,
+    ],
+    [
+      'a route that leaves its only repository out',
+      `${HEAD}routes:\n  - from: x/y\n    exclude: [a, 'x/*']\n`,
+      /^6:18 "x\/\*" excludes "x\/y", the only repository of the route$/,
+    ],
   ])('of the kind: %s', (_what, text, ...expected) => {
     const problems = problemsOf(text);
     expect(problems).toEqual(expected.map((each) => expect.stringMatching(each) as unknown));

@@ -1,0 +1,202 @@
+import {isInterrupted, TransshipError} from '../model/error.ts';
+import {errorData} from '../model/event.ts';
+import type {Digest} from '../model/digest.ts';
+import {childManifests, type Manifest} from '../model/manifest.ts';
+import type {Drift, RunResult, StepResult} from '../model/outcome.ts';
+import {nameOf} from '../model/place.ts';
+import {type CopyPlan, type DeleteStep, deletionsOf} from '../model/plan.ts';
+import type {Call, Repositories, RepositoryWriter} from '../model/port.ts';
+import type {Report} from '../model/event.ts';
+import {mapAtOnce, settleAll} from '../observe/at-once.ts';
+import type {Interruption} from './apply-context.ts';
+import {reportEnd} from './apply-plan.ts';
+import {inOrder} from './find-drift.ts';
+import {lookUp, notAsPlanned, sideOf} from './repository-deletions.ts';
+import type {KeptManifests} from './kept-manifests.ts';
+
+const REPOSITORIES_AT_ONCE = 4;
+/** Tags of a repository that are put back at once. Few: each is a write. */
+const TAGS_AT_ONCE = 8;
+
+/** What putting tags back needs besides the plan that deleted them. */
+export interface RestoreContext {
+  readonly repositories: Repositories;
+  readonly kept: KeptManifests;
+  readonly report: Report;
+}
+
+/**
+ * Puts back what a plan deleted: the manifests from an undo file, whose content the registry still has until its garbage
+ * collection. Images come before what belongs to them. A tag that somebody pushed meanwhile stays. Done twice, the second
+ * changes nothing.
+ * @returns the result of each deletion: `done` is put back, `present` is there
+ */
+export async function restoreDeleted(
+  plan: CopyPlan,
+  context: RestoreContext,
+  interruption: Interruption,
+): Promise<RunResult> {
+  const deletions = deletionsOf(plan);
+  context.report({
+    type: 'run-started',
+    plan: plan.id,
+    steps: deletions.length,
+    blobs: 0,
+    bytes: 0,
+  });
+  const drift: Drift[] = [];
+  const results = new Map<string, StepResult>();
+  const run: RestoreRun = {...context, interruption, drift, results};
+  const byRepository = Map.groupBy(deletions, ({repository}) => repository);
+  await mapAtOnce(byRepository.values(), REPOSITORIES_AT_ONCE, async (own) => {
+    // What needed the deletion of another one to come first belongs to that.
+    const {images = [], attached = []} = Object.groupBy(own, ({needs}) =>
+      needs.length === 0 ? 'images' : 'attached',
+    );
+    const [first] = own;
+    if (first === undefined) return;
+    const restore = new Restore(first, run);
+    await mapAtOnce(images, TAGS_AT_ONCE, (step) => restore.step(step));
+    for (const step of attached) await restore.step(step);
+  });
+  const steps = deletions.flatMap(({id}) => results.get(id) ?? []);
+  const result: RunResult = {
+    plan: plan.id,
+    result: endOf(steps, drift),
+    steps,
+    bytes: {sent: 0},
+    blobs: {copied: 0, mounted: 0, present: 0},
+    ...(drift.length === 0 ? {} : {drift: inOrder(drift)}),
+  };
+  reportEnd(result, context.report);
+  return result;
+}
+
+function endOf(steps: readonly StepResult[], drift: readonly Drift[]): RunResult['result'] {
+  if (steps.some(({outcome}) => outcome === 'not-started')) return 'interrupted';
+  if (drift.length > 0) return 'drift';
+  return steps.some(({outcome}) => outcome === 'failed') ? 'failed' : 'done';
+}
+
+/** What the repositories have in common. */
+interface RestoreRun extends RestoreContext {
+  readonly interruption: Interruption;
+  /** Tags that point elsewhere. */
+  readonly drift: Drift[];
+  readonly results: Map<string, StepResult>;
+}
+
+/** What is put back into one repository. */
+class Restore {
+  readonly #run: RestoreRun;
+  readonly #repository: RepositoryWriter;
+  /** Manifests that several indexes list: each is put once. */
+  readonly #below = new Map<Digest, Promise<void>>();
+
+  constructor(step: DeleteStep, run: RestoreRun) {
+    this.#run = run;
+    this.#repository = run.repositories.writable(step.repository, sideOf(step));
+  }
+
+  /** Never rejects. */
+  async step(step: DeleteStep): Promise<void> {
+    const result = await this.#resultOf(step);
+    const {id, outcome, error} = result;
+    this.#run.results.set(id, result);
+    this.#run.report({type: 'step-ended', step: id, outcome, ...(error ? {error} : {})});
+  }
+
+  async #resultOf(step: DeleteStep): Promise<StepResult> {
+    const {id, repository, tag, digest} = step;
+    const {stopping, aborted} = this.#run.interruption;
+    if (stopping.aborted || aborted.aborted) return {id, outcome: 'not-started'};
+    try {
+      const actual = await lookUp(this.#repository, step, {signal: aborted, stopping});
+      if (actual === digest) return {id, outcome: 'present'};
+      if (actual !== undefined && tag !== undefined) {
+        const drift = {side: sideOf(step), repository, tag, planned: digest, actual};
+        this.#run.drift.push(drift);
+        return {id, outcome: 'failed', error: errorData(notAsPlanned(drift, 'put back'))};
+      }
+      await this.#putBack(step);
+      return {id, outcome: 'done'};
+    } catch (error) {
+      if (aborted.aborted || isInterrupted(error)) return {id, outcome: 'not-started'};
+      return {id, outcome: 'failed', error: errorData(error)};
+    }
+  }
+
+  /**
+   * @throws TransshipError ROLLBACK_TOO_LATE, MANIFEST_NOT_FOUND where the file does not have it; refusals of the registry
+   */
+  async #putBack(step: DeleteStep): Promise<void> {
+    const {kept} = this.#run;
+    const name = nameOf(step.repository, step.tag, step.digest);
+    const manifest = kept.wasDeleted(step) ? await kept.manifest(step.digest) : undefined;
+    if (manifest === undefined) throw notKept(name);
+    try {
+      await this.#putBelow(manifest);
+      await this.#repository.putManifest(step.tag ?? step.digest, manifest, this.#call);
+    } catch (error) {
+      const isGone = error instanceof TransshipError && error.code === 'MANIFEST_PARTS_MISSING';
+      throw isGone ? collected(name, error) : error;
+    }
+    if ((await lookUp(this.#repository, step, this.#call)) === step.digest) return;
+    throw new TransshipError(
+      'VERIFY_FAILED',
+      `the registry accepted ${name} and does not show it`,
+      {
+        side: sideOf(step),
+        hint: 'run the command again; if this repeats, ask the administrator of the registry',
+      },
+    );
+  }
+
+  /** The manifests that an index lists; a registry may have deleted them with it. */
+  async #putBelow({view}: Manifest): Promise<void> {
+    await settleAll(
+      childManifests(view).map(({digest}) => {
+        const putting = this.#below.get(digest) ?? this.#putChild(digest);
+        this.#below.set(digest, putting);
+        return putting;
+      }),
+    );
+  }
+
+  async #putChild(digest: Digest): Promise<void> {
+    if ((await this.#repository.head(digest, this.#call)) !== undefined) return;
+    const manifest = await this.#run.kept.manifest(digest);
+    // It was missing when its index was deleted.
+    if (manifest === undefined) return;
+    await this.#putBelow(manifest);
+    await this.#repository.putManifest(digest, manifest, this.#call);
+  }
+
+  /** Not left by a first signal: what became of a manifest would not be known. */
+  get #call(): Call {
+    return {signal: this.#run.interruption.aborted};
+  }
+}
+
+function notKept(name: string): TransshipError {
+  return new TransshipError(
+    'MANIFEST_NOT_FOUND',
+    `${name} is gone, and the undo file does not have it`,
+    {
+      side: 'local',
+      hint: 'somebody else deleted it, or "transship apply" ran with --no-undo; push the image again',
+    },
+  );
+}
+
+function collected(name: string, cause: TransshipError): TransshipError {
+  return new TransshipError(
+    'ROLLBACK_TOO_LATE',
+    `${name} cannot be put back: the registry no longer has all of its content`,
+    {
+      side: 'destination',
+      hint: 'its garbage collection has run (GitLab with metadata database: 24 hours after the deletion); push the image again',
+      cause,
+    },
+  );
+}
