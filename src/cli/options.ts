@@ -12,6 +12,7 @@ export interface HostFlags {
   readonly caFile?: string;
   readonly insecure?: readonly string[];
   readonly allowUnsafeRedirects?: readonly string[];
+  readonly archiveParts?: readonly string[];
   /** Keep what is read of sources, for later runs. Only where there is such a flag. */
   readonly cache?: boolean;
 }
@@ -33,6 +34,11 @@ export interface FilterFlags extends ChoiceFlags {
   /** False where tags are to stay: commander's form of `--no-clobber`. */
   readonly clobber: boolean;
   readonly allowEmpty?: boolean;
+}
+
+export interface ArchiveFlags {
+  /** Bytes of each part of an archive. */
+  readonly archiveSize?: number;
 }
 
 export interface RunFlags {
@@ -81,7 +87,28 @@ export function addHostFlags(command: Command): Command {
       '--allow-unsafe-redirects <host>',
       'follow redirects of this host from https to http and to private addresses (repeatable)',
       collect,
+    )
+    .option(
+      '--archive-parts <dir>',
+      'also look for parts of archives in this folder (repeatable)',
+      collect,
     );
+}
+
+/** A part that is smaller holds a few layers at most, and there are 999 at most. */
+const SMALLEST_PART = 64 * 1024;
+
+/** For what makes plans whose destination may be an archive. */
+export function addArchiveSizeFlag(command: Command): Command {
+  return command.option(
+    '--archive-size <size>',
+    'write archives in numbered parts of this size, such as 4GiB',
+    (text) => {
+      const bytes = byteSize(text);
+      if (bytes >= SMALLEST_PART) return bytes;
+      throw new InvalidArgumentError('write a size of at least 64KiB');
+    },
+  );
 }
 
 /** For copies, whose sources may have quotas, and whose destinations may have the blobs elsewhere. */

@@ -40,6 +40,7 @@ export async function runPlan(
   const {places, locations, limits, report, interruption, call} = session;
   throwIfForbidden(plan);
   if (!(await mayDelete(plan, flags, io))) return notBegun(plan, undefined);
+  places.splitArchives(plan.wish.archiveSize);
   const file = flags.journal ?? defaultJournal(plan, origin, io);
   // Nobody named it, and it would be removed at the end.
   const isPassing = origin.kind === 'made' && flags.journal === undefined;

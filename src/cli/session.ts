@@ -163,5 +163,6 @@ function openPlaces(
     notice: ({code, message}) => report({type: 'notice', code, message: clipped(message)}),
     ...(cache ? {cache} : {}),
     ...(temporary ? {temporary} : {}),
+    partFolders: flags.archiveParts ?? [],
   });
 }
