@@ -140,7 +140,7 @@ function openCache(
   {env, home}: Io,
   {cache}: HostFlags,
 ): {readonly content: ContentCache; readonly locations: BlobLocations} | undefined {
-  if (cache !== true || env['TRANSSHIP_NO_CACHE']) return undefined;
+  if (cache !== true) return undefined;
   const folder = cacheFolder(env, home);
   return {
     content: new ContentCache(join(folder, 'content')),
@@ -163,5 +163,6 @@ function openPlaces(
     notice: ({code, message}) => report({type: 'notice', code, message: clipped(message)}),
     ...(cache ? {cache} : {}),
     ...(temporary ? {temporary} : {}),
+    partFolders: flags.archiveParts ?? [],
   });
 }

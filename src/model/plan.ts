@@ -15,6 +15,8 @@ export interface Wish {
   readonly routes: readonly RouteWish[];
   /** Delete at the source what was verified at every destination. */
   readonly deleteSource?: boolean;
+  /** Archives are written in parts of so many bytes. */
+  readonly archiveSize?: number;
   /** Repositories whose tags are deleted by rules. */
   readonly deletes?: readonly DeleteWish[];
 }
@@ -215,6 +217,7 @@ export interface BlobAction {
    * `foreign`: neither here nor there, the manifest names URLs for it.
    */
   readonly action: 'copy' | 'mount' | 'present' | 'foreign';
+  /** In a shard also of what is copied: another shard may have brought it there, so that it can be mounted after all. */
   readonly mountFrom?: string;
   /** Of a foreign layer that is copied and that the source does not have: where it is read. At least one. */
   readonly urls?: readonly string[];

@@ -23,6 +23,7 @@ import {
   type ReportDocument,
   type Row,
   type Section,
+  shardFacts,
 } from './document.ts';
 import {counted, formatBytes, interruptedWord} from './words.ts';
 
@@ -91,6 +92,7 @@ export function transferRunDocument(
     title: isRollback(result) ? 'transship rollback' : 'transship apply',
     facts: [
       ['plan', result.plan],
+      ...shardFacts(result.shard),
       ...groups.map(groupFact),
       only === undefined || others.length > 0 || groups.length > 0
         ? (['projects', String(moves.length)] as const)
