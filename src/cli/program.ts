@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   status: async () => (await import('./commands/status.ts')).addStatus,
   pipeline: async () => (await import('./commands/pipeline.ts')).addPipeline,
   rollback: async () => (await import('./commands/rollback.ts')).addRollback,
+  refs: async () => (await import('./commands/refs.ts')).addRefs,
   sandbox: async () => (await import('./commands/sandbox.ts')).addSandbox,
 };
 
