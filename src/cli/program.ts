@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   status: async () => (await import('./commands/status.ts')).addStatus,
   pipeline: async () => (await import('./commands/pipeline.ts')).addPipeline,
   rollback: async () => (await import('./commands/rollback.ts')).addRollback,
+  explain: async () => (await import('./commands/explain.ts')).addExplain,
   sandbox: async () => (await import('./commands/sandbox.ts')).addSandbox,
 };
 
