@@ -45,6 +45,8 @@ export class BlobRelays {
   readonly #chunkSizes = new Map<string, ChunkSize>();
   readonly #queues: BlobQueues;
   readonly #remembered: RememberedMounts;
+  /** Whether a source has a blob, by `uploadKey` with the source's repository. */
+  readonly #atSource = new Map<string, Promise<boolean>>();
 
   constructor(
     actions: readonly BlobAction[],
@@ -242,17 +244,26 @@ export class BlobRelays {
     action: BlobAction,
     mount: MountBlob,
   ): Promise<Awaited<ReturnType<MountBlob>> | undefined> {
-    if (action.mountFrom === undefined) return undefined;
-    const answer = await mount(descriptorOf(action), pathOf(action.mountFrom), this.#call);
-    if (answer.kind === 'mounted') this.#remembered.has(action, action.mountFrom);
+    const {mountFrom, from} = action;
+    if (mountFrom === undefined) return undefined;
+    if (mountFrom !== from && !(await this.#isAtSource(action))) return undefined;
+    const answer = await mount(descriptorOf(action), pathOf(mountFrom), this.#call);
+    if (answer.kind === 'mounted') this.#remembered.has(action, mountFrom);
     return answer;
   }
 
   /**
-   * Whether the source has the blob itself. Whoever makes an image can name the digest of somebody else's layer in it,
-   * and must not get that layer from a repository that only the user may read.
+   * Whether the source has the blob itself, asked once. Whoever makes an image can name the digest of somebody else's layer
+   * in it, and must not get that layer from a repository that only the user may read. So can whoever writes a plan.
    */
-  async #isAtSource(action: BlobAction): Promise<boolean> {
+  #isAtSource(action: BlobAction): Promise<boolean> {
+    const key = uploadKey(action.digest, action.from);
+    const known = this.#atSource.get(key) ?? this.#askSource(action);
+    this.#atSource.set(key, known);
+    return known;
+  }
+
+  async #askSource(action: BlobAction): Promise<boolean> {
     try {
       const source = await this.#content.blobSource(action, this.#call);
       return await source.hasBlob(action, this.#call);
@@ -269,7 +280,7 @@ export class BlobRelays {
     upload?: Upload,
   ): Promise<void> {
     const {journal, report, settings, limits} = this.#context;
-    const {digest, to} = action;
+    const {digest, from, to} = action;
     let {size} = action;
     const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
     // The first word on each blob is where it stands before anything of it is sent; of a saved upload, the registry's.
@@ -316,6 +327,7 @@ export class BlobRelays {
       },
       this.#call,
     );
+    this.#atSource.set(uploadKey(digest, from), Promise.resolve(true));
   }
 
   /** One for each registry; found by the repository, since a name takes longer to be taken apart than to be found. */

@@ -1,4 +1,3 @@
-import {mkdir} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {applyDeletions, applyPlan, notBegun} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
@@ -24,7 +23,7 @@ import type {PlanPart} from './plan-part.ts';
 import {undoBeside, UndoFile} from '../apply/undo-file.ts';
 import type {Session} from './session.ts';
 import {privateFolder, stateFolder} from './user-folders.ts';
-import {removeFile} from '../places/durable-file.ts';
+import {makeFolder, removeFile} from '../places/durable-file.ts';
 import {counted} from '../report/words.ts';
 
 /** How a plan came to be applied. */
@@ -216,12 +215,12 @@ export async function openPlanJournal(
 ): Promise<Journal> {
   try {
     const folder = dirname(work.file);
-    if (folder === stateFolder(env, home)) privateFolder(folder);
-    else await mkdir(folder, {recursive: true});
+    if (folder === stateFolder(env, home)) await privateFolder(folder);
+    else await makeFolder(folder);
   } catch (cause) {
     throw new TransshipError(
       'JOURNAL_WRITE_FAILED',
-      `cannot create the folder of the journal ${work.file}`,
+      `cannot create the folder of the journal ${work.file}: ${String(cause)}`,
       {
         side: 'local',
         hint: 'name a file in a writable folder with --journal',

@@ -3,6 +3,7 @@ import {DEFAULT_RETRY} from '../http/retry.ts';
 import {dirname, resolve} from 'node:path';
 import {journalBeside, type JournalEntry, readJournal} from '../apply/journal-file.ts';
 import type {Journal} from '../apply/journal.ts';
+import type {RunLock} from '../apply/run-locks.ts';
 import {adoptedBefore, countAdopted, moveWithTags} from '../apply/transfer/adopt-tags.ts';
 import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {donorAbsent, isDonorThere} from '../apply/transfer/donor.ts';
@@ -236,20 +237,21 @@ function throwIfLostWithJob({moves}: TransferPlan, {env}: Io): void {
   }
 }
 
-function openTransferJournal(
+async function openTransferJournal(
   {plan: {id, wish, moves}, file, io, session}: TransferCommand,
   journal: string,
 ): Promise<Journal> {
   const {gitlab} = wish;
   const projects = moves.map(({project, donor}) => ({...project, donor: donor.path}));
   const transfer = {gitlab, planFile: resolve(file), projects};
-  const projectLocks = moves.flatMap(({project}) => {
-    const path = projectLock(gitlab, project.id, io);
+  const projectLocks: RunLock[] = [];
+  for (const {project} of moves) {
+    const path = await projectLock(gitlab, project.id, io);
     const what = `the project ${project.from} of ${gitlab}`;
-    return path === undefined ? [] : [{path, what}];
-  });
+    if (path !== undefined) projectLocks.push({path, what});
+  }
   const work = {file: journal, plan: id, transfer, projectLocks};
-  return openPlanJournal(work, io, session);
+  return await openPlanJournal(work, io, session);
 }
 
 async function contextOf(command: TransferCommand, journal: Journal): Promise<TransferContext> {

@@ -13,7 +13,7 @@ import {
   SOURCE_KINDS,
   type SourceKind,
 } from '../discovery/source-kind.ts';
-import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
+import {hasOwnToken, parseGitLabUrl} from '../gitlab/connection.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RepositoryLister} from '../model/port.ts';
@@ -93,11 +93,10 @@ export function gitlabAddress(
   const named = [flags.gitlab, namedGitLab(env)].find(
     (url) => url && (own === undefined || parseGitLabUrl(url).href === own.href),
   );
-  const hasToken = own !== undefined && env[hostTokenVariable(own)];
   return (
     named ||
     (host === GITLAB_COM.registry ? GITLAB_COM.url : undefined) ||
-    (hasToken ? own.href : undefined)
+    (own !== undefined && hasOwnToken(own, env) ? own.href : undefined)
   );
 }
 
