@@ -6,7 +6,7 @@ import type {Finding} from '../../src/doctor/examination.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {startGitLabSandbox} from '../../src/sandbox/gitlab/gitlab-sandbox.ts';
 import {parseSeed} from '../../src/sandbox/gitlab/seed.ts';
-import type {Intercept} from '../../src/sandbox/exchange.ts';
+import {type Intercept, jsonReply} from '../../src/sandbox/exchange.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {testAuthority} from '../support/certificates.ts';
 import {startDockerRegistry} from '../support/docker-registry.ts';
@@ -98,6 +98,44 @@ describe('doctor', () => {
       ['fail'],
     ]);
     expect(JSON.stringify(found.findings)).not.toContain('ada-password');
+  });
+
+  test('looks at an instance of GitLab, a project, and its registry', async () => {
+    let version = '18.9.2';
+    await using gitlab = await startGitLabSandbox({
+      seed: parseSeed({
+        users: [{name: 'root', admin: true}, {name: 'ada'}],
+        tokens: [
+          {value: 'ada-api', user: 'ada', scopes: ['api'], expires: '2999-01-01'},
+          {value: 'ada-read', user: 'ada', scopes: ['read_api'], expires: '2999-01-01'},
+        ],
+        groups: [{path: 'acme', members: {ada: 'maintainer'}}],
+        projects: [
+          {
+            path: 'acme/app',
+            images: [{layout: layoutDirectory('busybox')}],
+            cleanup: {enabled: true, name_regex: '.*'},
+          },
+          {path: 'acme/off', registry: 'disabled'},
+        ],
+      }),
+      intercept: async ({path}, next) =>
+        path.endsWith('/version') ? jsonReply(200, {version, revision: 'abc'}) : await next(),
+    });
+    const look = (project: string, token = 'ada-api') =>
+      doctor(`--gitlab=${gitlab.url}`, ['--project', project], {GITLAB_TOKEN: token});
+    const found = await look('acme/app');
+    expect([found.code, checksOf(found.findings, 'warn')]).toEqual([0, ['cleanup']]);
+    expect(checksOf(found.findings, 'pass')).toEqual(
+      expect.arrayContaining(
+        'gitlab-version gitlab-token repositories protection product ranges'.split(' '),
+      ),
+    );
+    expect((await look('acme/app', 'ada-read')).of('gitlab-token')).toEqual(['warn']);
+    expect((await look('acme/off')).of('registry')).toEqual(['fail']);
+    expect((await look('acme/none')).of('project')).toEqual(['fail']);
+    version = '19.0.1-ee';
+    expect((await look('acme/app')).of('gitlab-version')).toEqual(['pass', 'warn', 'warn']);
   });
 
   test('finds a registry that keeps what it says to delete', async () => {
