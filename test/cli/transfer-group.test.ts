@@ -37,11 +37,11 @@ type Projects = NonNullable<SeedInput['projects']>;
 
 function seed(projects: Projects): SeedInput {
   return {
-    users: [{name: 'root', admin: true}, {name: 'ada'}, {name: 'dev'}],
+    users: ['ada', 'dev', 'eve', 'kim'].map((name) => ({name})),
     groups: [
-      {path: 'org', members: {ada: 'owner'}},
+      {path: 'org', members: {ada: 'owner', eve: 'reporter', dev: 'reporter'}},
       {path: 'org/build', members: {dev: 'maintainer'}},
-      {path: 'new_org', members: {ada: 'owner', dev: 'maintainer'}},
+      {path: 'new_org', members: {ada: 'owner', dev: 'maintainer', kim: 'reporter'}},
       {path: 'donors', members: {ada: 'owner', dev: 'maintainer'}},
     ],
     projects: [...projects, {path: 'donors/parking'}],
@@ -166,6 +166,9 @@ test('a group moves with all below it by one plan, and back', async () => {
   expect(made).toMatchObject({code: 0});
   expect(made.stdout).toMatch(/group +org\/build \(\d+\), 2 projects with images, 2 without/);
   expect(made.stdout).toContain('org/build/once/empty');
+  expect(made.stdout).toMatch(
+    /ACCESS_CHANGES .*by roles in groups: eve can no longer pull.*; kim can pull/,
+  );
 
   const applied = await at.apply();
   expect(applied.code).toBe(0);
