@@ -50,9 +50,14 @@ export async function runProgram(
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0;
-      return printError(usageError(error), io.stderr, style);
+      return printError(usageError(error), io.stderr, style, io.now());
     }
-    return printError(isInterruption(error, io) ? interrupted() : error, io.stderr, style);
+    return printError(
+      isInterruption(error, io) ? interrupted() : error,
+      io.stderr,
+      style,
+      io.now(),
+    );
   }
 }
 
@@ -91,8 +96,8 @@ function configure(command: Command, io: Io): void {
 
 /** Read from the words themselves: an error in them must be told in the same way. */
 export function errorStyle(args: readonly string[]): ErrorStyle {
-  const isJson = args.some(
-    (arg, at) => arg === '--progress=json' || (arg === '--progress' && args[at + 1] === 'json'),
+  const isJson = ['--progress', '--format'].some((flag) =>
+    args.some((arg, at) => arg === `${flag}=json` || (arg === flag && args[at + 1] === 'json')),
   );
   return {form: isJson ? 'json' : 'text', debug: args.includes('--debug')};
 }

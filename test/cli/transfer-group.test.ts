@@ -322,7 +322,9 @@ test('a repository that GitLab cannot delete is named, and everything comes back
   at.rig.sandbox.switches.undeletable.add('org/build/once/empty');
   const failed = await at.apply();
   expect(failed.code).toBe(1);
-  expect(failed.stdout).toMatch(/REPOSITORY_DELETE_FAILED|GitLab failed to delete org\/build\/once/);
+  expect(failed.stdout).toMatch(
+    /REPOSITORY_DELETE_FAILED|GitLab failed to delete org\/build\/once/,
+  );
   expect((await at.rollback()).code).toBe(0);
   expect(await at.tags()).toEqual(before);
   at.rig.sandbox.switches.undeletable.clear();

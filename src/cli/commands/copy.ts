@@ -70,7 +70,7 @@ Examples:
       const {plan: made, observed} = await makePlan(wish, places, report, reading);
       const plan = redactedPlan(made, io.redactor);
       reportWarnings(plan, report);
-      const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);
+      const run = times.timed(await runPlan(plan, {kind: 'made', observed}, flags, io, session));
       const text = renderRun(run, plan, flags.format, {planned: 'now'});
       return {text, run, plan};
     });

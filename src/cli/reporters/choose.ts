@@ -15,13 +15,13 @@ export interface OpenReporter extends Disposable {
 /** `auto` is bars on a terminal and lines elsewhere, CI included. */
 export function openReporter(
   kind: ProgressKind,
-  {stderr, env}: Pick<Io, 'stderr' | 'env'>,
+  {stderr, env, now}: Pick<Io, 'stderr' | 'env' | 'now'>,
 ): OpenReporter {
   const isTerminal = stderr.isTTY === true && env['CI'] === undefined && env['TERM'] !== 'dumb';
   const chosen = kind === 'auto' ? (isTerminal ? 'bar' : 'plain') : kind;
   switch (chosen) {
     case 'json':
-      return {report: jsonReporter(stderr), [Symbol.dispose]: () => undefined};
+      return {report: jsonReporter(stderr, now), [Symbol.dispose]: () => undefined};
     case 'none':
       return {report: () => undefined, [Symbol.dispose]: () => undefined};
     case 'plain': {
@@ -35,7 +35,8 @@ export function openReporter(
   }
 }
 
-/** One JSON object for each event and line (NDJSON), as it happens. */
-function jsonReporter(sink: TextSink): Report {
-  return (event) => sink.write(`${printableJson(event)}\n`);
+/** One JSON object for each event and line (NDJSON), as it happens, with its time. */
+function jsonReporter(sink: TextSink, now: Io['now']): Report {
+  return ({type, ...event}) =>
+    sink.write(`${printableJson({type, at: now().toISOString(), ...event})}\n`);
 }
