@@ -1,6 +1,7 @@
 import type {Report} from '../../model/event.ts';
 import type {Io, TextSink} from '../io.ts';
 import {barReporter} from './bar.ts';
+import {LogSections} from './log-sections.ts';
 import {plainReporter} from './plain.ts';
 import {printableJson} from '../../report/words.ts';
 
@@ -25,7 +26,9 @@ export function openReporter(
     case 'none':
       return {report: () => undefined, [Symbol.dispose]: () => undefined};
     case 'plain': {
-      const {report, close} = plainReporter(stderr);
+      // Also in a terminal of a runner: the log is looked at elsewhere.
+      const sections = env['GITLAB_CI'] ? new LogSections(stderr, now) : undefined;
+      const {report, close} = plainReporter(stderr, sections);
       return {report, [Symbol.dispose]: close};
     }
     case 'bar': {
