@@ -4,7 +4,7 @@ import {isTag} from '../model/reference.ts';
 import {constants} from 'node:fs';
 import {type FileHandle, open} from 'node:fs/promises';
 import {resolve as resolvePath} from 'node:path';
-import {hasCode} from '../places/file-error.ts';
+import {hasCode, isMissing} from '../places/file-error.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {printableJsonText, readJson} from '../model/json.ts';
 import {TransshipError} from '../model/error.ts';
@@ -153,7 +153,7 @@ async function readWhole(file: string): Promise<{entries: JournalEntry[]; wholeB
   try {
     bytes = await readRegular(file, FILE_LIMIT, {noFollow: true});
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return {entries: [], wholeBytes: 0};
+    if (isMissing(error)) return {entries: [], wholeBytes: 0};
     const why = error instanceof Error ? error.message : String(error);
     throw new TransshipError('JOURNAL_INVALID', `the journal ${file} cannot be read: ${why}`, {
       side: 'local',

@@ -1,5 +1,4 @@
-import {accessSync, constants} from 'node:fs';
-import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
+import {access, constants, readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import {
   journalBeside,
@@ -79,8 +78,8 @@ type Machine = Pick<Io, 'env' | 'home'>;
  */
 export async function rememberTransfer(journal: string, io: Machine): Promise<void> {
   try {
-    privateFolder(stateFolder(io.env, io.home));
-    privateFolder(rememberedFolder(io));
+    await privateFolder(stateFolder(io.env, io.home));
+    await privateFolder(rememberedFolder(io));
     await writeFile(rememberedAs(journal, io), resolve(journal), {mode: 0o600});
     await forgetOldest(rememberedFolder(io), JOURNAL_LIMIT);
   } catch {
@@ -92,12 +91,16 @@ export async function rememberTransfer(journal: string, io: Machine): Promise<vo
  * The lock of a project: two plans of it, in two folders, have two journals. Undefined: there is nowhere to have it, and
  * runs are kept apart by their journals alone.
  */
-export function projectLock(gitlab: string, project: number, io: Machine): string | undefined {
+export async function projectLock(
+  gitlab: string,
+  project: number,
+  io: Machine,
+): Promise<string | undefined> {
   const folder = join(stateFolder(io.env, io.home), 'locks');
   try {
-    privateFolder(stateFolder(io.env, io.home));
-    privateFolder(folder);
-    accessSync(folder, constants.W_OK);
+    await privateFolder(stateFolder(io.env, io.home));
+    await privateFolder(folder);
+    await access(folder, constants.W_OK);
   } catch {
     return undefined;
   }

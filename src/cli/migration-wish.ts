@@ -28,7 +28,7 @@ import {joinPath} from '../plan/migration/registry-path.ts';
 import {literalParent} from '../plan/migration/repository-glob.ts';
 import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
-import type {CopyWish} from './make-plan.ts';
+import type {CopyWish} from './copy-wish.ts';
 import type {Session} from './session.ts';
 import {gitlabAddress, type NameListText, openSourceLister, readNameList} from './source-lister.ts';
 

@@ -1,8 +1,8 @@
 import {type Command, InvalidArgumentError, Option} from 'commander';
-import type {Environment} from '../http/proxy.ts';
 import {parseAge} from '../plan/age.ts';
 import {parseByteSize} from '../plan/byte-size.ts';
 import type {WishFilters} from '../model/plan.ts';
+import {repeatable} from './variables.ts';
 import {PROGRESS_KINDS, type ProgressKind} from './reporters/choose.ts';
 
 /** Flags of everything that talks to a registry. */
@@ -12,6 +12,7 @@ export interface HostFlags {
   readonly caFile?: string;
   readonly insecure?: readonly string[];
   readonly allowUnsafeRedirects?: readonly string[];
+  readonly archiveParts?: readonly string[];
   /** Keep what is read of sources, for later runs. Only where there is such a flag. */
   readonly cache?: boolean;
 }
@@ -33,6 +34,11 @@ export interface FilterFlags extends ChoiceFlags {
   /** False where tags are to stay: commander's form of `--no-clobber`. */
   readonly clobber: boolean;
   readonly allowEmpty?: boolean;
+}
+
+export interface ArchiveFlags {
+  /** Bytes of each part of an archive. */
+  readonly archiveSize?: number;
 }
 
 export interface RunFlags {
@@ -62,9 +68,10 @@ export interface LimitFlags {
 }
 
 /** For flags that may be given several times. */
-export function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
-}
+export const collect = repeatable((value: string, before: readonly string[] = []) => [
+  ...before,
+  value,
+]);
 
 export function addHostFlags(command: Command): Command {
   return command
@@ -80,7 +87,28 @@ export function addHostFlags(command: Command): Command {
       '--allow-unsafe-redirects <host>',
       'follow redirects of this host from https to http and to private addresses (repeatable)',
       collect,
+    )
+    .option(
+      '--archive-parts <dir>',
+      'also look for parts of archives in this folder (repeatable)',
+      collect,
     );
+}
+
+/** A part that is smaller holds a few layers at most, and there are 999 at most. */
+const SMALLEST_PART = 64 * 1024;
+
+/** For what makes plans whose destination may be an archive. */
+export function addArchiveSizeFlag(command: Command): Command {
+  return command.option(
+    '--archive-size <size>',
+    'write archives in numbered parts of this size, such as 4GiB',
+    (text) => {
+      const bytes = byteSize(text);
+      if (bytes >= SMALLEST_PART) return bytes;
+      throw new InvalidArgumentError('write a size of at least 64KiB');
+    },
+  );
 }
 
 /** For copies, whose sources may have quotas, and whose destinations may have the blobs elsewhere. */
@@ -129,33 +157,12 @@ export function addRunFlags(command: Command): Command {
     .option('--limit-rate <rate>', 'bytes per second in total, such as 10MiB', byteSize);
 }
 
-/** For commands that may be ended anywhere. The variables count where the flags are not given. */
-export function addLimitFlags(command: Command, env: Environment): Command {
-  command
+/** For commands that may be ended anywhere. */
+export function addLimitFlags(command: Command): Command {
+  return command
     .option('--max-bytes <size>', 'stop when so many bytes were sent, such as 100GiB', byteSize)
     .option('--max-duration <time>', 'stop after this time, such as 90m, 4h or 2d', duration)
     .option('--max-deletes <n>', 'stop before more tags are deleted (copies only)', wholeNumber);
-  for (const flag of ['--max-bytes', '--max-duration', '--max-deletes'])
-    takeVariable(command, flag, env);
-  return command;
-}
-
-/** Gives a flag that is not on the command line the value of its variable, TRANSSHIP_MAX_BYTES for `--max-bytes`. */
-function takeVariable(command: Command, flag: string, env: Environment): void {
-  const name = `TRANSSHIP_${flag.slice(2).toUpperCase().replaceAll('-', '_')}`;
-  command.hook('preAction', () => {
-    const text = env[name];
-    const option = command.options.find(({long}) => long === flag);
-    const key = option?.attributeName() ?? '';
-    if (!text || option?.parseArg === undefined || command.getOptionValue(key) !== undefined)
-      return;
-    try {
-      command.setOptionValueWithSource(key, option.parseArg(text, undefined), 'env');
-    } catch (error) {
-      if (!(error instanceof InvalidArgumentError)) throw error;
-      command.error(`error: the variable ${name} has the value '${text}': ${error.message}`);
-    }
-  });
 }
 
 export function addProgressFlag(command: Command): Command {

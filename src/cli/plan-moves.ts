@@ -1,5 +1,5 @@
 import type {Command} from 'commander';
-import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
+import {addressOf, hasOwnToken, parseGitLabUrl} from '../gitlab/connection.ts';
 import {gatherTransferFacts} from '../gitlab/preflight/gather-facts.ts';
 import {gatherGroupFacts} from '../gitlab/preflight/gather-group.ts';
 import type {Surroundings} from '../gitlab/preflight/surroundings.ts';
@@ -150,7 +150,7 @@ export async function planTransferMigration(
   const planning = {...flags, createDonor: flags.createDonor === true || migration.createDonor};
   return await withSession(io, flags, async (session) => {
     const access = await openGitLab({...flags, gitlab: migration.gitlab}, io, session);
-    const gitlab = access.gitlab.url.href.replace(/\/$/, '');
+    const gitlab = addressOf(access.gitlab.url);
     const wish = {gitlab, moves: wishesOf(migration, gitlab, flags.out)};
     return await planMoves(wish, planning, access, io, session);
   });
@@ -163,12 +163,13 @@ function throwIfOtherInstance(
   flags: GitLabFlags,
   {env}: Io,
 ): void {
-  const hasOwnToken = flags.tokenFile === undefined && env[hostTokenVariable(url)];
-  const named = flags.gitlab || (hasOwnToken ? undefined : namedGitLab(env));
-  if (named === undefined || parseGitLabUrl(named).origin === url.origin) return;
+  const isNamed = flags.tokenFile === undefined && hasOwnToken(url, env);
+  const named = flags.gitlab || (isNamed ? undefined : namedGitLab(env));
+  const tokenIsFor = named === undefined ? undefined : addressOf(parseGitLabUrl(named));
+  if (tokenIsFor === undefined || tokenIsFor === addressOf(url)) return;
   throw new TransshipError(
     'USAGE',
-    `${file} is for the GitLab at ${gitlab}, but the token is for ${parseGitLabUrl(named).origin}`,
+    `${file} is for the GitLab at ${gitlab}, but the token is for ${tokenIsFor}`,
     {side: 'local', hint: `to send the token there, add --gitlab ${gitlab}`},
   );
 }

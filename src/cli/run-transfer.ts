@@ -1,6 +1,9 @@
+import {byRehashing} from '../apply/proof.ts';
+import {DEFAULT_RETRY} from '../http/retry.ts';
 import {dirname, resolve} from 'node:path';
 import {journalBeside, type JournalEntry, readJournal} from '../apply/journal-file.ts';
 import type {Journal} from '../apply/journal.ts';
+import type {RunLock} from '../apply/run-locks.ts';
 import {adoptedBefore, countAdopted, moveWithTags} from '../apply/transfer/adopt-tags.ts';
 import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {donorAbsent, isDonorThere} from '../apply/transfer/donor.ts';
@@ -110,17 +113,20 @@ export async function verifyTransfer(command: TransferCommand<VerifyFlags>): Pro
   };
 }
 
-type VerifyFlags = GitLabFlags & {readonly donor?: boolean};
+type VerifyFlags = GitLabFlags & {readonly donor?: boolean; readonly read?: boolean};
 
 async function verifyMove(
   move: ProjectMove,
   gitlab: GitLab,
   journal: readonly JournalEntry[],
-  {plan, file, flags, session: {places, reading}}: TransferCommand<VerifyFlags>,
+  {file, flags, io, plan, session}: TransferCommand<VerifyFlags>,
 ): Promise<{compared: Compared; place: ComparedPlace}> {
+  const {places, reading, report} = session;
   const where = await locateProject(move, groupOf(move, plan.groups), {gitlab}, reading);
   const base = dirname(file);
   const repositories = relativeTo(base, places);
+  const retry = io.retry ?? DEFAULT_RETRY;
+  const proof = flags.read === true ? byRehashing({plan: plan.id, retry, report}) : undefined;
   const lookout = {
     context: {repositories, gitlab, folderOf: (place: string) => folderFrom(base, place)},
     call: reading,
@@ -133,7 +139,7 @@ async function verifyMove(
   const {id, from, to} = move.project;
   const at = {old: from, donor: move.donor.path, target: to}[place];
   return {
-    compared: await compareAt(whole, place, repositories, reading),
+    compared: await compareAt(whole, place, repositories, reading, proof),
     place: {id, from, to, place, at, project: where, adopted: countAdopted(move, whole)},
   };
 }
@@ -236,20 +242,21 @@ function throwIfLostWithJob({moves}: TransferPlan, {env}: Io): void {
   }
 }
 
-function openTransferJournal(
+async function openTransferJournal(
   {plan: {id, wish, moves}, file, io, session}: TransferCommand,
   journal: string,
 ): Promise<Journal> {
   const {gitlab} = wish;
   const projects = moves.map(({project, donor}) => ({...project, donor: donor.path}));
   const transfer = {gitlab, planFile: resolve(file), projects};
-  const projectLocks = moves.flatMap(({project}) => {
-    const path = projectLock(gitlab, project.id, io);
+  const projectLocks: RunLock[] = [];
+  for (const {project} of moves) {
+    const path = await projectLock(gitlab, project.id, io);
     const what = `the project ${project.from} of ${gitlab}`;
-    return path === undefined ? [] : [{path, what}];
-  });
+    if (path !== undefined) projectLocks.push({path, what});
+  }
   const work = {file: journal, plan: id, transfer, projectLocks};
-  return openPlanJournal(work, io, session);
+  return await openPlanJournal(work, io, session);
 }
 
 async function contextOf(command: TransferCommand, journal: Journal): Promise<TransferContext> {

@@ -164,6 +164,13 @@ export interface VerifyResult {
   readonly shard?: Shard;
   readonly checked: {readonly tags: number; readonly manifests: number; readonly blobs: number};
   readonly differences: readonly VerifyDifference[];
+  /** What was brought again (`--repair`), before all of this was compared; absent: nothing was wrong, or to be repaired. */
+  readonly repaired?: {
+    /** Images that were not as planned. */
+    readonly images: number;
+    /** Of those, the ones that could not be brought again, and why. */
+    readonly failures: readonly Required<Pick<StepResult, 'id' | 'error'>>[];
+  };
   /** Of a plan of transfers: the place that was compared for each project, in the plan's order. */
   readonly projects?: readonly ComparedPlace[];
 }

@@ -15,6 +15,8 @@ export interface Wish {
   readonly routes: readonly RouteWish[];
   /** Delete at the source what was verified at every destination. */
   readonly deleteSource?: boolean;
+  /** Archives are written in parts of so many bytes. */
+  readonly archiveSize?: number;
   /** Repositories whose tags are deleted by rules. */
   readonly deletes?: readonly DeleteWish[];
 }
@@ -313,6 +315,7 @@ export type FindingCode =
   | 'RULES_READY'
   | 'RULES_NOT_SEEN'
   | 'RULE_KEEPS_OLD_PATH'
+  | 'RULE_MOVES'
   | 'POLICY_PAUSED'
   | 'POLICY_RUNS_SOON'
   | 'POLICY_PAUSED_BEFORE'

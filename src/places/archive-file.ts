@@ -1,16 +1,8 @@
 import {createHash, randomBytes} from 'node:crypto';
 import {createWriteStream} from 'node:fs';
-import {
-  type FileHandle,
-  lstat,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  rename,
-  rmdir,
-} from 'node:fs/promises';
+import {type FileHandle, lstat, mkdtemp, open, readdir, rename, rmdir} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
+import {PassThrough, type Writable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {pack} from 'tar-stream';
 import {openRegular, readRegular} from '../http/regular-file.ts';
@@ -20,9 +12,13 @@ import {TransshipError} from '../model/error.ts';
 import {childBlobs, childManifests, MANIFEST_LIMIT, parseManifest} from '../model/manifest.ts';
 import {isManifestType} from '../model/media-type.ts';
 import {decompress} from './archive-compression.ts';
+import {formatPartList, PartedFile, partListFile, readPartList} from './archive-parts.ts';
 import {isMissing, unwritable} from './file-error.ts';
+import {SCRATCH} from './folder-files.ts';
+import {PartWriter} from './part-writer.ts';
+import {REF_NAME} from './layout-entries.ts';
 import {LayoutIndex} from './layout-index.ts';
-import {removeFile} from './durable-file.ts';
+import {makeFolder, removeFile, replaceFile} from './durable-file.ts';
 import {notAnArchive, readTar} from './tar-archive.ts';
 
 /** The files of an image layout (image-spec image-layout.md); other entries of an archive are skipped. */
@@ -33,20 +29,23 @@ const LAYOUT_FILE =
  * Unpacks the image layout in a tar file, which may be compressed, as other tools read it too. Only entries named like
  * files of a layout are extracted, so that none is written outside of the folder. The content is checked when it is
  * read.
+ * @param parts the archive, if it was written in parts; they are closed
  * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
  */
 export async function unpackLayout(
   file: string,
   directory: string,
   signal: AbortSignal,
+  parts?: PartedFile,
 ): Promise<void> {
   let files = 0;
   try {
-    await using given = await openRegular(file);
-    await using decompressed = await decompress(given, directory, signal);
+    await using given = parts ?? (await openRegular(file));
+    await using decompressed =
+      given instanceof PartedFile ? undefined : await decompress(given, directory, signal);
     const unpack = async (name: string, content: AsyncIterable<Uint8Array>): Promise<void> => {
       const target = join(directory, name);
-      await mkdir(dirname(target), {recursive: true});
+      await makeFolder(dirname(target));
       // If several entries have the same name, the last one counts.
       await removeFile(target);
       await pipeline(content, createWriteStream(target, {flags: 'wx'}), {signal});
@@ -56,11 +55,47 @@ export async function unpackLayout(
       const known = type === 'file' ? LAYOUT_FILE.exec(name)?.[1] : undefined;
       return known === undefined ? undefined : unpack(known, content);
     });
+    await parts?.check(signal);
   } catch (error) {
     signal.throwIfAborted();
     throw notAnArchive(file, error);
   }
   if (files === 0) throw notAnArchive(file, new Error('it contains no image layout'));
+}
+
+/**
+ * Packs a layout into numbered parts of a tar file, which are one if they are put together. The list of them is written
+ * last: without it they are not read. Parts of an earlier list that has more of them are removed.
+ * @param partSize bytes of each part but the last
+ * @throws TransshipError as `packLayout`; FILE_WRITE_FAILED also where there would be too many parts
+ */
+export async function packParts(
+  directory: string,
+  file: string,
+  partSize: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const earlier = await readPartList(file);
+  const writer = new PartWriter(file, partSize);
+  try {
+    const contents = await packInto(directory, (chunks) => writer.write(chunks), signal);
+    const parts = writer.parts.map(({name, sha256, size}, at) => ({
+      name,
+      sha256,
+      size,
+      holds: contents.between(at * partSize, at * partSize + size),
+    }));
+    await removeFile(partListFile(file));
+    await writer.name();
+    const text = formatPartList({partSize, parts});
+    await replaceFile(partListFile(file), Buffer.from(text), dirname(file));
+    for (const {name} of earlier?.parts.slice(parts.length) ?? [])
+      await removeFile(join(dirname(file), name));
+  } catch (error) {
+    await writer.discard();
+    signal.throwIfAborted();
+    throw unwritable(file, error);
+  }
 }
 
 /**
@@ -77,15 +112,7 @@ export async function packLayout(
   const fresh = join(dirname(file), `.${basename(file)}.${randomBytes(8).toString('hex')}.tmp`);
   try {
     const output = await open(fresh, 'wx');
-    const archive = pack();
-    const writing = pipeline(archive, output.createWriteStream({flush: true}), {signal});
-    const adding = addFiles(directory, archive, signal).catch((error: unknown) => {
-      archive.destroy();
-      throw error;
-    });
-    const [added, written] = await Promise.allSettled([adding, writing]);
-    if (added.status === 'rejected') throw added.reason;
-    if (written.status === 'rejected') throw written.reason;
+    await packInto(directory, output.createWriteStream({flush: true}), signal);
     await rename(fresh, file);
   } catch (error) {
     await removeFile(fresh);
@@ -94,23 +121,77 @@ export async function packLayout(
   }
 }
 
+/** @returns what is where in the output */
+async function packInto(
+  directory: string,
+  output: Writable | ((chunks: AsyncIterable<Uint8Array>) => Promise<void>),
+  signal: AbortSignal,
+): Promise<PackedContents> {
+  const archive = pack();
+  const writing =
+    typeof output === 'function'
+      ? pipeline(archive, new PassThrough(), output, {signal})
+      : pipeline(archive, output, {signal});
+  const adding = addFiles(directory, archive, signal).catch((error: unknown) => {
+    archive.destroy();
+    throw error;
+  });
+  const [added, written] = await Promise.allSettled([adding, writing]);
+  if (added.status === 'rejected') throw added.reason;
+  if (written.status === 'rejected') throw written.reason;
+  return added.value;
+}
+
 async function addFiles(
   directory: string,
   archive: ReturnType<typeof pack>,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<PackedContents> {
   const reached = await reachedContent(directory, signal);
+  const contents = new PackedContents();
   // The small metadata files first, then the content, sorted by name.
   for (const name of ['oci-layout', 'index.json']) {
     await using file = await openRegular(join(directory, name), {noFollow: true});
-    await addFile(archive, name, file, undefined, signal);
+    contents.add(name, await addFile(archive, name, file, undefined, signal), []);
   }
-  for (const digest of reached.toSorted((a, b) => (a < b ? -1 : 1))) {
+  for (const [digest, images] of [...reached].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const name = `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
     await using file = await openRegular(join(directory, name), {noFollow: true});
-    await addFile(archive, name, file, digest, signal);
+    contents.add(name, await addFile(archive, name, file, digest, signal), images);
   }
   archive.finalize();
+  return contents;
+}
+
+const TAR_BLOCK = 512;
+/** Names in a tar header; longer ones take an entry of their own (POSIX pax, "path"). */
+const TAR_NAME = 100;
+/** Images that are named in each part. */
+const NAMED = 10;
+
+/** Which images need what is in a range of a packed archive. */
+class PackedContents {
+  readonly #entries: {readonly end: number; readonly images: readonly string[]}[] = [];
+  #end = 0;
+
+  add(name: string, size: number, images: readonly string[]): void {
+    const headers = basename(name).length > TAR_NAME ? 3 : 1;
+    this.#end += (headers + Math.ceil(size / TAR_BLOCK)) * TAR_BLOCK;
+    this.#entries.push({end: this.#end, images});
+  }
+
+  /** The images, for people. */
+  between(start: number, end: number): string {
+    const found = new Set<string>();
+    let before = 0;
+    for (const {end: own, images} of this.#entries) {
+      if (own > start && before < end) for (const image of images) found.add(image);
+      before = own;
+    }
+    const named = [...found].slice(0, NAMED).join(', ');
+    if (found.size === 0) return 'no image';
+    return `a part of ${named}${found.size > NAMED ? ` and others` : ''}`;
+  }
 }
 
 async function addFile(
@@ -119,12 +200,13 @@ async function addFile(
   file: FileHandle,
   digest: Digest | undefined,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const {size} = await file.stat();
   const bytes = file.createReadStream();
   // Times and owners are irrelevant to the images.
   const entry = archive.entry({name, size, mtime: new Date(0)});
   await pipeline(bytes, (chunks) => hashed(chunks, name, digest), entry, {signal});
+  return size;
 }
 
 async function* hashed(
@@ -149,27 +231,35 @@ async function* hashed(
   );
 }
 
-/** Every existing blob that the index of the layout refers to, including manifests. */
-async function reachedContent(directory: string, signal: AbortSignal): Promise<readonly Digest[]> {
-  const index = new LayoutIndex(directory, join(directory, '.transship'));
+/** Every existing blob that the index of the layout refers to, including manifests, and some of the images that need it. */
+async function reachedContent(
+  directory: string,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<Digest, readonly string[]>> {
+  const index = new LayoutIndex(directory, join(directory, SCRATCH));
   const entries = (await index.entries()) ?? [];
-  const waiting: Pick<Descriptor, 'digest' | 'mediaType'>[] = entries.flatMap((entry) =>
-    isDigest(entry.digest) ? [{digest: entry.digest, mediaType: entry.mediaType}] : [],
+  const waiting = entries.flatMap(({digest, mediaType, annotations}) =>
+    isDigest(digest) ? [{digest, mediaType, image: annotations?.[REF_NAME] ?? digest}] : [],
   );
-  const seen = new Set<Digest>();
-  const reached: Digest[] = [];
+  const below = new Map<Digest, readonly Pick<Descriptor, 'digest' | 'mediaType'>[]>();
+  const reached = new Map<Digest, string[]>();
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    const {digest, mediaType} = next;
+    const {digest, mediaType, image} = next;
     signal.throwIfAborted();
-    if (seen.has(digest)) continue;
-    seen.add(digest);
     const path = join(directory, 'blobs', algorithmOf(digest), hexOf(digest));
-    if (!(await isThere(path))) continue;
-    reached.push(digest);
+    const images = reached.get(digest);
+    if (images === undefined && !(await isThere(path))) continue;
+    if (images !== undefined && (images.length > NAMED || images.includes(image))) continue;
+    reached.set(digest, [...(images ?? []), image]);
     if (!isManifestType(mediaType)) continue;
-    const bytes = await readRegular(path, MANIFEST_LIMIT, {noFollow: true});
-    const {view} = parseManifest(bytes, mediaType, digest, 'local');
-    waiting.push(...childManifests(view), ...childBlobs(view));
+    let children = below.get(digest);
+    if (children === undefined) {
+      const bytes = await readRegular(path, MANIFEST_LIMIT, {noFollow: true});
+      const {view} = parseManifest(bytes, mediaType, digest, 'local');
+      children = [...childManifests(view), ...childBlobs(view)];
+      below.set(digest, children);
+    }
+    waiting.push(...children.map((child) => ({...child, image})));
   }
   return reached;
 }

@@ -5,7 +5,7 @@ import type {IndexChange, IndexEntry} from './layout-index.ts';
 import {isArtifactType, isImageType, isIndexType} from '../model/media-type.ts';
 
 /** The annotation with the tag of an entry (image-spec annotations.md, "Pre-Defined Annotation Keys"). */
-const REF_NAME = 'org.opencontainers.image.ref.name';
+export const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /** The entries of an index, found by tag and by digest. */
 export interface EntryTable {

@@ -1,4 +1,4 @@
-import {mkdir, readFile, stat, writeFile} from 'node:fs/promises';
+import {readFile, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
@@ -14,6 +14,8 @@ import type {
   Upload,
 } from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
+import {openParts, type PartList, readPartList} from './archive-parts.ts';
+import {makeFolder} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
 import {SCRATCH} from './folder-files.ts';
 import {digestsIn, isVacant, removeLayout, strangerInLayout} from './layout-folder.ts';
@@ -22,6 +24,13 @@ import {OciLayout} from './oci-layout.ts';
 /** In the scratch folder of a layout beside an archive: that it is ours, and whether the archive is whole in it. */
 const MARK = join(SCRATCH, 'archive');
 
+export interface OciArchiveOptions {
+  /** Write numbered parts of so many bytes; asked when writing begins. Default: as the archive is, else one file. */
+  readonly partSize?: () => number | undefined;
+  /** Where parts of it are looked for, beside its own folder. */
+  readonly partFolders?: readonly string[];
+}
+
 /**
  * An OCI image layout in a tar file that is written. A tar file cannot be changed in place, so its content is collected in
  * `FILE.layout`, which remains after an interrupted run, so that the next run can resume.
@@ -29,12 +38,18 @@ const MARK = join(SCRATCH, 'archive');
 export class OciArchive implements RepositoryWriter {
   readonly name: string;
   readonly #file: string;
+  readonly #partFolders: readonly string[];
+  readonly #wantedPartSize: () => number | undefined;
+  /** Of the archive that is there. */
+  #partSize: number | undefined;
   #opened: Promise<{readonly layout: OciLayout; readonly directory: string}> | undefined;
   #marked: Promise<void> | undefined;
 
-  constructor(file: string) {
+  constructor(file: string, {partSize, partFolders = []}: OciArchiveOptions = {}) {
     this.name = `oci-archive:${file}`;
     this.#file = file;
+    this.#wantedPartSize = partSize ?? (() => undefined);
+    this.#partFolders = partFolders;
   }
 
   async listTags(call: Call): Promise<readonly string[] | undefined> {
@@ -97,8 +112,11 @@ export class OciArchive implements RepositoryWriter {
     if (this.#opened === undefined) return;
     const {directory} = await this.#opened;
     if (await isVacant(directory)) return;
-    const {packLayout} = await archiveFile();
-    await packLayout(directory, this.#file, call.signal);
+    const {packLayout, packParts} = await archiveFile();
+    const partSize = this.#wantedPartSize() ?? this.#partSize;
+    await (partSize === undefined
+      ? packLayout(directory, this.#file, call.signal)
+      : packParts(directory, this.#file, partSize, call.signal));
     await removeWhole(directory);
     this.#opened = undefined;
     this.#marked = undefined;
@@ -113,6 +131,8 @@ export class OciArchive implements RepositoryWriter {
   async #toWrite(call: Call): Promise<OciLayout> {
     this.#opened ??= this.#open(call);
     const {layout, directory} = await this.#opened;
+    if (this.#marked === undefined && this.#wantedPartSize() !== undefined)
+      await throwUnlessInParts(this.#file);
     this.#marked ??= writeMark(directory, 'whole');
     await this.#marked;
     return layout;
@@ -129,6 +149,10 @@ export class OciArchive implements RepositoryWriter {
    */
   async #openBeside(call: Call): Promise<string> {
     const {throwUnlessOurs} = await archiveFile();
+    const isWhole = await isThere(this.#file);
+    const parts = await readPartList(this.#file);
+    if (isWhole && parts !== undefined) throw inBothForms(this.#file);
+    this.#partSize = parts?.partSize;
     const directory = `${this.#file}.layout`;
     await throwUnlessOurs(directory);
     const mark = await readMark(directory);
@@ -137,10 +161,10 @@ export class OciArchive implements RepositoryWriter {
     if (!isOurs || stranger !== undefined) throw notOurs(stranger ?? directory, this.#file);
     if (mark === 'whole') return directory;
     if (mark !== undefined) await removeWhole(directory);
-    if (!(await isThere(this.#file))) return directory;
+    if (!isWhole && parts === undefined) return directory;
     await writeMark(directory, 'part');
     try {
-      await this.#unpack(directory, call);
+      await this.#unpack(directory, parts, call);
     } catch (error) {
       await removeWhole(directory);
       throw error;
@@ -149,9 +173,10 @@ export class OciArchive implements RepositoryWriter {
     return directory;
   }
 
-  async #unpack(directory: string, {signal}: Call): Promise<void> {
+  async #unpack(directory: string, parts: PartList | undefined, {signal}: Call): Promise<void> {
     const {unpackLayout} = await archiveFile();
-    await unpackLayout(this.#file, directory, signal);
+    const opened = parts && (await openParts(this.#file, parts, this.#partFolders));
+    await unpackLayout(this.#file, directory, signal, opened);
   }
 }
 
@@ -166,7 +191,7 @@ async function readMark(directory: string): Promise<string | undefined> {
 
 async function writeMark(directory: string, mark: 'part' | 'whole'): Promise<void> {
   try {
-    await mkdir(join(directory, SCRATCH), {recursive: true});
+    await makeFolder(join(directory, SCRATCH));
     await writeFile(join(directory, MARK), mark);
   } catch (error) {
     throw unwritable(directory, error);
@@ -183,6 +208,22 @@ function notOurs(path: string, file: string): TransshipError {
     'DESTINATION_CONFLICT',
     `${path} already exists: images for ${file} are collected in ${file}.layout`,
     {side: 'local', hint: `move ${file}.layout elsewhere, or name another archive`},
+  );
+}
+
+/** @throws TransshipError DESTINATION_CONFLICT where an archive in one file is there */
+async function throwUnlessInParts(file: string): Promise<void> {
+  if (await isThere(file)) throw inBothForms(file);
+}
+
+function inBothForms(file: string): TransshipError {
+  return new TransshipError(
+    'DESTINATION_CONFLICT',
+    `${file} is an archive in one file, and is to be one in parts`,
+    {
+      side: 'local',
+      hint: `move ${file} elsewhere, leave --archive-size out, or name another archive`,
+    },
   );
 }
 

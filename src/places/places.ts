@@ -15,6 +15,7 @@ import type {Call, Repositories, RepositoryReader, RepositoryWriter} from '../mo
 import {canonicalRegistry} from '../model/reference.ts';
 import type {CredentialStore} from '../registry/credentials/store.ts';
 import {Registry} from '../registry/registry.ts';
+import {findPartList, openParts} from './archive-parts.ts';
 import {CachedReader} from './cached-reader.ts';
 import type {ContentCache} from './content-cache.ts';
 import type {EngineImage} from './engine-images.ts';
@@ -42,6 +43,8 @@ export interface PlacesOptions {
   readonly env?: Environment;
   /** Gets the names of temporary folders, which are removed whatever ends the process. */
   readonly temporary?: Set<string>;
+  /** Where parts of archives are looked for, beside the folder of the archive. */
+  readonly partFolders?: readonly string[];
 }
 
 type Side = 'source' | 'destination';
@@ -57,6 +60,7 @@ export class Places implements Repositories, AsyncDisposable {
   /** Archives that are read, by file; several names may lead into one. */
   readonly #opened = new Map<string, Promise<TarArchive>>();
   readonly #engineImages: EngineImage[] = [];
+  #archiveSize: number | undefined;
   readonly #noticed = new Set<string>();
 
   constructor(options: PlacesOptions) {
@@ -114,6 +118,11 @@ export class Places implements Repositories, AsyncDisposable {
     }
   }
 
+  /** From now on archives are written in parts of so many bytes. */
+  splitArchives(partSize: number | undefined): void {
+    this.#archiveSize = partSize;
+  }
+
   /** Writes the archives that were changed. Call it when a run is complete. */
   async pack(call: Call): Promise<void> {
     for (const archive of this.#archives.values()) await archive.pack(call);
@@ -163,7 +172,11 @@ export class Places implements Repositories, AsyncDisposable {
         return new ImageDirectory(place.file, 'destination');
       case 'oci-archive': {
         const {file} = place;
-        return opened(this.#archives, file, () => new OciArchive(file));
+        const options = {
+          partSize: () => this.#archiveSize,
+          partFolders: this.#options.partFolders ?? [],
+        };
+        return opened(this.#archives, file, () => new OciArchive(file, options));
       }
       case 'docker-archive':
       case 'docker-daemon':
@@ -187,13 +200,21 @@ export class Places implements Repositories, AsyncDisposable {
     });
   }
 
+  async #openTar(file: string, call: Call): Promise<TarArchive> {
+    const {TarArchive} = await import('./tar-archive.ts');
+    const {temporary = new Set(), partFolders} = this.#options;
+    const parts = await findPartList(file);
+    if (parts === undefined) return await TarArchive.open(file, temporary, call.signal);
+    const whole = await openParts(file, parts, partFolders ?? []);
+    return await TarArchive.openParts(file, whole, call.signal);
+  }
+
   #archive(name: string, {transport, file, ref}: FilePlace): RepositoryReader {
     return new LazyReader(name, async (call) => {
       // Loaded only for archives, together with the tar library.
-      const {TarArchive} = await import('./tar-archive.ts');
       const {readDockerArchive, readOciArchive} = await import('./read-archive.ts');
       const archive = await opened(this.#opened, file, () => {
-        const opening = TarArchive.open(file, this.#options.temporary ?? new Set(), call.signal);
+        const opening = this.#openTar(file, call);
         opening.catch(() => this.#opened.delete(file));
         return opening;
       });

@@ -4,13 +4,13 @@ import {TransshipError} from '../model/error.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {ArchivedLayout} from './archived-layout.ts';
+import {REF_NAME} from './layout-entries.ts';
 import {type IndexEntry, readEntries} from './layout-index.ts';
 import {nameIn, readSavedImages, SavedImages} from './saved-images.ts';
 import {notAnArchive, type TarArchive} from './tar-archive.ts';
 
 /** Where containerd and Docker store the whole name of an image (containerd: images/archive/exporter.go). */
 const IMAGE_NAME = 'io.containerd.image.name';
-const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /**
  * The image layout in a tar file.

@@ -1,5 +1,3 @@
-import {type FileHandle, mkdtemp, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
 import {join, posix} from 'node:path';
 import {pipeline} from 'node:stream/promises';
 import {extract} from 'tar-stream';
@@ -7,6 +5,8 @@ import {openRegular} from '../http/regular-file.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import {decompress} from './archive-compression.ts';
+import type {ArchiveBytes, PartedFile} from './archive-parts.ts';
+import {temporaryFolder} from './durable-file.ts';
 import {hasCode, unreadable} from './file-error.ts';
 import type {PlaceFiles} from './stored-repository.ts';
 
@@ -41,7 +41,7 @@ export interface TarEntry {
  * @throws Error where the file is truncated or no tar file
  */
 export async function readTar(
-  handle: FileHandle,
+  handle: ArchiveBytes,
   signal: AbortSignal,
   visit: (entry: TarEntry, content: AsyncIterable<Uint8Array>) => Promise<void> | undefined,
 ): Promise<void> {
@@ -74,22 +74,29 @@ export async function readTar(
  * The bytes of an archive up to its end marker, blocks of zeros. Some programs add many such blocks, and a sparse file
  * may have any number of them, which the library would all read.
  */
-async function* piecesOf(file: FileHandle, isInEntry: () => boolean): AsyncGenerator<Uint8Array> {
+async function* piecesOf(file: ArchiveBytes, isInEntry: () => boolean): AsyncGenerator<Uint8Array> {
   for (let position = 0; ; ) {
     const piece = Buffer.allocUnsafe(PIECE);
     const {bytesRead} = await file.read(piece, 0, PIECE, position);
     if (bytesRead === 0) return;
     position += bytesRead;
     const bytes = piece.subarray(0, bytesRead);
+    // Shorter than a piece at the end of a file, and of each part of one.
     if (bytesRead === PIECE && !isInEntry() && bytes.equals(ZEROS)) return;
     yield bytes;
   }
 }
 
 /** Blocks of zeros end an archive (POSIX pax, "ustar Interchange Format"): one truncated between entries has none. */
-async function isEnded(file: FileHandle, size: number): Promise<boolean> {
+async function isEnded(file: ArchiveBytes, size: number): Promise<boolean> {
   if (size < TAR_BLOCK || size % TAR_BLOCK !== 0) return false;
-  const {buffer} = await file.read(Buffer.alloc(TAR_BLOCK), 0, TAR_BLOCK, size - TAR_BLOCK);
+  const buffer = Buffer.alloc(TAR_BLOCK, 1);
+  for (let done = 0; done < TAR_BLOCK; ) {
+    const at = size - TAR_BLOCK + done;
+    const {bytesRead} = await file.read(buffer, done, TAR_BLOCK - done, at);
+    if (bytesRead === 0) return false;
+    done += bytesRead;
+  }
   return buffer.every((byte) => byte === 0);
 }
 
@@ -102,13 +109,13 @@ const READ_SIZE = 256 * 1024;
  */
 export class TarArchive implements PlaceFiles {
   readonly #file: string;
-  readonly #handle: FileHandle;
+  readonly #handle: ArchiveBytes;
   readonly #entries: ReadonlyMap<string, TarEntry>;
   readonly #close: () => Promise<void>;
 
   private constructor(
     file: string,
-    handle: FileHandle,
+    handle: ArchiveBytes,
     entries: ReadonlyMap<string, TarEntry>,
     close: () => Promise<void>,
   ) {
@@ -134,12 +141,7 @@ export class TarArchive implements PlaceFiles {
   ): Promise<TarArchive> {
     await using parts = new AsyncDisposableStack();
     try {
-      const folder = await mkdtemp(join(tmpdir(), 'transship-archive-'));
-      temporary.add(folder);
-      parts.defer(async () => {
-        await rm(folder, {recursive: true, force: true});
-        temporary.delete(folder);
-      });
+      const {path: folder} = parts.use(await temporaryFolder('transship-archive-', temporary));
       const path = fetch === undefined ? file : join(folder, 'fetched.tar');
       await fetch?.(path);
       const given = parts.use(await openRegular(path));
@@ -151,6 +153,30 @@ export class TarArchive implements PlaceFiles {
       return new TarArchive(file, handle, entries, () => owned.disposeAsync());
     } catch (error) {
       signal.throwIfAborted();
+      throw notAnArchive(file, error);
+    }
+  }
+
+  /**
+   * Opens an archive that was written in parts. Each of them is compared with its checksum.
+   * @throws TransshipError FILE_INVALID, FILE_UNREADABLE
+   */
+  static async openParts(
+    file: string,
+    parts: PartedFile,
+    signal: AbortSignal,
+  ): Promise<TarArchive> {
+    await using owned = new AsyncDisposableStack();
+    owned.use(parts);
+    try {
+      const entries = await entriesOf(parts, signal);
+      await parts.check(signal);
+      const all = owned.move();
+      return new TarArchive(file, parts, entries, () => all.disposeAsync());
+    } catch (error) {
+      signal.throwIfAborted();
+      // A changed part may be no tar any more: which one it is tells more.
+      await parts.check(signal);
       throw notAnArchive(file, error);
     }
   }
@@ -234,7 +260,7 @@ export class TarArchive implements PlaceFiles {
 
 /** Files and links by their normalized names; if several have the same name, the last one counts, as when unpacking. */
 async function entriesOf(
-  handle: FileHandle,
+  handle: ArchiveBytes,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, TarEntry>> {
   const entries = new Map<string, TarEntry>();

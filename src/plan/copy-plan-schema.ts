@@ -118,6 +118,11 @@ export const copyPlanFile = z
           .boolean()
           .describe('Delete at the source what was verified at every destination.')
           .exactOptional(),
+        archiveSize: z
+          .int()
+          .positive()
+          .describe('Archives are written in parts of so many bytes.')
+          .exactOptional(),
         deletes: listOf(deleteWish)
           .describe('Repositories whose tags are deleted by rules.')
           .exactOptional(),

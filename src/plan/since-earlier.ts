@@ -51,7 +51,7 @@ function broughtBy(plan: CopyPlan): ReadonlySet<string> {
     if (skip.reason === 'present')
       brought.add(keyOf(skip.from, skip.sourceTag ?? skip.tag, skip.digest));
     else if (skip.reason === 'earlier' && skip.digest !== undefined)
-      brought.add(keyOf(skip.from, skip.tag, skip.digest as Digest));
+      brought.add(keyOf(skip.from, skip.tag, skip.digest));
   }
   return brought;
 }

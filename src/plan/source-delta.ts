@@ -74,8 +74,7 @@ function wantedBy(plan: CopyPlan): ReadonlyMap<string, Wanted> {
     add(from, sourceTag?.name, digest, nameOf(to, tag, digest));
   for (const skip of plan.skipped) {
     if (skip.reason === 'earlier' && skip.digest !== undefined) {
-      const {from, tag} = skip;
-      const digest = skip.digest as Digest;
+      const {from, tag, digest} = skip;
       wanted.set(nameOf(from, tag, digest), {
         entry: {from, ...(tag === undefined ? {} : {tag}), digest},
         digests: new Map(),

@@ -1,5 +1,5 @@
-import {PLAN_FORMAT} from '../model/plan.ts';
 import {registryPathOf} from '../model/gitlab-naming.ts';
+import {PLAN_FORMAT} from '../model/plan.ts';
 import type {
   GroupMove,
   ProjectMove,
@@ -220,13 +220,17 @@ function throwUnlessSeparate(moves: readonly ProjectMove[]): void {
 
 /**
  * What a move names that has no part in it, whoever wrote the plan; undefined: nothing. GitLab has one registry, and
- * images go from and to the repositories of the plan alone.
+ * images go from and to the repositories of the plan alone, which are those of its projects: a reviewer reads the paths of
+ * the projects, not of every repository.
  */
-function strangeness({
-  donor: {kind},
-  repositories,
-  steps,
-}: Pick<ProjectMove, 'donor' | 'repositories' | 'steps'>): string | undefined {
+function strangeness(
+  move: Pick<ProjectMove, 'project' | 'donor' | 'repositories' | 'steps'>,
+): string | undefined {
+  const {
+    donor: {kind},
+    repositories,
+    steps,
+  } = move;
   const atRegistry = repositories.flatMap(({from, donor: at, to}) =>
     kind === 'directory' ? [from, to] : [from, at, to],
   );
@@ -237,7 +241,31 @@ function strangeness({
     return 'its repositories are at more than one registry';
   const places = new Set([...atRegistry, ...onDisk]);
   const strange = steps.flatMap(placesOf).find((place) => !places.has(place));
-  return strange === undefined ? undefined : `${strange} is not one of its repositories`;
+  return strange === undefined
+    ? ofAnotherProject(move)
+    : `${strange} is not one of its repositories`;
+}
+
+/** The first repository of a move that is not of the project that the move says. */
+function ofAnotherProject({
+  project,
+  donor,
+  repositories,
+}: Pick<ProjectMove, 'project' | 'donor' | 'repositories'>): string | undefined {
+  const owned = repositories.flatMap(({from, donor: at, to}) => [
+    [from, project.from] as const,
+    [to, project.to] as const,
+    ...(donor.kind === 'project' ? [[at, donor.path] as const] : []),
+  ]);
+  const stranger = owned.find(([repository, owner]) => !isOf(repository, owner));
+  return stranger && `${stranger[0]} is not a repository of ${stranger[1]}`;
+}
+
+/** Whether a repository, `host/path`, is that of the project, or below it. */
+function isOf(repository: string, project: string): boolean {
+  const path = repository.slice(repository.indexOf('/') + 1);
+  const own = registryPathOf(project);
+  return path === own || path.startsWith(`${own}/`);
 }
 
 function isOnDisk(place: string): boolean {

@@ -101,6 +101,9 @@ export const verifySchema = z.strictObject({
       actual: digest.nullable(),
     }),
   ),
+  repaired: z
+    .strictObject({images: count, failures: z.array(z.strictObject({id: z.string(), error}))})
+    .optional(),
   projects: z
     .array(
       z.strictObject({

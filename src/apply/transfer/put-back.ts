@@ -15,7 +15,7 @@ import type {OldTag} from './delete-old.ts';
 import {donorAbsent, isDonorThere} from './donor.ts';
 import {notStarted, type ProjectEnd} from './plan-result.ts';
 import {resumeStep} from './policy.ts';
-import {runCopySet} from './pull-retag-push.ts';
+import {isOrdered, runCopySet} from './pull-retag-push.ts';
 import {
   DONE,
   PRESENT,
@@ -79,8 +79,7 @@ async function takeBack(
 
 async function putBack(move: ProjectMove, copySet: CopySet, run: TransferRun): Promise<StepEnd> {
   if (!(await isDonorThere(move, run))) return putBackByDigest(move, run);
-  const {database} = await run.context.traits(run.call);
-  return runCopySet(move, copySet, run, {isTagOrderKept: database});
+  return runCopySet(move, copySet, run, {isTagOrderKept: await isOrdered(move, run)});
 }
 
 async function throwIfNotWhole(

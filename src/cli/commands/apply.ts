@@ -74,7 +74,6 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
       addRunFlags(
         addCacheFlag(addHostFlags(addTrustFlags(addGitLabFlags(addPolicyFlag(command))))),
       ),
-      io.env,
     ),
     ['text', 'json', 'markdown'],
   ).action(async (word: string, given: Flags) => {

@@ -1,15 +1,18 @@
 import type {Command} from 'commander';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
-import {makePlan, readCopyWish} from '../make-plan.ts';
+import {readCopyWish} from '../copy-wish.ts';
+import {makePlan} from '../make-plan.ts';
 import {redactedPlan} from '../plan-file.ts';
 import type {Io} from '../io.ts';
 import {
+  addArchiveSizeFlag,
   addCacheFlag,
   addFilterFlags,
   addFormatFlag,
   addHostFlags,
   addLimitFlags,
   addRunFlags,
+  type ArchiveFlags,
   type FilterFlags,
   type HostFlags,
   type LimitFlags,
@@ -27,6 +30,7 @@ import {
 import {withSession} from '../session.ts';
 
 type Flags = HostFlags &
+  ArchiveFlags &
   FilterFlags &
   RunFlags &
   LimitFlags &
@@ -57,11 +61,12 @@ Examples:
   transship copy docker://alpine:3.20 localhost:5000/mirror/alpine:3.20
   transship copy --semver '^1.2' --exclude-tag '*-rc*' old.example.com/app new.example.com/app`,
     );
-  addRunReportFlags(command);
-  addFormatFlag(
-    addLimitFlags(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command)))), io.env),
-    ['text', 'json', 'markdown'],
-  ).action(async (source: string, destination: string, flags: Flags) => {
+  addRunReportFlags(addArchiveSizeFlag(command));
+  addFormatFlag(addLimitFlags(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command))))), [
+    'text',
+    'json',
+    'markdown',
+  ]).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
     const times = new StepTimes(io);
     const answer = await withSession(io, flags, async (opened) => {

@@ -14,16 +14,31 @@ import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../ear
 import {throwIfBegun} from '../earlier-transfers.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
+import {archiveSizeOf} from '../copy-wish.ts';
 import {makePlan} from '../make-plan.ts';
 import type {PruneWish} from '../plan-deletions.ts';
 import {type MigrationFlags, readMigrationWish} from '../migration-wish.ts';
-import {addCacheFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
+import {
+  addArchiveSizeFlag,
+  type ArchiveFlags,
+  addCacheFlag,
+  addHostFlags,
+  addProgressFlag,
+  type HostFlags,
+} from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {addPlanningFlags, type PlanningFlags, planTransferMigration} from '../plan-moves.ts';
 import {withSession} from '../session.ts';
+import {repeatable} from '../variables.ts';
 
-interface Flags extends HostFlags, MigrationFlags, MakeFlags, SinceFlags, PlanningFlags {
+interface Flags
+  extends HostFlags,
+    ArchiveFlags,
+    MigrationFlags,
+    MakeFlags,
+    SinceFlags,
+    PlanningFlags {
   readonly check?: boolean;
   readonly progress: ProgressKind;
 }
@@ -58,7 +73,7 @@ Examples:
   transship plan plans/acme.yaml --to oci-archive:acme.tar --archive-size 4GiB --out export.plan.json
   transship plan plans/acme.yaml --from oci-archive:acme.tar --out import.plan.json`,
     );
-  addPlanningFlags(addSinceFlags(command));
+  addPlanningFlags(addSinceFlags(addArchiveSizeFlag(command)));
   addMakeFlags(addProgressFlag(addCacheFlag(addHostFlags(addGitLabFlags(command)))));
   command.action(async (file: string | undefined, flags: Flags) => {
     if (file === undefined) {
@@ -116,8 +131,10 @@ async function copyPlan(
     const {places, report, reading} = session;
     const wish = await readMigrationWish(migration, flags, io, session);
     // What was observed beside it is let go.
+    const destinations = wish.routes.map(({destination}) => destination.repository);
     const asked = {
       ...wish,
+      wish: {...wish.wish, ...archiveSizeOf(flags.archiveSize, destinations)},
       ...(prune === undefined ? {} : {prune}),
       ...(flags.to === undefined || earlier === undefined ? {} : {since: earlier}),
     };
@@ -153,15 +170,14 @@ function pruneWish(
 }
 
 /** Collects `host=kind`. */
-function sourceKindOf(
-  text: string,
-  before: ReadonlyMap<string, SourceKind> = new Map(),
-): ReadonlyMap<string, SourceKind> {
-  const [, host = '', name] = /^([^=]+)=(.*)$/.exec(text) ?? [];
-  const kind = SOURCE_KINDS.find((one) => one === name);
-  if (kind !== undefined) return new Map([...before, [canonicalRegistry(host), kind]]);
-  throw new InvalidArgumentError('write HOST=KIND, such as registry.example.com=harbor');
-}
+const sourceKindOf = repeatable(
+  (text: string, before: ReadonlyMap<string, SourceKind> = new Map()) => {
+    const [, host = '', name] = /^([^=]+)=(.*)$/.exec(text) ?? [];
+    const kind = SOURCE_KINDS.find((one) => one === name);
+    if (kind !== undefined) return new Map([...before, [canonicalRegistry(host), kind]]);
+    throw new InvalidArgumentError('write HOST=KIND, such as registry.example.com=harbor');
+  },
+);
 
 /** Prints the routes of a migration file, or with `--format json` all that is wrong with it. @returns the exit code */
 function checkMigration(
@@ -195,7 +211,7 @@ function checkMigration(
 }
 
 /** @throws TransshipError FILE_UNREADABLE, MIGRATION_INVALID, USAGE where it is more likely a misspelt subcommand */
-async function readMigrationText(file: string): Promise<string> {
+export async function readMigrationText(file: string): Promise<string> {
   let bytes: Uint8Array;
   try {
     bytes = await readRegular(file, MIGRATION_SIZE_LIMIT);

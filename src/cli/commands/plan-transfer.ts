@@ -1,4 +1,5 @@
 import type {Command} from 'commander';
+import {addressOf} from '../../gitlab/connection.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
 import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
@@ -57,7 +58,7 @@ Examples:
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
     const made = await withSession(io, flags, async (session) => {
       const access = await openGitLab(flags, io, session, instanceOf(name));
-      const gitlab = access.gitlab.url.href.replace(/\/$/, '');
+      const gitlab = addressOf(access.gitlab.url);
       const wish = {gitlab, moves: [read(name, flags, gitlab)]};
       return await planMoves(wish, flags, access, io, session);
     });

@@ -1,13 +1,16 @@
 import type {Command} from 'commander';
-import {makePlan, readCopyWish} from '../make-plan.ts';
+import {readCopyWish} from '../copy-wish.ts';
+import {makePlan} from '../make-plan.ts';
 import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../earlier-plan.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
 import {
+  addArchiveSizeFlag,
   addCacheFlag,
   addFilterFlags,
   addHostFlags,
   addProgressFlag,
+  type ArchiveFlags,
   type FilterFlags,
   type HostFlags,
   wishFilters,
@@ -19,7 +22,7 @@ import {addPlanDelete} from './plan-delete.ts';
 import {addPlanMigration} from './plan-migration.ts';
 import {addPlanTransfer} from './plan-transfer.ts';
 
-interface Flags extends HostFlags, FilterFlags, MakeFlags, SinceFlags {
+interface Flags extends HostFlags, ArchiveFlags, FilterFlags, MakeFlags, SinceFlags {
   readonly progress: ProgressKind;
 }
 
@@ -51,6 +54,7 @@ Examples:
   transship plan copy old.example.com/app:v1 new.example.com/app --format markdown --detailed-exitcode`,
     );
   addSinceFlags(copy);
+  addArchiveSizeFlag(copy);
   addMakeFlags(addProgressFlag(addFilterFlags(addCacheFlag(addHostFlags(copy)))));
   copy.action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
