@@ -131,7 +131,7 @@ function foldedRepository(repository: TransferRepository): FoldedRepository {
     hasWork: tags.length > 0,
     columns: ['Tag', 'Digest', 'Size'],
     rows: tagsOf(repository).map(({name, digest, size}) => ({
-      cells: [code(name), digestCell(digest), formatBytes(size)],
+      cells: [code(name), digestCell(digest), {bytes: size}],
     })),
   };
 }
