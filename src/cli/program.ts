@@ -50,7 +50,7 @@ export async function runProgram(
   try {
     args = knownArguments(given);
   } catch (error) {
-    return printError(error, io.stderr, style);
+    return printError(error, io.stderr, style, io.now());
   }
   const commands = await loadCommands(args);
   const program = buildProgram(commands, version, io, (code) => {
@@ -62,9 +62,14 @@ export async function runProgram(
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0;
-      return printError(usageError(error, args), io.stderr, style);
+      return printError(usageError(error, args), io.stderr, style, io.now());
     }
-    return printError(isInterruption(error, io) ? interrupted() : error, io.stderr, style);
+    return printError(
+      isInterruption(error, io) ? interrupted() : error,
+      io.stderr,
+      style,
+      io.now(),
+    );
   }
 }
 
@@ -107,14 +112,16 @@ function configure(command: Command, io: Io): void {
 
 /** Read from the arguments themselves: an error in them is reported in the same style. */
 export function errorStyle(args: readonly string[], env: Io['env']): ErrorStyle {
-  const isGiven = args.some((arg) => arg === '--progress' || arg.startsWith('--progress='));
-  const isJson = isGiven
-    ? args.some(
-        (arg, at) => arg === '--progress=json' || (arg === '--progress' && args[at + 1] === 'json'),
-      )
-    : variableValue('--progress', env) === 'json';
+  const isJson = ['--progress', '--format'].some((flag) => valueOf(flag, args, env) === 'json');
   const debug = args.includes('--debug') || isSwitchedOn('--debug', env);
   return {form: isJson ? 'json' : 'text', debug};
+}
+
+/** What a flag is given, else its variable. */
+function valueOf(flag: string, args: readonly string[], env: Io['env']): string | undefined {
+  const at = args.findLastIndex((arg) => arg === flag || arg.startsWith(`${flag}=`));
+  if (at < 0) return variableValue(flag, env);
+  return args[at] === flag ? args[at + 1] : args[at]?.slice(flag.length + 1);
 }
 
 /** What a signal ended rejects with the signal's reason. */

@@ -83,7 +83,7 @@ Examples:
       const plan = redactedPlan(made, io.redactor);
       if (flags.dryRun === true) return {plan, ran: undefined};
       reportWarnings(plan, report);
-      const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);
+      const run = times.timed(await runPlan(plan, {kind: 'made', observed}, flags, io, session));
       const text = renderRun(run, plan, flags.format, {planned: 'now'});
       return {plan, ran: {text, run}};
     });
