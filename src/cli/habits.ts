@@ -25,11 +25,13 @@ const LOGIN_FLAGS = [
 ];
 
 /**
- * The command line as this program knows it: `help`, `version`.
+ * The command line as this program knows it: `help`, `version`, no command.
  * @throws TransshipError USAGE for what is done in another way here
  */
 export function knownArguments(args: readonly string[]): readonly string[] {
   const [first, ...rest] = args;
+  if (first === undefined) return ['--help'];
+  if (first === 'plan' && rest.length === 0) return ['plan', '--help'];
   if (first === 'help') return [...rest.filter((word) => word !== '--help'), '--help'];
   if (first === 'version') return ['--version', ...rest];
   if (first === 'login' || first === 'logout') {

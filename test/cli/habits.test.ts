@@ -26,6 +26,8 @@ describe('what skopeo, crane and docker users type', () => {
 
   test.each([
     [['help'], 'Usage: transship'],
+    [[], 'Usage: transship'],
+    [['plan'], 'Usage: transship plan'],
     [['help', 'copy'], 'Usage: transship copy'],
     [['help', 'plan', 'delete'], 'Usage: transship plan delete'],
     [['version'], '0.0.0'],
