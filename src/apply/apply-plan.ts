@@ -10,7 +10,7 @@ import {
 } from '../model/plan.ts';
 import {isInside} from '../plan/create-steps.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
-import {type CopyRunResult, runCopies} from './copy-run.ts';
+import {type CopyRunResult, isOfImage, runCopies} from './copy-run.ts';
 import {missingOf, type Namespaces, runCreations, withAbsent} from './creations.ts';
 import {type DeletionResult, runDeletions} from './deletions.ts';
 import {findDrift, inOrder, type PlanState} from './find-drift.ts';
@@ -28,7 +28,12 @@ export async function applyPlan(
 ): Promise<RunResult> {
   const {report} = context;
   const images = plan.steps.length - deletionsOf(plan).length;
-  const total = {steps: images, blobs: plan.totals.blobs.copy, bytes: plan.totals.bytes};
+  const total = {
+    steps: images,
+    images: copiesOf(plan).filter(isOfImage).length,
+    blobs: plan.totals.blobs.copy,
+    bytes: plan.totals.bytes,
+  };
   report({type: 'run-started', plan: plan.id, ...total});
   const state: PlanNow | undefined = context.fresh
     ? {done: new Set(), drift: [], unread: new Map(), missing: creationsOf(plan)}

@@ -24,10 +24,22 @@ export interface BlobCounts {
   sent: number;
 }
 
+/** Where blobs come from, and what for. */
+interface BlobOrigins {
+  readonly content: PlannedContent;
+  /** The first image that needs a blob, by its `uploadKey`; for people. */
+  readonly imageOf: (key: string) => string | undefined;
+}
+
+/** Bytes of a blob between two words about its progress, and ms. */
+const TOLD_BYTES = 256 * 1024;
+const TOLD_MS = 200;
+
 /** Brings blobs to their repositories, each once however many manifests want it. */
 export class BlobRelays {
   readonly counts: BlobCounts = {copied: 0, mounted: 0, present: 0, sent: 0};
   readonly #content: PlannedContent;
+  readonly #imageOf: BlobOrigins['imageOf'];
   readonly #context: CopyContext;
   readonly #interruption: Interruption;
   readonly #call: Call;
@@ -48,11 +60,12 @@ export class BlobRelays {
 
   constructor(
     actions: readonly BlobAction[],
-    content: PlannedContent,
+    {content, imageOf}: BlobOrigins,
     context: CopyContext,
     interruption: Interruption,
   ) {
     this.#content = content;
+    this.#imageOf = imageOf;
     this.#context = context;
     this.#interruption = interruption;
     this.#call = {signal: interruption.aborted, stopping: interruption.stopping};
@@ -172,7 +185,8 @@ export class BlobRelays {
       await this.#ended(action, 'present');
       return;
     }
-    report({type: 'blob-started', digest, to, size});
+    const image = this.#imageOf(uploadKey(digest, to));
+    report({type: 'blob-started', digest, to, size, ...(image === undefined ? {} : {image})});
     try {
       const outcome = await this.#place(action);
       await this.#ended(action, outcome);
@@ -261,6 +275,8 @@ export class BlobRelays {
     const {journal, report, settings, limits} = this.#context;
     const {digest, to} = action;
     let {size} = action;
+    let [acknowledged, sent] = [0, 0];
+    let told = {bytes: 0, at: performance.now()};
     const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
     // The first word on each blob is where it stands before anything of it is sent; of a saved upload, the registry's.
     if (saved === undefined) report({type: 'blob-progress', digest, to, acknowledged: 0, size});
@@ -280,7 +296,9 @@ export class BlobRelays {
         stopping: this.#interruption.stopping,
       },
       {
-        acknowledged: (acknowledged) => {
+        acknowledged: (bytes) => {
+          [acknowledged, sent] = [bytes, bytes];
+          told = {bytes, at: performance.now()};
           if (acknowledged > 0) this.#begun.add(uploadKey(digest, to));
           report({type: 'blob-progress', digest, to, acknowledged, size});
         },
@@ -292,6 +310,11 @@ export class BlobRelays {
         sent: (bytes) => {
           this.counts.sent += bytes;
           limits?.sent(uploadKey(digest, to), bytes);
+          sent = Math.min(size, sent + bytes);
+          const now = performance.now();
+          if (sent - told.bytes < TOLD_BYTES || now - told.at < TOLD_MS) return;
+          told = {bytes: sent, at: now};
+          report({type: 'blob-progress', digest, to, acknowledged, sent, size});
         },
         saved: ({location, offset, minChunk}) =>
           journal.append({type: 'upload', digest, to, location, offset, minChunk}),

@@ -85,7 +85,10 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     };
     const result = await withSession(io, {...flags, cache}, run, trust);
     io.stdout.write(
-      renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),
+      renderRun(result, plan, flags.format, {
+        planFile: planArguments(file, journal),
+        tookMs: times.runMs,
+      }),
     );
     if (flags.format === 'text' && flags.undo !== false && hasDeleted(result, plan))
       io.stdout.write(undoText(file, flags.undo));

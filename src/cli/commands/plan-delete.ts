@@ -12,7 +12,7 @@ import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts'
 import type {Io} from '../io.ts';
 import {addHostFlags, addProgressFlag, collect, type HostFlags, wholeNumber} from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
-import type {ProgressKind} from '../reporters/choose.ts';
+import type {ProgressFlags} from '../reporters/choose.ts';
 import {planDeletions} from '../rule-deletions.ts';
 import {type Session, withSession} from '../session.ts';
 
@@ -25,9 +25,8 @@ interface RuleFlags {
   readonly olderThan?: string;
 }
 
-interface Flags extends HostFlags, MakeFlags, GitLabFlags, RuleFlags {
+interface Flags extends ProgressFlags, HostFlags, MakeFlags, GitLabFlags, RuleFlags {
   readonly gitlabPolicy?: string;
-  readonly progress: ProgressKind;
 }
 
 /** `transship plan delete`: decides which tags of repositories go, and deletes nothing. */

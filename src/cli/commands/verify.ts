@@ -7,14 +7,13 @@ import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
 import {readPlanFile} from '../plan-file.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
-import type {ProgressKind} from '../reporters/choose.ts';
+import type {ProgressFlags} from '../reporters/choose.ts';
 import {verifyTransfer} from '../run-transfer.ts';
 import {type Session, withSession} from '../session.ts';
 
-interface Flags extends HostFlags, TrustFlags {
+interface Flags extends ProgressFlags, HostFlags, TrustFlags {
   readonly donor?: boolean;
   readonly format: OutcomeFormat;
-  readonly progress: ProgressKind;
 }
 
 /** `transship verify`: compares the destination with the plan. */
