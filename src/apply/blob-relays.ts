@@ -57,6 +57,8 @@ export class BlobRelays {
   readonly #chunkSizes = new Map<string, ChunkSize>();
   readonly #queues: BlobQueues;
   readonly #remembered: RememberedMounts;
+  /** Whether a source has a blob, by `uploadKey` with the source's repository. */
+  readonly #atSource = new Map<string, Promise<boolean>>();
 
   constructor(
     actions: readonly BlobAction[],
@@ -207,11 +209,12 @@ export class BlobRelays {
     await this.#remembered.brought(action, to);
   }
 
-  /** An earlier run may have been killed between the last byte and the journal's line. */
+  /** An earlier run may have been killed between the last byte and the journal's line, or may have had another journal. */
   async #isThere(action: BlobAction): Promise<boolean> {
     const {digest, to} = action;
-    const {journal, repositories} = this.#context;
-    if (!journal.continues || this.#sentAnyway.has(uploadKey(digest, to))) return false;
+    const {journal, repositories, isShared} = this.#context;
+    const mayBe = journal.continues || isShared === true;
+    if (!mayBe || this.#sentAnyway.has(uploadKey(digest, to))) return false;
     return await repositories.destination(to).hasBlob(action, this.#call);
   }
 
@@ -233,16 +236,15 @@ export class BlobRelays {
     action: BlobAction,
     mount: MountBlob,
   ): Promise<Awaited<ReturnType<MountBlob>> | undefined> {
-    const {digest, to, size, mountFrom} = action;
-    if (action.action === 'mount' && mountFrom !== undefined) {
-      const path = pathOf(mountFrom);
-      const answer = await mount(descriptorOf(action), path, this.#call);
-      if (answer.kind === 'mounted') this.#remembered.has(action, mountFrom);
-      return answer;
-    }
+    const {digest, to, size} = action;
+    if (action.action === 'mount') return await this.#mountAsPlanned(action, mount);
     // What a registry lost must not come from where it may be lost, too. An upload that is begun is continued.
     const isBegun = this.#context.journal.savedUpload(digest, to) !== undefined;
     if (isBegun || this.#sentAnyway.has(uploadKey(digest, to))) return undefined;
+    if (action.mountFrom !== undefined) {
+      this.#context.report({type: 'blob-progress', digest, to, acknowledged: 0, size});
+      return await this.#mountAsPlanned(action, mount);
+    }
     return await this.#remembered.mount(action, async (from) => {
       throwIfStopping(this.#interruption.stopping);
       if (!(await this.#isAtSource(action))) return undefined;
@@ -252,11 +254,30 @@ export class BlobRelays {
     });
   }
 
+  async #mountAsPlanned(
+    action: BlobAction,
+    mount: MountBlob,
+  ): Promise<Awaited<ReturnType<MountBlob>> | undefined> {
+    const {mountFrom, from} = action;
+    if (mountFrom === undefined) return undefined;
+    if (mountFrom !== from && !(await this.#isAtSource(action))) return undefined;
+    const answer = await mount(descriptorOf(action), pathOf(mountFrom), this.#call);
+    if (answer.kind === 'mounted') this.#remembered.has(action, mountFrom);
+    return answer;
+  }
+
   /**
-   * Whether the source has the blob itself. Whoever makes an image can name the digest of somebody else's layer in it,
-   * and must not get that layer from a repository that only the user may read.
+   * Whether the source has the blob itself, asked once. Whoever makes an image can name the digest of somebody else's layer
+   * in it, and must not get that layer from a repository that only the user may read. So can whoever writes a plan.
    */
-  async #isAtSource(action: BlobAction): Promise<boolean> {
+  #isAtSource(action: BlobAction): Promise<boolean> {
+    const key = uploadKey(action.digest, action.from);
+    const known = this.#atSource.get(key) ?? this.#askSource(action);
+    this.#atSource.set(key, known);
+    return known;
+  }
+
+  async #askSource(action: BlobAction): Promise<boolean> {
     try {
       const source = await this.#content.blobSource(action, this.#call);
       return await source.hasBlob(action, this.#call);
@@ -273,7 +294,7 @@ export class BlobRelays {
     upload?: Upload,
   ): Promise<void> {
     const {journal, report, settings, limits} = this.#context;
-    const {digest, to} = action;
+    const {digest, from, to} = action;
     let {size} = action;
     let [acknowledged, sent] = [0, 0];
     let told = {bytes: 0, at: performance.now()};
@@ -329,6 +350,7 @@ export class BlobRelays {
       },
       this.#call,
     );
+    this.#atSource.set(uploadKey(digest, from), Promise.resolve(true));
   }
 
   /** One for each registry; found by the repository, since a name takes longer to be taken apart than to be found. */

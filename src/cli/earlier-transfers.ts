@@ -1,5 +1,4 @@
-import {accessSync, constants} from 'node:fs';
-import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
+import {access, constants, readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import {
   journalBeside,
@@ -12,6 +11,7 @@ import {deletedOf, transferUnfinished, unfinishedIn} from '../apply/unfinished.t
 import {openRegular} from '../http/regular-file.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {readJson} from '../model/json.ts';
+import type {Shard} from '../model/outcome.ts';
 import {forgetOldest, removeFile} from '../places/durable-file.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
 import type {Io} from './io.ts';
@@ -49,7 +49,7 @@ export async function throwIfBegun(planFile: string, io: Machine): Promise<void>
 }
 
 /**
- * The journal of a plan: the one that was named; the one beside it; else the one that the last run on this machine was
+ * The journal of a plan: the one that was named; the one beside it, for a shard its own; else the one that the last run on this machine was
  * given.
  */
 export async function journalOf(
@@ -57,9 +57,12 @@ export async function journalOf(
   planFile: string,
   named: string | undefined,
   io: Machine,
+  shard?: Shard,
 ): Promise<string> {
   if (named !== undefined) return named;
-  const beside = journalBeside(planFile);
+  const beside = journalBeside(planFile, shard);
+  // Of a transfer, another shard may have the journal that the plan would lead to.
+  if (shard !== undefined) return beside;
   if ((await stat(beside).catch(() => undefined)) !== undefined) return beside;
   for (const journal of await rememberedJournals(io))
     if ((await firstRun(journal).catch(() => undefined))?.plan === plan) return journal;
@@ -74,8 +77,8 @@ type Machine = Pick<Io, 'env' | 'home'>;
  */
 export async function rememberTransfer(journal: string, io: Machine): Promise<void> {
   try {
-    privateFolder(stateFolder(io.env, io.home));
-    privateFolder(rememberedFolder(io));
+    await privateFolder(stateFolder(io.env, io.home));
+    await privateFolder(rememberedFolder(io));
     await writeFile(rememberedAs(journal, io), resolve(journal), {mode: 0o600});
     await forgetOldest(rememberedFolder(io), JOURNAL_LIMIT);
   } catch {
@@ -87,12 +90,16 @@ export async function rememberTransfer(journal: string, io: Machine): Promise<vo
  * The lock of a project: two plans of it, in two folders, have two journals. Undefined: there is nowhere to have it, and
  * runs are kept apart by their journals alone.
  */
-export function projectLock(gitlab: string, project: number, io: Machine): string | undefined {
+export async function projectLock(
+  gitlab: string,
+  project: number,
+  io: Machine,
+): Promise<string | undefined> {
   const folder = join(stateFolder(io.env, io.home), 'locks');
   try {
-    privateFolder(stateFolder(io.env, io.home));
-    privateFolder(folder);
-    accessSync(folder, constants.W_OK);
+    await privateFolder(stateFolder(io.env, io.home));
+    await privateFolder(folder);
+    await access(folder, constants.W_OK);
   } catch {
     return undefined;
   }

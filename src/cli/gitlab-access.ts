@@ -1,7 +1,12 @@
 import {stat} from 'node:fs/promises';
 import type {Command} from 'commander';
 import type {Namespaces} from '../apply/creations.ts';
-import {type GitLabToken, hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
+import {
+  addressOf,
+  type GitLabToken,
+  hostTokenVariable,
+  parseGitLabUrl,
+} from '../gitlab/connection.ts';
 import {createNamespace, namespaceExists} from '../gitlab/create-namespace.ts';
 import {GitLab} from '../gitlab/gitlab.ts';
 import {readRegular} from '../http/regular-file.ts';
@@ -139,12 +144,13 @@ async function access(
 
 /** A job's token is that of the instance which runs the job. @throws TransshipError HOST_NOT_NAMED */
 function checkJobToken(url: URL, {env}: Io): void {
-  const server = env['CI_SERVER_URL'];
-  if (server && parseGitLabUrl(server).origin === url.origin) return;
+  const server = env['CI_SERVER_URL'] ? addressOf(parseGitLabUrl(env['CI_SERVER_URL'])) : undefined;
+  const address = addressOf(url);
+  if (server === address) return;
   throw new TransshipError(
     'HOST_NOT_NAMED',
-    `CI_JOB_TOKEN is for ${server ? parseGitLabUrl(server).origin : 'the GitLab in CI_SERVER_URL'}, not for ${url.origin}`,
-    {side: 'local', hint: `set GITLAB_TOKEN to an access token of ${url.origin}`},
+    `CI_JOB_TOKEN is for ${server ?? 'the GitLab in CI_SERVER_URL'}, not for ${address}`,
+    {side: 'local', hint: `set GITLAB_TOKEN to an access token of ${address}`},
   );
 }
 

@@ -1,9 +1,9 @@
 import {type Command, InvalidArgumentError, Option} from 'commander';
-import type {Environment} from '../http/proxy.ts';
 import {parseAge} from '../plan/age.ts';
 import {parseByteSize} from '../plan/byte-size.ts';
 import type {WishFilters} from '../model/plan.ts';
 import {COLOR_CHOICES, PROGRESS_KINDS, type ProgressFlags} from './reporters/choose.ts';
+import {repeatable} from './variables.ts';
 
 /** Flags of everything that talks to a registry. */
 export interface HostFlags {
@@ -67,9 +67,10 @@ export interface LimitFlags {
 }
 
 /** For flags that may be given several times. */
-export function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
-}
+export const collect = repeatable((value: string, before: readonly string[] = []) => [
+  ...before,
+  value,
+]);
 
 export function addHostFlags(command: Command): Command {
   return command
@@ -155,33 +156,12 @@ export function addRunFlags(command: Command): Command {
     .option('--limit-rate <rate>', 'bytes per second in total, such as 10MiB', byteSize);
 }
 
-/** For commands that may be ended anywhere. The variables count where the flags are not given. */
-export function addLimitFlags(command: Command, env: Environment): Command {
-  command
+/** For commands that may be ended anywhere. */
+export function addLimitFlags(command: Command): Command {
+  return command
     .option('--max-bytes <size>', 'stop when so many bytes were sent, such as 100GiB', byteSize)
     .option('--max-duration <time>', 'stop after this time, such as 90m, 4h or 2d', duration)
     .option('--max-deletes <n>', 'stop before more tags are deleted (copies only)', wholeNumber);
-  for (const flag of ['--max-bytes', '--max-duration', '--max-deletes'])
-    takeVariable(command, flag, env);
-  return command;
-}
-
-/** Gives a flag that is not on the command line the value of its variable, TRANSSHIP_MAX_BYTES for `--max-bytes`. */
-function takeVariable(command: Command, flag: string, env: Environment): void {
-  const name = `TRANSSHIP_${flag.slice(2).toUpperCase().replaceAll('-', '_')}`;
-  command.hook('preAction', () => {
-    const text = env[name];
-    const option = command.options.find(({long}) => long === flag);
-    const key = option?.attributeName() ?? '';
-    if (!text || option?.parseArg === undefined || command.getOptionValue(key) !== undefined)
-      return;
-    try {
-      command.setOptionValueWithSource(key, option.parseArg(text, undefined), 'env');
-    } catch (error) {
-      if (!(error instanceof InvalidArgumentError)) throw error;
-      command.error(`error: the variable ${name} has the value '${text}': ${error.message}`);
-    }
-  });
 }
 
 export function addProgressFlag(command: Command): Command {

@@ -17,8 +17,8 @@ type Machine = Pick<Io, 'env' | 'home'>;
 export async function rememberPlan(id: Digest, io: Machine): Promise<void> {
   const folder = folderOf(io);
   try {
-    privateFolder(stateFolder(io.env, io.home));
-    privateFolder(folder);
+    await privateFolder(stateFolder(io.env, io.home));
+    await privateFolder(folder);
     await writeFile(join(folder, hexOf(id)), '', {flag: 'a', mode: 0o600});
     await utimes(join(folder, hexOf(id)), new Date(), new Date());
     await forgetOldest(folder, MOST);

@@ -1,6 +1,7 @@
 import type {Command} from 'commander';
 import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
+import {allSteps} from '../model/transfer-plan.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {parsePlan, PLAN_LIMITS, planId, planText} from '../plan/plan-file.ts';
 import type {RenderOptions} from '../report/document.ts';
@@ -127,7 +128,7 @@ export async function givePlan(made: Plan, flags: MakeFlags, io: Io): Promise<nu
 }
 
 function stepsOf(plan: Plan): readonly unknown[] {
-  return plan.kind === 'copy' ? plan.steps : plan.moves.flatMap(({steps}) => steps);
+  return plan.kind === 'copy' ? plan.steps : allSteps(plan);
 }
 
 function isForbidden({checks}: Plan): boolean {

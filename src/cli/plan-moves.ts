@@ -1,6 +1,7 @@
 import type {Command} from 'commander';
-import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
+import {addressOf, hasOwnToken, parseGitLabUrl} from '../gitlab/connection.ts';
 import {gatherTransferFacts} from '../gitlab/preflight/gather-facts.ts';
+import {gatherGroupFacts} from '../gitlab/preflight/gather-group.ts';
 import type {Surroundings} from '../gitlab/preflight/surroundings.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
@@ -9,7 +10,7 @@ import type {MoveWish, TransferPlan, TransferWish} from '../model/transfer-plan.
 import {strangerAmongLayouts} from '../places/layout-folder.ts';
 import type {TransferMigration} from '../plan/migration/migration.ts';
 import type {TransferFacts} from '../plan/transfer/facts.ts';
-import {makeTransferPlan} from '../plan/transfer/transfer-plan.ts';
+import {makeTransferPlan, type MoveFacts} from '../plan/transfer/transfer-plan.ts';
 import {findEarlierTransfers} from './earlier-transfers.ts';
 import {type GitLabAccess, type GitLabFlags, openGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
@@ -17,7 +18,14 @@ import type {HostFlags} from './options.ts';
 import {namedGitLab} from './plan-trust.ts';
 import type {ProgressFlags} from './reporters/choose.ts';
 import {type Session, withSession} from './session.ts';
-import {folderFrom, isCiJob, planFolder, readMoveWish, relativeTo} from './transfer-wish.ts';
+import {
+  folderFrom,
+  isCiJob,
+  planFolder,
+  readGroupWish,
+  readMoveWish,
+  relativeTo,
+} from './transfer-wish.ts';
 import {freeBytes} from './user-folders.ts';
 
 /** How transfers are planned, whoever says which. */
@@ -43,6 +51,7 @@ export function addPlanningFlags(command: Command): Command {
 /** Refusals of one move: the others are looked at all the same, so that a file's problems are told together. */
 const OF_ONE_MOVE: ReadonlySet<ErrorCode> = new Set([
   'PROJECT_NOT_FOUND',
+  'GROUP_NOT_FOUND',
   'NAMESPACE_NOT_FOUND',
   'DONOR_UNFIT',
   'USAGE',
@@ -67,17 +76,22 @@ export async function planMoves(
     createDonor: flags.createDonor === true,
     donorOnThisMachine: flags.donorOnThisMachine === true,
   };
-  const facts: TransferFacts[] = [];
+  const withEarlier = async (found: TransferFacts): Promise<TransferFacts> => {
+    const earlier = await findEarlierTransfers(base, wish.gitlab, found.project.id, io);
+    return {...found, earlier};
+  };
+  const facts: MoveFacts[] = [];
   const refusals: Refusal[] = [];
   for (const move of wish.moves) {
     try {
-      const found = await gatherTransferFacts(
-        {wish: move, ...question},
-        surroundings,
-        session.call,
-      );
-      const earlier = await findEarlierTransfers(base, wish.gitlab, found.project.id, io);
-      facts.push({...found, earlier});
+      if ('group' in move) {
+        const group = await gatherGroupFacts({wish: move, ...question}, surroundings, session.call);
+        facts.push({...group, projects: await Promise.all(group.projects.map(withEarlier))});
+      } else {
+        const {call} = session;
+        const found = await gatherTransferFacts({wish: move, ...question}, surroundings, call);
+        facts.push(await withEarlier(found));
+      }
     } catch (error) {
       if (!(error instanceof TransshipError) || move.at === undefined) throw error;
       refusals.push({error, at: move.at});
@@ -136,7 +150,7 @@ export async function planTransferMigration(
   const planning = {...flags, createDonor: flags.createDonor === true || migration.createDonor};
   return await withSession(io, flags, async (session) => {
     const access = await openGitLab({...flags, gitlab: migration.gitlab}, io, session);
-    const gitlab = access.gitlab.url.href.replace(/\/$/, '');
+    const gitlab = addressOf(access.gitlab.url);
     const wish = {gitlab, moves: wishesOf(migration, gitlab, flags.out)};
     return await planMoves(wish, planning, access, io, session);
   });
@@ -149,12 +163,13 @@ function throwIfOtherInstance(
   flags: GitLabFlags,
   {env}: Io,
 ): void {
-  const hasOwnToken = flags.tokenFile === undefined && env[hostTokenVariable(url)];
-  const named = flags.gitlab || (hasOwnToken ? undefined : namedGitLab(env));
-  if (named === undefined || parseGitLabUrl(named).origin === url.origin) return;
+  const isNamed = flags.tokenFile === undefined && hasOwnToken(url, env);
+  const named = flags.gitlab || (isNamed ? undefined : namedGitLab(env));
+  const tokenIsFor = named === undefined ? undefined : addressOf(parseGitLabUrl(named));
+  if (tokenIsFor === undefined || tokenIsFor === addressOf(url)) return;
   throw new TransshipError(
     'USAGE',
-    `${file} is for the GitLab at ${gitlab}, but the token is for ${parseGitLabUrl(named).origin}`,
+    `${file} is for the GitLab at ${gitlab}, but the token is for ${tokenIsFor}`,
     {side: 'local', hint: `to send the token there, add --gitlab ${gitlab}`},
   );
 }
@@ -170,13 +185,13 @@ function wishesOf(
   for (const {at, kind, from, to, donor} of moves) {
     const place = {file, ...at};
     try {
-      if (kind === 'group') throw noGroups(from);
       const flags = {
         to,
         ...(donor === undefined ? {} : {donor}),
         ...(out === undefined ? {} : {out}),
       };
-      wishes.push({...readMoveWish(from, flags, gitlab), at: place});
+      const read = kind === 'group' ? readGroupWish : readMoveWish;
+      wishes.push({...read(from, flags, gitlab), at: place});
     } catch (error) {
       if (!(error instanceof TransshipError)) throw error;
       refusals.push({error, at: place});
@@ -190,16 +205,10 @@ function wishesOf(
 function withOwnFolders(wishes: readonly MoveWish[]): readonly MoveWish[] {
   const users = Map.groupBy(wishes, ({donor}) => `${donor.kind} ${donor.path}`);
   return wishes.map((wish) => {
-    const {donor, project} = wish;
+    const {donor} = wish;
+    const name = 'group' in wish ? wish.group : wish.project;
     const isShared = (users.get(`${donor.kind} ${donor.path}`)?.length ?? 0) > 1;
     if (donor.kind === 'project' || !isShared) return wish;
-    return {...wish, donor: {...donor, path: `${donor.path.replace(/\/$/, '')}/${project}`}};
-  });
-}
-
-function noGroups(group: string): TransshipError {
-  return new TransshipError('USAGE', `the group ${group} cannot be planned as a whole yet`, {
-    side: 'local',
-    hint: 'name its projects one by one',
+    return {...wish, donor: {...donor, path: `${donor.path.replace(/\/$/, '')}/${name}`}};
   });
 }

@@ -1,7 +1,7 @@
 import {realpath} from 'node:fs/promises';
 import {dirname, join, relative, resolve, sep} from 'node:path';
 import type {Command} from 'commander';
-import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
+import {addressOf, hasOwnToken, parseGitLabUrl} from '../gitlab/connection.ts';
 import {TransshipError} from '../model/error.ts';
 import {formatPlace, isLocal, parsePlace, type Place} from '../model/place.ts';
 import type {Plan} from '../model/plan.ts';
@@ -64,21 +64,21 @@ export class PlanTrust {
   async checkGitLab(url: URL): Promise<void> {
     const {gitlab, tokenFile} = this.#flags;
     // A token for this instance names it, and goes nowhere else.
-    const hasOwnToken = tokenFile === undefined && this.#io.env[hostTokenVariable(url)];
-    if (!gitlab && hasOwnToken) return;
+    if (!gitlab && tokenFile === undefined && hasOwnToken(url, this.#io.env)) return;
+    const address = addressOf(url);
     const named = gitlab || namedGitLab(this.#io.env);
     if (named !== undefined) {
-      const {origin} = parseGitLabUrl(named);
-      if (origin === url.origin) return;
+      const tokenIsFor = addressOf(parseGitLabUrl(named));
+      if (tokenIsFor === address) return;
       throw notNamed(
-        `the plan is for the GitLab at ${url.origin}, but the token is for ${origin}`,
-        `to send the token there, apply the plan with --gitlab ${url.origin}`,
+        `the plan is for the GitLab at ${address}, but the token is for ${tokenIsFor}`,
+        `to send the token there, apply the plan with --gitlab ${address}`,
       );
     }
     await this.#checkHost(
-      `the GitLab at ${url.origin}`,
+      `the GitLab at ${address}`,
       'the token',
-      `to send the token there, add --gitlab ${url.origin} or set TRANSSHIP_GITLAB_HOST`,
+      `to send the token there, add --gitlab ${address} or set TRANSSHIP_GITLAB_HOST`,
     );
   }
 

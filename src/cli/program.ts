@@ -2,6 +2,7 @@ import {Command, CommanderError} from 'commander';
 import type {Io} from './io.ts';
 import {interrupted, TransshipError} from '../model/error.ts';
 import {type ErrorStyle, printError} from './print-error.ts';
+import {isSwitchedOn, takeVariables, variableValue} from './variables.ts';
 
 /** Adds a command to the program. `done` is told the exit code of a run that went to its end. */
 export type AddCommand = (program: Command, io: Io, done: (exitCode: number) => void) => void;
@@ -15,7 +16,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   apply: async () => (await import('./commands/apply.ts')).addApply,
   verify: async () => (await import('./commands/verify.ts')).addVerify,
   status: async () => (await import('./commands/status.ts')).addStatus,
+  pipeline: async () => (await import('./commands/pipeline.ts')).addPipeline,
   rollback: async () => (await import('./commands/rollback.ts')).addRollback,
+  refs: async () => (await import('./commands/refs.ts')).addRefs,
   sandbox: async () => (await import('./commands/sandbox.ts')).addSandbox,
 };
 
@@ -38,7 +41,7 @@ export async function runProgram(
   io: Io,
 ): Promise<number> {
   let exitCode = 0;
-  const style = errorStyle(args);
+  const style = errorStyle(args, io.env);
   const commands = await loadCommands(args);
   const program = buildProgram(commands, version, io, (code) => {
     exitCode = code;
@@ -71,10 +74,13 @@ function buildProgram(
       'after',
       `
 Exit codes: 0 done, 1 some images failed, 2 plan: work to do, verify: differences,
-3 a check forbids it, 4 drift: plan again, 64 wrong usage, 130 interrupted.`,
+3 a check forbids it, 4 drift: plan again, 64 wrong usage, 130 interrupted.
+
+A variable sets a flag that is not given: TRANSSHIP_MAX_BYTES for --max-bytes (docs/variables.md).`,
     );
   for (const add of commands) add(program, io, done);
   configure(program, io);
+  takeVariables(program, io.env);
   return program;
 }
 
@@ -88,12 +94,16 @@ function configure(command: Command, io: Io): void {
   for (const child of command.commands) configure(child, io);
 }
 
-/** Read from the words themselves: an error in them must be told in the same way. */
-export function errorStyle(args: readonly string[]): ErrorStyle {
-  const isJson = args.some(
-    (arg, at) => arg === '--progress=json' || (arg === '--progress' && args[at + 1] === 'json'),
-  );
-  return {form: isJson ? 'json' : 'text', debug: args.includes('--debug')};
+/** Read from the arguments themselves: an error in them is reported in the same style. */
+export function errorStyle(args: readonly string[], env: Io['env']): ErrorStyle {
+  const isGiven = args.some((arg) => arg === '--progress' || arg.startsWith('--progress='));
+  const isJson = isGiven
+    ? args.some(
+        (arg, at) => arg === '--progress=json' || (arg === '--progress' && args[at + 1] === 'json'),
+      )
+    : variableValue('--progress', env) === 'json';
+  const debug = args.includes('--debug') || isSwitchedOn('--debug', env);
+  return {form: isJson ? 'json' : 'text', debug};
 }
 
 /** What a signal ended rejects with the signal's reason. */

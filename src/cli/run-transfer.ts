@@ -1,11 +1,15 @@
+import {byRehashing} from '../apply/proof.ts';
+import {DEFAULT_RETRY} from '../http/retry.ts';
 import {dirname, resolve} from 'node:path';
 import {journalBeside, type JournalEntry, readJournal} from '../apply/journal-file.ts';
 import type {Journal} from '../apply/journal.ts';
+import type {RunLock} from '../apply/run-locks.ts';
 import {adoptedBefore, countAdopted, moveWithTags} from '../apply/transfer/adopt-tags.ts';
 import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {donorAbsent, isDonorThere} from '../apply/transfer/donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
-import {locateProject} from '../apply/transfer/standing.ts';
+import {locateProject} from '../apply/transfer/locate.ts';
+import {resultOf} from '../apply/transfer/plan-result.ts';
 import type {TransferContext} from '../apply/transfer/transfer-run.ts';
 import {compareAt} from '../apply/transfer/verify-place.ts';
 import type {Compared} from '../apply/verify-plan.ts';
@@ -14,10 +18,10 @@ import {throwIfJobToken} from '../gitlab/connection.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
 import {rightsAt} from '../gitlab/preflight/registry.ts';
 import {TransshipError} from '../model/error.ts';
-import type {ComparedPlace, RunResult, VerifyResult} from '../model/outcome.ts';
+import type {ComparedPlace, RunResult, Shard, VerifyResult} from '../model/outcome.ts';
 import type {Call} from '../model/port.ts';
 import {parseReference} from '../model/reference.ts';
-import type {ProjectMove, TransferPlan} from '../model/transfer-plan.ts';
+import {groupOf, type ProjectMove, type TransferPlan, unitsOf} from '../model/transfer-plan.ts';
 import {forgetTransfer, journalOf, projectLock, rememberTransfer} from './earlier-transfers.ts';
 import {type GitLabFlags, openPlannedGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
@@ -33,6 +37,9 @@ export interface TransferRunFlags extends RunFlags, GitLabFlags {
   readonly adoptNewTags?: boolean;
 }
 
+/** GitLab deletes image repositories two at a time, in the background (GitLab: app/workers/container_registry). */
+const DELETION_PATIENCE = {everyMs: 5_000, limitMs: 30 * 60_000};
+
 /** A plan of transfers, and all that a command works on it with. */
 export interface TransferCommand<Flags extends GitLabFlags = TransferRunFlags> {
   readonly plan: TransferPlan;
@@ -42,6 +49,8 @@ export interface TransferCommand<Flags extends GitLabFlags = TransferRunFlags> {
   readonly io: Io;
   readonly session: Session;
   readonly trust: PlanTrust;
+  /** The plan is reduced to this part of it. */
+  readonly shard?: Shard | undefined;
 }
 
 /** Applies a plan of transfers. @throws TransshipError the first check that forbids it */
@@ -49,6 +58,8 @@ export async function runTransfer(command: TransferCommand): Promise<RunResult> 
   const {plan, io} = command;
   throwIfForbidden(plan);
   throwIfLostWithJob(plan, io);
+  // More shards than projects.
+  if (unitsOf(plan).length === 0) return resultOf(plan, [], {isRollback: false});
   return await withContext(command, applyTransfer);
 }
 
@@ -62,13 +73,14 @@ async function withContext(
   command: TransferCommand,
   work: typeof applyTransfer,
 ): Promise<RunResult> {
-  const {plan, file, flags, io, session} = command;
-  const at = flags.journal ?? journalBeside(file);
+  const {plan, file, flags, io, session, shard} = command;
+  const at = flags.journal ?? journalBeside(file, shard);
   await using journal = await openTransferJournal(command, at);
   const context = await contextOf(command, journal);
   await rememberTransfer(at, io);
   try {
-    return await tellingOfStop(session, () => work(plan, context, session.interruption));
+    const result = await tellingOfStop(session, () => work(plan, context, session.interruption));
+    return shard === undefined ? result : {...result, shard};
   } finally {
     const {deleted, paused} = journal.unfinished;
     if (deleted.size === 0 && paused.size === 0) await forgetTransfer(at, file, io);
@@ -80,9 +92,9 @@ async function withContext(
  * planning are part of it.
  */
 export async function verifyTransfer(command: TransferCommand<VerifyFlags>): Promise<VerifyResult> {
-  const {plan, file, io} = command;
+  const {plan, file, io, shard} = command;
   const {gitlab} = await accessFor(command);
-  const journal = await readJournal(await journalOf(plan.id, file, undefined, io));
+  const journal = await readJournal(await journalOf(plan.id, file, undefined, io, shard));
   const verified: {compared: Compared; place: ComparedPlace}[] = [];
   for (const move of plan.moves) verified.push(await verifyMove(move, gitlab, journal, command));
   const checked = verified.map(({compared}) => compared.checked);
@@ -96,17 +108,20 @@ export async function verifyTransfer(command: TransferCommand<VerifyFlags>): Pro
   };
 }
 
-type VerifyFlags = GitLabFlags & {readonly donor?: boolean};
+type VerifyFlags = GitLabFlags & {readonly donor?: boolean; readonly read?: boolean};
 
 async function verifyMove(
   move: ProjectMove,
   gitlab: GitLab,
   journal: readonly JournalEntry[],
-  {file, flags, session: {places, reading}}: TransferCommand<VerifyFlags>,
+  {file, flags, io, plan, session}: TransferCommand<VerifyFlags>,
 ): Promise<{compared: Compared; place: ComparedPlace}> {
-  const where = await locateProject(move, {gitlab}, reading);
+  const {places, reading, report} = session;
+  const where = await locateProject(move, groupOf(move, plan.groups), {gitlab}, reading);
   const base = dirname(file);
   const repositories = relativeTo(base, places);
+  const retry = io.retry ?? DEFAULT_RETRY;
+  const proof = flags.read === true ? byRehashing({plan: plan.id, retry, report}) : undefined;
   const lookout = {
     context: {repositories, gitlab, folderOf: (place: string) => folderFrom(base, place)},
     call: reading,
@@ -119,7 +134,7 @@ async function verifyMove(
   const {id, from, to} = move.project;
   const at = {old: from, donor: move.donor.path, target: to}[place];
   return {
-    compared: await compareAt(whole, place, repositories, reading),
+    compared: await compareAt(whole, place, repositories, reading, proof),
     place: {id, from, to, place, at, project: where, adopted: countAdopted(move, whole)},
   };
 }
@@ -162,9 +177,14 @@ async function accessFor({
   const access = await openPlannedGitLab(plan, trust, flags, io, session);
   throwIfJobToken(access.tokenKind);
   const host = await registryHost(plan, access.gitlab, reading);
-  const [first] = plan.moves;
+  const [first] = [
+    ...plan.moves.map(({project}) => project.id),
+    ...(plan.groups ?? []).flatMap(({withoutImages}) => withoutImages),
+  ];
   const told = async (): Promise<string | undefined> =>
-    first && (await access.gitlab.projects.get(first.project.id, reading)).registryHost;
+    first === undefined
+      ? undefined
+      : (await access.gitlab.projects.find(first, reading))?.registryHost;
   if (host !== undefined) await trust.checkRegistry(host, told);
   const registry = host === undefined ? undefined : access.openRegistry(host, 'destination');
   return {
@@ -179,12 +199,17 @@ async function accessFor({
 
 /** Also of projects whose repositories have no tags: they are looked at before they move. Undefined: there is none. */
 async function registryHost(
-  {moves}: TransferPlan,
+  {moves, groups = []}: TransferPlan,
   gitlab: GitLab,
   call: Call,
 ): Promise<string | undefined> {
-  const planned = moves.flatMap(({repositories}) => repositories)[0]?.from.split('/')[0];
-  if (planned !== undefined) return planned;
+  const repositories = moves.flatMap((move) => move.repositories.map(({from}) => from));
+  const [planned] = [...repositories, ...groups.flatMap(({records}) => records)];
+  if (planned !== undefined) return planned.split('/')[0];
+  for (const {group} of groups) {
+    const [record] = await gitlab.repositories.ofGroup(group.id, call);
+    if (record !== undefined) return record.registryHost;
+  }
   for (const {project} of moves) {
     const found = await gitlab.projects.find(project.id, call);
     if (found?.registryAccess === 'disabled') continue;
@@ -212,20 +237,21 @@ function throwIfLostWithJob({moves}: TransferPlan, {env}: Io): void {
   }
 }
 
-function openTransferJournal(
+async function openTransferJournal(
   {plan: {id, wish, moves}, file, io, session}: TransferCommand,
   journal: string,
 ): Promise<Journal> {
   const {gitlab} = wish;
   const projects = moves.map(({project, donor}) => ({...project, donor: donor.path}));
   const transfer = {gitlab, planFile: resolve(file), projects};
-  const projectLocks = moves.flatMap(({project}) => {
-    const path = projectLock(gitlab, project.id, io);
+  const projectLocks: RunLock[] = [];
+  for (const {project} of moves) {
+    const path = await projectLock(gitlab, project.id, io);
     const what = `the project ${project.from} of ${gitlab}`;
-    return path === undefined ? [] : [{path, what}];
-  });
+    if (path !== undefined) projectLocks.push({path, what});
+  }
   const work = {file: journal, plan: id, transfer, projectLocks};
-  return openPlanJournal(work, io, session);
+  return await openPlanJournal(work, io, session);
 }
 
 async function contextOf(command: TransferCommand, journal: Journal): Promise<TransferContext> {
@@ -244,6 +270,7 @@ async function contextOf(command: TransferCommand, journal: Journal): Promise<Tr
     adoptNewTags: flags.adoptNewTags === true,
     removesDonor: flags.removeDonor === true,
     patience: DEFAULT_PATIENCE,
+    deletionPatience: DELETION_PATIENCE,
   };
 }
 

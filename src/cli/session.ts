@@ -140,7 +140,7 @@ function openCache(
   {env, home}: Io,
   {cache}: HostFlags,
 ): {readonly content: ContentCache; readonly locations: BlobLocations} | undefined {
-  if (cache !== true || env['TRANSSHIP_NO_CACHE']) return undefined;
+  if (cache !== true) return undefined;
   const folder = cacheFolder(env, home);
   return {
     content: new ContentCache(join(folder, 'content')),

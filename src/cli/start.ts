@@ -60,11 +60,11 @@ export async function start(): Promise<void> {
     const error = new Error(
       'internal error: nothing left to wait for, but the run has not finished',
     );
-    process.exitCode = printError(error, io.stderr, errorStyle(args));
+    process.exitCode = printError(error, io.stderr, errorStyle(args, io.env));
   });
   // Node would print the bare stack, past the redactor and past `--progress json`.
   process.once('uncaughtException', (error) => {
-    process.exit(printError(error, io.stderr, errorStyle(args)));
+    process.exit(printError(error, io.stderr, errorStyle(args, io.env)));
   });
   process.exitCode = await runProgram(args, version, io);
 }

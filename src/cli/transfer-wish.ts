@@ -1,6 +1,6 @@
 import {dirname, isAbsolute, join, relative, resolve} from 'node:path';
 import {TransshipError} from '../model/error.ts';
-import type {MoveWish} from '../model/transfer-plan.ts';
+import type {GroupWish, MoveWish, ProjectWish} from '../model/transfer-plan.ts';
 import type {Io} from './io.ts';
 import type {Repositories} from '../model/port.ts';
 
@@ -19,15 +19,29 @@ export interface TransferFlags {
  * @param gitlab the address of the instance
  * @throws TransshipError USAGE
  */
-export function readMoveWish(project: string, flags: TransferFlags, gitlab: string): MoveWish {
+export function readMoveWish(project: string, flags: TransferFlags, gitlab: string): ProjectWish {
   const path = pathOf(project, gitlab, 'the project');
+  return {project: path, ...readPlaces(path, flags, gitlab)};
+}
+
+/**
+ * Reads how a group is to move. Its page's address has `/groups/` before its path.
+ * @throws TransshipError USAGE
+ */
+export function readGroupWish(group: string, flags: TransferFlags, gitlab: string): GroupWish {
+  const address = isAddress(group) ? group.replace(/\/groups\//, '/') : group;
+  const path = pathOf(address, gitlab, 'the group');
+  return {group: path, ...readPlaces(path, flags, gitlab)};
+}
+
+function readPlaces(
+  path: string,
+  flags: TransferFlags,
+  gitlab: string,
+): Pick<MoveWish, 'to' | 'donor'> {
   const isNamespace = flags.to.endsWith('/');
   const to = pathOf(flags.to.replace(/\/$/, ''), gitlab, '--to');
-  return {
-    project: path,
-    to: isNamespace ? `${to}/` : to,
-    donor: readDonor(flags, path, gitlab),
-  };
+  return {to: isNamespace ? `${to}/` : to, donor: readDonor(flags, path, gitlab)};
 }
 
 /** The instance that a project's address names; undefined: it is no address. */

@@ -1,8 +1,8 @@
-import {chmodSync, mkdirSync} from 'node:fs';
 import {homedir} from 'node:os';
 import {dirname, isAbsolute, join} from 'node:path';
 import type {Environment} from '../http/proxy.ts';
-import {statfs} from 'node:fs/promises';
+import {chmod, statfs} from 'node:fs/promises';
+import {makeFolder} from '../places/durable-file.ts';
 
 /**
  * Where the user's own files are. A user that has no entry in the system's list and no HOME, as in some containers, gets
@@ -31,9 +31,9 @@ export function stateFolder(env: Environment, home: string): string {
  * Makes a folder that only the user may look into, whatever the umask is, and whatever an earlier version made.
  * @throws the system's error
  */
-export function privateFolder(path: string): void {
-  mkdirSync(path, {recursive: true, mode: 0o700});
-  chmodSync(path, 0o700);
+export async function privateFolder(path: string): Promise<void> {
+  await makeFolder(path, 0o700);
+  await chmod(path, 0o700);
 }
 
 /**

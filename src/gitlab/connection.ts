@@ -1,5 +1,6 @@
 import type {HttpAnswer} from '../http/answer.ts';
 import type {HttpClient} from '../http/client.ts';
+import type {Environment} from '../http/proxy.ts';
 import {nextLink} from '../http/header-fields.ts';
 import {describeRequest, type Method} from '../http/message.ts';
 import {hostnameOf, isLoopback} from '../http/origin.ts';
@@ -39,6 +40,15 @@ function usage(message: string, hint: string): TransshipError {
   return new TransshipError('USAGE', message, {side: 'local', hint});
 }
 
+/**
+ * The address of an instance, `https://host[:port][/path]`: what a token belongs to. At another path of the host may be a
+ * program of somebody else.
+ * @param url as `parseGitLabUrl` gives it
+ */
+export function addressOf({href}: URL): string {
+  return href.replace(/\/$/, '');
+}
+
 /** What GitLab is asked with: a personal, project or group access token, or the token of a CI job. */
 export interface GitLabToken {
   readonly kind: 'access-token' | 'job-token';
@@ -57,6 +67,11 @@ export function hostTokenVariable({host}: URL): string {
     .replaceAll('-', '__')
     .replace(/[^A-Z0-9_]/g, '_');
   return `TRANSSHIP_GITLAB_TOKEN_${name}`;
+}
+
+/** Whether a variable holds a token for this instance. It names a host, and so no instance at a path of that host. */
+export function hasOwnToken(url: URL, env: Environment): boolean {
+  return url.pathname === '/' && Boolean(env[hostTokenVariable(url)]);
 }
 
 /** The header that carries the token (GitLab: doc/api/rest/authentication.md, doc/ci/jobs/ci_job_token.md). */
@@ -185,7 +200,7 @@ export class Connection {
 
   async #sendOnce(request: ApiRequest): Promise<HttpAnswer> {
     const {method = 'GET', path, query, body, signal, headersTimeoutMs} = request;
-    const url = new URL(`${this.url.href.replace(/\/$/, '')}/api/v4/${path}`);
+    const url = new URL(`${addressOf(this.url)}/api/v4/${path}`);
     url.search = queryOf(query ?? {}).toString();
     const bytes = body && Buffer.from(JSON.stringify(body));
     return this.#http.send({

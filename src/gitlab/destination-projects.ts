@@ -8,7 +8,7 @@ import {
   possibleProjects,
 } from '../plan/migration/destination-projects.ts';
 import {registryPathOf} from '../model/gitlab-naming.ts';
-import type {GitLabToken} from './connection.ts';
+import {addressOf, type GitLabToken} from './connection.ts';
 import type {GitLab} from './gitlab.ts';
 
 /** Requests to GitLab's API at once: it counts them for each user. */
@@ -44,7 +44,7 @@ export async function findDestinationProjects(
   });
   const whyNotCreate = await whyNotCreateWith(gitlab, tokenKind, call);
   return {
-    address: gitlab.url.href.replace(/\/$/, ''),
+    address: addressOf(gitlab.url),
     registry,
     projects: await settled(lookup.projects),
     namespaces: await settled(lookup.namespaces),

@@ -217,6 +217,7 @@ export interface BlobAction {
    * `foreign`: neither here nor there, the manifest names URLs for it.
    */
   readonly action: 'copy' | 'mount' | 'present' | 'foreign';
+  /** In a shard also of what is copied: another shard may have brought it there, so that it can be mounted after all. */
   readonly mountFrom?: string;
   /** Of a foreign layer that is copied and that the source does not have: where it is read. At least one. */
   readonly urls?: readonly string[];
@@ -292,6 +293,9 @@ export type FindingCode =
   | 'POLICY_SIGNATURE'
   // Of transfers.
   | 'PROJECT_READY'
+  | 'GROUP_READY'
+  | 'PATH_REDIRECTED'
+  | 'RECORDS_DELETED'
   | 'TARGET_FREE'
   | 'ALREADY_THERE'
   | 'MOVES_CONFLICT'
@@ -332,7 +336,7 @@ export interface Check {
   /** Plans of copies have no `pass`. */
   readonly result: 'pass' | 'warn' | 'forbid';
   readonly subject: string;
-  /** In a plan of several transfers: the full path of the project that it is about; absent: all of them. */
+  /** In a plan of several transfers: the full path of the project or group that it is about; absent: all of them. */
   readonly project?: string;
   readonly message: string;
   readonly hint: string;

@@ -12,7 +12,7 @@ import type {
 } from './plan.ts';
 import type {Tag} from './reference.ts';
 
-/** What somebody wants of a GitLab instance: projects at other paths. */
+/** What somebody wants of a GitLab instance: projects and groups at other paths. */
 export interface TransferWish {
   /** The instance, as `https://host[/path]`. */
   readonly gitlab: string;
@@ -20,13 +20,31 @@ export interface TransferWish {
   readonly moves: readonly MoveWish[];
 }
 
+/** One project or group at another path, as it was asked for. */
+export type MoveWish = ProjectWish | GroupWish;
+
 /** One project at another path, as it was asked for. */
-export interface MoveWish {
+export interface ProjectWish extends WishedPlaces {
   /** Full path or ID of the project. */
   readonly project: string;
-  /** Full path that it is to have; with a `/` at its end, a namespace in which it keeps the last part of its path. */
+}
+
+/** One group at another path, with all projects and subgroups below it. */
+export interface GroupWish extends WishedPlaces {
+  /** Full path or ID of the group. */
+  readonly group: string;
+}
+
+interface WishedPlaces {
+  /**
+   * Full path that it is to have; with a `/` at its end, a namespace in which it keeps the last part of its path. One part
+   * without a `/` makes a group a top-level group.
+   */
   readonly to: string;
-  /** The donor that was asked for: a folder, as `Donor` has it, or a project of the same instance. */
+  /**
+   * The donor that was asked for: a folder, as `Donor` has it, or a project of the same instance. Of a group, each project
+   * has a folder of its own below it.
+   */
   readonly donor: {readonly kind: 'directory' | 'project'; readonly path: string};
   /** Where in a migration file it is written. */
   readonly at?: FilePosition & {readonly file: string};
@@ -162,7 +180,42 @@ export interface ProjectMove {
   readonly downtimeSeconds: number;
 }
 
-/** What transfers inside one GitLab instance do: projects move, one after the other. */
+/**
+ * The steps that a group has beside those of its projects. GitLab moves no group below which it has a record of an image
+ * path, be there tags or not (GitLab: app/services/groups/transfer_service.rb, app/models/container_repository.rb).
+ */
+export type GroupStep =
+  /** Deletes GitLab's records of image paths below the group, each only if its registry lists no tag; waits until they are gone. */
+  | (StepBase & {readonly kind: 'delete-records'})
+  /** Moves the group with all below it. `parentId`: the group that it moves to; null: it becomes a top-level group. */
+  | (StepBase & {
+      readonly kind: 'change-group';
+      readonly parentId?: number | null;
+      readonly path?: string;
+    });
+
+/**
+ * The move of a group: its projects with images are moves of the plan without a `change-path` of their own. First all
+ * of them are pulled and verified, then emptied; then the steps of the group; then all are pushed.
+ */
+export interface GroupMove {
+  readonly group: {
+    /** GitLab's ID; unique in the plan. */
+    readonly id: number;
+    /** Full paths. */
+    readonly from: string;
+    readonly to: string;
+  };
+  /** IDs of the projects of the plan that move with it. */
+  readonly projects: readonly number[];
+  /** Full paths of the projects below it that have no images: they move along untouched. */
+  readonly withoutImages: readonly string[];
+  /** GitLab's records below it that have no tags, as `host/path`: they are deleted, those of the projects of the plan too. */
+  readonly records: readonly string[];
+  readonly steps: readonly GroupStep[];
+}
+
+/** What transfers inside one GitLab instance do: projects and groups move, one after the other. */
 export interface TransferPlan {
   readonly format: typeof PLAN_FORMAT;
   /** The digest of all the rest of its file in canonical form; a plan that was edited by hand no longer matches. */
@@ -171,8 +224,10 @@ export interface TransferPlan {
   readonly signature?: string;
   readonly kind: 'transfer';
   readonly wish: TransferWish;
-  /** At least one, in the order of the wish. */
+  /** The projects with images, and those that were asked for, in the order of the wish; at least one, or a group. */
   readonly moves: readonly ProjectMove[];
+  /** The groups that move with their projects, in the order of the wish. Absent: none. */
+  readonly groups?: readonly GroupMove[];
   readonly skipped: readonly Skip[];
   /** Of all projects: each names its own, unless it is about all of them. One that forbids forbids the whole plan. */
   readonly checks: readonly Check[];
@@ -187,4 +242,69 @@ export interface TransferPlan {
  */
 export function stepId(name: string, {from}: {readonly from: string}, moves: number): string {
   return moves === 1 ? name : `${name}:${from}`;
+}
+
+/** What is carried out as one: a project, or a group with its projects. Each comes to its end before the next begins. */
+export interface TransferUnit {
+  /** Undefined: one project that moves by itself. */
+  readonly group?: GroupMove;
+  readonly moves: readonly ProjectMove[];
+}
+
+/** The units of a plan in the order in which they are carried out. */
+export function unitsOf({
+  moves,
+  groups = [],
+}: Pick<TransferPlan, 'moves' | 'groups'>): readonly TransferUnit[] {
+  const units: TransferUnit[] = [];
+  const known = new Set<GroupMove>();
+  for (const move of moves) {
+    const group = groupOf(move, groups);
+    if (group === undefined) units.push({moves: [move]});
+    if (group === undefined || known.has(group)) continue;
+    known.add(group);
+    units.push({group, moves: moves.filter((one) => groupOf(one, groups) === group)});
+  }
+  const empty = groups.filter((group) => !known.has(group));
+  return [...units, ...empty.map((group) => ({group, moves: []}))];
+}
+
+/** The group that a project moves with; undefined: it moves by itself. */
+export function groupOf(
+  {project}: Pick<ProjectMove, 'project'>,
+  groups: readonly GroupMove[] = [],
+): GroupMove | undefined {
+  return groups.find(({projects}) => projects.includes(project.id));
+}
+
+/**
+ * When a step of a project comes, where its group moves with several: first all of them are pulled and proved to be at
+ * the donor, then all are deleted, and once the group has moved all are pushed.
+ */
+export function phaseOf(step: TransferStep): 'pull' | 'delete' | 'push' {
+  switch (step.kind) {
+    case 'create-donor':
+    case 'pause':
+    case 'pull':
+    case 'probe':
+      return 'pull';
+    case 'verify':
+      return step.at === 'donor' ? 'pull' : 'push';
+    case 'delete-old':
+      return 'delete';
+    case 'change-path':
+    case 'retag':
+    case 'push':
+    case 'resume':
+    case 'remove-donor':
+      return 'push';
+  }
+}
+
+/** Every step of a plan: those of its projects, then those of its groups. */
+export function allSteps({
+  moves,
+  groups = [],
+}: Pick<TransferPlan, 'moves' | 'groups'>): readonly (TransferStep | GroupStep)[] {
+  return [...moves.flatMap(({steps}) => steps), ...groups.flatMap(({steps}) => steps)];
 }

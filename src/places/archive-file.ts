@@ -1,15 +1,6 @@
 import {createHash, randomBytes} from 'node:crypto';
 import {createWriteStream} from 'node:fs';
-import {
-  type FileHandle,
-  lstat,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  rename,
-  rmdir,
-} from 'node:fs/promises';
+import {type FileHandle, lstat, mkdtemp, open, readdir, rename, rmdir} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {PassThrough, type Writable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
@@ -27,7 +18,7 @@ import {SCRATCH} from './folder-files.ts';
 import {PartWriter} from './part-writer.ts';
 import {REF_NAME} from './layout-entries.ts';
 import {LayoutIndex} from './layout-index.ts';
-import {removeFile, replaceFile} from './durable-file.ts';
+import {makeFolder, removeFile, replaceFile} from './durable-file.ts';
 import {notAnArchive, readTar} from './tar-archive.ts';
 
 /** The files of an image layout (image-spec image-layout.md); other entries of an archive are skipped. */
@@ -54,7 +45,7 @@ export async function unpackLayout(
       given instanceof PartedFile ? undefined : await decompress(given, directory, signal);
     const unpack = async (name: string, content: AsyncIterable<Uint8Array>): Promise<void> => {
       const target = join(directory, name);
-      await mkdir(dirname(target), {recursive: true});
+      await makeFolder(dirname(target));
       // If several entries have the same name, the last one counts.
       await removeFile(target);
       await pipeline(content, createWriteStream(target, {flags: 'wx'}), {signal});

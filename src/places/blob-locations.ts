@@ -1,11 +1,11 @@
 import {createHash, randomUUID} from 'node:crypto';
 import {constants} from 'node:fs';
-import {mkdir, open, rename, writeFile} from 'node:fs/promises';
+import {open, rename, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {FileKindError, readRegular} from '../http/regular-file.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {isRepositoryPath, type Repository, type RepositoryPath} from '../model/reference.ts';
-import {forgetOldest, removeFile} from './durable-file.ts';
+import {forgetOldest, makeFolder, removeFile} from './durable-file.ts';
 
 /** Maximum size in bytes of the file of one registry when a process ends: about 40,000 entries. */
 const FILE_LIMIT = 4 * 1024 * 1024;
@@ -99,7 +99,7 @@ export class BlobLocations implements AsyncDisposable {
     const write = async (): Promise<void> => {
       const fresh = (await this.#read(shelf)).takeUnwritten();
       if (fresh.length === 0) return;
-      await mkdir(this.#directory, {recursive: true, mode: 0o700});
+      await makeFolder(this.#directory, 0o700);
       const size = await append(shelf.file, textOf(fresh));
       if (size > this.#limit) await this.#dropOldest(shelf.file);
     };

@@ -1,9 +1,9 @@
 import {createHash, randomUUID} from 'node:crypto';
-import {appendFile, mkdir, open, readdir, stat, utimes, writeFile} from 'node:fs/promises';
+import {appendFile, open, readdir, stat, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
 import {readRegular} from '../http/regular-file.ts';
-import {removeFile} from './durable-file.ts';
+import {makeFolder, removeFile} from './durable-file.ts';
 
 /** Maximum size of the folder after a sweep, in bytes. */
 const LIMIT = 256 * 1024 * 1024;
@@ -217,7 +217,7 @@ async function append(shelf: Shelf): Promise<number> {
   }
   const bytes = Buffer.concat(held.map(([, content]) => content));
   try {
-    if (start === 0) await mkdir(shelf.folder, {recursive: true, mode: 0o700});
+    if (start === 0) await makeFolder(shelf.folder, 0o700);
     await appendFile(`${path}.pack`, bytes, {mode: 0o600});
     await appendFile(`${path}.index`, lines.join(''), {mode: 0o600});
     shelf.pack.size = offset;

@@ -1,18 +1,97 @@
 import {randomUUID} from 'node:crypto';
-import {type FileHandle, open, readdir, rename, stat, unlink} from 'node:fs/promises';
-import {basename, join} from 'node:path';
+import {
+  type FileHandle,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  unlink,
+} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {basename, dirname, join} from 'node:path';
+import {TransshipError} from '../model/error.ts';
 import {hasCode, isMissing} from './file-error.ts';
+
+/**
+ * Makes a folder and those above it, if they do not exist. Not with Node's `recursive`, which never returns where a file
+ * system has no such folder and makes none, as below /proc (nodejs/node, src/node_file.cc, `MKDirpSync`: each ENOENT is
+ * answered with one more attempt).
+ * @param mode of the folders that are made, before the umask. Default: as the system has it
+ * @throws the system's error
+ */
+export async function makeFolder(path: string, mode?: number): Promise<void> {
+  try {
+    await mkdir(path, mode);
+  } catch (error) {
+    if (await isFolder(path)) return;
+    if (!hasCode(error, 'ENOENT')) throw error;
+    await makeFolder(dirname(path), mode);
+    await mkdir(path, mode).catch(async (second: unknown) => {
+      // Another process may have made it meanwhile.
+      if (!(await isFolder(path))) throw second;
+    });
+  }
+}
+
+/** A folder for the time of a run. */
+export interface TemporaryFolder extends AsyncDisposable {
+  readonly path: string;
+}
+
+/**
+ * Makes a folder in the system's temporary folder; disposing it removes it.
+ * @param prefix how its name begins
+ * @param temporary holds its path as long as it exists, for what has to be removed when the process ends
+ * @throws TransshipError FILE_WRITE_FAILED
+ */
+export async function temporaryFolder(
+  prefix: string,
+  temporary: Set<string>,
+): Promise<TemporaryFolder> {
+  const path = await mkdtemp(join(tmpdir(), prefix)).catch((cause: unknown) => {
+    throw new TransshipError(
+      'FILE_WRITE_FAILED',
+      `cannot create a temporary folder: ${String(cause)}`,
+      {side: 'local', hint: 'set TMPDIR to a writable folder with free space', cause},
+    );
+  });
+  temporary.add(path);
+  return {
+    path,
+    [Symbol.asyncDispose]: async () => {
+      await rm(path, {recursive: true, force: true});
+      temporary.delete(path);
+    },
+  };
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+}
 
 /**
  * Puts `bytes` into the file at `path` so that a crash at any time leaves either the old file or the new one. The
  * rename is durable after `syncDirectory` for the directory.
  * @param scratch a directory on the same file system, for the temporary file
+ * @param mode of the new file. Default: as the system gives it
  */
-export async function replaceFile(path: string, bytes: Uint8Array, scratch: string): Promise<void> {
+export async function replaceFile(
+  path: string,
+  bytes: Uint8Array,
+  scratch: string,
+  mode?: number,
+): Promise<void> {
   const fresh = join(scratch, `${basename(path)}.${randomUUID()}.tmp`);
   try {
     await using file = await open(fresh, 'wx');
     await writeAll(file, bytes, 0);
+    if (mode !== undefined) await file.chmod(mode & 0o7777);
     await file.sync();
   } catch (error) {
     await removeFile(fresh);

@@ -1,11 +1,11 @@
 import {execFile} from 'node:child_process';
-import {access, constants, mkdtemp, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
+import {access, constants} from 'node:fs/promises';
 import {delimiter, join} from 'node:path';
 import {daemonAddress, downloadFromDaemon} from '../http/local-daemon.ts';
 import type {Environment} from '../http/proxy.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
+import {temporaryFolder} from './durable-file.ts';
 import {OciLayout} from './oci-layout.ts';
 import {readOnlyImage} from './read-archive.ts';
 import {TarArchive} from './tar-archive.ts';
@@ -81,20 +81,16 @@ export async function openStoredImage(
   {signal}: Call,
 ): Promise<EngineImage> {
   const program = await findProgram(env);
-  const folder = await mkdtemp(join(tmpdir(), 'transship-storage-'));
-  temporary.add(folder);
-  const close = async (): Promise<void> => {
-    await rm(folder, {recursive: true, force: true});
-    temporary.delete(folder);
+  await using parts = new AsyncDisposableStack();
+  const folder = parts.use(await temporaryFolder('transship-storage-', temporary));
+  const layout = join(folder.path, 'layout');
+  const [path, args] = program;
+  await run(path, args(ref, `oci:${layout}:${name}`), place, env, signal);
+  const owned = parts.move();
+  return {
+    reader: new OciLayout(layout, {side: 'source', name: place}),
+    close: () => owned.disposeAsync(),
   };
-  try {
-    const [path, args] = program;
-    await run(path, args(ref, `oci:${join(folder, 'layout')}:${name}`), place, env, signal);
-    return {reader: new OciLayout(join(folder, 'layout'), {side: 'source', name: place}), close};
-  } catch (error) {
-    await close();
-    throw error;
-  }
 }
 
 /** The path of the first program that is there. */

@@ -1,4 +1,3 @@
-import {mkdir} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
@@ -13,7 +12,7 @@ import type {
   Upload,
 } from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import {replaceFile} from './durable-file.ts';
+import {makeFolder, replaceFile} from './durable-file.ts';
 import {unwritable} from './file-error.ts';
 import {FolderFiles, refuseWayOut, SCRATCH} from './folder-files.ts';
 import {FolderUpload} from './folder-upload.ts';
@@ -73,8 +72,8 @@ export abstract class FolderRepository extends StoredRepository implements Repos
       const there = await this.files.read(path, descriptor.size);
       await this.#refuseWayOut(target);
       if (there instanceof Uint8Array && Buffer.compare(there, bytes) === 0) return;
-      await mkdir(this.scratch, {recursive: true});
-      await mkdir(dirname(target), {recursive: true});
+      await makeFolder(this.scratch);
+      await makeFolder(dirname(target));
       await replaceFile(target, bytes, this.scratch);
     } catch (error) {
       throw unwritable(target, error);

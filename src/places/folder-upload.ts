@@ -1,12 +1,12 @@
 import {createHash, type Hash, randomUUID} from 'node:crypto';
 import {createReadStream} from 'node:fs';
-import {type FileHandle, mkdir, open, rename, stat} from 'node:fs/promises';
+import {type FileHandle, open, rename, stat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, finishDigest, hexOf} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call, SavedUpload, Upload} from '../model/port.ts';
-import {removeFile, writeAll} from './durable-file.ts';
+import {makeFolder, removeFile, writeAll} from './durable-file.ts';
 import {isMissing, unwritable} from './file-error.ts';
 import {gathered} from './gathered.ts';
 
@@ -40,7 +40,7 @@ export class FolderUpload implements Upload {
   static async begin(scratch: string, target: string, digest: Digest): Promise<FolderUpload> {
     const file = join(scratch, `${partialName(digest)}.${randomUUID()}.part`);
     try {
-      await mkdir(scratch, {recursive: true});
+      await makeFolder(scratch);
       await (await open(file, 'wx')).close();
     } catch (error) {
       throw unwritable(file, error);
@@ -118,7 +118,7 @@ export class FolderUpload implements Upload {
       await file.sync();
     }
     try {
-      await mkdir(dirname(this.#target), {recursive: true});
+      await makeFolder(dirname(this.#target));
       await rename(this.#file, this.#target);
     } catch (error) {
       throw unwritable(this.#target, error);

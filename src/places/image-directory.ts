@@ -1,4 +1,3 @@
-import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, digestOf, hexOf, isDigest} from '../model/digest.ts';
@@ -7,7 +6,7 @@ import {type Manifest, MANIFEST_LIMIT, manifestTooLarge, parseManifest} from '..
 import {DIRECTORY_IMAGE} from '../model/place.ts';
 import type {Call} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import {replaceFile, syncDirectory} from './durable-file.ts';
+import {makeFolder, replaceFile, syncDirectory} from './durable-file.ts';
 import {hasCode, isDamage, unwritable} from './file-error.ts';
 import {refuseWayOut, SCRATCH} from './folder-files.ts';
 import {FolderRepository} from './folder-repository.ts';
@@ -213,7 +212,7 @@ export class ImageDirectory extends FolderRepository {
     const path = join(this.folder, 'version');
     for (const each of [this.scratch, path]) await refuseWayOut(this.folder, each, this.side);
     try {
-      await mkdir(this.scratch, {recursive: true});
+      await makeFolder(this.scratch);
       if ((await this.files.size('version')) === undefined)
         await replaceFile(path, Buffer.from(VERSION), this.scratch);
     } catch (error) {

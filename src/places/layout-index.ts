@@ -1,10 +1,10 @@
-import {mkdir, stat} from 'node:fs/promises';
+import {stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {FileKindError, readRegular} from '../http/regular-file.ts';
 import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
 import {list, texts, z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
-import {replaceFile, syncDirectory} from './durable-file.ts';
+import {makeFolder, replaceFile, syncDirectory} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
 import {type FileLock, takeLock} from './file-lock.ts';
 import {refuseWayOut} from './folder-files.ts';
@@ -94,7 +94,7 @@ export class LayoutIndex {
 
   async #write(changes: readonly IndexChange[]): Promise<void> {
     await refuseWayOut(this.#layout, this.#scratch, 'local');
-    await mkdir(this.#scratch, {recursive: true});
+    await makeFolder(this.#scratch);
     await using lock = await this.#lock();
     const before = await this.#readOrNew();
     const manifests = changes.reduce<readonly IndexEntry[]>(

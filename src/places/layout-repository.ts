@@ -126,5 +126,4 @@ export class LayoutRepository extends ReadLayoutRepository implements Repository
   resumeUpload(saved: SavedUpload, call: Call): Promise<Upload | undefined> {
     return this.#layout.resumeUpload(saved, call);
   }
-
 }

@@ -1,4 +1,4 @@
-import {mkdir, readFile, stat, writeFile} from 'node:fs/promises';
+import {readFile, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
@@ -15,6 +15,7 @@ import type {
 } from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {openParts, type PartList, readPartList} from './archive-parts.ts';
+import {makeFolder} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
 import {SCRATCH} from './folder-files.ts';
 import {digestsIn, isVacant, removeLayout, strangerInLayout} from './layout-folder.ts';
@@ -190,7 +191,7 @@ async function readMark(directory: string): Promise<string | undefined> {
 
 async function writeMark(directory: string, mark: 'part' | 'whole'): Promise<void> {
   try {
-    await mkdir(join(directory, SCRATCH), {recursive: true});
+    await makeFolder(join(directory, SCRATCH));
     await writeFile(join(directory, MARK), mark);
   } catch (error) {
     throw unwritable(directory, error);

@@ -1,5 +1,3 @@
-import {mkdtemp, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
 import {join, posix} from 'node:path';
 import {pipeline} from 'node:stream/promises';
 import {extract} from 'tar-stream';
@@ -8,6 +6,7 @@ import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import {decompress} from './archive-compression.ts';
 import type {ArchiveBytes, PartedFile} from './archive-parts.ts';
+import {temporaryFolder} from './durable-file.ts';
 import {hasCode, unreadable} from './file-error.ts';
 import type {PlaceFiles} from './stored-repository.ts';
 
@@ -142,12 +141,7 @@ export class TarArchive implements PlaceFiles {
   ): Promise<TarArchive> {
     await using parts = new AsyncDisposableStack();
     try {
-      const folder = await mkdtemp(join(tmpdir(), 'transship-archive-'));
-      temporary.add(folder);
-      parts.defer(async () => {
-        await rm(folder, {recursive: true, force: true});
-        temporary.delete(folder);
-      });
+      const {path: folder} = parts.use(await temporaryFolder('transship-archive-', temporary));
       const path = fetch === undefined ? file : join(folder, 'fetched.tar');
       await fetch?.(path);
       const given = parts.use(await openRegular(path));

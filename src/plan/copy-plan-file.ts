@@ -5,14 +5,17 @@ import {
   deletionsOf,
   PLAN_FORMAT,
   type PlannedRoute,
+  type Skip,
 } from '../model/plan.ts';
 import {createRecords, createSteps} from './create-steps.ts';
 import {deleteRecords, deletionsFrom} from './delete-records.ts';
+import {registryOf} from './blob-actions.ts';
 import {isStepCheck, stepChecks} from './checks.ts';
 import type {CopyPlanContent, CopyPlanFile} from './copy-plan-schema.ts';
 import {notWhole, TableWriter} from './plan-tables.ts';
 import {RecordError, TableReader} from './table-reader.ts';
-import {totalsOf, withEstimates} from './totals.ts';
+import type {BlobRecord} from './schema-parts.ts';
+import {totalsOf, type UncostedCopy, withEstimates} from './totals.ts';
 
 /** @throws TransshipError INTERNAL where the plan names what it does not hold */
 export function encodeCopyPlan(plan: Omit<CopyPlan, 'id'>): CopyPlanContent {
@@ -60,6 +63,7 @@ export function decodeCopyPlan(file: CopyPlanFile, most: number): CopyPlan {
   const blobs = reader.blobs(file.blobActions, 'blobActions');
   const copies = withEstimates(reader.copies(file.copies, 'copies'), manifests, blobs);
   const skipped = reader.skips(file.skipped);
+  throwUnlessReviewable(file.blobActions, copies, skipped, reader);
   const deletions = deletionsFrom(file.deletions, {copies, skipped}, reader);
   const steps = [...createSteps(file.creations), ...copies, ...deletions];
   return {
@@ -76,4 +80,38 @@ export function decodeCopyPlan(file: CopyPlanFile, most: number): CopyPlan {
     checks: [...file.checks, ...stepChecks(copies, manifests, blobs)],
     totals: totalsOf(copies, blobs, skipped),
   };
+}
+
+/**
+ * The review of a plan shows its images, not where each blob comes from. So a blob comes from where an image does that
+ * goes to the same repository, and is mounted only from a repository on the same registry that the plan names for an image.
+ * @throws RecordError
+ */
+function throwUnlessReviewable(
+  records: readonly BlobRecord[],
+  copies: readonly UncostedCopy[],
+  skipped: readonly Skip[],
+  reader: TableReader,
+): void {
+  const routes = new Set(copies.map(({from, to}) => `${from} ${to}`));
+  const present = skipped.filter((skip) => skip.reason === 'present');
+  const shown = new Set([...copies, ...present].flatMap(({from, to}) => [from, to]));
+  for (const [at, {action, route, mountFrom}] of records.entries()) {
+    if (action !== 'copy' && action !== 'mount') continue;
+    const place = `blobActions.${at}`;
+    const {from, to} = reader.route(route, `${place}.route`);
+    if (!routes.has(`${from} ${to}`))
+      throw new RecordError(place, `no image is copied from ${from} to ${to}`);
+    if (mountFrom === undefined) continue;
+    const holder = reader.repository(mountFrom, `${place}.mountFrom`);
+    if (
+      !shown.has(holder) ||
+      registryOf(holder) === undefined ||
+      registryOf(holder) !== registryOf(to)
+    )
+      throw new RecordError(
+        `${place}.mountFrom`,
+        `no image of the plan is in ${holder}, at the registry of ${to}`,
+      );
+  }
 }

@@ -1,5 +1,7 @@
+import {registryPathOf} from '../model/gitlab-naming.ts';
 import {PLAN_FORMAT} from '../model/plan.ts';
 import type {
+  GroupMove,
   ProjectMove,
   TransferPlan,
   TransferRepository,
@@ -8,8 +10,14 @@ import type {
 import {TableWriter} from './plan-tables.ts';
 import {RecordError, TableReader} from './table-reader.ts';
 import {totalsOf, withEstimates} from './totals.ts';
-import {copySetsOf, type UncostedStep, withStepEstimates} from './transfer/estimate.ts';
+import {
+  copySetsOf,
+  type UncostedStep,
+  withGroupEstimates,
+  withStepEstimates,
+} from './transfer/estimate.ts';
 import type {
+  GroupRecord,
   MoveRecord,
   StepRecord,
   TransferPlanContent,
@@ -18,7 +26,7 @@ import type {
 
 /** @throws TransshipError INTERNAL where the plan names what it does not hold */
 export function encodeTransferPlan(plan: Omit<TransferPlan, 'id'>): TransferPlanContent {
-  const {kind, wish, moves, skipped, checks} = plan;
+  const {kind, wish, moves, groups, skipped, checks} = plan;
   const writer = new TableWriter(
     moves.flatMap(({manifests}) => manifests),
     moves.flatMap(({steps}) => copySetsOf(steps)).flatMap(({blobs}) => blobs),
@@ -32,9 +40,14 @@ export function encodeTransferPlan(plan: Omit<TransferPlan, 'id'>): TransferPlan
     ...writer.tables,
     routes: writer.routes,
     moves: records,
+    ...(groups === undefined ? {} : {groups: groups.map(encodeGroup)}),
     skipped: skips,
     checks,
   };
+}
+
+function encodeGroup({steps, ...group}: GroupMove): GroupRecord {
+  return {...group, steps: steps.map(({estimate: _estimate, ...step}) => step)};
 }
 
 function encodeMove(
@@ -90,6 +103,8 @@ export function decodeTransferPlan(file: TransferPlanFile, most: number): Transf
   const reader = new TableReader(file, file.routes, most);
   const moves = file.moves.map((move, at) => decodeMove(move, `moves.${at}`, reader));
   throwUnlessSeparate(moves);
+  const groups = file.groups?.map(decodeGroup);
+  throwUnlessOwn(moves, groups ?? []);
   const sets = moves.flatMap(({steps}) => copySetsOf(steps));
   const skipped = reader.skips(file.skipped);
   return {
@@ -99,6 +114,7 @@ export function decodeTransferPlan(file: TransferPlanFile, most: number): Transf
     kind,
     wish,
     moves,
+    ...(groups === undefined ? {} : {groups}),
     skipped,
     checks,
     totals: totalsOf(
@@ -107,6 +123,48 @@ export function decodeTransferPlan(file: TransferPlanFile, most: number): Transf
       skipped,
     ),
   };
+}
+
+function decodeGroup({steps, ...group}: GroupRecord): GroupMove {
+  return {...group, steps: withGroupEstimates(steps, group.records.length)};
+}
+
+/**
+ * A group moves its own projects, and these do not move by themselves; all others do. Of image paths it deletes those
+ * below itself alone.
+ * @throws RecordError
+ */
+function throwUnlessOwn(moves: readonly ProjectMove[], groups: readonly GroupMove[]): void {
+  if (moves.length + groups.length === 0) throw new RecordError('moves', 'nothing moves');
+  const owners = new Map<number, GroupMove>();
+  for (const [at, one] of groups.entries()) {
+    for (const id of one.projects) {
+      if (owners.has(id) || !moves.some(({project}) => project.id === id))
+        throw new RecordError(`groups.${at}.projects`, `${id} is not one of its projects`);
+      owners.set(id, one);
+    }
+    const root = registryPathOf(one.group.from);
+    const strange = one.records.find(
+      (record) => !record.slice(record.indexOf('/') + 1).startsWith(`${root}/`),
+    );
+    if (strange !== undefined)
+      throw new RecordError(`groups.${at}.records`, `${strange} is not below ${one.group.from}`);
+  }
+  for (const [at, {project, steps}] of moves.entries()) {
+    const group = owners.get(project.id)?.group;
+    if (group === undefined) continue;
+    const isMoving = steps.some(({kind}) => kind === 'change-path');
+    if (isMoving || pathInGroup(project.from, group) !== project.to)
+      throw new RecordError(`moves.${at}`, `${project.from} does not move with its group`);
+  }
+}
+
+/** Where a project is once its group has moved; undefined: it is not below it. */
+function pathInGroup(
+  path: string,
+  {from, to}: {readonly from: string; readonly to: string},
+): string | undefined {
+  return path.startsWith(`${from}/`) ? `${to}${path.slice(from.length)}` : undefined;
 }
 
 function decodeMove(record: MoveRecord, place: string, reader: TableReader): ProjectMove {
@@ -162,13 +220,17 @@ function throwUnlessSeparate(moves: readonly ProjectMove[]): void {
 
 /**
  * What a move names that has no part in it, whoever wrote the plan; undefined: nothing. GitLab has one registry, and
- * images go from and to the repositories of the plan alone.
+ * images go from and to the repositories of the plan alone, which are those of its projects: a reviewer reads the paths of
+ * the projects, not of every repository.
  */
-function strangeness({
-  donor: {kind},
-  repositories,
-  steps,
-}: Pick<ProjectMove, 'donor' | 'repositories' | 'steps'>): string | undefined {
+function strangeness(
+  move: Pick<ProjectMove, 'project' | 'donor' | 'repositories' | 'steps'>,
+): string | undefined {
+  const {
+    donor: {kind},
+    repositories,
+    steps,
+  } = move;
   const atRegistry = repositories.flatMap(({from, donor: at, to}) =>
     kind === 'directory' ? [from, to] : [from, at, to],
   );
@@ -179,7 +241,31 @@ function strangeness({
     return 'its repositories are at more than one registry';
   const places = new Set([...atRegistry, ...onDisk]);
   const strange = steps.flatMap(placesOf).find((place) => !places.has(place));
-  return strange === undefined ? undefined : `${strange} is not one of its repositories`;
+  return strange === undefined
+    ? ofAnotherProject(move)
+    : `${strange} is not one of its repositories`;
+}
+
+/** The first repository of a move that is not of the project that the move says. */
+function ofAnotherProject({
+  project,
+  donor,
+  repositories,
+}: Pick<ProjectMove, 'project' | 'donor' | 'repositories'>): string | undefined {
+  const owned = repositories.flatMap(({from, donor: at, to}) => [
+    [from, project.from] as const,
+    [to, project.to] as const,
+    ...(donor.kind === 'project' ? [[at, donor.path] as const] : []),
+  ]);
+  const stranger = owned.find(([repository, owner]) => !isOf(repository, owner));
+  return stranger && `${stranger[0]} is not a repository of ${stranger[1]}`;
+}
+
+/** Whether a repository, `host/path`, is that of the project, or below it. */
+function isOf(repository: string, project: string): boolean {
+  const path = repository.slice(repository.indexOf('/') + 1);
+  const own = registryPathOf(project);
+  return path === own || path.startsWith(`${own}/`);
 }
 
 function isOnDisk(place: string): boolean {

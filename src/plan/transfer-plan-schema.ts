@@ -20,29 +20,40 @@ import {
 const fullPath = (what: string) => z.string().min(1).describe(`Full path of ${what}.`);
 const gitlabId = (what: string) => z.int().positive().describe(`GitLab's id of ${what}.`);
 
+const wishedPlaces = {
+  to: fullPath('the project or group after the move, as it was given'),
+  donor: z
+    .strictObject({
+      kind: z.enum(['directory', 'project']).describe('What kind of place it is.'),
+      path: z
+        .string()
+        .min(1)
+        .describe(
+          'The folder, absolute or relative to the plan file, or the full path of the project.',
+        ),
+    })
+    .describe('Where the images are to wait.'),
+  at: wishPosition.exactOptional(),
+};
+
 const moveWish = z
-  .strictObject({
-    project: fullPath('the project, or its ID, as it was given'),
-    to: fullPath('the project after the move, as it was given'),
-    donor: z
+  .union([
+    z
       .strictObject({
-        kind: z.enum(['directory', 'project']).describe('What kind of place it is.'),
-        path: z
-          .string()
-          .min(1)
-          .describe(
-            'The folder, absolute or relative to the plan file, or the full path of the project.',
-          ),
+        project: fullPath('the project, or its ID, as it was given'),
+        ...wishedPlaces,
       })
-      .describe('Where the images are to wait.'),
-    at: wishPosition.exactOptional(),
-  })
-  .describe('One project at another path.');
+      .describe('One project at another path.'),
+    z
+      .strictObject({group: fullPath('the group, or its ID, as it was given'), ...wishedPlaces})
+      .describe('One group at another path, with all below it.'),
+  ])
+  .describe('One project or group at another path.');
 
 const wish = z
   .strictObject({
     gitlab: z.string().describe('The address of the instance.'),
-    moves: listOf(moveWish, 1).describe('The projects, in this order.'),
+    moves: listOf(moveWish, 1).describe('The projects and groups, in this order.'),
   })
   .describe('What somebody wants, in their words.');
 
@@ -217,6 +228,52 @@ const move = z
   })
   .describe('The move of one project.');
 
+const groupStep = z
+  .discriminatedUnion('kind', [
+    z
+      .strictObject({
+        kind: z.literal('delete-records').describe("Deletes GitLab's records of image paths."),
+        ...base,
+      })
+      .describe('Records of image paths below the group are deleted, once they have no tags.'),
+    z
+      .strictObject({
+        kind: z.literal('change-group').describe('Moves the group.'),
+        ...base,
+        parentId: gitlabId('the group that it moves to')
+          .nullable()
+          .describe(
+            "GitLab's id of the group that it moves to; null: it becomes a top-level group.",
+          )
+          .exactOptional(),
+        path: z.string().min(1).describe("The last part of the group's new path.").exactOptional(),
+      })
+      .describe('The group gets another parent or another path.'),
+  ])
+  .describe('One step of the group.');
+
+const groupMove = z
+  .strictObject({
+    group: z
+      .strictObject({
+        id: gitlabId('the group'),
+        from: fullPath('the group before'),
+        to: fullPath('the group after'),
+      })
+      .describe('The group that moves.'),
+    projects: listOf(gitlabId('a project')).describe(
+      'The projects of the plan that move with it, by their ids.',
+    ),
+    withoutImages: listOf(fullPath('a project')).describe(
+      'The projects below it that have no images and move along.',
+    ),
+    records: listOf(z.string().min(1)).describe(
+      "GitLab's records of image paths without tags below it, `host/path`: they are deleted.",
+    ),
+    steps: listOf(groupStep).describe('What is done, in this order.'),
+  })
+  .describe('The move of a group with its projects.');
+
 export const transferPlanFile = z
   .strictObject({
     ...head,
@@ -227,10 +284,13 @@ export const transferPlanFile = z
     routes: listOf(routeRow).describe('Every source repository and where it goes.'),
     blobs: tables.blobs,
     manifests: tables.manifests,
-    moves: listOf(move, 1).describe('The projects that move, in this order.'),
+    moves: listOf(move).describe('The projects that move, in this order.'),
+    groups: listOf(groupMove, 1)
+      .describe('The groups that move with their projects. Absent: none.')
+      .exactOptional(),
     ...tail,
   })
-  .describe('Transfers of GitLab projects with their images.');
+  .describe('Transfers of GitLab projects and groups with their images.');
 
 /** The file of a plan of transfers; see docs/plan-format.md. */
 export type TransferPlanFile = Checked<typeof transferPlanFile>;
@@ -239,3 +299,5 @@ export type TransferPlanContent = Omit<TransferPlanFile, 'id' | 'signature'>;
 /** The move of one project, and one step of it, as the file has them. */
 export type MoveRecord = Checked<typeof move>;
 export type StepRecord = Checked<typeof step>;
+/** The move of a group, as the file has it. */
+export type GroupRecord = Checked<typeof groupMove>;

@@ -1,5 +1,5 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
-import type {Drift} from '../model/outcome.ts';
+import type {Drift, Phase, Shard} from '../model/outcome.ts';
 import {nameOf} from '../model/place.ts';
 import type {Check} from '../model/plan.ts';
 import {compareNatural, compareText} from '../plan/compare.ts';
@@ -234,6 +234,17 @@ export function showAll({planFile = 'PLAN'}: RenderOptions): string {
 /** That only some repositories are shown. */
 export function onlyFacts({only}: RenderOptions): readonly (readonly [string, string])[] {
   return only === undefined ? [] : [['--repository', only.join(', ')]];
+}
+
+/** The part of a plan that a report is about. */
+export function shardFacts(
+  shard: Shard | undefined,
+  phase?: Phase,
+): readonly (readonly [string, string])[] {
+  return [
+    ...(shard === undefined ? [] : [['shard', `${shard.index} of ${shard.total}`] as const]),
+    ...(phase === undefined ? [] : [['phase', phase] as const]),
+  ];
 }
 
 /** What shows all of a run or a comparison. */

@@ -1,12 +1,18 @@
 import type {BlobAction, Check} from '../model/plan.ts';
-import type {
-  CopySet,
-  Donor,
-  ProjectMove,
-  TransferPlan,
-  TransferRepository,
-  TransferStep,
-  TransferTag,
+import {
+  type CopySet,
+  type Donor,
+  type GroupMove,
+  type GroupStep,
+  type MoveWish,
+  phaseOf,
+  type ProjectMove,
+  type TransferPlan,
+  type TransferRepository,
+  type TransferStep,
+  type TransferTag,
+  type TransferUnit,
+  unitsOf,
 } from '../model/transfer-plan.ts';
 import {inTagOrder} from '../plan/compare.ts';
 import {
@@ -35,10 +41,10 @@ const WAYS = {
  * image; of several repositories with many images a line each.
  */
 export function transferDocument(plan: TransferPlan, options: RenderOptions): ReportDocument {
-  const {moves, skipped, checks} = plan;
+  const {moves, groups = [], skipped, checks} = plan;
   const withResult = (result: string) =>
     checks.filter((check) => check.result === result).map((check) => ofProject(check, plan));
-  const [only, ...others] = moves;
+  const only = moves.length === 1 && groups.length === 0 ? moves[0] : undefined;
   const repositories = moves.flatMap((move) => move.repositories);
   const images = repositories.flatMap(imageRows);
   const folded =
@@ -50,9 +56,8 @@ export function transferDocument(plan: TransferPlan, options: RenderOptions): Re
     facts: [
       ['plan', plan.id],
       ['gitlab', plan.wish.gitlab],
-      ...(only === undefined || others.length > 0
-        ? [['projects', String(moves.length)] as const]
-        : moveFacts(only)),
+      ...groups.flatMap(groupFacts),
+      ...(only === undefined ? [['projects', String(moves.length)] as const] : moveFacts(only)),
       ...onlyFacts(options),
     ],
     sections: [
@@ -62,17 +67,21 @@ export function transferDocument(plan: TransferPlan, options: RenderOptions): Re
         heading: 'Projects',
         mark: '~',
         columns: ['Project', 'To', 'Way', 'Donor', 'Images', 'Without images'],
-        rows: others.length === 0 ? [] : moves.map(moveRow),
+        rows: only === undefined ? moves.map(moveRow) : [],
         isWhole: true,
       },
       {
         heading: 'Steps',
         mark: '~',
         columns: ['Step', 'What', 'Why'],
-        rows: moves.flatMap((move) =>
-          move.steps.map((step) => ({cells: [step.id, whatOf(step, move), step.why]})),
-        ),
+        rows: unitsOf(plan).flatMap(stepRows),
         isWhole: true,
+      },
+      {
+        heading: 'Empty image repositories that are deleted',
+        mark: '-',
+        columns: ['Repository'],
+        rows: groups.flatMap(({records}) => records.map((record) => ({cells: [code(record)]}))),
       },
       ...(folded?.sections ?? [
         {
@@ -149,19 +158,73 @@ function moveRow({project, way, donor, repositories, downtimeSeconds}: ProjectMo
   };
 }
 
-/** The finding with its project, and where a migration file names that. */
-function ofProject(check: Check, {wish, moves}: TransferPlan): Check {
+function groupFacts({group, withoutImages, projects}: GroupMove): ReportDocument['facts'] {
+  const images = `${counted(projects.length, 'project')} with images, ${withoutImages.length} without`;
+  return [
+    ['group', `${group.from} (${group.id}), ${images}`],
+    ['to', group.to],
+  ];
+}
+
+/** In the order in which they are carried out: a group moves between the deletions and the pushes of its projects. */
+function stepRows({group, moves}: TransferUnit): readonly Row[] {
+  const rows = (isWanted: (step: TransferStep) => boolean): readonly Row[] =>
+    moves.flatMap((move) =>
+      move.steps.filter(isWanted).map((step) => ({cells: [step.id, whatOf(step, move), step.why]})),
+    );
+  if (group === undefined) return rows(() => true);
+  return [
+    ...rows((step) => phaseOf(step) === 'pull'),
+    ...rows((step) => phaseOf(step) === 'delete'),
+    ...group.steps.map((step) => ({
+      cells: [step.id, whatOfGroup(step, group, moves), step.why],
+    })),
+    ...rows((step) => phaseOf(step) === 'push'),
+  ];
+}
+
+function whatOfGroup(
+  step: GroupStep,
+  {group, records}: GroupMove,
+  moves: readonly ProjectMove[],
+): string {
+  if (step.kind === 'delete-records') {
+    const used = moves.flatMap(({repositories}) => repositories).length;
+    return `delete ${counted(used + records.length, 'image repository')} below ${group.from}, once empty, and wait until GitLab has done so`;
+  }
+  if (step.path !== undefined) return `change the path of the group to ${step.path}`;
+  return step.parentId === null
+    ? 'make the group a top-level group'
+    : `transfer the group to ${group.to.split('/').slice(0, -1).join('/')}`;
+}
+
+/** The finding with its project or group, and where a migration file names that. */
+function ofProject(check: Check, plan: TransferPlan): Check {
   if (check.project === undefined) return check;
-  const at = wish.moves[moves.findIndex(({project}) => project.from === check.project)]?.at;
+  const at = unitWish(check.project, plan)?.at;
   const place = at === undefined ? '' : ` (${at.file}:${at.line})`;
   return {...check, message: `${check.project}${place}: ${check.message}`};
 }
 
-function transferSummary({moves, checks, totals}: TransferPlan): string {
+/** What was wished for of a project or a group, by its full path. Wishes of projects are in the order of the units. */
+function unitWish(path: string, plan: TransferPlan): MoveWish | undefined {
+  const at = unitsOf(plan).findIndex(
+    ({group, moves}) =>
+      group?.group.from === path || moves.some(({project}) => project.from === path),
+  );
+  return plan.wish.moves[at];
+}
+
+function transferSummary({moves, groups = [], checks, totals}: TransferPlan): string {
   const verdict = verdictOf(checks);
-  const steps = moves.reduce((sum, move) => sum + move.steps.length, 0);
+  const steps = [...moves, ...groups].reduce((sum, move) => sum + move.steps.length, 0);
   if (steps === 0) return `Transfer: nothing to do.${verdict}`;
-  const of = moves.length === 1 ? '' : `${counted(moves.length, 'project')}, `;
+  const of =
+    groups.length > 0
+      ? `${counted(groups.length, 'group')}, ${counted(moves.length, 'project')}, `
+      : moves.length === 1
+        ? ''
+        : `${counted(moves.length, 'project')}, `;
   const head = `Transfer: ${of}${counted(steps, 'step')}`;
   const repositories = moves.flatMap((move) => move.repositories);
   const where = `${counted(imagesOf(repositories), 'image')} in ${counted(repositories.length, 'repository')}`;
@@ -170,7 +233,12 @@ function transferSummary({moves, checks, totals}: TransferPlan): string {
     const {blobs, bytes} = totals;
     const travel = `${formatBytes(bytes)} travel in ${counted(blobs.copy, 'blob')}, ${blobs.mount} mounted`;
     const longest = Math.max(...moves.map(({downtimeSeconds}) => downtimeSeconds));
-    const about = moves.length === 1 ? 'about' : 'each project at most about';
+    const about =
+      groups.length > 0
+        ? 'and while GitLab deletes the repositories, about'
+        : moves.length === 1
+          ? 'about'
+          : 'each project at most about';
     return `${head}, ${where} (${travel}), ${about} ${longest} s without images.${verdict}`;
   }
   return ways.has('native')

@@ -1,13 +1,20 @@
 import type {StepOutcome} from '../model/event.ts';
 import type {
   Drift,
+  GroupResult,
   NextCommand,
   ProjectResult,
   RunResult,
   StepResult,
   TransferStanding,
 } from '../model/outcome.ts';
-import {stepId, type TransferPlan} from '../model/transfer-plan.ts';
+import {
+  allSteps,
+  type GroupStep,
+  stepId,
+  type TransferPlan,
+  type TransferStep,
+} from '../model/transfer-plan.ts';
 import {
   AS_JSON,
   driftRow,
@@ -16,17 +23,37 @@ import {
   type ReportDocument,
   type Row,
   type Section,
+  shardFacts,
 } from './document.ts';
 import {counted, formatBytes, interruptedWord} from './words.ts';
 
 const PUT_BACK = 'put-back';
 
-/** The steps that taking a project back has beside those of the plan. */
+/** The steps that taking a project back at its old path has beside those of the plan. */
 const BACKWARD = [
   [PUT_BACK, 'restore the images'],
   ['verify-old', 'compare the old path with the plan'],
   ['resume', 'restore the cleanup policy'],
 ] as const;
+/** Steps of a plan that are undone have this before their ids. */
+const UNDONE = 'back:';
+
+/** Why a step is there when a project or a group that has moved is taken back. */
+const WHY_BACK = {
+  'create-donor': 'the images need a location while they are moved back',
+  pause: 'it could delete tags during the move back',
+  pull: 'the images need a location while they are moved back',
+  verify: 'nothing is left at the new path that is not proved elsewhere',
+  probe: '',
+  'delete-old': 'GitLab does not move what has tags in its registry',
+  'delete-records': 'GitLab does not move a group with image repositories',
+  'change-path': 'the project was there before',
+  'change-group': 'the group was there before',
+  retag: 'the images are named after the path of their project',
+  push: 'the images follow their project',
+  resume: 'the cleanup policy was enabled before',
+  'remove-donor': '',
+} as const satisfies Record<(TransferStep | GroupStep)['kind'], string>;
 
 /** What came of transfers, step by step; of their images only those that failed. */
 export function transferRunDocument(
@@ -34,17 +61,22 @@ export function transferRunDocument(
   plan: TransferPlan,
   {planFile}: RenderOptions = {},
 ): ReportDocument {
-  const {steps, drift = [], projects = []} = result;
+  const {steps, drift = [], projects = [], groups = []} = result;
   const {moves} = plan;
   const whys = new Map<string, string>(
-    moves.flatMap(({project, steps: own}) => [
-      ...BACKWARD.map(([name, why]) => [stepId(name, project, moves.length), why] as const),
-      ...own.map(({id, why}) => [id, why] as const),
-    ]),
+    moves.flatMap(({project}) =>
+      BACKWARD.map(([name, why]) => [stepId(name, project, moves.length), why] as const),
+    ),
   );
+  for (const {id, why, kind} of allSteps(plan)) {
+    whys.set(id, why);
+    whys.set(`${UNDONE}${id}`, WHY_BACK[kind]);
+  }
   const isStep = ({id}: StepResult): boolean => whys.has(id);
   const failed = [
-    ...projects.flatMap(({from, error}) => (error === undefined ? [] : [{id: from, error}])),
+    ...[...groups, ...projects].flatMap(({from, error}) =>
+      error === undefined ? [] : [{id: from, error}],
+    ),
     ...steps.filter((step) => step.outcome === 'failed'),
   ];
   const stepsThat = (outcome: StepOutcome, heading: string, mark: Section['mark']): Section => ({
@@ -60,7 +92,9 @@ export function transferRunDocument(
     title: isRollback(result) ? 'transship rollback' : 'transship apply',
     facts: [
       ['plan', result.plan],
-      only === undefined || others.length > 0
+      ...shardFacts(result.shard),
+      ...groups.map(groupFact),
+      only === undefined || others.length > 0 || groups.length > 0
         ? (['projects', String(moves.length)] as const)
         : (['project', `${only.project.from} to ${only.project.to}`] as const),
     ],
@@ -79,7 +113,7 @@ export function transferRunDocument(
         heading: 'Projects',
         mark: '~',
         columns: ['Project', 'Result', 'Images'],
-        rows: others.length === 0 ? [] : projects.map(projectRow),
+        rows: others.length + groups.length === 0 ? [] : projects.map(projectRow),
         isWhole: true,
       },
       stepsThat('done', 'Done', '+'),
@@ -94,7 +128,22 @@ export function transferRunDocument(
 
 /** Whether projects were taken back. */
 function isRollback({steps}: RunResult): boolean {
-  return steps.some(({id}) => id === PUT_BACK || id.startsWith(`${PUT_BACK}:`));
+  return steps.some(({id}) => id === PUT_BACK || /^(?:put-back|back):/.test(id));
+}
+
+/** Where a group is, in words. */
+export function groupFact({
+  from,
+  to,
+  group,
+}: Pick<GroupResult, 'from' | 'to' | 'group'>): readonly ['group', string] {
+  const where = {
+    before: 'at its old path',
+    between: 'between its old and its new path',
+    after: 'at its new path',
+  };
+  const at = group === undefined ? '' : `: ${where[group]}`;
+  return ['group', `${from} to ${to}${at}`];
 }
 
 const RESULTS = {
@@ -158,6 +207,13 @@ function doneText(result: RunResult, {moves}: TransferPlan): string {
   });
   const tags = planned.reduce((sum, count) => sum + count, 0);
   const [only, ...others] = moves;
+  const [group] = result.groups ?? [];
+  if (group !== undefined && result.groups?.length === 1) {
+    const those = `${counted(moves.length, 'project')} with images, ${counted(tags, 'tag')}`;
+    return isRollback(result)
+      ? `Done: ${group.from} is as before (${those})`
+      : `Done: moved the group ${group.from} to ${group.to} (${those})`;
+  }
   if (only === undefined || others.length > 0) {
     return isRollback(result)
       ? `Done: ${counted(tags, 'tag')} of ${counted(moves.length, 'project')} are as before`

@@ -113,6 +113,39 @@ describe.each(COMMANDS)('%s of a plan that names another GitLab', (line) => {
     expect(stranger.requests).toEqual([]);
   });
 
+  test.each([
+    ['--gitlab', '/gitlab'],
+    ['TRANSSHIP_GITLAB_HOST', '/gitlab'],
+    ['CI_SERVER_URL', ''],
+    ['a token for the host', ''],
+  ])('sends it no token where %s names the same host and another path', async (how, path) => {
+    await using rig = await startRig({mode: 'legacy', seed: SEED});
+    const file = await planMove(rig);
+    const other = `${stranger.url}/other`;
+    await edit(file, (text) => text.replace(`"gitlab":"${rig.url}"`, `"gitlab":"${other}"`));
+    const named = `${stranger.url}${path}`;
+    const args = how === '--gitlab' ? [how, named] : [];
+    const env = how.startsWith('a token')
+      ? {[variableOf(stranger)]: 'ada-api'}
+      : {...TOKEN, ...(how === '--gitlab' ? {} : {[how]: named})};
+    const run = await transship([name, file, ...flags, ...args], {env});
+    expect(toldError(run)).toMatchObject({code: 'HOST_NOT_NAMED', exit: 3});
+    expect(toldError(run).hint).toContain(`--gitlab ${other}`);
+    expect(stranger.requests).toEqual([]);
+  });
+
+  test('sends the token of a job to no other path of CI_SERVER_URL', async () => {
+    await using rig = await startRig({mode: 'legacy', seed: SEED});
+    const file = await planMove(rig);
+    const other = `${stranger.url}/other`;
+    await edit(file, (text) => text.replace(`"gitlab":"${rig.url}"`, `"gitlab":"${other}"`));
+    const run = await transship([name, file, ...flags, '--gitlab', other], {
+      env: {CI_JOB_TOKEN: 'app-job', CI_SERVER_URL: `${stranger.url}/gitlab`},
+    });
+    expect(toldError(run)).toMatchObject({code: 'HOST_NOT_NAMED', exit: 3});
+    expect(stranger.requests).toEqual([]);
+  });
+
   test('does not send the token to a registry that GitLab does not name', async () => {
     await using rig = await startRig({mode: 'legacy', seed: SEED});
     const file = await planMove(rig);

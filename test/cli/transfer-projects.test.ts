@@ -107,6 +107,14 @@ async function start(settings = 'donor: donors/lot\ncreateDonor: true') {
       return (json as {container_expiration_policy: {enabled: boolean}}).container_expiration_policy
         .enabled;
     },
+    /** Another project at this path. */
+    async create(path: string): Promise<void> {
+      const name = path.slice(path.lastIndexOf('/') + 1);
+      const namespace = encodeURIComponent(path.slice(0, -name.length - 1));
+      const {json} = await rig.api('GET', `namespaces/${namespace}`);
+      const body = {path: name, name, namespace_id: (json as {id: number}).id};
+      expect((await rig.api('POST', 'projects', {body})).status).toBe(201);
+    },
     async tags(path: string): Promise<readonly string[]> {
       const {manifests} = rig.sandbox.storage;
       return [...(await manifests.tags(path as RepositoryPath))].toSorted();
@@ -156,6 +164,43 @@ describe('a plan of several projects', () => {
       expect(requests).toBe(2 * repositories.length + 3 * tags);
       for (const {estimate} of copied) expect(estimate.requests).toBeGreaterThan(0);
     }
+  });
+
+  test('is divided into shards of projects, which run at once', async () => {
+    await using lot = await tempDirectory();
+    await using at = await start(`donor: ${lot.join('lot')}`);
+    await at.make();
+    const runs = await Promise.all(
+      ['1/2', '2/2'].map((shard) => at.apply('--shard', shard, '--format', 'json')),
+    );
+    expect(runs.map(({code}) => code)).toEqual([0, 0]);
+    const moved = runs.map((ran) => resultsOf(ran) ?? []);
+    expect(moved.every(({length}) => length > 0)).toBe(true);
+    expect(Object.fromEntries(moved.flat())).toEqual(
+      Object.fromEntries(NAMES.map((name) => [name, 'done'])),
+    );
+    expect(moved.flat()).toHaveLength(NAMES.length);
+    for (const name of NAMES) expect(await at.pathOf(name)).toBe(`new_org/${name}`);
+    expect((await at.run(['verify', at.plan])).code).toBe(0);
+    const status = await at.run(['status', at.plan, '--format', 'json']);
+    const {steps, ended, journals} = JSON.parse(status.stdout) as StatusResult;
+    expect({left: steps.left, ended, journals: journals?.length}).toEqual({
+      left: 0,
+      ended: 'done',
+      journals: 2,
+    });
+  });
+
+  test('stays in one shard where the projects have a donor project that is created', async () => {
+    await using at = await start();
+    await at.make();
+    const runs: string[] = [];
+    for (const shard of ['1/2', '2/2'])
+      runs.push((await at.apply('--shard', shard, '--format', 'json')).stdout);
+    expect(runs.map((stdout) => resultsOf({stdout})?.length)).toEqual(
+      expect.arrayContaining([0, 3]),
+    );
+    expect((await at.run(['verify', at.plan])).code).toBe(0);
   });
 
   test('moves them one after the other, and doing it again does nothing', async () => {
@@ -353,20 +398,24 @@ describe('rollback of several projects', () => {
     at.keep('app', 'lib');
     expect((await at.apply()).code).toBe(1);
     expect(await at.tags('org/build/app')).toEqual([]);
-    const back = await at.run(['rollback', at.plan, '--format', 'json', '--progress', 'json']);
-    // The third one has moved: it stays, and is told of.
-    expect(back.code).toBe(1);
+    // The third one has moved: its tags are deleted at the new path, which has to be agreed to.
+    const flags = ['--format', 'json', '--progress', 'json'];
+    expect((await at.run(['rollback', at.plan, ...flags])).code).toBe(64);
+    const back = await at.run(['rollback', at.plan, '--yes', ...flags]);
+    expect(back.code).toBe(0);
     expect(resultsOf(back)).toEqual([
       ['app', 'done'],
       ['lib', 'done'],
-      ['web', 'failed'],
+      ['web', 'done'],
     ]);
-    expect((JSON.parse(back.stdout) as RunResult).projects?.[2]?.error).toMatchObject({
-      code: 'ROLLBACK_TOO_LATE',
-    });
     const begun = [...back.stderr.matchAll(/"project-started","from":"([^"]+)"/g)];
-    expect(begun.map(([, from]) => from)).toEqual(['org/build/lib', 'org/build/app']);
-    expect(await at.tags('org/build/app')).toEqual(['v1']);
+    expect(begun.map(([, from]) => from)).toEqual([
+      'new_org/web',
+      'org/build/lib',
+      'org/build/app',
+    ]);
+    for (const name of NAMES) expect(await at.pathOf(name)).toBe(`org/build/${name}`);
+    for (const name of NAMES) expect(await at.tags(`org/build/${name}`)).toEqual(['v1']);
     expect(await at.tags('org/build/lib/tools')).toEqual(['v2']);
     expect([await at.isPolicyOn('app'), await at.isPolicyOn('lib')]).toEqual([true, true]);
     // Applied again, they move.
@@ -389,13 +438,22 @@ describe('rollback of several projects', () => {
     expect(await at.tags('org/build/app')).toEqual(['v1']);
   });
 
-  test('is refused once all that were begun have moved: exit 3', async () => {
+  test('is refused where none can go back, saying why: exit 3', async () => {
     await using at = await start();
     await at.make();
     expect((await at.apply()).code).toBe(0);
-    const back = await at.run(['rollback', at.plan]);
-    expect(back.code).toBe(3);
-    expect(back.stderr).toContain('[ROLLBACK_TOO_LATE]');
+    at.faults.refuse = ({method, path}) =>
+      method === 'GET' && path.endsWith('/namespaces/org%2Fbuild');
+    const back = await at.run(['rollback', at.plan, '--yes']);
+    expect([back.code, back.stderr]).toEqual([1, expect.stringContaining('not today')]);
+    at.faults.refuse = () => false;
+    for (const name of NAMES) await at.create(`org/build/${name}`);
+    const {length} = at.rig.sandbox.events.events;
+    const again = await at.run(['rollback', at.plan, '--yes']);
+    expect(again.code).toBe(3);
+    expect(again.stderr).toContain('[ROLLBACK_TOO_LATE]');
+    expect(again.stderr).toContain('is at org/build/app by now');
+    expect(at.rig.sandbox.events.events).toHaveLength(length);
   });
 });
 

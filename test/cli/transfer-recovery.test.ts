@@ -569,7 +569,7 @@ test('a command that could not begin does not change what status says', async ()
   await at.planTo('move.plan.json');
   await at.run('apply', at.plan, '--yes');
   const before = await at.run('status', at.plan);
-  expect((await at.run('rollback', at.plan)).code).toBe(3);
+  expect((await at.run('rollback', at.plan)).code).toBe(64);
   expect((await at.run('status', at.plan)).stdout).toBe(before.stdout);
   expect(before.stdout).not.toContain('next');
 });

@@ -77,12 +77,19 @@ test('a transfer that stopped half-way is rolled back', async () => {
   expect(status.stdout).toContain('0 of 8 steps done');
 });
 
-test('once the project has moved, rolling back is refused with what to do: exit 3', async () => {
+test('once the project has moved, it is moved back with its images', async () => {
   await using at = await planned();
   await run('apply', at.file, '--yes');
-  const back = await run('rollback', at.file);
-  expect(back.code).toBe(3);
-  expect(back.stderr).toContain('ROLLBACK_TOO_LATE');
+  const {length} = at.rig.sandbox.events.events;
+  const asked = await run('rollback', at.file);
+  expect([asked.code, at.rig.sandbox.events.events.length]).toEqual([64, length]);
+  const back = await run('rollback', at.file, '--yes');
+  expect(back).toMatchObject({code: 0});
+  expect(back.stdout).toContain('1 tag of org/build/app is as before');
+  const verified = await run('verify', at.file);
+  expect(verified.stdout).toContain('the project is still at its old path, where 1 tag');
+  expect((await run('apply', at.file, '--yes')).code).toBe(0);
+  expect((await run('verify', at.file)).code).toBe(0);
 });
 
 test('rolling back is for plans of transfers', async () => {

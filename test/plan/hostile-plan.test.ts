@@ -1,4 +1,4 @@
-import {describe, expect, it} from 'vitest';
+import {describe, expect, it, test} from 'vitest';
 import {digestOf} from '../../src/model/digest.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 import {parsePlan, serializePlan} from '../../src/plan/plan-file.ts';
@@ -146,6 +146,28 @@ describe('a forged plan of copies', () => {
       (file) => change(file.blobActions, {action: 'mount', mountFrom: FAR}),
     ],
     ['a skip on no route', /skipped\.0\.route: /, (file) => change(file.skipped, {route: FAR})],
+    [
+      'a blob from a repository that no image is copied from',
+      /blobActions\.0: no image is copied from a\.test\/secret to b\.test\/app/,
+      (file) => {
+        const secret = file.repositories.push('a.test/secret') - 1;
+        const route = file.routes.push([secret, 1, 0]) - 1;
+        change(file.blobActions, {route});
+      },
+    ],
+    [
+      'a mount from a repository that the plan has nothing to do with',
+      /blobActions\.0\.mountFrom: .*b\.test\/secret/,
+      (file) => {
+        const mountFrom = file.repositories.push('b.test/secret') - 1;
+        change(file.blobActions, {action: 'mount', mountFrom});
+      },
+    ],
+    [
+      'a mount from another registry',
+      /blobActions\.0\.mountFrom: .*a\.test\/app/,
+      (file) => change(file.blobActions, {action: 'mount', mountFrom: 0}),
+    ],
   ])('is refused with %s', (_what, message, forge) => {
     const file = copyFile();
     forge(file);
@@ -320,6 +342,21 @@ describe('a forged plan of a transfer', () => {
       },
     ],
     [
+      'the images of another project',
+      /moves\.0: .*org\/secret is not a repository of org\/build\/app/,
+      (file) => rename(file, 'registry.test/org/build/app', 'registry.test/org/secret'),
+    ],
+    [
+      'the images of a project with a longer name',
+      /moves\.0: .*org\/build\/app2 is not a repository of org\/build\/app/,
+      (file) => rename(file, 'registry.test/org/build/app', 'registry.test/org/build/app2'),
+    ],
+    [
+      'another new path',
+      /moves\.0: .*org\/others is not a repository of new_org\/build\/app/,
+      (file) => rename(file, 'registry.test/new_org/build/app', 'registry.test/org/others'),
+    ],
+    [
       'a copy twice',
       /copies\.\d+: .* twice/,
       (file) => {
@@ -334,6 +371,16 @@ describe('a forged plan of a transfer', () => {
     forge(file);
     const error = refusal(file);
     expect(error).toMatchObject({code: 'PLAN_INVALID', message: expect.stringMatching(message)});
+  });
+});
+
+test('a forged plan of a transfer is refused with a donor project that it does not name', () => {
+  const file = JSON.parse(serializePlan(transferPlan(transferFacts()))) as {repositories: string[]};
+  expect(refusal(file)).toBeUndefined();
+  rename(file, 'registry.test/donors/parking/p12', 'registry.test/org/secret');
+  expect(refusal(file)).toMatchObject({
+    code: 'PLAN_INVALID',
+    message: expect.stringMatching(/org\/secret is not a repository of donors\/parking/),
   });
 });
 
@@ -390,6 +437,11 @@ describe('a forged plan of several transfers', () => {
     });
   });
 });
+
+function rename(file: {repositories: string[]}, before: string, after: string): void {
+  expect(file.repositories).toContain(before);
+  file.repositories = file.repositories.map((name) => (name === before ? after : name));
+}
 
 /** Changes the first record. */
 function change(records: object[], more: object): void {

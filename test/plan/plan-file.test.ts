@@ -4,9 +4,9 @@ import {readFileSync} from 'node:fs';
 import {describe, expect, it} from 'vitest';
 import {parsePlan, planId, planJsonSchema, serializePlan} from '../../src/plan/plan-file.ts';
 import {LAYOUTS} from '../support/fixtures.ts';
-import {destination, layoutSource} from '../support/inventories.ts';
+import {destination, image, layoutSource} from '../support/inventories.ts';
 import {copyPlan, identified} from '../support/plan-files.ts';
-import {transferFacts, transferPlan} from '../support/transfer-facts.ts';
+import {repository, transferFacts, transferPlan} from '../support/transfer-facts.ts';
 
 const SCHEMA = new URL('../../plans/plan.schema.json', import.meta.url);
 
@@ -27,6 +27,9 @@ const transfer = transferPlan(
   transferFacts({
     project: {policy: {enabled: true, keep_n: 5, name_regex: null}},
     target: {fullPath: 'new_org/build/tool', path: 'tool'},
+    repositories: [
+      repository('', {v1: image(['a', 'b'])}, {to: 'registry.test/new_org/build/tool'}),
+    ],
   }),
 );
 
@@ -117,7 +120,7 @@ describe('the published schema', () => {
     const [copies, moves] = [fileOf(plan), fileOf(transfer)];
     expect([check(copies), validate.errors]).toEqual([true, null]);
     expect([check(moves), validate.errors]).toEqual([true, null]);
-    expect(check({...moves, moves: []})).toBe(false);
+    expect(check({...moves, groups: []})).toBe(false);
     expect(check({...copies, kind: 'transfer'})).toBe(false);
     expect(check({...copies, news: true})).toBe(false);
     expect(check({...copies, id: 'sha256:1'})).toBe(false);

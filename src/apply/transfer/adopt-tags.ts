@@ -80,7 +80,12 @@ export async function moveWithAdopted(move: ProjectMove, run: TransferRun): Prom
   const known = new Set(journal.transfer.filter((entry) => entry.type === 'adopt').map(oldName));
   for (const {repository, tag} of tags)
     if (!known.has(oldName({repository, tag})))
-      await journal.append({type: 'adopt', project: move.project.id, repository, tag});
+      await journal.append({
+        type: 'adopt',
+        project: move.project.id,
+        repository: run.journalName(repository),
+        tag,
+      });
   return moveWithTags(move, tags, run);
 }
 

@@ -5,7 +5,7 @@ import {adoptable, moveWithTags} from './adopt-tags.ts';
 import {donorAbsent, isDonorThere, throwIfDonorTaken} from './donor.ts';
 import {oldName, readOldTags} from './delete-old.ts';
 import type {TransferRun} from './transfer-run.ts';
-import {throwIfTaken} from './standing.ts';
+import {throwIfTaken} from './locate.ts';
 
 /** What is carried out, and the tags at the old path that are deleted for it; or what keeps the project from beginning. */
 export type Begun =
@@ -18,7 +18,7 @@ export type Begun =
  * @throws TransshipError NAME_TAKEN; DRIFT for the donor project; DONOR_ABSENT
  */
 export async function begin(move: ProjectMove, run: TransferRun): Promise<Begun> {
-  await throwIfTaken(move, run.context, run.call);
+  if (run.group === undefined) await throwIfTaken(move, run.context, run.call);
   const {planned, drift} = await readOldTags(move, run);
   await throwIfDonorAbsent(move, drift, run);
   await throwIfDonorTaken(move, run);
@@ -35,7 +35,9 @@ async function throwIfDonorAbsent(
   run: TransferRun,
 ): Promise<void> {
   const {deleted} = run.context.journal.unfinished;
-  const lost = drift.filter((one) => one.actual === null && deleted.has(oldName(one)));
+  const isDeleted = ({repository, tag}: Drift): boolean =>
+    deleted.has(oldName({repository: run.journalName(repository), tag}));
+  const lost = drift.filter((one) => one.actual === null && isDeleted(one));
   if (lost.length === 0) return;
   if (!(await isDonorThere(move, run))) {
     const way =
@@ -68,7 +70,8 @@ export async function adopted(
   const tags = adoptNewTags && move.way === 'staged' ? adoptable(move, drift) : undefined;
   if (tags === undefined) return undefined;
   for (const {repository, tag} of tags) {
-    await journal.append({type: 'adopt', project: move.project.id, repository, tag});
+    const name = run.journalName(repository);
+    await journal.append({type: 'adopt', project: move.project.id, repository: name, tag});
     const message = `${repository}:${tag} was created or changed after planning, and is included`;
     report({type: 'notice', code: 'TAG_ADOPTED', message});
   }

@@ -2,7 +2,7 @@ import {TransshipError} from '../../model/error.ts';
 import type {ErrorCode} from '../../model/error-codes.ts';
 import type {ProjectMove, TransferStep} from '../../model/transfer-plan.ts';
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
-import {locateProject} from './standing.ts';
+import {locateProject} from './locate.ts';
 
 /** Refusals that are about images in the registry. */
 const BECAUSE_OF_IMAGES: ReadonlySet<ErrorCode> = new Set([
@@ -20,7 +20,7 @@ type ChangePath = Extract<TransferStep, {kind: 'change-path'}>;
 export async function changePath(
   move: ProjectMove,
   {namespaceId, path}: ChangePath,
-  {context, call, progress}: TransferRun,
+  {context, call, progress, group}: TransferRun,
 ): Promise<StepEnd> {
   const {projects} = context.gitlab;
   const {id} = move.project;
@@ -33,7 +33,7 @@ export async function changePath(
   } catch (error) {
     throw error instanceof TransshipError ? explained(error, move.way) : error;
   }
-  progress.where = await locateProject(move, context, call);
+  progress.where = await locateProject(move, group, context, call);
   if (progress.where === 'before') {
     throw new TransshipError('CHANGE_NOT_SEEN', `project ${id} is still ${project.fullPath}`, {
       side: 'gitlab',

@@ -5,11 +5,11 @@ import {throwIfStopping, TransshipError} from '../../model/error.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {Tag} from '../../model/reference.ts';
 import type {ProjectMove} from '../../model/transfer-plan.ts';
+import {whyLimited} from '../../plan/transfer/rule-checks.ts';
 import {mapAtOnce, settleAll} from '../../observe/at-once.ts';
 import {OBSERVE_CONCURRENCY} from '../../observe/observe-source.ts';
 import {inOrder} from '../find-drift.ts';
 import {isDonorThere} from './donor.ts';
-import {throwIfProtected} from './pull-retag-push.ts';
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 import {oldRepositories, untilEmpty} from './until-empty.ts';
 
@@ -44,6 +44,34 @@ function throwIfUnproved({progress}: TransferRun): void {
   });
 }
 
+/**
+ * Rules that only the registry's own token shows: with one that protects some of the tags, the others would be deleted
+ * and the project could not move.
+ * @throws TransshipError PROTECTED naming the first tag that it protects
+ */
+async function throwIfProtected(
+  {project}: ProjectMove,
+  tags: readonly OldTag[],
+  {context, call}: TransferRun,
+): Promise<void> {
+  const byRepository = Map.groupBy(tags, ({repository}) => repository);
+  for (const [repository, own] of byRepository) {
+    const limits = await context.tagLimits(repository, call);
+    for (const {tag} of limits === undefined ? [] : own) {
+      const why = limits && whyLimited(limits, tag);
+      if (why === undefined) continue;
+      throw new TransshipError(
+        'PROTECTED',
+        `the registry does not let this token move ${repository}:${tag}: ${why}`,
+        {
+          side: 'gitlab',
+          hint: `no tag was deleted by this step. Remove the rule from ${project.from} for the time of the move, then apply again; or roll back`,
+        },
+      );
+    }
+  }
+}
+
 /** @returns tags that were found to point elsewhere; no deletion is begun after the first of them */
 async function deleteTags(
   move: ProjectMove,
@@ -68,7 +96,14 @@ async function deleteTags(
         drift.push({side: 'source', repository, tag, planned, actual: now.digest});
         return;
       }
-      await context.journal.append({type: 'delete', project, repository, tag, digest: planned});
+      const name = run.journalName(repository);
+      await context.journal.append({
+        type: 'delete',
+        project,
+        repository: name,
+        tag,
+        digest: planned,
+      });
       await deleteTag(old).catch(async (error: unknown) => {
         await noteIfKept(project, old, run);
         throw error;
@@ -90,7 +125,7 @@ async function deleteTags(
 async function noteIfKept(
   project: number,
   old: OldTag,
-  {context, call}: TransferRun,
+  {context, call, journalName}: TransferRun,
 ): Promise<void> {
   const {repository, tag, digest} = old;
   const there = await context.repositories
@@ -99,7 +134,7 @@ async function noteIfKept(
     // Then it is not known, and counts as deleted.
     .catch(() => undefined);
   if (there?.digest !== digest) return;
-  await context.journal.append({type: 'kept', project, repository, tag});
+  await context.journal.append({type: 'kept', project, repository: journalName(repository), tag});
 }
 
 /**
@@ -190,12 +225,13 @@ async function noteDeleted(
   {project: {id: project}}: ProjectMove,
   there: readonly OldTag[],
   held: readonly OldTag[],
-  {context: {journal}}: TransferRun,
+  {context: {journal}, journalName}: TransferRun,
 ): Promise<void> {
   const {deleted} = journal.unfinished;
-  for (const one of held)
+  const named = (one: OldTag): OldTag => ({...one, repository: journalName(one.repository)});
+  for (const one of held.map(named))
     if (!deleted.has(oldName(one))) await journal.append({type: 'delete', project, ...one});
-  for (const one of there) {
+  for (const one of there.map(named)) {
     const {repository, tag} = one;
     if (deleted.has(oldName(one))) await journal.append({type: 'kept', project, repository, tag});
   }

@@ -1,10 +1,16 @@
 import type {ErrorData} from '../../model/event.ts';
-import type {ProjectResult, RunEnd, RunResult, TransferStanding} from '../../model/outcome.ts';
-import type {ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
+import type {
+  GroupResult,
+  ProjectResult,
+  RunEnd,
+  RunResult,
+  TransferStanding,
+} from '../../model/outcome.ts';
+import type {GroupMove, ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
 import {deletedOf} from '../unfinished.ts';
 import {oldName} from './delete-old.ts';
-import {doneOf, standingOf} from './standing.ts';
-import type {PlanRun, ProjectRan, TransferRun} from './transfer-run.ts';
+import {arrived, countTags, doneOf, standingOf} from './standing.ts';
+import type {PlanRun, ProjectLocation, ProjectRan, TransferRun} from './transfer-run.ts';
 
 /** How a project came out of a run of its plan. */
 export interface ProjectEnd {
@@ -17,7 +23,16 @@ export interface ProjectEnd {
   readonly error?: ErrorData;
   /** Tags that are gone from the old path though no journal says so, as `host/path:tag`. Default: none. */
   readonly missing?: readonly string[];
+  /** The move back that was carried out, which begins where `move` ends. Absent: it was carried out as planned. */
+  readonly reversed?: ProjectMove;
 }
+
+/** Where a move is, as the move back has it, and the other way round. */
+export const OTHER_WAY_ROUND = {
+  before: 'after',
+  between: 'between',
+  after: 'before',
+} as const satisfies Record<ProjectLocation, ProjectLocation>;
 
 /** The end of a project that the run did not come to. */
 export function notStarted({
@@ -28,9 +43,11 @@ export function notStarted({
   readonly run: TransferRun | undefined;
 }): ProjectEnd {
   const steps = planned.steps.map(({id}) => ({id, outcome: 'not-started'}) as const);
-  const nothing = {bytes: {sent: 0}, blobs: {copied: 0, mounted: 0, present: 0}};
-  return {move: planned, run, ran: {result: 'not-started', steps, ...nothing}};
+  return {move: planned, run, ran: {result: 'not-started', steps, ...NOTHING_RAN}};
 }
+
+/** Of what was not begun. */
+export const NOTHING_RAN = {bytes: {sent: 0}, blobs: {copied: 0, mounted: 0, present: 0}};
 
 /** Writes down and tells how a project ended. @throws TransshipError JOURNAL_WRITE_FAILED */
 export async function endProject(end: ProjectEnd, {context}: PlanRun): Promise<ProjectEnd> {
@@ -46,22 +63,48 @@ export async function endProject(end: ProjectEnd, {context}: PlanRun): Promise<P
   return end;
 }
 
+/** How a group, or a project that moves by itself, came out of a run of its plan. */
+export interface UnitEnd {
+  /** Those of its projects. */
+  readonly ends: readonly ProjectEnd[];
+  readonly result: ProjectResult['result'];
+  readonly group?: GroupEnd;
+}
+
+/** How a group came out of a run. */
+export interface GroupEnd {
+  readonly group: GroupMove;
+  /** Undefined: nobody knows. */
+  readonly where: ProjectLocation | undefined;
+  /** Of its own steps. */
+  readonly ran: Omit<ProjectRan, 'result'>;
+  readonly error?: ErrorData;
+}
+
+/** The end of a group that the run did not come to. */
+export function groupNotStarted(group: GroupMove, where: ProjectLocation | undefined): GroupEnd {
+  const steps = group.steps.map(({id}) => ({id, outcome: 'not-started'}) as const);
+  return {group, where, ran: {steps, ...NOTHING_RAN}};
+}
+
 /** What came of the whole plan: its projects in their order, all their steps, and what was sent for all of them. */
 export function resultOf(
   plan: TransferPlan,
-  ends: readonly ProjectEnd[],
+  units: readonly UnitEnd[],
   {isRollback}: {readonly isRollback: boolean},
 ): RunResult {
+  const ends = units.flatMap((unit) => unit.ends);
+  const groups = units.flatMap(({group, result}) => (group ? [{...group, result}] : []));
   const inOrder = plan.moves.flatMap(({project}) =>
     ends.filter(({move}) => move.project.id === project.id),
   );
-  const rans = inOrder.map(({ran}) => ran);
+  const rans = [...inOrder, ...groups].map(({ran}) => ran);
   const drift = rans.flatMap((ran) => ran.drift ?? []);
-  const total = (of: (ran: ProjectEnd['ran']) => number): number =>
+  const total = (of: (ran: Omit<ProjectRan, 'result'>) => number): number =>
     rans.reduce((sum, ran) => sum + of(ran), 0);
   return {
     plan: plan.id,
-    result: planEnd(rans.map(({result}) => result)),
+    result: planEnd(units.map(({result}) => result)),
     steps: rans.flatMap(({steps}) => steps),
     bytes: {sent: total(({bytes}) => bytes.sent)},
     blobs: {
@@ -71,6 +114,21 @@ export function resultOf(
     },
     ...(drift.length === 0 ? {} : {drift}),
     projects: inOrder.map((end) => projectResult(end, isRollback)),
+    ...(groups.length === 0 ? {} : {groups: groups.map(groupResult)}),
+  };
+}
+
+function groupResult({
+  group: {group},
+  where,
+  error,
+  result,
+}: GroupEnd & Pick<UnitEnd, 'result'>): GroupResult {
+  return {
+    ...group,
+    result,
+    ...(error === undefined ? {} : {error}),
+    ...(where === undefined ? {} : {group: where}),
   };
 }
 
@@ -99,17 +157,24 @@ function projectResult(end: ProjectEnd, isRollback: boolean): ProjectResult {
 
 function standingAt(
   {context, progress}: TransferRun,
-  {move, ran: {result, steps}, missing = []}: ProjectEnd,
+  {move, ran: {result, steps}, missing = [], reversed}: ProjectEnd,
   isRollback: boolean,
 ): TransferStanding | undefined {
   const {unfinished} = context.journal;
   const {id} = move.project;
   const isComplete = result === 'not-started' && unfinished.completed.has(id);
   const gone = new Set([...deletedOf(unfinished, id).map(oldName), ...missing]);
+  const done = isComplete ? new Set(move.steps.map((step) => step.id)) : doneOf(steps);
+  const total = countTags(move);
+  const project = reversed === undefined ? progress.where : OTHER_WAY_ROUND[progress.where];
+  const left = total - gone.size;
+  const old = reversed === undefined ? left : arrived(reversed, done);
+  const target = reversed === undefined ? arrived(move, done) : left;
   return standingOf(move, {
-    project: progress.where,
-    gone: gone.size,
-    done: isComplete ? new Set(move.steps.map((step) => step.id)) : doneOf(steps),
+    project,
+    total,
+    old: project === 'before' ? old : 0,
+    target: project === 'after' ? target : 0,
     isPaused: unfinished.paused.has(id),
     end: isComplete ? 'done' : result === 'not-started' ? undefined : result,
     isRollback,

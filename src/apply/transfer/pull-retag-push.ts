@@ -4,10 +4,10 @@ import {TransshipError} from '../../model/error.ts';
 import {errorData} from '../../model/event.ts';
 import type {StepResult} from '../../model/outcome.ts';
 import type {CopySet, ProjectMove, TransferStep} from '../../model/transfer-plan.ts';
-import {whyLimited} from '../../plan/transfer/rule-checks.ts';
 import {type CopyRunResult, type CopyWork, runCopies} from '../copy-run.ts';
 import {compareDestination, inOrder} from '../find-drift.ts';
-import type {OldTag} from './delete-old.ts';
+import {deletedOf} from '../unfinished.ts';
+import {oldName} from './delete-old.ts';
 import {donorAbsent, isDonorThere, prepareDonor} from './donor.ts';
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 import {copySetOf} from './verify-place.ts';
@@ -26,7 +26,16 @@ export async function pull(
 }
 
 /**
- * Brings the images from the donor to the new path, oldest first where the registry dates tags by their push. A tag
+ * Whether tags have to be pushed one after the other: a registry with metadata database dates a tag by its push, and a
+ * cleanup policy that is at work goes by the date.
+ */
+export async function isOrdered({steps}: ProjectMove, run: TransferRun): Promise<boolean> {
+  if (!steps.some(({kind}) => kind === 'pause')) return false;
+  return (await run.context.traits(run.reading)).database;
+}
+
+/**
+ * Brings the images from the donor to the new path, oldest first where their dates count. A tag
  * that somebody pushed to the new path meanwhile is left alone and told of when all others are there.
  */
 export async function push(
@@ -34,8 +43,7 @@ export async function push(
   copySet: CopySet,
   run: TransferRun,
 ): Promise<StepEnd> {
-  const {database} = await run.context.traits(run.reading);
-  return runCopySet(move, copySet, run, {isTagOrderKept: database});
+  return runCopySet(move, copySet, run, {isTagOrderKept: await isOrdered(move, run)});
 }
 
 /** Carries what is not there yet; what is there and neither as planned nor as it was stays, and is told of as drift. */
@@ -75,14 +83,21 @@ function firstFailure(images: readonly StepResult[]): ReturnType<typeof errorDat
 
 /**
  * Proves once more, just before the first deletion, that the registry takes what has to be pushed after the move. A
- * manifest that an earlier run deleted and the registry no longer has cannot be tried, and was tried by that run.
+ * manifest that an earlier run deleted and the registry no longer has cannot be tried, and was tried by that run. Where
+ * nothing is left to delete, an upload would only make GitLab's record of the image path anew.
  * @throws TransshipError the refusal
  */
 export async function probe(
+  {project, repositories: planned}: ProjectMove,
   step: TransferStep & {readonly kind: 'probe'},
   {context, call, progress}: TransferRun,
 ): Promise<StepEnd> {
   if (progress.where !== 'before') return PRESENT;
+  const deleted = new Set(deletedOf(context.journal.unfinished, project.id).map(oldName));
+  const isLeft = planned.some(({from: repository, tags}) =>
+    tags.some(({name: tag}) => !deleted.has(oldName({repository, tag}))),
+  );
+  if (!isLeft) return PRESENT;
   const {repositories} = context;
   const [first] = step.manifests.filter(({repository}) => repository === step.uploadsTo);
   const uploads = repositories.destination(step.uploadsTo);
@@ -94,34 +109,6 @@ export async function probe(
     if (manifest !== undefined) await at.putManifest(digest, manifest, call);
   }
   return DONE;
-}
-
-/**
- * Rules that only the registry's own token shows: with one that protects some of the tags, the others would be deleted
- * and the project could not move.
- * @throws TransshipError PROTECTED naming the first tag that it protects
- */
-export async function throwIfProtected(
-  {project}: ProjectMove,
-  tags: readonly OldTag[],
-  {context, call}: TransferRun,
-): Promise<void> {
-  const byRepository = Map.groupBy(tags, ({repository}) => repository);
-  for (const [repository, own] of byRepository) {
-    const limits = await context.tagLimits(repository, call);
-    for (const {tag} of limits === undefined ? [] : own) {
-      const why = limits && whyLimited(limits, tag);
-      if (why === undefined) continue;
-      throw new TransshipError(
-        'PROTECTED',
-        `the registry does not let this token move ${repository}:${tag}: ${why}`,
-        {
-          side: 'gitlab',
-          hint: `no tag was deleted by this step. Remove the rule from ${project.from} for the time of the move, then apply again; or roll back`,
-        },
-      );
-    }
-  }
 }
 
 /**

@@ -1,48 +1,60 @@
-import {TransshipError} from '../../model/error.ts';
+import {isInterrupted} from '../../model/error.ts';
 import {errorData} from '../../model/event.ts';
-import type {Manifest} from '../../model/manifest.ts';
-import type {Drift, RunResult} from '../../model/outcome.ts';
-import type {BlobAction, CopyStep} from '../../model/plan.ts';
-import type {RepositoryWriter} from '../../model/port.ts';
+import type {RunResult} from '../../model/outcome.ts';
 import {
-  type CopySet,
   type ProjectMove,
-  stepId,
   type TransferPlan,
+  type TransferUnit,
+  unitsOf,
 } from '../../model/transfer-plan.ts';
 import type {Interruption} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {deletedOf} from '../unfinished.ts';
 import {moveWithAdopted} from './adopt-tags.ts';
-import {oldName, type OldTag, readOldTags} from './delete-old.ts';
-import {donorAbsent, isDonorThere} from './donor.ts';
-import {endProject, notStarted, type ProjectEnd, resultOf} from './plan-result.ts';
-import {resumePolicies, resumeStep} from './policy.ts';
-import {runCopySet} from './pull-retag-push.ts';
-import {locateProject} from './standing.ts';
+import {oldName, readOldTags} from './delete-old.ts';
 import {
-  DONE,
+  endProject,
+  groupNotStarted,
+  NOTHING_RAN,
+  notStarted,
+  OTHER_WAY_ROUND,
+  type ProjectEnd,
+  resultOf,
+  type UnitEnd,
+} from './plan-result.ts';
+import {resumePolicies} from './policy.ts';
+import {untilNoneDeleted} from './delete-records.ts';
+import {locateGroup, locateProject} from './locate.ts';
+import {backward, reversedUnit} from './reversed-unit.ts';
+import {isAgreed} from './apply-transfer.ts';
+import {type Restorable, takeProjectBack} from './put-back.ts';
+import {
+  announced,
+  type FoundUnit,
+  lookAtUnit,
+  type OpenProject,
+  type OpenRun,
+  runUnit,
+} from './unit-run.ts';
+import {
   type PlanRun,
-  PRESENT,
-  type ProjectRan,
+  type ProjectLocation,
   projectRun,
   sizeOf,
-  type StepEnd,
   sumOfSizes,
-  Tally,
   type TransferContext,
   type TransferRun,
 } from './transfer-run.ts';
-import {compareAt, copySetOf} from './verify-place.ts';
 
 /**
- * Takes half-done transfers back, the last one first: every image that is gone from the old path of a project comes back
- * from the donor, and the cleanup policy is as it was. Without a donor, what the registry still has comes back. A tag that
- * somebody pushed to the old path meanwhile stays. Projects that were not begun stay as they are. Done twice, the second
- * changes nothing.
- * @throws TransshipError ROLLBACK_TOO_LATE where no project can be taken back, since they have moved; of a plan of one
- *   project, what the registry and GitLab refuse
+ * Takes transfers back from wherever they are, the last one first: every image that is gone from the old path of a project
+ * comes back from the donor, and the cleanup policy is as it was. A project or group that has left its old path is moved
+ * back by way of the donor, as it was moved there, once GitLab's conditions for that are seen to hold. At the old path
+ * without a donor, what the registry still has comes back. A tag that somebody pushed meanwhile is not deleted. Projects that
+ * were not begun stay as they are. Done twice, the second changes nothing.
+ * @throws TransshipError ROLLBACK_TOO_LATE where none can be taken back, saying why; USAGE where tags at a new path have
+ *   to be deleted for that and nobody can be asked; of a plan of one project, what the registry and GitLab refuse
  */
 export async function rollbackTransfer(
   plan: TransferPlan,
@@ -51,78 +63,236 @@ export async function rollbackTransfer(
 ): Promise<RunResult> {
   const call = {signal: interruption.aborted};
   // A comparison that was ended early would leave no result: this is not taken apart into steps.
-  const run: PlanRun = {context, interruption, call, reading: call, finished: new Set()};
-  const found: Found[] = [];
-  for (const move of plan.moves) found.push(await lookBack(move, plan, run));
+  const run: OpenRun = {context, interruption, call, reading: call, finished: new Set()};
+  const found: FoundBack[] = [];
+  for (const unit of unitsOf(plan)) found.push(await lookBack(unit, plan, run));
   const errors = found.flatMap((one) => ('error' in one ? [one.error] : []));
-  const back = found.filter((one) => 'way' in one).toReversed();
+  const back = found.filter((one) => 'restorable' in one || 'reversed' in one).toReversed();
   if (errors.length > 0 && back.length === 0) throw errors[0];
-  const sizes = back.map(({way}) => sizeOf([way]));
+  const reversed = back.flatMap((one) => ('reversed' in one ? [one.reversed] : []));
+  if (!(await isAgreed(reversed, run))) return await notAgreed(found, plan, run);
+  const restored = back.flatMap((one) => ('restorable' in one ? one.restorable : []));
+  const sizes = [...restored.map(({way}) => sizeOf([way])), announced(reversed)];
   context.report({type: 'run-started', plan: plan.id, ...sumOfSizes(sizes)});
-  const ends = found.filter((one) => !('way' in one)).map(endOfOther);
+  const units = found.flatMap((one) =>
+    'restorable' in one || 'reversed' in one ? [] : [endOfOther(one)],
+  );
   let isStopped = false;
-  for (const [at, one] of back.entries()) {
+  let number = 1;
+  for (const one of back) {
     if (isStopped) {
-      ends.push(notStarted(one));
+      units.push(unitNotStarted(one));
       continue;
     }
-    const {from, to} = one.planned.project;
-    context.report({type: 'project-started', from, to, number: at + 1, of: back.length});
-    const end = await endProject(await takeProjectBack(one, plan), run);
-    ends.push(end);
-    const {result} = end.ran;
+    const end = await takeUnitBack(one, {number, of: plan.moves.length}, plan, run);
+    units.push(end);
+    number += one.unit.moves.length;
     isStopped =
       interruption.stopping.aborted ||
-      (result === 'failed' && context.settings.onFailure === 'stop');
+      (end.result === 'failed' && context.settings.onFailure === 'stop');
   }
+  return await endedRollback(units, plan, run);
+}
+
+async function endedRollback(
+  units: readonly UnitEnd[],
+  plan: TransferPlan,
+  run: PlanRun,
+): Promise<RunResult> {
+  const {context} = run;
+  const ends = units.flatMap((unit) => unit.ends);
   await resumePolicies(plan, ends, run);
-  const result = resultOf(plan, ends, {isRollback: true});
+  const result = resultOf(plan, units, {isRollback: true});
   await context.journal.end(result.result);
   reportEnd(result, context.report);
   return result;
 }
 
-/** A project that is taken back, one that was not begun, or one that cannot be taken back. */
-type Found =
-  | Restorable
-  | {readonly planned: ProjectMove; readonly run: TransferRun}
-  | {
-      readonly planned: ProjectMove;
-      readonly run: TransferRun | undefined;
-      readonly error: unknown;
-    };
-
-/** A project that is at its old path, and was perhaps begun. */
-interface Restorable {
-  readonly planned: ProjectMove;
-  /** With what was taken along. */
-  readonly move: ProjectMove;
-  readonly run: TransferRun;
-  /** From the donor to the old path. */
-  readonly way: CopySet;
-  /** Tags that are gone from the old path, as `host/path:tag`. */
-  readonly missing: readonly string[];
+async function notAgreed(
+  found: readonly FoundBack[],
+  plan: TransferPlan,
+  run: PlanRun,
+): Promise<RunResult> {
+  const size = {steps: 0, blobs: 0, bytes: 0};
+  run.context.report({type: 'run-started', plan: plan.id, ...size});
+  return await endedRollback(found.map(unitNotStarted), plan, run);
 }
 
-/** @throws what concerns more than this project: JOURNAL_WRITE_FAILED, and that the run was ended */
-async function lookBack(planned: ProjectMove, plan: TransferPlan, run: PlanRun): Promise<Found> {
-  const {context, call, interruption} = run;
-  let own: TransferRun | undefined;
+/** A project or a group before it is taken back. */
+type FoundBack = {readonly unit: TransferUnit; readonly where?: ProjectLocation} & (
+  | {
+      /** At the old path: those of its projects that were begun; the others stay as they are. */
+      readonly restorable: readonly Restorable[];
+      readonly others: readonly {readonly planned: ProjectMove; readonly run: TransferRun}[];
+    }
+  /** It has left its old path. */
+  | {readonly reversed: FoundUnit}
+  | {readonly untouched: readonly {readonly planned: ProjectMove; readonly run: TransferRun}[]}
+  | {readonly error: unknown}
+);
+
+/** @throws what concerns more than this one: JOURNAL_WRITE_FAILED, and that the run was ended */
+async function lookBack(unit: TransferUnit, plan: TransferPlan, run: PlanRun): Promise<FoundBack> {
+  const {interruption} = run;
+  let where: ProjectLocation | undefined;
   try {
-    const where = await locateProject(planned, context, call);
-    own = projectRun(planned, plan, run, where);
-    if (where !== 'before') return {planned, run: own, error: tooLate(planned)};
-    // Nothing is deleted on the way back: what was taken along and is at the old path again is as it was.
-    const lookout = {...own, context: {...context, adoptNewTags: true}};
-    const move = await moveWithAdopted(planned, lookout);
-    const {drift} = await readOldTags(move, own);
-    const missing = drift.filter(({actual}) => actual === null).map(oldName);
-    if (plan.moves.length > 1 && !(await wasBegun(move, own))) return {planned, run: own};
-    return {planned, move, run: own, way: backward(move), missing};
+    where = await locateUnit(unit, run);
+    if (where !== 'before') return {unit, where, reversed: await lookAtReversed(unit, plan, run)};
+    const restorable: Restorable[] = [];
+    const others: {planned: ProjectMove; run: TransferRun}[] = [];
+    for (const planned of unit.moves) {
+      const one = await lookAtOld(planned, plan, run);
+      if ('way' in one) restorable.push(one);
+      else others.push(one);
+    }
+    return restorable.length > 0
+      ? {unit, where, restorable, others}
+      : {unit, where, untouched: others};
   } catch (error) {
     if (isJournalFailure(error) || interruption.aborted.aborted) throw error;
-    return {planned, run: own, error};
+    return {unit, ...(where === undefined ? {} : {where}), error};
   }
+}
+
+async function locateUnit(
+  {group, moves}: TransferUnit,
+  {context, call}: PlanRun,
+): Promise<ProjectLocation> {
+  if (group !== undefined) return locateGroup(group, context, call);
+  const [move] = moves;
+  return move === undefined ? 'before' : locateProject(move, undefined, context, call);
+}
+
+async function lookAtOld(
+  planned: ProjectMove,
+  plan: TransferPlan,
+  run: PlanRun,
+): Promise<Restorable | {readonly planned: ProjectMove; readonly run: TransferRun}> {
+  const own = projectRun(planned, plan, run, 'before');
+  // Nothing is deleted on the way back: what was taken along and is at the old path again is as it was.
+  const lookout = {...own, context: {...run.context, adoptNewTags: true}};
+  const move = await moveWithAdopted(planned, lookout);
+  const {drift} = await readOldTags(move, own);
+  const missing = drift.filter(({actual}) => actual === null).map(oldName);
+  if (plan.moves.length > 1 && !(await wasBegun(move, own))) return {planned, run: own};
+  return {planned, move, run: own, way: backward(move), missing};
+}
+
+/** The move the other way round, with what was taken along. @throws TransshipError ROLLBACK_TOO_LATE */
+async function lookAtReversed(
+  unit: TransferUnit,
+  plan: TransferPlan,
+  run: PlanRun,
+): Promise<FoundUnit> {
+  const moves: ProjectMove[] = [];
+  for (const move of unit.moves) {
+    const where = await locateProject(move, unit.group, run.context, run.call);
+    moves.push(await moveWithAdopted(move, projectRun(move, plan, run, where)));
+  }
+  const whole = unit.group === undefined ? {moves} : {group: unit.group, moves};
+  const back = await reversedUnit(whole, run.context, run.call);
+  const groups = back.group === undefined ? {} : {groups: [back.group]};
+  const oldNames = new Map(
+    back.moves.flatMap(({repositories}) => repositories.map(({from, to}) => [from, to])),
+  );
+  const open: OpenProject = ({move, run: own, where}) => ({
+    ...projectRun(move, {moves: back.moves, ...groups}, own, where),
+    journalName: (repository) => oldNames.get(repository) ?? repository,
+  });
+  return await lookAtUnit(back, open, run);
+}
+
+/** Of a project or a group that is not taken back. */
+function endOfOther(found: FoundBack): UnitEnd {
+  const end = unitNotStarted(found);
+  if ('error' in found) {
+    const error = errorData(found.error);
+    const failed = (one: ProjectEnd): ProjectEnd => ({
+      ...one,
+      ran: {...one.ran, result: 'failed'},
+      error,
+    });
+    const group = end.group === undefined ? {} : {group: {...end.group, error}};
+    return {...end, ends: end.ends.map(failed), ...group, result: 'failed'};
+  }
+  return {...end, ends: end.ends.map(asItWas), result: 'done'};
+}
+
+function asItWas(end: ProjectEnd): ProjectEnd {
+  return {...end, ran: {...end.ran, result: 'done', steps: []}};
+}
+
+function unitNotStarted(found: FoundBack): UnitEnd {
+  const runs = new Map(projectsOf(found).map(({planned, run}) => [planned.project.id, run]));
+  const {unit, where} = found;
+  const ends = unit.moves.map((planned) =>
+    notStarted({planned, run: runs.get(planned.project.id)}),
+  );
+  const group = unit.group === undefined ? {} : {group: groupNotStarted(unit.group, where)};
+  return {ends, result: 'not-started', ...group};
+}
+
+function projectsOf(
+  found: FoundBack,
+): readonly {readonly planned: ProjectMove; readonly run: TransferRun | undefined}[] {
+  if ('restorable' in found) return [...found.restorable, ...found.others];
+  return 'untouched' in found ? found.untouched : [];
+}
+
+async function takeUnitBack(
+  found: Extract<FoundBack, {restorable: unknown} | {reversed: unknown}>,
+  first: {readonly number: number; readonly of: number},
+  plan: TransferPlan,
+  run: OpenRun,
+): Promise<UnitEnd> {
+  const {unit} = found;
+  if ('reversed' in found) return await moveUnitBack(unit, found.reversed, first, run);
+  const {group} = unit;
+  try {
+    // What is pushed to a repository that GitLab is deleting would be deleted with it.
+    if (group !== undefined) await untilNoneDeleted({...unit, group}, run);
+  } catch (error) {
+    if (unit.moves.length === plan.moves.length || isInterrupted(error)) throw error;
+    return endOfOther({...found, error});
+  }
+  const ends: ProjectEnd[] = found.others.map((one) => asItWas(notStarted(one)));
+  for (const [at, one] of found.restorable.toReversed().entries()) {
+    const {from, to} = one.planned.project;
+    run.context.report({
+      type: 'project-started',
+      from,
+      to,
+      number: first.number + at,
+      of: first.of,
+    });
+    ends.push(await endProject(await takeProjectBack(one, plan), run));
+  }
+  const results = ends.map(({ran}) => ran.result);
+  const result =
+    (['interrupted', 'drift', 'failed'] as const).find((end) => results.includes(end)) ?? 'done';
+  const own = group && {...groupNotStarted(group, 'before'), ran: {...NOTHING_RAN, steps: []}};
+  return {ends, result, ...(own === undefined ? {} : {group: own})};
+}
+
+/** From the new path to the old one. */
+async function moveUnitBack(
+  unit: TransferUnit,
+  reversed: FoundUnit,
+  first: {readonly number: number; readonly of: number},
+  run: OpenRun,
+): Promise<UnitEnd> {
+  const {journal} = run.context;
+  for (const {project} of unit.moves) await journal.append({type: 'rollback', project: project.id});
+  const end = await runUnit(reversed, first, run);
+  const planned = new Map(unit.moves.map((move) => [move.project.id, move]));
+  const ends = end.ends.map((one): ProjectEnd => {
+    const {move} = one;
+    return {...one, move: planned.get(move.project.id) ?? move, reversed: move};
+  });
+  const {group} = unit;
+  const where = end.group?.where;
+  const own = group && end.group && {...end.group, group, where: where && OTHER_WAY_ROUND[where]};
+  return {ends, result: end.result, ...(own === undefined ? {} : {group: own})};
 }
 
 /**
@@ -137,177 +307,4 @@ async function wasBegun(
   if (unfinished.paused.has(id) || deletedOf(unfinished, id).length > 0) return true;
   if (!steps.some(({kind}) => kind === 'pause')) return false;
   return (await context.gitlab.projects.get(id, call)).cleanupPolicy?.enabled !== true;
-}
-
-/** Of a project that is not taken back. */
-function endOfOther(found: Found): ProjectEnd {
-  const none = notStarted(found);
-  return 'error' in found
-    ? {...none, ran: {...none.ran, result: 'failed'}, error: errorData(found.error)}
-    : {...none, ran: {...none.ran, result: 'done', steps: []}};
-}
-
-/** @throws TransshipError of a plan of one project, what could not be done */
-async function takeProjectBack(one: Restorable, plan: TransferPlan): Promise<ProjectEnd> {
-  const {move, run, way, missing} = one;
-  await run.context.journal.append({type: 'rollback', project: move.project.id});
-  try {
-    const ran = await takeBack(move, way, run, (name) =>
-      stepId(name, move.project, plan.moves.length),
-    );
-    const isBack = ran.result === 'done' || ran.result === 'drift';
-    return {move, run, ran, ...(isBack ? {} : {missing})};
-  } catch (error) {
-    const {aborted} = run.interruption.aborted;
-    if (plan.moves.length === 1 || isJournalFailure(error) || aborted) throw error;
-    const {ran} = notStarted(one);
-    return {move, run, ran: {...ran, result: 'failed'}, error: errorData(error), missing};
-  }
-}
-
-async function takeBack(
-  move: ProjectMove,
-  copySet: CopySet,
-  run: TransferRun,
-  idOf: (name: string) => string,
-): Promise<ProjectRan> {
-  const tally = new Tally();
-  const end = await putBack(move, copySet, run);
-  const drift = end.end === 'drift' ? end.drift : [];
-  if (end.end === 'failed' || end.end === 'interrupted' || end.end === 'not-started') {
-    tally.add(idOf('put-back'), end);
-    return tally.result(end.end === 'failed' ? 'failed' : 'interrupted');
-  }
-  tally.add(idOf('put-back'), drift.length > 0 ? {...end, end: 'done'} : end);
-  await throwIfNotWhole(move, drift, run);
-  tally.add(idOf('verify-old'), DONE);
-  if (move.steps.some(({kind}) => kind === 'pause'))
-    tally.add(idOf('resume'), await resumeStep(move, run));
-  return drift.length > 0 ? tally.result('drift', drift) : tally.result('done');
-}
-
-async function putBack(move: ProjectMove, copySet: CopySet, run: TransferRun): Promise<StepEnd> {
-  if (!(await isDonorThere(move, run))) return putBackByDigest(move, run);
-  const {database} = await run.context.traits(run.call);
-  return runCopySet(move, copySet, run, {isTagOrderKept: database});
-}
-
-async function throwIfNotWhole(
-  move: ProjectMove,
-  drift: readonly Drift[],
-  {context, call}: TransferRun,
-): Promise<void> {
-  const {differences} = await compareAt(move, 'old', context.repositories, call);
-  const known = new Set(drift.map(({repository, tag}) => `${repository}:${tag}`));
-  const first = differences.find(
-    ({repository, tag}) => tag === undefined || !known.has(`${repository}:${tag}`),
-  );
-  if (first === undefined) return;
-  throw new TransshipError(
-    'VERIFY_FAILED',
-    `the ${first.what} ${first.repository}${first.tag === undefined ? `@${first.digest}` : `:${first.tag}`} is not at the old path`,
-    {side: 'destination', hint: 'roll back again: what is missing is pushed from the donor'},
-  );
-}
-
-/** From the donor to the old path: the way of the push with another end. */
-function backward(move: ProjectMove): CopySet {
-  const {copies, blobs} = copySetOf(move, 'push');
-  const names = new Map(move.repositories.map(({from, to}) => [to, from]));
-  const at = (to: string): string => names.get(to) ?? to;
-  const isOfTransfer = new Set(move.repositories.map(({to}) => to));
-  return {
-    copies: copies.map(
-      (copy): CopyStep => ({
-        ...copy,
-        id: backId(copy.id),
-        to: at(copy.to),
-        needs: copy.needs.map(backId),
-        replaces: null,
-      }),
-    ),
-    blobs: blobs.map((blob): BlobAction => {
-      const {mountFrom} = blob;
-      const isMoved = mountFrom !== undefined && isOfTransfer.has(mountFrom);
-      return {...blob, to: at(blob.to), ...(isMoved ? {mountFrom: at(mountFrom)} : {})};
-    }),
-  };
-}
-
-function backId(id: string): string {
-  return `back:${id}`;
-}
-
-function tooLate({project: {from, to}}: ProjectMove): TransshipError {
-  return new TransshipError(
-    'ROLLBACK_TOO_LATE',
-    `the project has left ${from}, so its images cannot be pushed there any more`,
-    {
-      side: 'gitlab',
-      hint: `apply the plan again to put the images at ${to}; then plan a transfer back to ${from}`,
-    },
-  );
-}
-
-/**
- * Puts tags back at the old path without the donor: a deleted tag leaves its manifest, which GitLab's registry keeps
- * until it collects garbage, with a database for a day at least (GitLab container registry:
- * docs/spec/gitlab/online-garbage-collection.md, `review_after`). Putting the same bytes under the tag is enough.
- * @throws TransshipError DONOR_ABSENT once all that the registry still has is back, where that is not all
- */
-async function putBackByDigest(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
-  const {context, call} = run;
-  const lost: OldTag[] = [];
-  const drift: Drift[] = [];
-  let back = 0;
-  for (const old of wanted(move, run)) {
-    const {repository, tag, digest} = old;
-    const at = context.repositories.destination(repository);
-    const now = await at.head(tag, call);
-    if (now !== undefined) {
-      if (now.digest !== digest)
-        drift.push({side: 'destination', repository, tag, planned: null, actual: now.digest});
-      continue;
-    }
-    const manifest = await at.getManifest(digest, call);
-    if (manifest !== undefined && (await isTaken(at, old, manifest, run))) back += 1;
-    else lost.push(old);
-  }
-  const [first] = lost;
-  if (first !== undefined) {
-    const {message, hint, side} = donorAbsent(move, context);
-    const others = lost.length > 1 ? ` and ${lost.length - 1} more tags` : '';
-    throw new TransshipError(
-      'DONOR_ABSENT',
-      `${message}, and the registry no longer has ${first.repository}:${first.tag}${others}`,
-      {side, hint: `${back} tags were put back. ${hint}`},
-    );
-  }
-  if (drift.length > 0) return {end: 'drift', drift};
-  return back > 0 ? DONE : PRESENT;
-}
-
-/** What was planned, and what was taken along and deleted since; the latest word on a tag counts. */
-function wanted({repositories, project}: ProjectMove, {context}: TransferRun): Iterable<OldTag> {
-  const planned = repositories.flatMap(({from, tags}) =>
-    tags.map(({name, digest}): OldTag => ({repository: from, tag: name, digest})),
-  );
-  const all: OldTag[] = [...planned, ...deletedOf(context.journal.unfinished, project.id)];
-  return new Map(all.map((old) => [`${old.repository}:${old.tag}`, old])).values();
-}
-
-/** False: the registry has lost a part of it. */
-async function isTaken(
-  at: RepositoryWriter,
-  {tag}: OldTag,
-  manifest: Manifest,
-  {call}: TransferRun,
-): Promise<boolean> {
-  try {
-    await at.putManifest(tag, manifest, call);
-    return true;
-  } catch (error) {
-    if (error instanceof TransshipError && error.code === 'MANIFEST_PARTS_MISSING') return false;
-    throw error;
-  }
 }

@@ -1,24 +1,22 @@
 import type {StepOutcome} from '../../model/event.ts';
 import type {NextCommand, ProjectStatus, RunEnd, TransferStanding} from '../../model/outcome.ts';
-import type {ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
+import type {GroupMove, ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
 import type {JournalEntry} from '../journal-file.ts';
 import {copySetsOf} from '../../plan/transfer/estimate.ts';
 import {unfinishedIn} from '../unfinished.ts';
 import {copySetOf} from './verify-place.ts';
 import {oldName} from './delete-old.ts';
-import {TransshipError} from '../../model/error.ts';
-import type {Call} from '../../model/port.ts';
-import type {ProjectLocation, TransferContext} from './transfer-run.ts';
+import {backId} from './reversed-unit.ts';
 
 /** What was found out about a project, by a run or from the journal. */
 interface Found {
   readonly project: TransferStanding['project'];
-  /** Tags that were taken along and are not in the move. */
-  readonly adopted?: number;
-  /** Tags that are gone from the old path. */
-  readonly gone: number;
-  /** Ids of steps and images that are done, or were before. */
-  readonly done: ReadonlySet<string>;
+  /** Tags of the move, with those that were taken along. */
+  readonly total: number;
+  /** Tags that are at the old path. */
+  readonly old: number;
+  /** Tags that are at the new path. */
+  readonly target: number;
   readonly isPaused: boolean;
   readonly end: RunEnd | undefined;
   /** Taken back, as far as it got. */
@@ -28,12 +26,9 @@ interface Found {
 /** Where the images of a staged move are, and what works next; undefined: GitLab moves them, or there are none. */
 export function standingOf(move: ProjectMove, found: Found): TransferStanding | undefined {
   if (move.way !== 'staged') return undefined;
-  const {project, gone, isPaused, adopted = 0} = found;
-  const total = move.repositories.reduce((sum, {tags}) => sum + tags.length, adopted);
-  const hasLeft = project !== 'before';
-  const target = hasLeft ? arrived(move, found.done, total) : 0;
-  const old = hasLeft ? 0 : Math.max(0, total - gone);
-  const images = {total, old, donor: total - old - target, target};
+  const {project, isPaused, total} = found;
+  const [old, target] = [Math.max(0, found.old), Math.max(0, found.target)];
+  const images = {total, old, donor: Math.max(0, total - old - target), target};
   return {
     project,
     images,
@@ -43,9 +38,13 @@ export function standingOf(move: ProjectMove, found: Found): TransferStanding | 
   };
 }
 
+export function countTags({repositories}: ProjectMove): number {
+  return repositories.reduce((sum, {tags}) => sum + tags.length, 0);
+}
+
 /** The entries of a journal that are about a project, by its ID; the runs are about all of them. */
 export function entriesByProject(
-  {moves}: TransferPlan,
+  {moves, groups = []}: TransferPlan,
   entries: readonly JournalEntry[],
 ): ReadonlyMap<number, readonly JournalEntry[]> {
   const stepOwners = new Map<string, number>();
@@ -59,13 +58,18 @@ export function entriesByProject(
     for (const {to} of sets.flatMap(({blobs}) => blobs)) placeOwners.set(to, project.id);
   }
   const ownerOf = (entry: JournalEntry): number | undefined => {
-    if (entry.type === 'step') return stepOwners.get(entry.id);
+    if (entry.type === 'step') return stepOwners.get(forwardId(entry.id));
     if (entry.type === 'blob' || entry.type === 'upload') return placeOwners.get(entry.to);
     return 'project' in entry ? entry.project : undefined;
   };
+  // What a group does concerns all its projects.
+  const groupOwners = new Map(
+    groups.flatMap(({steps, projects}) => steps.map(({id}) => [id, projects] as const)),
+  );
   for (const entry of entries) {
+    const ofGroup = entry.type === 'step' ? groupOwners.get(forwardId(entry.id)) : undefined;
     if (entry.type === 'run') for (const own of found.values()) own.push(entry);
-    else found.get(ownerOf(entry) ?? 0)?.push(entry);
+    else for (const id of ofGroup ?? [ownerOf(entry) ?? 0]) found.get(id)?.push(entry);
   }
   return found;
 }
@@ -75,15 +79,26 @@ export function sinceRollback(own: readonly JournalEntry[]): readonly JournalEnt
   return own.slice(own.findLastIndex(({type}) => type === 'rollback') + 1);
 }
 
+/** The id of the step that a step on the way back undoes; of all others their own. */
+function forwardId(id: string): string {
+  return id.startsWith(BACK) ? id.slice(BACK.length) : id;
+}
+
+const BACK = backId('');
+
 /**
  * How far a project is, as the journal has it; nothing is asked.
  * @param own what the journal has of this project
  */
-export function statusOf(move: ProjectMove, own: readonly JournalEntry[]): ProjectStatus {
+export function statusOf(
+  move: ProjectMove,
+  group: GroupMove | undefined,
+  own: readonly JournalEntry[],
+): ProjectStatus {
   const {id, from, to} = move.project;
   const last = own.findLast(({type}) => type !== 'run');
   const ended = last?.type === 'project-end' ? last.result : undefined;
-  const standing = standingByJournal(move, own, ended);
+  const standing = standingByJournal(move, group, own, ended);
   return {
     id,
     from,
@@ -95,49 +110,94 @@ export function statusOf(move: ProjectMove, own: readonly JournalEntry[]): Proje
 
 function standingByJournal(
   move: ProjectMove,
+  group: GroupMove | undefined,
   own: readonly JournalEntry[],
   end: RunEnd | undefined,
 ): TransferStanding | undefined {
-  const done = doneOf(sinceRollback(own).filter((entry) => entry.type === 'step'));
   const {deleted, paused} = unfinishedIn(own);
-  const changes = move.steps.filter(({kind}) => kind === 'change-path');
-  const changed = changes.filter((step) => done.has(step.id)).length;
-  const project =
-    changed === 0 || changes.length === 0
-      ? 'before'
-      : changed < changes.length
-        ? 'between'
-        : 'after';
+  const project = locationByJournal(group?.steps ?? move.steps, own);
   const lastRun = own.findLastIndex(({type}) => type === 'run');
   const planned = new Set(
     move.repositories.flatMap(({from, tags}) => tags.map(({name}) => `${from}:${name}`)),
   );
   const adopted = own.filter((entry) => entry.type === 'adopt').map(oldName);
+  const total = countTags(move) + new Set(adopted.filter((name) => !planned.has(name))).size;
   return standingOf(move, {
     project,
-    adopted: new Set(adopted.filter((name) => !planned.has(name))).size,
-    gone: deleted.size,
-    done,
+    total,
+    old: project === 'before' ? total - deleted.size : 0,
+    target: project === 'after' ? arrivedByJournal(move, own, total) : 0,
     isPaused: paused.has(move.project.id),
     end,
     isRollback: own.findLastIndex(({type}) => type === 'rollback') > lastRun,
   });
 }
 
+/** Where a project or a group is after all the changes of its path that a journal has, in either direction. */
+export function locationByJournal(
+  steps: readonly {readonly id: string; readonly kind: string}[],
+  entries: readonly JournalEntry[],
+): TransferStanding['project'] {
+  const changes = new Set(
+    steps.flatMap(({id, kind}) => (kind === 'change-path' || kind === 'change-group' ? [id] : [])),
+  );
+  const changed = new Set<string>();
+  for (const entry of entries) {
+    if (entry.type !== 'step' || !isDone(entry)) continue;
+    const id = forwardId(entry.id);
+    if (!changes.has(id)) continue;
+    if (id === entry.id) changed.add(id);
+    else changed.delete(id);
+  }
+  if (changed.size === 0) return 'before';
+  return changed.size < changes.size ? 'between' : 'after';
+}
+
+/** Tags that were pushed to the new path, or compared there, and not deleted since. */
+function arrivedByJournal(move: ProjectMove, own: readonly JournalEntry[], total: number): number {
+  const places = new Map(move.repositories.map(({from, to}) => [to, from]));
+  const names = new Map(
+    copySetOf(move, 'push').copies.flatMap(({id, to, tag}) =>
+      tag === undefined ? [] : [[id, `${places.get(to) ?? to}:${tag}`] as const],
+    ),
+  );
+  const verified = move.steps.find((step) => step.kind === 'verify' && step.at === 'target')?.id;
+  let isWhole = false;
+  const there = new Set<string>();
+  const gone = new Set<string>();
+  for (const entry of own) {
+    if (entry.type === 'step' && isDone(entry)) {
+      const name = names.get(entry.id);
+      if (name !== undefined) there.add(name);
+      if (name !== undefined) gone.delete(name);
+      if (entry.id === verified) isWhole = true;
+      if (entry.id === verified) gone.clear();
+    } else if (entry.type === 'delete') {
+      gone.add(oldName(entry));
+    } else if (entry.type === 'kept') {
+      gone.delete(oldName(entry));
+    }
+  }
+  return isWhole ? total - gone.size : [...there].filter((name) => !gone.has(name)).length;
+}
+
 /** Ids of what a run did, or found done. */
 export function doneOf(
   steps: readonly {readonly id: string; readonly outcome: StepOutcome}[],
 ): ReadonlySet<string> {
-  const done = steps.filter(({outcome}) => outcome === 'done' || outcome === 'present');
-  return new Set(done.map(({id}) => id));
+  return new Set(steps.filter(isDone).map(({id}) => id));
 }
 
-/** Tags at the new path: all once they were compared there, until then those that were pushed. */
-function arrived(move: ProjectMove, done: ReadonlySet<string>, total: number): number {
-  if (
-    move.steps.some((step) => step.kind === 'verify' && step.at === 'target' && done.has(step.id))
-  )
-    return total;
+function isDone({outcome}: {readonly outcome: StepOutcome}): boolean {
+  return outcome === 'done' || outcome === 'present';
+}
+
+/** Tags where a move ends: all once they were compared there, until then those that were pushed. */
+export function arrived(move: ProjectMove, done: ReadonlySet<string>): number {
+  const isVerified = move.steps.some(
+    (step) => step.kind === 'verify' && step.at === 'target' && done.has(step.id),
+  );
+  if (isVerified) return countTags(move);
   const {copies} = copySetOf(move, 'push');
   return copies.filter(({id, tag}) => tag !== undefined && done.has(id)).length;
 }
@@ -147,60 +207,12 @@ function nextCommands(
   {project, end, isRollback}: Found,
 ): readonly NextCommand[] {
   const isComplete = project === 'after' && target === total;
-  if (isComplete && end !== 'drift') return end === 'done' ? [] : ['apply'];
-  if (project !== 'before') return ['apply'];
+  const bothWays = isRollback ? (['rollback', 'apply'] as const) : (['apply', 'rollback'] as const);
+  if (isComplete && end === 'done') return [];
+  if (project !== 'before') return bothWays;
   if (donor > 0) {
-    if (isRollback) return ['rollback', 'apply'];
-    return end === 'drift' ? ['rollback', 'apply --adopt-new-tags'] : ['apply', 'rollback'];
+    if (isRollback) return bothWays;
+    return end === 'drift' ? ['rollback', 'apply --adopt-new-tags'] : bothWays;
   }
   return end === 'drift' ? ['plan'] : ['apply'];
-}
-
-/**
- * Where the project is now. GitLab is asked by id: paths are what changes.
- * @throws TransshipError PROJECT_NOT_FOUND; DRIFT where it is at none of the plan's places
- */
-export async function locateProject(
-  move: ProjectMove,
-  {gitlab}: Pick<TransferContext, 'gitlab'>,
-  call: Call,
-): Promise<ProjectLocation> {
-  const {id, from, to} = move.project;
-  const {fullPath} = await gitlab.projects.get(id, call);
-  if (fullPath === to) return 'after';
-  if (fullPath === from) return 'before';
-  if (betweenPaths(move).includes(fullPath)) return 'between';
-  throw new TransshipError(
-    'DRIFT',
-    `project ${id} is at ${fullPath}, and the plan moves it from ${from} to ${to}`,
-    {side: 'gitlab', hint: 'somebody moved it meanwhile; plan again from where it is'},
-  );
-}
-
-/** The paths that the project has between two changes: GitLab changes namespace and path one after the other. */
-function betweenPaths({steps, project: {from, to}}: ProjectMove): readonly string[] {
-  if (steps.filter(({kind}) => kind === 'change-path').length < 2) return [];
-  const [before, after] = [splitPath(from), splitPath(to)];
-  return [`${after.namespace}/${before.path}`, `${before.namespace}/${after.path}`];
-}
-
-function splitPath(fullPath: string): {readonly namespace: string; readonly path: string} {
-  const slash = fullPath.lastIndexOf('/');
-  return {namespace: fullPath.slice(0, slash), path: fullPath.slice(slash + 1)};
-}
-
-/** @throws TransshipError NAME_TAKEN where another project has the new path by now */
-export async function throwIfTaken(
-  {project}: ProjectMove,
-  {gitlab}: Pick<TransferContext, 'gitlab'>,
-  call: Call,
-): Promise<void> {
-  const there = await gitlab.projects.find(project.to, call);
-  // GitLab answers for a path that a project had before with where it is now.
-  const isThere = there?.fullPath.toLowerCase() === project.to.toLowerCase();
-  if (!isThere || there.id === project.id) return;
-  throw new TransshipError('NAME_TAKEN', `project ${there.id} is at ${project.to} by now`, {
-    side: 'gitlab',
-    hint: 'move that project away, or plan again with another path',
-  });
 }

@@ -6,11 +6,18 @@ import type {TagLimits} from '../../plan/transfer/facts.ts';
 import type {CopyContext, Interruption} from '../apply-context.ts';
 import type {ErrorData} from '../../model/event.ts';
 import type {BlobCounts} from '../blob-relays.ts';
-import type {CopySet, Donor, ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
+import {
+  type CopySet,
+  type Donor,
+  type GroupMove,
+  groupOf,
+  type ProjectMove,
+  type TransferPlan,
+} from '../../model/transfer-plan.ts';
 
 /** What carrying out a transfer needs besides the plan. */
 export interface TransferContext extends CopyContext {
-  readonly gitlab: Pick<GitLab, 'projects' | 'repositories' | 'protection'>;
+  readonly gitlab: Pick<GitLab, 'projects' | 'groups' | 'repositories' | 'protection' | 'account'>;
   /** What the instance's registry tells of itself. */
   readonly traits: (call: Call) => Promise<{
     /** Whether it deletes a tag alone, without the others of its digest. */
@@ -33,6 +40,8 @@ export interface TransferContext extends CopyContext {
   readonly tagLimits: (repository: string, call: Call) => Promise<TagLimits | undefined>;
   /** How long to wait for what GitLab does in the background. */
   readonly patience: Patience;
+  /** The same for records of image paths, which GitLab deletes a few at a time. */
+  readonly deletionPatience: Patience;
 }
 
 export interface DeletionQuestion {
@@ -60,6 +69,10 @@ export interface PlanRun {
 export interface TransferRun extends PlanRun {
   /** IDs of the projects of the plan whose images wait at the same donor, this one among them. */
   readonly atDonor: ReadonlySet<number>;
+  /** The group that the project moves with; undefined: it moves by itself. */
+  readonly group: GroupMove | undefined;
+  /** What the journal calls a repository of the project: what the plan calls it at the old path, whichever way it moves. */
+  readonly journalName: (repository: string) => string;
   readonly progress: TransferProgress;
 }
 
@@ -77,17 +90,20 @@ export interface TransferProgress {
 
 /** The run of one of the projects of a plan, at its beginning. */
 export function projectRun(
-  {project, donor}: ProjectMove,
-  {moves}: TransferPlan,
+  move: ProjectMove,
+  {moves, groups}: Pick<TransferPlan, 'moves' | 'groups'>,
   run: PlanRun,
   where: ProjectLocation,
 ): TransferRun {
+  const {project, donor} = move;
   const isSame = (other: Donor): boolean =>
     other.kind === donor.kind && other.path.toLowerCase() === donor.path.toLowerCase();
-  const others = moves.filter((move) => isSame(move.donor)).map((move) => move.project.id);
+  const others = moves.filter((other) => isSame(other.donor)).map((other) => other.project.id);
   return {
     ...run,
     atDonor: new Set([project.id, ...others]),
+    group: groupOf(move, groups),
+    journalName: (repository) => repository,
     progress: {where, isDonorProved: false, isPulled: false},
   };
 }

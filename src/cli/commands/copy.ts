@@ -62,10 +62,11 @@ Examples:
   transship copy --semver '^1.2' --exclude-tag '*-rc*' old.example.com/app new.example.com/app`,
     );
   addRunReportFlags(addArchiveSizeFlag(command));
-  addFormatFlag(
-    addLimitFlags(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command)))), io.env),
-    ['text', 'json', 'markdown'],
-  ).action(async (source: string, destination: string, flags: Flags) => {
+  addFormatFlag(addLimitFlags(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command))))), [
+    'text',
+    'json',
+    'markdown',
+  ]).action(async (source: string, destination: string, flags: Flags) => {
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
     const times = new StepTimes(io);
     const answer = await withSession(io, flags, async (opened) => {

@@ -30,6 +30,7 @@ import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
 import type {ProgressFlags} from '../reporters/choose.ts';
 import {addPlanningFlags, type PlanningFlags, planTransferMigration} from '../plan-moves.ts';
 import {withSession} from '../session.ts';
+import {repeatable} from '../variables.ts';
 
 interface Flags
   extends ProgressFlags,
@@ -169,15 +170,14 @@ function pruneWish(
 }
 
 /** Collects `host=kind`. */
-function sourceKindOf(
-  text: string,
-  before: ReadonlyMap<string, SourceKind> = new Map(),
-): ReadonlyMap<string, SourceKind> {
-  const [, host = '', name] = /^([^=]+)=(.*)$/.exec(text) ?? [];
-  const kind = SOURCE_KINDS.find((one) => one === name);
-  if (kind !== undefined) return new Map([...before, [canonicalRegistry(host), kind]]);
-  throw new InvalidArgumentError('write HOST=KIND, such as registry.example.com=harbor');
-}
+const sourceKindOf = repeatable(
+  (text: string, before: ReadonlyMap<string, SourceKind> = new Map()) => {
+    const [, host = '', name] = /^([^=]+)=(.*)$/.exec(text) ?? [];
+    const kind = SOURCE_KINDS.find((one) => one === name);
+    if (kind !== undefined) return new Map([...before, [canonicalRegistry(host), kind]]);
+    throw new InvalidArgumentError('write HOST=KIND, such as registry.example.com=harbor');
+  },
+);
 
 /** Prints the routes of a migration file, or with `--format json` all that is wrong with it. @returns the exit code */
 function checkMigration(
@@ -211,7 +211,7 @@ function checkMigration(
 }
 
 /** @throws TransshipError FILE_UNREADABLE, MIGRATION_INVALID, USAGE where it is more likely a misspelt subcommand */
-async function readMigrationText(file: string): Promise<string> {
+export async function readMigrationText(file: string): Promise<string> {
   let bytes: Uint8Array;
   try {
     bytes = await readRegular(file, MIGRATION_SIZE_LIMIT);

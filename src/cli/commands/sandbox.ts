@@ -3,6 +3,8 @@ import {writeFile} from 'node:fs/promises';
 import {type Command, InvalidArgumentError, Option} from 'commander';
 import type {Redactor} from '../../http/secrets.ts';
 import {TransshipError} from '../../model/error.ts';
+import {makeFolder} from '../../places/durable-file.ts';
+import {unwritable} from '../../places/file-error.ts';
 import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
 import type {FaultScript} from '../../sandbox/faults/fault-script.ts';
 import type {RegistryMode} from '../../sandbox/gitlab/instance.ts';
@@ -74,6 +76,11 @@ Examples:
   transship sandbox --auth --user me --password secret --dir ./registry`,
     )
     .action(async (flags: Flags) => {
+      const {dir} = flags;
+      if (dir !== undefined)
+        await makeFolder(dir).catch((error: unknown) => {
+          throw unwritable(dir, error);
+        });
       await (flags.gitlab === true ? serveGitLab(flags, io) : serve(flags, io));
       done(0);
     });

@@ -1,11 +1,14 @@
 import type {Command} from 'commander';
 import type {PlanFormat} from '../../report/plan-document.ts';
 import {partOfPlan} from '../../plan/part-of-plan.ts';
+import {commentOnMergeRequest} from '../comment.ts';
+import {addGitLabFlags, type GitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
-import {addFormatFlag, collect} from '../options.ts';
+import {addFormatFlag, addHostFlags, collect, type HostFlags} from '../options.ts';
 import {printPlan, readPlanFile} from '../plan-file.ts';
 
-interface Flags {
+interface Flags extends GitLabFlags, HostFlags {
+  readonly comment?: boolean;
   readonly format: PlanFormat;
   readonly all?: boolean;
   readonly repository?: readonly string[];
@@ -23,15 +26,21 @@ export function addShow(program: Command, io: Io, done: (exitCode: number) => vo
       'only these repositories, by source or destination, with all of their images (repeatable)',
       collect,
     )
+    .option(
+      '--comment',
+      'also write the review as a comment on the merge request of the CI job, or update it there',
+    )
     .addHelpText(
       'after',
       `
 Examples:
   transship show app.plan.json --format markdown > review.md
+  transship show acme.plan.json --format markdown --comment
   transship show acme.plan.json --repository 'team/**'`,
     );
-  addFormatFlag(command, ['text', 'markdown', 'json', 'html']).action(
-    async (file: string, {format, all = false, repository: only}: Flags) => {
+  addFormatFlag(addHostFlags(addGitLabFlags(command)), ['text', 'markdown', 'json', 'html']).action(
+    async (file: string, flags: Flags) => {
+      const {format, all = false, repository: only, comment} = flags;
       const plan = await readPlanFile(file);
       printPlan(only === undefined ? plan : partOfPlan(plan, only), format, io.stdout, {
         planFile: file,
@@ -39,6 +48,7 @@ Examples:
         isUnbounded: all,
         only,
       });
+      if (comment === true) await commentOnMergeRequest(plan, file, flags, io);
       done(0);
     },
   );

@@ -1,7 +1,12 @@
 import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
-import type {MoveWish} from '../../model/transfer-plan.ts';
-import type {RegistryFacts, RuleFacts, TransferFacts} from '../../plan/transfer/facts.ts';
+import type {ProjectWish} from '../../model/transfer-plan.ts';
+import type {
+  RegistryFacts,
+  RuleFacts,
+  TargetFacts,
+  TransferFacts,
+} from '../../plan/transfer/facts.ts';
 import {hasContent, wayOf} from '../../plan/transfer/steps.ts';
 import {given, type Project} from '../entities.ts';
 import {type DonorQuestion, findDonor, findWaiting} from './donor.ts';
@@ -12,9 +17,11 @@ import {clockFacts, proveRegistry, proveWrites} from './registry.ts';
 import type {InstanceRegistry, Surroundings} from './surroundings.ts';
 
 export interface TransferQuestion extends DonorQuestion {
-  readonly wish: MoveWish;
+  readonly wish: ProjectWish;
   /** Take the way by the donor even where GitLab could move the images itself. */
   readonly staged: boolean;
+  /** The project moves with its group, which says where to. Default: by itself. */
+  readonly withGroup?: {readonly target: TargetFacts};
 }
 
 /**
@@ -24,19 +31,21 @@ export interface TransferQuestion extends DonorQuestion {
  *   answer
  */
 export async function gatherTransferFacts(
-  {wish, staged, ...question}: TransferQuestion,
+  {wish, staged, withGroup, ...question}: TransferQuestion,
   surroundings: Surroundings,
   call: Call,
 ): Promise<TransferFacts> {
   const project = await findProject(wish.project, surroundings, call);
   const {username, ...token} = await tokenFacts(surroundings, call);
   const person = {isAdmin: token.isAdmin, ...given({username})};
-  const target = await findTarget(wish.to, project, person, surroundings, call);
+  const target =
+    withGroup?.target ?? (await findTarget(wish.to, project, person, surroundings, call));
   const donor = await findDonor(wish.donor, project, question, surroundings, call);
   const base = {
     wish,
     now: surroundings.now(),
     staged,
+    ...(withGroup === undefined ? {} : {withGroup: true}),
     project: await projectFacts(project, surroundings, call),
     target,
     token,

@@ -21,7 +21,7 @@ export async function findProject(
   if ((await gitlab.groups.find(path, call)) === undefined) return gitlab.projects.get(path, call);
   throw new TransshipError('PROJECT_NOT_FOUND', `${path} is a group, not a project`, {
     side: 'gitlab',
-    hint: 'specify one of its projects; a group can move only when none of its projects has a container repository',
+    hint: `to move the group with all its projects, use --group: transship plan transfer --group ${path} --to …`,
   });
 }
 

@@ -52,11 +52,7 @@ export function mapFromArchive(
     repositories.flatMap((name) =>
       name.startsWith(`${registry}/`) ? [name.slice(registry.length + 1)] : [],
     );
-  const {wish, mappings, checks} = mapRoutes(
-    only,
-    ({source}) => pathsOf(source.registry),
-    now,
-  );
+  const {wish, mappings, checks} = mapRoutes(only, ({source}) => pathsOf(source.registry), now);
   const absent = mappings.filter(({source}) => !there.has(source));
   const file = migration.file;
   return {
@@ -69,7 +65,10 @@ export function mapFromArchive(
         check.code === 'NOTHING_SELECTED' ? {...check, result: 'warn' as const} : check,
       ),
       ...absent.map(({source, at}) =>
-        notInside(source, formatProblem({file, ...at, message: `${source} is not in ${formatPlace(archive)}`})),
+        notInside(
+          source,
+          formatProblem({file, ...at, message: `${source} is not in ${formatPlace(archive)}`}),
+        ),
       ),
     ],
     skipped: absent.map(({source}) => ({
@@ -89,4 +88,3 @@ function notInside(subject: string, message: string): Check {
     hint: 'an archive of what changed has only that; otherwise export the repository, or remove its route',
   };
 }
-

@@ -4,7 +4,7 @@ import type {TransferCopies} from './project-move.ts';
 import {donorChecks} from './donor-checks.ts';
 import {type EarlierTransfer, forbid, pass, type TransferFacts, warn} from './facts.ts';
 import {imageChecks, registryChecks} from './registry-checks.ts';
-import {type PathChange, pathChangesOf} from './steps.ts';
+import {pathChangesOf} from './steps.ts';
 import {projectChecks} from './project-checks.ts';
 import {ruleChecks} from './rule-checks.ts';
 
@@ -22,7 +22,8 @@ export function transferChecks(
   return [
     ...checks,
     ...earlierChecks(facts),
-    ...tokenChecks(facts, changes),
+    // Of a group they are checked once.
+    ...(facts.withGroup === true ? [] : tokenChecks(facts, changes.length > 0)),
     ...(way === 'native' ? [nativeWay(project.fullPath)] : []),
     ...(way === 'staged'
       ? [
@@ -47,9 +48,9 @@ function nativeWay(subject: string): Check {
 const DAY_MS = 86_400_000;
 
 /** Whether the token may do at GitLab what moving takes (GitLab: doc/user/profile/personal_access_tokens.md, scopes). */
-function tokenChecks(
-  {token, now}: TransferFacts,
-  changes: readonly PathChange[],
+export function tokenChecks(
+  {token, now}: Pick<TransferFacts, 'token' | 'now'>,
+  isMoved: boolean,
 ): readonly Check[] {
   const checks: Check[] = [];
   if (token.kind === 'job-token') {
@@ -57,7 +58,7 @@ function tokenChecks(
       forbid(
         'TOKEN_SCOPE_MISSING',
         'token',
-        'a CI job token cannot move projects',
+        'a CI job token cannot move projects and groups',
         'create an access token with the api scope, and set GITLAB_TOKEN to it',
       ),
     );
@@ -70,7 +71,7 @@ function tokenChecks(
         'create a token with the api scope',
       ),
     );
-  } else if (changes.length > 0 && token.scopes !== undefined) {
+  } else if (isMoved && token.scopes !== undefined) {
     checks.push(pass('TOKEN_READY', 'token', 'the token has the scope api'));
   }
   if (token.expiresAt !== undefined && token.expiresAt - now < DAY_MS) {
@@ -127,13 +128,13 @@ function earlierChecks(facts: TransferFacts): readonly Check[] {
 }
 
 /** Without a journal nothing else tells of images that wait at another donor. */
-function* untaggedChecks({project, untagged = []}: TransferFacts) {
+function* untaggedChecks({project, untagged = [], withGroup}: TransferFacts) {
   if (untagged.length === 0) return;
   yield warn(
     'REPOSITORY_EMPTY',
     project.fullPath,
     `there are image repositories without tags: ${shown(untagged)}`,
-    'they are not moved. If an earlier transfer emptied them, apply or roll back its plan before this one: their images wait at its donor',
+    `${withGroup === true ? 'they are deleted, since the group cannot move with them' : 'they are not moved'}. If an earlier transfer emptied them, apply or roll back its plan before this one: their images wait at its donor`,
   );
 }
 

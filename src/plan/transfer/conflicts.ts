@@ -1,18 +1,20 @@
 import type {Check} from '../../model/plan.ts';
 import type {ProjectMove} from '../../model/transfer-plan.ts';
 import {whyInTheWay} from './donor-checks.ts';
-import {forbid, type TransferFacts, warn} from './facts.ts';
+import {forbid, type GroupFacts, type TransferFacts, warn} from './facts.ts';
+import {isBelow} from './group-move.ts';
 import {pathChangesOf} from './steps.ts';
 
 /**
- * What the projects of one plan are to each other: each of them could move alone, and not after the others. Paths are
- * compared in lower case, as GitLab has each once.
- * @param moves of the same projects, in the same order
+ * What the projects and groups of one plan are to each other: each of them could move alone, and not after the others.
+ * Paths are compared in lower case, as GitLab has each once.
+ * @param moves of the projects that have something to move
  */
 export function conflictChecks(
-  facts: readonly TransferFacts[],
+  all: readonly (TransferFacts | GroupFacts)[],
   moves: readonly ProjectMove[],
 ): readonly Check[] {
+  const facts = all.flatMap(projectsOf);
   const found = facts.flatMap((one, at) =>
     facts.flatMap((other, otherAt) => {
       if (otherAt === at) return [];
@@ -20,7 +22,32 @@ export function conflictChecks(
       return [...targetConflicts(pair), ...donorConflicts(pair)];
     }),
   );
-  return [...found, ...placeConflicts(moves), ...roomChecks(facts, moves)];
+  return [...found, ...groupConflicts(all), ...placeConflicts(moves), ...roomChecks(facts, moves)];
+}
+
+/** The projects that one thing moves; of a group those that were looked at. */
+export function projectsOf(facts: TransferFacts | GroupFacts): readonly TransferFacts[] {
+  return 'group' in facts ? facts.projects : [facts];
+}
+
+/** A group takes all below it along: nothing there can move by itself in the same plan. */
+function* groupConflicts(all: readonly (TransferFacts | GroupFacts)[]): Generator<Check> {
+  for (const [at, one] of all.entries()) {
+    if (!('group' in one)) continue;
+    for (const [otherAt, other] of all.entries()) {
+      if (otherAt === at) continue;
+      const from = 'group' in other ? other.group.fullPath : other.project.fullPath;
+      const inside = [from, other.target.fullPath].find((path) =>
+        [one.group.fullPath, one.target.fullPath].some((group) => isBelow(path, group)),
+      );
+      if (inside === undefined) continue;
+      yield conflict(
+        from,
+        `${inside} is below ${isBelow(inside, one.group.fullPath) ? one.group.fullPath : one.target.fullPath}, and this plan moves that group as well`,
+        'make two plans, one after the other',
+      );
+    }
+  }
 }
 
 interface Pair {

@@ -1,11 +1,14 @@
 import type {StepEstimate} from '../../model/plan.ts';
-import type {CopySet, ProjectMove, TransferStep} from '../../model/transfer-plan.ts';
+import type {CopySet, GroupStep, ProjectMove, TransferStep} from '../../model/transfer-plan.ts';
 
 /** `Omit` for each member of a union. */
 export type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 /** A step before it is known what it costs. */
 export type UncostedStep = Without<TransferStep, 'estimate'>;
+
+/** The same of a group. */
+export type UncostedGroupStep = Without<GroupStep, 'estimate'>;
 
 /** What the steps of a project work on. */
 type Subject = Pick<ProjectMove, 'donor' | 'repositories' | 'manifests'>;
@@ -16,6 +19,18 @@ export function withStepEstimates(
   subject: Subject,
 ): readonly TransferStep[] {
   return steps.map((step) => ({...step, estimate: estimateOf(step, subject)}));
+}
+
+/** @param records of image paths that the group's step deletes, besides those of its projects */
+export function withGroupEstimates(
+  steps: readonly UncostedGroupStep[],
+  records: number,
+): readonly GroupStep[] {
+  return steps.map((step) => ({
+    ...step,
+    // The list; of each record its tags, its deletion, and one look. Of the group: before, the call, and after.
+    estimate: requests(step.kind === 'delete-records' ? 1 + 3 * records : 3),
+  }));
 }
 
 function estimateOf(step: UncostedStep, {donor, repositories, manifests}: Subject): StepEstimate {
@@ -67,34 +82,43 @@ export function copySetsOf(steps: readonly TransferStep[]): readonly CopySet[] {
   return steps.flatMap((step) => (step.kind === 'pull' || step.kind === 'push' ? [step] : []));
 }
 
-/** Guesses, on the careful side, in seconds. */
+/** Guesses, in seconds. */
 const SECONDS = {
-  /** To delete one tag and see that it is gone. */
-  deletedTag: 0.15,
   /** One transfer or change of path, seen by everybody. */
   move: 5,
-  /** One request of many that go on side by side. */
-  request: 0.02,
-  /** One image after the other, for the order of their dates. */
-  image: 0.1,
+  /** One request, as GitLab and its registry answer in a network of their own or over the internet. */
+  request: 0.03,
 } as const;
+/** Requests that are under way at once: deletions, and what is pushed. */
+const AT_ONCE = {deletions: 8, pushes: 10} as const;
 /** Bytes a second that a machine sends to its registry. */
 const RATE = 25 * 1024 * 1024;
+
+/** How long the calls take that move a project or a group, in seconds. */
+export function moveSeconds(calls: number): number {
+  return calls * SECONDS.move;
+}
 
 /**
  * How long the images are at neither path: from the first deleted tag to the last one pushed, in seconds, rounded up.
  * @param tags that are deleted and pushed again
  * @param calls that move the project
+ * @param isOrdered tags are written one after the other
  */
-export function downtimeSeconds(push: CopySet, tags: number, calls: number): number {
+export function downtimeSeconds(
+  push: CopySet,
+  tags: number,
+  calls: number,
+  isOrdered: boolean,
+): number {
   const {copies, blobs} = push;
   const bytes = blobs.reduce((sum, {action, size}) => sum + (action === 'copy' ? size : 0), 0);
   const manifests = copies.reduce((sum, step) => sum + step.manifests.length, 0);
+  // Each tag is looked at and deleted; each blob mounted or sent; each manifest read and put, each tag looked at before.
+  const deletions = (2 * tags) / AT_ONCE.deletions;
+  const pushes = (blobs.length + 2 * manifests + copies.length) / AT_ONCE.pushes;
+  const inTurn = isOrdered ? copies.length : 0;
   return Math.ceil(
-    tags * SECONDS.deletedTag +
-      calls * SECONDS.move +
-      (blobs.length + manifests) * SECONDS.request +
-      copies.length * SECONDS.image +
-      bytes / RATE,
+    (deletions + pushes + inTurn) * SECONDS.request + moveSeconds(calls) + bytes / RATE,
   );
 }

@@ -1,5 +1,5 @@
 import type {Check} from '../../model/plan.ts';
-import type {Donor, MoveWish, PolicyState} from '../../model/transfer-plan.ts';
+import type {Donor, GroupWish, PolicyState, ProjectWish} from '../../model/transfer-plan.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
 
 /**
@@ -7,11 +7,13 @@ import type {DestinationInventory, SourceInventory} from '../../observe/inventor
  * tested without a GitLab. Times are ms since the epoch; access levels are GitLab's numbers, 50 is an owner.
  */
 export interface TransferFacts {
-  readonly wish: MoveWish;
+  readonly wish: ProjectWish;
   /** This machine's clock. */
   readonly now: number;
   /** Somebody asked for the donor even where GitLab could move the images by itself. */
   readonly staged: boolean;
+  /** Its group moves, and the project with it: the path of the project itself is not changed. Default: no. */
+  readonly withGroup?: boolean;
   readonly project: ProjectFacts;
   readonly target: TargetFacts;
   readonly token: TokenFacts;
@@ -27,6 +29,46 @@ export interface TransferFacts {
   readonly rules: RuleFacts;
   /** Transfers of the project that were begun and are not at their end, by their journals. Default: none. */
   readonly earlier?: readonly EarlierTransfer[];
+}
+
+/** What was found out about the transfer of a group before it is planned. */
+export interface GroupFacts {
+  readonly wish: GroupWish;
+  readonly now: number;
+  readonly token: TokenFacts;
+  readonly group: {
+    readonly id: number;
+    readonly fullPath: string;
+    /** The last part of it. */
+    readonly path: string;
+    /** Undefined: it is a top-level group. */
+    readonly parentId?: number;
+    /** Whether the token's owner owns it; undefined: not known. */
+    readonly isOwned?: boolean;
+  };
+  readonly target: {
+    readonly fullPath: string;
+    readonly path: string;
+    /** Undefined: it becomes a top-level group. */
+    readonly parentId?: number;
+    /** Whether the token's owner may move groups there; undefined: not known. */
+    readonly isAllowed?: boolean;
+    /** Why no group can have this path; undefined: one can. */
+    readonly whyNotPath?: string;
+    /** As of a project. */
+    readonly taken: Pick<
+      TargetFacts['taken'],
+      'atTarget' | 'isGroup' | 'oldPathInNew' | 'newPathInOld'
+    >;
+  };
+  /** Its projects with images, or with records of images, as far as they were looked at. */
+  readonly projects: readonly TransferFacts[];
+  /** All other projects below it. */
+  readonly others: readonly {readonly fullPath: string; readonly isRegistryDisabled: boolean}[];
+  /** GitLab's records below it whose repositories have no tags, as `host/path`. */
+  readonly records: readonly string[];
+  /** Records that GitLab is deleting, or failed to delete. */
+  readonly deletions: readonly {readonly path: string; readonly status: string}[];
 }
 
 /** Images of a repository that has no tags any more, in a project that looks like the donor of an earlier transfer. */

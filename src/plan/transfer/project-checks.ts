@@ -14,10 +14,12 @@ const MAINTAINER = 40;
 const OWNER = 50;
 
 /** Whether the project can move, and whether it can be where it is to be. */
-export function projectChecks({project, target, token}: TransferFacts): readonly Check[] {
+export function projectChecks(facts: TransferFacts): readonly Check[] {
+  const {project, target, token} = facts;
   if (project.fullPath === target.fullPath) return [alreadyThere(project)];
   const found = [
-    ...stateChecks(project),
+    ...redirectChecks(facts),
+    ...stateChecks(facts),
     ...(token.isAdmin ? [] : roleChecks(project, target)),
     ...targetChecks(project, target),
   ];
@@ -44,6 +46,18 @@ export function projectChecks({project, target, token}: TransferFacts): readonly
   ];
 }
 
+/** GitLab leads from the paths that a project had before to where it is (GitLab: doc/api/rest/_index.md, "Redirects"). */
+function* redirectChecks({wish, project: {id, fullPath}}: TransferFacts) {
+  const isPath = !/^\d+$/.test(wish.project);
+  if (!isPath || wish.project.toLowerCase() === fullPath.toLowerCase()) return;
+  yield warn(
+    'PATH_REDIRECTED',
+    wish.project,
+    `${wish.project} is an old path of the project ${id}, which is at ${fullPath}`,
+    'make sure that this is the project that you mean',
+  );
+}
+
 function alreadyThere({fullPath}: ProjectFacts): Check {
   return warn(
     'ALREADY_THERE',
@@ -53,12 +67,15 @@ function alreadyThere({fullPath}: ProjectFacts): Check {
   );
 }
 
-function* stateChecks({fullPath, archived, deletionDate, ...project}: ProjectFacts) {
+function* stateChecks({project, withGroup}: TransferFacts) {
+  const {fullPath, archived, deletionDate} = project;
   if (archived) {
     yield forbid(
       'PROJECT_NOT_MOVABLE',
       fullPath,
-      `${fullPath} is archived, and GitLab does not transfer archived projects`,
+      withGroup === true
+        ? `${fullPath} is archived, so its images cannot be deleted or pushed`
+        : `${fullPath} is archived, and GitLab does not transfer archived projects`,
       'unarchive it before the move, and archive it again afterwards',
     );
   }

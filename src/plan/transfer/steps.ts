@@ -1,7 +1,13 @@
 import type {Donor, PolicyState, ProbedManifest, ProjectMove} from '../../model/transfer-plan.ts';
 import type {UncostedStep, Without} from './estimate.ts';
 import type {TransferCopies} from './project-move.ts';
-import type {ProjectFacts, RepositoryFacts, TargetFacts, TransferFacts} from './facts.ts';
+import type {
+  GroupFacts,
+  ProjectFacts,
+  RepositoryFacts,
+  TargetFacts,
+  TransferFacts,
+} from './facts.ts';
 import {childBlobs, childManifests, type SeenManifest} from '../../model/manifest.ts';
 
 /** A step before it is one of a plan: its id is its name, and nobody has said what it costs. */
@@ -16,15 +22,16 @@ export type BareStep = Without<UncostedStep, 'needs'>;
  * @param isPaused an earlier transfer switched it off, so that it has to be put back whichever way the images go
  */
 export function transferSteps(
+  {project, target, donor: {donor}, withGroup}: TransferFacts,
   way: ProjectMove['way'],
-  calls: readonly PathChange[],
   repositories: readonly RepositoryFacts[],
   {pull, push}: TransferCopies,
-  donor: Donor,
   policy: PolicyState | undefined,
   isPaused: boolean,
 ): readonly BareStep[] {
-  if (calls.length === 0) return [];
+  const {changes: calls} = pathChangesOf(project, target);
+  // A project that moves with its group has none of its own.
+  if (calls.length === 0 && withGroup !== true) return [];
   const changes = calls.map((call) => changeStep(call, calls.length));
   const resumed = isPaused && policy !== undefined ? [resumeStep(policy)] : [];
   switch (way) {
@@ -56,7 +63,7 @@ export function transferSteps(
         {
           id: 'delete-old',
           kind: 'delete-old',
-          why: 'GitLab does not move a project that has tags in its registry',
+          why: `GitLab does not move a ${withGroup === true ? 'group' : 'project'} that has tags in its registry`,
         },
         ...changes,
         {id: 'retag', kind: 'retag', why: 'the images are named after the path of their project'},
@@ -144,12 +151,18 @@ export function wayOf({
   registry,
   repositories,
   staged,
+  withGroup,
 }: TransferFacts): ProjectMove['way'] {
   const tagged = repositories.filter(hasContent);
   if (tagged.length === 0) return 'empty';
   const isNear = rootOf(project.fullPath) === rootOf(target.fullPath);
   const isNative =
-    registry?.database === true && isNear && repositories.length <= NATIVE_LIMIT && !staged;
+    registry?.database === true &&
+    isNear &&
+    repositories.length <= NATIVE_LIMIT &&
+    !staged &&
+    // Whatever its registry, GitLab moves no group with images (GitLab: app/services/groups/transfer_service.rb).
+    withGroup !== true;
   return isNative ? 'native' : 'staged';
 }
 
@@ -170,26 +183,52 @@ export type PathChange =
   | {readonly kind: 'namespace'; readonly namespaceId: number}
   | {readonly kind: 'path'; readonly path: string};
 
-/** The calls in the order in which they work; or the project that is in the way of both orders. */
-export type PathChanges =
-  | {readonly changes: readonly PathChange[]}
+/** One call that moves a group. `parentId` null: it becomes a top-level group. */
+export type GroupChange =
+  | {readonly kind: 'parent'; readonly parentId: number | null}
+  | {readonly kind: 'path'; readonly path: string};
+
+/** The calls in the order in which they work; or the project or group that is in the way of both orders. */
+export type PathChanges<Change = PathChange> =
+  | {readonly changes: readonly Change[]}
   | {readonly changes: readonly []; readonly inTheWay: string};
+
+export function pathChangesOf(project: ProjectFacts, target: TargetFacts): PathChanges {
+  const transfer: PathChange | undefined =
+    project.namespace.id === target.namespace.id
+      ? undefined
+      : {kind: 'namespace', namespaceId: target.namespace.id};
+  const rename: PathChange | undefined =
+    project.path === target.path ? undefined : {kind: 'path', path: target.path};
+  return inOrderThatWorks<PathChange>(transfer, rename, target.taken);
+}
+
+export function groupChangesOf({
+  group,
+  target,
+}: Pick<GroupFacts, 'group' | 'target'>): PathChanges<GroupChange> {
+  const transfer: GroupChange | undefined =
+    group.parentId === target.parentId
+      ? undefined
+      : {kind: 'parent', parentId: target.parentId ?? null};
+  const rename: GroupChange | undefined =
+    group.path === target.path ? undefined : {kind: 'path', path: target.path};
+  return inOrderThatWorks<GroupChange>(transfer, rename, target.taken);
+}
 
 /**
  * A transfer before a change of path, since most refusals come from transfers and should come first; the other way
- * round if another project has the old path in the new namespace.
+ * round if something else has the old path in the new namespace.
  */
-export function pathChangesOf(project: ProjectFacts, target: TargetFacts): PathChanges {
-  const transfer: PathChange[] =
-    project.namespace.id === target.namespace.id
-      ? []
-      : [{kind: 'namespace', namespaceId: target.namespace.id}];
-  const rename: PathChange[] =
-    project.path === target.path ? [] : [{kind: 'path', path: target.path}];
-  if (transfer.length === 0 || rename.length === 0) return {changes: [...transfer, ...rename]};
-  const {oldPathInNew, newPathInOld} = target.taken;
-  if (oldPathInNew === undefined) return {changes: [...transfer, ...rename]};
-  if (newPathInOld === undefined) return {changes: [...rename, ...transfer]};
+function inOrderThatWorks<Change>(
+  transfer: Change | undefined,
+  rename: Change | undefined,
+  {oldPathInNew, newPathInOld}: TargetFacts['taken'],
+): PathChanges<Change> {
+  if (transfer === undefined || rename === undefined)
+    return {changes: [transfer, rename].filter((change) => change !== undefined)};
+  if (oldPathInNew === undefined) return {changes: [transfer, rename]};
+  if (newPathInOld === undefined) return {changes: [rename, transfer]};
   return {changes: [], inTheWay: oldPathInNew};
 }
 

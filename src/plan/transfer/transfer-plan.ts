@@ -2,18 +2,26 @@ import {type Check, PLAN_FORMAT} from '../../model/plan.ts';
 import type {TransferPlan} from '../../model/transfer-plan.ts';
 import {planId} from '../plan-file.ts';
 import {totalsOf} from '../totals.ts';
-import {conflictChecks} from './conflicts.ts';
+import {conflictChecks, projectsOf} from './conflicts.ts';
 import {copySetsOf} from './estimate.ts';
-import type {TransferFacts} from './facts.ts';
+import type {GroupFacts, TransferFacts} from './facts.ts';
+import {type PlannedGroup, planGroup} from './group-move.ts';
 import {type PlannedMove, planMove} from './project-move.ts';
 
+/** What was found out about one thing that moves. */
+export type MoveFacts = TransferFacts | GroupFacts;
+
 /**
- * Plans the moves of some projects of one instance, in the order of their facts. Pure: the same facts give the same plan.
+ * Plans the moves of some projects and groups of one instance, in the order of their facts. Pure: the same facts give the
+ * same plan.
  * @param gitlab the address of the instance
- * @param facts of each project, at least one
+ * @param facts of each project or group, at least one
  */
-export function makeTransferPlan(gitlab: string, facts: readonly TransferFacts[]): TransferPlan {
-  const planned = facts.map((one) => planMove(one, facts.length));
+export function makeTransferPlan(gitlab: string, facts: readonly MoveFacts[]): TransferPlan {
+  const projects = facts.flatMap(projectsOf);
+  const units = facts.map((one) => plannedUnit(one, projects.length, facts.length));
+  const planned = units.flatMap((unit) => unit.planned);
+  const groups = units.flatMap(({group}) => (group === undefined ? [] : [group]));
   const moves = planned.map(({move}) => move);
   const skipped = planned.flatMap((one) => one.skipped);
   const sets = moves.flatMap(({steps}) => copySetsOf(steps));
@@ -22,8 +30,13 @@ export function makeTransferPlan(gitlab: string, facts: readonly TransferFacts[]
     kind: 'transfer',
     wish: {gitlab, moves: facts.map(({wish}) => wish)},
     moves,
+    ...(groups.length === 0 ? {} : {groups}),
     skipped,
-    checks: [...checksOf(planned), ...conflictChecks(facts, moves)],
+    checks: [
+      ...units.flatMap((unit) => unit.checks),
+      ...checksOf(planned),
+      ...conflictChecks(facts, moves),
+    ],
     totals: totalsOf(
       sets.flatMap(({copies}) => copies),
       sets.flatMap(({blobs}) => blobs),
@@ -32,6 +45,17 @@ export function makeTransferPlan(gitlab: string, facts: readonly TransferFacts[]
   } as const;
   const {format, ...rest} = content;
   return {format, id: planId(content), ...rest};
+}
+
+function plannedUnit(
+  facts: MoveFacts,
+  moves: number,
+  units: number,
+): Pick<PlannedGroup, 'planned' | 'checks'> & Partial<Pick<PlannedGroup, 'group'>> {
+  if (!('group' in facts)) return {planned: [planMove(facts, moves)], checks: []};
+  const unit = planGroup(facts, moves, units);
+  const {from} = unit.group.group;
+  return {...unit, checks: unit.checks.map((check): Check => ({project: from, ...check}))};
 }
 
 /** The findings about each project, with its path. What all projects have in common is listed once, without one. */

@@ -5,6 +5,7 @@ import {
   type ApiCall,
   badRequest,
   bodyOf,
+  forbidden,
   groupOf,
   notFound,
   pageReply,
@@ -50,9 +51,10 @@ export function listTransferLocations(call: ApiCall): Reply {
   );
 }
 
-/** `GET /groups/:id/transfer_locations` */
+/** `GET /groups/:id/transfer_locations`: for owners (GitLab: lib/api/groups.rb, `authorize! :admin_group`). */
 export function listGroupTransferLocations(call: ApiCall): Reply {
   const group = groupOf(call);
+  if (levelInGroup(call.world, call.person.user, group) < ACCESS_LEVEL.owner) throw forbidden();
   const inside = new Set(call.world.withSubgroups(group).map(({id}) => id));
   return pageReply(
     call,

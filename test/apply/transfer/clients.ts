@@ -1,13 +1,13 @@
 import {parseGitLabUrl} from '../../../src/gitlab/connection.ts';
 import {GitLab} from '../../../src/gitlab/gitlab.ts';
 import {gatherTransferFacts} from '../../../src/gitlab/preflight/gather-facts.ts';
+import {gatherGroupFacts} from '../../../src/gitlab/preflight/gather-group.ts';
 import {HttpClient} from '../../../src/http/client.ts';
 import {parseReference} from '../../../src/model/reference.ts';
 import type {TransferPlan} from '../../../src/model/transfer-plan.ts';
 import {strangerAmongLayouts} from '../../../src/places/layout-folder.ts';
 import {OciLayout} from '../../../src/places/oci-layout.ts';
-import {makeTransferPlan} from '../../../src/plan/transfer/transfer-plan.ts';
-import type {TransferFacts} from '../../../src/plan/transfer/facts.ts';
+import {makeTransferPlan, type MoveFacts} from '../../../src/plan/transfer/transfer-plan.ts';
 import {Registry} from '../../../src/registry/registry.ts';
 import type {GitLabSandbox} from '../../../src/sandbox/gitlab/gitlab-sandbox.ts';
 import {NEVER} from '../../support/streams.ts';
@@ -50,13 +50,15 @@ export interface PlanOptions {
   readonly staged?: boolean;
   /** Projects that move as well, to `new_org/build/`. */
   readonly others?: readonly string[];
+  /** The group `org/build` moves, to `to`, with all projects below it. */
+  readonly group?: boolean;
 }
 
 /** Plans the move of `org/build/app`, and perhaps of others. */
 export async function makePlan(
   sandbox: GitLabSandbox,
   donor: {readonly kind: 'directory' | 'project'; readonly path: string},
-  {to = 'new_org/build/renamed', staged = true, others = []}: PlanOptions,
+  {to = 'new_org/build/renamed', staged = true, others = [], group = false}: PlanOptions,
 ): Promise<TransferPlan> {
   await using clients = openClients(sandbox);
   const {gitlab, registry, place} = clients;
@@ -76,9 +78,15 @@ export async function makePlan(
     progress: () => undefined,
   };
   const question = {staged, createDonor: true, donorOnThisMachine: false};
-  const facts: TransferFacts[] = [];
-  for (const wish of wishes)
-    facts.push(await gatherTransferFacts({wish, ...question}, surroundings, {signal: NEVER}));
+  const facts: MoveFacts[] = [];
+  const call = {signal: NEVER};
+  if (group) {
+    const wish = {group: 'org/build', to, donor};
+    facts.push(await gatherGroupFacts({wish, ...question}, surroundings, call));
+  } else {
+    for (const wish of wishes)
+      facts.push(await gatherTransferFacts({wish, ...question}, surroundings, call));
+  }
   const plan = makeTransferPlan(sandbox.url, facts);
   const forbidden = plan.checks.find(({result}) => result === 'forbid');
   if (forbidden) throw new Error(`the plan is forbidden: ${forbidden.message}`);

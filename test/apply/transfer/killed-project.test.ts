@@ -1,8 +1,20 @@
 import {expect, test} from 'vitest';
-import {testKilledRuns} from './killed.ts';
+import {PROJECT, testKilledRuns} from './kill-matrix.ts';
 import {TransferRig} from './rig.ts';
 
-testKilledRuns('project');
+for (const donor of ['directory', 'project'] as const) {
+  const options = {...PROJECT.options, donor};
+  testKilledRuns(`the move of a project by way of a ${donor}`, {
+    ...PROJECT,
+    options,
+    killed: 'apply',
+  });
+  testKilledRuns(`the way back of a project by way of a ${donor}`, {
+    ...PROJECT,
+    options: {...options, mode: 'metadata-db'},
+    killed: 'rollback',
+  });
+}
 
 test('after a rollback the same plan can be applied', async () => {
   await using rig = await TransferRig.start();

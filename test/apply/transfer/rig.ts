@@ -36,6 +36,10 @@ export interface TransferRigOptions {
   readonly to?: string;
   /** Projects that the plan moves as well, to `new_org/build/`, and their images. Default: none. */
   readonly others?: Readonly<Record<string, SeedProject['images']>>;
+  /** The group `org/build` moves, to `to`, with all of these projects. */
+  readonly group?: boolean;
+  /** Whether the cleanup policy of `org/build/app` is at work. Default: it is. */
+  readonly cleanup?: boolean;
   /** Plan the way by the donor even where GitLab could move the images itself. */
   readonly staged?: boolean;
 }
@@ -54,18 +58,20 @@ export interface RunOptions {
 }
 
 /** A multi-arch image, a signed one with its signatures, and a policy that is at work. */
-function seed({images, others = {}}: TransferRigOptions): SeedInput {
+function seed({images, others = {}, cleanup = true}: TransferRigOptions): SeedInput {
   return {
     users: [{name: 'root', admin: true}, {name: 'ada'}],
     groups: [
       {path: 'org/build', members: {ada: 'owner'}},
+      {path: 'org', members: {ada: 'owner'}},
+      {path: 'new_org', members: {ada: 'owner'}},
       {path: 'new_org/build', members: {ada: 'owner'}},
       {path: 'donors', members: {ada: 'owner'}},
     ],
     projects: [
       {
         path: 'org/build/app',
-        cleanup: {enabled: true, cadence: '7d', keep_n: 10, older_than: '30d', name_regex: '.*'},
+        cleanup: {enabled: cleanup, cadence: '7d', keep_n: 10, older_than: '30d', name_regex: '.*'},
         images: images ?? [
           {layout: layoutDirectory('attested'), ref: '1.0', tag: 'v1'},
           {name: 'tools', layout: layoutDirectory('signed')},
@@ -79,6 +85,9 @@ function seed({images, others = {}}: TransferRigOptions): SeedInput {
     ],
   };
 }
+
+/** Asking for it makes a record of an image path that has no tags, and is enough to keep a group where it is. */
+const EMPTY_RECORD = 'repository:org/build/app/once:pull,push';
 
 type Outside = Awaited<ReturnType<typeof startRig>>;
 
@@ -126,6 +135,7 @@ export class TransferRig implements AsyncDisposable {
     const outside = parts.use(await startRig({mode, seed: seed(options), intercept}));
     const {sandbox} = outside;
     const folder = parts.use(await tempDirectory());
+    if (options.group === true) await outside.registryToken('ada:ada-api', EMPTY_RECORD);
     const path = donor === 'project' ? 'donors/parking' : folder.join('donor');
     const plan = await makePlan(
       sandbox,
@@ -159,10 +169,8 @@ export class TransferRig implements AsyncDisposable {
     return move;
   }
 
-  compare(place: TransferPlace): Promise<Compared> {
-    return this.#run({}, ({repositories}) =>
-      compareAt(this.move, place, repositories, {signal: NEVER}),
-    );
+  compare(place: TransferPlace, move = this.move): Promise<Compared> {
+    return this.#run({}, ({repositories}) => compareAt(move, place, repositories, {signal: NEVER}));
   }
 
   /** The tags below a path in the registry's storage, as `repository:tag`, and what they point to. */
@@ -247,6 +255,7 @@ export class TransferRig implements AsyncDisposable {
       tagLimits: async (name, call) =>
         (await rightsAt(registry, parseReference(name).path, call))?.tagLimits,
       patience: {everyMs: 1, limitMs: 20},
+      deletionPatience: {everyMs: 5, limitMs: 5_000},
     });
   }
 

@@ -1,3 +1,0 @@
-import {testKilledRuns} from './killed.ts';
-
-testKilledRuns('directory');
