@@ -6,13 +6,13 @@ import {ChunkSize} from '../relay/chunk-size.ts';
 import {RateLimit} from '../relay/rate-limit.ts';
 import {ReadConnections} from '../relay/read-parts.ts';
 import {relayBlob} from '../relay/relay-blob.ts';
-import type {CopyContext, Interruption, Jobs} from './apply-context.ts';
+import type {CopyContext, Interruption} from './apply-context.ts';
 import {isInterrupted, throwIfStopping, TransshipError} from '../model/error.ts';
 import {uploadKey} from './journal.ts';
 import type {PlannedContent} from './planned-content.ts';
 import {parsePlace} from '../model/place.ts';
 import {parseReference, type RepositoryPath} from '../model/reference.ts';
-import PQueue from 'p-queue';
+import {BlobQueues, isLarge} from './blob-queues.ts';
 import {RememberedMounts} from './remembered-mounts.ts';
 
 /** What came of the blobs so far. */
@@ -381,30 +381,4 @@ function descriptorOf({mediaType, digest, size}: BlobAction): {
   readonly size: number;
 } {
   return {mediaType, digest, size};
-}
-
-/** Blobs above this many bytes go first, the largest of them before the others, so that none is left alone at the end. */
-const LARGE = 8 * 1024 * 1024;
-
-/** Whether this blob is one of the few that take most of the time. */
-function isLarge({action, size}: BlobAction): boolean {
-  return action === 'copy' && size > LARGE;
-}
-
-/** Lets so many blobs be worked on at once: large ones first, but never so many that no other gets a place. */
-export class BlobQueues {
-  readonly #all: PQueue;
-  readonly #large: PQueue;
-
-  constructor({all, large}: Jobs) {
-    this.#all = new PQueue({concurrency: all});
-    this.#large = new PQueue({concurrency: large});
-  }
-
-  /** Runs `work` when it is its turn. */
-  async add(action: BlobAction, work: () => Promise<void>): Promise<void> {
-    if (!isLarge(action)) return this.#all.add(work);
-    const priority = action.size;
-    return this.#large.add(() => this.#all.add(work, {priority}), {priority});
-  }
 }
