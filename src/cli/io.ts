@@ -12,6 +12,8 @@ export interface TextSink {
 export interface Io {
   /** Answers. */
   readonly stdout: TextSink;
+  /** Columns of the terminal that answers go to; undefined: they go elsewhere. */
+  readonly columns?: () => number | undefined;
   /** Progress and messages. */
   readonly stderr: NodeJS.WritableStream & {
     readonly isTTY?: boolean;

@@ -40,6 +40,7 @@ export async function start(): Promise<void> {
   const io: Io = {
     temporary,
     stdout: redactedSink(stdout, redactor),
+    columns: () => (stdout.isTTY ? stdout.columns : undefined),
     stderr: redactedStream(stderr, redactor),
     stdin: () => process.stdin,
     ...(stderr.isTTY && process.stdin.isTTY ? {ask: askAtTerminal(process.stdin, stderr)} : {}),

@@ -91,7 +91,10 @@ for (const size of SIZES) {
   await mkdir(temp.join(size));
   const places = [`${source.host}/${FROM}`, to];
   await promisify(execFile)(process.execPath, [MAIN, 'plan', 'copy', ...places, '--out', plan]);
-  tmux.type(`clear; ${node} apply ${plan} --limit-rate 6MiB --chunk-size 512KiB`, 'Enter');
+  tmux.type(
+    `clear; ${node} apply ${plan} --no-cache --limit-rate 6MiB --chunk-size 512KiB`,
+    'Enter',
+  );
   await until(() => tmux.screen().includes('MiB/s'));
   await delay(2500);
   show('a slow copy');
@@ -118,7 +121,10 @@ for (const size of SIZES) {
   await until(() => tmux.screen().includes('Interrupted'));
   show('Ctrl-C');
   tmux.resize(Number(size.split('x')[0]), Number(size.split('x')[1]));
-  tmux.type(`clear; ${node} apply ${plan} --limit-rate 40MiB --chunk-size 512KiB`, 'Enter');
+  tmux.type(
+    `clear; ${node} apply ${plan} --no-cache --limit-rate 40MiB --chunk-size 512KiB`,
+    'Enter',
+  );
   await until(() => tmux.screen().includes('MiB/s'));
   await delay(600);
   show('a resumed run');

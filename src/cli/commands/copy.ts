@@ -76,7 +76,11 @@ Examples:
       const plan = redactedPlan(made, io.redactor);
       reportWarnings(plan, report);
       const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);
-      const text = renderRun(run, plan, flags.format, {planned: 'now', tookMs: times.runMs});
+      const text = renderRun(run, plan, flags.format, {
+        planned: 'now',
+        tookMs: times.runMs,
+        columns: io.columns?.(),
+      });
       return {text, run, plan};
     });
     const {text, run: result, plan} = answer;

@@ -62,7 +62,7 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
     };
     const compared = await withSession(io, flags, compare, trust);
     const result = shard === undefined ? compared : {...compared, shard};
-    io.stdout.write(renderVerify(result, flags.format));
+    io.stdout.write(renderVerify(result, flags.format, {columns: io.columns?.()}));
     const isWhereWanted =
       flags.donor === true || (result.projects ?? []).every(({project}) => project === 'after');
     done(result.differences.length === 0 && isWhereWanted ? 0 : 2);

@@ -53,8 +53,9 @@ export class Frame {
     const waits = tally.waits(now);
     for (const {why, until} of waits.slice(0, WAITS)) {
       if (lines.length >= room) break;
-      const left = Math.ceil((until - now) / 1000);
-      lines.push(this.#colored('yellow', this.#cut(`${printable(why)}, ${left} s left`)));
+      const whole = `${printable(why)}, ${Math.ceil((until - now) / 1000)} s left`;
+      const text = whole.length <= this.#columns ? whole : this.#name(why, this.#columns);
+      lines.push(this.#colored('yellow', text));
     }
     lines.push(...this.#blobs([...tally.blobs.values()], room - lines.length));
     return lines;
@@ -85,9 +86,9 @@ export class Frame {
       ...(timeLeft(tally, rate) ?? []),
     ];
     const phase = tally.phase === '' ? '' : `${tally.phase} `;
-    // What there is no room for goes, the last first.
-    for (let kept = parts.length; kept >= 0; kept -= 1) {
-      const text = [percent, ...parts.slice(0, kept)].join('  ');
+    // What there is no room for goes, the amount first: how long it takes is what people wait for.
+    for (let left = 0; left <= parts.length; left += 1) {
+      const text = [percent, ...parts.slice(left)].join('  ');
       const barSize = Math.min(40, this.#columns - text.length - phase.length - 1);
       if (barSize >= 6) return `${phase}${this.#bar(share, barSize)} ${text}`;
     }
@@ -104,7 +105,9 @@ export class Frame {
       ...(retries === 0 ? [] : [`${retries} ${retries === 1 ? 'retry' : 'retries'}`]),
       formatDuration(now - began),
     ];
-    const text = this.#cut(parts.join(', '));
+    let kept = parts.length;
+    while (kept > 1 && parts.slice(0, kept).join(', ').length > this.#columns) kept -= 1;
+    const text = this.#cut(parts.slice(0, kept).join(', '));
     return failed === 0 ? text : this.#colored('red', text);
   }
 
