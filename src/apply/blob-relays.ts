@@ -1,3 +1,4 @@
+import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {type BlobOutcome, errorData} from '../model/event.ts';
 import type {BlobAction} from '../model/plan.ts';
@@ -7,12 +8,14 @@ import {RateLimit} from '../relay/rate-limit.ts';
 import {ReadConnections} from '../relay/read-parts.ts';
 import {relayBlob} from '../relay/relay-blob.ts';
 import type {CopyContext, Interruption} from './apply-context.ts';
+import {BlobProgress} from './blob-progress.ts';
+import {BlobQueues, isLarge} from './blob-queues.ts';
 import {isInterrupted, throwIfStopping, TransshipError} from '../model/error.ts';
 import {uploadKey} from './journal.ts';
 import type {PlannedContent} from './planned-content.ts';
 import {parsePlace} from '../model/place.ts';
 import {parseReference, type RepositoryPath} from '../model/reference.ts';
-import {BlobQueues, isLarge} from './blob-queues.ts';
+import {type SharedReader, SharedReading} from '../relay/shared-reading.ts';
 import {RememberedMounts} from './remembered-mounts.ts';
 
 /** What came of the blobs so far. */
@@ -24,22 +27,10 @@ export interface BlobCounts {
   sent: number;
 }
 
-/** Where blobs come from, and what for. */
-interface BlobOrigins {
-  readonly content: PlannedContent;
-  /** The first image that needs a blob, by its `uploadKey`; for people. */
-  readonly imageOf: (key: string) => string | undefined;
-}
-
-/** Bytes of a blob between two words about its progress, and ms. */
-const TOLD_BYTES = 256 * 1024;
-const TOLD_MS = 200;
-
 /** Brings blobs to their repositories, each once however many manifests want it. */
 export class BlobRelays {
   readonly counts: BlobCounts = {copied: 0, mounted: 0, present: 0, sent: 0};
   readonly #content: PlannedContent;
-  readonly #imageOf: BlobOrigins['imageOf'];
   readonly #context: CopyContext;
   readonly #interruption: Interruption;
   readonly #call: Call;
@@ -51,6 +42,10 @@ export class BlobRelays {
   readonly #resized = new Map<Digest, number>();
   /** Blobs, by `uploadKey`, that the registry turned out to miss. */
   readonly #sentAnyway = new Set<string>();
+  /** Blobs that are read once for several registries, by `uploadKey`: all of those of one reading. */
+  readonly #together = new Map<string, readonly BlobAction[]>();
+  /** What they are read by, by `uploadKey`. */
+  readonly #readers = new Map<string, SharedReader>();
   readonly #connections = new ReadConnections();
   readonly #rate: RateLimit | undefined;
   /** By registry and by repository. */
@@ -62,12 +57,11 @@ export class BlobRelays {
 
   constructor(
     actions: readonly BlobAction[],
-    {content, imageOf}: BlobOrigins,
+    content: PlannedContent,
     context: CopyContext,
     interruption: Interruption,
   ) {
     this.#content = content;
-    this.#imageOf = imageOf;
     this.#context = context;
     this.#interruption = interruption;
     this.#call = {signal: interruption.aborted, stopping: interruption.stopping};
@@ -82,6 +76,12 @@ export class BlobRelays {
 
   /** Begins with the large blobs among `wanted` (by `uploadKey`). Their failures come out of `ensure`. */
   startLarge(wanted: ReadonlySet<string>): void {
+    const copies = [...this.#actions.values()].filter(
+      ({action, digest, to}) => action === 'copy' && wanted.has(uploadKey(digest, to)),
+    );
+    for (const group of Map.groupBy(copies, ({digest, from}) => uploadKey(digest, from)).values())
+      if (group.length > 1)
+        for (const {digest, to} of group) this.#together.set(uploadKey(digest, to), group);
     for (const [key, action] of this.#actions) {
       if (!isLarge(action) || !wanted.has(key)) continue;
       this.ensure(action.digest, action.to).catch(() => undefined);
@@ -153,12 +153,40 @@ export class BlobRelays {
         this.counts.present += 1;
         return;
       case 'copy':
-        await this.#enqueue(action);
+        await this.#copy(key, action);
         return;
       case 'mount':
         await this.#enqueue((await this.#canMount(action)) ? action : {...action, action: 'copy'});
         return;
     }
+  }
+
+  /** A blob that goes from one source to several registries is read once: all of them get it at the same time. */
+  async #copy(key: string, action: BlobAction): Promise<void> {
+    const group = this.#together.get(key);
+    if (group === undefined) return await this.#enqueue(action);
+    const reading = new SharedReading(group.length);
+    const [ends, begun] = [new Map<string, Promise<void>>(), Promise.withResolvers<void>()];
+    for (const one of group) {
+      const reader = reading.reader();
+      const place = uploadKey(one.digest, one.to);
+      this.#readers.set(place, reader);
+      const end = begun.promise
+        .then(() => this.#run(one))
+        .finally(() => {
+          this.#readers.delete(place);
+          reader.leave();
+        });
+      // It may fail before anybody waits for it.
+      end.catch(() => undefined);
+      ends.set(place, end);
+      this.#ensured.set(place, end);
+    }
+    await this.#queues.add(action, async () => {
+      begun.resolve();
+      await Promise.allSettled(ends.values());
+    });
+    await ends.get(key);
   }
 
   /** The repository to mount from may be getting the blob in this very run. What fails there may succeed here. */
@@ -187,7 +215,7 @@ export class BlobRelays {
       await this.#ended(action, 'present');
       return;
     }
-    const image = this.#imageOf(uploadKey(digest, to));
+    const image = this.#content.imageOf(uploadKey(digest, to));
     report({type: 'blob-started', digest, to, size, ...(image === undefined ? {} : {image})});
     try {
       const outcome = await this.#place(action);
@@ -295,12 +323,11 @@ export class BlobRelays {
   ): Promise<void> {
     const {journal, report, settings, limits} = this.#context;
     const {digest, from, to} = action;
-    let {size} = action;
-    let [acknowledged, sent] = [0, 0];
-    let told = {bytes: 0, at: performance.now()};
+    const progress = new BlobProgress(action, report);
     const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
+    const shared = this.#readers.get(uploadKey(digest, to));
     // The first word on each blob is where it stands before anything of it is sent; of a saved upload, the registry's.
-    if (saved === undefined) report({type: 'blob-progress', digest, to, acknowledged: 0, size});
+    if (saved === undefined) progress.acknowledged(0);
     await relayBlob(
       {
         blob: descriptorOf(action),
@@ -308,6 +335,7 @@ export class BlobRelays {
         destination,
         ...(saved ? {saved} : {}),
         ...(upload ? {upload} : {}),
+        ...(shared ? {shared} : {}),
       },
       {
         chunkSize: this.#chunkSizeFor(to),
@@ -318,24 +346,18 @@ export class BlobRelays {
       },
       {
         acknowledged: (bytes) => {
-          [acknowledged, sent] = [bytes, bytes];
-          told = {bytes, at: performance.now()};
-          if (acknowledged > 0) this.#begun.add(uploadKey(digest, to));
-          report({type: 'blob-progress', digest, to, acknowledged, size});
+          if (bytes > 0) this.#begun.add(uploadKey(digest, to));
+          progress.acknowledged(bytes);
         },
         resized: (actual) => {
-          size = actual;
+          progress.resized(actual);
           this.#resized.set(digest, actual);
         },
         sending: (bytes) => limits?.announce(uploadKey(digest, to), bytes),
         sent: (bytes) => {
           this.counts.sent += bytes;
           limits?.sent(uploadKey(digest, to), bytes);
-          sent = Math.min(size, sent + bytes);
-          const now = performance.now();
-          if (sent - told.bytes < TOLD_BYTES || now - told.at < TOLD_MS) return;
-          told = {bytes: sent, at: now};
-          report({type: 'blob-progress', digest, to, acknowledged, sent, size});
+          progress.sent(bytes);
         },
         saved: ({location, offset, minChunk}) =>
           journal.append({type: 'upload', digest, to, location, offset, minChunk}),
@@ -375,10 +397,6 @@ function pathOf(repository: string): RepositoryPath {
     : parseReference(inside ?? repository).path;
 }
 
-function descriptorOf({mediaType, digest, size}: BlobAction): {
-  readonly mediaType: string;
-  readonly digest: Digest;
-  readonly size: number;
-} {
+function descriptorOf({mediaType, digest, size}: BlobAction): Descriptor {
   return {mediaType, digest, size};
 }

@@ -83,10 +83,13 @@ class CopyRun {
     this.#stopping = AbortSignal.any([interruption.stopping, this.#failedOnce.signal]);
     this.#interruption = {...interruption, stopping: this.#stopping};
     this.#manifests = new Map(work.manifests.map((manifest) => [manifest.digest, manifest]));
-    const content = new PlannedContent(this.#manifests, context);
+    const content = new PlannedContent(
+      this.#manifests,
+      context,
+      imagesOfBlobs(work, this.#manifests),
+    );
     this.#beside = new Set(work.copies.flatMap((copy) => (isOfImage(copy) ? [] : [copy.id])));
-    const imageOf = imagesOfBlobs(work, this.#manifests);
-    this.#blobs = new BlobRelays(work.blobs, {content, imageOf}, context, this.#interruption);
+    this.#blobs = new BlobRelays(work.blobs, content, context, this.#interruption);
     this.#pushes = new ManifestPushes(this.#manifests, this.#blobs, content, context);
     this.#fallbackTags = new Set(work.copies.map(({to, tag}) => `${to}:${tag ?? ''}`));
   }

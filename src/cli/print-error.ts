@@ -1,4 +1,4 @@
-import {ERROR_CODES} from '../model/error-codes.ts';
+import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {asTransshipError, type Side} from '../model/error.ts';
 import type {ErrorData, Report} from '../model/event.ts';
 import {formatProblem} from '../model/file-problem.ts';
@@ -47,9 +47,15 @@ export function printError(thrown: unknown, stderr: TextSink, {form, debug}: Err
   } else {
     for (const problem of problems) stderr.write(`${inOneLine(formatProblem(problem))}\n`);
     stderr.write(errorLines(error));
+    if (isExplained(code)) stderr.write(` more: transship explain ${code}\n`);
     for (const line of trace.trace ?? []) stderr.write(`${printable(line)}\n`);
   }
   return ERROR_CODES[code];
+}
+
+/** Wrong usage says all in its hint, and whoever interrupts knows why. */
+function isExplained(code: ErrorCode): boolean {
+  return ERROR_CODES[code] !== 64 && ERROR_CODES[code] !== 130;
 }
 
 /** The stacks of an error and its causes, line by line. */

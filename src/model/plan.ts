@@ -315,6 +315,7 @@ export type FindingCode =
   | 'RULES_READY'
   | 'RULES_NOT_SEEN'
   | 'RULE_KEEPS_OLD_PATH'
+  | 'RULE_MOVES'
   | 'POLICY_PAUSED'
   | 'POLICY_RUNS_SOON'
   | 'POLICY_PAUSED_BEFORE'

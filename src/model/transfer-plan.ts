@@ -145,10 +145,20 @@ export type TransferStep =
   | (StepBase & {readonly kind: 'retag'})
   /** Donor to new path. */
   | (StepBase & {readonly kind: 'push'} & CopySet)
+  /** Gives protection rules that name the old path the new one (GitLab keeps them as they are when a project moves). */
+  | (StepBase & {readonly kind: 'move-rules'; readonly rules: readonly MovedRule[]})
   /** Puts the cleanup policy back as it was. */
   | (StepBase & {readonly kind: 'resume'; readonly policy: PolicyState})
   /** Takes away from the donor what this plan put there. Only when `apply` is told to; until then the images stay. */
   | (StepBase & {readonly kind: 'remove-donor'});
+
+/** A protection rule for repositories, and the pattern that it has before and after the move. */
+export interface MovedRule {
+  /** GitLab's ID. */
+  readonly id: number;
+  readonly from: string;
+  readonly to: string;
+}
 
 /** A manifest that is put again where it is, by its digest: it stands for all of its kind. */
 export interface ProbedManifest {
@@ -295,6 +305,7 @@ export function phaseOf(step: TransferStep): 'pull' | 'delete' | 'push' {
     case 'change-path':
     case 'retag':
     case 'push':
+    case 'move-rules':
     case 'resume':
     case 'remove-donor':
       return 'push';

@@ -183,6 +183,21 @@ const step = z
       .describe('The images are copied to the new path.'),
     z
       .strictObject({
+        kind: z.literal('move-rules').describe('Gives protection rules the new path.'),
+        ...base,
+        rules: listOf(
+          z
+            .strictObject({
+              id: gitlabId('the rule'),
+              from: z.string().min(1).describe('Its pattern before.'),
+              to: z.string().min(1).describe('Its pattern after.'),
+            })
+            .describe('A protection rule for repositories.'),
+        ).describe('The rules that name the old path.'),
+      })
+      .describe('Protection rules that name the old path get the new one.'),
+    z
+      .strictObject({
         kind: z.literal('resume').describe('Puts the cleanup policy back.'),
         ...base,
         policy,

@@ -272,6 +272,8 @@ function whatOf(step: TransferStep, {project, repositories, donor}: ProjectMove)
       return `retag the images for ${project.to}`;
     case 'push':
       return copySetText(step, project.to);
+    case 'move-rules':
+      return `change ${step.rules.map((rule) => `${rule.from} to ${rule.to}`).join(', ')}`;
     case 'resume':
       return 'restore the cleanup policy';
     case 'remove-donor':

@@ -51,6 +51,7 @@ const WHY_BACK = {
   'change-group': 'the group was there before',
   retag: 'the images are named after the path of their project',
   push: 'the images follow their project',
+  'move-rules': 'the protection rules were so before',
   resume: 'the cleanup policy was enabled before',
   'remove-donor': '',
 } as const satisfies Record<(TransferStep | GroupStep)['kind'], string>;

@@ -9,7 +9,8 @@ export interface ToldError {
   readonly hint: string;
 }
 
-const FORM = /^error: (.+) \[([A-Z0-9_]+)\]\n side: (.+)\n hint: (.+)\n$/;
+const FORM =
+  /^error: (.+) \[([A-Z0-9_]+)\]\n side: (.+)\n hint: (.+)\n(?: more: transship explain \2\n)?$/;
 
 /** What is told while a request is tried again. */
 const RETRIES = /^(?:retrying in .+\n)*/;

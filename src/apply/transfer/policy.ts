@@ -2,7 +2,7 @@ import type {Project} from '../../gitlab/entities.ts';
 import {registryPathOf} from '../../model/gitlab-naming.ts';
 import {errorData} from '../../model/event.ts';
 import type {Call} from '../../model/port.ts';
-import type {PolicyState, ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
+import type {MovedRule, PolicyState, ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {deletedOf} from '../unfinished.ts';
 import type {ProjectEnd} from './plan-result.ts';
@@ -133,12 +133,33 @@ async function resumePolicy(
   return isOff;
 }
 
-/** Tells of rules that go on protecting the old path: GitLab keeps their patterns as they are when a project moves. */
+/** Rules that somebody changed or deleted since planning stay as they are. */
+export async function moveRules(
+  {project: {id}}: ProjectMove,
+  planned: readonly MovedRule[],
+  {context, call}: TransferRun,
+): Promise<StepEnd> {
+  const {protection} = context.gitlab;
+  const found = new Map(
+    ((await protection.ofRepositories(id, call)) ?? []).map((rule) => [rule.id, rule.pattern]),
+  );
+  const left = planned.filter((rule) => found.get(rule.id) === rule.from);
+  for (const rule of left) await protection.moveRepositoryRule(id, rule.id, rule.to, call);
+  return left.length > 0 ? DONE : PRESENT;
+}
+
+/** Tells of rules that go on protecting the old path, and that the plan does not move. */
 export async function tellOldRules(move: ProjectMove, {context, call}: TransferRun): Promise<void> {
   const {id, from, to} = move.project;
+  const planned = new Set(
+    move.steps.flatMap((step) =>
+      step.kind === 'move-rules' ? step.rules.map((rule) => rule.id) : [],
+    ),
+  );
   const old = registryPathOf(from);
   const rules = (await context.gitlab.protection.ofRepositories(id, call)) ?? [];
-  for (const {pattern} of rules) {
+  for (const {id: rule, pattern} of rules) {
+    if (planned.has(rule)) continue;
     if (pattern.toLowerCase() !== old && !pattern.toLowerCase().startsWith(`${old}/`)) continue;
     context.report({
       type: 'notice',

@@ -88,6 +88,10 @@ function reversedStep(
       return [{...step, ...base, ...pull, why: 'the donor may have lost some of the images'}];
     case 'push':
       return [{...step, ...base, ...push, why: 'the images follow their project'}];
+    case 'move-rules': {
+      const rules = step.rules.map(({id, from, to}) => ({id, from: to, to: from}));
+      return [{...step, ...base, rules}];
+    }
     // The registry has taken all of it when it was pushed; and the donor stays.
     case 'probe':
     case 'remove-donor':

@@ -228,6 +228,8 @@ export interface DonorFacts {
 export interface RuleFacts {
   /** Undefined: this version of GitLab does not tell. */
   readonly repositories?: readonly {
+    /** GitLab's ID; undefined: not known. */
+    readonly id?: number;
     readonly pattern: string;
     readonly push?: number;
     readonly delete?: number;

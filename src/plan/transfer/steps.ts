@@ -1,4 +1,11 @@
-import type {Donor, PolicyState, ProbedManifest, ProjectMove} from '../../model/transfer-plan.ts';
+import {registryPathOf} from '../../model/gitlab-naming.ts';
+import type {
+  Donor,
+  MovedRule,
+  PolicyState,
+  ProbedManifest,
+  ProjectMove,
+} from '../../model/transfer-plan.ts';
 import type {UncostedStep, Without} from './estimate.ts';
 import type {TransferCopies} from './project-move.ts';
 import type {
@@ -22,13 +29,19 @@ export type BareStep = Without<UncostedStep, 'needs'>;
  * @param isPaused an earlier transfer switched it off, so that it has to be put back whichever way the images go
  */
 export function transferSteps(
-  {project, target, donor: {donor}, withGroup}: TransferFacts,
+  facts: TransferFacts,
   way: ProjectMove['way'],
   repositories: readonly RepositoryFacts[],
   {pull, push}: TransferCopies,
   policy: PolicyState | undefined,
   isPaused: boolean,
 ): readonly BareStep[] {
+  const {
+    project,
+    target,
+    donor: {donor},
+    withGroup,
+  } = facts;
   const {changes: calls} = pathChangesOf(project, target);
   // A project that moves with its group has none of its own.
   if (calls.length === 0 && withGroup !== true) return [];
@@ -69,6 +82,7 @@ export function transferSteps(
         {id: 'retag', kind: 'retag', why: 'the images are named after the path of their project'},
         {id: 'push', kind: 'push', why: 'the images follow their project', ...push},
         verifyTarget('the donor may be removed only after everything is at the new path'),
+        ...rulesStep(movedRules(facts)),
         ...(policy === undefined ? [] : [resumeStep(policy)]),
         {
           id: 'remove-donor',
@@ -133,12 +147,35 @@ function pauseStep(policy: PolicyState): BareStep {
   };
 }
 
-function resumeStep(policy: PolicyState): BareStep {
-  return {id: 'resume', kind: 'resume', why: 'the cleanup policy was enabled before', policy};
+/** Rules that name the old path, and the same with the new one. */
+export function movedRules({
+  project,
+  target,
+  rules,
+}: Pick<TransferFacts, 'project' | 'target' | 'rules'>): readonly MovedRule[] {
+  const [old, now] = [project.fullPath, target.fullPath].map(registryPathOf) as [string, string];
+  return (rules.repositories ?? []).flatMap(({id, pattern}) => {
+    const rest = pattern.slice(old.length);
+    const isOld = pattern.toLowerCase().startsWith(old) && !/^[a-z0-9]/i.test(rest);
+    return id !== undefined && isOld ? [{id, from: pattern, to: now + rest}] : [];
+  });
 }
 
-/** More repositories than that GitLab's registry does not move by itself (GitLab: docs/spec/gitlab/api.md). */
-const NATIVE_LIMIT = 1000;
+function rulesStep(rules: readonly MovedRule[]): readonly BareStep[] {
+  const why = 'GitLab keeps the patterns of protection rules as they are';
+  return rules.length === 0 ? [] : [{id: 'move-rules', kind: 'move-rules', rules, why}];
+}
+
+function resumeStep(policy: PolicyState): BareStep {
+  const why = 'the cleanup policy was enabled before; its interval starts anew';
+  return {id: 'resume', kind: 'resume', why, policy};
+}
+
+/**
+ * More repositories than that no version of GitLab's registry moves by itself (GitLab container registry: !2816; 1,000
+ * before). It counts deleted ones as well, which its API does not show: GitLab may refuse fewer.
+ */
+const NATIVE_LIMIT = 2000;
 
 /**
  * How the images get to the new path. The registry moves them itself if it has a metadata database and the project
