@@ -391,10 +391,8 @@ export class BlobRelays {
 /** The path of a repository in its registry, or in the layout that it is in. */
 function pathOf(repository: string): RepositoryPath {
   const place = parsePlace(repository);
-  const inside = 'repository' in place ? place.repository : undefined;
-  return place.transport === 'docker'
-    ? place.reference.path
-    : parseReference(inside ?? repository).path;
+  if (place.transport === 'docker') return place.reference.path;
+  return parseReference(('repository' in place && place.repository) || repository).path;
 }
 
 function descriptorOf({mediaType, digest, size}: BlobAction): Descriptor {
