@@ -48,6 +48,7 @@ test('the package holds what a user needs, and runs', async () => {
     'bin/transship.cjs',
     'package.json',
     'plans/migration.schema.json',
+    'plans/output.schema.json',
     'plans/plan.schema.json',
     'plans/policy.schema.json',
   ]);

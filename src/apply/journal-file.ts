@@ -19,6 +19,7 @@ const runEnd = z.enum(['done', 'incomplete', 'failed', 'interrupted', 'drift']);
 const errorData = z.object({
   code: z.string(),
   side: z.enum(['source', 'destination', 'gitlab', 'local']),
+  retry: z.boolean().default(false),
   message: z.string(),
   hint: z.string(),
 });

@@ -30,6 +30,7 @@ const JOURNAL_LIMIT = 1_000;
  * @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_INVALID
  */
 export async function throwIfBegun(planFile: string, io: Machine): Promise<void> {
+  if (planFile === '-') return;
   // A pipe or a device is no plan that was applied.
   const there = await stat(planFile).catch(() => undefined);
   if (there?.isFile() === false) return;

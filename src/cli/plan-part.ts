@@ -65,8 +65,6 @@ export function readPart({shard: flag, phase}: PartFlags, env: Environment): Pla
 }
 
 function shardOfJob(env: Environment): Pick<PlanPart, 'shard' | 'variable'> | undefined {
-  const given = env['TRANSSHIP_SHARD'];
-  if (given) return {shard: ofVariables(given, 'TRANSSHIP_SHARD'), variable: 'TRANSSHIP_SHARD'};
   // GitLab sets the index in jobs with `parallel` only, the total in all (doc/ci/variables/predefined_variables.md).
   const [node, nodes] = [env['CI_NODE_INDEX'], env['CI_NODE_TOTAL']];
   if (node && nodes)

@@ -1,5 +1,5 @@
 import {dirname, join} from 'node:path';
-import {applyDeletions, applyPlan, notBegun} from '../apply/apply-plan.ts';
+import {applyDeletions, applyPlan, notBegun, reportEnd} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
 import {type Journal, type JournalOptions, NO_JOURNAL, openJournal} from '../apply/journal.ts';
 import type {Namespaces} from '../apply/creations.ts';
@@ -53,7 +53,11 @@ export async function runPlan(
   const {places, locations, limits, report, interruption, call} = session;
   const {shard, phase} = (origin.kind === 'file' && origin.part) || {};
   throwIfForbidden(plan);
-  if (!(await mayDelete(plan, flags, io))) return notBegun(plan, undefined);
+  if (!(await mayDelete(plan, flags, io))) {
+    const none = notBegun(plan, undefined);
+    reportEnd(none, report);
+    return none;
+  }
   places.splitArchives(plan.wish.archiveSize);
   const file = flags.journal ?? defaultJournal(plan, origin, io);
   // Nobody named it, and it would be removed at the end.

@@ -9,6 +9,7 @@ import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {donorAbsent, isDonorThere} from '../apply/transfer/donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import {locateProject} from '../apply/transfer/locate.ts';
+import {reportEnd} from '../apply/apply-plan.ts';
 import {resultOf} from '../apply/transfer/plan-result.ts';
 import type {TransferContext} from '../apply/transfer/transfer-run.ts';
 import {compareAt} from '../apply/transfer/verify-place.ts';
@@ -59,7 +60,11 @@ export async function runTransfer(command: TransferCommand): Promise<RunResult> 
   throwIfForbidden(plan);
   throwIfLostWithJob(plan, io);
   // More shards than projects.
-  if (unitsOf(plan).length === 0) return resultOf(plan, [], {isRollback: false});
+  if (unitsOf(plan).length === 0) {
+    const none = resultOf(plan, [], {isRollback: false});
+    reportEnd(none, command.session.report);
+    return command.shard === undefined ? none : {...none, shard: command.shard};
+  }
   return await withContext(command, applyTransfer);
 }
 

@@ -39,6 +39,8 @@ export type Phase = (typeof PHASES)[number];
 export interface StepResult {
   readonly id: string;
   readonly outcome: StepOutcome;
+  /** From when it was begun in this run to its end, in ms; absent: it was not begun. */
+  readonly durationMs?: number;
   readonly error?: ErrorData;
 }
 
@@ -125,6 +127,9 @@ export interface RunResult {
   readonly result: RunEnd;
   /** The limit that ended the run; set only where `result` is `interrupted`. Absent: a signal did. */
   readonly limit?: LimitCode;
+  /** When the run began and ended, ISO 8601. Absent: not known yet. */
+  readonly began?: string;
+  readonly ended?: string;
   /** Every step of the plan, or of the part of it, in its order, also those that were not started. */
   readonly steps: readonly StepResult[];
   /** Bytes that were sent to the destination, those of failed attempts included. */

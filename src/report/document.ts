@@ -3,7 +3,7 @@ import type {Drift, Phase, Shard} from '../model/outcome.ts';
 import {nameOf} from '../model/place.ts';
 import type {Check} from '../model/plan.ts';
 import {compareNatural, compareText} from '../plan/compare.ts';
-import {counted} from './words.ts';
+import {counted, formatBytes} from './words.ts';
 
 /** What a report says, free of how it looks. All texts are plain and may come from outside: the renderers escape them. */
 export interface ReportDocument {
@@ -51,7 +51,11 @@ export interface Row {
 }
 
 /** A word for people, or a name or value that is to be copied as it is. Lines of text have its short form. */
-export type Cell = string | {readonly code: string; readonly short?: string};
+export type Cell =
+  | string
+  | {readonly code: string; readonly short?: string}
+  /** A size. */
+  | {readonly bytes: number};
 
 /** How much of a document is shown. */
 export interface RenderOptions {
@@ -85,7 +89,8 @@ export function shortened(
 }
 
 export function cellText(cell: Cell): string {
-  return typeof cell === 'string' ? cell : cell.code;
+  if (typeof cell === 'string') return cell;
+  return 'bytes' in cell ? formatBytes(cell.bytes) : cell.code;
 }
 
 /** A name as it is to be copied. */

@@ -284,7 +284,7 @@ function copiedRow(step: CopyStep, size: number): Row {
     cells: [
       code(imageName(step.to, step.tag, step.digest)),
       digestCell(step.digest),
-      formatBytes(size),
+      {bytes: size},
       code(imageName(step.from, step.sourceTag?.name, undefined)),
       step.why,
     ],
@@ -297,7 +297,7 @@ function movedRow(step: CopyStep, size: number): Row {
       code(imageName(step.to, step.tag, step.digest)),
       step.replaces === null ? '' : digestCell(step.replaces),
       digestCell(step.digest),
-      formatBytes(size),
+      {bytes: size},
       code(step.from),
     ],
   };

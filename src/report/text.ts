@@ -84,5 +84,5 @@ function wrapped(text: string, columns: number | undefined, indent = ''): readon
 }
 
 function shortText(cell: Cell): string {
-  return printable(typeof cell === 'string' ? cell : (cell.short ?? cellText(cell)));
+  return printable((typeof cell === 'object' && 'short' in cell && cell.short) || cellText(cell));
 }

@@ -71,7 +71,7 @@ async function open(
   terminal = stream(isTTY, size);
   reporter = openReporter(
     {progress, ...flags},
-    {stderr: terminal, env, onStateWanted, stopping: stopping.signal},
+    {stderr: terminal, env, now: () => new Date(), onStateWanted, stopping: stopping.signal},
   );
   return reporter.report;
 }
@@ -109,7 +109,13 @@ async function busy(size: Size, flags: Parameters<typeof open>[1] = {}) {
     outcome: 'done',
     isBeside: true,
   });
-  const error = {code: 'RATE_LIMITED', side: 'source', message: 'm', hint: 'h'} as const;
+  const error = {
+    code: 'RATE_LIMITED',
+    side: 'source',
+    retry: false,
+    message: 'm',
+    hint: 'h',
+  } as const;
   report({type: 'retrying', what: 'registry.example', attempt: 1, delayMs: 30_000, error});
   for (let blob = 0; blob < 45; blob += 1) {
     const [digest, image] = [
@@ -275,7 +281,13 @@ function report50(): void {
 }
 
 describe('above the screen', () => {
-  const error = {code: 'FORBIDDEN', side: 'source', message: 'no\u001b[2J', hint: 'h'} as const;
+  const error = {
+    code: 'FORBIDDEN',
+    side: 'source',
+    retry: false,
+    message: 'no\u001b[2J',
+    hint: 'h',
+  } as const;
 
   test('stand failures and notices', async () => {
     const report = await open();

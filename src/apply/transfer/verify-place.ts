@@ -75,7 +75,10 @@ function failed({differences, checked}: Compared, where: string, hint: string): 
   const of = checked.tags + checked.manifests + checked.blobs;
   const name = first?.tag === undefined ? `@${first?.digest ?? ''}` : `:${first.tag}`;
   const message = `${differences.length} of ${of} things are not as planned ${where}; the first is the ${first?.what ?? ''} ${first?.repository ?? ''}${name}`;
-  return {end: 'failed', error: {code: 'VERIFY_FAILED', side: 'destination', message, hint}};
+  return {
+    end: 'failed',
+    error: {code: 'VERIFY_FAILED', side: 'destination', retry: false, message, hint},
+  };
 }
 
 /** Places of a transfer that can be compared with its plan. */

@@ -16,7 +16,7 @@ import {
   type LimitFlags,
   type UndoFlags,
 } from '../options.ts';
-import {readPlanFile} from '../plan-file.ts';
+import {givenPlan} from '../plan-file.ts';
 import {
   addPhaseFlag,
   addShardFlag,
@@ -54,7 +54,7 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     .description(
       'Compares source and destination with the plan, then does what the plan says and nothing else.',
     )
-    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
     .option('--yes', 'do not ask before deleting')
     .option(
       '--undo <file>',
@@ -76,10 +76,10 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
       ),
     ),
     ['text', 'json', 'markdown'],
-  ).action(async (file: string, given: Flags) => {
+  ).action(async (word: string, given: Flags) => {
     const part = readPart(given, io.env);
     const {shard, phase} = part;
-    const whole = await readPlanFile(file);
+    const {plan: whole, file} = await givenPlan(word, io);
     await throwUnlessWithin(whole, given);
     // Whether all copies are done is for this phase to find out.
     const plan = phase === 'delete' ? whole : partToApply(whole, part);
@@ -97,7 +97,7 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
       const namespaces = plannedNamespaces(plan, trust, flags, io, session);
       return await runPlan(plan, {kind: 'file', file, namespaces, part}, flags, io, session);
     };
-    const result = await withSession(io, {...flags, cache}, run, trust);
+    const result = times.timed(await withSession(io, {...flags, cache}, run, trust));
     const applied = partToApply(whole, part);
     const planFile = planArguments(file, journal, shard);
     io.stdout.write(

@@ -8,7 +8,7 @@ import {MOST_SHARDS} from '../../plan/shards.ts';
 import {serializePlan} from '../../plan/plan-file.ts';
 import type {Io} from '../io.ts';
 import {wholeNumber} from '../options.ts';
-import {readPlanFile} from '../plan-file.ts';
+import {givenPlan} from '../plan-file.ts';
 import {throwIfForbidden} from '../run-plan.ts';
 
 interface Flags {
@@ -32,7 +32,7 @@ export function addPipeline(program: Command, io: Io, done: (exitCode: number) =
       'Prints a child pipeline of GitLab CI, or Indexed Jobs of Kubernetes, which apply a plan in shards, verify it, and ' +
         'then delete what it deletes, if somebody starts that job. Nothing is requested from a registry.',
     )
-    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
     .requiredOption('--parallel <n>', 'jobs that work on the plan at once', wholeNumber)
     .addOption(
       new Option('--engine <engine>', 'what runs the jobs')
@@ -64,8 +64,8 @@ Examples:
   transship pipeline acme.plan.json --parallel 16 > child.gitlab-ci.yml
   transship pipeline acme.plan.json --parallel 16 --engine kubernetes --image registry.example.com/transship:1 | kubectl apply -f -`,
     )
-    .action(async (file: string, flags: Flags) => {
-      const plan = await readPlanFile(file);
+    .action(async (word: string, flags: Flags) => {
+      const {plan, file} = await givenPlan(word, io);
       throwIfForbidden(plan);
       const {engine, parallel, image, command, planJob, secret, claim, out} = flags;
       const most = engine === 'gitlab' ? GITLAB_PARALLEL_LIMIT : MOST_SHARDS;

@@ -6,7 +6,7 @@ import {journalOf} from '../earlier-transfers.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addRunFlags, type HostFlags} from '../options.ts';
-import {readPlanFile} from '../plan-file.ts';
+import {givenPlan} from '../plan-file.ts';
 import {addShardFlag, type PartFlags, partToApply, readPart} from '../plan-part.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import {RUN_EXIT, runRestore} from '../run-plan.ts';
@@ -31,7 +31,7 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
         'Of a plan that deleted tags: puts them back from the undo file that apply wrote, while the registry still has ' +
         'their content (GitLab with metadata database: for 24 hours). Tags that were pushed since then stay as they are.',
     )
-    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
     .option('--yes', 'do not ask before deleting at the new path')
     .option('--adopt-new-tags', 'include tags created or changed at the new path since the move')
     .option('--undo <file>', 'the undo file of apply (default: beside the plan)')
@@ -44,9 +44,9 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
     'text',
     'json',
     'markdown',
-  ]).action(async (file: string, given: Flags) => {
+  ]).action(async (word: string, given: Flags) => {
     const {shard} = readPart(given, io.env);
-    const whole = await readPlanFile(file);
+    const {plan: whole, file} = await givenPlan(word, io);
     // What was deleted is one file, whichever run did it.
     const plan = whole.kind === 'copy' ? whole : partToApply(whole, shard ? {shard} : {});
     const journal = await journalOf(plan.id, file, given.journal, io, shard);

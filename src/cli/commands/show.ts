@@ -5,7 +5,7 @@ import {commentOnMergeRequest} from '../comment.ts';
 import {addGitLabFlags, type GitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, collect, type HostFlags} from '../options.ts';
-import {printPlan, readPlanFile} from '../plan-file.ts';
+import {givenPlan, printPlan} from '../plan-file.ts';
 
 interface Flags extends GitLabFlags, HostFlags {
   readonly comment?: boolean;
@@ -19,7 +19,7 @@ export function addShow(program: Command, io: Io, done: (exitCode: number) => vo
   const command = program
     .command('show')
     .summary('print the review of a plan')
-    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
     .option('--all', 'show every image and every finding')
     .option(
       '--repository <glob>',
@@ -39,9 +39,9 @@ Examples:
   transship show acme.plan.json --repository 'team/**'`,
     );
   addFormatFlag(addHostFlags(addGitLabFlags(command)), ['text', 'markdown', 'json', 'html']).action(
-    async (file: string, flags: Flags) => {
+    async (word: string, flags: Flags) => {
       const {format, all = false, repository: only, comment} = flags;
-      const plan = await readPlanFile(file);
+      const {plan, file} = await givenPlan(word, io);
       printPlan(only === undefined ? plan : partOfPlan(plan, only), format, io, {
         planFile: file,
         full: all || only !== undefined,

@@ -11,7 +11,7 @@ import {type OutcomeFormat, renderStatus} from '../../report/run-document.ts';
 import {journalOf} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, collect} from '../options.ts';
-import {readPlanFile} from '../plan-file.ts';
+import {givenPlan} from '../plan-file.ts';
 import {addShardFlag, type PartFlags, partToApply, readPart} from '../plan-part.ts';
 
 interface Flags extends PartFlags {
@@ -24,7 +24,7 @@ export function addStatus(program: Command, io: Io, done: (exitCode: number) => 
   const command = program
     .command('status')
     .summary('show the progress recorded in the journal')
-    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
     .option(
       '--journal <file>',
       'read this journal, or all that match a pattern (repeatable; default: those beside the plan)',
@@ -39,10 +39,11 @@ Examples:
     );
   addShardFlag(command);
   addFormatFlag(command, ['text', 'json', 'markdown']).action(
-    async (file: string, flags: Flags) => {
+    async (word: string, flags: Flags) => {
       const part = readPart(flags, io.env);
       const {shard} = part;
-      const plan = partToApply(await readPlanFile(file), part);
+      const {plan: whole, file} = await givenPlan(word, io);
+      const plan = partToApply(whole, part);
       const files =
         flags.journal === undefined
           ? await journalsOf(plan.id, file, shard, io)

@@ -5,7 +5,7 @@ import {type OutcomeFormat, renderVerify} from '../../report/run-document.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
-import {readPlanFile} from '../plan-file.ts';
+import {givenPlan} from '../plan-file.ts';
 import {addShardFlag, type PartFlags, partToApply, readPart, reportShard} from '../plan-part.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import type {ProgressFlags} from '../reporters/choose.ts';
@@ -30,7 +30,7 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
         'new path yet. For a transfer, compares the place where the images should be now: the old path while the project ' +
         'is there, the donor between two changes of its path, then the new path. The output names the place.',
     )
-    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
     .option('--read', 'read every byte at the destination and hash it')
     .option('--repair', 'copies only: bring what is missing or broken from the source again')
     .option('--donor', 'transfers only: compare the donor instead, and read its files again')
@@ -43,10 +43,10 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
     'text',
     'json',
     'markdown',
-  ]).action(async (file: string, flags: Flags) => {
+  ]).action(async (word: string, flags: Flags) => {
     const part = readPart(flags, io.env);
     const {shard} = part;
-    const whole = await readPlanFile(file);
+    const {plan: whole, file} = await givenPlan(word, io);
     if (whole.kind === 'transfer' && flags.repair === true) {
       throw new TransshipError('USAGE', '--repair is for copies, and this plan is of transfers', {
         side: 'local',

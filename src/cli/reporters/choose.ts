@@ -3,6 +3,7 @@ import {printableJson} from '../../report/words.ts';
 import type {Io, TextSink} from '../io.ts';
 import {barReporter} from './bar.ts';
 import type {FrameStyle} from './frame.ts';
+import {LogSections} from './log-sections.ts';
 import {plainReporter} from './plain.ts';
 
 export const PROGRESS_KINDS = ['auto', 'bar', 'plain', 'json', 'none'] as const;
@@ -34,7 +35,7 @@ export interface OpenReporter extends Disposable {
 /** `auto` is a screen on a terminal and lines elsewhere, CI included. */
 export function openReporter(
   {progress, color = 'auto', verbose = false}: ProgressFlags,
-  io: Pick<Io, 'stderr' | 'env' | 'onStateWanted'> & Partial<Pick<Io, 'stopping'>>,
+  io: Pick<Io, 'stderr' | 'env' | 'now' | 'onStateWanted'> & Partial<Pick<Io, 'stopping'>>,
 ): OpenReporter {
   const {stderr, env, stopping} = io;
   const isTerminal = stderr.isTTY === true && env['CI'] === undefined && env['TERM'] !== 'dumb';
@@ -42,7 +43,7 @@ export function openReporter(
   const {report, close, tellState} =
     chosen === 'bar'
       ? barReporter(stderr, styleOf(color, io), stopping)
-      : linesReporter(chosen, verbose, stderr);
+      : linesReporter(chosen, verbose, io);
   const forget = io.onStateWanted?.(tellState);
   return {
     report,
@@ -56,16 +57,19 @@ export function openReporter(
 function linesReporter(
   kind: Exclude<ProgressKind, 'auto' | 'bar'>,
   isVerbose: boolean,
-  stderr: Io['stderr'],
+  {stderr, env, now}: Pick<Io, 'stderr' | 'env' | 'now'>,
 ): StateReporter {
   switch (kind) {
     case 'json':
-      return jsonReporter(stderr);
+      return jsonReporter(stderr, now);
     case 'none':
       // Asked for by a signal, it speaks.
       return plainReporter({sink: stderr, isSilent: true});
-    case 'plain':
-      return plainReporter({sink: stderr, isVerbose});
+    case 'plain': {
+      // Also in a terminal of a runner: the log is looked at elsewhere.
+      const sections = env['GITLAB_CI'] ? new LogSections(stderr, now) : undefined;
+      return plainReporter({sink: stderr, isVerbose, ...(sections ? {sections} : {})});
+    }
   }
 }
 
@@ -82,10 +86,11 @@ function styleOf(
   };
 }
 
-/** One JSON object for each event and line (NDJSON), as it happens. */
-function jsonReporter(sink: TextSink): StateReporter {
+/** One JSON object for each event and line (NDJSON), as it happens, with its time. */
+function jsonReporter(sink: TextSink, now: Io['now']): StateReporter {
   return {
-    report: (event) => sink.write(`${printableJson(event)}\n`),
+    report: ({type, ...event}) =>
+      sink.write(`${printableJson({type, at: now().toISOString(), ...event})}\n`),
     close: () => undefined,
     // The events are the state.
     tellState: () => undefined,

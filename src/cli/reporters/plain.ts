@@ -5,6 +5,7 @@ import {noticeText, observingText, progressText, projectText, retryText} from '.
 import {Rate} from './rate.ts';
 import {printable} from '../../report/words.ts';
 import type {StateReporter} from './choose.ts';
+import type {LogSections} from './log-sections.ts';
 import {RunTally} from './run-tally.ts';
 
 /** A summary line at most this often, and at least this often while a run goes on: CI kills silent jobs. */
@@ -16,6 +17,8 @@ interface PlainOptions {
   readonly isVerbose?: boolean;
   /** Nothing is written but the state that is asked for. */
   readonly isSilent?: boolean;
+  /** Of the log, if there is something that shows them. */
+  readonly sections?: LogSections;
 }
 
 /** Lines for logs: failures and notices at once, else one line of progress every few seconds. */
@@ -23,6 +26,7 @@ export function plainReporter({
   sink,
   isVerbose = false,
   isSilent = false,
+  sections,
 }: PlainOptions): StateReporter {
   const tally = new RunTally();
   const rate = new Rate(30_000);
@@ -38,6 +42,11 @@ export function plainReporter({
   };
   const report = (event: RunEvent): void => {
     tally.add(event);
+    sections?.before(event);
+    tellOf(event);
+    sections?.after(event);
+  };
+  const tellOf = (event: RunEvent): void => {
     switch (event.type) {
       case 'observing':
         observing = observingText(event);
@@ -69,7 +78,11 @@ export function plainReporter({
         break;
     }
   };
-  return {report, close: () => clearInterval(timer), tellState: line};
+  const close = (): void => {
+    clearInterval(timer);
+    sections?.close();
+  };
+  return {report, close, tellState: line};
 }
 
 /** What came of one image; ends the line. */

@@ -14,6 +14,8 @@ export interface TransferFacts {
   readonly staged: boolean;
   /** Its group moves, and the project with it: the path of the project itself is not changed. Default: no. */
   readonly withGroup?: boolean;
+  /** Nobody but owners is to push to the old path during the move. Default: whoever may. */
+  readonly freeze?: boolean;
   readonly project: ProjectFacts;
   readonly target: TargetFacts;
   readonly token: TokenFacts;
