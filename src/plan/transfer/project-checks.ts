@@ -48,17 +48,17 @@ export function projectChecks(facts: TransferFacts): readonly Check[] {
   ];
 }
 
-/** GitLab leads from the paths that a project had before to where it is (GitLab: doc/api/rest/_index.md, "Redirects"). */
 /** Names in a message. */
 const NAMES_SHOWN = 5;
+
+function shown(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? `, … ${more} more` : ''}`;
+}
 
 /** Roles in groups are inherited: whoever has one in the old namespace alone can no longer pull, and the other way round. */
 export function* accessChecks(subject: string, access: AccessFacts | undefined): Generator<Check> {
   if (access === undefined || access.lost.length + access.gained.length === 0) return;
-  const shown = (names: readonly string[]): string => {
-    const more = names.length - NAMES_SHOWN;
-    return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? `, … ${more} more` : ''}`;
-  };
   const {lost, gained} = access;
   const parts = [
     ...(lost.length > 0 ? [`${shown(lost)} can no longer pull, unless as a member itself`] : []),
@@ -72,6 +72,7 @@ export function* accessChecks(subject: string, access: AccessFacts | undefined):
   );
 }
 
+/** GitLab leads from the paths that a project had before to where it is (GitLab: doc/api/rest/_index.md, "Redirects"). */
 function* redirectChecks({wish, project: {id, fullPath}}: TransferFacts) {
   const isPath = !/^\d+$/.test(wish.project);
   if (!isPath || wish.project.toLowerCase() === fullPath.toLowerCase()) return;
