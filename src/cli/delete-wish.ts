@@ -15,6 +15,7 @@ import type {Io} from './io.ts';
 import {readMigrationWish} from './migration-wish.ts';
 import type {Session} from './session.ts';
 import {openSourceLister} from './source-lister.ts';
+import {instanceOf, pathOf} from './transfer-wish.ts';
 
 /** The rules that choose tags. */
 interface RuleFlags {
@@ -179,8 +180,9 @@ function policyReader(
     throw usage('--gitlab-policy finds the repositories', 'leave --recursive and --routes out');
   const names = repositories.map(repositoryName);
   return async (session) => {
-    const access = await openGitLab(flags, io, session);
-    const {wishes, checks} = await policyWishes(project, access, io.now(), session);
+    const access = await openGitLab(flags, io, session, instanceOf(project));
+    const path = pathOf(project, access.gitlab.url.href, '--gitlab-policy');
+    const {wishes, checks} = await policyWishes(path, access, io.now(), session);
     return {wishes: onlyNamed(wishes, names, project), checks};
   };
 }

@@ -1,6 +1,8 @@
 import {Command, CommanderError} from 'commander';
 import type {Io} from './io.ts';
 import {interrupted, TransshipError} from '../model/error.ts';
+import {addCompletion} from './completion.ts';
+import {knownArguments} from './habits.ts';
 import {type ErrorStyle, printError} from './print-error.ts';
 import {isSwitchedOn, takeVariables, variableValue} from './variables.ts';
 
@@ -34,16 +36,22 @@ async function loadCommands(args: readonly string[]): Promise<readonly AddComman
 
 /**
  * Runs one command line. All that it prints goes through `io`.
- * @param args without the program's name
+ * @param given without the program's name
  * @returns the exit code
  */
 export async function runProgram(
-  args: readonly string[],
+  given: readonly string[],
   version: string,
   io: Io,
 ): Promise<number> {
   let exitCode = 0;
-  const style = errorStyle(args, io.env);
+  const style = errorStyle(given, io.env);
+  let args: readonly string[];
+  try {
+    args = knownArguments(given);
+  } catch (error) {
+    return printError(error, io.stderr, style, io.now());
+  }
   const commands = await loadCommands(args);
   const program = buildProgram(commands, version, io, (code) => {
     exitCode = code;
@@ -54,7 +62,7 @@ export async function runProgram(
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0;
-      return printError(usageError(error), io.stderr, style, io.now());
+      return printError(usageError(error, args), io.stderr, style, io.now());
     }
     return printError(
       isInterruption(error, io) ? interrupted() : error,
@@ -86,6 +94,7 @@ Exit codes: 0 done, 1 some images failed, 2 plan: work to do, verify: difference
 A variable sets a flag that is not given: TRANSSHIP_MAX_BYTES for --max-bytes (docs/variables.md).`,
     );
   for (const add of commands) add(program, io, done);
+  addCompletion(program, (text) => io.stdout.write(text), done);
   configure(program, io);
   takeVariables(program, io.env);
   return program;
@@ -121,14 +130,22 @@ function isInterruption(error: unknown, {stopping, aborted}: Io): boolean {
   return stopping.aborted && error instanceof DOMException && error.name === 'AbortError';
 }
 
-function usageError(error: CommanderError): TransshipError {
+function usageError(error: CommanderError, args: readonly string[]): TransshipError {
   const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
   return new TransshipError(
     'USAGE',
     message === '(outputHelp)' ? 'no command was given' : message,
     {
       side: 'local',
-      hint: 'see transship --help, or transship COMMAND --help',
+      hint: `see transship ${[...commandWords(args), '--help'].join(' ')}`,
     },
   );
+}
+
+/** The command that a command line names, with its subcommand. */
+function commandWords(args: readonly string[]): readonly string[] {
+  const [name = '', below = ''] = args.filter((arg) => !arg.startsWith('-'));
+  if (!Object.hasOwn(COMMANDS, name)) return [];
+  const isBelow = name === 'plan' && ['copy', 'transfer', 'delete'].includes(below);
+  return isBelow ? [name, below] : [name];
 }

@@ -162,7 +162,7 @@ async function checkProject(
       ? passed('protection', 'this GitLab, or this token, does not show rules for tags')
       : passed(
           'protection',
-          `${rules.length} rules for tags, ${paths?.length ?? 0} for repositories`,
+          `rules for tags: ${rules.length}, for repositories: ${paths?.length ?? 0}`,
         ),
   );
   if (registryAccess === 'disabled') return {findings, records: []};
@@ -191,7 +191,7 @@ function repositoryFindings(records: readonly ContainerRepository[]): readonly F
   const stuck = records.filter(({status}) => status === 'delete_failed');
   const going = records.filter(({status}) => status !== undefined && status !== 'delete_failed');
   return [
-    passed('repositories', `${records.length} repositories with ${tags} tags`),
+    passed('repositories', `repositories: ${records.length}, tags: ${tags}`),
     ...(records.length > MOVABLE
       ? [
           warned(
@@ -206,7 +206,7 @@ function repositoryFindings(records: readonly ContainerRepository[]): readonly F
       : [
           warned(
             'repositories',
-            `${going.length} repositories are being deleted`,
+            `repositories that are being deleted: ${going.length}`,
             'GitLab does that in the background; wait before a transfer',
           ),
         ]),

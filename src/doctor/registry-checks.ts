@@ -134,7 +134,7 @@ export async function checkReading(
     first = names.find(isTag);
     const invalid = names.filter((name) => !isTag(name)).length;
     return [
-      passed('tags', `${names.length} tags`),
+      passed('tags', `tags: ${names.length}`),
       ...(invalid === 0
         ? []
         : [

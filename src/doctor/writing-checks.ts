@@ -77,7 +77,10 @@ class Trial {
       await upload.commit(blobOf(layer), this.#call);
       const resumable =
         asked === half
-          ? passed('resume', 'the registry tells how far an upload is: it can be resumed')
+          ? passed(
+              'resume',
+              'the registry tells how far an upload is: it goes on after its last chunk',
+            )
           : warned(
               'resume',
               'the registry does not tell how far an upload is',

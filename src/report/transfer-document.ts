@@ -272,6 +272,10 @@ function whatOf(step: TransferStep, {project, repositories, donor}: ProjectMove)
       return `retag the images for ${project.to}`;
     case 'push':
       return copySetText(step, project.to);
+    case 'freeze':
+      return `let nobody but owners push to ${step.patterns.join(', ')}`;
+    case 'unfreeze':
+      return 'remove these rules';
     case 'move-rules':
       return `change ${step.rules.map((rule) => `${rule.from} to ${rule.to}`).join(', ')}`;
     case 'resume':

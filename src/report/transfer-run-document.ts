@@ -33,6 +33,7 @@ const PUT_BACK = 'put-back';
 const BACKWARD = [
   [PUT_BACK, 'restore the images'],
   ['verify-old', 'compare the old path with the plan'],
+  ['unfreeze', 'let everybody push again'],
   ['resume', 'restore the cleanup policy'],
 ] as const;
 /** Steps of a plan that are undone have this before their ids. */
@@ -51,6 +52,8 @@ const WHY_BACK = {
   'change-group': 'the group was there before',
   retag: 'the images are named after the path of their project',
   push: 'the images follow their project',
+  freeze: 'a tag that is pushed during the move back would stop it',
+  unfreeze: 'the rules were for the move only',
   'move-rules': 'the protection rules were so before',
   resume: 'the cleanup policy was enabled before',
   'remove-donor': '',

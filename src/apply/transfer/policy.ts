@@ -1,11 +1,11 @@
 import type {Project} from '../../gitlab/entities.ts';
-import {registryPathOf} from '../../model/gitlab-naming.ts';
 import {errorData} from '../../model/event.ts';
 import type {Call} from '../../model/port.ts';
-import type {MovedRule, PolicyState, ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
+import type {PolicyState, ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {deletedOf} from '../unfinished.ts';
 import type {ProjectEnd} from './plan-result.ts';
+import {unfreeze} from './rules.ts';
 import {
   DONE,
   type PlanRun,
@@ -80,6 +80,15 @@ export async function resumePolicies(
   const waiting = new Set(
     ends.filter((end) => !isSettled(end, context)).map(({move}) => move.project.id),
   );
+  for (const {move, run} of ends) {
+    const isOpen = waiting.has(move.project.id) || run === undefined;
+    if (!isOpen && move.steps.some(({kind}) => kind === 'freeze'))
+      await unfreeze(move, run).catch((error: unknown) => {
+        if (isJournalFailure(error)) throw error;
+        const {message} = errorData(error);
+        tell('RULES_STAY', `pushes to ${move.project.from} are still frozen: ${message}`);
+      });
+  }
   for (const id of context.journal.unfinished.paused.keys()) {
     if (waiting.has(id)) continue;
     try {
@@ -131,40 +140,4 @@ async function resumePolicy(
   if (isOff) await gitlab.projects.setCleanupPolicy(id, {enabled: true}, call);
   if (journal.unfinished.paused.has(id)) await journal.append({type: 'resume', project: id});
   return isOff;
-}
-
-/** Rules that somebody changed or deleted since planning stay as they are. */
-export async function moveRules(
-  {project: {id}}: ProjectMove,
-  planned: readonly MovedRule[],
-  {context, call}: TransferRun,
-): Promise<StepEnd> {
-  const {protection} = context.gitlab;
-  const found = new Map(
-    ((await protection.ofRepositories(id, call)) ?? []).map((rule) => [rule.id, rule.pattern]),
-  );
-  const left = planned.filter((rule) => found.get(rule.id) === rule.from);
-  for (const rule of left) await protection.moveRepositoryRule(id, rule.id, rule.to, call);
-  return left.length > 0 ? DONE : PRESENT;
-}
-
-/** Tells of rules that go on protecting the old path, and that the plan does not move. */
-export async function tellOldRules(move: ProjectMove, {context, call}: TransferRun): Promise<void> {
-  const {id, from, to} = move.project;
-  const planned = new Set(
-    move.steps.flatMap((step) =>
-      step.kind === 'move-rules' ? step.rules.map((rule) => rule.id) : [],
-    ),
-  );
-  const old = registryPathOf(from);
-  const rules = (await context.gitlab.protection.ofRepositories(id, call)) ?? [];
-  for (const {id: rule, pattern} of rules) {
-    if (planned.has(rule)) continue;
-    if (pattern.toLowerCase() !== old && !pattern.toLowerCase().startsWith(`${old}/`)) continue;
-    context.report({
-      type: 'notice',
-      code: 'RULE_KEEPS_OLD_PATH',
-      message: `the protection rule "${pattern}" names the old path; give it ${registryPathOf(to)} in its place`,
-    });
-  }
 }

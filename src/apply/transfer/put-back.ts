@@ -15,6 +15,7 @@ import type {OldTag} from './delete-old.ts';
 import {donorAbsent, isDonorThere} from './donor.ts';
 import {notStarted, type ProjectEnd} from './plan-result.ts';
 import {resumeStep} from './policy.ts';
+import {unfreeze} from './rules.ts';
 import {isOrdered, runCopySet} from './pull-retag-push.ts';
 import {
   DONE,
@@ -72,6 +73,8 @@ async function takeBack(
   tally.add(idOf('put-back'), drift.length > 0 ? {...end, end: 'done'} : end);
   await throwIfNotWhole(move, drift, run);
   tally.add(idOf('verify-old'), DONE);
+  if (move.steps.some(({kind}) => kind === 'freeze'))
+    tally.add(idOf('unfreeze'), await unfreeze(move, run));
   if (move.steps.some(({kind}) => kind === 'pause'))
     tally.add(idOf('resume'), await resumeStep(move, run));
   return drift.length > 0 ? tally.result('drift', drift) : tally.result('done');

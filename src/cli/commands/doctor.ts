@@ -13,6 +13,7 @@ import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
 import {type Session, withSession} from '../session.ts';
+import {pathOf} from '../transfer-wish.ts';
 
 interface Flags extends HostFlags, GitLabFlags {
   readonly project?: string;
@@ -112,7 +113,7 @@ async function examineGitLab(
   const access = await openGitLab(flags, io, session);
   const {findings, repository} = await checkGitLab(
     access.gitlab,
-    flags.project,
+    flags.project && pathOf(flags.project, access.gitlab.url.href, '--project'),
     io.now(),
     session.reading,
   );

@@ -2,6 +2,7 @@ import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
 import type {ProjectWish} from '../../model/transfer-plan.ts';
 import type {
+  AccessFacts,
   RegistryFacts,
   RuleFacts,
   TargetFacts,
@@ -9,6 +10,7 @@ import type {
 } from '../../plan/transfer/facts.ts';
 import {hasContent, wayOf} from '../../plan/transfer/steps.ts';
 import {given, type Project} from '../entities.ts';
+import {accessFacts} from './access.ts';
 import {type DonorQuestion, findDonor, findWaiting} from './donor.ts';
 import {observeImages} from './images.ts';
 import {proveDonor} from './probe-donor.ts';
@@ -20,6 +22,8 @@ export interface TransferQuestion extends DonorQuestion {
   readonly wish: ProjectWish;
   /** Take the way by the donor even where GitLab could move the images itself. */
   readonly staged: boolean;
+  /** Nobody but owners is to push to the old path during the move. */
+  readonly freeze?: boolean;
   /** The project moves with its group, which says where to. Default: by itself. */
   readonly withGroup?: {readonly target: TargetFacts};
 }
@@ -31,7 +35,7 @@ export interface TransferQuestion extends DonorQuestion {
  *   answer
  */
 export async function gatherTransferFacts(
-  {wish, staged, withGroup, ...question}: TransferQuestion,
+  {wish, staged, withGroup, freeze, ...question}: TransferQuestion,
   surroundings: Surroundings,
   call: Call,
 ): Promise<TransferFacts> {
@@ -46,10 +50,12 @@ export async function gatherTransferFacts(
     now: surroundings.now(),
     staged,
     ...(withGroup === undefined ? {} : {withGroup: true}),
+    ...(freeze === true ? {freeze} : {}),
     project: await projectFacts(project, surroundings, call),
     target,
     token,
     donor,
+    ...given({access: await namespaceAccess(project, target, surroundings, call)}),
   };
   const nothing = {...base, repositories: [], rules: {}};
   if (base.project.isRegistryDisabled || target.fullPath === project.fullPath) return nothing;
@@ -93,6 +99,17 @@ export async function gatherTransferFacts(
     donor: await proveDonor(donor, repositories, writable, surroundings, call),
     rules: await readRules(project, surroundings, call),
   };
+}
+
+/** Of users' own namespaces nothing is inherited but by the user. A project in a group that moves is told of with the group. */
+async function namespaceAccess(
+  {namespace}: Project,
+  target: TargetFacts,
+  surroundings: Surroundings,
+  call: Call,
+): Promise<AccessFacts | undefined> {
+  if (namespace.kind === 'user' || namespace.id === target.namespace.id) return undefined;
+  return accessFacts(namespace.id, target.namespace.id, surroundings, call);
 }
 
 /** What waits in a donor project was taken by the registry; of a folder's images it has to be tried. */

@@ -9,8 +9,9 @@ import type {GroupFacts, TransferFacts} from '../../plan/transfer/facts.ts';
 import {hasContent} from '../../plan/transfer/steps.ts';
 import type {ContainerRepository} from '../container-repositories.ts';
 import {given, type Group, type Project} from '../entities.ts';
+import {accessFacts} from './access.ts';
 import type {DonorQuestion} from './donor.ts';
-import {gatherTransferFacts} from './gather-facts.ts';
+import {gatherTransferFacts, type TransferQuestion} from './gather-facts.ts';
 import {tokenFacts} from './project.ts';
 import type {Surroundings} from './surroundings.ts';
 import {throwIfJobToken} from '../connection.ts';
@@ -18,7 +19,7 @@ import {throwIfJobToken} from '../connection.ts';
 /** Projects that are asked for tags side by side. */
 const AT_ONCE = 8;
 
-export interface GroupQuestion extends DonorQuestion {
+export interface GroupQuestion extends DonorQuestion, Pick<TransferQuestion, 'freeze'> {
   readonly wish: GroupWish;
 }
 
@@ -46,6 +47,7 @@ export async function gatherGroupFacts(
     token,
     group: {id, fullPath, path, ...given({parentId}), isOwned},
     target,
+    ...given({access: await accessFacts(parentId, target.parentId, surroundings, call)}),
   };
   if (target.fullPath === fullPath)
     return {...base, projects: [], others: [], records: [], deletions: []};

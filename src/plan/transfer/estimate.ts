@@ -60,6 +60,9 @@ function estimateOf(step: UncostedStep, {donor, repositories, manifests}: Subjec
     // The project before and after the call, and the call.
     case 'change-path':
       return requests(3);
+    case 'freeze':
+    case 'unfreeze':
+      return requests(1 + step.patterns.length);
     case 'move-rules':
       return requests(1 + step.rules.length);
     // The project is read and written.

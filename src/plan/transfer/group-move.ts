@@ -3,6 +3,7 @@ import type {GroupMove, ProjectMove} from '../../model/transfer-plan.ts';
 import {tokenChecks} from './checks.ts';
 import {moveSeconds, type UncostedGroupStep, withGroupEstimates, type Without} from './estimate.ts';
 import {forbid, type GroupFacts, pass, warn} from './facts.ts';
+import {accessChecks} from './project-checks.ts';
 import {type PlannedMove, planMove} from './project-move.ts';
 import {type GroupChange, groupChangesOf} from './steps.ts';
 
@@ -131,6 +132,7 @@ function* groupChecks(facts: GroupFacts): Generator<Check> {
     ...placeChecks(facts),
     ...donorChecks(facts),
     ...registryChecks(facts),
+    ...accessChecks(fullPath, facts.access),
   ];
   yield* problems;
   if (problems.some(({result}) => result === 'forbid')) return;
@@ -260,7 +262,7 @@ function* recordChecks(
     'RECORDS_DELETED',
     group.fullPath,
     `GitLab does not move a group with image repositories: ${count === 1 ? '1 of them is' : `${count} of them are`} deleted once empty (${records.length} ${records.length === 1 ? 'is' : 'are'} empty now), which GitLab does in the background, in minutes`,
-    'a tag that somebody pushes meanwhile is deleted with its repository: pause pipelines of the group during the move',
+    'a tag that somebody pushes meanwhile is deleted with its repository: pause pipelines of the group during the move, and plan with --freeze',
   );
 }
 

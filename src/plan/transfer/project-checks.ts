@@ -1,5 +1,6 @@
 import type {Check} from '../../model/plan.ts';
 import {
+  type AccessFacts,
   forbid,
   pass,
   type ProjectFacts,
@@ -20,8 +21,9 @@ export function projectChecks(facts: TransferFacts): readonly Check[] {
   const found = [
     ...redirectChecks(facts),
     ...stateChecks(facts),
-    ...(token.isAdmin ? [] : roleChecks(project, target)),
+    ...(token.isAdmin ? [] : roleChecks(facts)),
     ...targetChecks(project, target),
+    ...accessChecks(project.fullPath, facts.access),
   ];
   return [
     ...found,
@@ -47,6 +49,29 @@ export function projectChecks(facts: TransferFacts): readonly Check[] {
 }
 
 /** GitLab leads from the paths that a project had before to where it is (GitLab: doc/api/rest/_index.md, "Redirects"). */
+/** Names in a message. */
+const NAMES_SHOWN = 5;
+
+/** Roles in groups are inherited: whoever has one in the old namespace alone can no longer pull, and the other way round. */
+export function* accessChecks(subject: string, access: AccessFacts | undefined): Generator<Check> {
+  if (access === undefined || access.lost.length + access.gained.length === 0) return;
+  const shown = (names: readonly string[]): string => {
+    const more = names.length - NAMES_SHOWN;
+    return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? `, … ${more} more` : ''}`;
+  };
+  const {lost, gained} = access;
+  const parts = [
+    ...(lost.length > 0 ? [`${shown(lost)} can no longer pull, unless as a member itself`] : []),
+    ...(gained.length > 0 ? [`${shown(gained)} can pull`] : []),
+  ];
+  yield warn(
+    'ACCESS_CHANGES',
+    `${subject} members`,
+    `after the move, by roles in groups: ${parts.join('; ')}`,
+    'add those who have to pull as members. Deploy tokens of the old groups and CI job-token allowlists that name them no longer count for it: check them in the settings',
+  );
+}
+
 function* redirectChecks({wish, project: {id, fullPath}}: TransferFacts) {
   const isPath = !/^\d+$/.test(wish.project);
   if (!isPath || wish.project.toLowerCase() === fullPath.toLowerCase()) return;
@@ -105,7 +130,7 @@ function* stateChecks({project, withGroup}: TransferFacts) {
   }
 }
 
-function* roleChecks(project: ProjectFacts, target: TargetFacts) {
+function* roleChecks({project, target, freeze}: TransferFacts) {
   const {fullPath, accessLevel} = project;
   const isTransfer = project.namespace.id !== target.namespace.id;
   const needed = isTransfer ? OWNER : MAINTAINER;
@@ -126,6 +151,13 @@ function* roleChecks(project: ProjectFacts, target: TargetFacts) {
       hint,
     );
   }
+  if (freeze === true && accessLevel > 0 && accessLevel < OWNER)
+    yield forbid(
+      'ROLE_MISSING',
+      fullPath,
+      `--freeze lets owners push only, and the token has access level ${accessLevel} in ${fullPath}`,
+      'use the token of an owner, or plan without --freeze',
+    );
   if (!isTransfer) return;
   if (target.isAllowed === false) {
     yield forbid(

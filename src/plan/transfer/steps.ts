@@ -45,6 +45,7 @@ export function transferSteps(
   const {changes: calls} = pathChangesOf(project, target);
   // A project that moves with its group has none of its own.
   if (calls.length === 0 && withGroup !== true) return [];
+  const frozen = facts.freeze === true ? [frozenPatterns(facts)] : [];
   const changes = calls.map((call) => changeStep(call, calls.length));
   const resumed = isPaused && policy !== undefined ? [resumeStep(policy)] : [];
   switch (way) {
@@ -60,6 +61,7 @@ export function transferSteps(
       return [
         ...(donor.kind === 'project' && donor.id === undefined ? [createStep(donor)] : []),
         ...(policy === undefined ? [] : [pauseStep(policy)]),
+        ...frozen.map((patterns) => freezeStep(patterns)),
         {
           id: 'pull',
           kind: 'pull',
@@ -82,6 +84,7 @@ export function transferSteps(
         {id: 'retag', kind: 'retag', why: 'the images are named after the path of their project'},
         {id: 'push', kind: 'push', why: 'the images follow their project', ...push},
         verifyTarget('the donor may be removed only after everything is at the new path'),
+        ...frozen.map((patterns) => unfreezeStep(patterns)),
         ...rulesStep(movedRules(facts)),
         ...(policy === undefined ? [] : [resumeStep(policy)]),
         {
@@ -159,6 +162,26 @@ export function movedRules({
     const isOld = pattern.toLowerCase().startsWith(old) && !/^[a-z0-9]/i.test(rest);
     return id !== undefined && isOld ? [{id, from: pattern, to: now + rest}] : [];
   });
+}
+
+/** Of the project's own image path and those below it, where there is no rule of the same pattern. */
+function frozenPatterns({
+  project,
+  rules,
+}: Pick<TransferFacts, 'project' | 'rules'>): readonly string[] {
+  const path = registryPathOf(project.fullPath);
+  const known = new Set((rules.repositories ?? []).map(({pattern}) => pattern.toLowerCase()));
+  return [path, `${path}/*`].filter((pattern) => !known.has(pattern));
+}
+
+function freezeStep(patterns: readonly string[]): BareStep {
+  const why =
+    'a tag that is pushed during the move would stop it; tokens for pushes last some minutes';
+  return {id: 'freeze', kind: 'freeze', patterns, why};
+}
+
+function unfreezeStep(patterns: readonly string[]): BareStep {
+  return {id: 'unfreeze', kind: 'unfreeze', patterns, why: 'the rules were for the move only'};
 }
 
 function rulesStep(rules: readonly MovedRule[]): readonly BareStep[] {
