@@ -51,14 +51,15 @@ const look = () => {
   const words = search.value.toLowerCase().split(/\\s+/).filter(Boolean);
   let count = 0;
   for (const {box, open, name, rows} of groups) {
-    let seen = 0;
-    for (const {row, text} of rows) {
-      const isSeen = words.every((word) => text.includes(word) || name.includes(word));
-      row.hidden = !isSeen;
-      if (isSeen) seen += 1;
-    }
-    box.hidden = words.length > 0 && seen === 0;
-    if (box.tagName === "DETAILS") box.open = words.length > 0 ? seen > 0 && seen <= 200 : open;
+    const hits = rows.map(({text}) => words.every((word) => text.includes(word) || name.includes(word)));
+    const seen = hits.filter(Boolean).length;
+    const isGone = words.length > 0 && seen === 0;
+    if (box.hidden !== isGone) box.hidden = isGone;
+    if (isGone) continue;
+    // Rows of a box that is hidden stay as they are: most of the page is left alone.
+    for (const [at, {row}] of rows.entries()) if (row.hidden === hits[at]) row.hidden = !hits[at];
+    const isOpen = words.length > 0 ? seen <= 200 : open;
+    if (box.tagName === "DETAILS" && box.open !== isOpen) box.open = isOpen;
     count += seen;
   }
   found.textContent = words.length === 0 ? "" : count + (count === 1 ? " row" : " rows");
