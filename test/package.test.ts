@@ -48,6 +48,7 @@ test('the package holds what a user needs, and runs', async () => {
     'bin/transship.cjs',
     'package.json',
     'plans/migration.schema.json',
+    'plans/output.schema.json',
     'plans/plan.schema.json',
     'plans/policy.schema.json',
   ]);
@@ -68,7 +69,7 @@ test('the package holds what a user needs, and runs', async () => {
   const main = join(installed, 'bin', 'transship.cjs');
   const ran = await runProgram(process.execPath, [main, '--version'], {env: {HOME: temp.path}});
   expect(ran).toMatchObject({code: 0, stderr: ''});
-  expect(ran.stdout).toMatch(/\d+\.\d+\.\d+/);
+  expect(ran.stdout).toMatch(/^\d+\.\d+\.\d+ \(Node \d+\.\d+\.\d+, \w+-\w+\)$/m);
   const missing = temp.join('missing');
   const args = [main, 'copy', `oci:${missing}`, `oci:${temp.join('layout')}`];
   const failed = await runProgram(process.execPath, args, {env: {HOME: temp.path}});

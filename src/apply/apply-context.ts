@@ -23,6 +23,8 @@ export interface CopyContext {
   readonly layerAt?: (urls: readonly string[]) => RepositoryReader;
   /** Where earlier runs saw blobs, and this one sees them; absent: nothing is remembered. */
   readonly locations?: BlobLocations;
+  /** Other runs, also on other machines, work on the same plan: what they brought is looked for before it is sent. */
+  readonly isShared?: boolean;
   /** What ends the run early, beside signals; absent: nothing. */
   readonly limits?: RunLimits;
 }

@@ -1,4 +1,6 @@
+import {TransshipError} from '../model/error.ts';
 import type {RunResult, StepResult} from '../model/outcome.ts';
+import {nameOf} from '../model/place.ts';
 import {
   copiesOf,
   type CopyPlan,
@@ -9,11 +11,12 @@ import {
   unchosenSkips,
 } from '../model/plan.ts';
 import {isInside} from '../plan/create-steps.ts';
+import {phaseOfPlan} from '../plan/phases.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
 import {type CopyRunResult, runCopies} from './copy-run.ts';
 import {missingOf, type Namespaces, runCreations, withAbsent} from './creations.ts';
 import {type DeletionResult, runDeletions} from './deletions.ts';
-import {findDrift, inOrder, type PlanState} from './find-drift.ts';
+import {compareDestination, findDrift, inOrder, type PlanState} from './find-drift.ts';
 
 /**
  * Carries a plan out. What is done already is found out and left alone, so that applying again goes on or does nothing.
@@ -41,6 +44,40 @@ export async function applyPlan(
   await context.journal.end(result.result);
   reportEnd(result, context.report);
   return result;
+}
+
+/**
+ * Carries out the last phase of a plan whose copies other runs made: deletes what it deletes, if all of its images are at
+ * their destinations. What was moved is verified in this very run, as in any run that deletes.
+ * @param plan all of it
+ * @throws TransshipError COPIES_UNFINISHED, and as `applyPlan`
+ */
+export async function applyDeletions(
+  plan: CopyPlan,
+  context: ApplyContext,
+  interruption: Interruption,
+): Promise<RunResult> {
+  const {stopping, aborted} = interruption;
+  const call = {signal: AbortSignal.any([stopping, aborted])};
+  const copies = copiesOf(plan);
+  const {done} = await compareDestination(copies, context.repositories, call);
+  const left = copies.filter(({id}) => !done.has(id));
+  if (left.length > 0) throw copiesUnfinished(left, copies.length);
+  return await applyPlan(phaseOfPlan(plan, 'delete'), context, interruption);
+}
+
+function copiesUnfinished(left: readonly CopyStep[], total: number): TransshipError {
+  const [first] = left;
+  const example =
+    first === undefined ? '' : `, such as ${nameOf(first.to, first.tag, first.digest)}`;
+  return new TransshipError(
+    'COPIES_UNFINISHED',
+    `${left.length} of ${total} images are not at their destination as planned${example}: nothing is deleted`,
+    {
+      side: 'destination',
+      hint: 'apply the plan, or all of its shards, and verify it; then run --phase delete again',
+    },
+  );
 }
 
 /** Tells what came of a run, in numbers. */

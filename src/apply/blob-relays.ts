@@ -1,3 +1,4 @@
+import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {type BlobOutcome, errorData} from '../model/event.ts';
 import type {BlobAction} from '../model/plan.ts';
@@ -6,13 +7,14 @@ import {ChunkSize} from '../relay/chunk-size.ts';
 import {RateLimit} from '../relay/rate-limit.ts';
 import {ReadConnections} from '../relay/read-parts.ts';
 import {relayBlob} from '../relay/relay-blob.ts';
-import type {CopyContext, Interruption, Jobs} from './apply-context.ts';
+import type {CopyContext, Interruption} from './apply-context.ts';
+import {BlobQueues, isLarge} from './blob-queues.ts';
 import {isInterrupted, throwIfStopping, TransshipError} from '../model/error.ts';
 import {uploadKey} from './journal.ts';
 import type {PlannedContent} from './planned-content.ts';
 import {parsePlace} from '../model/place.ts';
 import {parseReference, type RepositoryPath} from '../model/reference.ts';
-import PQueue from 'p-queue';
+import {type SharedReader, SharedReading} from '../relay/shared-reading.ts';
 import {RememberedMounts} from './remembered-mounts.ts';
 
 /** What came of the blobs so far. */
@@ -39,6 +41,10 @@ export class BlobRelays {
   readonly #resized = new Map<Digest, number>();
   /** Blobs, by `uploadKey`, that the registry turned out to miss. */
   readonly #sentAnyway = new Set<string>();
+  /** Blobs that are read once for several registries, by `uploadKey`: all of those of one reading. */
+  readonly #together = new Map<string, readonly BlobAction[]>();
+  /** What they are read by, by `uploadKey`. */
+  readonly #readers = new Map<string, SharedReader>();
   readonly #connections = new ReadConnections();
   readonly #rate: RateLimit | undefined;
   /** By registry and by repository. */
@@ -69,6 +75,12 @@ export class BlobRelays {
 
   /** Begins with the large blobs among `wanted` (by `uploadKey`). Their failures come out of `ensure`. */
   startLarge(wanted: ReadonlySet<string>): void {
+    const copies = [...this.#actions.values()].filter(
+      ({action, digest, to}) => action === 'copy' && wanted.has(uploadKey(digest, to)),
+    );
+    for (const group of Map.groupBy(copies, ({digest, from}) => uploadKey(digest, from)).values())
+      if (group.length > 1)
+        for (const {digest, to} of group) this.#together.set(uploadKey(digest, to), group);
     for (const [key, action] of this.#actions) {
       if (!isLarge(action) || !wanted.has(key)) continue;
       this.ensure(action.digest, action.to).catch(() => undefined);
@@ -140,12 +152,40 @@ export class BlobRelays {
         this.counts.present += 1;
         return;
       case 'copy':
-        await this.#enqueue(action);
+        await this.#copy(key, action);
         return;
       case 'mount':
         await this.#enqueue((await this.#canMount(action)) ? action : {...action, action: 'copy'});
         return;
     }
+  }
+
+  /** A blob that goes from one source to several registries is read once: all of them get it at the same time. */
+  async #copy(key: string, action: BlobAction): Promise<void> {
+    const group = this.#together.get(key);
+    if (group === undefined) return await this.#enqueue(action);
+    const reading = new SharedReading(group.length);
+    const [ends, begun] = [new Map<string, Promise<void>>(), Promise.withResolvers<void>()];
+    for (const one of group) {
+      const reader = reading.reader();
+      const place = uploadKey(one.digest, one.to);
+      this.#readers.set(place, reader);
+      const end = begun.promise
+        .then(() => this.#run(one))
+        .finally(() => {
+          this.#readers.delete(place);
+          reader.leave();
+        });
+      // It may fail before anybody waits for it.
+      end.catch(() => undefined);
+      ends.set(place, end);
+      this.#ensured.set(place, end);
+    }
+    await this.#queues.add(action, async () => {
+      begun.resolve();
+      await Promise.allSettled(ends.values());
+    });
+    await ends.get(key);
   }
 
   /** The repository to mount from may be getting the blob in this very run. What fails there may succeed here. */
@@ -195,11 +235,12 @@ export class BlobRelays {
     await this.#remembered.brought(action, to);
   }
 
-  /** An earlier run may have been killed between the last byte and the journal's line. */
+  /** An earlier run may have been killed between the last byte and the journal's line, or may have had another journal. */
   async #isThere(action: BlobAction): Promise<boolean> {
     const {digest, to} = action;
-    const {journal, repositories} = this.#context;
-    if (!journal.continues || this.#sentAnyway.has(uploadKey(digest, to))) return false;
+    const {journal, repositories, isShared} = this.#context;
+    const mayBe = journal.continues || isShared === true;
+    if (!mayBe || this.#sentAnyway.has(uploadKey(digest, to))) return false;
     return await repositories.destination(to).hasBlob(action, this.#call);
   }
 
@@ -221,17 +262,15 @@ export class BlobRelays {
     action: BlobAction,
     mount: MountBlob,
   ): Promise<Awaited<ReturnType<MountBlob>> | undefined> {
-    const {digest, to, size, mountFrom} = action;
-    if (action.action === 'mount' && mountFrom !== undefined) {
-      if (mountFrom !== action.from && !(await this.#isAtSource(action))) return undefined;
-      const path = pathOf(mountFrom);
-      const answer = await mount(descriptorOf(action), path, this.#call);
-      if (answer.kind === 'mounted') this.#remembered.has(action, mountFrom);
-      return answer;
-    }
+    const {digest, to, size} = action;
+    if (action.action === 'mount') return await this.#mountAsPlanned(action, mount);
     // What a registry lost must not come from where it may be lost, too. An upload that is begun is continued.
     const isBegun = this.#context.journal.savedUpload(digest, to) !== undefined;
     if (isBegun || this.#sentAnyway.has(uploadKey(digest, to))) return undefined;
+    if (action.mountFrom !== undefined) {
+      this.#context.report({type: 'blob-progress', digest, to, acknowledged: 0, size});
+      return await this.#mountAsPlanned(action, mount);
+    }
     return await this.#remembered.mount(action, async (from) => {
       throwIfStopping(this.#interruption.stopping);
       if (!(await this.#isAtSource(action))) return undefined;
@@ -239,6 +278,18 @@ export class BlobRelays {
       this.#context.report({type: 'blob-progress', digest, to, acknowledged: 0, size});
       return await mount(descriptorOf(action), from, this.#call);
     });
+  }
+
+  async #mountAsPlanned(
+    action: BlobAction,
+    mount: MountBlob,
+  ): Promise<Awaited<ReturnType<MountBlob>> | undefined> {
+    const {mountFrom, from} = action;
+    if (mountFrom === undefined) return undefined;
+    if (mountFrom !== from && !(await this.#isAtSource(action))) return undefined;
+    const answer = await mount(descriptorOf(action), pathOf(mountFrom), this.#call);
+    if (answer.kind === 'mounted') this.#remembered.has(action, mountFrom);
+    return answer;
   }
 
   /**
@@ -272,6 +323,7 @@ export class BlobRelays {
     const {digest, from, to} = action;
     let {size} = action;
     const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
+    const shared = this.#readers.get(uploadKey(digest, to));
     // The first word on each blob is where it stands before anything of it is sent; of a saved upload, the registry's.
     if (saved === undefined) report({type: 'blob-progress', digest, to, acknowledged: 0, size});
     await relayBlob(
@@ -281,6 +333,7 @@ export class BlobRelays {
         destination,
         ...(saved ? {saved} : {}),
         ...(upload ? {upload} : {}),
+        ...(shared ? {shared} : {}),
       },
       {
         chunkSize: this.#chunkSizeFor(to),
@@ -341,36 +394,6 @@ function pathOf(repository: string): RepositoryPath {
     : parseReference(inside ?? repository).path;
 }
 
-function descriptorOf({mediaType, digest, size}: BlobAction): {
-  readonly mediaType: string;
-  readonly digest: Digest;
-  readonly size: number;
-} {
+function descriptorOf({mediaType, digest, size}: BlobAction): Descriptor {
   return {mediaType, digest, size};
-}
-
-/** Blobs above this many bytes go first, the largest of them before the others, so that none is left alone at the end. */
-const LARGE = 8 * 1024 * 1024;
-
-/** Whether this blob is one of the few that take most of the time. */
-function isLarge({action, size}: BlobAction): boolean {
-  return action === 'copy' && size > LARGE;
-}
-
-/** Lets so many blobs be worked on at once: large ones first, but never so many that no other gets a place. */
-export class BlobQueues {
-  readonly #all: PQueue;
-  readonly #large: PQueue;
-
-  constructor({all, large}: Jobs) {
-    this.#all = new PQueue({concurrency: all});
-    this.#large = new PQueue({concurrency: large});
-  }
-
-  /** Runs `work` when it is its turn. */
-  async add(action: BlobAction, work: () => Promise<void>): Promise<void> {
-    if (!isLarge(action)) return this.#all.add(work);
-    const priority = action.size;
-    return this.#large.add(() => this.#all.add(work, {priority}), {priority});
-  }
 }

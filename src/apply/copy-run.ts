@@ -9,7 +9,7 @@ import {type BlobCounts, BlobRelays} from './blob-relays.ts';
 import {errorData} from '../model/event.ts';
 import {inOrder} from './find-drift.ts';
 import {isJournalFailure} from './journal-file.ts';
-import {ManifestPushes} from './manifest-pushes.ts';
+import {ManifestPushes, type Turn} from './manifest-pushes.ts';
 import {PlannedContent} from './planned-content.ts';
 import {fallbackTag} from '../observe/listed-referrer.ts';
 import {uploadKey} from './journal.ts';
@@ -70,7 +70,7 @@ class CopyRun {
   readonly #failedOnce = new AbortController();
   readonly #results = new Map<string, Promise<StepResult>>();
   /** By repository, the copy that writes its tag before the next one may. */
-  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #turns = new Map<string, NonNullable<Turn['before']>>();
   readonly #fallbackTags: ReadonlySet<string>;
 
   constructor(work: CopyWork, context: CopyContext, interruption: Interruption) {
@@ -95,10 +95,13 @@ class CopyRun {
     if (this.#work.isAgain !== true) this.#tellDone(left);
     this.#blobs.startLarge(left);
     for (const step of this.#work.copies) {
-      const turn = this.#work.isTagOrderKept === true ? this.#turns.get(step.to) : undefined;
-      const result = queue.add(() => this.#step(step, turn));
+      const {promise: writing, resolve} = Promise.withResolvers<void>();
+      const isInOrder = this.#work.isTagOrderKept === true;
+      const turn = {before: isInOrder ? this.#turns.get(step.to) : undefined, writing: resolve};
+      // A copy that writes no tag keeps nobody waiting.
+      const result = queue.add(() => this.#step(step, turn).finally(resolve));
       this.#results.set(step.id, result);
-      this.#turns.set(step.to, result);
+      this.#turns.set(step.to, {writing, done: result});
     }
     await settleAll([...this.#results.values()]);
     const steps = await Promise.all(this.#results.values());
@@ -124,7 +127,7 @@ class CopyRun {
   }
 
   /** Never rejects but for the journal: a failure is the step's result. */
-  async #step(step: CopyStep, turn: Promise<unknown> | undefined): Promise<StepResult> {
+  async #step(step: CopyStep, turn: Turn): Promise<StepResult> {
     const {report, journal} = this.#context;
     if (this.#work.done.has(step.id)) {
       journal.note({type: 'step', id: step.id, outcome: 'present'});
@@ -145,12 +148,12 @@ class CopyRun {
     }
   }
 
-  async #copy(step: CopyStep, turn: Promise<unknown> | undefined): Promise<void> {
+  async #copy(step: CopyStep, turn: Turn): Promise<void> {
     throwIfStopping(this.#stopping);
     const fallbackPlanned = (subject: Digest): boolean =>
       this.#fallbackTags.has(`${step.to}:${fallbackTag(subject)}`);
     const call = {signal: this.#interruption.aborted, stopping: this.#stopping};
-    await this.#pushes.push(step, {fallbackPlanned, ...(turn ? {turn} : {})}, call);
+    await this.#pushes.push(step, {fallbackPlanned, turn}, call);
   }
 
   async #failed(step: CopyStep, thrown: unknown): Promise<StepResult> {

@@ -8,6 +8,7 @@ import {hasCode, isMissing} from '../places/file-error.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {printableJsonText, readJson} from '../model/json.ts';
 import {TransshipError} from '../model/error.ts';
+import type {Shard} from '../model/outcome.ts';
 
 const digest = z.string().refine(isDigest, {error: 'not a digest'});
 const tag = z.string().refine(isTag, {error: 'not a tag'});
@@ -18,6 +19,7 @@ const runEnd = z.enum(['done', 'incomplete', 'failed', 'interrupted', 'drift']);
 const errorData = z.object({
   code: z.string(),
   side: z.enum(['source', 'destination', 'gitlab', 'local']),
+  retry: z.boolean().default(false),
   message: z.string(),
   hint: z.string(),
 });
@@ -113,15 +115,27 @@ const ENTRY_LIMIT = 250_000;
 const NEWLINE = 0x0a;
 const ADDING = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
 
-/** The journal of a plan, where nobody names another with `--journal`. */
-export function journalBeside(planFile: string): string {
-  return `${planFile.replace(/(?:\.plan)?\.json$/, '')}.journal.ndjson`;
+/** The journal of a plan, or of a shard of it, where nobody names another with `--journal`. */
+export function journalBeside(planFile: string, shard?: Shard): string {
+  const part = shard === undefined ? '' : `.${shard.index}-of-${shard.total}`;
+  return `${withoutEnding(planFile)}${part}.journal.ndjson`;
 }
 
-/** A plan as commands take it: its file, and the flag for its journal where that is not beside it. */
-export function planArguments(planFile: string, journal: string): string {
-  const isBeside = resolvePath(journal) === resolvePath(journalBeside(planFile));
-  return isBeside ? planFile : `${planFile} --journal ${journal}`;
+/** Whether a file is named as the journal of a shard of this plan. */
+export function isShardJournal(file: string, planFile: string): boolean {
+  const [name, plan] = [resolvePath(file), resolvePath(withoutEnding(planFile))];
+  return name.startsWith(plan) && /^\.\d+-of-\d+\.journal\.ndjson$/.test(name.slice(plan.length));
+}
+
+function withoutEnding(planFile: string): string {
+  return planFile.replace(/(?:\.plan)?\.json$/, '');
+}
+
+/** A plan as commands take it: its file, its shard, and the flag for its journal where that is not beside it. */
+export function planArguments(planFile: string, journal: string, shard?: Shard): string {
+  const part = shard === undefined ? '' : ` --shard ${shard.index}/${shard.total}`;
+  const isBeside = resolvePath(journal) === resolvePath(journalBeside(planFile, shard));
+  return isBeside ? `${planFile}${part}` : `${planFile}${part} --journal ${journal}`;
 }
 
 /**

@@ -33,8 +33,25 @@ interface Pushed {
 export interface PushOptions {
   /** Whether the tag that lists the referrers of this subject is itself among what is copied. */
   readonly fallbackPlanned: (subject: Digest) => boolean;
-  /** The last manifest is put only when this has settled. */
-  readonly turn?: Promise<unknown>;
+  /** The tag is written only after that of an earlier copy. Absent: as soon as all of the image is there. */
+  readonly turn?: Turn;
+}
+
+/** The place of a copy among those of its repository that write their tags one after the other. */
+export interface Turn {
+  /** Resolves when the copy before this one writes its tag, or writes none; undefined: there is none before. */
+  readonly before:
+    | {readonly writing: Promise<unknown>; readonly done: Promise<unknown>}
+    | undefined;
+  /** Called when this copy writes its tag: the next one may look at its own. */
+  readonly writing: () => void;
+}
+
+/** What a manifest is put as. */
+interface Written {
+  readonly step: CopyStep;
+  readonly reference: Tag | Digest;
+  readonly turn: Turn | undefined;
 }
 
 /**
@@ -73,14 +90,10 @@ export class ManifestPushes {
    */
   async push(step: CopyStep, {fallbackPlanned, turn}: PushOptions, call: Call): Promise<void> {
     const mine = new Set(step.manifests);
-    if (turn !== undefined) {
-      await this.#pushParts(step.digest, step, mine, call);
-      await turn;
-    }
     const {unlisted} =
       step.tag === undefined
         ? await this.#pushOnce(step.digest, step, mine, call)
-        : await this.#pushAs(step.tag, step.digest, step, mine, call);
+        : await this.#pushAs(step.tag, step.digest, step, mine, call, turn);
     if (unlisted === undefined || fallbackPlanned(unlisted.subject)) return;
     const {subject, descriptor, annotations} = unlisted;
     // Not left by `stopping`: its tag is written, so that another run would take the image for done.
@@ -120,11 +133,14 @@ export class ManifestPushes {
     step: CopyStep,
     mine: ReadonlySet<Digest>,
     call: Call,
+    turn?: Turn,
   ): Promise<Pushed> {
     await this.#pushParts(digest, step, mine, call);
     const manifest = await this.#content.manifest(digest, step.from, call);
     this.#noteWrongSizes(manifest, step);
-    const {subjectKept} = await this.#put(manifest, step, reference, mine, call);
+    // All that can be done before the tag of another image is written is done by now.
+    await turn?.before?.writing;
+    const {subjectKept} = await this.#put(manifest, {step, reference, turn}, mine, call);
     const subject = manifest.view.kind === 'schema1' ? undefined : manifest.view.subject?.digest;
     if (subject === undefined || subjectKept) return {};
     const {descriptor} = manifest;
@@ -155,11 +171,11 @@ export class ManifestPushes {
    */
   async #put(
     manifest: Manifest,
-    step: CopyStep,
-    reference: Tag | Digest,
+    written: Written,
     mine: ReadonlySet<Digest>,
     call: Call,
   ): Promise<PutAnswer> {
+    const {step} = written;
     const blobs = this.#planned.get(manifest.descriptor.digest)?.blobs ?? [];
     const foreign = [
       ...this.#blobs.foreign(blobs, step.to),
@@ -167,7 +183,7 @@ export class ManifestPushes {
     ];
     const put = async (): Promise<PutAnswer> => {
       try {
-        return await this.#putStored(manifest, step, reference, call);
+        return await this.#putStored(manifest, written, call);
       } catch (error) {
         throw foreign.length > 0 ? withForeign(error, manifest, new Set(foreign)) : error;
       }
@@ -187,12 +203,8 @@ export class ManifestPushes {
   }
 
   /** Puts it again where the registry answered as if it had stored it, and does not have it. */
-  async #putStored(
-    manifest: Manifest,
-    step: CopyStep,
-    reference: Tag | Digest,
-    call: Call,
-  ): Promise<PutAnswer> {
+  async #putStored(manifest: Manifest, written: Written, call: Call): Promise<PutAnswer> {
+    const {step, reference} = written;
     const {settings, report} = this.#context;
     const what = `${reference} to ${step.to}`;
     const budget = new RetryBudget(
@@ -203,7 +215,7 @@ export class ManifestPushes {
     );
     for (;;) {
       try {
-        return await this.#putUnlessDrifted(manifest, step, reference, call);
+        return await this.#putUnlessDrifted(manifest, written, call);
       } catch (error) {
         if (!(error instanceof TransshipError) || error.code !== 'CHANGE_NOT_SEEN') throw error;
         await budget.spend(error, 'destination', call);
@@ -217,8 +229,7 @@ export class ManifestPushes {
    */
   async #putUnlessDrifted(
     manifest: Manifest,
-    step: CopyStep,
-    reference: Tag | Digest,
+    {step, reference, turn}: Written,
     call: Call,
   ): Promise<PutAnswer> {
     const destination = this.#context.repositories.destination(step.to);
@@ -231,6 +242,8 @@ export class ManifestPushes {
         throw drifted(nameOf(repository, tag, undefined), planned, actual);
       }
     }
+    await turn?.before?.done;
+    turn?.writing();
     return destination.putManifest(reference, manifest, call);
   }
 }

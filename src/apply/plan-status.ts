@@ -1,5 +1,5 @@
-import type {StatusFailure, StatusResult} from '../model/outcome.ts';
-import {copiesOf, type CopyPlan, creationsOf, type Plan} from '../model/plan.ts';
+import type {JournalStatus, StatusFailure, StatusResult} from '../model/outcome.ts';
+import {copiesOf, type CopyPlan, type Plan} from '../model/plan.ts';
 import {nameOf} from '../model/place.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-file.ts';
@@ -8,15 +8,19 @@ import {groupOf} from '../model/transfer-plan.ts';
 import {wantedBlobs} from './copy-run.ts';
 import {copySetsOf} from '../plan/transfer/estimate.ts';
 
+/** A journal of the plan. */
+export interface StatusJournal {
+  readonly file: string;
+  readonly entries: readonly JournalEntry[];
+}
+
 /**
  * How far a plan is, by what its journals say. Nothing is asked of any registry.
- * @param journals the entries of each journal: one, or one for each machine that works on the plan
+ * @param files one, or one for each machine that works on the plan
  */
-export function planStatus(
-  plan: Plan,
-  journals: readonly (readonly JournalEntry[])[],
-): StatusResult {
+export function planStatus(plan: Plan, files: readonly StatusJournal[]): StatusResult {
   const {steps, blobs} = workOf(plan);
+  const journals = files.map(({entries}) => entries);
   const byProject = plan.kind === 'transfer' ? entriesByProject(plan, journals.flat()) : undefined;
   const entries = byProject ? [...byProject.values()].flatMap(sinceRollback) : journals.flat();
   const latest = new Map<string, StepEntry>();
@@ -41,7 +45,7 @@ export function planStatus(
       : undefined;
   return {
     plan: plan.id,
-    unit: plan.kind === 'copy' && creationsOf(plan).length === 0 ? 'image' : 'step',
+    unit: plan.kind === 'copy' && plan.steps.every(({kind}) => kind === 'copy') ? 'image' : 'step',
     steps: {
       done,
       failed: failures.length,
@@ -59,6 +63,7 @@ export function planStatus(
       return upload === undefined ? [] : [{digest, to, offset: upload.offset, size}];
     }),
     ...(ended === undefined ? {} : {ended}),
+    ...(files.length > 1 ? {journals: files.map(journalStatus)} : {}),
     ...(projects === undefined ? {} : {projects}),
     ...(plan.kind === 'copy' || plan.groups === undefined
       ? {}
@@ -68,6 +73,22 @@ export function planStatus(
             group: locationByJournal(own, journals.flat()),
           })),
         }),
+  };
+}
+
+/** What one of several journals says of the runs that wrote it. */
+function journalStatus({file, entries}: StatusJournal): JournalStatus {
+  const began = entries.findLast((entry) => entry.type === 'run')?.at;
+  const last = entries.at(-1);
+  const latest = new Map<string, StepEntry>();
+  for (const entry of entries) if (entry.type === 'step') latest.set(entry.id, entry);
+  const done = [...latest.values()].filter(isDone).length;
+  return {
+    file,
+    ...(began === undefined ? {} : {began}),
+    ...(last?.type === 'end' ? {ended: last.result, endedAt: last.at} : {}),
+    done,
+    failed: latest.size - done,
   };
 }
 

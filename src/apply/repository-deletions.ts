@@ -304,7 +304,7 @@ export class RepositoryDeletions {
     const {digest} = step;
     if ((await this.#lookUp({tag: other, digest})) !== undefined) return;
     const name = `${this.#repository.name}:${other}`;
-    await this.#putBack(other, manifest, name);
+    await this.#putBack({tag: other, digest}, manifest, name);
     this.#halted = new TransshipError(
       'UNSUPPORTED_BY_REGISTRY',
       `deleting ${nameOf(step.repository, step.tag, digest)} also deleted ${name}, which is put back`,
@@ -327,7 +327,7 @@ export class RepositoryDeletions {
       const there = await at.head(place.tag ?? digest, {signal: this.#call.signal});
       if (there !== undefined) continue;
       const name = nameOf(step.repository, tag, digest);
-      await this.#putBack(tag ?? digest, manifest, name);
+      await this.#putBack(step, manifest, name);
       this.#halted = new TransshipError(
         'DESTINATION_CONFLICT',
         `with ${name}, ${nameOf(place.to, place.tag, digest)} was gone, too: ${name} is put back`,
@@ -340,8 +340,9 @@ export class RepositoryDeletions {
     }
   }
 
+  /** A tag that somebody pushed meanwhile stays: then the manifest comes back without it. */
   async #putBack(
-    reference: Tag | Digest,
+    what: Pick<DeleteStep, 'tag' | 'digest'>,
     manifest: Manifest | undefined,
     name: string,
   ): Promise<void> {
@@ -351,6 +352,9 @@ export class RepositoryDeletions {
         hint: 'push the image again',
       });
     }
+    const {tag, digest} = what;
+    const isTaken = tag !== undefined && (await this.#lookUp(what)) !== undefined;
+    const reference = isTaken ? digest : (tag ?? digest);
     await this.#repository.putManifest(reference, manifest, {signal: this.#call.signal});
   }
 

@@ -7,29 +7,44 @@ import {mapAtOnce} from '../observe/at-once.ts';
 import {ManifestReader} from '../observe/manifest-reader.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
 import {plannedManifest} from '../plan/copy-plan.ts';
-import {algorithmOf, type Digest, finishDigest} from '../model/digest.ts';
+import type {Digest} from '../model/digest.ts';
 import type {Tag} from '../model/reference.ts';
-import {createHash} from 'node:crypto';
-import PQueue from 'p-queue';
-import {TransshipError} from '../model/error.ts';
-import type {ErrorCode} from '../model/error-codes.ts';
-import {parsePlace} from '../model/place.ts';
+import {BY_ASKING, byKindOfPlace, isWhole, type Proof} from './proof.ts';
 
 /**
  * Compares the destination with a plan, digest by digest: a registry by HEAD requests, files by reading and hashing them.
  * Of an image that was there already when the plan was made the plan knows only the root: what is below is read first.
+ * @param proof how it is found out whether something is there. Default: as above
  */
 export async function verifyPlan(
   plan: CopyPlan,
   repositories: Repositories,
   call: Call,
+  proof?: Proof,
 ): Promise<VerifyResult> {
-  const present = plan.skipped.filter((skip) => skip.reason === 'present');
-  const roots = [...copiesOf(plan), ...present].map(({to, tag, digest}): Root => {
-    return {at: to, digest, ...(tag === undefined ? {} : {tag})};
-  });
-  const {differences, checked} = await verifyRoots(roots, plan, repositories, call);
+  const {differences, checked} = await verifyRoots(
+    placedImages(plan).map(({root}) => root),
+    plan,
+    repositories,
+    call,
+    proof,
+  );
   return {plan: plan.id, checked, differences};
+}
+
+/** An image that a plan copies or found present. */
+export interface PlacedImage {
+  readonly root: Root;
+  /** The source repository. */
+  readonly from: string;
+}
+
+export function placedImages(plan: CopyPlan): readonly PlacedImage[] {
+  const present = plan.skipped.filter((skip) => skip.reason === 'present');
+  return [...copiesOf(plan), ...present].map(({from, to, tag, digest}) => ({
+    from,
+    root: {at: to, digest, ...(tag === undefined ? {} : {tag})},
+  }));
 }
 
 /** What came of comparing some images with what is there. */
@@ -40,6 +55,7 @@ export interface VerifiedRoots extends Omit<VerifyResult, 'plan'> {
 
 /**
  * Compares images of a plan, of all those that it copies or found present, with what is at their places.
+ * @param proof as in `verifyPlan`
  * @throws TransshipError the refusals of a registry
  */
 export async function verifyRoots(
@@ -47,13 +63,14 @@ export async function verifyRoots(
   plan: CopyPlan,
   repositories: Repositories,
   call: Call,
+  proof = byKindOfPlace(),
 ): Promise<VerifiedRoots> {
   const below = await readBelow(roots, plan, repositories, call);
   const expected = expectation(
     [...plan.manifests, ...below.manifests],
     [...plan.blobs, ...below.blobs],
   );
-  const result = await compareExpected(expected(roots), repositories, call, byKindOfPlace());
+  const result = await compareExpected(expected(roots), repositories, call, proof);
   const wrong = new Map(
     result.differences.map((one) => [placeOf(one.repository, one.tag, one.digest), one]),
   );
@@ -167,25 +184,6 @@ function walkDown(
   return {tags: [...tags.values()], manifests: [...found.values()], blobs: [...below.values()]};
 }
 
-/** How it is found out whether a repository really has something. */
-export interface Proof {
-  /** What a tag points to is there for certain. */
-  readonly hasTagged: (at: RepositoryReader) => boolean;
-  readonly hasManifest: (at: RepositoryReader, digest: Digest, call: Call) => Promise<boolean>;
-  readonly hasBlob: (
-    at: RepositoryReader,
-    blob: Expected['blobs'][number],
-    call: Call,
-  ) => Promise<boolean>;
-}
-
-/** By one HEAD each: a registry has checked the digest when it took the content. */
-export const BY_ASKING: Proof = {
-  hasTagged: () => true,
-  hasManifest: async (at, digest, call) => (await at.head(digest, call)) !== undefined,
-  hasBlob: (at, blob, call) => at.hasBlob(blob, call),
-};
-
 /** What came of a comparison, whichever plan it was for. */
 export type Compared = Omit<VerifyResult, 'plan' | 'projects'>;
 
@@ -199,6 +197,7 @@ export async function compareExpected(
   call: Call,
   proof: Proof = BY_ASKING,
 ): Promise<Compared> {
+  proof.begins?.(blobs);
   const differences: VerifyDifference[] = [];
   const reader = (name: string): RepositoryReader => repositories.destination(name);
   /** What a registry names as the target of a tag, it has. */
@@ -226,75 +225,4 @@ export async function compareExpected(
 
 function order({what, repository, tag, digest}: VerifyDifference): string {
   return `${['tag', 'manifest', 'blob'].indexOf(what)} ${repository} ${tag ?? ''} ${digest}`;
-}
-
-/** Files that are read at once: more than a disk likes only takes memory. */
-const READ_CONCURRENCY = 4;
-
-const NOT_WHOLE: ReadonlySet<ErrorCode> = new Set([
-  'BLOB_NOT_FOUND',
-  'BLOB_SIZE_MISMATCH',
-  'MANIFEST_DIGEST_MISMATCH',
-  'MANIFEST_INVALID',
-  'MANIFEST_TOO_LARGE',
-]);
-
-/**
- * By reading every byte again: nobody has checked the files of a folder since they were written, and what is deleted
- * next exists nowhere else.
- */
-export function byRehashing(): Proof {
-  const queue = new PQueue({concurrency: READ_CONCURRENCY});
-  return {
-    hasTagged: () => false,
-    hasManifest: (at, digest, call) =>
-      isWhole(async () => (await at.getManifest(digest, call)) !== undefined),
-    hasBlob: (at, blob, call) => queue.add(() => isWhole(() => hasBytes(at, blob, call))),
-  };
-}
-
-/** Files are read again, a registry is asked. */
-function byKindOfPlace(): Proof {
-  const rehashing = byRehashing();
-  const proofOf = ({name}: RepositoryReader): Proof =>
-    parsePlace(name).transport === 'docker' ? BY_ASKING : rehashing;
-  return {
-    hasTagged: (at) => proofOf(at).hasTagged(at),
-    hasManifest: (at, digest, call) => proofOf(at).hasManifest(at, digest, call),
-    hasBlob: (at, blob, call) => proofOf(at).hasBlob(at, blob, call),
-  };
-}
-
-async function hasBytes(
-  at: RepositoryReader,
-  {digest}: Expected['blobs'][number],
-  call: Call,
-): Promise<boolean> {
-  // Its own size, not that of the manifest, which may be wrong: the digest decides.
-  const size = await at.blobSize(digest, call);
-  return size !== undefined && (await hashOf(at, digest, size, call)) === digest;
-}
-
-async function hashOf(
-  at: RepositoryReader,
-  digest: Digest,
-  size: number,
-  call: Call,
-): Promise<Digest> {
-  const blob = {mediaType: 'application/octet-stream', digest, size};
-  const {chunks} = await at.openBlob(blob, {offset: 0}, call);
-  const algorithm = algorithmOf(digest);
-  const hash = createHash(algorithm);
-  for await (const chunk of chunks) hash.update(chunk);
-  return finishDigest(hash, algorithm);
-}
-
-/** False where it is damaged or not there; other failures are failures. */
-async function isWhole(ask: () => Promise<boolean>): Promise<boolean> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof TransshipError && NOT_WHOLE.has(error.code)) return false;
-    throw error;
-  }
 }

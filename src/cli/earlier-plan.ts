@@ -50,11 +50,11 @@ export async function readEarlierPlan(
 export async function giveDelta(
   earlier: CopyPlan,
   plan: CopyPlan,
-  {deltaReport, format}: SinceFlags & {readonly format: string},
+  {deltaReport, format, out}: SinceFlags & {readonly format: string; readonly out?: string},
   {stdout, redactor}: Io,
 ): Promise<void> {
   const delta = sourceDelta(earlier, plan);
-  if (format === 'text') stdout.write(`\n${renderDelta(delta, 'text')}`);
+  if (format === 'text' && out !== '-') stdout.write(`\n${renderDelta(delta, 'text')}`);
   if (deltaReport === undefined) return;
   const kind = extname(deltaReport) === '.md' ? 'markdown' : 'json';
   const text = redactor.redact(renderDelta(delta, kind, {full: true, isUnbounded: true}));

@@ -11,6 +11,7 @@ import {deletedOf, transferUnfinished, unfinishedIn} from '../apply/unfinished.t
 import {openRegular} from '../http/regular-file.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {readJson} from '../model/json.ts';
+import type {Shard} from '../model/outcome.ts';
 import {forgetOldest, removeFile} from '../places/durable-file.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
 import type {Io} from './io.ts';
@@ -29,6 +30,7 @@ const JOURNAL_LIMIT = 1_000;
  * @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_INVALID
  */
 export async function throwIfBegun(planFile: string, io: Machine): Promise<void> {
+  if (planFile === '-') return;
   // A pipe or a device is no plan that was applied.
   const there = await stat(planFile).catch(() => undefined);
   if (there?.isFile() === false) return;
@@ -48,7 +50,7 @@ export async function throwIfBegun(planFile: string, io: Machine): Promise<void>
 }
 
 /**
- * The journal of a plan: the one that was named; the one beside it; else the one that the last run on this machine was
+ * The journal of a plan: the one that was named; the one beside it, for a shard its own; else the one that the last run on this machine was
  * given.
  */
 export async function journalOf(
@@ -56,9 +58,12 @@ export async function journalOf(
   planFile: string,
   named: string | undefined,
   io: Machine,
+  shard?: Shard,
 ): Promise<string> {
   if (named !== undefined) return named;
-  const beside = journalBeside(planFile);
+  const beside = journalBeside(planFile, shard);
+  // Of a transfer, another shard may have the journal that the plan would lead to.
+  if (shard !== undefined) return beside;
   if ((await stat(beside).catch(() => undefined)) !== undefined) return beside;
   for (const journal of await rememberedJournals(io))
     if ((await firstRun(journal).catch(() => undefined))?.plan === plan) return journal;

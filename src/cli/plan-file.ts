@@ -8,7 +8,7 @@ import type {RenderOptions} from '../report/document.ts';
 import {type PlanFormat, planJson, renderPlan} from '../report/plan-document.ts';
 import type {Io, TextSink} from './io.ts';
 import type {Redactor} from '../http/secrets.ts';
-import {DIGEST_PATTERN} from '../model/digest.ts';
+import {DIGEST_PATTERN, hexOf} from '../model/digest.ts';
 import {addFormatFlag} from './options.ts';
 import {writeOutput} from './output-file.ts';
 import {rememberPlan} from './own-plans.ts';
@@ -93,6 +93,36 @@ function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** A plan that a command line names, and the file that its journal and its donor folders are beside. */
+interface GivenPlan {
+  readonly plan: Plan;
+  readonly file: string;
+}
+
+/**
+ * Reads the plan that a command line names. `-` is stdin: its journal is in the working directory, named by its id.
+ * @throws TransshipError as `readPlanFile`
+ */
+export async function givenPlan(word: string, io: Pick<Io, 'stdin'>): Promise<GivenPlan> {
+  if (word !== '-') return {plan: await readPlanFile(word), file: word};
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of io.stdin?.() ?? []) {
+    size += piece.byteLength;
+    if (size > PLAN_LIMITS.size) break;
+    pieces.push(piece);
+  }
+  if (size > PLAN_LIMITS.size || size === 0) {
+    const why = size === 0 ? 'is empty' : `has more than ${PLAN_LIMITS.size} bytes`;
+    throw new TransshipError('FILE_UNREADABLE', `the plan on stdin ${why}`, {
+      side: 'local',
+      hint: 'pipe in what "transship plan … --out -" prints',
+    });
+  }
+  const plan = parsePlan(Buffer.concat(pieces), 'stdin');
+  return {plan, file: `transship-${hexOf(plan.id).slice(0, 12)}.plan.json`};
+}
+
 /** Flags of the commands that make a plan. */
 export interface MakeFlags extends PolicyFlag {
   readonly out?: string;
@@ -103,7 +133,10 @@ export interface MakeFlags extends PolicyFlag {
 
 export function addMakeFlags(command: Command): Command {
   addPolicyFlag(addSignFlag(command))
-    .option('--out <file>', 'write the plan to this file, for show, apply and verify')
+    .option(
+      '--out <file>',
+      'write the plan to this file, for show, apply and verify (-: to stdout, without its review)',
+    )
     .option('--detailed-exitcode', 'exit 2 if there is something to do, 0 if not');
   return addFormatFlag(command, ['text', 'json', 'markdown', 'html']);
 }
@@ -115,14 +148,22 @@ export function addMakeFlags(command: Command): Command {
  * @throws TransshipError RESPONSE_INVALID, FILE_UNREADABLE, FILE_INVALID, FILE_WRITE_FAILED, POLICY_INVALID
  */
 export async function givePlan(made: Plan, flags: MakeFlags, io: Io): Promise<number> {
-  const {out, format, signKey, detailedExitcode} = flags;
+  const {out, format, signKey} = flags;
   const limited = await limitedPlan(made, flags);
   const redacted = redactedPlan(limited, io.redactor);
   if (out !== undefined || format === 'json') await rememberPlan(redacted.id, io);
   const plan = signKey === undefined ? redacted : await signedPlan(redacted, signKey);
+  if (out === '-') {
+    for (const piece of planText(plan)) io.stdout.write(piece);
+    return exitOf(plan, flags);
+  }
   if (out !== undefined) await writePlanFile(out, plan);
   printPlan(plan, format, io.stdout, {planFile: out});
   if (out !== undefined && format === 'text') io.stdout.write(planFileText(out, plan));
+  return exitOf(plan, flags);
+}
+
+function exitOf(plan: Plan, {detailedExitcode}: MakeFlags): number {
   if (isForbidden(plan)) return 3;
   return detailedExitcode === true && stepsOf(plan).length > 0 ? 2 : 0;
 }

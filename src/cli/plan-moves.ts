@@ -35,6 +35,7 @@ export interface PlanningFlags {
   readonly createDonor?: boolean;
   readonly donorOnThisMachine?: boolean;
   readonly staged?: boolean;
+  readonly freeze?: boolean;
 }
 
 /** Of the commands that plan transfers. */
@@ -45,7 +46,11 @@ export function addPlanningFlags(command: Command): Command {
       '--donor-on-this-machine',
       'transfers in a CI job: confirm that the donor folder outlives the job and that "apply" runs on the same machine',
     )
-    .option('--staged', 'transfers: use the donor even if GitLab could move the images itself');
+    .option('--staged', 'transfers: use the donor even if GitLab could move the images itself')
+    .option(
+      '--freeze',
+      'transfers: let nobody but owners push to the old path during the move, by protection rules',
+    );
 }
 
 /** Refusals of one move: the others are looked at all the same, so that a file's problems are told together. */
@@ -75,6 +80,7 @@ export async function planMoves(
     staged: flags.staged === true,
     createDonor: flags.createDonor === true,
     donorOnThisMachine: flags.donorOnThisMachine === true,
+    freeze: flags.freeze === true,
   };
   const withEarlier = async (found: TransferFacts): Promise<TransferFacts> => {
     const earlier = await findEarlierTransfers(base, wish.gitlab, found.project.id, io);

@@ -1,4 +1,4 @@
-import {ERROR_CODES} from '../model/error-codes.ts';
+import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {asTransshipError, type Side} from '../model/error.ts';
 import type {ErrorData, Report} from '../model/event.ts';
 import {formatProblem} from '../model/file-problem.ts';
@@ -26,7 +26,7 @@ function inOneLine(text: string): string {
 
 /** How what ended a command is told. */
 export interface ErrorStyle {
-  /** `json`: as one more event, so that every line of `--progress json` is JSON. */
+  /** `json`: as one more event, so that every line of `--progress json` is JSON, and with `--format json` the error is. */
   readonly form: 'text' | 'json';
   /** Where it came from, too: its stack, and those of its causes. */
   readonly debug: boolean;
@@ -36,20 +36,37 @@ export interface ErrorStyle {
  * Prints what ended a command.
  * @returns the exit code that belongs to it
  */
-export function printError(thrown: unknown, stderr: TextSink, {form, debug}: ErrorStyle): number {
+export function printError(
+  thrown: unknown,
+  stderr: TextSink,
+  {form, debug}: ErrorStyle,
+  now: Date = new Date(),
+): number {
   const error = asTransshipError(thrown, 'local');
-  const {code, side, message, hint, problems} = error;
+  const {code, side, retry, message, hint, problems} = error;
   const trace = debug ? {trace: traceOf(error)} : {};
   const found = problems.length === 0 ? {} : {problems};
   if (form === 'json') {
-    const event = {type: 'error', error: {code, side, message, hint, ...found}, ...trace};
+    const at = now.toISOString();
+    const event = {
+      type: 'error',
+      at,
+      error: {code, side, retry, message, hint, ...found},
+      ...trace,
+    };
     stderr.write(`${printableJson(event)}\n`);
   } else {
     for (const problem of problems) stderr.write(`${inOneLine(formatProblem(problem))}\n`);
     stderr.write(errorLines(error));
+    if (isExplained(code)) stderr.write(` more: transship explain ${code}\n`);
     for (const line of trace.trace ?? []) stderr.write(`${printable(line)}\n`);
   }
   return ERROR_CODES[code];
+}
+
+/** Wrong usage says all in its hint, and whoever interrupts knows why. */
+function isExplained(code: ErrorCode): boolean {
+  return ERROR_CODES[code] !== 64 && ERROR_CODES[code] !== 130;
 }
 
 /** The stacks of an error and its causes, line by line. */

@@ -1,6 +1,8 @@
 import {Command, CommanderError} from 'commander';
 import type {Io} from './io.ts';
 import {interrupted, TransshipError} from '../model/error.ts';
+import {addCompletion} from './completion.ts';
+import {knownArguments} from './habits.ts';
 import {type ErrorStyle, printError} from './print-error.ts';
 import {isSwitchedOn, takeVariables, variableValue} from './variables.ts';
 
@@ -16,7 +18,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   apply: async () => (await import('./commands/apply.ts')).addApply,
   verify: async () => (await import('./commands/verify.ts')).addVerify,
   status: async () => (await import('./commands/status.ts')).addStatus,
+  pipeline: async () => (await import('./commands/pipeline.ts')).addPipeline,
   rollback: async () => (await import('./commands/rollback.ts')).addRollback,
+  refs: async () => (await import('./commands/refs.ts')).addRefs,
+  doctor: async () => (await import('./commands/doctor.ts')).addDoctor,
+  explain: async () => (await import('./commands/explain.ts')).addExplain,
   sandbox: async () => (await import('./commands/sandbox.ts')).addSandbox,
 };
 
@@ -30,16 +36,22 @@ async function loadCommands(args: readonly string[]): Promise<readonly AddComman
 
 /**
  * Runs one command line. All that it prints goes through `io`.
- * @param args without the program's name
+ * @param given without the program's name
  * @returns the exit code
  */
 export async function runProgram(
-  args: readonly string[],
+  given: readonly string[],
   version: string,
   io: Io,
 ): Promise<number> {
   let exitCode = 0;
-  const style = errorStyle(args, io.env);
+  const style = errorStyle(given, io.env);
+  let args: readonly string[];
+  try {
+    args = knownArguments(given);
+  } catch (error) {
+    return printError(error, io.stderr, style, io.now());
+  }
   const commands = await loadCommands(args);
   const program = buildProgram(commands, version, io, (code) => {
     exitCode = code;
@@ -50,9 +62,14 @@ export async function runProgram(
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0;
-      return printError(usageError(error), io.stderr, style);
+      return printError(usageError(error, args), io.stderr, style, io.now());
     }
-    return printError(isInterruption(error, io) ? interrupted() : error, io.stderr, style);
+    return printError(
+      isInterruption(error, io) ? interrupted() : error,
+      io.stderr,
+      style,
+      io.now(),
+    );
   }
 }
 
@@ -77,6 +94,7 @@ Exit codes: 0 done, 1 some images failed, 2 plan: work to do, verify: difference
 A variable sets a flag that is not given: TRANSSHIP_MAX_BYTES for --max-bytes (docs/variables.md).`,
     );
   for (const add of commands) add(program, io, done);
+  addCompletion(program, (text) => io.stdout.write(text), done);
   configure(program, io);
   takeVariables(program, io.env);
   return program;
@@ -94,14 +112,16 @@ function configure(command: Command, io: Io): void {
 
 /** Read from the arguments themselves: an error in them is reported in the same style. */
 export function errorStyle(args: readonly string[], env: Io['env']): ErrorStyle {
-  const isGiven = args.some((arg) => arg === '--progress' || arg.startsWith('--progress='));
-  const isJson = isGiven
-    ? args.some(
-        (arg, at) => arg === '--progress=json' || (arg === '--progress' && args[at + 1] === 'json'),
-      )
-    : variableValue('--progress', env) === 'json';
+  const isJson = ['--progress', '--format'].some((flag) => valueOf(flag, args, env) === 'json');
   const debug = args.includes('--debug') || isSwitchedOn('--debug', env);
   return {form: isJson ? 'json' : 'text', debug};
+}
+
+/** What a flag is given, else its variable. */
+function valueOf(flag: string, args: readonly string[], env: Io['env']): string | undefined {
+  const at = args.findLastIndex((arg) => arg === flag || arg.startsWith(`${flag}=`));
+  if (at < 0) return variableValue(flag, env);
+  return args[at] === flag ? args[at + 1] : args[at]?.slice(flag.length + 1);
 }
 
 /** What a signal ended rejects with the signal's reason. */
@@ -110,14 +130,22 @@ function isInterruption(error: unknown, {stopping, aborted}: Io): boolean {
   return stopping.aborted && error instanceof DOMException && error.name === 'AbortError';
 }
 
-function usageError(error: CommanderError): TransshipError {
+function usageError(error: CommanderError, args: readonly string[]): TransshipError {
   const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
   return new TransshipError(
     'USAGE',
     message === '(outputHelp)' ? 'no command was given' : message,
     {
       side: 'local',
-      hint: 'see transship --help, or transship COMMAND --help',
+      hint: `see transship ${[...commandWords(args), '--help'].join(' ')}`,
     },
   );
+}
+
+/** The command that a command line names, with its subcommand. */
+function commandWords(args: readonly string[]): readonly string[] {
+  const [name = '', below = ''] = args.filter((arg) => !arg.startsWith('-'));
+  if (!Object.hasOwn(COMMANDS, name)) return [];
+  const isBelow = name === 'plan' && ['copy', 'transfer', 'delete'].includes(below);
+  return isBelow ? [name, below] : [name];
 }

@@ -1,21 +1,25 @@
 import {dirname, join} from 'node:path';
-import {applyPlan, notBegun} from '../apply/apply-plan.ts';
+import {applyDeletions, applyPlan, notBegun, reportEnd} from '../apply/apply-plan.ts';
 import {type ApplySettings, DEFAULT_JOBS} from '../apply/apply-context.ts';
 import {type Journal, type JournalOptions, NO_JOURNAL, openJournal} from '../apply/journal.ts';
 import type {Namespaces} from '../apply/creations.ts';
 import {journalBeside} from '../apply/journal-file.ts';
 import {KeptManifests} from '../apply/kept-manifests.ts';
+import {byRehashing} from '../apply/proof.ts';
+import {repairPlan} from '../apply/repair.ts';
+import {verifyPlan} from '../apply/verify-plan.ts';
 import {restoreDeleted} from '../apply/restore-tags.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
-import {TransshipError} from '../model/error.ts';
+import {interrupted, TransshipError} from '../model/error.ts';
 import type {SeenManifest} from '../model/manifest.ts';
-import {LIMIT_FLAGS, type RunEnd, type RunResult} from '../model/outcome.ts';
+import {LIMIT_FLAGS, type RunEnd, type RunResult, type VerifyResult} from '../model/outcome.ts';
 import {type Check, type CopyPlan, deletionsOf, type Plan, type Wish} from '../model/plan.ts';
 import {DEFAULT_CHUNK} from '../relay/chunk-size.ts';
 import {DEFAULT_RETRY} from '../http/retry.ts';
 import type {Io} from './io.ts';
 import type {RunFlags, UndoFlags} from './options.ts';
+import type {PlanPart} from './plan-part.ts';
 import {undoBeside, UndoFile} from '../apply/undo-file.ts';
 import type {Session} from './session.ts';
 import {privateFolder, stateFolder} from './user-folders.ts';
@@ -25,11 +29,20 @@ import {counted} from '../report/words.ts';
 /** How a plan came to be applied. */
 export type RunOrigin =
   /** From a plan file: source and destination are compared with it first. */
-  | {readonly kind: 'file'; readonly file: string; readonly namespaces?: Namespaces | undefined}
+  | {
+      readonly kind: 'file';
+      readonly file: string;
+      readonly namespaces?: Namespaces | undefined;
+      /** What of the plan is applied. */
+      readonly part?: PlanPart;
+    }
   /** Made a moment ago in this process. */
   | {readonly kind: 'made'; readonly observed: ReadonlyMap<Digest, SeenManifest>};
 
-/** Applies a plan with the settings of the flags. @throws TransshipError the first check that forbids it */
+/**
+ * Applies a plan, or the part of it that its origin names, with the settings of the flags.
+ * @throws TransshipError the first check that forbids it
+ */
 export async function runPlan(
   plan: CopyPlan,
   origin: RunOrigin,
@@ -38,8 +51,13 @@ export async function runPlan(
   session: Session,
 ): Promise<RunResult> {
   const {places, locations, limits, report, interruption, call} = session;
+  const {shard, phase} = (origin.kind === 'file' && origin.part) || {};
   throwIfForbidden(plan);
-  if (!(await mayDelete(plan, flags, io))) return notBegun(plan, undefined);
+  if (!(await mayDelete(plan, flags, io))) {
+    const none = notBegun(plan, undefined);
+    reportEnd(none, report);
+    return none;
+  }
   places.splitArchives(plan.wish.archiveSize);
   const file = flags.journal ?? defaultJournal(plan, origin, io);
   // Nobody named it, and it would be removed at the end.
@@ -60,9 +78,16 @@ export async function runPlan(
     ...(origin.kind === 'file' && origin.namespaces ? {namespaces: origin.namespaces} : {}),
     ...(locations ? {locations} : {}),
     ...(limits ? {limits} : {}),
+    ...(shard === undefined ? {} : {isShared: true}),
     ...(undo ? {undo} : {}),
   };
-  const result = await tellingOfStop(session, () => applyPlan(plan, context, interruption));
+  const apply = phase === 'delete' ? applyDeletions : applyPlan;
+  const ran = await tellingOfStop(session, () => apply(plan, context, interruption));
+  const result = {
+    ...ran,
+    ...(shard === undefined ? {} : {shard}),
+    ...(phase === undefined ? {} : {phase}),
+  };
   if (result.result === 'done' || result.result === 'incomplete') {
     await places.pack(call);
     if (isPassing) await removeFile(file);
@@ -108,6 +133,51 @@ async function mayDelete(
   const safely = moved ? ', moved ones after they are verified at the destination' : '';
   return await ask(`The plan deletes ${what}${safely}. Continue?`);
 }
+
+/** How a plan of copies is verified. */
+export interface VerifyFlags {
+  /** Read every byte. */
+  readonly read?: boolean;
+  /** Bring what is missing or broken again. */
+  readonly repair?: boolean;
+}
+
+/**
+ * Compares the destination with a plan, and repairs it where the flags say so: what is told then is what was found after
+ * that.
+ * @throws TransshipError the refusals of a registry
+ */
+export async function verifyCopies(
+  plan: CopyPlan,
+  {read, repair}: VerifyFlags,
+  io: Io,
+  session: Session,
+): Promise<VerifyResult> {
+  const {places: repositories, report, reading: call, interruption} = session;
+  const retry = io.retry ?? DEFAULT_RETRY;
+  const compare = async (): Promise<VerifyResult> => {
+    const proof = read === true ? byRehashing({plan: plan.id, retry, report}) : undefined;
+    const result = await verifyPlan(plan, repositories, call, proof);
+    const failed = result.differences.length;
+    if (proof) report({type: 'run-ended', result: 'done', done: 0, failed, bytes: 0});
+    return result;
+  };
+  const found = await compare();
+  if (repair !== true || found.differences.length === 0) return found;
+  const settings = {...UNLIMITED, retry};
+  const context = {repositories, journal: NO_JOURNAL, report, settings};
+  const steps = await repairPlan(plan, found.differences, context, interruption);
+  if (interruption.stopping.aborted) throw interrupted();
+  const failures = steps.flatMap(({id, error}) => (error === undefined ? [] : [{id, error}]));
+  return {...(await compare()), repaired: {images: steps.length, failures}};
+}
+
+/** As a run without flags. */
+const UNLIMITED: Omit<ApplySettings, 'retry'> = {
+  onFailure: 'continue',
+  chunk: DEFAULT_CHUNK,
+  jobs: DEFAULT_JOBS,
+};
 
 /**
  * Puts back what a plan deleted.
@@ -220,7 +290,7 @@ function forbiddenCode(code: Check['code']): ErrorCode {
 
 /** Beside the plan; for a copy without a plan file, by what was asked for, so that running it again finds it. */
 function defaultJournal(plan: CopyPlan, origin: RunOrigin, io: Io): string {
-  if (origin.kind === 'file') return journalBeside(origin.file);
+  if (origin.kind === 'file') return journalBeside(origin.file, origin.part?.shard);
   return join(stateFolder(io.env, io.home), `${wishKey(plan.wish)}.journal.ndjson`);
 }
 

@@ -23,11 +23,24 @@ export function addRunReportFlags(command: Command): Command {
 /** When each step of a run began and ended. */
 export class StepTimes {
   readonly #now: Io['now'];
+  readonly #start: Date;
   readonly #began = new Map<string, number>();
   readonly #tookMs = new Map<string, number>();
 
   constructor({now}: Pick<Io, 'now'>) {
     this.#now = now;
+    this.#start = now();
+  }
+
+  /** The result of the run that was watched, with its times. */
+  timed(result: RunResult): RunResult {
+    const {plan, steps, ...rest} = result;
+    const timedSteps = steps.map((step) => {
+      const durationMs = this.#tookMs.get(step.id);
+      return durationMs === undefined ? step : {...step, durationMs};
+    });
+    const [began, ended] = [this.#start.toISOString(), this.#now().toISOString()];
+    return {plan, began, ended, steps: timedSteps, ...rest};
   }
 
   /** The session, with its steps timed. */

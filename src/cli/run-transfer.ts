@@ -1,3 +1,5 @@
+import {byRehashing} from '../apply/proof.ts';
+import {DEFAULT_RETRY} from '../http/retry.ts';
 import {dirname, resolve} from 'node:path';
 import {journalBeside, type JournalEntry, readJournal} from '../apply/journal-file.ts';
 import type {Journal} from '../apply/journal.ts';
@@ -7,6 +9,8 @@ import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {donorAbsent, isDonorThere} from '../apply/transfer/donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import {locateProject} from '../apply/transfer/locate.ts';
+import {reportEnd} from '../apply/apply-plan.ts';
+import {resultOf} from '../apply/transfer/plan-result.ts';
 import type {TransferContext} from '../apply/transfer/transfer-run.ts';
 import {compareAt} from '../apply/transfer/verify-place.ts';
 import type {Compared} from '../apply/verify-plan.ts';
@@ -15,10 +19,10 @@ import {throwIfJobToken} from '../gitlab/connection.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
 import {rightsAt} from '../gitlab/preflight/registry.ts';
 import {TransshipError} from '../model/error.ts';
-import type {ComparedPlace, RunResult, VerifyResult} from '../model/outcome.ts';
+import type {ComparedPlace, RunResult, Shard, VerifyResult} from '../model/outcome.ts';
 import type {Call} from '../model/port.ts';
 import {parseReference} from '../model/reference.ts';
-import {groupOf, type ProjectMove, type TransferPlan} from '../model/transfer-plan.ts';
+import {groupOf, type ProjectMove, type TransferPlan, unitsOf} from '../model/transfer-plan.ts';
 import {forgetTransfer, journalOf, projectLock, rememberTransfer} from './earlier-transfers.ts';
 import {type GitLabFlags, openPlannedGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
@@ -46,6 +50,8 @@ export interface TransferCommand<Flags extends GitLabFlags = TransferRunFlags> {
   readonly io: Io;
   readonly session: Session;
   readonly trust: PlanTrust;
+  /** The plan is reduced to this part of it. */
+  readonly shard?: Shard | undefined;
 }
 
 /** Applies a plan of transfers. @throws TransshipError the first check that forbids it */
@@ -53,6 +59,12 @@ export async function runTransfer(command: TransferCommand): Promise<RunResult> 
   const {plan, io} = command;
   throwIfForbidden(plan);
   throwIfLostWithJob(plan, io);
+  // More shards than projects.
+  if (unitsOf(plan).length === 0) {
+    const none = resultOf(plan, [], {isRollback: false});
+    reportEnd(none, command.session.report);
+    return command.shard === undefined ? none : {...none, shard: command.shard};
+  }
   return await withContext(command, applyTransfer);
 }
 
@@ -66,13 +78,14 @@ async function withContext(
   command: TransferCommand,
   work: typeof applyTransfer,
 ): Promise<RunResult> {
-  const {plan, file, flags, io, session} = command;
-  const at = flags.journal ?? journalBeside(file);
+  const {plan, file, flags, io, session, shard} = command;
+  const at = flags.journal ?? journalBeside(file, shard);
   await using journal = await openTransferJournal(command, at);
   const context = await contextOf(command, journal);
   await rememberTransfer(at, io);
   try {
-    return await tellingOfStop(session, () => work(plan, context, session.interruption));
+    const result = await tellingOfStop(session, () => work(plan, context, session.interruption));
+    return shard === undefined ? result : {...result, shard};
   } finally {
     const {deleted, paused} = journal.unfinished;
     if (deleted.size === 0 && paused.size === 0) await forgetTransfer(at, file, io);
@@ -84,9 +97,9 @@ async function withContext(
  * planning are part of it.
  */
 export async function verifyTransfer(command: TransferCommand<VerifyFlags>): Promise<VerifyResult> {
-  const {plan, file, io} = command;
+  const {plan, file, io, shard} = command;
   const {gitlab} = await accessFor(command);
-  const journal = await readJournal(await journalOf(plan.id, file, undefined, io));
+  const journal = await readJournal(await journalOf(plan.id, file, undefined, io, shard));
   const verified: {compared: Compared; place: ComparedPlace}[] = [];
   for (const move of plan.moves) verified.push(await verifyMove(move, gitlab, journal, command));
   const checked = verified.map(({compared}) => compared.checked);
@@ -100,17 +113,20 @@ export async function verifyTransfer(command: TransferCommand<VerifyFlags>): Pro
   };
 }
 
-type VerifyFlags = GitLabFlags & {readonly donor?: boolean};
+type VerifyFlags = GitLabFlags & {readonly donor?: boolean; readonly read?: boolean};
 
 async function verifyMove(
   move: ProjectMove,
   gitlab: GitLab,
   journal: readonly JournalEntry[],
-  {plan, file, flags, session: {places, reading}}: TransferCommand<VerifyFlags>,
+  {file, flags, io, plan, session}: TransferCommand<VerifyFlags>,
 ): Promise<{compared: Compared; place: ComparedPlace}> {
+  const {places, reading, report} = session;
   const where = await locateProject(move, groupOf(move, plan.groups), {gitlab}, reading);
   const base = dirname(file);
   const repositories = relativeTo(base, places);
+  const retry = io.retry ?? DEFAULT_RETRY;
+  const proof = flags.read === true ? byRehashing({plan: plan.id, retry, report}) : undefined;
   const lookout = {
     context: {repositories, gitlab, folderOf: (place: string) => folderFrom(base, place)},
     call: reading,
@@ -123,7 +139,7 @@ async function verifyMove(
   const {id, from, to} = move.project;
   const at = {old: from, donor: move.donor.path, target: to}[place];
   return {
-    compared: await compareAt(whole, place, repositories, reading),
+    compared: await compareAt(whole, place, repositories, reading, proof),
     place: {id, from, to, place, at, project: where, adopted: countAdopted(move, whole)},
   };
 }

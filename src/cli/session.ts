@@ -6,6 +6,7 @@ import {join} from 'node:path';
 import {certsDirs, tlsFromFiles} from '../http/tls.ts';
 import {HttpClient} from '../http/client.ts';
 import {HostSet} from '../http/host-set.ts';
+import type {OriginSettings} from '../http/origin.ts';
 import {proxyFromEnvironment} from '../http/proxy.ts';
 import {errorData, type Report} from '../model/event.ts';
 import type {Call} from '../model/port.ts';
@@ -27,6 +28,8 @@ export interface Session {
   readonly credentials: CredentialStore;
   /** For what is asked beside the registries, with the same settings of hosts. */
   readonly http: HttpClient;
+  /** TLS and proxies of `http`. */
+  readonly settings: OriginSettings;
   readonly report: Report;
   /** Signals, and the limits of the run. */
   readonly interruption: Interruption;
@@ -53,7 +56,8 @@ export async function withSession<T>(
   const {aborted} = io;
   using reporter = openReporter(flags.progress, io);
   const {report} = reporter;
-  await using http = openHttp(io, flags, report);
+  const settings = originSettings(io, flags);
+  await using http = openHttp(io, settings, report);
   const credentials = openCredentials(io, flags, trust);
   const cache = openCache(io, flags);
   await using places = openPlaces({http, credentials, report}, io, flags, cache?.content);
@@ -64,6 +68,7 @@ export async function withSession<T>(
       locations,
       credentials,
       http,
+      settings,
       report,
       interruption: {stopping, aborted},
       limits,
@@ -101,22 +106,26 @@ function openLimits(
   return new RunLimits(settings, stopping, timer);
 }
 
-function openHttp({retry, env, home, redactor}: Io, flags: HostFlags, report: Report): HttpClient {
+function originSettings({env, home, redactor}: Io, flags: HostFlags): OriginSettings {
   const {caFile} = flags;
   const leading = new HostSet('--allow-unsafe-redirects', flags.allowUnsafeRedirects ?? []);
+  return {
+    connectOptions: tlsFromFiles({
+      certsDirs: certsDirs(home),
+      insecure: new HostSet('--insecure', flags.insecure ?? []),
+      ...(caFile === undefined ? {} : {caFile}),
+    }),
+    proxyFor: proxyFromEnvironment(env, redactor),
+    mayLeadAnywhere: (host) => leading.has(host),
+  };
+}
+
+function openHttp({retry}: Io, settings: OriginSettings, report: Report): HttpClient {
   return new HttpClient({
     ...(retry ? {retry} : {}),
     retrying: (what, attempt, delayMs, error) =>
       report({type: 'retrying', what, attempt, delayMs, error: errorData(error)}),
-    settings: {
-      connectOptions: tlsFromFiles({
-        certsDirs: certsDirs(home),
-        insecure: new HostSet('--insecure', flags.insecure ?? []),
-        ...(caFile === undefined ? {} : {caFile}),
-      }),
-      proxyFor: proxyFromEnvironment(env, redactor),
-      mayLeadAnywhere: (host) => leading.has(host),
-    },
+    settings,
   });
 }
 

@@ -42,6 +42,7 @@ const GITLAB_COM = {registry: 'registry.gitlab.com', url: 'https://gitlab.com'};
 /**
  * Opens the list of a host's repositories, by the kind of host that the flags name or that it is found to be.
  * @param host as `canonicalRegistry` gives it
+ * @param side whose login is used
  * @throws TransshipError REPOSITORIES_NOT_LISTED, USAGE, and what finding out throws
  */
 export async function openSourceLister(
@@ -49,9 +50,10 @@ export async function openSourceLister(
   flags: SourceFlags,
   io: Io,
   session: Session,
+  side: 'source' | 'destination' = 'source',
 ): Promise<RepositoryLister> {
   const {places, http, credentials, reading: call} = session;
-  const registry = places.registry(host, 'source');
+  const registry = places.registry(host, side);
   const found: FoundKind =
     flags.sourceKind === 'auto' ? await findSourceKind(registry, call) : {kind: flags.sourceKind};
   if (found.kind === 'gitlab') return await openGitLabLister(host, found, flags, io, session);
@@ -60,7 +62,7 @@ export async function openSourceLister(
     host,
     baseUrl: await registry.baseUrl(call),
     http,
-    credentials: () => credentials.find(host, 'source'),
+    credentials: () => credentials.find(host, side),
     learnToken: (token: string) => io.redactor.learnPassing(token),
   };
   return LISTERS[found.kind](options);

@@ -57,5 +57,6 @@ export async function start(): Promise<void> {
   process.once('uncaughtException', (error) => {
     process.exit(printError(error, io.stderr, errorStyle(args, io.env)));
   });
-  process.exitCode = await runProgram(args, version, io);
+  const machine = `Node ${process.versions.node}, ${process.platform}-${process.arch}`;
+  process.exitCode = await runProgram(args, `${version} (${machine})`, io);
 }

@@ -64,8 +64,13 @@ function readDonor(
   throw usage(`"${donor}" cannot be a donor`, 'name a folder without ":", or a project');
 }
 
-/** An id stays as it is: GitLab takes it in the place of a path. */
-function pathOf(text: string, gitlab: string, what: string): string {
+/**
+ * The full path or id of a project or group, which may be given by its address.
+ * @param gitlab the address of the instance
+ * @param what it is, for messages
+ * @throws TransshipError USAGE
+ */
+export function pathOf(text: string, gitlab: string, what: string): string {
   const path = isAddress(text) ? pathIn(text, gitlab, what) : text;
   if (/^[^/\s]+(?:\/[^/\s]+)*$/.test(path)) return path;
   throw usage(`${what} "${path}" is not a full path`, 'write group/project, without the host');

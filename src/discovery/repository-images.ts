@@ -1,7 +1,7 @@
 import type PQueue from 'p-queue';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import type {ErrorData} from '../model/event.ts';
+import {type ErrorData, errorData} from '../model/event.ts';
 import {childBlobs, childManifests, type ManifestView} from '../model/manifest.ts';
 import {isForeignLayerType} from '../model/media-type.ts';
 import type {WishFilters} from '../model/plan.ts';
@@ -181,8 +181,7 @@ const OF_ONE_TAG = /^(?:MANIFEST|CONFIG|BLOB)_/;
  */
 function asUnreadable(error: unknown): ErrorData {
   if (!(error instanceof TransshipError) || !OF_ONE_TAG.test(error.code)) throw error;
-  const {code, side, message, hint} = error;
-  return {code, side, message, hint};
+  return errorData(error);
 }
 
 function goneTag({name}: RepositoryReader, tag: Tag): TransshipError {

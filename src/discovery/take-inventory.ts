@@ -116,8 +116,8 @@ function totalsOf(
   };
 }
 
-function dataOf({code, side, message, hint}: TransshipError): ErrorData {
-  return {code, side, message, hint};
+function dataOf({code, side, retry, message, hint}: TransshipError): ErrorData {
+  return {code, side, retry, message, hint};
 }
 
 function notFound({name}: RepositoryReader): TransshipError {

@@ -4,6 +4,7 @@ import type {Patience} from './confirm.ts';
 import {Connection, type GitLabToken} from './connection.ts';
 import {ContainerRepositories} from './container-repositories.ts';
 import {Groups} from './groups.ts';
+import {MergeRequestNotes} from './merge-request-notes.ts';
 import {Projects} from './projects.ts';
 import {ProtectionRules} from './protection-rules.ts';
 
@@ -27,6 +28,7 @@ export class GitLab {
   readonly groups: Groups;
   readonly repositories: ContainerRepositories;
   readonly protection: ProtectionRules;
+  readonly notes: MergeRequestNotes;
 
   constructor({url, token, http, patience}: GitLabOptions) {
     const connection = new Connection(url, token, http);
@@ -35,6 +37,7 @@ export class GitLab {
     this.projects = new Projects(connection, patience);
     this.groups = new Groups(connection, patience);
     this.repositories = new ContainerRepositories(connection, patience);
+    this.notes = new MergeRequestNotes(connection, this.account);
     this.protection = new ProtectionRules(connection);
   }
 }

@@ -80,6 +80,31 @@ export class ProtectionRules {
     return this.#connection.find({path, signal}, tagRuleSchema.array());
   }
 
+  /**
+   * Lets nobody push to these paths who is no owner.
+   * @throws TransshipError FORBIDDEN; GITLAB_REFUSED where there is a rule for the pattern
+   */
+  async createRepositoryRule(
+    projectId: number,
+    pattern: string,
+    {signal}: Call,
+  ): Promise<RepositoryRule> {
+    return this.#connection.read(
+      {
+        method: 'POST',
+        path: apiPath`projects/${projectId}/registry/protection/repository/rules`,
+        body: {repository_path_pattern: pattern, minimum_access_level_for_push: 'owner'},
+        signal,
+      },
+      repositoryRuleSchema,
+    );
+  }
+
+  async removeRepositoryRule(projectId: number, ruleId: number, {signal}: Call): Promise<void> {
+    const path = apiPath`projects/${projectId}/registry/protection/repository/rules/${ruleId}`;
+    await this.#connection.remove({method: 'DELETE', path, signal});
+  }
+
   /** Gives a rule another pattern: after a move it has to name the new path. */
   async moveRepositoryRule(
     projectId: number,

@@ -48,6 +48,7 @@ export const ERROR_CODES = {
   ROLLBACK_TOO_LATE: 3,
   TRANSFER_UNFINISHED: 3,
   DONOR_UNFIT: 3,
+  COPIES_UNFINISHED: 3,
   // The world is no longer as planned: 4.
   DRIFT: 4,
   // What was asked for failed: 1.

@@ -7,6 +7,8 @@ import type {LimitCode, RunEnd} from './outcome.ts';
 export interface ErrorData {
   readonly code: ErrorCode;
   readonly side: Side;
+  /** Whether the same command may succeed later with nothing changed. */
+  readonly retry: boolean;
   readonly message: string;
   readonly hint: string;
 }
@@ -113,6 +115,6 @@ export type Report = (event: RunEvent) => void;
 
 /** An error as data, for events, journals and results. */
 export function errorData(thrown: unknown, side: Side = 'local'): ErrorData {
-  const {code, side: whose, message, hint} = asTransshipError(thrown, side);
-  return {code, side: whose, message, hint};
+  const {code, side: whose, retry, message, hint} = asTransshipError(thrown, side);
+  return {code, side: whose, retry, message, hint};
 }

@@ -20,10 +20,27 @@ export const LIMIT_FLAGS: Readonly<Record<LimitCode, string>> = {
   MAX_DELETES_REACHED: '--max-deletes',
 };
 
+/** One of the parts that a plan is carried out in, each by a run of its own (`--shard 3/16`). */
+export interface Shard {
+  /** From 1. */
+  readonly index: number;
+  readonly total: number;
+}
+
+/**
+ * A part of a plan of copies by what it does: the groups and projects that are created; also the images that are copied;
+ * the tags that are deleted, once all images are at their destinations.
+ */
+export const PHASES = ['create', 'copy', 'delete'] as const;
+
+export type Phase = (typeof PHASES)[number];
+
 /** How one step ended; `error` says why where it failed, or names the step that blocks it. */
 export interface StepResult {
   readonly id: string;
   readonly outcome: StepOutcome;
+  /** From when it was begun in this run to its end, in ms; absent: it was not begun. */
+  readonly durationMs?: number;
   readonly error?: ErrorData;
 }
 
@@ -103,10 +120,17 @@ export interface GroupResult extends Omit<GroupStanding, 'group'> {
 /** What came of applying a plan once. */
 export interface RunResult {
   readonly plan: Digest;
+  /** The part of the plan that was applied; absent: all of it. */
+  readonly shard?: Shard;
+  /** The phase that was applied; absent: all of them, of a shard all but `delete`. */
+  readonly phase?: Phase;
   readonly result: RunEnd;
   /** The limit that ended the run; set only where `result` is `interrupted`. Absent: a signal did. */
   readonly limit?: LimitCode;
-  /** Every step of the plan, in its order, also those that were not started. */
+  /** When the run began and ended, ISO 8601. Absent: not known yet. */
+  readonly began?: string;
+  readonly ended?: string;
+  /** Every step of the plan, or of the part of it, in its order, also those that were not started. */
   readonly steps: readonly StepResult[];
   /** Bytes that were sent to the destination, those of failed attempts included. */
   readonly bytes: {readonly sent: number};
@@ -136,8 +160,17 @@ export interface VerifyDifference {
 /** What came of comparing the destination with a plan. No differences: all is as planned. */
 export interface VerifyResult {
   readonly plan: Digest;
+  /** The part of the plan that was compared; absent: all of it. */
+  readonly shard?: Shard;
   readonly checked: {readonly tags: number; readonly manifests: number; readonly blobs: number};
   readonly differences: readonly VerifyDifference[];
+  /** What was brought again (`--repair`), before all of this was compared; absent: nothing was wrong, or to be repaired. */
+  readonly repaired?: {
+    /** Images that were not as planned. */
+    readonly images: number;
+    /** Of those, the ones that could not be brought again, and why. */
+    readonly failures: readonly Required<Pick<StepResult, 'id' | 'error'>>[];
+  };
   /** Of a plan of transfers: the place that was compared for each project, in the plan's order. */
   readonly projects?: readonly ComparedPlace[];
 }
@@ -173,9 +206,24 @@ export interface StatusFailure {
   readonly error?: Omit<ErrorData, 'code'> & {readonly code: string};
 }
 
+/** What one of the journals of a plan says of the runs that wrote it. */
+export interface JournalStatus {
+  readonly file: string;
+  /** When its last run began, ISO 8601; absent: none has. */
+  readonly began?: string;
+  /** How its last run ended, and when; absent: it runs now, or was killed. */
+  readonly ended?: RunEnd;
+  readonly endedAt?: string;
+  /** Steps that were done, and that failed in their last attempt. */
+  readonly done: number;
+  readonly failed: number;
+}
+
 /** How far a plan is, by its journal alone. */
 export interface StatusResult {
   readonly plan: Digest;
+  /** The part of the plan that is counted; absent: all of it. */
+  readonly shard?: Shard;
   /** What is counted as `steps`. */
   readonly unit: 'image' | 'step';
   /**
@@ -196,6 +244,8 @@ export interface StatusResult {
   readonly uploads: readonly OpenUpload[];
   /** How the last run ended; absent: none ran, one runs now, or it was killed. */
   readonly ended?: RunEnd;
+  /** Of several journals: what each of them says. */
+  readonly journals?: readonly JournalStatus[];
   /** Of a plan of transfers: how far each project is, in the plan's order. */
   readonly projects?: readonly ProjectStatus[];
   /** Of a plan that moves groups: where each is, by the journal. */

@@ -217,6 +217,7 @@ export interface BlobAction {
    * `foreign`: neither here nor there, the manifest names URLs for it.
    */
   readonly action: 'copy' | 'mount' | 'present' | 'foreign';
+  /** In a shard also of what is copied: another shard may have brought it there, so that it can be mounted after all. */
   readonly mountFrom?: string;
   /** Of a foreign layer that is copied and that the source does not have: where it is read. At least one. */
   readonly urls?: readonly string[];
@@ -314,6 +315,7 @@ export type FindingCode =
   | 'RULES_READY'
   | 'RULES_NOT_SEEN'
   | 'RULE_KEEPS_OLD_PATH'
+  | 'RULE_MOVES'
   | 'POLICY_PAUSED'
   | 'POLICY_RUNS_SOON'
   | 'POLICY_PAUSED_BEFORE'

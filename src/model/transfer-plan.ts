@@ -122,6 +122,8 @@ export type TransferStep =
     })
   /** Stops the project's cleanup policy, which would delete what looks old in the middle of the move. */
   | (StepBase & {readonly kind: 'pause'; readonly policy: PolicyState})
+  /** Lets nobody push to the old path but owners, by rules that the project does not have yet. */
+  | (StepBase & {readonly kind: 'freeze'; readonly patterns: readonly string[]})
   /** Old path to donor. */
   | (StepBase & {readonly kind: 'pull'} & CopySet)
   /** Compares a place with the plan, digest by digest, blobs included. */
@@ -145,10 +147,22 @@ export type TransferStep =
   | (StepBase & {readonly kind: 'retag'})
   /** Donor to new path. */
   | (StepBase & {readonly kind: 'push'} & CopySet)
+  /** Takes the rules of `freeze` away. */
+  | (StepBase & {readonly kind: 'unfreeze'; readonly patterns: readonly string[]})
+  /** Gives protection rules that name the old path the new one (GitLab keeps them as they are when a project moves). */
+  | (StepBase & {readonly kind: 'move-rules'; readonly rules: readonly MovedRule[]})
   /** Puts the cleanup policy back as it was. */
   | (StepBase & {readonly kind: 'resume'; readonly policy: PolicyState})
   /** Takes away from the donor what this plan put there. Only when `apply` is told to; until then the images stay. */
   | (StepBase & {readonly kind: 'remove-donor'});
+
+/** A protection rule for repositories, and the pattern that it has before and after the move. */
+export interface MovedRule {
+  /** GitLab's ID. */
+  readonly id: number;
+  readonly from: string;
+  readonly to: string;
+}
 
 /** A manifest that is put again where it is, by its digest: it stands for all of its kind. */
 export interface ProbedManifest {
@@ -285,6 +299,7 @@ export function phaseOf(step: TransferStep): 'pull' | 'delete' | 'push' {
   switch (step.kind) {
     case 'create-donor':
     case 'pause':
+    case 'freeze':
     case 'pull':
     case 'probe':
       return 'pull';
@@ -295,6 +310,8 @@ export function phaseOf(step: TransferStep): 'pull' | 'delete' | 'push' {
     case 'change-path':
     case 'retag':
     case 'push':
+    case 'unfreeze':
+    case 'move-rules':
     case 'resume':
     case 'remove-donor':
       return 'push';

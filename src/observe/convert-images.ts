@@ -4,7 +4,7 @@ import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, finishDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
-import type {ErrorData} from '../model/event.ts';
+import {type ErrorData, errorData} from '../model/event.ts';
 import {foreignLayers, withOrdinaryLayers} from '../model/foreign-layers.ts';
 import {type Manifest, parseManifest, type SeenManifest} from '../model/manifest.ts';
 import {DOCKER_MANIFEST} from '../model/media-type.ts';
@@ -89,8 +89,7 @@ export async function convertImages(
       if (wish.convertForeign === true) conversions.set(digest, withoutForeign(manifest));
     } catch (error) {
       if (!(error instanceof TransshipError) || !OF_ONE_IMAGE.has(error.code)) throw error;
-      const {code, side, message, hint} = error;
-      conversions.set(digest, {error: {code, side, message, hint}});
+      conversions.set(digest, {error: errorData(error)});
     }
   });
   return {conversions, layerUrls};

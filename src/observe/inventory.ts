@@ -1,7 +1,7 @@
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
-import type {ErrorData} from '../model/event.ts';
+import {type ErrorData, errorData} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import type {Platform} from '../model/platform.ts';
 import type {Tag} from '../model/reference.ts';
@@ -51,8 +51,7 @@ export interface Unreadable {
  */
 export function asUnreadable(error: unknown): ErrorData {
   if (!(error instanceof TransshipError) || !UNREADABLE.has(error.code)) throw error;
-  const {code, side, message, hint} = error;
-  return {code, side, message, hint};
+  return errorData(error);
 }
 
 const UNREADABLE: ReadonlySet<ErrorCode> = new Set([

@@ -79,12 +79,19 @@ async function isFolder(path: string): Promise<boolean> {
  * Puts `bytes` into the file at `path` so that a crash at any time leaves either the old file or the new one. The
  * rename is durable after `syncDirectory` for the directory.
  * @param scratch a directory on the same file system, for the temporary file
+ * @param mode of the new file. Default: as the system gives it
  */
-export async function replaceFile(path: string, bytes: Uint8Array, scratch: string): Promise<void> {
+export async function replaceFile(
+  path: string,
+  bytes: Uint8Array,
+  scratch: string,
+  mode?: number,
+): Promise<void> {
   const fresh = join(scratch, `${basename(path)}.${randomUUID()}.tmp`);
   try {
     await using file = await open(fresh, 'wx');
     await writeAll(file, bytes, 0);
+    if (mode !== undefined) await file.chmod(mode & 0o7777);
     await file.sync();
   } catch (error) {
     await removeFile(fresh);

@@ -157,12 +157,13 @@ function pairOf({from, to}: Ends): string {
   return `${from} ${to}`;
 }
 
-function putBy(steps: readonly CopyStep[]): readonly Digest[] {
+/** The digests of what copies put, and of what they are put for. */
+export function putBy(steps: readonly CopyStep[]): readonly Digest[] {
   return steps.flatMap(({digest, manifests}) => [digest, ...manifests]);
 }
 
 /** Those of these digests and all that is below them, in the plan's order. */
-function manifestsBelow(
+export function manifestsBelow(
   all: readonly PlannedManifest[],
   digests: readonly Digest[],
 ): readonly PlannedManifest[] {

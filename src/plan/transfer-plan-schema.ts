@@ -181,6 +181,30 @@ const step = z
     z
       .strictObject({kind: z.literal('push').describe('Donor to new path.'), ...base, ...copySet})
       .describe('The images are copied to the new path.'),
+    ...(['freeze', 'unfreeze'] as const).map((kind) =>
+      z
+        .strictObject({
+          kind: z.literal(kind).describe('Protection rules for the time of the move.'),
+          ...base,
+          patterns: listOf(z.string().min(1)).describe('Their patterns.'),
+        })
+        .describe('Nobody but owners may push to the old path: made, or taken away.'),
+    ),
+    z
+      .strictObject({
+        kind: z.literal('move-rules').describe('Gives protection rules the new path.'),
+        ...base,
+        rules: listOf(
+          z
+            .strictObject({
+              id: gitlabId('the rule'),
+              from: z.string().min(1).describe('Its pattern before.'),
+              to: z.string().min(1).describe('Its pattern after.'),
+            })
+            .describe('A protection rule for repositories.'),
+        ).describe('The rules that name the old path.'),
+      })
+      .describe('Protection rules that name the old path get the new one.'),
     z
       .strictObject({
         kind: z.literal('resume').describe('Puts the cleanup policy back.'),

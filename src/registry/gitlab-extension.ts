@@ -91,7 +91,7 @@ export async function readTagDigests(
   return digests;
 }
 
-/** By name (GitLab container registry: docs/spec/gitlab/api.md, "List Repository Tags"); undefined: there is no such list. */
+/** By name (GitLab container registry: docs/spec/gitlab/api.md, "List Repository Tags"); undefined: there is no such list, or it fails. */
 async function readTags(
   connection: Connection,
   path: RepositoryPath,
@@ -111,6 +111,13 @@ async function readTags(
     read: async (answer) => {
       if (answer.status === 404) {
         await answer.discard();
+        return undefined;
+      }
+      // All of it fails in GitLab 19.0.0 and 19.0.1, while `/v2/` works (GitLab: issue 600955).
+      if (answer.status >= 500) {
+        await answer.discard();
+        const reason = `GET ${answer.request.url.href} answered ${answer.status}`;
+        connection.featureNotUsed('database', reason, 'tags are read one by one');
         return undefined;
       }
       if (answer.status !== 200) throw await refusal(answer);

@@ -30,6 +30,7 @@ export interface RegistryOptions {
 /** Optional features of the distribution API, in the words of messages. */
 export const REGISTRY_FEATURES = {
   chunks: 'chunked uploads',
+  database: 'the API of the metadata database',
   'blob-head': 'HEAD requests for blobs',
   head: 'HEAD requests for manifests',
   list: 'lists of tags',

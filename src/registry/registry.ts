@@ -22,6 +22,7 @@ import {listCatalog, listTags} from './listing.ts';
 import {Manifests} from './manifests.ts';
 import {Mounts} from './mounts.ts';
 import {Referrers} from './referrers.ts';
+import {type BlobReading, type Paging, probeBlob, probePaging} from './probe-reading.ts';
 import type {Scope} from './scope.ts';
 import {Uploads} from './uploads.ts';
 import type {RegistryOptions} from './registry-options.ts';
@@ -89,6 +90,16 @@ export class Registry {
   /** When each tag was last pushed, in ms since the epoch; undefined: this registry does not know. */
   tagTimes(path: RepositoryPath, call: Call): Promise<ReadonlyMap<string, number> | undefined> {
     return readTagTimes(this.#connection, path, call);
+  }
+
+  /** How it answers to a request for one tag of a list. */
+  probePaging(path: RepositoryPath, call: Call): Promise<Paging> {
+    return probePaging(this.#connection, path, call);
+  }
+
+  /** How it answers to a request for a part of a blob of more than two bytes. */
+  probeBlob(path: RepositoryPath, blob: Digest, call: Call): Promise<BlobReading> {
+    return probeBlob(this.#connection, path, blob, call);
   }
 
   /**

@@ -4,12 +4,13 @@ import type {ChunkSize} from './chunk-size.ts';
 import type {RateLimit} from './rate-limit.ts';
 import {type ReadConnections, readParts} from './read-parts.ts';
 import type {OnRetry, RetryPolicy} from '../http/retry.ts';
-import {BlobCursor, digestMismatch, isDigestMismatch} from './blob-cursor.ts';
+import {BlobCursor, digestMismatch, isDigestMismatch, type OpenFrom} from './blob-cursor.ts';
 import {findUpload, putChunks, putWhole} from './put-blob.ts';
 import {algorithmOf, digestOf} from '../model/digest.ts';
 import {retryable, throwIfStopping, TransshipError} from '../model/error.ts';
 import {readBlob, type ReadContext, withActualSize} from './read-blob.ts';
 import {RetryBudget} from './retry-budget.ts';
+import type {SharedReader} from './shared-reading.ts';
 
 /** One blob to relay. */
 export interface BlobJob {
@@ -20,6 +21,8 @@ export interface BlobJob {
   readonly saved?: SavedUpload;
   /** An open upload: a registry's response to a mount that it declined. */
   readonly upload?: Upload;
+  /** The blob goes to other registries at the same time. Default: it is read for this relay alone. */
+  readonly shared?: SharedReader;
 }
 
 export interface RelaySettings {
@@ -199,27 +202,36 @@ export class BlobRelay {
 
   /** The source's bytes, read over several connections if that helps. */
   cursor(): BlobCursor {
-    const {blob, source} = this.job;
+    const {blob, source, shared} = this.job;
     const {connections} = this.settings;
     const context = this.#readContext();
-    return new BlobCursor(blob, (offset, end) => {
-      // Without `stopping`: leaving a paused source would cut the current chunk, from which some registries do not
-      // recover.
+    // Without `stopping`: leaving a paused source would cut the current chunk, from which some registries do not
+    // recover.
+    const open: OpenFrom = (offset, end) => {
       const call = {signal: AbortSignal.any([this.call.signal, end])};
       return blob.size - offset > connections.buffers.size &&
         connections.servesRanges(source.name) !== false
         ? readParts(source, blob, offset, context, call)
         : readBlob(source, blob, offset, context, call);
-    });
+    };
+    return new BlobCursor(blob, (offset, end) =>
+      shared === undefined ? open(offset, end) : shared.read(offset, open, end),
+    );
   }
 
   /** Reads a whole small blob into memory. @throws what `BlobCursor.take` throws */
   async bytes(): Promise<Uint8Array> {
-    const {blob, source} = this.job;
+    const {blob, source, shared} = this.job;
+    const context = this.#readContext();
+    const open: OpenFrom = (offset, end) => {
+      const call = {signal: AbortSignal.any([this.call.signal, end])};
+      return readBlob(source, blob, offset, context, call);
+    };
+    const {signal} = this.call;
+    const chunks = shared === undefined ? open(0, signal) : shared.read(0, open, signal);
     const pieces: Uint8Array[] = [];
     // Chunks are borrowed.
-    for await (const chunk of readBlob(source, blob, 0, this.#readContext(), this.call))
-      pieces.push(Buffer.from(chunk));
+    for await (const chunk of chunks) pieces.push(Buffer.from(chunk));
     const [first = Buffer.alloc(0)] = pieces;
     const bytes = pieces.length > 1 ? Buffer.concat(pieces) : first;
     const seen = digestOf(bytes, algorithmOf(blob.digest));

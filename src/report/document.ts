@@ -1,9 +1,9 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
-import type {Drift} from '../model/outcome.ts';
+import type {Drift, Phase, Shard} from '../model/outcome.ts';
 import {nameOf} from '../model/place.ts';
 import type {Check} from '../model/plan.ts';
 import {compareNatural, compareText} from '../plan/compare.ts';
-import {counted} from './words.ts';
+import {counted, formatBytes} from './words.ts';
 
 /** What a report says, free of how it looks. All texts are plain and may come from outside: the renderers escape them. */
 export interface ReportDocument {
@@ -51,7 +51,11 @@ export interface Row {
 }
 
 /** A word for people, or a name or value that is to be copied as it is. Lines of text have its short form. */
-export type Cell = string | {readonly code: string; readonly short?: string};
+export type Cell =
+  | string
+  | {readonly code: string; readonly short?: string}
+  /** A size. */
+  | {readonly bytes: number};
 
 /** How much of a document is shown. */
 export interface RenderOptions {
@@ -83,7 +87,8 @@ export function shortened(
 }
 
 export function cellText(cell: Cell): string {
-  return typeof cell === 'string' ? cell : cell.code;
+  if (typeof cell === 'string') return cell;
+  return 'bytes' in cell ? formatBytes(cell.bytes) : cell.code;
 }
 
 /** A name as it is to be copied. */
@@ -234,6 +239,17 @@ export function showAll({planFile = 'PLAN'}: RenderOptions): string {
 /** That only some repositories are shown. */
 export function onlyFacts({only}: RenderOptions): readonly (readonly [string, string])[] {
   return only === undefined ? [] : [['--repository', only.join(', ')]];
+}
+
+/** The part of a plan that a report is about. */
+export function shardFacts(
+  shard: Shard | undefined,
+  phase?: Phase,
+): readonly (readonly [string, string])[] {
+  return [
+    ...(shard === undefined ? [] : [['shard', `${shard.index} of ${shard.total}`] as const]),
+    ...(phase === undefined ? [] : [['phase', phase] as const]),
+  ];
 }
 
 /** What shows all of a run or a comparison. */

@@ -1,44 +1,32 @@
 import {
   type Cell,
+  cellText,
   isLong,
   noteOf,
   type ReportDocument,
   type Row,
   type Section,
 } from './document.ts';
+import {htmlPage, TOOLS} from './html-page.ts';
 import {counted, printable} from './words.ts';
 
-const STYLE = `
-:root { color-scheme: light dark; --line: light-dark(#d8dee4, #3d444d); --dim: light-dark(#59636e, #9198a1);
-  --made: light-dark(#1a7f37, #3fb950); --changed: light-dark(#9a6700, #d29922); --wrong: light-dark(#cf222e, #f85149); }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; } h2, summary { font-size: 1.05rem; font-weight: 600; margin: 1.6rem 0 .4rem; }
-summary { cursor: pointer; } dt { color: var(--dim); } dl { display: grid; grid-template-columns: max-content auto; gap: .1rem 1rem; }
-dd { margin: 0; } .summary { font-weight: 600; } .scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; } th { text-align: left; color: var(--dim); font-weight: 500; }
-th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem .25rem 0; vertical-align: top; }
-code, .mark { font: .9em ui-monospace, monospace; overflow-wrap: anywhere; } .hint { color: var(--dim); }
-.digest { display: inline-block; max-width: 19ch; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; vertical-align: bottom; }
-body:has(#digests:checked) .digest { max-width: none; white-space: normal; }
-summary code { font-weight: 400; } details[open] > summary { margin-bottom: .4rem; }
-.made { color: var(--made); } .changed { color: var(--changed); } .wrong { color: var(--wrong); } .quiet { color: var(--dim); }
-`;
-
-const MARK_CLASSES = {
-  '+': 'made',
-  '~': 'changed',
-  '=': 'quiet',
-  '-': 'quiet',
-  '!': 'wrong',
-  '?': 'changed',
-} as const satisfies Record<Section['mark'], string>;
+/** How the mark of a row looks, what it is called where it cannot be seen, and the box that hides such rows. */
+const MARKS: Readonly<
+  Record<Section['mark'], {readonly look: string; readonly word: string; readonly box?: string}>
+> = {
+  '+': {look: 'made', word: 'new', box: 'plus'},
+  '~': {look: 'changed', word: 'moves', box: 'moves'},
+  '=': {look: 'quiet', word: 'stays', box: 'same'},
+  '-': {look: 'quiet', word: 'left out', box: 'minus'},
+  '!': {look: 'wrong', word: 'wrong'},
+  '?': {look: 'changed', word: 'warning'},
+};
 
 /** Bytes of a page: a plan of 10,000 images takes some 3 MB, and browsers show more than this only slowly. */
 const SIZE_LIMIT = 16 * 1024 * 1024;
 
 /**
- * A document as one page that needs nothing besides: no script, no request, light or dark as the reader has it. It is not
- * shortened; only of what is more than a browser shows, the details are left out and counted.
+ * A document as one page that needs nothing besides: no request, light or dark as the reader has it. It is not shortened; only of what is more than a browser shows, the details are left out and counted.
  */
 export function renderHtml(document: ReportDocument): string {
   const {title, facts, sections, details, summary, everything} = document;
@@ -55,26 +43,14 @@ export function renderHtml(document: ReportDocument): string {
           `<p>Left out here: ${counted(left.length, 'repository')} (${counted(rows, details?.noun ?? 'row')}). To see all: <code>${escapeHtml(everything)}</code></p>`,
         ];
   const byRepository = blocks.length === 0 ? [] : ['<h2>By repository</h2>', ...blocks, ...note];
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<h1>${escapeHtml(title)}</h1>
+  const body = `<h1>${escapeHtml(title)}</h1>
 <p class="summary">${escapeHtml(summary)}</p>
 <dl>
 ${facts.map(([name, value]) => `<dt>${escapeHtml(name)}</dt><dd><code>${escapeHtml(value)}</code></dd>`).join('\n')}
 </dl>
-<p><label><input type="checkbox" id="digests"> Show whole digests</label></p>
-${[...shown, ...byRepository].join('\n')}
-</body>
-</html>
-`;
+${TOOLS}
+${[...shown, ...byRepository].join('\n')}`;
+  return htmlPage(escapeHtml(title), body);
 }
 
 /** @param room in characters */
@@ -97,11 +73,16 @@ function fitted(
 function renderSection(section: Section): string {
   const {heading, mark, columns, rows, isDetail, isWhole} = section;
   const name = `${renderCell(heading)} (${escapeHtml(noteOf(section))})`;
-  const head = columns.map((column) => `<th scope="col">${escapeHtml(column)}</th>`).join('');
-  const table = `<div class="scroll"><table>
-<thead><tr><th></th>${head}</tr></thead>
+  const looks = columns.map((_column, at) => columnLook(rows.map(({cells}) => cells[at] ?? '')));
+  const head = columns.map((column, at) => {
+    const prefix = looks[at]?.prefix ?? '';
+    const below = prefix === '' ? '' : ` <code>${escapeHtml(prefix)}</code>…`;
+    return `<th scope="col"><button type="button">${escapeHtml(column)}</button>${below}</th>`;
+  });
+  const table = `<div class="scroll" tabindex="0"><table>
+<thead><tr><th scope="col"><span class="unseen">What</span></th>${head.join('')}</tr></thead>
 <tbody>
-${rows.map((row) => renderRow(row, row.mark ?? mark)).join('\n')}
+${rows.map((row) => renderRow(row, row.mark ?? mark, looks)).join('\n')}
 </tbody>
 </table></div>`;
   return isDetail || (isLong(rows) && !isWhole)
@@ -109,15 +90,61 @@ ${rows.map((row) => renderRow(row, row.mark ?? mark)).join('\n')}
     : `<section><h2>${name}</h2>\n${table}\n</section>`;
 }
 
-function renderRow({cells, hint}: Row, mark: Section['mark']): string {
+/** What the cells of a column have in common. */
+interface ColumnLook {
+  /** What all names begin with: it is said once, above them. Empty: nothing. */
+  readonly prefix: string;
+  /** Bytes of the largest. */
+  readonly most: number;
+}
+
+/** Names of so many rows are worth a common beginning. */
+const ENOUGH_ROWS = 3;
+
+function columnLook(cells: readonly Cell[]): ColumnLook {
+  const sizes = cells.map((cell) => (typeof cell === 'object' && 'bytes' in cell ? cell.bytes : 0));
+  const most = sizes.reduce((largest, size) => Math.max(largest, size), 0);
+  const names = cells.flatMap((cell) =>
+    typeof cell === 'object' && 'code' in cell && cell.short === undefined ? [cell.code] : [],
+  );
+  if (names.length < ENOUGH_ROWS || names.length < cells.length) return {prefix: '', most};
+  let prefix = names[0] ?? '';
+  for (const name of names) {
+    let length = 0;
+    while (length < prefix.length && prefix[length] === name[length]) length += 1;
+    prefix = prefix.slice(0, length);
+  }
+  return {prefix: prefix.slice(0, prefix.lastIndexOf('/') + 1), most};
+}
+
+function renderRow(
+  {cells, hint}: Row,
+  mark: Section['mark'],
+  looks: readonly ColumnLook[],
+): string {
   const last = cells.length - 1;
   const note = hint === undefined ? '' : `<div class="hint">${escapeHtml(hint)}</div>`;
-  const data = cells.map((cell, at) => `<td>${renderCell(cell)}${at === last ? note : ''}</td>`);
-  return `<tr><td class="mark ${MARK_CLASSES[mark]}">${escapeHtml(mark)}</td>${data.join('')}</tr>`;
+  const {look, word, box} = MARKS[mark];
+  const data = cells.map((cell, at) => renderData(cell, looks[at], at === last ? note : ''));
+  const kind = box === undefined ? '' : ` class="${box}"`;
+  return `<tr${kind}><td class="mark ${look}"><span aria-hidden="true">${escapeHtml(mark)}</span><span class="unseen">${word}</span></td>${data.join('')}</tr>`;
+}
+
+function renderData(cell: Cell, look: ColumnLook | undefined, note: string): string {
+  if (typeof cell === 'object' && 'bytes' in cell) {
+    const part = look === undefined || look.most === 0 ? 0 : (100 * cell.bytes) / look.most;
+    return `<td class="size" data-bytes="${cell.bytes}" style="--part:${part.toFixed(1)}">${escapeHtml(cellText(cell))}${note}</td>`;
+  }
+  const prefix = look?.prefix ?? '';
+  if (typeof cell === 'object' && prefix !== '') {
+    const rest = escapeHtml(cell.code.slice(prefix.length));
+    return `<td><code><span class="prefix">${escapeHtml(prefix)}</span>${rest}</code>${note}</td>`;
+  }
+  return `<td>${renderCell(cell)}${note}</td>`;
 }
 
 function renderCell(cell: Cell): string {
-  if (typeof cell === 'string') return escapeHtml(cell);
+  if (typeof cell === 'string' || 'bytes' in cell) return escapeHtml(cellText(cell));
   // What has a short form is cut by the style, so that it is whole when it is copied.
   const kind = cell.short === undefined ? '' : ' class="digest"';
   return `<code${kind}>${escapeHtml(cell.code)}</code>`;

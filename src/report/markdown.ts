@@ -115,7 +115,8 @@ function tableRow(cells: readonly string[]): string {
 }
 
 function renderCell(cell: Cell): string {
-  return typeof cell === 'string' ? escapeMarkdown(cell) : codeSpan(cell.code);
+  if (typeof cell === 'string' || 'bytes' in cell) return escapeMarkdown(cellText(cell));
+  return codeSpan(cell.code);
 }
 
 /** `<summary>` begins HTML, in which Markdown does not count. */

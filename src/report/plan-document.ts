@@ -4,7 +4,6 @@ import {
   type CopyPlan,
   type CopyStep,
   creationsOf,
-  type DeleteStep,
   deletionsOf,
   type Plan,
   type Skip,
@@ -22,6 +21,7 @@ import {
   showAll,
   verdictOf,
 } from './document.ts';
+import {deleteSection, deletionFacts, deletionReview} from './deletion-review.ts';
 import {renderHtml} from './html.ts';
 import {renderMarkdown} from './markdown.ts';
 import {
@@ -33,7 +33,7 @@ import {
 } from './repository-review.ts';
 import {transferDocument} from './transfer-document.ts';
 import {renderText} from './text.ts';
-import {type Digest, shortDigest} from '../model/digest.ts';
+import type {Digest} from '../model/digest.ts';
 import {counted, formatBytes, imageName, newAndMoving, printableJson} from './words.ts';
 
 /** `json` is the plan itself, field by field (docs/plan-format.md): what its file writes once is written out. */
@@ -110,6 +110,7 @@ function planDocument(plan: CopyPlan, options: RenderOptions): ReportDocument {
   const folded = isFolded
     ? foldRepositories(pairs.map((pair) => foldedPair(pair, ({digest}) => sizeOf(digest))))
     : undefined;
+  const deleting = deletionReview(plan);
   const withResult = (result: Check['result']) => checks.filter((check) => check.result === result);
   return {
     title: 'transship plan',
@@ -123,35 +124,20 @@ function planDocument(plan: CopyPlan, options: RenderOptions): ReportDocument {
     sections: [
       checkSection('Forbidden', '!', withResult('forbid'), options),
       deleteSection(deletionsOf(plan)),
+      ...(deleting?.sections ?? []),
       checkSection('Warnings', '?', withResult('warn').filter(isNews), options),
       moving,
       creationSection(plan),
-      ...(folded?.sections ?? imageSections(pairs, sizeOf)),
+      ...(folded?.sections ?? (deleting?.details ? [] : imageSections(pairs, sizeOf))),
     ],
-    ...(folded === undefined ? {} : {details: folded.details}),
+    ...detailsOf(folded?.details ?? deleting?.details),
     summary: planSummary(plan, totals, checks),
     everything: showAll(options),
   };
 }
 
-/** What is deleted comes first: nothing else in a plan takes something away. */
-function deleteSection(deletions: readonly DeleteStep[]): Section {
-  return {
-    heading: 'To delete',
-    mark: '-',
-    columns: ['Image', 'Digest', 'Why'],
-    rows: deletions.map(({repository, tag, digest, verified, why}) => {
-      const [first, ...others] = verified.map((place) => imageName(place.to, place.tag, digest));
-      const more = others.length === 0 ? '' : ` and ${others.length} more`;
-      return {
-        cells: [
-          code(imageName(repository, tag, digest)),
-          code(shortDigest(digest)),
-          first === undefined ? why : `${why}: ${first}${more}`,
-        ],
-      };
-    }),
-  };
+function detailsOf(details: ReportDocument['details']): Pick<ReportDocument, 'details'> {
+  return details === undefined ? {} : {details};
 }
 
 function creationSection(plan: CopyPlan): Section {
@@ -225,11 +211,10 @@ function totalFacts(
 }
 
 /** Source and destination as they were named; of several routes, how many there are. */
-export function sidesOf({wish, routes}: CopyPlan): readonly (readonly [string, string])[] {
+export function sidesOf(plan: CopyPlan): readonly (readonly [string, string])[] {
+  const {wish, routes} = plan;
   const [only, ...others] = wish.routes;
-  const deletes = wish.deletes ?? [];
-  if (only === undefined && deletes.length > 0)
-    return deletes.map(({repository}) => ['repository', repository] as const);
+  if (only === undefined && wish.deletes !== undefined) return deletionFacts(plan);
   if (only === undefined || others.length > 0) {
     return [
       ['sources', String(new Set(routes.map(({from}) => from)).size)],
@@ -249,6 +234,8 @@ function planSummary(plan: CopyPlan, totals: CopyPlan['totals'], checks: readonl
   const {length: deletes} = deletionsOf(plan);
   const deleting = deletes === 0 ? '' : `${counted(deletes, 'tag')} to delete, `;
   const verdict = `${warningsOf(checks)}${verdictOf(checks)}`;
+  if (plan.wish.deletes !== undefined)
+    return `Plan: ${counted(deletes, 'tag')} to delete, ${skipped} ${skipped === 1 ? 'stays' : 'stay'}.${verdict}`;
   if (steps === 0) {
     const copying = deletes === 0 ? 'nothing to do' : 'nothing to copy';
     return `Plan: ${copying}, ${deleting}${rest}${verdict}`;
@@ -297,7 +284,7 @@ function copiedRow(step: CopyStep, size: number): Row {
     cells: [
       code(imageName(step.to, step.tag, step.digest)),
       digestCell(step.digest),
-      formatBytes(size),
+      {bytes: size},
       code(imageName(step.from, step.sourceTag?.name, undefined)),
       step.why,
     ],
@@ -310,7 +297,7 @@ function movedRow(step: CopyStep, size: number): Row {
       code(imageName(step.to, step.tag, step.digest)),
       step.replaces === null ? '' : digestCell(step.replaces),
       digestCell(step.digest),
-      formatBytes(size),
+      {bytes: size},
       code(step.from),
     ],
   };

@@ -130,7 +130,7 @@ export function foldRepositories(repositories: readonly FoldedRepository[]): {
 }
 
 function repositoryRow({from, to, counts, bytes}: FoldedRepository): Row {
-  const size = bytes === undefined ? '' : formatBytes(bytes);
+  const size = bytes === undefined ? '' : {bytes};
   return {cells: [code(from), to === undefined ? '' : code(to), counts, size]};
 }
 
@@ -150,7 +150,7 @@ export function foldedPair(
   const copied = (step: CopyStep, mark: Section['mark']): Row =>
     row(
       mark,
-      [tagCell(step.tag), digestCell(step.digest), formatBytes(sizeOf(step)), whatOf(step)],
+      [tagCell(step.tag), digestCell(step.digest), {bytes: sizeOf(step)}, whatOf(step)],
       step.replaces === null ? '' : digestCell(step.replaces),
     );
   const rows = [

@@ -19,6 +19,7 @@ import {
   type RenderOptions,
   type ReportDocument,
   type Section,
+  shardFacts,
 } from './document.ts';
 import {sidesOf} from './plan-document.ts';
 import {skippedRow} from './repository-review.ts';
@@ -61,7 +62,10 @@ function runDocument(
   return {
     ...(planned === 'now'
       ? {title: 'transship copy', facts: sidesOf(plan)}
-      : {title: 'transship apply', facts: [['plan', result.plan] as const]}),
+      : {
+          title: 'transship apply',
+          facts: [['plan', result.plan] as const, ...shardFacts(result.shard, result.phase)],
+        }),
     sections: [
       {
         heading: 'Drift',

@@ -1,4 +1,4 @@
-import type {ProjectStatus, StatusResult} from '../model/outcome.ts';
+import type {JournalStatus, ProjectStatus, StatusResult} from '../model/outcome.ts';
 import {
   AS_JSON,
   code,
@@ -7,6 +7,7 @@ import {
   type RenderOptions,
   type ReportDocument,
   type Row,
+  shardFacts,
 } from './document.ts';
 import {groupFact, nextCommand, nextCommands} from './transfer-run-document.ts';
 import {counted, formatBytes} from './words.ts';
@@ -21,13 +22,25 @@ const ENDINGS = {
 
 /** How far a plan is: what failed, images, bytes, and uploads that can be continued. */
 export function statusDocument(
-  {plan, unit, steps, failures, bytes, uploads, ended, projects = [], groups = []}: StatusResult,
+  {
+    plan,
+    shard,
+    unit,
+    steps,
+    failures,
+    bytes,
+    uploads,
+    ended,
+    journals = [],
+    projects = [],
+    groups = [],
+  }: StatusResult,
   {planFile}: RenderOptions = {},
 ): ReportDocument {
   const {done, failed, left, partly, total} = steps;
   const begun = partly === 0 ? '' : `, ${partly} of them partly copied`;
   const amount = `${formatBytes(bytes.done)} of ${formatBytes(bytes.total)}`;
-  const ending = ended === undefined ? 'no run has ended' : ENDINGS[ended];
+  const ending = ended === undefined ? openEnd(journals) : ENDINGS[ended];
   const [only, ...others] = projects;
   const facts = others.length === 0 && only !== undefined ? projectFacts(only) : [];
   const next = nextCommands(projects).map(
@@ -35,7 +48,7 @@ export function statusDocument(
   );
   return {
     title: 'transship status',
-    facts: [['plan', plan], ...groups.map(groupFact), ...facts, ...next],
+    facts: [['plan', plan], ...shardFacts(shard), ...groups.map(groupFact), ...facts, ...next],
     sections: [
       failureSection(
         unit === 'image' ? 'Image' : 'Step',
@@ -49,6 +62,13 @@ export function statusDocument(
         isWhole: true,
       },
       {
+        heading: 'Journals',
+        mark: '=',
+        columns: ['Journal', 'Last run', 'Done', 'Failed'],
+        rows: journals.map(journalRow),
+        isWhole: true,
+      },
+      {
         heading: 'Uploads that can be continued',
         mark: '+',
         columns: ['Blob', 'To', 'Sent', 'Size'],
@@ -59,6 +79,24 @@ export function statusDocument(
     ],
     summary: `Status: ${imagesText(projects)}${done} of ${counted(total, unit)} done, ${failed} failed, ${left} left${begun} (${amount}); ${ending}.`,
     everything: AS_JSON,
+  };
+}
+
+/** @param journals empty unless there are several */
+function openEnd(journals: readonly JournalStatus[]): string {
+  const open = journals.filter((journal) => journal.ended === undefined).length;
+  return open === 0 || open === journals.length
+    ? 'no run has ended'
+    : `${open} of ${journals.length} runs have not ended`;
+}
+
+function journalRow({file, began, ended, endedAt, done, failed}: JournalStatus): Row {
+  const isWrong = ended !== undefined && ended !== 'done' && ended !== 'incomplete';
+  const last =
+    ended === undefined ? `under way since ${began ?? '?'}, or killed` : `${ended}, ${endedAt}`;
+  return {
+    cells: [code(file), began === undefined ? 'no run' : last, String(done), String(failed)],
+    ...(isWrong ? {mark: '!' as const} : {}),
   };
 }
 

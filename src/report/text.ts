@@ -54,5 +54,5 @@ function sectionLines(
 }
 
 function shortText(cell: Cell): string {
-  return printable(typeof cell === 'string' ? cell : (cell.short ?? cellText(cell)));
+  return printable((typeof cell === 'object' && 'short' in cell && cell.short) || cellText(cell));
 }

@@ -131,7 +131,7 @@ function foldedRepository(repository: TransferRepository): FoldedRepository {
     hasWork: tags.length > 0,
     columns: ['Tag', 'Digest', 'Size'],
     rows: tagsOf(repository).map(({name, digest, size}) => ({
-      cells: [code(name), digestCell(digest), formatBytes(size)],
+      cells: [code(name), digestCell(digest), {bytes: size}],
     })),
   };
 }
@@ -272,6 +272,12 @@ function whatOf(step: TransferStep, {project, repositories, donor}: ProjectMove)
       return `retag the images for ${project.to}`;
     case 'push':
       return copySetText(step, project.to);
+    case 'freeze':
+      return `let nobody but owners push to ${step.patterns.join(', ')}`;
+    case 'unfreeze':
+      return 'remove these rules';
+    case 'move-rules':
+      return `change ${step.rules.map((rule) => `${rule.from} to ${rule.to}`).join(', ')}`;
     case 'resume':
       return 'restore the cleanup policy';
     case 'remove-donor':

@@ -23,6 +23,7 @@ import {
   type ReportDocument,
   type Row,
   type Section,
+  shardFacts,
 } from './document.ts';
 import {counted, formatBytes, interruptedWord} from './words.ts';
 
@@ -32,6 +33,7 @@ const PUT_BACK = 'put-back';
 const BACKWARD = [
   [PUT_BACK, 'restore the images'],
   ['verify-old', 'compare the old path with the plan'],
+  ['unfreeze', 'let everybody push again'],
   ['resume', 'restore the cleanup policy'],
 ] as const;
 /** Steps of a plan that are undone have this before their ids. */
@@ -50,6 +52,9 @@ const WHY_BACK = {
   'change-group': 'the group was there before',
   retag: 'the images are named after the path of their project',
   push: 'the images follow their project',
+  freeze: 'a tag that is pushed during the move back would stop it',
+  unfreeze: 'the rules were for the move only',
+  'move-rules': 'the protection rules were so before',
   resume: 'the cleanup policy was enabled before',
   'remove-donor': '',
 } as const satisfies Record<(TransferStep | GroupStep)['kind'], string>;
@@ -91,6 +96,7 @@ export function transferRunDocument(
     title: isRollback(result) ? 'transship rollback' : 'transship apply',
     facts: [
       ['plan', result.plan],
+      ...shardFacts(result.shard),
       ...groups.map(groupFact),
       only === undefined || others.length > 0 || groups.length > 0
         ? (['projects', String(moves.length)] as const)

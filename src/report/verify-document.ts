@@ -1,13 +1,22 @@
 import {nameOf} from '../model/place.ts';
 import type {ComparedPlace, VerifyDifference, VerifyResult} from '../model/outcome.ts';
-import {AS_JSON, digestCell, type ReportDocument, type Row} from './document.ts';
+import {
+  AS_JSON,
+  digestCell,
+  failureSection,
+  type ReportDocument,
+  type Row,
+  shardFacts,
+} from './document.ts';
 import {counted} from './words.ts';
 
 /** What differs, by what it is. */
 export function verifyDocument({
   plan,
+  shard,
   checked,
   differences,
+  repaired,
   projects = [],
 }: VerifyResult): ReportDocument {
   const {tags, manifests, blobs} = checked;
@@ -22,6 +31,7 @@ export function verifyDocument({
     title: 'transship verify',
     facts: [
       ['plan', plan],
+      ...shardFacts(shard),
       ...projects.map((project) => ['compared', placeName(project)] as const),
     ],
     sections: [
@@ -31,10 +41,31 @@ export function verifyDocument({
         columns: ['What', 'Where', 'Planned', 'Found'],
         rows: differences.map(differenceRow),
       },
+      failureSection(
+        'Image',
+        (repaired?.failures ?? []).map(({id, error}) => ({
+          name: id.replace(/^repair:/, ''),
+          error,
+        })),
+      ),
     ],
-    summary: summaryOf(projects, differences.length === 0, outcome),
+    summary: `${summaryOf(projects, differences.length === 0, outcome)}${repairWords(repaired, differences)}`,
     everything: AS_JSON,
   };
+}
+
+function repairWords(
+  repaired: VerifyResult['repaired'],
+  differences: readonly VerifyDifference[],
+): string {
+  if (repaired === undefined) return '';
+  const {images, failures} = repaired;
+  const isKept = failures.length === 0 && differences.some(({what}) => what !== 'tag');
+  const done = ` ${images - failures.length} of ${counted(images, 'image')} sent again.`;
+  // distribution: registry/storage/blobwriter.go, `moveBlob`, does not replace what is stored.
+  return isKept
+    ? `${done} The registry accepted the content and kept its damaged copy: its administrator has to delete that from the storage, then run the command again.`
+    : done;
 }
 
 function summaryOf(projects: readonly ComparedPlace[], isSame: boolean, outcome: string): string {

@@ -3,12 +3,14 @@ import {fileURLToPath} from 'node:url';
 import {setTimeout as delay} from 'node:timers/promises';
 import {type DockerRegistry, startDockerRegistry} from '../support/docker-registry.ts';
 import {runProgram} from '../support/program.ts';
+import {startLinks} from './links.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {repositoryName, RegistryFiles, writeEstate, writeTag} from './registry-files.ts';
 
 /**
  * A whole registry moves: inventory, plan, show, apply killed twice in the middle, verify, plan again, ten changes and
- * `--since`. Prints what each step took. `node test/bench/scale.ts [REPOSITORIES [TAGS-EACH]]`
+ * `--since`. Prints what each step took. `node test/bench/scale.ts [REPOSITORIES [TAGS-EACH
+ * [ROUND-TRIP-MS]]]`; with a round trip, both registries are that far away
  */
 
 const MAIN = fileURLToPath(new URL('../../bin/transship.cjs', import.meta.url));
@@ -18,6 +20,9 @@ const KILLS = [0.25, 0.6];
 interface Rig {
   readonly source: DockerRegistry;
   readonly destination: DockerRegistry;
+  /** How the registries are called, `host:port`. */
+  readonly from: string;
+  readonly to: string;
   readonly temp: TempDirectory;
 }
 
@@ -76,7 +81,7 @@ async function killedApply(rig: Rig, plan: string, part: number, blobs: number):
   await Promise.all([run, watch()]);
 }
 
-async function main(repositories: number, tagsEach: number): Promise<void> {
+async function main(repositories: number, tagsEach: number, roundTripMs: number): Promise<void> {
   await using cleanup = new AsyncDisposableStack();
   const temp = cleanup.use(await tempDirectory());
   const sourceRoot = temp.join('source');
@@ -87,17 +92,18 @@ async function main(repositories: number, tagsEach: number): Promise<void> {
     }),
   );
   const destination = cleanup.use(await startDockerRegistry());
-  const rig = {source, destination, temp};
+  const links = roundTripMs > 0 ? cleanup.use(await startLinks()) : undefined;
+  const reached = async ({host}: DockerRegistry): Promise<string> =>
+    links === undefined ? host : cleanup.use(await links.open(host, {roundTripMs})).host;
+  const [from, to] = [await reached(source), await reached(destination)];
+  const rig = {source, destination, from, to, temp};
   const file = temp.join('all.yaml');
-  await writeFile(
-    file,
-    `version: 1\nfrom: ${source.host}\nto: ${destination.host}/moved\nroutes:\n  - from: '**'\n`,
-  );
+  await writeFile(file, `version: 1\nfrom: ${from}\nto: ${to}/moved\nroutes:\n  - from: '**'\n`);
   const [first, second] = [temp.join('1.plan.json'), temp.join('2.plan.json')];
   say(`${repositories} repositories, ${repositories * tagsEach} tags\n`);
   say('| step | s | CPU s | peak MiB | requests, source + destination |');
   say('| --- | --- | --- | --- | --- |');
-  await step(rig, 'inventory', ['inventory', source.host], 0);
+  await step(rig, 'inventory', ['inventory', from], 0);
   await step(rig, 'plan', ['plan', file, '--out', first, '--detailed-exitcode'], 2);
   await step(rig, 'show', ['show', first], 0);
   await step(rig, 'show --format markdown', ['show', first, '--format', 'markdown'], 0);
@@ -141,5 +147,5 @@ async function main(repositories: number, tagsEach: number): Promise<void> {
   );
 }
 
-const [repositories = 500, tagsEach = 20] = process.argv.slice(2).map(Number);
-await main(repositories, tagsEach);
+const [repositories = 500, tagsEach = 20, roundTripMs = 0] = process.argv.slice(2).map(Number);
+await main(repositories, tagsEach, roundTripMs);

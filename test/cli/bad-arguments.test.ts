@@ -15,13 +15,12 @@ const TO = '127.0.0.1:1/to';
 
 describe('what cannot be meant is refused with 64, before any request', () => {
   test.each([
-    ['no command', [], 'USAGE', 'no command'],
     ['an unknown command', ['cpoy', 'a', 'b'], 'USAGE', "'cpoy'"],
     ['an unknown flag', ['copy', '--plattform', 'x', 'a', 'b'], 'USAGE', "'--plattform'"],
     ['a missing argument', ['copy', 'a'], 'USAGE', "'destination'"],
     ['too many arguments', ['copy', 'a', 'b', 'c'], 'USAGE', 'arguments'],
     ['a flag without its value', ['copy', 'a', 'b', '--tag'], 'USAGE', '--tag'],
-    ['plan without a kind', ['plan'], 'USAGE', 'no command'],
+    ['plan with flags alone', ['plan', '--out', 'x.json'], 'USAGE', 'no command'],
     ['not a number', ['copy', 'a', 'b', '--newest', '-1'], 'USAGE', '--newest'],
     ['not a size', ['copy', 'a', 'b', '--chunk-size', '4 lots'], 'USAGE', '--chunk-size'],
     ['a chunk of one byte', ['copy', 'a', 'b', '--chunk-size', '1'], 'USAGE', '--chunk-size'],

@@ -43,7 +43,7 @@ async function open(
   kind: ProgressKind = 'bar',
   {isTTY = true, env = {}}: {isTTY?: boolean; env?: Readonly<Record<string, string>>} = {},
 ): Promise<(event: RunEvent) => void> {
-  reporter = openReporter(kind, {stderr: stream(isTTY), env});
+  reporter = openReporter(kind, {stderr: stream(isTTY), env, now: () => new Date()});
   return reporter.report;
 }
 
@@ -131,7 +131,13 @@ describe('bars', () => {
 });
 
 describe('above the bars', () => {
-  const error = {code: 'FORBIDDEN', side: 'source', message: 'no\u001b[2J', hint: 'h'} as const;
+  const error = {
+    code: 'FORBIDDEN',
+    side: 'source',
+    retry: false,
+    message: 'no\u001b[2J',
+    hint: 'h',
+  } as const;
   const retrying: RunEvent = {type: 'retrying', what: 'x', attempt: 1, delayMs: 1500, error};
   const retryLine = 'retrying in 1.5 s: x: no\\u{1b}[2J';
 

@@ -184,6 +184,24 @@ describe('copy --delete-source', () => {
     expect(await source.storage.manifests.resolve(repository, 'a' as Tag)).toBe(digest);
   });
 
+  test('puts a manifest back without its tag where somebody pushed that meanwhile', async () => {
+    const digest = await store('a');
+    let fresh: Digest | undefined;
+    meanwhile = async (at, {method, route}) => {
+      const isLooking = at === 'destination' && method === 'HEAD' && route.kind === 'manifest';
+      if (!isLooking || fresh !== undefined || (await tagsAt(source)).includes('a' as Tag)) return;
+      // A mirror that follows deletions.
+      await destination.storage.manifests.untag(repository, 'a' as Tag);
+      await source.storage.manifests.delete(repository, digest);
+      fresh = await store('a');
+    };
+    const run = await result();
+    expect(run.steps.at(-1)).toMatchObject({error: {code: 'DESTINATION_CONFLICT'}});
+    const {manifests} = source.storage;
+    expect(await manifests.resolve(repository, 'a' as Tag)).toBe(fresh);
+    expect(await manifests.has(repository, digest)).toBe(true);
+  });
+
   test('is refused within one repository, for a digest, a layout, and an archive', async () => {
     const digest = await store('a');
     const at = `${source.host}/${repository}`;

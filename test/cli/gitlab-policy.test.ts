@@ -125,7 +125,7 @@ describe('plan delete --gitlab-policy', () => {
     await using temp = await tempDirectory();
     const file = temp.join('clean.plan.json');
     await fill(gitlab, {'dev-1': 0, main: 0});
-    const args = ['plan', 'delete', '--gitlab-policy', 'acme', '--gitlab', gitlab.url];
+    const args = ['plan', 'delete', '--gitlab-policy', `${gitlab.url}/acme`];
     const review = await transship([...args, '--out', file], {env});
     expect(review.stdout).toContain('the cleanup policy of acme/app is disabled');
     expect(review.stdout).toMatch(/main +filtered +name_regex "dev-\.\*" does not match/);

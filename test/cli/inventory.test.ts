@@ -190,6 +190,7 @@ team/tool      1       1  1.0 KiB  1000 B  2026-01-02 1.0     linux/amd64
       .map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(events.at(-1)).toEqual({
       type: 'observing',
+      at: expect.any(String),
       what: registry.host,
       done: 3,
       total: 3,

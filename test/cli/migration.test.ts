@@ -94,8 +94,8 @@ describe('plan FILE.yaml', () => {
   test('takes the repositories from a file beside it, or from stdin', async () => {
     const routes = `  - from: '**'\n    to: file/{path}\n    repositories: {file: list.txt}\n`;
     const expected = [
-      'team/db:v1 -> acme/file/team/db:v1',
       'other/tool:v1 -> acme/file/other/tool:v1',
+      'team/db:v1 -> acme/file/team/db:v1',
     ];
     expect(copies((await plan(header + routes)).made)).toEqual(expected);
     const piped = routes.replace('list.txt', "'-'");
@@ -113,7 +113,7 @@ describe('plan FILE.yaml', () => {
       stdin: 'team/db:v1\n',
     });
     expect([run.code, run.stdout]).toEqual([64, '']);
-    expect(run.stderr).toContain('stdin:1: "team/db:v1" is not the name of a repository');
+    expect(run.stderr).toContain('stdin:1:1: "team/db:v1" is not the name of a repository');
   });
 
   test('refuses --check with a format that only plans have', async () => {
@@ -126,13 +126,13 @@ describe('plan FILE.yaml', () => {
 describe('what forbids a plan names its place in the file', () => {
   test('a route that matches nothing', async () => {
     const {code, file, made} = await plan(
-      `${header}  - from: nowhere/*\n  - from: team/x*\n  - from: team/db\n    exclude: team/*\n`,
+      `${header}  - from: nowhere/*\n  - from: team/x*\n  - from: team/d*\n    exclude: team/*\n`,
     );
     expect(code).toBe(3);
     expect(forbidden(made).map(({message}) => message)).toEqual([
       `${file}:5:11: "nowhere/*" matches no repository of ${source.host}`,
       `${file}:6:11: "team/x*" matches no repository of ${source.host}`,
-      `${file}:7:11: "team/db" matches no repository of ${source.host}`,
+      `${file}:7:11: "team/d*" matches no repository of ${source.host}`,
     ]);
   });
 

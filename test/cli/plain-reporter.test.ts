@@ -46,6 +46,7 @@ test('tells failures at once, and counts them', () => {
   const error = {
     code: 'FORBIDDEN',
     side: 'source',
+    retry: false,
     message: 'no\u001b[2J\nmore',
     hint: 'h',
   } as const;

@@ -99,7 +99,10 @@ describe('plan', () => {
     const printed = await plan('--format', format);
     const shown = await transship(['show', planFile, '--format', format]);
     expect(printed.stdout.startsWith(shown.stdout)).toBe(true);
-    expect(shown.stdout).toContain(`${destination.host}/${repository}:1.35`);
+    // The page has what the names have in common once.
+    expect(shown.stdout).toContain(
+      format === 'html' ? ':1.35' : `${destination.host}/${repository}:1.35`,
+    );
   });
 });
 

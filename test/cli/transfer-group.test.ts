@@ -254,8 +254,13 @@ test('only an owner moves a group', async () => {
   await using at = await start();
   const made = await run(
     [
-      ...['plan', 'transfer', '--group', 'org/build', '--to', 'new_org/', '--gitlab', at.rig.url],
-      ...['--donor', 'donors/parking', '--progress', 'none'],
+      'plan',
+      'transfer',
+      '--group=org/build',
+      '--to=new_org/',
+      `--gitlab=${at.rig.url}`,
+      '--donor=donors/parking',
+      '--progress=none',
     ],
     'dev-api',
   );

@@ -166,6 +166,43 @@ describe('a plan of several projects', () => {
     }
   });
 
+  test('is divided into shards of projects, which run at once', async () => {
+    await using lot = await tempDirectory();
+    await using at = await start(`donor: ${lot.join('lot')}`);
+    await at.make();
+    const runs = await Promise.all(
+      ['1/2', '2/2'].map((shard) => at.apply('--shard', shard, '--format', 'json')),
+    );
+    expect(runs.map(({code}) => code)).toEqual([0, 0]);
+    const moved = runs.map((ran) => resultsOf(ran) ?? []);
+    expect(moved.every(({length}) => length > 0)).toBe(true);
+    expect(Object.fromEntries(moved.flat())).toEqual(
+      Object.fromEntries(NAMES.map((name) => [name, 'done'])),
+    );
+    expect(moved.flat()).toHaveLength(NAMES.length);
+    for (const name of NAMES) expect(await at.pathOf(name)).toBe(`new_org/${name}`);
+    expect((await at.run(['verify', at.plan])).code).toBe(0);
+    const status = await at.run(['status', at.plan, '--format', 'json']);
+    const {steps, ended, journals} = JSON.parse(status.stdout) as StatusResult;
+    expect({left: steps.left, ended, journals: journals?.length}).toEqual({
+      left: 0,
+      ended: 'done',
+      journals: 2,
+    });
+  });
+
+  test('stays in one shard where the projects have a donor project that is created', async () => {
+    await using at = await start();
+    await at.make();
+    const runs: string[] = [];
+    for (const shard of ['1/2', '2/2'])
+      runs.push((await at.apply('--shard', shard, '--format', 'json')).stdout);
+    expect(runs.map((stdout) => resultsOf({stdout})?.length)).toEqual(
+      expect.arrayContaining([0, 3]),
+    );
+    expect((await at.run(['verify', at.plan])).code).toBe(0);
+  });
+
   test('moves them one after the other, and doing it again does nothing', async () => {
     await using at = await start();
     await at.make();

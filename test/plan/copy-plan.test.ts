@@ -186,6 +186,7 @@ describe('makeCopyPlan: what cannot go', () => {
     const error = {
       code: 'MANIFEST_INVALID',
       side: 'source',
+      retry: false,
       message: 'not JSON',
       hint: 'push',
     } as const;

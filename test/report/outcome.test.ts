@@ -22,6 +22,7 @@ const plan = copyPlan([
 const error: ErrorData = {
   code: 'FORBIDDEN',
   side: 'destination',
+  retry: false,
   message: 'b.test refused the push',
   hint: 'give the token the scope write_registry',
 };

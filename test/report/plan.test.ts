@@ -1,3 +1,4 @@
+import {createHash} from 'node:crypto';
 import {describe, expect, it} from 'vitest';
 import {shortDigest} from '../../src/model/digest.ts';
 import type {CopyPlan} from '../../src/model/plan.ts';
@@ -134,7 +135,16 @@ describe('a plan as HTML', () => {
 
   it('is one page that asks for nothing', () => {
     expect(html).toMatch(/^<!doctype html>\n<html lang="en">/);
-    expect(html).not.toMatch(/<script|<link|<[^>]*\s(?:src|href|on\w+)=|url\(|@import/);
+    expect(html).not.toMatch(/<link|<[^>]*\s(?:src|href|on\w+)=|url\(|@import/);
+    // Its own script, and no other, may run.
+    const scripts = [...html.matchAll(/<script>(.*?)<\/script>/gs)].map(([, text = '']) => text);
+    expect(html.match(/<script/g)).toHaveLength(1);
+    const hash = createHash('sha256')
+      .update(scripts[0] ?? '')
+      .digest('base64');
+    expect(html).toContain(
+      `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${hash}'"`,
+    );
     expect(html).toContain('light-dark(');
     for (const tag of ['table', 'tr', 'td', 'details', 'section', 'code', 'div']) {
       const count = (pattern: string) => html.match(new RegExp(pattern, 'g'))?.length;
@@ -148,7 +158,8 @@ describe('a plan as HTML', () => {
   });
 
   it('is never shortened', () => {
-    expect(renderPlan(many(300), 'html')).toContain(`${TO}:v299`);
+    const text = renderPlan(many(300), 'html').replaceAll(/<[^>]+>/g, '');
+    expect(text).toContain(`${TO}:v299`);
   });
 });
 

@@ -37,6 +37,8 @@ export interface DockerRegistry extends AsyncDisposable {
   readonly host: string;
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
+  /** The folder of its storage. */
+  readonly storage: string;
   /**
    * What was asked of it, oldest first, from its access log, since the start or the last `forgetRequests`. An answer
    * without a large body is in the log before the client has it; the end of a large blob may come a moment later.
@@ -93,6 +95,7 @@ export async function startDockerRegistry(
   return {
     host: `127.0.0.1:${port}`,
     url: `http://127.0.0.1:${port}`,
+    storage: temp.join('storage'),
     async requests() {
       return parseAccessLog((await readFile(accessLog)).subarray(forgotten).toString());
     },

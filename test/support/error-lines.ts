@@ -9,18 +9,24 @@ export interface ToldError {
   readonly hint: string;
 }
 
-const FORM = /^error: (.+) \[([A-Z0-9_]+)\]\n side: (.+)\n hint: (.+)\n$/;
+const FORM =
+  /^error: (.+) \[([A-Z0-9_]+)\]\n side: (.+)\n hint: (.+)\n(?: more: transship explain \2\n)?$/;
 
 /** What is told while a request is tried again. */
 const RETRIES = /^(?:retrying in .+\n)*/;
 
 /**
- * Reads the three lines of an error from stderr, which what was tried again may precede.
+ * Reads the three lines of an error from stderr, or with `--format json` its line of JSON, which what was tried again may
+ * precede.
  * @throws Error where stderr holds anything else, or stdout anything at all
  */
 export function toldError({code: exit, stdout, stderr}: ProgramResult): ToldError {
-  const [, message = '', code = '', side = '', hint = ''] =
-    FORM.exec(stderr.replace(RETRIES, '')) ?? [];
+  const text = stderr.replace(RETRIES, '');
+  if (text.startsWith('{') && stdout === '') {
+    const {error} = JSON.parse(text) as {readonly error: Omit<ToldError, 'exit'>};
+    return {...error, exit};
+  }
+  const [, message = '', code = '', side = '', hint = ''] = FORM.exec(text) ?? [];
   if (code === '' || stdout !== '')
     throw new Error(`not an error in three lines (exit ${exit}): ${stdout}${stderr}`);
   return {code, exit, side, message, hint};

@@ -146,6 +146,7 @@ function unreadableTag(tag: Tag): Unreadable {
   const error = {
     code: 'MANIFEST_INVALID',
     side: 'source',
+    retry: false,
     message: 'of no type',
     hint: '',
   } as const;

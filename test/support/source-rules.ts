@@ -12,6 +12,7 @@ const LAYERS = [
   'apply',
   'doctor',
   'report',
+  'pipeline',
   'sandbox',
   'cli',
 ] as const;
@@ -34,7 +35,7 @@ const OWNED: Readonly<Record<string, string>> = {
  */
 const SANDBOX_VALUES = new Set(['model/schema.ts', 'model/json.ts', 'model/error.ts']);
 /** Layers of pure functions, and what they must do without. */
-const PURE = new Set(['model', 'plan']);
+const PURE = new Set(['model', 'plan', 'pipeline']);
 const IMPURE_MODULES =
   /^node:(?:fs|net|http|https|http2|tls|dns|dgram|child_process|worker_threads|timers|os|stream)\b/;
 const IMPURE_NAMES =

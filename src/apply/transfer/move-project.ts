@@ -5,7 +5,8 @@ import {changePath} from './change-path.ts';
 import {deleteOld} from './delete-old.ts';
 import {createDonor} from './donor.ts';
 import {verifyDonor, verifyTarget} from './verify-place.ts';
-import {pauseStep, resumeStep, tellOldRules} from './policy.ts';
+import {pauseStep, resumeStep} from './policy.ts';
+import {freeze, moveRules, tellOldRules, unfreeze} from './rules.ts';
 import {probe, pull, push, retag} from './pull-retag-push.ts';
 import {removeDonor} from './remove-donor.ts';
 import {carryOut, tellEnd} from './run-step.ts';
@@ -133,6 +134,12 @@ async function handle(move: ProjectMove, step: TransferStep, run: TransferRun): 
       return retag(move, run);
     case 'push':
       return push(move, step, run);
+    case 'freeze':
+      return freeze(move, step.patterns, run);
+    case 'unfreeze':
+      return unfreeze(move, run);
+    case 'move-rules':
+      return moveRules(move, step.rules, run);
     case 'resume':
       return resumeStep(move, run);
     case 'remove-donor':

@@ -1,11 +1,11 @@
 import type {Project} from '../../gitlab/entities.ts';
-import {registryPathOf} from '../../model/gitlab-naming.ts';
 import {errorData} from '../../model/event.ts';
 import type {Call} from '../../model/port.ts';
 import type {PolicyState, ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {deletedOf} from '../unfinished.ts';
 import type {ProjectEnd} from './plan-result.ts';
+import {unfreeze} from './rules.ts';
 import {
   DONE,
   type PlanRun,
@@ -80,6 +80,15 @@ export async function resumePolicies(
   const waiting = new Set(
     ends.filter((end) => !isSettled(end, context)).map(({move}) => move.project.id),
   );
+  for (const {move, run} of ends) {
+    const isOpen = waiting.has(move.project.id) || run === undefined;
+    if (!isOpen && move.steps.some(({kind}) => kind === 'freeze'))
+      await unfreeze(move, run).catch((error: unknown) => {
+        if (isJournalFailure(error)) throw error;
+        const {message} = errorData(error);
+        tell('RULES_STAY', `pushes to ${move.project.from} are still frozen: ${message}`);
+      });
+  }
   for (const id of context.journal.unfinished.paused.keys()) {
     if (waiting.has(id)) continue;
     try {
@@ -131,19 +140,4 @@ async function resumePolicy(
   if (isOff) await gitlab.projects.setCleanupPolicy(id, {enabled: true}, call);
   if (journal.unfinished.paused.has(id)) await journal.append({type: 'resume', project: id});
   return isOff;
-}
-
-/** Tells of rules that go on protecting the old path: GitLab keeps their patterns as they are when a project moves. */
-export async function tellOldRules(move: ProjectMove, {context, call}: TransferRun): Promise<void> {
-  const {id, from, to} = move.project;
-  const old = registryPathOf(from);
-  const rules = (await context.gitlab.protection.ofRepositories(id, call)) ?? [];
-  for (const {pattern} of rules) {
-    if (pattern.toLowerCase() !== old && !pattern.toLowerCase().startsWith(`${old}/`)) continue;
-    context.report({
-      type: 'notice',
-      code: 'RULE_KEEPS_OLD_PATH',
-      message: `the protection rule "${pattern}" names the old path; give it ${registryPathOf(to)} in its place`,
-    });
-  }
 }

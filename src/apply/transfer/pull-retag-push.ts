@@ -26,7 +26,16 @@ export async function pull(
 }
 
 /**
- * Brings the images from the donor to the new path, oldest first where the registry dates tags by their push. A tag
+ * Whether tags have to be pushed one after the other: a registry with metadata database dates a tag by its push, and a
+ * cleanup policy that is at work goes by the date.
+ */
+export async function isOrdered({steps}: ProjectMove, run: TransferRun): Promise<boolean> {
+  if (!steps.some(({kind}) => kind === 'pause')) return false;
+  return (await run.context.traits(run.reading)).database;
+}
+
+/**
+ * Brings the images from the donor to the new path, oldest first where their dates count. A tag
  * that somebody pushed to the new path meanwhile is left alone and told of when all others are there.
  */
 export async function push(
@@ -34,8 +43,7 @@ export async function push(
   copySet: CopySet,
   run: TransferRun,
 ): Promise<StepEnd> {
-  const {database} = await run.context.traits(run.reading);
-  return runCopySet(move, copySet, run, {isTagOrderKept: database});
+  return runCopySet(move, copySet, run, {isTagOrderKept: await isOrdered(move, run)});
 }
 
 /** Carries what is not there yet; what is there and neither as planned nor as it was stays, and is told of as drift. */

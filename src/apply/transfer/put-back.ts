@@ -15,7 +15,8 @@ import type {OldTag} from './delete-old.ts';
 import {donorAbsent, isDonorThere} from './donor.ts';
 import {notStarted, type ProjectEnd} from './plan-result.ts';
 import {resumeStep} from './policy.ts';
-import {runCopySet} from './pull-retag-push.ts';
+import {unfreeze} from './rules.ts';
+import {isOrdered, runCopySet} from './pull-retag-push.ts';
 import {
   DONE,
   PRESENT,
@@ -72,6 +73,8 @@ async function takeBack(
   tally.add(idOf('put-back'), drift.length > 0 ? {...end, end: 'done'} : end);
   await throwIfNotWhole(move, drift, run);
   tally.add(idOf('verify-old'), DONE);
+  if (move.steps.some(({kind}) => kind === 'freeze'))
+    tally.add(idOf('unfreeze'), await unfreeze(move, run));
   if (move.steps.some(({kind}) => kind === 'pause'))
     tally.add(idOf('resume'), await resumeStep(move, run));
   return drift.length > 0 ? tally.result('drift', drift) : tally.result('done');
@@ -79,8 +82,7 @@ async function takeBack(
 
 async function putBack(move: ProjectMove, copySet: CopySet, run: TransferRun): Promise<StepEnd> {
   if (!(await isDonorThere(move, run))) return putBackByDigest(move, run);
-  const {database} = await run.context.traits(run.call);
-  return runCopySet(move, copySet, run, {isTagOrderKept: database});
+  return runCopySet(move, copySet, run, {isTagOrderKept: await isOrdered(move, run)});
 }
 
 async function throwIfNotWhole(

@@ -10,6 +10,7 @@ import type {
   TransferUnit,
 } from '../../model/transfer-plan.ts';
 import {withStepEstimates} from '../../plan/transfer/estimate.ts';
+import {registryPathOf} from '../../model/gitlab-naming.ts';
 import {splitPath, throwIfGroupTaken, throwIfTaken} from './locate.ts';
 import type {TransferContext} from './transfer-run.ts';
 import {copySetOf} from './verify-place.ts';
@@ -59,7 +60,7 @@ function reversedMove(move: ProjectMove, namespaceId: number | undefined): Proje
   const rest = steps.filter(({kind}) => kind !== 'change-path');
   const at = place < 0 ? rest.length : place;
   const reversed = [...rest.slice(0, at), ...back, ...rest.slice(at)].flatMap((step) =>
-    reversedStep(step, {pull, push}),
+    reversedStep(step, move, {pull, push}),
   );
   const subject = {
     donor,
@@ -80,6 +81,7 @@ function reversedMove(move: ProjectMove, namespaceId: number | undefined): Proje
 
 function reversedStep(
   step: TransferStep,
+  {project}: ProjectMove,
   {pull, push}: {readonly pull: CopySet; readonly push: CopySet},
 ): readonly TransferStep[] {
   const base = {id: backId(step.id), needs: step.needs.map(backId)};
@@ -88,6 +90,16 @@ function reversedStep(
       return [{...step, ...base, ...pull, why: 'the donor may have lost some of the images'}];
     case 'push':
       return [{...step, ...base, ...push, why: 'the images follow their project'}];
+    case 'freeze':
+    case 'unfreeze': {
+      const [old, now] = [registryPathOf(project.from), registryPathOf(project.to)];
+      const patterns = step.patterns.map((pattern) => now + pattern.slice(old.length));
+      return [{...step, ...base, patterns}];
+    }
+    case 'move-rules': {
+      const rules = step.rules.map(({id, from, to}) => ({id, from: to, to: from}));
+      return [{...step, ...base, rules}];
+    }
     // The registry has taken all of it when it was pushed; and the donor stays.
     case 'probe':
     case 'remove-donor':

@@ -187,6 +187,7 @@ function driftError([first, ...others]: readonly Drift[]): ErrorData {
   return {
     code: 'DRIFT',
     side: first?.side ?? 'source',
+    retry: false,
     message: `${first?.repository}:${first?.tag}${more} changed since the plan was made`,
     hint: 'no changed tag was deleted; the tags that are gone from the old path are at the donor',
   };

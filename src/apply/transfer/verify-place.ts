@@ -1,9 +1,8 @@
 import {pause} from '../../http/retry.ts';
 import type {Call, Repositories} from '../../model/port.ts';
 import type {CopySet, ProjectMove} from '../../model/transfer-plan.ts';
+import {BY_ASKING, byRehashing, type Proof} from '../proof.ts';
 import {
-  BY_ASKING,
-  byRehashing,
   type Compared,
   compareExpected,
   type Expected,
@@ -18,6 +17,7 @@ const NATIVE_LIMIT_MS = 60_000;
 
 /**
  * Compares a place with the plan, digest by digest. The files of a directory donor are read and hashed again.
+ * @param proof how it is found out whether something is there. Default: as above
  * @throws TransshipError the refusals of the registry
  */
 export async function compareAt(
@@ -25,11 +25,12 @@ export async function compareAt(
   place: TransferPlace,
   repositories: Repositories,
   call: Call,
+  proof?: Proof,
 ): Promise<Compared> {
   const isFiles = place === 'donor' && move.donor.kind === 'directory';
-  const proof = isFiles ? byRehashing() : BY_ASKING;
+  const usual = isFiles ? byRehashing() : BY_ASKING;
   const expected = expectedAt(move, place);
-  return compareExpected(expected, repositories, call, proof);
+  return compareExpected(expected, repositories, call, proof ?? usual);
 }
 
 /** Before the move: proves that all is at the donor, so that the old path may be emptied. */
@@ -74,7 +75,10 @@ function failed({differences, checked}: Compared, where: string, hint: string): 
   const of = checked.tags + checked.manifests + checked.blobs;
   const name = first?.tag === undefined ? `@${first?.digest ?? ''}` : `:${first.tag}`;
   const message = `${differences.length} of ${of} things are not as planned ${where}; the first is the ${first?.what ?? ''} ${first?.repository ?? ''}${name}`;
-  return {end: 'failed', error: {code: 'VERIFY_FAILED', side: 'destination', message, hint}};
+  return {
+    end: 'failed',
+    error: {code: 'VERIFY_FAILED', side: 'destination', retry: false, message, hint},
+  };
 }
 
 /** Places of a transfer that can be compared with its plan. */

@@ -16,7 +16,15 @@ import {
   type LimitFlags,
   type UndoFlags,
 } from '../options.ts';
-import {readPlanFile} from '../plan-file.ts';
+import {givenPlan} from '../plan-file.ts';
+import {
+  addPhaseFlag,
+  addShardFlag,
+  type PartFlags,
+  partToApply,
+  readPart,
+  reportPart,
+} from '../plan-part.ts';
 import {addPolicyFlag, type PolicyFlag, throwUnlessWithin} from '../plan-policy.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import {RUN_EXIT, runPlan} from '../run-plan.ts';
@@ -31,6 +39,7 @@ import {type Session, withSession} from '../session.ts';
 
 type Flags = HostFlags &
   TransferRunFlags &
+  PartFlags &
   LimitFlags &
   UndoFlags &
   TrustFlags &
@@ -45,7 +54,7 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     .description(
       'Compares source and destination with the plan, then does what the plan says and nothing else.',
     )
-    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
     .option('--yes', 'do not ask before deleting')
     .option(
       '--undo <file>',
@@ -56,8 +65,9 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     .option('--remove-donor', 'transfers only: remove the images from the donor at the end')
     .addHelpText(
       'after',
-      '\nExamples:\n  transship apply app.plan.json --progress plain\n  transship apply move.plan.json --yes',
+      '\nExamples:\n  transship apply app.plan.json --progress plain\n  transship apply move.plan.json --yes\n  transship apply acme.plan.json --shard 3/16',
     );
+  addShardFlag(addPhaseFlag(command));
   addRunReportFlags(command);
   addFormatFlag(
     addLimitFlags(
@@ -66,29 +76,34 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
       ),
     ),
     ['text', 'json', 'markdown'],
-  ).action(async (file: string, given: Flags) => {
-    const plan = await readPlanFile(file);
-    await throwUnlessWithin(plan, given);
-    const journal = await journalOf(plan.id, file, given.journal, io);
+  ).action(async (word: string, given: Flags) => {
+    const part = readPart(given, io.env);
+    const {shard, phase} = part;
+    const {plan: whole, file} = await givenPlan(word, io);
+    await throwUnlessWithin(whole, given);
+    // Whether all copies are done is for this phase to find out.
+    const plan = phase === 'delete' ? whole : partToApply(whole, part);
+    const journal = await journalOf(plan.id, file, given.journal, io, shard);
     const flags = {...given, journal};
-    const trust = await PlanTrust.of(plan, file, flags, io);
+    const trust = await PlanTrust.of(whole, file, flags, io);
     // What a transfer deletes is looked at itself.
     const cache = flags.cache === true && plan.kind === 'copy';
     const times = new StepTimes(io);
     const run = async (opened: Session): Promise<RunResult> => {
       const session = times.watch(opened);
+      reportPart(whole, part, session.report);
       if (plan.kind === 'transfer')
-        return await runTransfer({plan, file, flags, io, session, trust});
+        return await runTransfer({plan, file, flags, io, session, trust, shard});
       const namespaces = plannedNamespaces(plan, trust, flags, io, session);
-      return await runPlan(plan, {kind: 'file', file, namespaces}, flags, io, session);
+      return await runPlan(plan, {kind: 'file', file, namespaces, part}, flags, io, session);
     };
-    const result = await withSession(io, {...flags, cache}, run, trust);
-    io.stdout.write(
-      renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),
-    );
-    if (flags.format === 'text' && flags.undo !== false && hasDeleted(result, plan))
+    const result = times.timed(await withSession(io, {...flags, cache}, run, trust));
+    const applied = partToApply(whole, part);
+    const planFile = planArguments(file, journal, shard);
+    io.stdout.write(renderRun(result, applied, flags.format, {planFile}));
+    if (flags.format === 'text' && flags.undo !== false && hasDeleted(result, applied))
       io.stdout.write(undoText(file, flags.undo));
-    await writeRunReports(result, plan, times, flags, io);
+    await writeRunReports(result, applied, times, flags, io);
     done(RUN_EXIT[result.result]);
   });
 }

@@ -2,7 +2,8 @@ import type {Command} from 'commander';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
 import {readCopyWish} from '../copy-wish.ts';
 import {makePlan} from '../make-plan.ts';
-import {redactedPlan} from '../plan-file.ts';
+import {givePlan, redactedPlan} from '../plan-file.ts';
+import {addHabitFlags, type HabitFlags, withHabits} from '../habits.ts';
 import type {Io} from '../io.ts';
 import {
   addArchiveSizeFlag,
@@ -34,7 +35,8 @@ type Flags = HostFlags &
   FilterFlags &
   RunFlags &
   LimitFlags &
-  RunReportFlags & {readonly format: OutcomeFormat; readonly yes?: boolean};
+  RunReportFlags &
+  HabitFlags & {readonly format: OutcomeFormat; readonly yes?: boolean; readonly dryRun?: boolean};
 
 /** `transship copy`: plan and apply in one go. */
 export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -52,6 +54,10 @@ export function addCopy(program: Command, io: Io, done: (exitCode: number) => vo
       '<destination>',
       'host/repository[:tag], oci:DIR[:name], oci-archive:FILE[:name] or dir:DIR',
     )
+    .option(
+      '--dry-run',
+      'print the review of the plan and copy nothing; exit 2 if there is something to do',
+    )
     .option('--yes', 'do not ask before deleting (only --delete-source deletes)')
     .addHelpText(
       'after',
@@ -61,12 +67,13 @@ Examples:
   transship copy docker://alpine:3.20 localhost:5000/mirror/alpine:3.20
   transship copy --semver '^1.2' --exclude-tag '*-rc*' old.example.com/app new.example.com/app`,
     );
-  addRunReportFlags(addArchiveSizeFlag(command));
+  addRunReportFlags(addArchiveSizeFlag(addHabitFlags(command)));
   addFormatFlag(addLimitFlags(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command))))), [
     'text',
     'json',
     'markdown',
-  ]).action(async (source: string, destination: string, flags: Flags) => {
+  ]).action(async (source: string, destination: string, given: Flags) => {
+    const flags = withHabits(given, source, destination);
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
     const times = new StepTimes(io);
     const answer = await withSession(io, flags, async (opened) => {
@@ -74,12 +81,18 @@ Examples:
       const {places, report, reading} = session;
       const {plan: made, observed} = await makePlan(wish, places, report, reading);
       const plan = redactedPlan(made, io.redactor);
+      if (flags.dryRun === true) return {plan, ran: undefined};
       reportWarnings(plan, report);
-      const run = await runPlan(plan, {kind: 'made', observed}, flags, io, session);
+      const run = times.timed(await runPlan(plan, {kind: 'made', observed}, flags, io, session));
       const text = renderRun(run, plan, flags.format, {planned: 'now'});
-      return {text, run, plan};
+      return {plan, ran: {text, run}};
     });
-    const {text, run: result, plan} = answer;
+    const {plan, ran} = answer;
+    if (ran === undefined) {
+      done(await givePlan(plan, {...flags, detailedExitcode: true}, io));
+      return;
+    }
+    const {text, run: result} = ran;
     io.stdout.write(text);
     await writeRunReports(result, plan, times, flags, io);
     done(RUN_EXIT[result.result]);

@@ -211,7 +211,7 @@ function checkMigration(
 }
 
 /** @throws TransshipError FILE_UNREADABLE, MIGRATION_INVALID, USAGE where it is more likely a misspelt subcommand */
-async function readMigrationText(file: string): Promise<string> {
+export async function readMigrationText(file: string): Promise<string> {
   let bytes: Uint8Array;
   try {
     bytes = await readRegular(file, MIGRATION_SIZE_LIMIT);

@@ -3,6 +3,7 @@ import {readCopyWish} from '../copy-wish.ts';
 import {makePlan} from '../make-plan.ts';
 import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../earlier-plan.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
+import {addHabitFlags, type HabitFlags, withHabits} from '../habits.ts';
 import type {Io} from '../io.ts';
 import {
   addArchiveSizeFlag,
@@ -22,7 +23,7 @@ import {addPlanDelete} from './plan-delete.ts';
 import {addPlanMigration} from './plan-migration.ts';
 import {addPlanTransfer} from './plan-transfer.ts';
 
-interface Flags extends HostFlags, ArchiveFlags, FilterFlags, MakeFlags, SinceFlags {
+interface Flags extends HostFlags, HabitFlags, ArchiveFlags, FilterFlags, MakeFlags, SinceFlags {
   readonly progress: ProgressKind;
 }
 
@@ -53,10 +54,11 @@ Examples:
   transship plan copy registry.example.com/team/app gitlab.example.com:5050/group/project/app --out app.plan.json
   transship plan copy old.example.com/app:v1 new.example.com/app --format markdown --detailed-exitcode`,
     );
-  addSinceFlags(copy);
+  addSinceFlags(addHabitFlags(copy));
   addArchiveSizeFlag(copy);
   addMakeFlags(addProgressFlag(addFilterFlags(addCacheFlag(addHostFlags(copy)))));
-  copy.action(async (source: string, destination: string, flags: Flags) => {
+  copy.action(async (source: string, destination: string, given: Flags) => {
+    const flags = withHabits(given, source, destination);
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
     const earlier = await readEarlierPlan(flags, {name: '--out', file: flags.out});

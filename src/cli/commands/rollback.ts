@@ -6,7 +6,8 @@ import {journalOf} from '../earlier-transfers.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addRunFlags, type HostFlags} from '../options.ts';
-import {readPlanFile} from '../plan-file.ts';
+import {givenPlan} from '../plan-file.ts';
+import {addShardFlag, type PartFlags, partToApply, readPart} from '../plan-part.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import {RUN_EXIT, runRestore} from '../run-plan.ts';
 import {runRollback, type TransferRunFlags} from '../run-transfer.ts';
@@ -14,6 +15,7 @@ import {type Session, withSession} from '../session.ts';
 
 type Flags = HostFlags &
   TransferRunFlags &
+  PartFlags &
   TrustFlags & {readonly undo?: string; readonly format: OutcomeFormat};
 
 /** `transship rollback`: takes transfers back, wherever they are, or puts deleted tags back. */
@@ -29,7 +31,7 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
         'Of a plan that deleted tags: puts them back from the undo file that apply wrote, while the registry still has ' +
         'their content (GitLab with metadata database: for 24 hours). Tags that were pushed since then stay as they are.',
     )
-    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
     .option('--yes', 'do not ask before deleting at the new path')
     .option('--adopt-new-tags', 'include tags created or changed at the new path since the move')
     .option('--undo <file>', 'the undo file of apply (default: beside the plan)')
@@ -37,24 +39,29 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
       'after',
       '\nExamples:\n  transship rollback move.plan.json\n  transship rollback clean.plan.json',
     );
+  addShardFlag(command);
   addFormatFlag(addRunFlags(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
     'text',
     'json',
     'markdown',
-  ]).action(async (file: string, given: Flags) => {
-    const plan = await readPlanFile(file);
-    const journal = await journalOf(plan.id, file, given.journal, io);
+  ]).action(async (word: string, given: Flags) => {
+    const {shard} = readPart(given, io.env);
+    const {plan: whole, file} = await givenPlan(word, io);
+    // What was deleted is one file, whichever run did it.
+    const plan = whole.kind === 'copy' ? whole : partToApply(whole, shard ? {shard} : {});
+    const journal = await journalOf(plan.id, file, given.journal, io, shard);
     const flags = {...given, journal};
-    const trust = await PlanTrust.of(plan, file, flags, io);
+    const trust = await PlanTrust.of(whole, file, flags, io);
     const run = (session: Session): Promise<RunResult> =>
       plan.kind === 'copy'
         ? runRestore(plan, file, flags, io, session)
-        : runRollback({plan, file, flags, io, session, trust});
+        : runRollback({plan, file, flags, io, session, trust, shard});
     const result = await withSession(io, flags, run, trust);
+    const planFile = planArguments(file, journal, shard);
     io.stdout.write(
       plan.kind === 'copy'
         ? renderRestore(result, plan, flags.format)
-        : renderRun(result, plan, flags.format, {planFile: planArguments(file, journal)}),
+        : renderRun(result, plan, flags.format, {planFile}),
     );
     done(RUN_EXIT[result.result]);
   });

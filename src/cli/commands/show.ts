@@ -1,11 +1,14 @@
 import type {Command} from 'commander';
 import type {PlanFormat} from '../../report/plan-document.ts';
 import {partOfPlan} from '../../plan/part-of-plan.ts';
+import {commentOnMergeRequest} from '../comment.ts';
+import {addGitLabFlags, type GitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
-import {addFormatFlag, collect} from '../options.ts';
-import {printPlan, readPlanFile} from '../plan-file.ts';
+import {addFormatFlag, addHostFlags, collect, type HostFlags} from '../options.ts';
+import {givenPlan, printPlan} from '../plan-file.ts';
 
-interface Flags {
+interface Flags extends GitLabFlags, HostFlags {
+  readonly comment?: boolean;
   readonly format: PlanFormat;
   readonly all?: boolean;
   readonly repository?: readonly string[];
@@ -16,29 +19,36 @@ export function addShow(program: Command, io: Io, done: (exitCode: number) => vo
   const command = program
     .command('show')
     .summary('print the review of a plan')
-    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
     .option('--all', 'show every image and every finding')
     .option(
       '--repository <glob>',
       'only these repositories, by source or destination, with all of their images (repeatable)',
       collect,
     )
+    .option(
+      '--comment',
+      'also write the review as a comment on the merge request of the CI job, or update it there',
+    )
     .addHelpText(
       'after',
       `
 Examples:
   transship show app.plan.json --format markdown > review.md
+  transship show acme.plan.json --format markdown --comment
   transship show acme.plan.json --repository 'team/**'`,
     );
-  addFormatFlag(command, ['text', 'markdown', 'json', 'html']).action(
-    async (file: string, {format, all = false, repository: only}: Flags) => {
-      const plan = await readPlanFile(file);
+  addFormatFlag(addHostFlags(addGitLabFlags(command)), ['text', 'markdown', 'json', 'html']).action(
+    async (word: string, flags: Flags) => {
+      const {format, all = false, repository: only, comment} = flags;
+      const {plan, file} = await givenPlan(word, io);
       printPlan(only === undefined ? plan : partOfPlan(plan, only), format, io.stdout, {
         planFile: file,
         full: all || only !== undefined,
         isUnbounded: all,
         only,
       });
+      if (comment === true) await commentOnMergeRequest(plan, file, flags, io);
       done(0);
     },
   );

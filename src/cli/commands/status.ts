@@ -1,15 +1,20 @@
-import {access} from 'node:fs/promises';
+import {access, glob, readdir} from 'node:fs/promises';
+import {dirname, join, resolve} from 'node:path';
 import type {Command} from 'commander';
-import {planArguments, readJournal} from '../../apply/journal-file.ts';
-import {planStatus} from '../../apply/plan-status.ts';
+import {isShardJournal, planArguments, readJournal} from '../../apply/journal-file.ts';
+import {planStatus, type StatusJournal} from '../../apply/plan-status.ts';
+import type {Digest} from '../../model/digest.ts';
 import {TransshipError} from '../../model/error.ts';
+import type {Shard} from '../../model/outcome.ts';
+import {compareNatural} from '../../plan/compare.ts';
 import {type OutcomeFormat, renderStatus} from '../../report/run-document.ts';
 import {journalOf} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, collect} from '../options.ts';
-import {readPlanFile} from '../plan-file.ts';
+import {givenPlan} from '../plan-file.ts';
+import {addShardFlag, type PartFlags, partToApply, readPart} from '../plan-part.ts';
 
-interface Flags {
+interface Flags extends PartFlags {
   readonly format: OutcomeFormat;
   readonly journal?: readonly string[];
 }
@@ -19,34 +24,92 @@ export function addStatus(program: Command, io: Io, done: (exitCode: number) => 
   const command = program
     .command('status')
     .summary('show the progress recorded in the journal')
-    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
     .option(
       '--journal <file>',
-      'read this journal (repeatable; default: the one beside the plan)',
+      'read this journal, or all that match a pattern (repeatable; default: those beside the plan)',
       collect,
     )
-    .addHelpText('after', '\nExample:\n  transship status app.plan.json');
+    .addHelpText(
+      'after',
+      `
+Examples:
+  transship status app.plan.json
+  transship status acme.plan.json --journal 'journals/*.ndjson'`,
+    );
+  addShardFlag(command);
   addFormatFlag(command, ['text', 'json', 'markdown']).action(
-    async (file: string, flags: Flags) => {
-      const plan = await readPlanFile(file);
-      const files = flags.journal ?? [await journalOf(plan.id, file, undefined, io)];
-      if (flags.journal) await Promise.all(flags.journal.map(mustBeThere));
-      const journals = await Promise.all(files.map(readJournal));
+    async (word: string, flags: Flags) => {
+      const part = readPart(flags, io.env);
+      const {shard} = part;
+      const {plan: whole, file} = await givenPlan(word, io);
+      const plan = partToApply(whole, part);
+      const files =
+        flags.journal === undefined
+          ? await journalsOf(plan.id, file, shard, io)
+          : (await Promise.all(flags.journal.map(filesNamed))).flat();
+      const isNamed = flags.journal !== undefined;
+      const journals = await Promise.all(files.map((one) => entriesFor(plan.id, one, isNamed)));
       const [only] = files.length === 1 ? files : [];
-      const planFile = only === undefined ? file : planArguments(file, only);
-      io.stdout.write(renderStatus(planStatus(plan, journals), flags.format, {planFile}));
+      const planFile = only === undefined ? file : planArguments(file, only, shard);
+      const status = planStatus(plan, journals);
+      const result = shard === undefined ? status : {...status, shard};
+      io.stdout.write(renderStatus(result, flags.format, {planFile}));
       done(0);
     },
   );
 }
 
-/** Before the first run there is no journal beside the plan; one that is named is meant to be there. */
-async function mustBeThere(file: string): Promise<void> {
-  await access(file).catch((cause: unknown) => {
-    throw new TransshipError('FILE_UNREADABLE', `there is no journal ${file}`, {
-      side: 'local',
-      hint: 'name a file written by "apply --journal"',
-      cause,
-    });
+/** The journal that `apply` writes without a flag, and those of shards. */
+async function journalsOf(
+  plan: Digest,
+  planFile: string,
+  shard: Shard | undefined,
+  io: Io,
+): Promise<readonly string[]> {
+  const own = await journalOf(plan, planFile, undefined, io, shard);
+  if (shard !== undefined) return [own];
+  const folder = dirname(planFile);
+  const names = await readdir(folder).catch(() => []);
+  const shards = names
+    .map((name) => join(folder, name))
+    .filter((name) => isShardJournal(name, planFile))
+    .sort(compareNatural);
+  if (shards.some((one) => resolve(one) === resolve(own))) return shards;
+  const isThere = shards.length === 0 || (await access(own).then(isTrue, isFalse));
+  return isThere ? [own, ...shards] : shards;
+}
+
+const isTrue = (): boolean => true;
+const isFalse = (): boolean => false;
+
+/**
+ * The journals that a word of the command line names: a file, or a pattern such as `journals/*.ndjson`, which a shell may
+ * have left alone. Before the first run there is no journal beside the plan; one that is named is meant to be there.
+ * @throws TransshipError FILE_UNREADABLE
+ */
+async function filesNamed(word: string): Promise<readonly string[]> {
+  if (await access(word).then(isTrue, isFalse)) return [word];
+  const found: string[] = [];
+  if (/[*?[{]/.test(word)) for await (const file of glob(word)) found.push(file);
+  if (found.length > 0) return found.toSorted(compareNatural);
+  throw new TransshipError('FILE_UNREADABLE', `there is no journal ${word}`, {
+    side: 'local',
+    hint: 'name a file written by "apply --journal"',
+  });
+}
+
+/**
+ * Beside a plan that was made anew, there is the journal of the one before, until it is applied.
+ * @throws TransshipError JOURNAL_INVALID, also where a journal that was named is that of another plan
+ */
+async function entriesFor(plan: Digest, file: string, isNamed: boolean): Promise<StatusJournal> {
+  const entries = await readJournal(file);
+  const isOther = entries.some((entry) => entry.type === 'run' && entry.plan !== plan);
+  if (!isOther) return {file, entries};
+  if (!isNamed) return {file, entries: []};
+  throw new TransshipError('JOURNAL_INVALID', `${file} is the journal of another plan`, {
+    side: 'local',
+    hint: 'name the journals of this plan, or the plan that it belongs to',
   });
 }

@@ -1,18 +1,22 @@
 import type {Command} from 'commander';
-import {verifyPlan} from '../../apply/verify-plan.ts';
+import {TransshipError} from '../../model/error.ts';
 import type {VerifyResult} from '../../model/outcome.ts';
 import {type OutcomeFormat, renderVerify} from '../../report/run-document.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
-import {readPlanFile} from '../plan-file.ts';
+import {givenPlan} from '../plan-file.ts';
+import {addShardFlag, type PartFlags, partToApply, readPart, reportShard} from '../plan-part.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
+import {verifyCopies} from '../run-plan.ts';
 import {verifyTransfer} from '../run-transfer.ts';
 import {type Session, withSession} from '../session.ts';
 
-interface Flags extends HostFlags, TrustFlags {
+interface Flags extends HostFlags, TrustFlags, PartFlags {
   readonly donor?: boolean;
+  readonly read?: boolean;
+  readonly repair?: boolean;
   readonly format: OutcomeFormat;
   readonly progress: ProgressKind;
 }
@@ -27,21 +31,38 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
         'new path yet. For a transfer, compares the place where the images should be now: the old path while the project ' +
         'is there, the donor between two changes of its path, then the new path. The output names the place.',
     )
-    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
+    .option('--read', 'read every byte at the destination and hash it')
+    .option('--repair', 'copies only: bring what is missing or broken from the source again')
     .option('--donor', 'transfers only: compare the donor instead, and read its files again')
-    .addHelpText('after', '\nExample:\n  transship verify app.plan.json --format json');
+    .addHelpText(
+      'after',
+      '\nExamples:\n  transship verify app.plan.json --format json\n  transship verify app.plan.json --read --repair',
+    );
+  addShardFlag(command);
   addFormatFlag(addProgressFlag(addHostFlags(addTrustFlags(addGitLabFlags(command)))), [
     'text',
     'json',
     'markdown',
-  ]).action(async (file: string, flags: Flags) => {
-    const plan = await readPlanFile(file);
-    const trust = await PlanTrust.of(plan, file, flags, io);
-    const compare = (session: Session): Promise<VerifyResult> =>
-      plan.kind === 'copy'
-        ? verifyPlan(plan, session.places, session.reading)
-        : verifyTransfer({plan, file, flags, io, session, trust});
-    const result = await withSession(io, flags, compare, trust);
+  ]).action(async (word: string, flags: Flags) => {
+    const part = readPart(flags, io.env);
+    const {shard} = part;
+    const {plan: whole, file} = await givenPlan(word, io);
+    if (whole.kind === 'transfer' && flags.repair === true) {
+      throw new TransshipError('USAGE', '--repair is for copies, and this plan is of transfers', {
+        side: 'local',
+        hint: 'apply the plan again: it copies what is missing',
+      });
+    }
+    const plan = partToApply(whole, part);
+    const trust = await PlanTrust.of(whole, file, flags, io);
+    const compare = async (session: Session): Promise<VerifyResult> => {
+      reportShard(part, session.report);
+      if (plan.kind === 'copy') return await verifyCopies(plan, flags, io, session);
+      return await verifyTransfer({plan, file, flags, io, session, trust, shard});
+    };
+    const compared = await withSession(io, flags, compare, trust);
+    const result = shard === undefined ? compared : {...compared, shard};
     io.stdout.write(renderVerify(result, flags.format));
     const isWhereWanted =
       flags.donor === true || (result.projects ?? []).every(({project}) => project === 'after');

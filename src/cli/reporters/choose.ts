@@ -1,6 +1,7 @@
 import type {Report} from '../../model/event.ts';
 import type {Io, TextSink} from '../io.ts';
 import {barReporter} from './bar.ts';
+import {LogSections} from './log-sections.ts';
 import {plainReporter} from './plain.ts';
 import {printableJson} from '../../report/words.ts';
 
@@ -15,17 +16,19 @@ export interface OpenReporter extends Disposable {
 /** `auto` is bars on a terminal and lines elsewhere, CI included. */
 export function openReporter(
   kind: ProgressKind,
-  {stderr, env}: Pick<Io, 'stderr' | 'env'>,
+  {stderr, env, now}: Pick<Io, 'stderr' | 'env' | 'now'>,
 ): OpenReporter {
   const isTerminal = stderr.isTTY === true && env['CI'] === undefined && env['TERM'] !== 'dumb';
   const chosen = kind === 'auto' ? (isTerminal ? 'bar' : 'plain') : kind;
   switch (chosen) {
     case 'json':
-      return {report: jsonReporter(stderr), [Symbol.dispose]: () => undefined};
+      return {report: jsonReporter(stderr, now), [Symbol.dispose]: () => undefined};
     case 'none':
       return {report: () => undefined, [Symbol.dispose]: () => undefined};
     case 'plain': {
-      const {report, close} = plainReporter(stderr);
+      // Also in a terminal of a runner: the log is looked at elsewhere.
+      const sections = env['GITLAB_CI'] ? new LogSections(stderr, now) : undefined;
+      const {report, close} = plainReporter(stderr, sections);
       return {report, [Symbol.dispose]: close};
     }
     case 'bar': {
@@ -35,7 +38,8 @@ export function openReporter(
   }
 }
 
-/** One JSON object for each event and line (NDJSON), as it happens. */
-function jsonReporter(sink: TextSink): Report {
-  return (event) => sink.write(`${printableJson(event)}\n`);
+/** One JSON object for each event and line (NDJSON), as it happens, with its time. */
+function jsonReporter(sink: TextSink, now: Io['now']): Report {
+  return ({type, ...event}) =>
+    sink.write(`${printableJson({type, at: now().toISOString(), ...event})}\n`);
 }

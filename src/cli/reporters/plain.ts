@@ -9,13 +9,20 @@ import {
   Rate,
   retryText,
 } from './progress-text.ts';
+import type {LogSections} from './log-sections.ts';
 import {RunTally} from './run-tally.ts';
 
 /** A summary line at most this often, and at least this often while a run goes on: CI kills silent jobs. */
 const EVERY_MS = 5_000;
 
-/** Lines for logs: failures and notices at once, else one line of progress every few seconds. */
-export function plainReporter(sink: TextSink): {
+/**
+ * Lines for logs: failures and notices at once, else one line of progress every few seconds.
+ * @param sections of the log, if there is something that shows them
+ */
+export function plainReporter(
+  sink: TextSink,
+  sections?: LogSections,
+): {
   readonly report: Report;
   readonly close: () => void;
 } {
@@ -30,6 +37,11 @@ export function plainReporter(sink: TextSink): {
   const timer = setInterval(line, EVERY_MS);
   const report = (event: RunEvent): void => {
     tally.add(event);
+    sections?.before(event);
+    tell(event);
+    sections?.after(event);
+  };
+  const tell = (event: RunEvent): void => {
     switch (event.type) {
       case 'observing':
         observing = observingText(event);
@@ -60,5 +72,9 @@ export function plainReporter(sink: TextSink): {
         break;
     }
   };
-  return {report, close: () => clearInterval(timer)};
+  const close = (): void => {
+    clearInterval(timer);
+    sections?.close();
+  };
+  return {report, close};
 }

@@ -20,6 +20,8 @@ export interface TransferQuestion extends DonorQuestion {
   readonly wish: ProjectWish;
   /** Take the way by the donor even where GitLab could move the images itself. */
   readonly staged: boolean;
+  /** Nobody but owners is to push to the old path during the move. */
+  readonly freeze?: boolean;
   /** The project moves with its group, which says where to. Default: by itself. */
   readonly withGroup?: {readonly target: TargetFacts};
 }
@@ -31,7 +33,7 @@ export interface TransferQuestion extends DonorQuestion {
  *   answer
  */
 export async function gatherTransferFacts(
-  {wish, staged, withGroup, ...question}: TransferQuestion,
+  {wish, staged, withGroup, freeze, ...question}: TransferQuestion,
   surroundings: Surroundings,
   call: Call,
 ): Promise<TransferFacts> {
@@ -46,6 +48,7 @@ export async function gatherTransferFacts(
     now: surroundings.now(),
     staged,
     ...(withGroup === undefined ? {} : {withGroup: true}),
+    ...(freeze === true ? {freeze} : {}),
     project: await projectFacts(project, surroundings, call),
     target,
     token,

@@ -10,7 +10,7 @@ import {hasContent} from '../../plan/transfer/steps.ts';
 import type {ContainerRepository} from '../container-repositories.ts';
 import {given, type Group, type Project} from '../entities.ts';
 import type {DonorQuestion} from './donor.ts';
-import {gatherTransferFacts} from './gather-facts.ts';
+import {gatherTransferFacts, type TransferQuestion} from './gather-facts.ts';
 import {tokenFacts} from './project.ts';
 import type {Surroundings} from './surroundings.ts';
 import {throwIfJobToken} from '../connection.ts';
@@ -18,7 +18,7 @@ import {throwIfJobToken} from '../connection.ts';
 /** Projects that are asked for tags side by side. */
 const AT_ONCE = 8;
 
-export interface GroupQuestion extends DonorQuestion {
+export interface GroupQuestion extends DonorQuestion, Pick<TransferQuestion, 'freeze'> {
   readonly wish: GroupWish;
 }
 

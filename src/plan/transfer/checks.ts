@@ -62,6 +62,15 @@ export function tokenChecks(
         'create an access token with the api scope, and set GITLAB_TOKEN to it',
       ),
     );
+  } else if (token.scopes?.includes('granular') === true) {
+    checks.push(
+      forbid(
+        'TOKEN_SCOPE_MISSING',
+        'token',
+        'the token is fine-grained: it may pull and delete images, but no permission lets it push them back',
+        'create a legacy token with the api scope; fine-grained tokens have no permission to push (GitLab: doc/auth/tokens/fine_grained_access_tokens.md)',
+      ),
+    );
   } else if (token.scopes !== undefined && !token.scopes.includes('api')) {
     checks.push(
       forbid(

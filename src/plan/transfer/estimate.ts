@@ -60,6 +60,11 @@ function estimateOf(step: UncostedStep, {donor, repositories, manifests}: Subjec
     // The project before and after the call, and the call.
     case 'change-path':
       return requests(3);
+    case 'freeze':
+    case 'unfreeze':
+      return requests(1 + step.patterns.length);
+    case 'move-rules':
+      return requests(1 + step.rules.length);
     // The project is read and written.
     case 'create-donor':
     case 'pause':
@@ -82,17 +87,15 @@ export function copySetsOf(steps: readonly TransferStep[]): readonly CopySet[] {
   return steps.flatMap((step) => (step.kind === 'pull' || step.kind === 'push' ? [step] : []));
 }
 
-/** Guesses, on the careful side, in seconds. */
+/** Guesses, in seconds. */
 const SECONDS = {
-  /** To delete one tag and see that it is gone. */
-  deletedTag: 0.15,
   /** One transfer or change of path, seen by everybody. */
   move: 5,
-  /** One request of many that go on side by side. */
-  request: 0.02,
-  /** One image after the other, for the order of their dates. */
-  image: 0.1,
+  /** One request, as GitLab and its registry answer in a network of their own or over the internet. */
+  request: 0.03,
 } as const;
+/** Requests that are under way at once: deletions, and what is pushed. */
+const AT_ONCE = {deletions: 8, pushes: 10} as const;
 /** Bytes a second that a machine sends to its registry. */
 const RATE = 25 * 1024 * 1024;
 
@@ -105,16 +108,22 @@ export function moveSeconds(calls: number): number {
  * How long the images are at neither path: from the first deleted tag to the last one pushed, in seconds, rounded up.
  * @param tags that are deleted and pushed again
  * @param calls that move the project
+ * @param isOrdered tags are written one after the other
  */
-export function downtimeSeconds(push: CopySet, tags: number, calls: number): number {
+export function downtimeSeconds(
+  push: CopySet,
+  tags: number,
+  calls: number,
+  isOrdered: boolean,
+): number {
   const {copies, blobs} = push;
   const bytes = blobs.reduce((sum, {action, size}) => sum + (action === 'copy' ? size : 0), 0);
   const manifests = copies.reduce((sum, step) => sum + step.manifests.length, 0);
+  // Each tag is looked at and deleted; each blob mounted or sent; each manifest read and put, each tag looked at before.
+  const deletions = (2 * tags) / AT_ONCE.deletions;
+  const pushes = (blobs.length + 2 * manifests + copies.length) / AT_ONCE.pushes;
+  const inTurn = isOrdered ? copies.length : 0;
   return Math.ceil(
-    tags * SECONDS.deletedTag +
-      moveSeconds(calls) +
-      (blobs.length + manifests) * SECONDS.request +
-      copies.length * SECONDS.image +
-      bytes / RATE,
+    (deletions + pushes + inTurn) * SECONDS.request + moveSeconds(calls) + bytes / RATE,
   );
 }

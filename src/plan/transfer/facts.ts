@@ -14,6 +14,8 @@ export interface TransferFacts {
   readonly staged: boolean;
   /** Its group moves, and the project with it: the path of the project itself is not changed. Default: no. */
   readonly withGroup?: boolean;
+  /** Nobody but owners is to push to the old path during the move. Default: whoever may. */
+  readonly freeze?: boolean;
   readonly project: ProjectFacts;
   readonly target: TargetFacts;
   readonly token: TokenFacts;
@@ -228,6 +230,8 @@ export interface DonorFacts {
 export interface RuleFacts {
   /** Undefined: this version of GitLab does not tell. */
   readonly repositories?: readonly {
+    /** GitLab's ID; undefined: not known. */
+    readonly id?: number;
     readonly pattern: string;
     readonly push?: number;
     readonly delete?: number;

@@ -260,7 +260,7 @@ function* recordChecks(
     'RECORDS_DELETED',
     group.fullPath,
     `GitLab does not move a group with image repositories: ${count === 1 ? '1 of them is' : `${count} of them are`} deleted once empty (${records.length} ${records.length === 1 ? 'is' : 'are'} empty now), which GitLab does in the background, in minutes`,
-    'a tag that somebody pushes meanwhile is deleted with its repository: pause pipelines of the group during the move',
+    'a tag that somebody pushes meanwhile is deleted with its repository: pause pipelines of the group during the move, and plan with --freeze',
   );
 }
 

@@ -20,7 +20,7 @@ export function projectChecks(facts: TransferFacts): readonly Check[] {
   const found = [
     ...redirectChecks(facts),
     ...stateChecks(facts),
-    ...(token.isAdmin ? [] : roleChecks(project, target)),
+    ...(token.isAdmin ? [] : roleChecks(facts)),
     ...targetChecks(project, target),
   ];
   return [
@@ -105,7 +105,7 @@ function* stateChecks({project, withGroup}: TransferFacts) {
   }
 }
 
-function* roleChecks(project: ProjectFacts, target: TargetFacts) {
+function* roleChecks({project, target, freeze}: TransferFacts) {
   const {fullPath, accessLevel} = project;
   const isTransfer = project.namespace.id !== target.namespace.id;
   const needed = isTransfer ? OWNER : MAINTAINER;
@@ -126,6 +126,13 @@ function* roleChecks(project: ProjectFacts, target: TargetFacts) {
       hint,
     );
   }
+  if (freeze === true && accessLevel > 0 && accessLevel < OWNER)
+    yield forbid(
+      'ROLE_MISSING',
+      fullPath,
+      `--freeze lets owners push only, and the token has access level ${accessLevel} in ${fullPath}`,
+      'use the token of an owner, or plan without --freeze',
+    );
   if (!isTransfer) return;
   if (target.isAllowed === false) {
     yield forbid(

@@ -47,13 +47,14 @@ export function planMove(facts: TransferFacts, moves: number): PlannedMove {
   const policy = facts.project.policy?.['enabled'] === true ? facts.project.policy : before;
   const bare = transferSteps(facts, way, tagged, copies, policy, before !== undefined);
   const isStaged = way === 'staged' && bare.length > 0;
+  const isOrdered = policy !== undefined && facts.registry?.database === true;
   const content = {
     project,
     way,
     donor: donor.donor,
     repositories,
     manifests: copies.manifests.map((manifest) => plannedManifest(manifest, undefined)),
-    downtimeSeconds: isStaged ? downtimeSeconds(copies.push, tags, changes.length) : 0,
+    downtimeSeconds: isStaged ? downtimeSeconds(copies.push, tags, changes.length, isOrdered) : 0,
   };
   const steps = inOrder(bare, (name) => stepId(name, project, moves));
   return {

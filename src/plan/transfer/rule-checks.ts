@@ -1,7 +1,7 @@
 import {re2} from '../re2.ts';
 import type {Check} from '../../model/plan.ts';
 import {forbid, pass, type TagLimits, type TransferFacts, warn} from './facts.ts';
-import {hasContent} from './steps.ts';
+import {hasContent, movedRules} from './steps.ts';
 
 /** Whether protection rules keep tags from being deleted at the old path, or pushed to the new one. */
 export function ruleChecks(facts: TransferFacts): readonly Check[] {
@@ -14,7 +14,9 @@ export function ruleChecks(facts: TransferFacts): readonly Check[] {
 }
 
 /** GitLab: doc/api/container_repository_protection_rules.md. Administrators are above them. */
-function* repositoryRules({rules, repositories, project, token}: TransferFacts) {
+function* repositoryRules(facts: TransferFacts) {
+  const {rules, repositories, project, token} = facts;
+  const moved = new Set(movedRules(facts).map(({from}) => from));
   for (const rule of rules.repositories ?? []) {
     const hit = repositories
       .filter(hasContent)
@@ -28,6 +30,12 @@ function* repositoryRules({rules, repositories, project, token}: TransferFacts) 
         hit.from,
         `the protection rule "${rule.pattern}" keeps this token from ${isAbove(rule.delete) ? 'deleting' : 'pushing to'} ${hit.from}`,
         'remove the rule during the move, or use a token that the rule allows',
+      );
+    } else if (moved.has(rule.pattern)) {
+      yield pass(
+        'RULE_MOVES',
+        hit.from,
+        `the protection rule "${rule.pattern}" gets the new path after the move`,
       );
     } else {
       yield warn(

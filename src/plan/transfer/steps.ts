@@ -1,4 +1,11 @@
-import type {Donor, PolicyState, ProbedManifest, ProjectMove} from '../../model/transfer-plan.ts';
+import {registryPathOf} from '../../model/gitlab-naming.ts';
+import type {
+  Donor,
+  MovedRule,
+  PolicyState,
+  ProbedManifest,
+  ProjectMove,
+} from '../../model/transfer-plan.ts';
 import type {UncostedStep, Without} from './estimate.ts';
 import type {TransferCopies} from './project-move.ts';
 import type {
@@ -22,16 +29,23 @@ export type BareStep = Without<UncostedStep, 'needs'>;
  * @param isPaused an earlier transfer switched it off, so that it has to be put back whichever way the images go
  */
 export function transferSteps(
-  {project, target, donor: {donor}, withGroup}: TransferFacts,
+  facts: TransferFacts,
   way: ProjectMove['way'],
   repositories: readonly RepositoryFacts[],
   {pull, push}: TransferCopies,
   policy: PolicyState | undefined,
   isPaused: boolean,
 ): readonly BareStep[] {
+  const {
+    project,
+    target,
+    donor: {donor},
+    withGroup,
+  } = facts;
   const {changes: calls} = pathChangesOf(project, target);
   // A project that moves with its group has none of its own.
   if (calls.length === 0 && withGroup !== true) return [];
+  const frozen = facts.freeze === true ? [frozenPatterns(facts)] : [];
   const changes = calls.map((call) => changeStep(call, calls.length));
   const resumed = isPaused && policy !== undefined ? [resumeStep(policy)] : [];
   switch (way) {
@@ -47,6 +61,7 @@ export function transferSteps(
       return [
         ...(donor.kind === 'project' && donor.id === undefined ? [createStep(donor)] : []),
         ...(policy === undefined ? [] : [pauseStep(policy)]),
+        ...frozen.map((patterns) => freezeStep(patterns)),
         {
           id: 'pull',
           kind: 'pull',
@@ -69,6 +84,8 @@ export function transferSteps(
         {id: 'retag', kind: 'retag', why: 'the images are named after the path of their project'},
         {id: 'push', kind: 'push', why: 'the images follow their project', ...push},
         verifyTarget('the donor may be removed only after everything is at the new path'),
+        ...frozen.map((patterns) => unfreezeStep(patterns)),
+        ...rulesStep(movedRules(facts)),
         ...(policy === undefined ? [] : [resumeStep(policy)]),
         {
           id: 'remove-donor',
@@ -133,12 +150,55 @@ function pauseStep(policy: PolicyState): BareStep {
   };
 }
 
-function resumeStep(policy: PolicyState): BareStep {
-  return {id: 'resume', kind: 'resume', why: 'the cleanup policy was enabled before', policy};
+/** Rules that name the old path, and the same with the new one. */
+export function movedRules({
+  project,
+  target,
+  rules,
+}: Pick<TransferFacts, 'project' | 'target' | 'rules'>): readonly MovedRule[] {
+  const [old, now] = [project.fullPath, target.fullPath].map(registryPathOf) as [string, string];
+  return (rules.repositories ?? []).flatMap(({id, pattern}) => {
+    const rest = pattern.slice(old.length);
+    const isOld = pattern.toLowerCase().startsWith(old) && !/^[a-z0-9]/i.test(rest);
+    return id !== undefined && isOld ? [{id, from: pattern, to: now + rest}] : [];
+  });
 }
 
-/** More repositories than that GitLab's registry does not move by itself (GitLab: docs/spec/gitlab/api.md). */
-const NATIVE_LIMIT = 1000;
+/** Of the project's own image path and those below it, where there is no rule of the same pattern. */
+function frozenPatterns({
+  project,
+  rules,
+}: Pick<TransferFacts, 'project' | 'rules'>): readonly string[] {
+  const path = registryPathOf(project.fullPath);
+  const known = new Set((rules.repositories ?? []).map(({pattern}) => pattern.toLowerCase()));
+  return [path, `${path}/*`].filter((pattern) => !known.has(pattern));
+}
+
+function freezeStep(patterns: readonly string[]): BareStep {
+  const why =
+    'a tag that is pushed during the move would stop it; tokens for pushes last some minutes';
+  return {id: 'freeze', kind: 'freeze', patterns, why};
+}
+
+function unfreezeStep(patterns: readonly string[]): BareStep {
+  return {id: 'unfreeze', kind: 'unfreeze', patterns, why: 'the rules were for the move only'};
+}
+
+function rulesStep(rules: readonly MovedRule[]): readonly BareStep[] {
+  const why = 'GitLab keeps the patterns of protection rules as they are';
+  return rules.length === 0 ? [] : [{id: 'move-rules', kind: 'move-rules', rules, why}];
+}
+
+function resumeStep(policy: PolicyState): BareStep {
+  const why = 'the cleanup policy was enabled before; its interval starts anew';
+  return {id: 'resume', kind: 'resume', why, policy};
+}
+
+/**
+ * More repositories than that no version of GitLab's registry moves by itself (GitLab container registry: !2816; 1,000
+ * before). It counts deleted ones as well, which its API does not show: GitLab may refuse fewer.
+ */
+const NATIVE_LIMIT = 2000;
 
 /**
  * How the images get to the new path. The registry moves them itself if it has a metadata database and the project

@@ -29,6 +29,7 @@ import {
   showRepository,
   showTag,
 } from './repositories.ts';
+import {createNote, deleteNote, listNotes, updateNote} from './notes.ts';
 import type {Person} from './rights.ts';
 import {listGroupTransferLocations, listTransferLocations, transferProject} from './transfers.ts';
 
@@ -101,7 +102,8 @@ function requireScope(
     return;
   }
   const reads = access === 'read' || access === 'job-read';
-  const wanted = reads ? ['api', 'read_api'] : ['api'];
+  // Which permissions a fine-grained token has is not modelled: of the REST API it opens all.
+  const wanted = reads ? ['api', 'read_api', 'granular'] : ['api', 'granular'];
   if (access === 'any' || token?.scopes.some((scope) => wanted.includes(scope))) return;
   throw new ApiRefusal(403, {
     error: 'insufficient_scope',
@@ -124,6 +126,7 @@ const REGISTRY = 'projects/:id/registry';
 const IMAGES = `${REGISTRY}/repositories`;
 const IMAGE = `${IMAGES}/:repository`;
 const PATH_RULES = `${REGISTRY}/protection/repository/rules`;
+const NOTES = 'projects/:id/merge_requests/:iid/notes';
 const TAG_RULES = `${REGISTRY}/protection/tag/rules`;
 
 const ROUTES: readonly ApiRoute[] = [
@@ -147,6 +150,10 @@ const ROUTES: readonly ApiRoute[] = [
   endpoint('PUT', 'projects/:id/transfer', 'write', transferProject),
   endpoint('GET', 'projects/:id/pipelines', 'read', listPipelines),
   endpoint('GET', 'projects/:id/transfer_locations', 'read', listTransferLocations),
+  endpoint('GET', NOTES, 'read', listNotes),
+  endpoint('POST', NOTES, 'write', createNote),
+  endpoint('PUT', `${NOTES}/:note`, 'write', updateNote),
+  endpoint('DELETE', `${NOTES}/:note`, 'write', deleteNote),
   endpoint('GET', 'registry/repositories/:repository', 'read', showRepository),
   endpoint('GET', IMAGES, 'job-read', listRepositories),
   endpoint('DELETE', IMAGE, 'job-write', removeRepository),

@@ -103,9 +103,11 @@ function scopesOf(person: Person | undefined, project: WorldProject): ReadonlySe
   if (token.kind === 'job') return new Set(isElsewhere ? ['pull'] : ['pull', 'push', 'delete']);
   const granted = new Set<Action>();
   const has = (...names: readonly string[]) => names.some((name) => token.scopes.includes(name));
-  if (has('api', 'read_api', 'read_registry')) granted.add('pull');
+  // Fine-grained tokens may read and delete images; there is no permission to push (GitLab:
+  // doc/auth/tokens/fine_grained_access_tokens_other.md).
+  if (has('api', 'read_api', 'read_registry', 'granular')) granted.add('pull');
   if (has('api', 'write_registry')) granted.add('push');
-  if (has('api') && token.kind === 'access') granted.add('delete');
+  if (has('api', 'granular') && token.kind === 'access') granted.add('delete');
   return granted;
 }
 

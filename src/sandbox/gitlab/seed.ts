@@ -74,6 +74,8 @@ const seedSchema = z.strictObject({
         npm: z.boolean().default(false),
         /** Running ones. */
         pipelines: z.int().nonnegative().default(0),
+        /** Merge requests, numbered from 1. */
+        mergeRequests: z.int().nonnegative().max(1000).default(0),
         rules: z
           .strictObject({
             repositories: z.array(ruleSchema).default([]),
@@ -210,6 +212,7 @@ async function seedProject(instance: Instance, seed: Seed['projects'][number]): 
     cleanupPolicy: {...DEFAULT_POLICY, ...withoutUndefined(seed.cleanup ?? {})},
     hasScopedPackages: seed.npm,
     pipelines: seed.pipelines,
+    mergeRequests: new Map(Array.from({length: seed.mergeRequests}, (_, at) => [at + 1, []])),
     members: memberIds(world, seed.members),
     repositoryRules: seed.rules.repositories.map((rule) => ruleOf(world, rule)),
     tagRules: seed.rules.tags.map((rule) => ruleOf(world, rule)),

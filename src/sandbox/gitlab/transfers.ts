@@ -115,8 +115,8 @@ function namespaceOf({world}: ApiCall, idOrPath: string): number | undefined {
   return world.namespacePath(id) === undefined ? undefined : id;
 }
 
-/** GitLab container registry: docs/rename-base-repository-request-flow.md. */
-const SUB_REPOSITORY_LIMIT = 1000;
+/** GitLab container registry: docs/rename-base-repository-request-flow.md; !2816 raised it from 1,000. */
+const SUB_REPOSITORY_LIMIT = 2000;
 
 /** Why the registry does not let a project's images move with it (GitLab: lib/container_registry/gitlab_api_client.rb). */
 export type MoveRefusal =

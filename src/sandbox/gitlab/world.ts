@@ -56,6 +56,13 @@ export interface WorldRule {
   delete: number | undefined;
 }
 
+/** A comment on a merge request. */
+export interface WorldNote {
+  readonly id: number;
+  readonly authorId: number;
+  body: string;
+}
+
 export interface WorldProject {
   readonly id: number;
   name: string;
@@ -71,6 +78,8 @@ export interface WorldProject {
   readonly hasScopedPackages: boolean;
   /** Pipelines that are running. */
   pipelines: number;
+  /** Notes, the oldest first, by the number of their merge request. */
+  readonly mergeRequests: Map<number, WorldNote[]>;
   readonly members: Map<number, number>;
   readonly repositoryRules: WorldRule[];
   readonly tagRules: WorldRule[];

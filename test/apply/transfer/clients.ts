@@ -52,13 +52,21 @@ export interface PlanOptions {
   readonly others?: readonly string[];
   /** The group `org/build` moves, to `to`, with all projects below it. */
   readonly group?: boolean;
+  /** Nobody but owners is to push to the old path. */
+  readonly freeze?: boolean;
 }
 
 /** Plans the move of `org/build/app`, and perhaps of others. */
 export async function makePlan(
   sandbox: GitLabSandbox,
   donor: {readonly kind: 'directory' | 'project'; readonly path: string},
-  {to = 'new_org/build/renamed', staged = true, others = [], group = false}: PlanOptions,
+  {
+    to = 'new_org/build/renamed',
+    staged = true,
+    others = [],
+    group = false,
+    freeze = false,
+  }: PlanOptions,
 ): Promise<TransferPlan> {
   await using clients = openClients(sandbox);
   const {gitlab, registry, place} = clients;
@@ -77,7 +85,7 @@ export async function makePlan(
     now: () => Date.now(),
     progress: () => undefined,
   };
-  const question = {staged, createDonor: true, donorOnThisMachine: false};
+  const question = {staged, freeze, createDonor: true, donorOnThisMachine: false};
   const facts: MoveFacts[] = [];
   const call = {signal: NEVER};
   if (group) {

@@ -13,7 +13,7 @@ const IMAGES = [
 const OTHERS = {'org/build/sub/lib': [{...CHART, tag: 'v1'}]};
 const LIMIT = {timeout: 600_000};
 /** Points that are tried of each run, spread over all of it; `TRANSSHIP_KILL_POINTS=all` tries each (npm run test:kills). */
-const SAMPLE = 6;
+const SAMPLE = 4;
 
 export interface KillScenario {
   readonly options: TransferRigOptions;
@@ -44,7 +44,7 @@ export const GROUP = {
 export function testKilledRuns(what: string, scenario: KillScenario): void {
   test.each(['apply', 'rollback'] as const)(`${what}, killed and then: %s`, LIMIT, async (then) => {
     const total = await countPoints(scenario);
-    for (const point of pointsOf(total)) {
+    for (const point of pointsOf(total, then)) {
       await using rig = await TransferRig.start(scenario.options);
       const before = await stateOf(rig, scenario);
       if (scenario.killed === 'rollback') await rig.apply();
@@ -71,11 +71,13 @@ async function countPoints(scenario: KillScenario): Promise<number> {
   return total;
 }
 
-function pointsOf(total: number): readonly number[] {
+/** What is killed and then applied is tried from the first point on, what is rolled back up to the last one. */
+function pointsOf(total: number, then: 'apply' | 'rollback'): readonly number[] {
   const all = Array.from({length: total}, (_, at) => at + 1);
   if (process.env['TRANSSHIP_KILL_POINTS'] === 'all') return all;
-  const step = (total - 1) / (SAMPLE - 1);
-  return Array.from({length: SAMPLE}, (_, at) => Math.round(1 + at * step));
+  const step = total / SAMPLE;
+  const first = then === 'apply' ? 1 : step;
+  return Array.from({length: SAMPLE}, (_, at) => Math.round(first + at * step));
 }
 
 /** Runs until so many points have passed; then all ends at once. Gives the number of points that passed. */
@@ -117,10 +119,15 @@ async function stateOf(rig: TransferRig, scenario: Pick<KillScenario, 'old'>): P
       container_expiration_policy: Record<string, unknown>;
     };
     const {next_run_at: _next, ...policy} = found.container_expiration_policy;
+    const rules = await rig.api(
+      'GET',
+      `projects/${project.id}/registry/protection/repository/rules`,
+    );
     return {
       path: found['path_with_namespace'],
       access: found['container_registry_access_level'],
       visibility: found['visibility'],
+      rules: rules.json,
       policy,
     };
   });

@@ -1,6 +1,6 @@
 import {GROUP, testKilledRuns} from './kill-matrix.ts';
 
-const options = {...GROUP.options, donor: 'project'} as const;
+const options = {...GROUP.options, donor: 'project', freeze: true} as const;
 
 testKilledRuns('the move of a group', {...GROUP, options, killed: 'apply'});
 

@@ -3,7 +3,7 @@ import {PROJECT, testKilledRuns} from './kill-matrix.ts';
 import {TransferRig} from './rig.ts';
 
 for (const donor of ['directory', 'project'] as const) {
-  const options = {...PROJECT.options, donor};
+  const options = {...PROJECT.options, donor, freeze: donor === 'project'};
   testKilledRuns(`the move of a project by way of a ${donor}`, {
     ...PROJECT,
     options,

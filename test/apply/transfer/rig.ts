@@ -38,6 +38,10 @@ export interface TransferRigOptions {
   readonly others?: Readonly<Record<string, SeedProject['images']>>;
   /** The group `org/build` moves, to `to`, with all of these projects. */
   readonly group?: boolean;
+  /** Nobody but owners is to push to the old path during the move. */
+  readonly freeze?: boolean;
+  /** Whether the cleanup policy of `org/build/app` is at work. Default: it is. */
+  readonly cleanup?: boolean;
   /** Plan the way by the donor even where GitLab could move the images itself. */
   readonly staged?: boolean;
 }
@@ -56,12 +60,12 @@ export interface RunOptions {
 }
 
 /** A multi-arch image, a signed one with its signatures, and a policy that is at work. */
-function seed({images, others = {}}: TransferRigOptions): SeedInput {
+function seed({images, others = {}, cleanup = true}: TransferRigOptions): SeedInput {
   return {
-    users: [{name: 'root', admin: true}, {name: 'ada'}],
+    users: [{name: 'root', admin: true}, {name: 'ada'}, {name: 'dev'}],
     groups: [
       {path: 'org/build', members: {ada: 'owner'}},
-      {path: 'org', members: {ada: 'owner'}},
+      {path: 'org', members: {ada: 'owner', dev: 'maintainer'}},
       {path: 'new_org', members: {ada: 'owner'}},
       {path: 'new_org/build', members: {ada: 'owner'}},
       {path: 'donors', members: {ada: 'owner'}},
@@ -69,7 +73,7 @@ function seed({images, others = {}}: TransferRigOptions): SeedInput {
     projects: [
       {
         path: 'org/build/app',
-        cleanup: {enabled: true, cadence: '7d', keep_n: 10, older_than: '30d', name_regex: '.*'},
+        cleanup: {enabled: cleanup, cadence: '7d', keep_n: 10, older_than: '30d', name_regex: '.*'},
         images: images ?? [
           {layout: layoutDirectory('attested'), ref: '1.0', tag: 'v1'},
           {name: 'tools', layout: layoutDirectory('signed')},
@@ -80,6 +84,7 @@ function seed({images, others = {}}: TransferRigOptions): SeedInput {
     tokens: [
       {value: 'root-api', user: 'root', scopes: ['api']},
       {value: TOKEN, user: 'ada', scopes: ['api']},
+      {value: 'dev-api', user: 'dev', scopes: ['api']},
     ],
   };
 }

@@ -1,0 +1,128 @@
+import type {Command} from 'commander';
+import {checkConnection} from '../../doctor/connection-checks.ts';
+import {attempted, type Examination, type Finding} from '../../doctor/examination.ts';
+import {checkGitLab} from '../../doctor/gitlab-checks.ts';
+import {checkBase, checkReading} from '../../doctor/registry-checks.ts';
+import {checkWriting} from '../../doctor/writing-checks.ts';
+import {TransshipError} from '../../model/error.ts';
+import {canonicalRegistry, parseReference, type RepositoryPath} from '../../model/reference.ts';
+import {splitHost} from '../../plan/migration/registry-path.ts';
+import {type ExaminationFormat, renderExamination, worstOf} from '../../report/examination.ts';
+import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts';
+import type {Io} from '../io.ts';
+import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
+import type {ProgressKind} from '../reporters/choose.ts';
+import {type Session, withSession} from '../session.ts';
+import {pathOf} from '../transfer-wish.ts';
+
+interface Flags extends HostFlags, GitLabFlags {
+  readonly project?: string;
+  readonly write?: boolean;
+  readonly format: ExaminationFormat;
+  readonly progress: ProgressKind;
+}
+
+/** `transship doctor`: what a registry can do, and what would go wrong. */
+export function addDoctor(program: Command, io: Io, done: (exitCode: number) => void): void {
+  const command = program
+    .command('doctor')
+    .summary('find out what a registry can do and what would go wrong')
+    .description(
+      'Looks up the name, checks the certificate, the proxy, the clock, the login, and with a repository how tags and ' +
+        'blobs can be read. Changes nothing, except with --write, which pushes small artifacts into the repository and ' +
+        'deletes them again. Exit 1: something fails.',
+    )
+    .argument('[place]', 'host or host/repository; may be left out with --gitlab')
+    .option('--project <path>', 'with --gitlab: look at this project, by full path or id')
+    .option('--write', 'also try uploads, manifests and deletion in the repository')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  transship doctor registry.example.com
+  transship doctor gitlab.example.com:5050/group/app --format markdown
+  transship doctor gitlab.example.com:5050/group/sandbox --write
+  transship doctor --gitlab https://gitlab.example.com --project group/app`,
+    );
+  addFormatFlag(addProgressFlag(addHostFlags(addGitLabFlags(command))), [
+    'text',
+    'json',
+    'markdown',
+  ]).action(async (text: string | undefined, flags: Flags) => {
+    const place = text === undefined ? undefined : readPlace(text, flags);
+    if (place === undefined && flags.gitlab === undefined)
+      throw usage('no registry was given', 'write host, host/repository, or --gitlab URL');
+    if (flags.project !== undefined && flags.gitlab === undefined)
+      throw usage('--project needs a GitLab', 'add --gitlab https://gitlab.example.com');
+    const findings = await withSession(io, flags, async (session) => [
+      ...(flags.gitlab === undefined ? [] : await examineGitLab(place, flags, io, session)),
+      ...(place === undefined ? [] : await examine(place, flags, io, session)),
+    ]);
+    const examination: Examination = {place: text ?? flags.gitlab ?? '', findings};
+    io.stdout.write(renderExamination(examination, flags.format));
+    done(worstOf(findings) === 'fail' ? 1 : 0);
+  });
+}
+
+interface PlaceToExamine {
+  readonly host: string;
+  readonly path: RepositoryPath | undefined;
+}
+
+/** @throws TransshipError USAGE, REFERENCE_INVALID */
+function readPlace(text: string, {write}: Flags): PlaceToExamine {
+  const {host, path} = splitHost(text.includes('/') ? text : `${text}/`);
+  if (host === undefined || host.includes('@'))
+    throw usage(`${text} does not begin with a host`, 'write host or host/repository');
+  const registry = canonicalRegistry(host);
+  if (path !== '') return {host: registry, path: parseReference(`${host}/${path}`).path};
+  if (write === true) throw usage('--write needs a repository', 'write host/repository --write');
+  return {host: registry, path: undefined};
+}
+
+async function examine(
+  {host, path}: PlaceToExamine,
+  {write}: Flags,
+  io: Io,
+  {places, settings, reading: call}: Session,
+): Promise<readonly Finding[]> {
+  const registry = places.registry(host, 'destination');
+  let base: URL | undefined;
+  const findings: Finding[] = [];
+  findings.push(
+    ...(await attempted('connection', call.signal, async () => {
+      base = await registry.baseUrl(call);
+      return await checkConnection(base, settings, io.now(), call.signal);
+    })),
+  );
+  if (base === undefined || findings.some(({result}) => result === 'fail')) return findings;
+  findings.push(...(await checkBase(registry, () => io.now(), call)));
+  if (path === undefined || findings.some(({result}) => result === 'fail')) return findings;
+  findings.push(...(await checkReading(registry, path, call)));
+  if (write === true) findings.push(...(await checkWriting(registry.repository(path), base, call)));
+  return findings;
+}
+
+/** The instance and, unless a place is named, the registry of the project. */
+async function examineGitLab(
+  place: PlaceToExamine | undefined,
+  flags: Flags,
+  io: Io,
+  session: Session,
+): Promise<readonly Finding[]> {
+  const access = await openGitLab(flags, io, session);
+  const {findings, repository} = await checkGitLab(
+    access.gitlab,
+    flags.project && pathOf(flags.project, access.gitlab.url.href, '--project'),
+    io.now(),
+    session.reading,
+  );
+  if (repository === undefined || place !== undefined) return findings;
+  const found = readPlace(repository, flags);
+  access.openRegistry(found.host, 'destination');
+  return [...findings, ...(await examine(found, {...flags, write: false}, io, session))];
+}
+
+function usage(message: string, hint: string): TransshipError {
+  return new TransshipError('USAGE', message, {side: 'local', hint});
+}

@@ -1,0 +1,94 @@
+import {basename} from 'node:path';
+import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
+import type {MergeRequest} from '../gitlab/merge-request-notes.ts';
+import {TransshipError} from '../model/error.ts';
+import {errorData} from '../model/event.ts';
+import type {Plan} from '../model/plan.ts';
+import {renderPlan} from '../report/plan-document.ts';
+import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
+import type {Io} from './io.ts';
+import type {HostFlags} from './options.ts';
+import {namedGitLab} from './plan-trust.ts';
+import {withSession} from './session.ts';
+
+type Flags = GitLabFlags & HostFlags;
+
+/**
+ * Writes the review of a plan as a comment on the merge request that the job is about, or changes the one that is there
+ * for a plan of this name. A comment is a convenience: what keeps it from being written is told, and fails nothing.
+ */
+export async function commentOnMergeRequest(
+  plan: Plan,
+  planFile: string,
+  flags: Flags,
+  io: Io,
+): Promise<void> {
+  await withSession(io, {...flags, progress: 'plain'}, async (session) => {
+    const {report, call} = session;
+    try {
+      const {url, ...request} = mergeRequestOf(io.env);
+      throwUnlessNamed(url, flags, io.env);
+      const access = await openGitLab({...flags, gitlab: url.href}, io, session);
+      if (access.tokenKind === 'job-token') throw withJobToken();
+      const mark = markOf(planFile);
+      const body = `${io.redactor.redact(renderPlan(plan, 'markdown', {planFile}))}\n${mark}\n`;
+      await access.gitlab.notes.put(request, {mark, body: body.trimEnd()}, call);
+    } catch (error) {
+      if (io.stopping.aborted || io.aborted.aborted) throw error;
+      const {code, message, hint} = errorData(error);
+      const text = `no comment on the merge request: ${message} [${code}]; ${hint}`;
+      report({type: 'notice', code: 'COMMENT_NOT_WRITTEN', message: text});
+    }
+  });
+}
+
+/** Not shown, and the same for each plan of the name. */
+function markOf(planFile: string): string {
+  const name = basename(planFile).replace(/(?:\.plan)?\.json$/, '');
+  return `<!-- transship plan ${encodeURIComponent(name)} -->`;
+}
+
+/** GitLab: doc/ci/variables/predefined_variables.md. @throws TransshipError USAGE */
+function mergeRequestOf(env: Io['env']): MergeRequest & {readonly url: URL} {
+  const iid = env['CI_MERGE_REQUEST_IID'] ?? '';
+  const project = env['CI_MERGE_REQUEST_PROJECT_ID'] || env['CI_PROJECT_ID'];
+  const address = env['CI_API_V4_URL'] || env['CI_SERVER_URL'];
+  if (!/^[1-9]\d{0,9}$/.test(iid) || !project || !address) {
+    throw new TransshipError(
+      'USAGE',
+      'this is not a job of a merge request pipeline: CI_MERGE_REQUEST_IID, CI_PROJECT_ID and CI_API_V4_URL are not all set',
+      {
+        side: 'local',
+        hint: 'run the job with rules: [{if: $CI_PIPELINE_SOURCE == "merge_request_event"}]',
+      },
+    );
+  }
+  return {url: parseGitLabUrl(address), project, iid: Number(iid)};
+}
+
+/**
+ * A token that is not for this instance alone goes only to the GitLab that is named.
+ * @throws TransshipError HOST_NOT_NAMED
+ */
+function throwUnlessNamed(url: URL, {gitlab, tokenFile}: Flags, env: Io['env']): void {
+  if (gitlab === undefined && tokenFile === undefined && env[hostTokenVariable(url)]) return;
+  const named = gitlab || namedGitLab(env) || url.href;
+  if (parseGitLabUrl(named).origin === url.origin) return;
+  throw new TransshipError(
+    'HOST_NOT_NAMED',
+    `the token is for ${parseGitLabUrl(named).origin}, and the merge request is at ${url.origin}`,
+    {side: 'local', hint: `set ${hostTokenVariable(url)} to a token of ${url.origin}`},
+  );
+}
+
+/** GitLab: doc/ci/jobs/ci_job_token.md, "Job token access"; issue 545150. */
+function withJobToken(): TransshipError {
+  return new TransshipError(
+    'TOKEN_SCOPE_MISSING',
+    'the only GitLab token is $CI_JOB_TOKEN, and a CI job token cannot write comments',
+    {
+      side: 'gitlab',
+      hint: 'create a project access token with the role Reporter and the scope api, and pass it to the job as GITLAB_TOKEN (a masked CI/CD variable)',
+    },
+  );
+}

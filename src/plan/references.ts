@@ -1,0 +1,278 @@
+import type {Digest} from '../model/digest.ts';
+import {registryPathOf} from '../model/gitlab-naming.ts';
+import {copiesOf, type Plan} from '../model/plan.ts';
+import {isLocal} from '../model/place.ts';
+import {DOCKER_HUB, type Tag} from '../model/reference.ts';
+import {compareNatural, compareText} from './compare.ts';
+
+/** An image that has another name once a plan is applied. */
+export interface MovedImage {
+  /** Absent: it is known by its digest alone. */
+  readonly tag?: Tag;
+  readonly newTag?: Tag;
+  readonly digest: Digest;
+  /** Differs from `digest` where the plan cuts the image down to some platforms. */
+  readonly newDigest: Digest;
+}
+
+/** A repository that has another name once a plan is applied. */
+export interface MovedRepository {
+  /** `host/path`, old and new. */
+  readonly from: string;
+  readonly to: string;
+  /** In natural order of their tags. */
+  readonly images: readonly MovedImage[];
+}
+
+/** What a plan makes of references to images. */
+export interface References {
+  /** In the order of their old names. A source that goes to several destinations is there once for each. */
+  readonly repositories: readonly MovedRepository[];
+  /** Of transfers: everything below the old path has another name, as `host/path`, whether the plan knows an image of it or not. */
+  readonly prefixes: readonly {readonly from: string; readonly to: string}[];
+}
+
+/** The old and the new names of all images of a plan. Images in files and archives have no names that others refer to. */
+export function referencesOf(plan: Plan): References {
+  const found = plan.kind === 'copy' ? copiedRepositories(plan) : movedRepositories(plan);
+  const repositories = found
+    .filter(({from, to}) => !isLocal(from) && !isLocal(to) && from !== to)
+    .map((one) => ({...one, images: one.images.toSorted(byTag)}))
+    .toSorted((a, b) => compareText(a.from, b.from) || compareText(a.to, b.to));
+  return {repositories, prefixes: plan.kind === 'copy' ? [] : prefixesOf(plan)};
+}
+
+function byTag(a: MovedImage, b: MovedImage): number {
+  return compareNatural(a.tag ?? '', b.tag ?? '') || compareText(a.digest, b.digest);
+}
+
+function copiedRepositories(plan: Extract<Plan, {kind: 'copy'}>): readonly MovedRepository[] {
+  const found = new Map<string, {from: string; to: string; images: MovedImage[]}>();
+  const at = (from: string, to: string): MovedImage[] => {
+    const key = `${from} ${to}`;
+    const one = found.get(key) ?? {from, to, images: []};
+    found.set(key, one);
+    return one.images;
+  };
+  for (const {from, to} of plan.routes) at(from, to);
+  for (const {from, to, tag, digest, sourceTag} of copiesOf(plan)) {
+    at(from, to).push({
+      ...(sourceTag === undefined ? {} : {tag: sourceTag.name}),
+      ...(tag === undefined ? {} : {newTag: tag}),
+      digest: sourceTag?.digest ?? digest,
+      newDigest: digest,
+    });
+  }
+  for (const skip of plan.skipped) {
+    if (skip.reason !== 'present') continue;
+    const {from, to, tag, sourceTag = tag, digest} = skip;
+    at(from, to).push({
+      ...(sourceTag === undefined ? {} : {tag: sourceTag}),
+      ...(tag === undefined ? {} : {newTag: tag}),
+      digest,
+      newDigest: digest,
+    });
+  }
+  return [...found.values()];
+}
+
+function movedRepositories({moves}: Extract<Plan, {kind: 'transfer'}>): readonly MovedRepository[] {
+  return moves
+    .flatMap(({repositories}) => repositories)
+    .map(({from, to, tags}) => ({
+      from,
+      to,
+      images: tags.map(({name, digest}) => ({
+        tag: name,
+        newTag: name,
+        digest,
+        newDigest: digest,
+      })),
+    }));
+}
+
+/** Without an image there is no registry whose name would be known. */
+function prefixesOf({
+  moves,
+  groups = [],
+}: Extract<Plan, {kind: 'transfer'}>): References['prefixes'] {
+  const names = [
+    ...moves.flatMap(({repositories}) => repositories.map(({from}) => from)),
+    ...groups.flatMap(({records}) => records),
+  ];
+  const [host] = names.map((name) => name.slice(0, name.indexOf('/')));
+  if (host === undefined) return [];
+  const paths = [...moves.map(({project}) => project), ...groups.map(({group}) => group)];
+  return paths.map(({from, to}) => ({
+    from: `${host}/${registryPathOf(from)}`,
+    to: `${host}/${registryPathOf(to)}`,
+  }));
+}
+
+/** An old reference in a line of text. */
+export interface FoundReference {
+  /** Where it begins in the line, counted from 0. */
+  readonly at: number;
+  readonly old: string;
+  /** What it should be; undefined: see `why`. */
+  readonly new?: string;
+  /** Why it cannot be replaced. */
+  readonly why?: string;
+}
+
+const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
+const PATH = `${COMPONENT}(?:/${COMPONENT})*`;
+const TAG_AND_DIGEST = '(?::(\\w[\\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?';
+/** A variable of a shell, of CI, or of a template, which stands for a registry: `$CI_REGISTRY/`, `${R}/`, `{{ .r }}/`. */
+const VARIABLE = '(?:\\$\\{?[A-Za-z_][A-Za-z0-9_]*\\}?|\\}\\})/';
+/** Where image names without a host stand: instructions of Dockerfiles, and keys of YAML, JSON, HCL. */
+const KEYS =
+  '(?:FROM(?:\\s+--platform=\\S+)?\\s+|\\b(?:image|repository|newName)["\']?\\s*[:=]\\s*["\']?)';
+/** A line is not looked at beyond this, in characters: nobody writes such a line by hand. */
+const LINE_LIMIT = 10_000;
+
+/**
+ * Finds the old names of a plan in text: with their registry, behind a variable that stands for it, and without it where
+ * image names stand. A name ends where no longer name could go on: `org/app` is not found in `org/app2` or `org/app/web`.
+ */
+export class ReferenceFinder {
+  readonly #exact: ReadonlyMap<string, readonly MovedRepository[]>;
+  readonly #prefixes: References['prefixes'];
+  readonly #withHost: RegExp | undefined;
+  readonly #withoutHost: RegExp;
+
+  constructor({repositories, prefixes}: References) {
+    this.#exact = Map.groupBy(repositories, ({from}) => from);
+    // The longest first: a project before its group.
+    this.#prefixes = prefixes.toSorted((a, b) => b.from.length - a.from.length);
+    const hosts = new Set([...repositories, ...prefixes].map(({from}) => hostOf(from)));
+    const names = [...hosts].flatMap((host) => (host === DOCKER_HUB ? HUB_NAMES : [host]));
+    const either = names.map((name) => name.replaceAll(/[.[\]]/g, '\\$&')).join('|');
+    // What comes before is no part of a longer host or path, but may be a scheme.
+    const before = '(?<![A-Za-z0-9._@-]|(?<!/)/)';
+    this.#withHost =
+      names.length === 0
+        ? undefined
+        : new RegExp(`${before}(${either})/(${PATH})(?![A-Za-z0-9_])${TAG_AND_DIGEST}`, 'gi');
+    this.#withoutHost = new RegExp(
+      `(${VARIABLE}|${KEYS})(${PATH})(?![A-Za-z0-9_])${TAG_AND_DIGEST}`,
+      'g',
+    );
+  }
+
+  /** Every old reference in a line, in its order. */
+  find(line: string): readonly FoundReference[] {
+    if (line.length > LINE_LIMIT) return [];
+    const found: FoundReference[] = [];
+    if (this.#withHost !== undefined) {
+      for (const match of line.matchAll(this.#withHost)) {
+        const [old, host = '', path = '', tag, digest] = match;
+        const name = `${canonicalHost(host)}/${hubPath(canonicalHost(host), path)}`;
+        const one = this.#replaced(name, {tag, digest, next: line[match.index + old.length]});
+        if (one !== undefined) found.push({at: match.index, old, ...one});
+      }
+    }
+    for (const match of line.matchAll(this.#withoutHost)) {
+      const [whole, lead = '', path = '', tag, digest] = match;
+      const at = match.index + lead.length;
+      const next = line[match.index + whole.length];
+      // A first part that looks like a host was looked at above.
+      if (/^[^/]*[.:][^/]*\//.test(path)) continue;
+      const isVariable = /[/]$/.test(lead);
+      const one = this.#bare(path, {tag, digest, next}, isVariable);
+      if (one !== undefined) found.push({at, old: whole.slice(lead.length), ...one});
+    }
+    return found.toSorted((a, b) => a.at - b.at);
+  }
+
+  /** @param name `host/path` */
+  #replaced(name: string, rest: Rest): Omit<FoundReference, 'at' | 'old'> | undefined {
+    const [exact, ...others] = isLonger(rest) ? [] : (this.#exact.get(name) ?? []);
+    if (exact !== undefined) {
+      return others.length > 0
+        ? {why: `it goes to ${[exact, ...others].map(({to}) => to).join(' and ')}`}
+        : replacedIn(exact, rest);
+    }
+    const prefix = this.#prefixes.find(({from}) => name === from || name.startsWith(`${from}/`));
+    return prefix && {new: `${prefix.to}${name.slice(prefix.from.length)}${suffixOf(rest)}`};
+  }
+
+  /** A path that stands for itself with some registry: which one is not seen. */
+  #bare(
+    path: string,
+    rest: Rest,
+    isVariable: boolean,
+  ): Omit<FoundReference, 'at' | 'old'> | undefined {
+    const hosts = new Set(
+      [...this.#exact.keys(), ...this.#prefixes.map(({from}) => from)].map(hostOf),
+    );
+    for (const host of hosts) {
+      // Without a registry, docker means its own.
+      if (host === DOCKER_HUB && isVariable) continue;
+      const one = this.#replaced(`${host}/${hubPath(host, path)}`, rest);
+      if (one?.new === undefined) {
+        if (one !== undefined) return one;
+        continue;
+      }
+      if (host === DOCKER_HUB) return one;
+      return hostOf(one.new) === host
+        ? {new: one.new.slice(host.length + 1)}
+        : {why: `the registry changes as well: ${one.new}`};
+    }
+    return undefined;
+  }
+}
+
+/** What follows the name of a repository. */
+interface Rest {
+  readonly tag: string | undefined;
+  readonly digest: string | undefined;
+  /** The character after it. */
+  readonly next: string | undefined;
+}
+
+/** The path goes on in a way that is not known, as in `org/app/$NAME`: only a prefix can be replaced. */
+function isLonger({tag, digest, next}: Rest): boolean {
+  return tag === undefined && digest === undefined && next === '/';
+}
+
+function suffixOf({tag, digest}: Rest): string {
+  return `${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+}
+
+function replacedIn({to, images}: MovedRepository, rest: Rest): Omit<FoundReference, 'at' | 'old'> {
+  const {tag, digest} = rest;
+  if (tag === undefined && digest === undefined) return {new: to};
+  const image = images.find((one) =>
+    digest === undefined ? one.tag === tag : one.digest === digest,
+  );
+  if (image === undefined) return {why: 'the plan does not have this image'};
+  const newTag = tag === undefined ? undefined : image.tag === tag ? image.newTag : tag;
+  const newDigest = digest === undefined ? undefined : image.newDigest;
+  return {new: `${to}${suffixOf({tag: newTag, digest: newDigest, next: undefined})}`};
+}
+
+function hostOf(name: string): string {
+  return name.slice(0, name.indexOf('/'));
+}
+
+/** The names that Docker Hub has in references. */
+const HUB_NAMES = [DOCKER_HUB, 'index.docker.io', 'registry-1.docker.io'];
+
+function canonicalHost(host: string): string {
+  const name = host.toLowerCase();
+  return HUB_NAMES.includes(name) ? DOCKER_HUB : name;
+}
+
+function hubPath(host: string, path: string): string {
+  return host === DOCKER_HUB && !path.includes('/') ? `library/${path}` : path;
+}
+
+/** The line with all references replaced that can be. */
+export function rewritten(line: string, found: readonly FoundReference[]): string {
+  let text = line;
+  for (const {at, old, new: replacement} of found.toReversed())
+    if (replacement !== undefined)
+      text = text.slice(0, at) + replacement + text.slice(at + old.length);
+  return text;
+}

@@ -1,0 +1,117 @@
+import {createHash} from 'node:crypto';
+
+/** How a page looks: light or dark as the reader has it, on a phone as on a desk. */
+const STYLE = `
+:root { color-scheme: light dark; --line: light-dark(#d8dee4, #3d444d); --dim: light-dark(#59636e, #9198a1); --page: light-dark(#fff, #0d1117);
+  --made: light-dark(#1a7f37, #3fb950); --changed: light-dark(#9a6700, #d29922); --wrong: light-dark(#cf222e, #f85149);
+  --bar: light-dark(#b6e3ff, #1f4a73); --box: light-dark(#f6f8fa, #151b23); }
+* { box-sizing: border-box; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; background: var(--page); }
+h1 { font-size: 1.4rem; margin: 0 0 .3rem; } h2, summary { font-size: 1.05rem; font-weight: 600; margin: 1.6rem 0 .4rem; }
+summary { cursor: pointer; overflow-wrap: anywhere; } dt { color: var(--dim); } dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; }
+dd { margin: 0; min-width: 0; } .summary { font-weight: 600; font-size: 1.05rem; } .scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; } th { text-align: left; color: var(--dim); font-weight: 500; white-space: nowrap; }
+th, td { border-bottom: 1px solid var(--line); padding: .25rem .8rem .25rem 0; vertical-align: top; }
+code, .mark { font: .9em ui-monospace, monospace; overflow-wrap: anywhere; } .hint { color: var(--dim); }
+td > code { min-width: 8ch; } th code { color: inherit; }
+.digest { display: inline-block; max-width: 19ch; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; vertical-align: top; }
+body:has(#digests:checked) .digest { max-width: none; white-space: normal; }
+body:not(:has(#prefixes:checked)) .prefix { font-size: 0; }
+summary code { font-weight: 400; } details[open] > summary { margin-bottom: .4rem; }
+details { content-visibility: auto; contain-intrinsic-size: auto 2.4rem; }
+.made { color: var(--made); } .changed { color: var(--changed); } .wrong { color: var(--wrong); } .quiet { color: var(--dim); }
+.size { white-space: nowrap; text-align: right; min-width: 7rem; background: linear-gradient(var(--bar) 0 0) no-repeat left 100% / calc(var(--part) * 1%) .25rem content-box; padding-bottom: .3rem; }
+.tools { display: flex; flex-wrap: wrap; gap: .4rem 1rem; align-items: center; position: sticky; top: 0; z-index: 1; padding: .6rem .8rem; margin: 1rem 0;
+  background: var(--box); border: 1px solid var(--line); border-radius: .4rem; }
+.tools input[type=search] { font: inherit; padding: .2rem .5rem; flex: 1 1 14rem; min-width: 0; }
+.tools fieldset { display: contents; } .tools legend { float: left; color: var(--dim); } .tools label { white-space: nowrap; }
+th button { all: unset; cursor: pointer; } th button:focus-visible, summary:focus-visible, input:focus-visible { outline: 2px solid var(--changed); outline-offset: 2px; }
+th[aria-sort=ascending] button::after { content: " \\2191"; } th[aria-sort=descending] button::after { content: " \\2193"; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+body:has(#plus:not(:checked)) tr.plus, body:has(#moves:not(:checked)) tr.moves, body:has(#same:not(:checked)) tr.same, body:has(#minus:not(:checked)) tr.minus, [hidden] { display: none; }
+@media (max-width: 40rem) { body { padding: 1rem .7rem 2rem; } .tools { position: static; } td:not(:last-child) { white-space: nowrap; } td:last-child { min-width: 12rem; } code { overflow-wrap: normal; } dd code, summary code { overflow-wrap: anywhere; } dl { grid-template-columns: 1fr; gap: 0; } dt { margin-top: .3rem; } }
+@media print { .tools { display: none; } }
+`;
+
+/**
+ * Search and order, in the browser. The page is whole without it: it only hides rows, opens what is folded, and puts rows in
+ * another order.
+ */
+const SCRIPT = `
+"use strict";
+const search = document.getElementById("search");
+const found = document.getElementById("found");
+search.hidden = false;
+const groups = [...document.querySelectorAll("main section, main details")].map((box) => ({
+  box, open: box.open, name: (box.querySelector("summary, h2")?.textContent ?? "").toLowerCase(),
+  rows: [...box.querySelectorAll("tbody tr")].map((row) => ({row, text: row.textContent.toLowerCase()})),
+}));
+let waiting;
+const look = () => {
+  const words = search.value.toLowerCase().split(/\\s+/).filter(Boolean);
+  let count = 0;
+  for (const {box, open, name, rows} of groups) {
+    let seen = 0;
+    for (const {row, text} of rows) {
+      const isSeen = words.every((word) => text.includes(word) || name.includes(word));
+      row.hidden = !isSeen;
+      if (isSeen) seen += 1;
+    }
+    box.hidden = words.length > 0 && seen === 0;
+    if (box.tagName === "DETAILS") box.open = words.length > 0 ? seen > 0 && seen <= 200 : open;
+    count += seen;
+  }
+  found.textContent = words.length === 0 ? "" : count + (count === 1 ? " row" : " rows");
+};
+search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(look, 120); });
+const order = new Intl.Collator("en", {numeric: true}).compare;
+document.addEventListener("click", (event) => {
+  const head = event.target.closest("th button")?.parentElement;
+  if (!head) return;
+  const table = head.closest("table");
+  const at = [...head.parentElement.children].indexOf(head);
+  const back = head.getAttribute("aria-sort") === "ascending";
+  for (const other of head.parentElement.children) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", back ? "descending" : "ascending");
+  const body = table.tBodies[0];
+  const key = (row) => row.children[at].dataset.bytes ?? row.children[at].textContent;
+  const rows = [...body.rows].map((row) => [key(row), row]).sort(([a], [b]) => order(a, b));
+  if (back) rows.reverse();
+  body.append(...rows.map(([, row]) => row));
+});
+`;
+
+/** A page that needs nothing besides: no request, and no script but the one above. */
+export function htmlPage(title: string, body: string): string {
+  const hash = createHash('sha256').update(SCRIPT).digest('base64');
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${hash}'">
+<title>${title}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<main>
+${body}
+</main>
+<script>${SCRIPT}</script>
+</body>
+</html>
+`;
+}
+
+/** What a reader can do with the tables. It is shown where scripts run; the boxes work without. */
+export const TOOLS = `<div class="tools">
+<label class="unseen" for="search">Search</label><input type="search" id="search" placeholder="Search names, tags, digests" hidden><span id="found" role="status"></span>
+<fieldset><legend>Show:</legend>
+<label><input type="checkbox" id="plus" checked> new</label>
+<label><input type="checkbox" id="moves" checked> moves</label>
+<label><input type="checkbox" id="same" checked> already there</label>
+<label><input type="checkbox" id="minus" checked> left out</label>
+</fieldset>
+<label><input type="checkbox" id="digests"> whole digests</label>
+<label><input type="checkbox" id="prefixes"> whole names</label>
+</div>`;

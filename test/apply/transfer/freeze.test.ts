@@ -1,0 +1,72 @@
+import {expect, test} from 'vitest';
+import {layoutDirectory} from '../../support/fixtures.ts';
+import {TransferRig} from './rig.ts';
+
+const OLD = 'org/build/app';
+const NEW = 'new_org/build/renamed';
+const IMAGES = [{layout: layoutDirectory('helm'), ref: '0.1.0', tag: 'v1'}];
+const OPTIONS = {freeze: true, donor: 'project', images: IMAGES} as const;
+
+/** Whether a maintainer may push to this path now. */
+async function mayPush(rig: TransferRig, path: string): Promise<boolean> {
+  const {granted} = await rig.registryToken('dev:dev-api', `repository:${path}:pull,push`);
+  return granted.includes(`${path}:pull,push`);
+}
+
+async function rulesOf(rig: TransferRig): Promise<unknown> {
+  const path = `projects/${rig.move.project.id}/registry/protection/repository/rules`;
+  return (await rig.api('GET', path)).json;
+}
+
+/** Notes before the first deletion whether a maintainer may push. */
+function watch(rig: TransferRig): boolean[] {
+  const seen: boolean[] = [];
+  rig.onRequest = async ({method, path}) => {
+    if (method !== 'DELETE' || !path.includes('/manifests/') || seen.length > 0) return;
+    rig.onRequest = undefined;
+    for (const name of [OLD, `${OLD}/tools`]) seen.push(await mayPush(rig, name));
+  };
+  return seen;
+}
+
+test('nobody but owners pushes during the move, and everybody afterwards', async () => {
+  await using rig = await TransferRig.start(OPTIONS);
+  expect(await mayPush(rig, OLD)).toBe(true);
+  const seen = watch(rig);
+  expect((await rig.apply()).result).toBe('done');
+  expect(seen).toEqual([false, false]);
+  expect(await rulesOf(rig)).toEqual([]);
+  expect((await rig.rollback()).result).toBe('done');
+  expect(await rulesOf(rig)).toEqual([]);
+  expect(await mayPush(rig, OLD)).toBe(true);
+});
+
+test.each(['apply', 'rollback'] as const)(
+  'after a kill, %s takes the rules away in the end',
+  async (then) => {
+    await using rig = await TransferRig.start(OPTIONS);
+    const kill = new AbortController();
+    const onEvent = (event: {readonly type: string; readonly step?: string}) => {
+      if (event.type === 'step-started' && event.step === 'change-namespace')
+        kill.abort(new DOMException('killed', 'AbortError'));
+    };
+    await rig.apply({killed: kill.signal, onEvent}).catch(() => undefined);
+    expect(await mayPush(rig, OLD)).toBe(false);
+    expect((await rig[then]()).result).toBe('done');
+    expect(await rulesOf(rig)).toEqual([]);
+  },
+);
+
+test('a run that stops before anything is deleted leaves nothing frozen', async () => {
+  await using rig = await TransferRig.start(OPTIONS);
+  const before = await rig.tagsBelow(OLD);
+  rig.onRequest = async ({method, path}) => {
+    if (method !== 'PUT' || !path.includes('/donors/')) return;
+    rig.onRequest = undefined;
+    await rig.retag(`${OLD}:v1`, `${OLD}:late`);
+  };
+  expect((await rig.apply()).result).toBe('drift');
+  expect(await rulesOf(rig)).toEqual([]);
+  expect(await rig.tagsBelow(OLD)).toMatchObject(before);
+  expect(await rig.tagsBelow(NEW)).toEqual({});
+});
