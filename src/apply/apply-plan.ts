@@ -13,7 +13,7 @@ import {
 import {isInside} from '../plan/create-steps.ts';
 import {phaseOfPlan} from '../plan/phases.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
-import {type CopyRunResult, runCopies} from './copy-run.ts';
+import {type CopyRunResult, isOfImage, runCopies} from './copy-run.ts';
 import {missingOf, type Namespaces, runCreations, withAbsent} from './creations.ts';
 import {type DeletionResult, runDeletions} from './deletions.ts';
 import {compareDestination, findDrift, inOrder, type PlanState} from './find-drift.ts';
@@ -31,7 +31,12 @@ export async function applyPlan(
 ): Promise<RunResult> {
   const {report} = context;
   const images = plan.steps.length - deletionsOf(plan).length;
-  const total = {steps: images, blobs: plan.totals.blobs.copy, bytes: plan.totals.bytes};
+  const total = {
+    steps: images,
+    images: copiesOf(plan).filter(isOfImage).length,
+    blobs: plan.totals.blobs.copy,
+    bytes: plan.totals.bytes,
+  };
   report({type: 'run-started', plan: plan.id, ...total});
   const state: PlanNow | undefined = context.fresh
     ? {done: new Set(), drift: [], unread: new Map(), missing: creationsOf(plan)}

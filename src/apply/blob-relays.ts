@@ -8,6 +8,7 @@ import {RateLimit} from '../relay/rate-limit.ts';
 import {ReadConnections} from '../relay/read-parts.ts';
 import {relayBlob} from '../relay/relay-blob.ts';
 import type {CopyContext, Interruption} from './apply-context.ts';
+import {BlobProgress} from './blob-progress.ts';
 import {BlobQueues, isLarge} from './blob-queues.ts';
 import {isInterrupted, throwIfStopping, TransshipError} from '../model/error.ts';
 import {uploadKey} from './journal.ts';
@@ -214,7 +215,8 @@ export class BlobRelays {
       await this.#ended(action, 'present');
       return;
     }
-    report({type: 'blob-started', digest, to, size});
+    const image = this.#content.imageOf(uploadKey(digest, to));
+    report({type: 'blob-started', digest, to, size, ...(image === undefined ? {} : {image})});
     try {
       const outcome = await this.#place(action);
       await this.#ended(action, outcome);
@@ -321,11 +323,11 @@ export class BlobRelays {
   ): Promise<void> {
     const {journal, report, settings, limits} = this.#context;
     const {digest, from, to} = action;
-    let {size} = action;
+    const progress = new BlobProgress(action, report);
     const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
     const shared = this.#readers.get(uploadKey(digest, to));
     // The first word on each blob is where it stands before anything of it is sent; of a saved upload, the registry's.
-    if (saved === undefined) report({type: 'blob-progress', digest, to, acknowledged: 0, size});
+    if (saved === undefined) progress.acknowledged(0);
     await relayBlob(
       {
         blob: descriptorOf(action),
@@ -343,18 +345,19 @@ export class BlobRelays {
         stopping: this.#interruption.stopping,
       },
       {
-        acknowledged: (acknowledged) => {
-          if (acknowledged > 0) this.#begun.add(uploadKey(digest, to));
-          report({type: 'blob-progress', digest, to, acknowledged, size});
+        acknowledged: (bytes) => {
+          if (bytes > 0) this.#begun.add(uploadKey(digest, to));
+          progress.acknowledged(bytes);
         },
         resized: (actual) => {
-          size = actual;
+          progress.resized(actual);
           this.#resized.set(digest, actual);
         },
         sending: (bytes) => limits?.announce(uploadKey(digest, to), bytes),
         sent: (bytes) => {
           this.counts.sent += bytes;
           limits?.sent(uploadKey(digest, to), bytes);
+          progress.sent(bytes);
         },
         saved: ({location, offset, minChunk}) =>
           journal.append({type: 'upload', digest, to, location, offset, minChunk}),
@@ -388,10 +391,8 @@ export class BlobRelays {
 /** The path of a repository in its registry, or in the layout that it is in. */
 function pathOf(repository: string): RepositoryPath {
   const place = parsePlace(repository);
-  const inside = 'repository' in place ? place.repository : undefined;
-  return place.transport === 'docker'
-    ? place.reference.path
-    : parseReference(inside ?? repository).path;
+  if (place.transport === 'docker') return place.reference.path;
+  return parseReference(('repository' in place && place.repository) || repository).path;
 }
 
 function descriptorOf({mediaType, digest, size}: BlobAction): Descriptor {

@@ -1,5 +1,6 @@
 import PQueue from 'p-queue';
 import type {Digest} from '../model/digest.ts';
+import {nameOf} from '../model/place.ts';
 import type {Drift, StepResult} from '../model/outcome.ts';
 import type {BlobAction, CopyStep, PlannedManifest} from '../model/plan.ts';
 import type {CopySet} from '../model/transfer-plan.ts';
@@ -13,6 +14,7 @@ import {ManifestPushes, type Turn} from './manifest-pushes.ts';
 import {PlannedContent} from './planned-content.ts';
 import {fallbackTag} from '../observe/listed-referrer.ts';
 import {uploadKey} from './journal.ts';
+import {attachmentSubject} from '../plan/candidate.ts';
 import {settleAll} from '../observe/at-once.ts';
 
 /** Images that are worked on at once. Their blobs have queues of their own; an image that waits holds no bytes. */
@@ -72,6 +74,8 @@ class CopyRun {
   /** By repository, the copy that writes its tag before the next one may. */
   readonly #turns = new Map<string, NonNullable<Turn['before']>>();
   readonly #fallbackTags: ReadonlySet<string>;
+  /** Copies of what belongs to images. */
+  readonly #beside: ReadonlySet<string>;
 
   constructor(work: CopyWork, context: CopyContext, interruption: Interruption) {
     this.#work = work;
@@ -79,7 +83,12 @@ class CopyRun {
     this.#stopping = AbortSignal.any([interruption.stopping, this.#failedOnce.signal]);
     this.#interruption = {...interruption, stopping: this.#stopping};
     this.#manifests = new Map(work.manifests.map((manifest) => [manifest.digest, manifest]));
-    const content = new PlannedContent(this.#manifests, context);
+    const content = new PlannedContent(
+      this.#manifests,
+      context,
+      imagesOfBlobs(work, this.#manifests),
+    );
+    this.#beside = new Set(work.copies.flatMap((copy) => (isOfImage(copy) ? [] : [copy.id])));
     this.#blobs = new BlobRelays(work.blobs, content, context, this.#interruption);
     this.#pushes = new ManifestPushes(this.#manifests, this.#blobs, content, context);
     this.#fallbackTags = new Set(work.copies.map(({to, tag}) => `${to}:${tag ?? ''}`));
@@ -193,12 +202,46 @@ class CopyRun {
 
   #ended(result: StepResult): StepResult {
     const {id, outcome, error} = result;
-    this.#context.report({type: 'step-ended', step: id, outcome, ...(error ? {error} : {})});
+    const isBeside = this.#beside.has(id) ? {isBeside: true as const} : {};
+    const told = {type: 'step-ended', step: id, outcome, ...isBeside} as const;
+    this.#context.report({...told, ...(error ? {error} : {})});
     return result;
   }
 }
 
 type Manifests = ReadonlyMap<Digest, PlannedManifest>;
+
+/** Whether a copy is one of an image, and not of a signature or another artifact that belongs to one. */
+export function isOfImage({tag}: CopyStep): boolean {
+  return tag !== undefined && attachmentSubject(tag) === undefined;
+}
+
+/** Smaller blobs are gone before anybody could read whose they are, in bytes. */
+const WORTH_A_NAME = 1024 * 1024;
+
+/** Finds the first image that needs a large blob, by its `uploadKey`. Worked out when it is first asked for. */
+function imagesOfBlobs(
+  {copies, blobs}: CopyWork,
+  manifests: Manifests,
+): (key: string) => string | undefined {
+  const large = new Set(
+    blobs.flatMap(({digest, to, size}) => (size < WORTH_A_NAME ? [] : [uploadKey(digest, to)])),
+  );
+  let images: Map<string, CopyStep> | undefined;
+  const find = (): Map<string, CopyStep> => {
+    const found = new Map<string, CopyStep>();
+    for (const copy of copies)
+      for (const blob of wantedBlobs([copy], manifests))
+        if (large.has(blob) && !found.has(blob)) found.set(blob, copy);
+    return found;
+  };
+  return (key) => {
+    if (!large.has(key)) return undefined;
+    images ??= find();
+    const first = images.get(key);
+    return first && nameOf(first.to, first.tag, first.digest);
+  };
+}
 
 /** The blobs below these copies, as `uploadKey`. */
 export function wantedBlobs(

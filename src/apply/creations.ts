@@ -83,7 +83,7 @@ export async function runCreations(
       if (outcome === 'done' || outcome === 'present') journal.note({type: 'step', id, outcome});
       else if (outcome === 'failed' && error)
         await journal.append({type: 'step', id, outcome, error});
-      report({type: 'step-ended', step: id, outcome, ...(error ? {error} : {})});
+      report({type: 'step-ended', step: id, outcome, isBeside: true, ...(error ? {error} : {})});
       return ended;
     });
     results.set(step.id, result);

@@ -20,7 +20,15 @@ export class PlannedContent {
   /** Manifests converted from schema 1, by the digests of their configs. */
   readonly #madeConfigs = new Map<Digest, Digest>();
 
-  constructor(planned: ReadonlyMap<Digest, PlannedManifest>, context: CopyContext) {
+  /** The first image that needs a blob, by its `uploadKey`; for people. */
+  readonly imageOf: (key: string) => string | undefined;
+
+  constructor(
+    planned: ReadonlyMap<Digest, PlannedManifest>,
+    context: CopyContext,
+    imageOf: PlannedContent['imageOf'],
+  ) {
+    this.imageOf = imageOf;
     this.#planned = planned;
     this.#context = context;
     for (const {digest, blobs, convertedFrom} of planned.values()) {

@@ -12,8 +12,14 @@ export interface TextSink {
 export interface Io {
   /** Answers. */
   readonly stdout: TextSink;
+  /** Columns of the terminal that answers go to; undefined: they go elsewhere. */
+  readonly columns?: () => number | undefined;
   /** Progress and messages. */
-  readonly stderr: NodeJS.WritableStream & {readonly isTTY?: boolean; readonly columns?: number};
+  readonly stderr: NodeJS.WritableStream & {
+    readonly isTTY?: boolean;
+    readonly columns?: number;
+    readonly rows?: number;
+  };
   /** What is piped in, opened when it is asked for. */
   readonly stdin?: () => AsyncIterable<Uint8Array>;
   /** Asks a yes or no; no is the default. Undefined: there is no terminal to ask at. */
@@ -31,6 +37,8 @@ export interface Io {
   readonly retry?: RetryPolicy;
   /** Folders that must not outlive the process, as long as they are there. Default: nobody removes them at its end. */
   readonly temporary?: Set<string>;
+  /** Calls the listener whenever the user asks how far it is (SIGUSR2). @returns ends that */
+  readonly onStateWanted?: (listener: () => void) => () => void;
   /** The first signal: finish what is under way. */
   readonly stopping: AbortSignal;
   /** The second: stop at once. */

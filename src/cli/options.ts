@@ -2,8 +2,8 @@ import {type Command, InvalidArgumentError, Option} from 'commander';
 import {parseAge} from '../plan/age.ts';
 import {parseByteSize} from '../plan/byte-size.ts';
 import type {WishFilters} from '../model/plan.ts';
+import {COLOR_CHOICES, PROGRESS_KINDS, type ProgressFlags} from './reporters/choose.ts';
 import {repeatable} from './variables.ts';
-import {PROGRESS_KINDS, type ProgressKind} from './reporters/choose.ts';
 
 /** Flags of everything that talks to a registry. */
 export interface HostFlags {
@@ -41,8 +41,7 @@ export interface ArchiveFlags {
   readonly archiveSize?: number;
 }
 
-export interface RunFlags {
-  readonly progress: ProgressKind;
+export interface RunFlags extends ProgressFlags {
   readonly journal?: string;
   readonly onFailure: 'continue' | 'stop';
   readonly jobs?: number;
@@ -166,11 +165,16 @@ export function addLimitFlags(command: Command): Command {
 }
 
 export function addProgressFlag(command: Command): Command {
-  return command.addOption(
-    new Option('--progress <kind>', 'how to show progress, on stderr')
-      .choices(PROGRESS_KINDS)
-      .default('auto'),
-  );
+  return command
+    .addOption(
+      new Option('--progress <kind>', 'how to show progress, on stderr')
+        .choices(PROGRESS_KINDS)
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--color <when>', 'colors in the progress on a terminal').choices(COLOR_CHOICES),
+    )
+    .option('--verbose', 'in progress by lines, a line for each finished image');
 }
 
 /** @param formats the first is the default */

@@ -6,7 +6,7 @@ import {readRegular} from '../http/regular-file.ts';
 import {parsePlan, PLAN_LIMITS, planId, planText} from '../plan/plan-file.ts';
 import type {RenderOptions} from '../report/document.ts';
 import {type PlanFormat, planJson, renderPlan} from '../report/plan-document.ts';
-import type {Io, TextSink} from './io.ts';
+import type {Io} from './io.ts';
 import type {Redactor} from '../http/secrets.ts';
 import {DIGEST_PATTERN, hexOf} from '../model/digest.ts';
 import {addFormatFlag} from './options.ts';
@@ -75,11 +75,11 @@ function* readable(plan: Plan): Generator<string> {
 export function printPlan(
   plan: Plan,
   format: PlanFormat,
-  stdout: TextSink,
+  {stdout, columns}: Pick<Io, 'stdout' | 'columns'>,
   options: RenderOptions = {},
 ): void {
   if (format === 'json') for (const piece of planJson(plan)) stdout.write(piece);
-  else stdout.write(renderPlan(plan, format, options));
+  else stdout.write(renderPlan(plan, format, {...options, columns: columns?.()}));
 }
 
 /** What is said below a review: where the plan is, and what can be done with it. */
@@ -158,7 +158,7 @@ export async function givePlan(made: Plan, flags: MakeFlags, io: Io): Promise<nu
     return exitOf(plan, flags);
   }
   if (out !== undefined) await writePlanFile(out, plan);
-  printPlan(plan, format, io.stdout, {planFile: out});
+  printPlan(plan, format, io, {planFile: out});
   if (out !== undefined && format === 'text') io.stdout.write(planFileText(out, plan));
   return exitOf(plan, flags);
 }

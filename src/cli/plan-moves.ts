@@ -16,7 +16,7 @@ import {type GitLabAccess, type GitLabFlags, openGitLab} from './gitlab-access.t
 import type {Io} from './io.ts';
 import type {HostFlags} from './options.ts';
 import {namedGitLab} from './plan-trust.ts';
-import type {ProgressKind} from './reporters/choose.ts';
+import type {ProgressFlags} from './reporters/choose.ts';
 import {type Session, withSession} from './session.ts';
 import {
   folderFrom,
@@ -148,7 +148,7 @@ function surroundingsOf(
  */
 export async function planTransferMigration(
   migration: TransferMigration,
-  flags: PlanningFlags & GitLabFlags & HostFlags & {readonly progress: ProgressKind},
+  flags: PlanningFlags & GitLabFlags & HostFlags & ProgressFlags,
   io: Io,
 ): Promise<TransferPlan> {
   const url = parseGitLabUrl(migration.gitlab);

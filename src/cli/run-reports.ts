@@ -20,12 +20,14 @@ export function addRunReportFlags(command: Command): Command {
     .option('--dotenv <file>', 'write the result and its counts to this file, as NAME=value');
 }
 
-/** When each step of a run began and ended. */
+/** When a run and each step of it began and ended. */
 export class StepTimes {
   readonly #now: Io['now'];
   readonly #start: Date;
   readonly #began = new Map<string, number>();
   readonly #tookMs = new Map<string, number>();
+  #runBegan: number | undefined;
+  #runMs: number | undefined;
 
   constructor({now}: Pick<Io, 'now'>) {
     this.#now = now;
@@ -60,7 +62,15 @@ export class StepTimes {
     return ms === undefined ? undefined : ms / 1000;
   };
 
+  /** How long the run took; undefined: it was not begun, or has not ended. */
+  get runMs(): number | undefined {
+    return this.#runMs;
+  }
+
   #note(event: RunEvent): void {
+    if (event.type === 'run-started') this.#runBegan ??= this.#now().getTime();
+    if (event.type === 'run-ended' && this.#runBegan !== undefined)
+      this.#runMs = this.#now().getTime() - this.#runBegan;
     if (event.type === 'step-started') this.#began.set(event.step, this.#now().getTime());
     if (event.type !== 'step-ended') return;
     const began = this.#began.get(event.step);

@@ -17,7 +17,7 @@ import {CredentialStore} from '../registry/credentials/store.ts';
 import type {Io} from './io.ts';
 import type {HostFlags, LimitFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
-import {openReporter, type ProgressKind} from './reporters/choose.ts';
+import {openReporter, type ProgressFlags} from './reporters/choose.ts';
 import {cacheFolder} from './user-folders.ts';
 
 /** What a command that talks to registries works with. */
@@ -47,14 +47,14 @@ export interface Session {
  */
 export async function withSession<T>(
   io: Io,
-  flags: HostFlags & LimitFlags & {readonly progress: ProgressKind},
+  flags: HostFlags & LimitFlags & ProgressFlags,
   work: (session: Session) => Promise<T>,
   trust?: PlanTrust,
 ): Promise<T> {
   using limits = openLimits(flags, io);
   const stopping = limits ? AbortSignal.any([io.stopping, limits.stopping]) : io.stopping;
   const {aborted} = io;
-  using reporter = openReporter(flags.progress, io);
+  using reporter = openReporter(flags, io);
   const {report} = reporter;
   const settings = originSettings(io, flags);
   await using http = openHttp(io, settings, report);

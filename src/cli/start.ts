@@ -9,6 +9,14 @@ import {homeFolder} from './user-folders.ts';
 /** What Node ends with where a module waits for ever; where a function does, it would end as if all were done. */
 const UNSETTLED = 13;
 
+/** Node keeps SIGUSR1 for its debugger; Windows has neither. */
+function onUserSignal(listener: () => void): () => void {
+  process.on('SIGUSR2', listener);
+  return () => {
+    process.off('SIGUSR2', listener);
+  };
+}
+
 /** Runs the command line of this process, and leaves its exit code with it. */
 export async function start(): Promise<void> {
   const redactor = new Redactor();
@@ -32,6 +40,7 @@ export async function start(): Promise<void> {
   const io: Io = {
     temporary,
     stdout: redactedSink(stdout, redactor),
+    columns: () => (stdout.isTTY ? stdout.columns : undefined),
     stderr: redactedStream(stderr, redactor),
     stdin: () => process.stdin,
     ...(stderr.isTTY && process.stdin.isTTY ? {ask: askAtTerminal(process.stdin, stderr)} : {}),
@@ -40,6 +49,7 @@ export async function start(): Promise<void> {
     uid: process.getuid?.(),
     now: () => new Date(),
     redactor,
+    ...(process.platform === 'win32' ? {} : {onStateWanted: onUserSignal}),
     stopping: signals.stopping,
     aborted: signals.aborted,
   };

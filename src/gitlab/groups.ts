@@ -32,6 +32,16 @@ const REFUSED: RefusalContext = {
   },
 };
 
+/** Somebody with a role in a group. */
+export interface Member {
+  readonly username: string;
+  readonly accessLevel: number;
+}
+
+const memberSchema = z
+  .object({username: z.string(), access_level: z.int()})
+  .transform(({username, access_level: accessLevel}): Member => ({username, accessLevel}));
+
 /** What a new group is made with. */
 export interface NewGroup {
   readonly path: string;
@@ -85,6 +95,11 @@ export class Groups {
       {path: apiPath`groups/${id}/projects`, query, signal},
       projectSchema,
     );
+  }
+
+  /** Everybody with a role in the group, its own or inherited (GitLab: doc/api/members.md, `members/all`). */
+  async members(id: number, {signal}: Call): Promise<readonly Member[]> {
+    return this.#connection.list({path: apiPath`groups/${id}/members/all`, signal}, memberSchema);
   }
 
   /** The projects of the group itself whose name or path has `search` in it. */

@@ -30,6 +30,11 @@ export type RunEvent =
       /** Images that are copied; a transfer copies each of them twice, to the donor and from there. */
       readonly steps: number;
       readonly blobs: number;
+      /**
+       * Images among the steps. The others are of what belongs to images, such as signatures, and groups and projects that
+       * are created. Absent: all are images.
+       */
+      readonly images?: number;
       /** Bytes of the blobs that have to travel. */
       readonly bytes: number;
     }
@@ -69,6 +74,8 @@ export type RunEvent =
       readonly outcome: StepOutcome;
       /** As in `step-started`. */
       readonly images?: number;
+      /** It is none of the `images` of `run-started`. */
+      readonly isBeside?: true;
       readonly error?: ErrorData;
     }
   | {
@@ -76,6 +83,8 @@ export type RunEvent =
       readonly digest: Digest;
       readonly to: string;
       readonly size: number;
+      /** The first image that it is for, `host/path:tag`. */
+      readonly image?: string;
     }
   | {
       readonly type: 'blob-progress';
@@ -83,6 +92,8 @@ export type RunEvent =
       readonly to: string;
       /** Bytes that the destination has acknowledged; absolute, so a rewind lowers it by itself. */
       readonly acknowledged: number;
+      /** Bytes that were sent, among them those that are not yet acknowledged; absolute. Absent: as many. */
+      readonly sent?: number;
       readonly size: number;
     }
   | {

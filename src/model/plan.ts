@@ -294,6 +294,7 @@ export type FindingCode =
   // Of transfers.
   | 'PROJECT_READY'
   | 'GROUP_READY'
+  | 'ACCESS_CHANGES'
   | 'PATH_REDIRECTED'
   | 'RECORDS_DELETED'
   | 'TARGET_FREE'

@@ -65,6 +65,8 @@ export interface RenderOptions {
   readonly isUnbounded?: boolean;
   /** The plan's file, for the commands that a report names. */
   readonly planFile?: string | undefined;
+  /** Of the terminal that text is for; absent: lines may have any length. */
+  readonly columns?: number | undefined;
   /** Globs of the repositories that the plan was reduced to. */
   readonly only?: readonly string[] | undefined;
 }

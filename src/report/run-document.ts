@@ -31,17 +31,49 @@ import {verifyDocument} from './verify-document.ts';
 import {
   counted,
   formatBytes,
+  formatDuration,
   imageName,
   interruptedWord,
   newAndMoving,
   printableJson,
 } from './words.ts';
 
+/** How to show what came of a run. */
+interface RunRenderOptions extends RenderOptions {
+  /** Whether the same command made the plan, as `copy` does. Default: before. */
+  readonly planned?: 'now' | 'before';
+  /** How long it took, in ms. */
+  readonly tookMs?: number | undefined;
+}
+
+/** Nobody asks how fast a shorter run was, in ms. */
+const LONG_RUN_MS = 5000;
+
+/** Of a run that took its time: how long, how fast, what need not be sent, and what to run next. */
+function longRunWords(
+  {result, bytes}: RunResult,
+  {blobs}: CopyPlan,
+  {tookMs = 0, planned, planFile}: RunRenderOptions,
+): string {
+  if (tookMs < LONG_RUN_MS) return '';
+  const sum = (wanted: string): number =>
+    blobs.reduce((all, {action, size}) => (action === wanted ? all + size : all), 0);
+  const [mounted, there] = [sum('mount'), sum('present')];
+  const saved =
+    mounted + there === 0
+      ? ''
+      : `; not sent: ${formatBytes(mounted)} mounted, ${formatBytes(there)} already there`;
+  const rate = `${formatBytes((bytes.sent * 1000) / tookMs)}/s on average`;
+  const isWhole = result === 'done' && planned === 'before' && planFile !== undefined;
+  const next = isWhole ? ` Next: transship verify ${planFile}` : '';
+  return ` It took ${formatDuration(tookMs)}, ${rate}${saved}.${next}`;
+}
+
 /** What a reader wants to know of a run: what drifted, what failed and why, what is left, and how much was done. */
 function runDocument(
   result: RunResult,
   plan: Plan,
-  options: RenderOptions & {readonly planned: 'now' | 'before'},
+  options: RunRenderOptions & {readonly planned: 'now' | 'before'},
 ): ReportDocument {
   if (plan.kind === 'transfer') return transferRunDocument(result, plan, options);
   const {planned} = options;
@@ -87,7 +119,7 @@ function runDocument(
       leftSection('Partly copied', 'interrupted'),
       leftSection('Not started', 'not-started'),
     ],
-    summary: runSummary(result, plan, planned),
+    summary: `${runSummary(result, plan, planned)}${longRunWords(result, plan, options)}`,
     everything: AS_JSON,
   };
 }
@@ -196,7 +228,7 @@ export function renderRun(
   result: RunResult,
   plan: Plan,
   format: OutcomeFormat,
-  {planned = 'before', ...options}: RenderOptions & {readonly planned?: 'now' | 'before'} = {},
+  {planned = 'before', ...options}: RunRenderOptions = {},
 ): string {
   if (format === 'json') return json(result);
   return render(runDocument(result, plan, {...options, planned}), format, options);

@@ -25,7 +25,7 @@ export function renderText(document: ReportDocument, options: RenderOptions = {}
     const rows = details.sections.reduce((sum, section) => sum + section.rows.length, 0);
     blocks.push([`To list all ${counted(rows, details.noun)}: ${printable(everything)}`]);
   }
-  blocks.push([printable(summary)]);
+  blocks.push(wrapped(printable(summary), options.columns));
   return `${blocks.map((lines) => lines.join('\n')).join('\n\n')}\n`;
 }
 
@@ -45,12 +45,42 @@ function sectionLines(
   const lines = rows.flatMap((row, at) => {
     const cells = (table[at] ?? []).map((cell, column) => cell.padEnd(widths[column] ?? 0));
     const line = `  ${row.mark ?? mark} ${cells.join('  ')}`.trimEnd();
+    const own = inColumns(line, `  ${row.mark ?? mark} `, table[at] ?? [], options.columns);
     // What helps with several rows is said once, below the last of them.
     const isSaid = row.hint === undefined || row.hint === rows[at + 1]?.hint;
-    return isSaid ? [line] : [line, `      ${printable(row.hint)}`];
+    return isSaid ? own : [...own, ...wrapped(printable(row.hint), options.columns, HINT)];
   });
   const more = hidden === 0 ? [] : [`    … and ${hidden} more: ${printable(everything)}`];
   return [`${name}:`, ...lines, ...more];
+}
+
+const HINT = ' '.repeat(6);
+
+/** A row of a table; where it does not fit, its first cell, and the others below it. */
+function inColumns(
+  line: string,
+  mark: string,
+  [first = '', ...others]: readonly string[],
+  columns: number | undefined,
+): readonly string[] {
+  if (columns === undefined || line.length <= columns) return [line];
+  const rest = others.filter((cell) => cell !== '').join('  ');
+  return [...wrapped(first, columns, mark), ...(rest === '' ? [] : wrapped(rest, columns, HINT))];
+}
+
+/** Breaks a text between words. A word that is longer than a line, such as a reference, stays whole. */
+function wrapped(text: string, columns: number | undefined, indent = ''): readonly string[] {
+  if (columns === undefined || indent.length + text.length <= columns) return [indent + text];
+  const lines: string[] = [];
+  let line = indent;
+  for (const word of text.split(' ')) {
+    const isFirst = line.trim() === '' || line === indent;
+    if (!isFirst && line.length + 1 + word.length > columns) {
+      lines.push(line.trimEnd());
+      line = ' '.repeat(indent.length) + word;
+    } else line += isFirst ? word : ` ${word}`;
+  }
+  return [...lines, line.trimEnd()];
 }
 
 function shortText(cell: Cell): string {

@@ -65,3 +65,12 @@ export function formatBytes(bytes: number): string {
   }
   return `${size.toFixed(1)} ${UNITS[unit]}`;
 }
+
+/** A time for people, rounded up: `26 s`, `3 min 5 s`, `2 h 10 min`. */
+export function formatDuration(ms: number): string {
+  const seconds = Math.max(0, Math.ceil(ms / 1000));
+  if (seconds < 100) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 100) return `${minutes} min ${seconds % 60} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

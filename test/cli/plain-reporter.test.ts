@@ -9,7 +9,7 @@ let reporter: ReturnType<typeof plainReporter>;
 beforeEach(() => {
   vi.useFakeTimers();
   lines = [];
-  reporter = plainReporter({write: (text) => void lines.push(text)});
+  reporter = plainReporter({sink: {write: (text) => void lines.push(text)}});
 });
 afterEach(() => {
   reporter.close();
@@ -55,7 +55,7 @@ test('tells failures at once, and counts them', () => {
     'copy:r/a:b\nerror: no\\u{1b}[2J more [FORBIDDEN]\n side: the source\n hint: h\n',
   ]);
   vi.advanceTimersByTime(5_000);
-  expect(lines.at(-1)).toContain('1 of 2 images');
+  expect(lines.at(-1)).toContain('0 of 2 images');
   expect(lines.at(-1)).toContain('1 failed');
 });
 
@@ -73,6 +73,23 @@ test('counts the images of a transfer, not its steps, and names the step', () =>
   expect(step('pull', 3)).toMatch(/^pull: 3 of 3 images,/);
   expect(step('delete-old', 0)).toMatch(/^delete-old: 3 of 3 images,/);
   expect(step('push', 3)).toMatch(/^push: 3 of 3 images,/);
+});
+
+test('with --verbose has a line for each finished image', () => {
+  const verbose = plainReporter({sink: {write: (text) => void lines.push(text)}, isVerbose: true});
+  verbose.report({type: 'step-ended', step: 'copy:r/a:v1', outcome: 'done'});
+  verbose.report({type: 'step-ended', step: 'copy:r/a:v2', outcome: 'present'});
+  verbose.close();
+  expect(lines).toEqual(['done: r/a:v1\n', 'present: r/a:v2\n']);
+});
+
+test('tells its state when it is asked, also where it is silent', () => {
+  const silent = plainReporter({sink: {write: (text) => void lines.push(text)}, isSilent: true});
+  silent.report({type: 'run-started', plan: digest, steps: 2, blobs: 0, bytes: 10});
+  vi.advanceTimersByTime(60_000);
+  lines.length = 0;
+  silent.tellState();
+  expect(lines).toEqual([expect.stringMatching(/^0 of 2 images, 0 B of 10 B/)]);
 });
 
 test('says nothing once it is closed', () => {

@@ -1,3 +1,4 @@
+import {writeFile} from 'node:fs/promises';
 import {expect, test} from 'vitest';
 import type {StatusResult} from '../../src/model/outcome.ts';
 import {type Exchange, jsonReply} from '../../src/sandbox/exchange.ts';
@@ -37,11 +38,11 @@ type Projects = NonNullable<SeedInput['projects']>;
 
 function seed(projects: Projects): SeedInput {
   return {
-    users: [{name: 'root', admin: true}, {name: 'ada'}, {name: 'dev'}],
+    users: ['ada', 'dev', 'eve', 'kim'].map((name) => ({name})),
     groups: [
-      {path: 'org', members: {ada: 'owner'}},
+      {path: 'org', members: {ada: 'owner', eve: 'reporter', dev: 'reporter'}},
       {path: 'org/build', members: {dev: 'maintainer'}},
-      {path: 'new_org', members: {ada: 'owner', dev: 'maintainer'}},
+      {path: 'new_org', members: {ada: 'owner', dev: 'maintainer', kim: 'reporter'}},
       {path: 'donors', members: {ada: 'owner', dev: 'maintainer'}},
     ],
     projects: [...projects, {path: 'donors/parking'}],
@@ -166,6 +167,9 @@ test('a group moves with all below it by one plan, and back', async () => {
   expect(made).toMatchObject({code: 0});
   expect(made.stdout).toMatch(/group +org\/build \(\d+\), 2 projects with images, 2 without/);
   expect(made.stdout).toContain('org/build/once/empty');
+  expect(made.stdout).toMatch(
+    /ACCESS_CHANGES .*by roles in groups: eve can no longer pull.*; kim can pull/,
+  );
 
   const applied = await at.apply();
   expect(applied.code).toBe(0);
@@ -365,4 +369,29 @@ test('a path that is taken keeps a group from going back, which is said before a
   expect(stopped.stderr).toContain('[ROLLBACK_TOO_LATE]');
   expect(stopped.stderr).toContain('is at org/build by now');
   expect(count(at, 'manifest-pushed', 'tag-deleted')).toBe(events);
+});
+
+test('a migration file moves a project and a group by one plan, one after the other', async () => {
+  await using at = await start([
+    {path: 'org/single', images: [{...CHART, tag: 'v1'}]},
+    {path: 'org/build/app', images: [{...CHART, tag: 'v1'}]},
+    {path: 'org/build/lib', images: [{...CHART, tag: 'v1'}]},
+  ]);
+  const file = at.folder.join('transfers.yaml');
+  const moves = '[{project: org/single, to: new_org/}, {group: org/build, to: new_org/}]';
+  const head = `version: 1\nkind: transfer\ngitlab: ${at.rig.url}\ndonor: donors/parking\n`;
+  await writeFile(file, `${head}moves: ${moves}\n`);
+  const before = await at.tags();
+  const made = await run(['plan', file, '--out', at.plan, '--progress', 'none']);
+  expect(made).toMatchObject({code: 0});
+  expect(made.stdout).toContain('Transfer: 1 group, 3 projects');
+  expect((await at.apply()).code).toBe(0);
+  const moved = Object.entries(before).map(([name, digest]) => [
+    name.replace(/^org/, 'new_org'),
+    digest,
+  ]);
+  expect(await at.tags()).toEqual(Object.fromEntries(moved));
+  expect(gaps(at.rig.sandbox.events.events)).toEqual([]);
+  expect((await at.rollback()).code).toBe(0);
+  expect(await at.tags()).toEqual(before);
 });

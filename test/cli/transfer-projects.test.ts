@@ -408,12 +408,11 @@ describe('rollback of several projects', () => {
       ['lib', 'done'],
       ['web', 'done'],
     ]);
-    const begun = [...back.stderr.matchAll(/"project-started","from":"([^"]+)"/g)];
-    expect(begun.map(([, from]) => from)).toEqual([
-      'new_org/web',
-      'org/build/lib',
-      'org/build/app',
-    ]);
+    const events = back.stderr.split('\n').filter((line) => line.startsWith('{'));
+    const begun = events
+      .map((line) => JSON.parse(line) as RunEvent)
+      .flatMap((event) => (event.type === 'project-started' ? [event.from] : []));
+    expect(begun).toEqual(['new_org/web', 'org/build/lib', 'org/build/app']);
     for (const name of NAMES) expect(await at.pathOf(name)).toBe(`org/build/${name}`);
     for (const name of NAMES) expect(await at.tags(`org/build/${name}`)).toEqual(['v1']);
     expect(await at.tags('org/build/lib/tools')).toEqual(['v2']);

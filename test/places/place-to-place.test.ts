@@ -3,7 +3,9 @@ import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {startDockerRegistry} from '../support/docker-registry.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {LayoutFiles, type LayoutManifest} from '../support/layout-files.ts';
-import {skopeo} from '../support/skopeo.ts';
+import {needTool} from '../support/debian-tool.ts';
+import {type Podman, startPodman} from '../support/podman.ts';
+import {runProgram} from '../support/program.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
@@ -51,8 +53,12 @@ function place(kind: Kind): string {
   }
 }
 
-async function copied(from: string, to: string): Promise<void> {
-  const {code, stdout, stderr} = await transship(['copy', from, to]);
+async function copied(
+  from: string,
+  to: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const {code, stdout, stderr} = await transship(['copy', from, to], {env});
   expect({code, said: code === 0 ? '' : stdout + stderr}).toEqual({code: 0, said: ''});
 }
 
@@ -64,42 +70,116 @@ async function contentOf(name: string): Promise<readonly LayoutManifest[]> {
   return [...found.values()].sort((a, b) => (a.digest < b.digest ? -1 : 1));
 }
 
-describe.each(IMAGES)('the image %s:%s', (layout, tag) => {
-  const fixture = `oci:${layoutDirectory(layout)}:${tag}`;
-  const filled = new Map<Kind, Promise<string>>();
-
-  /** A place of this kind that has the image. */
-  function placeWith(kind: Kind): Promise<string> {
-    const fill = async (): Promise<string> => {
-      const name = place(kind);
-      await copied(fixture, name);
-      return name;
-    };
-    const filling = filled.get(kind) ?? fill();
-    filled.set(kind, filling);
-    return filling;
+/** Every pair of kinds once, as one way from place to place: each step goes from where the last one ended. */
+function everyPair(): readonly Kind[] {
+  const left = new Map(KINDS.map((kind) => [kind, [...KINDS]]));
+  const way: Kind[] = [];
+  const stack: Kind[] = ['oci'];
+  // Hierholzer: each kind has as many ways in as out, so that the way is a circle.
+  while (stack.length > 0) {
+    const at = stack.at(-1) as Kind;
+    const next = left.get(at)?.pop();
+    if (next === undefined) way.push(stack.pop() as Kind);
+    else stack.push(next);
   }
+  return way.reverse();
+}
 
-  test.each(KINDS.flatMap((from) => KINDS.map((to) => [from, to] as const)))(
-    'goes from %s to %s with all that belongs to it',
-    async (from, to) => {
-      const [destination, out] = [place(to), place('oci')];
-      await copied(await placeWith(from), destination);
-      await copied(destination, out);
-      const wanted = await contentOf(await placeWith('oci'));
-      expect(wanted.length).toBeGreaterThan(0);
-      expect(await contentOf(out)).toEqual(wanted);
-    },
-  );
+test('the way leads from each kind of place to each', () => {
+  const way = everyPair();
+  const pairs = way.slice(1).map((to, at) => `${way[at]} ${to}`);
+  expect(new Set(pairs).size).toBe(KINDS.length ** 2);
 });
 
-test.each(KINDS)('an image of docker-archive: goes to %s, with one digest', async (to) => {
-  const file = temp.join(`${to}.tar`);
-  const fixture = `oci:${layoutDirectory('busybox')}:1.35-amd64`;
-  await skopeo(['copy', fixture, `docker-archive:${file}:busybox:1.35`]);
-  const [destination, direct, out] = [place(to), place('oci'), place('oci')];
-  await copied(`docker-archive:${file}:busybox:1.35`, destination);
-  await copied(destination, out);
-  await copied(`docker-archive:${file}:busybox:1.35`, direct);
-  expect(await contentOf(out)).toEqual(await contentOf(direct));
+test.each(IMAGES)(
+  '%s:%s goes from each place to each, with all that belongs to it',
+  async (layout, tag) => {
+    const [first, ...way] = everyPair();
+    let from = first;
+    let name = place('oci');
+    expect(from).toBe('oci');
+    await copied(`oci:${layoutDirectory(layout)}:${tag}`, name);
+    const wanted = await contentOf(name);
+    expect(wanted.length).toBeGreaterThan(0);
+    for (const to of way) {
+      const next = place(to);
+      await copied(name, next);
+      const seen = to === 'oci' ? await contentOf(next) : wanted;
+      expect({from, to, seen}).toEqual({from, to, seen: wanted});
+      [from, name] = [to, next];
+    }
+    expect(from).toBe('oci');
+  },
+);
+
+describe('an image that another program stored', () => {
+  const IMAGE = 'localhost/busybox:1.35';
+  let podman: Podman;
+  let daemon: string;
+
+  beforeAll(async () => {
+    podman = started.use(await startPodman());
+    const id = await podman.run('pull', '-q', `oci:${layoutDirectory('busybox')}:1.35-amd64`);
+    await podman.run('tag', id.stdout.trim(), IMAGE);
+    daemon = await podman.serve();
+  });
+
+  async function run(tool: 'skopeo' | 'buildah', ...args: readonly string[]): Promise<void> {
+    const {code, stderr} = await runProgram(await needTool(tool), args, {env: podman.env});
+    if (code !== 0) throw new Error(`${tool} ${args.join(' ')}: ${stderr}`);
+  }
+
+  /** Writes an archive and gives the place of the image in it. */
+  const stores: Readonly<Record<string, (file: string) => Promise<string>>> = {
+    'docker-archive: of skopeo': async (file) => {
+      const to = `docker-archive:${file}:${IMAGE}`;
+      await run('skopeo', '--insecure-policy', 'copy', `containers-storage:${IMAGE}`, to);
+      return to;
+    },
+    'docker-archive: of podman': async (file) => {
+      await podman.run('save', '-q', '--format', 'docker-archive', '-o', file, IMAGE);
+      return `docker-archive:${file}:${IMAGE}`;
+    },
+    'docker-archive: of buildah': async (file) => {
+      await run('buildah', 'push', '-q', IMAGE, `docker-archive:${file}:${IMAGE}`);
+      return `docker-archive:${file}:${IMAGE}`;
+    },
+    'oci-archive: of skopeo': async (file) => {
+      const to = `oci-archive:${file}:x`;
+      await run('skopeo', '--insecure-policy', 'copy', `containers-storage:${IMAGE}`, to);
+      return to;
+    },
+    'oci-archive: of podman': async (file) => {
+      await podman.run('save', '-q', '--format', 'oci-archive', '-o', file, IMAGE);
+      return `oci-archive:${file}`;
+    },
+    'oci-archive: of buildah': async (file) => {
+      await run('buildah', 'push', '-q', IMAGE, `oci-archive:${file}:x`);
+      return `oci-archive:${file}:x`;
+    },
+    'docker-daemon:': () => Promise.resolve(`docker-daemon:${IMAGE}`),
+    'containers-storage:': () => Promise.resolve(`containers-storage:${IMAGE}`),
+  };
+
+  test.each(Object.keys(stores))('%s goes to each place, with one digest', async (store) => {
+    places += 1;
+    const source = (await stores[store]?.(temp.join(`s${places}`))) ?? '';
+    const env = {...podman.env, DOCKER_HOST: daemon, PATH: process.env['PATH'] ?? ''};
+    const direct = place('oci');
+    await copied(source, direct, env);
+    const wanted = await contentOf(direct);
+    expect(wanted).toHaveLength(1);
+    // Each kind is read in one way, whoever wrote it: all of a row once, of the others those that keep bytes differently.
+    const row = store.endsWith('of skopeo') ? KINDS : (['docker-registry', 'dir'] as const);
+    for (const to of row) {
+      const [destination, out] = [place(to), place('oci')];
+      await copied(source, destination, env);
+      await copied(destination, out);
+      expect({to, seen: await contentOf(out)}).toEqual({to, seen: wanted});
+    }
+    // It reads every layer and compares it with its diff id. Docker's manifests it reads from no layout.
+    const [last, read] = [place('dir'), `docker-archive:${temp.join(`r${places}`)}`];
+    await copied(direct, last);
+    await run('skopeo', '--insecure-policy', 'copy', last, read);
+  });
 });

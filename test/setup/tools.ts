@@ -1,6 +1,13 @@
 import {provideTool, type Tool} from '../support/debian-tool.ts';
 
-const TOOLS: readonly Tool[] = ['docker-registry', 'skopeo', 'podman', 'rsync', 'chromium'];
+const TOOLS: readonly Tool[] = [
+  'docker-registry',
+  'skopeo',
+  'podman',
+  'buildah',
+  'rsync',
+  'chromium',
+];
 
 /**
  * Once before all tests: fetches what is missing. To fail here is no failure: the tests that need the program say so,

@@ -18,6 +18,8 @@ export interface ProgramOptions {
   readonly stdin?: string;
   /** Kills the program; the result then has code 137. */
   readonly signal?: AbortSignal;
+  /** Told what is written to stderr, as it is written. */
+  readonly onStderr?: (text: string) => void;
   /** Called with the process when it runs, to send it a signal. */
   readonly onStart?: (program: {
     readonly pid: number;
@@ -53,6 +55,7 @@ export async function runProgram(
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => {
       output[name] += text;
+      if (name === 'stderr') options.onStderr?.(text);
       if (output[name].length > OUTPUT_LIMIT) child.kill('SIGKILL');
     });
   }

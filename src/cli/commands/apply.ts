@@ -100,7 +100,13 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     const result = times.timed(await withSession(io, {...flags, cache}, run, trust));
     const applied = partToApply(whole, part);
     const planFile = planArguments(file, journal, shard);
-    io.stdout.write(renderRun(result, applied, flags.format, {planFile}));
+    io.stdout.write(
+      renderRun(result, applied, flags.format, {
+        planFile,
+        tookMs: times.runMs,
+        columns: io.columns?.(),
+      }),
+    );
     if (flags.format === 'text' && flags.undo !== false && hasDeleted(result, applied))
       io.stdout.write(undoText(file, flags.undo));
     await writeRunReports(result, applied, times, flags, io);

@@ -84,7 +84,11 @@ Examples:
       if (flags.dryRun === true) return {plan, ran: undefined};
       reportWarnings(plan, report);
       const run = times.timed(await runPlan(plan, {kind: 'made', observed}, flags, io, session));
-      const text = renderRun(run, plan, flags.format, {planned: 'now'});
+      const text = renderRun(run, plan, flags.format, {
+        planned: 'now',
+        tookMs: times.runMs,
+        columns: io.columns?.(),
+      });
       return {plan, ran: {text, run}};
     });
     const {plan, ran} = answer;

@@ -28,7 +28,7 @@ import {
   type HostFlags,
   wishFilters,
 } from '../options.ts';
-import type {ProgressKind} from '../reporters/choose.ts';
+import type {ProgressFlags} from '../reporters/choose.ts';
 import {type Session, withSession} from '../session.ts';
 import {
   addSourceKindFlag,
@@ -37,11 +37,10 @@ import {
   type SourceFlags,
 } from '../source-lister.ts';
 
-interface Flags extends HostFlags, ChoiceFlags, SourceFlags {
+interface Flags extends ProgressFlags, HostFlags, ChoiceFlags, SourceFlags {
   readonly repositories?: string;
   readonly depth: InventoryDepth;
   readonly format: 'table' | 'json' | 'yaml';
-  readonly progress: ProgressKind;
 }
 
 /** `transship inventory`: what a registry has, as a table, JSON, or a migration file to start from. */

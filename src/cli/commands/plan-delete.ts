@@ -5,13 +5,11 @@ import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addHostFlags, addProgressFlag, collect, type HostFlags, wholeNumber} from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
-import type {ProgressKind} from '../reporters/choose.ts';
+import type {ProgressFlags} from '../reporters/choose.ts';
 import {planDeletions} from '../rule-deletions.ts';
 import {withSession} from '../session.ts';
 
-interface Flags extends HostFlags, MakeFlags, DeletionFlags {
-  readonly progress: ProgressKind;
-}
+type Flags = ProgressFlags & HostFlags & MakeFlags & DeletionFlags;
 
 /** `transship plan delete`: decides which tags of repositories go, and deletes nothing. */
 export function addPlanDelete(plan: Command, io: Io, done: (exitCode: number) => void): void {

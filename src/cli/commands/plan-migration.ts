@@ -27,20 +27,20 @@ import {
   type HostFlags,
 } from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
-import type {ProgressKind} from '../reporters/choose.ts';
+import type {ProgressFlags} from '../reporters/choose.ts';
 import {addPlanningFlags, type PlanningFlags, planTransferMigration} from '../plan-moves.ts';
 import {withSession} from '../session.ts';
 import {repeatable} from '../variables.ts';
 
 interface Flags
-  extends HostFlags,
+  extends ProgressFlags,
+    HostFlags,
     ArchiveFlags,
     MigrationFlags,
     MakeFlags,
     SinceFlags,
     PlanningFlags {
   readonly check?: boolean;
-  readonly progress: ProgressKind;
 }
 
 /**

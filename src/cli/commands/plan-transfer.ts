@@ -5,17 +5,16 @@ import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts'
 import type {Io} from '../io.ts';
 import {addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
-import type {ProgressKind} from '../reporters/choose.ts';
+import type {ProgressFlags} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 import {addPlanningFlags, type PlanningFlags, planMoves} from '../plan-moves.ts';
 import {instanceOf, readGroupWish, readMoveWish} from '../transfer-wish.ts';
 import {TransshipError} from '../../model/error.ts';
 
-interface Flags extends HostFlags, GitLabFlags, MakeFlags, PlanningFlags {
+interface Flags extends ProgressFlags, HostFlags, GitLabFlags, MakeFlags, PlanningFlags {
   readonly group?: string;
   readonly to: string;
   readonly donor?: string;
-  readonly progress: ProgressKind;
 }
 
 /** `transship plan transfer`: decides how a project moves with its images, and moves nothing. */

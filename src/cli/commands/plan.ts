@@ -17,15 +17,19 @@ import {
   wishFilters,
 } from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
-import type {ProgressKind} from '../reporters/choose.ts';
+import type {ProgressFlags} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 import {addPlanDelete} from './plan-delete.ts';
 import {addPlanMigration} from './plan-migration.ts';
 import {addPlanTransfer} from './plan-transfer.ts';
 
-interface Flags extends HostFlags, HabitFlags, ArchiveFlags, FilterFlags, MakeFlags, SinceFlags {
-  readonly progress: ProgressKind;
-}
+type Flags = ProgressFlags &
+  HostFlags &
+  HabitFlags &
+  ArchiveFlags &
+  FilterFlags &
+  MakeFlags &
+  SinceFlags;
 
 /** `transship plan copy`: decides what a copy would do, and does nothing. */
 export function addPlan(program: Command, io: Io, done: (exitCode: number) => void): void {

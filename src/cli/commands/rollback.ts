@@ -61,7 +61,7 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
     io.stdout.write(
       plan.kind === 'copy'
         ? renderRestore(result, plan, flags.format)
-        : renderRun(result, plan, flags.format, {planFile}),
+        : renderRun(result, plan, flags.format, {planFile, columns: io.columns?.()}),
     );
     done(RUN_EXIT[result.result]);
   });

@@ -42,7 +42,7 @@ Examples:
     async (word: string, flags: Flags) => {
       const {format, all = false, repository: only, comment} = flags;
       const {plan, file} = await givenPlan(word, io);
-      printPlan(only === undefined ? plan : partOfPlan(plan, only), format, io.stdout, {
+      printPlan(only === undefined ? plan : partOfPlan(plan, only), format, io, {
         planFile: file,
         full: all || only !== undefined,
         isUnbounded: all,

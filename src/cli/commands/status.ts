@@ -54,7 +54,7 @@ Examples:
       const planFile = only === undefined ? file : planArguments(file, only, shard);
       const status = planStatus(plan, journals);
       const result = shard === undefined ? status : {...status, shard};
-      io.stdout.write(renderStatus(result, flags.format, {planFile}));
+      io.stdout.write(renderStatus(result, flags.format, {planFile, columns: io.columns?.()}));
       done(0);
     },
   );

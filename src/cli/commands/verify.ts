@@ -8,17 +8,16 @@ import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../o
 import {givenPlan} from '../plan-file.ts';
 import {addShardFlag, type PartFlags, partToApply, readPart, reportShard} from '../plan-part.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
-import type {ProgressKind} from '../reporters/choose.ts';
+import type {ProgressFlags} from '../reporters/choose.ts';
 import {verifyCopies} from '../run-plan.ts';
 import {verifyTransfer} from '../run-transfer.ts';
 import {type Session, withSession} from '../session.ts';
 
-interface Flags extends HostFlags, TrustFlags, PartFlags {
+interface Flags extends ProgressFlags, HostFlags, TrustFlags, PartFlags {
   readonly donor?: boolean;
   readonly read?: boolean;
   readonly repair?: boolean;
   readonly format: OutcomeFormat;
-  readonly progress: ProgressKind;
 }
 
 /** `transship verify`: compares the destination with the plan. */
@@ -63,7 +62,7 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
     };
     const compared = await withSession(io, flags, compare, trust);
     const result = shard === undefined ? compared : {...compared, shard};
-    io.stdout.write(renderVerify(result, flags.format));
+    io.stdout.write(renderVerify(result, flags.format, {columns: io.columns?.()}));
     const isWhereWanted =
       flags.donor === true || (result.projects ?? []).every(({project}) => project === 'after');
     done(result.differences.length === 0 && isWhereWanted ? 0 : 2);

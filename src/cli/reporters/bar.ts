@@ -1,119 +1,94 @@
-import cliProgress, {type SingleBar} from 'cli-progress';
-import {shortDigest} from '../../model/digest.ts';
-import type {Report, RunEvent} from '../../model/event.ts';
+import type {RunEvent} from '../../model/event.ts';
 import {errorLines} from '../print-error.ts';
-import {
-  noticeText,
-  observingText,
-  progressText,
-  projectText,
-  Rate,
-  retryText,
-} from './progress-text.ts';
+import {Frame, type FrameStyle} from './frame.ts';
+import type {StateReporter} from './choose.ts';
+import {noticeText, projectText} from './progress-text.ts';
+import {Rate} from './rate.ts';
 import {RunTally} from './run-tally.ts';
-import {formatBytes} from '../../report/words.ts';
+import {Screen, type Terminal} from './screen.ts';
 
-/** Blobs that get a line of their own; smaller ones are gone before anybody could read it. */
-const WORTH_A_LINE = 4 * 1024 * 1024;
-/** Lines at once. */
-const MOST_LINES = 8;
+/** Between two frames, in ms: often enough to see it move, seldom enough to read. */
+const FRAME_MS = 250;
 
-/** Bars on a terminal: one for the run, one for each large blob that is on its way. */
-export function barReporter(stream: NodeJS.WritableStream): {
-  readonly report: Report;
-  readonly close: () => void;
-} {
-  const bars = new cliProgress.MultiBar({
-    stream,
-    format: '{name} {bar} {percentage}% {detail}',
-    // Leaves room for the text on 80 columns.
-    barsize: 10,
-    hideCursor: true,
-    clearOnComplete: true,
-    gracefulExit: false,
-    // What is logged above the bars pushes them down, changed or not.
-    forceRedraw: true,
-  });
+function stateText(lines: readonly string[]): string {
+  return lines.length === 0 ? 'nothing was begun yet\n' : lines.map((line) => `${line}\n`).join('');
+}
+
+/** One screen for a run of any size, at the bottom of a terminal; failures and notices stand above it. */
+export function barReporter(
+  terminal: Terminal,
+  style: FrameStyle,
+  stopping?: AbortSignal,
+): StateReporter {
   const tally = new RunTally();
   const rate = new Rate();
-  const lines = new Map<string, SingleBar>();
-  let total: SingleBar | undefined;
+  const screen = new Screen(terminal);
+  let observing: Extract<RunEvent, {type: 'observing'}> | undefined;
+  let isEnded = false;
+  const lines = (size = screen.size, look = style): readonly string[] => {
+    const now = performance.now();
+    const frame = new Frame(size, look);
+    if (tally.isStarted) return frame.run(tally, rate, now, stopping?.aborted);
+    if (observing === undefined) return [];
+    const {what, done, total, unit = 'tags'} = observing;
+    return frame.reading(what, done, total, unit);
+  };
   /** With each frame, so that a rate that falls is seen although nothing happens. */
-  const update = (): void => {
-    if (total === undefined || !tally.isStarted) return;
-    rate.sample(performance.now(), tally.travelled);
-    // Without bytes to move (all mounted) the images are what moves.
-    const isOfBytes = tally.bytes > 0;
-    total.setTotal(isOfBytes ? tally.bytes : Math.max(1, tally.steps));
-    const value = isOfBytes ? tally.acknowledged : tally.stepsEnded;
-    total.update(value, {name: 'all', detail: progressText(tally, rate)});
+  const draw = (text = ''): void => {
+    const now = performance.now();
+    if (tally.isStarted) rate.sample(now, tally.moving);
+    // One that is stuck is seen to be slow.
+    for (const blob of tally.blobs.values()) blob.rate.sample(now, blob.moved);
+    const drawn = isEnded ? [] : lines();
+    // Before there is anything to draw, a text is only written.
+    if (drawn.length === 0 && text !== '' && !tally.isStarted) terminal.write(text);
+    else screen.draw(drawn, text);
   };
-  bars.on('update-pre', update);
-  /** Above the bars; they draw it with their next frame. */
-  const log = (text: string): void => {
-    if (total === undefined) stream.write(text);
-    else bars.log(text);
-  };
+  const timer = setInterval(draw, FRAME_MS);
+  const redraw = (): void => draw();
+  terminal.on?.('resize', redraw);
   const report = (event: RunEvent): void => {
     tally.add(event);
     switch (event.type) {
       case 'observing':
-        total ??= bars.create(event.total, 0, {name: 'reading', detail: ''});
-        total.setTotal(event.total);
-        total.update(event.done, {
-          name: 'reading',
-          detail: observingText(event),
-        });
+        observing = event;
         break;
       case 'run-started':
-        total ??= bars.create(1, 0, {name: 'all', detail: ''});
+        isEnded = false;
         rate.sample(performance.now(), 0);
         break;
-      case 'blob-started':
-        if (event.size >= WORTH_A_LINE && lines.size < MOST_LINES) {
-          const detail = formatBytes(event.size);
-          lines.set(
-            `${event.digest} ${event.to}`,
-            bars.create(event.size, 0, {name: shortDigest(event.digest), detail}),
-          );
-        }
-        break;
-      case 'blob-progress':
-        lines.get(`${event.digest} ${event.to}`)?.update(event.acknowledged);
-        break;
-      case 'blob-ended': {
-        const bar = lines.get(`${event.digest} ${event.to}`);
-        if (bar) bars.remove(bar);
-        lines.delete(`${event.digest} ${event.to}`);
-        break;
-      }
       case 'step-ended':
-        if (event.error) log(`${event.step}\n${errorLines(event.error)}`);
+        if (event.error) draw(`${event.step}\n${errorLines(event.error)}`);
         break;
       case 'notice':
-        log(noticeText(event));
-        break;
-      case 'retrying':
-        log(retryText(event));
+        draw(noticeText(event));
         break;
       case 'project-started':
-        if (event.of > 1) log(projectText(event));
+        if (event.of > 1) draw(projectText(event));
         break;
       case 'project-ended':
-        if (event.error) log(`${event.from}\n${errorLines(event.error)}`);
+        if (event.error) draw(`${event.from}\n${errorLines(event.error)}`);
         break;
-      case 'step-started':
       case 'run-ended':
+        isEnded = true;
+        break;
+      case 'retrying':
+      case 'step-started':
+      case 'blob-started':
+      case 'blob-progress':
+      case 'blob-ended':
         break;
     }
   };
   const close = (): void => {
     process.off('exit', close);
-    // What was logged since the last frame.
-    if (total !== undefined) bars.update();
-    bars.stop();
+    clearInterval(timer);
+    terminal.off?.('resize', redraw);
+    screen.close();
   };
   // The third signal closes nothing: without this the terminal would be left without a cursor.
   process.once('exit', close);
-  return {report, close};
+  const tellState = (): void =>
+    draw(stateText(lines({columns: 120, rows: 200}, {...style, colors: false})));
+  return {report, close, tellState};
 }

@@ -1,45 +1,98 @@
 import type {Report} from '../../model/event.ts';
+import {printableJson} from '../../report/words.ts';
 import type {Io, TextSink} from '../io.ts';
 import {barReporter} from './bar.ts';
+import type {FrameStyle} from './frame.ts';
 import {LogSections} from './log-sections.ts';
 import {plainReporter} from './plain.ts';
-import {printableJson} from '../../report/words.ts';
 
 export const PROGRESS_KINDS = ['auto', 'bar', 'plain', 'json', 'none'] as const;
 export type ProgressKind = (typeof PROGRESS_KINDS)[number];
+
+export const COLOR_CHOICES = ['auto', 'always', 'never'] as const;
+
+/** How progress is shown. */
+export interface ProgressFlags {
+  readonly progress: ProgressKind;
+  readonly color?: (typeof COLOR_CHOICES)[number];
+  /** A line for each image that is finished; lines only. */
+  readonly verbose?: boolean;
+}
+
+/** A reporter that can tell the state at any moment. */
+export interface StateReporter {
+  readonly report: Report;
+  readonly close: () => void;
+  /** Writes the state, for whoever asks for it by a signal. */
+  readonly tellState: () => void;
+}
 
 /** A reporter that must be closed before anything else is printed. */
 export interface OpenReporter extends Disposable {
   readonly report: Report;
 }
 
-/** `auto` is bars on a terminal and lines elsewhere, CI included. */
+/** `auto` is a screen on a terminal and lines elsewhere, CI included. */
 export function openReporter(
-  kind: ProgressKind,
-  {stderr, env, now}: Pick<Io, 'stderr' | 'env' | 'now'>,
+  {progress, color = 'auto', verbose = false}: ProgressFlags,
+  io: Pick<Io, 'stderr' | 'env' | 'now' | 'onStateWanted'> & Partial<Pick<Io, 'stopping'>>,
 ): OpenReporter {
+  const {stderr, env, stopping} = io;
   const isTerminal = stderr.isTTY === true && env['CI'] === undefined && env['TERM'] !== 'dumb';
-  const chosen = kind === 'auto' ? (isTerminal ? 'bar' : 'plain') : kind;
-  switch (chosen) {
+  const chosen = progress === 'auto' ? (isTerminal ? 'bar' : 'plain') : progress;
+  const {report, close, tellState} =
+    chosen === 'bar'
+      ? barReporter(stderr, styleOf(color, io), stopping)
+      : linesReporter(chosen, verbose, io);
+  const forget = io.onStateWanted?.(tellState);
+  return {
+    report,
+    [Symbol.dispose]: () => {
+      forget?.();
+      close();
+    },
+  };
+}
+
+function linesReporter(
+  kind: Exclude<ProgressKind, 'auto' | 'bar'>,
+  isVerbose: boolean,
+  {stderr, env, now}: Pick<Io, 'stderr' | 'env' | 'now'>,
+): StateReporter {
+  switch (kind) {
     case 'json':
-      return {report: jsonReporter(stderr, now), [Symbol.dispose]: () => undefined};
+      return jsonReporter(stderr, now);
     case 'none':
-      return {report: () => undefined, [Symbol.dispose]: () => undefined};
+      // Asked for by a signal, it speaks.
+      return plainReporter({sink: stderr, isSilent: true});
     case 'plain': {
       // Also in a terminal of a runner: the log is looked at elsewhere.
       const sections = env['GITLAB_CI'] ? new LogSections(stderr, now) : undefined;
-      const {report, close} = plainReporter(stderr, sections);
-      return {report, [Symbol.dispose]: close};
-    }
-    case 'bar': {
-      const {report, close} = barReporter(stderr);
-      return {report, [Symbol.dispose]: close};
+      return plainReporter({sink: stderr, isVerbose, ...(sections ? {sections} : {})});
     }
   }
 }
 
+/** @see https://no-color.org */
+function styleOf(
+  color: NonNullable<ProgressFlags['color']>,
+  {stderr, env}: Pick<Io, 'stderr' | 'env'>,
+): FrameStyle {
+  const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'] || '';
+  const isWanted = stderr.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
+  return {
+    colors: color === 'always' || (color === 'auto' && isWanted),
+    unicode: /utf-?8/i.test(locale),
+  };
+}
+
 /** One JSON object for each event and line (NDJSON), as it happens, with its time. */
-function jsonReporter(sink: TextSink, now: Io['now']): Report {
-  return ({type, ...event}) =>
-    sink.write(`${printableJson({type, at: now().toISOString(), ...event})}\n`);
+function jsonReporter(sink: TextSink, now: Io['now']): StateReporter {
+  return {
+    report: ({type, ...event}) =>
+      sink.write(`${printableJson({type, at: now().toISOString(), ...event})}\n`),
+    close: () => undefined,
+    // The events are the state.
+    tellState: () => undefined,
+  };
 }

@@ -1,30 +1,70 @@
-import type {RunEvent} from '../../model/event.ts';
+import {shortDigest} from '../../model/digest.ts';
+import type {ErrorData, RunEvent} from '../../model/event.ts';
+import {isLocal} from '../../model/place.ts';
+import {Rate} from './rate.ts';
 
-/** A blob on its way, in bytes. */
-interface UnderWay {
+/** A blob on its way. */
+export interface BlobUnderWay {
+  /** The image that it is for, or where it goes. */
+  readonly name: string;
+  /** Bytes that the destination has, or is being sent. */
+  readonly moved: number;
   readonly acknowledged: number;
   readonly size: number;
+  readonly rate: Rate;
 }
+
+/** Something that is waited for. */
+export interface Wait {
+  /** Who has to be waited for. */
+  readonly host: string;
+  /** In words. */
+  readonly why: string;
+  /** When it is over, in ms of `performance.now`. */
+  readonly until: number;
+}
+
+/** More would be a screen of nothing else. */
+const MOST_WAITS = 8;
+/** Shorter ones are over before they are read, in ms. */
+const SHORTEST_WAIT_MS = 1000;
 
 /** The sums that progress is shown from. Absolute values in, so a rewound upload lowers them by itself. */
 export class RunTally {
-  /** Images that are done, or have failed: what an interrupted run leaves is still to come. */
+  /** Steps that are done, or have failed: what an interrupted run leaves is still to come. */
   stepsEnded = 0;
   /** The step that a transfer is at; it carries all images once or twice. Empty: a copy, or none has begun. */
   phase = '';
   isStarted = false;
-  stepsFailed = 0;
   /** Bytes that the destination acknowledged in this run: what it had before, and mounts, are not among them. */
   travelled = 0;
+  /** Images that are done, in this run or before, and that failed. */
+  done = 0;
+  failed = 0;
+  /** Requests and uploads that were tried again. */
+  retries = 0;
+  /** When the run began, in ms of `performance.now`. */
+  began = 0;
+  readonly blobs = new Map<string, BlobUnderWay>();
+  #waits: Wait[] = [];
   #steps = 0;
+  #images: number | undefined;
   #bytes = 0;
   /** Bytes of blobs that have travelled, in this run or before. */
   #endedBytes = 0;
-  readonly #underWay = new Map<string, UnderWay>();
+  readonly #underWay = new Map<
+    string,
+    {readonly acknowledged: number; readonly moved: number; readonly size: number}
+  >();
 
-  /** Images, also those that are done; never less than have ended: a transfer may take more along. */
+  /** Steps, also those that are done; never less than have ended: a transfer may take more along. */
   get steps(): number {
     return Math.max(this.#steps, this.stepsEnded);
+  }
+
+  /** Images among the steps; never less than have ended. */
+  get images(): number {
+    return Math.max(this.#images ?? this.#steps, this.done + this.failed);
   }
 
   /**
@@ -40,11 +80,29 @@ export class RunTally {
     return this.#endedBytes + this.#sum(({acknowledged}) => acknowledged);
   }
 
+  /** The same, with what is being sent: it moves inside a chunk. */
+  get moved(): number {
+    return this.#endedBytes + this.#sum(({moved}) => moved);
+  }
+
+  /** What the rate is of: `travelled`, with what is being sent. */
+  get moving(): number {
+    return this.travelled + this.#sum(({acknowledged, moved}) => moved - acknowledged);
+  }
+
+  /** What is waited for at this moment, the longest wait first. */
+  waits(now: number): readonly Wait[] {
+    this.#waits = this.#waits.filter(({until}) => until > now);
+    return this.#waits.toSorted((a, b) => b.until - a.until);
+  }
+
   add(event: RunEvent): void {
     switch (event.type) {
       case 'run-started':
         this.isStarted = true;
+        this.began = performance.now();
         this.#steps = event.steps;
+        this.#images = event.images;
         this.#bytes = event.bytes;
         break;
       case 'step-started':
@@ -52,45 +110,103 @@ export class RunTally {
         this.phase = event.step;
         if (event.images === 0) break;
         this.stepsEnded = 0;
+        [this.done, this.failed] = [0, 0];
         this.#steps = event.images;
+        this.#images = undefined;
         break;
       case 'step-ended':
-        if (event.images !== undefined) break;
-        if (event.outcome === 'not-started' || event.outcome === 'interrupted') break;
-        this.stepsEnded += 1;
-        if (event.outcome === 'failed' || event.outcome === 'blocked') this.stepsFailed += 1;
+        this.#stepEnded(event);
         break;
-      case 'blob-progress': {
-        const {acknowledged, size} = event;
-        const key = `${event.digest} ${event.to}`;
-        // The first word on a blob is where it stands: an upload of an earlier run may have come far.
-        const before = this.#underWay.get(key)?.acknowledged ?? acknowledged;
-        this.travelled += Math.max(0, acknowledged - before);
-        this.#underWay.set(key, {acknowledged: Math.min(acknowledged, size), size});
+      case 'blob-started':
+        this.blobs.set(`${event.digest} ${event.to}`, {
+          name: event.image ?? `${event.to}@${shortDigest(event.digest)}`,
+          moved: 0,
+          acknowledged: 0,
+          size: event.size,
+          rate: new Rate(),
+        });
         break;
-      }
+      case 'blob-progress':
+        this.#progress(event);
+        break;
       case 'blob-ended': {
+        const key = `${event.digest} ${event.to}`;
+        this.blobs.delete(key);
         // What the destination has of one that did not get through stays there.
         if (event.outcome === 'failed') break;
         // A mount in place of a copy: its bytes were to travel. Those of a mount of the plan never were.
-        const wasUnderWay = this.#underWay.delete(`${event.digest} ${event.to}`);
+        const wasUnderWay = this.#underWay.delete(key);
         if (event.outcome !== 'mounted' || wasUnderWay) this.#endedBytes += event.size;
         break;
       }
+      case 'retrying':
+        this.#retrying(event);
+        break;
       case 'observing':
       case 'project-started':
       case 'project-ended':
-      case 'blob-started':
-      case 'retrying':
       case 'notice':
       case 'run-ended':
         break;
     }
   }
 
-  #sum(of: (blob: UnderWay) => number): number {
+  #stepEnded({outcome, images, isBeside}: Extract<RunEvent, {type: 'step-ended'}>): void {
+    if (images !== undefined || outcome === 'not-started' || outcome === 'interrupted') return;
+    const isFailed = outcome === 'failed' || outcome === 'blocked';
+    this.stepsEnded += 1;
+    if (isFailed) this.failed += 1;
+    else if (isBeside !== true) this.done += 1;
+  }
+
+  #progress({
+    digest,
+    to,
+    acknowledged,
+    sent,
+    size,
+  }: Extract<RunEvent, {type: 'blob-progress'}>): void {
+    const key = `${digest} ${to}`;
+    // The first word on a blob is where it stands: an upload of an earlier run may have come far.
+    const before = this.#underWay.get(key)?.acknowledged ?? acknowledged;
+    this.travelled += Math.max(0, acknowledged - before);
+    const known = Math.min(acknowledged, size);
+    const moved = Math.min(Math.max(known, sent ?? 0), size);
+    this.#underWay.set(key, {acknowledged: known, moved, size});
+    const blob = this.blobs.get(key);
+    if (blob === undefined) return;
+    blob.rate.sample(performance.now(), moved);
+    this.blobs.set(key, {...blob, moved, acknowledged: known, size});
+  }
+
+  #retrying({what, delayMs, error}: Extract<RunEvent, {type: 'retrying'}>): void {
+    this.retries += 1;
+    if (delayMs < SHORTEST_WAIT_MS) return;
+    const now = performance.now();
+    const wait = {host: hostIn(what), why: waitText(what, delayMs, error), until: now + delayMs};
+    // Of many uploads to one host the longest wait tells enough.
+    const others = this.#waits.filter(({host, until}) => until > now && host !== wait.host);
+    const known = this.#waits.find(({host, until}) => host === wait.host && until > wait.until);
+    this.#waits = [...others, known ?? wait].slice(-MOST_WAITS);
+  }
+
+  #sum(of: (blob: {acknowledged: number; moved: number; size: number}) => number): number {
     let sum = 0;
     for (const blob of this.#underWay.values()) sum += of(blob);
     return sum;
   }
+}
+
+/** Why nothing is asked of a host for a while, in words. @param what a host, or `digest to host/path` */
+export function waitText(what: string, delayMs: number, {code}: Pick<ErrorData, 'code'>): string {
+  const seconds = Math.ceil(delayMs / 1000);
+  return code === 'RATE_LIMITED'
+    ? `${hostIn(what)} asks for ${seconds} s of quiet`
+    : `${hostIn(what)} failed (${code}), next try after ${seconds} s`;
+}
+
+function hostIn(what: string): string {
+  const [, to] = / to (\S+)$/.exec(what) ?? [];
+  if (to === undefined) return what;
+  return isLocal(to) ? to : (to.split('/')[0] ?? to);
 }

@@ -2,6 +2,7 @@ import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
 import type {ProjectWish} from '../../model/transfer-plan.ts';
 import type {
+  AccessFacts,
   RegistryFacts,
   RuleFacts,
   TargetFacts,
@@ -9,6 +10,7 @@ import type {
 } from '../../plan/transfer/facts.ts';
 import {hasContent, wayOf} from '../../plan/transfer/steps.ts';
 import {given, type Project} from '../entities.ts';
+import {accessFacts} from './access.ts';
 import {type DonorQuestion, findDonor, findWaiting} from './donor.ts';
 import {observeImages} from './images.ts';
 import {proveDonor} from './probe-donor.ts';
@@ -53,6 +55,7 @@ export async function gatherTransferFacts(
     target,
     token,
     donor,
+    ...given({access: await namespaceAccess(project, target, surroundings, call)}),
   };
   const nothing = {...base, repositories: [], rules: {}};
   if (base.project.isRegistryDisabled || target.fullPath === project.fullPath) return nothing;
@@ -96,6 +99,17 @@ export async function gatherTransferFacts(
     donor: await proveDonor(donor, repositories, writable, surroundings, call),
     rules: await readRules(project, surroundings, call),
   };
+}
+
+/** Of users' own namespaces nothing is inherited but by the user. A project in a group that moves is told of with the group. */
+async function namespaceAccess(
+  {namespace}: Project,
+  target: TargetFacts,
+  surroundings: Surroundings,
+  call: Call,
+): Promise<AccessFacts | undefined> {
+  if (namespace.kind === 'user' || namespace.id === target.namespace.id) return undefined;
+  return accessFacts(namespace.id, target.namespace.id, surroundings, call);
 }
 
 /** What waits in a donor project was taken by the registry; of a folder's images it has to be tried. */

@@ -9,6 +9,7 @@ import type {GroupFacts, TransferFacts} from '../../plan/transfer/facts.ts';
 import {hasContent} from '../../plan/transfer/steps.ts';
 import type {ContainerRepository} from '../container-repositories.ts';
 import {given, type Group, type Project} from '../entities.ts';
+import {accessFacts} from './access.ts';
 import type {DonorQuestion} from './donor.ts';
 import {gatherTransferFacts, type TransferQuestion} from './gather-facts.ts';
 import {tokenFacts} from './project.ts';
@@ -46,6 +47,7 @@ export async function gatherGroupFacts(
     token,
     group: {id, fullPath, path, ...given({parentId}), isOwned},
     target,
+    ...given({access: await accessFacts(parentId, target.parentId, surroundings, call)}),
   };
   if (target.fullPath === fullPath)
     return {...base, projects: [], others: [], records: [], deletions: []};

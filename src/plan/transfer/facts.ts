@@ -29,6 +29,8 @@ export interface TransferFacts {
   readonly waiting?: readonly WaitingImages[];
   readonly donor: DonorFacts;
   readonly rules: RuleFacts;
+  /** Undefined: the namespace stays, or GitLab does not tell. */
+  readonly access?: AccessFacts;
   /** Transfers of the project that were begun and are not at their end, by their journals. Default: none. */
   readonly earlier?: readonly EarlierTransfer[];
 }
@@ -69,6 +71,8 @@ export interface GroupFacts {
   readonly others: readonly {readonly fullPath: string; readonly isRegistryDisabled: boolean}[];
   /** GitLab's records below it whose repositories have no tags, as `host/path`. */
   readonly records: readonly string[];
+  /** As of a project. */
+  readonly access?: AccessFacts;
   /** Records that GitLab is deleting, or failed to delete. */
   readonly deletions: readonly {readonly path: string; readonly status: string}[];
 }
@@ -95,6 +99,12 @@ export interface EarlierTransfer {
   readonly deleted: readonly {readonly repository: string; readonly tag: string}[];
   /** The cleanup policy that it switched off, as it was before. */
   readonly paused?: PolicyState;
+}
+
+/** Who may pull because of a role in the namespace, and has none in the other one: user names. */
+export interface AccessFacts {
+  readonly lost: readonly string[];
+  readonly gained: readonly string[];
 }
 
 /** What was found wrong, in words. */

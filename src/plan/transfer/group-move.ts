@@ -3,6 +3,7 @@ import type {GroupMove, ProjectMove} from '../../model/transfer-plan.ts';
 import {tokenChecks} from './checks.ts';
 import {moveSeconds, type UncostedGroupStep, withGroupEstimates, type Without} from './estimate.ts';
 import {forbid, type GroupFacts, pass, warn} from './facts.ts';
+import {accessChecks} from './project-checks.ts';
 import {type PlannedMove, planMove} from './project-move.ts';
 import {type GroupChange, groupChangesOf} from './steps.ts';
 
@@ -131,6 +132,7 @@ function* groupChecks(facts: GroupFacts): Generator<Check> {
     ...placeChecks(facts),
     ...donorChecks(facts),
     ...registryChecks(facts),
+    ...accessChecks(fullPath, facts.access),
   ];
   yield* problems;
   if (problems.some(({result}) => result === 'forbid')) return;

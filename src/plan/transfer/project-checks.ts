@@ -1,5 +1,6 @@
 import type {Check} from '../../model/plan.ts';
 import {
+  type AccessFacts,
   forbid,
   pass,
   type ProjectFacts,
@@ -22,6 +23,7 @@ export function projectChecks(facts: TransferFacts): readonly Check[] {
     ...stateChecks(facts),
     ...(token.isAdmin ? [] : roleChecks(facts)),
     ...targetChecks(project, target),
+    ...accessChecks(project.fullPath, facts.access),
   ];
   return [
     ...found,
@@ -44,6 +46,30 @@ export function projectChecks(facts: TransferFacts): readonly Check[] {
           ),
         ]),
   ];
+}
+
+/** Names in a message. */
+const NAMES_SHOWN = 5;
+
+function shown(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? `, … ${more} more` : ''}`;
+}
+
+/** Roles in groups are inherited: whoever has one in the old namespace alone can no longer pull, and the other way round. */
+export function* accessChecks(subject: string, access: AccessFacts | undefined): Generator<Check> {
+  if (access === undefined || access.lost.length + access.gained.length === 0) return;
+  const {lost, gained} = access;
+  const parts = [
+    ...(lost.length > 0 ? [`${shown(lost)} can no longer pull, unless as a member itself`] : []),
+    ...(gained.length > 0 ? [`${shown(gained)} can pull`] : []),
+  ];
+  yield warn(
+    'ACCESS_CHANGES',
+    `${subject} members`,
+    `after the move, by roles in groups: ${parts.join('; ')}`,
+    'add those who have to pull as members. Deploy tokens of the old groups and CI job-token allowlists that name them no longer count for it: check them in the settings',
+  );
 }
 
 /** GitLab leads from the paths that a project had before to where it is (GitLab: doc/api/rest/_index.md, "Redirects"). */

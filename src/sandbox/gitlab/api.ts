@@ -4,6 +4,7 @@ import {type ApiHandler, ApiRefusal, notFound, readBody, unauthorized} from './a
 import {removeTags} from './cleanup.ts';
 import {
   createGroup,
+  listGroupMembers,
   listGroupProjects,
   showGroup,
   showNamespace,
@@ -140,6 +141,7 @@ const ROUTES: readonly ApiRoute[] = [
   endpoint('PUT', 'groups/:id', 'write', updateGroup),
   endpoint('POST', 'groups/:id/transfer', 'write', transferGroup),
   endpoint('GET', 'groups/:id/transfer_locations', 'read', listGroupTransferLocations),
+  endpoint('GET', 'groups/:id/members/all', 'read', listGroupMembers),
   endpoint('GET', 'groups/:id/projects', 'read', listGroupProjects),
   endpoint('GET', 'groups/:id/registry/repositories', 'read', listGroupRepositories),
   endpoint('GET', 'projects', 'read', listProjects),

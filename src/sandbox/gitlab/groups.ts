@@ -40,6 +40,22 @@ export function listGroupProjects(call: ApiCall): Reply {
   );
 }
 
+/** `GET /groups/:id/members/all`: its own and those of the groups above (GitLab: doc/api/members.md). */
+export function listGroupMembers(call: ApiCall): Reply {
+  const {world} = call;
+  const group = groupOf(call);
+  const members = [...world.users.values()]
+    .filter(({admin}) => !admin)
+    .map((user) => ({
+      id: user.id,
+      username: user.username,
+      state: 'active',
+      access_level: levelInGroup(world, user, group),
+    }))
+    .filter(({access_level: level}) => level > 0);
+  return pageReply(call, members);
+}
+
 /** `GET /namespaces/:id` */
 export function showNamespace(call: ApiCall): Reply {
   const {world, params} = call;
