@@ -2,10 +2,17 @@ import {type Command, InvalidArgumentError, type Option} from 'commander';
 import type {Environment} from '../http/proxy.ts';
 
 /**
- * Flags without a variable. Those that permit a run to delete, or to go beyond its plan, are a decision about that run: a
- * variable that somebody set once would decide for all of them.
+ * Flags without a variable. Those that permit a run to delete, to go beyond its plan, or to write where the command only
+ * reads, are a decision about that run: a variable that somebody set once would decide for all of them.
  */
-const FLAGS_ONLY = new Set(['--yes', '--delete-source', '--adopt-new-tags', '--remove-donor']);
+const FLAGS_ONLY = new Set([
+  '--yes',
+  '--delete-source',
+  '--adopt-new-tags',
+  '--remove-donor',
+  '--apply',
+  '--write',
+]);
 
 /** Flags of one command that have another meaning elsewhere, or whose variable has another name. */
 const FLAGS_ONLY_OF: Readonly<Record<string, ReadonlySet<string>>> = {

@@ -1,5 +1,6 @@
 import {constants} from 'node:fs';
 import {type FileHandle, open} from 'node:fs/promises';
+import {setTimeout} from 'node:timers/promises';
 
 /** Why a file is not read, as a clause: `is a pipe`. */
 export class FileKindError extends Error {
@@ -9,7 +10,7 @@ export class FileKindError extends Error {
 export interface OpenOptions {
   /** Do not follow a link at the end of the path: it is a FileKindError. Default: follow it. */
   readonly noFollow?: boolean;
-  /** Accept a pipe, such as a shell's `<(command)`. Default: no, since a pipe without a writer never ends. */
+  /** Accept a pipe, such as a shell's `<(command)`. One without a writer is empty. Default: no. */
   readonly pipe?: boolean;
 }
 
@@ -21,7 +22,7 @@ export interface OpenOptions {
 export async function openRegular(path: string, options: OpenOptions = {}): Promise<FileHandle> {
   // Windows has neither of the last two: as numbers, undefined is none.
   const {O_RDONLY, O_NONBLOCK, O_NOFOLLOW} = constants;
-  const flags = options.pipe === true ? O_RDONLY : O_RDONLY | O_NONBLOCK;
+  const flags = O_RDONLY | O_NONBLOCK;
   const opening = open(path, options.noFollow === true ? flags | O_NOFOLLOW : flags);
   const file = await opening.catch((error: NodeJS.ErrnoException) => {
     throw options.noFollow === true && error.code === 'ELOOP'
@@ -59,7 +60,7 @@ export async function readRegular(
   let memory = Buffer.allocUnsafe(Math.min(limit, Math.max(size, FIRST_READ)) + 1);
   let total = 0;
   for (;;) {
-    const {bytesRead} = await file.read(memory, total, memory.byteLength - total, null);
+    const bytesRead = await readWritten(file, memory.subarray(total));
     if (bytesRead === 0) return memory.subarray(0, total);
     total += bytesRead;
     if (total > limit) throw new FileKindError(`is larger than ${sizeOf(limit)}`);
@@ -67,6 +68,23 @@ export async function readRegular(
     const grown = Buffer.allocUnsafe(Math.min(limit + 1, 2 * total));
     grown.set(memory);
     memory = grown;
+  }
+}
+
+/** How long a pipe may deliver nothing, and how often it is read again, in ms. */
+const PIPE_WAIT = {limit: 60_000, every: 20};
+
+/** Reads the next bytes of a file, or what is next written to a pipe. @returns 0 at the end */
+async function readWritten(file: FileHandle, memory: Uint8Array): Promise<number> {
+  for (let waited = 0; ; waited += PIPE_WAIT.every) {
+    try {
+      return (await file.read(memory, 0, memory.byteLength, null)).bytesRead;
+    } catch (error) {
+      // A pipe whose writer has written nothing yet.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      if (waited >= PIPE_WAIT.limit) throw new FileKindError('is a pipe that delivers nothing');
+      await setTimeout(PIPE_WAIT.every);
+    }
   }
 }
 

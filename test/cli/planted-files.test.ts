@@ -1,5 +1,5 @@
 import {execFile} from 'node:child_process';
-import {mkdir, open, readFile, symlink, truncate, writeFile} from 'node:fs/promises';
+import {constants, mkdir, open, readFile, symlink, truncate, writeFile} from 'node:fs/promises';
 import {promisify} from 'node:util';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import {toldError} from '../support/error-lines.ts';
@@ -146,27 +146,41 @@ test('a journal is no link, which would have another file written', async () => 
   expect(await readFile(victim, 'utf8')).toBe('mine\nhalf a line');
 });
 
-test('a token comes from a pipe in few bytes, and in no more', async () => {
-  const pipe = temp.join('pipe');
-  await promisify(execFile)('mkfifo', [pipe]);
-  const before = process.memoryUsage().rss;
-  const running = transship([
-    'plan',
-    'transfer',
-    'a/b',
-    '--to',
-    'c/',
-    '--gitlab',
-    registry.url,
-    '--token-file',
-    pipe,
-  ]);
-  const write = async (): Promise<void> => {
-    await using file = await open(pipe, 'w');
-    for (let at = 0; at < 5000; at++) await file.write('x');
-  };
-  // The reader closes the pipe once it has had enough.
-  await write().catch(() => undefined);
-  expect(toldError(await running)).toMatchObject({code: 'FILE_UNREADABLE', exit: 64});
-  expect(process.memoryUsage().rss - before).toBeLessThan(2 ** 27);
+function planWithToken(pipe: string) {
+  const wish = `plan transfer a/b --to c/ --gitlab ${registry.url} --token-file ${pipe}`;
+  return transship(wish.split(' '));
+}
+
+describe('a token from a pipe', () => {
+  test('may be written a few bytes at a time', async () => {
+    const pipe = temp.join('pipe');
+    await promisify(execFile)('mkfifo', [pipe]);
+    // Keeps what is written until it is read, however late that is.
+    const keeper = await open(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+    const writer = await open(pipe, 'w');
+    const running = planWithToken(pipe);
+    for (const part of ['glpat', '-in-', 'parts\n']) await writer.write(part);
+    await writer.close();
+    await running;
+    await keeper.close();
+    expect(registry.requests[0]?.headers['private-token']).toBe('glpat-in-parts');
+  });
+
+  test('is no more than a few bytes', async () => {
+    const pipe = temp.join('pipe');
+    await promisify(execFile)('mkfifo', [pipe]);
+    const writer = await open(pipe, 'r+');
+    const before = process.memoryUsage().rss;
+    const running = planWithToken(pipe);
+    for (let at = 0; at < 5; at++) await writer.write('x'.repeat(1000));
+    expect(toldError(await running)).toMatchObject({code: 'FILE_UNREADABLE', exit: 64});
+    expect(process.memoryUsage().rss - before).toBeLessThan(2 ** 27);
+    await writer.close();
+  });
+
+  test('does not keep the command waiting where nobody writes', async () => {
+    const pipe = temp.join('pipe');
+    await promisify(execFile)('mkfifo', [pipe]);
+    expect(toldError(await planWithToken(pipe))).toMatchObject({code: 'USAGE', exit: 64});
+  });
 });

@@ -128,7 +128,11 @@ const COMMANDS = [
   'apply',
   'verify',
   'status',
+  'pipeline',
   'rollback',
+  'refs',
+  'doctor',
+  'explain',
 ];
 
 /** The flags of a command, as its help names them. */
@@ -143,7 +147,9 @@ const NO_VALUE = '\u{1}';
 test('each flag of each command has one, but for those that the manual names', async () => {
   const manual = await readFile(new URL('../../docs/variables.md', import.meta.url), 'utf8');
   const [, without = ''] = /## Flags without a variable\n([^#]*)/.exec(manual) ?? [];
-  const named = [...without.matchAll(/`(?:verify )?--([a-z0-9-]+)`/g)].map(([, name]) => name);
+  const named = [...without.matchAll(/`(?:verify |refs |doctor )?--([a-z0-9-]+)`/g)].map(
+    ([, name]) => name,
+  );
   expect(named).toContain('yes');
   for (const command of COMMANDS) {
     const flags = await flagsOf(command);
@@ -154,7 +160,9 @@ test('each flag of each command has one, but for those that the manual names', a
       if (named.includes(flag) && !(flag === 'donor' && command !== 'verify')) continue;
       const name = `TRANSSHIP_${flag.toUpperCase().replaceAll('-', '_')}`;
       const args = [...command.split(' '), 'x:/', ...(command.endsWith('copy') ? ['x:/'] : [])];
-      const run = await transship(args, {env: {[name]: NO_VALUE, TRANSSHIP_TO: 'x'}});
+      const run = await transship(args, {
+        env: {TRANSSHIP_TO: 'x', TRANSSHIP_PARALLEL: '2', [name]: NO_VALUE},
+      });
       expect(toldError(run).message).toContain(name);
     }
   }

@@ -10,6 +10,7 @@ import {isVacant, strangerAmongLayouts} from '../../places/layout-folder.ts';
 import {pausePolicy} from './policy.ts';
 import {
   DONE,
+  plannedNames,
   PRESENT,
   type StepEnd,
   type TransferContext,
@@ -24,7 +25,7 @@ type NewDonor = Donor & {readonly kind: 'project'; readonly id?: undefined};
  * @throws TransshipError DRIFT
  */
 export async function throwIfDonorTaken(move: ProjectMove, run: TransferRun): Promise<void> {
-  if (move.way === 'staged' && isNew(move.donor)) await findOwnDonor(move.donor, run);
+  if (move.way === 'staged' && isNew(move.donor)) await findOwnDonor(move.donor, move, run);
 }
 
 /**
@@ -32,9 +33,10 @@ export async function throwIfDonorTaken(move: ProjectMove, run: TransferRun): Pr
  * created again.
  * @throws TransshipError DRIFT where somebody else has made it, and what `Projects.create` throws
  */
-export async function createDonor({donor}: ProjectMove, run: TransferRun): Promise<StepEnd> {
+export async function createDonor(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
+  const {donor} = move;
   if (run.progress.where !== 'before' || !isNew(donor)) return PRESENT;
-  if ((await findOwnDonor(donor, run)) !== undefined) return PRESENT;
+  if ((await findOwnDonor(donor, move, run)) !== undefined) return PRESENT;
   const {context, call} = run;
   const {path: place, namespaceId} = donor;
   const mark = randomUUID();
@@ -50,14 +52,15 @@ export async function createDonor({donor}: ProjectMove, run: TransferRun): Promi
 }
 
 /**
- * The donor project if this plan created it; undefined: there is none. Ours is what the journal names by id, or where
- * a run ended before it knew the id, by the mark that it gave the project. A project that has what is gone from the old
- * path is the donor too, though nothing tells any more that it is ours, so that it is not removed in the end.
+ * The donor project if this plan created it; undefined: there is none. Ours is what has the mark that the journal names.
+ * A project that has what is gone from the old path is the donor too, though nothing tells any more that it is ours, so
+ * that it is not removed in the end.
  * @throws TransshipError DRIFT where another project is there
  */
 async function findOwnDonor(
   {path}: NewDonor,
-  {context, call, atDonor}: TransferRun,
+  {repositories}: ProjectMove,
+  {context, call, tagsAtDonor}: TransferRun,
 ): Promise<Project | undefined> {
   const found = await context.gitlab.projects.find(path, call);
   // GitLab answers for a path that a project had before with where it is now.
@@ -65,14 +68,15 @@ async function findOwnDonor(
   const made = context.journal.transfer.flatMap((entry) =>
     entry.type === 'made' && entry.what === 'project' && entry.place === path ? [entry] : [],
   );
-  if (made.some(({id}) => id === found.id)) return found;
-  const marked = made.find(({mark}) => mark !== undefined && found.description?.endsWith(mark));
+  const marked = made.findLast(({mark}) => mark !== undefined && found.description?.endsWith(mark));
   if (marked === undefined) {
-    const {deleted} = context.journal.unfinished;
-    if ([...deleted.values()].some(({project}) => atDonor.has(project))) return found;
+    // What the journal says beyond the plan, nobody has compared with the registry.
+    const names = new Set([...tagsAtDonor, ...repositories.flatMap(plannedNames)]);
+    if ([...context.journal.unfinished.deleted.keys()].some((name) => names.has(name)))
+      return found;
     throw donorTaken(found);
   }
-  await context.journal.append({...marked, id: found.id});
+  if (marked.id === undefined) await context.journal.append({...marked, id: found.id});
   return found;
 }
 
@@ -86,7 +90,7 @@ export async function prepareDonor(move: ProjectMove, run: TransferRun): Promise
   const {context, call} = run;
   if (donor.kind === 'project') {
     const project = isNew(donor)
-      ? await findOwnDonor(donor, run)
+      ? await findOwnDonor(donor, move, run)
       : await context.gitlab.projects.find(donor.id ?? donor.path, call);
     if (project?.fullPath.toLowerCase() !== donor.path.toLowerCase()) throw donorGone(donor);
     await pausePolicy(project, context, call);

@@ -141,12 +141,17 @@ async function putBackByDigest(move: ProjectMove, run: TransferRun): Promise<Ste
   return back > 0 ? DONE : PRESENT;
 }
 
-/** What was planned, and what was taken along and deleted since; the latest word on a tag counts. */
+/**
+ * What was planned, and what was taken along and deleted since; the latest word on a tag counts. The journal does not
+ * get to name other repositories.
+ */
 function wanted({repositories, project}: ProjectMove, {context}: TransferRun): Iterable<OldTag> {
   const planned = repositories.flatMap(({from, tags}) =>
     tags.map(({name, digest}): OldTag => ({repository: from, tag: name, digest})),
   );
-  const all: OldTag[] = [...planned, ...deletedOf(context.journal.unfinished, project.id)];
+  const own = new Set(repositories.map(({from}) => from));
+  const deleted = deletedOf(context.journal.unfinished, project.id);
+  const all: OldTag[] = [...planned, ...deleted.filter(({repository}) => own.has(repository))];
   return new Map(all.map((old) => [`${old.repository}:${old.tag}`, old])).values();
 }
 

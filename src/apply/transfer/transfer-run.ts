@@ -13,6 +13,7 @@ import {
   groupOf,
   type ProjectMove,
   type TransferPlan,
+  type TransferRepository,
 } from '../../model/transfer-plan.ts';
 
 /** What carrying out a transfer needs besides the plan. */
@@ -69,6 +70,8 @@ export interface PlanRun {
 export interface TransferRun extends PlanRun {
   /** IDs of the projects of the plan whose images wait at the same donor, this one among them. */
   readonly atDonor: ReadonlySet<number>;
+  /** Their planned tags at the old paths, as `host/path:tag`. */
+  readonly tagsAtDonor: ReadonlySet<string>;
   /** The group that the project moves with; undefined: it moves by itself. */
   readonly group: GroupMove | undefined;
   /** What the journal calls a repository of the project: what the plan calls it at the old path, whichever way it moves. */
@@ -98,14 +101,21 @@ export function projectRun(
   const {project, donor} = move;
   const isSame = (other: Donor): boolean =>
     other.kind === donor.kind && other.path.toLowerCase() === donor.path.toLowerCase();
-  const others = moves.filter((other) => isSame(other.donor)).map((other) => other.project.id);
+  const others = moves.filter((other) => isSame(other.donor));
+  const tags = others.flatMap(({repositories}) => repositories.flatMap(plannedNames));
   return {
     ...run,
-    atDonor: new Set([project.id, ...others]),
+    atDonor: new Set([project.id, ...others.map((other) => other.project.id)]),
+    tagsAtDonor: new Set(tags),
     group: groupOf(move, groups),
     journalName: (repository) => repository,
     progress: {where, isDonorProved: false, isPulled: false},
   };
+}
+
+/** The planned tags of a repository at its old path, as `host/path:tag`. */
+export function plannedNames({from, tags}: TransferRepository): readonly string[] {
+  return tags.map(({name}) => `${from}:${name}`);
 }
 
 /** How a step of a transfer ended. */
