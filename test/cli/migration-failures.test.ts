@@ -69,7 +69,7 @@ test('every repository that cannot be read is named with its line, and forbids t
 test('a registry that fails as a whole ends planning', async () => {
   const {code, stdout, stderr} = await planned([refuse('/tags/list', 500)]);
   expect([code, stdout]).toEqual([1, '']);
-  expect(stderr).toContain('[REGISTRY_UNAVAILABLE]');
+  expect(stderr).toContain('"code":"REGISTRY_UNAVAILABLE"');
 });
 
 test('listed names that are not names of repositories are left out with a warning', async () => {

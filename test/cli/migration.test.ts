@@ -113,7 +113,9 @@ describe('plan FILE.yaml', () => {
       stdin: 'team/db:v1\n',
     });
     expect([run.code, run.stdout]).toEqual([64, '']);
-    expect(run.stderr).toContain('stdin:1:1: "team/db:v1" is not the name of a repository');
+    const {error} = JSON.parse(run.stderr) as {error: {problems: readonly object[]}};
+    const message = '"team/db:v1" is not the name of a repository';
+    expect(error.problems).toEqual([{file: 'stdin', line: 1, column: 1, message}]);
   });
 
   test('refuses --check with a format that only plans have', async () => {
@@ -222,7 +224,7 @@ describe('sources', () => {
     );
     expect([run.code, run.stdout]).toEqual([1, '']);
     expect(run.stderr).toContain(`${run.file}:5:11: `);
-    expect(run.stderr).toContain('[REPOSITORIES_NOT_LISTED]');
+    expect(run.stderr).toContain('"code":"REPOSITORIES_NOT_LISTED"');
     expect(run.stderr).toContain('repositories: {file: FILE}');
   });
 

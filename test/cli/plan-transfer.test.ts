@@ -116,7 +116,9 @@ describe('plan transfer', () => {
       expect(shown.code).toBe(0);
       expect(shown.stdout).not.toContain('ada-api');
       for (const step of plan?.steps ?? []) expect(shown.stdout).toContain(step.id);
-      expect(shown.stdout).toContain('org/build/app/tools/lint');
+      // The page has what the names have in common once.
+      const image = format === 'html' ? 'tools/lint' : 'org/build/app/tools/lint';
+      expect(shown.stdout).toContain(image);
     }
   });
 

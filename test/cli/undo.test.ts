@@ -143,7 +143,7 @@ describe('rollback of deletions', () => {
     await pushImage(url, repository, 'a', {layers: [Buffer.from('a')]});
     await plan(host, '--tag', '*');
     await apply('--no-undo');
-    expect((await rollback()).stderr).toContain('[FILE_UNREADABLE]');
+    expect((await rollback()).stderr).toContain('"code":"FILE_UNREADABLE"');
     await pushImage(url, repository, 'a', {layers: [Buffer.from('a')]});
     const kept = temp.join(`${count}.kept`);
     await apply('--undo', kept);
