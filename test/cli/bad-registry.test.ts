@@ -122,7 +122,9 @@ describe('a registry that wants fewer requests', () => {
       {retry},
     );
     expect(code).toBe(0);
-    expect(stderr.match(/^retrying in .+ answered 429$/gm)).toHaveLength(8);
+    expect(
+      stderr.match(/^127\.0\.0\.1:\d+ asks for \d+ s of quiet: .+ answered 429$/gm),
+    ).toHaveLength(8);
   });
 
   test('for ever is given up', async () => {

@@ -72,7 +72,7 @@ describe('plan transfer ends with 3, and nothing touched, for', () => {
     });
     const {code, stderr, plan} = await planTransfer(rig.url, {...options, token});
     expect([code, plan]).toEqual([3, undefined]);
-    expect(stderr).toContain(`[${expected}]`);
+    expect(stderr).toContain(`"code":"${expected}"`);
     expect(stderr).not.toContain(token);
   });
 });
