@@ -144,7 +144,7 @@ function surroundingsOf(
 
 /**
  * Plans the moves of a migration file.
- * @throws TransshipError USAGE where the token may be that of another instance; what `planMoves` throws
+ * @throws TransshipError HOST_NOT_NAMED, USAGE where the token may be that of another instance; what `planMoves` throws
  */
 export async function planTransferMigration(
   migration: TransferMigration,
@@ -152,7 +152,7 @@ export async function planTransferMigration(
   io: Io,
 ): Promise<TransferPlan> {
   const url = parseGitLabUrl(migration.gitlab);
-  throwIfOtherInstance(url, migration, flags, io);
+  throwUnlessNamed(url, migration, flags, io);
   const planning = {...flags, createDonor: flags.createDonor === true || migration.createDonor};
   return await withSession(io, flags, async (session) => {
     const access = await openGitLab({...flags, gitlab: migration.gitlab}, io, session);
@@ -162,21 +162,28 @@ export async function planTransferMigration(
   });
 }
 
-/** A token belongs to one instance: the file alone does not decide where it is sent. */
-function throwIfOtherInstance(
+/** A token belongs to one instance: the file alone, which may be anybody's, does not decide where it is sent. */
+function throwUnlessNamed(
   url: URL,
   {file, gitlab}: TransferMigration,
   flags: GitLabFlags,
   {env}: Io,
 ): void {
-  const isNamed = flags.tokenFile === undefined && hasOwnToken(url, env);
-  const named = flags.gitlab || (isNamed ? undefined : namedGitLab(env));
-  const tokenIsFor = named === undefined ? undefined : addressOf(parseGitLabUrl(named));
-  if (tokenIsFor === undefined || tokenIsFor === addressOf(url)) return;
+  if (flags.gitlab === undefined && flags.tokenFile === undefined && hasOwnToken(url, env)) return;
+  const named = flags.gitlab || namedGitLab(env);
+  const hint = `to send the token there, add --gitlab ${gitlab}`;
+  if (named === undefined) {
+    throw new TransshipError('HOST_NOT_NAMED', `only ${file} names the GitLab at ${gitlab}`, {
+      side: 'local',
+      hint,
+    });
+  }
+  const tokenIsFor = addressOf(parseGitLabUrl(named));
+  if (tokenIsFor === addressOf(url)) return;
   throw new TransshipError(
     'USAGE',
     `${file} is for the GitLab at ${gitlab}, but the token is for ${tokenIsFor}`,
-    {side: 'local', hint: `to send the token there, add --gitlab ${gitlab}`},
+    {side: 'local', hint},
   );
 }
 

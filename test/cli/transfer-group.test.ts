@@ -382,7 +382,8 @@ test('a migration file moves a project and a group by one plan, one after the ot
   const head = `version: 1\nkind: transfer\ngitlab: ${at.rig.url}\ndonor: donors/parking\n`;
   await writeFile(file, `${head}moves: ${moves}\n`);
   const before = await at.tags();
-  const made = await run(['plan', file, '--out', at.plan, '--progress', 'none']);
+  const gitlab = `--gitlab=${at.rig.url}`;
+  const made = await run(['plan', file, gitlab, '--out', at.plan, '--progress', 'none']);
   expect(made).toMatchObject({code: 0});
   expect(made.stdout).toContain('Transfer: 1 group, 3 projects');
   expect((await at.apply()).code).toBe(0);

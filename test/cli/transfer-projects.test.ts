@@ -91,7 +91,16 @@ async function start(settings = 'donor: donors/lot\ncreateDonor: true') {
     run,
     idOf,
     make: (...flags: readonly string[]) =>
-      run(['plan', migration, '--out', plan, '--progress', 'none', ...flags]),
+      run([
+        'plan',
+        migration,
+        `--gitlab=${rig.url}`,
+        '--out',
+        plan,
+        '--progress',
+        'none',
+        ...flags,
+      ]),
     apply: (...flags: readonly string[]) => run(['apply', plan, '--yes', ...flags]),
     /** Refuses the transfer of these projects. */
     keep(...names: readonly Name[]): void {
@@ -164,6 +173,16 @@ describe('a plan of several projects', () => {
       expect(requests).toBe(2 * repositories.length + 3 * tags);
       for (const {estimate} of copied) expect(estimate.requests).toBeGreaterThan(0);
     }
+  });
+
+  test('is not made where the file alone says which GitLab gets the token', async () => {
+    await using at = await start();
+    const refused = await run(['plan', at.migration, '--out', at.plan]);
+    expect([refused.code, refused.stdout]).toEqual([3, '']);
+    expect(refused.stderr).toContain('[HOST_NOT_NAMED]');
+    expect(refused.stderr).toContain(`add --gitlab ${at.rig.url}`);
+    const other = await at.make('--gitlab=https://gitlab.example');
+    expect(other).toMatchObject({code: 64, stdout: ''});
   });
 
   test('is divided into shards of projects, which run at once', async () => {
