@@ -7,8 +7,8 @@ export default defineConfig({
   test: {
     globalSetup: ['test/setup/tools.ts', 'test/setup/build.ts'],
     sequence: {shuffle: true},
-    // The default leaves a core free, which of two is half of them.
-    maxWorkers: '100%',
+    // Many tests wait for a process or a timeout, so that a worker for each core leaves some of it idle.
+    maxWorkers: '150%',
     testTimeout: 60_000,
     hookTimeout: 180_000,
     projects: [
