@@ -18,7 +18,7 @@ import {type Expected, expectation, type PlacedImage, placedImages} from './veri
  * is there. What is there and was found broken is sent all the same: registries that keep what they have by its digest do
  * not replace it, which comparing again shows. A tag that points to something else stays.
  * @param differences as comparing with the plan gave them
- * @returns what came of each image that has any of them
+ * @returns the result of each image that has any of them
  * @throws TransshipError the refusals of the source, where an image is read anew
  */
 export async function repairPlan(

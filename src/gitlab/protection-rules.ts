@@ -81,7 +81,7 @@ export class ProtectionRules {
   }
 
   /**
-   * Lets nobody push to these paths who is no owner.
+   * Lets only owners push to these paths.
    * @throws TransshipError FORBIDDEN; GITLAB_REFUSED where there is a rule for the pattern
    */
   async createRepositoryRule(

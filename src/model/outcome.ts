@@ -140,7 +140,7 @@ export interface RunResult {
   readonly drift?: readonly Drift[];
   /** Of a plan of transfers: what came of each project, in the plan's order. */
   readonly projects?: readonly ProjectResult[];
-  /** Of a plan that moves groups: what came of each, in the plan's order. */
+  /** Of a plan that moves groups: the result of each, in the plan's order. */
   readonly groups?: readonly GroupResult[];
 }
 

@@ -83,6 +83,8 @@ export class SharedReading {
           this.#trim();
           yield chunk;
         } else if (this.#isComplete) return;
+        // It failed for another reader, whose attempts to read it are spent; this one has its own.
+        else if (this.#end.signal.aborted) break;
         else await this.#more(open, signal);
       }
     } finally {
@@ -126,7 +128,7 @@ export class SharedReading {
       this.#chunks.push(Buffer.from(value));
       this.#head += value.byteLength;
     } catch (error) {
-      // All readers get it, and those that try again read for themselves.
+      // The readers that wait for it get the error; the others, and those that try again, read for themselves.
       this.#end.abort(error);
       throw error;
     }

@@ -38,7 +38,7 @@ import {
   printableJson,
 } from './words.ts';
 
-/** How to show what came of a run. */
+/** How to show the result of a run. */
 interface RunRenderOptions extends RenderOptions {
   /** Whether the same command made the plan, as `copy` does. Default: before. */
   readonly planned?: 'now' | 'before';

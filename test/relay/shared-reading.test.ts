@@ -121,6 +121,21 @@ describe('a shared reading', () => {
     expect((await collect(reader.read(0, whole.open, NEVER))).equals(bytesOf(30))).toBe(true);
   });
 
+  it('lets a reader that is behind go on by itself where the source failed for the one ahead', async () => {
+    const failing = sourceOf(30, {at: 3});
+    const whole = sourceOf(30);
+    const reading = new SharedReading(2);
+    const [ahead, behind] = [reading.reader(), reading.reader()];
+    const first = ahead.read(0, failing.open, NEVER);
+    await first.next();
+    const late = behind.read(0, whole.open, NEVER);
+    const pieces: Buffer[] = [Buffer.from((await late.next()).value ?? [])];
+    await expect(collect(first)).rejects.toThrow('the source failed');
+    pieces.push(await collect(late));
+    expect(Buffer.concat(pieces).equals(bytesOf(30))).toBe(true);
+    expect(whole.opened).toEqual([3 * CHUNK]);
+  });
+
   it('ends the wait of a reader whose signal is aborted', async () => {
     const source = sourceOf(30);
     const reading = new SharedReading(2);

@@ -1,13 +1,12 @@
 import type {ContainerRepository} from '../../gitlab/container-repositories.ts';
-import {pause} from '../../http/retry.ts';
-import {interrupted, TransshipError} from '../../model/error.ts';
+import {TransshipError} from '../../model/error.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {Tag} from '../../model/reference.ts';
 import {type GroupMove, type ProjectMove, type TransferUnit} from '../../model/transfer-plan.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
 import {inOrder} from '../find-drift.ts';
 import {DELETE_CONCURRENCY} from './delete-old.ts';
-import {DONE, type PlanRun, PRESENT, type StepEnd} from './transfer-run.ts';
+import {DONE, type PlanRun, PRESENT, type StepEnd, waitUnlessStopped} from './transfer-run.ts';
 
 /** The first wait between two looks, in ms; each is twice as long as the one before, up to the patience's. */
 const FIRST_WAIT_MS = 200;
@@ -42,7 +41,7 @@ export async function deleteRecords(unit: GroupUnit, run: PlanRun): Promise<Step
       asked.add(record.id);
     });
     if (waitedMs >= limitMs) throw stillThere(records, limitMs);
-    await waitFor(wait, run);
+    await waitUnlessStopped(wait, run);
     waitedMs += wait;
   }
 }
@@ -107,19 +106,8 @@ export async function untilNoneDeleted({group}: GroupUnit, run: PlanRun): Promis
     );
     if (going.length === 0) return;
     if (waitedMs >= limitMs) throw stillThere(going, limitMs);
-    await waitFor(wait, run);
+    await waitUnlessStopped(wait, run);
     waitedMs += wait;
-  }
-}
-
-/** A signal ends the wait at once: nothing is under way here. */
-async function waitFor(ms: number, {interruption}: PlanRun): Promise<void> {
-  const signal = AbortSignal.any([interruption.stopping, interruption.aborted]);
-  try {
-    await pause(ms, signal);
-  } catch (error) {
-    if (signal.aborted) throw interrupted();
-    throw error;
   }
 }
 

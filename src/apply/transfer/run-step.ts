@@ -12,7 +12,7 @@ export interface ToldStep {
 }
 
 /**
- * Carries out one step, and writes down what came of it.
+ * Carries out one step, and records its result.
  * @throws TransshipError JOURNAL_WRITE_FAILED: nothing more may be done then
  */
 export async function carryOut(

@@ -1,5 +1,7 @@
 import type {GitLab} from '../../gitlab/gitlab.ts';
 import type {Patience} from '../../gitlab/confirm.ts';
+import {pause} from '../../http/retry.ts';
+import {interrupted} from '../../model/error.ts';
 import type {Drift, RunEnd, RunResult, StepResult, TransferStanding} from '../../model/outcome.ts';
 import type {Call} from '../../model/port.ts';
 import type {TagLimits} from '../../plan/transfer/facts.ts';
@@ -64,6 +66,20 @@ export interface PlanRun {
   readonly reading: Call;
   /** IDs of the projects that this run brought to their end. */
   readonly finished: ReadonlySet<number>;
+}
+
+/** Waits; a signal ends that at once, so only for what has nothing under way. @throws TransshipError INTERRUPTED */
+export async function waitUnlessStopped(
+  ms: number,
+  {interruption}: Pick<PlanRun, 'interruption'>,
+): Promise<void> {
+  const signal = AbortSignal.any([interruption.stopping, interruption.aborted]);
+  try {
+    await pause(ms, signal);
+  } catch (error) {
+    if (signal.aborted) throw interrupted();
+    throw error;
+  }
 }
 
 /** One run of a project: what all its steps work with. */

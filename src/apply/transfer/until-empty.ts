@@ -1,13 +1,12 @@
 import type {ContainerRepository} from '../../gitlab/container-repositories.ts';
 import {registryPathOf} from '../../model/gitlab-naming.ts';
-import {pause} from '../../http/retry.ts';
 import type {Digest} from '../../model/digest.ts';
-import {interrupted, TransshipError} from '../../model/error.ts';
+import {TransshipError} from '../../model/error.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {Tag} from '../../model/reference.ts';
 import type {ProjectMove} from '../../model/transfer-plan.ts';
 import {inOrder} from '../find-drift.ts';
-import type {TransferRun} from './transfer-run.ts';
+import {type TransferRun, waitUnlessStopped} from './transfer-run.ts';
 
 /** What is still seen at the old path. */
 interface Rest {
@@ -32,7 +31,7 @@ export async function untilEmpty(move: ProjectMove, run: TransferRun): Promise<r
     if (rest.late.length > 0) return rest.late;
     if (rest.kept.length === 0 && rest.counted === 0) return [];
     if (waitedMs >= patience.limitMs) throw notEmpty(move, rest);
-    await wait(patience.everyMs, run);
+    await waitUnlessStopped(patience.everyMs, run);
   }
 }
 
@@ -59,17 +58,6 @@ async function readRest(move: ProjectMove, {context, call}: TransferRun): Promis
   }
   const counted = records.reduce((sum, {tagsCount = 0}) => sum + tagsCount, 0);
   return {kept, late: inOrder(late), counted};
-}
-
-/** A signal ends the wait at once: nothing is under way. */
-async function wait(ms: number, {interruption}: TransferRun): Promise<void> {
-  const signal = AbortSignal.any([interruption.stopping, interruption.aborted]);
-  try {
-    await pause(ms, signal);
-  } catch (error) {
-    if (signal.aborted) throw interrupted();
-    throw error;
-  }
 }
 
 function notEmpty({project}: ProjectMove, {kept, counted}: Rest): TransshipError {
