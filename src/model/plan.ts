@@ -330,7 +330,8 @@ export type FindingCode =
   | 'DONOR_TOO_SMALL'
   | 'DONOR_IN_CI_JOB'
   | 'PIPELINES_RUNNING'
-  | 'NATIVE_WAY';
+  | 'NATIVE_WAY'
+  | 'NO_FALLBACK';
 
 /** A finding about the plan. `forbid` ends `plan` and `apply` with exit 3; `pass` says what was proved. */
 export interface Check {

@@ -84,7 +84,8 @@ export async function gatherTransferFacts(
   const near = [project.fullPath, target.fullPath];
   const waiting = await findWaiting({project, host, records, donor, near}, surroundings, call);
   const seen = {...base, registry, repositories, untagged, waiting, rules: {}};
-  if (wayOf(seen) !== 'staged') return seen;
+  // Where GitLab can move the images, the way by the donor is the one that is left if it refuses.
+  if (wayOf(seen) === 'empty') return seen;
   const writable = surroundings.openRegistry(host, 'destination');
   // What it grants is known only once it has asked for a token.
   await writable.traits(call);

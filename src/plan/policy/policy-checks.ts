@@ -9,7 +9,7 @@ import {
   type PlannedManifest,
 } from '../../model/plan.ts';
 import {isLocal, nameOf} from '../../model/place.ts';
-import type {CopySet, TransferPlan} from '../../model/transfer-plan.ts';
+import {type CopySet, possibleSteps, type TransferPlan} from '../../model/transfer-plan.ts';
 import {attachmentSubject} from '../candidate.ts';
 import {compareText} from '../compare.ts';
 import {matchesRegistry, type Policy} from './policy.ts';
@@ -148,7 +148,9 @@ function firstCopies(plan: Plan): readonly CopyStep[] {
 }
 
 function pullsOf({moves}: TransferPlan): readonly CopySet[] {
-  return moves.flatMap(({steps}) => steps.flatMap((step) => (step.kind === 'pull' ? [step] : [])));
+  return moves.flatMap((move) =>
+    possibleSteps(move).flatMap((step) => (step.kind === 'pull' ? [step] : [])),
+  );
 }
 
 /** cosign's SPEC.md, "Naming". */
