@@ -13,7 +13,7 @@ import {
 import {plannedManifest} from '../copy-plan.ts';
 import {withEstimates} from '../totals.ts';
 import {fallbackChecks, pausedBefore, transferChecks} from './checks.ts';
-import {downtimeSeconds, type UncostedStep, withStepEstimates} from './estimate.ts';
+import {downtimeSeconds, goesByDates, type UncostedStep, withStepEstimates} from './estimate.ts';
 import {type BareStep, hasContent, pathChangesOf, transferSteps, wayOf} from './steps.ts';
 import type {RepositoryFacts, TransferFacts} from './facts.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
@@ -46,7 +46,7 @@ export function planMove(facts: TransferFacts, moves: number): PlannedMove {
   const tags = repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
   const before = pausedBefore(facts);
   const policy = facts.project.policy?.['enabled'] === true ? facts.project.policy : before;
-  const isOrdered = policy !== undefined && facts.registry?.database === true;
+  const isOrdered = goesByDates(policy) && facts.registry?.database === true;
   const content = {
     project,
     donor: donor.donor,

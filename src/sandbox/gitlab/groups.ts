@@ -12,7 +12,7 @@ import {
 } from './api-call.ts';
 import {presentGroup, presentNamespace, presentProject} from './entities.ts';
 import {ACCESS_LEVEL, isWider, levelInGroup, maySee} from './rights.ts';
-import type {WorldGroup} from './world.ts';
+import type {Visibility, World, WorldGroup} from './world.ts';
 
 /** GitLab: app/services/groups/update_service.rb and transfer_service.rb say the same. */
 const IMAGES_PRESENT =
@@ -163,7 +163,15 @@ function move(
   world.keepRedirects(world.projectsIn(group));
   group.parentId = parentId;
   group.path = path;
+  const above = parentId === undefined ? undefined : world.groups.get(parentId);
+  if (above) narrow(world, group, above.visibility);
   events.add(person.user.username, {kind: 'group-moved', id: group.id, from, to});
+}
+
+/** GitLab: app/services/groups/transfer_service.rb, `update_children_and_projects_visibility`. */
+function narrow(world: World, group: WorldGroup, to: Visibility): void {
+  for (const one of [...world.withSubgroups(group), ...world.projectsIn(group)])
+    if (isWider(one.visibility, to)) one.visibility = to;
 }
 
 /** A top-level group inherits no members, so it needs an owner (GitLab: transfer_service.rb, `ensure_ownership`). */

@@ -130,6 +130,7 @@ export function createProject(call: ApiCall): Reply {
     cleanupPolicy: DEFAULT_POLICY,
     hasScopedPackages: false,
     pipelines: 0,
+    jobAllowlist: undefined,
     mergeRequests: new Map(),
     members: new Map([[person.user.id, ACCESS_LEVEL.owner]]),
     repositoryRules: [],
