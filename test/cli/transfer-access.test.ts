@@ -68,13 +68,10 @@ async function plan(what: string, token = 'ada-api') {
   const folder = parts.use(await tempDirectory());
   const file = folder.join('move.plan.json');
   const run = (args: string) =>
-    transship(
-      [...args.split(' '), '--progress', 'none'].filter((word) => word !== ''),
-      {
-        env: {GITLAB_TOKEN: token},
-        home: folder.path,
-      },
-    );
+    transship(args.split(' '), {
+      env: {GITLAB_TOKEN: token},
+      home: folder.path,
+    });
   const planned = await run(
     `plan transfer ${what} --to new_org/ --donor donors/parking --gitlab ${rig.url} --progress none --out ${file}`,
   );
