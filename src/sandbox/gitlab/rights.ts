@@ -42,11 +42,21 @@ export function maySee(world: World, user: WorldUser | undefined, project: World
   return project.visibility === 'internal' || levelInProject(world, user, project) > 0;
 }
 
-/** Whether a user may add projects to a namespace (GitLab: app/policies/group_policy.rb, `transfer_projects`). */
-export function mayFill(world: World, user: WorldUser, namespaceId: number): boolean {
+/** Whether a user may create projects in a namespace (GitLab: app/policies/group_policy.rb, `create_projects`). */
+export function mayCreateProjects(world: World, user: WorldUser, namespaceId: number): boolean {
   const group = world.groups.get(namespaceId);
   if (!group) return user.namespaceId === namespaceId || user.admin;
-  return levelInGroup(world, user, group) >= ACCESS_LEVEL.maintainer;
+  const {projectCreation} = group;
+  if (projectCreation === 'noone') return false;
+  const least = projectCreation === 'administrator' ? 'admin' : projectCreation;
+  return levelInGroup(world, user, group) >= ACCESS_LEVEL[least];
+}
+
+/** Whether a user may transfer projects to a namespace: a maintainer who may create them (same, `transfer_projects`). */
+export function mayFill(world: World, user: WorldUser, namespaceId: number): boolean {
+  const group = world.groups.get(namespaceId);
+  const isHigh = !group || levelInGroup(world, user, group) >= ACCESS_LEVEL.maintainer;
+  return isHigh && mayCreateProjects(world, user, namespaceId);
 }
 
 /** The rules that require a higher access level than `level`. */

@@ -51,7 +51,16 @@ const seedSchema = z.strictObject({
     )
     .min(1),
   groups: z
-    .array(z.strictObject({path: z.string(), visibility: visibilitySchema, members: membersSchema}))
+    .array(
+      z.strictObject({
+        path: z.string(),
+        visibility: visibilitySchema,
+        members: membersSchema,
+        projectCreation: z
+          .enum(['noone', 'administrator', 'owner', 'maintainer', 'developer'])
+          .default('developer'),
+      }),
+    )
     .default([]),
   projects: z
     .array(
@@ -185,9 +194,10 @@ export async function seedWorld(instance: Instance, seed: Seed): Promise<void> {
     const user = {id, namespaceId: world.nextId(), username: name, admin};
     world.users.set(id, {...user, ...(password === undefined ? {} : {password})});
   }
-  for (const {path, visibility, members} of seed.groups) {
+  for (const {path, visibility, members, projectCreation} of seed.groups) {
     const group = groupFor(world, path);
     group.visibility = visibility;
+    group.projectCreation = projectCreation;
     for (const [id, level] of memberIds(world, members)) group.members.set(id, level);
   }
   for (const project of seed.projects) await seedProject(instance, project);
@@ -279,6 +289,7 @@ function groupFor(world: World, path: string): WorldGroup {
     path: name,
     parentId: slash < 0 ? undefined : groupFor(world, path.slice(0, slash)).id,
     visibility: 'private',
+    projectCreation: 'developer',
     members: new Map(),
   };
   world.groups.set(group.id, group);

@@ -40,12 +40,16 @@ export interface WorldToken {
   readonly expiresOn?: string;
 }
 
+export type ProjectCreation = 'noone' | 'administrator' | 'owner' | 'maintainer' | 'developer';
+
 export interface WorldGroup {
   readonly id: number;
   name: string;
   path: string;
   parentId: number | undefined;
   visibility: Visibility;
+  /** The lowest role that may create projects in it (GitLab: lib/gitlab/access.rb, `project_creation_string_options`). */
+  projectCreation: ProjectCreation;
   /** Access levels by user id. */
   readonly members: Map<number, number>;
 }
