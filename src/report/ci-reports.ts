@@ -1,6 +1,7 @@
 import type {ErrorData} from '../model/event.ts';
 import type {RunResult, StepResult} from '../model/outcome.ts';
-import {copiesOf, type CopyStep, type Plan} from '../model/plan.ts';
+import {copiesOf, type CopyPlan, type CopyStep, type Plan} from '../model/plan.ts';
+import type {Tag} from '../model/reference.ts';
 import {imageName, printable} from './words.ts';
 
 /**
@@ -120,4 +121,27 @@ export function renderDotenv({plan, result, steps, bytes}: RunResult): string {
   return Object.entries(values)
     .map(([name, value]) => `TRANSSHIP_${name}=${value}\n`)
     .join('');
+}
+
+/**
+ * The digests of what was copied, as skopeo writes them: of one image its digest alone, of a repository a line with digest and
+ * name for each tag, in the order of the plan.
+ * @param image the one image that was asked for: its tag at the destination, if it gets one
+ */
+export function renderDigests(
+  {steps}: Pick<RunResult, 'steps'>,
+  plan: CopyPlan,
+  image?: {readonly tag: Tag | undefined},
+): string {
+  const arrived = new Set(
+    steps.flatMap(({id, outcome}) => (outcome === 'done' || outcome === 'present' ? [id] : [])),
+  );
+  const copies = copiesOf(plan).filter(({id}) => arrived.has(id));
+  if (image === undefined)
+    return copies
+      .flatMap(({digest, to, tag}) => (tag === undefined ? [] : `${digest} ${to}:${tag}\n`))
+      .join('');
+  // Without a tag it is the one that nothing else has to precede: the others are its referrers.
+  const one = copies.find(({tag, needs}) => tag === image.tag && needs.length === 0);
+  return one === undefined ? '' : `${one.digest}\n`;
 }
