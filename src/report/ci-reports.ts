@@ -125,7 +125,7 @@ export function renderDotenv({plan, result, steps, bytes}: RunResult): string {
 
 /**
  * The digests of what was copied, as skopeo writes them: of one image its digest alone, of a repository a line with digest and
- * name for each tag, in the order of the plan.
+ * name for each tag.
  * @param image the one image that was asked for: its tag at the destination, if it gets one
  */
 export function renderDigests(
@@ -136,12 +136,17 @@ export function renderDigests(
   const arrived = new Set(
     steps.flatMap(({id, outcome}) => (outcome === 'done' || outcome === 'present' ? [id] : [])),
   );
-  const copies = copiesOf(plan).filter(({id}) => arrived.has(id));
-  if (image === undefined)
-    return copies
-      .flatMap(({digest, to, tag}) => (tag === undefined ? [] : `${digest} ${to}:${tag}\n`))
-      .join('');
-  // Without a tag it is the one that nothing else has to precede: the others are its referrers.
-  const one = copies.find(({tag, needs}) => tag === image.tag && needs.length === 0);
-  return one === undefined ? '' : `${one.digest}\n`;
+  const there = plan.skipped.flatMap((skip) => (skip.reason === 'present' ? [skip] : []));
+  const images = [
+    // What is copied without a tag and needs others is a referrer of theirs.
+    ...copiesOf(plan).filter(({id, tag, needs}) => arrived.has(id) && (tag ?? needs[0]) === tag),
+    ...there,
+  ];
+  if (image !== undefined) {
+    const one = images.find(({tag}) => tag === image.tag);
+    return one === undefined ? '' : `${one.digest}\n`;
+  }
+  return images
+    .flatMap(({digest, to, tag}) => (tag === undefined ? [] : `${digest} ${to}:${tag}\n`))
+    .join('');
 }
