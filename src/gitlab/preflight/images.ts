@@ -28,6 +28,8 @@ export interface ImagesQuestion {
   readonly registry: InstanceRegistry;
   /** The registry has a metadata database. */
   readonly database: boolean;
+  /** The platforms of all images are needed. */
+  readonly platforms: boolean;
 }
 
 /**
@@ -40,7 +42,7 @@ export async function observeImages(
   surroundings: Surroundings,
   call: Call,
 ): Promise<readonly RepositoryFacts[]> {
-  const {project, registry, donor, records} = question;
+  const {project, registry, donor, records, platforms} = question;
   const root = registryPathOf(project.fullPath);
   const paths = [...new Set([root, ...records.map(({path}) => path)])].filter(isRepositoryPath);
   const names = donorNames(
@@ -50,7 +52,7 @@ export async function observeImages(
     paths.map((path) => nameBelow(path, root)),
   );
   const found = await mapAtOnce(paths, AT_ONCE, async (path) => {
-    const source = await observeAll(registry.repository(path), surroundings, call);
+    const source = await observeAll(registry.repository(path), platforms, surroundings, call);
     const place = names.get(nameBelow(path, root)) ?? '';
     const seen = source ?? nothingAt(`${registry.host}/${path}`);
     const facts = await repositoryFacts(path, seen, place, question, surroundings, call);
@@ -96,6 +98,7 @@ async function repositoryFacts(
 /** All that is there; undefined: the registry knows no such repository. */
 async function observeAll(
   repository: RepositoryReader,
+  platforms: boolean,
   {progress}: Surroundings,
   call: Call,
 ): Promise<SourceInventory | undefined> {
@@ -107,7 +110,7 @@ async function observeAll(
         // Every tag goes, those of signatures too.
         attachmentSubject: () => undefined,
         known: () => Promise.resolve(new Map()),
-        configs: false,
+        ...(platforms ? {configs: {times: false, platforms}} : {}),
         progress: (done, total) => progress(repository.name, done, total),
       },
       call,
