@@ -16,6 +16,7 @@ import {listedDigests, listIfAble, tellingFailure} from './listed-names.ts';
 import {usualTags} from './listed-referrer.ts';
 import {type KnownTags, ManifestReader} from './manifest-reader.ts';
 import {type ConfigQuestion, readConfigs} from './read-configs.ts';
+import type {SparedBytes} from './seen-manifests.ts';
 import {
   type ImageReference,
   leftUnnamed,
@@ -51,6 +52,8 @@ export interface SourceQuestion {
   readonly configs?: ConfigQuestion;
   /** Whether indexes may have to be cut, for which their bytes are kept. */
   readonly cutsIndexes?: boolean;
+  /** Where the bytes of manifests are kept for later; absent: they are not wanted. */
+  readonly spared?: SparedBytes;
   readonly progress: (done: number, total: number) => void;
 }
 
@@ -83,6 +86,7 @@ export async function observeSource(
     digests: await listedDigests(source, known.size, call),
     // One that lists converted images is written again.
     keepsIndexes: question.cutsIndexes === true || question.conversion?.convertForeign === true,
+    ...(question.spared === undefined ? {} : {spared: question.spared}),
   });
   const unnamed = await readUnnamed(reader, source, names, reference, call);
   const isAttachment = (name: string) => question.attachmentSubject(name) !== undefined;
