@@ -45,6 +45,8 @@ export interface CopyWish {
   readonly prune?: PruneWish;
   /** What this earlier plan brought is left out: it is elsewhere. */
   readonly since?: CopyPlan;
+  /** The platforms of all images that are copied are needed, whatever the filters. */
+  readonly platforms?: boolean;
 }
 
 /** Two places that a wish names. */
