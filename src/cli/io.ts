@@ -34,6 +34,8 @@ export interface Io {
   readonly timer?: Timer;
   /** Blanks secrets out of everything that is written. */
   readonly redactor: Redactor;
+  /** Requests and responses are written to stderr (`--debug`). */
+  readonly isDebugging?: boolean;
   /** When requests are sent again. Default: the HTTP client's. */
   readonly retry?: RetryPolicy;
   /** How long to wait for what GitLab does. Default: the GitLab client's. */

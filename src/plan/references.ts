@@ -1,6 +1,7 @@
 import type {Digest} from '../model/digest.ts';
 import {registryPathOf} from '../model/gitlab-naming.ts';
-import {type Check, copiesOf, type FindingCode, type Plan} from '../model/plan.ts';
+import type {FindingCode} from '../model/finding-codes.ts';
+import {type Check, copiesOf, type Plan} from '../model/plan.ts';
 import {isLocal} from '../model/place.ts';
 import {DOCKER_HUB, type Tag} from '../model/reference.ts';
 import {compareNatural, compareText} from './compare.ts';

@@ -93,18 +93,18 @@ function referencesDocument({repositories, access}: References): ReportDocument 
 
 function sectionOf({from, to, images: own}: MovedRepository): Section {
   return {
-      heading: {code: `${from} -> ${to}`},
-      mark: '~',
-      columns: ['Old', 'New', 'Digest'],
-      rows: own.map((image) => ({
-        cells: [
-          code(oldName(from, image)),
-          code(newName(to, image)),
-          image.digest === image.newDigest
-            ? digestCell(image.digest)
-            : `${shortDigest(image.digest)} -> ${shortDigest(image.newDigest)}`,
-        ],
-      })),
+    heading: {code: `${from} -> ${to}`},
+    mark: '~',
+    columns: ['Old', 'New', 'Digest'],
+    rows: own.map((image) => ({
+      cells: [
+        code(oldName(from, image)),
+        code(newName(to, image)),
+        image.digest === image.newDigest
+          ? digestCell(image.digest)
+          : `${shortDigest(image.digest)} -> ${shortDigest(image.newDigest)}`,
+      ],
+    })),
   };
 }
 

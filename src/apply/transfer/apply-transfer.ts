@@ -5,7 +5,7 @@ import {
   type TransferUnit,
   unitsOf,
 } from '../../model/transfer-plan.ts';
-import type {Interruption} from '../apply-context.ts';
+import {type Interruption, withJournalTimes} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
 import {deletedOf} from '../unfinished.ts';
 import {mayDeleteTags} from './begin.ts';
@@ -36,9 +36,10 @@ import {
  */
 export async function applyTransfer(
   whole: TransferPlan,
-  context: TransferContext,
+  given: TransferContext,
   interruption: Interruption,
 ): Promise<RunResult> {
+  const context = withJournalTimes(given);
   const plan = context.removesDonor ? whole : withoutRemoval(whole);
   const {stopping, aborted} = interruption;
   const run: OpenRun = {

@@ -19,6 +19,7 @@ import type {RepositoryFacts, TransferFacts} from './facts.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
 import {alikeTogether, blobActions} from '../blob-actions.ts';
 import type {Candidate, Route} from '../candidate.ts';
+import {namedPlatforms} from '../platforms.ts';
 import {Presence} from '../presence.ts';
 import {candidatesOf} from '../route-candidates.ts';
 import {copySteps} from '../steps.ts';
@@ -43,6 +44,7 @@ export function planMove(facts: TransferFacts, moves: number): PlannedMove {
   const tagged = facts.repositories.filter(hasContent);
   const copies = transferCopies(tagged);
   const repositories = tagged.map((repository) => repositoryOf(repository, copies));
+  const platforms = namedPlatforms(tagged.map(({source}) => source));
   const tags = repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
   const before = pausedBefore(facts);
   const policy = facts.project.policy?.['enabled'] === true ? facts.project.policy : before;
@@ -51,7 +53,9 @@ export function planMove(facts: TransferFacts, moves: number): PlannedMove {
     project,
     donor: donor.donor,
     repositories,
-    manifests: copies.manifests.map((manifest) => plannedManifest(manifest, undefined)),
+    manifests: copies.manifests.map((manifest) =>
+      plannedManifest(manifest, {platform: platforms.get(manifest.descriptor.digest)}),
+    ),
   };
   const by = (one: ProjectMove['way']): FallbackWay => {
     const bare = transferSteps(facts, one, tagged, copies, policy, before !== undefined);
@@ -184,7 +188,7 @@ function copySet(
   for (const candidate of candidates) presence.follow(candidate);
   const toDo = candidates.filter((candidate) => !presence.isDone(candidate));
   const blobs = alikeTogether(blobActions(candidates, presence));
-  const manifests = manifestsOf(candidates).map((one) => plannedManifest(one, undefined));
+  const manifests = manifestsOf(candidates).map((one) => plannedManifest(one));
   return {copies: withEstimates(copySteps(toDo, presence), manifests, blobs), blobs};
 }
 
