@@ -1,8 +1,9 @@
 import type {Command} from 'commander';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
-import {readCopyWish} from '../copy-wish.ts';
-import {makePlan} from '../make-plan.ts';
-import {givePlan, redactedPlan} from '../plan-file.ts';
+import {type ApplyOptions, applyPlan} from '../../library/apply-plan.ts';
+import {planCopy} from '../../library/plan-copy.ts';
+import type {CopyPlan} from '../../model/plan.ts';
+import {givePlan} from '../plan-file.ts';
 import {addHabitFlags, type HabitFlags, withHabits} from '../habits.ts';
 import type {Io} from '../io.ts';
 import {
@@ -21,7 +22,7 @@ import {
   wishFilters,
 } from '../options.ts';
 import {reportWarnings} from '../print-error.ts';
-import {RUN_EXIT, runPlan} from '../run-plan.ts';
+import {deletionConsent, journalOfWish, RUN_EXIT, runOptions} from '../run-plan.ts';
 import {
   addRunReportFlags,
   type RunReportFlags,
@@ -74,16 +75,28 @@ Examples:
     'markdown',
   ]).action(async (source: string, destination: string, given: Flags) => {
     const flags = withHabits(given, source, destination);
-    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
+    const filters = wishFilters(flags, io.now());
+    const {archiveSize, deleteSource = false} = flags;
+    const request = {
+      source,
+      destination,
+      filters,
+      deleteSource,
+      ...(archiveSize === undefined ? {} : {archiveSize}),
+    };
     const times = new StepTimes(io);
     const answer = await withSession(io, flags, async (opened) => {
       const session = times.watch(opened);
-      const {places, report, reading} = session;
-      const {plan: made, observed} = await makePlan(wish, places, report, reading);
-      const plan = redactedPlan(made, io.redactor);
+      const plan = await planCopy(session, request);
       if (flags.dryRun === true) return {plan, ran: undefined};
-      reportWarnings(plan, report);
-      const run = times.timed(await runPlan(plan, {kind: 'made', observed}, flags, io, session));
+      reportWarnings(plan, session.report);
+      const applied = await applyPlan(session, plan, {
+        ...runOptions(flags),
+        isFresh: true,
+        ...(await journalOf(plan, flags, io)),
+        confirmDeletions: deletionConsent(flags, io),
+      });
+      const run = times.timed(applied);
       const text = renderRun(run, plan, flags.format, {
         planned: 'now',
         tookMs: times.runMs,
@@ -101,4 +114,14 @@ Examples:
     await writeRunReports(result, plan, times, flags, io);
     done(RUN_EXIT[result.result]);
   });
+}
+
+/** Of a run that does nothing there is nothing to record; what nobody named, nobody would remove. */
+async function journalOf(
+  {steps, wish}: CopyPlan,
+  {journal}: Flags,
+  io: Io,
+): Promise<Pick<ApplyOptions, 'journal' | 'removeJournal'>> {
+  if (journal !== undefined) return {journal};
+  return steps.length === 0 ? {} : {journal: await journalOfWish(wish, io), removeJournal: true};
 }

@@ -1,6 +1,5 @@
 import type {Command} from 'commander';
-import {readCopyWish} from '../copy-wish.ts';
-import {makePlan} from '../make-plan.ts';
+import {planCopy} from '../../library/plan-copy.ts';
 import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../earlier-plan.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
 import {addHabitFlags, type HabitFlags, withHabits} from '../habits.ts';
@@ -63,14 +62,18 @@ Examples:
   addMakeFlags(addProgressFlag(addFilterFlags(addCacheFlag(addHostFlags(copy)))));
   copy.action(async (source: string, destination: string, given: Flags) => {
     const flags = withHabits(given, source, destination);
-    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
+    const filters = wishFilters(flags, io.now());
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
     const earlier = await readEarlierPlan(flags, {name: '--out', file: flags.out});
-    const made = await withSession(io, flags, async ({places, report, reading}) => {
-      // What was observed beside it is let go.
-      const {plan: planned} = await makePlan(wish, places, report, reading);
-      return planned;
-    });
+    const {deleteSource = false, archiveSize} = flags;
+    const request = {
+      source,
+      destination,
+      filters,
+      deleteSource,
+      ...(archiveSize === undefined ? {} : {archiveSize}),
+    };
+    const made = await withSession(io, flags, (session) => planCopy(session, request));
     const exitCode = await givePlan(made, flags, io);
     if (earlier) await giveDelta(earlier, made, flags, io);
     done(exitCode);
