@@ -16,6 +16,7 @@ import {
 import {mapAtOnce} from '../observe/at-once.ts';
 import {observeRoute, type RouteInventory, type RouteQuestion} from '../observe/observe-route.ts';
 import {RepositoryFailures} from '../observe/repository-failures.ts';
+import {SparedBytes} from '../observe/seen-manifests.ts';
 import {SharedReader} from '../observe/shared-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {makeCopyPlan} from '../plan/copy-plan.ts';
@@ -49,6 +50,7 @@ export async function makePlan(
   const asked = routes.map((route) => selectionOf(route, wish));
   const readers = sourceReaders(routes, repositories);
   const failures = new RepositoryFailures();
+  const spared = new SparedBytes();
   let ended = 0;
   const results = await mapAtOnce(asked, ROUTES_AT_ONCE, async ({route, selection}) => {
     const what = route.source.repository;
@@ -59,6 +61,7 @@ export async function makePlan(
       source: readers.get(what) ?? repositories.source(what),
       destination: destinationOf(route, repositories),
       attachmentSubject,
+      spared,
       progress: routes.length === 1 ? tellTags : () => undefined,
     };
     try {

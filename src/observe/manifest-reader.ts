@@ -9,7 +9,7 @@ import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import {asUnreadable} from './inventory.ts';
-import {SeenManifests} from './seen-manifests.ts';
+import {SeenManifests, type SparedBytes} from './seen-manifests.ts';
 
 /** What the destination has for tags of the source; the request may be in progress. */
 export type KnownTags = ReadonlyMap<Tag, Digest | Promise<Digest | undefined>>;
@@ -47,6 +47,7 @@ export interface ManifestReaderOptions {
   readonly concurrency: number;
   /** See `SeenManifests`. */
   readonly keepsIndexes: boolean;
+  readonly spared?: SparedBytes;
   /** What tags point to, from a list: those need not be asked for to be compared. */
   readonly digests?: ReadonlyMap<string, Digest>;
 }
@@ -84,10 +85,10 @@ export class ManifestReader {
   constructor(
     source: RepositoryReader,
     known: KnownTags,
-    {concurrency, keepsIndexes, digests = new Map()}: ManifestReaderOptions,
+    {concurrency, keepsIndexes, spared, digests = new Map()}: ManifestReaderOptions,
   ) {
     this.#source = source;
-    this.#seen = new SeenManifests(source.name, keepsIndexes);
+    this.#seen = new SeenManifests(source.name, keepsIndexes, spared);
     this.#known = known;
     this.#digests = digests;
     this.#concurrency = concurrency;

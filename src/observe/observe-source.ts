@@ -16,6 +16,7 @@ import {listedDigests, listIfAble, tellingFailure} from './listed-names.ts';
 import {usualTags} from './listed-referrer.ts';
 import {type KnownTags, ManifestReader} from './manifest-reader.ts';
 import {readConfigs} from './read-configs.ts';
+import type {SparedBytes} from './seen-manifests.ts';
 import {
   type ImageReference,
   leftUnnamed,
@@ -49,6 +50,8 @@ export interface SourceQuestion {
   readonly conversion?: ConversionWish;
   /** Whether creation times and platforms are needed, which takes one config blob per image. */
   readonly configs: boolean;
+  /** Where the bytes of manifests are kept for later; absent: they are not wanted. */
+  readonly spared?: SparedBytes;
   readonly progress: (done: number, total: number) => void;
 }
 
@@ -81,6 +84,7 @@ export async function observeSource(
     digests: await listedDigests(source, known.size, call),
     // A choice of platforms cuts indexes, and one that lists converted images is written again.
     keepsIndexes: question.configs || question.conversion?.convertForeign === true,
+    ...(question.spared === undefined ? {} : {spared: question.spared}),
   });
   const unnamed = await readUnnamed(reader, source, names, reference, call);
   const isAttachment = (name: string) => question.attachmentSubject(name) !== undefined;

@@ -17,31 +17,52 @@ const LIMITS = {
   texts: 4 * 1024 * 1024,
 };
 
-/** Bytes of manifests that are kept so that they need not be read again. The others are, by digest. */
+/** Bytes of manifests that are kept so that they need not be read again, for a whole plan. */
 const SPARED_BYTES = 4 * 1024 * 1024;
 /** Bytes of the indexes of which plans may have to cut something, and which therefore have to be kept. */
 const INDEX_BYTES = 64 * 1024 * 1024;
 
 /**
+ * Room for bytes of manifests that are wanted later. Those that find none are read again, by digest. All sources of a plan
+ * share it: there may be thousands of them.
+ */
+export class SparedBytes {
+  #left = SPARED_BYTES;
+
+  /** Takes the room for so many bytes, if there is as much. */
+  take(bytes: number): boolean {
+    if (bytes > this.#left) return false;
+    this.#left -= bytes;
+    return true;
+  }
+}
+
+/**
  * Keeps of each manifest what plans are made of. There may be 100,000 of them, which list a million layers: equal
- * texts and descriptors are kept once, what nothing asks for is dropped, and the bytes are dropped beyond a bound.
+ * texts and descriptors are kept once, what nothing asks for is dropped, and the bytes unless there is room for them.
  * @throws TransshipError RESPONSE_INVALID beyond the limits above
  */
 export class SeenManifests {
   readonly all = new Map<Digest, SeenManifest>();
   readonly #name: string;
   readonly #keepsIndexes: boolean;
+  readonly #spared: SparedBytes | undefined;
   readonly #descriptors = new Map<Digest, Descriptor>();
   readonly #texts = new Map<string, string>();
   #contents = 0;
   #listed = 0;
   #characters = 0;
+  /** Of the indexes that have to be kept. */
   #bytes = 0;
 
-  /** @param keepsIndexes the bytes of all indexes are needed, and of nothing else */
-  constructor(name: string, keepsIndexes: boolean) {
+  /**
+   * @param keepsIndexes the bytes of all indexes are needed, and of nothing else
+   * @param spared absent: no bytes are wanted later
+   */
+  constructor(name: string, keepsIndexes: boolean, spared?: SparedBytes) {
     this.#name = name;
     this.#keepsIndexes = keepsIndexes;
+    this.#spared = spared;
   }
 
   /** Each manifest once, and once more as often as it likes. */
@@ -58,16 +79,12 @@ export class SeenManifests {
     return seen;
   }
 
-  #sparesBytes({bytes, view}: Manifest): boolean {
-    if (this.#keepsIndexes && view.kind !== 'index') return false;
-    const isWithin = this.#bytes + bytes.byteLength <= this.#bytesLimit;
-    if (isWithin) this.#bytes += bytes.byteLength;
-    else if (this.#keepsIndexes) throw this.#beyond(`indexes of more than ${INDEX_BYTES} bytes`);
-    return isWithin;
-  }
-
-  get #bytesLimit(): number {
-    return this.#keepsIndexes ? INDEX_BYTES : SPARED_BYTES;
+  #sparesBytes({bytes: {byteLength}, view}: Manifest): boolean {
+    if (!this.#keepsIndexes) return this.#spared?.take(byteLength) === true;
+    if (view.kind !== 'index') return false;
+    this.#bytes += byteLength;
+    if (this.#bytes > INDEX_BYTES) throw this.#beyond(`indexes of more than ${INDEX_BYTES} bytes`);
+    return true;
   }
 
   #view(view: ManifestView): ManifestView {
