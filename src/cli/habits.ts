@@ -40,9 +40,13 @@ export function knownArguments(args: readonly string[]): readonly string[] {
       `run docker ${first} HOST, or set TRANSSHIP_SOURCE_USERNAME and TRANSSHIP_SOURCE_PASSWORD`,
     );
   }
-  const login = LOGIN_FLAGS.find((flag) =>
-    args.some((word) => word === flag || word.startsWith(`${flag}=`)),
-  );
+  // The sandbox has a login of its own, for everybody to know.
+  const login =
+    first === 'sandbox'
+      ? undefined
+      : LOGIN_FLAGS.find((flag) =>
+          args.some((word) => word === flag || word.startsWith(`${flag}=`)),
+        );
   if (login !== undefined) {
     const side = login.startsWith('--dest') ? 'DESTINATION' : 'SOURCE';
     throw usage(
