@@ -130,7 +130,7 @@ routes:
   '9': async (at) => {
     const deleted = 'transship plan delete old.example.com/team/app --tag v1 --out app.plan.json';
     expect((await at.run(deleted)).code).toBe(0);
-    expect((await at.run(`${APPLY} --yes`)).code).toBe(0);
+    expect(await at.run(`${APPLY} --yes`)).toMatchObject({code: 0});
     expect(await at.source.storage.manifests.tags(APP)).toEqual(['v2']);
   },
 };

@@ -3,6 +3,7 @@ import {type GitLabFlags, gitlabAccounts} from './gitlab-access.ts';
 import type {Io} from './io.ts';
 import type {HostFlags, LimitFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
+import {debugLog} from './reporters/debug-log.ts';
 import {openReporter, type ProgressFlags} from './reporters/choose.ts';
 import {cacheFolder} from './user-folders.ts';
 
@@ -28,7 +29,8 @@ export async function withSession<T>(
     ...(maxBytes === undefined ? {} : {maxBytes}),
     ...(maxDuration === undefined ? {} : {maxDuration}),
   };
-  const {env, home, uid, now, timer, retry, redactor, temporary, stdin} = io;
+  const {env, home, uid, now, timer, retry, redactor, temporary, stdin, isDebugging} = io;
+  const form = flags.progress === 'json' ? 'json' : 'text';
   await using session = openSession({
     environment: env,
     home,
@@ -48,6 +50,7 @@ export async function withSession<T>(
     ...(archiveParts ? {archiveParts} : {}),
     ...(cache === true ? {cacheFolder: cacheFolder(env, home)} : {}),
     ...(Object.keys(limits).length === 0 ? {} : {limits}),
+    ...(isDebugging === true ? {observe: debugLog(io, form)} : {}),
     ...(timer ? {timer} : {}),
     ...(retry ? {retry} : {}),
     ...(temporary ? {temporary} : {}),

@@ -5,7 +5,8 @@
 export {openSession} from './session.ts';
 export type {Session, SessionOptions} from './session.ts';
 export {planCopy, planMigration} from './plan-copy.ts';
-export type {CopyRequest, MigrationRequest} from './plan-copy.ts';
+export type {CopyRequest} from './copy-wish.ts';
+export type {MigrationRequest} from './plan-copy.ts';
 export {applyPlan} from './apply-plan.ts';
 export type {ApplyOptions} from './apply-plan.ts';
 export {verifyPlan} from './verify-plan.ts';

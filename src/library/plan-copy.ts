@@ -1,31 +1,13 @@
 import {TransshipError} from '../model/error.ts';
-import type {CopyPlan, WishFilters} from '../model/plan.ts';
+import type {CopyPlan} from '../model/plan.ts';
 import type {CopyMigration} from '../plan/migration/migration.ts';
 import {readMigration} from '../plan/migration/read-migration.ts';
-import {archiveSizeOf, type CopyWish, readCopyWish} from './copy-wish.ts';
+import {archiveSizeOf, type CopyRequest, type CopyWish, readCopyWish} from './copy-wish.ts';
 import {makePlan} from './make-plan.ts';
 import {type MigrationOptions, readMigrationWish} from './migration-wish.ts';
 import type {PruneWish} from './plan-deletions.ts';
 import {redactedPlan} from './redaction.ts';
 import type {Session} from './session.ts';
-
-/** One image or repository, and where it is to be copied. */
-export interface CopyRequest {
-  /**
-   * As on the command line: `host/repository[:tag][@digest]`, `oci:DIR[:name]`, `oci-archive:FILE[:name]`, `dir:DIR`,
-   * `docker-archive:FILE[:name]`, `docker-daemon:NAME` or `containers-storage:NAME`. A repository without a tag means all
-   * of its tags.
-   */
-  readonly source: string;
-  /** `host/repository[:tag]`, `oci:DIR[:name]`, `oci-archive:FILE[:name]` or `dir:DIR`. */
-  readonly destination: string;
-  /** Which tags and platforms, and in which form. Default: everything, as it is. */
-  readonly filters?: WishFilters;
-  /** Delete each tag at the source once its image is verified at the destination. */
-  readonly deleteSource?: boolean;
-  /** Write archives in numbered parts of this size in bytes, at least 64 KiB. */
-  readonly archiveSize?: number;
-}
 
 /**
  * Plans a copy: inspects the source and the destination, and changes nothing. A check with the result `forbid` in the
@@ -33,10 +15,7 @@ export interface CopyRequest {
  * @throws TransshipError USAGE and REFERENCE_INVALID for a wrong request; what a registry or a file refuses
  */
 export async function planCopy(session: Session, request: CopyRequest): Promise<CopyPlan> {
-  const {source, destination, filters = {}} = request;
-  return await session.run(async () =>
-    planWish(readCopyWish(source, destination, filters, request), session),
-  );
+  return await session.run(async () => planWish(readCopyWish(request), session));
 }
 
 /** A migration file of copies (docs/migration-file.md), and what is wanted of it. */
@@ -52,6 +31,8 @@ export interface MigrationRequest extends MigrationOptions {
   readonly since?: CopyPlan;
   /** Write archives in numbered parts of this size in bytes, at least 64 KiB. */
   readonly archiveSize?: number;
+  /** Read the platforms of all images, so that the plan names them. Default: those that the filters need. */
+  readonly readPlatforms?: boolean;
 }
 
 /**
@@ -75,13 +56,14 @@ export async function planRoutes(
   migration: CopyMigration,
   request: Omit<MigrationRequest, 'file' | 'text'>,
 ): Promise<CopyPlan> {
-  const {since, archiveSize, to, from} = request;
+  const {since, archiveSize, to, from, readPlatforms = false} = request;
   const isByArchive = to !== undefined || from !== undefined;
   const prune = isByArchive ? undefined : pruneWish(migration, since);
   const wish = await readMigrationWish(migration, request, session);
   const destinations = wish.routes.map(({destination}) => destination.repository);
   const asked = {
     ...wish,
+    platforms: readPlatforms,
     wish: {...wish.wish, ...archiveSizeOf(archiveSize, destinations)},
     ...(prune === undefined ? {} : {prune}),
     ...(to === undefined || since === undefined ? {} : {since}),

@@ -2,6 +2,7 @@ import {join} from 'node:path';
 import type {Interruption} from '../apply/apply-context.ts';
 import {type LimitSettings, RunLimits, type Timer} from '../apply/run-limits.ts';
 import {HttpClient} from '../http/client.ts';
+import type {HttpObserver} from '../http/exchange.ts';
 import {HostSet} from '../http/host-set.ts';
 import type {OriginSettings} from '../http/origin.ts';
 import {type Environment, proxyFromEnvironment} from '../http/proxy.ts';
@@ -72,6 +73,8 @@ export interface SessionOptions {
   readonly timer?: Timer;
   /** @internal When requests are sent again. Default: `DEFAULT_RETRY`. */
   readonly retry?: RetryPolicy;
+  /** @internal Told about requests and responses. */
+  readonly observe?: HttpObserver;
   /** @internal Default: the system's clock. */
   readonly now?: () => Date;
   /** @internal Default: one of its own. */
@@ -151,7 +154,7 @@ export function openSession(options: SessionOptions = {}): Session {
   const {onEvent = () => undefined} = options;
   const report: Report = (event) => onEvent(redactEvent(event, redactor));
   const settings = originSettings(options, environment, redactor);
-  const http = openHttp(retry, settings, report);
+  const http = openHttp({retry, settings, report}, options.observe);
   const credentials = openCredentials(options, environment, redactor, aborted);
   const cache = openCache(options.cacheFolder);
   const places = openPlaces({http, credentials, report, redactor}, options, cache?.content);
@@ -239,8 +242,12 @@ function originSettings(
   };
 }
 
-function openHttp(retry: RetryPolicy, settings: OriginSettings, report: Report): HttpClient {
+function openHttp(
+  {retry, settings, report}: Pick<Session, 'retry' | 'settings' | 'report'>,
+  observe: HttpObserver | undefined,
+): HttpClient {
   return new HttpClient({
+    ...(observe ? {observe} : {}),
     retry,
     retrying: (what, attempt, delayMs, error) =>
       report({type: 'retrying', what, attempt, delayMs, error: errorData(error)}),

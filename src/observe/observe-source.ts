@@ -15,7 +15,7 @@ import {
 import {listedDigests, listIfAble, tellingFailure} from './listed-names.ts';
 import {usualTags} from './listed-referrer.ts';
 import {type KnownTags, ManifestReader} from './manifest-reader.ts';
-import {readConfigs} from './read-configs.ts';
+import {type ConfigQuestion, readConfigs} from './read-configs.ts';
 import type {SparedBytes} from './seen-manifests.ts';
 import {
   type ImageReference,
@@ -48,8 +48,10 @@ export interface SourceQuestion {
   ) => Promise<KnownTags>;
   /** Images that are wanted in another form than the source has them. */
   readonly conversion?: ConversionWish;
-  /** Whether creation times and platforms are needed, which takes one config blob per image. */
-  readonly configs: boolean;
+  /** What is read of the configs of images. Absent: nothing. */
+  readonly configs?: ConfigQuestion;
+  /** Whether indexes may have to be cut, for which their bytes are kept. */
+  readonly cutsIndexes?: boolean;
   /** Where the bytes of manifests are kept for later; absent: they are not wanted. */
   readonly spared?: SparedBytes;
   readonly progress: (done: number, total: number) => void;
@@ -82,8 +84,8 @@ export async function observeSource(
   const reader = new ManifestReader(source, known, {
     concurrency: OBSERVE_CONCURRENCY,
     digests: await listedDigests(source, known.size, call),
-    // A choice of platforms cuts indexes, and one that lists converted images is written again.
-    keepsIndexes: question.configs || question.conversion?.convertForeign === true,
+    // One that lists converted images is written again.
+    keepsIndexes: question.cutsIndexes === true || question.conversion?.convertForeign === true,
     ...(question.spared === undefined ? {} : {spared: question.spared}),
   });
   const unnamed = await readUnnamed(reader, source, names, reference, call);
@@ -124,7 +126,9 @@ export async function observeSource(
     ...(converted === undefined ? {} : {converted}),
     ...(uncopied.length === 0 ? {} : {uncopied}),
     ...(whyNewDigests === undefined ? {} : {whyNewDigests}),
-    ...(question.configs ? await readConfigs(source, roots, reader.manifests, call) : {}),
+    ...(question.configs === undefined
+      ? {}
+      : await readConfigs(source, roots, reader.manifests, question.configs, call)),
   };
 }
 

@@ -3,7 +3,7 @@ import {z} from '../model/schema.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {childManifests, type SeenManifest} from '../model/manifest.ts';
+import {ATTESTED, childManifests, type SeenManifest} from '../model/manifest.ts';
 import {isAttestationPlatform, type Platform} from '../model/platform.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {withActualSize} from '../relay/read-blob.ts';
@@ -21,25 +21,36 @@ const config = z.object({
   variant: z.string().optional().catch(undefined),
 });
 
-/** Facts about the roots from the configs of their images; roots without them are not in the maps. */
+/** What is to be found out. Each config is a blob request. */
+export interface ConfigQuestion {
+  /** When images were created: takes the config of (the first image of) each root. */
+  readonly times: boolean;
+  /** The platforms of images that no index names one for: takes the config of each of them. */
+  readonly platforms: boolean;
+}
+
+/** Facts from the configs of images; what those do not tell is not in the maps. */
 export interface ConfigFacts {
   /** Creation time of the root's (first) image, ISO 8601. */
   readonly created: ReadonlyMap<Digest, string>;
-  /** The platform of each root that is a single image. */
+  /** The platform of each image whose config was read. */
   readonly platformOf: ReadonlyMap<Digest, Platform>;
 }
 
-/** Reads one config for each root. Each is a blob request, so this is done only if a filter needs it. */
 export async function readConfigs(
   source: RepositoryReader,
   roots: readonly SourceRoot[],
   manifests: ReadonlyMap<Digest, SeenManifest>,
+  {times, platforms}: ConfigQuestion,
   call: Call,
 ): Promise<ConfigFacts> {
   const created = new Map<Digest, string>();
   const platformOf = new Map<Digest, Platform>();
-  const digests = new Set(roots.map((root) => root.digest));
-  await mapAtOnce(digests, CONFIG_CONCURRENCY, async (digest) => {
+  const wanted = new Set([
+    ...(times ? roots.map((root) => root.digest) : []),
+    ...(platforms ? withoutPlatform(roots, manifests) : []),
+  ]);
+  await mapAtOnce(wanted, CONFIG_CONCURRENCY, async (digest) => {
     const blob = firstConfig(digest, manifests);
     if (blob === undefined) return;
     // Artifacts have configs of any kind; only image configs are used.
@@ -51,6 +62,28 @@ export async function readConfigs(
     if (platform && isSingle) platformOf.set(digest, platform);
   });
   return {created, platformOf};
+}
+
+/** Images at or below the roots that no index names a platform for. */
+function withoutPlatform(
+  roots: readonly SourceRoot[],
+  manifests: ReadonlyMap<Digest, SeenManifest>,
+): ReadonlySet<Digest> {
+  const seen = new Set<Digest>();
+  const found = new Set<Digest>();
+  const visit = (digest: Digest): void => {
+    if (seen.has(digest)) return;
+    seen.add(digest);
+    const view = manifests.get(digest)?.view;
+    if (view?.kind === 'image') found.add(digest);
+    if (view?.kind !== 'index') return;
+    for (const {digest: child, platform, annotations} of childManifests(view)) {
+      const isNamed = platform !== undefined || annotations?.[ATTESTED] !== undefined;
+      if (!isNamed || manifests.get(child)?.view.kind === 'index') visit(child);
+    }
+  };
+  for (const {digest} of roots) visit(digest);
+  return found;
 }
 
 function firstConfig(

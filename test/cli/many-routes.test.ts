@@ -34,7 +34,11 @@ beforeEach(async () => {
 /** What several lines of `copy` ask for, in one wish. */
 function wishOf(...lines: readonly (readonly [from: string, to: string, filters?: WishFilters])[]) {
   const read = lines.map(([from, to, filters = {}]) =>
-    readCopyWish(`${source.host}/${from}`, `${destination.host}/${to}`, filters),
+    readCopyWish({
+      source: `${source.host}/${from}`,
+      destination: `${destination.host}/${to}`,
+      filters,
+    }),
   );
   return {
     wish: {routes: read.flatMap(({wish}) => wish.routes)},

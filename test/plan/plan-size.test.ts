@@ -18,6 +18,19 @@ it('is small: at most 250 bytes for a tag beside its distinct blobs', () => {
   expect(read.id).toBe(plan.id);
 });
 
+it('is small with the platforms of all images, too', () => {
+  const amd64 = {os: 'linux', architecture: 'amd64'};
+  const routes = largeRoutes(REPOSITORIES, TAGS, () => ({})).map((route) => {
+    const platformOf = new Map([...route.source.manifests.keys()].map((one) => [one, amd64]));
+    return {...route, source: {...route.source, platformOf}};
+  });
+  const text = serializePlan(largePlan(routes));
+  const {blobs, platforms} = JSON.parse(text) as Record<string, readonly unknown[]>;
+  const blobBytes = blobs?.reduce<number>((sum, row) => sum + JSON.stringify(row).length + 2, 0);
+  expect(platforms).toEqual(['linux/amd64']);
+  expect((text.length - (blobBytes ?? 0)) / (REPOSITORIES * TAGS)).toBeLessThan(250);
+});
+
 it('is small where nothing is left to do', () => {
   const routes = largeRoutes(REPOSITORIES, TAGS, (_at, tags) => {
     const there = Object.entries(tags).map(([tag, {descriptor}]) => [tag, descriptor.digest]);

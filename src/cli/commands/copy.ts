@@ -1,10 +1,14 @@
 import type {Command} from 'commander';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
 import {type ApplyOptions, applyPlan} from '../../library/apply-plan.ts';
+import {type CopyWish, readCopyWish} from '../../library/copy-wish.ts';
 import {planCopy} from '../../library/plan-copy.ts';
 import type {CopyPlan} from '../../model/plan.ts';
 import {givePlan} from '../plan-file.ts';
+import type {Tag} from '../../model/reference.ts';
+import {renderDigests} from '../../report/ci-reports.ts';
 import {addHabitFlags, type HabitFlags, withHabits} from '../habits.ts';
+import {addPlaces, copyRequest} from '../copy-request.ts';
 import type {Io} from '../io.ts';
 import {
   addArchiveSizeFlag,
@@ -19,7 +23,6 @@ import {
   type HostFlags,
   type LimitFlags,
   type RunFlags,
-  wishFilters,
 } from '../options.ts';
 import {reportWarnings} from '../print-error.ts';
 import {deletionConsent, journalOfWish, RUN_EXIT, runOptions} from '../run-plan.ts';
@@ -27,6 +30,7 @@ import {
   addRunReportFlags,
   type RunReportFlags,
   StepTimes,
+  writeReport,
   writeRunReports,
 } from '../run-reports.ts';
 import {withSession} from '../session.ts';
@@ -37,7 +41,18 @@ type Flags = HostFlags &
   RunFlags &
   LimitFlags &
   RunReportFlags &
-  HabitFlags & {readonly format: OutcomeFormat; readonly yes?: boolean; readonly dryRun?: boolean};
+  HabitFlags & {
+    readonly format: OutcomeFormat;
+    readonly yes?: boolean;
+    readonly dryRun?: boolean;
+    readonly digestfile?: string;
+  };
+
+/** The one image that is asked for; undefined: all tags. */
+function imageOf({routes: [route]}: CopyWish): {readonly tag: Tag | undefined} | undefined {
+  const isOne = route?.toTag !== undefined || route?.source.digest !== undefined;
+  return isOne ? {tag: route.toTag} : undefined;
+}
 
 /** `transship copy`: plan and apply in one go. */
 export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -47,18 +62,11 @@ export function addCopy(program: Command, io: Io, done: (exitCode: number) => vo
     .description(
       'Copies one image, or every tag of a repository, byte for byte: plans and applies in one command.',
     )
-    .argument(
-      '<source>',
-      'host/repository[:tag][@digest], oci:DIR[:name], oci-archive:FILE[:name], dir:DIR, docker-archive:FILE[:name], docker-daemon:NAME or containers-storage:NAME; without a tag, all tags',
-    )
-    .argument(
-      '<destination>',
-      'host/repository[:tag], oci:DIR[:name], oci-archive:FILE[:name] or dir:DIR',
-    )
     .option(
       '--dry-run',
       'print the review of the plan and copy nothing; exit 2 if there is something to do',
     )
+    .option('--digestfile <file>', 'write the digest to this file; of all tags, a line for each')
     .option('--yes', 'do not ask before deleting (only --delete-source deletes)')
     .addHelpText(
       'after',
@@ -68,22 +76,15 @@ Examples:
   transship copy docker://alpine:3.20 localhost:5000/mirror/alpine:3.20
   transship copy --semver '^1.2' --exclude-tag '*-rc*' old.example.com/app new.example.com/app`,
     );
-  addRunReportFlags(addArchiveSizeFlag(addHabitFlags(command)));
+  addRunReportFlags(addArchiveSizeFlag(addHabitFlags(addPlaces(command))));
   addFormatFlag(addLimitFlags(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command))))), [
     'text',
     'json',
     'markdown',
   ]).action(async (source: string, destination: string, given: Flags) => {
     const flags = withHabits(given, source, destination);
-    const filters = wishFilters(flags, io.now());
-    const {archiveSize, deleteSource = false} = flags;
-    const request = {
-      source,
-      destination,
-      filters,
-      deleteSource,
-      ...(archiveSize === undefined ? {} : {archiveSize}),
-    };
+    const request = copyRequest(source, destination, flags, io.now());
+    const wish = readCopyWish(request);
     const times = new StepTimes(io);
     const answer = await withSession(io, flags, async (opened) => {
       const session = times.watch(opened);
@@ -112,6 +113,12 @@ Examples:
     const {text, run: result} = ran;
     io.stdout.write(text);
     await writeRunReports(result, plan, times, flags, io);
+    await writeReport(
+      '--digestfile',
+      flags.digestfile,
+      () => renderDigests(result, plan, imageOf(wish)),
+      io,
+    );
     done(RUN_EXIT[result.result]);
   });
 }

@@ -25,6 +25,7 @@ import {
   type HostFlags,
 } from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
+import {readsPlatforms} from '../plan-policy.ts';
 import type {ProgressFlags} from '../reporters/choose.ts';
 import {addPlanningFlags, type PlanningFlags, planTransferMigration} from '../plan-moves.ts';
 import {withSession} from '../session.ts';
@@ -121,6 +122,7 @@ async function migrationPlan(
     ...(sourceKind === undefined ? {} : {sourceKind}),
     ...(archiveSize === undefined ? {} : {archiveSize}),
     ...(earlier === undefined ? {} : {since: earlier}),
+    readPlatforms: await readsPlatforms(flags),
   };
   return await withSession(io, flags, (session) => planRoutes(session, migration, request));
 }

@@ -3,6 +3,7 @@ import {planCopy} from '../../library/plan-copy.ts';
 import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../earlier-plan.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
 import {addHabitFlags, type HabitFlags, withHabits} from '../habits.ts';
+import {addPlaces, copyRequest} from '../copy-request.ts';
 import type {Io} from '../io.ts';
 import {
   addArchiveSizeFlag,
@@ -13,9 +14,9 @@ import {
   type ArchiveFlags,
   type FilterFlags,
   type HostFlags,
-  wishFilters,
 } from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
+import {readsPlatforms} from '../plan-policy.ts';
 import type {ProgressFlags} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 import {addPlanDelete} from './plan-delete.ts';
@@ -42,14 +43,6 @@ export function addPlan(program: Command, io: Io, done: (exitCode: number) => vo
     .description(
       'Inspects source and destination, prints the review and, with --out, writes the plan. Changes nothing.',
     )
-    .argument(
-      '<source>',
-      'host/repository[:tag][@digest], oci:DIR[:name], oci-archive:FILE[:name], dir:DIR, docker-archive:FILE[:name], docker-daemon:NAME or containers-storage:NAME; without a tag, all tags',
-    )
-    .argument(
-      '<destination>',
-      'host/repository[:tag], oci:DIR[:name], oci-archive:FILE[:name] or dir:DIR',
-    )
     .addHelpText(
       'after',
       `
@@ -57,21 +50,16 @@ Examples:
   transship plan copy registry.example.com/team/app gitlab.example.com:5050/group/project/app --out app.plan.json
   transship plan copy old.example.com/app:v1 new.example.com/app --format markdown --detailed-exitcode`,
     );
-  addSinceFlags(addHabitFlags(copy));
+  addSinceFlags(addHabitFlags(addPlaces(copy)));
   addArchiveSizeFlag(copy);
   addMakeFlags(addProgressFlag(addFilterFlags(addCacheFlag(addHostFlags(copy)))));
   copy.action(async (source: string, destination: string, given: Flags) => {
     const flags = withHabits(given, source, destination);
-    const filters = wishFilters(flags, io.now());
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
     const earlier = await readEarlierPlan(flags, {name: '--out', file: flags.out});
-    const {deleteSource = false, archiveSize} = flags;
     const request = {
-      source,
-      destination,
-      filters,
-      deleteSource,
-      ...(archiveSize === undefined ? {} : {archiveSize}),
+      ...copyRequest(source, destination, flags, io.now()),
+      readPlatforms: await readsPlatforms(flags),
     };
     const made = await withSession(io, flags, (session) => planCopy(session, request));
     const exitCode = await givePlan(made, flags, io);
