@@ -100,6 +100,18 @@ describe('what skopeo, crane and docker users type', () => {
     expect(index.manifests.map((entry) => entry.digest)).toEqual([digest, digest]);
   });
 
+  test('--yes is understood by the command that asks', async () => {
+    await using registry = await startSandbox();
+    await using temp = await tempDirectory();
+    await storeImage(registry.storage, 'a' as RepositoryPath, 'v1', [Buffer.from('x')]);
+    const plan = temp.join('p.plan.json');
+    const wanted = ['plan', 'delete', `${registry.host}/a`, '--tag', '*', '--yes'];
+    expect((await transship([...wanted, '--out', plan])).code).toBe(0);
+    expect((await transship(['apply', plan])).code).toBe(64);
+    expect((await transship(['apply', plan, '--yes'])).code).toBe(0);
+    expect(await registry.storage.manifests.tags('a' as RepositoryPath)).toEqual([]);
+  });
+
   test('--dry-run shows the plan, and copies nothing', async () => {
     await using registry = await startSandbox();
     await storeImage(registry.storage, 'a' as RepositoryPath, 'v1', [Buffer.from('x')]);

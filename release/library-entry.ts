@@ -2,6 +2,33 @@ import {readFile} from 'node:fs/promises';
 import {dirname, relative, resolve} from 'node:path';
 import {isolatedDeclarationSync} from 'rolldown/experimental';
 import {parseSync, Visitor} from 'rolldown/utils';
+import type {Plugin} from 'rolldown';
+import {fileURLToPath} from 'node:url';
+
+/** The library's exports. */
+export const LIBRARY = 'src/library/index.ts';
+
+/**
+ * What consumers of the library resolve besides `index.cjs`: its types, once for each module system, and an ES module
+ * that exports the very same objects, so that `instanceof TransshipError` holds whoever loaded what.
+ */
+export function libraryEntry(): Plugin {
+  return {
+    name: 'library-entry',
+    async generateBundle(_options, bundle) {
+      const entry = bundle['index.cjs'];
+      if (entry?.type !== 'chunk') throw new Error('there is no index.cjs');
+      const source = new URL(`../${LIBRARY}`, import.meta.url);
+      const types = await rolledUpDeclarations(fileURLToPath(source));
+      const names = entry.exports.toSorted().map((name) => `  ${name},\n`);
+      const emit = (fileName: string, text: string) =>
+        this.emitFile({type: 'asset', fileName, source: text});
+      emit('index.mjs', `export {\n${names.join('')}} from './index.cjs';\n`);
+      emit('index.d.mts', types);
+      emit('index.d.cts', types);
+    },
+  };
+}
 
 type Statement = ReturnType<typeof parseSync>['program']['body'][number];
 
@@ -30,7 +57,7 @@ interface Module {
  * @param entry a file whose exports are all re-exports
  * @throws Error for a type of another package, and for two declarations with one name
  */
-export async function rolledUpDeclarations(entry: string): Promise<string> {
+async function rolledUpDeclarations(entry: string): Promise<string> {
   const modules = new Map<string, Promise<Module>>();
   const moduleOf = (file: string): Promise<Module> => {
     const module = modules.get(file) ?? readModule(file);
