@@ -17,7 +17,7 @@ import {mapAtOnce} from '../observe/at-once.ts';
 import {observeRoute, type RouteInventory, type RouteQuestion} from '../observe/observe-route.ts';
 import {RepositoryFailures} from '../observe/repository-failures.ts';
 import {SparedBytes} from '../observe/seen-manifests.ts';
-import {SharedReader} from '../observe/shared-reader.ts';
+import {MemoizedReader} from '../observe/memoized-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {makeCopyPlan} from '../plan/copy-plan.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
@@ -225,7 +225,7 @@ function sourceReaders(
   return new Map(
     [...bySource]
       .filter(([, {length}]) => length > 1)
-      .map(([name]) => [name, new SharedReader(repositories.source(name))]),
+      .map(([name]) => [name, new MemoizedReader(repositories.source(name))]),
   );
 }
 

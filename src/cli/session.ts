@@ -116,7 +116,7 @@ function originSettings({env, home, redactor}: Io, flags: HostFlags): OriginSett
       ...(caFile === undefined ? {} : {caFile}),
     }),
     proxyFor: proxyFromEnvironment(env, redactor),
-    mayLeadAnywhere: (host) => leading.has(host),
+    allowsUnsafeRedirects: (host) => leading.has(host),
   };
 }
 
@@ -168,7 +168,7 @@ function openPlaces(
     credentials,
     plainHttp: new HostSet('--plain-http', flags.plainHttp ?? []),
     env,
-    learnToken: (token) => redactor.learnPassing(token),
+    learnToken: (token) => redactor.learnShortLived(token),
     notice: ({code, message}) => report({type: 'notice', code, message: clipped(message)}),
     ...(cache ? {cache} : {}),
     ...(temporary ? {temporary} : {}),

@@ -63,7 +63,7 @@ export async function openSourceLister(
     baseUrl: await registry.baseUrl(call),
     http,
     credentials: () => credentials.find(host, side),
-    learnToken: (token: string) => io.redactor.learnPassing(token),
+    learnToken: (token: string) => io.redactor.learnShortLived(token),
   };
   return LISTERS[found.kind](options);
 }

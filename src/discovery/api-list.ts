@@ -1,4 +1,4 @@
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import type {HttpClient} from '../http/client.ts';
 import {TransshipError} from '../model/error.ts';
 import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../model/json.ts';
@@ -41,7 +41,7 @@ export interface ApiList<Page> {
   readonly first: string;
   readonly page: z.ZodType<Page>;
   /** The URL of the next page, perhaps relative to this one; undefined: this is the last. */
-  readonly next: (page: Page, answer: HttpAnswer) => string | undefined;
+  readonly next: (page: Page, response: HttpResponse) => string | undefined;
 }
 
 /** Maximum size of a page, in bytes: pages of 100 entries are below 1 MiB. */
@@ -68,20 +68,20 @@ export async function* readPages<Page>(
   let url = new URL(list.first, api.origin);
   for (let pages = 1; ; pages++) {
     visited.add(url.pathname + url.search);
-    const answer = await send(api, url, call);
-    if (answer.status !== 200) throw await notListed(api, answer);
-    const page = await parsePage(api, answer, list.page);
-    bytes += (await answer.read(PAGE_LIMITS.size)).bytes.byteLength;
+    const response = await send(api, url, call);
+    if (response.status !== 200) throw await notListed(api, response);
+    const page = await parsePage(api, response, list.page);
+    bytes += (await response.read(PAGE_LIMITS.size)).bytes.byteLength;
     yield page;
-    const next = list.next(page, answer);
+    const next = list.next(page, response);
     if (next === undefined) return;
     if (pages === PAGES_LIMIT || bytes > NAME_LIMITS.bytes)
-      throw invalid(api, answer, `has no end: read ${pages} pages`);
+      throw invalid(api, response, `has no end: read ${pages} pages`);
     const named = URL.parse(next, url.href);
-    if (named === null) throw invalid(api, answer, 'names a next page that is not a URL');
+    if (named === null) throw invalid(api, response, 'names a next page that is not a URL');
     url = new URL(named.pathname + named.search, api.origin);
     if (visited.has(url.pathname + url.search))
-      throw invalid(api, answer, 'forms a loop: its next page was read before');
+      throw invalid(api, response, 'forms a loop: its next page was read before');
   }
 }
 
@@ -121,9 +121,9 @@ async function send({http, authorization, headers}: Api, url: URL, call: Call) {
   });
 }
 
-async function notListed({name, hint}: Api, answer: HttpAnswer): Promise<TransshipError> {
-  const why = await refusal(answer, {notFound: 'REPOSITORY_NOT_FOUND'});
-  if (answer.header('x-ratelimit-remaining') === '0') return rateLimited(why);
+async function notListed({name, hint}: Api, response: HttpResponse): Promise<TransshipError> {
+  const why = await refusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
+  if (response.header('x-ratelimit-remaining') === '0') return rateLimited(why);
   return saysNotListed(why) ? repositoriesNotListed(name, why.message, hint, why) : why;
 }
 
@@ -139,25 +139,25 @@ function rateLimited(cause: TransshipError): TransshipError {
   });
 }
 
-async function parsePage<Page>(api: Api, answer: HttpAnswer, schema: z.ZodType<Page>) {
-  const {bytes, complete} = await answer.read(PAGE_LIMITS.size);
-  if (!complete) throw invalid(api, answer, `has a page larger than ${PAGE_LIMITS.size} bytes`);
+async function parsePage<Page>(api: Api, response: HttpResponse, schema: z.ZodType<Page>) {
+  const {bytes, complete} = await response.read(PAGE_LIMITS.size);
+  if (!complete) throw invalid(api, response, `has a page larger than ${PAGE_LIMITS.size} bytes`);
   let json: unknown;
   try {
     json = parseJson(bytes, PAGE_LIMITS);
   } catch (cause) {
-    throw invalid(api, answer, (cause as JsonError).message, cause);
+    throw invalid(api, response, (cause as JsonError).message, cause);
   }
   const page = schema.safeParse(json);
   if (page.success) return page.data;
   const [issue] = page.error.issues;
   const where = issue?.path.join('.') || 'form';
-  throw invalid(api, answer, `has a wrong ${where}`, page.error);
+  throw invalid(api, response, `has a wrong ${where}`, page.error);
 }
 
 function invalid(
   {name}: Api,
-  {request, status}: HttpAnswer,
+  {request, status}: HttpResponse,
   why: string,
   cause?: unknown,
 ): TransshipError {

@@ -104,7 +104,7 @@ class HubLogin {
   async #fetch(signal: AbortSignal): Promise<string | undefined> {
     const credentials = await this.#options.credentials();
     if (credentials?.kind !== 'basic') return undefined;
-    const answer = await this.#http.send({
+    const response = await this.#http.send({
       method: 'POST',
       url: new URL('/v2/auth/token', this.#origin),
       side: 'source',
@@ -113,14 +113,14 @@ class HubLogin {
       body: {kind: 'bytes', bytes: tokenRequest(credentials), secret: true},
       readLimit: TOKEN_LIMIT,
     });
-    if (answer.status !== 200) throw await refusal(answer, {ofTokenService: true});
-    const {bytes} = await answer.read(TOKEN_LIMIT);
+    if (response.status !== 200) throw await refusal(response, {ofTokenService: true});
+    const {bytes} = await response.read(TOKEN_LIMIT);
     const token = readJson(bytes, tokenSchema)?.access_token;
     if (token !== undefined) {
       this.#options.learnToken(token);
       return token;
     }
-    const message = `${describeRequest(answer.request)} answered without a token`;
+    const message = `${describeRequest(response.request)} answered without a token`;
     throw new TransshipError('RESPONSE_INVALID', message, {
       side: 'source',
       hint: 'check whether a proxy answers in place of Docker Hub',

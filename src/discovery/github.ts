@@ -61,7 +61,7 @@ async function* ofOwner(
     const pages: ApiList<z.infer<typeof packages>> = {
       first: `${path}?package_type=container&per_page=${PAGE_SIZE}`,
       page: packages,
-      next: (_page, answer) => nextLink(answer.header('link')),
+      next: (_page, response) => nextLink(response.header('link')),
     };
     return inPages(readPages(api, pages, call), owner, prefix);
   };

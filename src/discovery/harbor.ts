@@ -1,4 +1,4 @@
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import {nextLink} from '../http/header-fields.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call, ListedRepository, RepositoryLister, UnlistedPart} from '../model/port.ts';
@@ -91,18 +91,18 @@ function numbered<Item>(path: string, page: z.ZodType<Item[]>): ApiList<Item[]> 
   return {
     first: pageUrl(number),
     page,
-    next: (items, answer) => {
+    next: (items, response) => {
       read += items.length;
       number++;
-      const link = nextLink(answer.header('link'));
+      const link = nextLink(response.header('link'));
       if (link !== undefined) return link;
-      const isMore = items.length > 0 && read < totalOf(answer);
+      const isMore = items.length > 0 && read < totalOf(response);
       return isMore ? pageUrl(number) : undefined;
     },
   };
 }
 
-function totalOf(answer: HttpAnswer): number {
-  const total = answer.header('x-total-count') ?? '';
+function totalOf(response: HttpResponse): number {
+  const total = response.header('x-total-count') ?? '';
   return /^\d{1,9}$/.test(total) ? Number(total) : 0;
 }

@@ -1,6 +1,6 @@
-import {PassingTokens} from './passing-tokens.ts';
+import {ShortLivedTokens} from './short-lived-tokens.ts';
 
-/** Shorter secrets, in characters, are not redacted: ordinary words would be redacted, too. */
+/** Minimum length of a secret in characters: redacting shorter ones would redact ordinary words. */
 const SHORTEST = 4;
 const BLANK = '***';
 /**
@@ -17,20 +17,20 @@ const FORMS = [
 ];
 
 /**
- * Records secrets when they are received, and redacts them in all text that is shown or written. A second line of
- * defence: messages are built without secrets, but quote registries, proxies and credential helpers.
+ * Records secrets as they become known, and redacts them in all text that is shown or written. This is a second line of
+ * defence: messages are built without secrets, but they quote registries, proxies and credential helpers.
  *
  * The run time is linear in the length of the text, because servers control the text and the tokens.
  */
 export class Redactor {
-  /** The user's passwords and tokens: few. */
-  readonly #lasting = new Set<string>();
+  /** The user's passwords and tokens, of which there are few. */
+  readonly #longLived = new Set<string>();
   /** Tokens issued by registries. */
-  readonly #passing = new PassingTokens();
+  readonly #shortLived = new ShortLivedTokens();
 
   /** Records a password or a long-lived token permanently. */
   learn(secret: string): void {
-    for (const form of formsOf(secret)) this.#lasting.add(form);
+    for (const form of formsOf(secret)) this.#longLived.add(form);
   }
 
   /** Records a password, also in its encoding for Basic authentication. */
@@ -40,8 +40,8 @@ export class Redactor {
   }
 
   /** Records a short-lived token of a registry; only the last 500 are kept. */
-  learnPassing(token: string): void {
-    this.#passing.learn(formsOf(token));
+  learnShortLived(token: string): void {
+    this.#shortLived.learn(formsOf(token));
   }
 
   /** The text with `***` in place of each run of characters that belongs to secrets. */
@@ -71,8 +71,8 @@ export class Redactor {
   }
 
   #markLearned(marks: Marks): void {
-    for (const secret of this.#lasting) marks.addAll(secret);
-    this.#passing.find(marks.text, (start, end) => marks.add(start, end));
+    for (const secret of this.#longLived) marks.addAll(secret);
+    this.#shortLived.find(marks.text, (start, end) => marks.add(start, end));
   }
 }
 

@@ -2,7 +2,7 @@ import type {HttpClient} from '../http/client.ts';
 import {type Side, TransshipError} from '../model/error.ts';
 import {DOCKER_HUB} from '../model/reference.ts';
 import {hostnameOf, isLoopback} from '../http/origin.ts';
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import {type Challenge, parseChallenges} from '../http/header-fields.ts';
 import type {HttpRequest} from '../http/message.ts';
 import {SingleFlight} from '../http/single-flight.ts';
@@ -50,9 +50,9 @@ async function probeLoopback(
   const secure = new URL(`https://${host}/v2/`);
   const base = {method: 'GET', side, signal} as const;
   try {
-    const answer = await http.send({...base, url: plain, attempts: 1});
-    const {bytes} = await answer.read(4096);
-    const wantsTls = answer.status === 400 && WANTS_TLS.test(Buffer.from(bytes).toString());
+    const response = await http.send({...base, url: plain, attempts: 1});
+    const {bytes} = await response.read(4096);
+    const wantsTls = response.status === 400 && WANTS_TLS.test(Buffer.from(bytes).toString());
     return wantsTls ? secure : plain;
   } catch (error) {
     signal.throwIfAborted();
@@ -72,8 +72,8 @@ async function answersTls(
   request: Parameters<HttpClient['send']>[0],
 ): Promise<boolean> {
   try {
-    const answer = await http.send(request);
-    await answer.discard();
+    const response = await http.send(request);
+    await response.discard();
     return true;
   } catch (error) {
     request.signal.throwIfAborted();
@@ -135,14 +135,14 @@ export class Connection {
    * Returns the response, whatever its status. Requests to other origins than the registry's are sent without
    * credentials.
    */
-  async send(request: RegistryRequest): Promise<HttpAnswer> {
+  async send(request: RegistryRequest): Promise<HttpResponse> {
     return this.#sendTo(await this.#reach(request.signal), request);
   }
 
   async #sendTo(
     endpoint: URL,
     {target, path, scopes, ...rest}: RegistryRequest,
-  ): Promise<HttpAnswer> {
+  ): Promise<HttpResponse> {
     const isBelow = typeof target === 'string';
     const url = isBelow ? new URL(target, endpoint) : target;
     const request: HttpRequest = {...rest, url, side: this.side};
@@ -168,9 +168,9 @@ export class Connection {
   /** The challenge of the registry to a client without credentials, at the base of its API. */
   async challenges({signal}: Call): Promise<readonly Challenge[]> {
     const url = await this.#reach(signal);
-    const answer = await this.#options.http.send({method: 'GET', url, side: this.side, signal});
-    await answer.discard();
-    return parseChallenges(answer.header('www-authenticate'));
+    const response = await this.#options.http.send({method: 'GET', url, side: this.side, signal});
+    await response.discard();
+    return parseChallenges(response.header('www-authenticate'));
   }
 
   /**
@@ -197,7 +197,7 @@ export class Connection {
   }
 
   /** Whether the response came from a redirect target. */
-  isElsewhere({request}: HttpAnswer): boolean {
+  isElsewhere({request}: HttpResponse): boolean {
     return this.#endpoint !== undefined && request.url.origin !== this.#endpoint.origin;
   }
 
@@ -207,8 +207,8 @@ export class Connection {
    * scheme in use. No other host may lower the level of security.
    * @throws TransshipError REDIRECT_REFUSED
    */
-  resolve(location: string, answer: HttpAnswer): URL {
-    const url = this.#resolve(location, answer);
+  resolve(location: string, response: HttpResponse): URL {
+    const url = this.#resolve(location, response);
     this.#uploadOrigins.add(url.origin);
     return url;
   }
@@ -223,7 +223,7 @@ export class Connection {
     return url.origin === origin || this.#uploadOrigins.has(url.origin);
   }
 
-  #resolve(location: string, {request}: HttpAnswer): URL {
+  #resolve(location: string, {request}: HttpResponse): URL {
     const from = request.url;
     const url = URL.parse(location, from.href);
     if (url?.protocol === from.protocol && url.hostname === from.hostname && url.port === '') {

@@ -1,6 +1,6 @@
 import {readJson} from '../model/json.ts';
 import {list, z} from '../model/schema.ts';
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import {webPageTitle} from '../http/web-page.ts';
 
 /** Bytes of a response that are read for its error message. */
@@ -56,16 +56,16 @@ const bodySchema = z.union([
 ]);
 
 /** Reads the errors of an answer, in the form of a registry, of a token service or of a web server. */
-export async function readErrors(answer: HttpAnswer): Promise<ErrorBody> {
-  const text = await answer.read(BODY_LIMIT).then(
+export async function readErrors(response: HttpResponse): Promise<ErrorBody> {
+  const text = await response.read(BODY_LIMIT).then(
     ({bytes}) => Buffer.from(bytes).toString().trim(),
     () => {
-      answer.request.signal.throwIfAborted();
+      response.request.signal.throwIfAborted();
       // If the body is broken, only the status is used.
       return '';
     },
   );
-  const title = await webPageTitle(answer);
+  const title = await webPageTitle(response);
   if (title !== undefined) {
     const words = inOneLine(title);
     return {errors: [], words, codes: words, isHtml: true};

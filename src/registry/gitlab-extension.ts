@@ -25,22 +25,22 @@ export interface RegistryTraits {
  * @throws TransshipError the registry's refusals
  */
 export async function readTraits(connection: Connection, call: Call): Promise<RegistryTraits> {
-  const answer = await connection.send({
+  const response = await connection.send({
     method: 'GET',
     target: '',
     path: undefined,
     scopes: [],
     ...call,
   });
-  if (answer.status !== 200) throw await refusal(answer);
-  await answer.discard();
-  const version = answer.header('gitlab-container-registry-version');
-  const features = answer.header('gitlab-container-registry-features') ?? '';
-  const clock = Date.parse(answer.header('date') ?? '');
+  if (response.status !== 200) throw await refusal(response);
+  await response.discard();
+  const version = response.header('gitlab-container-registry-version');
+  const features = response.header('gitlab-container-registry-features') ?? '';
+  const clock = Date.parse(response.header('date') ?? '');
   return {
     ...(version === undefined ? {} : {version}),
     deletesTags: features.split(/[\s,]+/).includes('tag_delete'),
-    database: answer.header('gitlab-container-registry-database-enabled') === 'true',
+    database: response.header('gitlab-container-registry-database-enabled') === 'true',
     ...(Number.isNaN(clock) ? {} : {clock}),
   };
 }
@@ -108,22 +108,22 @@ async function readTags(
     isOfNames: false,
     limits: NAME_LIMITS,
     keyOf: ({name}) => name,
-    read: async (answer) => {
-      if (answer.status === 404) {
-        await answer.discard();
+    read: async (response) => {
+      if (response.status === 404) {
+        await response.discard();
         return undefined;
       }
       // All of it fails in GitLab 19.0.0 and 19.0.1, while `/v2/` works (GitLab: issue 600955).
-      if (answer.status >= 500) {
-        await answer.discard();
-        const reason = `GET ${answer.request.url.href} answered ${answer.status}`;
+      if (response.status >= 500) {
+        await response.discard();
+        const reason = `GET ${response.request.url.href} answered ${response.status}`;
         connection.featureNotUsed('database', reason, 'tags are read one by one');
         return undefined;
       }
-      if (answer.status !== 200) throw await refusal(answer);
-      const page = tagsSchema.safeParse(await readPage(answer));
+      if (response.status !== 200) throw await refusal(response);
+      const page = tagsSchema.safeParse(await readPage(response));
       if (page.success) return page.data;
-      throw unreadable(answer, 'is not a list of tags', page.error);
+      throw unreadable(response, 'is not a list of tags', page.error);
     },
   });
 }

@@ -32,16 +32,16 @@ export async function listTags(
     isOfNames: true,
     limits: NAME_LIMITS,
     keyOf: itself,
-    read: async (answer) => {
-      if (answer.status === 404) {
-        const error = await refusal(answer, {notFound: 'REPOSITORY_NOT_FOUND'});
+    read: async (response) => {
+      if (response.status === 404) {
+        const error = await refusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
         if (error.code === 'NOT_A_REGISTRY') throw error;
         return undefined;
       }
-      if (answer.status !== 200) throw await refusal(answer);
-      const page = tagsSchema.safeParse(await readPage(answer));
+      if (response.status !== 200) throw await refusal(response);
+      const page = tagsSchema.safeParse(await readPage(response));
       if (page.success) return page.data.tags ?? [];
-      throw unreadable(answer, 'is not a list of tags', page.error);
+      throw unreadable(response, 'is not a list of tags', page.error);
     },
   });
   return names && [...names.keys()];
@@ -54,13 +54,13 @@ export async function listCatalog(connection: Connection, call: Call): Promise<r
     isOfNames: true,
     limits: NAME_LIMITS,
     keyOf: itself,
-    read: async (answer) => {
-      if (answer.status !== 200) {
-        throw await refusal(answer, {notFound: 'UNSUPPORTED_BY_REGISTRY'});
+    read: async (response) => {
+      if (response.status !== 200) {
+        throw await refusal(response, {notFound: 'UNSUPPORTED_BY_REGISTRY'});
       }
-      const page = catalogSchema.safeParse(await readPage(answer));
+      const page = catalogSchema.safeParse(await readPage(response));
       if (page.success) return page.data.repositories ?? [];
-      throw unreadable(answer, 'is not a list of repositories', page.error);
+      throw unreadable(response, 'is not a list of repositories', page.error);
     },
   });
   return [...(names?.keys() ?? [])];

@@ -1,4 +1,4 @@
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import {nextLink} from '../http/header-fields.ts';
 import {TransshipError} from '../model/error.ts';
 import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
@@ -41,7 +41,7 @@ export interface List<Item> {
   readonly isOfNames: boolean;
   readonly limits: ListLimits;
   /** The items of a page; undefined: the registry has no such list. */
-  readonly read: (answer: HttpAnswer) => Promise<readonly Item[] | undefined>;
+  readonly read: (response: HttpResponse) => Promise<readonly Item[] | undefined>;
   /**
    * The key of an item. An item that is listed twice, which happens if the list changes while it is read, is returned
    * once.
@@ -72,37 +72,37 @@ export async function readList<Item>(
   let query = list.isOfNames ? `n=${PAGE_SIZE}` : '';
   for (let page = 1; ; page++) {
     const target = next?.target ?? targetOf(list, query);
-    const answer = await connection.send({...list.first, target, readLimit: PAGE_LIMITS.size});
+    const response = await connection.send({...list.first, target, readLimit: PAGE_LIMITS.size});
     // distribution refuses more than its `maxentries`, where an administrator set it below the usual 1000
     // (registry/handlers/catalog.go, PAGINATION_NUMBER_INVALID): it chooses the size itself then.
-    if (next === undefined && query !== '' && answer.status === 400) {
-      await answer.discard();
+    if (next === undefined && query !== '' && response.status === 400) {
+      await response.discard();
       query = '';
       continue;
     }
-    if (next?.by === 'name' && NO_LAST.has(answer.status)) {
-      await answer.discard();
+    if (next?.by === 'name' && NO_LAST.has(response.status)) {
+      await response.discard();
       if (next.why) throw next.why;
       return found;
     }
-    const items = await list.read(answer);
+    const items = await list.read(response);
     if (items === undefined && next === undefined) return undefined;
-    if (items === undefined) throw unreadable(answer, 'names a next page that does not exist');
+    if (items === undefined) throw unreadable(response, 'names a next page that does not exist');
     const before = found.size;
     for (const item of items) if (!found.has(list.keyOf(item))) found.set(list.keyOf(item), item);
     const isNew = found.size > before;
-    bytes += (await answer.read(PAGE_LIMITS.size)).bytes.byteLength;
+    bytes += (await response.read(PAGE_LIMITS.size)).bytes.byteLength;
     idle = isNew ? 0 : idle + 1;
     const isBeyond = found.size > list.limits.items || bytes > list.limits.bytes;
     if (isBeyond || page === PAGES_LIMIT || idle === IDLE_PAGES_LIMIT)
-      throw endless(answer, found.size, page);
+      throw endless(response, found.size, page);
     if (next?.by === 'name') {
       if (!isNew && next.why) throw next.why;
       if (!isNew) return found;
-      tellUnpaged(connection, answer, next);
+      tellUnpaged(connection, response, next);
     }
-    visited.add(pathOf(answer.request.url));
-    next = nextOf(list, query, items, isNew, answer, visited, next?.by === 'link');
+    visited.add(pathOf(response.request.url));
+    next = nextOf(list, query, items, isNew, response, visited, next?.by === 'link');
     if (next === undefined) return found;
   }
 }
@@ -121,12 +121,12 @@ function nextOf<Item>(
   query: string,
   items: readonly Item[],
   isNew: boolean,
-  answer: HttpAnswer,
+  response: HttpResponse,
   visited: ReadonlySet<string>,
   isLinked: boolean,
 ): Next | undefined {
-  const link = nextLink(answer.header('link'));
-  const linked = link === undefined ? undefined : nextPage(link, answer, visited);
+  const link = nextLink(response.header('link'));
+  const linked = link === undefined ? undefined : nextPage(link, response, visited);
   if (linked instanceof URL) return {by: 'link', target: linked};
   const last = isNew && list.isOfNames ? items.map(list.keyOf).findLast(Boolean) : undefined;
   if (last === undefined) {
@@ -158,26 +158,26 @@ function targetOf({first}: Pick<List<unknown>, 'first'>, ...query: readonly stri
  */
 function nextPage(
   link: string,
-  answer: HttpAnswer,
+  response: HttpResponse,
   visited: ReadonlySet<string>,
 ): URL | TransshipError {
-  const {url} = answer.request;
+  const {url} = response.request;
   const next = URL.parse(link, url.href);
-  if (!next) return unreadable(answer, 'names a next page that is not a URL');
+  if (!next) return unreadable(response, 'names a next page that is not a URL');
   const path = pathOf(next);
   if (!visited.has(path)) return new URL(path, url.origin);
-  return unreadable(answer, 'forms a loop: its next page was read before');
+  return unreadable(response, 'forms a loop: its next page was read before');
 }
 
 function pathOf({pathname, search}: URL): string {
   return pathname + search;
 }
 
-function tellUnpaged(connection: Connection, answer: HttpAnswer, {why}: {why?: unknown}): void {
+function tellUnpaged(connection: Connection, response: HttpResponse, {why}: {why?: unknown}): void {
   const fault = why ? 'has a Link header without a next page' : 'has no Link header';
   connection.featureNotUsed(
     'pagination',
-    `${nameOf(answer)} ${fault}`,
+    `${nameOf(response)} ${fault}`,
     'the list is continued with "last"',
   );
 }
@@ -186,22 +186,22 @@ function tellUnpaged(connection: Connection, answer: HttpAnswer, {why}: {why?: u
  * @throws TransshipError RESPONSE_INVALID; NOT_A_REGISTRY for a web page: a web application in front of the registry,
  *   or in its place, responds
  */
-export async function readPage(answer: HttpAnswer): Promise<unknown> {
-  const {bytes, complete} = await answer.read(PAGE_LIMITS.size);
-  if (!complete) throw unreadable(answer, `has a page larger than ${PAGE_LIMITS.size} bytes`);
+export async function readPage(response: HttpResponse): Promise<unknown> {
+  const {bytes, complete} = await response.read(PAGE_LIMITS.size);
+  if (!complete) throw unreadable(response, `has a page larger than ${PAGE_LIMITS.size} bytes`);
   try {
     return parseJson(bytes, PAGE_LIMITS);
   } catch (cause) {
-    const page = await readErrors(answer);
-    if (page.isHtml) throw notAList(answer, page);
-    throw unreadable(answer, (cause as JsonError).message, cause);
+    const page = await readErrors(response);
+    if (page.isHtml) throw notAList(response, page);
+    throw unreadable(response, (cause as JsonError).message, cause);
   }
 }
 
 /** The error for an invalid list. */
-export function unreadable(answer: HttpAnswer, why: string, cause?: unknown): TransshipError {
-  const {request, status} = answer;
-  return new TransshipError('RESPONSE_INVALID', `${nameOf(answer)} ${why}`, {
+export function unreadable(response: HttpResponse, why: string, cause?: unknown): TransshipError {
+  const {request, status} = response;
+  return new TransshipError('RESPONSE_INVALID', `${nameOf(response)} ${why}`, {
     side: request.side,
     hint: 'the registry or a proxy in front of it sends an invalid response; ask its administrator',
     status,
@@ -209,26 +209,26 @@ export function unreadable(answer: HttpAnswer, why: string, cause?: unknown): Tr
   });
 }
 
-function notAList(answer: HttpAnswer, {words}: ErrorBody): TransshipError {
-  const {request, status} = answer;
-  return new TransshipError('NOT_A_REGISTRY', `${nameOf(answer)} is a web page ("${words}")`, {
+function notAList(response: HttpResponse, {words}: ErrorBody): TransshipError {
+  const {request, status} = response;
+  return new TransshipError('NOT_A_REGISTRY', `${nameOf(response)} is a web page ("${words}")`, {
     side: request.side,
     hint: 'check host and port; a login page or a proxy may answer in place of the registry',
     status,
   });
 }
 
-function nameOf({request}: HttpAnswer): string {
+function nameOf({request}: HttpResponse): string {
   return `the list at ${request.url.host}${request.url.pathname}`;
 }
 
-function endless(answer: HttpAnswer, entries: number, pages: number): TransshipError {
+function endless(response: HttpResponse, entries: number, pages: number): TransshipError {
   return new TransshipError(
     'RESPONSE_INVALID',
-    `${nameOf(answer)} has no end: read ${entries} entries on ${pages} pages`,
+    `${nameOf(response)} has no end: read ${entries} entries on ${pages} pages`,
     {
-      side: answer.request.side,
-      status: answer.status,
+      side: response.request.side,
+      status: response.status,
       hint: 'the registry sends new pages without end, or its list exceeds the limits; ask its administrator',
     },
   );

@@ -1,4 +1,4 @@
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import type {Digest} from '../model/digest.ts';
 import {readJson} from '../model/json.ts';
 import type {Call} from '../model/port.ts';
@@ -23,7 +23,7 @@ export async function probePaging(
   path: RepositoryPath,
   call: Call,
 ): Promise<Paging> {
-  const answer = await connection.send({
+  const response = await connection.send({
     method: 'GET',
     target: `${path}/tags/list?n=1`,
     path,
@@ -31,11 +31,11 @@ export async function probePaging(
     readLimit: LIST_LIMIT,
     ...call,
   });
-  if (answer.status !== 200) throw await refusal(answer, {notFound: 'REPOSITORY_NOT_FOUND'});
-  const {bytes} = await answer.read(LIST_LIMIT);
+  if (response.status !== 200) throw await refusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
+  const {bytes} = await response.read(LIST_LIMIT);
   const tags = readJson(bytes, tagsSchema)?.tags ?? [];
   if (tags.length > 1) return 'ignored';
-  return answer.header('link') === undefined ? 'not-known' : 'honoured';
+  return response.header('link') === undefined ? 'not-known' : 'honoured';
 }
 
 /** How a registry answers to a request for a part of a blob, and where its bytes come from. */
@@ -59,7 +59,7 @@ export async function probeBlob(
   blob: Digest,
   call: Call,
 ): Promise<BlobReading> {
-  const answer = await connection.send({
+  const response = await connection.send({
     method: 'GET',
     target: `${path}/blobs/${blob}`,
     headers: {range: 'bytes=1-1'},
@@ -67,20 +67,20 @@ export async function probeBlob(
     scopes: [pullScope(path)],
     ...call,
   });
-  const from = connection.isElsewhere(answer) ? answer.request.url.host : undefined;
-  const limits = limitsOf(answer);
-  const ranges = rangesOf(answer);
-  if (ranges === undefined) throw await refusal(answer, {notFound: 'BLOB_NOT_FOUND'});
-  answer.cancel();
+  const from = connection.isElsewhere(response) ? response.request.url.host : undefined;
+  const limits = limitsOf(response);
+  const ranges = rangesOf(response);
+  if (ranges === undefined) throw await refusal(response, {notFound: 'BLOB_NOT_FOUND'});
+  response.cancel();
   return {ranges, limits, ...(from === undefined ? {} : {from})};
 }
 
-function rangesOf(answer: HttpAnswer): BlobReading['ranges'] | undefined {
-  switch (answer.status) {
+function rangesOf(response: HttpResponse): BlobReading['ranges'] | undefined {
+  switch (response.status) {
     case 200:
       return 'ignored';
     case 206:
-      return answer.header('content-range')?.startsWith('bytes 1-1/') && answer.length === 1
+      return response.header('content-range')?.startsWith('bytes 1-1/') && response.length === 1
         ? 'honoured'
         : 'garbled';
     case 416:
@@ -90,9 +90,9 @@ function rangesOf(answer: HttpAnswer): BlobReading['ranges'] | undefined {
   }
 }
 
-function limitsOf(answer: HttpAnswer): readonly string[] {
+function limitsOf(response: HttpResponse): readonly string[] {
   return ['ratelimit-limit', 'ratelimit-remaining', 'x-ratelimit-remaining'].flatMap((name) => {
-    const value = answer.header(name);
+    const value = response.header(name);
     return value === undefined ? [] : [`${name}: ${value}`];
   });
 }

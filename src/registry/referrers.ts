@@ -1,4 +1,4 @@
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
@@ -90,22 +90,22 @@ export class Referrers {
       isOfNames: false,
       limits: REFERRER_LIMITS,
       keyOf: ({digest}) => digest,
-      read: (answer) => this.#readIndex(answer),
+      read: (response) => this.#readIndex(response),
     });
     return found && [...found.values()];
   }
 
-  async #readIndex(answer: HttpAnswer): Promise<readonly Descriptor[] | undefined> {
-    if (NO_API.has(answer.status)) {
-      const isForeign = answer.status === 404 && (await errorCodes(answer)).length === 0;
+  async #readIndex(response: HttpResponse): Promise<readonly Descriptor[] | undefined> {
+    if (NO_API.has(response.status)) {
+      const isForeign = response.status === 404 && (await errorCodes(response)).length === 0;
       if (isForeign && this.#failures !== undefined) this.#failures++;
-      await answer.discard();
+      await response.discard();
       return undefined;
     }
-    this.#isElsewhere = this.#connection.isElsewhere(answer);
-    if (answer.status !== 200) throw await refusal(answer);
-    const index = indexSchema.safeParse(await readPage(answer));
-    if (!index.success) throw unreadable(answer, 'is not an index', index.error);
+    this.#isElsewhere = this.#connection.isElsewhere(response);
+    if (response.status !== 200) throw await refusal(response);
+    const index = indexSchema.safeParse(await readPage(response));
+    if (!index.success) throw unreadable(response, 'is not an index', index.error);
     this.#failures = undefined;
     return index.data.manifests;
   }

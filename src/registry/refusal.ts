@@ -1,4 +1,4 @@
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import {describeRequest} from '../http/message.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
@@ -72,12 +72,12 @@ const STRONG_CODES = new Set([
  * statuses and codes of registries.
  */
 export async function refusal(
-  answer: HttpAnswer,
+  response: HttpResponse,
   context: RefusalContext = {},
 ): Promise<TransshipError> {
-  const {request, status} = answer;
-  const body = await readErrors(answer);
-  const {code, hint, retry = false} = explain(answer, body, context);
+  const {request, status} = response;
+  const body = await readErrors(response);
+  const {code, hint, retry = false} = explain(response, body, context);
   const who = context.ofTokenService === true ? 'the token service ' : '';
   const quote = context.ofTokenService === true ? body.codes : body.words;
   const words = quote === '' ? '' : `: ${quote}`;
@@ -86,14 +86,14 @@ export async function refusal(
     hint,
     retry,
     status,
-    retryAfterMs: answer.retryAfterMs,
-    exhausted: answer.exhausted,
+    retryAfterMs: response.retryAfterMs,
+    exhausted: response.exhausted,
   });
 }
 
 /** The codes of an error answer. The body stays readable for `refusal`. */
-export async function errorCodes(answer: HttpAnswer): Promise<readonly string[]> {
-  const {errors} = await readErrors(answer);
+export async function errorCodes(response: HttpResponse): Promise<readonly string[]> {
+  const {errors} = await readErrors(response);
   return errors.map(({code}) => code);
 }
 
@@ -102,15 +102,16 @@ export function isProtection(codes: readonly string[]): boolean {
   return codes.some((code) => BY_CODE.get(code)?.code === 'PROTECTED');
 }
 
-function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): Explanation {
-  const {status} = answer;
+function explain(response: HttpResponse, body: ErrorBody, context: RefusalContext): Explanation {
+  const {status} = response;
   const known = body.errors.find(({code}) => BY_CODE.has(code))?.code ?? '';
   const byCode = BY_CODE.get(known);
   if (byCode && STRONG_CODES.has(known)) return byCode;
-  if (status === 401) return unauthorized(answer);
+  if (status === 401) return unauthorized(response);
   // GitLab's token service answers 403 to unknown users for everything that is not public.
-  const isStranger = context.ofTokenService === true && answer.request.authorization === undefined;
-  if (status === 403) return isStranger ? unauthorized(answer) : forbidden(body);
+  const isStranger =
+    context.ofTokenService === true && response.request.authorization === undefined;
+  if (status === 403) return isStranger ? unauthorized(response) : forbidden(body);
   if (status === 405) return unsupported();
   if (status === 413) {
     return {
@@ -171,15 +172,15 @@ function forbidden(body: ErrorBody): Explanation {
  * A registry also answers 401 to a valid login without permission: the token service grants fewer actions than
  * requested, and does not reveal whether the repository exists (distribution, docs/spec/auth/token.md).
  */
-function unauthorized(answer: HttpAnswer): Explanation {
-  const {authorization, tokenOf} = answer.request;
+function unauthorized(response: HttpResponse): Explanation {
+  const {authorization, tokenOf} = response.request;
   if (authorization === undefined || tokenOf === 'anybody') {
     return {
       code: 'UNAUTHORIZED',
       hint: 'log in with docker login, or name a file with --authfile; without a login the registry gives no access to this repository, if it exists',
     };
   }
-  const challenge = answer.header('www-authenticate') ?? '';
+  const challenge = response.header('www-authenticate') ?? '';
   if (tokenOf === 'login' && !/\berror="?invalid_token/i.test(challenge)) {
     const isGitLab = challenge.includes('/jwt/auth');
     return {

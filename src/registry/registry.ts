@@ -113,8 +113,8 @@ export class Registry {
     call: Call,
   ): Promise<readonly Scope[] | undefined> {
     const need = {path, scopes: [scope]};
-    const answer = await this.#connection.send({method: 'GET', target: '', ...need, ...call});
-    await answer.discard();
+    const response = await this.#connection.send({method: 'GET', target: '', ...need, ...call});
+    await response.discard();
     return this.#connection.granted(need, call.signal);
   }
 }

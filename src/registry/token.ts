@@ -42,12 +42,12 @@ export async function fetchToken(http: HttpClient, wanted: TokenRequest): Promis
     credentials?.kind === 'identity-token'
       ? refreshRequest(realm, wanted, credentials.token)
       : tokenRequest(realm, wanted, credentials);
-  const answer = await http.send({...request, readLimit: TOKEN_LIMIT});
-  if (answer.status !== 200) throw await refusal(answer, {ofTokenService: true});
-  const {bytes} = await answer.read(TOKEN_LIMIT);
+  const response = await http.send({...request, readLimit: TOKEN_LIMIT});
+  if (response.status !== 200) throw await refusal(response, {ofTokenService: true});
+  const {bytes} = await response.read(TOKEN_LIMIT);
   const token = parseToken(readJson(bytes, z.unknown()), wanted.now());
   if (token) return token;
-  const page = await readErrors(answer);
+  const page = await readErrors(response);
   const what = page.isHtml
     ? `with a web page ("${page.words}") instead of a token`
     : 'without a token';
@@ -132,7 +132,7 @@ const DEFAULT_LIFE_MS = 60_000;
  */
 const MARGIN_MS = 60_000;
 
-const answerSchema = z
+const responseSchema = z
   .object({
     token: z.string().nullish(),
     access_token: z.string().nullish(),
@@ -176,8 +176,8 @@ const claimsSchema = z.object({
  * clocks of the service and of this machine need not agree.
  * @param now ms since the epoch
  */
-export function parseToken(answer: unknown, now: number): Token | undefined {
-  const parsed = answerSchema.safeParse(answer);
+export function parseToken(response: unknown, now: number): Token | undefined {
+  const parsed = responseSchema.safeParse(response);
   // The token is sent in a header: a line break would start another header.
   if (!parsed.success || !/^[\x21-\x7e]+$/.test(parsed.data.value)) return undefined;
   const {value, lifeMs: announced} = parsed.data;

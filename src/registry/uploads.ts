@@ -1,4 +1,4 @@
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import type {HttpBody} from '../http/message.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
@@ -37,14 +37,14 @@ export class Uploads {
   }
 
   async begin(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<RegistryUpload> {
-    const answer = await this.#connection.send({
+    const response = await this.#connection.send({
       ...openingRequest(this.#path, '', [pushScope(this.#path)]),
       ...call,
     });
-    if (answer.status === 202) return this.#opened(blob.digest, answer);
-    const error = await refusal(answer, {notFound: 'REPOSITORY_NOT_FOUND'});
+    if (response.status === 202) return this.#opened(blob.digest, response);
+    const error = await refusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
     // No registry opens an upload with another success status: a failing load balancer responded.
-    throw isSuccess(answer) ? retryable(error) : error;
+    throw isSuccess(response) ? retryable(error) : error;
   }
 
   /**
@@ -81,8 +81,8 @@ export class Uploads {
     return (await upload.askSaved(call)) === undefined ? undefined : upload;
   }
 
-  #opened(digest: Digest, answer: HttpAnswer): Promise<RegistryUpload> {
-    return RegistryUpload.open(this.#connection, this.#path, digest, answer);
+  #opened(digest: Digest, response: HttpResponse): Promise<RegistryUpload> {
+    return RegistryUpload.open(this.#connection, this.#path, digest, response);
   }
 }
 

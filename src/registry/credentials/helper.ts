@@ -13,7 +13,7 @@ const OUTPUT_LIMIT = 256 * 1024;
 /** Characters that are quoted from the output of a failed helper. */
 const QUOTE_LIMIT = 300;
 
-const answerSchema = z.object({Username: z.string(), Secret: z.string()});
+const responseSchema = z.object({Username: z.string(), Secret: z.string()});
 
 /** Options for running a credential helper. */
 export interface HelperCall {
@@ -55,12 +55,12 @@ export async function askHelper(
     if (isNotFound(stdout) || isNotFound(stderr)) return undefined;
     throw failed(program, serverUrl, whyFailed(error, stdout, stderr, call));
   }
-  const answer = readJson(stdout, answerSchema);
-  if (answer === undefined) {
+  const response = readJson(stdout, responseSchema);
+  if (response === undefined) {
     // Not quoted: it may contain the secret in an unknown format.
     throw failed(program, serverUrl, 'its answer is not {"Username": …, "Secret": …}');
   }
-  const {Username: username, Secret: secret} = answer;
+  const {Username: username, Secret: secret} = response;
   if (secret === '') return undefined;
   return username === '<token>'
     ? {kind: 'identity-token', token: secret}

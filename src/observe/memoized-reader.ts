@@ -6,14 +6,14 @@ import type {BlobStream, ByteRange, Call, RepositoryReader} from '../model/port.
 import type {Tag} from '../model/reference.ts';
 
 /**
- * A source that several routes look at: what was asked once is answered from memory, for as long as a plan is made. A
- * question that failed fails for all. Bytes of blobs are not kept.
+ * A source that several routes of a plan read: each request is sent once, and its result, or its failure, is kept in
+ * memory for all of them while the plan is made. Blobs are not kept.
  */
-export class SharedReader implements RepositoryReader {
+export class MemoizedReader implements RepositoryReader {
   readonly name: string;
   readonly #source: RepositoryReader;
-  /** By what was asked. */
-  readonly #answers = new Map<string, Promise<unknown>>();
+  /** The results by request. */
+  readonly #results = new Map<string, Promise<unknown>>();
 
   constructor(source: RepositoryReader) {
     this.name = source.name;
@@ -33,7 +33,7 @@ export class SharedReader implements RepositoryReader {
   }
 
   async head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
-    const read = this.#answers.get(`manifest ${reference}`);
+    const read = this.#results.get(`manifest ${reference}`);
     if (read !== undefined) return ((await read) as Manifest | undefined)?.descriptor;
     return await this.#once(`head ${reference}`, () => this.#source.head(reference, call));
   }
@@ -71,10 +71,10 @@ export class SharedReader implements RepositoryReader {
     return this.#source.openBlob(blob, range, call);
   }
 
-  #once<T>(question: string, ask: () => Promise<T>): Promise<T> {
-    const known = this.#answers.get(question) as Promise<T> | undefined;
-    const answer = known ?? ask();
-    if (known === undefined) this.#answers.set(question, answer);
-    return answer;
+  #once<T>(request: string, send: () => Promise<T>): Promise<T> {
+    const known = this.#results.get(request) as Promise<T> | undefined;
+    const result = known ?? send();
+    if (known === undefined) this.#results.set(request, result);
+    return result;
   }
 }
