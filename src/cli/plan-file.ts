@@ -7,7 +7,7 @@ import {parsePlan, PLAN_LIMITS, planId, planText} from '../plan/plan-file.ts';
 import type {RenderOptions} from '../report/document.ts';
 import {type PlanFormat, planJson, renderPlan} from '../report/plan-document.ts';
 import type {Io} from './io.ts';
-import type {Redactor} from '../http/secrets.ts';
+import type {Redactor} from '../http/redaction.ts';
 import {DIGEST_PATTERN, hexOf} from '../model/digest.ts';
 import {addFormatFlag} from './options.ts';
 import {writeOutput} from './output-file.ts';

@@ -1,5 +1,5 @@
 import type {HttpClient} from '../http/client.ts';
-import {describeRequest} from '../http/message.ts';
+import {describeRequest} from '../http/request.ts';
 import {SingleFlight} from '../http/single-flight.ts';
 import {TransshipError} from '../model/error.ts';
 import {readJson} from '../model/json.ts';

@@ -72,7 +72,7 @@ class Trial {
     try {
       const half = layer.byteLength / 2;
       await upload.append(piece(layer.subarray(0, half)), half, this.#call);
-      const asked = await upload.ask(this.#call);
+      const asked = await upload.queryOffset(this.#call);
       await upload.append(piece(layer.subarray(half)), half, this.#call);
       await upload.commit(blobOf(layer), this.#call);
       const resumable =

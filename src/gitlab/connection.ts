@@ -2,7 +2,7 @@ import type {HttpResponse} from '../http/response.ts';
 import type {HttpClient} from '../http/client.ts';
 import type {Environment} from '../http/proxy.ts';
 import {nextLink} from '../http/header-fields.ts';
-import {describeRequest, type Method} from '../http/message.ts';
+import {describeRequest, type Method} from '../http/request.ts';
 import {hostnameOf, isLoopback} from '../http/origin.ts';
 import {isWebPage} from '../http/web-page.ts';
 import {TransshipError} from '../model/error.ts';

@@ -1,5 +1,5 @@
 import type {HttpResponse} from '../http/response.ts';
-import {describeRequest} from '../http/message.ts';
+import {describeRequest} from '../http/request.ts';
 import {webPageTitle} from '../http/web-page.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';

@@ -6,7 +6,7 @@ import {
   Dispatchers,
   type Timeouts,
 } from './dispatcher.ts';
-import {describeRequest, type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
+import {describeRequest, type HttpBody, type HttpRequest, isRepeatable} from './request.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
 import {Redirects, resolveHop, resolveLayerUrl} from './redirect.ts';

@@ -4,7 +4,7 @@ import {type Dispatcher, errors, Pool, ProxyAgent} from 'undici';
 import {onAbort} from './abort.ts';
 import {type ResponseData, contentLength} from './response.ts';
 import {ResponseBody} from './response-body.ts';
-import type {HttpBody, HttpRequest} from './message.ts';
+import type {HttpBody, HttpRequest} from './request.ts';
 import {protocolError} from './network-error.ts';
 import {connector} from './connector.ts';
 import type {OriginSettings} from './origin.ts';

@@ -1,7 +1,7 @@
 import {errors} from 'undici';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
-import {describeRequest, type HttpRequest} from './message.ts';
+import {describeRequest, type HttpRequest} from './request.ts';
 
 interface Explanation {
   readonly code: ErrorCode;

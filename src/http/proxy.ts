@@ -1,6 +1,6 @@
 import {TransshipError} from '../model/error.ts';
 import {hostnameOf, isLoopback, type OriginSettings} from './origin.ts';
-import type {Redactor} from './secrets.ts';
+import type {Redactor} from './redaction.ts';
 import {BlockList, isIP} from 'node:net';
 
 /**

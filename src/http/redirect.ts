@@ -1,6 +1,6 @@
 import {clipped, TransshipError} from '../model/error.ts';
 import {addressKind, hostnameOf} from './origin.ts';
-import {describeRequest, type HttpRequest, isRepeatable} from './message.ts';
+import {describeRequest, type HttpRequest, isRepeatable} from './request.ts';
 import {redactUrl} from './redaction.ts';
 
 /** Maximum number of redirects of one request. */

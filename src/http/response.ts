@@ -1,6 +1,6 @@
 import type {ResponseBody} from './response-body.ts';
 import {contentEncodings, decodeBody} from './content-encoding.ts';
-import type {HttpRequest} from './message.ts';
+import type {HttpRequest} from './request.ts';
 import {protocolError, networkError} from './network-error.ts';
 import {parseRateLimitReset, parseRetryAfter} from './header-fields.ts';
 

@@ -186,13 +186,13 @@ export interface Upload {
   readonly minChunk: number;
   /**
    * Sends the next `length` bytes at `offset` in one PATCH and gives the new offset.
-   * After a failure the offset is in doubt: call `ask` before anything else.
+   * After a failure the offset is in doubt: call `queryOffset` before anything else.
    * @throws TransshipError UNSUPPORTED_BY_REGISTRY where the place does not take chunks, as does `commit`: the blob has to
    *   be sent whole
    */
   append(body: AsyncIterable<Uint8Array>, length: number, call: Call): Promise<number>;
   /** Asks the registry for the offset and believes it; undefined: the upload is gone, or cannot be asked for. */
-  ask(call: Call): Promise<number | undefined>;
+  queryOffset(call: Call): Promise<number | undefined>;
   /** Closes the upload; the registry checks the digest. */
   commit(blob: Descriptor, call: Call): Promise<void>;
   /** Gives the upload up, at the registry too. Failing to is no failure. */

@@ -1,6 +1,6 @@
 import type {HttpClient} from '../http/client.ts';
 import {formatByteRange, parseContentRange} from '../http/header-fields.ts';
-import {describeRequest, LARGE_BODY} from '../http/message.ts';
+import {describeRequest, LARGE_BODY} from '../http/request.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import {TransshipError} from '../model/error.ts';
 import {

@@ -1,7 +1,7 @@
 import type {HttpResponse} from '../http/response.ts';
 import {parseChallenges} from '../http/header-fields.ts';
 import type {HttpClient} from '../http/client.ts';
-import {type HttpRequest, isRepeatable} from '../http/message.ts';
+import {type HttpRequest, isRepeatable} from '../http/request.ts';
 import {abortable} from '../http/abort.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Credentials} from './credentials/credentials.ts';

@@ -1,5 +1,5 @@
 import type {HttpResponse} from '../http/response.ts';
-import {describeRequest, LARGE_BODY} from '../http/message.ts';
+import {describeRequest, LARGE_BODY} from '../http/request.ts';
 import {formatByteRange, parseContentRange} from '../http/header-fields.ts';
 import {isWebPage} from '../http/web-page.ts';
 import type {Descriptor} from '../model/descriptor.ts';

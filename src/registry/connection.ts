@@ -4,7 +4,7 @@ import {DOCKER_HUB} from '../model/reference.ts';
 import {hostnameOf, isLoopback} from '../http/origin.ts';
 import type {HttpResponse} from '../http/response.ts';
 import {type Challenge, parseChallenges} from '../http/header-fields.ts';
-import type {HttpRequest} from '../http/message.ts';
+import type {HttpRequest} from '../http/request.ts';
 import {SingleFlight} from '../http/single-flight.ts';
 import type {Call} from '../model/port.ts';
 import type {ErrorCode} from '../model/error-codes.ts';

@@ -1,5 +1,5 @@
 import type {HttpResponse} from '../http/response.ts';
-import {describeRequest} from '../http/message.ts';
+import {describeRequest} from '../http/request.ts';
 import {isWebPage} from '../http/web-page.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';

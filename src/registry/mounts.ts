@@ -1,5 +1,5 @@
 import type {HttpResponse} from '../http/response.ts';
-import {describeRequest} from '../http/message.ts';
+import {describeRequest} from '../http/request.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import {isInterrupted, TransshipError} from '../model/error.ts';
 import type {Call, MountBlob} from '../model/port.ts';

@@ -1,5 +1,5 @@
 import type {HttpResponse} from '../http/response.ts';
-import {describeRequest} from '../http/message.ts';
+import {describeRequest} from '../http/request.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {type ErrorBody, readErrors} from './error-body.ts';

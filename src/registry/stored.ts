@@ -1,6 +1,6 @@
 import {createHash} from 'node:crypto';
 import type {HttpResponse} from '../http/response.ts';
-import {describeRequest} from '../http/message.ts';
+import {describeRequest} from '../http/request.ts';
 import {formatByteRange, parseContentRange} from '../http/header-fields.ts';
 import {isWebPage} from '../http/web-page.ts';
 import type {Descriptor} from '../model/descriptor.ts';

@@ -1,5 +1,5 @@
 import type {HttpClient} from '../http/client.ts';
-import type {HttpRequest} from '../http/message.ts';
+import type {HttpRequest} from '../http/request.ts';
 import {redactUrl} from '../http/redaction.ts';
 import {type Side, TransshipError} from '../model/error.ts';
 import {readJson} from '../model/json.ts';

@@ -5,7 +5,7 @@ import {
   isRepeatable,
   LARGE_BODY,
   type Method,
-} from '../http/message.ts';
+} from '../http/request.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {retryable, TransshipError} from '../model/error.ts';
@@ -130,17 +130,17 @@ export class RegistryUpload implements Upload {
     return this.#offset;
   }
 
-  async ask(call: Call): Promise<number | undefined> {
+  async queryOffset(call: Call): Promise<number | undefined> {
     const response = await this.#queryState(call);
     return response && this.#offsetOf(response);
   }
 
   /**
-   * As `ask`, of an upload that a file names: whoever wrote it may have put there the URL of something else at the
+   * As `queryOffset`, of an upload that a file names: whoever wrote it may have put there the URL of something else at the
    * registry, which is neither to be written nor deleted. The state of an upload is a 204 with its Range
    * (distribution-spec, "Pushing a blob in chunks"); some registries leave out one of them.
    */
-  async askSaved(call: Call): Promise<number | undefined> {
+  async querySavedOffset(call: Call): Promise<number | undefined> {
     const response = await this.#queryState(call);
     const isState = response?.status === 204 || response?.header('range') !== undefined;
     return response && isState ? this.#offsetOf(response) : undefined;

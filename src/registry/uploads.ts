@@ -1,5 +1,5 @@
 import type {HttpResponse} from '../http/response.ts';
-import type {HttpBody} from '../http/message.ts';
+import type {HttpBody} from '../http/request.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {retryable} from '../model/error.ts';
@@ -78,7 +78,7 @@ export class Uploads {
   ): Promise<RegistryUpload | undefined> {
     const at = {location, offset, minChunk};
     const upload = new RegistryUpload(this.#connection, this.#path, digest, at);
-    return (await upload.askSaved(call)) === undefined ? undefined : upload;
+    return (await upload.querySavedOffset(call)) === undefined ? undefined : upload;
   }
 
   #opened(digest: Digest, response: HttpResponse): Promise<RegistryUpload> {

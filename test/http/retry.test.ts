@@ -1,6 +1,6 @@
 import {describe, expect, it, vi} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
-import type {HttpBody, HttpRequest} from '../../src/http/message.ts';
+import type {HttpBody, HttpRequest} from '../../src/http/request.ts';
 import {Attempts, DEFAULT_RETRY, pause, type RetryPolicy} from '../../src/http/retry.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {NEVER, streamOf} from '../support/streams.ts';

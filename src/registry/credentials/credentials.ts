@@ -1,5 +1,5 @@
 import {TransshipError} from '../../model/error.ts';
-import type {Redactor} from '../../http/secrets.ts';
+import type {Redactor} from '../../http/redaction.ts';
 
 /**
  * Credentials for a registry. `identity-token`: traded for access tokens at the token service (OAuth2 refresh token,

@@ -2,7 +2,7 @@ import {execFile, type ExecFileException} from 'node:child_process';
 import {readJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import type {Environment} from '../../http/proxy.ts';
-import type {Redactor} from '../../http/secrets.ts';
+import type {Redactor} from '../../http/redaction.ts';
 import {TransshipError} from '../../model/error.ts';
 import {type Credentials, credentialsInvalid} from './credentials.ts';
 

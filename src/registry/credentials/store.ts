@@ -1,5 +1,5 @@
 import type {Environment} from '../../http/proxy.ts';
-import type {Redactor} from '../../http/secrets.ts';
+import type {Redactor} from '../../http/redaction.ts';
 import {canonicalRegistry, DOCKER_HUB} from '../../model/reference.ts';
 import {
   type AuthFile,

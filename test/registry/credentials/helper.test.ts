@@ -1,7 +1,7 @@
 import {readFile, writeFile} from 'node:fs/promises';
 import {inspect} from 'node:util';
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
-import {Redactor} from '../../../src/http/secrets.ts';
+import {Redactor} from '../../../src/http/redaction.ts';
 import {
   askHelper,
   type HelperCall,

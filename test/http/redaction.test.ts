@@ -1,6 +1,6 @@
 import {array, assert, constantFrom, nat, property, string} from 'fast-check';
 import {describe, expect, test} from 'vitest';
-import {Redactor} from '../../src/http/secrets.ts';
+import {Redactor} from '../../src/http/redaction.ts';
 
 test.each([
   ['as it is', 'so it is pa$$ "w\\ord+é here'],
