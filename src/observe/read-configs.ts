@@ -21,7 +21,7 @@ const config = z.object({
   variant: z.string().optional().catch(undefined),
 });
 
-/** Facts about the roots from the configs of their images; roots without them are not in the maps. */
+/** Facts about roots from the configs of their images. */
 export interface ConfigFacts {
   /** Creation time of the root's (first) image, ISO 8601. */
   readonly created: ReadonlyMap<Digest, string>;
@@ -29,7 +29,7 @@ export interface ConfigFacts {
   readonly platformOf: ReadonlyMap<Digest, Platform>;
 }
 
-/** Reads one config for each root. Each is a blob request, so this is done only if a filter needs it. */
+/** Reads one config for each root, which costs a request each, so it is done only if a filter needs it. */
 export async function readConfigs(
   source: RepositoryReader,
   roots: readonly SourceRoot[],

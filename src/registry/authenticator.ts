@@ -16,7 +16,7 @@ type Demand =
   | {readonly kind: 'basic'}
   | {readonly kind: 'bearer'; readonly service: TokenService};
 
-/** The permissions that a request needs. The path selects the credentials. */
+/** The permissions that a request needs, and the path that selects the credentials. */
 export interface Need {
   readonly path: RepositoryPath | undefined;
   readonly scopes: readonly Scope[];
@@ -37,7 +37,7 @@ export class Authenticator {
   readonly #http: HttpClient;
   readonly #credentials: (path: RepositoryPath | undefined) => Promise<Credentials | undefined>;
   readonly #tokens: TokenCache;
-  /** Scopes that the registry requires in place of the usual ones, by the usual scope. */
+  /** Scopes that the registry requires instead of the usual ones, by the usual scope. */
   readonly #corrections = new Map<string, readonly Scope[]>();
   /** Scopes that the registry requires for every request: those that name no repository. */
   #opaque: readonly Scope[] = [];
@@ -50,7 +50,7 @@ export class Authenticator {
     this.#tokens = new TokenCache(options);
   }
 
-  /** Where the registry's tokens come from; undefined: it wants none, or has not said so yet. */
+  /** The URL of the token service; undefined: the registry requires no tokens, or has not responded yet. */
   get realm(): string | undefined {
     return this.#demand?.kind === 'bearer' ? this.#demand.service.realm : undefined;
   }
@@ -77,8 +77,8 @@ export class Authenticator {
   }
 
   /**
-   * What the token for this need allows; undefined if that is not known in advance: another kind of authorization, an
-   * opaque token, or no response from the registry yet.
+   * The scopes that the token for this need grants; undefined: not known in advance, because of another kind of authorization,
+   * an opaque token, or no response from the registry yet.
    */
   async granted(
     request: Pick<HttpRequest, 'url' | 'signal'>,
@@ -100,7 +100,7 @@ export class Authenticator {
     return this.#http.send(authorized(request, renewed));
   }
 
-  /** Bearer is preferred to Basic: its tokens are worth less to a thief. */
+  /** Bearer is preferred to Basic, since a stolen token expires. */
   #learn(response: HttpResponse, need: Need): void {
     const challenges = parseChallenges(response.header('www-authenticate'));
     const bearer = challenges.find(

@@ -8,7 +8,7 @@ import {retryable, TransshipError} from '../model/error.ts';
 import {MANIFEST_LIMIT} from '../model/manifest.ts';
 import type {BlobStream, ByteRange, Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
+import type {RegistryConnection} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 import {hasBlob} from './stored.ts';
@@ -27,10 +27,10 @@ const ENCODED_LIMIT = MANIFEST_LIMIT;
 
 /** Reads the blobs of one repository (distribution-spec, "Pulling blobs"). */
 export class Blobs {
-  readonly #connection: Connection;
+  readonly #connection: RegistryConnection;
   readonly #path: RepositoryPath;
 
-  constructor(connection: Connection, path: RepositoryPath) {
+  constructor(connection: RegistryConnection, path: RepositoryPath) {
     this.#connection = connection;
     this.#path = path;
   }
@@ -40,7 +40,7 @@ export class Blobs {
     return hasBlob(this.#connection, {path, blob, scope: pullScope(path)}, call);
   }
 
-  /** What a GET of the whole blob announces, since that is what would be read; its body is not. */
+  /** The size that a GET of the whole blob announces: the response to HEAD may differ. The body is not read. */
   async size(digest: Digest, call: Call): Promise<number | undefined> {
     const response = await this.#get({digest, size: 0}, undefined, call);
     const isBlob = response.status === 200 && !isWebPage(response) && !response.isEncoded;
@@ -66,21 +66,21 @@ export class Blobs {
       response = await this.#get(blob, range, call);
     }
     if (response.status === 206) {
-      const piece = await this.#piece(response, blob, range);
+      const piece = await this.#range(response, blob, range);
       if (piece) return piece;
     } else if (!RANGE_REFUSED.has(response.status)) {
       const whole = await this.#whole(response, blob);
-      this.#useNoRanges(response);
+      this.#disableRanges(response);
       return whole;
     }
     // If the whole blob is refused as well, that error is reported.
     await response.discard();
     const whole = await this.#whole(await this.#get(blob, undefined, call), blob);
-    this.#useNoRanges(response);
+    this.#disableRanges(response);
     return whole;
   }
 
-  #useNoRanges(response: HttpResponse): void {
+  #disableRanges(response: HttpResponse): void {
     const got =
       response.status === 206
         ? ` with Content-Range "${response.header('content-range') ?? ''}"`
@@ -108,7 +108,7 @@ export class Blobs {
 
   async #whole(response: HttpResponse, blob: Descriptor): Promise<BlobStream> {
     if (response.status === 404) throw await refusal(response, {notFound: 'BLOB_NOT_FOUND'});
-    if (response.status === 206) throw await this.#onlyPiece(response, blob);
+    if (response.status === 206) throw await this.#partialResponse(response, blob);
     if (response.status !== 200) throw await this.#refused(response);
     const {length} = response;
     // A failing load balancer or a login page says nothing about the blob.
@@ -121,7 +121,7 @@ export class Blobs {
     return streamOf(response, 0, blob.size);
   }
 
-  /** A web server in front of the registry compressed it: it is JSON, as configs are. */
+  /** Decodes a blob that a web server in front of the registry compressed, as they do with JSON such as configs. */
   async #decoded(response: HttpResponse, blob: Descriptor): Promise<BlobStream> {
     const {bytes, complete} = await response.readSized(blob.size, ENCODED_LIMIT);
     if (!complete || bytes.byteLength !== blob.size) {
@@ -146,8 +146,8 @@ export class Blobs {
     return new TransshipError(code, message, {side, hint, retry: true, status: response.status});
   }
 
-  /** Undefined: not the requested range. @throws TransshipError BLOB_SIZE_MISMATCH */
-  async #piece(
+  /** The requested range; undefined: the response has another one. @throws TransshipError BLOB_SIZE_MISMATCH */
+  async #range(
     response: HttpResponse,
     blob: Descriptor,
     {start, end}: Range,
@@ -161,7 +161,8 @@ export class Blobs {
     return isAsked ? streamOf(response, start, range.end) : undefined;
   }
 
-  async #onlyPiece(response: HttpResponse, blob: Descriptor): Promise<TransshipError> {
+  /** The error for a 206 to a request for the whole blob. */
+  async #partialResponse(response: HttpResponse, blob: Descriptor): Promise<TransshipError> {
     await response.discard();
     const range = response.header('content-range') ?? '';
     return new TransshipError(

@@ -17,28 +17,28 @@ import {
   type RegistryOptions,
 } from './registry-options.ts';
 
-/** Docker Hub's registry has another host than its references. */
+/** The host of Docker Hub's registry, which differs from that in references. */
 const DOCKER_HUB_HOST = 'registry-1.docker.io';
 
 /** The messages of TLS servers for requests without TLS: Go, nginx, Apache. */
 const WANTS_TLS =
   /HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS|speaking plain HTTP to an SSL/i;
 
-/** The URL below which the registry's API is, `…/v2/`; undefined: the scheme must be probed. */
+/** The base URL of a registry's API, `…/v2/`; undefined: the scheme must be probed. */
 export function endpointOf(host: string, plainHttp: boolean): URL | undefined {
   if (host === DOCKER_HUB) return new URL(`https://${DOCKER_HUB_HOST}/v2/`);
   if (plainHttp) return plainEndpointOf(host);
   return isLoopback(hostnameOf(host)) ? undefined : new URL(`https://${host}/v2/`);
 }
 
-/** The same without TLS. */
+/** The base URL without TLS. */
 function plainEndpointOf(host: string): URL {
   return new URL(`http://${host}/v2/`);
 }
 
 /**
  * Probes the scheme of a registry on this machine: HTTP, as docker allows there, unless a TLS server responds.
- * @throws TransshipError CONNECTION_FAILED and others, where neither answers
+ * @throws TransshipError CONNECTION_FAILED and others, if neither responds
  */
 async function probeLoopback(
   http: HttpClient,
@@ -82,7 +82,7 @@ async function answersTls(
 }
 
 /** Failures to connect to a server. */
-const NO_WAY: ReadonlySet<ErrorCode> = new Set([
+const CONNECTION_FAILURES: ReadonlySet<ErrorCode> = new Set([
   'CONNECTION_FAILED',
   'HOST_NOT_FOUND',
   'TIMEOUT',
@@ -109,8 +109,8 @@ export interface RegistryRequest
   readonly target: string | URL;
 }
 
-/** The connection to one registry: its scheme, its authorization and its peculiarities. */
-export class Connection {
+/** Sends requests to one registry: determines its scheme, authorizes requests, and records its peculiarities. */
+export class RegistryConnection {
   readonly host: string;
   readonly side: Side;
   readonly #options: RegistryOptions;
@@ -154,18 +154,21 @@ export class Connection {
     return this.#authenticator.send(request, {path, scopes});
   }
 
-  /** The URL below which the registry's API is, `…/v2/`. */
+  /** The base URL of the registry's API, `…/v2/`. */
   baseUrl(signal: AbortSignal): Promise<URL> {
     return this.#reach(signal);
   }
 
-  /** Whether its tokens come from a GitLab (doc/administration/packages/container_registry.md); false before its first response. */
+  /**
+   * Whether its tokens come from GitLab (GitLab: doc/administration/packages/container_registry.md); false before its first
+   * response.
+   */
   get isGitLab(): boolean {
     const {realm} = this.#authenticator;
     return realm !== undefined && URL.parse(realm)?.pathname.endsWith('/jwt/auth') === true;
   }
 
-  /** The challenge of the registry to a client without credentials, at the base of its API. */
+  /** The registry's challenges to a client without credentials, at the base of its API. */
   async challenges({signal}: Call): Promise<readonly Challenge[]> {
     const url = await this.#reach(signal);
     const response = await this.#options.http.send({method: 'GET', url, side: this.side, signal});
@@ -174,10 +177,10 @@ export class Connection {
   }
 
   /**
-   * Reports an upload URL from the registry that does not lead back to it: the registry's own external URL is wrong.
+   * The error for an upload URL at another origin that cannot be reached: the registry's external URL is wrong.
    */
   #unreachable(error: unknown, {origin}: URL): unknown {
-    if (!(error instanceof TransshipError) || !NO_WAY.has(error.code)) return error;
+    if (!(error instanceof TransshipError) || !CONNECTION_FAILURES.has(error.code)) return error;
     const {code, message, side, retry, status, retryAfterMs, exhausted, cause} = error;
     return new TransshipError(code, message, {
       side,
@@ -190,7 +193,7 @@ export class Connection {
     });
   }
 
-  /** What the token for this need allows; undefined: not known in advance. */
+  /** The scopes that the token for this need grants; undefined: not known in advance. */
   async granted(need: Need, signal: AbortSignal): Promise<readonly Scope[] | undefined> {
     const url = await this.#reach(signal);
     return this.#authenticator.granted({url, signal}, need);
@@ -202,7 +205,7 @@ export class Connection {
   }
 
   /**
-   * Resolves the URL that an answer names for the next request. Behind a proxy that terminates TLS, registries name
+   * Resolves the URL that a response names for the next request. Behind a proxy that terminates TLS, registries name
    * http URLs of their own host; others name https URLs although they are served without TLS. Both are corrected to the
    * scheme in use. No other host may lower the level of security.
    * @throws TransshipError REDIRECT_REFUSED
@@ -214,8 +217,8 @@ export class Connection {
   }
 
   /**
-   * Whether an upload at this URL may be the registry's: only where it is at the registry itself, or at an origin that
-   * the registry named for an upload in this process. For URLs from files that others can write to.
+   * Whether a URL from a file, which others may have written, can be one of the registry's uploads: it is at the registry's
+   * origin, or at one that the registry named for an upload in this process.
    */
   async mayBeUpload(url: URL, signal: AbortSignal): Promise<boolean> {
     if (url.username !== '' || url.password !== '') return false;
@@ -250,7 +253,7 @@ export class Connection {
     return !this.#unused.has(feature);
   }
 
-  /** Behind a proxy that does not pass the port on, registries name URLs of their own host without it. */
+  /** Behind a proxy that does not forward the port, registries name URLs of their own host without it. */
   #noticePort(port: string): void {
     this.#notice({
       code: 'UPLOAD_LOCATION_PORT',

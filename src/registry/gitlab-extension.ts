@@ -2,16 +2,16 @@ import {type Digest, isDigest} from '../model/digest.ts';
 import {list, z} from '../model/schema.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
-import {NAME_LIMITS, PAGE_SIZE, readList, readPage, unreadable} from './paging.ts';
+import type {RegistryConnection} from './connection.ts';
+import {NAME_LIMITS, PAGE_SIZE, readList, readPage, invalidList} from './paging.ts';
 import {refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 
-/** What a registry reports at the base of its API. Only GitLab's reports more than the time. */
+/** The properties that a registry reports at the base of its API. Only GitLab's reports more than its clock. */
 export interface RegistryTraits {
-  /** GitLab's version of it. */
+  /** The version of GitLab's registry. */
   readonly version?: string;
-  /** Whether a tag can be deleted alone, without the others of its digest. */
+  /** Whether a tag can be deleted without the other tags of its digest. */
   readonly deletesTags: boolean;
   /** Whether it has a metadata database, which can move repositories and list tags with their times. */
   readonly database: boolean;
@@ -20,11 +20,14 @@ export interface RegistryTraits {
 }
 
 /**
- * Asks the base of the API, `GET /v2/`, with authorization: without it the headers are not there (GitLab container
- * registry: registry/handlers/app.go, `apiBase`).
+ * Requests the base of the API, `GET /v2/`, with authorization, without which the headers are missing (GitLab container registry:
+ * registry/handlers/app.go, `apiBase`).
  * @throws TransshipError the registry's refusals
  */
-export async function readTraits(connection: Connection, call: Call): Promise<RegistryTraits> {
+export async function readTraits(
+  connection: RegistryConnection,
+  call: Call,
+): Promise<RegistryTraits> {
   const response = await connection.send({
     method: 'GET',
     target: '',
@@ -57,11 +60,11 @@ const tagsSchema = list(
 type TagDetails = z.infer<typeof tagsSchema>[number];
 
 /**
- * When each tag was last pushed, in ms since the epoch; undefined: the registry does not know.
+ * When each tag was last pushed, in ms since the epoch; undefined: the registry does not report it.
  * @throws TransshipError the registry's refusals
  */
 export async function readTagTimes(
-  connection: Connection,
+  connection: RegistryConnection,
   path: RepositoryPath,
   call: Call,
 ): Promise<ReadonlyMap<string, number> | undefined> {
@@ -76,11 +79,11 @@ export async function readTagTimes(
 }
 
 /**
- * What each tag points to; undefined: the registry does not list it.
+ * The digest of each tag; undefined: the registry does not list them.
  * @throws TransshipError the registry's refusals
  */
 export async function readTagDigests(
-  connection: Connection,
+  connection: RegistryConnection,
   path: RepositoryPath,
   call: Call,
 ): Promise<ReadonlyMap<string, Digest> | undefined> {
@@ -91,9 +94,12 @@ export async function readTagDigests(
   return digests;
 }
 
-/** By name (GitLab container registry: docs/spec/gitlab/api.md, "List Repository Tags"); undefined: there is no such list, or it fails. */
+/**
+ * The details of all tags, by name (GitLab container registry: docs/spec/gitlab/api.md, "List Repository Tags"); undefined: there
+ * is no such list, or it fails.
+ */
 async function readTags(
-  connection: Connection,
+  connection: RegistryConnection,
   path: RepositoryPath,
   call: Call,
 ): Promise<ReadonlyMap<string, TagDetails> | undefined> {
@@ -123,7 +129,7 @@ async function readTags(
       if (response.status !== 200) throw await refusal(response);
       const page = tagsSchema.safeParse(await readPage(response));
       if (page.success) return page.data;
-      throw unreadable(response, 'is not a list of tags', page.error);
+      throw invalidList(response, 'is not a list of tags', page.error);
     },
   });
 }

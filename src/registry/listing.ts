@@ -1,8 +1,8 @@
 import {list, z} from '../model/schema.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
-import {NAME_LIMITS, readList, readPage, unreadable} from './paging.ts';
+import type {RegistryConnection} from './connection.ts';
+import {NAME_LIMITS, readList, readPage, invalidList} from './paging.ts';
 import {refusal} from './refusal.ts';
 import {CATALOG_SCOPE, pullScope} from './scope.ts';
 
@@ -17,7 +17,7 @@ const itself = (name: string) => name;
 
 /** All tags of a repository as listed, including an empty name; undefined: the repository does not exist. */
 export async function listTags(
-  connection: Connection,
+  connection: RegistryConnection,
   path: RepositoryPath,
   call: Call,
 ): Promise<readonly string[] | undefined> {
@@ -41,14 +41,17 @@ export async function listTags(
       if (response.status !== 200) throw await refusal(response);
       const page = tagsSchema.safeParse(await readPage(response));
       if (page.success) return page.data.tags ?? [];
-      throw unreadable(response, 'is not a list of tags', page.error);
+      throw invalidList(response, 'is not a list of tags', page.error);
     },
   });
   return names && [...names.keys()];
 }
 
-/** All repositories of a registry that lists them (`/v2/_catalog`, no part of the OCI specification). */
-export async function listCatalog(connection: Connection, call: Call): Promise<readonly string[]> {
+/** All repositories of a registry that lists them (`/v2/_catalog`, which is not part of the OCI specification). */
+export async function listCatalog(
+  connection: RegistryConnection,
+  call: Call,
+): Promise<readonly string[]> {
   const names = await readList(connection, {
     first: {method: 'GET', target: '_catalog', path: undefined, scopes: [CATALOG_SCOPE], ...call},
     isOfNames: true,
@@ -60,7 +63,7 @@ export async function listCatalog(connection: Connection, call: Call): Promise<r
       }
       const page = catalogSchema.safeParse(await readPage(response));
       if (page.success) return page.data.repositories ?? [];
-      throw unreadable(response, 'is not a list of repositories', page.error);
+      throw invalidList(response, 'is not a list of repositories', page.error);
     },
   });
   return [...(names?.keys() ?? [])];

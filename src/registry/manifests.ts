@@ -8,25 +8,25 @@ import {type Manifest, MANIFEST_LIMIT, manifestTooLarge, parseManifest} from '..
 import {isManifestType, MANIFEST_ACCEPT} from '../model/media-type.ts';
 import type {Call, TagDeletion} from '../model/port.ts';
 import type {RepositoryPath, Tag} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
+import type {RegistryConnection} from './connection.ts';
 import {readTraits} from './gitlab-extension.ts';
 import {refusal} from './refusal.ts';
 import {deleteScope, pullScope, pushScope} from './scope.ts';
 import {digestHeader, isAboutAsker, isSuccess, notStored, saysStored} from './stored.ts';
 
-/** A registry that refuses a manifest with 500 (docker-registry 2.8) says so again and again. */
+/** Attempts at a PUT answered with 500, which docker-registry 2.8 sends permanently for manifests that it refuses. */
 const PUT_ATTEMPTS_AT_500 = 2;
 
-/** What no repository has: deleting it changes nothing. */
+/** Names that no repository has, so that deleting them changes nothing. */
 const ABSENT_TAG = 'transship-absent-tag' as Tag;
 const ABSENT_DIGEST = `sha256:${'0'.repeat(64)}` as Digest;
 
 /** The manifests of one repository (distribution-spec, "Pulling manifests", "Pushing Manifests", "Deleting tags"). */
 export class Manifests {
-  readonly #connection: Connection;
+  readonly #connection: RegistryConnection;
   readonly #path: RepositoryPath;
 
-  constructor(connection: Connection, path: RepositoryPath) {
+  constructor(connection: RegistryConnection, path: RepositoryPath) {
     this.#connection = connection;
     this.#path = path;
   }
@@ -152,7 +152,7 @@ export class Manifests {
       scopes: [deleteScope(this.#path)],
       ...call,
     });
-    // Already deleted, which is the goal.
+    // 404: already deleted, which is the goal.
     const isGone = (response.status === 202 || response.status === 404) && !isWebPage(response);
     if (isGone) return response.discard();
     if (response.status >= 400) throw await this.#undeleted(response, reference);
@@ -160,7 +160,7 @@ export class Manifests {
     throw await this.#notDeleted(response, reference);
   }
 
-  /** Deletes a tag and a digest that do not exist: the refusals say what the registry can do, and what the login may. */
+  /** Deletes a tag and a digest that do not exist: the responses show what the registry supports and the login permits. */
   async tagDeletion(call: Call): Promise<TagDeletion> {
     const declared = (await this.#deletesTagsAlone(call)) ? 'alone' : 'tag';
     try {
@@ -168,7 +168,7 @@ export class Manifests {
       return declared;
     } catch (error) {
       if (!(error instanceof TransshipError)) throw error;
-      // A rule of GitLab covers every tag: the tags that it protects are refused one by one.
+      // A protection rule of GitLab covers this name, too. Protected tags are refused one by one when they are deleted.
       if (error.code === 'PROTECTED') return declared;
       if (error.code !== 'UNSUPPORTED_BY_REGISTRY') throw error;
       await this.delete(ABSENT_DIGEST, call);
@@ -176,7 +176,7 @@ export class Manifests {
     }
   }
 
-  /** A registry that is not asked at its base, or refuses to answer there, declares nothing. */
+  /** Whether the registry declares that it deletes single tags. A refusal of the request counts as no declaration. */
   async #deletesTagsAlone(call: Call): Promise<boolean> {
     try {
       return (await readTraits(this.#connection, call)).deletesTags;
@@ -227,10 +227,10 @@ export class Manifests {
     await response.discard();
     return new TransshipError(
       'CHANGE_NOT_SEEN',
-      `${describeRequest(response.request)} answered ${response.status}, but ${this.#nameOf(reference)} is still there`,
+      `${describeRequest(response.request)} answered ${response.status}, but ${this.#nameOf(reference)} still exists`,
       {
         side: this.#side,
-        hint: 'the registry or a proxy in front of it answered without deleting it; run the command again, and ask its administrator if this happens again',
+        hint: 'the registry or a proxy in front of it reported success without deleting it; run the command again, and ask its administrator if this happens again',
         retry: true,
         status: response.status,
       },
@@ -248,7 +248,7 @@ export class Manifests {
   #mismatch(wanted: Digest, got: Digest): TransshipError {
     return new TransshipError(
       'MANIFEST_DIGEST_MISMATCH',
-      `${this.#nameOf(wanted)} came with the digest ${got}`,
+      `${this.#nameOf(wanted)} was returned with the digest ${got}`,
       {
         side: this.#side,
         hint: 'the registry or a proxy in front of it changes manifests; connect to the registry directly',
@@ -263,7 +263,7 @@ function isDigestOf(digest: Digest, {bytes, descriptor}: Manifest): boolean {
 }
 
 /**
- * Whether the manifest may be there although its PUT failed: a PUT whose response was lost is repeated, and an
+ * Whether the registry may have the manifest although its PUT failed: a PUT whose response was lost is repeated, and an
  * immutable tag refuses the second PUT.
  */
 function mayBeStored({code}: TransshipError): boolean {

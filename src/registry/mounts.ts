@@ -4,7 +4,7 @@ import type {Descriptor} from '../model/descriptor.ts';
 import {isInterrupted, TransshipError} from '../model/error.ts';
 import type {Call, MountBlob} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
+import type {RegistryConnection} from './connection.ts';
 import {missingActions, pullScope, pushScope, type Scope} from './scope.ts';
 import {hasBlob, saysStored} from './stored.ts';
 import {openingRequest, RegistryUpload} from './upload.ts';
@@ -29,15 +29,15 @@ const DECLINED: Outcome = {kind: 'declined'};
  * Mounting is optional: if it fails, the blob is uploaded.
  */
 export class Mounts {
-  readonly #connection: Connection;
-  /** In a row. */
+  readonly #connection: RegistryConnection;
+  /** Consecutive failures. */
   #failures = 0;
 
-  constructor(connection: Connection) {
+  constructor(connection: RegistryConnection) {
     this.#connection = connection;
   }
 
-  /** Asks with a token for both repositories. */
+  /** Mounts a blob, with a token for both repositories. */
   async mount(
     to: RepositoryPath,
     blob: Descriptor,

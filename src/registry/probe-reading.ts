@@ -4,22 +4,22 @@ import {readJson} from '../model/json.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
-import type {Connection} from './connection.ts';
+import type {RegistryConnection} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 
-/** How a registry answers to a request for one tag of a list. */
+/** Whether a registry limits a list of tags to the requested number. */
 export type Paging = 'honoured' | 'ignored' | 'not-known';
 
 const LIST_LIMIT = 16 * 1024 * 1024;
 const tagsSchema = z.object({tags: list(z.string()).nullish()});
 
 /**
- * Asks for the first tag alone (distribution-spec, "Listing Tags"). `not-known`: there are fewer than two.
+ * Requests only the first tag (distribution-spec, "Listing Tags"). `not-known`: there are fewer than two.
  * @throws TransshipError the registry's refusals
  */
 export async function probePaging(
-  connection: Connection,
+  connection: RegistryConnection,
   path: RepositoryPath,
   call: Call,
 ): Promise<Paging> {
@@ -38,23 +38,23 @@ export async function probePaging(
   return response.header('link') === undefined ? 'not-known' : 'honoured';
 }
 
-/** How a registry answers to a request for a part of a blob, and where its bytes come from. */
+/** How a registry responds to a range request, and where the bytes come from. */
 export interface BlobReading {
-  /** `ignored`: it sends the whole blob. `garbled`: another part than was asked for. `refused`: none at all. */
+  /** `ignored`: it sends the whole blob. `garbled`: it sends another range. `refused`: it sends nothing. */
   readonly ranges: 'honoured' | 'ignored' | 'garbled' | 'refused';
   /** The host that the registry redirects to; absent: it sends the bytes itself. */
   readonly from?: string;
-  /** Of the registry's own limit, as its headers say it: `ratelimit-remaining: 98;w=21600`. */
+  /** The headers about its rate limit: `ratelimit-remaining: 98;w=21600`. */
   readonly limits: readonly string[];
 }
 
 /**
- * Asks for the second byte of a blob (RFC 9110, section 14.2).
+ * Requests the second byte of a blob (RFC 9110, section 14.2).
  * @param blob of more than two bytes
  * @throws TransshipError the registry's refusals
  */
 export async function probeBlob(
-  connection: Connection,
+  connection: RegistryConnection,
   path: RepositoryPath,
   blob: Digest,
   call: Call,

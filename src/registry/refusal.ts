@@ -4,6 +4,7 @@ import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {type ErrorBody, readErrors} from './error-body.ts';
 
+/** The meaning of a response that its status does not show. */
 export interface RefusalContext {
   /** The response is from the token service, not the registry: it may contain a token, which must not be quoted. */
   readonly ofTokenService?: boolean;
@@ -11,7 +12,7 @@ export interface RefusalContext {
   readonly notFound?: ErrorCode;
   /** A 500 is permanent: docker-registry sends it for manifests that it refuses. */
   readonly refusedAt500?: boolean;
-  /** A manifest was put: something unknown is a part of it. Codes differ between registries. */
+  /** The response to a PUT of a manifest, in which an unknown object is a part of it. Codes differ between registries. */
   readonly putsManifest?: boolean;
 }
 
@@ -91,13 +92,13 @@ export async function refusal(
   });
 }
 
-/** The codes of an error answer. The body stays readable for `refusal`. */
+/** The codes of an error response. `refusal` can still read the body. */
 export async function errorCodes(response: HttpResponse): Promise<readonly string[]> {
   const {errors} = await readErrors(response);
   return errors.map(({code}) => code);
 }
 
-/** Whether a 401 concerns the subject and not the identity of the client (GitLab's registry). */
+/** Whether a 401 is about a protected object and not about the client's identity (GitLab's registry). */
 export function isProtection(codes: readonly string[]): boolean {
   return codes.some((code) => BY_CODE.get(code)?.code === 'PROTECTED');
 }
@@ -143,7 +144,7 @@ function explain(response: HttpResponse, body: ErrorBody, context: RefusalContex
   }
   if (byCode) return byCode;
   if (body.isHtml || status < 400) {
-    return {code: 'NOT_A_REGISTRY', hint: 'check host and port: something else answers there'};
+    return {code: 'NOT_A_REGISTRY', hint: 'check host and port: this server is not a registry'};
   }
   if (status === 404) {
     return {code: context.notFound ?? 'NOT_A_REGISTRY', hint: 'check the name, and host and port'};
@@ -154,7 +155,7 @@ function explain(response: HttpResponse, body: ErrorBody, context: RefusalContex
 function partsMissing(): Explanation {
   return {
     code: 'MANIFEST_PARTS_MISSING',
-    hint: 'something the manifest refers to is not in the repository; push it first',
+    hint: 'the repository lacks something that the manifest refers to; push that first',
   };
 }
 
@@ -203,7 +204,7 @@ function refused(): Explanation {
 function unsupported(): Explanation {
   return {
     code: 'UNSUPPORTED_BY_REGISTRY',
-    hint: 'the registry is read-only or does not offer this; ask its administrator',
+    hint: 'the registry is read-only or does not support this; ask its administrator',
   };
 }
 

@@ -8,7 +8,7 @@ import {algorithmOf, type Digest, finishDigest, isDigest} from '../model/digest.
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection, RegistryRequest} from './connection.ts';
+import type {RegistryConnection, RegistryRequest} from './connection.ts';
 import {refusal} from './refusal.ts';
 import type {Scope} from './scope.ts';
 
@@ -30,16 +30,16 @@ export function digestHeader(response: HttpResponse): Digest | undefined {
   return digest !== undefined && isDigest(digest) ? digest : undefined;
 }
 
-/** Whether the answer is a success, whatever it proves. */
+/** Whether the status is 2xx, which does not prove that anything was stored. */
 export function isSuccess({status}: HttpResponse): boolean {
   return status >= 200 && status < 300;
 }
 
-/** A blob to look up, and its location. */
+/** A blob to look up. */
 interface WantedBlob {
   readonly path: RepositoryPath;
   readonly blob: Pick<Descriptor, 'digest' | 'size'>;
-  /** The permission for writing if the blob was just written. */
+  /** The scope of the request: that of the write if the blob was just written. */
   readonly scope: Scope;
 }
 
@@ -49,7 +49,7 @@ interface WantedBlob {
  * @throws TransshipError the registry's refusals
  */
 export async function hasBlob(
-  connection: Connection,
+  connection: RegistryConnection,
   wanted: WantedBlob,
   call: Call,
 ): Promise<boolean> {
@@ -67,8 +67,8 @@ export async function hasBlob(
 }
 
 /**
- * A refusal because of the login or the request rate: it says nothing about HEAD, and another attempt would count
- * against the login.
+ * Whether the refusal is about the login or the request rate: it does not mean that HEAD is unsupported, and another request
+ * would count against the login.
  */
 export function isAboutAsker({status}: HttpResponse): boolean {
   return status === 401 || status === 429;
@@ -76,7 +76,7 @@ export function isAboutAsker({status}: HttpResponse): boolean {
 
 /** Requests the first byte, and reads no more than that. */
 async function isReadable(
-  connection: Connection,
+  connection: RegistryConnection,
   wanted: WantedBlob,
   call: Call,
 ): Promise<boolean> {
@@ -91,8 +91,12 @@ async function isReadable(
   return !isWebPage(response) && hasBytes(connection, wanted, call);
 }
 
-/** By reading all of it: the size in a manifest may be wrong, so a blob with another one may be the right one. */
-async function hasBytes(connection: Connection, wanted: WantedBlob, call: Call): Promise<boolean> {
+/** Compares digests by reading the whole blob: its size in the manifest may be wrong. */
+async function hasBytes(
+  connection: RegistryConnection,
+  wanted: WantedBlob,
+  call: Call,
+): Promise<boolean> {
   const response = await askFor(connection, wanted, {method: 'GET', lane: 'read', ...call});
   if (response.status !== 200) {
     await response.discard();
@@ -106,7 +110,7 @@ async function hasBytes(connection: Connection, wanted: WantedBlob, call: Call):
 }
 
 function askFor(
-  connection: Connection,
+  connection: RegistryConnection,
   {path, blob, scope}: WantedBlob,
   request: Pick<RegistryRequest, 'method' | 'headers' | 'lane' | keyof Call>,
 ): Promise<HttpResponse> {
@@ -119,8 +123,8 @@ function askFor(
 }
 
 /**
- * Whether a response concerns the blob. Servers that answer 200 to everything, such as login pages or health checks,
- * are trusted no more than after a push: the digest shows it, or the size, or else all of its bytes.
+ * Whether a response shows that the blob exists, by its digest or its size. Some servers, such as login pages or health checks,
+ * answer 200 to everything.
  */
 function isBlob(response: HttpResponse, size: number | undefined, {blob}: WantedBlob): boolean {
   if (digestHeader(response) === blob.digest) return true;
@@ -135,10 +139,10 @@ export function notStored(what: string, response: HttpResponse): TransshipError 
   const {request, status} = response;
   return new TransshipError(
     'CHANGE_NOT_SEEN',
-    `${describeRequest(request)} answered ${status}, but ${what} is not there`,
+    `${describeRequest(request)} answered ${status}, but ${what} does not exist`,
     {
       side: request.side,
-      hint: 'the registry or a proxy in front of it answered without storing the content; run the command again, and ask its administrator if this happens again',
+      hint: 'the registry or a proxy in front of it reported success without storing the content; run the command again, and ask its administrator if this happens again',
       retry: true,
       status,
     },

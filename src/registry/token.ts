@@ -17,14 +17,17 @@ export interface TokenService {
   readonly service: string | undefined;
 }
 
+/** A token to request. */
 export interface TokenRequest {
   readonly service: TokenService;
   readonly scopes: readonly Scope[];
   readonly credentials: Credentials | undefined;
   /** A URL of the registry that names the service. */
   readonly registry: URL;
+  /** The side to report in errors. */
   readonly side: Side;
   readonly signal: AbortSignal;
+  /** The time in ms since the epoch. */
   readonly now: () => number;
 }
 
@@ -93,6 +96,7 @@ function refreshRequest(
   };
 }
 
+/** The `authorization` header for Basic authentication (RFC 7617). */
 export function basicAuthorization({
   username,
   password,
@@ -120,15 +124,15 @@ export interface Token {
   readonly value: string;
   /** When to renew it, in ms since the epoch. */
   readonly renewAt: number;
-  /** What it allows, if the token says so (a JWT with `access`); undefined: unknown. */
+  /** The granted scopes, if the token names them (a JWT with `access`); undefined: unknown. */
   readonly granted: readonly Scope[] | undefined;
 }
 
 /** Default lifetime of a token without `expires_in` (distribution, docs/spec/auth/token.md), in ms. */
 const DEFAULT_LIFE_MS = 60_000;
 /**
- * A token is renewed this long before it expires, in ms, or after two thirds of a lifetime shorter than three times
- * that.
+ * How long before its expiry a token is renewed, in ms; a token with a lifetime of less than three times this is renewed after
+ * two thirds of it.
  */
 const MARGIN_MS = 60_000;
 
@@ -172,8 +176,8 @@ const claimsSchema = z.object({
 });
 
 /**
- * Parses a token service's response; undefined: it contains no token. Times are counted from its receipt, so that the
- * clocks of the service and of this machine need not agree.
+ * Parses a token service's response; undefined: it contains no token. Lifetimes count from the receipt, so the clocks of the
+ * service and of this machine need not agree.
  * @param now ms since the epoch
  */
 export function parseToken(response: unknown, now: number): Token | undefined {
@@ -201,7 +205,7 @@ function readClaims(token: string): z.infer<typeof claimsSchema> | undefined {
   return readJson(Buffer.from(payload, 'base64url'), claimsSchema);
 }
 
-/** Maximum number of cached tokens; the oldest are dropped first, since a run may access very many repositories. */
+/** Maximum number of cached tokens, since a run may access very many repositories. The oldest are dropped first. */
 const TOKENS_LIMIT = 1000;
 
 interface Entry {
@@ -251,7 +255,7 @@ export class TokenCache {
     }
   }
 
-  /** A push token can also be used to pull, if it says so. */
+  /** A token for push can also be used to pull, if it grants that. */
   #wider({service, scopes}: Pick<TokenRequest, 'service' | 'scopes'>): Entry | undefined {
     const [scope, ...rest] = scopes;
     if (scope?.actions.join() !== 'pull' || !rest.every(isOpaque)) return undefined;

@@ -11,7 +11,7 @@ import type {Digest} from '../model/digest.ts';
 import {retryable, TransshipError} from '../model/error.ts';
 import type {Call, SavedUpload, Upload} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection, RegistryRequest} from './connection.ts';
+import type {RegistryConnection, RegistryRequest} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {deleteScope, pushScope, type Scope} from './scope.ts';
 import {hasBlob, isSuccess, notStored, saysStored} from './stored.ts';
@@ -32,13 +32,13 @@ const ENOUGH_REFUSALS = 2;
  * Permanent responses to a query of the upload offset: the upload does not exist, its Location is no longer valid (400
  * BLOB_UPLOAD_INVALID), or the query is not supported (405: the GET was added in distribution-spec 1.1).
  */
-const OF_NO_USE = new Set([400, 404, 405, 410, 416]);
+const NOT_RESUMABLE = new Set([400, 404, 405, 410, 416]);
 
 const BYTES = {'content-type': 'application/octet-stream'};
 
 /** An upload at a registry (distribution-spec, "Pushing a blob in chunks"). */
 export class RegistryUpload implements Upload {
-  readonly #connection: Connection;
+  readonly #connection: RegistryConnection;
   readonly #path: RepositoryPath;
   readonly #digest: Digest;
   #location: URL;
@@ -54,7 +54,7 @@ export class RegistryUpload implements Upload {
 
   /** @param at its URL, the number of bytes that the registry has, and the minimum chunk size */
   constructor(
-    connection: Connection,
+    connection: RegistryConnection,
     path: RepositoryPath,
     digest: Digest,
     at: {readonly location: URL; readonly offset: number; readonly minChunk: number},
@@ -68,11 +68,11 @@ export class RegistryUpload implements Upload {
   }
 
   /**
-   * The upload that an answer opens.
+   * The upload that a response opens.
    * @throws TransshipError RESPONSE_INVALID, REDIRECT_REFUSED
    */
   static async open(
-    connection: Connection,
+    connection: RegistryConnection,
     path: RepositoryPath,
     digest: Digest,
     response: HttpResponse,
@@ -136,9 +136,9 @@ export class RegistryUpload implements Upload {
   }
 
   /**
-   * As `queryOffset`, of an upload that a file names: whoever wrote it may have put there the URL of something else at the
-   * registry, which is neither to be written nor deleted. The state of an upload is a 204 with its Range
-   * (distribution-spec, "Pushing a blob in chunks"); some registries leave out one of them.
+   * As `queryOffset`, for an upload from a file. The file may contain the URL of something else at the registry, which must be
+   * neither written nor deleted, so the response must describe an upload: 204 with a Range (distribution-spec, "Pushing a blob
+   * in chunks"); some registries omit one of the two.
    */
   async querySavedOffset(call: Call): Promise<number | undefined> {
     const response = await this.#queryState(call);
@@ -148,7 +148,7 @@ export class RegistryUpload implements Upload {
 
   async #queryState(call: Call): Promise<HttpResponse | undefined> {
     const response = await this.#send('GET', this.#location, call);
-    const isGone = OF_NO_USE.has(response.status);
+    const isGone = NOT_RESUMABLE.has(response.status);
     if (!isGone && (response.status < 200 || response.status > 204))
       throw await this.#refusal(response);
     await response.discard();
@@ -286,19 +286,19 @@ export function openingRequest(
   return {
     method: 'POST',
     target: `${path}/blobs/uploads/${query}`,
-    // Without a length some proxies answer 411.
+    // The empty body declares a length, without which some proxies answer 411.
     body: {kind: 'bytes', bytes: new Uint8Array()},
     path,
     scopes,
   };
 }
 
-function locationOf(connection: Connection, response: HttpResponse): URL | undefined {
+function locationOf(connection: RegistryConnection, response: HttpResponse): URL | undefined {
   const location = response.header('location');
   return location === undefined ? undefined : connection.resolve(location, response);
 }
 
-/** The offset after `Range: 0-N`; ECR names the range of the latest chunk alone. */
+/** The offset after `Range: 0-N`. ECR names only the range of the latest chunk. */
 function offsetIn(range: string): number | undefined {
   const last = /^\s*(?:bytes[= ])?\d+-(\d{1,15})\s*$/i.exec(range)?.[1];
   return last === undefined ? undefined : Number(last) + 1;

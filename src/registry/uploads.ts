@@ -5,7 +5,7 @@ import type {Digest} from '../model/digest.ts';
 import {retryable} from '../model/error.ts';
 import type {BlobBody, Call, OpenBody, SavedUpload} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
+import type {RegistryConnection} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {pushScope} from './scope.ts';
 import {isSuccess} from './stored.ts';
@@ -13,10 +13,10 @@ import {openingRequest, RegistryUpload} from './upload.ts';
 
 /** Writes the blobs of one repository (distribution-spec, "Pushing blobs"). */
 export class Uploads {
-  readonly #connection: Connection;
+  readonly #connection: RegistryConnection;
   readonly #path: RepositoryPath;
 
-  constructor(connection: Connection, path: RepositoryPath) {
+  constructor(connection: RegistryConnection, path: RepositoryPath) {
     this.#connection = connection;
     this.#path = path;
   }
@@ -86,7 +86,7 @@ export class Uploads {
   }
 }
 
-/** The longest URL that is taken from a journal, in characters: servers accept some 8 KiB. */
+/** Maximum length of an upload URL from a journal, in characters: servers accept about 8 KiB. */
 const LOCATION_LIMIT = 8 * 1024;
 
 /** After a failed PUT, the upload may have kept some bytes; sending all bytes again would append them. */
