@@ -12,7 +12,7 @@ import {
 } from '../model/plan.ts';
 import {isInside} from '../plan/create-steps.ts';
 import {phaseOfPlan} from '../plan/phases.ts';
-import type {ApplyContext, Interruption} from './apply-context.ts';
+import {type ApplyContext, type Interruption, withJournalTimes} from './apply-context.ts';
 import {type CopyRunResult, isOfImage, runCopies} from './copy-run.ts';
 import {missingOf, type Namespaces, runCreations, withAbsent} from './creations.ts';
 import {type DeletionResult, runDeletions} from './deletions.ts';
@@ -26,9 +26,10 @@ import {compareDestination, findDrift, inOrder, type PlanState} from './find-dri
  */
 export async function applyPlan(
   plan: CopyPlan,
-  context: ApplyContext,
+  given: ApplyContext,
   interruption: Interruption,
 ): Promise<RunResult> {
+  const context = withJournalTimes(given);
   const {report} = context;
   const images = plan.steps.length - deletionsOf(plan).length;
   const total = {

@@ -114,7 +114,7 @@ async function readBelow(
       await isWhole(async () => (await reader.readImage(digest, call)) !== undefined);
     });
     for (const manifest of reader.manifests.values()) {
-      manifests.push(plannedManifest(manifest, undefined));
+      manifests.push(plannedManifest(manifest));
       // A layer that may be elsewhere need not be here.
       for (const {digest, size, urls} of childBlobs(manifest.view))
         blobs.push({digest, size, to: at, action: urls === undefined ? 'present' : 'foreign'});

@@ -45,6 +45,8 @@ export interface CopyWish {
   readonly prune?: PruneWish;
   /** What this earlier plan brought is left out: it is elsewhere. */
   readonly since?: CopyPlan;
+  /** The platforms of all images that are copied are needed, whatever the filters. */
+  readonly platforms?: boolean;
 }
 
 /** Two places that a wish names. */
@@ -63,6 +65,8 @@ export interface CopyRoute {
 
 /** Flags of copies that concern more than one route. */
 interface CopyWishOptions {
+  /** More tags that the one image gets at the destination. */
+  readonly additionalTag?: readonly string[] | undefined;
   readonly deleteSource?: boolean | undefined;
   /** Bytes. */
   readonly archiveSize?: number | undefined;
@@ -77,7 +81,33 @@ export function readCopyWish(
   from: string,
   to: string,
   filters: WishFilters,
-  {deleteSource = false, archiveSize}: CopyWishOptions = {},
+  options: CopyWishOptions = {},
+): CopyWish {
+  const {additionalTag = [], ...rest} = options;
+  const first = readOneCopy(from, to, filters, rest);
+  if (additionalTag.length === 0) return first;
+  const [{toTag, destination} = {}] = first.routes;
+  if (toTag === undefined || destination === undefined || isDirectory(destination)) {
+    throw usage(
+      `--additional-tag is for one image in a registry, a layout or an archive, and ${to} gets others`,
+      'name a tag at the source, or leave the flag out',
+    );
+  }
+  const names = new Set(additionalTag.filter((name) => name !== toTag));
+  const more = [...names].map((name) =>
+    readOneCopy(from, `${destination.repository}:${name}`, filters, rest),
+  );
+  return {
+    wish: {...first.wish, routes: [first, ...more].flatMap(({wish}) => wish.routes)},
+    routes: [first, ...more].flatMap(({routes}, wish) => routes.map((one) => ({...one, wish}))),
+  };
+}
+
+function readOneCopy(
+  from: string,
+  to: string,
+  filters: WishFilters,
+  {deleteSource = false, archiveSize}: Omit<CopyWishOptions, 'additionalTag'>,
 ): CopyWish {
   const destinationPlace = parsePlace(to);
   if (isSourceOnly(destinationPlace)) throw notADestination(to);

@@ -41,13 +41,13 @@ const ROUTES_AT_ONCE = 16;
 
 /** Observes both sides of every route, then decides. Nothing is written anywhere. */
 export async function makePlan(
-  {wish, routes, findings, prune, since}: CopyWish,
+  {wish, routes, findings, prune, since, platforms}: CopyWish,
   repositories: PlanRepositories,
   report: Report,
   call: Call,
 ): Promise<MadePlan> {
   // The filters are checked before anything is asked.
-  const asked = routes.map((route) => selectionOf(route, wish));
+  const asked = routes.map((route) => selectionOf(route, wish, platforms === true));
   const readers = sourceReaders(routes, repositories);
   const failures = new RepositoryFailures();
   const budget = new ManifestBudget();
@@ -170,7 +170,14 @@ function unseenRoute(
 /** Which images of a route are wanted. */
 type Selection = Pick<
   RouteQuestion,
-  'reference' | 'toTag' | 'unnamedAs' | 'select' | 'conversion' | 'configs' | 'readAll'
+  | 'reference'
+  | 'toTag'
+  | 'unnamedAs'
+  | 'select'
+  | 'conversion'
+  | 'configs'
+  | 'cutsIndexes'
+  | 'readAll'
 >;
 
 /** Which images are wanted in another form. */
@@ -189,10 +196,14 @@ function conversionOf({
   };
 }
 
-/** @throws TransshipError FILTER_INVALID, PLATFORM_INVALID */
+/**
+ * @param readsPlatforms whatever the filters
+ * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID
+ */
 function selectionOf(
   route: CopyRoute,
   {routes}: Wish,
+  readsPlatforms: boolean,
 ): {readonly route: CopyRoute; readonly selection: Selection} {
   const {source, destination, toTag} = route;
   const filters = routes[route.wish]?.filters ?? {};
@@ -200,18 +211,18 @@ function selectionOf(
   const isSingle = tag !== undefined || digest !== undefined || toTag !== undefined;
   const select = tagSelector(filters, namingOf(source, destination));
   filters.platforms?.forEach(parsePlatform);
-  const looksInside =
-    filters.newest !== undefined ||
-    filters.newerThan !== undefined ||
-    (filters.platforms?.length ?? 0) > 0;
+  const cutsIndexes = (filters.platforms?.length ?? 0) > 0;
+  const times = filters.newest !== undefined || filters.newerThan !== undefined;
+  const platforms = cutsIndexes || readsPlatforms;
   const selection = {
     ...(isSingle ? {reference: {...(tag ? {tag} : {}), ...(digest ? {digest} : {})}} : {}),
     ...(toTag === undefined ? {} : {toTag}),
     ...(destination.isLayout ? {} : {unnamedAs: LATEST}),
     select,
     ...conversionOf(filters),
-    configs: looksInside,
-    readAll: looksInside,
+    ...(times || platforms ? {configs: {times, platforms}} : {}),
+    cutsIndexes,
+    readAll: times || cutsIndexes,
   };
   return {route, selection};
 }

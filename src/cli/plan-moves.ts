@@ -15,6 +15,7 @@ import {findEarlierTransfers} from './earlier-transfers.ts';
 import {type GitLabAccess, type GitLabFlags, openGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
 import type {HostFlags} from './options.ts';
+import {type PolicyFlag, readsPlatforms} from './plan-policy.ts';
 import {namedGitLab} from './plan-trust.ts';
 import type {ProgressFlags} from './reporters/choose.ts';
 import {type Session, withSession} from './session.ts';
@@ -29,7 +30,7 @@ import {
 import {freeBytes} from './user-folders.ts';
 
 /** How transfers are planned, whoever says which. */
-export interface PlanningFlags {
+export interface PlanningFlags extends PolicyFlag {
   /** The plan's file. */
   readonly out?: string;
   readonly createDonor?: boolean;
@@ -81,6 +82,7 @@ export async function planMoves(
     createDonor: flags.createDonor === true,
     donorOnThisMachine: flags.donorOnThisMachine === true,
     freeze: flags.freeze === true,
+    platforms: await readsPlatforms(flags),
   };
   const withEarlier = async (found: TransferFacts): Promise<TransferFacts> => {
     const earlier = await findEarlierTransfers(base, wish.gitlab, found.project.id, io);

@@ -82,7 +82,9 @@ async function look(wish: DeleteWish, session: Session): Promise<SeenRepository>
       // A policy takes signatures for tags like others.
       attachmentSubject: 'rules' in wish ? attachmentSubject : () => undefined,
       known: () => Promise.resolve(new Map()),
-      configs: times === undefined && needsTimes(wish),
+      ...(times === undefined && needsTimes(wish)
+        ? {configs: {times: true, platforms: false}}
+        : {}),
       progress: (done, total) => report({type: 'observing', what: name, done, total}),
     },
     call,

@@ -17,6 +17,7 @@ import {CredentialStore} from '../registry/credentials/store.ts';
 import type {Io} from './io.ts';
 import type {HostFlags, LimitFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
+import {debugLog} from './reporters/debug-log.ts';
 import {openReporter, type ProgressFlags} from './reporters/choose.ts';
 import {cacheFolder} from './user-folders.ts';
 
@@ -57,7 +58,7 @@ export async function withSession<T>(
   using reporter = openReporter(flags, io);
   const {report} = reporter;
   const settings = originSettings(io, flags);
-  await using http = openHttp(io, settings, report);
+  await using http = openHttp(io, flags, settings, report);
   const credentials = openCredentials(io, flags, trust);
   const cache = openCache(io, flags);
   await using places = openPlaces({http, credentials, report}, io, flags, cache?.content);
@@ -120,8 +121,15 @@ function originSettings({env, home, redactor}: Io, flags: HostFlags): OriginSett
   };
 }
 
-function openHttp({retry}: Io, settings: OriginSettings, report: Report): HttpClient {
+function openHttp(
+  io: Io,
+  {progress}: ProgressFlags,
+  settings: OriginSettings,
+  report: Report,
+): HttpClient {
+  const {retry, isDebugging} = io;
   return new HttpClient({
+    ...(isDebugging === true ? {observe: debugLog(io, progress === 'json' ? 'json' : 'text')} : {}),
     ...(retry ? {retry} : {}),
     retrying: (what, attempt, delayMs, error) =>
       report({type: 'retrying', what, attempt, delayMs, error: errorData(error)}),

@@ -100,7 +100,13 @@ async function readRoots(
     if (digest === undefined) throw goneTag(source, tag);
     if (configured.has(digest)) return {tag, digest};
     configured.add(digest);
-    const said = await readConfigs(source, [{digest, as: 'asked'}], reader.manifests, call);
+    const said = await readConfigs(
+      source,
+      [{digest, as: 'asked'}],
+      reader.manifests,
+      {times: true, platforms: true},
+      call,
+    );
     for (const [of, time] of said.created) created.set(of, time);
     for (const [of, platform] of said.platformOf) platformOf.set(of, platform);
     return {tag, digest};

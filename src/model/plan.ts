@@ -83,6 +83,11 @@ export interface PlannedManifest {
   readonly manifests: readonly Digest[];
   /** Blobs that it needs, in the manifest's order, each once. */
   readonly blobs: readonly Digest[];
+  /**
+   * Of an image, `os/architecture[/variant]`, as the index that lists it says, or else its config, if that was read. Absent:
+   * not known. Attestations have BuildKit's `unknown/unknown`.
+   */
+  readonly platform?: string;
   /** The manifest it refers to. */
   readonly subject?: Digest;
   /**
@@ -290,6 +295,7 @@ export type FindingCode =
   | 'POLICY_MAX_DELETES'
   | 'POLICY_MAX_IMAGES'
   | 'POLICY_REGISTRY'
+  | 'POLICY_PLATFORM'
   | 'POLICY_SIGNATURE'
   // Of transfers.
   | 'PROJECT_READY'

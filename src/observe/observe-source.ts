@@ -15,7 +15,7 @@ import {
 import {listedDigests, listIfAble, moreSpecificFailure} from './listed-names.ts';
 import {usualTags} from './listed-referrer.ts';
 import {type KnownTags, ManifestReader} from './manifest-reader.ts';
-import {readConfigs} from './read-configs.ts';
+import {type ConfigQuestion, readConfigs} from './read-configs.ts';
 import type {ManifestBudget} from './seen-manifests.ts';
 import {
   type ImageReference,
@@ -48,8 +48,10 @@ export interface SourceQuestion {
   ) => Promise<KnownTags>;
   /** The requested conversions of images. */
   readonly conversion?: ConversionWish;
-  /** Whether creation times and platforms are needed, which requires one config blob per image. */
-  readonly configs: boolean;
+  /** What to read from the configs of images. Absent: nothing. */
+  readonly configs?: ConfigQuestion;
+  /** Keep the bytes of indexes, because they may have to be reduced to some of their manifests. */
+  readonly cutsIndexes?: boolean;
   /** The budget for keeping bytes of manifests; absent: none are kept. */
   readonly budget?: ManifestBudget;
   readonly progress: (done: number, total: number) => void;
@@ -82,8 +84,8 @@ export async function observeSource(
   const reader = new ManifestReader(source, known, {
     concurrency: OBSERVE_CONCURRENCY,
     digests: await listedDigests(source, known.size, call),
-    // Indexes are reduced to the requested platforms, and rewritten if they list converted images.
-    keepsIndexes: question.configs || question.conversion?.convertForeign === true,
+    // An index that lists converted images is rewritten.
+    keepsIndexes: question.cutsIndexes === true || question.conversion?.convertForeign === true,
     ...(question.budget === undefined ? {} : {budget: question.budget}),
   });
   const unnamed = await readUnnamed(reader, source, names, reference, call);
@@ -124,7 +126,9 @@ export async function observeSource(
     ...(converted === undefined ? {} : {converted}),
     ...(uncopied.length === 0 ? {} : {uncopied}),
     ...(whyNewDigests === undefined ? {} : {whyNewDigests}),
-    ...(question.configs ? await readConfigs(source, roots, reader.manifests, call) : {}),
+    ...(question.configs === undefined
+      ? {}
+      : await readConfigs(source, roots, reader.manifests, question.configs, call)),
   };
 }
 

@@ -304,6 +304,7 @@ export const transferPlanFile = z
     kind: z.literal('transfer').describe('The kind of the plan.'),
     wish,
     mediaTypes: tables.mediaTypes,
+    platforms: tables.platforms,
     repositories: tables.repositories,
     routes: listOf(routeRow).describe('Every source repository and where it goes.'),
     blobs: tables.blobs,

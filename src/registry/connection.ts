@@ -10,6 +10,7 @@ import type {Call} from '../model/port.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {Authenticator, type Need} from './authenticator.ts';
 import type {Scope} from './scope.ts';
+import type {Token, TokenFacts} from './token.ts';
 import {
   REGISTRY_FEATURES,
   type RegistryFeature,
@@ -193,10 +194,19 @@ export class RegistryConnection {
     });
   }
 
-  /** The scopes that the token for this need grants; undefined: not known in advance. */
+  /** The scopes that the token for this need grants; undefined: not known in advance, for example if the token is opaque. */
   async granted(need: Need, signal: AbortSignal): Promise<readonly Scope[] | undefined> {
+    return (await this.#token(need, signal))?.granted;
+  }
+
+  /** Further facts about the token for this need; undefined: the registry requires none, or has not responded yet. */
+  async tokenFacts(need: Need, signal: AbortSignal): Promise<TokenFacts | undefined> {
+    return (await this.#token(need, signal))?.facts;
+  }
+
+  async #token(need: Need, signal: AbortSignal): Promise<Token | undefined> {
     const url = await this.#reach(signal);
-    return this.#authenticator.granted({url, signal}, need);
+    return this.#authenticator.token({url, signal}, need);
   }
 
   /** Whether the response came from a redirect target. */

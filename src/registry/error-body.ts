@@ -1,6 +1,7 @@
 import {readJson} from '../model/json.ts';
 import {list, z} from '../model/schema.ts';
 import type {HttpResponse} from '../http/response.ts';
+import {redactUrlsIn} from '../http/redaction.ts';
 import {webPageTitle} from '../http/web-page.ts';
 
 /** Bytes of a response that are read for its error message. */
@@ -58,7 +59,8 @@ const bodySchema = z.union([
 /** Reads the errors of a response from a registry, a token service or a web server. */
 export async function readErrors(response: HttpResponse): Promise<ErrorBody> {
   const text = await response.read(BODY_LIMIT).then(
-    ({bytes}) => Buffer.from(bytes).toString().trim(),
+    // Signed URLs in the text are credentials.
+    ({bytes}) => redactUrlsIn(Buffer.from(bytes).toString().trim()),
     () => {
       response.request.signal.throwIfAborted();
       // If the body is broken, only the status is used.

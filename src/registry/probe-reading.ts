@@ -6,12 +6,13 @@ import type {RepositoryPath} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import type {RegistryConnection} from './connection.ts';
 import {refusal} from './refusal.ts';
-import {pullScope} from './scope.ts';
+import {CATALOG_SCOPE, pullScope} from './scope.ts';
 
 /** Whether a registry limits a list of tags to the requested number. */
 export type Paging = 'honoured' | 'ignored' | 'not-known';
 
 const LIST_LIMIT = 16 * 1024 * 1024;
+const catalogSchema = z.object({repositories: list(z.string()).nullable()});
 const tagsSchema = z.object({tags: list(z.string()).nullish()});
 
 /**
@@ -36,6 +37,24 @@ export async function probePaging(
   const tags = readJson(bytes, tagsSchema)?.tags ?? [];
   if (tags.length > 1) return 'ignored';
   return response.header('link') === undefined ? 'not-known' : 'honoured';
+}
+
+/**
+ * Requests one repository of the catalog, which is not part of the distribution-spec (distribution: docs/spec/api.md, "Listing
+ * Repositories").
+ * @returns whether this login may list repositories
+ */
+export async function probeCatalog(connection: RegistryConnection, call: Call): Promise<boolean> {
+  const response = await connection.send({
+    method: 'GET',
+    target: '_catalog?n=1',
+    path: undefined,
+    scopes: [CATALOG_SCOPE],
+    readLimit: LIST_LIMIT,
+    ...call,
+  });
+  const {bytes} = await response.read(LIST_LIMIT);
+  return response.status === 200 && readJson(bytes, catalogSchema) !== undefined;
 }
 
 /** How a registry responds to a range request, and where the bytes come from. */

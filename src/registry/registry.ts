@@ -22,8 +22,16 @@ import {listCatalog, listTags} from './listing.ts';
 import {Manifests} from './manifests.ts';
 import {Mounts} from './mounts.ts';
 import {Referrers} from './referrers.ts';
-import {type BlobReading, type Paging, probeBlob, probePaging} from './probe-reading.ts';
+import {
+  type BlobReading,
+  type Paging,
+  probeBlob,
+  probeCatalog,
+  probePaging,
+} from './probe-reading.ts';
+import {deleteBlob, probeLocation} from './probe-writing.ts';
 import type {Scope} from './scope.ts';
+import type {TokenFacts} from './token.ts';
 import {Uploads} from './uploads.ts';
 import type {RegistryOptions} from './registry-options.ts';
 
@@ -97,6 +105,21 @@ export class Registry {
     return probePaging(this.#connection, path, call);
   }
 
+  /** Opens an upload and cancels it. @returns its URL as sent by the registry */
+  probeLocation(path: RepositoryPath, call: Call): Promise<string> {
+    return probeLocation(this.#connection, path, call);
+  }
+
+  /** Deletes a blob. @returns false if the registry does not support that */
+  deleteBlob(path: RepositoryPath, digest: Digest, call: Call): Promise<boolean> {
+    return deleteBlob(this.#connection, path, digest, call);
+  }
+
+  /** Whether this login may list all repositories, without reading the list. */
+  probeCatalog(call: Call): Promise<boolean> {
+    return probeCatalog(this.#connection, call);
+  }
+
   /** Probes whether range requests are supported. @param blob of more than two bytes */
   probeBlob(path: RepositoryPath, blob: Digest, call: Call): Promise<BlobReading> {
     return probeBlob(this.#connection, path, blob, call);
@@ -115,6 +138,11 @@ export class Registry {
     const response = await this.#connection.send({method: 'GET', target: '', ...need, ...call});
     await response.discard();
     return this.#connection.granted(need, call.signal);
+  }
+
+  /** Facts about the token for this scope; undefined: the registry requires none. Call `granted` first. */
+  tokenFacts(path: RepositoryPath, scope: Scope, {signal}: Call): Promise<TokenFacts | undefined> {
+    return this.#connection.tokenFacts({path, scopes: [scope]}, signal);
   }
 }
 

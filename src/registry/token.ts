@@ -18,6 +18,7 @@ export interface TokenService {
 }
 
 /** A token to request. */
+/** A token to request. */
 export interface TokenRequest {
   readonly service: TokenService;
   readonly scopes: readonly Scope[];
@@ -97,6 +98,7 @@ function refreshRequest(
 }
 
 /** The `authorization` header for Basic authentication (RFC 7617). */
+/** The `authorization` header for Basic authentication (RFC 7617). */
 export function basicAuthorization({
   username,
   password,
@@ -126,6 +128,19 @@ export interface Token {
   readonly renewAt: number;
   /** The granted scopes, if the token names them (a JWT with `access`); undefined: unknown. */
   readonly granted: readonly Scope[] | undefined;
+  readonly facts: TokenFacts;
+}
+
+/** Facts about a token, besides its scopes and without its value. */
+export interface TokenFacts {
+  /** How long it is valid, in ms. */
+  readonly lifeMs: number;
+  /** The origin of `lifeMs`: the service's response, the token's claims, or the default of the specification. */
+  readonly lifeFrom: 'answer' | 'claims' | 'default';
+  /** The unverified claims `iss`, `sub` and `aud` of a JWT (RFC 7519, section 4.1); undefined: not a JWT. */
+  readonly claims:
+    | {readonly issuer?: string; readonly subject?: string; readonly audience?: string}
+    | undefined;
 }
 
 /** Default lifetime of a token without `expires_in` (distribution, docs/spec/auth/token.md), in ms. */
@@ -163,6 +178,12 @@ const metaSchema = z
 const claimsSchema = z.object({
   exp: z.number().optional().catch(undefined),
   iat: z.number().optional().catch(undefined),
+  iss: z.string().optional().catch(undefined),
+  sub: z.string().optional().catch(undefined),
+  aud: z
+    .union([z.string(), list(z.string())])
+    .optional()
+    .catch(undefined),
   access: list(
     z.object({
       type: z.string(),
@@ -195,7 +216,19 @@ export function parseToken(response: unknown, now: number): Token | undefined {
     actions: actions ?? [],
     ...(meta ? {tagLimits: meta} : {}),
   }));
-  return {value, renewAt: now + lifeMs - Math.min(MARGIN_MS, lifeMs / 3), granted};
+  const lifeFrom =
+    announced === undefined ? (claimed === undefined ? 'default' : 'claims') : 'answer';
+  const facts = {lifeMs, lifeFrom, claims: claims && shownClaims(claims)} as const;
+  return {value, renewAt: now + lifeMs - Math.min(MARGIN_MS, lifeMs / 3), granted, facts};
+}
+
+function shownClaims({iss, sub, aud}: z.infer<typeof claimsSchema>): TokenFacts['claims'] {
+  const audience = Array.isArray(aud) ? aud.join(', ') : aud;
+  return {
+    ...(iss ? {issuer: iss} : {}),
+    ...(sub ? {subject: sub} : {}),
+    ...(audience ? {audience} : {}),
+  };
 }
 
 /** The claims of a JWT, not verified: they are used for planning only; the registry decides. */

@@ -15,6 +15,7 @@ import {
   unitsOf,
 } from '../model/transfer-plan.ts';
 import {inTagOrder} from '../plan/compare.ts';
+import {platformsOfImages} from '../plan/platforms.ts';
 import {
   checkSection,
   code,
@@ -27,7 +28,12 @@ import {
   showAll,
   verdictOf,
 } from './document.ts';
-import {type FoldedRepository, foldRepositories, skippedRow} from './repository-review.ts';
+import {
+  type FoldedRepository,
+  foldRepositories,
+  platformColumn,
+  skippedRow,
+} from './repository-review.ts';
 import {counted, formatBytes, imageName} from './words.ts';
 
 const WAYS = {
@@ -46,10 +52,18 @@ export function transferDocument(plan: TransferPlan, options: RenderOptions): Re
     checks.filter((check) => check.result === result).map((check) => ofProject(check, plan));
   const only = moves.length === 1 && groups.length === 0 ? moves[0] : undefined;
   const repositories = moves.flatMap((move) => move.repositories);
-  const images = repositories.flatMap(imageRows);
+  const platformsOf = platformsOfImages(
+    moves.flatMap(({manifests}) => manifests),
+    () => false,
+  );
+  const platforms = platformColumn(
+    repositories.flatMap(({tags}) => tags),
+    {platformsOf: (digest) => platformsOf(digest).names},
+  );
+  const images = repositories.flatMap((one) => imageRows(one, platforms));
   const folded =
     repositories.length > 1 && isLong(images)
-      ? foldRepositories(repositories.map(foldedRepository))
+      ? foldRepositories(repositories.map((one) => foldedRepository(one, platforms)))
       : undefined;
   return {
     title: 'transship plan: transfer',
@@ -87,7 +101,7 @@ export function transferDocument(plan: TransferPlan, options: RenderOptions): Re
         {
           heading: 'Images',
           mark: '+' as const,
-          columns: ['Image', 'Digest', 'Size', 'To'],
+          columns: ['Image', 'Digest', 'Size', ...platforms.name, 'To'],
           rows: images,
         },
       ]),
@@ -110,28 +124,34 @@ function tagsOf({tags}: TransferRepository): readonly TransferTag[] {
   return inTagOrder(tags, ({name}) => name);
 }
 
-function imageRows(repository: TransferRepository): readonly Row[] {
+type PlatformColumn = ReturnType<typeof platformColumn>;
+
+function imageRows(repository: TransferRepository, platforms: PlatformColumn): readonly Row[] {
   const {from, to} = repository;
   return tagsOf(repository).map(({name, digest, size}) => ({
     cells: [
       code(imageName(from, name, digest)),
       digestCell(digest),
-      formatBytes(size),
+      {bytes: size},
+      ...platforms.cell(digest),
       code(imageName(to, name, digest)),
     ],
   }));
 }
 
-function foldedRepository(repository: TransferRepository): FoldedRepository {
+function foldedRepository(
+  repository: TransferRepository,
+  platforms: PlatformColumn,
+): FoldedRepository {
   const {from, to, tags} = repository;
   return {
     from,
     to,
     counts: counted(tags.length, 'image'),
     hasWork: tags.length > 0,
-    columns: ['Tag', 'Digest', 'Size'],
+    columns: ['Tag', 'Digest', 'Size', ...platforms.name],
     rows: tagsOf(repository).map(({name, digest, size}) => ({
-      cells: [code(name), digestCell(digest), {bytes: size}],
+      cells: [code(name), digestCell(digest), {bytes: size}, ...platforms.cell(digest)],
     })),
   };
 }

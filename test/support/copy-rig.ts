@@ -77,7 +77,6 @@ export class CopyRig implements AsyncDisposable {
       source: found.source(source),
       select: selectAllTags,
       attachmentSubject,
-      configs: false,
       readAll: false,
       progress: () => undefined,
     };

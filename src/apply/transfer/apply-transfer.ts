@@ -1,7 +1,7 @@
 import {TransshipError} from '../../model/error.ts';
 import type {RunResult} from '../../model/outcome.ts';
 import {type TransferPlan, type TransferUnit, unitsOf} from '../../model/transfer-plan.ts';
-import type {Interruption} from '../apply-context.ts';
+import {type Interruption, withJournalTimes} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
 import {deletedOf} from '../unfinished.ts';
 import {groupNotStarted, notStarted, resultOf, type UnitEnd} from './plan-result.ts';
@@ -31,9 +31,10 @@ import {
  */
 export async function applyTransfer(
   whole: TransferPlan,
-  context: TransferContext,
+  given: TransferContext,
   interruption: Interruption,
 ): Promise<RunResult> {
+  const context = withJournalTimes(given);
   const plan = context.removesDonor ? whole : withoutRemoval(whole);
   const {stopping, aborted} = interruption;
   const run: OpenRun = {

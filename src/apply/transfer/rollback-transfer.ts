@@ -7,7 +7,7 @@ import {
   type TransferUnit,
   unitsOf,
 } from '../../model/transfer-plan.ts';
-import type {Interruption} from '../apply-context.ts';
+import {type Interruption, withJournalTimes} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {deletedOf} from '../unfinished.ts';
@@ -58,9 +58,10 @@ import {
  */
 export async function rollbackTransfer(
   plan: TransferPlan,
-  context: TransferContext,
+  given: TransferContext,
   interruption: Interruption,
 ): Promise<RunResult> {
+  const context = withJournalTimes(given);
   const call = {signal: interruption.aborted};
   // A comparison that was ended early would leave no result: this is not taken apart into steps.
   const run: OpenRun = {context, interruption, call, reading: call, finished: new Set()};

@@ -1,6 +1,8 @@
 import type {Command} from 'commander';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
-import {readCopyWish} from '../copy-wish.ts';
+import type {Tag} from '../../model/reference.ts';
+import {renderDigests} from '../../report/ci-reports.ts';
+import {type CopyWish, readCopyWish} from '../copy-wish.ts';
 import {makePlan} from '../make-plan.ts';
 import {givePlan, redactedPlan} from '../plan-file.ts';
 import {addHabitFlags, type HabitFlags, withHabits} from '../habits.ts';
@@ -26,6 +28,7 @@ import {
   addRunReportFlags,
   type RunReportFlags,
   StepTimes,
+  writeReport,
   writeRunReports,
 } from '../run-reports.ts';
 import {withSession} from '../session.ts';
@@ -36,7 +39,18 @@ type Flags = HostFlags &
   RunFlags &
   LimitFlags &
   RunReportFlags &
-  HabitFlags & {readonly format: OutcomeFormat; readonly yes?: boolean; readonly dryRun?: boolean};
+  HabitFlags & {
+    readonly format: OutcomeFormat;
+    readonly yes?: boolean;
+    readonly dryRun?: boolean;
+    readonly digestfile?: string;
+  };
+
+/** The one image that is asked for; undefined: all tags. */
+function imageOf({routes: [route]}: CopyWish): {readonly tag: Tag | undefined} | undefined {
+  const isOne = route?.toTag !== undefined || route?.source.digest !== undefined;
+  return isOne ? {tag: route.toTag} : undefined;
+}
 
 /** `transship copy`: plan and apply in one go. */
 export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -58,6 +72,7 @@ export function addCopy(program: Command, io: Io, done: (exitCode: number) => vo
       '--dry-run',
       'print the review of the plan and copy nothing; exit 2 if there is something to do',
     )
+    .option('--digestfile <file>', 'write the digest to this file; of all tags, a line for each')
     .option('--yes', 'do not ask before deleting (only --delete-source deletes)')
     .addHelpText(
       'after',
@@ -99,6 +114,12 @@ Examples:
     const {text, run: result} = ran;
     io.stdout.write(text);
     await writeRunReports(result, plan, times, flags, io);
+    await writeReport(
+      '--digestfile',
+      flags.digestfile,
+      () => renderDigests(result, plan, imageOf(wish)),
+      io,
+    );
     done(RUN_EXIT[result.result]);
   });
 }

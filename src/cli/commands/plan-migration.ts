@@ -27,6 +27,7 @@ import {
   type HostFlags,
 } from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
+import {readsPlatforms} from '../plan-policy.ts';
 import type {ProgressFlags} from '../reporters/choose.ts';
 import {addPlanningFlags, type PlanningFlags, planTransferMigration} from '../plan-moves.ts';
 import {withSession} from '../session.ts';
@@ -127,6 +128,7 @@ async function copyPlan(
 ): Promise<Plan> {
   const isByArchive = flags.to !== undefined || flags.from !== undefined;
   const prune = isByArchive ? undefined : pruneWish(migration, earlier);
+  const platforms = await readsPlatforms(flags);
   return await withSession(io, flags, async (session) => {
     const {places, report, reading} = session;
     const wish = await readMigrationWish(migration, flags, io, session);
@@ -134,6 +136,7 @@ async function copyPlan(
     const destinations = wish.routes.map(({destination}) => destination.repository);
     const asked = {
       ...wish,
+      platforms,
       wish: {...wish.wish, ...archiveSizeOf(flags.archiveSize, destinations)},
       ...(prune === undefined ? {} : {prune}),
       ...(flags.to === undefined || earlier === undefined ? {} : {since: earlier}),

@@ -17,6 +17,7 @@ import {
   wishFilters,
 } from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
+import {readsPlatforms} from '../plan-policy.ts';
 import type {ProgressFlags} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 import {addPlanDelete} from './plan-delete.ts';
@@ -66,9 +67,10 @@ Examples:
     const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
     const earlier = await readEarlierPlan(flags, {name: '--out', file: flags.out});
+    const platforms = await readsPlatforms(flags);
     const made = await withSession(io, flags, async ({places, report, reading}) => {
       // What was observed beside it is let go.
-      const {plan: planned} = await makePlan(wish, places, report, reading);
+      const {plan: planned} = await makePlan({...wish, platforms}, places, report, reading);
       return planned;
     });
     const exitCode = await givePlan(made, flags, io);

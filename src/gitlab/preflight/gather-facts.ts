@@ -24,6 +24,8 @@ export interface TransferQuestion extends DonorQuestion {
   readonly staged: boolean;
   /** Nobody but owners is to push to the old path during the move. */
   readonly freeze?: boolean;
+  /** The platforms of all images are needed: takes the configs of those that no index lists. */
+  readonly platforms?: boolean;
   /** The project moves with its group, which says where to. Default: by itself. */
   readonly withGroup?: {readonly target: TargetFacts};
 }
@@ -35,7 +37,7 @@ export interface TransferQuestion extends DonorQuestion {
  *   answer
  */
 export async function gatherTransferFacts(
-  {wish, staged, withGroup, freeze, ...question}: TransferQuestion,
+  {wish, staged, withGroup, freeze, platforms = false, ...question}: TransferQuestion,
   surroundings: Surroundings,
   call: Call,
 ): Promise<TransferFacts> {
@@ -71,7 +73,7 @@ export async function gatherTransferFacts(
     })),
     gitlab.account.clock(call).then((clock) => (clock === undefined ? undefined : clock - now())),
   ]);
-  const images = {project, target, donor, records, registry: opened, database};
+  const images = {project, target, donor, records, registry: opened, database, platforms};
   const repositories = await observeImages(images, surroundings, call);
   const registry: RegistryFacts = {
     host,

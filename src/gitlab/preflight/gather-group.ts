@@ -19,7 +19,9 @@ import {throwIfJobToken} from '../connection.ts';
 /** Projects that are asked for tags side by side. */
 const AT_ONCE = 8;
 
-export interface GroupQuestion extends DonorQuestion, Pick<TransferQuestion, 'freeze'> {
+export interface GroupQuestion
+  extends DonorQuestion,
+    Pick<TransferQuestion, 'freeze' | 'platforms'> {
   readonly wish: GroupWish;
 }
 

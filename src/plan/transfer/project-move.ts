@@ -18,6 +18,7 @@ import type {RepositoryFacts, TransferFacts} from './facts.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
 import {alikeTogether, blobActions} from '../blob-actions.ts';
 import type {Candidate, Route} from '../candidate.ts';
+import {namedPlatforms} from '../platforms.ts';
 import {Presence} from '../presence.ts';
 import {candidatesOf} from '../route-candidates.ts';
 import {copySteps} from '../steps.ts';
@@ -42,6 +43,7 @@ export function planMove(facts: TransferFacts, moves: number): PlannedMove {
   const tagged = facts.repositories.filter(hasContent);
   const copies = transferCopies(tagged);
   const repositories = tagged.map((repository) => repositoryOf(repository, copies));
+  const platforms = namedPlatforms(tagged.map(({source}) => source));
   const tags = repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
   const before = pausedBefore(facts);
   const policy = facts.project.policy?.['enabled'] === true ? facts.project.policy : before;
@@ -53,7 +55,9 @@ export function planMove(facts: TransferFacts, moves: number): PlannedMove {
     way,
     donor: donor.donor,
     repositories,
-    manifests: copies.manifests.map((manifest) => plannedManifest(manifest, undefined)),
+    manifests: copies.manifests.map((manifest) =>
+      plannedManifest(manifest, {platform: platforms.get(manifest.descriptor.digest)}),
+    ),
     downtimeSeconds: isStaged ? downtimeSeconds(copies.push, tags, changes.length, isOrdered) : 0,
   };
   const steps = inOrder(bare, (name) => stepId(name, project, moves));
@@ -170,7 +174,7 @@ function copySet(
   for (const candidate of candidates) presence.follow(candidate);
   const toDo = candidates.filter((candidate) => !presence.isDone(candidate));
   const blobs = alikeTogether(blobActions(candidates, presence));
-  const manifests = manifestsOf(candidates).map((one) => plannedManifest(one, undefined));
+  const manifests = manifestsOf(candidates).map((one) => plannedManifest(one));
   return {copies: withEstimates(copySteps(toDo, presence), manifests, blobs), blobs};
 }
 

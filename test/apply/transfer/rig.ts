@@ -281,6 +281,7 @@ export class TransferRig implements AsyncDisposable {
         killed.throwIfAborted();
         this.journal.push(entry);
       },
+      watch: () => undefined,
       end: async (result) => {
         killed.throwIfAborted();
         this.journal.push({type: 'end', result, at: new Date(0).toISOString()});
