@@ -65,14 +65,16 @@ function namesIn(text: string, pattern: RegExp): readonly string[] {
   return [...new Set([...text.matchAll(pattern)].map(([, name = '']) => name))].toSorted();
 }
 
+function flagOf(variable: string): string {
+  return variable
+    .replace(/^TRANSSHIP_/, '--')
+    .toLowerCase()
+    .replaceAll('_', '-');
+}
+
 test('codes and variables that the pages name exist', () => {
   const known = new Set(code.match(/\b[A-Z][A-Z_0-9]+\b/g));
   const flags = new Set(code.match(/--[a-z][a-z-]+/g));
-  const flagOf = (name: string): string =>
-    name
-      .replace(/^TRANSSHIP_/, '--')
-      .toLowerCase()
-      .replaceAll('_', '-');
   const named = namesIn(manual, /[`$]([A-Z]+(?:_[A-Z0-9]+)+)\b/g);
   expect(named.length).toBeGreaterThan(150);
   const unknown = named.filter((name) => !known.has(name) && !flags.has(flagOf(name)));
