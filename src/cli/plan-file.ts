@@ -4,8 +4,13 @@ import type {Plan} from '../model/plan.ts';
 import {allSteps} from '../model/transfer-plan.ts';
 import {readRegular} from '../http/regular-file.ts';
 import {parsePlan, PLAN_LIMITS, planId, planText} from '../plan/plan-file.ts';
-import type {RenderOptions} from '../report/document.ts';
-import {type PlanFormat, planJson, renderPlan} from '../report/plan-document.ts';
+
+import {
+  type PlanFormat,
+  planJson,
+  renderPlan,
+  type ReviewOptions,
+} from '../report/plan-document.ts';
 import type {Io} from './io.ts';
 import type {Redactor} from '../http/secrets.ts';
 import {DIGEST_PATTERN, hexOf} from '../model/digest.ts';
@@ -76,7 +81,7 @@ export function printPlan(
   plan: Plan,
   format: PlanFormat,
   {stdout, columns}: Pick<Io, 'stdout' | 'columns'>,
-  options: RenderOptions = {},
+  options: ReviewOptions = {},
 ): void {
   if (format === 'json') for (const piece of planJson(plan)) stdout.write(piece);
   else stdout.write(renderPlan(plan, format, {...options, columns: columns?.()}));

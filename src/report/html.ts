@@ -20,6 +20,7 @@ const MARKS: Readonly<
   '-': {look: 'quiet', word: 'left out', box: 'minus'},
   '!': {look: 'wrong', word: 'wrong'},
   '?': {look: 'changed', word: 'warning'},
+  '✓': {look: 'made', word: 'done'},
 };
 
 /** Bytes of a page: a plan of 10,000 images takes some 3 MB, and browsers show more than this only slowly. */
@@ -27,8 +28,9 @@ const SIZE_LIMIT = 16 * 1024 * 1024;
 
 /**
  * A document as one page that needs nothing besides: no request, light or dark as the reader has it. It is not shortened; only of what is more than a browser shows, the details are left out and counted.
+ * @param figure HTML that is shown before the sections
  */
-export function renderHtml(document: ReportDocument): string {
+export function renderHtml(document: ReportDocument, figure?: string): string {
   const {title, facts, sections, details, summary, everything} = document;
   const shown = sections.filter(({rows}) => rows.length > 0).map(renderSection);
   const {blocks, left} = fitted(
@@ -48,8 +50,10 @@ export function renderHtml(document: ReportDocument): string {
 <dl>
 ${facts.map(([name, value]) => `<dt>${escapeHtml(name)}</dt><dd><code>${escapeHtml(value)}</code></dd>`).join('\n')}
 </dl>
-${TOOLS}
-${[...shown, ...byRepository].join('\n')}`;
+${figure === undefined ? '' : `<section><h2>Timeline</h2>\n${figure}\n</section>\n`}${TOOLS}
+<div id="all">
+${[...shown, ...byRepository].join('\n')}
+</div>`;
   return htmlPage(escapeHtml(title), body);
 }
 
@@ -69,25 +73,58 @@ function fitted(
   return {blocks, left: []};
 }
 
+/** Rows of one table: a browser lays out a table as a whole, and is slow with more. */
+const TABLE_ROWS = 500;
+
 /** What is long is folded: the page has to be looked through on a phone, too. */
 function renderSection(section: Section): string {
-  const {heading, mark, columns, rows, isDetail, isWhole} = section;
-  const name = `${renderCell(heading)} (${escapeHtml(noteOf(section))})`;
-  const looks = columns.map((_column, at) => columnLook(rows.map(({cells}) => cells[at] ?? '')));
+  const {heading, rows, isDetail, isWhole} = section;
+  const looks = section.columns.map((_column, at) =>
+    columnLook(rows.map(({cells}) => cells[at] ?? '')),
+  );
+  const name = `<span class="name">${renderCell(heading)}</span> (${escapeHtml(noteOf(section))})`;
+  const tables =
+    rows.length <= TABLE_ROWS
+      ? renderTable(section, rows, looks)
+      : partsOf(rows)
+          .map((part) => renderPart(section, part, looks))
+          .join('\n');
+  return isDetail || (isLong(rows) && !isWhole)
+    ? `<details><summary>${name}</summary>\n${tables}\n</details>`
+    : `<section><h2>${name}</h2>\n${tables}\n</section>`;
+}
+
+function partsOf(rows: readonly Row[]): readonly (readonly Row[])[] {
+  const count = Math.ceil(rows.length / TABLE_ROWS);
+  return Array.from({length: count}, (_, at) => rows.slice(at * TABLE_ROWS, (at + 1) * TABLE_ROWS));
+}
+
+/** Some rows of a long list, called by the first and the last of them. */
+function renderPart(section: Section, rows: readonly Row[], looks: readonly ColumnLook[]): string {
+  const nameOf = (row: Row | undefined): string => {
+    const text = cellText(row?.cells[0] ?? '');
+    return `<code>${escapeHtml(text.slice(looks[0]?.prefix.length ?? 0))}</code>`;
+  };
+  const name = `${nameOf(rows[0])} to ${nameOf(rows.at(-1))} (${rows.length})`;
+  return `<details><summary>${name}</summary>\n${renderTable(section, rows, looks)}\n</details>`;
+}
+
+function renderTable(
+  {columns, mark}: Section,
+  rows: readonly Row[],
+  looks: readonly ColumnLook[],
+): string {
   const head = columns.map((column, at) => {
     const prefix = looks[at]?.prefix ?? '';
     const below = prefix === '' ? '' : ` <code>${escapeHtml(prefix)}</code>…`;
     return `<th scope="col"><button type="button">${escapeHtml(column)}</button>${below}</th>`;
   });
-  const table = `<div class="scroll" tabindex="0"><table>
+  return `<div class="scroll" tabindex="0"><table>
 <thead><tr><th scope="col"><span class="unseen">What</span></th>${head.join('')}</tr></thead>
 <tbody>
 ${rows.map((row) => renderRow(row, row.mark ?? mark, looks)).join('\n')}
 </tbody>
 </table></div>`;
-  return isDetail || (isLong(rows) && !isWhole)
-    ? `<details><summary>${name}</summary>\n${table}\n</details>`
-    : `<section><h2>${name}</h2>\n${table}\n</section>`;
 }
 
 /** What the cells of a column have in common. */
@@ -135,16 +172,25 @@ function renderData(cell: Cell, look: ColumnLook | undefined, note: string): str
     const part = look === undefined || look.most === 0 ? 0 : (100 * cell.bytes) / look.most;
     return `<td class="size" data-bytes="${cell.bytes}" style="--part:${part.toFixed(1)}">${escapeHtml(cellText(cell))}${note}</td>`;
   }
+  if (typeof cell === 'object' && 'text' in cell) return renderTime(cell, note);
   const prefix = look?.prefix ?? '';
-  if (typeof cell === 'object' && prefix !== '') {
+  if (typeof cell === 'object' && 'code' in cell && prefix !== '') {
     const rest = escapeHtml(cell.code.slice(prefix.length));
     return `<td><code><span class="prefix">${escapeHtml(prefix)}</span>${rest}</code>${note}</td>`;
   }
   return `<td>${renderCell(cell)}${note}</td>`;
 }
 
+function renderTime(
+  {text, from, to, look}: Extract<Cell, {readonly text: string}>,
+  note: string,
+): string {
+  const style = `--from:${from.toFixed(2)};--to:${to.toFixed(2)}`;
+  return `<td class="time ${look}" data-bytes="${from.toFixed(2)}" style="${style}"><span class="unseen">${escapeHtml(text)}</span><i></i>${note}</td>`;
+}
+
 function renderCell(cell: Cell): string {
-  if (typeof cell === 'string' || 'bytes' in cell) return escapeHtml(cellText(cell));
+  if (typeof cell === 'string' || !('code' in cell)) return escapeHtml(cellText(cell));
   // What has a short form is cut by the style, so that it is whole when it is copied.
   const kind = cell.short === undefined ? '' : ' class="digest"';
   return `<code${kind}>${escapeHtml(cell.code)}</code>`;

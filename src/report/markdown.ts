@@ -115,7 +115,7 @@ function tableRow(cells: readonly string[]): string {
 }
 
 function renderCell(cell: Cell): string {
-  if (typeof cell === 'string' || 'bytes' in cell) return escapeMarkdown(cellText(cell));
+  if (typeof cell === 'string' || !('code' in cell)) return escapeMarkdown(cellText(cell));
   return codeSpan(cell.code);
 }
 
