@@ -29,6 +29,8 @@ export interface Section {
   readonly note?: string;
   /** What happens to each row, unless a row has a mark of its own. */
   readonly mark: Mark;
+  /** What `-` means here. Default: left out. */
+  readonly minus?: 'deleted';
   readonly columns: readonly string[];
   readonly rows: readonly Row[];
   /** Not what a reader looks for first: folded away where the format can do that. */

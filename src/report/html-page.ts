@@ -19,7 +19,9 @@ td > code { min-width: 8ch; } th code { color: inherit; }
 .tools:not(:has(#prefixes:checked)) ~ * .prefix { font-size: 0; }
 summary code { font-weight: 400; } details[open] > summary { margin-bottom: .4rem; }
 .made { color: var(--made); } .changed { color: var(--changed); } .wrong { color: var(--wrong); } .quiet { color: var(--dim); }
-.size { white-space: nowrap; text-align: right; min-width: 7rem; background: linear-gradient(var(--bar) 0 0) no-repeat left 1.5rem / calc(var(--part) * 1%) .25rem content-box; padding-bottom: .4rem; }
+.size { white-space: nowrap; text-align: right; min-width: 7rem; background: linear-gradient(var(--bar) 0 0) no-repeat left 1.8rem / calc((100% - .8rem) * var(--part) / 100) .25rem padding-box; padding-bottom: .6rem; }
+th.number { text-align: right; padding-right: .8rem; } td.short { white-space: nowrap; }
+.tall { max-height: 34rem; overflow-y: auto; } .tall thead th { position: sticky; top: 0; background: var(--page); }
 td:last-child { min-width: 7rem; }
 .tools { display: flex; flex-wrap: wrap; gap: .4rem 1rem; align-items: center; position: sticky; top: 0; z-index: 1; padding: .6rem .8rem; margin: 1rem 0;
   background: var(--box); border: 1px solid var(--line); border-radius: .4rem; }
@@ -37,8 +39,8 @@ details details { margin-left: 1rem; } details details > summary { font-weight: 
 .history { margin: .8rem 0; } figcaption { color: var(--dim); } .strip { display: grid; grid-template-columns: 4rem 1fr; align-items: end; margin: .2rem 0; color: var(--dim); } .strip svg { width: 100%; height: .7rem; display: block; border-bottom: 1px solid var(--line); }
 .strip.sent svg { height: 6rem; fill: var(--bar-strong); } .strip.failed svg { fill: var(--wrong); } .strip.retries svg { fill: var(--changed); } .break { stroke: var(--dim); stroke-width: 1px; stroke-dasharray: 4 3; vector-effect: non-scaling-stroke; }
 .axis { display: flex; justify-content: space-between; margin: 0 0 .4rem 4rem; color: var(--dim); }
-@media (max-width: 40rem) { body { padding: 1rem .7rem 2rem; } .tools { position: static; } td:not(:last-child) { white-space: nowrap; } td:last-child { min-width: 12rem; } code { overflow-wrap: normal; } dd code, summary code { overflow-wrap: anywhere; } dl { grid-template-columns: 1fr; gap: 0; } dt { margin-top: .3rem; } }
-@media print { .tools { display: none; } }
+@media (max-width: 40rem) { body { padding: 1rem .7rem 2rem; } .tools { position: static; } td:not(:last-child) { white-space: nowrap; } td:last-child:not(.short, .size) { min-width: 17rem; } code { overflow-wrap: normal; } dd code, summary code { overflow-wrap: anywhere; } dl { grid-template-columns: 1fr; gap: 0; } dt { margin-top: .3rem; } }
+@media print { .tools { display: none; } .tall { max-height: none; } }
 `;
 
 /**
@@ -52,7 +54,7 @@ const [search, found, all, results, more] = ["search", "found", "all", "results"
 const AT_ONCE = 50;
 search.hidden = false;
 let index;
-const rows = () => index ??= [...all.children].flatMap((box) => {
+const rows = () => index ??= [...all.querySelectorAll(".list")].flatMap((box) => {
   const name = box.querySelector(".name");
   if (!name) return [];
   const names = name.textContent + " ";
@@ -84,7 +86,7 @@ let most = AT_ONCE;
 const look = () => {
   const words = search.value.toLowerCase().split(/\\s+/).filter(Boolean);
   const isSearch = words.length > 0;
-  const off = ["plus", "moves", "same", "minus"].filter((kind) => !byId(kind).checked);
+  const off = ["plus", "moves", "same", "minus"].filter((kind) => byId(kind)?.checked === false);
   const hits = isSearch ? rows().filter(({row, text}) => !off.includes(row.className) && words.every((word) => text.includes(word))) : [];
   results.tBodies[0].replaceChildren(...hits.slice(0, most).map(resultOf));
   if (all.hidden !== isSearch) all.hidden = isSearch;
@@ -136,14 +138,18 @@ ${body}
 `;
 }
 
-/** What a reader can do with the tables. It is shown where scripts run; the boxes work without. */
-export const TOOLS = `<div class="tools">
+/**
+ * What a reader can do with the tables. The search is shown where scripts run; the boxes work without.
+ * @param kinds what hides which rows, and how it is called
+ */
+export function pageTools(kinds: ReadonlyMap<string, string>): string {
+  const boxes = [...kinds].map(
+    ([id, word]) => `<label><input type="checkbox" id="${id}" checked> ${word}</label>`,
+  );
+  return `<div class="tools">
 <label class="unseen" for="search">Search</label><input type="search" id="search" placeholder="Search names, tags, digests" hidden><span id="found" role="status"></span>
 <fieldset><legend>Show:</legend>
-<label><input type="checkbox" id="plus" checked> new</label>
-<label><input type="checkbox" id="moves" checked> moves</label>
-<label><input type="checkbox" id="same" checked> already there</label>
-<label><input type="checkbox" id="minus" checked> left out</label>
+${boxes.join('\n')}
 </fieldset>
 <label><input type="checkbox" id="digests"> whole digests</label>
 <label><input type="checkbox" id="prefixes"> whole names</label>
@@ -153,3 +159,4 @@ export const TOOLS = `<div class="tools">
 <tbody></tbody>
 </table></div>
 <button type="button" id="more" hidden>Show more</button>`;
+}

@@ -381,8 +381,12 @@ describe('a plan of many repositories as HTML', () => {
   const html = renderPlan(planOf(60, 12), 'html');
 
   it('folds the images by repository, and has all of them', () => {
-    expect(html.match(/<details><summary><span class="name"><code>/g)).toHaveLength(60);
-    expect(html.match(/<td><code>v1\.\d+\.0-build\.\d+<\/code><\/td>/g)).toHaveLength(720);
+    expect(html.match(/<details class="list"><summary><span class="name"><code>/g)).toHaveLength(
+      60,
+    );
+    expect(html.match(/<td class="short"><code>v1\.\d+\.0-build\.\d+<\/code><\/td>/g)).toHaveLength(
+      720,
+    );
     expect(html).toContain(`<code>${short(0)} -&gt; ${nameOf(0)}</code>`);
     for (const tag of ['table', 'tr', 'td', 'details', 'section', 'code', 'summary', 'label']) {
       const count = (pattern: string) => html.match(new RegExp(pattern, 'g'))?.length;
@@ -412,7 +416,9 @@ describe('a plan of many repositories as HTML', () => {
       copyPlan([{source: source('a.test/app', tags), destination: destination('b.test/app')}]),
       'html',
     );
-    expect(page).toContain('<details><summary><span class="name">To copy</span> (300)</summary>');
+    expect(page).toContain(
+      '<details class="list"><summary><span class="name">To copy</span> (300)</summary>',
+    );
   });
 });
 
