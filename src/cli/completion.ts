@@ -4,12 +4,22 @@ import {TransshipError} from '../model/error.ts';
 /** Shells that `completion` writes a script for. */
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
+type Shell = (typeof SHELLS)[number];
+
+/** A word that may come next. */
+interface Candidate {
+  readonly word: string;
+  readonly description: string;
+  /** A flag that a value follows. */
+  readonly takesValue: boolean;
+}
+
 /** What can follow some words of a command line. */
 interface Completed {
   /** The words, such as `plan copy`; empty: the program itself. */
   readonly words: string;
-  readonly commands: readonly string[];
-  readonly flags: readonly string[];
+  readonly commands: readonly Candidate[];
+  readonly flags: readonly Candidate[];
 }
 
 /** `transship completion`: a script that completes commands and flags in a shell. */
@@ -27,28 +37,43 @@ export function addCompletion(
       `
 Examples:
   source <(transship completion bash)
+  transship completion zsh > "\${fpath[1]}/_transship"
   transship completion fish > ~/.config/fish/completions/transship.fish`,
     )
     .action((shell: string) => {
-      const script = SCRIPTS[shell as (typeof SHELLS)[number]];
-      if (!Object.hasOwn(SCRIPTS, shell)) {
+      if (!isShell(shell)) {
         throw new TransshipError('USAGE', `"${shell}" is no shell with completion`, {
           side: 'local',
           hint: `write ${SHELLS.join(', ')}`,
         });
       }
-      write(script(completedBy(program, '')));
+      write(completionScript(shell, program));
       done(0);
     });
+}
+
+function isShell(text: string): text is Shell {
+  return (SHELLS as readonly string[]).includes(text);
+}
+
+/** The script that completes the program's commands and flags. Files complete as the shell does it. */
+export function completionScript(shell: Shell, program: Command): string {
+  return SCRIPTS[shell](completedBy(program, ''));
 }
 
 function completedBy(command: Command, words: string): readonly Completed[] {
   const own = {
     words,
-    commands: command.commands.map((child) => child.name()),
+    commands: command.commands.map((child) => ({
+      word: child.name(),
+      description: child.summary(),
+      takesValue: false,
+    })),
     flags: [
-      ...command.options.flatMap(({hidden, long}) => (hidden || !long ? [] : [long])),
-      '--help',
+      ...command.options.flatMap(({hidden, long, description, required}) =>
+        hidden || !long ? [] : [{word: long, description, takesValue: required}],
+      ),
+      {word: '--help', description: 'display help for command', takesValue: false},
     ],
   };
   return [
@@ -57,42 +82,69 @@ function completedBy(command: Command, words: string): readonly Completed[] {
   ];
 }
 
-/** Files complete as the shell does it. */
-const SCRIPTS: Readonly<Record<(typeof SHELLS)[number], (lists: readonly Completed[]) => string>> =
-  {
-    bash: (lists) => `# bash completion for transship
-_transship() {
-  local words="" word
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$word" in -*) ;; *) words="\${words:+$words }$word" ;; esac
+/** In bash and zsh: leaves in `found` what may follow the words in `given`, or what may follow fewer of them. */
+function lookUp(lists: readonly Completed[], found: (list: Completed) => string): string {
+  return `  for word in "\${given[@]}"; do
+    case "$word" in -*) ;; *) key="\${key:+$key }$word" ;; esac
   done
-  local current="\${COMP_WORDS[COMP_CWORD]}" found
   while :; do
-    case "$words" in
-${lists.map(({words, commands, flags}) => `      "${words}") found="${[...commands, ...flags].join(' ')}"; break ;;`).join('\n')}
+    case "$key" in
+${lists.map((list) => `      "${list.words}") found=${found(list)}; break ;;`).join('\n')}
     esac
-    [ -n "$words" ] || break
-    case "$words" in *" "*) words="\${words% *}" ;; *) words="" ;; esac
-  done
-  COMPREPLY=($(compgen -W "$found" -- "$current"))
+    [ -n "$key" ] || break
+    case "$key" in *" "*) key="\${key% *}" ;; *) key="" ;; esac
+  done`;
+}
+
+const SCRIPTS: Readonly<Record<Shell, (lists: readonly Completed[]) => string>> = {
+  bash: (lists) => `# bash completion for transship
+_transship() {
+  local given=("\${COMP_WORDS[@]:1:COMP_CWORD-1}") key="" word found=""
+${lookUp(lists, ({commands, flags}) => `"${[...commands, ...flags].map(({word}) => word).join(' ')}"`)}
+  COMPREPLY=($(compgen -W "$found" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o default -F _transship transship
 `,
-    zsh: (lists) => `#compdef transship
-autoload -U +X bashcompinit && bashcompinit
-${SCRIPTS.bash(lists)}`,
-    fish: (lists) =>
-      [
-        '# fish completion for transship',
-        ...lists.flatMap(({words, commands, flags}) => {
-          const parts = words.split(' ').filter((word) => word !== '');
-          const seen = parts.map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
-          const when = seen === '' ? '__fish_use_subcommand' : seen;
-          return [
-            ...commands.map((name) => `complete -c transship -n "${when}" -a ${name}`),
-            ...flags.map((flag) => `complete -c transship -n "${when}" -l ${flag.slice(2)}`),
-          ];
-        }),
-        '',
-      ].join('\n'),
-  };
+  // Loaded from $fpath, the file is the function; sourced, it has to be registered.
+  zsh: (lists) => `#compdef transship
+_transship() {
+  local -a given=("\${(@)words[2,CURRENT-1]}") found
+  local key="" word
+${lookUp(lists, ({commands, flags}) => `(${[...commands, ...flags].map(zshCandidate).join(' ')})`)}
+  _describe transship found
+  _files
+}
+if [ "$funcstack[1]" = _transship ]; then
+  _transship "$@"
+else
+  compdef _transship transship
+fi
+`,
+  fish: (lists) =>
+    [
+      '# fish completion for transship',
+      ...lists.flatMap(({words, commands, flags}) => {
+        const parts = words.split(' ').filter((word) => word !== '');
+        const seen = parts.map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
+        const when = `complete -c transship -n "${seen === '' ? '__fish_use_subcommand' : seen}"`;
+        return [
+          ...commands.map((each) => `${when} -a ${each.word} -d ${quoted(each.description)}`),
+          ...flags.map(
+            ({word, description, takesValue}) =>
+              `${when} -l ${word.slice(2)}${takesValue ? ' -r' : ''} -d ${quoted(description)}`,
+          ),
+        ];
+      }),
+      '',
+    ].join('\n'),
+};
+
+/** As `_describe` takes it: a colon ends the word. */
+function zshCandidate({word, description}: Candidate): string {
+  return quoted(description === '' ? word : `${word}:${description}`);
+}
+
+/** A word that no shell looks into. fish keeps backslashes in single quotes where no quote follows. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", '’')}'`;
+}

@@ -33,6 +33,8 @@ export interface Io {
   readonly timer?: Timer;
   /** Blanks secrets out of everything that is written. */
   readonly redactor: Redactor;
+  /** Requests and responses are written to stderr (`--debug`). */
+  readonly isDebugging?: boolean;
   /** When requests are sent again. Default: the HTTP client's. */
   readonly retry?: RetryPolicy;
   /** Folders that must not outlive the process, as long as they are there. Default: nobody removes them at its end. */

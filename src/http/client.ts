@@ -6,6 +6,7 @@ import {
   Dispatchers,
   type Timeouts,
 } from './dispatcher.ts';
+import {ExchangeWatch, type HttpObserver} from './exchange.ts';
 import {describeRequest, type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
@@ -37,6 +38,8 @@ export interface HttpClientOptions {
   readonly retry?: RetryPolicy;
   /** Called before each retry, with the host that the request was first sent to. */
   readonly retrying?: (host: string, ...retry: Parameters<OnRetry>) => void;
+  /** Told of each request and response. Default: nobody is, and it costs nothing. */
+  readonly observe?: HttpObserver;
 }
 
 /**
@@ -50,14 +53,16 @@ export class HttpClient implements AsyncDisposable {
   readonly #retry: RetryPolicy;
   readonly #retrying: HttpClientOptions['retrying'];
   readonly #settings: OriginSettings;
+  readonly #watch: ExchangeWatch | undefined;
   /** Aborted when the client is closed. */
   readonly #closing = new AbortController();
 
-  constructor({settings, timeouts, retry, retrying}: HttpClientOptions = {}) {
+  constructor({settings, timeouts, retry, retrying, observe}: HttpClientOptions = {}) {
     this.#settings = settings ?? DEFAULT_ORIGIN_SETTINGS;
     this.#dispatchers = new Dispatchers(this.#settings, {...DEFAULT_TIMEOUTS, ...timeouts});
     this.#retry = retry ?? DEFAULT_RETRY;
     this.#retrying = retrying;
+    this.#watch = observe && new ExchangeWatch(observe);
   }
 
   /**
@@ -122,6 +127,7 @@ export class HttpClient implements AsyncDisposable {
     const destroyed = this.#dispatchers.destroy();
     for (const throttle of this.#throttles.values()) throttle[Symbol.dispose]();
     await destroyed;
+    this.#watch?.[Symbol.dispose]();
   }
 
   #policyFor({attempts, attemptsAt500, budgetMs = Infinity}: HttpRequest): RetryPolicy {
@@ -151,6 +157,7 @@ export class HttpClient implements AsyncDisposable {
     if (this.#closing.signal.aborted) return false;
     const error = outcome instanceof HttpAnswer ? unavailable(outcome) : outcome;
     this.#retrying?.(request.url.host, attempt, Math.round(ms), error);
+    this.#watch?.retrying(request, attempt, ms, error);
     // A pause that nobody asked for is short, and what is under way may end well after it.
     const isShort = outcome.retryAfterMs === undefined;
     return await this.#paused(ms, isShort ? {signal: request.signal} : request);
@@ -211,7 +218,8 @@ export class HttpClient implements AsyncDisposable {
     const dispatcher = await this.#dispatchers.of(origin);
     const content = body && (await openBody(body, signal));
     try {
-      const data = await dispatch(request, content, dispatcher, this.#dispatchers.timeouts);
+      const {timeouts} = this.#dispatchers;
+      const data = await dispatch(request, content, dispatcher, timeouts, this.#watch);
       const answer = new HttpAnswer(request, data);
       this.#learn(answer, throttle);
       // Without a body, the caller need not consume it, and the resources of the request are released.

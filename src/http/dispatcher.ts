@@ -4,9 +4,11 @@ import {type Dispatcher, errors, Pool, ProxyAgent} from 'undici';
 import {onAbort} from './abort.ts';
 import {type AnswerData, contentLength} from './answer.ts';
 import {AnswerBody} from './answer-body.ts';
+import {USER_AGENT} from '../model/product.ts';
 import type {HttpBody, HttpRequest} from './message.ts';
 import {brokenRule} from './network-error.ts';
 import {connector} from './connector.ts';
+import type {ExchangeWatch} from './exchange.ts';
 import type {OriginSettings} from './origin.ts';
 import {secureOptions} from './tls.ts';
 
@@ -21,13 +23,15 @@ const PIECE = 512 * 1024;
 
 /**
  * Sends a request once.
+ * @param watch is told of it
  * @throws the errors of Node and undici, as `networkError` understands them; what the body throws; the signal's reason
  */
 export async function dispatch(
   request: HttpRequest,
   content: Content | undefined,
-  {dispatcher, isProxied}: OriginDispatcher,
+  {dispatcher, proxy}: OriginDispatcher,
   timeouts: Timeouts,
+  watch?: ExchangeWatch,
 ): Promise<AnswerData> {
   const {method, url, signal, headersTimeoutMs = timeouts.headersMs, moreHeadersMs = 0} = request;
   const {target = `${url.pathname}${url.search}`} = request;
@@ -35,21 +39,23 @@ export async function dispatch(
   // is sent earlier would open another connection.
   await setImmediate();
   signal.throwIfAborted();
+  const headers = headersOf(request);
   return await new Promise((resolve, reject) => {
+    const handler = new AnswerHandler(signal, timeouts.readMs, resolve, reject);
     dispatcher.dispatch(
       {
         origin: url.origin,
         path: target,
         method,
-        headers: headersOf(request),
+        headers,
         // Undici takes any async iterable; its types name streams only.
-        body: (content && bodyOf(content, isProxied)) as Readable | Uint8Array | null,
+        body: (content && bodyOf(content, proxy !== undefined)) as Readable | Uint8Array | null,
         // Without this, undici closes the connection after each HEAD, in case an illegal body follows.
         reset: false,
         headersTimeout: headersTimeoutMs + moreHeadersMs,
         bodyTimeout: timeouts.bodyIdleMs,
       },
-      new AnswerHandler(signal, timeouts.readMs, resolve, reject),
+      watch ? watch.watch(handler, request, proxy, headers) : handler,
     );
   });
 }
@@ -128,7 +134,7 @@ function headersOf(request: HttpRequest): Record<string, string> {
   const length = body ? lengthOf(body) : WITH_BODY.has(method) ? 0 : undefined;
   return {
     'accept-encoding': 'identity',
-    'user-agent': 'transship',
+    'user-agent': USER_AGENT,
     ...headers,
     ...originHeaders,
     ...(authorization === undefined ? {} : {authorization}),
@@ -180,8 +186,8 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
 /** The dispatcher of one origin. */
 export interface OriginDispatcher {
   readonly dispatcher: Dispatcher;
-  /** Through a proxy. Its connections are undici's own, which keep written data until it is sent. */
-  readonly isProxied: boolean;
+  /** The URL of the proxy. Connections to it are undici's own, which keep written data until it is sent. */
+  readonly proxy: string | undefined;
 }
 
 /**
@@ -244,7 +250,7 @@ export class Dispatchers {
     const proxy = this.#settings.proxyFor(origin);
     if (proxy === undefined) {
       const connect = connector({tls, connectMs, signal});
-      return {dispatcher: new Pool(origin, {...POOL, connect}), isProxied: false};
+      return {dispatcher: new Pool(origin, {...POOL, connect}), proxy};
     }
     // Its types name options of TLS alone; it passes all of them on.
     const ending: object = {signal};
@@ -257,6 +263,6 @@ export class Dispatchers {
       requestTls: {...tls, timeout: connectMs},
       proxyTls: {timeout: connectMs, allowH2: false, ...ending},
     });
-    return {dispatcher, isProxied: true};
+    return {dispatcher, proxy};
   }
 }

@@ -25,3 +25,8 @@ export function redactUrl(url: URL | string): string {
   }
   return parsed.href;
 }
+
+/** A text with each web address in it as `redactUrl` shows it. */
+export function redactUrlsIn(text: string): string {
+  return text.replaceAll(/\bhttps?:\/\/[^\s"'<>\\^`{|}]+/gi, (url) => redactUrl(url));
+}

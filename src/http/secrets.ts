@@ -8,8 +8,13 @@ const BLANK = '***';
  * the named group `keep` is redacted.
  */
 const FORMS = [
-  // Signatures of presigned URLs: S3, Google Cloud Storage, Azure, CloudFront; tokens in a query.
-  /(?<keep>[?&;](?:X-(?:Amz|Goog|Oss)-(?:Signature|Credential|Security-Token)|sig|signature|(?:access_|id_|refresh_|private_|job_)?token|jwt|password|secret)=)[^&\s"'<>\\]+/gi,
+  // Signatures of presigned URLs: S3, Google Cloud Storage, Azure, CloudFront.
+  /(?<keep>[?&;](?:X-(?:Amz|Goog|Oss)-(?:Signature|Credential|Security-Token)|sig|signature)=)[^&\s"'<>\\]+/gi,
+  // Tokens in a query, a form or a sentence, and in JSON, also quoted in JSON once more.
+  /(?<keep>\b(?:(?:access_|id_|refresh_|private_|job_|identity)?token|jwt|password|(?:client_)?secret)=)[^&\s"'<>\\]+/gi,
+  /(?<keep>"(?:(?:access_|id_|refresh_|private_|job_|identity)?token|jwt|password|(?:client_)?secret|set-cookie|authorization)\\{0,3}"\s{0,9}:\s{0,9}\\{0,3}")(?:[^"\\]|\\[^"\\])+/gi,
+  // Logins in URLs.
+  /(?<keep>\b[a-z][a-z0-9+.-]{1,20}:\/\/)[^\s/@:"'<>\\]{0,500}:[^\s/@"'<>\\]{1,2000}(?=@)/gi,
   /(?<keep>\b(?:Bearer|Basic) +)[A-Za-z0-9._~+/-]{16,}=*/gi,
   // JSON Web Tokens, and the prefixes of GitLab's, GitHub's and Docker's tokens.
   /(?<keep>)(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?/g,

@@ -76,15 +76,12 @@ export class Authenticator {
     }
   }
 
-  /**
-   * What the token for this need allows; undefined if that is not known in advance: another kind of authorization, an
-   * opaque token, or no response from the registry yet.
-   */
-  async granted(
+  /** The token for this need; undefined: another kind of authorization, or no response from the registry yet. */
+  async token(
     request: Pick<HttpRequest, 'url' | 'signal'>,
     need: Need,
-  ): Promise<readonly Scope[] | undefined> {
-    return (await this.#authorize(request, need))?.token?.granted;
+  ): Promise<Token | undefined> {
+    return (await this.#authorize(request, need))?.token;
   }
 
   async #exchange(request: HttpRequest, need: Need): Promise<HttpAnswer> {

@@ -10,6 +10,7 @@ import type {Call} from '../model/port.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {Authenticator, type Need} from './authenticator.ts';
 import type {Scope} from './scope.ts';
+import type {Token, TokenFacts} from './token.ts';
 import {
   REGISTRY_FEATURES,
   type RegistryFeature,
@@ -190,10 +191,19 @@ export class Connection {
     });
   }
 
-  /** What the token for this need allows; undefined: not known in advance. */
+  /** What the token for this need allows; undefined: not known in advance, as where the token is opaque. */
   async granted(need: Need, signal: AbortSignal): Promise<readonly Scope[] | undefined> {
+    return (await this.#token(need, signal))?.granted;
+  }
+
+  /** What else is told of the token for this need; undefined: the registry wants none, or has not said so yet. */
+  async tokenFacts(need: Need, signal: AbortSignal): Promise<TokenFacts | undefined> {
+    return (await this.#token(need, signal))?.facts;
+  }
+
+  async #token(need: Need, signal: AbortSignal): Promise<Token | undefined> {
     const url = await this.#reach(signal);
-    return this.#authenticator.granted({url, signal}, need);
+    return this.#authenticator.token({url, signal}, need);
   }
 
   /** Whether the response came from a redirect target. */

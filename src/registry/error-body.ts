@@ -1,6 +1,7 @@
 import {readJson} from '../model/json.ts';
 import {list, z} from '../model/schema.ts';
 import type {HttpAnswer} from '../http/answer.ts';
+import {redactUrlsIn} from '../http/redaction.ts';
 import {webPageTitle} from '../http/web-page.ts';
 
 /** Bytes of a response that are read for its error message. */
@@ -58,7 +59,8 @@ const bodySchema = z.union([
 /** Reads the errors of an answer, in the form of a registry, of a token service or of a web server. */
 export async function readErrors(answer: HttpAnswer): Promise<ErrorBody> {
   const text = await answer.read(BODY_LIMIT).then(
-    ({bytes}) => Buffer.from(bytes).toString().trim(),
+    // It may quote a URL that is a permission in itself.
+    ({bytes}) => redactUrlsIn(Buffer.from(bytes).toString().trim()),
     () => {
       answer.request.signal.throwIfAborted();
       // If the body is broken, only the status is used.

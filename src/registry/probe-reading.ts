@@ -6,12 +6,13 @@ import type {RepositoryPath} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import type {Connection} from './connection.ts';
 import {refusal} from './refusal.ts';
-import {pullScope} from './scope.ts';
+import {CATALOG_SCOPE, pullScope} from './scope.ts';
 
 /** How a registry answers to a request for one tag of a list. */
 export type Paging = 'honoured' | 'ignored' | 'not-known';
 
 const LIST_LIMIT = 16 * 1024 * 1024;
+const catalogSchema = z.object({repositories: list(z.string()).nullable()});
 const tagsSchema = z.object({tags: list(z.string()).nullish()});
 
 /**
@@ -36,6 +37,23 @@ export async function probePaging(
   const tags = readJson(bytes, tagsSchema)?.tags ?? [];
   if (tags.length > 1) return 'ignored';
   return answer.header('link') === undefined ? 'not-known' : 'honoured';
+}
+
+/**
+ * Asks for one repository of the catalog (distribution-spec has none; distribution, docs/spec/api.md, "Listing Repositories").
+ * @returns whether this login may list them
+ */
+export async function probeCatalog(connection: Connection, call: Call): Promise<boolean> {
+  const answer = await connection.send({
+    method: 'GET',
+    target: '_catalog?n=1',
+    path: undefined,
+    scopes: [CATALOG_SCOPE],
+    readLimit: LIST_LIMIT,
+    ...call,
+  });
+  const {bytes} = await answer.read(LIST_LIMIT);
+  return answer.status === 200 && readJson(bytes, catalogSchema) !== undefined;
 }
 
 /** How a registry answers to a request for a part of a blob, and where its bytes come from. */

@@ -22,8 +22,16 @@ import {listCatalog, listTags} from './listing.ts';
 import {Manifests} from './manifests.ts';
 import {Mounts} from './mounts.ts';
 import {Referrers} from './referrers.ts';
-import {type BlobReading, type Paging, probeBlob, probePaging} from './probe-reading.ts';
+import {
+  type BlobReading,
+  type Paging,
+  probeBlob,
+  probeCatalog,
+  probePaging,
+} from './probe-reading.ts';
+import {deleteBlob, probeLocation} from './probe-writing.ts';
 import type {Scope} from './scope.ts';
+import type {TokenFacts} from './token.ts';
 import {Uploads} from './uploads.ts';
 import type {RegistryOptions} from './registry-options.ts';
 
@@ -97,6 +105,21 @@ export class Registry {
     return probePaging(this.#connection, path, call);
   }
 
+  /** The address of an upload, as the registry writes it; the upload is given up. */
+  probeLocation(path: RepositoryPath, call: Call): Promise<string> {
+    return probeLocation(this.#connection, path, call);
+  }
+
+  /** Deletes a blob. @returns whether the registry did it */
+  deleteBlob(path: RepositoryPath, digest: Digest, call: Call): Promise<boolean> {
+    return deleteBlob(this.#connection, path, digest, call);
+  }
+
+  /** Whether the registry lists all repositories to this login; the list is not read. */
+  probeCatalog(call: Call): Promise<boolean> {
+    return probeCatalog(this.#connection, call);
+  }
+
   /** How it answers to a request for a part of a blob of more than two bytes. */
   probeBlob(path: RepositoryPath, blob: Digest, call: Call): Promise<BlobReading> {
     return probeBlob(this.#connection, path, blob, call);
@@ -116,6 +139,11 @@ export class Registry {
     const answer = await this.#connection.send({method: 'GET', target: '', ...need, ...call});
     await answer.discard();
     return this.#connection.granted(need, call.signal);
+  }
+
+  /** What is told of the token for this scope besides what it allows; undefined: none is wanted. Call `granted` before. */
+  tokenFacts(path: RepositoryPath, scope: Scope, {signal}: Call): Promise<TokenFacts | undefined> {
+    return this.#connection.tokenFacts({path, scopes: [scope]}, signal);
   }
 }
 

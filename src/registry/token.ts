@@ -122,6 +122,19 @@ export interface Token {
   readonly renewAt: number;
   /** What it allows, if the token says so (a JWT with `access`); undefined: unknown. */
   readonly granted: readonly Scope[] | undefined;
+  readonly facts: TokenFacts;
+}
+
+/** What is told of a token besides what it allows, without the token itself. */
+export interface TokenFacts {
+  /** How long it is valid, in ms. */
+  readonly lifeMs: number;
+  /** Who says so: the service's answer, the token's claims, or nobody, so that the default of the specification holds. */
+  readonly lifeFrom: 'answer' | 'claims' | 'default';
+  /** The claims `iss`, `sub` and `aud` of a JWT (RFC 7519, section 4.1), not verified; undefined: it is none. */
+  readonly claims:
+    | {readonly issuer?: string; readonly subject?: string; readonly audience?: string}
+    | undefined;
 }
 
 /** Default lifetime of a token without `expires_in` (distribution, docs/spec/auth/token.md), in ms. */
@@ -159,6 +172,12 @@ const metaSchema = z
 const claimsSchema = z.object({
   exp: z.number().optional().catch(undefined),
   iat: z.number().optional().catch(undefined),
+  iss: z.string().optional().catch(undefined),
+  sub: z.string().optional().catch(undefined),
+  aud: z
+    .union([z.string(), list(z.string())])
+    .optional()
+    .catch(undefined),
   access: list(
     z.object({
       type: z.string(),
@@ -191,7 +210,19 @@ export function parseToken(answer: unknown, now: number): Token | undefined {
     actions: actions ?? [],
     ...(meta ? {tagLimits: meta} : {}),
   }));
-  return {value, renewAt: now + lifeMs - Math.min(MARGIN_MS, lifeMs / 3), granted};
+  const lifeFrom =
+    announced === undefined ? (claimed === undefined ? 'default' : 'claims') : 'answer';
+  const facts = {lifeMs, lifeFrom, claims: claims && shownClaims(claims)} as const;
+  return {value, renewAt: now + lifeMs - Math.min(MARGIN_MS, lifeMs / 3), granted, facts};
+}
+
+function shownClaims({iss, sub, aud}: z.infer<typeof claimsSchema>): TokenFacts['claims'] {
+  const audience = Array.isArray(aud) ? aud.join(', ') : aud;
+  return {
+    ...(iss ? {issuer: iss} : {}),
+    ...(sub ? {subject: sub} : {}),
+    ...(audience ? {audience} : {}),
+  };
 }
 
 /** The claims of a JWT, not verified: they are used for planning only; the registry decides. */

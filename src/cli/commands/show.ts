@@ -1,5 +1,6 @@
 import type {Command} from 'commander';
 import {runHistory} from '../../apply/run-history.ts';
+import {readJournalOf} from '../../library/read-status.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {RunHistory} from '../../model/outcome.ts';
 import type {Plan} from '../../model/plan.ts';
@@ -8,7 +9,7 @@ import {partOfPlan} from '../../plan/part-of-plan.ts';
 import {commentOnMergeRequest} from '../comment.ts';
 import {addGitLabFlags, type GitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
-import {entriesFor, filesNamed} from '../journals.ts';
+import {filesNamed} from '../journals.ts';
 import {addFormatFlag, addHostFlags, collect, type HostFlags} from '../options.ts';
 import {givenPlan, printPlan} from '../plan-file.ts';
 
@@ -81,6 +82,6 @@ async function historyOf(
     });
   }
   const files = (await Promise.all(words.map(filesNamed))).flat();
-  const journals = await Promise.all(files.map((file) => entriesFor(plan.id, file, true)));
+  const journals = await Promise.all(files.map((file) => readJournalOf(plan.id, file)));
   return runHistory(plan, journals);
 }

@@ -1,15 +1,16 @@
 import {readdir} from 'node:fs/promises';
 import {dirname, join, resolve} from 'node:path';
 import type {Command} from 'commander';
-import {isShardJournal, planArguments} from '../../apply/journal-file.ts';
-import {planStatus} from '../../apply/plan-status.ts';
+import {isShardJournal, planArguments, readJournal} from '../../apply/journal-file.ts';
+import {planStatus, type StatusJournal} from '../../apply/plan-status.ts';
+import {readJournalOf} from '../../library/read-status.ts';
 import type {Digest} from '../../model/digest.ts';
 import type {Shard} from '../../model/outcome.ts';
 import {compareNatural} from '../../plan/compare.ts';
 import {type OutcomeFormat, renderStatus} from '../../report/run-document.ts';
 import {journalOf} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
-import {entriesFor, filesNamed, isThere} from '../journals.ts';
+import {filesNamed, isThere} from '../journals.ts';
 import {addFormatFlag, collect} from '../options.ts';
 import {givenPlan} from '../plan-file.ts';
 import {addShardFlag, type PartFlags, partToApply, readPart} from '../plan-part.ts';
@@ -48,8 +49,8 @@ Examples:
         flags.journal === undefined
           ? await journalsOf(plan.id, file, shard, io)
           : (await Promise.all(flags.journal.map(filesNamed))).flat();
-      const isNamed = flags.journal !== undefined;
-      const journals = await Promise.all(files.map((one) => entriesFor(plan.id, one, isNamed)));
+      const read = flags.journal === undefined ? entriesBeside : readJournalOf;
+      const journals = await Promise.all(files.map((one) => read(plan.id, one)));
       const [only] = files.length === 1 ? files : [];
       const planFile = only === undefined ? file : planArguments(file, only, shard);
       const status = planStatus(plan, journals);
@@ -78,4 +79,11 @@ async function journalsOf(
   if (shards.some((one) => resolve(one) === resolve(own))) return shards;
   const isOwn = shards.length === 0 || (await isThere(own));
   return isOwn ? [own, ...shards] : shards;
+}
+
+/** Beside a plan that was made anew, there is the journal of the one before, until it is applied. */
+async function entriesBeside(plan: Digest, file: string): Promise<StatusJournal> {
+  const entries = await readJournal(file);
+  const isOther = entries.some((entry) => entry.type === 'run' && entry.plan !== plan);
+  return {file, entries: isOther ? [] : entries};
 }
