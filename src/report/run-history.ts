@@ -115,7 +115,7 @@ function stepRow({name, began, ended, ms, outcome, error}: StepSpan, at: TimeCel
 }
 
 /** What all runs came to, in a sentence. */
-export function historySummary({
+function historySummary({
   began,
   ended,
   workedMs,
