@@ -143,6 +143,27 @@ test('a CommonJS module copies an image', async () => {
   expect(await destination.storage.manifests.tags('cjs/app' as RepositoryPath)).toEqual(['copied']);
 });
 
+test('a program stops a run, and a later one completes it', async () => {
+  const text = `import {applyPlan, openSession, planCopy, readStatus} from 'transship';
+const [source, destination] = process.argv.slice(2);
+const journal = 'stopped.journal.ndjson';
+const stop = new AbortController();
+const onEvent = ({type}) => type === 'blob-started' && stop.abort();
+const first = openSession({onEvent, stopping: stop.signal});
+const plan = await planCopy(first, {source, destination});
+const stopped = await applyPlan(first, plan, {journal, jobs: 1});
+await first.close();
+const {steps} = await readStatus(plan, [journal]);
+const second = openSession();
+const completed = await applyPlan(second, plan, {journal});
+await second.close();
+console.log(stopped.result, steps.done, completed.result);
+`;
+  await writeFile(temp.join('stop.mjs'), text);
+  const ran = await node('stop.mjs', `${source.host}/team/app`, `${destination.host}/stopped/app`);
+  expect(ran).toEqual({code: 0, stdout: 'interrupted 0 done\n', stderr: ''});
+});
+
 test('both kinds of modules get the very same objects', async () => {
   const text = `import {createRequire} from 'node:module';
 import * as esm from 'transship';
