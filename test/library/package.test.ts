@@ -119,10 +119,7 @@ export const name = (event: RunEvent) => event.type === 'no-such-event';
 });
 
 test('an ES module copies a repository, and tells what happens', async () => {
-  await writeFile(
-    temp.join('copy-repository.mts'),
-    await readFile(temp.join('copy-repository.ts'), 'utf8'),
-  );
+  await cp(temp.join('copy-repository.ts'), temp.join('copy-repository.mts'));
   const [from, to] = [`${source.host}/team/app`, `${destination.host}/esm/app`];
   const ran = await node('copy-repository.mts', from, to);
   expect(ran).toMatchObject({code: 0, stderr: ''});
@@ -134,6 +131,22 @@ test('an ES module copies a repository, and tells what happens', async () => {
   const missing = await node('copy-repository.mts', `${source.host}/no/such`, to);
   expect(missing).toMatchObject({code: 1, stdout: ''});
   expect(missing.stderr).toMatch(/^source: .*no\/such.* \[REPOSITORY_NOT_FOUND\]\n/);
+});
+
+test('a migration file is planned and applied', async () => {
+  const routes = [
+    `from: ${source.host}`,
+    `to: ${destination.host}/nightly`,
+    'routes:',
+    '  - from: team/app',
+  ];
+  await writeFile(temp.join('acme.yaml'), `version: 1\n${routes.join('\n')}\n`);
+  await cp(temp.join('nightly.ts'), temp.join('nightly.mts'));
+  expect(await node('nightly.mts', 'acme.yaml')).toEqual({
+    code: 0,
+    stdout: 'done: 3 of 3 images\n',
+    stderr: '',
+  });
 });
 
 test('a CommonJS module copies an image', async () => {
