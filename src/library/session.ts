@@ -90,8 +90,9 @@ export interface SessionOptions {
 }
 
 /**
- * Connections, logins and caches that several functions share. Close it when the work is done: with `await using`, or by
- * `close()`. Functions that are under way must have settled before.
+ * Connections, logins and caches that several functions share. Call them one after the other; what runs at the same time
+ * needs sessions of its own. Close the session when the work is done, and every function has settled: with `await using`,
+ * or by `close()`.
  */
 export interface Session extends AsyncDisposable {
   /** Closes connections and files. */
