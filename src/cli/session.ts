@@ -8,7 +8,7 @@ import {HttpClient} from '../http/client.ts';
 import {HostSet} from '../http/host-set.ts';
 import type {OriginSettings} from '../http/origin.ts';
 import {proxyFromEnvironment} from '../http/proxy.ts';
-import {errorData, type Report} from '../model/event.ts';
+import {type Report, retryEvent} from '../model/event.ts';
 import type {Call} from '../model/port.ts';
 import {BlobLocations} from '../places/blob-locations.ts';
 import {ContentCache} from '../places/content-cache.ts';
@@ -131,8 +131,7 @@ function openHttp(
   return new HttpClient({
     ...(isDebugging === true ? {observe: debugLog(io, progress === 'json' ? 'json' : 'text')} : {}),
     ...(retry ? {retry} : {}),
-    retrying: (what, attempt, delayMs, error) =>
-      report({type: 'retrying', what, attempt, delayMs, error: errorData(error)}),
+    retrying: (what, attempt, delayMs, error) => report(retryEvent(what, attempt, delayMs, error)),
     settings,
   });
 }

@@ -45,6 +45,8 @@ export class HttpAnswer {
    * limit's period), or, for a 429 without such a header, as long as the client waits.
    */
   retryAfterMs: number | undefined;
+  /** Whether the host asked for that pause. */
+  readonly isPauseAsked: boolean;
   /** Set by the client: the retries of the request are exhausted. */
   exhausted = false;
   /** The request was sent before and failed: the server may have carried it out then. */
@@ -71,6 +73,7 @@ export class HttpAnswer {
             Date.now(),
           )
         : undefined);
+    this.isPauseAsked = this.retryAfterMs !== undefined;
   }
 
   /** By its name in lower case; several of one name are joined by commas. */

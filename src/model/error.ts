@@ -12,6 +12,8 @@ export interface TransshipErrorOptions {
   readonly retry?: boolean;
   /** How long the other side is to be left alone before trying again, in ms. */
   readonly retryAfterMs?: number | undefined;
+  /** The other side asked for that pause; otherwise it is the client's own. Default: false. */
+  readonly isPauseAsked?: boolean;
   /** It was tried again as often as is of use already: whoever called does not try again. Default: false. */
   readonly exhausted?: boolean;
   /** The HTTP status that led here, where there was one. */
@@ -32,6 +34,7 @@ export class TransshipError extends Error {
   readonly hint: string;
   readonly retry: boolean;
   readonly retryAfterMs: number | undefined;
+  readonly isPauseAsked: boolean;
   readonly exhausted: boolean;
   readonly status: number | undefined;
   readonly problems: readonly FileProblem[];
@@ -43,6 +46,7 @@ export class TransshipError extends Error {
     this.hint = clipped(options.hint);
     this.retry = options.retry ?? false;
     this.retryAfterMs = options.retryAfterMs;
+    this.isPauseAsked = options.isPauseAsked ?? false;
     this.exhausted = options.exhausted ?? false;
     this.status = options.status;
     this.problems = options.problems ?? [];
@@ -69,12 +73,12 @@ export function clipped(text: string): string {
 
 /** The same error, for a caller who knows that another try may succeed. */
 export function retryable(error: TransshipError): TransshipError {
-  const {code, message, side, hint, retryAfterMs, status} = error;
+  const {code, message, side, hint, retryAfterMs, isPauseAsked, status} = error;
   return new TransshipError(code, message, {
     side,
     hint,
     retry: true,
-    ...(retryAfterMs === undefined ? {} : {retryAfterMs}),
+    ...(retryAfterMs === undefined ? {} : {retryAfterMs, isPauseAsked}),
     ...(status === undefined ? {} : {status}),
     cause: error.cause,
   });

@@ -87,6 +87,7 @@ export async function refusal(
     retry,
     status,
     retryAfterMs: answer.retryAfterMs,
+    isPauseAsked: answer.isPauseAsked,
     exhausted: answer.exhausted,
   });
 }

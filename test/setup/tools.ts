@@ -7,6 +7,8 @@ const TOOLS: readonly Tool[] = [
   'buildah',
   'rsync',
   'chromium',
+  'zsh',
+  'fish',
 ];
 
 /**
