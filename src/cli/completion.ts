@@ -3,6 +3,8 @@ import {Argument, type Command} from 'commander';
 /** Shells that `completion` writes a script for. */
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
+export type Shell = (typeof SHELLS)[number];
+
 /** What can follow some words of a command line. */
 interface Completed {
   /** The words, such as `plan copy`; empty: the program itself. */
@@ -42,11 +44,16 @@ Examples:
   transship completion zsh > "\${fpath[1]}/_transship"
   transship completion fish > ~/.config/fish/completions/transship.fish`,
     )
-    .action((shell: (typeof SHELLS)[number]) => {
-      const common = flagsOf(program).filter(({name}) => name !== '--version');
-      write(SCRIPTS[shell](completedBy(program, '', common)));
+    .action((shell: Shell) => {
+      write(completionScript(shell, program));
       done(0);
     });
+}
+
+/** The script that completes the program's commands and flags. Files complete as the shell does it. */
+export function completionScript(shell: Shell, program: Command): string {
+  const common = flagsOf(program).filter(({name}) => name !== '--version');
+  return SCRIPTS[shell](completedBy(program, '', common));
 }
 
 /** @param common flags of the program, which every command takes */
@@ -128,10 +135,9 @@ ${valueCases(lists)}
   esac`;
 }
 
-const SCRIPTS: Readonly<Record<(typeof SHELLS)[number], (lists: readonly Completed[]) => string>> =
-  {
-    // Files complete as the shell does it.
-    bash: (lists) => `# bash completion for transship
+const SCRIPTS: Readonly<Record<Shell, (lists: readonly Completed[]) => string>> = {
+  // Files complete as the shell does it.
+  bash: (lists) => `# bash completion for transship
 _transship() {
   local line="" word before="\${COMP_WORDS[COMP_CWORD-1]}"
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
@@ -147,7 +153,7 @@ ${lookUp(lists)}
 }
 complete -o default -F _transship transship
 `,
-    zsh: (lists) => `#compdef transship
+  zsh: (lists) => `#compdef transship
 _transship() {
   local line="" word before="\${words[CURRENT-1]}"
   for word in "\${(@)words[2,CURRENT-1]}"; do
@@ -161,30 +167,30 @@ ${lookUp(lists)}
 }
 if [ "\${funcstack[1]}" = _transship ]; then _transship "$@"; else compdef _transship transship; fi
 `,
-    fish: (lists) =>
-      [
-        '# fish completion for transship',
-        'function __transship_at',
-        '    set -l at ""',
-        '    set -l line ""',
-        '    for word in (commandline -opc)[2..-1]',
-        "        string match -q -- '-*' $word; and continue",
-        '        set line (string trim -- "$line $word")',
-        `        contains -- $line ${lists.flatMap(({words}) => (words === '' ? [] : [quoted(words)])).join(' ')}; and set at $line`,
-        '    end',
-        '    test "$at" = "$argv[1]"',
-        'end',
-        ...lists.flatMap(({words, commands, flags, values}) => {
-          const when = `complete -c transship -n ${quoted(`__transship_at ${JSON.stringify(words)}`)}`;
-          return [
-            ...commands.map(({name, about}) => `${when} -f -a ${name} -d ${quoted(about)}`),
-            ...(values.length === 0 ? [] : [`${when} -f -a ${quoted(values.join(' '))}`]),
-            ...flags.map((flag) => `${when} ${fishFlag(flag)} -d ${quoted(flag.about)}`),
-          ];
-        }),
-        '',
-      ].join('\n'),
-  };
+  fish: (lists) =>
+    [
+      '# fish completion for transship',
+      'function __transship_at',
+      '    set -l at ""',
+      '    set -l line ""',
+      '    for word in (commandline -opc)[2..-1]',
+      "        string match -q -- '-*' $word; and continue",
+      '        set line (string trim -- "$line $word")',
+      `        contains -- $line ${lists.flatMap(({words}) => (words === '' ? [] : [quoted(words)])).join(' ')}; and set at $line`,
+      '    end',
+      '    test "$at" = "$argv[1]"',
+      'end',
+      ...lists.flatMap(({words, commands, flags, values}) => {
+        const when = `complete -c transship -n ${quoted(`__transship_at ${JSON.stringify(words)}`)}`;
+        return [
+          ...commands.map(({name, about}) => `${when} -f -a ${name} -d ${quoted(about)}`),
+          ...(values.length === 0 ? [] : [`${when} -f -a ${quoted(values.join(' '))}`]),
+          ...flags.map((flag) => `${when} ${fishFlag(flag)} -d ${quoted(flag.about)}`),
+        ];
+      }),
+      '',
+    ].join('\n'),
+};
 
 function fishFlag({name, hasValue, values}: Flag): string {
   const long = `-l ${name.slice(2)}`;

@@ -74,6 +74,11 @@ export async function runProgram(
   }
 }
 
+/** The whole program, for what describes it: nothing is run. Variables of the environment are left out. */
+export async function describedProgram(version: string, io: Io): Promise<Command> {
+  return buildProgram(await loadCommands([]), version, {...io, env: {}}, () => undefined);
+}
+
 function buildProgram(
   commands: readonly AddCommand[],
   version: string,

@@ -4,6 +4,7 @@ import {type Dispatcher, errors, Pool, ProxyAgent} from 'undici';
 import {onAbort} from './abort.ts';
 import {type AnswerData, contentLength} from './answer.ts';
 import {AnswerBody} from './answer-body.ts';
+import {USER_AGENT} from '../model/product.ts';
 import type {HttpBody, HttpRequest} from './message.ts';
 import {brokenRule} from './network-error.ts';
 import {connector} from './connector.ts';
@@ -133,7 +134,7 @@ function headersOf(request: HttpRequest): Record<string, string> {
   const length = body ? lengthOf(body) : WITH_BODY.has(method) ? 0 : undefined;
   return {
     'accept-encoding': 'identity',
-    'user-agent': 'transship',
+    'user-agent': USER_AGENT,
     ...headers,
     ...originHeaders,
     ...(authorization === undefined ? {} : {authorization}),

@@ -6,6 +6,7 @@ const TOOLS: readonly Tool[] = [
   'podman',
   'buildah',
   'rsync',
+  'groff',
   'chromium',
   'zsh',
   'fish',

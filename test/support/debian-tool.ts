@@ -12,6 +12,7 @@ export type Tool =
   | 'podman'
   | 'buildah'
   | 'rsync'
+  | 'groff'
   | 'chromium'
   | 'zsh'
   | 'fish';
