@@ -105,6 +105,7 @@ export function transferDocument(plan: TransferPlan, options: RenderOptions): Re
       {
         heading: 'Empty image repositories that are deleted',
         mark: '-',
+        minus: 'deleted',
         columns: ['Repository'],
         rows: groups.flatMap(({records}) => records.map((record) => ({cells: [code(record)]}))),
       },

@@ -4,7 +4,7 @@ import {runProgram} from '../../src/cli/program.ts';
 import {redactedSink, redactedStream} from '../../src/cli/print-error.ts';
 import type {Patience} from '../../src/gitlab/confirm.ts';
 import {DEFAULT_RETRY, type RetryPolicy} from '../../src/http/retry.ts';
-import {Redactor} from '../../src/http/secrets.ts';
+import {Redactor} from '../../src/http/redaction.ts';
 import type {ProgramResult} from './program.ts';
 import {NEVER} from './streams.ts';
 import {sharedHome} from './home.ts';
