@@ -181,7 +181,8 @@ function loseJournal(rig: TransferRig): () => void {
 
 const FAULTS: Readonly<Record<string, Fault>> = {
   'tokens of 5 s': {begin: hurryClock, options: {tokenLifeSeconds: 5}, ends: ['done']},
-  '429 to every second request': {begin: storm, ends: ['done']},
+  // A request may meet two in a row, and these clients try twice.
+  '429 to every second request': {begin: storm, ends: ['done', 'failed']},
   '429 to everything from the first deletion on': {begin: stormAfterDeletion, ends: ['failed']},
   // A refusal whose answer is lost is no refusal.
   'lost answers': {begin: loseAnswers, ends: ['done', 'failed']},
