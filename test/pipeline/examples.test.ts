@@ -96,6 +96,9 @@ function commandsIn(heading: string): readonly string[] {
   );
 }
 
+/** Names of jobs have the beginning of the plan's id. */
+const anyPlan = (text: string): string => text.replaceAll(/acme-[0-9a-f]{8}/g, 'acme-ID');
+
 test('the commands for many runners and for Kubernetes do what the page says', async () => {
   await using source = await startSandbox();
   await using destination = await startSandbox();
@@ -128,7 +131,6 @@ test('the commands for many runners and for Kubernetes do what the page says', a
   expect(kubectl).toBe('kubectl apply -f jobs.yaml');
   await run(toKubernetes);
   const jobs = await readFile(project.join('jobs.yaml'), 'utf8');
-  const anyPlan = (text: string) => text.replaceAll(/acme-[0-9a-f]{8}/g, 'acme-ID');
   expect(anyPlan(jobs)).toContain(anyPlan(wait));
   const kinds = parseAllDocuments(jobs).map((one) => (one.toJS() as {kind: string}).kind);
   expect(kinds).toEqual(['ConfigMap', 'Job', 'Job']);
