@@ -53,8 +53,8 @@ export async function applyPlan(
 }
 
 /**
- * Carries out the last phase of a plan whose copies other runs made: deletes what it deletes, if all of its images are at
- * their destinations. What was moved is verified in this very run, as in any run that deletes.
+ * Carries out the last phase of a plan whose copies other runs made: deletes what it deletes, if all of its images are
+ * at their destinations. What was moved is verified in this very run, as in any run that deletes.
  * @param plan all of it
  * @throws TransshipError COPIES_UNFINISHED, and as `applyPlan`
  */
@@ -168,7 +168,9 @@ function heldBackBy(
   return {copies, heldBack};
 }
 
-/** Without those of repositories that get no image in this run: nothing is brought there only to be mounted elsewhere. */
+/**
+ * Without those of repositories that get no image in this run: nothing is brought there only to be mounted elsewhere.
+ */
 function blobsFor(copies: readonly CopyStep[], plan: CopyPlan): CopyPlan['blobs'] {
   if (copies.length === copiesOf(plan).length) return plan.blobs;
   const repositories = new Set(copies.map(({to}) => to));

@@ -120,7 +120,10 @@ export class BlobRelays {
     for (const action of missing.length > 0 ? missing : suspects) this.#sendAnyway(action);
   }
 
-  /** The size of a blob that is not that of the manifest which the plan was made from, in bytes; undefined: none was seen. */
+  /**
+   * The size of a blob that is not that of the manifest which the plan was made from, in bytes; undefined: none was
+   * seen.
+   */
   actualSize(digest: Digest): number | undefined {
     return this.#resized.get(digest);
   }
@@ -237,7 +240,9 @@ export class BlobRelays {
     await this.#remembered.brought(action, to);
   }
 
-  /** An earlier run may have been killed between the last byte and the journal's line, or may have had another journal. */
+  /**
+   * An earlier run may have been killed between the last byte and the journal's line, or may have had another journal.
+   */
   async #isThere(action: BlobAction): Promise<boolean> {
     const {digest, to} = action;
     const {journal, repositories, isShared} = this.#context;
@@ -259,7 +264,9 @@ export class BlobRelays {
     return 'copied';
   }
 
-  /** Mounts the blob from where the plan says, or else from where an earlier run saw it. Undefined: nothing was tried. */
+  /**
+   * Mounts the blob from where the plan says, or else from where an earlier run saw it. Undefined: nothing was tried.
+   */
   async #mount(
     action: BlobAction,
     mount: MountBlob,
@@ -295,8 +302,9 @@ export class BlobRelays {
   }
 
   /**
-   * Whether the source has the blob itself, asked once. Whoever makes an image can name the digest of somebody else's layer
-   * in it, and must not get that layer from a repository that only the user may read. So can whoever writes a plan.
+   * Whether the source has the blob itself, asked once. Whoever makes an image can name the digest of somebody else's
+   * layer in it, and must not get that layer from a repository that only the user may read. So can whoever writes a
+   * plan.
    */
   #isAtSource(action: BlobAction): Promise<boolean> {
     const key = uploadKey(action.digest, action.from);

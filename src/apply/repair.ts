@@ -14,9 +14,9 @@ import {runCopies} from './copy-run.ts';
 import {type Expected, expectation, type PlacedImage, placedImages} from './verify-plan.ts';
 
 /**
- * Brings what was found missing or broken at the destination from the source of the plan again, also below a manifest that
- * is there. What is there and was found broken is sent all the same: registries that keep what they have by its digest do
- * not replace it, which comparing again shows. A tag that points to something else stays.
+ * Brings what was found missing or broken at the destination from the source of the plan again, also below a manifest
+ * that is there. What is there and was found broken is sent all the same: registries that keep what they have by its
+ * digest do not replace it, which comparing again shows. A tag that points to something else stays.
  * @param differences as comparing with the plan gave them
  * @returns the result of each image that has any of them
  * @throws TransshipError the refusals of the source, where an image is read anew

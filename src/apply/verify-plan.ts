@@ -12,8 +12,9 @@ import type {Tag} from '../model/reference.ts';
 import {BY_ASKING, byKindOfPlace, isWhole, type Proof} from './proof.ts';
 
 /**
- * Compares the destination with a plan, digest by digest: a registry by HEAD requests, files by reading and hashing them.
- * Of an image that was there already when the plan was made the plan knows only the root: what is below is read first.
+ * Compares the destination with a plan, digest by digest: a registry by HEAD requests, files by reading and hashing
+ * them. Of an image that was there already when the plan was made the plan knows only the root: what is below is read
+ * first.
  * @param proof how it is found out whether something is there. Default: as above
  */
 export async function verifyPlan(
