@@ -215,7 +215,7 @@ describe('an archive in parts', () => {
     await rm(temp.join('out.tar.sha256'));
     const told = toldError(await transship(['plan', file, '--from', archive]));
     expect(told).toMatchObject({code: 'FILE_INVALID', exit: 64});
-    expect(told.message).toContain('out.tar.sha256 is not');
+    expect(told.message).toContain('out.tar.sha256, which lists the parts');
   });
 
   test('gets more images, in parts of the same size', async () => {
