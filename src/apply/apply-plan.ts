@@ -24,7 +24,7 @@ import {compareDestination, findDrift, inOrder, type PlanState} from './find-dri
  * nothing is written; a tag that changes during the run is not overwritten, and the other steps are done.
  * @throws TransshipError if the run cannot continue: the journal cannot be written, or a registry does not respond
  */
-export async function applyPlan(
+export async function runPlan(
   plan: CopyPlan,
   given: ApplyContext,
   interruption: Interruption,
@@ -56,9 +56,9 @@ export async function applyPlan(
  * Applies the `delete` phase of a plan whose images other runs copied, if all of them are at their destinations. Moved
  * images are verified in this run, as in every run that deletes.
  * @param plan the whole plan, not a shard
- * @throws TransshipError COPIES_UNFINISHED, and as `applyPlan`
+ * @throws TransshipError COPIES_UNFINISHED, and as `runPlan`
  */
-export async function applyDeletions(
+export async function runDeletePhase(
   plan: CopyPlan,
   context: ApplyContext,
   interruption: Interruption,
@@ -69,7 +69,7 @@ export async function applyDeletions(
   const {done} = await compareDestination(copies, context.repositories, call);
   const left = copies.filter(({id}) => !done.has(id));
   if (left.length > 0) throw copiesUnfinished(left, copies.length);
-  return await applyPlan(phaseOfPlan(plan, 'delete'), context, interruption);
+  return await runPlan(phaseOfPlan(plan, 'delete'), context, interruption);
 }
 
 function copiesUnfinished(left: readonly CopyStep[], total: number): TransshipError {

@@ -17,7 +17,7 @@ import {BY_ASKING, byKindOfPlace, isWhole, type Proof} from './proof.ts';
  * first.
  * @param proof how to verify content. Default: as above
  */
-export async function verifyPlan(
+export async function verifyCopies(
   plan: CopyPlan,
   repositories: Repositories,
   call: Call,
@@ -56,7 +56,7 @@ export interface VerifiedRoots extends Omit<VerifyResult, 'plan'> {
 
 /**
  * Compares some of a plan's images, copied or present, with the destination.
- * @param proof as in `verifyPlan`
+ * @param proof as in `verifyCopies`
  * @throws TransshipError the refusals of a registry
  */
 export async function verifyRoots(

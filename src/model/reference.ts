@@ -45,7 +45,7 @@ export function canonicalRegistry(host: string): string {
 const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
 const PATH = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
 /** The form of a tag, for schemas. */
-export const TAG_PATTERN = /^\w[\w.-]{0,127}$/;
+export const TAG_PATTERN: RegExp = /^\w[\w.-]{0,127}$/;
 /**
  * Characters that move the cursor of a terminal, change the direction of text, or are invisible, including Unicode's
  * tag characters, which can hide whole texts. For a character class of a regular expression with the flag `u`.
@@ -56,7 +56,7 @@ export const UNPRINTABLE_CLASS = '\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Default_Ignora
  * Names in an image layout: the grammar of `org.opencontainers.image.ref.name` (image-spec annotations.md), and all
  * tags, which may also have underscores and repeated separators.
  */
-export const LAYOUT_NAME_PATTERN = /^(?=.{1,1024}$)\w[\w.:@+-]*(?:\/\w[\w.:@+-]*)*$/;
+export const LAYOUT_NAME_PATTERN: RegExp = /^(?=.{1,1024}$)\w[\w.:@+-]*(?:\/\w[\w.:@+-]*)*$/;
 const HOST =
   /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 
