@@ -163,10 +163,7 @@ export class BlobRelays {
     }
   }
 
-  /**
-   * Copies a blob. One that goes from one source to several registries is read once, and sent to all of them
-   * concurrently.
-   */
+  /** Copies a blob. One that goes from one source to several registries is read once for all of them. */
   async #copy(key: string, action: BlobAction): Promise<void> {
     const group = this.#together.get(key);
     if (group === undefined) return await this.#enqueue(action);
@@ -194,10 +191,7 @@ export class BlobRelays {
     await ends.get(key);
   }
 
-  /**
-   * Waits for the blob at the repository to mount from, if this run copies it there. A failure there does not fail this
-   * copy.
-   */
+  /** Waits for the blob at the repository to mount from, if this run copies it there; its failure is ignored here. */
   async #canMount({digest, mountFrom}: BlobAction): Promise<boolean> {
     if (mountFrom === undefined) return true;
     try {
@@ -267,10 +261,7 @@ export class BlobRelays {
     return 'copied';
   }
 
-  /**
-   * Mounts the blob from the repository in the plan, or else from one where an earlier run saw it; undefined: not
-   * attempted.
-   */
+  /** Mounts the blob from the repository in the plan, or from a remembered one; undefined: not attempted. */
   async #mount(
     action: BlobAction,
     mount: MountBlob,
