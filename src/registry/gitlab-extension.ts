@@ -20,8 +20,8 @@ export interface RegistryTraits {
 }
 
 /**
- * Requests the base of the API, `GET /v2/`, with authorization, without which the headers are missing (GitLab container registry:
- * registry/handlers/app.go, `apiBase`).
+ * Requests the base of the API, `GET /v2/`, with authorization, without which the headers are missing (GitLab container
+ * registry: registry/handlers/app.go, `apiBase`).
  * @throws TransshipError the registry's refusals
  */
 export async function readTraits(
@@ -95,8 +95,8 @@ export async function readTagDigests(
 }
 
 /**
- * The details of all tags, by name (GitLab container registry: docs/spec/gitlab/api.md, "List Repository Tags"); undefined: there
- * is no such list, or it fails.
+ * The details of all tags, by name (GitLab container registry: docs/spec/gitlab/api.md, "List Repository Tags");
+ * undefined: there is no such list, or it fails.
  */
 async function readTags(
   connection: RegistryConnection,
