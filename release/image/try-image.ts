@@ -118,7 +118,7 @@ export async function runImage(
       await tryCopy(container, {image: '/work/image', files: '/work'});
       const inShell = [...args, shell, 'sh', '-c', 'transship --version && id -un && ls /work'];
       const printed = await run('podman', inShell, {env});
-      if (!/^\S+ \(Node .*\)\nnonroot\n[^]*app\.plan\.json/.test(printed))
+      if (!/^\S+ \(Node .*\)\nroot\n[^]*app\.plan\.json/.test(printed))
         throw new Error(`the shell prints ${printed}`);
       return undefined;
     }
