@@ -90,7 +90,8 @@ export function knownArguments(given: readonly string[]): readonly string[] {
   const other = Object.keys(DONE_OTHERWISE).find(isGiven);
   if (other !== undefined)
     throw usage(`transship has no ${other}`, DONE_OTHERWISE[other] ?? 'leave it out');
-  const login = LOGIN_FLAGS.find(isGiven);
+  // The sandbox has a login of its own, for everybody to know.
+  const login = first === 'sandbox' ? undefined : LOGIN_FLAGS.find(isGiven);
   if (login !== undefined) {
     const side = login.startsWith('--dest') ? 'DESTINATION' : 'SOURCE';
     throw usage(

@@ -113,8 +113,8 @@ function configure(command: Command, io: Io): void {
     // The message is printed with side and hint by printError.
     writeErr: () => undefined,
   });
-  // Scripts say it to every command; most of them never ask.
-  if (command.options.every(({long}) => long !== '--yes'))
+  // Scripts say it to every command; most of them never ask. The program itself would take it from its commands.
+  if (command.parent !== null && command.options.every(({long}) => long !== '--yes'))
     command.addOption(new Option('--yes').hideHelp());
   for (const child of command.commands) configure(child, io);
 }

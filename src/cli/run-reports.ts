@@ -1,12 +1,12 @@
 import type {Command} from 'commander';
+import {writeOutput} from '../library/output-file.ts';
+import type {Session} from '../library/session.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RunEvent} from '../model/event.ts';
 import type {RunResult} from '../model/outcome.ts';
 import type {Plan} from '../model/plan.ts';
 import {renderDotenv, renderJunit} from '../report/ci-reports.ts';
 import type {Io} from './io.ts';
-import {writeOutput} from './output-file.ts';
-import type {Session} from './session.ts';
 
 /** Flags of what writes files about a run for a pipeline. */
 export interface RunReportFlags {

@@ -1,5 +1,4 @@
 import {byRehashing} from '../apply/proof.ts';
-import {DEFAULT_RETRY} from '../http/retry.ts';
 import {dirname, resolve} from 'node:path';
 import {journalBeside, type JournalEntry, readJournal} from '../apply/journal-file.ts';
 import type {Journal} from '../apply/journal.ts';
@@ -28,8 +27,14 @@ import {type GitLabFlags, openPlannedGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
-import {openPlanJournal, settingsOf, tellingOfStop, throwIfForbidden} from './run-plan.ts';
-import type {Session} from './session.ts';
+import {runOptions} from './run-plan.ts';
+import {
+  openPlanJournal,
+  settingsOf,
+  tellingOfStop,
+  throwIfForbidden,
+} from '../library/apply-plan.ts';
+import type {Session} from '../library/session.ts';
 import {folderFrom, isCiJob, relativeTo} from './transfer-wish.ts';
 
 export interface TransferRunFlags extends RunFlags, GitLabFlags {
@@ -119,13 +124,13 @@ async function verifyMove(
   move: ProjectMove,
   gitlab: GitLab,
   journal: readonly JournalEntry[],
-  {file, flags, io, plan, session}: TransferCommand<VerifyFlags>,
+  {file, flags, plan, session}: TransferCommand<VerifyFlags>,
 ): Promise<{compared: Compared; place: ComparedPlace}> {
-  const {places, reading, report} = session;
+  const {places, reading, report, retry} = session;
   const where = await locateProject(move, groupOf(move, plan.groups), {gitlab}, reading);
   const base = dirname(file);
   const repositories = relativeTo(base, places);
-  const retry = io.retry ?? DEFAULT_RETRY;
+
   const proof = flags.read === true ? byRehashing({plan: plan.id, retry, report}) : undefined;
   const lookout = {
     context: {repositories, gitlab, folderOf: (place: string) => folderFrom(base, place)},
@@ -256,7 +261,7 @@ async function openTransferJournal(
     if (path !== undefined) projectLocks.push({path, what});
   }
   const work = {file: journal, plan: id, transfer, projectLocks};
-  return await openPlanJournal(work, io, session);
+  return await openPlanJournal(work, session);
 }
 
 async function contextOf(command: TransferCommand, journal: Journal): Promise<TransferContext> {
@@ -270,7 +275,7 @@ async function contextOf(command: TransferCommand, journal: Journal): Promise<Tr
     journal,
     report,
     ...(limits ? {limits} : {}),
-    settings: settingsOf(flags, io),
+    settings: settingsOf(runOptions(flags), session.retry),
     mayDelete: consent(flags, io),
     adoptNewTags: flags.adoptNewTags === true,
     removesDonor: flags.removeDonor === true,

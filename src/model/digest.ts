@@ -11,7 +11,7 @@ export type Digest = string & {readonly __brand: 'Digest'};
 export type DigestAlgorithm = 'sha256' | 'sha512';
 
 /** What a digest looks like, for schemas. */
-export const DIGEST_PATTERN = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
+export const DIGEST_PATTERN: RegExp = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
 
 export function isDigest(text: string): text is Digest {
   return DIGEST_PATTERN.test(text);

@@ -36,6 +36,7 @@ export class TransshipError extends Error {
   readonly status: number | undefined;
   readonly problems: readonly FileProblem[];
 
+  /** @internal Errors are made by the library alone. */
   constructor(code: ErrorCode, message: string, options: TransshipErrorOptions) {
     super(clipped(message), options.cause === undefined ? undefined : {cause: options.cause});
     this.code = code;

@@ -43,7 +43,7 @@ export function canonicalRegistry(host: string): string {
 const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
 const PATH = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
 /** What a tag looks like, for schemas. */
-export const TAG_PATTERN = /^\w[\w.-]{0,127}$/;
+export const TAG_PATTERN: RegExp = /^\w[\w.-]{0,127}$/;
 /**
  * What moves the cursor of a terminal, changes the direction of text, or is not seen (also the tag characters of Unicode,
  * with which whole texts can be hidden): for a class of a regular expression with the flag `u`.
@@ -54,7 +54,7 @@ export const UNPRINTABLE_CLASS = '\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Default_Ignora
  * Names in an image layout: the grammar of `org.opencontainers.image.ref.name` (image-spec annotations.md), and all that
  * is a tag, which has underscores and runs of separators, too.
  */
-export const LAYOUT_NAME_PATTERN = /^(?=.{1,1024}$)\w[\w.:@+-]*(?:\/\w[\w.:@+-]*)*$/;
+export const LAYOUT_NAME_PATTERN: RegExp = /^(?=.{1,1024}$)\w[\w.:@+-]*(?:\/\w[\w.:@+-]*)*$/;
 const HOST =
   /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 

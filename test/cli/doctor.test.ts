@@ -230,8 +230,7 @@ describe('doctor', () => {
 
   test('pushes no tag where nothing can be deleted, and says so', async () => {
     await storeImage(sandbox.storage, repository, 'v1', [Buffer.from('a layer')]);
-    intercept = async ({method}, next) =>
-      method === 'DELETE' ? emptyReply(405) : await next();
+    intercept = async ({method}, next) => (method === 'DELETE' ? emptyReply(405) : await next());
     const flags = ['--write', '--max-body', '1MiB'];
     const found = await doctor(`${sandbox.host}/${repository}`, flags);
     const warnings = checksOf(found.findings, 'warn');

@@ -43,6 +43,12 @@ describe('what skopeo, crane and docker users type', () => {
     expect([run.code, run.stdout.includes(text)]).toEqual([0, true]);
   });
 
+  test('the sandbox takes its own login', async () => {
+    const args = ['sandbox', '--port', '0', '--auth', '--user', 'me', '--password', 'secret-word'];
+    const run = await transship(args, {stopping: AbortSignal.abort()});
+    expect(run).toMatchObject({code: 0, stdout: expect.stringContaining('http://127.0.0.1:')});
+  });
+
   test('flags that say what is so in any case are taken', async () => {
     await using registry = await startSandbox();
     await storeImage(registry.storage, 'a' as RepositoryPath, 'v1', [Buffer.from('x')]);
@@ -92,6 +98,18 @@ describe('what skopeo, crane and docker users type', () => {
       readonly manifests: readonly {readonly digest: string}[];
     };
     expect(index.manifests.map((entry) => entry.digest)).toEqual([digest, digest]);
+  });
+
+  test('--yes is understood by the command that asks', async () => {
+    await using registry = await startSandbox();
+    await using temp = await tempDirectory();
+    await storeImage(registry.storage, 'a' as RepositoryPath, 'v1', [Buffer.from('x')]);
+    const plan = temp.join('p.plan.json');
+    const wanted = ['plan', 'delete', `${registry.host}/a`, '--tag', '*', '--yes'];
+    expect((await transship([...wanted, '--out', plan])).code).toBe(0);
+    expect((await transship(['apply', plan])).code).toBe(64);
+    expect((await transship(['apply', plan, '--yes'])).code).toBe(0);
+    expect(await registry.storage.manifests.tags('a' as RepositoryPath)).toEqual([]);
   });
 
   test('--dry-run shows the plan, and copies nothing', async () => {

@@ -1,5 +1,5 @@
 import {type ApplySettings, DEFAULT_JOBS} from '../../src/apply/apply-context.ts';
-import {applyPlan} from '../../src/apply/apply-plan.ts';
+import {runPlan} from '../../src/apply/apply-plan.ts';
 import {openJournal} from '../../src/apply/journal.ts';
 import {HttpClient} from '../../src/http/client.ts';
 import type {Timeouts} from '../../src/http/dispatcher.ts';
@@ -102,7 +102,7 @@ export class CopyRig implements AsyncDisposable {
       now: () => new Date(0),
       redactor: new Redactor(),
     });
-    return await applyPlan(
+    return await runPlan(
       plan,
       {
         repositories: repositories(http),

@@ -10,6 +10,7 @@ const LAYERS = [
   'gitlab',
   'discovery',
   'apply',
+  'library',
   'doctor',
   'report',
   'pipeline',

@@ -1,11 +1,14 @@
 import type {Command} from 'commander';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
+import {type ApplyOptions, applyPlan} from '../../library/apply-plan.ts';
+import {type CopyWish, readCopyWish} from '../../library/copy-wish.ts';
+import {planCopy} from '../../library/plan-copy.ts';
+import type {CopyPlan} from '../../model/plan.ts';
+import {givePlan} from '../plan-file.ts';
 import type {Tag} from '../../model/reference.ts';
 import {renderDigests} from '../../report/ci-reports.ts';
-import {type CopyWish, readCopyWish} from '../copy-wish.ts';
-import {makePlan} from '../make-plan.ts';
-import {givePlan, redactedPlan} from '../plan-file.ts';
 import {addHabitFlags, type HabitFlags, withHabits} from '../habits.ts';
+import {addPlaces, copyRequest} from '../copy-request.ts';
 import type {Io} from '../io.ts';
 import {
   addArchiveSizeFlag,
@@ -20,10 +23,9 @@ import {
   type HostFlags,
   type LimitFlags,
   type RunFlags,
-  wishFilters,
 } from '../options.ts';
 import {reportWarnings} from '../print-error.ts';
-import {RUN_EXIT, runPlan} from '../run-plan.ts';
+import {deletionConsent, journalOfWish, RUN_EXIT, runOptions} from '../run-plan.ts';
 import {
   addRunReportFlags,
   type RunReportFlags,
@@ -60,14 +62,6 @@ export function addCopy(program: Command, io: Io, done: (exitCode: number) => vo
     .description(
       'Copies one image, or every tag of a repository, byte for byte: plans and applies in one command.',
     )
-    .argument(
-      '<source>',
-      'host/repository[:tag][@digest], oci:DIR[:name], oci-archive:FILE[:name], dir:DIR, docker-archive:FILE[:name], docker-daemon:NAME or containers-storage:NAME; without a tag, all tags',
-    )
-    .argument(
-      '<destination>',
-      'host/repository[:tag], oci:DIR[:name], oci-archive:FILE[:name] or dir:DIR',
-    )
     .option(
       '--dry-run',
       'print the review of the plan and copy nothing; exit 2 if there is something to do',
@@ -82,23 +76,28 @@ Examples:
   transship copy docker://alpine:3.20 localhost:5000/mirror/alpine:3.20
   transship copy --semver '^1.2' --exclude-tag '*-rc*' old.example.com/app new.example.com/app`,
     );
-  addRunReportFlags(addArchiveSizeFlag(addHabitFlags(command)));
+  addRunReportFlags(addArchiveSizeFlag(addHabitFlags(addPlaces(command))));
   addFormatFlag(addLimitFlags(addRunFlags(addFilterFlags(addCacheFlag(addHostFlags(command))))), [
     'text',
     'json',
     'markdown',
   ]).action(async (source: string, destination: string, given: Flags) => {
     const flags = withHabits(given, source, destination);
-    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
+    const request = copyRequest(source, destination, flags, io.now());
+    const wish = readCopyWish(request);
     const times = new StepTimes(io);
     const answer = await withSession(io, flags, async (opened) => {
       const session = times.watch(opened);
-      const {places, report, reading} = session;
-      const {plan: made, observed} = await makePlan(wish, places, report, reading);
-      const plan = redactedPlan(made, io.redactor);
+      const plan = await planCopy(session, request);
       if (flags.dryRun === true) return {plan, ran: undefined};
-      reportWarnings(plan, report);
-      const run = times.timed(await runPlan(plan, {kind: 'made', observed}, flags, io, session));
+      reportWarnings(plan, session.report);
+      const applied = await applyPlan(session, plan, {
+        ...runOptions(flags),
+        isFresh: true,
+        ...(await journalOf(plan, flags, io)),
+        confirmDeletions: deletionConsent(flags, io),
+      });
+      const run = times.timed(applied);
       const text = renderRun(run, plan, flags.format, {
         planned: 'now',
         tookMs: times.runMs,
@@ -122,4 +121,14 @@ Examples:
     );
     done(RUN_EXIT[result.result]);
   });
+}
+
+/** Of a run that does nothing there is nothing to record; what nobody named, nobody would remove. */
+async function journalOf(
+  {steps, wish}: CopyPlan,
+  {journal}: Flags,
+  io: Io,
+): Promise<Pick<ApplyOptions, 'journal' | 'removeJournal'>> {
+  if (journal !== undefined) return {journal};
+  return steps.length === 0 ? {} : {journal: await journalOfWish(wish, io), removeJournal: true};
 }

@@ -4,6 +4,7 @@ import {attempted, type Examination, type Finding} from '../../doctor/examinatio
 import {checkGitLab} from '../../doctor/gitlab-checks.ts';
 import {checkBase, checkReading} from '../../doctor/registry-checks.ts';
 import {checkWriting} from '../../doctor/writing-checks.ts';
+import type {Session} from '../../library/session.ts';
 import {TransshipError} from '../../model/error.ts';
 import {canonicalRegistry, parseReference, type RepositoryPath} from '../../model/reference.ts';
 import {splitHost} from '../../plan/migration/registry-path.ts';
@@ -18,7 +19,7 @@ import {
   type HostFlags,
 } from '../options.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
-import {type Session, withSession} from '../session.ts';
+import {withSession} from '../session.ts';
 import {pathOf} from '../transfer-wish.ts';
 
 interface Flags extends HostFlags, GitLabFlags {

@@ -3,6 +3,7 @@ import {dirname, join, resolve} from 'node:path';
 import type {Command} from 'commander';
 import {isShardJournal, planArguments, readJournal} from '../../apply/journal-file.ts';
 import {planStatus, type StatusJournal} from '../../apply/plan-status.ts';
+import {readJournalOf} from '../../library/read-status.ts';
 import type {Digest} from '../../model/digest.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Shard} from '../../model/outcome.ts';
@@ -48,8 +49,8 @@ Examples:
         flags.journal === undefined
           ? await journalsOf(plan.id, file, shard, io)
           : (await Promise.all(flags.journal.map(filesNamed))).flat();
-      const isNamed = flags.journal !== undefined;
-      const journals = await Promise.all(files.map((one) => entriesFor(plan.id, one, isNamed)));
+      const read = flags.journal === undefined ? entriesBeside : readJournalOf;
+      const journals = await Promise.all(files.map((one) => read(plan.id, one)));
       const [only] = files.length === 1 ? files : [];
       const planFile = only === undefined ? file : planArguments(file, only, shard);
       const status = planStatus(plan, journals);
@@ -99,17 +100,9 @@ async function filesNamed(word: string): Promise<readonly string[]> {
   });
 }
 
-/**
- * Beside a plan that was made anew, there is the journal of the one before, until it is applied.
- * @throws TransshipError JOURNAL_INVALID, also where a journal that was named is that of another plan
- */
-async function entriesFor(plan: Digest, file: string, isNamed: boolean): Promise<StatusJournal> {
+/** Beside a plan that was made anew, there is the journal of the one before, until it is applied. */
+async function entriesBeside(plan: Digest, file: string): Promise<StatusJournal> {
   const entries = await readJournal(file);
   const isOther = entries.some((entry) => entry.type === 'run' && entry.plan !== plan);
-  if (!isOther) return {file, entries};
-  if (!isNamed) return {file, entries: []};
-  throw new TransshipError('JOURNAL_INVALID', `${file} is the journal of another plan`, {
-    side: 'local',
-    hint: 'name the journals of this plan, or the plan that it belongs to',
-  });
+  return {file, entries: isOther ? [] : entries};
 }

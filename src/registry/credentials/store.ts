@@ -22,8 +22,24 @@ import {askHelper, helperProgram} from './helper.ts';
 /** The key under which docker login stores Docker Hub. */
 const DOCKER_HUB_SERVER = 'https://index.docker.io/v1/';
 
+/** A host that credentials are wanted for. */
+export interface CredentialRequest {
+  /** `host[:port]`, as references name it; Docker Hub is `docker.io`. */
+  readonly host: string;
+  readonly side: CredentialSide;
+  /** The repository path, where one is meant. */
+  readonly repository?: string;
+}
+
+/** Finds the credentials of a host; undefined: it knows none. Asked again whenever a token is wanted. */
+export type FindCredentials = (
+  request: CredentialRequest,
+) => Credentials | undefined | Promise<Credentials | undefined>;
+
 /** Where credentials are looked for. */
 export interface CredentialSources {
+  /** Asked first. */
+  readonly given?: FindCredentials;
   readonly env: Environment;
   readonly user: User;
   /** `--authfile`: it must exist. */
@@ -42,7 +58,7 @@ export interface CredentialSources {
 }
 
 /**
- * Finds the credentials of a host. The first of these that knows it decides:
+ * Finds the credentials of a host. What is `given` decides, or else the first of these that knows the host:
  * 1. the variables of the side, TRANSSHIP_SOURCE_* or TRANSSHIP_DESTINATION_*;
  * 2. the file of `--authfile`;
  * 3. the file of REGISTRY_AUTH_FILE;
@@ -79,9 +95,11 @@ export class CredentialStore {
     side: CredentialSide,
     repositoryPath?: string,
   ): Promise<Credentials | undefined> {
-    const {env, redactor} = this.#sources;
+    const {env, given, redactor} = this.#sources;
     const registry = canonicalRegistry(host);
+    const repository = repositoryPath === undefined ? {} : {repository: repositoryPath};
     const found =
+      (await given?.({host: registry, side, ...repository})) ??
       (await this.#forSide(registry, side)) ??
       (await this.#inFiles(registry, repositoryPath)) ??
       this.#derived.get(registry) ??

@@ -63,13 +63,26 @@ export interface CopyRoute {
   readonly isAbsent?: boolean;
 }
 
-/** Flags of copies that concern more than one route. */
-interface CopyWishOptions {
-  /** More tags that the one image gets at the destination. */
-  readonly additionalTag?: readonly string[] | undefined;
-  readonly deleteSource?: boolean | undefined;
-  /** Bytes. */
-  readonly archiveSize?: number | undefined;
+/** One image or repository, and where it is to be copied. */
+export interface CopyRequest {
+  /**
+   * As on the command line: `host/repository[:tag][@digest]`, `oci:DIR[:name]`, `oci-archive:FILE[:name]`, `dir:DIR`,
+   * `docker-archive:FILE[:name]`, `docker-daemon:NAME` or `containers-storage:NAME`. A repository without a tag means all
+   * of its tags.
+   */
+  readonly source: string;
+  /** `host/repository[:tag]`, `oci:DIR[:name]`, `oci-archive:FILE[:name]` or `dir:DIR`. */
+  readonly destination: string;
+  /** More tags that one image gets at the destination. */
+  readonly additionalTags?: readonly string[];
+  /** Which tags and platforms, and in which form. Default: everything, as it is. */
+  readonly filters?: WishFilters;
+  /** Delete each tag at the source once its image is verified at the destination. */
+  readonly deleteSource?: boolean;
+  /** Write archives in numbered parts of this size in bytes, at least 64 KiB. */
+  readonly archiveSize?: number;
+  /** Read the platforms of all images, so that the plan names them. Default: those that the filters need. */
+  readonly readPlatforms?: boolean;
 }
 
 /**
@@ -77,15 +90,13 @@ interface CopyWishOptions {
  * destination names a tag. A single image keeps its tag unless the destination names one.
  * @throws TransshipError REFERENCE_INVALID, TRANSPORT_UNKNOWN, TRANSPORT_UNSUPPORTED, USAGE
  */
-export function readCopyWish(
-  from: string,
-  to: string,
-  filters: WishFilters,
-  options: CopyWishOptions = {},
-): CopyWish {
-  const {additionalTag = [], ...rest} = options;
-  const first = readOneCopy(from, to, filters, rest);
-  if (additionalTag.length === 0) return first;
+export function readCopyWish(request: CopyRequest): CopyWish {
+  const {destination: to, additionalTags = [], readPlatforms} = request;
+  const first = {
+    ...readOneCopy(request),
+    ...(readPlatforms === undefined ? {} : {platforms: readPlatforms}),
+  };
+  if (additionalTags.length === 0) return first;
   const [{toTag, destination} = {}] = first.routes;
   if (toTag === undefined || destination === undefined || isDirectory(destination)) {
     throw usage(
@@ -93,22 +104,19 @@ export function readCopyWish(
       'name a tag at the source, or leave the flag out',
     );
   }
-  const names = new Set(additionalTag.filter((name) => name !== toTag));
+  const names = new Set(additionalTags.filter((name) => name !== toTag));
   const more = [...names].map((name) =>
-    readOneCopy(from, `${destination.repository}:${name}`, filters, rest),
+    readOneCopy({...request, destination: `${destination.repository}:${name}`}),
   );
   return {
+    ...first,
     wish: {...first.wish, routes: [first, ...more].flatMap(({wish}) => wish.routes)},
     routes: [first, ...more].flatMap(({routes}, wish) => routes.map((one) => ({...one, wish}))),
   };
 }
 
-function readOneCopy(
-  from: string,
-  to: string,
-  filters: WishFilters,
-  {deleteSource = false, archiveSize}: Omit<CopyWishOptions, 'additionalTag'>,
-): CopyWish {
+function readOneCopy(request: CopyRequest): CopyWish {
+  const {source: from, destination: to, filters = {}, deleteSource = false, archiveSize} = request;
   const destinationPlace = parsePlace(to);
   if (isSourceOnly(destinationPlace)) throw notADestination(to);
   const [source, destination] = [copyEnd(parsePlace(from)), copyEnd(destinationPlace)];

@@ -26,14 +26,12 @@ import {
 import type {CopyMigration, Route} from '../plan/migration/migration.ts';
 import {joinPath} from '../plan/migration/registry-path.ts';
 import {literalParent} from '../plan/migration/repository-glob.ts';
-import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
-import type {Io} from './io.ts';
 import type {CopyWish} from './copy-wish.ts';
 import type {Session} from './session.ts';
-import {gitlabAddress, type NameListText, openSourceLister, readNameList} from './source-lister.ts';
+import {type NameListText, openSourceLister, readNameList} from './source-lister.ts';
 
-/** Flags of what follows a migration file. */
-export interface MigrationFlags extends GitLabFlags {
+/** What is wanted of a migration file besides what it says. */
+export interface MigrationOptions {
   /** A layout or archive that everything is copied into, in place of the destinations in the file. */
   readonly to?: string;
   /** The same that everything is copied from, in place of the sources. */
@@ -48,14 +46,13 @@ export interface MigrationFlags extends GitLabFlags {
  */
 export async function readMigrationWish(
   migration: CopyMigration,
-  flags: MigrationFlags,
-  io: Io,
+  options: MigrationOptions,
   session: Session,
 ): Promise<CopyWish> {
-  if (flags.from !== undefined)
-    return await readArchiveWish(migration, archiveOf(flags.from, '--from'), flags, io, session);
-  const names = await readNames(migration, io);
-  const sources = await listSources(migration, flags, io, session);
+  if (options.from !== undefined)
+    return await readArchiveWish(migration, archiveOf(options.from, '--from'), options, session);
+  const names = await readNames(migration, session);
+  const sources = await listSources(migration, options, session);
   const listed = new Map(
     [...Map.groupBy(sources, ({registry}) => registry)].map(([registry, all]) => [
       registry,
@@ -67,9 +64,9 @@ export async function readMigrationWish(
   const unlisted = sources.flatMap((source) =>
     source.unlisted.map(({part, error}) => unlistedPart(`${source.registry}/${part}`, error)),
   );
-  if (flags.to !== undefined) {
-    const archive = archiveOf(flags.to, '--to');
-    const mapped = mapIntoArchive(migration, archive, repositoriesOf, io.now());
+  if (options.to !== undefined) {
+    const archive = archiveOf(options.to, '--to');
+    const mapped = mapIntoArchive(migration, archive, repositoriesOf, session.now());
     return {
       wish: mapped.wish,
       routes: routesOf(mapped.mappings),
@@ -79,8 +76,8 @@ export async function readMigrationWish(
       },
     };
   }
-  const {wish, mappings, checks} = mapRoutes(migration, repositoriesOf, io.now());
-  const {gitlabs, checks: kindChecks} = await findGitLabs(migration, mappings, flags, io, session);
+  const {wish, mappings, checks} = mapRoutes(migration, repositoriesOf, session.now());
+  const {gitlabs, checks: kindChecks} = await findGitLabs(migration, mappings, session);
   const {creations, checks: projectChecks, absent} = decideProjects(migration, mappings, gitlabs);
   return {
     wish,
@@ -100,8 +97,7 @@ export async function readMigrationWish(
 async function readArchiveWish(
   migration: CopyMigration,
   archive: ArchivePlace,
-  flags: MigrationFlags,
-  io: Io,
+  options: MigrationOptions,
   session: Session,
 ): Promise<CopyWish> {
   const {places, reading} = session;
@@ -116,9 +112,9 @@ async function readArchiveWish(
     migration,
     archive,
     repositories,
-    io.now(),
+    session.now(),
   );
-  const {gitlabs, checks: kindChecks} = await findGitLabs(migration, mappings, flags, io, session);
+  const {gitlabs, checks: kindChecks} = await findGitLabs(migration, mappings, session);
   const {creations, checks: projectChecks, absent} = decideProjects(migration, mappings, gitlabs);
   return {
     wish,
@@ -170,7 +166,7 @@ function inOrder(paths: readonly string[]): readonly string[] {
 /** The repositories of the routes that have a file of them. A file is read once, whichever routes name it. */
 async function readNames(
   {file: migration, routes}: CopyMigration,
-  io: Io,
+  session: Session,
 ): Promise<ReadonlyMap<Route, readonly string[]>> {
   const texts = new Map<string, NameListText>();
   const lists = new Map<string, readonly string[]>();
@@ -179,7 +175,7 @@ async function readNames(
     const {repositoriesFile: named, source} = route;
     if (named === undefined || !needsRepositories(route)) continue;
     const file = named === '-' || isAbsolute(named) ? named : join(dirname(migration), named);
-    const read = texts.get(file) ?? (await readNameList(file, io));
+    const read = texts.get(file) ?? (await readNameList(file, session));
     texts.set(file, read);
     // A name may begin with the host of the source: other sources read the same file differently.
     const key = `${source.registry} ${file}`;
@@ -204,8 +200,7 @@ interface ListedSource {
 /** Lists every source once, as narrowly as its routes allow: a whole instance may have far more. */
 async function listSources(
   {file, routes}: CopyMigration,
-  flags: MigrationFlags,
-  io: Io,
+  options: MigrationOptions,
   session: Session,
 ): Promise<readonly ListedSource[]> {
   const wanted = routes
@@ -224,7 +219,7 @@ async function listSources(
     );
     if (isKnown) continue;
     const problem = (message: string) => formatProblem({file, ...route.from.at, message});
-    const listed = await listSource(registry, prefix, flags, io, session, problem);
+    const listed = await listSource(registry, prefix, options, session, problem);
     const [usable, unusable] = partition(listed.repositories.map(({repository}) => repository));
     const unlisted = unusable.map((part) => ({part, error: notARepository(part)}));
     sources.push({
@@ -247,8 +242,7 @@ function partition(
 async function listSource(
   registry: string,
   prefix: string,
-  flags: MigrationFlags,
-  io: Io,
+  options: MigrationOptions,
   session: Session,
   problem: (message: string) => string,
 ): Promise<ListedRepositories> {
@@ -262,8 +256,8 @@ async function listSource(
       unit: 'repositories',
     });
   try {
-    const sourceKind = flags.sourceKind?.get(registry) ?? 'auto';
-    const lister = await openSourceLister(registry, {...flags, sourceKind}, io, session);
+    const sourceKind = options.sourceKind?.get(registry) ?? 'auto';
+    const lister = await openSourceLister(registry, sourceKind, session);
     return await listAll(lister, prefix, progress, reading);
   } catch (error) {
     if (!(error instanceof TransshipError)) throw error;
@@ -283,14 +277,12 @@ async function listSource(
 async function findGitLabs(
   {file, gitlab: policy}: CopyMigration,
   mappings: readonly RepositoryMapping[],
-  flags: MigrationFlags,
-  io: Io,
   session: Session,
 ): Promise<{
   readonly gitlabs: ReadonlyMap<string, DestinationGitLab>;
   readonly checks: readonly Check[];
 }> {
-  const {places, reading} = session;
+  const {places, reading, gitlabs: accounts} = session;
   const gitlabs = new Map<string, DestinationGitLab>();
   let isAnyGitLab = false;
   const byRegistry = Map.groupBy(mappings, ({destination}) =>
@@ -300,7 +292,7 @@ async function findGitLabs(
     const kind = await findSourceKind(places.registry(host, 'destination'), reading);
     if (kind.kind !== 'gitlab') continue;
     isAnyGitLab = true;
-    const address = gitlabAddress(host, kind, flags, io);
+    const address = accounts.addressOf(host, kind);
     if (address === undefined) {
       if (policy === undefined) continue;
       throw new TransshipError(
@@ -312,7 +304,7 @@ async function findGitLabs(
         },
       );
     }
-    const {gitlab, tokenKind} = await openGitLab({...flags, gitlab: address}, io, session);
+    const {gitlab, tokenKind} = await accounts.open(parseGitLabUrl(address), session);
     const wanted = own.map(({destination, project}) => ({
       path: destination.slice(host.length + 1),
       ...(project === undefined ? {} : {project}),
