@@ -10,7 +10,7 @@ import {obstacles, readChangelog} from './preflight.ts';
 import {run} from './program.ts';
 import {describeRelease, executableName, PROJECT, type Release, THIS_MACHINE} from './release.ts';
 import {billOfMaterials} from './sbom.ts';
-import {TRIED_IMAGE, tryCopy, tryVersion} from './try-program.ts';
+import {tryCopy, tryVersion} from './try-program.ts';
 
 /*
  * `npm run release -- --dry-run`: makes every artefact of a release and checks it. Publishing is for the workflow of a tag
@@ -150,7 +150,7 @@ async function checkCopy(release: Release, command: Command, report: Report): Pr
   const files = join(release.scratch, 'tried');
   await rm(files, {recursive: true, force: true});
   await mkdir(files);
-  await tryCopy(command, {image: TRIED_IMAGE, files});
+  await tryCopy(command, files);
   report('  copies, plans, applies and verifies between two registries');
 }
 

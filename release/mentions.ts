@@ -42,7 +42,10 @@ async function filesToRead(): Promise<readonly string[]> {
     FILES.map(async (name) => {
       const path = join(PROJECT, name);
       if (name.endsWith('.md')) return [path];
-      return (await readdir(path)).map((each) => join(path, each));
+      const entries = await readdir(path, {recursive: true, withFileTypes: true});
+      return entries
+        .filter((entry) => entry.isFile())
+        .map(({parentPath, name: file}) => join(parentPath, file));
     }),
   );
   return lists.flat();

@@ -21,9 +21,9 @@ const manual = ['README.md', ...DOCS].map((page) => texts.get(page) ?? '').join(
 
 /** Flags of other programs in examples, and those that `copy` takes from them without listing them. */
 const OF_OTHERS = new Set(
-  `--all-tags --dest --dest-compress-format --dest-tls-verify --exit-status --for --global --keep-going --multi-arch --output
-   --password-stdin --patch --preserve-digests --query --src --src-creds --src-tls-verify --time --timeout --type
-   --username`.split(/\s+/),
+  `--all-tags --dest --dest-compress-format --dest-tls-verify --exit-status --for --global --ignore-missing --keep-going
+   --multi-arch --network --output --password-stdin --patch --preserve-digests --query --repo --rm --src --src-creds
+   --src-tls-verify --time --timeout --type --username --userns`.split(/\s+/),
 );
 
 test.each(PAGES)('%s has one title, at its beginning', (page) => {

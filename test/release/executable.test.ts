@@ -3,7 +3,6 @@ import {expect, test} from 'vitest';
 import {makeExecutable} from '../../release/executable.ts';
 import {readProduct} from '../../release/release.ts';
 import {tryCopy, tryVersion} from '../../release/try-program.ts';
-import {layoutDirectory} from '../support/fixtures.ts';
 import {runProgram} from '../support/program.ts';
 import {tempDirectory} from '../support/temp.ts';
 
@@ -16,7 +15,7 @@ test('the single executable does what the program does', async () => {
   const env = {HOME: temp.join('home'), PATH: '/usr/bin/none'};
   const command = {file: program, args: [], env};
   await tryVersion(command, (await readProduct()).version);
-  await tryCopy(command, {image: layoutDirectory('busybox'), files});
+  await tryCopy(command, files);
   const usage = await runProgram(program, ['copy'], {env, cwd: await realpath(files)});
   expect(usage).toMatchObject({code: 64, stdout: ''});
   const completion = await runProgram(program, ['completion', 'bash'], {env});
