@@ -47,7 +47,8 @@ test('its project can be moved with its token', async () => {
   const {project, to, token} = EXAMPLE_MOVE;
   const plan = temp.join('move.plan.json');
   const env = {GITLAB_TOKEN: token};
-  const args = ['plan', 'transfer', project, '--to', to, '--gitlab', gitlab.url, '--out', plan];
+  const move = [project, '--to', to, '--gitlab', gitlab.url, '--donor', temp.join('donor')];
+  const args = ['plan', 'transfer', ...move, '--out', plan];
   expect(await transship(args, {env})).toMatchObject({code: 0});
   expect(await transship(['apply', plan, '--yes'], {env})).toMatchObject({code: 0});
   expect(await transship(['verify', plan], {env})).toMatchObject({code: 0});
