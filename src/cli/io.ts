@@ -1,6 +1,6 @@
 import type {Timer} from '../apply/run-limits.ts';
 import type {RetryPolicy} from '../http/retry.ts';
-import type {Redactor} from '../http/secrets.ts';
+import type {Redactor} from '../http/redaction.ts';
 import {createInterface} from 'node:readline/promises';
 
 /** Where text goes. */

@@ -10,7 +10,7 @@ import {
 } from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import {openJournal} from '../../src/apply/journal.ts';
-import {Redactor} from '../../src/http/secrets.ts';
+import {Redactor} from '../../src/http/redaction.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {RunResult, StatusResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';

@@ -3,7 +3,7 @@ import type {Timer} from '../../src/apply/run-limits.ts';
 import {runProgram} from '../../src/cli/program.ts';
 import {redactedSink, redactedStream} from '../../src/cli/print-error.ts';
 import {DEFAULT_RETRY, type RetryPolicy} from '../../src/http/retry.ts';
-import {Redactor} from '../../src/http/secrets.ts';
+import {Redactor} from '../../src/http/redaction.ts';
 import type {ProgramResult} from './program.ts';
 import {NEVER} from './streams.ts';
 import {sharedHome} from './home.ts';
