@@ -1,6 +1,6 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
-import {type BlobOutcome, errorData} from '../model/event.ts';
+import {type BlobOutcome, retryEvent} from '../model/event.ts';
 import type {BlobAction} from '../model/plan.ts';
 import type {Call, MountBlob, RepositoryWriter, Upload} from '../model/port.ts';
 import {ChunkSize} from '../relay/chunk-size.ts';
@@ -362,13 +362,7 @@ export class BlobRelays {
         saved: ({location, offset, minChunk}) =>
           journal.append({type: 'upload', digest, to, location, offset, minChunk}),
         retrying: (attempt, delayMs, error) =>
-          report({
-            type: 'retrying',
-            what: `${digest} to ${to}`,
-            attempt,
-            delayMs,
-            error: errorData(error),
-          }),
+          report(retryEvent(`${digest} to ${to}`, attempt, delayMs, error)),
       },
       this.#call,
     );

@@ -41,6 +41,7 @@ export async function refusal(
     retry,
     status,
     retryAfterMs: answer.retryAfterMs,
+    isPauseAsked: answer.isPauseAsked,
     exhausted: answer.exhausted,
   });
 }

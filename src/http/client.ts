@@ -241,13 +241,13 @@ function mayRepeat({changes, side}: HttpRequest, outcome: HttpResponse | Transsh
 }
 
 function exhausted(error: TransshipError): TransshipError {
-  const {code, message, side, hint, retry, status, retryAfterMs, cause} = error;
-  const options = {side, hint, retry, status, retryAfterMs, cause, exhausted: true};
+  const {code, message, side, hint, retry, status, retryAfterMs, isPauseAsked, cause} = error;
+  const options = {side, hint, retry, status, retryAfterMs, isPauseAsked, cause, exhausted: true};
   return new TransshipError(code, message, options);
 }
 
 /** The error of a temporary failure, for retry reports. */
-function unavailable({request, status, retryAfterMs}: HttpResponse): TransshipError {
+function unavailable({request, status, retryAfterMs, isPauseAsked}: HttpResponse): TransshipError {
   const isGitLab = request.side === 'gitlab';
   const code =
     status === 429 ? 'RATE_LIMITED' : isGitLab ? 'GITLAB_UNAVAILABLE' : 'REGISTRY_UNAVAILABLE';
@@ -260,6 +260,7 @@ function unavailable({request, status, retryAfterMs}: HttpResponse): TransshipEr
     retry: true,
     status,
     retryAfterMs,
+    isPauseAsked,
   });
 }
 

@@ -45,6 +45,8 @@ export class HttpResponse {
    * of its rate limit's period), or, for a 429 without such a header, the client's own pause.
    */
   retryAfterMs: number | undefined;
+  /** Whether the host asked for that pause. */
+  readonly isPauseAsked: boolean;
   /** Set by the client: the retries of the request are exhausted. */
   exhausted = false;
   /** The request was sent before and failed: the server may have processed it then. */
@@ -71,6 +73,7 @@ export class HttpResponse {
             Date.now(),
           )
         : undefined);
+    this.isPauseAsked = this.retryAfterMs !== undefined;
   }
 
   /** The value of a header, by its name in lower case; several headers of one name are joined by commas. */

@@ -11,7 +11,7 @@ import {Redactor} from '../http/redaction.ts';
 import {certsDirs, tlsFromFiles} from '../http/tls.ts';
 import type {Digest} from '../model/digest.ts';
 import {clipped, isInterrupted, TransshipError} from '../model/error.ts';
-import {errorData, type Report, type RunEvent} from '../model/event.ts';
+import {type Report, retryEvent, type RunEvent} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import {LIMIT_FLAGS, type LimitCode} from '../model/outcome.ts';
 import type {CopyPlan} from '../model/plan.ts';
@@ -90,8 +90,9 @@ export interface SessionOptions {
 }
 
 /**
- * Connections, logins and caches that several functions share. Close it when the work is done: with `await using`, or by
- * `close()`. Functions that are under way must have settled before.
+ * Connections, logins and caches that several functions share. Call them one after the other; what runs at the same time
+ * needs sessions of its own. Close the session when the work is done, and every function has settled: with `await using`,
+ * or by `close()`.
  */
 export interface Session extends AsyncDisposable {
   /** Closes connections and files. */
@@ -249,8 +250,7 @@ function openHttp(
   return new HttpClient({
     ...(observe ? {observe} : {}),
     retry,
-    retrying: (what, attempt, delayMs, error) =>
-      report({type: 'retrying', what, attempt, delayMs, error: errorData(error)}),
+    retrying: (what, attempt, delayMs, error) => report(retryEvent(what, attempt, delayMs, error)),
     settings,
   });
 }

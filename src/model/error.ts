@@ -12,6 +12,8 @@ export interface TransshipErrorOptions {
   readonly retry?: boolean;
   /** How long to wait before the next attempt, in ms, as requested by the other side. */
   readonly retryAfterMs?: number | undefined;
+  /** The other side asked for that pause; otherwise it is the client's own. Default: false. */
+  readonly isPauseAsked?: boolean;
   /** All retries were already made, so callers must not retry. Default: false. */
   readonly exhausted?: boolean;
   /** The HTTP status that caused the error, if any. */
@@ -32,6 +34,7 @@ export class TransshipError extends Error {
   readonly hint: string;
   readonly retry: boolean;
   readonly retryAfterMs: number | undefined;
+  readonly isPauseAsked: boolean;
   readonly exhausted: boolean;
   readonly status: number | undefined;
   readonly problems: readonly FileProblem[];
@@ -44,6 +47,7 @@ export class TransshipError extends Error {
     this.hint = clipped(options.hint);
     this.retry = options.retry ?? false;
     this.retryAfterMs = options.retryAfterMs;
+    this.isPauseAsked = options.isPauseAsked ?? false;
     this.exhausted = options.exhausted ?? false;
     this.status = options.status;
     this.problems = options.problems ?? [];
@@ -69,12 +73,12 @@ export function clipped(text: string): string {
 
 /** The same error, marked as temporary, by a caller that knows that a retry may succeed. */
 export function retryable(error: TransshipError): TransshipError {
-  const {code, message, side, hint, retryAfterMs, status} = error;
+  const {code, message, side, hint, retryAfterMs, isPauseAsked, status} = error;
   return new TransshipError(code, message, {
     side,
     hint,
     retry: true,
-    ...(retryAfterMs === undefined ? {} : {retryAfterMs}),
+    ...(retryAfterMs === undefined ? {} : {retryAfterMs, isPauseAsked}),
     ...(status === undefined ? {} : {status}),
     cause: error.cause,
   });

@@ -1,6 +1,6 @@
 import type {Digest} from './digest.ts';
 import type {ErrorCode} from './error-codes.ts';
-import {asTransshipError, type Side} from './error.ts';
+import {asTransshipError, type Side, type TransshipError} from './error.ts';
 import type {LimitCode, RunEnd} from './outcome.ts';
 
 /** An error as data, for events, journals and JSON output. */
@@ -108,6 +108,8 @@ export type RunEvent =
       readonly what: string;
       readonly attempt: number;
       readonly delayMs: number;
+      /** The host asked for this pause. */
+      readonly isAsked?: true;
       readonly error: ErrorData;
     }
   | {readonly type: 'notice'; readonly code: string; readonly message: string}
@@ -129,4 +131,15 @@ export type Report = (event: RunEvent) => void;
 export function errorData(thrown: unknown, side: Side = 'local'): ErrorData {
   const {code, side: whose, retry, message, hint} = asTransshipError(thrown, side);
   return {code, side: whose, retry, message, hint};
+}
+
+/** That something is tried again after a pause. */
+export function retryEvent(
+  what: string,
+  attempt: number,
+  delayMs: number,
+  error: TransshipError,
+): RunEvent {
+  const asked = error.isPauseAsked ? {isAsked: true as const} : {};
+  return {type: 'retrying', what, attempt, delayMs, ...asked, error: errorData(error)};
 }

@@ -252,3 +252,79 @@ export interface StatusResult {
   /** For a plan that moves groups: the location of each, according to the journal. */
   readonly groups?: readonly GroupStanding[];
 }
+
+/**
+ * The runs of a plan over time, by their journals. Times are ms of work: the time in which no run worked is left out.
+ */
+export interface RunHistory {
+  /** How far the plan is. */
+  readonly status: StatusResult;
+  /** When the first run began and the last one ended, ISO 8601. A run that was killed ended with its last entry. */
+  readonly began: string;
+  readonly ended: string;
+  /** How long at least one run worked, in ms. */
+  readonly workedMs: number;
+  /** Where time is left out, and how much. */
+  readonly breaks: readonly {readonly at: number; readonly ms: number}[];
+  /** False: the journals are of a version that wrote no times. */
+  readonly isTimed: boolean;
+  /** In the order of their beginnings, and how many there are besides. */
+  readonly runs: readonly RunSpan[];
+  readonly moreRuns: number;
+  /** Equal parts of the time. */
+  readonly slices: readonly TimeSlice[];
+  /** The steps that took longest, in the order of their beginnings, and how many there are besides. */
+  readonly steps: readonly StepSpan[];
+  readonly moreSteps: number;
+  /** Attempts that failed, the first ones; the next run may have made up for them. */
+  readonly failures: readonly StepSpan[];
+  readonly moreFailures: number;
+  /** Blobs and manifests that were tried again, the first ones. */
+  readonly retries: readonly {
+    readonly at: number;
+    readonly what: string;
+    readonly code: string;
+    readonly delayMs: number;
+  }[];
+  readonly moreRetries: number;
+}
+
+/** One run of `apply`. */
+export interface RunSpan {
+  /** Its journal. */
+  readonly file: string;
+  /** When it began, ISO 8601. */
+  readonly at: string;
+  readonly began: number;
+  readonly ended: number;
+  /** Absent: it runs now, or was killed. */
+  readonly result?: RunEnd;
+  /** Steps. `present`: done before. */
+  readonly done: number;
+  readonly present: number;
+  readonly failed: number;
+  /** Bytes that it sent for blobs that it completed. */
+  readonly bytes: number;
+  readonly retries: number;
+}
+
+/** A step in one run. */
+export interface StepSpan {
+  /** What it copies, `host/path:tag` or `host/path@digest`; of other steps the id. */
+  readonly name: string;
+  readonly began: number;
+  readonly ended: number;
+  /** How long it took; 0: not known. */
+  readonly ms: number;
+  readonly outcome: StepOutcome;
+  readonly error?: StatusFailure['error'];
+}
+
+/** What happened in a part of the time. */
+export interface TimeSlice {
+  readonly bytes: number;
+  /** Steps. */
+  readonly done: number;
+  readonly failed: number;
+  readonly retries: number;
+}

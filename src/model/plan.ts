@@ -3,6 +3,7 @@ import type {Conversion} from './conversion.ts';
 import type {Digest} from './digest.ts';
 import type {ErrorCode} from './error-codes.ts';
 import type {FilePosition} from './file-problem.ts';
+import type {FindingCode} from './finding-codes.ts';
 import type {Tag} from './reference.ts';
 import type {TransferPlan} from './transfer-plan.ts';
 
@@ -276,67 +277,6 @@ export function unchosenSkips({skipped}: Pick<CopyPlan, 'skipped'>): readonly Sk
   const unchosen: ReadonlySet<Skip['reason']> = new Set(UNCHOSEN_REASONS);
   return skipped.filter(({reason}) => unchosen.has(reason));
 }
-
-/** The codes of findings that are not errors by themselves. */
-export type FindingCode =
-  | 'INDEX_CUT'
-  | 'IMAGE_CONVERTED'
-  | 'DIGESTS_NEW'
-  | 'NAME_REWRITTEN'
-  | 'TAG_MOVES'
-  | 'FOREIGN_LAYERS'
-  | 'SKIPPED'
-  | 'NOT_DELETED'
-  | 'TOO_MANY_DELETES'
-  | 'CLEANUP_DISABLED'
-  | 'SIGNATURE_LOST'
-  // Of policies.
-  | 'POLICY_MAX_BYTES'
-  | 'POLICY_MAX_DELETES'
-  | 'POLICY_MAX_IMAGES'
-  | 'POLICY_REGISTRY'
-  | 'POLICY_PLATFORM'
-  | 'POLICY_SIGNATURE'
-  // Of transfers.
-  | 'PROJECT_READY'
-  | 'GROUP_READY'
-  | 'ACCESS_CHANGES'
-  | 'PATH_REDIRECTED'
-  | 'RECORDS_DELETED'
-  | 'TARGET_FREE'
-  | 'ALREADY_THERE'
-  | 'MOVES_CONFLICT'
-  | 'PROJECT_NOT_MOVABLE'
-  | 'ROLE_MISSING'
-  | 'TOKEN_READY'
-  | 'TOKEN_ENDS_SOON'
-  | 'NAME_INVALID'
-  | 'REGISTRY_READY'
-  | 'UPLOAD_READY'
-  | 'UPLOAD_REFUSED'
-  | 'MANIFEST_REFUSED'
-  | 'DELETE_READY'
-  | 'DELETE_UNPROVED'
-  | 'DELETION_UNDER_WAY'
-  | 'CLOCK_SKEW'
-  | 'RULES_READY'
-  | 'RULES_NOT_SEEN'
-  | 'RULE_KEEPS_OLD_PATH'
-  | 'RULE_MOVES'
-  | 'POLICY_PAUSED'
-  | 'POLICY_RUNS_SOON'
-  | 'POLICY_PAUSED_BEFORE'
-  | 'REPOSITORY_EMPTY'
-  | 'MEDIA_TYPE_UNKNOWN'
-  | 'UNTAGGED_NOT_SEEN'
-  | 'TAG_NAME_INVALID'
-  | 'DONOR_READY'
-  | 'DONOR_OCCUPIED'
-  | 'DONOR_MISSING'
-  | 'DONOR_TOO_SMALL'
-  | 'DONOR_IN_CI_JOB'
-  | 'PIPELINES_RUNNING'
-  | 'NATIVE_WAY';
 
 /** A finding about the plan. `forbid` ends `plan` and `apply` with exit code 3; `pass` states what was verified. */
 export interface Check {

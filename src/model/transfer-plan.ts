@@ -187,10 +187,34 @@ export interface ProjectMove {
   readonly donor: Donor;
   readonly repositories: readonly TransferRepository[];
   readonly steps: readonly TransferStep[];
+  /**
+   * Of a `native` move: the way by the donor, which is taken if GitLab refuses to move the images, or moves the project
+   * without them. A step with the id of one of `steps` has the same effect. Absent: the move ends there.
+   */
+  readonly fallback?: FallbackWay;
   /** The manifests of its images, children first. An image that projects share is listed in each. */
   readonly manifests: readonly PlannedManifest[];
   /** An estimate of how long neither path has the images, in seconds. */
   readonly downtimeSeconds: number;
+}
+
+/** What takes the place of the same members of a `ProjectMove`. */
+export interface FallbackWay {
+  readonly steps: readonly TransferStep[];
+  readonly downtimeSeconds: number;
+}
+
+/** A native move by way of its donor; undefined: the plan has no such way. */
+export function byDonor({fallback, ...move}: ProjectMove): ProjectMove | undefined {
+  return fallback === undefined ? undefined : {...move, ...fallback, way: 'staged'};
+}
+
+/** Every step of a move that may be carried out: of a native one also those by way of the donor. */
+export function possibleSteps({
+  steps,
+  fallback,
+}: Pick<ProjectMove, 'steps' | 'fallback'>): readonly TransferStep[] {
+  return fallback === undefined ? steps : [...steps, ...fallback.steps];
 }
 
 /**

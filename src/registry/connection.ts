@@ -182,13 +182,15 @@ export class RegistryConnection {
    */
   #unreachable(error: unknown, {origin}: URL): unknown {
     if (!(error instanceof TransshipError) || !CONNECTION_FAILURES.has(error.code)) return error;
-    const {code, message, side, retry, status, retryAfterMs, exhausted, cause} = error;
+    const {code, message, side, retry, status, retryAfterMs, isPauseAsked, exhausted, cause} =
+      error;
     return new TransshipError(code, message, {
       side,
       hint: `${this.host} returns URLs for uploads at ${origin}, which this machine cannot reach: its administrator should correct its external URL or the headers that its proxy forwards`,
       retry,
       status,
       retryAfterMs,
+      isPauseAsked,
       exhausted,
       cause,
     });

@@ -88,6 +88,7 @@ export async function refusal(
     retry,
     status,
     retryAfterMs: response.retryAfterMs,
+    isPauseAsked: response.isPauseAsked,
     exhausted: response.exhausted,
   });
 }

@@ -119,6 +119,8 @@ describe('doctor', () => {
             cleanup: {enabled: true, name_regex: '.*'},
           },
           {path: 'acme/off', registry: 'disabled'},
+          {path: 'acme/empty'},
+          {path: 'acme/_tools-'},
         ],
       }),
       intercept: async ({path}, next) =>
@@ -133,6 +135,19 @@ describe('doctor', () => {
         'gitlab-version gitlab-token repositories protection product ranges'.split(' '),
       ),
     );
+    expect(checksOf(found.findings, 'pass')).toContain('transfer');
+    const written = await doctor(
+      `--gitlab=${gitlab.url}`,
+      ['--project', 'acme/app', '--write', '--max-body', '1MiB'],
+      {GITLAB_TOKEN: 'ada-api'},
+    );
+    expect([written.code, written.of('delete-tag')]).toEqual([0, ['pass']]);
+    const empty = await doctor(`--gitlab=${gitlab.url}`, ['--project', 'acme/empty', '--write'], {
+      GITLAB_TOKEN: 'ada-api',
+    });
+    // Its registry is looked at all the same; an empty repository would keep its group from being moved.
+    expect([empty.of('login'), empty.of('upload')]).toEqual([['pass'], ['warn']]);
+    expect((await look('acme/_tools-')).of('names')).toEqual(['fail']);
     expect((await look('acme/app', 'ada-read')).of('gitlab-token')).toEqual(['warn']);
     expect((await look('acme/off')).of('registry')).toEqual(['fail']);
     expect((await look('acme/none')).of('project')).toEqual(['fail']);

@@ -4,6 +4,7 @@ import {readFile, writeFile} from 'node:fs/promises';
 import {describe, expect, test} from 'vitest';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
+import {needTool} from '../support/debian-tool.ts';
 import {storeImage} from '../support/small-images.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
@@ -124,30 +125,50 @@ describe('what skopeo, crane and docker users type', () => {
   });
 });
 
-describe('completion', () => {
-  test('completes commands and flags in bash', async () => {
-    await using temp = await tempDirectory();
-    const script = await transship(['completion', 'bash']);
-    await writeFile(temp.join('transship.bash'), script.stdout);
-    const complete = async (...words: readonly string[]) => {
-      const quoted = words.map((word) => `'${word}'`).join(' ');
-      const {stdout} = await promisify(execFile)('bash', [
-        '-c',
-        `source ${temp.join('transship.bash')}; COMP_WORDS=(transship ${quoted}); COMP_CWORD=${words.length}; _transship; echo "\${COMPREPLY[@]}"`,
-      ]);
-      return stdout.trim().split(' ');
-    };
-    expect(await complete('ver')).toEqual(['verify']);
-    expect(await complete('plan', 'del')).toEqual(['delete']);
-    expect(await complete('plan', 'delete', 'a/b', '--keep')).toEqual(['--keep-newest', '--keep']);
-    expect(await complete('copy', '--quiet', 'a', '--dry')).toEqual(['--dry-run']);
-    expect(await complete('copy', '--src-tls')).toEqual(['']);
-  });
+/** What a shell offers after these words, the last of them begun. */
+type Complete = (...words: readonly string[]) => Promise<readonly string[]>;
 
-  test('is there for fish and zsh, and for no other shell', async () => {
-    const fish = await transship(['completion', 'fish']);
-    expect(fish.stdout).toContain('-n "__fish_use_subcommand" -a verify');
-    expect((await transship(['completion', 'zsh'])).stdout).toMatch(/^#compdef transship/);
-    expect((await transship(['completion', 'tcsh'])).code).toBe(64);
+async function withCompletion(
+  shell: 'bash' | 'zsh' | 'fish',
+  use: (complete: Complete) => Promise<void>,
+): Promise<void> {
+  await using temp = await tempDirectory();
+  const script = temp.join('script');
+  await writeFile(script, (await transship(['completion', shell])).stdout);
+  const program = shell === 'bash' ? 'bash' : await needTool(shell);
+  await use(async (...words) => {
+    const quoted = words.map((word) => `'${word}'`).join(' ');
+    const text = {
+      bash: `source ${script}; COMP_WORDS=(transship ${quoted}); COMP_CWORD=${words.length}; _transship; printf '%s\\n' "\${COMPREPLY[@]}"`,
+      // What the completion system brings along, as far as it is used; compadd takes what fits.
+      zsh: `compdef() { :; }; _files() { :; }; compadd() { shift; print -l -- \${(M)@:#$words[CURRENT]*}; }; source ${script}; words=(transship ${quoted}); CURRENT=${words.length + 1}; _transship`,
+      fish: `source ${script}; complete -C 'transship ${words.join(' ')}'`,
+    }[shell];
+    const flags = {bash: ['--norc', '-c'], zsh: ['-f', '-c'], fish: ['--no-config', '-c']}[shell];
+    const {stdout} = await promisify(execFile)(program, [...flags, text], {cwd: temp.path});
+    return stdout.split('\n').flatMap((line) => line.split('\t')[0] || []);
   });
+}
+
+describe.each(['bash', 'zsh', 'fish'] as const)('completion in %s', (shell) => {
+  test('completes commands, flags and their values', async () => {
+    await withCompletion(shell, async (complete) => {
+      expect(await complete('ver')).toEqual(['verify']);
+      expect(await complete('plan', 'del')).toEqual(['delete']);
+      const keep = await complete('plan', 'delete', 'a/b', '--keep');
+      expect(keep.toSorted()).toEqual(['--keep', '--keep-newest']);
+      expect(await complete('copy', '--quiet', 'a', '--dry')).toEqual(['--dry-run']);
+      expect(await complete('copy', '--deb')).toEqual(['--debug']);
+      // What is only understood, as skopeo's, is not offered.
+      expect(await complete('copy', '--src-tls')).toEqual([]);
+      const policies = await complete('apply', 'p.json', '--on-failure', '');
+      expect(policies.toSorted()).toEqual(['continue', 'stop']);
+      expect((await complete('completion', '')).toSorted()).toEqual(['bash', 'fish', 'zsh']);
+    });
+  });
+});
+
+test('there is a completion for no other shell', async () => {
+  const run = await transship(['completion', 'tcsh']);
+  expect([run.code, run.stderr.includes('bash, zsh, fish')]).toEqual([64, true]);
 });

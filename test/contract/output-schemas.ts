@@ -213,6 +213,7 @@ export const eventSchema = z.discriminatedUnion('type', [
     what: z.string(),
     attempt: count,
     delayMs: z.number().nonnegative(),
+    isAsked: z.literal(true).optional(),
     error,
   }),
   z.strictObject({type: z.literal('notice'), ...at, code: z.string(), message: z.string()}),

@@ -44,19 +44,23 @@ async function run(...args: readonly string[]) {
   return result.stdout;
 }
 
-/** Names and digests of a layout, and every file below them. */
+/** The tags of a layout with their digests, and every file below them. */
 async function contentOf(directory: string) {
   const layout = await LayoutFiles.open(directory);
-  const names = layout.entries.map((entry) => [tagOf(entry), entry.digest] as const);
+  const tagged = layout.entries.filter((entry) => tagOf(entry) !== undefined);
   const digests = new Set<string>();
-  for (const entry of layout.entries) {
+  for (const entry of tagged) {
     for (const {digest, blobs} of await layout.walk(entry))
       for (const one of [digest, ...blobs]) digests.add(one);
   }
-  const files = await Promise.all(
-    [...digests].map(async (digest) => [digest, (await layout.read(digest))?.toString('base64')]),
-  );
-  return {names: new Map(names), files: new Map(files as [string, string][])};
+  const files = [...digests].map(async (digest) => {
+    const bytes = await layout.read(digest);
+    return [digest, bytes?.toString('base64')] as const;
+  });
+  return {
+    tags: new Map(tagged.map((entry) => [tagOf(entry), entry.digest])),
+    files: new Map(await Promise.all(files)),
+  };
 }
 
 /** One of each kind: an index, Docker's types, a chart, a signature, attestations, zstd. */
@@ -67,12 +71,10 @@ test.each<LayoutName>(COPIED)('copies %s there and back, byte for byte', async (
   await run('copy', `oci:${from}`, repository);
   await run('copy', repository, `oci:${to}`);
   const [sent, came] = [await contentOf(from), await contentOf(to)];
-  for (const [tag, digest] of sent.names)
-    if (tag !== undefined) expect(came.names.get(tag)).toBe(digest);
-  for (const [digest, bytes] of came.files) expect(sent.files.get(digest) ?? bytes).toBe(bytes);
-  const tagged = [...sent.names].filter(([tag]) => tag !== undefined);
-  expect(tagged.length).toBeGreaterThan(0);
-  for (const [, digest] of tagged) expect(came.files.has(digest)).toBe(true);
+  expect(sent.files.size).toBeGreaterThan(2);
+  // Fallback tags of referrers may be added where the registry does not list them.
+  expect([...came.tags]).toEqual(expect.arrayContaining([...sent.tags]));
+  expect([...came.files]).toEqual(expect.arrayContaining([...sent.files]));
 });
 
 test('mounts or copies from one of its repositories into another, and verifies', async () => {
@@ -95,8 +97,8 @@ test('sends a blob in chunks', async () => {
   const digestfile = temp.join('digest');
   const flags = ['--chunk-size', '256KiB', '--digestfile', digestfile];
   await run('copy', `oci:${layout}:latest`, `${repository}:chunks`, ...flags);
-  const {names} = await contentOf(layout);
-  expect((await readFile(digestfile, 'utf8')).trim()).toBe(names.get('latest'));
+  const {tags} = await contentOf(layout);
+  expect((await readFile(digestfile, 'utf8')).trim()).toBe(tags.get('latest'));
 });
 
 test('deletes tags by a plan, and keeps the others', async () => {
@@ -112,6 +114,9 @@ test('deletes tags by a plan, and keeps the others', async () => {
   await run('copy', `${repository}:keep`, `oci:${temp.join('kept')}:keep`);
 });
 
+const repositoriesOf = (text: string) =>
+  (JSON.parse(text) as {readonly repositories: unknown}).repositories;
+
 test('doctor finds nothing that fails, and leaves nothing behind', async () => {
   await run('copy', `oci:${layoutDirectory('helm')}`, repository);
   const before = await run('inventory', repository, '--format', 'json');
@@ -123,8 +128,6 @@ test('doctor finds nothing that fails, and leaves nothing behind', async () => {
   expect(findings.map(({check}) => check)).toEqual(
     expect.arrayContaining(['upload', 'manifests', 'mount']),
   );
-  const repositoriesOf = (text: string) =>
-    (JSON.parse(text) as {readonly repositories: unknown}).repositories;
   const after = await run('inventory', repository, '--format', 'json');
   expect(repositoriesOf(after)).toEqual(repositoriesOf(before));
 });

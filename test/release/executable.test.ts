@@ -6,6 +6,7 @@ import {tryCopy, tryVersion} from '../../release/try-program.ts';
 import {runProgram} from '../support/program.ts';
 import {tempDirectory} from '../support/temp.ts';
 
+// Node is copied and changed: that takes a while on a busy machine.
 test('the single executable does what the program does', async () => {
   await using temp = await tempDirectory();
   const program = await makeExecutable(temp.join('made'));
@@ -20,4 +21,4 @@ test('the single executable does what the program does', async () => {
   expect(usage).toMatchObject({code: 64, stdout: ''});
   const completion = await runProgram(program, ['completion', 'bash'], {env});
   expect(completion.stdout).toContain('complete -o default -F _transship transship');
-});
+}, 180_000);

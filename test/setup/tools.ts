@@ -8,6 +8,8 @@ const TOOLS: readonly Tool[] = [
   'rsync',
   'groff',
   'chromium',
+  'zsh',
+  'fish',
 ];
 
 /**

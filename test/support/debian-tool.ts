@@ -13,7 +13,9 @@ export type Tool =
   | 'buildah'
   | 'rsync'
   | 'groff'
-  | 'chromium';
+  | 'chromium'
+  | 'zsh'
+  | 'fish';
 
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/transship/', import.meta.url));
 

@@ -17,6 +17,8 @@ interface PlaceAbilities {
   readonly names: boolean;
   /** Tells what refers to an image. Otherwise the fallback tag does. Undefined: nobody knows before it is asked. */
   readonly referrers: boolean | undefined;
+  /** Keeps content with a sha512 digest. Undefined: nobody knows before it is tried. */
+  readonly sha512: true | undefined;
   /** Its names are not tags, so that any text may be asked for. */
   readonly anyName: boolean;
 }
@@ -39,7 +41,7 @@ interface PlaceKind {
   readonly start: () => Promise<StartedPlace>;
 }
 
-const ALL: PlaceAbilities = {names: true, referrers: true, anyName: false};
+const ALL: PlaceAbilities = {names: true, referrers: true, sha512: true, anyName: false};
 
 /** Every kind of place that can be written to; or the one registry that is to be tested. */
 export const PLACE_KINDS: readonly PlaceKind[] =
@@ -48,7 +50,7 @@ export const PLACE_KINDS: readonly PlaceKind[] =
 function namedRegistry(name: string): PlaceKind {
   return {
     kind: name,
-    can: {...ALL, referrers: undefined},
+    can: {...ALL, referrers: undefined, sha512: undefined},
     start: () => {
       const repository = freshRepository(name);
       const {session} = placeAt(repository, new AsyncDisposableStack(), userEnvironment());

@@ -1,6 +1,6 @@
 import {type Command, InvalidArgumentError} from 'commander';
 import {checkConnection} from '../../doctor/connection-checks.ts';
-import {attempted, type Examination, type Finding} from '../../doctor/examination.ts';
+import {attempted, type Examination, type Finding, warned} from '../../doctor/examination.ts';
 import {checkGitLab} from '../../doctor/gitlab-checks.ts';
 import {checkBase, checkReading} from '../../doctor/registry-checks.ts';
 import {checkWriting} from '../../doctor/writing-checks.ts';
@@ -139,16 +139,30 @@ async function examineGitLab(
   session: Session,
 ): Promise<readonly Finding[]> {
   const access = await openGitLab(flags, io, session);
-  const {findings, repository} = await checkGitLab(
+  const {findings, repository, registryHost} = await checkGitLab(
     access.gitlab,
     flags.project && pathOf(flags.project, access.gitlab.url.href, '--project'),
     io.now(),
     session.reading,
   );
-  if (repository === undefined || place !== undefined) return findings;
-  const found = readPlace(repository, flags);
+  const where = repository ?? registryHost;
+  if (where === undefined || place !== undefined) return findings;
+  // Without a repository, writing would leave an empty one, which keeps groups from being moved.
+  const isToWrite = flags.write === true && repository !== undefined;
+  const found = readPlace(where, {...flags, write: isToWrite});
   access.openRegistry(found.host, 'destination');
-  return [...findings, ...(await examine(found, {...flags, write: false}, io, session))];
+  const rest = await examine(found, {...flags, write: isToWrite}, io, session);
+  const unwritten =
+    flags.write === true && !isToWrite
+      ? [
+          warned(
+            'upload',
+            'nothing was written: the project has no repository with tags',
+            `name a repository: transship doctor ${where}/PROJECT/NAME --write`,
+          ),
+        ]
+      : [];
+  return [...findings, ...rest, ...unwritten];
 }
 
 function usage(message: string, hint: string): TransshipError {
