@@ -303,6 +303,22 @@ describe('doctor', () => {
     ]);
   });
 
+  test('finds images of Docker schema 1 behind any of the first tags', async () => {
+    for (const tag of ['v1', 'v2', 'v3'])
+      await storeImage(sandbox.storage, repository, tag, [Buffer.from(tag)]);
+    const place = `${sandbox.host}/${repository}`;
+    expect((await doctor(place)).of('schema1')).toEqual(['pass']);
+    intercept = async ({method, path}, next) => {
+      const reply = await next();
+      if (method !== 'HEAD' || !path.endsWith('/manifests/v2')) return reply;
+      const type = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+      return {...reply, headers: {...reply.headers, 'content-type': type}};
+    };
+    const found = await doctor(place);
+    const told = found.findings.find(({check}) => check === 'schema1');
+    expect(told).toMatchObject({result: 'warn', finding: 'images of Docker schema 1: v2'});
+  });
+
   test('finds clocks that differ, and a host that is not there', async () => {
     intercept = async (_, next) => {
       const reply = await next();
