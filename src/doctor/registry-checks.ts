@@ -32,6 +32,12 @@ export async function checkBase(
   if (challenges.some(({result}) => result === 'fail')) return challenges;
   const base = await attempted('login', signal, async () => {
     const traits = await registry.traits(call);
+    if (traits.isPage === true)
+      return failed(
+        'login',
+        'a web page answers at /v2/, no registry',
+        'check host and port, and whether this machine has to log in at a proxy',
+      );
     return [
       passed('login', 'the registry accepts the login, or needs none'),
       ...productOf(traits),
@@ -201,7 +207,7 @@ export async function checkReading(
         : [
             warned(
               'tag-names',
-              `${invalid} tags have names that no client can use`,
+              `${invalid} of them with names that no client can use`,
               'their objects have to be removed from the storage',
             ),
           ]),

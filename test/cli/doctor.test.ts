@@ -327,10 +327,19 @@ describe('doctor', () => {
     };
     const skewed = await doctor(sandbox.host);
     expect([skewed.code, skewed.of('clock')]).toEqual([1, ['fail']]);
+    intercept = () =>
+      Promise.resolve({
+        status: 200,
+        headers: {'content-type': 'text/html', 'content-length': '14'},
+        body: Buffer.from('<html>x</html>'),
+      });
+    const page = await doctor(sandbox.host);
+    expect([page.code, page.of('login')]).toEqual([1, ['fail']]);
+    intercept = (_, next) => next();
     const nowhere = await doctor('registry.invalid');
     expect([nowhere.code, nowhere.of('name')]).toEqual([1, ['fail']]);
     const markdown = await transship(['doctor', sandbox.host, '--format', 'markdown']);
-    expect(markdown.stdout).toMatch(/\| fail \| `clock` \| \d+ s/);
+    expect(markdown.stdout).toMatch(/\| pass \| `clock` \| \d+ s/);
   });
 
   test('looks at the certificate, whether it is trusted or not', async () => {
