@@ -1,7 +1,7 @@
 import {PassThrough} from 'node:stream';
 import type {Command} from 'commander';
 import {describedProgram} from '../src/cli/program.ts';
-import {Redactor} from '../src/http/secrets.ts';
+import {Redactor} from '../src/http/redaction.ts';
 
 /** The definitions of all commands. They describe; nothing of them is run. */
 export async function commandLine(version: string): Promise<Command> {

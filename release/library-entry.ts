@@ -88,7 +88,7 @@ async function rolledUpDeclarations(entry: string): Promise<string> {
   const missing = [...reexported.keys()].filter((name) => !taken.has(name));
   if (missing.length > 0) throw new Error(`${entry}: not found: ${missing.join(', ')}`);
   return [
-    '/// <reference types="node" />\n/// <reference lib="esnext.disposable" />',
+    '/// <reference lib="esnext.disposable" />',
     ...[...taken.values()].map(({text}) => text),
     `export {\n${[...reexported.keys()].map((name) => `  ${name},\n`).join('')}};\n`,
   ].join('\n\n');

@@ -2,7 +2,6 @@ import {readdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {expect, test} from 'vitest';
-import {ERROR_CODES} from '../src/model/error-codes.ts';
 import {transship} from './support/transship.ts';
 
 /*
@@ -18,6 +17,13 @@ const texts = new Map(
   ),
 );
 const manual = ['README.md', ...DOCS].map((page) => texts.get(page) ?? '').join('\n');
+
+/**
+ * Variables of GitLab, GitHub, Quay and of examples, which the program does not read; those whose names it puts together; those that
+ * `--dotenv` writes.
+ */
+const OUTSIDE =
+  /^(?:CI_\w+|PARENT_PIPELINE_ID|GITHUB_(?:STEP_SUMMARY|TOKEN)|FEATURE_REFERRERS_API|TRANSSHIP_(?:(?:SOURCE|DESTINATION)_\w+|PLAN|RESULT|BYTES_SENT|STEPS\w*))$/;
 
 /** Flags of other programs in examples, and those that `copy` takes from them without listing them. */
 const OF_OTHERS = new Set(
@@ -47,19 +53,43 @@ test('flags that the pages name exist, and each flag is on a page', async () => 
   expect([...flags].filter((flag) => !named.has(flag)).toSorted()).toEqual([]);
 });
 
-test('codes that the pages name exist', async () => {
-  const sources = (await readdir(join(PROJECT, 'src'), {recursive: true})).filter((name) =>
-    name.endsWith('.ts'),
-  );
-  const code = await Promise.all(
-    sources.map((name) => readFile(join(PROJECT, 'src', name), 'utf8')),
-  );
-  const known = new Set([
-    ...Object.keys(ERROR_CODES),
-    ...(code.join('\n').match(/\b[A-Z][A-Z_]+\b/g) ?? []),
-  ]);
-  const named = [...manual.matchAll(/`([A-Z]+(?:_[A-Z0-9]+)+)`/g)].map(([, name = '']) => name);
-  expect(named.length).toBeGreaterThan(100);
-  const variables = /^(?:TRANSSHIP|CI|XDG|GITLAB|DOCKER|NODE|NO|HTTPS?|ALL|REGISTRY|JOB|PARENT)_/;
-  expect(named.filter((name) => !known.has(name) && !variables.test(name))).toEqual([]);
+/** All of `src`, as one text. */
+const sources = await Promise.all(
+  (await readdir(join(PROJECT, 'src'), {recursive: true}))
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => readFile(join(PROJECT, 'src', name), 'utf8')),
+);
+const code = sources.join('\n');
+
+function namesIn(text: string, pattern: RegExp): readonly string[] {
+  return [...new Set([...text.matchAll(pattern)].map(([, name = '']) => name))].toSorted();
+}
+
+function flagOf(variable: string): string {
+  return variable
+    .replace(/^TRANSSHIP_/, '--')
+    .toLowerCase()
+    .replaceAll('_', '-');
+}
+
+test('codes and variables that the pages name exist', () => {
+  const known = new Set(code.match(/\b[A-Z][A-Z_0-9]+\b/g));
+  const flags = new Set(code.match(/--[a-z][a-z-]+/g));
+  const named = namesIn(manual, /[`$]([A-Z]+(?:_[A-Z0-9]+)+)\b/g);
+  expect(named.length).toBeGreaterThan(150);
+  const unknown = named.filter((name) => !known.has(name) && !flags.has(flagOf(name)));
+  expect(unknown.filter((name) => !OUTSIDE.test(name))).toEqual([]);
+});
+
+test('each finding of a plan is on a page', () => {
+  const [, type = ''] = /export type FindingCode =(.*?);/s.exec(code) ?? [];
+  const findings = namesIn(type, /'([A-Z_]+)'/g);
+  expect(findings.length).toBeGreaterThan(50);
+  expect(findings.filter((name) => !manual.includes(`\`${name}\``))).toEqual([]);
+});
+
+test('each variable of the environment that is read is on a page', () => {
+  const read = namesIn(code, /\benv\['([A-Z][A-Z_]+)'\]/g);
+  expect(read.length).toBeGreaterThan(15);
+  expect(read.filter((name) => !manual.includes(name))).toEqual([]);
 });

@@ -38,14 +38,24 @@ const STATES: Readonly<Record<string, {refuse: (exchange: Exchange) => boolean; 
       refuse: ({method, path}) => method === 'PUT' && path.includes('/v2/new_org/moved/'),
       says: [],
     },
+    '6': {
+      refuse: () => false,
+      says: ['at the new path', '2 at the old path', 'transship rollback'],
+    },
   };
 
-async function start() {
+/** A plan whose only way is GitLab's own. */
+const NATIVE =
+  'transship plan transfer org/build/app --to org/renamed --donor donors/missing --gitlab https://gitlab.example.com --out group.plan.json';
+
+/** @param isNative GitLab is to move the images itself, and leaves them behind */
+async function start(isNative = false) {
   await using parts = new AsyncDisposableStack();
   const faults: {refuse: (exchange: Exchange) => boolean} = {refuse: () => false};
   const rig = parts.use(
     await startRig({
-      mode: 'legacy',
+      mode: isNative ? 'metadata-db' : 'legacy',
+      switches: {nativeMove: 'lost'},
       seed: {
         users: [{name: 'ada'}],
         groups: [
@@ -54,7 +64,10 @@ async function start() {
           {path: 'donors', members: {ada: 'owner'}},
         ],
         projects: [
-          {path: 'org/build/app', images: [{...CHART, tag: 'v1'}]},
+          {
+            path: 'org/build/app',
+            images: [{...CHART, tag: 'v1'}, ...(isNative ? [{...CHART, tag: 'v2'}] : [])],
+          },
           {path: 'org/build/sub/lib', images: [{...CHART, tag: 'v1'}]},
           {path: 'donors/parking'},
         ],
@@ -79,7 +92,11 @@ async function start() {
         .split(' ')
         .slice(1)
         .map((word) => (/\.json$|^checkout$/.test(word) ? folder.join(word) : word));
-      const result = await transship(args, {env: {GITLAB_TOKEN: 'ada-api'}, home: folder.path});
+      const result = await transship(args, {
+        env: {GITLAB_TOKEN: 'ada-api'},
+        home: folder.path,
+        ...(isNative && {patience: {everyMs: 1, limitMs: 5}}),
+      });
       if (redirected !== undefined) await writeFile(folder.join(redirected), result.stdout);
       return result;
     },
@@ -130,9 +147,10 @@ for (const [, title = '', text = ''] of section('Transfers', RECOVERY).matchAll(
   test.each(blocks(text).map((lines, at) => [at + 1, lines] as const))(
     `${title}: the commands of block %i`,
     async (_, lines) => {
-      await using at = await start();
+      const isNative = title.startsWith('6');
+      await using at = await start(isNative);
       const [plan = ''] = blocks(section('Before')).flat();
-      await runAll(at, [plan]);
+      await runAll(at, [isNative ? NATIVE : plan]);
       at.faults.refuse = state?.refuse ?? (() => false);
       expect((await at.run('transship apply group.plan.json --yes')).code).toBe(1);
       at.faults.refuse = () => false;

@@ -5,7 +5,7 @@ import type {BlobAction} from '../model/plan.ts';
 import type {Call, MountBlob, RepositoryWriter, Upload} from '../model/port.ts';
 import {ChunkSize} from '../relay/chunk-size.ts';
 import {RateLimit} from '../relay/rate-limit.ts';
-import {ReadConnections} from '../relay/read-parts.ts';
+import {ReadConnections} from '../relay/read-connections.ts';
 import {relayBlob} from '../relay/relay-blob.ts';
 import type {CopyContext, Interruption} from './apply-context.ts';
 import {BlobProgress} from './blob-progress.ts';

@@ -104,6 +104,8 @@ export const journalEntry = z.discriminatedUnion('type', [
   z.object({type: z.literal('resume'), project}),
   /** A tag that came or moved after planning is taken along. */
   z.object({type: z.literal('adopt'), project, repository: z.string(), tag}),
+  /** GitLab did not move the images of a project itself: from now on they go by way of the donor. */
+  z.object({type: z.literal('fallback'), project}),
   /**
    * What this plan makes for its donor: only that is ever removed. Written before it is made; of a project once more
    * with its id. `place` is a folder or a layout as the plan names them, or the full path of the project.

@@ -1,5 +1,5 @@
 import {rename} from 'node:fs/promises';
-import type {Redactor} from '../http/secrets.ts';
+import type {Redactor} from '../http/redaction.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RunEvent} from '../model/event.ts';

@@ -5,8 +5,12 @@ import {allSteps} from '../model/transfer-plan.ts';
 import {readPlanFile, writePlan} from '../library/plan-file.ts';
 import {redactedPlan} from '../library/redaction.ts';
 import {parsePlan, PLAN_LIMITS, planText} from '../plan/plan-file.ts';
-import type {RenderOptions} from '../report/document.ts';
-import {type PlanFormat, planJson, renderPlan} from '../report/plan-document.ts';
+import {
+  type PlanFormat,
+  planJson,
+  renderPlan,
+  type ReviewOptions,
+} from '../report/plan-document.ts';
 import type {Io} from './io.ts';
 import {hexOf} from '../model/digest.ts';
 import {addFormatFlag} from './options.ts';
@@ -19,7 +23,7 @@ export function printPlan(
   plan: Plan,
   format: PlanFormat,
   {stdout, columns}: Pick<Io, 'stdout' | 'columns'>,
-  options: RenderOptions = {},
+  options: ReviewOptions = {},
 ): void {
   if (format === 'json') for (const piece of planJson(plan)) stdout.write(piece);
   else stdout.write(renderPlan(plan, format, {...options, columns: columns?.()}));

@@ -1,5 +1,5 @@
 import {rmSync} from 'node:fs';
-import {Redactor} from '../http/secrets.ts';
+import {Redactor} from '../http/redaction.ts';
 import {VERSION} from '../model/product.ts';
 import {askAtTerminal, type Io, listenForSignals} from './io.ts';
 import {printError, redactedSink, redactedStream} from './print-error.ts';

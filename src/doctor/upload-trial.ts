@@ -79,7 +79,7 @@ export class UploadTrial {
     try {
       const half = Math.floor(bytes.byteLength / 2);
       await upload.append(pieces(bytes.subarray(0, half)), half, this.#call);
-      const asked = await upload.ask(this.#call);
+      const asked = await upload.queryOffset(this.#call);
       await upload.append(pieces(bytes.subarray(half)), bytes.byteLength - half, this.#call);
       await upload.commit(blob, this.#call);
       const resumable =
@@ -157,7 +157,7 @@ export class UploadTrial {
     let known: number | undefined;
     for (let asked = 0; asked < 4; asked++) {
       await setTimeout(SETTLING_MS, undefined, {signal: this.#call.signal});
-      const offset = await upload.ask(this.#call);
+      const offset = await upload.queryOffset(this.#call);
       if (asked > 0 && offset === known) break;
       known = offset;
     }

@@ -10,15 +10,15 @@ import type {SecureOptions} from './tls.ts';
  */
 const MEMORY = Buffer.allocUnsafeSlow(1024 * 1024);
 
-/** First probe of an idle connection, in ms; as undici's own connector. */
+/** Idle time before the first TCP keep-alive probe, in ms, as in undici's own connector. */
 const KEEP_ALIVE_MS = 60_000;
 
 export interface ConnectorOptions {
   /** For `https:` origins. */
   readonly tls: SecureOptions;
-  /** Ends connections that are being made. */
+  /** Aborts connection attempts. */
   readonly signal: AbortSignal;
-  /** To connect, TLS included, in ms. */
+  /** Connect timeout, including TLS, in ms. */
   readonly connectMs: number;
 }
 
@@ -52,7 +52,7 @@ export function connector({tls, connectMs, signal}: ConnectorOptions): buildConn
     const pass = passTo(socket);
     socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
     const timer = setTimeout(() => socket.destroy(new errors.ConnectTimeoutError()), connectMs);
-    // Once it is connected, undici ends it.
+    // Only while connecting: undici owns the connected socket.
     const end = (): void => void socket.destroy(signal.reason as Error);
     const forget = onAbort(signal, end);
     if (signal.aborted) end();

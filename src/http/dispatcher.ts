@@ -2,11 +2,11 @@ import type {Readable} from 'node:stream';
 import {setImmediate} from 'node:timers/promises';
 import {type Dispatcher, errors, Pool, ProxyAgent} from 'undici';
 import {onAbort} from './abort.ts';
-import {type AnswerData, contentLength} from './answer.ts';
-import {AnswerBody} from './answer-body.ts';
+import {type ResponseData, contentLength} from './response.ts';
+import {ResponseBody} from './response-body.ts';
 import {USER_AGENT} from '../model/product.ts';
-import type {HttpBody, HttpRequest} from './message.ts';
-import {brokenRule} from './network-error.ts';
+import type {HttpBody, HttpRequest} from './request.ts';
+import {protocolError} from './network-error.ts';
 import {connector} from './connector.ts';
 import type {ExchangeWatch} from './exchange.ts';
 import type {OriginSettings} from './origin.ts';
@@ -18,13 +18,13 @@ export type Content = Uint8Array | AsyncIterable<Uint8Array>;
 /** Maximum number of interim responses (1xx), which are ignored. */
 const INTERIM_LIMIT = 20;
 
-/** Bytes per write: this much must be sent within the time after which an upload counts as stalled. */
+/** Bytes per write. Each write must complete within `headersMs`, or else the upload counts as stalled. */
 const PIECE = 512 * 1024;
 
 /**
  * Sends a request once.
- * @param watch is told of it
- * @throws the errors of Node and undici, as `networkError` understands them; what the body throws; the signal's reason
+ * @param watch reports the exchange to an observer
+ * @throws errors of Node and undici, which `networkError` converts; errors of the body; the signal's reason
  */
 export async function dispatch(
   request: HttpRequest,
@@ -32,7 +32,7 @@ export async function dispatch(
   {dispatcher, proxy}: OriginDispatcher,
   timeouts: Timeouts,
   watch?: ExchangeWatch,
-): Promise<AnswerData> {
+): Promise<ResponseData> {
   const {method, url, signal, headersTimeoutMs = timeouts.headersMs, moreHeadersMs = 0} = request;
   const {target = `${url.pathname}${url.search}`} = request;
   // Undici waits one turn of the event loop for the server to close the connection after its response. A request that
@@ -41,7 +41,7 @@ export async function dispatch(
   signal.throwIfAborted();
   const headers = headersOf(request);
   return await new Promise((resolve, reject) => {
-    const handler = new AnswerHandler(signal, timeouts.readMs, resolve, reject);
+    const handler = new ResponseHandler(signal, timeouts.readMs, resolve, reject);
     dispatcher.dispatch(
       {
         origin: url.origin,
@@ -61,20 +61,20 @@ export async function dispatch(
 }
 
 /** Builds a response from undici's callbacks. */
-class AnswerHandler implements Dispatcher.DispatchHandler {
+class ResponseHandler implements Dispatcher.DispatchHandler {
   readonly #signal: AbortSignal;
   readonly #readMs: number;
-  readonly #answered: (data: AnswerData) => void;
+  readonly #answered: (data: ResponseData) => void;
   readonly #failed: (reason: Error) => void;
   readonly #forget: () => void;
   #controller: Dispatcher.DispatchController | undefined;
-  #body: AnswerBody | undefined;
+  #body: ResponseBody | undefined;
   #interim = 0;
 
   constructor(
     signal: AbortSignal,
     readMs: number,
-    answered: (data: AnswerData) => void,
+    answered: (data: ResponseData) => void,
     failed: (reason: Error) => void,
   ) {
     this.#signal = signal;
@@ -93,14 +93,14 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   onResponseStart(
     controller: Dispatcher.DispatchController,
     statusCode: number,
-    headers: AnswerData['headers'],
+    headers: ResponseData['headers'],
   ): void {
     if (statusCode < 200) {
       this.#interim += 1;
-      if (this.#interim > INTERIM_LIMIT) controller.abort(brokenRule('ENDLESS_INTERIM_ANSWERS'));
+      if (this.#interim > INTERIM_LIMIT) controller.abort(protocolError('ENDLESS_INTERIM_ANSWERS'));
       return;
     }
-    this.#body = new AnswerBody(controller, contentLength(headers));
+    this.#body = new ResponseBody(controller, contentLength(headers));
     this.#answered({statusCode, headers, body: this.#body, readMs: this.#readMs});
   }
 
@@ -151,7 +151,8 @@ function bodyOf(content: Content, isProxied: boolean): Content {
 }
 
 /**
- * Chunks are borrowed. @param areKept whether undici may request a chunk before the system has taken the previous one
+ * The body in writes of limited size. Its chunks are borrowed.
+ * @param areKept whether undici may request a chunk before the system has taken the previous one: each one is then copied
  */
 async function* pieces(
   chunks: AsyncIterable<Uint8Array>,
@@ -165,14 +166,16 @@ async function* pieces(
   }
 }
 
+/** Time limits of requests. */
+/** Time limits of requests. */
 export interface Timeouts {
   /** Connect timeout, in ms. */
   readonly connectMs: number;
-  /** From the end of the request's body to the answer's headers, and for a stalled request body, in ms. */
+  /** From the end of the request body to the response headers, and for a stalled request body, in ms. */
   readonly headersMs: number;
   /** Between two chunks of the response body, in ms. */
   readonly bodyIdleMs: number;
-  /** For the whole of a body that is read into memory, in ms. */
+  /** For a whole response body that is read into memory, in ms. */
   readonly readMs: number;
 }
 
@@ -252,12 +255,12 @@ export class Dispatchers {
       const connect = connector({tls, connectMs, signal});
       return {dispatcher: new Pool(origin, {...POOL, connect}), proxy};
     }
-    // Its types name options of TLS alone; it passes all of them on.
+    // undici's type of `proxyTls` lacks `signal`, but all options are passed to `net.connect`.
     const ending: object = {signal};
     const dispatcher = new ProxyAgent({
       ...POOL,
       uri: proxy,
-      // Without a tunnel it passes on none of these options itself.
+      // For plain HTTP, which it sends without a tunnel, ProxyAgent does not pass the pool's options on.
       factory: (to, options) => new Pool(to, Object.assign({...POOL}, options)),
       // The connection to the proxy is made by `proxyTls`, whatever the proxy's scheme; `requestTls` goes through it.
       requestTls: {...tls, timeout: connectMs},

@@ -2,24 +2,24 @@ import {subscribe, unsubscribe} from 'node:diagnostics_channel';
 import type {Socket} from 'node:net';
 import type {Dispatcher} from 'undici';
 import type {TransshipError} from '../model/error.ts';
-import type {HttpRequest, Method} from './message.ts';
+import type {HttpRequest, Method} from './request.ts';
 import {redactUrl, redactUrlsIn} from './redaction.ts';
 
-/** Headers by their names in lower case; what holds credentials is `***`. */
+/** Headers by their names in lower case, with `***` in place of credentials. */
 export type ShownHeaders = Readonly<Record<string, string>>;
 
 /**
- * What happens between the client and a server, for people who want to see it. URLs and headers are without credentials;
- * what a server quotes of them in other places is not found here: pass all text through a `Redactor`.
+ * An event of the exchange between the client and a server, for `--debug`. URLs and headers contain no credentials, but servers
+ * may quote some elsewhere: pass all text through a `Redactor`.
  */
 export type HttpEvent =
   | {
       readonly type: 'http-request';
-      /** Of the request, from 1, among those of the client; each attempt and each hop of a redirect has its own. */
+      /** The number of the request, from 1, for this client. Each attempt and each hop of a redirect counts. */
       readonly id: number;
       readonly method: Method;
       readonly url: string;
-      /** The host of the proxy that it goes through. */
+      /** The host of the proxy. */
       readonly proxy?: string;
       readonly headers: ShownHeaders;
     }
@@ -27,9 +27,9 @@ export type HttpEvent =
       readonly type: 'http-response';
       readonly id: number;
       readonly status: number;
-      /** From the request to the headers of the response, in ms; a connection that was made for it is part of it. */
+      /** From the request to the headers of the response, in ms, including the time to connect, if any. */
       readonly afterMs: number;
-      /** The address that the request went to, which may be a proxy's. Absent: the connection is closed already. */
+      /** The address of the server or proxy. Absent: the connection is already closed. */
       readonly address?: string;
       /** Whether it is the first request of its connection. */
       readonly isNew?: boolean;
@@ -42,11 +42,11 @@ export type HttpEvent =
       readonly bytes: number;
       /** From the request to the end of the response, in ms. */
       readonly afterMs: number;
-      /** The beginning of the body of a refusal. */
+      /** The first bytes of an error response. */
       readonly body?: string;
-      /** The body goes on after `body`. */
+      /** `body` is incomplete. */
       readonly isCut?: true;
-      /** Why it ended before its end. */
+      /** Why the response is incomplete. */
       readonly error?: string;
     }
   | {
@@ -59,16 +59,17 @@ export type HttpEvent =
       readonly reason: string;
     };
 
+/** Receives the events of a client. */
 export type HttpObserver = (event: HttpEvent) => void;
 
-/** Of the body of a refusal, in bytes. */
+/** Maximum bytes of an error response that are shown. */
 const BODY_LIMIT = 16 * 1024;
 
-/** Watches the requests of one client: all that is told of them is told here. */
+/** Reports the exchanges of one client to an observer. */
 export class ExchangeWatch implements Disposable {
   readonly #observe: HttpObserver;
   #count = 0;
-  /** The exchange whose request is being written: undici names its connection on a channel, within the same call. */
+  /** The exchange whose request is being written: undici publishes its connection on a channel within the same call. */
   #starting: WatchedHandler | undefined;
   readonly #onHeaders = (message: unknown): void => {
     this.#starting?.sentOver((message as {readonly socket: Socket}).socket);
@@ -85,9 +86,9 @@ export class ExchangeWatch implements Disposable {
   }
 
   /**
-   * The handler, watched. Reports the request.
-   * @param proxy the URL of the proxy that the request goes through
-   * @param headers as they are sent
+   * Reports the request, and wraps the handler to report the response.
+   * @param proxy the URL of the proxy, if any
+   * @param headers as sent
    */
   watch(
     handler: Dispatcher.DispatchHandler,
@@ -120,7 +121,7 @@ export class ExchangeWatch implements Disposable {
 /** @see https://undici.nodejs.org/#/docs/api/DiagnosticsChannel */
 const SENT = 'undici:client:sendHeaders';
 
-/** Passes everything on to the handler. */
+/** Reports a response while passing it on to the handler. */
 class WatchedHandler implements Dispatcher.DispatchHandler {
   readonly #handler: Dispatcher.DispatchHandler;
   readonly #id: number;
@@ -130,7 +131,7 @@ class WatchedHandler implements Dispatcher.DispatchHandler {
   readonly #began = performance.now();
   #connection: {readonly address: string; readonly isNew: boolean} | undefined;
   #bytes = 0;
-  /** The beginning of the body of a refusal; undefined: it is none. */
+  /** The first bytes of an error response; undefined: another response. */
   #body: Buffer[] | undefined;
   #kept = 0;
 
@@ -180,7 +181,7 @@ class WatchedHandler implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
     this.#bytes += piece.byteLength;
     if (this.#body !== undefined && this.#kept < BODY_LIMIT) {
-      // It is valid during this call only.
+      // The piece is valid only during this call.
       const kept = Buffer.from(piece.subarray(0, BODY_LIMIT - this.#kept));
       this.#kept += kept.byteLength;
       this.#body.push(kept);
@@ -227,7 +228,7 @@ const REQUEST_HEADERS = new Set([
   'range',
 ]);
 
-/** Credentials have headers of many names (`private-token`, `job-token`): what is not known is not shown. */
+/** Many headers may contain credentials (`private-token`, `job-token`), so the values of unknown ones are hidden. */
 function shownRequestHeaders(headers: Readonly<Record<string, string>>): ShownHeaders {
   const shown: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
@@ -238,7 +239,7 @@ function shownRequestHeaders(headers: Readonly<Record<string, string>>): ShownHe
   return shown;
 }
 
-/** Always the same. */
+/** Omitted, because they never change. */
 const UNSHOWN_REQUEST_HEADERS = new Set(['accept-encoding', 'user-agent']);
 
 const RESPONSE_HEADERS = new Set([
@@ -280,7 +281,7 @@ function shownResponseHeaders(
   return shown;
 }
 
-/** What leads elsewhere may have a signature in its query. */
+/** The value of a header. URLs of other hosts may contain signatures in their queries. */
 function shownValue(name: string, text: string, url: URL): string {
   if (name === 'location') {
     const to = URL.parse(text, url.href);

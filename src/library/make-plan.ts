@@ -16,8 +16,8 @@ import {
 import {mapAtOnce} from '../observe/at-once.ts';
 import {observeRoute, type RouteInventory, type RouteQuestion} from '../observe/observe-route.ts';
 import {RepositoryFailures} from '../observe/repository-failures.ts';
-import {SparedBytes} from '../observe/seen-manifests.ts';
-import {SharedReader} from '../observe/shared-reader.ts';
+import {ManifestBudget} from '../observe/seen-manifests.ts';
+import {MemoizedReader, RecentManifests} from '../observe/memoized-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {makeCopyPlan} from '../plan/copy-plan.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
@@ -50,7 +50,7 @@ export async function makePlan(
   const asked = routes.map((route) => selectionOf(route, wish, platforms === true));
   const readers = sourceReaders(routes, repositories);
   const failures = new RepositoryFailures();
-  const spared = new SparedBytes();
+  const budget = new ManifestBudget();
   let ended = 0;
   const results = await mapAtOnce(asked, ROUTES_AT_ONCE, async ({route, selection}) => {
     const what = route.source.repository;
@@ -61,7 +61,7 @@ export async function makePlan(
       source: readers.get(what) ?? repositories.source(what),
       destination: destinationOf(route, repositories),
       attachmentSubject,
-      spared,
+      budget,
       progress: routes.length === 1 ? tellTags : () => undefined,
     };
     try {
@@ -227,16 +227,17 @@ function selectionOf(
   return {route, selection};
 }
 
-/** The sources that go to several destinations: each answers a question once, whichever route has it. */
+/** The sources that are copied to several destinations: each request to them is sent once for all routes. */
 function sourceReaders(
   routes: readonly CopyRoute[],
   repositories: Repositories,
 ): ReadonlyMap<string, RepositoryReader> {
   const bySource = Map.groupBy(routes, ({source}) => source.repository);
+  const recent = new RecentManifests();
   return new Map(
     [...bySource]
       .filter(([, {length}]) => length > 1)
-      .map(([name]) => [name, new SharedReader(repositories.source(name))]),
+      .map(([name]) => [name, new MemoizedReader(repositories.source(name), recent)]),
   );
 }
 

@@ -1,4 +1,4 @@
-import type {Redactor} from '../http/secrets.ts';
+import type {Redactor} from '../http/redaction.ts';
 import {DIGEST_PATTERN} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RunEvent} from '../model/event.ts';

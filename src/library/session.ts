@@ -7,7 +7,7 @@ import {HostSet} from '../http/host-set.ts';
 import type {OriginSettings} from '../http/origin.ts';
 import {type Environment, proxyFromEnvironment} from '../http/proxy.ts';
 import {DEFAULT_RETRY, type RetryPolicy} from '../http/retry.ts';
-import {Redactor} from '../http/secrets.ts';
+import {Redactor} from '../http/redaction.ts';
 import {certsDirs, tlsFromFiles} from '../http/tls.ts';
 import type {Digest} from '../model/digest.ts';
 import {clipped, isInterrupted, TransshipError} from '../model/error.ts';
@@ -90,8 +90,9 @@ export interface SessionOptions {
 }
 
 /**
- * Connections, logins and caches that several functions share. Close it when the work is done: with `await using`, or by
- * `close()`. Functions that are under way must have settled before.
+ * Connections, logins and caches that several functions share. Call them one after the other; what runs at the same time
+ * needs sessions of its own. Close the session when the work is done, and every function has settled: with `await using`,
+ * or by `close()`.
  */
 export interface Session extends AsyncDisposable {
   /** Closes connections and files. */
@@ -238,7 +239,7 @@ function originSettings(
       ...(caFile === undefined ? {} : {caFile}),
     }),
     proxyFor: proxyFromEnvironment(environment, redactor),
-    mayLeadAnywhere: (host) => leading.has(host),
+    allowsUnsafeRedirects: (host) => leading.has(host),
   };
 }
 
@@ -293,7 +294,7 @@ function openPlaces(
     credentials,
     plainHttp: new HostSet('--plain-http', plainHttp),
     ...(environment ? {env: environment} : {}),
-    learnToken: (token) => redactor.learnPassing(token),
+    learnToken: (token) => redactor.learnShortLived(token),
     notice: ({code, message}) => report({type: 'notice', code, message: clipped(message)}),
     ...(cache ? {cache} : {}),
     ...(temporary ? {temporary} : {}),

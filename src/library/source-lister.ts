@@ -38,7 +38,7 @@ export async function openSourceLister(
     baseUrl: await registry.baseUrl(call),
     http,
     credentials: () => credentials.find(host, side),
-    learnToken: (token: string) => redactor.learnPassing(token),
+    learnToken: (token: string) => redactor.learnShortLived(token),
   };
   return LISTERS[found.kind](options);
 }

@@ -33,7 +33,7 @@ export function formatPlatform(platform: Platform): string {
   return variant === undefined ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`;
 }
 
-/** What a wish leaves open (the variant) matches anything. */
+/** Whether the platforms match. A wish without a variant matches every variant. */
 export function platformMatches(wanted: Platform, actual: Platform): boolean {
   return (
     wanted.os === actual.os &&

@@ -21,15 +21,15 @@ const config = z.object({
   variant: z.string().optional().catch(undefined),
 });
 
-/** What is to be found out. Each config is a blob request. */
+/** What to read from configs, each of which costs a request. */
 export interface ConfigQuestion {
-  /** When images were created: takes the config of (the first image of) each root. */
+  /** The creation times of the roots, from one config each. */
   readonly times: boolean;
-  /** The platforms of images that no index names one for: takes the config of each of them. */
+  /** The platforms of images for which no index names one, from one config each. */
   readonly platforms: boolean;
 }
 
-/** Facts from the configs of images; what those do not tell is not in the maps. */
+/** Facts from the configs of images, as far as they contain them. */
 export interface ConfigFacts {
   /** Creation time of the root's (first) image, ISO 8601. */
   readonly created: ReadonlyMap<Digest, string>;
@@ -37,6 +37,7 @@ export interface ConfigFacts {
   readonly platformOf: ReadonlyMap<Digest, Platform>;
 }
 
+/** Reads the configs that are needed for these facts. */
 export async function readConfigs(
   source: RepositoryReader,
   roots: readonly SourceRoot[],
@@ -64,7 +65,7 @@ export async function readConfigs(
   return {created, platformOf};
 }
 
-/** Images at or below the roots that no index names a platform for. */
+/** The images at or below the roots for which no index names a platform. */
 function withoutPlatform(
   roots: readonly SourceRoot[],
   manifests: ReadonlyMap<Digest, SeenManifest>,

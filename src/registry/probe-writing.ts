@@ -1,50 +1,50 @@
 import type {Digest} from '../model/digest.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
+import type {RegistryConnection} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {deleteScope, pushScope} from './scope.ts';
 import {openingRequest, RegistryUpload} from './upload.ts';
 
-/** Names no content: the upload that is opened with it is given up. */
+/** The digest of an empty blob, for an upload that is cancelled. */
 const NO_CONTENT =
   'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' as Digest;
 
 /**
- * Opens an upload and gives it up.
- * @returns its address as the registry writes it, absolute or relative, before any correction
- * @throws TransshipError the registry's refusals; RESPONSE_INVALID where it names none
+ * Opens an upload and cancels it.
+ * @returns its URL as sent by the registry, absolute or relative
+ * @throws TransshipError the registry's refusals; RESPONSE_INVALID if it sends no URL
  */
 export async function probeLocation(
-  connection: Connection,
+  connection: RegistryConnection,
   path: RepositoryPath,
   call: Call,
 ): Promise<string> {
   const request = {...openingRequest(path, '', [pushScope(path)]), ...call};
-  const answer = await connection.send(request);
-  if (answer.status !== 202) throw await refusal(answer, {notFound: 'REPOSITORY_NOT_FOUND'});
-  const upload = await RegistryUpload.open(connection, path, NO_CONTENT, answer);
+  const response = await connection.send(request);
+  if (response.status !== 202) throw await refusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
+  const upload = await RegistryUpload.open(connection, path, NO_CONTENT, response);
   await upload.cancel(call);
-  return answer.header('location') ?? '';
+  return response.header('location') ?? '';
 }
 
 /**
  * Deletes a blob (distribution-spec, "Deleting Blobs").
- * @returns whether the registry did it; many leave it to their garbage collection
+ * @returns whether the registry deleted it; many registries delete blobs only by garbage collection
  */
 export async function deleteBlob(
-  connection: Connection,
+  connection: RegistryConnection,
   path: RepositoryPath,
   digest: Digest,
   call: Call,
 ): Promise<boolean> {
-  const answer = await connection.send({
+  const response = await connection.send({
     method: 'DELETE',
     target: `${path}/blobs/${digest}`,
     path,
     scopes: [deleteScope(path)],
     ...call,
   });
-  await answer.discard();
-  return answer.status === 202 || answer.status === 204 || answer.status === 200;
+  await response.discard();
+  return response.status === 202 || response.status === 204 || response.status === 200;
 }

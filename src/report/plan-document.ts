@@ -33,8 +33,10 @@ import {
   repositoryPairs,
   skippedRow,
 } from './repository-review.ts';
+import {historyFigure, historySections} from './run-history.ts';
 import {transferDocument} from './transfer-document.ts';
 import {renderText} from './text.ts';
+import type {RunHistory} from '../model/outcome.ts';
 import type {Digest} from '../model/digest.ts';
 import {platformsOfImages} from '../plan/platforms.ts';
 import {counted, formatBytes, imageName, newAndMoving, printableJson} from './words.ts';
@@ -44,8 +46,20 @@ export type PlanFormat = ReviewFormat | 'json';
 
 type ReviewFormat = 'text' | 'markdown' | 'html';
 
+export interface ReviewOptions extends RenderOptions {
+  /** Of the runs of the plan, for HTML. */
+  readonly history?: RunHistory | undefined;
+}
+
+/** What came of the plan stands before what it was to do. */
+function withHistory(document: ReportDocument, history: RunHistory | undefined): ReportDocument {
+  if (history === undefined) return document;
+  return {...document, sections: [...historySections(history), ...document.sections]};
+}
+
 /** The review of a plan, with a newline at the end. HTML is always full, but for findings that are alike. */
-export function renderPlan(plan: Plan, format: ReviewFormat, options: RenderOptions = {}): string {
+export function renderPlan(plan: Plan, format: ReviewFormat, options: ReviewOptions = {}): string {
+  const {history} = options;
   const document =
     plan.kind === 'copy' ? planDocument(plan, options) : transferDocument(plan, options);
   switch (format) {
@@ -54,7 +68,7 @@ export function renderPlan(plan: Plan, format: ReviewFormat, options: RenderOpti
     case 'markdown':
       return renderMarkdown(document, options);
     case 'html':
-      return renderHtml(document);
+      return renderHtml(withHistory(document, history), history && historyFigure(history));
   }
 }
 

@@ -95,7 +95,13 @@ export function foldRepositories(repositories: readonly FoldedRepository[]): {
   const {work = [], rest = []} = Object.groupBy(repositories, ({hasWork}) =>
     hasWork ? 'work' : 'rest',
   );
-  const columns = ['Source', 'Destination', 'Images', 'To send'];
+  const isSized = repositories.some(({bytes}) => bytes !== undefined);
+  const columns = ['Source', 'Destination', 'Images', ...(isSized ? ['To send'] : [])];
+  const repositoryRow = ({from, to, counts, bytes}: FoldedRepository): Row => {
+    const size = bytes === undefined ? '' : {bytes};
+    const cells = [code(from), to === undefined ? '' : code(to), counts];
+    return {cells: isSized ? [...cells, size] : cells};
+  };
   return {
     sections: [
       {
@@ -128,11 +134,6 @@ export function foldRepositories(repositories: readonly FoldedRepository[]): {
         })),
     },
   };
-}
-
-function repositoryRow({from, to, counts, bytes}: FoldedRepository): Row {
-  const size = bytes === undefined ? '' : {bytes};
-  return {cells: [code(from), to === undefined ? '' : code(to), counts, size]};
 }
 
 /** What a review says of an image. */

@@ -1,5 +1,6 @@
 import type {BlobAction, Check} from '../model/plan.ts';
 import {
+  byDonor,
   type CopySet,
   type Donor,
   type GroupMove,
@@ -92,8 +93,19 @@ export function transferDocument(plan: TransferPlan, options: RenderOptions): Re
         isWhole: true,
       },
       {
+        heading: 'Steps if GitLab does not move the images itself',
+        mark: '~',
+        columns: ['Step', 'What', 'Why'],
+        rows: moves.flatMap((move) => {
+          const staged = byDonor(move);
+          return staged === undefined ? [] : stepRows({moves: [staged]});
+        }),
+        isWhole: true,
+      },
+      {
         heading: 'Empty image repositories that are deleted',
         mark: '-',
+        minus: 'deleted',
         columns: ['Repository'],
         rows: groups.flatMap(({records}) => records.map((record) => ({cells: [code(record)]}))),
       },
@@ -156,24 +168,36 @@ function foldedRepository(
   };
 }
 
-function moveFacts({project, way, donor}: ProjectMove): ReportDocument['facts'] {
+function moveFacts({project, way, donor, fallback}: ProjectMove): ReportDocument['facts'] {
   return [
     ['project', `${project.from} (${project.id})`],
     ['to', project.to],
     ['way', `${way}: ${WAYS[way]}`],
     ...(way === 'staged' ? [['donor', donorName(donor)] as const] : []),
+    ...(fallback === undefined
+      ? []
+      : [
+          [
+            'otherwise',
+            `the images wait at the donor ${donorName(donor)}, about ${fallback.downtimeSeconds} s without images`,
+          ] as const,
+        ]),
   ];
 }
 
-function moveRow({project, way, donor, repositories, downtimeSeconds}: ProjectMove): Row {
+function moveRow(move: ProjectMove): Row {
+  const {project, way, donor, repositories, fallback} = move;
+  const staged = way === 'staged' ? move : fallback;
   return {
     cells: [
       {code: project.from},
       {code: project.to},
-      way,
-      way === 'staged' ? donorName(donor) : '',
+      fallback === undefined ? way : `${way}, else by the donor`,
+      staged === undefined ? '' : donorName(donor),
       String(imagesOf(repositories)),
-      way === 'staged' ? `about ${downtimeSeconds} s` : '',
+      staged === undefined
+        ? ''
+        : `${fallback === undefined ? '' : 'else '}about ${staged.downtimeSeconds} s`,
     ],
   };
 }

@@ -169,7 +169,7 @@ async function readImages({images, registry}: Route, to: string) {
 }
 
 const small = await storeImages(16 * KiB);
-/** Chunks of more than 256 KiB wait in a lane of their own (`LARGE_BODY` in src/http/message.ts). */
+/** Chunks of more than 256 KiB wait in a lane of their own (`LARGE_BODY` in src/http/request.ts). */
 const large = await storeImages(512 * KiB);
 const oneByOne = ['--jobs', '1'];
 

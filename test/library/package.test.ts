@@ -119,10 +119,7 @@ export const name = (event: RunEvent) => event.type === 'no-such-event';
 });
 
 test('an ES module copies a repository, and tells what happens', async () => {
-  await writeFile(
-    temp.join('copy-repository.mts'),
-    await readFile(temp.join('copy-repository.ts'), 'utf8'),
-  );
+  await cp(temp.join('copy-repository.ts'), temp.join('copy-repository.mts'));
   const [from, to] = [`${source.host}/team/app`, `${destination.host}/esm/app`];
   const ran = await node('copy-repository.mts', from, to);
   expect(ran).toMatchObject({code: 0, stderr: ''});
@@ -136,11 +133,48 @@ test('an ES module copies a repository, and tells what happens', async () => {
   expect(missing.stderr).toMatch(/^source: .*no\/such.* \[REPOSITORY_NOT_FOUND\]\n/);
 });
 
+test('a migration file is planned and applied', async () => {
+  const routes = [
+    `from: ${source.host}`,
+    `to: ${destination.host}/nightly`,
+    'routes:',
+    '  - from: team/app',
+  ];
+  await writeFile(temp.join('acme.yaml'), `version: 1\n${routes.join('\n')}\n`);
+  await cp(temp.join('nightly.ts'), temp.join('nightly.mts'));
+  expect(await node('nightly.mts', 'acme.yaml')).toEqual({
+    code: 0,
+    stdout: 'done: 3 of 3 images\n',
+    stderr: '',
+  });
+});
+
 test('a CommonJS module copies an image', async () => {
   const to = `${destination.host}/cjs/app:copied`;
   const ran = await node('copy-image.cjs', `${source.host}/team/app:v1`, to);
   expect(ran).toEqual({code: 0, stdout: 'done: 2 blobs copied\n', stderr: ''});
   expect(await destination.storage.manifests.tags('cjs/app' as RepositoryPath)).toEqual(['copied']);
+});
+
+test('a program stops a run, and a later one completes it', async () => {
+  const text = `import {applyPlan, openSession, planCopy, readStatus} from 'transship';
+const [source, destination] = process.argv.slice(2);
+const journal = 'stopped.journal.ndjson';
+const stop = new AbortController();
+const onEvent = ({type}) => type === 'blob-started' && stop.abort();
+const first = openSession({onEvent, stopping: stop.signal});
+const plan = await planCopy(first, {source, destination});
+const stopped = await applyPlan(first, plan, {journal, jobs: 1});
+await first.close();
+const {steps} = await readStatus(plan, [journal]);
+const second = openSession();
+const completed = await applyPlan(second, plan, {journal});
+await second.close();
+console.log(stopped.result, steps.done, completed.result);
+`;
+  await writeFile(temp.join('stop.mjs'), text);
+  const ran = await node('stop.mjs', `${source.host}/team/app`, `${destination.host}/stopped/app`);
+  expect(ran).toEqual({code: 0, stdout: 'interrupted 0 done\n', stderr: ''});
 });
 
 test('both kinds of modules get the very same objects', async () => {

@@ -16,6 +16,8 @@ import {
   writePlan,
 } from '../../src/library/index.ts';
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
+import {startGitLabSandbox} from '../../src/sandbox/gitlab/gitlab-sandbox.ts';
+import {parseSeed} from '../../src/sandbox/gitlab/seed.ts';
 import {jsonReply} from '../../src/sandbox/exchange.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {storeImage} from '../support/small-images.ts';
@@ -236,6 +238,40 @@ routes:
     code: 'MIGRATION_INVALID',
     problems: expect.arrayContaining([expect.objectContaining({file: 'acme.yaml', line: 2})]),
   });
+});
+
+test('the projects of a GitLab are created with the token for it, and no other gets it', async () => {
+  const seed = {
+    users: [{name: 'ada', password: 'ada-password'}],
+    groups: [{path: 'acme', members: {ada: 'owner' as const}}],
+    tokens: [{value: 'ada-api', user: 'ada', scopes: ['api']}],
+  };
+  await using gitlab = await startGitLabSandbox({seed: parseSeed(seed)});
+  const text = `version: 1
+from: ${source.host}
+to: ${gitlab.host}/acme
+routes:
+  - {from: ${path}, to: images/app, project: images}
+gitlab: {projects: create}
+`;
+  const credentials = ({host}: CredentialRequest) =>
+    host === gitlab.host
+      ? ({kind: 'basic', username: 'ada', password: 'ada-password'} as const)
+      : undefined;
+  await using other = openSession({
+    credentials,
+    gitlab: [{url: 'https://gitlab.example.com', token: 'elsewhere'}],
+  });
+  const request = {file: 'acme.yaml', text};
+  expect(await codeOf(planMigration(other, request))).toBe('USAGE');
+
+  await using session = openSession({credentials, gitlab: [{url: gitlab.url, token: 'ada-api'}]});
+  const plan = await planMigration(session, request);
+  expect(plan.steps.map(({kind}) => kind)).toEqual(['create-project', 'copy', 'copy']);
+  expect(await applyPlan(session, plan)).toMatchObject({result: 'done'});
+  const there = `${gitlab.host}/acme/images/app`;
+  const again = await planCopy(session, {source: from, destination: there});
+  expect(again).toMatchObject({steps: [], totals: {present: 2}});
 });
 
 test('a closed session does nothing more', async () => {

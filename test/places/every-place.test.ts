@@ -302,7 +302,7 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
         expect(await to.hasBlob(layer, call)).toBe(false);
         const upload = await to.resumeUpload(saved, call);
         if (upload === undefined) throw new Error('the upload is gone');
-        expect(await upload.ask(call)).toBe(half);
+        expect(await upload.queryOffset(call)).toBe(half);
         const rest = large.subarray(half);
         await upload.append(streamOf([rest]), rest.byteLength, call);
         await upload.commit(layer, call);
@@ -321,7 +321,7 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
       const upload = await destination.beginUpload(blobOf(BYTES), call);
       await upload.append(streamOf([BYTES.subarray(0, 1000)]), 1000, call);
       await upload.cancel(call);
-      expect(await upload.ask(call)).toBeUndefined();
+      expect(await upload.queryOffset(call)).toBeUndefined();
       expect(await destination.resumeUpload(upload.saved, call)).toBeUndefined();
     });
   });

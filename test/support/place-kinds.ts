@@ -1,6 +1,6 @@
 import {HttpClient} from '../../src/http/client.ts';
 import {HostSet} from '../../src/http/host-set.ts';
-import {Redactor} from '../../src/http/secrets.ts';
+import {Redactor} from '../../src/http/redaction.ts';
 import type {RepositoryReader, RepositoryWriter} from '../../src/model/port.ts';
 import {Places} from '../../src/places/places.ts';
 import {CredentialStore} from '../../src/registry/credentials/store.ts';

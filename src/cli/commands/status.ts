@@ -1,16 +1,16 @@
-import {access, glob, readdir} from 'node:fs/promises';
+import {readdir} from 'node:fs/promises';
 import {dirname, join, resolve} from 'node:path';
 import type {Command} from 'commander';
 import {isShardJournal, planArguments, readJournal} from '../../apply/journal-file.ts';
 import {planStatus, type StatusJournal} from '../../apply/plan-status.ts';
 import {readJournalOf} from '../../library/read-status.ts';
 import type {Digest} from '../../model/digest.ts';
-import {TransshipError} from '../../model/error.ts';
 import type {Shard} from '../../model/outcome.ts';
 import {compareNatural} from '../../plan/compare.ts';
 import {type OutcomeFormat, renderStatus} from '../../report/run-document.ts';
 import {journalOf} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
+import {filesNamed, isThere} from '../journals.ts';
 import {addFormatFlag, collect} from '../options.ts';
 import {givenPlan} from '../plan-file.ts';
 import {addShardFlag, type PartFlags, partToApply, readPart} from '../plan-part.ts';
@@ -77,27 +77,8 @@ async function journalsOf(
     .filter((name) => isShardJournal(name, planFile))
     .sort(compareNatural);
   if (shards.some((one) => resolve(one) === resolve(own))) return shards;
-  const isThere = shards.length === 0 || (await access(own).then(isTrue, isFalse));
-  return isThere ? [own, ...shards] : shards;
-}
-
-const isTrue = (): boolean => true;
-const isFalse = (): boolean => false;
-
-/**
- * The journals that a word of the command line names: a file, or a pattern such as `journals/*.ndjson`, which a shell may
- * have left alone. Before the first run there is no journal beside the plan; one that is named is meant to be there.
- * @throws TransshipError FILE_UNREADABLE
- */
-async function filesNamed(word: string): Promise<readonly string[]> {
-  if (await access(word).then(isTrue, isFalse)) return [word];
-  const found: string[] = [];
-  if (/[*?[{]/.test(word)) for await (const file of glob(word)) found.push(file);
-  if (found.length > 0) return found.toSorted(compareNatural);
-  throw new TransshipError('FILE_UNREADABLE', `there is no journal ${word}`, {
-    side: 'local',
-    hint: 'name a file written by "apply --journal"',
-  });
+  const isOwn = shards.length === 0 || (await isThere(own));
+  return isOwn ? [own, ...shards] : shards;
 }
 
 /** Beside a plan that was made anew, there is the journal of the one before, until it is applied. */

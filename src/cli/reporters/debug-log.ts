@@ -1,5 +1,5 @@
 import type {HttpEvent, HttpObserver, ShownHeaders} from '../../http/exchange.ts';
-import type {Redactor} from '../../http/secrets.ts';
+import type {Redactor} from '../../http/redaction.ts';
 import {printable, printableJson} from '../../report/words.ts';
 import type {Io} from '../io.ts';
 

@@ -86,7 +86,8 @@ export async function gatherTransferFacts(
   const near = [project.fullPath, target.fullPath];
   const waiting = await findWaiting({project, host, records, donor, near}, surroundings, call);
   const seen = {...base, registry, repositories, untagged, waiting, rules: {}};
-  if (wayOf(seen) !== 'staged') return seen;
+  // Where GitLab can move the images, the way by the donor is the one that is left if it refuses.
+  if (wayOf(seen) === 'empty') return seen;
   const writable = surroundings.openRegistry(host, 'destination');
   // What it grants is known only once it has asked for a token.
   await writable.traits(call);
@@ -105,13 +106,16 @@ export async function gatherTransferFacts(
 
 /** Of users' own namespaces nothing is inherited but by the user. A project in a group that moves is told of with the group. */
 async function namespaceAccess(
-  {namespace}: Project,
+  project: Project,
   target: TargetFacts,
   surroundings: Surroundings,
   call: Call,
 ): Promise<AccessFacts | undefined> {
+  const {namespace} = project;
   if (namespace.kind === 'user' || namespace.id === target.namespace.id) return undefined;
-  return accessFacts(namespace.id, target.namespace.id, surroundings, call);
+  const {id, fullPath, isUser} = target.namespace;
+  const to = isUser === true ? {to: undefined, owner: fullPath} : {to: id};
+  return accessFacts({from: namespace.id, ...to, projects: [project]}, surroundings, call);
 }
 
 /** What waits in a donor project was taken by the registry; of a folder's images it has to be tried. */

@@ -6,7 +6,7 @@ import {mapAtOnce} from '../../observe/at-once.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
 import {allTags, beginTags, observePresent} from '../../observe/observe-destination.ts';
 import {observeSource} from '../../observe/observe-source.ts';
-import {SparedBytes} from '../../observe/seen-manifests.ts';
+import {ManifestBudget} from '../../observe/seen-manifests.ts';
 import {selectAllTags} from '../../plan/filters.ts';
 import type {DonorFacts, RepositoryFacts, TargetFacts} from '../../plan/transfer/facts.ts';
 import type {ContainerRepository} from '../container-repositories.ts';
@@ -53,9 +53,9 @@ export async function observeImages(
     paths.map((path) => nameBelow(path, root)),
   );
   // The donor is tried with one of the images.
-  const spared = new SparedBytes();
+  const budget = new ManifestBudget();
   const found = await mapAtOnce(paths, AT_ONCE, async (path) => {
-    const wanted = {platforms, spared};
+    const wanted = {platforms, budget};
     const source = await observeAll(registry.repository(path), wanted, surroundings, call);
     const place = names.get(nameBelow(path, root)) ?? '';
     const seen = source ?? nothingAt(`${registry.host}/${path}`);
@@ -102,7 +102,7 @@ async function repositoryFacts(
 /** All that is there; undefined: the registry knows no such repository. */
 async function observeAll(
   repository: RepositoryReader,
-  {platforms, spared}: {readonly platforms: boolean; readonly spared: SparedBytes},
+  {platforms, budget}: {readonly platforms: boolean; readonly budget: ManifestBudget},
   {progress}: Surroundings,
   call: Call,
 ): Promise<SourceInventory | undefined> {
@@ -115,7 +115,7 @@ async function observeAll(
         attachmentSubject: () => undefined,
         known: () => Promise.resolve(new Map()),
         ...(platforms ? {configs: {times: false, platforms}} : {}),
-        spared,
+        budget,
         progress: (done, total) => progress(repository.name, done, total),
       },
       call,

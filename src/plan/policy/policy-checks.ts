@@ -5,14 +5,14 @@ import {
   copiesOf,
   type CopyStep,
   deletionsOf,
-  type FindingCode,
   type Plan,
   type PlannedManifest,
 } from '../../model/plan.ts';
+import type {FindingCode} from '../../model/finding-codes.ts';
 import {isLocal, nameOf} from '../../model/place.ts';
 import {isConfigType} from '../../model/media-type.ts';
 import {formatPlatform, parsePlatform, platformMatches} from '../../model/platform.ts';
-import type {CopySet, TransferPlan} from '../../model/transfer-plan.ts';
+import {type CopySet, possibleSteps, type TransferPlan} from '../../model/transfer-plan.ts';
 import {attachmentSubject} from '../candidate.ts';
 import {compareText} from '../compare.ts';
 import {platformsOfImages} from '../platforms.ts';
@@ -209,7 +209,9 @@ function firstCopies(plan: Plan): readonly CopyStep[] {
 }
 
 function pullsOf({moves}: TransferPlan): readonly CopySet[] {
-  return moves.flatMap(({steps}) => steps.flatMap((step) => (step.kind === 'pull' ? [step] : [])));
+  return moves.flatMap((move) =>
+    possibleSteps(move).flatMap((step) => (step.kind === 'pull' ? [step] : [])),
+  );
 }
 
 /** cosign's SPEC.md, "Naming". */

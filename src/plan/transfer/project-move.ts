@@ -4,6 +4,7 @@ import type {Check, Skip} from '../../model/plan.ts';
 import type {Tag} from '../../model/reference.ts';
 import {
   type CopySet,
+  type FallbackWay,
   type ProjectMove,
   stepId,
   type TransferRepository,
@@ -11,8 +12,8 @@ import {
 } from '../../model/transfer-plan.ts';
 import {plannedManifest} from '../copy-plan.ts';
 import {withEstimates} from '../totals.ts';
-import {pausedBefore, transferChecks} from './checks.ts';
-import {downtimeSeconds, type UncostedStep, withStepEstimates} from './estimate.ts';
+import {fallbackChecks, pausedBefore, transferChecks} from './checks.ts';
+import {downtimeSeconds, goesByDates, type UncostedStep, withStepEstimates} from './estimate.ts';
 import {type BareStep, hasContent, pathChangesOf, transferSteps, wayOf} from './steps.ts';
 import type {RepositoryFacts, TransferFacts} from './facts.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
@@ -47,22 +48,35 @@ export function planMove(facts: TransferFacts, moves: number): PlannedMove {
   const tags = repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
   const before = pausedBefore(facts);
   const policy = facts.project.policy?.['enabled'] === true ? facts.project.policy : before;
-  const bare = transferSteps(facts, way, tagged, copies, policy, before !== undefined);
-  const isStaged = way === 'staged' && bare.length > 0;
-  const isOrdered = policy !== undefined && facts.registry?.database === true;
+  const isOrdered = goesByDates(policy) && facts.registry?.database === true;
   const content = {
     project,
-    way,
     donor: donor.donor,
     repositories,
     manifests: copies.manifests.map((manifest) =>
       plannedManifest(manifest, {platform: platforms.get(manifest.descriptor.digest)}),
     ),
-    downtimeSeconds: isStaged ? downtimeSeconds(copies.push, tags, changes.length, isOrdered) : 0,
   };
-  const steps = inOrder(bare, (name) => stepId(name, project, moves));
+  const by = (one: ProjectMove['way']): FallbackWay => {
+    const bare = transferSteps(facts, one, tagged, copies, policy, before !== undefined);
+    const steps = inOrder(bare, (name) => stepId(name, project, moves));
+    const isAway = one === 'staged' && bare.length > 0;
+    return {
+      steps: withStepEstimates(steps, content),
+      downtimeSeconds: isAway ? downtimeSeconds(copies.push, tags, changes.length, isOrdered) : 0,
+    };
+  };
+  const hasFallback =
+    way === 'native' &&
+    changes.length > 0 &&
+    fallbackChecks(facts, copies).every(({result}) => result !== 'forbid');
   return {
-    move: {...content, steps: withStepEstimates(steps, content)},
+    move: {
+      ...content,
+      way,
+      ...by(way),
+      ...(hasFallback ? {fallback: by('staged')} : {}),
+    },
     skipped: copies.skipped,
     checks: transferChecks(facts, way, copies),
   };

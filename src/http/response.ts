@@ -1,7 +1,7 @@
-import type {AnswerBody} from './answer-body.ts';
+import type {ResponseBody} from './response-body.ts';
 import {contentEncodings, decodeBody} from './content-encoding.ts';
-import type {HttpRequest} from './message.ts';
-import {brokenRule, networkError} from './network-error.ts';
+import type {HttpRequest} from './request.ts';
+import {protocolError, networkError} from './network-error.ts';
 import {parseRateLimitReset, parseRetryAfter} from './header-fields.ts';
 
 /** The result of reading a body. */
@@ -12,16 +12,16 @@ export interface ReadBody {
 }
 
 /** The parts of a response. */
-export interface AnswerData {
+export interface ResponseData {
   readonly statusCode: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly body: AnswerBody;
+  readonly body: ResponseBody;
   /** How long `read` may take, in ms. */
   readonly readMs: number;
 }
 
 /** The value of `content-length`, in bytes; undefined: absent or invalid. */
-export function contentLength(headers: AnswerData['headers']): number | undefined {
+export function contentLength(headers: ResponseData['headers']): number | undefined {
   const value = headers['content-length'];
   return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
 }
@@ -36,29 +36,29 @@ const FIRST_READ = 8 * 1024;
  * A response whose headers were received and whose body has not been read. The caller must consume the body with
  * `readInto`, `chunks`, `read` or `discard`; until then, it occupies a connection.
  */
-export class HttpAnswer {
+export class HttpResponse {
   readonly status: number;
   /** The request that was answered, the last of a chain of redirects: its URL resolves relative ones. */
   readonly request: HttpRequest;
   /**
-   * How long to wait before the next request to the host, in ms: as it asks (`Retry-After`, or the end of a rate
-   * limit's period), or, for a 429 without such a header, as long as the client waits.
+   * How long to wait before the next request to the host, in ms: the time that the host states (`Retry-After`, or the end
+   * of its rate limit's period), or, for a 429 without such a header, the client's own pause.
    */
   retryAfterMs: number | undefined;
   /** Whether the host asked for that pause. */
   readonly isPauseAsked: boolean;
   /** Set by the client: the retries of the request are exhausted. */
   exhausted = false;
-  /** The request was sent before and failed: the server may have carried it out then. */
+  /** The request was sent before and failed: the server may have processed it then. */
   isRepeated = false;
-  readonly #headers: AnswerData['headers'];
-  readonly #body: AnswerBody;
+  readonly #headers: ResponseData['headers'];
+  readonly #body: ResponseBody;
   readonly #readMs: number;
   /** The body as received, and decoded. */
   #raw: Promise<ReadBody> | undefined;
   #read: Promise<ReadBody> | undefined;
 
-  constructor(request: HttpRequest, data: AnswerData) {
+  constructor(request: HttpRequest, data: ResponseData) {
     this.status = data.statusCode;
     this.request = request;
     this.#headers = data.headers;
@@ -76,7 +76,7 @@ export class HttpAnswer {
     this.isPauseAsked = this.retryAfterMs !== undefined;
   }
 
-  /** By its name in lower case; several of one name are joined by commas. */
+  /** The value of a header, by its name in lower case; several headers of one name are joined by commas. */
   header(name: string): string | undefined {
     const value = this.#headers[name];
     return Array.isArray(value) ? value.join(', ') : value;
@@ -178,7 +178,7 @@ export class HttpAnswer {
 
   async #readOnce(limit: number): Promise<ReadBody> {
     if (this.#body.isOver) return {bytes: new Uint8Array(), complete: true};
-    const timer = setTimeout(() => this.#body.fail(brokenRule('BODY_TOO_SLOW')), this.#readMs);
+    const timer = setTimeout(() => this.#body.fail(protocolError('BODY_TOO_SLOW')), this.#readMs);
     try {
       return await this.#readAll(limit);
     } finally {

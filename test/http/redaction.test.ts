@@ -1,6 +1,6 @@
 import {array, assert, constantFrom, nat, property, string} from 'fast-check';
 import {describe, expect, test} from 'vitest';
-import {Redactor} from '../../src/http/secrets.ts';
+import {Redactor} from '../../src/http/redaction.ts';
 
 test.each([
   ['as it is', 'so it is pa$$ "w\\ord+é here'],
@@ -55,8 +55,8 @@ test('what is shorter than four characters is no secret', () => {
 test('passing tokens are forgotten in the end, lasting secrets never', () => {
   const redactor = new Redactor();
   redactor.learn('lasting-secret');
-  redactor.learnPassing('passing-oldest');
-  for (let i = 0; i < 1000; i++) redactor.learnPassing(`passing-${i}`);
+  redactor.learnShortLived('passing-oldest');
+  for (let i = 0; i < 1000; i++) redactor.learnShortLived(`passing-${i}`);
   expect(redactor.redact('lasting-secret passing-999 passing-oldest')).toBe(
     '*** *** passing-oldest',
   );
@@ -122,7 +122,7 @@ describe('tokens of registries', () => {
 
   test('are blanked to their end, however many are alike', () => {
     const redactor = new Redactor();
-    for (const token of tokens) redactor.learnPassing(token);
+    for (const token of tokens) redactor.learnShortLived(token);
     for (const token of [tokens[100], tokens[599]])
       expect(redactor.redact(`got "${token}" and ${token} back`)).toBe('got "***" and *** back');
     expect(redactor.redact(`a ${'a'.repeat(63)} b`)).toBe(`a ${'a'.repeat(63)} b`);
@@ -134,7 +134,7 @@ describe('tokens of registries', () => {
     ['of names of headers', 'Bearer '.repeat(500_000), 'Bearer '.repeat(500_000)],
   ])('do not make a text %s take long', (_what, text, redacted) => {
     const redactor = new Redactor();
-    for (const token of tokens) redactor.learnPassing(token);
+    for (const token of tokens) redactor.learnShortLived(token);
     expect(redactor.redact(text) === redacted).toBe(true);
   });
 });

@@ -1,8 +1,8 @@
-/** How many tokens are remembered: they are renewed all through a run of days. */
+/** Maximum number of recorded tokens: a run of several days renews them all the time. */
 const LIMIT = 500;
-/** Maximum number of tokens that are shorter than real ones, which are searched one by one. */
+/** Maximum number of recorded tokens shorter than `SHORT`. They are searched one by one; real tokens are longer. */
 const SHORT_LIMIT = 20;
-/** What a token is known by: its first characters, as many of these as it has. */
+/** A token is identified by its first characters: the largest of these numbers that it has. */
 const HEADS = [64, 16] as const;
 const SHORT = 16;
 
@@ -14,13 +14,13 @@ const BASE = 16_777_619;
  * searched for them. Tokens are therefore identified by their first characters, which a rolling hash finds in a single
  * pass over the text (Karp and Rabin), however many tokens there are.
  */
-export class PassingTokens {
-  /** In the order in which they came. */
+export class ShortLivedTokens {
+  /** In the order in which they were recorded. */
   readonly #heads = new Set<string>();
   readonly #short = new Set<string>();
   #windows: readonly Window[] | undefined;
 
-  /** @param forms the ways in which one token may be written */
+  /** Records a token. @param forms its encodings */
   learn(forms: Iterable<string>): void {
     for (const form of forms) {
       if (form.length < SHORT) remember(this.#short, form, SHORT_LIMIT);
@@ -68,11 +68,11 @@ function remember(all: Set<string>, one: string, limit: number): void {
   }
 }
 
-/** Heads of one length. */
+/** Searches for heads of one length. */
 class Window {
   readonly size: number;
   readonly #heads = new Map<number, string[]>();
-  /** BASE to the power of `size`: what the character that leaves the window counted for. */
+  /** BASE to the power of `size`: the factor of the character that leaves the window. */
   readonly #leaving: number;
 
   constructor(size: number, heads: readonly string[]) {

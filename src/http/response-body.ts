@@ -13,7 +13,7 @@ const HELD_LIMIT = 64 * 1024;
  * The body of a response, to be read once by one reader. A chunk is valid only while it is pushed, so it is copied:
  * into the buffer of a waiting reader, or else into the body's own buffer, which is reused.
  */
-export class AnswerBody {
+export class ResponseBody {
   readonly #source: BodySource;
   /** Remaining bytes of the body; Infinity: unknown. */
   #left: number;
@@ -35,6 +35,7 @@ export class AnswerBody {
     this.#left = length ?? Infinity;
   }
 
+  /** Takes the next bytes, which are valid only during this call. */
   push(piece: Uint8Array): void {
     if (this.#end !== undefined) return;
     this.#left -= piece.byteLength;
@@ -60,7 +61,7 @@ export class AnswerBody {
    * Waits for the next bytes of the body.
    * @param memory the buffer to fill from its start, at least one byte; owned by the body until this settles
    * @returns the number of bytes; 0: end of the body
-   * @throws what broke the body
+   * @throws the error that broke the body
    */
   async readInto(memory: Uint8Array): Promise<number> {
     this.#throwIfBroken();
@@ -96,7 +97,7 @@ export class AnswerBody {
     this.end();
     this.#held = Buffer.alloc(0);
     this.#from = this.#to = 0;
-    if (!isWhole) this.#source.abort(new Error('the rest of the answer is not wanted'));
+    if (!isWhole) this.#source.abort(new Error('the rest of the response is not needed'));
   }
 
   #throwIfBroken(): void {
@@ -139,8 +140,8 @@ export class AnswerBody {
   }
 
   /**
-   * After all data that the system has now was received: TLS delivers 16 KiB at a time, and waking the reader for each
-   * is slow.
+   * Wakes the reader after all data that the system holds now was received: TLS delivers 16 KiB at a time, and waking the
+   * reader for each piece is slow.
    */
   #wakeSoon(): void {
     if (this.#isToWake) return;

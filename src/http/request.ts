@@ -5,7 +5,7 @@ export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** The body of a request; its length in bytes is always known, so chunked encoding is never used. */
 export type HttpBody =
-  /** `once`: a failed request is not sent again. `secret`: it holds credentials, and is for the origin of `url` alone. */
+  /** `once`: a failed request is not sent again. `secret`: it contains credentials and is sent to no other origin. */
   | {
       readonly kind: 'bytes';
       readonly bytes: Uint8Array;
@@ -25,9 +25,10 @@ export type HttpBody =
       open(signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
     };
 
-/** Bodies of more bytes are large: requests with them wait in lanes of their own. */
+/** Size in bytes above which a body is large: such requests wait in separate lanes (see `Lane`). */
 export const LARGE_BODY = 256 * 1024;
 
+/** A request, as `HttpClient` takes it. */
 export interface HttpRequest {
   readonly method: Method;
   readonly url: URL;
@@ -35,17 +36,17 @@ export interface HttpRequest {
   readonly target?: string | undefined;
   /** The side to report in errors. */
   readonly side: Side;
-  /** Ends the request and the reading of its answer; both then reject with the signal's reason. */
+  /** Aborts the request and the reading of its response; both reject with the signal's reason. */
   readonly signal: AbortSignal;
-  /** Once aborted, the request no longer waits for a host's pause, but rejects with INTERRUPTED. Default: never. */
+  /** Once aborted, the request rejects with INTERRUPTED instead of waiting for a pause of the host. Default: never. */
   readonly stopping?: AbortSignal;
   /** Names in lower case, without `authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** The `authorization` header. It is for the origin of `url` and never sent to another. */
+  /** The `authorization` header, sent only to the origin of `url`. */
   readonly authorization?: string | undefined;
-  /** Where `authorization` is the token of a token service: whether the service gave it to a login or to anybody. */
+  /** If `authorization` is a token of a token service: whether it was issued to a login, or to an anonymous client. */
   readonly tokenOf?: 'login' | 'anybody' | undefined;
-  /** Other headers that hold a secret; they are for the origin of `url` as well. Names in lower case. */
+  /** Other secret headers, sent only to the origin of `url`. Names in lower case. */
   readonly originHeaders?: Readonly<Record<string, string>> | undefined;
   readonly body?: HttpBody | undefined;
   /** The queue it waits in. Default: `small`. */
@@ -59,21 +60,22 @@ export interface HttpRequest {
   readonly headersTimeoutMs?: number;
   /** Additional time, in ms, for slow operations. */
   readonly moreHeadersMs?: number;
-  /** Attempts in all. Default: the policy's. */
+  /** Attempts in total. Default: the policy's. */
   readonly attempts?: number;
   /** Not idempotent: sent again only if the server did not process it (429). */
   readonly changes?: boolean;
-  /** Pauses between attempts in all, in ms. Default, and the most: the policy's. */
+  /** Maximum total pause between attempts, in ms. Default, and upper bound: the policy's. */
   readonly budgetMs?: number;
   /** Attempts in total if the response is 500, which is often permanent. Default: the policy's. */
   readonly attemptsAt500?: number;
 }
 
-/** `GET https://host/path`, for messages: nothing of the query. */
+/** `GET https://host/path`, for messages: without the query, which may contain secrets. */
 export function describeRequest({method, url}: Pick<HttpRequest, 'method' | 'url'>): string {
   return `${method} ${url.protocol}//${url.host}${url.pathname}`;
 }
 
+/** Whether a request with this body can be sent again. */
 export function isRepeatable(body: HttpBody | undefined): boolean {
   if (body === undefined || body.kind === 'factory') return true;
   return body.kind === 'bytes' && body.once !== true;

@@ -1,5 +1,5 @@
 import {describe, expect, it} from 'vitest';
-import {ConnectionCount} from '../../src/relay/connection-count.ts';
+import {ConnectionCount} from '../../src/relay/read-connections.ts';
 
 /**
  * Watches a blob for some seconds, in steps of 50 ms.
