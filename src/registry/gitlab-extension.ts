@@ -48,7 +48,7 @@ export async function readTraits(
     deletesTags: features.split(/[\s,]+/).includes('tag_delete'),
     database: response.header('gitlab-container-registry-database-enabled') === 'true',
     ...(Number.isNaN(clock) ? {} : {clock}),
-    ...(isWebPage(answer) ? {isPage: true} : {}),
+    ...(isWebPage(response) ? {isPage: true} : {}),
   };
 }
 
