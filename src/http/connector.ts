@@ -2,6 +2,8 @@ import {connect as connectTcp, isIP, type Socket} from 'node:net';
 import {connect as connectTls} from 'node:tls';
 import {type buildConnector, errors} from 'undici';
 import {onAbort} from './abort.ts';
+import {type Deliveries, INTERIM_LIMIT, limitFraming} from './framing-limit.ts';
+import {brokenRule} from './network-error.ts';
 import type {SecureOptions} from './tls.ts';
 
 /**
@@ -20,6 +22,8 @@ export interface ConnectorOptions {
   readonly signal: AbortSignal;
   /** To connect, TLS included, in ms. */
   readonly connectMs: number;
+  /** Of the connections' responses. */
+  readonly deliveries: Deliveries;
 }
 
 /**
@@ -28,7 +32,12 @@ export interface ConnectorOptions {
  *
  * Data passed to a handler is therefore valid only during the call.
  */
-export function connector({tls, connectMs, signal}: ConnectorOptions): buildConnector.connector {
+export function connector({
+  tls,
+  connectMs,
+  signal,
+  deliveries,
+}: ConnectorOptions): buildConnector.connector {
   let session: Buffer | undefined;
   return ({hostname, port, protocol, servername}, done) => {
     const isSecure = protocol === 'https:';
@@ -50,6 +59,7 @@ export function connector({tls, connectMs, signal}: ConnectorOptions): buildConn
         })
       : connectTcp(options);
     const pass = passTo(socket);
+    limitFraming(socket, deliveries);
     socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
     const timer = setTimeout(() => socket.destroy(new errors.ConnectTimeoutError()), connectMs);
     // Once it is connected, undici ends it.
@@ -101,6 +111,10 @@ function passTo(socket: Socket): (count: number) => boolean {
   };
   return (count) => {
     const bytes = heads.tidy(MEMORY.subarray(0, count));
+    if (heads.dropped > INTERIM_LIMIT) {
+      socket.destroy(brokenRule('ENDLESS_INTERIM_ANSWERS'));
+      return false;
+    }
     if (bytes.byteLength === 0) return true;
     socket.push(bytes);
     // Immediately, not in the next tick, to know how much was consumed.
@@ -116,6 +130,8 @@ function passTo(socket: Socket): (count: number) => boolean {
  * is rewritten.
  */
 class ResponseHeads {
+  /** Heads that were removed since the last request. */
+  dropped = 0;
   #isExpected = false;
   /** The last bytes of a head that began in an earlier chunk. */
   #before: Buffer = NOTHING;
@@ -124,12 +140,16 @@ class ResponseHeads {
   expect(): void {
     this.#isExpected = true;
     this.#before = NOTHING;
+    this.dropped = 0;
   }
 
   /** Rewrites the bytes in place. @returns the remaining bytes */
   tidy(bytes: Buffer): Buffer {
     let left = bytes;
-    for (let from = 0; this.#isExpected && from < left.byteLength; ) {
+    for (
+      let from = 0;
+      this.#isExpected && from < left.byteLength && this.dropped <= INTERIM_LIMIT;
+    ) {
       const rest = left.subarray(from);
       const length = lengthOfHead(this.#before, rest);
       unfold(rest.subarray(0, length));
@@ -141,9 +161,12 @@ class ResponseHeads {
       const status = isWhole ? interimStatus(rest) : undefined;
       this.#isExpected = status !== undefined;
       this.#before = NOTHING;
-      if (status === '100')
-        left = left.copyWithin(from, from + length).subarray(0, left.byteLength - length);
-      else from += length;
+      if (status !== '100') {
+        from += length;
+        continue;
+      }
+      left = left.copyWithin(from, from + length).subarray(0, left.byteLength - length);
+      this.dropped++;
     }
     return left;
   }

@@ -7,14 +7,12 @@ import {AnswerBody} from './answer-body.ts';
 import type {HttpBody, HttpRequest} from './message.ts';
 import {brokenRule} from './network-error.ts';
 import {connector} from './connector.ts';
+import {type Deliveries, INTERIM_LIMIT, limitFraming} from './framing-limit.ts';
 import type {OriginSettings} from './origin.ts';
 import {secureOptions} from './tls.ts';
 
 /** A request's body, opened. */
 export type Content = Uint8Array | AsyncIterable<Uint8Array>;
-
-/** Maximum number of interim responses (1xx), which are ignored. */
-const INTERIM_LIMIT = 20;
 
 /** Bytes per write: this much must be sent within the time after which an upload counts as stalled. */
 const PIECE = 512 * 1024;
@@ -26,7 +24,7 @@ const PIECE = 512 * 1024;
 export async function dispatch(
   request: HttpRequest,
   content: Content | undefined,
-  {dispatcher, isProxied}: OriginDispatcher,
+  {dispatcher, isProxied, deliveries}: OriginDispatcher,
   timeouts: Timeouts,
 ): Promise<AnswerData> {
   const {method, url, signal, headersTimeoutMs = timeouts.headersMs, moreHeadersMs = 0} = request;
@@ -49,15 +47,22 @@ export async function dispatch(
         headersTimeout: headersTimeoutMs + moreHeadersMs,
         bodyTimeout: timeouts.bodyIdleMs,
       },
-      new AnswerHandler(signal, timeouts.readMs, resolve, reject),
+      new AnswerHandler({signal, readMs: timeouts.readMs, deliveries}, resolve, reject),
     );
   });
+}
+
+interface HandlerOptions {
+  readonly signal: AbortSignal;
+  readonly readMs: number;
+  readonly deliveries: Deliveries;
 }
 
 /** Builds a response from undici's callbacks. */
 class AnswerHandler implements Dispatcher.DispatchHandler {
   readonly #signal: AbortSignal;
   readonly #readMs: number;
+  readonly #deliveries: Deliveries;
   readonly #answered: (data: AnswerData) => void;
   readonly #failed: (reason: Error) => void;
   readonly #forget: () => void;
@@ -66,13 +71,13 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   #interim = 0;
 
   constructor(
-    signal: AbortSignal,
-    readMs: number,
+    {signal, readMs, deliveries}: HandlerOptions,
     answered: (data: AnswerData) => void,
     failed: (reason: Error) => void,
   ) {
     this.#signal = signal;
     this.#readMs = readMs;
+    this.#deliveries = deliveries;
     this.#answered = answered;
     this.#failed = failed;
     this.#forget = onAbort(signal, () => this.#end(signal.reason as Error));
@@ -89,6 +94,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
     statusCode: number,
     headers: AnswerData['headers'],
   ): void {
+    this.#deliveries.count++;
     if (statusCode < 200) {
       this.#interim += 1;
       if (this.#interim > INTERIM_LIMIT) controller.abort(brokenRule('ENDLESS_INTERIM_ANSWERS'));
@@ -99,6 +105,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, piece: Buffer): void {
+    this.#deliveries.count++;
     this.#body?.push(piece);
   }
 
@@ -182,6 +189,8 @@ export interface OriginDispatcher {
   readonly dispatcher: Dispatcher;
   /** Through a proxy. Its connections are undici's own, which keep written data until it is sent. */
   readonly isProxied: boolean;
+  /** Counts what its connections deliver. */
+  readonly deliveries: Deliveries;
 }
 
 /**
@@ -242,9 +251,10 @@ export class Dispatchers {
       ? secureOptions(await this.#settings.connectOptions(origin))
       : {};
     const proxy = this.#settings.proxyFor(origin);
+    const deliveries = {count: 0};
     if (proxy === undefined) {
-      const connect = connector({tls, connectMs, signal});
-      return {dispatcher: new Pool(origin, {...POOL, connect}), isProxied: false};
+      const connect = connector({tls, connectMs, signal, deliveries});
+      return {dispatcher: new Pool(origin, {...POOL, connect}), isProxied: false, deliveries};
     }
     // Its types name options of TLS alone; it passes all of them on.
     const ending: object = {signal};
@@ -252,11 +262,26 @@ export class Dispatchers {
       ...POOL,
       uri: proxy,
       // Without a tunnel it passes on none of these options itself.
-      factory: (to, options) => new Pool(to, Object.assign({...POOL}, options)),
+      factory: (to, options) =>
+        new Pool(to, withLimit(Object.assign({...POOL}, options), deliveries)),
       // The connection to the proxy is made by `proxyTls`, whatever the proxy's scheme; `requestTls` goes through it.
       requestTls: {...tls, timeout: connectMs},
       proxyTls: {timeout: connectMs, allowH2: false, ...ending},
     });
-    return {dispatcher, isProxied: true};
+    return {dispatcher, isProxied: true, deliveries};
   }
+}
+
+/** The options of a pool behind a proxy, with the limit of its connections. */
+function withLimit(options: Pool.Options, deliveries: Deliveries): Pool.Options {
+  const {connect} = options;
+  if (typeof connect !== 'function') return options;
+  return {
+    ...options,
+    connect: (to, done) =>
+      connect(to, (...made) => {
+        if (made[0] === null) limitFraming(made[1], deliveries);
+        done(...made);
+      }),
+  };
 }
