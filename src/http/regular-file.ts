@@ -29,9 +29,14 @@ export async function openRegular(path: string, options: OpenOptions = {}): Prom
       ? new FileKindError('is a symbolic link', {cause: error})
       : error;
   });
+  return await onlyRegular(file, options.pipe);
+}
+
+/** The file, which is closed if it is of another kind. @throws FileKindError */
+async function onlyRegular(file: FileHandle, mayBePipe = false): Promise<FileHandle> {
   try {
     const stats = await file.stat();
-    if (stats.isFile() || (options.pipe === true && stats.isFIFO())) return file;
+    if (stats.isFile() || (mayBePipe && stats.isFIFO())) return file;
     throw new FileKindError(
       `is a ${stats.isDirectory() ? 'folder' : stats.isFIFO() ? 'pipe' : 'device'}, not a file`,
     );
@@ -39,6 +44,17 @@ export async function openRegular(path: string, options: OpenOptions = {}): Prom
     await file.close();
     throw error;
   }
+}
+
+/**
+ * Opens a file for reading and appending, and creates it, for its owner alone, where there is none. No link at the end of
+ * the path is followed: somebody else may have put it there.
+ * @throws FileKindError, or the system's error
+ */
+export async function openAppending(path: string): Promise<FileHandle> {
+  const {O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK} = constants;
+  const file = await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
+  return await onlyRegular(file);
 }
 
 /** Initial buffer size if the file size is unknown, in bytes. */

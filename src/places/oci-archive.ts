@@ -1,5 +1,6 @@
-import {readFile, stat, writeFile} from 'node:fs/promises';
+import {stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {readRegular} from '../http/regular-file.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
@@ -23,6 +24,8 @@ import {OciLayout} from './oci-layout.ts';
 
 /** In the scratch folder of a layout beside an archive: that it is ours, and whether the archive is whole in it. */
 const MARK = join(SCRATCH, 'archive');
+/** Bytes. */
+const MARK_LIMIT = 16;
 
 export interface OciArchiveOptions {
   /** Write numbered parts of so many bytes; asked when writing begins. Default: as the archive is, else one file. */
@@ -182,7 +185,7 @@ export class OciArchive implements RepositoryWriter {
 
 async function readMark(directory: string): Promise<string | undefined> {
   try {
-    return await readFile(join(directory, MARK), 'utf8');
+    return (await readRegular(join(directory, MARK), MARK_LIMIT)).toString('utf8');
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw unreadable(directory, error);
