@@ -12,6 +12,12 @@ import type {SecureOptions} from './tls.ts';
  */
 const MEMORY = Buffer.allocUnsafeSlow(1024 * 1024);
 
+/**
+ * Size of the pieces that headers and trailers are parsed in, in bytes: of each field beyond its limit, undici makes an
+ * error, until it has parsed the piece.
+ */
+const SMALL_PIECE = 16 * 1024;
+
 /** First probe of an idle connection, in ms; as undici's own connector. */
 const KEEP_ALIVE_MS = 60_000;
 
@@ -116,10 +122,17 @@ function passTo(socket: Socket): (count: number) => boolean {
       return false;
     }
     if (bytes.byteLength === 0) return true;
-    socket.push(bytes);
-    // Immediately, not in the next tick, to know how much was consumed.
-    socket.emit('readable');
-    if (socket.readableLength > 0) socket.unshift(Buffer.from(read() ?? []));
+    for (let at = 0; at < bytes.byteLength && !socket.destroyed; ) {
+      const isSmall = heads.isChunked || at < heads.length;
+      const end = isSmall ? Math.min(at + SMALL_PIECE, bytes.byteLength) : bytes.byteLength;
+      socket.push(bytes.subarray(at, end));
+      // Immediately, not in the next tick, to know how much was consumed.
+      socket.emit('readable');
+      at = end;
+      if (socket.readableLength === 0) continue;
+      socket.unshift(Buffer.concat([read() ?? NOTHING, bytes.subarray(at)]));
+      break;
+    }
     return wantsMore;
   };
 }
@@ -132,6 +145,10 @@ function passTo(socket: Socket): (count: number) => boolean {
 class ResponseHeads {
   /** Heads that were removed since the last request. */
   dropped = 0;
+  /** Bytes of heads at the start of the data that was rewritten last. */
+  length = 0;
+  /** Whether the body comes in chunks, after which there may be trailers. True where the head arrived in several pieces. */
+  isChunked = false;
   #isExpected = false;
   /** The last bytes of a head that began in an earlier chunk. */
   #before: Buffer = NOTHING;
@@ -146,6 +163,7 @@ class ResponseHeads {
   /** Rewrites the bytes in place. @returns the remaining bytes */
   tidy(bytes: Buffer): Buffer {
     let left = bytes;
+    this.length = 0;
     for (
       let from = 0;
       this.#isExpected && from < left.byteLength && this.dropped <= INTERIM_LIMIT;
@@ -155,14 +173,16 @@ class ResponseHeads {
       unfold(rest.subarray(0, length));
       if (length === undefined) {
         this.#before = lastBytes(Buffer.concat([this.#before, lastBytes(rest)]));
+        this.length = left.byteLength;
         break;
       }
       const isWhole = this.#before.byteLength === 0;
+      this.isChunked = !isWhole || TRANSFER_ENCODING.test(rest.toString('latin1', 0, length));
       const status = isWhole ? interimStatus(rest) : undefined;
       this.#isExpected = status !== undefined;
       this.#before = NOTHING;
       if (status !== '100') {
-        from += length;
+        this.length = from += length;
         continue;
       }
       left = left.copyWithin(from, from + length).subarray(0, left.byteLength - length);
@@ -173,6 +193,7 @@ class ResponseHeads {
 }
 
 const NOTHING = Buffer.alloc(0);
+const TRANSFER_ENCODING = /^transfer-encoding[\t ]*:/im;
 const END_OF_HEAD = '\r\n\r\n';
 
 /**
