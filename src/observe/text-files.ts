@@ -1,8 +1,8 @@
 import {isUtf8} from 'node:buffer';
 import {lstat, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
-import picomatch from 'picomatch';
 import {readRegular} from '../http/regular-file.ts';
+import {globMatcher} from '../model/glob.ts';
 
 /** Larger files are no configuration, in bytes. */
 const SIZE_LIMIT = 1024 * 1024;
@@ -95,15 +95,7 @@ function rulesOf(text: string, base: string): readonly IgnoreRule[] {
     const glob = isAnchored ? bare.replace(/^\//, '') : `**/${bare}`;
     // Of globs, git knows `*`, `?`, `[…]` and `**` alone.
     const plain = glob.replaceAll(/[{}()+@!|]/g, '\\$&');
-    const matches = matcher(plain);
-    return matches === undefined ? [] : [{base, isNegated, isForDirectories, matches}];
+    const matches = globMatcher(plain, 'paths');
+    return typeof matches === 'string' ? [] : [{base, isNegated, isForDirectories, matches}];
   });
-}
-
-function matcher(glob: string): ((path: string) => boolean) | undefined {
-  try {
-    return picomatch(glob, {dot: true, nonegate: true, noextglob: true});
-  } catch {
-    return undefined;
-  }
 }
