@@ -9,7 +9,7 @@ import {
 import {describeRequest, type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
-import {Redirects, resolveHop, resolveLayerUrl} from './redirect.ts';
+import {leaderTo, Redirects, resolveHop, resolveLayerUrl} from './redirect.ts';
 import {
   Attempts,
   DEFAULT_RETRY,
@@ -99,6 +99,16 @@ export class HttpClient implements AsyncDisposable {
     kind: Parameters<typeof resolveHop>[2],
   ): URL {
     return resolveHop(location, request, kind, this.#settings.mayLeadAnywhere);
+  }
+
+  /** The `ledBy` of a request to a URL that a server named. */
+  leaderTo(url: URL, server: URL): string | undefined {
+    return leaderTo(url, server, this.#settings.mayLeadAnywhere);
+  }
+
+  /** The `ledBy` of a request to a URL from a manifest: whoever built the image named it. */
+  leaderToLayer({host}: URL): string | undefined {
+    return this.#settings.mayLeadAnywhere?.(host) === true ? undefined : host;
   }
 
   /** A URL from a manifest. @throws TransshipError REDIRECT_REFUSED */
@@ -208,7 +218,7 @@ export class HttpClient implements AsyncDisposable {
 
   async #dispatch(request: HttpRequest, origin: string, throttle: Throttle): Promise<HttpAnswer> {
     const {method, body, signal, readLimit} = request;
-    const dispatcher = await this.#dispatchers.of(origin);
+    const dispatcher = await this.#dispatchers.of(request);
     const content = body && (await openBody(body, signal));
     try {
       const data = await dispatch(request, content, dispatcher, this.#dispatchers.timeouts);

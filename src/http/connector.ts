@@ -1,4 +1,4 @@
-import {connect as connectTcp, isIP, type Socket} from 'node:net';
+import {connect as connectTcp, isIP, type LookupFunction, type Socket} from 'node:net';
 import {connect as connectTls} from 'node:tls';
 import {type buildConnector, errors} from 'undici';
 import {onAbort} from './abort.ts';
@@ -28,6 +28,8 @@ export interface ConnectorOptions {
   readonly signal: AbortSignal;
   /** To connect, TLS included, in ms. */
   readonly connectMs: number;
+  /** Resolves names. Default: the system's resolver. */
+  readonly lookup?: LookupFunction | undefined;
   /** Of the connections' responses. */
   readonly deliveries: Deliveries;
 }
@@ -43,6 +45,7 @@ export function connector({
   connectMs,
   signal,
   deliveries,
+  lookup,
 }: ConnectorOptions): buildConnector.connector {
   let session: Buffer | undefined;
   return ({hostname, port, protocol, servername}, done) => {
@@ -52,6 +55,7 @@ export function connector({
       port: Number(port || (isSecure ? 443 : 80)),
       // A written chunk counts as sent once the system has it: only then can its buffer be reused.
       highWaterMark: 1,
+      ...(lookup && {lookup}),
       onread: {buffer: MEMORY, callback: (count: number) => pass(count)},
     };
     const socket = isSecure

@@ -1,3 +1,4 @@
+import type {LookupFunction} from 'node:net';
 import type {Readable} from 'node:stream';
 import {setImmediate} from 'node:timers/promises';
 import {type Dispatcher, errors, Pool, ProxyAgent} from 'undici';
@@ -9,6 +10,7 @@ import {brokenRule} from './network-error.ts';
 import {connector} from './connector.ts';
 import {type Deliveries, INTERIM_LIMIT, limitFraming} from './framing-limit.ts';
 import type {OriginSettings} from './origin.ts';
+import {guardedLookup} from './guarded-lookup.ts';
 import {secureOptions} from './tls.ts';
 
 /** A request's body, opened. */
@@ -212,6 +214,8 @@ const POOL = {
   maxHeaderSize: 64 * 1024,
 } as const satisfies Pool.Options;
 
+type OriginRequest = Pick<HttpRequest, 'url' | 'ledBy' | 'side'>;
+
 /** An undici `Pool` for each origin, or a `ProxyAgent`, created on first use. */
 export class Dispatchers {
   readonly timeouts: Timeouts;
@@ -226,12 +230,13 @@ export class Dispatchers {
   }
 
   /** @throws TransshipError TLS_FILE_INVALID, at each call for that origin; undici's ClientDestroyedError */
-  async of(origin: string): Promise<OriginDispatcher> {
+  async of({url: {origin}, ledBy, side}: OriginRequest): Promise<OriginDispatcher> {
     if (this.#closing.signal.aborted) throw new errors.ClientDestroyedError();
-    let made = this.#byOrigin.get(origin);
+    const key = ledBy === undefined ? origin : `${origin} ${ledBy}`;
+    let made = this.#byOrigin.get(key);
     if (!made) {
-      made = this.#make(origin);
-      this.#byOrigin.set(origin, made);
+      made = this.#make(origin, ledBy === undefined ? undefined : guardedLookup(ledBy, side));
+      this.#byOrigin.set(key, made);
     }
     return await made;
   }
@@ -244,7 +249,7 @@ export class Dispatchers {
     await Promise.all(made.map(({dispatcher}) => dispatcher.destroy()));
   }
 
-  async #make(origin: string): Promise<OriginDispatcher> {
+  async #make(origin: string, lookup: LookupFunction | undefined): Promise<OriginDispatcher> {
     const {connectMs} = this.timeouts;
     const {signal} = this.#closing;
     const tls = origin.startsWith('https:')
@@ -253,7 +258,7 @@ export class Dispatchers {
     const proxy = this.#settings.proxyFor(origin);
     const deliveries = {count: 0};
     if (proxy === undefined) {
-      const connect = connector({tls, connectMs, signal, deliveries});
+      const connect = connector({tls, connectMs, signal, deliveries, lookup});
       return {dispatcher: new Pool(origin, {...POOL, connect}), isProxied: false, deliveries};
     }
     // Its types name options of TLS alone; it passes all of them on.

@@ -42,7 +42,8 @@ export async function fetchToken(http: HttpClient, wanted: TokenRequest): Promis
     credentials?.kind === 'identity-token'
       ? refreshRequest(realm, wanted, credentials.token)
       : tokenRequest(realm, wanted, credentials);
-  const answer = await http.send({...request, readLimit: TOKEN_LIMIT});
+  const ledBy = http.leaderTo(realm, wanted.registry);
+  const answer = await http.send({...request, ledBy, readLimit: TOKEN_LIMIT});
   if (answer.status !== 200) throw await refusal(answer, {ofTokenService: true});
   const {bytes} = await answer.read(TOKEN_LIMIT);
   const token = parseToken(readJson(bytes, z.unknown()), wanted.now());

@@ -284,7 +284,8 @@ export const gitlabCases: readonly Case[] = [
   [...Object.keys(COMMANDS), 'apply'].map((command) => ({
     group: 'hostile GitLab',
     name: `${name}, ${command}`,
-    seconds: 60,
+    // GitLab may take two minutes for a change, and a list has 4,000 pages at most.
+    seconds: command === 'apply' ? 240 : 60,
     run: (trial: Trial) => runAll(trial, command, intercept),
   })),
 );

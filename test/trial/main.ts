@@ -1,4 +1,5 @@
 import {type Case, Trial} from './trial.ts';
+import {files} from './files.ts';
 import {gitlabCases} from './gitlab.ts';
 import {http} from './http.ts';
 import {words} from './words.ts';
@@ -8,7 +9,7 @@ import {words} from './words.ts';
  * output and the files that it leaves. It takes too long for `npm test`. Run: npm run trial [-- GROUP…] [-- --jobs N]
  */
 
-const ALL: readonly Case[] = [...http, ...words, ...gitlabCases];
+const ALL: readonly Case[] = [...http, ...words, ...gitlabCases, ...files];
 
 interface Sum {
   cases: number;
