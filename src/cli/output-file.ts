@@ -98,12 +98,13 @@ async function retried<T>(
   message: string,
   waitMs: number,
 ): Promise<T> {
-  for (let waited = 0; ; waited += PIPE_WAIT.every) {
+  const began = performance.now();
+  for (;;) {
     try {
       return await attempt();
     } catch (error) {
       if (!(await mayRetry(error))) throw error;
-      if (waited >= waitMs) throw new Error(message, {cause: error});
+      if (performance.now() - began >= waitMs) throw new Error(message, {cause: error});
       await delay(PIPE_WAIT.every);
     }
   }

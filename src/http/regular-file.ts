@@ -70,13 +70,14 @@ export async function readRegular(
   options: OpenOptions = {},
 ): Promise<Buffer> {
   await using file = await openRegular(path, options);
-  const {size} = await file.stat();
+  const stats = await file.stat();
+  const {size} = stats;
   if (size > limit) throw new FileKindError(`is larger than ${sizeOf(limit)}`);
   // The size may have changed, so read until the end. A pipe may return one byte at a time.
   let memory = Buffer.allocUnsafe(Math.min(limit, Math.max(size, FIRST_READ)) + 1);
   let total = 0;
   for (;;) {
-    const bytesRead = await readWritten(file, memory.subarray(total));
+    const bytesRead = await readWritten(file, memory.subarray(total), stats.isFIFO());
     if (bytesRead === 0) return memory.subarray(0, total);
     total += bytesRead;
     if (total > limit) throw new FileKindError(`is larger than ${sizeOf(limit)}`);
@@ -91,14 +92,17 @@ export async function readRegular(
 const PIPE_WAIT = {limit: 60_000, every: 20};
 
 /** Reads the next bytes of a file, or what is next written to a pipe. @returns 0 at the end */
-async function readWritten(file: FileHandle, memory: Uint8Array): Promise<number> {
-  for (let waited = 0; ; waited += PIPE_WAIT.every) {
+async function readWritten(file: FileHandle, memory: Uint8Array, isPipe: boolean): Promise<number> {
+  const began = performance.now();
+  for (;;) {
     try {
       return (await file.read(memory, 0, memory.byteLength, null)).bytesRead;
     } catch (error) {
-      // A pipe whose writer has written nothing yet.
+      // A pipe whose writer has written nothing yet; or a file of the kernel's that is like one.
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      if (waited >= PIPE_WAIT.limit) throw new FileKindError('is a pipe that delivers nothing');
+      if (!isPipe) throw new FileKindError('delivers nothing');
+      if (performance.now() - began >= PIPE_WAIT.limit)
+        throw new FileKindError('is a pipe that delivers nothing');
       await setTimeout(PIPE_WAIT.every);
     }
   }

@@ -15,8 +15,8 @@ const TAR_BLOCK = 512;
 const PIECE = 1024 * 1024;
 const ZEROS = Buffer.alloc(PIECE);
 
-/** Far above any archive of images: one with 1000 images of 100 layers has 400,000. */
-const ENTRY_LIMIT = 1_000_000;
+/** All are held in memory. More than a repository may have contents. */
+const ENTRY_LIMIT = 200_000;
 /** No name in an archive of images is as long, in characters. */
 const NAME_LIMIT = 1024;
 /** Links that lead to links. Old versions of Docker write one; none is a loop. */
@@ -38,7 +38,7 @@ export interface TarEntry {
 /**
  * Reads the entries of a tar file in their order.
  * @param visit reads the content; undefined: it does not, and the content is skipped
- * @throws Error where the file is truncated or no tar file
+ * @throws Error where the file is truncated or no tar file, or has too many entries
  */
 export async function readTar(
   handle: ArchiveBytes,
@@ -55,7 +55,10 @@ export async function readTar(
   const reading = pipeline(() => piecesOf(handle, () => isInEntry), archive, {signal});
   // A truncated archive fails here while an entry is being written; the error is reported below.
   reading.catch(() => undefined);
+  let count = 0;
   for await (const entry of archive) {
+    count += 1;
+    if (count > ENTRY_LIMIT) throw new Error(`it has more than ${ENTRY_LIMIT} entries`);
     const {name, type, size: length, linkname} = entry.header;
     const {byteOffset: offset = 0} = entry.header as {readonly byteOffset?: number};
     // The library would wait forever for the missing data.
@@ -264,10 +267,7 @@ async function entriesOf(
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, TarEntry>> {
   const entries = new Map<string, TarEntry>();
-  let count = 0;
   await readTar(handle, signal, (entry) => {
-    count += 1;
-    if (count > ENTRY_LIMIT) throw new Error(`it has more than ${ENTRY_LIMIT} entries`);
     const isLink = entry.type === 'symlink' || entry.type === 'link';
     const isKnown = isLink || entry.type === 'file' || entry.type === 'contiguous-file';
     const name = entry.name.length > NAME_LIMIT ? undefined : normalized(entry.name);

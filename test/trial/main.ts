@@ -2,6 +2,7 @@ import {type Case, Trial} from './trial.ts';
 import {files} from './files.ts';
 import {gitlabCases} from './gitlab.ts';
 import {http} from './http.ts';
+import {migrations} from './migrations.ts';
 import {words} from './words.ts';
 
 /*
@@ -9,7 +10,7 @@ import {words} from './words.ts';
  * output and the files that it leaves. It takes too long for `npm test`. Run: npm run trial [-- GROUP…] [-- --jobs N]
  */
 
-const ALL: readonly Case[] = [...http, ...words, ...gitlabCases, ...files];
+const ALL: readonly Case[] = [...http, ...words, ...gitlabCases, ...files, ...migrations];
 
 interface Sum {
   cases: number;
