@@ -1,16 +1,16 @@
-import {readdir, readFile} from 'node:fs/promises';
-import {join} from 'node:path';
-import {defineConfig, type Plugin} from 'rolldown';
+import {defineConfig} from 'rolldown';
+import {thirdPartyNotices} from './release/bundled-packages.ts';
+import {LIBRARY, libraryEntry} from './release/library-entry.ts';
 
 /**
  * The program in a few files for each command, libraries included: Node finds, reads and links some 330 modules in
  * 0.34 s and these in 0.11 s, which counts where there is nothing to do.
  */
 export default defineConfig({
-  input: {'cli/main': 'src/cli/main.ts'},
+  input: {'cli/main': 'src/cli/main.ts', index: LIBRARY},
   platform: 'node',
   transform: {target: 'node22.19'},
-  plugins: [thirdPartyNotices('THIRD-PARTY-NOTICES.txt')],
+  plugins: [thirdPartyNotices('THIRD-PARTY-NOTICES.txt'), libraryEntry()],
   output: {
     dir: 'dist',
     cleanDir: true,
@@ -22,30 +22,3 @@ export default defineConfig({
     chunkFileNames: 'chunks/[name]-[hash].cjs',
   },
 });
-
-/** The licences of the libraries in the bundle ask to be passed on with them. */
-function thirdPartyNotices(fileName: string): Plugin {
-  return {
-    name: 'third-party-notices',
-    async generateBundle() {
-      const packages = new Set([...this.getModuleIds()].flatMap((id) => packageOf(id) ?? []));
-      const notices = await Promise.all([...packages].toSorted().map(noticeOf));
-      this.emitFile({type: 'asset', fileName, source: notices.join('\n\n')});
-    },
-  };
-}
-
-/** The folder of the package that a module belongs to; undefined: it is ours. */
-function packageOf(id: string): string | undefined {
-  return /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(id)?.[0];
-}
-
-async function noticeOf(folder: string): Promise<string> {
-  const {name, version, license} = JSON.parse(
-    await readFile(join(folder, 'package.json'), 'utf8'),
-  ) as Readonly<Record<'name' | 'version' | 'license', string>>;
-  const file = (await readdir(folder)).find((each) => /^licen[cs]e/i.test(each));
-  if (file === undefined) throw new Error(`${name} has no licence to pass on`);
-  const text = await readFile(join(folder, file), 'utf8');
-  return `${name} ${version} (${license})\n\n${text.trim()}\n`;
-}

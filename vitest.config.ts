@@ -3,6 +3,10 @@ import {defineConfig} from 'vitest/config';
 /** Tests of timers that libraries hold in their modules: each of these files needs modules of its own. */
 const ISOLATED = ['test/http/client-timeouts.test.ts'];
 
+/** What any registry has to pass; with TRANSSHIP_TEST_REGISTRY nothing else runs, and against that registry. */
+const OF_REGISTRIES = ['test/places/every-place.test.ts', 'test/registry/any-registry.test.ts'];
+const isOfRegistry = Boolean(process.env['TRANSSHIP_TEST_REGISTRY']);
+
 export default defineConfig({
   test: {
     globalSetup: ['test/setup/tools.ts', 'test/setup/build.ts'],
@@ -17,12 +21,14 @@ export default defineConfig({
         // Loading the modules anew for each file takes a third of the time of the whole run.
         test: {
           name: 'shared',
-          include: ['test/**/*.test.ts'],
+          include: isOfRegistry ? OF_REGISTRIES : ['test/**/*.test.ts'],
           exclude: ISOLATED,
           isolate: false,
         },
       },
-      {extends: true, test: {name: 'isolated', include: ISOLATED}},
+      ...(isOfRegistry
+        ? []
+        : [{extends: true as const, test: {name: 'isolated', include: ISOLATED}}]),
     ],
   },
 });

@@ -7,44 +7,55 @@ import {tempDirectory} from './support/temp.ts';
 import {transship} from './support/transship.ts';
 
 /*
- * Runs the commands of the runbook. Each block of a section on what goes wrong is run at a group of its own, once a first
- * run of apply was stopped where that section begins.
+ * Runs the commands of the runbook, and those of the page on recovery that are about transfers: each block at a group of its
+ * own, once a first run of apply was stopped where its section begins.
  */
 
 const PAGE = await readFile(new URL('../docs/runbook.md', import.meta.url), 'utf8');
+const RECOVERY = await readFile(new URL('../docs/recovery.md', import.meta.url), 'utf8');
 const CHART = {layout: layoutDirectory('helm'), ref: '0.1.0'};
 
 /** What the sandbox refuses for once, so that status says what the section is about; and what it says. */
 const STATES: Readonly<Record<string, {refuse: (exchange: Exchange) => boolean; says: string[]}>> =
   {
-    '1': {
+    '10': {
       refuse: ({method, path}) => method === 'DELETE' && path.includes('/manifests/'),
       says: ['at its old path', '(0 at the donor, 2 at the old path)'],
     },
-    '2': {
+    '11': {
       refuse: ({method, path}) => method === 'POST' && path.endsWith('/transfer'),
       says: ['at its old path', '(2 at the donor, 0 at the old path)', 'transship rollback'],
     },
-    '3': {
+    '12': {
       refuse: ({method, path}) => method === 'PUT' && /\/groups\/\d+$/.test(path),
       says: ['between its old and its new path', '(2 at the donor'],
     },
-    '4': {
+    '13': {
       refuse: ({method, path}) => method === 'PUT' && path.includes('/v2/new_org/moved/'),
       says: ['at its new path', '(2 at the donor'],
     },
-    '5': {
+    '14': {
       refuse: ({method, path}) => method === 'PUT' && path.includes('/v2/new_org/moved/'),
       says: [],
     },
+    '6': {
+      refuse: () => false,
+      says: ['at the new path', '2 at the old path', 'transship rollback'],
+    },
   };
 
-async function start() {
+/** A plan whose only way is GitLab's own. */
+const NATIVE =
+  'transship plan transfer org/build/app --to org/renamed --donor donors/missing --gitlab https://gitlab.example.com --out group.plan.json';
+
+/** @param isNative GitLab is to move the images itself, and leaves them behind */
+async function start(isNative = false) {
   await using parts = new AsyncDisposableStack();
   const faults: {refuse: (exchange: Exchange) => boolean} = {refuse: () => false};
   const rig = parts.use(
     await startRig({
-      mode: 'legacy',
+      mode: isNative ? 'metadata-db' : 'legacy',
+      switches: {nativeMove: 'lost'},
       seed: {
         users: [{name: 'ada'}],
         groups: [
@@ -53,7 +64,10 @@ async function start() {
           {path: 'donors', members: {ada: 'owner'}},
         ],
         projects: [
-          {path: 'org/build/app', images: [{...CHART, tag: 'v1'}]},
+          {
+            path: 'org/build/app',
+            images: [{...CHART, tag: 'v1'}, ...(isNative ? [{...CHART, tag: 'v2'}] : [])],
+          },
           {path: 'org/build/sub/lib', images: [{...CHART, tag: 'v1'}]},
           {path: 'donors/parking'},
         ],
@@ -78,7 +92,11 @@ async function start() {
         .split(' ')
         .slice(1)
         .map((word) => (/\.json$|^checkout$/.test(word) ? folder.join(word) : word));
-      const result = await transship(args, {env: {GITLAB_TOKEN: 'ada-api'}, home: folder.path});
+      const result = await transship(args, {
+        env: {GITLAB_TOKEN: 'ada-api'},
+        home: folder.path,
+        ...(isNative && {patience: {everyMs: 1, limitMs: 5}}),
+      });
       if (redirected !== undefined) await writeFile(folder.join(redirected), result.stdout);
       return result;
     },
@@ -88,8 +106,8 @@ async function start() {
 
 type Runbook = Awaited<ReturnType<typeof start>>;
 
-function section(name: string): string {
-  const [, rest = ''] = PAGE.split(`## ${name}\n`);
+function section(name: string, page = PAGE): string {
+  const [, rest = ''] = page.split(`## ${name}\n`);
   return rest.split(/^## /m)[0] ?? '';
 }
 
@@ -122,22 +140,23 @@ test('the commands before, during and after a transfer do what the runbook says'
   }
 });
 
-for (const [, title = '', text = ''] of section('When it goes wrong').matchAll(
+for (const [, title = '', text = ''] of section('Transfers', RECOVERY).matchAll(
   /^### (\d.*?)\n(.*?)(?=^### |\s*$(?![\s\S]))/gms,
 )) {
-  const state = STATES[title.charAt(0)];
+  const state = STATES[title.slice(0, 2)];
   test.each(blocks(text).map((lines, at) => [at + 1, lines] as const))(
     `${title}: the commands of block %i`,
     async (_, lines) => {
-      await using at = await start();
+      const isNative = title.startsWith('6');
+      await using at = await start(isNative);
       const [plan = ''] = blocks(section('Before')).flat();
-      await runAll(at, [plan]);
+      await runAll(at, [isNative ? NATIVE : plan]);
       at.faults.refuse = state?.refuse ?? (() => false);
       expect((await at.run('transship apply group.plan.json --yes')).code).toBe(1);
       at.faults.refuse = () => false;
       const {stdout} = await at.run('transship status group.plan.json');
       for (const words of state?.says ?? []) expect(stdout).toContain(words);
-      if (title.startsWith('5')) {
+      if (title.startsWith('14')) {
         await rm(at.folder.join('group.journal.ndjson'));
         await rm(at.folder.join('.local'), {recursive: true, force: true});
       }

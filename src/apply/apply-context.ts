@@ -44,6 +44,18 @@ export interface ApplyContext extends CopyContext {
   readonly undo?: UndoLog;
 }
 
+/** The context of a run whose journal has the times of what it tells. */
+export function withJournalTimes<Context extends CopyContext>(context: Context): Context {
+  const {journal, report} = context;
+  return {
+    ...context,
+    report: (event) => {
+      journal.watch(event);
+      report(event);
+    },
+  };
+}
+
 export interface ApplySettings {
   /** Bounds of an upload chunk in bytes. */
   readonly chunk: ChunkBounds;

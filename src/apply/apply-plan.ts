@@ -12,7 +12,7 @@ import {
 } from '../model/plan.ts';
 import {isInside} from '../plan/create-steps.ts';
 import {phaseOfPlan} from '../plan/phases.ts';
-import type {ApplyContext, Interruption} from './apply-context.ts';
+import {type ApplyContext, type Interruption, withJournalTimes} from './apply-context.ts';
 import {type CopyRunResult, isOfImage, runCopies} from './copy-run.ts';
 import {missingOf, type Namespaces, runCreations, withAbsent} from './creations.ts';
 import {type DeletionResult, runDeletions} from './deletions.ts';
@@ -24,11 +24,12 @@ import {compareDestination, findDrift, inOrder, type PlanState} from './find-dri
  * before the run; a tag that changes during the run is left alone, and the others are done.
  * @throws TransshipError when the run cannot go on at all: the journal cannot be written, a registry cannot be asked
  */
-export async function applyPlan(
+export async function runPlan(
   plan: CopyPlan,
-  context: ApplyContext,
+  given: ApplyContext,
   interruption: Interruption,
 ): Promise<RunResult> {
+  const context = withJournalTimes(given);
   const {report} = context;
   const images = plan.steps.length - deletionsOf(plan).length;
   const total = {
@@ -55,9 +56,9 @@ export async function applyPlan(
  * Carries out the last phase of a plan whose copies other runs made: deletes what it deletes, if all of its images are at
  * their destinations. What was moved is verified in this very run, as in any run that deletes.
  * @param plan all of it
- * @throws TransshipError COPIES_UNFINISHED, and as `applyPlan`
+ * @throws TransshipError COPIES_UNFINISHED, and as `runPlan`
  */
-export async function applyDeletions(
+export async function runDeletePhase(
   plan: CopyPlan,
   context: ApplyContext,
   interruption: Interruption,
@@ -68,7 +69,7 @@ export async function applyDeletions(
   const {done} = await compareDestination(copies, context.repositories, call);
   const left = copies.filter(({id}) => !done.has(id));
   if (left.length > 0) throw copiesUnfinished(left, copies.length);
-  return await applyPlan(phaseOfPlan(plan, 'delete'), context, interruption);
+  return await runPlan(phaseOfPlan(plan, 'delete'), context, interruption);
 }
 
 function copiesUnfinished(left: readonly CopyStep[], total: number): TransshipError {

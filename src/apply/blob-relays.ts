@@ -1,11 +1,11 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
-import {type BlobOutcome, errorData} from '../model/event.ts';
+import {type BlobOutcome, retryEvent} from '../model/event.ts';
 import type {BlobAction} from '../model/plan.ts';
 import type {Call, MountBlob, RepositoryWriter, Upload} from '../model/port.ts';
 import {ChunkSize} from '../relay/chunk-size.ts';
 import {RateLimit} from '../relay/rate-limit.ts';
-import {ReadConnections} from '../relay/read-parts.ts';
+import {ReadConnections} from '../relay/read-connections.ts';
 import {relayBlob} from '../relay/relay-blob.ts';
 import type {CopyContext, Interruption} from './apply-context.ts';
 import {BlobProgress} from './blob-progress.ts';
@@ -362,13 +362,7 @@ export class BlobRelays {
         saved: ({location, offset, minChunk}) =>
           journal.append({type: 'upload', digest, to, location, offset, minChunk}),
         retrying: (attempt, delayMs, error) =>
-          report({
-            type: 'retrying',
-            what: `${digest} to ${to}`,
-            attempt,
-            delayMs,
-            error: errorData(error),
-          }),
+          report(retryEvent(`${digest} to ${to}`, attempt, delayMs, error)),
       },
       this.#call,
     );

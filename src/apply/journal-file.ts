@@ -15,13 +15,21 @@ const policy = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()
 /** GitLab's ID of a project. */
 const project = z.int().positive();
 const runEnd = z.enum(['done', 'incomplete', 'failed', 'interrupted', 'drift']);
+const side = z.enum(['source', 'destination', 'gitlab', 'local']);
 const errorData = z.object({
   code: z.string(),
-  side: z.enum(['source', 'destination', 'gitlab', 'local']),
+  side,
   retry: z.boolean().default(false),
   message: z.string(),
   hint: z.string(),
 });
+/** For people. Journals of earlier versions do not have them. */
+const times = {
+  /** When it ended. */
+  at: z.iso.datetime().optional(),
+  /** How long it took from its beginning in this run, in ms. */
+  ms: z.int().nonnegative().optional(),
+};
 /** One line of the journal. A line is only ever added; the latest word on a thing counts. */
 export const journalEntry = z.discriminatedUnion('type', [
   /** A run of `apply` began. The first line of a journal says whose it is. */
@@ -54,12 +62,28 @@ export const journalEntry = z.discriminatedUnion('type', [
     digest,
     to: z.string(),
     outcome: z.enum(['copied', 'mounted', 'present']),
+    ...times,
+    /** Bytes that this run sent, if it was copied. */
+    bytes: z.int().nonnegative().optional(),
+    /** How often it was tried again; absent: never. */
+    retries: z.int().positive().optional(),
   }),
   z.object({
     type: z.literal('step'),
     id: z.string(),
     outcome: z.enum(['done', 'present', 'failed', 'blocked']),
+    ...times,
     error: errorData.optional(),
+  }),
+  /** A blob or a manifest is tried again. For people; each run writes the first 1,000. */
+  z.object({
+    type: z.literal('retry'),
+    at: z.iso.datetime(),
+    what: z.string(),
+    /** How long it waits before. */
+    delayMs: z.number().nonnegative(),
+    code: z.string(),
+    side,
   }),
   /**
    * A tag at the old path of a transfer is about to be deleted; written before it is. Or, where that journal is lost: it
@@ -79,6 +103,8 @@ export const journalEntry = z.discriminatedUnion('type', [
   z.object({type: z.literal('resume'), project}),
   /** A tag that came or moved after planning is taken along. */
   z.object({type: z.literal('adopt'), project, repository: z.string(), tag}),
+  /** GitLab did not move the images of a project itself: from now on they go by way of the donor. */
+  z.object({type: z.literal('fallback'), project}),
   /**
    * What this plan makes for its donor: only that is ever removed. Written before it is made; of a project once more
    * with its id. `place` is a folder or a layout as the plan names them, or the full path of the project.
@@ -101,10 +127,13 @@ export const journalEntry = z.discriminatedUnion('type', [
 export type JournalEntry = z.infer<typeof journalEntry>;
 
 /** What the steps of a transfer go by, beside what they find. */
-export type TransferEntry = Exclude<JournalEntry, {type: 'upload' | 'blob' | 'step' | 'deleting'}>;
+export type TransferEntry = Exclude<
+  JournalEntry,
+  {type: 'upload' | 'blob' | 'step' | 'retry' | 'deleting'}
+>;
 
 export function isTransferEntry(entry: JournalEntry): entry is TransferEntry {
-  return !['upload', 'blob', 'step', 'deleting'].includes(entry.type);
+  return !['upload', 'blob', 'step', 'retry', 'deleting'].includes(entry.type);
 }
 
 /** The largest journal, in bytes: an entry has some 300. */

@@ -1,7 +1,8 @@
 import {rename} from 'node:fs/promises';
-import type {Redactor} from '../http/secrets.ts';
+import type {Redactor} from '../http/redaction.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
+import type {RunEvent} from '../model/event.ts';
 import type {RunEnd} from '../model/outcome.ts';
 import type {SavedUpload} from '../model/port.ts';
 import {
@@ -10,6 +11,7 @@ import {
   JournalWriter,
   type TransferEntry,
 } from './journal-file.ts';
+import {JournalTimes} from './journal-times.ts';
 import {
   type JournaledTransfer,
   transferUnfinished,
@@ -33,6 +35,8 @@ export interface Journal extends AsyncDisposable {
   append(entry: JournalEntry): Promise<void>;
   /** For what is only told: a run that is killed may have done a little more than its journal says. */
   note(entry: JournalEntry): void;
+  /** Takes the times of what the run tells: the entries that follow have them. */
+  watch(event: RunEvent): void;
   end(result: RunEnd): Promise<void>;
 }
 
@@ -44,6 +48,7 @@ export const NO_JOURNAL: Journal = {
   transfer: [],
   append: () => Promise.resolve(),
   note: () => undefined,
+  watch: () => undefined,
   end: () => Promise.resolve(),
   [Symbol.asyncDispose]: () => Promise.resolve(),
 };
@@ -108,13 +113,19 @@ async function openLocked(
   for (const entry of carriedOver) await writer.append(entry);
   const remembered: TransferEntry[] = [...entries.filter(isTransferEntry), ...carriedOver];
   const uploads = openUploads([...others, ...entries]);
+  const times = new JournalTimes(now);
   const append = async (entry: JournalEntry): Promise<void> => {
     if (lock.isLost) throw lockLost(file);
-    const written = withoutSecrets(entry, redactor);
+    const written = withoutSecrets(times.timed(entry), redactor);
     if (written === undefined) return;
     const [isHeld] = await Promise.all([lock.isHeld(), writer.append(written)]);
     if (!isHeld) throw lockLost(file);
     if (isTransferEntry(written)) remembered.push(written);
+  };
+  const note = (entry: JournalEntry): void => {
+    if (lock.isLost) throw lockLost(file);
+    const written = withoutSecrets(times.timed(entry), redactor);
+    if (written !== undefined) writer.note(written);
   };
   return {
     continues: entries.length > 0,
@@ -124,10 +135,10 @@ async function openLocked(
     savedUpload: (digest, to) => uploads.get(uploadKey(digest, to)),
     transfer: remembered,
     append,
-    note: (entry) => {
-      if (lock.isLost) throw lockLost(file);
-      const written = withoutSecrets(entry, redactor);
-      if (written !== undefined) writer.note(written);
+    note,
+    watch: (event) => {
+      const retry = times.see(event);
+      if (retry !== undefined) note(retry);
     },
     end: (result) => append({type: 'end', result, at: now().toISOString()}),
     [Symbol.asyncDispose]: async () => {
@@ -147,6 +158,7 @@ function withoutSecrets(entry: JournalEntry, redactor: Redactor): JournalEntry |
     const hasLogin = url !== null && (url.username !== '' || url.password !== '');
     return hasLogin || !redactor.isClean(entry.location) ? undefined : entry;
   }
+  if (entry.type === 'retry') return {...entry, what: redactor.redact(entry.what)};
   if (entry.type !== 'step' || entry.error === undefined) return entry;
   const {message, hint} = entry.error;
   const redacted = {message: redactor.redact(message), hint: redactor.redact(hint)};

@@ -13,7 +13,7 @@ import {fallbackTag} from '../observe/listed-referrer.ts';
 import type {CopyContext} from './apply-context.ts';
 import {RetryBudget} from '../relay/retry-budget.ts';
 import type {BlobRelays} from './blob-relays.ts';
-import {errorData} from '../model/event.ts';
+import {retryEvent} from '../model/event.ts';
 import type {PlannedContent} from './planned-content.ts';
 import {ReferrersFallback} from './referrers-fallback.ts';
 import {settleAll} from '../observe/at-once.ts';
@@ -209,8 +209,7 @@ export class ManifestPushes {
     const what = `${reference} to ${step.to}`;
     const budget = new RetryBudget(
       settings.retry,
-      (attempt, delayMs, error) =>
-        report({type: 'retrying', what, attempt, delayMs, error: errorData(error)}),
+      (attempt, delayMs, error) => report(retryEvent(what, attempt, delayMs, error)),
       call.stopping,
     );
     for (;;) {

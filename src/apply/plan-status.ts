@@ -4,6 +4,7 @@ import {nameOf} from '../model/place.ts';
 import {openUploads, uploadKey} from './journal.ts';
 import type {JournalEntry} from './journal-file.ts';
 import {entriesByProject, locationByJournal, sinceRollback, statusOf} from './transfer/standing.ts';
+import {wayByJournal} from './transfer/native-way.ts';
 import {groupOf} from '../model/transfer-plan.ts';
 import {wantedBlobs} from './copy-run.ts';
 import {copySetsOf} from '../plan/transfer/estimate.ts';
@@ -19,9 +20,9 @@ export interface StatusJournal {
  * @param files one, or one for each machine that works on the plan
  */
 export function planStatus(plan: Plan, files: readonly StatusJournal[]): StatusResult {
-  const {steps, blobs} = workOf(plan);
   const journals = files.map(({entries}) => entries);
   const byProject = plan.kind === 'transfer' ? entriesByProject(plan, journals.flat()) : undefined;
+  const {steps, blobs} = workOf(plan, journals.flat());
   const entries = byProject ? [...byProject.values()].flatMap(sinceRollback) : journals.flat();
   const latest = new Map<string, StepEntry>();
   const blobsDone = new Set<string>();
@@ -132,9 +133,10 @@ function partlyCopied(
  */
 function workOf(
   plan: Plan,
+  entries: readonly JournalEntry[],
 ): Pick<CopyPlan, 'blobs'> & {readonly steps: readonly {readonly id: string}[]} {
   if (plan.kind === 'copy') return plan;
-  const steps = plan.moves.flatMap((move) => move.steps);
+  const steps = plan.moves.flatMap((move) => wayByJournal(move, entries).steps);
   const blobs = copySetsOf(steps).flatMap((set) => set.blobs);
   const ofGroups = (plan.groups ?? []).flatMap((group) => group.steps);
   return {steps: [...steps.filter(({kind}) => kind !== 'remove-donor'), ...ofGroups], blobs};

@@ -5,7 +5,7 @@ import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, finishDigest} from '../model/digest.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
-import {errorData, type Report} from '../model/event.ts';
+import {type Report, retryEvent} from '../model/event.ts';
 import {parsePlace} from '../model/place.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {readBlob} from '../relay/read-blob.ts';
@@ -123,13 +123,7 @@ async function readInto(
   const what = {digest, to: at.name, size};
   const newBudget = () =>
     new RetryBudget(retry, (attempt, delayMs, error) =>
-      report({
-        type: 'retrying',
-        what: `${digest} from ${at.name}`,
-        attempt,
-        delayMs,
-        error: errorData(error),
-      }),
+      report(retryEvent(`${digest} from ${at.name}`, attempt, delayMs, error)),
     );
   report({type: 'blob-started', ...what});
   let done = 0;

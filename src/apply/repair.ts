@@ -118,7 +118,7 @@ async function graphOf(
     const digests = new Set(own.map(({root}) => root.digest));
     await mapAtOnce(digests, OBSERVE_CONCURRENCY, (digest) => reader.readImage(digest, call));
     for (const manifest of reader.manifests.values()) {
-      const planned = plannedManifest(manifest, undefined);
+      const planned = plannedManifest(manifest);
       manifests.set(planned.digest, planned);
       for (const blob of blobsOf(manifest, from))
         if (!blobs.has(blob.digest)) blobs.set(blob.digest, blob);

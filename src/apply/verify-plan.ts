@@ -16,7 +16,7 @@ import {BY_ASKING, byKindOfPlace, isWhole, type Proof} from './proof.ts';
  * Of an image that was there already when the plan was made the plan knows only the root: what is below is read first.
  * @param proof how it is found out whether something is there. Default: as above
  */
-export async function verifyPlan(
+export async function verifyCopies(
   plan: CopyPlan,
   repositories: Repositories,
   call: Call,
@@ -55,7 +55,7 @@ export interface VerifiedRoots extends Omit<VerifyResult, 'plan'> {
 
 /**
  * Compares images of a plan, of all those that it copies or found present, with what is at their places.
- * @param proof as in `verifyPlan`
+ * @param proof as in `verifyCopies`
  * @throws TransshipError the refusals of a registry
  */
 export async function verifyRoots(
@@ -114,7 +114,7 @@ async function readBelow(
       await isWhole(async () => (await reader.readImage(digest, call)) !== undefined);
     });
     for (const manifest of reader.manifests.values()) {
-      manifests.push(plannedManifest(manifest, undefined));
+      manifests.push(plannedManifest(manifest));
       // A layer that may be elsewhere need not be here.
       for (const {digest, size, urls} of childBlobs(manifest.view))
         blobs.push({digest, size, to: at, action: urls === undefined ? 'present' : 'foreign'});

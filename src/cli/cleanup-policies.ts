@@ -3,8 +3,8 @@ import {TransshipError} from '../model/error.ts';
 import type {CleanupRules, DeleteWish} from '../model/delete-wish.ts';
 import type {Check} from '../model/plan.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
-import type {GitLabAccess} from './gitlab-access.ts';
-import type {Session} from './session.ts';
+import type {GitLabAccess} from '../library/gitlab-access.ts';
+import type {Session} from '../library/session.ts';
 
 /** Projects whose policies are read at once. */
 const PROJECTS_AT_ONCE = 8;

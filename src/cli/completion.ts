@@ -1,18 +1,32 @@
-import type {Command} from 'commander';
-import {TransshipError} from '../model/error.ts';
+import {Argument, type Command} from 'commander';
 
 /** Shells that `completion` writes a script for. */
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
+
+export type Shell = (typeof SHELLS)[number];
 
 /** What can follow some words of a command line. */
 interface Completed {
   /** The words, such as `plan copy`; empty: the program itself. */
   readonly words: string;
-  readonly commands: readonly string[];
-  readonly flags: readonly string[];
+  readonly commands: readonly Described[];
+  readonly flags: readonly Flag[];
+  /** What its argument may be; empty: anything, such as a file. */
+  readonly values: readonly string[];
 }
 
-/** `transship completion`: a script that completes commands and flags in a shell. */
+interface Described {
+  readonly name: string;
+  readonly about: string;
+}
+
+interface Flag extends Described {
+  readonly hasValue: boolean;
+  /** What its value may be; empty: anything. */
+  readonly values: readonly string[];
+}
+
+/** `transship completion`: a script that completes commands, flags and their values in a shell. */
 export function addCompletion(
   program: Command,
   write: (text: string) => unknown,
@@ -21,78 +35,170 @@ export function addCompletion(
   program
     .command('completion')
     .summary('print a completion script for bash, zsh or fish')
-    .argument('<shell>', SHELLS.join(', '))
+    .addArgument(new Argument('<shell>', SHELLS.join(', ')).choices(SHELLS))
     .addHelpText(
       'after',
       `
 Examples:
   source <(transship completion bash)
+  transship completion zsh > "\${fpath[1]}/_transship"
   transship completion fish > ~/.config/fish/completions/transship.fish`,
     )
-    .action((shell: string) => {
-      const script = SCRIPTS[shell as (typeof SHELLS)[number]];
-      if (!Object.hasOwn(SCRIPTS, shell)) {
-        throw new TransshipError('USAGE', `"${shell}" is no shell with completion`, {
-          side: 'local',
-          hint: `write ${SHELLS.join(', ')}`,
-        });
-      }
-      write(script(completedBy(program, '')));
+    .action((shell: Shell) => {
+      write(completionScript(shell, program));
       done(0);
     });
 }
 
-function completedBy(command: Command, words: string): readonly Completed[] {
-  const own = {
-    words,
-    commands: command.commands.map((child) => child.name()),
-    flags: [
-      ...command.options.flatMap(({hidden, long}) => (hidden || !long ? [] : [long])),
-      '--help',
-    ],
-  };
+/** The script that completes the program's commands and flags. Files complete as the shell does it. */
+export function completionScript(shell: Shell, program: Command): string {
+  const common = flagsOf(program).filter(({name}) => name !== '--version');
+  return SCRIPTS[shell](completedBy(program, '', common));
+}
+
+/** @param common flags of the program, which every command takes */
+function completedBy(
+  command: Command,
+  words: string,
+  common: readonly Flag[],
+): readonly Completed[] {
+  const own = flagsOf(command);
+  const names = new Set(own.map(({name}) => name));
+  const first = command.registeredArguments[0];
+  const children = command
+    .createHelp()
+    .visibleCommands(command)
+    .filter((child) => child.name() !== 'help');
   return [
-    own,
-    ...command.commands.flatMap((child) => completedBy(child, `${words} ${child.name()}`.trim())),
+    {
+      words,
+      commands: children.map((child) => ({name: child.name(), about: child.summary()})),
+      flags: [...own, ...common.filter(({name}) => !names.has(name)), HELP],
+      values: first?.argChoices ?? [],
+    },
+    ...children.flatMap((child) => completedBy(child, `${words} ${child.name()}`.trim(), common)),
   ];
 }
 
-/** Files complete as the shell does it. */
-const SCRIPTS: Readonly<Record<(typeof SHELLS)[number], (lists: readonly Completed[]) => string>> =
-  {
-    bash: (lists) => `# bash completion for transship
-_transship() {
-  local words="" word
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$word" in -*) ;; *) words="\${words:+$words }$word" ;; esac
-  done
-  local current="\${COMP_WORDS[COMP_CWORD]}" found
+const HELP: Flag = {name: '--help', about: 'display help', hasValue: false, values: []};
+
+function flagsOf({options}: Command): readonly Flag[] {
+  return options.flatMap(({hidden, long, description, required, optional, argChoices}) =>
+    hidden || !long
+      ? []
+      : [
+          {
+            name: long,
+            about: description,
+            hasValue: required || optional,
+            values: argChoices ?? [],
+          },
+        ],
+  );
+}
+
+const namesOf = (parts: readonly Described[]): string => parts.map(({name}) => name).join(' ');
+
+/** Cases of bash and zsh: what a flag's value may be, by the words and the flag before. */
+function valueCases(lists: readonly Completed[]): string {
+  return lists
+    .flatMap(({words, flags}) =>
+      flags.flatMap(({name, values}) =>
+        values.length === 0 ? [] : [`    "${words} ${name}") found="${values.join(' ')}" ;;`],
+      ),
+    )
+    .join('\n');
+}
+
+/** Cases of bash and zsh: what may follow some words. */
+function wordCases(lists: readonly Completed[]): string {
+  return lists
+    .map(
+      ({words, commands, flags, values}) =>
+        `      "${words}") found="${[namesOf(commands), ...values, namesOf(flags)].filter((part) => part !== '').join(' ')}"; break ;;`,
+    )
+    .join('\n');
+}
+
+/** In bash and zsh alike: finds what may follow `$line`, the words before, and `$before`, the last of them. */
+function lookUp(lists: readonly Completed[]): string {
+  return `  local found="" at="$line"
   while :; do
-    case "$words" in
-${lists.map(({words, commands, flags}) => `      "${words}") found="${[...commands, ...flags].join(' ')}"; break ;;`).join('\n')}
+    case "$at" in
+${wordCases(lists)}
     esac
-    [ -n "$words" ] || break
-    case "$words" in *" "*) words="\${words% *}" ;; *) words="" ;; esac
+    [ -n "$at" ] || break
+    case "$at" in *" "*) at="\${at% *}" ;; *) at="" ;; esac
   done
+  case "$at $before" in
+${valueCases(lists)}
+  esac`;
+}
+
+const SCRIPTS: Readonly<Record<Shell, (lists: readonly Completed[]) => string>> = {
+  // Files complete as the shell does it.
+  bash: (lists) => `# bash completion for transship
+_transship() {
+  local line="" word before="\${COMP_WORDS[COMP_CWORD-1]}"
+  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case "$word" in -*) ;; *) line="\${line:+$line }$word" ;; esac
+  done
+${lookUp(lists)}
+  local current="\${COMP_WORDS[COMP_CWORD]}" plain=""
+  case "$current" in
+    -*) ;;
+    *) for word in $found; do case "$word" in -*) ;; *) plain="$plain $word" ;; esac; done; found="$plain" ;;
+  esac
   COMPREPLY=($(compgen -W "$found" -- "$current"))
 }
 complete -o default -F _transship transship
 `,
-    zsh: (lists) => `#compdef transship
-autoload -U +X bashcompinit && bashcompinit
-${SCRIPTS.bash(lists)}`,
-    fish: (lists) =>
-      [
-        '# fish completion for transship',
-        ...lists.flatMap(({words, commands, flags}) => {
-          const parts = words.split(' ').filter((word) => word !== '');
-          const seen = parts.map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
-          const when = seen === '' ? '__fish_use_subcommand' : seen;
-          return [
-            ...commands.map((name) => `complete -c transship -n "${when}" -a ${name}`),
-            ...flags.map((flag) => `complete -c transship -n "${when}" -l ${flag.slice(2)}`),
-          ];
-        }),
-        '',
-      ].join('\n'),
-  };
+  zsh: (lists) => `#compdef transship
+_transship() {
+  local line="" word before="\${words[CURRENT-1]}"
+  for word in "\${(@)words[2,CURRENT-1]}"; do
+    case "$word" in -*) ;; *) line="\${line:+$line }$word" ;; esac
+  done
+${lookUp(lists)}
+  case "\${words[CURRENT]}" in
+    -*) compadd -- \${(M)\${=found}:#-*} ;;
+    *) compadd -- \${\${=found}:#-*} || _files ;;
+  esac
+}
+if [ "\${funcstack[1]}" = _transship ]; then _transship "$@"; else compdef _transship transship; fi
+`,
+  fish: (lists) =>
+    [
+      '# fish completion for transship',
+      'function __transship_at',
+      '    set -l at ""',
+      '    set -l line ""',
+      '    for word in (commandline -opc)[2..-1]',
+      "        string match -q -- '-*' $word; and continue",
+      '        set line (string trim -- "$line $word")',
+      `        contains -- $line ${lists.flatMap(({words}) => (words === '' ? [] : [quoted(words)])).join(' ')}; and set at $line`,
+      '    end',
+      '    test "$at" = "$argv[1]"',
+      'end',
+      ...lists.flatMap(({words, commands, flags, values}) => {
+        const when = `complete -c transship -n ${quoted(`__transship_at ${JSON.stringify(words)}`)}`;
+        return [
+          ...commands.map(({name, about}) => `${when} -f -a ${name} -d ${quoted(about)}`),
+          ...(values.length === 0 ? [] : [`${when} -f -a ${quoted(values.join(' '))}`]),
+          ...flags.map((flag) => `${when} ${fishFlag(flag)} -d ${quoted(flag.about)}`),
+        ];
+      }),
+      '',
+    ].join('\n'),
+};
+
+function fishFlag({name, hasValue, values}: Flag): string {
+  const long = `-l ${name.slice(2)}`;
+  if (values.length > 0) return `${long} -x -a ${quoted(values.join(' '))}`;
+  return hasValue ? `${long} -r` : long;
+}
+
+/** As fish quotes. */
+function quoted(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+}

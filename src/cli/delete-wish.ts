@@ -12,9 +12,9 @@ import {policyWishes, type PolicyWishes} from './cleanup-policies.ts';
 import {readMigrationText} from './commands/plan-migration.ts';
 import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
-import {readMigrationWish} from './migration-wish.ts';
-import type {Session} from './session.ts';
-import {openSourceLister} from './source-lister.ts';
+import {readMigrationWish} from '../library/migration-wish.ts';
+import type {Session} from '../library/session.ts';
+import {openSourceLister} from '../library/source-lister.ts';
 import {instanceOf, pathOf} from './transfer-wish.ts';
 
 /** The rules that choose tags. */
@@ -63,13 +63,13 @@ export function deletionReader(
       );
     if (repositories.length > 0)
       throw usage('--routes names the repositories', 'leave the other repositories out');
-    return async (session) => withRules(await inRoutes(routes, side, flags, io, session), wanted);
+    return async (session) => withRules(await inRoutes(routes, side, session), wanted);
   }
   if (repositories.length === 0)
     throw usage('no repository was given', 'write host/repository, or --routes FILE.yaml');
   if (recursive === true) {
     const roots = repositories.map(hostAndPath);
-    return async (session) => withRules(await below(roots, flags, io, session), wanted);
+    return async (session) => withRules(await below(roots, session), wanted);
   }
   const names = repositories.map(repositoryName);
   return () => Promise.resolve(withRules({names, checks: []}, wanted));
@@ -116,8 +116,6 @@ function withRules({names, checks}: Found, rules: DeleteRules): PolicyWishes {
 /** All that hosts list at or below some paths. */
 async function below(
   roots: readonly {readonly host: string; readonly path: string}[],
-  flags: GitLabFlags,
-  io: Io,
   session: Session,
 ): Promise<Found> {
   const names: string[] = [];
@@ -126,13 +124,7 @@ async function below(
     const what = path === '' ? host : `${host}/${path}`;
     const progress = (total: number) =>
       session.report({type: 'observing', what, done: 0, total, unit: 'repositories'});
-    const lister = await openSourceLister(
-      host,
-      {...flags, sourceKind: 'auto'},
-      io,
-      session,
-      'destination',
-    );
+    const lister = await openSourceLister(host, 'auto', session, 'destination');
     const {repositories, unlisted} = await listAll(lister, path, progress, session.reading);
     names.push(...repositories.map(({repository}) => `${host}/${repository}`));
     checks.push(...unlisted.map(({part, error}) => unlistedCheck(`${host}/${part}`, error)));
@@ -148,14 +140,12 @@ function unlistedCheck(part: string, {code, message, hint}: TransshipError): Che
 async function inRoutes(
   file: string,
   side: 'source' | 'destination',
-  flags: GitLabFlags,
-  io: Io,
   session: Session,
 ): Promise<Found> {
-  const migration = readMigration(await readMigrationText(file), file, io.env);
+  const migration = readMigration(await readMigrationText(file), file, session.environment);
   if (migration.kind !== 'copy')
     throw usage(`${file} moves projects and names no repositories`, 'name a file with routes');
-  const {routes, findings} = await readMigrationWish(migration, flags, io, session);
+  const {routes, findings} = await readMigrationWish(migration, {}, session);
   return {
     names: routes.map((route) => route[side].repository),
     checks: (findings?.checks ?? []).filter(({code}) => code === 'REPOSITORIES_NOT_LISTED'),

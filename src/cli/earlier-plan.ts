@@ -1,12 +1,13 @@
 import {extname} from 'node:path';
 import type {Command} from 'commander';
+import {writeOutput} from '../library/output-file.ts';
+import {readPlanFile} from '../library/plan-file.ts';
 import {TransshipError} from '../model/error.ts';
 import type {CopyPlan} from '../model/plan.ts';
 import {sourceDelta} from '../plan/source-delta.ts';
 import {renderDelta} from '../report/delta-document.ts';
 import type {Io} from './io.ts';
-import {type NamedFile, throwIfSameFile, writeOutput} from './output-file.ts';
-import {readPlanFile} from './plan-file.ts';
+import {type NamedFile, throwIfSameFile} from './output-file.ts';
 
 /** Flags of what compares a plan with an earlier one. */
 export interface SinceFlags {

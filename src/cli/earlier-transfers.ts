@@ -9,13 +9,13 @@ import {
 } from '../apply/journal-file.ts';
 import {deletedOf, transferUnfinished, unfinishedIn} from '../apply/unfinished.ts';
 import {openRegular} from '../http/regular-file.ts';
+import {readPlanFile} from '../library/plan-file.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {readJson} from '../model/json.ts';
 import type {Shard} from '../model/outcome.ts';
 import {forgetOldest, removeFile} from '../places/durable-file.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
 import type {Io} from './io.ts';
-import {readPlanFile} from './plan-file.ts';
 import {privateFolder, stateFolder} from './user-folders.ts';
 
 /** The most of a journal that is read to see whose it is, in bytes: its first line names each project of its plan. */

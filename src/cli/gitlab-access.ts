@@ -1,23 +1,20 @@
 import {stat} from 'node:fs/promises';
 import type {Command} from 'commander';
-import type {Namespaces} from '../apply/creations.ts';
+import type {FoundKind} from '../discovery/source-kind.ts';
 import {
   addressOf,
   type GitLabToken,
+  hasOwnToken,
   hostTokenVariable,
   parseGitLabUrl,
 } from '../gitlab/connection.ts';
-import {createNamespace, namespaceExists} from '../gitlab/create-namespace.ts';
-import {GitLab} from '../gitlab/gitlab.ts';
 import {readRegular} from '../http/regular-file.ts';
+import {GITLAB_COM, GitLabAccess, type GitLabAccounts} from '../library/gitlab-access.ts';
+import type {Session} from '../library/session.ts';
 import {TransshipError} from '../model/error.ts';
-import {type CopyPlan, type CreateStep, creationsOf} from '../model/plan.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
-import type {Credentials} from '../registry/credentials/credentials.ts';
-import type {Registry} from '../registry/registry.ts';
 import type {Io} from './io.ts';
 import {namedGitLab, type PlanTrust} from './plan-trust.ts';
-import type {Session} from './session.ts';
 
 /** Flags of everything that talks to a GitLab instance. */
 export interface GitLabFlags {
@@ -38,27 +35,6 @@ export function addGitLabFlags(command: Command): Command {
       '--token-file <file>',
       "read GitLab's token from this file (default: $TRANSSHIP_GITLAB_TOKEN_<HOST>, $TRANSSHIP_GITLAB_TOKEN, $GITLAB_TOKEN, $CI_JOB_TOKEN)",
     );
-}
-
-/** A GitLab instance and its registry, both asked with one token. */
-export class GitLabAccess {
-  readonly gitlab: GitLab;
-  readonly tokenKind: GitLabToken['kind'];
-  readonly #token: GitLabToken;
-  readonly #session: Session;
-
-  constructor(url: URL, token: GitLabToken, session: Session) {
-    this.gitlab = new GitLab({url, token, http: session.http});
-    this.tokenKind = token.kind;
-    this.#token = token;
-    this.#session = session;
-  }
-
-  /** Opens the registry of the instance; with the token, unless the user has a login for it. */
-  openRegistry(host: string, side: 'source' | 'destination' = 'source'): Registry {
-    this.#session.credentials.logIn(host, credentialsOf(this.#token));
-    return this.#session.places.registry(host, side);
-  }
 }
 
 /**
@@ -99,32 +75,43 @@ export async function openPlannedGitLab(
 }
 
 /**
- * Where a plan creates its groups and projects; undefined: it creates none. Each GitLab is opened when it is asked for first.
- * @throws TransshipError from its methods: as `openGitLab`
+ * The instances that the flags and the environment name.
+ * @param trust where they come from a plan
  */
-export function plannedNamespaces(
-  plan: CopyPlan,
-  trust: PlanTrust,
+export function gitlabAccounts(
   flags: GitLabFlags,
   io: Io,
-  session: Session,
-): Namespaces | undefined {
-  if (creationsOf(plan).length === 0) return undefined;
-  const opened = new Map<string, Promise<GitLab>>();
-  const open = async (address: string): Promise<GitLab> => {
-    const url = parseGitLabUrl(address);
-    await trust.checkGitLab(url);
-    return (await access(url, flags, io, session)).gitlab;
-  };
-  const gitlabOf = ({gitlab}: CreateStep): Promise<GitLab> => {
-    const one = opened.get(gitlab) ?? open(gitlab);
-    opened.set(gitlab, one);
-    return one;
-  };
+  trust: PlanTrust | undefined,
+): GitLabAccounts {
   return {
-    exists: async (step, call) => await namespaceExists(await gitlabOf(step), step, call),
-    create: async (step, call) => await createNamespace(await gitlabOf(step), step, call),
+    addressOf: (host, found) => gitlabAddress(host, found, flags, io),
+    open: async (url, session) => {
+      await trust?.checkGitLab(url);
+      return await access(url, flags, io, session);
+    },
   };
+}
+
+/**
+ * The token goes to the GitLab that the user names, by the flag or by a variable, if the registry agrees that it belongs to
+ * that one: a CI job names the GitLab that runs it, and a migration may have several sources. A variable with a token for the
+ * instance that the registry names, and the name of GitLab.com's registry, name it as well.
+ */
+function gitlabAddress(
+  host: string,
+  found: FoundKind,
+  flags: GitLabFlags,
+  {env}: Pick<Io, 'env'>,
+): string | undefined {
+  const own = found.gitlab === undefined ? undefined : parseGitLabUrl(found.gitlab);
+  const named = [flags.gitlab, namedGitLab(env)].find(
+    (url) => url && (own === undefined || parseGitLabUrl(url).href === own.href),
+  );
+  return (
+    named ||
+    (host === GITLAB_COM.registry ? GITLAB_COM.url : undefined) ||
+    (own !== undefined && hasOwnToken(own, env) ? own.href : undefined)
+  );
 }
 
 async function access(
@@ -136,9 +123,6 @@ async function access(
   const token = await readToken(url, flags, io);
   if (flags.tokenFile !== undefined) await warnOfOthers(flags.tokenFile, session);
   if (token.kind === 'job-token') checkJobToken(url, io);
-  io.redactor.learn(token.value);
-  const {username, password} = credentialsOf(token);
-  io.redactor.learnBasic(username, password);
   return new GitLabAccess(url, token, session);
 }
 
@@ -161,12 +145,6 @@ async function warnOfOthers(file: string, {report}: Session): Promise<void> {
   if (may === undefined) return;
   const message = `other users of this machine can ${may} ${file}: run chmod 600 on it`;
   report({type: 'notice', code: 'TOKEN_FILE_OPEN', message});
-}
-
-/** The registry takes an access token under any name, a job's under that of jobs (GitLab: lib/gitlab/auth.rb). */
-function credentialsOf({kind, value}: GitLabToken): Extract<Credentials, {kind: 'basic'}> {
-  const username = kind === 'job-token' ? 'gitlab-ci-token' : 'transship';
-  return {kind: 'basic', username, password: value};
 }
 
 /** The file that a flag names, else the variable for this instance, else those for any. */

@@ -1,7 +1,7 @@
 import {type Command, Option} from 'commander';
 import {TransshipError} from '../model/error.ts';
 import {parsePlace} from '../model/place.ts';
-import type {HostFlags} from './options.ts';
+import {collect, type HostFlags} from './options.ts';
 import type {ProgressKind} from './reporters/choose.ts';
 
 /*
@@ -24,12 +24,53 @@ const LOGIN_FLAGS = [
   '--password',
 ];
 
+/** Flags of skopeo and crane whose work is done in another way here: what to do instead. */
+const DONE_OTHERWISE: Readonly<Record<string, string>> = {
+  '--src-authfile': 'write --authfile FILE: one file has the logins of both sides',
+  '--dest-authfile': 'write --authfile FILE: one file has the logins of both sides',
+  '--src-cert-dir': 'write --ca-file FILE, or put the certificates into /etc/docker/certs.d/HOST',
+  '--dest-cert-dir': 'write --ca-file FILE, or put the certificates into /etc/docker/certs.d/HOST',
+  '--src-no-creds': 'leave it out: without a login, none is used',
+  '--dest-no-creds': 'leave it out: without a login, none is used',
+  '--override-os': 'write --platform os/arch[/variant]; without it, all platforms are copied',
+  '--override-arch': 'write --platform os/arch[/variant]; without it, all platforms are copied',
+  '--override-variant': 'write --platform os/arch[/variant]; without it, all platforms are copied',
+  '--remove-signatures': 'images keep their bytes here; use skopeo for what changes them',
+  '--sign-by': 'images keep their bytes here; sign them with cosign or skopeo',
+  '--dest-compress': 'images keep their bytes here; use skopeo for what changes them',
+  '--dest-compress-format': 'images keep their bytes here; use skopeo for what changes them',
+  '--encryption-key': 'images keep their bytes here; use skopeo for what changes them',
+  '--decryption-key': 'images keep their bytes here; use skopeo for what changes them',
+};
+
+/** Commands of skopeo, crane, regctl and docker, and those of ours that do their work. */
+const COMMANDS_ELSEWHERE: Readonly<Record<string, string>> = {
+  sync: 'transship copy HOST/REPOSITORY DESTINATION for all tags, transship plan FILE.yaml for many repositories',
+  mirror: 'transship plan FILE.yaml',
+  delete: 'transship plan delete HOST/REPOSITORY --tag TAG',
+  rm: 'transship plan delete HOST/REPOSITORY --tag TAG',
+  ls: 'transship inventory HOST/REPOSITORY',
+  catalog: 'transship inventory HOST',
+  'list-tags': 'transship inventory HOST/REPOSITORY',
+  inspect: 'transship inventory HOST/REPOSITORY --format json',
+  pull: 'transship copy HOST/REPOSITORY:TAG oci:DIR',
+  push: 'transship copy oci:DIR:TAG HOST/REPOSITORY:TAG',
+  tag: 'transship copy HOST/REPOSITORY:TAG HOST/REPOSITORY:NEW_TAG',
+  save: 'transship copy HOST/REPOSITORY:TAG oci-archive:FILE',
+  load: 'transship copy oci-archive:FILE HOST/REPOSITORY:TAG',
+};
+
+/** What skopeo is told in most scripts, and what is never done here. */
+const SAID_BEFORE_THE_COMMAND = '--insecure-policy';
+
 /**
  * The command line as this program knows it: `help`, `version`, no command.
  * @throws TransshipError USAGE for what is done in another way here
  */
-export function knownArguments(args: readonly string[]): readonly string[] {
+export function knownArguments(given: readonly string[]): readonly string[] {
+  const args = given.filter((word) => word !== SAID_BEFORE_THE_COMMAND);
   const [first, ...rest] = args;
+  if (first === 'cp') return knownArguments(['copy', ...rest]);
   if (first === undefined) return ['--help'];
   if (first === 'plan' && rest.length === 0) return ['plan', '--help'];
   if (first === 'help') return [...rest.filter((word) => word !== '--help'), '--help'];
@@ -40,9 +81,17 @@ export function knownArguments(args: readonly string[]): readonly string[] {
       `run docker ${first} HOST, or set TRANSSHIP_SOURCE_USERNAME and TRANSSHIP_SOURCE_PASSWORD`,
     );
   }
-  const login = LOGIN_FLAGS.find((flag) =>
-    args.some((word) => word === flag || word.startsWith(`${flag}=`)),
-  );
+  if (Object.hasOwn(COMMANDS_ELSEWHERE, first)) {
+    const instead = COMMANDS_ELSEWHERE[first] ?? '';
+    throw usage(`transship has no command ${first}`, `write ${instead}`);
+  }
+  const isGiven = (flag: string): boolean =>
+    args.some((word) => word === flag || word.startsWith(`${flag}=`));
+  const other = Object.keys(DONE_OTHERWISE).find(isGiven);
+  if (other !== undefined)
+    throw usage(`transship has no ${other}`, DONE_OTHERWISE[other] ?? 'leave it out');
+  // The sandbox has a login of its own, for everybody to know.
+  const login = first === 'sandbox' ? undefined : LOGIN_FLAGS.find(isGiven);
   if (login !== undefined) {
     const side = login.startsWith('--dest') ? 'DESTINATION' : 'SOURCE';
     throw usage(
@@ -58,6 +107,7 @@ export interface HabitFlags {
   readonly srcTlsVerify?: string;
   readonly destTlsVerify?: string;
   readonly quiet?: boolean;
+  readonly additionalTag?: readonly string[];
 }
 
 /** Takes what skopeo and crane take; most of it is so in any case. */
@@ -69,10 +119,21 @@ export function addHabitFlags(command: Command): Command {
     new Option('-a, --all'),
     new Option('--preserve-digests'),
     new Option('--keep-going'),
+    new Option('--all-tags'),
+    // Requests are sent again as long as it may help, and as many blobs are copied at once as the registries take.
+    new Option('--retry-times <n>'),
+    new Option('--retry-delay <time>'),
+    new Option('--image-parallel-copies <n>'),
     new Option('--multi-arch <which>').choices(['all']),
   ];
   for (const option of hidden) command.addOption(option.hideHelp());
-  return command.option('-q, --quiet', 'show no progress');
+  return command
+    .option('-q, --quiet', 'show no progress')
+    .option(
+      '--additional-tag <tag>',
+      'also give the image this tag at the destination (repeatable)',
+      collect,
+    );
 }
 
 /** The flags as this program has them: a host whose certificate is not to be checked, and no progress. */

@@ -1,6 +1,7 @@
 import type {Timer} from '../apply/run-limits.ts';
+import type {Patience} from '../gitlab/confirm.ts';
 import type {RetryPolicy} from '../http/retry.ts';
-import type {Redactor} from '../http/secrets.ts';
+import type {Redactor} from '../http/redaction.ts';
 import {createInterface} from 'node:readline/promises';
 
 /** Where text goes. */
@@ -33,8 +34,12 @@ export interface Io {
   readonly timer?: Timer;
   /** Blanks secrets out of everything that is written. */
   readonly redactor: Redactor;
+  /** Requests and responses are written to stderr (`--debug`). */
+  readonly isDebugging?: boolean;
   /** When requests are sent again. Default: the HTTP client's. */
   readonly retry?: RetryPolicy;
+  /** How long to wait for what GitLab does. Default: the GitLab client's. */
+  readonly patience?: Patience;
   /** Folders that must not outlive the process, as long as they are there. Default: nobody removes them at its end. */
   readonly temporary?: Set<string>;
   /** Calls the listener whenever the user asks how far it is (SIGUSR2). @returns ends that */

@@ -217,7 +217,8 @@ function chunkSize(text: string): number {
   throw new InvalidArgumentError('write a size of at least 4KiB');
 }
 
-function byteSize(text: string): number {
+/** A parser of sizes in bytes, such as 32MiB. */
+export function byteSize(text: string): number {
   const bytes = parseByteSize(text);
   if (bytes !== undefined) return bytes;
   throw new InvalidArgumentError('write a size such as 32MiB');

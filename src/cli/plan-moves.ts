@@ -3,6 +3,8 @@ import {addressOf, hasOwnToken, parseGitLabUrl} from '../gitlab/connection.ts';
 import {gatherTransferFacts} from '../gitlab/preflight/gather-facts.ts';
 import {gatherGroupFacts} from '../gitlab/preflight/gather-group.ts';
 import type {Surroundings} from '../gitlab/preflight/surroundings.ts';
+import type {GitLabAccess} from '../library/gitlab-access.ts';
+import type {Session} from '../library/session.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
 import type {FileProblem} from '../model/file-problem.ts';
@@ -12,12 +14,13 @@ import type {TransferMigration} from '../plan/migration/migration.ts';
 import type {TransferFacts} from '../plan/transfer/facts.ts';
 import {makeTransferPlan, type MoveFacts} from '../plan/transfer/transfer-plan.ts';
 import {findEarlierTransfers} from './earlier-transfers.ts';
-import {type GitLabAccess, type GitLabFlags, openGitLab} from './gitlab-access.ts';
+import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
 import type {HostFlags} from './options.ts';
+import {type PolicyFlag, readsPlatforms} from './plan-policy.ts';
 import {namedGitLab} from './plan-trust.ts';
 import type {ProgressFlags} from './reporters/choose.ts';
-import {type Session, withSession} from './session.ts';
+import {withSession} from './session.ts';
 import {
   folderFrom,
   isCiJob,
@@ -29,7 +32,7 @@ import {
 import {freeBytes} from './user-folders.ts';
 
 /** How transfers are planned, whoever says which. */
-export interface PlanningFlags {
+export interface PlanningFlags extends PolicyFlag {
   /** The plan's file. */
   readonly out?: string;
   readonly createDonor?: boolean;
@@ -81,6 +84,7 @@ export async function planMoves(
     createDonor: flags.createDonor === true,
     donorOnThisMachine: flags.donorOnThisMachine === true,
     freeze: flags.freeze === true,
+    platforms: await readsPlatforms(flags),
   };
   const withEarlier = async (found: TransferFacts): Promise<TransferFacts> => {
     const earlier = await findEarlierTransfers(base, wish.gitlab, found.project.id, io);

@@ -27,6 +27,14 @@ export async function limitedPlan(plan: Plan, flag: PolicyFlag): Promise<Plan> {
   return {...limited, id: planId(limited)};
 }
 
+/**
+ * Whether the policy needs the platforms of all images, which planning reads only if somebody asks for them.
+ * @throws TransshipError FILE_UNREADABLE, POLICY_INVALID
+ */
+export async function readsPlatforms({policy}: PolicyFlag): Promise<boolean> {
+  return policy !== undefined && (await readPolicyFile(policy)).requirePlatforms !== undefined;
+}
+
 /** Messages of a refusal; the rest is counted. */
 const MESSAGES = 5;
 

@@ -3,7 +3,7 @@ import {asTransshipError, type Side} from '../model/error.ts';
 import type {ErrorData, Report} from '../model/event.ts';
 import {formatProblem} from '../model/file-problem.ts';
 import type {Io, TextSink} from './io.ts';
-import type {Redactor} from '../http/secrets.ts';
+import type {Redactor} from '../http/redaction.ts';
 import type {Plan} from '../model/plan.ts';
 import {printable, printableJson} from '../report/words.ts';
 

@@ -1,4 +1,4 @@
-import {Command, CommanderError} from 'commander';
+import {Command, CommanderError, Option} from 'commander';
 import type {Io} from './io.ts';
 import {interrupted, TransshipError} from '../model/error.ts';
 import {addCompletion} from './completion.ts';
@@ -42,10 +42,11 @@ async function loadCommands(args: readonly string[]): Promise<readonly AddComman
 export async function runProgram(
   given: readonly string[],
   version: string,
-  io: Io,
+  process: Io,
 ): Promise<number> {
   let exitCode = 0;
-  const style = errorStyle(given, io.env);
+  const style = errorStyle(given, process.env);
+  const io: Io = {...process, isDebugging: style.debug};
   let args: readonly string[];
   try {
     args = knownArguments(given);
@@ -73,6 +74,11 @@ export async function runProgram(
   }
 }
 
+/** The whole program, for what describes it: nothing is run. Variables of the environment are left out. */
+export async function describedProgram(version: string, io: Io): Promise<Command> {
+  return buildProgram(await loadCommands([]), version, {...io, env: {}}, () => undefined);
+}
+
 function buildProgram(
   commands: readonly AddCommand[],
   version: string,
@@ -82,7 +88,7 @@ function buildProgram(
   const program = new Command('transship')
     .description('Relocates container images: plan, review, apply, verify.')
     .version(version, '--version', 'print the version')
-    .option('--debug', 'print the stack trace of errors')
+    .option('--debug', 'print requests, responses and the stack trace of errors, without secrets')
     .helpCommand(false)
     .showSuggestionAfterError()
     .addHelpText(
@@ -107,6 +113,9 @@ function configure(command: Command, io: Io): void {
     // The message is printed with side and hint by printError.
     writeErr: () => undefined,
   });
+  // Scripts say it to every command; most of them never ask. The program itself would take it from its commands.
+  if (command.parent !== null && command.options.every(({long}) => long !== '--yes'))
+    command.addOption(new Option('--yes').hideHelp());
   for (const child of command.commands) configure(child, io);
 }
 

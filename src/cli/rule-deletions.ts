@@ -13,8 +13,8 @@ import {makeCopyPlan} from '../plan/copy-plan.ts';
 import {choose, type ChosenTags, type SeenRepository} from '../plan/delete-rules.ts';
 import type {WantedDeletion} from '../plan/delete-steps.ts';
 import {tagSelector} from '../plan/filters.ts';
-import {deletionRefused} from './plan-deletions.ts';
-import type {Session} from './session.ts';
+import {deletionRefused} from '../library/plan-deletions.ts';
+import type {Session} from '../library/session.ts';
 
 /** Repositories that are looked at at once; each is asked for all of its tags. */
 const REPOSITORIES_AT_ONCE = 4;
@@ -82,7 +82,9 @@ async function look(wish: DeleteWish, session: Session): Promise<SeenRepository>
       // A policy takes signatures for tags like others.
       attachmentSubject: 'rules' in wish ? attachmentSubject : () => undefined,
       known: () => Promise.resolve(new Map()),
-      configs: times === undefined && needsTimes(wish),
+      ...(times === undefined && needsTimes(wish)
+        ? {configs: {times: true, platforms: false}}
+        : {}),
       progress: (done, total) => report({type: 'observing', what: name, done, total}),
     },
     call,

@@ -1,12 +1,12 @@
 import type {Command} from 'commander';
+import {writeOutput} from '../library/output-file.ts';
+import type {Session} from '../library/session.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RunEvent} from '../model/event.ts';
 import type {RunResult} from '../model/outcome.ts';
 import type {Plan} from '../model/plan.ts';
 import {renderDotenv, renderJunit} from '../report/ci-reports.ts';
 import type {Io} from './io.ts';
-import {writeOutput} from './output-file.ts';
-import type {Session} from './session.ts';
 
 /** Flags of what writes files about a run for a pipeline. */
 export interface RunReportFlags {
@@ -87,25 +87,29 @@ export async function writeRunReports(
   plan: Plan,
   {secondsOf}: Pick<StepTimes, 'secondsOf'>,
   {junit, dotenv}: RunReportFlags,
+  io: Pick<Io, 'redactor'>,
+): Promise<void> {
+  await writeReport('--junit', junit, () => renderJunit(result, plan, secondsOf), io);
+  await writeReport('--dotenv', dotenv, () => renderDotenv(result), io);
+}
+
+/**
+ * Writes one of them; undefined: it is not wanted.
+ * @throws TransshipError FILE_WRITE_FAILED
+ */
+export async function writeReport(
+  flag: string,
+  file: string | undefined,
+  text: () => string,
   {redactor}: Pick<Io, 'redactor'>,
 ): Promise<void> {
-  const files = [
-    {file: junit, flag: '--junit', text: () => renderJunit(result, plan, secondsOf)},
-    {file: dotenv, flag: '--dotenv', text: () => renderDotenv(result)},
-  ];
-  for (const {file, flag, text} of files) {
-    if (file === undefined) continue;
-    await writeOutput(file, [redactor.redact(text())]).catch((cause: unknown) => {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new TransshipError(
-        'FILE_WRITE_FAILED',
-        `the report ${file} cannot be written: ${why}`,
-        {
-          side: 'local',
-          hint: `name a file in a writable folder with ${flag}; the run itself is recorded in its journal`,
-          cause,
-        },
-      );
+  if (file === undefined) return;
+  await writeOutput(file, [redactor.redact(text())]).catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new TransshipError('FILE_WRITE_FAILED', `the report ${file} cannot be written: ${why}`, {
+      side: 'local',
+      hint: `name a file in a writable folder with ${flag}; the run itself is recorded in its journal`,
+      cause,
     });
-  }
+  });
 }

@@ -1,5 +1,4 @@
 import {byRehashing} from '../apply/proof.ts';
-import {DEFAULT_RETRY} from '../http/retry.ts';
 import {dirname, resolve} from 'node:path';
 import {journalBeside, type JournalEntry, readJournal} from '../apply/journal-file.ts';
 import type {Journal} from '../apply/journal.ts';
@@ -9,6 +8,7 @@ import {applyTransfer} from '../apply/transfer/apply-transfer.ts';
 import {donorAbsent, isDonorThere} from '../apply/transfer/donor.ts';
 import {rollbackTransfer} from '../apply/transfer/rollback-transfer.ts';
 import {locateProject} from '../apply/transfer/locate.ts';
+import {wayByJournal} from '../apply/transfer/native-way.ts';
 import {reportEnd} from '../apply/apply-plan.ts';
 import {resultOf} from '../apply/transfer/plan-result.ts';
 import type {TransferContext} from '../apply/transfer/transfer-run.ts';
@@ -22,14 +22,27 @@ import {TransshipError} from '../model/error.ts';
 import type {ComparedPlace, RunResult, Shard, VerifyResult} from '../model/outcome.ts';
 import type {Call} from '../model/port.ts';
 import {parseReference} from '../model/reference.ts';
-import {groupOf, type ProjectMove, type TransferPlan, unitsOf} from '../model/transfer-plan.ts';
+import {
+  byDonor,
+  type Donor,
+  groupOf,
+  type ProjectMove,
+  type TransferPlan,
+  unitsOf,
+} from '../model/transfer-plan.ts';
 import {forgetTransfer, journalOf, projectLock, rememberTransfer} from './earlier-transfers.ts';
 import {type GitLabFlags, openPlannedGitLab} from './gitlab-access.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
-import {openPlanJournal, settingsOf, tellingOfStop, throwIfForbidden} from './run-plan.ts';
-import type {Session} from './session.ts';
+import {runOptions} from './run-plan.ts';
+import {
+  openPlanJournal,
+  settingsOf,
+  tellingOfStop,
+  throwIfForbidden,
+} from '../library/apply-plan.ts';
+import type {Session} from '../library/session.ts';
 import {folderFrom, isCiJob, relativeTo} from './transfer-wish.ts';
 
 export interface TransferRunFlags extends RunFlags, GitLabFlags {
@@ -65,7 +78,7 @@ export async function runTransfer(command: TransferCommand): Promise<RunResult> 
     reportEnd(none, command.session.report);
     return command.shard === undefined ? none : {...none, shard: command.shard};
   }
-  return await withContext(command, applyTransfer);
+  return await withContext({...command, plan: withoutLost(plan, io)}, applyTransfer);
 }
 
 /** Takes half-done transfers back. */
@@ -116,16 +129,18 @@ export async function verifyTransfer(command: TransferCommand<VerifyFlags>): Pro
 type VerifyFlags = GitLabFlags & {readonly donor?: boolean; readonly read?: boolean};
 
 async function verifyMove(
-  move: ProjectMove,
+  planned: ProjectMove,
   gitlab: GitLab,
   journal: readonly JournalEntry[],
-  {file, flags, io, plan, session}: TransferCommand<VerifyFlags>,
+  {file, flags, plan, session}: TransferCommand<VerifyFlags>,
 ): Promise<{compared: Compared; place: ComparedPlace}> {
-  const {places, reading, report} = session;
+  const {places, reading, report, retry} = session;
+  const move =
+    flags.donor === true ? (byDonor(planned) ?? planned) : wayByJournal(planned, journal);
   const where = await locateProject(move, groupOf(move, plan.groups), {gitlab}, reading);
   const base = dirname(file);
   const repositories = relativeTo(base, places);
-  const retry = io.retry ?? DEFAULT_RETRY;
+
   const proof = flags.read === true ? byRehashing({plan: plan.id, retry, report}) : undefined;
   const lookout = {
     context: {repositories, gitlab, folderOf: (place: string) => folderFrom(base, place)},
@@ -230,7 +245,7 @@ async function registryHost(
 function throwIfLostWithJob({moves}: TransferPlan, {env}: Io): void {
   if (!isCiJob(env)) return;
   for (const {donor, way} of moves) {
-    if (way !== 'staged' || donor.kind === 'project' || donor.onThisMachine === true) continue;
+    if (way !== 'staged' || !isOfJob(donor)) continue;
     throw new TransshipError(
       'DONOR_UNFIT',
       `this is a CI job, and the donor folder ${donor.path} may be deleted with it`,
@@ -240,6 +255,20 @@ function throwIfLostWithJob({moves}: TransferPlan, {env}: Io): void {
       },
     );
   }
+}
+
+/** Folders that may be deleted with the CI job that applies the plan. */
+function isOfJob(donor: Donor): boolean {
+  return donor.kind === 'directory' && donor.onThisMachine !== true;
+}
+
+/** In a CI job, a native move has no other way by a folder that would be lost with the job. */
+function withoutLost(plan: TransferPlan, {env}: Io): TransferPlan {
+  if (!isCiJob(env)) return plan;
+  const moves = plan.moves.map(({fallback, ...move}) =>
+    fallback === undefined || isOfJob(move.donor) ? move : {...move, fallback},
+  );
+  return {...plan, moves};
 }
 
 async function openTransferJournal(
@@ -256,7 +285,7 @@ async function openTransferJournal(
     if (path !== undefined) projectLocks.push({path, what});
   }
   const work = {file: journal, plan: id, transfer, projectLocks};
-  return await openPlanJournal(work, io, session);
+  return await openPlanJournal(work, session);
 }
 
 async function contextOf(command: TransferCommand, journal: Journal): Promise<TransferContext> {
@@ -270,11 +299,11 @@ async function contextOf(command: TransferCommand, journal: Journal): Promise<Tr
     journal,
     report,
     ...(limits ? {limits} : {}),
-    settings: settingsOf(flags, io),
+    settings: settingsOf(runOptions(flags), session.retry),
     mayDelete: consent(flags, io),
     adoptNewTags: flags.adoptNewTags === true,
     removesDonor: flags.removeDonor === true,
-    patience: DEFAULT_PATIENCE,
+    patience: io.patience ?? DEFAULT_PATIENCE,
     deletionPatience: DELETION_PATIENCE,
   };
 }

@@ -1,6 +1,6 @@
-import {readFileSync, rmSync} from 'node:fs';
-import {Redactor} from '../http/secrets.ts';
-import {parseJson} from '../model/json.ts';
+import {rmSync} from 'node:fs';
+import {Redactor} from '../http/redaction.ts';
+import {VERSION} from '../model/product.ts';
 import {askAtTerminal, type Io, listenForSignals} from './io.ts';
 import {printError, redactedSink, redactedStream} from './print-error.ts';
 import {errorStyle, runProgram} from './program.ts';
@@ -21,11 +21,6 @@ function onUserSignal(listener: () => void): () => void {
 export async function start(): Promise<void> {
   const redactor = new Redactor();
   const {stdout, stderr} = process;
-
-  const packageJson = parseJson(
-    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
-  );
-  const {version} = packageJson as {readonly version: string};
 
   using signals = listenForSignals(process);
   // A reader that went away (| head) is no failure of ours.
@@ -68,5 +63,5 @@ export async function start(): Promise<void> {
     process.exit(printError(error, io.stderr, errorStyle(args, io.env)));
   });
   const machine = `Node ${process.versions.node}, ${process.platform}-${process.arch}`;
-  process.exitCode = await runProgram(args, `${version} (${machine})`, io);
+  process.exitCode = await runProgram(args, `${VERSION} (${machine})`, io);
 }

@@ -1,4 +1,4 @@
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import type {HttpClient} from '../http/client.ts';
 import {TransshipError} from '../model/error.ts';
 import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../model/json.ts';
@@ -8,11 +8,11 @@ import type {Credentials} from '../registry/credentials/credentials.ts';
 import {NAME_LIMITS} from '../registry/paging.ts';
 import {refusal} from '../registry/refusal.ts';
 
-/** Options of product APIs. */
+/** Options for listing repositories with a product's API. */
 export interface ListerOptions {
   /** `host[:port]` of references. */
   readonly host: string;
-  /** The URL below which the registry's own API is. */
+  /** The base URL of the registry's own API. */
   readonly baseUrl: URL;
   readonly http: HttpClient;
   /** The user's login for `host`; undefined: none. */
@@ -21,17 +21,17 @@ export interface ListerOptions {
   readonly learnToken: (token: string) => void;
 }
 
-/** The API of a product that lists what its registry has. */
-export interface Api {
+/** A product's API that lists the repositories of its registry. */
+export interface ProductApi {
   /** For messages: `Harbor at host`. */
   readonly name: string;
-  /** Its URL. Requests are never sent elsewhere, whatever the responses name. */
+  /** Its URL. Requests are never sent to another origin, whatever the responses name. */
   readonly origin: URL;
   readonly http: HttpClient;
-  /** The `authorization` header; undefined: it is asked anonymously. */
+  /** The `authorization` header; undefined: requests are anonymous. */
   readonly authorization: (call: Call) => Promise<string | undefined>;
   readonly headers?: Readonly<Record<string, string>>;
-  /** The hint if it lists nothing with these credentials, as a clause. */
+  /** The hint for credentials with which it does not list repositories, as a clause. */
   readonly hint: string;
 }
 
@@ -41,7 +41,7 @@ export interface ApiList<Page> {
   readonly first: string;
   readonly page: z.ZodType<Page>;
   /** The URL of the next page, perhaps relative to this one; undefined: this is the last. */
-  readonly next: (page: Page, answer: HttpAnswer) => string | undefined;
+  readonly next: (page: Page, response: HttpResponse) => string | undefined;
 }
 
 /** Maximum size of a page, in bytes: pages of 100 entries are below 1 MiB. */
@@ -54,12 +54,12 @@ const NAME_THEM =
   'write the names of the repositories to a file, one per line, and pass it with --repositories FILE, or in a migration file with repositories: {file: FILE} (- reads stdin)';
 
 /**
- * Reads a list page by page. Of a URL that leads to the next page only path and query count: behind a proxy a product may
- * know itself by another name, to which the credentials must not go.
+ * Reads a list page by page. Only path and query of the URL of the next page are used: behind a proxy, a product may name another
+ * host, which must not receive the credentials.
  * @throws TransshipError REPOSITORIES_NOT_LISTED, RESPONSE_INVALID, and the server's failures
  */
 export async function* readPages<Page>(
-  api: Api,
+  api: ProductApi,
   list: ApiList<Page>,
   call: Call,
 ): AsyncGenerator<Page, void, undefined> {
@@ -68,24 +68,24 @@ export async function* readPages<Page>(
   let url = new URL(list.first, api.origin);
   for (let pages = 1; ; pages++) {
     visited.add(url.pathname + url.search);
-    const answer = await send(api, url, call);
-    if (answer.status !== 200) throw await notListed(api, answer);
-    const page = await parsePage(api, answer, list.page);
-    bytes += (await answer.read(PAGE_LIMITS.size)).bytes.byteLength;
+    const response = await send(api, url, call);
+    if (response.status !== 200) throw await notListed(api, response);
+    const page = await parsePage(api, response, list.page);
+    bytes += (await response.read(PAGE_LIMITS.size)).bytes.byteLength;
     yield page;
-    const next = list.next(page, answer);
+    const next = list.next(page, response);
     if (next === undefined) return;
     if (pages === PAGES_LIMIT || bytes > NAME_LIMITS.bytes)
-      throw invalid(api, answer, `has no end: read ${pages} pages`);
+      throw invalid(api, response, `has no end: read ${pages} pages`);
     const named = URL.parse(next, url.href);
-    if (named === null) throw invalid(api, answer, 'names a next page that is not a URL');
+    if (named === null) throw invalid(api, response, 'names a next page that is not a URL');
     url = new URL(named.pathname + named.search, api.origin);
     if (visited.has(url.pathname + url.search))
-      throw invalid(api, answer, 'forms a loop: its next page was read before');
+      throw invalid(api, response, 'forms a loop: its next page was read before');
   }
 }
 
-/** The error for a source that does not list its repositories, at least not to this login. */
+/** The error for a source that does not list its repositories, at least not with this login. */
 export function repositoriesNotListed(
   who: string,
   why: string,
@@ -101,7 +101,7 @@ export function repositoriesNotListed(
   });
 }
 
-/** Statuses of a server that does not list repositories to this login; all others are failures. */
+/** Statuses of a server that does not list repositories with this login; all others are failures. */
 const NOT_LISTED = new Set([400, 401, 403, 404, 405, 501]);
 
 /** Whether the failure means that this login cannot list repositories. */
@@ -109,7 +109,7 @@ export function saysNotListed({status}: TransshipError): boolean {
   return status !== undefined && NOT_LISTED.has(status);
 }
 
-async function send({http, authorization, headers}: Api, url: URL, call: Call) {
+async function send({http, authorization, headers}: ProductApi, url: URL, call: Call) {
   return await http.send({
     method: 'GET',
     url,
@@ -121,9 +121,12 @@ async function send({http, authorization, headers}: Api, url: URL, call: Call) {
   });
 }
 
-async function notListed({name, hint}: Api, answer: HttpAnswer): Promise<TransshipError> {
-  const why = await refusal(answer, {notFound: 'REPOSITORY_NOT_FOUND'});
-  if (answer.header('x-ratelimit-remaining') === '0') return rateLimited(why);
+async function notListed(
+  {name, hint}: ProductApi,
+  response: HttpResponse,
+): Promise<TransshipError> {
+  const why = await refusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
+  if (response.header('x-ratelimit-remaining') === '0') return rateLimited(why);
   return saysNotListed(why) ? repositoriesNotListed(name, why.message, hint, why) : why;
 }
 
@@ -132,32 +135,32 @@ function rateLimited(cause: TransshipError): TransshipError {
   const {message, side, status} = cause;
   return new TransshipError('RATE_LIMITED', message, {
     side,
-    hint: 'the rate limit is used up; log in for a higher one, or run the command again later',
+    hint: 'the rate limit is exhausted; log in for a higher one, or run the command again later',
     retry: true,
     status,
     cause,
   });
 }
 
-async function parsePage<Page>(api: Api, answer: HttpAnswer, schema: z.ZodType<Page>) {
-  const {bytes, complete} = await answer.read(PAGE_LIMITS.size);
-  if (!complete) throw invalid(api, answer, `has a page larger than ${PAGE_LIMITS.size} bytes`);
+async function parsePage<Page>(api: ProductApi, response: HttpResponse, schema: z.ZodType<Page>) {
+  const {bytes, complete} = await response.read(PAGE_LIMITS.size);
+  if (!complete) throw invalid(api, response, `has a page larger than ${PAGE_LIMITS.size} bytes`);
   let json: unknown;
   try {
     json = parseJson(bytes, PAGE_LIMITS);
   } catch (cause) {
-    throw invalid(api, answer, (cause as JsonError).message, cause);
+    throw invalid(api, response, (cause as JsonError).message, cause);
   }
   const page = schema.safeParse(json);
   if (page.success) return page.data;
   const [issue] = page.error.issues;
-  const where = issue?.path.join('.') || 'form';
-  throw invalid(api, answer, `has a wrong ${where}`, page.error);
+  const where = issue?.path.length ? ` at ${issue.path.join('.')}` : '';
+  throw invalid(api, response, `is invalid${where}`, page.error);
 }
 
 function invalid(
-  {name}: Api,
-  {request, status}: HttpAnswer,
+  {name}: ProductApi,
+  {request, status}: HttpResponse,
   why: string,
   cause?: unknown,
 ): TransshipError {

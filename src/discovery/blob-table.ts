@@ -1,22 +1,23 @@
 import type {Digest} from '../model/digest.ts';
 
 /**
- * Counts blobs over many repositories: each distinct one once. Digests are stored once and referred to by number, so
- * that each blob of a repository takes only a few bytes.
+ * Counts distinct blobs over many repositories. Digests are stored once and referred to by number, so that each blob of a
+ * repository takes only a few bytes.
  */
 export class BlobTable {
   readonly #numbers = new Map<Digest, number>();
   readonly #sizes: number[] = [];
-  /** In how many repositories each blob is. */
+  /** The number of repositories that contain each blob. */
   readonly #uses: number[] = [];
-  /** Of the distinct blobs. */
+  /** The size of all distinct blobs. */
   bytes = 0;
 
+  /** The number of distinct blobs. */
   get count(): number {
     return this.#sizes.length;
   }
 
-  /** The blobs of one repository, to be added one by one; one that is added again counts once. */
+  /** Starts a repository, whose blobs are then added one by one. A blob that is added again counts once. */
   open(): {
     readonly numbers: readonly number[];
     readonly bytes: number;
@@ -41,7 +42,7 @@ export class BlobTable {
     };
   }
 
-  /** Bytes of those of the blobs that are in more than one repository. */
+  /** The size of those of the blobs that are in more than one repository. @param numbers as from `open` */
   sharedBytes(numbers: readonly number[]): number {
     return numbers.reduce(
       (sum, number) => sum + ((this.#uses[number] ?? 0) > 1 ? (this.#sizes[number] ?? 0) : 0),
@@ -49,7 +50,7 @@ export class BlobTable {
     );
   }
 
-  /** The size that is named first counts: the blob of one digest has one size. */
+  /** The number of a digest. If sizes differ, the first one counts. */
   #numberOf(digest: Digest, size: number): number {
     const known = this.#numbers.get(digest);
     if (known !== undefined) return known;

@@ -5,8 +5,8 @@ import type {Registry} from '../registry/registry.ts';
 import {repositoriesNotListed, saysNotListed} from './api-list.ts';
 
 /**
- * The repositories that a registry lists at `/v2/_catalog`, for which it asks for the scope `registry:catalog:*`. It is no
- * part of the OCI specification: many registries show it to administrators only, or not at all.
+ * Lists the repositories of a registry by `/v2/_catalog`, which requires the scope `registry:catalog:*`. It is not part of the OCI
+ * specification: many registries show it only to administrators, or not at all.
  */
 export function catalogLister(registry: Registry): RepositoryLister {
   const name = `the registry ${registry.host}`;
@@ -16,7 +16,7 @@ export function catalogLister(registry: Registry): RepositoryLister {
       const names = await registry.catalog(call).catch((error: unknown) => {
         if (!(error instanceof TransshipError) || !saysNotListed(error)) throw error;
         const hint =
-          'many registries show their catalog to administrators only: use the login of one, or name the product with --source-kind';
+          'many registries show their catalog only to administrators: log in as one, or name the product with --source-kind';
         throw repositoriesNotListed(name, error.message, hint, error);
       });
       for (const repository of names) if (isWithin(repository, prefix)) yield {repository};

@@ -1,5 +1,5 @@
 import type {HttpClient} from '../http/client.ts';
-import {describeRequest} from '../http/message.ts';
+import {describeRequest} from '../http/request.ts';
 import {SingleFlight} from '../http/single-flight.ts';
 import {TransshipError} from '../model/error.ts';
 import {readJson} from '../model/json.ts';
@@ -9,7 +9,7 @@ import {list, z} from '../model/schema.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
 import {refusal} from '../registry/refusal.ts';
 import {
-  type Api,
+  type ProductApi,
   type ApiList,
   type ListerOptions,
   readPages,
@@ -18,10 +18,13 @@ import {
 
 /** Docker Hub's API (docs.docker.com/reference/api/hub/latest, "servers"). */
 const API = new URL('https://hub.docker.com/');
-/** Its maximum page size (the same, "page_size"). */
+/** Its maximum page size (same page, "page_size"). */
 const PAGE_SIZE = 100;
 const TOKEN_LIMIT = 64 * 1024;
-/** How long a token is used; Docker Hub's end after ten minutes (goharbor/harbor: src/pkg/reg/adapter/dockerhub/client.go). */
+/**
+ * How long a token is used, in ms. Docker Hub's tokens expire after ten minutes (goharbor/harbor:
+ * src/pkg/reg/adapter/dockerhub/client.go).
+ */
 const TOKEN_LIFE_MS = 5 * 60_000;
 
 const pageSchema = z.object({
@@ -37,16 +40,16 @@ const pageSchema = z.object({
 const tokenSchema = z.object({access_token: z.string().min(1)});
 
 /**
- * The repositories of one namespace of Docker Hub, `GET /v2/namespaces/{namespace}/repositories`
- * (docs.docker.com/reference/api/hub/latest). Private ones are listed with the login for docker.io, for which
- * `POST /v2/auth/token` gives an access token ("Create access token"). Too many requests a minute are answered with 429
- * ("Rate Limiting"), which the HTTP client waits for.
+ * Lists the repositories of one namespace of Docker Hub by `GET /v2/namespaces/{namespace}/repositories`
+ * (docs.docker.com/reference/api/hub/latest). Private repositories are listed with the login for docker.io, which
+ * `POST /v2/auth/token` exchanges for an access token ("Create access token"). After too many requests per minute, Docker Hub
+ * answers 429 ("Rate Limiting"), and the HTTP client waits.
  */
 export function dockerHubLister(options: ListerOptions): RepositoryLister {
   const {host, baseUrl, http} = options;
   const origin = host === DOCKER_HUB ? API : new URL('/', baseUrl);
   const login = new HubLogin(origin, options);
-  const api: Api = {
+  const api: ProductApi = {
     name: host === DOCKER_HUB ? 'Docker Hub' : `Docker Hub at ${host}`,
     origin,
     http,
@@ -57,7 +60,7 @@ export function dockerHubLister(options: ListerOptions): RepositoryLister {
 }
 
 async function* ofNamespace(
-  api: Api,
+  api: ProductApi,
   prefix: string,
   call: Call,
 ): AsyncGenerator<ListedRepository> {
@@ -79,7 +82,7 @@ async function* ofNamespace(
   }
 }
 
-/** The token for the user's login, fetched on first use. */
+/** Fetches an access token for the user's login on first use, and renews it. */
 class HubLogin {
   readonly #origin: URL;
   readonly #http: HttpClient;
@@ -104,7 +107,7 @@ class HubLogin {
   async #fetch(signal: AbortSignal): Promise<string | undefined> {
     const credentials = await this.#options.credentials();
     if (credentials?.kind !== 'basic') return undefined;
-    const answer = await this.#http.send({
+    const response = await this.#http.send({
       method: 'POST',
       url: new URL('/v2/auth/token', this.#origin),
       side: 'source',
@@ -113,14 +116,14 @@ class HubLogin {
       body: {kind: 'bytes', bytes: tokenRequest(credentials), secret: true},
       readLimit: TOKEN_LIMIT,
     });
-    if (answer.status !== 200) throw await refusal(answer, {ofTokenService: true});
-    const {bytes} = await answer.read(TOKEN_LIMIT);
+    if (response.status !== 200) throw await refusal(response, {ofTokenService: true});
+    const {bytes} = await response.read(TOKEN_LIMIT);
     const token = readJson(bytes, tokenSchema)?.access_token;
     if (token !== undefined) {
       this.#options.learnToken(token);
       return token;
     }
-    const message = `${describeRequest(answer.request)} answered without a token`;
+    const message = `${describeRequest(response.request)} answered without a token`;
     throw new TransshipError('RESPONSE_INVALID', message, {
       side: 'source',
       hint: 'check whether a proxy answers in place of Docker Hub',

@@ -4,7 +4,7 @@ import type {Call, ListedRepository, RepositoryLister} from '../model/port.ts';
 import {isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import {
-  type Api,
+  type ProductApi,
   type ApiList,
   type ListerOptions,
   readPages,
@@ -19,13 +19,13 @@ const PAGE_SIZE = 100;
 const packages = list(z.object({name: z.string(), updated_at: z.string().nullish()}));
 
 /**
- * The container packages of one owner on GitHub, `GET /orgs/{org}/packages` and `/users/{username}/packages`
- * (docs.github.com/rest/packages/packages). The API takes personal access tokens (classic) with the scope `read:packages`
- * and nobody without a token: the password of the login for ghcr.io is one.
+ * Lists the container packages of one owner on GitHub by `GET /orgs/{org}/packages` or `/users/{username}/packages`
+ * (docs.github.com/rest/packages/packages). The API requires a personal access token (classic) with the scope `read:packages`,
+ * as the login for ghcr.io does.
  */
 export function githubLister({host, baseUrl, http, credentials}: ListerOptions): RepositoryLister {
   const isPublic = host === GITHUB_REGISTRY;
-  const api: Api = {
+  const api: ProductApi = {
     name: isPublic ? 'GitHub' : `GitHub at ${host}`,
     origin: isPublic ? API : new URL('/', baseUrl),
     http,
@@ -44,9 +44,9 @@ export function githubLister({host, baseUrl, http, credentials}: ListerOptions):
   };
 }
 
-/** Only a request can tell whether the owner is an organisation or a user. */
+/** Tries the owner as an organisation, then as a user. */
 async function* ofOwner(
-  api: Api,
+  api: ProductApi,
   base: string,
   prefix: string,
   call: Call,
@@ -61,7 +61,7 @@ async function* ofOwner(
     const pages: ApiList<z.infer<typeof packages>> = {
       first: `${path}?package_type=container&per_page=${PAGE_SIZE}`,
       page: packages,
-      next: (_page, answer) => nextLink(answer.header('link')),
+      next: (_page, response) => nextLink(response.header('link')),
     };
     return inPages(readPages(api, pages, call), owner, prefix);
   };
@@ -81,7 +81,7 @@ async function* inPages(
 ): AsyncGenerator<ListedRepository> {
   for await (const page of pages) {
     for (const {name, updated_at: updated} of page) {
-      // Owners may have capitals; paths of images have none.
+      // Names of owners may have upper-case letters; image paths do not.
       const repository = `${owner}/${name}`.toLowerCase();
       if (isWithin(repository, prefix)) yield {repository, ...(updated ? {updated} : {})};
     }

@@ -1,25 +1,23 @@
 import type {ContainerRepository} from '../gitlab/container-repositories.ts';
 import type {GitLab} from '../gitlab/gitlab.ts';
 import {TransshipError} from '../model/error.ts';
+import {LEVELS_BELOW_PROJECT} from '../model/gitlab-naming.ts';
 import type {Call, ListedRepository, RepositoryLister, UnlistedPart} from '../model/port.ts';
 import {isWithin} from '../model/reference.ts';
 import {repositoriesNotListed, saysNotListed} from './api-list.ts';
-
-/** A project's image paths have so many parts below it at most (GitLab: lib/container_registry/path.rb, `LEVELS_SUPPORTED`). */
-const PARTS_BELOW_PROJECT = 2;
 
 export interface GitLabListerOptions {
   /** `host[:port]` of the registry, as in references. */
   readonly host: string;
   readonly gitlab: GitLab;
-  /** Called when GitLab has named `host` as its own registry: its token may then be sent there. */
+  /** Called when GitLab names `host` as its own registry, so that its token may be sent there. */
   readonly isOwnRegistry: () => void;
 }
 
 /**
- * The image paths of a GitLab instance, by its API (GitLab: doc/api/container_registry.md): those of a group with its
- * subgroups, those of a project, or, without a prefix, those of all groups and projects that the token's owner is a member
- * of. Records that GitLab is deleting are left out.
+ * Lists the image paths of a GitLab instance by its API (GitLab: doc/api/container_registry.md): those of a group with its
+ * subgroups, those of a project, or, without a prefix, those of all groups and projects of which the token's owner is a member.
+ * Records that GitLab is deleting are omitted.
  */
 export function gitlabLister({host, gitlab, isOwnRegistry}: GitLabListerOptions): RepositoryLister {
   const name = `GitLab at ${gitlab.url.host}`;
@@ -28,7 +26,7 @@ export function gitlabLister({host, gitlab, isOwnRegistry}: GitLabListerOptions)
   async function* inPath(prefix: string, call: Call): AsyncGenerator<ListedRepository> {
     const records = await recordsAt(gitlab, prefix, call);
     if (records === undefined)
-      throw repositoriesNotListed(name, `it shows no group and no project "${prefix}"`, hint);
+      throw repositoriesNotListed(name, `it has no visible group or project "${prefix}"`, hint);
     yield* listed(records, prefix);
   }
 
@@ -91,7 +89,7 @@ export function gitlabLister({host, gitlab, isOwnRegistry}: GitLabListerOptions)
   };
 }
 
-/** Of a group, or of the project that an image path belongs to; undefined: there is neither. */
+/** The records of a group, or of the project that contains an image path; undefined: there is neither. */
 async function recordsAt(
   {groups, projects, repositories}: GitLab,
   prefix: string,
@@ -100,7 +98,7 @@ async function recordsAt(
   const group = await groups.find(prefix, call);
   if (group) return repositories.ofGroup(group.id, call);
   const parts = prefix.split('/');
-  for (let below = 0; below <= PARTS_BELOW_PROJECT && parts.length - below > 1; below++) {
+  for (let below = 0; below <= LEVELS_BELOW_PROJECT && parts.length - below > 1; below++) {
     const path = parts.slice(0, parts.length - below).join('/');
     const project = await projects.find(path, call);
     if (project) return repositories.ofProject(project.id, call, false);

@@ -1,11 +1,11 @@
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import {nextLink} from '../http/header-fields.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call, ListedRepository, RepositoryLister, UnlistedPart} from '../model/port.ts';
 import {isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import {basicAuthorization} from '../registry/token.ts';
-import {type Api, type ApiList, type ListerOptions, readPages} from './api-list.ts';
+import {type ProductApi, type ApiList, type ListerOptions, readPages} from './api-list.ts';
 
 /** Harbor's maximum page size (goharbor/harbor: api/v2.0/swagger.yaml, `pageSize`). */
 const PAGE_SIZE = 100;
@@ -20,16 +20,14 @@ const repositories = list(
 );
 
 /**
- * The repositories of a Harbor 2 (goharbor/harbor: api/v2.0/swagger.yaml, `listProjects` and `listRepositories`), which
- * takes the login of its registry, robot accounts (`robot$name`) included, as Basic. Without a login it shows public
+ * Lists the repositories of a Harbor 2 (goharbor/harbor: api/v2.0/swagger.yaml, `listProjects` and `listRepositories`), with the
+ * login of its registry, including robot accounts (`robot$name`), as Basic authentication. Without a login, Harbor shows public
  * projects (src/server/v2.0/handler/project.go, `ListProjects`), whose repositories everybody may list
- * (src/common/rbac/project/rbac_user.go). In other projects a robot needs the permission to list repositories, which is
- * another one than to pull.
- *
- * Listing does not put the name of a repository into a URL, where it would have to be encoded twice.
+ * (src/common/rbac/project/rbac_user.go). In other projects, a robot account needs the permission to list repositories, besides
+ * the one to pull.
  */
 export function harborLister({host, baseUrl, http, credentials}: ListerOptions): RepositoryLister {
-  const api: Api = {
+  const api: ProductApi = {
     name: `Harbor at ${host}`,
     origin: baseUrl,
     http,
@@ -49,7 +47,7 @@ export function harborLister({host, baseUrl, http, credentials}: ListerOptions):
 }
 
 async function* ofAllProjects(
-  api: Api,
+  api: ProductApi,
   call: Call,
 ): AsyncGenerator<ListedRepository | UnlistedPart> {
   for await (const page of readPages(api, numbered('/api/v2.0/projects', projects), call)) {
@@ -57,7 +55,7 @@ async function* ofAllProjects(
       try {
         yield* ofProject(api, name, '', call);
       } catch (error) {
-        // A robot may see a project, and not list it.
+        // A robot account may see a project without the permission to list its repositories.
         if (!(error instanceof TransshipError) || error.code !== 'REPOSITORIES_NOT_LISTED')
           throw error;
         yield {part: name, error};
@@ -67,7 +65,7 @@ async function* ofAllProjects(
 }
 
 async function* ofProject(
-  api: Api,
+  api: ProductApi,
   project: string,
   prefix: string,
   call: Call,
@@ -81,8 +79,7 @@ async function* ofProject(
 }
 
 /**
- * A list whose pages have numbers. `Link` names the next page; if a proxy removes it, `X-Total-Count` shows that there
- * are more.
+ * A list with numbered pages. `Link` names the next page; if a proxy removes it, `X-Total-Count` shows whether there are more.
  */
 function numbered<Item>(path: string, page: z.ZodType<Item[]>): ApiList<Item[]> {
   const pageUrl = (number: number) => `${path}?page=${number}&page_size=${PAGE_SIZE}`;
@@ -91,18 +88,18 @@ function numbered<Item>(path: string, page: z.ZodType<Item[]>): ApiList<Item[]> 
   return {
     first: pageUrl(number),
     page,
-    next: (items, answer) => {
+    next: (items, response) => {
       read += items.length;
       number++;
-      const link = nextLink(answer.header('link'));
+      const link = nextLink(response.header('link'));
       if (link !== undefined) return link;
-      const isMore = items.length > 0 && read < totalOf(answer);
+      const isMore = items.length > 0 && read < totalOf(response);
       return isMore ? pageUrl(number) : undefined;
     },
   };
 }
 
-function totalOf(answer: HttpAnswer): number {
-  const total = answer.header('x-total-count') ?? '';
+function totalOf(response: HttpResponse): number {
+  const total = response.header('x-total-count') ?? '';
   return /^\d{1,9}$/.test(total) ? Number(total) : 0;
 }

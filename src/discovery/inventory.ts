@@ -1,6 +1,6 @@
 import type {ErrorData} from '../model/event.ts';
 
-/** What is read of repositories: only the lists of tags, or manifests and configs as well. */
+/** How much of each repository is read: only the list of tags, or manifests and configs as well. */
 export type InventoryDepth = 'tags' | 'images';
 
 /** The repositories of a host. Sizes are the stored, compressed sizes of configs and layers, in bytes. */
@@ -17,46 +17,49 @@ export interface Inventory {
   readonly totals: InventoryTotals;
 }
 
+/** The content of one repository. */
 export interface RepositoryInventory {
   /** The path without the host. */
   readonly repository: string;
-  /** When something in it changed last (ISO 8601), where the list of repositories says so. */
+  /** The time of its last change (ISO 8601), if the list of repositories contains it. */
   readonly updated?: string;
-  /** Why it could not be read; the other members are absent then. */
+  /** Why it could not be read; all members below are then absent. */
   readonly error?: ErrorData;
-  /** Tags that are listed, and those that the filters leave. */
+  /** The number of listed tags, and of those that the filters select. */
   readonly tags?: number;
   readonly selected?: number;
-  /** What the selected tags point to. Only at depth `images`. */
+  /** The images of the selected tags. Only at depth `images`. */
   readonly images?: ImagesInventory;
 }
 
+/** The images of one repository. */
 export interface ImagesInventory {
   /** Distinct manifests that the selected tags point to. */
   readonly count: number;
   /** `os/architecture[/variant]`, sorted. */
   readonly platforms: readonly string[];
-  /** Of the repository's distinct blobs. */
+  /** The size of the repository's distinct blobs. */
   readonly bytes: number;
-  /** Of those, the ones that another repository of the inventory has, too. */
+  /** The part of `bytes` in blobs that another repository of the inventory has, too. */
   readonly sharedBytes: number;
-  /** The image whose config has the latest time of creation. */
+  /** The image with the latest creation time in its config. */
   readonly newest?: {readonly tag: string; readonly created: string};
   /** Selected tags that cannot be read. */
   readonly unreadable: readonly {readonly tag: string; readonly error: ErrorData}[];
 }
 
+/** Sums over all repositories. */
 export interface InventoryTotals {
   readonly repositories: number;
   /** Repositories that could not be read, at all or in part, and parts of the host that could not be listed. */
   readonly failed: number;
   readonly tags: number;
   readonly selected: number;
-  /** Absent at depth `tags`, as all below. */
+  /** This member and all below are absent at depth `tags`. */
   readonly images?: number;
-  /** Distinct blobs, and their bytes: each once, however many repositories have it. */
+  /** The number of distinct blobs, and their size. */
   readonly blobs?: number;
   readonly bytes?: number;
-  /** The sum of the sizes of the repositories, less `bytes`. */
+  /** The sum of the sizes of the repositories, minus `bytes`. */
   readonly sharedBytes?: number;
 }

@@ -3,17 +3,17 @@ import type {Call, ListedRepository, RepositoryLister, UnlistedPart} from '../mo
 import {compareText} from '../plan/compare.ts';
 import {NAME_LIMITS} from '../registry/paging.ts';
 
-/** All that a host lists, each repository once, in the order of their names. */
+/** The repositories of a host, each once, in the order of their names. */
 export interface ListedRepositories {
   readonly repositories: readonly ListedRepository[];
   readonly unlisted: readonly UnlistedPart[];
 }
 
 /**
- * Reads a list of repositories to its end.
+ * Reads a whole list of repositories.
  * @param progress called with the count so far
- * @throws TransshipError REPOSITORY_NOT_FOUND where there is a prefix, and nothing at or below it; and what
- *   `RepositoryLister.listRepositories` throws
+ * @throws TransshipError REPOSITORY_NOT_FOUND if there is nothing at or below a prefix; RESPONSE_INVALID for too many
+ *   repositories; and what `RepositoryLister.listRepositories` throws
  */
 export async function listAll(
   lister: RepositoryLister,
@@ -47,7 +47,7 @@ function tooMany({name}: RepositoryLister): TransshipError {
   );
 }
 
-/** What is wrong with a listed repository that no client can name. */
+/** The error for a listed repository with an invalid name. */
 export function notARepository(repository: string): TransshipError {
   return new TransshipError('REFERENCE_INVALID', `"${repository}" is not a repository name`, {
     side: 'source',

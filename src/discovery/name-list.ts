@@ -7,15 +7,14 @@ import {NAME_LIMITS} from '../registry/paging.ts';
 /** Maximum size of a list, in bytes. */
 export const NAME_LIST_LIMIT = 16 * 1024 * 1024;
 
-/** Wrong lines that an error names. */
+/** Maximum number of invalid lines that an error names. */
 const PROBLEMS_LIMIT = 100;
 
 /**
- * Reads repositories from a text with one on each line: paths, or `host/path` with the host that is looked at. `#` begins a
- * comment.
+ * Reads repositories from a text, one per line: paths, or `host/path` with this host. `#` begins a comment.
  * @param host `host[:port]`, as `canonicalRegistry` gives it
  * @param prefix see `RepositoryLister.listRepositories`: all names must be within it
- * @throws TransshipError FILE_INVALID, which names every wrong line
+ * @throws TransshipError FILE_INVALID, which names the invalid lines
  */
 export function parseNameList(
   text: string,
@@ -37,8 +36,9 @@ export function parseNameList(
     else wrong.push({file, line: at + 1, column: 1, message: `"${name}" ${why}`});
   }
   if (wrong.length > 0) {
-    const count = wrong.length === 1 ? '1 wrong line' : `${wrong.length} wrong lines`;
-    const shown = wrong.length > PROBLEMS_LIMIT ? `, the first ${PROBLEMS_LIMIT} are listed` : '';
+    const count = wrong.length === 1 ? '1 invalid line' : `${wrong.length} invalid lines`;
+    const shown =
+      wrong.length > PROBLEMS_LIMIT ? `, of which the first ${PROBLEMS_LIMIT} are listed` : '';
     throw invalid(`${file} has ${count}${shown}`, wrong.slice(0, PROBLEMS_LIMIT));
   }
   if (names.size > NAME_LIMITS.items)

@@ -3,7 +3,7 @@ import {isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
 import {
-  type Api,
+  type ProductApi,
   type ApiList,
   type ListerOptions,
   readPages,
@@ -26,12 +26,12 @@ const pageSchema = z.object({
 });
 
 /**
- * The repositories of one namespace of Quay, `GET /api/v1/repository` (quay/quay: endpoints/api/repository.py, `listRepos`;
- * `page_support` in endpoints/api/__init__.py). The API takes OAuth tokens with the scope `repo:read`, and no robot
- * accounts; without a token it lists public repositories.
+ * Lists the repositories of one namespace of Quay by `GET /api/v1/repository` (quay/quay: endpoints/api/repository.py, `listRepos`;
+ * `page_support` in endpoints/api/__init__.py). The API accepts OAuth tokens with the scope `repo:read`, but no robot accounts;
+ * without a token, it lists public repositories.
  */
 export function quayLister({host, baseUrl, http, credentials}: ListerOptions): RepositoryLister {
-  const api: Api = {
+  const api: ProductApi = {
     name: `Quay at ${host}`,
     origin: baseUrl,
     http,
@@ -48,7 +48,7 @@ function oauthToken(credentials: Credentials | undefined): string | undefined {
 }
 
 async function* ofNamespace(
-  api: Api,
+  api: ProductApi,
   prefix: string,
   call: Call,
 ): AsyncGenerator<ListedRepository> {

@@ -23,28 +23,28 @@ import {choosePlatforms} from '../plan/platforms.ts';
 import type {BlobTable} from './blob-table.ts';
 import type {ImagesInventory} from './inventory.ts';
 
-/** What is behind the tags of one repository. */
+/** The images of one repository. */
 export interface RepositoryImages {
-  /** How many tags the filters by age and platform leave. */
+  /** The number of tags that the filters by age and platform select. */
   readonly selected: number;
-  /** Without what other repositories share, which only all of them can tell. */
+  /** Without `sharedBytes`, which is known only after all repositories were read. */
   readonly images: Omit<ImagesInventory, 'sharedBytes'>;
   /** The blobs, by their numbers in the table. */
   readonly blobs: readonly number[];
 }
 
-/** A tag and what it points to. */
-interface Root {
+/** A tag and its digest. */
+interface TaggedRoot {
   readonly tag: Tag;
   readonly digest: Digest;
 }
 
-/** A root of which the filter by platform leaves these manifests. */
-interface Chosen extends Root {
+/** A root, with the manifests that the filter by platform selects. */
+interface SelectedRoot extends TaggedRoot {
   readonly parts: readonly Digest[];
 }
 
-/** What is known of a repository's images. */
+/** What was read of a repository's images. */
 interface Facts {
   readonly reader: ManifestReader;
   /** When images were created (ISO 8601), and their platforms, as their configs say. */
@@ -54,10 +54,10 @@ interface Facts {
 }
 
 /**
- * Reads the manifests of these tags and one config for each image, and keeps only numbers. Referrers are not searched:
- * those with tags are counted as images.
- * @param shared what all repositories of an inventory have in common; `queue` bounds the tags that are read at once
- * @throws TransshipError where the registry fails; a tag that cannot be read is in the result
+ * Reads the manifests of these tags and one config for each image, and returns only numbers. Referrers are not searched for;
+ * those with tags count as images.
+ * @param shared shared by all repositories of an inventory; `queue` limits the tags that are read concurrently
+ * @throws TransshipError if the registry fails; a tag that cannot be read is part of the result
  */
 export async function readImages(
   source: RepositoryReader,
@@ -86,26 +86,32 @@ export async function readImages(
   };
 }
 
-/** Each manifest is followed by its config, so that few of them are in flight at a time. */
+/** Reads the config of each image directly after its manifest, so that few manifests are in memory at a time. */
 async function readRoots(
   source: RepositoryReader,
   tags: readonly Tag[],
   {reader, created, platformOf, unreadable}: Facts,
   queue: PQueue,
   call: Call,
-): Promise<readonly Root[]> {
+): Promise<readonly TaggedRoot[]> {
   const configured = new Set<Digest>();
-  const read = async (tag: Tag): Promise<Root> => {
+  const read = async (tag: Tag): Promise<TaggedRoot> => {
     const digest = await reader.readImage(tag, call);
     if (digest === undefined) throw goneTag(source, tag);
     if (configured.has(digest)) return {tag, digest};
     configured.add(digest);
-    const said = await readConfigs(source, [{digest, as: 'asked'}], reader.manifests, call);
+    const said = await readConfigs(
+      source,
+      [{digest, as: 'asked'}],
+      reader.manifests,
+      {times: true, platforms: true},
+      call,
+    );
     for (const [of, time] of said.created) created.set(of, time);
     for (const [of, platform] of said.platformOf) platformOf.set(of, platform);
     return {tag, digest};
   };
-  const roots = await mapInQueue(queue, tags, async (tag): Promise<readonly Root[]> => {
+  const roots = await mapInQueue(queue, tags, async (tag): Promise<readonly TaggedRoot[]> => {
     try {
       return [await read(tag)];
     } catch (error) {
@@ -116,12 +122,12 @@ async function readRoots(
   return roots.flat();
 }
 
-/** The parts of an image that the platform filter selects; empty: it has none of these platforms. */
+/** The image with the parts that the platform filter selects; empty: it has none of these platforms. */
 function chosenOf(
-  {tag, digest}: Root,
+  {tag, digest}: TaggedRoot,
   wanted: readonly Platform[],
   {reader, platformOf}: Facts,
-): readonly Chosen[] {
+): readonly SelectedRoot[] {
   const manifest = reader.manifests.get(digest);
   if (manifest === undefined) return [];
   const find = (part: Digest) => reader.manifests.get(part);
@@ -131,7 +137,7 @@ function chosenOf(
 }
 
 function describe(
-  chosen: readonly Chosen[],
+  chosen: readonly SelectedRoot[],
   {reader, created, platformOf, unreadable}: Facts,
   table: BlobTable,
 ): Pick<RepositoryImages, 'images' | 'blobs'> {
@@ -163,7 +169,7 @@ function describe(
   };
 }
 
-/** The platforms that an index names for those of its manifests that count. */
+/** The platforms that an index names for those of its manifests that are counted. */
 function listedPlatforms(view: ManifestView, counted: ReadonlySet<Digest>): readonly string[] {
   return childManifests(view).flatMap(({digest, platform}) =>
     platform && counted.has(digest) && !isAttestationPlatform(platform)
@@ -172,12 +178,12 @@ function listedPlatforms(view: ManifestView, counted: ReadonlySet<Digest>): read
   );
 }
 
-/** Failures that are about what one tag points to. */
+/** Failures that concern the image of one tag. */
 const OF_ONE_TAG = /^(?:MANIFEST|CONFIG|BLOB)_/;
 
 /**
- * Why a tag cannot be read: it must not hide the others.
- * @throws all other errors: a registry that fails does
+ * The error of a tag that cannot be read, which must not prevent reading the others.
+ * @throws all other errors, which concern the registry
  */
 function asUnreadable(error: unknown): ErrorData {
   if (!(error instanceof TransshipError) || !OF_ONE_TAG.test(error.code)) throw error;

@@ -18,7 +18,7 @@ export type SourceKind = (typeof SOURCE_KINDS)[number];
 /** The kind of a host, and the address of its GitLab, as far as the registry reports it. */
 export interface FoundKind {
   readonly kind: SourceKind;
-  /** Of a GitLab: where it gives tokens, `https://gitlab.example.com`. Reported by the registry, which is no proof. */
+  /** For GitLab: the URL of the instance according to the registry, `https://gitlab.example.com`. Not verified. */
   readonly gitlab?: string;
 }
 
@@ -28,12 +28,12 @@ const BY_HOST: ReadonlyMap<string, SourceKind> = new Map([
   ['quay.io', 'quay'],
 ]);
 
-/** Where token services of products are: GitLab (doc/administration/packages/container_registry.md), Quay (`/v2/auth`). */
+/** The paths of products' token services: GitLab (doc/administration/packages/container_registry.md), Quay (`/v2/auth`). */
 const BY_REALM: readonly (readonly [RegExp, SourceKind])[] = [
   [/\/jwt\/auth$/, 'gitlab'],
   [/^\/v2\/auth$/, 'quay'],
 ];
-/** The service in the challenge of a Harbor (goharbor/harbor: make/photon/prepare/templates/registry/config.yml.jinja). */
+/** The service in the challenge of Harbor (goharbor/harbor: make/photon/prepare/templates/registry/config.yml.jinja). */
 const HARBOR_SERVICE = 'harbor-registry';
 
 /** Determines the kind of a host from its name, or by one request without credentials. */

@@ -1,6 +1,6 @@
 import PQueue from 'p-queue';
 import {isInterrupted, TransshipError} from '../model/error.ts';
-import type {ErrorData} from '../model/event.ts';
+import {errorData} from '../model/event.ts';
 import type {WishFilters} from '../model/plan.ts';
 import type {Call, ListedRepository, RepositoryReader, UnlistedPart} from '../model/port.ts';
 import {isRepositoryPath, type RepositoryPath} from '../model/reference.ts';
@@ -12,7 +12,7 @@ import type {Inventory, InventoryDepth, InventoryTotals, RepositoryInventory} fr
 import {notARepository} from './list-all.ts';
 import {readImages, type RepositoryImages} from './repository-images.ts';
 
-/** Which repositories are read, and at which depth. */
+/** Which repositories to read, and at which depth. */
 export interface InventoryQuestion {
   readonly host: string;
   readonly prefix: string;
@@ -25,18 +25,18 @@ export interface InventoryQuestion {
 }
 
 /**
- * Repositories that are looked at at once, by depth. At `tags` each is one request; at `images` each holds its manifests,
- * and a few have tags enough for all connections.
+ * Repositories that are read concurrently, by depth. At `tags`, each takes one request; at `images`, the manifests of each are in
+ * memory, and a few repositories have enough tags to use all connections.
  */
 const REPOSITORIES_AT_ONCE = {tags: OBSERVE_CONCURRENCY, images: 8} as const;
 
-/** A repository that was looked at; `inside` is absent at depth `tags`. */
-interface Seen extends Omit<RepositoryInventory, 'images'> {
+/** A repository that was read; `inside` is absent at depth `tags`. */
+interface ReadRepository extends Omit<RepositoryInventory, 'images'> {
   readonly inside?: RepositoryImages;
 }
 
 /**
- * Reads repositories. One that cannot be read is in the result with its error.
+ * Reads repositories. One that cannot be read is part of the result, with its error.
  * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERRUPTED
  */
 export async function takeInventory(question: InventoryQuestion, call: Call): Promise<Inventory> {
@@ -45,7 +45,7 @@ export async function takeInventory(question: InventoryQuestion, call: Call): Pr
   const table = new BlobTable();
   const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
 
-  const look = async (path: RepositoryPath): Promise<Omit<Seen, 'repository'>> => {
+  const look = async (path: RepositoryPath): Promise<Omit<ReadRepository, 'repository'>> => {
     const source = question.open(path);
     const names = await source.listTags(call);
     if (names === undefined) throw notFound(source);
@@ -55,7 +55,7 @@ export async function takeInventory(question: InventoryQuestion, call: Call): Pr
     const inside = await readImages(source, selected, question.filters, {table, queue}, call);
     return {tags, selected: inside.selected, inside};
   };
-  const lookOrTell = async (listed: ListedRepository): Promise<Seen> => {
+  const lookOrTell = async (listed: ListedRepository): Promise<ReadRepository> => {
     const {repository} = listed;
     try {
       if (!isRepositoryPath(repository)) throw notARepository(repository);
@@ -63,7 +63,7 @@ export async function takeInventory(question: InventoryQuestion, call: Call): Pr
     } catch (error) {
       call.signal.throwIfAborted();
       if (isInterrupted(error) || !(error instanceof TransshipError)) throw error;
-      return {...listed, error: dataOf(error)};
+      return {...listed, error: errorData(error)};
     }
   };
 
@@ -84,7 +84,7 @@ export async function takeInventory(question: InventoryQuestion, call: Call): Pr
     prefix,
     depth,
     repositories: found,
-    unlisted: unlisted.map(({part, error}) => ({part, error: dataOf(error)})),
+    unlisted: unlisted.map(({part, error}) => ({part, error: errorData(error)})),
     totals: totalsOf(found, unlisted.length, depth === 'tags' ? undefined : table),
   };
 }
@@ -94,7 +94,7 @@ function isFailed({error, images}: RepositoryInventory): boolean {
   return error !== undefined || (images?.unreadable.length ?? 0) > 0;
 }
 
-/** @param table absent: nothing is known of blobs */
+/** @param table undefined: no blobs were read */
 function totalsOf(
   repositories: readonly RepositoryInventory[],
   unlisted: number,
@@ -114,10 +114,6 @@ function totalsOf(
       sharedBytes: sum(({images}) => images?.bytes) - table.bytes,
     }),
   };
-}
-
-function dataOf({code, side, retry, message, hint}: TransshipError): ErrorData {
-  return {code, side, retry, message, hint};
 }
 
 function notFound({name}: RepositoryReader): TransshipError {

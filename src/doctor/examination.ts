@@ -9,6 +9,8 @@ export interface Finding {
   readonly finding: string;
   /** What it means, or what to do. */
   readonly hint?: string;
+  /** The same in a word or two, for the matrix of features: `yes`, `by digest only`. */
+  readonly brief?: string;
 }
 
 /** What was found out about a registry. */
@@ -18,16 +20,20 @@ export interface Examination {
   readonly findings: readonly Finding[];
 }
 
-export function passed(check: string, finding: string): Finding {
-  return {check, result: 'pass', finding};
+export function passed(check: string, finding: string, brief?: string): Finding {
+  return {check, result: 'pass', finding, ...briefly(brief)};
 }
 
-export function warned(check: string, finding: string, hint: string): Finding {
-  return {check, result: 'warn', finding, hint};
+export function warned(check: string, finding: string, hint: string, brief?: string): Finding {
+  return {check, result: 'warn', finding, hint, ...briefly(brief)};
 }
 
-export function failed(check: string, finding: string, hint: string): Finding {
-  return {check, result: 'fail', finding, hint};
+export function failed(check: string, finding: string, hint: string, brief?: string): Finding {
+  return {check, result: 'fail', finding, hint, ...briefly(brief)};
+}
+
+function briefly(brief: string | undefined): {readonly brief?: string} {
+  return brief === undefined ? {} : {brief};
 }
 
 /** A check that a refusal or a broken connection fails. @throws what the signal ends */

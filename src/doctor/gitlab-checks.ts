@@ -1,19 +1,11 @@
 import type {GitLab} from '../gitlab/gitlab.ts';
-import {ACCESS_LEVEL, type Project} from '../gitlab/entities.ts';
-import type {ContainerRepository} from '../gitlab/container-repositories.ts';
-import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
-import {attempted, failed, type Finding, passed, warned} from './examination.ts';
+import {attempted, type Finding, passed, warned} from './examination.ts';
+import {checkProject} from './gitlab-project-checks.ts';
 
 /** Within so many days somebody has to renew a token. */
 const SOON_DAYS = 7;
 const DAY_MS = 86_400_000;
-
-/**
- * Repositories that GitLab moves with a project at most: 1,000, since some version of 2026 2,000 (GitLab container registry:
- * CHANGELOG.md, "sub repositories"). Those being deleted count as well.
- */
-const MOVABLE = 1000;
 
 /** Faults of GitLab by its version (gitlab#600955, container-registry#2309, gitlab#600486). */
 const FAULTS: readonly {
@@ -44,6 +36,8 @@ export interface GitLabExamination {
   readonly findings: readonly Finding[];
   /** A repository of the project, `host/path`, to look at in the registry; undefined: there is none. */
   readonly repository?: string;
+  /** The host of the registry of the project; undefined: GitLab does not tell. */
+  readonly registryHost?: string;
 }
 
 /** The token, the version, and a project with its registry. Nothing is changed. */
@@ -60,14 +54,20 @@ export async function checkGitLab(
   ];
   if (project === undefined) return {findings: instance};
   let repository: string | undefined;
+  let registryHost: string | undefined;
   const own = await attempted('project', signal, async () => {
     const found = await gitlab.projects.get(project, call);
+    registryHost = found.registryAccess === 'disabled' ? undefined : found.registryHost;
     const {findings, records} = await checkProject(gitlab, found, call);
     const first = records.find(({tagsCount = 0, status}) => tagsCount > 0 && status === undefined);
     repository = first && `${first.registryHost}/${first.path}`;
     return findings;
   });
-  return {findings: [...instance, ...own], ...(repository === undefined ? {} : {repository})};
+  return {
+    findings: [...instance, ...own],
+    ...(repository === undefined ? {} : {repository}),
+    ...(registryHost === undefined ? {} : {registryHost}),
+  };
 }
 
 async function checkVersion(gitlab: GitLab, call: Call): Promise<readonly Finding[]> {
@@ -110,143 +110,4 @@ async function checkToken(gitlab: GitLab, now: Date, call: Call): Promise<readon
         warned('gitlab-token', `it expires on ${expiresOn ?? ''}`, 'renew it before a long run'),
       ]
     : [kind];
-}
-
-async function checkProject(
-  gitlab: GitLab,
-  project: Project,
-  call: Call,
-): Promise<{
-  readonly findings: readonly Finding[];
-  readonly records: readonly ContainerRepository[];
-}> {
-  const {fullPath, registryAccess, archived, deletionDate, accessLevel} = project;
-  const findings: Finding[] = [];
-  findings.push(
-    registryAccess === 'disabled'
-      ? failed(
-          'registry',
-          `the container registry of ${fullPath} is disabled`,
-          'enable it in Settings > General > Visibility',
-        )
-      : passed(
-          'registry',
-          `the container registry of ${fullPath} is ${registryAccess ?? 'not shown to this token'}`,
-        ),
-  );
-  if (archived)
-    findings.push(
-      warned(
-        'project',
-        `${fullPath} is archived: nothing can be pushed or transferred`,
-        'unarchive it',
-      ),
-    );
-  if (deletionDate !== undefined)
-    findings.push(
-      failed('project', `${fullPath} is to be deleted (${deletionDate})`, 'restore it'),
-    );
-  if (accessLevel > 0 && accessLevel < ACCESS_LEVEL.maintainer)
-    findings.push(
-      warned(
-        'role',
-        'the owner of the token is no Maintainer: rules and policies are not shown',
-        'use a token of a Maintainer',
-      ),
-    );
-  findings.push(...policyFindings(project));
-  const rules = await orHidden(gitlab.protection.ofTags(project.id, call));
-  const paths = await orHidden(gitlab.protection.ofRepositories(project.id, call));
-  findings.push(
-    rules === undefined
-      ? passed('protection', 'this GitLab, or this token, does not show rules for tags')
-      : passed(
-          'protection',
-          `rules for tags: ${rules.length}, for repositories: ${paths?.length ?? 0}`,
-        ),
-  );
-  if (registryAccess === 'disabled') return {findings, records: []};
-  const records = await gitlab.repositories.ofProject(project.id, call);
-  findings.push(...repositoryFindings(records));
-  const emptyNamed = await findEmptyNames(gitlab, records, call);
-  return {findings: [...findings, ...emptyNamed], records};
-}
-
-function policyFindings({cleanupPolicy, fullPath}: Project): readonly Finding[] {
-  if (cleanupPolicy === undefined) return [];
-  const {enabled, name_regex: regex = '', keep_n: keep, older_than: age} = cleanupPolicy;
-  if (!enabled) return [passed('cleanup', 'the cleanup policy is disabled')];
-  const rules = `deletes what matches ${JSON.stringify(regex)}, keeps ${keep ?? 'none'} of the newest, and what is younger than ${age ?? 'any age'}`;
-  return [
-    warned(
-      'cleanup',
-      `the cleanup policy ${rules}`,
-      `see what it would delete: transship plan delete --gitlab-policy ${fullPath}`,
-    ),
-  ];
-}
-
-function repositoryFindings(records: readonly ContainerRepository[]): readonly Finding[] {
-  const tags = records.reduce((sum, {tagsCount = 0}) => sum + tagsCount, 0);
-  const stuck = records.filter(({status}) => status === 'delete_failed');
-  const going = records.filter(({status}) => status !== undefined && status !== 'delete_failed');
-  return [
-    passed('repositories', `repositories: ${records.length}, tags: ${tags}`),
-    ...(records.length > MOVABLE
-      ? [
-          warned(
-            'repositories',
-            `GitLab moves at most ${MOVABLE} repositories with a project`,
-            'plan transfer moves them by way of a donor',
-          ),
-        ]
-      : []),
-    ...(going.length === 0
-      ? []
-      : [
-          warned(
-            'repositories',
-            `repositories that are being deleted: ${going.length}`,
-            'GitLab does that in the background; wait before a transfer',
-          ),
-        ]),
-    ...(stuck.length === 0
-      ? []
-      : [
-          failed(
-            'repositories',
-            `GitLab failed to delete ${stuck.map(({path}) => path).join(', ')}`,
-            'its storage may not delete (S3: s3:DeleteObject)',
-          ),
-        ]),
-  ];
-}
-
-/** Of the first repositories: a stray object in the storage shows as a tag without a name (container-registry#341). */
-async function findEmptyNames(
-  gitlab: GitLab,
-  records: readonly ContainerRepository[],
-  call: Call,
-): Promise<readonly Finding[]> {
-  const few = records.filter(({tagsCount = 0}) => tagsCount > 0).slice(0, 20);
-  const found: string[] = [];
-  for (const record of few)
-    if ((await gitlab.repositories.tags(record, call)).includes('')) found.push(record.path);
-  return found.length === 0
-    ? []
-    : [
-        failed(
-          'tag-names',
-          `${found.join(', ')} have a tag without a name, which nobody can delete`,
-          'an administrator has to remove the stray object from the storage (aws s3 rm)',
-        ),
-      ];
-}
-
-/** Undefined where the token may not see it. */
-async function orHidden<T>(request: Promise<T | undefined>): Promise<T | undefined> {
-  return await request.catch((error: unknown) => {
-    if (error instanceof TransshipError && error.status === 403) return undefined;
-    throw error;
-  });
 }

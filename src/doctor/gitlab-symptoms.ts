@@ -116,11 +116,12 @@ export const GITLAB_SYMPTOMS: readonly Symptom[] = [
   },
   {
     id: 'gcs-502',
-    words: ['gcs as the backend', 'google cloud storage', 'godebug=http2client'],
-    meaning: 'uploads to Google Cloud Storage fail with 502 and high CPU usage over HTTP/2',
+    words: ['gcs as the backend', 'google cloud storage', 'godebug=http2client', '502 bad gateway'],
+    meaning:
+      'the proxy in front of the registry does not reach it; where images are in Google Cloud Storage, large uploads fail with 502 and high CPU usage over HTTP/2',
     whose: 'the administrator of the registry',
     remedy:
-      'set GODEBUG=http2client=0 for the registry; transship repeats and resumes meanwhile, --jobs 4 helps',
+      'check that the registry runs; with Google Cloud Storage, set GODEBUG=http2client=0 for it; transship repeats and resumes meanwhile, --jobs 4 helps',
   },
   {
     id: 'registry-key-missing',
@@ -190,7 +191,8 @@ export const GITLAB_SYMPTOMS: readonly Symptom[] = [
       'something went wrong while updating the cleanup policy',
       'cleanup policy doesnt delete',
       'cleanup policy does not delete',
-      'the cleanup policy',
+      'cleanup policy',
+      'same image id as the latest tag',
       'クリーンアップポリシー',
     ],
     meaning:
@@ -232,6 +234,8 @@ export const GITLAB_SYMPTOMS: readonly Symptom[] = [
     id: 'invalid-name',
     words: [
       'docker connection error',
+      'special characters in either the group',
+      '特殊文字が含まれている',
       'docker接続エラー',
       '先頭のアンダースコア',
       '末尾のハイフン',
@@ -304,5 +308,70 @@ export const GITLAB_SYMPTOMS: readonly Symptom[] = [
     whose: 'you',
     remedy: 'move the project with its images, or copy the repository',
     command: 'transship copy HOST/group/old HOST/group/new --delete-source',
+  },
+  {
+    id: 'deletion-queued',
+    words: [
+      'delay while the images are queued and deleted',
+      'queued and deleted',
+      'destructive action and cant be undone',
+    ],
+    meaning:
+      'GitLab deletes repositories in the background, which takes minutes to hours; a deletion cannot be undone there',
+    whose: 'you',
+    remedy:
+      'wait until the repositories are gone; what transship deletes by a plan is kept in an undo file and can be put back',
+    command: 'transship doctor --gitlab https://gitlab.example.com --project group/project',
+  },
+  {
+    id: 's3-access',
+    words: [
+      's3 permissions',
+      's3 credentials',
+      'aws s3 with the gitlab registry error when pushing',
+      'nocredentialproviders',
+      'authorizationheadermalformed',
+    ],
+    meaning:
+      'the registry does not get into its S3 bucket: credentials, region or permissions are wrong',
+    whose: 'the administrator of the registry',
+    remedy:
+      'compare region and credentials of the registry with the bucket; its role needs s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket',
+    command: 'transship doctor HOST/group/app --write',
+  },
+  {
+    id: 'trace-requests',
+    words: ['mitmproxy', 'man-in-the-middle proxy'],
+    meaning: 'a proxy that shows what docker and the registry say to each other',
+    whose: 'you',
+    remedy: 'to see the requests of transship no proxy is needed; credentials are not shown',
+    command: 'transship doctor HOST/group/app --debug',
+  },
+  {
+    id: 'stale-image',
+    words: ['stale image', 'pull policy always', 'imagepullbackoff'],
+    meaning:
+      'a tag was moved, or its image moved with its project: what pulls it gets another image, or none',
+    whose: 'you',
+    remedy: 'pull by digest, or rewrite the references of deployments and CI files',
+    command: 'transship refs move.plan.json --scan .',
+  },
+  {
+    id: 'path-in-ci-files',
+    words: ['$ci_registry/', '$ci_registry_image', 'the image path has changed'],
+    meaning:
+      'CI files and deployments name images by a path that changes with the path of their project',
+    whose: 'you',
+    remedy: 'write $CI_REGISTRY_IMAGE, and find the old names in the files',
+    command: 'transship refs move.plan.json --scan .',
+  },
+  {
+    id: 'delete-by-digest',
+    words: ['reg rm', 'other tags of the digest', 'deletes all tags of the digest'],
+    meaning:
+      'tools that delete by digest delete every tag of the same image; GitLab deletes a single tag since 16.4',
+    whose: 'you',
+    remedy: 'delete tags by a plan, which lists what has the same digest and what would be left',
+    command: "transship plan delete HOST/group/app --tag 'dev-*'",
   },
 ];

@@ -4,7 +4,7 @@ import type {Call} from '../model/port.ts';
 import {isTag, type RepositoryPath, type Tag} from '../model/reference.ts';
 import type {RegistryTraits} from '../registry/gitlab-extension.ts';
 import type {Registry} from '../registry/registry.ts';
-import {pullScope} from '../registry/scope.ts';
+import {formatScope, pullScope} from '../registry/scope.ts';
 import {attempted, failed, type Finding, passed, warned} from './examination.ts';
 
 /** Tokens are not valid where clocks differ by more (GitLab container registry: docs/auth-request-flow.md), in ms. */
@@ -20,11 +20,13 @@ export async function checkBase(
   const {signal} = call;
   const challenges = await attempted('challenge', signal, async () => {
     const [first] = await registry.challenges(call);
-    if (first === undefined) return passed('challenge', 'no login is asked for at /v2/');
+    if (first === undefined) return passed('challenge', 'no login is asked for at /v2/', 'none');
     const {realm = '', service = ''} = first.parameters;
+    if (first.scheme === 'basic')
+      return passed('challenge', 'a password for each request', 'Basic');
     const from = realm === '' ? '' : ` from ${URL.parse(realm)?.host ?? realm}`;
     const of = service === '' ? '' : ` (service ${service})`;
-    return passed('challenge', `${first.scheme} tokens${from}${of}`);
+    return passed('challenge', `${first.scheme} tokens${from}${of}`, 'Bearer');
   });
   if (challenges.some(({result}) => result === 'fail')) return challenges;
   const base = await attempted('login', signal, async () => {
@@ -35,13 +37,27 @@ export async function checkBase(
       ...clockOf(traits, now()),
     ];
   });
-  return [...challenges, ...base];
+  if (base.some(({result}) => result === 'fail')) return [...challenges, ...base];
+  const catalog = await attempted('catalog', signal, async () =>
+    (await registry.probeCatalog(call))
+      ? passed('catalog', 'repositories are listed', 'yes')
+      : passed(
+          'catalog',
+          'repositories are not listed to this login: name them, or use the API of the product',
+          'no',
+        ),
+  );
+  return [...challenges, ...base, ...catalog];
 }
 
 function productOf({version, database, deletesTags}: RegistryTraits): readonly Finding[] {
   if (version === undefined) return [];
   const kind = database ? 'with metadata database' : 'without metadata database';
-  const found = passed('product', `GitLab's registry ${version}, ${kind}`);
+  const found = passed(
+    'product',
+    `GitLab's registry ${version}, ${kind}`,
+    `GitLab ${version} ${kind}`,
+  );
   const fault = FAULTS.find(({before, from}) => isBetween(version, from, before));
   return [
     found,
@@ -101,6 +117,59 @@ function clockOf({clock}: RegistryTraits, now: Date): readonly Finding[] {
     : [passed('clock', text)];
 }
 
+/** Within so many seconds a large chunk may outlive its token, in ms. */
+const SHORT_LIFE_MS = 60_000;
+
+/** What the token allows, how long it lives, and who issued it; never the token. */
+async function checkToken(
+  registry: Registry,
+  path: RepositoryPath,
+  call: Call,
+): Promise<readonly Finding[]> {
+  const scope = pullScope(path);
+  const granted = await registry.granted(path, scope, call);
+  const facts = await registry.tokenFacts(path, scope, call);
+  if (facts === undefined)
+    return [passed('token', 'no tokens: each request has its login, or none')];
+  const seconds = Math.round(facts.lifeMs / 1000);
+  const life = {
+    answer: `it is valid for ${seconds} s`,
+    claims: `it is valid for ${seconds} s, as its claims say`,
+    default: `its service does not say how long it is valid: ${seconds} s are assumed`,
+  }[facts.lifeFrom];
+  const lives =
+    facts.lifeMs < SHORT_LIFE_MS
+      ? warned(
+          'token-life',
+          life,
+          'a chunk that takes longer is refused and sent again: smaller ones help (--chunk-size)',
+          `${seconds} s`,
+        )
+      : passed('token-life', life, `${seconds} s`);
+  const {claims} = facts;
+  const named = Object.entries(claims ?? {}).map(([name, value]) => `${name} ${value}`);
+  const told = passed(
+    'token-claims',
+    claims === undefined
+      ? 'the token is opaque: what it allows is not known in advance'
+      : `a JWT: ${[...named, ...(granted ?? []).map(formatScope)].join(', ') || 'without claims that are known'}`,
+  );
+  if (granted === undefined) return [lives, told];
+  const own = granted.find(({resource}) => resource === scope.resource);
+  const actions = own?.actions ?? [];
+  return [
+    actions.includes('pull') || actions.includes('*')
+      ? passed('token', `the token allows ${actions.join(', ')}`)
+      : failed(
+          'token',
+          'the token does not allow to pull',
+          'use a token with read_registry of a member of the project',
+        ),
+    lives,
+    told,
+  ];
+}
+
 /** What can be read in a repository, and how. */
 export async function checkReading(
   registry: Registry,
@@ -110,19 +179,7 @@ export async function checkReading(
   const {signal} = call;
   const repository = registry.repository(path);
   let first: Tag | undefined;
-  const tokens = await attempted('token', signal, async () => {
-    const granted = await registry.granted(path, pullScope(path), call);
-    if (granted === undefined) return passed('token', 'the registry does not tell what it grants');
-    const own = granted.find(({resource}) => resource === pullScope(path).resource);
-    const actions = own?.actions ?? [];
-    return actions.includes('pull') || actions.includes('*')
-      ? passed('token', `the token allows ${actions.join(', ')}`)
-      : failed(
-          'token',
-          'the token does not allow to pull',
-          'use a token with read_registry of a member of the project',
-        );
-  });
+  const tokens = await attempted('token', signal, () => checkToken(registry, path, call));
   const tags = await attempted('tags', signal, async () => {
     const names = await repository.listTags(call);
     if (names === undefined)
@@ -134,7 +191,7 @@ export async function checkReading(
     first = names.find(isTag);
     const invalid = names.filter((name) => !isTag(name)).length;
     return [
-      passed('tags', `tags: ${names.length}`),
+      passed('tags', `tags: ${names.length}`, 'yes'),
       ...(invalid === 0
         ? []
         : [
@@ -156,22 +213,22 @@ export async function checkReading(
   const heads = await attempted('head', signal, async () =>
     (await repository.head(tag, call)) === undefined
       ? failed('head', `${tag} is listed and not there`, 'delete the tag, or push it again')
-      : passed('head', `HEAD tells what ${tag} points to`),
+      : passed('head', `HEAD tells what ${tag} points to`, 'yes'),
   );
   const blobs = await attempted('blobs', signal, () => checkBlobs(registry, path, tag, call));
   const referrers = await attempted('referrers', signal, async () => {
     const subject = await repository.head(tag, call);
     const found = subject && (await repository.listReferrers(subject.digest, call));
     return found === undefined
-      ? passed('referrers', 'no referrers API: fallback tags are used')
-      : passed('referrers', 'it has the referrers API');
+      ? passed('referrers', 'no referrers API: fallback tags are used', 'no')
+      : passed('referrers', 'it has the referrers API', 'yes');
   });
   return [...tokens, ...tags, ...paging, ...heads, ...blobs, ...referrers];
 }
 
 const PAGING: Readonly<Record<Awaited<ReturnType<Registry['probePaging']>>, Finding>> = {
-  honoured: passed('paging', 'lists come in pages'),
-  ignored: passed('paging', 'lists come whole, whatever is asked for'),
+  honoured: passed('paging', 'lists come in pages', 'yes'),
+  ignored: passed('paging', 'lists come whole, whatever is asked for', 'no'),
   'not-known': passed('paging', 'not known: there are fewer than two tags'),
 };
 
@@ -194,19 +251,21 @@ async function checkBlobs(
   const {ranges, from, limits} = await registry.probeBlob(path, blob.digest, call);
   return [
     ranges === 'honoured'
-      ? passed('ranges', 'parts of blobs can be read: interrupted downloads go on')
+      ? passed('ranges', 'parts of blobs can be read: interrupted downloads go on', 'yes')
       : warned(
           'ranges',
           RANGES[ranges],
           'an interrupted download begins anew; large blobs are read over one connection',
+          ranges,
         ),
     passed(
       'redirects',
       from === undefined
         ? 'the registry sends blobs itself'
         : `blobs come from ${from}: it has to be reachable`,
+      from === undefined ? 'no' : 'yes',
     ),
-    ...limits.map((limit) => passed('limits', limit)),
+    ...limits.map((limit) => passed('limits', limit, limit)),
   ];
 }
 

@@ -30,6 +30,8 @@ export const REGISTRY_SYMPTOMS: readonly Symptom[] = [
       'compatibility_schema1_enabled',
       'manifest type unsupported',
       'schema1',
+      'schema 1',
+      'deprecated-schema-v1',
       'images in your gitlab container registry must use the docker v2 api',
       'docker v2 apiを使用する必要があります',
       'バージョン1のイメージ',
@@ -38,7 +40,7 @@ export const REGISTRY_SYMPTOMS: readonly Symptom[] = [
       'the image has the format of before 2016 (Docker schema 1), which registries no longer accept',
     whose: 'you',
     remedy: 'convert the image, which changes its digest, or exclude its tag',
-    command: "transship plan copy SOURCE HOST/group/app --exclude-tag 'old-*'",
+    command: 'transship copy SOURCE HOST/group/app --convert-schema1',
   },
   {
     id: 'x509-unknown-authority',

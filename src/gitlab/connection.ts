@@ -1,8 +1,8 @@
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import type {HttpClient} from '../http/client.ts';
 import type {Environment} from '../http/proxy.ts';
 import {nextLink} from '../http/header-fields.ts';
-import {describeRequest, type Method} from '../http/message.ts';
+import {describeRequest, type Method} from '../http/request.ts';
 import {hostnameOf, isLoopback} from '../http/origin.ts';
 import {isWebPage} from '../http/web-page.ts';
 import {TransshipError} from '../model/error.ts';
@@ -145,7 +145,7 @@ export class Connection {
   }
 
   /** @throws TransshipError what `refusal` makes of an answer that is no success, and what `HttpClient.send` throws */
-  async send(request: ApiRequest): Promise<HttpAnswer> {
+  async send(request: ApiRequest): Promise<HttpResponse> {
     const answer = await this.#sendOnce(request);
     if (isSuccess(answer)) return answer;
     throw await refusal(answer, request.refused);
@@ -198,7 +198,7 @@ export class Connection {
     }
   }
 
-  async #sendOnce(request: ApiRequest): Promise<HttpAnswer> {
+  async #sendOnce(request: ApiRequest): Promise<HttpResponse> {
     const {method = 'GET', path, query, body, signal, headersTimeoutMs} = request;
     const url = new URL(`${addressOf(this.url)}/api/v4/${path}`);
     url.search = queryOf(query ?? {}).toString();
@@ -223,17 +223,17 @@ export class Connection {
 }
 
 /** A page with status 200 is that of a login form or a proxy, which did nothing. */
-function isSuccess(answer: HttpAnswer): boolean {
+function isSuccess(answer: HttpResponse): boolean {
   return answer.status >= 200 && answer.status < 300 && !isWebPage(answer);
 }
 
 /** All that GitLab's API says to a deletion; health checks of load balancers answer with plain text. */
-async function isEmptyOrJson(answer: HttpAnswer): Promise<boolean> {
+async function isEmptyOrJson(answer: HttpResponse): Promise<boolean> {
   const {bytes} = await answer.read(ANSWER_LIMIT);
   return bytes.byteLength === 0 || readJson(bytes, z.unknown()) !== undefined;
 }
 
-async function parse<T>(answer: HttpAnswer, schema: z.ZodType<T>): Promise<T> {
+async function parse<T>(answer: HttpResponse, schema: z.ZodType<T>): Promise<T> {
   const {bytes, complete} = await answer.read(ANSWER_LIMIT);
   if (!complete) throw invalid(answer, `is larger than ${ANSWER_LIMIT} bytes`);
   let json: unknown;
@@ -248,7 +248,7 @@ async function parse<T>(answer: HttpAnswer, schema: z.ZodType<T>): Promise<T> {
   throw invalid(answer, `has a wrong ${issue?.path.join('.') || 'form'}`, parsed.error);
 }
 
-function nextQuery(answer: HttpAnswer, query: URLSearchParams): URLSearchParams | undefined {
+function nextQuery(answer: HttpResponse, query: URLSearchParams): URLSearchParams | undefined {
   const link = nextLink(answer.header('link'));
   if (link !== undefined) {
     const url = URL.parse(link, answer.request.url.href);
@@ -271,7 +271,7 @@ function queryOf(query: Query): URLSearchParams {
   return parameters;
 }
 
-function invalid(answer: HttpAnswer, why: string, cause?: unknown): TransshipError {
+function invalid(answer: HttpResponse, why: string, cause?: unknown): TransshipError {
   const {request, status} = answer;
   return new TransshipError(
     'RESPONSE_INVALID',
@@ -285,7 +285,7 @@ function invalid(answer: HttpAnswer, why: string, cause?: unknown): TransshipErr
   );
 }
 
-function endless({request}: HttpAnswer, entries: number, pages: number): TransshipError {
+function endless({request}: HttpResponse, entries: number, pages: number): TransshipError {
   return new TransshipError(
     'RESPONSE_INVALID',
     `the list at ${describeRequest(request)} does not end: read ${entries} entries on ${pages} pages`,

@@ -1,3 +1,4 @@
+import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
 import {
@@ -8,7 +9,9 @@ import {
   possibleProjects,
 } from '../plan/migration/destination-projects.ts';
 import {registryPathOf} from '../model/gitlab-naming.ts';
+import type {User} from './account.ts';
 import {addressOf, type GitLabToken} from './connection.ts';
+import {ACCESS_LEVEL, accessLevelOf, given, type Group} from './entities.ts';
 import type {GitLab} from './gitlab.ts';
 
 /** Requests to GitLab's API at once: it counts them for each user. */
@@ -31,7 +34,7 @@ export async function findDestinationProjects(
   tokenKind: GitLabToken['kind'],
   call: Call,
 ): Promise<DestinationGitLab> {
-  const lookup = new Lookup(gitlab, call);
+  const lookup = new Lookup(gitlab, await ownerOf(gitlab, tokenKind, call), call);
   await mapAtOnce(wanted, AT_ONCE, async ({path, project = path}) => {
     for (const one of possibleProjects(path)) {
       const found = await lookup.project(one);
@@ -57,10 +60,13 @@ class Lookup {
   readonly projects = new Map<string, Promise<KnownProject | undefined>>();
   readonly namespaces = new Map<string, Promise<KnownNamespace | undefined>>();
   readonly #gitlab: GitLab;
+  readonly #owner: User | undefined;
   readonly #call: Call;
 
-  constructor(gitlab: GitLab, call: Call) {
+  /** @param owner of the token; undefined: not known */
+  constructor(gitlab: GitLab, owner: User | undefined, call: Call) {
     this.#gitlab = gitlab;
+    this.#owner = owner;
     this.#call = call;
   }
 
@@ -79,13 +85,61 @@ class Lookup {
       const isIt = (fullPath: string) => registryPathOf(fullPath) === registryPathOf(path);
       if (group && isIt(group.fullPath)) {
         const {fullPath, visibility} = group;
-        return {fullPath, ...(visibility === undefined ? {} : {visibility})};
+        return {fullPath, ...given({visibility}), ...(await this.#limits(group))};
       }
       if (path.includes('/')) return undefined;
       const user = await this.#gitlab.groups.findNamespace(path, this.#call);
-      return user && isIt(user.fullPath) ? {fullPath: user.fullPath} : undefined;
+      if (!user || !isIt(user.fullPath)) return undefined;
+      const {fullPath} = user;
+      const isOther = this.#owner?.isAdmin === false && this.#owner.username !== fullPath;
+      const whyNotProjects = `it is the namespace of the user ${fullPath}`;
+      return {fullPath, ...(isOther ? {whyNotProjects} : {})};
     });
   }
+
+  /**
+   * What the group does not let the token's owner create in it (GitLab: doc/user/group/manage.md, "Specify who can add
+   * projects to a group"; doc/user/group/subgroups/_index.md, "Change who can create subgroups").
+   */
+  async #limits({
+    id,
+    projectCreation,
+    subgroupCreation,
+  }: Group): Promise<Pick<KnownNamespace, 'whyNotProjects' | 'whyNotGroups'>> {
+    if (this.#owner === undefined) return {};
+    const isAdmin = this.#owner.isAdmin;
+    const level = isAdmin
+      ? ACCESS_LEVEL.admin
+      : await this.#gitlab.groups.levelOf(id, this.#owner.id, this.#call);
+    return given({
+      whyNotProjects: whyBelow(level, projectCreation, 'projects'),
+      whyNotGroups: whyBelow(level, subgroupCreation, 'groups'),
+    });
+  }
+}
+
+/** @param least the role that is needed, in GitLab's words; undefined: not known */
+function whyBelow(level: number, least: string | undefined, what: string): string | undefined {
+  // Not even an administrator (GitLab: !171245).
+  if (least === 'noone') return `nobody may create ${what} in it`;
+  const needed = least === 'administrator' ? ACCESS_LEVEL.admin : accessLevelOf(least ?? '');
+  if (needed === undefined || level >= needed) return undefined;
+  const role = Object.entries(ACCESS_LEVEL).find(([, own]) => own === level)?.[0];
+  const own = role === undefined ? 'has no role in it' : `is ${role} there`;
+  return `the token's owner ${own}, and creating ${what} takes ${least}`;
+}
+
+/** Undefined: GitLab does not tell tokens without the scope. */
+async function ownerOf(
+  {account}: GitLab,
+  tokenKind: GitLabToken['kind'],
+  call: Call,
+): Promise<User | undefined> {
+  if (tokenKind === 'job-token') return undefined;
+  return account.user(call).catch((error: unknown) => {
+    if (error instanceof TransshipError && error.status === 403) return undefined;
+    throw error;
+  });
 }
 
 function remembered<T>(

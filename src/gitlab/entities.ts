@@ -65,6 +65,10 @@ export interface Group {
   /** Undefined: a top-level group. */
   readonly parentId?: number;
   readonly visibility?: Visibility;
+  /** Who may create projects in it: `noone`, or the lowest role; undefined: not known. */
+  readonly projectCreation?: string;
+  /** The lowest role that may create groups in it; undefined: not known. */
+  readonly subgroupCreation?: string;
 }
 
 /** GitLab: lib/api/entities/group.rb. */
@@ -76,14 +80,21 @@ export const groupSchema = z
     full_path: z.string(),
     parent_id: z.int().nullish(),
     visibility: z.enum(['private', 'internal', 'public']).optional().catch(undefined),
+    project_creation_level: z.string().nullish().catch(undefined),
+    subgroup_creation_level: z.string().nullish().catch(undefined),
   })
   .transform(
-    ({id, name, path, full_path, parent_id, visibility}): Group => ({
+    ({id, name, path, full_path, parent_id, visibility, ...json}): Group => ({
       id,
       name,
       path,
       fullPath: full_path,
-      ...given({parentId: parent_id, visibility}),
+      ...given({
+        parentId: parent_id,
+        visibility,
+        projectCreation: json.project_creation_level,
+        subgroupCreation: json.subgroup_creation_level,
+      }),
     }),
   );
 

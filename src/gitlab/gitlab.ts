@@ -3,6 +3,7 @@ import {Account} from './account.ts';
 import type {Patience} from './confirm.ts';
 import {Connection, type GitLabToken} from './connection.ts';
 import {ContainerRepositories} from './container-repositories.ts';
+import {ForeignAccess} from './foreign-access.ts';
 import {Groups} from './groups.ts';
 import {MergeRequestNotes} from './merge-request-notes.ts';
 import {Projects} from './projects.ts';
@@ -28,6 +29,7 @@ export class GitLab {
   readonly groups: Groups;
   readonly repositories: ContainerRepositories;
   readonly protection: ProtectionRules;
+  readonly foreignAccess: ForeignAccess;
   readonly notes: MergeRequestNotes;
 
   constructor({url, token, http, patience}: GitLabOptions) {
@@ -39,5 +41,6 @@ export class GitLab {
     this.repositories = new ContainerRepositories(connection, patience);
     this.notes = new MergeRequestNotes(connection, this.account);
     this.protection = new ProtectionRules(connection);
+    this.foreignAccess = new ForeignAccess(connection);
   }
 }

@@ -102,6 +102,12 @@ export class Groups {
     return this.#connection.list({path: apiPath`groups/${id}/members/all`, signal}, memberSchema);
   }
 
+  /** The role of a user in the group, its own or inherited; 0: none. */
+  async levelOf(id: number, userId: number, {signal}: Call): Promise<number> {
+    const path = apiPath`groups/${id}/members/all/${userId}`;
+    return (await this.#connection.find({path, signal}, memberSchema))?.accessLevel ?? 0;
+  }
+
   /** The projects of the group itself whose name or path has `search` in it. */
   async projectsNamed(id: number, search: string, {signal}: Call): Promise<readonly Project[]> {
     const query = {include_subgroups: false, with_shared: false, search};

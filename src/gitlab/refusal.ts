@@ -1,5 +1,5 @@
-import type {HttpAnswer} from '../http/answer.ts';
-import {describeRequest} from '../http/message.ts';
+import type {HttpResponse} from '../http/response.ts';
+import {describeRequest} from '../http/request.ts';
 import {webPageTitle} from '../http/web-page.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
@@ -28,7 +28,7 @@ export interface RefusalContext {
  * The one place where GitLab's statuses and texts are given a meaning.
  */
 export async function refusal(
-  answer: HttpAnswer,
+  answer: HttpResponse,
   context: RefusalContext = {},
 ): Promise<TransshipError> {
   const {request, status} = answer;
@@ -41,6 +41,7 @@ export async function refusal(
     retry,
     status,
     retryAfterMs: answer.retryAfterMs,
+    isPauseAsked: answer.isPauseAsked,
     exhausted: answer.exhausted,
   });
 }
@@ -105,7 +106,7 @@ const bodySchema = z.looseObject({
  * GitLab's words in one line, whatever they are wrapped in. `isForeign`: they are not GitLab's. Its API says in JSON
  * what is not there (GitLab: lib/api/helpers.rb, `not_found!`); a page or plain text comes from somebody else.
  */
-async function readWords(answer: HttpAnswer): Promise<{words: string; isForeign: boolean}> {
+async function readWords(answer: HttpResponse): Promise<{words: string; isForeign: boolean}> {
   const text = await answer.read(BODY_LIMIT).then(
     ({bytes}) => Buffer.from(bytes).toString().trim(),
     // The status alone has to do where the body breaks.

@@ -4,7 +4,7 @@ const listeners = new WeakMap<AbortSignal, Set<() => void>>();
  * Calls the listener when the signal is aborted. Hundreds of requests wait for the signal of a run, and Node's signals
  * search all listeners to remove one; here, each signal has a single listener and a set of callbacks.
  * @param signal not aborted yet
- * @returns what removes the listener
+ * @returns a function that removes the listener
  */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   const all = listeners.get(signal) ?? watch(signal);

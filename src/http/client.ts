@@ -1,4 +1,4 @@
-import {HttpAnswer} from './answer.ts';
+import {HttpResponse} from './response.ts';
 import {
   type Content,
   DEFAULT_TIMEOUTS,
@@ -6,7 +6,8 @@ import {
   Dispatchers,
   type Timeouts,
 } from './dispatcher.ts';
-import {describeRequest, type HttpBody, type HttpRequest, isRepeatable} from './message.ts';
+import {ExchangeWatch, type HttpObserver} from './exchange.ts';
+import {describeRequest, type HttpBody, type HttpRequest, isRepeatable} from './request.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
 import {leaderTo, Redirects, resolveHop, resolveLayerUrl} from './redirect.ts';
@@ -14,7 +15,7 @@ import {
   Attempts,
   DEFAULT_RETRY,
   isOverload,
-  isPassing,
+  isTemporary,
   type OnRetry,
   pause,
   type RetryPolicy,
@@ -24,10 +25,10 @@ import {interrupted, TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 
 /**
- * How long to retry a host that refuses everything and never says for how long, in ms. Rate limits have windows of a
- * minute, or send `Retry-After`; a longer refusal is a quota or a block.
+ * How long to retry a host that answers every request with 429 and never sends `Retry-After`, in ms. Rate limits without
+ * that header have windows of a minute; a longer refusal is a quota or a block.
  */
-const UNTOLD_PATIENCE_MS = 4 * 60_000;
+const UNANNOUNCED_LIMIT_MS = 4 * 60_000;
 
 export interface HttpClientOptions {
   /** TLS and proxies. Default: Node's, and none. */
@@ -37,6 +38,8 @@ export interface HttpClientOptions {
   readonly retry?: RetryPolicy;
   /** Called before each retry, with the host that the request was first sent to. */
   readonly retrying?: (host: string, ...retry: Parameters<OnRetry>) => void;
+  /** Observes each request and response. Default: none, which costs nothing. */
+  readonly observe?: HttpObserver;
 }
 
 /**
@@ -50,38 +53,40 @@ export class HttpClient implements AsyncDisposable {
   readonly #retry: RetryPolicy;
   readonly #retrying: HttpClientOptions['retrying'];
   readonly #settings: OriginSettings;
+  readonly #watch: ExchangeWatch | undefined;
   /** Aborted when the client is closed. */
   readonly #closing = new AbortController();
 
-  constructor({settings, timeouts, retry, retrying}: HttpClientOptions = {}) {
+  constructor({settings, timeouts, retry, retrying, observe}: HttpClientOptions = {}) {
     this.#settings = settings ?? DEFAULT_ORIGIN_SETTINGS;
     this.#dispatchers = new Dispatchers(this.#settings, {...DEFAULT_TIMEOUTS, ...timeouts});
     this.#retry = retry ?? DEFAULT_RETRY;
     this.#retrying = retrying;
+    this.#watch = observe && new ExchangeWatch(observe);
   }
 
   /**
    * Returns the response, whatever its status. After the last attempt, a response such as 503 is returned unchanged.
    * @throws TransshipError HOST_NOT_FOUND, CONNECTION_FAILED, TIMEOUT, TLS_CERTIFICATE, RESPONSE_INVALID,
-   *   REDIRECT_REFUSED, TLS_FILE_INVALID, INTERRUPTED and what a request body throws
+   *   REDIRECT_REFUSED, TLS_FILE_INVALID, INTERRUPTED, and errors of the request body
    */
-  async send(request: HttpRequest): Promise<HttpAnswer> {
+  async send(request: HttpRequest): Promise<HttpResponse> {
     const policy = this.#policyFor(request);
     if (policy.attempts === 1 || !isRepeatable(request.body)) return this.#follow(request);
     const attempts = new Attempts(policy);
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#follow(request).catch((error: unknown) => error);
-      if (outcome instanceof HttpAnswer) {
+      if (outcome instanceof HttpResponse) {
         outcome.isRepeated = attempt > 1;
         if (!mayRepeat(request, outcome)) return outcome;
       } else if (!(outcome instanceof TransshipError) || !mayRepeat(request, outcome)) {
         throw outcome;
       }
-      const pauseMs = this.#isPatient(outcome) ? attempts.next(outcome) : undefined;
+      const pauseMs = this.#hasTimeLeft(outcome) ? attempts.next(outcome) : undefined;
       const isOver =
         pauseMs === undefined || !(await this.#pauseBefore(request, attempt, pauseMs, outcome));
       if (!isOver) continue;
-      if (outcome instanceof HttpAnswer) {
+      if (outcome instanceof HttpResponse) {
         outcome.exhausted = true;
         return outcome;
       }
@@ -90,30 +95,30 @@ export class HttpClient implements AsyncDisposable {
   }
 
   /**
-   * The URL that the server of `request` names for another one.
-   * @throws TransshipError REDIRECT_REFUSED, as of redirects
+   * Resolves a URL that the response to `request` names for a further request. The rules of redirects apply.
+   * @throws TransshipError REDIRECT_REFUSED
    */
   resolve(
     location: string,
     request: Pick<HttpRequest, 'method' | 'url' | 'side'>,
     kind: Parameters<typeof resolveHop>[2],
   ): URL {
-    return resolveHop(location, request, kind, this.#settings.mayLeadAnywhere);
+    return resolveHop(location, request, kind, this.#settings.allowsUnsafeRedirects);
   }
 
   /** The `ledBy` of a request to a URL that a server named. */
   leaderTo(url: URL, server: URL): string | undefined {
-    return leaderTo(url, server, this.#settings.mayLeadAnywhere);
+    return leaderTo(url, server, this.#settings.allowsUnsafeRedirects);
   }
 
   /** The `ledBy` of a request to a URL from a manifest: whoever built the image named it. */
   leaderToLayer({host}: URL): string | undefined {
-    return this.#settings.mayLeadAnywhere?.(host) === true ? undefined : host;
+    return this.#settings.allowsUnsafeRedirects?.(host) === true ? undefined : host;
   }
 
-  /** A URL from a manifest. @throws TransshipError REDIRECT_REFUSED */
+  /** Checks a layer's URL from a manifest. @throws TransshipError REDIRECT_REFUSED */
   resolveLayerUrl(text: string): URL {
-    return resolveLayerUrl(text, this.#settings.mayLeadAnywhere);
+    return resolveLayerUrl(text, this.#settings.allowsUnsafeRedirects);
   }
 
   /** The concurrency limit of an origin, for reports and tests. */
@@ -132,6 +137,7 @@ export class HttpClient implements AsyncDisposable {
     const destroyed = this.#dispatchers.destroy();
     for (const throttle of this.#throttles.values()) throttle[Symbol.dispose]();
     await destroyed;
+    this.#watch?.[Symbol.dispose]();
   }
 
   #policyFor({attempts, attemptsAt500, budgetMs = Infinity}: HttpRequest): RetryPolicy {
@@ -143,11 +149,11 @@ export class HttpClient implements AsyncDisposable {
     };
   }
 
-  /** Requests share the time limit of a host: time that others have waited in vain counts. */
-  #isPatient(outcome: HttpAnswer | TransshipError): boolean {
-    if (!(outcome instanceof HttpAnswer) || !isOverload(outcome)) return true;
-    const {overloadedMs, untoldMs} = this.throttle(outcome.request.url.origin);
-    return overloadedMs <= this.#retry.budgetMs && untoldMs <= UNTOLD_PATIENCE_MS;
+  /** Whether the host's time limit allows a retry. All requests to a host share it. */
+  #hasTimeLeft(outcome: HttpResponse | TransshipError): boolean {
+    if (!(outcome instanceof HttpResponse) || !isOverload(outcome)) return true;
+    const {overloadedMs, unannouncedMs} = this.throttle(outcome.request.url.origin);
+    return overloadedMs <= this.#retry.budgetMs && unannouncedMs <= UNANNOUNCED_LIMIT_MS;
   }
 
   /** Whether the pause is over; false: the client was closed. @throws TransshipError INTERRUPTED */
@@ -155,13 +161,14 @@ export class HttpClient implements AsyncDisposable {
     request: HttpRequest,
     attempt: number,
     ms: number,
-    outcome: HttpAnswer | TransshipError,
+    outcome: HttpResponse | TransshipError,
   ): Promise<boolean> {
-    if (outcome instanceof HttpAnswer) await outcome.discard();
+    if (outcome instanceof HttpResponse) await outcome.discard();
     if (this.#closing.signal.aborted) return false;
-    const error = outcome instanceof HttpAnswer ? unavailable(outcome) : outcome;
+    const error = outcome instanceof HttpResponse ? unavailable(outcome) : outcome;
     this.#retrying?.(request.url.host, attempt, Math.round(ms), error);
-    // A pause that nobody asked for is short, and what is under way may end well after it.
+    this.#watch?.retrying(request, attempt, ms, error);
+    // A pause that the host did not request is short: a stopping run waits for it, since the request may then succeed.
     const isShort = outcome.retryAfterMs === undefined;
     return await this.#paused(ms, isShort ? {signal: request.signal} : request);
   }
@@ -178,21 +185,21 @@ export class HttpClient implements AsyncDisposable {
     return !closing.aborted;
   }
 
-  async #follow(first: HttpRequest): Promise<HttpAnswer> {
-    const redirects = new Redirects(this.#settings.mayLeadAnywhere);
+  async #follow(first: HttpRequest): Promise<HttpResponse> {
+    const redirects = new Redirects(this.#settings.allowsUnsafeRedirects);
     let request = first;
     for (;;) {
-      const answer = await this.#sendOnce(request);
-      const isRedirect = answer.status >= 300 && answer.status < 400 && answer.status !== 304;
-      if (!isRedirect) return answer;
-      const next = redirects.next(request, answer.status, answer.header('location'));
-      if (!next) return answer;
-      await answer.discard();
+      const response = await this.#sendOnce(request);
+      const isRedirect = response.status >= 300 && response.status < 400 && response.status !== 304;
+      if (!isRedirect) return response;
+      const next = redirects.next(request, response.status, response.header('location'));
+      if (!next) return response;
+      await response.discard();
       request = next;
     }
   }
 
-  async #sendOnce(request: HttpRequest): Promise<HttpAnswer> {
+  async #sendOnce(request: HttpRequest): Promise<HttpResponse> {
     const {origin} = request.url;
     const throttle = this.throttle(origin);
     try {
@@ -207,27 +214,28 @@ export class HttpClient implements AsyncDisposable {
     }
   }
 
-  /** Reports the state of the host, as the response shows it, to the throttle. */
-  #learn(answer: HttpAnswer, throttle: Throttle): void {
-    const {status, retryAfterMs = 0} = answer;
+  /** Tells the throttle whether the host is overloaded, according to the response. */
+  #learn(response: HttpResponse, throttle: Throttle): void {
+    const {status, retryAfterMs = 0} = response;
     if (status !== 429 && status !== 503) throttle.succeeded();
-    else if (status === 429 && retryAfterMs === 0) answer.retryAfterMs = throttle.refused();
+    else if (status === 429 && retryAfterMs === 0) response.retryAfterMs = throttle.refused();
     // A pause longer than any retry limit fails the call and does not delay others.
     else throttle.overloaded(retryAfterMs > this.#retry.budgetMs ? 0 : retryAfterMs);
   }
 
-  async #dispatch(request: HttpRequest, origin: string, throttle: Throttle): Promise<HttpAnswer> {
+  async #dispatch(request: HttpRequest, origin: string, throttle: Throttle): Promise<HttpResponse> {
     const {method, body, signal, readLimit} = request;
     const dispatcher = await this.#dispatchers.of(request);
     const content = body && (await openBody(body, signal));
     try {
-      const data = await dispatch(request, content, dispatcher, this.#dispatchers.timeouts);
-      const answer = new HttpAnswer(request, data);
-      this.#learn(answer, throttle);
-      // Without a body, the caller need not consume it, and the resources of the request are released.
-      if (method === 'HEAD' || answer.length === 0) await answer.discard();
-      else if (readLimit !== undefined) await answer.read(readLimit);
-      return answer;
+      const {timeouts} = this.#dispatchers;
+      const data = await dispatch(request, content, dispatcher, timeouts, this.#watch);
+      const response = new HttpResponse(request, data);
+      this.#learn(response, throttle);
+      // An empty body is consumed here, which releases the connection, so that the caller need not do it.
+      if (method === 'HEAD' || response.length === 0) await response.discard();
+      else if (readLimit !== undefined) await response.read(readLimit);
+      return response;
     } catch (thrown) {
       if (content) release(content);
       throw thrown;
@@ -236,20 +244,20 @@ export class HttpClient implements AsyncDisposable {
 }
 
 /** A request that is not idempotent is repeated only if the server did not process it. */
-function mayRepeat({changes, side}: HttpRequest, outcome: HttpAnswer | TransshipError): boolean {
+function mayRepeat({changes, side}: HttpRequest, outcome: HttpResponse | TransshipError): boolean {
   if (changes === true) return outcome.status === 429;
-  if (outcome instanceof HttpAnswer) return isPassing(outcome.status);
+  if (outcome instanceof HttpResponse) return isTemporary(outcome.status);
   return outcome.retry && outcome.side === side;
 }
 
 function exhausted(error: TransshipError): TransshipError {
-  const {code, message, side, hint, retry, status, retryAfterMs, cause} = error;
-  const options = {side, hint, retry, status, retryAfterMs, cause, exhausted: true};
+  const {code, message, side, hint, retry, status, retryAfterMs, isPauseAsked, cause} = error;
+  const options = {side, hint, retry, status, retryAfterMs, isPauseAsked, cause, exhausted: true};
   return new TransshipError(code, message, options);
 }
 
 /** The error of a temporary failure, for retry reports. */
-function unavailable({request, status, retryAfterMs}: HttpAnswer): TransshipError {
+function unavailable({request, status, retryAfterMs, isPauseAsked}: HttpResponse): TransshipError {
   const isGitLab = request.side === 'gitlab';
   const code =
     status === 429 ? 'RATE_LIMITED' : isGitLab ? 'GITLAB_UNAVAILABLE' : 'REGISTRY_UNAVAILABLE';
@@ -262,6 +270,7 @@ function unavailable({request, status, retryAfterMs}: HttpAnswer): TransshipErro
     retry: true,
     status,
     retryAfterMs,
+    isPauseAsked,
   });
 }
 

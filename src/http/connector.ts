@@ -3,7 +3,7 @@ import {connect as connectTls} from 'node:tls';
 import {type buildConnector, errors} from 'undici';
 import {onAbort} from './abort.ts';
 import {type Deliveries, INTERIM_LIMIT, limitFraming} from './framing-limit.ts';
-import {brokenRule} from './network-error.ts';
+import {protocolError} from './network-error.ts';
 import type {SecureOptions} from './tls.ts';
 
 /**
@@ -18,15 +18,15 @@ const MEMORY = Buffer.allocUnsafeSlow(1024 * 1024);
  */
 const SMALL_PIECE = 16 * 1024;
 
-/** First probe of an idle connection, in ms; as undici's own connector. */
+/** Idle time before the first TCP keep-alive probe, in ms, as in undici's own connector. */
 const KEEP_ALIVE_MS = 60_000;
 
 export interface ConnectorOptions {
   /** For `https:` origins. */
   readonly tls: SecureOptions;
-  /** Ends connections that are being made. */
+  /** Aborts connection attempts. */
   readonly signal: AbortSignal;
-  /** To connect, TLS included, in ms. */
+  /** Connect timeout, including TLS, in ms. */
   readonly connectMs: number;
   /** Resolves names. Default: the system's resolver. */
   readonly lookup?: LookupFunction | undefined;
@@ -72,7 +72,7 @@ export function connector({
     limitFraming(socket, deliveries);
     socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
     const timer = setTimeout(() => socket.destroy(new errors.ConnectTimeoutError()), connectMs);
-    // Once it is connected, undici ends it.
+    // Only while connecting: undici owns the connected socket.
     const end = (): void => void socket.destroy(signal.reason as Error);
     const forget = onAbort(signal, end);
     if (signal.aborted) end();
@@ -122,7 +122,7 @@ function passTo(socket: Socket): (count: number) => boolean {
   return (count) => {
     const bytes = heads.tidy(MEMORY.subarray(0, count));
     if (heads.dropped > INTERIM_LIMIT) {
-      socket.destroy(brokenRule('ENDLESS_INTERIM_ANSWERS'));
+      socket.destroy(protocolError('ENDLESS_INTERIM_ANSWERS'));
       return false;
     }
     if (bytes.byteLength === 0) return true;

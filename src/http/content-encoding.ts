@@ -11,7 +11,7 @@ const DECODERS: Readonly<Record<string, Decode>> = {
   zstd: promisify(zlib.zstdDecompress),
 };
 
-/** Maximum number of encodings of a body: no server has a reason for more. */
+/** Maximum number of encodings of a body, to bound the work; servers have no reason to apply more. */
 const MOST_ENCODINGS = 2;
 
 /** The encodings in a `Content-Encoding` header, in the order in which they were applied, without `identity`. */

@@ -3,12 +3,14 @@ import type {Readable} from 'node:stream';
 import {setImmediate} from 'node:timers/promises';
 import {type Dispatcher, errors, Pool, ProxyAgent} from 'undici';
 import {onAbort} from './abort.ts';
-import {type AnswerData, contentLength} from './answer.ts';
-import {AnswerBody} from './answer-body.ts';
-import type {HttpBody, HttpRequest} from './message.ts';
-import {brokenRule} from './network-error.ts';
+import {type ResponseData, contentLength} from './response.ts';
+import {ResponseBody} from './response-body.ts';
+import {USER_AGENT} from '../model/product.ts';
+import type {HttpBody, HttpRequest} from './request.ts';
+import {protocolError} from './network-error.ts';
 import {connector} from './connector.ts';
 import {type Deliveries, INTERIM_LIMIT, limitFraming} from './framing-limit.ts';
+import type {ExchangeWatch} from './exchange.ts';
 import type {OriginSettings} from './origin.ts';
 import {guardedLookup} from './guarded-lookup.ts';
 import {secureOptions} from './tls.ts';
@@ -16,40 +18,48 @@ import {secureOptions} from './tls.ts';
 /** A request's body, opened. */
 export type Content = Uint8Array | AsyncIterable<Uint8Array>;
 
-/** Bytes per write: this much must be sent within the time after which an upload counts as stalled. */
+/** Bytes per write. Each write must complete within `headersMs`, or else the upload counts as stalled. */
 const PIECE = 512 * 1024;
 
 /**
  * Sends a request once.
- * @throws the errors of Node and undici, as `networkError` understands them; what the body throws; the signal's reason
+ * @param watch reports the exchange to an observer
+ * @throws errors of Node and undici, which `networkError` converts; errors of the body; the signal's reason
  */
 export async function dispatch(
   request: HttpRequest,
   content: Content | undefined,
-  {dispatcher, isProxied, deliveries}: OriginDispatcher,
+  {dispatcher, proxy, deliveries}: OriginDispatcher,
   timeouts: Timeouts,
-): Promise<AnswerData> {
+  watch?: ExchangeWatch,
+): Promise<ResponseData> {
   const {method, url, signal, headersTimeoutMs = timeouts.headersMs, moreHeadersMs = 0} = request;
   const {target = `${url.pathname}${url.search}`} = request;
   // Undici waits one turn of the event loop for the server to close the connection after its response. A request that
   // is sent earlier would open another connection.
   await setImmediate();
   signal.throwIfAborted();
+  const headers = headersOf(request);
   return await new Promise((resolve, reject) => {
+    const handler = new ResponseHandler(
+      {signal, readMs: timeouts.readMs, deliveries},
+      resolve,
+      reject,
+    );
     dispatcher.dispatch(
       {
         origin: url.origin,
         path: target,
         method,
-        headers: headersOf(request),
+        headers,
         // Undici takes any async iterable; its types name streams only.
-        body: (content && bodyOf(content, isProxied)) as Readable | Uint8Array | null,
+        body: (content && bodyOf(content, proxy !== undefined)) as Readable | Uint8Array | null,
         // Without this, undici closes the connection after each HEAD, in case an illegal body follows.
         reset: false,
         headersTimeout: headersTimeoutMs + moreHeadersMs,
         bodyTimeout: timeouts.bodyIdleMs,
       },
-      new AnswerHandler({signal, readMs: timeouts.readMs, deliveries}, resolve, reject),
+      watch ? watch.watch(handler, request, proxy, headers) : handler,
     );
   });
 }
@@ -61,20 +71,20 @@ interface HandlerOptions {
 }
 
 /** Builds a response from undici's callbacks. */
-class AnswerHandler implements Dispatcher.DispatchHandler {
+class ResponseHandler implements Dispatcher.DispatchHandler {
   readonly #signal: AbortSignal;
   readonly #readMs: number;
   readonly #deliveries: Deliveries;
-  readonly #answered: (data: AnswerData) => void;
+  readonly #answered: (data: ResponseData) => void;
   readonly #failed: (reason: Error) => void;
   readonly #forget: () => void;
   #controller: Dispatcher.DispatchController | undefined;
-  #body: AnswerBody | undefined;
+  #body: ResponseBody | undefined;
   #interim = 0;
 
   constructor(
     {signal, readMs, deliveries}: HandlerOptions,
-    answered: (data: AnswerData) => void,
+    answered: (data: ResponseData) => void,
     failed: (reason: Error) => void,
   ) {
     this.#signal = signal;
@@ -94,15 +104,15 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   onResponseStart(
     controller: Dispatcher.DispatchController,
     statusCode: number,
-    headers: AnswerData['headers'],
+    headers: ResponseData['headers'],
   ): void {
     this.#deliveries.count++;
     if (statusCode < 200) {
       this.#interim += 1;
-      if (this.#interim > INTERIM_LIMIT) controller.abort(brokenRule('ENDLESS_INTERIM_ANSWERS'));
+      if (this.#interim > INTERIM_LIMIT) controller.abort(protocolError('ENDLESS_INTERIM_ANSWERS'));
       return;
     }
-    this.#body = new AnswerBody(controller, contentLength(headers));
+    this.#body = new ResponseBody(controller, contentLength(headers));
     this.#answered({statusCode, headers, body: this.#body, readMs: this.#readMs});
   }
 
@@ -137,7 +147,7 @@ function headersOf(request: HttpRequest): Record<string, string> {
   const length = body ? lengthOf(body) : WITH_BODY.has(method) ? 0 : undefined;
   return {
     'accept-encoding': 'identity',
-    'user-agent': 'transship',
+    'user-agent': USER_AGENT,
     ...headers,
     ...originHeaders,
     ...(authorization === undefined ? {} : {authorization}),
@@ -154,7 +164,8 @@ function bodyOf(content: Content, isProxied: boolean): Content {
 }
 
 /**
- * Chunks are borrowed. @param areKept whether undici may request a chunk before the system has taken the previous one
+ * The body in writes of limited size. Its chunks are borrowed.
+ * @param areKept whether undici may request a chunk before the system has taken the previous one: each one is then copied
  */
 async function* pieces(
   chunks: AsyncIterable<Uint8Array>,
@@ -168,14 +179,16 @@ async function* pieces(
   }
 }
 
+/** Time limits of requests. */
+/** Time limits of requests. */
 export interface Timeouts {
   /** Connect timeout, in ms. */
   readonly connectMs: number;
-  /** From the end of the request's body to the answer's headers, and for a stalled request body, in ms. */
+  /** From the end of the request body to the response headers, and for a stalled request body, in ms. */
   readonly headersMs: number;
   /** Between two chunks of the response body, in ms. */
   readonly bodyIdleMs: number;
-  /** For the whole of a body that is read into memory, in ms. */
+  /** For a whole response body that is read into memory, in ms. */
   readonly readMs: number;
 }
 
@@ -189,8 +202,8 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
 /** The dispatcher of one origin. */
 export interface OriginDispatcher {
   readonly dispatcher: Dispatcher;
-  /** Through a proxy. Its connections are undici's own, which keep written data until it is sent. */
-  readonly isProxied: boolean;
+  /** The URL of the proxy. Connections to it are undici's own, which keep written data until it is sent. */
+  readonly proxy: string | undefined;
   /** Counts what its connections deliver. */
   readonly deliveries: Deliveries;
 }
@@ -259,21 +272,21 @@ export class Dispatchers {
     const deliveries = {count: 0};
     if (proxy === undefined) {
       const connect = connector({tls, connectMs, signal, deliveries, lookup});
-      return {dispatcher: new Pool(origin, {...POOL, connect}), isProxied: false, deliveries};
+      return {dispatcher: new Pool(origin, {...POOL, connect}), proxy, deliveries};
     }
-    // Its types name options of TLS alone; it passes all of them on.
+    // undici's type of `proxyTls` lacks `signal`, but all options are passed to `net.connect`.
     const ending: object = {signal};
     const dispatcher = new ProxyAgent({
       ...POOL,
       uri: proxy,
-      // Without a tunnel it passes on none of these options itself.
+      // For plain HTTP, which it sends without a tunnel, ProxyAgent does not pass the pool's options on.
       factory: (to, options) =>
         new Pool(to, withLimit(Object.assign({...POOL}, options), deliveries)),
       // The connection to the proxy is made by `proxyTls`, whatever the proxy's scheme; `requestTls` goes through it.
       requestTls: {...tls, timeout: connectMs},
       proxyTls: {timeout: connectMs, allowH2: false, ...ending},
     });
-    return {dispatcher, isProxied: true, deliveries};
+    return {dispatcher, proxy, deliveries};
   }
 }
 

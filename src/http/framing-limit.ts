@@ -1,5 +1,5 @@
 import type {Duplex} from 'node:stream';
-import {brokenRule} from './network-error.ts';
+import {protocolError} from './network-error.ts';
 
 /**
  * Bytes of a response that undici counts nowhere and that contain nothing: a status line without end, blanks before a
@@ -35,7 +35,7 @@ export function limitFraming(socket: Duplex, deliveries: Deliveries): void {
     if (before !== undefined && before !== deliveries.count) undelivered = 0;
     before = undefined;
     if (undelivered > FRAMING_LIMIT) {
-      socket.destroy(brokenRule('ENDLESS_FRAMING'));
+      socket.destroy(protocolError('ENDLESS_FRAMING'));
       return null;
     }
     const bytes = read(size);

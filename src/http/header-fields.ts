@@ -28,8 +28,8 @@ export function parseLinks(value: string | undefined): readonly Link[] {
 }
 
 /**
- * The target of the first link with `rel="next"`, or of one without a relation, as crane and oras take it. Where a target
- * lacks its brackets it ends at the first semicolon, as containers/image reads it (docker_client.go, `GetRepositoryTags`).
+ * The target of the first link with `rel="next"`, or else of the first link without a relation, which crane and oras
+ * accept. A target without brackets ends at the first semicolon (containers/image: docker_client.go, `GetRepositoryTags`).
  */
 export function nextLink(value: string | undefined): string | undefined {
   const links = parseLinks(value);
@@ -125,10 +125,16 @@ export function formatByteRange(start: number, end?: number): string {
   return `bytes=${start}-${end === undefined ? '' : end - 1}`;
 }
 
-/** `RateLimit-Reset` counts seconds from now (draft-ietf-httpapi-ratelimit-headers-04); GitLab's since the epoch. */
+/**
+ * `RateLimit-Reset` is a number of seconds from now (draft-ietf-httpapi-ratelimit-headers-04), or, from GitLab, since the
+ * epoch: values from here on are the latter.
+ */
 const LEAST_EPOCH_S = 1_000_000_000;
 
-/** The time in `RateLimit-Reset`, in ms from `now`, never below 0; undefined where there is none. */
+/**
+ * The time in `RateLimit-Reset`, in ms from `now`, never below 0; undefined: absent or invalid.
+ * @param now ms since the epoch
+ */
 export function parseRateLimitReset(value: string | undefined, now: number): number | undefined {
   if (!/^\d{1,12}$/.test(value ?? '')) return undefined;
   const seconds = Number(value);

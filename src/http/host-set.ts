@@ -1,7 +1,7 @@
 import {TransshipError} from '../model/error.ts';
 import {canonicalRegistry} from '../model/reference.ts';
 
-/** The ports that a URL leaves out, by the flag whose hosts they belong to. */
+/** The default port of a flag's hosts, which may be omitted. */
 const DEFAULT_PORTS = {
   '--allow-unsafe-redirects': ':443',
   '--insecure': ':443',

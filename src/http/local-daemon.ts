@@ -7,16 +7,16 @@ import type {Environment} from './proxy.ts';
 
 const DEFAULT_ADDRESS = 'unix:///var/run/docker.sock';
 
-/** How long a daemon may take to begin its answer, in ms: Docker before 25 writes a whole image to its disk first. */
+/** Response timeout of a daemon, in ms: Docker before 25 writes the whole image to disk before it responds. */
 const HEADERS_MS = 30 * 60_000;
-/** How long it may send nothing, in ms. */
+/** Timeout between two chunks of the response body, in ms. */
 const IDLE_MS = 5 * 60_000;
-/** Bytes of an error message that are read. */
+/** Maximum bytes of an error message. */
 const MESSAGE_LIMIT = 16 * 1024;
 
-/** Where a daemon with the Engine API of Docker listens, such as podman's. */
+/** The address of a daemon with Docker's Engine API, such as podman's. */
 export interface DaemonAddress {
-  /** As it was given, for messages. */
+  /** As given by the user, for messages. */
   readonly name: string;
   readonly origin: string;
   /** Absent: TCP. */
@@ -24,7 +24,7 @@ export interface DaemonAddress {
 }
 
 /**
- * Where the daemon is, as docker finds it (docs.docker.com, "Daemon socket option"): `DOCKER_HOST`, or docker's socket.
+ * The daemon that docker would use (docs.docker.com, "Daemon socket option"): `DOCKER_HOST`, or Docker's socket.
  * @throws TransshipError TRANSPORT_UNSUPPORTED for SSH, named pipes and TLS
  */
 export function daemonAddress(env: Environment): DaemonAddress {
@@ -37,20 +37,20 @@ export function daemonAddress(env: Environment): DaemonAddress {
     return {name, origin: url.port === '' ? `${url.origin}:2375` : url.origin};
   throw new TransshipError(
     'TRANSPORT_UNSUPPORTED',
-    `transship cannot connect to the daemon at DOCKER_HOST=${shown(name)}${isSecure ? ' with TLS' : ''}`,
+    `transship cannot connect to the daemon at DOCKER_HOST=${redacted(name)}${isSecure ? ' with TLS' : ''}`,
     {
       side: 'local',
       hint:
         scheme === 'ssh'
-          ? `forward its socket: ssh -N -L /tmp/docker.sock:/var/run/docker.sock ${shown(rest)}, then set DOCKER_HOST=unix:///tmp/docker.sock`
+          ? `forward its socket: ssh -N -L /tmp/docker.sock:/var/run/docker.sock ${redacted(rest)}, then set DOCKER_HOST=unix:///tmp/docker.sock`
           : 'set DOCKER_HOST to unix:///path/to/docker.sock or tcp://host:port, or save the image: docker save NAME > FILE',
     },
   );
 }
 
 /**
- * Writes the answer of a GET request to a daemon into a new file.
- * @returns undefined: done; else the daemon's words for why it does not have what was asked for (404)
+ * Sends a GET request to a daemon and writes the response body to a new file.
+ * @returns undefined on success; the daemon's message if it does not have the requested object (404)
  * @throws TransshipError CONNECTION_FAILED, TIMEOUT, FORBIDDEN, RESPONSE_INVALID
  */
 export async function downloadFromDaemon(
@@ -80,7 +80,7 @@ export async function downloadFromDaemon(
       `${address.name} answered ${statusCode}: ${words}`,
       {
         side: 'source',
-        hint: 'check that a container engine listens there, and see its log',
+        hint: 'check that a container engine listens there, and read its log',
         status: statusCode,
       },
     );
@@ -93,7 +93,7 @@ export async function downloadFromDaemon(
   }
 }
 
-/** The words of an error, on one line (Engine API, "ErrorResponse"). */
+/** The message of an error response, on one line (Engine API, "ErrorResponse"). */
 async function messageOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   const parts: Uint8Array[] = [];
   let size = 0;
@@ -114,7 +114,7 @@ function failed({name}: DaemonAddress, cause: unknown): Error {
   const isDenied = code === 'EACCES' || code === 'EPERM';
   return new TransshipError(
     isDenied ? 'FORBIDDEN' : /TIMEOUT/.test(code) ? 'TIMEOUT' : 'CONNECTION_FAILED',
-    `cannot read from the daemon at ${shown(name)}: ${why}`,
+    `cannot read from the daemon at ${redacted(name)}: ${why}`,
     {
       side: 'source',
       hint: isDenied
@@ -125,7 +125,7 @@ function failed({name}: DaemonAddress, cause: unknown): Error {
   );
 }
 
-/** Without a login, which an address may contain. */
-function shown(address: string): string {
+/** The address without the credentials that it may contain. */
+function redacted(address: string): string {
   return address.replace(/^([a-z]+:\/\/)?[^/@]*:[^/@]*@/, '$1***@');
 }

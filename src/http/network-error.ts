@@ -1,7 +1,7 @@
 import {errors} from 'undici';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
-import {describeRequest, type HttpRequest} from './message.ts';
+import {describeRequest, type HttpRequest} from './request.ts';
 
 interface Explanation {
   readonly code: ErrorCode;
@@ -19,7 +19,7 @@ const BROKEN =
 const DEFECT = 'the registry or a proxy in front of it is faulty; ask its administrator';
 
 /** In TLS 1.3, a server can reject a client without a certificate only after the client has completed its handshake. */
-const HUNG_UP =
+const NO_RESPONSE =
   'the server closed the connection without responding; if it requires a client certificate, put the certificate and its key into certs.d';
 
 const NOT_HTTP: Explanation = {
@@ -104,8 +104,8 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   },
 };
 
-/** Errors for server behaviour that undici accepts and transship does not. */
-export function brokenRule(
+/** The error for server behaviour that undici accepts and transship does not. */
+export function protocolError(
   code: 'ENDLESS_INTERIM_ANSWERS' | 'ENDLESS_FRAMING' | 'BODY_TOO_SLOW',
 ): Error {
   return Object.assign(new Error(code), {code});
@@ -123,8 +123,8 @@ export function networkError(
   if (thrown instanceof TransshipError) return thrown;
   const system = codeOf(thrown);
   const {code, what, hint, retry} =
-    request.url.protocol === 'https:' && saidNothing(thrown)
-      ? connection('the connection was closed', HUNG_UP)
+    request.url.protocol === 'https:' && sentNothing(thrown)
+      ? connection('the connection was closed', NO_RESPONSE)
       : thrown instanceof errors.HTTPParserError
         ? NOT_HTTP
         : explain(system);
@@ -152,7 +152,7 @@ function explain(code: string | undefined): Explanation {
 }
 
 /** Whether the server closed a connection without having sent any data, according to undici. */
-function saidNothing(thrown: unknown): boolean {
+function sentNothing(thrown: unknown): boolean {
   return thrown instanceof errors.SocketError && thrown.socket?.bytesRead === 0;
 }
 

@@ -11,7 +11,7 @@ export interface ConnectOptions {
   readonly rejectUnauthorized?: boolean;
 }
 
-/** What the user set for single hosts; an origin is `scheme://host[:port]`, as `URL.origin` writes it. */
+/** Connection settings per origin, which is `scheme://host[:port]` as in `URL.origin`. */
 export interface OriginSettings {
   /**
    * Called once for each `https:` origin, before its first connection. Origins with the same object share one TLS
@@ -21,8 +21,8 @@ export interface OriginSettings {
   connectOptions(origin: string): Promise<ConnectOptions>;
   /** The URL of the proxy for this origin; undefined: none. */
   proxyFor(origin: string): string | undefined;
-  /** Whether this `host[:port]` may lead requests to where no server should (see `resolveHop`). Default: none may. */
-  readonly mayLeadAnywhere?: (host: string) => boolean;
+  /** Whether unsafe redirects from this `host[:port]` are allowed (see `resolveHop`). Default: never. */
+  readonly allowsUnsafeRedirects?: (host: string) => boolean;
 }
 
 /** Node's defaults and no proxy. */
@@ -43,13 +43,13 @@ export function isLoopback(hostname: string): boolean {
   return addressKind(hostname) === 'loopback';
 }
 
-/** The kinds of addresses that are not public. `reserved`: no server has it. */
+/** The kinds of addresses that are not public. `reserved`: not assigned to any server. */
 export type AddressKind = 'loopback' | 'link-local' | 'private' | 'reserved';
 
 /**
- * The network that an address belongs to; undefined: a public address, or a name, which is not resolved (but those
- * of RFC 6761, section 6.3, are loopback). IPv6 addresses that hold one of IPv4 are as that one; but only a mapped
- * loopback address means this machine, any other is sent to a gateway.
+ * The kind of an address; undefined: a public address, or a name. Names are not resolved, but `localhost` names (RFC 6761,
+ * section 6.3) are loopback. An IPv6 address that embeds an IPv4 address has the kind of that address. Of embedded loopback
+ * addresses, only a mapped one means this machine; packets to the others are sent to a gateway.
  */
 export function addressKind(hostname: string): AddressKind | undefined {
   const name = hostname.toLowerCase().replace(/\.$/, '');
@@ -63,7 +63,7 @@ export function addressKind(hostname: string): AddressKind | undefined {
   return within === 'loopback' && !embedded.isMapped ? 'reserved' : within;
 }
 
-/** By the IANA registries of special-purpose addresses (RFC 6890): those that no public server has. */
+/** The addresses that no public server has, according to the IANA special-purpose address registries (RFC 6890). */
 const SUBNETS: readonly (readonly [AddressKind, 'ipv4' | 'ipv6', readonly string[]])[] = [
   // A connection to the unspecified address is one to this machine (Linux: ip(7), INADDR_ANY).
   ['loopback', 'ipv4', ['127.0.0.0/8', '0.0.0.0/32']],
@@ -144,7 +144,7 @@ const PREFIXES = ['0:0:0:0:0:0', MAPPED, '0:0:0:0:ffff:0', '64:ff9b:0:0:0:0'];
 /** The first word of 6to4 (RFC 3056); the IPv4 address follows. */
 const SIX_TO_FOUR = 0x2002;
 
-/** The IPv4 address that an IPv6 address stands for; undefined: none. */
+/** The IPv4 address that an IPv6 address embeds; undefined: none. */
 function embeddedIPv4(words: readonly number[]): EmbeddedIPv4 | undefined {
   const prefix = words
     .slice(0, 6)

@@ -1,6 +1,6 @@
 import {TransshipError} from '../model/error.ts';
 import {hostnameOf, isLoopback, type OriginSettings} from './origin.ts';
-import type {Redactor} from './secrets.ts';
+import type {Redactor} from './redaction.ts';
 import {BlockList, isIP} from 'node:net';
 
 /**
@@ -50,7 +50,7 @@ function readProxy(
   const url = URL.parse(text);
   const login = url && loginOf(url);
   if (!login || !/^https?:$/.test(url.protocol)) {
-    // The password of a URL that cannot be read may end at any "@": only what follows the last one is shown.
+    // In an invalid URL, the password may end at any "@", so only the text after the last one is shown.
     const shown = found.value.replace(/^(\w+:\/\/)?.*@/s, '$1***@');
     throw new TransshipError('USAGE', `${found.name}="${shown}" is not the URL of a proxy`, {
       side: 'local',
@@ -61,7 +61,7 @@ function readProxy(
   return url.href;
 }
 
-/** User name and password without percent-encoding; undefined where the encoding is broken. */
+/** User name and password without percent-encoding; undefined: the encoding is invalid. */
 function loginOf(url: URL): {username: string; password: string} | undefined {
   try {
     return {username: decodeURIComponent(url.username), password: decodeURIComponent(url.password)};
@@ -70,13 +70,13 @@ function loginOf(url: URL): {username: string; password: string} | undefined {
   }
 }
 
-/** Whether a host is reached without the proxy; `port` is always given, as text. */
-export type Bypass = (hostname: string, port: string) => boolean;
+/** Whether a host is reached without the proxy. */
+type Bypass = (hostname: string, port: string) => boolean;
 
 /**
- * Reads NO_PROXY the way Go's clients do (golang.org/x/net/http/httpproxy): `example.com` means the host and what is
- * below it, `.example.com` and `*.example.com` only what is below; an address or a network in CIDR form means addresses
- * (names are not resolved); a port, where given, must be the same; `*` means every host. Entries are separated by
+ * Reads NO_PROXY as Go's clients do (golang.org/x/net/http/httpproxy): `example.com` matches the host and its subdomains,
+ * `.example.com` and `*.example.com` only the subdomains; an address or a network in CIDR form matches addresses (names are
+ * not resolved); a port, if given, must be equal; `*` matches every host. Entries are separated by
  * commas or white space; invalid entries are ignored.
  */
 function parseNoProxy(text: string): Bypass {
@@ -129,5 +129,5 @@ function family(version: number): 'ipv4' | 'ipv6' {
   return version === 4 ? 'ipv4' : 'ipv6';
 }
 
-/** Environment variables, as a value. An empty one counts as not set. */
+/** Environment variables by name. An empty value counts as not set. */
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,23 +1,23 @@
 import {clipped, TransshipError} from '../model/error.ts';
 import {addressKind, hostnameOf} from './origin.ts';
-import {describeRequest, type HttpRequest, isRepeatable} from './message.ts';
+import {describeRequest, type HttpRequest, isRepeatable} from './request.ts';
 import {redactUrl} from './redaction.ts';
 
-/** Redirects of one request, at most. */
+/** Maximum number of redirects of one request. */
 const REDIRECT_LIMIT = 6;
 
 /** The redirects of one request: checks each hop and returns the next request. */
 export class Redirects {
   readonly #visited = new Set<string>();
-  readonly #mayLeadAnywhere: MayLeadAnywhere;
+  readonly #allowsUnsafeRedirects: AllowsUnsafe;
 
-  constructor(mayLeadAnywhere: MayLeadAnywhere = nobody) {
-    this.#mayLeadAnywhere = mayLeadAnywhere;
+  constructor(allowsUnsafeRedirects: AllowsUnsafe = never) {
+    this.#allowsUnsafeRedirects = allowsUnsafeRedirects;
   }
 
   /**
-   * The request that follows a 3xx answer; undefined if the response is final: the redirect would change the method of
-   * a write, or the body cannot be sent again.
+   * The request to send after a 3xx response; undefined: the response is final, since the redirect would change the method
+   * of a write, or the body cannot be sent again.
    * @throws TransshipError REDIRECT_REFUSED
    */
   next(
@@ -29,8 +29,8 @@ export class Redirects {
     if (![301, 302, 303, 307, 308].includes(status)) return undefined;
     if (!isRead && (![307, 308].includes(status) || !isRepeatable(request.body))) return undefined;
     if (location === undefined) return undefined;
-    const url = resolveHop(location, request, 'redirect', this.#mayLeadAnywhere);
-    const ledBy = request.ledBy ?? leaderTo(url, request.url, this.#mayLeadAnywhere);
+    const url = resolveHop(location, request, 'redirect', this.#allowsUnsafeRedirects);
+    const ledBy = request.ledBy ?? leaderTo(url, request.url, this.#allowsUnsafeRedirects);
     const target = rawTarget(location, url);
     this.#visited.add(`${request.method} ${request.url.href}`);
     if (this.#visited.has(`${request.method} ${url.href}`))
@@ -50,15 +50,15 @@ export class Redirects {
   }
 }
 
-/** What names the next URL, in the words of messages. */
+/** The origin of the next URL, as named in messages. */
 type HopKind = 'redirect' | 'upload location' | 'realm of the token service';
 
 /**
- * A URL from a manifest, which anybody may have written: the rules are those of a redirect from a public host. The user may
- * allow the URL's host.
+ * Checks a URL from a manifest. Anybody may have written it, so the rules for redirects from a public host apply, unless the
+ * user allows the URL's host.
  * @throws TransshipError REDIRECT_REFUSED
  */
-export function resolveLayerUrl(text: string, mayLeadAnywhere: MayLeadAnywhere = nobody): URL {
+export function resolveLayerUrl(text: string, allowsUnsafeRedirects: AllowsUnsafe = never): URL {
   const url = URL.parse(text);
   const refuse = (why: string, hint: string): TransshipError =>
     new TransshipError('REDIRECT_REFUSED', `the layer URL ${clipped(redactUrl(text))} ${why}`, {
@@ -73,7 +73,7 @@ export function resolveLayerUrl(text: string, mayLeadAnywhere: MayLeadAnywhere =
   if (url.username !== '' || url.password !== '') throw refuse('contains credentials', ask);
   url.hash = '';
   const danger = dangerOf(new URL('https://public.invalid/'), url);
-  if (danger === undefined || mayLeadAnywhere(url.host)) return url;
+  if (danger === undefined || allowsUnsafeRedirects(url.host)) return url;
   throw refuse(danger, `if this is intended, allow it with --allow-unsafe-redirects ${url.host}`);
 }
 
@@ -81,27 +81,27 @@ export function resolveLayerUrl(text: string, mayLeadAnywhere: MayLeadAnywhere =
 export function leaderTo(
   url: URL,
   {hostname, host}: URL,
-  mayLeadAnywhere: MayLeadAnywhere = nobody,
+  allowsUnsafe: AllowsUnsafe = never,
 ): string | undefined {
-  return hostname === url.hostname || mayLeadAnywhere(host) ? undefined : host;
+  return hostname === url.hostname || allowsUnsafe(host) ? undefined : host;
 }
 
 /** Whether the user allows unsafe redirects from this host. */
-type MayLeadAnywhere = (host: string) => boolean;
+type AllowsUnsafe = (host: string) => boolean;
 
-const nobody: MayLeadAnywhere = () => false;
+const never: AllowsUnsafe = () => false;
 
 /**
- * Resolves the next URL that a server names, and refuses those that no registry has a reason to name: another protocol,
- * http after https, or a private address named by a host of another network. The user may allow the last two for a
- * host. Credentials are handled elsewhere.
+ * Resolves a URL that a server names for the next request, and refuses unsafe ones: another protocol, http after https, or
+ * a private address named by a host of another network. The user may allow the last two for a host. Which headers the next
+ * request carries is decided by `Redirects.next`.
  * @throws TransshipError REDIRECT_REFUSED
  */
 export function resolveHop(
   location: string,
   request: Pick<HttpRequest, 'method' | 'url' | 'side'>,
   kind: HopKind = 'redirect',
-  mayLeadAnywhere: MayLeadAnywhere = nobody,
+  allowsUnsafeRedirects: AllowsUnsafe = never,
 ): URL {
   const from = request.url;
   const to = URL.parse(location, from.href);
@@ -113,7 +113,7 @@ export function resolveHop(
   if (to.username !== '' || to.password !== '')
     throw refused(request, kind, 'contains credentials');
   const danger = dangerOf(from, to);
-  if (danger === undefined || mayLeadAnywhere(from.host)) return to;
+  if (danger === undefined || allowsUnsafeRedirects(from.host)) return to;
   const hint = `if this is intended, allow it with --allow-unsafe-redirects ${from.host}; otherwise ${ASK}`;
   throw refused(request, kind, danger, hint);
 }
@@ -125,8 +125,8 @@ function dangerOf(from: URL, to: URL): string | undefined {
   if (from.protocol === 'https:' && to.protocol === 'http:' && !isNear) {
     return `leads from https to ${redactUrl(to)}`;
   }
-  // What runs on this machine sees its networks anyway. A tunnel's end is on loopback, too, with any registry behind it:
-  // the metadata services of clouds, at link-local addresses, are not for it to name.
+  // A server on this machine can reach the machine's networks itself. But loopback may also be the end of a tunnel to any
+  // registry, which must not name the link-local addresses of cloud metadata services.
   const isReachable = fromKind === 'loopback' && toKind !== 'link-local';
   const isWithin = toKind === undefined || toKind === fromKind || isReachable;
   return isWithin || to.hostname === from.hostname

@@ -2,7 +2,7 @@ import {constants} from 'node:fs';
 import {type FileHandle, open} from 'node:fs/promises';
 import {setTimeout} from 'node:timers/promises';
 
-/** Why a file is not read, as a clause: `is a pipe`. */
+/** A file that is not read; the message says why, as a clause: `is a pipe`. */
 export class FileKindError extends Error {
   override readonly name = 'FileKindError';
 }
@@ -17,10 +17,10 @@ export interface OpenOptions {
 /**
  * Opens an untrusted file for reading. It must be a regular file: a pipe could block forever, and a device may have no
  * end.
- * @throws FileKindError, or the system's error
+ * @throws FileKindError, or an error of the file system
  */
 export async function openRegular(path: string, options: OpenOptions = {}): Promise<FileHandle> {
-  // Windows has neither of the last two: as numbers, undefined is none.
+  // O_NONBLOCK and O_NOFOLLOW are undefined on Windows, which a bitwise OR ignores.
   const {O_RDONLY, O_NONBLOCK, O_NOFOLLOW} = constants;
   const flags = O_RDONLY | O_NONBLOCK;
   const opening = open(path, options.noFollow === true ? flags | O_NOFOLLOW : flags);
@@ -62,7 +62,7 @@ const FIRST_READ = 64 * 1024;
 
 /**
  * Reads a whole file of at most `limit` bytes.
- * @throws FileKindError, also where it is larger; or the system's error
+ * @throws FileKindError, also if the file is larger; or an error of the file system
  */
 export async function readRegular(
   path: string,
@@ -88,10 +88,10 @@ export async function readRegular(
   }
 }
 
-/** How long a pipe may deliver nothing, and how often it is read again, in ms. */
+/** How long to wait for data from a pipe, and the interval between reads, in ms. */
 const PIPE_WAIT = {limit: 60_000, every: 20};
 
-/** Reads the next bytes of a file, or what is next written to a pipe. @returns 0 at the end */
+/** Reads the next bytes of a file, or waits for those of a pipe. @returns the number of bytes; 0: the end */
 async function readWritten(file: FileHandle, memory: Uint8Array, isPipe: boolean): Promise<number> {
   const began = performance.now();
   for (;;) {

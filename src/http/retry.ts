@@ -1,7 +1,7 @@
 import {setTimeout as delay} from 'node:timers/promises';
 import type {TransshipError} from '../model/error.ts';
 
-/** When to retry a failure. A value, so that tests and callers can choose another. */
+/** When, and how often, to retry a failure. */
 export interface RetryPolicy {
   /** Attempts in total, not counting those refused because of a rate limit. */
   readonly attempts: number;
@@ -9,7 +9,7 @@ export interface RetryPolicy {
   readonly attemptsAt500: number;
   /** The first pause is between 0 and this, in ms; the bound doubles each time (full jitter). */
   readonly baseMs: number;
-  /** The bound of a single pause that no host asked for, in ms. */
+  /** Upper bound of a single pause that no host requested, in ms. */
   readonly capMs: number;
   /**
    * Total pause, in ms, including pauses for rate limits, whose number is not limited. A `Retry-After` that exceeds it
@@ -30,21 +30,22 @@ export const DEFAULT_RETRY: RetryPolicy = {
 export type OnRetry = (attempt: number, delayMs: number, error: TransshipError) => void;
 
 /** Statuses after which a retry may succeed (RFC 9110, 15; RFC 6585, 4). */
-const PASSING_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
+const TEMPORARY_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
 
 /** The outcome of an attempt, as far as retries depend on it: a response or an error. */
 export interface Failure {
-  /** The status of the answer; undefined: the connection failed. */
+  /** The status of the response; undefined: the connection failed. */
   readonly status: number | undefined;
   /** How long to wait before the next request to the host, in ms. */
   readonly retryAfterMs?: number | undefined;
 }
 
-export function isPassing(status: number): boolean {
-  return PASSING_STATUSES.has(status);
+/** Whether a response with this status may be followed by a success. */
+export function isTemporary(status: number): boolean {
+  return TEMPORARY_STATUSES.has(status);
 }
 
-/** Whether the host limits the rate. It is not faulty, so only time limits apply, not attempt limits. */
+/** Whether the host limits the rate of requests: it works, so the number of attempts is not limited, only their time. */
 export function isOverload({status, retryAfterMs = 0}: Failure): boolean {
   return status === 429 || (status === 503 && retryAfterMs > 0);
 }

@@ -4,9 +4,9 @@ import {interrupted} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 
 /**
- * The queues of a host. `small`: requests without much of a body. `read`: opening a large answer. `write`: sending a
- * large body. A write may wait for a read of the same host, and both for small requests, never the other way round;
- * each lane has at least one slot of its own, so no lane can block another permanently.
+ * The queues of a host. `small`: requests with small bodies. `read`: opening a large response body. `write`: sending a
+ * large request body. A write may wait for a read of the same host, and both for small requests, but never the other way
+ * round; each lane has at least one slot of its own, so no lane can block another permanently.
  */
 export type Lane = 'small' | 'read' | 'write';
 
@@ -26,7 +26,7 @@ const LONGEST_BACK_OFF_MS = 30_000;
  */
 export class Throttle implements Disposable {
   readonly #lanes: Readonly<Record<Lane, PQueue>>;
-  /** Callbacks of waiting tasks: each checks whether its task should leave the queue. */
+  /** Callbacks of waiting tasks, each of which removes its task from the queue if it must not wait any longer. */
   readonly #waiting = new Set<() => void>();
   #limit = START;
   /** Below it, the limit grows by one with each successful response; above it, with each round of them. */
@@ -38,14 +38,15 @@ export class Throttle implements Disposable {
   #heldUntil = 0;
   #timer: NodeJS.Timeout | undefined;
   readonly #baseMs: number;
-  /** Pauses that no `Retry-After` requested, less the successful responses since then. */
+  /** Pauses after a 429 without `Retry-After`, less the successful responses since then. */
   #backOffs = 0;
   /** When the host was first overloaded since its last successful response, in ms since the epoch. */
   #overloadedSince: number | undefined;
   /**
-   * When the host first refused without `Retry-After`, since its last `Retry-After` or successful response; as above.
+   * When the host first answered 429 without `Retry-After`, since its last `Retry-After` or successful response, in ms
+   * since the epoch.
    */
-  #untoldSince: number | undefined;
+  #unannouncedSince: number | undefined;
 
   /** @param baseMs the base of pauses that no host requests, in ms */
   constructor(baseMs = 250) {
@@ -69,9 +70,9 @@ export class Throttle implements Disposable {
     return this.#overloadedSince === undefined ? 0 : Date.now() - this.#overloadedSince;
   }
 
-  /** How long the host has refused everything without `Retry-After`, in ms; 0: it has not. */
-  get untoldMs(): number {
-    return this.#untoldSince === undefined ? 0 : Date.now() - this.#untoldSince;
+  /** How long the host has answered every request with 429 without `Retry-After`, in ms; 0: it has not. */
+  get unannouncedMs(): number {
+    return this.#unannouncedSince === undefined ? 0 : Date.now() - this.#unannouncedSince;
   }
 
   /**
@@ -117,7 +118,7 @@ export class Throttle implements Disposable {
   /** Records a successful response. */
   succeeded(): void {
     this.#overloadedSince = undefined;
-    this.#untoldSince = undefined;
+    this.#unannouncedSince = undefined;
     this.#backOffs = Math.max(0, this.#backOffs - 1);
     if (this.#ignore > 0) this.#ignore--;
     if (this.#limit >= CEILING) return;
@@ -134,7 +135,7 @@ export class Throttle implements Disposable {
    */
   overloaded(retryAfterMs = 0): void {
     this.#overloadedSince ??= Date.now();
-    if (retryAfterMs > 0) this.#untoldSince = undefined;
+    if (retryAfterMs > 0) this.#unannouncedSince = undefined;
     this.#hold(retryAfterMs);
     if (this.#ignore > 0) {
       this.#ignore--;
@@ -155,14 +156,14 @@ export class Throttle implements Disposable {
    */
   refused(): number {
     const backOffMs = Math.min(LONGEST_BACK_OFF_MS, this.#baseMs * BACK_OFF * 2 ** this.#backOffs);
-    const since = this.#untoldSince ?? Date.now();
+    const since = this.#unannouncedSince ?? Date.now();
     if (!this.isHeld) this.#backOffs++;
     this.overloaded(this.isHeld ? 0 : backOffMs);
-    this.#untoldSince = since;
+    this.#unannouncedSince = since;
     return Math.max(0, this.#heldUntil - Date.now());
   }
 
-  /** Waiting tasks are started so that they fail: nothing can be sent any more. */
+  /** Ends all pauses: waiting tasks start, and fail, since their connections are closed. */
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
     this.#release();

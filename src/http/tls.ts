@@ -17,7 +17,7 @@ export interface TlsFiles {
   readonly insecure: HostSet;
 }
 
-/** PEM. */
+/** Trusted authorities, in PEM form. */
 interface Trusted {
   readonly ca: readonly string[];
 }
@@ -69,7 +69,7 @@ export function tlsFromFiles(files: TlsFiles): OriginSettings['connectOptions'] 
   };
 }
 
-/** A folder of `certs.d` may name the default port, and Docker Hub has two names. */
+/** The names under which a host may have a folder in `certs.d`: with or without the default port; Docker Hub has two. */
 function namesOf(host: string): readonly string[] {
   const names = host === 'registry-1.docker.io' ? ['docker.io', host] : [host];
   return /:\d+$/.test(host) ? names : names.flatMap((name) => [name, `${name}:443`]);
@@ -90,8 +90,8 @@ export interface HostCertificates {
 }
 
 /**
- * Where docker and podman look for `certs.d` (containers-certs.d(5)); the user's own first. `home` is absent if the
- * user has none.
+ * The `certs.d` folders of docker and podman (containers-certs.d(5)), the user's own first.
+ * @param home the home directory; undefined: the user has none
  */
 export function certsDirs(home: string | undefined): readonly string[] {
   return [

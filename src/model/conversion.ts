@@ -4,17 +4,17 @@ import type {ConvertedLayer} from './schema1.ts';
 /** How a manifest was made from one of the source, whose digest is `digest`. */
 export type Conversion =
   /**
-   * From Docker schema 1 (model/schema1.ts). Its config, the first of the blobs, is made with it. What was read of the
-   * layers, the base first, is kept, so that they need not be read again.
+   * From Docker schema 1 (model/schema1.ts). Its config, the first of its blobs, is created with it. The facts about its
+   * layers, the base first, are kept, so that the layers need not be read again.
    */
   | {
       readonly kind: 'schema1';
       readonly digest: Digest;
       readonly layers: readonly ConvertedLayer[];
     }
-  /** Its foreign layers became ordinary ones (model/foreign-layers.ts). */
+  /** Its foreign layers were changed to ordinary ones (model/foreign-layers.ts). */
   | {readonly kind: 'foreign-layers'; readonly digest: Digest}
-  /** An index that lists converted manifests in the place of others; of those of the source only `keep`, if it is set. */
+  /** An index that lists converted manifests instead of the source's, of which it keeps only `keep`, if that is set. */
   | {
       readonly kind: 'index';
       readonly digest: Digest;

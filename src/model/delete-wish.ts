@@ -1,15 +1,15 @@
 import type {WishFilters} from './plan.ts';
 
-/** A repository, `host/path`, and what chooses among its tags: rules that were given, or the cleanup policy of its project. */
+/** A repository, `host/path`, whose tags are selected by the user's rules, or by the cleanup policy of its project. */
 export type DeleteWish =
   | {readonly repository: string; readonly rules: DeleteRules}
   | {readonly repository: string; readonly policy: CleanupRules};
 
-/** Which tags are deleted: those that every rule among them selects. */
+/** Deletes the tags that all of these rules select. */
 export interface DeleteRules extends Pick<WishFilters, 'tags' | 'excludeTags' | 'semver'> {
-  /** Globs of tags that stay. */
+  /** Globs of tags that are kept. */
   readonly keep?: readonly string[];
-  /** So many of the newest stay, not counting those of `keep`. */
+  /** How many of the newest tags are kept, in addition to those of `keep`. */
   readonly keepNewest?: number;
   /** Only what is older than this time (ISO 8601). */
   readonly olderThan?: string;
@@ -22,13 +22,13 @@ export interface DeleteRules extends Pick<WishFilters, 'tags' | 'excludeTags' | 
 export interface CleanupRules {
   /** The full path of the project. */
   readonly project: string;
-  /** Whether GitLab runs it by itself. */
+  /** Whether GitLab runs the policy. */
   readonly enabled: boolean;
-  /** The whole name of a tag that may go; empty: none may. */
+  /** Matches the whole names of tags that may be deleted; empty: none. */
   readonly nameRegex: string;
-  /** The whole name of a tag that stays. */
+  /** Matches the whole names of tags that are kept. */
   readonly nameRegexKeep?: string;
-  /** So many of the newest stay. */
+  /** How many of the newest tags are kept. */
   readonly keepN?: number;
   /** Only what is older than this time (ISO 8601). */
   readonly olderThan?: string;

@@ -1,7 +1,7 @@
 import type {Digest} from './digest.ts';
 import type {Platform} from './platform.ts';
 
-/** Media type, digest and size (bytes): the key of everything (image-spec descriptor.md). */
+/** Describes content by media type, digest and size (image-spec descriptor.md). */
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: Digest;
@@ -9,7 +9,7 @@ export interface Descriptor {
   readonly size: number;
   readonly platform?: Platform;
   readonly artifactType?: string;
-  /** Where else the content is to be had; such a layer need not be in the registry. */
+  /** URLs of the content; a layer with URLs need not be in the registry. */
   readonly urls?: readonly string[];
   readonly annotations?: Readonly<Record<string, string>>;
 }

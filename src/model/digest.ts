@@ -10,8 +10,8 @@ export type Digest = string & {readonly __brand: 'Digest'};
 /** The algorithms that the image spec registers. */
 export type DigestAlgorithm = 'sha256' | 'sha512';
 
-/** What a digest looks like, for schemas. */
-export const DIGEST_PATTERN = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
+/** The form of a digest, for schemas. */
+export const DIGEST_PATTERN: RegExp = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
 
 export function isDigest(text: string): text is Digest {
   return DIGEST_PATTERN.test(text);
@@ -42,7 +42,7 @@ export function digestOf(
   return `${algorithm}:${hexDigest(algorithm, bytes)}` as Digest;
 }
 
-/** Ends `hash` and gives its digest; the hash cannot be used afterwards. */
+/** Finishes `hash` and returns its digest; the hash cannot be used afterwards. */
 export function finishDigest(hash: Hash, algorithm: DigestAlgorithm): Digest {
   return `${algorithm}:${hash.digest('hex')}` as Digest;
 }

@@ -97,6 +97,6 @@ export const ERROR_CODES = {
   MAX_BYTES_REACHED: 130,
   MAX_DURATION_REACHED: 130,
   MAX_DELETES_REACHED: 130,
-} as const satisfies Record<string, 1 | 3 | 4 | 64 | 130>;
+} as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -1,22 +1,24 @@
 import type {ErrorCode} from './error-codes.ts';
 import type {FileProblem} from './file-problem.ts';
 
-/** Which party a failure belongs to, so that a message can say whose fault it is. */
+/** The party that caused a failure. */
 export type Side = 'source' | 'destination' | 'gitlab' | 'local';
 
 export interface TransshipErrorOptions {
   readonly side: Side;
-  /** What to do about it, as one sentence. */
+  /** What to do, as a clause without a full stop. */
   readonly hint: string;
   /** Whether the same call may succeed later with nothing changed. Default: false. */
   readonly retry?: boolean;
-  /** How long the other side is to be left alone before trying again, in ms. */
+  /** How long to wait before the next attempt, in ms, as requested by the other side. */
   readonly retryAfterMs?: number | undefined;
-  /** It was tried again as often as is of use already: whoever called does not try again. Default: false. */
+  /** The other side asked for that pause; otherwise it is the client's own. Default: false. */
+  readonly isPauseAsked?: boolean;
+  /** All retries were already made, so callers must not retry. Default: false. */
   readonly exhausted?: boolean;
-  /** The HTTP status that led here, where there was one. */
+  /** The HTTP status that caused the error, if any. */
   readonly status?: number | undefined;
-  /** All that is wrong with a file written by hand, where there can be several things. */
+  /** All errors in a file written by hand, of which there may be several. */
   readonly problems?: readonly FileProblem[];
   readonly cause?: unknown;
 }
@@ -32,10 +34,12 @@ export class TransshipError extends Error {
   readonly hint: string;
   readonly retry: boolean;
   readonly retryAfterMs: number | undefined;
+  readonly isPauseAsked: boolean;
   readonly exhausted: boolean;
   readonly status: number | undefined;
   readonly problems: readonly FileProblem[];
 
+  /** @internal Errors are made by the library alone. */
   constructor(code: ErrorCode, message: string, options: TransshipErrorOptions) {
     super(clipped(message), options.cause === undefined ? undefined : {cause: options.cause});
     this.code = code;
@@ -43,19 +47,19 @@ export class TransshipError extends Error {
     this.hint = clipped(options.hint);
     this.retry = options.retry ?? false;
     this.retryAfterMs = options.retryAfterMs;
+    this.isPauseAsked = options.isPauseAsked ?? false;
     this.exhausted = options.exhausted ?? false;
     this.status = options.status;
     this.problems = options.problems ?? [];
   }
 }
 
-/** Characters of one word, and of all, that are quoted of others. */
+/** Maximum characters of a word, and of a whole text. */
 const WORD_LIMIT = 500;
 const TEXT_LIMIT = 8000;
 
 /**
- * A text for people without what is longer than anyone reads: servers choose the length of the URLs, names and words that
- * messages quote.
+ * Shortens a text for people: messages quote URLs, names and texts of any length, which servers choose.
  */
 export function clipped(text: string): string {
   const shorter =
@@ -67,20 +71,20 @@ export function clipped(text: string): string {
   return shorter.length <= TEXT_LIMIT ? shorter : `${shorter.slice(0, TEXT_LIMIT)}…`;
 }
 
-/** The same error, for a caller who knows that another try may succeed. */
+/** The same error, marked as temporary, by a caller that knows that a retry may succeed. */
 export function retryable(error: TransshipError): TransshipError {
-  const {code, message, side, hint, retryAfterMs, status} = error;
+  const {code, message, side, hint, retryAfterMs, isPauseAsked, status} = error;
   return new TransshipError(code, message, {
     side,
     hint,
     retry: true,
-    ...(retryAfterMs === undefined ? {} : {retryAfterMs}),
+    ...(retryAfterMs === undefined ? {} : {retryAfterMs, isPauseAsked}),
     ...(status === undefined ? {} : {status}),
     cause: error.cause,
   });
 }
 
-/** Puts any thrown value into a TransshipError; one that is a TransshipError already stays as it is. */
+/** Wraps any thrown value in a TransshipError INTERNAL. A TransshipError is returned unchanged. */
 export function asTransshipError(thrown: unknown, side: Side): TransshipError {
   if (thrown instanceof TransshipError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
@@ -91,7 +95,7 @@ export function asTransshipError(thrown: unknown, side: Side): TransshipError {
   });
 }
 
-/** What a run that is told to stop ends its unfinished work with. */
+/** The error of work that a stopping run does not finish. */
 export function interrupted(): TransshipError {
   return new TransshipError('INTERRUPTED', 'interrupted', {
     side: 'local',
@@ -99,7 +103,7 @@ export function interrupted(): TransshipError {
   });
 }
 
-/** Whether nothing failed but that the run was to stop. */
+/** Whether the error only says that the run was stopped. */
 export function isInterrupted(error: unknown): boolean {
   return error instanceof TransshipError && error.code === 'INTERRUPTED';
 }

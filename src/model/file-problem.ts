@@ -1,4 +1,4 @@
-/** Where something stands in a text file. */
+/** A position in a text file. */
 export interface FilePosition {
   /** Counted from 1. */
   readonly line: number;
@@ -6,14 +6,14 @@ export interface FilePosition {
   readonly column: number;
 }
 
-/** One thing that is wrong with a file that somebody wrote by hand. */
+/** One error in a file written by hand. */
 export interface FileProblem extends FilePosition {
   readonly file: string;
-  /** What is wrong, with the wrong value and what is allowed, as a clause without a full stop. */
+  /** The error, with the wrong value and the allowed ones, as a clause without a full stop. */
   readonly message: string;
 }
 
-/** `file:line:column: message`, the form that editors and CI jump to. */
+/** `file:line:column: message`, a form that editors and CI link to the position. */
 export function formatProblem({file, line, column, message}: FileProblem): string {
   return `${file}:${line}:${column}: ${message}`;
 }

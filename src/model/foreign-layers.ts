@@ -4,7 +4,7 @@ import {parseJson} from './json.ts';
 import {ATTESTED, childBlobs, type ManifestView} from './manifest.ts';
 import {isForeignLayerType} from './media-type.ts';
 
-/** What a layer that registries need not hold is called once they do. */
+/** The media types of ordinary layers, by the prefix of the corresponding type of foreign layers. */
 const ORDINARY_TYPES: readonly (readonly [RegExp, string])[] = [
   [/^application\/vnd\.docker\.image\.rootfs\.foreign\./, 'application/vnd.docker.image.rootfs.'],
   [
@@ -13,7 +13,7 @@ const ORDINARY_TYPES: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** The layers that a registry need not hold, because their type or their `urls` say so. */
+/** The layers that a registry need not have, according to their type or their `urls`. */
 export function foreignLayers(view: ManifestView): readonly Descriptor[] {
   return childBlobs(view).filter(
     ({mediaType, urls}) => isForeignLayerType(mediaType) || (urls?.length ?? 0) > 0,
@@ -21,7 +21,7 @@ export function foreignLayers(view: ManifestView): readonly Descriptor[] {
 }
 
 /**
- * The manifest with its foreign layers as ordinary ones: another media type, and no `urls`. All other fields stay.
+ * Changes the foreign layers of a manifest to ordinary ones: another media type, and no `urls`. All other fields are kept.
  * @param bytes an image that `parseManifest` has read
  */
 export function withOrdinaryLayers(bytes: Uint8Array): Uint8Array {
@@ -40,7 +40,7 @@ function ordinaryLayer(layer: Partial<Descriptor>): unknown {
 }
 
 /**
- * The index with other manifests in the place of some. All other fields stay; attestations name the new manifest.
+ * Replaces manifests of an index. All other fields are kept; attestations refer to the new manifests.
  * @param bytes an index that `parseManifest` has read
  */
 export function withOtherManifests(

@@ -1,8 +1,8 @@
 import {isRepositoryPath} from './reference.ts';
 
-/** What a new project or group may be called (GitLab: lib/gitlab/path_regex.rb, lib/gitlab/regex.rb). */
+/** The path of a new project or group (GitLab: lib/gitlab/path_regex.rb, lib/gitlab/regex.rb). */
 const PATH = /^[a-zA-Z0-9]+(?:[._-][a-zA-Z0-9]+)*$/;
-/** Names below a group that GitLab's own pages have (GitLab: doc/user/reserved_names.md). */
+/** Names that GitLab reserves for its own pages below a group (GitLab: doc/user/reserved_names.md). */
 const RESERVED_PROJECTS = new Set([
   '-',
   'badges',
@@ -61,19 +61,19 @@ const RESERVED_AT_TOP = new Set([
   'v2',
 ]);
 const LENGTH_LIMIT = 255;
-/** Groups inside of groups (GitLab: app/models/namespace.rb, `NUMBER_OF_ANCESTORS_ALLOWED`). */
+/** Maximum nesting of groups (GitLab: app/models/namespace.rb, `NUMBER_OF_ANCESTORS_ALLOWED`). */
 const NESTING_LIMIT = 20;
-/** Parts of an image's path below its project (GitLab: lib/container_registry/path.rb, `LEVELS_SUPPORTED`). */
-const LEVELS_BELOW_PROJECT = 2;
+/** Maximum parts of an image's path below its project (GitLab: lib/container_registry/path.rb, `LEVELS_SUPPORTED`). */
+export const LEVELS_BELOW_PROJECT = 2;
 
-/** Why a project cannot get this name as the last part of its path; undefined: it can. */
+/** Why this cannot be the last part of a project's path; undefined: it can. */
 export function whyNotProjectPath(path: string): string | undefined {
   return (
     whyNotPath(path) ?? (RESERVED_PROJECTS.has(path) ? `GitLab reserves "${path}"` : undefined)
   );
 }
 
-/** Why there cannot be a group with this full path; undefined: there can. */
+/** Why a group cannot have this full path; undefined: it can. */
 export function whyNotGroupPath(fullPath: string): string | undefined {
   const parts = fullPath.split('/');
   const [top = ''] = parts;
@@ -88,8 +88,8 @@ export function whyNotGroupPath(fullPath: string): string | undefined {
 }
 
 /**
- * Why the images of a project with this full path cannot be pushed or pulled; undefined: they can. Projects from
- * before the rules for new paths may have one, such as `_tools` or `demo-`.
+ * Why the images of a project with this full path cannot be pushed or pulled; undefined: they can. Projects older than the rules
+ * for new paths may have such a path, for example `_tools` or `demo-`.
  */
 export function whyNotImages(fullPath: string): string | undefined {
   const path = registryPathOf(fullPath);
@@ -97,10 +97,10 @@ export function whyNotImages(fullPath: string): string | undefined {
   const part = path.split('/').find((one) => !isRepositoryPath(one));
   return part === undefined
     ? `"${path}" has more than ${LENGTH_LIMIT} characters`
-    : `"${part}" in the path is not what a registry takes: it may not begin or end with ".", "_" or "-", nor have two of "." in a row`;
+    : `"${part}" in the path is not allowed in a registry: a part must not begin or end with ".", "_" or "-", or contain ".."`;
 }
 
-/** Why an image cannot live at this path of the registry; undefined: it can, in the project with this full path. */
+/** Why an image of the project with this full path cannot be at this path of the registry; undefined: it can. */
 export function whyNotImagePath(path: string, projectFullPath: string): string | undefined {
   const project = registryPathOf(projectFullPath);
   if (path !== path.toLowerCase()) return `"${path}" is not in lower case`;
@@ -112,12 +112,12 @@ export function whyNotImagePath(path: string, projectFullPath: string): string |
     : undefined;
 }
 
-/** Where the images of a project are: its full path in lower case (GitLab: app/models/container_repository.rb). */
+/** The registry path of a project's images: its full path in lower case (GitLab: app/models/container_repository.rb). */
 export function registryPathOf(projectFullPath: string): string {
   return projectFullPath.toLowerCase();
 }
 
-/** The path that an image gets when its project moves. */
+/** The new path of an image whose project moves. */
 export function movedImagePath(path: string, from: string, to: string): string {
   return `${registryPathOf(to)}${path.slice(registryPathOf(from).length)}`;
 }

@@ -1,19 +1,20 @@
 import {UNPRINTABLE_CLASS} from './reference.ts';
 import type {z} from './schema.ts';
 
-/** How much JSON from outside may be. */
+/** Limits of JSON from outside. */
 export interface JsonLimits {
-  /** Bytes in UTF-8, or characters where the text is given. */
+  /** Bytes in UTF-8, or characters of a string. */
   readonly size: number;
   /** Objects and arrays inside each other. */
   readonly depth: number;
-  /** Values, those in objects and arrays counted. */
+  /** Values, including those in objects and arrays. */
   readonly values: number;
 }
 
 /**
- * Limits of one document, such as a manifest, a config or an answer. No format that is read here needs more than ten
- * levels; Ruby's parser, and so GitLab's, stops at 100 as well. V8 takes up to 60 bytes of memory for a value of three.
+ * Limits of one document, such as a manifest, a config or a response. No format that is read here needs more than ten
+ * levels; Ruby's parser, and therefore GitLab, has a limit of 100 levels as well. V8 needs up to 60 bytes of memory for a
+ * value of three bytes.
  */
 export const DOCUMENT_LIMITS: JsonLimits = {
   size: 4 * 1024 * 1024,
@@ -21,14 +22,14 @@ export const DOCUMENT_LIMITS: JsonLimits = {
   values: 250_000,
 };
 
-/** What is wrong with JSON, as a clause: `is not JSON`. It quotes nothing of the text, which may hold secrets. */
+/** The error of invalid JSON. The message is a clause, `is not JSON`, and quotes nothing, since the text may contain secrets. */
 export class JsonError extends Error {
   override readonly name = 'JsonError';
 }
 
 /**
- * Parses JSON from outside. The one place that does so: a text of some MiB can be nested a million levels deep or hold
- * a million values, for which V8 takes hundreds of MiB. The text is therefore looked over before it is parsed.
+ * Parses JSON from outside; no other code does. A text of a few MiB can have a million nested levels or a million values, for
+ * which V8 needs hundreds of MiB, so the text is checked against the limits before it is parsed.
  * @param text bytes are UTF-8
  * @throws JsonError
  */
@@ -45,8 +46,7 @@ export function parseJson(text: Uint8Array | string, limits = DOCUMENT_LIMITS): 
 }
 
 /**
- * The same for a text that has to have a form, and may have another: undefined where it is not JSON, is beyond the
- * limits, or has another form.
+ * Parses JSON and validates it; undefined: it is not JSON, exceeds the limits, or does not match the schema.
  */
 export function readJson<T>(
   text: Uint8Array | string,
@@ -65,7 +65,7 @@ const decoder = () => new TextDecoder('utf-8', {fatal: true});
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
 const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
 
-/** Counts brackets and commas outside of strings. Whether the text is JSON is for the parser to say. */
+/** Counts brackets and commas outside of strings. The parser checks whether the text is JSON. */
 function checkShape(text: string, {depth: deepest, values: most}: JsonLimits): void {
   let depth = 0;
   let values = 1;
@@ -92,7 +92,7 @@ function checkShape(text: string, {depth: deepest, values: most}: JsonLimits): v
   }
 }
 
-/** Where the string that begins at `from` ends; the text's end where it does not. */
+/** Where the string that begins at `from` ends; the end of the text if the string is not closed. */
 function stringEnd(text: string, from: number): number {
   for (let at = from + 1; at < text.length; at++) {
     const char = text.charCodeAt(at);
@@ -105,17 +105,17 @@ function stringEnd(text: string, from: number): number {
 const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}]`, 'gu');
 
 /**
- * A text that `JSON.stringify` made, harmless to a terminal and to the eye, and the same JSON to a parser: what is not
- * printable is escaped.
+ * Escapes unprintable characters in the result of `JSON.stringify`, so that it is safe to show on a terminal. A parser reads
+ * the same values.
  */
 export function printableJsonText(json: string): string {
-  // JSON.stringify escapes C0; line breaks that it makes itself are the form.
+  // JSON.stringify escapes control characters in strings, so a line break is part of its layout.
   return json.replace(UNPRINTABLE, (char) =>
     char === '\n' ? char : char.split('').map(escapedUnit).join(''),
   );
 }
 
-/** JSON knows characters by their UTF-16 code units. */
+/** JSON escapes are UTF-16 code units. */
 function escapedUnit(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -15,22 +15,23 @@ import {
 } from './media-type.ts';
 import {signedPayload} from './schema1.ts';
 
-/** Registries keep manifests of 4 MiB at least and mostly at most (distribution-spec, "Pushing manifests"). */
+/** Registries must accept manifests of 4 MiB, and most accept no larger ones (distribution-spec, "Pushing manifests"). */
 export const MANIFEST_LIMIT = DOCUMENT_LIMITS.size;
 
-/** A manifest: the bytes are the truth and are never written anew, the view is for reading. */
+/** A manifest. Its bytes are authoritative and always copied unchanged; the view is parsed from them. */
 export interface Manifest {
   readonly descriptor: Descriptor;
   readonly bytes: Uint8Array;
   readonly view: ManifestView;
 }
 
-/** A manifest that was looked at: its bytes may have been dropped, and annotations that plans do not need. */
+/** A manifest as kept in memory: its bytes, and annotations that plans do not need, may have been dropped. */
 export type SeenManifest = Omit<Manifest, 'bytes'> & Partial<Pick<Manifest, 'bytes'>>;
 
-/** BuildKit's annotation on an attestation: the digest of the image that it is about. */
+/** BuildKit's annotation of an attestation: the digest of the image that it describes. */
 export const ATTESTED = 'vnd.docker.reference.digest';
 
+/** The parsed content of a manifest, as far as it is used. */
 export type ManifestView =
   | {
       readonly kind: 'image';
@@ -47,7 +48,7 @@ export type ManifestView =
       readonly artifactType?: string;
       readonly annotations?: Readonly<Record<string, string>>;
     }
-  /** An OCI artifact manifest, or an image manifest without a config: blobs alone. */
+  /** An OCI artifact manifest, or an image manifest without a config: it has only blobs. */
   | {
       readonly kind: 'artifact';
       readonly blobs: readonly Descriptor[];
@@ -71,12 +72,12 @@ const platform = z
     ...(variant ? {variant} : {}),
     ...(osVersion ? {osVersion} : {}),
   }));
-/** As clients written in Go read it: none is 0. The digest decides; what has another size is copied with a note. */
+/** A missing size is 0, as for clients written in Go. The digest decides; a blob with another size is copied with a notice. */
 function sizeOrNone(size: number | null | undefined): number {
   return Math.max(0, size ?? 0);
 }
 
-/** Lenient on purpose: only what we act on is checked, all else stays in the bytes. */
+/** Only the fields that are used are checked; all others are kept in the bytes. */
 const descriptor = z
   .object({
     mediaType: z.string(),
@@ -96,7 +97,7 @@ const shared = () => ({
 });
 /** A list of descriptors. */
 export const descriptors = list(descriptor);
-/** Go writes a list that nobody made as null, or not at all. */
+/** Go encodes a nil slice as null, or omits it. */
 const descriptorsOrNull = () => descriptors.nullable().transform((items) => items ?? []);
 const descriptorsOrNone = () => descriptors.nullish().transform((items) => items ?? []);
 const image = z.object({...shared(), config: descriptor.nullable(), layers: descriptorsOrNone()});
@@ -104,9 +105,11 @@ const artifact = z.object({...shared(), blobs: descriptorsOrNone()});
 const index = z.object({...shared(), manifests: descriptorsOrNull()});
 
 /**
- * Reads a manifest from its bytes. The digest of a signed one of Docker schema 1 is that of its payload. The media type is what the bytes say, else what `contentType` says, else what the
- * shape says: Helm's manifests name none (image-spec manifest.md: `mediaType` SHOULD be used).
- * @param side whose manifest it is, for the error
+ * Parses a manifest. Its media type comes from the bytes, or else from `contentType`, or else from its fields: Helm's manifests
+ * name none (image-spec manifest.md: `mediaType` SHOULD be used). The digest of a signed manifest of Docker schema 1 is that of
+ * its payload.
+ * @param expected the requested digest, whose algorithm is used; the caller must compare the digests
+ * @param side the side to report in errors
  * @throws TransshipError MANIFEST_INVALID, MANIFEST_TOO_LARGE
  */
 export function parseManifest(
@@ -132,6 +135,7 @@ export function parseManifest(
   return {descriptor: artifactType ? {...base, artifactType} : base, bytes, view};
 }
 
+/** The error for a manifest above `MANIFEST_LIMIT`. */
 export function manifestTooLarge(name: string, side: Side): TransshipError {
   return new TransshipError(
     'MANIFEST_TOO_LARGE',
@@ -143,14 +147,14 @@ export function manifestTooLarge(name: string, side: Side): TransshipError {
   );
 }
 
-/** The manifests that an index lists. BuildKit's cache lists plain blobs in an index, which are none. */
+/** The manifests that an index lists. BuildKit's cache also lists blobs in an index; those are not included. */
 export function childManifests(view: ManifestView): readonly Descriptor[] {
   return view.kind === 'index'
     ? view.manifests.filter((child) => isManifestType(child.mediaType))
     : [];
 }
 
-/** The blobs that a manifest needs: config and layers, or what else than manifests an index lists. */
+/** The blobs of a manifest: config and layers, or everything but manifests that an index lists. */
 export function childBlobs(view: ManifestView): readonly Descriptor[] {
   switch (view.kind) {
     case 'image':
@@ -186,7 +190,7 @@ function jsonObject(bytes: Uint8Array, name: string, side: Side): Record<string,
 function mediaTypeOf(json: Record<string, unknown>, contentType: string | undefined): string {
   if (typeof json['mediaType'] === 'string' && json['mediaType'] !== '') return json['mediaType'];
   const header = contentType?.split(';')[0]?.trim().toLowerCase();
-  // Stores that know one type only serve all manifests as schema 1, which the version in the bytes rules out.
+  // Some servers send all manifests as schema 1, which the version in the bytes disproves.
   const isRuledOut = json['schemaVersion'] === 2 && isSchema1Type(header ?? '');
   if (header !== undefined && isManifestType(header) && !isRuledOut) return header;
   if (json['schemaVersion'] === 1) return DOCKER_SCHEMA1_SIGNED;
@@ -201,7 +205,7 @@ function parseView(json: unknown, mediaType: string, name: string, side: Side): 
   if (mediaType === OCI_MANIFEST || mediaType === DOCKER_MANIFEST) {
     const {mediaType: _type, config, layers, ...view} = checked(image, json, name, side);
     const rest = withoutNullish(view);
-    // The specification wants one; registries keep manifests of artifacts without, and clients copy them.
+    // The specification requires a config, but registries accept manifests of artifacts without one, and clients copy them.
     return config
       ? {kind: 'image', ...rest, config, layers}
       : {kind: 'artifact', ...rest, blobs: layers};
@@ -226,7 +230,7 @@ function checked<T>(schema: z.ZodType<T>, json: unknown, name: string, side: Sid
 function invalid(message: string, side: Side, cause?: unknown): TransshipError {
   return new TransshipError('MANIFEST_INVALID', message, {
     side,
-    hint: 'the registry holds something that is not an image manifest; exclude this tag or push it again',
+    hint: 'the registry has something that is not an image manifest; exclude this tag or push it again',
     cause,
   });
 }

@@ -3,15 +3,15 @@ export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
 export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 export const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json';
 export const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
-/** Of release candidates of the image spec 1.1; ORAS, Notation and others wrote it, and registries keep it. */
+/** From release candidates of the image spec 1.1. ORAS, Notation and others wrote it, so registries still contain it. */
 const OCI_ARTIFACT = 'application/vnd.oci.artifact.manifest.v1+json';
 const DOCKER_SCHEMA1 = 'application/vnd.docker.distribution.manifest.v1+json';
 export const DOCKER_SCHEMA1_SIGNED = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
 
 /**
- * What a manifest request accepts. `*` + `/*` does not count for registries of the distribution family: an OCI
- * manifest whose type is not listed is answered with 404 MANIFEST_UNKNOWN, and a Docker list asked for by tag is
- * rewritten to linux/amd64 (registry/handlers/manifests.go). Schema 1 is listed last, so that it can be reported.
+ * The `Accept` header of manifest requests. Registries of the distribution family ignore `*` + `/*`: for an OCI manifest whose
+ * type is not listed they answer 404 MANIFEST_UNKNOWN, and in place of a Docker list requested by tag they send its
+ * linux/amd64 image (registry/handlers/manifests.go). Schema 1 is accepted, last, so that it can be reported.
  */
 export const MANIFEST_ACCEPT = [
   OCI_INDEX,
@@ -49,7 +49,7 @@ export function isManifestType(mediaType: string): boolean {
   );
 }
 
-/** Configs of images, the one kind of blob that planning looks into. */
+/** Whether this is the config of an image, the only kind of blob that planning reads. */
 export function isConfigType(mediaType: string): boolean {
   return (
     mediaType === 'application/vnd.oci.image.config.v1+json' ||
@@ -57,7 +57,7 @@ export function isConfigType(mediaType: string): boolean {
   );
 }
 
-/** Layers that a registry need not hold because their `urls` say where they are. */
+/** Layers that a registry need not have, because their `urls` name their location. */
 const FOREIGN_LAYER =
   /^application\/vnd\.(?:docker\.image\.rootfs\.foreign|oci\.image\.layer\.nondistributable)\b/;
 

@@ -9,7 +9,7 @@ import {
   withoutLogin,
 } from './reference.ts';
 
-/** A place as the user writes it: skopeo's transports (containers-transports(5)). */
+/** A place as the user writes it, with skopeo's transports (containers-transports(5)). */
 export type Place =
   | {readonly transport: 'docker'; readonly reference: Reference}
   | FilePlace
@@ -17,17 +17,16 @@ export type Place =
   | EnginePlace;
 
 /**
- * What the one image of a `dir:` is called where a name is needed. It is not shown to users, who name the directory
- * alone: see `nameOf`.
+ * The internal name of the only image of a `dir:`. It is not shown to users, who write only the directory (see `nameOf`).
  */
 export const DIRECTORY_IMAGE = 'latest' as Tag;
 
-/** Places that are one image each. */
+/** Places that consist of one image. */
 const ENGINE = /^(?:docker-daemon|containers-storage):/;
 
 /**
- * What an image of a repository is called: `host/path:tag`, without a tag `host/path@digest`. The image of a `dir:` is
- * called as the directory, one of an engine as it is asked for there.
+ * The name of an image: `host/path:tag`, or `host/path@digest` without a tag. The image of a `dir:` has the name of the
+ * directory, that of an engine the name by which the engine knows it.
  * @param repository `host/path`, or a transport with a file
  * @param digest may be shortened for people
  */
@@ -52,7 +51,7 @@ export interface EnginePlace {
 const ENGINE_ID = /^(?:sha256:[a-f0-9]{64}|@[a-f0-9]{12,64})$/;
 
 /**
- * What an image of an engine is called: by its whole name, or `latest` where it is asked for by its id or digest.
+ * The name of an engine's image in its reader: with its tag, or `latest` if the user gave an id or digest.
  * @throws TransshipError REFERENCE_INVALID
  */
 export function engineImageName(ref: string): Tag {
@@ -66,20 +65,20 @@ export function engineImageName(ref: string): Tag {
 export interface FilePlace {
   readonly transport: 'oci' | 'oci-archive' | 'docker-archive';
   readonly file: string;
-  /** A repository that was copied into the layout under its whole name, `host/path`; then `ref` is a tag or a digest of it. */
+  /** A repository whose images are in the layout under their full names, `host/path`; `ref` is then a tag or digest of it. */
   readonly repository?: string;
-  /** A name or a digest; in a docker-archive also `@` and the number of an image, counted from 0. */
+  /** A name or a digest; in a docker-archive also `@` and the index of an image, from 0. */
   readonly ref?: string;
 }
 
-/** The number of an image in an archive, as in `docker-archive:FILE:@0`; undefined: it is named otherwise, or not at all. */
+/** The index of an image in an archive, as in `docker-archive:FILE:@0`; undefined: `ref` is absent or a name. */
 export function archiveIndex(ref: string | undefined): number | undefined {
   const [, digits] = /^@(\d{1,9})$/.exec(ref ?? '') ?? [];
   return digits === undefined ? undefined : Number(digits);
 }
 
 const FILE_TRANSPORTS = new Set(['oci', 'oci-archive', 'docker-archive'] as const);
-/** Transports of skopeo's that mean nothing here, with what to use instead. */
+/** Transports of skopeo that are not supported, with hints. */
 const OTHERS: Readonly<Record<string, string>> = {
   ostree: 'write oci:DIR instead',
   sif: 'write oci-archive:FILE instead',
@@ -88,7 +87,7 @@ const OTHERS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads a place. Without a transport it is a registry reference.
+ * Parses a place. Without a transport, it is a registry reference.
  * @throws TransshipError REFERENCE_INVALID, TRANSPORT_UNKNOWN
  */
 export function parsePlace(text: string): Place {
@@ -131,14 +130,14 @@ export function formatPlace(place: Place): string {
   }
 }
 
-/** Stands between a file and a repository in it: a name in a layout does not begin with a colon. */
+/** Separates a file from a repository in it: names in a layout do not begin with a colon. */
 const INSIDE = '::';
 
 function inside(repository: string | undefined): string {
   return repository === undefined ? '' : `${INSIDE}${repository}`;
 }
 
-/** A repository in a layout, as plans name it: `oci-archive:FILE::host/path`. */
+/** The name of a repository in a layout in plans: `oci-archive:FILE::host/path`. */
 export function repositoryInside(
   {transport, file}: Pick<FilePlace, 'transport' | 'file'>,
   repository: string,
@@ -187,7 +186,7 @@ function needed(file: string, text: string): string {
 
 const LOCAL = /^(?:oci|oci-archive|dir|docker-archive|docker-daemon|containers-storage):/;
 
-/** Whether a repository, as plans name it, is on this machine. Its images have names by another grammar than tags. */
+/** Whether a repository of a plan is on this machine. The names of its images may be other than tags. */
 export function isLocal(repository: string): boolean {
   return LOCAL.test(repository);
 }
@@ -198,16 +197,16 @@ const SOURCES_ONLY: ReadonlySet<Place['transport']> = new Set([
   'containers-storage',
 ]);
 
-/** Whether a place holds no manifests as they were pushed, so that nothing can be copied there unchanged. */
+/** Whether a place can only be a source: it does not store manifests unchanged. */
 export function isSourceOnly({transport}: Place): boolean {
   return SOURCES_ONLY.has(transport);
 }
 
-/** The error for a place that holds no manifest as it was pushed, named as a destination. */
+/** The error for a place that can only be a source, named as a destination. */
 export function notADestination(name: string): TransshipError {
   return new TransshipError(
     'TRANSPORT_UNSUPPORTED',
-    `${name} can only be a source: it holds no manifests, so that digests would change`,
-    {side: 'local', hint: 'write into oci:DIR, oci-archive:FILE or dir:DIR, which keep them'},
+    `${name} can only be a source: it stores no manifests, so digests would change`,
+    {side: 'local', hint: 'copy to oci:DIR, oci-archive:FILE or dir:DIR, which preserve them'},
   );
 }

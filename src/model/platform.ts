@@ -8,15 +8,16 @@ export interface Platform {
   readonly osVersion?: string;
 }
 
-const PART = '[a-z0-9][a-z0-9_.-]*';
-const PLATFORM = new RegExp(`^(${PART})/(${PART})(?:/(${PART}))?$`, 'i');
+const PART = '[A-Za-z0-9][A-Za-z0-9_.-]{0,31}';
+/** `os/architecture[/variant]`, as docker and skopeo write it. */
+export const PLATFORM_PATTERN = new RegExp(`^(${PART})/(${PART})(?:/(${PART}))?$`);
 
 /**
- * Reads `os/architecture[/variant]`, as docker and skopeo write it.
+ * Reads `os/architecture[/variant]`.
  * @throws TransshipError PLATFORM_INVALID
  */
 export function parsePlatform(text: string): Platform {
-  const match = PLATFORM.exec(text);
+  const match = PLATFORM_PATTERN.exec(text);
   if (!match) {
     throw new TransshipError('PLATFORM_INVALID', `"${text}" is not a platform`, {
       side: 'local',
@@ -32,7 +33,7 @@ export function formatPlatform(platform: Platform): string {
   return variant === undefined ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`;
 }
 
-/** What a wish leaves open (the variant) matches anything. */
+/** Whether the platforms match. A wish without a variant matches every variant. */
 export function platformMatches(wanted: Platform, actual: Platform): boolean {
   return (
     wanted.os === actual.os &&

@@ -4,13 +4,13 @@ import {TransshipError} from './error.ts';
 import type {Manifest} from './manifest.ts';
 import type {RepositoryPath, Tag} from './reference.ts';
 
-/** What every call to a place takes besides its subject. */
+/** The parameters that every call to a place has. */
 export interface Call {
-  /** Ends the call; it then rejects with the signal's reason. */
+  /** Aborts the call, which then rejects with the signal's reason. */
   readonly signal: AbortSignal;
   /**
-   * Once aborted, the call waits for no registry that wants to be left alone: it rejects with INTERRUPTED. Its token
-   * service is waited for. Default: never.
+   * Once aborted, the call rejects with INTERRUPTED instead of waiting for a registry that requested a pause. It still waits
+   * for token services. Default: never.
    */
   readonly stopping?: AbortSignal;
 }
@@ -21,86 +21,87 @@ export interface ByteRange {
   readonly end?: number;
 }
 
-/** The bytes of a blob. Whoever holds it reads it to its end or returns the iterator. */
+/** The bytes of a blob. The holder must read them to the end, or return the iterator. */
 export interface BlobStream {
-  /** Where the bytes begin: the offset asked for, or 0 where the place cannot serve ranges. */
+  /** Where the bytes begin: the requested offset, or 0 if the place cannot serve ranges. */
   readonly start: number;
-  /** Where they end: as asked for or before it, or at the blob's end where the place cannot serve ranges. */
+  /** Where the bytes end: at or before the requested end, or at the blob's end if the place cannot serve ranges. */
   readonly end: number;
-  /** Each chunk is borrowed: it may be overwritten when the next one is asked for. */
+  /** Each chunk is borrowed: it may be overwritten when the next one is requested. */
   readonly chunks: AsyncIterable<Uint8Array>;
   /**
-   * In place of `chunks`, where the place can spare the reader a copy: waits for bytes, puts them into the memory (of at
-   * least one byte) from its beginning, and gives their number; 0: the stream is over.
+   * Reads into the caller's buffer, in place of `chunks`, which saves a copy. Waits for bytes, writes them from the start of
+   * the buffer (of at least one byte), and returns their number; 0: end of the stream. Absent: use `chunks`.
    */
   readonly readInto?: (memory: Uint8Array) => Promise<number>;
 }
 
-/** A whole blob on its way to a place: its bytes where they are few, else chunks, each of them borrowed. */
+/** A whole blob to be sent: its bytes if it is small, or else its chunks, each of them borrowed. */
 export type BlobBody = Uint8Array | AsyncIterable<Uint8Array>;
 
-/** Opens a whole blob, anew at each call. */
+/** Opens a whole blob. Each call opens it again. */
 export type OpenBody = () => Promise<BlobBody>;
 
-/** The reading side: one repository's tags, manifests and blobs, wherever they live. */
+/** Reads one repository: its tags, manifests and blobs. Every kind of place implements it. */
 export interface RepositoryReader {
-  /** For messages and plans: `host/path` or a transport with a file. */
+  /** The name in messages and plans: `host/path`, or a transport with a file. */
   readonly name: string;
   /**
-   * All tag names, page by page, as the place lists them: also names that no client can use (an empty one).
-   * Undefined where there is no such repository.
+   * All tag names as the place lists them, including invalid ones such as an empty name; undefined: the repository does not
+   * exist.
    */
   listTags(call: Call): Promise<readonly string[] | undefined>;
   /**
-   * Told that `listTags` failed and what is done in its place, as a clause: tells the user, once. Absent: nobody is told.
+   * Notifies the user, once, that `listTags` failed. `instead` is the fallback, as a clause. Absent: no notification.
    */
   readonly listNotUsed?: (why: TransshipError, instead: string) => void;
   /**
-   * What all tags point to, by as many requests as `listTags`; undefined: this place has no such list. It is as old as the
-   * list: what is written next to it is looked at anew. Absent: the place never has one.
+   * The digests of all tags, with as few requests as `listTags`; undefined: this place has no such list. Absent: no place of
+   * this kind has one.
    */
   listDigests?(call: Call): Promise<ReadonlyMap<string, Digest> | undefined>;
   /**
-   * Images that the place lists and that no name leads to, as an image layout may have them: none has a name, or another
-   * image has the same one. Parts and referrers of other images may be among them. Absent: the place has none.
+   * Images that the place lists but no name identifies, as in an image layout: they have no name, or an earlier image has the
+   * same name. Parts and referrers of other images may be among them. Absent: the place has none.
    */
   listUnnamed?(call: Call): Promise<readonly Digest[]>;
   /**
-   * Files that belong to its images and that no other place takes, by name: signatures as skopeo stores them. Absent: the
-   * place has none.
+   * Names of files that belong to its images but cannot be copied to other places: signatures as skopeo stores them. Absent:
+   * the place has none.
    */
   listUncopied?(call: Call): Promise<readonly string[]>;
-  /** What a tag or digest points to, by the cheapest request; undefined: not there. */
+  /** The descriptor of a tag or digest, by the cheapest request; undefined: it does not exist. */
   head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined>;
-  /** The manifest, its bytes checked against the digest; undefined: not there. */
+  /** The manifest, with its bytes checked against the digest; undefined: it does not exist. */
   getManifest(reference: Tag | Digest, call: Call): Promise<Manifest | undefined>;
-  /** What refers to `subject`; undefined: the place has no referrers API (the fallback tag may still have them). */
+  /** The referrers of `subject`; undefined: the place has no referrers API (its fallback tag may still list some). */
   listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[] | undefined>;
-  /** Whether it has the blob. It is read only where its size is another one: that of a manifest may be wrong. */
+  /** Whether the place has the blob. If the sizes differ, the blob is read and its digest decides: manifests may be wrong. */
   hasBlob(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean>;
-  /** The bytes that the place says a blob has; undefined: it is not there, or the place does not say. */
+  /** The size of a blob in bytes, according to the place; undefined: it does not exist, or its size is unknown. */
   blobSize(digest: Digest, call: Call): Promise<number | undefined>;
   /**
-   * @throws TransshipError BLOB_NOT_FOUND, BLOB_SIZE_MISMATCH where the place has it with another size, and what a registry
-   *   may answer
+   * Opens a blob, or a range of it.
+   * @throws TransshipError BLOB_NOT_FOUND, BLOB_SIZE_MISMATCH if the place has it with another size, and the registry's
+   *   refusals
    */
   openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream>;
   /**
-   * Why the digests of its images are new, as a clause: `the archive holds none`. Undefined, or absent: they are those that
-   * the images were pushed with.
+   * Why the digests of its images are new, as a clause: `the archive contains no manifests`. Undefined, or absent: they are the
+   * digests with which the images were pushed.
    */
   whyNewDigests?(call: Call): Promise<string | undefined>;
 }
 
 /** A repository that a host lists. */
 export interface ListedRepository {
-  /** Its path without the host, as it is listed: it need not be a name that a client can use. */
+  /** Its path without the host, as listed. It may be an invalid name. */
   readonly repository: string;
-  /** When something in it changed last (ISO 8601), where the list says so. */
+  /** The time of its last change (ISO 8601), if the list contains it. */
   readonly updated?: string;
 }
 
-/** A part of a host, such as a project, whose repositories could not be listed. The others can. */
+/** A part of a host, such as a project, whose repositories could not be listed, unlike those of other parts. */
 export interface UnlistedPart {
   readonly part: string;
   readonly error: TransshipError;
@@ -112,20 +113,20 @@ export interface RepositoryLister {
   readonly name: string;
   /**
    * Lists page by page; a repository may be listed more than once.
-   * @param prefix a repository path or the beginning of one, up to a `/`: only what is there or below it, see `isWithin`.
+   * @param prefix a repository path, or the part of one before a `/`: lists only what is there or below it (see `isWithin`).
    *   Empty: everything that the credentials show
-   * @throws TransshipError REPOSITORIES_NOT_LISTED where the host does not list repositories, or not to these credentials;
-   *   RESPONSE_INVALID for a list without an end; and what a host may answer
+   * @throws TransshipError REPOSITORIES_NOT_LISTED if the host does not list repositories, at least not to this login;
+   *   RESPONSE_INVALID for an endless list; and the host's refusals
    */
   listRepositories(prefix: string, call: Call): AsyncIterable<ListedRepository | UnlistedPart>;
 }
 
-/** The writing side. */
+/** Reads and writes one repository. */
 export interface RepositoryWriter extends RepositoryReader {
   /**
-   * Puts the manifest's bytes as they are, under its digest or a tag.
-   * `subjectKept` says that the place lists it as a referrer of its subject (the OCI-Subject header); if not, the
-   * fallback tag is ours to write (distribution-spec, "Pushing Manifests with Subject").
+   * Puts the manifest's bytes unchanged, under its digest or a tag.
+   * `subjectKept`: the place lists it as a referrer of its subject (the OCI-Subject header); if not, the client must write
+   * the fallback tag (distribution-spec, "Pushing Manifests with Subject").
    */
   putManifest(
     reference: Tag | Digest,
@@ -134,17 +135,19 @@ export interface RepositoryWriter extends RepositoryReader {
   ): Promise<{readonly subjectKept: boolean}>;
   /** Sends a whole blob in one PUT. `open` is called while the upload is being opened, to save a round trip. */
   putBlob(blob: Descriptor, open: OpenBody, call: Call): Promise<void>;
-  /** Opens an upload that takes chunks. */
+  /** Opens an upload in chunks. */
   beginUpload(blob: Descriptor, call: Call): Promise<Upload>;
-  /** Finds an upload of an earlier run again; undefined: it is gone, or cannot be asked for. */
+  /** Finds an upload of an earlier run; undefined: it no longer exists, or its offset cannot be queried. */
   resumeUpload(saved: SavedUpload, call: Call): Promise<Upload | undefined>;
-  /** Where the place can take a blob from another repository of its own without moving bytes. */
+  /** Mounts a blob from another repository of the same place, without copying bytes. Absent: not supported. */
   readonly mount?: MountBlob;
+  /** Deletes a tag; a tag that does not exist is not an error. Absent: not supported. */
   readonly deleteTag?: (tag: Tag, call: Call) => Promise<void>;
+  /** Deletes a manifest with all of its tags; one that does not exist is not an error. Absent: not supported. */
   readonly deleteManifest?: (digest: Digest, call: Call) => Promise<void>;
   /**
-   * Finds out how tags are deleted here, and that this login may, without deleting anything. Absent: not a registry.
-   * @throws TransshipError UNSUPPORTED_BY_REGISTRY where deletion is disabled; UNAUTHORIZED, FORBIDDEN
+   * Determines how tags are deleted here, and that this login may delete, without deleting anything. Absent: not a registry.
+   * @throws TransshipError UNSUPPORTED_BY_REGISTRY if deletion is disabled; UNAUTHORIZED, FORBIDDEN
    */
   readonly tagDeletion?: (call: Call) => Promise<TagDeletion>;
 }
@@ -155,7 +158,10 @@ export interface RepositoryWriter extends RepositoryReader {
  */
 export type TagDeletion = 'alone' | 'tag' | 'digest';
 
-/** Mounts, or answers with the upload that the place opened instead (202), or `declined`. */
+/**
+ * Mounts a blob from another repository. `upload`: the place opened an upload instead (202). `declined`: it refused, or the
+ * mount was not attempted.
+ */
 export type MountBlob = (
   blob: Descriptor,
   from: RepositoryPath,
@@ -166,42 +172,42 @@ export type MountBlob = (
   | {readonly kind: 'declined'}
 >;
 
-/** What must be remembered to go on with an upload after a restart. */
+/** The state of an upload that is needed to resume it in another process. */
 export interface SavedUpload {
   readonly digest: Digest;
   /** The upload's URL at the registry, opaque. */
   readonly location: string;
   /** Bytes that the registry has acknowledged. */
   readonly offset: number;
-  /** What the registry said when the upload was opened, and may not say again: see `Upload.minChunk`. */
+  /** As `Upload.minChunk`. The registry may state it only when the upload is opened. */
   readonly minChunk?: number | undefined;
 }
 
-/** An open upload. Its offset is the registry's word, never ours. */
+/** An open upload. Its offset is always the one that the registry reported. */
 export interface Upload {
   readonly saved: SavedUpload;
   /** Bytes that the registry has acknowledged. */
   readonly offset: number;
-  /** The least size of a chunk that is not the last (OCI-Chunk-Min-Length), in bytes; 0: any. */
+  /** The minimum size of all chunks but the last (OCI-Chunk-Min-Length), in bytes; 0: any. */
   readonly minChunk: number;
   /**
-   * Sends the next `length` bytes at `offset` in one PATCH and gives the new offset.
-   * After a failure the offset is in doubt: call `ask` before anything else.
-   * @throws TransshipError UNSUPPORTED_BY_REGISTRY where the place does not take chunks, as does `commit`: the blob has to
-   *   be sent whole
+   * Sends the next `length` bytes at `offset` in one PATCH.
+   * @returns the new offset. After a failure the offset is unknown: call `queryOffset` before anything else
+   * @throws TransshipError UNSUPPORTED_BY_REGISTRY if the place does not support chunks, as does `commit`: send the blob in one
+   *   request
    */
   append(body: AsyncIterable<Uint8Array>, length: number, call: Call): Promise<number>;
-  /** Asks the registry for the offset and believes it; undefined: the upload is gone, or cannot be asked for. */
-  ask(call: Call): Promise<number | undefined>;
+  /** Queries the offset; undefined: the upload no longer exists, or the registry does not support the query. */
+  queryOffset(call: Call): Promise<number | undefined>;
   /** Closes the upload; the registry checks the digest. */
   commit(blob: Descriptor, call: Call): Promise<void>;
-  /** Gives the upload up, at the registry too. Failing to is no failure. */
+  /** Cancels the upload at the registry. Failures are ignored. */
   cancel(call: Call): Promise<void>;
 }
 
 const nothing = () => Promise.resolve(undefined);
 
-/** A repository that is known not to be there: nothing is asked. */
+/** A repository that is known not to exist: no requests are sent. */
 export function absentRepository(name: string): RepositoryReader {
   return {
     name,
@@ -221,16 +227,16 @@ export function absentRepository(name: string): RepositoryReader {
   };
 }
 
-/** Finds the repositories that a plan names, as `host/path`, to look at them. */
+/** Opens the repositories that a plan names, as `host/path`, for reading. */
 export interface ReadRepositories {
   source(name: string): RepositoryReader;
   destination(name: string): RepositoryReader;
 }
 
-/** Finds the repositories that a plan names, as `host/path`. */
+/** Opens the repositories that a plan names, as `host/path`. */
 export interface Repositories {
   source(name: string): RepositoryReader;
   destination(name: string): RepositoryWriter;
-  /** For deleting: like `destination`, but with the credentials of this side, and nothing from a cache. */
+  /** For deleting: like `destination`, but with the credentials of this side, and without caches. */
   writable(name: string, side: 'source' | 'destination'): RepositoryWriter;
 }

@@ -1,26 +1,26 @@
 import {type Digest, isDigest} from './digest.ts';
 import {TransshipError} from './error.ts';
 
-/** Docker would take it for an image of Docker Hub with a number for a tag; nobody means that. */
+/** `host:port` without a path. Docker reads it as an image of Docker Hub with a number as its tag, which is never meant. */
 const HOST_AND_PORT = /^(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+):\d{1,5}$/i;
 
 /**
- * What an image is called in its repository, checked: in a registry a tag, `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`
- * (distribution-spec, "Pulling manifests"); in an image layout any name, such as `team/app:v1`: see `isLayoutName`.
+ * The validated name of an image in its repository: in a registry a tag, `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`
+ * (distribution-spec, "Pulling manifests"); in an image layout any name, such as `team/app:v1` (see `isLayoutName`).
  */
 export type Tag = string & {readonly __brand: 'Tag'};
 
-/** A repository path without host, checked: at most 255 characters (distribution-spec, "Pulling manifests"). */
+/** A validated repository path without host: at most 255 characters (distribution-spec, "Pulling manifests"). */
 export type RepositoryPath = string & {readonly __brand: 'RepositoryPath'};
 
-/** A repository: where, without tag and digest. */
+/** A repository, without tag and digest. */
 export interface Repository {
-  /** `host[:port]` in lower case; an IPv6 address stands in brackets. Docker Hub is always `docker.io`. */
+  /** `host[:port]` in lower case, with an IPv6 address in brackets. Docker Hub is always `docker.io`. */
   readonly registry: string;
   readonly path: RepositoryPath;
 }
 
-/** A reference: a repository with, perhaps, a tag and a digest. */
+/** A reference: a repository with an optional tag and digest. */
 export interface Reference extends Repository {
   readonly tag?: Tag;
   readonly digest?: Digest;
@@ -34,7 +34,7 @@ const DOCKER_HUB_ALIASES = new Set([
   'registry.hub.docker.com',
 ]);
 
-/** The one name of a registry: in lower case, and `docker.io` for each of Docker Hub's. */
+/** The canonical name of a registry: in lower case, and `docker.io` for all names of Docker Hub. */
 export function canonicalRegistry(host: string): string {
   const name = host.toLowerCase();
   return DOCKER_HUB_ALIASES.has(name) ? DOCKER_HUB : name;
@@ -42,23 +42,23 @@ export function canonicalRegistry(host: string): string {
 
 const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
 const PATH = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
-/** What a tag looks like, for schemas. */
-export const TAG_PATTERN = /^\w[\w.-]{0,127}$/;
+/** The form of a tag, for schemas. */
+export const TAG_PATTERN: RegExp = /^\w[\w.-]{0,127}$/;
 /**
- * What moves the cursor of a terminal, changes the direction of text, or is not seen (also the tag characters of Unicode,
- * with which whole texts can be hidden): for a class of a regular expression with the flag `u`.
+ * Characters that move the cursor of a terminal, change the direction of text, or are invisible, including Unicode's tag
+ * characters, which can hide whole texts. For a character class of a regular expression with the flag `u`.
  */
 export const UNPRINTABLE_CLASS = '\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}';
 
 /**
- * Names in an image layout: the grammar of `org.opencontainers.image.ref.name` (image-spec annotations.md), and all that
- * is a tag, which has underscores and runs of separators, too.
+ * Names in an image layout: the grammar of `org.opencontainers.image.ref.name` (image-spec annotations.md), and all tags, which
+ * may also have underscores and repeated separators.
  */
-export const LAYOUT_NAME_PATTERN = /^(?=.{1,1024}$)\w[\w.:@+-]*(?:\/\w[\w.:@+-]*)*$/;
+export const LAYOUT_NAME_PATTERN: RegExp = /^(?=.{1,1024}$)\w[\w.:@+-]*(?:\/\w[\w.:@+-]*)*$/;
 const HOST =
   /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 
-/** Whether a text is `host[:port]`, as far as its form goes. */
+/** Whether a text has the form `host[:port]`. */
 export function isHostName(text: string): boolean {
   const port = /:(\d+)$/.exec(text)?.[1];
   return HOST.test(text) && (port === undefined || (Number(port) > 0 && Number(port) <= 65_535));
@@ -68,19 +68,20 @@ export function isTag(text: string): text is Tag {
   return TAG_PATTERN.test(text);
 }
 
-/** Whether an image in a layout can be asked for by this name. Every tag is such a name. */
+/** Whether an image in a layout can have this name. Every tag is such a name. */
 export function isLayoutName(text: string): text is Tag {
   return LAYOUT_NAME_PATTERN.test(text);
 }
 
-/** A name in a layout taken apart: many tools write whole references there, `team/app:v1` or `docker.io/team/app:v1`. */
+/** The parts of a name in a layout: many tools write whole references there, `team/app:v1` or `docker.io/team/app:v1`. */
 export interface LayoutName {
-  /** What stands before the tag; empty where the name is a tag itself. */
+  /** The part before the tag; empty: the whole name is a tag. */
   readonly repository: string;
-  /** Undefined: it has none, as `feature/x` or `app@sha256:…`. */
+  /** Undefined: the name has no tag, such as `feature/x` or `app@sha256:…`. */
   readonly tag?: Tag;
 }
 
+/** Splits a name in a layout. */
 export function splitLayoutName(name: string): LayoutName {
   if (isTag(name)) return {repository: '', tag: name};
   const colon = name.lastIndexOf(':');
@@ -99,8 +100,8 @@ export function isWithin(repository: string, prefix: string): boolean {
 }
 
 /**
- * Reads `host[:port]/path[:tag][@digest]`. As docker reads it: without a host the image is on Docker Hub, where a
- * single name lives in `library/` (distribution/reference normalize.go, `splitDockerDomain`).
+ * Parses `host[:port]/path[:tag][@digest]` as docker does: without a host, the image is on Docker Hub, and a path of one part
+ * is in `library/` there (distribution/reference normalize.go, `splitDockerDomain`).
  * @throws TransshipError REFERENCE_INVALID
  */
 export function parseReference(text: string): Reference {
@@ -126,7 +127,7 @@ export function parseReference(text: string): Reference {
     throw invalid(
       text,
       `"${tag}" is not a tag`,
-      'a tag has letters, digits, "_", "." and "-", 128 at most, and starts with none of "." and "-"',
+      'a tag has at most 128 letters, digits, "_", "." and "-", and does not start with "." or "-"',
     );
   }
   const {registry, path} = splitHost(hasTag ? named.slice(0, colon) : named);
@@ -146,17 +147,17 @@ export function parseReference(text: string): Reference {
   };
 }
 
-/** A host, or a part of what it has. */
+/** All repositories of a host, or those below a path. */
 export interface RepositoryPrefix {
   /** As in `Repository`. */
   readonly registry: string;
-  /** A repository path or the beginning of one, up to a `/`; empty: all that the host has. See `isWithin`. */
+  /** A repository path, or the part of one before a `/`; empty: the whole host. See `isWithin`. */
   readonly prefix: string;
 }
 
 /**
- * Reads `host[:port][/prefix]`, with `docker://` before it or not. As in references, what begins with no host is on Docker
- * Hub: `library` is `docker.io/library`.
+ * Parses `host[:port][/prefix]`, with or without `docker://`. As in references, a text without a host is on Docker Hub:
+ * `library` is `docker.io/library`.
  * @throws TransshipError REFERENCE_INVALID
  */
 export function parseRepositoryPrefix(text: string): RepositoryPrefix {
@@ -169,7 +170,7 @@ export function parseRepositoryPrefix(text: string): RepositoryPrefix {
   const registry = isHost ? canonicalRegistry(first) : DOCKER_HUB;
   const prefix = !isHost ? bare : slash < 0 ? '' : bare.slice(slash + 1);
   if (shown !== text || !isHostName(registry) || (!isHost && bare === ''))
-    throw notAPrefix(shown, 'it is no host with a path', hint);
+    throw notAPrefix(shown, 'it is not a host with a path', hint);
   if (prefix !== '' && !isRepositoryPath(prefix))
     throw notAPrefix(text, `"${prefix}" is not the beginning of a repository name`, hint);
   return {registry, prefix};
@@ -186,8 +187,8 @@ export function formatReference(reference: Reference): string {
 }
 
 /**
- * The whole name of an image, as docker reads a shorter one: `docker.io/library/busybox:latest` for `busybox`. Undefined:
- * it is no reference.
+ * The full name of an image that docker derives from a short one: `docker.io/library/busybox:latest` for `busybox`; undefined:
+ * not a reference.
  */
 export function normalizedImage(text: string): string | undefined {
   try {
@@ -198,7 +199,7 @@ export function normalizedImage(text: string): string | undefined {
   }
 }
 
-/** The text for a message: a login that somebody wrote before the host must not be shown again. */
+/** The text for a message, without credentials that the user may have written before the host. */
 export function withoutLogin(text: string): string {
   const [digest = ''] = /@sha\d+:[^@]*$/.exec(text) ?? [];
   const rest = text.slice(0, text.length - digest.length);

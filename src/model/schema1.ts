@@ -3,7 +3,7 @@ import {parseJson} from './json.ts';
 import {DOCKER_MANIFEST} from './media-type.ts';
 import {list, z} from './schema.ts';
 
-/** A layer of an image that is converted from Docker schema 1, which does not say how large it is or what is in it. */
+/** A layer of an image converted from Docker schema 1, whose manifest states neither sizes nor diff ids. */
 export interface ConvertedLayer {
   readonly digest: Digest;
   readonly mediaType: string;
@@ -13,8 +13,8 @@ export interface ConvertedLayer {
   readonly diffId: Digest;
 }
 
-/** A Docker schema 2 image that was made from one of schema 1. */
-export interface ConvertedImage {
+/** A Docker schema 2 image, converted from one of schema 1. */
+export interface Schema2Image {
   readonly manifest: Uint8Array;
   readonly config: Uint8Array;
 }
@@ -50,7 +50,7 @@ const v1Image = z.object({
   throwaway: z.boolean().nullish(),
 });
 
-/** One entry of the history, with the layer that stands beside it. */
+/** One entry of the history, with its layer. */
 interface Entry {
   readonly layer: Digest;
   readonly raw: Record<string, unknown>;
@@ -58,8 +58,8 @@ interface Entry {
 }
 
 /**
- * What the digest of a signed manifest is of: its bytes without the signatures, which registries make anew whenever they
- * serve it (docker/libtrust: jsonsign.go, `ParsePrettySignature`). Undefined: it is not signed.
+ * The bytes that the digest of a signed manifest covers: those without the signatures, which registries generate for each
+ * response (docker/libtrust: jsonsign.go, `ParsePrettySignature`); undefined: not signed.
  */
 export function signedPayload(bytes: Uint8Array): Uint8Array | undefined {
   try {
@@ -75,8 +75,8 @@ export function signedPayload(bytes: Uint8Array): Uint8Array | undefined {
 }
 
 /**
- * The layers that a converted image has, the base first, each as often as it is listed. Those that hold nothing because
- * the command only changed the config ("throwaway") are not among them.
+ * The layers of the converted image, the base first, each as often as it is listed, without the empty layers of commands that
+ * only changed the config ("throwaway").
  * @throws Schema1Error
  */
 export function schema1Layers(bytes: Uint8Array): readonly Digest[] {
@@ -86,20 +86,17 @@ export function schema1Layers(bytes: Uint8Array): readonly Digest[] {
 }
 
 /**
- * Makes an image of Docker schema 2, as docker does when it pulls one of schema 1 (moby: distribution/pull_v2.go,
+ * Converts an image to Docker schema 2, as docker does when it pulls one of schema 1 (moby: distribution/pull_v2.go,
  * `pullSchema1`). The same bytes and layers give the same image.
  * @param layers those of `schema1Layers`, in that order
  * @throws Schema1Error
  */
-export function convertSchema1(
-  bytes: Uint8Array,
-  layers: readonly ConvertedLayer[],
-): ConvertedImage {
+export function convertSchema1(bytes: Uint8Array, layers: readonly ConvertedLayer[]): Schema2Image {
   const entries = entriesOf(bytes);
   const [newest] = entries.slice(-1);
   const kept = entries.filter(({image}) => image.throwaway !== true);
   if (newest === undefined || kept.length !== layers.length)
-    throw new Schema1Error(`has ${kept.length} layers, and ${layers.length} were read`);
+    throw new Schema1Error(`has ${kept.length} layers, but ${layers.length} were read`);
   const rest = Object.entries(newest.raw).filter(([key]) => !V1_FIELDS.includes(key));
   const config = Buffer.from(
     JSON.stringify({
@@ -141,7 +138,7 @@ function historyEntry({
   };
 }
 
-/** The base first. An image that was built twice by the same command is listed twice: once is enough. */
+/** The entries, the base first. Consecutive entries with the same id, of an image built twice by the same command, are merged. */
 function entriesOf(bytes: Uint8Array): readonly Entry[] {
   const {fsLayers, history} = parsed(schema1, bytes, 'it');
   if (fsLayers.length !== history.length)

@@ -12,7 +12,7 @@ import type {
 } from './plan.ts';
 import type {Tag} from './reference.ts';
 
-/** What somebody wants of a GitLab instance: projects and groups at other paths. */
+/** What the user asked for: projects and groups of a GitLab instance at other paths. */
 export interface TransferWish {
   /** The instance, as `https://host[/path]`. */
   readonly gitlab: string;
@@ -20,16 +20,16 @@ export interface TransferWish {
   readonly moves: readonly MoveWish[];
 }
 
-/** One project or group at another path, as it was asked for. */
+/** One project or group to move, as written. */
 export type MoveWish = ProjectWish | GroupWish;
 
-/** One project at another path, as it was asked for. */
+/** One project to move, as written. */
 export interface ProjectWish extends WishedPlaces {
   /** Full path or ID of the project. */
   readonly project: string;
 }
 
-/** One group at another path, with all projects and subgroups below it. */
+/** One group to move, with all projects and subgroups below it, as written. */
 export interface GroupWish extends WishedPlaces {
   /** Full path or ID of the group. */
   readonly group: string;
@@ -37,30 +37,30 @@ export interface GroupWish extends WishedPlaces {
 
 interface WishedPlaces {
   /**
-   * Full path that it is to have; with a `/` at its end, a namespace in which it keeps the last part of its path. One part
-   * without a `/` makes a group a top-level group.
+   * The new full path; with a trailing `/`, a namespace in which it keeps the last part of its path. A group becomes a top-level
+   * group if this has only one part.
    */
   readonly to: string;
   /**
-   * The donor that was asked for: a folder, as `Donor` has it, or a project of the same instance. Of a group, each project
-   * has a folder of its own below it.
+   * The donor as written: a folder (see `Donor`), or a project of the same instance. For a group, each project has a separate
+   * folder below it.
    */
   readonly donor: {readonly kind: 'directory' | 'project'; readonly path: string};
-  /** Where in a migration file it is written. */
+  /** Its position in a migration file. */
   readonly at?: FilePosition & {readonly file: string};
 }
 
-/** Where the images wait while their project has none. */
+/** The donor: the place where the images are while neither path of their project has them. */
 export type Donor =
-  /** An OCI layout for each repository in this folder. */
+  /** A folder with an OCI layout for each repository. */
   | {
       readonly kind: 'directory';
-      /** Absolute, or relative to the folder of the plan's file: then both can go elsewhere together. */
+      /** Absolute, or relative to the folder of the plan's file, so that both can be moved together. */
       readonly path: string;
-      /** Somebody said that the folder outlives the CI job that applies the plan. */
+      /** The user confirmed that the folder outlives the CI job that applies the plan. */
       readonly onThisMachine?: true;
     }
-  /** A project of the same instance: blobs are mounted there and back, and no bytes travel. */
+  /** A project of the same instance: blobs are mounted there and back, so no bytes are copied. */
   | {
       readonly kind: 'project';
       readonly path: string;
@@ -70,7 +70,7 @@ export type Donor =
       readonly namespaceId: number;
     };
 
-/** One image repository of the project, on its way. */
+/** One image repository of the project, and its three locations. */
 export interface TransferRepository {
   /** `host/path` before. */
   readonly from: string;
@@ -78,11 +78,11 @@ export interface TransferRepository {
   readonly donor: string;
   /** `host/path` after. */
   readonly to: string;
-  /** Its tags, oldest first: a registry with metadata database dates a tag by its push, and policies go by the date. */
+  /** Its tags, oldest first: a metadata database dates a tag by its push, and cleanup policies use that date. */
   readonly tags: readonly TransferTag[];
 }
 
-/** A tag of the project, and what it points to. */
+/** A tag of the project. */
 export interface TransferTag {
   readonly name: Tag;
   readonly digest: Digest;
@@ -90,22 +90,22 @@ export interface TransferTag {
   readonly size: number;
 }
 
-/** The copies of one direction, and what happens to their blobs. */
+/** The copies in one direction, with an action for each blob. */
 export interface CopySet {
   readonly copies: readonly CopyStep[];
   readonly blobs: readonly BlobAction[];
 }
 
-/** What a cleanup policy was like, in the API's own names, so that it can be put back as it was. */
+/** The settings of a cleanup policy, under the API's names, so that they can be restored. */
 export type PolicyState = Readonly<Record<string, string | number | boolean | null>>;
 
 interface StepBase {
   /** Unique in the plan, the same in each plan of the same work: see `stepId`. */
   readonly id: string;
-  /** Steps of the same project that must be done before. */
+  /** Steps of the same project that must be done first. */
   readonly needs: readonly string[];
   readonly why: string;
-  /** A guess: nothing is known yet of what GitLab does in the background. */
+  /** A rough estimate: the duration of GitLab's background work is unknown. */
   readonly estimate: StepEstimate;
 }
 
@@ -114,30 +114,30 @@ interface StepBase {
  * "Move or rename container registry repositories"): pull, retag, delete, transfer or rename, push.
  */
 export type TransferStep =
-  /** Makes the donor project, private, and stops its cleanup policy. */
+  /** Creates the private donor project, and disables its cleanup policy. */
   | (StepBase & {
       readonly kind: 'create-donor';
       readonly path: string;
       readonly namespaceId: number;
     })
-  /** Stops the project's cleanup policy, which would delete what looks old in the middle of the move. */
+  /** Disables the project's cleanup policy, which could delete tags during the move. */
   | (StepBase & {readonly kind: 'pause'; readonly policy: PolicyState})
-  /** Lets nobody push to the old path but owners, by rules that the project does not have yet. */
+  /** Allows only owners to push to the old path, by adding protection rules. */
   | (StepBase & {readonly kind: 'freeze'; readonly patterns: readonly string[]})
-  /** Old path to donor. */
+  /** Copies from the old path to the donor. */
   | (StepBase & {readonly kind: 'pull'} & CopySet)
-  /** Compares a place with the plan, digest by digest, blobs included. */
+  /** Compares a place with the plan, digest by digest, including blobs. */
   | (StepBase & {readonly kind: 'verify'; readonly at: 'donor' | 'target'})
   /**
-   * Proves that the registry takes uploads and these kinds of manifests, at the old path, where nothing is left behind:
-   * what waits in a folder has to be pushed again after the deletion.
+   * Verifies that the registry accepts uploads and these kinds of manifests, since images in a folder have to be pushed again
+   * after the deletion. Done at the old path, where it leaves nothing behind.
    */
   | (StepBase & {readonly kind: 'probe'; readonly uploadsTo: string} & {
       readonly manifests: readonly ProbedManifest[];
     })
-  /** Deletes tag by tag, each only if it still points to the planned digest; then waits until GitLab agrees. */
+  /** Deletes the tags at the old path, each only if it still has the planned digest, and waits until GitLab reports none. */
   | (StepBase & {readonly kind: 'delete-old'})
-  /** Moves the project. Absent members stay as they are. */
+  /** Moves the project. Absent members: no change. */
   | (StepBase & {
       readonly kind: 'change-path';
       readonly namespaceId?: number;
@@ -145,18 +145,18 @@ export type TransferStep =
     })
   /** Gives the images at the donor their names at the new path. */
   | (StepBase & {readonly kind: 'retag'})
-  /** Donor to new path. */
+  /** Copies from the donor to the new path. */
   | (StepBase & {readonly kind: 'push'} & CopySet)
-  /** Takes the rules of `freeze` away. */
+  /** Removes the rules of `freeze`. */
   | (StepBase & {readonly kind: 'unfreeze'; readonly patterns: readonly string[]})
-  /** Gives protection rules that name the old path the new one (GitLab keeps them as they are when a project moves). */
+  /** Changes protection rules that name the old path to the new one, which GitLab does not do when a project moves. */
   | (StepBase & {readonly kind: 'move-rules'; readonly rules: readonly MovedRule[]})
-  /** Puts the cleanup policy back as it was. */
+  /** Restores the cleanup policy. */
   | (StepBase & {readonly kind: 'resume'; readonly policy: PolicyState})
-  /** Takes away from the donor what this plan put there. Only when `apply` is told to; until then the images stay. */
+  /** Removes from the donor what this plan copied there, but only if `apply` is told to. */
   | (StepBase & {readonly kind: 'remove-donor'});
 
-/** A protection rule for repositories, and the pattern that it has before and after the move. */
+/** A protection rule for repositories, with its pattern before and after the move. */
 export interface MovedRule {
   /** GitLab's ID. */
   readonly id: number;
@@ -164,7 +164,7 @@ export interface MovedRule {
   readonly to: string;
 }
 
-/** A manifest that is put again where it is, by its digest: it stands for all of its kind. */
+/** A manifest that is pushed again by its digest, as an example of its kind. */
 export interface ProbedManifest {
   /** `host/path`. */
   readonly repository: string;
@@ -172,8 +172,7 @@ export interface ProbedManifest {
 }
 
 /**
- * The move of one project: a whole safe sequence by itself, from the pause of its cleanup policy to its donor. Everything
- * that carrying it out takes is here.
+ * The move of one project: a complete and safe sequence of steps, with all data to carry them out.
  */
 export interface ProjectMove {
   readonly project: {
@@ -183,25 +182,49 @@ export interface ProjectMove {
     readonly from: string;
     readonly to: string;
   };
-  /** `native`: GitLab moves the images itself. `staged`: they wait at the donor. `empty`: there are none. */
+  /** `native`: GitLab moves the images itself. `staged`: they are moved by way of the donor. `empty`: there are none. */
   readonly way: 'native' | 'staged' | 'empty';
   readonly donor: Donor;
   readonly repositories: readonly TransferRepository[];
   readonly steps: readonly TransferStep[];
-  /** Those of its images, children first. Projects that share an image have its manifests each. */
+  /**
+   * Of a `native` move: the way by the donor, which is taken if GitLab refuses to move the images, or moves the project
+   * without them. A step with the id of one of `steps` has the same effect. Absent: the move ends there.
+   */
+  readonly fallback?: FallbackWay;
+  /** The manifests of its images, children first. An image that projects share is listed in each. */
   readonly manifests: readonly PlannedManifest[];
-  /** An estimate of how long the images are at neither path, in seconds. */
+  /** An estimate of how long neither path has the images, in seconds. */
   readonly downtimeSeconds: number;
 }
 
+/** What takes the place of the same members of a `ProjectMove`. */
+export interface FallbackWay {
+  readonly steps: readonly TransferStep[];
+  readonly downtimeSeconds: number;
+}
+
+/** A native move by way of its donor; undefined: the plan has no such way. */
+export function byDonor({fallback, ...move}: ProjectMove): ProjectMove | undefined {
+  return fallback === undefined ? undefined : {...move, ...fallback, way: 'staged'};
+}
+
+/** Every step of a move that may be carried out: of a native one also those by way of the donor. */
+export function possibleSteps({
+  steps,
+  fallback,
+}: Pick<ProjectMove, 'steps' | 'fallback'>): readonly TransferStep[] {
+  return fallback === undefined ? steps : [...steps, ...fallback.steps];
+}
+
 /**
- * The steps that a group has beside those of its projects. GitLab moves no group below which it has a record of an image
- * path, be there tags or not (GitLab: app/services/groups/transfer_service.rb, app/models/container_repository.rb).
+ * The steps of a group, besides those of its projects. GitLab does not move a group below which it has a record of an image path,
+ * with or without tags (GitLab: app/services/groups/transfer_service.rb, app/models/container_repository.rb).
  */
 export type GroupStep =
-  /** Deletes GitLab's records of image paths below the group, each only if its registry lists no tag; waits until they are gone. */
+  /** Deletes GitLab's records of image paths below the group that have no tags, and waits until they no longer exist. */
   | (StepBase & {readonly kind: 'delete-records'})
-  /** Moves the group with all below it. `parentId`: the group that it moves to; null: it becomes a top-level group. */
+  /** Moves the group with everything below it. `parentId`: the new parent group; null: it becomes a top-level group. */
   | (StepBase & {
       readonly kind: 'change-group';
       readonly parentId?: number | null;
@@ -222,43 +245,43 @@ export interface GroupMove {
   };
   /** IDs of the projects of the plan that move with it. */
   readonly projects: readonly number[];
-  /** Full paths of the projects below it that have no images: they move along untouched. */
+  /** Full paths of the projects below it without images, which GitLab moves with the group. */
   readonly withoutImages: readonly string[];
-  /** GitLab's records below it that have no tags, as `host/path`: they are deleted, those of the projects of the plan too. */
+  /** GitLab's records below it without tags, as `host/path`, which are deleted. */
   readonly records: readonly string[];
   readonly steps: readonly GroupStep[];
 }
 
-/** What transfers inside one GitLab instance do: projects and groups move, one after the other. */
+/** A plan of transfers within one GitLab instance: projects and groups move one after the other. */
 export interface TransferPlan {
   readonly format: typeof PLAN_FORMAT;
-  /** The digest of all the rest of its file in canonical form; a plan that was edited by hand no longer matches. */
+  /** The digest of the rest of its file in canonical form, which reveals edits by hand. */
   readonly id: Digest;
   /** A signature of the id: ed25519, base64. */
   readonly signature?: string;
   readonly kind: 'transfer';
   readonly wish: TransferWish;
-  /** The projects with images, and those that were asked for, in the order of the wish; at least one, or a group. */
+  /** The requested projects, and the projects with images of requested groups, in the order of the wish. */
   readonly moves: readonly ProjectMove[];
   /** The groups that move with their projects, in the order of the wish. Absent: none. */
   readonly groups?: readonly GroupMove[];
   readonly skipped: readonly Skip[];
-  /** Of all projects: each names its own, unless it is about all of them. One that forbids forbids the whole plan. */
+  /** The checks of all projects. One `forbid` forbids the whole plan. */
   readonly checks: readonly Check[];
   /** Of all projects together. */
   readonly totals: PlanTotals;
 }
 
 /**
- * The id of a step of a project: its name, as in `delete-old`. Where several projects move, followed by the path of the
- * project, as in `delete-old:org/app`.
+ * The id of a step of a project: its name, such as `delete-old`; if several projects move, followed by the path of the project:
+ * `delete-old:org/app`.
  * @param moves how many projects the plan moves
  */
 export function stepId(name: string, {from}: {readonly from: string}, moves: number): string {
   return moves === 1 ? name : `${name}:${from}`;
 }
 
-/** What is carried out as one: a project, or a group with its projects. Each comes to its end before the next begins. */
+/** A unit of execution: a project, or a group with its projects. Each unit is completed before the next one starts. */
 export interface TransferUnit {
   /** Undefined: one project that moves by itself. */
   readonly group?: GroupMove;
@@ -292,8 +315,8 @@ export function groupOf(
 }
 
 /**
- * When a step of a project comes, where its group moves with several: first all of them are pulled and proved to be at
- * the donor, then all are deleted, and once the group has moved all are pushed.
+ * The phase of a step if its project moves with a group: first all projects are pulled and verified at the donor, then all are
+ * deleted, and after the group has moved, all are pushed.
  */
 export function phaseOf(step: TransferStep): 'pull' | 'delete' | 'push' {
   switch (step.kind) {

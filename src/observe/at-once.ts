@@ -2,9 +2,9 @@ import PQueue from 'p-queue';
 import {isInterrupted} from '../model/error.ts';
 
 /**
- * Does the work for each item, `limit` of them at once, in their order. After a failure, no more work is started, and
- * running work is completed, since its results may have used a quota. Waiting items hold no other resources: there may
- * be 100,000.
+ * Runs `work` for each item, `limit` of them concurrently, in order. After a failure, no further work is started, and running
+ * work is completed, since it may have used a quota. Items are taken from the iterable only when they can start soon, so there
+ * may be 100,000 of them.
  * @param limit at least 1
  * @returns the results, in the order of the items
  * @throws the first error
@@ -17,7 +17,7 @@ export async function mapAtOnce<T, R>(
   return await mapInQueue(new PQueue({concurrency: limit}), items, work);
 }
 
-/** The same with a shared queue, whose limit applies to all its users together. */
+/** As `mapAtOnce`, with a shared queue, whose limit applies to all of its users together. */
 export async function mapInQueue<T, R>(
   queue: PQueue,
   items: Iterable<T>,
@@ -28,7 +28,7 @@ export async function mapInQueue<T, R>(
   let failure: {readonly error: unknown} | undefined;
   let count = 0;
   for (const item of items) {
-    // Not for each item: a queue that is half empty has enough to go on with.
+    // Refilled when it is half empty, rather than for each item.
     if (queue.size >= queue.concurrency)
       await queue.onSizeLessThan(Math.ceil(queue.concurrency / 2));
     if (failure !== undefined) break;
@@ -51,8 +51,8 @@ export async function mapInQueue<T, R>(
 }
 
 /**
- * Waits until every one has settled, then throws the first failure: no work continues unobserved after a failure. An
- * interruption does not hide a failure.
+ * Waits until all promises have settled, so that no work continues unobserved, then throws the first failure. An interruption is
+ * thrown only if there is no other failure.
  */
 export async function settleAll(promises: readonly Promise<unknown>[]): Promise<void> {
   const settled = await Promise.allSettled(promises);

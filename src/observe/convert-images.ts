@@ -16,21 +16,21 @@ import {readBlob} from '../relay/read-blob.ts';
 import {RetryBudget} from '../relay/retry-budget.ts';
 import {mapAtOnce} from './at-once.ts';
 
-/** In which other form images are wanted. */
+/** The requested conversions. */
 export interface ConversionWish {
   /** Images of Docker schema 1 as images of schema 2. */
   readonly schema1?: boolean;
   /** Foreign layers are copied, from the source or from their URLs. */
   readonly includeForeign?: boolean;
-  /** And become ordinary layers. */
+  /** Foreign layers are copied, and changed to ordinary layers. */
   readonly convertForeign?: boolean;
 }
 
-/** Images that get another form. */
+/** The converted images. */
 export interface ConversionFacts {
   /** By the digest at the source: the image that is copied in its place, or why it cannot be. */
   readonly conversions: ReadonlyMap<Digest, ConvertedManifest | {readonly error: ErrorData}>;
-  /** Where layers are that the source does not have, for those that are to be copied. */
+  /** The URLs of foreign layers to copy that the source does not have. */
   readonly layerUrls: ReadonlyMap<Digest, readonly string[]>;
 }
 
@@ -39,10 +39,10 @@ export interface ConvertedManifest {
   readonly conversion: Conversion;
 }
 
-/** Images that are read for it at once; their layers are read one after the other. */
+/** Images that are converted concurrently. The layers of each are read one after the other. */
 const IMAGES_AT_ONCE = 4;
 
-/** Why one image cannot be converted, which is no reason not to copy the others. */
+/** Failures that concern one image, so that the others are still copied. */
 const OF_ONE_IMAGE: ReadonlySet<ErrorCode> = new Set([
   'MANIFEST_INVALID',
   'BLOB_NOT_FOUND',
@@ -51,8 +51,7 @@ const OF_ONE_IMAGE: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * Makes the images that are wanted in another form, from what was read of a source. Schema 1 does not say what its layers
- * hold: each of them is read once.
+ * Converts images of a source. A manifest of schema 1 states neither size nor diff id of its layers, so each layer is read once.
  * @param absent layers that the source does not have
  * @throws the source's refusals
  */
@@ -149,7 +148,7 @@ async function fromSchema1(
 
 const LAYER_TYPE = 'application/vnd.docker.image.rootfs.diff.tar';
 
-/** Reads a layer to its end: its size, how it is compressed, and the digest of what is in it. */
+/** Reads a whole layer to determine its size, its compression, and the digest of its decompressed content. */
 async function readLayer(
   source: RepositoryReader,
   digest: Digest,
@@ -189,7 +188,7 @@ async function readLayer(
   return {digest, mediaType, size, diffId: finishDigest(plain, 'sha256')};
 }
 
-/** The chunks as buffers of their own, since a decoder keeps them; hashed on the way. */
+/** Copies the chunks, since a decoder keeps them, and hashes them. */
 async function* owned(
   chunks: AsyncIterable<Uint8Array>,
   hash: ReturnType<typeof createHash>,
@@ -200,7 +199,7 @@ async function* owned(
   }
 }
 
-/** The first bytes of a stream, and the whole of it. */
+/** The first bytes of a stream, and the whole stream. */
 async function peeked(
   chunks: AsyncGenerator<Uint8Array, void, undefined>,
 ): Promise<{readonly head: Uint8Array; readonly all: AsyncIterable<Uint8Array>}> {

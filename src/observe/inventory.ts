@@ -11,26 +11,26 @@ import type {ConversionFacts} from './convert-images.ts';
 export interface SourceInventory {
   /** `host/path`. */
   readonly repository: string;
-  /** Requested images that were found, by tag or by digest. Roots of referrers are in `attached`. */
+  /** Requested images that were found, and their attachments, by tag or by digest. */
   readonly roots: readonly SourceRoot[];
   /** Listed items that were skipped or could not be read, with the reason. */
   readonly notRead: readonly NotRead[];
-  /** Requested images, and what belongs to them, whose content is not a manifest. */
+  /** Requested images and attachments whose content is not a valid manifest. */
   readonly unreadable?: readonly Unreadable[];
   /**
-   * Every manifest that was read, by digest. The manifest of a requested root may be absent if the destination's tag
-   * already points to it and no platforms are selected: it is then not read.
+   * Every manifest that was read, by digest. If the destination's tag has the same digest, the manifest of a requested root may
+   * be absent, unless platforms are selected.
    */
   readonly manifests: ReadonlyMap<Digest, SeenManifest>;
   /** Manifests that an index lists but the source does not have. */
   readonly missingManifests: ReadonlySet<Digest>;
-  /** Files of its images that no other place takes, by name. */
+  /** Names of files of its images that cannot be copied to other places. */
   readonly uncopied?: readonly string[];
   /** Why the digests of its images are new, as a clause; absent: the images were pushed with them. */
   readonly whyNewDigests?: string;
-  /** Blobs that have `urls` and that the source itself does not have. */
+  /** Foreign layers that the source does not have. */
   readonly absentForeign: ReadonlySet<Digest>;
-  /** What was asked for in another form. */
+  /** The results of the requested conversions. */
   readonly converted?: ConversionFacts;
   /** Creation times (ISO 8601) by the digest of the root, as far as they were read. */
   readonly created?: ReadonlyMap<Digest, string>;
@@ -62,7 +62,7 @@ const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
 
 /** A listed item that is skipped, and the reason. */
 export interface NotRead {
-  /** Absent: it is listed without a tag. */
+  /** Absent: the item has no tag. */
   readonly tag?: string;
   readonly digest?: Digest;
   /**
@@ -73,6 +73,7 @@ export interface NotRead {
   readonly detail: string;
 }
 
+/** An image or attachment to copy. */
 export type SourceRoot =
   | {
       readonly tag?: Tag;
@@ -96,7 +97,7 @@ export type SourceRoot =
 export interface DestinationInventory {
   /** `host/path`. */
   readonly repository: string;
-  /** False: the repository does not exist yet, so it was not queried further. */
+  /** False: the repository does not exist yet; nothing else was looked up. */
   readonly exists: boolean;
   /** The relevant tags that exist. */
   readonly tags: ReadonlyMap<Tag, Digest>;

@@ -3,14 +3,14 @@ import {isInterrupted, TransshipError} from '../model/error.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 
 /*
- * Lists save requests, but single images are copied without them: other clients do not list tags, so there are
- * registries, proxies and permissions with which listing has never worked.
+ * Lists save requests, but single images are copied even if listing fails: other clients copy them without a list, so there are
+ * registries, proxies and permissions with which lists have never worked.
  */
 
-/** The names that a place lists; undefined: the repository does not exist; an error: why it cannot be listed. */
+/** The names that a place lists; undefined: the repository does not exist; an error: it cannot be listed. */
 export type Names = readonly string[] | undefined | TransshipError;
 
-/** Statuses of temporary failures and rate limits, whatever the request. */
+/** Statuses of temporary failures and rate limits, which concern the host. */
 const OF_THE_HOST = new Set([408, 429, 502, 503, 504]);
 
 /**
@@ -29,20 +29,20 @@ export async function listIfAble(place: RepositoryReader, call: Call): Promise<N
 }
 
 /** The more specific of two failures: that of the list, and that of its fallback. */
-export function tellingFailure(names: Names, error: unknown): unknown {
+export function moreSpecificFailure(names: Names, error: unknown): unknown {
   if (!(names instanceof TransshipError) || !(error instanceof TransshipError)) return error;
   const isNoRegistry = names.code === 'NOT_A_REGISTRY' || names.code === 'RESPONSE_INVALID';
   const isSame = names.code === error.code || (isNoRegistry && error.code === 'MANIFEST_INVALID');
   return isSame ? names : error;
 }
 
-/** So many tags are asked for one by one: about what the list costs, with the questions before it. */
+/** Up to this many tags are requested one by one, which costs about as much as the list. */
 const FEW = 16;
 
 /**
- * What the tags of a place point to, where that saves requests and the place lists it. A list that fails costs only speed:
- * the tags are then asked for one by one.
- * @param wanted how many tags would be asked for
+ * The digests of the tags of a place, if it lists them and that saves requests. If the list fails, the tags are requested one by
+ * one.
+ * @param wanted how many tags would be requested
  */
 export async function listedDigests(
   place: RepositoryReader,

@@ -9,7 +9,7 @@ import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import {asUnreadable} from './inventory.ts';
-import {SeenManifests} from './seen-manifests.ts';
+import {SeenManifests, type ManifestBudget} from './seen-manifests.ts';
 
 /** What the destination has for tags of the source; the request may be in progress. */
 export type KnownTags = ReadonlyMap<Tag, Digest | Promise<Digest | undefined>>;
@@ -33,8 +33,9 @@ const TOTAL_LIMIT_MOST = 1024 * 1024 * 1024;
 const LEAST_SIZE = 4096;
 
 /**
- * Manifests and lists of referrers that are read at once: as many as are asked for once that many were small, but no more
- * than so many bytes of those like the last one. Each takes several times its size while it is read.
+ * Manifests and lists of referrers that are read concurrently. The number grows up to the requested concurrency as long as they
+ * are small, and is limited to `READ_AT_ONCE` bytes, given the size of the latest one: each takes several times its size in
+ * memory while it is read.
  */
 const FIRST_AT_ONCE = 12;
 const FIRST_LISTS_AT_ONCE = 4;
@@ -43,18 +44,22 @@ const READ_AT_ONCE = 1024 * 1024;
 /** Approximate size of an entry in a list of referrers, in bytes. */
 const REFERRER_SIZE = 512;
 
+/** Options of a manifest reader. */
 export interface ManifestReaderOptions {
+  /** Maximum concurrent requests. */
   readonly concurrency: number;
   /** See `SeenManifests`. */
   readonly keepsIndexes: boolean;
-  /** What tags point to, from a list: those need not be asked for to be compared. */
+  /** See `SeenManifests`. */
+  readonly budget?: ManifestBudget;
+  /** The digests of tags, from a list, which saves a HEAD request for each. */
   readonly digests?: ReadonlyMap<string, Digest>;
 }
 
 /**
  * Reads manifest graphs of one source repository, each manifest once.
- * @throws TransshipError MANIFEST_INVALID and MANIFEST_TOO_LARGE for an image beyond the bounds above, RESPONSE_INVALID
- *   if all manifests together are, and the source's refusals
+ * @throws TransshipError MANIFEST_INVALID and MANIFEST_TOO_LARGE for an image beyond the limits above, RESPONSE_INVALID if all
+ *   manifests together exceed them, and the source's refusals
  */
 export class ManifestReader {
   /** Listed by an index, but missing. */
@@ -84,10 +89,10 @@ export class ManifestReader {
   constructor(
     source: RepositoryReader,
     known: KnownTags,
-    {concurrency, keepsIndexes, digests = new Map()}: ManifestReaderOptions,
+    {concurrency, keepsIndexes, budget, digests = new Map()}: ManifestReaderOptions,
   ) {
     this.#source = source;
-    this.#seen = new SeenManifests(source.name, keepsIndexes);
+    this.#seen = new SeenManifests(source.name, keepsIndexes, budget);
     this.#known = known;
     this.#digests = digests;
     this.#concurrency = concurrency;
@@ -107,7 +112,7 @@ export class ManifestReader {
     return digest;
   }
 
-  /** Without looking for referrers. */
+  /** As `readRoot`, without requesting referrers. */
   async readImage(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
     this.#limit = Math.min(TOTAL_LIMIT_MOST, this.#limit + TOTAL_LIMIT_EACH);
     const asked = this.#known.get(reference as Tag);
@@ -123,7 +128,7 @@ export class ManifestReader {
     return manifest.descriptor.digest;
   }
 
-  /** Every manifest that was read below these, themselves included. */
+  /** The digests of these manifests and of all manifests below them, as far as they were read. */
   graph(roots: readonly Digest[]): Digest[] {
     const seen = new Set<Digest>();
     const visit = (digest: Digest): void => {
@@ -136,7 +141,7 @@ export class ManifestReader {
     return [...seen];
   }
 
-  /** What a manifest that was read refers to. */
+  /** The subject of a manifest that was read. */
   subjectOf(digest: Digest): Digest | undefined {
     const view = this.manifests.get(digest)?.view;
     return view === undefined || view.kind === 'schema1' ? undefined : view.subject?.digest;
@@ -211,7 +216,7 @@ export class ManifestReader {
     }
   }
 
-  /** Undefined: not there. */
+  /** Reads a manifest once; undefined: it does not exist. */
   #read(digest: Digest, call: Call): Promise<SeenManifest | undefined> {
     const known = this.manifests.get(digest);
     if (known !== undefined || this.missing.has(digest)) return Promise.resolve(known);
@@ -239,7 +244,7 @@ export class ManifestReader {
     });
   }
 
-  /** How many are read at once depends on the size of the last ones. */
+  /** Adapts the concurrency of a queue to the size of the latest item. */
   #paceAfter(size: number, queue: PQueue): void {
     const most = Math.max(LEAST_AT_ONCE, Math.floor(READ_AT_ONCE / Math.max(size, 1)));
     queue.concurrency = Math.min(this.#concurrency, queue.concurrency + 1, most);

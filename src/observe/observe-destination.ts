@@ -6,18 +6,18 @@ import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {DestinationInventory} from './inventory.ts';
-import {listIfAble, type Names, tellingFailure} from './listed-names.ts';
+import {listIfAble, type Names, moreSpecificFailure} from './listed-names.ts';
 import {OBSERVE_CONCURRENCY} from './observe-source.ts';
 
-/** What the tags of a destination point to. `exists` is false if the repository does not exist. */
+/** The digests of tags at a destination. `exists` is false if the repository does not exist. */
 export interface DestinationTags {
   readonly exists: boolean;
   readonly tags: ReadonlyMap<Tag, Digest>;
 }
 
 /**
- * Looks up what the `wanted` tags point to. One request lists the tags; each existing one takes a HEAD. If the list is
- * refused, every wanted tag takes a HEAD.
+ * Looks up the digests of the `wanted` tags. One request lists the tags; each existing one requires a HEAD. If the list is
+ * refused, every wanted tag requires a HEAD.
  * @throws TransshipError the registry's refusals
  */
 export async function observeDestinationTags(
@@ -29,11 +29,11 @@ export async function observeDestinationTags(
 }
 
 /** Lookups in progress; undefined: the repository does not exist. */
-export type AskedTags = ReadonlyMap<Tag, Promise<Digest | undefined>> | undefined;
+export type PendingTags = ReadonlyMap<Tag, Promise<Digest | undefined>> | undefined;
 
 /**
  * Starts looking up those of `wanted` that are among `names`, concurrently with requests to the source.
- * @param digests what is known of them: those are not asked for
+ * @param digests known digests, for which no request is sent
  */
 export function beginTags(
   destination: RepositoryReader,
@@ -41,7 +41,7 @@ export function beginTags(
   wanted: readonly Tag[],
   call: Call,
   digests: ReadonlyMap<string, Digest> = new Map(),
-): AskedTags {
+): PendingTags {
   if (names === undefined) return undefined;
   const failure = names instanceof TransshipError ? names : undefined;
   const there = names instanceof TransshipError ? undefined : new Set(names);
@@ -65,7 +65,7 @@ export function beginTags(
       if (failure) destination.listNotUsed?.(failure, 'tags are requested one by one');
       resolve(found?.digest);
     } catch (error) {
-      reject(tellingFailure(names, error));
+      reject(moreSpecificFailure(names, error));
     }
   });
   for (const [tag, {promise}] of asked) known.set(tag, promise);
@@ -73,11 +73,10 @@ export function beginTags(
 }
 
 /**
- * What a tag points to, to be compared with the digest that it should have: a registry may name a manifest by another
- * algorithm than the one it was planned by (`sha512:…` of the plan, `sha256:…` in `Docker-Content-Digest`). Only its bytes
- * tell whether the two are the same then.
- * @param named as the place named it
- * @returns `wanted` where it is that; else `named`
+ * The digest of a tag, comparable with the wanted one. A registry may report a digest with another algorithm (`sha512:…` in the
+ * plan, `sha256:…` in `Docker-Content-Digest`); the manifest is then read to compare its bytes.
+ * @param named the digest that the place reports
+ * @returns `wanted` if the manifest has that digest; else `named`
  */
 export async function comparable(
   place: RepositoryReader,
@@ -92,7 +91,7 @@ export async function comparable(
   return digestOf(manifest.bytes, algorithmOf(wanted)) === wanted ? wanted : named;
 }
 
-/** What a tag points to now, named as in `comparable`; undefined: the tag does not exist. */
+/** The current digest of a tag, as from `comparable`; undefined: the tag does not exist. */
 export async function headComparable(
   place: RepositoryReader,
   tag: Tag,
@@ -102,8 +101,8 @@ export async function headComparable(
   return comparable(place, tag, (await place.head(tag, call))?.digest, wanted, call);
 }
 
-/** @throws TransshipError the registry's refusals */
-export async function allTags(asked: AskedTags): Promise<DestinationTags> {
+/** Waits for the lookups. @throws TransshipError the registry's refusals */
+export async function allTags(asked: PendingTags): Promise<DestinationTags> {
   const tags = new Map<Tag, Digest>();
   if (asked === undefined) return {exists: false, tags};
   for (const [tag, digest] of asked) {
@@ -114,9 +113,9 @@ export async function allTags(asked: AskedTags): Promise<DestinationTags> {
 }
 
 /**
- * Looks up which of the manifests and blobs below `roots` already exist. The parts of an existing manifest are not
- * looked up: a registry does not accept a manifest without its parts (distribution-spec, "Pushing Manifests"). Where a
- * registry breaks this rule, the push of a manifest says so and applying heals it.
+ * Looks up which of the manifests and blobs below `roots` exist. The parts of an existing manifest are not looked up: a registry
+ * does not accept a manifest without its parts (distribution-spec, "Pushing Manifests"). If a registry lost a part, pushing a
+ * manifest fails, and applying copies the part again (apply/repair.ts).
  */
 export async function observePresent(
   destination: RepositoryReader,

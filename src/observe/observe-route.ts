@@ -9,7 +9,7 @@ import {listedDigests, listIfAble, type Names} from './listed-names.ts';
 import {hasUntagged} from './listed-referrer.ts';
 import {
   allTags,
-  type AskedTags,
+  type PendingTags,
   beginTags,
   comparable,
   observeDestinationTags,
@@ -21,28 +21,28 @@ import {OBSERVE_CONCURRENCY, observeSource, type SourceQuestion} from './observe
 export interface RouteQuestion extends Omit<SourceQuestion, 'known'> {
   readonly source: RepositoryReader;
   readonly destination: RepositoryReader;
-  /** The tag of a single image at the destination, if it differs. */
+  /** The tag at the destination for a single image, if it differs. */
   readonly toTag?: Tag;
-  /** Read every manifest, even of images that the destination has: for filters that need them. */
+  /** Read every manifest, even of images that the destination has, because filters need them. */
   readonly readAll: boolean;
 }
 
+/** The content of both sides of a route. */
 export interface RouteInventory {
   readonly source: SourceInventory;
   readonly destination: DestinationInventory;
 }
 
 /**
- * Observes both sides. With nothing to do, this takes a listing and one HEAD per tag on each side. If the destination
- * repository does not exist, it takes a listing and one GET per manifest at the source, and one request at the
- * destination.
+ * Observes both sides. If nothing has to be copied, this requires a listing and one HEAD per tag on each side. If the destination
+ * repository does not exist, it requires a listing and one GET per manifest at the source, and one request at the destination.
  */
 export async function observeRoute(question: RouteQuestion, call: Call): Promise<RouteInventory> {
   const {destination, toTag} = question;
   // Requested while the source lists its tags.
   const listing = listIfAble(destination, call);
   listing.catch(() => undefined);
-  let asked: AskedTags;
+  let asked: PendingTags;
   let beforehand: readonly Tag[] = [];
   const source = await observeSource(
     question.source,
@@ -69,7 +69,7 @@ export async function observeRoute(question: RouteQuestion, call: Call): Promise
     toTag === undefined ? source.roots : source.roots.map((root) => renamed(root, toTag));
   const tags = await comparableTags(
     destination,
-    await alsoSeen(destination, seen, roots, new Set(beforehand), call),
+    await withFurtherTags(destination, seen, roots, new Set(beforehand), call),
     roots,
     call,
   );
@@ -90,7 +90,7 @@ export async function observeRoute(question: RouteQuestion, call: Call): Promise
   };
 }
 
-/** Only of those that are there, so that a new repository takes no further request. */
+/** The digests of the wanted tags, from a list. Only listed tags count, so that a new repository requires no further request. */
 async function digestsAt(
   destination: RepositoryReader,
   names: Names,
@@ -103,7 +103,7 @@ async function digestsAt(
   return await listedDigests(destination, wanted.filter((tag) => listed.has(tag)).length, call);
 }
 
-/** What is copied in the place of manifests that get another form. */
+/** The manifests that are copied instead of those that are converted. */
 function convertedManifests({converted}: SourceInventory): ReadonlyMap<Digest, SeenManifest> {
   const all = [...(converted?.conversions.values() ?? [])];
   return new Map(
@@ -111,12 +111,13 @@ function convertedManifests({converted}: SourceInventory): ReadonlyMap<Digest, S
   );
 }
 
+/** The tags of the destination. */
 interface SeenTags {
   readonly exists: boolean;
   readonly tags: ReadonlyMap<Tag, Digest>;
 }
 
-/** The tags of the roots as they can be compared with them. */
+/** The tags of the roots, with digests that are comparable with theirs. */
 async function comparableTags(
   destination: RepositoryReader,
   {exists, tags: seen}: SeenTags,
@@ -158,8 +159,8 @@ function renamed(root: SourceRoot, toTag: Tag): SourceRoot {
   return root.as === 'asked' && root.tag !== toTag ? {...root, toTag} : root;
 }
 
-/** Signatures, fallback tags, and names of layouts that become tags are known only after the source was read. */
-async function alsoSeen(
+/** Looks up the tags that are known only after the source was read: signatures, fallback tags, and names of layouts. */
+async function withFurtherTags(
   destination: RepositoryReader,
   seen: SeenTags,
   roots: readonly SourceRoot[],

@@ -12,10 +12,11 @@ import {
   type SourceRoot,
   type Unreadable,
 } from './inventory.ts';
-import {listedDigests, listIfAble, tellingFailure} from './listed-names.ts';
+import {listedDigests, listIfAble, moreSpecificFailure} from './listed-names.ts';
 import {usualTags} from './listed-referrer.ts';
 import {type KnownTags, ManifestReader} from './manifest-reader.ts';
-import {readConfigs} from './read-configs.ts';
+import {type ConfigQuestion, readConfigs} from './read-configs.ts';
+import type {ManifestBudget} from './seen-manifests.ts';
 import {
   type ImageReference,
   leftUnnamed,
@@ -24,44 +25,48 @@ import {
   readUnnamed,
 } from './unnamed-images.ts';
 
-/** Maximum concurrent requests of observing; the throttle of the host may allow fewer (http/). */
+/** Maximum concurrent requests when observing; the throttle of the host may allow fewer (http/throttle.ts). */
 export const OBSERVE_CONCURRENCY = 64;
 
-/** What is to be read at a source. */
+/** What to read at a source. */
 export interface SourceQuestion {
   /** One tag or digest, or, with neither, the only image; absent: every tag that `select` returns. */
   readonly reference?: ImageReference;
-  /** The tag of a single unnamed image at the destination. Default: none; it is copied by digest. */
+  /** The tag at the destination for the only image, if it has no name. Absent: it is copied by digest. */
   readonly unnamedAs?: Tag;
   /** Selects among all existing tags, by name. */
   readonly select: (names: readonly string[]) => TagSelection;
   /** The manifest that a signature's or a fallback tag belongs to; undefined: an ordinary tag. */
   readonly attachmentSubject: (tag: string) => Digest | undefined;
   /**
-   * What the destination has for these tags of the source, some of which have other names there; identical images need not
-   * be read.
+   * The digests that the destination has for these tags of the source, some of which have other names there. Identical images
+   * need not be read.
    */
   readonly known: (
     wanted: readonly Tag[],
     toTags: ReadonlyMap<Tag, Tag> | undefined,
   ) => Promise<KnownTags>;
-  /** Images that are wanted in another form than the source has them. */
+  /** The requested conversions of images. */
   readonly conversion?: ConversionWish;
-  /** Whether creation times and platforms are needed, which takes one config blob per image. */
-  readonly configs: boolean;
+  /** What to read from the configs of images. Absent: nothing. */
+  readonly configs?: ConfigQuestion;
+  /** Keep the bytes of indexes, because they may have to be reduced to some of their manifests. */
+  readonly cutsIndexes?: boolean;
+  /** The budget for keeping bytes of manifests; absent: none are kept. */
+  readonly budget?: ManifestBudget;
   readonly progress: (done: number, total: number) => void;
 }
 
 export interface TagSelection {
   readonly selected: readonly Tag[];
-  /** Tags at the destination, for tags that are renamed. */
+  /** The new names of tags that are renamed. */
   readonly toTags?: ReadonlyMap<Tag, Tag>;
   readonly notRead: readonly NotRead[];
 }
 
 /**
- * Observes one source repository. The manifests of each tag that may have to be copied are read once; a tag that the
- * destination has with the same digest takes one HEAD.
+ * Observes one source repository. The manifests of each tag that may have to be copied are read once; a tag that the destination
+ * has with the same digest requires one HEAD.
  * @throws TransshipError REPOSITORY_NOT_FOUND, TAG_NOT_FOUND, MANIFEST_NOT_FOUND and the registry's refusals
  */
 export async function observeSource(
@@ -79,8 +84,9 @@ export async function observeSource(
   const reader = new ManifestReader(source, known, {
     concurrency: OBSERVE_CONCURRENCY,
     digests: await listedDigests(source, known.size, call),
-    // A choice of platforms cuts indexes, and one that lists converted images is written again.
-    keepsIndexes: question.configs || question.conversion?.convertForeign === true,
+    // An index that lists converted images is rewritten.
+    keepsIndexes: question.cutsIndexes === true || question.conversion?.convertForeign === true,
+    ...(question.budget === undefined ? {} : {budget: question.budget}),
   });
   const unnamed = await readUnnamed(reader, source, names, reference, call);
   const isAttachment = (name: string) => question.attachmentSubject(name) !== undefined;
@@ -89,7 +95,7 @@ export async function observeSource(
     found.roots.push(
       await readOne(reader, source, reference, {names, unnamed}, isAttachment, call).catch(
         (error: unknown) => {
-          throw tellingFailure(listed, error);
+          throw moreSpecificFailure(listed, error);
         },
       ),
     );
@@ -120,7 +126,9 @@ export async function observeSource(
     ...(converted === undefined ? {} : {converted}),
     ...(uncopied.length === 0 ? {} : {uncopied}),
     ...(whyNewDigests === undefined ? {} : {whyNewDigests}),
-    ...(question.configs ? await readConfigs(source, roots, reader.manifests, call) : {}),
+    ...(question.configs === undefined
+      ? {}
+      : await readConfigs(source, roots, reader.manifests, question.configs, call)),
   };
 }
 
@@ -135,7 +143,7 @@ function loneRoot(digest: Digest, toTag: Tag | undefined): SourceRoot {
   return {digest, as: 'asked', ...(toTag === undefined ? {} : {toTag})};
 }
 
-/** The names are needed for a whole repository, and to find signatures; a single image can be copied without them. */
+/** Lists the tags: required for a whole repository; for a single image only to find signatures, so it may fail. */
 async function tagNames(
   source: RepositoryReader,
   reference: ImageReference | undefined,
@@ -180,7 +188,7 @@ async function readTags(
   }
 }
 
-/** Expired or just deleted, or its manifest was lost: the list alone does not show that. */
+/** A tag that is listed but was just deleted, or whose manifest was lost. */
 function goneTag(tag: Tag): NotRead {
   return {tag, reason: 'gone', detail: 'it is listed, but the source does not have its manifest'};
 }
@@ -211,18 +219,18 @@ async function readOne(
   );
 }
 
-/** A place for one image, which is not there. */
+/** The error for a place for one image that is empty. */
 function noImage(name: string): TransshipError {
   return new TransshipError('TAG_NOT_FOUND', `${name} contains no image`, {
     side: 'source',
-    hint: 'check the path; a directory without manifest.json was not written to the end',
+    hint: 'check the path; a directory without manifest.json was not written completely',
   });
 }
 
-/** Signatures of attestations of signatures: real chains end after two or three. */
+/** Maximum length of a chain such as signatures of attestations of signatures; real ones have two or three. */
 const REFERRER_DEPTH_LIMIT = 32;
 
-/** Adds what belongs to the roots: referrers of each of their manifests, signatures by tag, and what refers to those. */
+/** Adds the attachments of the roots: referrers of each of their manifests, signatures by tag, and attachments of those. */
 async function addAttachments(
   reader: ManifestReader,
   source: RepositoryReader,
@@ -232,7 +240,7 @@ async function addAttachments(
   call: Call,
 ): Promise<void> {
   const isListed = !(listed instanceof TransshipError);
-  if (!isListed) source.listNotUsed?.(listed, 'signatures are searched by their usual tags');
+  if (!isListed) source.listNotUsed?.(listed, 'signatures are searched for by their usual tags');
   const tagsOf = new Map<Digest, Tag[]>();
   for (const name of isListed ? listed : []) {
     const subject = attachmentSubject(name);
@@ -242,10 +250,10 @@ async function addAttachments(
   const taken = new Set([...roots, ...unreadable].map(({tag, digest}) => tag ?? digest));
   const asked = new Set<Digest>();
   const [first] = roots;
-  // Something may refer to a child of an index that has not changed itself.
+  // An unchanged index may have new referrers of one of its children.
   if (first && (await reader.hasReferrersApi(first.digest, call))) {
     await mapAtOnce(roots, OBSERVE_CONCURRENCY, async ({digest}) => {
-      // Manifests that were not read before are at the destination, and stay there whatever the source has below them.
+      // Manifests that were not read yet are at the destination, so damage below them is ignored.
       await reader.readAll([digest], call).catch(asUnreadable);
     });
   }
@@ -286,7 +294,7 @@ function endlessChain({name}: RepositoryReader): TransshipError {
   );
 }
 
-/** @param notes collects what cannot be read; missing tags only if they were listed, not guessed */
+/** Finds referrers and signature tags. `notRead` collects missing tags; undefined: the tags are guessed, and may be missing. */
 async function findAttached(
   reader: ManifestReader,
   subjects: readonly Digest[],
@@ -314,7 +322,7 @@ async function findAttached(
       });
       if (digest === 'unreadable') return [];
       if (digest !== undefined) return [{tag, digest, as: 'signature', subject}];
-      // Replaces "filtered", the reason of every such tag until its subject is known to be copied.
+      // Replaces "filtered", the initial reason of every such tag.
       notRead?.splice(0, notRead.length, ...notRead.filter((one) => one.tag !== tag), goneTag(tag));
       return [];
     },

@@ -10,7 +10,7 @@ import type {SourceInventory} from './inventory.ts';
 import {NESTING_LIMIT} from './manifest-reader.ts';
 import {OBSERVE_CONCURRENCY} from './observe-source.ts';
 
-/** What a deletion in a repository may take along: its tags, and what the indexes among their manifests list. */
+/** The content of a repository that a deletion may affect: its tags, and the manifests below their indexes. */
 export interface TaggedContent {
   readonly deletion: TagDeletion;
   readonly tags: ReadonlyMap<Tag, Digest>;
@@ -19,9 +19,9 @@ export interface TaggedContent {
 }
 
 /**
- * Reads what every tag of a repository points to: a list, a HEAD for each tag and a GET for each index. A repository that
- * does not exist has no tags.
- * @param seen manifests that were read a moment ago: they are not read again
+ * Reads the digest of every tag of a repository, and its indexes: a list, a HEAD for each tag and a GET for each index. A
+ * repository that does not exist has no tags.
+ * @param seen manifests that were just read, and are not read again
  * @throws TransshipError the registry's refusals
  */
 export async function observeTagged(
@@ -47,14 +47,14 @@ export async function observeTagged(
   return {deletion, tags, below};
 }
 
-/** What was seen of a source repository whose tags are to be deleted. */
+/** The observed content of a source repository whose tags are to be deleted. */
 export type SeenSource = Pick<SourceInventory, 'roots' | 'manifests'>;
 
 /**
- * What has to be known of a source before its tags are deleted. Where tags are deleted alone and nothing belongs to
- * another image, the tags that were read say it all.
- * @param sources of the same repository, each as one route sees it
- * @throws TransshipError UNSUPPORTED_BY_REGISTRY and what else a registry refuses a deletion with
+ * Reads what must be known of a source before its tags are deleted. If the registry deletes single tags and there are no
+ * attachments, the tags that were already read are sufficient.
+ * @param sources the inventories of the same repository, one for each route
+ * @throws TransshipError UNSUPPORTED_BY_REGISTRY and the registry's other refusals of deletions
  */
 export async function observeDeletable(
   repository: RepositoryWriter,
@@ -79,13 +79,13 @@ export async function observeDeletable(
 }
 
 function deletesNothing({name}: RepositoryWriter): TransshipError {
-  return new TransshipError('USAGE', `nothing is deleted in ${name}, which is not a registry`, {
+  return new TransshipError('USAGE', `cannot delete in ${name}, which is not a registry`, {
     side: 'local',
-    hint: 'delete tags in registries only; remove a layout or an archive as a whole, by hand',
+    hint: 'tags are deleted only in registries; remove a layout or an archive as a whole by hand',
   });
 }
 
-/** Reads indexes, each once. Their images are not read. */
+/** Reads indexes, each once, without their images. */
 class IndexReader {
   readonly #repository: RepositoryReader;
   readonly #seen: ReadonlyMap<Digest, SeenManifest>;
@@ -96,7 +96,7 @@ class IndexReader {
     this.#seen = seen;
   }
 
-  /** Level by level: an index deeper than the limit is one that no copy would take either. */
+  /** The manifests below an index, level by level. Levels below the limit are ignored, since no copy would include them. */
   async below(root: Digest, call: Call): Promise<ReadonlySet<Digest>> {
     const found = new Set<Digest>();
     let level = [root];

@@ -3,7 +3,7 @@ import {z} from '../model/schema.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {childManifests, type SeenManifest} from '../model/manifest.ts';
+import {ATTESTED, childManifests, type SeenManifest} from '../model/manifest.ts';
 import {isAttestationPlatform, type Platform} from '../model/platform.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {withActualSize} from '../relay/read-blob.ts';
@@ -21,25 +21,37 @@ const config = z.object({
   variant: z.string().optional().catch(undefined),
 });
 
-/** Facts about the roots from the configs of their images; roots without them are not in the maps. */
+/** What to read from configs, each of which costs a request. */
+export interface ConfigQuestion {
+  /** The creation times of the roots, from one config each. */
+  readonly times: boolean;
+  /** The platforms of images for which no index names one, from one config each. */
+  readonly platforms: boolean;
+}
+
+/** Facts from the configs of images, as far as they contain them. */
 export interface ConfigFacts {
   /** Creation time of the root's (first) image, ISO 8601. */
   readonly created: ReadonlyMap<Digest, string>;
-  /** The platform of each root that is a single image. */
+  /** The platform of each image whose config was read. */
   readonly platformOf: ReadonlyMap<Digest, Platform>;
 }
 
-/** Reads one config for each root. Each is a blob request, so this is done only if a filter needs it. */
+/** Reads the configs that are needed for these facts. */
 export async function readConfigs(
   source: RepositoryReader,
   roots: readonly SourceRoot[],
   manifests: ReadonlyMap<Digest, SeenManifest>,
+  {times, platforms}: ConfigQuestion,
   call: Call,
 ): Promise<ConfigFacts> {
   const created = new Map<Digest, string>();
   const platformOf = new Map<Digest, Platform>();
-  const digests = new Set(roots.map((root) => root.digest));
-  await mapAtOnce(digests, CONFIG_CONCURRENCY, async (digest) => {
+  const wanted = new Set([
+    ...(times ? roots.map((root) => root.digest) : []),
+    ...(platforms ? withoutPlatform(roots, manifests) : []),
+  ]);
+  await mapAtOnce(wanted, CONFIG_CONCURRENCY, async (digest) => {
     const blob = firstConfig(digest, manifests);
     if (blob === undefined) return;
     // Artifacts have configs of any kind; only image configs are used.
@@ -51,6 +63,28 @@ export async function readConfigs(
     if (platform && isSingle) platformOf.set(digest, platform);
   });
   return {created, platformOf};
+}
+
+/** The images at or below the roots for which no index names a platform. */
+function withoutPlatform(
+  roots: readonly SourceRoot[],
+  manifests: ReadonlyMap<Digest, SeenManifest>,
+): ReadonlySet<Digest> {
+  const seen = new Set<Digest>();
+  const found = new Set<Digest>();
+  const visit = (digest: Digest): void => {
+    if (seen.has(digest)) return;
+    seen.add(digest);
+    const view = manifests.get(digest)?.view;
+    if (view?.kind === 'image') found.add(digest);
+    if (view?.kind !== 'index') return;
+    for (const {digest: child, platform, annotations} of childManifests(view)) {
+      const isNamed = platform !== undefined || annotations?.[ATTESTED] !== undefined;
+      if (!isNamed || manifests.get(child)?.view.kind === 'index') visit(child);
+    }
+  };
+  for (const {digest} of roots) visit(digest);
+  return found;
 }
 
 function firstConfig(

@@ -1,7 +1,7 @@
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 
-/** What a registry says of one repository, or of something in it. */
+/** Errors that concern one repository, or something in it. */
 const OF_ONE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'REPOSITORY_NOT_FOUND',
   'TAG_NOT_FOUND',
@@ -15,18 +15,18 @@ const OF_ONE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'RESPONSE_INVALID',
 ]);
 
-/** Repositories of a host that fail with a server error before any other answers: then it is the host that fails. */
+/** If this many repositories of a host fail with a server error before any succeeds, the host itself counts as failing. */
 const HOST_FAILS_AT = 4;
 
 /**
- * Tells the failure of one repository among many, which says nothing about the others, from that of a host or of this
- * machine, after which nobody gains by asking on.
+ * Distinguishes the failure of one of many repositories, after which the others are still read, from that of a host or of this
+ * machine, which ends the reading.
  */
 export class RepositoryFailures {
   readonly #answered = new Set<string>();
   readonly #serverErrors = new Map<string, number>();
 
-  /** @param repository `host/path` */
+  /** Records that a repository was read. @param repository `host/path` */
   answered(repository: string): void {
     this.#answered.add(hostOf(repository));
   }
@@ -38,9 +38,9 @@ export class RepositoryFailures {
   ofOne(repository: string, error: unknown): TransshipError {
     if (!(error instanceof TransshipError)) throw error;
     if (OF_ONE.has(error.code)) return error;
-    // One source may be closed to a login. A destination that wants another login wants it for all.
+    // A login may have no access to one source. A destination that rejects a login rejects it for all repositories.
     if (error.code === 'UNAUTHORIZED' && error.side === 'source') return error;
-    // A registry fails like this for a repository whose storage is damaged.
+    // Registries answer 500 for a repository with damaged storage.
     if (error.code !== 'REGISTRY_UNAVAILABLE' || error.status !== 500) throw error;
     const host = hostOf(repository);
     const count = (this.#serverErrors.get(host) ?? 0) + 1;

@@ -5,46 +5,67 @@ import {ATTESTED, type Manifest, type ManifestView, type SeenManifest} from '../
 import type {Platform} from '../model/platform.ts';
 
 /**
- * What is kept of the manifests of one source. Far above any real repository: the largest reported ones have about
- * 100,000 tags, most of whose layers are shared. A plan has an entry for each content and for each listing of one.
+ * Limits for the manifests of one source, far above any real repository: the largest reported ones have about 100,000 tags, which
+ * share most of their layers. A plan has an entry for each content and for each listing of one.
  */
 const LIMITS = {
   /** Different manifests, layers and configs. */
   contents: 150_000,
-  /** Layers, configs and manifests that the manifests list, all of them counted. */
+  /** Layers, configs and manifests that the manifests list, each as often as it is listed. */
   listed: 1_000_000,
-  /** Characters of all other texts, such as media types and platforms, each different one counted once. */
+  /** Characters of all distinct texts, such as media types and platforms. */
   texts: 4 * 1024 * 1024,
 };
 
-/** Bytes of manifests that are kept so that they need not be read again. The others are, by digest. */
-const SPARED_BYTES = 4 * 1024 * 1024;
-/** Bytes of the indexes of which plans may have to cut something, and which therefore have to be kept. */
+/** Maximum bytes of manifests that one plan keeps in memory so that they need not be read again. */
+const MANIFEST_BYTES = 4 * 1024 * 1024;
+/** Maximum bytes of indexes of one source, which are kept because a plan may have to reduce or rewrite them. */
 const INDEX_BYTES = 64 * 1024 * 1024;
 
 /**
- * Keeps of each manifest what plans are made of. There may be 100,000 of them, which list a million layers: equal
- * texts and descriptors are kept once, what nothing asks for is dropped, and the bytes are dropped beyond a bound.
+ * The budget for the bytes of manifests that are kept in memory. Manifests beyond it are read again, by digest, when they are
+ * needed. All sources of a plan share it, since there may be thousands.
+ */
+export class ManifestBudget {
+  #left = MANIFEST_BYTES;
+
+  /** Reserves this many bytes. @returns false if not enough are left */
+  take(bytes: number): boolean {
+    if (bytes > this.#left) return false;
+    this.#left -= bytes;
+    return true;
+  }
+}
+
+/**
+ * Keeps the parts of manifests that plans need. There may be 100,000 manifests, which list a million layers: equal texts and
+ * descriptors are stored once, unused fields are dropped, and so are the bytes, unless the budget allows for them.
  * @throws TransshipError RESPONSE_INVALID beyond the limits above
  */
 export class SeenManifests {
   readonly all = new Map<Digest, SeenManifest>();
   readonly #name: string;
   readonly #keepsIndexes: boolean;
+  readonly #budget: ManifestBudget | undefined;
   readonly #descriptors = new Map<Digest, Descriptor>();
   readonly #texts = new Map<string, string>();
   #contents = 0;
   #listed = 0;
   #characters = 0;
+  /** Bytes of the kept indexes. */
   #bytes = 0;
 
-  /** @param keepsIndexes the bytes of all indexes are needed, and of nothing else */
-  constructor(name: string, keepsIndexes: boolean) {
+  /**
+   * @param keepsIndexes keep the bytes of all indexes, and no others
+   * @param budget absent: keep no bytes
+   */
+  constructor(name: string, keepsIndexes: boolean, budget?: ManifestBudget) {
     this.#name = name;
     this.#keepsIndexes = keepsIndexes;
+    this.#budget = budget;
   }
 
-  /** Each manifest once, and once more as often as it likes. */
+  /** Keeps a manifest. One that is known already is not counted again. */
   keep(manifest: Manifest): SeenManifest {
     const known = this.all.get(manifest.descriptor.digest);
     if (known !== undefined) return known;
@@ -52,22 +73,18 @@ export class SeenManifests {
     const seen = {
       descriptor,
       view: this.#view(manifest.view),
-      ...(this.#sparesBytes(manifest) ? {bytes: manifest.bytes} : {}),
+      ...(this.#keepsBytes(manifest) ? {bytes: manifest.bytes} : {}),
     };
     this.all.set(descriptor.digest, seen);
     return seen;
   }
 
-  #sparesBytes({bytes, view}: Manifest): boolean {
-    if (this.#keepsIndexes && view.kind !== 'index') return false;
-    const isWithin = this.#bytes + bytes.byteLength <= this.#bytesLimit;
-    if (isWithin) this.#bytes += bytes.byteLength;
-    else if (this.#keepsIndexes) throw this.#beyond(`indexes of more than ${INDEX_BYTES} bytes`);
-    return isWithin;
-  }
-
-  get #bytesLimit(): number {
-    return this.#keepsIndexes ? INDEX_BYTES : SPARED_BYTES;
+  #keepsBytes({bytes: {byteLength}, view}: Manifest): boolean {
+    if (!this.#keepsIndexes) return this.#budget?.take(byteLength) === true;
+    if (view.kind !== 'index') return false;
+    this.#bytes += byteLength;
+    if (this.#bytes > INDEX_BYTES) throw this.#beyond(`indexes of more than ${INDEX_BYTES} bytes`);
+    return true;
   }
 
   #view(view: ManifestView): ManifestView {
@@ -122,7 +139,7 @@ export class SeenManifests {
       ...(artifactType === undefined ? {} : {artifactType: this.#text(artifactType)}),
       ...(platform === undefined ? {} : {platform: this.#platform(platform)}),
       ...(attested === undefined ? {} : {annotations: {[ATTESTED]: this.#text(attested)}}),
-      // What they say nobody asks for, only whether there are any.
+      // Plans use only whether there are any.
       ...(urls === undefined || urls.length === 0 ? {} : {urls: SOME_URLS}),
     };
   }
@@ -141,7 +158,7 @@ export class SeenManifests {
     if (known !== undefined) return known;
     this.#characters += text.length;
     if (this.#characters > LIMITS.texts)
-      throw this.#beyond('media types and platforms that are too long to be kept');
+      throw this.#beyond('media types and platforms of excessive length');
     this.#texts.set(text, text);
     return text;
   }

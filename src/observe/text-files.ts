@@ -4,13 +4,14 @@ import {join} from 'node:path';
 import {readRegular} from '../http/regular-file.ts';
 import {globMatcher} from '../model/glob.ts';
 
-/** Larger files are no configuration, in bytes. */
+/** Maximum size of a file, in bytes: configuration files are smaller. */
 const SIZE_LIMIT = 1024 * 1024;
-/** Files of one directory that are looked at; a checkout has fewer. */
+/** Maximum number of files; checkouts have fewer. */
 const FILE_LIMIT = 500_000;
-/** Directories inside of each other; links are not followed, so this is no loop. */
+/** Maximum nesting of directories. Links are not followed, so there are no loops. */
 const DEPTH_LIMIT = 100;
 
+/** A text file of a checkout. */
 export interface TextFile {
   /** Relative to the directory, with `/`. */
   readonly path: string;
@@ -19,7 +20,7 @@ export interface TextFile {
 
 /** A rule of a `.gitignore`. */
 interface IgnoreRule {
-  /** Where the file is that has it, relative to the directory; empty or with a `/` at its end. */
+  /** The directory of its file, relative to the root; empty, or with a trailing `/`. */
   readonly base: string;
   readonly isNegated: boolean;
   readonly isForDirectories: boolean;
@@ -27,9 +28,9 @@ interface IgnoreRule {
 }
 
 /**
- * The text files below a directory, in the order of their names: without what `.gitignore` files name, `.git` itself, binary
- * and large files, and links.
- * @throws an error of the file system where the directory cannot be read
+ * The text files below a directory, in the order of their names, without files that `.gitignore` files exclude, `.git` itself,
+ * binary and large files, and links.
+ * @throws an error of the file system if a directory cannot be read
  */
 export async function* textFiles(root: string, signal: AbortSignal): AsyncGenerator<TextFile> {
   let count = 0;
@@ -59,7 +60,7 @@ export async function* textFiles(root: string, signal: AbortSignal): AsyncGenera
   yield* walk('', [], 0);
 }
 
-/** Undefined: it is binary, in another encoding than UTF-8, too large, or gone. */
+/** The content of a file; undefined: it is binary, not UTF-8, too large, or unreadable. */
 async function readText(file: string): Promise<string | undefined> {
   const found = await lstat(file).catch(() => undefined);
   if (found === undefined || found.size > SIZE_LIMIT) return undefined;
@@ -73,7 +74,7 @@ async function ignoreFile(file: string): Promise<string> {
   return bytes?.toString('utf8') ?? '';
 }
 
-/** The latest rule that matches counts (gitignore(5)). */
+/** Whether the last matching rule excludes the path (gitignore(5)). */
 function isIgnored(path: string, isDirectory: boolean, rules: readonly IgnoreRule[]): boolean {
   const rule = rules.findLast(
     ({base, isForDirectories, matches}) =>
@@ -93,7 +94,7 @@ function rulesOf(text: string, base: string): readonly IgnoreRule[] {
     const bare = body.replace(/\/$/, '');
     const isAnchored = bare.includes('/');
     const glob = isAnchored ? bare.replace(/^\//, '') : `**/${bare}`;
-    // Of globs, git knows `*`, `?`, `[…]` and `**` alone.
+    // git supports only `*`, `?`, `[…]` and `**`.
     const plain = glob.replaceAll(/[{}()+@!|]/g, '\\$&');
     const matches = globMatcher(plain, 'paths');
     return typeof matches === 'string' ? [] : [{base, isNegated, isForDirectories, matches}];

@@ -6,7 +6,7 @@ import {isLayoutName, type Tag} from '../model/reference.ts';
 import {asUnreadable, type NotRead, type SourceRoot} from './inventory.ts';
 import type {ManifestReader} from './manifest-reader.ts';
 
-// Images of a layout may have no name, or share one.
+// Images of a layout may have no name, or the same name as another one.
 
 /** One image by its tag or its digest; with neither, the only one. */
 export interface ImageReference {
@@ -14,15 +14,15 @@ export interface ImageReference {
   readonly digest?: Digest;
 }
 
-/** The contents of a place: names, and unnamed images. */
+/** The content of a place: names, and unnamed images. */
 export interface Listing {
   readonly names: readonly string[];
   readonly unnamed: readonly Digest[];
 }
 
 /**
- * Unnamed images, except those that are copied with another image: the parts of an index and the referrers of an image.
- * Read only if the name does not identify an image.
+ * Reads the unnamed images, except those that are copied with another image: the parts of an index and the referrers of an image.
+ * Not needed, and empty, if the reference identifies an image.
  */
 export async function readUnnamed(
   reader: ManifestReader,
@@ -39,7 +39,7 @@ export async function readUnnamed(
       const digest = await reader.readRoot(each, call);
       if (digest !== undefined) await reader.readAll([digest], call);
     } catch (error) {
-      // The error is reported when the image is read later; meanwhile, an unnamed image counts by itself.
+      // The error is reported when the image is copied; here, it counts as an image by itself.
       asUnreadable(error);
     }
   }
@@ -72,8 +72,8 @@ export function leftUnnamed(
 }
 
 /**
- * Signatures and the like lie beside the image that they belong to, and are none where there is another one.
- * @throws TransshipError REFERENCE_INVALID where there is more than one image, TAG_NOT_FOUND where there is none
+ * The only image of a place. Signatures and other attachments do not count, unless there is nothing else.
+ * @throws TransshipError REFERENCE_INVALID if there is more than one image, TAG_NOT_FOUND if there is none
  */
 export async function onlyImage(
   reader: ManifestReader,

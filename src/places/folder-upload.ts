@@ -91,7 +91,7 @@ export class FolderUpload implements Upload {
     return this.#offset;
   }
 
-  async ask(): Promise<number | undefined> {
+  async queryOffset(): Promise<number | undefined> {
     try {
       await stat(this.#file);
       return this.#offset;

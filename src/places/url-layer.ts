@@ -1,6 +1,6 @@
 import type {HttpClient} from '../http/client.ts';
 import {formatByteRange, parseContentRange} from '../http/header-fields.ts';
-import {describeRequest, LARGE_BODY} from '../http/message.ts';
+import {describeRequest, LARGE_BODY} from '../http/request.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import {TransshipError} from '../model/error.ts';
 import {
@@ -45,7 +45,7 @@ async function open(
   const url = http.resolveLayerUrl(text);
   const last = Math.min(end, blob.size);
   const isPiece = offset > 0 || last < blob.size;
-  const answer = await http.send({
+  const response = await http.send({
     method: 'GET',
     url,
     side: 'source',
@@ -55,27 +55,27 @@ async function open(
     ...call,
   });
   const body = {
-    chunks: answer.chunks(),
-    readInto: (memory: Uint8Array) => answer.readInto(memory),
+    chunks: response.chunks(),
+    readInto: (memory: Uint8Array) => response.readInto(memory),
   };
-  const range = parseContentRange(answer.header('content-range'));
-  if (answer.status === 206 && range?.start === offset && range.end <= last)
+  const range = parseContentRange(response.header('content-range'));
+  if (response.status === 206 && range?.start === offset && range.end <= last)
     return {start: offset, end: range.end, ...body};
-  const {length} = answer;
-  if (answer.status === 200 && (length === undefined || length === blob.size))
+  const {length} = response;
+  if (response.status === 200 && (length === undefined || length === blob.size))
     return {start: 0, end: blob.size, ...body};
-  answer.cancel();
-  const what = describeRequest(answer.request);
-  if (answer.status === 200) {
+  response.cancel();
+  const what = describeRequest(response.request);
+  if (response.status === 200) {
     throw new TransshipError(
       'BLOB_SIZE_MISMATCH',
       `${what} has ${length} bytes, the manifest says ${blob.size}`,
       {side: 'source', hint: 'the URL no longer has this layer; leave the image out'},
     );
   }
-  throw new TransshipError('BLOB_NOT_FOUND', `${what} answered ${answer.status}`, {
+  throw new TransshipError('BLOB_NOT_FOUND', `${what} answered ${response.status}`, {
     side: 'source',
     hint: 'the URL no longer has this layer; push it to the source, or leave the image out',
-    status: answer.status,
+    status: response.status,
   });
 }

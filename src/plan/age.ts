@@ -65,8 +65,8 @@ export function tagsTooOld(
   const youngTags = new Set(young.map(({tag}) => tag));
   for (const {tag, time} of dated) {
     if (kept.has(tag)) continue;
-    if (youngTags.has(tag)) leftOut.set(tag, `--newest ${newest}: older than those`);
-    else leftOut.set(tag, `--newer-than ${newerThan}: ${whenText(time)}`);
+    if (youngTags.has(tag)) leftOut.set(tag, `not among the newest ${newest}`);
+    else leftOut.set(tag, `not newer than ${newerThan}: ${whenText(time)}`);
   }
   return leftOut;
 }

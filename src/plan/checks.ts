@@ -101,7 +101,7 @@ export function misnamedCheck(repository: string, misnamed: readonly NotRead[]):
     result: 'forbid',
     subject: repository,
     message: `${repository}:${first?.tag ?? ''} cannot be renamed: ${first?.detail ?? ''}${more}`,
-    hint: 'a tag has letters, digits, "_", "." and "-", 128 at most, and starts with none of "." and "-": change "rename"',
+    hint: 'a tag has at most 128 letters, digits, "_", "." and "-", and does not start with "." or "-": change "rename"',
   };
 }
 

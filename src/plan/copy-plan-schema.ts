@@ -129,6 +129,7 @@ export const copyPlanFile = z
       })
       .describe('What somebody wants, in their words.'),
     mediaTypes: tables.mediaTypes,
+    platforms: tables.platforms,
     repositories: tables.repositories,
     routes: listOf(routeRow).describe('Every source repository and where it goes.'),
     creations: listOf(createRecord).describe(

@@ -26,6 +26,7 @@ import {
 } from './delete-steps.ts';
 import {movedTags} from './moved-tags.ts';
 import type {TaggedContent} from '../observe/observe-tagged.ts';
+import {namedPlatforms} from './platforms.ts';
 import {Presence} from './presence.ts';
 import {candidatesOf, type RouteCandidates} from './route-candidates.ts';
 import type {CreateRecord} from './schema-parts.ts';
@@ -305,14 +306,17 @@ function presentSkip({source, destination, root, tag, digest}: Candidate): Skip 
 /** Every manifest once, as the candidates list them, children first. */
 function plannedManifests(candidates: readonly Candidate[]): readonly PlannedManifest[] {
   const planned = new Map<Digest, PlannedManifest>();
+  const platforms = namedPlatforms(new Set(candidates.map(({source}) => source)));
   for (const {graph, digest, cutFrom, conversions} of candidates) {
     for (const manifest of graph?.manifests ?? []) {
       const own = manifest.descriptor.digest;
       if (planned.has(own)) continue;
       const convertedFrom = conversions?.get(own);
       const isCut = own === digest && convertedFrom === undefined;
+      // A converted image has the platform of the one that it was made from.
+      const platform = platforms.get(own) ?? platforms.get(convertedFrom?.digest ?? own);
       planned.set(own, {
-        ...plannedManifest(manifest, isCut ? cutFrom : undefined),
+        ...plannedManifest(manifest, {cutFrom: isCut ? cutFrom : undefined, platform}),
         ...(convertedFrom === undefined ? {} : {convertedFrom}),
       });
     }
@@ -327,10 +331,16 @@ function partition<T>(
   return [items.filter(test), items.filter((item) => !test(item))];
 }
 
+/** What the manifest itself does not say. */
+interface ManifestFacts {
+  readonly cutFrom?: PlannedManifest['cutFrom'] | undefined;
+  readonly platform?: string | undefined;
+}
+
 /** A manifest as plans have it: without its bytes. */
 export function plannedManifest(
   {descriptor, view}: SeenManifest,
-  cutFrom: PlannedManifest['cutFrom'],
+  {cutFrom, platform}: ManifestFacts = {},
 ): PlannedManifest {
   const {digest, mediaType, size} = descriptor;
   const subject = view.kind === 'schema1' ? undefined : view.subject?.digest;
@@ -340,6 +350,7 @@ export function plannedManifest(
     size,
     manifests: [...new Set(childManifests(view).map((child) => child.digest))],
     blobs: [...new Set(childBlobs(view).map((child) => child.digest))],
+    ...(platform === undefined ? {} : {platform}),
     ...(subject === undefined ? {} : {subject}),
     ...(cutFrom === undefined ? {} : {cutFrom}),
   };

@@ -147,9 +147,7 @@ function compile(filters: WishFilters): readonly TagFilter[] {
 function includingFilter(globs: readonly string[]): TagFilter {
   const includes = globs.map((glob) => tagGlob(glob, '--tag'));
   return (tag) =>
-    includes.some((matches) => matches(tag))
-      ? undefined
-      : `--tag ${globs.join(', ')} does not match`;
+    includes.some((matches) => matches(tag)) ? undefined : `matches none of ${globs.join(', ')}`;
 }
 
 /** No tags that one of these globs matches. @throws TransshipError FILTER_INVALID */
@@ -157,7 +155,7 @@ function excludingFilter(globs: readonly string[]): TagFilter {
   const excludes = globs.map((glob) => ({glob, matches: tagGlob(glob, '--exclude-tag')}));
   return (tag) => {
     const exclude = excludes.find(({matches}) => matches(tag));
-    return exclude && `--exclude-tag ${exclude.glob} matches`;
+    return exclude && `excluded by ${exclude.glob}`;
   };
 }
 
@@ -206,10 +204,10 @@ function semverFilter(range: string): TagFilter {
     const [, major, minor = '0', suffix = ''] = PARTIAL.exec(text) ?? [];
     const isPartial = major !== undefined;
     const version = parseVersion(isPartial ? `${major}.${minor}.0${suffix}` : text, {loose: true});
-    if (version === null) return `--semver ${range}: not a version`;
+    if (version === null) return `not a version, and so not in ${range}`;
     if (satisfies(version, parsed, {includePrerelease: isPartial})) return undefined;
     const isOnlyEarly = satisfies(version, parsed, {includePrerelease: true});
-    return `--semver ${range}: ${isOnlyEarly ? 'is a pre-release, which the range does not name' : 'not in the range'}`;
+    return isOnlyEarly ? `a pre-release, which ${range} does not name` : `not in ${range}`;
   };
 }
 

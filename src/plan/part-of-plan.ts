@@ -88,12 +88,20 @@ function partOfMove(
   places: ReadonlySet<string>,
 ): ProjectMove {
   const repositories = move.repositories.filter((one) => chosen.has(one));
-  const steps = move.steps.map((step): TransferStep => stepAt(step, places));
-  const copies = copySetsOf(steps).flatMap((set) => set.copies);
+  const partOfWay = (steps: readonly TransferStep[]): readonly TransferStep[] =>
+    steps.map((step) => stepAt(step, places));
+  const steps = partOfWay(move.steps);
+  const fallback = move.fallback && partOfWay(move.fallback.steps);
+  const copies = copySetsOf([...steps, ...(fallback ?? [])]).flatMap((set) => set.copies);
   const tags = repositories.flatMap((repository) => repository.tags.map(({digest}) => digest));
   const manifests = manifestsBelow(move.manifests, [...putBy(copies), ...tags]);
   const part = {...move, repositories, manifests};
-  return {...part, steps: withStepEstimates(steps, part)};
+  return {
+    ...part,
+    steps: withStepEstimates(steps, part),
+    ...(move.fallback &&
+      fallback && {fallback: {...move.fallback, steps: withStepEstimates(fallback, part)}}),
+  };
 }
 
 function stepAt(step: TransferStep, places: ReadonlySet<string>): TransferStep {

@@ -10,6 +10,8 @@ import type {BlobRecord, BlobRow, CopyRecord, ManifestRow, SkipRecord} from './s
 /** What plan files keep in tables, beside the routes. */
 export interface PlanTables {
   readonly mediaTypes: readonly string[];
+  /** Absent: none is known. */
+  readonly platforms?: readonly string[];
   readonly repositories: readonly string[];
   readonly blobs: readonly BlobRow[];
   readonly manifests: readonly ManifestRow[];
@@ -56,6 +58,7 @@ class Table<Row> {
 /** Writes a plan's lists as records that refer to tables. */
 export class TableWriter {
   readonly #mediaTypes = new Table<string>();
+  readonly #platforms = new Table<string>();
   readonly #repositories = new Table<string>();
   readonly #blobs = new Table<BlobRow>();
   readonly #manifests = new Table<ManifestRow>();
@@ -90,6 +93,7 @@ export class TableWriter {
   get tables(): PlanTables {
     return {
       mediaTypes: this.#mediaTypes.rows,
+      ...(this.#platforms.rows.length === 0 ? {} : {platforms: this.#platforms.rows}),
       repositories: this.#repositories.rows,
       blobs: this.#blobs.rows,
       manifests: this.#manifests.rows,
@@ -203,10 +207,9 @@ export class TableWriter {
     }
   }
 
-  #manifestRow(
-    {digest, mediaType, size, manifests, blobs, subject, cutFrom, convertedFrom}: PlannedManifest,
-    blobOf: (digest: Digest) => number,
-  ): ManifestRow {
+  #manifestRow(manifest: PlannedManifest, blobOf: (digest: Digest) => number): ManifestRow {
+    const {digest, mediaType, size, manifests, blobs} = manifest;
+    const {platform, subject, cutFrom, convertedFrom} = manifest;
     const placeOfManifest = (one: Digest): number => this.#manifests.find(one);
     const row = [
       digest,
@@ -215,15 +218,17 @@ export class TableWriter {
       blobs.map(blobOf),
       manifests.map(placeOfManifest),
     ] as const;
-    if (subject === undefined && cutFrom === undefined && convertedFrom === undefined) return row;
     const more = {
+      ...(platform === undefined
+        ? {}
+        : {platform: this.#platforms.place(platform, () => platform)}),
       ...(subject === undefined ? {} : {subject}),
       ...(cutFrom === undefined
         ? {}
         : {cutFrom: {digest: cutFrom.digest, keep: cutFrom.keep.map(placeOfManifest)}}),
       ...(convertedFrom === undefined ? {} : {convertedFrom: this.#conversion(convertedFrom)}),
     };
-    return [...row, more];
+    return Object.keys(more).length === 0 ? row : [...row, more];
   }
 }
 

@@ -5,8 +5,11 @@ import {
   formatPlatform,
   isAttestationPlatform,
   type Platform,
+  PLATFORM_PATTERN,
   platformMatches,
 } from '../model/platform.ts';
+import type {PlannedManifest} from '../model/plan.ts';
+import type {SourceInventory} from '../observe/inventory.ts';
 import {compareText} from './compare.ts';
 import type {FindManifest} from './candidate.ts';
 
@@ -135,4 +138,77 @@ function isAttestationOf({annotations}: Descriptor, digests: ReadonlySet<string>
 function namesOf(leaves: readonly Leaf[]): readonly string[] {
   const names = leaves.flatMap(({platform}) => (platform ? [formatPlatform(platform)] : []));
   return [...new Set(names)].sort(compareText);
+}
+
+/** What BuildKit gives attestations. */
+const ATTESTATION = 'unknown/unknown';
+
+/**
+ * The platforms of images as plans name them: what an index says that lists the image, or else its config, where that was
+ * read. Of several that differ the first in alphabetical order counts, so that the order of reading does not matter. What is
+ * no name of a platform is left out.
+ */
+export function namedPlatforms(
+  sources: Iterable<Pick<SourceInventory, 'manifests' | 'platformOf'>>,
+): ReadonlyMap<Digest, string> {
+  const listed = new Map<Digest, string>();
+  const configured = new Map<Digest, string>();
+  for (const {manifests, platformOf} of sources) {
+    for (const [digest, platform] of platformOf ?? [])
+      addName(configured, digest, formatPlatform(platform));
+    for (const {view} of manifests.values()) {
+      for (const entry of view.kind === 'index' ? view.manifests : []) {
+        if (isAttestation(entry)) addName(listed, entry.digest, ATTESTATION);
+        else if (entry.platform !== undefined)
+          addName(listed, entry.digest, formatPlatform(entry.platform));
+      }
+    }
+  }
+  return new Map([...configured, ...listed]);
+}
+
+function addName(names: Map<Digest, string>, digest: Digest, name: string): void {
+  const known = names.get(digest);
+  if (PLATFORM_PATTERN.test(name) && (known === undefined || compareText(name, known) < 0))
+    names.set(digest, name);
+}
+
+/** What a planned image offers. */
+export interface ImagePlatforms {
+  /** `os/architecture[/variant]`, sorted. Empty for what has none, such as a chart. */
+  readonly names: readonly string[];
+  /** Images below it whose platform is not known. */
+  readonly unknown: number;
+}
+
+/**
+ * The platforms of the images of a plan, each by its digest.
+ * @param isImage whether a manifest without children is an image, not another artifact
+ */
+export function platformsOfImages(
+  manifests: readonly PlannedManifest[],
+  isImage: (manifest: PlannedManifest) => boolean,
+): (digest: Digest) => ImagePlatforms {
+  const planned = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
+  const known = new Map<Digest, ImagePlatforms>();
+  const visit = (digest: Digest, names: Set<string>, seen: Set<Digest>): number => {
+    const manifest = planned.get(digest);
+    if (manifest === undefined || seen.has(digest)) return 0;
+    seen.add(digest);
+    if (manifest.manifests.length > 0)
+      return manifest.manifests.reduce((sum, child) => sum + visit(child, names, seen), 0);
+    const {platform} = manifest;
+    if (platform === undefined) return isImage(manifest) ? 1 : 0;
+    if (platform !== ATTESTATION) names.add(platform);
+    return 0;
+  };
+  return (digest) => {
+    const before = known.get(digest);
+    if (before !== undefined) return before;
+    const names = new Set<string>();
+    const unknown = visit(digest, names, new Set());
+    const result = {names: [...names].sort(compareText), unknown};
+    known.set(digest, result);
+    return result;
+  };
 }

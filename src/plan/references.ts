@@ -1,6 +1,7 @@
 import type {Digest} from '../model/digest.ts';
 import {registryPathOf} from '../model/gitlab-naming.ts';
-import {copiesOf, type Plan} from '../model/plan.ts';
+import type {FindingCode} from '../model/finding-codes.ts';
+import {type Check, copiesOf, type Plan} from '../model/plan.ts';
 import {isLocal} from '../model/place.ts';
 import {DOCKER_HUB, type Tag} from '../model/reference.ts';
 import {compareNatural, compareText} from './compare.ts';
@@ -30,7 +31,16 @@ export interface References {
   readonly repositories: readonly MovedRepository[];
   /** Of transfers: everything below the old path has another name, as `host/path`, whether the plan knows an image of it or not. */
   readonly prefixes: readonly {readonly from: string; readonly to: string}[];
+  /** Of transfers: tokens and allowlists that lose their meaning, found when planning. */
+  readonly access: readonly Pick<Check, 'code' | 'message' | 'hint'>[];
 }
+
+const OF_ACCESS: ReadonlySet<Check['code']> = new Set<FindingCode>([
+  'DEPLOY_TOKENS_END',
+  'JOB_TOKENS_CHANGE',
+  'JOB_TOKENS_END',
+  'ACCESS_NOT_SEEN',
+]);
 
 /** The old and the new names of all images of a plan. Images in files and archives have no names that others refer to. */
 export function referencesOf(plan: Plan): References {
@@ -39,7 +49,10 @@ export function referencesOf(plan: Plan): References {
     .filter(({from, to}) => !isLocal(from) && !isLocal(to) && from !== to)
     .map((one) => ({...one, images: one.images.toSorted(byTag)}))
     .toSorted((a, b) => compareText(a.from, b.from) || compareText(a.to, b.to));
-  return {repositories, prefixes: plan.kind === 'copy' ? [] : prefixesOf(plan)};
+  const access = plan.checks.flatMap(({code, message, hint}) =>
+    OF_ACCESS.has(code) ? [{code, message, hint}] : [],
+  );
+  return {repositories, prefixes: plan.kind === 'copy' ? [] : prefixesOf(plan), access};
 }
 
 function byTag(a: MovedImage, b: MovedImage): number {

@@ -136,7 +136,7 @@ class RouteWalk implements RouteCandidates {
       platformOf: source.platformOf,
     });
     if (choice.kind === 'none') {
-      const detail = `--platform: it has ${choice.available.join(', ')} only`;
+      const detail = `it has only ${choice.available.join(', ')}, no chosen platform`;
       this.#skip(root, 'filtered', detail);
       if (single) this.checks.push(checks.noPlatformCheck(this.#sourceName(root), detail));
       return;

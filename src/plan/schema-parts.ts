@@ -1,6 +1,7 @@
 import {z} from '../model/schema.ts';
 import {DIGEST_PATTERN, type Digest} from '../model/digest.ts';
 import {type Check, DELETE_REASONS, PLAN_FORMAT, UNCHOSEN_REASONS} from '../model/plan.ts';
+import {PLATFORM_PATTERN} from '../model/platform.ts';
 import {LAYOUT_NAME_PATTERN, type Tag, TAG_PATTERN, UNPRINTABLE_CLASS} from '../model/reference.ts';
 
 /**
@@ -36,6 +37,7 @@ export const listOf = <T extends z.ZodType>(item: T, least = 0) =>
 
 type Table =
   | 'mediaTypes'
+  | 'platforms'
   | 'repositories'
   | 'routes'
   | 'blobs'
@@ -120,6 +122,7 @@ const manifestRow = z
     indexes('manifests', 'Child manifests, in its own order; each stands before it'),
     z
       .strictObject({
+        platform: index('platforms', 'The platform of the image').exactOptional(),
         subject: digest('The manifest that it refers to.').exactOptional(),
         cutFrom: z
           .strictObject({
@@ -130,7 +133,7 @@ const manifestRow = z
           .exactOptional(),
         convertedFrom: conversion.exactOptional(),
       })
-      .describe('What few manifests have.')
+      .describe('What not all manifests have.')
       .optional(),
   ])
   .describe('A manifest: digest, media type, size, blobs, children, and perhaps more.');
@@ -138,6 +141,9 @@ const manifestRow = z
 /** The tables that records of all kinds refer to. */
 export const tables = {
   mediaTypes: listOf(z.string()).describe('Media types.'),
+  platforms: listOf(z.string().regex(PLATFORM_PATTERN), 1)
+    .describe('Platforms of images: os/architecture[/variant]. Absent: none is known.')
+    .exactOptional(),
   repositories: listOf(z.string().regex(SHOWABLE)).describe(
     'Repositories: host/path, or a transport with a file.',
   ),

@@ -22,6 +22,9 @@ import {copySetsOf} from './transfer/estimate.ts';
  * remain balanced; the creations of groups and projects that hold them, which other parts may have as well; and no
  * deletion. Of a plan of transfers, a part is some of the projects.
  */
+export function shardOfPlan(plan: CopyPlan, shard: Shard): CopyPlan;
+export function shardOfPlan(plan: TransferPlan, shard: Shard): TransferPlan;
+export function shardOfPlan(plan: Plan, shard: Shard): Plan;
 export function shardOfPlan(plan: Plan, shard: Shard): Plan {
   return plan.kind === 'copy' ? shardOfCopies(plan, shard) : shardOfTransfers(plan, shard);
 }

@@ -185,13 +185,16 @@ export class TableReader {
       if (level > NESTING_LIMIT)
         throw new RecordError(place, `it is nested deeper than ${NESTING_LIMIT} levels`);
       levels.push(level);
-      const {subject, cutFrom, convertedFrom} = more ?? {};
+      const {platform, subject, cutFrom, convertedFrom} = more ?? {};
       return {
         digest,
         mediaType: entry(this.#tables.mediaTypes, mediaType, 'mediaTypes', `${place}.1`),
         size,
         manifests: children.map(child),
         blobs: blobs.map((blob) => this.#blob(blob, `${place}.3`)[0]),
+        ...(platform === undefined
+          ? {}
+          : {platform: entry(this.#tables.platforms ?? [], platform, 'platforms', `${place}.5`)}),
         ...(subject === undefined ? {} : {subject}),
         ...(cutFrom === undefined
           ? {}

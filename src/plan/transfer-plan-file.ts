@@ -1,11 +1,13 @@
 import {registryPathOf} from '../model/gitlab-naming.ts';
 import {PLAN_FORMAT} from '../model/plan.ts';
-import type {
-  GroupMove,
-  ProjectMove,
-  TransferPlan,
-  TransferRepository,
-  TransferStep,
+import {
+  type FallbackWay,
+  type GroupMove,
+  possibleSteps,
+  type ProjectMove,
+  type TransferPlan,
+  type TransferRepository,
+  type TransferStep,
 } from '../model/transfer-plan.ts';
 import {TableWriter} from './plan-tables.ts';
 import {RecordError, TableReader} from './table-reader.ts';
@@ -29,7 +31,7 @@ export function encodeTransferPlan(plan: Omit<TransferPlan, 'id'>): TransferPlan
   const {kind, wish, moves, groups, skipped, checks} = plan;
   const writer = new TableWriter(
     moves.flatMap(({manifests}) => manifests),
-    moves.flatMap(({steps}) => copySetsOf(steps)).flatMap(({blobs}) => blobs),
+    moves.flatMap((move) => copySetsOf(possibleSteps(move))).flatMap(({blobs}) => blobs),
   );
   const records = moves.map((move) => encodeMove(move, writer));
   const skips = writer.skips(skipped);
@@ -51,7 +53,7 @@ function encodeGroup({steps, ...group}: GroupMove): GroupRecord {
 }
 
 function encodeMove(
-  {project, way, donor, repositories, manifests, steps, downtimeSeconds}: ProjectMove,
+  {project, way, donor, repositories, manifests, steps, downtimeSeconds, fallback}: ProjectMove,
   writer: TableWriter,
 ): MoveRecord {
   const own = writer.manifests(manifests);
@@ -66,9 +68,16 @@ function encodeMove(
       tags: tags.map(({name, digest, size}) => [name, digest, size] as const),
     })),
     ...(own.length === writer.tables.manifests.length ? {} : {manifests: own}),
-    steps: steps.map((step) => encodeStep(step, writer)),
-    downtimeSeconds,
+    ...encodeWay({steps, downtimeSeconds}, writer),
+    ...(fallback === undefined ? {} : {fallback: encodeWay(fallback, writer)}),
   };
+}
+
+function encodeWay(
+  {steps, downtimeSeconds}: FallbackWay,
+  writer: TableWriter,
+): Pick<MoveRecord, 'steps' | 'downtimeSeconds'> {
+  return {steps: steps.map((step) => encodeStep(step, writer)), downtimeSeconds};
 }
 
 function encodeStep({estimate: _estimate, ...step}: TransferStep, writer: TableWriter): StepRecord {
@@ -168,13 +177,13 @@ function pathInGroup(
 }
 
 function decodeMove(record: MoveRecord, place: string, reader: TableReader): ProjectMove {
-  const {project, way, donor, downtimeSeconds} = record;
+  const {project, way, donor, fallback} = record;
   const manifests =
     record.manifests === undefined
       ? reader.manifests
       : reader.manifestsAt(record.manifests, `${place}.manifests`);
-  const steps = record.steps.map((step, at) => decodeStep(step, `${place}.steps.${at}`, reader));
-  throwUnlessInOrder(steps, place);
+  if (fallback !== undefined && way !== 'native')
+    throw new RecordError(`${place}.fallback`, 'only a native move has another way');
   const content = {
     project,
     way,
@@ -183,9 +192,19 @@ function decodeMove(record: MoveRecord, place: string, reader: TableReader): Pro
       decodeRepository(repository, `${place}.repositories.${at}`, reader),
     ),
     manifests,
-    downtimeSeconds,
   };
-  const move = {...content, steps: withStepEstimates(steps, content)};
+  const wayAt = (one: Pick<MoveRecord, 'steps' | 'downtimeSeconds'>, at: string): FallbackWay => {
+    const steps = one.steps.map((step, number) =>
+      decodeStep(step, `${at}.steps.${number}`, reader),
+    );
+    throwUnlessInOrder(steps, at);
+    return {steps: withStepEstimates(steps, content), downtimeSeconds: one.downtimeSeconds};
+  };
+  const move = {
+    ...content,
+    ...wayAt(record, place),
+    ...(fallback === undefined ? {} : {fallback: wayAt(fallback, `${place}.fallback`)}),
+  };
   const strange = strangeness(move);
   if (strange !== undefined) throw new RecordError(place, strange);
   return move;
@@ -204,10 +223,9 @@ function throwUnlessSeparate(moves: readonly ProjectMove[]): void {
     if (projects.has(move.project.id))
       throw new RecordError(`${place}.project.id`, `${move.project.id} is there twice`);
     projects.add(move.project.id);
-    for (const [step, {id}] of move.steps.entries()) {
-      if (steps.has(id)) throw new RecordError(`${place}.steps.${step}.id`, `${id} is there twice`);
-      steps.add(id);
-    }
+    const others = new Set(steps);
+    throwUnlessUnique(move.steps, place, others, steps);
+    throwUnlessUnique(move.fallback?.steps ?? [], `${place}.fallback`, others, steps);
     for (const {from, donor, to} of move.repositories) {
       for (const name of [from, donor, to]) {
         if ((owners.get(name) ?? at) !== at)
@@ -219,17 +237,36 @@ function throwUnlessSeparate(moves: readonly ProjectMove[]): void {
 }
 
 /**
+ * @param others ids of the steps of other moves
+ * @param all where the ids of these are added
+ * @throws RecordError
+ */
+function throwUnlessUnique(
+  steps: readonly TransferStep[],
+  place: string,
+  others: ReadonlySet<string>,
+  all: Set<string>,
+): void {
+  const own = new Set<string>();
+  for (const [at, {id}] of steps.entries()) {
+    if (own.has(id) || others.has(id))
+      throw new RecordError(`${place}.steps.${at}.id`, `${id} is there twice`);
+    own.add(id);
+    all.add(id);
+  }
+}
+
+/**
  * What a move names that has no part in it, whoever wrote the plan; undefined: nothing. GitLab has one registry, and
  * images go from and to the repositories of the plan alone, which are those of its projects: a reviewer reads the paths of
  * the projects, not of every repository.
  */
 function strangeness(
-  move: Pick<ProjectMove, 'project' | 'donor' | 'repositories' | 'steps'>,
+  move: Pick<ProjectMove, 'project' | 'donor' | 'repositories' | 'steps' | 'fallback'>,
 ): string | undefined {
   const {
     donor: {kind},
     repositories,
-    steps,
   } = move;
   const atRegistry = repositories.flatMap(({from, donor: at, to}) =>
     kind === 'directory' ? [from, to] : [from, at, to],
@@ -240,7 +277,9 @@ function strangeness(
   if (new Set(atRegistry.map((place) => place.split('/')[0])).size > 1)
     return 'its repositories are at more than one registry';
   const places = new Set([...atRegistry, ...onDisk]);
-  const strange = steps.flatMap(placesOf).find((place) => !places.has(place));
+  const strange = possibleSteps(move)
+    .flatMap(placesOf)
+    .find((place) => !places.has(place));
   return strange === undefined
     ? ofAnotherProject(move)
     : `${strange} is not one of its repositories`;

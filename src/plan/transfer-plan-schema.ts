@@ -227,6 +227,11 @@ const routeRow = z
   .tuple([index('repositories', 'The source'), index('repositories', 'The destination')])
   .describe('A source repository and its destination.');
 
+const way = {
+  steps: listOf(step).describe('What is done, in this order.'),
+  downtimeSeconds: count('How long the images are at neither path, in seconds; an estimate.'),
+};
+
 const move = z
   .strictObject({
     project: z
@@ -247,8 +252,13 @@ const move = z
       'manifests',
       'The manifests of its images, in the order of the table. Absent: all',
     ).exactOptional(),
-    steps: listOf(step).describe('What is done, in this order.'),
-    downtimeSeconds: count('How long the images are at neither path, in seconds; an estimate.'),
+    ...way,
+    fallback: z
+      .strictObject(way)
+      .describe(
+        'Of a native move: what is done instead if GitLab does not move the images itself. Absent: the move ends there.',
+      )
+      .exactOptional(),
   })
   .describe('The move of one project.');
 
@@ -304,6 +314,7 @@ export const transferPlanFile = z
     kind: z.literal('transfer').describe('The kind of the plan.'),
     wish,
     mediaTypes: tables.mediaTypes,
+    platforms: tables.platforms,
     repositories: tables.repositories,
     routes: listOf(routeRow).describe('Every source repository and where it goes.'),
     blobs: tables.blobs,

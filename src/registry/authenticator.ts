@@ -1,7 +1,7 @@
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import {parseChallenges} from '../http/header-fields.ts';
 import type {HttpClient} from '../http/client.ts';
-import {type HttpRequest, isRepeatable} from '../http/message.ts';
+import {type HttpRequest, isRepeatable} from '../http/request.ts';
 import {abortable} from '../http/abort.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {Credentials} from './credentials/credentials.ts';
@@ -16,7 +16,7 @@ type Demand =
   | {readonly kind: 'basic'}
   | {readonly kind: 'bearer'; readonly service: TokenService};
 
-/** The permissions that a request needs. The path selects the credentials. */
+/** The permissions that a request needs, and the path that selects the credentials. */
 export interface Need {
   readonly path: RepositoryPath | undefined;
   readonly scopes: readonly Scope[];
@@ -37,7 +37,7 @@ export class Authenticator {
   readonly #http: HttpClient;
   readonly #credentials: (path: RepositoryPath | undefined) => Promise<Credentials | undefined>;
   readonly #tokens: TokenCache;
-  /** Scopes that the registry requires in place of the usual ones, by the usual scope. */
+  /** Scopes that the registry requires instead of the usual ones, by the usual scope. */
   readonly #corrections = new Map<string, readonly Scope[]>();
   /** Scopes that the registry requires for every request: those that name no repository. */
   #opaque: readonly Scope[] = [];
@@ -50,7 +50,7 @@ export class Authenticator {
     this.#tokens = new TokenCache(options);
   }
 
-  /** Where the registry's tokens come from; undefined: it wants none, or has not said so yet. */
+  /** The URL of the token service; undefined: the registry requires no tokens, or has not responded yet. */
   get realm(): string | undefined {
     return this.#demand?.kind === 'bearer' ? this.#demand.service.realm : undefined;
   }
@@ -58,7 +58,7 @@ export class Authenticator {
   /**
    * Sends the request; after a 401, repeats it once with a new token. Returns the last response, whatever its status.
    */
-  async send(request: HttpRequest, need: Need): Promise<HttpAnswer> {
+  async send(request: HttpRequest, need: Need): Promise<HttpResponse> {
     if (this.#demand) return this.#exchange(request, need);
     if (this.#scout) {
       await abortable(this.#scout, request.signal);
@@ -67,42 +67,39 @@ export class Authenticator {
     const scout = Promise.withResolvers<void>();
     this.#scout = scout.promise;
     try {
-      const answer = await this.#exchange(request, need);
+      const response = await this.#exchange(request, need);
       this.#demand ??= {kind: 'nothing'};
-      return answer;
+      return response;
     } finally {
       this.#scout = undefined;
       scout.resolve();
     }
   }
 
-  /**
-   * What the token for this need allows; undefined if that is not known in advance: another kind of authorization, an
-   * opaque token, or no response from the registry yet.
-   */
-  async granted(
+  /** The token for this need; undefined: another kind of authorization, or no response from the registry yet. */
+  async token(
     request: Pick<HttpRequest, 'url' | 'signal'>,
     need: Need,
-  ): Promise<readonly Scope[] | undefined> {
-    return (await this.#authorize(request, need))?.token?.granted;
+  ): Promise<Token | undefined> {
+    return (await this.#authorize(request, need))?.token;
   }
 
-  async #exchange(request: HttpRequest, need: Need): Promise<HttpAnswer> {
+  async #exchange(request: HttpRequest, need: Need): Promise<HttpResponse> {
     const authorization = await this.#authorize(request, need);
-    const answer = await this.#http.send(authorized(request, authorization));
-    if (answer.status !== 401 || !isFromRegistry(answer, request)) return answer;
-    if (isProtection(await errorCodes(answer))) return answer;
-    this.#learn(answer, need);
+    const response = await this.#http.send(authorized(request, authorization));
+    if (response.status !== 401 || !isFromRegistry(response, request)) return response;
+    if (isProtection(await errorCodes(response))) return response;
+    this.#learn(response, need);
     if (authorization?.token) this.#tokens.invalidate(authorization.token);
-    if (!isRepeatable(request.body)) return answer;
+    if (!isRepeatable(request.body)) return response;
     const renewed = await this.#authorize(request, need);
-    if (!renewed || renewed.header === authorization?.header) return answer;
+    if (!renewed || renewed.header === authorization?.header) return response;
     return this.#http.send(authorized(request, renewed));
   }
 
-  /** Bearer is preferred to Basic: its tokens are worth less to a thief. */
-  #learn(answer: HttpAnswer, need: Need): void {
-    const challenges = parseChallenges(answer.header('www-authenticate'));
+  /** Bearer is preferred to Basic, since a stolen token expires. */
+  #learn(response: HttpResponse, need: Need): void {
+    const challenges = parseChallenges(response.header('www-authenticate'));
     const bearer = challenges.find(
       ({scheme, parameters}) => scheme === 'bearer' && parameters['realm'],
     );
@@ -152,8 +149,8 @@ function authorized(request: HttpRequest, given: Authorization | undefined): Htt
 }
 
 /** A challenge from a redirect target is not the registry's: the target must not receive credentials. */
-function isFromRegistry(answer: HttpAnswer, request: HttpRequest): boolean {
-  return answer.request.url.origin === request.url.origin;
+function isFromRegistry(response: HttpResponse, request: HttpRequest): boolean {
+  return response.request.url.origin === request.url.origin;
 }
 
 function keyOf(scopes: readonly Scope[]): string {

@@ -1,5 +1,5 @@
-import type {HttpAnswer} from '../http/answer.ts';
-import {describeRequest, LARGE_BODY} from '../http/message.ts';
+import type {HttpResponse} from '../http/response.ts';
+import {describeRequest, LARGE_BODY} from '../http/request.ts';
 import {formatByteRange, parseContentRange} from '../http/header-fields.ts';
 import {isWebPage} from '../http/web-page.ts';
 import type {Descriptor} from '../model/descriptor.ts';
@@ -8,7 +8,7 @@ import {retryable, TransshipError} from '../model/error.ts';
 import {MANIFEST_LIMIT} from '../model/manifest.ts';
 import type {BlobStream, ByteRange, Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
+import type {RegistryConnection} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 import {hasBlob} from './stored.ts';
@@ -27,10 +27,10 @@ const ENCODED_LIMIT = MANIFEST_LIMIT;
 
 /** Reads the blobs of one repository (distribution-spec, "Pulling blobs"). */
 export class Blobs {
-  readonly #connection: Connection;
+  readonly #connection: RegistryConnection;
   readonly #path: RepositoryPath;
 
-  constructor(connection: Connection, path: RepositoryPath) {
+  constructor(connection: RegistryConnection, path: RepositoryPath) {
     this.#connection = connection;
     this.#path = path;
   }
@@ -40,12 +40,12 @@ export class Blobs {
     return hasBlob(this.#connection, {path, blob, scope: pullScope(path)}, call);
   }
 
-  /** What a GET of the whole blob announces, since that is what would be read; its body is not. */
+  /** The size that a GET of the whole blob announces: the response to HEAD may differ. The body is not read. */
   async size(digest: Digest, call: Call): Promise<number | undefined> {
-    const answer = await this.#get({digest, size: 0}, undefined, call);
-    const isBlob = answer.status === 200 && !isWebPage(answer) && !answer.isEncoded;
-    answer.cancel();
-    return isBlob ? answer.length : undefined;
+    const response = await this.#get({digest, size: 0}, undefined, call);
+    const isBlob = response.status === 200 && !isWebPage(response) && !response.isEncoded;
+    response.cancel();
+    return isBlob ? response.length : undefined;
   }
 
   /**
@@ -60,30 +60,32 @@ export class Blobs {
     if (!isPiece || !this.#connection.uses('ranges'))
       return this.#whole(await this.#get(blob, undefined, call), blob);
     const range = {start: offset, end: last};
-    let answer = await this.#get(blob, range, call);
-    if (this.#mayBeExpired(answer)) {
-      await answer.discard();
-      answer = await this.#get(blob, range, call);
+    let response = await this.#get(blob, range, call);
+    if (this.#mayBeExpired(response)) {
+      await response.discard();
+      response = await this.#get(blob, range, call);
     }
-    if (answer.status === 206) {
-      const piece = await this.#piece(answer, blob, range);
+    if (response.status === 206) {
+      const piece = await this.#range(response, blob, range);
       if (piece) return piece;
-    } else if (!RANGE_REFUSED.has(answer.status)) {
-      const whole = await this.#whole(answer, blob);
-      this.#useNoRanges(answer);
+    } else if (!RANGE_REFUSED.has(response.status)) {
+      const whole = await this.#whole(response, blob);
+      this.#disableRanges(response);
       return whole;
     }
     // If the whole blob is refused as well, that error is reported.
-    await answer.discard();
+    await response.discard();
     const whole = await this.#whole(await this.#get(blob, undefined, call), blob);
-    this.#useNoRanges(answer);
+    this.#disableRanges(response);
     return whole;
   }
 
-  #useNoRanges(answer: HttpAnswer): void {
+  #disableRanges(response: HttpResponse): void {
     const got =
-      answer.status === 206 ? ` with Content-Range "${answer.header('content-range') ?? ''}"` : '';
-    const reason = `${describeRequest(answer.request)} with a Range was answered ${answer.status}${got}`;
+      response.status === 206
+        ? ` with Content-Range "${response.header('content-range') ?? ''}"`
+        : '';
+    const reason = `${describeRequest(response.request)} with a Range was answered ${response.status}${got}`;
     this.#connection.featureNotUsed('ranges', reason, 'blobs are read in one stream');
   }
 
@@ -91,7 +93,7 @@ export class Blobs {
     blob: Pick<Descriptor, 'digest' | 'size'>,
     range: Range | undefined,
     call: Call,
-  ): Promise<HttpAnswer> {
+  ): Promise<HttpResponse> {
     const size = range ? range.end - range.start : blob.size;
     return this.#connection.send({
       method: 'GET',
@@ -104,27 +106,27 @@ export class Blobs {
     });
   }
 
-  async #whole(answer: HttpAnswer, blob: Descriptor): Promise<BlobStream> {
-    if (answer.status === 404) throw await refusal(answer, {notFound: 'BLOB_NOT_FOUND'});
-    if (answer.status === 206) throw await this.#onlyPiece(answer, blob);
-    if (answer.status !== 200) throw await this.#refused(answer);
-    const {length} = answer;
+  async #whole(response: HttpResponse, blob: Descriptor): Promise<BlobStream> {
+    if (response.status === 404) throw await refusal(response, {notFound: 'BLOB_NOT_FOUND'});
+    if (response.status === 206) throw await this.#partialResponse(response, blob);
+    if (response.status !== 200) throw await this.#refused(response);
+    const {length} = response;
     // A failing load balancer or a login page says nothing about the blob.
-    if (isWebPage(answer) && length !== blob.size) throw retryable(await refusal(answer));
-    if (answer.isEncoded && length !== blob.size && blob.size <= ENCODED_LIMIT)
-      return await this.#decoded(answer, blob);
+    if (isWebPage(response) && length !== blob.size) throw retryable(await refusal(response));
+    if (response.isEncoded && length !== blob.size && blob.size <= ENCODED_LIMIT)
+      return await this.#decoded(response, blob);
     if (length !== undefined && length !== blob.size) {
-      throw await this.#wrongSize(answer, blob, String(length));
+      throw await this.#wrongSize(response, blob, String(length));
     }
-    return streamOf(answer, 0, blob.size);
+    return streamOf(response, 0, blob.size);
   }
 
-  /** A web server in front of the registry compressed it: it is JSON, as configs are. */
-  async #decoded(answer: HttpAnswer, blob: Descriptor): Promise<BlobStream> {
-    const {bytes, complete} = await answer.readSized(blob.size, ENCODED_LIMIT);
+  /** Decodes a blob that a web server in front of the registry compressed, as they do with JSON such as configs. */
+  async #decoded(response: HttpResponse, blob: Descriptor): Promise<BlobStream> {
+    const {bytes, complete} = await response.readSized(blob.size, ENCODED_LIMIT);
     if (!complete || bytes.byteLength !== blob.size) {
       const size = complete ? String(bytes.byteLength) : `more than ${ENCODED_LIMIT}`;
-      throw await this.#wrongSize(answer, blob, size);
+      throw await this.#wrongSize(response, blob, size);
     }
     return streamOf(memoryOf(bytes), 0, blob.size);
   }
@@ -133,55 +135,60 @@ export class Blobs {
    * Storages refuse expired redirect links. The link may have expired in the queue here, so the registry is asked for
    * another one.
    */
-  #mayBeExpired(answer: HttpAnswer): boolean {
-    return [400, 401, 403].includes(answer.status) && this.#connection.isElsewhere(answer);
+  #mayBeExpired(response: HttpResponse): boolean {
+    return [400, 401, 403].includes(response.status) && this.#connection.isElsewhere(response);
   }
 
-  async #refused(answer: HttpAnswer): Promise<TransshipError> {
-    const error = await refusal(answer);
-    if (!this.#mayBeExpired(answer)) return error;
+  async #refused(response: HttpResponse): Promise<TransshipError> {
+    const error = await refusal(response);
+    if (!this.#mayBeExpired(response)) return error;
     const {code, message, side, hint} = error;
-    return new TransshipError(code, message, {side, hint, retry: true, status: answer.status});
+    return new TransshipError(code, message, {side, hint, retry: true, status: response.status});
   }
 
-  /** Undefined: not the requested range. @throws TransshipError BLOB_SIZE_MISMATCH */
-  async #piece(
-    answer: HttpAnswer,
+  /** The requested range; undefined: the response has another one. @throws TransshipError BLOB_SIZE_MISMATCH */
+  async #range(
+    response: HttpResponse,
     blob: Descriptor,
     {start, end}: Range,
   ): Promise<BlobStream | undefined> {
-    const range = parseContentRange(answer.header('content-range'));
+    const range = parseContentRange(response.header('content-range'));
     if (range?.total !== undefined && range.total !== blob.size) {
-      throw await this.#wrongSize(answer, blob, String(range.total));
+      throw await this.#wrongSize(response, blob, String(range.total));
     }
     // A shorter range than requested is allowed, a longer one is not (RFC 9110, section 15.3.7).
     const isAsked = range?.start === start && range.end <= end;
-    return isAsked ? streamOf(answer, start, range.end) : undefined;
+    return isAsked ? streamOf(response, start, range.end) : undefined;
   }
 
-  async #onlyPiece(answer: HttpAnswer, blob: Descriptor): Promise<TransshipError> {
-    await answer.discard();
-    const range = answer.header('content-range') ?? '';
+  /** The error for a 206 to a request for the whole blob. */
+  async #partialResponse(response: HttpResponse, blob: Descriptor): Promise<TransshipError> {
+    await response.discard();
+    const range = response.header('content-range') ?? '';
     return new TransshipError(
       'RESPONSE_INVALID',
       `${this.#nameOf(blob)}: requested the whole blob, got "${range}"`,
       {
         side: this.#connection.side,
         hint: 'the storage or a proxy in front of the registry serves wrong ranges; ask its administrator',
-        status: answer.status,
+        status: response.status,
       },
     );
   }
 
-  async #wrongSize(answer: HttpAnswer, blob: Descriptor, size: string): Promise<TransshipError> {
-    await answer.discard();
+  async #wrongSize(
+    response: HttpResponse,
+    blob: Descriptor,
+    size: string,
+  ): Promise<TransshipError> {
+    await response.discard();
     return new TransshipError(
       'BLOB_SIZE_MISMATCH',
       `${this.#nameOf(blob)} should have ${blob.size} bytes, the registry has ${size}`,
       {
         side: this.#connection.side,
         hint: 'the size in the manifest is wrong, or the blob is damaged; build and push the image again',
-        status: answer.status,
+        status: response.status,
       },
     );
   }
@@ -192,7 +199,7 @@ export class Blobs {
 }
 
 function streamOf(
-  body: Pick<HttpAnswer, 'chunks' | 'readInto'>,
+  body: Pick<HttpResponse, 'chunks' | 'readInto'>,
   start: number,
   end: number,
 ): BlobStream {
@@ -200,7 +207,7 @@ function streamOf(
 }
 
 /** Bytes in memory, as a body. */
-function memoryOf(bytes: Uint8Array): Pick<HttpAnswer, 'chunks' | 'readInto'> {
+function memoryOf(bytes: Uint8Array): Pick<HttpResponse, 'chunks' | 'readInto'> {
   let at = 0;
   return {
     chunks: async function* () {

@@ -2,14 +2,15 @@ import type {HttpClient} from '../http/client.ts';
 import {type Side, TransshipError} from '../model/error.ts';
 import {DOCKER_HUB} from '../model/reference.ts';
 import {hostnameOf, isLoopback} from '../http/origin.ts';
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import {type Challenge, parseChallenges} from '../http/header-fields.ts';
-import type {HttpRequest} from '../http/message.ts';
+import type {HttpRequest} from '../http/request.ts';
 import {SingleFlight} from '../http/single-flight.ts';
 import type {Call} from '../model/port.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {Authenticator, type Need} from './authenticator.ts';
 import type {Scope} from './scope.ts';
+import type {Token, TokenFacts} from './token.ts';
 import {
   REGISTRY_FEATURES,
   type RegistryFeature,
@@ -17,28 +18,28 @@ import {
   type RegistryOptions,
 } from './registry-options.ts';
 
-/** Docker Hub's registry has another host than its references. */
+/** The host of Docker Hub's registry, which differs from that in references. */
 const DOCKER_HUB_HOST = 'registry-1.docker.io';
 
 /** The messages of TLS servers for requests without TLS: Go, nginx, Apache. */
 const WANTS_TLS =
   /HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS|speaking plain HTTP to an SSL/i;
 
-/** The URL below which the registry's API is, `…/v2/`; undefined: the scheme must be probed. */
+/** The base URL of a registry's API, `…/v2/`; undefined: the scheme must be probed. */
 export function endpointOf(host: string, plainHttp: boolean): URL | undefined {
   if (host === DOCKER_HUB) return new URL(`https://${DOCKER_HUB_HOST}/v2/`);
   if (plainHttp) return plainEndpointOf(host);
   return isLoopback(hostnameOf(host)) ? undefined : new URL(`https://${host}/v2/`);
 }
 
-/** The same without TLS. */
+/** The base URL without TLS. */
 function plainEndpointOf(host: string): URL {
   return new URL(`http://${host}/v2/`);
 }
 
 /**
  * Probes the scheme of a registry on this machine: HTTP, as docker allows there, unless a TLS server responds.
- * @throws TransshipError CONNECTION_FAILED and others, where neither answers
+ * @throws TransshipError CONNECTION_FAILED and others, if neither responds
  */
 async function probeLoopback(
   http: HttpClient,
@@ -50,9 +51,9 @@ async function probeLoopback(
   const secure = new URL(`https://${host}/v2/`);
   const base = {method: 'GET', side, signal} as const;
   try {
-    const answer = await http.send({...base, url: plain, attempts: 1});
-    const {bytes} = await answer.read(4096);
-    const wantsTls = answer.status === 400 && WANTS_TLS.test(Buffer.from(bytes).toString());
+    const response = await http.send({...base, url: plain, attempts: 1});
+    const {bytes} = await response.read(4096);
+    const wantsTls = response.status === 400 && WANTS_TLS.test(Buffer.from(bytes).toString());
     return wantsTls ? secure : plain;
   } catch (error) {
     signal.throwIfAborted();
@@ -72,8 +73,8 @@ async function answersTls(
   request: Parameters<HttpClient['send']>[0],
 ): Promise<boolean> {
   try {
-    const answer = await http.send(request);
-    await answer.discard();
+    const response = await http.send(request);
+    await response.discard();
     return true;
   } catch (error) {
     request.signal.throwIfAborted();
@@ -82,7 +83,7 @@ async function answersTls(
 }
 
 /** Failures to connect to a server. */
-const NO_WAY: ReadonlySet<ErrorCode> = new Set([
+const CONNECTION_FAILURES: ReadonlySet<ErrorCode> = new Set([
   'CONNECTION_FAILED',
   'HOST_NOT_FOUND',
   'TIMEOUT',
@@ -109,8 +110,8 @@ export interface RegistryRequest
   readonly target: string | URL;
 }
 
-/** The connection to one registry: its scheme, its authorization and its peculiarities. */
-export class Connection {
+/** Sends requests to one registry: determines its scheme, authorizes requests, and records its peculiarities. */
+export class RegistryConnection {
   readonly host: string;
   readonly side: Side;
   readonly #options: RegistryOptions;
@@ -135,14 +136,14 @@ export class Connection {
    * Returns the response, whatever its status. Requests to other origins than the registry's are sent without
    * credentials.
    */
-  async send(request: RegistryRequest): Promise<HttpAnswer> {
+  async send(request: RegistryRequest): Promise<HttpResponse> {
     return this.#sendTo(await this.#reach(request.signal), request);
   }
 
   async #sendTo(
     endpoint: URL,
     {target, path, scopes, ...rest}: RegistryRequest,
-  ): Promise<HttpAnswer> {
+  ): Promise<HttpResponse> {
     const isBelow = typeof target === 'string';
     const url = isBelow ? new URL(target, endpoint) : target;
     const request: HttpRequest = {...rest, url, side: this.side};
@@ -154,68 +155,82 @@ export class Connection {
     return this.#authenticator.send(request, {path, scopes});
   }
 
-  /** The URL below which the registry's API is, `…/v2/`. */
+  /** The base URL of the registry's API, `…/v2/`. */
   baseUrl(signal: AbortSignal): Promise<URL> {
     return this.#reach(signal);
   }
 
-  /** Whether its tokens come from a GitLab (doc/administration/packages/container_registry.md); false before its first response. */
+  /**
+   * Whether its tokens come from GitLab (GitLab: doc/administration/packages/container_registry.md); false before its first
+   * response.
+   */
   get isGitLab(): boolean {
     const {realm} = this.#authenticator;
     return realm !== undefined && URL.parse(realm)?.pathname.endsWith('/jwt/auth') === true;
   }
 
-  /** The challenge of the registry to a client without credentials, at the base of its API. */
+  /** The registry's challenges to a client without credentials, at the base of its API. */
   async challenges({signal}: Call): Promise<readonly Challenge[]> {
     const url = await this.#reach(signal);
-    const answer = await this.#options.http.send({method: 'GET', url, side: this.side, signal});
-    await answer.discard();
-    return parseChallenges(answer.header('www-authenticate'));
+    const response = await this.#options.http.send({method: 'GET', url, side: this.side, signal});
+    await response.discard();
+    return parseChallenges(response.header('www-authenticate'));
   }
 
   /**
-   * Reports an upload URL from the registry that does not lead back to it: the registry's own external URL is wrong.
+   * The error for an upload URL at another origin that cannot be reached: the registry's external URL is wrong.
    */
   #unreachable(error: unknown, {origin}: URL): unknown {
-    if (!(error instanceof TransshipError) || !NO_WAY.has(error.code)) return error;
-    const {code, message, side, retry, status, retryAfterMs, exhausted, cause} = error;
+    if (!(error instanceof TransshipError) || !CONNECTION_FAILURES.has(error.code)) return error;
+    const {code, message, side, retry, status, retryAfterMs, isPauseAsked, exhausted, cause} =
+      error;
     return new TransshipError(code, message, {
       side,
       hint: `${this.host} returns URLs for uploads at ${origin}, which this machine cannot reach: its administrator should correct its external URL or the headers that its proxy forwards`,
       retry,
       status,
       retryAfterMs,
+      isPauseAsked,
       exhausted,
       cause,
     });
   }
 
-  /** What the token for this need allows; undefined: not known in advance. */
+  /** The scopes that the token for this need grants; undefined: not known in advance, for example if the token is opaque. */
   async granted(need: Need, signal: AbortSignal): Promise<readonly Scope[] | undefined> {
+    return (await this.#token(need, signal))?.granted;
+  }
+
+  /** Further facts about the token for this need; undefined: the registry requires none, or has not responded yet. */
+  async tokenFacts(need: Need, signal: AbortSignal): Promise<TokenFacts | undefined> {
+    return (await this.#token(need, signal))?.facts;
+  }
+
+  async #token(need: Need, signal: AbortSignal): Promise<Token | undefined> {
     const url = await this.#reach(signal);
-    return this.#authenticator.granted({url, signal}, need);
+    return this.#authenticator.token({url, signal}, need);
   }
 
   /** Whether the response came from a redirect target. */
-  isElsewhere({request}: HttpAnswer): boolean {
+  isElsewhere({request}: HttpResponse): boolean {
     return this.#endpoint !== undefined && request.url.origin !== this.#endpoint.origin;
   }
 
   /**
-   * Resolves the URL that an answer names for the next request. Behind a proxy that terminates TLS, registries name
+   * Resolves the URL that a response names for the next request. Behind a proxy that terminates TLS, registries name
    * http URLs of their own host; others name https URLs although they are served without TLS. Both are corrected to the
    * scheme in use. No other host may lower the level of security.
    * @throws TransshipError REDIRECT_REFUSED
    */
-  resolve(location: string, answer: HttpAnswer): URL {
-    const url = this.#resolve(location, answer);
+  resolve(location: string, response: HttpResponse): URL {
+    const url = this.#resolve(location, response);
     this.#uploadOrigins.add(url.origin);
     return url;
   }
 
   /**
-   * Whether an upload at this URL may be the registry's: only where it is at the registry itself, or at an origin that
-   * the registry named for an upload in this process. For URLs from files that others can write to.
+   * Whether a URL from a file, which others may have written, can be one of the registry's uploads: it is at the registry's
+   * origin, or at one that the registry named for an upload in this process.
    */
   async mayBeUpload(url: URL, signal: AbortSignal): Promise<boolean> {
     if (url.username !== '' || url.password !== '') return false;
@@ -223,7 +238,7 @@ export class Connection {
     return url.origin === origin || this.#uploadOrigins.has(url.origin);
   }
 
-  #resolve(location: string, {request}: HttpAnswer): URL {
+  #resolve(location: string, {request}: HttpResponse): URL {
     const from = request.url;
     const url = URL.parse(location, from.href);
     if (url?.protocol === from.protocol && url.hostname === from.hostname && url.port === '') {
@@ -250,7 +265,7 @@ export class Connection {
     return !this.#unused.has(feature);
   }
 
-  /** Behind a proxy that does not pass the port on, registries name URLs of their own host without it. */
+  /** Behind a proxy that does not forward the port, registries name URLs of their own host without it. */
   #noticePort(port: string): void {
     this.#notice({
       code: 'UPLOAD_LOCATION_PORT',

@@ -1,6 +1,7 @@
 import {readJson} from '../model/json.ts';
 import {list, z} from '../model/schema.ts';
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
+import {redactUrlsIn} from '../http/redaction.ts';
 import {webPageTitle} from '../http/web-page.ts';
 
 /** Bytes of a response that are read for its error message. */
@@ -8,19 +9,19 @@ const BODY_LIMIT = 64 * 1024;
 /** Maximum characters that a message quotes from a response. */
 const WORDS_LIMIT = 200;
 
-/** One of the errors in a registry's answer (distribution-spec, "Error Codes"). */
+/** One of the errors in a registry's response (distribution-spec, "Error Codes"). */
 interface RegistryErrorEntry {
   readonly code: string;
   readonly message: string;
   readonly detail: string;
 }
 
-/** What an error response says besides its status. */
+/** The content of an error response. */
 export interface ErrorBody {
   readonly errors: readonly RegistryErrorEntry[];
-  /** The errors in one line, the title of a page in HTML, or the beginning of the text; short and printable. */
+  /** The errors in one line, the title of an HTML page, or the beginning of the text; short and printable. */
   readonly words: string;
-  /** The same, but only error codes and their descriptions: a token service's response may be quoted no further. */
+  /** The same, but only error codes and their descriptions: the rest of a token service's response must not be quoted. */
   readonly codes: string;
   readonly isHtml: boolean;
 }
@@ -55,17 +56,18 @@ const bodySchema = z.union([
     })),
 ]);
 
-/** Reads the errors of an answer, in the form of a registry, of a token service or of a web server. */
-export async function readErrors(answer: HttpAnswer): Promise<ErrorBody> {
-  const text = await answer.read(BODY_LIMIT).then(
-    ({bytes}) => Buffer.from(bytes).toString().trim(),
+/** Reads the errors of a response from a registry, a token service or a web server. */
+export async function readErrors(response: HttpResponse): Promise<ErrorBody> {
+  const text = await response.read(BODY_LIMIT).then(
+    // Signed URLs in the text are credentials.
+    ({bytes}) => redactUrlsIn(Buffer.from(bytes).toString().trim()),
     () => {
-      answer.request.signal.throwIfAborted();
+      response.request.signal.throwIfAborted();
       // If the body is broken, only the status is used.
       return '';
     },
   );
-  const title = await webPageTitle(answer);
+  const title = await webPageTitle(response);
   if (title !== undefined) {
     const words = inOneLine(title);
     return {errors: [], words, codes: words, isHtml: true};

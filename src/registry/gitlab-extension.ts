@@ -2,16 +2,16 @@ import {type Digest, isDigest} from '../model/digest.ts';
 import {list, z} from '../model/schema.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
-import {NAME_LIMITS, PAGE_SIZE, readList, readPage, unreadable} from './paging.ts';
+import type {RegistryConnection} from './connection.ts';
+import {NAME_LIMITS, PAGE_SIZE, readList, readPage, invalidList} from './paging.ts';
 import {refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 
-/** What a registry reports at the base of its API. Only GitLab's reports more than the time. */
+/** The properties that a registry reports at the base of its API. Only GitLab's reports more than its clock. */
 export interface RegistryTraits {
-  /** GitLab's version of it. */
+  /** The version of GitLab's registry. */
   readonly version?: string;
-  /** Whether a tag can be deleted alone, without the others of its digest. */
+  /** Whether a tag can be deleted without the other tags of its digest. */
   readonly deletesTags: boolean;
   /** Whether it has a metadata database, which can move repositories and list tags with their times. */
   readonly database: boolean;
@@ -20,27 +20,30 @@ export interface RegistryTraits {
 }
 
 /**
- * Asks the base of the API, `GET /v2/`, with authorization: without it the headers are not there (GitLab container
- * registry: registry/handlers/app.go, `apiBase`).
+ * Requests the base of the API, `GET /v2/`, with authorization, without which the headers are missing (GitLab container registry:
+ * registry/handlers/app.go, `apiBase`).
  * @throws TransshipError the registry's refusals
  */
-export async function readTraits(connection: Connection, call: Call): Promise<RegistryTraits> {
-  const answer = await connection.send({
+export async function readTraits(
+  connection: RegistryConnection,
+  call: Call,
+): Promise<RegistryTraits> {
+  const response = await connection.send({
     method: 'GET',
     target: '',
     path: undefined,
     scopes: [],
     ...call,
   });
-  if (answer.status !== 200) throw await refusal(answer);
-  await answer.discard();
-  const version = answer.header('gitlab-container-registry-version');
-  const features = answer.header('gitlab-container-registry-features') ?? '';
-  const clock = Date.parse(answer.header('date') ?? '');
+  if (response.status !== 200) throw await refusal(response);
+  await response.discard();
+  const version = response.header('gitlab-container-registry-version');
+  const features = response.header('gitlab-container-registry-features') ?? '';
+  const clock = Date.parse(response.header('date') ?? '');
   return {
     ...(version === undefined ? {} : {version}),
     deletesTags: features.split(/[\s,]+/).includes('tag_delete'),
-    database: answer.header('gitlab-container-registry-database-enabled') === 'true',
+    database: response.header('gitlab-container-registry-database-enabled') === 'true',
     ...(Number.isNaN(clock) ? {} : {clock}),
   };
 }
@@ -57,11 +60,11 @@ const tagsSchema = list(
 type TagDetails = z.infer<typeof tagsSchema>[number];
 
 /**
- * When each tag was last pushed, in ms since the epoch; undefined: the registry does not know.
+ * When each tag was last pushed, in ms since the epoch; undefined: the registry does not report it.
  * @throws TransshipError the registry's refusals
  */
 export async function readTagTimes(
-  connection: Connection,
+  connection: RegistryConnection,
   path: RepositoryPath,
   call: Call,
 ): Promise<ReadonlyMap<string, number> | undefined> {
@@ -76,11 +79,11 @@ export async function readTagTimes(
 }
 
 /**
- * What each tag points to; undefined: the registry does not list it.
+ * The digest of each tag; undefined: the registry does not list them.
  * @throws TransshipError the registry's refusals
  */
 export async function readTagDigests(
-  connection: Connection,
+  connection: RegistryConnection,
   path: RepositoryPath,
   call: Call,
 ): Promise<ReadonlyMap<string, Digest> | undefined> {
@@ -91,9 +94,12 @@ export async function readTagDigests(
   return digests;
 }
 
-/** By name (GitLab container registry: docs/spec/gitlab/api.md, "List Repository Tags"); undefined: there is no such list, or it fails. */
+/**
+ * The details of all tags, by name (GitLab container registry: docs/spec/gitlab/api.md, "List Repository Tags"); undefined: there
+ * is no such list, or it fails.
+ */
 async function readTags(
-  connection: Connection,
+  connection: RegistryConnection,
   path: RepositoryPath,
   call: Call,
 ): Promise<ReadonlyMap<string, TagDetails> | undefined> {
@@ -108,22 +114,22 @@ async function readTags(
     isOfNames: false,
     limits: NAME_LIMITS,
     keyOf: ({name}) => name,
-    read: async (answer) => {
-      if (answer.status === 404) {
-        await answer.discard();
+    read: async (response) => {
+      if (response.status === 404) {
+        await response.discard();
         return undefined;
       }
       // All of it fails in GitLab 19.0.0 and 19.0.1, while `/v2/` works (GitLab: issue 600955).
-      if (answer.status >= 500) {
-        await answer.discard();
-        const reason = `GET ${answer.request.url.href} answered ${answer.status}`;
+      if (response.status >= 500) {
+        await response.discard();
+        const reason = `GET ${response.request.url.href} answered ${response.status}`;
         connection.featureNotUsed('database', reason, 'tags are read one by one');
         return undefined;
       }
-      if (answer.status !== 200) throw await refusal(answer);
-      const page = tagsSchema.safeParse(await readPage(answer));
+      if (response.status !== 200) throw await refusal(response);
+      const page = tagsSchema.safeParse(await readPage(response));
       if (page.success) return page.data;
-      throw unreadable(answer, 'is not a list of tags', page.error);
+      throw invalidList(response, 'is not a list of tags', page.error);
     },
   });
 }

@@ -1,8 +1,8 @@
 import {list, z} from '../model/schema.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
-import {NAME_LIMITS, readList, readPage, unreadable} from './paging.ts';
+import type {RegistryConnection} from './connection.ts';
+import {NAME_LIMITS, readList, readPage, invalidList} from './paging.ts';
 import {refusal} from './refusal.ts';
 import {CATALOG_SCOPE, pullScope} from './scope.ts';
 
@@ -17,7 +17,7 @@ const itself = (name: string) => name;
 
 /** All tags of a repository as listed, including an empty name; undefined: the repository does not exist. */
 export async function listTags(
-  connection: Connection,
+  connection: RegistryConnection,
   path: RepositoryPath,
   call: Call,
 ): Promise<readonly string[] | undefined> {
@@ -32,35 +32,38 @@ export async function listTags(
     isOfNames: true,
     limits: NAME_LIMITS,
     keyOf: itself,
-    read: async (answer) => {
-      if (answer.status === 404) {
-        const error = await refusal(answer, {notFound: 'REPOSITORY_NOT_FOUND'});
+    read: async (response) => {
+      if (response.status === 404) {
+        const error = await refusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
         if (error.code === 'NOT_A_REGISTRY') throw error;
         return undefined;
       }
-      if (answer.status !== 200) throw await refusal(answer);
-      const page = tagsSchema.safeParse(await readPage(answer));
+      if (response.status !== 200) throw await refusal(response);
+      const page = tagsSchema.safeParse(await readPage(response));
       if (page.success) return page.data.tags ?? [];
-      throw unreadable(answer, 'is not a list of tags', page.error);
+      throw invalidList(response, 'is not a list of tags', page.error);
     },
   });
   return names && [...names.keys()];
 }
 
-/** All repositories of a registry that lists them (`/v2/_catalog`, no part of the OCI specification). */
-export async function listCatalog(connection: Connection, call: Call): Promise<readonly string[]> {
+/** All repositories of a registry that lists them (`/v2/_catalog`, which is not part of the OCI specification). */
+export async function listCatalog(
+  connection: RegistryConnection,
+  call: Call,
+): Promise<readonly string[]> {
   const names = await readList(connection, {
     first: {method: 'GET', target: '_catalog', path: undefined, scopes: [CATALOG_SCOPE], ...call},
     isOfNames: true,
     limits: NAME_LIMITS,
     keyOf: itself,
-    read: async (answer) => {
-      if (answer.status !== 200) {
-        throw await refusal(answer, {notFound: 'UNSUPPORTED_BY_REGISTRY'});
+    read: async (response) => {
+      if (response.status !== 200) {
+        throw await refusal(response, {notFound: 'UNSUPPORTED_BY_REGISTRY'});
       }
-      const page = catalogSchema.safeParse(await readPage(answer));
+      const page = catalogSchema.safeParse(await readPage(response));
       if (page.success) return page.data.repositories ?? [];
-      throw unreadable(answer, 'is not a list of repositories', page.error);
+      throw invalidList(response, 'is not a list of repositories', page.error);
     },
   });
   return [...(names?.keys() ?? [])];

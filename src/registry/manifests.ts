@@ -1,5 +1,5 @@
-import type {HttpAnswer} from '../http/answer.ts';
-import {describeRequest} from '../http/message.ts';
+import type {HttpResponse} from '../http/response.ts';
+import {describeRequest} from '../http/request.ts';
 import {isWebPage} from '../http/web-page.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
@@ -8,25 +8,25 @@ import {type Manifest, MANIFEST_LIMIT, manifestTooLarge, parseManifest} from '..
 import {isManifestType, MANIFEST_ACCEPT} from '../model/media-type.ts';
 import type {Call, TagDeletion} from '../model/port.ts';
 import type {RepositoryPath, Tag} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
+import type {RegistryConnection} from './connection.ts';
 import {readTraits} from './gitlab-extension.ts';
 import {refusal} from './refusal.ts';
 import {deleteScope, pullScope, pushScope} from './scope.ts';
 import {digestHeader, isAboutAsker, isSuccess, notStored, saysStored} from './stored.ts';
 
-/** A registry that refuses a manifest with 500 (docker-registry 2.8) says so again and again. */
+/** Attempts at a PUT answered with 500, which docker-registry 2.8 sends permanently for manifests that it refuses. */
 const PUT_ATTEMPTS_AT_500 = 2;
 
-/** What no repository has: deleting it changes nothing. */
+/** Names that no repository has, so that deleting them changes nothing. */
 const ABSENT_TAG = 'transship-absent-tag' as Tag;
 const ABSENT_DIGEST = `sha256:${'0'.repeat(64)}` as Digest;
 
 /** The manifests of one repository (distribution-spec, "Pulling manifests", "Pushing Manifests", "Deleting tags"). */
 export class Manifests {
-  readonly #connection: Connection;
+  readonly #connection: RegistryConnection;
   readonly #path: RepositoryPath;
 
-  constructor(connection: Connection, path: RepositoryPath) {
+  constructor(connection: RegistryConnection, path: RepositoryPath) {
     this.#connection = connection;
     this.#path = path;
   }
@@ -37,15 +37,15 @@ export class Manifests {
    */
   async head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
     if (!this.#connection.uses('head')) return (await this.get(reference, call))?.descriptor;
-    const answer = await this.#read('HEAD', reference, call);
-    if (answer.status === 404 && !isWebPage(answer)) return undefined;
-    if (isAboutAsker(answer)) throw await refusal(answer);
-    const told = answer.status === 200 ? descriptorIn(answer, reference) : undefined;
+    const response = await this.#read('HEAD', reference, call);
+    if (response.status === 404 && !isWebPage(response)) return undefined;
+    if (isAboutAsker(response)) throw await refusal(response);
+    const told = response.status === 200 ? descriptorIn(response, reference) : undefined;
     if (told === undefined) {
       // The error of GET is reported, since it has the registry's message.
       const manifest = await this.get(reference, call);
-      if (!isSuccess(answer) && manifest !== undefined) {
-        const reason = `${describeRequest(answer.request)} answered ${answer.status}`;
+      if (!isSuccess(response) && manifest !== undefined) {
+        const reason = `${describeRequest(response.request)} answered ${response.status}`;
         this.#connection.featureNotUsed('head', reason, 'manifests are read');
       }
       return manifest?.descriptor;
@@ -58,13 +58,13 @@ export class Manifests {
   }
 
   async get(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
-    const answer = await this.#read('GET', reference, call);
-    if (answer.status === 404) return this.#absent(answer);
-    if (answer.status !== 200) throw await refusal(answer);
-    const {bytes, complete} = await answer.read(MANIFEST_LIMIT);
+    const response = await this.#read('GET', reference, call);
+    if (response.status === 404) return this.#absent(response);
+    if (response.status !== 200) throw await refusal(response);
+    const {bytes, complete} = await response.read(MANIFEST_LIMIT);
     if (!complete) throw manifestTooLarge(this.#nameOf(reference), this.#side);
-    const named = isDigest(reference) ? reference : digestHeader(answer);
-    const manifest = parseManifest(bytes, mediaTypeOf(answer), named, this.#side);
+    const named = isDigest(reference) ? reference : digestHeader(response);
+    const manifest = parseManifest(bytes, mediaTypeOf(response), named, this.#side);
     if (named === undefined || manifest.descriptor.digest === named) return manifest;
     throw this.#mismatch(named, manifest.descriptor.digest);
   }
@@ -75,7 +75,7 @@ export class Manifests {
     call: Call,
   ): Promise<{readonly subjectKept: boolean}> {
     const {bytes, descriptor} = manifest;
-    const answer = await this.#connection.send({
+    const response = await this.#connection.send({
       method: 'PUT',
       target: this.#target(reference),
       headers: {'content-type': descriptor.mediaType},
@@ -85,16 +85,16 @@ export class Manifests {
       scopes: [pushScope(this.#path)],
       ...call,
     });
-    const subjectKept = answer.header('oci-subject') !== undefined;
-    if (saysStored(answer, (digest) => isDigestOf(digest, manifest))) {
-      await answer.discard();
+    const subjectKept = response.header('oci-subject') !== undefined;
+    if (saysStored(response, (digest) => isDigestOf(digest, manifest))) {
+      await response.discard();
       return {subjectKept};
     }
-    const error = await this.#unproved(reference, manifest, answer);
-    if (!isSuccess(answer) && !(answer.isRepeated && mayBeStored(error))) throw error;
+    const error = await this.#unproved(reference, manifest, response);
+    if (!isSuccess(response) && !(response.isRepeated && mayBeStored(error))) throw error;
     const isStored = await this.#isStored(reference, manifest, call).catch((asking: unknown) => {
       call.signal.throwIfAborted();
-      throw isSuccess(answer) ? asking : error;
+      throw isSuccess(response) ? asking : error;
     });
     if (!isStored) throw error;
     return {subjectKept};
@@ -104,19 +104,19 @@ export class Manifests {
   async #unproved(
     reference: Tag | Digest,
     {descriptor}: Manifest,
-    answer: HttpAnswer,
+    response: HttpResponse,
   ): Promise<TransshipError> {
-    if (!isSuccess(answer)) {
-      return await refusal(answer, {
+    if (!isSuccess(response)) {
+      return await refusal(response, {
         refusedAt500: true,
         putsManifest: true,
         notFound: 'REPOSITORY_NOT_FOUND',
       });
     }
-    await answer.discard();
-    const named = digestHeader(answer);
+    await response.discard();
+    const named = digestHeader(response);
     return named === undefined || named === descriptor.digest
-      ? notStored(this.#nameOf(reference), answer)
+      ? notStored(this.#nameOf(reference), response)
       : this.#mismatch(descriptor.digest, named);
   }
 
@@ -137,30 +137,30 @@ export class Manifests {
     if (head.status === 404) return undefined;
     const named = head.status === 200 ? digestHeader(head) : undefined;
     if (named !== undefined) return isDigestOf(named, manifest) ? named : undefined;
-    const answer = await this.#read('GET', reference, call);
-    if (answer.status === 404) return undefined;
-    if (answer.status !== 200) throw await refusal(answer);
-    const {bytes} = await answer.read(MANIFEST_LIMIT);
+    const response = await this.#read('GET', reference, call);
+    if (response.status === 404) return undefined;
+    if (response.status !== 200) throw await refusal(response);
+    const {bytes} = await response.read(MANIFEST_LIMIT);
     return Buffer.compare(bytes, manifest.bytes) === 0 ? manifest.descriptor.digest : undefined;
   }
 
   async delete(reference: Tag | Digest, call: Call): Promise<void> {
-    const answer = await this.#connection.send({
+    const response = await this.#connection.send({
       method: 'DELETE',
       target: this.#target(reference),
       path: this.#path,
       scopes: [deleteScope(this.#path)],
       ...call,
     });
-    // Already deleted, which is the goal.
-    const isGone = (answer.status === 202 || answer.status === 404) && !isWebPage(answer);
-    if (isGone) return answer.discard();
-    if (answer.status >= 400) throw await this.#undeleted(answer, reference);
-    if ((await this.#read('HEAD', reference, call)).status === 404) return answer.discard();
-    throw await this.#notDeleted(answer, reference);
+    // 404: already deleted, which is the goal.
+    const isGone = (response.status === 202 || response.status === 404) && !isWebPage(response);
+    if (isGone) return response.discard();
+    if (response.status >= 400) throw await this.#undeleted(response, reference);
+    if ((await this.#read('HEAD', reference, call)).status === 404) return response.discard();
+    throw await this.#notDeleted(response, reference);
   }
 
-  /** Deletes a tag and a digest that do not exist: the refusals say what the registry can do, and what the login may. */
+  /** Deletes a tag and a digest that do not exist: the responses show what the registry supports and the login permits. */
   async tagDeletion(call: Call): Promise<TagDeletion> {
     const declared = (await this.#deletesTagsAlone(call)) ? 'alone' : 'tag';
     try {
@@ -168,7 +168,7 @@ export class Manifests {
       return declared;
     } catch (error) {
       if (!(error instanceof TransshipError)) throw error;
-      // A rule of GitLab covers every tag: the tags that it protects are refused one by one.
+      // A protection rule of GitLab covers this name, too. Protected tags are refused one by one when they are deleted.
       if (error.code === 'PROTECTED') return declared;
       if (error.code !== 'UNSUPPORTED_BY_REGISTRY') throw error;
       await this.delete(ABSENT_DIGEST, call);
@@ -176,7 +176,7 @@ export class Manifests {
     }
   }
 
-  /** A registry that is not asked at its base, or refuses to answer there, declares nothing. */
+  /** Whether the registry declares that it deletes single tags. A refusal of the request counts as no declaration. */
   async #deletesTagsAlone(call: Call): Promise<boolean> {
     try {
       return (await readTraits(this.#connection, call)).deletesTags;
@@ -191,7 +191,7 @@ export class Manifests {
     return this.#connection.side;
   }
 
-  #read(method: 'GET' | 'HEAD', reference: Tag | Digest, call: Call): Promise<HttpAnswer> {
+  #read(method: 'GET' | 'HEAD', reference: Tag | Digest, call: Call): Promise<HttpResponse> {
     return this.#connection.send({
       method,
       target: this.#target(reference),
@@ -204,35 +204,35 @@ export class Manifests {
   }
 
   /** A 404 in HTML does not come from a registry. */
-  async #absent(answer: HttpAnswer): Promise<undefined> {
-    const error = await refusal(answer, {notFound: 'MANIFEST_NOT_FOUND'});
+  async #absent(response: HttpResponse): Promise<undefined> {
+    const error = await refusal(response, {notFound: 'MANIFEST_NOT_FOUND'});
     if (error.code === 'NOT_A_REGISTRY') throw error;
     return undefined;
   }
 
   /** Registries of the distribution family before 3.0 answer a tag with 400 DIGEST_INVALID or 405. */
-  async #undeleted(answer: HttpAnswer, reference: Tag | Digest): Promise<TransshipError> {
-    const error = await refusal(answer);
+  async #undeleted(response: HttpResponse, reference: Tag | Digest): Promise<TransshipError> {
+    const error = await refusal(response);
     if (isDigest(reference) || error.code !== 'BLOB_DIGEST_MISMATCH') return error;
     return new TransshipError('UNSUPPORTED_BY_REGISTRY', error.message, {
       side: this.#side,
       hint: 'this registry deletes only by digest, which deletes all tags of the digest',
-      status: answer.status,
+      status: response.status,
     });
   }
 
   /** A redirect or a web page does not come from a registry; any other success may have had no effect. */
-  async #notDeleted(answer: HttpAnswer, reference: Tag | Digest): Promise<TransshipError> {
-    if (!isSuccess(answer) || isWebPage(answer)) return await refusal(answer);
-    await answer.discard();
+  async #notDeleted(response: HttpResponse, reference: Tag | Digest): Promise<TransshipError> {
+    if (!isSuccess(response) || isWebPage(response)) return await refusal(response);
+    await response.discard();
     return new TransshipError(
       'CHANGE_NOT_SEEN',
-      `${describeRequest(answer.request)} answered ${answer.status}, but ${this.#nameOf(reference)} is still there`,
+      `${describeRequest(response.request)} answered ${response.status}, but ${this.#nameOf(reference)} still exists`,
       {
         side: this.#side,
-        hint: 'the registry or a proxy in front of it answered without deleting it; run the command again, and ask its administrator if this happens again',
+        hint: 'the registry or a proxy in front of it reported success without deleting it; run the command again, and ask its administrator if this happens again',
         retry: true,
-        status: answer.status,
+        status: response.status,
       },
     );
   }
@@ -248,7 +248,7 @@ export class Manifests {
   #mismatch(wanted: Digest, got: Digest): TransshipError {
     return new TransshipError(
       'MANIFEST_DIGEST_MISMATCH',
-      `${this.#nameOf(wanted)} came with the digest ${got}`,
+      `${this.#nameOf(wanted)} was returned with the digest ${got}`,
       {
         side: this.#side,
         hint: 'the registry or a proxy in front of it changes manifests; connect to the registry directly',
@@ -263,7 +263,7 @@ function isDigestOf(digest: Digest, {bytes, descriptor}: Manifest): boolean {
 }
 
 /**
- * Whether the manifest may be there although its PUT failed: a PUT whose response was lost is repeated, and an
+ * Whether the registry may have the manifest although its PUT failed: a PUT whose response was lost is repeated, and an
  * immutable tag refuses the second PUT.
  */
 function mayBeStored({code}: TransshipError): boolean {
@@ -271,18 +271,18 @@ function mayBeStored({code}: TransshipError): boolean {
 }
 
 /** The descriptor of a manifest from the headers; undefined: incomplete or not credible. */
-function descriptorIn(answer: HttpAnswer, reference: Tag | Digest): Descriptor | undefined {
-  const mediaType = mediaTypeOf(answer);
-  const size = answer.isEncoded ? undefined : answer.length;
+function descriptorIn(response: HttpResponse, reference: Tag | Digest): Descriptor | undefined {
+  const mediaType = mediaTypeOf(response);
+  const size = response.isEncoded ? undefined : response.length;
   // Without a digest, the media type distinguishes a registry from a server that answers 200 to everything.
   const isManifest = mediaType !== undefined && isManifestType(mediaType);
   const asked = isDigest(reference) && isManifest ? reference : undefined;
-  const digest = digestHeader(answer) ?? asked;
+  const digest = digestHeader(response) ?? asked;
   if (digest === undefined || mediaType === undefined || size === undefined || size === 0)
     return undefined;
   return {mediaType, digest, size};
 }
 
-function mediaTypeOf(answer: HttpAnswer): string | undefined {
-  return answer.header('content-type')?.split(';')[0]?.trim() || undefined;
+function mediaTypeOf(response: HttpResponse): string | undefined {
+  return response.header('content-type')?.split(';')[0]?.trim() || undefined;
 }

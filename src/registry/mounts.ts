@@ -1,10 +1,10 @@
-import type {HttpAnswer} from '../http/answer.ts';
-import {describeRequest} from '../http/message.ts';
+import type {HttpResponse} from '../http/response.ts';
+import {describeRequest} from '../http/request.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import {isInterrupted, TransshipError} from '../model/error.ts';
 import type {Call, MountBlob} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
+import type {RegistryConnection} from './connection.ts';
 import {missingActions, pullScope, pushScope, type Scope} from './scope.ts';
 import {hasBlob, saysStored} from './stored.ts';
 import {openingRequest, RegistryUpload} from './upload.ts';
@@ -29,15 +29,15 @@ const DECLINED: Outcome = {kind: 'declined'};
  * Mounting is optional: if it fails, the blob is uploaded.
  */
 export class Mounts {
-  readonly #connection: Connection;
-  /** In a row. */
+  readonly #connection: RegistryConnection;
+  /** Consecutive failures. */
   #failures = 0;
 
-  constructor(connection: Connection) {
+  constructor(connection: RegistryConnection) {
     this.#connection = connection;
   }
 
-  /** Asks with a token for both repositories. */
+  /** Mounts a blob, with a token for both repositories. */
   async mount(
     to: RepositoryPath,
     blob: Descriptor,
@@ -58,24 +58,24 @@ export class Mounts {
   }
 
   async #outcome(
-    answer: HttpAnswer,
+    response: HttpResponse,
     to: RepositoryPath,
     blob: Descriptor,
     call: Call,
   ): Promise<Outcome> {
-    const {status} = answer;
+    const {status} = response;
     if (status === 202) {
-      const upload = await RegistryUpload.open(this.#connection, to, blob.digest, answer);
+      const upload = await RegistryUpload.open(this.#connection, to, blob.digest, response);
       this.#failures = 0;
       return {kind: 'upload', upload};
     }
-    await answer.discard();
+    await response.discard();
     if (ABOUT_THIS_MOUNT.has(status)) return DECLINED;
     const isMounted =
-      saysStored(answer, (digest) => digest === blob.digest) ||
+      saysStored(response, (digest) => digest === blob.digest) ||
       (status === 201 &&
         (await hasBlob(this.#connection, {path: to, blob, scope: pushScope(to)}, call)));
-    if (!isMounted) return this.#failed(`${describeRequest(answer.request)} answered ${status}`);
+    if (!isMounted) return this.#failed(`${describeRequest(response.request)} answered ${status}`);
     this.#failures = 0;
     return {kind: 'mounted'};
   }
@@ -103,7 +103,7 @@ export class Mounts {
     from: RepositoryPath,
     scopes: readonly Scope[],
     call: Call,
-  ): Promise<HttpAnswer> {
+  ): Promise<HttpResponse> {
     const query = `?mount=${encodeURIComponent(digest)}&from=${encodeURIComponent(from)}`;
     return this.#connection.send({
       ...openingRequest(to, query, scopes),

@@ -1,4 +1,4 @@
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
@@ -7,9 +7,9 @@ import {OCI_INDEX} from '../model/media-type.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import {z} from '../model/schema.ts';
-import type {Connection} from './connection.ts';
+import type {RegistryConnection} from './connection.ts';
 import {Manifests} from './manifests.ts';
-import {type ListLimits, readList, readPage, unreadable} from './paging.ts';
+import {type ListLimits, readList, readPage, invalidList} from './paging.ts';
 import {errorCodes, refusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 
@@ -32,22 +32,22 @@ const indexSchema = z.object({manifests: descriptors});
 
 /** The referrers API of one registry (distribution-spec, "Listing Referrers"). */
 export class Referrers {
-  readonly #connection: Connection;
+  readonly #connection: RegistryConnection;
   /** Number of responses that are not from a referrers API; undefined: the registry has the API. */
   #failures: number | undefined = 0;
   /** Whether the latest response other than a refusal came from a redirect target. */
   #isElsewhere = false;
 
-  constructor(connection: Connection) {
+  constructor(connection: RegistryConnection) {
     this.#connection = connection;
   }
 
   /**
-   * What refers to a manifest that was read; undefined: the registry has no referrers API. The whole list is requested:
-   * without a filter, `OCI-Filters-Applied` cannot shorten it. A host whose API has never responded correctly, although
-   * the manifest itself can be read, counts as a host without it: web applications and proxies before registries answer
-   * unknown paths with pages, redirects, 401, 403, 429 and 500.
-   * @throws TransshipError where an API that has answered before fails, and for a list without end
+   * The referrers of a manifest that was read; undefined: the registry has no referrers API. The whole list is requested, without
+   * a filter. A host whose API has never responded correctly, although the manifest itself can be read, counts as a host
+   * without it: web applications and proxies in front of registries answer unknown paths with pages, redirects, 401, 403, 429
+   * and 500.
+   * @throws TransshipError if an API that responded before fails, and for an endless list
    */
   async list(
     path: RepositoryPath,
@@ -56,13 +56,13 @@ export class Referrers {
   ): Promise<readonly Descriptor[] | undefined> {
     if (this.#failures !== undefined && this.#failures >= ENOUGH_FAILURES) return undefined;
     try {
-      return await this.#ask(path, subject, call);
+      return await this.#request(path, subject, call);
     } catch (error) {
       if (!(await this.#isUnusable(error, path, subject, call))) throw error;
       const failure = error as TransshipError;
       if (failure.code === 'RATE_LIMITED' && !this.#isElsewhere) {
         // The registry may have limited all requests: reading the manifest shows that it accepts them again.
-        const again = await this.#ask(path, subject, call).catch(() => undefined);
+        const again = await this.#request(path, subject, call).catch(() => undefined);
         call.signal.throwIfAborted();
         if (again) return again;
         this.#failures = ENOUGH_FAILURES;
@@ -72,7 +72,7 @@ export class Referrers {
     }
   }
 
-  async #ask(
+  async #request(
     path: RepositoryPath,
     subject: Digest,
     call: Call,
@@ -90,29 +90,29 @@ export class Referrers {
       isOfNames: false,
       limits: REFERRER_LIMITS,
       keyOf: ({digest}) => digest,
-      read: (answer) => this.#readIndex(answer),
+      read: (response) => this.#readIndex(response),
     });
     return found && [...found.values()];
   }
 
-  async #readIndex(answer: HttpAnswer): Promise<readonly Descriptor[] | undefined> {
-    if (NO_API.has(answer.status)) {
-      const isForeign = answer.status === 404 && (await errorCodes(answer)).length === 0;
+  async #readIndex(response: HttpResponse): Promise<readonly Descriptor[] | undefined> {
+    if (NO_API.has(response.status)) {
+      const isForeign = response.status === 404 && (await errorCodes(response)).length === 0;
       if (isForeign && this.#failures !== undefined) this.#failures++;
-      await answer.discard();
+      await response.discard();
       return undefined;
     }
-    this.#isElsewhere = this.#connection.isElsewhere(answer);
-    if (answer.status !== 200) throw await refusal(answer);
-    const index = indexSchema.safeParse(await readPage(answer));
-    if (!index.success) throw unreadable(answer, 'is not an index', index.error);
+    this.#isElsewhere = this.#connection.isElsewhere(response);
+    if (response.status !== 200) throw await refusal(response);
+    const index = indexSchema.safeParse(await readPage(response));
+    if (!index.success) throw invalidList(response, 'is not an index', index.error);
     this.#failures = undefined;
     return index.data.manifests;
   }
 
   /**
-   * Whether only the referrers API fails: what is wrong with the registry or the network stops the manifest, too. It is
-   * read, as registries that limit pulls answer HEAD all the same.
+   * Whether only the referrers API fails: a failure of the registry or the network would affect the manifest, too. The manifest is
+   * read by GET, because registries that limit pulls still answer HEAD.
    */
   async #isUnusable(
     failure: unknown,

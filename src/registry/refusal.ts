@@ -1,9 +1,10 @@
-import type {HttpAnswer} from '../http/answer.ts';
-import {describeRequest} from '../http/message.ts';
+import type {HttpResponse} from '../http/response.ts';
+import {describeRequest} from '../http/request.ts';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {type ErrorBody, readErrors} from './error-body.ts';
 
+/** The meaning of a response that its status does not show. */
 export interface RefusalContext {
   /** The response is from the token service, not the registry: it may contain a token, which must not be quoted. */
   readonly ofTokenService?: boolean;
@@ -11,7 +12,7 @@ export interface RefusalContext {
   readonly notFound?: ErrorCode;
   /** A 500 is permanent: docker-registry sends it for manifests that it refuses. */
   readonly refusedAt500?: boolean;
-  /** A manifest was put: something unknown is a part of it. Codes differ between registries. */
+  /** The response to a PUT of a manifest, in which an unknown object is a part of it. Codes differ between registries. */
   readonly putsManifest?: boolean;
 }
 
@@ -72,12 +73,12 @@ const STRONG_CODES = new Set([
  * statuses and codes of registries.
  */
 export async function refusal(
-  answer: HttpAnswer,
+  response: HttpResponse,
   context: RefusalContext = {},
 ): Promise<TransshipError> {
-  const {request, status} = answer;
-  const body = await readErrors(answer);
-  const {code, hint, retry = false} = explain(answer, body, context);
+  const {request, status} = response;
+  const body = await readErrors(response);
+  const {code, hint, retry = false} = explain(response, body, context);
   const who = context.ofTokenService === true ? 'the token service ' : '';
   const quote = context.ofTokenService === true ? body.codes : body.words;
   const words = quote === '' ? '' : `: ${quote}`;
@@ -86,31 +87,33 @@ export async function refusal(
     hint,
     retry,
     status,
-    retryAfterMs: answer.retryAfterMs,
-    exhausted: answer.exhausted,
+    retryAfterMs: response.retryAfterMs,
+    isPauseAsked: response.isPauseAsked,
+    exhausted: response.exhausted,
   });
 }
 
-/** The codes of an error answer. The body stays readable for `refusal`. */
-export async function errorCodes(answer: HttpAnswer): Promise<readonly string[]> {
-  const {errors} = await readErrors(answer);
+/** The codes of an error response. `refusal` can still read the body. */
+export async function errorCodes(response: HttpResponse): Promise<readonly string[]> {
+  const {errors} = await readErrors(response);
   return errors.map(({code}) => code);
 }
 
-/** Whether a 401 concerns the subject and not the identity of the client (GitLab's registry). */
+/** Whether a 401 is about a protected object and not about the client's identity (GitLab's registry). */
 export function isProtection(codes: readonly string[]): boolean {
   return codes.some((code) => BY_CODE.get(code)?.code === 'PROTECTED');
 }
 
-function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): Explanation {
-  const {status} = answer;
+function explain(response: HttpResponse, body: ErrorBody, context: RefusalContext): Explanation {
+  const {status} = response;
   const known = body.errors.find(({code}) => BY_CODE.has(code))?.code ?? '';
   const byCode = BY_CODE.get(known);
   if (byCode && STRONG_CODES.has(known)) return byCode;
-  if (status === 401) return unauthorized(answer);
+  if (status === 401) return unauthorized(response);
   // GitLab's token service answers 403 to unknown users for everything that is not public.
-  const isStranger = context.ofTokenService === true && answer.request.authorization === undefined;
-  if (status === 403) return isStranger ? unauthorized(answer) : forbidden(body);
+  const isStranger =
+    context.ofTokenService === true && response.request.authorization === undefined;
+  if (status === 403) return isStranger ? unauthorized(response) : forbidden(body);
   if (status === 405) return unsupported();
   if (status === 413) {
     return {
@@ -142,7 +145,7 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
   }
   if (byCode) return byCode;
   if (body.isHtml || status < 400) {
-    return {code: 'NOT_A_REGISTRY', hint: 'check host and port: something else answers there'};
+    return {code: 'NOT_A_REGISTRY', hint: 'check host and port: this server is not a registry'};
   }
   if (status === 404) {
     return {code: context.notFound ?? 'NOT_A_REGISTRY', hint: 'check the name, and host and port'};
@@ -153,7 +156,7 @@ function explain(answer: HttpAnswer, body: ErrorBody, context: RefusalContext): 
 function partsMissing(): Explanation {
   return {
     code: 'MANIFEST_PARTS_MISSING',
-    hint: 'something the manifest refers to is not in the repository; push it first',
+    hint: 'the repository lacks something that the manifest refers to; push that first',
   };
 }
 
@@ -171,15 +174,15 @@ function forbidden(body: ErrorBody): Explanation {
  * A registry also answers 401 to a valid login without permission: the token service grants fewer actions than
  * requested, and does not reveal whether the repository exists (distribution, docs/spec/auth/token.md).
  */
-function unauthorized(answer: HttpAnswer): Explanation {
-  const {authorization, tokenOf} = answer.request;
+function unauthorized(response: HttpResponse): Explanation {
+  const {authorization, tokenOf} = response.request;
   if (authorization === undefined || tokenOf === 'anybody') {
     return {
       code: 'UNAUTHORIZED',
       hint: 'log in with docker login, or name a file with --authfile; without a login the registry gives no access to this repository, if it exists',
     };
   }
-  const challenge = answer.header('www-authenticate') ?? '';
+  const challenge = response.header('www-authenticate') ?? '';
   if (tokenOf === 'login' && !/\berror="?invalid_token/i.test(challenge)) {
     const isGitLab = challenge.includes('/jwt/auth');
     return {
@@ -202,7 +205,7 @@ function refused(): Explanation {
 function unsupported(): Explanation {
   return {
     code: 'UNSUPPORTED_BY_REGISTRY',
-    hint: 'the registry is read-only or does not offer this; ask its administrator',
+    hint: 'the registry is read-only or does not support this; ask its administrator',
   };
 }
 

@@ -19,15 +19,15 @@ export interface RegistryOptions {
   /** Called once for each peculiarity of the registry that was worked around. */
   readonly notice?: (notice: RegistryNotice) => void;
   /**
-   * The notices already sent. Registries that share this set send each notice once: a host may be open as source and as
-   * destination. Default: one of its own.
+   * The notices already sent. Registries that share this set send each notice once: a host may be both source and destination.
+   * Default: not shared.
    */
   readonly noticed?: Set<string>;
   /** ms since the epoch, for the expiry of tokens. Default: `Date.now`. */
   readonly now?: () => number;
 }
 
-/** Optional features of the distribution API, in the words of messages. */
+/** Optional features of the distribution API, as named in messages. */
 export const REGISTRY_FEATURES = {
   chunks: 'chunked uploads',
   database: 'the API of the metadata database',
@@ -40,8 +40,10 @@ export const REGISTRY_FEATURES = {
   referrers: 'the referrers API',
 } as const;
 
+/** An optional feature of the distribution API. */
 export type RegistryFeature = keyof typeof REGISTRY_FEATURES;
 
+/** A notice about a peculiarity of a registry. */
 export interface RegistryNotice {
   /**
    * `UPLOAD_LOCATION_…`: upload URLs use http although the registry is accessed over https, or vice versa, or lack the

@@ -16,21 +16,29 @@ import type {
 } from '../model/port.ts';
 import {formatRepository, type RepositoryPath, type Tag} from '../model/reference.ts';
 import {Blobs} from './blobs.ts';
-import {Connection} from './connection.ts';
+import {RegistryConnection} from './connection.ts';
 import {readTagDigests, readTagTimes, readTraits, type RegistryTraits} from './gitlab-extension.ts';
 import {listCatalog, listTags} from './listing.ts';
 import {Manifests} from './manifests.ts';
 import {Mounts} from './mounts.ts';
 import {Referrers} from './referrers.ts';
-import {type BlobReading, type Paging, probeBlob, probePaging} from './probe-reading.ts';
+import {
+  type BlobReading,
+  type Paging,
+  probeBlob,
+  probeCatalog,
+  probePaging,
+} from './probe-reading.ts';
+import {deleteBlob, probeLocation} from './probe-writing.ts';
 import type {Scope} from './scope.ts';
+import type {TokenFacts} from './token.ts';
 import {Uploads} from './uploads.ts';
 import type {RegistryOptions} from './registry-options.ts';
 
 /** One registry, as one side of a copy. Opening it sends no request. */
 export class Registry {
   readonly host: string;
-  readonly #connection: Connection;
+  readonly #connection: RegistryConnection;
   readonly #referrers: Referrers;
   readonly #mounts: Mounts;
   readonly #repositories = new Map<RepositoryPath, RegistryRepository>();
@@ -38,7 +46,7 @@ export class Registry {
 
   constructor(options: RegistryOptions) {
     this.host = options.host;
-    this.#connection = new Connection(options);
+    this.#connection = new RegistryConnection(options);
     this.#referrers = new Referrers(this.#connection);
     this.#mounts = new Mounts(this.#connection);
   }
@@ -59,53 +67,67 @@ export class Registry {
 
   /**
    * All repositories that the registry lists for this login.
-   * @throws TransshipError UNAUTHORIZED or FORBIDDEN where only administrators may, UNSUPPORTED_BY_REGISTRY
+   * @throws TransshipError UNAUTHORIZED or FORBIDDEN if only administrators may list them, UNSUPPORTED_BY_REGISTRY
    */
   catalog(call: Call): Promise<readonly string[]> {
     return listCatalog(this.#connection, call);
   }
 
-  /** The URL below which the registry's API is, `…/v2/`. */
+  /** The base URL of the registry's API, `…/v2/`. */
   baseUrl({signal}: Call): Promise<URL> {
     return this.#connection.baseUrl(signal);
   }
 
-  /** The challenge of the registry to a client without credentials. */
+  /** The registry's challenges to a client without credentials. */
   challenges(call: Call): Promise<readonly Challenge[]> {
     return this.#connection.challenges(call);
   }
 
-  /** What the registry reports about itself. */
+  /** The properties that the registry reports. */
   traits(call: Call): Promise<RegistryTraits> {
     return readTraits(this.#connection, call);
   }
 
-  /** Whether it is a GitLab's with metadata database, as far as it can be told without a request to other registries. */
+  /** Whether this is GitLab's registry with a metadata database. Sends a request only if the registry is known to be GitLab's. */
   #listsDigests(call: Call): Promise<boolean> {
     if (!this.#connection.isGitLab) return Promise.resolve(false);
     this.#hasDatabase ??= this.traits(call).then(({database}) => database);
     return this.#hasDatabase;
   }
 
-  /** When each tag was last pushed, in ms since the epoch; undefined: this registry does not know. */
+  /** When each tag was last pushed, in ms since the epoch; undefined: the registry does not report it. */
   tagTimes(path: RepositoryPath, call: Call): Promise<ReadonlyMap<string, number> | undefined> {
     return readTagTimes(this.#connection, path, call);
   }
 
-  /** How it answers to a request for one tag of a list. */
+  /** Probes whether lists of tags are paginated. */
   probePaging(path: RepositoryPath, call: Call): Promise<Paging> {
     return probePaging(this.#connection, path, call);
   }
 
-  /** How it answers to a request for a part of a blob of more than two bytes. */
+  /** Opens an upload and cancels it. @returns its URL as sent by the registry */
+  probeLocation(path: RepositoryPath, call: Call): Promise<string> {
+    return probeLocation(this.#connection, path, call);
+  }
+
+  /** Deletes a blob. @returns false if the registry does not support that */
+  deleteBlob(path: RepositoryPath, digest: Digest, call: Call): Promise<boolean> {
+    return deleteBlob(this.#connection, path, digest, call);
+  }
+
+  /** Whether this login may list all repositories, without reading the list. */
+  probeCatalog(call: Call): Promise<boolean> {
+    return probeCatalog(this.#connection, call);
+  }
+
+  /** Probes whether range requests are supported. @param blob of more than two bytes */
   probeBlob(path: RepositoryPath, blob: Digest, call: Call): Promise<BlobReading> {
     return probeBlob(this.#connection, path, blob, call);
   }
 
   /**
-   * What a token for this scope actually allows, determined before any change; undefined: the registry does not tell in
-   * advance. A request for push may make GitLab create the repository: request it only for repositories that will be
-   * written.
+   * The scopes that a token for this scope grants, determined before any change; undefined: not known in advance. A request for
+   * push may make GitLab create the repository, so request it only for repositories that will be written.
    */
   async granted(
     path: RepositoryPath,
@@ -113,26 +135,31 @@ export class Registry {
     call: Call,
   ): Promise<readonly Scope[] | undefined> {
     const need = {path, scopes: [scope]};
-    const answer = await this.#connection.send({method: 'GET', target: '', ...need, ...call});
-    await answer.discard();
+    const response = await this.#connection.send({method: 'GET', target: '', ...need, ...call});
+    await response.discard();
     return this.#connection.granted(need, call.signal);
+  }
+
+  /** Facts about the token for this scope; undefined: the registry requires none. Call `granted` first. */
+  tokenFacts(path: RepositoryPath, scope: Scope, {signal}: Call): Promise<TokenFacts | undefined> {
+    return this.#connection.tokenFacts({path, scopes: [scope]}, signal);
   }
 }
 
-/** What the repositories of a registry share. */
+/** The parts that the repositories of a registry share. */
 interface RepositoryParts {
-  readonly connection: Connection;
+  readonly connection: RegistryConnection;
   readonly referrers: Referrers;
   readonly mounts: Mounts;
   readonly listsDigests: (call: Call) => Promise<boolean>;
 }
 
-/** A repository of a registry, behind the port that all places share. */
+/** One repository of a registry: implements the port of places with the parts of the distribution API. */
 export class RegistryRepository implements RepositoryWriter {
   /** `host/path`. */
   readonly name: string;
   readonly mount: MountBlob;
-  readonly #connection: Connection;
+  readonly #connection: RegistryConnection;
   readonly #referrers: Referrers;
   readonly #path: RepositoryPath;
   readonly #manifests: Manifests;

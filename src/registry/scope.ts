@@ -6,11 +6,11 @@ export interface Scope {
   readonly resource: string;
   /** Sorted, without duplicates; empty: the resource is a whole scope of another form (`aws`). */
   readonly actions: readonly string[];
-  /** For granted scopes: tags that the bearer may not change nevertheless, if the token says so. */
+  /** For granted scopes: tags that the bearer nevertheless must not change, if the token names any. */
   readonly tagLimits?: TagLimits;
 }
 
-/** Patterns of tags, regular expressions (GitLab: app/services/auth/container_registry_authentication_service.rb, `meta`). */
+/** Regular expressions for tags (GitLab: app/services/auth/container_registry_authentication_service.rb, `meta`). */
 export interface TagLimits {
   readonly push: readonly string[];
   readonly delete: readonly string[];

@@ -1,6 +1,6 @@
 import {createHash} from 'node:crypto';
-import type {HttpAnswer} from '../http/answer.ts';
-import {describeRequest} from '../http/message.ts';
+import type {HttpResponse} from '../http/response.ts';
+import {describeRequest} from '../http/request.ts';
 import {formatByteRange, parseContentRange} from '../http/header-fields.ts';
 import {isWebPage} from '../http/web-page.ts';
 import type {Descriptor} from '../model/descriptor.ts';
@@ -8,7 +8,7 @@ import {algorithmOf, type Digest, finishDigest, isDigest} from '../model/digest.
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection, RegistryRequest} from './connection.ts';
+import type {RegistryConnection, RegistryRequest} from './connection.ts';
 import {refusal} from './refusal.ts';
 import type {Scope} from './scope.ts';
 
@@ -19,27 +19,27 @@ import type {Scope} from './scope.ts';
  */
 
 /** Whether the response to a write states that content with a digest accepted by `isRight` was stored. */
-export function saysStored(answer: HttpAnswer, isRight: (digest: Digest) => boolean): boolean {
-  const digest = digestHeader(answer);
-  return answer.status === 201 && digest !== undefined && isRight(digest);
+export function saysStored(response: HttpResponse, isRight: (digest: Digest) => boolean): boolean {
+  const digest = digestHeader(response);
+  return response.status === 201 && digest !== undefined && isRight(digest);
 }
 
 /** `Docker-Content-Digest`; undefined: absent, or not a digest. */
-export function digestHeader(answer: HttpAnswer): Digest | undefined {
-  const digest = answer.header('docker-content-digest')?.trim();
+export function digestHeader(response: HttpResponse): Digest | undefined {
+  const digest = response.header('docker-content-digest')?.trim();
   return digest !== undefined && isDigest(digest) ? digest : undefined;
 }
 
-/** Whether the answer is a success, whatever it proves. */
-export function isSuccess({status}: HttpAnswer): boolean {
+/** Whether the status is 2xx, which does not prove that anything was stored. */
+export function isSuccess({status}: HttpResponse): boolean {
   return status >= 200 && status < 300;
 }
 
-/** A blob to look up, and its location. */
+/** A blob to look up. */
 interface WantedBlob {
   readonly path: RepositoryPath;
   readonly blob: Pick<Descriptor, 'digest' | 'size'>;
-  /** The permission for writing if the blob was just written. */
+  /** The scope of the request: that of the write if the blob was just written. */
   readonly scope: Scope;
 }
 
@@ -49,67 +49,71 @@ interface WantedBlob {
  * @throws TransshipError the registry's refusals
  */
 export async function hasBlob(
-  connection: Connection,
+  connection: RegistryConnection,
   wanted: WantedBlob,
   call: Call,
 ): Promise<boolean> {
   if (!connection.uses('blob-head')) return isReadable(connection, wanted, call);
-  const answer = await askFor(connection, wanted, {method: 'HEAD', ...call});
-  if (answer.status === 404 && !isWebPage(answer)) return false;
-  if (isAboutAsker(answer)) throw await refusal(answer);
-  if (answer.status === 200 && isBlob(answer, answer.length, wanted)) return true;
+  const response = await askFor(connection, wanted, {method: 'HEAD', ...call});
+  if (response.status === 404 && !isWebPage(response)) return false;
+  if (isAboutAsker(response)) throw await refusal(response);
+  if (response.status === 200 && isBlob(response, response.length, wanted)) return true;
   const isThere = await isReadable(connection, wanted, call);
-  if (!isSuccess(answer) && answer.status !== 404) {
-    const reason = `${describeRequest(answer.request)} answered ${answer.status}`;
+  if (!isSuccess(response) && response.status !== 404) {
+    const reason = `${describeRequest(response.request)} answered ${response.status}`;
     connection.featureNotUsed('blob-head', reason, 'blobs are searched by GET');
   }
   return isThere;
 }
 
 /**
- * A refusal because of the login or the request rate: it says nothing about HEAD, and another attempt would count
- * against the login.
+ * Whether the refusal is about the login or the request rate: it does not mean that HEAD is unsupported, and another request
+ * would count against the login.
  */
-export function isAboutAsker({status}: HttpAnswer): boolean {
+export function isAboutAsker({status}: HttpResponse): boolean {
   return status === 401 || status === 429;
 }
 
 /** Requests the first byte, and reads no more than that. */
 async function isReadable(
-  connection: Connection,
+  connection: RegistryConnection,
   wanted: WantedBlob,
   call: Call,
 ): Promise<boolean> {
   const headers = wanted.blob.size > 0 ? {range: formatByteRange(0, 1)} : {};
-  const answer = await askFor(connection, wanted, {method: 'GET', headers, ...call});
-  const {status} = answer;
-  if (status !== 200 && status !== 206 && status !== 404) throw await refusal(answer);
-  answer.cancel();
+  const response = await askFor(connection, wanted, {method: 'GET', headers, ...call});
+  const {status} = response;
+  if (status !== 200 && status !== 206 && status !== 404) throw await refusal(response);
+  response.cancel();
   if (status === 404) return false;
-  const total = parseContentRange(answer.header('content-range'))?.total;
-  if (isBlob(answer, status === 206 ? total : answer.length, wanted)) return true;
-  return !isWebPage(answer) && hasBytes(connection, wanted, call);
+  const total = parseContentRange(response.header('content-range'))?.total;
+  if (isBlob(response, status === 206 ? total : response.length, wanted)) return true;
+  return !isWebPage(response) && hasBytes(connection, wanted, call);
 }
 
-/** By reading all of it: the size in a manifest may be wrong, so a blob with another one may be the right one. */
-async function hasBytes(connection: Connection, wanted: WantedBlob, call: Call): Promise<boolean> {
-  const answer = await askFor(connection, wanted, {method: 'GET', lane: 'read', ...call});
-  if (answer.status !== 200) {
-    await answer.discard();
+/** Compares digests by reading the whole blob: its size in the manifest may be wrong. */
+async function hasBytes(
+  connection: RegistryConnection,
+  wanted: WantedBlob,
+  call: Call,
+): Promise<boolean> {
+  const response = await askFor(connection, wanted, {method: 'GET', lane: 'read', ...call});
+  if (response.status !== 200) {
+    await response.discard();
     return false;
   }
   const {digest} = wanted.blob;
   const algorithm = algorithmOf(digest);
   const hash = createHash(algorithm);
-  for await (const chunk of answer.chunks()) hash.update(chunk);
+  for await (const chunk of response.chunks()) hash.update(chunk);
   return finishDigest(hash, algorithm) === digest;
 }
 
 function askFor(
-  connection: Connection,
+  connection: RegistryConnection,
   {path, blob, scope}: WantedBlob,
   request: Pick<RegistryRequest, 'method' | 'headers' | 'lane' | keyof Call>,
-): Promise<HttpAnswer> {
+): Promise<HttpResponse> {
   return connection.send({
     ...request,
     target: `${path}/blobs/${blob.digest}`,
@@ -119,26 +123,26 @@ function askFor(
 }
 
 /**
- * Whether a response concerns the blob. Servers that answer 200 to everything, such as login pages or health checks,
- * are trusted no more than after a push: the digest shows it, or the size, or else all of its bytes.
+ * Whether a response shows that the blob exists, by its digest or its size. Some servers, such as login pages or health checks,
+ * answer 200 to everything.
  */
-function isBlob(answer: HttpAnswer, size: number | undefined, {blob}: WantedBlob): boolean {
-  if (digestHeader(answer) === blob.digest) return true;
-  return !isWebPage(answer) && (size === undefined || size === blob.size);
+function isBlob(response: HttpResponse, size: number | undefined, {blob}: WantedBlob): boolean {
+  if (digestHeader(response) === blob.digest) return true;
+  return !isWebPage(response) && (size === undefined || size === blob.size);
 }
 
 /**
  * The error for a registry that confirmed a write but does not have the content.
  * @param what `host/path@digest`
  */
-export function notStored(what: string, answer: HttpAnswer): TransshipError {
-  const {request, status} = answer;
+export function notStored(what: string, response: HttpResponse): TransshipError {
+  const {request, status} = response;
   return new TransshipError(
     'CHANGE_NOT_SEEN',
-    `${describeRequest(request)} answered ${status}, but ${what} is not there`,
+    `${describeRequest(request)} answered ${status}, but ${what} does not exist`,
     {
       side: request.side,
-      hint: 'the registry or a proxy in front of it answered without storing the content; run the command again, and ask its administrator if this happens again',
+      hint: 'the registry or a proxy in front of it reported success without storing the content; run the command again, and ask its administrator if this happens again',
       retry: true,
       status,
     },

@@ -1,5 +1,5 @@
 import type {HttpClient} from '../http/client.ts';
-import type {HttpRequest} from '../http/message.ts';
+import type {HttpRequest} from '../http/request.ts';
 import {redactUrl} from '../http/redaction.ts';
 import {type Side, TransshipError} from '../model/error.ts';
 import {readJson} from '../model/json.ts';
@@ -17,14 +17,18 @@ export interface TokenService {
   readonly service: string | undefined;
 }
 
+/** A token to request. */
+/** A token to request. */
 export interface TokenRequest {
   readonly service: TokenService;
   readonly scopes: readonly Scope[];
   readonly credentials: Credentials | undefined;
   /** A URL of the registry that names the service. */
   readonly registry: URL;
+  /** The side to report in errors. */
   readonly side: Side;
   readonly signal: AbortSignal;
+  /** The time in ms since the epoch. */
   readonly now: () => number;
 }
 
@@ -43,12 +47,12 @@ export async function fetchToken(http: HttpClient, wanted: TokenRequest): Promis
       ? refreshRequest(realm, wanted, credentials.token)
       : tokenRequest(realm, wanted, credentials);
   const ledBy = http.leaderTo(realm, wanted.registry);
-  const answer = await http.send({...request, ledBy, readLimit: TOKEN_LIMIT});
-  if (answer.status !== 200) throw await refusal(answer, {ofTokenService: true});
-  const {bytes} = await answer.read(TOKEN_LIMIT);
+  const response = await http.send({...request, ledBy, readLimit: TOKEN_LIMIT});
+  if (response.status !== 200) throw await refusal(response, {ofTokenService: true});
+  const {bytes} = await response.read(TOKEN_LIMIT);
   const token = parseToken(readJson(bytes, z.unknown()), wanted.now());
   if (token) return token;
-  const page = await readErrors(answer);
+  const page = await readErrors(response);
   const what = page.isHtml
     ? `with a web page ("${page.words}") instead of a token`
     : 'without a token';
@@ -94,6 +98,8 @@ function refreshRequest(
   };
 }
 
+/** The `authorization` header for Basic authentication (RFC 7617). */
+/** The `authorization` header for Basic authentication (RFC 7617). */
 export function basicAuthorization({
   username,
   password,
@@ -121,19 +127,32 @@ export interface Token {
   readonly value: string;
   /** When to renew it, in ms since the epoch. */
   readonly renewAt: number;
-  /** What it allows, if the token says so (a JWT with `access`); undefined: unknown. */
+  /** The granted scopes, if the token names them (a JWT with `access`); undefined: unknown. */
   readonly granted: readonly Scope[] | undefined;
+  readonly facts: TokenFacts;
+}
+
+/** Facts about a token, besides its scopes and without its value. */
+export interface TokenFacts {
+  /** How long it is valid, in ms. */
+  readonly lifeMs: number;
+  /** The origin of `lifeMs`: the service's response, the token's claims, or the default of the specification. */
+  readonly lifeFrom: 'answer' | 'claims' | 'default';
+  /** The unverified claims `iss`, `sub` and `aud` of a JWT (RFC 7519, section 4.1); undefined: not a JWT. */
+  readonly claims:
+    | {readonly issuer?: string; readonly subject?: string; readonly audience?: string}
+    | undefined;
 }
 
 /** Default lifetime of a token without `expires_in` (distribution, docs/spec/auth/token.md), in ms. */
 const DEFAULT_LIFE_MS = 60_000;
 /**
- * A token is renewed this long before it expires, in ms, or after two thirds of a lifetime shorter than three times
- * that.
+ * How long before its expiry a token is renewed, in ms; a token with a lifetime of less than three times this is renewed after
+ * two thirds of it.
  */
 const MARGIN_MS = 60_000;
 
-const answerSchema = z
+const responseSchema = z
   .object({
     token: z.string().nullish(),
     access_token: z.string().nullish(),
@@ -160,6 +179,12 @@ const metaSchema = z
 const claimsSchema = z.object({
   exp: z.number().optional().catch(undefined),
   iat: z.number().optional().catch(undefined),
+  iss: z.string().optional().catch(undefined),
+  sub: z.string().optional().catch(undefined),
+  aud: z
+    .union([z.string(), list(z.string())])
+    .optional()
+    .catch(undefined),
   access: list(
     z.object({
       type: z.string(),
@@ -173,12 +198,12 @@ const claimsSchema = z.object({
 });
 
 /**
- * Parses a token service's response; undefined: it contains no token. Times are counted from its receipt, so that the
- * clocks of the service and of this machine need not agree.
+ * Parses a token service's response; undefined: it contains no token. Lifetimes count from the receipt, so the clocks of the
+ * service and of this machine need not agree.
  * @param now ms since the epoch
  */
-export function parseToken(answer: unknown, now: number): Token | undefined {
-  const parsed = answerSchema.safeParse(answer);
+export function parseToken(response: unknown, now: number): Token | undefined {
+  const parsed = responseSchema.safeParse(response);
   // The token is sent in a header: a line break would start another header.
   if (!parsed.success || !/^[\x21-\x7e]+$/.test(parsed.data.value)) return undefined;
   const {value, lifeMs: announced} = parsed.data;
@@ -192,7 +217,19 @@ export function parseToken(answer: unknown, now: number): Token | undefined {
     actions: actions ?? [],
     ...(meta ? {tagLimits: meta} : {}),
   }));
-  return {value, renewAt: now + lifeMs - Math.min(MARGIN_MS, lifeMs / 3), granted};
+  const lifeFrom =
+    announced === undefined ? (claimed === undefined ? 'default' : 'claims') : 'answer';
+  const facts = {lifeMs, lifeFrom, claims: claims && shownClaims(claims)} as const;
+  return {value, renewAt: now + lifeMs - Math.min(MARGIN_MS, lifeMs / 3), granted, facts};
+}
+
+function shownClaims({iss, sub, aud}: z.infer<typeof claimsSchema>): TokenFacts['claims'] {
+  const audience = Array.isArray(aud) ? aud.join(', ') : aud;
+  return {
+    ...(iss ? {issuer: iss} : {}),
+    ...(sub ? {subject: sub} : {}),
+    ...(audience ? {audience} : {}),
+  };
 }
 
 /** The claims of a JWT, not verified: they are used for planning only; the registry decides. */
@@ -202,7 +239,7 @@ function readClaims(token: string): z.infer<typeof claimsSchema> | undefined {
   return readJson(Buffer.from(payload, 'base64url'), claimsSchema);
 }
 
-/** Maximum number of cached tokens; the oldest are dropped first, since a run may access very many repositories. */
+/** Maximum number of cached tokens, since a run may access very many repositories. The oldest are dropped first. */
 const TOKENS_LIMIT = 1000;
 
 interface Entry {
@@ -252,7 +289,7 @@ export class TokenCache {
     }
   }
 
-  /** A push token can also be used to pull, if it says so. */
+  /** A token for push can also be used to pull, if it grants that. */
   #wider({service, scopes}: Pick<TokenRequest, 'service' | 'scopes'>): Entry | undefined {
     const [scope, ...rest] = scopes;
     if (scope?.actions.join() !== 'pull' || !rest.every(isOpaque)) return undefined;

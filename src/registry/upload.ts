@@ -1,17 +1,17 @@
-import type {HttpAnswer} from '../http/answer.ts';
+import type {HttpResponse} from '../http/response.ts';
 import {
   describeRequest,
   type HttpBody,
   isRepeatable,
   LARGE_BODY,
   type Method,
-} from '../http/message.ts';
+} from '../http/request.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {retryable, TransshipError} from '../model/error.ts';
 import type {Call, SavedUpload, Upload} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection, RegistryRequest} from './connection.ts';
+import type {RegistryConnection, RegistryRequest} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {deleteScope, pushScope, type Scope} from './scope.ts';
 import {hasBlob, isSuccess, notStored, saysStored} from './stored.ts';
@@ -32,13 +32,13 @@ const ENOUGH_REFUSALS = 2;
  * Permanent responses to a query of the upload offset: the upload does not exist, its Location is no longer valid (400
  * BLOB_UPLOAD_INVALID), or the query is not supported (405: the GET was added in distribution-spec 1.1).
  */
-const OF_NO_USE = new Set([400, 404, 405, 410, 416]);
+const NOT_RESUMABLE = new Set([400, 404, 405, 410, 416]);
 
 const BYTES = {'content-type': 'application/octet-stream'};
 
 /** An upload at a registry (distribution-spec, "Pushing a blob in chunks"). */
 export class RegistryUpload implements Upload {
-  readonly #connection: Connection;
+  readonly #connection: RegistryConnection;
   readonly #path: RepositoryPath;
   readonly #digest: Digest;
   #location: URL;
@@ -54,7 +54,7 @@ export class RegistryUpload implements Upload {
 
   /** @param at its URL, the number of bytes that the registry has, and the minimum chunk size */
   constructor(
-    connection: Connection,
+    connection: RegistryConnection,
     path: RepositoryPath,
     digest: Digest,
     at: {readonly location: URL; readonly offset: number; readonly minChunk: number},
@@ -68,19 +68,19 @@ export class RegistryUpload implements Upload {
   }
 
   /**
-   * The upload that an answer opens.
+   * The upload that a response opens.
    * @throws TransshipError RESPONSE_INVALID, REDIRECT_REFUSED
    */
   static async open(
-    connection: Connection,
+    connection: RegistryConnection,
     path: RepositoryPath,
     digest: Digest,
-    answer: HttpAnswer,
+    response: HttpResponse,
   ): Promise<RegistryUpload> {
-    await answer.discard();
-    const location = locationOf(connection, answer);
+    await response.discard();
+    const location = locationOf(connection, response);
     if (location) {
-      const minChunk = minChunkOf(answer) ?? 0;
+      const minChunk = minChunkOf(response) ?? 0;
       return new RegistryUpload(connection, path, digest, {location, offset: 0, minChunk});
     }
     throw new TransshipError(
@@ -89,7 +89,7 @@ export class RegistryUpload implements Upload {
       {
         side: connection.side,
         hint: 'the registry or a proxy in front of it removes the Location header; ask its administrator',
-        status: answer.status,
+        status: response.status,
       },
     );
   }
@@ -113,50 +113,51 @@ export class RegistryUpload implements Upload {
 
   async append(chunks: AsyncIterable<Uint8Array>, length: number, call: Call): Promise<number> {
     const start = this.#offset;
-    const answer = await this.#send('PATCH', this.#location, call, {
+    const response = await this.#send('PATCH', this.#location, call, {
       headers: {...BYTES, 'content-range': `${start}-${start + length - 1}`},
       body: {kind: 'stream', length, chunks},
     });
-    this.#move(answer);
+    this.#move(response);
     // ECR answers 201, some 204.
-    if (answer.status < 200 || answer.status > 204) throw await this.#chunkRefusal(answer);
-    await answer.discard();
+    if (response.status < 200 || response.status > 204) throw await this.#chunkRefusal(response);
+    await response.discard();
     // A success means that the whole chunk was accepted (distribution-spec, "Pushing a blob in chunks"). Its Range is
     // ignored: some registries return the range of the chunk, or always the end of the first chunk.
     this.#offset = start + length;
     this.#named = undefined;
-    const range = answer.header('range');
+    const range = response.header('range');
     if (range !== undefined && offsetIn(range) !== this.#offset) this.#oddRange = range;
     return this.#offset;
   }
 
-  async ask(call: Call): Promise<number | undefined> {
-    const answer = await this.#queryState(call);
-    return answer && this.#offsetOf(answer);
+  async queryOffset(call: Call): Promise<number | undefined> {
+    const response = await this.#queryState(call);
+    return response && this.#offsetOf(response);
   }
 
   /**
-   * As `ask`, of an upload that a file names: whoever wrote it may have put there the URL of something else at the
-   * registry, which is neither to be written nor deleted. The state of an upload is a 204 with its Range
-   * (distribution-spec, "Pushing a blob in chunks"); some registries leave out one of them.
+   * As `queryOffset`, for an upload from a file. The file may contain the URL of something else at the registry, which must be
+   * neither written nor deleted, so the response must describe an upload: 204 with a Range (distribution-spec, "Pushing a blob
+   * in chunks"); some registries omit one of the two.
    */
-  async askSaved(call: Call): Promise<number | undefined> {
-    const answer = await this.#queryState(call);
-    const isState = answer?.status === 204 || answer?.header('range') !== undefined;
-    return answer && isState ? this.#offsetOf(answer) : undefined;
+  async querySavedOffset(call: Call): Promise<number | undefined> {
+    const response = await this.#queryState(call);
+    const isState = response?.status === 204 || response?.header('range') !== undefined;
+    return response && isState ? this.#offsetOf(response) : undefined;
   }
 
-  async #queryState(call: Call): Promise<HttpAnswer | undefined> {
-    const answer = await this.#send('GET', this.#location, call);
-    const isGone = OF_NO_USE.has(answer.status);
-    if (!isGone && (answer.status < 200 || answer.status > 204)) throw await this.#refusal(answer);
-    await answer.discard();
-    return isGone ? undefined : answer;
+  async #queryState(call: Call): Promise<HttpResponse | undefined> {
+    const response = await this.#send('GET', this.#location, call);
+    const isGone = NOT_RESUMABLE.has(response.status);
+    if (!isGone && (response.status < 200 || response.status > 204))
+      throw await this.#refusal(response);
+    await response.discard();
+    return isGone ? undefined : response;
   }
 
-  #offsetOf(answer: HttpAnswer): number {
-    this.#move(answer);
-    const named = offsetIn(answer.header('range') ?? '') ?? 0;
+  #offsetOf(response: HttpResponse): number {
+    this.#move(response);
+    const named = offsetIn(response.header('range') ?? '') ?? 0;
     // `0-0` means either one byte or none (docker-registry); it counts as one byte only if one was sent.
     this.#offset = named === 1 && this.#offset !== 1 ? 0 : named;
     this.#named = this.#offset;
@@ -176,8 +177,8 @@ export class RegistryUpload implements Upload {
 
   async cancel(call: Call): Promise<void> {
     try {
-      const answer = await this.#send('DELETE', this.#location, call);
-      await answer.discard();
+      const response = await this.#send('DELETE', this.#location, call);
+      await response.discard();
     } catch {
       // The registry removes abandoned uploads itself.
       call.signal.throwIfAborted();
@@ -188,18 +189,18 @@ export class RegistryUpload implements Upload {
     const url = new URL(this.#location);
     // Appended as text: the rest of the query may be signed and must not be changed.
     url.search += `${url.search === '' ? '?' : '&'}digest=${encodeURIComponent(blob.digest)}`;
-    const answer = await this.#send('PUT', url, call, {
+    const response = await this.#send('PUT', url, call, {
       headers: body ? BYTES : {},
       body: body ?? {kind: 'bytes', bytes: new Uint8Array()},
       moreHeadersMs: blob.size / CLOSE_RATE,
     });
-    if (saysStored(answer, (digest) => digest === blob.digest)) return answer.discard();
-    const error = isSuccess(answer)
-      ? notStored(`${this.#connection.host}/${this.#path}@${blob.digest}`, answer)
-      : await (body ? this.#refusal(answer) : this.#chunkRefusal(answer));
-    await answer.discard();
+    if (saysStored(response, (digest) => digest === blob.digest)) return response.discard();
+    const error = isSuccess(response)
+      ? notStored(`${this.#connection.host}/${this.#path}@${blob.digest}`, response)
+      : await (body ? this.#refusal(response) : this.#chunkRefusal(response));
+    await response.discard();
     // If the response to an earlier attempt was lost, the upload no longer exists because it was closed.
-    if (!isSuccess(answer) && error.code !== 'UPLOAD_LOST') throw error;
+    if (!isSuccess(response) && error.code !== 'UPLOAD_LOST') throw error;
     const wanted = {path: this.#path, blob, scope: pushScope(this.#path)};
     if (!(await hasBlob(this.#connection, wanted, call))) throw error;
   }
@@ -209,7 +210,7 @@ export class RegistryUpload implements Upload {
     target: URL,
     call: Call,
     more: Pick<RegistryRequest, 'headers' | 'body' | 'moreHeadersMs'> = {},
-  ): Promise<HttpAnswer> {
+  ): Promise<HttpResponse> {
     return this.#connection.send({
       ...more,
       method,
@@ -228,25 +229,25 @@ export class RegistryUpload implements Upload {
    * Each response may name a new URL for the next request, even one that refuses a chunk; some name the minimum chunk
    * size.
    */
-  #move(answer: HttpAnswer): void {
-    this.#location = locationOf(this.#connection, answer) ?? this.#location;
-    this.#minChunk = minChunkOf(answer) ?? this.#minChunk;
+  #move(response: HttpResponse): void {
+    this.#location = locationOf(this.#connection, response) ?? this.#location;
+    this.#minChunk = minChunkOf(response) ?? this.#minChunk;
   }
 
   /**
    * The refusal of a chunk or of the closing request. UNSUPPORTED_BY_REGISTRY if it means that the registry does not
    * support chunks.
    */
-  async #chunkRefusal(answer: HttpAnswer): Promise<TransshipError> {
-    const error = await this.#refusal(answer);
-    const why = this.#chunksFail(error, answer);
+  async #chunkRefusal(response: HttpResponse): Promise<TransshipError> {
+    const error = await this.#refusal(response);
+    const why = this.#chunksFail(error, response);
     if (why === undefined) return error;
-    const reason = `${describeRequest(answer.request)} answered ${answer.status}${why}`;
+    const reason = `${describeRequest(response.request)} answered ${response.status}${why}`;
     this.#connection.featureNotUsed('chunks', reason, 'blobs are uploaded in one request');
     return new TransshipError('UNSUPPORTED_BY_REGISTRY', reason, {
       side: error.side,
       hint: error.hint,
-      status: answer.status,
+      status: response.status,
     });
   }
 
@@ -254,24 +255,24 @@ export class RegistryUpload implements Upload {
    * The part of the message, after the status, that shows that chunks do not work; undefined: the refusal does not show
    * that.
    */
-  #chunksFail({code}: TransshipError, answer: HttpAnswer): string | undefined {
+  #chunksFail({code}: TransshipError, response: HttpResponse): string | undefined {
     if (code === 'UNSUPPORTED_BY_REGISTRY') return '';
     if (code === 'BLOB_DIGEST_MISMATCH' && this.#oddRange !== undefined)
       return ` after a chunk that was answered with the range ${this.#oddRange}`;
     if (code !== 'UPLOAD_OFFSET_REFUSED') return undefined;
     this.#refusals += 1;
     const isAtNamed = this.#named !== undefined && this.#named === this.#offset;
-    const namesOther = (offsetIn(answer.header('range') ?? '') ?? this.#offset) !== this.#offset;
+    const namesOther = (offsetIn(response.header('range') ?? '') ?? this.#offset) !== this.#offset;
     if (this.#refusals < ENOUGH_REFUSALS && (!isAtNamed || namesOther)) return undefined;
     return isAtNamed ? ' to a chunk at the offset that the registry named' : '';
   }
 
-  async #refusal(answer: HttpAnswer): Promise<TransshipError> {
-    const error = await refusal(answer, {notFound: 'UPLOAD_LOST'});
+  async #refusal(response: HttpResponse): Promise<TransshipError> {
+    const error = await refusal(response, {notFound: 'UPLOAD_LOST'});
     // A token may have expired while the body was sent: the next request uses a new one. A repeatable request was
     // already repeated with a new token.
     const mayRenew =
-      answer.status === 401 && error.code !== 'PROTECTED' && !isRepeatable(answer.request.body);
+      response.status === 401 && error.code !== 'PROTECTED' && !isRepeatable(response.request.body);
     return mayRenew || error.code === 'UPLOAD_LOST' ? retryable(error) : error;
   }
 }
@@ -285,26 +286,26 @@ export function openingRequest(
   return {
     method: 'POST',
     target: `${path}/blobs/uploads/${query}`,
-    // Without a length some proxies answer 411.
+    // The empty body declares a length, without which some proxies answer 411.
     body: {kind: 'bytes', bytes: new Uint8Array()},
     path,
     scopes,
   };
 }
 
-function locationOf(connection: Connection, answer: HttpAnswer): URL | undefined {
-  const location = answer.header('location');
-  return location === undefined ? undefined : connection.resolve(location, answer);
+function locationOf(connection: RegistryConnection, response: HttpResponse): URL | undefined {
+  const location = response.header('location');
+  return location === undefined ? undefined : connection.resolve(location, response);
 }
 
-/** The offset after `Range: 0-N`; ECR names the range of the latest chunk alone. */
+/** The offset after `Range: 0-N`. ECR names only the range of the latest chunk. */
 function offsetIn(range: string): number | undefined {
   const last = /^\s*(?:bytes[= ])?\d+-(\d{1,15})\s*$/i.exec(range)?.[1];
   return last === undefined ? undefined : Number(last) + 1;
 }
 
 /** The minimum chunk size, in bytes; undefined: not stated. */
-function minChunkOf(answer: HttpAnswer): number | undefined {
-  const text = answer.header('oci-chunk-min-length') ?? '';
+function minChunkOf(response: HttpResponse): number | undefined {
+  const text = response.header('oci-chunk-min-length') ?? '';
   return /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 }

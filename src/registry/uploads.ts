@@ -1,11 +1,11 @@
-import type {HttpAnswer} from '../http/answer.ts';
-import type {HttpBody} from '../http/message.ts';
+import type {HttpResponse} from '../http/response.ts';
+import type {HttpBody} from '../http/request.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {retryable} from '../model/error.ts';
 import type {BlobBody, Call, OpenBody, SavedUpload} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
-import type {Connection} from './connection.ts';
+import type {RegistryConnection} from './connection.ts';
 import {refusal} from './refusal.ts';
 import {pushScope} from './scope.ts';
 import {isSuccess} from './stored.ts';
@@ -13,10 +13,10 @@ import {openingRequest, RegistryUpload} from './upload.ts';
 
 /** Writes the blobs of one repository (distribution-spec, "Pushing blobs"). */
 export class Uploads {
-  readonly #connection: Connection;
+  readonly #connection: RegistryConnection;
   readonly #path: RepositoryPath;
 
-  constructor(connection: Connection, path: RepositoryPath) {
+  constructor(connection: RegistryConnection, path: RepositoryPath) {
     this.#connection = connection;
     this.#path = path;
   }
@@ -37,14 +37,14 @@ export class Uploads {
   }
 
   async begin(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<RegistryUpload> {
-    const answer = await this.#connection.send({
+    const response = await this.#connection.send({
       ...openingRequest(this.#path, '', [pushScope(this.#path)]),
       ...call,
     });
-    if (answer.status === 202) return this.#opened(blob.digest, answer);
-    const error = await refusal(answer, {notFound: 'REPOSITORY_NOT_FOUND'});
+    if (response.status === 202) return this.#opened(blob.digest, response);
+    const error = await refusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
     // No registry opens an upload with another success status: a failing load balancer responded.
-    throw isSuccess(answer) ? retryable(error) : error;
+    throw isSuccess(response) ? retryable(error) : error;
   }
 
   /**
@@ -78,15 +78,15 @@ export class Uploads {
   ): Promise<RegistryUpload | undefined> {
     const at = {location, offset, minChunk};
     const upload = new RegistryUpload(this.#connection, this.#path, digest, at);
-    return (await upload.askSaved(call)) === undefined ? undefined : upload;
+    return (await upload.querySavedOffset(call)) === undefined ? undefined : upload;
   }
 
-  #opened(digest: Digest, answer: HttpAnswer): Promise<RegistryUpload> {
-    return RegistryUpload.open(this.#connection, this.#path, digest, answer);
+  #opened(digest: Digest, response: HttpResponse): Promise<RegistryUpload> {
+    return RegistryUpload.open(this.#connection, this.#path, digest, response);
   }
 }
 
-/** The longest URL that is taken from a journal, in characters: servers accept some 8 KiB. */
+/** Maximum length of an upload URL from a journal, in characters: servers accept about 8 KiB. */
 const LOCATION_LIMIT = 8 * 1024;
 
 /** After a failed PUT, the upload may have kept some bytes; sending all bytes again would append them. */

@@ -6,7 +6,7 @@ import {TransshipError} from '../model/error.ts';
 type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
 
 /** The reason for ending a read; created once, since every blob uses it. */
-const LET_GO = new Error('reading of the blob was cancelled');
+const RELEASED = new Error('reading of the blob was cancelled');
 
 /** Opens the source from an offset to the end of the blob; the signal ends a hanging read. */
 export type OpenFrom = (offset: number, signal: AbortSignal) => Bytes;
@@ -56,7 +56,7 @@ export class BlobCursor implements AsyncDisposable {
   }
 
   /** Closes the source, which the next `take` opens again. Ends any active `take`. */
-  async letGo(): Promise<void> {
+  async release(): Promise<void> {
     this.#taking = undefined;
     await this.#close();
   }
@@ -69,7 +69,7 @@ export class BlobCursor implements AsyncDisposable {
   /** Moves to `offset` and ends any active `take`. The next `take` opens the source there. */
   async seek(offset: number): Promise<void> {
     if (offset === this.#position && this.#taking === undefined) return;
-    await this.letGo();
+    await this.release();
     if (offset === this.#position) return;
     this.#position = offset;
     if (offset === 0) this.#hash = createHash(algorithmOf(this.#blob.digest));
@@ -80,7 +80,7 @@ export class BlobCursor implements AsyncDisposable {
   /**
    * The next `length` bytes. The digest is checked before the last bytes of the blob are returned.
    * @param passed called with each chunk before it is returned
-   * @throws TransshipError BLOB_DIGEST_MISMATCH and what the source throws
+   * @throws TransshipError BLOB_DIGEST_MISMATCH, BLOB_SIZE_MISMATCH if the source has fewer bytes, and errors of the source
    */
   async *take(length: number, passed: (bytes: number) => void = () => undefined): Bytes {
     const taking = {};
@@ -103,7 +103,7 @@ export class BlobCursor implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.letGo();
+    await this.release();
   }
 
   async #next(): Promise<Uint8Array> {
@@ -134,19 +134,19 @@ export class BlobCursor implements AsyncDisposable {
     if (seen !== undefined && seen !== digest) throw digestMismatch(this.#blob, seen);
   }
 
-  /** Otherwise, a pending read would delay the end for as long as the source hangs. */
+  /** Aborts the read first: `return` alone would wait for as long as the source hangs. */
   async #close(): Promise<void> {
     const stream = this.#stream;
     this.#stream = undefined;
     this.#ahead = undefined;
     this.#rest = undefined;
-    stream?.end.abort(LET_GO);
-    // Any error is irrelevant now.
+    stream?.end.abort(RELEASED);
+    // The stream is not needed any more, so its errors are ignored.
     await stream?.chunks.return().catch(() => undefined);
   }
 }
 
-/** The error for bytes that are not the blob. If the manifest says 0 bytes, nothing is read. */
+/** The error for bytes whose digest is `seen` and not the blob's. If the manifest says 0 bytes, no bytes were read. */
 export function digestMismatch({digest, size}: Descriptor, seen: Digest): TransshipError {
   if (size === 0) {
     return new TransshipError(
@@ -168,7 +168,7 @@ export function digestMismatch({digest, size}: Descriptor, seen: Digest): Transs
   );
 }
 
-/** The error for bytes that do not match the digest, whether found here or by the registry. */
+/** Whether bytes did not match the digest, according to this program or to the registry. */
 export function isDigestMismatch(error: unknown): boolean {
   return error instanceof TransshipError && error.code === 'BLOB_DIGEST_MISMATCH';
 }

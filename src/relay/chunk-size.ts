@@ -27,7 +27,7 @@ export class ChunkSize {
   #ceiling: number;
   /** Bytes per ms of the latest chunks. */
   #rate: number | undefined;
-  #takesChunks = true;
+  #acceptsChunks = true;
 
   /** @param limitRate the rate limit of the run, in bytes per second */
   constructor(bounds: ChunkBounds = DEFAULT_CHUNK, limitRate?: number) {
@@ -38,12 +38,12 @@ export class ChunkSize {
 
   /**
    * The size of the next chunk in bytes; Infinity if the registry does not accept chunks.
-   * @param minChunk what the registry asks for (OCI-Chunk-Min-Length), in bytes
-   * @param failures of this upload in a row: each but the first halves the size, for a connection that breaks before a
-   *   whole chunk is sent, and for a proxy whose 413 is lost because it closes the connection immediately
+   * @param minChunk the registry's minimum (OCI-Chunk-Min-Length), in bytes
+   * @param failures consecutive failures of this upload. Each but the first halves the size: connections may break before
+   *   a whole chunk is sent, or a proxy may close the connection so early that its 413 is lost
    */
   next(minChunk = 0, failures = 0): number {
-    if (!this.#takesChunks) return Infinity;
+    if (!this.#acceptsChunks) return Infinity;
     const {min} = this.#bounds;
     const wanted = this.#rate === undefined ? min : Math.max(min, this.#rate * AIM_MS);
     const longest = this.#rate === undefined ? Infinity : this.#rate * LONGEST_MS;
@@ -63,13 +63,13 @@ export class ChunkSize {
    * @returns false if the size cannot be reduced further
    */
   refused(size: number): boolean {
-    if (size <= FLOOR || !this.#takesChunks) return false;
+    if (size <= FLOOR || !this.#acceptsChunks) return false;
     this.#ceiling = Math.max(FLOOR, Math.min(this.#ceiling, Math.floor(size / 2)));
     return true;
   }
 
   /** Records that chunks do not work at this registry: blobs of any size are sent in one request from now on. */
   unsupported(): void {
-    this.#takesChunks = false;
+    this.#acceptsChunks = false;
   }
 }

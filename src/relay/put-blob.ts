@@ -1,12 +1,12 @@
 import {throwIfStopping, TransshipError} from '../model/error.ts';
 import type {BlobRelay} from './relay-blob.ts';
-import {LARGE_BODY} from '../http/message.ts';
+import {LARGE_BODY} from '../http/request.ts';
 import type {BlobBody, Upload} from '../model/port.ts';
 import type {BlobCursor} from './blob-cursor.ts';
 
 /**
  * Sends a blob in one PUT.
- * @returns false if it is too large, although the chunk size so far allowed it
+ * @returns false if the registry or a proxy refuses it as too large, although the chunk size so far allowed it
  */
 export async function putWhole(relay: BlobRelay): Promise<boolean> {
   const {blob, destination} = relay.job;
@@ -41,7 +41,7 @@ async function openBody(relay: BlobRelay): Promise<BlobBody> {
   const {size} = relay.job.blob;
   if (size > LARGE_BODY) {
     const chunks = whole(relay);
-    return new Begun(chunks, await chunks.next());
+    return new PrefetchedStream(chunks, await chunks.next());
   }
   const bytes = await relay.bytes();
   relay.events.sent(size);
@@ -54,7 +54,7 @@ async function* whole(relay: BlobRelay): Bytes {
 }
 
 /** A stream whose first chunk is prefetched. Ending it ends the stream, even before anything is read. */
-class Begun implements AsyncIterableIterator<Uint8Array, undefined> {
+class PrefetchedStream implements AsyncIterableIterator<Uint8Array, undefined> {
   readonly #rest: Bytes;
   #first: IteratorResult<Uint8Array, void> | undefined;
 
@@ -86,7 +86,8 @@ const STUCK = 2;
 /**
  * Sends a blob in chunks. The upload can be resumed, by this process after a failure or by another one after a kill.
  *
- * What is lost depends on the registry. GitLab's reports the actual offset at any time, so all received bytes count.
+ * How much has to be sent again depends on the registry. GitLab's reports the actual offset at any time, so all received
+ * bytes count.
  * The distribution family (docker-registry 2 and 3) signs the offset into the Location and cancels an upload that has
  * more bytes: after a kill between two chunks the upload resumes; after a kill during a chunk the blob starts again
  * (registry/handlers/blobupload.go, `ResumeBlobUpload`, "upload resumed at wrong offest").
@@ -105,7 +106,7 @@ export async function putChunks(relay: BlobRelay, found: Upload | undefined): Pr
       break;
     } catch (error) {
       // The next attempt may be delayed; meanwhile, others can use the connections.
-      await cursor.letGo();
+      await cursor.release();
       if (upload !== undefined && isUnsupported(error)) {
         relay.settings.chunkSize.unsupported();
         await upload.cancel(relay.call);
@@ -115,7 +116,7 @@ export async function putChunks(relay: BlobRelay, found: Upload | undefined): Pr
       if (upload === undefined) continue;
       const {offset} = upload;
       const wasComplete = offset === blob.size;
-      upload = await whereItStands(relay, upload);
+      upload = await queryOffset(relay, upload);
       timeouts = isTimeout(error) && upload?.offset === offset ? timeouts + 1 : 0;
       // The registry responds, but the upload accepts nothing: a chunk of a dead connection may still lock it.
       if (timeouts === STUCK) upload = undefined;
@@ -146,7 +147,7 @@ function isTimeout(error: unknown): boolean {
 export async function findUpload(relay: BlobRelay): Promise<Upload | undefined> {
   const {saved, upload: open, destination, blob} = relay.job;
   if (open !== undefined || saved === undefined) return open;
-  const found = await relay.ask((call) => destination.resumeUpload(saved, call));
+  const found = await relay.query((call) => destination.resumeUpload(saved, call));
   if (found === undefined || found.offset <= blob.size) return found;
   await found.cancel(relay.call);
   return undefined;
@@ -172,7 +173,7 @@ async function sendChunk(relay: BlobRelay, upload: Upload, cursor: BlobCursor): 
   const {chunkSize} = relay.settings;
   const wanted = chunkSize.next(upload.minChunk, relay.failures);
   const length = Math.min(wanted, relay.job.blob.size - upload.offset);
-  // Anew: another blob may have reached the limit of the run since.
+  // Checked again: another blob may have reached the limit of the run meanwhile.
   throwIfStopping(relay.settings.stopping);
   relay.events.sending(length);
   let began = performance.now();
@@ -191,11 +192,9 @@ async function sendChunk(relay: BlobRelay, upload: Upload, cursor: BlobCursor): 
   if (length === wanted) chunkSize.measured(length, performance.now() - began);
 }
 
-/**
- * If the offset is uncertain, the registry is queried; an upload that cannot be resumed, or is too long, starts again.
- */
-async function whereItStands(relay: BlobRelay, upload: Upload): Promise<Upload | undefined> {
-  const offset = await relay.ask((call) => upload.ask(call));
+/** Queries the offset after a failure; undefined: the upload cannot be resumed, or has too many bytes: start again. */
+async function queryOffset(relay: BlobRelay, upload: Upload): Promise<Upload | undefined> {
+  const offset = await relay.query((call) => upload.queryOffset(call));
   if (offset === undefined) return undefined;
   if (offset <= relay.job.blob.size) return upload;
   await upload.cancel(relay.call);

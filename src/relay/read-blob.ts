@@ -1,5 +1,5 @@
 import type {RateLimit} from './rate-limit.ts';
-import type {ReadConnections} from './read-parts.ts';
+import type {ReadConnections} from './read-connections.ts';
 import type {RetryBudget} from './retry-budget.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
@@ -12,7 +12,7 @@ export interface ReadContext {
   readonly connections: ReadConnections;
   /** Each connection has its own budget: when the network fails, all connections fail at once. */
   readonly newBudget: () => RetryBudget;
-  /** Of the whole run; absent: as fast as it goes. */
+  /** The rate limit of the whole run; absent: unlimited. */
   readonly rate?: RateLimit | undefined;
   /** The minimum rate of a connection. Default: 60 KiB in a minute. */
   readonly slowest?: SlowestPace | undefined;
@@ -61,10 +61,10 @@ export async function* readBlob(
 }
 
 /**
- * Reads a blob whose manifest may give it a wrong size. Registries accept such manifests, and clients that go by the
- * digest alone copy them (containers/image): so `read` is run again with the size that the source tells, and the digest
- * decides.
- * @throws what `read` throws; the first error where the source tells no other size, or has other bytes
+ * Reads a blob whose manifest may give a wrong size. Registries accept such manifests, and clients that check only the
+ * digest copy them (containers/image). If `read` fails because of the size, it is called again with the size that the
+ * source reports, and the digest decides.
+ * @throws what `read` throws; the first error if the source reports no other size, or has other bytes
  */
 export async function withActualSize<T>(
   source: RepositoryReader,
@@ -74,7 +74,7 @@ export async function withActualSize<T>(
 ): Promise<T> {
   const empty = blob.size === 0 ? digestOf(new Uint8Array(), algorithmOf(blob.digest)) : undefined;
   try {
-    // Not even begun with: an upload of an earlier run, which holds more than nothing, would be given up.
+    // Checked before `read`, which would discard the upload of an earlier run, since that has more than 0 bytes.
     if (empty !== undefined && empty !== blob.digest) throw digestMismatch(blob, empty);
     return await read(blob);
   } catch (error) {
@@ -95,7 +95,7 @@ export interface SlowestPace {
   readonly ms: number;
 }
 
-/** At this rate, 86 MiB take a day: another connection can only be better. */
+/** 1 KiB/s: at this rate, 86 MiB take a day, so another connection can only be faster. */
 const SLOWEST: SlowestPace = {bytes: 60 * 1024, ms: 60_000};
 
 /**
@@ -109,7 +109,7 @@ export class Pace {
   #waitedMs = 0;
   #bytes = 0;
 
-  /** @param now ms, of a clock that only goes forward */
+  /** @param now ms of a monotonic clock */
   constructor(slowest: SlowestPace = SLOWEST, now: () => number = () => performance.now()) {
     this.#slowest = slowest;
     this.#now = now;
@@ -129,7 +129,7 @@ export class Pace {
     this.#waitedMs += this.#now() - this.#waitingSince;
     this.#bytes += bytes;
     if (this.#waitedMs < this.#slowest.ms) return false;
-    // The rate counts, not the bytes: a burst after a long pause is not fast.
+    // The rate counts, not the number of bytes: a burst after a long pause is not fast.
     const isSlow = this.#bytes * this.#slowest.ms < this.#slowest.bytes * this.#waitedMs;
     this.#waitedMs = 0;
     this.#bytes = 0;
@@ -137,7 +137,7 @@ export class Pace {
   }
 }
 
-/** More bytes than the descriptor says. */
+/** The error for more bytes than the descriptor says. */
 export function longer(source: RepositoryReader, blob: Descriptor): TransshipError {
   return new TransshipError(
     'BLOB_SIZE_MISMATCH',
@@ -149,7 +149,7 @@ export function longer(source: RepositoryReader, blob: Descriptor): TransshipErr
   );
 }
 
-/** A connection that delivers almost nothing; another one may be better. */
+/** The error for a connection below the minimum rate; another one may be faster. */
 export function tooSlow(source: RepositoryReader, blob: Descriptor): TransshipError {
   return new TransshipError(
     'TIMEOUT',
@@ -162,7 +162,7 @@ export function tooSlow(source: RepositoryReader, blob: Descriptor): TransshipEr
   );
 }
 
-/** Fewer bytes than the descriptor says: a connection that ended silently, or a damaged blob. */
+/** The error for fewer bytes than the descriptor says: a connection that ended silently, or a damaged blob. */
 export function endedEarly(source: RepositoryReader, blob: Descriptor, at: number): TransshipError {
   return new TransshipError(
     'BLOB_SIZE_MISMATCH',

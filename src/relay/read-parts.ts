@@ -1,30 +1,26 @@
 import type {Descriptor} from '../model/descriptor.ts';
-import type {Call, RepositoryReader} from '../model/port.ts';
-import {ConnectionCount, isBusy} from './connection-count.ts';
-import {Part} from './part.ts';
-import {readBlob, type ReadContext} from './read-blob.ts';
+import type {BlobStream, Call, RepositoryReader} from '../model/port.ts';
+import {endedEarly, longer, Pace, readBlob, type ReadContext, tooSlow} from './read-blob.ts';
+import {ConnectionCount, isBusy} from './read-connections.ts';
+import type {RetryBudget} from './retry-budget.ts';
 
 /** The minimum remaining size, in parts, to switch from one connection to several. */
 const WORTH_PARTS = 4;
 
-/**
- * The minimum remaining time over one connection to do so, in ms: determining the best number of connections takes 400
- * ms.
- */
+/** The minimum remaining time over one connection to do so, in ms: finding the number of connections takes 400 ms. */
 const WORTH_MS = 500;
 
 /**
- * Where the taker has enough to do with the first few connections it is given one, and watched for so long at least, in
- * ms, before that is found to be too few. The trial of several is shorter, and has been wrong: 512 MiB at 20 MB/s for
- * each connection then took 26 s over one in place of 5 s.
+ * After a trial of several connections found that the consumer is the bottleneck, one connection is used and measured for
+ * at least this long, in ms, before several are tried again. The trial is shorter, and may be wrong: a source that sends
+ * 20 MB/s per connection would then be read five times as slowly.
  */
 const WATCH_MS = 1000;
 
 /**
  * Reads a blob from `offset` to its end over several connections, joined in order: a source that gives each connection
- * a fixed rate is read several times as fast. The number of connections is found while reading. Where one is enough it
- * is read in one until that changes; so it is while other relays have all connections, and to its end where the source
- * cannot serve ranges.
+ * a fixed rate is read several times as fast. The number of connections is found while reading. The blob is read over one
+ * connection while one is sufficient, while other relays use all others, and to its end if the source cannot serve ranges.
  */
 export async function* readParts(
   source: RepositoryReader,
@@ -52,8 +48,8 @@ export async function* readParts(
 }
 
 /**
- * Reads in one until there are connections that would speed it up. Where the taker is busy, they would not.
- * @param watchMs how long the taker is watched at least before it is judged, in ms
+ * Reads over one connection until further ones are available and would help, which they do not if the consumer is busy.
+ * @param watchMs the minimum time of measuring the consumer, in ms
  * @returns the offset of the remaining bytes
  */
 async function* readInOne(
@@ -95,7 +91,7 @@ async function* readInOne(
   return position;
 }
 
-/** Requests a range of one byte. */
+/** Whether the source serves ranges, according to a request for one byte. */
 async function provesRanges(
   source: RepositoryReader,
   blob: Descriptor,
@@ -181,93 +177,152 @@ async function* readSomeParts(
   return {position, hasRanges, isOneEnough: count.count === 1};
 }
 
+/** Maximum bytes of a chunk. */
+const PIECE = 256 * 1024;
+
 /**
- * How many connections read large blobs at once, over the whole run. Each relay has one connection of its own, which
- * needs no buffer; connections with buffers are lent while available, so that concurrent relays do not each open eight,
- * and memory is bounded.
+ * One range of a blob that is read into memory. It is filled as fast as data arrives, up to its size, and drained by
+ * the reader of `chunks`.
  */
-export class ReadConnections {
-  readonly buffers: PartBuffers;
-  readonly #limit: number;
-  /** Whether a source serves ranges, by name, after the first request for one. */
-  readonly #ranges = new Map<string, boolean>();
-  #lent = 0;
-  #relays = 0;
+class Part {
+  readonly start: number;
+  readonly end: number;
+  /** Where its bytes are kept. */
+  readonly buffer: Buffer;
+  /** Set if the source answered with the whole blob, which is not used. */
+  hasNoRanges = false;
+  readonly #onArrival: (bytes: number) => void;
+  /** Bytes in the buffer, and how many of them were delivered. */
+  #arrived = 0;
+  #given = 0;
+  #filling: Promise<void> = Promise.resolve();
+  #isOver = false;
+  #failure: {readonly error: unknown} | undefined;
+  #wake: () => void = () => undefined;
 
-  /** @param partSize bytes of one ranged request */
-  constructor(limit = 8, partSize?: number) {
-    this.#limit = limit;
-    this.buffers = new PartBuffers(partSize);
+  /** @param buffer of at least the range's size; the part's own until it has ended */
+  constructor(
+    {start, end}: {readonly start: number; readonly end: number},
+    buffer: Buffer,
+    onArrival: (bytes: number) => void,
+  ) {
+    this.start = start;
+    this.end = end;
+    this.buffer = buffer;
+    this.#onArrival = onArrival;
   }
 
-  /** The most that one blob may read over. */
-  get limit(): number {
-    return this.#limit;
+  begin(source: RepositoryReader, blob: Descriptor, context: ReadContext, call: Call): void {
+    this.#filling = this.#fill(source, blob, context, call)
+      .catch((error: unknown) => {
+        this.#failure = {error};
+      })
+      .finally(() => {
+        this.#isOver = true;
+        this.#wake();
+      });
   }
 
-  /** Registers a relay of a large blob, with its own connection, until it leaves. */
-  enter(): void {
-    this.#relays += 1;
+  /** Settles when the part no longer uses a connection; never rejects. */
+  async ended(): Promise<void> {
+    await this.#filling;
   }
 
-  leave(): void {
-    this.#relays -= 1;
+  /**
+   * The bytes in order, as they arrive. A chunk is valid until the next one is requested. @throws the error that made
+   * the part fail
+   */
+  async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    for (;;) {
+      if (this.#given < this.#arrived) {
+        const from = this.#given;
+        this.#given = Math.min(this.#arrived, from + PIECE);
+        yield this.buffer.subarray(from, this.#given);
+      } else if (this.#isOver) {
+        if (this.#failure) throw this.#failure.error;
+        return;
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    }
   }
 
-  /** How many connections can be lent: fewer with more relays, which read concurrently anyway. */
-  get available(): number {
-    // A relay with lent connections does not use its own.
-    const own = Math.max(0, this.#relays - 1);
-    return this.#limit - this.#lent - own;
+  get #position(): number {
+    return this.start + this.#arrived;
   }
 
-  /** Lends a connection, if one is available. */
-  tryTake(): boolean {
-    if (this.available <= 0) return false;
-    this.#lent += 1;
-    return true;
+  async #fill(
+    source: RepositoryReader,
+    blob: Descriptor,
+    context: ReadContext,
+    call: Call,
+  ): Promise<void> {
+    const budget = context.newBudget();
+    while (this.#position < this.end && !this.hasNoRanges) {
+      try {
+        await this.#fillFrom(source, blob, context, budget, call);
+      } catch (error) {
+        await budget.spend(error, 'source', call);
+      }
+    }
   }
 
-  release(): void {
-    this.#lent -= 1;
+  async #fillFrom(
+    source: RepositoryReader,
+    blob: Descriptor,
+    {rate, slowest}: ReadContext,
+    budget: RetryBudget,
+    call: Call,
+  ): Promise<void> {
+    const start = this.#position;
+    const stream = await source.openBlob(blob, {offset: start, end: this.end}, call);
+    const {end} = stream;
+    this.hasNoRanges = stream.start !== start || end > this.end;
+    const readInto = reading(stream);
+    const pace = new Pace(slowest);
+    try {
+      while (!this.hasNoRanges) {
+        const count = await readInto(this.#room(end, rate?.pieceSize));
+        if (count === 0) break;
+        const isTooSlow = pace.isTooSlow(count);
+        if (rate) await rate.pass(count, call);
+        if (this.#position + count > end) throw longer(source, blob);
+        this.#arrived += count;
+        if (!isTooSlow) budget.arrived(count, this.end - this.start);
+        this.#onArrival(count);
+        this.#wake();
+        if (isTooSlow && this.#position < this.end) throw tooSlow(source, blob);
+        pace.waits();
+      }
+    } finally {
+      await stream.chunks[Symbol.asyncIterator]().return?.();
+    }
+    if (this.#position < end && !this.hasNoRanges) throw endedEarly(source, blob, this.#position);
   }
 
-  /** Whether this source answers a range request with the range, not with the whole blob; undefined: not known yet. */
-  servesRanges(source: string): boolean | undefined {
-    return this.#ranges.get(source);
-  }
-
-  learnRanges(source: string, areServed: boolean): void {
-    this.#ranges.set(source, areServed);
+  /** The free part of the buffer. It has room for one excess byte, to detect it. */
+  #room(end: number, most = Infinity): Uint8Array {
+    const left = Math.min(end - this.#position, most);
+    return left > 0 ? this.buffer.subarray(this.#arrived, this.#arrived + left) : new Uint8Array(1);
   }
 }
 
-/**
- * Bytes of one ranged request: large compared with a round trip, and small enough for a buffer each. Parts that arrived
- * out of order are lost if the process is killed, which argues for small parts.
- */
-const PART_SIZE = 5 * 1024 * 1024;
-
-/**
- * Reusable buffers for parts: allocating memory for each part takes longer than reading it. There are never more
- * buffers than concurrent parts.
- */
-export class PartBuffers {
-  /** Bytes of a buffer, and of the requested ranges. */
-  readonly size: number;
-  readonly #free: Buffer[] = [];
-
-  constructor(size = PART_SIZE) {
-    this.size = size;
-  }
-
-  /** A buffer with undefined content. */
-  take(): Buffer {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.size);
-  }
-
-  /** Call only with a buffer that is no longer read or written. */
-  giveBack(buffer: Buffer): void {
-    this.#free.push(buffer);
-  }
+/** Reads a stream into a given buffer: see `BlobStream.readInto`. */
+function reading({readInto, chunks}: BlobStream): NonNullable<BlobStream['readInto']> {
+  if (readInto !== undefined) return readInto;
+  const pieces = chunks[Symbol.asyncIterator]();
+  let rest: Uint8Array = new Uint8Array();
+  return async (memory) => {
+    while (rest.byteLength === 0) {
+      const next = await pieces.next();
+      if (next.done === true) return 0;
+      rest = next.value;
+    }
+    const part = rest.subarray(0, memory.byteLength);
+    memory.set(part);
+    rest = rest.subarray(part.byteLength);
+    return part.byteLength;
+  };
 }

@@ -2,7 +2,8 @@ import type {Descriptor} from '../model/descriptor.ts';
 import type {Call, RepositoryReader, RepositoryWriter, SavedUpload, Upload} from '../model/port.ts';
 import type {ChunkSize} from './chunk-size.ts';
 import type {RateLimit} from './rate-limit.ts';
-import {type ReadConnections, readParts} from './read-parts.ts';
+import type {ReadConnections} from './read-connections.ts';
+import {readParts} from './read-parts.ts';
 import type {OnRetry, RetryPolicy} from '../http/retry.ts';
 import {BlobCursor, digestMismatch, isDigestMismatch, type OpenFrom} from './blob-cursor.ts';
 import {findUpload, putChunks, putWhole} from './put-blob.ts';
@@ -25,13 +26,14 @@ export interface BlobJob {
   readonly shared?: SharedReader;
 }
 
+/** Settings that all relays to one host share. */
 export interface RelaySettings {
-  /** Of the destination's host. */
+  /** The chunk size for the destination's host. */
   readonly chunkSize: ChunkSize;
   readonly retry: RetryPolicy;
-  /** Of the whole run. */
+  /** The connections of the whole run. */
   readonly connections: ReadConnections;
-  /** Of the whole run; absent: as fast as it goes. */
+  /** The rate limit of the whole run; absent: unlimited. */
   readonly rate?: RateLimit;
   /** Once aborted, no further chunk is started; the current one is finished and recorded. */
   readonly stopping: AbortSignal;
@@ -39,11 +41,11 @@ export interface RelaySettings {
 
 /** Progress callbacks of a relay. */
 export interface RelayEvents {
-  /** Bytes that the destination holds now; absolute. */
+  /** Bytes that the destination has acknowledged; absolute, so it may decrease. */
   readonly acknowledged: (bytes: number) => void;
-  /** The blob has this size instead of that in its manifest; later events refer to it. */
+  /** The blob has this size, not the one in its manifest; later events refer to it. */
   readonly resized: (size: number) => void;
-  /** About to send so many bytes, a chunk or the whole blob, in place of what was said before. */
+  /** Before a chunk or the whole blob is sent: its bytes. Replaces the previous announcement. */
   readonly sending: (bytes: number) => void;
   /** Bytes passed on for sending, including those of failed attempts. */
   readonly sent: (bytes: number) => void;
@@ -53,9 +55,9 @@ export interface RelayEvents {
 }
 
 /**
- * Relays one blob between places without storing it: small ones in one PUT, large ones in resumable chunks. The digest
- * decides: where the manifest gives a wrong size, the source's is used. Size and digest are checked before the closing
- * request, and by the registry during it.
+ * Relays one blob between places without storing it: small ones in one PUT, large ones in resumable chunks. Size and digest
+ * are checked before the closing request, and by the registry during it. If the manifest gives a wrong size, the source's
+ * is used, provided that the digest matches.
  * @throws TransshipError of the side that failed; INTERRUPTED if the run is stopping
  */
 export async function relayBlob(
@@ -66,16 +68,19 @@ export async function relayBlob(
 ): Promise<void> {
   const {blob: described, source, destination, saved} = job;
   const relay = async (blob: Descriptor): Promise<void> => {
-    if (blob === described) return relayAgain(job, settings, events, call);
+    if (blob === described) return relayTwice(job, settings, events, call);
     events.resized(blob.size);
     const resized = {blob, source, destination, ...(saved ? {saved} : {})};
-    return relayAgain(resized, settings, events, call);
+    return relayTwice(resized, settings, events, call);
   };
   await withActualSize(source, described, relay, call);
 }
 
-/** The network or a disk may have flipped a bit, or an upload may have mixed two runs: tries once more from the start. */
-async function relayAgain(
+/**
+ * Relays the blob, and once more from the start after a digest mismatch: the network or a disk may have flipped a bit, or an
+ * upload may have mixed the bytes of two runs.
+ */
+async function relayTwice(
   job: BlobJob,
   settings: RelaySettings,
   events: RelayEvents,
@@ -153,14 +158,8 @@ export class BlobRelay {
     if (error instanceof TransshipError && (error.side === 'source' || isDigestMismatch(error)))
       throw error;
     if (this.#isUnauthorizedAgain(error)) throw error;
-    const signal = AbortSignal.any([call.signal, settings.stopping]);
-    try {
-      await this.#budget.spend(error, 'destination', {signal});
-    } catch (thrown) {
-      call.signal.throwIfAborted();
-      throwIfStopping(settings.stopping);
-      throw thrown;
-    }
+    throwIfStopping(settings.stopping);
+    await this.#budget.spend(error, 'destination', call);
   }
 
   /**
@@ -173,21 +172,21 @@ export class BlobRelay {
     return isAgain;
   }
 
-  /** Queries the destination until it responds. @throws as `failed` */
-  async ask<T>(question: (call: Call) => Promise<T>): Promise<T> {
+  /** Queries the destination, with retries. @throws as `failed` */
+  async query<T>(send: (call: Call) => Promise<T>): Promise<T> {
     for (;;) {
       try {
-        return await question(this.call);
+        return await send(this.call);
       } catch (error) {
         await this.failed(error);
       }
     }
   }
 
-  /** Whether the repository has the blob, for use after a lost response, or if the hash here is incomplete. */
+  /** Whether the repository has the blob: after a lost response, or if not all bytes were hashed here. */
   isThere(): Promise<boolean> {
     const {destination, blob} = this.job;
-    return this.ask((call) => destination.hasBlob(blob, call));
+    return this.query((call) => destination.hasBlob(blob, call));
   }
 
   /**
@@ -205,8 +204,8 @@ export class BlobRelay {
     const {blob, source, shared} = this.job;
     const {connections} = this.settings;
     const context = this.#readContext();
-    // Without `stopping`: leaving a paused source would cut the current chunk, from which some registries do not
-    // recover.
+    // Without `stopping`: it would end the current chunk early if the source is paused, and some registries cannot resume
+    // an upload after an incomplete chunk.
     const open: OpenFrom = (offset, end) => {
       const call = {signal: AbortSignal.any([this.call.signal, end])};
       return blob.size - offset > connections.buffers.size &&

@@ -4,7 +4,7 @@ import type {Call} from '../model/port.ts';
 
 /** Bytes that count as progress: if one byte did, failures could continue forever. */
 const PROGRESS = 64 * 1024;
-/** Or this fraction of the whole, if that is less. */
+/** Of small operations, this fraction of the whole counts as progress. */
 const PROGRESS_PART = 1 / 128;
 
 /**
@@ -34,6 +34,7 @@ export class RetryBudget {
     return this.#failures;
   }
 
+  /** Records progress: the budget is full again. */
   progressed(): void {
     if (this.#failures === 0) return;
     this.#failures = 0;

@@ -1,38 +1,40 @@
+import {abortable} from '../http/abort.ts';
 import type {OpenFrom} from './blob-cursor.ts';
 
 type Bytes = ReturnType<OpenFrom>;
 
-/** The part of a shared reading that one relay has. */
+/** One relay's view of a shared reading. */
 export interface SharedReader {
   /**
-   * The bytes from `offset` on: those of the shared reading while this relay is near the others, else of a read of its own.
-   * @param signal ends this relay's part alone
+   * The bytes from `offset` on, from the shared reading as long as they are in its window, and from a read of its own after
+   * that.
+   * @param signal ends the reading for this relay only
    */
   read(offset: number, open: OpenFrom, signal: AbortSignal): Bytes;
-  /** The relay has ended: nobody waits for it any more. */
+  /** Ends this relay's participation, so that the others no longer wait for it. */
   leave(): void;
 }
 
-/** Bytes that the first relay may be ahead of the last one: they are kept in memory. */
+/** The maximum distance between the fastest and the slowest relay, in bytes. The bytes in between are kept in memory. */
 const WINDOW = 1024 * 1024;
 
-/** How long a relay waits for a slower one, in ms. Then that one reads for itself. */
+/** How long relays wait for a slower one, in ms, before it is excluded and reads the blob by itself. */
 const PATIENCE_MS = 5000;
 
 interface Position {
   at: number;
-  /** Too slow for the others. */
+  /** Excluded, because it was too slow. */
   isDropped: boolean;
 }
 
 /**
- * Reads a blob once for several relays, each to another registry. They take the bytes at nearly the same pace: the fast
- * ones wait for the slow ones, but not for long. A relay that fails and begins again elsewhere reads for itself.
+ * Reads a blob once for several relays, each to another registry. All of them advance within one window: fast relays wait
+ * for slow ones, up to a limit. A relay that resumes at an offset outside of the window reads the blob by itself.
  */
 export class SharedReading {
   /** Relays that have neither begun to read nor left. */
   #expected: number;
-  /** Copies of what the slowest reader has not taken yet; the first begins at `#base`. */
+  /** Copies of the chunks that the slowest reader has not taken yet; the first begins at `#base`. */
   readonly #chunks: Uint8Array[] = [];
   #base = 0;
   #head = 0;
@@ -41,19 +43,19 @@ export class SharedReading {
   #source: Bytes | undefined;
   #isComplete = false;
   #pulling: Promise<void> | undefined;
-  /** Settled when a reader takes something or leaves. */
+  /** Settled when a reader takes a chunk or leaves. */
   #moved = Promise.withResolvers<void>();
 
-  /** @param relays that share the reading, each of which reads or leaves */
+  /** @param relays number of relays that share the reading; each must read or leave */
   constructor(relays: number) {
     this.#expected = relays;
   }
 
-  /** To be called once for each relay. */
+  /** Adds a relay. Call it once for each of them. */
   reader(): SharedReader {
     let isExpected = true;
     const arrive = (): void => {
-      // Nobody is expected any more once one of them was too late.
+      // `#expected` is 0 after a relay was excluded.
       if (isExpected && this.#expected > 0) this.#expected -= 1;
       isExpected = false;
       this.#trim();
@@ -83,7 +85,7 @@ export class SharedReading {
           this.#trim();
           yield chunk;
         } else if (this.#isComplete) return;
-        // It failed for another reader, whose attempts to read it are spent; this one has its own.
+        // The shared source failed, for the relay that was reading it; this one still has its own retry budget.
         else if (this.#end.signal.aborted) break;
         else await this.#more(open, signal);
       }
@@ -105,7 +107,7 @@ export class SharedReading {
     return undefined;
   }
 
-  /** Waits for the next bytes of the source, or for room to put them. */
+  /** Reads the next chunk of the source, after the slowest relay has left room for it. */
   async #more(open: OpenFrom, signal: AbortSignal): Promise<void> {
     if (this.#head - this.#base >= WINDOW) {
       await this.#waitForOthers(signal);
@@ -114,7 +116,7 @@ export class SharedReading {
     this.#pulling ??= this.#pull(open).finally(() => {
       this.#pulling = undefined;
     });
-    await orAborted(this.#pulling, signal);
+    await abortable(this.#pulling, signal);
   }
 
   async #pull(open: OpenFrom): Promise<void> {
@@ -128,18 +130,18 @@ export class SharedReading {
       this.#chunks.push(Buffer.from(value));
       this.#head += value.byteLength;
     } catch (error) {
-      // The readers that wait for it get the error; the others, and those that try again, read for themselves.
+      // Relays that wait for this chunk get the error; the others, and those that retry, read by themselves.
       this.#end.abort(error);
       throw error;
     }
   }
 
-  /** Waits until the slowest reader has moved; drops it where it does not. */
+  /** Waits until the slowest relay has advanced, and excludes it if it does not do so in time. */
   async #waitForOthers(signal: AbortSignal): Promise<void> {
     const late = Promise.withResolvers<'late'>();
     const timer = setTimeout(() => late.resolve('late'), PATIENCE_MS);
     try {
-      const first = await orAborted(Promise.race([this.#moved.promise, late.promise]), signal);
+      const first = await abortable(Promise.race([this.#moved.promise, late.promise]), signal);
       if (first !== 'late' || this.#head - this.#base < WINDOW) return;
       this.#expected = 0;
       for (const reader of this.#readers) if (reader.at < this.#head) reader.isDropped = true;
@@ -150,7 +152,7 @@ export class SharedReading {
     }
   }
 
-  /** Lets go what nobody needs any more. */
+  /** Drops the chunks that all relays have taken. */
   #trim(): void {
     const needed =
       this.#expected > 0 ? 0 : Math.min(this.#head, ...[...this.#readers].map(({at}) => at));
@@ -168,18 +170,5 @@ export class SharedReading {
     this.#end.abort();
     this.#chunks.length = 0;
     await this.#source?.return().catch(() => undefined);
-  }
-}
-
-/** The promise, or the reason of the signal as soon as that is aborted. */
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(signal.reason as Error);
-  signal.addEventListener('abort', abort, {once: true});
-  try {
-    signal.throwIfAborted();
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
 }

@@ -1,6 +1,7 @@
 import type {ErrorData} from '../model/event.ts';
 import type {RunResult, StepResult} from '../model/outcome.ts';
-import {copiesOf, type CopyStep, type Plan} from '../model/plan.ts';
+import {copiesOf, type CopyPlan, type CopyStep, type Plan} from '../model/plan.ts';
+import type {Tag} from '../model/reference.ts';
 import {imageName, printable} from './words.ts';
 
 /**
@@ -119,5 +120,33 @@ export function renderDotenv({plan, result, steps, bytes}: RunResult): string {
   };
   return Object.entries(values)
     .map(([name, value]) => `TRANSSHIP_${name}=${value}\n`)
+    .join('');
+}
+
+/**
+ * The digests of what was copied, as skopeo writes them: of one image its digest alone, of a repository a line with digest and
+ * name for each tag.
+ * @param image the one image that was asked for: its tag at the destination, if it gets one
+ */
+export function renderDigests(
+  {steps}: Pick<RunResult, 'steps'>,
+  plan: CopyPlan,
+  image?: {readonly tag: Tag | undefined},
+): string {
+  const arrived = new Set(
+    steps.flatMap(({id, outcome}) => (outcome === 'done' || outcome === 'present' ? [id] : [])),
+  );
+  const there = plan.skipped.flatMap((skip) => (skip.reason === 'present' ? [skip] : []));
+  const images = [
+    // What is copied without a tag and needs others is a referrer of theirs.
+    ...copiesOf(plan).filter(({id, tag, needs}) => arrived.has(id) && (tag ?? needs[0]) === tag),
+    ...there,
+  ];
+  if (image !== undefined) {
+    const one = images.find(({tag}) => tag === image.tag);
+    return one === undefined ? '' : `${one.digest}\n`;
+  }
+  return images
+    .flatMap(({digest, to, tag}) => (tag === undefined ? [] : `${digest} ${to}:${tag}\n`))
     .join('');
 }

@@ -20,6 +20,7 @@ export function deleteSection(deletions: readonly DeleteStep[]): Section {
   return {
     heading: 'To delete',
     mark: '-',
+    minus: 'deleted',
     columns: ['Image', 'Digest', 'Why'],
     rows: deletions.map((step) => ({
       cells: [
@@ -102,6 +103,7 @@ export function deletionReview(
       {
         heading: 'Repositories',
         mark: '-',
+        minus: 'deleted',
         columns: ['Repository', 'Goes', 'Stays'],
         rows: repositories.map(({repository, going, staying}) => ({
           mark: going.length === 0 ? '=' : '-',
@@ -152,6 +154,7 @@ function repositoryDetails({repository, going, staying}: RepositoryTags): readon
       heading: code(repository),
       note: `${counted(going.length, 'tag')} to delete, ${staying.length} stay`,
       mark: '-',
+      minus: 'deleted',
       columns: ['Tag', 'Digest', 'What'],
       rows,
       isDetail: true,

@@ -29,6 +29,8 @@ export interface Section {
   readonly note?: string;
   /** What happens to each row, unless a row has a mark of its own. */
   readonly mark: Mark;
+  /** What `-` means here. Default: left out. */
+  readonly minus?: 'deleted';
   readonly columns: readonly string[];
   readonly rows: readonly Row[];
   /** Not what a reader looks for first: folded away where the format can do that. */
@@ -39,8 +41,10 @@ export interface Section {
   readonly isCounted?: boolean;
 }
 
-/** `+` is made, `~` is changed, `=` stays, `-` is left out or deleted, `!` is wrong, `?` is to be looked at. */
-export type Mark = '+' | '~' | '=' | '-' | '!' | '?';
+/**
+ * `+` is made, `~` is changed, `=` stays, `-` is left out or deleted, `!` is wrong, `?` is to be looked at, `✓` was done.
+ */
+export type Mark = '+' | '~' | '=' | '-' | '!' | '?' | '✓';
 
 export interface Row {
   /** One for each column. */
@@ -55,7 +59,14 @@ export type Cell =
   | string
   | {readonly code: string; readonly short?: string}
   /** A size. */
-  | {readonly bytes: number};
+  | {readonly bytes: number}
+  /** A part of the time of all runs, in percent of it. Pages draw it. */
+  | {
+      readonly text: string;
+      readonly from: number;
+      readonly to: number;
+      readonly look: 'done' | 'wrong' | 'warning';
+    };
 
 /** How much of a document is shown. */
 export interface RenderOptions {
@@ -90,6 +101,7 @@ export function shortened(
 
 export function cellText(cell: Cell): string {
   if (typeof cell === 'string') return cell;
+  if ('text' in cell) return cell.text;
   return 'bytes' in cell ? formatBytes(cell.bytes) : cell.code;
 }
 

@@ -1,5 +1,6 @@
 import type {Examination, Finding} from '../doctor/examination.ts';
-import {code, type ReportDocument, type Row} from './document.ts';
+import {MATRIX_COLUMNS, matrixRow} from '../doctor/matrix.ts';
+import {code, type ReportDocument, type Row, type Section} from './document.ts';
 import {renderMarkdown} from './markdown.ts';
 import {renderText} from './text.ts';
 import {counted, printableJson} from './words.ts';
@@ -25,11 +26,23 @@ export function renderExamination(examination: Examination, format: ExaminationF
         rows: findings.map(rowOf),
         isWhole: true,
       },
+      ...(format === 'markdown' ? [matrixSection(examination)] : []),
     ],
     summary: summaryOf(findings),
     everything: '--format json',
   };
   return format === 'text' ? renderText(document) : renderMarkdown(document);
+}
+
+/** What was found as a row of the matrix in docs/registries.md. */
+function matrixSection({place, findings}: Examination): Section {
+  return {
+    heading: 'As a row of the matrix of registries',
+    mark: '=',
+    columns: ['registry', ...MATRIX_COLUMNS.map(([title]) => title)],
+    rows: [{mark: '=', cells: [place, ...matrixRow(findings)]}],
+    isWhole: true,
+  };
 }
 
 /** The worst result among them. */

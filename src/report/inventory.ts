@@ -1,5 +1,5 @@
 import type {Inventory, InventoryTotals, RepositoryInventory} from '../discovery/inventory.ts';
-import {counted, formatBytes, printable, printableJson} from './words.ts';
+import {counted, formatBytes, platformsText, printable, printableJson} from './words.ts';
 
 /** An inventory as a table: a row for each repository, errors below theirs, the totals last. */
 export function renderInventoryTable(inventory: Inventory): string {
@@ -56,9 +56,6 @@ interface Column {
   readonly cell: (one: RepositoryInventory) => string;
 }
 
-/** Platforms that a cell names. */
-const PLATFORMS_SHOWN = 3;
-
 const COLUMNS: readonly Column[] = [
   {name: 'REPOSITORY', cell: ({repository}) => repository},
   {
@@ -96,12 +93,7 @@ const COLUMNS: readonly Column[] = [
   {
     name: 'PLATFORMS',
     isOfImages: true,
-    cell: ({images}) => {
-      const platforms = images?.platforms ?? [];
-      const more = platforms.length - PLATFORMS_SHOWN;
-      const shown = platforms.slice(0, PLATFORMS_SHOWN).join(' ');
-      return platforms.length === 0 ? '-' : more > 0 ? `${shown} +${more}` : shown;
-    },
+    cell: ({images}) => platformsText(images?.platforms ?? []),
   },
 ];
 

@@ -14,6 +14,8 @@ import {counted, printable} from './words.ts';
 const SIZE_LIMIT = 60_000;
 /** Bytes that the words about what is left out take at most. */
 const LAST_WORDS = 1_000;
+/** Rows of a list that is not folded: what stands below it is to be found, too. */
+const SEEN_ROWS = 100;
 /** Characters of a fact; a wish may have any number of filters. */
 const FACT_LIMIT = 300;
 
@@ -76,7 +78,8 @@ function renderSection(
   const hasHints = rows.some(({hint}) => hint !== undefined);
   const heads = hasHints ? [...columns, 'What to do'] : columns;
   const lines = [tableRow(heads.map(escapeMarkdown)), tableRow(heads.map(() => '---'))];
-  const [open, close] = isDetail
+  const isFolded = isDetail === true || section.rows.length > SEEN_ROWS;
+  const [open, close] = isFolded
     ? [
         `<details>\n<summary>${headingHtml(heading)} (${escapeHtml(noteOf(section))})</summary>`,
         '\n\n</details>',
@@ -115,7 +118,7 @@ function tableRow(cells: readonly string[]): string {
 }
 
 function renderCell(cell: Cell): string {
-  if (typeof cell === 'string' || 'bytes' in cell) return escapeMarkdown(cellText(cell));
+  if (typeof cell === 'string' || !('code' in cell)) return escapeMarkdown(cellText(cell));
   return codeSpan(cell.code);
 }
 

@@ -27,13 +27,18 @@ import {renderMarkdown} from './markdown.ts';
 import {
   foldedPair,
   foldRepositories,
+  type ImageFacts,
+  platformColumn,
   type RepositoryPair,
   repositoryPairs,
   skippedRow,
 } from './repository-review.ts';
+import {historyFigure, historySections} from './run-history.ts';
 import {transferDocument} from './transfer-document.ts';
 import {renderText} from './text.ts';
+import type {RunHistory} from '../model/outcome.ts';
 import type {Digest} from '../model/digest.ts';
+import {platformsOfImages} from '../plan/platforms.ts';
 import {counted, formatBytes, imageName, newAndMoving, printableJson} from './words.ts';
 
 /** `json` is the plan itself, field by field (docs/plan-format.md): what its file writes once is written out. */
@@ -41,8 +46,20 @@ export type PlanFormat = ReviewFormat | 'json';
 
 type ReviewFormat = 'text' | 'markdown' | 'html';
 
+export interface ReviewOptions extends RenderOptions {
+  /** Of the runs of the plan, for HTML. */
+  readonly history?: RunHistory | undefined;
+}
+
+/** What came of the plan stands before what it was to do. */
+function withHistory(document: ReportDocument, history: RunHistory | undefined): ReportDocument {
+  if (history === undefined) return document;
+  return {...document, sections: [...historySections(history), ...document.sections]};
+}
+
 /** The review of a plan, with a newline at the end. HTML is always full, but for findings that are alike. */
-export function renderPlan(plan: Plan, format: ReviewFormat, options: RenderOptions = {}): string {
+export function renderPlan(plan: Plan, format: ReviewFormat, options: ReviewOptions = {}): string {
+  const {history} = options;
   const document =
     plan.kind === 'copy' ? planDocument(plan, options) : transferDocument(plan, options);
   switch (format) {
@@ -51,7 +68,7 @@ export function renderPlan(plan: Plan, format: ReviewFormat, options: RenderOpti
     case 'markdown':
       return renderMarkdown(document, options);
     case 'html':
-      return renderHtml(document);
+      return renderHtml(withHistory(document, history), history && historyFigure(history));
   }
 }
 
@@ -97,7 +114,7 @@ function indented(value: unknown, indent: string): string {
 function planDocument(plan: CopyPlan, options: RenderOptions): ReportDocument {
   const {checks, totals} = plan;
   const pairs = repositoryPairs(plan);
-  const sizeOf = imageSizes(plan);
+  const facts = imageFacts(plan);
   const isFolded = pairs.length > 1 && isLong(copiesOf(plan));
   const moving: Section = {
     heading: 'Tags that move',
@@ -105,10 +122,10 @@ function planDocument(plan: CopyPlan, options: RenderOptions): ReportDocument {
     columns: ['Image', 'From digest', 'To digest', 'Size', 'From'],
     rows: stepsOf(pairs)
       .filter(({replaces}) => replaces !== null)
-      .map((step) => movedRow(step, sizeOf(step.digest))),
+      .map((step) => movedRow(step, facts.sizeOf(step.digest))),
   };
   const folded = isFolded
-    ? foldRepositories(pairs.map((pair) => foldedPair(pair, ({digest}) => sizeOf(digest))))
+    ? foldRepositories(pairs.map((pair) => foldedPair(pair, facts)))
     : undefined;
   const deleting = deletionReview(plan);
   const withResult = (result: Check['result']) => checks.filter((check) => check.result === result);
@@ -128,7 +145,7 @@ function planDocument(plan: CopyPlan, options: RenderOptions): ReportDocument {
       checkSection('Warnings', '?', withResult('warn').filter(isNews), options),
       moving,
       creationSection(plan),
-      ...(folded?.sections ?? (deleting?.details ? [] : imageSections(pairs, sizeOf))),
+      ...(folded?.sections ?? (deleting?.details ? [] : imageSections(pairs, facts))),
     ],
     ...detailsOf(folded?.details ?? deleting?.details),
     summary: planSummary(plan, totals, checks),
@@ -152,18 +169,24 @@ function creationSection(plan: CopyPlan): Section {
 }
 
 /** Every image by itself. */
-function imageSections(
-  pairs: readonly RepositoryPair[],
-  sizeOf: (digest: Digest) => number,
-): readonly Section[] {
+function imageSections(pairs: readonly RepositoryPair[], facts: ImageFacts): readonly Section[] {
+  const copied = stepsOf(pairs).filter(({replaces}) => replaces === null);
+  const platforms = platformColumn(copied, facts);
   return [
     {
       heading: 'To copy',
       mark: '+',
-      columns: ['Image', 'Digest', 'Size', 'From', 'Why'],
-      rows: stepsOf(pairs)
-        .filter(({replaces}) => replaces === null)
-        .map((step) => copiedRow(step, sizeOf(step.digest))),
+      columns: ['Image', 'Digest', 'Size', ...platforms.name, 'From', 'Why'],
+      rows: copied.map((step) => ({
+        cells: [
+          code(imageName(step.to, step.tag, step.digest)),
+          digestCell(step.digest),
+          {bytes: facts.sizeOf(step.digest)},
+          ...platforms.cell(step.digest),
+          code(imageName(step.from, step.sourceTag?.name, undefined)),
+          step.why,
+        ],
+      })),
     },
     {
       heading: 'Already there',
@@ -279,18 +302,6 @@ function filterFacts({wish}: CopyPlan): readonly (readonly [string, string])[] {
   });
 }
 
-function copiedRow(step: CopyStep, size: number): Row {
-  return {
-    cells: [
-      code(imageName(step.to, step.tag, step.digest)),
-      digestCell(step.digest),
-      {bytes: size},
-      code(imageName(step.from, step.sourceTag?.name, undefined)),
-      step.why,
-    ],
-  };
-}
-
 function movedRow(step: CopyStep, size: number): Row {
   return {
     cells: [
@@ -307,8 +318,8 @@ function presentRow({to, tag, digest}: Extract<Skip, {reason: 'present'}>): Row 
   return {cells: [code(imageName(to, tag, digest)), digestCell(digest)]};
 }
 
-/** The bytes of an image: its blobs and manifests, each once, whether they have to travel or not. */
-function imageSizes({manifests, blobs}: CopyPlan): (digest: Digest) => number {
+function imageFacts({manifests, blobs}: CopyPlan): ImageFacts {
+  const platforms = platformsOfImages(manifests, () => false);
   const planned = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
   const sizes = new Map(blobs.map(({digest, size}) => [digest, size]));
   const known = new Map<Digest, number>();
@@ -322,9 +333,12 @@ function imageSizes({manifests, blobs}: CopyPlan): (digest: Digest) => number {
       manifest.size,
     );
   };
-  return (digest) => {
-    const size = known.get(digest) ?? visit(digest, new Set());
-    known.set(digest, size);
-    return size;
+  return {
+    platformsOf: (digest) => platforms(digest).names,
+    sizeOf: (digest) => {
+      const size = known.get(digest) ?? visit(digest, new Set());
+      known.set(digest, size);
+      return size;
+    },
   };
 }

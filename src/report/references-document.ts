@@ -1,8 +1,15 @@
 import {stringify} from 'yaml';
 import {TransshipError} from '../model/error.ts';
 import {shortDigest} from '../model/digest.ts';
-import type {MovedImage, References} from '../plan/references.ts';
-import {AS_JSON, code, digestCell, type ReportDocument, type RenderOptions} from './document.ts';
+import type {MovedImage, MovedRepository, References} from '../plan/references.ts';
+import {
+  AS_JSON,
+  code,
+  digestCell,
+  type ReportDocument,
+  type RenderOptions,
+  type Section,
+} from './document.ts';
 import {renderText} from './text.ts';
 import {counted, printableJson} from './words.ts';
 
@@ -64,27 +71,40 @@ export function renderReferences(
   }
 }
 
-function referencesDocument({repositories}: References): ReportDocument {
+function referencesDocument({repositories, access}: References): ReportDocument {
   const images = repositories.reduce((sum, one) => sum + one.images.length, 0);
   return {
     title: 'transship refs',
     facts: [],
-    sections: repositories.map(({from, to, images: own}) => ({
-      heading: {code: `${from} -> ${to}`},
-      mark: '~',
-      columns: ['Old', 'New', 'Digest'],
-      rows: own.map((image) => ({
-        cells: [
-          code(oldName(from, image)),
-          code(newName(to, image)),
-          image.digest === image.newDigest
-            ? digestCell(image.digest)
-            : `${shortDigest(image.digest)} -> ${shortDigest(image.newDigest)}`,
-        ],
-      })),
-    })),
+    sections: [
+      ...repositories.map(sectionOf),
+      {
+        heading: 'Tokens and allowlists',
+        mark: '?',
+        columns: ['What', 'Do'],
+        rows: access.map(({message, hint}) => ({cells: [message, hint]})),
+        isWhole: true,
+      },
+    ],
     summary: `References: ${counted(images, 'image')} in ${counted(repositories.length, 'repository')} get other names.`,
     everything: AS_JSON,
+  };
+}
+
+function sectionOf({from, to, images: own}: MovedRepository): Section {
+  return {
+    heading: {code: `${from} -> ${to}`},
+    mark: '~',
+    columns: ['Old', 'New', 'Digest'],
+    rows: own.map((image) => ({
+      cells: [
+        code(oldName(from, image)),
+        code(newName(to, image)),
+        image.digest === image.newDigest
+          ? digestCell(image.digest)
+          : `${shortDigest(image.digest)} -> ${shortDigest(image.newDigest)}`,
+      ],
+    })),
   };
 }
 
@@ -145,8 +165,8 @@ function sedScript(references: References): string {
   return `# sed -E -i -f FILE …\n${lines(scripts)}`;
 }
 
-function jsonOf({repositories, prefixes}: References): object {
-  return {repositories, prefixes};
+function jsonOf({repositories, prefixes, access}: References): object {
+  return {repositories, prefixes, access};
 }
 
 /**

@@ -8,7 +8,8 @@ import {
   type Row,
   type Section,
 } from './document.ts';
-import {counted, formatBytes, imageName} from './words.ts';
+import type {Digest} from '../model/digest.ts';
+import {counted, formatBytes, imageName, platformsText} from './words.ts';
 
 type PresentSkip = Extract<Skip, {reason: 'present'}>;
 type OtherSkip = Exclude<Skip, PresentSkip>;
@@ -94,7 +95,13 @@ export function foldRepositories(repositories: readonly FoldedRepository[]): {
   const {work = [], rest = []} = Object.groupBy(repositories, ({hasWork}) =>
     hasWork ? 'work' : 'rest',
   );
-  const columns = ['Source', 'Destination', 'Images', 'To send'];
+  const isSized = repositories.some(({bytes}) => bytes !== undefined);
+  const columns = ['Source', 'Destination', 'Images', ...(isSized ? ['To send'] : [])];
+  const repositoryRow = ({from, to, counts, bytes}: FoldedRepository): Row => {
+    const size = bytes === undefined ? '' : {bytes};
+    const cells = [code(from), to === undefined ? '' : code(to), counts];
+    return {cells: isSized ? [...cells, size] : cells};
+  };
   return {
     sections: [
       {
@@ -129,16 +136,32 @@ export function foldRepositories(repositories: readonly FoldedRepository[]): {
   };
 }
 
-function repositoryRow({from, to, counts, bytes}: FoldedRepository): Row {
-  const size = bytes === undefined ? '' : {bytes};
-  return {cells: [code(from), to === undefined ? '' : code(to), counts, size]};
+/** What a review says of an image. */
+export interface ImageFacts {
+  /** Its bytes: blobs and manifests, each once, whether they have to travel or not. */
+  sizeOf(digest: Digest): number;
+  /** `os/architecture[/variant]`, sorted; empty: none is known. */
+  platformsOf(digest: Digest): readonly string[];
 }
 
-/** @param sizeOf the bytes of an image */
+/** A column for the platforms of images; no column where none are known. */
+export function platformColumn(
+  images: readonly {readonly digest: Digest}[],
+  {platformsOf}: Pick<ImageFacts, 'platformsOf'>,
+): {readonly name: readonly string[]; cell(digest: Digest | undefined): readonly Cell[]} {
+  if (images.every(({digest}) => platformsOf(digest).length === 0))
+    return {name: [], cell: () => []};
+  return {
+    name: ['Platforms'],
+    cell: (digest) => [digest === undefined ? '' : platformsText(platformsOf(digest))],
+  };
+}
+
 export function foldedPair(
   {from, to, steps, present, skipped, bytes}: RepositoryPair,
-  sizeOf: (step: CopyStep) => number,
+  facts: ImageFacts,
 ): FoldedRepository {
+  const platforms = platformColumn(steps, facts);
   const {moving = [], fresh = []} = Object.groupBy(steps, ({replaces}) =>
     replaces === null ? 'fresh' : 'moving',
   );
@@ -150,20 +173,33 @@ export function foldedPair(
   const copied = (step: CopyStep, mark: Section['mark']): Row =>
     row(
       mark,
-      [tagCell(step.tag), digestCell(step.digest), {bytes: sizeOf(step)}, whatOf(step)],
+      [
+        tagCell(step.tag),
+        digestCell(step.digest),
+        {bytes: facts.sizeOf(step.digest)},
+        ...platforms.cell(step.digest),
+        whatOf(step),
+      ],
       step.replaces === null ? '' : digestCell(step.replaces),
     );
   const rows = [
     ...moving.map((step) => copied(step, '~')),
     ...fresh.map((step) => copied(step, '+')),
     ...present.map(({tag, digest}) =>
-      row('=', [tagCell(tag), digestCell(digest), '', 'already there']),
+      row('=', [
+        tagCell(tag),
+        digestCell(digest),
+        '',
+        ...platforms.cell(undefined),
+        'already there',
+      ]),
     ),
     ...skipped.map(({tag, digest, reason, detail}) =>
       row('-', [
         tagCell(tag),
         digest === undefined ? '' : digestCell(digest),
         '',
+        ...platforms.cell(undefined),
         `${reason}: ${detail}`,
       ]),
     ),
@@ -180,7 +216,14 @@ export function foldedPair(
     counts: counts.length === 0 ? 'no images' : counts.join(', '),
     bytes,
     hasWork: steps.length > 0,
-    columns: ['Tag', 'Digest', 'Size', 'What', ...(hasMoving ? ['Replaces'] : [])],
+    columns: [
+      'Tag',
+      'Digest',
+      'Size',
+      ...platforms.name,
+      'What',
+      ...(hasMoving ? ['Replaces'] : []),
+    ],
     rows,
   };
 }

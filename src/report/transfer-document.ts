@@ -1,5 +1,6 @@
 import type {BlobAction, Check} from '../model/plan.ts';
 import {
+  byDonor,
   type CopySet,
   type Donor,
   type GroupMove,
@@ -15,6 +16,7 @@ import {
   unitsOf,
 } from '../model/transfer-plan.ts';
 import {inTagOrder} from '../plan/compare.ts';
+import {platformsOfImages} from '../plan/platforms.ts';
 import {
   checkSection,
   code,
@@ -27,7 +29,12 @@ import {
   showAll,
   verdictOf,
 } from './document.ts';
-import {type FoldedRepository, foldRepositories, skippedRow} from './repository-review.ts';
+import {
+  type FoldedRepository,
+  foldRepositories,
+  platformColumn,
+  skippedRow,
+} from './repository-review.ts';
 import {counted, formatBytes, imageName} from './words.ts';
 
 const WAYS = {
@@ -46,10 +53,18 @@ export function transferDocument(plan: TransferPlan, options: RenderOptions): Re
     checks.filter((check) => check.result === result).map((check) => ofProject(check, plan));
   const only = moves.length === 1 && groups.length === 0 ? moves[0] : undefined;
   const repositories = moves.flatMap((move) => move.repositories);
-  const images = repositories.flatMap(imageRows);
+  const platformsOf = platformsOfImages(
+    moves.flatMap(({manifests}) => manifests),
+    () => false,
+  );
+  const platforms = platformColumn(
+    repositories.flatMap(({tags}) => tags),
+    {platformsOf: (digest) => platformsOf(digest).names},
+  );
+  const images = repositories.flatMap((one) => imageRows(one, platforms));
   const folded =
     repositories.length > 1 && isLong(images)
-      ? foldRepositories(repositories.map(foldedRepository))
+      ? foldRepositories(repositories.map((one) => foldedRepository(one, platforms)))
       : undefined;
   return {
     title: 'transship plan: transfer',
@@ -78,8 +93,19 @@ export function transferDocument(plan: TransferPlan, options: RenderOptions): Re
         isWhole: true,
       },
       {
+        heading: 'Steps if GitLab does not move the images itself',
+        mark: '~',
+        columns: ['Step', 'What', 'Why'],
+        rows: moves.flatMap((move) => {
+          const staged = byDonor(move);
+          return staged === undefined ? [] : stepRows({moves: [staged]});
+        }),
+        isWhole: true,
+      },
+      {
         heading: 'Empty image repositories that are deleted',
         mark: '-',
+        minus: 'deleted',
         columns: ['Repository'],
         rows: groups.flatMap(({records}) => records.map((record) => ({cells: [code(record)]}))),
       },
@@ -87,7 +113,7 @@ export function transferDocument(plan: TransferPlan, options: RenderOptions): Re
         {
           heading: 'Images',
           mark: '+' as const,
-          columns: ['Image', 'Digest', 'Size', 'To'],
+          columns: ['Image', 'Digest', 'Size', ...platforms.name, 'To'],
           rows: images,
         },
       ]),
@@ -110,50 +136,68 @@ function tagsOf({tags}: TransferRepository): readonly TransferTag[] {
   return inTagOrder(tags, ({name}) => name);
 }
 
-function imageRows(repository: TransferRepository): readonly Row[] {
+type PlatformColumn = ReturnType<typeof platformColumn>;
+
+function imageRows(repository: TransferRepository, platforms: PlatformColumn): readonly Row[] {
   const {from, to} = repository;
   return tagsOf(repository).map(({name, digest, size}) => ({
     cells: [
       code(imageName(from, name, digest)),
       digestCell(digest),
-      formatBytes(size),
+      {bytes: size},
+      ...platforms.cell(digest),
       code(imageName(to, name, digest)),
     ],
   }));
 }
 
-function foldedRepository(repository: TransferRepository): FoldedRepository {
+function foldedRepository(
+  repository: TransferRepository,
+  platforms: PlatformColumn,
+): FoldedRepository {
   const {from, to, tags} = repository;
   return {
     from,
     to,
     counts: counted(tags.length, 'image'),
     hasWork: tags.length > 0,
-    columns: ['Tag', 'Digest', 'Size'],
+    columns: ['Tag', 'Digest', 'Size', ...platforms.name],
     rows: tagsOf(repository).map(({name, digest, size}) => ({
-      cells: [code(name), digestCell(digest), {bytes: size}],
+      cells: [code(name), digestCell(digest), {bytes: size}, ...platforms.cell(digest)],
     })),
   };
 }
 
-function moveFacts({project, way, donor}: ProjectMove): ReportDocument['facts'] {
+function moveFacts({project, way, donor, fallback}: ProjectMove): ReportDocument['facts'] {
   return [
     ['project', `${project.from} (${project.id})`],
     ['to', project.to],
     ['way', `${way}: ${WAYS[way]}`],
     ...(way === 'staged' ? [['donor', donorName(donor)] as const] : []),
+    ...(fallback === undefined
+      ? []
+      : [
+          [
+            'otherwise',
+            `the images wait at the donor ${donorName(donor)}, about ${fallback.downtimeSeconds} s without images`,
+          ] as const,
+        ]),
   ];
 }
 
-function moveRow({project, way, donor, repositories, downtimeSeconds}: ProjectMove): Row {
+function moveRow(move: ProjectMove): Row {
+  const {project, way, donor, repositories, fallback} = move;
+  const staged = way === 'staged' ? move : fallback;
   return {
     cells: [
       {code: project.from},
       {code: project.to},
-      way,
-      way === 'staged' ? donorName(donor) : '',
+      fallback === undefined ? way : `${way}, else by the donor`,
+      staged === undefined ? '' : donorName(donor),
       String(imagesOf(repositories)),
-      way === 'staged' ? `about ${downtimeSeconds} s` : '',
+      staged === undefined
+        ? ''
+        : `${fallback === undefined ? '' : 'else '}about ${staged.downtimeSeconds} s`,
     ],
   };
 }

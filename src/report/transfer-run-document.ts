@@ -11,6 +11,7 @@ import type {
 import {
   allSteps,
   type GroupStep,
+  possibleSteps,
   stepId,
   type TransferPlan,
   type TransferStep,
@@ -72,7 +73,7 @@ export function transferRunDocument(
       BACKWARD.map(([name, why]) => [stepId(name, project, moves.length), why] as const),
     ),
   );
-  for (const {id, why, kind} of allSteps(plan)) {
+  for (const {id, why, kind} of [...moves.flatMap(possibleSteps), ...allSteps(plan)]) {
     whys.set(id, why);
     whys.set(`${UNDONE}${id}`, WHY_BACK[kind]);
   }

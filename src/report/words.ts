@@ -48,6 +48,16 @@ export function printable(text: string): string {
   );
 }
 
+/** Platforms that a cell names. */
+const PLATFORMS_SHOWN = 3;
+
+/** `linux/amd64 linux/arm64 linux/arm/v7 +2`; none: `-`. */
+export function platformsText(platforms: readonly string[]): string {
+  const more = platforms.length - PLATFORMS_SHOWN;
+  const shown = platforms.slice(0, PLATFORMS_SHOWN).join(' ');
+  return platforms.length === 0 ? '-' : more > 0 ? `${shown} +${more}` : shown;
+}
+
 /** How the summary of an interrupted run begins. @param limit what ended it; undefined: a signal */
 export function interruptedWord(limit: LimitCode | undefined): string {
   return limit === undefined ? 'Interrupted' : `Stopped by ${LIMIT_FLAGS[limit]}`;

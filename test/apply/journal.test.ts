@@ -2,7 +2,7 @@ import {readFile, rm} from 'node:fs/promises';
 import {describe, expect, test} from 'vitest';
 import type {JournalEntry} from '../../src/apply/journal-file.ts';
 import {openJournal} from '../../src/apply/journal.ts';
-import {Redactor} from '../../src/http/secrets.ts';
+import {Redactor} from '../../src/http/redaction.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {Tag} from '../../src/model/reference.ts';
 import {tempDirectory} from '../support/temp.ts';

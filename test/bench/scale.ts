@@ -4,13 +4,15 @@ import {setTimeout as delay} from 'node:timers/promises';
 import {type DockerRegistry, startDockerRegistry} from '../support/docker-registry.ts';
 import {runProgram} from '../support/program.ts';
 import {startLinks} from './links.ts';
+import {memoryLimit, type MemoryLimit} from './memory-limit.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {repositoryName, RegistryFiles, writeEstate, writeTag} from './registry-files.ts';
 
 /**
  * A whole registry moves: inventory, plan, show, apply killed twice in the middle, verify, plan again, ten changes and
  * `--since`. Prints what each step took. `node test/bench/scale.ts [REPOSITORIES [TAGS-EACH
- * [ROUND-TRIP-MS]]]`; with a round trip, both registries are that far away
+ * [ROUND-TRIP-MS [MEMORY-MIB]]]]`: with a round trip, both registries are that far away; with memory, each step runs
+ * in a control group that has no more.
  */
 
 const MAIN = fileURLToPath(new URL('../../bin/transship.cjs', import.meta.url));
@@ -24,6 +26,8 @@ interface Rig {
   readonly from: string;
   readonly to: string;
   readonly temp: TempDirectory;
+  /** Undefined: the steps may take all memory. */
+  readonly memory: MemoryLimit | undefined;
 }
 
 function say(line: string): void {
@@ -32,7 +36,7 @@ function say(line: string): void {
 
 /** Runs one command, and says what it cost. @throws Error where it ends with another exit code */
 async function step(
-  {source, destination, temp}: Rig,
+  {source, destination, temp, memory}: Rig,
   name: string,
   args: readonly string[],
   expected: number,
@@ -43,11 +47,10 @@ async function step(
   const cost = temp.join('cost');
   const started = performance.now();
   // Killing GNU time would leave what it started.
-  const [file = '', ...before] =
-    signal === undefined
-      ? ['time', '-q', '-f', '%U %S %M', '-o', cost, process.execPath, MAIN]
-      : [process.execPath, MAIN];
-  const {code, stdout, stderr} = await runProgram(file, [...before, ...args], {
+  const timed = signal === undefined ? ['time', '-q', '-f', '%U %S %M', '-o', cost] : [];
+  const command = [...timed, process.execPath, MAIN, ...args];
+  const [file = '', ...words] = memory?.within(command) ?? command;
+  const {code, stdout, stderr} = await runProgram(file, words, {
     env: {HOME: temp.path},
     ...(signal ? {signal} : {}),
   });
@@ -81,8 +84,14 @@ async function killedApply(rig: Rig, plan: string, part: number, blobs: number):
   await Promise.all([run, watch()]);
 }
 
-async function main(repositories: number, tagsEach: number, roundTripMs: number): Promise<void> {
+async function main(
+  repositories: number,
+  tagsEach: number,
+  roundTripMs: number,
+  memoryMib: number,
+): Promise<void> {
   await using cleanup = new AsyncDisposableStack();
+  const memory = memoryMib > 0 ? cleanup.use(await memoryLimit(memoryMib)) : undefined;
   const temp = cleanup.use(await tempDirectory());
   const sourceRoot = temp.join('source');
   await writeEstate(sourceRoot, {repositories, tagsEach});
@@ -96,7 +105,7 @@ async function main(repositories: number, tagsEach: number, roundTripMs: number)
   const reached = async ({host}: DockerRegistry): Promise<string> =>
     links === undefined ? host : cleanup.use(await links.open(host, {roundTripMs})).host;
   const [from, to] = [await reached(source), await reached(destination)];
-  const rig = {source, destination, from, to, temp};
+  const rig = {source, destination, from, to, temp, memory};
   const file = temp.join('all.yaml');
   await writeFile(file, `version: 1\nfrom: ${from}\nto: ${to}/moved\nroutes:\n  - from: '**'\n`);
   const [first, second] = [temp.join('1.plan.json'), temp.join('2.plan.json')];
@@ -147,5 +156,7 @@ async function main(repositories: number, tagsEach: number, roundTripMs: number)
   );
 }
 
-const [repositories = 500, tagsEach = 20, roundTripMs = 0] = process.argv.slice(2).map(Number);
-await main(repositories, tagsEach, roundTripMs);
+const [repositories = 500, tagsEach = 20, roundTripMs = 0, memoryMib = 0] = process.argv
+  .slice(2)
+  .map(Number);
+await main(repositories, tagsEach, roundTripMs, memoryMib);

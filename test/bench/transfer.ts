@@ -1,5 +1,7 @@
+import {writeFile} from 'node:fs/promises';
 import {setTimeout as delay} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
+import PQueue from 'p-queue';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {gaps, type LoggedEvent} from '../../src/sandbox/gitlab/event-log.ts';
 import {type GitLabSandbox, startGitLabSandbox} from '../../src/sandbox/gitlab/gitlab-sandbox.ts';
@@ -12,11 +14,14 @@ import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 /**
  * Transfers against a GitLab in this process, by child processes. `node test/bench/transfer.ts [LATENCY-MS]`
  *
- * 1. One project with 200 tags: how long its images are away, in both modes, with and without a cleanup policy.
+ * 1. One project with 200 tags: how long its images are away, in both modes, with and without a cleanup policy; and with a
+ *    script around regctl that works on 32 tags at once (`go install github.com/regclient/regclient/cmd/regctl@latest`).
  * 2. A group of three projects, one of them in a subgroup, with 60 repositories, 600 tags and an empty repository: killed
  *    (SIGKILL) three times and applied to its end, rolled back, and moved again.
  */
 
+/** Of the project that is away. */
+const TAGS = 200;
 const LATENCY_MS = Number(process.argv[2] ?? 20);
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const POLICY = {
@@ -122,7 +127,11 @@ async function command(
 const QUIET = ['--progress', 'none'];
 
 /** From the first deleted tag of the old path to the last one that was pushed to the new one, phase by phase, in seconds. */
-function awaySeconds(events: readonly LoggedEvent[], from: string, to: string): string {
+function awayOf(
+  events: readonly LoggedEvent[],
+  from: string,
+  to: string,
+): {readonly seconds: number; readonly text: string} {
   const below = (root: string, kind: LoggedEvent['kind']): readonly number[] =>
     events.flatMap((one) =>
       one.kind === kind && 'repository' in one && `${one.repository}/`.startsWith(`${root}/`)
@@ -144,12 +153,57 @@ function awaySeconds(events: readonly LoggedEvent[], from: string, to: string): 
   ];
   const [first = 0] = marks;
   const [, last, move, mount, mounts, push, all] = marks.map((at = 0) => (at - first) / 1000);
-  return `${all} s (deleted ${last}, moved ${move}, mounts ${mount} to ${mounts}, tags ${push} to ${all})`;
+  const text = `${all} s (deleted ${last}, moved ${move}, mounts ${mount} to ${mounts}, tags ${push} to ${all})`;
+  return {seconds: all ?? 0, text};
 }
 
-async function away(mode: RegistryMode, hasPolicy: boolean): Promise<void> {
+/** At most so much of the time that the script takes (regctl, both modes, with and without a policy). */
+const TARGET = 0.4;
+const AT_ONCE = 32;
+
+/** By regctl: copy each tag to the donor, delete each, move the project, copy each to the new path. */
+async function byScript(mode: RegistryMode): Promise<number | undefined> {
   await using parts = new AsyncDisposableStack();
-  const rig = await start(mode, {'org/app': ['']}, 200, hasPolicy, parts);
+  const {sandbox, temp} = await start(mode, {'org/app': ['']}, TAGS, false, parts);
+  const {host, url} = sandbox;
+  const hosts = {[host]: {tls: 'disabled', user: 'ada', pass: 'ada-api'}};
+  await writeFile(temp.join('config.json'), JSON.stringify({hosts}));
+  const env = {PATH: process.env['PATH'] ?? '', REGCTL_CONFIG: temp.join('config.json')};
+  const each = async (args: (tag: string) => readonly string[]): Promise<void> => {
+    const queue = new PQueue({concurrency: AT_ONCE});
+    const tags = Array.from({length: TAGS}, (_, at) => `v${at}`);
+    await queue.addAll(
+      tags.map((tag) => async () => {
+        const {code, stderr} = await runProgram('regctl', args(tag), {env});
+        if (code !== 0) throw new Error(`regctl ${args(tag).join(' ')}: ${stderr}`);
+      }),
+    );
+  };
+  const [old, donor, now] = ['org/app', 'donors/parking/app', 'new_org/app'].map(
+    (path) => `${host}/${path}`,
+  );
+  try {
+    await each((tag) => ['image', 'copy', `${old}:${tag}`, `${donor}:${tag}`]);
+    await each((tag) => ['tag', 'delete', `${old}:${tag}`]);
+  } catch (error) {
+    say(`  no script: ${String(error)}`);
+    return undefined;
+  }
+  const moved = await fetch(`${url}/api/v4/projects/org%2Fapp/transfer`, {
+    method: 'PUT',
+    headers: {'private-token': 'ada-api', 'content-type': 'application/json'},
+    body: JSON.stringify({namespace: 'new_org'}),
+  });
+  if (!moved.ok) throw new Error(await moved.text());
+  await each((tag) => ['image', 'copy', `${donor}:${tag}`, `${now}:${tag}`]);
+  const {text, seconds} = awayOf(sandbox.events.events, 'org/app', 'new_org/app');
+  say(`${mode}, regctl, ${AT_ONCE} at once\n  away ${text}`);
+  return seconds;
+}
+
+async function away(mode: RegistryMode, hasPolicy: boolean): Promise<number> {
+  await using parts = new AsyncDisposableStack();
+  const rig = await start(mode, {'org/app': ['']}, TAGS, hasPolicy, parts);
   say(`${mode}, ${hasPolicy ? 'with' : 'without'} a cleanup policy`);
   const gitlab = ['--gitlab', rig.sandbox.url, '--out', rig.plan, ...QUIET];
   const made = await command(
@@ -159,8 +213,10 @@ async function away(mode: RegistryMode, hasPolicy: boolean): Promise<void> {
   await command(['apply', rig.plan, '--yes', ...QUIET], [0]);
   const {events} = rig.sandbox.events;
   const estimate = /about (\d+) s without images/.exec(made.stdout)?.[1];
-  say(`  away ${awaySeconds(events, 'org/app', 'new_org/app')}; estimate ${estimate} s`);
+  const {seconds, text} = awayOf(events, 'org/app', 'new_org/app');
+  say(`  away ${text}; estimate ${estimate} s`);
   say(`  blob bytes ${rig.blobBytes()}, moments without a tag ${gaps(events).length}`);
+  return seconds;
 }
 
 /** Ends with the signal after so many of these events. */
@@ -178,14 +234,14 @@ function killAt(sandbox: GitLabSandbox, kind: LoggedEvent['kind'], more: number)
   return kill;
 }
 
-async function group(): Promise<void> {
+async function group(mode: RegistryMode): Promise<void> {
   await using parts = new AsyncDisposableStack();
   const names = Array.from({length: 20}, (_, at) => (at === 0 ? '' : `image${at}`));
   const projects = {'org/build/app': names, 'org/build/lib': names, 'org/build/sub/web': names};
-  const rig = await start('legacy', projects, 10, true, parts);
+  const rig = await start(mode, projects, 10, true, parts);
   const {sandbox, plan} = rig;
   await record(sandbox, 'org/build/app/once');
-  say('a group of three projects, 60 repositories, 600 tags');
+  say(`${mode}: a group of three projects, 60 repositories, 600 tags`);
   const gitlab = ['--gitlab', sandbox.url, '--out', plan, ...QUIET];
   await command(
     [
@@ -228,6 +284,13 @@ async function status(plan: string): Promise<string> {
 
 await using folder = await tempDirectory();
 home = folder.path;
-for (const mode of ['legacy', 'metadata-db'] as const)
-  for (const hasPolicy of [true, false]) await away(mode, hasPolicy);
-await group();
+for (const mode of ['legacy', 'metadata-db'] as const) {
+  const script = await byScript(mode);
+  for (const hasPolicy of [true, false]) {
+    const seconds = await away(mode, hasPolicy);
+    if (script === undefined) continue;
+    const part = seconds / script;
+    say(`  ${part.toFixed(2)} of the script: ${part <= TARGET ? 'met' : '**missed**'}`);
+  }
+}
+for (const mode of ['legacy', 'metadata-db'] as const) await group(mode);

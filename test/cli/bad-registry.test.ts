@@ -99,10 +99,10 @@ describe.each(['source', 'destination'] as const)('the %s', (side) => {
 });
 
 /** Refuses so many requests, and passes the others on to the sandbox. */
-function refusing(times: number) {
+function refusing(times: number, asking: Record<string, string> = {}) {
   let left = times;
   return startHttpServer(async ({method, target, headers: {accept = '*/*'}}, response) => {
-    if (target !== '/v2/' && left-- > 0) return void response.writeHead(429).end();
+    if (target !== '/v2/' && left-- > 0) return void response.writeHead(429, asking).end();
     const {status, headers, body} = await fetch(`${sandbox.url}${target}`, {
       method,
       headers: {accept},
@@ -123,8 +123,17 @@ describe('a registry that wants fewer requests', () => {
     );
     expect(code).toBe(0);
     expect(
-      stderr.match(/^127\.0\.0\.1:\d+ asks for \d+ s of quiet: .+ answered 429$/gm),
+      stderr.match(/^127\.0\.0\.1:\d+ limits requests, next try after \d+ s: .+ answered 429$/gm),
     ).toHaveLength(8);
+    expect(stderr).not.toContain('of quiet');
+  });
+
+  test('that says for how long is quoted', async () => {
+    await using server = await refusing(1, {'retry-after': '1'});
+    const places = [`${server.host}/good`, `${sandbox.host}/told`];
+    const {code, stderr} = await transship(['copy', ...places], {retry});
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^127\.0\.0\.1:\d+ asks for [12] s of quiet: .+ answered 429$/m);
   });
 
   test('for ever is given up', async () => {

@@ -116,7 +116,14 @@ async function busy(size: Size, flags: Parameters<typeof open>[1] = {}) {
     message: 'm',
     hint: 'h',
   } as const;
-  report({type: 'retrying', what: 'registry.example', attempt: 1, delayMs: 30_000, error});
+  report({
+    type: 'retrying',
+    what: 'registry.example',
+    attempt: 1,
+    delayMs: 30_000,
+    isAsked: true,
+    error,
+  });
   for (let blob = 0; blob < 45; blob += 1) {
     const [digest, image] = [
       digestOf(`blob ${blob}`),

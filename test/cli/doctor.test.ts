@@ -1,12 +1,13 @@
 import {once} from 'node:events';
 import {createServer} from 'node:https';
 import type {AddressInfo} from 'node:net';
+import {Readable} from 'node:stream';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import type {Finding} from '../../src/doctor/examination.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {startGitLabSandbox} from '../../src/sandbox/gitlab/gitlab-sandbox.ts';
 import {parseSeed} from '../../src/sandbox/gitlab/seed.ts';
-import {type Intercept, jsonReply} from '../../src/sandbox/exchange.ts';
+import {emptyReply, type Intercept, jsonReply} from '../../src/sandbox/exchange.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {testAuthority} from '../support/certificates.ts';
 import {startDockerRegistry} from '../support/docker-registry.ts';
@@ -15,6 +16,7 @@ import {pushImage} from '../support/push-image.ts';
 import {storeImage} from '../support/small-images.ts';
 import {transship} from '../support/transship.ts';
 
+const MIB = 1024 * 1024;
 const cleanup = new AsyncDisposableStack();
 let sandbox: Sandbox;
 let intercept: Intercept;
@@ -51,7 +53,7 @@ describe('doctor', () => {
     expect([found.code, found.result]).toEqual([0, 'pass']);
     expect(checksOf(found.findings, 'pass')).toEqual(
       expect.arrayContaining(
-        'tls challenge login tags paging head ranges redirects referrers upload chunks resume location manifests delete-tag delete-digest'.split(
+        'tls challenge login catalog tags paging head ranges redirects referrers upload chunks resume cut largest-body mount location manifests subject delete-tag delete-digest delete-blob'.split(
           ' ',
         ),
       ),
@@ -63,7 +65,7 @@ describe('doctor', () => {
     await using docker = await startDockerRegistry();
     for (const tag of ['a', 'b']) await pushImage(docker.url, repository, tag);
     const found = await doctor(`${docker.host}/${repository}`, ['--write']);
-    expect([found.code, checksOf(found.findings, 'warn')]).toEqual([0, ['delete-tag']]);
+    expect([found.code, checksOf(found.findings, 'warn')]).toEqual([0, ['cut', 'delete-tag']]);
     const tags = await fetch(`${docker.url}/v2/${repository}/tags/list`);
     // Its trial tag went with its digest.
     expect(((await tags.json()) as {tags: string[]}).tags.toSorted()).toEqual(['a', 'b']);
@@ -117,6 +119,8 @@ describe('doctor', () => {
             cleanup: {enabled: true, name_regex: '.*'},
           },
           {path: 'acme/off', registry: 'disabled'},
+          {path: 'acme/empty'},
+          {path: 'acme/_tools-'},
         ],
       }),
       intercept: async ({path}, next) =>
@@ -131,6 +135,19 @@ describe('doctor', () => {
         'gitlab-version gitlab-token repositories protection product ranges'.split(' '),
       ),
     );
+    expect(checksOf(found.findings, 'pass')).toContain('transfer');
+    const written = await doctor(
+      `--gitlab=${gitlab.url}`,
+      ['--project', 'acme/app', '--write', '--max-body', '1MiB'],
+      {GITLAB_TOKEN: 'ada-api'},
+    );
+    expect([written.code, written.of('delete-tag')]).toEqual([0, ['pass']]);
+    const empty = await doctor(`--gitlab=${gitlab.url}`, ['--project', 'acme/empty', '--write'], {
+      GITLAB_TOKEN: 'ada-api',
+    });
+    // Its registry is looked at all the same; an empty repository would keep its group from being moved.
+    expect([empty.of('login'), empty.of('upload')]).toEqual([['pass'], ['warn']]);
+    expect((await look('acme/_tools-')).of('names')).toEqual(['fail']);
     expect((await look('acme/app', 'ada-read')).of('gitlab-token')).toEqual(['warn']);
     expect((await look('acme/off')).of('registry')).toEqual(['fail']);
     expect((await look('acme/none')).of('project')).toEqual(['fail']);
@@ -146,6 +163,117 @@ describe('doctor', () => {
         : await next();
     const found = await doctor(`${sandbox.host}/${repository}`, ['--write']);
     expect([found.code, found.of('delete-tag')]).toEqual([1, ['fail']]);
+  });
+
+  test('finds what uploads cannot do, and leaves nothing behind', async () => {
+    await storeImage(sandbox.storage, repository, 'v1', [Buffer.from('a layer')]);
+    intercept = async ({method, query, headers, route, body}, next) => {
+      const size = Number(headers['content-length'] ?? 0);
+      if (method === 'PATCH' && size > 8 * MIB) {
+        for await (const _ of body);
+        return emptyReply(413);
+      }
+      // What is cut is gone.
+      if (method === 'GET' && route.kind === 'upload' && isCut) return emptyReply(404);
+      if (method === 'PATCH' && size === 128 * 1024) isCut = true;
+      if (query.has('mount')) query.delete('mount');
+      return await next();
+    };
+    let isCut = false;
+    const found = await doctor(`${sandbox.host}/${repository}`, ['--write']);
+    const told = (check: string) => found.findings.find((one) => one.check === check);
+    expect([found.code, checksOf(found.findings, 'warn')]).toEqual([
+      0,
+      ['cut', 'largest-body', 'mount'],
+    ]);
+    expect(told('cut')?.brief).toBe('lost');
+    expect(told('largest-body')).toMatchObject({brief: '8 MiB'});
+    expect(told('largest-body')?.hint).toContain('--chunk-size 8MiB');
+    expect(await sandbox.storage.manifests.tags(repository)).toEqual(['v1']);
+    expect(found.of('delete-blob')).toEqual(['pass']);
+  });
+
+  test('finds uploads that have another address', async () => {
+    await storeImage(sandbox.storage, repository, 'v1', [Buffer.from('a layer')]);
+    const told: string[] = [];
+    for (const change of [
+      (url: URL) => url.pathname + url.search,
+      (url: URL) => url.href.replace('http:', 'https:'),
+      (url: URL) => url.href.replace(url.host, url.hostname),
+      (url: URL) => url.href.replace(url.host, 'uploads.test'),
+    ]) {
+      intercept = async ({method}, next) => {
+        const reply = await next();
+        const {location} = reply.headers;
+        if (method !== 'POST' || typeof location !== 'string') return reply;
+        const url = new URL(location, sandbox.url);
+        return {...reply, headers: {...reply.headers, location: change(url)}};
+      };
+      const flags = ['--write', '--max-body', '1MiB'];
+      const {findings} = await doctor(`${sandbox.host}/${repository}`, flags);
+      told.push(findings.find(({check}) => check === 'location')?.finding ?? '');
+    }
+    expect(told).toEqual([
+      'uploads have relative addresses',
+      expect.stringContaining('another scheme'),
+      expect.stringContaining('another port'),
+      expect.stringMatching(/another host|uploads\.test/),
+    ]);
+  });
+
+  test('tells what a token allows and how long it lives, and not the token', async () => {
+    const everything = [{repository: '**', actions: ['*']}] as const;
+    const users = [{name: 'ada', password: 'ada-password', grants: everything}];
+    await using guarded = await startSandbox({auth: {kind: 'token', users, tokenLifeSeconds: 30}});
+    await storeImage(guarded.storage, repository, 'v1', [Buffer.from('a layer')]);
+    const env = {
+      TRANSSHIP_DESTINATION_USERNAME: 'ada',
+      TRANSSHIP_DESTINATION_PASSWORD: 'ada-password',
+    };
+    const flags = ['--write', '--max-body', '1MiB'];
+    const found = await doctor(`${guarded.host}/${repository}`, flags, env);
+    const told = (check: string) =>
+      found.findings.filter((one) => one.check === check).map(({finding}) => finding);
+    expect(told('token-life')).toEqual([expect.stringContaining('30 s')]);
+    expect(told('token-claims').join()).toMatch(/a JWT: .*repository:test/);
+    expect(told('token')).toEqual([
+      expect.stringContaining('allows'),
+      expect.stringContaining('push'),
+    ]);
+    expect(JSON.stringify(found.findings)).not.toMatch(/eyJ|ada-password/);
+  });
+
+  test('pushes no tag where nothing can be deleted, and says so', async () => {
+    await storeImage(sandbox.storage, repository, 'v1', [Buffer.from('a layer')]);
+    intercept = async ({method}, next) => (method === 'DELETE' ? emptyReply(405) : await next());
+    const flags = ['--write', '--max-body', '1MiB'];
+    const found = await doctor(`${sandbox.host}/${repository}`, flags);
+    const warnings = checksOf(found.findings, 'warn');
+    expect([found.code, warnings]).toEqual([0, ['delete-tag', 'left-behind']]);
+    expect(await sandbox.storage.manifests.tags(repository)).toEqual(['v1']);
+  });
+
+  test('finds manifests that are refused, and a tag that is still listed', async () => {
+    await storeImage(sandbox.storage, repository, 'v1', [Buffer.from('a layer')]);
+    let trial = '';
+    intercept = async (exchange, next) => {
+      const {method, route, path} = exchange;
+      trial = /transship-doctor-[0-9a-f]+$/.exec(path)?.[0] ?? trial;
+      if (route.kind === 'tags' && trial !== '') return jsonReply(200, {tags: ['v1', trial]});
+      if (method !== 'PUT' || route.kind !== 'manifest') return await next();
+      const parts: Uint8Array[] = [];
+      for await (const part of exchange.body) parts.push(Uint8Array.from(part));
+      const bytes = Buffer.concat(parts);
+      exchange.body = Readable.from([bytes]);
+      return bytes.includes('vnd.transship') ? emptyReply(400) : await next();
+    };
+    const flags = ['--write', '--max-body', '1MiB'];
+    const found = await doctor(`${sandbox.host}/${repository}`, flags);
+    expect(found.code).toBe(1);
+    expect(checksOf(found.findings, 'warn')).toEqual(['manifests']);
+    expect(checksOf(found.findings, 'fail')).toEqual(['delete-tag']);
+    const markdown = await transship(['doctor', sandbox.host, '--format', 'markdown']);
+    expect(markdown.stdout).toMatch(/\| registry \| auth \| token life \|/);
   });
 
   test('finds ranges that are ignored, refused and garbled', async () => {

@@ -75,6 +75,21 @@ describe('explain', () => {
       'rule',
     ],
     ['Rename Not Supported', 'Redis'],
+    ['special characters in either the group, project, or branch name', 'leading underscore'],
+    [
+      'グループ名、プロジェクト名、ブランチ名のいずれかに特殊文字が含まれている場合',
+      'leading underscore',
+    ],
+    ['There may be a delay while the images are queued and deleted.', 'background'],
+    ['Deleting images is a destructive action and can’t be undone.', 'undo file'],
+    ['received unexpected HTTP status: 502 Bad Gateway', 'does not reach it'],
+    ['mitmproxy --port 9000', '--debug'],
+    ['NoCredentialProviders: no valid providers in chain', 's3:ListBucket'],
+    ['any tags that use the same image ID as the latest tag are not deleted', 'latest'],
+    ['reg rm -d --auth-url $CI_REGISTRY', 'same digest'],
+    ['the image path has changed', 'transship refs'],
+    ['should never have a stale image', 'by digest'],
+    ['バージョン1のイメージ', '--convert-schema1'],
     ['\u001b[31munauthorized:\u001b[0m   authentication\n  required', 'expired'],
   ])('knows %s', async (text, word) => {
     const found = await explained(text);

@@ -10,7 +10,7 @@ import {
 } from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import {openJournal} from '../../src/apply/journal.ts';
-import {Redactor} from '../../src/http/secrets.ts';
+import {Redactor} from '../../src/http/redaction.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {RunResult, StatusResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
@@ -113,6 +113,36 @@ test('lies beside the plan: who ran, what was done, how it ended', async () => {
   expect(written.at(-1)).toMatchObject({type: 'end', result: 'done'});
   expect(written.filter(({type}) => type === 'step')).toHaveLength(2);
   expect(await readdir(temp.path)).not.toContain(`${count}.journal.ndjson.lock`);
+});
+
+test('has times, bytes and retries, which a page shows', async () => {
+  let refusals = 0;
+  intercept = async ({method, path}, next) => {
+    if (method === 'PUT' && path.endsWith('/manifests/b'))
+      throw refusal(403, 'DENIED', 'not today');
+    const isUpload = method === 'PATCH' || method === 'PUT';
+    if (isUpload && path.includes('/uploads/') && refusals++ < 2)
+      throw refusal(503, 'UNKNOWN', 'busy');
+    return next();
+  };
+  expect((await apply()).code).toBe(1);
+  const all = (await entries()) as readonly Record<string, unknown>[];
+  const blob = all.find(({bytes}) => bytes === LAYER.byteLength);
+  expect(blob).toMatchObject({type: 'blob', outcome: 'copied', ms: expect.any(Number)});
+  expect(Date.parse(String(blob?.['at']))).not.toBeNaN();
+  expect(all.filter(({type}) => type === 'retry')).toHaveLength(2);
+  const page = ['show', planFile, '--format', 'html', '--journal', journalFile];
+  const {code, stdout} = await transship(page);
+  expect(code).toBe(0);
+  expect(stdout).toContain('Status: 1 of 2 images done, 1 failed, 0 left');
+  expect(stdout).toContain('1 failed attempt, 2 retries.');
+  expect(stdout).toContain(`aria-label="Bytes sent over time`);
+  const asText = await transship(['show', planFile, '--journal', journalFile]);
+  expect(toldError(asText)).toMatchObject({code: 'USAGE', exit: 64});
+  const other = temp.join('other.plan.json');
+  await transship(['plan', 'copy', `${source.host}/${repository}:a`, places()[1], '--out', other]);
+  const wrong = await transship(['show', other, '--format', 'html', '--journal', journalFile]);
+  expect(toldError(wrong)).toMatchObject({code: 'JOURNAL_INVALID'});
 });
 
 describe('a run that failed', () => {

@@ -1,6 +1,6 @@
 import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest';
-import {type CopyRoute, type CopyWish, readCopyWish} from '../../src/cli/copy-wish.ts';
-import {makePlan, type PlanRepositories} from '../../src/cli/make-plan.ts';
+import {type CopyRoute, type CopyWish, readCopyWish} from '../../src/library/copy-wish.ts';
+import {makePlan, type PlanRepositories} from '../../src/library/make-plan.ts';
 import {HttpClient} from '../../src/http/client.ts';
 import {copiesOf, type CopyPlan, type WishFilters} from '../../src/model/plan.ts';
 import {parseReference, type RepositoryPath} from '../../src/model/reference.ts';
@@ -34,7 +34,11 @@ beforeEach(async () => {
 /** What several lines of `copy` ask for, in one wish. */
 function wishOf(...lines: readonly (readonly [from: string, to: string, filters?: WishFilters])[]) {
   const read = lines.map(([from, to, filters = {}]) =>
-    readCopyWish(`${source.host}/${from}`, `${destination.host}/${to}`, filters),
+    readCopyWish({
+      source: `${source.host}/${from}`,
+      destination: `${destination.host}/${to}`,
+      filters,
+    }),
   );
   return {
     wish: {routes: read.flatMap(({wish}) => wish.routes)},

@@ -14,10 +14,14 @@ const seed = parseSeed({
   users: [
     {name: 'root', admin: true},
     {name: 'ada', password: 'ada-password'},
+    {name: 'dev', password: 'dev-password'},
   ],
   groups: [
     {path: 'acme', members: {ada: 'owner'}},
     {path: 'open', visibility: 'public', members: {ada: 'owner'}},
+    {path: 'devs', members: {ada: 'owner', dev: 'developer'}, projectCreation: 'developer'},
+    {path: 'strict', members: {ada: 'maintainer', dev: 'developer'}, projectCreation: 'maintainer'},
+    {path: 'closed', members: {ada: 'owner'}, projectCreation: 'noone'},
   ],
   projects: [
     {path: 'acme/images'},
@@ -27,6 +31,7 @@ const seed = parseSeed({
   ],
   tokens: [
     {value: 'ada-api', user: 'ada', scopes: ['api']},
+    {value: 'dev-api', user: 'dev', scopes: ['api']},
     {value: 'ada-read', user: 'ada', scopes: ['read_api', 'read_registry', 'write_registry']},
     {value: 'job', kind: 'job', user: 'ada', project: 'acme/images'},
   ],
@@ -274,6 +279,39 @@ describe('projects and groups of the destination', () => {
     });
     expect(run.code).toBe(token === 'none' ? 64 : 3);
     expect(run.stdout + run.stderr).toContain(words);
+  });
+
+  test.each([
+    ['dev-api', 'devs/web', undefined],
+    [
+      'dev-api',
+      'strict/web',
+      "the token's owner is developer there, and creating projects takes maintainer",
+    ],
+    [
+      'dev-api',
+      'devs/sub/web',
+      "the token's owner is developer there, and creating groups takes maintainer",
+    ],
+    ['ada-api', 'strict/web', undefined],
+    ['ada-api', 'closed/web', 'nobody may create projects in it'],
+    ['ada-api', 'dev/web', 'it is the namespace of the user dev'],
+    ['ada-api', 'ada/web', undefined],
+  ])('need a role that the group asks for: with %s for %s', async (token, to, why) => {
+    await using gitlab = await startGitLabSandbox({seed});
+    await using source = await startSource('web');
+    const {code, made} = await plannedOnce({
+      gitlab,
+      source,
+      routes: `  - {from: web, to: ${to}, project: ${to}}\n`,
+      more: 'gitlab: {projects: create, groups: create}\n',
+      token,
+    });
+    const found = forbidden(made);
+    expect([code, found.map(([name]) => name)]).toEqual(
+      why === undefined ? [0, []] : [3, ['ROLE_MISSING']],
+    );
+    expect(found.map(([, message]) => message).join('')).toContain(why ?? '');
   });
 
   test('that somebody creates meanwhile are no failure; what cannot be created holds back its images alone', async () => {

@@ -1,7 +1,7 @@
 import {constants} from 'node:fs';
 import {open, readFile, stat, writeFile} from 'node:fs/promises';
 import {expect, it} from 'vitest';
-import {writeOutput} from '../../src/cli/output-file.ts';
+import {writeOutput} from '../../src/library/output-file.ts';
 import {MAIN} from '../support/cli.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {runProgram} from '../support/program.ts';

@@ -58,6 +58,18 @@ describe('plan transfer finds out', () => {
     expect(findings).toEqual([[], ['warned'], ['CLOCK_SKEW']]);
   });
 
+  it('where a project is that had the path before, and says so', async () => {
+    await using rig = await startRig({seed: transferSeed()});
+    await rig.api('PUT', 'projects/org%2Fbuild%2Fapp', {body: {path: 'tool'}});
+    const {code, plan, warned} = await planTransfer(rig.url);
+    expect([code, warned.includes('PATH_REDIRECTED')]).toEqual([0, true]);
+    expect(plan?.project).toMatchObject({from: 'org/build/tool', to: 'new_org/build/tool'});
+    const told = plan?.checks.find((check) => check.code === 'PATH_REDIRECTED');
+    expect(told?.message).toBe(
+      `org/build/app is an old path of the project ${plan?.project.id}, which is at org/build/tool`,
+    );
+  });
+
   it('that the storage keeps what the registry says is deleted', async () => {
     await using rig = await startRig({seed: transferSeed(), intercept: keepProbe});
     const {code, forbidden} = await planTransfer(rig.url);

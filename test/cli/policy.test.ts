@@ -1,7 +1,7 @@
 import {writeFile} from 'node:fs/promises';
-import {afterAll, beforeAll, expect, it} from 'vitest';
+import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {toldError} from '../support/error-lines.ts';
-import {layoutDirectory} from '../support/fixtures.ts';
+import {layoutDirectory, type LayoutName} from '../support/fixtures.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {planTransfer, transferSeed} from '../support/plan-transfer.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
@@ -21,8 +21,12 @@ async function policyFile(name: string, ...lines: readonly string[]): Promise<st
 }
 
 async function planCopy(name: string, ...flags: readonly string[]) {
+  return await planLayout('busybox', name, ...flags);
+}
+
+async function planLayout(layout: LayoutName, name: string, ...flags: readonly string[]) {
   const target = `oci:${temp.join(`${name} images`)}`;
-  const places = [`oci:${layoutDirectory('busybox')}`, target];
+  const places = [`oci:${layoutDirectory(layout)}`, target];
   const file = temp.join(`${name}.plan.json`);
   const run = await transship(['plan', 'copy', ...places, '--out', file, ...flags]);
   return {...run, file};
@@ -69,6 +73,61 @@ it('forbids a transfer, too', async () => {
     args: ['--donor', 'donors/parking', '--policy', policy],
   });
   expect([code, forbidden]).toEqual([3, ['POLICY_REGISTRY']]);
+});
+
+/** What a plan forbids of the platforms of its images. */
+async function refused(layout: LayoutName, platforms: string) {
+  const policy = await policyFile('platforms.yaml', `requirePlatforms: [${platforms}]`);
+  const flags = ['--policy', policy, '--format', 'json'];
+  const {code, stdout, file} = await planLayout(layout, layout, ...flags);
+  const {checks} = JSON.parse(stdout) as {checks: readonly {code: string; message: string}[]};
+  const found = checks.filter((check) => check.code === 'POLICY_PLATFORM');
+  const messages = found.map(({message}) => message.replace(/^.*images:| which .*$/g, ''));
+  return {code, file, policy, messages};
+}
+
+describe('requirePlatforms', () => {
+  it('lists the images that lack one, with exit 3', async () => {
+    expect(await refused('busybox', 'linux/amd64, linux/arm64')).toMatchObject({
+      code: 3,
+      messages: ['1.35-amd64 is for linux/amd64, not for linux/arm64,'],
+    });
+  });
+
+  it('reads the configs of images that no index lists, and only then', async () => {
+    const {code, messages} = await refused('layered', 'linux/s390x');
+    expect(code).toBe(3);
+    expect(messages).toContain('v3 is for linux/amd64, not for linux/s390x,');
+    const fit = await refused('layered', 'linux/amd64');
+    expect(fit).toMatchObject({code: 0, messages: []});
+    expect((await transship(['apply', fit.file, '--policy', fit.policy])).code).toBe(0);
+  });
+
+  it('says of a plan that was made without it what is not known', async () => {
+    const policy = await policyFile('unknown.yaml', 'requirePlatforms: [linux/amd64]');
+    const {file} = await planLayout('layered', 'unknown');
+    const error = toldError(await transship(['apply', file, '--policy', policy]));
+    expect(error).toMatchObject({code: 'PLAN_FORBIDDEN', exit: 3});
+    expect(error.message).toContain('v1 is not known to be for linux/amd64');
+    expect(error.hint).toContain(`plan again with --policy ${policy}`);
+  });
+
+  it.each(['helm', 'signed', 'attested', 'referrers'] as const)(
+    'asks nothing of what is no image: %s',
+    async (layout) => {
+      expect(await refused(layout, 'linux/amd64')).toMatchObject({code: 0, messages: []});
+    },
+  );
+
+  it('holds for a transfer', async () => {
+    await using rig = await startRig({seed: transferSeed()});
+    const policy = await policyFile('moved.yaml', 'requirePlatforms: [linux/s390x]');
+    const {code, forbidden, plan} = await planTransfer(rig.url, {
+      args: ['--donor', 'donors/parking', '--policy', policy],
+    });
+    expect([code, new Set(forbidden)]).toEqual([3, new Set(['POLICY_PLATFORM'])]);
+    expect(JSON.stringify(plan)).toContain('"platform":"linux/amd64"');
+  });
 });
 
 it('that is wrong tells where, and makes no plan', async () => {

@@ -4,7 +4,7 @@ import {describe, expect, test} from 'vitest';
 import type {RunResult} from '../../src/model/outcome.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import type {ProjectMove, TransferPlan} from '../../src/model/transfer-plan.ts';
-import {type Exchange, type Intercept, jsonReply, refusal} from '../../src/sandbox/exchange.ts';
+import {type Exchange, type Intercept, refusal} from '../../src/sandbox/exchange.ts';
 import {parsePlan} from '../../src/plan/plan-file.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {toldError} from '../support/error-lines.ts';
@@ -612,35 +612,6 @@ test('a project with image repositories and no tags in them moves', async () => 
   expect([applied.code, applied.stderr]).toEqual([0, '']);
   const {json} = await move.rig.api('GET', 'projects/org%2Fbuild%2Fapp');
   expect(json).not.toMatchObject({path_with_namespace: 'org/build/app'});
-});
-
-test('a native move that is refused leads to the way by the donor', async () => {
-  await using move = await startMove({
-    mode: 'metadata-db',
-    switches: {nativeMove: 'unsupported'},
-  });
-  const wish = `plan transfer org/build/app --to org/other/ --gitlab ${move.rig.url}`;
-  expect((await move.run([...wish.split(' '), '--out', move.file])).code).toBe(0);
-  const applied = await move.apply();
-  expect([applied.code, applied.stdout.includes('--staged')]).toEqual([1, true]);
-});
-
-/** Refuses a transfer in words of its own. */
-const refuseOddly: Intercept = async ({method, path}, next) =>
-  method === 'PUT' && path.endsWith('/transfer')
-    ? jsonReply(400, {message: 'Something that no version ever said'})
-    : next();
-
-test('so does one that is refused in words that are not known', async () => {
-  await using move = await startMove({mode: 'metadata-db', intercept: refuseOddly});
-  const wish = `plan transfer org/build/app --to org/other/ --gitlab ${move.rig.url}`;
-  await move.run([...wish.split(' '), '--out', move.file]);
-  const applied = await move.apply();
-  expect(applied.code).toBe(1);
-  expect(applied.stdout).toContain('Something that no version ever said');
-  expect(applied.stdout).toContain('plan again with --staged');
-  const last = applied.stdout.trimEnd().split('\n').at(-1);
-  expect(last).toContain(`Follow the hint; "transship apply ${move.file}" resumes it`);
 });
 
 describe('a donor project to be created is refused when planning', () => {

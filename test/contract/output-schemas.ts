@@ -1,4 +1,5 @@
 import {z} from 'zod';
+import type {HttpEvent} from '../../src/http/exchange.ts';
 import {ERROR_CODES, type ErrorCode} from '../../src/model/error-codes.ts';
 import type {RunEvent} from '../../src/model/event.ts';
 import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcome.ts';
@@ -153,6 +154,7 @@ export const statusSchema = z.strictObject({
 const at = {at: time};
 const blob = {...at, digest, to: z.string(), size: count};
 const images = count.optional();
+const headers = z.record(z.string(), z.string());
 
 /** A line of `--progress json`. */
 export const eventSchema = z.discriminatedUnion('type', [
@@ -211,6 +213,7 @@ export const eventSchema = z.discriminatedUnion('type', [
     what: z.string(),
     attempt: count,
     delayMs: z.number().nonnegative(),
+    isAsked: z.literal(true).optional(),
     error,
   }),
   z.strictObject({type: z.literal('notice'), ...at, code: z.string(), message: z.string()}),
@@ -240,6 +243,44 @@ export const eventSchema = z.discriminatedUnion('type', [
     }),
     trace: z.array(z.string()).optional(),
   }),
+  z.strictObject({
+    type: z.literal('http-request'),
+    ...at,
+    id: count,
+    method: z.string(),
+    url: z.string(),
+    proxy: z.string().optional(),
+    headers,
+  }),
+  z.strictObject({
+    type: z.literal('http-response'),
+    ...at,
+    id: count,
+    status: count,
+    afterMs: count,
+    address: z.string().optional(),
+    isNew: z.boolean().optional(),
+    headers,
+  }),
+  z.strictObject({
+    type: z.literal('http-end'),
+    ...at,
+    id: count,
+    bytes: count,
+    afterMs: count,
+    body: z.string().optional(),
+    isCut: z.literal(true).optional(),
+    error: z.string().optional(),
+  }),
+  z.strictObject({
+    type: z.literal('http-retry'),
+    ...at,
+    method: z.string(),
+    url: z.string(),
+    attempt: count,
+    delayMs: count,
+    reason: z.string(),
+  }),
 ]);
 
 /** Fields of one that the other lacks. */
@@ -247,18 +288,19 @@ type Missing<A, B> = Exclude<keyof A, keyof B>;
 /** Nothing, where both have the same fields; else an error of the compiler names them. */
 type Same<A, B> = Missing<A, B> | Missing<B, A>;
 type EventOf<E, T> = Extract<E, {type: T}>;
+type AnyEvent = RunEvent | HttpEvent;
 type EventFields = {
-  [T in RunEvent['type']]: Same<
+  [T in AnyEvent['type']]: Same<
     Omit<EventOf<z.infer<typeof eventSchema>, T>, 'at'>,
-    EventOf<RunEvent, T>
+    EventOf<AnyEvent, T>
   >;
-}[RunEvent['type']];
+}[AnyEvent['type']];
 
 export interface FieldsThatDiffer {
   readonly run: Same<z.infer<typeof runSchema>, RunResult>;
   readonly verify: Same<z.infer<typeof verifySchema>, VerifyResult>;
   readonly status: Same<z.infer<typeof statusSchema>, StatusResult>;
   readonly step: Same<z.infer<typeof runSchema>['steps'][number], RunResult['steps'][number]>;
-  readonly events: Exclude<RunEvent['type'], z.infer<typeof eventSchema>['type']>;
+  readonly events: Exclude<AnyEvent['type'], z.infer<typeof eventSchema>['type']>;
   readonly event: EventFields;
 }

@@ -29,7 +29,7 @@ test('every wrong line is named at once', () => {
   ] as const;
   expect(failing).toThrow(
     expect.objectContaining({
-      message: 'list.txt has 4 wrong lines',
+      message: 'list.txt has 4 invalid lines',
       problems: wrong.map(([line, message]) => ({file: 'list.txt', line, column: 1, message})),
     }),
   );

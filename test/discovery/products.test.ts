@@ -187,8 +187,8 @@ describe('a list that is not as it should be', () => {
   test.each([
     ['names itself as the next page', {results: [], next: 'https://hub.docker.com/v2/x'}, 'loop'],
     ['names no URL as the next page', {results: [], next: 'http://['}, 'not a URL'],
-    ['has another form', {repositories: []}, 'wrong results'],
-    ['has a wrong item', {results: [{name: 5}]}, 'wrong results.0.name'],
+    ['has another form', {repositories: []}, 'is invalid at results'],
+    ['has an invalid item', {results: [{name: 5}]}, 'is invalid at results.0.name'],
   ])('%s: is an error', async (_what, page, message) => {
     await using server = await startHttpServer(always(() => page));
     const error = await failure(listWith(dockerHubLister, server, 'acme'));

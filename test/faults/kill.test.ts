@@ -98,8 +98,9 @@ async function undisturbed(route: Route): Promise<Readonly<Record<Side, readonly
   return {source: from.requests, destination: to.requests};
 }
 
-/** All moments of these requests, or each n-th. */
-function momentsOf(requests: readonly Forwarded[], step = 1): readonly Moment[] {
+/** Each n-th moment of these requests; `TRANSSHIP_KILL_POINTS=all` tries each (npm run test:kills). */
+function momentsOf(requests: readonly Forwarded[], n: number): readonly Moment[] {
+  const step = process.env['TRANSSHIP_KILL_POINTS'] === 'all' ? 1 : n;
   const bodies = requests.filter(({hasBody}) => hasBody);
   return [
     ...requests.map((_, at): Moment => ({number: at + 1, when: 'before'})),
@@ -168,7 +169,7 @@ async function readImages({images, registry}: Route, to: string) {
 }
 
 const small = await storeImages(16 * KiB);
-/** Chunks of more than 256 KiB wait in a lane of their own (`LARGE_BODY` in src/http/message.ts). */
+/** Chunks of more than 256 KiB wait in a lane of their own (`LARGE_BODY` in src/http/request.ts). */
 const large = await storeImages(512 * KiB);
 const oneByOne = ['--jobs', '1'];
 
@@ -176,7 +177,7 @@ describe('killed at a request to docker-registry', async () => {
   const route = {images: small, registry: docker.host, flags: oneByOne};
   const {destination} = await undisturbed(route);
 
-  it.concurrent.each(momentsOf(destination))('$when request $number', async (moment) => {
+  it.concurrent.each(momentsOf(destination, 3))('$when request $number', async (moment) => {
     const {sentTwice, uploads} = await killAndApply(route, 'destination', moment);
     // This registry ends an upload that got bytes which it could not acknowledge: that blob starts anew.
     const ended = uploads.filter((upload) => (upload.at(-1)?.sent ?? 0) > 0);
@@ -188,7 +189,7 @@ describe('killed at a request to the source of a copy to docker-registry', async
   const route = {images: large, registry: docker.host, flags: oneByOne};
   const requests = await undisturbed(route);
 
-  it.concurrent.each(momentsOf(requests.source, 3))('$when request $number', async (moment) => {
+  it.concurrent.each(momentsOf(requests.source, 5))('$when request $number', async (moment) => {
     const {sentTwice, uploads} = await killAndApply(route, 'source', moment);
     const ended = uploads.filter((upload) => (upload.at(-1)?.sent ?? 0) > 0);
     expect(sentTwice).toBeLessThanOrEqual(bytesOf(ended));
@@ -199,7 +200,7 @@ describe('killed at a request to a registry that tells the offset at any time', 
   const route = {images: large, registry: sandbox.host, flags: []};
   const {destination} = await undisturbed(route);
 
-  it.concurrent.each(momentsOf(destination, 4))(
+  it.concurrent.each(momentsOf(destination, 7))(
     '$when request $number, no more than a chunk of each blob is sent again',
     async (moment) => {
       const {sentTwice, uploads} = await killAndApply(route, 'destination', moment);

@@ -41,7 +41,7 @@ function heads(rig: TransferRig) {
   return rig.sandboxes.destination.log.entries.filter(({method}) => method === 'HEAD');
 }
 
-/** Bodies of more than 256 KiB wait in lanes of their own (`LARGE_BODY` in src/http/message.ts). */
+/** Bodies of more than 256 KiB wait in lanes of their own (`LARGE_BODY` in src/http/request.ts). */
 describe.each([64 * KiB, 512 * KiB])(
   'a transfer in another process, in chunks of %i bytes,',
   (chunk) => {

@@ -74,7 +74,7 @@ test('four shards on one registry, killed again and again, bring each blob once 
   const whole = parsePlan(await readFile(plan), plan) as CopyPlan;
   const needed = new Map<string, number>();
   for (let index = 1; index <= TOTAL; index += 1) {
-    const {blobs} = shardOfPlan(whole, {index, total: TOTAL}) as CopyPlan;
+    const {blobs} = shardOfPlan(whole, {index, total: TOTAL});
     for (const digest of new Set(blobs.map((blob) => blob.digest)))
       needed.set(digest, (needed.get(digest) ?? 0) + 1);
   }

@@ -12,7 +12,7 @@ import {someBytes, storeImage} from '../support/small-images.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
-/** More than 256 KiB, so that it waits in a lane of its own (`LARGE_BODY` in src/http/message.ts). */
+/** More than 256 KiB, so that it waits in a lane of its own (`LARGE_BODY` in src/http/request.ts). */
 const CHUNK = 512 * 1024;
 const FROM = 'from/app' as RepositoryPath;
 

@@ -30,7 +30,7 @@ describe.each([
     ['a chunk that is half taken', 'destination', stall('PATCH', 'request', 30_000)],
   ];
 
-  it.each(STALLS)('%s', async (_case, side, rule) => {
+  it.concurrent.each(STALLS)('%s', async (_case, side, rule) => {
     await using rig = await TransferRig.start({[side]: [rule], timeouts: TIMEOUTS, chunk, part});
     const blob = await rig.blob(chunk * count + 1);
     await rig.transfer(blob);
@@ -39,7 +39,7 @@ describe.each([
     expect(await rig.kept(blob)).toBe(blob.digest);
   });
 
-  it('a closing request that is not answered', async () => {
+  it.concurrent('a closing request that is not answered', async () => {
     const rule = stall('PUT', 'request', 0);
     const options = {destination: [rule], timeouts: TIMEOUTS, chunk: 2 * chunk, part};
     await using rig = await TransferRig.start(options);

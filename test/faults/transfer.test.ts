@@ -5,7 +5,7 @@ import {CHUNK, KiB, TransferRig} from '../support/transfer-rig.ts';
 
 type Side = 'source' | 'destination';
 
-/** Bodies of more than 256 KiB wait in lanes of their own (`LARGE_BODY` in src/http/message.ts). */
+/** Bodies of more than 256 KiB wait in lanes of their own (`LARGE_BODY` in src/http/request.ts). */
 const CHUNKS = [64 * KiB, 512 * KiB];
 
 /** So large is a blob of six chunks. */

@@ -3,7 +3,7 @@ import type {ServerResponse} from 'node:http';
 import type {Socket} from 'node:net';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import type {HttpClientOptions} from '../../src/http/client.ts';
-import {type HttpRequest, LARGE_BODY} from '../../src/http/message.ts';
+import {type HttpRequest, LARGE_BODY} from '../../src/http/request.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {type RawServer, startRawServer} from '../support/raw-server.ts';

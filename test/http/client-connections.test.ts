@@ -2,7 +2,7 @@ import {once} from 'node:events';
 import {type AddressInfo, createServer} from 'node:net';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import type {HttpClient, HttpClientOptions} from '../../src/http/client.ts';
-import type {HttpRequest} from '../../src/http/message.ts';
+import type {HttpRequest} from '../../src/http/request.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {startRawServer} from '../support/raw-server.ts';

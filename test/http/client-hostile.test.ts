@@ -1,7 +1,7 @@
 import type {Socket} from 'node:net';
 import {expect, it} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
-import type {HttpAnswer} from '../../src/http/answer.ts';
+import type {HttpResponse} from '../../src/http/response.ts';
 import {startRawServer} from '../support/raw-server.ts';
 import {ONCE} from '../support/single-attempt.ts';
 import {NEVER} from '../support/streams.ts';
@@ -20,7 +20,7 @@ function flood(socket: Socket, text: string): void {
   send();
 }
 
-async function answerOf(url: string): Promise<HttpAnswer> {
+async function answerOf(url: string): Promise<HttpResponse> {
   await using http = new HttpClient({retry: ONCE});
   const answer = await http.send({
     method: 'GET',

@@ -2,7 +2,7 @@ import {once} from 'node:events';
 import {afterAll, beforeAll, expect, it, vi} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import {DEFAULT_TIMEOUTS} from '../../src/http/dispatcher.ts';
-import type {HttpRequest} from '../../src/http/message.ts';
+import type {HttpRequest} from '../../src/http/request.ts';
 import {type RawServer, startRawServer} from '../support/raw-server.ts';
 import {ONCE} from '../support/single-attempt.ts';
 import {collect, NEVER, streamOf} from '../support/streams.ts';

@@ -2,7 +2,7 @@ import {type AddressInfo, createServer} from 'node:net';
 import {once} from 'node:events';
 import {describe, expect, it, vi} from 'vitest';
 import {HttpClient, type HttpClientOptions} from '../../src/http/client.ts';
-import type {HttpRequest} from '../../src/http/message.ts';
+import type {HttpRequest} from '../../src/http/request.ts';
 import type {RetryPolicy} from '../../src/http/retry.ts';
 import {TransshipError} from '../../src/model/error.ts';
 import {startHttpServer} from '../support/http-server.ts';

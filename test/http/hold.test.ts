@@ -1,6 +1,6 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
-import type {HttpRequest} from '../../src/http/message.ts';
+import type {HttpRequest} from '../../src/http/request.ts';
 import type {RetryPolicy} from '../../src/http/retry.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {NEVER} from '../support/streams.ts';

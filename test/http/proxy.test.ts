@@ -4,7 +4,7 @@ import {type AddressInfo, connect} from 'node:net';
 import {describe, expect, test} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import {type Environment, proxyFromEnvironment} from '../../src/http/proxy.ts';
-import {Redactor} from '../../src/http/secrets.ts';
+import {Redactor} from '../../src/http/redaction.ts';
 
 function proxyFor(origin: string, env: Environment): string | undefined {
   return proxyFromEnvironment(env, new Redactor())(origin);

@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
-import type {HttpRequest} from '../../src/http/message.ts';
+import type {HttpRequest} from '../../src/http/request.ts';
 import {Redirects, resolveHop} from '../../src/http/redirect.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {NEVER} from '../support/streams.ts';

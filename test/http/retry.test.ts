@@ -1,6 +1,6 @@
 import {describe, expect, it, vi} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
-import type {HttpBody, HttpRequest} from '../../src/http/message.ts';
+import type {HttpBody, HttpRequest} from '../../src/http/request.ts';
 import {Attempts, DEFAULT_RETRY, pause, type RetryPolicy} from '../../src/http/retry.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {NEVER, streamOf} from '../support/streams.ts';
@@ -214,7 +214,7 @@ describe('HttpClient, at a host that refuses for ever,', () => {
     await using server = await answering(429);
     await using http = new HttpClient({retry: {...QUICK, budgetMs: 15 * 60_000}});
     const throttle = http.throttle(new URL(server.url).origin);
-    vi.spyOn(throttle, 'untoldMs', 'get').mockReturnValue(5 * 60_000);
+    vi.spyOn(throttle, 'unannouncedMs', 'get').mockReturnValue(5 * 60_000);
     expect(await http.send(get(server.url))).toMatchObject({status: 429, exhausted: true});
     expect(server.requests).toHaveLength(1);
   });

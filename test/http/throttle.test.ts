@@ -211,14 +211,14 @@ describe('Throttle, told to wait', () => {
     throttle.refused();
     await vi.advanceTimersByTimeAsync(5000);
     throttle.refused();
-    expect(throttle.untoldMs).toBe(5000);
+    expect(throttle.unannouncedMs).toBe(5000);
     throttle.overloaded(2000);
-    expect([throttle.untoldMs, throttle.overloadedMs]).toEqual([0, 5000]);
+    expect([throttle.unannouncedMs, throttle.overloadedMs]).toEqual([0, 5000]);
     throttle.refused();
     await vi.advanceTimersByTimeAsync(3000);
-    expect(throttle.untoldMs).toBe(3000);
+    expect(throttle.unannouncedMs).toBe(3000);
     throttle.succeeded();
-    expect(throttle.untoldMs).toBe(0);
+    expect(throttle.unannouncedMs).toBe(0);
   });
 
   it('tells for how long the host has been overloaded without a good answer', async () => {

@@ -7,7 +7,7 @@ import {rootCertificates, type TLSSocket} from 'node:tls';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import {HostSet} from '../../src/http/host-set.ts';
-import type {HttpRequest} from '../../src/http/message.ts';
+import type {HttpRequest} from '../../src/http/request.ts';
 import {secureOptions, type TlsFiles, tlsFromFiles} from '../../src/http/tls.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
 import {tempDirectory} from '../support/temp.ts';

@@ -27,7 +27,6 @@ test('a tag that gets another name is looked for by that name at the destination
       destination: registry('destination').repository('to' as RepositoryPath),
       select: () => ({selected: [tag], toTags: new Map([[tag, toTag]]), notRead: []}),
       attachmentSubject: () => undefined,
-      configs: false,
       readAll: false,
       progress: () => undefined,
     },

@@ -33,7 +33,7 @@ describe('an upload into a layout', () => {
     await expect(first.append(broken, BLOB.size, call)).rejects.toThrow('cut');
     const saved = structuredClone(first.saved);
     expect(saved.offset).toBe(1_500_000);
-    expect(await first.ask(call)).toBe(1_500_000);
+    expect(await first.queryOffset(call)).toBe(1_500_000);
 
     const layout = new OciLayout(temp.path);
     const upload = await layout.resumeUpload(saved, call);
@@ -45,7 +45,7 @@ describe('an upload into a layout', () => {
     await upload.commit(BLOB, call);
     expect(await layout.hasBlob(BLOB, call)).toBe(true);
     expect((await blobFile(temp)).equals(BYTES)).toBe(true);
-    expect(await upload.ask(call)).toBeUndefined();
+    expect(await upload.queryOffset(call)).toBeUndefined();
     expect(await layout.resumeUpload(saved, call)).toBeUndefined();
   });
 

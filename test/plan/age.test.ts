@@ -72,10 +72,10 @@ describe('tagsTooOld', () => {
   it('names the filter and the time', () => {
     const filters = {newerThan: '2026-02-15T00:00:00Z', newest: 1};
     expect(Object.fromEntries(tagsTooOld(tags, created, filters))).toMatchObject({
-      jan: '--newer-than 2026-02-15T00:00:00Z: created 2026-01-01T00:00:00.000Z',
-      unknown: '--newer-than 2026-02-15T00:00:00Z: the time of creation is not known',
+      jan: 'not newer than 2026-02-15T00:00:00Z: created 2026-01-01T00:00:00.000Z',
+      unknown: 'not newer than 2026-02-15T00:00:00Z: the time of creation is not known',
     });
-    expect(tagsTooOld(tags, created, {newest: 1}).get('jan')).toBe('--newest 1: older than those');
+    expect(tagsTooOld(tags, created, {newest: 1}).get('jan')).toBe('not among the newest 1');
   });
 
   it.each([0, -1, 1.5, Number.NaN])('refuses --newest %d', (newest) => {

@@ -193,7 +193,7 @@ describe('makeCopyPlan: platforms', () => {
     expect(made.skipped[0]).toMatchObject({
       reason: 'filtered',
       tag: '1.0',
-      detail: '--platform: it has linux/amd64, linux/arm/v7, linux/arm64 only',
+      detail: 'it has only linux/amd64, linux/arm/v7, linux/arm64, no chosen platform',
     });
   });
 });

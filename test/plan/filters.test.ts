@@ -46,9 +46,9 @@ describe('tagSelector', () => {
     });
     expect(notRead).toEqual([
       {tag: '', reason: 'invalid-name', detail: expect.any(String)},
-      {tag: 'dev', reason: 'filtered', detail: '--exclude-tag d* matches'},
-      {tag: 'x', reason: 'filtered', detail: '--semver ^1: not a version'},
-      {tag: '9.0.0', reason: 'filtered', detail: '--semver ^1: not in the range'},
+      {tag: 'dev', reason: 'filtered', detail: 'excluded by d*'},
+      {tag: 'x', reason: 'filtered', detail: 'not a version, and so not in ^1'},
+      {tag: '9.0.0', reason: 'filtered', detail: 'not in ^1'},
     ]);
   });
 
@@ -76,8 +76,8 @@ describe('tagSelector', () => {
   it('says where a tag is outside of a range only as a pre-release', () => {
     const {notRead} = select(['1.3.0-rc.1', '3.0.0-rc.1'], {semver: '^1'});
     expect(notRead.map(({detail}) => detail)).toEqual([
-      '--semver ^1: is a pre-release, which the range does not name',
-      '--semver ^1: not in the range',
+      'a pre-release, which ^1 does not name',
+      'not in ^1',
     ]);
   });
 

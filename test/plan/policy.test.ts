@@ -46,6 +46,10 @@ describe('a policy file', () => {
       allowRegistries: ['harbor.acme.example', '*.gitlab.example.com'],
       denyRegistries: ['docker.io'],
       requireSignature: true,
+      requirePlatforms: [
+        {os: 'linux', architecture: 'amd64'},
+        {os: 'linux', architecture: 'arm64'},
+      ],
     });
     const hub = readPolicy('{version: 1, denyRegistries: [index.docker.io]}', 'x');
     expect(hub).toMatchObject({denyRegistries: ['docker.io']});
@@ -70,6 +74,7 @@ denyRegistries:
   - '*.example.com/team'
   - user:secret@registry.example.com
 requireSignature: yes please
+requirePlatforms: [linux/amd64, arm64]
 `;
     expect(problemsOf(text)).toEqual([
       '1:10: 2 is wrong: expected 1',
@@ -84,6 +89,7 @@ requireSignature: yes please
       ),
       expect.stringMatching(/^11:5: "\*\*\*@registry\.example\.com" is wrong: it contains cred/),
       '12:19: "yes please" is wrong: expected true or false',
+      '13:33: "arm64" is wrong: write os/architecture[/variant], such as linux/arm64',
     ]);
   });
 

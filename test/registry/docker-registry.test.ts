@@ -91,7 +91,7 @@ describe('docker-registry', () => {
     const to = repository('chunks');
     const upload = await to.beginUpload(blob, call);
     expect(upload.offset).toBe(0);
-    expect(await upload.ask(call)).toBe(0);
+    expect(await upload.queryOffset(call)).toBe(0);
     const piece = (start: number, end: number) => streamOf([bytes.subarray(start, end)]);
     expect(await upload.append(piece(0, 300_000), 300_000, call)).toBe(300_000);
     const saved = JSON.parse(JSON.stringify(upload.saved)) as typeof upload.saved;
@@ -155,7 +155,7 @@ describe('docker-registry', () => {
     const other = await to.mount({...blob, digest: digestOf('absent')}, from, call);
     if (other.kind !== 'upload') throw new Error(other.kind);
     await other.upload.cancel(call);
-    expect(await other.upload.ask(call)).toBeUndefined();
+    expect(await other.upload.queryOffset(call)).toBeUndefined();
   });
 
   it('explains a manifest whose parts are not there', async () => {

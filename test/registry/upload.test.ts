@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
-import {LARGE_BODY} from '../../src/http/message.ts';
+import {LARGE_BODY} from '../../src/http/request.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {Registry} from '../../src/registry/registry.ts';
@@ -145,7 +145,7 @@ describe('an upload', () => {
   ])('is where the registry says when it is asked: range "%s"', async (range, offset) => {
     await using rig = await startUploads(`${UPLOADS}1`, answer(204, {range}));
     const upload = await rig.repository.beginUpload(blob, call);
-    expect(await upload.ask(call)).toBe(offset);
+    expect(await upload.queryOffset(call)).toBe(offset);
   });
 
   it('takes no chunks where the registry refuses one at the offset that it named', async () => {
@@ -156,7 +156,7 @@ describe('an upload', () => {
     const upload = await rig.repository.beginUpload(blob, call);
     const refused = {code: 'UPLOAD_OFFSET_REFUSED', retry: true};
     await expect(upload.append(piece(0, 6), 6, call)).rejects.toMatchObject(refused);
-    expect(await upload.ask(call)).toBe(4);
+    expect(await upload.queryOffset(call)).toBe(4);
     const unsupported = {code: 'UNSUPPORTED_BY_REGISTRY', retry: false};
     await expect(upload.append(piece(4, 6), 2, call)).rejects.toMatchObject(unsupported);
     const message = `${rig.server.host}: not using chunked uploads: PATCH ${rig.server.url}${UPLOADS}1 answered 416 to a chunk at the offset that the registry named; blobs are uploaded in one request instead`;
@@ -173,19 +173,19 @@ describe('an upload', () => {
       kept = 6;
     });
     const upload = await rig.repository.beginUpload(blob, call);
-    expect(await upload.ask(call)).toBe(4);
+    expect(await upload.queryOffset(call)).toBe(4);
     const refused = {code: 'UPLOAD_OFFSET_REFUSED'};
     await expect(upload.append(piece(4, 10), 6, call)).rejects.toMatchObject(refused);
-    expect(await upload.ask(call)).toBe(6);
+    expect(await upload.queryOffset(call)).toBe(6);
     expect(await upload.append(piece(6, 10), 4, call)).toBe(10);
   });
 
   it('takes 0-0 for one byte only where one was sent', async () => {
     await using rig = await startUploads(`${UPLOADS}1`, answer(202, {range: '0-0'}));
     const upload = await rig.repository.beginUpload(blob, call);
-    expect(await upload.ask(call)).toBe(0);
+    expect(await upload.queryOffset(call)).toBe(0);
     expect(await upload.append(piece(0, 1), 1, call)).toBe(1);
-    expect(await upload.ask(call)).toBe(1);
+    expect(await upload.queryOffset(call)).toBe(1);
   });
 
   it('knows the least chunk that the registry takes', async () => {
@@ -205,7 +205,7 @@ describe('an upload', () => {
       code: 'UPLOAD_OFFSET_REFUSED',
       retry: true,
     });
-    expect(await upload.ask(call)).toBe(4);
+    expect(await upload.queryOffset(call)).toBe(4);
     expect(rig.server.requests.at(-1)?.target).toBe(`${UPLOADS}2`);
   });
 
@@ -229,7 +229,7 @@ describe('an upload', () => {
   it.each([400, 404, 405, 410, 416])('is gone at %i', async (status) => {
     await using rig = await startUploads(`${UPLOADS}1`, answer(status));
     const upload = await rig.repository.beginUpload(blob, call);
-    expect(await upload.ask(call)).toBeUndefined();
+    expect(await upload.queryOffset(call)).toBeUndefined();
     expect(await rig.repository.resumeUpload(upload.saved, call)).toBeUndefined();
     await upload.cancel(call);
   });

@@ -2,7 +2,7 @@ import {afterEach, beforeEach, expect, it, vi} from 'vitest';
 import {digestOf} from '../../src/model/digest.ts';
 import type {RepositoryReader, RepositoryWriter, Upload} from '../../src/model/port.ts';
 import {ChunkSize} from '../../src/relay/chunk-size.ts';
-import {ReadConnections} from '../../src/relay/read-parts.ts';
+import {ReadConnections} from '../../src/relay/read-connections.ts';
 import {relayBlob} from '../../src/relay/relay-blob.ts';
 import {NEVER} from '../support/streams.ts';
 import {HASTY} from '../support/transfer-rig.ts';
@@ -53,7 +53,7 @@ function slowUpload(): Upload {
       }
       return offset;
     },
-    ask: () => Promise.resolve(offset),
+    queryOffset: () => Promise.resolve(offset),
     commit: () => Promise.resolve(),
     cancel: () => Promise.resolve(),
   };

@@ -1,6 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import {RateLimit} from '../../src/relay/rate-limit.ts';
-import {ReadConnections, readParts} from '../../src/relay/read-parts.ts';
+import {ReadConnections} from '../../src/relay/read-connections.ts';
+import {readParts} from '../../src/relay/read-parts.ts';
 import {readBlob} from '../../src/relay/read-blob.ts';
 import {RetryBudget} from '../../src/relay/retry-budget.ts';
 import {HASTY, KiB, TransferRig} from '../support/transfer-rig.ts';

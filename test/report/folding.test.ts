@@ -381,8 +381,12 @@ describe('a plan of many repositories as HTML', () => {
   const html = renderPlan(planOf(60, 12), 'html');
 
   it('folds the images by repository, and has all of them', () => {
-    expect(html.match(/<details><summary><code>/g)).toHaveLength(60);
-    expect(html.match(/<td><code>v1\.\d+\.0-build\.\d+<\/code><\/td>/g)).toHaveLength(720);
+    expect(html.match(/<details class="list"><summary><span class="name"><code>/g)).toHaveLength(
+      60,
+    );
+    expect(html.match(/<td class="short"><code>v1\.\d+\.0-build\.\d+<\/code><\/td>/g)).toHaveLength(
+      720,
+    );
     expect(html).toContain(`<code>${short(0)} -&gt; ${nameOf(0)}</code>`);
     for (const tag of ['table', 'tr', 'td', 'details', 'section', 'code', 'summary', 'label']) {
       const count = (pattern: string) => html.match(new RegExp(pattern, 'g'))?.length;
@@ -390,9 +394,18 @@ describe('a plan of many repositories as HTML', () => {
     }
   });
 
+  it('has long lists in parts, since a browser lays out a table as a whole', () => {
+    const parts = renderPlan(planOf(1, 1200), 'html').match(/<summary><code>.*?<\/summary>/g);
+    expect(parts).toEqual([
+      '<summary><code>service-0:v1.0.0-build.1000</code> to <code>service-0:v1.499.0-build.1499</code> (500)</summary>',
+      '<summary><code>service-0:v1.500.0-build.1500</code> to <code>service-0:v1.999.0-build.1999</code> (500)</summary>',
+      '<summary><code>service-0:v1.1000.0-build.2000</code> to <code>service-0:v1.1199.0-build.2199</code> (200)</summary>',
+    ]);
+  });
+
   it('needs no script for whole digests', () => {
     expect(html).toMatch(/<code class="digest">sha256:[0-9a-f]{64}<\/code>/);
-    expect(html).toContain('body:has(#digests:checked) .digest');
+    expect(html).toContain('.tools:has(#digests:checked) ~ * .digest');
   });
 
   it('folds a list that is long', () => {
@@ -403,7 +416,9 @@ describe('a plan of many repositories as HTML', () => {
       copyPlan([{source: source('a.test/app', tags), destination: destination('b.test/app')}]),
       'html',
     );
-    expect(page).toContain('<details><summary>To copy (300)</summary>');
+    expect(page).toContain(
+      '<details class="list"><summary><span class="name">To copy</span> (300)</summary>',
+    );
   });
 });
 

@@ -3,7 +3,7 @@ import {describe, expect, it} from 'vitest';
 import {shortDigest} from '../../src/model/digest.ts';
 import type {CopyPlan} from '../../src/model/plan.ts';
 import {planJson, renderPlan} from '../../src/report/plan-document.ts';
-import {destination, image, manifest, source} from '../support/inventories.ts';
+import {destination, entry, image, index, manifest, source} from '../support/inventories.ts';
 import {copyPlan} from '../support/plan-files.ts';
 
 const FROM = 'a.test/team/app';
@@ -40,6 +40,17 @@ function many(count: number): CopyPlan {
 function copiesShown(plan: CopyPlan, full = false): number | undefined {
   return renderPlan(plan, 'text', {full}).match(/^ {2}\+ /gm)?.length;
 }
+
+it('names the platforms of images where they are known', () => {
+  const both = index([entry(one, 'linux/amd64'), entry(two, 'linux/arm64/v8')]);
+  const tags = {single: image(['other']), multi: both};
+  const routes = [{source: source(FROM, tags, [one, two]), destination: destination(TO)}];
+  const text = renderPlan(copyPlan(routes), 'text');
+  expect(text).toMatch(/^ {2}\+ \S+:multi .* linux\/amd64 linux\/arm64\/v8 {2}a\.test/m);
+  expect(text).toMatch(/^ {2}\+ \S+:single .* B +- +a\.test/m);
+  const markdown = renderPlan(copyPlan(routes), 'markdown');
+  expect(markdown).toContain('| Image | Digest | Size | Platforms | From | Why |');
+});
 
 describe('a plan as text', () => {
   const text = renderPlan(mixed, 'text');

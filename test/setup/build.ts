@@ -1,5 +1,5 @@
 import {execFile} from 'node:child_process';
-import {copyFile, mkdtemp, rm} from 'node:fs/promises';
+import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -16,8 +16,6 @@ export default async function setup(): Promise<() => Promise<void>> {
   const dist = join(directory, 'dist');
   const rolldown = join(ROOT, 'node_modules', 'rolldown', 'bin', 'cli.mjs');
   await promisify(execFile)(process.execPath, [rolldown, '-c', '--dir', dist], {cwd: ROOT});
-  // Its version.
-  await copyFile(join(ROOT, 'package.json'), join(directory, 'package.json'));
   process.env['TRANSSHIP_TEST_MAIN'] = join(dist, 'cli', 'main.cjs');
   return () => rm(directory, {recursive: true, force: true});
 }

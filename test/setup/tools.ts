@@ -6,7 +6,10 @@ const TOOLS: readonly Tool[] = [
   'podman',
   'buildah',
   'rsync',
+  'groff',
   'chromium',
+  'zsh',
+  'fish',
 ];
 
 /**

@@ -63,8 +63,7 @@ export async function openPage(file: string): Promise<Page> {
     const message = JSON.parse(String(data)) as Message;
     if (message.id !== undefined) waiting.get(message.id)?.(message);
     if (message.method === 'Network.requestWillBeSent') requests.push(urlOf(message));
-    if (message.method === 'Log.entryAdded' || message.method === 'Runtime.exceptionThrown')
-      errors.push(JSON.stringify(message.params));
+    if (isProblem(message)) errors.push(JSON.stringify(message.params));
     if (message.method === 'Page.loadEventFired') loaded?.();
   });
   let last = 0;
@@ -120,6 +119,13 @@ export async function openPage(file: string): Promise<Page> {
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+}
+
+function isProblem({method, params = {}}: Message): boolean {
+  const {level} = (params['entry'] ?? {}) as {readonly level?: string};
+  return (
+    (method === 'Log.entryAdded' && level !== 'verbose') || method === 'Runtime.exceptionThrown'
+  );
 }
 
 interface Message {

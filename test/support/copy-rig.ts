@@ -1,9 +1,9 @@
 import {type ApplySettings, DEFAULT_JOBS} from '../../src/apply/apply-context.ts';
-import {applyPlan} from '../../src/apply/apply-plan.ts';
+import {runPlan} from '../../src/apply/apply-plan.ts';
 import {openJournal} from '../../src/apply/journal.ts';
 import {HttpClient} from '../../src/http/client.ts';
 import type {Timeouts} from '../../src/http/dispatcher.ts';
-import {Redactor} from '../../src/http/secrets.ts';
+import {Redactor} from '../../src/http/redaction.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {Patience} from '../../src/gitlab/confirm.ts';
 import type {RunEvent} from '../../src/model/event.ts';
@@ -77,7 +77,6 @@ export class CopyRig implements AsyncDisposable {
       source: found.source(source),
       select: selectAllTags,
       attachmentSubject,
-      configs: false,
       readAll: false,
       progress: () => undefined,
     };
@@ -103,7 +102,7 @@ export class CopyRig implements AsyncDisposable {
       now: () => new Date(0),
       redactor: new Redactor(),
     });
-    return await applyPlan(
+    return await runPlan(
       plan,
       {
         repositories: repositories(http),

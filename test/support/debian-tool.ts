@@ -6,7 +6,16 @@ import {type ProgramResult, runProgram} from './program.ts';
 import {tempDirectory} from './temp.ts';
 
 /** Programs of others that the tests run against; each is a Debian package of the same name. */
-export type Tool = 'docker-registry' | 'skopeo' | 'podman' | 'buildah' | 'rsync' | 'chromium';
+export type Tool =
+  | 'docker-registry'
+  | 'skopeo'
+  | 'podman'
+  | 'buildah'
+  | 'rsync'
+  | 'groff'
+  | 'chromium'
+  | 'zsh'
+  | 'fish';
 
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/transship/', import.meta.url));
 

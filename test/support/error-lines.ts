@@ -13,7 +13,8 @@ const FORM =
   /^error: (.+) \[([A-Z0-9_]+)\]\n side: (.+)\n hint: (.+)\n(?: more: transship explain \2\n)?$/;
 
 /** What is told while a request is tried again. */
-const RETRIES = /^(?:(?:retrying in .+|\S+ asks for \d+ s of quiet: .+)\n)*/;
+const RETRIES =
+  /^(?:(?:retrying in .+|\S+ (?:asks for \d+ s of quiet|limits requests, next try after \d+ s): .+)\n)*/;
 
 /**
  * Reads the three lines of an error from stderr, or with `--format json` its line of JSON, which what was tried again may

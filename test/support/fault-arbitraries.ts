@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import type {Fault, FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
 import {KiB} from './transfer-rig.ts';
 
-/** Sizes of chunks and parts on either side of `LARGE_BODY` (src/http/message.ts), in bytes. */
+/** Sizes of chunks and parts on either side of `LARGE_BODY` (src/http/request.ts), in bytes. */
 export const pieceSizes = fc.constantFrom(64 * KiB, 300 * KiB);
 
 /** Sizes of blobs around those of pieces. */

@@ -14,7 +14,7 @@ import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
 import {type Sandbox, type SandboxOptions, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {type BlobJob, relayBlob, type RelaySettings} from '../../src/relay/relay-blob.ts';
 import {ChunkSize} from '../../src/relay/chunk-size.ts';
-import {ReadConnections} from '../../src/relay/read-parts.ts';
+import {ReadConnections} from '../../src/relay/read-connections.ts';
 import {collect, NEVER, streamOf} from './streams.ts';
 
 export const KiB = 1024;

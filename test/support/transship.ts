@@ -2,8 +2,9 @@ import {Readable, Writable} from 'node:stream';
 import type {Timer} from '../../src/apply/run-limits.ts';
 import {runProgram} from '../../src/cli/program.ts';
 import {redactedSink, redactedStream} from '../../src/cli/print-error.ts';
+import type {Patience} from '../../src/gitlab/confirm.ts';
 import {DEFAULT_RETRY, type RetryPolicy} from '../../src/http/retry.ts';
-import {Redactor} from '../../src/http/secrets.ts';
+import {Redactor} from '../../src/http/redaction.ts';
 import type {ProgramResult} from './program.ts';
 import {NEVER} from './streams.ts';
 import {sharedHome} from './home.ts';
@@ -25,6 +26,8 @@ export interface TransshipOptions {
   readonly timer?: Timer;
   /** When requests are sent again. Default: at once. */
   readonly retry?: RetryPolicy;
+  /** How long to wait for what GitLab does. */
+  readonly patience?: Patience;
   /** Told what is written to stderr, as it is written. */
   readonly onStderr?: (text: string) => void;
 }
@@ -61,6 +64,7 @@ export async function transship(
     now: () => new Date(),
     ...(options.timer ? {timer: options.timer} : {}),
     redactor,
+    ...(options.patience ? {patience: options.patience} : {}),
     retry: options.retry ?? {...DEFAULT_RETRY, baseMs: 0},
     stopping: options.stopping ?? NEVER,
     aborted: options.aborted ?? NEVER,

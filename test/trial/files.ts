@@ -30,7 +30,7 @@ function header(fields: {
   block.write('        ', 148, 8, 'latin1');
   block.write(type, 156, 1, 'latin1');
   block.write(linkname, 157, 100, 'latin1');
-  block.write('ustar\0' + '00', 257, 8, 'latin1');
+  block.write('ustar\x0000', 257, 8, 'latin1');
   block.write(prefix, 345, 155, 'latin1');
   const sum = block.reduce((total, byte) => total + byte, 0);
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 8, 'latin1');

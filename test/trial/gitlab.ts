@@ -26,7 +26,7 @@ const CHANGES: Readonly<Record<string, Change>> = {
   'all texts hostile': (value) => (typeof value === 'string' ? hostile() : value),
   'long texts': (value) => (typeof value === 'string' ? value.repeat(10_000) : value),
   'ids as texts': (value, field) => (field === 'id' ? String(value) : value),
-  'negative ids': (value, field) => (/id$/.test(field) ? -1 : value),
+  'negative ids': (value, field) => (field.endsWith('id') ? -1 : value),
   'huge numbers': (value) => (typeof value === 'number' ? 1e300 : value),
   'numbers as lists': (value) => (typeof value === 'number' ? [value] : value),
   'no values': () => null,

@@ -33,6 +33,7 @@ const FORMS: Readonly<Record<string, RegExp>> = {
   // An element or an attribute that the page does not have itself.
   html: /<img src=x|<svg |<script>EVIL|onerror=EVIL\(\)>|href="javascript:/,
   md: /^\/(?:close|label)|<img src=x|<svg |<script>EVIL|!\[x\]\(https|\]\(javascript:/m,
+  // oxlint-disable-next-line no-control-regex
   xml: /<img src=x|<svg |<script>|&evil;|[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/,
   env: /^(?:export )?EVIL|^[^A-Z]/m,
   yml: /^evil:|^- \$\{EVIL\}/m,

@@ -1,5 +1,4 @@
 import type {Socket} from 'node:net';
-import {startHttpServer} from '../support/http-server.ts';
 import {startRawServer} from '../support/raw-server.ts';
 import type {Case, Trial} from './trial.ts';
 import {expectEnd} from './trial.ts';
@@ -8,7 +7,7 @@ const OK = 'HTTP/1.1 200 OK\r\n';
 const CHUNKED = `${OK}transfer-encoding: chunked\r\n\r\n`;
 
 /** Sends a text again and again, as fast as it is taken, until the connection ends. */
-export function flood(socket: Socket, text: string): void {
+function flood(socket: Socket, text: string): void {
   const some = text.repeat(Math.ceil(65_536 / text.length));
   const send = (): void => {
     while (!socket.destroyed && socket.write(some));
@@ -41,7 +40,7 @@ const ENDLESS: readonly (readonly [string, string, string])[] = [
   ['zeros of a chunk size', CHUNKED, '0'],
   ['trailers', `${CHUNKED}0\r\n`, 'a: b\r\n'],
   ['body', `${OK}content-type: application/json\r\n\r\n`, '['],
-  ['body in bytes', `${CHUNKED}`, '1\r\n \r\n'],
+  ['body in bytes', CHUNKED, '1\r\n \r\n'],
   ['error page', 'HTTP/1.1 500 Oops\r\n\r\n', 'x'],
   ['401', 'HTTP/1.1 401 No\r\nwww-authenticate: Bearer realm="', 'x'],
   ['nothing HTTP', '', '\0'],
@@ -73,4 +72,3 @@ async function smallLayout(trial: Trial): Promise<void> {
 }
 
 export const http: readonly Case[] = endless;
-void startHttpServer;

@@ -1,3 +1,4 @@
+import {inspect} from 'node:util';
 import {type Case, Trial} from './trial.ts';
 import {files} from './files.ts';
 import {gitlabCases} from './gitlab.ts';
@@ -66,6 +67,6 @@ async function attempt(one: Case): Promise<void> {
   const end =
     problem === undefined
       ? 'ok'
-      : `FAILED: ${problem instanceof Error ? problem.message : String(problem)}`;
+      : `FAILED: ${problem instanceof Error ? problem.message : inspect(problem)}`;
   process.stdout.write(`${group}/${name}: ${cost}: ${end}\n`);
 }

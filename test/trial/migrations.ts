@@ -31,7 +31,7 @@ const FILES: Readonly<Record<string, () => string>> = {
   'variables in other places': () =>
     `${head}routes: [{from: 'oci:\${SECRET}', to: 'oci:\${HOME}/\${SECRET}'}]\n`,
   'variables by other names': () =>
-    `${head}routes: [{from: 'oci:\${NAME:-\${SECRET}}', to: 'oci:\$\{\$NAME\}'}]\n`,
+    `${head}routes: [{from: 'oci:\${NAME:-\${SECRET}}', to: 'oci:$\{$NAME}'}]\n`,
   'expressions that take for ever': () =>
     `${head}routes: [{from: 'oci:${LAYOUT}', to: 'oci:to', tags: {rename: {'(a+)+b': x, '(a|a)*b': y, '.*.*.*.*.*b': z}}}]\n`,
   'globs that take for ever': () =>

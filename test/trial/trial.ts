@@ -15,9 +15,11 @@ const OUTPUT_LIMIT = 64 * 1024 * 1024;
 
 /** What nobody sees, or what moves other text: all but line breaks, tabs and the escapes that are looked for below. */
 const UNSEEN =
+  // oxlint-disable-next-line no-misleading-character-class
   /(?![\n\t])[\p{Cc}\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}\p{Cs}]/u;
 
 /** How a progress bar moves the cursor. */
+// oxlint-disable-next-line no-control-regex
 const BAR = /\u001b\[(?:\?25[lh]|\d*[AKJ])|\r/g;
 
 /** Files that people and pipelines read. */

@@ -22,7 +22,12 @@ async function planned(trial: Trial, more: readonly string[] = []) {
   const destination = trial.use(await startSandbox());
   const file = trial.path('p.json');
   const run = await trial.transship([
-    ...['plan', 'copy', `${source.host}/app`, `${destination.host}/to`, '--out', file],
+    'plan',
+    'copy',
+    `${source.host}/app`,
+    `${destination.host}/to`,
+    '--out',
+    file,
     ...more,
   ]);
   return {source, destination, file, run};

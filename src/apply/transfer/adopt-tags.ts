@@ -191,7 +191,6 @@ async function read(
     select: () => ({selected, notRead: []}),
     attachmentSubject: () => undefined,
     known: () => Promise.resolve(new Map()),
-    configs: false,
     progress: () => undefined,
   };
   return [await observeSource(place, question, {signal})];
@@ -215,7 +214,7 @@ function withCopies(move: ProjectMove, more: TransferCopies): ProjectMove {
       ...move.manifests,
       ...more.manifests
         .filter(({descriptor}) => !known.has(descriptor.digest))
-        .map((manifest) => plannedManifest(manifest, undefined)),
+        .map((manifest) => plannedManifest(manifest)),
     ],
   };
 }

@@ -1,9 +1,14 @@
-import {TransshipError} from '../../model/error.ts';
 import type {RunResult} from '../../model/outcome.ts';
-import {type TransferPlan, type TransferUnit, unitsOf} from '../../model/transfer-plan.ts';
-import type {Interruption} from '../apply-context.ts';
+import {
+  type TransferPlan,
+  type TransferStep,
+  type TransferUnit,
+  unitsOf,
+} from '../../model/transfer-plan.ts';
+import {type Interruption, withJournalTimes} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
 import {deletedOf} from '../unfinished.ts';
+import {mayDeleteTags} from './begin.ts';
 import {groupNotStarted, notStarted, resultOf, type UnitEnd} from './plan-result.ts';
 import {resumePolicies} from './policy.ts';
 import {
@@ -31,9 +36,10 @@ import {
  */
 export async function applyTransfer(
   whole: TransferPlan,
-  context: TransferContext,
+  given: TransferContext,
   interruption: Interruption,
 ): Promise<RunResult> {
+  const context = withJournalTimes(given);
   const plan = context.removesDonor ? whole : withoutRemoval(whole);
   const {stopping, aborted} = interruption;
   const run: OpenRun = {
@@ -62,11 +68,16 @@ function ofPlan({move, run, where}: Parameters<OpenProject>[0], plan: TransferPl
 
 /** The images stay at the donor until somebody says that they may go. */
 function withoutRemoval(plan: TransferPlan): TransferPlan {
-  const moves = plan.moves.map((move) => ({
+  const moves = plan.moves.map(({fallback, ...move}) => ({
     ...move,
-    steps: move.steps.filter(({kind}) => kind !== 'remove-donor'),
+    steps: exceptRemoval(move.steps),
+    ...(fallback && {fallback: {...fallback, steps: exceptRemoval(fallback.steps)}}),
   }));
   return {...plan, moves};
+}
+
+function exceptRemoval(steps: readonly TransferStep[]): readonly TransferStep[] {
+  return steps.filter(({kind}) => kind !== 'remove-donor');
 }
 
 /** An earlier run took one of its projects away from its old path, or began to delete images, and did not complete it. */
@@ -169,20 +180,5 @@ export async function isAgreed(found: readonly FoundUnit[], {context}: PlanRun):
     .flatMap(({planned, begun}) =>
       'deletes' in begun && begun.deletes.length > 0 ? [{planned, deletes: begun.deletes}] : [],
     );
-  if (deleting.length === 0) return true;
-  const projects = deleting.map(({planned}) => planned.project.from);
-  const tags = deleting.flatMap(({deletes}) => deletes);
-  if (context.mayDelete === undefined) {
-    throw new TransshipError(
-      'USAGE',
-      `the plan deletes the tags of ${projects.join(', ')}, and there is no terminal to ask at`,
-      {side: 'local', hint: 'confirm with --yes; nothing was done'},
-    );
-  }
-  return context.mayDelete({
-    tags: tags.length,
-    repositories: new Set(tags.map(({repository}) => repository)).size,
-    projects,
-    donors: [...new Set(deleting.map(({planned}) => planned.donor.path))],
-  });
+  return await mayDeleteTags(deleting, context);
 }

@@ -4,7 +4,7 @@ import type {ProjectMove} from '../../model/transfer-plan.ts';
 import {adoptable, moveWithTags} from './adopt-tags.ts';
 import {donorAbsent, isDonorThere, throwIfDonorTaken} from './donor.ts';
 import {oldName, readOldTags} from './delete-old.ts';
-import type {TransferRun} from './transfer-run.ts';
+import type {TransferContext, TransferRun} from './transfer-run.ts';
 import {throwIfTaken} from './locate.ts';
 
 /** What is carried out, and the tags at the old path that are deleted for it; or what keeps the project from beginning. */
@@ -19,6 +19,7 @@ export type Begun =
  */
 export async function begin(move: ProjectMove, run: TransferRun): Promise<Begun> {
   if (run.group === undefined) await throwIfTaken(move, run.context, run.call);
+  if (run.progress.isLeftBehind) return {move, deletes: []};
   const {planned, drift} = await readOldTags(move, run);
   await throwIfDonorAbsent(move, drift, run);
   await throwIfDonorTaken(move, run);
@@ -26,6 +27,32 @@ export async function begin(move: ProjectMove, run: TransferRun): Promise<Begun>
   if (whole === undefined) return {drift};
   const isDeleting = move.steps.some(({kind}) => kind === 'delete-old');
   return {move: whole, deletes: isDeleting ? [...planned, ...drift] : []};
+}
+
+/** Asks once for all of these projects. @throws TransshipError USAGE where nobody can be asked */
+export async function mayDeleteTags(
+  deleting: readonly {
+    readonly planned: ProjectMove;
+    readonly deletes: readonly {readonly repository: string}[];
+  }[],
+  {mayDelete}: Pick<TransferContext, 'mayDelete'>,
+): Promise<boolean> {
+  if (deleting.length === 0) return true;
+  const projects = deleting.map(({planned}) => planned.project.from);
+  const tags = deleting.flatMap(({deletes}) => deletes);
+  if (mayDelete === undefined) {
+    throw new TransshipError(
+      'USAGE',
+      `the plan deletes the tags of ${projects.join(', ')}, and there is no terminal to ask at`,
+      {side: 'local', hint: 'confirm with --yes; nothing was done'},
+    );
+  }
+  return mayDelete({
+    tags: tags.length,
+    repositories: new Set(tags.map(({repository}) => repository)).size,
+    projects,
+    donors: [...new Set(deleting.map(({planned}) => planned.donor.path))],
+  });
 }
 
 /** What an earlier run deleted is no drift, though the donor does not show it: planning again would leave it behind. */

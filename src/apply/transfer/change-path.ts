@@ -5,7 +5,7 @@ import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 import {locateProject} from './locate.ts';
 
 /** Refusals that are about images in the registry. */
-const BECAUSE_OF_IMAGES: ReadonlySet<ErrorCode> = new Set([
+const BECAUSE_OF_IMAGES: ReadonlySet<string> = new Set<ErrorCode>([
   'TRANSFER_TAGS_PRESENT',
   'REGISTRY_RENAME_UNSUPPORTED',
   'PATH_CHANGE_REFUSED',
@@ -42,6 +42,22 @@ export async function changePath(
     });
   }
   return isMoved && isNamed ? PRESENT : DONE;
+}
+
+/**
+ * Whether GitLab refuses because of images in the registry, in words that are known or in others that name them. The words
+ * come after the request, whose address could name them, too.
+ */
+export function isAboutImages({
+  code,
+  message,
+}: {
+  readonly code: string;
+  readonly message: string;
+}): boolean {
+  if (BECAUSE_OF_IMAGES.has(code)) return true;
+  const words = message.slice(message.indexOf('GitLab answered'));
+  return code === ('GITLAB_REFUSED' satisfies ErrorCode) && /\b(?:registry|images?)\b/i.test(words);
 }
 
 /** The refusal with what to do next, which depends on how the plan meant to move the images. */

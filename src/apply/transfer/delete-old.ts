@@ -14,7 +14,7 @@ import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 import {oldRepositories, untilEmpty} from './until-empty.ts';
 
 /** Deletions at once. Few: each is a write at GitLab, and all end at the first that finds something else than planned. */
-export const DELETE_CONCURRENCY = 8;
+export const DELETE_CONCURRENCY = 16;
 
 /**
  * Empties the old path, tag by tag. Before the first deletion all tags are read again; before each of them its own,

@@ -86,6 +86,7 @@ function ownResult(tally: Tally, last: StepEnd, isWhole: boolean): ProjectRan {
     case 'present':
       return tally.result(isWhole ? 'done' : 'interrupted');
     case 'failed':
+    case 'refused':
       return tally.result('failed');
     case 'drift':
       return tally.result('drift', last.drift);

@@ -9,7 +9,8 @@ import {pauseStep, resumeStep} from './policy.ts';
 import {freeze, moveRules, tellOldRules, unfreeze} from './rules.ts';
 import {probe, pull, push, retag} from './pull-retag-push.ts';
 import {removeDonor} from './remove-donor.ts';
-import {carryOut, tellEnd} from './run-step.ts';
+import {isForDonor, otherWay} from './native-way.ts';
+import {carryOut, endOf, tellEnd} from './run-step.ts';
 import {type ProjectRan, type StepEnd, Tally, type TransferRun} from './transfer-run.ts';
 
 /** How often tags are taken along that came while the old path was emptied: somebody who pushes all the time wins. */
@@ -20,10 +21,10 @@ const ADOPTION_LIMIT = 5;
  * each step finds out what there is left to do, so that applying again goes on wherever a run ended.
  * @throws TransshipError JOURNAL_WRITE_FAILED
  */
-export async function moveProject(move: ProjectMove, run: TransferRun): Promise<ProjectRan> {
+export async function moveProject(move: ProjectMove, run: TransferRun): Promise<ProjectSteps> {
   const steps = new ProjectSteps(move, run);
   await steps.advance(() => false);
-  return steps.result();
+  return steps;
 }
 
 /** The steps of a project, which a group carries out in parts: between them come those of its other projects. */
@@ -40,7 +41,7 @@ export class ProjectSteps {
     this.run = run;
   }
 
-  /** With what was taken along so far. */
+  /** With what was taken along so far, and by way of the donor where GitLab did not move the images. */
   get move(): ProjectMove {
     return this.#move;
   }
@@ -61,6 +62,7 @@ export class ProjectSteps {
       this.#last = await runStep(this.#move, step, this.run);
       this.#tally.add(step.id, this.#last);
       if (step.kind === 'delete-old' && this.#last.end === 'drift') await this.#adopt(this.#last);
+      if (this.#last.end === 'refused') await this.#fallBack(step, this.#last);
     }
   }
 
@@ -74,6 +76,21 @@ export class ProjectSteps {
     this.#adoptions += 1;
     this.#last = {end: 'done'};
     this.#at = extended.steps.findIndex(({kind}) => kind === 'pull') - 1;
+  }
+
+  /** The way by the donor begins with its first step. */
+  async #fallBack(step: TransferStep, {error}: Extract<StepEnd, {end: 'refused'}>): Promise<void> {
+    const other = await otherWay(this.#move, error, this.run).catch((thrown: unknown) => ({
+      end: endOf(thrown, this.run),
+    }));
+    if ('end' in other) {
+      this.#last = other.end;
+      this.#tally.add(step.id, other.end);
+      return;
+    }
+    this.#move = other.move;
+    this.#at = -1;
+    this.#last = {end: 'present'};
   }
 
   /** What came of the project; steps that were not come to are told as not started. */
@@ -93,6 +110,7 @@ export class ProjectSteps {
       case 'not-started':
         return this.#tally.result('interrupted');
       case 'failed':
+      case 'refused':
         return this.#tally.result('failed');
       case 'drift':
         return this.#tally.result('drift', last.drift);
@@ -106,7 +124,20 @@ async function runStep(move: ProjectMove, step: TransferStep, run: TransferRun):
   const isIrreversible = step.kind === 'delete-old' || step.kind === 'change-path';
   const isStopping = run.interruption.stopping.aborted;
   if (!isStopping && (isIrreversible || !isUntouched(move, run))) run.context.limits?.lift();
-  return carryOut({id: step.id, images: imagesOf(step)}, run, () => handle(move, step, run));
+  return carryOut({id: step.id, images: imagesOf(step)}, run, () =>
+    move.fallback === undefined ? handle(move, step, run) : handleNative(move, step, run),
+  );
+}
+
+/** A step that GitLab does not do with these images leaves the way by the donor. */
+async function handleNative(
+  move: ProjectMove,
+  step: TransferStep,
+  run: TransferRun,
+): Promise<StepEnd> {
+  const end = await handle(move, step, run).catch((error: unknown) => endOf(error, run));
+  if (end.end !== 'failed' || !(await isForDonor(move, step, end.error, run))) return end;
+  return {end: 'refused', error: end.error};
 }
 
 function isUntouched({project}: ProjectMove, {context, progress}: TransferRun): boolean {

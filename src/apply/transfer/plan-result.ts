@@ -10,7 +10,13 @@ import type {GroupMove, ProjectMove, TransferPlan} from '../../model/transfer-pl
 import {deletedOf} from '../unfinished.ts';
 import {oldName} from './delete-old.ts';
 import {arrived, countTags, doneOf, standingOf} from './standing.ts';
-import type {PlanRun, ProjectLocation, ProjectRan, TransferRun} from './transfer-run.ts';
+import {
+  OTHER_WAY_ROUND,
+  type PlanRun,
+  type ProjectLocation,
+  type ProjectRan,
+  type TransferRun,
+} from './transfer-run.ts';
 
 /** How a project came out of a run of its plan. */
 export interface ProjectEnd {
@@ -26,13 +32,6 @@ export interface ProjectEnd {
   /** The move back that was carried out, which begins where `move` ends. Absent: it was carried out as planned. */
   readonly reversed?: ProjectMove;
 }
-
-/** Where a move is, as the move back has it, and the other way round. */
-export const OTHER_WAY_ROUND = {
-  before: 'after',
-  between: 'between',
-  after: 'before',
-} as const satisfies Record<ProjectLocation, ProjectLocation>;
 
 /** The end of a project that the run did not come to. */
 export function notStarted({

@@ -1,7 +1,12 @@
 import type {Project} from '../../gitlab/entities.ts';
 import {errorData} from '../../model/event.ts';
 import type {Call} from '../../model/port.ts';
-import type {PolicyState, ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
+import {
+  type PolicyState,
+  possibleSteps,
+  type ProjectMove,
+  type TransferPlan,
+} from '../../model/transfer-plan.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {deletedOf} from '../unfinished.ts';
 import type {ProjectEnd} from './plan-result.ts';
@@ -114,8 +119,8 @@ export async function resumePolicies(
   }
 }
 
-function hasPolicySteps({steps}: ProjectMove): boolean {
-  return steps.some(({kind}) => kind === 'pause' || kind === 'resume');
+function hasPolicySteps(move: ProjectMove): boolean {
+  return possibleSteps(move).some(({kind}) => kind === 'pause' || kind === 'resume');
 }
 
 /** Nothing of the project waits at its donor alone. */

@@ -6,6 +6,7 @@ import type {StepResult} from '../../model/outcome.ts';
 import type {CopySet, ProjectMove, TransferStep} from '../../model/transfer-plan.ts';
 import {type CopyRunResult, type CopyWork, runCopies} from '../copy-run.ts';
 import {compareDestination, inOrder} from '../find-drift.ts';
+import {goesByDates} from '../../plan/transfer/estimate.ts';
 import {deletedOf} from '../unfinished.ts';
 import {oldName} from './delete-old.ts';
 import {donorAbsent, isDonorThere, prepareDonor} from './donor.ts';
@@ -25,12 +26,9 @@ export async function pull(
   return runCopySet(move, copySet, run, {isTagOrderKept: false, isAgain});
 }
 
-/**
- * Whether tags have to be pushed one after the other: a registry with metadata database dates a tag by its push, and a
- * cleanup policy that is at work goes by the date.
- */
+/** Whether the tags of a repository have to be pushed one after the other: see `goesByDates`. */
 export async function isOrdered({steps}: ProjectMove, run: TransferRun): Promise<boolean> {
-  if (!steps.some(({kind}) => kind === 'pause')) return false;
+  if (!steps.some((step) => step.kind === 'pause' && goesByDates(step.policy))) return false;
   return (await run.context.traits(run.reading)).database;
 }
 

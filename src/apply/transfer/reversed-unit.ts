@@ -1,13 +1,14 @@
 import {TransshipError} from '../../model/error.ts';
 import type {BlobAction, CopyStep} from '../../model/plan.ts';
 import type {Call} from '../../model/port.ts';
-import type {
-  CopySet,
-  GroupMove,
-  GroupStep,
-  ProjectMove,
-  TransferStep,
-  TransferUnit,
+import {
+  byDonor,
+  type CopySet,
+  type GroupMove,
+  type GroupStep,
+  type ProjectMove,
+  type TransferStep,
+  type TransferUnit,
 } from '../../model/transfer-plan.ts';
 import {withStepEstimates} from '../../plan/transfer/estimate.ts';
 import {registryPathOf} from '../../model/gitlab-naming.ts';
@@ -49,6 +50,13 @@ export function backId(id: string): string {
 
 /** @param namespaceId of the old namespace; undefined: the group takes the project back */
 function reversedMove(move: ProjectMove, namespaceId: number | undefined): ProjectMove {
+  const staged = byDonor(move);
+  const {steps, downtimeSeconds} = staged === undefined ? move : reversedMove(staged, namespaceId);
+  const fallback = staged === undefined ? {} : {fallback: {steps, downtimeSeconds}};
+  return {...reversedWay(move, namespaceId), ...fallback};
+}
+
+function reversedWay(move: ProjectMove, namespaceId: number | undefined): ProjectMove {
   const {project, donor, repositories, steps, manifests} = move;
   const pull = outward(move);
   const push = backward(move);

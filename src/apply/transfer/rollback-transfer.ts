@@ -7,7 +7,7 @@ import {
   type TransferUnit,
   unitsOf,
 } from '../../model/transfer-plan.ts';
-import type {Interruption} from '../apply-context.ts';
+import {type Interruption, withJournalTimes} from '../apply-context.ts';
 import {reportEnd} from '../apply-plan.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {deletedOf} from '../unfinished.ts';
@@ -18,7 +18,6 @@ import {
   groupNotStarted,
   NOTHING_RAN,
   notStarted,
-  OTHER_WAY_ROUND,
   type ProjectEnd,
   resultOf,
   type UnitEnd,
@@ -26,6 +25,7 @@ import {
 import {resumePolicies} from './policy.ts';
 import {untilNoneDeleted} from './delete-records.ts';
 import {locateGroup, locateProject} from './locate.ts';
+import {isLeftBehind, wayOfRun} from './native-way.ts';
 import {backward, reversedUnit} from './reversed-unit.ts';
 import {isAgreed} from './apply-transfer.ts';
 import {type Restorable, takeProjectBack} from './put-back.ts';
@@ -38,6 +38,7 @@ import {
   runUnit,
 } from './unit-run.ts';
 import {
+  OTHER_WAY_ROUND,
   type PlanRun,
   type ProjectLocation,
   projectRun,
@@ -58,9 +59,10 @@ import {
  */
 export async function rollbackTransfer(
   plan: TransferPlan,
-  context: TransferContext,
+  given: TransferContext,
   interruption: Interruption,
 ): Promise<RunResult> {
+  const context = withJournalTimes(given);
   const call = {signal: interruption.aborted};
   // A comparison that was ended early would leave no result: this is not taken apart into steps.
   const run: OpenRun = {context, interruption, call, reading: call, finished: new Set()};
@@ -171,7 +173,7 @@ async function lookAtOld(
   const own = projectRun(planned, plan, run, 'before');
   // Nothing is deleted on the way back: what was taken along and is at the old path again is as it was.
   const lookout = {...own, context: {...run.context, adoptNewTags: true}};
-  const move = await moveWithAdopted(planned, lookout);
+  const move = await moveWithAdopted(await wayOfRun(planned, own), lookout);
   const {drift} = await readOldTags(move, own);
   const missing = drift.filter(({actual}) => actual === null).map(oldName);
   if (plan.moves.length > 1 && !(await wasBegun(move, own))) return {planned, run: own};
@@ -185,9 +187,13 @@ async function lookAtReversed(
   run: PlanRun,
 ): Promise<FoundUnit> {
   const moves: ProjectMove[] = [];
-  for (const move of unit.moves) {
-    const where = await locateProject(move, unit.group, run.context, run.call);
-    moves.push(await moveWithAdopted(move, projectRun(move, plan, run, where)));
+  const leftBehind = new Set<number>();
+  for (const planned of unit.moves) {
+    const where = await locateProject(planned, unit.group, run.context, run.call);
+    const own = projectRun(planned, plan, run, where);
+    const move = await moveWithAdopted(await wayOfRun(planned, own), own);
+    moves.push(move);
+    if (move.way === 'native' && (await isLeftBehind(move, own))) leftBehind.add(move.project.id);
   }
   const whole = unit.group === undefined ? {moves} : {group: unit.group, moves};
   const back = await reversedUnit(whole, run.context, run.call);
@@ -195,10 +201,14 @@ async function lookAtReversed(
   const oldNames = new Map(
     back.moves.flatMap(({repositories}) => repositories.map(({from, to}) => [from, to])),
   );
-  const open: OpenProject = ({move, run: own, where}) => ({
-    ...projectRun(move, {moves: back.moves, ...groups}, own, where),
-    journalName: (repository) => oldNames.get(repository) ?? repository,
-  });
+  const open: OpenProject = ({move, run: own, where}) => {
+    const opened = projectRun(move, {moves: back.moves, ...groups}, own, where);
+    return {
+      ...opened,
+      journalName: (repository) => oldNames.get(repository) ?? repository,
+      progress: {...opened.progress, isLeftBehind: leftBehind.has(move.project.id)},
+    };
+  };
   return await lookAtUnit(back, open, run);
 }
 

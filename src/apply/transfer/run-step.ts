@@ -37,7 +37,7 @@ export async function carryOut(
 }
 
 /** What a step that threw came to. @throws TransshipError JOURNAL_WRITE_FAILED */
-function endOf(thrown: unknown, {interruption}: PlanRun): StepEnd {
+export function endOf(thrown: unknown, {interruption}: PlanRun): StepEnd {
   const isStopped = interruption.aborted.aborted || interruption.stopping.aborted;
   const error = isStopped && isAbort(thrown) ? interrupted() : thrown;
   if (isInterrupted(error)) return {end: 'interrupted'};

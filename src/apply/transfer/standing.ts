@@ -1,11 +1,17 @@
 import type {StepOutcome} from '../../model/event.ts';
 import type {NextCommand, ProjectStatus, RunEnd, TransferStanding} from '../../model/outcome.ts';
-import type {GroupMove, ProjectMove, TransferPlan} from '../../model/transfer-plan.ts';
+import {
+  type GroupMove,
+  possibleSteps,
+  type ProjectMove,
+  type TransferPlan,
+} from '../../model/transfer-plan.ts';
 import type {JournalEntry} from '../journal-file.ts';
 import {copySetsOf} from '../../plan/transfer/estimate.ts';
 import {unfinishedIn} from '../unfinished.ts';
 import {copySetOf} from './verify-place.ts';
 import {oldName} from './delete-old.ts';
+import {wayByJournal} from './native-way.ts';
 import {backId} from './reversed-unit.ts';
 
 /** What was found out about a project, by a run or from the journal. */
@@ -23,11 +29,13 @@ interface Found {
   readonly isRollback: boolean;
 }
 
-/** Where the images of a staged move are, and what works next; undefined: GitLab moves them, or there are none. */
+/** Where the images of a move are, and what works next; undefined: there are none. */
 export function standingOf(move: ProjectMove, found: Found): TransferStanding | undefined {
-  if (move.way !== 'staged') return undefined;
+  if (move.way === 'empty') return undefined;
   const {project, isPaused, total} = found;
-  const [old, target] = [Math.max(0, found.old), Math.max(0, found.target)];
+  const target = Math.max(0, found.target);
+  // Where GitLab moves images itself, there is no other place.
+  const old = move.way === 'native' ? total - target : Math.max(0, found.old);
   const images = {total, old, donor: Math.max(0, total - old - target), target};
   return {
     project,
@@ -50,7 +58,9 @@ export function entriesByProject(
   const stepOwners = new Map<string, number>();
   const placeOwners = new Map<string, number>();
   const found = new Map<number, JournalEntry[]>();
-  for (const {project, steps} of moves) {
+  for (const move of moves) {
+    const {project} = move;
+    const steps = possibleSteps(move);
     found.set(project.id, []);
     const sets = copySetsOf(steps);
     for (const {id} of [...steps, ...sets.flatMap(({copies}) => copies)])
@@ -91,10 +101,11 @@ const BACK = backId('');
  * @param own what the journal has of this project
  */
 export function statusOf(
-  move: ProjectMove,
+  planned: ProjectMove,
   group: GroupMove | undefined,
   own: readonly JournalEntry[],
 ): ProjectStatus {
+  const move = wayByJournal(planned, own);
   const {id, from, to} = move.project;
   const last = own.findLast(({type}) => type !== 'run');
   const ended = last?.type === 'project-end' ? last.result : undefined;

@@ -98,6 +98,13 @@ export interface TransferRun extends PlanRun {
 /** Where the project is: at its old path, between two changes, at its new one. */
 export type ProjectLocation = TransferStanding['project'];
 
+/** Where a move is, as the move back has it, and the other way round. */
+export const OTHER_WAY_ROUND = {
+  before: 'after',
+  between: 'between',
+  after: 'before',
+} as const satisfies Record<ProjectLocation, ProjectLocation>;
+
 /** What this run has seen and proved. The steps write it, the steps after them go by it. */
 export interface TransferProgress {
   where: ProjectLocation;
@@ -105,6 +112,8 @@ export interface TransferProgress {
   isDonorProved: boolean;
   /** The images were pulled in this run, those at least that the plan had then. */
   isPulled: boolean;
+  /** GitLab moved the project without its images: there are none where it is. */
+  readonly isLeftBehind: boolean;
 }
 
 /** The run of one of the projects of a plan, at its beginning. */
@@ -125,7 +134,7 @@ export function projectRun(
     tagsAtDonor: new Set(tags),
     group: groupOf(move, groups),
     journalName: (repository) => repository,
-    progress: {where, isDonorProved: false, isPulled: false},
+    progress: {where, isDonorProved: false, isPulled: false, isLeftBehind: false},
   };
 }
 
@@ -139,6 +148,8 @@ export type StepEnd =
   /** `present`: there was nothing left to do. */
   | ({readonly end: 'done' | 'present'} & CopyRunResult)
   | ({readonly end: 'failed'; readonly error: ErrorData} & CopyRunResult)
+  /** GitLab did not move the images itself, and the plan has another way. */
+  | ({readonly end: 'refused'; readonly error: ErrorData} & CopyRunResult)
   | ({readonly end: 'drift'; readonly drift: readonly Drift[]} & CopyRunResult)
   /** A signal came, after it had begun or before; or a no to a question. Applying again goes on. */
   | ({readonly end: 'interrupted' | 'not-started'} & CopyRunResult);
@@ -191,6 +202,9 @@ export function stepResult(id: string, end: StepEnd): StepResult {
     case 'interrupted':
     case 'not-started':
       return {id, outcome: end.end};
+    // What comes in its place tells how it went.
+    case 'refused':
+      return {id, outcome: 'not-started'};
     case 'failed':
       return {id, outcome: 'failed', error: end.error};
     case 'drift':

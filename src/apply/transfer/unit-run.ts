@@ -8,6 +8,7 @@ import {lateTags} from './delete-records.ts';
 import {locateGroup, locateProject, throwIfGroupTaken} from './locate.ts';
 import {type GroupRun, moveGroup} from './move-group.ts';
 import {moveProject, ProjectSteps} from './move-project.ts';
+import {wayOfRun} from './native-way.ts';
 import {
   endProject,
   groupNotStarted,
@@ -76,7 +77,7 @@ async function lookAt(
   try {
     const where = await locateProject(planned, group, run.context, run.call);
     own = open({move: planned, run, where});
-    const move = await moveWithAdopted(planned, own);
+    const move = await moveWithAdopted(await wayOfRun(planned, own), own);
     const begun = where === 'before' ? await begin(move, own) : {move, deletes: []};
     return {planned, run: own, begun};
   } catch (error) {
@@ -157,7 +158,8 @@ async function runAlone(projects: readonly Found[]): Promise<UnitEnd> {
 async function runProject(found: Found): Promise<ProjectEnd> {
   const {run, begun} = found;
   if (run === undefined || !('move' in begun)) return heldEnd(found);
-  return {move: begun.move, run, ran: await moveProject(begun.move, run)};
+  const steps = await moveProject(begun.move, run);
+  return {move: steps.move, run, ran: steps.result()};
 }
 
 /** Of a project that cannot be begun. */

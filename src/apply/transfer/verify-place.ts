@@ -1,6 +1,6 @@
 import {pause} from '../../http/retry.ts';
 import type {Call, Repositories} from '../../model/port.ts';
-import type {CopySet, ProjectMove} from '../../model/transfer-plan.ts';
+import {byDonor, type CopySet, type ProjectMove} from '../../model/transfer-plan.ts';
 import {BY_ASKING, byRehashing, type Proof} from '../proof.ts';
 import {
   type Compared,
@@ -12,8 +12,11 @@ import {
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 import type {BlobAction} from '../../model/plan.ts';
 
-/** The most that images which GitLab moves by itself may take to be at the new path, in ms. */
-const NATIVE_LIMIT_MS = 60_000;
+/**
+ * The most that images which GitLab moves by itself may take to be at the new path, in ms: its registry gives up after 5 s
+ * (GitLab container registry: docs/rename-base-repository-request-flow.md).
+ */
+const NATIVE_LIMIT_MS = 15_000;
 
 /**
  * Compares a place with the plan, digest by digest. The files of a directory donor are read and hashed again.
@@ -66,7 +69,7 @@ export async function verifyTarget(move: ProjectMove, run: TransferRun): Promise
 
 function targetHint({way, project: {from, to}}: ProjectMove): string {
   return way === 'native'
-    ? `GitLab moved the project and not its images: they are at the path of ${from} in the registry, where no project owns them. Move the project back from ${to}, then plan with --staged`
+    ? `if no image is at ${to}, GitLab moved the project without them: they are at the path of ${from} in the registry, where no project owns them. Roll back, which moves the project back to them, then plan with --staged`
     : 'apply again: what is missing is pushed from the donor';
 }
 
@@ -86,7 +89,8 @@ export type TransferPlace = 'old' | 'donor' | 'target';
 
 /** What should be at a place: all tags of the plan, all that was copied without a tag, and everything below. */
 function expectedAt(move: ProjectMove, place: TransferPlace): Expected {
-  const {copies, blobs} = copySetOf(move, 'push');
+  // What GitLab moves by itself has to be there as well, tagged or not.
+  const {copies, blobs} = copySetOf(byDonor(move) ?? move, 'push');
   const names = new Map(
     move.repositories.map((repository) => [repository.to, nameAt(repository, place)]),
   );

@@ -1,10 +1,14 @@
 import type {Command} from 'commander';
 import {planArguments} from '../../apply/journal-file.ts';
+import {undoBeside} from '../../apply/undo-file.ts';
+import {applyPlan} from '../../library/apply-plan.ts';
+import type {Session} from '../../library/session.ts';
 import type {RunResult} from '../../model/outcome.ts';
 import {deletionsOf, type Plan} from '../../model/plan.ts';
+import {shardOfPlan} from '../../plan/shards.ts';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
 import {journalOf} from '../earlier-transfers.ts';
-import {addGitLabFlags, plannedNamespaces} from '../gitlab-access.ts';
+import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {
   addCacheFlag,
@@ -27,7 +31,7 @@ import {
 } from '../plan-part.ts';
 import {addPolicyFlag, type PolicyFlag, throwUnlessWithin} from '../plan-policy.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
-import {RUN_EXIT, runPlan} from '../run-plan.ts';
+import {deletionConsent, RUN_EXIT, runOptions} from '../run-plan.ts';
 import {
   addRunReportFlags,
   type RunReportFlags,
@@ -35,7 +39,7 @@ import {
   writeRunReports,
 } from '../run-reports.ts';
 import {runTransfer, type TransferRunFlags} from '../run-transfer.ts';
-import {type Session, withSession} from '../session.ts';
+import {withSession} from '../session.ts';
 
 type Flags = HostFlags &
   TransferRunFlags &
@@ -82,7 +86,8 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     const {plan: whole, file} = await givenPlan(word, io);
     await throwUnlessWithin(whole, given);
     // Whether all copies are done is for this phase to find out.
-    const plan = phase === 'delete' ? whole : partToApply(whole, part);
+    const isLast = whole.kind === 'copy' && phase === 'delete';
+    const plan = isLast ? whole : partToApply(whole, part);
     const journal = await journalOf(plan.id, file, given.journal, io, shard);
     const flags = {...given, journal};
     const trust = await PlanTrust.of(whole, file, flags, io);
@@ -92,10 +97,17 @@ export function addApply(program: Command, io: Io, done: (exitCode: number) => v
     const run = async (opened: Session): Promise<RunResult> => {
       const session = times.watch(opened);
       reportPart(whole, part, session.report);
-      if (plan.kind === 'transfer')
-        return await runTransfer({plan, file, flags, io, session, trust, shard});
-      const namespaces = plannedNamespaces(plan, trust, flags, io, session);
-      return await runPlan(plan, {kind: 'file', file, namespaces, part}, flags, io, session);
+      if (whole.kind === 'transfer') {
+        const moves = shard === undefined ? whole : shardOfPlan(whole, shard);
+        return await runTransfer({plan: moves, file, flags, io, session, trust, shard});
+      }
+      return await applyPlan(session, whole, {
+        ...runOptions(flags),
+        ...part,
+        journal,
+        ...(flags.undo === false ? {} : {undo: flags.undo ?? undoBeside(file)}),
+        confirmDeletions: deletionConsent(flags, io),
+      });
     };
     const result = times.timed(await withSession(io, {...flags, cache}, run, trust));
     const applied = partToApply(whole, part);

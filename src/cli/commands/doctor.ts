@@ -1,26 +1,46 @@
-import type {Command} from 'commander';
+import {type Command, InvalidArgumentError} from 'commander';
 import {checkConnection} from '../../doctor/connection-checks.ts';
-import {attempted, type Examination, type Finding} from '../../doctor/examination.ts';
+import {attempted, type Examination, type Finding, warned} from '../../doctor/examination.ts';
 import {checkGitLab} from '../../doctor/gitlab-checks.ts';
 import {checkBase, checkReading} from '../../doctor/registry-checks.ts';
 import {checkWriting} from '../../doctor/writing-checks.ts';
+import type {Session} from '../../library/session.ts';
 import {TransshipError} from '../../model/error.ts';
 import {canonicalRegistry, parseReference, type RepositoryPath} from '../../model/reference.ts';
 import {splitHost} from '../../plan/migration/registry-path.ts';
 import {type ExaminationFormat, renderExamination, worstOf} from '../../report/examination.ts';
 import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
-import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
+import {
+  addFormatFlag,
+  addHostFlags,
+  addProgressFlag,
+  byteSize,
+  type HostFlags,
+} from '../options.ts';
 import type {ProgressKind} from '../reporters/choose.ts';
-import {type Session, withSession} from '../session.ts';
+import {withSession} from '../session.ts';
 import {pathOf} from '../transfer-wish.ts';
 
 interface Flags extends HostFlags, GitLabFlags {
   readonly project?: string;
   readonly write?: boolean;
+  /** Bytes. */
+  readonly maxBody?: number;
   readonly format: ExaminationFormat;
   readonly progress: ProgressKind;
 }
+
+function bodySize(text: string): number {
+  const bytes = byteSize(text);
+  if (bytes >= LEAST_BODY) return bytes;
+  throw new InvalidArgumentError('write a size of at least 1MiB');
+}
+
+const LEAST_BODY = 1024 * 1024;
+
+/** The largest request that is tried, in bytes: proxies that limit them have less. */
+const MOST_BODY = 128 * 1024 * 1024;
 
 /** `transship doctor`: what a registry can do, and what would go wrong. */
 export function addDoctor(program: Command, io: Io, done: (exitCode: number) => void): void {
@@ -34,7 +54,12 @@ export function addDoctor(program: Command, io: Io, done: (exitCode: number) => 
     )
     .argument('[place]', 'host or host/repository; may be left out with --gitlab')
     .option('--project <path>', 'with --gitlab: look at this project, by full path or id')
-    .option('--write', 'also try uploads, manifests and deletion in the repository')
+    .option('--write', 'also try uploads, mounts, manifests and deletion in the repository')
+    .option(
+      '--max-body <size>',
+      'with --write: the largest request to try, 1MiB to 128MiB',
+      bodySize,
+    )
     .addHelpText(
       'after',
       `
@@ -82,7 +107,7 @@ function readPlace(text: string, {write}: Flags): PlaceToExamine {
 
 async function examine(
   {host, path}: PlaceToExamine,
-  {write}: Flags,
+  {write, maxBody = MOST_BODY}: Flags,
   io: Io,
   {places, settings, reading: call}: Session,
 ): Promise<readonly Finding[]> {
@@ -99,7 +124,10 @@ async function examine(
   findings.push(...(await checkBase(registry, () => io.now(), call)));
   if (path === undefined || findings.some(({result}) => result === 'fail')) return findings;
   findings.push(...(await checkReading(registry, path, call)));
-  if (write === true) findings.push(...(await checkWriting(registry.repository(path), base, call)));
+  if (write === true)
+    findings.push(
+      ...(await checkWriting(registry, path, {base, mostBody: Math.min(maxBody, MOST_BODY)}, call)),
+    );
   return findings;
 }
 
@@ -111,16 +139,30 @@ async function examineGitLab(
   session: Session,
 ): Promise<readonly Finding[]> {
   const access = await openGitLab(flags, io, session);
-  const {findings, repository} = await checkGitLab(
+  const {findings, repository, registryHost} = await checkGitLab(
     access.gitlab,
     flags.project && pathOf(flags.project, access.gitlab.url.href, '--project'),
     io.now(),
     session.reading,
   );
-  if (repository === undefined || place !== undefined) return findings;
-  const found = readPlace(repository, flags);
+  const where = repository ?? registryHost;
+  if (where === undefined || place !== undefined) return findings;
+  // Without a repository, writing would leave an empty one, which keeps groups from being moved.
+  const isToWrite = flags.write === true && repository !== undefined;
+  const found = readPlace(where, {...flags, write: isToWrite});
   access.openRegistry(found.host, 'destination');
-  return [...findings, ...(await examine(found, {...flags, write: false}, io, session))];
+  const rest = await examine(found, {...flags, write: isToWrite}, io, session);
+  const unwritten =
+    flags.write === true && !isToWrite
+      ? [
+          warned(
+            'upload',
+            'nothing was written: the project has no repository with tags',
+            `name a repository: transship doctor ${where}/PROJECT/NAME --write`,
+          ),
+        ]
+      : [];
+  return [...findings, ...rest, ...unwritten];
 }
 
 function usage(message: string, hint: string): TransshipError {

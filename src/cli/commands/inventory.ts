@@ -3,7 +3,10 @@ import {Option} from 'commander';
 import type {InventoryDepth} from '../../discovery/inventory.ts';
 import {listAll, type ListedRepositories} from '../../discovery/list-all.ts';
 import {parseNameList} from '../../discovery/name-list.ts';
+import {SOURCE_KINDS, type SourceKind} from '../../discovery/source-kind.ts';
 import {takeInventory} from '../../discovery/take-inventory.ts';
+import type {Session} from '../../library/session.ts';
+import {openSourceLister, readNameList} from '../../library/source-lister.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {Report} from '../../model/event.ts';
 import type {WishFilters} from '../../model/plan.ts';
@@ -16,7 +19,7 @@ import {
 import {tagSelector} from '../../plan/filters.ts';
 import {renderInventoryJson, renderInventoryTable} from '../../report/inventory.ts';
 import {renderInventoryMigration} from '../../report/inventory-migration.ts';
-import {addGitLabFlags} from '../gitlab-access.ts';
+import {addGitLabFlags, type GitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {
   addCacheFlag,
@@ -29,15 +32,10 @@ import {
   wishFilters,
 } from '../options.ts';
 import type {ProgressFlags} from '../reporters/choose.ts';
-import {type Session, withSession} from '../session.ts';
-import {
-  addSourceKindFlag,
-  openSourceLister,
-  readNameList,
-  type SourceFlags,
-} from '../source-lister.ts';
+import {withSession} from '../session.ts';
 
-interface Flags extends ProgressFlags, HostFlags, ChoiceFlags, SourceFlags {
+interface Flags extends ProgressFlags, HostFlags, ChoiceFlags, GitLabFlags {
+  readonly sourceKind: 'auto' | SourceKind;
   readonly repositories?: string;
   readonly depth: InventoryDepth;
   readonly format: 'table' | 'json' | 'yaml';
@@ -58,6 +56,11 @@ export function addInventory(program: Command, io: Io, done: (exitCode: number) 
       'read the names of the repositories from this file, one per line (-: stdin), instead of listing them',
     )
     .addOption(
+      new Option('--source-kind <kind>', 'how the host lists its repositories')
+        .choices(['auto', ...SOURCE_KINDS])
+        .default('auto'),
+    )
+    .addOption(
       new Option('--depth <depth>', 'what to read: only lists of tags, or images as well')
         .choices(['images', 'tags'])
         .default('images'),
@@ -73,7 +76,6 @@ Examples:
   transship inventory registry.gitlab.example.com/group --gitlab https://gitlab.example.com --depth tags
   transship inventory docker.io/library --repositories names.txt --newest 5`,
     );
-  addSourceKindFlag(command);
   addFormatFlag(
     addProgressFlag(addChoiceFlags(addCacheFlag(addHostFlags(addGitLabFlags(command))))),
     ['table', 'json', 'yaml'],
@@ -86,7 +88,7 @@ Examples:
     const inventory = await withSession(io, flags, async (session) => {
       const listed = names
         ? {repositories: names, unlisted: []}
-        : await list(where, flags, io, session);
+        : await list(where, flags, session);
       const {places, report, reading} = session;
       const {registry: host, prefix} = where;
       return await takeInventory(
@@ -122,14 +124,13 @@ async function readNames(file: string, {registry, prefix}: RepositoryPrefix, io:
 async function list(
   where: RepositoryPrefix,
   flags: Flags,
-  io: Io,
   session: Session,
 ): Promise<ListedRepositories> {
   const {report, reading} = session;
   // Whoever names a GitLab means that it lists them.
   const isGitLab = flags.gitlab !== undefined && flags.sourceKind === 'auto';
   const sourceKind = isGitLab ? 'gitlab' : flags.sourceKind;
-  const lister = await openSourceLister(where.registry, {...flags, sourceKind}, io, session);
+  const lister = await openSourceLister(where.registry, sourceKind, session);
   return await listAll(lister, where.prefix, (found) => tell(report, where, 0, found), reading);
 }
 

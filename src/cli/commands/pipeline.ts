@@ -9,7 +9,7 @@ import {serializePlan} from '../../plan/plan-file.ts';
 import type {Io} from '../io.ts';
 import {wholeNumber} from '../options.ts';
 import {givenPlan} from '../plan-file.ts';
-import {throwIfForbidden} from '../run-plan.ts';
+import {throwIfForbidden} from '../../library/apply-plan.ts';
 
 interface Flags {
   readonly parallel: number;

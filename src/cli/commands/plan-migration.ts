@@ -1,23 +1,21 @@
 import {isUtf8} from 'node:buffer';
 import {type Command, InvalidArgumentError} from 'commander';
 import {SOURCE_KINDS, type SourceKind} from '../../discovery/source-kind.ts';
+import type {MigrationOptions} from '../../library/migration-wish.ts';
+import {planRoutes} from '../../library/plan-copy.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {CopyPlan, Plan} from '../../model/plan.ts';
 import {canonicalRegistry} from '../../model/reference.ts';
 import {readRegular} from '../../http/regular-file.ts';
 import {readMigration} from '../../plan/migration/read-migration.ts';
-import type {CopyMigration, Migration} from '../../plan/migration/migration.ts';
+import type {Migration} from '../../plan/migration/migration.ts';
 import {MIGRATION_SIZE_LIMIT} from '../../plan/migration/yaml-source.ts';
 import {migrationDocument, renderMigration} from '../../report/migration.ts';
 import {printableJson} from '../../report/words.ts';
 import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../earlier-plan.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
-import {addGitLabFlags} from '../gitlab-access.ts';
+import {addGitLabFlags, type GitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
-import {archiveSizeOf} from '../copy-wish.ts';
-import {makePlan} from '../make-plan.ts';
-import type {PruneWish} from '../plan-deletions.ts';
-import {type MigrationFlags, readMigrationWish} from '../migration-wish.ts';
 import {
   addArchiveSizeFlag,
   type ArchiveFlags,
@@ -27,6 +25,7 @@ import {
   type HostFlags,
 } from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
+import {readsPlatforms} from '../plan-policy.ts';
 import type {ProgressFlags} from '../reporters/choose.ts';
 import {addPlanningFlags, type PlanningFlags, planTransferMigration} from '../plan-moves.ts';
 import {withSession} from '../session.ts';
@@ -36,7 +35,8 @@ interface Flags
   extends ProgressFlags,
     HostFlags,
     ArchiveFlags,
-    MigrationFlags,
+    GitLabFlags,
+    MigrationOptions,
     MakeFlags,
     SinceFlags,
     PlanningFlags {
@@ -114,33 +114,17 @@ async function migrationPlan(
   flags: Flags,
   io: Io,
 ): Promise<Plan> {
-  return migration.kind === 'copy'
-    ? await copyPlan(migration, earlier, flags, io)
-    : await planTransferMigration(migration, flags, io);
-}
-
-async function copyPlan(
-  migration: CopyMigration,
-  earlier: CopyPlan | undefined,
-  flags: Flags,
-  io: Io,
-): Promise<Plan> {
-  const isByArchive = flags.to !== undefined || flags.from !== undefined;
-  const prune = isByArchive ? undefined : pruneWish(migration, earlier);
-  return await withSession(io, flags, async (session) => {
-    const {places, report, reading} = session;
-    const wish = await readMigrationWish(migration, flags, io, session);
-    // What was observed beside it is let go.
-    const destinations = wish.routes.map(({destination}) => destination.repository);
-    const asked = {
-      ...wish,
-      wish: {...wish.wish, ...archiveSizeOf(flags.archiveSize, destinations)},
-      ...(prune === undefined ? {} : {prune}),
-      ...(flags.to === undefined || earlier === undefined ? {} : {since: earlier}),
-    };
-    const {plan} = await makePlan(asked, places, report, reading);
-    return plan;
-  });
+  if (migration.kind === 'transfer') return await planTransferMigration(migration, flags, io);
+  const {to, from, sourceKind, archiveSize} = flags;
+  const request = {
+    ...(to === undefined ? {} : {to}),
+    ...(from === undefined ? {} : {from}),
+    ...(sourceKind === undefined ? {} : {sourceKind}),
+    ...(archiveSize === undefined ? {} : {archiveSize}),
+    ...(earlier === undefined ? {} : {since: earlier}),
+    readPlatforms: await readsPlatforms(flags),
+  };
+  return await withSession(io, flags, (session) => planRoutes(session, migration, request));
 }
 
 /** @throws TransshipError USAGE */
@@ -154,19 +138,6 @@ function throwUnlessAlone({kind}: Migration, {from, to}: Flags): void {
         : undefined;
   if (why === undefined) return;
   throw new TransshipError('USAGE', why, {side: 'local', hint: 'leave one of them out'});
-}
-
-/** Only what an earlier plan brought is ever pruned. @throws TransshipError USAGE where none is named */
-function pruneWish(
-  {prune, file}: CopyMigration,
-  earlier: CopyPlan | undefined,
-): PruneWish | undefined {
-  if (prune === false) return undefined;
-  if (earlier !== undefined) return {earlier, ...prune};
-  throw new TransshipError('USAGE', `${file} prunes, and no earlier plan is named`, {
-    side: 'local',
-    hint: 'name the last plan of this file with --since OLD.plan.json: only what it brought is deleted; for the first plan, write "prune: false"',
-  });
 }
 
 /** Collects `host=kind`. */

@@ -1,9 +1,9 @@
 import type {Command} from 'commander';
-import {readCopyWish} from '../copy-wish.ts';
-import {makePlan} from '../make-plan.ts';
+import {planCopy} from '../../library/plan-copy.ts';
 import {addSinceFlags, giveDelta, readEarlierPlan, type SinceFlags} from '../earlier-plan.ts';
 import {throwIfBegun} from '../earlier-transfers.ts';
 import {addHabitFlags, type HabitFlags, withHabits} from '../habits.ts';
+import {addPlaces, copyRequest} from '../copy-request.ts';
 import type {Io} from '../io.ts';
 import {
   addArchiveSizeFlag,
@@ -14,9 +14,9 @@ import {
   type ArchiveFlags,
   type FilterFlags,
   type HostFlags,
-  wishFilters,
 } from '../options.ts';
 import {addMakeFlags, givePlan, type MakeFlags} from '../plan-file.ts';
+import {readsPlatforms} from '../plan-policy.ts';
 import type {ProgressFlags} from '../reporters/choose.ts';
 import {withSession} from '../session.ts';
 import {addPlanDelete} from './plan-delete.ts';
@@ -43,14 +43,6 @@ export function addPlan(program: Command, io: Io, done: (exitCode: number) => vo
     .description(
       'Inspects source and destination, prints the review and, with --out, writes the plan. Changes nothing.',
     )
-    .argument(
-      '<source>',
-      'host/repository[:tag][@digest], oci:DIR[:name], oci-archive:FILE[:name], dir:DIR, docker-archive:FILE[:name], docker-daemon:NAME or containers-storage:NAME; without a tag, all tags',
-    )
-    .argument(
-      '<destination>',
-      'host/repository[:tag], oci:DIR[:name], oci-archive:FILE[:name] or dir:DIR',
-    )
     .addHelpText(
       'after',
       `
@@ -58,19 +50,18 @@ Examples:
   transship plan copy registry.example.com/team/app gitlab.example.com:5050/group/project/app --out app.plan.json
   transship plan copy old.example.com/app:v1 new.example.com/app --format markdown --detailed-exitcode`,
     );
-  addSinceFlags(addHabitFlags(copy));
+  addSinceFlags(addHabitFlags(addPlaces(copy)));
   addArchiveSizeFlag(copy);
   addMakeFlags(addProgressFlag(addFilterFlags(addCacheFlag(addHostFlags(copy)))));
   copy.action(async (source: string, destination: string, given: Flags) => {
     const flags = withHabits(given, source, destination);
-    const wish = readCopyWish(source, destination, wishFilters(flags, io.now()), flags);
     if (flags.out !== undefined) await throwIfBegun(flags.out, io);
     const earlier = await readEarlierPlan(flags, {name: '--out', file: flags.out});
-    const made = await withSession(io, flags, async ({places, report, reading}) => {
-      // What was observed beside it is let go.
-      const {plan: planned} = await makePlan(wish, places, report, reading);
-      return planned;
-    });
+    const request = {
+      ...copyRequest(source, destination, flags, io.now()),
+      readPlatforms: await readsPlatforms(flags),
+    };
+    const made = await withSession(io, flags, (session) => planCopy(session, request));
     const exitCode = await givePlan(made, flags, io);
     if (earlier) await giveDelta(earlier, made, flags, io);
     done(exitCode);

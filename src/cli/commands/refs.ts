@@ -18,7 +18,7 @@ import {
 } from '../../report/references-document.ts';
 import {counted, printable, printableJson} from '../../report/words.ts';
 import type {Io} from '../io.ts';
-import {readPlanFile} from '../plan-file.ts';
+import {readPlanFile} from '../../library/plan-file.ts';
 
 interface Flags {
   readonly format: ReferenceFormat;

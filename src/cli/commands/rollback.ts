@@ -1,5 +1,6 @@
 import type {Command} from 'commander';
 import {planArguments} from '../../apply/journal-file.ts';
+import type {Session} from '../../library/session.ts';
 import type {RunResult} from '../../model/outcome.ts';
 import {type OutcomeFormat, renderRestore, renderRun} from '../../report/run-document.ts';
 import {journalOf} from '../earlier-transfers.ts';
@@ -11,7 +12,7 @@ import {addShardFlag, type PartFlags, partToApply, readPart} from '../plan-part.
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import {RUN_EXIT, runRestore} from '../run-plan.ts';
 import {runRollback, type TransferRunFlags} from '../run-transfer.ts';
-import {type Session, withSession} from '../session.ts';
+import {withSession} from '../session.ts';
 
 type Flags = HostFlags &
   TransferRunFlags &
@@ -54,7 +55,7 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
     const trust = await PlanTrust.of(whole, file, flags, io);
     const run = (session: Session): Promise<RunResult> =>
       plan.kind === 'copy'
-        ? runRestore(plan, file, flags, io, session)
+        ? runRestore(plan, file, flags, session)
         : runRollback({plan, file, flags, io, session, trust, shard});
     const result = await withSession(io, flags, run, trust);
     const planFile = planArguments(file, journal, shard);

@@ -1,7 +1,7 @@
 import {once} from 'node:events';
 import {writeFile} from 'node:fs/promises';
 import {type Command, InvalidArgumentError, Option} from 'commander';
-import type {Redactor} from '../../http/secrets.ts';
+import type {Redactor} from '../../http/redaction.ts';
 import {TransshipError} from '../../model/error.ts';
 import {makeFolder} from '../../places/durable-file.ts';
 import {unwritable} from '../../places/file-error.ts';

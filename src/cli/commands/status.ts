@@ -1,15 +1,16 @@
-import {access, glob, readdir} from 'node:fs/promises';
+import {readdir} from 'node:fs/promises';
 import {dirname, join, resolve} from 'node:path';
 import type {Command} from 'commander';
 import {isShardJournal, planArguments, readJournal} from '../../apply/journal-file.ts';
 import {planStatus, type StatusJournal} from '../../apply/plan-status.ts';
+import {readJournalOf} from '../../library/read-status.ts';
 import type {Digest} from '../../model/digest.ts';
-import {TransshipError} from '../../model/error.ts';
 import type {Shard} from '../../model/outcome.ts';
 import {compareNatural} from '../../plan/compare.ts';
 import {type OutcomeFormat, renderStatus} from '../../report/run-document.ts';
 import {journalOf} from '../earlier-transfers.ts';
 import type {Io} from '../io.ts';
+import {filesNamed, isThere} from '../journals.ts';
 import {addFormatFlag, collect} from '../options.ts';
 import {givenPlan} from '../plan-file.ts';
 import {addShardFlag, type PartFlags, partToApply, readPart} from '../plan-part.ts';
@@ -48,8 +49,8 @@ Examples:
         flags.journal === undefined
           ? await journalsOf(plan.id, file, shard, io)
           : (await Promise.all(flags.journal.map(filesNamed))).flat();
-      const isNamed = flags.journal !== undefined;
-      const journals = await Promise.all(files.map((one) => entriesFor(plan.id, one, isNamed)));
+      const read = flags.journal === undefined ? entriesBeside : readJournalOf;
+      const journals = await Promise.all(files.map((one) => read(plan.id, one)));
       const [only] = files.length === 1 ? files : [];
       const planFile = only === undefined ? file : planArguments(file, only, shard);
       const status = planStatus(plan, journals);
@@ -76,40 +77,13 @@ async function journalsOf(
     .filter((name) => isShardJournal(name, planFile))
     .sort(compareNatural);
   if (shards.some((one) => resolve(one) === resolve(own))) return shards;
-  const isThere = shards.length === 0 || (await access(own).then(isTrue, isFalse));
-  return isThere ? [own, ...shards] : shards;
+  const isOwn = shards.length === 0 || (await isThere(own));
+  return isOwn ? [own, ...shards] : shards;
 }
 
-const isTrue = (): boolean => true;
-const isFalse = (): boolean => false;
-
-/**
- * The journals that a word of the command line names: a file, or a pattern such as `journals/*.ndjson`, which a shell may
- * have left alone. Before the first run there is no journal beside the plan; one that is named is meant to be there.
- * @throws TransshipError FILE_UNREADABLE
- */
-async function filesNamed(word: string): Promise<readonly string[]> {
-  if (await access(word).then(isTrue, isFalse)) return [word];
-  const found: string[] = [];
-  if (/[*?[{]/.test(word)) for await (const file of glob(word)) found.push(file);
-  if (found.length > 0) return found.toSorted(compareNatural);
-  throw new TransshipError('FILE_UNREADABLE', `there is no journal ${word}`, {
-    side: 'local',
-    hint: 'name a file written by "apply --journal"',
-  });
-}
-
-/**
- * Beside a plan that was made anew, there is the journal of the one before, until it is applied.
- * @throws TransshipError JOURNAL_INVALID, also where a journal that was named is that of another plan
- */
-async function entriesFor(plan: Digest, file: string, isNamed: boolean): Promise<StatusJournal> {
+/** Beside a plan that was made anew, there is the journal of the one before, until it is applied. */
+async function entriesBeside(plan: Digest, file: string): Promise<StatusJournal> {
   const entries = await readJournal(file);
   const isOther = entries.some((entry) => entry.type === 'run' && entry.plan !== plan);
-  if (!isOther) return {file, entries};
-  if (!isNamed) return {file, entries: []};
-  throw new TransshipError('JOURNAL_INVALID', `${file} is the journal of another plan`, {
-    side: 'local',
-    hint: 'name the journals of this plan, or the plan that it belongs to',
-  });
+  return {file, entries: isOther ? [] : entries};
 }

@@ -1,17 +1,19 @@
 import type {Command} from 'commander';
+import type {Session} from '../../library/session.ts';
+import {verifyPlan} from '../../library/verify-plan.ts';
 import {TransshipError} from '../../model/error.ts';
 import type {VerifyResult} from '../../model/outcome.ts';
+import {shardOfPlan} from '../../plan/shards.ts';
 import {type OutcomeFormat, renderVerify} from '../../report/run-document.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag, addHostFlags, addProgressFlag, type HostFlags} from '../options.ts';
 import {givenPlan} from '../plan-file.ts';
-import {addShardFlag, type PartFlags, partToApply, readPart, reportShard} from '../plan-part.ts';
+import {addShardFlag, type PartFlags, readPart, reportShard} from '../plan-part.ts';
 import {addTrustFlags, PlanTrust, type TrustFlags} from '../plan-trust.ts';
 import type {ProgressFlags} from '../reporters/choose.ts';
-import {verifyCopies} from '../run-plan.ts';
 import {verifyTransfer} from '../run-transfer.ts';
-import {type Session, withSession} from '../session.ts';
+import {withSession} from '../session.ts';
 
 interface Flags extends ProgressFlags, HostFlags, TrustFlags, PartFlags {
   readonly donor?: boolean;
@@ -53,15 +55,18 @@ export function addVerify(program: Command, io: Io, done: (exitCode: number) => 
         hint: 'apply the plan again: it copies what is missing',
       });
     }
-    const plan = partToApply(whole, part);
     const trust = await PlanTrust.of(whole, file, flags, io);
     const compare = async (session: Session): Promise<VerifyResult> => {
       reportShard(part, session.report);
-      if (plan.kind === 'copy') return await verifyCopies(plan, flags, io, session);
-      return await verifyTransfer({plan, file, flags, io, session, trust, shard});
+      if (whole.kind === 'copy') {
+        const {read = false, repair = false} = flags;
+        return await verifyPlan(session, whole, {read, repair, ...part});
+      }
+      const moves = shard === undefined ? whole : shardOfPlan(whole, shard);
+      const compared = await verifyTransfer({plan: moves, file, flags, io, session, trust, shard});
+      return shard === undefined ? compared : {...compared, shard};
     };
-    const compared = await withSession(io, flags, compare, trust);
-    const result = shard === undefined ? compared : {...compared, shard};
+    const result = await withSession(io, flags, compare, trust);
     io.stdout.write(renderVerify(result, flags.format, {columns: io.columns?.()}));
     const isWhereWanted =
       flags.donor === true || (result.projects ?? []).every(({project}) => project === 'after');

@@ -35,15 +35,17 @@ export interface OpenReporter extends Disposable {
 /** `auto` is a screen on a terminal and lines elsewhere, CI included. */
 export function openReporter(
   {progress, color = 'auto', verbose = false}: ProgressFlags,
-  io: Pick<Io, 'stderr' | 'env' | 'now' | 'onStateWanted'> & Partial<Pick<Io, 'stopping'>>,
+  io: Pick<Io, 'stderr' | 'env' | 'now' | 'onStateWanted' | 'isDebugging'> &
+    Partial<Pick<Io, 'stopping'>>,
 ): OpenReporter {
-  const {stderr, env, stopping} = io;
+  const {stderr, env, stopping, isDebugging} = io;
   const isTerminal = stderr.isTTY === true && env['CI'] === undefined && env['TERM'] !== 'dumb';
   const chosen = progress === 'auto' ? (isTerminal ? 'bar' : 'plain') : progress;
-  const {report, close, tellState} =
-    chosen === 'bar'
-      ? barReporter(stderr, styleOf(color, io), stopping)
-      : linesReporter(chosen, verbose, io);
+  // A screen has no room for what is printed between its frames.
+  const hasScreen = chosen === 'bar' && isDebugging !== true;
+  const {report, close, tellState} = hasScreen
+    ? barReporter(stderr, styleOf(color, io), stopping)
+    : linesReporter(chosen === 'bar' ? 'plain' : chosen, verbose, io);
   const forget = io.onStateWanted?.(tellState);
   return {
     report,

@@ -42,9 +42,10 @@ export function projectText(event: Extract<RunEvent, {type: 'project-started'}>)
 }
 
 /** That something is tried again, and why; ends the line. */
-export function retryText({delayMs, what, error}: Extract<RunEvent, {type: 'retrying'}>): string {
+export function retryText(event: Extract<RunEvent, {type: 'retrying'}>): string {
+  const {delayMs, what, error} = event;
   if (error.code === 'RATE_LIMITED')
-    return `${printable(waitText(what, delayMs, error))}: ${printable(error.message)}\n`;
+    return `${printable(waitText(event))}: ${printable(error.message)}\n`;
   const seconds = Math.ceil(delayMs / 100) / 10;
   return `retrying in ${seconds} s: ${printable(`${what}: ${error.message}`)}\n`;
 }

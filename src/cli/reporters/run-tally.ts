@@ -179,11 +179,12 @@ export class RunTally {
     this.blobs.set(key, {...blob, moved, acknowledged: known, size});
   }
 
-  #retrying({what, delayMs, error}: Extract<RunEvent, {type: 'retrying'}>): void {
+  #retrying(event: Extract<RunEvent, {type: 'retrying'}>): void {
+    const {what, delayMs} = event;
     this.retries += 1;
     if (delayMs < SHORTEST_WAIT_MS) return;
     const now = performance.now();
-    const wait = {host: hostIn(what), why: waitText(what, delayMs, error), until: now + delayMs};
+    const wait = {host: hostIn(what), why: waitText(event), until: now + delayMs};
     // Of many uploads to one host the longest wait tells enough.
     const others = this.#waits.filter(({host, until}) => until > now && host !== wait.host);
     const known = this.#waits.find(({host, until}) => host === wait.host && until > wait.until);
@@ -197,12 +198,20 @@ export class RunTally {
   }
 }
 
-/** Why nothing is asked of a host for a while, in words. @param what a host, or `digest to host/path` */
-export function waitText(what: string, delayMs: number, {code}: Pick<ErrorData, 'code'>): string {
-  const seconds = Math.ceil(delayMs / 1000);
-  return code === 'RATE_LIMITED'
-    ? `${hostIn(what)} asks for ${seconds} s of quiet`
-    : `${hostIn(what)} failed (${code}), next try after ${seconds} s`;
+/** Why nothing is asked of a host for a while, in words. */
+export function waitText({
+  what,
+  delayMs,
+  isAsked,
+  error: {code},
+}: Pick<Extract<RunEvent, {type: 'retrying'}>, 'what' | 'delayMs' | 'isAsked'> & {
+  readonly error: Pick<ErrorData, 'code'>;
+}): string {
+  const [host, seconds] = [hostIn(what), Math.ceil(delayMs / 1000)];
+  if (code !== 'RATE_LIMITED') return `${host} failed (${code}), next try after ${seconds} s`;
+  return isAsked === true
+    ? `${host} asks for ${seconds} s of quiet`
+    : `${host} limits requests, next try after ${seconds} s`;
 }
 
 function hostIn(what: string): string {

@@ -24,6 +24,8 @@ export interface TransferQuestion extends DonorQuestion {
   readonly staged: boolean;
   /** Nobody but owners is to push to the old path during the move. */
   readonly freeze?: boolean;
+  /** The platforms of all images are needed: takes the configs of those that no index lists. */
+  readonly platforms?: boolean;
   /** The project moves with its group, which says where to. Default: by itself. */
   readonly withGroup?: {readonly target: TargetFacts};
 }
@@ -35,7 +37,7 @@ export interface TransferQuestion extends DonorQuestion {
  *   answer
  */
 export async function gatherTransferFacts(
-  {wish, staged, withGroup, freeze, ...question}: TransferQuestion,
+  {wish, staged, withGroup, freeze, platforms = false, ...question}: TransferQuestion,
   surroundings: Surroundings,
   call: Call,
 ): Promise<TransferFacts> {
@@ -71,7 +73,7 @@ export async function gatherTransferFacts(
     })),
     gitlab.account.clock(call).then((clock) => (clock === undefined ? undefined : clock - now())),
   ]);
-  const images = {project, target, donor, records, registry: opened, database};
+  const images = {project, target, donor, records, registry: opened, database, platforms};
   const repositories = await observeImages(images, surroundings, call);
   const registry: RegistryFacts = {
     host,
@@ -84,7 +86,8 @@ export async function gatherTransferFacts(
   const near = [project.fullPath, target.fullPath];
   const waiting = await findWaiting({project, host, records, donor, near}, surroundings, call);
   const seen = {...base, registry, repositories, untagged, waiting, rules: {}};
-  if (wayOf(seen) !== 'staged') return seen;
+  // Where GitLab can move the images, the way by the donor is the one that is left if it refuses.
+  if (wayOf(seen) === 'empty') return seen;
   const writable = surroundings.openRegistry(host, 'destination');
   // What it grants is known only once it has asked for a token.
   await writable.traits(call);
@@ -103,13 +106,16 @@ export async function gatherTransferFacts(
 
 /** Of users' own namespaces nothing is inherited but by the user. A project in a group that moves is told of with the group. */
 async function namespaceAccess(
-  {namespace}: Project,
+  project: Project,
   target: TargetFacts,
   surroundings: Surroundings,
   call: Call,
 ): Promise<AccessFacts | undefined> {
+  const {namespace} = project;
   if (namespace.kind === 'user' || namespace.id === target.namespace.id) return undefined;
-  return accessFacts(namespace.id, target.namespace.id, surroundings, call);
+  const {id, fullPath, isUser} = target.namespace;
+  const to = isUser === true ? {to: undefined, owner: fullPath} : {to: id};
+  return accessFacts({from: namespace.id, ...to, projects: [project]}, surroundings, call);
 }
 
 /** What waits in a donor project was taken by the registry; of a folder's images it has to be tried. */

@@ -19,7 +19,9 @@ import {throwIfJobToken} from '../connection.ts';
 /** Projects that are asked for tags side by side. */
 const AT_ONCE = 8;
 
-export interface GroupQuestion extends DonorQuestion, Pick<TransferQuestion, 'freeze'> {
+export interface GroupQuestion
+  extends DonorQuestion,
+    Pick<TransferQuestion, 'freeze' | 'platforms'> {
   readonly wish: GroupWish;
 }
 
@@ -40,18 +42,19 @@ export async function gatherGroupFacts(
   const {username: _username, ...token} = await tokenFacts(surroundings, call);
   const target = await findGroupTarget(wish.to, group, token.isAdmin, surroundings, call);
   const isOwned = token.isAdmin || (await ownsGroup(group, surroundings, call));
-  const {id, fullPath, path, parentId} = group;
+  const {id, fullPath, path, parentId, visibility} = group;
   const base = {
     wish,
     now: surroundings.now(),
     token,
-    group: {id, fullPath, path, ...given({parentId}), isOwned},
+    group: {id, fullPath, path, ...given({parentId, visibility}), isOwned},
     target,
-    ...given({access: await accessFacts(parentId, target.parentId, surroundings, call)}),
   };
   if (target.fullPath === fullPath)
     return {...base, projects: [], others: [], records: [], deletions: []};
   const below = await gitlab.groups.projects(id, call);
+  const ends = {from: parentId, to: target.parentId, projects: below};
+  const access = await accessFacts(ends, surroundings, call);
   const records = await gitlab.repositories.ofGroup(id, call);
   const tagged = await findTagged(below, records, surroundings, call);
   const projects: TransferFacts[] = [];
@@ -71,6 +74,7 @@ export async function gatherGroupFacts(
   );
   return {
     ...base,
+    ...given({access}),
     projects,
     others: below
       .filter((one) => !tagged.has(one.id))
@@ -178,6 +182,7 @@ async function findGroupTarget(
     path,
     ...given({
       parentId: parent?.id,
+      visibility: parent?.visibility,
       isAllowed: isTransfer ? await mayMoveTo(group, parent, isAdmin, surroundings, call) : true,
       whyNotPath: whyNotGroupPath(fullPath),
     }),

@@ -6,6 +6,7 @@ import {mapAtOnce} from '../../observe/at-once.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
 import {allTags, beginTags, observePresent} from '../../observe/observe-destination.ts';
 import {observeSource} from '../../observe/observe-source.ts';
+import {ManifestBudget} from '../../observe/seen-manifests.ts';
 import {selectAllTags} from '../../plan/filters.ts';
 import type {DonorFacts, RepositoryFacts, TargetFacts} from '../../plan/transfer/facts.ts';
 import type {ContainerRepository} from '../container-repositories.ts';
@@ -28,6 +29,8 @@ export interface ImagesQuestion {
   readonly registry: InstanceRegistry;
   /** The registry has a metadata database. */
   readonly database: boolean;
+  /** The platforms of all images are needed. */
+  readonly platforms: boolean;
 }
 
 /**
@@ -40,7 +43,7 @@ export async function observeImages(
   surroundings: Surroundings,
   call: Call,
 ): Promise<readonly RepositoryFacts[]> {
-  const {project, registry, donor, records} = question;
+  const {project, registry, donor, records, platforms} = question;
   const root = registryPathOf(project.fullPath);
   const paths = [...new Set([root, ...records.map(({path}) => path)])].filter(isRepositoryPath);
   const names = donorNames(
@@ -49,8 +52,11 @@ export async function observeImages(
     project,
     paths.map((path) => nameBelow(path, root)),
   );
+  // The donor is tried with one of the images.
+  const budget = new ManifestBudget();
   const found = await mapAtOnce(paths, AT_ONCE, async (path) => {
-    const source = await observeAll(registry.repository(path), surroundings, call);
+    const wanted = {platforms, budget};
+    const source = await observeAll(registry.repository(path), wanted, surroundings, call);
     const place = names.get(nameBelow(path, root)) ?? '';
     const seen = source ?? nothingAt(`${registry.host}/${path}`);
     const facts = await repositoryFacts(path, seen, place, question, surroundings, call);
@@ -96,6 +102,7 @@ async function repositoryFacts(
 /** All that is there; undefined: the registry knows no such repository. */
 async function observeAll(
   repository: RepositoryReader,
+  {platforms, budget}: {readonly platforms: boolean; readonly budget: ManifestBudget},
   {progress}: Surroundings,
   call: Call,
 ): Promise<SourceInventory | undefined> {
@@ -107,7 +114,8 @@ async function observeAll(
         // Every tag goes, those of signatures too.
         attachmentSubject: () => undefined,
         known: () => Promise.resolve(new Map()),
-        configs: false,
+        ...(platforms ? {configs: {times: false, platforms}} : {}),
+        budget,
         progress: (done, total) => progress(repository.name, done, total),
       },
       call,

@@ -46,6 +46,7 @@ export async function projectFacts(
       policy: cleanupPolicy && {...cleanupPolicy},
       policyRunsAt: Number.isNaN(runsAt) ? undefined : runsAt,
       hasRunningPipelines: await gitlab.projects.hasRunningPipelines(id, call),
+      visibility: project.visibility,
       scopedPackage: await gitlab.projects.scopedPackage(id, rootOf(fullPath), call),
     }),
   };
@@ -101,7 +102,7 @@ export async function findTarget(
   return {
     fullPath,
     path,
-    namespace: {id: namespace.id, fullPath: namespace.fullPath},
+    namespace: await namespaceFacts(namespace, surroundings, call),
     taken: await findTaken(project, namespace, path, surroundings, call),
     ...given({
       isAllowed: await mayMoveTo(project, namespace, person, surroundings, call),
@@ -109,6 +110,16 @@ export async function findTarget(
       whyNotImages: whyNotImages(fullPath),
     }),
   };
+}
+
+async function namespaceFacts(
+  {id, fullPath, kind}: Namespace,
+  {gitlab}: Surroundings,
+  call: Call,
+): Promise<TargetFacts['namespace']> {
+  if (kind === 'user') return {id, fullPath, isUser: true};
+  const visibility = (await gitlab.groups.find(id, call))?.visibility;
+  return {id, fullPath, ...given({visibility})};
 }
 
 /** @throws TransshipError NAMESPACE_NOT_FOUND */

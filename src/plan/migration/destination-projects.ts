@@ -36,6 +36,9 @@ export interface KnownNamespace {
   readonly fullPath: string;
   /** Undefined: GitLab does not tell, as of a user's. */
   readonly visibility?: Visibility;
+  /** Why the token's owner may not create projects, or groups, in it, as clauses; undefined: nothing is known against it. */
+  readonly whyNotProjects?: string;
+  readonly whyNotGroups?: string;
 }
 
 /** What the destinations of a migration need besides images. */
@@ -205,6 +208,17 @@ class ProjectWalk implements DestinationProjects {
     for (const group of ancestorsOf(project)) {
       const known = namespaces.get(registryPathOf(group));
       if (known) {
+        const [what, why] =
+          missing.length === 0
+            ? [`the project ${project}`, known.whyNotProjects]
+            : [`the group ${missing[0] ?? ''}`, known.whyNotGroups];
+        if (why !== undefined) {
+          this.#forbid('ROLE_MISSING', mapping, known.fullPath, {
+            message: `${what} cannot be created in ${known.fullPath}: ${why}`,
+            hint: 'use the token of a user with this role, have an owner of the group change who may create, or create it beforehand',
+          });
+          return false;
+        }
         if (!isWider(visibility, known.visibility)) break;
         this.#forbid('GITLAB_REFUSED', mapping, project, {
           message: `${project} cannot be ${visibility}: the group ${known.fullPath} is ${known.visibility}`,

@@ -1,17 +1,21 @@
 import type {Digest} from '../../model/digest.ts';
 import {
+  type BlobAction,
   type Check,
   copiesOf,
   type CopyStep,
   deletionsOf,
-  type FindingCode,
   type Plan,
   type PlannedManifest,
 } from '../../model/plan.ts';
+import type {FindingCode} from '../../model/finding-codes.ts';
 import {isLocal, nameOf} from '../../model/place.ts';
-import type {CopySet, TransferPlan} from '../../model/transfer-plan.ts';
+import {isConfigType} from '../../model/media-type.ts';
+import {formatPlatform, parsePlatform, platformMatches} from '../../model/platform.ts';
+import {type CopySet, possibleSteps, type TransferPlan} from '../../model/transfer-plan.ts';
 import {attachmentSubject} from '../candidate.ts';
 import {compareText} from '../compare.ts';
+import {platformsOfImages} from '../platforms.ts';
 import {matchesRegistry, type Policy} from './policy.ts';
 
 /** What a policy forbids of a plan; none: the plan keeps to it. */
@@ -20,6 +24,7 @@ export function policyChecks(plan: Plan, policy: Policy): readonly Check[] {
     ...limitChecks(plan, policy),
     ...registryChecks(plan, policy),
     ...(policy.requireSignature ? signatureChecks(plan, policy) : []),
+    ...platformChecks(plan, policy),
   ];
 }
 
@@ -114,9 +119,7 @@ function registriesOf(plan: Plan): readonly string[] {
  */
 function signatureChecks(plan: Plan, {file}: Policy): readonly Check[] {
   const copies = firstCopies(plan);
-  const manifests =
-    plan.kind === 'copy' ? plan.manifests : plan.moves.flatMap((move) => move.manifests);
-  const planned = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
+  const planned = new Map(manifestsOf(plan).map((manifest) => [manifest.digest, manifest]));
   const isSignature = signatureTest(plan);
   const signed = new Set<string>();
   const present = plan.skipped.flatMap((skip) => (skip.reason === 'present' ? [skip] : []));
@@ -126,10 +129,8 @@ function signatureChecks(plan: Plan, {file}: Policy): readonly Check[] {
     const subject = manifest !== undefined && isSignature(manifest) ? manifest.subject : undefined;
     for (const one of [byName, subject]) if (one !== undefined) signed.add(`${to} ${one}`);
   }
-  const isAttached = ({tag, digest}: CopyStep): boolean =>
-    attachmentSubject(tag ?? '') !== undefined || planned.get(digest)?.subject !== undefined;
   return copies
-    .filter((copy) => !isAttached(copy) && !signed.has(`${copy.to} ${copy.digest}`))
+    .filter((copy) => !isAttached(copy, planned) && !signed.has(`${copy.to} ${copy.digest}`))
     .map(({to, tag, digest}) => {
       const name = nameOf(to, tag, digest);
       return forbids(
@@ -141,6 +142,66 @@ function signatureChecks(plan: Plan, {file}: Policy): readonly Check[] {
     });
 }
 
+/**
+ * Images that are not for all platforms. An index is for those of the images that it lists. What is attached to another image
+ * and what is no image, such as a chart, needs none.
+ */
+function platformChecks(plan: Plan, {file, requirePlatforms}: Policy): readonly Check[] {
+  if (requirePlatforms === undefined) return [];
+  const manifests = manifestsOf(plan);
+  const planned = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
+  const configs = new Set(
+    blobsOf(plan).flatMap(({digest, mediaType}) => (isConfigType(mediaType) ? [digest] : [])),
+  );
+  const platformsOf = platformsOfImages(manifests, ({blobs: [config]}) =>
+    config === undefined ? false : configs.has(config),
+  );
+  return firstCopies(plan)
+    .filter((copy) => !isAttached(copy, planned))
+    .flatMap(({to, tag, digest}): readonly Check[] => {
+      const {names, unknown} = platformsOf(digest);
+      if (names.length === 0 && unknown === 0) return [];
+      const missing = requirePlatforms.filter(
+        (one) => !names.some((name) => platformMatches(one, parsePlatform(name))),
+      );
+      if (missing.length === 0) return [];
+      const name = nameOf(to, tag, digest);
+      const lacks = `${missing.map(formatPlatform).join(', ')}, which ${file} requires`;
+      return [
+        unknown > 0
+          ? forbids(
+              'POLICY_PLATFORM',
+              name,
+              `${name} is not known to be for ${lacks}: no index names its platform, and no config that planning read`,
+              `plan again with --policy ${file}: planning then reads the configs; otherwise leave the image out`,
+            )
+          : forbids(
+              'POLICY_PLATFORM',
+              name,
+              `${name} is for ${names.join(', ')}, not for ${lacks}`,
+              'build the image for these platforms, or leave it out',
+            ),
+      ];
+    });
+}
+
+function manifestsOf(plan: Plan): readonly PlannedManifest[] {
+  return plan.kind === 'copy' ? plan.manifests : plan.moves.flatMap((move) => move.manifests);
+}
+
+/** Of a transfer those to the donor: all that come from the old path. */
+function blobsOf(plan: Plan): readonly BlobAction[] {
+  return plan.kind === 'copy' ? plan.blobs : pullsOf(plan).flatMap((pull) => pull.blobs);
+}
+
+/** By the name of its tag, or by the manifest itself. */
+function isAttached(
+  {tag, digest}: CopyStep,
+  planned: ReadonlyMap<Digest, PlannedManifest>,
+): boolean {
+  return attachmentSubject(tag ?? '') !== undefined || planned.get(digest)?.subject !== undefined;
+}
+
 /** Of a transfer those to the donor: all that come from the old path. */
 function firstCopies(plan: Plan): readonly CopyStep[] {
   if (plan.kind === 'copy') return copiesOf(plan);
@@ -148,7 +209,9 @@ function firstCopies(plan: Plan): readonly CopyStep[] {
 }
 
 function pullsOf({moves}: TransferPlan): readonly CopySet[] {
-  return moves.flatMap(({steps}) => steps.flatMap((step) => (step.kind === 'pull' ? [step] : [])));
+  return moves.flatMap((move) =>
+    possibleSteps(move).flatMap((step) => (step.kind === 'pull' ? [step] : [])),
+  );
 }
 
 /** cosign's SPEC.md, "Naming". */
@@ -164,9 +227,8 @@ const SIGNATURE_TYPES = [
 ];
 
 function signatureTest(plan: Plan): (manifest: PlannedManifest) => boolean {
-  const blobs = plan.kind === 'copy' ? plan.blobs : pullsOf(plan).flatMap((pull) => pull.blobs);
   const ofSignatures = new Set<Digest>(
-    blobs.flatMap(({digest, mediaType}) =>
+    blobsOf(plan).flatMap(({digest, mediaType}) =>
       SIGNATURE_TYPES.some((type) => mediaType.startsWith(type)) ? [digest] : [],
     ),
   );

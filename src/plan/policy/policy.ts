@@ -1,3 +1,4 @@
+import {parsePlatform, type Platform, PLATFORM_PATTERN} from '../../model/platform.ts';
 import {z} from '../../model/schema.ts';
 import {parseByteSize} from '../byte-size.ts';
 import {fileInvalid, flatIssues, placed, partAt} from '../migration/problem-texts.ts';
@@ -19,6 +20,8 @@ export interface Policy {
   readonly allowRegistries?: readonly string[];
   readonly denyRegistries?: readonly string[];
   readonly requireSignature: boolean;
+  /** Every image that is copied has all of these. At least one. */
+  readonly requirePlatforms?: readonly Platform[];
 }
 
 const LIST_LIMIT = 1000;
@@ -66,6 +69,19 @@ const policySchema = z
         'Every image that is copied must have a signature that is copied, or is there already: of cosign or Notary. It is not verified. Default: false.',
       )
       .optional(),
+    requirePlatforms: z
+      .array(
+        z
+          .string()
+          .regex(PLATFORM_PATTERN, 'write os/architecture[/variant], such as linux/arm64')
+          .describe('os/architecture[/variant]; without a variant, any variant counts.'),
+      )
+      .min(1, 'the list is empty')
+      .max(LIST_LIMIT)
+      .describe(
+        'Every image that is copied must be for all of these platforms. Planning then also reads the configs of images that are no index.',
+      )
+      .optional(),
   })
   .describe('Limits that a plan must keep to.');
 
@@ -99,7 +115,7 @@ export function readPolicy(text: string, file: string): Policy {
   const problems = [...source.problems, ...issues.map((issue) => placed(issue, source))];
   if (problems.length > 0 || !parsed.success) throw invalid(problems);
   const {maxBytes, maxDeletes, maxImages, requireSignature = false, ...lists} = parsed.data;
-  const {allowRegistries, denyRegistries} = lists;
+  const {allowRegistries, denyRegistries, requirePlatforms} = lists;
   const bytes = typeof maxBytes === 'string' ? parseByteSize(maxBytes) : maxBytes;
   return {
     file,
@@ -109,6 +125,9 @@ export function readPolicy(text: string, file: string): Policy {
     ...(allowRegistries === undefined ? {} : {allowRegistries: allowRegistries.map(canonical)}),
     ...(denyRegistries === undefined ? {} : {denyRegistries: denyRegistries.map(canonical)}),
     requireSignature,
+    ...(requirePlatforms === undefined
+      ? {}
+      : {requirePlatforms: requirePlatforms.map(parsePlatform)}),
   };
 }
 

@@ -24,25 +24,56 @@ export function transferChecks(
     ...earlierChecks(facts),
     // Of a group they are checked once.
     ...(facts.withGroup === true ? [] : tokenChecks(facts, changes.length > 0)),
-    ...(way === 'native' ? [nativeWay(project.fullPath)] : []),
-    ...(way === 'staged'
-      ? [
-          ...registryChecks(facts),
-          ...imageChecks(facts, copies),
-          ...ruleChecks(facts),
-          ...donorChecks(facts, copies),
-          ...policyChecks(facts),
-        ]
-      : []),
+    ...(way === 'native' ? nativeChecks(facts, copies) : []),
+    ...(way === 'staged' ? fallbackChecks(facts, copies) : []),
   ];
 }
 
-function nativeWay(subject: string): Check {
-  return pass(
-    'NATIVE_WAY',
-    subject,
-    'the registry has a metadata database and the top-level group stays, so GitLab can move the images itself; if it refuses, nothing is changed: plan again with --staged',
-  );
+/** What the way by the donor depends on. */
+export function fallbackChecks(facts: TransferFacts, copies: TransferCopies): readonly Check[] {
+  return [
+    ...registryChecks(facts),
+    ...imageChecks(facts, copies),
+    ...ruleChecks(facts),
+    ...donorChecks(facts, copies),
+    ...policyChecks(facts),
+  ];
+}
+
+/** What is found about the way by the donor matters only if GitLab refuses. */
+function nativeChecks(facts: TransferFacts, copies: TransferCopies): readonly Check[] {
+  const {
+    project: {fullPath},
+    donor: {donor},
+  } = facts;
+  const found = fallbackChecks(facts, copies);
+  const forbidden = found.filter(({result}) => result === 'forbid');
+  const can =
+    'the registry has a metadata database and the top-level group stays, so GitLab can move the images itself';
+  const [first, ...others] = forbidden;
+  if (first === undefined) {
+    return [
+      pass(
+        'NATIVE_WAY',
+        fullPath,
+        `${can}; if it refuses, they are moved by way of the donor ${donor.path}`,
+      ),
+      ...found.map((check): Check => {
+        if (check.result === 'pass') return check;
+        return {...check, message: `if GitLab does not move the images itself: ${check.message}`};
+      }),
+    ];
+  }
+  const more = others.length === 0 ? '' : ` (and ${others.length} more reasons)`;
+  return [
+    pass('NATIVE_WAY', fullPath, can),
+    warn(
+      'NO_FALLBACK',
+      fullPath,
+      `if GitLab refuses to move the images, the move ends there with nothing changed, since there is no way by a donor: ${first.message}${more}`,
+      `to have that way in the plan, ${first.hint}; then plan again`,
+    ),
+  ];
 }
 
 const DAY_MS = 86_400_000;

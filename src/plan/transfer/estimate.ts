@@ -1,5 +1,11 @@
-import type {StepEstimate} from '../../model/plan.ts';
-import type {CopySet, GroupStep, ProjectMove, TransferStep} from '../../model/transfer-plan.ts';
+import type {CopyStep, StepEstimate} from '../../model/plan.ts';
+import type {
+  CopySet,
+  GroupStep,
+  PolicyState,
+  ProjectMove,
+  TransferStep,
+} from '../../model/transfer-plan.ts';
 
 /** `Omit` for each member of a union. */
 export type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
@@ -90,12 +96,12 @@ export function copySetsOf(steps: readonly TransferStep[]): readonly CopySet[] {
 /** Guesses, in seconds. */
 const SECONDS = {
   /** One transfer or change of path, seen by everybody. */
-  move: 5,
+  move: 1,
   /** One request, as GitLab and its registry answer in a network of their own or over the internet. */
   request: 0.03,
 } as const;
 /** Requests that are under way at once: deletions, and what is pushed. */
-const AT_ONCE = {deletions: 8, pushes: 10} as const;
+const AT_ONCE = {deletions: 16, pushes: 20} as const;
 /** Bytes a second that a machine sends to its registry. */
 const RATE = 25 * 1024 * 1024;
 
@@ -108,7 +114,7 @@ export function moveSeconds(calls: number): number {
  * How long the images are at neither path: from the first deleted tag to the last one pushed, in seconds, rounded up.
  * @param tags that are deleted and pushed again
  * @param calls that move the project
- * @param isOrdered tags are written one after the other
+ * @param isOrdered the tags of each repository are written one after the other
  */
 export function downtimeSeconds(
   push: CopySet,
@@ -122,8 +128,22 @@ export function downtimeSeconds(
   // Each tag is looked at and deleted; each blob mounted or sent; each manifest read and put, each tag looked at before.
   const deletions = (2 * tags) / AT_ONCE.deletions;
   const pushes = (blobs.length + 2 * manifests + copies.length) / AT_ONCE.pushes;
-  const inTurn = isOrdered ? copies.length : 0;
+  const inTurn = isOrdered ? longestTurn(copies) : 0;
   return Math.ceil(
-    (deletions + pushes + inTurn) * SECONDS.request + moveSeconds(calls) + bytes / RATE,
+    (deletions + Math.max(pushes, inTurn)) * SECONDS.request + moveSeconds(calls) + bytes / RATE,
   );
+}
+
+/** The most copies that one repository gets. */
+function longestTurn(copies: readonly CopyStep[]): number {
+  const counts = Map.groupBy(copies, ({to}) => to).values();
+  return Math.max(0, ...[...counts].map((own) => own.length));
+}
+
+/**
+ * Whether the tags of a repository have to be written in the order of their dates: a registry with metadata database dates
+ * a tag by its push, and a cleanup policy that keeps the newest tags, or deletes those of an age, goes by the date.
+ */
+export function goesByDates(policy: PolicyState | undefined): boolean {
+  return (policy?.['keep_n'] ?? policy?.['older_than'] ?? null) !== null;
 }

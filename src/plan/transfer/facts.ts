@@ -47,6 +47,8 @@ export interface GroupFacts {
     readonly path: string;
     /** Undefined: it is a top-level group. */
     readonly parentId?: number;
+    /** Undefined: not known. */
+    readonly visibility?: Visibility;
     /** Whether the token's owner owns it; undefined: not known. */
     readonly isOwned?: boolean;
   };
@@ -55,6 +57,8 @@ export interface GroupFacts {
     readonly path: string;
     /** Undefined: it becomes a top-level group. */
     readonly parentId?: number;
+    /** Of that group; undefined: not known. */
+    readonly visibility?: Visibility;
     /** Whether the token's owner may move groups there; undefined: not known. */
     readonly isAllowed?: boolean;
     /** Why no group can have this path; undefined: one can. */
@@ -101,11 +105,22 @@ export interface EarlierTransfer {
   readonly paused?: PolicyState;
 }
 
-/** Who may pull because of a role in the namespace, and has none in the other one: user names. */
+/** Who may use the images because of the groups that they are below. Names of users, tokens and full paths. */
 export interface AccessFacts {
+  /** Users with a role in the old groups alone, and in the new ones alone. */
   readonly lost: readonly string[];
   readonly gained: readonly string[];
+  /** Those of groups that are left, for registries. */
+  readonly deployTokens: readonly {readonly group: string; readonly name: string}[];
+  /** Projects that move, and groups that they leave and whose jobs their allowlists name. */
+  readonly allows: readonly {readonly project: string; readonly group: string}[];
+  /** Projects that stay, and groups that are left and whose jobs their allowlists name. */
+  readonly allowedBy: readonly {readonly project: string; readonly group: string}[];
+  /** What the token may not see. */
+  readonly unseen: readonly string[];
 }
+
+export type Visibility = 'private' | 'internal' | 'public';
 
 /** What was found wrong, in words. */
 export type Finding = Pick<Check, 'code' | 'message' | 'hint'>;
@@ -114,6 +129,8 @@ export interface ProjectFacts {
   readonly id: number;
   /** What people call it; a namespace has each name once. */
   readonly name?: string;
+  /** Undefined: not known. */
+  readonly visibility?: Visibility;
   /** Before the move. */
   readonly fullPath: string;
   /** The last part of it. */
@@ -139,7 +156,14 @@ export interface TargetFacts {
   readonly fullPath: string;
   /** The last part of it. */
   readonly path: string;
-  readonly namespace: {readonly id: number; readonly fullPath: string};
+  readonly namespace: {
+    readonly id: number;
+    readonly fullPath: string;
+    /** Of a group; undefined: not known. */
+    readonly visibility?: Visibility;
+    /** It is that of a user. */
+    readonly isUser?: true;
+  };
   /** Whether the token's owner may move projects there; undefined: not known. */
   readonly isAllowed?: boolean;
   /** Why no project can have this path; undefined: one can. */

@@ -3,7 +3,7 @@ import type {GroupMove, ProjectMove} from '../../model/transfer-plan.ts';
 import {tokenChecks} from './checks.ts';
 import {moveSeconds, type UncostedGroupStep, withGroupEstimates, type Without} from './estimate.ts';
 import {forbid, type GroupFacts, pass, warn} from './facts.ts';
-import {accessChecks} from './project-checks.ts';
+import {accessChecks, visibilityChecks} from './project-checks.ts';
 import {type PlannedMove, planMove} from './project-move.ts';
 import {type GroupChange, groupChangesOf} from './steps.ts';
 
@@ -133,6 +133,7 @@ function* groupChecks(facts: GroupFacts): Generator<Check> {
     ...donorChecks(facts),
     ...registryChecks(facts),
     ...accessChecks(fullPath, facts.access),
+    ...visibilityChecks(fullPath, group.visibility, target.visibility),
   ];
   yield* problems;
   if (problems.some(({result}) => result === 'forbid')) return;

@@ -6,6 +6,7 @@ import {
   type ProjectFacts,
   type TargetFacts,
   type TransferFacts,
+  type Visibility,
   warn,
 } from './facts.ts';
 import {pathChangesOf, rootOf} from './steps.ts';
@@ -24,6 +25,7 @@ export function projectChecks(facts: TransferFacts): readonly Check[] {
     ...(token.isAdmin ? [] : roleChecks(facts)),
     ...targetChecks(project, target),
     ...accessChecks(project.fullPath, facts.access),
+    ...visibilityChecks(project.fullPath, project.visibility, target.namespace.visibility),
   ];
   return [
     ...found,
@@ -56,19 +58,81 @@ function shown(names: readonly string[]): string {
   return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? `, … ${more} more` : ''}`;
 }
 
-/** Roles in groups are inherited: whoever has one in the old namespace alone can no longer pull, and the other way round. */
+/**
+ * Roles in groups are inherited, a deploy token of a group is for all projects below it, and an allowlist that names a group
+ * stands for the jobs of these.
+ */
 export function* accessChecks(subject: string, access: AccessFacts | undefined): Generator<Check> {
-  if (access === undefined || access.lost.length + access.gained.length === 0) return;
-  const {lost, gained} = access;
+  if (access === undefined) return;
+  const {lost, gained, deployTokens, allows, allowedBy, unseen} = access;
   const parts = [
     ...(lost.length > 0 ? [`${shown(lost)} can no longer pull, unless as a member itself`] : []),
     ...(gained.length > 0 ? [`${shown(gained)} can pull`] : []),
   ];
+  if (parts.length > 0) {
+    yield warn(
+      'ACCESS_CHANGES',
+      `${subject} members`,
+      `after the move, by roles in groups: ${parts.join('; ')}`,
+      'add those who have to pull as members',
+    );
+  }
+  if (deployTokens.length > 0) {
+    const names = deployTokens.map(({group, name}) => `${name} of ${group}`);
+    yield warn(
+      'DEPLOY_TOKENS_END',
+      `${subject} deploy tokens`,
+      `deploy tokens of the old groups no longer open the images: ${shown(names)}`,
+      'create deploy tokens in the project or in the new group, and give them to whoever uses these',
+    );
+  }
+  if (allows.length > 0) {
+    const names = allows.map(({project, group}) => `${group} (allowlist of ${project})`);
+    yield warn(
+      'JOB_TOKENS_CHANGE',
+      `${subject} job tokens`,
+      `CI jobs of groups that are left may still use the images: ${shown(names)}`,
+      'after the move, take these groups off the job-token allowlist, and add the new ones whose jobs have to pull',
+    );
+  }
+  if (allowedBy.length > 0) {
+    const names = allowedBy.map(({project, group}) => `${project} (which allows ${group})`);
+    yield warn(
+      'JOB_TOKENS_END',
+      `${subject} jobs`,
+      `CI jobs of ${subject} can no longer use projects that allow the old groups: ${shown(names)}`,
+      'add the moved projects, or the new group, to the job-token allowlists of these projects',
+    );
+  }
+  if (unseen.length > 0) {
+    yield warn(
+      'ACCESS_NOT_SEEN',
+      `${subject} access`,
+      `who has access to the images is not known completely: this token may not see ${shown(unseen)}`,
+      'look in the settings, or plan with the token of a maintainer of the old and the new group',
+    );
+  }
+}
+
+const WIDTHS = ['private', 'internal', 'public'] as const;
+
+/**
+ * GitLab narrows what would be wider than the group that it is in (GitLab: app/services/projects/transfer_service.rb,
+ * app/services/groups/transfer_service.rb).
+ * @param group in which it is to be
+ */
+export function* visibilityChecks(
+  subject: string,
+  own: Visibility | undefined,
+  group: Visibility | undefined,
+): Generator<Check> {
+  if (own === undefined || group === undefined) return;
+  if (WIDTHS.indexOf(own) <= WIDTHS.indexOf(group)) return;
   yield warn(
-    'ACCESS_CHANGES',
-    `${subject} members`,
-    `after the move, by roles in groups: ${parts.join('; ')}`,
-    'add those who have to pull as members. Deploy tokens of the old groups and CI job-token allowlists that name them no longer count for it: check them in the settings',
+    'VISIBILITY_NARROWS',
+    `${subject} visibility`,
+    `${subject} is ${own}, and the group that it moves to is ${group}: GitLab makes it ${group}, with all below it`,
+    'who is not a member can no longer pull. GitLab does not widen it again when it is moved back: note what it is',
   );
 }
 

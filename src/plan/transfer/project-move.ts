@@ -4,6 +4,7 @@ import type {Check, Skip} from '../../model/plan.ts';
 import type {Tag} from '../../model/reference.ts';
 import {
   type CopySet,
+  type FallbackWay,
   type ProjectMove,
   stepId,
   type TransferRepository,
@@ -11,13 +12,14 @@ import {
 } from '../../model/transfer-plan.ts';
 import {plannedManifest} from '../copy-plan.ts';
 import {withEstimates} from '../totals.ts';
-import {pausedBefore, transferChecks} from './checks.ts';
-import {downtimeSeconds, type UncostedStep, withStepEstimates} from './estimate.ts';
+import {fallbackChecks, pausedBefore, transferChecks} from './checks.ts';
+import {downtimeSeconds, goesByDates, type UncostedStep, withStepEstimates} from './estimate.ts';
 import {type BareStep, hasContent, pathChangesOf, transferSteps, wayOf} from './steps.ts';
 import type {RepositoryFacts, TransferFacts} from './facts.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
 import {alikeTogether, blobActions} from '../blob-actions.ts';
 import type {Candidate, Route} from '../candidate.ts';
+import {namedPlatforms} from '../platforms.ts';
 import {Presence} from '../presence.ts';
 import {candidatesOf} from '../route-candidates.ts';
 import {copySteps} from '../steps.ts';
@@ -42,23 +44,39 @@ export function planMove(facts: TransferFacts, moves: number): PlannedMove {
   const tagged = facts.repositories.filter(hasContent);
   const copies = transferCopies(tagged);
   const repositories = tagged.map((repository) => repositoryOf(repository, copies));
+  const platforms = namedPlatforms(tagged.map(({source}) => source));
   const tags = repositories.reduce((sum, repository) => sum + repository.tags.length, 0);
   const before = pausedBefore(facts);
   const policy = facts.project.policy?.['enabled'] === true ? facts.project.policy : before;
-  const bare = transferSteps(facts, way, tagged, copies, policy, before !== undefined);
-  const isStaged = way === 'staged' && bare.length > 0;
-  const isOrdered = policy !== undefined && facts.registry?.database === true;
+  const isOrdered = goesByDates(policy) && facts.registry?.database === true;
   const content = {
     project,
-    way,
     donor: donor.donor,
     repositories,
-    manifests: copies.manifests.map((manifest) => plannedManifest(manifest, undefined)),
-    downtimeSeconds: isStaged ? downtimeSeconds(copies.push, tags, changes.length, isOrdered) : 0,
+    manifests: copies.manifests.map((manifest) =>
+      plannedManifest(manifest, {platform: platforms.get(manifest.descriptor.digest)}),
+    ),
   };
-  const steps = inOrder(bare, (name) => stepId(name, project, moves));
+  const by = (one: ProjectMove['way']): FallbackWay => {
+    const bare = transferSteps(facts, one, tagged, copies, policy, before !== undefined);
+    const steps = inOrder(bare, (name) => stepId(name, project, moves));
+    const isAway = one === 'staged' && bare.length > 0;
+    return {
+      steps: withStepEstimates(steps, content),
+      downtimeSeconds: isAway ? downtimeSeconds(copies.push, tags, changes.length, isOrdered) : 0,
+    };
+  };
+  const hasFallback =
+    way === 'native' &&
+    changes.length > 0 &&
+    fallbackChecks(facts, copies).every(({result}) => result !== 'forbid');
   return {
-    move: {...content, steps: withStepEstimates(steps, content)},
+    move: {
+      ...content,
+      way,
+      ...by(way),
+      ...(hasFallback ? {fallback: by('staged')} : {}),
+    },
     skipped: copies.skipped,
     checks: transferChecks(facts, way, copies),
   };
@@ -170,7 +188,7 @@ function copySet(
   for (const candidate of candidates) presence.follow(candidate);
   const toDo = candidates.filter((candidate) => !presence.isDone(candidate));
   const blobs = alikeTogether(blobActions(candidates, presence));
-  const manifests = manifestsOf(candidates).map((one) => plannedManifest(one, undefined));
+  const manifests = manifestsOf(candidates).map((one) => plannedManifest(one));
   return {copies: withEstimates(copySteps(toDo, presence), manifests, blobs), blobs};
 }
 

@@ -55,6 +55,7 @@ export function transferSteps(
       return [
         ...changes,
         verifyTarget('GitLab does not check the result of its registry'),
+        ...rulesStep(movedRules(facts)),
         ...resumed,
       ];
     case 'staged':

@@ -27,10 +27,10 @@ export type AuthEntry = z.infer<typeof entrySchema>;
 
 /** The relevant parts of docker's `config.json` or podman's `auth.json`. */
 export interface AuthFile {
-  /** For messages: the file, or the variable whose value it was. */
+  /** For messages: the file, or the environment variable that contained it. */
   readonly name: string;
   readonly auths: Readonly<Record<string, AuthEntry>>;
-  /** The credential helper of a host; an empty name means none, whatever `credsStore` says. */
+  /** The credential helpers by host; an empty name means none, not even `credsStore`. */
   readonly credHelpers: Readonly<Record<string, string>>;
   readonly credsStore: string | undefined;
 }
@@ -86,7 +86,7 @@ export async function parseAuthFile(name: string, content: string): Promise<Auth
   };
 }
 
-/** `:line:column` of the first mistake. V8 reports it for some mistakes; the YAML parser finds most of the others. */
+/** `:line:column` of the first syntax error. V8 reports it for some errors; the YAML parser finds most of the others. */
 function whereNotJson(content: string, error: unknown): string {
   const told = /\(line (\d+) column (\d+)\)$/.exec(error instanceof Error ? error.message : '');
   if (told) return `:${told[1]}:${told[2]}`;
@@ -134,8 +134,8 @@ function decodeAuth(name: string, key: string, auth: string): Credentials {
   return {kind: 'basic', username: decoded.slice(0, colon), password};
 }
 
-/** The user, as far as the paths of files depend on it. */
-export interface User {
+/** The properties of the system's user on which the paths of credentials files depend. */
+export interface SystemUser {
   /** The home directory; absent: there is none. */
   readonly home?: string;
   /** The user id; absent on systems without one. */
@@ -146,7 +146,7 @@ export interface User {
  * Where podman keeps its logins (containers-auth.json(5)): the run-time directory, then the user's configuration.
  * Without XDG_RUNTIME_DIR podman takes /run/containers/UID.
  */
-export function podmanAuthFiles(env: Environment, {home, uid}: User): readonly string[] {
+export function podmanAuthFiles(env: Environment, {home, uid}: SystemUser): readonly string[] {
   const folders: string[] = [];
   const runtime = env['XDG_RUNTIME_DIR'];
   if (runtime) folders.push(join(runtime, 'containers'));
@@ -157,7 +157,7 @@ export function podmanAuthFiles(env: Environment, {home, uid}: User): readonly s
 }
 
 /** Docker's `config.json`: in DOCKER_CONFIG, or else in `~/.docker`. */
-export function dockerConfigFile(env: Environment, {home}: User): string | undefined {
+export function dockerConfigFile(env: Environment, {home}: SystemUser): string | undefined {
   const folder = env['DOCKER_CONFIG'] || (home && join(home, '.docker'));
   return folder ? join(folder, 'config.json') : undefined;
 }

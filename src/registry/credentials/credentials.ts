@@ -1,8 +1,8 @@
 import {TransshipError} from '../../model/error.ts';
-import type {Redactor} from '../../http/secrets.ts';
+import type {Redactor} from '../../http/redaction.ts';
 
 /**
- * Credentials for a registry. `identity-token`: traded for access tokens at the token service (OAuth2 refresh token,
+ * Credentials for a registry. `identity-token`: exchanged for access tokens at the token service (OAuth2 refresh token,
  * docker's `identitytoken`). `registry-token`: sent to the registry unchanged, as the bearer token.
  */
 export type Credentials =

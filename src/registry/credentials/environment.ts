@@ -43,15 +43,15 @@ export function sideCredentials(
   );
 }
 
-/** The pairs of variables that a GitLab job may have for its registry, the one with most permissions first. */
+/** The pairs of variables that a GitLab job may have for its registry, those with most permissions first. */
 const CI_PAIRS = [
   ['CI_REGISTRY_USER', 'CI_REGISTRY_PASSWORD'],
   ['CI_DEPLOY_USER', 'CI_DEPLOY_PASSWORD'],
 ] as const;
 
 /**
- * What a GitLab job may use for the registry of its instance, and for no other host: the job's login, else the deploy
- * token `gitlab-deploy-token`, else the job token (https://docs.gitlab.com/ci/variables/predefined_variables/).
+ * The credentials of a GitLab job for the registry of its instance, and for no other host: the job's login, else the deploy token
+ * `gitlab-deploy-token`, else the job token (https://docs.gitlab.com/ci/variables/predefined_variables/).
  */
 export function gitlabJobCredentials(env: Environment, host: string): Credentials | undefined {
   const registry = env['CI_REGISTRY'];

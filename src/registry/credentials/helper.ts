@@ -2,7 +2,7 @@ import {execFile, type ExecFileException} from 'node:child_process';
 import {readJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import type {Environment} from '../../http/proxy.ts';
-import type {Redactor} from '../../http/secrets.ts';
+import type {Redactor} from '../../http/redaction.ts';
 import {TransshipError} from '../../model/error.ts';
 import {type Credentials, credentialsInvalid} from './credentials.ts';
 
@@ -13,7 +13,7 @@ const OUTPUT_LIMIT = 256 * 1024;
 /** Characters that are quoted from the output of a failed helper. */
 const QUOTE_LIMIT = 300;
 
-const answerSchema = z.object({Username: z.string(), Secret: z.string()});
+const responseSchema = z.object({Username: z.string(), Secret: z.string()});
 
 /** Options for running a credential helper. */
 export interface HelperCall {
@@ -21,7 +21,7 @@ export interface HelperCall {
   readonly env: Environment;
   readonly redactor: Redactor;
   readonly signal: AbortSignal;
-  /** In ms; default 60 000. */
+  /** Timeout of the helper, in ms. Default: 60 000. */
   readonly timeoutMs?: number;
 }
 
@@ -55,12 +55,12 @@ export async function askHelper(
     if (isNotFound(stdout) || isNotFound(stderr)) return undefined;
     throw failed(program, serverUrl, whyFailed(error, stdout, stderr, call));
   }
-  const answer = readJson(stdout, answerSchema);
-  if (answer === undefined) {
+  const response = readJson(stdout, responseSchema);
+  if (response === undefined) {
     // Not quoted: it may contain the secret in an unknown format.
-    throw failed(program, serverUrl, 'its answer is not {"Username": …, "Secret": …}');
+    throw failed(program, serverUrl, 'its output is not {"Username": …, "Secret": …}');
   }
-  const {Username: username, Secret: secret} = answer;
+  const {Username: username, Secret: secret} = response;
   if (secret === '') return undefined;
   return username === '<token>'
     ? {kind: 'identity-token', token: secret}
@@ -88,7 +88,7 @@ function run(program: string, serverUrl: string, call: HelperCall): Promise<Outc
     const child = execFile(program, ['get'], options, (error, stdout, stderr) =>
       resolve({error, stdout, stderr}),
     );
-    // A helper need not read its input: its output and its exit status decide.
+    // A helper need not read its input, so a write error is ignored: its output and exit status decide.
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(`${serverUrl}\n`);
   });
@@ -105,7 +105,7 @@ function whyFailed(
     return `it wrote more than ${OUTPUT_LIMIT} bytes`;
   }
   if (typeof error.code === 'string') return `it cannot be started (${error.code})`;
-  if (error.killed) return `it did not answer within ${timeoutMs} ms`;
+  if (error.killed) return `it did not respond within ${timeoutMs} ms`;
   const ended = error.signal ? `it was killed by ${error.signal}` : `exit status ${error.code}`;
   // Helpers of the docker family write errors to stdout; output with a secret would be JSON.
   const words = `${stderr} ${/[{"]/.test(stdout) ? '' : stdout}`

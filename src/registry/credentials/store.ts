@@ -1,5 +1,5 @@
 import type {Environment} from '../../http/proxy.ts';
-import type {Redactor} from '../../http/secrets.ts';
+import type {Redactor} from '../../http/redaction.ts';
 import {canonicalRegistry, DOCKER_HUB} from '../../model/reference.ts';
 import {
   type AuthFile,
@@ -8,7 +8,7 @@ import {
   podmanAuthFiles,
   readAuthEntry,
   readAuthFile,
-  type User,
+  type SystemUser,
 } from './auth-file.ts';
 import {
   type Credentials,
@@ -22,40 +22,56 @@ import {askHelper, helperProgram} from './helper.ts';
 /** The key under which docker login stores Docker Hub. */
 const DOCKER_HUB_SERVER = 'https://index.docker.io/v1/';
 
-/** Where credentials are looked for. */
+/** A host that credentials are wanted for. */
+export interface CredentialRequest {
+  /** `host[:port]`, as references name it; Docker Hub is `docker.io`. */
+  readonly host: string;
+  readonly side: CredentialSide;
+  /** The repository path, where one is meant. */
+  readonly repository?: string;
+}
+
+/** Finds the credentials of a host; undefined: it knows none. Asked again whenever a token is wanted. */
+export type FindCredentials = (
+  request: CredentialRequest,
+) => Credentials | undefined | Promise<Credentials | undefined>;
+
+/** The sources of credentials. */
 export interface CredentialSources {
+  /** Asked first. */
+  readonly given?: FindCredentials;
   readonly env: Environment;
-  readonly user: User;
+  readonly user: SystemUser;
   /** `--authfile`: it must exist. */
   readonly authFile?: string;
   /** Receives each secret before it is returned. */
   readonly redactor: Redactor;
   /**
-   * Called before credentials from variables without a host are sent to a registry; rejects to forbid it. Default:
+   * Called before credentials from variables without a host are used for a registry; rejects to forbid it. Default: always
    * allowed.
    */
   readonly mayHaveLogin?: (registry: string, prefix: string) => Promise<void>;
   /** The signal of the run: ends running helpers. */
   readonly signal: AbortSignal;
-  /** For one credential helper, in ms. */
+  /** Timeout of a credential helper, in ms. */
   readonly helperTimeoutMs?: number;
 }
 
 /**
- * Finds the credentials of a host. The first of these that knows it decides:
+ * Finds the credentials of a host. Those that are `given` count first, then the first of these sources that has any:
  * 1. the variables of the side, TRANSSHIP_SOURCE_* or TRANSSHIP_DESTINATION_*;
  * 2. the file of `--authfile`;
  * 3. the file of REGISTRY_AUTH_FILE;
  * 4. podman's files;
  * 5. docker's: the JSON in DOCKER_AUTH_CONFIG, then `config.json`;
- * 6. `logIn`: the token that GitLab itself is asked with, for its registry;
+ * 6. those of `logIn`: the token for GitLab's API, for its registry;
  * 7. in a GitLab job, for the registry of its instance: the job's own login.
  * Within a file: `credHelpers`, then `auths`, then `credsStore`.
  *
- * The variables of a side belong to one host: the one in TRANSSHIP_<SIDE>_HOST, or else the first that asks, if it may
- * have them; if then another host asks, that is an error, so that no password goes to a registry it was not meant for.
+ * The variables of a side belong to one host: the one in TRANSSHIP_<SIDE>_HOST, or else the first one on that side, if
+ * `mayHaveLogin` allows it. A second host on that side is then an error, so that no password is sent to the wrong registry.
  *
- * Files are read once and helpers asked once, however many ask; `forget` makes it look again.
+ * Files are read once, and each helper runs once for a server; `forget` clears these results.
  */
 export class CredentialStore {
   readonly #sources: CredentialSources;
@@ -79,9 +95,11 @@ export class CredentialStore {
     side: CredentialSide,
     repositoryPath?: string,
   ): Promise<Credentials | undefined> {
-    const {env, redactor} = this.#sources;
+    const {env, given, redactor} = this.#sources;
     const registry = canonicalRegistry(host);
+    const repository = repositoryPath === undefined ? {} : {repository: repositoryPath};
     const found =
+      (await given?.({host: registry, side, ...repository})) ??
       (await this.#forSide(registry, side)) ??
       (await this.#inFiles(registry, repositoryPath)) ??
       this.#derived.get(registry) ??
@@ -90,7 +108,7 @@ export class CredentialStore {
     return found;
   }
 
-  /** Uses these for a host that the user has no login for. @param host `host[:port]` */
+  /** Adds credentials for a host, which are used if the user has no login for it. @param host `host[:port]` */
   logIn(host: string, credentials: Credentials): void {
     this.#derived.set(canonicalRegistry(host), credentials);
   }
@@ -117,7 +135,7 @@ export class CredentialStore {
     }
     throw credentialsInvalid(
       `the variables ${given.prefix}_* could mean ${meant.registry} or ${registry}`,
-      `set ${given.prefix}_HOST to the host that they belong to, and log in to the other with docker login or podman login`,
+      `set ${given.prefix}_HOST to the host that they belong to, and log in to the other host with docker login or podman login`,
     );
   }
 
@@ -137,17 +155,17 @@ export class CredentialStore {
   ): Promise<Credentials | undefined> {
     const server = registry === DOCKER_HUB ? DOCKER_HUB_SERVER : registry;
     const helper = findForHost(file.credHelpers, registry, path)?.value;
-    const ofHelper = helper ? await this.#ask(helper, server, file) : undefined;
+    const ofHelper = helper ? await this.#fromHelper(helper, server, file) : undefined;
     if (ofHelper) return ofHelper;
     const entry = findForHost(file.auths, registry, path);
     const ofEntry = entry && readAuthEntry(file.name, entry.key, entry.value);
     if (ofEntry) return ofEntry;
     if (helper !== undefined || file.credsStore === undefined) return undefined;
     // Docker leaves an empty entry under the name that the credential store uses for the secret.
-    return this.#ask(file.credsStore, entry?.key ?? server, file);
+    return this.#fromHelper(file.credsStore, entry?.key ?? server, file);
   }
 
-  #ask(name: string, server: string, file: AuthFile): Promise<Credentials | undefined> {
+  #fromHelper(name: string, server: string, file: AuthFile): Promise<Credentials | undefined> {
     const {env, redactor, signal, helperTimeoutMs} = this.#sources;
     const program = helperProgram(name, file.name);
     const key = `${program} ${server}`;

@@ -1,4 +1,10 @@
 import {bytesReply, type Exchange, jsonReply, type Reply} from '../exchange.ts';
+import {
+  listAllowedGroups,
+  listAllowedProjects,
+  listGroupDeployTokens,
+  showJobTokenScope,
+} from './foreign-access.ts';
 import {bearerOf, showMetadata, showToken, showUser, showVersion, tokenOf} from './account.ts';
 import {type ApiHandler, ApiRefusal, notFound, readBody, unauthorized} from './api-call.ts';
 import {removeTags} from './cleanup.ts';
@@ -7,6 +13,7 @@ import {
   listGroupMembers,
   listGroupProjects,
   showGroup,
+  showGroupMember,
   showNamespace,
   transferGroup,
   updateGroup,
@@ -127,6 +134,7 @@ const REGISTRY = 'projects/:id/registry';
 const IMAGES = `${REGISTRY}/repositories`;
 const IMAGE = `${IMAGES}/:repository`;
 const PATH_RULES = `${REGISTRY}/protection/repository/rules`;
+const JOB_TOKENS = 'projects/:id/job_token_scope';
 const NOTES = 'projects/:id/merge_requests/:iid/notes';
 const TAG_RULES = `${REGISTRY}/protection/tag/rules`;
 
@@ -142,6 +150,8 @@ const ROUTES: readonly ApiRoute[] = [
   endpoint('POST', 'groups/:id/transfer', 'write', transferGroup),
   endpoint('GET', 'groups/:id/transfer_locations', 'read', listGroupTransferLocations),
   endpoint('GET', 'groups/:id/members/all', 'read', listGroupMembers),
+  endpoint('GET', 'groups/:id/members/all/:user', 'read', showGroupMember),
+  endpoint('GET', 'groups/:id/deploy_tokens', 'read', listGroupDeployTokens),
   endpoint('GET', 'groups/:id/projects', 'read', listGroupProjects),
   endpoint('GET', 'groups/:id/registry/repositories', 'read', listGroupRepositories),
   endpoint('GET', 'projects', 'read', listProjects),
@@ -151,6 +161,9 @@ const ROUTES: readonly ApiRoute[] = [
   endpoint('DELETE', 'projects/:id', 'write', deleteProject),
   endpoint('PUT', 'projects/:id/transfer', 'write', transferProject),
   endpoint('GET', 'projects/:id/pipelines', 'read', listPipelines),
+  endpoint('GET', JOB_TOKENS, 'read', showJobTokenScope),
+  endpoint('GET', `${JOB_TOKENS}/allowlist`, 'read', listAllowedProjects),
+  endpoint('GET', `${JOB_TOKENS}/groups_allowlist`, 'read', listAllowedGroups),
   endpoint('GET', 'projects/:id/transfer_locations', 'read', listTransferLocations),
   endpoint('GET', NOTES, 'read', listNotes),
   endpoint('POST', NOTES, 'write', createNote),

@@ -67,6 +67,8 @@ export function presentGroup({world, exchange}: ApiCall, group: WorldGroup): obj
     full_path: path,
     parent_id: group.parentId ?? null,
     visibility: group.visibility,
+    project_creation_level: group.projectCreation,
+    subgroup_creation_level: 'maintainer',
     web_url: `${exchange.origin}/groups/${path}`,
     avatar_url: null,
   };

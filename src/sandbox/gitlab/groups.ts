@@ -12,7 +12,7 @@ import {
 } from './api-call.ts';
 import {presentGroup, presentNamespace, presentProject} from './entities.ts';
 import {ACCESS_LEVEL, isWider, levelInGroup, maySee} from './rights.ts';
-import type {WorldGroup} from './world.ts';
+import type {Visibility, World, WorldGroup} from './world.ts';
 
 /** GitLab: app/services/groups/update_service.rb and transfer_service.rb say the same. */
 const IMAGES_PRESENT =
@@ -56,6 +56,17 @@ export function listGroupMembers(call: ApiCall): Reply {
   return pageReply(call, members);
 }
 
+/** `GET /groups/:id/members/all/:user` (GitLab: doc/api/members.md). */
+export function showGroupMember(call: ApiCall): Reply {
+  const {world, params} = call;
+  const group = groupOf(call);
+  const user = world.users.get(Number(params['user']));
+  const level = user === undefined || user.admin ? 0 : levelInGroup(world, user, group);
+  if (user === undefined || level === 0) throw notFound();
+  const {id, username} = user;
+  return jsonReply(200, {id, username, state: 'active', access_level: level});
+}
+
 /** `GET /namespaces/:id` */
 export function showNamespace(call: ApiCall): Reply {
   const {world, params} = call;
@@ -94,7 +105,15 @@ export function createGroup(call: ApiCall): Reply {
     throw badRequest(`Failed to save group {:visibility_level=>["${why}"]}`);
   }
   const members = parent ? [] : [[person.user.id, ACCESS_LEVEL.owner] as const];
-  const group = {id: world.nextId(), name, path, parentId, visibility, members: new Map(members)};
+  const group: WorldGroup = {
+    id: world.nextId(),
+    name,
+    path,
+    parentId,
+    visibility,
+    projectCreation: 'developer',
+    members: new Map(members),
+  };
   world.groups.set(group.id, group);
   const what = {id: group.id, path: above + path};
   events.add(person.user.username, {kind: 'group-created', ...what});
@@ -163,7 +182,15 @@ function move(
   world.keepRedirects(world.projectsIn(group));
   group.parentId = parentId;
   group.path = path;
+  const above = parentId === undefined ? undefined : world.groups.get(parentId);
+  if (above) narrow(world, group, above.visibility);
   events.add(person.user.username, {kind: 'group-moved', id: group.id, from, to});
+}
+
+/** GitLab: app/services/groups/transfer_service.rb, `update_children_and_projects_visibility`. */
+function narrow(world: World, group: WorldGroup, to: Visibility): void {
+  for (const one of [...world.withSubgroups(group), ...world.projectsIn(group)])
+    if (isWider(one.visibility, to)) one.visibility = to;
 }
 
 /** A top-level group inherits no members, so it needs an owner (GitLab: transfer_service.rb, `ensure_ownership`). */

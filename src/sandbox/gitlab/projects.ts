@@ -13,7 +13,7 @@ import {
   requireLevel,
 } from './api-call.ts';
 import {presentProject} from './entities.ts';
-import {ACCESS_LEVEL, isWider, mayFill, maySee} from './rights.ts';
+import {ACCESS_LEVEL, isWider, mayCreateProjects, maySee} from './rights.ts';
 import {DEFAULT_POLICY} from './seed.ts';
 import {moveProject, whyNotMove} from './transfers.ts';
 import type {WorldProject} from './world.ts';
@@ -109,7 +109,7 @@ export function createProject(call: ApiCall): Reply {
   const namespaceId = wanted ?? person.user.namespaceId;
   const namespace = world.namespacePath(namespaceId);
   if (namespace === undefined) throw notFound('Namespace');
-  if (!mayFill(world, person.user, namespaceId)) throw forbidden();
+  if (!mayCreateProjects(world, person.user, namespaceId)) throw forbidden();
   if (!isProjectPath(path)) throw badRequest(PATH_INVALID);
   if (world.isTaken(`${namespace}/${path}`)) throw badRequest(NAME_TAKEN);
   // GitLab: app/models/project.rb, `visibility_level_allowed_by_group`.
@@ -130,6 +130,7 @@ export function createProject(call: ApiCall): Reply {
     cleanupPolicy: DEFAULT_POLICY,
     hasScopedPackages: false,
     pipelines: 0,
+    jobAllowlist: undefined,
     mergeRequests: new Map(),
     members: new Map([[person.user.id, ACCESS_LEVEL.owner]]),
     repositoryRules: [],

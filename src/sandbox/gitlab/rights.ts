@@ -42,11 +42,21 @@ export function maySee(world: World, user: WorldUser | undefined, project: World
   return project.visibility === 'internal' || levelInProject(world, user, project) > 0;
 }
 
-/** Whether a user may add projects to a namespace (GitLab: app/policies/group_policy.rb, `transfer_projects`). */
-export function mayFill(world: World, user: WorldUser, namespaceId: number): boolean {
+/** Whether a user may create projects in a namespace (GitLab: app/policies/group_policy.rb, `create_projects`). */
+export function mayCreateProjects(world: World, user: WorldUser, namespaceId: number): boolean {
   const group = world.groups.get(namespaceId);
   if (!group) return user.namespaceId === namespaceId || user.admin;
-  return levelInGroup(world, user, group) >= ACCESS_LEVEL.maintainer;
+  const {projectCreation} = group;
+  if (projectCreation === 'noone') return false;
+  const least = projectCreation === 'administrator' ? 'admin' : projectCreation;
+  return levelInGroup(world, user, group) >= ACCESS_LEVEL[least];
+}
+
+/** Whether a user may transfer projects to a namespace: a maintainer who may create them (same, `transfer_projects`). */
+export function mayFill(world: World, user: WorldUser, namespaceId: number): boolean {
+  const group = world.groups.get(namespaceId);
+  const isHigh = !group || levelInGroup(world, user, group) >= ACCESS_LEVEL.maintainer;
+  return isHigh && mayCreateProjects(world, user, namespaceId);
 }
 
 /** The rules that require a higher access level than `level`. */
@@ -79,7 +89,7 @@ export function registryRights(
 ): ReadonlySet<Action> {
   const rights = new Set<Action>();
   if (project.registryAccess === 'disabled') return rights;
-  const scopes = scopesOf(person, project);
+  const scopes = scopesOf(world, person, project);
   const level = levelOf(world, person, project);
   const isOpen = project.registryAccess === 'enabled' && maySee(world, person?.user, project);
   const readsPublicly = isOpen && project.visibility !== 'private';
@@ -93,14 +103,22 @@ export function registryRights(
 }
 
 /** `write_registry` does not hold `read_registry`, and neither of them lets anybody delete. */
-function scopesOf(person: Person | undefined, project: WorldProject): ReadonlySet<Action> {
+function scopesOf(
+  world: World,
+  person: Person | undefined,
+  project: WorldProject,
+): ReadonlySet<Action> {
   const token = person?.token;
   if (!person) return new Set(['pull']);
   if (!token) return new Set(['pull', 'push', 'delete']);
   const isElsewhere = token.projectId !== undefined && token.projectId !== project.id;
-  if (token.kind === 'deploy' && isElsewhere) return new Set();
-  // The token of a job writes to its own project alone.
-  if (token.kind === 'job') return new Set(isElsewhere ? ['pull'] : ['pull', 'push', 'delete']);
+  const isOutside = token.groupId !== undefined && !isBelow(world, project, token.groupId);
+  if (token.kind === 'deploy' && (isElsewhere || isOutside)) return new Set();
+  // The token of a job writes to its own project alone, and reads where it is allowed to.
+  if (token.kind === 'job') {
+    if (!isElsewhere) return new Set(['pull', 'push', 'delete']);
+    return new Set(isJobAllowed(world, token.projectId ?? 0, project) ? ['pull'] : []);
+  }
   const granted = new Set<Action>();
   const has = (...names: readonly string[]) => names.some((name) => token.scopes.includes(name));
   // Fine-grained tokens may read and delete images; there is no permission to push (GitLab:
@@ -109,6 +127,23 @@ function scopesOf(person: Person | undefined, project: WorldProject): ReadonlySe
   if (has('api', 'write_registry')) granted.add('push');
   if (has('api', 'granular') && token.kind === 'access') granted.add('delete');
   return granted;
+}
+
+/** GitLab: app/models/ci/job_token/scope.rb. A group on the list stands for all projects below it. */
+function isJobAllowed(world: World, job: number, {jobAllowlist}: WorldProject): boolean {
+  const own = world.projects.get(job);
+  if (jobAllowlist === undefined) return true;
+  if (own === undefined) return false;
+  return (
+    jobAllowlist.projects.has(job) || [...jobAllowlist.groups].some((id) => isBelow(world, own, id))
+  );
+}
+
+/** Whether a project is in a group or in one of its subgroups. */
+function isBelow(world: World, {namespaceId}: WorldProject, groupId: number): boolean {
+  for (let at = world.groups.get(namespaceId); at; at = world.groups.get(at.parentId ?? 0))
+    if (at.id === groupId) return true;
+  return false;
 }
 
 function levelOf(world: World, person: Person | undefined, project: WorldProject): number {

@@ -9,6 +9,7 @@ import type {Instance} from './instance.ts';
 import {ACCESS_LEVEL} from './rights.ts';
 import {
   type CleanupPolicy,
+  type JobAllowlist,
   registryPathOf,
   type World,
   type WorldGroup,
@@ -50,7 +51,16 @@ const seedSchema = z.strictObject({
     )
     .min(1),
   groups: z
-    .array(z.strictObject({path: z.string(), visibility: visibilitySchema, members: membersSchema}))
+    .array(
+      z.strictObject({
+        path: z.string(),
+        visibility: visibilitySchema,
+        members: membersSchema,
+        projectCreation: z
+          .enum(['noone', 'administrator', 'owner', 'maintainer', 'developer'])
+          .default('developer'),
+      }),
+    )
     .default([]),
   projects: z
     .array(
@@ -74,6 +84,13 @@ const seedSchema = z.strictObject({
         npm: z.boolean().default(false),
         /** Running ones. */
         pipelines: z.int().nonnegative().default(0),
+        /** Full paths whose CI jobs may use the project. Default: there is no such list, and all may. */
+        jobAllowlist: z
+          .strictObject({
+            projects: z.array(z.string()).default([]),
+            groups: z.array(z.string()).default([]),
+          })
+          .optional(),
         /** Merge requests, numbered from 1. */
         mergeRequests: z.int().nonnegative().max(1000).default(0),
         rules: z
@@ -95,6 +112,7 @@ const seedSchema = z.strictObject({
         name: z.string().default('sandbox'),
         scopes: z.array(z.string()).default([]),
         project: z.string().optional(),
+        group: z.string().optional(),
         expires: z.iso.date().optional(),
       }),
     )
@@ -176,20 +194,23 @@ export async function seedWorld(instance: Instance, seed: Seed): Promise<void> {
     const user = {id, namespaceId: world.nextId(), username: name, admin};
     world.users.set(id, {...user, ...(password === undefined ? {} : {password})});
   }
-  for (const {path, visibility, members} of seed.groups) {
+  for (const {path, visibility, members, projectCreation} of seed.groups) {
     const group = groupFor(world, path);
     group.visibility = visibility;
+    group.projectCreation = projectCreation;
     for (const [id, level] of memberIds(world, members)) group.members.set(id, level);
   }
   for (const project of seed.projects) await seedProject(instance, project);
-  for (const {user, project, expires, ...token} of seed.tokens) {
+  for (const {user, project, group, expires, ...token} of seed.tokens) {
     const projectId = project === undefined ? undefined : world.projectAt(project)?.id;
     if (project !== undefined && projectId === undefined) throw unknown('project', project);
+    const groupId = group === undefined ? undefined : groupFor(world, group).id;
     world.tokens.push({
       ...token,
       id: world.nextId(),
       userId: userId(world, user),
       ...(projectId === undefined ? {} : {projectId}),
+      ...(groupId === undefined ? {} : {groupId}),
       ...(expires === undefined ? {} : {expiresOn: expires}),
     });
   }
@@ -212,6 +233,7 @@ async function seedProject(instance: Instance, seed: Seed['projects'][number]): 
     cleanupPolicy: {...DEFAULT_POLICY, ...withoutUndefined(seed.cleanup ?? {})},
     hasScopedPackages: seed.npm,
     pipelines: seed.pipelines,
+    jobAllowlist: seed.jobAllowlist && allowlistOf(world, seed.jobAllowlist),
     mergeRequests: new Map(Array.from({length: seed.mergeRequests}, (_, at) => [at + 1, []])),
     members: memberIds(world, seed.members),
     repositoryRules: seed.rules.repositories.map((rule) => ruleOf(world, rule)),
@@ -219,6 +241,22 @@ async function seedProject(instance: Instance, seed: Seed['projects'][number]): 
   };
   world.projects.set(project.id, project);
   for (const image of seed.images) await seedImage(instance, project, image);
+}
+
+/** Projects are found as far as they come before this one in the seed. */
+function allowlistOf(
+  world: World,
+  {projects, groups}: {readonly projects: readonly string[]; readonly groups: readonly string[]},
+): JobAllowlist {
+  const ids = projects.map((path) => {
+    const project = world.projectAt(path);
+    if (project === undefined) throw unknown('project', path);
+    return project.id;
+  });
+  return {
+    projects: new Set(ids),
+    groups: new Set(groups.map((path) => groupFor(world, path).id)),
+  };
 }
 
 async function seedImage(
@@ -251,6 +289,7 @@ function groupFor(world: World, path: string): WorldGroup {
     path: name,
     parentId: slash < 0 ? undefined : groupFor(world, path.slice(0, slash)).id,
     visibility: 'private',
+    projectCreation: 'developer',
     members: new Map(),
   };
   world.groups.set(group.id, group);

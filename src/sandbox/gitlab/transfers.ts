@@ -14,7 +14,7 @@ import {
 } from './api-call.ts';
 import {presentGroup, presentProject} from './entities.ts';
 import {hasTags, imagePathsOf} from './instance.ts';
-import {ACCESS_LEVEL, levelInGroup, mayFill} from './rights.ts';
+import {ACCESS_LEVEL, isWider, levelInGroup, mayFill} from './rights.ts';
 import {registryPathOf, type WorldGroup, type WorldProject} from './world.ts';
 
 const transferSchema = z.object({namespace: z.coerce.string()});
@@ -165,6 +165,9 @@ export async function moveProject(
   const paths = await imagePathsOf(call, project);
   world.keepRedirects([project]);
   project.namespaceId = place.namespaceId ?? project.namespaceId;
+  // GitLab: app/services/projects/transfer_service.rb, `update_namespace_and_visibility`.
+  const group = world.groups.get(project.namespaceId);
+  if (group && isWider(project.visibility, group.visibility)) project.visibility = group.visibility;
   project.path = place.path ?? project.path;
   const to = world.projectPath(project);
   const by = person.user.username;

@@ -34,9 +34,13 @@ export interface WorldToken {
   readonly scopes: readonly string[];
   /** For deploy tokens and jobs. */
   readonly projectId?: number;
+  /** For deploy tokens of a group. */
+  readonly groupId?: number;
   /** `2027-01-31`. */
   readonly expiresOn?: string;
 }
+
+export type ProjectCreation = 'noone' | 'administrator' | 'owner' | 'maintainer' | 'developer';
 
 export interface WorldGroup {
   readonly id: number;
@@ -44,6 +48,8 @@ export interface WorldGroup {
   path: string;
   parentId: number | undefined;
   visibility: Visibility;
+  /** The lowest role that may create projects in it (GitLab: lib/gitlab/access.rb, `project_creation_string_options`). */
+  projectCreation: ProjectCreation;
   /** Access levels by user id. */
   readonly members: Map<number, number>;
 }
@@ -63,6 +69,12 @@ export interface WorldNote {
   body: string;
 }
 
+/** IDs (GitLab: app/models/ci/job_token/allowlist.rb). */
+export interface JobAllowlist {
+  readonly projects: ReadonlySet<number>;
+  readonly groups: ReadonlySet<number>;
+}
+
 export interface WorldProject {
   readonly id: number;
   name: string;
@@ -78,6 +90,8 @@ export interface WorldProject {
   readonly hasScopedPackages: boolean;
   /** Pipelines that are running. */
   pipelines: number;
+  /** Whose CI jobs may use the project, besides its own; undefined: those of all members. */
+  readonly jobAllowlist: JobAllowlist | undefined;
   /** Notes, the oldest first, by the number of their merge request. */
   readonly mergeRequests: Map<number, WorldNote[]>;
   readonly members: Map<number, number>;

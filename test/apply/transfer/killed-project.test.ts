@@ -1,5 +1,5 @@
 import {expect, test} from 'vitest';
-import {PROJECT, testKilledRuns} from './kill-matrix.ts';
+import {NATIVE, PROJECT, testKilledRuns} from './kill-matrix.ts';
 import {TransferRig} from './rig.ts';
 
 for (const donor of ['directory', 'project'] as const) {
@@ -12,6 +12,20 @@ for (const donor of ['directory', 'project'] as const) {
   testKilledRuns(`the way back of a project by way of a ${donor}`, {
     ...PROJECT,
     options: {...options, mode: 'metadata-db'},
+    killed: 'rollback',
+  });
+}
+
+for (const nativeMove of ['works', 'unsupported', 'lost'] as const) {
+  const options = {...NATIVE.options, donor: 'project', nativeMove} as const;
+  testKilledRuns(`the native move of a project, which is ${nativeMove}`, {
+    ...NATIVE,
+    options,
+    killed: 'apply',
+  });
+  testKilledRuns(`the way back of a native move, which is ${nativeMove}`, {
+    ...NATIVE,
+    options,
     killed: 'rollback',
   });
 }

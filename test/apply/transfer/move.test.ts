@@ -68,20 +68,6 @@ test('GitLab moves the images itself where it can', async () => {
   expect(gaps(rig.sandbox.events.events)).toEqual([]);
 });
 
-test('images that GitLab left behind are told of, and the way by the donor', async () => {
-  await using rig = await TransferRig.start({
-    mode: 'metadata-db',
-    staged: false,
-    to: 'org/build/renamed',
-  });
-  rig.sandbox.switches.nativeMove = 'lost';
-  const result = await rig.apply();
-  expect(result.result).toBe('failed');
-  const failed = result.steps.find(({outcome}) => outcome === 'failed');
-  expect(failed).toMatchObject({id: 'verify-target', error: {code: 'VERIFY_FAILED'}});
-  expect(failed?.error?.hint).toContain('--staged');
-});
-
 test('a donor that is a folder goes when it is told to', async () => {
   await using rig = await TransferRig.start({donor: 'directory'});
   await rig.apply();

@@ -44,6 +44,8 @@ export interface TransferRigOptions {
   readonly cleanup?: boolean;
   /** Plan the way by the donor even where GitLab could move the images itself. */
   readonly staged?: boolean;
+  /** What comes of that. Default: it works. */
+  readonly nativeMove?: 'works' | 'unsupported' | 'lost';
 }
 
 export interface RunOptions {
@@ -134,8 +136,10 @@ export class TransferRig implements AsyncDisposable {
       if (!['GET', 'HEAD'].includes(exchange.method)) rig?.onWritten?.();
       return reply;
     };
-    const {mode = 'legacy', donor = 'directory', others = {}} = options;
-    const outside = parts.use(await startRig({mode, seed: seed(options), intercept}));
+    const {mode = 'legacy', donor = 'directory', others = {}, nativeMove = 'works'} = options;
+    const outside = parts.use(
+      await startRig({mode, seed: seed(options), intercept, switches: {nativeMove}}),
+    );
     const {sandbox} = outside;
     const folder = parts.use(await tempDirectory());
     if (options.group === true) await outside.registryToken('ada:ada-api', EMPTY_RECORD);
@@ -281,6 +285,7 @@ export class TransferRig implements AsyncDisposable {
         killed.throwIfAborted();
         this.journal.push(entry);
       },
+      watch: () => undefined,
       end: async (result) => {
         killed.throwIfAborted();
         this.journal.push({type: 'end', result, at: new Date(0).toISOString()});

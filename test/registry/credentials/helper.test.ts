@@ -1,7 +1,7 @@
 import {readFile, writeFile} from 'node:fs/promises';
 import {inspect} from 'node:util';
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
-import {Redactor} from '../../../src/http/secrets.ts';
+import {Redactor} from '../../../src/http/redaction.ts';
 import {
   askHelper,
   type HelperCall,
@@ -65,8 +65,8 @@ test.each([
   ['echo "denied: r.test"; exit 1', 'exit status 1: denied: r.test'],
   ['exit 3', 'exit status 3'],
   ['kill -TERM $$', 'it was killed by SIGTERM'],
-  ['echo hidden-word', 'its answer is not {"Username": …, "Secret": …}'],
-  [`echo '{"Username": "me", "Token": "hidden-word"}'`, 'its answer is not'],
+  ['echo hidden-word', 'its output is not {"Username": …, "Secret": …}'],
+  [`echo '{"Username": "me", "Token": "hidden-word"}'`, 'its output is not'],
   [`echo '{"Username": "me", "Secret": "hidden-word"}'; exit 2`, 'exit status 2'],
   ['echo "bad secret known-word" >&2; exit 1', 'exit status 1: bad secret ***'],
   ['printf "a\\033[31m\\n\\tb" >&2; exit 1', 'exit status 1: a [31m b'],
@@ -115,7 +115,7 @@ test('a helper that writes without end is killed', async () => {
 test('a helper that takes too long is killed', async () => {
   const asked = ask('exec sleep 600', {timeoutMs: 50});
   await expect(asked).rejects.toMatchObject({code: 'CREDENTIAL_HELPER_FAILED'});
-  await expect(asked).rejects.toThrow('it did not answer within 50 ms');
+  await expect(asked).rejects.toThrow('it did not respond within 50 ms');
 });
 
 test('an aborted signal ends the helper, though a child of it holds its output open', async () => {

@@ -1,7 +1,7 @@
 import {mkdir, writeFile} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
-import {Redactor} from '../../../src/http/secrets.ts';
+import {Redactor} from '../../../src/http/redaction.ts';
 import type {Environment} from '../../../src/http/proxy.ts';
 import {type CredentialSources, CredentialStore} from '../../../src/registry/credentials/store.ts';
 import {

@@ -1,0 +1,77 @@
+import {type ChildProcess, spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {join} from 'node:path';
+import {createInterface} from 'node:readline';
+import type {Command} from './npm-package.ts';
+import {run} from './program.ts';
+import {PROJECT} from './release.ts';
+
+/** An image of several platforms with little in it. */
+export const TRIED_IMAGE = join(PROJECT, 'fixtures', 'layouts', 'busybox');
+/** A tag of it. */
+const TAG = '1.35';
+
+/** Where the program finds the image, and a folder to write to; as it sees them. */
+interface Surroundings {
+  readonly image: string;
+  readonly files: string;
+}
+
+/** Checks that the program starts and is the one that was built. */
+export async function tryVersion({file, args, env}: Command, version: string): Promise<void> {
+  const printed = await run(file, [...args, '--version'], {env});
+  if (!printed.startsWith(`${version} (Node ${process.versions.node}, `))
+    throw new Error(`--version prints ${printed}`);
+}
+
+/**
+ * Does with the program what its first user does: starts two registries, copies an image into one of them, plans, applies
+ * and verifies a copy to the other, and saves it as an archive.
+ */
+export async function tryCopy(command: Command, {image, files}: Surroundings): Promise<void> {
+  const {file, args, env} = command;
+  const call = async (...more: readonly string[]): Promise<string> =>
+    await run(file, [...args, ...more], {env});
+  const plan = join(files, 'app.plan.json');
+  await withRegistry(command, async (source) =>
+    withRegistry(command, async (destination) => {
+      const [from, to] = [`${source}/team/app:${TAG}`, `${destination}/group/app:${TAG}`];
+      await call('copy', `oci:${image}:${TAG}`, from);
+      await call('plan', 'copy', from, to, '--out', plan);
+      await call('apply', plan);
+      const verified = await call('verify', plan);
+      if (!/^Verified: 1 tag/m.test(verified)) throw new Error(`verify prints ${verified}`);
+      await call('copy', to, `oci-archive:${join(files, 'app.tar')}`);
+    }),
+  );
+}
+
+/** Runs `transship sandbox` while `use` is under way. */
+export async function withRegistry<T>(
+  {file, args, env}: Command,
+  use: (host: string) => Promise<T>,
+): Promise<T> {
+  const child = spawn(file, [...args, 'sandbox', '--port', '0'], {
+    env: {...env},
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    return await use(await hostOf(child));
+  } finally {
+    if (child.exitCode === null && child.signalCode === null) {
+      const ended = once(child, 'exit');
+      child.kill('SIGINT');
+      await ended;
+    }
+  }
+}
+
+/** @throws Error if the program ends before it serves */
+async function hostOf({stdout}: ChildProcess): Promise<string> {
+  if (stdout === null) throw new Error('the output of the registry is not read');
+  for await (const line of createInterface({input: stdout})) {
+    const host = /^registry on http:\/\/([^\s,;]+)/.exec(line)?.[1];
+    if (host !== undefined) return host;
+  }
+  throw new Error('the registry ended before it served');
+}
