@@ -50,7 +50,8 @@ const endless: readonly Case[] = ENDLESS.flatMap(([what, begin, more]) =>
   COMMANDS.map(([command, args]) => ({
     group: 'endless answers',
     name: `${what}, ${command}`,
-    seconds: 60,
+    // A body that is read into memory may take three minutes.
+    seconds: 200,
     run: async (trial: Trial) => {
       const server = trial.use(
         await startRawServer((socket) => {
