@@ -1,4 +1,5 @@
 import {type Digest, isDigest} from '../model/digest.ts';
+import {isWebPage} from '../http/web-page.ts';
 import {list, z} from '../model/schema.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
@@ -17,6 +18,8 @@ export interface RegistryTraits {
   readonly database: boolean;
   /** Its clock, in ms since the epoch, to a second. */
   readonly clock?: number;
+  /** A web page answers there: a proxy's, or no registry's at all. */
+  readonly isPage?: true;
 }
 
 /**
@@ -45,6 +48,7 @@ export async function readTraits(
     deletesTags: features.split(/[\s,]+/).includes('tag_delete'),
     database: response.header('gitlab-container-registry-database-enabled') === 'true',
     ...(Number.isNaN(clock) ? {} : {clock}),
+    ...(isWebPage(response) ? {isPage: true} : {}),
   };
 }
 

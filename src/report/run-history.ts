@@ -115,14 +115,7 @@ function stepRow({name, began, ended, ms, outcome, error}: StepSpan, at: TimeCel
 }
 
 /** What all runs came to, in a sentence. */
-function historySummary({
-  began,
-  ended,
-  workedMs,
-  runs,
-  moreRuns,
-  slices,
-}: RunHistory): string {
+function historySummary({began, ended, workedMs, runs, moreRuns, slices}: RunHistory): string {
   const sum = (key: 'bytes' | 'failed' | 'retries') =>
     slices.reduce((total, slice) => total + slice[key], 0);
   const [bytes, failed, retries] = [sum('bytes'), sum('failed'), sum('retries')];
