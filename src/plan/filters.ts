@@ -10,15 +10,15 @@ import parseVersion from 'semver/functions/parse.js';
 import satisfies from 'semver/functions/satisfies.js';
 import validRange from 'semver/ranges/valid.js';
 
-/** The tags that are asked for, and the others with the reason; both in the order in which they were listed. */
-export interface TagSelection {
+/** The selected tags, and the others with the reason, both in the order of the list. */
+export interface SelectedTags {
   readonly selected: readonly Tag[];
-  /** The tags that they get at the destination, of those that are called otherwise there. */
+  /** The new names of tags that are renamed. */
   readonly toTags: ReadonlyMap<Tag, Tag>;
   readonly notRead: readonly NotRead[];
 }
 
-/** Says why a tag is left out; undefined: it is not. */
+/** Why a tag is excluded; undefined: it is selected. */
 export type TagFilter = (tag: Tag) => string | undefined;
 
 /**
@@ -28,7 +28,7 @@ export type TagFilter = (tag: Tag) => string | undefined;
 export type Naming = 'tags' | 'names' | 'names-to-tags';
 
 /** Chooses among the tags of a repository. */
-export type TagSelector = (names: readonly string[]) => TagSelection;
+export type TagSelector = (names: readonly string[]) => SelectedTags;
 
 /**
  * Applies the filters that need nothing but names. Those by age and by platform are applied when the plan is made,
@@ -63,7 +63,7 @@ function select(
   names: readonly string[],
   {tagFilters, isFiltered, rename}: Choice,
   naming: Naming,
-): TagSelection {
+): SelectedTags {
   const selected: Tag[] = [];
   const toTags = new Map<Tag, Tag>();
   const notRead: NotRead[] = [];
