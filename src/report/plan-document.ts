@@ -259,7 +259,9 @@ export function sidesOf(plan: CopyPlan): readonly (readonly [string, string])[] 
   const {wish, routes} = plan;
   const [only, ...others] = wish.routes;
   if (only === undefined && wish.deletes !== undefined) return deletionFacts(plan);
-  if (only === undefined || others.length > 0) {
+  // More than one on the command line are more tags of one image.
+  const isOfFile = others.some(({at}) => at !== undefined);
+  if (only === undefined || isOfFile) {
     return [
       ['sources', String(new Set(routes.map(({from}) => from)).size)],
       ['destinations', String(new Set(routes.map(({to}) => to)).size)],
@@ -267,7 +269,7 @@ export function sidesOf(plan: CopyPlan): readonly (readonly [string, string])[] 
   }
   return [
     ['source', only.source],
-    ['destination', only.destination],
+    ['destination', wish.routes.map(({destination}) => destination).join(', ')],
   ];
 }
 
