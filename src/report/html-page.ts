@@ -9,7 +9,7 @@ const STYLE = `
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; background: var(--page); }
 h1 { font-size: 1.4rem; margin: 0 0 .3rem; } h2, summary { font-size: 1.05rem; font-weight: 600; margin: 1.6rem 0 .4rem; }
 summary { cursor: pointer; overflow-wrap: anywhere; } dt { color: var(--dim); } dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; }
-dd { margin: 0; min-width: 0; } .summary { font-weight: 600; font-size: 1.05rem; } .scroll { overflow-x: auto; }
+dd { margin: 0; min-width: 0; } .summary { font-weight: 600; font-size: 1.05rem; } .scroll { overflow-x: auto; position: relative; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; color: var(--dim); font-weight: 500; white-space: nowrap; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .8rem .25rem 0; vertical-align: top; }
 code, .mark { font: .9em ui-monospace, monospace; overflow-wrap: anywhere; } .hint { color: var(--dim); }

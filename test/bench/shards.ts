@@ -1,11 +1,10 @@
 import {readFile, writeFile} from 'node:fs/promises';
-import {setTimeout as delay} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 import {copiesOf} from '../../src/model/plan.ts';
 import {parsePlan} from '../../src/plan/plan-file.ts';
 import {shardOfPlan} from '../../src/plan/shards.ts';
 import {startDockerRegistry} from '../support/docker-registry.ts';
-import {runProgram} from '../support/program.ts';
+import {type ProgramOptions, runProgram} from '../support/program.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {writeEstate} from './registry-files.ts';
 
@@ -15,9 +14,8 @@ import {writeEstate} from './registry-files.ts';
  */
 
 const MAIN = fileURLToPath(new URL('../../bin/transship.cjs', import.meta.url));
-/** Each shard is killed so often, after at most so many ms. */
+/** Each shard is killed so often, in the middle of its work: however slow the machine is. */
 const KILLS = 2;
-const KILL_WITHIN_MS = 8000;
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -32,8 +30,8 @@ async function main(repositories: number, tagsEach: number, total: number): Prom
   const source = cleanup.use(await startDockerRegistry({config}));
   const destination = cleanup.use(await startDockerRegistry());
   const env = {HOME: temp.path, TRANSSHIP_NO_CACHE: '1'};
-  const transship = (args: readonly string[], signal?: AbortSignal) =>
-    runProgram(process.execPath, [MAIN, ...args], {env, ...(signal ? {signal} : {})});
+  const transship = (args: readonly string[], options: Omit<ProgramOptions, 'env'> = {}) =>
+    runProgram(process.execPath, [MAIN, ...args], {env, ...options});
   const [file, plan] = [temp.join('all.yaml'), temp.join('all.plan.json')];
   await writeFile(
     file,
@@ -67,15 +65,16 @@ async function main(repositories: number, tagsEach: number, total: number): Prom
   const shard = async (index: number): Promise<void> => {
     for (let attempt = 0; ; attempt += 1) {
       const kill = new AbortController();
-      const run = transship(['apply', plan, '--shard', `${index}/${total}`], kill.signal);
-      const ended = new AbortController();
-      const timer = delay(Math.random() * KILL_WITHIN_MS, undefined, {signal: ended.signal}).then(
-        () => attempt < KILLS && kill.abort(),
-        () => undefined,
-      );
-      const {code, stderr} = await run;
-      ended.abort();
-      await timer;
+      // Of the images that it has to copy, each attempt does a third at most before it is killed.
+      let left = Math.ceil((Math.random() * repositories * tagsEach) / total / 3);
+      const part = ['--shard', `${index}/${total}`, '--progress', 'json'];
+      const {code, stderr} = await transship(['apply', plan, ...part], {
+        signal: kill.signal,
+        onStderr: (text) => {
+          left -= text.split('"outcome":"done"').length - 1;
+          if (left <= 0 && attempt < KILLS) kill.abort();
+        },
+      });
       if (code === 0) return;
       if (code !== 137) throw new Error(`shard ${index}: exit ${code}: ${stderr.slice(-2000)}`);
       kills += 1;

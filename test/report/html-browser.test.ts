@@ -50,6 +50,11 @@ describe('the page of a run', () => {
     expect(await run.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
     expect(await run.evaluate(`(${LEAST_CONTRAST})()`)).toBeGreaterThanOrEqual(4.5);
     expect(run.errors).toEqual([]);
+    // A long table scrolls by itself: the page ends where it seems to.
+    const beyond = await run.evaluate(
+      'document.documentElement.scrollHeight - document.body.getBoundingClientRect().height',
+    );
+    expect(beyond).toBeLessThan(2);
     // What is drawn can be seen: it has a width, and stands within its line.
     const drawn =
       await run.evaluate(`[...document.querySelectorAll('.time i')].filter((bar) => bar.checkVisibility()).every((bar) => {
