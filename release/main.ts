@@ -10,7 +10,7 @@ import {obstacles, readChangelog} from './preflight.ts';
 import {run} from './program.ts';
 import {describeRelease, executableName, PROJECT, type Release, THIS_MACHINE} from './release.ts';
 import {billOfMaterials} from './sbom.ts';
-import {TRIED_IMAGE, tryCopy, tryVersion} from './try-program.ts';
+import {tryCopy, tryVersion} from './try-program.ts';
 
 /*
  * `npm run release -- --dry-run`: makes every artefact of a release and checks it. Publishing is for the workflow of a tag
@@ -21,13 +21,13 @@ const USAGE = `Usage: npm run release -- --dry-run | --tag TAG [--part PART]... 
 
   --dry-run    make and check all artefacts; obstacles to a release are warnings
   --tag TAG    the same for the release of this tag; obstacles end it
-  --part PART  only this: package, executable, image (repeatable)
+  --part PART  only this: package, executable, image, checksums (repeatable)
   --out DIR    where the artefacts go (default: build/release)
 
 Nothing is published from here: push a tag, and .github/workflows/release.yml does it (CONTRIBUTING.md).
 `;
 
-const PARTS = ['package', 'executable', 'image'] as const;
+const PARTS = ['package', 'executable', 'image', 'checksums'] as const;
 
 type Part = (typeof PARTS)[number];
 
@@ -82,8 +82,10 @@ async function main(): Promise<number> {
   if (parts.has('package')) await releasePackage(release, report);
   if (parts.has('executable')) await releaseExecutable(release, report);
   if (parts.has('image')) missing.push(...(await releaseImage(release, report)));
-  await writeNotes(release, report);
-  await writeChecksums(release, report);
+  if (parts.has('checksums')) {
+    await writeNotes(release, report);
+    await writeChecksums(release, report);
+  }
   for (const reason of missing) report(`not checked: ${reason}`);
   if (missing.length > 0 && tag !== undefined) return 1;
   report(tag === undefined ? 'dry run: nothing was published' : `ready to be published as ${tag}`);
@@ -135,6 +137,8 @@ async function releaseImage(release: Release, report: Report): Promise<readonly 
   const command = commandOf(release, join(release.scratch, 'executable', 'transship'));
   await copyImage(command, release, image, archive);
   report(`${await described(archive)}: copied through a registry, bills of materials included`);
+  const digests = [...image.digests].map(([tag, digest]) => `${digest} ${tag}\n`);
+  await writeFile(archive.replace(/\.tar$/, '.digests'), digests.join(''));
   const reasons = [await inspectImage(release, image), await runImage(release, image, archive)];
   const [compared, ran] = reasons;
   if (compared === undefined) report('  skopeo: the same digests');
@@ -146,7 +150,7 @@ async function checkCopy(release: Release, command: Command, report: Report): Pr
   const files = join(release.scratch, 'tried');
   await rm(files, {recursive: true, force: true});
   await mkdir(files);
-  await tryCopy(command, {image: TRIED_IMAGE, files});
+  await tryCopy(command, files);
   report('  copies, plans, applies and verifies between two registries');
 }
 

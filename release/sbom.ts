@@ -155,7 +155,8 @@ function systemComponents({system}: Contents): readonly Models.Component[] {
     // A plus and a tilde of Debian's versions, a colon of its epochs.
     const encoded = encodeURIComponent(version).replaceAll('~', '%7E');
     const upstream = source === name ? '' : `&upstream=${source}`;
-    const purl = `pkg:deb/debian/${name}@${encoded}?arch=${architecture}&distro=${distribution}${upstream}`;
+    const vendor = distribution.split('-')[0] ?? 'debian';
+    const purl = `pkg:deb/${vendor}/${name}@${encoded}?arch=${architecture}&distro=${distribution}${upstream}`;
     const copyright = files.get(`usr/share/doc/${name}/copyright`);
     return new Models.Component(Enums.ComponentType.Library, name, {
       version,

@@ -4,18 +4,6 @@ import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import type {Command} from './npm-package.ts';
 import {run} from './program.ts';
-import {PROJECT} from './release.ts';
-
-/** An image of several platforms with little in it. */
-export const TRIED_IMAGE = join(PROJECT, 'fixtures', 'layouts', 'busybox');
-/** A tag of it. */
-const TAG = '1.35';
-
-/** Where the program finds the image, and a folder to write to; as it sees them. */
-interface Surroundings {
-  readonly image: string;
-  readonly files: string;
-}
 
 /** Checks that the program starts and is the one that was built. */
 export async function tryVersion({file, args, env}: Command, version: string): Promise<void> {
@@ -25,22 +13,22 @@ export async function tryVersion({file, args, env}: Command, version: string): P
 }
 
 /**
- * Does with the program what its first user does: starts two registries, copies an image into one of them, plans, applies
- * and verifies a copy to the other, and saves it as an archive.
+ * Does with the program what its first user does: starts two registries, one with images, plans, applies and verifies a
+ * copy, and saves it as an archive.
+ * @param files a folder to write to, as the program sees it
  */
-export async function tryCopy(command: Command, {image, files}: Surroundings): Promise<void> {
+export async function tryCopy(command: Command, files: string): Promise<void> {
   const {file, args, env} = command;
   const call = async (...more: readonly string[]): Promise<string> =>
     await run(file, [...args, ...more], {env});
   const plan = join(files, 'app.plan.json');
-  await withRegistry(command, async (source) =>
-    withRegistry(command, async (destination) => {
-      const [from, to] = [`${source}/team/app:${TAG}`, `${destination}/group/app:${TAG}`];
-      await call('copy', `oci:${image}:${TAG}`, from);
+  await withRegistry(command, ['--example'], async (source) =>
+    withRegistry(command, [], async (destination) => {
+      const [from, to] = [`${source}/team/app`, `${destination}/group/app`];
       await call('plan', 'copy', from, to, '--out', plan);
       await call('apply', plan);
       const verified = await call('verify', plan);
-      if (!/^Verified: 1 tag/m.test(verified)) throw new Error(`verify prints ${verified}`);
+      if (!/^Verified: 3 tags/m.test(verified)) throw new Error(`verify prints ${verified}`);
       await call('copy', to, `oci-archive:${join(files, 'app.tar')}`);
     }),
   );
@@ -49,9 +37,10 @@ export async function tryCopy(command: Command, {image, files}: Surroundings): P
 /** Runs `transship sandbox` while `use` is under way. */
 export async function withRegistry<T>(
   {file, args, env}: Command,
+  flags: readonly string[],
   use: (host: string) => Promise<T>,
 ): Promise<T> {
-  const child = spawn(file, [...args, 'sandbox', '--port', '0'], {
+  const child = spawn(file, [...args, 'sandbox', '--port', '0', ...flags], {
     env: {...env},
     stdio: ['ignore', 'pipe', 'inherit'],
   });

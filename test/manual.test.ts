@@ -19,17 +19,17 @@ const texts = new Map(
 const manual = ['README.md', ...DOCS].map((page) => texts.get(page) ?? '').join('\n');
 
 /**
- * Variables of GitLab, GitHub, Quay and of examples, which the program does not read; those whose names it puts together; those that
+ * Variables of GitLab, GitHub, Quay, Node and of examples, which the program does not read; those whose names it puts together; those that
  * `--dotenv` writes.
  */
 const OUTSIDE =
-  /^(?:CI_\w+|PARENT_PIPELINE_ID|GITHUB_(?:STEP_SUMMARY|TOKEN)|FEATURE_REFERRERS_API|TRANSSHIP_(?:(?:SOURCE|DESTINATION)_\w+|PLAN|RESULT|BYTES_SENT|STEPS\w*))$/;
+  /^(?:CI_\w+|PARENT_PIPELINE_ID|GITHUB_(?:STEP_SUMMARY|TOKEN)|FEATURE_REFERRERS_API|NODE_(?:OPTIONS|EXTRA_CA_CERTS)|TRANSSHIP_(?:(?:SOURCE|DESTINATION)_\w+|PLAN|RESULT|BYTES_SENT|STEPS\w*))$/;
 
 /** Flags of other programs in examples, and those that `copy` takes from them without listing them. */
 const OF_OTHERS = new Set(
-  `--all-tags --dest --dest-compress-format --dest-tls-verify --exit-status --for --global --keep-going --multi-arch --output
-   --password-stdin --patch --preserve-digests --query --src --src-creds --src-tls-verify --time --timeout --type
-   --username`.split(/\s+/),
+  `--all-tags --dest --dest-compress-format --dest-tls-verify --exit-status --for --global --ignore-missing --keep-going
+   --multi-arch --network --output --password-stdin --patch --preserve-digests --query --repo --rm --src --src-creds
+   --src-tls-verify --time --timeout --type --username --userns`.split(/\s+/),
 );
 
 test.each(PAGES)('%s has one title, at its beginning', (page) => {

@@ -4,9 +4,9 @@ import {describe, expect, test} from 'vitest';
 
 const text = await readFile(new URL('../bin/transship.cjs', import.meta.url), 'utf8');
 const source = text.replace(/^#!.*/, '');
-const {engines} = JSON.parse(
+const {engines, homepage} = JSON.parse(
   await readFile(new URL('../package.json', import.meta.url), 'utf8'),
-) as {engines: {node: string}};
+) as {engines: {node: string}; homepage: string};
 
 /** Runs the program's first file as a Node of this version would. */
 function runOn(node: string) {
@@ -23,7 +23,7 @@ function runOn(node: string) {
   };
   const require = (path: string) => {
     required.push(path);
-    return {engines};
+    return {engines, homepage};
   };
   runInNewContext(source, {process, require});
   return {required, stderr, code: process.exitCode};
@@ -35,6 +35,7 @@ describe('the program', () => {
     expect(stderr.split('\n')[0]).toBe(
       `error: transship needs Node 22.19 or later, and this is Node ${node}`,
     );
+    expect(stderr).toContain(`${homepage}/releases`);
     expect(code).toBe(1);
     expect(required).not.toContain('../dist/cli/main.cjs');
   });

@@ -74,3 +74,27 @@ test('the README shows what copies and plans print', async () => {
     expect({command, answer}).toEqual({command, answer: withoutIds(output)});
   }
 });
+
+test('the page on errors shows what a failing command prints', async () => {
+  await using source = await startSandbox();
+  await loadLayout(source.storage, layoutDirectory('busybox'), 'team/busybox' as RepositoryPath);
+  const [{command, output} = {command: '', output: ''}] = shownIn(await page('docs/errors.md'));
+  const args = command
+    .replaceAll(/registry-[ab]:5000/g, source.host)
+    .split(' ')
+    .slice(1);
+  const {stderr} = await transship(args);
+  expect(stderr.replaceAll(source.host, 'registry-a:5000')).toBe(output);
+});
+
+test('the page on doctor shows what is explained', async () => {
+  const shown = shownIn(await page('docs/doctor.md')).filter(({command}) =>
+    command.startsWith('transship explain '),
+  );
+  expect(shown.length).toBeGreaterThan(0);
+  for (const {command, output} of shown) {
+    const [, words = ''] = /explain '(.*)'$/.exec(command) ?? [];
+    const {stdout} = await transship(['explain', words]);
+    expect(stdout.trimEnd()).toBe(output.trimEnd());
+  }
+});

@@ -121,7 +121,8 @@ export async function writeImage(
 
 function runConfig(labels: Readonly<Record<string, string>>, isShell: boolean): RunConfig {
   return {
-    User: `${USER.id}:${USER.id}`,
+    // Runners of CI expect root: they write to the folders of a job as one user, and run its scripts as another.
+    User: isShell ? '0:0' : `${USER.id}:${USER.id}`,
     Env: [
       'PATH=/usr/local/bin:/usr/bin:/bin',
       // Where Node looks for the certificates of the system.

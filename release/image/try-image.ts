@@ -1,9 +1,9 @@
-import {chmod, cp, mkdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Command} from '../npm-package.ts';
 import {isInstalled, run} from '../program.ts';
 import type {Release} from '../release.ts';
-import {TRIED_IMAGE, tryCopy, tryVersion, withRegistry} from '../try-program.ts';
+import {tryCopy, tryVersion, withRegistry} from '../try-program.ts';
 import type {ContainerImage} from './image.ts';
 
 /**
@@ -46,7 +46,7 @@ export async function copyImage(
   const {file, args, env} = command;
   const call = async (...more: readonly string[]): Promise<string> =>
     await run(file, [...args, ...more], {env, cwd: folder});
-  await withRegistry(command, async (host) => {
+  await withRegistry(command, [], async (host) => {
     const repository = `${host}/tools/transship`;
     await call('copy', `oci:${image.folder}`, repository);
     await call('copy', repository, `oci-archive:${archive}`);
@@ -92,7 +92,6 @@ export async function runImage(
   const work = join(folder, 'work');
   await rm(work, {recursive: true, force: true});
   await mkdir(work, {recursive: true});
-  await cp(TRIED_IMAGE, join(work, 'image'), {recursive: true});
   // The user of the image is another one.
   await chmod(work, 0o777);
   const config = join(folder, 'storage.conf');
@@ -115,10 +114,10 @@ export async function runImage(
         reasons.push(String(error));
         continue;
       }
-      await tryCopy(container, {image: '/work/image', files: '/work'});
+      await tryCopy(container, '/work');
       const inShell = [...args, shell, 'sh', '-c', 'transship --version && id -un && ls /work'];
       const printed = await run('podman', inShell, {env});
-      if (!/^\S+ \(Node .*\)\nnonroot\n[^]*app\.plan\.json/.test(printed))
+      if (!/^\S+ \(Node .*\)\nroot\n[^]*app\.plan\.json/.test(printed))
         throw new Error(`the shell prints ${printed}`);
       return undefined;
     }

@@ -11,7 +11,7 @@ import type {Journal} from './journal.ts';
 import type {RunLimits} from './run-limits.ts';
 import type {UndoLog} from './undo-file.ts';
 
-/** What copying images needs besides the images. */
+/** The environment in which images are copied. */
 export interface CopyContext {
   readonly repositories: Repositories;
   readonly journal: Journal;
@@ -19,28 +19,30 @@ export interface CopyContext {
   readonly settings: ApplySettings;
   /** Manifests that were read while planning, in the same process; others are read by digest. */
   readonly observed?: ReadonlyMap<Digest, SeenManifest>;
-  /** Opens a foreign layer at the URLs in its manifest; absent: the plan copies none from there. */
+  /** Opens a foreign layer at the URLs in its manifest; absent: the plan copies none. */
   readonly layerAt?: (urls: readonly string[]) => RepositoryReader;
-  /** Where earlier runs saw blobs, and this one sees them; absent: nothing is remembered. */
+  /** The locations of blobs that this run and earlier ones have seen; absent: not recorded. */
   readonly locations?: BlobLocations;
-  /** Other runs, also on other machines, work on the same plan: what they brought is looked for before it is sent. */
+  /**
+   * Other runs, perhaps on other machines, apply parts of the same plan, so each blob is looked up before it is sent.
+   */
   readonly isShared?: boolean;
-  /** What ends the run early, beside signals; absent: nothing. */
+  /** The limits that end the run early; absent: none. */
   readonly limits?: RunLimits;
 }
 
-/** What applying a plan of copies needs besides the plan. */
+/** The environment in which a plan of copies is applied. */
 export interface ApplyContext extends CopyContext {
   /**
-   * True: the plan was made a moment ago from what was seen, so nothing is asked again. False: source and destination
-   * are compared with the plan before the first write.
+   * True: the plan was just made, so it is not compared again. False: source and destination are compared with the plan
+   * before the first write.
    */
   readonly fresh: boolean;
-  /** How long a registry may take to delete what it said to delete. Default: `DEFAULT_PATIENCE`. */
+  /** How long to wait until a registry has completed a deletion. Default: `DEFAULT_PATIENCE`. */
   readonly patience?: Patience;
-  /** Where groups and projects are created; absent: the plan creates none. */
+  /** Creates groups and projects; absent: the plan creates none. */
   readonly namespaces?: Namespaces;
-  /** Keeps what is deleted; absent: nothing is kept. */
+  /** Keeps deleted manifests; absent: they are not kept. */
   readonly undo?: UndoLog;
 }
 
@@ -60,17 +62,19 @@ export interface ApplySettings {
   /** Bounds of an upload chunk in bytes. */
   readonly chunk: ChunkBounds;
   readonly retry: RetryPolicy;
-  /** What may be read from all sources together, in bytes per second; absent: as much as there is. */
+  /** The rate limit for all sources together, in bytes per second; absent: unlimited. */
   readonly limitRate?: number;
   readonly jobs: Jobs;
-  /** What a failed step means for the others. */
+  /** Whether the other steps continue after a failed one. */
   readonly onFailure: 'continue' | 'stop';
 }
 
-/** Blobs that are on their way at once; the hosts' own limits are below it. */
+/** The maximum number of blobs in progress. The throttle of a host may allow fewer. */
 export interface Jobs {
   readonly all: number;
-  /** Large ones among them: less than `all`, so that small ones need not wait for them; 1 where `all` is 1. */
+  /**
+   * The maximum number of large ones: less than `all`, so that small ones need not wait for them, unless `all` is 1.
+   */
   readonly large: number;
 }
 
@@ -78,8 +82,8 @@ export const DEFAULT_JOBS: Jobs = {all: 72, large: 8};
 
 /** How a run is ended early. */
 export interface Interruption {
-  /** Nothing new is begun; the requests under way are finished. */
+  /** Once aborted, no new work is started, and requests in progress are completed. */
   readonly stopping: AbortSignal;
-  /** All ends at once. */
+  /** Once aborted, everything ends immediately. */
   readonly aborted: AbortSignal;
 }

@@ -19,10 +19,10 @@ import {type DeletionResult, runDeletions} from './deletions.ts';
 import {compareDestination, findDrift, inOrder, type PlanState} from './find-drift.ts';
 
 /**
- * Carries a plan out. What is done already is found out and left alone, so that applying again goes on or does nothing.
- * A failed step does not stop the others, unless the settings say so. Nothing is written where the world has drifted
- * before the run; a tag that changes during the run is left alone, and the others are done.
- * @throws TransshipError when the run cannot go on at all: the journal cannot be written, a registry cannot be asked
+ * Applies a plan. Steps that are already done are detected and skipped, so applying again resumes or does nothing. A
+ * failed step does not stop the others, unless the settings say so. If source or destination changed before the run,
+ * nothing is written; a tag that changes during the run is not overwritten, and the other steps are done.
+ * @throws TransshipError if the run cannot continue: the journal cannot be written, or a registry does not respond
  */
 export async function runPlan(
   plan: CopyPlan,
@@ -53,9 +53,9 @@ export async function runPlan(
 }
 
 /**
- * Carries out the last phase of a plan whose copies other runs made: deletes what it deletes, if all of its images are at
- * their destinations. What was moved is verified in this very run, as in any run that deletes.
- * @param plan all of it
+ * Applies the `delete` phase of a plan whose images other runs copied, if all of them are at their destinations. Moved
+ * images are verified in this run, as in every run that deletes.
+ * @param plan the whole plan, not a shard
  * @throws TransshipError COPIES_UNFINISHED, and as `runPlan`
  */
 export async function runDeletePhase(
@@ -86,7 +86,7 @@ function copiesUnfinished(left: readonly CopyStep[], total: number): TransshipEr
   );
 }
 
-/** Tells what came of a run, in numbers. */
+/** Reports the end of a run. */
 export function reportEnd(
   {result, limit, steps, bytes}: RunResult,
   report: ApplyContext['report'],
@@ -98,7 +98,7 @@ export function reportEnd(
   report({type: 'run-ended', ...end, done, failed, bytes: bytes.sent});
 }
 
-/** What a plan is like at this moment. */
+/** The current state of a plan. */
 interface PlanNow extends PlanState {
   /** Groups and projects that do not exist. */
   readonly missing: readonly CreateStep[];
@@ -128,7 +128,7 @@ async function carriedOut(
     blobs,
   };
   if (drift.length > 0) {
-    // Before a failure: no run of this plan can do what failed any more, a new plan can.
+    // Drift has priority over a failure: only a new plan can complete the work.
     return {...told, result: end === 'interrupted' ? end : 'drift', drift};
   }
   const hasFailed = created.some(({error}) => error !== undefined);
@@ -168,7 +168,7 @@ function heldBackBy(
   return {copies, heldBack};
 }
 
-/** Without those of repositories that get no image in this run: nothing is brought there only to be mounted elsewhere. */
+/** The blobs for repositories that receive an image in this run; no blob is copied only to be mounted elsewhere. */
 function blobsFor(copies: readonly CopyStep[], plan: CopyPlan): CopyPlan['blobs'] {
   if (copies.length === copiesOf(plan).length) return plan.blobs;
   const repositories = new Set(copies.map(({to}) => to));
@@ -176,8 +176,8 @@ function blobsFor(copies: readonly CopyStep[], plan: CopyPlan): CopyPlan['blobs'
 }
 
 /**
- * What a run that ended early copied is not deleted yet: that is for the run that completes it.
- * @param before what came of the creations and copies
+ * Deletes, unless the run ended early: the run that completes the copies deletes, too.
+ * @param before the results of the creations and copies
  */
 async function deleted(
   plan: CopyPlan,
@@ -200,7 +200,7 @@ function worseEnd(a: CopyRunResult['end'], b: DeletionResult['end']): CopyRunRes
   return (['interrupted', 'failed'] as const).find((end) => end === a || end === b) ?? 'done';
 }
 
-/** Undefined: it was interrupted. It only reads, so there is nothing to finish: the first signal ends it. */
+/** The current state; undefined: interrupted. It only reads, so the first signal ends it immediately. */
 async function stateNow(
   plan: CopyPlan,
   context: ApplyContext,
@@ -224,7 +224,7 @@ function namespacesOf({namespaces}: ApplyContext): Namespaces {
   throw new Error('a plan that creates groups or projects was applied without a GitLab');
 }
 
-/** @param state undefined: it was interrupted before that was known */
+/** The result of a run that started no step. @param state undefined: interrupted before the state was known */
 export function notBegun(plan: CopyPlan, state: PlanState | undefined): RunResult {
   return {
     plan: plan.id,

@@ -1,11 +1,11 @@
 import type {Report} from '../model/event.ts';
 import type {BlobAction} from '../model/plan.ts';
 
-/** Between two events about bytes that are not yet acknowledged, in bytes and ms. */
+/** Minimum distance between two events about unacknowledged bytes, in bytes and ms. */
 const TOLD_BYTES = 256 * 1024;
 const TOLD_MS = 200;
 
-/** Reports how far a blob is: what the destination has at once, what is being sent now and then. */
+/** Reports the progress of a blob: acknowledged bytes immediately, sent bytes at intervals. */
 export class BlobProgress {
   readonly #blob: Pick<BlobAction, 'digest' | 'to'>;
   readonly #report: Report;
@@ -20,7 +20,7 @@ export class BlobProgress {
     this.#report = report;
   }
 
-  /** @param bytes absolute: what was sent beyond is lost */
+  /** Records the acknowledged bytes. @param bytes absolute; bytes that were sent beyond are lost */
   acknowledged(bytes: number): void {
     [this.#acknowledged, this.#sent] = [bytes, bytes];
     this.#told = {bytes, at: performance.now()};
@@ -29,7 +29,7 @@ export class BlobProgress {
     this.#report({type: 'blob-progress', digest, to, acknowledged: bytes, size});
   }
 
-  /** @param bytes more of them */
+  /** Records further sent bytes. */
   sent(bytes: number): void {
     this.#sent = Math.min(this.#size, this.#sent + bytes);
     const now = performance.now();

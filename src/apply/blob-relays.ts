@@ -18,16 +18,16 @@ import {parseReference, type RepositoryPath} from '../model/reference.ts';
 import {type SharedReader, SharedReading} from '../relay/shared-reading.ts';
 import {RememberedMounts} from './remembered-mounts.ts';
 
-/** What came of the blobs so far. */
+/** The outcomes of the blobs so far. */
 export interface BlobCounts {
   copied: number;
   mounted: number;
   present: number;
-  /** Bytes that were given away to be sent, those of failed attempts included. */
+  /** Bytes passed on for sending, including those of failed attempts. */
   sent: number;
 }
 
-/** Brings blobs to their repositories, each once however many manifests want it. */
+/** Copies blobs to their repositories, each once, even if several manifests need it. */
 export class BlobRelays {
   readonly counts: BlobCounts = {copied: 0, mounted: 0, present: 0, sent: 0};
   readonly #content: PlannedContent;
@@ -35,20 +35,20 @@ export class BlobRelays {
   readonly #interruption: Interruption;
   readonly #call: Call;
   readonly #actions: ReadonlyMap<string, BlobAction>;
-  /** Blobs, by `uploadKey`, of which something got to the destination in this run. */
+  /** Blobs, by `uploadKey`, of which the destination received some bytes in this run. */
   readonly #begun = new Set<string>();
   readonly #ensured = new Map<string, Promise<void>>();
-  /** Bytes of blobs whose manifest gives them another size. */
+  /** The actual sizes of blobs whose manifests give another size. */
   readonly #resized = new Map<Digest, number>();
-  /** Blobs, by `uploadKey`, that the registry turned out to miss. */
+  /** Blobs, by `uploadKey`, that are sent although the plan has them as present, because the registry lacks some. */
   readonly #sentAnyway = new Set<string>();
-  /** Blobs that are read once for several registries, by `uploadKey`: all of those of one reading. */
+  /** Blobs that are read once for several registries: by `uploadKey`, all blobs of the same reading. */
   readonly #together = new Map<string, readonly BlobAction[]>();
-  /** What they are read by, by `uploadKey`. */
+  /** The readers of those blobs, by `uploadKey`. */
   readonly #readers = new Map<string, SharedReader>();
   readonly #connections = new ReadConnections();
   readonly #rate: RateLimit | undefined;
-  /** By registry and by repository. */
+  /** Chunk sizes by registry, and by repository for faster lookup. */
   readonly #chunkSizes = new Map<string, ChunkSize>();
   readonly #queues: BlobQueues;
   readonly #remembered: RememberedMounts;
@@ -74,7 +74,7 @@ export class BlobRelays {
       if (action.action === 'present') this.#remembered.has(action, action.to);
   }
 
-  /** Begins with the large blobs among `wanted` (by `uploadKey`). Their failures come out of `ensure`. */
+  /** Starts the large blobs among `wanted` (by `uploadKey`). `ensure` reports their failures. */
   startLarge(wanted: ReadonlySet<string>): void {
     const copies = [...this.#actions.values()].filter(
       ({action, digest, to}) => action === 'copy' && wanted.has(uploadKey(digest, to)),
@@ -88,7 +88,7 @@ export class BlobRelays {
     }
   }
 
-  /** Whether anything of the blob got to the repository in this run, or was found there as an earlier run's. */
+  /** Whether the repository received some of the blob in this run, or already has it from an earlier run. */
   hasBegun(digest: Digest, to: string): boolean {
     return this.#begun.has(uploadKey(digest, to));
   }
@@ -105,8 +105,8 @@ export class BlobRelays {
   }
 
   /**
-   * Forgets what was believed of these blobs, so that the next `ensure` waits until those that are missing were sent. A
-   * registry that misses one and says that it has all of them is wrong once: then all are sent, each once in a run.
+   * Looks up these blobs again, and makes the next `ensure` send those that are missing. If the registry lacks a blob
+   * but reports all of them as present, all are sent, each once in a run.
    */
   async doubt(digests: readonly Digest[], to: string, call: Call): Promise<void> {
     const destination = this.#context.repositories.destination(to);
@@ -120,12 +120,14 @@ export class BlobRelays {
     for (const action of missing.length > 0 ? missing : suspects) this.#sendAnyway(action);
   }
 
-  /** The size of a blob that is not that of the manifest which the plan was made from, in bytes; undefined: none was seen. */
+  /**
+   * The actual size of a blob in bytes, if it differs from that in its manifest; undefined: no difference was found.
+   */
   actualSize(digest: Digest): number | undefined {
     return this.#resized.get(digest);
   }
 
-  /** Those of the blobs that the plan leaves where their `urls` say. */
+  /** Those of the blobs that the plan does not copy because of their `urls`. */
   foreign(digests: readonly Digest[], to: string): readonly Digest[] {
     return digests.filter(
       (digest) => this.#actions.get(uploadKey(digest, to))?.action === 'foreign',
@@ -138,7 +140,7 @@ export class BlobRelays {
     this.#remembered.doubt(action.digest, action.to);
     this.#sentAnyway.add(key);
     const sending = this.#enqueue({...action, action: 'copy'});
-    // It may fail before anybody waits for it: the others are still being asked for.
+    // It may reject before it is awaited, while the others are still started.
     sending.catch(() => undefined);
     this.#ensured.set(key, sending);
   }
@@ -161,7 +163,7 @@ export class BlobRelays {
     }
   }
 
-  /** A blob that goes from one source to several registries is read once: all of them get it at the same time. */
+  /** Copies a blob. One that goes from one source to several registries is read once for all of them. */
   async #copy(key: string, action: BlobAction): Promise<void> {
     const group = this.#together.get(key);
     if (group === undefined) return await this.#enqueue(action);
@@ -177,7 +179,7 @@ export class BlobRelays {
           this.#readers.delete(place);
           reader.leave();
         });
-      // It may fail before anybody waits for it.
+      // It may reject before it is awaited.
       end.catch(() => undefined);
       ends.set(place, end);
       this.#ensured.set(place, end);
@@ -189,7 +191,7 @@ export class BlobRelays {
     await ends.get(key);
   }
 
-  /** The repository to mount from may be getting the blob in this very run. What fails there may succeed here. */
+  /** Waits for the blob at the repository to mount from, if this run copies it there; its failure is ignored here. */
   async #canMount({digest, mountFrom}: BlobAction): Promise<boolean> {
     if (mountFrom === undefined) return true;
     try {
@@ -210,7 +212,7 @@ export class BlobRelays {
     const {report} = this.#context;
     const {digest, to, size} = action;
     throwIfStopping(this.#interruption.stopping);
-    // Its bytes are not among those that were announced as having to travel: no progress is to be told.
+    // Its bytes were not announced as bytes to copy, so no progress is reported.
     if (action.action === 'mount' && (await this.#isThere(action))) {
       await this.#ended(action, 'present');
       return;
@@ -237,7 +239,7 @@ export class BlobRelays {
     await this.#remembered.brought(action, to);
   }
 
-  /** An earlier run may have been killed between the last byte and the journal's line, or may have had another journal. */
+  /** Whether the destination has the blob: an earlier run may have been killed before it wrote that to the journal. */
   async #isThere(action: BlobAction): Promise<boolean> {
     const {digest, to} = action;
     const {journal, repositories, isShared} = this.#context;
@@ -259,14 +261,14 @@ export class BlobRelays {
     return 'copied';
   }
 
-  /** Mounts the blob from where the plan says, or else from where an earlier run saw it. Undefined: nothing was tried. */
+  /** Mounts the blob from the repository in the plan, or from a remembered one; undefined: not attempted. */
   async #mount(
     action: BlobAction,
     mount: MountBlob,
   ): Promise<Awaited<ReturnType<MountBlob>> | undefined> {
     const {digest, to, size} = action;
     if (action.action === 'mount') return await this.#mountAsPlanned(action, mount);
-    // What a registry lost must not come from where it may be lost, too. An upload that is begun is continued.
+    // A blob that the registry lost may be lost at the other repository, too. An open upload is resumed instead.
     const isBegun = this.#context.journal.savedUpload(digest, to) !== undefined;
     if (isBegun || this.#sentAnyway.has(uploadKey(digest, to))) return undefined;
     if (action.mountFrom !== undefined) {
@@ -276,7 +278,7 @@ export class BlobRelays {
     return await this.#remembered.mount(action, async (from) => {
       throwIfStopping(this.#interruption.stopping);
       if (!(await this.#isAtSource(action))) return undefined;
-      // The plan has announced its bytes: they are accounted for, also where they need not be sent.
+      // The plan announced its bytes, so they are reported although they need not be sent.
       this.#context.report({type: 'blob-progress', digest, to, acknowledged: 0, size});
       return await mount(descriptorOf(action), from, this.#call);
     });
@@ -295,8 +297,8 @@ export class BlobRelays {
   }
 
   /**
-   * Whether the source has the blob itself, asked once. Whoever makes an image can name the digest of somebody else's layer
-   * in it, and must not get that layer from a repository that only the user may read. So can whoever writes a plan.
+   * Whether the source has the blob itself, queried once. An image or a plan may name the digest of a private layer of
+   * another repository. Such a layer must not be mounted on behalf of the user, who may read that repository.
    */
   #isAtSource(action: BlobAction): Promise<boolean> {
     const key = uploadKey(action.digest, action.from);
@@ -326,7 +328,7 @@ export class BlobRelays {
     const progress = new BlobProgress(action, report);
     const saved = upload === undefined ? journal.savedUpload(digest, to) : undefined;
     const shared = this.#readers.get(uploadKey(digest, to));
-    // The first word on each blob is where it stands before anything of it is sent; of a saved upload, the registry's.
+    // The first event of each blob is its offset before anything is sent; for a saved upload, the registry reports it.
     if (saved === undefined) progress.acknowledged(0);
     await relayBlob(
       {
@@ -369,7 +371,7 @@ export class BlobRelays {
     this.#atSource.set(uploadKey(digest, from), Promise.resolve(true));
   }
 
-  /** One for each registry; found by the repository, since a name takes longer to be taken apart than to be found. */
+  /** The chunk size for the registry of a repository. Also cached by repository, since parsing names is slow. */
   #chunkSizeFor(to: string): ChunkSize {
     const known = this.#chunkSizes.get(to);
     if (known) return known;
@@ -382,7 +384,7 @@ export class BlobRelays {
   }
 }
 
-/** The path of a repository in its registry, or in the layout that it is in. */
+/** The path of a repository in its registry, or in its layout. */
 function pathOf(repository: string): RepositoryPath {
   const place = parsePlace(repository);
   if (place.transport === 'docker') return place.reference.path;

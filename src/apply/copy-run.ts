@@ -17,41 +17,42 @@ import {uploadKey} from './journal.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {settleAll} from '../observe/at-once.ts';
 
-/** Images that are worked on at once. Their blobs have queues of their own; an image that waits holds no bytes. */
+/** Maximum number of images in progress. Their blobs have separate queues; a waiting image needs no buffers. */
 const STEP_WINDOW = 96;
 
-/** What is copied in one go: of a plan all of it, of a transfer one direction. */
+/** The copies of one run: all copies of a plan, or those of one direction of a transfer. */
 export interface CopyWork extends CopySet {
   readonly manifests: readonly PlannedManifest[];
-  /** Copies whose result is at the destination already, by id. */
+  /** The ids of copies that are already done. */
   readonly done: ReadonlySet<string>;
-  /** Copies that fail without being begun, by id: what they are about could not be read. Default: none. */
+  /** Copies that fail immediately, by id, because their repositories could not be compared. Default: none. */
   readonly unread?: ReadonlyMap<string, TransshipError>;
   /**
-   * Write the tags of each repository one after the other, in the order of the copies: GitLab's registry with metadata
-   * database dates a tag by its push, and cleanup policies go by that date. Default: as it comes.
+   * Write the tags of each repository one after the other, in the order of the copies: GitLab's metadata database dates
+   * a tag by its push, and cleanup policies use that date. Default: in any order.
    */
   readonly isTagOrderKept?: boolean;
-  /** All of this or most was copied before in this run, and told as progress then. */
+  /** Most of this was already copied in this run, and reported as progress then. */
   readonly isAgain?: boolean;
 }
 
 /**
- * What came of it. `interrupted` says that the run was told to stop while something was left; `failed`, that a copy failed
- * for another reason than drift.
+ * The result of the copies. `interrupted`: the run was stopped before it was complete; `failed`: a copy failed for
+ * another reason than drift.
  */
 export interface CopyRunResult {
   readonly end: 'done' | 'failed' | 'interrupted';
-  /** Tags that changed at the destination after planning; their copies have failed with DRIFT. */
+  /** Tags that changed at the destination after planning, whose copies failed with DRIFT. */
   readonly drift: readonly Drift[];
-  /** Every copy, in its order. */
+  /** The result of every copy, in order. */
   readonly steps: readonly StepResult[];
   readonly counts: BlobCounts;
 }
 
 /**
- * Brings images to their repositories, many at a time. A failed one does not stop the others, unless the settings say so.
- * @throws TransshipError JOURNAL_WRITE_FAILED: without a journal nothing more may be done
+ * Copies images to their repositories, many concurrently. A failed one does not stop the others, unless the settings
+ * say so.
+ * @throws TransshipError JOURNAL_WRITE_FAILED, since nothing must be done without a journal
  */
 export async function runCopies(
   work: CopyWork,
@@ -71,10 +72,10 @@ class CopyRun {
   readonly #pushes: ManifestPushes;
   readonly #failedOnce = new AbortController();
   readonly #results = new Map<string, Promise<StepResult>>();
-  /** By repository, the copy that writes its tag before the next one may. */
+  /** By repository, the latest copy in the order of tags. */
   readonly #turns = new Map<string, NonNullable<Turn['before']>>();
   readonly #fallbackTags: ReadonlySet<string>;
-  /** Copies of what belongs to images. */
+  /** Copies of attachments of images. */
   readonly #beside: ReadonlySet<string>;
 
   constructor(work: CopyWork, context: CopyContext, interruption: Interruption) {
@@ -107,7 +108,7 @@ class CopyRun {
       const {promise: writing, resolve} = Promise.withResolvers<void>();
       const isInOrder = this.#work.isTagOrderKept === true;
       const turn = {before: isInOrder ? this.#turns.get(step.to) : undefined, writing: resolve};
-      // A copy that writes no tag keeps nobody waiting.
+      // A copy that writes no tag also lets the next one continue.
       const result = queue.add(() => this.#step(step, turn).finally(resolve));
       this.#results.set(step.id, result);
       this.#turns.set(step.to, {writing, done: result});
@@ -127,7 +128,7 @@ class CopyRun {
     return {end, drift: inOrder(this.#pushes.drift), steps, counts: this.#blobs.counts};
   }
 
-  /** What an earlier run brought was announced with the rest: progress begins behind it. */
+  /** Reports the blobs that earlier runs copied, which were announced with the others. */
   #tellDone(left: ReadonlySet<string>): void {
     const {copies, blobs, done} = this.#work;
     const of = copies.filter(({id}) => done.has(id));
@@ -135,7 +136,7 @@ class CopyRun {
       this.#context.report({type: 'blob-ended', digest, to, outcome: 'present', size});
   }
 
-  /** Never rejects but for the journal: a failure is the step's result. */
+  /** Runs a copy. A failure is the step's result; only a failure of the journal rejects. */
   async #step(step: CopyStep, turn: Turn): Promise<StepResult> {
     const {report, journal} = this.#context;
     if (this.#work.done.has(step.id)) {
@@ -178,7 +179,7 @@ class CopyRun {
     return this.#ended({id: step.id, outcome: 'failed', error: data});
   }
 
-  /** Waits for the steps before this one. They stand before it in the queue, so they never wait for it. */
+  /** Waits for the steps that this one needs, which are before it in the queue and never wait for it. */
   async #blockedBy(step: CopyStep): Promise<StepResult | undefined> {
     const {id, needs} = step;
     for (const need of needs) {
@@ -192,7 +193,7 @@ class CopyRun {
     return undefined;
   }
 
-  /** One that the run's end leaves: whether some of it is at the destination already. */
+  /** The result of a copy that the end of the run prevented: `interrupted` if some of it is at the destination. */
   #unfinished({id, to, manifests}: CopyStep): StepResult {
     const isBegun = manifests.some((digest) =>
       this.#manifests.get(digest)?.blobs.some((blob) => this.#blobs.hasBegun(blob, to)),
@@ -211,15 +212,18 @@ class CopyRun {
 
 type Manifests = ReadonlyMap<Digest, PlannedManifest>;
 
-/** Whether a copy is one of an image, and not of a signature or another artifact that belongs to one. */
+/** Whether a copy is of an image, and not of a signature or another attachment. */
 export function isOfImage({tag}: CopyStep): boolean {
   return tag !== undefined && attachmentSubject(tag) === undefined;
 }
 
-/** Smaller blobs are gone before anybody could read whose they are, in bytes. */
+/**
+ * Minimum size in bytes of blobs that are reported with the name of an image: smaller ones are copied too quickly to
+ * read it.
+ */
 const WORTH_A_NAME = 1024 * 1024;
 
-/** Finds the first image that needs a large blob, by its `uploadKey`. Worked out when it is first asked for. */
+/** Finds the first image that needs a large blob, by its `uploadKey`. The table is made on first use. */
 function imagesOfBlobs(
   {copies, blobs}: CopyWork,
   manifests: Manifests,
@@ -257,7 +261,7 @@ export function wantedBlobs(
   return wanted;
 }
 
-/** Blobs that were to travel and did so in an earlier run: copies that are done want them, and none that is left. */
+/** Blobs to copy that an earlier run already copied: only copies that are done need them. */
 function blobsOfDone(
   blobs: readonly BlobAction[],
   done: readonly CopyStep[],

@@ -8,18 +8,18 @@ import {mapAtOnce, settleAll} from '../observe/at-once.ts';
 import {isInside} from '../plan/create-steps.ts';
 import type {CopyContext, Interruption} from './apply-context.ts';
 
-/** Where groups and projects are: GitLab. */
+/** Creates groups and projects at GitLab. */
 export interface Namespaces {
-  /** Whether there is what a step creates. */
+  /** Whether the group or project of a step exists. */
   exists(step: CreateStep, call: Call): Promise<boolean>;
-  /** @throws TransshipError NAME_TAKEN, NAME_RESERVED, FORBIDDEN, GROUP_NOT_FOUND */
+  /** Creates it. @throws TransshipError NAME_TAKEN, NAME_RESERVED, FORBIDDEN, GROUP_NOT_FOUND */
   create(step: CreateStep, call: Call): Promise<void>;
 }
 
-/** Requests to GitLab's API at once: it counts them for each user. */
+/** Concurrent requests to GitLab's API, which limits them for each user. */
 const AT_ONCE = 8;
 
-/** Those that do not exist, in their order. */
+/** The steps whose group or project does not exist, in order. */
 export async function missingOf(
   steps: readonly CreateStep[],
   namespaces: Namespaces,
@@ -29,7 +29,7 @@ export async function missingOf(
   return steps.filter((_step, at) => exist[at] === false);
 }
 
-/** The repositories, those in what is missing as if nothing were there: a registry answers for them as for forbidden ones. */
+/** The repositories, of which those in missing projects are empty: a registry would answer that access is denied. */
 export function withAbsent(
   repositories: ReadRepositories,
   missing: readonly CreateStep[],
@@ -43,7 +43,10 @@ export function withAbsent(
   };
 }
 
-/** Creates what is missing, parents first. A failure leaves out what is in it, and with `stop` all that comes after it. */
+/**
+ * Creates missing groups and projects, parents first. A failure skips its children, and with `stop` everything after
+ * it.
+ */
 export async function runCreations(
   steps: readonly CreateStep[],
   missing: readonly CreateStep[],
@@ -57,7 +60,7 @@ export async function runCreations(
   const resultOf = async (step: CreateStep): Promise<StepResult> => {
     const {id, needs} = step;
     if (!wanted.has(step)) return {id, outcome: 'present'};
-    // They stand before it in the queue, so it never waits for one that waits for it.
+    // The steps it needs are before it in the queue and never wait for it.
     const before = await Promise.all(needs.flatMap((need) => results.get(need) ?? []));
     const error = before.find(({error: failed}) => failed)?.error;
     if (error !== undefined) return {id, outcome: 'blocked', error};

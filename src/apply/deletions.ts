@@ -17,23 +17,23 @@ import {
 } from './repository-deletions.ts';
 import {type Root, verifyRoots} from './verify-plan.ts';
 
-/** Repositories that are emptied at once; in each, several tags are deleted at once. */
+/** Repositories in which tags are deleted concurrently. In each, several tags are deleted concurrently. */
 const REPOSITORIES_AT_ONCE = 4;
 
-/** What came of the deletions of a plan. */
+/** The result of the deletions of a plan. */
 export interface DeletionResult {
   readonly end: 'done' | 'failed' | 'interrupted';
-  /** Tags that do not point to what was planned: they stay. */
+  /** Tags that changed since planning, which are kept. */
   readonly drift: readonly Drift[];
-  /** Every deletion, in the order of the plan. */
+  /** The result of every deletion, in the order of the plan. */
   readonly steps: readonly StepResult[];
 }
 
 /**
- * Deletes what a plan deletes, after its copies. What was moved is first compared with its destinations, digest by digest, in
- * this very run: no journal and no earlier run proves anything. Each tag is looked at again just before it is deleted, and
- * just after.
- * @param copies what came of the copies of the plan
+ * Runs the deletions of a plan, after its copies. Moved images are first compared with their destinations, digest by
+ * digest, in this run: journals and earlier runs prove nothing. Each tag is checked again directly before and after its
+ * deletion.
+ * @param copies the results of the plan's copies
  * @throws TransshipError JOURNAL_WRITE_FAILED
  */
 export async function runDeletions(
@@ -51,7 +51,7 @@ class Deletions {
   readonly #context: ApplyContext;
   readonly #interruption: Interruption;
   readonly #steps: readonly DeleteStep[];
-  /** What is known of a step before it is its turn. */
+  /** The results of steps that are already known. */
   readonly #results = new Map<string, StepResult>();
   readonly #shared: SharedDeletions;
 
@@ -82,7 +82,7 @@ class Deletions {
     return {end, drift: inOrder(this.#shared.drift), steps};
   }
 
-  /** What was not copied is not deleted. */
+  /** Blocks the deletion of images that were not copied. */
   #blockByCopies(results: readonly StepResult[]): void {
     const byId = new Map(results.map((result) => [result.id, result]));
     const byPlace = new Map(
@@ -100,7 +100,7 @@ class Deletions {
     }
   }
 
-  /** What an earlier run deleted need not be verified any more. */
+  /** Looks up the tags; those that an earlier run deleted need not be verified. */
   async #look(): Promise<void> {
     await mapAtOnce(this.#open(), OBSERVE_CONCURRENCY, async (step) => {
       const {id, repository: name, tag, digest} = step;
@@ -149,7 +149,7 @@ class Deletions {
     });
   }
 
-  /** The steps that nothing is known of yet. */
+  /** The steps without a result. */
   #open(): readonly DeleteStep[] {
     return this.#steps.filter(({id}) => !this.#results.has(id));
   }
@@ -160,7 +160,7 @@ class Deletions {
     this.#settle({id, outcome: 'failed', error});
   }
 
-  /** What could not be looked at or compared is not deleted. @throws where the journal cannot be written */
+  /** Fails all open steps, which could not be looked up or compared. @throws if the journal cannot be written */
   #endAll(thrown: unknown): void {
     const isStopped = this.#interruption.stopping.aborted || this.#interruption.aborted.aborted;
     if (isStopped || isInterrupted(thrown)) return;
@@ -197,7 +197,7 @@ class Deletions {
   }
 }
 
-/** What has to be whole before it is deleted. */
+/** The images that must be complete at their destinations before the source is deleted. */
 function rootsOf({verified, digest}: DeleteStep): readonly Root[] {
   return verified.map(({to, tag}) => ({at: to, digest, ...(tag === undefined ? {} : {tag})}));
 }

@@ -13,22 +13,22 @@ import {
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
 import {RepositoryFailures} from '../observe/repository-failures.ts';
 
-/** Repositories whose tags are asked for at once: each list may be followed by a request for each tag. */
+/** Repositories whose tags are read concurrently. Each list may be followed by a request for each tag. */
 const REPOSITORIES_AT_ONCE = 16;
 
-/** What the world is like, compared with a plan. */
+/** The state of source and destination compared with a plan. */
 export interface PlanState {
-  /** Steps whose result is at the destination already: by an earlier run, or by anybody. */
+  /** Steps that are already done, by an earlier run or otherwise. */
   readonly done: ReadonlySet<string>;
   readonly drift: readonly Drift[];
-  /** Steps that could not be compared, with why: what fails in one repository leaves the others alone. */
+  /** Steps that could not be compared, with the error: a failure in one repository does not affect the others. */
   readonly unread: ReadonlyMap<string, TransshipError>;
 }
 
 /**
- * Compares source and destination with the plan: one HEAD for each step at the destination, one more at the source for
- * each that is still to do. A tag that is neither as planned before nor as planned after is drift.
- * @throws TransshipError where a host does not answer, or nothing can be compared
+ * Compares source and destination with the plan: one HEAD for each step at the destination, and one at the source for
+ * each step that is not done. A tag that has neither its digest from before nor the planned one is drift.
+ * @throws TransshipError if a host does not respond, or nothing can be compared
  */
 export async function findDrift(
   steps: readonly CopyStep[],
@@ -56,8 +56,8 @@ export async function findDrift(
 }
 
 /**
- * Compares the destination alone: what is as planned already, and what is neither that nor as it was.
- * @throws TransshipError where any of it cannot be read
+ * Compares only the destination: which steps are done, and which tags have drifted.
+ * @throws TransshipError if any tag cannot be read
  */
 export async function compareDestination(
   steps: readonly CopyStep[],
@@ -103,7 +103,7 @@ async function readDestination(
 
 type DestinationTags = Awaited<ReturnType<typeof observeDestinationTags>>;
 
-/** By repository; of one that cannot be read, why. */
+/** The tags by repository, or the error if they cannot be read. */
 async function destinationTags(
   steps: readonly CopyStep[],
   repositories: ReadRepositories,
@@ -155,7 +155,7 @@ async function sourceDrift(
   return {side: 'source', repository: step.from, tag: name, planned: digest, actual};
 }
 
-/** By side, repository and tag, so that a report is the same each time. */
+/** Sorts by side, repository and tag, so that reports are stable. */
 export function inOrder(drift: readonly Drift[]): readonly Drift[] {
   return drift.toSorted((a, b) => order(a).localeCompare(order(b), 'en'));
 }

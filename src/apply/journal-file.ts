@@ -86,18 +86,20 @@ export const journalEntry = z.discriminatedUnion('type', [
     side,
   }),
   /**
-   * A tag at the old path of a transfer is about to be deleted; written before it is. Or, where that journal is lost: it
-   * is gone, and the donor has it.
+   * A tag at the old path of a transfer is about to be deleted; written before it is. Or, where that journal is lost:
+   * it is gone, and the donor has it.
    */
   z.object({type: z.literal('delete'), project, repository: z.string(), tag, digest}),
   /**
-   * A tag, or a referrer without one, is about to be deleted by a plan of copies; written before it is. For people: a run
-   * asks the registry what is there, and believes no journal.
+   * A tag, or a referrer without one, is about to be deleted by a plan of copies; written before it is. For people: a
+   * run asks the registry what is there, and believes no journal.
    */
   z.object({type: z.literal('deleting'), repository: z.string(), tag: tag.optional(), digest}),
   /** It was not deleted after all, or is there again. */
   z.object({type: z.literal('kept'), project, repository: z.string(), tag}),
-  /** The cleanup policy of a project, the one that moves or its donor, is about to be switched off; as it was before. */
+  /**
+   * The cleanup policy of a project, the one that moves or its donor, is about to be switched off; as it was before.
+   */
   z.object({type: z.literal('pause'), project, policy}),
   /** It was put back as it was, or somebody switched it on. */
   z.object({type: z.literal('resume'), project}),
@@ -166,8 +168,8 @@ export function planArguments(planFile: string, journal: string, shard?: Shard):
 }
 
 /**
- * Reads a journal. No link is followed: somebody else may have put it there. A last line without its end was being written
- * when the process was killed: it is not counted.
+ * Reads a journal. No link is followed: somebody else may have put it there. A last line without its end was being
+ * written when the process was killed: it is not counted.
  * @returns no entries where there is no file
  * @throws TransshipError JOURNAL_INVALID naming the line
  */

@@ -16,8 +16,8 @@ interface BlobUnderWay {
 }
 
 /**
- * What the events of a run tell of its steps and blobs, for the entries of its journal: when each ended, how long it took,
- * what was sent. What is under way is remembered, and forgotten once it has ended.
+ * What the events of a run tell of its steps and blobs, for the entries of its journal: when each ended, how long it
+ * took, what was sent. What is under way is remembered, and forgotten once it has ended.
  */
 export class JournalTimes {
   readonly #now: () => Date;

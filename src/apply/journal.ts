@@ -76,9 +76,9 @@ export interface JournalOptions {
 }
 
 /**
- * Opens the journal of a plan, or begins it. The journal of another plan is renamed to `FILE.old`, unless images that it
- * deleted are still at a donor. What it says about half-sent blobs, cleanup policies that are off and folders of the donor
- * goes on to count.
+ * Opens the journal of a plan, or begins it. The journal of another plan is renamed to `FILE.old`, unless images that
+ * it deleted are still at a donor. What it says about half-sent blobs, cleanup policies that are off and folders of the
+ * donor goes on to count.
  * @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_BUSY, JOURNAL_INVALID, JOURNAL_WRITE_FAILED
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {

@@ -15,8 +15,8 @@ const PIECE = 64 * 1024;
 const NEWLINE = 0x0a;
 
 /**
- * What was deleted by a plan, and the bytes of its manifests. These stay in the file until they are asked for: there may
- * be many.
+ * The tags that a plan deleted, and the bytes of their manifests, which are read from the file on demand, since there
+ * may be many.
  */
 export class KeptManifests implements AsyncDisposable {
   readonly #file: string;
@@ -30,8 +30,8 @@ export class KeptManifests implements AsyncDisposable {
   }
 
   /**
-   * Reads which deletions of a plan the file has. No link is followed. A line without its end was being written when a
-   * process was killed: it is not counted.
+   * Reads the deletions of a plan in the file. Links are not followed. An incomplete last line, left by a killed
+   * process, is ignored.
    * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
    */
   static async open(file: string, plan: Digest): Promise<KeptManifests> {
@@ -48,12 +48,15 @@ export class KeptManifests implements AsyncDisposable {
     }
   }
 
-  /** Whether a run of the plan was about to delete it. */
+  /** Whether a run of the plan deleted it, or was about to. */
   wasDeleted({repository, tag, digest: named}: Deleted): boolean {
     return this.#deleted.has(`${nameOf(repository, tag, named)} ${named}`);
   }
 
-  /** @throws TransshipError FILE_INVALID where the file has other bytes under this digest */
+  /**
+   * The manifest; undefined: not in the file.
+   * @throws TransshipError FILE_INVALID if its bytes do not match the digest
+   */
   async manifest(wanted: Digest): Promise<Manifest | undefined> {
     const line = this.#lines.get(wanted);
     if (line === undefined) return undefined;

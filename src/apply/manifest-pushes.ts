@@ -20,9 +20,9 @@ import {settleAll} from '../observe/at-once.ts';
 
 type PutAnswer = Awaited<ReturnType<RepositoryWriter['putManifest']>>;
 
-/** What is remembered of a manifest that was put: little, since there are many. */
+/** The data about a pushed manifest that is kept in memory: little, since there are many. */
 interface Pushed {
-  /** Of one that refers to another, and that the registry does not list by itself. */
+  /** Set for a referrer that the registry does not list itself. */
   readonly unlisted?: {
     readonly subject: Digest;
     readonly descriptor: Descriptor;
@@ -31,23 +31,23 @@ interface Pushed {
 }
 
 export interface PushOptions {
-  /** Whether the tag that lists the referrers of this subject is itself among what is copied. */
+  /** Whether the plan copies the fallback tag of this subject. */
   readonly fallbackPlanned: (subject: Digest) => boolean;
-  /** The tag is written only after that of an earlier copy. Absent: as soon as all of the image is there. */
+  /** Writes the tag only after that of an earlier copy. Absent: as soon as the image is complete. */
   readonly turn?: Turn;
 }
 
-/** The place of a copy among those of its repository that write their tags one after the other. */
+/** The turn of a copy among those of its repository that write their tags in order. */
 export interface Turn {
   /** Resolves when the copy before this one writes its tag, or writes none; undefined: there is none before. */
   readonly before:
     | {readonly writing: Promise<unknown>; readonly done: Promise<unknown>}
     | undefined;
-  /** Called when this copy writes its tag: the next one may look at its own. */
+  /** Called when this copy writes its tag, so that the next one may check its own. */
   readonly writing: () => void;
 }
 
-/** What a manifest is put as. */
+/** The destination of a manifest. */
 interface Written {
   readonly step: CopyStep;
   readonly reference: Tag | Digest;
@@ -55,20 +55,20 @@ interface Written {
 }
 
 /**
- * Puts manifests: blobs first, then children, then the manifest, so that nothing visible ever points to something that
- * is not there. A manifest that several images share is put once for each repository.
+ * Pushes manifests: blobs first, then children, then the manifest, so that nothing visible ever refers to missing
+ * content. A manifest that several images share is pushed once for each repository.
  */
 export class ManifestPushes {
-  /** Tags that no longer point to what they pointed to when planning, found just before they would be overwritten. */
+  /** Tags that changed since planning, as found directly before they would have been overwritten. */
   readonly drift: Drift[] = [];
   readonly #planned: ReadonlyMap<Digest, PlannedManifest>;
   readonly #blobs: BlobRelays;
   readonly #content: PlannedContent;
   readonly #context: CopyContext;
   readonly #fallback: ReferrersFallback;
-  /** Manifests whose wrong sizes were told. */
+  /** Manifests for which a notice about wrong sizes was sent. */
   readonly #noted = new Set<Digest>();
-  /** Manifests by digest, as several images may want them: each is put once for each repository. */
+  /** Pushed manifests by digest and repository: several images may need the same one. */
   readonly #pushed = new Map<string, Promise<Pushed>>();
 
   constructor(
@@ -85,8 +85,8 @@ export class ManifestPushes {
   }
 
   /**
-   * Copies all of one image; its tag, where it has one, is written last.
-   * @throws TransshipError DRIFT where the tag changed since planning; see `drift`
+   * Pushes one image completely; its tag, if any, is written last.
+   * @throws TransshipError DRIFT if the tag changed since planning; see `drift`
    */
   async push(step: CopyStep, {fallbackPlanned, turn}: PushOptions, call: Call): Promise<void> {
     const mine = new Set(step.manifests);
@@ -96,7 +96,7 @@ export class ManifestPushes {
         : await this.#pushAs(step.tag, step.digest, step, mine, call, turn);
     if (unlisted === undefined || fallbackPlanned(unlisted.subject)) return;
     const {subject, descriptor, annotations} = unlisted;
-    // Not left by `stopping`: its tag is written, so that another run would take the image for done.
+    // Without `stopping`: the tag is written, so another run would consider the image done.
     await this.#fallback.add(step.to, subject, descriptor, annotations, {signal: call.signal});
   }
 
@@ -138,7 +138,7 @@ export class ManifestPushes {
     await this.#pushParts(digest, step, mine, call);
     const manifest = await this.#content.manifest(digest, step.from, call);
     this.#noteWrongSizes(manifest, step);
-    // All that can be done before the tag of another image is written is done by now.
+    // Everything that does not depend on the previous tag is done by now.
     await turn?.before?.writing;
     const {subjectKept} = await this.#put(manifest, {step, reference, turn}, mine, call);
     const subject = manifest.view.kind === 'schema1' ? undefined : manifest.view.subject?.digest;
@@ -147,7 +147,7 @@ export class ManifestPushes {
     return {unlisted: {subject, descriptor, annotations: annotationsOf(manifest)}};
   }
 
-  /** Once for each manifest: the image is copied as it is, and whoever built it should know. */
+  /** Notifies the user, once for each manifest, that an image with wrong sizes is copied unchanged. */
   #noteWrongSizes({descriptor: {digest}, view}: Manifest, {from}: CopyStep): void {
     const wrong = childBlobs(view).filter((blob) => {
       const actual = this.#blobs.actualSize(blob.digest);
@@ -166,8 +166,8 @@ export class ManifestPushes {
   }
 
   /**
-   * Puts one manifest. Where the registry misses something that was believed to be there, all parts are asked for and
-   * those that are missing sent, once: a registry may have collected them, or lied.
+   * Pushes one manifest. If the registry lacks a part that was considered present, all parts are looked up again and
+   * missing ones are sent, once: garbage collection may have deleted them, or the registry's response was wrong.
    */
   async #put(
     manifest: Manifest,
@@ -202,7 +202,7 @@ export class ManifestPushes {
     }
   }
 
-  /** Puts it again where the registry answered as if it had stored it, and does not have it. */
+  /** Pushes a manifest, and again if the registry reported success but does not have it. */
   async #putStored(manifest: Manifest, written: Written, call: Call): Promise<PutAnswer> {
     const {step, reference} = written;
     const {settings, report} = this.#context;
@@ -223,8 +223,8 @@ export class ManifestPushes {
   }
 
   /**
-   * Looks at a tag once more before it is written: hours may lie between planning and this moment, and whoever pushed
-   * meanwhile is not to be overwritten. A tag with the planned digest is written again, which changes nothing.
+   * Checks a tag directly before it is written, so that a push since planning is not overwritten. A tag that already
+   * has the planned digest is written again, which changes nothing.
    */
   async #putUnlessDrifted(
     manifest: Manifest,
@@ -247,7 +247,7 @@ export class ManifestPushes {
   }
 }
 
-/** GitLab.com answers a request for the fallback tag of a manifest with that manifest (oras-project/oras-go#1396). */
+/** Whether the fallback tag returned its subject itself, as GitLab.com does (oras-project/oras-go#1396). */
 function isSubjectItself(tag: Tag | Digest, found: Digest): boolean {
   return tag === fallbackTag(found);
 }
@@ -259,11 +259,11 @@ function drifted(subject: string, planned: Digest | null, actual: Digest | null)
   return new TransshipError(
     'DRIFT',
     `${subject} points to ${now}, but pointed to ${before} when the plan was made; it was not overwritten`,
-    {side: 'destination', hint: 'plan again to see what would replace what'},
+    {side: 'destination', hint: 'plan again to review the change'},
   );
 }
 
-/** Of a manifest with foreign layers, a refusal is most likely about those; no registry says so in its words. */
+/** A refusal of a manifest with foreign layers is most likely about those, but registries do not say so. */
 function withForeign(
   error: unknown,
   {descriptor: {digest: manifest}}: Manifest,

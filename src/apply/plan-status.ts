@@ -16,7 +16,7 @@ export interface StatusJournal {
 }
 
 /**
- * How far a plan is, by what its journals say. Nothing is asked of any registry.
+ * The progress of a plan according to its journals, without requests to registries.
  * @param files one, or one for each machine that works on the plan
  */
 export function planStatus(plan: Plan, files: readonly StatusJournal[]): StatusResult {
@@ -77,7 +77,7 @@ export function planStatus(plan: Plan, files: readonly StatusJournal[]): StatusR
   };
 }
 
-/** What one of several journals says of the runs that wrote it. */
+/** The state of the runs that wrote one of several journals. */
 function journalStatus({file, entries}: StatusJournal): JournalStatus {
   const began = entries.findLast((entry) => entry.type === 'run')?.at;
   const last = entries.at(-1);
@@ -115,7 +115,7 @@ function failuresOf(plan: Plan, entries: readonly StepEntry[]): readonly StatusF
   });
 }
 
-/** @param begun blobs, by `uploadKey`, of which something is at the destination */
+/** Counts incomplete images with content at the destination. @param begun such blobs, by `uploadKey` */
 function partlyCopied(
   plan: CopyPlan,
   ended: ReadonlyMap<string, unknown>,
@@ -128,8 +128,8 @@ function partlyCopied(
 }
 
 /**
- * Of a transfer its steps count, not their images: whether an image is at the donor says little on its own. The removal
- * of the donor does not count: nobody has to ask for it.
+ * The units that are counted. For a transfer, these are its steps, since the location of single images says little.
+ * Removing the donor does not count, since it is optional.
  */
 function workOf(
   plan: Plan,
@@ -143,8 +143,8 @@ function workOf(
 }
 
 /**
- * The worst end of the journals' last runs; undefined while one of them has not ended. A run that could not begin did
- * nothing: the one before it counts.
+ * The worst result of the journals' last runs; undefined: one of them has not ended. A run that could not start is
+ * ignored in favour of the one before it.
  */
 function endOf(journals: readonly (readonly JournalEntry[])[]): StatusResult['ended'] {
   const ends = journals.map((entries) => entries.findLast(({type}) => type !== 'run'));

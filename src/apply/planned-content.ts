@@ -11,8 +11,8 @@ import {cutIndex} from '../plan/cut-index.ts';
 import type {CopyContext} from './apply-context.ts';
 
 /**
- * What a plan copies: manifests that planning saw, else from the source by digest, else made from those; and the readers
- * of blobs, some of which are not at the source.
+ * The content that a plan copies: manifests from planning, from the source by digest, or created from those; and
+ * readers of blobs, some of which are not at the source.
  */
 export class PlannedContent {
   readonly #context: CopyContext;
@@ -20,7 +20,7 @@ export class PlannedContent {
   /** Manifests converted from schema 1, by the digests of their configs. */
   readonly #madeConfigs = new Map<Digest, Digest>();
 
-  /** The first image that needs a blob, by its `uploadKey`; for people. */
+  /** The name of the first image that needs a blob, by its `uploadKey`. */
   readonly imageOf: (key: string) => string | undefined;
 
   constructor(
@@ -54,7 +54,7 @@ export class PlannedContent {
     return parseManifest(bytes, isSchema1 ? DOCKER_MANIFEST : mediaType, digest, 'source');
   }
 
-  /** Where the bytes of a blob are: at the source, at its URLs, or made here. @throws as `manifest` */
+  /** The repository to read a blob from: the source, its URLs, or memory for a created config. @throws as `manifest` */
   async blobSource(action: BlobAction, call: Call): Promise<RepositoryReader> {
     const {digest, from, urls} = action;
     if (urls !== undefined) return this.#layerAt(urls);
@@ -129,7 +129,7 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 function otherBytes(digest: Digest, from: Digest): TransshipError {
   return new TransshipError(
     'MANIFEST_DIGEST_MISMATCH',
-    `what was made of ${from} is not ${digest}`,
+    `the manifest created from ${from} is not ${digest}`,
     {
       side: 'local',
       hint: 'the plan was made by another version of transship; plan again',

@@ -19,24 +19,24 @@ export interface PlacedBlob {
   readonly size: number;
 }
 
-/** How it is found out whether a repository really has something. */
+/** How to verify that a repository has some content. */
 export interface Proof {
-  /** Told first which blobs it will be asked about. */
+  /** Called first with the blobs to verify. */
   readonly begins?: (blobs: readonly PlacedBlob[]) => void;
-  /** What a tag points to is there for certain. */
+  /** Whether the manifest of a tag certainly exists. */
   readonly hasTagged: (at: RepositoryReader) => boolean;
   readonly hasManifest: (at: RepositoryReader, digest: Digest, call: Call) => Promise<boolean>;
   readonly hasBlob: (at: RepositoryReader, blob: PlacedBlob, call: Call) => Promise<boolean>;
 }
 
-/** By one HEAD each: a registry has checked the digest when it took the content. */
+/** Verifies by one HEAD request each, since a registry checks the digest of content that it accepts. */
 export const BY_ASKING: Proof = {
   hasTagged: () => true,
   hasManifest: async (at, digest, call) => (await at.head(digest, call)) !== undefined,
   hasBlob: (at, blob, call) => at.hasBlob(blob, call),
 };
 
-/** Files that are read at once: more than a disk likes only takes memory. */
+/** Files that are read concurrently. */
 const READ_CONCURRENCY = 4;
 
 const NOT_WHOLE: ReadonlySet<ErrorCode> = new Set([
@@ -47,7 +47,7 @@ const NOT_WHOLE: ReadonlySet<ErrorCode> = new Set([
   'MANIFEST_TOO_LARGE',
 ]);
 
-/** What reading takes besides the places. */
+/** The environment for reading from registries. */
 export interface Reading {
   /** The plan that is verified. */
   readonly plan: Digest;
@@ -56,9 +56,9 @@ export interface Reading {
 }
 
 /**
- * By reading every byte again: nobody has checked the files of a folder since they were written, and what is deleted
- * next exists nowhere else.
- * @param reading for registries, whose connections break, and whose blobs take long. Default: for files
+ * Verifies by reading and hashing all content: files may have changed since they were written, and may be the only copy
+ * after a deletion.
+ * @param reading for registries: retries and progress. Absent: only files are read
  */
 export function byRehashing(reading?: Reading): Proof {
   const queue = new PQueue({concurrency: READ_CONCURRENCY});
@@ -78,7 +78,7 @@ function tellTotal(blobs: readonly PlacedBlob[], {plan, report}: Reading): void 
   report({type: 'run-started', plan, steps: 0, blobs: blobs.length, bytes});
 }
 
-/** Files are read again, a registry is asked. */
+/** Verifies files by reading them, and registries by HEAD requests. */
 export function byKindOfPlace(): Proof {
   const rehashing = byRehashing();
   const proofOf = ({name}: RepositoryReader): Proof =>
@@ -96,7 +96,7 @@ async function hasBytes(
   reading: Reading | undefined,
   call: Call,
 ): Promise<boolean> {
-  // Its own size, not that of the manifest, which may be wrong: the digest decides.
+  // The actual size is used, since that in the manifest may be wrong; the digest decides.
   const size = await at.blobSize(digest, call);
   if (size === undefined) return false;
   const blob = {mediaType: 'application/octet-stream', digest, size};
@@ -111,7 +111,7 @@ async function hasBytes(
   return finishDigest(hash, algorithm) === digest;
 }
 
-/** Reads a blob of a registry, and tells how far it is. A connection that breaks is followed by another one. */
+/** Reads a blob of a registry with progress events. Broken connections are replaced. */
 async function readInto(
   hash: Hash,
   at: RepositoryReader,
@@ -140,7 +140,7 @@ async function readInto(
   }
 }
 
-/** False where it is damaged or not there; other failures are failures. */
+/** Whether the content is undamaged and exists. @throws all other failures */
 export async function isWhole(ask: () => Promise<boolean>): Promise<boolean> {
   try {
     return await ask();

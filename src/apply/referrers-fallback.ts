@@ -9,19 +9,19 @@ import type {Tag} from '../model/reference.ts';
 import {fallbackTag} from '../observe/listed-referrer.ts';
 
 /**
- * Keeps the fallback tag of a subject: where a registry has no referrers API, the client lists what refers to a
- * manifest in an index under the tag `<algorithm>-<hex>` (distribution-spec, "Referrers Tag Schema").
+ * Maintains the fallback tags of registries without referrers API: the client lists the referrers of a manifest in an
+ * index under the tag `<algorithm>-<hex>` (distribution-spec, "Referrers Tag Schema").
  */
 export class ReferrersFallback {
   readonly #repositories: Repositories;
-  /** Two referrers of one subject are added one after the other, or the second would overwrite the first. */
+  /** The latest addition by subject: additions run one after the other, since they would overwrite each other. */
   readonly #last = new Map<string, Promise<void>>();
 
   constructor(repositories: Repositories) {
     this.#repositories = repositories;
   }
 
-  /** @throws TransshipError DESTINATION_CONFLICT where the tag is in other use */
+  /** Adds a referrer. @throws TransshipError DESTINATION_CONFLICT if the tag is used for something else */
   async add(
     to: string,
     subject: Digest,

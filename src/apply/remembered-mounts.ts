@@ -8,13 +8,13 @@ import {uploadKey} from './journal.ts';
 import PQueue from 'p-queue';
 
 /**
- * Smaller blobs are not mounted, in bytes: a TCP connection sends as much without waiting (RFC 6928, 10 segments), so
- * that uploading one takes no more round trips than a mount that is declined.
+ * The minimum size of blobs to mount, in bytes: a TCP connection sends as much without waiting (RFC 6928, 10 segments),
+ * so uploading a smaller one requires no more round trips than a declined mount.
  */
 const WORTH_A_MOUNT = 14 * 1024;
-/** Larger ones are remembered on disk at once, in bytes: processes that run at the same time need not send them. */
+/** The size in bytes above which a location is written to disk immediately, so that concurrent processes can use it. */
 const WORTH_A_WRITE = 8 * 1024 * 1024;
-/** After so many declined mounts in a row, no more are tried at a registry in this run. */
+/** After this many consecutive declined mounts, no more are attempted at a registry in this run. */
 const ENOUGH_DECLINED = 3;
 
 type Outcome = Awaited<ReturnType<MountBlob>>;
@@ -22,22 +22,22 @@ type Outcome = Awaited<ReturnType<MountBlob>>;
 /** The mounts that were tried at one registry. */
 interface Trials {
   readonly queue: PQueue;
-  /** In a row. */
+  /** Consecutive declined mounts. */
   declined: number;
 }
 
 /**
- * Mounts blobs from repositories in which earlier runs have seen them. The plan does not name those: it depends only on
- * what was observed at the source and the destination, and may be applied on another machine. A blob costs one mount at
- * most, and where that is declined, what was remembered is forgotten.
+ * Mounts blobs from repositories in which earlier runs have seen them. The plan does not name those, because it depends
+ * only on the source and the destination, and may be applied on another machine. At most one mount is attempted for a
+ * blob; if it is declined, the location is removed.
  */
 export class RememberedMounts {
   readonly #locations: BlobLocations | undefined;
-  /** By name; undefined: not at a registry. */
+  /** Parsed repositories by name; undefined: not at a registry. */
   readonly #repositories = new Map<string, Repository | undefined>();
   /** By registry. */
   readonly #trials = new Map<string, Trials>();
-  /** From where blobs were mounted in this run, by `uploadKey`. */
+  /** The repositories from which blobs were mounted in this run, by `uploadKey`. */
   readonly #mounted = new Map<string, RepositoryPath>();
 
   /** @param locations undefined: nothing is remembered */
@@ -46,10 +46,10 @@ export class RememberedMounts {
   }
 
   /**
-   * Brings the blob to its repository by a mount. Until the first one succeeds at a registry, they are tried one after the
-   * other: however many blobs are worked on at once, few mounts are declined.
-   * @param attempt asks for the mount from that repository; undefined: it was not asked for
-   * @returns undefined: nothing was tried
+   * Mounts the blob. Until the first mount succeeds at a registry, mounts are attempted one after the other, so that
+   * few are declined in vain.
+   * @param attempt mounts from that repository, or returns undefined without an attempt
+   * @returns undefined: no mount was attempted
    */
   async mount(
     {digest, to, size}: BlobAction,
@@ -74,20 +74,20 @@ export class RememberedMounts {
     });
   }
 
-  /** The repository has the blob, as far as this run knows. */
+  /** Records that the repository has the blob. */
   has({digest, size}: Pick<BlobAction, 'digest' | 'size'>, repository: string): void {
     const at = size < WORTH_A_MOUNT ? undefined : this.#repositoryOf(repository);
     if (at !== undefined) this.#locations?.add(at, digest);
   }
 
-  /** The run has brought the blob to the repository. */
+  /** Records that the run has copied the blob to the repository. */
   async brought(blob: Pick<BlobAction, 'digest' | 'size'>, repository: string): Promise<void> {
     this.has(blob, repository);
     const at = this.#repositoryOf(repository);
     if (at !== undefined && blob.size >= WORTH_A_WRITE) await this.#locations?.flush(at.registry);
   }
 
-  /** The registry misses the blob after all: nor does the repository that it was mounted from have it. */
+  /** Records that the registry lacks the blob, and so does the repository from which it was mounted. */
   doubt(digest: Digest, repository: string): void {
     const at = this.#repositoryOf(repository);
     if (at === undefined) return;
@@ -102,7 +102,7 @@ export class RememberedMounts {
     return trials;
   }
 
-  /** Once for each name, since taking one apart takes longer than finding it. */
+  /** The parsed name, cached since parsing is slow. */
   #repositoryOf(name: string): Repository | undefined {
     if (this.#locations === undefined) return undefined;
     if (this.#repositories.has(name)) return this.#repositories.get(name);

@@ -14,12 +14,12 @@ import {runCopies} from './copy-run.ts';
 import {type Expected, expectation, type PlacedImage, placedImages} from './verify-plan.ts';
 
 /**
- * Brings what was found missing or broken at the destination from the source of the plan again, also below a manifest that
- * is there. What is there and was found broken is sent all the same: registries that keep what they have by its digest do
- * not replace it, which comparing again shows. A tag that points to something else stays.
- * @param differences as comparing with the plan gave them
- * @returns the result of each image that has any of them
- * @throws TransshipError the refusals of the source, where an image is read anew
+ * Copies missing or damaged content of the destination again from the source of the plan, including content below a
+ * manifest that exists. Damaged content is sent, too, but registries that keep existing content of a digest do not
+ * replace it; the next comparison shows that. A tag that has another digest is not changed.
+ * @param differences the result of comparing with the plan
+ * @returns the result of each image with differences
+ * @throws TransshipError the refusals of the source, if an image has to be read again
  */
 export async function repairPlan(
   plan: CopyPlan,
@@ -58,7 +58,7 @@ export async function repairPlan(
       digest,
       ...(tag !== undefined && isUntagged ? {tag} : {}),
       replaces: null,
-      // The root is last, and put in any case: it is how its parts are reached.
+      // The root is last, and always pushed, since its parts are reached through it.
       manifests: [...manifests.filter((one) => one !== digest), digest],
       needs: [],
       why: 'it is not as planned at the destination',
@@ -71,7 +71,7 @@ export async function repairPlan(
   return steps;
 }
 
-/** Manifests that are wrong, or whose blobs are, and those above them: children first. */
+/** Manifests with differences in themselves or their blobs, and those above them, children first. */
 function toPut(
   {manifests}: Expected,
   wrong: ReadonlyMap<string, VerifyDifference>,
@@ -97,7 +97,7 @@ interface Graph {
   readonly blobs: ReadonlyMap<Digest, BlobAction>;
 }
 
-/** From the plan; of images that it found present, which it may not know, from their source. */
+/** The graph from the plan, or from the source for images that were present when planning. */
 async function graphOf(
   plan: CopyPlan,
   images: readonly PlacedImage[],

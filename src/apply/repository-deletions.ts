@@ -17,20 +17,20 @@ import type {ApplyContext, Interruption} from './apply-context.ts';
 import {isJournalFailure} from './journal-file.ts';
 import {readableManifest, unkeptManifests} from './undo-file.ts';
 
-/** Deletions at once in a repository. Few: each is a write. */
+/** Concurrent deletions in a repository: few, since each is a write. */
 const DELETE_CONCURRENCY = 8;
 
-/** What the deletions of all repositories have in common. */
+/** The state that the deletions of all repositories share. */
 export interface SharedDeletions {
   readonly context: ApplyContext;
   readonly interruption: Interruption;
-  /** Collects what was found to point elsewhere. */
+  /** Collects tags that changed since planning. */
   readonly drift: Drift[];
-  /** A deletion failed, and none is to follow. */
+  /** A deletion failed, so no further one is started. */
   isStopped: boolean;
 }
 
-/** What a tag or a digest leads to; undefined: nothing. */
+/** The digest of a tag or manifest; undefined: it does not exist. */
 export async function lookUp(
   repository: RepositoryWriter,
   {tag, digest}: Pick<DeleteStep, 'tag' | 'digest'>,
@@ -40,7 +40,7 @@ export async function lookUp(
   return (await repository.head(digest, call))?.digest;
 }
 
-/** A tag that does not point to what it pointed to when planning. */
+/** The error for a tag that changed since planning. */
 export function notAsPlanned(
   {repository, tag, side}: Drift,
   what: 'deleted' | 'put back' = 'deleted',
@@ -52,32 +52,32 @@ export function notAsPlanned(
   );
 }
 
-/** Whose login is used: what was moved is deleted at its source. */
+/** The side whose credentials are used: moved images are deleted at their source. */
 export function sideOf({reason}: Pick<DeleteStep, 'reason'>): Drift['side'] {
   return reason === 'moved' ? 'source' : 'destination';
 }
 
 /**
- * The deletions in one repository. One after the other until the first has succeeded and nothing else is gone with it: a
- * registry that keeps what it says to delete, or deletes more than that, is found out at the first tag.
+ * Runs the deletions in one repository, one after the other until the first has succeeded without affecting anything
+ * else, so that a registry that does not delete, or deletes too much, is detected at the first tag.
  */
 export class RepositoryDeletions {
   readonly #repository: RepositoryWriter;
   readonly #steps: readonly DeleteStep[];
   readonly #results: Map<string, Promise<StepResult>>;
   readonly #settled: Map<string, StepResult>;
-  /** Steps whose deletion was asked for. */
+  /** Steps whose deletion was requested. */
   readonly #begun = new Set<string>();
-  /** Manifests that were deleted as such, with all of their tags. */
+  /** Manifests that were deleted by digest, with all of their tags. */
   readonly #deleted = new Set<Digest>();
   readonly #shared: SharedDeletions;
   readonly #call: Call;
   #content: TaggedContent = {deletion: 'alone', tags: new Map(), below: new Map()};
-  /** Set where nothing more may be deleted here. */
+  /** The error after which nothing more is deleted in this repository. */
   #halted: TransshipError | undefined;
   #isProved = false;
 
-  /** @param known what is known of some of the steps already */
+  /** @param known the results of steps that are already known */
   constructor(
     repository: RepositoryWriter,
     steps: readonly DeleteStep[],
@@ -94,7 +94,7 @@ export class RepositoryDeletions {
   }
 
   /**
-   * @returns what came of each step that was not known before
+   * @returns the result of each step that was not known before
    * @throws TransshipError JOURNAL_WRITE_FAILED
    */
   async run(): Promise<readonly StepResult[]> {
@@ -105,7 +105,7 @@ export class RepositoryDeletions {
       const isAborted = this.#shared.interruption.aborted.aborted;
       if (!isAborted && !isInterrupted(error)) this.#halted = this.#asError(error);
     }
-    // By digest one after the other: a deletion may take several tags of the plan along.
+    // One after the other if deletion is by digest: one deletion may include several tags of the plan.
     const concurrency = this.#content.deletion === 'digest' ? 1 : DELETE_CONCURRENCY;
     const queue = new PQueue({concurrency});
     for (const step of open) {
@@ -118,7 +118,7 @@ export class RepositoryDeletions {
     return await Promise.all(results);
   }
 
-  /** Where a tag may not go alone, all tags have to be known. */
+  /** Reads all tags, unless the registry deletes single tags. */
   async #observe(): Promise<TaggedContent> {
     throwIfStopping(this.#shared.interruption.stopping);
     const deletion = await this.#repository.tagDeletion?.(this.#call);
@@ -128,7 +128,7 @@ export class RepositoryDeletions {
     return await observeTagged(this.#repository, deletion, new Map(), this.#call);
   }
 
-  /** Never rejects but for the journal. */
+  /** Runs a deletion. Rejects only if the journal cannot be written. */
   async #step(step: DeleteStep): Promise<StepResult> {
     const {journal} = this.#shared.context;
     const blocked = await this.#blockedBy(step);
@@ -148,7 +148,7 @@ export class RepositoryDeletions {
         throw thrown;
       }
       const error = errorData(this.#asError(thrown));
-      // What concerns this tag alone does not keep the others.
+      // A failure that concerns only this tag does not prevent the others.
       const isOwn = error.code === 'DRIFT' || error.code === 'PROTECTED';
       if (!isOwn && !this.#isProved) this.#halted ??= this.#asError(thrown);
       const {onFailure} = this.#shared.context.settings;
@@ -194,7 +194,7 @@ export class RepositoryDeletions {
     await undo?.keep(byDigest ? this.#stepsOf(digest) : [step], below);
     await this.#shared.context.journal.append({type: 'deleting', ...named});
     this.#begun.add(id);
-    // Not left by a first signal: what became of it would not be known.
+    // Without `stopping`: the outcome of the deletion would be unknown.
     const call = {signal: this.#call.signal};
     if (byDigest) await this.#repository.deleteManifest?.(digest, call);
     else await this.#repository.deleteTag?.(tag, call);
@@ -206,7 +206,7 @@ export class RepositoryDeletions {
     return 'done';
   }
 
-  /** A deletion by digest takes all of these along. */
+  /** The steps that a deletion of this digest includes. */
   #stepsOf(digest: Digest): readonly DeleteStep[] {
     return this.#steps.filter((step) => step.digest === digest);
   }
@@ -228,10 +228,11 @@ export class RepositoryDeletions {
   }
 
   /**
-   * A deletion by digest takes every tag of the digest along, and breaks an index that lists it: all of them have to be
-   * deleted by this plan.
-   * @returns the tags that it deletes, or 1 where there are none
-   * @throws TransshipError DRIFT for a tag that came or moved after planning; the error of a deletion that was not done
+   * Checks that a deletion by digest affects only tags and indexes that this plan deletes: it deletes all tags of the
+   * digest, and breaks indexes that list it.
+   * @returns the number of tags that it deletes, at least 1
+   * @throws TransshipError DRIFT for a tag that was created or changed after planning; the error of a deletion that
+   *   failed
    */
   async #countUnshared({digest}: DeleteStep): Promise<number> {
     const planned = new Map(this.#steps.map((one) => [one.tag, one]));
@@ -250,7 +251,7 @@ export class RepositoryDeletions {
     return Math.max(1, count);
   }
 
-  /** The tags that were read, without those that are gone since, and with those that came. */
+  /** The current tags: those that were read, updated. */
   async #tagsNow(): Promise<ReadonlyMap<Tag, Digest>> {
     const names = new Set(((await this.#repository.listTags(this.#call)) ?? []).filter(isTag));
     const {tags} = this.#content;
@@ -262,7 +263,7 @@ export class RepositoryDeletions {
     return new Map([...this.#content.tags].filter(([name]) => names.has(name)));
   }
 
-  /** Tags of the digest that are to stay. */
+  /** Tags of the digest that must be kept. */
   #stayingWith(digest: Digest): readonly Tag[] {
     const planned = new Set(this.#steps.map(({tag}) => tag));
     return [...this.#content.tags].flatMap(([tag, one]) =>
@@ -271,7 +272,7 @@ export class RepositoryDeletions {
   }
 
   /**
-   * Waits until the registry no longer has what it said to delete.
+   * Waits until the registry has completed the deletion.
    * @throws TransshipError REPOSITORY_DELETE_FAILED, INTERRUPTED
    */
   async #untilGone(step: DeleteStep): Promise<void> {
@@ -291,7 +292,7 @@ export class RepositoryDeletions {
     const name = nameOf(repository, tag, digest);
     return new TransshipError(
       'REPOSITORY_DELETE_FAILED',
-      `the registry said that it deleted ${name}, and still has it`,
+      `the registry reported that it deleted ${name}, but still has it`,
       {
         side: this.#side,
         hint: 'its storage may not delete: have an administrator check the permissions there (S3: s3:DeleteObject); nothing more is deleted in this repository',
@@ -299,7 +300,7 @@ export class RepositoryDeletions {
     );
   }
 
-  /** @throws TransshipError UNSUPPORTED_BY_REGISTRY where another tag is gone with the one that was deleted */
+  /** @throws TransshipError UNSUPPORTED_BY_REGISTRY if another tag was deleted, too */
   async #throwIfLost(step: DeleteStep, other: Tag, manifest: Manifest | undefined): Promise<void> {
     const {digest} = step;
     if ((await this.#lookUp({tag: other, digest})) !== undefined) return;
@@ -307,7 +308,7 @@ export class RepositoryDeletions {
     await this.#putBack({tag: other, digest}, manifest, name);
     this.#halted = new TransshipError(
       'UNSUPPORTED_BY_REGISTRY',
-      `deleting ${nameOf(step.repository, step.tag, digest)} also deleted ${name}, which is put back`,
+      `deleting ${nameOf(step.repository, step.tag, digest)} also deleted ${name}, which is restored`,
       {
         side: this.#side,
         hint: 'this registry deletes all tags of a digest; nothing more is deleted in this repository. Plan again, with all tags of a digest or none of them',
@@ -317,7 +318,7 @@ export class RepositoryDeletions {
   }
 
   /**
-   * The same storage may have two names: what was deleted at one is gone at the other.
+   * Checks that the destination still has the image: source and destination may be the same storage under two names.
    * @throws TransshipError DESTINATION_CONFLICT
    */
   async #throwIfGoneElsewhere(step: DeleteStep, manifest: Manifest | undefined): Promise<void> {
@@ -330,7 +331,7 @@ export class RepositoryDeletions {
       await this.#putBack(step, manifest, name);
       this.#halted = new TransshipError(
         'DESTINATION_CONFLICT',
-        `with ${name}, ${nameOf(place.to, place.tag, digest)} was gone, too: ${name} is put back`,
+        `with ${name}, ${nameOf(place.to, place.tag, digest)} was deleted, too: ${name} is restored`,
         {
           side: 'destination',
           hint: 'source and destination seem to be one registry under two names, or a mirror that follows deletions; copy without deleting at the source',
@@ -340,14 +341,14 @@ export class RepositoryDeletions {
     }
   }
 
-  /** A tag that somebody pushed meanwhile stays: then the manifest comes back without it. */
+  /** Restores a tag; if the tag was pushed again meanwhile, only the manifest is restored. */
   async #putBack(
     what: Pick<DeleteStep, 'tag' | 'digest'>,
     manifest: Manifest | undefined,
     name: string,
   ): Promise<void> {
     if (manifest === undefined) {
-      throw new TransshipError('MANIFEST_NOT_FOUND', `${name} is gone and cannot be put back`, {
+      throw new TransshipError('MANIFEST_NOT_FOUND', `${name} was deleted and cannot be restored`, {
         side: this.#side,
         hint: 'push the image again',
       });
@@ -388,8 +389,8 @@ function sharedWith(step: DeleteStep, error: StepResult['error']): TransshipErro
 }
 
 function notARegistry(name: string): TransshipError {
-  return new TransshipError('UNSUPPORTED_BY_REGISTRY', `nothing is deleted in ${name}`, {
+  return new TransshipError('UNSUPPORTED_BY_REGISTRY', `cannot delete in ${name}`, {
     side: 'local',
-    hint: 'tags are deleted in registries only',
+    hint: 'tags are deleted only in registries',
   });
 }

@@ -15,10 +15,10 @@ import {lookUp, notAsPlanned, sideOf} from './repository-deletions.ts';
 import type {KeptManifests} from './kept-manifests.ts';
 
 const REPOSITORIES_AT_ONCE = 4;
-/** Tags of a repository that are put back at once. Few: each is a write. */
+/** Tags of a repository that are restored concurrently: few, since each is a write. */
 const TAGS_AT_ONCE = 8;
 
-/** What putting tags back needs besides the plan that deleted them. */
+/** The environment in which tags are restored. */
 export interface RestoreContext {
   readonly repositories: Repositories;
   readonly kept: KeptManifests;
@@ -26,10 +26,10 @@ export interface RestoreContext {
 }
 
 /**
- * Puts back what a plan deleted: the manifests from an undo file, whose content the registry still has until its garbage
- * collection. Images come before what belongs to them. A tag that somebody pushed meanwhile stays. Done twice, the second
- * changes nothing.
- * @returns the result of each deletion: `done` is put back, `present` is there
+ * Restores the tags that a plan deleted, with the manifests from an undo file; the registry keeps their blobs until its
+ * garbage collection. Images are restored before their attachments. A tag that was pushed meanwhile is not changed. A
+ * second run changes nothing.
+ * @returns the result of each deletion: `done`: restored; `present`: already there
  */
 export async function restoreDeleted(
   plan: CopyPlan,
@@ -49,7 +49,7 @@ export async function restoreDeleted(
   const run: RestoreRun = {...context, interruption, drift, results};
   const byRepository = Map.groupBy(deletions, ({repository}) => repository);
   await mapAtOnce(byRepository.values(), REPOSITORIES_AT_ONCE, async (own) => {
-    // What needed the deletion of another one to come first belongs to that.
+    // Attachments are the steps that other deletions had to precede.
     const {images = [], attached = []} = Object.groupBy(own, ({needs}) =>
       needs.length === 0 ? 'images' : 'attached',
     );
@@ -78,19 +78,19 @@ function endOf(steps: readonly StepResult[], drift: readonly Drift[]): RunResult
   return steps.some(({outcome}) => outcome === 'failed') ? 'failed' : 'done';
 }
 
-/** What the repositories have in common. */
+/** The state that all repositories share. */
 interface RestoreRun extends RestoreContext {
   readonly interruption: Interruption;
-  /** Tags that point elsewhere. */
+  /** Tags that have another digest now. */
   readonly drift: Drift[];
   readonly results: Map<string, StepResult>;
 }
 
-/** What is put back into one repository. */
+/** Restores the tags of one repository. */
 class Restore {
   readonly #run: RestoreRun;
   readonly #repository: RepositoryWriter;
-  /** Manifests that several indexes list: each is put once. */
+  /** Manifests below indexes, each of which is pushed once. */
   readonly #below = new Map<Digest, Promise<void>>();
 
   constructor(step: DeleteStep, run: RestoreRun) {
@@ -127,7 +127,7 @@ class Restore {
   }
 
   /**
-   * @throws TransshipError ROLLBACK_TOO_LATE, MANIFEST_NOT_FOUND where the file does not have it; refusals of the registry
+   * @throws TransshipError ROLLBACK_TOO_LATE; MANIFEST_NOT_FOUND if the file does not have it; refusals of the registry
    */
   async #putBack(step: DeleteStep): Promise<void> {
     const {kept} = this.#run;
@@ -144,7 +144,7 @@ class Restore {
     if ((await lookUp(this.#repository, step, this.#call)) === step.digest) return;
     throw new TransshipError(
       'VERIFY_FAILED',
-      `the registry accepted ${name} and does not show it`,
+      `the registry accepted ${name}, but does not have it`,
       {
         side: sideOf(step),
         hint: 'run the command again; if this repeats, ask the administrator of the registry',
@@ -152,7 +152,7 @@ class Restore {
     );
   }
 
-  /** The manifests that an index lists; a registry may have deleted them with it. */
+  /** Pushes the manifests that an index lists, which the registry may have deleted with it. */
   async #putBelow({view}: Manifest): Promise<void> {
     await settleAll(
       childManifests(view).map(({digest}) => {
@@ -166,13 +166,13 @@ class Restore {
   async #putChild(digest: Digest): Promise<void> {
     if ((await this.#repository.head(digest, this.#call)) !== undefined) return;
     const manifest = await this.#run.kept.manifest(digest);
-    // It was missing when its index was deleted.
+    // Already missing when its index was deleted.
     if (manifest === undefined) return;
     await this.#putBelow(manifest);
     await this.#repository.putManifest(digest, manifest, this.#call);
   }
 
-  /** Not left by a first signal: what became of a manifest would not be known. */
+  /** Without `stopping`: the outcome of a push would be unknown. */
   get #call(): Call {
     return {signal: this.#run.interruption.aborted};
   }
@@ -181,7 +181,7 @@ class Restore {
 function notKept(name: string): TransshipError {
   return new TransshipError(
     'MANIFEST_NOT_FOUND',
-    `${name} is gone, and the undo file does not have it`,
+    `${name} was deleted, and the undo file does not contain it`,
     {
       side: 'local',
       hint: 'somebody else deleted it, or "transship apply" ran with --no-undo; push the image again',
@@ -192,7 +192,7 @@ function notKept(name: string): TransshipError {
 function collected(name: string, cause: TransshipError): TransshipError {
   return new TransshipError(
     'ROLLBACK_TOO_LATE',
-    `${name} cannot be put back: the registry no longer has all of its content`,
+    `${name} cannot be restored: the registry no longer has all of its content`,
     {
       side: 'destination',
       hint: 'its garbage collection has run (GitLab with metadata database: 24 hours after the deletion); push the image again',

@@ -1,18 +1,18 @@
 import type {LimitCode, RunResult} from '../model/outcome.ts';
 
-/** Calls `act` once after `ms`, unless it is disposed of before. */
+/** Calls `act` once after `ms`, unless it is disposed before. */
 export type Timer = (ms: number, act: () => void) => Disposable;
 
 export interface LimitSettings {
-  /** Bytes that may be sent for blobs, those of failed attempts included. */
+  /** Maximum bytes sent for blobs, including failed attempts. */
   readonly maxBytes?: number;
-  /** How long the run may take, in ms. */
+  /** Maximum duration of the run, in ms. */
   readonly maxDuration?: number;
-  /** Tags that a plan of copies may delete. */
+  /** Maximum number of tags that a plan of copies may delete. */
   readonly maxDeletes?: number;
 }
 
-/** Ends a run at a limit, as the first signal does: nothing new is begun, and what is under way is finished. */
+/** Ends a run at a limit as the first signal does: no new work is started, and work in progress is completed. */
 export class RunLimits implements Disposable {
   readonly #signal: AbortSignal;
   readonly #maxBytes: number;
@@ -26,10 +26,10 @@ export class RunLimits implements Disposable {
   readonly #announced = new Map<string, number>();
   #reached: LimitCode | undefined;
   #isLifted = false;
-  /** The limit that was reached while it was lifted. */
+  /** The limit that was reached during the suspension. */
   #missed: LimitCode | undefined;
 
-  /** @param signal the first signal of the user: what it ended was not ended by a limit */
+  /** @param signal the first signal of the user; after it, no limit is reported */
   constructor(
     {maxBytes = Infinity, maxDuration, maxDeletes = Infinity}: LimitSettings,
     signal: AbortSignal,
@@ -53,8 +53,8 @@ export class RunLimits implements Disposable {
   }
 
   /**
-   * So many bytes of the blob are about to be sent: a chunk, or all of it. They count at once, so that the chunk which
-   * reaches the limit is the last one that is begun. Those of an attempt that failed before they were sent count no more.
+   * Records that bytes of the blob are about to be sent: a chunk, or the whole blob. They count immediately, so that no
+   * further chunk is started after the one that reaches the limit. A previous announcement for the blob is replaced.
    */
   announce(blob: string, bytes: number): void {
     this.#bytes += bytes - this.#left(blob);
@@ -70,13 +70,13 @@ export class RunLimits implements Disposable {
     this.#check();
   }
 
-  /** Nothing more of the blob is sent. */
+  /** Records that the blob is complete. */
   ended(blob: string): void {
     this.#bytes -= this.#left(blob);
     this.#announced.delete(blob);
   }
 
-  /** So many tags are about to be deleted. @returns false: that is more than are left, and ends the run */
+  /** Records that tags are about to be deleted. @returns false if that exceeds the limit, which ends the run */
   takeDeletes(tags: number): boolean {
     if (tags > this.#deletes) {
       this.#reach('MAX_DELETES_REACHED');
@@ -86,12 +86,12 @@ export class RunLimits implements Disposable {
     return true;
   }
 
-  /** Until `restore` the run must not be ended by a limit: it would leave things in a state that is not safe. */
+  /** Suspends the limits until `restore`, while ending the run would leave an unsafe state. */
   lift(): void {
     this.#isLifted = true;
   }
 
-  /** Things are safe again: a limit that was reached since `lift` ends the run now. */
+  /** Ends the suspension. A limit that was reached meanwhile ends the run now. */
   restore(): void {
     this.#isLifted = false;
     if (this.#missed !== undefined) this.#reach(this.#missed);
@@ -123,7 +123,7 @@ export class RunLimits implements Disposable {
   }
 }
 
-/** Node's timers take no longer time, in ms. */
+/** Maximum delay of Node's timers, in ms. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 function startTimer(ms: number, act: () => void): Disposable {

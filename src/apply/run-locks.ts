@@ -5,12 +5,12 @@ import type {JournalOptions} from './journal.ts';
 /** A lock of a run. */
 export interface RunLock {
   readonly path: string;
-  /** What it is for, as in "the journal FILE". */
+  /** The locked object, for messages: "the journal FILE". */
   readonly what: string;
 }
 
 /**
- * Keeps a second process from the same journal, and from the same projects under another plan.
+ * Locks the journal, and the projects of a transfer, whichever plan another process uses.
  * @throws TransshipError JOURNAL_BUSY, JOURNAL_WRITE_FAILED
  */
 export async function takeRunLocks(options: JournalOptions): Promise<FileLock> {
@@ -56,7 +56,7 @@ async function takeOne(
       `${what} is in use by another run (${attempt.owner})`,
       {
         side: 'local',
-        hint: 'wait until that run ends, then run the command again; if that run was killed, its lock is released by itself',
+        hint: 'wait until that run ends, then run the command again; if that run was killed, its lock expires',
         retry: true,
       },
     );

@@ -13,10 +13,10 @@ import {writeFailed} from './journal-file.ts';
 
 const digest = z.string().refine(isDigest, {error: 'not a digest'});
 
-/** One line of the file. Lines are only ever added: the manifests of a tag come before it. */
+/** One line of the file. Lines are only appended; the manifests of a tag precede it. */
 export const undoEntry = z.discriminatedUnion('type', [
   z.object({type: z.literal('manifest'), digest, mediaType: z.string(), bytes: z.base64()}),
-  /** It is about to be deleted. */
+  /** A tag that is about to be deleted. */
   z.object({
     type: z.literal('deleted'),
     plan: digest,
@@ -28,27 +28,27 @@ export const undoEntry = z.discriminatedUnion('type', [
 ]);
 type UndoEntry = z.infer<typeof undoEntry>;
 
-/** What a deletion names. */
+/** The object of a deletion. */
 export type Deleted = Pick<DeleteStep, 'repository' | 'tag' | 'digest'>;
 
-/** Keeps what is needed to put deleted tags back. */
+/** Keeps the data to restore deleted tags. */
 export interface UndoLog {
   /** Whether the bytes of a manifest are kept already. */
   has(manifest: Digest): boolean;
   /**
-   * Resolves when all of it is on the disk.
-   * @param manifests what is deleted and what is below it, as far as it is not kept already
+   * Resolves when everything is on disk.
+   * @param manifests the deleted manifests and those below them, unless they are already kept
    * @throws TransshipError JOURNAL_WRITE_FAILED
    */
   keep(deleted: readonly Deleted[], manifests: readonly Manifest[]): Promise<void>;
 }
 
-/** Manifests below an index that are read at once. */
+/** Manifests below an index that are read concurrently. */
 const READ_CONCURRENCY = 4;
 
 /**
- * A manifest that is to be deleted and those below it, as far as they are there and are not kept yet.
- * @param root undefined: it is not there
+ * A manifest to delete and those below it, as far as they exist and are not kept yet.
+ * @param root undefined: it does not exist
  */
 export async function unkeptManifests(
   repository: RepositoryReader,
@@ -73,7 +73,10 @@ export async function unkeptManifests(
   return [...found.values()];
 }
 
-/** A broken image can be deleted, and not put back: undefined. @throws TransshipError the refusals of a registry */
+/**
+ * Reads a manifest; undefined: it is damaged, so it cannot be restored.
+ * @throws TransshipError the registry's refusals
+ */
 export async function readableManifest(
   repository: RepositoryReader,
   wanted: Digest,
@@ -87,14 +90,14 @@ export async function readableManifest(
   }
 }
 
-/** The file of a plan, where nobody names another with `--undo`. */
+/** The default undo file of a plan, unless `--undo` names another. */
 export function undoBeside(planFile: string): string {
   return `${planFile.replace(/(?:\.plan)?\.json$/, '')}.undo.ndjson`;
 }
 
 const NEWLINE = 0x0a;
 
-/** Adds to the file of a plan, or begins it. */
+/** Appends to the undo file of a plan, or creates it. */
 export class UndoFile implements UndoLog, AsyncDisposable {
   readonly #file: string;
   readonly #handle: FileHandle;
@@ -144,7 +147,7 @@ export class UndoFile implements UndoLog, AsyncDisposable {
       })),
     ];
     const text = entries.map((entry) => `${printableJsonText(JSON.stringify(entry))}\n`).join('');
-    // One after the other: a line is written whole.
+    // One after the other, so that lines are not interleaved.
     const written = this.#last.then(() => this.#append(text));
     this.#last = written.catch(() => undefined);
     await written;
@@ -166,7 +169,7 @@ export class UndoFile implements UndoLog, AsyncDisposable {
   }
 }
 
-/** A line that was being written when a process was killed must not swallow the next one. */
+/** Ends an incomplete last line, left by a killed process, so that it does not absorb the next one. */
 async function endLine(handle: FileHandle): Promise<void> {
   const {size} = await handle.stat();
   if (size === 0) return;

@@ -17,16 +17,16 @@ export interface DeletedTag {
   readonly digest: Digest;
 }
 
-/** What the runs of a journal changed at GitLab and have neither completed nor taken back. */
+/** The changes of a journal's runs at GitLab that were neither completed nor rolled back. */
 export interface Unfinished {
   readonly plan?: Digest;
   /** Undefined: the journal of a copy. */
   readonly transfer?: JournaledTransfer;
-  /** By `repository:tag`. Each is at the donor, or at the new path by now. */
+  /** Deleted tags by `repository:tag`. Each is at the donor, or already at the new path. */
   readonly deleted: ReadonlyMap<string, DeletedTag>;
-  /** The cleanup policies that were switched off, as they were before, by the id of their project. */
+  /** The previous settings of disabled cleanup policies, by the id of their project. */
   readonly paused: ReadonlyMap<number, PolicyState>;
-  /** IDs of the projects whose last run brought them to the new path, or took them back, with all images. */
+  /** IDs of the projects whose last run completed the move or the rollback with all images. */
   readonly completed: ReadonlySet<number>;
 }
 
@@ -38,13 +38,13 @@ export function deletedOf(
   return [...deleted.values()].filter((one) => one.project === project);
 }
 
-/** Adds up what a journal says, from its first run to its last. */
+/** Derives the unfinished changes from a journal. */
 export function unfinishedIn(entries: readonly JournalEntry[]): Unfinished {
   const deleted = new Map<string, DeletedTag>();
   let run: Extract<JournalEntry, {type: 'run'}> | undefined;
   const paused = new Map<number, PolicyState>();
   const completed = new Set<number>();
-  /** Projects that the last run takes back. */
+  /** Projects that the last run rolls back. */
   const goingBack = new Set<number>();
   for (const entry of entries) {
     switch (entry.type) {
@@ -71,7 +71,7 @@ export function unfinishedIn(entries: readonly JournalEntry[]): Unfinished {
         break;
       case 'project-end': {
         const {project, result} = entry;
-        // A rollback that ends with drift has put back all but what somebody else pushed meanwhile.
+        // A rollback that ends with drift has restored everything except tags that were pushed meanwhile.
         if (result !== 'done' && !(goingBack.has(project) && result === 'drift')) {
           completed.delete(project);
           break;
@@ -94,8 +94,8 @@ export function unfinishedIn(entries: readonly JournalEntry[]): Unfinished {
 }
 
 /**
- * Says what is gone, where it waits, and which commands work.
- * @param planFile default: as the journal has it
+ * The error for an unfinished transfer: the deleted images, their location, and the possible commands.
+ * @param planFile default: the name in the journal
  */
 export function transferUnfinished(
   {plan, transfer, deleted}: Unfinished,

@@ -12,9 +12,10 @@ import type {Tag} from '../model/reference.ts';
 import {BY_ASKING, byKindOfPlace, isWhole, type Proof} from './proof.ts';
 
 /**
- * Compares the destination with a plan, digest by digest: a registry by HEAD requests, files by reading and hashing them.
- * Of an image that was there already when the plan was made the plan knows only the root: what is below is read first.
- * @param proof how it is found out whether something is there. Default: as above
+ * Compares the destination with a plan, digest by digest: a registry by HEAD requests, files by reading and hashing
+ * them. For images that were present when planning, the plan has only the root, so the manifests below it are read
+ * first.
+ * @param proof how to verify content. Default: as above
  */
 export async function verifyCopies(
   plan: CopyPlan,
@@ -47,14 +48,14 @@ export function placedImages(plan: CopyPlan): readonly PlacedImage[] {
   }));
 }
 
-/** What came of comparing some images with what is there. */
+/** The result of comparing some images with the destination. */
 export interface VerifiedRoots extends Omit<VerifyResult, 'plan'> {
-  /** The first thing that is wrong with one of the images; undefined: it is whole. */
+  /** The first difference of one of the images; undefined: it is complete. */
   readonly wrongWith: (root: Root) => VerifyDifference | undefined;
 }
 
 /**
- * Compares images of a plan, of all those that it copies or found present, with what is at their places.
+ * Compares some of a plan's images, copied or present, with the destination.
  * @param proof as in `verifyCopies`
  * @throws TransshipError the refusals of a registry
  */
@@ -90,7 +91,7 @@ function placeOf(at: string, tag: Tag | undefined, digest: Digest): string {
   return `${at} ${tag ?? ''} ${digest}`;
 }
 
-/** What the destination has below the roots that the plan does not know; what cannot be read is found wrong later. */
+/** Reads the manifests below roots that are not in the plan. Unreadable ones are reported by the comparison. */
 async function readBelow(
   roots: readonly Root[],
   plan: CopyPlan,
@@ -115,7 +116,7 @@ async function readBelow(
     });
     for (const manifest of reader.manifests.values()) {
       manifests.push(plannedManifest(manifest));
-      // A layer that may be elsewhere need not be here.
+      // A foreign layer need not be at the destination.
       for (const {digest, size, urls} of childBlobs(manifest.view))
         blobs.push({digest, size, to: at, action: urls === undefined ? 'present' : 'foreign'});
     }
@@ -123,27 +124,27 @@ async function readBelow(
   return {manifests, blobs};
 }
 
-/** What should be at some repositories: tags, and all that is below them, each once per repository. */
+/** The content that should exist: tags, and everything below them, each once per repository. */
 export interface Expected {
   readonly tags: readonly {readonly at: string; readonly tag: Tag; readonly digest: Digest}[];
   readonly manifests: readonly {readonly at: string; readonly digest: Digest}[];
   readonly blobs: readonly {readonly at: string; readonly digest: Digest; readonly size: number}[];
 }
 
-/** A manifest at a repository, `host/path` or a transport with a file, and perhaps its tag. */
+/** A manifest at a repository, `host/path` or a transport with a file, with its tag, if any. */
 export interface Root {
   readonly at: string;
   readonly tag?: Tag;
   readonly digest: Digest;
 }
 
-/** What is looked at of a blob. */
+/** A blob that should exist. */
 export type ExpectedBlob = Pick<BlobAction, 'digest' | 'to' | 'size' | 'action'>;
 
 /**
- * What should be there of some roots: a walk down from each. Of a root that `manifests` does not know only itself is
- * expected.
- * @param blobs for their sizes; what is `foreign` is expected nowhere
+ * The content that should exist for some roots, found by walking down from each. For a root that is not in `manifests`,
+ * only the root itself is expected.
+ * @param blobs for their sizes; `foreign` ones are not expected
  */
 export function expectation(
   manifests: readonly PlannedManifest[],
@@ -184,11 +185,11 @@ function walkDown(
   return {tags: [...tags.values()], manifests: [...found.values()], blobs: [...below.values()]};
 }
 
-/** What came of a comparison, whichever plan it was for. */
+/** The result of a comparison, without the plan. */
 export type Compared = Omit<VerifyResult, 'plan' | 'projects'>;
 
 /**
- * Compares what is there with what should be, digest by digest.
+ * Compares existing content with the expected one, digest by digest.
  * @throws TransshipError the refusals of a registry
  */
 export async function compareExpected(
@@ -200,7 +201,7 @@ export async function compareExpected(
   proof.begins?.(blobs);
   const differences: VerifyDifference[] = [];
   const reader = (name: string): RepositoryReader => repositories.destination(name);
-  /** What a registry names as the target of a tag, it has. */
+  /** Manifests that a registry names as the target of a tag, and therefore has. */
   const named = new Set<string>();
   await mapAtOnce(tags, OBSERVE_CONCURRENCY, async ({at, tag, digest}) => {
     const actual = (await headComparable(reader(at), tag, digest, call)) ?? null;

@@ -1,8 +1,7 @@
 import {start} from './start.ts';
 
 /*
- * Where the single executable begins. It holds the compiled code beside the source, so that there is nothing to keep for the next
- * run, as `main.ts` does it.
+ * Where the single executable begins. Node keeps no compiled code for it, so that `main.ts` would make a folder in vain.
  */
 
 void start();

@@ -54,8 +54,8 @@ const NAME_THEM =
   'write the names of the repositories to a file, one per line, and pass it with --repositories FILE, or in a migration file with repositories: {file: FILE} (- reads stdin)';
 
 /**
- * Reads a list page by page. Only path and query of the URL of the next page are used: behind a proxy, a product may name another
- * host, which must not receive the credentials.
+ * Reads a list page by page. Only path and query of the URL of the next page are used: behind a proxy, a product may
+ * name another host, which must not receive the credentials.
  * @throws TransshipError REPOSITORIES_NOT_LISTED, RESPONSE_INVALID, and the server's failures
  */
 export async function* readPages<Page>(

@@ -1,8 +1,8 @@
 import type {Digest} from '../model/digest.ts';
 
 /**
- * Counts distinct blobs over many repositories. Digests are stored once and referred to by number, so that each blob of a
- * repository takes only a few bytes.
+ * Counts distinct blobs over many repositories. Digests are stored once and referred to by number, so that each blob of
+ * a repository takes only a few bytes.
  */
 export class BlobTable {
   readonly #numbers = new Map<Digest, number>();

@@ -5,8 +5,8 @@ import type {Registry} from '../registry/registry.ts';
 import {repositoriesNotListed, saysNotListed} from './api-list.ts';
 
 /**
- * Lists the repositories of a registry by `/v2/_catalog`, which requires the scope `registry:catalog:*`. It is not part of the OCI
- * specification: many registries show it only to administrators, or not at all.
+ * Lists the repositories of a registry by `/v2/_catalog`, which requires the scope `registry:catalog:*`. It is not part
+ * of the OCI specification: many registries show it only to administrators, or not at all.
  */
 export function catalogLister(registry: Registry): RepositoryLister {
   const name = `the registry ${registry.host}`;

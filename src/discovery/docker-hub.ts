@@ -41,8 +41,8 @@ const tokenSchema = z.object({access_token: z.string().min(1)});
 
 /**
  * Lists the repositories of one namespace of Docker Hub by `GET /v2/namespaces/{namespace}/repositories`
- * (docs.docker.com/reference/api/hub/latest). Private repositories are listed with the login for docker.io, which
- * `POST /v2/auth/token` exchanges for an access token ("Create access token"). After too many requests per minute, Docker Hub
+ * (docs.docker.com/reference/api/hub/latest). Private repositories are listed with the login for docker.io, which `POST
+ * /v2/auth/token` exchanges for an access token ("Create access token"). After too many requests per minute, Docker Hub
  * answers 429 ("Rate Limiting"), and the HTTP client waits.
  */
 export function dockerHubLister(options: ListerOptions): RepositoryLister {

@@ -20,8 +20,8 @@ const packages = list(z.object({name: z.string(), updated_at: z.string().nullish
 
 /**
  * Lists the container packages of one owner on GitHub by `GET /orgs/{org}/packages` or `/users/{username}/packages`
- * (docs.github.com/rest/packages/packages). The API requires a personal access token (classic) with the scope `read:packages`,
- * as the login for ghcr.io does.
+ * (docs.github.com/rest/packages/packages). The API requires a personal access token (classic) with the scope
+ * `read:packages`, as the login for ghcr.io does.
  */
 export function githubLister({host, baseUrl, http, credentials}: ListerOptions): RepositoryLister {
   const isPublic = host === GITHUB_REGISTRY;

@@ -15,9 +15,9 @@ export interface GitLabListerOptions {
 }
 
 /**
- * Lists the image paths of a GitLab instance by its API (GitLab: doc/api/container_registry.md): those of a group with its
- * subgroups, those of a project, or, without a prefix, those of all groups and projects of which the token's owner is a member.
- * Records that GitLab is deleting are omitted.
+ * Lists the image paths of a GitLab instance by its API (GitLab: doc/api/container_registry.md): those of a group with
+ * its subgroups, those of a project, or, without a prefix, those of all groups and projects of which the token's owner
+ * is a member. Records that GitLab is deleting are omitted.
  */
 export function gitlabLister({host, gitlab, isOwnRegistry}: GitLabListerOptions): RepositoryLister {
   const name = `GitLab at ${gitlab.url.host}`;

@@ -20,11 +20,11 @@ const repositories = list(
 );
 
 /**
- * Lists the repositories of a Harbor 2 (goharbor/harbor: api/v2.0/swagger.yaml, `listProjects` and `listRepositories`), with the
- * login of its registry, including robot accounts (`robot$name`), as Basic authentication. Without a login, Harbor shows public
- * projects (src/server/v2.0/handler/project.go, `ListProjects`), whose repositories everybody may list
- * (src/common/rbac/project/rbac_user.go). In other projects, a robot account needs the permission to list repositories, besides
- * the one to pull.
+ * Lists the repositories of a Harbor 2 (goharbor/harbor: api/v2.0/swagger.yaml, `listProjects` and `listRepositories`),
+ * with the login of its registry, including robot accounts (`robot$name`), as Basic authentication. Without a login,
+ * Harbor shows public projects (src/server/v2.0/handler/project.go, `ListProjects`), whose repositories everybody may
+ * list (src/common/rbac/project/rbac_user.go). In other projects, a robot account needs the permission to list
+ * repositories, besides the one to pull.
  */
 export function harborLister({host, baseUrl, http, credentials}: ListerOptions): RepositoryLister {
   const api: ProductApi = {
@@ -79,7 +79,8 @@ async function* ofProject(
 }
 
 /**
- * A list with numbered pages. `Link` names the next page; if a proxy removes it, `X-Total-Count` shows whether there are more.
+ * A list with numbered pages. `Link` names the next page; if a proxy removes it, `X-Total-Count` shows whether there
+ * are more.
  */
 function numbered<Item>(path: string, page: z.ZodType<Item[]>): ApiList<Item[]> {
   const pageUrl = (number: number) => `${path}?page=${number}&page_size=${PAGE_SIZE}`;

@@ -26,9 +26,9 @@ const pageSchema = z.object({
 });
 
 /**
- * Lists the repositories of one namespace of Quay by `GET /api/v1/repository` (quay/quay: endpoints/api/repository.py, `listRepos`;
- * `page_support` in endpoints/api/__init__.py). The API accepts OAuth tokens with the scope `repo:read`, but no robot accounts;
- * without a token, it lists public repositories.
+ * Lists the repositories of one namespace of Quay by `GET /api/v1/repository` (quay/quay: endpoints/api/repository.py,
+ * `listRepos`; `page_support` in endpoints/api/__init__.py). The API accepts OAuth tokens with the scope `repo:read`,
+ * but no robot accounts; without a token, it lists public repositories.
  */
 export function quayLister({host, baseUrl, http, credentials}: ListerOptions): RepositoryLister {
   const api: ProductApi = {

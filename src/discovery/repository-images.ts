@@ -54,8 +54,8 @@ interface Facts {
 }
 
 /**
- * Reads the manifests of these tags and one config for each image, and returns only numbers. Referrers are not searched for;
- * those with tags count as images.
+ * Reads the manifests of these tags and one config for each image, and returns only numbers. Referrers are not searched
+ * for; those with tags count as images.
  * @param shared shared by all repositories of an inventory; `queue` limits the tags that are read concurrently
  * @throws TransshipError if the registry fails; a tag that cannot be read is part of the result
  */

@@ -28,12 +28,16 @@ const BY_HOST: ReadonlyMap<string, SourceKind> = new Map([
   ['quay.io', 'quay'],
 ]);
 
-/** The paths of products' token services: GitLab (doc/administration/packages/container_registry.md), Quay (`/v2/auth`). */
+/**
+ * The paths of products' token services: GitLab (doc/administration/packages/container_registry.md), Quay (`/v2/auth`).
+ */
 const BY_REALM: readonly (readonly [RegExp, SourceKind])[] = [
   [/\/jwt\/auth$/, 'gitlab'],
   [/^\/v2\/auth$/, 'quay'],
 ];
-/** The service in the challenge of Harbor (goharbor/harbor: make/photon/prepare/templates/registry/config.yml.jinja). */
+/**
+ * The service in the challenge of Harbor (goharbor/harbor: make/photon/prepare/templates/registry/config.yml.jinja).
+ */
 const HARBOR_SERVICE = 'harbor-registry';
 
 /** Determines the kind of a host from its name, or by one request without credentials. */

@@ -25,8 +25,8 @@ export interface InventoryQuestion {
 }
 
 /**
- * Repositories that are read concurrently, by depth. At `tags`, each takes one request; at `images`, the manifests of each are in
- * memory, and a few repositories have enough tags to use all connections.
+ * Repositories that are read concurrently, by depth. At `tags`, each takes one request; at `images`, the manifests of
+ * each are in memory, and a few repositories have enough tags to use all connections.
  */
 const REPOSITORIES_AT_ONCE = {tags: OBSERVE_CONCURRENCY, images: 8} as const;
 

@@ -1,6 +1,6 @@
 import {lookup} from 'node:dns/promises';
 import {isIP} from 'node:net';
-import {connect, type PeerCertificate} from 'node:tls';
+import {connect, type DetailedPeerCertificate, type PeerCertificate} from 'node:tls';
 import {hostnameOf, isLoopback, type OriginSettings} from '../http/origin.ts';
 import {secureOptions} from '../http/tls.ts';
 import {attempted, failed, type Finding, passed, warned} from './examination.ts';
@@ -69,7 +69,7 @@ async function checkCertificate(
 ): Promise<readonly Finding[]> {
   const hostname = hostnameOf(url.host);
   const secure = secureOptions(await connectOptions(url.origin));
-  const {certificate, why, protocol} = await handshake(url, hostname, secure, signal);
+  const {certificate, chain, why, protocol} = await handshake(url, hostname, secure, signal);
   if (certificate === undefined)
     return [
       failed(
@@ -78,15 +78,19 @@ async function checkCertificate(
         'check host and port, or use --plain-http if this registry has no TLS',
       ),
     ];
-  const days = Math.floor((Date.parse(certificate.valid_to) - now.getTime()) / DAY_MS);
+  const expires = Math.min(...chain.map(({valid_to}) => Date.parse(valid_to)));
+  const days = Math.floor((expires - now.getTime()) / DAY_MS);
   const issuer = String(certificate.issuer?.O ?? certificate.issuer?.CN ?? 'an unknown authority');
-  const what = `${protocol ?? 'TLS'}, certificate of ${issuer}, valid until ${new Date(certificate.valid_to).toISOString().slice(0, 10)}`;
+  const sent = chain.length === 1 ? 'sent alone' : `in a chain of ${chain.length}`;
+  const what = `${protocol ?? 'TLS'}, certificate of ${issuer}, ${sent}, valid until ${new Date(expires).toISOString().slice(0, 10)}`;
   if (why !== undefined) {
     return [
       failed(
         'tls',
         `${what}, is not trusted: ${why}`,
-        'pass the certificate of its authority with --ca-file FILE, or put it into /etc/docker/certs.d/HOST/ca.crt',
+        why === 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'
+          ? 'the server sends no certificates between its own and a known authority: have its administrator add them, or pass them with --ca-file FILE'
+          : 'pass the certificate of its authority with --ca-file FILE, or put it into /etc/docker/certs.d/HOST/ca.crt',
       ),
     ];
   }
@@ -99,6 +103,8 @@ async function checkCertificate(
 
 interface Handshake {
   readonly certificate: PeerCertificate | undefined;
+  /** It, and those of its authorities, as far as they are known, in this order. */
+  readonly chain: readonly PeerCertificate[];
   /** Why it is not trusted, or there is none. */
   readonly why: string | undefined;
   readonly protocol: string | undefined;
@@ -124,12 +130,14 @@ function handshake(
     socket.destroy();
     resolve(result);
   };
-  const none = (why: string): void => end({certificate: undefined, why, protocol: undefined});
+  const none = (why: string): void =>
+    end({certificate: undefined, chain: [], why, protocol: undefined});
   socket.once('secureConnect', () => {
-    const certificate = socket.getPeerCertificate();
+    const certificate = socket.getPeerCertificate(true);
     const why = socket.authorized ? undefined : String(socket.authorizationError);
     end({
       certificate: Object.keys(certificate).length === 0 ? undefined : certificate,
+      chain: chainOf(certificate),
       why,
       protocol: socket.getProtocol() ?? undefined,
     });
@@ -145,4 +153,18 @@ function handshake(
     {once: true},
   );
   return promise;
+}
+
+/** More certificates than any chain has. */
+const CHAIN_LIMIT = 10;
+
+/** The root is its own issuer. */
+function chainOf(certificate: DetailedPeerCertificate): readonly PeerCertificate[] {
+  const chain: DetailedPeerCertificate[] = [];
+  let at: DetailedPeerCertificate | undefined = certificate;
+  while (at?.valid_to !== undefined && !chain.includes(at) && chain.length < CHAIN_LIMIT) {
+    chain.push(at);
+    at = at.issuerCertificate;
+  }
+  return chain;
 }

@@ -1,6 +1,7 @@
 import type {Digest} from '../model/digest.ts';
 import {childBlobs, childManifests, type Manifest} from '../model/manifest.ts';
 import type {Call} from '../model/port.ts';
+import {mapAtOnce} from '../observe/at-once.ts';
 import {isTag, type RepositoryPath, type Tag} from '../model/reference.ts';
 import type {RegistryTraits} from '../registry/gitlab-extension.ts';
 import type {Registry} from '../registry/registry.ts';
@@ -31,6 +32,12 @@ export async function checkBase(
   if (challenges.some(({result}) => result === 'fail')) return challenges;
   const base = await attempted('login', signal, async () => {
     const traits = await registry.traits(call);
+    if (traits.isPage === true)
+      return failed(
+        'login',
+        'a web page answers at /v2/, no registry',
+        'check host and port, and whether this machine has to log in at a proxy',
+      );
     return [
       passed('login', 'the registry accepts the login, or needs none'),
       ...productOf(traits),
@@ -179,6 +186,7 @@ export async function checkReading(
   const {signal} = call;
   const repository = registry.repository(path);
   let first: Tag | undefined;
+  let some: readonly Tag[] = [];
   const tokens = await attempted('token', signal, () => checkToken(registry, path, call));
   const tags = await attempted('tags', signal, async () => {
     const names = await repository.listTags(call);
@@ -188,7 +196,9 @@ export async function checkReading(
         'there is no such repository, or none that this login may see',
         'check the path',
       );
-    first = names.find(isTag);
+    const valid = names.filter(isTag);
+    first = valid[0];
+    some = valid.slice(0, LOOKED_AT);
     const invalid = names.filter((name) => !isTag(name)).length;
     return [
       passed('tags', `tags: ${names.length}`, 'yes'),
@@ -197,7 +207,7 @@ export async function checkReading(
         : [
             warned(
               'tag-names',
-              `${invalid} tags have names that no client can use`,
+              `${invalid} of them with names that no client can use`,
               'their objects have to be removed from the storage',
             ),
           ]),
@@ -215,6 +225,7 @@ export async function checkReading(
       ? failed('head', `${tag} is listed and not there`, 'delete the tag, or push it again')
       : passed('head', `HEAD tells what ${tag} points to`, 'yes'),
   );
+  const old = await attempted('schema1', signal, () => checkSchema1(registry, path, some, call));
   const blobs = await attempted('blobs', signal, () => checkBlobs(registry, path, tag, call));
   const referrers = await attempted('referrers', signal, async () => {
     const subject = await repository.head(tag, call);
@@ -223,7 +234,7 @@ export async function checkReading(
       ? passed('referrers', 'no referrers API: fallback tags are used', 'no')
       : passed('referrers', 'it has the referrers API', 'yes');
   });
-  return [...tokens, ...tags, ...paging, ...heads, ...blobs, ...referrers];
+  return [...tokens, ...tags, ...paging, ...heads, ...old, ...blobs, ...referrers];
 }
 
 const PAGING: Readonly<Record<Awaited<ReturnType<Registry['probePaging']>>, Finding>> = {
@@ -231,6 +242,34 @@ const PAGING: Readonly<Record<Awaited<ReturnType<Registry['probePaging']>>, Find
   ignored: passed('paging', 'lists come whole, whatever is asked for', 'no'),
   'not-known': passed('paging', 'not known: there are fewer than two tags'),
 };
+
+/** Tags that are looked at for images of Docker schema 1; of more, the plan says it. */
+const LOOKED_AT = 20;
+const AT_ONCE = 8;
+
+async function checkSchema1(
+  registry: Registry,
+  path: RepositoryPath,
+  tags: readonly Tag[],
+  call: Call,
+): Promise<Finding> {
+  const repository = registry.repository(path);
+  const found = await mapAtOnce(tags, AT_ONCE, async (tag) => {
+    const type = (await repository.head(tag, call))?.mediaType ?? '';
+    return type.startsWith(SCHEMA1_TYPES) ? [tag] : [];
+  });
+  const old = found.flat();
+  return old.length === 0
+    ? passed('schema1', `no image of Docker schema 1 among ${tags.length} tags`)
+    : warned(
+        'schema1',
+        `images of Docker schema 1: ${old.join(', ')}`,
+        'GitLab and distribution 3 refuse them: convert them (--convert-schema1), or exclude their tags',
+      );
+}
+
+/** `manifest.v1+json` and `manifest.v1+prettyjws`. */
+const SCHEMA1_TYPES = 'application/vnd.docker.distribution.manifest.v1+';
 
 async function checkBlobs(
   registry: Registry,
@@ -240,11 +279,6 @@ async function checkBlobs(
 ): Promise<readonly Finding[]> {
   const repository = registry.repository(path);
   const root = await repository.getManifest(tag, call);
-  if (root?.view.kind === 'schema1') {
-    return [
-      warned('schema1', `${tag} is an image of Docker schema 1`, 'convert it, or exclude its tag'),
-    ];
-  }
   const image = root && (await firstImage(root, (digest) => repository.getManifest(digest, call)));
   const blob = image && childBlobs(image.view).find(({size}) => size > 2);
   if (blob === undefined) return [];

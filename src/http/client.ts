@@ -25,8 +25,8 @@ import {interrupted, TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 
 /**
- * How long to retry a host that answers every request with 429 and never sends `Retry-After`, in ms. Rate limits without
- * that header have windows of a minute; a longer refusal is a quota or a block.
+ * How long to retry a host that answers every request with 429 and never sends `Retry-After`, in ms. Rate limits
+ * without that header have windows of a minute; a longer refusal is a quota or a block.
  */
 const UNANNOUNCED_LIMIT_MS = 4 * 60_000;
 

@@ -165,7 +165,8 @@ function bodyOf(content: Content, isProxied: boolean): Content {
 
 /**
  * The body in writes of limited size. Its chunks are borrowed.
- * @param areKept whether undici may request a chunk before the system has taken the previous one: each one is then copied
+ * @param areKept whether undici may request a chunk before the system has taken the previous one: each one is then
+ *   copied
  */
 async function* pieces(
   chunks: AsyncIterable<Uint8Array>,

@@ -9,8 +9,8 @@ import {redactUrl, redactUrlsIn} from './redaction.ts';
 export type ShownHeaders = Readonly<Record<string, string>>;
 
 /**
- * An event of the exchange between the client and a server, for `--debug`. URLs and headers contain no credentials, but servers
- * may quote some elsewhere: pass all text through a `Redactor`.
+ * An event of the exchange between the client and a server, for `--debug`. URLs and headers contain no credentials, but
+ * servers may quote some elsewhere: pass all text through a `Redactor`.
  */
 export type HttpEvent =
   | {

@@ -29,7 +29,8 @@ export function parseLinks(value: string | undefined): readonly Link[] {
 
 /**
  * The target of the first link with `rel="next"`, or else of the first link without a relation, which crane and oras
- * accept. A target without brackets ends at the first semicolon (containers/image: docker_client.go, `GetRepositoryTags`).
+ * accept. A target without brackets ends at the first semicolon (containers/image: docker_client.go,
+ * `GetRepositoryTags`).
  */
 export function nextLink(value: string | undefined): string | undefined {
   const links = parseLinks(value);
@@ -126,8 +127,8 @@ export function formatByteRange(start: number, end?: number): string {
 }
 
 /**
- * `RateLimit-Reset` is a number of seconds from now (draft-ietf-httpapi-ratelimit-headers-04), or, from GitLab, since the
- * epoch: values from here on are the latter.
+ * `RateLimit-Reset` is a number of seconds from now (draft-ietf-httpapi-ratelimit-headers-04), or, from GitLab, since
+ * the epoch: values from here on are the latter.
  */
 const LEAST_EPOCH_S = 1_000_000_000;
 

@@ -47,9 +47,9 @@ export function isLoopback(hostname: string): boolean {
 export type AddressKind = 'loopback' | 'link-local' | 'private' | 'reserved';
 
 /**
- * The kind of an address; undefined: a public address, or a name. Names are not resolved, but `localhost` names (RFC 6761,
- * section 6.3) are loopback. An IPv6 address that embeds an IPv4 address has the kind of that address. Of embedded loopback
- * addresses, only a mapped one means this machine; packets to the others are sent to a gateway.
+ * The kind of an address; undefined: a public address, or a name. Names are not resolved, but `localhost` names (RFC
+ * 6761, section 6.3) are loopback. An IPv6 address that embeds an IPv4 address has the kind of that address. Of
+ * embedded loopback addresses, only a mapped one means this machine; packets to the others are sent to a gateway.
  */
 export function addressKind(hostname: string): AddressKind | undefined {
   const name = hostname.toLowerCase().replace(/\.$/, '');
@@ -68,7 +68,8 @@ const SUBNETS: readonly (readonly [AddressKind, 'ipv4' | 'ipv6', readonly string
   // A connection to the unspecified address is one to this machine (Linux: ip(7), INADDR_ANY).
   ['loopback', 'ipv4', ['127.0.0.0/8', '0.0.0.0/32']],
   ['loopback', 'ipv6', ['::1/128', '::/128']],
-  // The metadata services of clouds are at 169.254.169.254, and at these addresses of AWS, Google, Alibaba, Oracle, Azure.
+  // The metadata services of clouds are at 169.254.169.254, and at these addresses of AWS, Google, Alibaba, Oracle,
+  // Azure.
   [
     'link-local',
     'ipv4',

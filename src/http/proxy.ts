@@ -74,9 +74,9 @@ function loginOf(url: URL): {username: string; password: string} | undefined {
 type Bypass = (hostname: string, port: string) => boolean;
 
 /**
- * Reads NO_PROXY as Go's clients do (golang.org/x/net/http/httpproxy): `example.com` matches the host and its subdomains,
- * `.example.com` and `*.example.com` only the subdomains; an address or a network in CIDR form matches addresses (names are
- * not resolved); a port, if given, must be equal; `*` matches every host. Entries are separated by
+ * Reads NO_PROXY as Go's clients do (golang.org/x/net/http/httpproxy): `example.com` matches the host and its
+ * subdomains, `.example.com` and `*.example.com` only the subdomains; an address or a network in CIDR form matches
+ * addresses (names are not resolved); a port, if given, must be equal; `*` matches every host. Entries are separated by
  * commas or white space; invalid entries are ignored.
  */
 function parseNoProxy(text: string): Bypass {

@@ -16,8 +16,8 @@ export class Redirects {
   }
 
   /**
-   * The request to send after a 3xx response; undefined: the response is final, since the redirect would change the method
-   * of a write, or the body cannot be sent again.
+   * The request to send after a 3xx response; undefined: the response is final, since the redirect would change the
+   * method of a write, or the body cannot be sent again.
    * @throws TransshipError REDIRECT_REFUSED
    */
   next(
@@ -54,8 +54,8 @@ export class Redirects {
 type HopKind = 'redirect' | 'upload location' | 'realm of the token service';
 
 /**
- * Checks a URL from a manifest. Anybody may have written it, so the rules for redirects from a public host apply, unless the
- * user allows the URL's host.
+ * Checks a URL from a manifest. Anybody may have written it, so the rules for redirects from a public host apply,
+ * unless the user allows the URL's host.
  * @throws TransshipError REDIRECT_REFUSED
  */
 export function resolveLayerUrl(text: string, allowsUnsafeRedirects: AllowsUnsafe = never): URL {
@@ -92,9 +92,9 @@ type AllowsUnsafe = (host: string) => boolean;
 const never: AllowsUnsafe = () => false;
 
 /**
- * Resolves a URL that a server names for the next request, and refuses unsafe ones: another protocol, http after https, or
- * a private address named by a host of another network. The user may allow the last two for a host. Which headers the next
- * request carries is decided by `Redirects.next`.
+ * Resolves a URL that a server names for the next request, and refuses unsafe ones: another protocol, http after https,
+ * or a private address named by a host of another network. The user may allow the last two for a host. Which headers
+ * the next request carries is decided by `Redirects.next`.
  * @throws TransshipError REDIRECT_REFUSED
  */
 export function resolveHop(
@@ -125,8 +125,8 @@ function dangerOf(from: URL, to: URL): string | undefined {
   if (from.protocol === 'https:' && to.protocol === 'http:' && !isNear) {
     return `leads from https to ${redactUrl(to)}`;
   }
-  // A server on this machine can reach the machine's networks itself. But loopback may also be the end of a tunnel to any
-  // registry, which must not name the link-local addresses of cloud metadata services.
+  // A server on this machine can reach the machine's networks itself. But loopback may also be the end of a tunnel to
+  // any registry, which must not name the link-local addresses of cloud metadata services.
   const isReachable = fromKind === 'loopback' && toKind !== 'link-local';
   const isWithin = toKind === undefined || toKind === fromKind || isReachable;
   return isWithin || to.hostname === from.hostname

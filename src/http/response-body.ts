@@ -140,8 +140,8 @@ export class ResponseBody {
   }
 
   /**
-   * Wakes the reader after all data that the system holds now was received: TLS delivers 16 KiB at a time, and waking the
-   * reader for each piece is slow.
+   * Wakes the reader after all data that the system holds now was received: TLS delivers 16 KiB at a time, and waking
+   * the reader for each piece is slow.
    */
   #wakeSoon(): void {
     if (this.#isToWake) return;

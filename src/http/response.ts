@@ -41,8 +41,8 @@ export class HttpResponse {
   /** The request that was answered, the last of a chain of redirects: its URL resolves relative ones. */
   readonly request: HttpRequest;
   /**
-   * How long to wait before the next request to the host, in ms: the time that the host states (`Retry-After`, or the end
-   * of its rate limit's period), or, for a 429 without such a header, the client's own pause.
+   * How long to wait before the next request to the host, in ms: the time that the host states (`Retry-After`, or the
+   * end of its rate limit's period), or, for a 429 without such a header, the client's own pause.
    */
   retryAfterMs: number | undefined;
   /** Whether the host asked for that pause. */

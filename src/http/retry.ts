@@ -45,7 +45,9 @@ export function isTemporary(status: number): boolean {
   return TEMPORARY_STATUSES.has(status);
 }
 
-/** Whether the host limits the rate of requests: it works, so the number of attempts is not limited, only their time. */
+/**
+ * Whether the host limits the rate of requests: it works, so the number of attempts is not limited, only their time.
+ */
 export function isOverload({status, retryAfterMs = 0}: Failure): boolean {
   return status === 429 || (status === 503 && retryAfterMs > 0);
 }

@@ -7,8 +7,8 @@ interface Flight<T> {
 }
 
 /**
- * Runs a task once for all callers that request the same key while it is running. The task is aborted when the signals of
- * all callers are aborted. The result is not cached.
+ * Runs a task once for all callers that request the same key while it is running. The task is aborted when the signals
+ * of all callers are aborted. The result is not cached.
  */
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>();

@@ -5,8 +5,8 @@ import type {Call} from '../model/port.ts';
 
 /**
  * The queues of a host. `small`: requests with small bodies. `read`: opening a large response body. `write`: sending a
- * large request body. A write may wait for a read of the same host, and both for small requests, but never the other way
- * round; each lane has at least one slot of its own, so no lane can block another permanently.
+ * large request body. A write may wait for a read of the same host, and both for small requests, but never the other
+ * way round; each lane has at least one slot of its own, so no lane can block another permanently.
  */
 export type Lane = 'small' | 'read' | 'write';
 

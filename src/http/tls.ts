@@ -69,7 +69,9 @@ export function tlsFromFiles(files: TlsFiles): OriginSettings['connectOptions'] 
   };
 }
 
-/** The names under which a host may have a folder in `certs.d`: with or without the default port; Docker Hub has two. */
+/**
+ * The names under which a host may have a folder in `certs.d`: with or without the default port; Docker Hub has two.
+ */
 function namesOf(host: string): readonly string[] {
   const names = host === 'registry-1.docker.io' ? ['docker.io', host] : [host];
   return /:\d+$/.test(host) ? names : names.flatMap((name) => [name, `${name}:443`]);

@@ -4,8 +4,8 @@ import type {ConvertedLayer} from './schema1.ts';
 /** How a manifest was made from one of the source, whose digest is `digest`. */
 export type Conversion =
   /**
-   * From Docker schema 1 (model/schema1.ts). Its config, the first of its blobs, is created with it. The facts about its
-   * layers, the base first, are kept, so that the layers need not be read again.
+   * From Docker schema 1 (model/schema1.ts). Its config, the first of its blobs, is created with it. The facts about
+   * its layers, the base first, are kept, so that the layers need not be read again.
    */
   | {
       readonly kind: 'schema1';

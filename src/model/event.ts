@@ -20,8 +20,8 @@ export type BlobOutcome = 'copied' | 'mounted' | 'present';
 export type StepOutcome = 'done' | 'present' | 'failed' | 'blocked' | 'interrupted' | 'not-started';
 
 /**
- * An event of a run in progress. Names and fields are a contract (`--progress json`). Events are reported synchronously; a slow
- * reporter must buffer them itself.
+ * An event of a run in progress. Names and fields are a contract (`--progress json`). Events are reported
+ * synchronously; a slow reporter must buffer them itself.
  */
 export type RunEvent =
   | {
@@ -31,8 +31,8 @@ export type RunEvent =
       readonly steps: number;
       readonly blobs: number;
       /**
-       * How many of the steps are images. The others are attachments of images, such as signatures, and groups and projects to
-       * create. Absent: all are images.
+       * How many of the steps are images. The others are attachments of images, such as signatures, and groups and
+       * projects to create. Absent: all are images.
        */
       readonly images?: number;
       /** Bytes of the blobs to copy. */

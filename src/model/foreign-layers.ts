@@ -21,7 +21,8 @@ export function foreignLayers(view: ManifestView): readonly Descriptor[] {
 }
 
 /**
- * Changes the foreign layers of a manifest to ordinary ones: another media type, and no `urls`. All other fields are kept.
+ * Changes the foreign layers of a manifest to ordinary ones: another media type, and no `urls`. All other fields are
+ * kept.
  * @param bytes an image that `parseManifest` has read
  */
 export function withOrdinaryLayers(bytes: Uint8Array): Uint8Array {

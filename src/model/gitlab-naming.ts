@@ -88,8 +88,8 @@ export function whyNotGroupPath(fullPath: string): string | undefined {
 }
 
 /**
- * Why the images of a project with this full path cannot be pushed or pulled; undefined: they can. Projects older than the rules
- * for new paths may have such a path, for example `_tools` or `demo-`.
+ * Why the images of a project with this full path cannot be pushed or pulled; undefined: they can. Projects older than
+ * the rules for new paths may have such a path, for example `_tools` or `demo-`.
  */
 export function whyNotImages(fullPath: string): string | undefined {
   const path = registryPathOf(fullPath);
@@ -112,7 +112,9 @@ export function whyNotImagePath(path: string, projectFullPath: string): string |
     : undefined;
 }
 
-/** The registry path of a project's images: its full path in lower case (GitLab: app/models/container_repository.rb). */
+/**
+ * The registry path of a project's images: its full path in lower case (GitLab: app/models/container_repository.rb).
+ */
 export function registryPathOf(projectFullPath: string): string {
   return projectFullPath.toLowerCase();
 }

@@ -13,8 +13,8 @@ export interface JsonLimits {
 
 /**
  * Limits of one document, such as a manifest, a config or a response. No format that is read here needs more than ten
- * levels; Ruby's parser, and therefore GitLab, has a limit of 100 levels as well. V8 needs up to 60 bytes of memory for a
- * value of three bytes.
+ * levels; Ruby's parser, and therefore GitLab, has a limit of 100 levels as well. V8 needs up to 60 bytes of memory for
+ * a value of three bytes.
  */
 export const DOCUMENT_LIMITS: JsonLimits = {
   size: 4 * 1024 * 1024,
@@ -22,14 +22,17 @@ export const DOCUMENT_LIMITS: JsonLimits = {
   values: 250_000,
 };
 
-/** The error of invalid JSON. The message is a clause, `is not JSON`, and quotes nothing, since the text may contain secrets. */
+/**
+ * The error of invalid JSON. The message is a clause, `is not JSON`, and quotes nothing, since the text may contain
+ * secrets.
+ */
 export class JsonError extends Error {
   override readonly name = 'JsonError';
 }
 
 /**
- * Parses JSON from outside; no other code does. A text of a few MiB can have a million nested levels or a million values, for
- * which V8 needs hundreds of MiB, so the text is checked against the limits before it is parsed.
+ * Parses JSON from outside; no other code does. A text of a few MiB can have a million nested levels or a million
+ * values, for which V8 needs hundreds of MiB, so the text is checked against the limits before it is parsed.
  * @param text bytes are UTF-8
  * @throws JsonError
  */
@@ -105,8 +108,8 @@ function stringEnd(text: string, from: number): number {
 const UNPRINTABLE = new RegExp(`[${UNPRINTABLE_CLASS}]`, 'gu');
 
 /**
- * Escapes unprintable characters in the result of `JSON.stringify`, so that it is safe to show on a terminal. A parser reads
- * the same values.
+ * Escapes unprintable characters in the result of `JSON.stringify`, so that it is safe to show on a terminal. A parser
+ * reads the same values.
  */
 export function printableJsonText(json: string): string {
   // JSON.stringify escapes control characters in strings, so a line break is part of its layout.

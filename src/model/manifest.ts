@@ -15,7 +15,9 @@ import {
 } from './media-type.ts';
 import {signedPayload} from './schema1.ts';
 
-/** Registries must accept manifests of 4 MiB, and most accept no larger ones (distribution-spec, "Pushing manifests"). */
+/**
+ * Registries must accept manifests of 4 MiB, and most accept no larger ones (distribution-spec, "Pushing manifests").
+ */
 export const MANIFEST_LIMIT = DOCUMENT_LIMITS.size;
 
 /** A manifest. Its bytes are authoritative and always copied unchanged; the view is parsed from them. */
@@ -72,7 +74,10 @@ const platform = z
     ...(variant ? {variant} : {}),
     ...(osVersion ? {osVersion} : {}),
   }));
-/** A missing size is 0, as for clients written in Go. The digest decides; a blob with another size is copied with a notice. */
+/**
+ * A missing size is 0, as for clients written in Go. The digest decides; a blob with another size is copied with a
+ * notice.
+ */
 function sizeOrNone(size: number | null | undefined): number {
   return Math.max(0, size ?? 0);
 }
@@ -105,9 +110,9 @@ const artifact = z.object({...shared(), blobs: descriptorsOrNone()});
 const index = z.object({...shared(), manifests: descriptorsOrNull()});
 
 /**
- * Parses a manifest. Its media type comes from the bytes, or else from `contentType`, or else from its fields: Helm's manifests
- * name none (image-spec manifest.md: `mediaType` SHOULD be used). The digest of a signed manifest of Docker schema 1 is that of
- * its payload.
+ * Parses a manifest. Its media type comes from the bytes, or else from `contentType`, or else from its fields: Helm's
+ * manifests name none (image-spec manifest.md: `mediaType` SHOULD be used). The digest of a signed manifest of Docker
+ * schema 1 is that of its payload.
  * @param expected the requested digest, whose algorithm is used; the caller must compare the digests
  * @param side the side to report in errors
  * @throws TransshipError MANIFEST_INVALID, MANIFEST_TOO_LARGE
@@ -205,7 +210,8 @@ function parseView(json: unknown, mediaType: string, name: string, side: Side): 
   if (mediaType === OCI_MANIFEST || mediaType === DOCKER_MANIFEST) {
     const {mediaType: _type, config, layers, ...view} = checked(image, json, name, side);
     const rest = withoutNullish(view);
-    // The specification requires a config, but registries accept manifests of artifacts without one, and clients copy them.
+    // The specification requires a config, but registries accept manifests of artifacts without one, and clients copy
+    // them.
     return config
       ? {kind: 'image', ...rest, config, layers}
       : {kind: 'artifact', ...rest, blobs: layers};

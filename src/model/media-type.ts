@@ -3,15 +3,18 @@ export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
 export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 export const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json';
 export const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
-/** From release candidates of the image spec 1.1. ORAS, Notation and others wrote it, so registries still contain it. */
+/**
+ * From release candidates of the image spec 1.1. ORAS, Notation and others wrote it, so registries still contain it.
+ */
 const OCI_ARTIFACT = 'application/vnd.oci.artifact.manifest.v1+json';
 const DOCKER_SCHEMA1 = 'application/vnd.docker.distribution.manifest.v1+json';
 export const DOCKER_SCHEMA1_SIGNED = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
 
 /**
- * The `Accept` header of manifest requests. Registries of the distribution family ignore `*` + `/*`: for an OCI manifest whose
- * type is not listed they answer 404 MANIFEST_UNKNOWN, and in place of a Docker list requested by tag they send its
- * linux/amd64 image (registry/handlers/manifests.go). Schema 1 is accepted, last, so that it can be reported.
+ * The `Accept` header of manifest requests. Registries of the distribution family ignore `*` + `/*`: for an OCI
+ * manifest whose type is not listed they answer 404 MANIFEST_UNKNOWN, and in place of a Docker list requested by tag
+ * they send its linux/amd64 image (registry/handlers/manifests.go). Schema 1 is accepted, last, so that it can be
+ * reported.
  */
 export const MANIFEST_ACCEPT = [
   OCI_INDEX,

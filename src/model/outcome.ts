@@ -3,11 +3,11 @@ import type {ErrorData, StepOutcome} from './event.ts';
 import type {Tag} from './reference.ts';
 
 /**
- * How a run ended. `incomplete`: all steps are done, but the plan leaves out images that no filter excludes, because the source
- * does not have them completely, or the destination cannot name them. `failed`: some steps failed, the others are done.
- * `interrupted`: a signal or a limit ended it; apply the plan again to resume. `drift`: source or destination changed since
- * planning. If that was found before the first write, nothing was written; if a tag of the destination changed during the run,
- * that tag was not changed, and the other steps were done.
+ * How a run ended. `incomplete`: all steps are done, but the plan leaves out images that no filter excludes, because
+ * the source does not have them completely, or the destination cannot name them. `failed`: some steps failed, the
+ * others are done. `interrupted`: a signal or a limit ended it; apply the plan again to resume. `drift`: source or
+ * destination changed since planning. If that was found before the first write, nothing was written; if a tag of the
+ * destination changed during the run, that tag was not changed, and the other steps were done.
  */
 export type RunEnd = 'done' | 'incomplete' | 'failed' | 'interrupted' | 'drift';
 
@@ -29,8 +29,8 @@ export interface Shard {
 }
 
 /**
- * The phases of a plan of copies: `create` creates groups and projects; `copy` does that and copies the images; `delete` deletes
- * tags, after all images are at their destinations.
+ * The phases of a plan of copies: `create` creates groups and projects; `copy` does that and copies the images;
+ * `delete` deletes tags, after all images are at their destinations.
  */
 export const PHASES = ['create', 'copy', 'delete'] as const;
 
@@ -228,8 +228,8 @@ export interface StatusResult {
   /** The unit of `steps`. */
   readonly unit: 'image' | 'step';
   /**
-   * `left`: steps not started or not finished; `done + failed + left = total`. `partly`: those of `left` of which some content is
-   * at the destination; images only, 0 for a transfer.
+   * `left`: steps not started or not finished; `done + failed + left = total`. `partly`: those of `left` of which some
+   * content is at the destination; images only, 0 for a transfer.
    */
   readonly steps: {
     readonly done: number;

@@ -17,7 +17,8 @@ export type Place =
   | EnginePlace;
 
 /**
- * The internal name of the only image of a `dir:`. It is not shown to users, who write only the directory (see `nameOf`).
+ * The internal name of the only image of a `dir:`. It is not shown to users, who write only the directory (see
+ * `nameOf`).
  */
 export const DIRECTORY_IMAGE = 'latest' as Tag;
 
@@ -65,7 +66,10 @@ export function engineImageName(ref: string): Tag {
 export interface FilePlace {
   readonly transport: 'oci' | 'oci-archive' | 'docker-archive';
   readonly file: string;
-  /** A repository whose images are in the layout under their full names, `host/path`; `ref` is then a tag or digest of it. */
+  /**
+   * A repository whose images are in the layout under their full names, `host/path`; `ref` is then a tag or digest of
+   * it.
+   */
   readonly repository?: string;
   /** A name or a digest; in a docker-archive also `@` and the index of an image, from 0. */
   readonly ref?: string;

@@ -32,7 +32,9 @@ export interface RouteWish {
   readonly at?: FilePosition & {readonly file: string};
 }
 
-/** A source repository and a destination repository that receives its images: `host/path`, or a transport with a file. */
+/**
+ * A source repository and a destination repository that receives its images: `host/path`, or a transport with a file.
+ */
 export interface PlannedRoute {
   readonly from: string;
   readonly to: string;
@@ -85,18 +87,20 @@ export interface PlannedManifest {
   /** Blobs that it needs, in the manifest's order, each once. */
   readonly blobs: readonly Digest[];
   /**
-   * Of an image, `os/architecture[/variant]`, as the index that lists it says, or else its config, if that was read. Absent:
-   * not known. Attestations have BuildKit's `unknown/unknown`.
+   * Of an image, `os/architecture[/variant]`, as the index that lists it says, or else its config, if that was read.
+   * Absent: not known. Attestations have BuildKit's `unknown/unknown`.
    */
   readonly platform?: string;
   /** The manifest it refers to. */
   readonly subject?: Digest;
   /**
-   * Set if the bytes differ from the source's: an index reduced to some of its manifests, as requested by `--platform`. It is
-   * created again from the source's bytes when the plan is applied.
+   * Set if the bytes differ from the source's: an index reduced to some of its manifests, as requested by `--platform`.
+   * It is created again from the source's bytes when the plan is applied.
    */
   readonly cutFrom?: {readonly digest: Digest; readonly keep: readonly Digest[]};
-  /** Set if the manifest is a conversion of the source's, as requested by the user. It is created again in the same way. */
+  /**
+   * Set if the manifest is a conversion of the source's, as requested by the user. It is created again in the same way.
+   */
   readonly convertedFrom?: Conversion;
 }
 
@@ -119,8 +123,8 @@ export interface CopyStep {
   /** What `tag` pointed to at the destination when planning; null: nothing. */
   readonly replaces: Digest | null;
   /**
-   * Manifests in the order in which they are pushed; `digest` is the last. Manifests that are known to be at `to` are omitted.
-   * Each of several steps that share a manifest lists it, so that none of them depends on another.
+   * Manifests in the order in which they are pushed; `digest` is the last. Manifests that are known to be at `to` are
+   * omitted. Each of several steps that share a manifest lists it, so that none of them depends on another.
    */
   readonly manifests: readonly Digest[];
   /** Steps that must be done first: the subject of a referrer. */
@@ -150,14 +154,14 @@ export interface CreateStep {
 }
 
 /**
- * Why a tag is deleted. `moved`: its image was copied, and is to be deleted at the source. `pruned`: an earlier plan copied it,
- * and the source no longer has it. `rule`: the rules of `plan delete` select it.
+ * Why a tag is deleted. `moved`: its image was copied, and is to be deleted at the source. `pruned`: an earlier plan
+ * copied it, and the source no longer has it. `rule`: the rules of `plan delete` select it.
  */
 export const DELETE_REASONS = ['moved', 'pruned', 'rule'] as const;
 
 /**
- * A tag, or a referrer without one, to delete, provided that it has not changed since planning. Nothing else is deleted: a
- * manifest that other tags or an index still need is kept.
+ * A tag, or a referrer without one, to delete, provided that it has not changed since planning. Nothing else is
+ * deleted: a manifest that other tags or an index still need is kept.
  */
 export interface DeleteStep {
   readonly kind: 'delete';
@@ -171,8 +175,8 @@ export interface DeleteStep {
   readonly digest: Digest;
   readonly reason: (typeof DELETE_REASONS)[number];
   /**
-   * Where this very digest has to be verified in the run that deletes: every destination of a `moved` image, whether the
-   * plan copies it there or found it there. Empty for the other reasons.
+   * Where this very digest has to be verified in the run that deletes: every destination of a `moved` image, whether
+   * the plan copies it there or found it there. Empty for the other reasons.
    */
   readonly verified: readonly {readonly to: string; readonly tag?: Tag}[];
   /** Deletions of the same repository that come before: of the subject of a signature, of an index that lists it. */
@@ -201,8 +205,8 @@ export function deletionsOf({steps}: Pick<CopyPlan, 'steps'>): readonly DeleteSt
 }
 
 /**
- * What a step costs if nothing fails. What several steps share counts for the first of them, so that the estimates of all
- * steps add up to what the plan costs.
+ * What a step costs if nothing fails. What several steps share counts for the first of them, so that the estimates of
+ * all steps add up to what the plan costs.
  */
 export interface StepEstimate {
   /** Bytes of blobs that have to be sent. */
@@ -220,8 +224,8 @@ export interface BlobAction {
   readonly from: string;
   readonly to: string;
   /**
-   * `copy`: its bytes are copied. `mount`: mounted from `mountFrom` on the same registry. `present`: the destination has it.
-   * `foreign`: neither side has it; the manifest names URLs for it.
+   * `copy`: its bytes are copied. `mount`: mounted from `mountFrom` on the same registry. `present`: the destination
+   * has it. `foreign`: neither side has it; the manifest names URLs for it.
    */
   readonly action: 'copy' | 'mount' | 'present' | 'foreign';
   /** In a shard also for `copy`: another shard may have copied it there, so that it can be mounted. */
@@ -243,9 +247,9 @@ export type Skip =
       readonly digest: Digest;
     }
   /**
-   * A tag that the filters exclude, or that has an invalid name; without a tag: an artifact whose subject is not copied.
-   * `kept`: its tag points to another image at the destination, and the user asked to keep that. `earlier`: an earlier plan
-   * copied it, and the user asked for changes since then.
+   * A tag that the filters exclude, or that has an invalid name; without a tag: an artifact whose subject is not
+   * copied. `kept`: its tag points to another image at the destination, and the user asked to keep that. `earlier`: an
+   * earlier plan copied it, and the user asked for changes since then.
    */
   | {
       readonly reason: 'filtered' | 'invalid-name' | 'kept' | 'earlier';
@@ -264,9 +268,9 @@ export type Skip =
     };
 
 /**
- * Why something that no filter excludes is not copied. `unsupported`: such as Docker schema 1. `incomplete`: the source does not
- * have all of it. `gone`: the source lists it, but does not have it. `unnamed`: an image in a layout whose name, if any, cannot
- * be a tag at the destination.
+ * Why something that no filter excludes is not copied. `unsupported`: such as Docker schema 1. `incomplete`: the source
+ * does not have all of it. `gone`: the source lists it, but does not have it. `unnamed`: an image in a layout whose
+ * name, if any, cannot be a tag at the destination.
  */
 export const UNCHOSEN_REASONS = ['unsupported', 'incomplete', 'gone', 'unnamed'] as const;
 

@@ -9,8 +9,8 @@ export interface Call {
   /** Aborts the call, which then rejects with the signal's reason. */
   readonly signal: AbortSignal;
   /**
-   * Once aborted, the call rejects with INTERRUPTED instead of waiting for a registry that requested a pause. It still waits
-   * for token services. Default: never.
+   * Once aborted, the call rejects with INTERRUPTED instead of waiting for a registry that requested a pause. It still
+   * waits for token services. Default: never.
    */
   readonly stopping?: AbortSignal;
 }
@@ -30,8 +30,8 @@ export interface BlobStream {
   /** Each chunk is borrowed: it may be overwritten when the next one is requested. */
   readonly chunks: AsyncIterable<Uint8Array>;
   /**
-   * Reads into the caller's buffer, in place of `chunks`, which saves a copy. Waits for bytes, writes them from the start of
-   * the buffer (of at least one byte), and returns their number; 0: end of the stream. Absent: use `chunks`.
+   * Reads into the caller's buffer, in place of `chunks`, which saves a copy. Waits for bytes, writes them from the
+   * start of the buffer (of at least one byte), and returns their number; 0: end of the stream. Absent: use `chunks`.
    */
   readonly readInto?: (memory: Uint8Array) => Promise<number>;
 }
@@ -47,8 +47,8 @@ export interface RepositoryReader {
   /** The name in messages and plans: `host/path`, or a transport with a file. */
   readonly name: string;
   /**
-   * All tag names as the place lists them, including invalid ones such as an empty name; undefined: the repository does not
-   * exist.
+   * All tag names as the place lists them, including invalid ones such as an empty name; undefined: the repository does
+   * not exist.
    */
   listTags(call: Call): Promise<readonly string[] | undefined>;
   /**
@@ -56,18 +56,18 @@ export interface RepositoryReader {
    */
   readonly listNotUsed?: (why: TransshipError, instead: string) => void;
   /**
-   * The digests of all tags, with as few requests as `listTags`; undefined: this place has no such list. Absent: no place of
-   * this kind has one.
+   * The digests of all tags, with as few requests as `listTags`; undefined: this place has no such list. Absent: no
+   * place of this kind has one.
    */
   listDigests?(call: Call): Promise<ReadonlyMap<string, Digest> | undefined>;
   /**
-   * Images that the place lists but no name identifies, as in an image layout: they have no name, or an earlier image has the
-   * same name. Parts and referrers of other images may be among them. Absent: the place has none.
+   * Images that the place lists but no name identifies, as in an image layout: they have no name, or an earlier image
+   * has the same name. Parts and referrers of other images may be among them. Absent: the place has none.
    */
   listUnnamed?(call: Call): Promise<readonly Digest[]>;
   /**
-   * Names of files that belong to its images but cannot be copied to other places: signatures as skopeo stores them. Absent:
-   * the place has none.
+   * Names of files that belong to its images but cannot be copied to other places: signatures as skopeo stores them.
+   * Absent: the place has none.
    */
   listUncopied?(call: Call): Promise<readonly string[]>;
   /** The descriptor of a tag or digest, by the cheapest request; undefined: it does not exist. */
@@ -76,7 +76,10 @@ export interface RepositoryReader {
   getManifest(reference: Tag | Digest, call: Call): Promise<Manifest | undefined>;
   /** The referrers of `subject`; undefined: the place has no referrers API (its fallback tag may still list some). */
   listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[] | undefined>;
-  /** Whether the place has the blob. If the sizes differ, the blob is read and its digest decides: manifests may be wrong. */
+  /**
+   * Whether the place has the blob. If the sizes differ, the blob is read and its digest decides: manifests may be
+   * wrong.
+   */
   hasBlob(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean>;
   /** The size of a blob in bytes, according to the place; undefined: it does not exist, or its size is unknown. */
   blobSize(digest: Digest, call: Call): Promise<number | undefined>;
@@ -87,8 +90,8 @@ export interface RepositoryReader {
    */
   openBlob(blob: Descriptor, range: ByteRange, call: Call): Promise<BlobStream>;
   /**
-   * Why the digests of its images are new, as a clause: `the archive contains no manifests`. Undefined, or absent: they are the
-   * digests with which the images were pushed.
+   * Why the digests of its images are new, as a clause: `the archive contains no manifests`. Undefined, or absent: they
+   * are the digests with which the images were pushed.
    */
   whyNewDigests?(call: Call): Promise<string | undefined>;
 }
@@ -113,8 +116,8 @@ export interface RepositoryLister {
   readonly name: string;
   /**
    * Lists page by page; a repository may be listed more than once.
-   * @param prefix a repository path, or the part of one before a `/`: lists only what is there or below it (see `isWithin`).
-   *   Empty: everything that the credentials show
+   * @param prefix a repository path, or the part of one before a `/`: lists only what is there or below it (see
+   *   `isWithin`). Empty: everything that the credentials show
    * @throws TransshipError REPOSITORIES_NOT_LISTED if the host does not list repositories, at least not to this login;
    *   RESPONSE_INVALID for an endless list; and the host's refusals
    */
@@ -124,9 +127,9 @@ export interface RepositoryLister {
 /** Reads and writes one repository. */
 export interface RepositoryWriter extends RepositoryReader {
   /**
-   * Puts the manifest's bytes unchanged, under its digest or a tag.
-   * `subjectKept`: the place lists it as a referrer of its subject (the OCI-Subject header); if not, the client must write
-   * the fallback tag (distribution-spec, "Pushing Manifests with Subject").
+   * Puts the manifest's bytes unchanged, under its digest or a tag. `subjectKept`: the place lists it as a referrer of
+   * its subject (the OCI-Subject header); if not, the client must write the fallback tag (distribution-spec, "Pushing
+   * Manifests with Subject").
    */
   putManifest(
     reference: Tag | Digest,
@@ -146,21 +149,23 @@ export interface RepositoryWriter extends RepositoryReader {
   /** Deletes a manifest with all of its tags; one that does not exist is not an error. Absent: not supported. */
   readonly deleteManifest?: (digest: Digest, call: Call) => Promise<void>;
   /**
-   * Determines how tags are deleted here, and that this login may delete, without deleting anything. Absent: not a registry.
+   * Determines how tags are deleted here, and that this login may delete, without deleting anything. Absent: not a
+   * registry.
    * @throws TransshipError UNSUPPORTED_BY_REGISTRY if deletion is disabled; UNAUTHORIZED, FORBIDDEN
    */
   readonly tagDeletion?: (call: Call) => Promise<TagDeletion>;
 }
 
 /**
- * How a registry deletes a tag. `alone`: it declares that the other tags of the digest stay. `tag`: it accepts the deletion
- * of a tag, but does not declare what happens to the others. `digest`: only by digest, which deletes every tag of the digest.
+ * How a registry deletes a tag. `alone`: it declares that the other tags of the digest stay. `tag`: it accepts the
+ * deletion of a tag, but does not declare what happens to the others. `digest`: only by digest, which deletes every tag
+ * of the digest.
  */
 export type TagDeletion = 'alone' | 'tag' | 'digest';
 
 /**
- * Mounts a blob from another repository. `upload`: the place opened an upload instead (202). `declined`: it refused, or the
- * mount was not attempted.
+ * Mounts a blob from another repository. `upload`: the place opened an upload instead (202). `declined`: it refused, or
+ * the mount was not attempted.
  */
 export type MountBlob = (
   blob: Descriptor,
@@ -193,8 +198,8 @@ export interface Upload {
   /**
    * Sends the next `length` bytes at `offset` in one PATCH.
    * @returns the new offset. After a failure the offset is unknown: call `queryOffset` before anything else
-   * @throws TransshipError UNSUPPORTED_BY_REGISTRY if the place does not support chunks, as does `commit`: send the blob in one
-   *   request
+   * @throws TransshipError UNSUPPORTED_BY_REGISTRY if the place does not support chunks, as does `commit`: send the
+   *   blob in one request
    */
   append(body: AsyncIterable<Uint8Array>, length: number, call: Call): Promise<number>;
   /** Queries the offset; undefined: the upload no longer exists, or the registry does not support the query. */

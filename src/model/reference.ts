@@ -1,7 +1,9 @@
 import {type Digest, isDigest} from './digest.ts';
 import {TransshipError} from './error.ts';
 
-/** `host:port` without a path. Docker reads it as an image of Docker Hub with a number as its tag, which is never meant. */
+/**
+ * `host:port` without a path. Docker reads it as an image of Docker Hub with a number as its tag, which is never meant.
+ */
 const HOST_AND_PORT = /^(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+):\d{1,5}$/i;
 
 /**
@@ -45,14 +47,14 @@ const PATH = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
 /** The form of a tag, for schemas. */
 export const TAG_PATTERN: RegExp = /^\w[\w.-]{0,127}$/;
 /**
- * Characters that move the cursor of a terminal, change the direction of text, or are invisible, including Unicode's tag
- * characters, which can hide whole texts. For a character class of a regular expression with the flag `u`.
+ * Characters that move the cursor of a terminal, change the direction of text, or are invisible, including Unicode's
+ * tag characters, which can hide whole texts. For a character class of a regular expression with the flag `u`.
  */
 export const UNPRINTABLE_CLASS = '\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}';
 
 /**
- * Names in an image layout: the grammar of `org.opencontainers.image.ref.name` (image-spec annotations.md), and all tags, which
- * may also have underscores and repeated separators.
+ * Names in an image layout: the grammar of `org.opencontainers.image.ref.name` (image-spec annotations.md), and all
+ * tags, which may also have underscores and repeated separators.
  */
 export const LAYOUT_NAME_PATTERN: RegExp = /^(?=.{1,1024}$)\w[\w.:@+-]*(?:\/\w[\w.:@+-]*)*$/;
 const HOST =
@@ -73,7 +75,9 @@ export function isLayoutName(text: string): text is Tag {
   return LAYOUT_NAME_PATTERN.test(text);
 }
 
-/** The parts of a name in a layout: many tools write whole references there, `team/app:v1` or `docker.io/team/app:v1`. */
+/**
+ * The parts of a name in a layout: many tools write whole references there, `team/app:v1` or `docker.io/team/app:v1`.
+ */
 export interface LayoutName {
   /** The part before the tag; empty: the whole name is a tag. */
   readonly repository: string;
@@ -100,8 +104,8 @@ export function isWithin(repository: string, prefix: string): boolean {
 }
 
 /**
- * Parses `host[:port]/path[:tag][@digest]` as docker does: without a host, the image is on Docker Hub, and a path of one part
- * is in `library/` there (distribution/reference normalize.go, `splitDockerDomain`).
+ * Parses `host[:port]/path[:tag][@digest]` as docker does: without a host, the image is on Docker Hub, and a path of
+ * one part is in `library/` there (distribution/reference normalize.go, `splitDockerDomain`).
  * @throws TransshipError REFERENCE_INVALID
  */
 export function parseReference(text: string): Reference {
@@ -187,8 +191,8 @@ export function formatReference(reference: Reference): string {
 }
 
 /**
- * The full name of an image that docker derives from a short one: `docker.io/library/busybox:latest` for `busybox`; undefined:
- * not a reference.
+ * The full name of an image that docker derives from a short one: `docker.io/library/busybox:latest` for `busybox`;
+ * undefined: not a reference.
  */
 export function normalizedImage(text: string): string | undefined {
   try {

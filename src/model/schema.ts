@@ -1,15 +1,15 @@
 import {z} from 'zod';
 
-// Zod can generate a function for each schema, which V8 then has to compile. A run validates few values of most schemas, so
-// generating costs more time than it saves; for thousands of manifests it makes no difference.
+// Zod can generate a function for each schema, which V8 then has to compile. A run validates few values of most
+// schemas, so generating costs more time than it saves; for thousands of manifests it makes no difference.
 z.config({jitless: true});
 
 /** Zod, configured for the whole program. */
 export {z};
 
 /**
- * An array from outside. Validation ends at the first invalid item, whereas `z.array` creates an issue for each: a million
- * issues need hundreds of MiB, and make zod itself fail.
+ * An array from outside. Validation ends at the first invalid item, whereas `z.array` creates an issue for each: a
+ * million issues need hundreds of MiB, and make zod itself fail.
  */
 export function list<T extends z.ZodType>(item: T) {
   return z.array(z.unknown()).transform((values, context): z.output<T>[] => {

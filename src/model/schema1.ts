@@ -58,8 +58,8 @@ interface Entry {
 }
 
 /**
- * The bytes that the digest of a signed manifest covers: those without the signatures, which registries generate for each
- * response (docker/libtrust: jsonsign.go, `ParsePrettySignature`); undefined: not signed.
+ * The bytes that the digest of a signed manifest covers: those without the signatures, which registries generate for
+ * each response (docker/libtrust: jsonsign.go, `ParsePrettySignature`); undefined: not signed.
  */
 export function signedPayload(bytes: Uint8Array): Uint8Array | undefined {
   try {
@@ -75,8 +75,8 @@ export function signedPayload(bytes: Uint8Array): Uint8Array | undefined {
 }
 
 /**
- * The layers of the converted image, the base first, each as often as it is listed, without the empty layers of commands that
- * only changed the config ("throwaway").
+ * The layers of the converted image, the base first, each as often as it is listed, without the empty layers of
+ * commands that only changed the config ("throwaway").
  * @throws Schema1Error
  */
 export function schema1Layers(bytes: Uint8Array): readonly Digest[] {
@@ -138,7 +138,10 @@ function historyEntry({
   };
 }
 
-/** The entries, the base first. Consecutive entries with the same id, of an image built twice by the same command, are merged. */
+/**
+ * The entries, the base first. Consecutive entries with the same id, of an image built twice by the same command, are
+ * merged.
+ */
 function entriesOf(bytes: Uint8Array): readonly Entry[] {
   const {fsLayers, history} = parsed(schema1, bytes, 'it');
   if (fsLayers.length !== history.length)

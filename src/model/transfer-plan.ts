@@ -37,13 +37,13 @@ export interface GroupWish extends WishedPlaces {
 
 interface WishedPlaces {
   /**
-   * The new full path; with a trailing `/`, a namespace in which it keeps the last part of its path. A group becomes a top-level
-   * group if this has only one part.
+   * The new full path; with a trailing `/`, a namespace in which it keeps the last part of its path. A group becomes a
+   * top-level group if this has only one part.
    */
   readonly to: string;
   /**
-   * The donor as written: a folder (see `Donor`), or a project of the same instance. For a group, each project has a separate
-   * folder below it.
+   * The donor as written: a folder (see `Donor`), or a project of the same instance. For a group, each project has a
+   * separate folder below it.
    */
   readonly donor: {readonly kind: 'directory' | 'project'; readonly path: string};
   /** Its position in a migration file. */
@@ -129,13 +129,16 @@ export type TransferStep =
   /** Compares a place with the plan, digest by digest, including blobs. */
   | (StepBase & {readonly kind: 'verify'; readonly at: 'donor' | 'target'})
   /**
-   * Verifies that the registry accepts uploads and these kinds of manifests, since images in a folder have to be pushed again
-   * after the deletion. Done at the old path, where it leaves nothing behind.
+   * Verifies that the registry accepts uploads and these kinds of manifests, since images in a folder have to be pushed
+   * again after the deletion. Done at the old path, where it leaves nothing behind.
    */
   | (StepBase & {readonly kind: 'probe'; readonly uploadsTo: string} & {
       readonly manifests: readonly ProbedManifest[];
     })
-  /** Deletes the tags at the old path, each only if it still has the planned digest, and waits until GitLab reports none. */
+  /**
+   * Deletes the tags at the old path, each only if it still has the planned digest, and waits until GitLab reports
+   * none.
+   */
   | (StepBase & {readonly kind: 'delete-old'})
   /** Moves the project. Absent members: no change. */
   | (StepBase & {
@@ -182,7 +185,9 @@ export interface ProjectMove {
     readonly from: string;
     readonly to: string;
   };
-  /** `native`: GitLab moves the images itself. `staged`: they are moved by way of the donor. `empty`: there are none. */
+  /**
+   * `native`: GitLab moves the images itself. `staged`: they are moved by way of the donor. `empty`: there are none.
+   */
   readonly way: 'native' | 'staged' | 'empty';
   readonly donor: Donor;
   readonly repositories: readonly TransferRepository[];
@@ -218,11 +223,14 @@ export function possibleSteps({
 }
 
 /**
- * The steps of a group, besides those of its projects. GitLab does not move a group below which it has a record of an image path,
- * with or without tags (GitLab: app/services/groups/transfer_service.rb, app/models/container_repository.rb).
+ * The steps of a group, besides those of its projects. GitLab does not move a group below which it has a record of an
+ * image path, with or without tags (GitLab: app/services/groups/transfer_service.rb,
+ * app/models/container_repository.rb).
  */
 export type GroupStep =
-  /** Deletes GitLab's records of image paths below the group that have no tags, and waits until they no longer exist. */
+  /**
+   * Deletes GitLab's records of image paths below the group that have no tags, and waits until they no longer exist.
+   */
   | (StepBase & {readonly kind: 'delete-records'})
   /** Moves the group with everything below it. `parentId`: the new parent group; null: it becomes a top-level group. */
   | (StepBase & {
@@ -273,8 +281,8 @@ export interface TransferPlan {
 }
 
 /**
- * The id of a step of a project: its name, such as `delete-old`; if several projects move, followed by the path of the project:
- * `delete-old:org/app`.
+ * The id of a step of a project: its name, such as `delete-old`; if several projects move, followed by the path of the
+ * project: `delete-old:org/app`.
  * @param moves how many projects the plan moves
  */
 export function stepId(name: string, {from}: {readonly from: string}, moves: number): string {
@@ -315,8 +323,8 @@ export function groupOf(
 }
 
 /**
- * The phase of a step if its project moves with a group: first all projects are pulled and verified at the donor, then all are
- * deleted, and after the group has moved, all are pushed.
+ * The phase of a step if its project moves with a group: first all projects are pulled and verified at the donor, then
+ * all are deleted, and after the group has moved, all are pushed.
  */
 export function phaseOf(step: TransferStep): 'pull' | 'delete' | 'push' {
   switch (step.kind) {

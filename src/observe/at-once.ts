@@ -2,9 +2,9 @@ import PQueue from 'p-queue';
 import {isInterrupted} from '../model/error.ts';
 
 /**
- * Runs `work` for each item, `limit` of them concurrently, in order. After a failure, no further work is started, and running
- * work is completed, since it may have used a quota. Items are taken from the iterable only when they can start soon, so there
- * may be 100,000 of them.
+ * Runs `work` for each item, `limit` of them concurrently, in order. After a failure, no further work is started, and
+ * running work is completed, since it may have used a quota. Items are taken from the iterable only when they can start
+ * soon, so there may be 100,000 of them.
  * @param limit at least 1
  * @returns the results, in the order of the items
  * @throws the first error
@@ -51,8 +51,8 @@ export async function mapInQueue<T, R>(
 }
 
 /**
- * Waits until all promises have settled, so that no work continues unobserved, then throws the first failure. An interruption is
- * thrown only if there is no other failure.
+ * Waits until all promises have settled, so that no work continues unobserved, then throws the first failure. An
+ * interruption is thrown only if there is no other failure.
  */
 export async function settleAll(promises: readonly Promise<unknown>[]): Promise<void> {
   const settled = await Promise.allSettled(promises);

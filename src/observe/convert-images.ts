@@ -11,7 +11,7 @@ import {DOCKER_MANIFEST} from '../model/media-type.ts';
 import type {Conversion} from '../model/conversion.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {type ConvertedLayer, convertSchema1, schema1Layers} from '../model/schema1.ts';
-import {compressionOf, decompressed, MAGIC_SIZE} from '../places/archive-compression.ts';
+import {compressionOf, decompressed, MAGIC_SIZE} from '../places/compression.ts';
 import {readBlob} from '../relay/read-blob.ts';
 import {RetryBudget} from '../relay/retry-budget.ts';
 import {mapAtOnce} from './at-once.ts';
@@ -51,7 +51,8 @@ const OF_ONE_IMAGE: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * Converts images of a source. A manifest of schema 1 states neither size nor diff id of its layers, so each layer is read once.
+ * Converts images of a source. A manifest of schema 1 states neither size nor diff id of its layers, so each layer is
+ * read once.
  * @param absent layers that the source does not have
  * @throws the source's refusals
  */

@@ -18,8 +18,8 @@ export interface SourceInventory {
   /** Requested images and attachments whose content is not a valid manifest. */
   readonly unreadable?: readonly Unreadable[];
   /**
-   * Every manifest that was read, by digest. If the destination's tag has the same digest, the manifest of a requested root may
-   * be absent, unless platforms are selected.
+   * Every manifest that was read, by digest. If the destination's tag has the same digest, the manifest of a requested
+   * root may be absent, unless platforms are selected.
    */
   readonly manifests: ReadonlyMap<Digest, SeenManifest>;
   /** Manifests that an index lists but the source does not have. */

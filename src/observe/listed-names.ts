@@ -3,8 +3,8 @@ import {isInterrupted, TransshipError} from '../model/error.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 
 /*
- * Lists save requests, but single images are copied even if listing fails: other clients copy them without a list, so there are
- * registries, proxies and permissions with which lists have never worked.
+ * Lists save requests, but single images are copied even if listing fails: other clients copy them without a list, so
+ * there are registries, proxies and permissions with which lists have never worked.
  */
 
 /** The names that a place lists; undefined: the repository does not exist; an error: it cannot be listed. */
@@ -40,8 +40,8 @@ export function moreSpecificFailure(names: Names, error: unknown): unknown {
 const FEW = 16;
 
 /**
- * The digests of the tags of a place, if it lists them and that saves requests. If the list fails, the tags are requested one by
- * one.
+ * The digests of the tags of a place, if it lists them and that saves requests. If the list fails, the tags are
+ * requested one by one.
  * @param wanted how many tags would be requested
  */
 export async function listedDigests(

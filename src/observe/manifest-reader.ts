@@ -33,9 +33,9 @@ const TOTAL_LIMIT_MOST = 1024 * 1024 * 1024;
 const LEAST_SIZE = 4096;
 
 /**
- * Manifests and lists of referrers that are read concurrently. The number grows up to the requested concurrency as long as they
- * are small, and is limited to `READ_AT_ONCE` bytes, given the size of the latest one: each takes several times its size in
- * memory while it is read.
+ * Manifests and lists of referrers that are read concurrently. The number grows up to the requested concurrency as long
+ * as they are small, and is limited to `READ_AT_ONCE` bytes, given the size of the latest one: each takes several times
+ * its size in memory while it is read.
  */
 const FIRST_AT_ONCE = 12;
 const FIRST_LISTS_AT_ONCE = 4;
@@ -58,8 +58,8 @@ export interface ManifestReaderOptions {
 
 /**
  * Reads manifest graphs of one source repository, each manifest once.
- * @throws TransshipError MANIFEST_INVALID and MANIFEST_TOO_LARGE for an image beyond the limits above, RESPONSE_INVALID if all
- *   manifests together exceed them, and the source's refusals
+ * @throws TransshipError MANIFEST_INVALID and MANIFEST_TOO_LARGE for an image beyond the limits above, RESPONSE_INVALID
+ *   if all manifests together exceed them, and the source's refusals
  */
 export class ManifestReader {
   /** Listed by an index, but missing. */

@@ -39,8 +39,8 @@ export class RecentManifests {
 }
 
 /**
- * A source that several routes of a plan read. Each request is sent once, and its result, or its failure, is kept for all of
- * them while the plan is made. Manifests are kept as long as there is memory for them, blobs are not.
+ * A source that several routes of a plan read. Each request is sent once, and its result, or its failure, is kept for
+ * all of them while the plan is made. Manifests are kept as long as there is memory for them, blobs are not.
  */
 export class MemoizedReader implements RepositoryReader {
   readonly name: string;

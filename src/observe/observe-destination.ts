@@ -16,8 +16,8 @@ export interface DestinationTags {
 }
 
 /**
- * Looks up the digests of the `wanted` tags. One request lists the tags; each existing one requires a HEAD. If the list is
- * refused, every wanted tag requires a HEAD.
+ * Looks up the digests of the `wanted` tags. One request lists the tags; each existing one requires a HEAD. If the list
+ * is refused, every wanted tag requires a HEAD.
  * @throws TransshipError the registry's refusals
  */
 export async function observeDestinationTags(
@@ -73,8 +73,8 @@ export function beginTags(
 }
 
 /**
- * The digest of a tag, comparable with the wanted one. A registry may report a digest with another algorithm (`sha512:…` in the
- * plan, `sha256:…` in `Docker-Content-Digest`); the manifest is then read to compare its bytes.
+ * The digest of a tag, comparable with the wanted one. A registry may report a digest with another algorithm
+ * (`sha512:…` in the plan, `sha256:…` in `Docker-Content-Digest`); the manifest is then read to compare its bytes.
  * @param named the digest that the place reports
  * @returns `wanted` if the manifest has that digest; else `named`
  */
@@ -113,9 +113,9 @@ export async function allTags(asked: PendingTags): Promise<DestinationTags> {
 }
 
 /**
- * Looks up which of the manifests and blobs below `roots` exist. The parts of an existing manifest are not looked up: a registry
- * does not accept a manifest without its parts (distribution-spec, "Pushing Manifests"). If a registry lost a part, pushing a
- * manifest fails, and applying copies the part again (apply/repair.ts).
+ * Looks up which of the manifests and blobs below `roots` exist. The parts of an existing manifest are not looked up: a
+ * registry does not accept a manifest without its parts (distribution-spec, "Pushing Manifests"). If a registry lost a
+ * part, pushing a manifest fails, and applying copies the part again (apply/repair.ts).
  */
 export async function observePresent(
   destination: RepositoryReader,

@@ -34,8 +34,9 @@ export interface RouteInventory {
 }
 
 /**
- * Observes both sides. If nothing has to be copied, this requires a listing and one HEAD per tag on each side. If the destination
- * repository does not exist, it requires a listing and one GET per manifest at the source, and one request at the destination.
+ * Observes both sides. If nothing has to be copied, this requires a listing and one HEAD per tag on each side. If the
+ * destination repository does not exist, it requires a listing and one GET per manifest at the source, and one request
+ * at the destination.
  */
 export async function observeRoute(question: RouteQuestion, call: Call): Promise<RouteInventory> {
   const {destination, toTag} = question;
@@ -90,7 +91,10 @@ export async function observeRoute(question: RouteQuestion, call: Call): Promise
   };
 }
 
-/** The digests of the wanted tags, from a list. Only listed tags count, so that a new repository requires no further request. */
+/**
+ * The digests of the wanted tags, from a list. Only listed tags count, so that a new repository requires no further
+ * request.
+ */
 async function digestsAt(
   destination: RepositoryReader,
   names: Names,

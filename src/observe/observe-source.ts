@@ -39,8 +39,8 @@ export interface SourceQuestion {
   /** The manifest that a signature's or a fallback tag belongs to; undefined: an ordinary tag. */
   readonly attachmentSubject: (tag: string) => Digest | undefined;
   /**
-   * The digests that the destination has for these tags of the source, some of which have other names there. Identical images
-   * need not be read.
+   * The digests that the destination has for these tags of the source, some of which have other names there. Identical
+   * images need not be read.
    */
   readonly known: (
     wanted: readonly Tag[],
@@ -65,8 +65,8 @@ export interface TagSelection {
 }
 
 /**
- * Observes one source repository. The manifests of each tag that may have to be copied are read once; a tag that the destination
- * has with the same digest requires one HEAD.
+ * Observes one source repository. The manifests of each tag that may have to be copied are read once; a tag that the
+ * destination has with the same digest requires one HEAD.
  * @throws TransshipError REPOSITORY_NOT_FOUND, TAG_NOT_FOUND, MANIFEST_NOT_FOUND and the registry's refusals
  */
 export async function observeSource(
@@ -230,7 +230,9 @@ function noImage(name: string): TransshipError {
 /** Maximum length of a chain such as signatures of attestations of signatures; real ones have two or three. */
 const REFERRER_DEPTH_LIMIT = 32;
 
-/** Adds the attachments of the roots: referrers of each of their manifests, signatures by tag, and attachments of those. */
+/**
+ * Adds the attachments of the roots: referrers of each of their manifests, signatures by tag, and attachments of those.
+ */
 async function addAttachments(
   reader: ManifestReader,
   source: RepositoryReader,
@@ -294,7 +296,10 @@ function endlessChain({name}: RepositoryReader): TransshipError {
   );
 }
 
-/** Finds referrers and signature tags. `notRead` collects missing tags; undefined: the tags are guessed, and may be missing. */
+/**
+ * Finds referrers and signature tags. `notRead` collects missing tags; undefined: the tags are guessed, and may be
+ * missing.
+ */
 async function findAttached(
   reader: ManifestReader,
   subjects: readonly Digest[],

@@ -19,8 +19,8 @@ export interface TaggedContent {
 }
 
 /**
- * Reads the digest of every tag of a repository, and its indexes: a list, a HEAD for each tag and a GET for each index. A
- * repository that does not exist has no tags.
+ * Reads the digest of every tag of a repository, and its indexes: a list, a HEAD for each tag and a GET for each index.
+ * A repository that does not exist has no tags.
  * @param seen manifests that were just read, and are not read again
  * @throws TransshipError the registry's refusals
  */
@@ -51,8 +51,8 @@ export async function observeTagged(
 export type SeenSource = Pick<SourceInventory, 'roots' | 'manifests'>;
 
 /**
- * Reads what must be known of a source before its tags are deleted. If the registry deletes single tags and there are no
- * attachments, the tags that were already read are sufficient.
+ * Reads what must be known of a source before its tags are deleted. If the registry deletes single tags and there are
+ * no attachments, the tags that were already read are sufficient.
  * @param sources the inventories of the same repository, one for each route
  * @throws TransshipError UNSUPPORTED_BY_REGISTRY and the registry's other refusals of deletions
  */
@@ -96,7 +96,9 @@ class IndexReader {
     this.#seen = seen;
   }
 
-  /** The manifests below an index, level by level. Levels below the limit are ignored, since no copy would include them. */
+  /**
+   * The manifests below an index, level by level. Levels below the limit are ignored, since no copy would include them.
+   */
   async below(root: Digest, call: Call): Promise<ReadonlySet<Digest>> {
     const found = new Set<Digest>();
     let level = [root];

@@ -15,12 +15,14 @@ const OF_ONE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'RESPONSE_INVALID',
 ]);
 
-/** If this many repositories of a host fail with a server error before any succeeds, the host itself counts as failing. */
+/**
+ * If this many repositories of a host fail with a server error before any succeeds, the host itself counts as failing.
+ */
 const HOST_FAILS_AT = 4;
 
 /**
- * Distinguishes the failure of one of many repositories, after which the others are still read, from that of a host or of this
- * machine, which ends the reading.
+ * Distinguishes the failure of one of many repositories, after which the others are still read, from that of a host or
+ * of this machine, which ends the reading.
  */
 export class RepositoryFailures {
   readonly #answered = new Set<string>();

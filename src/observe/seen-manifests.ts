@@ -5,8 +5,8 @@ import {ATTESTED, type Manifest, type ManifestView, type SeenManifest} from '../
 import type {Platform} from '../model/platform.ts';
 
 /**
- * Limits for the manifests of one source, far above any real repository: the largest reported ones have about 100,000 tags, which
- * share most of their layers. A plan has an entry for each content and for each listing of one.
+ * Limits for the manifests of one source, far above any real repository: the largest reported ones have about 100,000
+ * tags, which share most of their layers. A plan has an entry for each content and for each listing of one.
  */
 const LIMITS = {
   /** Different manifests, layers and configs. */
@@ -23,8 +23,8 @@ const MANIFEST_BYTES = 4 * 1024 * 1024;
 const INDEX_BYTES = 64 * 1024 * 1024;
 
 /**
- * The budget for the bytes of manifests that are kept in memory. Manifests beyond it are read again, by digest, when they are
- * needed. All sources of a plan share it, since there may be thousands.
+ * The budget for the bytes of manifests that are kept in memory. Manifests beyond it are read again, by digest, when
+ * they are needed. All sources of a plan share it, since there may be thousands.
  */
 export class ManifestBudget {
   #left = MANIFEST_BYTES;
@@ -38,8 +38,9 @@ export class ManifestBudget {
 }
 
 /**
- * Keeps the parts of manifests that plans need. There may be 100,000 manifests, which list a million layers: equal texts and
- * descriptors are stored once, unused fields are dropped, and so are the bytes, unless the budget allows for them.
+ * Keeps the parts of manifests that plans need. There may be 100,000 manifests, which list a million layers: equal
+ * texts and descriptors are stored once, unused fields are dropped, and so are the bytes, unless the budget allows for
+ * them.
  * @throws TransshipError RESPONSE_INVALID beyond the limits above
  */
 export class SeenManifests {

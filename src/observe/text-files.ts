@@ -28,8 +28,8 @@ interface IgnoreRule {
 }
 
 /**
- * The text files below a directory, in the order of their names, without files that `.gitignore` files exclude, `.git` itself,
- * binary and large files, and links.
+ * The text files below a directory, in the order of their names, without files that `.gitignore` files exclude, `.git`
+ * itself, binary and large files, and links.
  * @throws an error of the file system if a directory cannot be read
  */
 export async function* textFiles(root: string, signal: AbortSignal): AsyncGenerator<TextFile> {

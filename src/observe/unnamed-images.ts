@@ -21,8 +21,8 @@ export interface Listing {
 }
 
 /**
- * Reads the unnamed images, except those that are copied with another image: the parts of an index and the referrers of an image.
- * Not needed, and empty, if the reference identifies an image.
+ * Reads the unnamed images, except those that are copied with another image: the parts of an index and the referrers of
+ * an image. Not needed, and empty, if the reference identifies an image.
  */
 export async function readUnnamed(
   reader: ManifestReader,

@@ -11,14 +11,14 @@ import {algorithmOf, type Digest, finishDigest, hexOf, isDigest} from '../model/
 import {TransshipError} from '../model/error.ts';
 import {childBlobs, childManifests, MANIFEST_LIMIT, parseManifest} from '../model/manifest.ts';
 import {isManifestType} from '../model/media-type.ts';
-import {decompress} from './archive-compression.ts';
+import {decompress} from './compression.ts';
 import {formatPartList, PartedFile, partListFile, readPartList} from './archive-parts.ts';
 import {isMissing, unwritable} from './file-error.ts';
 import {SCRATCH} from './folder-files.ts';
 import {PartWriter} from './part-writer.ts';
 import {REF_NAME} from './layout-entries.ts';
 import {LayoutIndex} from './layout-index.ts';
-import {makeFolder, removeFile, replaceFile} from './durable-file.ts';
+import {makeFolder, removeFile, replaceFile, syncDirectory} from './durable-file.ts';
 import {notAnArchive, readTar} from './tar-archive.ts';
 
 /** The files of an image layout (image-spec image-layout.md); other entries of an archive are skipped. */
@@ -26,10 +26,9 @@ const LAYOUT_FILE =
   /^(?:\.\/)?(oci-layout|index\.json|blobs\/(?:sha256|sha512)\/[a-f0-9]{64,128})$/;
 
 /**
- * Unpacks the image layout in a tar file, which may be compressed, as other tools read it too. Only entries named like
- * files of a layout are extracted, so that none is written outside of the folder. The content is checked when it is
- * read.
- * @param parts the archive, if it was written in parts; they are closed
+ * Unpacks the image layout in a tar file, which may be compressed. Only entries named like files of a layout are
+ * extracted, so that none is written outside of the folder. The content is checked when it is read.
+ * @param parts the archive, if it was written in parts; they are closed afterwards
  * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
  */
 export async function unpackLayout(
@@ -64,10 +63,10 @@ export async function unpackLayout(
 }
 
 /**
- * Packs a layout into numbered parts of a tar file, which are one if they are put together. The list of them is written
- * last: without it they are not read. Parts of an earlier list that has more of them are removed.
+ * Packs a layout into numbered parts, which form a tar file when they are concatenated. The list of parts is written
+ * last; without it, parts are not read. Surplus parts of an earlier list are removed.
  * @param partSize bytes of each part but the last
- * @throws TransshipError as `packLayout`; FILE_WRITE_FAILED also where there would be too many parts
+ * @throws TransshipError as `packLayout`; FILE_WRITE_FAILED also if there would be too many parts
  */
 export async function packParts(
   directory: string,
@@ -86,9 +85,11 @@ export async function packParts(
       holds: contents.between(at * partSize, at * partSize + size),
     }));
     await removeFile(partListFile(file));
-    await writer.name();
+    await writer.rename();
     const text = formatPartList({partSize, parts});
     await replaceFile(partListFile(file), Buffer.from(text), dirname(file));
+    // The caller removes the layout next.
+    await syncDirectory(dirname(file));
     for (const {name} of earlier?.parts.slice(parts.length) ?? [])
       await removeFile(join(dirname(file), name));
   } catch (error) {
@@ -101,7 +102,7 @@ export async function packParts(
 /**
  * Packs a layout into a tar file, atomically. Only files that the index refers to are packed, and each is hashed; other
  * files in the folder are ignored.
- * @throws TransshipError FILE_WRITE_FAILED, BLOB_DIGEST_MISMATCH and what reading a layout gives
+ * @throws TransshipError FILE_WRITE_FAILED, BLOB_DIGEST_MISMATCH and errors of reading the layout
  */
 export async function packLayout(
   directory: string,
@@ -114,6 +115,8 @@ export async function packLayout(
     const output = await open(fresh, 'wx');
     await packInto(directory, output.createWriteStream({flush: true}), signal);
     await rename(fresh, file);
+    // The caller removes the layout next.
+    await syncDirectory(dirname(file));
   } catch (error) {
     await removeFile(fresh);
     signal.throwIfAborted();
@@ -121,7 +124,7 @@ export async function packLayout(
   }
 }
 
-/** @returns what is where in the output */
+/** Writes the tar file. @returns the location of its contents */
 async function packInto(
   directory: string,
   output: Writable | ((chunks: AsyncIterable<Uint8Array>) => Promise<void>),
@@ -164,12 +167,12 @@ async function addFiles(
 }
 
 const TAR_BLOCK = 512;
-/** Names in a tar header; longer ones take an entry of their own (POSIX pax, "path"). */
+/** Maximum length of a name in a tar header; longer ones require an additional entry (POSIX pax, "path"). */
 const TAR_NAME = 100;
-/** Images that are named in each part. */
+/** Maximum number of images that the list names for each part. */
 const NAMED = 10;
 
-/** Which images need what is in a range of a packed archive. */
+/** The images that need the contents of each range of a packed archive. */
 class PackedContents {
   readonly #entries: {readonly end: number; readonly images: readonly string[]}[] = [];
   #end = 0;
@@ -180,7 +183,7 @@ class PackedContents {
     this.#entries.push({end: this.#end, images});
   }
 
-  /** The images, for people. */
+  /** The images that need a range of bytes, as text for people. */
   between(start: number, end: number): string {
     const found = new Set<string>();
     let before = 0;
@@ -231,7 +234,7 @@ async function* hashed(
   );
 }
 
-/** Every existing blob that the index of the layout refers to, including manifests, and some of the images that need it. */
+/** All existing manifests and blobs to which the index of the layout refers, with some of the images that need each. */
 async function reachedContent(
   directory: string,
   signal: AbortSignal,

@@ -6,7 +6,7 @@ import {openRegular, readRegular} from '../http/regular-file.ts';
 import {TransshipError} from '../model/error.ts';
 import {isMissing, unreadable} from './file-error.ts';
 
-/** Files that are read at any position: a file, or the parts of one. */
+/** Bytes that can be read at any position: a file, or the parts of one. */
 export interface ArchiveBytes {
   stat(): Promise<{readonly size: number}>;
   read(
@@ -24,22 +24,23 @@ export interface ArchivePart {
   readonly sha256: string;
   /** Bytes. */
   readonly size: number;
-  /** What needs it, for people. */
+  /** The images that need it, as text for people. */
   readonly holds: string;
 }
 
-/** What the parts of an archive are. */
+/** The list of the parts of an archive. */
 export interface PartList {
   /** Bytes of each part but the last. */
   readonly partSize: number;
   readonly parts: readonly ArchivePart[];
 }
 
-/** Far above any list: a part takes some 200 bytes, and its images 2 KiB. */
+/** Maximum size of a list, in bytes: a part takes about 200 bytes, and its images 2 KiB. */
 const LIST_LIMIT = 16 * 1024 * 1024;
-/** Three digits, in the order in which shells list them. */
+/** Maximum number of parts: their three digits sort in order. */
 export const PART_LIMIT = 999;
 
+/** The file name of a part, without a folder. @param number from 1 */
 export function partName(file: string, number: number): string {
   return `${basename(file)}.${String(number).padStart(3, '0')}`;
 }
@@ -50,8 +51,8 @@ export function partListFile(file: string): string {
 }
 
 /**
- * The list as a file that `sha256sum --check` reads, which ignores lines that begin with `#`. The other side knows from it
- * what there is, and what a part that is missing holds.
+ * Formats the list as a file for `sha256sum --check`, which ignores lines that begin with `#`. It tells the recipient
+ * which parts there are, and which images need a missing part.
  */
 export function formatPartList({partSize, parts}: PartList): string {
   return [
@@ -97,7 +98,7 @@ export async function readPartList(file: string): Promise<PartList | undefined> 
 }
 
 /**
- * The list of an archive's parts, to read it; undefined: it is one file, or not there.
+ * Finds the list of an archive's parts for reading; undefined: the archive is one file, or does not exist.
  * @throws TransshipError FILE_INVALID, FILE_UNREADABLE
  */
 export async function findPartList(file: string): Promise<PartList | undefined> {
@@ -109,9 +110,9 @@ export async function findPartList(file: string): Promise<PartList | undefined> 
 }
 
 /**
- * The parts of an archive as one file.
- * @param folders where parts are looked for beside the folder of the list
- * @throws TransshipError FILE_INVALID where a part is missing or has another size: all of them are named
+ * Opens the parts of an archive as one file.
+ * @param folders folders with parts, besides the folder of the list
+ * @throws TransshipError FILE_INVALID, which names all parts that are missing or have another size
  */
 export async function openParts(
   file: string,
@@ -124,13 +125,15 @@ export async function openParts(
   let start = 0;
   for (const part of parts) {
     const path = await findPart(part, [dirname(file), ...folders]);
-    if (path === undefined) problems.push(`${part.name} is missing, which holds ${part.holds}`);
+    if (path === undefined) problems.push(`${part.name} is missing, which contains ${part.holds}`);
     else {
       const handle = opened.use(await openRegular(path));
       const {size} = await handle.stat();
       if (size === part.size) found.push({...part, path, handle, start});
       else
-        problems.push(`${path} has ${size} bytes instead of ${part.size}, and holds ${part.holds}`);
+        problems.push(
+          `${path} has ${size} bytes instead of ${part.size}, and contains ${part.holds}`,
+        );
     }
     start += part.size;
   }
@@ -141,11 +144,11 @@ export async function openParts(
 interface OpenPart extends ArchivePart {
   readonly path: string;
   readonly handle: FileHandle;
-  /** Where it begins in the whole. */
+  /** Its offset in the archive. */
   readonly start: number;
 }
 
-/** The parts of an archive, read as one file. They are hashed as far as they are read in order. */
+/** The parts of an archive, read as one file. Parts that are read in order are hashed meanwhile. */
 export class PartedFile implements ArchiveBytes, AsyncDisposable {
   readonly #file: string;
   readonly #parts: readonly OpenPart[];
@@ -166,7 +169,7 @@ export class PartedFile implements ArchiveBytes, AsyncDisposable {
     return Promise.resolve({size: this.#size});
   }
 
-  /** Up to the end of a part: the rest is read by the next call. */
+  /** Reads up to the end of a part; the next call reads the rest. */
   async read(
     buffer: Uint8Array,
     offset: number,
@@ -188,7 +191,7 @@ export class PartedFile implements ArchiveBytes, AsyncDisposable {
   }
 
   /**
-   * Compares every part with its checksum, reading what was not yet read.
+   * Compares every part with its checksum, and reads the remaining bytes for that.
    * @throws TransshipError FILE_INVALID
    */
   async check(signal: AbortSignal): Promise<void> {
@@ -200,7 +203,7 @@ export class PartedFile implements ArchiveBytes, AsyncDisposable {
     }
     const changed = this.#parts.filter(({sha256}, at) => this.#sums[at] !== sha256);
     if (changed.length === 0) return;
-    const problems = changed.map(({path, holds}) => `${path} was changed, and holds ${holds}`);
+    const problems = changed.map(({path, holds}) => `${path} was changed, and contains ${holds}`);
     throw damaged(this.#file, this.#parts.length, problems);
   }
 
@@ -235,19 +238,19 @@ function isFile(path: string): Promise<boolean> {
   );
 }
 
-/** The error for parts that nobody says anything about. */
+/** The error for parts without a list. */
 function withoutList(file: string): TransshipError {
-  const message = `${partName(file, 1)} is there, and ${partListFile(file)} is not, which lists the parts`;
+  const message = `found ${partName(file, 1)}, but not ${partListFile(file)}, which lists the parts`;
   return new TransshipError('FILE_INVALID', message, {
     side: 'local',
-    hint: 'copy it from where the archive was written; if it is not there either, apply the plan again, which was interrupted',
+    hint: 'copy it from the place where the archive was written; if it does not exist there, writing was interrupted: apply the plan again',
   });
 }
 
 function notAList(path: string): TransshipError {
   return new TransshipError('FILE_INVALID', `${path} does not list the parts of an archive`, {
     side: 'local',
-    hint: 'copy it again from where the archive was written; it is written when all parts are complete',
+    hint: 'copy it again from the place where the archive was written; it is written after all parts',
   });
 }
 
@@ -256,7 +259,7 @@ function damaged(file: string, count: number, problems: readonly string[]): Tran
   const more = others.length === 0 ? '' : `; ${others.join('; ')}`;
   return new TransshipError(
     'FILE_INVALID',
-    `the archive ${file} in ${count} parts is not complete: ${first}${more}`,
+    `the archive ${file} in ${count} parts is incomplete: ${first}${more}`,
     {
       side: 'local',
       hint: `copy these parts beside ${basename(partListFile(file))} again, or name their folder with --archive-parts`,

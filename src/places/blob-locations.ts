@@ -8,14 +8,14 @@ import {forgetOldest, makeFolder, removeFile} from './durable-file.ts';
 
 /** Maximum size in bytes of the file of one registry when a process ends: about 40,000 entries. */
 const FILE_LIMIT = 4 * 1024 * 1024;
-/** Registries that are remembered; those that were used longest ago are forgotten. */
+/** Maximum number of registries; the least recently used ones are removed. */
 const REGISTRY_LIMIT = 32;
-/** Repositories that are remembered of a blob: the newest ones. */
+/** Maximum number of repositories of a blob; the latest ones are kept. */
 const REPOSITORY_LIMIT = 4;
 
-/** What is remembered of one registry. */
-interface Shelf {
-  readonly file: string;
+/** The known blobs of one registry, and their file. */
+interface RegistryFile {
+  readonly path: string;
   /** The content of the file, with changes of this process; undefined: it was not read yet. */
   known: Promise<KnownBlobs> | undefined;
   /** Lines that `known` does not have yet. */
@@ -25,18 +25,18 @@ interface Shelf {
 }
 
 /**
- * In which repositories of a registry a blob was seen, in a folder of the user's, so that a later run can mount it from
- * there instead of sending it again. It is never authoritative: only a mount proves an entry, and content that cannot be
- * read or written counts as absent.
+ * Remembers in which repositories of a registry blobs were seen, in a folder of the user, so that a later run can mount
+ * a blob instead of sending it again. It is never authoritative: only a mount proves an entry, and content that cannot
+ * be read or written counts as absent.
  *
- * A registry has one file of lines: `+ digest path` for a blob that was seen, `- digest path` for one that is not there
- * any more; the last line on a blob and a repository counts. Lines are only ever added, in one write each time, so that
- * several processes may use the file at once. A file beyond the limit is replaced by one with the newest entries.
+ * Each registry has one file of lines: `+ digest path` for a blob that was seen, `- digest path` for one that no longer
+ * exists; the last line about a blob and a repository counts. Lines are only appended, several in one write, so several
+ * processes may use the file concurrently. A file beyond the limit is replaced by one with the newest entries.
  */
 export class BlobLocations implements AsyncDisposable {
   readonly #directory: string;
   readonly #limit: number;
-  readonly #shelves = new Map<string, Shelf>();
+  readonly #files = new Map<string, RegistryFile>();
 
   /** @param limit of the file of a registry, in bytes */
   constructor(directory: string, limit = FILE_LIMIT) {
@@ -45,68 +45,68 @@ export class BlobLocations implements AsyncDisposable {
   }
 
   /**
-   * The other repository of the same registry that is the best one to mount the blob from: below the same groups, since
-   * a login that may write here can usually read there; of several, the one in which it was seen last.
+   * The best other repository of the same registry to mount the blob from: one below the same groups, which a login
+   * that may write here can usually read; of several, the one in which the blob was seen last.
    */
   async find({registry, path}: Repository, digest: Digest): Promise<RepositoryPath | undefined> {
-    const known = await this.#read(this.#shelf(registry));
+    const known = await this.#read(this.#fileOf(registry));
     const others = known.repositories(digest).filter((other) => other !== path);
     return others.toReversed().toSorted((a, b) => sharedParts(b, path) - sharedParts(a, path))[0];
   }
 
-  /** The repository has the blob. */
+  /** Records that the repository has the blob. */
   add({registry, path}: Repository, digest: Digest): void {
-    this.#shelf(registry).changes.push(`+ ${digest} ${path}`);
+    this.#fileOf(registry).changes.push(`+ ${digest} ${path}`);
   }
 
-  /** It does not, or it cannot be mounted from there. */
+  /** Records that the repository does not have the blob, or that it cannot be mounted from there. */
   forget({registry, path}: Repository, digest: Digest): void {
-    this.#shelf(registry).changes.push(`- ${digest} ${path}`);
+    this.#fileOf(registry).changes.push(`- ${digest} ${path}`);
   }
 
-  /** Writes what is new of a registry, for processes that run at the same time. */
+  /** Writes the changes of a registry, for concurrent processes. */
   async flush(registry: string): Promise<void> {
-    await this.#write(this.#shelf(registry));
+    await this.#write(this.#fileOf(registry));
   }
 
-  /** Writes what is new, and drops the oldest entries beyond the limits. */
+  /** Writes all changes, and removes the oldest entries beyond the limits. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const shelf of this.#shelves.values()) await this.#write(shelf);
-    if (this.#shelves.size > 0)
+    for (const file of this.#files.values()) await this.#write(file);
+    if (this.#files.size > 0)
       await forgetOldest(this.#directory, REGISTRY_LIMIT).catch(() => undefined);
   }
 
-  #shelf(registry: string): Shelf {
-    const known = this.#shelves.get(registry);
+  #fileOf(registry: string): RegistryFile {
+    const known = this.#files.get(registry);
     if (known !== undefined) return known;
     const name = createHash('sha256').update(registry).digest('hex').slice(0, 32);
-    const file = join(this.#directory, name);
-    const shelf: Shelf = {file, known: undefined, changes: [], writing: Promise.resolve()};
-    this.#shelves.set(registry, shelf);
-    return shelf;
+    const path = join(this.#directory, name);
+    const file: RegistryFile = {path, known: undefined, changes: [], writing: Promise.resolve()};
+    this.#files.set(registry, file);
+    return file;
   }
 
   /** Never fails: a file that cannot be read counts as empty. */
-  async #read(shelf: Shelf): Promise<KnownBlobs> {
-    shelf.known ??= readLines(shelf.file, 2 * this.#limit).then((lines) => new KnownBlobs(lines));
-    const known = await shelf.known;
-    known.addAll(shelf.changes.splice(0));
+  async #read(file: RegistryFile): Promise<KnownBlobs> {
+    file.known ??= readLines(file.path, 2 * this.#limit).then((lines) => new KnownBlobs(lines));
+    const known = await file.known;
+    known.addAll(file.changes.splice(0));
     return known;
   }
 
-  #write(shelf: Shelf): Promise<void> {
+  #write(file: RegistryFile): Promise<void> {
     const write = async (): Promise<void> => {
-      const fresh = (await this.#read(shelf)).takeUnwritten();
+      const fresh = (await this.#read(file)).takeUnwritten();
       if (fresh.length === 0) return;
       await makeFolder(this.#directory, 0o700);
-      const size = await append(shelf.file, textOf(fresh));
-      if (size > this.#limit) await this.#dropOldest(shelf.file);
+      const size = await append(file.path, textOf(fresh));
+      if (size > this.#limit) await this.#dropOldest(file.path);
     };
-    shelf.writing = shelf.writing.then(write).catch(() => undefined);
-    return shelf.writing;
+    file.writing = file.writing.then(write).catch(() => undefined);
+    return file.writing;
   }
 
-  /** Lines that another process adds meanwhile are lost, as entries that it has to learn again. */
+  /** Lines that another process appends meanwhile are lost, which only costs their mounts. */
   async #dropOldest(file: string): Promise<void> {
     const entries = new KnownBlobs(await readLines(file, 2 * this.#limit)).lines();
     let size = 0;
@@ -122,9 +122,9 @@ export class BlobLocations implements AsyncDisposable {
   }
 }
 
-/** Which repositories of one registry have which blobs. */
+/** The repositories of each known blob of one registry. */
 class KnownBlobs {
-  /** The blob that was seen last in another repository comes last, and so does that repository. */
+  /** Blobs and their repositories, the most recently seen ones last. */
   readonly #repositories = new Map<Digest, readonly RepositoryPath[]>();
   #unwritten: string[] = [];
 
@@ -133,31 +133,34 @@ class KnownBlobs {
     for (const line of lines) this.#add(line);
   }
 
-  /** Adds lines that are in no file. */
+  /** Adds lines that are not in the file yet. */
   addAll(lines: readonly string[]): void {
     for (const line of lines) if (this.#add(line)) this.#unwritten.push(line);
   }
 
-  /** The lines that change what the file says, once. */
+  /** Returns the lines to append to the file, and clears them. */
   takeUnwritten(): readonly string[] {
     const lines = this.#unwritten;
     this.#unwritten = [];
     return lines;
   }
 
-  /** The oldest first. */
+  /** The repositories of a blob, the oldest first. */
   repositories(digest: Digest): readonly RepositoryPath[] {
     return this.#repositories.get(digest) ?? [];
   }
 
-  /** What is known, the oldest first. */
+  /** All entries as lines, the oldest first. */
   lines(): readonly string[] {
     return [...this.#repositories].flatMap(([digest, paths]) =>
       paths.map((path) => `+ ${digest} ${path}`),
     );
   }
 
-  /** Whether the line says anything new. Others than ours may have written to the file: what is no line is ignored. */
+  /**
+   * Adds a line; invalid ones are ignored, since the file may have been changed by others.
+   * @returns whether it is new
+   */
   #add(line: string): boolean {
     const [sign, digest = '', path = '', ...rest] = line.split(' ');
     if (!isDigest(digest) || !isRepositoryPath(path) || rest.length > 0) return false;
@@ -173,18 +176,18 @@ class KnownBlobs {
   }
 }
 
-/** Never fails. The last line may be one that is being written. */
+/** Never fails. The last line may be incomplete, since another process may be writing it. */
 async function readLines(file: string, limit: number): Promise<readonly string[]> {
   try {
     return (await readRegular(file, limit, {noFollow: true})).toString('latin1').split('\n');
   } catch (error) {
-    // Beyond any size that this program leaves: it would never be read again.
+    // Larger than this program writes: it could never be read again.
     if (error instanceof FileKindError) await removeFile(file).catch(() => undefined);
     return [];
   }
 }
 
-/** @returns the size of the file in bytes */
+/** Appends without following a link, which others may have created. @returns the size of the file in bytes */
 async function append(file: string, text: string): Promise<number> {
   await using handle = await openAppending(file);
   await handle.appendFile(text);
@@ -195,7 +198,7 @@ function textOf(lines: readonly string[]): string {
   return lines.map((line) => `${line}\n`).join('');
 }
 
-/** The number of parts with which both paths begin. */
+/** The number of leading parts that both paths share. */
 function sharedParts(a: string, b: string): number {
   const others = b.split('/');
   const differs = a.split('/').findIndex((part, at) => part !== others[at]);

@@ -8,16 +8,16 @@ import type {Tag} from '../model/reference.ts';
 import type {ContentCache} from './content-cache.ts';
 
 /**
- * A source whose manifests and configs are cached on this machine. Docker Hub counts each GET of a manifest as a pull
- * and no HEAD (docs.docker.com/docker-hub/usage/pulls): a repository with more manifests than a window allows is read
- * in several runs, each of which gets further. That a manifest is there, and what a tag points to, the source is asked
- * each time, by HEAD; a repository of which nothing was kept is read as without a cache.
+ * A source whose manifests and configs are cached on this machine. Docker Hub counts each GET of a manifest as a pull,
+ * but not HEAD (docs.docker.com/docker-hub/usage/pulls), so a repository with more manifests than its rate limit allows
+ * can be read in several runs. The existence of a manifest and the digest of a tag are always queried at the source, by
+ * HEAD. A repository of which nothing is cached is read as without a cache.
  */
 export class CachedReader implements RepositoryReader {
   readonly name: string;
   readonly #source: RepositoryReader;
   readonly #cache: ContentCache;
-  /** What this process has read from the source, with its media type; its existence need not be checked again. */
+  /** The media types of manifests that this process read from the source, whose existence need not be checked again. */
   readonly #fetched = new Map<Digest, string>();
 
   constructor(source: RepositoryReader, cache: ContentCache) {
@@ -82,7 +82,7 @@ export class CachedReader implements RepositoryReader {
 
   async #fetch(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
     const manifest = await this.#source.getManifest(reference, call);
-    // The digest of a signed manifest of schema 1 is not that of its bytes, by which the cache checks them.
+    // The cache checks the digest of the bytes, which differs from that of a signed manifest of schema 1.
     if (manifest && manifest.view.kind !== 'schema1') {
       const {digest, mediaType} = manifest.descriptor;
       await this.#cache.write(this.name, digest, manifest.bytes);

@@ -12,25 +12,25 @@ const PACK_SIZE = 4 * 1024 * 1024;
 /** Limits of buffered writes: bytes, and ms since the last write. */
 const HELD_SIZE = 1024 * 1024;
 const HELD_MS = 1000;
-/** Maximum bytes read of an index: about 300,000 entries. */
+/** Maximum size of an index, in bytes: about 300,000 entries. */
 const INDEX_LIMIT = 32 * 1024 * 1024;
-/** A process that has written so many bytes sweeps when it ends; one that has written less does so once a day. */
+/** A process that has written this many bytes removes old packs when it ends; others do so once a day. */
 const SWEEP_AFTER = 4 * 1024 * 1024;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** The location of cached bytes: in a pack, from `offset`. */
-interface Kept {
+interface CachedPart {
   readonly pack: string;
   readonly offset: number;
   readonly size: number;
 }
 
 /** The cache of one repository: the content of its folder, and additions of this process. */
-interface Shelf {
+interface CachedRepository {
   readonly folder: string;
   /** Whether it had content when it was opened. */
   readonly isUsed: boolean;
-  readonly kept: Map<Digest, Kept>;
+  readonly kept: Map<Digest, CachedPart>;
   /** Not yet written. */
   readonly held: Map<Digest, Uint8Array>;
   /** The pack that this process writes to, without its extension, and its size in bytes. */
@@ -38,18 +38,18 @@ interface Shelf {
 }
 
 /**
- * Manifests and configs that were read, in a folder of the user's, by repository and digest. It is never authoritative:
- * bytes are checked against their digest when they are read, only the registry knows whether it still has them, and
+ * A cache of manifests and configs in a folder of the user, by repository and digest. It is never authoritative: bytes
+ * are checked against their digest when they are read, callers must ask the registry whether it still has them, and
  * content that cannot be read or written counts as absent.
  *
- * A repository has a folder of packs: a file of contents one after another, and beside it an index of lines `digest
- * offset size`. Each process writes packs of its own, so that several may use the folder at once. Beyond the limit, the
- * packs that were not used for longest are removed when a process ends.
+ * A repository has a folder of packs: a file of concatenated contents, and an index with lines of `digest offset size`.
+ * Each process writes its own packs, so several processes may use the folder concurrently. When a process ends, the
+ * least recently used packs beyond the limit are removed.
  */
 export class ContentCache {
   readonly #directory: string;
   readonly #limit: number;
-  readonly #shelves = new Map<string, Promise<Shelf>>();
+  readonly #repositories = new Map<string, Promise<CachedRepository>>();
   /** Packs whose last-used time this process has set. */
   readonly #touched = new Set<string>();
   #heldSize = 0;
@@ -64,19 +64,19 @@ export class ContentCache {
 
   /** Whether an earlier process has cached anything of the repository. */
   async isUsed(repository: string): Promise<boolean> {
-    return (await this.#shelf(repository)).isUsed;
+    return (await this.#open(repository)).isUsed;
   }
 
   /** Undefined: not cached, or damaged. */
   async read(repository: string, digest: Digest): Promise<Uint8Array | undefined> {
-    const shelf = await this.#shelf(repository);
-    const held = shelf.held.get(digest);
+    const cached = await this.#open(repository);
+    const held = cached.held.get(digest);
     if (held !== undefined) return held;
-    const kept = shelf.kept.get(digest);
+    const kept = cached.kept.get(digest);
     if (kept === undefined) return undefined;
     const bytes = await readPart(kept).catch(() => undefined);
     if (bytes === undefined || digestOf(bytes, algorithmOf(digest)) !== digest) {
-      shelf.kept.delete(digest);
+      cached.kept.delete(digest);
       await removePack(kept.pack).catch(() => undefined);
       return undefined;
     }
@@ -88,9 +88,9 @@ export class ContentCache {
    * Caches the bytes, which must not be changed afterwards. They are on disk when `close` has completed, or earlier.
    */
   async write(repository: string, digest: Digest, bytes: Uint8Array): Promise<void> {
-    const shelf = await this.#shelf(repository);
-    if (shelf.kept.has(digest) || shelf.held.has(digest)) return;
-    shelf.held.set(digest, bytes);
+    const cached = await this.#open(repository);
+    if (cached.kept.has(digest) || cached.held.has(digest)) return;
+    cached.held.set(digest, bytes);
     if (this.#heldSize === 0) this.#heldSince = Date.now();
     this.#heldSize += bytes.byteLength;
     if (this.#heldSize >= HELD_SIZE || Date.now() - this.#heldSince >= HELD_MS) await this.#flush();
@@ -110,14 +110,14 @@ export class ContentCache {
       await writeFile(marker, '', {mode: 0o600});
       await this.#removeOldest();
     } catch {
-      // Another process sweeps, or the next one does.
+      // Another process removes old packs now, or a later one will.
     }
   }
 
-  #shelf(repository: string): Promise<Shelf> {
-    const shelf = this.#shelves.get(repository) ?? openShelf(this.#folder(repository));
-    this.#shelves.set(repository, shelf);
-    return shelf;
+  #open(repository: string): Promise<CachedRepository> {
+    const cached = this.#repositories.get(repository) ?? openRepository(this.#folder(repository));
+    this.#repositories.set(repository, cached);
+    return cached;
   }
 
   #folder(repository: string): string {
@@ -129,9 +129,9 @@ export class ContentCache {
   async #flush(): Promise<void> {
     this.#heldSize = 0;
     const write = async (): Promise<void> => {
-      for (const opening of this.#shelves.values()) {
-        const shelf = await opening;
-        if (shelf.held.size > 0) this.#written += await append(shelf).catch(() => 0);
+      for (const opening of this.#repositories.values()) {
+        const cached = await opening;
+        if (cached.held.size > 0) this.#written += await append(cached).catch(() => 0);
       }
     };
     this.#writing = this.#writing.then(write);
@@ -164,8 +164,8 @@ export class ContentCache {
 }
 
 /** Never fails: an unreadable folder counts as empty. */
-async function openShelf(folder: string): Promise<Shelf> {
-  const kept = new Map<Digest, Kept>();
+async function openRepository(folder: string): Promise<CachedRepository> {
+  const kept = new Map<Digest, CachedPart>();
   const names = await readdir(folder).catch(() => []);
   for (const name of names) {
     if (!name.endsWith('.index')) continue;
@@ -175,11 +175,11 @@ async function openShelf(folder: string): Promise<Shelf> {
   return {folder, isUsed: kept.size > 0, kept, held: new Map(), pack: newPack(folder)};
 }
 
-function newPack(folder: string): Shelf['pack'] {
+function newPack(folder: string): CachedRepository['pack'] {
   return {path: join(folder, randomUUID()), size: 0};
 }
 
-async function readIndex(pack: string): Promise<readonly (readonly [Digest, Kept])[]> {
+async function readIndex(pack: string): Promise<readonly (readonly [Digest, CachedPart])[]> {
   const text = (await readRegular(`${pack}.index`, INDEX_LIMIT)).toString('latin1');
   return text.split('\n').flatMap((line) => {
     const [digest = '', offset, size] = line.split(' ');
@@ -189,8 +189,8 @@ async function readIndex(pack: string): Promise<readonly (readonly [Digest, Kept
   });
 }
 
-/** @throws the system's error; RangeError if the index names more bytes than a pack can have */
-async function readPart({pack, offset, size}: Kept): Promise<Buffer> {
+/** @throws errors of the file system; RangeError if the index names more bytes than a pack can have */
+async function readPart({pack, offset, size}: CachedPart): Promise<Buffer> {
   if (size > 2 * PACK_SIZE) throw new RangeError(`${size} bytes in a pack`);
   await using file = await openRegular(`${pack}.pack`);
   const bytes = Buffer.allocUnsafe(size);
@@ -199,16 +199,16 @@ async function readPart({pack, offset, size}: Kept): Promise<Buffer> {
 }
 
 /**
- * Writes the buffered content of a shelf. The index is written last, so that it never refers to missing content.
- * @returns bytes
+ * Writes the buffered content of a repository. The index is written last, so that it never refers to missing content.
+ * @returns the number of bytes
  */
-async function append(shelf: Shelf): Promise<number> {
-  if (shelf.pack.size >= PACK_SIZE) shelf.pack = newPack(shelf.folder);
-  const held = [...shelf.held];
-  const {path} = shelf.pack;
+async function append(cached: CachedRepository): Promise<number> {
+  if (cached.pack.size >= PACK_SIZE) cached.pack = newPack(cached.folder);
+  const held = [...cached.held];
+  const {path} = cached.pack;
   const lines: string[] = [];
-  const entries: [Digest, Kept][] = [];
-  const start = shelf.pack.size;
+  const entries: [Digest, CachedPart][] = [];
+  const start = cached.pack.size;
   let offset = start;
   for (const [digest, {byteLength: size}] of held) {
     entries.push([digest, {pack: path, offset, size}]);
@@ -217,14 +217,14 @@ async function append(shelf: Shelf): Promise<number> {
   }
   const bytes = Buffer.concat(held.map(([, content]) => content));
   try {
-    if (start === 0) await makeFolder(shelf.folder, 0o700);
+    if (start === 0) await makeFolder(cached.folder, 0o700);
     await appendFile(`${path}.pack`, bytes, {mode: 0o600});
     await appendFile(`${path}.index`, lines.join(''), {mode: 0o600});
-    shelf.pack.size = offset;
-    for (const [digest, kept] of entries) shelf.kept.set(digest, kept);
+    cached.pack.size = offset;
+    for (const [digest, kept] of entries) cached.kept.set(digest, kept);
   } finally {
-    // Until now it is read from memory. What was added meanwhile stays there.
-    for (const [digest] of held) shelf.held.delete(digest);
+    // Removed only now, since reads use it until it is on disk. Content that was added meanwhile is kept.
+    for (const [digest] of held) cached.held.delete(digest);
   }
   return bytes.byteLength;
 }

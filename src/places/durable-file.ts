@@ -16,11 +16,11 @@ import {TransshipError} from '../model/error.ts';
 import {hasCode, isMissing} from './file-error.ts';
 
 /**
- * Makes a folder and those above it, if they do not exist. Not with Node's `recursive`, which never returns where a file
- * system has no such folder and makes none, as below /proc (nodejs/node, src/node_file.cc, `MKDirpSync`: each ENOENT is
- * answered with one more attempt).
- * @param mode of the folders that are made, before the umask. Default: as the system has it
- * @throws the system's error
+ * Creates a folder and those above it, if they do not exist. Node's option `recursive` is not used, because it never
+ * returns on file systems that create no folders, such as /proc (nodejs/node, src/node_file.cc, `MKDirpSync`: it
+ * retries after each ENOENT).
+ * @param mode mode of the created folders, before the umask. Default: the system's
+ * @throws errors of the file system
  */
 export async function makeFolder(path: string, mode?: number): Promise<void> {
   try {
@@ -30,21 +30,21 @@ export async function makeFolder(path: string, mode?: number): Promise<void> {
     if (!hasCode(error, 'ENOENT')) throw error;
     await makeFolder(dirname(path), mode);
     await mkdir(path, mode).catch(async (second: unknown) => {
-      // Another process may have made it meanwhile.
+      // Another process may have created it meanwhile.
       if (!(await isFolder(path))) throw second;
     });
   }
 }
 
-/** A folder for the time of a run. */
+/** A temporary folder, removed on disposal. */
 export interface TemporaryFolder extends AsyncDisposable {
   readonly path: string;
 }
 
 /**
- * Makes a folder in the system's temporary folder; disposing it removes it.
- * @param prefix how its name begins
- * @param temporary holds its path as long as it exists, for what has to be removed when the process ends
+ * Creates a folder in the system's temporary folder.
+ * @param prefix the beginning of its name
+ * @param temporary contains its path as long as it exists, so that it can be removed if the process ends early
  * @throws TransshipError FILE_WRITE_FAILED
  */
 export async function temporaryFolder(
@@ -76,10 +76,10 @@ async function isFolder(path: string): Promise<boolean> {
 }
 
 /**
- * Puts `bytes` into the file at `path` so that a crash at any time leaves either the old file or the new one. The
- * rename is durable after `syncDirectory` for the directory.
+ * Replaces the file at `path` atomically: a crash at any time leaves either the old file or the new one. The rename is
+ * durable after `syncDirectory` for the directory.
  * @param scratch a directory on the same file system, for the temporary file
- * @param mode of the new file. Default: as the system gives it
+ * @param mode mode of the new file. Default: the system's
  */
 export async function replaceFile(
   path: string,
@@ -119,7 +119,7 @@ export async function syncDirectory(path: string): Promise<void> {
     await using directory = await open(path, 'r');
     await directory.sync();
   } catch (error) {
-    // Windows opens no directories; some network file systems sync none (fsync(2), EINVAL).
+    // Windows cannot open directories, and some network file systems cannot sync them (fsync(2), EINVAL).
     const harmless = ['EISDIR', 'EPERM', 'EINVAL'].some((code) => hasCode(error, code));
     if (!harmless && !isMissing(error)) throw error;
   }
@@ -134,7 +134,7 @@ export async function removeFile(path: string): Promise<void> {
   }
 }
 
-/** Removes the files of a folder that were written longest ago, until `most` are left. */
+/** Removes the least recently written files of a folder until `most` are left. */
 export async function forgetOldest(folder: string, most: number): Promise<void> {
   const names = await readdir(folder);
   if (names.length <= most) return;

@@ -10,28 +10,29 @@ import {OciLayout} from './oci-layout.ts';
 import {readOnlyImage} from './read-archive.ts';
 import {TarArchive} from './tar-archive.ts';
 
-// Images that a container engine on this machine has. Most of them keep neither manifests nor compressed layers as they came.
+// Images of a container engine on this machine. Most engines preserve neither manifests nor compressed layers.
 
-/** An image of an engine, in files that exist as long as it is open. */
+/** An image of an engine, in temporary files that exist until it is closed. */
 export interface EngineImage {
   readonly reader: RepositoryReader;
   close(): Promise<void>;
 }
 
+/** How an image of an engine is opened. */
 export interface EngineOptions {
-  /** The image as the engine knows it: `busybox:1.35`, or an id `sha256:…`. */
+  /** The name by which the engine knows the image: `busybox:1.35`, or an id `sha256:…`. */
   readonly ref: string;
-  /** What the image is called in the reader. */
+  /** The name of the image in the reader. */
   readonly name: string;
   readonly env: Environment;
-  /** Gets the names of temporary folders, as long as they are there. */
+  /** Contains the temporary folders as long as they exist. */
   readonly temporary: Set<string>;
 }
 
 /**
- * Gets an image from a daemon by the Engine API of Docker, `GET /images/{name}/get`. What it sends cannot be read twice,
- * so it is stored in the temporary folder.
- * @throws TransshipError TAG_NOT_FOUND, and what connecting gives
+ * Exports an image from a daemon by Docker's Engine API, `GET /images/{name}/get`, into the temporary folder, since
+ * layers have to be read more than once.
+ * @throws TransshipError TAG_NOT_FOUND, and errors of the connection
  */
 export async function openDaemonImage(
   place: string,
@@ -39,7 +40,7 @@ export async function openDaemonImage(
   {signal}: Call,
 ): Promise<EngineImage> {
   const address = daemonAddress(env);
-  // A name without a tag means all of its tags to docker.
+  // For a name without a tag, docker would export all of its tags.
   const asked = name.startsWith(`${ref}:`) ? name : ref;
   const archive = await TarArchive.open(place, temporary, signal, async (file) => {
     const missing = await downloadFromDaemon(address, `/images/${asked}/get`, file, signal);
@@ -53,27 +54,27 @@ export async function openDaemonImage(
   return {reader: await readOnlyImage(place, archive, name), close};
 }
 
-/** How a program copies an image into a layout. */
+/** A program that copies an image into a layout. */
 type CopyProgram = readonly [program: string, args: (ref: string, to: string) => readonly string[]];
 
-/** In the order in which they are looked for. */
+/** In order of preference. */
 const PROGRAMS: readonly CopyProgram[] = [
   ['podman', (ref, to) => ['push', '--quiet', ref.replace(/^@/, ''), to]],
-  // The image is on this machine already: no policy says what may come from there.
+  // Policies are about images from elsewhere; this one is already on this machine.
   [
     'skopeo',
     (ref, to) => ['--insecure-policy', 'copy', '--quiet', `containers-storage:${ref}`, to],
   ],
 ];
 
-/** Characters that are quoted of a program's words. */
+/** Maximum characters of a program's output that are quoted. */
 const QUOTE_LIMIT = 500;
 const OUTPUT_LIMIT = 1024 * 1024;
 
 /**
- * Gets an image from the storage of podman, buildah and CRI-O (containers-storage.conf(5)) by podman or skopeo, as an
- * image layout in the temporary folder. They compress its layers as they do when they push it.
- * @throws TransshipError TRANSPORT_UNSUPPORTED where there is neither, TAG_NOT_FOUND, FILE_UNREADABLE
+ * Exports an image from the storage of podman, buildah and CRI-O (containers-storage.conf(5)) with podman or skopeo, as
+ * an image layout in the temporary folder. They compress its layers as they do for a push.
+ * @throws TransshipError TRANSPORT_UNSUPPORTED if neither is installed, TAG_NOT_FOUND, FILE_UNREADABLE
  */
 export async function openStoredImage(
   place: string,
@@ -93,7 +94,7 @@ export async function openStoredImage(
   };
 }
 
-/** The path of the first program that is there. */
+/** The first program on the PATH. */
 async function findProgram(env: Environment): Promise<CopyProgram> {
   const folders = (env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
   for (const [program, args] of PROGRAMS) {
@@ -108,7 +109,7 @@ async function findProgram(env: Environment): Promise<CopyProgram> {
   }
   throw new TransshipError(
     'TRANSPORT_UNSUPPORTED',
-    'containers-storage: is read by podman or skopeo, and neither is on the PATH',
+    'containers-storage: requires podman or skopeo, but neither is on the PATH',
     {side: 'local', hint: 'install podman or skopeo, or save the image on a machine that has it'},
   );
 }

@@ -29,6 +29,7 @@ const CLOCK: LockClock = {
   sleep: async (ms, signal) => await delay(ms, undefined, signal === undefined ? {} : {signal}),
 };
 
+/** How to wait for a lock. */
 export interface LockOptions {
   /** How long to wait for an owner that is alive, in ms; 0: not at all. */
   readonly waitMs: number;
@@ -36,7 +37,7 @@ export interface LockOptions {
   readonly signal?: AbortSignal;
   /** Called once if it takes up to `STALE_MS` to determine whether the owner is alive. */
   readonly onDoubt?: (owner: string) => void;
-  /** Default: that of this process. */
+  /** Default: the clock of this process. */
   readonly clock?: LockClock;
 }
 
@@ -56,10 +57,10 @@ export type LockAttempt =
 /**
  * Takes the lock at `path`, which at most one process holds, on one machine or on several that share a disk.
  *
- * The lock is a directory that holds one file, named after a random id of its owner. It is prepared elsewhere and
- * renamed into place, which succeeds only where there is no directory or an empty one (rename(2)). Whoever finds the
- * owner dead removes the file by its name, which cannot hit the lock of somebody who was faster, and takes part in the
- * next rename. So there is no instant at which two processes have the lock, or at which a dead one keeps it.
+ * The lock is a directory that contains one file, named after a random id of its owner. It is prepared elsewhere and
+ * renamed into place, which succeeds only if there is no directory or an empty one (rename(2)). A process that finds
+ * the owner dead removes the file by its name, which cannot affect the lock of a faster process, and then competes in
+ * the next rename. So two processes never hold the lock at the same time, and a dead process does not keep it.
  *
  * Process ids repeat (in a container the next process is 1 again), so an owner is looked up by boot, pid namespace,
  * process id and start time. One that cannot be looked up is watched: it changes the time of its file once a second.
@@ -138,7 +139,7 @@ class HeldLock implements FileLock {
   }
 }
 
-/** False: another process was faster. */
+/** Takes the lock; false: another process was faster. */
 async function moveIn(path: string, id: string, self: LockOwner): Promise<boolean> {
   const prepared = `${path}.${id}`;
   const file = join(prepared, id);
@@ -169,8 +170,8 @@ async function removeEmpty(directory: string): Promise<void> {
 }
 
 /**
- * Never of a folder elsewhere, to which somebody's link leads: what lies there would be taken for the file of an owner that
- * is dead, and removed.
+ * The names in the directory of a lock. A link to another folder is refused, because a file there would be mistaken for
+ * that of a dead owner, and removed.
  */
 async function entriesOf(path: string): Promise<readonly string[]> {
   try {
@@ -192,7 +193,7 @@ interface Watched {
   readonly state: 'alive' | 'dead' | 'unknown';
 }
 
-/** Undefined: the lock was released. */
+/** Observes the owner of a lock; undefined: the lock was released. */
 async function watch(
   file: string,
   before: Watched | undefined,

@@ -6,13 +6,13 @@ import type {Call} from '../model/port.ts';
 import {hasCode, isMissing, unreadable} from './file-error.ts';
 import type {PlaceFiles} from './stored-repository.ts';
 
-/** A folder for unfinished blobs and the lock. Other tools ignore it. It may be deleted while no run is active. */
+/** The folder for unfinished blobs and the lock. Other tools ignore it. It may be deleted while no run is active. */
 export const SCRATCH = '.transship';
 
 /** Bytes per read of a file: a compromise between system calls and memory. */
 const READ_SIZE = 256 * 1024;
 
-/** The files below a folder that holds images. None outside of it is read, whatever links it contains. */
+/** The files of a folder of images. Links to files outside of it are refused. */
 export class FolderFiles implements PlaceFiles {
   readonly #folder: string;
   readonly #side: Side;
@@ -75,7 +75,7 @@ export class FolderFiles implements PlaceFiles {
   }
 
   /**
-   * Opens a file within the folder. It is looked at once it is open: between a look at its path and the opening, somebody
+   * Opens a file within the folder. It is checked once it is open: between a check of its path and the opening, somebody
    * may have put a link there.
    */
   async #open(path: string): Promise<FileHandle> {
@@ -95,7 +95,7 @@ export class FolderFiles implements PlaceFiles {
     }
   }
 
-  /** What is directly in the folder; nothing where it does not exist. @throws TransshipError FILE_UNREADABLE */
+  /** The names in the folder; none if it does not exist. @throws TransshipError FILE_UNREADABLE */
   async names(): Promise<readonly string[]> {
     try {
       return await readdir(this.#folder);
@@ -106,7 +106,7 @@ export class FolderFiles implements PlaceFiles {
   }
 }
 
-/** Up to `length` bytes in a buffer of their own, since the reader may keep it; fewer: end of the file. */
+/** Up to `length` bytes in a separate buffer, since the reader may keep it; fewer: end of the file. */
 async function readAt(
   file: FileHandle,
   position: number,
@@ -128,9 +128,9 @@ async function readAt(
 }
 
 /**
- * Makes sure that a file or folder in a folder of images, or the nearest folder above that is there, is within it: a layout
- * from somebody else may hold links to files of this machine, which would be sent to a registry, or to folders, which
- * would be written into. Links from one place of the folder to another are fine, and so is one to the folder itself.
+ * Checks that a file or folder in a folder of images, or its nearest existing ancestor, is within that folder. A layout
+ * from an untrusted source may contain links to files of this machine, which would be sent to a registry, or to
+ * folders, which would be written to. Links within the folder are allowed, and the folder itself may be a link.
  * @param folder an image layout, or the folder of a `dir:`
  * @returns the path with links resolved, or that of the folder above
  * @throws TransshipError FILE_INVALID, FILE_UNREADABLE

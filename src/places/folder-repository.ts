@@ -18,7 +18,7 @@ import {FolderFiles, refuseWayOut, SCRATCH} from './folder-files.ts';
 import {FolderUpload} from './folder-upload.ts';
 import {StoredRepository} from './stored-repository.ts';
 
-/** Images in a folder that can be written to. Nothing is created before something is written. */
+/** A writable repository in a folder. Nothing is created before the first write. */
 export abstract class FolderRepository extends StoredRepository implements RepositoryWriter {
   declare protected readonly files: FolderFiles;
   protected readonly folder: string;
@@ -57,13 +57,14 @@ export abstract class FolderRepository extends StoredRepository implements Repos
     return await FolderUpload.resume(this.scratch, path, saved);
   }
 
-  /** Called before anything is written. */
+  /** Called before each write. */
   protected prepare(_call: Call): Promise<void> {
     return Promise.resolve();
   }
 
   /**
-   * Puts a manifest into its file, which has either the old content or the new one if the process is killed.
+   * Writes a manifest to its file atomically: if the process is killed, the file has either the old content or the new
+   * one.
    * @param path relative to the folder
    */
   protected async writeManifest(path: string, {descriptor, bytes}: Manifest): Promise<void> {
@@ -88,7 +89,7 @@ export abstract class FolderRepository extends StoredRepository implements Repos
     return path;
   }
 
-  /** Before something is written there, by way of the folder for what is unfinished. */
+  /** Checks both the scratch folder and the target before a write. */
   async #refuseWayOut(path: string): Promise<void> {
     for (const each of [this.scratch, path]) await refuseWayOut(this.folder, each, this.side);
   }

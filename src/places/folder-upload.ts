@@ -8,14 +8,13 @@ import {TransshipError} from '../model/error.ts';
 import type {Call, SavedUpload, Upload} from '../model/port.ts';
 import {makeFolder, removeFile, writeAll} from './durable-file.ts';
 import {isMissing, unwritable} from './file-error.ts';
-import {gathered} from './gathered.ts';
 
-/** Bytes per write, and the most that a killed process loses. */
+/** Bytes per write, and the maximum that is lost if the process is killed. */
 const WRITE_SIZE = 1024 * 1024;
 
 /**
- * A blob being written to a folder of images: a separate file, named after the digest and closed between calls. It is hashed
- * while it is written and becomes a blob only if the digest matches.
+ * A blob that is written to a folder of images: a separate file, named after the digest and closed between calls. It is
+ * hashed while it is written, and renamed to its final name only if the digest matches.
  */
 export class FolderUpload implements Upload {
   readonly minChunk = 0;
@@ -34,8 +33,8 @@ export class FolderUpload implements Upload {
   }
 
   /**
-   * @param scratch the directory for unfinished blobs; made if need be
-   * @param target where the blob is to be
+   * @param scratch the directory for unfinished blobs; created if necessary
+   * @param target the final path of the blob
    */
   static async begin(scratch: string, target: string, digest: Digest): Promise<FolderUpload> {
     const file = join(scratch, `${partialName(digest)}.${randomUUID()}.part`);
@@ -101,7 +100,7 @@ export class FolderUpload implements Upload {
     }
   }
 
-  /** @throws TransshipError BLOB_SIZE_MISMATCH, BLOB_DIGEST_MISMATCH; with the latter the bytes are thrown away */
+  /** @throws TransshipError BLOB_SIZE_MISMATCH, BLOB_DIGEST_MISMATCH, after which the bytes are discarded */
   async commit(blob: Descriptor): Promise<void> {
     if (this.#offset !== blob.size) throw this.#wrongSize(`${this.#offset} and not ${blob.size}`);
     const seen = finishDigest(this.#hash.copy(), algorithmOf(this.#digest));
@@ -148,7 +147,7 @@ export class FolderUpload implements Upload {
       return await open(this.#file, 'r+');
     } catch (error) {
       if (!isMissing(error)) throw unwritable(this.#file, error);
-      throw new TransshipError('UPLOAD_LOST', `${this.#file} is gone`, {
+      throw new TransshipError('UPLOAD_LOST', `${this.#file} no longer exists`, {
         side: 'destination',
         hint: 'run the command again to write the blob from the start',
         retry: true,
@@ -168,4 +167,36 @@ export class FolderUpload implements Upload {
 
 function partialName(digest: Digest): string {
   return `${algorithmOf(digest)}-${hexOf(digest)}`;
+}
+
+/**
+ * Joins small chunks into pieces of up to `size` bytes, so that a file is written with few calls. Chunks of `size` or
+ * more are passed on unchanged. A piece is valid only until the next one is requested, since its buffer is reused. If
+ * `body` fails, the bytes gathered so far are returned before the error is thrown.
+ */
+export async function* gathered(
+  body: AsyncIterable<Uint8Array>,
+  size: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const buffer = Buffer.allocUnsafe(size);
+  let filled = 0;
+  let failure: {readonly error: unknown} | undefined;
+  try {
+    for await (const chunk of body) {
+      if (filled + chunk.byteLength > size && filled > 0) {
+        yield buffer.subarray(0, filled);
+        filled = 0;
+      }
+      if (chunk.byteLength >= size) {
+        yield chunk;
+      } else {
+        buffer.set(chunk, filled);
+        filled += chunk.byteLength;
+      }
+    }
+  } catch (error) {
+    failure = {error};
+  }
+  if (filled > 0) yield buffer.subarray(0, filled);
+  if (failure !== undefined) throw failure.error;
 }

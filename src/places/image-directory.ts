@@ -12,9 +12,9 @@ import {refuseWayOut, SCRATCH} from './folder-files.ts';
 import {FolderRepository} from './folder-repository.ts';
 import type {StoredEntries} from './stored-repository.ts';
 
-/** What skopeo writes into `version`, and checks before it replaces the content of a directory. */
+/** The content of `version`, which skopeo checks before it replaces the content of a directory. */
 const VERSION = 'Directory Transport Version: 1.1\n';
-/** 1.2 puts `sha512-` before the names of content with such a digest; all else is as in 1.1. */
+/** 1.2 adds the prefix `sha512-` to the names of content with such a digest, and is otherwise like 1.1. */
 const PREFIXING = 'Directory Transport Version: 1.2\n';
 const VERSION_LIMIT = 1024;
 
@@ -22,49 +22,49 @@ const ROOT = 'manifest.json';
 const SUFFIX = '.manifest.json';
 /** A manifest by its digest: `<hex>.manifest.json`. */
 const CHILD = /^(?:([a-f0-9]{64})|(?:sha512-)?([a-f0-9]{128}))\.manifest\.json$/;
-/** The tags that name what belongs to an image: cosign's, and the fallback tag of the referrers. */
+/** The tags of attachments: cosign's, and the fallback tag of the referrers. */
 const ATTACHMENT_TAG = /^sha(?:256|512)-[a-f0-9]{64}(?:\.[\w.-]+)?$/;
 /** Signatures as skopeo stores them beside a manifest. */
 const SIGNATURE = /^(?:(?:sha512-)?[a-f0-9]+\.)?signature-\d+$/;
 
-/** Which file each manifest is in, besides those that are named by their digest. */
+/** The listed images, and the files of manifests that are not named by their digest. */
 interface DirectoryEntries extends StoredEntries {
   readonly paths: ReadonlyMap<Digest, string>;
 }
 
 /**
- * A directory with one image, as skopeo's `dir:` lays it out (containers/image: directory/directory_transport.go):
- * `manifest.json`, the manifests of an index in `<hex>.manifest.json`, each blob in `<hex>`. The image is called
- * `DIRECTORY_IMAGE`. Signatures and referrers lie beside it, where skopeo does not look: cosign's tags in
- * `<tag>.manifest.json`, referrers in `<hex>.manifest.json`.
+ * A directory with one image in the format of skopeo's `dir:` (containers/image: directory/directory_transport.go):
+ * `manifest.json`, the manifests of an index in `<hex>.manifest.json`, and each blob in `<hex>`. The image has the name
+ * `DIRECTORY_IMAGE`. Attachments are in files that skopeo ignores: cosign's tags in `<tag>.manifest.json`, referrers in
+ * `<hex>.manifest.json`.
  */
 export class ImageDirectory extends FolderRepository {
-  /** Manifests by file name that were read: content that is named by its digest does not change. */
+  /** Manifests that were read, by file name. Content that is named by its digest does not change. */
   readonly #children = new Map<string, Descriptor | undefined>();
   #entries: {readonly stamp: string; readonly entries: DirectoryEntries} | undefined;
   #prepared: Promise<void> | undefined;
-  /** Whether `version` was found to be 1.2. */
+  /** Whether the version is 1.2. */
   #prefixes = false;
 
   constructor(directory: string, side: Side) {
     super(`dir:${directory}`, directory, side);
   }
 
-  /** A directory without an image, such as a killed run leaves, has no names; one that is empty does not exist. */
+  /** A directory without an image, as left by a killed run, has no names; an empty directory counts as not existing. */
   async listTags(call: Call): Promise<readonly string[] | undefined> {
     const entries = await this.entries(call);
     return entries && [...entries.tags.keys()];
   }
 
-  /** skopeo's signatures: a registry takes them only where it is told to store them elsewhere (registries.d(5), "lookaside"). */
+  /** skopeo's signatures, which registries do not store: skopeo keeps them elsewhere (registries.d(5), "lookaside"). */
   async listUncopied(call: Call): Promise<readonly string[]> {
     call.signal.throwIfAborted();
     return (await this.files.names()).filter((name) => SIGNATURE.test(name));
   }
 
   /**
-   * Puts the image, or what belongs to it. The manifest that had the name stays in the directory, under its digest: it may
-   * be a part of the new one. Referrers are found by looking, so the subject is always kept.
+   * Writes the image, or an attachment. The previous manifest of that name is kept under its digest, since it may be a
+   * part of the new one. Referrers are found by reading manifests, so the subject is always kept.
    */
   async putManifest(
     reference: Tag | Digest,
@@ -83,7 +83,7 @@ export class ImageDirectory extends FolderRepository {
     if (path === undefined) throw this.#onlyOne(reference);
     await this.#keepOld(path, manifest);
     try {
-      // What the manifest refers to must be on disk first.
+      // The content to which the manifest refers must be on disk first.
       await syncDirectory(this.folder);
       await this.writeManifest(path, manifest);
       await syncDirectory(this.folder);
@@ -135,7 +135,7 @@ export class ImageDirectory extends FolderRepository {
     return this.#entries?.entries.paths.get(digest) ?? child;
   }
 
-  /** Blobs and manifests are named alike. */
+  /** The file of a manifest that is named by its digest. */
   async #childPath(digest: Digest): Promise<string> {
     const path = hexOf(digest);
     if (algorithmOf(digest) === 'sha256') return `${path}${SUFFIX}`;
@@ -144,7 +144,7 @@ export class ImageDirectory extends FolderRepository {
     return isPrefixed ? prefixed : `${path}${SUFFIX}`;
   }
 
-  /** What the directory contains; a destination that is not one for images is refused before anything is copied. */
+  /** The names in the directory. @throws TransshipError DESTINATION_CONFLICT if a destination has other content */
   async #names(): Promise<readonly string[]> {
     const names = await this.#list();
     const found = names.filter((name) => name !== SCRATCH);
@@ -155,7 +155,7 @@ export class ImageDirectory extends FolderRepository {
     this.#prefixes = text === PREFIXING;
     const isKnown = text === VERSION || text === PREFIXING;
     if (this.side === 'destination' && found.length > 0 && !isKnown) throw this.#foreign(found);
-    // Those that are older than the file were laid out in the same way; skopeo reads them, too.
+    // Directories from before the file `version` have the same format, and skopeo reads them, too.
     if (found.includes('version') && !isKnown) throw this.#unknownVersion();
     return found;
   }
@@ -170,7 +170,7 @@ export class ImageDirectory extends FolderRepository {
     }
   }
 
-  /** @throws TransshipError for the manifest of a source that cannot be read; another one counts as not there */
+  /** Reads the manifest of a name. A damaged one counts as absent, unless it is the image of a source. */
   async #readTagged(path: string): Promise<Manifest | undefined> {
     const bytes = await this.files.read(path, MANIFEST_LIMIT);
     try {
@@ -183,7 +183,7 @@ export class ImageDirectory extends FolderRepository {
     }
   }
 
-  /** Those that are damaged are not listed; whoever asks for them by digest is told. */
+  /** The manifests that are named by their digest. Damaged ones are not listed; reading them by digest fails. */
   async #readChildren(names: readonly string[]): Promise<readonly Descriptor[]> {
     const found: Descriptor[] = [];
     for (const name of names) {
@@ -207,7 +207,7 @@ export class ImageDirectory extends FolderRepository {
   }
 
   async #makeDirectory(call: Call): Promise<void> {
-    // Also refuses what is not ours to write into.
+    // Also refuses a directory with other content.
     await this.entries(call);
     const path = join(this.folder, 'version');
     for (const each of [this.scratch, path]) await refuseWayOut(this.folder, each, this.side);
@@ -220,20 +220,23 @@ export class ImageDirectory extends FolderRepository {
     }
   }
 
-  /** @throws TransshipError DESTINATION_CONFLICT where skopeo's signatures of the old image would count for the new one */
+  /**
+   * Keeps the previous manifest of a name under its digest.
+   * @throws TransshipError DESTINATION_CONFLICT if skopeo's signatures of the old image would then apply to the new one
+   */
   async #keepOld(path: string, {descriptor}: Manifest): Promise<void> {
     const old = await this.#readTagged(path);
     if (old === undefined || old.descriptor.digest === descriptor.digest) return;
     const signature = (await this.files.names()).find((name) => SIGNATURE.test(name));
     if (path === ROOT && signature !== undefined)
-      throw this.#conflict(`${this.files.nameOf(signature)} signs the image that is there`);
+      throw this.#conflict(`${this.files.nameOf(signature)} signs the existing image`);
     await this.writeManifest(await this.#childPath(old.descriptor.digest), old);
   }
 
   #foreign(names: readonly string[]): TransshipError {
     const [first = ''] = names;
     return this.#conflict(
-      `${this.folder} contains ${first} and is not a directory as "skopeo copy … dir:" writes it`,
+      `${this.folder} contains ${first} and is not a directory written by "skopeo copy … dir:"`,
     );
   }
 
@@ -247,7 +250,7 @@ export class ImageDirectory extends FolderRepository {
   #unknownVersion(): TransshipError {
     return new TransshipError(
       'FILE_INVALID',
-      `${this.files.nameOf('version')} names no version of the layout that transship knows (1.1, 1.2)`,
+      `${this.files.nameOf('version')} names an unsupported version of the format; transship supports 1.1 and 1.2`,
       {side: this.side, hint: 'copy the image into an image layout: skopeo copy dir:… oci:DIR'},
     );
   }
@@ -255,13 +258,13 @@ export class ImageDirectory extends FolderRepository {
   #onlyOne(tag: string): TransshipError {
     return new TransshipError(
       'TRANSPORT_UNSUPPORTED',
-      `${this.name} holds one image: there is no place for the tag ${tag}`,
+      `${this.name} can contain only one image, not the tag ${tag}`,
       {side: 'local', hint: 'copy several images into an image layout: oci:DIR'},
     );
   }
 }
 
-/** The name that a file gives its manifest; undefined: it is found by its digest, or is no manifest. */
+/** The name of the manifest in a file; undefined: it is named by its digest, or is not a manifest. */
 function tagOf(name: string): string | undefined {
   if (name === ROOT) return DIRECTORY_IMAGE;
   if (!name.endsWith(SUFFIX)) return undefined;
@@ -287,10 +290,10 @@ function tabulate(
   const paths = new Map<Digest, string>();
   for (const [tag, {bytes, descriptor}] of tagged) {
     const path = tag === DIRECTORY_IMAGE ? ROOT : `${tag}${SUFFIX}`;
-    // Whoever copies may know it by either.
+    // Callers may use either algorithm.
     for (const algorithm of ['sha256', 'sha512'] as const)
       paths.set(digestOf(bytes, algorithm), path);
-    // Of one that is signed, the digest of the payload.
+    // For a signed manifest of schema 1, this is the digest of the payload.
     paths.set(descriptor.digest, path);
   }
   const listed = [...tags.values(), ...children];

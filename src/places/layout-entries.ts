@@ -7,13 +7,13 @@ import {isArtifactType, isImageType, isIndexType} from '../model/media-type.ts';
 /** The annotation with the tag of an entry (image-spec annotations.md, "Pre-Defined Annotation Keys"). */
 export const REF_NAME = 'org.opencontainers.image.ref.name';
 
-/** The entries of an index, found by tag and by digest. */
+/** The entries of an index, by tag and by digest. */
 export interface EntryTable {
   /** In the order of the index. */
   readonly tags: ReadonlyMap<string, Descriptor>;
   /** All names in the order of the index, also of entries whose kind of digest is not known. */
   readonly names: readonly string[];
-  /** Entries that no name leads to, in the order of the index. */
+  /** Entries that no name identifies, in the order of the index. */
   readonly unnamed: readonly Digest[];
   readonly digests: ReadonlyMap<Digest, Descriptor>;
 }
@@ -117,7 +117,7 @@ function descriptorOf({mediaType, digest, size, artifactType}: IndexEntry): Desc
 export type ReadManifest = (descriptor: Descriptor) => Promise<Manifest | undefined>;
 
 /**
- * Finds what refers to what below `roots`: a layout has no other list of referrers. Each manifest is read once.
+ * Finds all referrers below `roots` by reading each manifest once, since a layout has no list of referrers.
  * @returns descriptors by subject, as the referrers API would list them (distribution-spec, "Listing Referrers")
  */
 export async function findReferrers(

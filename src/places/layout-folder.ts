@@ -7,7 +7,7 @@ import {LayoutIndex} from './layout-index.ts';
 import {removeFile} from './durable-file.ts';
 import {SCRATCH} from './folder-files.ts';
 
-/** All that a layout has at its top (image-spec image-layout.md), and our scratch folder; true: it is a folder. */
+/** The entries at the top of a layout (image-spec image-layout.md), and the scratch folder; true: a folder. */
 const LAYOUT_NAMES: ReadonlyMap<string, boolean> = new Map([
   ['oci-layout', false],
   ['index.json', false],
@@ -16,9 +16,9 @@ const LAYOUT_NAMES: ReadonlyMap<string, boolean> = new Map([
 ]);
 
 /**
- * The first thing that keeps a path from being a folder of image layouts, one in each of its folders; undefined: it can
- * be one, or it is not there yet. A link to such a folder is one; links inside of it are not.
- * @throws Error of the file system where it cannot be looked into
+ * The first path that does not belong into a folder of image layouts, one in each of its folders; undefined: the folder
+ * has only layouts, or does not exist yet. The folder itself may be a link; links in it do not belong there.
+ * @throws errors of the file system
  */
 export async function strangerAmongLayouts(folder: string): Promise<string | undefined> {
   const there = await stat(folder).catch(missing);
@@ -32,8 +32,8 @@ export async function strangerAmongLayouts(folder: string): Promise<string | und
 }
 
 /**
- * The first thing that an image layout of ours does not have, its own path if it is no folder; undefined: it is one, is
- * empty, or is not there. Also a layout that a killed run left half-written is one.
+ * The first path that does not belong into an image layout written by transship, or the path itself if it is not a
+ * folder; undefined: it is a layout, perhaps an incomplete one of a killed run, or it is empty, or does not exist.
  */
 export async function strangerInLayout(folder: string): Promise<string | undefined> {
   const there = await lstat(folder).catch(missing);
@@ -56,7 +56,8 @@ export async function isVacant(folder: string): Promise<boolean> {
 }
 
 /**
- * Whether a layout lists no other manifests and tags than these. @throws TransshipError FILE_INVALID, FILE_UNREADABLE
+ * Whether a layout lists no manifests and tags other than these.
+ * @throws TransshipError FILE_INVALID, FILE_UNREADABLE
  */
 export async function listsOnly(
   folder: string,
@@ -71,11 +72,11 @@ export async function listsOnly(
 }
 
 /**
- * Removes the files of a layout, and these of its blobs. Other files stay, and so does the folder in that case.
+ * Removes a layout with these of its blobs. If it has other files, those and the folder are kept.
  * @returns whether the folder was removed
  */
 export async function removeLayout(folder: string, blobs: Iterable<Digest>): Promise<boolean> {
-  // The index first: cut here, what is left is no layout with images that are not there.
+  // The index first: if the process is killed here, no incomplete layout remains.
   for (const name of ['index.json', 'oci-layout']) await removeFile(join(folder, name));
   const below = join(folder, 'blobs');
   for (const digest of blobs) await removeFile(join(below, algorithmOf(digest), hexOf(digest)));
@@ -85,7 +86,7 @@ export async function removeLayout(folder: string, blobs: Iterable<Digest>): Pro
   return removeIfEmpty(folder);
 }
 
-/** The digests of all blobs that a layout has, listed or not. */
+/** The digests of all blobs of a layout, listed or not. */
 export async function digestsIn(folder: string): Promise<readonly Digest[]> {
   const found: string[] = [];
   for (const algorithm of ['sha256', 'sha512']) {
@@ -95,21 +96,21 @@ export async function digestsIn(folder: string): Promise<readonly Digest[]> {
   return found.filter(isDigest);
 }
 
-/** Removes an empty folder. False: it is not empty, and stays. */
+/** Removes a folder if it is empty. @returns whether it no longer exists */
 export async function removeIfEmpty(folder: string): Promise<boolean> {
   try {
     await rmdir(folder);
     return true;
   } catch (error) {
     if (isMissing(error)) return true;
-    // POSIX lets rmdir answer either for a folder that is not empty; EBUSY and EINVAL are a mount and the current one.
+    // ENOTEMPTY or EEXIST: not empty (POSIX allows both). EBUSY: a mount point. EINVAL: the current folder.
     const stays = ['ENOTEMPTY', 'EEXIST', 'EBUSY', 'EINVAL'].some((code) => hasCode(error, code));
     if (stays) return false;
     throw error;
   }
 }
 
-/** A file in the way of a folder that is not there; undefined: it can be made. */
+/** The file that prevents creating a folder; undefined: it can be created. */
 async function fileAbove(folder: string): Promise<string | undefined> {
   for (let at = dirname(folder); ; at = dirname(at)) {
     const there = await stat(at).catch(missing);

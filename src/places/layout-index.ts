@@ -12,9 +12,9 @@ import type {PlaceFiles} from './stored-repository.ts';
 
 /** Far above any real layout: 100,000 tags are about 25 MB, with 8 values each. */
 const INDEX_LIMITS: JsonLimits = {size: 32 * 1024 * 1024, depth: 100, values: 1_500_000};
-/** How long to wait, in ms: other processes hold the lock for milliseconds, but many may wait for it. */
+/** How long to wait for the lock, in ms: each process holds it only for milliseconds, but many may wait for it. */
 const LOCK_WAIT_MS = 60_000;
-/** The file says one thing. */
+/** Maximum size of `oci-layout`, in bytes: it contains only the version. */
 const LAYOUT_FILE_LIMIT = 64 * 1024;
 const LAYOUT_FILE = '{"imageLayoutVersion":"1.0.0"}';
 
@@ -31,7 +31,7 @@ const layoutFile = z.object({imageLayoutVersion: z.string()});
 
 export type IndexEntry = z.infer<typeof entry>;
 
-/** Returns the new entries. Must be pure, since it may run long after the call. */
+/** Returns the new entries. It must be pure, since it may run long after the call. */
 export type IndexChange = (entries: readonly IndexEntry[]) => readonly IndexEntry[];
 
 interface Waiting {
@@ -39,7 +39,7 @@ interface Waiting {
   readonly settle: PromiseWithResolvers<void>;
 }
 
-/** `index.json` of a layout: read again when it has changed, replaced as a whole, by one process at a time. */
+/** The `index.json` of a layout. It is read again after changes, and replaced atomically, by one process at a time. */
 export class LayoutIndex {
   readonly #layout: string;
   readonly #scratch: string;
@@ -55,7 +55,7 @@ export class LayoutIndex {
   }
 
   /**
-   * The same array as long as the file is the same; undefined: this is no layout.
+   * The entries; the same array until the file changes. Undefined: the folder is not a layout.
    * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
    */
   async entries(): Promise<readonly IndexEntry[] | undefined> {
@@ -67,8 +67,8 @@ export class LayoutIndex {
   }
 
   /**
-   * Changes the entries; makes a layout of the directory if need be. Changes that are asked for while another is being
-   * written go into one write together.
+   * Changes the entries, and creates the layout if necessary. Changes that are requested during a write are combined
+   * into one write.
    * @throws TransshipError FILE_WRITE_FAILED, FILE_INVALID
    */
   async update(change: IndexChange): Promise<void> {
@@ -112,7 +112,7 @@ export class LayoutIndex {
     await syncDirectory(this.#layout);
   }
 
-  /** @throws TransshipError FILE_WRITE_FAILED where others hold it for too long */
+  /** @throws TransshipError FILE_WRITE_FAILED if others hold the lock for too long */
   async #lock(): Promise<FileLock> {
     const path = join(this.#scratch, 'index.lock');
     const attempt = await takeLock(path, {waitMs: LOCK_WAIT_MS});
@@ -160,7 +160,7 @@ export class LayoutIndex {
 }
 
 /**
- * The entries of a layout in files that do not change; undefined: it is no layout.
+ * The entries of a layout in files that do not change; undefined: not a layout.
  * @throws TransshipError FILE_INVALID
  */
 export async function readEntries(files: PlaceFiles): Promise<readonly IndexEntry[] | undefined> {
@@ -187,7 +187,7 @@ function checkVersion(text: Uint8Array, name: string): void {
   throw invalid(name, `the layout's version is ${imageLayoutVersion}`);
 }
 
-/** @throws TransshipError FILE_INVALID where it is no file, or a large one */
+/** @throws TransshipError FILE_INVALID if it is not a regular file, or too large */
 async function readSmall(path: string, limit: number): Promise<Uint8Array> {
   try {
     return await readRegular(path, limit);

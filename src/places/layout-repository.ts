@@ -15,8 +15,8 @@ import type {
 import {isTag, splitLayoutName, type Tag} from '../model/reference.ts';
 
 /**
- * The repositories whose images are in a layout under their whole names, `host/path:tag`, in the order of the layout.
- * @throws what reading the layout throws
+ * The repositories whose images are in a layout under their full names, `host/path:tag`, in the order of the layout.
+ * @throws errors of reading the layout
  */
 export async function repositoriesInside(
   layout: RepositoryReader,
@@ -75,7 +75,7 @@ export class ReadLayoutRepository implements RepositoryReader {
     return this.#layout.openBlob(blob, range, call);
   }
 
-  /** Undefined: there is no layout. */
+  /** The tags of the repository; undefined: the layout does not exist. */
   protected async tags(call: Call): Promise<readonly string[] | undefined> {
     const names = await this.#layout.listTags(call);
     return names?.flatMap((name) => {
@@ -89,7 +89,7 @@ export class ReadLayoutRepository implements RepositoryReader {
   }
 }
 
-/** The same, to be written. */
+/** The same, for writing. */
 export class LayoutRepository extends ReadLayoutRepository implements RepositoryWriter {
   /** All repositories of a layout have the same blobs. */
   readonly mount: MountBlob;
@@ -102,7 +102,7 @@ export class LayoutRepository extends ReadLayoutRepository implements Repository
       (await layout.hasBlob(blob, call)) ? {kind: 'mounted'} : {kind: 'declined'};
   }
 
-  /** Empty where the layout has other repositories: what they have need not be sent again. */
+  /** Empty if only other repositories are in the layout: the repository then exists, since it shares their blobs. */
   override async listTags(call: Call): Promise<readonly string[] | undefined> {
     return await this.tags(call);
   }

@@ -4,13 +4,13 @@ import type {Manifest} from '../model/manifest.ts';
 import type {BlobStream, ByteRange, Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 
-/** A source that takes time to open, such as an archive, which is opened with the first question. */
+/** A source that takes time to open, such as an archive. It is opened by the first call. */
 export class LazyReader implements RepositoryReader {
   readonly name: string;
   readonly #open: (call: Call) => Promise<RepositoryReader>;
   #opened: Promise<RepositoryReader> | undefined;
 
-  /** @param open called again after it failed */
+  /** @param open called again if it failed */
   constructor(name: string, open: (call: Call) => Promise<RepositoryReader>) {
     this.name = name;
     this.#open = open;

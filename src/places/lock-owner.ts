@@ -5,15 +5,15 @@ import {readJson} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 import {hasCode, isMissing} from './file-error.ts';
 
-/** The owner of a lock, with what identifies its process to check later whether it is still running. */
+/** The owner of a lock, with the data to check later whether its process is still running. */
 const ownerRecord = z.object({
   host: z.string(),
   pid: z.int().positive().optional(),
-  /** Of the pid namespace, such as `pid:[4026531836]`; ids are unique only within one. */
+  /** The pid namespace, such as `pid:[4026531836]`; process ids are unique only within one. */
   namespace: z.string().optional(),
-  /** When the process began, in clock ticks since the boot (proc_pid_stat(5), `starttime`). */
+  /** The start time of the process, in clock ticks since boot (proc_pid_stat(5), `starttime`). */
   start: z.string().optional(),
-  /** Of the running kernel; the same in each container on it. */
+  /** The id of the boot, which all containers on a kernel share. */
   boot: z.string().optional(),
   uid: z.int().optional(),
 });
@@ -38,7 +38,7 @@ export async function readOwner(file: string): Promise<LockOwner> {
 
 const UNKNOWN: LockOwner = {host: ''};
 
-/** For messages. */
+/** A description of the owner for messages. */
 export function ownerName({host, pid}: LockOwner): string {
   const process = pid === undefined ? 'another process' : `process ${pid}`;
   return host === '' ? process : `${process} on ${host}`;
@@ -91,13 +91,13 @@ export async function stateOf(
   return owner.uid !== undefined && owner.uid === self.uid ? 'dead' : 'unknown';
 }
 
-/** Undefined: no such process runs, or none that is shown. */
+/** The start time of a process; undefined: it is not running, or not visible. */
 async function startOf(pid: number): Promise<string | undefined> {
   try {
     const text = await readFile(`/proc/${pid}/stat`, 'utf8');
-    // The name of the program, in parentheses, may hold blanks; `starttime` is the 22nd field of all.
+    // The program name, in parentheses, may contain blanks; `starttime` is the 22nd field.
     const [state = '', ...fields] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    // Killed, and not yet waited for by its parent.
+    // A zombie, or dead.
     return 'ZXx'.includes(state) ? undefined : fields[18];
   } catch (error) {
     if (isMissing(error) || hasCode(error, 'ESRCH')) return undefined;

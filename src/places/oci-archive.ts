@@ -22,20 +22,26 @@ import {SCRATCH} from './folder-files.ts';
 import {digestsIn, isVacant, removeLayout, strangerInLayout} from './layout-folder.ts';
 import {OciLayout} from './oci-layout.ts';
 
-/** In the scratch folder of a layout beside an archive: that it is ours, and whether the archive is whole in it. */
+/**
+ * A file in the layout beside an archive: shows that transship created the layout, and whether it was unpacked
+ * completely.
+ */
 const MARK = join(SCRATCH, 'archive');
 /** Bytes. */
 const MARK_LIMIT = 16;
 
+/** Options of an archive. */
 export interface OciArchiveOptions {
-  /** Write numbered parts of so many bytes; asked when writing begins. Default: as the archive is, else one file. */
+  /**
+   * The size of numbered parts in bytes, queried when writing starts. Default: as the existing archive, else one file.
+   */
   readonly partSize?: () => number | undefined;
-  /** Where parts of it are looked for, beside its own folder. */
+  /** Folders with parts of the archive, besides its own folder. */
   readonly partFolders?: readonly string[];
 }
 
 /**
- * An OCI image layout in a tar file that is written. A tar file cannot be changed in place, so its content is collected in
+ * An OCI image layout in a tar file, for writing. A tar file cannot be changed in place, so its content is collected in
  * `FILE.layout`, which remains after an interrupted run, so that the next run can resume.
  */
 export class OciArchive implements RepositoryWriter {
@@ -43,7 +49,7 @@ export class OciArchive implements RepositoryWriter {
   readonly #file: string;
   readonly #partFolders: readonly string[];
   readonly #wantedPartSize: () => number | undefined;
-  /** Of the archive that is there. */
+  /** The part size of the existing archive. */
   #partSize: number | undefined;
   #opened: Promise<{readonly layout: OciLayout; readonly directory: string}> | undefined;
   #marked: Promise<void> | undefined;
@@ -108,7 +114,7 @@ export class OciArchive implements RepositoryWriter {
   }
 
   /**
-   * Writes the file, if something was written. Call it when the content is complete.
+   * Writes the file, if there were changes. Call this when the content is complete.
    * @throws TransshipError FILE_WRITE_FAILED
    */
   async pack(call: Call): Promise<void> {
@@ -130,7 +136,7 @@ export class OciArchive implements RepositoryWriter {
     return (await this.#opened).layout;
   }
 
-  /** The layout for what changes it. Its folder is ours from then on: a plan that only looks makes none. */
+  /** The layout for writing. Marks its folder as created by transship; reading creates nothing. */
   async #toWrite(call: Call): Promise<OciLayout> {
     this.#opened ??= this.#open(call);
     const {layout, directory} = await this.#opened;
@@ -147,8 +153,9 @@ export class OciArchive implements RepositoryWriter {
   }
 
   /**
-   * What an earlier run left is newer than the file it was made from, if that was unpacked to its end.
-   * @throws TransshipError DESTINATION_CONFLICT where the folder is not one that we made: it is removed in the end
+   * Opens `FILE.layout`: that of an earlier run, which is newer than the file if that was unpacked completely, or a new
+   * one.
+   * @throws TransshipError DESTINATION_CONFLICT if transship did not create the folder, since it is removed in the end
    */
   async #openBeside(call: Call): Promise<string> {
     const {throwUnlessOurs} = await archiveFile();
@@ -214,7 +221,7 @@ function notOurs(path: string, file: string): TransshipError {
   );
 }
 
-/** @throws TransshipError DESTINATION_CONFLICT where an archive in one file is there */
+/** @throws TransshipError DESTINATION_CONFLICT if the archive exists as one file */
 async function throwUnlessInParts(file: string): Promise<void> {
   if (await isThere(file)) throw inBothForms(file);
 }
@@ -222,10 +229,10 @@ async function throwUnlessInParts(file: string): Promise<void> {
 function inBothForms(file: string): TransshipError {
   return new TransshipError(
     'DESTINATION_CONFLICT',
-    `${file} is an archive in one file, and is to be one in parts`,
+    `${file} exists as one file, but is to be written in parts`,
     {
       side: 'local',
-      hint: `move ${file} elsewhere, leave --archive-size out, or name another archive`,
+      hint: `move ${file} elsewhere, omit --archive-size, or name another archive`,
     },
   );
 }

@@ -7,10 +7,11 @@ import {FolderRepository} from './folder-repository.ts';
 import {type EntryTable, tabulate, withManifest, withoutTag, withTag} from './layout-entries.ts';
 import {type IndexEntry, LayoutIndex} from './layout-index.ts';
 
+/** Options of a layout. */
 export interface OciLayoutOptions {
   /** The side to report in errors. Default: `local`. */
   readonly side?: Side;
-  /** What to call it in messages. Default: `oci:DIR`. */
+  /** The name in messages. Default: `oci:DIR`. */
   readonly name?: string;
 }
 
@@ -35,7 +36,7 @@ export class OciLayout extends FolderRepository {
     return (await this.entries(call))?.unnamed ?? [];
   }
 
-  /** A layout finds referrers by looking, so the subject is always kept. */
+  /** Referrers are found by reading manifests, so the subject is always kept. */
   async putManifest(
     reference: Tag | Digest,
     manifest: Manifest,
@@ -73,8 +74,9 @@ export class OciLayout extends FolderRepository {
   }
 
   /**
-   * The children that belong to an index alone. The index of a fallback tag only tells of referrers, which must be found
-   * without it, too; they have an artifact type and no platform there (distribution-spec, "Referrers Tag Schema").
+   * The children of an index that need no entries of their own. The index of a fallback tag only lists referrers, which
+   * must be found without it, too; it gives them an artifact type and no platform (distribution-spec, "Referrers Tag
+   * Schema").
    */
   async #partsOf({view}: Manifest): Promise<ReadonlySet<Digest>> {
     const parts = new Set<Digest>();
@@ -89,7 +91,7 @@ export class OciLayout extends FolderRepository {
   }
 }
 
-/** Where a layout has content, manifests and blobs alike (image-spec image-layout.md, "Blobs"). */
+/** The path of a manifest or blob in a layout (image-spec image-layout.md, "Blobs"). */
 export function layoutPath(digest: Digest): string {
   return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
 }

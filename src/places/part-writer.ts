@@ -5,7 +5,7 @@ import {TransshipError} from '../model/error.ts';
 import {PART_LIMIT, partName} from './archive-parts.ts';
 import {removeFile, writeAll} from './durable-file.ts';
 
-/** A part that was written: under a name that nobody knows, until all are complete. */
+/** A complete part, under a temporary name until all parts are complete. */
 interface WrittenPart {
   readonly path: string;
   readonly name: string;
@@ -14,18 +14,18 @@ interface WrittenPart {
 }
 
 /** The part that is being written. */
-interface OpenPart {
+interface UnfinishedPart {
   readonly path: string;
   readonly handle: FileHandle;
   size: number;
 }
 
-/** Writes what is piped into it as numbered files of a fixed size. */
+/** Writes a stream as numbered files of a fixed size. */
 export class PartWriter {
   readonly parts: WrittenPart[] = [];
   readonly #file: string;
   readonly #partSize: number;
-  #current: OpenPart | undefined;
+  #current: UnfinishedPart | undefined;
   #hash = createHash('sha256');
 
   /** @param partSize bytes of each part but the last */
@@ -34,18 +34,18 @@ export class PartWriter {
     this.#partSize = partSize;
   }
 
-  /** Writes all of it. */
+  /** Writes the whole stream. */
   async write(chunks: AsyncIterable<Uint8Array>): Promise<void> {
     for await (const chunk of chunks) await this.#write(chunk);
     await this.#end();
   }
 
-  /** Gives the parts their names. */
-  async name(): Promise<void> {
+  /** Renames the complete parts to their final names. */
+  async rename(): Promise<void> {
     for (const {path, name} of this.parts) await rename(path, join(dirname(this.#file), name));
   }
 
-  /** Removes what was written and not yet named. */
+  /** Removes all parts that were not renamed. */
   async discard(): Promise<void> {
     await this.#current?.handle.close();
     const paths = [...this.parts.map(({path}) => path), this.#current?.path];
@@ -65,7 +65,7 @@ export class PartWriter {
     }
   }
 
-  async #begin(): Promise<OpenPart> {
+  async #begin(): Promise<UnfinishedPart> {
     if (this.parts.length === PART_LIMIT) throw tooMany(this.#file, this.#partSize);
     const name = partName(this.#file, this.parts.length + 1);
     // The name is unpredictable, so nobody can have placed a link there.

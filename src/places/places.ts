@@ -28,6 +28,7 @@ import type {TarArchive} from './tar-archive.ts';
 import {layerAt} from './url-layer.ts';
 import type {RegistryNotice} from '../registry/registry-options.ts';
 
+/** What places are opened with. */
 export interface PlacesOptions {
   readonly http: HttpClient;
   readonly credentials: CredentialStore;
@@ -37,19 +38,19 @@ export interface PlacesOptions {
   readonly learnToken: (token: string) => void;
   /** Called once for each peculiarity of a registry. */
   readonly notice: (notice: RegistryNotice) => void;
-  /** Keeps what is read from registries; absent: nothing is kept. */
+  /** The cache of manifests and configs from registries; absent: none. */
   readonly cache?: ContentCache;
-  /** Where `DOCKER_HOST` and the PATH are found. Default: empty. */
+  /** The environment with `DOCKER_HOST` and the PATH. Default: empty. */
   readonly env?: Environment;
-  /** Gets the names of temporary folders, which are removed whatever ends the process. */
+  /** Contains the temporary folders in use, which the caller removes when the process ends. */
   readonly temporary?: Set<string>;
-  /** Where parts of archives are looked for, beside the folder of the archive. */
+  /** Folders with parts of archives, besides the folder of the archive. */
   readonly partFolders?: readonly string[];
 }
 
 type Side = 'source' | 'destination';
 
-/** The places of one command, each opened when it is first named. */
+/** The places of one command. Each is opened when it is first requested. */
 export class Places implements Repositories, AsyncDisposable {
   readonly #options: PlacesOptions;
   readonly #registries = new Map<string, Registry>();
@@ -57,7 +58,7 @@ export class Places implements Repositories, AsyncDisposable {
   readonly #destinations = new Map<string, RepositoryWriter>();
   /** Archives that are written, by file. */
   readonly #archives = new Map<string, OciArchive>();
-  /** Archives that are read, by file; several names may lead into one. */
+  /** Archives that are read, by file; several places may be in one archive. */
   readonly #opened = new Map<string, Promise<TarArchive>>();
   readonly #engineImages: EngineImage[] = [];
   #archiveSize: number | undefined;
@@ -67,12 +68,15 @@ export class Places implements Repositories, AsyncDisposable {
     this.#options = options;
   }
 
-  /** Asked for again and again by each part of a run: a name is parsed once. */
+  /**
+   * Opens a source. The same name gives the same reader.
+   * @throws TransshipError REFERENCE_INVALID, TRANSPORT_UNKNOWN
+   */
   source(name: string): RepositoryReader {
     return opened(this.#sources, name, () => this.#openSource(name));
   }
 
-  /** @throws TransshipError TRANSPORT_UNSUPPORTED where the place can only be read */
+  /** Opens a destination. @throws TransshipError as `source`; TRANSPORT_UNSUPPORTED if the place can only be read */
   destination(name: string): RepositoryWriter {
     return opened(this.#destinations, name, () => this.#openDestination(name));
   }
@@ -84,12 +88,12 @@ export class Places implements Repositories, AsyncDisposable {
     return this.registry(registry, side).repository(path);
   }
 
-  /** A foreign layer at the URLs in its manifest. */
+  /** Opens a foreign layer at the URLs in its manifest. */
   layerAt(urls: readonly string[]): RepositoryReader {
     return layerAt(this.#options.http, urls);
   }
 
-  /** @param host `host[:port]` */
+  /** Opens a registry. @param host `host[:port]` */
   registry(host: string, side: Side): Registry {
     const canonical = canonicalRegistry(host);
     const {http, credentials, plainHttp, learnToken, notice} = this.#options;
@@ -107,7 +111,7 @@ export class Places implements Repositories, AsyncDisposable {
     return opened(this.#registries, `${side} ${canonical}`, open);
   }
 
-  /** Whether a registry is a GitLab's with metadata database; false where it does not tell, or cannot be asked. */
+  /** Whether a registry reports GitLab's metadata database; false also if the request fails. */
   async hasDatabase(host: string, call: Call): Promise<boolean> {
     try {
       return (await this.registry(host, 'destination').traits(call)).database;
@@ -118,12 +122,12 @@ export class Places implements Repositories, AsyncDisposable {
     }
   }
 
-  /** From now on archives are written in parts of so many bytes. */
+  /** Sets the size of the parts of archives, in bytes. Undefined: archives are written as they are, or as one file. */
   splitArchives(partSize: number | undefined): void {
     this.#archiveSize = partSize;
   }
 
-  /** Writes the archives that were changed. Call it when a run is complete. */
+  /** Writes the changed archives. Call this when a run is complete. */
   async pack(call: Call): Promise<void> {
     for (const archive of this.#archives.values()) await archive.pack(call);
   }
@@ -225,7 +229,7 @@ export class Places implements Repositories, AsyncDisposable {
   }
 }
 
-/** The layout that a repository is in. */
+/** The name of the layout that contains a repository. */
 function wholeOf({transport, file}: FilePlace): string {
   return formatPlace({transport, file});
 }

@@ -1,19 +1,23 @@
 import type {Descriptor} from '../model/descriptor.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
-import {TransshipError} from '../model/error.ts';
+import {type Side, TransshipError} from '../model/error.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import {ArchivedLayout} from './archived-layout.ts';
-import {REF_NAME} from './layout-entries.ts';
+import {type EntryTable, REF_NAME, tabulate} from './layout-entries.ts';
 import {type IndexEntry, readEntries} from './layout-index.ts';
+import {layoutPath} from './oci-layout.ts';
 import {nameIn, readSavedImages, SavedImages} from './saved-images.ts';
+import {type PlaceFiles, StoredRepository} from './stored-repository.ts';
 import {notAnArchive, type TarArchive} from './tar-archive.ts';
 
-/** Where containerd and Docker store the whole name of an image (containerd: images/archive/exporter.go). */
+/**
+ * The annotation in which containerd and Docker store the full name of an image (containerd:
+ * images/archive/exporter.go).
+ */
 const IMAGE_NAME = 'io.containerd.image.name';
 
 /**
- * The image layout in a tar file.
+ * Opens the image layout in a tar file.
  * @throws TransshipError FILE_INVALID
  */
 export async function readOciArchive(
@@ -27,9 +31,9 @@ export async function readOciArchive(
 }
 
 /**
- * Reads the images of an archive of `docker save`. Since Docker 25 such an archive is an image layout, whose manifests
- * are kept; older ones, and those of other programs, hold no manifests, which are made: see `SavedImages`.
- * @param index only the image at this place of the archive, counted from 0
+ * Opens an archive of `docker save`. Since Docker 25, it is an image layout, whose manifests are preserved. Older
+ * archives, and those of other programs, have no manifests; see `SavedImages`.
+ * @param index the index of the only image to read, from 0; undefined: all
  * @throws TransshipError FILE_INVALID, REFERENCE_INVALID
  */
 export async function readDockerArchive(
@@ -56,8 +60,8 @@ export async function readDockerArchive(
 }
 
 /**
- * The one image of an archive that an engine made, under the name that it was asked for by: engines write names in forms
- * of their own.
+ * Opens the only image of an archive that an engine created, under the requested name: engines write names in various
+ * forms.
  * @throws TransshipError FILE_INVALID
  */
 export async function readOnlyImage(
@@ -77,7 +81,7 @@ export async function readOnlyImage(
         place,
         archive,
         [{...image, RepoTags: [name]}],
-        'the daemon holds none',
+        'the daemon stores no manifests',
       );
   } catch (error) {
     throw notAnArchive(place, error);
@@ -85,7 +89,7 @@ export async function readOnlyImage(
   throw notAnArchive(place, new Error('it contains no image'));
 }
 
-/** The entries by the names that `docker save` was given. */
+/** The entries, with the names that were given to `docker save`. */
 function chosen(
   entries: readonly IndexEntry[],
   name: string,
@@ -111,7 +115,41 @@ function at<T>(images: readonly T[], name: string, index: number): T {
   );
 }
 
-/** A layout whose images go by the names of docker. */
+/** An OCI image layout in files that do not change, as in an archive. */
+class ArchivedLayout extends StoredRepository {
+  readonly #table: EntryTable;
+
+  constructor(
+    options: {readonly name: string; readonly side: Side; readonly files: PlaceFiles},
+    entries: readonly IndexEntry[],
+  ) {
+    super(options);
+    this.#table = tabulate(entries);
+  }
+
+  async listTags(call: Call): Promise<readonly string[]> {
+    return (await this.entries(call)).names;
+  }
+
+  async listUnnamed(call: Call): Promise<readonly Digest[]> {
+    return (await this.entries(call)).unnamed;
+  }
+
+  protected entries(call: Call): Promise<EntryTable> {
+    call.signal.throwIfAborted();
+    return Promise.resolve(this.#table);
+  }
+
+  protected blobPath(digest: Digest): string {
+    return layoutPath(digest);
+  }
+
+  protected manifestPath(digest: Digest): string {
+    return layoutPath(digest);
+  }
+}
+
+/** A layout in which images are found by docker's names. */
 class NamedLayout extends ArchivedLayout {
   protected override async find(
     reference: Tag | Digest,

@@ -9,17 +9,16 @@ import {DOCKER_MANIFEST} from '../model/media-type.ts';
 import type {BlobStream, ByteRange, Call, RepositoryReader} from '../model/port.ts';
 import {normalizedImage, type Tag} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
-import {type Compression, compressionOf, decompressed, MAGIC_SIZE} from './archive-compression.ts';
-import {gzipped} from './reproducible-gzip.ts';
+import {type Compression, compressionOf, decompressed, gzipped, MAGIC_SIZE} from './compression.ts';
 import type {TarArchive} from './tar-archive.ts';
 
 const CONFIG_TYPE = 'application/vnd.docker.container.image.v1+json';
 const LAYER_TYPE = 'application/vnd.docker.image.rootfs.diff.tar';
 
-/** Layers that are read and compressed at once: zlib works beside this thread. */
+/** Layers that are read and compressed concurrently: zlib uses other threads. */
 const LAYERS_AT_ONCE = 4;
 
-/** What `docker save` writes of one image (moby: image/tarexport/save.go, `manifestItem`). */
+/** The description of one image by `docker save` (moby: image/tarexport/save.go, `manifestItem`). */
 export interface SavedImage {
   /** The file of the config. */
   readonly Config: string;
@@ -44,19 +43,19 @@ const config = z.object({
   rootfs: z.object({diff_ids: list(z.string().refine(isDigest)).nullish()}),
 });
 
-/** A layer as it is sent. */
+/** A layer to send. */
 interface Layer {
   readonly descriptor: Descriptor;
   readonly path: string;
-  /** It is compressed on the way. */
-  readonly isMade: boolean;
+  /** The file is uncompressed, and compressed while it is read. */
+  readonly isCompressedHere: boolean;
 }
 
 /**
- * Images as `docker save` wrote them before version 25, and as podman, kaniko and Bazel do: configs and layers, without
- * manifests. They get one of Docker schema 2 here. A layer that is compressed stays as it is; the others are compressed,
- * each time they are read, so that nothing is kept on the disk. The manifest is therefore known only after all of its
- * layers were read once; each is checked against the config then.
+ * Images as written by `docker save` before version 25, and by podman, kaniko and Bazel: configs and layers without
+ * manifests. A manifest of Docker schema 2 is created for each. Compressed layers are used unchanged; others are
+ * compressed each time they are read, so that nothing is stored on disk. The manifest is therefore known only after all
+ * layers were read once; each is then checked against the config.
  */
 export class SavedImages implements RepositoryReader {
   readonly name: string;
@@ -73,7 +72,7 @@ export class SavedImages implements RepositoryReader {
     name: string,
     archive: TarArchive,
     images: readonly SavedImage[],
-    whyNewDigests = 'the archive holds none',
+    whyNewDigests = 'the archive contains no manifests',
   ) {
     this.name = name;
     this.#archive = archive;
@@ -111,7 +110,7 @@ export class SavedImages implements RepositoryReader {
     return undefined;
   }
 
-  /** Such an archive has nothing that refers to an image. */
+  /** Such an archive has no referrers. */
   listReferrers(_subject: Digest, call: Call): Promise<readonly Descriptor[]> {
     call.signal.throwIfAborted();
     return Promise.resolve([]);
@@ -132,7 +131,7 @@ export class SavedImages implements RepositoryReader {
     if (blob === undefined || size === undefined) {
       throw new TransshipError('BLOB_NOT_FOUND', `${this.name} does not contain ${wanted.digest}`, {
         side: 'source',
-        hint: 'plan again: the archive may be another one, or it is compressed differently on this machine',
+        hint: 'plan again: the archive may have changed, or its layers are compressed differently on this machine',
       });
     }
     if (size !== wanted.size) {
@@ -142,7 +141,8 @@ export class SavedImages implements RepositoryReader {
     const last = Math.min(end ?? size, size);
     if (blob instanceof Uint8Array)
       return {start: offset, end: last, chunks: chunksOf(blob.subarray(offset, last))};
-    if (blob.isMade) return {start: 0, end: size, chunks: this.#compressed(blob.path, call)};
+    if (blob.isCompressedHere)
+      return {start: 0, end: size, chunks: this.#compressed(blob.path, call)};
     const chunks = this.#archive.stream(blob.path, offset, last, call);
     return {start: offset, end: last, chunks};
   }
@@ -201,11 +201,11 @@ export class SavedImages implements RepositoryReader {
     const diffIds = config.safeParse(json).data?.rootfs.diff_ids ?? [];
     if (diffIds.length === image.Layers.length) return diffIds;
     throw this.#broken(
-      `${image.Config} names ${diffIds.length} layers, and manifest.json ${image.Layers.length}`,
+      `${image.Config} names ${diffIds.length} layers, but manifest.json ${image.Layers.length}`,
     );
   }
 
-  /** Each file is read once, however many images have it. */
+  /** Reads each file once, even if several images share it. */
   async #layer(name: string, diffId: Digest, call: Call): Promise<Layer> {
     const path = this.#archive.resolve(name);
     if (path === undefined) throw this.#broken(`the layer ${name} is not in it`);
@@ -218,13 +218,13 @@ export class SavedImages implements RepositoryReader {
     return await known;
   }
 
-  /** Its compression, size and digest, and whether it is what the config names. */
+  /** Determines compression, size and digest of a layer, and checks it against the config. */
   async #readLayer(path: string, diffId: Digest, call: Call): Promise<Layer> {
     const size = (await this.#archive.size(path)) ?? 0;
     let found: Compression | undefined;
     for await (const head of this.#archive.stream(path, 0, MAGIC_SIZE, call))
       found = compressionOf(head);
-    const isMade = found === undefined;
+    const isCompressedHere = found === undefined;
     const plain = createHash(diffId.startsWith('sha512:') ? 'sha512' : 'sha256');
     const hash = createHash('sha256');
     let length = 0;
@@ -249,7 +249,7 @@ export class SavedImages implements RepositoryReader {
       throw this.#broken(`the layer ${path} has the diff id ${seen}, the config says ${diffId}`);
     const mediaType = `${LAYER_TYPE}.${found?.name ?? 'gzip'}`;
     const digest = finishDigest(hash, 'sha256');
-    const layer = {descriptor: {mediaType, digest, size: length}, path, isMade};
+    const layer = {descriptor: {mediaType, digest, size: length}, path, isCompressedHere};
     this.#blobs.set(digest, layer);
     return layer;
   }
@@ -268,7 +268,7 @@ export class SavedImages implements RepositoryReader {
   }
 }
 
-/** The one of these names that means the same image to docker: `busybox` is `docker.io/library/busybox:latest`. */
+/** The one of these names that is the same image for docker: `busybox` is `docker.io/library/busybox:latest`. */
 export function nameIn(names: readonly string[], wanted: string): Tag {
   const normal = normalizedImage(wanted);
   const isSame = (name: string): boolean =>
@@ -278,7 +278,7 @@ export function nameIn(names: readonly string[], wanted: string): Tag {
 
 /**
  * Reads `manifest.json` of an archive; undefined: it has none.
- * @throws Error where it has another form
+ * @throws Error if it is invalid
  */
 export async function readSavedImages(
   archive: TarArchive,

@@ -16,25 +16,25 @@ import type {Tag} from '../model/reference.ts';
 import {isDamage} from './file-error.ts';
 import {findReferrers} from './layout-entries.ts';
 
-/** The files of a place on this machine. Paths are relative to it, with `/`. */
+/** The files of a place on this machine. Paths are relative to the place, with `/`. */
 export interface PlaceFiles {
-  /** A file's name for messages. */
+  /** The name of a file for messages. */
   nameOf(path: string): string;
   /**
-   * Size in bytes; undefined: there is no such file.
-   * @throws TransshipError FILE_INVALID where it is a link that leads out of the place, FILE_UNREADABLE
+   * The size of a file in bytes; undefined: it does not exist.
+   * @throws TransshipError FILE_INVALID for a link to a file outside of the place; FILE_UNREADABLE
    */
   size(path: string): Promise<number | undefined>;
-  /** The whole file if it has at most `limit` bytes; else only its size. */
+  /** The content of a file of at most `limit` bytes, or else its size; undefined: it does not exist. */
   read(path: string, limit: number): Promise<Uint8Array | {readonly size: number} | undefined>;
-  /** The bytes from `offset` up to, not including, `end`. Each chunk is a buffer of its own. */
+  /** The bytes of a file from `offset` to `end`, exclusive. Each chunk is a separate buffer. */
   stream(path: string, offset: number, end: number, call: Call): AsyncIterable<Uint8Array>;
 }
 
-/** Which images a place lists. The same object as long as they are the same. */
+/** The images that a place lists. The same object is returned until they change. */
 export interface StoredEntries {
   readonly tags: ReadonlyMap<string, Descriptor>;
-  /** All that are listed, with and without a name. */
+  /** All listed images, with and without a name. */
   readonly digests: ReadonlyMap<Digest, Descriptor>;
 }
 
@@ -44,7 +44,7 @@ export interface StoredRepositoryOptions {
   readonly files: PlaceFiles;
 }
 
-/** Images in files on this machine, as one repository: manifests and blobs are found by digest, and checked when read. */
+/** One repository whose content is in files on this machine, found by digest, and checked when it is read. */
 export abstract class StoredRepository implements RepositoryReader {
   readonly name: string;
   protected readonly side: Side;
@@ -66,7 +66,7 @@ export abstract class StoredRepository implements RepositoryReader {
 
   abstract listTags(call: Call): Promise<readonly string[] | undefined>;
 
-  /** Undefined: there is nothing at this place. */
+  /** The listed images; undefined: the place does not exist. */
   protected abstract entries(call: Call): Promise<StoredEntries | undefined>;
 
   /** The file of a blob, whether or not it exists. */
@@ -78,13 +78,13 @@ export abstract class StoredRepository implements RepositoryReader {
   async head(reference: Tag | Digest, call: Call): Promise<Descriptor | undefined> {
     const found = (await this.find(reference, call)) ?? (await this.#unlisted(reference));
     if (found === undefined) return undefined;
-    // What is to be written is not there as long as a part of it cannot be what its name says.
+    // At a destination, an image with damaged parts counts as absent, so that it is written again.
     if (this.side === 'destination' && !(await this.#hasSizes(found, call))) return undefined;
     const size = await this.files.size(await this.manifestPath(found.digest));
     return size === undefined ? undefined : {...found, size};
   }
 
-  /** A manifest that is not listed, such as an image of an index. */
+  /** Finds a manifest that is not listed, such as an image of an index. */
   async #unlisted(reference: Tag | Digest): Promise<Descriptor | undefined> {
     if (!isDigest(reference)) return undefined;
     try {
@@ -101,7 +101,7 @@ export abstract class StoredRepository implements RepositoryReader {
     return isDigest(reference) ? await this.readManifest(reference, undefined) : undefined;
   }
 
-  /** All manifests that the entries lead to are read once for it; the list is never undefined. */
+  /** The referrers, found by reading all listed manifests and those below them once. */
   async listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[]> {
     const entries = await this.entries(call);
     if (entries === undefined) return [];
@@ -123,8 +123,7 @@ export abstract class StoredRepository implements RepositoryReader {
   }
 
   /**
-   * Whether the content is there: a file of that size. Of one with another size the digest decides, since the size in a
-   * manifest may be wrong.
+   * Whether there is a file with this size, or, since the size in a manifest may be wrong, with this digest.
    * @throws TransshipError FILE_INVALID, FILE_UNREADABLE
    */
   async hasBlob(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean> {
@@ -200,8 +199,8 @@ export abstract class StoredRepository implements RepositoryReader {
   }
 
   /**
-   * Whether everything below a manifest has the declared size, or its digest, as far as it exists: files may have changed
-   * since they were written. `verify` checks their content.
+   * Whether all existing content below a manifest has its declared size, or its digest: files may have changed since
+   * they were written. Content of the right size is checked only by `verify`.
    */
   async #hasSizes(root: Descriptor, call: Call): Promise<boolean> {
     const seen = new Set<Digest>();
@@ -223,7 +222,7 @@ export abstract class StoredRepository implements RepositoryReader {
     return true;
   }
 
-  /** Undefined: it is no manifest, or another one. */
+  /** The view of a manifest; undefined: the file is damaged or missing. */
   async #viewOf({digest, mediaType}: Descriptor): Promise<Manifest['view'] | undefined> {
     try {
       return (await this.readManifest(digest, mediaType))?.view;

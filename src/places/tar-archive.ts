@@ -4,7 +4,7 @@ import {extract} from 'tar-stream';
 import {openRegular} from '../http/regular-file.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
-import {decompress} from './archive-compression.ts';
+import {decompress} from './compression.ts';
 import type {ArchiveBytes, PartedFile} from './archive-parts.ts';
 import {temporaryFolder} from './durable-file.ts';
 import {hasCode, unreadable} from './file-error.ts';
@@ -15,30 +15,30 @@ const TAR_BLOCK = 512;
 const PIECE = 1024 * 1024;
 const ZEROS = Buffer.alloc(PIECE);
 
-/** All are held in memory. More than a repository may have contents. */
+/** Maximum number of entries, which are held in memory: more than a repository may have contents. */
 const ENTRY_LIMIT = 200_000;
-/** No name in an archive of images is as long, in characters. */
+/** Maximum length of a name, in characters; names in archives of images are shorter. */
 const NAME_LIMIT = 1024;
-/** Links that lead to links. Old versions of Docker write one; none is a loop. */
+/** Maximum length of a chain of links. Old versions of Docker write single links. */
 const LINK_LIMIT = 8;
 
 /** An entry of a tar file. */
 export interface TarEntry {
-  /** As it is written there: it may lead anywhere. */
+  /** The name as in the file; untrusted. */
   readonly name: string;
   readonly type: string;
   /** Bytes. */
   readonly size: number;
-  /** Where its content begins in the file. */
+  /** The offset of its content in the file. */
   readonly offset: number;
-  /** Of a link: what it leads to. */
+  /** The target of a link. */
   readonly target: string | undefined;
 }
 
 /**
- * Reads the entries of a tar file in their order.
- * @param visit reads the content; undefined: it does not, and the content is skipped
- * @throws Error where the file is truncated or no tar file, or has too many entries
+ * Reads the entries of a tar file in order.
+ * @param visit reads the content of an entry, or returns undefined to skip it
+ * @throws Error if the file is truncated, not a tar file, or has too many entries
  */
 export async function readTar(
   handle: ArchiveBytes,
@@ -61,7 +61,7 @@ export async function readTar(
     if (count > ENTRY_LIMIT) throw new Error(`it has more than ${ENTRY_LIMIT} entries`);
     const {name, type, size: length, linkname} = entry.header;
     const {byteOffset: offset = 0} = entry.header as {readonly byteOffset?: number};
-    // The library would wait forever for the missing data.
+    // tar-stream would wait forever for the missing data.
     if (offset + length > size) throw new Error('it is truncated');
     const target = linkname ?? undefined;
     const found = {name, type: type ?? 'file', size: length, offset, target};
@@ -75,7 +75,7 @@ export async function readTar(
 
 /**
  * The bytes of an archive up to its end marker, blocks of zeros. Some programs add many such blocks, and a sparse file
- * may have any number of them, which the library would all read.
+ * may have any number of them, all of which tar-stream would read.
  */
 async function* piecesOf(file: ArchiveBytes, isInEntry: () => boolean): AsyncGenerator<Uint8Array> {
   for (let position = 0; ; ) {
@@ -84,13 +84,16 @@ async function* piecesOf(file: ArchiveBytes, isInEntry: () => boolean): AsyncGen
     if (bytesRead === 0) return;
     position += bytesRead;
     const bytes = piece.subarray(0, bytesRead);
-    // Shorter than a piece at the end of a file, and of each part of one.
+    // At the end of the file, and of each part of one, fewer bytes are read.
     if (bytesRead === PIECE && !isInEntry() && bytes.equals(ZEROS)) return;
     yield bytes;
   }
 }
 
-/** Blocks of zeros end an archive (POSIX pax, "ustar Interchange Format"): one truncated between entries has none. */
+/**
+ * Whether the archive has its end marker, blocks of zeros (POSIX pax, "ustar Interchange Format"), and is not
+ * truncated.
+ */
 async function isEnded(file: ArchiveBytes, size: number): Promise<boolean> {
   if (size < TAR_BLOCK || size % TAR_BLOCK !== 0) return false;
   const buffer = Buffer.alloc(TAR_BLOCK, 1);
@@ -107,8 +110,8 @@ async function isEnded(file: ArchiveBytes, size: number): Promise<boolean> {
 const READ_SIZE = 256 * 1024;
 
 /**
- * The files in a tar file, read where they lie: nothing is unpacked. A compressed file, which can only be read from its
- * beginning, is decompressed into the system's temporary folder first. Links lead to other files of the archive alone.
+ * The files in a tar file, which are read without unpacking them. A compressed file, which does not support random
+ * access, is first decompressed into the system's temporary folder. Links can only lead to other files of the archive.
  */
 export class TarArchive implements PlaceFiles {
   readonly #file: string;
@@ -129,12 +132,11 @@ export class TarArchive implements PlaceFiles {
   }
 
   /**
-   * Opens an archive and reads through it once, to find its files.
-   * @param temporary gets the folder of a decompressed file, as long as it is there: whoever ends the process at once has
-   *   to remove it
-   * @param fetch writes the archive, which is not there yet, into a temporary file with this path; `file` is then its name
-   *   for messages
-   * @throws TransshipError FILE_UNREADABLE, FILE_INVALID, and what `fetch` gives
+   * Opens an archive and reads it once to find its files.
+   * @param temporary contains the folder of a decompressed file as long as it exists, so that it can be removed if the
+   *   process ends early
+   * @param fetch writes the archive to this path in a temporary folder; `file` is then only a name for messages
+   * @throws TransshipError FILE_UNREADABLE, FILE_INVALID, and errors of `fetch`
    */
   static async open(
     file: string,
@@ -178,7 +180,7 @@ export class TarArchive implements PlaceFiles {
       return new TarArchive(file, parts, entries, () => all.disposeAsync());
     } catch (error) {
       signal.throwIfAborted();
-      // A changed part may be no tar any more: which one it is tells more.
+      // If a part was changed, the tar file may be invalid: the error then names the part.
       await parts.check(signal);
       throw notAnArchive(file, error);
     }
@@ -228,7 +230,7 @@ export class TarArchive implements PlaceFiles {
     }
   }
 
-  /** The path of a file, with links resolved; undefined: there is none. */
+  /** The path of a file with links resolved; undefined: the file does not exist. */
   resolve(path: string): string | undefined {
     let at = normalized(path);
     for (let links = 0; at !== undefined && links <= LINK_LIMIT; links += 1) {
@@ -248,7 +250,7 @@ export class TarArchive implements PlaceFiles {
     return resolved === undefined ? undefined : this.#entries.get(resolved);
   }
 
-  /** Up to `length` bytes, in a buffer of their own. */
+  /** Up to `length` bytes, in a separate buffer. */
   async #readAt(position: number, length: number): Promise<Uint8Array> {
     const buffer = Buffer.allocUnsafeSlow(length);
     try {
@@ -257,7 +259,7 @@ export class TarArchive implements PlaceFiles {
     } catch (error) {
       throw unreadable(this.#file, error);
     }
-    throw notAnArchive(this.#file, new Error('it became shorter while it was read'));
+    throw notAnArchive(this.#file, new Error('it was truncated while it was read'));
   }
 }
 
@@ -279,7 +281,7 @@ async function entriesOf(
   return entries;
 }
 
-/** A path within the archive; undefined: it leads out of it. */
+/** A normalized path within the archive; undefined: it leads outside. */
 function normalized(path: string): string | undefined {
   const clean = posix.normalize(path.startsWith('/') ? `.${path}` : path);
   return clean === '..' || clean.startsWith('../') ? undefined : clean;
@@ -294,7 +296,7 @@ export function notAnArchive(file: string, cause: unknown): Error {
     `${file} is not an archive of images: ${why}`,
     {
       side: 'local',
-      hint: 'name a tar file such as "skopeo copy … oci-archive:FILE" or "docker save" writes',
+      hint: 'name a tar file as written by "skopeo copy … oci-archive:FILE" or "docker save"',
       cause,
     },
   );

@@ -12,9 +12,9 @@ import {
 } from '../model/port.ts';
 
 /**
- * A foreign layer at the URLs in its manifest (image-spec, descriptor.md, "urls"). Their hosts are strangers: they get no
- * credentials, and the digest decides whether their bytes are used.
- * @param urls tried in this order; at least one
+ * A foreign layer at the URLs in its manifest (image-spec, descriptor.md, "urls"). Their hosts are untrusted: they
+ * receive no credentials, and the bytes are checked against the digest.
+ * @param urls at least one; tried in this order
  */
 export function layerAt(http: HttpClient, urls: readonly string[]): RepositoryReader {
   const name = urls[0] ?? '';

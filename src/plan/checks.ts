@@ -92,7 +92,9 @@ export function invalidNamesCheck(repository: string, {length}: readonly NotRead
   };
 }
 
-/** Tags whose new names no registry takes: the user chose those names, so that leaving the tags out would be no answer. */
+/**
+ * Tags whose new names no registry takes: the user chose those names, so that leaving the tags out would be no answer.
+ */
 export function misnamedCheck(repository: string, misnamed: readonly NotRead[]): Check {
   const [first] = misnamed;
   const more = misnamed.length === 1 ? '' : `, and ${misnamed.length - 1} more like it`;

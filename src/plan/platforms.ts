@@ -144,9 +144,9 @@ function namesOf(leaves: readonly Leaf[]): readonly string[] {
 const ATTESTATION = 'unknown/unknown';
 
 /**
- * The platforms of images as plans name them: what an index says that lists the image, or else its config, where that was
- * read. Of several that differ the first in alphabetical order counts, so that the order of reading does not matter. What is
- * no name of a platform is left out.
+ * The platforms of images as plans name them: what an index says that lists the image, or else its config, where that
+ * was read. Of several that differ the first in alphabetical order counts, so that the order of reading does not
+ * matter. What is no name of a platform is left out.
  */
 export function namedPlatforms(
   sources: Iterable<Pick<SourceInventory, 'manifests' | 'platformOf'>>,

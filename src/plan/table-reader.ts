@@ -14,7 +14,9 @@ import {
 import type {BlobRecord, BlobRow, CopyRecord, ManifestRow, SkipRecord} from './schema-parts.ts';
 import type {UncostedCopy} from './totals.ts';
 
-/** What is wrong with a plan file that its schema does not tell. `message` begins with the place: `steps.3.route: …`. */
+/**
+ * What is wrong with a plan file that its schema does not tell. `message` begins with the place: `steps.3.route: …`.
+ */
 export class RecordError extends Error {
   override readonly name = 'RecordError';
 

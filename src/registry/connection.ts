@@ -161,8 +161,8 @@ export class RegistryConnection {
   }
 
   /**
-   * Whether its tokens come from GitLab (GitLab: doc/administration/packages/container_registry.md); false before its first
-   * response.
+   * Whether its tokens come from GitLab (GitLab: doc/administration/packages/container_registry.md); false before its
+   * first response.
    */
   get isGitLab(): boolean {
     const {realm} = this.#authenticator;
@@ -196,7 +196,10 @@ export class RegistryConnection {
     });
   }
 
-  /** The scopes that the token for this need grants; undefined: not known in advance, for example if the token is opaque. */
+  /**
+   * The scopes that the token for this need grants; undefined: not known in advance, for example if the token is
+   * opaque.
+   */
   async granted(need: Need, signal: AbortSignal): Promise<readonly Scope[] | undefined> {
     return (await this.#token(need, signal))?.granted;
   }
@@ -229,8 +232,8 @@ export class RegistryConnection {
   }
 
   /**
-   * Whether a URL from a file, which others may have written, can be one of the registry's uploads: it is at the registry's
-   * origin, or at one that the registry named for an upload in this process.
+   * Whether a URL from a file, which others may have written, can be one of the registry's uploads: it is at the
+   * registry's origin, or at one that the registry named for an upload in this process.
    */
   async mayBeUpload(url: URL, signal: AbortSignal): Promise<boolean> {
     if (url.username !== '' || url.password !== '') return false;

@@ -21,7 +21,9 @@ export interface ErrorBody {
   readonly errors: readonly RegistryErrorEntry[];
   /** The errors in one line, the title of an HTML page, or the beginning of the text; short and printable. */
   readonly words: string;
-  /** The same, but only error codes and their descriptions: the rest of a token service's response must not be quoted. */
+  /**
+   * The same, but only error codes and their descriptions: the rest of a token service's response must not be quoted.
+   */
   readonly codes: string;
   readonly isHtml: boolean;
 }

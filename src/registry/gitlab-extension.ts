@@ -1,4 +1,5 @@
 import {type Digest, isDigest} from '../model/digest.ts';
+import {isWebPage} from '../http/web-page.ts';
 import {list, z} from '../model/schema.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
@@ -17,11 +18,13 @@ export interface RegistryTraits {
   readonly database: boolean;
   /** Its clock, in ms since the epoch, to a second. */
   readonly clock?: number;
+  /** A web page answers there: a proxy's, or no registry's at all. */
+  readonly isPage?: true;
 }
 
 /**
- * Requests the base of the API, `GET /v2/`, with authorization, without which the headers are missing (GitLab container registry:
- * registry/handlers/app.go, `apiBase`).
+ * Requests the base of the API, `GET /v2/`, with authorization, without which the headers are missing (GitLab container
+ * registry: registry/handlers/app.go, `apiBase`).
  * @throws TransshipError the registry's refusals
  */
 export async function readTraits(
@@ -45,6 +48,7 @@ export async function readTraits(
     deletesTags: features.split(/[\s,]+/).includes('tag_delete'),
     database: response.header('gitlab-container-registry-database-enabled') === 'true',
     ...(Number.isNaN(clock) ? {} : {clock}),
+    ...(isWebPage(response) ? {isPage: true} : {}),
   };
 }
 
@@ -95,8 +99,8 @@ export async function readTagDigests(
 }
 
 /**
- * The details of all tags, by name (GitLab container registry: docs/spec/gitlab/api.md, "List Repository Tags"); undefined: there
- * is no such list, or it fails.
+ * The details of all tags, by name (GitLab container registry: docs/spec/gitlab/api.md, "List Repository Tags");
+ * undefined: there is no such list, or it fails.
  */
 async function readTags(
   connection: RegistryConnection,

@@ -160,7 +160,9 @@ export class Manifests {
     throw await this.#notDeleted(response, reference);
   }
 
-  /** Deletes a tag and a digest that do not exist: the responses show what the registry supports and the login permits. */
+  /**
+   * Deletes a tag and a digest that do not exist: the responses show what the registry supports and the login permits.
+   */
   async tagDeletion(call: Call): Promise<TagDeletion> {
     const declared = (await this.#deletesTagsAlone(call)) ? 'alone' : 'tag';
     try {

@@ -40,8 +40,8 @@ export async function probePaging(
 }
 
 /**
- * Requests one repository of the catalog, which is not part of the distribution-spec (distribution: docs/spec/api.md, "Listing
- * Repositories").
+ * Requests one repository of the catalog, which is not part of the distribution-spec (distribution: docs/spec/api.md,
+ * "Listing Repositories").
  * @returns whether this login may list repositories
  */
 export async function probeCatalog(connection: RegistryConnection, call: Call): Promise<boolean> {

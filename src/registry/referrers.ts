@@ -43,10 +43,10 @@ export class Referrers {
   }
 
   /**
-   * The referrers of a manifest that was read; undefined: the registry has no referrers API. The whole list is requested, without
-   * a filter. A host whose API has never responded correctly, although the manifest itself can be read, counts as a host
-   * without it: web applications and proxies in front of registries answer unknown paths with pages, redirects, 401, 403, 429
-   * and 500.
+   * The referrers of a manifest that was read; undefined: the registry has no referrers API. The whole list is
+   * requested, without a filter. A host whose API has never responded correctly, although the manifest itself can be
+   * read, counts as a host without it: web applications and proxies in front of registries answer unknown paths with
+   * pages, redirects, 401, 403, 429 and 500.
    * @throws TransshipError if an API that responded before fails, and for an endless list
    */
   async list(
@@ -111,8 +111,8 @@ export class Referrers {
   }
 
   /**
-   * Whether only the referrers API fails: a failure of the registry or the network would affect the manifest, too. The manifest is
-   * read by GET, because registries that limit pulls still answer HEAD.
+   * Whether only the referrers API fails: a failure of the registry or the network would affect the manifest, too. The
+   * manifest is read by GET, because registries that limit pulls still answer HEAD.
    */
   async #isUnusable(
     failure: unknown,

@@ -12,7 +12,9 @@ export interface RefusalContext {
   readonly notFound?: ErrorCode;
   /** A 500 is permanent: docker-registry sends it for manifests that it refuses. */
   readonly refusedAt500?: boolean;
-  /** The response to a PUT of a manifest, in which an unknown object is a part of it. Codes differ between registries. */
+  /**
+   * The response to a PUT of a manifest, in which an unknown object is a part of it. Codes differ between registries.
+   */
   readonly putsManifest?: boolean;
 }
 
@@ -137,7 +139,8 @@ function explain(response: HttpResponse, body: ErrorBody, context: RefusalContex
       retry: true,
     };
   }
-  // docker-registry adds DIGEST_INVALID where another PUT is writing a part's link (registry/storage, `verifyManifest`).
+  // docker-registry adds DIGEST_INVALID where another PUT is writing a part's link (registry/storage,
+  // `verifyManifest`).
   const missesPart = body.errors.some(({code}) => code === 'MANIFEST_BLOB_UNKNOWN');
   const isUnknown = missesPart || known === 'BLOB_UNKNOWN' || known === 'MANIFEST_UNKNOWN';
   if (context.putsManifest && isUnknown) {

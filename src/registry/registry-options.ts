@@ -19,8 +19,8 @@ export interface RegistryOptions {
   /** Called once for each peculiarity of the registry that was worked around. */
   readonly notice?: (notice: RegistryNotice) => void;
   /**
-   * The notices already sent. Registries that share this set send each notice once: a host may be both source and destination.
-   * Default: not shared.
+   * The notices already sent. Registries that share this set send each notice once: a host may be both source and
+   * destination. Default: not shared.
    */
   readonly noticed?: Set<string>;
   /** ms since the epoch, for the expiry of tokens. Default: `Date.now`. */

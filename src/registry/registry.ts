@@ -88,7 +88,10 @@ export class Registry {
     return readTraits(this.#connection, call);
   }
 
-  /** Whether this is GitLab's registry with a metadata database. Sends a request only if the registry is known to be GitLab's. */
+  /**
+   * Whether this is GitLab's registry with a metadata database. Sends a request only if the registry is known to be
+   * GitLab's.
+   */
   #listsDigests(call: Call): Promise<boolean> {
     if (!this.#connection.isGitLab) return Promise.resolve(false);
     this.#hasDatabase ??= this.traits(call).then(({database}) => database);
@@ -126,8 +129,8 @@ export class Registry {
   }
 
   /**
-   * The scopes that a token for this scope grants, determined before any change; undefined: not known in advance. A request for
-   * push may make GitLab create the repository, so request it only for repositories that will be written.
+   * The scopes that a token for this scope grants, determined before any change; undefined: not known in advance. A
+   * request for push may make GitLab create the repository, so request it only for repositories that will be written.
    */
   async granted(
     path: RepositoryPath,

@@ -67,8 +67,8 @@ export async function hasBlob(
 }
 
 /**
- * Whether the refusal is about the login or the request rate: it does not mean that HEAD is unsupported, and another request
- * would count against the login.
+ * Whether the refusal is about the login or the request rate: it does not mean that HEAD is unsupported, and another
+ * request would count against the login.
  */
 export function isAboutAsker({status}: HttpResponse): boolean {
   return status === 401 || status === 429;
@@ -123,8 +123,8 @@ function askFor(
 }
 
 /**
- * Whether a response shows that the blob exists, by its digest or its size. Some servers, such as login pages or health checks,
- * answer 200 to everything.
+ * Whether a response shows that the blob exists, by its digest or its size. Some servers, such as login pages or health
+ * checks, answer 200 to everything.
  */
 function isBlob(response: HttpResponse, size: number | undefined, {blob}: WantedBlob): boolean {
   if (digestHeader(response) === blob.digest) return true;

@@ -147,8 +147,8 @@ export interface TokenFacts {
 /** Default lifetime of a token without `expires_in` (distribution, docs/spec/auth/token.md), in ms. */
 const DEFAULT_LIFE_MS = 60_000;
 /**
- * How long before its expiry a token is renewed, in ms; a token with a lifetime of less than three times this is renewed after
- * two thirds of it.
+ * How long before its expiry a token is renewed, in ms; a token with a lifetime of less than three times this is
+ * renewed after two thirds of it.
  */
 const MARGIN_MS = 60_000;
 
@@ -198,8 +198,8 @@ const claimsSchema = z.object({
 });
 
 /**
- * Parses a token service's response; undefined: it contains no token. Lifetimes count from the receipt, so the clocks of the
- * service and of this machine need not agree.
+ * Parses a token service's response; undefined: it contains no token. Lifetimes count from the receipt, so the clocks
+ * of the service and of this machine need not agree.
  * @param now ms since the epoch
  */
 export function parseToken(response: unknown, now: number): Token | undefined {

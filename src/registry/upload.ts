@@ -136,9 +136,9 @@ export class RegistryUpload implements Upload {
   }
 
   /**
-   * As `queryOffset`, for an upload from a file. The file may contain the URL of something else at the registry, which must be
-   * neither written nor deleted, so the response must describe an upload: 204 with a Range (distribution-spec, "Pushing a blob
-   * in chunks"); some registries omit one of the two.
+   * As `queryOffset`, for an upload from a file. The file may contain the URL of something else at the registry, which
+   * must be neither written nor deleted, so the response must describe an upload: 204 with a Range (distribution-spec,
+   * "Pushing a blob in chunks"); some registries omit one of the two.
    */
   async querySavedOffset(call: Call): Promise<number | undefined> {
     const response = await this.#queryState(call);

@@ -80,7 +80,8 @@ export class BlobCursor implements AsyncDisposable {
   /**
    * The next `length` bytes. The digest is checked before the last bytes of the blob are returned.
    * @param passed called with each chunk before it is returned
-   * @throws TransshipError BLOB_DIGEST_MISMATCH, BLOB_SIZE_MISMATCH if the source has fewer bytes, and errors of the source
+   * @throws TransshipError BLOB_DIGEST_MISMATCH, BLOB_SIZE_MISMATCH if the source has fewer bytes, and errors of the
+   *   source
    */
   async *take(length: number, passed: (bytes: number) => void = () => undefined): Bytes {
     const taking = {};

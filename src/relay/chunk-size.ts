@@ -39,8 +39,8 @@ export class ChunkSize {
   /**
    * The size of the next chunk in bytes; Infinity if the registry does not accept chunks.
    * @param minChunk the registry's minimum (OCI-Chunk-Min-Length), in bytes
-   * @param failures consecutive failures of this upload. Each but the first halves the size: connections may break before
-   *   a whole chunk is sent, or a proxy may close the connection so early that its 413 is lost
+   * @param failures consecutive failures of this upload. Each but the first halves the size: connections may break
+   *   before a whole chunk is sent, or a proxy may close the connection so early that its 413 is lost
    */
   next(minChunk = 0, failures = 0): number {
     if (!this.#acceptsChunks) return Infinity;

@@ -86,11 +86,10 @@ const STUCK = 2;
 /**
  * Sends a blob in chunks. The upload can be resumed, by this process after a failure or by another one after a kill.
  *
- * How much has to be sent again depends on the registry. GitLab's reports the actual offset at any time, so all received
- * bytes count.
- * The distribution family (docker-registry 2 and 3) signs the offset into the Location and cancels an upload that has
- * more bytes: after a kill between two chunks the upload resumes; after a kill during a chunk the blob starts again
- * (registry/handlers/blobupload.go, `ResumeBlobUpload`, "upload resumed at wrong offest").
+ * How much has to be sent again depends on the registry. GitLab's reports the actual offset at any time, so all
+ * received bytes count. The distribution family (docker-registry 2 and 3) signs the offset into the Location and
+ * cancels an upload that has more bytes: after a kill between two chunks the upload resumes; after a kill during a
+ * chunk the blob starts again (registry/handlers/blobupload.go, `ResumeBlobUpload`, "upload resumed at wrong offest").
  * @param found an upload to resume
  * @returns false if the destination does not accept chunks: send the blob in one request
  */

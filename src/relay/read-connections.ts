@@ -154,8 +154,8 @@ export class ConnectionCount {
   }
 
   /**
-   * Records that the consumer processed `bytes` in `ms`. The first call, during which an upload may have been opened, and
-   * the bytes received in that time, do not count as busy time.
+   * Records that the consumer processed `bytes` in `ms`. The first call, during which an upload may have been opened,
+   * and the bytes received in that time, do not count as busy time.
    */
   taken(bytes: number, ms: number, now: number): void {
     if (!this.#isTaken || this.#backlog > 0) {

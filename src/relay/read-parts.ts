@@ -11,16 +11,17 @@ const WORTH_PARTS = 4;
 const WORTH_MS = 500;
 
 /**
- * After a trial of several connections found that the consumer is the bottleneck, one connection is used and measured for
- * at least this long, in ms, before several are tried again. The trial is shorter, and may be wrong: a source that sends
- * 20 MB/s per connection would then be read five times as slowly.
+ * After a trial of several connections found that the consumer is the bottleneck, one connection is used and measured
+ * for at least this long, in ms, before several are tried again. The trial is shorter, and may be wrong: a source that
+ * sends 20 MB/s per connection would then be read five times as slowly.
  */
 const WATCH_MS = 1000;
 
 /**
  * Reads a blob from `offset` to its end over several connections, joined in order: a source that gives each connection
- * a fixed rate is read several times as fast. The number of connections is found while reading. The blob is read over one
- * connection while one is sufficient, while other relays use all others, and to its end if the source cannot serve ranges.
+ * a fixed rate is read several times as fast. The number of connections is found while reading. The blob is read over
+ * one connection while one is sufficient, while other relays use all others, and to its end if the source cannot serve
+ * ranges.
  */
 export async function* readParts(
   source: RepositoryReader,

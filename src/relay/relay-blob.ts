@@ -55,9 +55,9 @@ export interface RelayEvents {
 }
 
 /**
- * Relays one blob between places without storing it: small ones in one PUT, large ones in resumable chunks. Size and digest
- * are checked before the closing request, and by the registry during it. If the manifest gives a wrong size, the source's
- * is used, provided that the digest matches.
+ * Relays one blob between places without storing it: small ones in one PUT, large ones in resumable chunks. Size and
+ * digest are checked before the closing request, and by the registry during it. If the manifest gives a wrong size, the
+ * source's is used, provided that the digest matches.
  * @throws TransshipError of the side that failed; INTERRUPTED if the run is stopping
  */
 export async function relayBlob(
@@ -77,8 +77,8 @@ export async function relayBlob(
 }
 
 /**
- * Relays the blob, and once more from the start after a digest mismatch: the network or a disk may have flipped a bit, or an
- * upload may have mixed the bytes of two runs.
+ * Relays the blob, and once more from the start after a digest mismatch: the network or a disk may have flipped a bit,
+ * or an upload may have mixed the bytes of two runs.
  */
 async function relayTwice(
   job: BlobJob,
@@ -204,8 +204,8 @@ export class BlobRelay {
     const {blob, source, shared} = this.job;
     const {connections} = this.settings;
     const context = this.#readContext();
-    // Without `stopping`: it would end the current chunk early if the source is paused, and some registries cannot resume
-    // an upload after an incomplete chunk.
+    // Without `stopping`: it would end the current chunk early if the source is paused, and some registries cannot
+    // resume an upload after an incomplete chunk.
     const open: OpenFrom = (offset, end) => {
       const call = {signal: AbortSignal.any([this.call.signal, end])};
       return blob.size - offset > connections.buffers.size &&

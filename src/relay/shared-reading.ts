@@ -6,8 +6,8 @@ type Bytes = ReturnType<OpenFrom>;
 /** One relay's view of a shared reading. */
 export interface SharedReader {
   /**
-   * The bytes from `offset` on, from the shared reading as long as they are in its window, and from a read of its own after
-   * that.
+   * The bytes from `offset` on, from the shared reading as long as they are in its window, and from a read of its own
+   * after that.
    * @param signal ends the reading for this relay only
    */
   read(offset: number, open: OpenFrom, signal: AbortSignal): Bytes;
@@ -15,7 +15,9 @@ export interface SharedReader {
   leave(): void;
 }
 
-/** The maximum distance between the fastest and the slowest relay, in bytes. The bytes in between are kept in memory. */
+/**
+ * The maximum distance between the fastest and the slowest relay, in bytes. The bytes in between are kept in memory.
+ */
 const WINDOW = 1024 * 1024;
 
 /** How long relays wait for a slower one, in ms, before it is excluded and reads the blob by itself. */
@@ -28,8 +30,8 @@ interface Position {
 }
 
 /**
- * Reads a blob once for several relays, each to another registry. All of them advance within one window: fast relays wait
- * for slow ones, up to a limit. A relay that resumes at an offset outside of the window reads the blob by itself.
+ * Reads a blob once for several relays, each to another registry. All of them advance within one window: fast relays
+ * wait for slow ones, up to a limit. A relay that resumes at an offset outside of the window reads the blob by itself.
  */
 export class SharedReading {
   /** Relays that have neither begun to read nor left. */

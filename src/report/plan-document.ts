@@ -136,7 +136,7 @@ function planDocument(plan: CopyPlan, options: RenderOptions): ReportDocument {
       ...sidesOf(plan),
       ...filterFacts(plan),
       ...onlyFacts(options),
-      ...(isFolded ? totalFacts(plan, pairs) : []),
+      ...(isFolded ? totalFacts(plan, pairs, facts) : []),
     ],
     sections: [
       checkSection('Forbidden', '!', withResult('forbid'), options),
@@ -211,10 +211,13 @@ function stepsOf(pairs: readonly RepositoryPair[]): readonly CopyStep[] {
 
 /** What the lines of repositories add up to. */
 function totalFacts(
-  {totals, skipped}: CopyPlan,
+  plan: CopyPlan,
   pairs: readonly RepositoryPair[],
+  facts: ImageFacts,
 ): readonly (readonly [string, string])[] {
+  const {totals, skipped} = plan;
   const {steps, moves, present, blobs, bytes, bytesSaved} = totals;
+  const shared = sharedBytes(plan, facts);
   const working = pairs.filter((pair) => pair.steps.length > 0).length;
   const reasons = Map.groupBy(skipped, ({reason}) => reason);
   reasons.delete('present');
@@ -229,8 +232,26 @@ function totalFacts(
       'to send',
       `${formatBytes(bytes)} in ${counted(blobs.copy, 'blob')}; ${formatBytes(bytesSaved)} mounted or already there`,
     ],
+    ...(shared === 0
+      ? []
+      : [
+          [
+            'shared',
+            `${formatBytes(shared)} in several images of a repository, counted once`,
+          ] as const,
+        ]),
     ...(left.length === 0 ? [] : [['skipped', left.join(', ')] as const]),
   ];
+}
+
+/** How much larger the images would be that are copied if none had anything of another one in its repository. */
+function sharedBytes(plan: CopyPlan, facts: ImageFacts): number {
+  const there = new Map<string, Set<Digest>>();
+  return copiesOf(plan).reduce((sum, {to, digest}) => {
+    const seen = there.get(to) ?? new Set();
+    there.set(to, seen);
+    return sum + facts.sizeOf(digest) - facts.sizeBeside(digest, seen);
+  }, 0);
 }
 
 /** Source and destination as they were named; of several routes, how many there are. */
@@ -238,7 +259,9 @@ export function sidesOf(plan: CopyPlan): readonly (readonly [string, string])[] 
   const {wish, routes} = plan;
   const [only, ...others] = wish.routes;
   if (only === undefined && wish.deletes !== undefined) return deletionFacts(plan);
-  if (only === undefined || others.length > 0) {
+  // More than one on the command line are more tags of one image.
+  const isOfFile = others.some(({at}) => at !== undefined);
+  if (only === undefined || isOfFile) {
     return [
       ['sources', String(new Set(routes.map(({from}) => from)).size)],
       ['destinations', String(new Set(routes.map(({to}) => to)).size)],
@@ -246,7 +269,7 @@ export function sidesOf(plan: CopyPlan): readonly (readonly [string, string])[] 
   }
   return [
     ['source', only.source],
-    ['destination', only.destination],
+    ['destination', wish.routes.map(({destination}) => destination).join(', ')],
   ];
 }
 
@@ -335,6 +358,7 @@ function imageFacts({manifests, blobs}: CopyPlan): ImageFacts {
   };
   return {
     platformsOf: (digest) => platforms(digest).names,
+    sizeBeside: visit,
     sizeOf: (digest) => {
       const size = known.get(digest) ?? visit(digest, new Set());
       known.set(digest, size);

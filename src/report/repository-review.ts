@@ -140,6 +140,8 @@ export function foldRepositories(repositories: readonly FoldedRepository[]): {
 export interface ImageFacts {
   /** Its bytes: blobs and manifests, each once, whether they have to travel or not. */
   sizeOf(digest: Digest): number;
+  /** Its bytes beside content that is there already; what it has is added to that. */
+  sizeBeside(digest: Digest, there: Set<Digest>): number;
   /** `os/architecture[/variant]`, sorted; empty: none is known. */
   platformsOf(digest: Digest): readonly string[];
 }

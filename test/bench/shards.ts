@@ -11,7 +11,7 @@ import {writeEstate} from './registry-files.ts';
 
 /**
  * A whole registry moves in shards that run at once and are killed at random: prints the balance of the shards, the sizes of
- * the reviews, how long it took, and what was sent more than once. `node test/bench/shards.ts [REPOSITORIES [TAGS-EACH [SHARDS]]]`
+ * the reviews and of the page of the runs, how long it took, and what was sent more than once. `node test/bench/shards.ts [REPOSITORIES [TAGS-EACH [SHARDS]]]`
  */
 
 const MAIN = fileURLToPath(new URL('../../bin/transship.cjs', import.meta.url));
@@ -98,6 +98,10 @@ async function main(repositories: number, tagsEach: number, total: number): Prom
   const verified = await transship(['verify', plan]);
   say(verified.stdout.trim().split('\n').at(-1) ?? '');
   say((await transship(['status', plan])).stdout.trim().split('\n').at(-1) ?? '');
+  const journals = ['--journal', temp.join('*.journal.ndjson')];
+  const page = await transship(['show', plan, '--format', 'html', ...journals]);
+  say(`page of the runs: ${page.stdout.length} characters, exit ${page.code}`);
+  say(/<p>(\d+ runs? in .*)<\/p>/.exec(page.stdout)?.[1] ?? page.stderr);
   if (verified.code !== 0 || tooOften.length > 0) process.exitCode = 1;
 }
 

@@ -183,7 +183,7 @@ describe('an archive in parts', () => {
     await writeFile(temp.join('out.tar.003'), 'cut');
     const told = toldError(await transship(['plan', file, '--from', archive]));
     expect(told).toMatchObject({code: 'FILE_INVALID', exit: 64});
-    expect(told.message).toContain('out.tar.002 is missing, which holds a part of');
+    expect(told.message).toContain('out.tar.002 is missing, which contains a part of');
     expect(told.message).toContain('out.tar.003 has 3 bytes instead of 65536');
     expect(told.message).toMatch(/team\/\w+:/);
   });
@@ -215,7 +215,7 @@ describe('an archive in parts', () => {
     await rm(temp.join('out.tar.sha256'));
     const told = toldError(await transship(['plan', file, '--from', archive]));
     expect(told).toMatchObject({code: 'FILE_INVALID', exit: 64});
-    expect(told.message).toContain('out.tar.sha256 is not');
+    expect(told.message).toContain('out.tar.sha256, which lists the parts');
   });
 
   test('gets more images, in parts of the same size', async () => {

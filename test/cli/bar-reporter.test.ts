@@ -158,6 +158,26 @@ describe('the screen', () => {
     expect(others).toEqual([]);
   });
 
+  test('gives the bars of blobs what the names leave', async () => {
+    for (const [columns, cells] of [
+      [80, 10],
+      [120, 40],
+    ] as const) {
+      const report = await open('bar', {size: {columns, rows: 24}});
+      report(started(100 * MiB));
+      report({
+        type: 'blob-started',
+        digest: one,
+        to,
+        size: 100 * MiB,
+        image: `r.test/${'a'.repeat(24)}:1`,
+      });
+      report(at(one, 50 * MiB, 100 * MiB));
+      vi.advanceTimersByTime(1000);
+      expect(/:1 +([=-]+) {2}50%/.exec(frame()[2] ?? '')?.[1]).toHaveLength(cells);
+    }
+  });
+
   test('counts bytes that are sent, and not yet acknowledged', async () => {
     const report = await open();
     report(started(64 * MiB));

@@ -1,4 +1,4 @@
-import {readFile} from 'node:fs/promises';
+import {readFile, writeFile} from 'node:fs/promises';
 import {expect, test} from 'vitest';
 import type {RepositoryPath} from '../../src/model/reference.ts';
 import {refusal} from '../../src/sandbox/exchange.ts';
@@ -82,6 +82,40 @@ test('drift is a failure; what was not begun is skipped', async () => {
   expect(step?.content).toContain('<skipped type="not-started"');
   expect(drift?.name).toBe(`${source.host}/app:v1 is as planned`);
   expect(drift?.content).toContain('<failure type="DRIFT"');
+});
+
+test('a plan of one job is applied by another, days later: what changed meanwhile is drift', async () => {
+  await using source = await startSandbox();
+  await using destination = await startSandbox();
+  await using temp = await tempDirectory();
+  const put = (tag: string, layer: string) =>
+    storeImage(source.storage, 'app' as RepositoryPath, tag, [Buffer.from(layer)]);
+  await put('v1', 'one');
+  await put('v2', 'two');
+  const ends = [`${source.host}/app`, `${destination.host}/app`];
+  const job = (name: string) => ({home: temp.join(name), env: {CI: 'true', GITLAB_CI: 'true'}});
+  const made = temp.join('made.plan.json');
+  const plan = ['plan', 'copy', ...ends, '--detailed-exitcode', '--out'];
+  expect((await transship([...plan, made], job('plan'))).code).toBe(2);
+  // All that the other machine gets is the artifact.
+  const [first, later] = [temp.join('first.plan.json'), temp.join('later.plan.json')];
+  await writeFile(first, await readFile(made));
+  await put('v2', 'pushed meanwhile');
+  const [junit, dotenv] = [temp.join('report.xml'), temp.join('run.env')];
+  const reports = ['--junit', junit, '--dotenv', dotenv];
+  const drifted = await transship(['apply', first, ...reports], job('apply'));
+  expect(drifted.code).toBe(4);
+  expect(await readFile(dotenv, 'utf8')).toContain('TRANSSHIP_RESULT=drift\n');
+  const failures = testCases(await readFile(junit, 'utf8')).filter(({content}) =>
+    content.includes('<failure type="DRIFT"'),
+  );
+  expect(failures.map(({name}) => name)).toEqual([`${source.host}/app:v2 is as planned`]);
+  expect(await destination.storage.manifests.tags('app' as RepositoryPath)).toEqual([]);
+  expect((await transship([...plan, later], job('plan again'))).code).toBe(2);
+  expect((await transship(['apply', later], job('apply again'))).code).toBe(0);
+  expect([...(await destination.storage.manifests.tags('app' as RepositoryPath))]).toEqual(
+    expect.arrayContaining(['v1', 'v2']),
+  );
 });
 
 test('a report that cannot be written is an error, after the result was printed', async () => {

@@ -303,6 +303,22 @@ describe('doctor', () => {
     ]);
   });
 
+  test('finds images of Docker schema 1 behind any of the first tags', async () => {
+    for (const tag of ['v1', 'v2', 'v3'])
+      await storeImage(sandbox.storage, repository, tag, [Buffer.from(tag)]);
+    const place = `${sandbox.host}/${repository}`;
+    expect((await doctor(place)).of('schema1')).toEqual(['pass']);
+    intercept = async ({method, path}, next) => {
+      const reply = await next();
+      if (method !== 'HEAD' || !path.endsWith('/manifests/v2')) return reply;
+      const type = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+      return {...reply, headers: {...reply.headers, 'content-type': type}};
+    };
+    const found = await doctor(place);
+    const told = found.findings.find(({check}) => check === 'schema1');
+    expect(told).toMatchObject({result: 'warn', finding: 'images of Docker schema 1: v2'});
+  });
+
   test('finds clocks that differ, and a host that is not there', async () => {
     intercept = async (_, next) => {
       const reply = await next();
@@ -311,10 +327,19 @@ describe('doctor', () => {
     };
     const skewed = await doctor(sandbox.host);
     expect([skewed.code, skewed.of('clock')]).toEqual([1, ['fail']]);
+    intercept = () =>
+      Promise.resolve({
+        status: 200,
+        headers: {'content-type': 'text/html', 'content-length': '14'},
+        body: Buffer.from('<html>x</html>'),
+      });
+    const page = await doctor(sandbox.host);
+    expect([page.code, page.of('login')]).toEqual([1, ['fail']]);
+    intercept = (_, next) => next();
     const nowhere = await doctor('registry.invalid');
     expect([nowhere.code, nowhere.of('name')]).toEqual([1, ['fail']]);
     const markdown = await transship(['doctor', sandbox.host, '--format', 'markdown']);
-    expect(markdown.stdout).toMatch(/\| fail \| `clock` \| \d+ s/);
+    expect(markdown.stdout).toMatch(/\| pass \| `clock` \| \d+ s/);
   });
 
   test('looks at the certificate, whether it is trusted or not', async () => {

@@ -83,6 +83,7 @@ describe('what skopeo, crane and docker users type', () => {
     const copy = ['--insecure-policy', 'cp', '--retry-times', '3', '--digestfile', digestfile];
     const one = await transship([...copy, ...tags, `${source}:v0`, `docker://${to}:v0`]);
     expect(one.code).toBe(0);
+    expect(one.stdout).toContain(`${to}:v0, ${to}:stable, ${to}:latest`);
     const digest = await digestOf('v0');
     expect(await readFile(digestfile, 'utf8')).toBe(`${digest}\n`);
     expect([await digestOf('stable'), await digestOf('latest')]).toEqual([digest, digest]);

@@ -25,6 +25,7 @@ const SEED: SeedInput = {
       jobAllowlist: {groups: ['org/build', 'donors']},
     },
     {path: 'org/site', jobAllowlist: {groups: ['org']}},
+    {path: 'org/docs', jobAllowlist: {groups: ['org/build']}},
     {path: 'org/shop', jobAllowlist: {projects: ['org/build/app']}},
     {path: 'new_org/api', jobAllowlist: {groups: ['org/build']}},
     {path: 'donors/parking'},
@@ -89,6 +90,7 @@ test('the review names deploy tokens and CI jobs whose groups no longer count', 
   expect(stdout).toMatch(/JOB_TOKENS_CHANGE.*\n?.*org\/build \(allowlist of org\/build\/app\)/);
   expect(stdout).toMatch(/JOB_TOKENS_END.*\n?.*org\/site \(which allows org\)/);
   expect(stdout).not.toContain('org/shop (which');
+  expect(stdout).toMatch(/org\/docs \(which allows org\/build\)/);
   expect(stdout).toMatch(/VISIBILITY_NARROWS.*\n?.*public.*internal/);
   expect(stdout).not.toContain('ACCESS_NOT_SEEN');
 });

@@ -60,12 +60,15 @@ const run = (args: readonly string[], token = 'ada-api') =>
 async function start(projects: Projects = PROJECTS) {
   await using parts = new AsyncDisposableStack();
   const faults: {refuse: (exchange: Exchange) => boolean} = {refuse: () => false};
+  const watched: {look?: (exchange: Exchange) => Promise<void>} = {};
   const rig = parts.use(
     await startRig({
       mode: 'legacy',
       seed: seed(projects),
-      intercept: async (exchange, next) =>
-        faults.refuse(exchange) ? jsonReply(400, {message: 'not today'}) : await next(),
+      intercept: async (exchange, next) => {
+        await watched.look?.(exchange);
+        return faults.refuse(exchange) ? jsonReply(400, {message: 'not today'}) : await next();
+      },
     }),
   );
   const folder = parts.use(await tempDirectory());
@@ -119,6 +122,10 @@ async function start(projects: Projects = PROJECTS) {
     rig,
     push,
     faults,
+    /** Called before each request is answered. */
+    watch: (look: (exchange: Exchange) => Promise<void>) => {
+      watched.look = look;
+    },
     folder,
     plan,
     run,
@@ -395,4 +402,24 @@ test('a migration file moves a project and a group by one plan, one after the ot
   expect(gaps(at.rig.sandbox.events.events)).toEqual([]);
   expect((await at.rollback()).code).toBe(0);
   expect(await at.tags()).toEqual(before);
+});
+
+test('two runs at once: the second says so and changes nothing, and the first goes on', async () => {
+  await using at = await start();
+  await at.make();
+  const other = at.folder.join('other.plan.json');
+  const gitlab = ['--gitlab', at.rig.url, '--progress', 'none', '--donor', 'donors/parking'];
+  const wish = ['plan', 'transfer', 'org/build/app', '--to', 'new_org/'];
+  expect((await run([...wish, ...gitlab, '--out', other])).code).toBe(0);
+  const rivals: Awaited<ReturnType<typeof run>>[] = [];
+  let isTried = false;
+  at.watch(async ({method, path}) => {
+    if (isTried || method !== 'DELETE' || !path.includes('/v2/org/')) return;
+    isTried = true;
+    rivals.push(await at.apply(), await at.rollback(), await run(['apply', other, '--yes']));
+  });
+  const first = await at.apply();
+  expect(rivals.map(({code}) => code)).toEqual([1, 1, 1]);
+  for (const {stderr} of rivals) expect(stderr).toContain('[JOURNAL_BUSY]');
+  expect([first.code, await at.groupPath()]).toEqual([0, 'new_org/build']);
 });

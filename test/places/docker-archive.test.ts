@@ -3,7 +3,7 @@ import {cp, mkdir, readdir, readFile, rm, truncate, writeFile} from 'node:fs/pro
 import {join} from 'node:path';
 import {gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync} from 'node:zlib';
 import {describe, expect, test} from 'vitest';
-import {gzipped} from '../../src/places/reproducible-gzip.ts';
+import {gzipped} from '../../src/places/compression.ts';
 import {runCli} from '../support/cli.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory, readCorpus} from '../support/fixtures.ts';
@@ -177,7 +177,7 @@ describe('an archive of skopeo', () => {
     const [file, plan] = [await saved(temp), temp.join('p.json')];
     const to = `oci:${temp.join('out')}`;
     const planned = await transship(['plan', 'copy', `docker-archive:${file}`, to, '--out', plan]);
-    expect(planned.stdout).toContain('new digest: the archive holds none');
+    expect(planned.stdout).toContain('new digest: the archive contains no manifests');
     expect(planned.stdout).toContain('DIGESTS_NEW');
     expect(await transship(['apply', plan])).toMatchObject({code: 0});
     expect(await transship(['verify', plan])).toMatchObject({code: 0});

@@ -72,7 +72,7 @@ describe('docker-daemon:', () => {
     const args = ['plan', 'copy', `docker-daemon:${NAME}`, to, '--out', plan];
     const {stdout} = await transship(args, {env});
     expect(stdout).toMatch(
-      /docker-daemon:example\.com\/team\/app:1 {2}new digest: the daemon holds none/,
+      /docker-daemon:example\.com\/team\/app:1 {2}new digest: the daemon stores no manifests/,
     );
     expect(await transship(['apply', plan], {env})).toMatchObject({code: 0});
     expect(await transship(['verify', plan], {env})).toMatchObject({code: 0});

@@ -1,6 +1,6 @@
 import {mkdir, readdir, readFile, readlink, symlink, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {describe, expect, test} from 'vitest';
+import {describe, expect, test, vi} from 'vitest';
 import {type FileLock, type LockClock, STALE_MS, takeLock} from '../../src/places/file-lock.ts';
 import {runProgram} from '../support/program.ts';
 import {tempDirectory} from '../support/temp.ts';
@@ -169,7 +169,10 @@ test.each(['', '123', '{"host": 1}', '{"host":"x","pid":1'])(
 test('an owner that was halted learns that it lost the lock, and does not release that of the next', async () => {
   await using temp = await tempDirectory();
   const path = temp.join('lock');
+  // A process that is halted does not renew its lock.
+  vi.useFakeTimers({toFake: ['setInterval']});
   const halted = await taken(path, AT_ONCE);
+  vi.useRealTimers();
   const [name = ''] = await readdir(path);
   // As seen from another machine.
   await writeFile(join(path, name), '{"host":"elsewhere"}');

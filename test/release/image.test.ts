@@ -160,7 +160,7 @@ test('the image for jobs of CI has a shell and no entry point', async () => {
   expect(textOf(files.get('usr/bin/busybox'))).toBe('shell');
   expect(files.has('usr/bin/transship')).toBe(true);
   const {config} = await document<{config: object}>(manifest.config.digest);
-  expect(config).toMatchObject({Cmd: ['sh']});
+  expect(config).toMatchObject({User: '0:0', Cmd: ['sh']});
   expect(config).not.toHaveProperty('Entrypoint');
 });
 

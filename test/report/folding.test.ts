@@ -32,12 +32,15 @@ const short = (at: number): string => `${SOURCE}/${repositoryName(at)}`;
 
 describe('a plan of many repositories as text', () => {
   it('says first what it adds up to', () => {
-    expect(text.split('\n').slice(2, 7)).toEqual([
+    expect(text.split('\n').slice(2, 8)).toEqual([
       '  sources       40',
       '  destinations  40',
       '  repositories  36 of 40 with something to do',
       '  images        428 new, 4 tags move, 48 already there',
       expect.stringMatching(/^ {2}to send {7}\d+\.\d KiB in \d+ blobs; \d+\.\d KiB mounted or/),
+      expect.stringMatching(
+        /^ {2}shared {8}\d+\.\d KiB in several images of a repository, counted once$/,
+      ),
     ]);
     expect(text.trimEnd().split('\n').at(-1)).toMatch(
       /^Plan: 432 images to copy: 428 new, 4 tags move \(/,

@@ -8,6 +8,7 @@ import {unwritable} from '../../places/file-error.ts';
 import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
 import type {FaultScript} from '../../sandbox/faults/fault-script.ts';
 import type {RegistryMode} from '../../sandbox/gitlab/instance.ts';
+import type {Seed} from '../../sandbox/gitlab/seed.ts';
 import type {Io} from '../io.ts';
 import {wholeNumber} from '../options.ts';
 import {printableJson} from '../../report/words.ts';
@@ -20,6 +21,7 @@ interface Flags {
   readonly password: string;
   readonly tokenLife: number;
   readonly load?: readonly LoadArgument[];
+  readonly example?: boolean;
   readonly gitlab?: boolean;
   readonly seed?: string;
   readonly mode: RegistryMode;
@@ -51,6 +53,7 @@ export function addSandbox(program: Command, io: Io, done: (exitCode: number) =>
       'put an OCI image layout into a repository (repeatable)',
       collectLoad,
     )
+    .option('--example', 'begin with images to copy; with --gitlab, with a project to move')
     .option('--gitlab', 'serve a GitLab-like instance: REST API, token service and registry')
     .option('--seed <file>', 'initial content of the instance, such as plans/sandbox.yaml')
     .addOption(
@@ -70,7 +73,8 @@ export function addSandbox(program: Command, io: Io, done: (exitCode: number) =>
       'after',
       `
 Examples:
-  transship sandbox --port 5050
+  transship sandbox --example
+  transship sandbox --gitlab --example --port 8080
   transship sandbox --gitlab --seed plans/sandbox.yaml --mode legacy
   transship sandbox --port 0 --load team/app=fixtures/layouts/busybox
   transship sandbox --auth --user me --password secret --dir ./registry`,
@@ -105,6 +109,11 @@ async function serve(flags: Flags, io: Io): Promise<void> {
   await using sandbox = await starting.catch((cause: unknown) => {
     throw portTaken(flags.port, cause);
   });
+  if (flags.example === true) {
+    const {putExamples} = await import('../../sandbox/example.ts');
+    for (const [repository, tags] of await putExamples(sandbox.storage))
+      io.stdout.write(`${sandbox.host}/${repository}: ${tags.join(', ')}\n`);
+  }
   for (const {repository, directory} of flags.load ?? []) {
     const tags = await loadLayout(sandbox.storage, directory, repository);
     io.stdout.write(`${sandbox.host}/${repository}: ${tags.join(', ')}\n`);
@@ -117,19 +126,10 @@ async function serve(flags: Flags, io: Io): Promise<void> {
 }
 
 async function serveGitLab(flags: Flags, io: Io): Promise<void> {
-  const {port, dir, seed, mode, tokenLife, events} = flags;
-  if (seed === undefined) {
-    throw new TransshipError('USAGE', '--gitlab needs groups, projects and tokens', {
-      side: 'local',
-      hint: 'name a file with --seed; plans/sandbox.yaml is an example',
-    });
-  }
-  const [{startGitLabSandbox}, {readSeed}] = await Promise.all([
-    import('../../sandbox/gitlab/gitlab-sandbox.ts'),
-    import('../../sandbox/gitlab/seed.ts'),
-  ]);
+  const {port, dir, mode, tokenLife, events} = flags;
+  const {startGitLabSandbox} = await import('../../sandbox/gitlab/gitlab-sandbox.ts');
   const faults = await faultsOf(flags);
-  const world = await readSeed(seed);
+  const world = await seedOf(flags, io);
   for (const {value} of world.tokens) io.redactor.learn(value);
   const starting = startGitLabSandbox({
     port,
@@ -146,6 +146,22 @@ async function serveGitLab(flags: Flags, io: Io): Promise<void> {
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
   if (faults !== undefined) io.stdout.write(strikesOf(faults));
   if (events !== undefined) await writeEvents(events, sandbox.events.events, io.redactor);
+}
+
+/** @throws TransshipError USAGE where the instance would be empty */
+async function seedOf({seed, example}: Flags, io: Io): Promise<Seed> {
+  const {parseSeed, readSeed} = await import('../../sandbox/gitlab/seed.ts');
+  if (seed !== undefined) return await readSeed(seed);
+  if (example === true) {
+    const {EXAMPLE_SEED, EXAMPLE_MOVE} = await import('../../sandbox/example.ts');
+    const {project, to, token} = EXAMPLE_MOVE;
+    io.stdout.write(`${project} can be moved to ${to} with GITLAB_TOKEN=${token}\n`);
+    return parseSeed(EXAMPLE_SEED);
+  }
+  throw new TransshipError('USAGE', '--gitlab needs groups, projects and tokens', {
+    side: 'local',
+    hint: 'add --example, or name a file with --seed, such as plans/sandbox.yaml',
+  });
 }
 
 async function faultsOf({faults}: Flags): Promise<FaultScript | undefined> {

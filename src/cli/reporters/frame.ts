@@ -23,6 +23,9 @@ const WORTH_A_LINE = 1024 * 1024;
 /** From so many columns on there are bars for blobs, and all numbers. */
 const WIDE = 70;
 const NARROW = 56;
+/** Cells of the bar of a blob. */
+const LEAST_BAR = 10;
+const MOST_BAR = 40;
 /** Waits that are told at once; the others are counted. */
 const WAITS = 2;
 
@@ -117,7 +120,8 @@ export class Frame {
     const isWhole = large.length + (rest > 0 ? 1 : 0) <= room;
     const shown = large.slice(0, isWhole ? large.length : Math.max(0, room - 1));
     const more = all.length - shown.length;
-    const lines = shown.map((blob) => this.#blob(blob));
+    const longest = Math.max(...shown.map(({name}) => printable(name).length));
+    const lines = shown.map((blob) => this.#blob(blob, longest));
     if (more > 0 && lines.length < room) {
       const noun = more === 1 ? 'blob' : 'blobs';
       const text = shown.length === 0 ? `${more} ${noun} on the way` : `and ${more} more ${noun}`;
@@ -126,17 +130,19 @@ export class Frame {
     return lines;
   }
 
-  #blob({name, moved, size, rate}: BlobUnderWay): string {
+  /** @param longest characters of the longest name: what no name needs is for the bars */
+  #blob({name, moved, size, rate}: BlobUnderWay, longest: number): string {
     const share = size === 0 ? 1 : moved / size;
     const percent = `${Math.floor(share * 100)}%`.padStart(4);
     const speed = rate.perSecond === undefined ? '' : `${formatBytes(rate.perSecond)}/s`;
-    const parts = [
-      ...(this.#columns >= WIDE ? [this.#bar(share, 10)] : []),
+    const amounts = [
       percent,
       ...(this.#columns >= NARROW ? [amount(moved, size).padStart(18)] : []),
       speed.padStart(11),
-    ];
-    const numbers = parts.join(' ');
+    ].join(' ');
+    const free = this.#columns - amounts.length - longest - 4;
+    const barSize = Math.min(MOST_BAR, Math.max(LEAST_BAR, free));
+    const numbers = this.#columns >= WIDE ? `${this.#bar(share, barSize)} ${amounts}` : amounts;
     const room = this.#columns - visibleLength(numbers) - 3;
     return room < 6 ? this.#cut(numbers) : `  ${this.#name(name, room).padEnd(room)} ${numbers}`;
   }

@@ -92,7 +92,8 @@ export async function accessFacts(
     );
   };
   const moving = new Set(projects.map(({id}) => id));
-  const top = left.at(-1);
+  // Of all projects near by, those below the same top-level group.
+  const top = left.length === 0 ? undefined : old.at(-1);
   const near = top === undefined ? [] : await surroundings.gitlab.groups.projects(top.id, call);
   const staying = near.filter(({id}) => !moving.has(id));
   if (staying.length > PROJECTS_LIMIT)

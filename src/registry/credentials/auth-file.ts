@@ -86,7 +86,9 @@ export async function parseAuthFile(name: string, content: string): Promise<Auth
   };
 }
 
-/** `:line:column` of the first syntax error. V8 reports it for some errors; the YAML parser finds most of the others. */
+/**
+ * `:line:column` of the first syntax error. V8 reports it for some errors; the YAML parser finds most of the others.
+ */
 function whereNotJson(content: string, error: unknown): string {
   const told = /\(line (\d+) column (\d+)\)$/.exec(error instanceof Error ? error.message : '');
   if (told) return `:${told[1]}:${told[2]}`;

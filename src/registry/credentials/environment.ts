@@ -50,8 +50,8 @@ const CI_PAIRS = [
 ] as const;
 
 /**
- * The credentials of a GitLab job for the registry of its instance, and for no other host: the job's login, else the deploy token
- * `gitlab-deploy-token`, else the job token (https://docs.gitlab.com/ci/variables/predefined_variables/).
+ * The credentials of a GitLab job for the registry of its instance, and for no other host: the job's login, else the
+ * deploy token `gitlab-deploy-token`, else the job token (https://docs.gitlab.com/ci/variables/predefined_variables/).
  */
 export function gitlabJobCredentials(env: Environment, host: string): Credentials | undefined {
   const registry = env['CI_REGISTRY'];

@@ -47,8 +47,8 @@ export interface CredentialSources {
   /** Receives each secret before it is returned. */
   readonly redactor: Redactor;
   /**
-   * Called before credentials from variables without a host are used for a registry; rejects to forbid it. Default: always
-   * allowed.
+   * Called before credentials from variables without a host are used for a registry; rejects to forbid it. Default:
+   * always allowed.
    */
   readonly mayHaveLogin?: (registry: string, prefix: string) => Promise<void>;
   /** The signal of the run: ends running helpers. */

@@ -3,6 +3,7 @@ import {parse} from 'yaml';
 import {TransshipError} from '../../model/error.ts';
 import type {Tag} from '../../model/reference.ts';
 import {z} from '../../model/schema.ts';
+import {putExample} from '../example.ts';
 import {loadLayout, readSmallFile} from '../load-layout.ts';
 import {isRepositoryPath, isTag} from '../names.ts';
 import type {Instance} from './instance.ts';
@@ -32,8 +33,8 @@ const tagSchema = z.string().refine(isTag, {error: 'not a tag'});
 const imageSchema = z.strictObject({
   /** Below the project's path; empty: the project's own. */
   name: z.string().default(''),
-  /** The directory of an OCI image layout, relative to the file. */
-  layout: z.string(),
+  /** The directory of an OCI image layout, relative to the file; without it, an image is made. */
+  layout: z.string().optional(),
   /** Take this entry of the layout alone. */
   ref: tagSchema.optional(),
   /** The tag that it gets; without it the layout's tags stay. */
@@ -158,7 +159,9 @@ export async function readSeed(file: string): Promise<Seed> {
   const seed = parseSeed(value, `"${file}"`);
   const projects = seed.projects.map((project) => ({
     ...project,
-    images: project.images.map((one) => ({...one, layout: resolve(dirname(file), one.layout)})),
+    images: project.images.map(({layout, ...one}) =>
+      layout === undefined ? one : {...one, layout: resolve(dirname(file), layout)},
+    ),
   }));
   return {...seed, projects};
 }
@@ -179,6 +182,9 @@ export const DEFAULT_POLICY: CleanupPolicy = {
   older_than: '90d',
   name_regex: '.*',
 };
+
+/** The tag of an image that is made, if the seed names none. */
+const LATEST = 'latest' as Tag;
 
 /** The user name that the event log shows for seeded images. */
 const SEEDER = 'seed';
@@ -269,7 +275,9 @@ async function seedImage(
   if (!isRepositoryPath(path)) throw unknown('image path', path);
   const tagOf = (found: Tag): Tag | undefined =>
     ref === undefined || found === ref ? (tag ?? found) : undefined;
-  const tags = new Set(await loadLayout(storage, layout, path, tagOf));
+  let tags = new Set([tag ?? LATEST]);
+  if (layout === undefined) await putExample(storage, path, [...tags]);
+  else tags = new Set(await loadLayout(storage, layout, path, tagOf));
   world.recordOf(project, name, clock());
   for (const one of tags) {
     const digest = await storage.manifests.resolve(path, one);

@@ -15,8 +15,8 @@ import {NEVER} from '../../support/streams.ts';
 /** Of somebody who owns both groups. */
 export const TOKEN = 'ada-api';
 
-/** What one process speaks with the sandbox by. */
-export function openClients({host, url}: GitLabSandbox) {
+/** What one process speaks with the sandbox by. @param now its clock */
+export function openClients({host, url}: GitLabSandbox, now: () => number = Date.now) {
   const http = new HttpClient({
     retry: {attempts: 2, attemptsAt500: 1, baseMs: 1, capMs: 1, budgetMs: 100},
   });
@@ -27,6 +27,7 @@ export function openClients({host, url}: GitLabSandbox) {
     http,
     plainHttp: true,
     credentials: () => Promise.resolve(credentials),
+    now,
   });
   const layouts = new Map<string, OciLayout>();
   const place = (name: string) => {

@@ -117,12 +117,15 @@ async function killAfter(
 }
 
 /** What has to be as before once all is taken back: tags and digests, and what GitLab knows of each project. */
-interface State {
+export interface State {
   readonly tags: Readonly<Record<string, string>>;
   readonly projects: readonly unknown[];
 }
 
-async function stateOf(rig: TransferRig, scenario: Pick<KillScenario, 'old'>): Promise<State> {
+export async function stateOf(
+  rig: TransferRig,
+  scenario: Pick<KillScenario, 'old'>,
+): Promise<State> {
   const projects = rig.plan.moves.map(async ({project}) => {
     const {json} = await rig.api('GET', `projects/${project.id}`);
     const found = json as Record<string, unknown> & {
@@ -145,7 +148,7 @@ async function stateOf(rig: TransferRig, scenario: Pick<KillScenario, 'old'>): P
 }
 
 /** Whether every image has its tag in the registry, or all of its project are whole at the donor. */
-async function isHeld(
+export async function isHeld(
   rig: TransferRig,
   {tags}: State,
   {old, new: to, between = to}: Pick<KillScenario, 'old' | 'new' | 'between'>,
@@ -161,7 +164,7 @@ async function isHeld(
   return true;
 }
 
-async function expectMoved(
+export async function expectMoved(
   rig: TransferRig,
   before: State,
   {old, new: to}: Pick<KillScenario, 'old' | 'new'>,
@@ -178,7 +181,7 @@ async function expectMoved(
   expect(now.projects).toEqual(moved);
 }
 
-async function expectAsBefore(
+export async function expectAsBefore(
   rig: TransferRig,
   before: State,
   {old, new: to}: Pick<KillScenario, 'old' | 'new'>,

@@ -8,6 +8,7 @@ import type {TransferContext} from '../../../src/apply/transfer/transfer-run.ts'
 import {compareAt, type TransferPlace} from '../../../src/apply/transfer/verify-place.ts';
 import type {Compared} from '../../../src/apply/verify-plan.ts';
 import {unfinishedIn} from '../../../src/apply/unfinished.ts';
+import {given} from '../../../src/gitlab/entities.ts';
 import {rightsAt} from '../../../src/gitlab/preflight/registry.ts';
 import type {RunEvent} from '../../../src/model/event.ts';
 import type {RunResult} from '../../../src/model/outcome.ts';
@@ -46,6 +47,8 @@ export interface TransferRigOptions {
   readonly staged?: boolean;
   /** What comes of that. Default: it works. */
   readonly nativeMove?: 'works' | 'unsupported' | 'lost';
+  /** Of the registry's tokens, by the clock of GitLab. Default: as GitLab's. */
+  readonly tokenLifeSeconds?: number;
 }
 
 export interface RunOptions {
@@ -109,6 +112,10 @@ export class TransferRig implements AsyncDisposable {
   onRequest: ((exchange: Exchange) => Promise<void>) | undefined;
   /** Called after each request that changed something, before the client has the answer. */
   onWritten: (() => void) | undefined;
+  /** Answers in the sandbox's place. */
+  disturb: Intercept | undefined;
+  /** How far the clocks of GitLab and of the runs are ahead of the machine's, in ms. */
+  ahead = 0;
   readonly #parts: AsyncDisposableStack;
   #step = '';
 
@@ -128,17 +135,25 @@ export class TransferRig implements AsyncDisposable {
   static async start(options: TransferRigOptions = {}): Promise<TransferRig> {
     await using parts = new AsyncDisposableStack();
     const hooks: {rig?: TransferRig} = {};
+    const clock = () => Date.now() + (hooks.rig?.ahead ?? 0);
     const intercept: Intercept = async (exchange, next) => {
       const {rig} = hooks;
       await rig?.onRequest?.(exchange);
       if (rig?.keepsTags === true && exchange.method === 'DELETE') return emptyReply(202);
-      const reply = await next();
+      const reply = await (rig?.disturb === undefined ? next() : rig.disturb(exchange, next));
       if (!['GET', 'HEAD'].includes(exchange.method)) rig?.onWritten?.();
       return reply;
     };
     const {mode = 'legacy', donor = 'directory', others = {}, nativeMove = 'works'} = options;
     const outside = parts.use(
-      await startRig({mode, seed: seed(options), intercept, switches: {nativeMove}}),
+      await startRig({
+        mode,
+        seed: seed(options),
+        intercept,
+        switches: {nativeMove},
+        clock,
+        ...given({tokenLifeSeconds: options.tokenLifeSeconds}),
+      }),
     );
     const {sandbox} = outside;
     const folder = parts.use(await tempDirectory());
@@ -238,7 +253,7 @@ export class TransferRig implements AsyncDisposable {
     }: RunOptions,
     work: (context: TransferContext) => Promise<T>,
   ): Promise<T> {
-    await using clients = openClients(this.sandbox);
+    await using clients = openClients(this.sandbox, () => Date.now() + this.ahead);
     const {gitlab, registry, place} = clients;
     return await work({
       gitlab,

@@ -3,22 +3,22 @@ import type {FileHandle} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Duplex} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
-import {createGunzip, createZstdDecompress} from 'node:zlib';
+import {crc32, createDeflateRaw, createGunzip, createZstdDecompress} from 'node:zlib';
 import {openRegular} from '../http/regular-file.ts';
 import {removeFile} from './durable-file.ts';
 
 /** Maximum ratio of decompressed to compressed size of an archive: most layers are already compressed. */
 const EXPANSION_LIMIT = 100;
-/** The same for a layer, which is not written to the disk: what gzip can reach (RFC 1951: 258 bytes in 2 bits). */
+/** The same for a layer, which is not written to disk: the maximum of gzip (RFC 1951: 258 bytes in 2 bits). */
 const LAYER_EXPANSION_LIMIT = 1032;
 /** Decompressed size that is allowed regardless of the ratio, in bytes. */
 const EXPANSION_FREE = 64 * 1024 * 1024;
 
-/** How a file is compressed. */
+/** A compression format. */
 export interface Compression {
   readonly name: string;
   readonly magic: readonly number[];
-  /** Undefined: Node does not read it. */
+  /** Undefined: Node cannot decompress it. */
   readonly decoder?: () => Duplex;
 }
 
@@ -29,30 +29,30 @@ const COMPRESSIONS: readonly Compression[] = [
   {name: 'bzip2', magic: [0x42, 0x5a, 0x68]},
 ];
 
-/** Bytes at the beginning of a file that tell how it is compressed. */
+/** Number of bytes at the beginning of a file that identify its compression. */
 export const MAGIC_SIZE = 8;
 
-/** @param head the first `MAGIC_SIZE` bytes of a file; undefined: it is not compressed */
+/** The compression of a file; undefined: none. @param head its first `MAGIC_SIZE` bytes */
 export function compressionOf(head: Uint8Array): Compression | undefined {
   return COMPRESSIONS.find(({magic}) => magic.every((byte, at) => head[at] === byte));
 }
 
 /** A file that is deleted on disposal. */
-interface PassingFile extends AsyncDisposable {
+interface TemporaryFile extends AsyncDisposable {
   readonly file: FileHandle;
 }
 
 /**
  * Decompresses a file into a temporary file, which has a known size and supports random access.
- * @param directory of nobody else, for that file
+ * @param directory for that file; not accessible to others
  * @returns undefined: the file is not compressed
- * @throws Error where it is damaged, too large, or compressed in a way that Node does not read
+ * @throws Error if the file is damaged, too large, or has a compression that Node cannot decompress
  */
 export async function decompress(
   file: FileHandle,
   directory: string,
   signal: AbortSignal,
-): Promise<PassingFile | undefined> {
+): Promise<TemporaryFile | undefined> {
   const {buffer} = await file.read(Buffer.alloc(MAGIC_SIZE), 0, MAGIC_SIZE, 0);
   const found = compressionOf(buffer);
   if (found === undefined) return undefined;
@@ -80,7 +80,7 @@ export async function* decompressed(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const decoder = decoderOf(compression);
   const feeding = pipeline(chunks, decoder);
-  // Its failure is also that of the decoder.
+  // Its failure also fails the decoder, and is thrown there.
   feeding.catch(() => undefined);
   yield* upTo(EXPANSION_FREE + LAYER_EXPANSION_LIMIT * size, decoder);
   await feeding;
@@ -91,7 +91,7 @@ function decoderOf({name, decoder}: Compression): Duplex {
   throw new Error(`it is compressed with ${name}; decompress it first`);
 }
 
-/** A few kilobytes can expand to fill the disk. */
+/** Limits the decompressed size, since a few kilobytes can expand to fill the disk. */
 async function* upTo(limit: number, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let length = 0;
   for await (const piece of pieces) {
@@ -100,4 +100,42 @@ async function* upTo(limit: number, pieces: AsyncIterable<Uint8Array>): AsyncGen
       throw new Error(`it has more than ${limit} bytes; decompress it first to read it anyway`);
     yield piece;
   }
+}
+
+/**
+ * The header of every file (RFC 1952, 2.3): deflate, no name, no time, and 255 for an unknown system. zlib would write the system that
+ * it was built for.
+ */
+const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
+/** zlib's default, with which docker compresses layers. */
+const GZIP_LEVEL = 6;
+const GZIP_CHUNK = 256 * 1024;
+
+/**
+ * Compresses bytes with gzip reproducibly: the same bytes give the same result, however they are split into chunks. This holds for one
+ * version of zlib on one kind of processor, since the format does not determine how a compressor finds repetitions.
+ */
+export async function* gzipped(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let checksum = 0;
+  let length = 0;
+  const checked = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      checksum = crc32(chunk, checksum);
+      length += chunk.byteLength;
+      yield chunk;
+    }
+  };
+  yield GZIP_HEADER;
+  const deflate = createDeflateRaw({level: GZIP_LEVEL, chunkSize: GZIP_CHUNK});
+  const feeding = pipeline(checked, deflate);
+  // Awaited below, unless the reader stops early, in which case its error is irrelevant.
+  feeding.catch(() => undefined);
+  yield* deflate as AsyncIterable<Uint8Array>;
+  await feeding;
+  const trailer = Buffer.alloc(8);
+  trailer.writeUInt32LE(checksum, 0);
+  trailer.writeUInt32LE(length % 2 ** 32, 4);
+  yield trailer;
 }

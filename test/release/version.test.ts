@@ -1,5 +1,7 @@
 import {expect, test} from 'vitest';
+import {mentionedVersions} from '../../release/mentions.ts';
 import {changelogSections, readChangelog} from '../../release/preflight.ts';
+import {readProduct} from '../../release/release.ts';
 
 test('a section of the changelog is the text of a release', () => {
   const text = `# Changelog
@@ -33,4 +35,14 @@ test('the changelog has such sections', async () => {
   const [first] = await readChangelog();
   expect(first?.title).toMatch(/^(?:Unreleased|\d+\.\d+\.\d+)/);
   expect(first?.text).toMatch(/^[^]*- /);
+});
+
+test('pages, examples and the component name the current version', async () => {
+  const {version} = await readProduct();
+  const mentioned = await mentionedVersions();
+  for (const [file, versions] of mentioned)
+    expect({file, versions: new Set(versions)}).toEqual({file, versions: new Set([version])});
+  const files = [...mentioned.keys()].join(' ');
+  for (const name of ['pipelines.md', 'gitlab-ci.yml', 'Jenkinsfile', 'transship.yml'])
+    expect(files).toContain(name);
 });
