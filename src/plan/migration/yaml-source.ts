@@ -18,7 +18,7 @@ export const MIGRATION_SIZE_LIMIT = 1024 * 1024;
 const DEPTH_LIMIT = 20;
 const NODES_LIMIT = 100_000;
 /** Lines and commas of a file: each may be a value, which takes 2 KiB while it is parsed. */
-const SEPARATORS_LIMIT = 45_000;
+const SEPARATORS_LIMIT = 41_000;
 /** Aliases in a file: yaml compares each of them with those before it. */
 const ALIASES_LIMIT = 10_000;
 /** How often aliases may be expanded: yaml counts nested ones together, so that a "billion laughs" ends here. */
