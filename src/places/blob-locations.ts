@@ -187,7 +187,7 @@ async function readLines(file: string, limit: number): Promise<readonly string[]
   }
 }
 
-/** Appends to a regular file. @returns the size of the file in bytes */
+/** Appends without following a link, which others may have created. @returns the size of the file in bytes */
 async function append(file: string, text: string): Promise<number> {
   await using handle = await openAppending(file);
   await handle.appendFile(text);

@@ -75,7 +75,7 @@ export class FolderFiles implements PlaceFiles {
   }
 
   /**
-   * Opens a file within the folder. It is looked at once it is open: between a look at its path and the opening, somebody
+   * Opens a file within the folder. It is checked once it is open: between a check of its path and the opening, somebody
    * may have put a link there.
    */
   async #open(path: string): Promise<FileHandle> {

@@ -15,7 +15,7 @@ const TAR_BLOCK = 512;
 const PIECE = 1024 * 1024;
 const ZEROS = Buffer.alloc(PIECE);
 
-/** Maximum number of entries, which are all held in memory: more than a repository may have contents. */
+/** Maximum number of entries, which are held in memory: more than a repository may have contents. */
 const ENTRY_LIMIT = 200_000;
 /** Maximum length of a name, in characters; names in archives of images are shorter. */
 const NAME_LIMIT = 1024;
@@ -38,7 +38,7 @@ export interface TarEntry {
 /**
  * Reads the entries of a tar file in order.
  * @param visit reads the content of an entry, or returns undefined to skip it
- * @throws Error if the file is truncated, or not a tar file, or has too many entries
+ * @throws Error if the file is truncated, not a tar file, or has too many entries
  */
 export async function readTar(
   handle: ArchiveBytes,

@@ -17,6 +17,8 @@ export const MIGRATION_SIZE_LIMIT = 1024 * 1024;
 /** Maps and lists inside each other; the language needs 5. */
 const DEPTH_LIMIT = 20;
 const NODES_LIMIT = 100_000;
+/** Lines and commas of a file: each may be a value, which takes 2 KiB while it is parsed. */
+const SEPARATORS_LIMIT = 41_000;
 /** Aliases in a file: yaml compares each of them with those before it. */
 const ALIASES_LIMIT = 10_000;
 /** How often aliases may be expanded: yaml counts nested ones together, so that a "billion laughs" ends here. */
@@ -61,6 +63,8 @@ export function readYaml(text: string): YamlSource {
   if (Buffer.byteLength(text) > MIGRATION_SIZE_LIMIT) {
     return refused(`the file is larger than ${MIGRATION_SIZE_LIMIT} bytes`);
   }
+  if (separatorsIn(text) > SEPARATORS_LIMIT)
+    return refused(`it has more than ${SEPARATORS_LIMIT} lines and commas`);
   const tooDeep = deeplyNested(text);
   if (tooDeep !== undefined)
     return refused(`it is nested deeper than ${DEPTH_LIMIT} levels`, tooDeep);
@@ -111,6 +115,12 @@ function quotesHint(message: string): string {
   if (FLOW.test(message))
     return '; inside [ ] and { }, a text with brackets, braces or commas needs quotes';
   return AFTER_FLOW.test(message) ? '; a text that begins with { or [ needs quotes' : '';
+}
+
+function separatorsIn(text: string): number {
+  let count = 0;
+  for (const character of text) if (character === ',' || character === '\n') count += 1;
+  return count;
 }
 
 /**
