@@ -1,11 +1,10 @@
 import {z} from '../model/schema.ts';
 import {isDigest} from '../model/digest.ts';
 import {isTag} from '../model/reference.ts';
-import {constants} from 'node:fs';
-import {type FileHandle, open} from 'node:fs/promises';
+import type {FileHandle} from 'node:fs/promises';
 import {resolve as resolvePath} from 'node:path';
 import {hasCode, isMissing} from '../places/file-error.ts';
-import {readRegular} from '../http/regular-file.ts';
+import {openAppending, readRegular} from '../http/regular-file.ts';
 import {printableJsonText, readJson} from '../model/json.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Shard} from '../model/outcome.ts';
@@ -144,7 +143,6 @@ const FILE_LIMIT = 64 * 1024 * 1024;
 /** All entries are held in memory. */
 const ENTRY_LIMIT = 250_000;
 const NEWLINE = 0x0a;
-const ADDING = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
 
 /** The journal of a plan, or of a shard of it, where nobody names another with `--journal`. */
 export function journalBeside(planFile: string, shard?: Shard): string {
@@ -253,7 +251,7 @@ export class JournalWriter implements AsyncDisposable {
     const {entries, wholeBytes} = await readWhole(file);
     try {
       // It names upload locations, which are nobody else's business.
-      const handle = await open(file, ADDING, 0o600);
+      const handle = await openAppending(file);
       if ((await handle.stat()).size > wholeBytes) await handle.truncate(wholeBytes);
       return {writer: new JournalWriter(file, handle), entries};
     } catch (error) {

@@ -1,5 +1,5 @@
-import {constants} from 'node:fs';
-import {type FileHandle, open} from 'node:fs/promises';
+import type {FileHandle} from 'node:fs/promises';
+import {openAppending} from '../http/regular-file.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {printableJsonText} from '../model/json.ts';
 import {childManifests, type Manifest} from '../model/manifest.ts';
@@ -95,7 +95,6 @@ export function undoBeside(planFile: string): string {
   return `${planFile.replace(/(?:\.plan)?\.json$/, '')}.undo.ndjson`;
 }
 
-const ADDING = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
 const NEWLINE = 0x0a;
 
 /** Appends to the undo file of a plan, or creates it. */
@@ -117,7 +116,7 @@ export class UndoFile implements UndoLog, AsyncDisposable {
   /** @throws TransshipError JOURNAL_WRITE_FAILED */
   static async open(file: string, plan: Digest, now: () => Date): Promise<UndoFile> {
     try {
-      const handle = await open(file, ADDING, 0o600);
+      const handle = await openAppending(file);
       await endLine(handle);
       return new UndoFile(file, handle, plan, now);
     } catch (error) {

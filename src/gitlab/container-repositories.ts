@@ -4,7 +4,7 @@ import type {Call} from '../model/port.ts';
 import {z} from '../model/schema.ts';
 import {DEFAULT_PATIENCE, type Patience} from './confirm.ts';
 import {apiPath, type Connection} from './connection.ts';
-import {given} from './entities.ts';
+import {given, registryHostSchema} from './entities.ts';
 
 /** How far the deletion of a repository is; GitLab does it in the background. */
 export type DeletionStatus = 'delete_scheduled' | 'delete_ongoing' | 'delete_failed';
@@ -32,7 +32,7 @@ const containerRepositorySchema = z
     project_id: z.int(),
     name: z.string().nullish(),
     path: z.string(),
-    location: z.string(),
+    location: registryHostSchema,
     // An unknown status is none of those that have to be waited for.
     status: z
       .enum(['delete_scheduled', 'delete_ongoing', 'delete_failed'])
@@ -47,7 +47,7 @@ const containerRepositorySchema = z
       projectId,
       name: name ?? '',
       path,
-      registryHost: location.split('/')[0] ?? '',
+      registryHost: location,
       ...given({status, tagsCount}),
     };
   });

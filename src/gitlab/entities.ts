@@ -1,3 +1,4 @@
+import {isHostName} from '../model/reference.ts';
 import {z} from '../model/schema.ts';
 
 /** Those of the members that have a value: GitLab writes null, or nothing at all, where there is none. */
@@ -7,6 +8,12 @@ export function given<T extends object>(members: T): {[K in keyof T]?: NonNullab
   );
   return Object.fromEntries(entries) as {[K in keyof T]?: NonNullable<T[K]>};
 }
+
+/** The registry of an image path: requests with a token go there. Empty: the instance has none. */
+export const registryHostSchema = z
+  .string()
+  .transform((imagePath) => imagePath.split('/')[0] ?? '')
+  .refine((host) => host === '' || isHostName(host), {error: 'not the host of a registry'});
 
 /** What a member may do, as a number that can be compared (GitLab: lib/gitlab/access.rb). */
 export const ACCESS_LEVEL = {
@@ -203,7 +210,7 @@ export const projectSchema = z
       .enum(['enabled', 'private', 'disabled'])
       .optional()
       .catch(undefined),
-    container_registry_image_prefix: z.string().nullish(),
+    container_registry_image_prefix: registryHostSchema.nullish(),
     container_expiration_policy: cleanup.nullish(),
     permissions: z.object({project_access: access, group_access: access}).nullish(),
   })
@@ -225,7 +232,7 @@ export const projectSchema = z
         visibility: json.visibility,
         deletionDate: json.marked_for_deletion_on ?? json.marked_for_deletion_at,
         registryAccess: json.container_registry_access_level,
-        registryHost: json.container_registry_image_prefix?.split('/')[0],
+        registryHost: json.container_registry_image_prefix,
         cleanupPolicy: json.container_expiration_policy?.policy,
         cleanupRunsAt: json.container_expiration_policy?.run.next_run_at,
       }),

@@ -10,7 +10,7 @@ import {ExchangeWatch, type HttpObserver} from './exchange.ts';
 import {describeRequest, type HttpBody, type HttpRequest, isRepeatable} from './request.ts';
 import {networkError} from './network-error.ts';
 import {DEFAULT_ORIGIN_SETTINGS, type OriginSettings} from './origin.ts';
-import {Redirects, resolveHop, resolveLayerUrl} from './redirect.ts';
+import {leaderTo, Redirects, resolveHop, resolveLayerUrl} from './redirect.ts';
 import {
   Attempts,
   DEFAULT_RETRY,
@@ -104,6 +104,16 @@ export class HttpClient implements AsyncDisposable {
     kind: Parameters<typeof resolveHop>[2],
   ): URL {
     return resolveHop(location, request, kind, this.#settings.allowsUnsafeRedirects);
+  }
+
+  /** The `ledBy` of a request to a URL that a server named. */
+  leaderTo(url: URL, server: URL): string | undefined {
+    return leaderTo(url, server, this.#settings.allowsUnsafeRedirects);
+  }
+
+  /** The `ledBy` of a request to a URL from a manifest: whoever built the image named it. */
+  leaderToLayer({host}: URL): string | undefined {
+    return this.#settings.allowsUnsafeRedirects?.(host) === true ? undefined : host;
   }
 
   /** Checks a layer's URL from a manifest. @throws TransshipError REDIRECT_REFUSED */
@@ -215,7 +225,7 @@ export class HttpClient implements AsyncDisposable {
 
   async #dispatch(request: HttpRequest, origin: string, throttle: Throttle): Promise<HttpResponse> {
     const {method, body, signal, readLimit} = request;
-    const dispatcher = await this.#dispatchers.of(origin);
+    const dispatcher = await this.#dispatchers.of(request);
     const content = body && (await openBody(body, signal));
     try {
       const {timeouts} = this.#dispatchers;

@@ -1,7 +1,9 @@
-import {connect as connectTcp, isIP, type Socket} from 'node:net';
+import {connect as connectTcp, isIP, type LookupFunction, type Socket} from 'node:net';
 import {connect as connectTls} from 'node:tls';
 import {type buildConnector, errors} from 'undici';
 import {onAbort} from './abort.ts';
+import {type Deliveries, INTERIM_LIMIT, limitFraming} from './framing-limit.ts';
+import {protocolError} from './network-error.ts';
 import type {SecureOptions} from './tls.ts';
 
 /**
@@ -9,6 +11,12 @@ import type {SecureOptions} from './tls.ts';
  * connection reads.
  */
 const MEMORY = Buffer.allocUnsafeSlow(1024 * 1024);
+
+/**
+ * Size of the pieces that headers and trailers are parsed in, in bytes: of each field beyond its limit, undici makes an
+ * error, until it has parsed the piece.
+ */
+const SMALL_PIECE = 16 * 1024;
 
 /** Idle time before the first TCP keep-alive probe, in ms, as in undici's own connector. */
 const KEEP_ALIVE_MS = 60_000;
@@ -20,6 +28,10 @@ export interface ConnectorOptions {
   readonly signal: AbortSignal;
   /** Connect timeout, including TLS, in ms. */
   readonly connectMs: number;
+  /** Resolves names. Default: the system's resolver. */
+  readonly lookup?: LookupFunction | undefined;
+  /** Of the connections' responses. */
+  readonly deliveries: Deliveries;
 }
 
 /**
@@ -28,7 +40,13 @@ export interface ConnectorOptions {
  *
  * Data passed to a handler is therefore valid only during the call.
  */
-export function connector({tls, connectMs, signal}: ConnectorOptions): buildConnector.connector {
+export function connector({
+  tls,
+  connectMs,
+  signal,
+  deliveries,
+  lookup,
+}: ConnectorOptions): buildConnector.connector {
   let session: Buffer | undefined;
   return ({hostname, port, protocol, servername}, done) => {
     const isSecure = protocol === 'https:';
@@ -37,6 +55,7 @@ export function connector({tls, connectMs, signal}: ConnectorOptions): buildConn
       port: Number(port || (isSecure ? 443 : 80)),
       // A written chunk counts as sent once the system has it: only then can its buffer be reused.
       highWaterMark: 1,
+      ...(lookup && {lookup}),
       onread: {buffer: MEMORY, callback: (count: number) => pass(count)},
     };
     const socket = isSecure
@@ -50,6 +69,7 @@ export function connector({tls, connectMs, signal}: ConnectorOptions): buildConn
         })
       : connectTcp(options);
     const pass = passTo(socket);
+    limitFraming(socket, deliveries);
     socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
     const timer = setTimeout(() => socket.destroy(new errors.ConnectTimeoutError()), connectMs);
     // Only while connecting: undici owns the connected socket.
@@ -101,11 +121,22 @@ function passTo(socket: Socket): (count: number) => boolean {
   };
   return (count) => {
     const bytes = heads.tidy(MEMORY.subarray(0, count));
+    if (heads.dropped > INTERIM_LIMIT) {
+      socket.destroy(protocolError('ENDLESS_INTERIM_ANSWERS'));
+      return false;
+    }
     if (bytes.byteLength === 0) return true;
-    socket.push(bytes);
-    // Immediately, not in the next tick, to know how much was consumed.
-    socket.emit('readable');
-    if (socket.readableLength > 0) socket.unshift(Buffer.from(read() ?? []));
+    for (let at = 0; at < bytes.byteLength && !socket.destroyed; ) {
+      const isSmall = heads.isChunked || at < heads.length;
+      const end = isSmall ? Math.min(at + SMALL_PIECE, bytes.byteLength) : bytes.byteLength;
+      socket.push(bytes.subarray(at, end));
+      // Immediately, not in the next tick, to know how much was consumed.
+      socket.emit('readable');
+      at = end;
+      if (socket.readableLength === 0) continue;
+      socket.unshift(Buffer.concat([read() ?? NOTHING, bytes.subarray(at)]));
+      break;
+    }
     return wantsMore;
   };
 }
@@ -116,6 +147,12 @@ function passTo(socket: Socket): (count: number) => boolean {
  * is rewritten.
  */
 class ResponseHeads {
+  /** Heads that were removed since the last request. */
+  dropped = 0;
+  /** Bytes of heads at the start of the data that was rewritten last. */
+  length = 0;
+  /** Whether the body comes in chunks, after which there may be trailers. True where the head arrived in several pieces. */
+  isChunked = false;
   #isExpected = false;
   /** The last bytes of a head that began in an earlier chunk. */
   #before: Buffer = NOTHING;
@@ -124,32 +161,43 @@ class ResponseHeads {
   expect(): void {
     this.#isExpected = true;
     this.#before = NOTHING;
+    this.dropped = 0;
   }
 
   /** Rewrites the bytes in place. @returns the remaining bytes */
   tidy(bytes: Buffer): Buffer {
     let left = bytes;
-    for (let from = 0; this.#isExpected && from < left.byteLength; ) {
+    this.length = 0;
+    for (
+      let from = 0;
+      this.#isExpected && from < left.byteLength && this.dropped <= INTERIM_LIMIT;
+    ) {
       const rest = left.subarray(from);
       const length = lengthOfHead(this.#before, rest);
       unfold(rest.subarray(0, length));
       if (length === undefined) {
         this.#before = lastBytes(Buffer.concat([this.#before, lastBytes(rest)]));
+        this.length = left.byteLength;
         break;
       }
       const isWhole = this.#before.byteLength === 0;
+      this.isChunked = !isWhole || TRANSFER_ENCODING.test(rest.toString('latin1', 0, length));
       const status = isWhole ? interimStatus(rest) : undefined;
       this.#isExpected = status !== undefined;
       this.#before = NOTHING;
-      if (status === '100')
-        left = left.copyWithin(from, from + length).subarray(0, left.byteLength - length);
-      else from += length;
+      if (status !== '100') {
+        this.length = from += length;
+        continue;
+      }
+      left = left.copyWithin(from, from + length).subarray(0, left.byteLength - length);
+      this.dropped++;
     }
     return left;
   }
 }
 
 const NOTHING = Buffer.alloc(0);
+const TRANSFER_ENCODING = /^transfer-encoding[\t ]*:/im;
 const END_OF_HEAD = '\r\n\r\n';
 
 /**

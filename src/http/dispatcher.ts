@@ -1,3 +1,4 @@
+import type {LookupFunction} from 'node:net';
 import type {Readable} from 'node:stream';
 import {setImmediate} from 'node:timers/promises';
 import {type Dispatcher, errors, Pool, ProxyAgent} from 'undici';
@@ -8,15 +9,14 @@ import {USER_AGENT} from '../model/product.ts';
 import type {HttpBody, HttpRequest} from './request.ts';
 import {protocolError} from './network-error.ts';
 import {connector} from './connector.ts';
+import {type Deliveries, INTERIM_LIMIT, limitFraming} from './framing-limit.ts';
 import type {ExchangeWatch} from './exchange.ts';
 import type {OriginSettings} from './origin.ts';
+import {guardedLookup} from './guarded-lookup.ts';
 import {secureOptions} from './tls.ts';
 
 /** A request's body, opened. */
 export type Content = Uint8Array | AsyncIterable<Uint8Array>;
-
-/** Maximum number of interim responses (1xx), which are ignored. */
-const INTERIM_LIMIT = 20;
 
 /** Bytes per write. Each write must complete within `headersMs`, or else the upload counts as stalled. */
 const PIECE = 512 * 1024;
@@ -29,7 +29,7 @@ const PIECE = 512 * 1024;
 export async function dispatch(
   request: HttpRequest,
   content: Content | undefined,
-  {dispatcher, proxy}: OriginDispatcher,
+  {dispatcher, proxy, deliveries}: OriginDispatcher,
   timeouts: Timeouts,
   watch?: ExchangeWatch,
 ): Promise<ResponseData> {
@@ -41,7 +41,11 @@ export async function dispatch(
   signal.throwIfAborted();
   const headers = headersOf(request);
   return await new Promise((resolve, reject) => {
-    const handler = new ResponseHandler(signal, timeouts.readMs, resolve, reject);
+    const handler = new ResponseHandler(
+      {signal, readMs: timeouts.readMs, deliveries},
+      resolve,
+      reject,
+    );
     dispatcher.dispatch(
       {
         origin: url.origin,
@@ -60,10 +64,17 @@ export async function dispatch(
   });
 }
 
+interface HandlerOptions {
+  readonly signal: AbortSignal;
+  readonly readMs: number;
+  readonly deliveries: Deliveries;
+}
+
 /** Builds a response from undici's callbacks. */
 class ResponseHandler implements Dispatcher.DispatchHandler {
   readonly #signal: AbortSignal;
   readonly #readMs: number;
+  readonly #deliveries: Deliveries;
   readonly #answered: (data: ResponseData) => void;
   readonly #failed: (reason: Error) => void;
   readonly #forget: () => void;
@@ -72,13 +83,13 @@ class ResponseHandler implements Dispatcher.DispatchHandler {
   #interim = 0;
 
   constructor(
-    signal: AbortSignal,
-    readMs: number,
+    {signal, readMs, deliveries}: HandlerOptions,
     answered: (data: ResponseData) => void,
     failed: (reason: Error) => void,
   ) {
     this.#signal = signal;
     this.#readMs = readMs;
+    this.#deliveries = deliveries;
     this.#answered = answered;
     this.#failed = failed;
     this.#forget = onAbort(signal, () => this.#end(signal.reason as Error));
@@ -95,6 +106,7 @@ class ResponseHandler implements Dispatcher.DispatchHandler {
     statusCode: number,
     headers: ResponseData['headers'],
   ): void {
+    this.#deliveries.count++;
     if (statusCode < 200) {
       this.#interim += 1;
       if (this.#interim > INTERIM_LIMIT) controller.abort(protocolError('ENDLESS_INTERIM_ANSWERS'));
@@ -105,6 +117,7 @@ class ResponseHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, piece: Buffer): void {
+    this.#deliveries.count++;
     this.#body?.push(piece);
   }
 
@@ -192,6 +205,8 @@ export interface OriginDispatcher {
   readonly dispatcher: Dispatcher;
   /** The URL of the proxy. Connections to it are undici's own, which keep written data until it is sent. */
   readonly proxy: string | undefined;
+  /** Counts what its connections deliver. */
+  readonly deliveries: Deliveries;
 }
 
 /**
@@ -213,6 +228,8 @@ const POOL = {
   maxHeaderSize: 64 * 1024,
 } as const satisfies Pool.Options;
 
+type OriginRequest = Pick<HttpRequest, 'url' | 'ledBy' | 'side'>;
+
 /** An undici `Pool` for each origin, or a `ProxyAgent`, created on first use. */
 export class Dispatchers {
   readonly timeouts: Timeouts;
@@ -227,12 +244,13 @@ export class Dispatchers {
   }
 
   /** @throws TransshipError TLS_FILE_INVALID, at each call for that origin; undici's ClientDestroyedError */
-  async of(origin: string): Promise<OriginDispatcher> {
+  async of({url: {origin}, ledBy, side}: OriginRequest): Promise<OriginDispatcher> {
     if (this.#closing.signal.aborted) throw new errors.ClientDestroyedError();
-    let made = this.#byOrigin.get(origin);
+    const key = ledBy === undefined ? origin : `${origin} ${ledBy}`;
+    let made = this.#byOrigin.get(key);
     if (!made) {
-      made = this.#make(origin);
-      this.#byOrigin.set(origin, made);
+      made = this.#make(origin, ledBy === undefined ? undefined : guardedLookup(ledBy, side));
+      this.#byOrigin.set(key, made);
     }
     return await made;
   }
@@ -245,16 +263,17 @@ export class Dispatchers {
     await Promise.all(made.map(({dispatcher}) => dispatcher.destroy()));
   }
 
-  async #make(origin: string): Promise<OriginDispatcher> {
+  async #make(origin: string, lookup: LookupFunction | undefined): Promise<OriginDispatcher> {
     const {connectMs} = this.timeouts;
     const {signal} = this.#closing;
     const tls = origin.startsWith('https:')
       ? secureOptions(await this.#settings.connectOptions(origin))
       : {};
     const proxy = this.#settings.proxyFor(origin);
+    const deliveries = {count: 0};
     if (proxy === undefined) {
-      const connect = connector({tls, connectMs, signal});
-      return {dispatcher: new Pool(origin, {...POOL, connect}), proxy};
+      const connect = connector({tls, connectMs, signal, deliveries, lookup});
+      return {dispatcher: new Pool(origin, {...POOL, connect}), proxy, deliveries};
     }
     // undici's type of `proxyTls` lacks `signal`, but all options are passed to `net.connect`.
     const ending: object = {signal};
@@ -262,11 +281,26 @@ export class Dispatchers {
       ...POOL,
       uri: proxy,
       // For plain HTTP, which it sends without a tunnel, ProxyAgent does not pass the pool's options on.
-      factory: (to, options) => new Pool(to, Object.assign({...POOL}, options)),
+      factory: (to, options) =>
+        new Pool(to, withLimit(Object.assign({...POOL}, options), deliveries)),
       // The connection to the proxy is made by `proxyTls`, whatever the proxy's scheme; `requestTls` goes through it.
       requestTls: {...tls, timeout: connectMs},
       proxyTls: {timeout: connectMs, allowH2: false, ...ending},
     });
-    return {dispatcher, proxy};
+    return {dispatcher, proxy, deliveries};
   }
+}
+
+/** The options of a pool behind a proxy, with the limit of its connections. */
+function withLimit(options: Pool.Options, deliveries: Deliveries): Pool.Options {
+  const {connect} = options;
+  if (typeof connect !== 'function') return options;
+  return {
+    ...options,
+    connect: (to, done) =>
+      connect(to, (...made) => {
+        if (made[0] === null) limitFraming(made[1], deliveries);
+        done(...made);
+      }),
+  };
 }

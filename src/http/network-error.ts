@@ -83,6 +83,12 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     hint: DEFECT,
     retry: false,
   },
+  ENDLESS_FRAMING: {
+    code: 'RESPONSE_INVALID',
+    what: 'the server sends a response without end and without content',
+    hint: DEFECT,
+    retry: false,
+  },
   BODY_TOO_SLOW: {
     ...timeout(
       'the response body timed out',
@@ -99,7 +105,9 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
 };
 
 /** The error for server behaviour that undici accepts and transship does not. */
-export function protocolError(code: 'ENDLESS_INTERIM_ANSWERS' | 'BODY_TOO_SLOW'): Error {
+export function protocolError(
+  code: 'ENDLESS_INTERIM_ANSWERS' | 'ENDLESS_FRAMING' | 'BODY_TOO_SLOW',
+): Error {
   return Object.assign(new Error(code), {code});
 }
 

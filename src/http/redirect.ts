@@ -30,6 +30,7 @@ export class Redirects {
     if (!isRead && (![307, 308].includes(status) || !isRepeatable(request.body))) return undefined;
     if (location === undefined) return undefined;
     const url = resolveHop(location, request, 'redirect', this.#allowsUnsafeRedirects);
+    const ledBy = request.ledBy ?? leaderTo(url, request.url, this.#allowsUnsafeRedirects);
     const target = rawTarget(location, url);
     this.#visited.add(`${request.method} ${request.url.href}`);
     if (this.#visited.has(`${request.method} ${url.href}`))
@@ -45,7 +46,7 @@ export class Redirects {
     // After the first hop to another origin, headers for the original origin are dropped, even if a later hop returns
     // to it.
     const {authorization: _authorization, originHeaders: _originHeaders, ...rest} = request;
-    return {...rest, url, target};
+    return {...rest, url, target, ledBy};
   }
 }
 
@@ -74,6 +75,15 @@ export function resolveLayerUrl(text: string, allowsUnsafeRedirects: AllowsUnsaf
   const danger = dangerOf(new URL('https://public.invalid/'), url);
   if (danger === undefined || allowsUnsafeRedirects(url.host)) return url;
   throw refuse(danger, `if this is intended, allow it with --allow-unsafe-redirects ${url.host}`);
+}
+
+/** The `ledBy` of a request to a URL that a server named; undefined: it is the server's own, or the user permits it. */
+export function leaderTo(
+  url: URL,
+  {hostname, host}: URL,
+  allowsUnsafe: AllowsUnsafe = never,
+): string | undefined {
+  return hostname === url.hostname || allowsUnsafe(host) ? undefined : host;
 }
 
 /** Whether the user allows unsafe redirects from this host. */

@@ -29,9 +29,14 @@ export async function openRegular(path: string, options: OpenOptions = {}): Prom
       ? new FileKindError('is a symbolic link', {cause: error})
       : error;
   });
+  return await onlyRegular(file, options.pipe);
+}
+
+/** The file, which is closed if it is of another kind. @throws FileKindError */
+async function onlyRegular(file: FileHandle, mayBePipe = false): Promise<FileHandle> {
   try {
     const stats = await file.stat();
-    if (stats.isFile() || (options.pipe === true && stats.isFIFO())) return file;
+    if (stats.isFile() || (mayBePipe && stats.isFIFO())) return file;
     throw new FileKindError(
       `is a ${stats.isDirectory() ? 'folder' : stats.isFIFO() ? 'pipe' : 'device'}, not a file`,
     );
@@ -39,6 +44,17 @@ export async function openRegular(path: string, options: OpenOptions = {}): Prom
     await file.close();
     throw error;
   }
+}
+
+/**
+ * Opens a file for reading and appending, and creates it, for its owner alone, where there is none. No link at the end of
+ * the path is followed: somebody else may have put it there.
+ * @throws FileKindError, or the system's error
+ */
+export async function openAppending(path: string): Promise<FileHandle> {
+  const {O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK} = constants;
+  const file = await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
+  return await onlyRegular(file);
 }
 
 /** Initial buffer size if the file size is unknown, in bytes. */
@@ -54,13 +70,14 @@ export async function readRegular(
   options: OpenOptions = {},
 ): Promise<Buffer> {
   await using file = await openRegular(path, options);
-  const {size} = await file.stat();
+  const stats = await file.stat();
+  const {size} = stats;
   if (size > limit) throw new FileKindError(`is larger than ${sizeOf(limit)}`);
   // The size may have changed, so read until the end. A pipe may return one byte at a time.
   let memory = Buffer.allocUnsafe(Math.min(limit, Math.max(size, FIRST_READ)) + 1);
   let total = 0;
   for (;;) {
-    const bytesRead = await readWritten(file, memory.subarray(total));
+    const bytesRead = await readWritten(file, memory.subarray(total), stats.isFIFO());
     if (bytesRead === 0) return memory.subarray(0, total);
     total += bytesRead;
     if (total > limit) throw new FileKindError(`is larger than ${sizeOf(limit)}`);
@@ -75,14 +92,17 @@ export async function readRegular(
 const PIPE_WAIT = {limit: 60_000, every: 20};
 
 /** Reads the next bytes of a file, or waits for those of a pipe. @returns the number of bytes; 0: the end */
-async function readWritten(file: FileHandle, memory: Uint8Array): Promise<number> {
-  for (let waited = 0; ; waited += PIPE_WAIT.every) {
+async function readWritten(file: FileHandle, memory: Uint8Array, isPipe: boolean): Promise<number> {
+  const began = performance.now();
+  for (;;) {
     try {
       return (await file.read(memory, 0, memory.byteLength, null)).bytesRead;
     } catch (error) {
-      // A pipe whose writer has written nothing yet.
+      // A pipe whose writer has written nothing yet; or a file of the kernel's that is like one.
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      if (waited >= PIPE_WAIT.limit) throw new FileKindError('is a pipe that delivers nothing');
+      if (!isPipe) throw new FileKindError('delivers nothing');
+      if (performance.now() - began >= PIPE_WAIT.limit)
+        throw new FileKindError('is a pipe that delivers nothing');
       await setTimeout(PIPE_WAIT.every);
     }
   }

@@ -49,6 +49,11 @@ export interface HttpRequest {
   /** Other secret headers, sent only to the origin of `url`. Names in lower case. */
   readonly originHeaders?: Readonly<Record<string, string>> | undefined;
   readonly body?: HttpBody | undefined;
+  /**
+   * The host that named the URL. Names of hosts lead anywhere, so the address is looked at as well; undefined: the user named
+   * it, or permits it.
+   */
+  readonly ledBy?: string | undefined;
   /** The queue it waits in. Default: `small`. */
   readonly lane?: Lane;
   /**

@@ -7,7 +7,7 @@ import {mapAtOnce} from '../observe/at-once.ts';
 import {headComparable} from '../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
 import {observeDeletable, type SeenSource, type TaggedContent} from '../observe/observe-tagged.ts';
-import {attachmentSubject, type Route} from '../plan/candidate.ts';
+import {attachmentSubject, type ObservedRoute} from '../plan/candidate.ts';
 import {compareText} from '../plan/compare.ts';
 import type {PlannedDeletions} from '../plan/copy-plan.ts';
 import {type LeftThere, usualDeleteReason, type WantedDeletion} from '../plan/delete-steps.ts';
@@ -37,7 +37,7 @@ export interface ObservedDeletions {
 export async function observeDeletions(
   {deleteSource = false}: Wish,
   prune: PruneWish | undefined,
-  routes: readonly Route[],
+  routes: readonly ObservedRoute[],
   repositories: Repositories,
   call: Call,
 ): Promise<ObservedDeletions> {
@@ -81,7 +81,7 @@ export async function observeDeletions(
 /** Only what still is as the earlier plan left it. */
 async function prunedNow(
   {earlier}: PruneWish,
-  routes: readonly Route[],
+  routes: readonly ObservedRoute[],
   repositories: Repositories,
   call: Call,
 ): Promise<{readonly wanted: readonly WantedDeletion[]; readonly left: readonly LeftThere[]}> {

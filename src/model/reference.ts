@@ -61,7 +61,7 @@ const HOST =
   /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 
 /** Whether a text has the form `host[:port]`. */
-function isHostName(text: string): boolean {
+export function isHostName(text: string): boolean {
   const port = /:(\d+)$/.exec(text)?.[1];
   return HOST.test(text) && (port === undefined || (Number(port) > 0 && Number(port) <= 65_535));
 }

@@ -57,6 +57,7 @@ export interface SourceQuestion {
   readonly progress: (done: number, total: number) => void;
 }
 
+/** The tags that filters select, and the others with the reason. */
 export interface TagSelection {
   readonly selected: readonly Tag[];
   /** The new names of tags that are renamed. */

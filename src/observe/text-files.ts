@@ -1,8 +1,8 @@
 import {isUtf8} from 'node:buffer';
 import {lstat, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
-import picomatch from 'picomatch';
 import {readRegular} from '../http/regular-file.ts';
+import {globMatcher} from '../model/glob.ts';
 
 /** Maximum size of a file, in bytes: configuration files are smaller. */
 const SIZE_LIMIT = 1024 * 1024;
@@ -96,15 +96,7 @@ function rulesOf(text: string, base: string): readonly IgnoreRule[] {
     const glob = isAnchored ? bare.replace(/^\//, '') : `**/${bare}`;
     // git supports only `*`, `?`, `[…]` and `**`.
     const plain = glob.replaceAll(/[{}()+@!|]/g, '\\$&');
-    const matches = matcher(plain);
-    return matches === undefined ? [] : [{base, isNegated, isForDirectories, matches}];
+    const matches = globMatcher(plain, 'paths');
+    return typeof matches === 'string' ? [] : [{base, isNegated, isForDirectories, matches}];
   });
-}
-
-function matcher(glob: string): ((path: string) => boolean) | undefined {
-  try {
-    return picomatch(glob, {dot: true, nonegate: true, noextglob: true});
-  } catch {
-    return undefined;
-  }
 }

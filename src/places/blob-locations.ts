@@ -1,8 +1,7 @@
 import {createHash, randomUUID} from 'node:crypto';
-import {constants} from 'node:fs';
-import {open, rename, writeFile} from 'node:fs/promises';
+import {rename, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {FileKindError, readRegular} from '../http/regular-file.ts';
+import {FileKindError, openAppending, readRegular} from '../http/regular-file.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {isRepositoryPath, type Repository, type RepositoryPath} from '../model/reference.ts';
 import {forgetOldest, makeFolder, removeFile} from './durable-file.ts';
@@ -188,10 +187,9 @@ async function readLines(file: string, limit: number): Promise<readonly string[]
   }
 }
 
-/** Appends without following a link, which others may have created. @returns the size of the file in bytes */
+/** Appends to a regular file. @returns the size of the file in bytes */
 async function append(file: string, text: string): Promise<number> {
-  const {O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW} = constants;
-  await using handle = await open(file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+  await using handle = await openAppending(file);
   await handle.appendFile(text);
   return (await handle.stat()).size;
 }

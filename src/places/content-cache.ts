@@ -1,8 +1,8 @@
 import {createHash, randomUUID} from 'node:crypto';
-import {appendFile, open, readdir, stat, utimes, writeFile} from 'node:fs/promises';
+import {appendFile, readdir, stat, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
-import {readRegular} from '../http/regular-file.ts';
+import {openRegular, readRegular} from '../http/regular-file.ts';
 import {makeFolder, removeFile} from './durable-file.ts';
 
 /** Maximum size of the folder after a sweep, in bytes. */
@@ -192,7 +192,7 @@ async function readIndex(pack: string): Promise<readonly (readonly [Digest, Cach
 /** @throws errors of the file system; RangeError if the index names more bytes than a pack can have */
 async function readPart({pack, offset, size}: CachedPart): Promise<Buffer> {
   if (size > 2 * PACK_SIZE) throw new RangeError(`${size} bytes in a pack`);
-  await using file = await open(`${pack}.pack`, 'r');
+  await using file = await openRegular(`${pack}.pack`);
   const bytes = Buffer.allocUnsafe(size);
   const {bytesRead} = await file.read(bytes, 0, size, offset);
   return bytes.subarray(0, bytesRead);

@@ -1,5 +1,6 @@
-import {type FileHandle, open, readdir, readFile, realpath, stat} from 'node:fs/promises';
+import {type FileHandle, lstat, readdir, realpath, stat} from 'node:fs/promises';
 import {dirname, join, resolve, sep} from 'node:path';
+import {openRegular} from '../http/regular-file.ts';
 import {type Side, TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import {hasCode, isMissing, unreadable} from './file-error.ts';
@@ -43,12 +44,14 @@ export class FolderFiles implements PlaceFiles {
   ): Promise<Uint8Array | {readonly size: number} | undefined> {
     const size = await this.size(path);
     if (size === undefined || size > limit) return size === undefined ? undefined : {size};
-    const file = this.nameOf(path);
     try {
-      return await readFile(file);
+      await using file = await this.#open(path);
+      // One byte more than there was, to see one that grows.
+      const bytes = await readAt(file, 0, Math.min(size, limit) + 1, this.nameOf(path));
+      return bytes.byteLength > limit ? {size: bytes.byteLength} : bytes;
     } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw unreadable(file, error);
+      if (error instanceof TransshipError && isMissing(error.cause)) return undefined;
+      throw error;
     }
   }
 
@@ -60,7 +63,7 @@ export class FolderFiles implements PlaceFiles {
     call: Call,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const name = this.nameOf(path);
-    await using file = await openFile(name);
+    await using file = await this.#open(path);
     let position = offset;
     while (position < end) {
       call.signal.throwIfAborted();
@@ -68,6 +71,27 @@ export class FolderFiles implements PlaceFiles {
       if (chunk.byteLength === 0) return;
       position += chunk.byteLength;
       yield chunk;
+    }
+  }
+
+  /**
+   * Opens a file within the folder. It is looked at once it is open: between a look at its path and the opening, somebody
+   * may have put a link there.
+   */
+  async #open(path: string): Promise<FileHandle> {
+    const name = this.nameOf(path);
+    const file = await openRegular(name).catch((error: unknown) => {
+      throw unreadable(name, error);
+    });
+    try {
+      const found = await refuseWayOut(this.#folder, name, this.#side);
+      const opened = await file.stat();
+      const there = found === undefined ? undefined : await lstat(found);
+      if (opened.ino === there?.ino && opened.dev === there.dev) return file;
+      throw wayOut(this.#folder, name, this.#side);
+    } catch (error) {
+      await file.close();
+      throw error;
     }
   }
 
@@ -82,15 +106,7 @@ export class FolderFiles implements PlaceFiles {
   }
 }
 
-async function openFile(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'r');
-  } catch (error) {
-    throw unreadable(path, error);
-  }
-}
-
-/** Up to `length` bytes in a separate buffer, since the reader may keep it; empty: end of the file. */
+/** Up to `length` bytes in a separate buffer, since the reader may keep it; fewer: end of the file. */
 async function readAt(
   file: FileHandle,
   position: number,
@@ -99,8 +115,13 @@ async function readAt(
 ): Promise<Uint8Array> {
   try {
     const buffer = Buffer.allocUnsafeSlow(length);
-    const {bytesRead} = await file.read(buffer, 0, length, position);
-    return buffer.subarray(0, bytesRead);
+    let done = 0;
+    while (done < length) {
+      const {bytesRead} = await file.read(buffer, done, length - done, position + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return buffer.subarray(0, done);
   } catch (error) {
     throw unreadable(path, error);
   }
@@ -111,18 +132,27 @@ async function readAt(
  * from an untrusted source may contain links to files of this machine, which would be sent to a registry, or to
  * folders, which would be written to. Links within the folder are allowed, and the folder itself may be a link.
  * @param folder an image layout, or the folder of a `dir:`
+ * @returns the path with links resolved, or that of the folder above
  * @throws TransshipError FILE_INVALID, FILE_UNREADABLE
  */
-export async function refuseWayOut(folder: string, path: string, side: Side): Promise<void> {
+export async function refuseWayOut(
+  folder: string,
+  path: string,
+  side: Side,
+): Promise<string | undefined> {
   const root = await target(folder);
-  if (root === undefined) return;
+  if (root === undefined) return undefined;
   let found = await target(path);
   for (let above = resolve(path); found === undefined && above !== resolve(folder); ) {
     above = dirname(above);
     found = await target(above);
   }
-  if (found === undefined || found === root || found.startsWith(join(root, sep))) return;
-  throw new TransshipError('FILE_INVALID', `${path} is a link to a file outside of ${folder}`, {
+  if (found === undefined || found === root || found.startsWith(join(root, sep))) return found;
+  throw wayOut(folder, path, side);
+}
+
+function wayOut(folder: string, path: string, side: Side): TransshipError {
+  return new TransshipError('FILE_INVALID', `${path} is a link to a file outside of ${folder}`, {
     side,
     hint: 'replace it with the file itself, or get the images again from a trusted source',
   });

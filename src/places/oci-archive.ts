@@ -1,5 +1,6 @@
-import {readFile, stat, writeFile} from 'node:fs/promises';
+import {stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {readRegular} from '../http/regular-file.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
@@ -26,6 +27,8 @@ import {OciLayout} from './oci-layout.ts';
  * completely.
  */
 const MARK = join(SCRATCH, 'archive');
+/** Bytes. */
+const MARK_LIMIT = 16;
 
 /** Options of an archive. */
 export interface OciArchiveOptions {
@@ -189,7 +192,7 @@ export class OciArchive implements RepositoryWriter {
 
 async function readMark(directory: string): Promise<string | undefined> {
   try {
-    return await readFile(join(directory, MARK), 'utf8');
+    return (await readRegular(join(directory, MARK), MARK_LIMIT)).toString('utf8');
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw unreadable(directory, error);

@@ -15,8 +15,8 @@ const TAR_BLOCK = 512;
 const PIECE = 1024 * 1024;
 const ZEROS = Buffer.alloc(PIECE);
 
-/** Maximum number of entries: an archive with 1000 images of 100 layers has 400,000. */
-const ENTRY_LIMIT = 1_000_000;
+/** Maximum number of entries, which are all held in memory: more than a repository may have contents. */
+const ENTRY_LIMIT = 200_000;
 /** Maximum length of a name, in characters; names in archives of images are shorter. */
 const NAME_LIMIT = 1024;
 /** Maximum length of a chain of links. Old versions of Docker write single links. */
@@ -38,7 +38,7 @@ export interface TarEntry {
 /**
  * Reads the entries of a tar file in order.
  * @param visit reads the content of an entry, or returns undefined to skip it
- * @throws Error if the file is truncated, or not a tar file
+ * @throws Error if the file is truncated, or not a tar file, or has too many entries
  */
 export async function readTar(
   handle: ArchiveBytes,
@@ -55,7 +55,10 @@ export async function readTar(
   const reading = pipeline(() => piecesOf(handle, () => isInEntry), archive, {signal});
   // A truncated archive fails here while an entry is being written; the error is reported below.
   reading.catch(() => undefined);
+  let count = 0;
   for await (const entry of archive) {
+    count += 1;
+    if (count > ENTRY_LIMIT) throw new Error(`it has more than ${ENTRY_LIMIT} entries`);
     const {name, type, size: length, linkname} = entry.header;
     const {byteOffset: offset = 0} = entry.header as {readonly byteOffset?: number};
     // tar-stream would wait forever for the missing data.
@@ -266,10 +269,7 @@ async function entriesOf(
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, TarEntry>> {
   const entries = new Map<string, TarEntry>();
-  let count = 0;
   await readTar(handle, signal, (entry) => {
-    count += 1;
-    if (count > ENTRY_LIMIT) throw new Error(`it has more than ${ENTRY_LIMIT} entries`);
     const isLink = entry.type === 'symlink' || entry.type === 'link';
     const isKnown = isLink || entry.type === 'file' || entry.type === 'contiguous-file';
     const name = entry.name.length > NAME_LIMIT ? undefined : normalized(entry.name);

@@ -49,6 +49,7 @@ async function open(
     method: 'GET',
     url,
     side: 'source',
+    ledBy: http.leaderToLayer(url),
     ...(isPiece ? {headers: {range: formatByteRange(offset, last)}} : {}),
     lane: last - offset > LARGE_BODY ? 'read' : 'small',
     ...call,

@@ -30,8 +30,8 @@ export function parseAge(text: string, now: Date, flag = '--newer-than'): string
   );
 }
 
-/** A tag and what it points to. */
-export interface DatedTag {
+/** A tag and its digest. */
+export interface TaggedDigest {
   readonly tag: string;
   readonly digest: Digest;
 }
@@ -45,7 +45,7 @@ export interface DatedTag {
  * @throws TransshipError FILTER_INVALID
  */
 export function tagsTooOld(
-  tags: readonly DatedTag[],
+  tags: readonly TaggedDigest[],
   created: ReadonlyMap<Digest, string>,
   {newest, newerThan}: Pick<WishFilters, 'newest' | 'newerThan'>,
 ): ReadonlyMap<string, string> {

@@ -6,8 +6,8 @@ import type {Tag} from '../model/reference.ts';
 import type {DestinationInventory, SourceInventory, SourceRoot} from '../observe/inventory.ts';
 import {childManifests, type SeenManifest} from '../model/manifest.ts';
 
-/** One source repository and where it goes. */
-export interface Route {
+/** An observed source repository and its destination. */
+export interface ObservedRoute {
   readonly source: SourceInventory;
   readonly destination: DestinationInventory;
   /** One tag or digest was named, not a repository: leaving it out is then no choice but a failure. */

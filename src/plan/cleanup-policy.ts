@@ -2,7 +2,7 @@ import {TransshipError} from '../model/error.ts';
 import type {CleanupRules} from '../model/delete-wish.ts';
 import {compareText} from './compare.ts';
 import type {DatedTag} from './delete-rules.ts';
-import {re2, type Search} from './re2.ts';
+import {re2, type Search} from '../model/re2.ts';
 
 /** Tags that GitLab takes from its registry's database at once (`TAGS_PAGE_SIZE`). */
 const PAGE = 1000;

@@ -12,7 +12,7 @@ import {
   type Wish,
 } from '../model/plan.ts';
 import {alikeTogether, blobActions} from './blob-actions.ts';
-import {type Candidate, type Route, targetOf} from './candidate.ts';
+import {type Candidate, type ObservedRoute, targetOf} from './candidate.ts';
 import * as checks from './checks.ts';
 import {planId} from './plan-file.ts';
 import {createSteps} from './create-steps.ts';
@@ -68,7 +68,7 @@ export interface PlanFindings {
 }
 
 /** One source repository, one destination repository, and the index of the wish that they belong to. */
-export interface CopyRoute extends Route {
+export interface CopyRoute extends ObservedRoute {
   readonly wish: number;
 }
 

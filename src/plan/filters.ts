@@ -1,24 +1,24 @@
 import {shortDigest} from '../model/digest.ts';
 import {clipped, TransshipError} from '../model/error.ts';
+import {globMatcher} from '../model/glob.ts';
 import type {WishFilters} from '../model/plan.ts';
 import {isLayoutName, isTag, splitLayoutName, type Tag} from '../model/reference.ts';
 import type {NotRead} from '../observe/inventory.ts';
 import {attachmentSubject} from './candidate.ts';
 import {tagRenamer} from './tag-rename.ts';
-import picomatch from 'picomatch';
 import parseVersion from 'semver/functions/parse.js';
 import satisfies from 'semver/functions/satisfies.js';
 import validRange from 'semver/ranges/valid.js';
 
-/** The tags that are asked for, and the others with the reason; both in the order in which they were listed. */
-export interface TagSelection {
+/** The selected tags, and the others with the reason, both in the order of the list. */
+export interface SelectedTags {
   readonly selected: readonly Tag[];
-  /** The tags that they get at the destination, of those that are called otherwise there. */
+  /** The new names of tags that are renamed. */
   readonly toTags: ReadonlyMap<Tag, Tag>;
   readonly notRead: readonly NotRead[];
 }
 
-/** Says why a tag is left out; undefined: it is not. */
+/** Why a tag is excluded; undefined: it is selected. */
 export type TagFilter = (tag: Tag) => string | undefined;
 
 /**
@@ -28,7 +28,7 @@ export type TagFilter = (tag: Tag) => string | undefined;
 export type Naming = 'tags' | 'names' | 'names-to-tags';
 
 /** Chooses among the tags of a repository. */
-export type TagSelector = (names: readonly string[]) => TagSelection;
+export type TagSelector = (names: readonly string[]) => SelectedTags;
 
 /**
  * Applies the filters that need nothing but names. Those by age and by platform are applied when the plan is made,
@@ -63,7 +63,7 @@ function select(
   names: readonly string[],
   {tagFilters, isFiltered, rename}: Choice,
   naming: Naming,
-): TagSelection {
+): SelectedTags {
   const selected: Tag[] = [];
   const toTags = new Map<Tag, Tag>();
   const notRead: NotRead[] = [];
@@ -145,22 +145,22 @@ function compile(filters: WishFilters): readonly TagFilter[] {
 
 /** Only tags that one of these globs matches. @throws TransshipError FILTER_INVALID */
 function includingFilter(globs: readonly string[]): TagFilter {
-  const includes = globs.map((glob) => globMatcher(glob, '--tag'));
+  const includes = globs.map((glob) => tagGlob(glob, '--tag'));
   return (tag) =>
     includes.some((matches) => matches(tag)) ? undefined : `matches none of ${globs.join(', ')}`;
 }
 
 /** No tags that one of these globs matches. @throws TransshipError FILTER_INVALID */
 function excludingFilter(globs: readonly string[]): TagFilter {
-  const excludes = globs.map((glob) => ({glob, matches: globMatcher(glob, '--exclude-tag')}));
+  const excludes = globs.map((glob) => ({glob, matches: tagGlob(glob, '--exclude-tag')}));
   return (tag) => {
     const exclude = excludes.find(({matches}) => matches(tag));
     return exclude && `excluded by ${exclude.glob}`;
   };
 }
 
-/** Braces, classes and extended globs are as in bash; `*` takes any characters, a leading dot included. */
-function globMatcher(glob: string, flag: string): (tag: string) => boolean {
+/** @throws TransshipError FILTER_INVALID */
+function tagGlob(glob: string, flag: string): (tag: string) => boolean {
   if (glob === '') throw filterInvalid(`${flag} is empty`, 'write a glob, for example "1.*"');
   if (glob.startsWith('!')) {
     throw filterInvalid(`${flag} "${glob}" starts with "!"`, 'use --exclude-tag to leave tags out');
@@ -171,12 +171,12 @@ function globMatcher(glob: string, flag: string): (tag: string) => boolean {
       'write the tag alone, without the repository',
     );
   }
-  try {
-    return picomatch(glob, {dot: true, nonegate: true, strictBrackets: true});
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw filterInvalid(`${flag} "${glob}" is not a glob: ${why}`, 'close every bracket', cause);
-  }
+  const matches = globMatcher(glob, 'tags');
+  if (typeof matches !== 'string') return matches;
+  throw filterInvalid(
+    `${flag} "${glob}" ${matches}`,
+    'close every bracket, and use --exclude-tag in place of "!("',
+  );
 }
 
 /** One or two numbers, perhaps with a `v` before them and a suffix behind. */

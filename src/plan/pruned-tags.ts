@@ -2,7 +2,7 @@ import type {Digest} from '../model/digest.ts';
 import {copiesOf, type CopyPlan} from '../model/plan.ts';
 import type {Tag} from '../model/reference.ts';
 import {nameOf} from '../model/place.ts';
-import type {Route} from './candidate.ts';
+import type {ObservedRoute} from './candidate.ts';
 
 /** A tag that an earlier plan brought to a destination, or found there as it wanted it, and that has no source any more. */
 export interface Sourceless {
@@ -18,7 +18,10 @@ export interface Sourceless {
  * where their source was listed now: a repository that is no longer listed may just be closed to this login, and a tag that
  * a filter leaves out is still there.
  */
-export function sourcelessTags(earlier: CopyPlan, routes: readonly Route[]): readonly Sourceless[] {
+export function sourcelessTags(
+  earlier: CopyPlan,
+  routes: readonly ObservedRoute[],
+): readonly Sourceless[] {
   const listed = new Map<string, Set<string>>();
   const wanted = new Set<string>();
   const planned = new Set<string>();

@@ -7,7 +7,7 @@ import {parsePlatform, type Platform} from '../model/platform.ts';
 import type {Tag} from '../model/reference.ts';
 import type {SourceRoot} from '../observe/inventory.ts';
 import {tagsTooOld, timeOf} from './age.ts';
-import {type Candidate, destinationTag, graphOf, type Route} from './candidate.ts';
+import {type Candidate, destinationTag, graphOf, type ObservedRoute} from './candidate.ts';
 import * as checks from './checks.ts';
 import {compareText} from './compare.ts';
 import {convertedImage} from './converted-image.ts';
@@ -31,7 +31,7 @@ type LeftOutReason = 'filtered' | 'kept' | 'unsupported' | 'incomplete';
  * are equal or not known), then what is attached to it, each after its subject.
  * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERNAL where the inventory does not hold a root
  */
-export function candidatesOf(route: Route, filters: WishFilters): RouteCandidates {
+export function candidatesOf(route: ObservedRoute, filters: WishFilters): RouteCandidates {
   const walk = new RouteWalk(route, filters);
   walk.takeNotRead();
   walk.takeAsked(filters);
@@ -52,13 +52,13 @@ class RouteWalk implements RouteCandidates {
   readonly candidates: Candidate[] = [];
   readonly skipped: Skip[] = [];
   readonly checks: Check[] = [];
-  readonly #route: Route;
+  readonly #route: ObservedRoute;
   readonly #platforms: readonly Platform[];
   readonly #isClobberAllowed: boolean;
   /** Roots that were asked for and do not go, for what is attached to them. */
   readonly #leftOut = new Map<Digest, LeftOutReason>();
 
-  constructor(route: Route, {platforms = [], noClobber = false}: WishFilters) {
+  constructor(route: ObservedRoute, {platforms = [], noClobber = false}: WishFilters) {
     this.#route = route;
     this.#platforms = platforms.map(parsePlatform);
     this.#isClobberAllowed = !noClobber;

@@ -149,7 +149,7 @@ export class RegistryConnection {
     const request: HttpRequest = {...rest, url, side: this.side};
     if (!isBelow && url.origin !== endpoint.origin) {
       return this.#options.http
-        .send(request)
+        .send({...request, ledBy: this.#options.http.leaderTo(url, endpoint)})
         .catch((error: unknown) => Promise.reject(this.#unreachable(error, url)));
     }
     return this.#authenticator.send(request, {path, scopes});

@@ -46,7 +46,8 @@ export async function fetchToken(http: HttpClient, wanted: TokenRequest): Promis
     credentials?.kind === 'identity-token'
       ? refreshRequest(realm, wanted, credentials.token)
       : tokenRequest(realm, wanted, credentials);
-  const response = await http.send({...request, readLimit: TOKEN_LIMIT});
+  const ledBy = http.leaderTo(realm, wanted.registry);
+  const response = await http.send({...request, ledBy, readLimit: TOKEN_LIMIT});
   if (response.status !== 200) throw await refusal(response, {ofTokenService: true});
   const {bytes} = await response.read(TOKEN_LIMIT);
   const token = parseToken(readJson(bytes, z.unknown()), wanted.now());

@@ -172,3 +172,19 @@ test.each(['http://gitlab.example.com', 'https://me:secret@host', 'https://', ''
     );
   },
 );
+
+test.each([
+  'bad host/a',
+  'user:pw@evil.test/a',
+  'evil.test?/a',
+  'evil.test:99999/a',
+  '\u202e.test/a',
+])('a record of %j names no registry', async (location) => {
+  await using rig = await scripted((_request, response) =>
+    sendJson(response, 200, [{id: 1, project_id: 1, path: 'a', location}]),
+  );
+  await expect(rig.gitlab.repositories.ofProject(1, CALL)).rejects.toMatchObject({
+    code: 'RESPONSE_INVALID',
+    side: 'gitlab',
+  });
+});

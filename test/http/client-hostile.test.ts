@@ -7,6 +7,7 @@ import {ONCE} from '../support/single-attempt.ts';
 import {NEVER} from '../support/streams.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
+const CHUNKED = `${OK}transfer-encoding: chunked\r\n\r\n`;
 const LIMIT = 8 * 1024 * 1024;
 
 /** Sends a text again and again, as fast as it is taken, until the connection ends. */
@@ -38,8 +39,16 @@ async function textOf(url: string): Promise<string> {
 
 it.each([
   ['interim answers', '', 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n', /interim/],
+  ['interim answers of which nobody asked for', '', 'HTTP/1.1 100 Continue\r\n\r\n', /interim/],
   ['headers', OK, 'a: b\r\n', /too large/],
-  ['trailers', `${OK}transfer-encoding: chunked\r\n\r\n0\r\n`, 'a: b\r\n', /too large/],
+  ['empty lines', '', '\r\n', /without content/],
+  ['a status line', 'HTTP/1.1 200 ', 'a', /without content/],
+  ['blanks before the value of a header', `${OK}a:`, ' ', /without content/],
+  ['the extension of a chunk', `${CHUNKED}1;a=`, 'b', /without content/],
+  ['extensions of a chunk', `${CHUNKED}1`, ';a=b', /without content/],
+  ['zeros before the size of a chunk', CHUNKED, '0', /without content/],
+  ['blanks before the value of a trailer', `${CHUNKED}0\r\na:`, ' ', /without content/],
+  ['trailers', `${CHUNKED}0\r\n`, 'a: b\r\n', /too large/],
 ])('ends %s without end', async (_what, begin, more, message) => {
   await using server = await startRawServer((socket) => {
     socket.write(begin);

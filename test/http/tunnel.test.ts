@@ -95,3 +95,30 @@ it('speaks HTTP/1.1 with a proxy that has TLS of its own', async () => {
   expect(offered.flat()).not.toContain('h2');
   expect(offered).not.toHaveLength(0);
 });
+
+it('ends the extension of a chunk without end, also behind a proxy', async () => {
+  await using proxy = await startTunnelProxy();
+  const server = createTlsServer({...tls.server}, (socket) => {
+    socket.on('error', () => undefined);
+    socket.write('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;');
+    const send = (): void => {
+      while (!socket.destroyed && socket.write('a'.repeat(16_384)));
+    };
+    socket.on('drain', send);
+    send();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    await using http = clientThrough(proxy.url);
+    const sending = http.send({
+      method: 'GET',
+      url: new URL(`https://127.0.0.1:${(server.address() as AddressInfo).port}/`),
+      side: 'source',
+      signal: NEVER,
+      readLimit: 1024,
+    });
+    await expect(sending).rejects.toMatchObject({code: 'RESPONSE_INVALID', retry: false});
+  } finally {
+    server.close();
+  }
+});

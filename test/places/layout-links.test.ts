@@ -48,6 +48,18 @@ describe('a link that leads out of the layout is not read:', () => {
     await expect(layout.head(tag as Tag, call)).rejects.toMatchObject(refused);
   });
 
+  test('a blob that becomes a link once its size was looked at', async () => {
+    const [found] = Object.entries(corpus.helm.blobs);
+    const [blob, size] = [found?.[0] ?? '', found?.[1].size ?? 0];
+    const layout = new OciLayout(directory, {side: 'source'});
+    const wanted = {mediaType: '', digest: blob as Digest, size};
+    const {chunks} = await layout.openBlob(wanted, {offset: 0}, call);
+    await rm(file(blob));
+    await writeFile(join(outside, 'secret'), Buffer.alloc(size, 's'));
+    await symlink(join(outside, 'secret'), file(blob));
+    await expect(chunks[Symbol.asyncIterator]().next()).rejects.toMatchObject(refused);
+  });
+
   test('a blob, even of the size that is wanted', async () => {
     const [found] = Object.entries(corpus.helm.blobs);
     const [blob, size] = [found?.[0] ?? '', found?.[1].size ?? 0];

@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import type {BlobAction} from '../../src/model/plan.ts';
 import type {SourceInventory} from '../../src/observe/inventory.ts';
-import type {Route} from '../../src/plan/candidate.ts';
+import type {ObservedRoute} from '../../src/plan/candidate.ts';
 import {destination, image, layer, source} from '../support/inventories.ts';
 import {copyPlan} from '../support/plan-files.ts';
 
@@ -9,12 +9,16 @@ const base = layer('base');
 const one = image(['base', 'one']);
 const two = image(['base', 'two']);
 
-const into = (from: SourceInventory, to: string, present: BlobAction['digest'][] = []): Route => ({
+const into = (
+  from: SourceInventory,
+  to: string,
+  present: BlobAction['digest'][] = [],
+): ObservedRoute => ({
   source: from,
   destination: destination(to, {}, present),
 });
 
-function actionsOn(blob: {digest: string}, ...routes: Route[]): (string | undefined)[][] {
+function actionsOn(blob: {digest: string}, ...routes: ObservedRoute[]): (string | undefined)[][] {
   return copyPlan(routes)
     .blobs.filter(({digest}) => digest === blob.digest)
     .map(({to, action, mountFrom}) => (mountFrom ? [to, action, mountFrom] : [to, action]));

@@ -3,7 +3,7 @@ import type {Manifest} from '../../src/model/manifest.ts';
 import {copiesOf, type CopyPlan, type WishFilters} from '../../src/model/plan.ts';
 import type {Tag} from '../../src/model/reference.ts';
 import type {SourceInventory} from '../../src/observe/inventory.ts';
-import type {Route} from '../../src/plan/candidate.ts';
+import type {ObservedRoute} from '../../src/plan/candidate.ts';
 import {destination, entry, image, index, layer, manifest, source} from '../support/inventories.ts';
 import {copyPlan} from '../support/plan-files.ts';
 
@@ -15,11 +15,15 @@ const both = index([entry(one, 'linux/amd64'), entry(two, 'linux/arm64')]);
 
 const digestOf = ({descriptor}: Manifest) => descriptor.digest;
 
-function plan(routes: readonly Route[], filters: WishFilters = {}): CopyPlan {
+function plan(routes: readonly ObservedRoute[], filters: WishFilters = {}): CopyPlan {
   return copyPlan(routes, filters, {source: FROM});
 }
 
-function planOne(from: SourceInventory, to = destination(TO), more: Partial<Route> = {}): CopyPlan {
+function planOne(
+  from: SourceInventory,
+  to = destination(TO),
+  more: Partial<ObservedRoute> = {},
+): CopyPlan {
   return plan([{source: from, destination: to, ...more}]);
 }
 

@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import type {WishFilters} from '../../src/model/plan.ts';
 import {attachmentSubject} from '../../src/plan/candidate.ts';
-import {selectAllTags, type TagSelection, tagSelector} from '../../src/plan/filters.ts';
+import {selectAllTags, type SelectedTags, tagSelector} from '../../src/plan/filters.ts';
 
 const HEX = 'ab'.repeat(32);
 const SIGNATURE = `sha256-${HEX}.sig`;
@@ -16,7 +16,7 @@ const NAMES = [
   '.hidden',
 ];
 
-function select(names: readonly string[], filters: WishFilters): TagSelection {
+function select(names: readonly string[], filters: WishFilters): SelectedTags {
   return tagSelector(filters)(names);
 }
 

@@ -5,7 +5,7 @@ import {ERROR_CODES} from '../../src/model/error-codes.ts';
 import {childBlobs} from '../../src/model/manifest.ts';
 import {copiesOf, type CopyPlan, type WishFilters} from '../../src/model/plan.ts';
 import type {SourceInventory} from '../../src/observe/inventory.ts';
-import type {Route} from '../../src/plan/candidate.ts';
+import type {ObservedRoute} from '../../src/plan/candidate.ts';
 import {parsePlan, serializePlan} from '../../src/plan/plan-file.ts';
 import {registryOf} from '../../src/plan/blob-actions.ts';
 import {LAYOUTS} from '../support/fixtures.ts';
@@ -29,7 +29,7 @@ const filters = fc.constantFrom<WishFilters>(
   {newest: 2},
 );
 
-function routeOf({layout, from, to, attach, present, tagged}: Situation): Route {
+function routeOf({layout, from, to, attach, present, tagged}: Situation): ObservedRoute {
   const source = layoutSource(layout, from, {attach});
   const content = contentOf(source);
   const pick = (at: number) => content[at % content.length];
@@ -44,7 +44,7 @@ function routeOf({layout, from, to, attach, present, tagged}: Situation): Route 
 
 type Situation = typeof situation extends fc.Arbitrary<infer T> ? T : never;
 
-function planOf(routes: readonly Route[], wanted: WishFilters): CopyPlan {
+function planOf(routes: readonly ObservedRoute[], wanted: WishFilters): CopyPlan {
   return copyPlan(routes, wanted);
 }
 
@@ -155,11 +155,11 @@ describe('a copy plan', () => {
 });
 
 /** What is wrong with a plan: everything that must hold, looked at from the plan alone. */
-function faults(plan: CopyPlan, routes: readonly Route[]): readonly string[] {
+function faults(plan: CopyPlan, routes: readonly ObservedRoute[]): readonly string[] {
   return [...stepFaults(plan, routes), ...blobFaults(plan, routes)];
 }
 
-function* stepFaults(plan: CopyPlan, routes: readonly Route[]): Generator<string> {
+function* stepFaults(plan: CopyPlan, routes: readonly ObservedRoute[]): Generator<string> {
   const {manifests, blobs} = plan;
   const planned = new Map(manifests.map((one) => [one.digest, one]));
   const actions = new Set(blobs.map(({to, digest}) => `${to} ${digest}`));
@@ -186,7 +186,7 @@ function* stepFaults(plan: CopyPlan, routes: readonly Route[]): Generator<string
   }
 }
 
-function* blobFaults({blobs}: CopyPlan, routes: readonly Route[]): Generator<string> {
+function* blobFaults({blobs}: CopyPlan, routes: readonly ObservedRoute[]): Generator<string> {
   const seen = new Set<string>();
   const copied = new Set<string>();
   for (const {to, digest, action, mountFrom} of blobs) {
@@ -210,7 +210,7 @@ function* blobFaults({blobs}: CopyPlan, routes: readonly Route[]): Generator<str
 }
 
 /** What one route says of what is at a repository. */
-function knownAt(repository: string, {source, destination: to}: Route): readonly Digest[] {
+function knownAt(repository: string, {source, destination: to}: ObservedRoute): readonly Digest[] {
   return [
     ...(source.repository === repository ? source.manifests.keys() : []),
     ...(to.repository === repository ? [...to.present, ...to.tags.values()] : []),

@@ -1,11 +1,11 @@
 import {createHash} from 'node:crypto';
 import type {CopyPlan, RouteWish, WishFilters} from '../../src/model/plan.ts';
-import type {Route} from '../../src/plan/candidate.ts';
+import type {ObservedRoute} from '../../src/plan/candidate.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
 
 /** A plan of these routes, all asked for at once. */
 export function copyPlan(
-  routes: readonly Route[],
+  routes: readonly ObservedRoute[],
   filters: WishFilters = {},
   wish: Partial<RouteWish> = {},
 ): CopyPlan {

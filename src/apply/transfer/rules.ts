@@ -61,7 +61,7 @@ export async function moveRules(
   return left.length > 0 ? DONE : PRESENT;
 }
 
-/** Tells of rules that go on protecting the old path, and that the plan does not move. */
+/** Tells of rules that go on protecting the old path, and that the plan neither moves nor takes away. */
 export async function tellOldRules(move: ProjectMove, {context, call}: TransferRun): Promise<void> {
   const {id, from, to} = move.project;
   const planned = new Set(
@@ -69,10 +69,13 @@ export async function tellOldRules(move: ProjectMove, {context, call}: TransferR
       step.kind === 'move-rules' ? step.rules.map((rule) => rule.id) : [],
     ),
   );
+  const frozen = new Set(
+    move.steps.flatMap((step) => (step.kind === 'freeze' ? step.patterns : [])),
+  );
   const old = registryPathOf(from);
   const rules = (await context.gitlab.protection.ofRepositories(id, call)) ?? [];
   for (const {id: rule, pattern} of rules) {
-    if (planned.has(rule)) continue;
+    if (planned.has(rule) || frozen.has(pattern.toLowerCase())) continue;
     if (pattern.toLowerCase() !== old && !pattern.toLowerCase().startsWith(`${old}/`)) continue;
     context.report({
       type: 'notice',

@@ -9,7 +9,7 @@ import type {
   TransferMigration,
 } from './migration.ts';
 import {fileInvalid, type FlatIssue, flatIssues, placed, shown, partAt} from './problem-texts.ts';
-import {registryOf, splitHost} from './registry-path.ts';
+import {parseRegistry, splitHost} from './registry-path.ts';
 import {repositoryGlob, whyNotRepositoryGlob} from './repository-glob.ts';
 import {
   type CopyMigrationFile,
@@ -275,9 +275,9 @@ function tagRules({
 
 /** @param root the default of the file: `host[/path]` */
 function rootOf(host: string | undefined, root = ''): RegistryRoot {
-  if (host !== undefined) return {registry: registryOf(host), prefix: ''};
+  if (host !== undefined) return {registry: parseRegistry(host), prefix: ''};
   const {host: first = '', path} = splitHost(root.includes('/') ? root : `${root}/`);
-  return {registry: registryOf(first), prefix: path};
+  return {registry: parseRegistry(first), prefix: path};
 }
 
 function transferMigration(

@@ -20,7 +20,7 @@ export function splitHost(text: string): HostAndPath {
 }
 
 /** The one name of a registry that `whyNotHost` accepts. */
-export function registryOf(host: string): string {
+export function parseRegistry(host: string): string {
   return parseReference(`${host}/x/x`).registry;
 }
 
@@ -29,7 +29,7 @@ export function whyNotHost(host: string): string | undefined {
   if (host.includes('@'))
     return 'it contains credentials: remove them, they come from docker login';
   try {
-    registryOf(host);
+    parseRegistry(host);
     return undefined;
   } catch {
     return 'it does not begin with a host: write host[:port]';

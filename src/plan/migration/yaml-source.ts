@@ -17,6 +17,8 @@ export const MIGRATION_SIZE_LIMIT = 1024 * 1024;
 /** Maps and lists inside each other; the language needs 5. */
 const DEPTH_LIMIT = 20;
 const NODES_LIMIT = 100_000;
+/** Aliases in a file: yaml compares each of them with those before it. */
+const ALIASES_LIMIT = 10_000;
 /** How often aliases may be expanded: yaml counts nested ones together, so that a "billion laughs" ends here. */
 const ALIAS_LIMIT = 100;
 /** What yaml says of `[a/{path}]` and of `{path}/a`, the likeliest mistakes with placeholders. */
@@ -142,6 +144,9 @@ function shapeProblems(
   const report = (node: unknown, message: string) =>
     problems.push({...place(offsetOf(node)), message});
   let nodes = 0;
+  let aliases = 0;
+  /** As they are at this place of the document: an anchor may be set again. */
+  const anchors = new Map<string, Node>();
   visit(document, {
     Node(_key, node, path) {
       nodes += 1;
@@ -155,7 +160,14 @@ function shapeProblems(
         isRefused = true;
         return visit.BREAK;
       }
-      const target = isAlias(node) ? node.resolve(document) : undefined;
+      if (!isAlias(node) && node.anchor !== undefined) anchors.set(node.anchor, node);
+      aliases += isAlias(node) ? 1 : 0;
+      if (aliases > ALIASES_LIMIT) {
+        report(node, `it has more than ${ALIASES_LIMIT} aliases`);
+        isRefused = true;
+        return visit.BREAK;
+      }
+      const target = isAlias(node) ? anchors.get(node.source) : undefined;
       if (isAlias(node) && target === undefined) {
         report(
           node,

@@ -2,7 +2,7 @@ import {parsePlatform, type Platform, PLATFORM_PATTERN} from '../../model/platfo
 import {z} from '../../model/schema.ts';
 import {parseByteSize} from '../byte-size.ts';
 import {fileInvalid, flatIssues, placed, partAt} from '../migration/problem-texts.ts';
-import {registryOf, splitHost, whyNotHost} from '../migration/registry-path.ts';
+import {parseRegistry, splitHost, whyNotHost} from '../migration/registry-path.ts';
 import {knownKeys} from '../migration/schema.ts';
 import {type PlacedProblem, readYaml} from '../migration/yaml-source.ts';
 
@@ -148,5 +148,5 @@ function whyNotPattern(pattern: string): string | undefined {
 
 /** Docker Hub has several names; below a domain there is no such thing. */
 function canonical(pattern: string): string {
-  return pattern.startsWith(SUBDOMAINS) ? pattern.toLowerCase() : registryOf(pattern);
+  return pattern.startsWith(SUBDOMAINS) ? pattern.toLowerCase() : parseRegistry(pattern);
 }

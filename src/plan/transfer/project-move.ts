@@ -18,7 +18,7 @@ import {type BareStep, hasContent, pathChangesOf, transferSteps, wayOf} from './
 import type {RepositoryFacts, TransferFacts} from './facts.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
 import {alikeTogether, blobActions} from '../blob-actions.ts';
-import type {Candidate, Route} from '../candidate.ts';
+import type {Candidate, ObservedRoute} from '../candidate.ts';
 import {namedPlatforms} from '../platforms.ts';
 import {Presence} from '../presence.ts';
 import {candidatesOf} from '../route-candidates.ts';
@@ -208,7 +208,7 @@ function donorInventory(
 }
 
 /** The new path: nothing is there before the project is. */
-function emptyInventory(repository: string): Route['destination'] {
+function emptyInventory(repository: string): ObservedRoute['destination'] {
   return {repository, exists: false, tags: new Map(), present: new Set()};
 }
 

@@ -1,4 +1,4 @@
-import {re2} from '../re2.ts';
+import {re2} from '../../model/re2.ts';
 import type {Check} from '../../model/plan.ts';
 import {forbid, pass, type TagLimits, type TransferFacts, warn} from './facts.ts';
 import {hasContent, movedRules} from './steps.ts';

@@ -1,4 +1,5 @@
 import {expect, test} from 'vitest';
+import type {RunEvent} from '../../../src/model/event.ts';
 import {layoutDirectory} from '../../support/fixtures.ts';
 import {TransferRig} from './rig.ts';
 
@@ -33,10 +34,16 @@ test('nobody but owners pushes during the move, and everybody afterwards', async
   await using rig = await TransferRig.start(OPTIONS);
   expect(await mayPush(rig, OLD)).toBe(true);
   const seen = watch(rig);
-  expect((await rig.apply()).result).toBe('done');
+  const told: string[] = [];
+  const onEvent = (event: RunEvent): void => {
+    if (event.type === 'notice') told.push(event.code);
+  };
+  expect((await rig.apply({onEvent})).result).toBe('done');
   expect(seen).toEqual([false, false]);
   expect(await rulesOf(rig)).toEqual([]);
-  expect((await rig.rollback()).result).toBe('done');
+  expect((await rig.rollback({onEvent})).result).toBe('done');
+  // They are not to be changed by anybody.
+  expect(told).not.toContain('RULE_KEEPS_OLD_PATH');
   expect(await rulesOf(rig)).toEqual([]);
   expect(await mayPush(rig, OLD)).toBe(true);
 });

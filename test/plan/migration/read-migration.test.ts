@@ -280,6 +280,7 @@ describe('hostile YAML', () => {
   ].join('\n');
   it.each([
     ['nested aliases', laughs],
+    ['many aliases', `a: &a [x]\nb: [${'*a,'.repeat(200_000)}]`],
     ['an alias of itself', 'a: &a [*a]'],
     ['brackets', `a: ${'['.repeat(500_000)}`],
     ['dashes', '- '.repeat(200_000)],
