@@ -45,6 +45,11 @@ export function largeRoutes(
 
 /** A plan of these routes, as a migration file asks for it. */
 export function largePlan(routes: readonly CopyRoute[]): CopyPlan {
-  const route = {source: `${SOURCE}/**`, destination: TARGET, filters: {}};
-  return makeCopyPlan({wish: {routes: [route, {...route, source: `${SOURCE}/*`}]}, routes});
+  const wishes = ['**', '*'].map((pattern, at) => ({
+    source: `${SOURCE}/${pattern}`,
+    destination: TARGET,
+    filters: {},
+    at: {file: 'plans/acme.yaml', line: 5 + at, column: 5},
+  }));
+  return makeCopyPlan({wish: {routes: wishes}, routes});
 }
