@@ -1,3 +1,4 @@
+import {availableParallelism} from 'node:os';
 import {defineConfig} from 'vitest/config';
 
 /** Tests of timers that libraries hold in their modules: each of these files needs modules of its own. */
@@ -11,8 +12,9 @@ export default defineConfig({
   test: {
     globalSetup: ['test/setup/tools.ts', 'test/setup/build.ts'],
     sequence: {shuffle: true},
-    // Many tests wait for a process or a timeout, so that a worker for each core leaves some of it idle.
-    maxWorkers: '150%',
+    // Many tests wait for a process or a timeout, so that a worker for each core leaves some of it idle. As a number: of
+    // a percentage Vitest takes no more than the cores.
+    maxWorkers: Math.ceil(availableParallelism() * 1.5),
     testTimeout: 60_000,
     hookTimeout: 180_000,
     projects: [

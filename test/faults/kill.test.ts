@@ -177,7 +177,7 @@ describe('killed at a request to docker-registry', async () => {
   const route = {images: small, registry: docker.host, flags: oneByOne};
   const {destination} = await undisturbed(route);
 
-  it.concurrent.each(momentsOf(destination, 3))('$when request $number', async (moment) => {
+  it.concurrent.each(momentsOf(destination, 4))('$when request $number', async (moment) => {
     const {sentTwice, uploads} = await killAndApply(route, 'destination', moment);
     // This registry ends an upload that got bytes which it could not acknowledge: that blob starts anew.
     const ended = uploads.filter((upload) => (upload.at(-1)?.sent ?? 0) > 0);
@@ -189,7 +189,7 @@ describe('killed at a request to the source of a copy to docker-registry', async
   const route = {images: large, registry: docker.host, flags: oneByOne};
   const requests = await undisturbed(route);
 
-  it.concurrent.each(momentsOf(requests.source, 5))('$when request $number', async (moment) => {
+  it.concurrent.each(momentsOf(requests.source, 6))('$when request $number', async (moment) => {
     const {sentTwice, uploads} = await killAndApply(route, 'source', moment);
     const ended = uploads.filter((upload) => (upload.at(-1)?.sent ?? 0) > 0);
     expect(sentTwice).toBeLessThanOrEqual(bytesOf(ended));

@@ -98,7 +98,7 @@ const SECONDS = {
   /** One transfer or change of path, seen by everybody. */
   move: 1,
   /** One request, as GitLab and its registry answer in a network of their own or over the internet. */
-  request: 0.03,
+  request: 0.025,
 } as const;
 /** Requests that are under way at once: deletions, and what is pushed. */
 const AT_ONCE = {deletions: 16, pushes: 20} as const;

@@ -13,7 +13,7 @@ const IMAGES = [
 const OTHERS = {'org/build/sub/lib': [{...CHART, tag: 'v1'}]};
 const LIMIT = {timeout: 600_000};
 /** Points that are tried of each run, spread over all of it; `TRANSSHIP_KILL_POINTS=all` tries each (npm run test:kills). */
-const SAMPLE = 4;
+const SAMPLE = 3;
 
 export interface KillScenario {
   readonly options: TransferRigOptions;
