@@ -1,6 +1,6 @@
 import {type Digest, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {nameOf} from '../model/place.ts';
+import {isLocal, nameOf} from '../model/place.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {isTag, type Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
@@ -156,7 +156,9 @@ async function tagNames(
     if (names !== undefined) return names;
     throw new TransshipError('REPOSITORY_NOT_FOUND', `${source.name} does not exist`, {
       side: 'source',
-      hint: 'check the name; some registries also respond this way if the login has no access to the repository',
+      hint: isLocal(source.name)
+        ? 'check the path'
+        : 'check the name; some registries also respond this way if the login has no access to the repository',
     });
   }
   return (await listIfAble(source, call)) ?? [];

@@ -289,3 +289,10 @@ test('inside a registry blobs are mounted: not a byte of them travels', async ()
   const {problems} = await verifyLayout(layout, registry.url, 'two/deep', {exactTags: true});
   expect(problems).toEqual([]);
 });
+
+test('of a folder that is not there the path is to be checked, not a login', async () => {
+  const {code, stderr} = await transship(['copy', 'oci:not-here', 'oci:nor-there']);
+  expect(code).toBe(1);
+  expect(stderr).toContain('oci:not-here does not exist [REPOSITORY_NOT_FOUND]');
+  expect(stderr).toContain('hint: check the path\n');
+});
