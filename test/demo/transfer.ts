@@ -2,10 +2,11 @@
  * `npm run demo:transfer`: moves the project of GitLab's own example with its image, is killed half-way, goes on, and
  * shows from what the instance wrote down that the image was never gone.
  */
-import {mkdtemp, readFile, rm} from 'node:fs/promises';
+import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
+import type {FaultRuleInput} from '../../src/sandbox/faults/fault.ts';
 import {gaps, type LoggedEvent} from '../../src/sandbox/gitlab/event-log.ts';
 import {show, showUntil, startSandboxProcess} from './program.ts';
 
@@ -19,6 +20,17 @@ let asExpected = true;
 const expect = (isAsExpected: boolean): void => {
   asExpected &&= isAsExpected;
 };
+/** The first manifest for the new path waits, so that the run cannot be over before it is killed. */
+const faults: readonly FaultRuleInput[] = [
+  {
+    method: 'PUT',
+    about: 'manifest',
+    path: 'new_org/',
+    fault: {kind: 'stall', body: 'request', after: 0, gate: 'never'},
+  },
+];
+const faultFile = join(folder, 'faults.json');
+await writeFile(faultFile, JSON.stringify(faults));
 {
   await using gitlab = await startSandboxProcess([
     '--gitlab',
@@ -28,6 +40,8 @@ const expect = (isAsExpected: boolean): void => {
     'legacy',
     '--events',
     eventFile,
+    '--faults',
+    faultFile,
   ]);
   const plan = ['plan', 'transfer', 'org/build/sample_project'];
   const to = ['--to', 'new_org/build/new_sample_project', '--gitlab', `http://${gitlab.host}`];
@@ -35,8 +49,8 @@ const expect = (isAsExpected: boolean): void => {
   expect((await show(folder, env, [...plan, ...to, ...donor, '--out', 'move.plan.json'])) === 0);
   expect((await show(folder, env, ['show', 'move.plan.json'])) === 0);
   const apply = ['apply', 'move.plan.json', '--yes', '--progress', 'json'];
-  console.log('\nThe run is killed once the old path is empty and the project about to move:');
-  expect(await showUntil(folder, env, apply, /"step-ended","step":"delete-old","outcome":"done"/));
+  console.log('\nThe run is killed once the old path is empty:');
+  expect(await showUntil(folder, env, apply, /"step":"delete-old","outcome":"done"/));
   expect((await show(folder, env, ['status', 'move.plan.json'])) === 0);
   console.log('\nApplied again, it goes on:');
   expect((await show(folder, env, ['apply', 'move.plan.json', '--yes'])) === 0);
