@@ -139,6 +139,16 @@ function runSummary(result: RunResult, plan: CopyPlan, planned: 'now' | 'before'
     : copySummary(result, plan, planned);
 }
 
+/** What to do about steps that failed: some errors last until somebody removes their cause. */
+function afterFailures(steps: RunResult['steps']): string {
+  const isTemporary = steps.some(
+    ({outcome, error}) => outcome === 'failed' && error?.retry === true,
+  );
+  return isTemporary
+    ? 'Run the same command again to retry them.'
+    : 'Follow the hints of the errors, then run the same command again.';
+}
+
 function deletionSummary({result, limit, steps, drift = []}: RunResult): string {
   const done = deletedWords(steps).slice(2);
   const failed = steps.filter(({outcome}) => outcome === 'failed').length;
@@ -147,7 +157,7 @@ function deletionSummary({result, limit, steps, drift = []}: RunResult): string 
     case 'incomplete':
       return `Done: ${done}.`;
     case 'failed':
-      return `Failed: ${failed} of ${counted(steps.length, 'deletion')} failed; ${done}. Run the same command again to retry them.`;
+      return `Failed: ${failed} of ${counted(steps.length, 'deletion')} failed; ${done}. ${afterFailures(steps)}`;
     case 'interrupted':
       return `${interruptedWord(limit)}: ${done}. Run the same command again to resume.`;
     case 'drift':
@@ -199,7 +209,7 @@ function copySummary(
     case 'incomplete':
       return `Incomplete: ${counted(unchosenSkips(plan).length, 'image')} could not be copied; ${done}. Leave them out with --exclude-tag, or repair them, for exit code 0.`;
     case 'failed':
-      return `Failed: ${failures}, ${left} left; ${done}. Run the same command again to retry them.`;
+      return `Failed: ${failures}, ${left} left; ${done}. ${afterFailures(steps)}`;
     case 'interrupted':
       return `${interruptedWord(limit)}: ${created}${count('done')} of ${counted(images.length, 'image')} copied, ${count('interrupted')} partly copied, ${left - count('interrupted')} not started${failed}; ${travelled} sent, ${others}. Run the same command again to resume.`;
     case 'drift':

@@ -56,6 +56,16 @@ describe('renderRun', () => {
     ],
     [
       {},
+      'Failed: 1 of 3 images failed, 1 left; 1 image copied (3.4 MiB in 20 blobs), 4 mounted, 1 already there. Follow the hints of the errors, then run the same command again.',
+    ],
+    [
+      {
+        steps: [
+          {id: one, outcome: 'done'},
+          {id: two, outcome: 'failed', error: {...error, retry: true}},
+          {id: three, outcome: 'not-started'},
+        ],
+      },
       'Failed: 1 of 3 images failed, 1 left; 1 image copied (3.4 MiB in 20 blobs), 4 mounted, 1 already there. Run the same command again to retry them.',
     ],
     [

@@ -58,7 +58,7 @@ export interface CredentialSources {
 }
 
 /**
- * Finds the credentials of a host. Those that are `given` count first, then the first of these sources that has any:
+ * Finds the credentials of a host. It asks `given` first, then uses the first of these sources that has any:
  * 1. the variables of the side, TRANSSHIP_SOURCE_* or TRANSSHIP_DESTINATION_*;
  * 2. the file of `--authfile`;
  * 3. the file of REGISTRY_AUTH_FILE;
