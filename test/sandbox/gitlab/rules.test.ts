@@ -22,21 +22,23 @@ function seedOf(project: object) {
   return {...SEED, projects: [{...app, path: 'org/build/app', ...project}, ...others]};
 }
 
-describe('with its database the registry looks at what belongs together', () => {
-  test('a manifest of an index stays', async () => {
-    const images = [{name: 'cr', layout: layoutDirectory('attested'), tag: 'v2.9.1'}];
+describe('with its database, the registry keeps references valid', () => {
+  test('a manifest that an index lists cannot be deleted', async () => {
+    const images = [{name: 'cr', layout: layoutDirectory('attested'), ref: '1.0', tag: 'v2.9.1'}];
     await using rig = await startRig({seed: seedOf({images})});
-    const index = json(await withToken(rig, 'GET', 'manifests/v2.9.1')) as {
-      manifests: {digest: string}[];
-    };
+    const read = await withToken(rig, 'GET', 'manifests/v2.9.1');
+    const index = json(read) as {manifests: {digest: string}[]};
     const child = `manifests/${index.manifests[0]?.digest}`;
     const refused = await withToken(rig, 'DELETE', child);
     expect([refused.status, codes(refused)]).toEqual([409, ['MANIFEST_REFERENCED']]);
+    // Without a tag, the index is still there.
     await withToken(rig, 'DELETE', 'manifests/v2.9.1');
+    expect((await withToken(rig, 'DELETE', child)).status).toBe(409);
+    await withToken(rig, 'DELETE', `manifests/${sha256(read.body)}`);
     expect((await withToken(rig, 'DELETE', child)).status).toBe(202);
   });
 
-  test('a subject comes before what refers to it', async () => {
+  test('a manifest can be pushed only after its subject', async () => {
     await using rig = await startRig();
     const read = await withToken(rig, 'GET', 'manifests/v2.9.1');
     const image = JSON.parse(read.body.toString()) as object;
@@ -50,11 +52,11 @@ describe('with its database the registry looks at what belongs together', () => 
   });
 });
 
-test('images at the new path are in the way', async () => {
+test('a project is not renamed to a path that has images', async () => {
   await using rig = await startRig();
   const image = (path: string) => `docker://${rig.host}/org/build/${path}`;
   await rig.skopeo(['copy', '--all', image('app/cr:v2.9.1'), image('empty/cr:v2.9.1')]);
-  // Without the record nobody sees the images; they are there all the same.
+  // The images stay at their path, where no project shows them.
   await rig.api('PUT', 'projects/org%2Fbuild%2Fempty', {
     body: {container_registry_access_level: 'disabled'},
   });
