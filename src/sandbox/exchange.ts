@@ -1,5 +1,6 @@
 import type {IncomingHttpHeaders} from 'node:http';
 import type {Socket} from 'node:net';
+import type {RepositoryPath} from '../model/reference.ts';
 import type {Route} from './route.ts';
 
 /** A request to the sandbox, parsed. */
@@ -134,6 +135,11 @@ export function refusals(
  */
 export function methodRefused(allow: string): Refusal {
   return new Refusal(textReply(405, 'Method not allowed\n', {allow}));
+}
+
+/** The refusal for a repository that does not exist. */
+export function nameUnknown(name: RepositoryPath): Refusal {
+  return refusal(404, 'NAME_UNKNOWN', 'repository name not known to registry', {name});
 }
 
 /** The refusal for a path that no route matches (Go's `http.NotFound`). */

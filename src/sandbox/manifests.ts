@@ -17,6 +17,7 @@ import {
   type Exchange,
   jsonReply,
   methodRefused,
+  nameUnknown,
   pageNotFound,
   type Refusal,
   type RefusalEntry,
@@ -25,7 +26,7 @@ import {
   type Reply,
 } from './exchange.ts';
 import {isDigest} from './names.ts';
-import {type Flavour, nameUnknown, type Registry} from './registry.ts';
+import type {Flavour, Registry} from './registry.ts';
 import type {RouteOf} from './route.ts';
 
 type ManifestRoute = RouteOf<'manifest'>;

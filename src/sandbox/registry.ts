@@ -5,6 +5,7 @@ import {
   type Exchange,
   jsonReply,
   methodRefused,
+  nameUnknown,
   pageNotFound,
   type Refusal,
   refusal,
@@ -164,11 +165,6 @@ async function answerTags(
   const tags = await storage.manifests.tags(repository);
   const {page, headers} = paginate(tags, limit, exchange);
   return jsonReply(200, {name: repository, tags: page.length === 0 ? null : page}, headers);
-}
-
-export function nameUnknown(repository: RepositoryPath): Refusal {
-  const message = 'repository name not known to registry';
-  return refusal(404, 'NAME_UNKNOWN', message, {name: repository});
 }
 
 function requireGet({method}: Exchange): void {

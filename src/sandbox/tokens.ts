@@ -17,20 +17,20 @@ import {makeSigningKey, type SigningKey} from './signing-key.ts';
 
 export interface TokenOptions {
   readonly users: readonly User[];
-  /** What may be done without credentials. Default: nothing. */
+  /** Permissions without credentials. Default: none. */
   readonly anonymous?: readonly Grant[];
-  /** Default: 300, as GitLab's. */
+  /** Default: 300, as in GitLab. */
   readonly tokenLifeSeconds?: number;
-  /** How long after its end a token is still taken. Default: 60, as GitLab's. */
+  /** How long an expired token is still accepted. Default: 60, as in GitLab. */
   readonly leewaySeconds?: number;
-  /** Default: `container_registry`, as GitLab's. */
+  /** Default: `container_registry`, as in GitLab. */
   readonly service?: string;
   readonly issuer?: string;
   /** The time in ms, for tests. */
   readonly clock?: () => number;
 }
 
-/** Hands out tokens in GitLab's manner, and reads them again. */
+/** Issues tokens as GitLab does, and verifies them. */
 export class TokenService {
   readonly service: string;
   readonly issuer: string;
@@ -46,9 +46,9 @@ export class TokenService {
   }
 
   /**
-   * `GET /jwt/auth?service=…&scope=…&scope=…`, as GitLab answers it (jwt_controller.rb,
-   * container_registry_authentication_service.rb): actions that are not granted are missing from the token, and the
-   * token alone is sent, without `expires_in`.
+   * `GET /jwt/auth?service=…&scope=…&scope=…` (GitLab: app/controllers/jwt_controller.rb,
+   * app/services/auth/container_registry_authentication_service.rb): actions that are not granted are missing from the
+   * token, and the response contains only the token, without `expires_in`.
    * @throws Refusal UNAUTHORIZED, DENIED
    */
   async answer({method, query, headers}: Exchange): Promise<Reply> {
@@ -63,7 +63,7 @@ export class TokenService {
     return jsonReply(200, {token: signToken(claims, life, this.key, this.#clock())});
   }
 
-  /** What a token says; undefined: it is not valid, or not any more. */
+  /** The claims of a token; undefined: it is invalid or expired. */
   verify(token: string): TokenClaims | undefined {
     const claims = verifyToken(token, this.key, this.#options.leewaySeconds ?? 60, this.#clock());
     return claims?.service === this.service && claims.issuer === this.issuer ? claims : undefined;
@@ -87,7 +87,7 @@ export class TokenService {
   }
 }
 
-/** What a token says besides its times (distribution, docs/spec/auth/jwt.md). */
+/** The claims of a token, without its times (distribution: docs/spec/auth/jwt.md). */
 export interface TokenClaims {
   readonly issuer: string;
   readonly service: string;
@@ -110,10 +110,10 @@ const payloadSchema = z.object({
   ),
 });
 
-/** Signatures of JWS are the two numbers side by side, not DER (RFC 7518, 3.4). */
+/** A signature of JWS consists of two concatenated numbers, not of DER (RFC 7518, 3.4). */
 const ENCODING = {dsaEncoding: 'ieee-p1363'} as const;
 
-/** GitLab dates a token a little back, for registries whose clock is behind (JSONWebToken::Token). */
+/** GitLab antedates a token, for registries whose clock is slow (lib/json_web_token/token.rb). */
 const NOT_BEFORE_SECONDS = 5;
 
 /**
@@ -135,10 +135,10 @@ export function signToken(
 }
 
 /**
- * Reads a token of ours. Its header is not looked at: there is one key and one algorithm.
- * @param leewaySeconds how far the clocks may differ
+ * Verifies a token that `signToken` made. Its header is ignored: there is one key and one algorithm.
+ * @param leewaySeconds the tolerated difference of the clocks
  * @param now in ms
- * @returns undefined for a token that is not valid, or not any more
+ * @returns undefined for a token that is invalid or expired
  */
 export function verifyToken(
   token: string,
@@ -164,7 +164,7 @@ function encode(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-/** A stand-alone token service, for a registry in another process. */
+/** A token service of its own, for a registry in another process. */
 export interface TokenServer extends AsyncDisposable {
   /** For REGISTRY_AUTH_TOKEN_REALM. */
   readonly realm: string;
@@ -178,7 +178,7 @@ export interface TokenServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** @param options.port default: a free one */
+/** @param options.port default: a free port */
 export async function startTokenServer(
   options: TokenOptions & {readonly port?: number},
 ): Promise<TokenServer> {

@@ -91,7 +91,7 @@ describe('reading in parts', () => {
     const context = contextOf(new ReadConnections(4, PART));
     const read = await readAll(readParts(rig.source, blob, 0, context, call));
     expect(read.equals(content)).toBe(true);
-    expect(rig.sourceFaults.strikes).toHaveLength(40);
+    expect(rig.sourceFaults.injected).toHaveLength(40);
   });
 
   it('fails with the part that cannot be had, and lets all connections go', async () => {

@@ -122,7 +122,7 @@ async function serve(flags: Flags, io: Io): Promise<void> {
     `registry on ${sandbox.url}${flags.auth === true ? `, log in as ${name}` : ''}; stop it with Ctrl-C\n`,
   );
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
-  if (faults !== undefined) io.stdout.write(strikesOf(faults));
+  if (faults !== undefined) io.stdout.write(listInjected(faults));
 }
 
 async function serveGitLab(flags: Flags, io: Io): Promise<void> {
@@ -144,7 +144,7 @@ async function serveGitLab(flags: Flags, io: Io): Promise<void> {
   });
   io.stdout.write(`GitLab on ${sandbox.url}, registry on ${sandbox.url}; stop it with Ctrl-C\n`);
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
-  if (faults !== undefined) io.stdout.write(strikesOf(faults));
+  if (faults !== undefined) io.stdout.write(listInjected(faults));
   if (events !== undefined) await writeEvents(events, sandbox.events.events, io.redactor);
 }
 
@@ -170,9 +170,9 @@ async function faultsOf({faults}: Flags): Promise<FaultScript | undefined> {
   return readFaults(faults);
 }
 
-/** A line for each fault that struck, so that a test of another client can tell whether its script did what it should. */
-function strikesOf({strikes}: FaultScript): string {
-  const lines = strikes.map(({method, path, rule}) => `${rule.fault.kind}: ${method} ${path}\n`);
+/** A line for each injected fault, so that the test of another client can check that its script took effect. */
+function listInjected({injected}: FaultScript): string {
+  const lines = injected.map(({method, path, rule}) => `${rule.fault.kind}: ${method} ${path}\n`);
   return lines.join('') || 'no fault occurred\n';
 }
 

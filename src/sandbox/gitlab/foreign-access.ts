@@ -4,8 +4,8 @@ import {presentGroup, presentProject} from './entities.ts';
 import {ACCESS_LEVEL, levelInGroup} from './rights.ts';
 
 /**
- * `GET /groups/:id/deploy_tokens`, for maintainers (GitLab: lib/api/deploy_tokens.rb, doc/api/deploy_tokens.md): those of
- * the group itself.
+ * `GET /groups/:id/deploy_tokens`, for maintainers (GitLab: lib/api/deploy_tokens.rb, doc/api/deploy_tokens.md): only those
+ * of the group itself.
  */
 export function listGroupDeployTokens(call: ApiCall): Reply {
   const {world, person, clock} = call;
@@ -16,7 +16,7 @@ export function listGroupDeployTokens(call: ApiCall): Reply {
     .map(({id, name, scopes, expiresOn}) => ({
       id,
       name,
-      // A seed has one name for both.
+      // A seed has a single name for both.
       username: name,
       expires_at: expiresOn === undefined ? null : `${expiresOn}T00:00:00.000Z`,
       revoked: false,
@@ -36,7 +36,7 @@ export function showJobTokenScope(call: ApiCall): Reply {
   return jsonReply(200, {inbound_enabled: jobAllowlist !== undefined, outbound_enabled: false});
 }
 
-/** `GET /projects/:id/job_token_scope/allowlist`: the project itself is always on it. */
+/** `GET /projects/:id/job_token_scope/allowlist`: always includes the project itself. */
 export function listAllowedProjects(call: ApiCall): Reply {
   const project = maintained(call);
   const ids = [project.id, ...(project.jobAllowlist?.projects ?? [])];

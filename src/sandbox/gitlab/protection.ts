@@ -29,25 +29,33 @@ const fieldsSchema = z.record(z.string(), z.unknown());
 interface RuleKind {
   readonly field: 'repository_path_pattern' | 'tag_name_pattern';
   readonly rulesOf: (project: WorldProject) => WorldRule[];
-  readonly limit: number;
-  /** Whether this registry can keep such rules. */
-  readonly isOffered: (call: ApiCall) => boolean;
+  /** Why a rule cannot be created, apart from its fields. */
+  readonly whyNot: (call: ApiCall, rules: readonly WorldRule[]) => string | undefined;
+  /** The body of the refusal of an invalid rule. */
+  readonly refusal: (messages: readonly string[]) => object;
 }
 
 /** GitLab: lib/api/project_container_registry_protection_rules.rb, since 17.2. */
 export const repositoryRules = ruleHandlers({
   field: 'repository_path_pattern',
   rulesOf: ({repositoryRules: rules}) => rules,
-  limit: Number.POSITIVE_INFINITY,
-  isOffered: () => true,
+  whyNot: () => undefined,
+  refusal: (messages) => ({message: {error: messages}}),
 });
 
-/** GitLab: lib/api/project_container_registry_protection_tag_rules.rb, since 18.7; they need the database. */
+/**
+ * GitLab: lib/api/project_container_registry_protection_tag_rules.rb, since 18.7;
+ * app/services/container_registry/protection/create_tag_rule_service.rb. They need the database.
+ */
 export const tagRules = ruleHandlers({
   field: 'tag_name_pattern',
   rulesOf: ({tagRules: rules}) => rules,
-  limit: TAG_RULE_LIMIT,
-  isOffered: ({mode}) => mode === 'metadata-db',
+  whyNot: ({mode}, rules) => {
+    if (rules.length >= TAG_RULE_LIMIT)
+      return 'Maximum number of protection rules have been reached.';
+    return mode === 'legacy' ? 'GitLab container registry API not supported' : undefined;
+  },
+  refusal: (messages) => ({message: messages}),
 });
 
 function ruleHandlers(kind: RuleKind): Record<'list' | 'create' | 'update' | 'remove', ApiHandler> {
@@ -55,7 +63,6 @@ function ruleHandlers(kind: RuleKind): Record<'list' | 'create' | 'update' | 're
   const projectFor = (call: ApiCall) => {
     const project = projectOf(call);
     requireLevel(call, project, ACCESS_LEVEL.maintainer);
-    if (!kind.isOffered(call)) throw notFound();
     return project;
   };
   const ruleFor = (call: ApiCall, project: WorldProject) => {
@@ -78,8 +85,10 @@ function ruleHandlers(kind: RuleKind): Record<'list' | 'create' | 'update' | 're
       const name = bodyOf(call, fieldsSchema)[field];
       if (typeof name !== 'string' || name === '')
         throw new ApiRefusal(400, {error: `${field} is missing`});
-      if (rules.some((rule) => rule.pattern === name) || rules.length >= kind.limit)
-        throw new ApiRefusal(422, {message: [`${titleOf(field)} has already been taken`]});
+      const why = kind.whyNot(call, rules);
+      if (why !== undefined) throw new ApiRefusal(422, {message: why});
+      if (rules.some((rule) => rule.pattern === name))
+        throw new ApiRefusal(422, kind.refusal([`${titleOf(field)} has already been taken`]));
       const {minimum_access_level_for_push: push, minimum_access_level_for_delete: remove} = wish;
       const rule: WorldRule = {id: call.world.nextId(), pattern: name, push, delete: remove};
       rules.push(rule);
@@ -106,7 +115,7 @@ function ruleHandlers(kind: RuleKind): Record<'list' | 'create' | 'update' | 're
   };
 }
 
-/** `Repository path pattern`, as Rails names a field. */
+/** `Repository path pattern`: the name of a field in messages of Rails. */
 function titleOf(field: string): string {
   const words = field.replaceAll('_', ' ');
   return `${words.charAt(0).toUpperCase()}${words.slice(1)}`;

@@ -1,4 +1,11 @@
-import {type Exchange, Refusal, refusal, refusals, type Reply} from '../exchange.ts';
+import {
+  type Exchange,
+  nameUnknown,
+  type Refusal,
+  refusal,
+  refusals,
+  type Reply,
+} from '../exchange.ts';
 import {
   type ManifestEntry,
   MANIFEST_SIZE_LIMIT,
@@ -8,7 +15,6 @@ import {
 import {blobUnknown} from '../manifests.ts';
 import type {RepositoryPath} from '../../model/reference.ts';
 import {isDigest} from '../names.ts';
-import {nameUnknown} from '../registry.ts';
 import type {Route, RouteOf} from '../route.ts';
 import type {Instance} from './instance.ts';
 import {isKnownMediaType} from './media-types.ts';

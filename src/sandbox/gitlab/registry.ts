@@ -6,13 +6,14 @@ import {
   type Exchange,
   jsonReply,
   methodRefused,
+  nameUnknown,
   pageNotFound,
   Refusal,
   refusal,
   type Reply,
 } from '../exchange.ts';
-import {isDigest, isRepositoryPath} from '../names.ts';
-import {answerRegistry, type Caller, GITLAB_FLAVOUR, nameUnknown} from '../registry.ts';
+import {isRepositoryPath} from '../names.ts';
+import {answerRegistry, type Caller, GITLAB_FLAVOUR} from '../registry.ts';
 import {type Instance, pushedAt} from './instance.ts';
 import {checkManifest, recordWrite, requireDeletable, requireUnlimited} from './registry-rules.ts';
 import type {RegistryTokens} from './registry-tokens.ts';

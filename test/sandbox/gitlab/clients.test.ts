@@ -41,7 +41,7 @@ test('the registry may have a host of its own', async () => {
   expect((await fetch(`http://${rig.host}/api/v4/version`)).status).toBe(404);
 });
 
-test('gitbeaker finds the images, tag by tag, and deletes them', async () => {
+test('gitbeaker lists the images and tags, and deletes them', async () => {
   await using rig = await startRig();
   const gitlab = rig.client();
   const project = await gitlab.Projects.show('org/build/app');
@@ -76,7 +76,7 @@ test('gitbeaker finds the images, tag by tag, and deletes them', async () => {
   ]);
 });
 
-test('gitbeaker is refused the transfer that GitLab refuses, and makes it when the tags are gone', async () => {
+test('gitbeaker can transfer a project only after its tags are deleted', async () => {
   await using rig = await startRig({mode: 'legacy'});
   const gitlab = rig.client();
   const {id} = await gitlab.Projects.show('org/build/app');
@@ -97,7 +97,7 @@ test('gitbeaker is refused the transfer that GitLab refuses, and makes it when t
   expect((await rig.api('PUT', old, {body: {path: 'again'}})).status).toBe(405);
 });
 
-test('gitbeaker makes and deletes a donor project', async () => {
+test('gitbeaker creates and deletes a donor project', async () => {
   await using rig = await startRig();
   const gitlab = rig.client();
   const namespace = await gitlab.Namespaces.show('new_org/build');

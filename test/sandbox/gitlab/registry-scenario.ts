@@ -1,5 +1,6 @@
 import {createHash} from 'node:crypto';
-import {request} from 'node:http';
+import {once} from 'node:events';
+import {type IncomingMessage, request} from 'node:http';
 import {text} from 'node:stream/consumers';
 
 /*
@@ -80,22 +81,10 @@ export async function playScenario({
         ...headers,
       },
     });
-    return new Promise<{status: number; headers: Record<string, string>; body: string}>(
-      (resolve, reject) => {
-        outgoing.once('error', reject);
-        outgoing.once('response', (response) => {
-          const fields = Object.entries(response.headers).map(([name, value]) => [
-            name,
-            `${value}`,
-          ]);
-          text(response).then((content) => {
-            const status = response.statusCode ?? 0;
-            resolve({status, headers: Object.fromEntries(fields) as never, body: content});
-          }, reject);
-        });
-        outgoing.end(body);
-      },
-    );
+    outgoing.end(body);
+    const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+    const {statusCode = 0, headers: fields} = response;
+    return {status: statusCode, headers: fields, body: await text(response)};
   };
   const normalized = (value: string) =>
     value
@@ -112,7 +101,7 @@ export async function playScenario({
     const answer = await ask(method, target, options);
     const fields = HEADERS.flatMap((header) => {
       const value = answer.headers[header];
-      return value === undefined ? [] : [[header, normalized(value)] as const];
+      return value === undefined ? [] : [[header, normalized(String(value))] as const];
     });
     const codes = [...answer.body.matchAll(/"code":"(\w+)"/g)].map(([, code = '']) => code);
     const isShown = codes.length === 0 && answer.body.length <= 200 && method !== 'HEAD';

@@ -69,7 +69,7 @@ test('a project is not renamed to a path that has images', async () => {
   expect(rig.sandbox.events.events.at(-1)).toMatchObject({why: 'Name Taken'});
 });
 
-test('a project with images is deleted only where they can be renamed', async () => {
+test('a project with images can be deleted only if the registry can rename them', async () => {
   for (const [mode, status, words] of [
     ['legacy', 400, 'Cannot rename project because it contains container registry tags!'],
     ['metadata-db', 202, '202 Accepted'],
@@ -80,7 +80,7 @@ test('a project with images is deleted only where they can be renamed', async ()
   }
 });
 
-test('a group does not see the repositories of a registry that is off', async () => {
+test('a group does not list the repositories of a disabled registry', async () => {
   await using rig = await startRig({seed: seedOf({registry: 'disabled'})});
   expect((await rig.api('POST', 'groups/org%2Fbuild/transfer', {body: {}})).status).toBe(201);
 });
@@ -91,14 +91,14 @@ test('an archived project is read-only', async () => {
   expect(asked.granted).toEqual([`${CR}:pull`]);
 });
 
-test('every action at once is for those who maintain the project', async () => {
+test('the action * requires a maintainer', async () => {
   await using rig = await startRig();
   const granted = async (secret: string) =>
     (await rig.registryToken(`x:${secret}`, `repository:${CR}:*`)).granted;
   expect([await granted('ada-api'), await granted('dev-api')]).toEqual([[`${CR}:*`], []]);
 });
 
-test('the token of a job goes with its name', async () => {
+test('the token of a job requires its user name', async () => {
   await using rig = await startRig();
   expect((await rig.registryToken('ada:app-job', `repository:${CR}:pull`)).status).toBe(401);
   expect((await rig.registryToken('ada:app-deploy', `repository:${CR}:pull`)).status).toBe(401);
