@@ -203,7 +203,7 @@ function copyEnd(place: Place): CopyEnd {
       if (isLayoutName(ref)) return {repository, isLayout: true, tag: ref};
       throw usage(
         `"${ref}" in ${repository}:${ref} is neither a name nor a digest`,
-        'name one of its images, such as v1 or team/app:v1, or write @sha256:… after the folder',
+        'name one of its images, such as v1 or team/app:v1, or write @sha256:… after the directory',
       );
     }
     case 'dir':

@@ -149,7 +149,7 @@ export function throwUnlessDeletable(
   if (isLayout) {
     throw notDeletable(
       `nothing is deleted in ${from}, which is not a registry`,
-      'leave --delete-source out, and remove the file or folder by hand after the copy',
+      'leave --delete-source out, and remove the file or directory by hand after the copy',
     );
   }
   if (digest !== undefined && tag === undefined) {

@@ -29,7 +29,7 @@ const wishedPlaces = {
         .string()
         .min(1)
         .describe(
-          'The folder, absolute or relative to the plan file, or the full path of the project.',
+          'The directory, absolute or relative to the plan file, or the full path of the project.',
         ),
     })
     .describe('Where the images are to wait.'),
@@ -61,14 +61,16 @@ const donor = z
   .discriminatedUnion('kind', [
     z
       .strictObject({
-        kind: z.literal('directory').describe('A folder with an OCI layout for each repository.'),
-        path: z.string().min(1).describe('The folder, absolute or relative to the plan file.'),
+        kind: z
+          .literal('directory')
+          .describe('A directory with an OCI layout for each repository.'),
+        path: z.string().min(1).describe('The directory, absolute or relative to the plan file.'),
         onThisMachine: z
           .literal(true)
-          .describe('Somebody said that the folder outlives the CI job that applies the plan.')
+          .describe('Somebody said that the directory outlives the CI job that applies the plan.')
           .exactOptional(),
       })
-      .describe('A folder on the machine that applies the plan.'),
+      .describe('A directory on the machine that applies the plan.'),
     z
       .strictObject({
         kind: z.literal('project').describe('A project of the same instance.'),

@@ -121,13 +121,13 @@ describe('files that cannot be used', () => {
     await using sandbox = await startSandbox();
     await loadLayout(sandbox.storage, layoutDirectory('helm'), 'a' as RepositoryPath);
     const places = [`${sandbox.host}/a`, `${sandbox.host}/b`];
-    await mkdir(temp.join('folder'));
-    for (const file of [temp.join('none', 'p.json'), temp.join('folder')]) {
+    await mkdir(temp.join('directory'));
+    for (const file of [temp.join('none', 'p.json'), temp.join('directory')]) {
       const error = toldError(await transship(['plan', 'copy', ...places, '--out', file]));
       expect(error).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1, side: 'this machine'});
       expect(error.message).toContain(file);
     }
-    expect(await readdir(temp.path)).toEqual(['folder']);
+    expect(await readdir(temp.path)).toEqual(['directory']);
   });
 
   test('a plan goes into a pipe as it is, and the pipe stays', async () => {

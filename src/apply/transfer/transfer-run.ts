@@ -37,8 +37,8 @@ export interface TransferContext extends CopyContext {
   readonly adoptNewTags: boolean;
   /** The donor goes once all images are proved to be at the new path. */
   readonly removesDonor: boolean;
-  /** Where a donor folder, or a layout in it, is on this machine. */
-  readonly folderOf: (path: string) => string;
+  /** Where a donor directory, or a layout in it, is on this machine. */
+  readonly directoryOf: (path: string) => string;
   /** What the registry's own token says about the tags of a repository; undefined: it does not say. */
   readonly tagLimits: (repository: string, call: Call) => Promise<TagLimits | undefined>;
   /** How long to wait for what GitLab does in the background. */

@@ -19,7 +19,7 @@ export const DONOR_DESCRIPTION = 'Images wait here during a transfer by transshi
 export interface DonorQuestion {
   /** A donor project that is not there may be made when the plan is applied. */
   readonly createDonor: boolean;
-  /** The donor's folder outlives the CI job. */
+  /** The donor's directory outlives the CI job. */
   readonly donorOnThisMachine: boolean;
 }
 
@@ -73,7 +73,7 @@ async function whyNotNew(
 ): Promise<DonorFacts['problem']> {
   const path = fullPath.slice(fullPath.lastIndexOf('/') + 1);
   const why = whyNotProjectPath(path);
-  const hint = 'choose another project or a folder with --donor';
+  const hint = 'choose another project or a directory with --donor';
   if (why !== undefined)
     return {code: 'NAME_INVALID', message: `${fullPath} is not a valid project path: ${why}`, hint};
   const group = await gitlab.groups.findNamespace(fullPath, call);
@@ -94,12 +94,12 @@ function problemOf(donor: Project, mover: Project): DonorFacts['problem'] {
   if (donor.id === mover.id)
     return unfit(
       `${fullPath} cannot be its own donor`,
-      'choose another project or a folder with --donor',
+      'choose another project or a directory with --donor',
     );
   if (archived || deletionDate !== undefined) {
     return unfit(
       `${fullPath} is archived or marked for deletion, and does not accept images`,
-      'choose another project or a folder with --donor',
+      'choose another project or a directory with --donor',
     );
   }
   if (registryAccess === 'disabled') {
@@ -127,21 +127,21 @@ function throwIfNoImages(fullPath: string): void {
   if (why === undefined) return;
   throw new TransshipError('DONOR_UNFIT', `the project ${fullPath} cannot be the donor: ${why}`, {
     side: 'gitlab',
-    hint: 'choose another project or a folder with --donor',
+    hint: 'choose another project or a directory with --donor',
   });
 }
 
 function noSuchProject(id: string): TransshipError {
   return new TransshipError('PROJECT_NOT_FOUND', `GitLab shows no project with the id ${id}`, {
     side: 'gitlab',
-    hint: `check the id in --donor, and that the owner of the token can see the project; for a folder of that name, write --donor ./${id}`,
+    hint: `check the id in --donor, and that the owner of the token can see the project; for a directory of that name, write --donor ./${id}`,
   });
 }
 
 /**
  * Where the images of each repository wait, by the repository's path below its project (empty: the project's own).
  * Each has a place of its own, so that tags keep their names. Below a project that is `p<id>` and `p<id>/<name>`,
- * two levels at most (GitLab: lib/container_registry/path.rb); in a folder `<path>` and `<path>.<name>`.
+ * two levels at most (GitLab: lib/container_registry/path.rb); in a directory `<path>` and `<path>.<name>`.
  * @param host of the registry
  * @param project the project that moves
  */

@@ -14,7 +14,7 @@ export interface RepositoryGlob {
 
 type Token =
   | {readonly kind: 'text'; readonly text: string}
-  | {readonly kind: 'one' | 'part' | 'rest' | 'folders'};
+  | {readonly kind: 'one' | 'part' | 'rest' | 'directories'};
 
 const TOKEN = /\*\*\/|\*\*|\*|\?|[^*?]+/g;
 
@@ -53,7 +53,7 @@ export function repositoryGlob(source: string): RepositoryGlob {
 }
 
 function readToken(text: string): Token {
-  if (text === '**/') return {kind: 'folders'};
+  if (text === '**/') return {kind: 'directories'};
   if (text === '**') return {kind: 'rest'};
   if (text === '*') return {kind: 'part'};
   return text === '?' ? {kind: 'one'} : {kind: 'text', text};
@@ -86,7 +86,7 @@ function* ways(
     if (path.startsWith(token.text, at)) yield {end: at + token.text.length};
     return;
   }
-  if (token.kind === 'folders') {
+  if (token.kind === 'directories') {
     for (let end = path.lastIndexOf('/'); end > at; end = path.lastIndexOf('/', end - 1)) {
       yield {end: end + 1, captured: path.slice(at, end)};
     }

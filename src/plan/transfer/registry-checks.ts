@@ -59,7 +59,7 @@ function grantChecks({host, version, missingActions}: RegistryFacts, project: st
   ];
 }
 
-/** With a folder as the donor everything has to be pushed again, so this is tried where the images are now. */
+/** With a directory as the donor everything has to be pushed again, so this is tried where the images are now. */
 function writeChecks({host, writes}: RegistryFacts): readonly Check[] {
   if (writes === undefined) return [];
   if (writes !== 'taken') return writes.map((finding) => forbidFinding(host, finding));
