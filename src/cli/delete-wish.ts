@@ -104,12 +104,12 @@ function taggedWishes(
 }
 
 /** Repositories, `host/path`, and what is to be said of those that could not be found. */
-interface Found {
+interface MatchedRepositories {
   readonly names: readonly string[];
   readonly checks: readonly Check[];
 }
 
-function withRules({names, checks}: Found, rules: DeleteRules): PolicyWishes {
+function withRules({names, checks}: MatchedRepositories, rules: DeleteRules): PolicyWishes {
   return {wishes: [...new Set(names)].map((repository) => ({repository, rules})), checks};
 }
 
@@ -117,7 +117,7 @@ function withRules({names, checks}: Found, rules: DeleteRules): PolicyWishes {
 async function below(
   roots: readonly {readonly host: string; readonly path: string}[],
   session: Session,
-): Promise<Found> {
+): Promise<MatchedRepositories> {
   const names: string[] = [];
   const checks: Check[] = [];
   for (const {host, path} of roots) {
@@ -141,7 +141,7 @@ async function inRoutes(
   file: string,
   side: 'source' | 'destination',
   session: Session,
-): Promise<Found> {
+): Promise<MatchedRepositories> {
   const migration = readMigration(await readMigrationText(file), file, session.environment);
   if (migration.kind !== 'copy')
     throw usage(`${file} moves projects and names no repositories`, 'name a file with routes');

@@ -91,7 +91,7 @@ export async function planMoves(
     return {...found, earlier};
   };
   const facts: MoveFacts[] = [];
-  const refusals: Refusal[] = [];
+  const refusals: RefusedMove[] = [];
   for (const move of wish.moves) {
     try {
       if ('group' in move) {
@@ -112,13 +112,13 @@ export async function planMoves(
   return makeTransferPlan(wish.gitlab, facts);
 }
 
-interface Refusal {
+interface RefusedMove {
   readonly error: TransshipError;
   readonly at: NonNullable<MoveWish['at']>;
 }
 
 /** @throws TransshipError the first, with all of them and their lines */
-function throwRefusals(refusals: readonly Refusal[]): void {
+function throwRefusals(refusals: readonly RefusedMove[]): void {
   const [first] = refusals;
   if (first === undefined) return;
   const {code, message, side, hint, retry, status} = first.error;
@@ -198,7 +198,7 @@ function wishesOf(
   out: string | undefined,
 ): readonly MoveWish[] {
   const wishes: MoveWish[] = [];
-  const refusals: Refusal[] = [];
+  const refusals: RefusedMove[] = [];
   for (const {at, kind, from, to, donor} of moves) {
     const place = {file, ...at};
     try {

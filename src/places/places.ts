@@ -48,7 +48,7 @@ export interface PlacesOptions {
   readonly partDirectories?: readonly string[];
 }
 
-type Side = 'source' | 'destination';
+type CopySide = 'source' | 'destination';
 
 /** The places of one command. Each is opened when it is first requested. */
 export class Places implements Repositories, AsyncDisposable {
@@ -81,7 +81,7 @@ export class Places implements Repositories, AsyncDisposable {
     return opened(this.#destinations, name, () => this.#openDestination(name));
   }
 
-  writable(name: string, side: Side): RepositoryWriter {
+  writable(name: string, side: CopySide): RepositoryWriter {
     const place = parsePlace(name);
     if (place.transport !== 'docker') return this.destination(name);
     const {registry, path} = place.reference;
@@ -94,7 +94,7 @@ export class Places implements Repositories, AsyncDisposable {
   }
 
   /** Opens a registry. @param host `host[:port]` */
-  registry(host: string, side: Side): Registry {
+  registry(host: string, side: CopySide): Registry {
     const canonical = canonicalRegistry(host);
     const {http, credentials, plainHttp, learnToken, notice} = this.#options;
     const open = (): Registry =>

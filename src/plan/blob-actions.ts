@@ -8,7 +8,7 @@ import type {Presence} from './presence.ts';
 import {parsePlace} from '../model/place.ts';
 
 /** One blob that one destination repository needs. */
-interface Need {
+interface NeededBlob {
   readonly blob: Descriptor;
   readonly to: string;
   /** Where it is listed, in the order of the candidates; the same array for all that are listed there alone. */
@@ -71,9 +71,9 @@ export function alikeTogether(blobs: readonly BlobAction[]): readonly BlobAction
   return [...alike.values()].flat();
 }
 
-function needsOf(candidates: readonly Candidate[], presence: Presence): readonly Need[] {
-  const needs: Need[] = [];
-  const found = new ByPlace<Digest, Need>();
+function needsOf(candidates: readonly Candidate[], presence: Presence): readonly NeededBlob[] {
+  const needs: NeededBlob[] = [];
+  const found = new ByPlace<Digest, NeededBlob>();
   for (const candidate of candidates) {
     const {source, destination, graph} = candidate;
     const [from, to] = [source.repository, destination.repository];

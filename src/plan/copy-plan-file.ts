@@ -8,7 +8,7 @@ import {
   type Skip,
 } from '../model/plan.ts';
 import {createRecords, createSteps} from './create-steps.ts';
-import {deleteRecords, deletionsFrom} from './delete-records.ts';
+import {deleteRecordsOf, deletionsFrom} from './delete-records.ts';
 import {registryOf} from './blob-actions.ts';
 import {isStepCheck, stepChecks} from './checks.ts';
 import type {CopyPlanContent, CopyPlanFile} from './copy-plan-schema.ts';
@@ -25,7 +25,7 @@ export function encodeCopyPlan(plan: Omit<CopyPlan, 'id'>): CopyPlanContent {
   const blobActions = writer.blobs(blobs);
   const skips = writer.skips(skipped);
   const known = {copies: copiesOf(plan), skipped};
-  const deletions = deleteRecords(deletionsOf(plan), known, writer);
+  const deletions = deleteRecordsOf(deletionsOf(plan), known, writer);
   const rows = writer.routes.map(([from, to], at): CopyPlanFile['routes'][number] => {
     const route = routes[at];
     if (route === undefined) throw notWhole(`route ${at}`);

@@ -18,7 +18,7 @@ import {planId} from './plan-file.ts';
 import {createSteps} from './create-steps.ts';
 import {
   deleteId,
-  type Deletions,
+  type DeleteOrder,
   deleteSteps,
   type LeftThere,
   notDeletedChecks,
@@ -79,7 +79,7 @@ export interface CopyRoute extends ObservedRoute {
  */
 export function makeCopyPlan(input: CopyPlanInput): CopyPlan {
   const {wish, routes, findings} = input;
-  const found = routes.map((route): Found => {
+  const found = routes.map((route): RouteSelection => {
     const filters = wish.routes[route.wish]?.filters ?? {};
     return {wish: route.wish, ...candidatesOf(route, filters)};
   });
@@ -129,7 +129,10 @@ export function makeCopyPlan(input: CopyPlanInput): CopyPlan {
 }
 
 /** What the plan deletes. What was asked for twice is deleted once: `moved`, which has to be verified. */
-function deletionsIn({wish, deletions}: CopyPlanInput, found: readonly Found[]): Deletions {
+function deletionsIn(
+  {wish, deletions}: CopyPlanInput,
+  found: readonly RouteSelection[],
+): DeleteOrder {
   if (deletions === undefined) return {steps: [], checks: []};
   const {wanted = [], left = [], contents, maxPruned} = deletions;
   const candidates = found.flatMap((route) => route.candidates);
@@ -201,14 +204,14 @@ function newDigests(candidates: readonly Candidate[]): readonly Check[] {
 }
 
 /** What a route comes to, and the index of its wish. */
-interface Found extends RouteCandidates {
+interface RouteSelection extends RouteCandidates {
   readonly wish: number;
 }
 
 /** A wish of which filters leave nothing. One that forbids already says why, and better. */
 function nothingSelected(
   {routes}: Wish,
-  found: readonly Found[],
+  found: readonly RouteSelection[],
   conflicts: readonly Check[],
 ): readonly Check[] {
   const byWish = Map.groupBy(found, ({wish}) => wish);
@@ -240,7 +243,7 @@ function placed(check: Check, route: RouteWish | undefined): Check {
  * What has no tag is dropped where a tag brings the same manifest to the same repository.
  */
 function withoutDuplicates(
-  found: readonly Found[],
+  found: readonly RouteSelection[],
   {routes}: Wish,
 ): {readonly candidates: readonly Candidate[]; readonly conflicts: readonly Check[]} {
   const byTarget = new Map<string, {readonly candidate: Candidate; readonly wish: number}>();

@@ -8,7 +8,7 @@ import type {DeleteRecord} from './schema-parts.ts';
 import {RecordError, type TableReader} from './table-reader.ts';
 
 /** An image at a destination: what a copy brings, or what was found there. */
-interface Placed {
+interface DestinationImage {
   readonly to: string;
   readonly tag?: Tag;
   readonly digest: Digest;
@@ -16,12 +16,12 @@ interface Placed {
 
 /** What deletions refer to: the copies of the plan, and what it skips, by index. */
 export interface DeletionContext {
-  readonly copies: readonly Placed[];
+  readonly copies: readonly DestinationImage[];
   readonly skipped: readonly Skip[];
 }
 
 /** As plan files have them. @throws TransshipError INTERNAL where the plan names what it does not hold */
-export function deleteRecords(
+export function deleteRecordsOf(
   steps: readonly DeleteStep[],
   {copies, skipped}: DeletionContext,
   writer: TableWriter,
@@ -115,7 +115,7 @@ function proofsOf(
   {copies = [], present = []}: DeleteRecord,
   place: string,
   context: DeletionContext,
-): readonly Placed[] {
+): readonly DestinationImage[] {
   return [
     ...copies.map((index) => {
       const copy = context.copies[index];
@@ -130,7 +130,7 @@ function proofsOf(
   ];
 }
 
-function placeKey({to, tag, digest}: Placed): string {
+function placeKey({to, tag, digest}: DestinationImage): string {
   return `${nameOf(to, tag, digest)} ${digest}`;
 }
 

@@ -13,7 +13,7 @@ export interface WantedDeletion
 }
 
 /** What is deleted, and findings about what is left. */
-export interface Deletions {
+export interface DeleteOrder {
   readonly steps: readonly DeleteStep[];
   readonly checks: readonly Check[];
 }
@@ -60,7 +60,7 @@ const WHY: Readonly<Record<DeleteStep['reason'], string>> = {
 export function deleteSteps(
   wanted: readonly WantedDeletion[],
   contents: ReadonlyMap<string, TaggedContent>,
-): Deletions {
+): DeleteOrder {
   const steps: DeleteStep[] = [];
   const checks: Check[] = [];
   for (const [repository, own] of Map.groupBy(wanted, (one) => one.repository)) {

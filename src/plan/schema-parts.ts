@@ -12,7 +12,7 @@ import {LAYOUT_NAME_PATTERN, type Tag, TAG_PATTERN, UNPRINTABLE_CLASS} from '../
 export const count = (description: string) => z.int().nonnegative().describe(description);
 /** It is shown on terminals: no controls, and nothing that is not seen or turns the direction of text. */
 const SHOWABLE = new RegExp(`^[^${UNPRINTABLE_CLASS}]{1,8000}$`, 'u');
-export const stepId = z.string().regex(SHOWABLE).describe('Unique in the plan.');
+export const stepIdSchema = z.string().regex(SHOWABLE).describe('Unique in the plan.');
 export const size = (what: string) => count(`Bytes of ${what}.`);
 export const digest = (description: string) =>
   z.string().regex(DIGEST_PATTERN).describe(description) as unknown as z.ZodType<Digest>;
@@ -35,7 +35,7 @@ export const listOf = <T extends z.ZodType>(item: T, least = 0) =>
     })
     .pipe(least === 0 ? z.array(item) : z.array(item).min(least));
 
-type Table =
+type TableName =
   | 'mediaTypes'
   | 'platforms'
   | 'repositories'
@@ -47,8 +47,8 @@ type Table =
   | 'deletions';
 
 /** The index of something in a table of the same file; what it leads to is looked up, and missed, by `TableReader`. */
-export const index = (table: Table, what: string) => count(`${what}: its index in ${table}.`);
-export const indexes = (table: Table, what: string) =>
+export const index = (table: TableName, what: string) => count(`${what}: its index in ${table}.`);
+export const indexes = (table: TableName, what: string) =>
   listOf(z.int().nonnegative()).describe(`${what}: indexes in ${table}.`);
 
 /**

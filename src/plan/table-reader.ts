@@ -3,7 +3,7 @@ import type {Conversion} from '../model/conversion.ts';
 import type {BlobAction, PlannedManifest, Skip} from '../model/plan.ts';
 import {isLocal} from '../model/place.ts';
 import {isTag, type Tag} from '../model/reference.ts';
-import {NESTING_LIMIT} from '../observe/manifest-reader.ts';
+import {MANIFEST_NESTING_LIMIT} from '../observe/manifest-reader.ts';
 import {
   copyId,
   ManifestsBelow,
@@ -184,8 +184,8 @@ export class TableReader {
         return row[0];
       };
       const level = children.reduce((most, one) => Math.max(most, (levels[one] ?? 0) + 1), 0);
-      if (level > NESTING_LIMIT)
-        throw new RecordError(place, `it is nested deeper than ${NESTING_LIMIT} levels`);
+      if (level > MANIFEST_NESTING_LIMIT)
+        throw new RecordError(place, `it is nested deeper than ${MANIFEST_NESTING_LIMIT} levels`);
       levels.push(level);
       const {platform, subject, cutFrom, convertedFrom} = more ?? {};
       return {

@@ -10,7 +10,7 @@ import {
   indexes,
   listOf,
   size,
-  stepId,
+  stepIdSchema,
   tables,
   tag,
   tail,
@@ -112,7 +112,7 @@ const policy = z
   .describe("The project's cleanup policy as it was, in the API's own names.");
 
 const base = {
-  id: stepId,
+  id: stepIdSchema,
   needs: listOf(z.string()).describe('Steps that must be done before.'),
   why: z.string().describe('Why the step is there, for people.'),
 };

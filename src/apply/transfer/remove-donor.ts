@@ -3,7 +3,7 @@ import type {Tag} from '../../model/reference.ts';
 import type {Donor, ProjectMove} from '../../model/transfer-plan.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
 import {isVacant, listsOnly, removeIfEmpty, removeLayout} from '../../places/layout-directory.ts';
-import {DELETE_CONCURRENCY} from './delete-old.ts';
+import {TAG_DELETE_CONCURRENCY} from './delete-old.ts';
 import {isCreatedDonor, isDonorAwaited, isOwnDirectory} from './donor.ts';
 import {DONE, type StepEnd, type TransferContext, type TransferRun} from './transfer-run.ts';
 
@@ -91,7 +91,7 @@ async function deleteTags(
     else if (record !== undefined) await context.gitlab.repositories.deleteTag(record, tag, call);
   };
   const planned = repositories.flatMap(({donor, tags}) => tags.map((tag) => ({donor, ...tag})));
-  await mapAtOnce(planned, DELETE_CONCURRENCY, ({donor, name, digest}) =>
+  await mapAtOnce(planned, TAG_DELETE_CONCURRENCY, ({donor, name, digest}) =>
     remove(donor, name, digest),
   );
 }

@@ -7,8 +7,13 @@ import type {Donor, MoveWish} from '../../model/transfer-plan.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
 import type {DonorFacts, WaitingImages} from '../../plan/transfer/facts.ts';
 import type {ContainerRepository} from '../container-repositories.ts';
-import {given, type Namespace, type Project, rootOf} from '../entities.ts';
-import {registryPathOf, whyNotImages, whyNotProjectPath} from '../../model/gitlab-naming.ts';
+import {given, type Namespace, type Project} from '../entities.ts';
+import {
+  registryPathOf,
+  topLevelOf,
+  whyNotImages,
+  whyNotProjectPath,
+} from '../../model/gitlab-naming.ts';
 import {findNamespace, namesake} from './project.ts';
 import type {Surroundings} from './surroundings.ts';
 
@@ -226,7 +231,7 @@ export async function findWaiting(
     ),
   );
   const donorPath = new RegExp(`/p${project.id}(?:/|$)`);
-  for (const top of new Set(near.map(rootOf))) {
+  for (const top of new Set(near.map(topLevelOf))) {
     const group = await gitlab.groups.find(top, call).catch(notTold);
     const records = group && (await gitlab.repositories.ofGroup(group.id, call).catch(notTold));
     for (const {projectId, path} of records ?? []) if (donorPath.test(path)) ids.add(projectId);

@@ -1,6 +1,5 @@
-import type {Call, RepositoryWriter} from '../../model/port.ts';
+import type {Call, RepositoryWriter, TagLimits} from '../../model/port.ts';
 import type {RepositoryPath} from '../../model/reference.ts';
-import type {TagLimits} from '../../plan/transfer/facts.ts';
 import type {GitLab} from '../gitlab.ts';
 
 /** Actions on one resource, as a token service names them. */

@@ -12,7 +12,7 @@ export interface RepositoryGlob {
   match(path: string): readonly string[] | undefined;
 }
 
-type Token =
+type GlobToken =
   | {readonly kind: 'text'; readonly text: string}
   | {readonly kind: 'one' | 'part' | 'rest' | 'directories'};
 
@@ -52,7 +52,7 @@ export function repositoryGlob(source: string): RepositoryGlob {
   };
 }
 
-function readToken(text: string): Token {
+function readToken(text: string): GlobToken {
   if (text === '**/') return {kind: 'directories'};
   if (text === '**') return {kind: 'rest'};
   if (text === '*') return {kind: 'part'};
@@ -60,7 +60,7 @@ function readToken(text: string): Token {
 }
 
 /** Longest match of the first wildcard first. A state that failed once is not tried again. */
-function match(tokens: readonly Token[], path: string): readonly string[] | undefined {
+function match(tokens: readonly GlobToken[], path: string): readonly string[] | undefined {
   const failed = new Set<number>();
   const from = (index: number, at: number): readonly string[] | undefined => {
     const token = tokens[index];
@@ -78,7 +78,7 @@ function match(tokens: readonly Token[], path: string): readonly string[] | unde
 }
 
 function* ways(
-  token: Token,
+  token: GlobToken,
   path: string,
   at: number,
 ): Generator<{readonly end: number; readonly captured?: string}> {

@@ -1,7 +1,7 @@
 import {shortDigest} from '../../model/digest.ts';
 import type {Check} from '../../model/plan.ts';
 import type {TransferCopies} from './project-move.ts';
-import {type DonorFacts, forbid, forbidFinding, pass, type TransferFacts, warn} from './facts.ts';
+import {type DonorFacts, forbid, forbidProblem, pass, type TransferFacts, warn} from './facts.ts';
 
 /** Of the room on a disk some is left for others: the images may take so much of it. */
 const DISK_SHARE = 0.95;
@@ -61,7 +61,7 @@ function* directoryChecks({donor, freeBytes, stranger, isInJob}: DonorFacts, byt
 
 function* projectChecks(facts: TransferFacts) {
   const {donor, problem, mayCreate, missingActions = [], probe} = facts.donor;
-  if (problem !== undefined) yield forbidFinding(donor.path, problem);
+  if (problem !== undefined) yield forbidProblem(donor.path, problem);
   const inTheWay = whyInTheWay(facts);
   if (inTheWay !== undefined) {
     yield forbid(
@@ -97,7 +97,7 @@ function* projectChecks(facts: TransferFacts) {
   if (probe === 'passed') {
     yield pass('DELETE_READY', donor.path, 'a tag was pushed to the donor and deleted there');
   } else if (probe !== undefined) {
-    yield forbidFinding(donor.path, probe);
+    yield forbidProblem(donor.path, probe);
   }
 }
 
