@@ -50,8 +50,8 @@ export async function throwIfBegun(planFile: string, io: Machine): Promise<void>
 }
 
 /**
- * The journal of a plan: the one that was named; the one beside it, for a shard its own; else the one that the last run on this machine was
- * given.
+ * The journal of a plan: the one that was named; the one beside it, for a shard its own; else the one that the last run
+ * on this machine was given.
  */
 export async function journalOf(
   plan: Digest,
@@ -108,8 +108,8 @@ export async function projectLock(
 }
 
 /**
- * For a transfer that came to its end, or changed nothing that is not as it was. A journal that is not beside its plan is
- * remembered all the same: nothing else leads there from the plan.
+ * For a transfer that came to its end, or changed nothing that is not as it was. A journal that is not beside its plan
+ * is remembered all the same: nothing else leads there from the plan.
  */
 export async function forgetTransfer(
   journal: string,

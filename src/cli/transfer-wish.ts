@@ -91,9 +91,20 @@ function pathIn(address: string, gitlab: string, what: string): string {
     );
   }
   const [path = ''] = url.pathname.slice(base.length + 1).split('/-/');
-  return decodeURIComponent(path)
+  return decoded(path, address, what)
     .replace(/\/$/, '')
     .replace(/\.git$/, '');
+}
+
+function decoded(path: string, address: string, what: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    throw usage(
+      `${what} "${address}" is not an address: its percent-encoding is broken`,
+      'copy the address from the browser, or write group/project',
+    );
+  }
 }
 
 function donorPath(donor: string, base: string): string {

@@ -69,6 +69,20 @@ describe('what cannot be meant is refused with 64, before any request', () => {
     expect(message).toContain('--platform');
   });
 
+  test.each(['https://gitlab.test/org/%zz', 'https://gitlab.test/org/%E0%A4%A'])(
+    'a project with broken percent-encoding: %s',
+    async (project) => {
+      const gitlab = ['--gitlab', 'https://gitlab.test'];
+      const error = toldError(
+        await transship(['plan', 'transfer', project, '--to', 'x/', ...gitlab], {
+          env: {GITLAB_TOKEN: 'glpat-not-sent-anywhere'},
+        }),
+      );
+      expect(error).toMatchObject({code: 'USAGE', exit: 64, side: 'this machine'});
+      expect(error.message).toContain(project);
+    },
+  );
+
   test('a proxy that is none, without its password', async () => {
     const env = {HTTPS_PROXY: 'socks5://me:hunter2secret@proxy:1080'};
     const error = toldError(await transship(['copy', 'r.test/a', TO], {env}));
