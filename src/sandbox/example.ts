@@ -20,7 +20,7 @@ const IMAGES = [
   ['team/worker', ['2.0', 'latest']],
 ] as const;
 
-/** The instance of `plans/sandbox.yaml`, with a generated image instead of one from a folder. */
+/** The instance of `plans/sandbox.yaml`, with a generated image instead of one from a directory. */
 export const EXAMPLE_SEED: SeedInput = {
   users: [
     {name: 'root', password: 'sandbox-root', admin: true},

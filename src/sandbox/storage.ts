@@ -6,15 +6,15 @@ import {
   contentFile,
   DirectoryTree,
   type FileTree,
-  manifestFolder,
+  manifestDirectory,
   manifestLink,
   MemoryTree,
-  referrerFolder,
-  REPOSITORIES_FOLDER,
-  repositoryFolder,
+  referrerDirectory,
+  REPOSITORIES_DIRECTORY,
+  repositoryDirectory,
   type Slice,
   tagFile,
-  tagFolder,
+  tagDirectory,
 } from './file-tree.ts';
 import {isDigest, isRepositoryPath, isTag} from './names.ts';
 import {UploadStore} from './upload-store.ts';
@@ -42,26 +42,29 @@ export class Storage {
 
   /** Whether a blob or a manifest was ever stored in the repository; it may be empty now. */
   async hasRepository(repository: RepositoryPath): Promise<boolean> {
-    return isInUse(await this.#tree.list(repositoryFolder(repository)));
+    return isInUse(await this.#tree.list(repositoryDirectory(repository)));
   }
 
   /** Renames a repository with its content, which is merged into a repository that exists at the new name. */
   async rename(from: RepositoryPath, to: RepositoryPath): Promise<void> {
-    for (const part of await this.#tree.list(repositoryFolder(from))) {
+    for (const part of await this.#tree.list(repositoryDirectory(from))) {
       // A part without "_" belongs to a repository below this one.
       if (part.startsWith('_'))
-        await this.#moveAll(`${repositoryFolder(from)}/${part}`, `${repositoryFolder(to)}/${part}`);
+        await this.#moveAll(
+          `${repositoryDirectory(from)}/${part}`,
+          `${repositoryDirectory(to)}/${part}`,
+        );
     }
   }
 
   /** All repositories in lexical order. */
   async repositories(): Promise<readonly RepositoryPath[]> {
     const found: RepositoryPath[] = [];
-    const folders = [...(await this.#tree.list(REPOSITORIES_FOLDER))];
-    for (let name = folders.pop(); name !== undefined; name = folders.pop()) {
-      const inside = await this.#tree.list(repositoryFolder(name));
+    const directories = [...(await this.#tree.list(REPOSITORIES_DIRECTORY))];
+    for (let name = directories.pop(); name !== undefined; name = directories.pop()) {
+      const inside = await this.#tree.list(repositoryDirectory(name));
       if (isInUse(inside) && isRepositoryPath(name)) found.push(name);
-      for (const part of inside) if (!part.startsWith('_')) folders.push(`${name}/${part}`);
+      for (const part of inside) if (!part.startsWith('_')) directories.push(`${name}/${part}`);
     }
     return found.sort();
   }
@@ -135,8 +138,8 @@ export class ManifestStore {
   /** All manifests of a repository, tagged or not. */
   async all(repository: RepositoryPath): Promise<readonly StoredManifest[]> {
     const found: StoredManifest[] = [];
-    for (const algorithm of await this.#tree.list(manifestFolder(repository))) {
-      for (const hex of await this.#tree.list(`${manifestFolder(repository)}/${algorithm}`)) {
+    for (const algorithm of await this.#tree.list(manifestDirectory(repository))) {
+      for (const hex of await this.#tree.list(`${manifestDirectory(repository)}/${algorithm}`)) {
         const digest = `${algorithm}:${hex}`;
         const manifest = isDigest(digest) ? await this.get(repository, digest) : undefined;
         if (manifest) found.push(manifest);
@@ -182,17 +185,17 @@ export class ManifestStore {
 
   /** Whether the repository has, or had, a tag. */
   async hadTags(repository: RepositoryPath): Promise<boolean> {
-    return (await this.#tree.list(repositoryFolder(repository))).includes('_tags');
+    return (await this.#tree.list(repositoryDirectory(repository))).includes('_tags');
   }
 
   /** All tags in lexical order. */
   async tags(repository: RepositoryPath): Promise<readonly Tag[]> {
-    return (await this.#tree.list(tagFolder(repository))).filter(isTag).sort();
+    return (await this.#tree.list(tagDirectory(repository))).filter(isTag).sort();
   }
 
   /** The manifests that refer to `subject` (distribution-spec, "Listing Referrers"). */
   async referrers(repository: RepositoryPath, subject: Digest): Promise<readonly Referrer[]> {
-    const names = [...(await this.#tree.list(referrerFolder(repository, subject)))].sort();
+    const names = [...(await this.#tree.list(referrerDirectory(repository, subject)))].sort();
     const found: Referrer[] = [];
     for (const digest of names.filter(isDigest)) {
       const manifest = await this.get(repository, digest);
@@ -210,5 +213,5 @@ export class ManifestStore {
 }
 
 function referrerLink(repository: RepositoryPath, subject: Digest, digest: Digest): string {
-  return `${referrerFolder(repository, subject)}/${digest}`;
+  return `${referrerDirectory(repository, subject)}/${digest}`;
 }

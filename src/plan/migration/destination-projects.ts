@@ -4,13 +4,11 @@ import {
   whyNotImagePath,
   whyNotProjectPath,
 } from '../../model/gitlab-naming.ts';
-import type {Check, CreateStep} from '../../model/plan.ts';
+import type {Check, Visibility} from '../../model/plan.ts';
 import {formatProblem} from '../../model/file-problem.ts';
 import type {CreateRecord} from '../schema-parts.ts';
 import type {RepositoryMapping} from './map-routes.ts';
 import type {CopyMigration} from './migration.ts';
-
-type Visibility = CreateStep['visibility'];
 
 /** A GitLab that images go to, as far as their paths were looked up there. */
 export interface DestinationGitLab {

@@ -6,7 +6,7 @@ import {compareText} from '../compare.ts';
 import {fillDestination, type MatchedRepository} from './destination-template.ts';
 import {
   type CopyMigration,
-  type Placed,
+  type PlacedText,
   type RegistryRoot,
   type Route,
   routeFilters,
@@ -103,7 +103,7 @@ type MappedNames = Pick<RepositoryMapping, 'source' | 'destination' | 'project'>
 
 function invalidName(
   file: string,
-  {at}: Placed,
+  {at}: PlacedText,
   {source, destination}: MappedNames,
   why: string,
 ): Check {
@@ -122,7 +122,7 @@ function invalidName(
 
 function rewrittenName(
   file: string,
-  {at}: Placed,
+  {at}: PlacedText,
   {source, destination}: MappedNames,
   written: string,
 ): Check {

@@ -3,7 +3,7 @@ import type {TagRename, WishFilters} from '../../model/plan.ts';
 import {parseAge} from '../age.ts';
 
 /** A text of a migration file and where it stands. */
-export interface Placed {
+export interface PlacedText {
   readonly text: string;
   readonly at: FilePosition;
 }
@@ -30,11 +30,11 @@ export interface Route {
   readonly at: FilePosition;
   readonly source: RegistryRoot;
   /** A glob over the paths below `source`. */
-  readonly from: Placed;
+  readonly from: PlacedText;
   /** Globs over the same paths. */
   readonly exclude: readonly string[];
   /** Templates of paths below the root. */
-  readonly to: readonly (Placed & {readonly root: RegistryRoot})[];
+  readonly to: readonly (PlacedText & {readonly root: RegistryRoot})[];
   /** A template like those of `to`, below the same root. */
   readonly project?: string;
   readonly tags: TagRules;

@@ -12,9 +12,9 @@ export interface RepositoryGlob {
   match(path: string): readonly string[] | undefined;
 }
 
-type Token =
+type GlobToken =
   | {readonly kind: 'text'; readonly text: string}
-  | {readonly kind: 'one' | 'part' | 'rest' | 'folders'};
+  | {readonly kind: 'one' | 'part' | 'rest' | 'directories'};
 
 const TOKEN = /\*\*\/|\*\*|\*|\?|[^*?]+/g;
 
@@ -52,15 +52,15 @@ export function repositoryGlob(source: string): RepositoryGlob {
   };
 }
 
-function readToken(text: string): Token {
-  if (text === '**/') return {kind: 'folders'};
+function readToken(text: string): GlobToken {
+  if (text === '**/') return {kind: 'directories'};
   if (text === '**') return {kind: 'rest'};
   if (text === '*') return {kind: 'part'};
   return text === '?' ? {kind: 'one'} : {kind: 'text', text};
 }
 
 /** Longest match of the first wildcard first. A state that failed once is not tried again. */
-function match(tokens: readonly Token[], path: string): readonly string[] | undefined {
+function match(tokens: readonly GlobToken[], path: string): readonly string[] | undefined {
   const failed = new Set<number>();
   const from = (index: number, at: number): readonly string[] | undefined => {
     const token = tokens[index];
@@ -78,7 +78,7 @@ function match(tokens: readonly Token[], path: string): readonly string[] | unde
 }
 
 function* ways(
-  token: Token,
+  token: GlobToken,
   path: string,
   at: number,
 ): Generator<{readonly end: number; readonly captured?: string}> {
@@ -86,7 +86,7 @@ function* ways(
     if (path.startsWith(token.text, at)) yield {end: at + token.text.length};
     return;
   }
-  if (token.kind === 'folders') {
+  if (token.kind === 'directories') {
     for (let end = path.lastIndexOf('/'); end > at; end = path.lastIndexOf('/', end - 1)) {
       yield {end: end + 1, captured: path.slice(at, end)};
     }

@@ -237,7 +237,7 @@ const moveSchema = z
     group: gitlabPath('The full path of the group that moves, with all below it.').optional(),
     to: gitlabPath('Its new full path, or a namespace followed by /.'),
     donor: text(
-      'Where its images wait: a folder (./dir, /dir) or a project. Default: that of the file.',
+      'Where its images wait: a directory (./dir, /dir) or a project. Default: that of the file.',
     ).optional(),
   })
   .describe('One move.');
@@ -251,7 +251,7 @@ export const transferMigrationSchema = z
         ? undefined
         : 'it is not the address of an instance: write https://host, without a login',
     ),
-    donor: text('Where images wait: a folder (./dir, /dir) or a project.').optional(),
+    donor: text('Where images wait: a directory (./dir, /dir) or a project.').optional(),
     createDonor: z
       .boolean()
       .describe('Create the donor project when the plan is applied. Default: false.')

@@ -111,7 +111,7 @@ function* donorConflicts({one, other}: Pair): Generator<Check> {
       ? `the donor ${donor.path} is a project that this plan moves`
       : whyInTheWay({donor: one.donor, project: other.project, target: other.target});
   if (why === undefined) return;
-  const hint = 'choose another project or a folder with --donor';
+  const hint = 'choose another project or a directory with --donor';
   yield {...forbid('DONOR_UNFIT', donor.path, why, hint), project: one.project.fullPath};
 }
 
@@ -124,13 +124,13 @@ function* placeConflicts(moves: readonly ProjectMove[]): Generator<Check> {
       owners.set(donor, owner);
       if (owner.project.id === move.project.id) continue;
       const message = `the images of ${owner.project.from} wait at ${donor} as well`;
-      const hint = 'choose another folder for one of the projects';
+      const hint = 'choose another directory for one of the projects';
       yield {...forbid('DONOR_UNFIT', donor, message, hint), project: move.project.from};
     }
   }
 }
 
-/** Each folder has room for its project. Whether several are on one disk is not known. */
+/** Each directory has room for its project. Whether several are on one disk is not known. */
 function* roomChecks(
   facts: readonly TransferFacts[],
   moves: readonly ProjectMove[],
@@ -146,8 +146,8 @@ function* roomChecks(
   yield warn(
     'DONOR_TOO_SMALL',
     'donors',
-    `the images of all projects need ${bytes} bytes, and one of the donor folders has ${least} bytes free`,
-    'if the folders are on one disk, free some space, or apply with --remove-donor, which frees the folder of each project at its end',
+    `the images of all projects need ${bytes} bytes, and one of the donor directories has ${least} bytes free`,
+    'if the directories are on one disk, free some space, or apply with --remove-donor, which frees the directory of each project at its end',
   );
 }
 

@@ -52,7 +52,7 @@ function estimateOf(step: UncostedStep, {donor, repositories, manifests}: Subjec
         {bytes: 0, requests: 0},
       );
     case 'verify': {
-      // Of a folder the files are read.
+      // Of a directory the files are read.
       if (step.at === 'donor' && donor.kind === 'directory') return requests(0);
       const blobs = new Set(manifests.flatMap((manifest) => manifest.blobs));
       return requests(tags + manifests.length + blobs.size);

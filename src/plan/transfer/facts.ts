@@ -1,4 +1,5 @@
-import type {Check} from '../../model/plan.ts';
+import type {Check, Visibility} from '../../model/plan.ts';
+import type {TagLimits} from '../../model/port.ts';
 import type {Donor, GroupWish, PolicyState, ProjectWish} from '../../model/transfer-plan.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
 
@@ -18,7 +19,7 @@ export interface TransferFacts {
   readonly freeze?: boolean;
   readonly project: ProjectFacts;
   readonly target: TargetFacts;
-  readonly token: TokenFacts;
+  readonly token: GitLabTokenFacts;
   /** Undefined: the instance has no registry, or none that it tells of. */
   readonly registry?: RegistryFacts;
   /** Every image repository of the project that the registry has, also those without tags. */
@@ -39,7 +40,7 @@ export interface TransferFacts {
 export interface GroupFacts {
   readonly wish: GroupWish;
   readonly now: number;
-  readonly token: TokenFacts;
+  readonly token: GitLabTokenFacts;
   readonly group: {
     readonly id: number;
     readonly fullPath: string;
@@ -120,10 +121,8 @@ export interface AccessFacts {
   readonly unseen: readonly string[];
 }
 
-export type Visibility = 'private' | 'internal' | 'public';
-
 /** What was found wrong, in words. */
-export type Finding = Pick<Check, 'code' | 'message' | 'hint'>;
+export type TransferProblem = Pick<Check, 'code' | 'message' | 'hint'>;
 
 export interface ProjectFacts {
   readonly id: number;
@@ -185,7 +184,7 @@ export interface TargetFacts {
   };
 }
 
-export interface TokenFacts {
+export interface GitLabTokenFacts {
   readonly kind: 'access-token' | 'job-token';
   /** Undefined: GitLab does not tell. */
   readonly scopes?: readonly string[];
@@ -207,18 +206,11 @@ export interface RegistryFacts {
   /** What was asked for at the old path, and what of it was not granted; undefined: the registry does not tell. */
   readonly missingActions?: readonly string[];
   /** Whether it takes deletions, tried on a tag that is not there; undefined: not tried. */
-  readonly deletion?: 'taken' | Finding;
+  readonly deletion?: 'taken' | TransferProblem;
   /** Whether it takes uploads and each kind of manifest, tried at the old path; undefined: not tried. */
-  readonly writes?: 'taken' | readonly Finding[];
+  readonly writes?: 'taken' | readonly TransferProblem[];
   /** What the registry's own token says about the tags of the project; undefined: it does not say. */
   readonly tagLimits?: TagLimits;
-}
-
-/** Patterns of tags that the registry does not let the bearer of a token change (GitLab: `access[].meta`). */
-export interface TagLimits {
-  readonly push: readonly string[];
-  readonly delete: readonly string[];
-  readonly immutable: readonly string[];
 }
 
 /** One image repository. */
@@ -246,13 +238,13 @@ export interface RepositoryFacts {
 export interface DonorFacts {
   readonly donor: Donor;
   /** Why a project cannot be the donor; undefined: it can. */
-  readonly problem?: Finding;
+  readonly problem?: TransferProblem;
   /** Whether a donor project that is not there may be created. */
   readonly mayCreate: boolean;
   /** Of a project: what its registry does not grant; undefined: not asked, or the registry does not tell. */
   readonly missingActions?: readonly string[];
   /** Of a project: what came of a tag that was pushed, deleted and listed. */
-  readonly probe?: 'passed' | Finding;
+  readonly probe?: 'passed' | TransferProblem;
   /** Of a directory: bytes that are free. */
   readonly freeBytes?: number;
   /** Of a directory: the first thing found there that is no image layout; undefined: there is none. */
@@ -293,6 +285,6 @@ export function warn(code: Check['code'], subject: string, message: string, hint
 }
 
 /** What was found wrong while it was tried out. */
-export function forbidFinding(subject: string, {code, message, hint}: Finding): Check {
+export function forbidProblem(subject: string, {code, message, hint}: TransferProblem): Check {
   return forbid(code, subject, message, hint);
 }

@@ -219,7 +219,7 @@ function* donorChecks({wish, projects, group, target}: GroupFacts): Generator<Ch
       'DONOR_UNFIT',
       path,
       `the donor ${path} is below ${place}, and the group cannot move while one of its projects has images`,
-      'choose a project outside of the group, or a folder, with --donor',
+      'choose a project outside of the group, or a directory, with --donor',
     );
 }
 

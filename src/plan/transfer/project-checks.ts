@@ -1,4 +1,4 @@
-import type {Check} from '../../model/plan.ts';
+import type {Check, Visibility} from '../../model/plan.ts';
 import {
   type AccessFacts,
   forbid,
@@ -6,10 +6,9 @@ import {
   type ProjectFacts,
   type TargetFacts,
   type TransferFacts,
-  type Visibility,
   warn,
 } from './facts.ts';
-import {pathChangesOf, rootOf} from './steps.ts';
+import {haveSameTopLevel, pathChangesOf} from './steps.ts';
 
 /** GitLab's numbers (GitLab: lib/gitlab/access.rb). */
 const MAINTAINER = 40;
@@ -245,7 +244,7 @@ function* targetChecks(project: ProjectFacts, target: TargetFacts) {
   const {fullPath, taken, whyNotPath, whyNotImages} = target;
   const isNewPath = project.path !== target.path;
   const {scopedPackage} = project;
-  if (scopedPackage !== undefined && rootOf(project.fullPath) !== rootOf(fullPath)) {
+  if (scopedPackage !== undefined && !haveSameTopLevel(project.fullPath, fullPath)) {
     yield forbid(
       'TRANSFER_PACKAGES_PRESENT',
       project.fullPath,

@@ -22,7 +22,7 @@ import type {Candidate, ObservedRoute} from '../candidate.ts';
 import {namedPlatforms} from '../platforms.ts';
 import {Presence} from '../presence.ts';
 import {candidatesOf} from '../route-candidates.ts';
-import {copySteps} from '../steps.ts';
+import {copySteps} from '../copy-steps.ts';
 
 /** One project of a plan: what is done, what is left out, and what was found. */
 export interface PlannedMove {

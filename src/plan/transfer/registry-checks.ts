@@ -1,7 +1,7 @@
 import type {Check} from '../../model/plan.ts';
 import {
   forbid,
-  forbidFinding,
+  forbidProblem,
   pass,
   type RegistryFacts,
   type RepositoryFacts,
@@ -59,10 +59,10 @@ function grantChecks({host, version, missingActions}: RegistryFacts, project: st
   ];
 }
 
-/** With a folder as the donor everything has to be pushed again, so this is tried where the images are now. */
+/** With a directory as the donor everything has to be pushed again, so this is tried where the images are now. */
 function writeChecks({host, writes}: RegistryFacts): readonly Check[] {
   if (writes === undefined) return [];
-  if (writes !== 'taken') return writes.map((finding) => forbidFinding(host, finding));
+  if (writes !== 'taken') return writes.map((finding) => forbidProblem(host, finding));
   return [
     pass(
       'UPLOAD_READY',
@@ -73,7 +73,7 @@ function writeChecks({host, writes}: RegistryFacts): readonly Check[] {
 }
 
 function deleteChecks({host, deletion, deletesTags}: RegistryFacts, isProbed: boolean): Check[] {
-  if (typeof deletion === 'object') return [forbidFinding(host, deletion)];
+  if (typeof deletion === 'object') return [forbidProblem(host, deletion)];
   if (!deletesTags) {
     return [
       warn(

@@ -1,6 +1,7 @@
 import {re2} from '../../model/re2.ts';
 import type {Check} from '../../model/plan.ts';
-import {forbid, pass, type TagLimits, type TransferFacts, warn} from './facts.ts';
+import type {TagLimits} from '../../model/port.ts';
+import {forbid, pass, type TransferFacts, warn} from './facts.ts';
 import {hasContent, movedRules} from './steps.ts';
 
 /** Whether protection rules keep tags from being deleted at the old path, or pushed to the new one. */

@@ -1,4 +1,4 @@
-import {registryPathOf} from '../../model/gitlab-naming.ts';
+import {registryPathOf, topLevelOf} from '../../model/gitlab-naming.ts';
 import type {
   Donor,
   MovedRule,
@@ -216,7 +216,7 @@ export function wayOf({
 }: TransferFacts): ProjectMove['way'] {
   const tagged = repositories.filter(hasContent);
   if (tagged.length === 0) return 'empty';
-  const isNear = rootOf(project.fullPath) === rootOf(target.fullPath);
+  const isNear = haveSameTopLevel(project.fullPath, target.fullPath);
   const isNative =
     registry?.database === true &&
     isNear &&
@@ -234,9 +234,9 @@ export function hasContent({source}: TransferFacts['repositories'][number]): boo
   );
 }
 
-/** The top-level group or the user, to be compared. */
-export function rootOf(fullPath: string): string {
-  return (fullPath.split('/')[0] ?? '').toLowerCase();
+/** Whether two full paths are below the same top-level group or user. GitLab's paths ignore case. */
+export function haveSameTopLevel(one: string, other: string): boolean {
+  return topLevelOf(one).toLowerCase() === topLevelOf(other).toLowerCase();
 }
 
 /** One call that moves the project: GitLab changes the namespace and the path apart from each other. */

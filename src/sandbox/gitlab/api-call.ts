@@ -2,7 +2,7 @@ import {parseJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import {type Exchange, jsonReply, type Reply} from '../exchange.ts';
 import type {Instance} from './instance.ts';
-import {levelInGroup, levelInProject, maySee, type Person} from './rights.ts';
+import {ACCESS_LEVEL, levelInGroup, levelInProject, maySee, type Person} from './rights.ts';
 import type {WorldGroup, WorldProject, WorldRepository} from './world.ts';
 
 /** An authenticated API call. */
@@ -84,6 +84,13 @@ export function projectOf({world, person, params, exchange}: ApiCall): WorldProj
   const query = exchange.query.size > 0 ? `?${exchange.query.toString()}` : '';
   const location = `${exchange.origin}${path}${query}`;
   throw new ApiRefusal(301, {message: 'This resource has been moved permanently'}, {location});
+}
+
+/** The project in the path, for maintainers. @throws ApiRefusal 301, 403, 404, 405 */
+export function maintainedProjectOf(call: ApiCall): WorldProject {
+  const project = projectOf(call);
+  requireLevel(call, project, ACCESS_LEVEL.maintainer);
+  return project;
 }
 
 /** @throws ApiRefusal 403 */

@@ -6,6 +6,7 @@ import {
   bodyOf,
   flagField,
   forbidden,
+  maintainedProjectOf,
   notFound,
   numberField,
   pageReply,
@@ -145,8 +146,7 @@ export function createProject(call: ApiCall): Reply {
 /** `PUT /projects/:id` */
 export async function updateProject(call: ApiCall): Promise<Reply> {
   const {world, person, events} = call;
-  const project = projectOf(call);
-  requireLevel(call, project, ACCESS_LEVEL.maintainer);
+  const project = maintainedProjectOf(call);
   const wish = bodyOf(call, updateSchema);
   if (wish.path !== undefined && wish.path !== project.path) {
     const why = await changePath(call, project, wish.path);

@@ -5,9 +5,8 @@ import {
   type ApiHandler,
   ApiRefusal,
   bodyOf,
+  maintainedProjectOf,
   notFound,
-  projectOf,
-  requireLevel,
 } from './api-call.ts';
 import {presentRule} from './entities.ts';
 import {ACCESS_LEVEL} from './rights.ts';
@@ -60,11 +59,6 @@ export const tagRules = ruleHandlers({
 
 function ruleHandlers(kind: RuleKind): Record<'list' | 'create' | 'update' | 'remove', ApiHandler> {
   const {field, rulesOf} = kind;
-  const projectFor = (call: ApiCall) => {
-    const project = projectOf(call);
-    requireLevel(call, project, ACCESS_LEVEL.maintainer);
-    return project;
-  };
   const ruleFor = (call: ApiCall, project: WorldProject) => {
     const rule = rulesOf(project).find(({id}) => id === Number(call.params['rule']));
     if (!rule) throw notFound();
@@ -72,14 +66,14 @@ function ruleHandlers(kind: RuleKind): Record<'list' | 'create' | 'update' | 're
   };
   return {
     list: (call) => {
-      const project = projectFor(call);
+      const project = maintainedProjectOf(call);
       return jsonReply(
         200,
         rulesOf(project).map((rule) => presentRule(project, rule, field)),
       );
     },
     create: (call) => {
-      const project = projectFor(call);
+      const project = maintainedProjectOf(call);
       const wish = bodyOf(call, levelsSchema);
       const rules = rulesOf(project);
       const name = bodyOf(call, fieldsSchema)[field];
@@ -95,7 +89,7 @@ function ruleHandlers(kind: RuleKind): Record<'list' | 'create' | 'update' | 're
       return jsonReply(201, presentRule(project, rule, field));
     },
     update: (call) => {
-      const project = projectFor(call);
+      const project = maintainedProjectOf(call);
       const rule = ruleFor(call, project);
       const wish = bodyOf(call, levelsSchema);
       const {minimum_access_level_for_push: push, minimum_access_level_for_delete: remove} = wish;
@@ -107,7 +101,7 @@ function ruleHandlers(kind: RuleKind): Record<'list' | 'create' | 'update' | 're
       return jsonReply(200, presentRule(project, rule, field));
     },
     remove: (call): Reply => {
-      const project = projectFor(call);
+      const project = maintainedProjectOf(call);
       const rules = rulesOf(project);
       rules.splice(rules.indexOf(ruleFor(call, project)), 1);
       return emptyReply(204);

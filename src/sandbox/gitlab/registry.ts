@@ -90,7 +90,7 @@ export class RegistryFront {
   }
 
   /**
-   * Without the database, a repository that never had a tag has no list of tags, which a folder of the storage stands for
+   * Without the database, a repository that never had a tag has no list of tags, because a directory of the storage stands for it
    * (GitLab container registry: registry/storage/tagstore.go, `All`). @throws Refusal NAME_UNKNOWN
    */
   async #requireTagged(repository: RepositoryPath): Promise<void> {

@@ -7,6 +7,7 @@ import {
   bodyOf,
   forbidden,
   groupOf,
+  maintainedProjectOf,
   notFound,
   pageReply,
   projectOf,
@@ -43,8 +44,7 @@ export async function transferProject(call: ApiCall): Promise<Reply> {
 
 /** `GET /projects/:id/transfer_locations`: groups of which the caller is a maintainer, except the project's own. */
 export function listTransferLocations(call: ApiCall): Reply {
-  const project = projectOf(call);
-  requireLevel(call, project, ACCESS_LEVEL.maintainer);
+  const project = maintainedProjectOf(call);
   return pageReply(
     call,
     locations(call, (group) => group.id !== project.namespaceId),

@@ -2,7 +2,7 @@ import {writeFile} from 'node:fs/promises';
 import {playScenario} from './registry-scenario.ts';
 
 /*
- * Records the responses of GitLab's registry: `node test/sandbox/gitlab/record-registry.ts HOST REALM FILE`. The registry
+ * Records the responses of GitLab's registry: `npm run record:registry -- HOST REALM FILE`. The registry
  * requires tokens of REALM, which grants `root` with the password `sandbox-root` everything (`startTokenServer`), and
  * allows deletion.
  */

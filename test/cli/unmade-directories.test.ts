@@ -10,8 +10,8 @@ import {storeImage} from '../support/small-images.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
-// Folders that cannot be made, whoever runs the command: below a file, below a link to nothing, and in a file system that
-// makes none, where Node's own way to make a folder with those above it never returns.
+// Directories that cannot be made, whoever runs the command: below a file, below a link to nothing, and in a file
+// system that makes none, where Node's own way to make a directory with those above it never returns.
 
 const cleanup = new AsyncDisposableStack();
 let temp: TempDirectory;
@@ -46,7 +46,7 @@ function impossible(where: (typeof WHERE)[number]): string {
   }[where];
 }
 
-describe.each(WHERE)('a folder %s', (where) => {
+describe.each(WHERE)('a directory %s', (where) => {
   test('for the cache only costs what it saves', async () => {
     const env = {XDG_CACHE_HOME: impossible(where)};
     const run = await transship(['copy', image, target()], {env, home: temp.join('home')});
@@ -62,13 +62,13 @@ describe.each(WHERE)('a folder %s', (where) => {
   test.each(['XDG_STATE_HOME', '--journal'])(
     'for the journal, by %s, ends the run',
     async (how) => {
-      const folder = impossible(where);
+      const directory = impossible(where);
       const [env, flags] =
-        how === '--journal' ? [{}, [how, `${folder}/run.ndjson`]] : [{[how]: folder}, []];
+        how === '--journal' ? [{}, [how, `${directory}/run.ndjson`]] : [{[how]: directory}, []];
       const run = await transship(['copy', image, target(), ...flags], {env});
       const error = toldError(run);
       expect(error).toMatchObject({code: 'JOURNAL_WRITE_FAILED', exit: 1, side: 'this machine'});
-      expect(error.message).toContain(folder);
+      expect(error.message).toContain(directory);
       expect(error.hint).toContain('--journal');
     },
   );
