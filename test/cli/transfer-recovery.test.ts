@@ -89,11 +89,24 @@ async function start() {
       const wish = ['plan', 'transfer', OLD, '--to', 'new_org/build/', '--gitlab', rig.url];
       return run(...wish, '--out', directory.join(file), ...place);
     },
-    /** Somebody pushes a tag to the old path. */
+    /** Applies the plan in a run that is killed at its first request for a blob. */
+    async applyKilledAtFirstBlob(): Promise<void> {
+      const kill = new AbortController();
+      const {signal} = kill;
+      faults.refuse = ({path}) => {
+        if (path.includes('/blobs/')) kill.abort(new DOMException('killed', 'AbortError'));
+        return false;
+      };
+      const env = {GITLAB_TOKEN: 'ada-api'};
+      const args = ['apply', directory.join('move.plan.json'), '--yes'];
+      await transship(args, {env, stopping: signal, aborted: signal});
+      faults.refuse = () => false;
+    },
+    /** Pushes a tag to the old path. */
     async push(to: string): Promise<void> {
       await manifests.put(`${OLD}/cr` as RepositoryPath, image, to as Tag);
     },
-    /** Somebody pushes another image over a tag of the old path. @returns its digest */
+    /** Pushes another image over a tag of the old path. @returns its digest */
     async move(tag: string): Promise<string> {
       const path = `${OLD}/cr` as RepositoryPath;
       return await storeImage(rig.sandbox.storage, path, tag, [someBytes(10)]);
@@ -395,18 +408,7 @@ describe('the cleanup policy', () => {
   test('that a killed run left off is told by status, and put back by the plan that follows', async () => {
     await using at = await start();
     await at.planTo('move.plan.json');
-    const kill = new AbortController();
-    at.faults.refuse = ({path}) => {
-      if (path.includes('/blobs/')) kill.abort(new DOMException('killed', 'AbortError'));
-      return false;
-    };
-    const env = {GITLAB_TOKEN: 'ada-api'};
-    await transship(['apply', at.plan, '--yes'], {
-      env,
-      stopping: kill.signal,
-      aborted: kill.signal,
-    });
-    at.faults.refuse = () => false;
+    await at.applyKilledAtFirstBlob();
     expect(await at.isPolicyOn()).toBe(false);
     const status = await at.run('status', at.plan, '--format', 'json');
     expect((JSON.parse(status.stdout) as StatusResult).projects?.[0]?.standing).toMatchObject({
@@ -459,15 +461,7 @@ describe('a cleanup policy that was put back', () => {
   test('is on also after a run that could not begin', async () => {
     await using at = await start();
     await at.planTo('move.plan.json');
-    const kill = new AbortController();
-    at.faults.refuse = ({path}) => {
-      if (path.includes('/blobs/')) kill.abort(new DOMException('killed', 'AbortError'));
-      return false;
-    };
-    const env = {GITLAB_TOKEN: 'ada-api'};
-    const {signal} = kill;
-    await transship(['apply', at.plan, '--yes'], {env, stopping: signal, aborted: signal});
-    at.faults.refuse = () => false;
+    await at.applyKilledAtFirstBlob();
     expect(await at.isPolicyOn()).toBe(false);
     // There is nobody to ask.
     expect((await at.run('apply', at.plan)).code).toBe(64);

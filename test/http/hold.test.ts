@@ -2,8 +2,8 @@ import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import type {HttpRequest} from '../../src/http/request.ts';
 import type {RetryPolicy} from '../../src/http/retry.ts';
+import {get} from '../support/http-request.ts';
 import {startHttpServer} from '../support/http-server.ts';
-import {NEVER} from '../support/streams.ts';
 
 /** A whole second: a date in a header has no parts of one. */
 const NOW = Date.UTC(2026, 0, 1);
@@ -15,13 +15,6 @@ const PATIENT: RetryPolicy = {
   capMs: 1,
   budgetMs: 2 * HOLD_MS,
 };
-
-const get = (url: string): HttpRequest => ({
-  method: 'GET',
-  url: new URL(url),
-  side: 'source',
-  signal: NEVER,
-});
 
 /** What cannot be repeated, so that its refusal comes at once. */
 const first = (url: string): HttpRequest => ({

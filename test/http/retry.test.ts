@@ -1,19 +1,12 @@
 import {describe, expect, it, vi} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
-import type {HttpBody, HttpRequest} from '../../src/http/request.ts';
+import type {HttpBody} from '../../src/http/request.ts';
 import {Attempts, DEFAULT_RETRY, pause, type RetryPolicy} from '../../src/http/retry.ts';
+import {get} from '../support/http-request.ts';
 import {startHttpServer} from '../support/http-server.ts';
-import {NEVER, streamOf} from '../support/streams.ts';
+import {streamOf} from '../support/streams.ts';
 
 const QUICK: RetryPolicy = {attempts: 4, attemptsAt500: 2, baseMs: 1, capMs: 1, budgetMs: 1000};
-
-const get = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
-  method: 'GET',
-  url: new URL(url),
-  side: 'source',
-  signal: NEVER,
-  ...more,
-});
 
 /** Answers with these statuses, one after the other, and with the last one for ever. */
 function answering(...statuses: number[]) {

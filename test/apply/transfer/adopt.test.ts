@@ -24,12 +24,7 @@ test.each(DONORS)(
   async (donor) => {
     await using rig = await TransferRig.start({donor});
     const before = await rig.tagsBelow(OLD);
-    let isPushed = false;
-    rig.onRequest = async ({method}) => {
-      if (isPushed || method !== 'DELETE') return;
-      isPushed = true;
-      await rig.retag(`${OLD}/tools:1.0`, `${OLD}:late`);
-    };
+    rig.retagAtFirstDelete(`${OLD}/tools:1.0`, `${OLD}:late`);
     expect((await rig.apply({adoptNewTags: true})).result).toBe('done');
     expect(await rig.tagsBelow(NEW)).toEqual({...before, ':late': before['/tools:1.0']});
   },
@@ -41,16 +36,7 @@ test.each(['change-namespace', 'push', 'verify-target'])(
     await using rig = await TransferRig.start({donor: 'project'});
     await rig.retag(`${OLD}/tools:1.0`, `${OLD}:new`);
     const now = await rig.tagsBelow(OLD);
-    const kill = new AbortController();
-    const run = rig.apply({
-      adoptNewTags: true,
-      killed: kill.signal,
-      onEvent: (event) => {
-        if (event.type === 'step-started' && event.step === step)
-          kill.abort(new DOMException('killed', 'AbortError'));
-      },
-    });
-    await run.catch(() => undefined);
+    await rig.applyKilledAt(step, {adoptNewTags: true});
     expect((await rig.apply()).result).toBe('done');
     expect(await rig.tagsBelow(NEW)).toEqual(now);
   },
@@ -60,16 +46,7 @@ test('killed before they are deleted, the next run takes them along only if it i
   await using rig = await TransferRig.start({donor: 'project'});
   await rig.retag(`${OLD}/tools:1.0`, `${OLD}:new`);
   const now = await rig.tagsBelow(OLD);
-  const kill = new AbortController();
-  const run = rig.apply({
-    adoptNewTags: true,
-    killed: kill.signal,
-    onEvent: (event) => {
-      if (event.type === 'step-started' && event.step === 'delete-old')
-        kill.abort(new DOMException('killed', 'AbortError'));
-    },
-  });
-  await run.catch(() => undefined);
+  await rig.applyKilledAt('delete-old', {adoptNewTags: true});
   const refused = await rig.apply();
   expect(refused).toMatchObject({result: 'drift', drift: [{tag: 'new', planned: null}]});
   expect(await rig.tagsBelow(OLD)).toEqual(now);
@@ -91,16 +68,7 @@ test('rolled back, they are at the old path again', async () => {
   await using rig = await TransferRig.start();
   await rig.retag(`${OLD}/tools:1.0`, `${OLD}:new`);
   const now = await rig.tagsBelow(OLD);
-  const kill = new AbortController();
-  const run = rig.apply({
-    adoptNewTags: true,
-    killed: kill.signal,
-    onEvent: (event) => {
-      if (event.type === 'step-started' && event.step === 'change-namespace')
-        kill.abort(new DOMException('killed', 'AbortError'));
-    },
-  });
-  await run.catch(() => undefined);
+  await rig.applyKilledAt('change-namespace', {adoptNewTags: true});
   expect(await rig.tagsBelow(OLD)).toEqual({});
   expect((await rig.rollback()).result).toBe('done');
   expect(await rig.tagsBelow(OLD)).toEqual(now);

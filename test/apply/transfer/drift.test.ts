@@ -57,12 +57,7 @@ test.each(['new', 'v1'])('%s, pushed while the images were pulled, is not delete
 test('a tag that is pushed while the old path is emptied stays, also when that is taken back', async () => {
   await using rig = await TransferRig.start();
   const before = await rig.tagsBelow(OLD);
-  let isPushed = false;
-  rig.onRequest = async ({method}) => {
-    if (isPushed || method !== 'DELETE') return;
-    isPushed = true;
-    await rig.retag(`${OLD}/tools:1.0`, `${OLD}:late`);
-  };
+  rig.retagAtFirstDelete(`${OLD}/tools:1.0`, `${OLD}:late`);
   const result = await rig.apply();
   expect(result).toMatchObject({result: 'drift', drift: [{tag: 'late', planned: null}]});
   expect((await rig.tagsBelow(OLD))[':late']).toBe(before['/tools:1.0']);

@@ -52,12 +52,7 @@ test.each(['apply', 'rollback'] as const)(
   'after a kill, %s takes the rules away in the end',
   async (then) => {
     await using rig = await TransferRig.start(OPTIONS);
-    const kill = new AbortController();
-    const onEvent = (event: {readonly type: string; readonly step?: string}) => {
-      if (event.type === 'step-started' && event.step === 'change-namespace')
-        kill.abort(new DOMException('killed', 'AbortError'));
-    };
-    await rig.apply({killed: kill.signal, onEvent}).catch(() => undefined);
+    await rig.applyKilledAt('change-namespace');
     expect(await mayPush(rig, OLD)).toBe(false);
     expect((await rig[then]()).result).toBe('done');
     expect(await rulesOf(rig)).toEqual([]);
