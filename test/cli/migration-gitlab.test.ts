@@ -126,7 +126,7 @@ function outcomes(stdout: string) {
 }
 
 describe('projects and groups of the destination', () => {
-  test('are created before the images are copied, and looked for again by the next run', async () => {
+  test('are created before the images are copied, and found by the next run', async () => {
     await using gitlab = await startGitLabSandbox({seed});
     await using source = await startSource('team/web', 'team/db');
     await using temp = await tempDirectory();
@@ -314,7 +314,7 @@ describe('projects and groups of the destination', () => {
     expect(found.map(([, message]) => message).join('')).toContain(why ?? '');
   });
 
-  test('that somebody creates meanwhile are no failure; what cannot be created holds back its images alone', async () => {
+  test('that exist meanwhile are no failure; one that cannot be created stops only its images', async () => {
     await using gitlab = await startGitLabSandbox({seed});
     await using source = await startSource('a', 'b');
     await using temp = await tempDirectory();

@@ -63,7 +63,7 @@ function bytesOfPlan(events: readonly RunEvent[]): number | undefined {
 }
 
 describe('a second run', () => {
-  test('begins where the first one stood, and tells the speed of its own bytes', async () => {
+  test('begins at the progress of the first one, with the rate of its own bytes', async () => {
     const plan = temp.join('app.plan.json');
     const sizes = {done: 3 * CHUNK, halfWay: 6 * CHUNK, left: 100};
     await storeImage(source.storage, FROM, 'a', [someBytes(sizes.done)]);
@@ -107,7 +107,7 @@ describe('a second run', () => {
     expect(begun.travelled).toBeLessThan(1000);
   });
 
-  test('of a plan that is done has all of it at once', async () => {
+  test('of a plan that is done is complete immediately', async () => {
     const plan = temp.join('app.plan.json');
     await storeImage(source.storage, FROM, 'a', [someBytes(1000)]);
     await storeImage(source.storage, FROM, 'b', [someBytes(2000)]);
@@ -122,7 +122,7 @@ describe('a second run', () => {
   });
 });
 
-test('an interrupted run counts what is done, and its sums do not run backwards', async () => {
+test('an interrupted run counts what is done, and its sums never decrease', async () => {
   for (const tag of ['a', 'b', 'c'])
     await storeImage(source.storage, FROM, tag, [someBytes(6 * CHUNK)]);
   const stopping = new AbortController();
@@ -153,7 +153,7 @@ test('an interrupted run counts what is done, and its sums do not run backwards'
   expect(acknowledged).toBeGreaterThanOrEqual(4 * CHUNK);
 });
 
-test('a run that is told to stop when nothing is left to do is done', async () => {
+test('a run that is stopped when nothing is left to do is done', async () => {
   await storeImage(source.storage, FROM, 'a', [someBytes(CHUNK)]);
   const stopping = new AbortController();
   intercept = async ({method, route}, next) => {

@@ -142,7 +142,7 @@ async function stoppedAfterDeletion(...donor: readonly string[]) {
 }
 
 describe('a transfer that stopped after its deletions', () => {
-  test('says what is gone, where it waits, and which commands work', async () => {
+  test('reports deleted images, where they are, and which commands work', async () => {
     await using at = await stoppedAfterDeletion();
     const line = at.stopped.stdout.trimEnd().split('\n').at(-1);
     expect(line).toContain(`2 tags of ${OLD} are gone from the old path and wait at ${at.donor}`);
@@ -156,7 +156,7 @@ describe('a transfer that stopped after its deletions', () => {
     expect(status.stdout).toContain('0 of 2 images at the new path (2 at the donor, 0 at the old');
   });
 
-  test('says so at drift, too: what was pushed late does not hide what is gone', async () => {
+  test('reports it at drift, too: late pushes do not hide deleted images', async () => {
     await using at = await stoppedAfterDeletion();
     await at.push('late');
 
@@ -238,7 +238,7 @@ describe('a transfer that stopped after its deletions', () => {
     expect((await at.planTo('move.plan.json')).code).toBe(0);
   });
 
-  test('is told of where no journal is to be found, by repositories without tags', async () => {
+  test('is reported without a journal, from repositories without tags', async () => {
     await using at = await stoppedAfterDeletion();
     await rm(at.journal);
     const blind = await at.planTo('other.plan.json', '--donor', 'donors/parking');
@@ -367,7 +367,7 @@ describe('a transfer that stopped after its deletions', () => {
     expect(await at.tags(`${NEW}/cr`)).toEqual(['v2.9.1']);
   });
 
-  test('does not deny, without journal and donor, that images are gone', async () => {
+  test('reports deleted images also without journal and donor', async () => {
     await using at = await stoppedAfterDeletion('--donor', 'donors/parking');
     await rm(at.journal);
     const env = {GITLAB_TOKEN: 'bob-api'};
@@ -405,7 +405,7 @@ describe('the cleanup policy', () => {
     );
   });
 
-  test('that a killed run left off is told by status, and put back by the plan that follows', async () => {
+  test('that a killed run paused is reported by status, and restored by the next plan', async () => {
     await using at = await start();
     await at.planTo('move.plan.json');
     await at.applyKilledAtFirstBlob();
@@ -458,7 +458,7 @@ describe('a cleanup policy that was put back', () => {
     expect(json).toMatchObject({container_expiration_policy: {...POLICY, keep_n: 25}});
   });
 
-  test('is on also after a run that could not begin', async () => {
+  test('is active also after a run that could not start', async () => {
     await using at = await start();
     await at.planTo('move.plan.json');
     await at.applyKilledAtFirstBlob();
@@ -469,7 +469,7 @@ describe('a cleanup policy that was put back', () => {
   });
 });
 
-test('tags that were taken along are moved and verified without the journal', async () => {
+test('adopted tags are moved and verified without the journal', async () => {
   await using at = await start();
   await at.planTo('move.plan.json');
   await at.push('late');
@@ -508,7 +508,7 @@ test('tags that were taken along are removed from the donor with the others', as
 });
 
 describe('without the journal, after the deletions,', () => {
-  test('a donor project that the plan created goes on to be the donor, and stays', async () => {
+  test('a donor project that the plan created remains the donor, and is kept', async () => {
     const donor = ['--donor', 'donors/spare', '--create-donor'];
     await using at = await stoppedAfterDeletion(...donor);
     await rm(at.journal);

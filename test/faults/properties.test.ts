@@ -35,7 +35,7 @@ const work = pieceSizes.chain((chunk) =>
   }),
 );
 
-it('a copy ends whole or with a code, whatever goes wrong, and ends whole when nothing does any more', async () => {
+it('a copy completes or ends with a code under any faults, and completes without them', async () => {
   const injected = new Set<string>();
   await fc.assert(
     fc.asyncProperty(
@@ -87,7 +87,7 @@ const blobCases = fc.record({chunk: pieceSizes, part: pieceSizes}).chain(({chunk
   }),
 );
 
-it('a blob, in chunks and parts of any size, ends whole or with a code, whatever goes wrong', async () => {
+it('a blob, in chunks and parts of any size, completes or ends with a code under any faults', async () => {
   await fc.assert(
     fc.asyncProperty(
       blobCases,

@@ -65,7 +65,7 @@ describe.each(WRITES)('%s', (_what, rule) => {
       expect([retries, injected.length]).toEqual([2, 2]);
     });
 
-    it('is done where it was stored', async () => {
+    it('is done if it was stored', async () => {
       await using rig = await startCopy();
       const stored = {...answer, carriedOut: true};
       const {result, retries, injected} = await applyWith(rig, {...rule, times: 99}, stored);
@@ -76,7 +76,7 @@ describe.each(WRITES)('%s', (_what, rule) => {
     });
   });
 
-  it('fails where it is never stored', async () => {
+  it('fails if it is never stored', async () => {
     await using rig = await startCopy();
     const {result} = await applyWith(rig, {...rule, times: 99}, TEXT);
     const [failed] = result.steps;
@@ -94,7 +94,7 @@ it('a child that was not stored is sent before its index', async () => {
   expect(result.result).toBe('done');
 });
 
-it('nothing more is asked where the answers state what was stored', async () => {
+it('no further requests are sent if the responses state what was stored', async () => {
   await using rig = await startCopy();
   const plan = await rig.plan(FROM, TO);
   const before = rig.destination.log.entries.length;

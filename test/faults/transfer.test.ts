@@ -221,7 +221,7 @@ it('a source whose bytes are wrong twice is given up, and nothing of it is kept'
 });
 
 it.each(CHUNKS)(
-  'an upload that the registry gives up when it is cut starts anew, in chunks of %i bytes',
+  'an upload that the registry discards when it is cut starts again, in chunks of %i bytes',
   async (chunk) => {
     await using rig = await TransferRig.start({
       destination: [cutRequest(1000, {skip: 2})],

@@ -119,7 +119,7 @@ describe('Redirects', () => {
 });
 
 describe('HttpClient, redirected', () => {
-  it('asks for a signed URL letter for letter', async () => {
+  it('requests a signed URL unchanged', async () => {
     const query = "?sig=a'b(c)*!%2b&y=[1]&z=%20+q";
     await using storage = await startHttpServer((_request, response) => void response.end());
     await using registry = await startHttpServer((_request, response) => {
@@ -130,7 +130,7 @@ describe('HttpClient, redirected', () => {
     expect(storage.requests[0]?.target).toBe(`/data//x%2Fy${query}`);
   });
 
-  it('keeps the range, and gives the storage no authorization', async () => {
+  it('keeps the range, and sends no authorization to the storage', async () => {
     await using storage = await startHttpServer((_request, response) => {
       response.writeHead(206, {'content-range': 'bytes 5-9/10'}).end('56789');
     });

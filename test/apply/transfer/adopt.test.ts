@@ -20,7 +20,7 @@ test.each(DONORS)(
 );
 
 test.each(DONORS)(
-  'tags that come while the old path is emptied are taken along, too: %s',
+  'tags pushed while the old path is emptied are moved as well: %s',
   async (donor) => {
     await using rig = await TransferRig.start({donor});
     const before = await rig.tagsBelow(OLD);
@@ -31,7 +31,7 @@ test.each(DONORS)(
 );
 
 test.each(['change-namespace', 'push', 'verify-target'])(
-  'killed at %s, the next run takes along those that only the donor has, without being asked again',
+  'after a kill at %s, the next run moves the tags that only the donor has, without the flag',
   async (step) => {
     await using rig = await TransferRig.start({donor: 'project'});
     await rig.retag(`${OLD}/tools:1.0`, `${OLD}:new`);
@@ -42,7 +42,7 @@ test.each(['change-namespace', 'push', 'verify-target'])(
   },
 );
 
-test('killed before they are deleted, the next run takes them along only if it is asked to as well', async () => {
+test('after a kill before the deletion, the next run moves them only with the flag', async () => {
   await using rig = await TransferRig.start({donor: 'project'});
   await rig.retag(`${OLD}/tools:1.0`, `${OLD}:new`);
   const now = await rig.tagsBelow(OLD);
@@ -54,7 +54,7 @@ test('killed before they are deleted, the next run takes them along only if it i
   expect(await rig.tagsBelow(NEW)).toEqual(now);
 });
 
-test('a tag that only the journal says to take along is drift', async () => {
+test('a tag that only the journal adopts is drift', async () => {
   await using rig = await TransferRig.start();
   await rig.retag(`${OLD}/tools:1.0`, `${OLD}:forged`);
   const now = await rig.tagsBelow(OLD);
@@ -64,7 +64,7 @@ test('a tag that only the journal says to take along is drift', async () => {
   expect(await rig.tagsBelow(OLD)).toEqual(now);
 });
 
-test('rolled back, they are at the old path again', async () => {
+test('a rollback puts them back at the old path', async () => {
   await using rig = await TransferRig.start();
   await rig.retag(`${OLD}/tools:1.0`, `${OLD}:new`);
   const now = await rig.tagsBelow(OLD);
