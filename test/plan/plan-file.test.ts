@@ -44,7 +44,7 @@ const kinds = [
 ] as const;
 
 describe('a plan file', () => {
-  it.each(kinds)('of a %s gives back the plan that was written', (_kind, whole) => {
+  it.each(kinds)('of a %s returns the plan that was written', (_kind, whole) => {
     expect(parsePlan(serializePlan(whole), 'plan.json')).toEqual(whole);
   });
 
@@ -101,7 +101,7 @@ describe('a plan file', () => {
     );
   });
 
-  it('says where it is wrong', () => {
+  it('reports the place of an error', () => {
     const broken = {...fileOf(plan), copies: [{route: 0, manifest: 0, replaces: 'latest'}]};
     expect(() => parsePlan(JSON.stringify(broken), 'plan.json')).toThrow(/copies\.0\.replaces/);
   });

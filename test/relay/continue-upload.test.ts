@@ -35,7 +35,7 @@ const UNASKABLE = [
 ] as const;
 
 describe.each(UNASKABLE)('an upload that is asked for in vain (%i %s)', (status, code) => {
-  it('is left for a new one by the next run, at once', async () => {
+  it('is replaced by a new one in the next run, immediately', async () => {
     await using rig = await TransferRig.start({destination: [unaskable(status, code)]});
     const {blob, saved} = await leaveUpload(rig, randomBytes(SIZE), CHUNK);
     const told = await rig.transfer(blob, {saved});
@@ -118,7 +118,7 @@ describe('a registry whose chunks do not work', () => {
     expect([told.sent, rig.destinationFaults.injected.length]).toEqual([SIZE, before]);
   });
 
-  it('and that refuses the whole blob as well ends with its refusal', async () => {
+  it('and that also refuses the complete blob ends with its refusal', async () => {
     const fault = {kind: 'refuse', status: 416} as const;
     const tooLarge = {method: 'PUT', about: 'upload', times: 99} as const;
     await using rig = await TransferRig.start({
