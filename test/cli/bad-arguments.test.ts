@@ -58,6 +58,13 @@ describe('what cannot be meant is refused with 64, before any request', () => {
     ],
     ['no platform', ['copy', 'localhost/a', TO, '--platform', 'arm'], 'PLATFORM_INVALID', 'arm'],
     ['no host', ['copy', 'localhost/a', TO, '--plain-http', 'a/b'], 'USAGE', '--plain-http'],
+    ['no port to examine', ['doctor', 'r.test:99999'], 'USAGE', 'r.test:99999'],
+    [
+      'no port to look below',
+      ['plan', 'delete', '--recursive', 'r.test:port/x', '--tag', 'x'],
+      'USAGE',
+      'r.test:port',
+    ],
   ])('%s', async (_what, args, code, named) => {
     const error = toldError(await transship(args));
     expect(error).toMatchObject({code, exit: 64, side: 'this machine'});

@@ -1,4 +1,5 @@
-import {parseReference} from '../../model/reference.ts';
+import {TransshipError} from '../../model/error.ts';
+import {canonicalRegistry, parseReference, withoutLogin} from '../../model/reference.ts';
 import type {RegistryRoot} from './migration.ts';
 
 /** A text that may begin with a host, split into its parts. */
@@ -34,6 +35,21 @@ export function whyNotHost(host: string): string | undefined {
   } catch {
     return 'it does not begin with a host: write host[:port]';
   }
+}
+
+/**
+ * Parses `host[:port][/path]` of a command line. Unlike in references, the host is required.
+ * @returns the host as `canonicalRegistry` gives it; the path may be empty
+ * @throws TransshipError USAGE
+ */
+export function parseHostAndPath(text: string): {readonly host: string; readonly path: string} {
+  const {host, path} = splitHost(text.includes('/') ? text : `${text}/`);
+  if (host !== undefined && whyNotHost(host) === undefined)
+    return {host: canonicalRegistry(host), path: path.replace(/\/$/, '')};
+  throw new TransshipError('USAGE', `"${withoutLogin(text)}" does not begin with a host`, {
+    side: 'local',
+    hint: 'write host[:port] or host[:port]/path',
+  });
 }
 
 /** `host/prefix/path`, without empty parts. */
