@@ -46,6 +46,25 @@ function impossible(where: (typeof WHERE)[number]): string {
   }[where];
 }
 
+test.each([{}, {gitlab: true}])(
+  'a sandbox whose content cannot be written does not begin: %j',
+  async ({gitlab}) => {
+    await writeFile(temp.join('repositories'), '');
+    const args = ['--port', '0', '--dir', temp.path, '--example', ...(gitlab ? ['--gitlab'] : [])];
+    const run = await transship(['sandbox', ...args]);
+    expect(toldError({...run, stdout: ''})).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1});
+  },
+);
+
+test('for temporary files ends the reading of an archive', async () => {
+  const archive = temp.join('saved.tar');
+  await writeTar(archive, [['manifest.json', '[]']]);
+  vi.stubEnv('TMPDIR', impossible(where));
+  const error = toldError(await transship(['copy', `docker-archive:${archive}`, target()]));
+  expect(error).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1, side: 'this machine'});
+  expect(error.hint).toContain('TMPDIR');
+});
+
 describe.each(WHERE)('a directory %s', (where) => {
   test('for the cache only costs what it saves', async () => {
     const env = {XDG_CACHE_HOME: impossible(where)};
@@ -101,15 +120,6 @@ describe.each(WHERE)('a directory %s', (where) => {
   test('for the content of the sandbox ends it', async () => {
     const run = await transship(['sandbox', '--port', '0', '--dir', impossible(where)]);
     expect(toldError(run)).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1});
-  });
-
-  test('for temporary files ends the reading of an archive', async () => {
-    const archive = temp.join('saved.tar');
-    await writeTar(archive, [['manifest.json', '[]']]);
-    vi.stubEnv('TMPDIR', impossible(where));
-    const error = toldError(await transship(['copy', `docker-archive:${archive}`, target()]));
-    expect(error).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1, side: 'this machine'});
-    expect(error.hint).toContain('TMPDIR');
   });
 
   test('for a donor forbids the transfer, or ends it before anything is deleted', async () => {
