@@ -56,15 +56,6 @@ test.each([{}, {gitlab: true}])(
   },
 );
 
-test('for temporary files ends the reading of an archive', async () => {
-  const archive = temp.join('saved.tar');
-  await writeTar(archive, [['manifest.json', '[]']]);
-  vi.stubEnv('TMPDIR', impossible(where));
-  const error = toldError(await transship(['copy', `docker-archive:${archive}`, target()]));
-  expect(error).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1, side: 'this machine'});
-  expect(error.hint).toContain('TMPDIR');
-});
-
 describe.each(WHERE)('a directory %s', (where) => {
   test('for the cache only costs what it saves', async () => {
     const env = {XDG_CACHE_HOME: impossible(where)};
@@ -120,6 +111,15 @@ describe.each(WHERE)('a directory %s', (where) => {
   test('for the content of the sandbox ends it', async () => {
     const run = await transship(['sandbox', '--port', '0', '--dir', impossible(where)]);
     expect(toldError(run)).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1});
+  });
+
+  test('for temporary files ends the reading of an archive', async () => {
+    const archive = temp.join('saved.tar');
+    await writeTar(archive, [['manifest.json', '[]']]);
+    vi.stubEnv('TMPDIR', impossible(where));
+    const error = toldError(await transship(['copy', `docker-archive:${archive}`, target()]));
+    expect(error).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1, side: 'this machine'});
+    expect(error.hint).toContain('TMPDIR');
   });
 
   test('for a donor forbids the transfer, or ends it before anything is deleted', async () => {
