@@ -7,6 +7,7 @@ import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {writeTar} from '../support/saved-archive.ts';
 import {storeImage} from '../support/small-images.ts';
+import {sharedHome} from '../support/home.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
@@ -28,6 +29,8 @@ beforeAll(async () => {
   image = `${source.host}/app:v1`;
   await writeFile(temp.join('file'), '');
   await symlink(temp.join('nowhere'), temp.join('link'));
+  // Made where temporary files can be made, whichever test is the first.
+  await sharedHome();
 });
 afterAll(() => cleanup.disposeAsync());
 afterEach(() => vi.unstubAllEnvs());
