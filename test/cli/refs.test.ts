@@ -58,6 +58,14 @@ async function start(plan: Plan, files: Readonly<Record<string, string>> = {}) {
   };
 }
 
+test('a plan may be piped in', async () => {
+  const args = ['refs', '-', '--format', 'list'];
+  const piped = await transship(args, {stdin: [...planText(TRANSFER)].join('')});
+  await using rig = await start(TRANSFER);
+  expect(piped).toEqual(await rig.refs('--format', 'list'));
+  expect(piped.stdout).toContain(`${NEW}:v1`);
+});
+
 describe('the references of a transfer', () => {
   test('are a table of every tag with its digest', async () => {
     await using at = await start(TRANSFER);

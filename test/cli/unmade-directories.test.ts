@@ -7,6 +7,7 @@ import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {writeTar} from '../support/saved-archive.ts';
 import {storeImage} from '../support/small-images.ts';
+import {sharedHome} from '../support/home.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
@@ -28,6 +29,8 @@ beforeAll(async () => {
   image = `${source.host}/app:v1`;
   await writeFile(temp.join('file'), '');
   await symlink(temp.join('nowhere'), temp.join('link'));
+  // Made where temporary files can be made, whichever test is the first.
+  await sharedHome();
 });
 afterAll(() => cleanup.disposeAsync());
 afterEach(() => vi.unstubAllEnvs());
@@ -45,6 +48,16 @@ function impossible(where: (typeof WHERE)[number]): string {
     'below /proc': '/proc/transship/x/y',
   }[where];
 }
+
+test.each([{}, {gitlab: true}])(
+  'a sandbox whose content cannot be written does not begin: %j',
+  async ({gitlab}) => {
+    await writeFile(temp.join('repositories'), '');
+    const args = ['--port', '0', '--dir', temp.path, '--example', ...(gitlab ? ['--gitlab'] : [])];
+    const run = await transship(['sandbox', ...args]);
+    expect(toldError({...run, stdout: ''})).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1});
+  },
+);
 
 describe.each(WHERE)('a directory %s', (where) => {
   test('for the cache only costs what it saves', async () => {

@@ -106,12 +106,15 @@ async function serve(flags: Flags, io: Io): Promise<void> {
       ? {auth: {kind: 'token' as const, users, tokenLifeSeconds: flags.tokenLife}}
       : {}),
   });
-  await using sandbox = await starting.catch((cause: unknown) => {
-    throw portTaken(flags.port, cause);
+  await using sandbox = await starting.catch((error: unknown) => {
+    throw notServed(flags, error);
   });
   if (flags.example === true) {
     const {putExamples} = await import('../../sandbox/example.ts');
-    for (const [repository, tags] of await putExamples(sandbox.storage))
+    const put = await putExamples(sandbox.storage).catch((error: unknown) => {
+      throw notServed(flags, error);
+    });
+    for (const [repository, tags] of put)
       io.stdout.write(`${sandbox.host}/${repository}: ${tags.join(', ')}\n`);
   }
   for (const {repository, directory} of flags.load ?? []) {
@@ -140,7 +143,7 @@ async function serveGitLab(flags: Flags, io: Io): Promise<void> {
     ...(dir === undefined ? {} : {storage: {kind: 'directory' as const, path: dir}}),
   });
   await using sandbox = await starting.catch((error: unknown) => {
-    throw isPortError(error) ? portTaken(port, error) : error;
+    throw notServed(flags, error);
   });
   io.stdout.write(`GitLab on ${sandbox.url}, registry on ${sandbox.url}; stop it with Ctrl-C\n`);
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
@@ -192,10 +195,13 @@ async function writeEvents(
   });
 }
 
-function isPortError(error: unknown): boolean {
-  return (
-    error instanceof Error && 'code' in error && /^(?:EADDRINUSE|EACCES)$/.test(String(error.code))
-  );
+/** The error for a server that cannot begin, or cannot have its content. */
+function notServed({port, dir}: Flags, error: unknown): unknown {
+  const {code, syscall} = error as NodeJS.ErrnoException;
+  if (syscall === 'listen') return portTaken(port, error);
+  return dir !== undefined && code !== undefined && syscall !== undefined
+    ? unwritable(dir, error)
+    : error;
 }
 
 function portTaken(port: number, cause: unknown): TransshipError {

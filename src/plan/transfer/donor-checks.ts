@@ -2,11 +2,12 @@ import {shortDigest} from '../../model/digest.ts';
 import type {Check} from '../../model/plan.ts';
 import type {TransferCopies} from './project-move.ts';
 import {type DonorFacts, forbid, forbidProblem, pass, type TransferFacts, warn} from './facts.ts';
+import {betweenPaths} from './steps.ts';
 
-/** Of the room on a disk some is left for others: the images may take so much of it. */
+/** The fraction of free disk space that the images may use. */
 const DISK_SHARE = 0.95;
 
-/** Whether the images can wait at the donor. */
+/** Whether the donor can store the images. */
 export function donorChecks(facts: TransferFacts, {pull}: TransferCopies): readonly Check[] {
   const {donor, repositories} = facts;
   const occupied = repositories.flatMap(({source, atDonor}) =>
@@ -101,23 +102,18 @@ function* projectChecks(facts: TransferFacts) {
   }
 }
 
-/** Why the donor would keep the project from moving, once all images are deleted; undefined: it would not. */
+/** Why the donor would prevent the project from moving after all images are deleted; undefined: it would not. */
 export function whyInTheWay({
   donor: {donor},
   project,
   target,
 }: Pick<TransferFacts, 'donor' | 'project' | 'target'>): string | undefined {
   const path = donor.path.toLowerCase();
-  const places = [
-    target.fullPath,
-    // Where the project is between two changes.
-    `${target.namespace.fullPath}/${project.path}`,
-    `${project.namespace.fullPath}/${target.path}`,
-  ];
+  const places = [target.fullPath, ...betweenPaths({project, target})];
   if (path !== project.fullPath.toLowerCase() && places.some((at) => at.toLowerCase() === path))
     return `${donor.path} is where the project moves to`;
   const slash = path.lastIndexOf('/');
-  // A project that is created is called what its path ends with; GitLab has each name once in a namespace.
+  // A created project is named after the last part of its path, and GitLab allows each name only once in a namespace.
   const isNamesake =
     donor.kind === 'project' &&
     donor.id === undefined &&
