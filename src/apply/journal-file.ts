@@ -109,11 +109,11 @@ export const journalEntry = z.discriminatedUnion('type', [
   z.object({type: z.literal('fallback'), project}),
   /**
    * What this plan makes for its donor: only that is ever removed. Written before it is made; of a project once more
-   * with its id. `place` is a folder or a layout as the plan names them, or the full path of the project.
+   * with its id. `place` is a directory or a layout as the plan names them, or the full path of the project.
    */
   z.object({
     type: z.literal('made'),
-    what: z.enum(['folder', 'project']),
+    what: z.enum(['directory', 'project']),
     place: z.string(),
     /** What the project's description ends with: it tells whose it is where the answer with its id got lost. */
     mark: z.string().optional(),
@@ -335,7 +335,7 @@ export function writeFailed(file: string, cause: unknown, what = 'journal'): Tra
       side: 'local',
       hint: full
         ? 'free some space, then apply again to resume'
-        : `name a file in a writable folder with --${what.split(' ')[0]}`,
+        : `name a file in a writable directory with --${what.split(' ')[0]}`,
       cause,
     },
   );

@@ -7,7 +7,7 @@ type RetryEntry = Extract<JournalEntry, {type: 'retry'}>;
 const RETRY_LIMIT = 1000;
 
 /** A blob on its way. */
-interface BlobUnderWay {
+interface BlobTiming {
   readonly began: number;
   readonly size: number;
   /** Bytes that were there before this run sent any; undefined: not told yet. */
@@ -23,7 +23,7 @@ export class JournalTimes {
   readonly #now: () => Date;
   readonly #steps = new Map<string, number>();
   /** By `blobName`. */
-  readonly #blobs = new Map<string, BlobUnderWay>();
+  readonly #blobs = new Map<string, BlobTiming>();
   #retries = 0;
 
   constructor(now: () => Date) {

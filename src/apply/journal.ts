@@ -77,8 +77,8 @@ export interface JournalOptions {
 
 /**
  * Opens the journal of a plan, or begins it. The journal of another plan is renamed to `FILE.old`, unless images that
- * it deleted are still at a donor. What it says about half-sent blobs, cleanup policies that are off and folders of the
- * donor goes on to count.
+ * it deleted are still at a donor. What it says about half-sent blobs, cleanup policies that are off and directories of
+ * the donor goes on to count.
  * @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_BUSY, JOURNAL_INVALID, JOURNAL_WRITE_FAILED
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
@@ -166,15 +166,16 @@ function withoutSecrets(entry: JournalEntry, redactor: Redactor): JournalEntry |
 }
 
 /**
- * What counts of another plan's journal: cleanup policies that are still off, to be put back all the same, and folders
- * that were made for the donor. Not its donor project: the review of this plan does not say that it would be deleted.
+ * What counts of another plan's journal: cleanup policies that are still off, to be put back all the same, and
+ * directories that were made for the donor. Not its donor project: the review of this plan does not say that it would
+ * be deleted.
  */
 function carriedOverFrom(entries: readonly JournalEntry[]): readonly TransferEntry[] {
   return [
     ...[...unfinishedIn(entries).paused].map(
       ([project, policy]) => ({type: 'pause', project, policy}) as const,
     ),
-    ...entries.filter((entry) => entry.type === 'made').filter(({what}) => what === 'folder'),
+    ...entries.filter((entry) => entry.type === 'made').filter(({what}) => what === 'directory'),
   ];
 }
 

@@ -49,7 +49,7 @@ export function adoptable(
 /** What tags are looked for with, and where the project is. */
 export interface Lookout {
   /** Without `adoptNewTags`, what is at the old path is not taken along. */
-  readonly context: Pick<TransferContext, 'repositories' | 'gitlab' | 'folderOf'> &
+  readonly context: Pick<TransferContext, 'repositories' | 'gitlab' | 'directoryOf'> &
     Partial<Pick<TransferContext, 'adoptNewTags'>>;
   readonly call: Call;
   readonly progress: {readonly where: ProjectLocation};

@@ -74,7 +74,7 @@ async function throwIfDonorAbsent(
   const {donor, project} = move;
   const [where, hint] =
     donor.kind === 'directory'
-      ? [`the folder ${donor.path}, which does not have them`, 'the right folder is here']
+      ? [`the directory ${donor.path}, which does not have them`, 'the right directory is here']
       : [`the project ${donor.path}, whose registry does not list them`, 'they are there again'];
   const count = lost.length === 1 ? '1 tag was' : `${lost.length} tags were`;
   throw new TransshipError(

@@ -14,7 +14,7 @@ import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 import {oldRepositories, untilEmpty} from './until-empty.ts';
 
 /** Deletions at once. Few: each is a write at GitLab, and all end at the first that finds something else than planned. */
-export const DELETE_CONCURRENCY = 16;
+export const TAG_DELETE_CONCURRENCY = 16;
 
 /**
  * Empties the old path, tag by tag. Before the first deletion all tags are read again; before each of them its own,
@@ -81,7 +81,7 @@ async function deleteTags(
   const {context, call, interruption} = run;
   const project = move.project.id;
   const deleteTag = await deletionOf(move, run);
-  const queue = new PQueue({concurrency: DELETE_CONCURRENCY});
+  const queue = new PQueue({concurrency: TAG_DELETE_CONCURRENCY});
   const drift: Drift[] = [];
   let isEnded = false;
   const deletions = tags.map((old) => async () => {

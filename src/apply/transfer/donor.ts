@@ -6,7 +6,7 @@ import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
 import type {Donor, ProjectMove} from '../../model/transfer-plan.ts';
 import {isMissing} from '../../places/file-error.ts';
-import {isVacant, strangerAmongLayouts} from '../../places/layout-folder.ts';
+import {isVacant, strangerAmongLayouts} from '../../places/layout-directory.ts';
 import {pausePolicy} from './policy.ts';
 import {
   DONE,
@@ -83,7 +83,7 @@ async function findOwnDonor(
 /**
  * Makes sure that there is a place to pull to, and writes down what of it is made now.
  * @throws TransshipError PROJECT_NOT_FOUND where the donor was deleted since, DONOR_UNFIT where somebody put other
- *   files into its folder
+ *   files into its directory
  */
 export async function prepareDonor(move: ProjectMove, run: TransferRun): Promise<void> {
   const {donor, repositories} = move;
@@ -96,27 +96,27 @@ export async function prepareDonor(move: ProjectMove, run: TransferRun): Promise
     await pausePolicy(project, context, call);
     return;
   }
-  const folder = context.folderOf(donor.path);
-  const stranger = await strangerAmongLayouts(folder);
+  const directory = context.directoryOf(donor.path);
+  const stranger = await strangerAmongLayouts(directory);
   if (stranger !== undefined) throw donorUnfit(donor.path, stranger);
-  if (!(await isThere(folder))) await noteFolder(donor.path, context);
+  if (!(await isThere(directory))) await noteDirectory(donor.path, context);
   for (const {donor: layout} of repositories)
-    if (await isVacant(context.folderOf(layout))) await noteFolder(layout, context);
+    if (await isVacant(context.directoryOf(layout))) await noteDirectory(layout, context);
 }
 
 /**
- * Whether the donor can be asked: the registry answers nobody for a project that is not there, and a folder may be on
- * another machine, also where a run has made part of it anew.
+ * Whether the donor can be asked: the registry answers nobody for a project that is not there, and a directory may be
+ * on another machine, also where a run has made part of it anew.
  */
 export async function isDonorThere(
   {donor, repositories}: ProjectMove,
   {
     context,
     call,
-  }: {readonly context: Pick<TransferContext, 'gitlab' | 'folderOf'>; readonly call: Call},
+  }: {readonly context: Pick<TransferContext, 'gitlab' | 'directoryOf'>; readonly call: Call},
 ): Promise<boolean> {
   if (donor.kind === 'directory') {
-    const layouts = repositories.map((repository) => context.folderOf(repository.donor));
+    const layouts = repositories.map((repository) => context.directoryOf(repository.donor));
     const vacant = await Promise.all(layouts.map(isVacant));
     return !vacant.includes(true);
   }
@@ -151,29 +151,33 @@ export function isDonorAwaited({project}: ProjectMove, {atDonor, finished}: Tran
   return [...atDonor].some((id) => id !== project.id && !finished.has(id));
 }
 
-/** Whether this plan made the donor's folder, or a layout in it. */
-export function isOwnFolder(place: string, {journal}: Pick<TransferContext, 'journal'>): boolean {
+/** Whether this plan made the donor's directory, or a layout in it. */
+export function isOwnDirectory(
+  place: string,
+  {journal}: Pick<TransferContext, 'journal'>,
+): boolean {
   return journal.transfer.some(
-    (entry) => entry.type === 'made' && entry.what === 'folder' && entry.place === place,
+    (entry) => entry.type === 'made' && entry.what === 'directory' && entry.place === place,
   );
 }
 
 /**
- * The donor is out of reach, though images wait there: a folder on another machine, a project that the token cannot see.
+ * The donor is out of reach, though images wait there: a directory on another machine, a project that the token cannot
+ * see.
  * @param way what else there is to do, as a clause after the hint; the images cannot be put back once the project has moved
  */
 export function donorAbsent(
   {donor}: ProjectMove,
-  {folderOf}: Pick<TransferContext, 'folderOf'>,
+  {directoryOf}: Pick<TransferContext, 'directoryOf'>,
   way = '',
 ): TransshipError {
   return donor.kind === 'directory'
     ? new TransshipError(
         'DONOR_ABSENT',
-        `the donor folder ${folderOf(donor.path)} is not on this machine`,
+        `the donor directory ${directoryOf(donor.path)} is not on this machine`,
         {
           side: 'local',
-          hint: `run this on the machine that has the folder, or bring the folder here${way}`,
+          hint: `run this on the machine that has the directory, or bring the directory here${way}`,
         },
       )
     : new TransshipError(
@@ -186,18 +190,18 @@ export function donorAbsent(
       );
 }
 
-async function noteFolder(place: string, context: TransferContext): Promise<void> {
-  if (!isOwnFolder(place, context))
-    await context.journal.append({type: 'made', what: 'folder', place});
+async function noteDirectory(place: string, context: TransferContext): Promise<void> {
+  if (!isOwnDirectory(place, context))
+    await context.journal.append({type: 'made', what: 'directory', place});
 }
 
 function isNew(donor: Donor): donor is NewDonor {
   return donor.kind === 'project' && donor.id === undefined;
 }
 
-async function isThere(folder: string): Promise<boolean> {
+async function isThere(directory: string): Promise<boolean> {
   try {
-    await stat(folder);
+    await stat(directory);
     return true;
   } catch (error) {
     if (isMissing(error)) return false;
@@ -223,10 +227,10 @@ function donorGone({path}: Donor): TransshipError {
   });
 }
 
-function donorUnfit(folder: string, stranger: string): TransshipError {
+function donorUnfit(directory: string, stranger: string): TransshipError {
   return new TransshipError(
     'DONOR_UNFIT',
-    `found ${stranger}: the donor folder ${folder} contained nothing but image layouts when planning`,
-    {side: 'local', hint: 'move that away, then apply again; or plan with another folder'},
+    `found ${stranger}: the donor directory ${directory} contained nothing but image layouts when planning`,
+    {side: 'local', hint: 'move that away, then apply again; or plan with another directory'},
   );
 }

@@ -6,7 +6,7 @@ import {
   phaseOf,
   type TransferStep,
 } from '../../model/transfer-plan.ts';
-import {deleteRecords, type GroupUnit} from './delete-records.ts';
+import {deleteGroupRecords, type GroupUnit} from './delete-group-records.ts';
 import {locateGroup, locateProject} from './locate.ts';
 import type {ProjectSteps} from './move-project.ts';
 import {carryOut, tellEnd} from './run-step.ts';
@@ -121,7 +121,9 @@ async function handle(
   run: GroupRun,
 ): Promise<StepEnd> {
   if (step.kind === 'delete-records')
-    return run.progress.where === 'before' ? deleteRecords(unitOf(projects, run), run) : PRESENT;
+    return run.progress.where === 'before'
+      ? deleteGroupRecords(unitOf(projects, run), run)
+      : PRESENT;
   const end = await changeGroup(run.unit.group, step, run);
   // GitLab moves all of them at once; each is asked for, since it is their paths that images are pushed to.
   for (const {move, run: own} of projects)

@@ -2,9 +2,9 @@ import type {Digest} from '../../model/digest.ts';
 import type {Tag} from '../../model/reference.ts';
 import type {Donor, ProjectMove} from '../../model/transfer-plan.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
-import {isVacant, listsOnly, removeIfEmpty, removeLayout} from '../../places/layout-folder.ts';
-import {DELETE_CONCURRENCY} from './delete-old.ts';
-import {isCreatedDonor, isDonorAwaited, isOwnFolder} from './donor.ts';
+import {isVacant, listsOnly, removeIfEmpty, removeLayout} from '../../places/layout-directory.ts';
+import {TAG_DELETE_CONCURRENCY} from './delete-old.ts';
+import {isCreatedDonor, isDonorAwaited, isOwnDirectory} from './donor.ts';
 import {DONE, type StepEnd, type TransferContext, type TransferRun} from './transfer-run.ts';
 
 /**
@@ -13,37 +13,38 @@ import {DONE, type StepEnd, type TransferContext, type TransferRun} from './tran
  * before. A donor of several projects goes with the last of them.
  */
 export async function removeDonor(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
-  if (move.donor.kind === 'directory') await removeFolder(move, run);
+  if (move.donor.kind === 'directory') await removeDirectory(move, run);
   else await emptyProject(move, move.donor, run);
   return DONE;
 }
 
-async function removeFolder(move: ProjectMove, run: TransferRun): Promise<void> {
+async function removeDirectory(move: ProjectMove, run: TransferRun): Promise<void> {
   const {context} = run;
   const {donor, repositories} = move;
   for (const repository of repositories) {
     const layout = repository.donor;
-    const folder = context.folderOf(layout);
-    const isGone = isOwnFolder(layout, context)
-      ? await removeOwnLayout(folder, move, repository.tags)
-      : await isVacant(folder);
-    if (!isGone) tellKept(folder, context);
+    const directory = context.directoryOf(layout);
+    const isGone = isOwnDirectory(layout, context)
+      ? await removeOwnLayout(directory, move, repository.tags)
+      : await isVacant(directory);
+    if (!isGone) tellKept(directory, context);
   }
   if (isDonorAwaited(move, run)) return;
-  const folder = context.folderOf(donor.path);
-  if (isOwnFolder(donor.path, context) && !(await removeIfEmpty(folder))) tellKept(folder, context);
+  const directory = context.directoryOf(donor.path);
+  if (isOwnDirectory(donor.path, context) && !(await removeIfEmpty(directory)))
+    tellKept(directory, context);
 }
 
 /** By name: of the blobs those of the plan. False: something else is there as well. */
 async function removeOwnLayout(
-  folder: string,
+  directory: string,
   {manifests, steps}: ProjectMove,
   tags: readonly {readonly name: Tag}[],
 ): Promise<boolean> {
   const blobs = steps.flatMap((step) => (step.kind === 'pull' ? step.blobs : []));
   const ours = new Set<Digest>([...manifests, ...blobs].map(({digest}) => digest));
   const names = new Set<string>(tags.map(({name}) => name));
-  return (await listsOnly(folder, ours, names)) && (await removeLayout(folder, ours));
+  return (await listsOnly(directory, ours, names)) && (await removeLayout(directory, ours));
 }
 
 /** GitLab renames a project before it deletes it, which tags would keep it from: so they go first. */
@@ -90,7 +91,7 @@ async function deleteTags(
     else if (record !== undefined) await context.gitlab.repositories.deleteTag(record, tag, call);
   };
   const planned = repositories.flatMap(({donor, tags}) => tags.map((tag) => ({donor, ...tag})));
-  await mapAtOnce(planned, DELETE_CONCURRENCY, ({donor, name, digest}) =>
+  await mapAtOnce(planned, TAG_DELETE_CONCURRENCY, ({donor, name, digest}) =>
     remove(donor, name, digest),
   );
 }

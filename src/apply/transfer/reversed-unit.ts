@@ -179,8 +179,8 @@ function outward(move: ProjectMove): CopySet {
     blobs: blobs.map((blob): BlobAction => {
       const {mountFrom: _mountFrom, ...rest} = blob;
       const to = donors.get(blob.to) ?? blob.from;
-      const isFolder = to.startsWith('oci:');
-      const action = blob.action === 'foreign' ? 'foreign' : isFolder ? 'copy' : 'mount';
+      const isDirectory = to.startsWith('oci:');
+      const action = blob.action === 'foreign' ? 'foreign' : isDirectory ? 'copy' : 'mount';
       const from = blob.to;
       return {...rest, from, to, action, ...(action === 'mount' ? {mountFrom: from} : {})};
     }),

@@ -23,7 +23,7 @@ import {
   type UnitEnd,
 } from './plan-result.ts';
 import {resumePolicies} from './policy.ts';
-import {untilNoneDeleted} from './delete-records.ts';
+import {untilNoneDeleted} from './delete-group-records.ts';
 import {locateGroup, locateProject} from './locate.ts';
 import {isLeftBehind, wayOfRun} from './native-way.ts';
 import {backward, reversedUnit} from './reversed-unit.ts';

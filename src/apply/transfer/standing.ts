@@ -15,7 +15,7 @@ import {wayByJournal} from './native-way.ts';
 import {backId} from './reversed-unit.ts';
 
 /** What was found out about a project, by a run or from the journal. */
-interface Found {
+interface ProjectState {
   readonly project: TransferStanding['project'];
   /** Tags of the move, with those that were taken along. */
   readonly total: number;
@@ -30,7 +30,7 @@ interface Found {
 }
 
 /** Where the images of a move are, and what works next; undefined: there are none. */
-export function standingOf(move: ProjectMove, found: Found): TransferStanding | undefined {
+export function standingOf(move: ProjectMove, found: ProjectState): TransferStanding | undefined {
   if (move.way === 'empty') return undefined;
   const {project, isPaused, total} = found;
   const target = Math.max(0, found.target);
@@ -215,7 +215,7 @@ export function arrived(move: ProjectMove, done: ReadonlySet<string>): number {
 
 function nextCommands(
   {total, donor, target}: TransferStanding['images'],
-  {project, end, isRollback}: Found,
+  {project, end, isRollback}: ProjectState,
 ): readonly NextCommand[] {
   const isComplete = project === 'after' && target === total;
   const bothWays = isRollback ? (['rollback', 'apply'] as const) : (['apply', 'rollback'] as const);

@@ -3,8 +3,7 @@ import type {Patience} from '../../gitlab/confirm.ts';
 import {pause} from '../../http/retry.ts';
 import {interrupted} from '../../model/error.ts';
 import type {Drift, RunEnd, RunResult, StepResult, TransferStanding} from '../../model/outcome.ts';
-import type {Call} from '../../model/port.ts';
-import type {TagLimits} from '../../plan/transfer/facts.ts';
+import type {Call, TagLimits} from '../../model/port.ts';
 import type {CopyContext, Interruption} from '../apply-context.ts';
 import type {ErrorData} from '../../model/event.ts';
 import type {BlobCounts} from '../blob-relays.ts';
@@ -37,8 +36,8 @@ export interface TransferContext extends CopyContext {
   readonly adoptNewTags: boolean;
   /** The donor goes once all images are proved to be at the new path. */
   readonly removesDonor: boolean;
-  /** Where a donor folder, or a layout in it, is on this machine. */
-  readonly folderOf: (path: string) => string;
+  /** Where a donor directory, or a layout in it, is on this machine. */
+  readonly directoryOf: (path: string) => string;
   /** What the registry's own token says about the tags of a repository; undefined: it does not say. */
   readonly tagLimits: (repository: string, call: Call) => Promise<TagLimits | undefined>;
   /** How long to wait for what GitLab does in the background. */
@@ -146,15 +145,15 @@ export function plannedNames({from, tags}: TransferRepository): readonly string[
 /** How a step of a transfer ended. */
 export type StepEnd =
   /** `present`: there was nothing left to do. */
-  | ({readonly end: 'done' | 'present'} & CopyRunResult)
-  | ({readonly end: 'failed'; readonly error: ErrorData} & CopyRunResult)
+  | ({readonly end: 'done' | 'present'} & StepImages)
+  | ({readonly end: 'failed'; readonly error: ErrorData} & StepImages)
   /** GitLab did not move the images itself, and the plan has another way. */
-  | ({readonly end: 'refused'; readonly error: ErrorData} & CopyRunResult)
-  | ({readonly end: 'drift'; readonly drift: readonly Drift[]} & CopyRunResult)
+  | ({readonly end: 'refused'; readonly error: ErrorData} & StepImages)
+  | ({readonly end: 'drift'; readonly drift: readonly Drift[]} & StepImages)
   /** A signal came, after it had begun or before; or a no to a question. Applying again goes on. */
-  | ({readonly end: 'interrupted' | 'not-started'} & CopyRunResult);
+  | ({readonly end: 'interrupted' | 'not-started'} & StepImages);
 
-interface CopyRunResult {
+interface StepImages {
   /** The images of the step. */
   readonly images?: readonly StepResult[];
   readonly counts?: BlobCounts;

@@ -4,7 +4,7 @@ import type {ProjectMove, TransferUnit} from '../../model/transfer-plan.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {moveWithAdopted} from './adopt-tags.ts';
 import {begin, type Begun} from './begin.ts';
-import {lateTags} from './delete-records.ts';
+import {lateTags} from './delete-group-records.ts';
 import {locateGroup, locateProject, throwIfGroupTaken} from './locate.ts';
 import {type GroupRun, moveGroup} from './move-group.ts';
 import {moveProject, ProjectSteps} from './move-project.ts';
@@ -32,7 +32,7 @@ export type OpenProject = (opening: {
 }) => TransferRun;
 
 /** A project before its first step: what is carried out, or why it cannot be begun. */
-export interface Found {
+export interface UnitProject {
   readonly planned: ProjectMove;
   /** Undefined: nobody knows where the project is. */
   readonly run: TransferRun | undefined;
@@ -41,7 +41,7 @@ export interface Found {
 
 /** A project or a group before its first step. */
 export interface FoundUnit {
-  readonly projects: readonly Found[];
+  readonly projects: readonly UnitProject[];
   readonly group?: {
     /** Undefined: nobody knows where the group is. */
     readonly run: GroupRun | undefined;
@@ -60,7 +60,7 @@ export async function lookAtUnit(
   open: OpenProject,
   run: PlanRun,
 ): Promise<FoundUnit> {
-  const projects: Found[] = [];
+  const projects: UnitProject[] = [];
   for (const move of unit.moves) projects.push(await lookAt(move, unit, open, run));
   if (unit.group === undefined) return {projects};
   const planned = {...unit, group: unit.group};
@@ -72,7 +72,7 @@ async function lookAt(
   {group}: TransferUnit,
   open: OpenProject,
   run: PlanRun,
-): Promise<Found> {
+): Promise<UnitProject> {
   let own: TransferRun | undefined;
   try {
     const where = await locateProject(planned, group, run.context, run.call);
@@ -89,7 +89,7 @@ async function lookAt(
 /** While the group is at its old path: the new path is free, and GitLab has no images below it that the plan does not know. */
 async function lookAtGroup(
   planned: GroupRun['unit'],
-  projects: readonly Found[],
+  projects: readonly UnitProject[],
   run: PlanRun,
 ): Promise<NonNullable<FoundUnit['group']>> {
   const {context, call} = run;
@@ -149,13 +149,13 @@ export async function runUnit(
   return {...unit, ends};
 }
 
-async function runAlone(projects: readonly Found[]): Promise<UnitEnd> {
+async function runAlone(projects: readonly UnitProject[]): Promise<UnitEnd> {
   const ends: ProjectEnd[] = [];
   for (const one of projects) ends.push(await runProject(one));
   return {ends, result: ends[0]?.ran.result ?? 'done'};
 }
 
-async function runProject(found: Found): Promise<ProjectEnd> {
+async function runProject(found: UnitProject): Promise<ProjectEnd> {
   const {run, begun} = found;
   if (run === undefined || !('move' in begun)) return heldEnd(found);
   const steps = await moveProject(begun.move, run);
@@ -163,7 +163,7 @@ async function runProject(found: Found): Promise<ProjectEnd> {
 }
 
 /** Of a project that cannot be begun. */
-function heldEnd({planned, run, begun}: Found): ProjectEnd {
+function heldEnd({planned, run, begun}: UnitProject): ProjectEnd {
   const none = notStarted({planned, run});
   if ('error' in begun)
     return {...none, ran: {...none.ran, result: 'failed'}, error: errorData(begun.error)};
@@ -174,7 +174,7 @@ function heldEnd({planned, run, begun}: Found): ProjectEnd {
 
 /** Before the group has moved, none of its projects goes without the others. */
 async function runGroup(
-  projects: readonly Found[],
+  projects: readonly UnitProject[],
   {planned, run, held}: NonNullable<FoundUnit['group']>,
 ): Promise<UnitEnd> {
   const where = run?.progress.where;

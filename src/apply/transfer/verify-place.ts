@@ -46,7 +46,7 @@ export async function verifyDonor(move: ProjectMove, run: TransferRun): Promise<
       compared,
       'at the donor',
       move.donor.kind === 'directory'
-        ? `delete the folder ${move.donor.path} if all images are still at the old path, then apply again`
+        ? `delete the directory ${move.donor.path} if all images are still at the old path, then apply again`
         : 'apply again; if it stays, the registry loses what it takes: its administrator should look at its storage',
     );
   }

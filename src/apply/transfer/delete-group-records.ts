@@ -5,7 +5,7 @@ import type {Tag} from '../../model/reference.ts';
 import {type GroupMove, type ProjectMove, type TransferUnit} from '../../model/transfer-plan.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
 import {inOrder} from '../find-drift.ts';
-import {DELETE_CONCURRENCY} from './delete-old.ts';
+import {TAG_DELETE_CONCURRENCY} from './delete-old.ts';
 import {DONE, type PlanRun, PRESENT, type StepEnd, waitUnlessStopped} from './transfer-run.ts';
 
 /** The first wait between two looks, in ms; each is twice as long as the one before, up to the patience's. */
@@ -20,7 +20,7 @@ export type GroupUnit = TransferUnit & {readonly group: GroupMove};
  * @throws TransshipError DRIFT for a record that the plan does not name, REPOSITORY_DELETE_FAILED, CHANGE_NOT_SEEN,
  *   PROTECTED, FORBIDDEN, INTERRUPTED
  */
-export async function deleteRecords(unit: GroupUnit, run: PlanRun): Promise<StepEnd> {
+export async function deleteGroupRecords(unit: GroupUnit, run: PlanRun): Promise<StepEnd> {
   const {context, call} = run;
   const {everyMs, limitMs} = context.deletionPatience;
   const asked = new Set<number>();
@@ -36,7 +36,7 @@ export async function deleteRecords(unit: GroupUnit, run: PlanRun): Promise<Step
     );
     const late = await lateTags(unit, open, run);
     if (late.length > 0) return {end: 'drift', drift: late};
-    await mapAtOnce(open, DELETE_CONCURRENCY, async (record) => {
+    await mapAtOnce(open, TAG_DELETE_CONCURRENCY, async (record) => {
       await context.gitlab.repositories.delete(record, call);
       asked.add(record.id);
     });
@@ -57,13 +57,13 @@ export async function lateTags(
   {context, call}: PlanRun,
 ): Promise<readonly Drift[]> {
   const known = new Set(knownRecords(unit));
-  const found = await mapAtOnce(records, DELETE_CONCURRENCY, async ({registryHost, path}) => {
+  const found = await mapAtOnce(records, TAG_DELETE_CONCURRENCY, async ({registryHost, path}) => {
     const repository = `${registryHost}/${path}`;
     const source = context.repositories.source(repository);
     const tags = (await source.listTags(call)) ?? [];
     if (tags.length === 0 && !known.has(repository) && !context.adoptNewTags)
       throw unknownRecord(repository);
-    return mapAtOnce(tags, DELETE_CONCURRENCY, async (name): Promise<Drift> => {
+    return mapAtOnce(tags, TAG_DELETE_CONCURRENCY, async (name): Promise<Drift> => {
       const tag = name as Tag;
       const actual = (await source.head(tag, call))?.digest ?? null;
       return {side: 'source', repository, tag, planned: plannedAt(unit, repository, tag), actual};
