@@ -15,8 +15,10 @@ export const COMPILE_CACHE: Readonly<Record<string, string>> = cacheIn(
   process.env['TRANSSHIP_TEST_COMPILED'],
 );
 
-function cacheIn(folder: string | undefined): Record<string, string> {
-  return folder === undefined ? {NODE_DISABLE_COMPILE_CACHE: '1'} : {NODE_COMPILE_CACHE: folder};
+function cacheIn(directory: string | undefined): Record<string, string> {
+  return directory === undefined
+    ? {NODE_DISABLE_COMPILE_CACHE: '1'}
+    : {NODE_COMPILE_CACHE: directory};
 }
 
 /** Runs transship as a user would, with the home of `sharedHome` unless `env.HOME` names one. */
