@@ -169,7 +169,7 @@ test.each(['unsupported', 'lost'] as const)(
     const applied = await run(['apply', file, '--yes']);
     expect([applied.code, applied.stderr]).toEqual([
       0,
-      expect.stringMatching(/^note: GitLab does not move the images of .* donors\/parking\n$/),
+      expect.stringMatching(/^note: GitLab does not move the images of .* donors\/parking\n/),
     ]);
     expect(applied.stdout).toContain(`Done: moved ${OLD} to ${NEW} (2 tags)`);
     await expectMoved(native);
