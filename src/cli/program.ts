@@ -34,6 +34,7 @@ async function loadCommands(args: readonly string[]): Promise<readonly AddComman
   const name = args.find((arg) => !arg.startsWith('-')) ?? '';
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (load !== undefined) return [await load()];
+  if (args[0] === '--version') return [];
   return await Promise.all(Object.values(COMMANDS).map((each) => each()));
 }
 
