@@ -30,7 +30,20 @@ beforeEach(async () => {
 });
 afterEach(() => cleanup.disposeAsync());
 
-/** Runs a command and gives its events. */
+/** A signal that is aborted when the destination has stored that many chunks. */
+function signalAtChunk(count: number): AbortSignal {
+  const stopping = new AbortController();
+  let chunks = 0;
+  intercept = async ({method}, next) => {
+    const reply = await next();
+    chunks += method === 'PATCH' ? 1 : 0;
+    if (chunks === count) stopping.abort();
+    return reply;
+  };
+  return stopping.signal;
+}
+
+/** Runs a command. @returns its events */
 async function eventsOf(args: readonly string[], options: TransshipOptions = {}) {
   const {code, stderr} = await transship([...args, '--progress', 'json'], options);
   const events = stderr
@@ -74,16 +87,9 @@ describe('a second run', () => {
     await storeImage(source.storage, FROM, 'b', [someBytes(sizes.halfWay), someBytes(sizes.left)]);
     await transship(['plan', 'copy', ...places, '--out', plan]);
     expect((await transship(['apply', temp.join('a.json')])).code).toBe(0);
-    const stopping = new AbortController();
-    let chunks = 0;
-    intercept = async ({method}, next) => {
-      const reply = await next();
-      chunks += method === 'PATCH' ? 1 : 0;
-      if (chunks === 4) stopping.abort();
-      return reply;
-    };
+    const stopping = signalAtChunk(4);
     const apply = ['apply', plan, '--chunk-size', String(CHUNK)];
-    const first = await transship(apply, {stopping: stopping.signal});
+    const first = await transship(apply, {stopping});
     expect(first.code).toBe(130);
     intercept = undefined;
     destination.log.clear();
@@ -125,18 +131,11 @@ describe('a second run', () => {
 test('an interrupted run counts what is done, and its sums never decrease', async () => {
   for (const tag of ['a', 'b', 'c'])
     await storeImage(source.storage, FROM, tag, [someBytes(6 * CHUNK)]);
-  const stopping = new AbortController();
-  let chunks = 0;
-  intercept = async ({method}, next) => {
-    const reply = await next();
-    chunks += method === 'PATCH' ? 1 : 0;
-    if (chunks === 4) stopping.abort();
-    return reply;
-  };
+  const stopping = signalAtChunk(4);
   const places = [`${source.host}/${FROM}`, `${destination.host}/to/app`];
   const copy = ['copy', ...places, '--chunk-size', String(CHUNK)];
 
-  const {code, events} = await eventsOf(copy, {stopping: stopping.signal});
+  const {code, events} = await eventsOf(copy, {stopping});
 
   expect(code).toBe(130);
   const tally = new RunTally();
