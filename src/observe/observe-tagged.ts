@@ -85,11 +85,25 @@ function deletesNothing({name}: RepositoryWriter): TransshipError {
   });
 }
 
-/** Reads indexes, each once, without their images. */
+/** Manifests that the indexes of a repository list, on all levels below each tag together; far above real ones. */
+const LISTED_LIMIT = 1_000_000;
+
+/** A manifest that an index lists. */
+interface Child {
+  readonly digest: Digest;
+  readonly isIndex: boolean;
+}
+
+/**
+ * Reads indexes, each once, without their images.
+ * @throws TransshipError RESPONSE_INVALID beyond the limit above
+ */
 class IndexReader {
   readonly #repository: RepositoryReader;
   readonly #seen: ReadonlyMap<Digest, SeenManifest>;
-  readonly #children = new Map<Digest, Promise<readonly Descriptor[]>>();
+  readonly #children = new Map<Digest, Promise<readonly Child[]>>();
+  /** Entries of the lists that are kept. */
+  #listed = 0;
 
   constructor(repository: RepositoryReader, seen: ReadonlyMap<Digest, SeenManifest>) {
     this.#repository = repository;
@@ -103,22 +117,44 @@ class IndexReader {
     const found = new Set<Digest>();
     let level = [root];
     for (let depth = 0; level.length > 0 && depth < NESTING_LIMIT; depth++) {
+      const before = found.size;
       const listed = await mapAtOnce(level, OBSERVE_CONCURRENCY, (one) => this.#list(one, call));
-      const fresh = listed.flat().filter(({digest}) => !found.has(digest));
-      for (const {digest} of fresh) found.add(digest);
-      level = fresh.filter(({mediaType}) => isIndexType(mediaType)).map(({digest}) => digest);
+      const next = new Set<Digest>();
+      // Indexes that list one another several times must not multiply, level by level.
+      for (const children of listed)
+        for (const {digest, isIndex} of children) {
+          if (found.has(digest)) continue;
+          found.add(digest);
+          if (isIndex) next.add(digest);
+        }
+      this.#count(found.size - before);
+      level = [...next];
     }
     return found;
   }
 
-  #list(index: Digest, call: Call): Promise<readonly Descriptor[]> {
+  #count(listed: number): void {
+    this.#listed += listed;
+    if (this.#listed <= LISTED_LIMIT) return;
+    throw new TransshipError(
+      'RESPONSE_INVALID',
+      `${this.#repository.name} has indexes that list more than ${LISTED_LIMIT} manifests`,
+      {side: 'source', hint: 'delete the tags of its largest indexes by hand first'},
+    );
+  }
+
+  #list(index: Digest, call: Call): Promise<readonly Child[]> {
     const known = this.#children.get(index) ?? this.#read(index, call);
     this.#children.set(index, known);
     return known;
   }
 
-  async #read(index: Digest, call: Call): Promise<readonly Descriptor[]> {
+  async #read(index: Digest, call: Call): Promise<readonly Child[]> {
     const manifest = this.#seen.get(index) ?? (await this.#repository.getManifest(index, call));
-    return manifest === undefined ? [] : childManifests(manifest.view);
+    const children = new Map<Digest, boolean>();
+    for (const {digest, mediaType} of manifest === undefined ? [] : childManifests(manifest.view))
+      children.set(digest, isIndexType(mediaType) || children.get(digest) === true);
+    this.#count(children.size);
+    return [...children].map(([digest, isIndex]) => ({digest, isIndex}));
   }
 }
