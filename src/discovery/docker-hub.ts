@@ -11,6 +11,7 @@ import {refusal} from '../registry/refusal.ts';
 import {
   type ProductApi,
   type ApiList,
+  listedTime,
   type ListerOptions,
   readPages,
   repositoriesNotListed,
@@ -33,7 +34,7 @@ const pageSchema = z.object({
     z.object({
       name: z.string(),
       namespace: z.string().nullish(),
-      last_updated: z.string().nullish(),
+      last_updated: listedTime,
     }),
   ),
 });

@@ -6,6 +6,7 @@ import {list, z} from '../model/schema.ts';
 import {
   type ProductApi,
   type ApiList,
+  listedTime,
   type ListerOptions,
   readPages,
   repositoriesNotListed,
@@ -16,7 +17,7 @@ const API = new URL('https://api.github.com/');
 /** GitHub's maximum page size (docs.github.com/rest/packages/packages, "per_page"). */
 const PAGE_SIZE = 100;
 
-const packages = list(z.object({name: z.string(), updated_at: z.string().nullish()}));
+const packages = list(z.object({name: z.string(), updated_at: listedTime}));
 
 /**
  * Lists the container packages of one owner on GitHub by `GET /orgs/{org}/packages` or `/users/{username}/packages`

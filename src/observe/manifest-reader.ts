@@ -24,8 +24,8 @@ const IMAGE_LIMIT = 16 * 1024 * 1024;
 
 /**
  * Limits, in bytes, for all manifests that are read, including referrers: the allowance per requested image, and the
- * maximum total. Each manifest counts at least its minimum cost: the first image may have 16,000 small referrers, each
- * further one 16.
+ * maximum total. Each manifest counts at least its minimum cost, also if it is missing or invalid: the first image may
+ * have 16,000 small referrers, each further one 16.
  */
 const TOTAL_LIMIT = 64 * 1024 * 1024;
 const TOTAL_LIMIT_EACH = 64 * 1024;
@@ -235,8 +235,14 @@ export class ManifestReader {
   async #get(reference: Tag | Digest, call: Call): Promise<SeenManifest | undefined> {
     return await this.#queue.add(async () => {
       this.#throwIfBeyond();
-      const manifest = await this.#source.getManifest(reference, call);
-      if (manifest === undefined) return undefined;
+      const manifest = await this.#source.getManifest(reference, call).catch((error: unknown) => {
+        this.#count += LEAST_SIZE;
+        throw error;
+      });
+      if (manifest === undefined) {
+        this.#addBytes(LEAST_SIZE);
+        return undefined;
+      }
       const {digest, size} = manifest.descriptor;
       this.#paceAfter(size, this.#queue);
       if (!this.manifests.has(digest)) this.#addBytes(Math.max(size, LEAST_SIZE));
