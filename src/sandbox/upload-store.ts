@@ -10,9 +10,12 @@ interface Running {
   size: number;
 }
 
+/** Hashes that are kept for uploads; most clients send one blob for each connection. */
+const RUNNING_LIMIT = 1000;
+
 /**
  * Uploads that are under way. An upload is a file and nothing else, so it survives a restart; the hash that runs along
- * in memory only saves reading the file again at the end.
+ * in memory only saves reading the file again at the end, and the oldest ones are dropped.
  */
 export class UploadStore {
   readonly #tree: FileTree;
@@ -31,6 +34,10 @@ export class UploadStore {
     const id = randomUUID();
     await this.#tree.store(uploadFile(repository, id), new Uint8Array());
     this.#running.set(id, {hash: createHash('sha256'), size: 0});
+    for (const oldest of this.#running.keys()) {
+      if (this.#running.size <= RUNNING_LIMIT) break;
+      this.#running.delete(oldest);
+    }
     return id;
   }
 

@@ -1,10 +1,13 @@
 import {once} from 'node:events';
-import {readdir, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, symlink, writeFile} from 'node:fs/promises';
 import {connect} from 'node:net';
 import {text} from 'node:stream/consumers';
 import {describe, expect, test} from 'vitest';
+import type {RepositoryPath} from '../../src/model/reference.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
+import {toldError} from '../support/error-lines.ts';
 import {tempDirectory} from '../support/temp.ts';
+import {transship} from '../support/transship.ts';
 import {openUpload, pushBlob, pushImage, send, sha256, someBlob} from './client.ts';
 
 /** Sends a request line as it is: `fetch` would tidy the path up. */
@@ -119,30 +122,62 @@ test('a client that goes away in the middle of a download is no failure of the n
   expect((await send('GET', `${sandbox.url}/v2/a/b/blobs/${digest}`)).status).toBe(200);
 });
 
-const post = async (url: string, headers: string): Promise<string> => {
+const ask = async (url: string, headers: string, method = 'POST'): Promise<string> => {
   const socket = connect(Number(new URL(url).port), '127.0.0.1');
-  const line = 'POST /v2/a/blobs/uploads/ HTTP/1.1';
+  const line = `${method} /v2/a/blobs/uploads/ HTTP/1.1`;
   socket.end(`${line}\r\n${headers}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   return text(socket);
 };
 
 describe('a page of the web', () => {
-  test.each([
+  test.each<[string, string, string?]>([
     ['of another site', 'Host: localhost:5050\r\nOrigin: https://evil.test'],
     ['without an origin of its own', 'Host: 127.0.0.1\r\nOrigin: null'],
     ['whose name leads to loopback', 'Host: evil.test'],
     ['whose name begins as loopback does', 'Host: 127.0.0.1.evil.test'],
-  ])('%s is refused', async (_, headers) => {
+    ['that names two hosts', 'Host: localhost\r\nHost: evil.test'],
+    ['with a login in its host', 'Host: evil.test@localhost'],
+    ['that sends no origin', 'Host: localhost\r\nSec-Fetch-Site: cross-site'],
+    ['that sends only its address', 'Host: localhost\r\nReferer: https://evil.test/'],
+    ['that asks first', 'Host: localhost\r\nOrigin: https://evil.test', 'OPTIONS'],
+    [
+      'that opens a socket',
+      'Host: localhost\r\nOrigin: https://evil.test\r\nUpgrade: websocket\r\nConnection: Upgrade',
+      'GET',
+    ],
+  ])('%s is refused', async (_, headers, method = 'POST') => {
     await using sandbox = await startSandbox();
-    expect(await post(sandbox.url, headers)).toMatch(/^HTTP\/1\.1 403 /);
+    expect(await ask(sandbox.url, headers, method)).toMatch(/^HTTP\/1\.1 403 /);
   });
 
   test.each([
     'Host: localhost:1',
     'Host: [::1]:1',
     'Host: 127.0.0.1\r\nOrigin: http://localhost:3000',
+    'Host: [::1]\r\nReferer: http://[::1]:3000/page\r\nSec-Fetch-Site: same-site',
   ])('on this machine is not: %s', async (headers) => {
     await using sandbox = await startSandbox();
-    expect(await post(sandbox.url, headers)).toMatch(/^HTTP\/1\.1 202 /);
+    expect(await ask(sandbox.url, headers)).toMatch(/^HTTP\/1\.1 202 /);
   });
+});
+
+test('many open uploads, the first of which is closed last, all succeed', async () => {
+  await using sandbox = await startSandbox();
+  const repository = `${sandbox.url}/v2/a/b`;
+  const {bytes, digest} = someBlob();
+  const first = await openUpload(repository);
+  for (let at = 0; at < 1000; at++) await sandbox.storage.uploads.begin('a/b' as RepositoryPath);
+  const {status} = await send('PUT', `${first}&digest=${digest}`, {body: bytes});
+  expect(status).toBe(201);
+});
+
+test.each(['repositories', 'blobs/sha256'])('a link at %s of its folder is refused', async (at) => {
+  await using temp = await tempDirectory();
+  await mkdir(temp.join('elsewhere'));
+  await mkdir(temp.join('store', at, '..'), {recursive: true});
+  await symlink(temp.join('elsewhere'), temp.join('store', at));
+  const run = await transship(['sandbox', '--port', '0', '--dir', temp.join('store')]);
+  const error = toldError(run);
+  expect(error).toMatchObject({code: 'FILE_INVALID', exit: 64});
+  expect(error.message).toContain('is a symbolic link');
 });

@@ -329,12 +329,23 @@ const GRAPHS: Readonly<Record<string, () => Graph>> = {
     }),
   '50,000 signatures of one image': () =>
     withImage((_, image) => ({
-      tags: {image, ...tagsOf(50_000, () => image, (at) => signatureOf(image, `.${at}`))},
+      tags: {
+        image,
+        ...tagsOf(
+          50_000,
+          () => image,
+          (at) => signatureOf(image, `.${at}`),
+        ),
+      },
     })),
   '150,000 signatures that are gone': () =>
     withImage((content, image) => ({
       tags: {
-        ...tagsOf(150_000, () => image, (at) => signatureOf(image, `.${at}`)),
+        ...tagsOf(
+          150_000,
+          () => image,
+          (at) => signatureOf(image, `.${at}`),
+        ),
         image,
       },
       instead: (_method, path, response) => {
@@ -362,7 +373,7 @@ const GRAPHS: Readonly<Record<string, () => Graph>> = {
       const layers = range(200, (at) => content.layer(`${at}`));
       const long = 'x'.repeat(4_100_000);
       const made = range(20, (at) => content.image(layers, {annotations: {at: String(at), long}}));
-      return {tags: tagsOf(400, (at) => made[at % 20] ?? layers[0]!)};
+      return {tags: tagsOf(400, (at) => made[at % 20] ?? absent('none'))};
     }),
   'manifests of nearly 4 MiB with 20,000 layers each for 100 tags': () =>
     withImage((content) => ({
@@ -385,10 +396,7 @@ const GRAPHS: Readonly<Record<string, () => Graph>> = {
           `${'['.repeat(1_000_000)}${at}`,
           'application/vnd.oci.image.config.v1+json',
         );
-        return content.json(
-          {schemaVersion: 2, mediaType: MANIFEST, config, layers: []},
-          MANIFEST,
-        );
+        return content.json({schemaVersion: 2, mediaType: MANIFEST, config, layers: []}, MANIFEST);
       }),
     })),
 };
@@ -408,20 +416,44 @@ const COMMANDS: Readonly<Record<string, (from: string, to: string) => readonly s
   ],
   'plan copy --platform': (from, to) => [
     [
-      ...['plan', 'copy', from, to, '--platform', 'linux/amd64', '--newest', '5'],
-      ...['--include-foreign', '--format', 'json'],
+      'plan',
+      'copy',
+      from,
+      to,
+      '--platform',
+      'linux/amd64',
+      '--newest',
+      '5',
+      '--include-foreign',
+      '--format',
+      'json',
     ],
   ],
   'plan copy --tag': (from, to) => [
     ['plan', 'copy', from, to, '--tag', 'image', '--allow-empty', '--format', 'markdown'],
   ],
-  'copy to a layout': (from) => [['copy', from, 'oci:out'], ['copy', 'oci:out', 'oci-archive:out.tar']],
+  'copy to a layout': (from) => [
+    ['copy', from, 'oci:out'],
+    ['copy', 'oci:out', 'oci-archive:out.tar'],
+  ],
   'plan delete and so on': (from) => [
     ['plan', 'delete', from, '--tag', '*', '--out', 'd.json'],
     ['apply', 'd.json', '--yes'],
   ],
   'plan delete --keep': (from) => [
-    ['plan', 'delete', from, '--tag', '*', '--keep', 'image', '--keep-newest', '1', '--format', 'json'],
+    [
+      'plan',
+      'delete',
+      from,
+      '--tag',
+      '*',
+      '--keep',
+      'image',
+      '--keep-newest',
+      '1',
+      '--format',
+      'json',
+    ],
   ],
   'copy --delete-source': (from) => [['copy', from, 'oci:moved', '--delete-source', '--yes']],
   doctor: (from) => [['doctor', from]],

@@ -12,7 +12,14 @@ import {words} from './words.ts';
  * output and the files that it leaves. It takes too long for `npm test`. Run: npm run trial [-- GROUP…] [-- --jobs N]
  */
 
-const ALL: readonly Case[] = [...http, ...words, ...gitlabCases, ...files, ...migrations, ...graphs];
+const ALL: readonly Case[] = [
+  ...http,
+  ...words,
+  ...gitlabCases,
+  ...files,
+  ...migrations,
+  ...graphs,
+];
 
 interface Sum {
   cases: number;

@@ -81,13 +81,25 @@ Examples:
     )
     .action(async (flags: Flags) => {
       const {dir} = flags;
-      if (dir !== undefined)
-        await makeFolder(dir).catch((error: unknown) => {
-          throw unwritable(dir, error);
-        });
+      if (dir !== undefined) await prepareFolder(dir);
       await (flags.gitlab === true ? serveGitLab(flags, io) : serve(flags, io));
       done(0);
     });
+}
+
+/** @throws TransshipError FILE_WRITE_FAILED, FILE_INVALID */
+async function prepareFolder(dir: string): Promise<void> {
+  const {checkDirectory} = await import('../../sandbox/file-tree.ts');
+  await makeFolder(dir).catch((error: unknown) => {
+    throw unwritable(dir, error);
+  });
+  await checkDirectory(dir).catch((cause: unknown) => {
+    throw new TransshipError(
+      'FILE_INVALID',
+      `the folder ${dir} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {side: 'local', hint: 'name an empty folder with --dir', cause},
+    );
+  });
 }
 
 async function serve(flags: Flags, io: Io): Promise<void> {
