@@ -1,6 +1,6 @@
 import type {HttpResponse} from '../http/response.ts';
 import {nextLink} from '../http/header-fields.ts';
-import {TransshipError} from '../model/error.ts';
+import {clipped, TransshipError} from '../model/error.ts';
 import type {Call, ListedRepository, RepositoryLister, UnlistedPart} from '../model/port.ts';
 import {isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
@@ -61,9 +61,12 @@ async function* ofAllProjects(
   call: Call,
 ): AsyncGenerator<ListedRepository | UnlistedPart> {
   const budget = {...BUDGET};
+  const seen = new Set<string>();
   const all = readPages(api, numbered('/api/v2.0/projects', projects), call, budget);
   for await (const page of all) {
     for (const {name} of page) {
+      if (seen.has(clipped(name))) continue;
+      seen.add(clipped(name));
       try {
         yield* ofProject(api, name, '', call, budget);
       } catch (error) {

@@ -16,7 +16,7 @@ import type {
 } from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {openParts, type PartList, readPartList} from './archive-parts.ts';
-import {makeFolder} from './durable-file.ts';
+import {FILE_MODE, makeFolder} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
 import {SCRATCH} from './folder-files.ts';
 import {digestsIn, isVacant, removeLayout, strangerInLayout} from './layout-folder.ts';
@@ -202,7 +202,7 @@ async function readMark(directory: string): Promise<string | undefined> {
 async function writeMark(directory: string, mark: 'part' | 'whole'): Promise<void> {
   try {
     await makeFolder(join(directory, SCRATCH));
-    await writeFile(join(directory, MARK), mark);
+    await writeFile(join(directory, MARK), mark, {mode: FILE_MODE});
   } catch (error) {
     throw unwritable(directory, error);
   }

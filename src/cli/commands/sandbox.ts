@@ -1,7 +1,7 @@
 import {once} from 'node:events';
-import {writeFile} from 'node:fs/promises';
 import {type Command, InvalidArgumentError, Option} from 'commander';
 import type {Redactor} from '../../http/redaction.ts';
+import {writeOutput} from '../../library/output-file.ts';
 import {TransshipError} from '../../model/error.ts';
 import {makeFolder} from '../../places/durable-file.ts';
 import {unwritable} from '../../places/file-error.ts';
@@ -195,7 +195,7 @@ async function writeEvents(
   redactor: Redactor,
 ): Promise<void> {
   const lines = events.map((event) => `${redactor.redact(printableJson(event))}\n`);
-  await writeFile(file, lines.join('')).catch((cause: unknown) => {
+  await writeOutput(file, lines).catch((cause: unknown) => {
     throw new TransshipError('FILE_WRITE_FAILED', `the events cannot be written to ${file}`, {
       side: 'local',
       hint: 'name a file in a writable folder with --events',
