@@ -5,6 +5,7 @@ import {graphs} from './graphs.ts';
 import {gitlabCases} from './gitlab.ts';
 import {http} from './http.ts';
 import {migrations} from './migrations.ts';
+import {products} from './products.ts';
 import {words} from './words.ts';
 
 /*
