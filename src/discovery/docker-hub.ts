@@ -38,7 +38,8 @@ const pageSchema = z.object({
     }),
   ),
 });
-const tokenSchema = z.object({access_token: z.string().min(1)});
+/** The token is sent in a header: a line break would start another header. */
+const tokenSchema = z.object({access_token: z.string().regex(/^[\x21-\x7e]+$/)});
 
 /**
  * Lists the repositories of one namespace of Docker Hub by `GET /v2/namespaces/{namespace}/repositories`

@@ -1,6 +1,9 @@
+import {writeFile} from 'node:fs/promises';
 import {describe, expect, test} from 'vitest';
 import type {Inventory} from '../../src/discovery/inventory.ts';
 import {type HttpServer, sendJson, startHttpServer} from '../support/http-server.ts';
+import {toldError} from '../support/error-lines.ts';
+import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
 /** A product whose API answers with this, and whose repositories each have one tag. */
@@ -69,4 +72,17 @@ test('a project that is listed many times is read once', async () => {
   expect(code).toBe(0);
   expect(repositories).toHaveLength(1);
   expect(server.requests.filter(({target}) => target.includes('/projects/team/'))).toHaveLength(1);
+});
+
+test("a token of Docker Hub's with a line break is an error at once", async () => {
+  await using temp = await tempDirectory();
+  await using server = await serve((path) =>
+    path === '/v2/auth/token' ? {access_token: 'a\nb'} : {results: []},
+  );
+  const auths = {[server.host]: {auth: Buffer.from('ada:password').toString('base64')}};
+  await writeFile(temp.join('auth.json'), JSON.stringify({auths}));
+  const flags = ['--source-kind', 'docker-hub', '--authfile', temp.join('auth.json')];
+  const run = await transship(['inventory', `${server.host}/team`, ...flags]);
+  expect(toldError(run)).toMatchObject({code: 'RESPONSE_INVALID', exit: 1});
+  expect(server.requests.filter(({method}) => method === 'POST')).toHaveLength(1);
 });

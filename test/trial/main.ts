@@ -20,6 +20,7 @@ const ALL: readonly Case[] = [
   ...files,
   ...migrations,
   ...graphs,
+  ...products,
 ];
 
 interface Sum {
