@@ -3,7 +3,7 @@ import type {Digest} from '../../src/model/digest.ts';
 import {deletionsOf} from '../../src/model/plan.ts';
 import type {Tag} from '../../src/model/reference.ts';
 import {makeCopyPlan} from '../../src/plan/copy-plan.ts';
-import {choose} from '../../src/plan/delete-rules.ts';
+import {chooseTags} from '../../src/plan/delete-rules.ts';
 import {destination, entry, image, index, source} from '../support/inventories.ts';
 import type {Manifest} from '../../src/model/manifest.ts';
 
@@ -37,7 +37,7 @@ function deletionPlan(tags: Readonly<Record<string, Manifest>>, keep: readonly s
   );
   const content = {deletion: 'alone', tags: digests, below} as const;
   const rules = {tags: ['*'], keep};
-  const {wanted, checks, skipped} = choose(
+  const {wanted, checks, skipped} = chooseTags(
     {rules},
     {inventory, content, timeOf: () => undefined, hasPushTimes: false},
   );

@@ -7,8 +7,9 @@ import type {Presence} from './presence.ts';
 import type {UncostedCopy} from './totals.ts';
 
 /**
- * The steps of the candidates, in their order, except that what refers to another step's manifest comes after it.
- * @param candidates those with something to do
+ * The copies of the candidates, in their order, except that an image that refers to a manifest of another copy comes
+ * after it.
+ * @param candidates those that are not yet at the destination
  */
 export function copySteps(
   candidates: readonly Candidate[],
@@ -63,7 +64,7 @@ function stepOf(candidate: Candidate, presence: Presence, needs: readonly string
   };
 }
 
-/** The manifest that must be there first: a referrer without its subject is of no use to anybody. */
+/** The manifest that has to be pushed before, because a referrer is useless without its subject. */
 function subjectOf({root, tag, graph}: Candidate): Digest | undefined {
   if (root.as !== 'asked') return root.subject;
   const view = graph?.manifests.at(-1)?.view;
