@@ -115,7 +115,7 @@ async function runAgainst(trial: Trial, kind: string, answer: Answer): Promise<v
     await startHttpServer((request, response) => {
       if (product.list.test(request.url.pathname)) return answer(product, request, response);
       if (request.url.pathname === '/v2/auth/token')
-        return sendJson(response, 200, {access_token: 'a\nb'});
+        return sendJson(response, 200, {access_token: 'token'});
       if (request.url.pathname === '/v2/') return sendJson(response, 200, {});
       sendJson(response, 404, {errors: [{code: 'NAME_UNKNOWN'}]});
     }),
