@@ -57,6 +57,22 @@ const text =
   (_product, _request, response) =>
     void response.writeHead(status, headers).end(body);
 
+const ODD_NAMES = [
+  '../../etc/passwd',
+  '..',
+  'team/../..',
+  'Team/APP',
+  '-rf',
+  '',
+  '/',
+  'team//app',
+  'a:b',
+  'team/app@sha256:0',
+  '__proto__',
+  'constructor',
+  'x'.repeat(1_000_000),
+];
+
 let count = 0;
 const names = (length: number) => Array.from({length}, () => `team/r${count++}`);
 
@@ -77,11 +93,7 @@ const ANSWERS: Readonly<Record<string, Answer>> = {
     give(product, response, ['team/app'], 'http://['),
   'totals that lie': (product, _request, response) => give(product, response, names(100)),
   'hostile names': (product, _request, response) =>
-    give(product, response, [
-      ...HOSTILE_WORDS,
-      ...['../../etc/passwd', '..', 'team/../..', 'Team/APP', '-rf', '', '/', 'team//app', 'a:b'],
-      ...['team/app@sha256:0', '__proto__', 'constructor', 'x'.repeat(1_000_000)],
-    ]),
+    give(product, response, [...HOSTILE_WORDS, ...ODD_NAMES]),
   'names that are no texts': (product, _request, response) =>
     give(product, response, [1, null, {}, [], true]),
   '200,000 names': (product, _request, response) => give(product, response, names(200_000)),
@@ -128,7 +140,14 @@ async function runAgainst(trial: Trial, kind: string, answer: Answer): Promise<v
   );
   const place = kind === 'harbor' || kind === 'catalog' ? server.host : `${server.host}/team`;
   const run = await trial.transship([
-    ...['inventory', place, '--source-kind', kind, '--depth', 'tags', '--format', 'json'],
+    'inventory',
+    place,
+    '--source-kind',
+    kind,
+    '--depth',
+    'tags',
+    '--format',
+    'json',
   ]);
   expectEnd(run, [0, 1, 3]);
 }
