@@ -1,9 +1,11 @@
 import {inspect} from 'node:util';
 import {type Case, Trial} from './trial.ts';
 import {files} from './files.ts';
+import {graphs} from './graphs.ts';
 import {gitlabCases} from './gitlab.ts';
 import {http} from './http.ts';
 import {migrations} from './migrations.ts';
+import {products} from './products.ts';
 import {words} from './words.ts';
 
 /*
@@ -11,7 +13,15 @@ import {words} from './words.ts';
  * output and the files that it leaves. It takes too long for `npm test`. Run: npm run trial [-- GROUP…] [-- --jobs N]
  */
 
-const ALL: readonly Case[] = [...http, ...words, ...gitlabCases, ...files, ...migrations];
+const ALL: readonly Case[] = [
+  ...http,
+  ...words,
+  ...gitlabCases,
+  ...files,
+  ...migrations,
+  ...graphs,
+  ...products,
+];
 
 interface Sum {
   cases: number;
