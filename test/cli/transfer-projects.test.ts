@@ -485,7 +485,7 @@ describe('a donor of several projects', () => {
     expect(donor).toBeGreaterThan(0);
     at.keep();
     const again = await at.apply('--remove-donor');
-    expect([again.code, again.stderr.includes('stays')]).toEqual([0, false]);
+    expect([again.code, again.stderr.includes('is kept')]).toEqual([0, false]);
     expect(await at.tags('new_org/lib')).toEqual(['v1']);
     expect(await at.idOf('donors/lot')).toBeUndefined();
   });

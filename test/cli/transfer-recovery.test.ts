@@ -381,7 +381,7 @@ describe('the cleanup policy', () => {
       method === 'PUT' && path.includes('/v2/donors/') && path.includes('/manifests/');
     const failed = await at.run('apply', at.directory.join('a.plan.json'), '--yes');
     expect(failed.code).toBe(1);
-    expect(failed.stderr).toContain('the cleanup policy of org/build/app is on again');
+    expect(failed.stderr).toContain('the cleanup policy of org/build/app is enabled again');
     expect(failed.stdout).toContain('No images were deleted at the old path');
     expect(await at.isPolicyOn()).toBe(true);
     at.faults.refuse = () => false;
@@ -498,7 +498,7 @@ test('tags that were taken along are moved and verified without the journal', as
   expect((await at.run('verify', at.plan)).code).toBe(2);
   // Without the journal nothing says that the directory was made for this plan.
   const kept = await at.run('apply', at.plan, '--yes', '--remove-donor');
-  expect([kept.code, kept.stderr]).toEqual([0, expect.stringContaining(`${at.donor}/app stays`)]);
+  expect([kept.code, kept.stderr]).toEqual([0, expect.stringContaining(`${at.donor}/app is kept`)]);
   expect(await at.tags(`${NEW}/cr`)).toEqual(['late', 'v2.9.1']);
   expect(existsSync(at.donor)).toBe(true);
 });

@@ -14,7 +14,7 @@ const FORM =
 
 /** What is told while a request is tried again, and on a slow machine while source and destination are read. */
 const PROGRESS =
-  /^(?:(?:reading .+|retrying in .+|\S+ (?:asks for \d+ s of quiet|limits requests, next try after \d+ s): .+)\n)*/;
+  /^(?:(?:still reading|reading .+|retrying in .+|\S+ (?:asks for \d+ s of quiet|limits requests, next try after \d+ s): .+)\n)*/;
 
 /**
  * Reads the three lines of an error from stderr, or with `--format json` its line of JSON, which what was tried again may

@@ -21,7 +21,7 @@ import {
 type NewDonor = Donor & {readonly kind: 'project'; readonly id?: undefined};
 
 /**
- * Before anything is touched: where the plan is to create the donor project, nobody else has done so.
+ * Checks, before any change, that nobody else has created the donor project that the plan is to create.
  * @throws TransshipError DRIFT
  */
 export async function throwIfDonorTaken(move: ProjectMove, run: TransferRun): Promise<void> {
@@ -29,9 +29,9 @@ export async function throwIfDonorTaken(move: ProjectMove, run: TransferRun): Pr
 }
 
 /**
- * Creates the donor project, private and without a cleanup policy at work. What the journal says is ours is not
- * created again.
- * @throws TransshipError DRIFT where somebody else has made it, and what `Projects.create` throws
+ * Creates the donor project, private and with its cleanup policy disabled. If the journal shows that this plan created
+ * it, it is not created again.
+ * @throws TransshipError DRIFT if somebody else created it, and the errors of `Projects.create`
  */
 export async function createDonor(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
   const {donor} = move;
@@ -52,10 +52,10 @@ export async function createDonor(move: ProjectMove, run: TransferRun): Promise<
 }
 
 /**
- * The donor project if this plan created it; undefined: there is none. Ours is what has the mark that the journal names.
- * A project that has what is gone from the old path is the donor too, though nothing tells any more that it is ours, so
- * that it is not removed in the end.
- * @throws TransshipError DRIFT where another project is there
+ * The donor project, if this plan created it; undefined: it does not exist. It is ours if it has the mark in the
+ * journal. A project with the tags that are gone from the old path is the donor as well; since nothing proves that it
+ * is ours, it is not removed in the end.
+ * @throws TransshipError DRIFT if another project is there
  */
 async function findOwnDonor(
   {path}: NewDonor,
@@ -63,14 +63,14 @@ async function findOwnDonor(
   {context, call, tagsAtDonor}: TransferRun,
 ): Promise<Project | undefined> {
   const found = await context.gitlab.projects.find(path, call);
-  // GitLab answers for a path that a project had before with where it is now.
+  // GitLab redirects from earlier paths of a project.
   if (found?.fullPath.toLowerCase() !== path.toLowerCase()) return undefined;
   const made = context.journal.transfer.flatMap((entry) =>
     entry.type === 'made' && entry.what === 'project' && entry.place === path ? [entry] : [],
   );
   const marked = made.findLast(({mark}) => mark !== undefined && found.description?.endsWith(mark));
   if (marked === undefined) {
-    // What the journal says beyond the plan, nobody has compared with the registry.
+    // Tags that only the journal names were never compared with the registry.
     const names = new Set([...tagsAtDonor, ...repositories.flatMap(plannedNames)]);
     if ([...context.journal.unfinished.deleted.keys()].some((name) => names.has(name)))
       return found;
@@ -81,9 +81,9 @@ async function findOwnDonor(
 }
 
 /**
- * Makes sure that there is a place to pull to, and writes down what of it is made now.
- * @throws TransshipError PROJECT_NOT_FOUND where the donor was deleted since, DONOR_UNFIT where somebody put other
- *   files into its directory
+ * Ensures that there is a place to pull to, and records what is created for that.
+ * @throws TransshipError PROJECT_NOT_FOUND if the donor was deleted since, DONOR_UNFIT if its directory contains other
+ *   files
  */
 export async function prepareDonor(move: ProjectMove, run: TransferRun): Promise<void> {
   const {donor, repositories} = move;
@@ -105,8 +105,8 @@ export async function prepareDonor(move: ProjectMove, run: TransferRun): Promise
 }
 
 /**
- * Whether the donor can be asked: the registry answers nobody for a project that is not there, and a directory may be
- * on another machine, also where a run has made part of it anew.
+ * Whether the donor can be read: the registry refuses requests for a project that does not exist, and a directory may
+ * be on another machine, even if a run has created part of it again.
  */
 export async function isDonorThere(
   {donor, repositories}: ProjectMove,
@@ -124,8 +124,8 @@ export async function isDonorThere(
 }
 
 /**
- * Whether this plan created its donor project, so that it may be deleted. The journal alone does not decide that, since
- * somebody may have written it: the project has to have the mark that the journal names, and to be where the plan says.
+ * Whether this plan created its donor project, so that it may delete it. The journal may be forged, so it does not
+ * decide alone: the project must have the mark in the journal, and be at the path in the plan.
  */
 export function isCreatedDonor(
   {id, fullPath, description}: Project,
@@ -146,12 +146,12 @@ export function isCreatedDonor(
   );
 }
 
-/** Whether other projects of the plan have yet to come to this donor, or have their images there still. */
+/** Whether other projects of the plan still need this donor, or still have their images there. */
 export function isDonorAwaited({project}: ProjectMove, {atDonor, finished}: TransferRun): boolean {
   return [...atDonor].some((id) => id !== project.id && !finished.has(id));
 }
 
-/** Whether this plan made the donor's directory, or a layout in it. */
+/** Whether this plan created the donor's directory, or a layout in it. */
 export function isOwnDirectory(
   place: string,
   {journal}: Pick<TransferContext, 'journal'>,
@@ -162,9 +162,9 @@ export function isOwnDirectory(
 }
 
 /**
- * The donor is out of reach, though images wait there: a directory on another machine, a project that the token cannot
- * see.
- * @param way what else there is to do, as a clause after the hint; the images cannot be put back once the project has moved
+ * The error for a donor that cannot be reached although it has images: a directory on another machine, or a project
+ * that the token cannot read.
+ * @param way another solution, as a clause after the hint; images cannot be restored after the project has moved
  */
 export function donorAbsent(
   {donor}: ProjectMove,
@@ -177,7 +177,7 @@ export function donorAbsent(
         `the donor directory ${directoryOf(donor.path)} is not on this machine`,
         {
           side: 'local',
-          hint: `run this on the machine that has the directory, or bring the directory here${way}`,
+          hint: `run this on the machine that has the directory, or copy the directory here${way}`,
         },
       )
     : new TransshipError(
@@ -231,6 +231,6 @@ function donorUnfit(directory: string, stranger: string): TransshipError {
   return new TransshipError(
     'DONOR_UNFIT',
     `found ${stranger}: the donor directory ${directory} contained nothing but image layouts when planning`,
-    {side: 'local', hint: 'move that away, then apply again; or plan with another directory'},
+    {side: 'local', hint: 'move it away, then apply again; or plan with another directory'},
   );
 }

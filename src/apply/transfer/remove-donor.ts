@@ -8,9 +8,9 @@ import {isCreatedDonor, isDonorAwaited, isOwnDirectory} from './donor.ts';
 import {DONE, type StepEnd, type TransferContext, type TransferRun} from './transfer-run.ts';
 
 /**
- * Takes away from the donor what this plan put there for a project, once all of it is proved to be at the new path. What
- * the journal does not name as ours stays, and is told: other files and images, layouts and projects that were there
- * before. A donor of several projects goes with the last of them.
+ * Removes from the donor what this plan put there for a project, after all of it was proved to be at the new path.
+ * Content that is not recorded as ours is kept and reported: other files and images, and layouts and projects that
+ * existed before. A donor of several projects is removed with the last of them.
  */
 export async function removeDonor(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
   if (move.donor.kind === 'directory') await removeDirectory(move, run);
@@ -35,7 +35,7 @@ async function removeDirectory(move: ProjectMove, run: TransferRun): Promise<voi
     tellKept(directory, context);
 }
 
-/** By name: of the blobs those of the plan. False: something else is there as well. */
+/** Removes the blobs of the plan by name. @returns false: the layout has other content */
 async function removeOwnLayout(
   directory: string,
   {manifests, steps}: ProjectMove,
@@ -47,7 +47,7 @@ async function removeOwnLayout(
   return (await listsOnly(directory, ours, names)) && (await removeLayout(directory, ours));
 }
 
-/** GitLab renames a project before it deletes it, which tags would keep it from: so they go first. */
+/** GitLab renames a project before it deletes it, which tags would prevent, so they are deleted first. */
 async function emptyProject(
   move: ProjectMove,
   {id, path}: Donor & {readonly kind: 'project'},
@@ -58,7 +58,7 @@ async function emptyProject(
   const project = await projects.find(id ?? path, call);
   if (project === undefined) return;
   const isOurs = isCreatedDonor(project, move, context);
-  // What a lost journal named is not ours to touch.
+  // Neither the plan's ID nor the journal proves that this is the donor, for example if the journal is lost.
   if (!isOurs && project.id !== id) return tellKept(path, context);
   await deleteTags(move, project.id, run);
   if (!isOurs || isDonorAwaited(move, run)) return;
@@ -68,7 +68,7 @@ async function emptyProject(
   else tellKept(path, context);
 }
 
-/** Each only if it still points to what this plan put there, as at the old path. */
+/** Each tag only if it still points to what this plan pushed, as at the old path. */
 async function deleteTags(
   {repositories}: ProjectMove,
   projectId: number,
@@ -100,6 +100,6 @@ function tellKept(name: string, {report}: TransferContext): void {
   report({
     type: 'notice',
     code: 'DONOR_KEPT',
-    message: `${name} stays: it contains something that this plan did not put there`,
+    message: `${name} is kept: it contains something that this plan did not put there`,
   });
 }

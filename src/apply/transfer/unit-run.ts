@@ -19,7 +19,7 @@ import {
 import {type PlanRun, type RunSize, sizeOf, sumOfSizes, type TransferRun} from './transfer-run.ts';
 import {copySetOf} from './verify-place.ts';
 
-/** A run that notes what it brings to its end. */
+/** A run that records the projects that it has finished. */
 export interface OpenRun extends PlanRun {
   readonly finished: Set<number>;
 }
@@ -31,10 +31,10 @@ export type OpenProject = (opening: {
   readonly where: TransferRun['progress']['where'];
 }) => TransferRun;
 
-/** A project before its first step: what is carried out, or why it cannot be begun. */
+/** A project before its first step: the move to carry out, or the reason that prevents it. */
 export interface UnitProject {
   readonly planned: ProjectMove;
-  /** Undefined: nobody knows where the project is. */
+  /** Undefined: the location of the project is unknown. */
   readonly run: TransferRun | undefined;
   readonly begun: Begun | {readonly error: unknown};
 }
@@ -43,17 +43,17 @@ export interface UnitProject {
 export interface FoundUnit {
   readonly projects: readonly UnitProject[];
   readonly group?: {
-    /** Undefined: nobody knows where the group is. */
+    /** Undefined: the location of the group is unknown. */
     readonly run: GroupRun | undefined;
     readonly planned: GroupRun['unit'];
-    /** What keeps it from beginning. */
+    /** The reason that prevents it from starting. */
     readonly held?: {readonly drift: readonly Drift[]} | {readonly error: unknown};
   };
 }
 
 /**
- * Looks whether a project or a group can be carried out. Changes nothing.
- * @throws what concerns more than this one: JOURNAL_WRITE_FAILED, and that the run was ended
+ * Checks whether a project or a group can be carried out. Changes nothing.
+ * @throws errors that concern the whole run: JOURNAL_WRITE_FAILED, and an interruption
  */
 export async function lookAtUnit(
   unit: TransferUnit,
@@ -86,7 +86,7 @@ async function lookAt(
   }
 }
 
-/** While the group is at its old path: the new path is free, and GitLab has no images below it that the plan does not know. */
+/** Checks a group at its old path: the new path is free, and GitLab has no images below it that are not in the plan. */
 async function lookAtGroup(
   planned: GroupRun['unit'],
   projects: readonly UnitProject[],
@@ -123,8 +123,8 @@ function tagName({repository, tag}: Drift): string {
 }
 
 /**
- * Carries out one project or group, and writes down how it ended.
- * @param first its place among all projects of the plan, for people
+ * Carries out a project or a group, and records its result.
+ * @param first its position among all projects of the plan, for people
  * @throws TransshipError JOURNAL_WRITE_FAILED
  */
 export async function runUnit(
@@ -162,7 +162,7 @@ async function runProject(found: UnitProject): Promise<ProjectEnd> {
   return {move: steps.move, run, ran: steps.result()};
 }
 
-/** Of a project that cannot be begun. */
+/** The result of a project that cannot be started. */
 function heldEnd({planned, run, begun}: UnitProject): ProjectEnd {
   const none = notStarted({planned, run});
   if ('error' in begun)
@@ -172,7 +172,7 @@ function heldEnd({planned, run, begun}: UnitProject): ProjectEnd {
     : none;
 }
 
-/** Before the group has moved, none of its projects goes without the others. */
+/** Before the group has moved, its projects are carried out together or not at all. */
 async function runGroup(
   projects: readonly UnitProject[],
   {planned, run, held}: NonNullable<FoundUnit['group']>,
@@ -206,7 +206,7 @@ async function runGroup(
   return {ends, group: {...none, where: run.progress.where, ran: ran.own}, result};
 }
 
-/** Each image counts once. Once a project has left its old path nothing is pulled any more. */
+/** Each image counts once. After a project has left its old path, nothing is pulled. */
 export function announced(found: readonly FoundUnit[]): RunSize {
   const sizes = found
     .flatMap(({projects}) => projects)

@@ -36,7 +36,7 @@ export function fallbackChecks(facts: TransferFacts, copies: TransferCopies): re
     ...imageChecks(facts, copies),
     ...ruleChecks(facts),
     ...donorChecks(facts, copies),
-    ...policyChecks(facts),
+    ...cleanupPolicyChecks(facts),
   ];
 }
 
@@ -130,7 +130,7 @@ export function tokenChecks(
 const HOUR_MS = 3_600_000;
 
 /** Whether the cleanup policy may delete tags before it is paused. */
-function policyChecks({project, now}: TransferFacts): readonly Check[] {
+function cleanupPolicyChecks({project, now}: TransferFacts): readonly Check[] {
   const {policy, policyRunsAt, fullPath} = project;
   if (policy?.['enabled'] !== true) return [];
   const paused = pass(

@@ -27,7 +27,9 @@ export function donorChecks(facts: TransferFacts, {pull}: TransferCopies): reado
   const bytes = pull.blobs.reduce((sum, {action, size}) => sum + (action === 'copy' ? size : 0), 0);
   const found = [
     ...occupied,
-    ...(donor.donor.kind === 'directory' ? directoryChecks(donor, bytes) : projectChecks(facts)),
+    ...(donor.donor.kind === 'directory'
+      ? directoryChecks(donor, bytes)
+      : donorProjectChecks(facts)),
   ];
   return found.length > 0
     ? found
@@ -60,7 +62,7 @@ function* directoryChecks({donor, freeBytes, stranger, isInJob}: DonorFacts, byt
   );
 }
 
-function* projectChecks(facts: TransferFacts) {
+function* donorProjectChecks(facts: TransferFacts) {
   const {donor, problem, mayCreate, missingActions = [], probe} = facts.donor;
   if (problem !== undefined) yield forbidProblem(donor.path, problem);
   const inTheWay = whyInTheWay(facts);

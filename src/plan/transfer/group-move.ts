@@ -130,8 +130,8 @@ function* groupChecks(facts: GroupFacts): Generator<Check> {
   const problems = [
     ...(token.isAdmin ? [] : rightChecks(facts)),
     ...placeChecks(facts),
-    ...donorChecks(facts),
-    ...registryChecks(facts),
+    ...groupDonorChecks(facts),
+    ...groupRegistryChecks(facts),
     ...accessChecks(fullPath, facts.access),
     ...visibilityChecks(fullPath, group.visibility, target.visibility),
   ];
@@ -209,7 +209,7 @@ function* placeChecks(facts: GroupFacts): Generator<Check> {
 }
 
 /** A donor inside the group would change its path during the move, and its records would prevent the move. */
-function* donorChecks({wish, projects, group, target}: GroupFacts): Generator<Check> {
+function* groupDonorChecks({wish, projects, group, target}: GroupFacts): Generator<Check> {
   const {kind, path: wished} = wish.donor;
   if (kind !== 'project') return;
   const path = projects[0]?.donor.donor.path ?? wished;
@@ -223,7 +223,7 @@ function* donorChecks({wish, projects, group, target}: GroupFacts): Generator<Ch
     );
 }
 
-function* registryChecks({deletions, others}: GroupFacts): Generator<Check> {
+function* groupRegistryChecks({deletions, others}: GroupFacts): Generator<Check> {
   for (const {path, status} of deletions) {
     if (status === 'delete_failed')
       yield warn(
