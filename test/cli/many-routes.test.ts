@@ -42,7 +42,9 @@ function wishOf(...lines: readonly (readonly [from: string, to: string, filters?
   );
   return {
     wish: {routes: read.flatMap(({wish}) => wish.routes)},
-    routes: read.flatMap(({routes}, wish) => routes.map((route): WantedRoute => ({...route, wish}))),
+    routes: read.flatMap(({routes}, wish) =>
+      routes.map((route): WantedRoute => ({...route, wish})),
+    ),
   } satisfies CopyWish;
 }
 
