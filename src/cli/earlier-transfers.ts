@@ -1,4 +1,4 @@
-import {access, constants, readdir, readFile, stat, writeFile} from 'node:fs/promises';
+import {access, constants, readdir, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import {
   journalBeside,
@@ -8,15 +8,16 @@ import {
   readJournal,
 } from '../apply/journal-file.ts';
 import {deletedOf, transferUnfinished, unfinishedIn} from '../apply/unfinished.ts';
-import {openRegular} from '../http/regular-file.ts';
+import {openRegular, readRegular} from '../http/regular-file.ts';
 import {readPlanFile} from '../library/plan-file.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {readJson} from '../model/json.ts';
 import type {Shard} from '../model/outcome.ts';
-import {forgetOldest, removeFile} from '../places/durable-file.ts';
+import {removeFile} from '../places/durable-file.ts';
+import {forgetOldest, isOwnFolder, privateFolder} from '../places/own-folder.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
 import type {Io} from './io.ts';
-import {privateFolder, stateFolder} from './user-folders.ts';
+import {stateFolder} from './user-folders.ts';
 
 /** The most of a journal that is read to see whose it is, in bytes: its first line names each project of its plan. */
 const FIRST_LINE_LIMIT = 1024 * 1024;
@@ -24,6 +25,9 @@ const FIRST_LINE_LIMIT = 1024 * 1024;
 const FIRST_READ = 16 * 1024;
 /** Journals of one folder that are looked at; nobody has more transfers under way. */
 const JOURNAL_LIMIT = 1_000;
+/** The name of a file that says where a journal is, and the longest path, in bytes. */
+const REMEMBERED_NAME = /^[0-9a-f]{64}$/;
+const PATH_LIMIT = 16 * 1024;
 
 /**
  * A plan that has begun is the only way to images that are at its donor alone, so it is not written over.
@@ -81,7 +85,7 @@ export async function rememberTransfer(journal: string, io: Machine): Promise<vo
     await privateFolder(stateFolder(io.env, io.home));
     await privateFolder(rememberedFolder(io));
     await writeFile(rememberedAs(journal, io), resolve(journal), {mode: 0o600});
-    await forgetOldest(rememberedFolder(io), JOURNAL_LIMIT);
+    await forgetOldest(rememberedFolder(io), JOURNAL_LIMIT, REMEMBERED_NAME);
   } catch {
     // See above.
   }
@@ -122,10 +126,15 @@ export async function forgetTransfer(
 
 async function rememberedJournals(io: Machine): Promise<readonly string[]> {
   const folder = rememberedFolder(io);
-  const names = await readdir(folder).catch(() => []);
-  const read = names.slice(0, JOURNAL_LIMIT).map((name) => readFile(join(folder, name), 'utf8'));
+  if (!(await isOwnFolder(folder))) return [];
+  const names = (await readdir(folder).catch(() => [])).filter((name) =>
+    REMEMBERED_NAME.test(name),
+  );
+  const read = names
+    .slice(0, JOURNAL_LIMIT)
+    .map((name) => readRegular(join(folder, name), PATH_LIMIT, {noFollow: true}));
   return (await Promise.allSettled(read)).flatMap((one) =>
-    one.status === 'fulfilled' ? [one.value] : [],
+    one.status === 'fulfilled' ? [one.value.toString()] : [],
   );
 }
 

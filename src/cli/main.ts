@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import {enableCompileCache} from 'node:module';
-import {cacheFolder, homeFolder, privateFolder} from './user-folders.ts';
+import {privateFolder} from '../places/own-folder.ts';
+import {cacheFolder, homeFolder} from './user-folders.ts';
 
 // Half of what a short run takes is its loading, and a quarter of that is V8's compiling: what it compiled is kept for
 // the next run. Where nothing can be kept it is compiled anew; NODE_COMPILE_CACHE names another folder, and
@@ -11,7 +12,7 @@ async function main(): Promise<void> {
     const cache = cacheFolder(process.env, homeFolder());
     await privateFolder(cache).then(
       () => enableCompileCache(cache),
-      // Where it cannot be made, nothing is kept.
+      // Where it cannot be made, or somebody else could choose what is run, nothing is kept.
       () => undefined,
     );
   }

@@ -1,3 +1,4 @@
+import {chmod} from 'node:fs/promises';
 import {join} from 'node:path';
 import {journalBeside} from '../apply/journal-file.ts';
 import {KeptManifests} from '../apply/kept-manifests.ts';
@@ -10,6 +11,7 @@ import {
   tellingOfStop,
 } from '../library/apply-plan.ts';
 import type {Session} from '../library/session.ts';
+import {makeFolder} from '../places/durable-file.ts';
 import {digestOf, hexOf} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RunEnd, RunResult} from '../model/outcome.ts';
@@ -17,7 +19,7 @@ import {type CopyPlan, type DeleteStep, deletionsOf, type Wish} from '../model/p
 import {counted} from '../report/words.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
-import {privateFolder, stateFolder} from './user-folders.ts';
+import {stateFolder} from './user-folders.ts';
 
 /** What the flags say of how images are copied. */
 export function runOptions({onFailure, jobs, chunkSize, limitRate}: RunFlags): ApplyOptions {
@@ -65,9 +67,13 @@ export async function journalOfWish(wish: Wish, {env, home}: Io): Promise<string
   const folder = stateFolder(env, home);
   const key = hexOf(digestOf(JSON.stringify(wish))).slice(0, 32);
   const file = join(folder, `${key}.journal.ndjson`);
-  await privateFolder(folder).catch((cause: unknown) => {
+  try {
+    // Of another user as well: a journal permits nothing.
+    await makeFolder(folder, 0o700);
+    await chmod(folder, 0o700);
+  } catch (cause) {
     throw noJournalFolder(file, cause);
-  });
+  }
   return file;
 }
 

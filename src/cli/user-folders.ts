@@ -1,8 +1,7 @@
 import {homedir} from 'node:os';
 import {dirname, isAbsolute, join} from 'node:path';
 import type {Environment} from '../http/proxy.ts';
-import {chmod, statfs} from 'node:fs/promises';
-import {makeFolder} from '../places/durable-file.ts';
+import {statfs} from 'node:fs/promises';
 
 /**
  * Where the user's own files are. A user that has no entry in the system's list and no HOME, as in some containers, gets
@@ -25,15 +24,6 @@ export function cacheFolder(env: Environment, home: string): string {
 /** For what is to outlive a run, and is of no use elsewhere (XDG Base Directory Specification). */
 export function stateFolder(env: Environment, home: string): string {
   return join(absolute(env['XDG_STATE_HOME']) ?? join(home, '.local', 'state'), 'transship');
-}
-
-/**
- * Makes a folder that only the user may look into, whatever the umask is, and whatever an earlier version made.
- * @throws the system's error
- */
-export async function privateFolder(path: string): Promise<void> {
-  await makeFolder(path, 0o700);
-  await chmod(path, 0o700);
 }
 
 /**

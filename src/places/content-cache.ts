@@ -1,9 +1,10 @@
 import {createHash, randomUUID} from 'node:crypto';
-import {appendFile, readdir, stat, utimes, writeFile} from 'node:fs/promises';
+import {lstat, lutimes, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
-import {openRegular, readRegular} from '../http/regular-file.ts';
-import {makeFolder, removeFile} from './durable-file.ts';
+import {openAppending, openRegular, readRegular} from '../http/regular-file.ts';
+import {removeFile} from './durable-file.ts';
+import {isOwnFolder, makeOwnFolder} from './own-folder.ts';
 
 /** Maximum size of the folder after a sweep, in bytes. */
 const LIMIT = 256 * 1024 * 1024;
@@ -12,8 +13,11 @@ const PACK_SIZE = 4 * 1024 * 1024;
 /** Limits of buffered writes: bytes, and ms since the last write. */
 const HELD_SIZE = 1024 * 1024;
 const HELD_MS = 1000;
-/** Maximum size of an index, in bytes: about 300,000 entries. */
+/** Maximum size of all indexes that a process reads, in bytes: about 300,000 entries. */
 const INDEX_LIMIT = 32 * 1024 * 1024;
+/** The names of the folder of a repository, and of a pack and its index in there. */
+const FOLDER_NAME = /^[0-9a-f]{32}$/;
+const PACK_NAME = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(?:pack|index)$/;
 /** A process that has written this many bytes removes old packs when it ends; others do so once a day. */
 const SWEEP_AFTER = 4 * 1024 * 1024;
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -56,6 +60,8 @@ export class ContentCache {
   #heldSince = 0;
   #writing: Promise<void> = Promise.resolve();
   #written = 0;
+  /** Bytes of indexes that were read. */
+  #indexed = 0;
 
   constructor(directory: string, limit = LIMIT) {
     this.#directory = directory;
@@ -102,20 +108,22 @@ export class ContentCache {
     if (this.#written === 0) return;
     const marker = join(this.#directory, 'swept');
     try {
-      const sweptAt = await stat(marker).then(
+      const sweptAt = await lstat(marker).then(
         ({mtimeMs}) => mtimeMs,
         () => 0,
       );
-      if (this.#written < SWEEP_AFTER && Date.now() - sweptAt < DAY_MS) return;
-      await writeFile(marker, '', {mode: 0o600});
+      if (this.#written < SWEEP_AFTER && Math.abs(Date.now() - sweptAt) < DAY_MS) return;
       await this.#removeOldest();
+      await using file = await openAppending(marker);
+      await file.utimes(new Date(), new Date());
     } catch {
       // Another process removes old packs now, or a later one will.
     }
   }
 
   #open(repository: string): Promise<CachedRepository> {
-    const cached = this.#repositories.get(repository) ?? openRepository(this.#folder(repository));
+    const cached =
+      this.#repositories.get(repository) ?? this.#openRepository(this.#folder(repository));
     this.#repositories.set(repository, cached);
     return cached;
   }
@@ -131,7 +139,7 @@ export class ContentCache {
     const write = async (): Promise<void> => {
       for (const opening of this.#repositories.values()) {
         const cached = await opening;
-        if (cached.held.size > 0) this.#written += await append(cached).catch(() => 0);
+        if (cached.held.size > 0) this.#written += await appendHeld(cached).catch(() => 0);
       }
     };
     this.#writing = this.#writing.then(write);
@@ -142,57 +150,69 @@ export class ContentCache {
     if (this.#touched.has(pack)) return;
     this.#touched.add(pack);
     const now = new Date();
-    await utimes(`${pack}.pack`, now, now).catch(() => undefined);
+    await lutimes(`${pack}.pack`, now, now).catch(() => undefined);
   }
 
+  /** Never fails: an unreadable folder counts as empty. */
+  async #openRepository(folder: string): Promise<CachedRepository> {
+    const kept = new Map<Digest, CachedPart>();
+    for (const pack of await packsIn(folder)) {
+      const left = INDEX_LIMIT - this.#indexed;
+      const index = await readRegular(`${pack}.index`, left, {noFollow: true}).catch(() => '');
+      this.#indexed += index.length;
+      for (const [digest, entry] of entriesOf(index.toString('latin1'), pack))
+        kept.set(digest, entry);
+    }
+    return {folder, isUsed: kept.size > 0, kept, held: new Map(), pack: newPack(folder)};
+  }
+
+  /** Looks for nothing but packs, one level below: whatever else somebody put there stays. */
   async #removeOldest(): Promise<void> {
-    const names = await readdir(this.#directory, {recursive: true});
+    const names = (await isOwnFolder(this.#directory)) ? await readdir(this.#directory) : [];
+    const folders = names.filter((name) => FOLDER_NAME.test(name));
     const packs: {path: string; size: number; usedAt: number}[] = [];
-    for (const name of names) {
-      if (!name.endsWith('.pack')) continue;
-      const path = join(this.#directory, name);
-      const file = await stat(path).catch(() => undefined);
-      if (file) packs.push({path, size: file.size, usedAt: file.mtimeMs});
+    for (const folder of folders) {
+      for (const path of await packsIn(join(this.#directory, folder))) {
+        const [pack, index] = await Promise.all(
+          [`${path}.pack`, `${path}.index`].map((file) => lstat(file).catch(() => undefined)),
+        );
+        const usedAt = (pack ?? index)?.mtimeMs ?? 0;
+        packs.push({path, size: (pack?.size ?? 0) + (index?.size ?? 0), usedAt});
+      }
     }
     let left = packs.reduce((sum, {size}) => sum + size, 0);
     for (const {path, size} of packs.toSorted((a, b) => a.usedAt - b.usedAt)) {
       if (left <= this.#limit) return;
-      await removePack(path.slice(0, -'.pack'.length));
+      await removePack(path);
       left -= size;
     }
   }
 }
 
-/** Never fails: an unreadable folder counts as empty. */
-async function openRepository(folder: string): Promise<CachedRepository> {
-  const kept = new Map<Digest, CachedPart>();
-  const names = await readdir(folder).catch(() => []);
-  for (const name of names) {
-    if (!name.endsWith('.index')) continue;
-    const pack = join(folder, name.slice(0, -'.index'.length));
-    for (const [digest, entry] of await readIndex(pack).catch(() => [])) kept.set(digest, entry);
-  }
-  return {folder, isUsed: kept.size > 0, kept, held: new Map(), pack: newPack(folder)};
+/** The packs in the folder of a repository, without their extensions; none where it is not a folder of the user. */
+async function packsIn(folder: string): Promise<ReadonlySet<string>> {
+  const names = (await isOwnFolder(folder)) ? await readdir(folder).catch(() => []) : [];
+  const packs = names.flatMap((name) => PACK_NAME.exec(name)?.[1] ?? []);
+  return new Set(packs.map((pack) => join(folder, pack)));
 }
 
 function newPack(folder: string): CachedRepository['pack'] {
   return {path: join(folder, randomUUID()), size: 0};
 }
 
-async function readIndex(pack: string): Promise<readonly (readonly [Digest, CachedPart])[]> {
-  const text = (await readRegular(`${pack}.index`, INDEX_LIMIT)).toString('latin1');
-  return text.split('\n').flatMap((line) => {
+function* entriesOf(index: string, pack: string): Generator<readonly [Digest, CachedPart]> {
+  for (const line of index.split('\n')) {
     const [digest = '', offset, size] = line.split(' ');
     const entry = {pack, offset: Number(offset), size: Number(size)};
     const isEntry = Number.isSafeInteger(entry.offset) && Number.isSafeInteger(entry.size);
-    return isEntry && isDigest(digest) ? [[digest, entry] as const] : [];
-  });
+    if (isEntry && isDigest(digest)) yield [digest, entry];
+  }
 }
 
 /** @throws errors of the file system; RangeError if the index names more bytes than a pack can have */
 async function readPart({pack, offset, size}: CachedPart): Promise<Buffer> {
   if (size > 2 * PACK_SIZE) throw new RangeError(`${size} bytes in a pack`);
-  await using file = await openRegular(`${pack}.pack`);
+  await using file = await openRegular(`${pack}.pack`, {noFollow: true});
   const bytes = Buffer.allocUnsafe(size);
   const {bytesRead} = await file.read(bytes, 0, size, offset);
   return bytes.subarray(0, bytesRead);
@@ -202,7 +222,7 @@ async function readPart({pack, offset, size}: CachedPart): Promise<Buffer> {
  * Writes the buffered content of a repository. The index is written last, so that it never refers to missing content.
  * @returns the number of bytes
  */
-async function append(cached: CachedRepository): Promise<number> {
+async function appendHeld(cached: CachedRepository): Promise<number> {
   if (cached.pack.size >= PACK_SIZE) cached.pack = newPack(cached.folder);
   const held = [...cached.held];
   const {path} = cached.pack;
@@ -217,9 +237,9 @@ async function append(cached: CachedRepository): Promise<number> {
   }
   const bytes = Buffer.concat(held.map(([, content]) => content));
   try {
-    if (start === 0) await makeFolder(cached.folder, 0o700);
-    await appendFile(`${path}.pack`, bytes, {mode: 0o600});
-    await appendFile(`${path}.index`, lines.join(''), {mode: 0o600});
+    if (start === 0) await makeOwnFolder(cached.folder);
+    await append(`${path}.pack`, bytes);
+    await append(`${path}.index`, lines.join(''));
     cached.pack.size = offset;
     for (const [digest, kept] of entries) cached.kept.set(digest, kept);
   } finally {
@@ -227,6 +247,11 @@ async function append(cached: CachedRepository): Promise<number> {
     for (const [digest] of held) cached.held.delete(digest);
   }
   return bytes.byteLength;
+}
+
+async function append(file: string, content: Uint8Array | string): Promise<void> {
+  await using handle = await openAppending(file);
+  await handle.appendFile(content);
 }
 
 async function removePack(path: string): Promise<void> {

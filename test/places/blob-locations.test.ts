@@ -165,6 +165,15 @@ test('no link is followed', async () => {
   expect(await found('team/b')).toBeUndefined();
 });
 
+test('a link in place of the folder has no file there removed, and none written', async () => {
+  const mine = join(folder, '..', 'mine');
+  await mkdir(mine, {recursive: true});
+  for (let n = 0; n < 40; n++) await writeFile(join(mine, n.toString(16).padStart(32, '0')), 'x');
+  await symlink(mine, folder);
+  await inProcess((locations) => locations.add(at('team/a'), LAYER));
+  expect(await readdir(mine)).toHaveLength(40);
+});
+
 test('a folder that cannot be made is no failure', async () => {
   await mkdir(join(folder, '..'), {recursive: true});
   await writeFile(folder, 'in the way');

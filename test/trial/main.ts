@@ -1,7 +1,9 @@
 import {inspect} from 'node:util';
 import {type Case, Trial} from './trial.ts';
+import {caches} from './caches.ts';
 import {files} from './files.ts';
 import {gitlabCases} from './gitlab.ts';
+import {hosts} from './hosts.ts';
 import {http} from './http.ts';
 import {migrations} from './migrations.ts';
 import {words} from './words.ts';
@@ -11,7 +13,15 @@ import {words} from './words.ts';
  * output and the files that it leaves. It takes too long for `npm test`. Run: npm run trial [-- GROUP…] [-- --jobs N]
  */
 
-const ALL: readonly Case[] = [...http, ...words, ...gitlabCases, ...files, ...migrations];
+const ALL: readonly Case[] = [
+  ...http,
+  ...words,
+  ...gitlabCases,
+  ...files,
+  ...migrations,
+  ...hosts,
+  ...caches,
+];
 
 interface Sum {
   cases: number;

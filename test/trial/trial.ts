@@ -3,6 +3,7 @@ import {lstat, mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {cleanEnvironment} from '../support/program.ts';
+import {runHere} from '../support/run-here.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 
 /** The program as it is shipped. */
@@ -156,6 +157,30 @@ export class Trial implements AsyncDisposable {
     return run;
   }
 
+  /**
+   * As `transship`, in this process: for cases of so many runs that starting the program would take most of their time.
+   * Its memory is not looked at, and only one case may be run at once.
+   */
+  async transshipHere(args: readonly string[], options: RunOptions = {}): Promise<Run> {
+    const before = process.cwd();
+    process.chdir(options.cwd ?? this.#temp.join('work'));
+    const began = performance.now();
+    try {
+      const result = await runHere(args, {
+        env: {...cleanEnvironment(), TRANSSHIP_NO_CACHE: '1', ...options.env},
+        home: options.env?.['HOME'] ?? this.home(),
+        stdin: options.stdin ?? '',
+      });
+      const run = {...result, seconds: (performance.now() - began) / 1000, peakMiB: 0};
+      this.runs++;
+      this.longest = Math.max(this.longest, run.seconds);
+      this.#check(args, run);
+      return run;
+    } finally {
+      process.chdir(before);
+    }
+  }
+
   /** Looks at what the case left. @throws Error */
   async finish(): Promise<void> {
     const left = await readdir(this.#temp.join('tmp'));
@@ -203,7 +228,7 @@ export class Trial implements AsyncDisposable {
 }
 
 /** As it is, in URLs, and in each of the three places that it may have in base64. */
-function formsOf(secret: string): readonly string[] {
+export function formsOf(secret: string): readonly string[] {
   const encoded = [0, 1, 2].map((shift) =>
     Buffer.from(`${'_'.repeat(shift)}${secret}`)
       .toString('base64')
