@@ -5,6 +5,7 @@ import {files} from './files.ts';
 import {gitlabCases} from './gitlab.ts';
 import {hosts} from './hosts.ts';
 import {http} from './http.ts';
+import {journals} from './journals.ts';
 import {migrations} from './migrations.ts';
 import {words} from './words.ts';
 
@@ -21,6 +22,7 @@ const ALL: readonly Case[] = [
   ...migrations,
   ...hosts,
   ...caches,
+  ...journals,
 ];
 
 interface Sum {
