@@ -13,8 +13,8 @@ const PACK_SIZE = 4 * 1024 * 1024;
 /** Limits of buffered writes: bytes, and ms since the last write. */
 const HELD_SIZE = 1024 * 1024;
 const HELD_MS = 1000;
-/** Maximum size of all indexes that a process reads, in bytes: about 300,000 entries. */
-const INDEX_LIMIT = 32 * 1024 * 1024;
+/** Maximum size of all indexes that a process reads, in bytes: about 190,000 entries. */
+const INDEX_LIMIT = 16 * 1024 * 1024;
 /** The names of the folder of a repository, and of a pack and its index in there. */
 const FOLDER_NAME = /^[0-9a-f]{32}$/;
 const PACK_NAME = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(?:pack|index)$/;

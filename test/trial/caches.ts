@@ -58,32 +58,44 @@ async function setUp(trial: Trial): Promise<Scene> {
   await mkdir(join(mine, 'below'), {recursive: true});
   for (let at = 0; at < 60; at++) {
     await writeFile(join(mine, `letter ${at}`), `dear ${at}`);
-    await writeFile(join(mine, 'below', `${randomUUID()}.pack`), Buffer.alloc(8 * 2 ** 20));
+    const pack = join(mine, 'below', `${randomUUID()}.pack`);
+    await writeFile(pack, '');
+    await truncate(pack, 8 * 2 ** 20);
     await writeFile(join(mine, 'below', `${randomUUID()}.index`), `${sha256('x')} 0 1\n`);
   }
   return {source: source.host, target, asked, mine};
 }
 
-/** Every file below a folder, with its digest. */
+/** Every file below a folder, with its digest; of packs, which are large, without. */
 async function digestsIn(folder: string): Promise<Readonly<Record<string, string>>> {
   const found: Record<string, string> = {};
   for (const entry of await readdir(folder, {recursive: true, withFileTypes: true})) {
     const path = join(entry.parentPath, entry.name);
-    if (entry.isFile()) found[path] = sha256(await readFile(path));
+    if (entry.isFile())
+      found[path] = path.endsWith('.pack') ? 'a pack' : sha256(await readFile(path));
   }
   return found;
 }
 
-/** With compiled code kept as well. */
-const WITH_CACHE = {NODE_DISABLE_COMPILE_CACHE: ''};
+/** With compiled code kept as well, which only a process of its own does. */
+const IN_PROCESS = {NODE_DISABLE_COMPILE_CACHE: undefined};
+const HERE = {TRANSSHIP_NO_CACHE: ''};
 
-async function copyAndVerify(trial: Trial, {source, target, mine}: Scene, to: string) {
+async function copyAndVerify(
+  trial: Trial,
+  {source, target, mine}: Scene,
+  to: string,
+  how: 'here' | 'in a process' = 'here',
+) {
   const before = await digestsIn(mine);
-  const env = WITH_CACHE;
+  const run = (...args: readonly string[]) =>
+    how === 'here'
+      ? trial.transshipHere(args, {env: HERE})
+      : trial.transship(args, {env: IN_PROCESS});
   const places = [`${source}/app`, `${target.host}/${to}`];
-  expectEnd(await trial.transship(['plan', 'copy', ...places, '--out', 'p.json'], {env}), 0);
-  expectEnd(await trial.transship(['apply', 'p.json', '--debug'], {env}), 0);
-  expectEnd(await trial.transship(['verify', 'p.json', '--read'], {env}), 0);
+  expectEnd(await run('plan', 'copy', ...places, '--out', 'p.json'), 0);
+  expectEnd(await run('apply', 'p.json', '--debug'), 0);
+  expectEnd(await run('verify', 'p.json', '--read'), 0);
   // A cache that the user has elsewhere, by a link, may be there.
   const after = await digestsIn(mine);
   for (const [path, digest] of Object.entries(before))
@@ -147,7 +159,8 @@ const planted: readonly Case[] = Object.entries(KIND_OF_PLACE).map(([what, patte
     const scene = await setUp(trial);
     const cache = trial.home('.cache', 'transship');
     const kept = trial.path('kept-cache');
-    await copyAndVerify(trial, scene, 'first');
+    const how = what === 'compiled code' ? 'in a process' : 'here';
+    await copyAndVerify(trial, scene, 'first', how);
     await rename(dirname(cache), kept);
     for (const [at, [kind, make]] of Object.entries(KINDS).entries()) {
       await cp(kept, dirname(cache), {recursive: true});
@@ -163,7 +176,7 @@ const planted: readonly Case[] = Object.entries(KIND_OF_PLACE).map(([what, patte
         await make(path, scene);
       }
       try {
-        await copyAndVerify(trial, scene, `to-${at}`);
+        await copyAndVerify(trial, scene, `to-${at}`, how);
       } catch (error) {
         throw new Error(`${kind}: ${(error as Error).message}`, {cause: error});
       }
@@ -235,7 +248,7 @@ const giant: Case = {
       );
       await writeFile(join(dirname(index), `${randomUUID()}.index`), `${lines.join('\n')}\n`);
     }
-    await copyAndVerify(trial, scene, 'second');
+    await copyAndVerify(trial, scene, 'second', 'in a process');
   },
 };
 
@@ -266,7 +279,7 @@ const mounts: Case = {
     const whole = own.image([own.put(secret, named.mediaType)]);
     const theirs = trial.use(await serveRegistry({content: own, repositories: {app: {v1: whole}}}));
     const fill = ['copy', `${theirs.host}/app:v1`, `${target.host}/private/repo:v1`];
-    expectEnd(await trial.transship(fill), 0);
+    expectEnd(await trial.transshipHere(fill, {env: HERE}), 0);
     const file = (await placesOf(trial.home('.cache', 'transship'))).find((path) =>
       /blobs\/[0-9a-f]{32}$/.test(path),
     );
@@ -275,11 +288,8 @@ const mounts: Case = {
     );
     await appendFile(file ?? '', lines.join(''));
     asked.length = 0;
-    const run = await trial.transship([
-      'copy',
-      `${source.host}/app:v1`,
-      `${target.host}/public/x:v1`,
-    ]);
+    const again = ['copy', `${source.host}/app:v1`, `${target.host}/public/x:v1`];
+    const run = await trial.transshipHere(again, {env: HERE});
     expectEnd(run, 1);
     if (asked.some((one) => one.includes(named.digest.slice(7)) && one.includes('mount=')))
       throw new Error(`a mount of what the source does not have: ${asked.join('\n')}`);
@@ -297,7 +307,7 @@ const others: Case = {
     await mkdir(cache, {recursive: true});
     await runProgram('chown', ['-R', 'nobody', dirname(cache)]);
     await chmod(cache, 0o777);
-    await copyAndVerify(trial, scene, 'first');
+    await copyAndVerify(trial, scene, 'first', 'in a process');
     const left = await readdir(cache);
     if (left.some((name) => name.startsWith('v')))
       throw new Error(`compiled code is kept where somebody else can write it: ${left.join(' ')}`);

@@ -7,6 +7,7 @@ import {hosts} from './hosts.ts';
 import {http} from './http.ts';
 import {journals} from './journals.ts';
 import {migrations} from './migrations.ts';
+import {redirects} from './redirects.ts';
 import {words} from './words.ts';
 
 /*
@@ -23,6 +24,7 @@ const ALL: readonly Case[] = [
   ...hosts,
   ...caches,
   ...journals,
+  ...redirects,
 ];
 
 interface Sum {

@@ -19,6 +19,8 @@ const UNSEEN =
   // oxlint-disable-next-line no-misleading-character-class
   /(?![\n\t])[\p{Cc}\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}\p{Cs}]/u;
 
+const RAW_ERROR = /INTERNAL|internal error|^\s+at .*:\d+:\d+/m;
+
 /** How a progress bar moves the cursor. */
 // oxlint-disable-next-line no-control-regex
 const BAR = /\u001b\[(?:\?25[lh]|\d*[AKJ])|\r/g;
@@ -37,7 +39,8 @@ export interface Case {
 }
 
 export interface RunOptions {
-  readonly env?: Readonly<Record<string, string>>;
+  /** Undefined: the variable is not set. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly stdin?: string;
   /** What a shell would open beside the three streams: files that are opened for it, from 3 on. */
   readonly cwd?: string;
@@ -200,7 +203,9 @@ export class Trial implements AsyncDisposable {
     if (code === 137 || seconds > this.#seconds) problems.push(`took ${seconds.toFixed(0)} s`);
     else if (!(peakMiB <= PEAK_LIMIT_MIB)) problems.push(`took ${peakMiB} MiB`);
     if (![0, 1, 2, 3, 4, 64, 130, 137].includes(code)) problems.push(`exit ${code}`);
-    if (/INTERNAL|internal error|^\s+at .*:\d+:\d+/m.test(output)) problems.push('a raw error');
+    // With --debug, the stack of an error is what was asked for.
+    const raw = args.includes('--debug') ? /INTERNAL|internal error/ : RAW_ERROR;
+    if (raw.test(output)) problems.push('a raw error');
     const unseen = UNSEEN.exec(output);
     if (unseen !== null) problems.push(`unprintable: ${around(output, unseen.index)}`);
     for (const secret of this.#secrets)
