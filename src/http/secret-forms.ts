@@ -85,13 +85,15 @@ export function* cutParts(
   let [at, matched] = [0, 0];
   for (let end = text.indexOf(ELLIPSIS); end >= 0; end = text.indexOf(ELLIPSIS, end + 1)) {
     borders ??= bordersOf(secret);
-    const from = Math.max(at, end - secret.length + 1);
+    // In Markdown, the code span that quotes the text ends before.
+    const last = text[end - 1] === '`' ? end - 1 : end;
+    const from = Math.max(at, last - secret.length + 1);
     if (from > at) matched = 0;
-    for (at = from; at < end; at++) {
+    for (at = from; at < last; at++) {
       matched = nextMatch(secret, borders, matched, text[at]);
       if (matched === secret.length) matched = borders[matched] ?? 0;
     }
-    if (matched >= SHORTEST_PART) yield {start: end - matched, end};
+    if (matched >= SHORTEST_PART) yield {start: last - matched, end: last};
   }
 }
 

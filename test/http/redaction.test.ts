@@ -56,6 +56,7 @@ test('what shortening left of a token is blanked', () => {
   redactor.learn('aaaabaaaac-token');
   expect(redactor.redact('it is aaaabaaaac-toke…, and more')).toBe('it is ***…, and more');
   expect(redactor.redact('aaaabaaaabaaaac-…')).toBe('aaaab***…');
+  expect(redactor.redact('`aaaabaaaac-toke`…')).toBe('`***`…');
   expect(redactor.redact('the word aaaa… is none')).toBe('the word aaaa… is none');
 });
 

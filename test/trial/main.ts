@@ -8,6 +8,7 @@ import {http} from './http.ts';
 import {journals} from './journals.ts';
 import {migrations} from './migrations.ts';
 import {redirects} from './redirects.ts';
+import {secrets} from './secrets.ts';
 import {words} from './words.ts';
 
 /*
@@ -25,6 +26,7 @@ const ALL: readonly Case[] = [
   ...caches,
   ...journals,
   ...redirects,
+  ...secrets,
 ];
 
 interface Sum {

@@ -239,7 +239,9 @@ export function formsOf(secret: string): readonly string[] {
       .toString('base64')
       .slice(4, -8),
   );
-  return [secret, encodeURIComponent(secret), ...encoded];
+  const bytes = Array.from(Buffer.from(secret), (byte) => `%${byte.toString(16).padStart(2, '0')}`);
+  const escaped = bytes.join('');
+  return [secret, encodeURIComponent(secret), escaped, escaped.toUpperCase(), ...encoded];
 }
 
 function around(text: string, at: number): string {
