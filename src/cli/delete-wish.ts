@@ -4,10 +4,10 @@ import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {parsePlace} from '../model/place.ts';
 import type {Check} from '../model/plan.ts';
-import {canonicalRegistry, formatRepository, type Tag} from '../model/reference.ts';
+import {formatRepository, type Tag} from '../model/reference.ts';
 import {parseAge} from '../plan/age.ts';
 import {readMigration} from '../plan/migration/read-migration.ts';
-import {splitHost} from '../plan/migration/registry-path.ts';
+import {parseHostAndPath} from '../plan/migration/registry-path.ts';
 import {policyWishes, type PolicyWishes} from './cleanup-policies.ts';
 import {readMigrationText} from './commands/plan-migration.ts';
 import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
@@ -17,7 +17,7 @@ import type {Session} from '../library/session.ts';
 import {openSourceLister} from '../library/source-lister.ts';
 import {instanceOf, pathOf} from './transfer-wish.ts';
 
-/** The rules that choose tags. */
+/** The rules that select tags. */
 interface RuleFlags {
   readonly tag?: readonly string[];
   readonly excludeTag?: readonly string[];
@@ -27,7 +27,7 @@ interface RuleFlags {
   readonly olderThan?: string;
 }
 
-/** What is deleted, and where. */
+/** The tags to delete, and their repositories. */
 export interface DeletionFlags extends RuleFlags, GitLabFlags {
   readonly recursive?: boolean;
   /** A migration file. */
@@ -36,11 +36,11 @@ export interface DeletionFlags extends RuleFlags, GitLabFlags {
   readonly gitlabPolicy?: string;
 }
 
-/** Finds the repositories and rules of a plan of deletions, with what else is to be said of them. */
+/** Finds the repositories and rules of a deletion plan, with checks about them. */
 export type DeletionReader = (session: Session) => Promise<PolicyWishes>;
 
 /**
- * How the wishes are found, once the flags are known to be right.
+ * Returns the function that finds the wishes, after checking the flags.
  * @throws TransshipError USAGE, FILTER_INVALID
  */
 export function deletionReader(
@@ -68,7 +68,7 @@ export function deletionReader(
   if (repositories.length === 0)
     throw usage('no repository was given', 'write host/repository, or --routes FILE.yaml');
   if (recursive === true) {
-    const roots = repositories.map(hostAndPath);
+    const roots = repositories.map(parseHostAndPath);
     return async (session) => withRules(await below(roots, session), wanted);
   }
   const names = repositories.map(repositoryName);
@@ -76,8 +76,8 @@ export function deletionReader(
 }
 
 /**
- * Single tags, `host/repository:tag`, as other tools delete them; none where no tag is named.
- * @throws TransshipError USAGE where rules are given as well, or not all of them name a tag
+ * Single tags, `host/repository:tag`, as in other tools; empty: no tag is named.
+ * @throws TransshipError USAGE if there are also rules, or not all arguments name a tag
  */
 function taggedWishes(
   names: readonly string[],
@@ -103,21 +103,21 @@ function taggedWishes(
   }));
 }
 
-/** Repositories, `host/path`, and what is to be said of those that could not be found. */
-interface Found {
+/** Repositories, `host/path`, and checks about those that could not be found. */
+interface MatchedRepositories {
   readonly names: readonly string[];
   readonly checks: readonly Check[];
 }
 
-function withRules({names, checks}: Found, rules: DeleteRules): PolicyWishes {
+function withRules({names, checks}: MatchedRepositories, rules: DeleteRules): PolicyWishes {
   return {wishes: [...new Set(names)].map((repository) => ({repository, rules})), checks};
 }
 
-/** All that hosts list at or below some paths. */
+/** The repositories that hosts list at or below some paths. */
 async function below(
   roots: readonly {readonly host: string; readonly path: string}[],
   session: Session,
-): Promise<Found> {
+): Promise<MatchedRepositories> {
   const names: string[] = [];
   const checks: Check[] = [];
   for (const {host, path} of roots) {
@@ -136,12 +136,12 @@ function unlistedCheck(part: string, {code, message, hint}: TransshipError): Che
   return {code, result: 'warn', subject: part, message: `${part} is left out: ${message}`, hint};
 }
 
-/** What a migration file names on one side. */
+/** The repositories that one side of a migration file names. */
 async function inRoutes(
   file: string,
   side: 'source' | 'destination',
   session: Session,
-): Promise<Found> {
+): Promise<MatchedRepositories> {
   const migration = readMigration(await readMigrationText(file), file, session.environment);
   if (migration.kind !== 'copy')
     throw usage(`${file} moves projects and names no repositories`, 'name a file with routes');
@@ -177,7 +177,7 @@ function policyReader(
   };
 }
 
-/** @throws TransshipError USAGE for a repository that the policy does not apply to, or where there is none */
+/** @throws TransshipError USAGE for a repository to which the policy does not apply, or if there is none */
 function onlyNamed(
   wishes: readonly DeleteWish[],
   repositories: readonly string[],
@@ -197,7 +197,7 @@ function onlyNamed(
   return named.size === 0 ? wishes : wishes.filter(({repository}) => named.has(repository));
 }
 
-/** Undefined: none was given. @throws TransshipError FILTER_INVALID */
+/** Undefined: there are no rules. @throws TransshipError FILTER_INVALID */
 function readRules(flags: RuleFlags, now: Date): DeleteRules | undefined {
   const {tag, excludeTag, semver, keep, keepNewest, olderThan} = flags;
   const rules: DeleteRules = {
@@ -211,7 +211,7 @@ function readRules(flags: RuleFlags, now: Date): DeleteRules | undefined {
   return Object.keys(rules).length === 0 ? undefined : rules;
 }
 
-/** @throws TransshipError USAGE where nothing chooses */
+/** @throws TransshipError USAGE if no rule selects anything */
 function chosen(rules: DeleteRules | undefined): DeleteRules {
   const {keep: _, ...choosing} = rules ?? {};
   if (rules !== undefined && Object.keys(choosing).length > 0) return rules;
@@ -221,7 +221,7 @@ function chosen(rules: DeleteRules | undefined): DeleteRules {
   );
 }
 
-/** `host/path`. @throws TransshipError USAGE where it is no repository of a registry */
+/** `host/path`. @throws TransshipError USAGE if it is not a repository of a registry */
 function repositoryName(text: string): string {
   const place = parsePlace(text);
   const reference = place.transport === 'docker' ? place.reference : undefined;
@@ -233,14 +233,6 @@ function repositoryName(text: string): string {
     `${text} is not a repository of a registry`,
     'write host/repository, and select tags with --tag',
   );
-}
-
-/** `host` or `host/path`. @throws TransshipError USAGE */
-function hostAndPath(text: string): {readonly host: string; readonly path: string} {
-  const {host, path} = splitHost(text.includes('/') ? text : `${text}/`);
-  if (host === undefined || host.includes('@'))
-    throw usage(`${text} does not begin with a host`, 'write host or host/path');
-  return {host: canonicalRegistry(host), path: path.replace(/\/$/, '')};
 }
 
 function usage(message: string, hint: string): TransshipError {

@@ -9,7 +9,7 @@ import type {ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
 import type {FileProblem} from '../model/file-problem.ts';
 import type {MoveWish, TransferPlan, TransferWish} from '../model/transfer-plan.ts';
-import {strangerAmongLayouts} from '../places/layout-folder.ts';
+import {strangerAmongLayouts} from '../places/layout-directory.ts';
 import type {TransferMigration} from '../plan/migration/migration.ts';
 import type {TransferFacts} from '../plan/transfer/facts.ts';
 import {makeTransferPlan, type MoveFacts} from '../plan/transfer/transfer-plan.ts';
@@ -22,18 +22,18 @@ import {namedGitLab} from './plan-trust.ts';
 import type {ProgressFlags} from './reporters/choose.ts';
 import {withSession} from './session.ts';
 import {
-  folderFrom,
+  directoryFrom,
   isCiJob,
-  planFolder,
+  planDirectory,
   readGroupWish,
   readMoveWish,
   relativeTo,
 } from './transfer-wish.ts';
-import {freeBytes} from './user-folders.ts';
+import {freeBytes} from './user-directories.ts';
 
-/** How transfers are planned, whoever says which. */
+/** Options for planning transfers, from flags or a migration file. */
 export interface PlanningFlags extends PolicyFlag {
-  /** The plan's file. */
+  /** The file for the plan. */
   readonly out?: string;
   readonly createDonor?: boolean;
   readonly donorOnThisMachine?: boolean;
@@ -41,13 +41,13 @@ export interface PlanningFlags extends PolicyFlag {
   readonly freeze?: boolean;
 }
 
-/** Of the commands that plan transfers. */
+/** Adds the flags of commands that plan transfers. */
 export function addPlanningFlags(command: Command): Command {
   return command
     .option('--create-donor', 'transfers: create the donor project when the plan is applied')
     .option(
       '--donor-on-this-machine',
-      'transfers in a CI job: confirm that the donor folder outlives the job and that "apply" runs on the same machine',
+      'transfers in a CI job: confirm that the donor directory outlives the job and that "apply" runs on the same machine',
     )
     .option('--staged', 'transfers: use the donor even if GitLab could move the images itself')
     .option(
@@ -56,7 +56,10 @@ export function addPlanningFlags(command: Command): Command {
     );
 }
 
-/** Refusals of one move: the others are looked at all the same, so that a file's problems are told together. */
+/**
+ * Errors that concern one move. The other moves are still examined, so that all problems of a file are reported
+ * together.
+ */
 const OF_ONE_MOVE: ReadonlySet<ErrorCode> = new Set([
   'PROJECT_NOT_FOUND',
   'GROUP_NOT_FOUND',
@@ -66,9 +69,8 @@ const OF_ONE_MOVE: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * Finds out about each project, and plans their moves. Nothing is moved.
- * @throws TransshipError what `gatherTransferFacts` throws; for moves of a migration file with `problems` that name the
- *   lines
+ * Gathers the facts about each project, and plans their moves. Moves nothing.
+ * @throws TransshipError the errors of `gatherTransferFacts`; for a migration file with `problems` that name the lines
  */
 export async function planMoves(
   wish: TransferWish,
@@ -77,7 +79,7 @@ export async function planMoves(
   io: Io,
   session: Session,
 ): Promise<TransferPlan> {
-  const base = planFolder(flags.out);
+  const base = planDirectory(flags.out);
   const surroundings = surroundingsOf(base, access, io, session);
   const question = {
     staged: flags.staged === true,
@@ -91,7 +93,7 @@ export async function planMoves(
     return {...found, earlier};
   };
   const facts: MoveFacts[] = [];
-  const refusals: Refusal[] = [];
+  const refusals: RefusedMove[] = [];
   for (const move of wish.moves) {
     try {
       if ('group' in move) {
@@ -112,13 +114,13 @@ export async function planMoves(
   return makeTransferPlan(wish.gitlab, facts);
 }
 
-interface Refusal {
+interface RefusedMove {
   readonly error: TransshipError;
   readonly at: NonNullable<MoveWish['at']>;
 }
 
-/** @throws TransshipError the first, with all of them and their lines */
-function throwRefusals(refusals: readonly Refusal[]): void {
+/** @throws TransshipError the first error, with all problems and their lines */
+function throwRefusals(refusals: readonly RefusedMove[]): void {
   const [first] = refusals;
   if (first === undefined) return;
   const {code, message, side, hint, retry, status} = first.error;
@@ -138,8 +140,8 @@ function surroundingsOf(
     tokenKind: access.tokenKind,
     openRegistry: (host, side) => access.openRegistry(host, side),
     openDonor: (name) => relativeTo(base, places).destination(name),
-    freeBytes: (folder) => freeBytes(folderFrom(base, folder)),
-    strangerAt: (folder) => strangerAmongLayouts(folderFrom(base, folder)),
+    freeBytes: (directory) => freeBytes(directoryFrom(base, directory)),
+    strangerAt: (directory) => strangerAmongLayouts(directoryFrom(base, directory)),
     isJob: isCiJob(io.env),
     now: () => io.now().getTime(),
     progress: (what, read, total) => report({type: 'observing', what, done: read, total}),
@@ -148,7 +150,7 @@ function surroundingsOf(
 
 /**
  * Plans the moves of a migration file.
- * @throws TransshipError HOST_NOT_NAMED, USAGE where the token may be that of another instance; what `planMoves` throws
+ * @throws TransshipError HOST_NOT_NAMED, USAGE if the token may be that of another instance; the errors of `planMoves`
  */
 export async function planTransferMigration(
   migration: TransferMigration,
@@ -166,7 +168,10 @@ export async function planTransferMigration(
   });
 }
 
-/** A token belongs to one instance: the file alone, which may be anybody's, does not decide where it is sent. */
+/**
+ * A token belongs to one instance. The file may be somebody else's, so it does not decide alone where the token is
+ * sent.
+ */
 function throwUnlessNamed(
   url: URL,
   {file, gitlab}: TransferMigration,
@@ -191,14 +196,14 @@ function throwUnlessNamed(
   );
 }
 
-/** @throws TransshipError USAGE naming the lines */
+/** @throws TransshipError USAGE with the lines */
 function wishesOf(
   {file, moves}: TransferMigration,
   gitlab: string,
   out: string | undefined,
 ): readonly MoveWish[] {
   const wishes: MoveWish[] = [];
-  const refusals: Refusal[] = [];
+  const refusals: RefusedMove[] = [];
   for (const {at, kind, from, to, donor} of moves) {
     const place = {file, ...at};
     try {
@@ -215,11 +220,11 @@ function wishesOf(
     }
   }
   throwRefusals(refusals);
-  return withOwnFolders(wishes);
+  return withOwnDirectories(wishes);
 }
 
-/** A folder is the donor of one project: where several are to use it, each has a folder of its own below it. */
-function withOwnFolders(wishes: readonly MoveWish[]): readonly MoveWish[] {
+/** A directory can be the donor of only one project, so several projects get separate directories below it. */
+function withOwnDirectories(wishes: readonly MoveWish[]): readonly MoveWish[] {
   const users = Map.groupBy(wishes, ({donor}) => `${donor.kind} ${donor.path}`);
   return wishes.map((wish) => {
     const {donor} = wish;

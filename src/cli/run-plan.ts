@@ -6,12 +6,12 @@ import {restoreDeleted} from '../apply/restore-tags.ts';
 import {undoBeside} from '../apply/undo-file.ts';
 import {
   type ApplyOptions,
-  noJournalFolder,
+  noJournalDirectory,
   openPlanJournal,
   tellingOfStop,
 } from '../library/apply-plan.ts';
 import type {Session} from '../library/session.ts';
-import {makeFolder} from '../places/durable-file.ts';
+import {makeDirectory} from '../places/durable-file.ts';
 import {digestOf, hexOf} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RunEnd, RunResult} from '../model/outcome.ts';
@@ -19,9 +19,9 @@ import {type CopyPlan, type DeleteStep, deletionsOf, type Wish} from '../model/p
 import {counted} from '../report/words.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
-import {stateFolder} from './user-folders.ts';
+import {stateDirectory} from './user-directories.ts';
 
-/** What the flags say of how images are copied. */
+/** The options for copying images, from flags. */
 export function runOptions({onFailure, jobs, chunkSize, limitRate}: RunFlags): ApplyOptions {
   return {
     onFailure,
@@ -32,8 +32,8 @@ export function runOptions({onFailure, jobs, chunkSize, limitRate}: RunFlags): A
 }
 
 /**
- * Asks at the terminal, unless a flag says yes.
- * @throws TransshipError USAGE where there is no terminal to ask at
+ * Asks for confirmation at the terminal, unless a flag confirms.
+ * @throws TransshipError USAGE if there is no terminal
  */
 export function deletionConsent(
   {yes}: {readonly yes?: boolean},
@@ -60,26 +60,26 @@ async function confirmed(deletions: readonly DeleteStep[], ask: Io['ask']): Prom
 }
 
 /**
- * Where a copy without a plan file records its progress: by what was asked for, so that running it again finds it.
+ * The journal of a copy without a plan file. Its name depends on the request, so that the same command finds it again.
  * @throws TransshipError JOURNAL_WRITE_FAILED
  */
 export async function journalOfWish(wish: Wish, {env, home}: Io): Promise<string> {
-  const folder = stateFolder(env, home);
+  const directory = stateDirectory(env, home);
   const key = hexOf(digestOf(JSON.stringify(wish))).slice(0, 32);
-  const file = join(folder, `${key}.journal.ndjson`);
+  const file = join(directory, `${key}.journal.ndjson`);
   try {
     // Of another user as well: a journal permits nothing.
-    await makeFolder(folder, 0o700);
-    await chmod(folder, 0o700);
+    await makeDirectory(directory, 0o700);
+    await chmod(directory, 0o700);
   } catch (cause) {
-    throw noJournalFolder(file, cause);
+    throw noJournalDirectory(file, cause);
   }
   return file;
 }
 
 /**
- * Puts back what a plan deleted.
- * @throws TransshipError USAGE where it deletes nothing, FILE_UNREADABLE, FILE_INVALID; as `openPlanJournal`
+ * Restores tags that a plan deleted.
+ * @throws TransshipError USAGE if the plan deletes nothing, FILE_UNREADABLE, FILE_INVALID; as `openPlanJournal`
  */
 export async function runRestore(
   plan: CopyPlan,
@@ -94,7 +94,7 @@ export async function runRestore(
       hint: 'rollback is for transfers and for plans that delete tags; a copy does not change its source',
     });
   }
-  // Not beside a run that deletes: both would look at the same tags.
+  // Not concurrently with a run that deletes, because both would examine the same tags.
   await using journal = await openPlanJournal(
     {file: flags.journal ?? journalBeside(planFile), plan: plan.id},
     session,
@@ -107,7 +107,7 @@ export async function runRestore(
   return result;
 }
 
-/** The exit code of a run's end (docs/errors.md). */
+/** The exit code for each end of a run (docs/errors.md). */
 export const RUN_EXIT: Readonly<Record<RunEnd, number>> = {
   done: 0,
   incomplete: 1,

@@ -5,15 +5,15 @@ import type {HostFlags, LimitFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
 import {debugLog} from './reporters/debug-log.ts';
 import {openReporter, type ProgressFlags} from './reporters/choose.ts';
-import {cacheFolder} from './user-folders.ts';
+import {cacheDirectory} from './user-directories.ts';
 
-/** Flags of what talks to registries. */
+/** Flags of commands that access registries. */
 type SessionFlags = HostFlags & LimitFlags & ProgressFlags & GitLabFlags;
 
 /**
- * Opens registries and progress, runs `work`, and closes both whatever happens.
- * @param trust where the hosts come from a plan file
- * @throws TransshipError USAGE for a proxy or a host that is not one; what `work` throws
+ * Opens registries and progress, runs `work`, and closes both in any case.
+ * @param trust set if the hosts come from a plan file
+ * @throws TransshipError USAGE for an invalid proxy or host; the errors of `work`
  */
 export async function withSession<T>(
   io: Io,
@@ -48,7 +48,7 @@ export async function withSession<T>(
     ...(insecure ? {insecure} : {}),
     ...(allowUnsafeRedirects ? {allowUnsafeRedirects} : {}),
     ...(archiveParts ? {archiveParts} : {}),
-    ...(cache === true ? {cacheFolder: cacheFolder(env, home)} : {}),
+    ...(cache === true ? {cacheDirectory: cacheDirectory(env, home)} : {}),
     ...(Object.keys(limits).length === 0 ? {} : {limits}),
     ...(isDebugging === true ? {observe: debugLog(io, form)} : {}),
     ...(timer ? {timer} : {}),

@@ -4,12 +4,12 @@ import {VERSION} from '../model/product.ts';
 import {askAtTerminal, type Io, listenForSignals} from './io.ts';
 import {printError, redactedSink, redactedStream} from './print-error.ts';
 import {errorStyle, runProgram} from './program.ts';
-import {homeFolder} from './user-folders.ts';
+import {homeDirectory} from './user-directories.ts';
 
-/** What Node ends with where a module waits for ever; where a function does, it would end as if all were done. */
+/** The exit code of Node if a module never settles. For a function it would be 0, as after success. */
 const UNSETTLED = 13;
 
-/** Node keeps SIGUSR1 for its debugger; Windows has neither. */
+/** Node uses SIGUSR1 for its debugger; Windows has neither signal. */
 function onUserSignal(listener: () => void): () => void {
   process.on('SIGUSR2', listener);
   return () => {
@@ -17,19 +17,19 @@ function onUserSignal(listener: () => void): () => void {
   };
 }
 
-/** Runs the command line of this process, and leaves its exit code with it. */
+/** Runs the command line of this process, and sets its exit code. */
 export async function start(): Promise<void> {
   const redactor = new Redactor();
   const {stdout, stderr} = process;
 
   using signals = listenForSignals(process);
-  // A reader that went away (| head) is no failure of ours.
+  // A closed pipe (| head) is not an error.
   stdout.on('error', () => undefined);
   stderr.on('error', () => undefined);
 
   const temporary = new Set<string>();
   process.once('exit', () => {
-    for (const folder of temporary) rmSync(folder, {recursive: true, force: true});
+    for (const directory of temporary) rmSync(directory, {recursive: true, force: true});
   });
 
   const io: Io = {
@@ -40,7 +40,7 @@ export async function start(): Promise<void> {
     stdin: () => process.stdin,
     ...(stderr.isTTY && process.stdin.isTTY ? {ask: askAtTerminal(process.stdin, stderr)} : {}),
     env: process.env,
-    home: homeFolder(),
+    home: homeDirectory(),
     uid: process.getuid?.(),
     now: () => new Date(),
     redactor,
@@ -58,7 +58,7 @@ export async function start(): Promise<void> {
     );
     process.exitCode = printError(error, io.stderr, errorStyle(args, io.env));
   });
-  // Node would print the bare stack, past the redactor and past `--progress json`.
+  // Node would print the bare stack, without redaction and regardless of `--progress json`.
   process.once('uncaughtException', (error) => {
     process.exit(printError(error, io.stderr, errorStyle(args, io.env)));
   });

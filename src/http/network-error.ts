@@ -3,7 +3,7 @@ import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
 import {describeRequest, type HttpRequest} from './request.ts';
 
-interface Explanation {
+interface NetworkFailure {
   readonly code: ErrorCode;
   readonly what: string;
   readonly hint: string;
@@ -22,14 +22,14 @@ const DEFECT = 'the registry or a proxy in front of it is faulty; ask its admini
 const NO_RESPONSE =
   'the server closed the connection without responding; if it requires a client certificate, put the certificate and its key into certs.d';
 
-const NOT_HTTP: Explanation = {
+const NOT_HTTP: NetworkFailure = {
   code: 'RESPONSE_INVALID',
   what: 'the response is not HTTP',
   hint: 'check host and port; if the registry uses TLS, remove --plain-http',
   retry: false,
 };
 
-const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
+const EXPLANATIONS: Readonly<Record<string, NetworkFailure>> = {
   ENOTFOUND: {code: 'HOST_NOT_FOUND', what: 'no such host', hint: NO_HOST, retry: false},
   EAI_AGAIN: {
     code: 'HOST_NOT_FOUND',
@@ -137,7 +137,7 @@ export function networkError(
   });
 }
 
-function explain(code: string | undefined): Explanation {
+function explain(code: string | undefined): NetworkFailure {
   const known = code === undefined ? undefined : EXPLANATIONS[code];
   if (known) return known;
   if (code !== undefined && isCertificateCode(code)) {
@@ -183,10 +183,10 @@ function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
-function connection(what: string, hint: string): Explanation {
+function connection(what: string, hint: string): NetworkFailure {
   return {code: 'CONNECTION_FAILED', what, hint, retry: true};
 }
 
-function timeout(what: string, hint: string): Explanation {
+function timeout(what: string, hint: string): NetworkFailure {
   return {code: 'TIMEOUT', what, hint, retry: true};
 }

@@ -18,7 +18,7 @@ export type KnownTags = ReadonlyMap<Tag, Digest | Promise<Digest | undefined>>;
  * Maximum nesting of indexes in one image. Real indexes have one level, of platforms; an index of such indexes has two.
  * Code that walks a graph may recurse within this limit.
  */
-export const NESTING_LIMIT = 32;
+export const MANIFEST_NESTING_LIMIT = 32;
 /** Maximum bytes of the manifests of one image. An index of fifty platforms with their attestations is below 1 MiB. */
 const IMAGE_LIMIT = 16 * 1024 * 1024;
 
@@ -202,7 +202,7 @@ export class ManifestReader {
       const children = new Set(
         level.flatMap(({view}) => childManifests(view).map(({digest}) => digest)),
       );
-      if (children.size > 0 && depth > NESTING_LIMIT) throw this.#tooDeep(root);
+      if (children.size > 0 && depth > MANIFEST_NESTING_LIMIT) throw this.#tooDeep(root);
       const found: SeenManifest[] = [];
       await mapAtOnce(children, this.#concurrency, async (digest) => {
         const child = await this.#read(digest, call);
@@ -292,7 +292,7 @@ export class ManifestReader {
   #tooDeep({descriptor}: SeenManifest): TransshipError {
     return new TransshipError(
       'MANIFEST_INVALID',
-      `${this.#source.name}@${descriptor.digest} has indexes nested deeper than ${NESTING_LIMIT} levels`,
+      `${this.#source.name}@${descriptor.digest} has indexes nested deeper than ${MANIFEST_NESTING_LIMIT} levels`,
       {side: 'source', hint: 'leave this image out, or push it again as one index'},
     );
   }

@@ -7,7 +7,7 @@ import type {Call, RepositoryReader, RepositoryWriter, TagDeletion} from '../mod
 import {isTag, type Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {SourceInventory} from './inventory.ts';
-import {NESTING_LIMIT} from './manifest-reader.ts';
+import {MANIFEST_NESTING_LIMIT} from './manifest-reader.ts';
 import {OBSERVE_CONCURRENCY} from './observe-source.ts';
 
 /** The content of a repository that a deletion may affect: its tags, and the manifests below their indexes. */
@@ -102,7 +102,7 @@ class IndexReader {
   async below(root: Digest, call: Call): Promise<ReadonlySet<Digest>> {
     const found = new Set<Digest>();
     let level = [root];
-    for (let depth = 0; level.length > 0 && depth < NESTING_LIMIT; depth++) {
+    for (let depth = 0; level.length > 0 && depth < MANIFEST_NESTING_LIMIT; depth++) {
       const listed = await mapAtOnce(level, OBSERVE_CONCURRENCY, (one) => this.#list(one, call));
       const fresh = listed.flat().filter(({digest}) => !found.has(digest));
       for (const {digest} of fresh) found.add(digest);

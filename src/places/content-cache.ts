@@ -4,9 +4,9 @@ import {join} from 'node:path';
 import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
 import {openAppending, openRegular, readRegular} from '../http/regular-file.ts';
 import {removeFile} from './durable-file.ts';
-import {isOwnFolder, makeOwnFolder} from './own-folder.ts';
+import {isOwnDirectory, makeOwnDirectory} from './own-directory.ts';
 
-/** Maximum size of the folder after a sweep, in bytes. */
+/** Maximum size of the directory after a sweep, in bytes. */
 const LIMIT = 256 * 1024 * 1024;
 /** A pack is complete at this size in bytes: packs are removed as a whole. */
 const PACK_SIZE = 4 * 1024 * 1024;
@@ -15,8 +15,8 @@ const HELD_SIZE = 1024 * 1024;
 const HELD_MS = 1000;
 /** Maximum size of all indexes that a process reads, in bytes: about 190,000 entries. */
 const INDEX_LIMIT = 16 * 1024 * 1024;
-/** The names of the folder of a repository, and of a pack and its index in there. */
-const FOLDER_NAME = /^[0-9a-f]{32}$/;
+/** The names of the directory of a repository, and of a pack and its index in there. */
+const DIRECTORY_NAME = /^[0-9a-f]{32}$/;
 const PACK_NAME = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(?:pack|index)$/;
 /** A process that has written this many bytes removes old packs when it ends; others do so once a day. */
 const SWEEP_AFTER = 4 * 1024 * 1024;
@@ -29,9 +29,9 @@ interface CachedPart {
   readonly size: number;
 }
 
-/** The cache of one repository: the content of its folder, and additions of this process. */
+/** The cache of one repository: the content of its directory, and additions of this process. */
 interface CachedRepository {
-  readonly folder: string;
+  readonly directory: string;
   /** Whether it had content when it was opened. */
   readonly isUsed: boolean;
   readonly kept: Map<Digest, CachedPart>;
@@ -42,13 +42,13 @@ interface CachedRepository {
 }
 
 /**
- * A cache of manifests and configs in a folder of the user, by repository and digest. It is never authoritative: bytes
- * are checked against their digest when they are read, callers must ask the registry whether it still has them, and
- * content that cannot be read or written counts as absent.
+ * A cache of manifests and configs in a directory of the user, by repository and digest. It is never authoritative:
+ * bytes are checked against their digest when they are read, callers must ask the registry whether it still has them,
+ * and content that cannot be read or written counts as absent.
  *
- * A repository has a folder of packs: a file of concatenated contents, and an index with lines of `digest offset size`.
- * Each process writes its own packs, so several processes may use the folder concurrently. When a process ends, the
- * least recently used packs beyond the limit are removed.
+ * A repository has a directory of packs: a file of concatenated contents, and an index with lines of `digest offset
+ * size`. Each process writes its own packs, so several processes may use the directory concurrently. When a process
+ * ends, the least recently used packs beyond the limit are removed.
  */
 export class ContentCache {
   readonly #directory: string;
@@ -123,12 +123,12 @@ export class ContentCache {
 
   #open(repository: string): Promise<CachedRepository> {
     const cached =
-      this.#repositories.get(repository) ?? this.#openRepository(this.#folder(repository));
+      this.#repositories.get(repository) ?? this.#openRepository(this.#directoryOf(repository));
     this.#repositories.set(repository, cached);
     return cached;
   }
 
-  #folder(repository: string): string {
+  #directoryOf(repository: string): string {
     const name = createHash('sha256').update(repository).digest('hex').slice(0, 32);
     return join(this.#directory, name);
   }
@@ -153,26 +153,26 @@ export class ContentCache {
     await lutimes(`${pack}.pack`, now, now).catch(() => undefined);
   }
 
-  /** Never fails: an unreadable folder counts as empty. */
-  async #openRepository(folder: string): Promise<CachedRepository> {
+  /** Never fails: an unreadable directory counts as empty. */
+  async #openRepository(directory: string): Promise<CachedRepository> {
     const kept = new Map<Digest, CachedPart>();
-    for (const pack of await packsIn(folder)) {
+    for (const pack of await packsIn(directory)) {
       const left = INDEX_LIMIT - this.#indexed;
       const index = await readRegular(`${pack}.index`, left, {noFollow: true}).catch(() => '');
       this.#indexed += index.length;
       for (const [digest, entry] of entriesOf(index.toString('latin1'), pack))
         kept.set(digest, entry);
     }
-    return {folder, isUsed: kept.size > 0, kept, held: new Map(), pack: newPack(folder)};
+    return {directory, isUsed: kept.size > 0, kept, held: new Map(), pack: newPack(directory)};
   }
 
   /** Looks for nothing but packs, one level below: whatever else somebody put there stays. */
   async #removeOldest(): Promise<void> {
-    const names = (await isOwnFolder(this.#directory)) ? await readdir(this.#directory) : [];
-    const folders = names.filter((name) => FOLDER_NAME.test(name));
+    const names = (await isOwnDirectory(this.#directory)) ? await readdir(this.#directory) : [];
+    const directories = names.filter((name) => DIRECTORY_NAME.test(name));
     const packs: {path: string; size: number; usedAt: number}[] = [];
-    for (const folder of folders) {
-      for (const path of await packsIn(join(this.#directory, folder))) {
+    for (const directory of directories) {
+      for (const path of await packsIn(join(this.#directory, directory))) {
         const [pack, index] = await Promise.all(
           [`${path}.pack`, `${path}.index`].map((file) => lstat(file).catch(() => undefined)),
         );
@@ -189,15 +189,15 @@ export class ContentCache {
   }
 }
 
-/** The packs in the folder of a repository, without their extensions; none where it is not a folder of the user. */
-async function packsIn(folder: string): Promise<ReadonlySet<string>> {
-  const names = (await isOwnFolder(folder)) ? await readdir(folder).catch(() => []) : [];
+/** The packs in the directory of a repository, without their extensions; none where it is not a directory of the user. */
+async function packsIn(directory: string): Promise<ReadonlySet<string>> {
+  const names = (await isOwnDirectory(directory)) ? await readdir(directory).catch(() => []) : [];
   const packs = names.flatMap((name) => PACK_NAME.exec(name)?.[1] ?? []);
-  return new Set(packs.map((pack) => join(folder, pack)));
+  return new Set(packs.map((pack) => join(directory, pack)));
 }
 
-function newPack(folder: string): CachedRepository['pack'] {
-  return {path: join(folder, randomUUID()), size: 0};
+function newPack(directory: string): CachedRepository['pack'] {
+  return {path: join(directory, randomUUID()), size: 0};
 }
 
 function* entriesOf(index: string, pack: string): Generator<readonly [Digest, CachedPart]> {
@@ -223,7 +223,7 @@ async function readPart({pack, offset, size}: CachedPart): Promise<Buffer> {
  * @returns the number of bytes
  */
 async function appendHeld(cached: CachedRepository): Promise<number> {
-  if (cached.pack.size >= PACK_SIZE) cached.pack = newPack(cached.folder);
+  if (cached.pack.size >= PACK_SIZE) cached.pack = newPack(cached.directory);
   const held = [...cached.held];
   const {path} = cached.pack;
   const lines: string[] = [];
@@ -237,7 +237,7 @@ async function appendHeld(cached: CachedRepository): Promise<number> {
   }
   const bytes = Buffer.concat(held.map(([, content]) => content));
   try {
-    if (start === 0) await makeOwnFolder(cached.folder);
+    if (start === 0) await makeOwnDirectory(cached.directory);
     await append(`${path}.pack`, bytes);
     await append(`${path}.index`, lines.join(''));
     cached.pack.size = offset;

@@ -34,15 +34,19 @@ export interface TokenOptions {
 export class TokenService {
   readonly service: string;
   readonly issuer: string;
-  readonly key: SigningKey = makeSigningKey();
   readonly #options: TokenOptions;
-  readonly #clock: () => number;
+  readonly #signer: TokenSigner;
 
   constructor(options: TokenOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? Date.now;
+    this.#signer = new TokenSigner(options.leewaySeconds ?? 60, options.clock ?? Date.now);
     this.service = options.service ?? 'container_registry';
     this.issuer = options.issuer ?? 'transship-sandbox';
+  }
+
+  /** For a registry's REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE. */
+  get certificatePem(): string {
+    return this.#signer.key.certificatePem;
   }
 
   /**
@@ -60,12 +64,12 @@ export class TokenService {
     if (!user && access.length === 0) throw refusal(403, 'DENIED', 'access forbidden');
     const claims = {issuer: this.issuer, service, subject: user?.name ?? '', access};
     const life = this.#options.tokenLifeSeconds ?? 300;
-    return jsonReply(200, {token: signToken(claims, life, this.key, this.#clock())});
+    return jsonReply(200, {token: this.#signer.sign(claims, life)});
   }
 
   /** What a token says; undefined: it is not valid, or not any more. */
   verify(token: string): TokenClaims | undefined {
-    const claims = verifyToken(token, this.key, this.#options.leewaySeconds ?? 60, this.#clock());
+    const claims = this.#signer.verify(token);
     return claims?.service === this.service && claims.issuer === this.issuer ? claims : undefined;
   }
 
@@ -116,48 +120,64 @@ const ENCODING = {dsaEncoding: 'ieee-p1363'} as const;
 /** GitLab dates a token a little back, for registries whose clock is behind (JSONWebToken::Token). */
 const NOT_BEFORE_SECONDS = 5;
 
-/**
- * @param now in ms
- * @returns a JWT signed with ES256
- */
-export function signToken(
-  {issuer, service, subject, access}: TokenClaims,
-  lifeSeconds: number,
-  key: SigningKey,
-  now: number,
-): string {
-  const iat = Math.floor(now / 1000);
-  const times = {iat, nbf: iat - NOT_BEFORE_SECONDS, exp: iat + lifeSeconds};
-  const claims = {iss: issuer, aud: service, sub: subject, jti: randomUUID(), access};
-  const signed = `${encode({typ: 'JWT', alg: 'ES256', kid: key.id})}.${encode({...claims, ...times})}`;
-  const signature = sign('sha256', Buffer.from(signed), {key: key.privateKey, ...ENCODING});
-  return `${signed}.${signature.toString('base64url')}`;
-}
+/** How many tokens a signer remembers. */
+const REMEMBERED = 1000;
 
-/**
- * Reads a token of ours. Its header is not looked at: there is one key and one algorithm.
- * @param leewaySeconds how far the clocks may differ
- * @param now in ms
- * @returns undefined for a token that is not valid, or not any more
- */
-export function verifyToken(
-  token: string,
-  key: SigningKey,
-  leewaySeconds: number,
-  now: number,
-): TokenClaims | undefined {
-  const [header, payload, signature, ...more] = token.split('.');
-  if (header === undefined || payload === undefined || signature === undefined || more.length > 0)
-    return undefined;
-  const signed = Buffer.from(`${header}.${payload}`);
-  const bytes = Buffer.from(signature, 'base64url');
-  if (!verify('sha256', signed, {key: key.publicKey, ...ENCODING}, bytes)) return undefined;
-  const claims = payloadSchema.parse(parseJson(Buffer.from(payload, 'base64url')));
-  const seconds = now / 1000;
-  if (seconds >= claims.exp + leewaySeconds || seconds < claims.nbf - leewaySeconds)
-    return undefined;
-  const {iss: issuer, aud: service, sub: subject, access} = claims;
-  return {issuer, service, subject, access};
+type TokenPayload = z.infer<typeof payloadSchema>;
+
+/** Signs tokens with a key of its own, and reads them again. */
+export class TokenSigner {
+  readonly key: SigningKey = makeSigningKey();
+  readonly #leewaySeconds: number;
+  readonly #clock: () => number;
+  /** Tokens with a valid signature, the oldest first: to check one takes longer than most answers, and clients send it with each request. */
+  readonly #genuine = new Map<string, TokenPayload>();
+
+  /**
+   * @param leewaySeconds how long before its time and after its end a token is taken
+   * @param clock the time in ms
+   */
+  constructor(leewaySeconds: number, clock: () => number) {
+    this.#leewaySeconds = leewaySeconds;
+    this.#clock = clock;
+  }
+
+  /** @returns a JWT signed with ES256 */
+  sign({issuer, service, subject, access}: TokenClaims, lifeSeconds: number): string {
+    const {id, privateKey} = this.key;
+    const iat = Math.floor(this.#clock() / 1000);
+    const times = {iat, nbf: iat - NOT_BEFORE_SECONDS, exp: iat + lifeSeconds};
+    const claims = {iss: issuer, aud: service, sub: subject, jti: randomUUID(), access};
+    const signed = `${encode({typ: 'JWT', alg: 'ES256', kid: id})}.${encode({...claims, ...times})}`;
+    const signature = sign('sha256', Buffer.from(signed), {key: privateKey, ...ENCODING});
+    return `${signed}.${signature.toString('base64url')}`;
+  }
+
+  /** What a token says; undefined: this signer did not sign it, or it is not valid now. */
+  verify(token: string): TokenClaims | undefined {
+    const payload = this.#genuine.get(token) ?? this.#check(token);
+    if (payload === undefined) return undefined;
+    const seconds = this.#clock() / 1000;
+    if (seconds >= payload.exp + this.#leewaySeconds || seconds < payload.nbf - this.#leewaySeconds)
+      return undefined;
+    const {iss: issuer, aud: service, sub: subject, access} = payload;
+    return {issuer, service, subject, access};
+  }
+
+  /** Checks the signature. The header is not looked at: there is one key and one algorithm. */
+  #check(token: string): TokenPayload | undefined {
+    const [header, payload, signature, ...more] = token.split('.');
+    if (header === undefined || payload === undefined || signature === undefined || more.length > 0)
+      return undefined;
+    const signed = Buffer.from(`${header}.${payload}`);
+    const bytes = Buffer.from(signature, 'base64url');
+    if (!verify('sha256', signed, {key: this.key.publicKey, ...ENCODING}, bytes)) return undefined;
+    const parsed = payloadSchema.parse(parseJson(Buffer.from(payload, 'base64url')));
+    const [oldest] = this.#genuine.keys();
+    if (oldest !== undefined && this.#genuine.size >= REMEMBERED) this.#genuine.delete(oldest);
+    this.#genuine.set(token, parsed);
+    return parsed;
+  }
 }
 
 function encode(value: object): string {
@@ -193,7 +213,7 @@ export async function startTokenServer(
     realm: `http://${server.host}${TOKEN_PATH}`,
     service: tokens.service,
     issuer: tokens.issuer,
-    certificatePem: tokens.key.certificatePem,
+    certificatePem: tokens.certificatePem,
     log,
     close,
     [Symbol.asyncDispose]: close,

@@ -33,11 +33,14 @@ const schema = {
   ),
 };
 
+const ajv = new Ajv2020({strict: false, validateFormats: false});
+ajv.addSchema(schema, 'output');
+
 /** What the published schema says of a part; null: nothing is wrong. */
 function wrongWith(part: keyof typeof PARTS, value: unknown): unknown {
-  const ajv = new Ajv2020({strict: false, validateFormats: false});
-  ajv.addSchema(schema, 'output');
-  const validate = ajv.compile({$ref: `output#/$defs/${part}`});
+  // Each schema is compiled once, when it is first asked for.
+  const validate = ajv.getSchema(`output#/$defs/${part}`);
+  if (validate === undefined) throw new Error(`the schema has no ${part}`);
   return validate(value) ? null : validate.errors;
 }
 

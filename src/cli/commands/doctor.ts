@@ -6,8 +6,8 @@ import {checkBase, checkReading} from '../../doctor/registry-checks.ts';
 import {checkWriting} from '../../doctor/writing-checks.ts';
 import type {Session} from '../../library/session.ts';
 import {TransshipError} from '../../model/error.ts';
-import {canonicalRegistry, parseReference, type RepositoryPath} from '../../model/reference.ts';
-import {splitHost} from '../../plan/migration/registry-path.ts';
+import {parseReference, type RepositoryPath} from '../../model/reference.ts';
+import {parseHostAndPath} from '../../plan/migration/registry-path.ts';
 import {type ExaminationFormat, renderExamination, worstOf} from '../../report/examination.ts';
 import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
@@ -25,7 +25,7 @@ import {pathOf} from '../transfer-wish.ts';
 interface Flags extends HostFlags, GitLabFlags {
   readonly project?: string;
   readonly write?: boolean;
-  /** Bytes. */
+  /** In bytes. */
   readonly maxBody?: number;
   readonly format: ExaminationFormat;
   readonly progress: ProgressKind;
@@ -39,10 +39,10 @@ function bodySize(text: string): number {
 
 const LEAST_BODY = 1024 * 1024;
 
-/** The largest request that is tried, in bytes: proxies that limit them have less. */
+/** The maximum size of a trial request, in bytes: proxies with limits have lower ones. */
 const MOST_BODY = 128 * 1024 * 1024;
 
-/** `transship doctor`: what a registry can do, and what would go wrong. */
+/** `transship doctor`: finds out what a registry supports, and what would fail. */
 export function addDoctor(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('doctor')
@@ -96,13 +96,10 @@ interface PlaceToExamine {
 
 /** @throws TransshipError USAGE, REFERENCE_INVALID */
 function readPlace(text: string, {write}: Flags): PlaceToExamine {
-  const {host, path} = splitHost(text.includes('/') ? text : `${text}/`);
-  if (host === undefined || host.includes('@'))
-    throw usage(`${text} does not begin with a host`, 'write host or host/repository');
-  const registry = canonicalRegistry(host);
-  if (path !== '') return {host: registry, path: parseReference(`${host}/${path}`).path};
+  const {host, path} = parseHostAndPath(text);
+  if (path !== '') return {host, path: parseReference(`${host}/${path}`).path};
   if (write === true) throw usage('--write needs a repository', 'write host/repository --write');
-  return {host: registry, path: undefined};
+  return {host, path: undefined};
 }
 
 async function examine(
@@ -147,7 +144,7 @@ async function examineGitLab(
   );
   const where = repository ?? registryHost;
   if (where === undefined || place !== undefined) return findings;
-  // Without a repository, writing would leave an empty one, which keeps groups from being moved.
+  // Writing would leave an empty repository, which prevents groups from being moved.
   const isToWrite = flags.write === true && repository !== undefined;
   const found = readPlace(where, {...flags, write: isToWrite});
   access.openRegistry(found.host, 'destination');

@@ -16,14 +16,14 @@ interface Flags {
   readonly engine: 'gitlab' | 'kubernetes';
   readonly image?: string;
   readonly command: string;
-  /** False: commander's form of `--no-plan-job`. */
+  /** False: commander's representation of `--no-plan-job`. */
   readonly planJob: string | false;
   readonly secret: string;
   readonly claim: string;
   readonly out?: string;
 }
 
-/** `transship pipeline`: a plan as jobs of an engine that schedules them. */
+/** `transship pipeline`: the jobs that apply a plan, for GitLab CI or Kubernetes. */
 export function addPipeline(program: Command, io: Io, done: (exitCode: number) => void): void {
   program
     .command('pipeline')
@@ -92,7 +92,7 @@ Examples:
     });
 }
 
-/** In a job, the plan is where it is in the repository or among the artefacts. */
+/** In a job, the plan is at its path in the repository or among the artifacts. */
 function jobPath(file: string): string {
   return isAbsolute(file) ? relative(process.cwd(), file) : file;
 }
@@ -106,7 +106,7 @@ async function give(text: string, out: string | undefined, io: Io): Promise<void
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new TransshipError('FILE_WRITE_FAILED', `${out} cannot be written: ${why}`, {
       side: 'local',
-      hint: 'name a file in a writable folder with --out',
+      hint: 'name a file in a writable directory with --out',
       cause,
     });
   });

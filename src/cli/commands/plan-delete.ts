@@ -11,7 +11,7 @@ import {withSession} from '../session.ts';
 
 type Flags = ProgressFlags & HostFlags & MakeFlags & DeletionFlags;
 
-/** `transship plan delete`: decides which tags of repositories go, and deletes nothing. */
+/** `transship plan delete`: plans which tags are deleted, and deletes nothing. */
 export function addPlanDelete(plan: Command, io: Io, done: (exitCode: number) => void): void {
   const command = plan
     .command('delete')

@@ -8,7 +8,14 @@ import type {
   TagRules,
   TransferMigration,
 } from './migration.ts';
-import {fileInvalid, type FlatIssue, flatIssues, placed, shown, partAt} from './problem-texts.ts';
+import {
+  fileInvalid,
+  type FlatIssue,
+  flatIssues,
+  placedProblem,
+  shownValue,
+  partAt,
+} from './problem-texts.ts';
 import {parseRegistry, splitHost} from './registry-path.ts';
 import {repositoryGlob, whyNotRepositoryGlob} from './repository-glob.ts';
 import {
@@ -21,7 +28,7 @@ import {
 import {expandVariables, type Variables} from './variables.ts';
 import {type PlacedProblem, readYaml, type YamlSource} from './yaml-source.ts';
 
-/** Keys whose texts are hosts and paths, in which variables may stand. */
+/** Keys for hosts and paths, in which variables are allowed. */
 const WITH_VARIABLES = new Set([
   'from',
   'to',
@@ -35,9 +42,9 @@ const WITH_VARIABLES = new Set([
 
 /**
  * Reads a migration file.
- * @param file its name, for messages
- * @param variables those that `${NAME}` in hosts and paths may name
- * @throws TransshipError MIGRATION_INVALID with all problems, in the order of the file
+ * @param file the name of the file, for messages
+ * @param variables the variables that `${NAME}` in hosts and paths may name
+ * @throws TransshipError MIGRATION_INVALID with all problems, in file order
  */
 export function readMigration(text: string, file: string, variables: Variables = {}): Migration {
   const source = readYaml(text);
@@ -47,7 +54,7 @@ export function readMigration(text: string, file: string, variables: Variables =
   const kind = isRecord(value) ? value['kind'] : undefined;
   const isTransfer = kind === 'transfer';
   if (kind !== undefined && kind !== 'copy' && kind !== 'transfer') {
-    const message = `${shown(kind)} is wrong: expected "copy" or "transfer"`;
+    const message = `${shownValue(kind)} is wrong: expected "copy" or "transfer"`;
     found.push({path: ['kind'], message});
   }
   const schema = isTransfer ? transferMigrationSchema : copyMigrationSchema;
@@ -65,7 +72,7 @@ export function readMigration(text: string, file: string, variables: Variables =
   }
   const others = isTransfer ? transferProblems(value) : copyProblems(value);
   found.push(...others.filter(({path}) => !hasProblem(path)));
-  const problems = [...source.problems, ...found.map((one) => placed(one, source))];
+  const problems = [...source.problems, ...found.map((one) => placedProblem(one, source))];
   if (problems.length > 0 || !parsed.success) throw invalid(file, problems);
   return isTransfer
     ? transferMigration(parsed.data as TransferMigrationFile, file, source)
@@ -103,7 +110,9 @@ function withVariables(
   );
 }
 
-/** What concerns several keys at once. It looks at what is well-formed, so that it is found beside other problems. */
+/**
+ * Problems that concern several keys. It examines well-formed parts only, so that these are found together with others.
+ */
 function copyProblems(value: unknown): readonly FlatIssue[] {
   if (!isRecord(value) || !Array.isArray(value['routes'])) return [];
   const seen = new Set<string>();
@@ -120,7 +129,7 @@ function copyProblems(value: unknown): readonly FlatIssue[] {
     if (from.host === undefined && value['from'] === undefined) {
       found.push({
         path: [...path, 'from'],
-        message: `${shown(route['from'])} names no registry: begin it with a host, or write "from" at the top of the file`,
+        message: `${shownValue(route['from'])} names no registry: begin it with a host, or write "from" at the top of the file`,
       });
     }
     const isGlob = whyNotRepositoryGlob(from.path) === undefined;
@@ -132,7 +141,7 @@ function copyProblems(value: unknown): readonly FlatIssue[] {
       if (last > wildcards) {
         found.push({
           path: [...path, ...below],
-          message: `${shown(text)} is wrong: {${last}} does not exist, as "from" has ${wildcards} wildcards`,
+          message: `${shownValue(text)} is wrong: {${last}} does not exist, as "from" has ${wildcards} wildcards`,
         });
       }
       const whyNotIn =
@@ -142,7 +151,10 @@ function copyProblems(value: unknown): readonly FlatIssue[] {
           ? whyNotInProject(splitHost(text).path, project)
           : undefined;
       if (whyNotIn !== undefined) {
-        found.push({path: [...path, ...below], message: `${shown(text)} is wrong: ${whyNotIn}`});
+        found.push({
+          path: [...path, ...below],
+          message: `${shownValue(text)} is wrong: ${whyNotIn}`,
+        });
       }
       if (
         below[0] !== 'project' &&
@@ -151,7 +163,7 @@ function copyProblems(value: unknown): readonly FlatIssue[] {
       ) {
         found.push({
           path: [...path, ...below],
-          message: `${shown(text)} names no registry: begin it with a host, or write "to" at the top of the file`,
+          message: `${shownValue(text)} names no registry: begin it with a host, or write "to" at the top of the file`,
         });
       }
     }
@@ -159,7 +171,7 @@ function copyProblems(value: unknown): readonly FlatIssue[] {
   });
 }
 
-/** A route of one repository that leaves this one out. */
+/** Whether a route of one repository excludes that repository. */
 function excludedItself(
   name: string,
   exclude: unknown,
@@ -170,7 +182,9 @@ function excludedItself(
     if (typeof glob !== 'string' || whyNotRepositoryGlob(glob) !== undefined) return [];
     if (repositoryGlob(glob).match(name) === undefined) return [];
     const path = [...route, 'exclude', ...(Array.isArray(exclude) ? [index] : [])];
-    return [{path, message: `${shown(glob)} excludes "${name}", the only repository of the route`}];
+    return [
+      {path, message: `${shownValue(glob)} excludes "${name}", the only repository of the route`},
+    ];
   });
 }
 
@@ -188,7 +202,7 @@ function transferProblems(value: unknown): readonly FlatIssue[] {
     const isAgain = seen.has(moved);
     seen.add(moved);
     return isAgain
-      ? [{path: ['moves', index, key], message: `${shown(project ?? group)} moves twice`}]
+      ? [{path: ['moves', index, key], message: `${shownValue(project ?? group)} moves twice`}]
       : [];
   });
 }

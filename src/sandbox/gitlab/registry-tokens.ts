@@ -2,8 +2,7 @@ import {parseJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import {type Access, type Action, parseBasic, parseScopes} from '../auth.ts';
 import {type Exchange, jsonReply, refusal, type Reply} from '../exchange.ts';
-import {makeSigningKey} from '../signing-key.ts';
-import {signToken, type TokenClaims, verifyToken} from '../tokens.ts';
+import {type TokenClaims, TokenSigner} from '../tokens.ts';
 import {signIn} from './account.ts';
 import type {Instance} from './instance.ts';
 import {levelInProject, matchesPath, type Person, registryRights, rulesAbove} from './rights.ts';
@@ -38,11 +37,12 @@ const limitsSchema = z.object({
 export class RegistryTokens {
   readonly service = 'container_registry';
   readonly #issuer = 'gitlab-issuer';
-  readonly #key = makeSigningKey();
+  readonly #signer: TokenSigner;
   readonly #instance: Instance;
   readonly #lifeSeconds: number;
 
   constructor(instance: Instance, lifeSeconds: number) {
+    this.#signer = new TokenSigner(LEEWAY_SECONDS, () => instance.clock());
     this.#instance = instance;
     this.#lifeSeconds = lifeSeconds;
   }
@@ -63,13 +63,12 @@ export class RegistryTokens {
     if (!person && access.length === 0) throw refusal(403, 'DENIED', 'access forbidden');
     const subject = person?.user.username ?? '';
     const claims = {issuer: this.#issuer, service: this.service, subject, access};
-    const now = this.#instance.clock();
-    return jsonReply(200, {token: signToken(claims, this.#lifeSeconds, this.#key, now)});
+    return jsonReply(200, {token: this.#signer.sign(claims, this.#lifeSeconds)});
   }
 
   /** What a token says; undefined: it is not valid, or not any more. */
   verify(token: string): TokenClaims | undefined {
-    return verifyToken(token, this.#key, LEEWAY_SECONDS, this.#instance.clock());
+    return this.#signer.verify(token);
   }
 
   /** What a token that was verified says about the tags of a repository. */

@@ -52,8 +52,10 @@ export const NATIVE = {
  * back: both end as they should, every time, and images were in some place at every moment.
  */
 export function testKilledRuns(what: string, scenario: KillScenario): void {
+  let counted: Promise<number> | undefined;
   test.each(['apply', 'rollback'] as const)(`${what}, killed and then: %s`, LIMIT, async (then) => {
-    const total = await countPoints(scenario);
+    counted ??= countPoints(scenario);
+    const total = await counted;
     for (const point of pointsOf(total, then)) {
       await using rig = await TransferRig.start(scenario.options);
       const before = await stateOf(rig, scenario);
@@ -65,7 +67,7 @@ export function testKilledRuns(what: string, scenario: KillScenario): void {
       expect(result.result, `${then} after ${point} of ${total}`).toBe('done');
       if (then === 'apply') await expectMoved(rig, before, scenario);
       else await expectAsBefore(rig, before, scenario);
-      // In a folder they are out of GitLab's sight.
+      // In a directory they are out of GitLab's sight.
       const isSeen = rig.move.donor.kind === 'project';
       expect(isSeen ? gaps(rig.sandbox.events.events) : []).toEqual([]);
     }
