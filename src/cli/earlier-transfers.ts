@@ -79,10 +79,10 @@ export async function journalOf(
  */
 export async function rememberTransfer(journal: string, io: UserEnvironment): Promise<void> {
   try {
-    await privateDirectory(stateDirectory(io.env, io.home));
-    await privateDirectory(rememberedDirectory(io));
+    await privateDirectory(stateDirectory(io.env, io.home), io.uid);
+    await privateDirectory(rememberedDirectory(io), io.uid);
     await writeFile(rememberedAs(journal, io), resolve(journal), {mode: 0o600});
-    await forgetOldest(rememberedDirectory(io), JOURNAL_LIMIT, REMEMBERED_NAME);
+    await forgetOldest(rememberedDirectory(io), JOURNAL_LIMIT, REMEMBERED_NAME, io.uid);
   } catch {
     // See above.
   }
@@ -99,8 +99,8 @@ export async function projectLock(
 ): Promise<string | undefined> {
   const directory = join(stateDirectory(io.env, io.home), 'locks');
   try {
-    await privateDirectory(stateDirectory(io.env, io.home));
-    await privateDirectory(directory);
+    await privateDirectory(stateDirectory(io.env, io.home), io.uid);
+    await privateDirectory(directory, io.uid);
     await access(directory, constants.W_OK);
   } catch {
     return undefined;
@@ -123,7 +123,7 @@ export async function forgetTransfer(
 
 async function rememberedJournals(io: UserEnvironment): Promise<readonly string[]> {
   const directory = rememberedDirectory(io);
-  if (!(await isOwnDirectory(directory))) return [];
+  if (!(await isOwnDirectory(directory, io.uid))) return [];
   const names = (await readdir(directory).catch(() => [])).filter((name) =>
     REMEMBERED_NAME.test(name),
   );

@@ -10,7 +10,7 @@ async function main(): Promise<void> {
   const {NODE_COMPILE_CACHE: named, NODE_DISABLE_COMPILE_CACHE: isOff} = process.env;
   if (!named && !isOff) {
     const cache = cacheDirectory(process.env, homeDirectory());
-    await privateDirectory(cache).then(
+    await privateDirectory(cache, process.getuid?.()).then(
       () => enableCompileCache(cache),
       // Where it cannot be made, or somebody else could choose what is run, nothing is kept.
       () => undefined,

@@ -21,7 +21,7 @@ export async function rememberPlan(id: Digest, io: UserEnvironment): Promise<voi
     await privateDirectory(directory, io.uid);
     await writeFile(join(directory, hexOf(id)), '', {flag: 'a', mode: 0o600});
     await utimes(join(directory, hexOf(id)), new Date(), new Date());
-    await forgetOldest(directory, MOST, FILE_NAME);
+    await forgetOldest(directory, MOST, FILE_NAME, io.uid);
   } catch {
     // See above.
   }

@@ -1,5 +1,5 @@
 /** Minimum length of a secret in characters: redacting shorter ones would redact ordinary words. */
-export const SHORTEST = 4;
+const SHORTEST = 4;
 /** Minimum length of a part of a secret, or of what is certain of its base64, in characters. */
 const SHORTEST_PART = 8;
 

@@ -5,7 +5,12 @@ import {FileKindError, openAppending, readRegular} from '../http/regular-file.ts
 import {type Digest, isDigest} from '../model/digest.ts';
 import {isRepositoryPath, type Repository, type RepositoryPath} from '../model/reference.ts';
 import {removeFile} from './durable-file.ts';
-import {forgetOldest, isOwnDirectory, makeOwnDirectory} from './own-directory.ts';
+import {
+  type CacheOptions,
+  forgetOldest,
+  isOwnDirectory,
+  makeOwnDirectory,
+} from './own-directory.ts';
 
 /** Maximum size in bytes of the file of one registry when a process ends: about 40,000 entries. */
 const FILE_LIMIT = 4 * 1024 * 1024;
@@ -39,12 +44,13 @@ interface RegistryFile {
 export class BlobLocations implements AsyncDisposable {
   readonly #directory: string;
   readonly #limit: number;
+  readonly #uid: number | undefined;
   readonly #files = new Map<string, RegistryFile>();
 
-  /** @param limit of the file of a registry, in bytes */
-  constructor(directory: string, limit = FILE_LIMIT) {
+  constructor(directory: string, {limit = FILE_LIMIT, uid}: CacheOptions = {}) {
     this.#directory = directory;
     this.#limit = limit;
+    this.#uid = uid;
   }
 
   /**
@@ -76,7 +82,9 @@ export class BlobLocations implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const file of this.#files.values()) await this.#write(file);
     if (this.#files.size > 0)
-      await forgetOldest(this.#directory, REGISTRY_LIMIT, FILE_NAME).catch(() => undefined);
+      await forgetOldest(this.#directory, REGISTRY_LIMIT, FILE_NAME, this.#uid).catch(
+        () => undefined,
+      );
   }
 
   #fileOf(registry: string): RegistryFile {
@@ -98,14 +106,16 @@ export class BlobLocations implements AsyncDisposable {
   }
 
   async #linesOf(file: string): Promise<readonly string[]> {
-    return (await isOwnDirectory(this.#directory)) ? await readLines(file, 2 * this.#limit) : [];
+    return (await isOwnDirectory(this.#directory, this.#uid))
+      ? await readLines(file, 2 * this.#limit)
+      : [];
   }
 
   #write(file: RegistryFile): Promise<void> {
     const write = async (): Promise<void> => {
       const fresh = (await this.#read(file)).takeUnwritten();
       if (fresh.length === 0) return;
-      await makeOwnDirectory(this.#directory);
+      await makeOwnDirectory(this.#directory, this.#uid);
       const size = await append(file.path, textOf(fresh));
       if (size > this.#limit) await this.#dropOldest(file.path);
     };

@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
 import {openAppending, openRegular, readRegular} from '../http/regular-file.ts';
 import {removeFile} from './durable-file.ts';
-import {isOwnDirectory, makeOwnDirectory} from './own-directory.ts';
+import {type CacheOptions, isOwnDirectory, makeOwnDirectory} from './own-directory.ts';
 
 /** Maximum size of the directory after a sweep, in bytes. */
 const LIMIT = 256 * 1024 * 1024;
@@ -53,6 +53,7 @@ interface CachedRepository {
 export class ContentCache {
   readonly #directory: string;
   readonly #limit: number;
+  readonly #uid: number | undefined;
   readonly #repositories = new Map<string, Promise<CachedRepository>>();
   /** Packs whose last-used time this process has set. */
   readonly #touched = new Set<string>();
@@ -63,9 +64,10 @@ export class ContentCache {
   /** Bytes of indexes that were read. */
   #indexed = 0;
 
-  constructor(directory: string, limit = LIMIT) {
+  constructor(directory: string, {limit = LIMIT, uid}: CacheOptions = {}) {
     this.#directory = directory;
     this.#limit = limit;
+    this.#uid = uid;
   }
 
   /** Whether an earlier process has cached anything of the repository. */
@@ -139,7 +141,8 @@ export class ContentCache {
     const write = async (): Promise<void> => {
       for (const opening of this.#repositories.values()) {
         const cached = await opening;
-        if (cached.held.size > 0) this.#written += await appendHeld(cached).catch(() => 0);
+        if (cached.held.size > 0)
+          this.#written += await appendHeld(cached, this.#uid).catch(() => 0);
       }
     };
     this.#writing = this.#writing.then(write);
@@ -156,7 +159,7 @@ export class ContentCache {
   /** Never fails: an unreadable directory counts as empty. */
   async #openRepository(directory: string): Promise<CachedRepository> {
     const kept = new Map<Digest, CachedPart>();
-    for (const pack of await packsIn(directory)) {
+    for (const pack of await packsIn(directory, this.#uid)) {
       const left = INDEX_LIMIT - this.#indexed;
       const index = await readRegular(`${pack}.index`, left, {noFollow: true}).catch(() => '');
       this.#indexed += index.length;
@@ -168,11 +171,13 @@ export class ContentCache {
 
   /** Looks for nothing but packs, one level below: whatever else somebody put there stays. */
   async #removeOldest(): Promise<void> {
-    const names = (await isOwnDirectory(this.#directory)) ? await readdir(this.#directory) : [];
+    const names = (await isOwnDirectory(this.#directory, this.#uid))
+      ? await readdir(this.#directory)
+      : [];
     const directories = names.filter((name) => DIRECTORY_NAME.test(name));
     const packs: {path: string; size: number; usedAt: number}[] = [];
     for (const directory of directories) {
-      for (const path of await packsIn(join(this.#directory, directory))) {
+      for (const path of await packsIn(join(this.#directory, directory), this.#uid)) {
         const [pack, index] = await Promise.all(
           [`${path}.pack`, `${path}.index`].map((file) => lstat(file).catch(() => undefined)),
         );
@@ -190,8 +195,10 @@ export class ContentCache {
 }
 
 /** The packs in the directory of a repository, without their extensions; none where it is not a directory of the user. */
-async function packsIn(directory: string): Promise<ReadonlySet<string>> {
-  const names = (await isOwnDirectory(directory)) ? await readdir(directory).catch(() => []) : [];
+async function packsIn(directory: string, uid: number | undefined): Promise<ReadonlySet<string>> {
+  const names = (await isOwnDirectory(directory, uid))
+    ? await readdir(directory).catch(() => [])
+    : [];
   const packs = names.flatMap((name) => PACK_NAME.exec(name)?.[1] ?? []);
   return new Set(packs.map((pack) => join(directory, pack)));
 }
@@ -222,7 +229,7 @@ async function readPart({pack, offset, size}: CachedPart): Promise<Buffer> {
  * Writes the buffered content of a repository. The index is written last, so that it never refers to missing content.
  * @returns the number of bytes
  */
-async function appendHeld(cached: CachedRepository): Promise<number> {
+async function appendHeld(cached: CachedRepository, uid: number | undefined): Promise<number> {
   if (cached.pack.size >= PACK_SIZE) cached.pack = newPack(cached.directory);
   const held = [...cached.held];
   const {path} = cached.pack;
@@ -237,7 +244,7 @@ async function appendHeld(cached: CachedRepository): Promise<number> {
   }
   const bytes = Buffer.concat(held.map(([, content]) => content));
   try {
-    if (start === 0) await makeOwnDirectory(cached.directory);
+    if (start === 0) await makeOwnDirectory(cached.directory, uid);
     await append(`${path}.pack`, bytes);
     await append(`${path}.index`, lines.join(''));
     cached.pack.size = offset;

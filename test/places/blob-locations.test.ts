@@ -29,7 +29,7 @@ async function inProcess<T>(
   work: (locations: BlobLocations) => T | Promise<T>,
   limit?: number,
 ): Promise<T> {
-  await using locations = new BlobLocations(directory, limit);
+  await using locations = new BlobLocations(directory, limit === undefined ? {} : {limit});
   return await work(locations);
 }
 

@@ -40,7 +40,7 @@ test('what was not used for longest goes first', async () => {
   await writeFile(temp.join('swept'), '');
   await utimes(temp.join('swept'), 0, 0);
   const [[first, content] = EMPTY] = all;
-  const cache = new ContentCache(temp.path, 5 * 4096);
+  const cache = new ContentCache(temp.path, {limit: 5 * 4096});
   expect(await cache.read('r/a', first)).toEqual(content);
   await cache.write('r/b', ...EMPTY);
   await cache.write('r/b', digestOf('x'), Buffer.from('x'));
@@ -144,7 +144,7 @@ test.each([
   if (at(own) === own) await rename(own, temp.join('kept'));
   await symlink(temp.join('git'), at(own));
   await utimes(temp.join('cache', 'swept'), 0, 0);
-  const cache = new ContentCache(temp.join('cache'), 1);
+  const cache = new ContentCache(temp.join('cache'), {limit: 1});
   for (const key of keys(3)) await cache.write('r/a', ...key);
   await cache.write('r/b', ...EMPTY);
   await cache.close();

@@ -379,7 +379,6 @@ const files: Case = {
         ['copy', `${server.host}/a:b`, 'oci:x', '--authfile', file, '--debug'],
         ['copy', 'r.invalid/a:b', 'oci:x', '--ca-file', file, '--debug'],
         ['plan', 'copy', 'oci:a', 'oci:b', '--sign-key', file, '--out', 'p.json', '--debug'],
-        ['inventory', server.host, '--repositories', file, '--debug'],
       ])
         await trial.transshipHere(args);
     }
