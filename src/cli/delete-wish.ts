@@ -189,7 +189,7 @@ function onlyNamed(
   const other = repositories.find((repository) => !known.has(repository));
   if (other !== undefined) {
     throw usage(
-      `${other} is no repository of ${project}`,
+      `${other} is not a repository of ${project}`,
       `it has ${[...known].slice(0, 5).join(', ')}${known.size > 5 ? ' and others' : ''}`,
     );
   }

@@ -52,7 +52,7 @@ export function addPlanningFlags(command: Command): Command {
     .option('--staged', 'transfers: use the donor even if GitLab could move the images itself')
     .option(
       '--freeze',
-      'transfers: let nobody but owners push to the old path during the move, by protection rules',
+      'transfers: allow only owners to push to the old path during the move, with protection rules',
     );
 }
 

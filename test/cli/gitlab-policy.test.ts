@@ -181,7 +181,7 @@ describe('plan delete --gitlab-policy', () => {
       {},
       ['gitlab.example.com/acme/other'],
       env,
-      'is no repository of acme/app',
+      'is not a repository of acme/app',
     ],
   ])('refuses %s', async (_, policy, args, access, message) => {
     await using gitlab = await startGitLabSandbox({seed: seedWith(policy), mode: 'metadata-db'});

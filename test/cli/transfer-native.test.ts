@@ -251,7 +251,7 @@ describe('a plan whose donor cannot be used', () => {
     await using native = await startNative({donor});
     expect(native.planned.code).toBe(0);
     expect(native.planned.stdout).toContain('NO_FALLBACK');
-    expect(native.planned.stdout).toContain('there is no project donors/missing');
+    expect(native.planned.stdout).toContain('the donor project donors/missing does not exist');
     expect((await native.run(['apply', native.file])).code).toBe(0);
     await expectMoved(native);
   });

@@ -62,6 +62,17 @@ describe('makeCopyPlan: steps', () => {
     expect(totals).toMatchObject({steps: 1, manifests: 3, blobs: {copy: 5, mount: 0}});
   });
 
+  it('counts the look at a source tag once, whatever it is called at the destinations', () => {
+    const named = source(FROM, {'1.0': one});
+    const roots = named.roots.map((root) => ({...root, toTag: 'stable' as Tag}) as typeof root);
+    const {totals} = plan([
+      {source: {...named, roots}, destination: destination(TO, {stable: digestOf(one)})},
+      {source: named, destination: destination('c.test/group/app')},
+    ]);
+    // 1 tag, 1 manifest, and a config with 2 layers.
+    expect(totals.requests.source).toBe(1 + 1 + 3);
+  });
+
   it('orders what was asked for by age, then by tag', () => {
     const tags = {a: image(['a']), b: image(['b']), c: image(['c']), d: image(['d'])};
     const created = new Map([

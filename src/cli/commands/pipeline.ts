@@ -30,10 +30,10 @@ export function addPipeline(program: Command, io: Io, done: (exitCode: number) =
     .summary('write the jobs that carry out a plan: GitLab CI or Kubernetes')
     .description(
       'Prints a child pipeline of GitLab CI, or Indexed Jobs of Kubernetes, which apply a plan in shards, verify it, and ' +
-        'then delete what it deletes, if somebody starts that job. Nothing is requested from a registry.',
+        'then delete what it deletes, if that job is started by hand. Nothing is requested from a registry.',
     )
     .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
-    .requiredOption('--parallel <n>', 'jobs that work on the plan at once', wholeNumber)
+    .requiredOption('--parallel <n>', 'number of jobs that share the plan', wholeNumber)
     .addOption(
       new Option('--engine <engine>', 'what runs the jobs')
         .choices(['gitlab', 'kubernetes'])

@@ -17,7 +17,7 @@ export function addPlanDelete(plan: Command, io: Io, done: (exitCode: number) =>
     .command('delete')
     .summary('plan the deletion of tags by rules')
     .description(
-      'Lists the tags that the rules select with their age, size and digest, and what stays and why. Deletes nothing.',
+      'Lists the tags that the rules select, with age, size and digest, and those that are kept, with the reason. Deletes nothing.',
     )
     .argument(
       '[repository...]',

@@ -11,7 +11,9 @@ import {Screen, type Terminal} from './screen.ts';
 const FRAME_MS = 250;
 
 function stateText(lines: readonly string[]): string {
-  return lines.length === 0 ? 'nothing was begun yet\n' : lines.map((line) => `${line}\n`).join('');
+  return lines.length === 0
+    ? 'nothing has started yet\n'
+    : lines.map((line) => `${line}\n`).join('');
 }
 
 /** A screen at the bottom of a terminal, for a run of any size. Failures and notices are printed above it. */

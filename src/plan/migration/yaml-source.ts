@@ -189,7 +189,7 @@ function shapeProblems(
         return undefined;
       }
       if (target !== undefined && path.includes(target)) {
-        report(node, `*${isAlias(node) ? node.source : ''} is inside of what it stands for`);
+        report(node, `*${isAlias(node) ? node.source : ''} is inside the value that it refers to`);
         isRefused = true;
         return visit.BREAK;
       }

@@ -18,7 +18,7 @@ export function donorChecks(facts: TransferFacts, {pull}: TransferCopies): reado
         forbid(
           'DONOR_OCCUPIED',
           `${atDonor.repository}:${tag ?? ''}`,
-          `the donor has another image as ${atDonor.repository}:${tag ?? ''} (${shortDigest(there)}), perhaps from an earlier transfer`,
+          `the donor has another image as ${atDonor.repository}:${tag ?? ''} (${shortDigest(there)}), possibly from an earlier transfer`,
           'choose another donor with --donor, or empty this one if its images are no longer needed',
         ),
       ];
@@ -79,13 +79,13 @@ function* donorProjectChecks(facts: TransferFacts) {
       ? warn(
           'DONOR_MISSING',
           donor.path,
-          `there is no project ${donor.path} yet: it is created when the plan is applied`,
+          `the donor project ${donor.path} does not exist yet: it is created when the plan is applied`,
           'its registry cannot be checked before it exists; to check it now, create the project yourself and plan again',
         )
       : forbid(
           'DONOR_MISSING',
           donor.path,
-          `there is no project ${donor.path} for the images to wait in`,
+          `the donor project ${donor.path} does not exist`,
           'create it, add --create-donor, or use a directory',
         );
   }
