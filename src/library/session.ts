@@ -160,7 +160,7 @@ export function openSession(options: SessionOptions = {}): Session {
   const settings = originSettings(options, environment, redactor);
   const http = openHttp({retry, settings, report}, options.observe);
   const credentials = openCredentials(options, environment, redactor, aborted);
-  const cache = openCache(options.cacheDirectory);
+  const cache = openCache(options.cacheDirectory, options.uid);
   const places = openPlaces({http, credentials, report, redactor}, options, cache?.content);
   let isClosed = false;
   const close = async (): Promise<void> => {
@@ -278,11 +278,12 @@ function openCredentials(
 /** What is kept on this machine for later sessions. */
 function openCache(
   directory: string | undefined,
+  uid: number | undefined,
 ): {readonly content: ContentCache; readonly locations: BlobLocations} | undefined {
   if (directory === undefined) return undefined;
   return {
-    content: new ContentCache(join(directory, 'content')),
-    locations: new BlobLocations(join(directory, 'blobs')),
+    content: new ContentCache(join(directory, 'content'), {uid}),
+    locations: new BlobLocations(join(directory, 'blobs'), {uid}),
   };
 }
 

@@ -1,15 +1,5 @@
 import {randomUUID} from 'node:crypto';
-import {
-  type FileHandle,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  rename,
-  rm,
-  stat,
-  unlink,
-} from 'node:fs/promises';
+import {type FileHandle, mkdir, mkdtemp, open, rename, rm, stat, unlink} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {basename, dirname, join} from 'node:path';
 import {TransshipError} from '../model/error.ts';
@@ -139,15 +129,4 @@ export async function removeFile(path: string): Promise<void> {
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
-}
-
-/** Removes the least recently written files of a directory until `most` are left. */
-export async function forgetOldest(directory: string, most: number): Promise<void> {
-  const names = await readdir(directory);
-  if (names.length <= most) return;
-  const dated = await Promise.all(
-    names.map(async (name) => ({name, at: (await stat(join(directory, name))).mtimeMs})),
-  );
-  const oldest = dated.toSorted((a, b) => a.at - b.at).slice(0, names.length - most);
-  for (const {name} of oldest) await removeFile(join(directory, name));
 }

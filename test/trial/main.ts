@@ -1,11 +1,16 @@
 import {inspect} from 'node:util';
 import {type Case, Trial} from './trial.ts';
+import {caches} from './caches.ts';
 import {files} from './files.ts';
 import {graphs} from './graphs.ts';
 import {gitlabCases} from './gitlab.ts';
+import {hosts} from './hosts.ts';
 import {http} from './http.ts';
+import {journals} from './journals.ts';
 import {migrations} from './migrations.ts';
 import {products} from './products.ts';
+import {redirects} from './redirects.ts';
+import {secrets} from './secrets.ts';
 import {words} from './words.ts';
 
 /*
@@ -21,6 +26,11 @@ const ALL: readonly Case[] = [
   ...migrations,
   ...graphs,
   ...products,
+  ...hosts,
+  ...caches,
+  ...journals,
+  ...redirects,
+  ...secrets,
 ];
 
 interface Sum {
