@@ -13,8 +13,8 @@ import {
   type ApiList,
   listedTime,
   type ListerOptions,
+  ownerIn,
   readPages,
-  repositoriesNotListed,
 } from './api-list.ts';
 
 /** Docker Hub's API (docs.docker.com/reference/api/hub/latest, "servers"). */
@@ -66,11 +66,8 @@ async function* ofNamespace(
   prefix: string,
   call: Call,
 ): AsyncGenerator<ListedRepository> {
-  const [namespace = ''] = prefix.split('/');
-  if (namespace === '') {
-    const hint = `name a namespace, such as ${DOCKER_HUB}/library`;
-    throw repositoriesNotListed(api.name, 'it lists those of one namespace', hint);
-  }
+  const hint = `name a namespace, such as ${DOCKER_HUB}/library`;
+  const namespace = ownerIn(prefix, 'namespace', api.name, hint);
   const pages: ApiList<z.infer<typeof pageSchema>> = {
     first: `/v2/namespaces/${encodeURIComponent(namespace)}/repositories?page_size=${PAGE_SIZE}`,
     page: pageSchema,

@@ -8,8 +8,8 @@ import {
   type ApiList,
   listedTime,
   type ListerOptions,
+  ownerIn,
   readPages,
-  repositoriesNotListed,
 } from './api-list.ts';
 
 export const GITHUB_REGISTRY = 'ghcr.io';
@@ -52,11 +52,8 @@ async function* ofOwner(
   prefix: string,
   call: Call,
 ): AsyncGenerator<ListedRepository> {
-  const [owner = ''] = prefix.split('/');
-  if (owner === '') {
-    const hint = `name an organisation or a user, such as ${GITHUB_REGISTRY}/OWNER`;
-    throw repositoriesNotListed(api.name, 'it lists those of one owner', hint);
-  }
+  const hint = `name an organisation or a user, such as ${GITHUB_REGISTRY}/OWNER`;
+  const owner = ownerIn(prefix, 'owner', api.name, hint);
   const read = (kind: 'orgs' | 'users') => {
     const path = `${base}/${kind}/${encodeURIComponent(owner)}/packages`;
     const pages: ApiList<z.infer<typeof packages>> = {

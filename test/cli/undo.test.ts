@@ -101,7 +101,7 @@ describe('rollback of deletions', () => {
     expect(Object.keys(await tagsOf(url))).toEqual(['v1']);
   });
 
-  test('leaves a tag alone that was pushed since then', async () => {
+  test('does not change a tag that was pushed since then', async () => {
     const {url, host} = sandbox;
     await pushImage(url, repository, 'a', {layers: [Buffer.from('a')]});
     const b = await pushImage(url, repository, 'b', {layers: [Buffer.from('b')]});

@@ -137,7 +137,7 @@ async function serve(flags: Flags, io: Io): Promise<void> {
     `registry on ${sandbox.url}${flags.auth === true ? `, log in as ${name}` : ''}; stop it with Ctrl-C\n`,
   );
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
-  if (faults !== undefined) io.stdout.write(strikesOf(faults));
+  if (faults !== undefined) io.stdout.write(listInjected(faults));
 }
 
 async function serveGitLab(flags: Flags, io: Io): Promise<void> {
@@ -159,7 +159,7 @@ async function serveGitLab(flags: Flags, io: Io): Promise<void> {
   });
   io.stdout.write(`GitLab on ${sandbox.url}, registry on ${sandbox.url}; stop it with Ctrl-C\n`);
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
-  if (faults !== undefined) io.stdout.write(strikesOf(faults));
+  if (faults !== undefined) io.stdout.write(listInjected(faults));
   if (events !== undefined) await writeEvents(events, sandbox.events.events, io.redactor);
 }
 
@@ -185,9 +185,9 @@ async function faultsOf({faults}: Flags): Promise<FaultScript | undefined> {
   return readFaults(faults);
 }
 
-/** A line for each injected fault, so that tests of other clients can check their scripts. */
-function strikesOf({strikes}: FaultScript): string {
-  const lines = strikes.map(({method, path, rule}) => `${rule.fault.kind}: ${method} ${path}\n`);
+/** A line for each injected fault, so that the test of another client can check that its script took effect. */
+function listInjected({injected}: FaultScript): string {
+  const lines = injected.map(({method, path, rule}) => `${rule.fault.kind}: ${method} ${path}\n`);
   return lines.join('') || 'no fault occurred\n';
 }
 
