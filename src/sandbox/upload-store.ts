@@ -15,7 +15,7 @@ const RUNNING_LIMIT = 1000;
 
 /**
  * Uploads in progress. An upload is only a file, so it survives a restart; the running hash in memory saves reading the
- * file again at the end. The oldest hashes are dropped.
+ * file again at the end, and the oldest ones are dropped.
  */
 export class UploadStore {
   readonly #tree: FileTree;

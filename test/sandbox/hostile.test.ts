@@ -121,6 +121,8 @@ test('a download that is aborted does not affect the next one', async () => {
   expect((await send('GET', `${sandbox.url}/v2/a/b/blobs/${digest}`)).status).toBe(200);
 });
 
+const UPLOADS = '/v2/a/blobs/uploads/';
+
 describe('a web page', () => {
   test.each<[string, string, string?]>([
     ['of another site', 'Host: localhost:5050\r\nOrigin: https://evil.test'],
@@ -139,9 +141,7 @@ describe('a web page', () => {
     ],
   ])('%s is refused', async (_, headers, method = 'POST') => {
     await using sandbox = await startSandbox();
-    expect(await raw(sandbox, `${method} /v2/a/blobs/uploads/`, headers)).toMatch(
-      /^HTTP\/1\.1 403 /,
-    );
+    expect(await raw(sandbox, `${method} ${UPLOADS}`, headers)).toMatch(/^HTTP\/1\.1 403 /);
   });
 
   test.each([
@@ -151,7 +151,7 @@ describe('a web page', () => {
     'Host: [::1]\r\nReferer: http://[::1]:3000/page\r\nSec-Fetch-Site: same-site',
   ])('of this machine is not: %s', async (headers) => {
     await using sandbox = await startSandbox();
-    expect(await raw(sandbox, 'POST /v2/a/blobs/uploads/', headers)).toMatch(/^HTTP\/1\.1 202 /);
+    expect(await raw(sandbox, `POST ${UPLOADS}`, headers)).toMatch(/^HTTP\/1\.1 202 /);
   });
 });
 
@@ -165,16 +165,13 @@ test('many open uploads, the first of which is closed last, all succeed', async 
   expect(status).toBe(201);
 });
 
-test.each(['repositories', 'blobs/sha256'])(
-  'a link at %s of its directory is refused',
-  async (at) => {
-    await using temp = await tempDirectory();
-    await mkdir(temp.join('elsewhere'));
-    await mkdir(temp.join('store', at, '..'), {recursive: true});
-    await symlink(temp.join('elsewhere'), temp.join('store', at));
-    const run = await transship(['sandbox', '--port', '0', '--dir', temp.join('store')]);
-    const error = toldError(run);
-    expect(error).toMatchObject({code: 'FILE_INVALID', exit: 64});
-    expect(error.message).toContain('is a symbolic link');
-  },
-);
+test.each(['repositories', 'blobs/sha256'])('a link at %s of its folder is refused', async (at) => {
+  await using temp = await tempDirectory();
+  await mkdir(temp.join('elsewhere'));
+  await mkdir(temp.join('store', at, '..'), {recursive: true});
+  await symlink(temp.join('elsewhere'), temp.join('store', at));
+  const run = await transship(['sandbox', '--port', '0', '--dir', temp.join('store')]);
+  const error = toldError(run);
+  expect(error).toMatchObject({code: 'FILE_INVALID', exit: 64});
+  expect(error.message).toContain('is a symbolic link');
+});
