@@ -1,7 +1,7 @@
 import type {LookupFunction} from 'node:net';
 import type {Readable} from 'node:stream';
 import {setImmediate} from 'node:timers/promises';
-import {type Dispatcher, errors, Pool, ProxyAgent} from 'undici';
+import {type Dispatcher, errors, Pool} from 'undici';
 import {onAbort} from './abort.ts';
 import {type ResponseData, contentLength} from './response.ts';
 import {ResponseBody} from './response-body.ts';
@@ -9,10 +9,11 @@ import {USER_AGENT} from '../model/product.ts';
 import type {HttpBody, HttpRequest} from './request.ts';
 import {protocolError} from './network-error.ts';
 import {connector} from './connector.ts';
-import {type Deliveries, INTERIM_LIMIT, limitFraming} from './framing-limit.ts';
+import {type Deliveries, INTERIM_LIMIT} from './framing-limit.ts';
 import type {ExchangeWatch} from './exchange.ts';
 import type {OriginSettings} from './origin.ts';
 import {guardedLookup} from './guarded-lookup.ts';
+import {proxyDispatcher} from './proxy-dispatcher.ts';
 import {secureOptions} from './tls.ts';
 
 /** A request's body, opened. */
@@ -181,7 +182,6 @@ async function* pieces(
 }
 
 /** Time limits of requests. */
-/** Time limits of requests. */
 export interface Timeouts {
   /** Connect timeout, in ms. */
   readonly connectMs: number;
@@ -275,32 +275,11 @@ export class Dispatchers {
       const connect = connector({tls, connectMs, signal, deliveries, lookup});
       return {dispatcher: new Pool(origin, {...POOL, connect}), proxy, deliveries};
     }
-    // undici's type of `proxyTls` lacks `signal`, but all options are passed to `net.connect`.
-    const ending: object = {signal};
-    const dispatcher = new ProxyAgent({
-      ...POOL,
-      uri: proxy,
-      // For plain HTTP, which it sends without a tunnel, ProxyAgent does not pass the pool's options on.
-      factory: (to, options) =>
-        new Pool(to, withLimit(Object.assign({...POOL}, options), deliveries)),
-      // The connection to the proxy is made by `proxyTls`, whatever the proxy's scheme; `requestTls` goes through it.
-      requestTls: {...tls, timeout: connectMs},
-      proxyTls: {timeout: connectMs, allowH2: false, ...ending},
-    });
+    const proxyTls = proxy.startsWith('https:')
+      ? secureOptions(await this.#settings.connectOptions(new URL(proxy).origin))
+      : {};
+    const options = {proxy, proxyTls, tls, pool: POOL, connectMs, signal, deliveries};
+    const dispatcher = proxyDispatcher(origin, options);
     return {dispatcher, proxy, deliveries};
   }
-}
-
-/** The options of a pool behind a proxy, with the limit of its connections. */
-function withLimit(options: Pool.Options, deliveries: Deliveries): Pool.Options {
-  const {connect} = options;
-  if (typeof connect !== 'function') return options;
-  return {
-    ...options,
-    connect: (to, done) =>
-      connect(to, (...made) => {
-        if (made[0] === null) limitFraming(made[1], deliveries);
-        done(...made);
-      }),
-  };
 }
