@@ -4,6 +4,8 @@ import {
   DEFAULT_TIMEOUTS,
   dispatch,
   Dispatchers,
+  type OriginDispatcher,
+  ORIGINS_LIMIT,
   type Timeouts,
 } from './dispatcher.ts';
 import {ExchangeWatch, type HttpObserver} from './exchange.ts';
@@ -43,8 +45,8 @@ export interface HttpClientOptions {
 }
 
 /**
- * Sends requests: one dispatcher and one throttle for each origin, redirects checked hop by hop, and retries if the
- * failure is temporary and the request can be repeated. A failure after the last retry is marked `exhausted`, so that
+ * Sends requests: one dispatcher and one throttle for each of the latest origins, redirects checked hop by hop, and
+ * retries if the failure is temporary and the request can be repeated. A failure after the last retry is marked `exhausted`, so that
  * callers do not retry it either. Callers interpret the status.
  */
 export class HttpClient implements AsyncDisposable {
@@ -123,10 +125,13 @@ export class HttpClient implements AsyncDisposable {
 
   /** The concurrency limit of an origin, for reports and tests. */
   throttle(origin: string): Throttle {
-    let throttle = this.#throttles.get(origin);
-    if (!throttle) {
-      throttle = new Throttle(this.#retry.baseMs);
-      this.#throttles.set(origin, throttle);
+    const throttle = this.#throttles.get(origin) ?? new Throttle(this.#retry.baseMs);
+    // In the order of their last use.
+    this.#throttles.delete(origin);
+    this.#throttles.set(origin, throttle);
+    for (const [other, {isIdle}] of this.#throttles) {
+      if (this.#throttles.size <= ORIGINS_LIMIT) break;
+      if (isIdle && other !== origin) this.#throttles.delete(other);
     }
     return throttle;
   }
@@ -204,7 +209,9 @@ export class HttpClient implements AsyncDisposable {
     const throttle = this.throttle(origin);
     try {
       return await throttle.run(request.lane ?? 'small', request, () =>
-        this.#dispatch(request, origin, throttle),
+        this.#dispatchers.use(request, (dispatcher) =>
+          this.#dispatch(request, dispatcher, throttle),
+        ),
       );
     } catch (thrown) {
       if (request.body?.kind === 'stream') release(request.body.chunks);
@@ -223,9 +230,12 @@ export class HttpClient implements AsyncDisposable {
     else throttle.overloaded(retryAfterMs > this.#retry.budgetMs ? 0 : retryAfterMs);
   }
 
-  async #dispatch(request: HttpRequest, origin: string, throttle: Throttle): Promise<HttpResponse> {
+  async #dispatch(
+    request: HttpRequest,
+    dispatcher: OriginDispatcher,
+    throttle: Throttle,
+  ): Promise<HttpResponse> {
     const {method, body, signal, readLimit} = request;
-    const dispatcher = await this.#dispatchers.of(request);
     const content = body && (await openBody(body, signal));
     try {
       const {timeouts} = this.#dispatchers;

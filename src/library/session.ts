@@ -156,13 +156,17 @@ export function openSession(options: SessionOptions = {}): Session {
   const report: Report = (event) => onEvent(redactEvent(event, redactor));
   const settings = originSettings(options, environment, redactor);
   const http = openHttp({retry, settings, report}, options.observe);
-  const credentials = openCredentials(options, environment, redactor, aborted);
+  const closing = new AbortController();
+  const helping = AbortSignal.any([aborted, closing.signal]);
+  const credentials = openCredentials(options, environment, redactor, helping);
   const cache = openCache(options.cacheFolder);
   const places = openPlaces({http, credentials, report, redactor}, options, cache?.content);
   let isClosed = false;
   const close = async (): Promise<void> => {
     if (isClosed) return;
     isClosed = true;
+    // A credential helper that is no longer waited for would keep the process alive.
+    closing.abort();
     limits?.[Symbol.dispose]();
     try {
       await cache?.locations[Symbol.asyncDispose]();

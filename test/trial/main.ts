@@ -4,6 +4,7 @@ import {files} from './files.ts';
 import {gitlabCases} from './gitlab.ts';
 import {http} from './http.ts';
 import {migrations} from './migrations.ts';
+import {slow} from './slow.ts';
 import {words} from './words.ts';
 
 /*
@@ -11,7 +12,7 @@ import {words} from './words.ts';
  * output and the files that it leaves. It takes too long for `npm test`. Run: npm run trial [-- GROUP…] [-- --jobs N]
  */
 
-const ALL: readonly Case[] = [...http, ...words, ...gitlabCases, ...files, ...migrations];
+const ALL: readonly Case[] = [...http, ...words, ...gitlabCases, ...files, ...migrations, ...slow];
 
 interface Sum {
   cases: number;

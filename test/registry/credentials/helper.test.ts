@@ -130,6 +130,13 @@ test('an aborted signal ends the helper, though a child of it holds its output o
   process.kill(pid);
 });
 
+test('a helper has answered when it has ended, though a child of it holds its output open', async () => {
+  const pidFile = helpers.directory.join('pid');
+  const asked = ask(`sleep 600 &\necho $! > ${pidFile}\n${answering('me', 'pw')}`);
+  expect(await asked).toEqual({kind: 'basic', username: 'me', password: 'pw'});
+  process.kill(await readNumber(pidFile));
+});
+
 test('the helper gets the environment, but not our own secrets', async () => {
   const env = {PATH: helpers.path, AWS_PROFILE: 'p', TRANSSHIP_SOURCE_PASSWORD: 'hidden'};
   const body =
