@@ -7,7 +7,7 @@ import type {Call, RepositoryReader, RepositoryWriter, TagDeletion} from '../mod
 import {isTag, type Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {SourceInventory} from './inventory.ts';
-import {NESTING_LIMIT} from './manifest-reader.ts';
+import {NESTING_LIMIT, TotalLimit} from './manifest-limits.ts';
 import {OBSERVE_CONCURRENCY} from './observe-source.ts';
 
 /** The content of a repository that a deletion may affect: its tags, and the manifests below their indexes. */
@@ -85,40 +85,84 @@ function deletesNothing({name}: RepositoryWriter): TransshipError {
   });
 }
 
+/**
+ * Manifests that may be below the indexes of a repository, each as often as it is below one: 25,000 images of ten
+ * platforms with attestations.
+ */
+const BELOW_LIMIT = 500_000;
+
+/** An entry of an index. */
+interface Listed {
+  readonly digest: Digest;
+  readonly isIndex: boolean;
+}
+
 /** Reads indexes, each once, without their images. */
 class IndexReader {
   readonly #repository: RepositoryReader;
   readonly #seen: ReadonlyMap<Digest, SeenManifest>;
-  readonly #children = new Map<Digest, Promise<readonly Descriptor[]>>();
+  readonly #children = new Map<Digest, Promise<readonly Listed[]>>();
+  /** Each entry once: indexes share many. */
+  readonly #entries = new Map<Digest, Listed>();
+  readonly #total: TotalLimit;
+  #count = 0;
 
   constructor(repository: RepositoryReader, seen: ReadonlyMap<Digest, SeenManifest>) {
     this.#repository = repository;
     this.#seen = seen;
+    this.#total = new TotalLimit({name: repository.name, side: 'source', hint: TOO_MANY});
   }
 
   /**
    * The manifests below an index, level by level. Levels below the limit are ignored, since no copy would include them.
+   * @throws TransshipError RESPONSE_INVALID beyond the limits of the repository
    */
   async below(root: Digest, call: Call): Promise<ReadonlySet<Digest>> {
+    this.#total.image();
     const found = new Set<Digest>();
     let level = [root];
     for (let depth = 0; level.length > 0 && depth < NESTING_LIMIT; depth++) {
       const listed = await mapAtOnce(level, OBSERVE_CONCURRENCY, (one) => this.#list(one, call));
-      const fresh = listed.flat().filter(({digest}) => !found.has(digest));
-      for (const {digest} of fresh) found.add(digest);
-      level = fresh.filter(({mediaType}) => isIndexType(mediaType)).map(({digest}) => digest);
+      level = [];
+      for (const {digest, isIndex} of listed.flat()) {
+        if (found.has(digest)) continue;
+        found.add(digest);
+        if (isIndex) level.push(digest);
+        if (++this.#count > BELOW_LIMIT) throw this.#tooMany();
+      }
     }
     return found;
   }
 
-  #list(index: Digest, call: Call): Promise<readonly Descriptor[]> {
+  #list(index: Digest, call: Call): Promise<readonly Listed[]> {
     const known = this.#children.get(index) ?? this.#read(index, call);
     this.#children.set(index, known);
     return known;
   }
 
-  async #read(index: Digest, call: Call): Promise<readonly Descriptor[]> {
-    const manifest = this.#seen.get(index) ?? (await this.#repository.getManifest(index, call));
-    return manifest === undefined ? [] : childManifests(manifest.view);
+  async #read(index: Digest, call: Call): Promise<readonly Listed[]> {
+    this.#total.throwIfBeyond();
+    const seen = this.#seen.get(index);
+    const manifest = seen ?? (await this.#repository.getManifest(index, call));
+    if (manifest === undefined) return [];
+    if (seen === undefined) this.#total.add(manifest.descriptor.size);
+    const children = new Map<Digest, Listed>();
+    for (const {digest, mediaType} of childManifests(manifest.view)) {
+      const entry = this.#entries.get(digest) ?? {digest, isIndex: isIndexType(mediaType)};
+      this.#entries.set(digest, entry);
+      children.set(digest, entry);
+    }
+    return [...children.values()];
+  }
+
+  #tooMany(): TransshipError {
+    return new TransshipError(
+      'RESPONSE_INVALID',
+      `the indexes of ${this.#repository.name} list more than ${BELOW_LIMIT} manifests`,
+      {side: 'source', hint: TOO_MANY},
+    );
   }
 }
+
+const TOO_MANY =
+  'its indexes are endless or exceed the limits; delete some of its tags by a cleanup policy of the registry first';

@@ -166,6 +166,21 @@ describe('referrers without end', () => {
   });
 });
 
+test('indexes that list half a million manifests are an error where tags are to be deleted', async () => {
+  const content = new Content();
+  const listed = Array.from({length: 25_000}, (_, n) => ({
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    digest: `sha256:${String(n).padStart(64, '0')}`,
+    size: 1,
+  }));
+  const wide = content.index(listed);
+  const tags = Array.from({length: 21}, (_, n) => [`t${n}`, content.index([wide], {n})] as const);
+  await using source = await serve(content, Object.fromEntries(tags));
+  const run = await transship(['plan', 'delete', `${source.host}/app`, '--tag', 'none']);
+  expect(toldError(run)).toMatchObject({code: 'RESPONSE_INVALID', exit: 1});
+  expect(run.stderr).toContain('list more than 500000 manifests');
+});
+
 test('more layers than a plan may have are an error, with few images read', async () => {
   const each = 30_000;
   const content = new Content();

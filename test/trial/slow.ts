@@ -515,7 +515,11 @@ const planned: readonly Case[] = ['apply', 'verify', 'rollback'].flatMap((comman
           const answer = await fetch(`http://${sandbox.host}${target}`, {
             method,
             ...(body.length === 0 ? {} : {body}),
-            headers: {'content-type': headers['content-type'] ?? 'application/octet-stream'},
+            headers: Object.fromEntries(
+              ['accept', 'content-type', 'content-range'].flatMap((name) =>
+                typeof headers[name] === 'string' ? [[name, headers[name]]] : [],
+              ),
+            ),
             redirect: 'manual',
           });
           response.writeHead(answer.status, Object.fromEntries(answer.headers));

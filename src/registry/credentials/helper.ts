@@ -1,4 +1,5 @@
 import {execFile, type ExecFileException} from 'node:child_process';
+import {onAbort} from '../../http/abort.ts';
 import {readJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import type {Environment} from '../../http/proxy.ts';
@@ -98,6 +99,9 @@ function run(program: string, serverUrl: string, call: HelperCall): Promise<Outc
       }, OUTPUT_GRACE_MS);
       child.once('close', () => clearTimeout(timer));
     });
+    // Node would send SIGTERM, which a helper may ignore.
+    const forget = onAbort(call.signal, () => void child.kill('SIGKILL'));
+    child.once('close', forget);
     // A helper need not read its input, so a write error is ignored: its output and exit status decide.
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(`${serverUrl}\n`);
