@@ -11,12 +11,11 @@ import type {Call, RepositoryWriter} from '../model/port.ts';
 import {isTag, type Tag} from '../model/reference.ts';
 import {settleAll} from '../observe/at-once.ts';
 import {headComparable} from '../observe/observe-destination.ts';
-import {type Counted, TotalLimit} from '../observe/manifest-limits.ts';
 import {observeTagged, type TaggedContent} from '../observe/observe-tagged.ts';
 import {nameOf} from '../model/place.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
 import {isJournalFailure} from './journal-file.ts';
-import {readableManifest, writeUnkept} from './undo-file.ts';
+import {readableManifest, undoLimits, type UndoLimits, writeUnkept} from './undo-file.ts';
 
 /** Concurrent deletions in a repository: few, since each is a write. */
 const DELETE_CONCURRENCY = 8;
@@ -77,8 +76,7 @@ export class RepositoryDeletions {
   /** The error after which nothing more is deleted in this repository. */
   #halted: TransshipError | undefined;
   #isProved = false;
-  /** Of what is kept for an undo. */
-  readonly #limits: {readonly of: Counted; readonly total: TotalLimit};
+  readonly #limits: UndoLimits;
 
   /** @param known the results of steps that are already known */
   constructor(
@@ -92,9 +90,7 @@ export class RepositoryDeletions {
     this.#settled = new Map(known);
     this.#results = new Map([...known].map(([id, result]) => [id, Promise.resolve(result)]));
     this.#shared = shared;
-    const hint = 'leave this image out, or run apply with --no-undo, which cannot be rolled back';
-    const of = {name: repository.name, side: this.#side, hint};
-    this.#limits = {of, total: new TotalLimit(of)};
+    this.#limits = undoLimits(repository.name, this.#side);
     const {stopping, aborted} = shared.interruption;
     this.#call = {signal: aborted, stopping};
   }
@@ -195,7 +191,7 @@ export class RepositoryDeletions {
     const written =
       undo === undefined
         ? []
-        : await writeUnkept(this.#repository, bytes, {undo, ...this.#limits}, this.#call);
+        : await writeUnkept(this.#repository, bytes, undo, this.#limits, this.#call);
     throwIfStopping(this.#shared.interruption.stopping);
     if (this.#shared.context.limits?.takeDeletes(count) === false) throw interrupted();
     const named = {repository, ...(tag === undefined ? {} : {tag}), digest};

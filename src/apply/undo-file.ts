@@ -2,10 +2,11 @@ import type {FileHandle} from 'node:fs/promises';
 import {openAppending} from '../http/regular-file.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {printableJsonText} from '../model/json.ts';
+import type {Side} from '../model/error.ts';
 import {childManifests, type Manifest} from '../model/manifest.ts';
 import {asUnreadable} from '../observe/inventory.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
-import {type Counted, ImageLimit, type TotalLimit} from '../observe/manifest-limits.ts';
+import {type Counted, ImageLimit, TotalLimit} from '../observe/manifest-limits.ts';
 import type {DeleteStep} from '../model/plan.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {isTag} from '../model/reference.ts';
@@ -46,6 +47,19 @@ export interface UndoLog {
   keep(deleted: readonly Deleted[], written: readonly Digest[]): Promise<void>;
 }
 
+/** The limits of what is kept of one repository. */
+export interface UndoLimits {
+  readonly of: Counted;
+  readonly total: TotalLimit;
+}
+
+/** @param name of the repository */
+export function undoLimits(name: string, side: Side): UndoLimits {
+  const hint = 'leave this image out, or run apply with --no-undo, which cannot be rolled back';
+  const of = {name, side, hint};
+  return {of, total: new TotalLimit(of)};
+}
+
 /** Manifests below an index that are read concurrently. */
 const READ_CONCURRENCY = 4;
 
@@ -53,7 +67,6 @@ const READ_CONCURRENCY = 4;
  * Writes a manifest to delete and those below it, as far as they exist and are not kept yet: one after the other, since
  * they may have many MiB.
  * @param root undefined: it does not exist
- * @param total of the repository
  * @returns the digests of what was written
  * @throws TransshipError MANIFEST_INVALID, MANIFEST_TOO_LARGE or RESPONSE_INVALID beyond the limits; refusals of the
  *   registry; JOURNAL_WRITE_FAILED
@@ -61,7 +74,8 @@ const READ_CONCURRENCY = 4;
 export async function writeUnkept(
   repository: RepositoryReader,
   root: Manifest | undefined,
-  {undo, of, total}: {readonly undo: UndoLog; readonly of: Counted; readonly total: TotalLimit},
+  undo: UndoLog,
+  {of, total}: UndoLimits,
   call: Call,
 ): Promise<readonly Digest[]> {
   if (root === undefined || undo.has(root.descriptor.digest)) return [];

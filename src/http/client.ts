@@ -40,6 +40,8 @@ export interface HttpClientOptions {
   readonly retry?: RetryPolicy;
   /** Called before each retry, with the host that the request was first sent to. */
   readonly retrying?: (host: string, ...retry: Parameters<OnRetry>) => void;
+  /** Redacts the secrets that servers may repeat. Default: none. */
+  readonly redact?: (text: string) => string;
   /** Observes each request and response. Default: none, which costs nothing. */
   readonly observe?: HttpObserver;
 }
@@ -56,10 +58,12 @@ export class HttpClient implements AsyncDisposable {
   readonly #retrying: HttpClientOptions['retrying'];
   readonly #settings: OriginSettings;
   readonly #watch: ExchangeWatch | undefined;
+  readonly #redact: HttpClientOptions['redact'];
   /** Aborted when the client is closed. */
   readonly #closing = new AbortController();
 
-  constructor({settings, timeouts, retry, retrying, observe}: HttpClientOptions = {}) {
+  constructor({settings, timeouts, retry, retrying, redact, observe}: HttpClientOptions = {}) {
+    this.#redact = redact;
     this.#settings = settings ?? DEFAULT_ORIGIN_SETTINGS;
     this.#dispatchers = new Dispatchers(this.#settings, {...DEFAULT_TIMEOUTS, ...timeouts});
     this.#retry = retry ?? DEFAULT_RETRY;
@@ -240,7 +244,8 @@ export class HttpClient implements AsyncDisposable {
     try {
       const {timeouts} = this.#dispatchers;
       const data = await dispatch(request, content, dispatcher, timeouts, this.#watch);
-      const response = new HttpResponse(request, data);
+      const redact = this.#redact ? {redact: this.#redact} : {};
+      const response = new HttpResponse(request, {...data, ...redact});
       this.#learn(response, throttle);
       // An empty body is consumed here, which releases the connection, so that the caller need not do it.
       if (method === 'HEAD' || response.length === 0) await response.discard();

@@ -155,7 +155,7 @@ export function openSession(options: SessionOptions = {}): Session {
   const {onEvent = () => undefined} = options;
   const report: Report = (event) => onEvent(redactEvent(event, redactor));
   const settings = originSettings(options, environment, redactor);
-  const http = openHttp({retry, settings, report}, options.observe);
+  const http = openHttp({retry, settings, report, redactor}, options.observe);
   const closing = new AbortController();
   const helping = AbortSignal.any([aborted, closing.signal]);
   const credentials = openCredentials(options, environment, redactor, helping);
@@ -248,11 +248,12 @@ function originSettings(
 }
 
 function openHttp(
-  {retry, settings, report}: Pick<Session, 'retry' | 'settings' | 'report'>,
+  {retry, settings, report, redactor}: Pick<Session, 'retry' | 'settings' | 'report' | 'redactor'>,
   observe: HttpObserver | undefined,
 ): HttpClient {
   return new HttpClient({
     ...(observe ? {observe} : {}),
+    redact: (text) => redactor.redact(text),
     retry,
     retrying: (what, attempt, delayMs, error) => report(retryEvent(what, attempt, delayMs, error)),
     settings,
